@@ -1,0 +1,53 @@
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+ARGS   ?=
+
+.PHONY: help demo test lint types floors check screenshots bench lock clean
+
+help:
+	@echo 'make demo         aitui against a stand-in server on this machine'
+	@echo 'make test         every test (ARGS="-k name" passes arguments to pytest)'
+	@echo 'make check        formatting, lint, types, import floors'
+	@echo 'make screenshots  draw the pictures of the README'
+	@echo 'make bench        what aitui costs, as ratios'
+	@echo 'make lock         choose the newest versions that pyproject.toml admits'
+
+$(STAMP): pyproject.toml .ci/requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo 'aitui needs Python 3.11 or newer; this is' "$$($(PYTHON) --version 2>&1)." >&2; \
+	  echo 'Name another one with: make PYTHON=python3.13 …' >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
+	  echo 'python3 -m venv is missing: on Debian and Ubuntu it comes with the package python3-venv.' >&2; \
+	  echo '  sudo apt install python3-venv' >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r .ci/requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+demo: $(STAMP)
+	$(BIN)/aitui --demo $(ARGS)
+
+test: $(STAMP)
+	$(BIN)/python -m pytest -n auto $(ARGS)
+
+lint: $(STAMP)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: $(STAMP)
+	$(BIN)/mypy
+
+floors: $(STAMP)
+	$(BIN)/lint-imports
+
+check: lint types floors
+
+lock:
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile --upgrade --universal --generate-hashes --no-emit-index-url --no-header \
+	  --python-version 3.11 --extra dev --quiet pyproject.toml -o .ci/requirements.lock
+
+clean:
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

@@ -1,0 +1,85 @@
+"""What a server's event stream tells, as values."""
+
+from dataclasses import dataclass
+
+from aitui.domain.model import ModelStatus, RunningRequest
+
+
+@dataclass(frozen=True, slots=True)
+class StatusChanged:
+    """`modelStatus`: the state of every model."""
+
+    models: tuple[ModelStatus, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LogWritten:
+    """`logData`: a piece of log, not aligned to lines; `source` is "proxy" or "upstream"."""
+
+    source: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class RequestsCounted:
+    """`inflight` of servers before v235: how many requests run."""
+
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class RequestsListed:
+    """`inflight` with operation snapshot: every request under way."""
+
+    requests: tuple[RunningRequest, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RequestUpdated:
+    """`inflight` with operation upsert: one request began or went on."""
+
+    request: RunningRequest
+
+
+@dataclass(frozen=True, slots=True)
+class RequestEnded:
+    """`inflight` with operation remove."""
+
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelsUsed:
+    """`metrics`: requests that ended, as pairs of model and Unix time (None where unknown).
+
+    The first such event after connecting is the server's whole history.
+    """
+
+    requests: tuple[tuple[str, float | None], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ActivityAdded:
+    """`activity` of servers from v236 on: a row to be fetched by its id."""
+
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
+class OtherEvent:
+    """An event of a type that this version doesn't know."""
+
+    type: str
+
+
+Event = (
+    StatusChanged
+    | LogWritten
+    | RequestsCounted
+    | RequestsListed
+    | RequestUpdated
+    | RequestEnded
+    | ModelsUsed
+    | ActivityAdded
+    | OtherEvent
+)

@@ -1,0 +1,131 @@
+"""One family of exceptions: what happened, why, and what mends it."""
+
+from typing import ClassVar
+
+
+class AituiError(Exception):
+    """Anything that went wrong and can be said to a person.
+
+    Every text is already harmless: whoever raises cleans what came from outside.
+    """
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, what: str, *, why: str = "", remedy: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.why = why
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        """The whole message on one line, for logs and the command line."""
+        return " — ".join(part for part in (self.what, self.why, self.remedy) if part)
+
+
+class SettingsError(AituiError):
+    """A setting that can't be used, named with its origin."""
+
+    exit_code = 2
+
+
+class Unreachable(AituiError):
+    """No answer: name, network, port, time limit, or a connection that broke."""
+
+    exit_code = 3
+
+
+class TimedOut(Unreachable):
+    """The server was there and stayed silent for longer than its limit."""
+
+
+class ConnectionLost(Unreachable):
+    """The connection broke, or a stream ended, before the answer was complete."""
+
+
+class TlsRefused(AituiError):
+    """The TLS handshake, or the client certificate, was refused by one of the two sides."""
+
+    exit_code = 4
+
+
+class CertificateFileError(TlsRefused):
+    """One of our own certificate files is missing, unreadable, or doesn't fit the others."""
+
+
+class KeyPasswordNeeded(CertificateFileError):
+    """The private key is encrypted, and its password is missing or wrong."""
+
+
+class ServerError(AituiError):
+    """The server answered with an error status.
+
+    `status` is the HTTP status, `words` what the server said, cleaned and shortened.
+    """
+
+    def __init__(
+        self, what: str, *, status: int, words: str = "", why: str = "", remedy: str = ""
+    ) -> None:
+        super().__init__(what, why=why, remedy=remedy)
+        self.status = status
+        self.words = words
+
+
+class NoSuchModel(ServerError):
+    """The server knows no model of that id or alias."""
+
+    exit_code = 5
+
+
+class NotAuthorised(ServerError):
+    """401 or 403: the API key is missing or wrong."""
+
+
+class TooManyRequests(ServerError):
+    """429. `retry_after` is in seconds, None where the server didn't say."""
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        status: int = 429,
+        words: str = "",
+        why: str = "",
+        remedy: str = "",
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(what, status=status, words=words, why=why, remedy=remedy)
+        self.retry_after = retry_after
+
+
+class ProxyError(ServerError):
+    """The reverse proxy answers, and llama-swap behind it does not (502, 503, 504)."""
+
+    exit_code = 3
+
+
+class NotSupported(ServerError):
+    """This server doesn't have the endpoint: an older or newer version, or another program."""
+
+
+class BadAnswer(AituiError):
+    """A status of success with a body that can't be what was asked for."""
+
+
+class LoadFailed(AituiError):
+    """A model didn't come up. `log` holds the last lines of that model's log, cleaned."""
+
+    def __init__(
+        self, what: str, *, why: str = "", remedy: str = "", log: tuple[str, ...] = ()
+    ) -> None:
+        super().__init__(what, why=why, remedy=remedy)
+        self.log = log
+
+
+class UnloadFailed(AituiError):
+    """`/running` still lists a model that was to be unloaded."""
+
+
+class Refused(AituiError):
+    """aitui itself said no: read-only, or a question that nobody is there to answer."""
+
+    exit_code = 6

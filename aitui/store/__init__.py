@@ -1,0 +1,1 @@
+"""What aitui keeps between two starts."""

@@ -1,0 +1,1 @@
+"""The llama-swap server over HTTP: the only place that knows httpx."""
