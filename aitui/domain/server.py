@@ -21,9 +21,10 @@ class Server:
     """Where one server is, how to reach it, and what may be done there.
 
     `url` has no trailing slash, query or user info. `ca`, `client_cert` and `client_key` are None
-    where the server needs none: without `ca` the system's trust store is used. `timeout` is in
-    seconds. `ssh_host` is empty where nobody administers the host from here, "local" for this
-    machine. `origins` maps a setting's name to the place its value came from.
+    where the server needs none: without `ca` the system's trust store is used. `basic_auth` is the
+    user and password that stood in the URL. `timeout` is in seconds. `ssh_host` is empty where
+    nobody administers the host from here, "local" for this machine. `origins` maps a setting's
+    name to the place its value came from.
     """
 
     url: str
@@ -35,6 +36,7 @@ class Server:
     client_key: Path | None = None
     client_key_password: str | None = field(default=None, repr=False)
     api_key: str | None = field(default=None, repr=False)
+    basic_auth: tuple[str, str] | None = field(default=None, repr=False)
     timeout: float = 300.0
     ssh_host: str = ""
     preset_path: str = "~/.config/llama-swap/config.yaml"
