@@ -1,7 +1,6 @@
 """config.toml: read, its keys checked, its values kept with their lines."""
 
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -88,6 +87,8 @@ class _Reader:
         )
 
     def _parse(self) -> dict[str, object]:
+        import tomllib
+
         try:
             return tomllib.loads(self._text)
         except tomllib.TOMLDecodeError as error:

@@ -1,0 +1,219 @@
+"""The command line: what it may say, and what was said. No screen, no network, no event loop."""
+
+import argparse
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Literal, NoReturn
+
+from aitui import __version__
+from aitui.domain.clean import clean_line
+from aitui.settings.flags import Flags
+from aitui.settings.values import FASTEST_FPS, SLOWEST_FPS
+
+Command = Literal["tui", "status", "load", "unload"]
+
+COMMANDS = ("status", "load", "unload")
+
+_OPTIONS = (
+    *("--all", "--config", "--demo", "--fps", "--help", "--json", "--read-only", "--server"),
+    *("--url", "--version", "--yes"),
+)
+
+_EXAMPLES = """\
+examples:
+  aitui                               the dashboard of the default server
+  aitui --demo                        the dashboard of a stand-in; needs no server
+  aitui --url http://localhost:8080   another server, for this once
+  aitui --server home status --json   the models of a server of config.toml
+  aitui load qwen3-30b                load a model and wait until it answers
+  aitui unload --all --yes            free all memory without a question
+
+exit codes:
+  0  done                      4  refused by TLS
+  1  failed                    5  no such model
+  2  wrong usage or settings   6  refused: read-only, or --yes is needed
+  3  server unreachable
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Arguments:
+    """One command line. `model` is an id or an alias, empty where the command takes none."""
+
+    command: Command = "tui"
+    flags: Flags = field(default_factory=Flags)
+    demo: bool = False
+    json: bool = False
+    model: str = ""
+    all: bool = False
+    yes: bool = False
+
+
+def parse(argv: Sequence[str]) -> Arguments:
+    """Read the arguments after the program's name.
+
+    Exits with status 2 and says what would be right where they make no sense, and with status 0
+    after `--help` and `--version`.
+    """
+    parser = _parser()
+    said = parser.parse_args(argv)
+    server, url = getattr(said, "server", None), getattr(said, "url", None)
+    demo = getattr(said, "demo", False)
+    if server is not None and url is not None:
+        parser.error("--server and --url each choose a server: give one of the two")
+    if demo and (server is not None or url is not None):
+        parser.error("--demo brings its own server: leave out --server and --url")
+    if demo and said.command:
+        parser.error(f"--demo opens the dashboard: give it without {said.command}")
+    everything = getattr(said, "all", False)
+    model = getattr(said, "model", None)
+    if said.command == "unload" and (model is None) != everything:
+        parser.error("unload takes either the ID of a model or --all: see aitui unload --help")
+    if model is not None and not model.strip():
+        parser.error("the ID of a model can't be empty: aitui status shows them")
+    return Arguments(
+        command=said.command or "tui",
+        flags=Flags(
+            config=getattr(said, "config", None),
+            server=server,
+            url=url,
+            read_only=getattr(said, "read_only", False),
+            fps=getattr(said, "fps", None),
+        ),
+        demo=demo,
+        json=getattr(said, "json", False),
+        model=model or "",
+        all=everything,
+        yes=getattr(said, "yes", False),
+    )
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what was probably meant, and repeats nothing that could steer a terminal."""
+
+    def error(self, message: str) -> NoReturn:
+        near = self._meant(message)
+        hint = f" (did you mean {near}?)" if near else ""
+        self.print_usage(sys.stderr)
+        self.exit(2, f"{self.prog}: {clean_line(message, 300)}{hint}\n")
+
+    def _meant(self, message: str) -> str:
+        """The nearest to the unknown command or option that argparse complains about."""
+        if command := re.search(r"invalid choice: '([^']*)'", message):
+            return _nearest(command[1], COMMANDS)
+        if option := re.search(r"unrecognized arguments: (--[^\s=]+)", message):
+            return _nearest(option[1], _OPTIONS)
+        return ""
+
+
+def _nearest(word: str, known: Sequence[str]) -> str:
+    return next(iter(get_close_matches(word.lower(), known, n=1, cutoff=0.5)), "")
+
+
+def _parser() -> _Parser:
+    server = _server_options()
+    parser = _Parser(
+        prog="aitui",
+        description="A full-screen dashboard for a self-hosted llama-swap server.\n"
+        "Without a command it opens the dashboard.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        parents=[server],
+        allow_abbrev=False,
+        usage="aitui [options] [status | load ID | unload ID]",
+    )
+    parser.add_argument("--version", action="version", version=f"aitui {__version__}")
+    parser.add_argument(
+        "--demo",
+        action="store_true",
+        default=argparse.SUPPRESS,
+        help="start a stand-in server in this process and show that one",
+    )
+    parser.add_argument(
+        "--fps",
+        type=_fps,
+        metavar="N",
+        default=argparse.SUPPRESS,
+        help="draw at most N frames a second, for slow lines",
+    )
+    commands = parser.add_subparsers(
+        title="commands", dest="command", metavar="COMMAND", parser_class=_Parser
+    )
+    status = _command(
+        commands, "status", "status [options]", "show the models and their states", server
+    )
+    status.add_argument(
+        "--json",
+        action="store_true",
+        default=argparse.SUPPRESS,
+        help="one JSON object, for scripts",
+    )
+    load = _command(
+        commands, "load", "load [options] ID", "load a model, wait until it is ready", server
+    )
+    load.add_argument("model", metavar="ID", help="the model's id or an alias")
+    _add_yes(load)
+    unload = _command(
+        commands, "unload", "unload [options] (ID | --all)", "free a model's memory", server
+    )
+    unload.add_argument("model", metavar="ID", nargs="?", help="the model's id or an alias")
+    unload.add_argument(
+        "--all", action="store_true", default=argparse.SUPPRESS, help="every model that is loaded"
+    )
+    _add_yes(unload)
+    return parser
+
+
+def _command(
+    commands: "argparse._SubParsersAction[_Parser]",
+    name: str,
+    usage: str,
+    words: str,
+    server: _Parser,
+) -> _Parser:
+    return commands.add_parser(
+        name,
+        help=words,
+        description=f"{words[0].upper()}{words[1:]}.",
+        prog=f"aitui {name}",
+        usage=f"aitui {usage}",
+        parents=[server],
+        allow_abbrev=False,
+    )
+
+
+def _server_options() -> _Parser:
+    """The options that stand before and after a command alike.
+
+    Without defaults: those of a subcommand would overwrite what was said before it.
+    """
+    shared = _Parser(add_help=False, argument_default=argparse.SUPPRESS)
+    group = shared.add_argument_group("server")
+    group.add_argument("--server", metavar="NAME", help="a server of config.toml")
+    group.add_argument("--url", metavar="URL", help="the server's URL, like http://localhost:8080")
+    group.add_argument("--read-only", action="store_true", help="load, unload and change nothing")
+    group.add_argument(
+        "--config", type=Path, metavar="FILE", help="read FILE instead of the usual config.toml"
+    )
+    return shared
+
+
+def _fps(text: str) -> int:
+    if re.fullmatch("[0-9]{1,4}", text) and SLOWEST_FPS <= int(text) <= FASTEST_FPS:
+        return int(text)
+    raise argparse.ArgumentTypeError(
+        f"expected a whole number from {SLOWEST_FPS} to {FASTEST_FPS}, like 20"
+    )
+
+
+def _add_yes(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--yes",
+        action="store_true",
+        default=argparse.SUPPRESS,
+        help="answer the question, if there is one, with yes",
+    )

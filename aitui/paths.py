@@ -1,0 +1,68 @@
+"""Where aitui keeps its files: the XDG directories, or their like on this system."""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+_APP = "aitui"
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """The directories of one user. None of them has to exist yet."""
+
+    config: Path
+    data: Path
+    state: Path
+    cache: Path
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> "Paths":
+        """XDG_CONFIG_HOME and the others where they are absolute, else the system's usual places.
+
+        Touches no disk. Raises RuntimeError where no home directory can be found.
+        """
+        usual = _usual_places(home_directory(environment))
+        return cls(
+            config=_place(environment, "XDG_CONFIG_HOME", usual.config),
+            data=_place(environment, "XDG_DATA_HOME", usual.data),
+            state=_place(environment, "XDG_STATE_HOME", usual.state),
+            cache=_place(environment, "XDG_CACHE_HOME", usual.cache),
+        )
+
+    @classmethod
+    def below(cls, directory: Path) -> "Paths":
+        """All of them in one directory, as the demo and the tests want it."""
+        return cls(*(directory / kind for kind in ("config", "data", "state", "cache")))
+
+
+def home_directory(environment: Mapping[str, str]) -> Path:
+    """The user's home: $HOME where it is absolute, else what the system knows."""
+    home = Path(environment.get("HOME", ""))
+    return home if home.is_absolute() else Path.home()
+
+
+def _place(environment: Mapping[str, str], variable: str, usual: Path) -> Path:
+    """The specification says: a relative path in these variables is to be ignored."""
+    named = Path(environment.get(variable, ""))
+    return named / _APP if named.is_absolute() else usual
+
+
+def _usual_places(home: Path) -> Paths:
+    if sys.platform != "linux":
+        from platformdirs import PlatformDirs
+
+        places = PlatformDirs(_APP, appauthor=False)
+        return Paths(
+            config=places.user_config_path,
+            data=places.user_data_path,
+            state=places.user_state_path,
+            cache=places.user_cache_path,
+        )
+    return Paths(
+        config=home / ".config" / _APP,
+        data=home / ".local" / "share" / _APP,
+        state=home / ".local" / "state" / _APP,
+        cache=home / ".cache" / _APP,
+    )
