@@ -1,0 +1,52 @@
+"""Where a server is: host and port for messages, paths as they go out."""
+
+import ipaddress
+from urllib.parse import quote, urlsplit
+
+from aitui.domain.server import Server
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+def host_of(server: Server) -> str:
+    """The host name or address of the server's URL, without brackets."""
+    return urlsplit(server.url).hostname or ""
+
+
+def authority_of(server: Server) -> str:
+    """Host and port, as messages name the server."""
+    parts = urlsplit(server.url)
+    host = parts.hostname or ""
+    port = parts.port or _DEFAULT_PORTS.get(parts.scheme, 0)
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def is_https(server: Server) -> bool:
+    """Whether the server is spoken to over TLS."""
+    return urlsplit(server.url).scheme == "https"
+
+
+def is_loopback(server: Server) -> bool:
+    """Whether the server's URL names this machine itself."""
+    host = host_of(server)
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def segment(identifier: str) -> str:
+    """An id as one segment of a path.
+
+    Dots are escaped where the segment is nothing but dots: HTTP clients drop `.` and `..` and
+    would ask another endpoint.
+    """
+    quoted = quote(identifier.encode("utf-8", "replace"), safe="")
+    return quoted.replace(".", "%2E") if not quoted.strip(".") else quoted
+
+
+def path_for(template: str, identifier: str) -> str:
+    """The path of an endpoint about one model."""
+    return template.replace("<id>", segment(identifier))

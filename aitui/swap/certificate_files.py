@@ -1,0 +1,304 @@
+"""Our own certificate files, looked at first when TLS fails: which one, which check, what mends it.
+
+The messages of a TLS library name neither file nor cause, and under TLS 1.3 a refused client
+certificate is told apart from nothing at all. Everything here reads files: call it in a thread.
+"""
+
+import re
+import shlex
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aitui.domain.clean import clean_line
+from aitui.domain.server import Server
+from aitui.errors import CertificateFileError, KeyPasswordNeeded, TlsRefused
+from aitui.swap.addresses import authority_of
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
+    from cryptography.x509 import Certificate, Name
+
+_LARGEST_FILE = 4 * 1024 * 1024
+_PRIVATE_KEY = re.compile(rb"-----BEGIN ([A-Z0-9 ]*PRIVATE KEY)-----.*?-----END \1-----", re.DOTALL)
+_SETTINGS = {
+    "certificate authority": "ca",
+    "client certificate": "client_cert",
+    "client key": "client_key",
+}
+_RENEW = (
+    "openssl x509 -req -in client.csr -CA root-ca.pem -CAkey root-ca.key -CAcreateserial "
+    "-days 3650 -out {}"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Expiry:
+    """Until when the certificate in one of our files is valid."""
+
+    what: str
+    path: Path
+    not_after: datetime
+
+
+def check_files_present(server: Server) -> None:
+    """Asks of every file that is set whether it can be opened, without opening it.
+
+    Raises CertificateFileError.
+    """
+    for what, path in server.certificate_files:
+        try:
+            found = path.expanduser().stat()
+        except OSError as error:
+            raise unreadable(what, path, error) from error
+        if not stat.S_ISREG(found.st_mode):
+            raise CertificateFileError(
+                f"The {what} {_shown(path)} is not a regular file",
+                remedy=f"set {_SETTINGS[what]} to a PEM file",
+            )
+
+
+def check_own_files(server: Server, now: datetime | None = None) -> CertificateFileError | None:
+    """The first thing that is wrong with our own files, None where nothing is."""
+    try:
+        check_files_present(server)
+        for what, path, certificate in _certificates(server):
+            _check_dates(what, path, certificate, now or datetime.now(UTC))
+        _check_key(server)
+    except CertificateFileError as error:
+        return error
+    return None
+
+
+def why_refused(server: Server, words: str = "") -> TlsRefused:
+    """Why the server may have hung up on our client certificate; `words` are those of its alert."""
+    own = check_own_files(server)
+    if own is not None:
+        return own
+    where = authority_of(server)
+    if server.client_cert is None:
+        return TlsRefused(
+            f"{where} wants a client certificate",
+            why=words or "none is set",
+            remedy="set client_cert and client_key",
+        )
+    certificate = _shown(server.client_cert)
+    reasons = [words, f"{certificate} {_issued_how(server)}"]
+    ca = _shown(server.ca) if server.ca is not None else "root-ca.pem"
+    return TlsRefused(
+        f"{where} did not accept the client certificate",
+        why="; ".join(reason for reason in reasons if reason),
+        remedy=f"check it with the server's CA: openssl verify -CAfile {ca} {certificate}",
+    )
+
+
+def expiries(server: Server) -> tuple[Expiry, ...]:
+    """Until when our certificates are valid, the soonest first; none of a file that is wrong."""
+    try:
+        found = [
+            Expiry(what, path, certificate.not_valid_after_utc)
+            for what, path, certificate in _certificates(server)
+        ]
+    except CertificateFileError:
+        return ()
+    return tuple(sorted(found, key=lambda expiry: expiry.not_after))
+
+
+def key_warnings(server: Server) -> tuple[str, ...]:
+    """A private key that others can read, with path, mode and what mends it."""
+    path = server.client_key or server.client_cert
+    if path is None:
+        return ()
+    try:
+        mode = stat.S_IMODE(path.expanduser().stat().st_mode)
+    except OSError:  # said where the file is used
+        return ()
+    if not mode & 0o044:
+        return ()
+    return (f"Others can read the key {_shown(path)} (mode {mode:04o}): chmod 600 {_shown(path)}",)
+
+
+def unreadable(what: str, path: Path, error: OSError) -> CertificateFileError:
+    """The error for a file that can't be opened, or that the TLS library can't use."""
+    setting = _SETTINGS[what]
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        return CertificateFileError(
+            f"The {what} {_shown(path)} does not exist",
+            remedy=f"copy it there, or set {setting}",
+        )
+    if isinstance(error, PermissionError):
+        return CertificateFileError(
+            f"The {what} {_shown(path)} can't be read",
+            why="permission denied",
+            remedy=f"chmod u+r {_shown(path)}",
+        )
+    return CertificateFileError(
+        f"The {what} {_shown(path)} can't be used",
+        why=clean_line(error.strerror or str(error), 200),
+        remedy=f"set {setting} to a PEM file",
+    )
+
+
+def key_password_needed(server: Server) -> KeyPasswordNeeded:
+    """The error for an encrypted key without its password, or with a wrong one."""
+    path = server.client_key or server.client_cert or Path()
+    missing = server.client_key_password is None
+    return KeyPasswordNeeded(
+        f"The client key {_shown(path)} is encrypted",
+        why="no password is set" if missing else "the password is wrong",
+        remedy=f"give its password, or decrypt a copy: openssl pkey -in {_shown(path)} -out …",
+    )
+
+
+def _certificates(server: Server) -> Iterator[tuple[str, Path, "Certificate"]]:
+    """Every certificate of the CA file, and the first of the client's."""
+    if server.ca is not None:
+        what = "certificate authority"
+        for certificate in _read_certificates(what, server.ca):
+            yield what, server.ca, certificate
+    if server.client_cert is not None:
+        what = "client certificate"
+        yield what, server.client_cert, _read_certificates(what, server.client_cert)[0]
+
+
+def _read_certificates(what: str, path: Path) -> list["Certificate"]:
+    from cryptography.x509 import load_pem_x509_certificates
+
+    content = _read(what, path)
+    if b"-----BEGIN " not in content:
+        raise _not_pem(what, path, content)
+    try:
+        return load_pem_x509_certificates(content)
+    except ValueError as error:
+        raise CertificateFileError(
+            f"The {what} {_shown(path)} holds no certificate that can be read",
+            why=clean_line(str(error), 200),
+            remedy=f"look at it: openssl x509 -in {_shown(path)} -noout -text",
+        ) from error
+
+
+def _read(what: str, path: Path) -> bytes:
+    try:
+        with path.expanduser().open("rb") as file:
+            return file.read(_LARGEST_FILE)
+    except OSError as error:
+        raise unreadable(what, path, error) from error
+
+
+def _not_pem(what: str, path: Path, content: bytes) -> CertificateFileError:
+    shown = _shown(path)
+    if not content.strip():
+        why, remedy = "it is empty", f"set {_SETTINGS[what]} to a PEM file"
+    elif path.suffix.lower() in {".p12", ".pfx"}:
+        parts = "-nocerts" if what == "client key" else "-clcerts -nokeys"
+        why, remedy = "it is PKCS#12", f"openssl pkcs12 -legacy -in {shown} {parts} -out …"
+    elif content.startswith(b"\x30"):
+        command = "pkey" if what == "client key" else "x509"
+        why, remedy = "it is DER", f"openssl {command} -inform der -in {shown} -out …"
+    else:
+        why, remedy = "there is no line -----BEGIN …", f"set {_SETTINGS[what]} to a PEM file"
+    return CertificateFileError(f"The {what} {shown} is not PEM", why=why, remedy=remedy)
+
+
+def _check_dates(what: str, path: Path, certificate: "Certificate", now: datetime) -> None:
+    shown = _shown(path)
+    if now > certificate.not_valid_after_utc:
+        raise CertificateFileError(
+            f"The {what} {shown} has expired",
+            why=f"it was valid until {_date(certificate.not_valid_after_utc)}",
+            remedy=f"renew it: {_RENEW.format(shown)}"
+            if what == "client certificate"
+            else "copy the renewed one from the server",
+        )
+    if now < certificate.not_valid_before_utc:
+        raise CertificateFileError(
+            f"The {what} {shown} is not valid yet",
+            why=f"it is valid from {_date(certificate.not_valid_before_utc)}",
+            remedy="check this machine's clock: timedatectl",
+        )
+
+
+def _check_key(server: Server) -> None:
+    path = server.client_key or server.client_cert
+    if path is None or server.client_cert is None:
+        return
+    what = "client key" if server.client_key is not None else "client certificate"
+    content = _read(what, path)
+    found = _PRIVATE_KEY.search(content)
+    if found is None:
+        if what == "client key" and b"-----BEGIN " not in content:
+            raise _not_pem(what, path, content)
+        raise CertificateFileError(
+            f"The {what} {_shown(path)} holds no private key",
+            remedy="set client_key to the file with the key",
+        )
+    key = _load_key(server, path, found[0])
+    certificate = _read_certificates("client certificate", server.client_cert)[0]
+    if _public_bytes(key.public_key()) != _public_bytes(certificate.public_key()):
+        raise CertificateFileError(
+            f"The client key {_shown(path)} does not belong to {_shown(server.client_cert)}",
+            why=f"that certificate is for {_name(certificate.subject)}, of another key",
+            remedy=f"set the key that it was made with, or have it made anew: {_request(path)}",
+        )
+
+
+def _load_key(server: Server, path: Path, content: bytes) -> "PrivateKeyTypes":
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    encrypted = b"ENCRYPTED" in content[:200]
+    password = None
+    if encrypted:
+        if server.client_key_password is None:
+            raise key_password_needed(server)
+        password = server.client_key_password.encode("utf-8", "surrogateescape")
+    try:
+        return load_pem_private_key(content, password)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        if encrypted:
+            raise key_password_needed(server) from error
+        raise CertificateFileError(
+            f"The client key {_shown(path)} can't be read",
+            why=clean_line(str(error), 200),
+            remedy=f"look at it: openssl pkey -in {_shown(path)} -noout",
+        ) from error
+
+
+def _public_bytes(key: "PublicKeyTypes") -> bytes:
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+    return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
+def _issued_how(server: Server) -> str:
+    """Who issued the client certificate, and until when; the files are known to be good."""
+    found = {what: certificate for what, _, certificate in _certificates(server)}
+    certificate = found["client certificate"]
+    text = (
+        f"was issued by {_name(certificate.issuer)} "
+        f"and is valid until {_date(certificate.not_valid_after_utc)}"
+    )
+    authority = found.get("certificate authority")
+    if server.ca is not None and authority is not None and authority.subject != certificate.issuer:
+        text += f", not by the authority in {_shown(server.ca)}"
+    return text
+
+
+def _request(key: Path) -> str:
+    return f"openssl req -new -key {_shown(key)} -out client.csr"
+
+
+def _name(name: "Name") -> str:
+    return clean_line(name.rfc4514_string(), 120)
+
+
+def _date(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M} UTC"
+
+
+def _shown(path: Path) -> str:
+    """A path as a shell takes it."""
+    return clean_line(shlex.quote(str(path)))

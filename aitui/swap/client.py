@@ -1,0 +1,150 @@
+"""What aitui asks a llama-swap server.
+
+Importing this module imports httpx, which costs a third of what Textual does: callers import it
+when they first connect, after the first frame.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self, TypeVar
+
+from aitui.domain.model import ListedModel, RunningModel
+from aitui.domain.server import Server
+from aitui.errors import BadAnswer
+from aitui.swap import wire
+from aitui.swap.addresses import path_for
+from aitui.swap.answers import Answer, answered_by_model, load_refusal, refusal
+from aitui.swap.connections import Connections
+from aitui.swap.exchange import Exchange, Question
+from aitui.swap.wire import Version
+
+_LIST_SECONDS = 30.0
+_SHORT_SECONDS = 15.0
+_DECODE_IN_THREAD = 64 * 1024
+_SMALL = 64 * 1024
+
+_T = TypeVar("_T")
+
+
+class SwapClient:
+    """One llama-swap server. Opening does no I/O: the first request connects."""
+
+    def __init__(self, server: Server, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._server = server
+        self._monotonic = monotonic
+        self._connections = Connections(server)
+        self._exchange = Exchange(server, self._connections)
+        self._latency: float | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Closes every connection; what is still under way ends with ConnectionLost."""
+        await self._connections.aclose()
+
+    @property
+    def latency(self) -> float | None:
+        """Seconds from asking to the whole answer of the last `/running`, None before it."""
+        return self._latency
+
+    async def models(self) -> tuple[ListedModel, ...]:
+        """The models that the server lists.
+
+        Raises Unreachable, TlsRefused, ServerError, BadAnswer.
+        """
+        answer = await self._get(self._server.endpoints.models, _LIST_SECONDS)
+        return await _decoded(wire.listed_models, answer)
+
+    async def running(self) -> tuple[RunningModel, ...]:
+        """The models that have a process, in the order of the server.
+
+        Raises Unreachable, TlsRefused, ServerError, BadAnswer.
+        """
+        began = self._monotonic()
+        answer = await self._get(self._server.endpoints.running, _SHORT_SECONDS)
+        self._latency = self._monotonic() - began
+        return await _decoded(wire.running_models, answer)
+
+    async def version(self) -> Version:
+        """The build of the server.
+
+        Raises Unreachable, TlsRefused, ServerError, BadAnswer.
+        """
+        answer = await self._get("/api/version", _SHORT_SECONDS, largest=_SMALL)
+        return wire.version(answer.body, answer.endpoint)
+
+    async def health(self) -> None:
+        """Returns where llama-swap itself is up.
+
+        Raises Unreachable, TlsRefused, ServerError, BadAnswer.
+        """
+        answer = await self._get("/health", _SHORT_SECONDS, largest=_SMALL)
+        _check_no_page(answer)
+
+    async def load(self, model_id: str) -> None:
+        """Loads a model and returns when it is ready, after seconds or minutes.
+
+        Giving up does not stop the load: it goes on at the server.
+        Raises LoadFailed, NoSuchModel, TimedOut, Unreachable, TlsRefused, ServerError.
+        """
+        path = path_for(self._server.endpoints.upstream_health, model_id)
+        question = Question("GET", path, self._server.timeout)
+        answer = await self._exchange.at_length(question)
+        if not answer.succeeded and not answered_by_model(answer):
+            raise load_refusal(self._server, answer, model_id)
+
+    async def unload(self, model_id: str) -> None:
+        """Unloads a model; most servers answer when its process has stopped.
+
+        Raises NoSuchModel, Unreachable, TlsRefused, ServerError, BadAnswer.
+        """
+        path = path_for(self._server.endpoints.unload, model_id)
+        await self._post(path, model_id)
+
+    async def unload_all(self) -> None:
+        """Unloads every model.
+
+        Raises Unreachable, TlsRefused, ServerError, BadAnswer.
+        """
+        await self._post(self._server.endpoints.unload_all)
+
+    async def _get(self, path: str, limit: float, largest: int | None = None) -> Answer:
+        question = Question("GET", path, min(limit, self._server.timeout))
+        if largest is not None:
+            question = Question("GET", path, question.limit, largest=largest)
+        answer = await self._exchange.briefly(question)
+        if not answer.succeeded:
+            raise refusal(self._server, answer)
+        return answer
+
+    async def _post(self, path: str, model_id: str = "") -> None:
+        question = Question("POST", path, self._server.timeout, largest=_SMALL)
+        answer = await self._exchange.at_length(question)
+        if not answer.succeeded:
+            raise refusal(self._server, answer, model_id)
+        _check_no_page(answer)
+
+
+async def _decoded(decode: Callable[[bytes, str], _T], answer: Answer) -> _T:
+    if len(answer.body) > _DECODE_IN_THREAD:
+        return await asyncio.to_thread(decode, answer.body, answer.endpoint)
+    return decode(answer.body, answer.endpoint)
+
+
+def _check_no_page(answer: Answer) -> None:
+    if wire.looks_like_html(answer.body):
+        raise BadAnswer(
+            f"{answer.endpoint} answered with a web page",
+            remedy="check that the URL is that of a llama-swap server",
+        )

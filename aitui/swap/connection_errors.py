@@ -1,0 +1,198 @@
+"""From an exception of httpx, TLS or the network to one that a person understands.
+
+Under TLS 1.3 a server refuses a client certificate after the handshake, so the client sees it as
+whatever its first read or write fails with: a raw `ssl.SSLError` with an alert against Caddy, an
+empty `httpx.ReadError` against others, a broken pipe for a large body. Our own files are looked
+at first, and what is left is "not accepted".
+"""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import httpx
+
+from aitui.domain.clean import clean_line
+from aitui.domain.server import Server
+from aitui.errors import AituiError, ConnectionLost, TimedOut, TlsRefused, Unreachable
+from aitui.swap.addresses import authority_of, host_of, is_https
+from aitui.swap.certificate_files import check_own_files, why_refused
+
+TROUBLES = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError)
+
+_BROKEN = (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError, OSError)
+_EXPIRED, _NOT_YET_VALID = 10, 9
+_SELF_SIGNED = {18, 19}
+_UNKNOWN_ISSUER = {2, 20, 21, 27}
+_WRONG_NAME = {62, 64}
+_CLIENT_CERTIFICATE_ALERTS = (
+    "BAD_CERTIFICATE",
+    "CERTIFICATE_REQUIRED",
+    "CERTIFICATE_EXPIRED",
+    "CERTIFICATE_REVOKED",
+    "CERTIFICATE_UNKNOWN",
+    "UNSUPPORTED_CERTIFICATE",
+    "UNKNOWN_CA",
+    "ACCESS_DENIED",
+    "HANDSHAKE_FAILURE",
+    "DECRYPT_ERROR",
+)
+_NAME_ALERTS = ("UNRECOGNIZED_NAME", "INTERNAL_ERROR")
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far a request came, filled in by httpx's trace."""
+
+    handshakes: int = 0
+    headers: bool = False
+
+    async def __call__(self, event: str, info: object) -> None:  # noqa: ARG002 - httpx calls it so
+        """One event of the trace extension."""
+        if event == "connection.start_tls.complete":
+            self.handshakes += 1
+        elif event.endswith("receive_response_headers.complete"):
+            self.headers = True
+
+    @property
+    def just_shook_hands(self) -> bool:
+        """Whether TLS was set up for this request and nothing was answered yet."""
+        return bool(self.handshakes) and not self.headers
+
+
+async def explained(server: Server, error: Exception, progress: Progress) -> AituiError:
+    """The exception to raise for a request that failed with one of `TROUBLES`.
+
+    Certificate files are read in a thread.
+    """
+    for cause in _causes(error):
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return await asyncio.to_thread(_unverified, server, cause)
+        if isinstance(cause, ssl.SSLError):
+            return await asyncio.to_thread(_tls_failure, server, cause)
+    if is_https(server) and progress.just_shook_hands and isinstance(error, _BROKEN):
+        return await asyncio.to_thread(why_refused, server)
+    if isinstance(error, httpx.TimeoutException):
+        return _silent(server, error)
+    if isinstance(error, httpx.ConnectError):
+        return _not_connected(server, error, progress)
+    return _other(server, error)
+
+
+def _silent(server: Server, error: httpx.TimeoutException) -> TimedOut:
+    where = authority_of(server)
+    if isinstance(error, httpx.ConnectTimeout | httpx.PoolTimeout):
+        return TimedOut(
+            f"{where} does not answer",
+            why="no connection within the time limit",
+            remedy="check the network, VPN and firewall",
+        )
+    return TimedOut(f"{where} went silent", why="no answer within the time limit")
+
+
+def _other(server: Server, error: Exception) -> AituiError:
+    where = authority_of(server)
+    if isinstance(error, httpx.ProxyError):
+        return Unreachable(
+            f"The proxy of the environment does not connect to {where}",
+            why=_words(error),
+            remedy=f"set NO_PROXY={host_of(server)}",
+        )
+    if isinstance(error, httpx.UnsupportedProtocol | httpx.InvalidURL):
+        return Unreachable(
+            f"{clean_line(server.url)} can't be used as a URL",
+            why=_words(error),
+            remedy="write it as https://host:port",
+        )
+    return ConnectionLost(f"The connection to {where} broke", why=_words(error))
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    current: BaseException | None = error
+    while current is not None and id(current) not in seen:
+        seen.add(id(current))
+        yield current
+        current = current.__cause__ or current.__context__
+
+
+def _not_connected(server: Server, error: httpx.ConnectError, progress: Progress) -> AituiError:
+    where = authority_of(server)
+    for cause in _causes(error):
+        if isinstance(cause, socket.gaierror):
+            return Unreachable(
+                f"The name {host_of(server)} is not known",
+                why=clean_line(cause.strerror or ""),
+                remedy="check the URL, DNS and VPN",
+            )
+        if isinstance(cause, ConnectionRefusedError):
+            return Unreachable(
+                f"{where} refuses connections",
+                why="nothing listens on that port",
+                remedy="check the port, and whether the server runs",
+            )
+        if isinstance(cause, OSError) and cause.strerror:
+            return Unreachable(
+                f"{where} can't be reached",
+                why=clean_line(cause.strerror),
+                remedy="check the network and VPN",
+            )
+    if is_https(server) and not progress.handshakes:
+        return TlsRefused(
+            f"{where} hung up during the TLS handshake",
+            why=_words(error),
+            remedy="check that the port speaks TLS",
+        )
+    return Unreachable(f"{where} can't be reached", why=_words(error))
+
+
+def _unverified(server: Server, error: ssl.SSLCertVerificationError) -> TlsRefused:
+    """Why the server's certificate isn't trusted; an expired file of our own comes first."""
+    own = check_own_files(server)
+    if own is not None:
+        return own
+    where, code = authority_of(server), error.verify_code
+    trust = str(server.ca) if server.ca is not None else "the system's trust store"
+    words = clean_line(error.verify_message or error.reason or "")
+    if code in _WRONG_NAME:
+        what = f"The certificate of {where} is for another name"
+        remedy = "use a host name that the certificate holds (subjectAltName)"
+    elif code == _EXPIRED:
+        what = f"The certificate of {where} has expired"
+        remedy = "renew it on the server"
+    elif code == _NOT_YET_VALID:
+        what = f"The certificate of {where} is not valid yet"
+        remedy = "check the clocks of both machines: timedatectl"
+    elif code in _SELF_SIGNED | _UNKNOWN_ISSUER:
+        what = f"The certificate of {where} was not issued by an authority in {clean_line(trust)}"
+        remedy = "set ca to the root certificate of the server"
+    else:
+        what = f"The certificate of {where} can't be verified"
+        remedy = "set ca to the root certificate of the server"
+    look = f"openssl s_client -connect {where} -servername {host_of(server)} -showcerts"
+    return TlsRefused(what, why=words, remedy=f"{remedy}; look at it: {look}")
+
+
+def _tls_failure(server: Server, error: ssl.SSLError) -> TlsRefused:
+    where = authority_of(server)
+    reason = error.reason or ""
+    words = clean_line(reason.replace("_", " ").lower() or str(error))
+    if any(alert in reason for alert in _CLIENT_CERTIFICATE_ALERTS):
+        return why_refused(server, words)
+    if any(alert in reason for alert in _NAME_ALERTS):
+        return TlsRefused(
+            f"{where} has no certificate for the name {host_of(server)}",
+            why=words,
+            remedy="use the host name that the server is set up for",
+        )
+    if reason in {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE"}:
+        return TlsRefused(
+            f"{where} does not speak TLS", why=words, remedy="use http:// in the URL, or its port"
+        )
+    return TlsRefused(f"TLS with {where} failed", why=words)
+
+
+def _words(error: Exception) -> str:
+    return clean_line(str(error), 200)

@@ -1,0 +1,198 @@
+"""The HTTP clients of one server: one pool for short requests, one client for each long one.
+
+httpx leaves slots of a pool occupied for ever when a task is cancelled twice in a row, and
+`aclose()` stops half-way when it is cancelled itself. So long requests get a client of their own
+that is closed with them, closing runs to its end whoever is cancelled, and a pool that has no
+slot although few requests run is replaced.
+
+A proxy from the environment is used as other programs use it (`HTTPS_PROXY`, `ALL_PROXY`,
+`NO_PROXY`), except for a server on this machine: no proxy can reach our loopback address.
+"""
+
+import asyncio
+import ssl
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from urllib.request import getproxies, proxy_bypass
+
+import httpx
+
+from aitui.domain.clean import clean_line
+from aitui.domain.server import Server
+from aitui.errors import ConnectionLost, SettingsError, Unreachable
+from aitui.swap.addresses import authority_of, host_of, is_loopback
+from aitui.swap.keepalive import KEEPALIVE
+from aitui.swap.tls import Fingerprint, fingerprint, tls_context
+from aitui.swap.user_agent import user_agent
+
+CONNECT_SECONDS = 10.0
+SLOTS = 8
+
+_POOL_SECONDS = 1.0
+_LOOK_AT_FILES_EVERY = 5.0
+_KEEP_IDLE_SECONDS = 60.0
+
+
+@dataclass(slots=True, eq=False)
+class _Pool:
+    client: httpx.AsyncClient
+    users: int = 0
+    retired: bool = False
+
+
+class Connections:
+    """Hands out httpx clients with one TLS context, renewed when a certificate file changes."""
+
+    def __init__(self, server: Server, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._server = server
+        self._monotonic = monotonic
+        self._context: ssl.SSLContext | None = None
+        self._built_from: Fingerprint | None = None
+        self._looked_at: float | None = None
+        self._renewing = asyncio.Lock()
+        self._slots = asyncio.Semaphore(SLOTS)
+        self._pool: _Pool | None = None
+        self._open: set[httpx.AsyncClient] = set()
+        self._closed = False
+
+    @asynccontextmanager
+    async def pooled(self) -> AsyncIterator[httpx.AsyncClient]:
+        """The client for short requests. Waits for a slot as long as the caller lets it.
+
+        Raises CertificateFileError, Unreachable.
+        """
+        async with self._slots:
+            context = await self._current_context()
+            if self._pool is None:
+                self._pool = _Pool(self._new_client(context, SLOTS))
+            pool = self._pool
+            pool.users += 1
+            try:
+                yield pool.client
+            finally:
+                pool.users -= 1
+                if pool.retired and not pool.users:
+                    await self._close(pool.client)
+
+    @asynccontextmanager
+    async def single(self) -> AsyncIterator[httpx.AsyncClient]:
+        """A client for one long request, closed with it.
+
+        Raises CertificateFileError, Unreachable.
+        """
+        client = self._new_client(await self._current_context(), 1)
+        try:
+            yield client
+        finally:
+            await self._close(client)
+
+    async def replace_pool(self) -> None:
+        """Lets new requests begin with fresh connections; those under way end on the old ones."""
+        pool, self._pool = self._pool, None
+        if pool is None:
+            return
+        pool.retired = True
+        if not pool.users:
+            await self._close(pool.client)
+
+    def look_at_files_again(self) -> None:
+        """Looks at the certificate files before the next connection: TLS has just failed."""
+        self._looked_at = None
+
+    async def aclose(self) -> None:
+        """Closes every connection; requests under way end with ConnectionLost."""
+        self._closed = True
+        self._pool = None
+        await to_the_end(self._close_all())
+
+    async def _close_all(self) -> None:
+        while self._open:
+            await self._open.pop().aclose()
+
+    async def _close(self, client: httpx.AsyncClient) -> None:
+        await to_the_end(client.aclose())
+        self._open.discard(client)
+
+    async def _current_context(self) -> ssl.SSLContext | None:
+        async with self._renewing:
+            now = self._monotonic()
+            if self._looked_at is None or now - self._looked_at >= _LOOK_AT_FILES_EVERY:
+                found = await fingerprint(self._server)
+                if found != self._built_from:
+                    self._built_from = None
+                    self._context = await tls_context(self._server)
+                    self._built_from = found
+                    await self.replace_pool()
+                self._looked_at = now
+            return self._context
+
+    def _new_client(self, context: ssl.SSLContext | None, connections: int) -> httpx.AsyncClient:
+        if self._closed:
+            raise ConnectionLost(f"The connections to {authority_of(self._server)} are closed")
+        client = httpx.AsyncClient(
+            transport=self._transport(context, connections),
+            headers=_headers(self._server),
+            timeout=httpx.Timeout(None, connect=CONNECT_SECONDS, pool=_POOL_SECONDS),
+            follow_redirects=False,
+            trust_env=False,
+        )
+        self._open.add(client)
+        return client
+
+    def _transport(
+        self, context: ssl.SSLContext | None, connections: int
+    ) -> httpx.AsyncHTTPTransport:
+        proxy = _environment_proxy(self._server)
+        try:
+            return httpx.AsyncHTTPTransport(
+                # httpx wants a context for http as well; an empty one trusts nobody, at no cost.
+                verify=context or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
+                http2=False,
+                proxy=proxy,
+                trust_env=False,
+                limits=httpx.Limits(
+                    max_connections=connections, keepalive_expiry=_KEEP_IDLE_SECONDS
+                ),
+                socket_options=KEEPALIVE,
+            )
+        except (ValueError, ImportError, httpx.InvalidURL) as error:
+            raise Unreachable(
+                "The proxy of the environment can't be used",
+                why=clean_line(str(error), 200),
+                remedy=f"set NO_PROXY={host_of(self._server)}",
+            ) from error
+
+
+async def to_the_end(closing: Coroutine[None, None, None]) -> None:
+    """Awaits a closing to its end even when cancelled meanwhile, then lets the cancel through."""
+    task = asyncio.ensure_future(closing)
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled
+    task.result()
+
+
+def _headers(server: Server) -> dict[str, str]:
+    headers = {"User-Agent": user_agent(), "Accept-Encoding": "identity"}
+    key = server.api_key
+    if key is not None:
+        if not (key.isascii() and key.isprintable()):
+            raise SettingsError("The api_key holds characters that no HTTP header can carry")
+        headers["Authorization"] = f"Bearer {key}"
+    return headers
+
+
+def _environment_proxy(server: Server) -> str | None:
+    host = host_of(server)
+    if is_loopback(server) or proxy_bypass(host):
+        return None
+    proxies = getproxies()
+    found = proxies.get(server.url.partition(":")[0]) or proxies.get("all")
+    return found if not found or "://" in found else f"http://{found}"

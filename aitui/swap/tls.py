@@ -1,0 +1,111 @@
+"""The TLS context of one server, built from its certificate files."""
+
+import asyncio
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+
+from aitui.domain.server import Server
+from aitui.errors import CertificateFileError
+from aitui.swap.addresses import is_https
+from aitui.swap.certificate_files import (
+    check_files_present,
+    check_own_files,
+    key_password_needed,
+    unreadable,
+)
+
+_LONGEST_PASSWORD = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """What tells a renewed file from the old one: time, inode and size of each, None if absent."""
+
+    files: tuple[tuple[int, int, int] | None, ...]
+
+
+async def tls_context(server: Server) -> ssl.SSLContext | None:
+    """The context for a server's https URL, None for http. Files are read in a thread.
+
+    Chain and host name are always verified. With a CA file of its own only that is trusted, and
+    `VERIFY_X509_STRICT` is cleared: Python 3.13 sets it, and it rejects a root CA without the
+    keyUsage extension, which is what `openssl req -new -x509` makes ("CA cert does not include
+    key usage extension"). Nothing else of the verification is loosened, and certificates of the
+    system's trust store are held to Python's default.
+
+    Raises CertificateFileError, KeyPasswordNeeded.
+    """
+    if not is_https(server):
+        return None
+    return await asyncio.to_thread(_build, server)
+
+
+async def fingerprint(server: Server) -> Fingerprint:
+    """The present state of the certificate files, looked at in a thread."""
+    paths = [path for _, path in server.certificate_files]
+    if not paths:
+        return Fingerprint(())
+    return await asyncio.to_thread(_fingerprint, paths)
+
+
+def _fingerprint(paths: list[Path]) -> Fingerprint:
+    return Fingerprint(tuple(_file_state(path) for path in paths))
+
+
+def _file_state(path: Path) -> tuple[int, int, int] | None:
+    try:
+        found = path.expanduser().stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_ino, found.st_size
+
+
+def _build(server: Server) -> ssl.SSLContext:
+    check_files_present(server)
+    context = _trusting(server)
+    context.minimum_version = max(ssl.TLSVersion.TLSv1_2, context.minimum_version)
+    if server.client_cert is not None:
+        _present(context, server, server.client_cert)
+    elif server.client_key is not None:
+        raise CertificateFileError(
+            "A client key is set, but no client certificate", remedy="set client_cert as well"
+        )
+    return context
+
+
+def _trusting(server: Server) -> ssl.SSLContext:
+    if server.ca is None:
+        return ssl.create_default_context()
+    try:
+        context = ssl.create_default_context(cafile=str(server.ca.expanduser()))
+    except OSError as error:  # ssl.SSLError is one
+        diagnosis = check_own_files(server)
+        raise diagnosis or unreadable("certificate authority", server.ca, error) from error
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    return context
+
+
+def _present(context: ssl.SSLContext, server: Server, certificate: Path) -> None:
+    key = server.client_key
+
+    def password() -> bytes:
+        # Without a callable OpenSSL would ask at the terminal and block the whole program.
+        return _password(server)
+
+    try:
+        context.load_cert_chain(
+            str(certificate.expanduser()),
+            str(key.expanduser()) if key is not None else None,
+            password=password,
+        )
+    except OSError as error:
+        diagnosis = check_own_files(server)
+        raise diagnosis or unreadable("client certificate", certificate, error) from error
+
+
+def _password(server: Server) -> bytes:
+    password = (server.client_key_password or "").encode("utf-8", "surrogateescape")
+    if server.client_key_password is None or len(password) > _LONGEST_PASSWORD:
+        raise key_password_needed(server)
+    return password
