@@ -6,22 +6,27 @@ when they first connect, after the first frame.
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing, asynccontextmanager
 from types import TracebackType
 from typing import Self, TypeVar
 
+from aitui.domain.events import Event
 from aitui.domain.model import ListedModel, RunningModel
 from aitui.domain.server import Server
 from aitui.errors import BadAnswer
 from aitui.swap import wire
-from aitui.swap.addresses import path_for
+from aitui.swap.addresses import path_for, segment
 from aitui.swap.answers import Answer, answered_by_model, load_refusal, refusal
 from aitui.swap.connections import Connections
-from aitui.swap.exchange import Exchange, Question
+from aitui.swap.events import read_events
+from aitui.swap.exchange import Exchange, Question, Stream
+from aitui.swap.log_text import LogText
 from aitui.swap.wire import Version
 
 _LIST_SECONDS = 30.0
 _SHORT_SECONDS = 15.0
+_HEADERS_SECONDS = 30.0
 _DECODE_IN_THREAD = 64 * 1024
 _SMALL = 64 * 1024
 
@@ -119,6 +124,48 @@ class SwapClient:
         """
         await self._post(self._server.endpoints.unload_all)
 
+    @asynccontextmanager
+    async def events(self) -> AsyncIterator[AsyncIterator[Event]]:
+        """The server's events from now on, over a connection of its own, until it ends the stream.
+
+        Read fast: the server drops events of a slow reader and says nothing. There is no
+        heartbeat. Restart and reload of the server end the stream cleanly.
+        Raises Unreachable, TlsRefused, ServerError, BadAnswer, also while reading.
+        """
+        limit = min(_HEADERS_SECONDS, self._server.timeout)
+        question = Question("GET", "/api/events", limit, accept="text/event-stream")
+        async with self._exchange.streaming(question) as stream:
+            await self._check(stream)
+            async with (
+                aclosing(stream.chunks()) as chunks,
+                aclosing(read_events(chunks, self._monotonic)) as events,
+            ):
+                yield events
+
+    @asynccontextmanager
+    async def log(
+        self, name: str = "", *, history: bool = True
+    ) -> AsyncIterator[AsyncIterator[str]]:
+        """A log as it grows, in pieces not aligned to lines, until the server ends the stream.
+
+        `name` is "proxy", "upstream", a model's id, or "" for both. Servers before v218 send the
+        headers only with the first piece, so opening waits for as long as the log is silent.
+        Raises NoSuchModel, Unreachable, TlsRefused, ServerError, BadAnswer, also while reading.
+        """
+        path = f"/logs/stream/{segment(name)}" if name else "/logs/stream"
+        query = "" if history else "?no-history"
+        question = Question("GET", path + query, None, accept="text/plain")
+        async with self._exchange.streaming(question) as stream:
+            await self._check(stream, name)
+            async with aclosing(stream.chunks()) as chunks, aclosing(_log_text(chunks)) as pieces:
+                yield pieces
+
+    async def _check(self, stream: Stream, name: str = "") -> None:
+        if not stream.succeeded:
+            raise refusal(self._server, await stream.whole(), name)
+        if stream.content_type == "text/html":
+            _check_no_page(await stream.whole())
+
     async def _get(self, path: str, limit: float, largest: int | None = None) -> Answer:
         question = Question("GET", path, min(limit, self._server.timeout))
         if largest is not None:
@@ -140,6 +187,17 @@ async def _decoded(decode: Callable[[bytes, str], _T], answer: Answer) -> _T:
     if len(answer.body) > _DECODE_IN_THREAD:
         return await asyncio.to_thread(decode, answer.body, answer.endpoint)
     return decode(answer.body, answer.endpoint)
+
+
+async def _log_text(chunks: AsyncIterator[bytes]) -> AsyncGenerator[str, None]:
+    text = LogText()
+    async for chunk in chunks:
+        piece = text.feed(chunk)
+        if piece:
+            yield piece
+    piece = text.finish()
+    if piece:
+        yield piece
 
 
 def _check_no_page(answer: Answer) -> None:

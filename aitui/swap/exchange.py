@@ -161,7 +161,7 @@ class Stream:
         except TROUBLES as error:
             raise await self._exchange.explain(error, self._progress) from error
 
-    async def chunks(self) -> AsyncIterator[bytes]:
+    async def chunks(self) -> AsyncGenerator[bytes, None]:
         """The body as it arrives; a clean end ends the iterator.
 
         Raises ConnectionLost, BadAnswer.

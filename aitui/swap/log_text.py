@@ -1,0 +1,34 @@
+"""A log that comes in pieces of bytes cut anywhere, as harmless text."""
+
+import codecs
+import re
+
+from aitui.domain.clean import clean_text
+
+_LONGEST_HELD = 256
+# An escape sequence that the next piece may complete, or half of a CRLF.
+_UNFINISHED = re.compile(r"(?:\x1b(?:\[[0-?]*[ -/]*|\][^\x07\x1b]*|[ -/]*)|\r)\Z")
+
+
+class LogText:
+    """Decodes and cleans piece by piece: a sequence in two pieces is removed as one."""
+
+    def __init__(self) -> None:
+        self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
+        self._held = ""
+
+    def feed(self, piece: bytes) -> str:
+        """As much harmless text as is certain by now."""
+        text = self._held + self._decode(piece)
+        self._held = ""
+        found = _UNFINISHED.search(text, max(len(text) - _LONGEST_HELD, 0))
+        if found is not None:
+            self._held = text[found.start() :]
+            text = text[: found.start()]
+        return clean_text(text)
+
+    def finish(self) -> str:
+        """What was held back, when nothing more comes."""
+        text = self._held + self._decode(b"", True)
+        self._held = ""
+        return clean_text(text)
