@@ -1,0 +1,161 @@
+"""The record of answered requests: `/api/metrics` of old, `/api/metrics/activity` of today."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from aitui.demo.dialect import Habits
+from aitui.demo.go_text import timestamp
+
+_KEPT = 1000
+_HISTOGRAM_BINS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """What one answer cost. Rates in tokens a second."""
+
+    cached: int = 0
+    read: int = 0
+    written: int = 0
+    read_per_second: float = 0.0
+    written_per_second: float = 0.0
+
+
+NO_TOKENS = Tokens()
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One answered request. Duration in milliseconds."""
+
+    id: int
+    timestamp: str
+    model: str
+    path: str
+    content_type: str
+    status: int
+    tokens: Tokens
+    duration_ms: int
+    error: str = ""
+    metadata: bool = False
+
+
+class Activity:
+    """The rows, newest last."""
+
+    def __init__(
+        self, habits: Habits, publish: Callable[[str, object], None], *, captures: bool
+    ) -> None:
+        self._habits = habits
+        self._publish = publish
+        self._captures = captures
+        self._next_id = habits.first_activity_id
+        self.rows: list[Row] = []
+
+    def record(
+        self,
+        *,
+        model: str,
+        path: str,
+        content_type: str,
+        status: int,
+        tokens: Tokens,
+        seconds: float,
+        error: str = "",
+        routed: bool = True,
+    ) -> None:
+        """Add a row and tell the listeners."""
+        row = Row(
+            id=self._next_id,
+            timestamp=timestamp(fraction=not self._habits.activity_endpoints),
+            model=model,
+            path=path,
+            content_type=content_type,
+            status=status,
+            tokens=tokens,
+            duration_ms=int(seconds * 1000),
+            error=error,
+            metadata=routed,
+        )
+        self._next_id += 1
+        self.rows = [*self.rows, row][-_KEPT:]
+        if self._habits.activity_endpoints:
+            self._publish("activity", {"id": row.id})
+        else:
+            self._publish("metrics", [self.describe(row)])
+
+    def find(self, id_: int) -> Row | None:
+        """The row with this id."""
+        return next((row for row in self.rows if row.id == id_), None)
+
+    def describe(self, row: Row) -> dict[str, Any]:
+        """A row as the server's JSON has it; -1 stands for unknown."""
+        tokens: dict[str, int | float] = {"cache_tokens": row.tokens.cached}
+        if self._habits.activity_endpoints:
+            drafted = -1 if row.tokens.written else 0
+            tokens |= {"draft_tokens": drafted, "draft_acc_tokens": drafted}
+        tokens |= {
+            "input_tokens": row.tokens.read,
+            "output_tokens": row.tokens.written,
+            "prompt_per_second": row.tokens.read_per_second,
+            "tokens_per_second": row.tokens.written_per_second,
+        }
+        description: dict[str, Any] = {
+            "id": row.id,
+            "timestamp": row.timestamp,
+            "model": row.model,
+            "req_path": row.path,
+            "resp_content_type": row.content_type,
+            "resp_status_code": row.status,
+            "tokens": tokens,
+            "duration_ms": row.duration_ms,
+            "has_capture": self._captures,
+        }
+        if self._habits.activity_endpoints:
+            if row.error:
+                description["error_msg"] = row.error
+            if row.metadata:
+                description["metadata"] = {"fifo_priority": "0"}
+        return description
+
+    def all(self) -> list[dict[str, Any]]:
+        """Every row, oldest first."""
+        return [self.describe(row) for row in self.rows]
+
+
+def stats(rows: Iterable[Row]) -> dict[str, Any]:
+    """The sums and histograms of `/api/metrics/stats`."""
+    rows = list(rows)
+    answered = [row.tokens for row in rows if row.tokens.written]
+    return {
+        "total_requests": len(rows),
+        "total_input_tokens": sum(row.tokens.read for row in rows),
+        "total_output_tokens": sum(row.tokens.written for row in rows),
+        "total_cache_tokens": sum(row.tokens.cached for row in rows),
+        "prompt_histogram": _histogram([tokens.read_per_second for tokens in answered]),
+        "gen_histogram": _histogram([tokens.written_per_second for tokens in answered]),
+    }
+
+
+def _histogram(values: Sequence[float]) -> dict[str, Any] | None:
+    if not values:
+        return None
+    ordered = sorted(values)
+    low, high = ordered[0], ordered[-1]
+    size = (high - low) / _HISTOGRAM_BINS
+    bins = [0] * (_HISTOGRAM_BINS if size else 1)
+    for value in ordered:
+        bins[min(int((value - low) / size), len(bins) - 1) if size else 0] += 1
+    last = len(ordered) - 1
+    return {
+        "bins": bins,
+        "min": low,
+        "max": high,
+        "binSize": size,
+        "p50": ordered[round(last * 0.5)],
+        "p95": ordered[round(last * 0.95)],
+        "p99": ordered[round(last * 0.99)],
+    }

@@ -1,0 +1,92 @@
+"""Answers as llama-swap words them: only the headers that it sends, bytes counted for its log."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from aiohttp import hdrs, web
+
+JSON = "application/json"
+JSON_UTF8 = "application/json; charset=utf-8"
+TEXT = "text/plain"
+TEXT_UTF8 = "text/plain; charset=utf-8"
+HTML_UTF8 = "text/html; charset=utf-8"
+EVENT_STREAM = "text/event-stream"
+
+_NO_HEADERS: Mapping[str, str] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole answer. An empty content type sends none."""
+
+    status: int
+    body: bytes
+    content_type: str
+    headers: Mapping[str, str] = field(default_factory=lambda: _NO_HEADERS)
+
+
+class Stream(web.StreamResponse):
+    """A chunked answer that knows how many bytes of body it has sent."""
+
+    def __init__(self, headers: Mapping[str, str], status: int = 200) -> None:
+        super().__init__(status=status, headers=headers)
+        self.bytes_sent = 0
+
+    async def send(self, data: bytes) -> None:
+        """Write a piece; returns when the reader has made room for it."""
+        self.bytes_sent += len(data)
+        await self.write(data)
+
+    async def _prepare_headers(self) -> None:
+        await super()._prepare_headers()
+        _drop_own_signature(self)
+
+
+class Whole(web.Response):
+    """A complete answer, without the headers that aiohttp would add on its own account."""
+
+    def __init__(self, answer: Answer) -> None:
+        headers = dict(answer.headers)
+        if answer.content_type:
+            headers[hdrs.CONTENT_TYPE] = answer.content_type
+        super().__init__(status=answer.status, body=answer.body, headers=headers)
+        self.bytes_sent = len(answer.body)
+
+    async def _prepare_headers(self) -> None:
+        await super()._prepare_headers()
+        _drop_own_signature(self)
+
+
+Response = Stream | Whole
+
+
+def _drop_own_signature(response: web.StreamResponse) -> None:
+    if response.headers.get(hdrs.SERVER, "").startswith("Python/"):
+        del response.headers[hdrs.SERVER]
+
+
+def go_json(value: object, *, sorted_keys: bool = False) -> str:
+    """JSON without blanks, with the three characters escaped that Go's encoder escapes."""
+    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, sort_keys=sorted_keys)
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def llama_server_json(value: object, status: int = 200) -> Answer:
+    """An answer of the model's own server, passed on."""
+    return Answer(
+        status, json.dumps(value, ensure_ascii=False).encode(), JSON_UTF8, {"Server": "llama.cpp"}
+    )
+
+
+def redirect(status: int, location: str, phrase: str) -> Answer:
+    """What Go's http.Redirect sends."""
+    return Answer(
+        status,
+        f'<a href="{location}">{phrase}</a>.\n\n'.encode(),
+        HTML_UTF8,
+        {"Location": location},
+    )

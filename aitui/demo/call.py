@@ -1,0 +1,72 @@
+"""A request as the endpoints see it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote
+
+from aiohttp import web
+
+from aitui.demo.answers import Stream
+from aitui.demo.running_requests import Caller
+
+_MODEL = re.compile(r'"model"\s*:\s*"((?:[^"\\]|\\.)*)"')
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request. `path` is decoded, without the query."""
+
+    request: web.BaseRequest
+    method: str
+    path: str
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    body: bytes
+    remote_ip: str
+
+    @classmethod
+    async def receive(cls, request: web.BaseRequest) -> Call:
+        """Read the whole request."""
+        return cls(
+            request=request,
+            method=request.method,
+            path=unquote(request.raw_path.partition("?")[0]),
+            query=request.query,
+            headers=request.headers,
+            body=await request.read(),
+            remote_ip=request.remote or "127.0.0.1",
+        )
+
+    @property
+    def accept(self) -> str:
+        """The Accept header."""
+        return self.headers.get("Accept", "")
+
+    @property
+    def is_json(self) -> bool:
+        """Whether the body says that it is JSON."""
+        return self.headers.get("Content-Type", "").startswith("application/json")
+
+    def model_name(self) -> str:
+        """The model that the body names; found also in a body that is cut short."""
+        match = _MODEL.search(self.body.decode(errors="replace"))
+        return match.group(1) if match else ""
+
+    def json(self) -> dict[str, Any]:
+        """The body as an object. Raises json.JSONDecodeError."""
+        value = json.loads(self.body)
+        return value if isinstance(value, dict) else {}
+
+    def caller(self, model: str) -> Caller:
+        """Who asks, for the list of running requests."""
+        return Caller(self.method, self.path, model, dict(self.headers), self.remote_ip)
+
+    async def begin(self, stream: Stream) -> Stream:
+        """Send a stream's headers."""
+        await stream.prepare(self.request)
+        return stream

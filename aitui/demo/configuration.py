@@ -1,0 +1,290 @@
+"""llama-swap's config.yaml, read as llama-swap reads it: macros expanded, ports handed out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from ruamel.yaml import YAML
+
+_MACRO = re.compile(r"\$\{([A-Za-z0-9_.-]+)\}")
+_DEFAULT_START_PORT = 5800
+_DEFAULT_HEALTH_CHECK_SECONDS = 120.0
+_MACRO_DEPTH = 10
+DEFAULT_GROUP = "(default)"
+
+
+class BadConfiguration(ValueError):
+    """The text is no configuration that llama-swap would accept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a model takes and gives, as its `capabilities` block says."""
+
+    takes: tuple[str, ...] = ()
+    gives: tuple[str, ...] = ()
+    tools: bool = False
+    context: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ModelConfiguration:
+    """One entry of `models`, after macro expansion. `ttl` in seconds, 0 for never."""
+
+    id: str
+    command: str
+    proxy: str
+    port: int
+    name: str = ""
+    description: str = ""
+    aliases: tuple[str, ...] = ()
+    ttl: float = 0
+    unlisted: bool = False
+    metadata: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    capabilities: Capabilities | None = None
+    concurrency_limit: int = 10
+    send_loading_state: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Models that live together (`swap` off) or take turns; `exclusive` sends all others away."""
+
+    name: str
+    members: tuple[str, ...]
+    swap: bool = True
+    exclusive: bool = True
+    persistent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Another server whose models are offered under this one's roof."""
+
+    id: str
+    proxy: str
+    models: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Selector:
+    """A name that stands for the best of several models."""
+
+    id: str
+    strategy: str
+    targets: tuple[str, ...]
+    name: str = ""
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """Names pinned to models while the profile is active; an empty pin switches the name off."""
+
+    id: str
+    description: str
+    pins: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """The whole file. Times in seconds."""
+
+    models: Mapping[str, ModelConfiguration]
+    groups: tuple[Group, ...]
+    peers: tuple[Peer, ...] = ()
+    selectors: tuple[Selector, ...] = ()
+    profiles: tuple[Profile, ...] = ()
+    preload: tuple[str, ...] = ()
+    api_keys: tuple[str, ...] = ()
+    health_check_timeout: float = _DEFAULT_HEALTH_CHECK_SECONDS
+    aliases_in_list: bool = False
+    log_to_stdout: str = "proxy"
+    performance: bool = True
+    captures: bool = True
+
+    def resolve(self, name: str) -> str | None:
+        """The id that a model's id or alias means."""
+        if name in self.models:
+            return name
+        for model in self.models.values():
+            if name in model.aliases:
+                return model.id
+        return None
+
+    def group_of(self, model_id: str) -> Group:
+        """The group a model belongs to; whoever is in none shares the default one."""
+        for group in self.groups:
+            if model_id in group.members:
+                return group
+        grouped = {member for group in self.groups for member in group.members}
+        return Group(DEFAULT_GROUP, tuple(id_ for id_ in self.models if id_ not in grouped))
+
+
+def parse_configuration(text: str) -> Configuration:
+    """Read the text of a config.yaml.
+
+    Raises BadConfiguration where llama-swap would refuse to start.
+    """
+    try:
+        tree = YAML(typ="safe", pure=True).load(text)
+    except Exception as error:  # ruamel raises more than YAMLError on hostile input
+        raise BadConfiguration(f"yaml: {error}") from error
+    if tree is None:
+        tree = {}
+    if not isinstance(tree, dict):
+        raise BadConfiguration("yaml: cannot unmarshal the document into a configuration")
+    settings = _mapping(_mapping(_mapping(tree, "routing"), "router"), "settings")
+    return Configuration(
+        models=MappingProxyType(_models(tree)),
+        groups=_groups(tree.get("groups") or settings.get("groups") or {}),
+        peers=tuple(
+            Peer(str(id_), str(peer.get("proxy", "")), _texts(peer.get("models")))
+            for id_, peer in _mapping(tree, "peers").items()
+        ),
+        selectors=_selectors(tree),
+        profiles=_profiles(tree),
+        preload=_texts(_mapping(_mapping(tree, "hooks"), "on_startup").get("preload")),
+        api_keys=_texts(tree.get("apiKeys")),
+        health_check_timeout=float(tree.get("healthCheckTimeout", _DEFAULT_HEALTH_CHECK_SECONDS)),
+        aliases_in_list=bool(tree.get("includeAliasesInList", False)),
+        log_to_stdout=str(tree.get("logToStdout", "proxy")),
+        performance=not _mapping(tree, "performance").get("disabled", False),
+        captures=int(tree.get("captureBuffer", 5)) > 0,
+    )
+
+
+def _models(tree: dict[str, Any]) -> dict[str, ModelConfiguration]:
+    global_macros = _mapping(tree, "macros")
+    next_port = int(tree.get("startPort", _DEFAULT_START_PORT))
+    default_ttl = float(tree.get("globalTTL", 0))
+    loading_state = bool(tree.get("sendLoadingState", False))
+    models: dict[str, ModelConfiguration] = {}
+    for id_, raw in sorted((str(key), value) for key, value in _mapping(tree, "models").items()):
+        if not isinstance(raw, dict):
+            raise BadConfiguration(f"model {id_}: not a mapping")
+        macros = {**global_macros, **_mapping(raw, "macros"), "MODEL_ID": id_}
+        command = _expand(str(raw.get("cmd", "")), macros)
+        proxy = _expand(str(raw.get("proxy", "http://localhost:${PORT}")), macros)
+        port = 0
+        if "${PORT}" in command or "${PORT}" in proxy:
+            port, next_port = next_port, next_port + 1
+        macros["PORT"] = port
+        ttl = float(raw.get("ttl", -1))
+        models[id_] = ModelConfiguration(
+            id=id_,
+            command=_without_comments(_expand(command, macros)),
+            proxy=_expand(proxy, macros),
+            port=port,
+            name=str(raw.get("name", "")),
+            description=str(raw.get("description", "")),
+            aliases=_texts(raw.get("aliases")),
+            ttl=ttl if ttl >= 0 else default_ttl,
+            unlisted=bool(raw.get("unlisted", False)),
+            metadata=MappingProxyType(
+                {
+                    key: _expand_value(value, macros)
+                    for key, value in _mapping(raw, "metadata").items()
+                }
+            ),
+            capabilities=_capabilities(raw.get("capabilities")),
+            concurrency_limit=int(raw.get("concurrencyLimit", 0)) or 10,
+            send_loading_state=bool(raw.get("sendLoadingState", loading_state)),
+        )
+    return models
+
+
+def _groups(tree: dict[str, Any]) -> tuple[Group, ...]:
+    return tuple(
+        Group(
+            name=str(name),
+            members=_texts(raw.get("members")),
+            swap=bool(raw.get("swap", True)),
+            exclusive=bool(raw.get("exclusive", True)),
+            persistent=bool(raw.get("persistent", False)),
+        )
+        for name, raw in tree.items()
+    )
+
+
+def _selectors(tree: dict[str, Any]) -> tuple[Selector, ...]:
+    return tuple(
+        Selector(
+            id=str(id_),
+            strategy=str(raw.get("strategy", "")),
+            targets=_texts(raw.get("targets")),
+            name=str(raw.get("name", "")),
+            description=str(raw.get("description", "")),
+        )
+        for id_, raw in _mapping(tree, "selectors").items()
+    )
+
+
+def _profiles(tree: dict[str, Any]) -> tuple[Profile, ...]:
+    return tuple(
+        Profile(
+            id=str(id_),
+            description=str(raw.get("description", "")),
+            pins=MappingProxyType(
+                {str(name): str(model or "") for name, model in _mapping(raw, "pins").items()}
+            ),
+        )
+        for id_, raw in _mapping(tree, "profiles").items()
+    )
+
+
+def _capabilities(raw: object) -> Capabilities | None:
+    if not isinstance(raw, dict):
+        return None
+    return Capabilities(
+        takes=_texts(raw.get("in")),
+        gives=_texts(raw.get("out")),
+        tools=bool(raw.get("tools", False)),
+        context=int(raw.get("context", 0)),
+    )
+
+
+def _mapping(tree: dict[str, Any], key: str) -> dict[str, Any]:
+    value = tree.get(key)
+    return value if isinstance(value, dict) else {}
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    return tuple(str(item) for item in value) if isinstance(value, list) else ()
+
+
+def _expand(text: str, macros: Mapping[str, Any]) -> str:
+    """Put macros in, also those that a macro's own text names."""
+    for _ in range(_MACRO_DEPTH):
+        expanded = _MACRO.sub(
+            lambda match: str(macros.get(match.group(1), match.group(0))),
+            text,
+        )
+        if expanded == text:
+            break
+        text = expanded
+    return text
+
+
+def _expand_value(value: object, macros: Mapping[str, Any]) -> object:
+    """A value that is one macro alone keeps the macro's type: `port: ${PORT}` is a number."""
+    if isinstance(value, str):
+        alone = _MACRO.fullmatch(value)
+        if alone and alone.group(1) in macros:
+            return macros[alone.group(1)]
+        return _expand(value, macros)
+    if isinstance(value, list):
+        return [_expand_value(item, macros) for item in value]
+    if isinstance(value, dict):
+        return {key: _expand_value(item, macros) for key, item in value.items()}
+    return value
+
+
+def _without_comments(command: str) -> str:
+    """`#` lines go, line breaks stay: so /running shows the command."""
+    lines = command.splitlines(keepends=True)
+    return "".join(line for line in lines if not line.lstrip().startswith("#"))

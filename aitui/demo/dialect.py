@@ -1,0 +1,278 @@
+"""What tells one build of llama-swap from another, all in one place."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from aitui.demo.answers import JSON, JSON_UTF8, TEXT, TEXT_UTF8, Answer, go_json
+from aitui.demo.load_failed import Cause, LoadFailed
+
+
+class Unloading(Enum):
+    """How an unload treats the model."""
+
+    PATIENT = auto()
+    """Waits for a load to end and for its callers, then for the process to stop."""
+    KILLS = auto()
+    """Ends the process at once and fails whoever waits for it."""
+    ORDERLY = auto()
+    """Aborts a load, and waits for the process to stop."""
+
+
+@dataclass(frozen=True, slots=True)
+class Habits:
+    """Every way in which the recorded builds differ."""
+
+    version: Mapping[str, str]
+    json_type: str
+    running_newline: str
+    sorted_keys: bool
+    plain_errors: bool
+    nested_errors: bool
+    knows_methods: bool
+    lists_only_ready: bool
+    unloading: Unloading
+    refuses_while_stopping: bool
+    load_failure_status: int
+    needs_json_content_type: bool
+    unknown_model_status: int
+    qualifies_peers: bool
+    peers_under_upstream: bool
+    detailed_events: bool
+    activity_endpoints: bool
+    counts_upstream_requests: bool
+    first_activity_id: int
+    ui_redirect: tuple[int, str]
+    late_log_headers: bool
+    forgets_log_on_stop: bool
+    loading_in_lines: bool
+    glues_failure: bool
+    ignores_static_paths: bool
+    preload_line: str
+    ok_type: str = TEXT_UTF8
+
+
+class Dialect(Enum):
+    """A build of llama-swap, by what it is called in the recordings."""
+
+    V217 = "v217"
+    V218 = "v218"
+    HEAD = "2026-08-head"
+
+    @property
+    def habits(self) -> Habits:
+        """How this build behaves."""
+        return _HABITS[self]
+
+
+_V217 = Habits(
+    version={"build_date": "2026-05-21T00:59:49Z", "commit": "636b53e7", "version": "217"},
+    json_type=JSON_UTF8,
+    running_newline="",
+    sorted_keys=True,
+    plain_errors=True,
+    nested_errors=False,
+    knows_methods=False,
+    lists_only_ready=True,
+    unloading=Unloading.PATIENT,
+    refuses_while_stopping=True,
+    load_failure_status=502,
+    needs_json_content_type=False,
+    unknown_model_status=400,
+    qualifies_peers=False,
+    peers_under_upstream=False,
+    detailed_events=False,
+    activity_endpoints=False,
+    counts_upstream_requests=True,
+    first_activity_id=0,
+    ui_redirect=(301, "Moved Permanently"),
+    late_log_headers=True,
+    forgets_log_on_stop=True,
+    loading_in_lines=True,
+    glues_failure=False,
+    ignores_static_paths=False,
+    preload_line="Preloading model",
+)
+
+_V218 = Habits(
+    version={"build_date": "2026-05-29T04:47:01Z", "commit": "02e015f", "version": "218"},
+    json_type=JSON,
+    running_newline="\n",
+    sorted_keys=False,
+    plain_errors=False,
+    nested_errors=False,
+    knows_methods=True,
+    lists_only_ready=False,
+    unloading=Unloading.KILLS,
+    refuses_while_stopping=False,
+    load_failure_status=500,
+    needs_json_content_type=True,
+    unknown_model_status=404,
+    qualifies_peers=False,
+    peers_under_upstream=False,
+    detailed_events=False,
+    activity_endpoints=False,
+    counts_upstream_requests=False,
+    first_activity_id=0,
+    ui_redirect=(307, "Temporary Redirect"),
+    late_log_headers=False,
+    forgets_log_on_stop=False,
+    loading_in_lines=False,
+    glues_failure=True,
+    ignores_static_paths=False,
+    preload_line="preloading model",
+)
+
+_HEAD = Habits(
+    version={
+        "build_date": "2026-08-22T16:29:57Z",
+        "commit": "0bdb372",
+        "version": "local_0bdb372",
+    },
+    json_type=JSON,
+    running_newline="\n",
+    sorted_keys=False,
+    plain_errors=False,
+    nested_errors=True,
+    knows_methods=True,
+    lists_only_ready=False,
+    unloading=Unloading.ORDERLY,
+    refuses_while_stopping=False,
+    load_failure_status=500,
+    needs_json_content_type=True,
+    unknown_model_status=404,
+    qualifies_peers=True,
+    peers_under_upstream=True,
+    detailed_events=True,
+    activity_endpoints=True,
+    counts_upstream_requests=False,
+    first_activity_id=1,
+    ui_redirect=(307, "Temporary Redirect"),
+    late_log_headers=False,
+    forgets_log_on_stop=False,
+    loading_in_lines=False,
+    glues_failure=False,
+    ignores_static_paths=True,
+    preload_line="preloading model",
+)
+
+_HABITS = {Dialect.V217: _V217, Dialect.V218: _V218, Dialect.HEAD: _HEAD}
+
+_KINDS = {
+    400: ("invalid_request_error", "bad_request"),
+    401: ("authentication_error", "unauthorized"),
+    404: ("invalid_request_error", "not_found"),
+    409: ("invalid_request_error", "conflict"),
+    429: ("rate_limit_error", "concurrency_limit"),
+    502: ("server_error", "bad_gateway"),
+    503: ("server_error", "service_unavailable"),
+}
+
+
+def error(habits: Habits, status: int, message: str, accept: str = "") -> Answer:
+    """One of llama-swap's own errors, in the form that the caller's Accept header asks for."""
+    if habits.plain_errors:
+        if accept == JSON:
+            return Answer(status, go_json({"error": message}).encode(), JSON_UTF8)
+        return Answer(status, message.encode(), TEXT_UTF8)
+    if accept.startswith("text/html"):
+        page = f"<html><body><h1>llama-swap</h1><p>{html.escape(message)}</p></body></html>"
+        return Answer(status, page.encode(), "text/html")
+    if accept.startswith(TEXT):
+        return Answer(status, f"llama-swap: {message}".encode(), TEXT)
+    return json_error(habits, status, message)
+
+
+def json_error(habits: Habits, status: int, message: str) -> Answer:
+    """An error that is JSON whatever the caller accepts."""
+    if habits.plain_errors:
+        return Answer(status, go_json({"error": message}).encode(), JSON_UTF8)
+    if not habits.nested_errors:
+        body = f'{{"src":"llama-swap", "error": {go_json(message)}}}'
+        return Answer(status, body.encode(), JSON)
+    kind, code = _KINDS.get(status, ("server_error", "internal_error"))
+    detail = {"message": message, "type": kind, "param": None, "code": code}
+    return Answer(status, go_json({"src": "llama-swap", "error": detail}).encode(), JSON)
+
+
+def load_error(habits: Habits, failure: LoadFailed, accept: str = "") -> Answer:
+    """What the caller hears whose model could not be loaded."""
+    text = failure_text(habits, failure)
+    if not habits.plain_errors:
+        return error(habits, habits.load_failure_status, text, accept)
+    status = 503 if failure.cause is Cause.STOPPING else habits.load_failure_status
+    return Answer(status, f"{text}\n".encode(), TEXT_UTF8)
+
+
+def failure_text(habits: Habits, failure: LoadFailed) -> str:
+    """A failed load in the build's own words."""
+    if not habits.plain_errors:
+        waiter = "group: model unloaded"
+        reason = waiter if failure.cause is Cause.UNLOADED else failure_reason(failure)
+        return f"unspecific error: {reason}"
+    if failure.cause is Cause.STOPPING:
+        return "Process can not ProxyRequest, state is stopping"
+    texts: dict[Cause, Callable[[], str]] = {
+        Cause.NO_BINARY: lambda: (
+            f"start() failed for {failure_reason(failure)[len('failed to start ') :]}"
+        ),
+        Cause.TIMED_OUT: lambda: failure_reason(failure),
+    }
+    premature = "upstream command exited prematurely but successfully"
+    return f"unable to start process: {texts.get(failure.cause, lambda: premature)()}"
+
+
+def failure_reason(failure: LoadFailed) -> str:
+    """The reason as the proxy log of the newer builds has it."""
+    match failure.cause:
+        case Cause.NO_BINARY:
+            binary = failure.detail.split()[0]
+            return (
+                f"failed to start command '{failure.detail}': "
+                f"fork/exec {binary}: no such file or directory"
+            )
+        case Cause.TIMED_OUT:
+            return f"health check timed out after {failure.detail}s"
+        case Cause.UNLOADED | Cause.STOPPING:
+            return "aborted"
+        case Cause.SHUTDOWN:
+            return f"[{failure.model_id}] shutdown"
+        case Cause.EXITED:
+            return "upstream command exited prematurely"
+
+
+def failure_log_lines(habits: Habits, failure: LoadFailed) -> tuple[str, ...]:
+    """What a failed load leaves in the proxy log, without levels' brackets left out."""
+    id_, reason = failure.model_id, failure_reason(failure)
+    if habits.plain_errors:
+        if failure.cause is not Cause.EXITED:
+            return ()
+        return (
+            f"[WARN] <{id_}> ExitError >> exit status 1, exit code: 1",
+            f"[INFO] <{id_}> process exited but not StateStopping, current state: starting",
+        )
+    if habits.nested_errors:
+        return (f"[WARN] group: starting {id_} failed: {reason}",)
+    return (f"[WARN] group: running {id_} exited: {reason}",)
+
+
+def unknown_path(habits: Habits) -> Answer:
+    """No such endpoint."""
+    if habits.plain_errors:
+        return Answer(404, b"", "")
+    return Answer(404, b"404 page not found\n", TEXT_UTF8, {"X-Content-Type-Options": "nosniff"})
+
+
+def wrong_method(habits: Habits, allowed: str) -> Answer:
+    """The endpoint is there, but not for this method."""
+    if not habits.knows_methods:
+        return unknown_path(habits)
+    return Answer(
+        405,
+        b"Method Not Allowed\n",
+        TEXT_UTF8,
+        {"Allow": allowed, "X-Content-Type-Options": "nosniff"},
+    )

@@ -1,0 +1,102 @@
+"""The endless answers: `/api/events` and the log streams."""
+
+from __future__ import annotations
+
+from aitui.demo.answers import EVENT_STREAM, TEXT, Answer, Response, Stream, Whole, redirect
+from aitui.demo.call import Call
+from aitui.demo.dialect import error
+from aitui.demo.llama_swap import LlamaSwap
+from aitui.demo.log_ring import LOG_STREAM_CHUNKS, LogRing
+
+EVENT_QUEUE = 1024
+
+_UNBUFFERED = {"X-Accel-Buffering": "no", "X-Content-Type-Options": "nosniff"}
+_EVENT_HEADERS = {
+    "Cache-Control": "no-cache",
+    "Connection": "keep-alive",
+    "Content-Type": EVENT_STREAM,
+    **_UNBUFFERED,
+}
+_SESSION_HEADERS = ["X-Session-ID", "X-Litellm-Session-Id"]
+
+
+class EventEndpoints:
+    """Streams what happens in one llama-swap."""
+
+    def __init__(self, swap: LlamaSwap) -> None:
+        self._swap = swap
+
+    async def events(self, call: Call) -> Response:
+        """`GET /api/events`: the present state first, then changes, until the server reloads."""
+        with self._swap.events.reader(EVENT_QUEUE) as reader:
+            first = "".join(self._first_frames())
+            stream = await call.begin(Stream(_EVENT_HEADERS))
+            await stream.send(first.encode())
+            async for frame in reader:
+                await stream.send(frame.encode())
+            return stream
+
+    async def logs(self, call: Call) -> Response:
+        """`GET /logs`: the history of the main log."""
+        if call.accept.startswith("text/html"):
+            return Whole(redirect(302, "/ui/", "Found"))
+        return Whole(Answer(200, self._swap.logs.main.history.encode(), TEXT))
+
+    async def log_stream(self, call: Call) -> Response:
+        """`GET /logs/stream…`: the history unless `?no-history`, then what is added."""
+        name = call.path.removeprefix("/logs/stream").lstrip("/")
+        ring = self._ring(name)
+        if ring is None:
+            answer = error(
+                self._swap.habits,
+                400,
+                "invalid logger. Use 'proxy', 'upstream' or a model's ID",
+                call.accept,
+            )
+            kind = TEXT if self._swap.habits.plain_errors else answer.content_type
+            stream = await call.begin(Stream({"Content-Type": kind, **_UNBUFFERED}, answer.status))
+            await stream.send(answer.body)
+            return stream
+        return await self._follow(call, ring)
+
+    async def _follow(self, call: Call, ring: LogRing) -> Response:
+        stream = Stream({"Content-Type": TEXT, **_UNBUFFERED})
+        with ring.stream.reader(LOG_STREAM_CHUNKS) as reader:
+            history = "" if "no-history" in call.query else ring.history
+            if not self._swap.habits.late_log_headers or history:
+                await call.begin(stream)
+            if history:
+                await stream.send(history.encode())
+            async for text in reader:
+                if not stream.prepared:
+                    await call.begin(stream)
+                await stream.send(text.encode())
+        return stream
+
+    def _ring(self, name: str) -> LogRing | None:
+        logs = self._swap.logs
+        named = {"": logs.main, "proxy": logs.proxy, "upstream": logs.upstream}
+        if name in named:
+            return named[name]
+        model_id = self._swap.configuration.resolve(name)
+        return None if model_id is None else self._swap.processes[model_id].ring
+
+    def _first_frames(self) -> list[str]:
+        swap = self._swap
+        frames: list[tuple[str, object]] = [
+            ("logData", {"data": swap.logs.proxy.history, "source": "proxy"}),
+            ("logData", {"data": swap.logs.upstream.history, "source": "upstream"}),
+            ("modelStatus", swap.listing.statuses()),
+        ]
+        if swap.habits.detailed_events:
+            frames.append(("uiConfig", {"activity": {"session_id": _SESSION_HEADERS}}))
+            frames.append(("profileChanged", active_profile(swap)))
+        else:
+            frames.append(("metrics", swap.activity.all()))
+        frames.append(("inflight", swap.running.snapshot()))
+        return [swap.frame(kind, data) for kind, data in frames]
+
+
+def active_profile(swap: LlamaSwap) -> dict[str, str | None]:
+    """Which profile is active, as events and `/api/profiles` say it."""
+    return {"active": swap.active_profile.id if swap.active_profile else None}

@@ -1,0 +1,80 @@
+"""The flags of the fake llama-server: a model's command line decides how it behaves."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from aitui.demo.configuration import ModelConfiguration
+
+_DEFAULT_CONTEXT = 4096
+_DEFAULT_MODEL_FILE = "/models/fake.gguf"
+_MISSING_FOLDER = "/nonexistent"
+
+
+@dataclass(frozen=True, slots=True)
+class FakeFlags:
+    """How one model behaves. Delays in seconds, memory in MiB, rates in tokens a second."""
+
+    binary: str
+    alias: str
+    model_file: str = _DEFAULT_MODEL_FILE
+    context_size: int = _DEFAULT_CONTEXT
+    slots: int = 4
+    start_delay: float = 0.0
+    load_delay: float = 0.0
+    stop_delay: float = 0.0
+    exits_now: bool = False
+    out_of_memory_after: float | None = None
+    missing_file: bool = False
+    die_after: int | None = None
+    chunks: int = 16
+    tokens_per_second: float = 10.0
+    memory_mib: int = 4096
+
+    @property
+    def binary_is_missing(self) -> bool:
+        """Whether there is nothing to start."""
+        return PurePosixPath(self.binary).is_relative_to(_MISSING_FOLDER)
+
+    @property
+    def fails(self) -> bool:
+        """Whether the process exits by itself before it is ready."""
+        return self.exits_now or self.missing_file or self.out_of_memory_after is not None
+
+
+def read_flags(model: ModelConfiguration) -> FakeFlags:
+    """Read what a model's command asks of the fake llama-server; unknown flags are passed over."""
+    words = shlex.split(model.command)
+    values: dict[str, str] = {}
+    flag = ""
+    for word in words[1:]:
+        if word.startswith("-") and not _is_number(word):
+            flag, _, value = word.partition("=")
+            values[flag] = value
+        elif flag:
+            values[flag] = word
+    memory = values.get("--fail-oom")
+    death = values.get("--die-after")
+    return FakeFlags(
+        binary=words[0] if words else "",
+        alias=values.get("--alias", values.get("-a", model.id)),
+        model_file=values.get("--model", values.get("-m", _DEFAULT_MODEL_FILE)),
+        context_size=int(values.get("--ctx-size", values.get("-c", _DEFAULT_CONTEXT))),
+        slots=int(values.get("--parallel", values.get("-np", 4))),
+        start_delay=float(values.get("--start-delay", 0)),
+        load_delay=float(values.get("--load-delay", 0)),
+        stop_delay=float(values.get("--stop-delay", 0)),
+        exits_now="--exit-now" in values,
+        out_of_memory_after=None if memory is None else float(memory or 0),
+        missing_file="--fail-missing-file" in values,
+        die_after=None if death is None else int(death),
+        chunks=int(values.get("--chunks", 16)),
+        tokens_per_second=float(values.get("--tokens-per-second", 10)),
+        memory_mib=int(values.get("--memory-mib", 4096)),
+    )
+
+
+def _is_number(word: str) -> bool:
+    return word.lstrip("-").replace(".", "", 1).isdigit()

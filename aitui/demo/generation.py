@@ -1,0 +1,166 @@
+"""What the fake llama-server says to a chat: words at a steady rate, in llama-server's chunks."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from aitui.demo.activity import Tokens
+from aitui.demo.fake_flags import FakeFlags
+
+_FINGERPRINT = "b6789-abcdef12"
+_THINKING_SHARE = 4
+_THOUGHT = "The user wants an answer from a stand-in, so a short and friendly one will do. "
+_ANSWER = """This answer comes from a **stand-in**: no weights were loaded, and no GPU was warmed.
+
+- The server, its models and its log are made up.
+- The sockets, the certificates and the waiting are real.
+
+```python
+def loaded(model: str) -> bool:
+    return model in running()
+```
+
+Load another model and watch this one go. """
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRequest:
+    """What of a chat's body matters here."""
+
+    model: str
+    stream: bool
+    include_usage: bool
+    prompt_tokens: int
+    max_tokens: int | None
+
+    @classmethod
+    def read(cls, body: dict[str, Any], model: str) -> ChatRequest:
+        """Read the body of `POST /v1/chat/completions`."""
+        options = body.get("stream_options")
+        limit = body.get("max_tokens", body.get("max_completion_tokens"))
+        text = json.dumps(body.get("messages", []))
+        return cls(
+            model=model,
+            stream=bool(body.get("stream", False)),
+            include_usage=isinstance(options, dict) and bool(options.get("include_usage")),
+            prompt_tokens=max(1, len(text) // 4),
+            max_tokens=limit if isinstance(limit, int) and limit > 0 else None,
+        )
+
+
+class Generation:
+    """One answer in the making."""
+
+    def __init__(self, request: ChatRequest, flags: FakeFlags, number: int) -> None:
+        self._request = request
+        self._flags = flags
+        self._id = f"chatcmpl-fake{number:06d}"
+        self._created = int(time.time())
+        total = flags.chunks
+        if request.max_tokens is not None:
+            total = min(total, request.max_tokens)
+        self._finish = "stop" if total == flags.chunks else "length"
+        thinking = total // _THINKING_SHARE
+        self.pieces: list[tuple[str, str]] = [
+            *(("reasoning_content", word) for word in _words(_THOUGHT, thinking)),
+            *(("content", word) for word in _words(_ANSWER, total - thinking)),
+        ]
+
+    @property
+    def seconds_per_piece(self) -> float:
+        """How long one token takes."""
+        return 1 / self._flags.tokens_per_second
+
+    def opening(self) -> bytes:
+        """The first chunk, which names the role only."""
+        return self._event(self._chunk({"role": "assistant", "content": None}))
+
+    def piece(self, kind: str, word: str) -> bytes:
+        """A chunk of one token."""
+        return self._event(self._chunk({kind: word}))
+
+    def closing(self, seconds: float) -> bytes:
+        """The last chunks: finish reason, usage where asked for, timings, `[DONE]`."""
+        last = self._chunk({}, finish=self._finish)
+        timings = self.timings(seconds)
+        if not self._request.include_usage:
+            return self._event({**last, "timings": timings}) + b"data: [DONE]\n\n"
+        usage = {**self._chunk({}), "choices": [], "usage": self._usage(), "timings": timings}
+        return self._event(last) + self._event(usage) + b"data: [DONE]\n\n"
+
+    def whole(self, seconds: float) -> dict[str, Any]:
+        """The answer to a request that doesn't stream."""
+        message = {"role": "assistant", "reasoning_content": "", "content": ""}
+        for kind, word in self.pieces:
+            message[kind] += word
+        return {
+            "choices": [{"finish_reason": self._finish, "index": 0, "message": message}],
+            "created": self._created,
+            "model": self._request.model,
+            "system_fingerprint": _FINGERPRINT,
+            "object": "chat.completion",
+            "usage": self._usage(),
+            "id": self._id,
+            "timings": self.timings(seconds),
+        }
+
+    def timings(self, seconds: float) -> dict[str, float]:
+        """llama-server's `timings`."""
+        written, read = len(self.pieces), self._request.prompt_tokens
+        read_ms, written_ms = max(read * 2.125, 1.0), max(seconds * 1000, 1.0)
+        return {
+            "cache_n": 2,
+            "prompt_n": read,
+            "prompt_ms": read_ms,
+            "prompt_per_token_ms": read_ms / read,
+            "prompt_per_second": read / read_ms * 1000,
+            "predicted_n": written,
+            "predicted_ms": written_ms,
+            "predicted_per_token_ms": written_ms / max(written, 1),
+            "predicted_per_second": written / written_ms * 1000,
+        }
+
+    def tokens(self, seconds: float) -> Tokens:
+        """What the answer goes down as in the activity."""
+        timings = self.timings(seconds)
+        return Tokens(
+            cached=2,
+            read=self._request.prompt_tokens,
+            written=len(self.pieces),
+            read_per_second=timings["prompt_per_second"],
+            written_per_second=timings["predicted_per_second"],
+        )
+
+    def _usage(self) -> dict[str, Any]:
+        written, read = len(self.pieces), self._request.prompt_tokens
+        return {
+            "completion_tokens": written,
+            "prompt_tokens": read,
+            "total_tokens": written + read,
+            "prompt_tokens_details": {"cached_tokens": 2},
+        }
+
+    def _chunk(self, delta: dict[str, Any], finish: str | None = None) -> dict[str, Any]:
+        return {
+            "choices": [{"finish_reason": finish, "index": 0, "delta": delta}],
+            "created": self._created,
+            "id": self._id,
+            "model": self._request.model,
+            "system_fingerprint": _FINGERPRINT,
+            "object": "chat.completion.chunk",
+        }
+
+    @staticmethod
+    def _event(value: dict[str, Any]) -> bytes:
+        return f"data: {json.dumps(value, ensure_ascii=False)}\n\n".encode()
+
+
+def _words(text: str, count: int) -> Iterator[str]:
+    words = [f"{word} " for word in text.replace("\n", " \n").split(" ") if word]
+    for number in range(count):
+        word = words[number % len(words)]
+        yield word[:-1] if word == "\n " else word

@@ -1,0 +1,139 @@
+"""llama-swap between two reloads: one configuration, its processes, and who listens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from aitui.demo.activity import Activity
+from aitui.demo.answers import go_json
+from aitui.demo.background import Background
+from aitui.demo.change import Change
+from aitui.demo.configuration import Configuration, ModelConfiguration, Profile
+from aitui.demo.dialect import Habits
+from aitui.demo.listing import Listing
+from aitui.demo.load_failed import LoadFailed
+from aitui.demo.log_ring import Broadcast, LogRing
+from aitui.demo.running_requests import RunningRequests
+from aitui.demo.swapping import Swapping
+from aitui.demo.upstream_process import State, UpstreamProcess
+
+
+@dataclass(frozen=True, slots=True)
+class Logs:
+    """The server's logs; `main` is what it writes to its standard output. They outlive reloads."""
+
+    proxy: LogRing = field(default_factory=LogRing)
+    upstream: LogRing = field(default_factory=LogRing)
+    main: LogRing = field(default_factory=LogRing)
+
+
+class LlamaSwap:
+    """Everything that a reload throws away."""
+
+    def __init__(self, configuration: Configuration, habits: Habits, logs: Logs) -> None:
+        self.configuration = configuration
+        self.habits = habits
+        self.logs = logs
+        self.events: Broadcast[str] = Broadcast()
+        self.active_profile: Profile | None = None
+        self.running = RunningRequests(habits, self.publish)
+        self.activity = Activity(habits, self.publish, captures=configuration.captures)
+        self.background = Background()
+        self.change = Change()
+        self.upstream_log = LogRing(also=self._upstream_line)
+        self.proxy_log = LogRing(also=self._proxy_line)
+        self.processes = {model.id: self._process(model) for model in configuration.models.values()}
+        self._peers: dict[str, UpstreamProcess] = {}
+        self.listing = Listing(configuration, self.processes, habits)
+        self.swapping = Swapping(
+            configuration,
+            self.processes,
+            habits=habits,
+            proxy_log=self.proxy_log,
+            change=self.change,
+            background=self.background,
+        )
+
+    def open(self) -> None:
+        """Load what is to be preloaded."""
+        for name in self.configuration.preload:
+            model_id = self.configuration.resolve(name)
+            if model_id is not None:
+                self.proxy_log.write(f"[INFO] {self.habits.preload_line}: {model_id}\n")
+                self.background.start(self._preload(model_id), name=f"preload {model_id}")
+
+    async def close(self) -> None:
+        """End every stream, every load, every model."""
+        self.events.end()
+        for ring in (self.logs.proxy, self.logs.upstream, self.logs.main):
+            ring.stream.end()
+        for process in self.processes.values():
+            process.ring.stream.end()
+        await self.swapping.close()
+        await self.background.close()
+
+    def publish(self, kind: str, data: object) -> None:
+        """Send one event to all listeners."""
+        self.events.publish(self.frame(kind, data))
+
+    def frame(self, kind: str, data: object) -> str:
+        """An event as it goes over the wire: JSON whose `data` is JSON again."""
+        inner = go_json(data, sorted_keys=kind == "logData")
+        return f"event:message\ndata:{go_json({'type': kind, 'data': inner})}\n\n"
+
+    def find_model(self, name: str) -> str | None:
+        """The id of the local model that a request's model name leads to."""
+        if self.habits.detailed_events:
+            if self.active_profile is not None and name in self.active_profile.pins:
+                name = self.active_profile.pins[name]
+            for selector in self.configuration.selectors:
+                if name == selector.id:
+                    return self._warmest(selector.targets)
+        return self.configuration.resolve(name)
+
+    def peer_process(self, name: str) -> UpstreamProcess | None:
+        """The process behind a peer's model, which is always ready."""
+        found = self.listing.peer_of(name)
+        if found is None:
+            return None
+        peer, model = found
+        if model not in self._peers:
+            distant = ModelConfiguration(id=model, command="llama-server", proxy=peer.proxy, port=0)
+            process = UpstreamProcess(
+                distant, upstream_log=LogRing(), change=Change(), on_state=lambda: None
+            )
+            process.state = State.READY
+            self._peers[model] = process
+        return self._peers[model]
+
+    def _warmest(self, targets: tuple[str, ...]) -> str | None:
+        ids = [id_ for name in targets if (id_ := self.configuration.resolve(name)) is not None]
+        ready = [id_ for id_ in ids if self.processes[id_].state is State.READY]
+        return next(iter(ready or ids), None)
+
+    def _process(self, model: ModelConfiguration) -> UpstreamProcess:
+        return UpstreamProcess(
+            model,
+            upstream_log=self.upstream_log,
+            change=self.change,
+            on_state=lambda: self.publish("modelStatus", self.listing.statuses()),
+        )
+
+    async def _preload(self, model_id: str) -> None:
+        try:
+            async with self.swapping.claim(model_id):
+                self.processes[model_id].log.asked("GET", "/")
+        except LoadFailed:
+            return  # said in the log already
+
+    def _proxy_line(self, text: str) -> None:
+        self.logs.proxy.write(text)
+        self.publish("logData", {"data": text, "source": "proxy"})
+        if self.configuration.log_to_stdout in {"proxy", "both"}:
+            self.logs.main.write(text)
+
+    def _upstream_line(self, text: str) -> None:
+        self.logs.upstream.write(text)
+        self.publish("logData", {"data": text, "source": "upstream"})
+        if self.configuration.log_to_stdout in {"upstream", "both"}:
+            self.logs.main.write(text)

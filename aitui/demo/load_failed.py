@@ -1,0 +1,26 @@
+"""Why a model could not be loaded."""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+
+
+class Cause(Enum):
+    """What ended a load."""
+
+    EXITED = auto()
+    NO_BINARY = auto()
+    TIMED_OUT = auto()
+    UNLOADED = auto()
+    STOPPING = auto()
+    SHUTDOWN = auto()
+
+
+class LoadFailed(Exception):
+    """A load that ended without a ready model. `detail` is the command, or the limit in seconds."""
+
+    def __init__(self, cause: Cause, model_id: str, detail: str = "") -> None:
+        super().__init__(f"{model_id}: {cause.name} {detail}".rstrip())
+        self.cause = cause
+        self.model_id = model_id
+        self.detail = detail

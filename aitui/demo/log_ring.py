@@ -1,0 +1,93 @@
+"""Log history in a ring, and broadcasts to readers that may be too slow."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+HISTORY_BYTES = 100 * 1024
+LOG_STREAM_CHUNKS = 10
+
+
+class Reader(Generic[T]):
+    """One reader of a broadcast. What doesn't fit into its queue is lost, without a word."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._items: deque[T] = deque()
+        self._arrived = asyncio.Event()
+        self._ended = False
+
+    def offer(self, item: T) -> None:
+        """Queue an item, or drop it when the reader is too far behind."""
+        if len(self._items) < self._limit:
+            self._items.append(item)
+            self._arrived.set()
+
+    def end(self) -> None:
+        """Nothing comes after what is queued."""
+        self._ended = True
+        self._arrived.set()
+
+    async def __aiter__(self) -> AsyncIterator[T]:
+        """Yield items until the broadcast ends."""
+        while True:
+            while self._items:
+                yield self._items.popleft()
+            if self._ended:
+                return
+            self._arrived.clear()
+            await self._arrived.wait()
+
+
+class Broadcast(Generic[T]):
+    """Hands each item to every reader."""
+
+    def __init__(self) -> None:
+        self._readers: set[Reader[T]] = set()
+
+    @contextmanager
+    def reader(self, limit: int) -> Iterator[Reader[T]]:
+        """Read along, with at most `limit` items waiting."""
+        reader = Reader[T](limit)
+        self._readers.add(reader)
+        try:
+            yield reader
+        finally:
+            self._readers.discard(reader)
+
+    def publish(self, item: T) -> None:
+        """Hand an item to all readers."""
+        for reader in self._readers:
+            reader.offer(item)
+
+    def end(self) -> None:
+        """Tell all readers that nothing more comes."""
+        for reader in self._readers:
+            reader.end()
+
+
+class LogRing:
+    """The last 100 KiB of a log, and the stream of what is added."""
+
+    def __init__(self, also: Callable[[str], None] | None = None) -> None:
+        self.stream: Broadcast[str] = Broadcast()
+        self._history = b""
+        self._also = also
+
+    @property
+    def history(self) -> str:
+        """What is still remembered; the oldest line may be cut in two."""
+        return self._history.decode(errors="replace")
+
+    def write(self, text: str) -> None:
+        """Add text, line breaks included."""
+        self._history = (self._history + text.encode())[-HISTORY_BYTES:]
+        self.stream.publish(text)
+        if self._also is not None:
+            self._also(text)

@@ -1,0 +1,80 @@
+"""Samples of a machine that isn't there: its GPU is as full as the resident models make it."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterable
+from typing import Any
+
+from aitui.demo.go_text import timestamp
+from aitui.demo.upstream_process import State, UpstreamProcess
+
+GPU_MEMORY_MIB = 96 * 1024
+_SYSTEM_MEMORY_MIB = 128 * 1024
+_CORES = 8
+
+
+def gpu_sample(processes: Iterable[UpstreamProcess]) -> dict[str, Any]:
+    """One row of gpu_stats. Memory in MiB, power in W, temperatures in °C."""
+    resident = [process for process in processes if process.state is not State.STOPPED]
+    used = sum(process.flags.memory_mib for process in resident)
+    busy = sum(process.busy_slots > 0 for process in resident)
+    load = min(100, 3 + 90 * busy)
+    return {
+        "timestamp": timestamp(),
+        "id": 0,
+        "name": "NVIDIA RTX PRO 6000 Blackwell",
+        "uuid": "GPU-5f0c2a9e-0000-4000-8000-000000000001",
+        "temp_c": 38 + load // 4,
+        "vram_temp_c": 44 + load // 4,
+        "gpu_util_pct": load,
+        "mem_util_pct": min(100, used * 100 // GPU_MEMORY_MIB),
+        "mem_used_mb": min(used + 612, GPU_MEMORY_MIB),
+        "mem_total_mb": GPU_MEMORY_MIB,
+        "fan_speed_pct": 30 + load // 3,
+        "power_draw_w": 24.5 + 4.6 * load,
+    }
+
+
+def system_sample(processes: Iterable[UpstreamProcess]) -> dict[str, Any]:
+    """One row of sys_stats. Memory in MiB, network in bytes."""
+    resident = [process for process in processes if process.state is not State.STOPPED]
+    used = 6 * 1024 + sum(process.flags.memory_mib // 16 for process in resident)
+    wave = math.sin(time.monotonic() / 20)
+    busy = 12 * sum(process.busy_slots for process in resident)
+    traffic = int(time.monotonic() * 4096)
+    return {
+        "timestamp": timestamp(),
+        "cpu_util_per_core": [
+            round(min(100.0, 6 + busy + 4 * wave + core % 3), 2) for core in range(_CORES)
+        ],
+        "mem_total_mb": _SYSTEM_MEMORY_MIB,
+        "mem_used_mb": used,
+        "mem_free_mb": _SYSTEM_MEMORY_MIB - used,
+        "swap_total_mb": 0,
+        "swap_used_mb": 0,
+        "load_avg_1": round(0.6 + busy / 10 + 0.2 * wave, 2),
+        "load_avg_5": 0.7,
+        "load_avg_15": 0.5,
+        "net_io": [{"name": "eth0", "bytes_recv": traffic, "bytes_sent": traffic // 2}],
+    }
+
+
+def prometheus(sample: dict[str, Any]) -> str:
+    """The text of `/metrics`: some of llama-swap's gauges."""
+    lines = [
+        "# HELP llamaswap_cpu_util_percent CPU utilization per core (0-100)",
+        "# TYPE llamaswap_cpu_util_percent gauge",
+        *(
+            f'llamaswap_cpu_util_percent{{core="{core}"}} {value}'
+            for core, value in enumerate(sample["cpu_util_per_core"])
+        ),
+        "# HELP llamaswap_memory_total_bytes Total memory in bytes",
+        "# TYPE llamaswap_memory_total_bytes gauge",
+        f"llamaswap_memory_total_bytes {sample['mem_total_mb'] << 20}",
+        "# HELP llamaswap_memory_used_bytes Used memory in bytes",
+        "# TYPE llamaswap_memory_used_bytes gauge",
+        f"llamaswap_memory_used_bytes {sample['mem_used_mb'] << 20}",
+    ]
+    return "\n".join(lines) + "\n"

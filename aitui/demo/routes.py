@@ -1,0 +1,117 @@
+"""Which endpoint answers which path and method, build by build."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from aitui.demo.answers import Answer, Response, Whole
+from aitui.demo.call import Call
+from aitui.demo.dialect import unknown_path, wrong_method
+from aitui.demo.event_endpoints import EventEndpoints
+from aitui.demo.inference_endpoints import InferenceEndpoints
+from aitui.demo.llama_swap import LlamaSwap
+from aitui.demo.status_endpoints import StatusEndpoints
+
+Endpoint = Callable[[Call], Awaitable[Response]]
+
+_ANY = "*"
+_OPEN_PATHS = frozenset({"/", "/ui", "/ui/", "/health", "/wol-health"})
+_CORS = {
+    "Access-Control-Allow-Methods": "GET, POST, PUT, PATCH, DELETE, OPTIONS",
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Max-Age": "86400",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A path, or all paths below it when it ends with `*`."""
+
+    method: str
+    path: str
+    endpoint: Endpoint
+
+    def leads(self, path: str) -> bool:
+        """Whether the path is meant."""
+        if self.path.endswith("*"):
+            return path.startswith(self.path[:-1])
+        return path == self.path
+
+
+class Routes:
+    """The endpoints of one llama-swap."""
+
+    def __init__(self, swap: LlamaSwap) -> None:
+        self._swap = swap
+        status, events = StatusEndpoints(swap), EventEndpoints(swap)
+        inference = InferenceEndpoints(swap)
+        self._routes = [
+            Route("GET", "/", status.root),
+            Route("GET", "/ui", status.ui),
+            Route("GET", "/ui/*", status.ui_page),
+            Route("GET", "/health", status.health),
+            Route("GET", "/wol-health", status.health),
+            Route("GET", "/running", status.running),
+            Route("GET", "/v1/models", status.models),
+            Route("GET", "/unload", status.unload_by_get),
+            Route("POST", "/api/models/unload", status.unload_all),
+            Route("POST", "/api/models/unload/*", status.unload_one),
+            Route("GET", "/api/version", status.version),
+            Route("GET", "/api/performance", status.performance),
+            Route("GET", "/api/captures/*", status.capture),
+            Route("GET", "/metrics", status.prometheus),
+            Route("GET", "/api/events", events.events),
+            Route("GET", "/logs", events.logs),
+            Route("GET", "/logs/stream", events.log_stream),
+            Route("GET", "/logs/stream/*", events.log_stream),
+            Route("GET", "/upstream", inference.upstream_root),
+            Route(_ANY, "/upstream/*", inference.upstream),
+            *(
+                Route("POST", f"/{version}/{name}", inference.openai)
+                for version in ("v1", "v")
+                for name in ("chat/completions", "completions", "embeddings", "rerank")
+            ),
+        ]
+        if swap.habits.activity_endpoints:
+            self._routes += [
+                Route("GET", "/models", status.models),
+                Route("GET", "/props", inference.props),
+                Route("GET", "/api/metrics/activity", status.activity),
+                Route("GET", "/api/metrics/stats", status.activity_stats),
+                Route("GET", "/api/hardware", status.hardware),
+                Route("GET", "/api/profiles", status.profiles),
+                Route("PUT", "/api/profiles/active", status.choose_profile),
+                Route("POST", "/api/inflight/*", status.cancel),
+            ]
+        else:
+            self._routes.append(Route("GET", "/api/metrics", status.metrics))
+
+    async def answer(self, call: Call) -> Response:
+        """Answer one request that has been let in."""
+        if call.method == "OPTIONS":
+            return Whole(Answer(204, b"", "", {**_CORS, **_allowed_headers(call)}))
+        fitting = [route for route in self._routes if route.leads(call.path)]
+        for route in fitting:
+            if route.method == _ANY or route.method in self._meant(call.method):
+                return await route.endpoint(call)
+        habits = self._swap.habits
+        if not fitting:
+            return Whole(unknown_path(habits))
+        allowed = "GET, HEAD" if fitting[0].method == "GET" else fitting[0].method
+        return Whole(wrong_method(habits, allowed))
+
+    def needs_key(self, call: Call) -> bool:
+        """Whether the path is behind the API keys, where there are any."""
+        return call.path not in _OPEN_PATHS
+
+    def _meant(self, method: str) -> tuple[str, ...]:
+        if method == "HEAD" and self._swap.habits.knows_methods:
+            return ("HEAD", "GET")
+        return (method,)
+
+
+def _allowed_headers(call: Call) -> dict[str, str]:
+    wanted = call.headers.get("Access-Control-Request-Headers", "")
+    names = [name.strip() for name in wanted.split(",") if name.strip()]
+    return {"Access-Control-Allow-Headers": ", ".join(names)} if names else {}

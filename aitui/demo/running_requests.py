@@ -1,0 +1,134 @@
+"""The requests that run at this moment, and the events that tell of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from aitui.demo.dialect import Habits
+from aitui.demo.go_text import timestamp
+from aitui.demo.upstream_process import Claim
+
+_UPDATE_SECONDS = 0.25
+_SECRET_HEADERS = frozenset({"authorization", "cookie", "host", "x-api-key"})
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks for what."""
+
+    method: str
+    path: str
+    model: str
+    headers: Mapping[str, str]
+    remote_ip: str
+
+
+@dataclass(eq=False, slots=True)
+class RunningRequest:
+    """One request under way."""
+
+    id: int
+    caller: Caller
+    since: str
+    began: float
+    changed: Callable[[RunningRequest], None]
+    claim: Claim | None = None
+    cancelled: bool = False
+    response_headers: dict[str, str] = field(default_factory=dict)
+    response_bytes: int = 0
+    told: float = 0.0
+
+    def cancel(self) -> None:
+        """End it as `POST /api/inflight/ID/cancel` does."""
+        self.cancelled = True
+        if self.claim is not None:
+            self.claim.cut.set()
+
+    def answers(self, headers: Mapping[str, str]) -> None:
+        """The answer's headers have come."""
+        self.response_headers = dict(headers)
+        self._tell()
+
+    def sent(self, size: int) -> None:
+        """Bytes of body have gone out; told at most four times a second."""
+        self.response_bytes += size
+        if time.monotonic() - self.told >= _UPDATE_SECONDS:
+            self._tell()
+
+    def _tell(self) -> None:
+        self.told = time.monotonic()
+        self.changed(self)
+
+
+class RunningRequests:
+    """All requests under way. Publishes `inflight` events in the words of the build."""
+
+    def __init__(self, habits: Habits, publish: Callable[[str, object], None]) -> None:
+        self._habits = habits
+        self._publish = publish
+        self._requests: dict[int, RunningRequest] = {}
+        self._last_id = 0
+
+    @contextmanager
+    def run(self, caller: Caller) -> Iterator[RunningRequest]:
+        """Count a request in, and out again at the end."""
+        self._last_id += 1
+        request = RunningRequest(self._last_id, caller, timestamp(), time.monotonic(), self._upsert)
+        self._requests[request.id] = request
+        self._count_changed(request)
+        try:
+            yield request
+        finally:
+            del self._requests[request.id]
+            if self._habits.detailed_events:
+                self._publish("inflight", {"operation": "remove", "id": str(request.id)})
+            else:
+                self._publish("inflight", {"total": len(self._requests)})
+
+    def find(self, id_: str) -> RunningRequest | None:
+        """The request with this id."""
+        return self._requests.get(int(id_)) if id_.isdecimal() else None
+
+    def snapshot(self) -> object:
+        """The `inflight` event that a new listener gets first."""
+        if not self._habits.detailed_events:
+            return {"total": len(self._requests)}
+        if not self._requests:
+            return {"operation": "snapshot"}
+        requests = [_description(request) for request in self._requests.values()]
+        return {"operation": "snapshot", "requests": requests}
+
+    def _count_changed(self, request: RunningRequest) -> None:
+        if self._habits.detailed_events:
+            self._upsert(request)
+        else:
+            self._publish("inflight", {"total": len(self._requests)})
+
+    def _upsert(self, request: RunningRequest) -> None:
+        if self._habits.detailed_events:
+            self._publish("inflight", {"operation": "upsert", "request": _description(request)})
+
+
+def _description(request: RunningRequest) -> dict[str, Any]:
+    caller = request.caller
+    answered = bool(request.response_headers)
+    return {
+        "id": str(request.id),
+        "timestamp": request.since,
+        "model": caller.model,
+        "req_path": caller.path,
+        "method": caller.method,
+        "req_headers": {
+            name: value
+            for name, value in caller.headers.items()
+            if name.lower() not in _SECRET_HEADERS
+        },
+        "remote_ip": caller.remote_ip,
+        "resp_headers": request.response_headers,
+        "resp_bytes": request.response_bytes,
+        "elapsed_ms": int((time.monotonic() - request.began) * 1000) if answered else 0,
+    }

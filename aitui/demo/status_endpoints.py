@@ -1,0 +1,256 @@
+"""The short answers: models, states, versions, figures, and the orders to unload."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from aitui.demo import performance
+from aitui.demo.activity import Row, stats
+from aitui.demo.answers import (
+    HTML_UTF8,
+    JSON,
+    TEXT_UTF8,
+    Answer,
+    Response,
+    Whole,
+    go_json,
+    redirect,
+)
+from aitui.demo.call import Call
+from aitui.demo.dialect import error, json_error, unknown_path
+from aitui.demo.event_endpoints import active_profile
+from aitui.demo.go_text import timestamp
+from aitui.demo.llama_swap import LlamaSwap
+
+_ORDERS = {
+    "id": lambda row: row.id,
+    "timestamp": lambda row: row.timestamp,
+    "model": lambda row: row.model,
+    "duration": lambda row: row.duration_ms,
+}
+_DEFAULT_PAGE = 25
+_LARGEST_PAGE = 999
+
+
+class StatusEndpoints:
+    """Answers about one llama-swap."""
+
+    def __init__(self, swap: LlamaSwap) -> None:
+        self._swap = swap
+
+    async def root(self, _call: Call) -> Response:
+        """`GET /` leads to the user interface."""
+        return Whole(redirect(302, "/ui", "Found"))
+
+    async def ui(self, _call: Call) -> Response:
+        """`GET /ui` leads to its folder."""
+        status, phrase = self._swap.habits.ui_redirect
+        return Whole(redirect(status, "/ui/", phrase))
+
+    async def ui_page(self, _call: Call) -> Response:
+        """`GET /ui/`: no user interface is built in."""
+        return Whole(Answer(200, b"<!doctype html><title>stub ui</title>\n", HTML_UTF8))
+
+    async def health(self, _call: Call) -> Response:
+        """`GET /health`: the server lives, whatever its models do."""
+        return Whole(Answer(200, b"OK", TEXT_UTF8))
+
+    async def running(self, _call: Call) -> Response:
+        """`GET /running`."""
+        habits = self._swap.habits
+        text = go_json(self._swap.listing.running(), sorted_keys=habits.sorted_keys)
+        return Whole(Answer(200, f"{text}{habits.running_newline}".encode(), JSON))
+
+    async def models(self, _call: Call) -> Response:
+        """`GET /v1/models`."""
+        return self._json(self._swap.listing.models(self._swap.active_profile))
+
+    async def version(self, _call: Call) -> Response:
+        """`GET /api/version`."""
+        return self._json(dict(self._swap.habits.version))
+
+    async def unload_all(self, _call: Call) -> Response:
+        """`POST /api/models/unload`."""
+        await self._swap.swapping.unload(self._swap.processes)
+        return self._json({"msg": "ok"})
+
+    async def unload_by_get(self, _call: Call) -> Response:
+        """`GET /unload`, the older way."""
+        await self._swap.swapping.unload(self._swap.processes)
+        return Whole(Answer(200, b"OK", TEXT_UTF8))
+
+    async def unload_one(self, call: Call) -> Response:
+        """`POST /api/models/unload/ID`; an alias will do."""
+        model_id = self._swap.configuration.resolve(call.path.removeprefix("/api/models/unload/"))
+        if model_id is None:
+            text = "Model not found" if self._swap.habits.plain_errors else "model not found"
+            return Whole(error(self._swap.habits, 404, text, call.accept))
+        await self._swap.swapping.unload([model_id])
+        return Whole(Answer(200, b"OK", TEXT_UTF8))
+
+    async def metrics(self, _call: Call) -> Response:
+        """`GET /api/metrics` of the older builds: every row."""
+        return self._json(self._swap.activity.all(), newline="")
+
+    async def activity(self, call: Call) -> Response:
+        """`GET /api/metrics/activity`: a page of rows."""
+        complaint = _page_complaint(call)
+        if complaint:
+            return Whole(error(self._swap.habits, 400, complaint, call.accept))
+        rows = sorted(self._chosen(call), key=_ORDERS[call.query.get("sort", "id")])
+        if call.query.get("order", "desc") != "asc":
+            rows.reverse()
+        page, limit = int(call.query.get("page", 1)), int(call.query.get("limit", _DEFAULT_PAGE))
+        shown = rows[(page - 1) * limit : page * limit]
+        return self._json(
+            {
+                "data": [self._swap.activity.describe(row) for row in shown],
+                "page": page,
+                "limit": limit,
+                "total": len(rows),
+                "total_pages": -(-len(rows) // limit),
+            }
+        )
+
+    async def activity_stats(self, call: Call) -> Response:
+        """`GET /api/metrics/stats`: sums and histograms."""
+        return self._json(stats(self._chosen(call)))
+
+    async def capture(self, call: Call) -> Response:
+        """`GET /api/captures/ID`: bodies are not kept here."""
+        number = call.path.removeprefix("/api/captures/")
+        if not number.lstrip("-").isdecimal():
+            return Whole(json_error(self._swap.habits, 400, "invalid capture ID"))
+        return Whole(json_error(self._swap.habits, 404, "capture not found"))
+
+    async def performance(self, call: Call) -> Response:
+        """`GET /api/performance`: one fresh sample, or none when `after` lies ahead."""
+        habits = self._swap.habits
+        if not self._swap.configuration.performance:
+            if habits.detailed_events:
+                return Whole(Answer(503, b'{"enabled":false}\n', JSON))
+            return Whole(json_error(habits, 503, "performance monitor not available"))
+        after = call.query.get("after", "")
+        try:
+            if after:
+                datetime.fromisoformat(after)
+        except ValueError:
+            text = "invalid 'after' timestamp, use RFC3339 format"
+            return Whole(json_error(habits, 400, text))
+        processes = self._swap.processes.values()
+        body: dict[str, Any] = {"enabled": True} if habits.detailed_events else {}
+        body["gpu_stats"] = [performance.gpu_sample(processes)]
+        body["sys_stats"] = [performance.system_sample(processes)]
+        return self._json(body)
+
+    async def prometheus(self, _call: Call) -> Response:
+        """`GET /metrics`."""
+        if not self._swap.configuration.performance:
+            return Whole(Answer(503, b"# performance monitor not available\n", TEXT_UTF8))
+        text = performance.prometheus(performance.system_sample(self._swap.processes.values()))
+        kind = "text/plain; version=0.0.4; charset=utf-8"
+        return Whole(Answer(200, text.encode(), kind))
+
+    async def hardware(self, _call: Call) -> Response:
+        """`GET /api/hardware`: the machine that isn't there."""
+        detector = {"name": "llama-swap", "version": self._swap.habits.version["version"]}
+        system = {"family": "linux", "name": "debian", "version": "12.11", "kernel": "6.12.0"}
+        processor = {
+            "vendor": "AuthenticAMD",
+            "model": "AMD EPYC",
+            "socket_count": 1,
+            "physical_core_count": 8,
+            "logical_thread_count": 16,
+        }
+        return self._json(
+            {
+                "schema_version": 1,
+                "captured_at": timestamp(),
+                "capture": {"scope": "inference_host", "method": "detected", "detector": detector},
+                "architecture": {"name": "x86_64", "raw_name": "amd64"},
+                "operating_system": system,
+                "environment": {"kind": "container", "name": "Docker", "version": None},
+                "cpu": processor,
+                "memory": {"capacity_bytes": 128 << 30},
+                "accelerators": [],
+            }
+        )
+
+    async def profiles(self, _call: Call) -> Response:
+        """`GET /api/profiles`."""
+        listed = [
+            {
+                "id": profile.id,
+                "description": profile.description,
+                "pins": dict(sorted(profile.pins.items())),
+            }
+            for profile in self._swap.configuration.profiles
+        ]
+        return self._json({**active_profile(self._swap), "profiles": listed})
+
+    async def choose_profile(self, call: Call) -> Response:
+        """`PUT /api/profiles/active`; null or an empty name means none."""
+        habits = self._swap.habits
+        try:
+            body = json.loads(call.body)
+        except ValueError:
+            return Whole(error(habits, 400, "invalid profile request", call.accept))
+        if not isinstance(body, dict) or "name" not in body:
+            return Whole(error(habits, 400, "profile name is required", call.accept))
+        name = body["name"]
+        if name is not None and not isinstance(name, str):
+            return Whole(error(habits, 400, "profile name must be a string or null", call.accept))
+        found = [item for item in self._swap.configuration.profiles if item.id == name]
+        if name and not found:
+            return Whole(error(habits, 404, f'profile "{name}" not found', call.accept))
+        self._swap.active_profile = found[0] if found else None
+        self._swap.proxy_log.write(f'[INFO] active profile changed to "{name or ""}"\n')
+        self._swap.publish("profileChanged", active_profile(self._swap))
+        self._swap.publish("modelStatus", self._swap.listing.statuses())
+        return self._json(active_profile(self._swap))
+
+    async def cancel(self, call: Call) -> Response:
+        """`POST /api/inflight/ID/cancel`."""
+        id_, _, action = call.path.removeprefix("/api/inflight/").partition("/")
+        if action != "cancel":
+            return Whole(unknown_path(self._swap.habits))
+        request = self._swap.running.find(id_)
+        if request is None:
+            return Whole(error(self._swap.habits, 404, "inflight request not found", call.accept))
+        request.cancel()
+        return self._json({"msg": "ok"})
+
+    def _chosen(self, call: Call) -> Iterable[Row]:
+        wanted = call.request.query.getall("model", [])
+        query = call.query
+        return [
+            row
+            for row in self._swap.activity.rows
+            if (not wanted or row.model in wanted)
+            and int(query.get("min_id", 0)) <= row.id <= int(query.get("max_id", row.id))
+            and query.get("start", "") <= row.timestamp <= query.get("end", row.timestamp)
+        ]
+
+    def _json(self, value: object, *, newline: str | None = None) -> Response:
+        habits = self._swap.habits
+        text = go_json(value, sorted_keys=habits.sorted_keys)
+        end = habits.running_newline if newline is None else newline
+        return Whole(Answer(200, f"{text}{end}".encode(), habits.json_type))
+
+
+def _page_complaint(call: Call) -> str:
+    """What is wrong with the parameters of a page, in the server's words."""
+    limit = call.query.get("limit", str(_DEFAULT_PAGE))
+    if not limit.isdecimal() or not 1 <= int(limit) <= _LARGEST_PAGE:
+        return f"limit must be between 1 and {_LARGEST_PAGE}"
+    if call.query.get("sort", "id") not in _ORDERS:
+        return "invalid sort column"
+    for name in ("start", "end"):
+        try:
+            datetime.fromisoformat(call.query.get(name, "2026-01-01T00:00:00Z"))
+        except ValueError:
+            return f"invalid '{name}' timestamp, use RFC3339 format"
+    return ""

@@ -1,0 +1,200 @@
+"""Which models may live together, who waits for whom, and who has to go."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from aitui.demo.background import Background
+from aitui.demo.change import Change
+from aitui.demo.configuration import Configuration
+from aitui.demo.dialect import Habits, Unloading, failure_log_lines
+from aitui.demo.load_failed import Cause, LoadFailed
+from aitui.demo.log_ring import LogRing
+from aitui.demo.upstream_process import Claim, State, UpstreamProcess
+
+
+@dataclass(eq=False, slots=True)
+class _Load:
+    """A load that several callers may share."""
+
+    process: UpstreamProcess
+    task: asyncio.Task[LoadFailed | None] | None = None
+    waiters: int = 0
+    begun: bool = False
+    unloaded: bool = False
+
+
+class Swapping:
+    """Loads on demand, one load for all who ask, and makes room first."""
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        processes: Mapping[str, UpstreamProcess],
+        *,
+        habits: Habits,
+        proxy_log: LogRing,
+        change: Change,
+        background: Background,
+    ) -> None:
+        self._configuration = configuration
+        self._processes = processes
+        self._habits = habits
+        self._log = proxy_log
+        self._change = change
+        self._background = background
+        self._loads: dict[str, _Load] = {}
+        self._unloading = asyncio.Lock()
+
+    @asynccontextmanager
+    async def claim(self, model_id: str) -> AsyncIterator[Claim]:
+        """Hold the model ready for one request; load it first where needed.
+
+        Raises LoadFailed.
+        """
+        process = self._processes[model_id]
+        if process.state is State.STOPPING and self._habits.refuses_while_stopping:
+            raise LoadFailed(Cause.STOPPING, model_id)
+        claim = process.claim()
+        try:
+            if process.state is not State.READY:
+                await self._share_load(process)
+            yield claim
+        finally:
+            process.release(claim)
+
+    def queue_position(self, model_id: str) -> int:
+        """The place in the queue of loads that have not begun, from 1; 0 when not waiting."""
+        waiting = [id_ for id_, load in self._loads.items() if not load.begun]
+        return waiting.index(model_id) + 1 if model_id in waiting else 0
+
+    async def unload(self, model_ids: Iterable[str]) -> None:
+        """Unload models in the way of the build; returns when it would answer."""
+        processes = [self._processes[id_] for id_ in model_ids]
+        match self._habits.unloading:
+            case Unloading.KILLS:
+                for process in processes:
+                    self._drop_load(process)
+                    process.kill()
+            case Unloading.ORDERLY:
+                async with self._unloading:
+                    await _all(process.stop() for process in processes)
+            case Unloading.PATIENT:
+                await _all(self._stop_patiently(process) for process in processes)
+
+    async def close(self) -> None:
+        """End all processes; whoever waits for one is told that it isn't coming."""
+        for process in self._processes.values():
+            self._drop_load(process)
+            process.kill(Cause.SHUTDOWN)
+        await self._change.until(lambda: not self._loads)
+
+    async def _stop_patiently(self, process: UpstreamProcess) -> None:
+        if process.id in self._loads:
+            await self._change.until(lambda: process.id not in self._loads and not process.claims)
+        await process.stop()
+
+    def _drop_load(self, process: UpstreamProcess) -> None:
+        load = self._loads.get(process.id)
+        if load is not None and not load.begun:
+            load.unloaded = True
+            self._change.happened()
+
+    async def _share_load(self, process: UpstreamProcess) -> None:
+        load = self._loads.get(process.id)
+        if load is None:
+            load = self._loads[process.id] = _Load(process)
+            load.task = self._background.start(self._load(load), name=f"load {process.id}")
+        assert load.task is not None
+        load.waiters += 1
+        try:
+            failure = await asyncio.shield(load.task)
+        finally:
+            load.waiters -= 1
+            if not load.waiters and not load.begun:
+                load.task.cancel()
+        if failure is not None:
+            raise LoadFailed(failure.cause, failure.model_id, failure.detail)
+
+    async def _load(self, load: _Load) -> LoadFailed | None:
+        process = load.process
+        try:
+            await self._change.until(lambda: load.unloaded or self._may_begin(load))
+            load.begun = True
+            if load.unloaded:
+                return LoadFailed(Cause.UNLOADED, process.id)
+            await _all(victim.stop() for victim in self._victims(process))
+            await process.start(self._configuration.health_check_timeout)
+        except LoadFailed as failure:
+            for line in failure_log_lines(self._habits, failure):
+                self._log.write(f"{line}\n")
+            return failure
+        else:
+            self._log.write(
+                f"[INFO] <{process.id}> Health check passed on "
+                f"{process.configuration.proxy}/health\n"
+            )
+            if process.configuration.ttl > 0:
+                self._background.start(self._expire(process), name=f"ttl {process.id}")
+            return None
+        finally:
+            self._loads.pop(process.id, None)
+            self._change.happened()
+
+    async def _expire(self, process: UpstreamProcess) -> None:
+        """Unload a model that nobody has used for its time to live."""
+        run = process.started_at
+        ttl = process.configuration.ttl
+        while not _run_is_over(process, run):
+            await self._change.until(lambda: not process.claims or _run_is_over(process, run))
+            if not await self._used_within(process, ttl):
+                self._log.write(f"[INFO] <{process.id}> Unloading model, TTL of {ttl:g}s reached\n")
+                await process.stop()
+
+    async def _used_within(self, process: UpstreamProcess, seconds: float) -> bool:
+        """Whether anything happens to an idle model before its time is over."""
+        uses, run = process.uses, process.started_at
+        try:
+            async with asyncio.timeout(seconds):
+                await self._change.until(lambda: process.uses != uses or _run_is_over(process, run))
+        except TimeoutError:
+            return False
+        return True
+
+    def _may_begin(self, load: _Load) -> bool:
+        process = load.process
+        if process.state is State.STOPPING:
+            return False
+        for other in self._loads.values():
+            if other is load:
+                break
+            if self._evicts(process, other.process) or self._evicts(other.process, process):
+                return False
+        return not any(victim.claims for victim in self._victims(process))
+
+    def _victims(self, process: UpstreamProcess) -> list[UpstreamProcess]:
+        return [
+            other
+            for other in self._processes.values()
+            if other.state is not State.STOPPED and self._evicts(process, other)
+        ]
+
+    def _evicts(self, comes: UpstreamProcess, goes: UpstreamProcess) -> bool:
+        if comes is goes:
+            return False
+        own = self._configuration.group_of(comes.id)
+        others = self._configuration.group_of(goes.id)
+        if own.name == others.name:
+            return own.swap
+        return own.exclusive and not others.persistent
+
+
+def _run_is_over(process: UpstreamProcess, run: float) -> bool:
+    return process.state is not State.READY or process.started_at != run
+
+
+async def _all(works: Iterable[Awaitable[None]]) -> None:
+    await asyncio.gather(*works)

@@ -1,0 +1,104 @@
+"""What llama-server writes while it starts, fails and stops. Wording taken from real ones."""
+
+from __future__ import annotations
+
+import time
+
+from aitui.demo.fake_flags import FakeFlags
+from aitui.demo.log_ring import LogRing
+
+_MEBIBYTE = 1 << 20
+
+
+class UpstreamLog:
+    """One process's own voice: each line begins with the time since it was started."""
+
+    def __init__(self, ring: LogRing) -> None:
+        self._ring = ring
+        self._started = time.monotonic()
+
+    def restart(self) -> None:
+        """A new process: its clock begins at nought."""
+        self._started = time.monotonic()
+
+    def say(self, level: str, text: str) -> None:
+        """Write one line at level I, W or E."""
+        micros = round((time.monotonic() - self._started) * 1e6)
+        minutes, rest = divmod(micros, 60_000_000)
+        seconds, rest = divmod(rest, 1_000_000)
+        millis, micros = divmod(rest, 1000)
+        self._ring.write(f"{minutes}.{seconds:02d}.{millis:03d}.{micros:03d} {level} {text}\n")
+
+    def begins(self, flags: FakeFlags) -> None:
+        """The first lines of every start."""
+        self.say("I", "srv  llama_server: initializing ...")
+        self.say(
+            "I",
+            "cmn  common_param: common_params_print_info: build 9001 (0c1e570) with GNU 12.2.0 "
+            "for Linux x86_64",
+        )
+        self.say("I", f"srv    load_model: loading model '{flags.model_file}'")
+
+    def allocates(self, flags: FakeFlags) -> None:
+        """The memory that the model takes, as newer builds print it at -lv 4."""
+        cache, compute = flags.memory_mib * 0.2, flags.memory_mib * 0.05
+        weights = flags.memory_mib - cache - compute
+        self.say("I", "print_info: n_ctx_train           = 262144")
+        self.say(
+            "I", "load_tensors: loading model tensors, this can take a while... (load_mode = mmap)"
+        )
+        self.say("I", f"load_tensors:        CUDA0 model buffer size = {weights:8.2f} MiB")
+        self.say("I", f"llama_context: n_ctx                 = {flags.context_size}")
+        self.say("I", f"llama_kv_cache:      CUDA0 KV buffer size = {cache:8.2f} MiB")
+        self.say(
+            "I",
+            f"llama_kv_cache: size = {cache:7.2f} MiB ({flags.context_size:6d} cells,  48 layers,  "
+            f"{flags.slots}/1 seqs), K (f16): {cache / 2:7.2f} MiB, V (f16): {cache / 2:7.2f} MiB",
+        )
+        self.say("I", f"sched_reserve:      CUDA0 compute buffer size = {compute:8.2f} MiB")
+
+    def listens(self, flags: FakeFlags, port: int) -> None:
+        """The model is loaded."""
+        self.say(
+            "I",
+            f"srv    load_model: initializing, n_slots = {flags.slots}, "
+            f"n_ctx_slot = {flags.context_size}, kv_unified = 'true'",
+        )
+        self.say("I", "srv  llama_server: model loaded")
+        self.say("I", f"srv  llama_server: listening on http://127.0.0.1:{port}")
+
+    def asked(self, method: str, path: str) -> None:
+        """A request has come in."""
+        self.say("I", f"srv  log_server_r: request: {method} {path} 127.0.0.1")
+
+    def runs_out_of_memory(self, flags: FakeFlags) -> None:
+        """cudaMalloc refuses, and the server gives up."""
+        size = float(flags.memory_mib)
+        self.say(
+            "E",
+            "ggml_backend_cuda_buffer_type_alloc_buffer: "
+            f"allocating {size:.2f} MiB on device 0: cudaMalloc failed: out of memory",
+        )
+        self.say(
+            "E",
+            "alloc_tensor_range: failed to allocate CUDA0 buffer of size "
+            f"{flags.memory_mib * _MEBIBYTE}",
+        )
+        self._gives_up(flags, "unable to allocate CUDA0 buffer")
+
+    def misses_file(self, flags: FakeFlags) -> None:
+        """The model file isn't there."""
+        self.say(
+            "E",
+            f"gguf_init_from_file: failed to open GGUF file '{flags.model_file}' "
+            "(No such file or directory)",
+        )
+        self._gives_up(flags, f"llama_model_loader: failed to load model from {flags.model_file}")
+
+    def _gives_up(self, flags: FakeFlags, reason: str) -> None:
+        self.say("E", f"llama_model_load: error loading model: {reason}")
+        self.say("E", "llama_model_load_from_file_impl: failed to load model")
+        self.say("E", f"cmn  common_init_: failed to load model '{flags.model_file}'")
+        self.say("E", f"srv    load_model: failed to load model, '{flags.model_file}'")
+        self.say("I", "srv    operator(): operator(): cleaning up before exit...")
+        self.say("E", "srv  llama_server: exiting due to model loading error")
