@@ -26,7 +26,7 @@ _OPTIONS = (
 _EXAMPLES = """\
 examples:
   aitui                               the dashboard of the default server
-  aitui --demo                        the dashboard of a stand-in; needs no server
+  aitui --demo                        the dashboard of a stand-in server
   aitui --url http://localhost:8080   another server, for this once
   aitui --server home status --json   the models of a server of config.toml
   aitui load qwen3-30b                load a model and wait until it answers

@@ -11,7 +11,7 @@ _KEY = re.compile(rf"\s*({_DOTTED})\s*=")
 
 
 def line_numbers(text: str) -> dict[KeyPath, int]:
-    """The line of each table and key, counted from 1.
+    """The line that each table and key is first named on, counted from 1.
 
     A hint, not a parser: keys with escapes and those in inline tables have none.
     """
@@ -19,10 +19,13 @@ def line_numbers(text: str) -> dict[KeyPath, int]:
     table: KeyPath = ()
     for number, line in enumerate(text.split("\n"), start=1):
         if header := _TABLE.match(line):
-            table = _parts(header[1])
-            lines.setdefault(table, number)
+            table = path = _parts(header[1])
         elif key := _KEY.match(line):
-            lines.setdefault(table + _parts(key[1]), number)
+            path = table + _parts(key[1])
+        else:
+            continue
+        for depth in range(1, len(path) + 1):
+            lines.setdefault(path[:depth], number)
     return lines
 
 

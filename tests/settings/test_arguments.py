@@ -1,0 +1,152 @@
+"""The command line, and what is said to one that makes no sense."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from aitui import __version__
+from aitui.arguments import Arguments, parse
+from aitui.settings import Flags
+
+
+def refusal(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
+    with pytest.raises(SystemExit) as caught:
+        parse(argv)
+    assert caught.value.code == 2
+    return capsys.readouterr().err
+
+
+def printed(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
+    with pytest.raises(SystemExit) as caught:
+        parse(argv)
+    assert caught.value.code == 0
+    return capsys.readouterr().out
+
+
+def test_nothing_said_opens_the_dashboard() -> None:
+    assert parse([]) == Arguments(command="tui", flags=Flags())
+
+
+def test_all_settings_by_flag() -> None:
+    argv = ["--config", "c.toml", "--url", "http://x", "--read-only", "--fps", "10"]
+    assert parse(argv).flags == Flags(config=Path("c.toml"), url="http://x", read_only=True, fps=10)
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["--server", "home", "--read-only", "status", "--json"],
+        ["status", "--json", "--server", "home", "--read-only"],
+        ["--server", "home", "status", "--read-only", "--json"],
+        ["--server=home", "status", "--read-only", "--json"],
+    ],
+)
+def test_server_options_stand_before_and_after_the_command(argv: list[str]) -> None:
+    expected = Arguments("status", flags=Flags(server="home", read_only=True), json=True)
+    assert parse(argv) == expected
+
+
+def test_load_takes_an_id() -> None:
+    assert parse(["load", "org/model:7b q4", "--yes"]) == Arguments(
+        "load", model="org/model:7b q4", yes=True
+    )
+
+
+def test_an_id_may_look_like_an_option() -> None:
+    assert parse(["load", "--", "--all"]).model == "--all"
+
+
+def test_unload_takes_an_id_or_all() -> None:
+    assert parse(["unload", "m"]) == Arguments("unload", model="m")
+    assert parse(["unload", "--all"]) == Arguments("unload", all=True)
+
+
+@pytest.mark.parametrize("argv", [["unload"], ["unload", "m", "--all"]])
+def test_unload_without_either_or_with_both_is_refused(
+    capsys: pytest.CaptureFixture[str], argv: list[str]
+) -> None:
+    assert "either the ID of a model or --all" in refusal(capsys, *argv)
+
+
+@pytest.mark.parametrize("command", ["load", "unload"])
+def test_an_empty_id_is_refused(capsys: pytest.CaptureFixture[str], command: str) -> None:
+    assert "can't be empty" in refusal(capsys, command, " ")
+
+
+@pytest.mark.parametrize("argv", [["--demo", "--url", "http://x"], ["--server", "home", "--demo"]])
+def test_demo_brings_its_own_server(capsys: pytest.CaptureFixture[str], argv: list[str]) -> None:
+    assert "--demo brings its own server" in refusal(capsys, *argv)
+
+
+def test_demo_is_the_dashboard(capsys: pytest.CaptureFixture[str]) -> None:
+    assert parse(["--demo", "--read-only"]).demo
+    assert "without status" in refusal(capsys, "--demo", "status")
+
+
+def test_server_and_url_are_refused_wherever_they_stand(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert "one of the two" in refusal(capsys, "--url", "http://x", "status", "--server", "home")
+
+
+@pytest.mark.parametrize(
+    ("argv", "meant"),
+    [
+        (["statsu"], "status"),
+        (["lod", "m"], "load"),
+        (["unlaod", "m"], "unload"),
+        (["--read-olny"], "--read-only"),
+        (["status", "--jsn"], "--json"),
+    ],
+)
+def test_what_was_probably_meant_is_said(
+    capsys: pytest.CaptureFixture[str], argv: list[str], meant: str
+) -> None:
+    assert f"did you mean {meant}?" in refusal(capsys, *argv)
+
+
+@pytest.mark.parametrize("fps", ["0", "61", "ten", "-1", "1.5"])
+def test_frames_a_second_have_bounds(capsys: pytest.CaptureFixture[str], fps: str) -> None:
+    assert "--fps" in refusal(capsys, f"--fps={fps}")
+
+
+def test_options_are_not_guessed_from_their_beginnings(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    refusal(capsys, "--read")
+
+
+def test_a_refusal_steers_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "\x1b" not in refusal(capsys, "status", "--\x1b[2J")
+
+
+def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert printed(capsys, "--version") == f"aitui {__version__}\n"
+
+
+@pytest.mark.parametrize("argv", [[], ["status"], ["load"], ["unload"]])
+def test_help_fits_eighty_columns(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, argv: list[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert max(len(line) for line in printed(capsys, *argv, "--help").splitlines()) <= 80
+
+
+def test_help_has_examples_and_every_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
+    text = printed(capsys, "--help")
+    assert "aitui --demo" in text
+    for code in ("0  done", "3  server unreachable", "4  refused by TLS", "6  refused"):
+        assert code in text
+
+
+def test_reading_the_command_line_imports_neither_screen_nor_network() -> None:
+    program = (
+        "import sys; from aitui.arguments import parse; parse(['status']); "
+        "print({'textual', 'rich', 'httpx', 'asyncio', 'ssl', 'asyncssh'} & set(sys.modules))"
+    )
+    shown = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert shown.stdout == "set()\n"

@@ -1,0 +1,193 @@
+"""config.toml: its servers, and errors that name file, line and the nearest key."""
+
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aitui.errors import SettingsError
+from aitui.settings import Flags, Settings
+from aitui.settings.config_file import LARGEST_FILE, read_config_file
+from aitui.settings.toml_lines import line_numbers
+
+Read = Callable[..., Settings]
+Wrong = Callable[..., str]
+
+HOME = Path("/home/ada")
+
+
+def test_a_server_has_the_same_settings_as_the_environment(read: Read) -> None:
+    config = """
+        default = "home"
+        [servers.home]
+        url = "https://home.example.org"
+        certs_dir = "~/certs"
+        client_key_password = "pass"
+        api_key = "sk"
+        timeout_ms = 1000
+        ssh_host = "local"
+        preset_path = "/p"
+        service_unit = "s.service"
+        models_path = "/m"
+        unload_path = "/u/<id>"
+        colour = "green"
+        read_only = true
+    """
+    server = read(config=config).server
+    assert server.ca == HOME / "certs/root-ca.pem"
+    assert (server.client_key_password, server.api_key) == ("pass", "sk")
+    assert (server.timeout, server.ssh_host, server.preset_path) == (1.0, "local", "/p")
+    assert (server.service_unit, server.endpoints.models) == ("s.service", "/m")
+    assert (server.endpoints.unload, server.colour, server.read_only) == ("/u/<id>", "green", True)
+    assert server.origins["timeout"] == "config.toml [servers.home]"
+
+
+def test_a_relative_path_starts_at_the_file(read: Read, tmp_path: Path) -> None:
+    config = '[servers.home]\nurl = "https://h"\nca = "certs/ca.pem"\n'
+    assert read(Flags(server="home"), config=config).server.ca == tmp_path / "certs/ca.pem"
+
+
+def test_color_is_a_colour(read: Read) -> None:
+    config = '[servers.home]\nurl = "https://h"\ncolor = "#0a0"\n'
+    assert read(Flags(server="home"), config=config).server.colour == "#0a0"
+
+
+def test_colour_and_color_together_are_refused(wrong: Wrong) -> None:
+    config = '[servers.home]\nurl = "https://h"\ncolor = "red"\ncolour = "red"\n'
+    assert "not both" in wrong(config=config)
+
+
+def test_another_file_by_flag(read: Read, tmp_path: Path) -> None:
+    other = tmp_path / "other.toml"
+    other.write_text('[servers.lab]\nurl = "http://lab"\n', encoding="utf-8")
+    settings = read(Flags(config=other, server="lab"), config="broken [")
+    assert settings.server.origins["url"] == "other.toml [servers.lab]"
+    assert settings.config_file == other
+
+
+def test_no_file_is_no_error(read: Read) -> None:
+    assert read().config_file is None
+
+
+def test_a_file_by_flag_that_is_not_there_is_an_error(wrong: Wrong, tmp_path: Path) -> None:
+    assert "there is no such file" in wrong(Flags(config=tmp_path / "none.toml"))
+
+
+def test_broken_toml_is_named_with_line_and_column(wrong: Wrong, tmp_path: Path) -> None:
+    message = wrong(config='default = "home"\n[servers.home\n')
+    assert message.startswith(f"{tmp_path}/config.toml, line 2, column ")
+
+
+def test_toml_that_ends_too_early_is_named_with_its_last_line(wrong: Wrong) -> None:
+    assert "line 2, column 4" in wrong(config="a = 1\nb =")
+
+
+@pytest.mark.parametrize(
+    ("config", "line", "expected"),
+    [
+        ('[servers.home]\nurl = "http://h"\ntimeout = 5\n', 3, "expected timeout_ms"),
+        ('[servers.home]\nurl = "http://h"\nSSH-Host = "x"\n', 3, "expected ssh_host"),
+        ('defualt = "home"\n', 1, "expected default"),
+        ('\nurl = "http://h"\n', 2, "below a [servers.NAME]"),
+        ('[server.home]\nurl = "http://h"\n', 1, "expected servers"),
+        ('[servers]\nhome = "http://h"\n', 2, "expected a table, like [servers.home]"),
+        ("servers = 1\n", 1, "expected tables"),
+        ('[servers."a/b"]\nurl = "http://h"\n', 1, "expected a name"),
+        ("[servers.home]\n", 1, "expected a url"),
+    ],
+)
+def test_a_wrong_key_is_named_with_its_line_and_what_was_meant(
+    wrong: Wrong, config: str, line: int, expected: str
+) -> None:
+    message = wrong(config=config)
+    assert f"config.toml, line {line}: " in message
+    assert expected in message
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("timeout_ms = 0", "milliseconds from 1"),
+        ("timeout_ms = nan", "whole number of milliseconds"),
+        ("timeout_ms = true", "whole number of milliseconds"),
+        ("read_only = 1", "true or false"),
+        ('colour = "mauve"', "#rrggbb or one of red"),
+        ("ca = 1", "a path in quotes"),
+        ("ssh_host = [1]", "in quotes"),
+        ("service_unit = {}", "text in quotes"),
+        ("client_key_password = 1", "a password in quotes"),
+    ],
+)
+def test_a_wrong_value_is_named_with_table_and_line(
+    wrong: Wrong, written: str, expected: str
+) -> None:
+    message = wrong(config=f'[servers.home]\nurl = "https://h"\n{written}\n')
+    assert "(config.toml [servers.home], line 3): expected" in message
+    assert expected in message
+
+
+def test_an_empty_url_is_refused(wrong: Wrong) -> None:
+    assert "like https://" in wrong(config='[servers.home]\nurl = ""\n')
+
+
+def test_what_is_written_in_the_file_steers_no_terminal(wrong: Wrong) -> None:
+    assert "\x1b" not in wrong(config='"\\u001b]0;x\\u0007" = 1\n')
+    assert "\x1b" not in wrong(config='[servers."\\u001b[2J"]\nurl = "http://h"\n')
+
+
+def test_a_byte_order_mark_and_crlf_are_read(read: Read, tmp_path: Path) -> None:
+    text = '\ufeffdefault = "home"\r\n[servers.home]\r\nurl = "http://h"\r\n'
+    (tmp_path / "config.toml").write_bytes(text.encode())
+    assert read().server.name == "home"
+
+
+def test_bytes_that_are_no_text_are_named_with_their_line(wrong: Wrong, tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_bytes(b"# a\n# \xff\n")
+    assert "line 2: expected UTF-8 text" in wrong()
+
+
+def test_a_directory_in_its_place_is_an_error(wrong: Wrong, tmp_path: Path) -> None:
+    (tmp_path / "config.toml").mkdir()
+    assert "can't be read" in wrong()
+
+
+def test_a_file_without_an_end_is_refused(wrong: Wrong) -> None:
+    assert "larger than 1 MiB" in wrong(Flags(config=Path("/dev/zero")))
+
+
+def test_endless_nesting_is_refused(wrong: Wrong) -> None:
+    assert "expected TOML" in wrong(config=f"a = {'[' * 100_000}\n")
+
+
+def test_lines_are_found_in_tables_and_dotted_keys() -> None:
+    text = 'a = 1\n[servers.home]\n# b = 2\nurl = 1\n[ servers . "x y" ]\nc.d = 1\n'
+    assert line_numbers(text) == {
+        ("a",): 1,
+        ("servers",): 2,
+        ("servers", "home"): 2,
+        ("servers", "home", "url"): 4,
+        ("servers", "x y"): 5,
+        ("servers", "x y", "c"): 6,
+        ("servers", "x y", "c", "d"): 6,
+    }
+
+
+PIECES = st.sampled_from(
+    ["default", "servers", ".home", "[", "]", "=", '"', "url", "fps", "1", "\n", " ", "'", "{", "}"]
+)
+
+
+@given(st.one_of(st.binary(max_size=60), st.lists(PIECES).map(lambda p: "".join(p).encode())))
+def test_no_content_raises_anything_but_a_settings_error(content: bytes) -> None:
+    read_end, write_end = os.pipe()
+    os.write(write_end, content[:LARGEST_FILE])
+    os.close(write_end)
+    try:
+        with suppress(SettingsError):
+            read_config_file(Path(f"/dev/fd/{read_end}"), required=True)
+    finally:
+        os.close(read_end)

@@ -1,0 +1,186 @@
+"""Which server is chosen, and whose values and defaults it gets."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from aitui.settings import DEFAULT_URL, Flags, Settings, server_at
+
+Read = Callable[..., Settings]
+Wrong = Callable[..., str]
+
+HOME = Path("/home/ada")
+CERTS = HOME / ".pi/agent/certs"
+TWO_SERVERS = """
+default = "home"
+
+[servers.home]
+url = "https://home.example.org"
+
+[servers.lab]
+url = "http://lab:8080"
+"""
+
+
+def test_nothing_set_is_the_default_server(read: Read) -> None:
+    server = read().server
+    assert (server.url, server.identity, server.is_default) == (DEFAULT_URL, DEFAULT_URL, True)
+    assert server.ca == CERTS / "root-ca.pem"
+    assert server.client_cert == CERTS / "client.pem"
+    assert server.client_key == CERTS / "client-key.pem"
+    assert server.ssh_host == "ai-server@192.168.2.3"
+    assert server.timeout == 300.0
+    assert set(server.origins.values()) == {"default"}
+
+
+@pytest.mark.parametrize("url", ["http://localhost:8080", "https://ai.example.org"])
+def test_another_url_by_flag_has_neither_certificates_nor_ssh_host(read: Read, url: str) -> None:
+    server = read(Flags(url=url)).server
+    assert server.certificate_files == ()
+    assert server.ssh_host == ""
+    assert not server.is_default
+
+
+def test_another_url_by_environment_has_neither_certificates_nor_ssh_host(read: Read) -> None:
+    server = read(env={"AI_SERVER_URL": "https://ai.example.org"}).server
+    assert server.certificate_files == ()
+    assert server.ssh_host == ""
+
+
+@pytest.mark.parametrize("url", [f"{DEFAULT_URL}/", f"{DEFAULT_URL}:443", DEFAULT_URL.upper()])
+def test_the_default_url_in_other_spellings_keeps_its_defaults(read: Read, url: str) -> None:
+    assert read(Flags(url=url)).server.is_default
+    assert read(env={"AI_SERVER_URL": url}).server.ca == CERTS / "root-ca.pem"
+
+
+def test_what_the_environment_gives_goes_with_a_url_by_flag(read: Read) -> None:
+    env = {"AI_SERVER_CERTS_DIR": "~/lab", "AI_SERVER_SSH_HOST": "lab"}
+    server = read(Flags(url="https://lab:8443"), env=env).server
+    assert server.ca == HOME / "lab/root-ca.pem"
+    assert server.ssh_host == "lab"
+
+
+def test_keys_of_the_environments_server_are_nothing_to_a_second_one(read: Read) -> None:
+    env = {"AI_SERVER_URL": "https://a.example.org", "AI_SERVER_API_KEY": "sk-a"}
+    assert read(Flags(url="https://b.example.org"), env=env).server.api_key is None
+    assert read(Flags(url="https://a.example.org/"), env=env).server.api_key == "sk-a"
+
+
+def test_config_names_the_default_server(read: Read) -> None:
+    chosen = read(config=TWO_SERVERS)
+    assert chosen.server.name == chosen.server.identity == "home"
+    assert chosen.origins["server"] == "config.toml"
+
+
+def test_environment_beats_the_default_server_of_the_config(read: Read) -> None:
+    assert read(env={"AI_SERVER_TIMEOUT_MS": "1"}, config=TWO_SERVERS).server.name == ""
+
+
+def test_an_empty_variable_chooses_nothing(read: Read) -> None:
+    assert read(env={"AI_SERVER_URL": ""}, config=TWO_SERVERS).server.name == "home"
+
+
+def test_flag_server_beats_the_environment_and_takes_nothing_from_it(read: Read) -> None:
+    env = {"AI_SERVER_URL": "http://x", "AI_SERVER_API_KEY": "sk-x", "AI_SERVER_SSH_HOST": "x"}
+    server = read(Flags(server="lab"), env=env, config=TWO_SERVERS).server
+    assert (server.url, server.api_key, server.ssh_host) == ("http://lab:8080", None, "")
+
+
+def test_flag_url_beats_the_default_server_of_the_config(read: Read) -> None:
+    assert read(Flags(url="http://x"), config=TWO_SERVERS).server.url == "http://x"
+
+
+def test_server_and_url_together_are_refused(wrong: Wrong) -> None:
+    assert "one of the two" in wrong(Flags(server="lab", url="http://x"), config=TWO_SERVERS)
+
+
+def test_a_server_that_config_has_not_is_answered_with_the_nearest(wrong: Wrong) -> None:
+    message = wrong(Flags(server="hme"), config=TWO_SERVERS)
+    assert message.startswith("--server hme (flag): expected home")
+    assert "lab" in message
+
+
+def test_a_default_that_config_has_not_is_wrong_even_where_another_is_chosen(wrong: Wrong) -> None:
+    message = wrong(Flags(url="http://x"), config='default = "hme"\n')
+    assert message.startswith("default = hme (config.toml, line 1): expected")
+
+
+def test_a_key_switches_between_the_unnamed_and_all_named_servers(read: Read) -> None:
+    chosen = read(config=TWO_SERVERS)
+    assert [server.identity for server in chosen.servers] == [DEFAULT_URL, "home", "lab"]
+    assert chosen.server in chosen.servers
+
+
+def test_read_only_by_flag_holds_for_every_server(read: Read) -> None:
+    servers = read(Flags(read_only=True), config=TWO_SERVERS).servers
+    assert all(server.read_only for server in servers)
+    assert {server.origins["read_only"] for server in servers} == {"flag --read-only"}
+
+
+def test_read_only_of_one_server_is_its_own(read: Read) -> None:
+    servers = read(config=TWO_SERVERS + "read_only = true\n").servers
+    assert [server.name for server in servers if server.read_only] == ["lab"]
+
+
+def test_a_named_server_at_the_default_url_has_no_defaults_of_it(read: Read) -> None:
+    server = read(Flags(server="x"), config=f'[servers.x]\nurl = "{DEFAULT_URL}"\n').server
+    assert (server.ca, server.ssh_host, server.is_default) == (None, "", False)
+
+
+def test_no_certificate_is_used_without_tls(read: Read) -> None:
+    env = {"AI_SERVER_CERTS_DIR": "/certs", "AI_SERVER_URL": "http://localhost:8080"}
+    assert read(env=env).server.certificate_files == ()
+
+
+def test_missing_certificates_are_those_of_the_default_server(read: Read, tmp_path: Path) -> None:
+    settings = read(env={"AI_SERVER_CERTS_DIR": str(tmp_path)})
+    (tmp_path / "client.pem").touch()
+    assert settings.missing_certificates == (
+        ("certificate authority", tmp_path / "root-ca.pem"),
+        ("client key", tmp_path / "client-key.pem"),
+    )
+
+
+def test_missing_certificates_are_looked_for_each_time(read: Read, tmp_path: Path) -> None:
+    settings = read(env={"AI_SERVER_CERTS_DIR": str(tmp_path)})
+    assert settings.missing_certificates
+    for name in ("root-ca.pem", "client.pem", "client-key.pem"):
+        (tmp_path / name).touch()
+    assert settings.missing_certificates == ()
+
+
+def test_another_server_misses_no_certificates(read: Read) -> None:
+    env = {"AI_SERVER_URL": "https://x", "AI_SERVER_CERTS_DIR": "/nowhere"}
+    assert read(env=env).missing_certificates == ()
+
+
+def test_a_typed_url_is_a_server_with_nothing_else_known() -> None:
+    server = server_at("http://localhost:8080/", HOME, read_only=True)
+    assert (server.url, server.read_only, server.certificate_files) == (
+        "http://localhost:8080",
+        True,
+        (),
+    )
+
+
+@given(by_flag=st.booleans(), by_variable=st.booleans(), by_config=st.booleans())
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_the_later_source_wins(
+    read: Read, by_flag: bool, by_variable: bool, by_config: bool
+) -> None:
+    chosen = read(
+        Flags(url="http://flag") if by_flag else Flags(),
+        env={"AI_SERVER_URL": "http://environment"} if by_variable else {},
+        config=TWO_SERVERS if by_config else "",
+    )
+    origins = [
+        ("http://flag", "flag --url", by_flag),
+        ("http://environment", "environment AI_SERVER_URL", by_variable),
+        ("https://home.example.org", "config.toml [servers.home]", by_config),
+        (DEFAULT_URL, "default", True),
+    ]
+    url, origin, _ = next(source for source in origins if source[2])
+    assert (chosen.server.url, chosen.server.origins["url"]) == (url, origin)

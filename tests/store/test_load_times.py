@@ -1,0 +1,230 @@
+"""Load times: expected from the last ones, kept in one file that several processes share."""
+
+# ruff: noqa: ASYNC240 - the files of a test are tiny, and nothing else waits for the loop
+
+import asyncio
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from aitui.store.load_times import FILE_NAME, MODELS_KEPT, LoadTimes, _bounded, _with
+from aitui.store.private_file import locked
+
+HOME, LAB = "home", "https://lab.example.org"
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "state" / FILE_NAME
+
+
+async def recorded(file: Path, *seconds: float, model: str = "m") -> LoadTimes:
+    times = await LoadTimes.open(file)
+    for value in seconds:
+        await times.record(HOME, model, value)
+    return times
+
+
+async def test_nothing_recorded_expects_nothing(file: Path) -> None:
+    times = await LoadTimes.open(file)
+    assert times.expected(HOME, "m") is None
+    assert times.take_warnings() == ()
+    assert not file.parent.exists()
+
+
+async def test_the_median_forgives_one_slow_load(file: Path) -> None:
+    times = await recorded(file, 10, 11, 300)
+    assert times.expected(HOME, "m") == 11
+
+
+async def test_only_the_last_five_count(file: Path) -> None:
+    times = await recorded(file, 100, 100, 100, 100, 1, 2, 3, 4, 5)
+    assert times.expected(HOME, "m") == 3
+
+
+async def test_servers_are_told_apart(file: Path) -> None:
+    times = await recorded(file, 10)
+    assert times.expected(LAB, "m") is None
+
+
+async def test_the_next_start_knows_them(file: Path) -> None:
+    await recorded(file, 10, model="größe/ä b%")
+    again = await LoadTimes.open(file)
+    assert again.expected(HOME, "größe/ä b%") == 10
+
+
+async def test_nobody_else_reads_them(file: Path) -> None:
+    await recorded(file, 10)
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
+
+
+async def test_two_at_once_keep_the_values_of_both(file: Path) -> None:
+    one, other = await LoadTimes.open(file), await LoadTimes.open(file)
+    await asyncio.gather(
+        *(
+            times.record(HOME, f"{name}{n}", n)
+            for n in range(10)
+            for name, times in (("a", one), ("b", other))
+        )
+    )
+    again = await LoadTimes.open(file)
+    assert all(again.expected(HOME, f"{name}{n}") == n for n in range(10) for name in "ab")
+
+
+def test_two_processes_keep_the_values_of_both(file: Path) -> None:
+    program = """
+import asyncio, sys
+from pathlib import Path
+from aitui.store.load_times import LoadTimes
+async def main():
+    times = await LoadTimes.open(Path(sys.argv[1]))
+    for n in range(20):
+        await times.record("home", sys.argv[2] + str(n), n)
+    assert times.take_warnings() == ()
+asyncio.run(main())
+"""
+    running = [subprocess.Popen([sys.executable, "-c", program, str(file), name]) for name in "ab"]
+    assert [process.wait(60) for process in running] == [0, 0]
+    again = asyncio.run(LoadTimes.open(file))
+    assert all(again.expected(HOME, f"{name}{n}") == n for n in range(20) for name in "ab")
+
+
+async def test_no_temporary_file_stays(file: Path) -> None:
+    await recorded(file, 1, 2, 3)
+    assert {path.name for path in file.parent.iterdir()} == {FILE_NAME, f"{FILE_NAME}.lock"}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{",
+        b"\xff\xfe",
+        b"[]",
+        b"null",
+        b'{"version":"1"}',
+        b'{"version":1,"servers":{"a":[1]}}',
+        b'{"version":1,"servers":{"a":{"b":[-1]}}}',
+        b'{"version":1,"servers":{"a":{"b":[1e999]}}}',
+        b"[" * 100_000,
+    ],
+)
+async def test_a_broken_file_is_set_aside_and_told(file: Path, content: bytes) -> None:
+    file.parent.mkdir()
+    file.write_bytes(content)
+    times = await LoadTimes.open(file)
+    (warning,) = times.take_warnings()
+    assert f"{FILE_NAME}.broken" in warning
+    assert file.with_name(f"{FILE_NAME}.broken").read_bytes() == content
+    await times.record(HOME, "m", 5)
+    assert (await LoadTimes.open(file)).expected(HOME, "m") == 5
+
+
+async def test_a_second_broken_file_does_not_replace_the_first(file: Path) -> None:
+    file.parent.mkdir()
+    for content in (b"first", b"second"):
+        file.write_bytes(content)
+        await LoadTimes.open(file)
+    assert file.with_name(f"{FILE_NAME}.broken").read_bytes() == b"first"
+    assert file.with_name(f"{FILE_NAME}.broken-2").read_bytes() == b"second"
+
+
+async def test_a_file_that_breaks_later_is_set_aside_as_well(file: Path) -> None:
+    times = await recorded(file, 1)
+    file.write_bytes(b"{")
+    await times.record(HOME, "m", 3)
+    assert times.expected(HOME, "m") == 3
+    assert len(times.take_warnings()) == 1
+
+
+async def test_a_directory_in_its_place_is_set_aside(file: Path) -> None:
+    file.mkdir(parents=True)
+    times = await recorded(file, 5)
+    assert len(times.take_warnings()) == 1
+    assert file.is_file()
+
+
+async def test_a_file_of_a_newer_aitui_is_left_alone(file: Path) -> None:
+    file.parent.mkdir()
+    content = b'{"version":2,"servers":[]}'
+    file.write_bytes(content)
+    times = await recorded(file, 5)
+    assert file.read_bytes() == content
+    assert times.expected(HOME, "m") == 5
+    assert "newer aitui" in times.take_warnings()[0]
+
+
+async def test_where_nothing_can_be_written_memory_goes_on_and_says_so_once(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "state").write_text("a file where the directory would be")
+    times = await recorded(tmp_path / "state" / FILE_NAME, 5, 6, 7)
+    assert times.expected(HOME, "m") == 6
+    assert len(times.take_warnings()) == 1
+    assert times.take_warnings() == ()
+
+
+async def test_a_full_disk_leaves_the_old_file(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_space(_descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    times = await recorded(file, 5)
+    before = file.read_bytes()
+    monkeypatch.setattr("aitui.store.private_file.os.fsync", no_space)
+    await times.record(HOME, "m", 7)
+    assert file.read_bytes() == before
+    assert times.expected(HOME, "m") == 6
+    assert "No space left on device" in times.take_warnings()[0]
+    assert len(list(file.parent.iterdir())) == 2
+
+
+async def test_what_could_not_be_written_goes_out_with_the_next_value(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times = await recorded(file, 5)
+    with monkeypatch.context() as patched, locked(file):
+        patched.setattr("aitui.store.private_file._wait_for_lock", _gives_up)
+        await times.record(HOME, "n", 7)
+    await times.record(HOME, "m", 5)
+    assert (await LoadTimes.open(file)).expected(HOME, "n") == 7
+
+
+def _gives_up(*_: object) -> None:
+    raise TimeoutError("locked")
+
+
+def test_a_lock_that_another_keeps_is_given_up_on(file: Path) -> None:
+    file.parent.mkdir()
+    with locked(file), pytest.raises(TimeoutError), locked(file, patience=0):
+        pass
+
+
+def test_the_models_least_recently_loaded_go_first() -> None:
+    times = {HOME: {str(n): [1.0] for n in range(MODELS_KEPT)}}
+    times = _with(times, [(HOME, "0", 2.0), (HOME, "new", 3.0)])
+    assert len(times[HOME]) == MODELS_KEPT
+    assert times[HOME]["0"] == [1.0, 2.0]
+    assert "1" not in times[HOME]
+
+
+def test_a_file_that_was_made_larger_by_hand_is_bounded() -> None:
+    assert _bounded({HOME: {"m": [1.0] * 9}}) == {HOME: {"m": [1.0] * 5}}
+
+
+@pytest.mark.parametrize("seconds", [-1, float("nan"), float("inf")])
+async def test_what_is_no_duration_is_refused(file: Path, seconds: float) -> None:
+    times = await LoadTimes.open(file)
+    with pytest.raises(ValueError, match="can't take"):
+        await times.record(HOME, "m", seconds)
+
+
+async def test_a_name_that_cannot_be_written_is_refused(file: Path) -> None:
+    times = await LoadTimes.open(file)
+    with pytest.raises(UnicodeEncodeError):
+        await times.record(HOME, "\ud800", 1)
+    await times.record(HOME, "m", 1)
+    assert times.take_warnings() == ()
