@@ -135,9 +135,9 @@ def _chosen(
     named: Mapping[str, Server],
 ) -> tuple[Server, str]:
     """The server that is meant, and the place that says so."""
-    default = config.default
-    if default is not None and read_text(default, "home") not in named:
-        raise config.no_such_server(default)
+    default = "" if config.default is None else read_text(config.default, "home")
+    if config.default is not None and default not in named:
+        raise config.no_such_server(config.default)
     if flags.server is not None:
         given = Given.by_flag("--server", flags.server)
         if flags.server not in named:
@@ -147,8 +147,8 @@ def _chosen(
         return unnamed, "flag --url"
     if described:
         return unnamed, next(iter(described.values())).origin
-    if default is not None:
-        return named[str(default.value)], default.origin
+    if config.default is not None:
+        return named[default], config.default.origin
     return unnamed, "default"
 
 

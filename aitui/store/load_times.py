@@ -83,11 +83,10 @@ class LoadTimes:
         _require_text(server_identity, model_id)
         await asyncio.to_thread(self._record, server_identity, model_id, float(seconds))
 
-    def take_warnings(self) -> tuple[str, ...]:
-        """What went wrong since the last call, in words for the user."""
-        warnings = tuple(self._warnings)
-        del self._warnings[: len(warnings)]
-        return warnings
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What went wrong with the file so far, each once, in words for the user."""
+        return tuple(self._warnings)
 
     def _open(self) -> None:
         with self._writing:

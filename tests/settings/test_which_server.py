@@ -75,6 +75,10 @@ def test_config_names_the_default_server(read: Read) -> None:
     assert chosen.origins["server"] == "config.toml"
 
 
+def test_blanks_around_the_name_of_the_default_are_forgiven(read: Read) -> None:
+    assert read(config=TWO_SERVERS.replace('"home"', '" home "')).server.name == "home"
+
+
 def test_environment_beats_the_default_server_of_the_config(read: Read) -> None:
     assert read(env={"AI_SERVER_TIMEOUT_MS": "1"}, config=TWO_SERVERS).server.name == ""
 

@@ -31,7 +31,7 @@ async def recorded(file: Path, *seconds: float, model: str = "m") -> LoadTimes:
 async def test_nothing_recorded_expects_nothing(file: Path) -> None:
     times = await LoadTimes.open(file)
     assert times.expected(HOME, "m") is None
-    assert times.take_warnings() == ()
+    assert times.warnings == ()
     assert not file.parent.exists()
 
 
@@ -84,7 +84,7 @@ async def main():
     times = await LoadTimes.open(Path(sys.argv[1]))
     for n in range(20):
         await times.record("home", sys.argv[2] + str(n), n)
-    assert times.take_warnings() == ()
+    assert times.warnings == ()
 asyncio.run(main())
 """
     running = [subprocess.Popen([sys.executable, "-c", program, str(file), name]) for name in "ab"]
@@ -117,7 +117,7 @@ async def test_a_broken_file_is_set_aside_and_told(file: Path, content: bytes) -
     file.parent.mkdir()
     file.write_bytes(content)
     times = await LoadTimes.open(file)
-    (warning,) = times.take_warnings()
+    (warning,) = times.warnings
     assert f"{FILE_NAME}.broken" in warning
     assert file.with_name(f"{FILE_NAME}.broken").read_bytes() == content
     await times.record(HOME, "m", 5)
@@ -138,13 +138,13 @@ async def test_a_file_that_breaks_later_is_set_aside_as_well(file: Path) -> None
     file.write_bytes(b"{")
     await times.record(HOME, "m", 3)
     assert times.expected(HOME, "m") == 3
-    assert len(times.take_warnings()) == 1
+    assert len(times.warnings) == 1
 
 
 async def test_a_directory_in_its_place_is_set_aside(file: Path) -> None:
     file.mkdir(parents=True)
     times = await recorded(file, 5)
-    assert len(times.take_warnings()) == 1
+    assert len(times.warnings) == 1
     assert file.is_file()
 
 
@@ -155,7 +155,7 @@ async def test_a_file_of_a_newer_aitui_is_left_alone(file: Path) -> None:
     times = await recorded(file, 5)
     assert file.read_bytes() == content
     assert times.expected(HOME, "m") == 5
-    assert "newer aitui" in times.take_warnings()[0]
+    assert "newer aitui" in times.warnings[0]
 
 
 async def test_where_nothing_can_be_written_memory_goes_on_and_says_so_once(
@@ -164,8 +164,7 @@ async def test_where_nothing_can_be_written_memory_goes_on_and_says_so_once(
     (tmp_path / "state").write_text("a file where the directory would be")
     times = await recorded(tmp_path / "state" / FILE_NAME, 5, 6, 7)
     assert times.expected(HOME, "m") == 6
-    assert len(times.take_warnings()) == 1
-    assert times.take_warnings() == ()
+    assert len(times.warnings) == 1
 
 
 async def test_a_full_disk_leaves_the_old_file(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,7 +177,7 @@ async def test_a_full_disk_leaves_the_old_file(file: Path, monkeypatch: pytest.M
     await times.record(HOME, "m", 7)
     assert file.read_bytes() == before
     assert times.expected(HOME, "m") == 6
-    assert "No space left on device" in times.take_warnings()[0]
+    assert "No space left on device" in times.warnings[0]
     assert len(list(file.parent.iterdir())) == 2
 
 
@@ -227,4 +226,4 @@ async def test_a_name_that_cannot_be_written_is_refused(file: Path) -> None:
     with pytest.raises(UnicodeEncodeError):
         await times.record(HOME, "\ud800", 1)
     await times.record(HOME, "m", 1)
-    assert times.take_warnings() == ()
+    assert times.warnings == ()
