@@ -86,7 +86,7 @@ def why_refused(server: Server, words: str = "") -> TlsRefused:
             remedy="set client_cert and client_key",
         )
     certificate = _shown(server.client_cert)
-    reasons = [words, f"{certificate} {_issued_how(server)}"]
+    reasons = [words, f"{certificate} {_issued_how(server, server.client_cert)}"]
     ca = _shown(server.ca) if server.ca is not None else "root-ca.pem"
     return TlsRefused(
         f"{where} did not accept the client certificate",
@@ -154,11 +154,12 @@ def key_password_needed(server: Server) -> KeyPasswordNeeded:
 
 
 def _certificates(server: Server) -> Iterator[tuple[str, Path, "Certificate"]]:
-    """Every certificate of the CA file, and the first of the client's."""
+    """The certificate of the CA file that lasts longest, and the first of the client's."""
     if server.ca is not None:
         what = "certificate authority"
-        for certificate in _read_certificates(what, server.ca):
-            yield what, server.ca, certificate
+        authorities = _read_certificates(what, server.ca)
+        # A bundle may well hold some that have expired.
+        yield what, server.ca, max(authorities, key=lambda found: found.not_valid_after_utc)
     if server.client_cert is not None:
         what = "client certificate"
         yield what, server.client_cert, _read_certificates(what, server.client_cert)[0]
@@ -273,17 +274,17 @@ def _public_bytes(key: "PublicKeyTypes") -> bytes:
     return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
-def _issued_how(server: Server) -> str:
+def _issued_how(server: Server, path: Path) -> str:
     """Who issued the client certificate, and until when; the files are known to be good."""
-    found = {what: certificate for what, _, certificate in _certificates(server)}
-    certificate = found["client certificate"]
+    certificate = _read_certificates("client certificate", path)[0]
     text = (
         f"was issued by {_name(certificate.issuer)} "
         f"and is valid until {_date(certificate.not_valid_after_utc)}"
     )
-    authority = found.get("certificate authority")
-    if server.ca is not None and authority is not None and authority.subject != certificate.issuer:
-        text += f", not by the authority in {_shown(server.ca)}"
+    if server.ca is not None:
+        authorities = _read_certificates("certificate authority", server.ca)
+        if certificate.issuer not in {authority.subject for authority in authorities}:
+            text += f", not by the authority in {_shown(server.ca)}"
     return text
 
 

@@ -40,6 +40,7 @@ _CLIENT_CERTIFICATE_ALERTS = (
     "DECRYPT_ERROR",
 )
 _NAME_ALERTS = ("UNRECOGNIZED_NAME", "INTERNAL_ERROR")
+_NO_TLS = {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE"}
 
 
 @dataclass(slots=True)
@@ -77,8 +78,8 @@ async def explained(server: Server, error: Exception, progress: Progress) -> Ait
     if isinstance(error, httpx.TimeoutException):
         return _silent(server, error)
     if isinstance(error, httpx.ConnectError):
-        return _not_connected(server, error, progress)
-    return _other(server, error)
+        return await asyncio.to_thread(_not_connected, server, error)
+    return _other(server, error, progress)
 
 
 def _silent(server: Server, error: httpx.TimeoutException) -> TimedOut:
@@ -92,7 +93,7 @@ def _silent(server: Server, error: httpx.TimeoutException) -> TimedOut:
     return TimedOut(f"{where} went silent", why="no answer within the time limit")
 
 
-def _other(server: Server, error: Exception) -> AituiError:
+def _other(server: Server, error: Exception, progress: Progress) -> AituiError:
     where = authority_of(server)
     if isinstance(error, httpx.ProxyError):
         return Unreachable(
@@ -106,7 +107,8 @@ def _other(server: Server, error: Exception) -> AituiError:
             why=_words(error),
             remedy="write it as https://host:port",
         )
-    return ConnectionLost(f"The connection to {where} broke", why=_words(error))
+    hint = "" if is_https(server) or progress.headers else "check whether it wants https://"
+    return ConnectionLost(f"The connection to {where} broke", why=_words(error), remedy=hint)
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
@@ -118,7 +120,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         current = current.__cause__ or current.__context__
 
 
-def _not_connected(server: Server, error: httpx.ConnectError, progress: Progress) -> AituiError:
+def _not_connected(server: Server, error: httpx.ConnectError) -> AituiError:
     where = authority_of(server)
     for cause in _causes(error):
         if isinstance(cause, socket.gaierror):
@@ -139,12 +141,8 @@ def _not_connected(server: Server, error: httpx.ConnectError, progress: Progress
                 why=clean_line(cause.strerror),
                 remedy="check the network and VPN",
             )
-    if is_https(server) and not progress.handshakes:
-        return TlsRefused(
-            f"{where} hung up during the TLS handshake",
-            why=_words(error),
-            remedy="check that the port speaks TLS",
-        )
+    if is_https(server):  # a network error has a number: this one is of the handshake
+        return _hung_up(server, _words(error))
     return Unreachable(f"{where} can't be reached", why=_words(error))
 
 
@@ -170,9 +168,8 @@ def _unverified(server: Server, error: ssl.SSLCertVerificationError) -> TlsRefus
         remedy = "set ca to the root certificate of the server"
     else:
         what = f"The certificate of {where} can't be verified"
-        remedy = "set ca to the root certificate of the server"
-    look = f"openssl s_client -connect {where} -servername {host_of(server)} -showcerts"
-    return TlsRefused(what, why=words, remedy=f"{remedy}; look at it: {look}")
+        remedy = f"look at it: openssl s_client -connect {where} -showcerts"
+    return TlsRefused(what, why=words, remedy=remedy)
 
 
 def _tls_failure(server: Server, error: ssl.SSLError) -> TlsRefused:
@@ -187,11 +184,24 @@ def _tls_failure(server: Server, error: ssl.SSLError) -> TlsRefused:
             why=words,
             remedy="use the host name that the server is set up for",
         )
-    if reason in {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE"}:
+    if reason in _NO_TLS:
         return TlsRefused(
             f"{where} does not speak TLS", why=words, remedy="use http:// in the URL, or its port"
         )
-    return TlsRefused(f"TLS with {where} failed", why=words)
+    return _hung_up(server, words)
+
+
+def _hung_up(server: Server, words: str) -> TlsRefused:
+    """A handshake cut short; our own files come first, since TLS 1.2 refuses them here."""
+    own = check_own_files(server)
+    if own is not None:
+        return own
+    without = "; no client certificate is set" if server.client_cert is None else ""
+    return TlsRefused(
+        f"{authority_of(server)} broke off the TLS handshake",
+        why=words + without,
+        remedy="check that the port speaks TLS, and which client certificates the server takes",
+    )
 
 
 def _words(error: Exception) -> str:

@@ -12,7 +12,7 @@ A proxy from the environment is used as other programs use it (`HTTPS_PROXY`, `A
 import asyncio
 import ssl
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from urllib.request import getproxies, proxy_bypass
@@ -23,7 +23,9 @@ from aitui.domain.clean import clean_line
 from aitui.domain.server import Server
 from aitui.errors import ConnectionLost, SettingsError, Unreachable
 from aitui.swap.addresses import authority_of, host_of, is_loopback
+from aitui.swap.closing import to_the_end
 from aitui.swap.keepalive import KEEPALIVE
+from aitui.swap.network import ClosingBackend
 from aitui.swap.tls import Fingerprint, fingerprint, tls_context
 from aitui.swap.user_agent import user_agent
 
@@ -132,7 +134,7 @@ class Connections:
         if self._closed:
             raise ConnectionLost(f"The connections to {authority_of(self._server)} are closed")
         client = httpx.AsyncClient(
-            transport=self._transport(context, connections),
+            transport=_transport(self._server, context, connections),
             headers=_headers(self._server),
             timeout=httpx.Timeout(None, connect=CONNECT_SECONDS, pool=_POOL_SECONDS),
             follow_redirects=False,
@@ -141,42 +143,29 @@ class Connections:
         self._open.add(client)
         return client
 
-    def _transport(
-        self, context: ssl.SSLContext | None, connections: int
-    ) -> httpx.AsyncHTTPTransport:
-        proxy = _environment_proxy(self._server)
-        try:
-            return httpx.AsyncHTTPTransport(
-                # httpx wants a context for http as well; an empty one trusts nobody, at no cost.
-                verify=context or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
-                http2=False,
-                proxy=proxy,
-                trust_env=False,
-                limits=httpx.Limits(
-                    max_connections=connections, keepalive_expiry=_KEEP_IDLE_SECONDS
-                ),
-                socket_options=KEEPALIVE,
-            )
-        except (ValueError, ImportError, httpx.InvalidURL) as error:
-            raise Unreachable(
-                "The proxy of the environment can't be used",
-                why=clean_line(str(error), 200),
-                remedy=f"set NO_PROXY={host_of(self._server)}",
-            ) from error
 
-
-async def to_the_end(closing: Coroutine[None, None, None]) -> None:
-    """Awaits a closing to its end even when cancelled meanwhile, then lets the cancel through."""
-    task = asyncio.ensure_future(closing)
-    cancelled: asyncio.CancelledError | None = None
-    while not task.done():
-        try:
-            await asyncio.shield(task)
-        except asyncio.CancelledError as error:
-            cancelled = error
-    if cancelled is not None:
-        raise cancelled
-    task.result()
+def _transport(
+    server: Server, context: ssl.SSLContext | None, connections: int
+) -> httpx.AsyncHTTPTransport:
+    try:
+        transport = httpx.AsyncHTTPTransport(
+            # httpx wants a context for http as well; an empty one trusts nobody, at no cost.
+            verify=context or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
+            http2=False,
+            proxy=_environment_proxy(server),
+            trust_env=False,
+            limits=httpx.Limits(max_connections=connections, keepalive_expiry=_KEEP_IDLE_SECONDS),
+            socket_options=KEEPALIVE,
+        )
+    except (ValueError, ImportError, httpx.InvalidURL) as error:
+        raise Unreachable(
+            "The proxy of the environment can't be used",
+            why=clean_line(str(error), 200),
+            remedy=f"set NO_PROXY={host_of(server)}",
+        ) from error
+    # httpx has no parameter for what httpcore calls network_backend.
+    transport._pool._network_backend = ClosingBackend()  # noqa: SLF001
+    return transport
 
 
 def _headers(server: Server) -> dict[str, str]:
