@@ -1,0 +1,165 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aitui.domain.amounts import (
+    WIDEST,
+    format_bytes_gib,
+    format_countdown,
+    format_rate,
+    format_seconds,
+    format_tokens,
+    parse_context_size,
+)
+
+floats = st.floats()
+
+
+@pytest.mark.parametrize(
+    ("tokens", "text"),
+    [
+        (0, "0"),
+        (512, "512"),
+        (999, "999"),
+        (4096, "4k"),
+        (8192, "8k"),
+        (32768, "32k"),
+        (131072, "131k"),
+        (262144, "262k"),
+        (1048576, "1M"),
+        (10_485_760, "10M"),
+        (10**15, ">999G"),
+        (-4096, "-4k"),
+    ],
+)
+def test_tokens_are_told_in_thousands_rounded_down(tokens: int, text: str) -> None:
+    assert format_tokens(tokens) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "tokens"),
+    [
+        ("262144", 262144),
+        ("256k", 262144),
+        ("256K", 262144),
+        ("0.25M", 262144),
+        ("1m", 1048576),
+        (" 32 k ", 32768),
+        ("262,144", 262144),
+        ("0.5k", 512),
+    ],
+)
+def test_a_context_size_is_read(text: str, tokens: int) -> None:
+    assert parse_context_size(text) == tokens
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "a number of tokens"),
+        ("many", "a number of tokens"),
+        ("-1", "a number of tokens"),
+        ("1e6", "a number of tokens"),
+        ("12kk", "a number of tokens"),
+        ("٤k", "a number of tokens"),
+        ("9" * 5000, "a number of tokens"),
+        ("0.3k", "not a whole number"),
+        ("1.5", "not a whole number"),
+        ("0", "between 1 and"),
+        ("4096M", "between 1 and"),
+    ],
+)
+def test_a_wrong_context_size_is_refused_in_words(text: str, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        parse_context_size(text)
+
+
+@given(st.integers(1, 2**31 - 1))
+def test_a_number_is_read_as_itself(tokens: int) -> None:
+    assert parse_context_size(str(tokens)) == tokens
+
+
+@given(st.text())
+def test_any_text_is_a_size_or_refused(text: str) -> None:
+    try:
+        tokens = parse_context_size(text)
+    except ValueError:
+        return
+    assert tokens >= 1
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0 s"),
+        (18.9, "18 s"),
+        (95, "1m 35s"),
+        (3599, "59m 59s"),
+        (7500, "2h 05m"),
+        (86399, "23h 59m"),
+        (90000, "1d 01h"),
+        (100 * 86400, "100d"),
+        (-5, "0 s"),
+        (float("inf"), "–"),
+        (float("nan"), "–"),
+    ],
+)
+def test_a_time_is_told_in_its_two_largest_units(seconds: float, text: str) -> None:
+    assert format_seconds(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0s"), (59.9, "59s"), (60, "1m"), (1440, "24m"), (7300, "2h"), (200_000, "2d")],
+)
+def test_a_countdown_is_told_in_its_largest_unit(seconds: float, text: str) -> None:
+    assert format_countdown(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("rate", "text"),
+    [
+        (0, "0.00"),
+        (0.42, "0.42"),
+        (0.999, "1.0"),
+        (48.31, "48.3"),
+        (99.96, "100"),
+        (1204.4, "1204"),
+        (-1, "–"),
+        (float("nan"), "–"),
+    ],
+)
+def test_a_rate_keeps_about_three_digits(rate: float, text: str) -> None:
+    assert format_rate(rate) == text
+
+
+@pytest.mark.parametrize(
+    ("amount", "text"),
+    [
+        (0, "0.0G"),
+        (1, "<0.1G"),
+        (2**30, "1.0G"),
+        (44_238_012_416, "41.2G"),
+        (10**13, "9313.2G"),
+        (10**14, "93132G"),
+        (-1, "–"),
+    ],
+)
+def test_memory_is_told_in_gib(amount: float, text: str) -> None:
+    assert format_bytes_gib(amount) == text
+
+
+@given(st.integers())
+def test_tokens_fit_a_cell(tokens: int) -> None:
+    assert len(format_tokens(tokens)) <= WIDEST
+
+
+@given(floats)
+def test_every_other_amount_fits_a_cell(amount: float) -> None:
+    for text in (
+        format_seconds(amount),
+        format_countdown(amount),
+        format_rate(amount),
+        format_bytes_gib(amount),
+    ):
+        assert 1 <= len(text) <= WIDEST
