@@ -112,13 +112,24 @@ class BadAnswer(AituiError):
 
 
 class LoadFailed(AituiError):
-    """A model didn't come up. `log` holds the last lines of that model's log, cleaned."""
+    """A model didn't come up.
+
+    `log` holds the lines of its log that say why, cleaned; `evicted` the ids of models that were
+    ready before and had to go for it: llama-swap doesn't bring them back.
+    """
 
     def __init__(
-        self, what: str, *, why: str = "", remedy: str = "", log: tuple[str, ...] = ()
+        self,
+        what: str,
+        *,
+        why: str = "",
+        remedy: str = "",
+        log: tuple[str, ...] = (),
+        evicted: tuple[str, ...] = (),
     ) -> None:
         super().__init__(what, why=why, remedy=remedy)
         self.log = log
+        self.evicted = evicted
 
 
 class UnloadFailed(AituiError):

@@ -100,7 +100,8 @@ class Model:
 
     `since` and `last_used` are monotonic seconds: when the present state was first seen, and when
     the model was last known to work. `last_used` is what a TTL counts from; llama-swap doesn't
-    report it, so a countdown made of it is an inference. `expected_load` is in seconds.
+    report it, so a countdown made of it is an inference. `requested` (monotonic seconds) is set
+    while aitui itself waits for it to come up. `expected_load` is in seconds.
     """
 
     id: str
@@ -121,6 +122,7 @@ class Model:
     requests: int | None = None
     reasoning: bool = False
     failed: FailedLoad | None = None
+    requested: float | None = None
     expected_load: float | None = None
 
     @property

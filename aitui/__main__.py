@@ -1,0 +1,103 @@
+"""Arguments in; the dashboard, or one command, out."""
+
+import asyncio
+import os
+import sys
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from random import Random
+
+from aitui.arguments import Arguments, parse
+from aitui.domain.clock import Clock
+from aitui.domain.server import Server
+from aitui.errors import AituiError
+from aitui.paths import Paths, home_directory
+from aitui.settings import Settings, missing_certificates, read_settings
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run aitui and return its exit status; see `aitui --help` for what each means."""
+    arguments = parse(sys.argv[1:] if argv is None else argv)
+    try:
+        paths = Paths.from_environment(os.environ)
+        home = home_directory(os.environ)
+        settings = read_settings(arguments.flags, os.environ, paths.config, home)
+        if arguments.command != "tui":
+            return _command(arguments, settings, paths)
+        return _dashboard(arguments, settings, paths, home)
+    except AituiError as error:
+        _complain(error)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # Whoever read our output has gone; Python would complain once more when it flushes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def _command(arguments: Arguments, settings: Settings, paths: Paths) -> int:
+    from aitui.commands.terminal import run_command
+
+    asyncio.run(run_command(arguments, settings, paths))
+    sys.stdout.flush()
+    return 0
+
+
+def _dashboard(arguments: Arguments, settings: Settings, paths: Paths, home: Path) -> int:
+    if not sys.stdout.isatty():
+        print("aitui draws on a terminal; for scripts: aitui status --json", file=sys.stderr)
+        return 2
+    os.environ.setdefault("TEXTUAL_FPS", str(settings.fps))
+    from aitui.ui.app import AituiApp
+    from aitui.ui.opening import Opening
+
+    opening = Opening(
+        settings=settings,
+        paths=paths,
+        home=home,
+        clock=Clock(time.monotonic, time.time),
+        random=Random(),  # noqa: S311
+        demo_world=_demo_world,
+        missing=missing_certificates(settings.server),
+        demo_at_once=arguments.demo,
+    )
+    app = AituiApp(opening)
+    asyncio.run(app.run_async())
+    return app.return_code or 0
+
+
+@asynccontextmanager
+async def _demo_world() -> AsyncIterator[Server]:
+    try:
+        from aitui.demo.world import demo_world
+    except ModuleNotFoundError as missing:
+        if missing.name != "aiohttp":
+            raise
+        raise AituiError(
+            "The demo's stand-in server isn't installed",
+            why="it needs aiohttp, which aitui itself doesn't",
+            remedy="pip install 'aitui[demo]'",
+        ) from missing
+    async with demo_world() as world:
+        yield Server(
+            url=world.url,
+            identity="demo",
+            name="demo",
+            ca=world.certificates.root_ca,
+            client_cert=world.certificates.client_cert,
+            client_key=world.certificates.client_key,
+        )
+
+
+def _complain(error: AituiError) -> None:
+    print(f"aitui: {error.what}", file=sys.stderr)
+    for line in (error.why, error.remedy):
+        if line:
+            print(f"  {line}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,39 @@
+"""The model that somebody means by an id or an alias."""
+
+from aitui.domain.model import Kind, Model
+from aitui.domain.nearest import find_model, nearest
+from aitui.domain.snapshot import Snapshot
+from aitui.errors import NoSuchModel, Refused
+
+
+def model_named(wanted: str, snapshot: Snapshot) -> Model:
+    """The model of that id or alias; raises NoSuchModel with the nearest ids."""
+    model = find_model(wanted, snapshot.models)
+    if model is not None:
+        return model
+    near = nearest(wanted, [model.id for model in snapshot.models])
+    raise NoSuchModel(
+        f"no model “{wanted}” on this server",
+        status=404,
+        why=f"nearest: {', '.join(near)}" if near else "the server lists nothing like it",
+        remedy="refresh if it was added just now (F5)",
+    )
+
+
+def loadable_model_named(wanted: str, snapshot: Snapshot) -> Model:
+    """The same, raising Refused for what this server lists and doesn't run itself."""
+    model = model_named(wanted, snapshot)
+    if model.loadable:
+        return model
+    if model.kind is Kind.PEER:
+        raise Refused(
+            f"{model.id} can't be loaded or unloaded from here",
+            why=f"it runs at the peer {model.peer or 'named in its id'}",
+            remedy="ask that server",
+        )
+    targets = ", ".join(model.targets)
+    raise Refused(
+        f"{model.id} is a {model.kind.value}, not a model",
+        why=f"it chooses among {targets}" if targets else "it has no process of its own",
+        remedy="load one of its targets",
+    )

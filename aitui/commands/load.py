@@ -1,0 +1,139 @@
+"""Load a model: asks before it evicts, ends when `/running` agrees, says why when it fails."""
+
+import asyncio
+from dataclasses import dataclass
+
+from aitui.commands.find import loadable_model_named
+from aitui.commands.session import Ask, Session
+from aitui.domain.amounts import format_seconds
+from aitui.domain.eviction import Victim, victims
+from aitui.domain.model import FailedLoad, Model, RunState
+from aitui.domain.question import Question
+from aitui.domain.snapshot import Snapshot
+from aitui.errors import AituiError, LoadFailed, TimedOut
+from aitui.monitor.log_tail import why_it_failed
+
+AGREES_WITHIN = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A load that ended well; `seconds` is 0 where the model was ready already."""
+
+    model_id: str
+    seconds: float
+
+
+async def load(session: Session, wanted: str, ask: Ask) -> Loaded | None:
+    """Load the model of that id or alias.
+
+    None where the answer to the question was no, or where the load was aborted from here. Raises
+    LoadFailed with the reason and the models that were evicted in vain, NoSuchModel, Refused,
+    Unreachable.
+    """
+    model = loadable_model_named(wanted, session.snapshot)
+    session.refuse_if_read_only(f"loading {model.id}")
+    if model.state is RunState.READY:
+        return Loaded(model.id, 0.0)
+    if question_before_load(model.id, session.snapshot).needed and not await ask(
+        lambda snapshot: question_before_load(model.id, snapshot)
+    ):
+        return None
+    return await _load(session, model)
+
+
+def question_before_load(model_id: str, snapshot: Snapshot) -> Question:
+    """What loading that model will cost whom, as of that snapshot."""
+    model = snapshot.model(model_id) or Model(model_id)
+    evicted = victims(model, snapshot)
+    facts = [_sentence(victim) for victim in evicted]
+    if any(not victim.certain for victim in evicted):
+        facts.append("≈ a guess: groups stand in the server's config alone")
+    if model.expected_load is not None:
+        facts.append(f"Loading took {format_seconds(model.expected_load)} the last times.")
+    return Question(f"Load {model_id}?", tuple(facts), yes="Load", needed=bool(evicted))
+
+
+def _sentence(victim: Victim) -> str:
+    mark = "" if victim.certain else "≈ "
+    if victim.requests is None:
+        use = "whether it is in use is not told by this server"
+    elif victim.requests == 0:
+        use = "idle"
+    else:
+        noun = "request runs" if victim.requests == 1 else "requests run"
+        use = f"{victim.requests} {noun} there, and the load waits for them"
+    return f"{mark}evicts {victim.model.id}: {use}"
+
+
+async def _load(session: Session, model: Model) -> Loaded | None:
+    monitor = session.monitor
+    began = session.clock.monotonic()
+    ready_before = {other.id for other in session.snapshot.ready}
+    failed: FailedLoad | None = None
+    await monitor.load_requested(model.id)
+    try:
+        await _request(session, model.id)
+        await monitor.wait_until(lambda snapshot: _is_ready(model.id, snapshot), AGREES_WITHIN)
+        return Loaded(model.id, session.clock.monotonic() - began)
+    except (LoadFailed, TimedOut) as error:
+        if monitor.was_ended_on_purpose(model.id):
+            return None
+        failed = await _explained(session, model.id, error)
+        ready_now = {other.id for other in session.snapshot.ready}
+        raise LoadFailed(
+            f"{model.id} didn't come up",
+            why=failed.reason,
+            remedy="its log tells more",
+            log=failed.log,
+            evicted=tuple(sorted(ready_before - ready_now - {model.id})),
+        ) from error
+    finally:
+        await monitor.load_settled(model.id, failed)
+
+
+async def _request(session: Session, model_id: str) -> None:
+    """Ask for the load; the time limit counts from when the server begins, not in its queue."""
+    limit = session.server.timeout
+    try:
+        async with asyncio.timeout(None) as running_out, asyncio.TaskGroup() as tasks:
+
+            async def count_from_the_start() -> None:
+                await session.monitor.wait_until(
+                    lambda snapshot: _has_begun(model_id, snapshot), limit=None
+                )
+                running_out.reschedule(asyncio.get_running_loop().time() + limit)
+
+            counting = tasks.create_task(count_from_the_start())
+            try:
+                await session.client.load(model_id)
+            finally:
+                counting.cancel()
+    except TimeoutError:
+        raise TimedOut(
+            f"{model_id} is not up after {limit:.0f} s",
+            why="that is the limit set for a load",
+            remedy="raise AI_SERVER_TIMEOUT_MS, or look at its log",
+        ) from None
+    except ExceptionGroup as group:
+        raise _first(group) from None
+
+
+async def _explained(session: Session, model_id: str, error: AituiError) -> FailedLoad:
+    reason, evidence = await why_it_failed(session.client, model_id, words=error.why or error.what)
+    return FailedLoad(session.clock.wall(), reason, evidence)
+
+
+def _first(group: ExceptionGroup) -> Exception:
+    error = group.exceptions[0]
+    return _first(error) if isinstance(error, ExceptionGroup) else error
+
+
+def _is_ready(model_id: str, snapshot: Snapshot) -> bool:
+    model = snapshot.model(model_id)
+    return model is not None and model.state is RunState.READY
+
+
+def _has_begun(model_id: str, snapshot: Snapshot) -> bool:
+    model = snapshot.model(model_id)
+    return model is not None and model.state in {RunState.STARTING, RunState.READY}

@@ -1,0 +1,90 @@
+"""One server, opened: its client, its monitor, and what both need."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from random import Random
+from typing import TYPE_CHECKING
+
+from aitui.domain.clock import Clock
+from aitui.domain.question import Question
+from aitui.domain.server import Server
+from aitui.domain.snapshot import Snapshot
+from aitui.errors import Refused
+from aitui.monitor.monitor import Monitor
+from aitui.store.load_times import LoadTimes
+
+if TYPE_CHECKING:
+    from aitui.swap.client import SwapClient
+
+Ask = Callable[[Callable[[Snapshot], Question]], Awaitable[bool]]
+"""Puts a question to whoever sits there. It is made anew from each snapshot that arrives while it
+is open, so that nobody says yes to facts that have changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What a command works with."""
+
+    server: Server
+    client: "SwapClient"
+    monitor: Monitor
+    clock: Clock
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The latest state of the server."""
+        return self.monitor.snapshot
+
+    def refuse_if_read_only(self, deed: str) -> None:
+        """Raise Refused where this server's settings forbid to change anything."""
+        if not self.server.read_only:
+            return
+        origin = self.server.origins.get("read_only", "its settings")
+        raise Refused(
+            f"{deed} is refused: {self.server.label} is read-only",
+            why=f"set by {origin}",
+            remedy="start aitui without it to change anything there",
+        )
+
+
+@contextlib.asynccontextmanager
+async def open_session(
+    server: Server,
+    load_times: LoadTimes,
+    clock: Clock,
+    random: Random,
+    on_change: Callable[[Snapshot], None] | None = None,
+) -> AsyncIterator[Session]:
+    """A session with one server; nothing is sent before something is asked of it."""
+    # httpx costs more to import than everything else here: the first frame comes before it.
+    client_module = await asyncio.to_thread(_import_client)
+    async with client_module.SwapClient(server) as client:
+        monitor = Monitor(
+            client,
+            identity=server.identity,
+            clock=clock,
+            load_times=load_times,
+            random=random,
+            on_change=on_change,
+        )
+        yield Session(server, client, monitor, clock)
+
+
+@contextlib.asynccontextmanager
+async def watching(session: Session) -> AsyncIterator[None]:
+    """Keep the session's snapshot true for as long as the block runs."""
+    watch = asyncio.create_task(session.monitor.run(), name="monitor")
+    try:
+        yield
+    finally:
+        watch.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await watch
+
+
+def _import_client():  # type: ignore[no-untyped-def]  # noqa: ANN202
+    from aitui.swap import client
+
+    return client

@@ -1,0 +1,121 @@
+"""The state of a server as text for people and as JSON for scripts."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from aitui.commands.session import Session
+from aitui.domain.amounts import format_seconds, format_tokens
+from aitui.domain.idle import seconds_until_unload
+from aitui.domain.model import Kind, Model, RunState
+from aitui.domain.snapshot import Snapshot
+
+
+class ServerStatus(msgspec.Struct, frozen=True):
+    """The server's part of `status --json`."""
+
+    url: str
+    identity: str
+    version: str
+    latency_ms: float | None
+    read_only: bool
+
+
+class ModelStatus(msgspec.Struct, frozen=True):
+    """One model of `status --json`; `ttl` in seconds, 0 where it never unloads by itself."""
+
+    id: str
+    name: str
+    description: str
+    kind: str
+    state: str
+    aliases: tuple[str, ...]
+    context_size: int
+    context_source: str
+    ttl: int
+    reasoning: bool
+    unlisted: bool
+    command: str
+
+
+class Status(msgspec.Struct, frozen=True):
+    """All of `status --json`."""
+
+    server: ServerStatus
+    models: tuple[ModelStatus, ...]
+
+
+async def status(session: Session) -> Status:
+    """Ask the server once for everything; raises what its answer was."""
+    snapshot = await session.monitor.fetch()
+    latency = snapshot.link.latency
+    return Status(
+        ServerStatus(
+            url=session.server.url,
+            identity=session.server.identity,
+            version=snapshot.version,
+            latency_ms=None if latency is None else round(latency * 1000, 1),
+            read_only=session.server.read_only,
+        ),
+        tuple(_model_status(model) for model in snapshot.models),
+    )
+
+
+def as_json(value: Status) -> str:
+    """The status as indented JSON."""
+    indented: bytes = msgspec.json.format(msgspec.json.encode(value), indent=2)
+    return indented.decode()
+
+
+def as_text(session: Session, snapshot: Snapshot) -> str:
+    """The status as a table: resident models first, then the others in the server's order."""
+    now = session.clock.monotonic()
+    models = sorted(snapshot.models, key=lambda model: not model.resident)
+    rows = [("MODEL", "STATE", "CTX", "TTL")]
+    rows += [
+        (model.id, _state(model), format_tokens(model.context.tokens), _ttl(model, now))
+        for model in models
+    ]
+    head = f"{session.server.label}: {len(snapshot.resident)} of {len(models)} models running"
+    if snapshot.version:
+        head += f", llama-swap {snapshot.version}"
+    if not models:
+        return f"{head}\nThe server lists no models: add some to its config.yaml."
+    return "\n".join((head, *_aligned(rows)))
+
+
+def _model_status(model: Model) -> ModelStatus:
+    return ModelStatus(
+        id=model.id,
+        name=model.name,
+        description=model.description,
+        kind=model.kind.value,
+        state=model.state.value,
+        aliases=model.aliases,
+        context_size=model.context.tokens,
+        context_source=model.context.source.name.lower(),
+        ttl=model.ttl,
+        reasoning=model.reasoning,
+        unlisted=model.unlisted,
+        command=model.command,
+    )
+
+
+def _state(model: Model) -> str:
+    if model.kind is not Kind.MODEL:
+        return model.kind.value
+    return "-" if model.state is RunState.STOPPED else model.state.value
+
+
+def _ttl(model: Model, now: float) -> str:
+    left = seconds_until_unload(model, now)
+    # A single look can't know when the model was last used: the whole TTL is all that is known.
+    return "-" if left is None else f"<= {format_seconds(left)}"
+
+
+def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]

@@ -1,0 +1,103 @@
+"""Commands on the command line: run one, print its outcome, and ask on the terminal."""
+
+import asyncio
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from random import Random
+
+from aitui.arguments import Arguments
+from aitui.commands.load import load
+from aitui.commands.session import Ask, Session, open_session, watching
+from aitui.commands.status import as_json, as_text, status
+from aitui.commands.unload import unload, unload_all
+from aitui.domain.clock import Clock
+from aitui.domain.question import Question
+from aitui.domain.server import Server
+from aitui.domain.snapshot import Snapshot
+from aitui.errors import CertificateFileError, Refused
+from aitui.paths import Paths
+from aitui.settings import Settings, missing_certificates
+from aitui.store.load_times import FILE_NAME, LoadTimes
+
+
+async def run_command(arguments: Arguments, settings: Settings, paths: Paths) -> None:
+    """Run the command that was given; raises an AituiError where it doesn't end well."""
+    missing = await asyncio.to_thread(missing_certificates, settings.server)
+    if missing:
+        raise _files_missing(missing)
+    async with _session(settings.server, paths) as session:
+        if arguments.command == "status":
+            value = await status(session)
+            print(as_json(value) if arguments.json else as_text(session, session.snapshot))
+            return
+        await session.monitor.fetch()
+        async with watching(session):
+            if arguments.command == "load":
+                await _load(session, arguments)
+            else:
+                await _unload(session, arguments)
+
+
+async def _load(session: Session, arguments: Arguments) -> None:
+    loaded = await load(
+        session, arguments.model, _asker(arguments, lambda: session.monitor.snapshot)
+    )
+    if loaded is None:
+        raise Refused("Not loaded: the answer was no")
+    ready = f" after {loaded.seconds:.1f} s" if loaded.seconds else " already"
+    print(f"{loaded.model_id} is ready{ready}")
+
+
+async def _unload(session: Session, arguments: Arguments) -> None:
+    ask = _asker(arguments, lambda: session.monitor.snapshot)
+    resident = bool(session.snapshot.resident)
+    if arguments.all:
+        gone = await unload_all(session, ask)
+    else:
+        gone = await unload(session, arguments.model, ask)
+        model = session.snapshot.model(arguments.model)
+        resident = model is not None and model.resident
+    if gone:
+        print(f"unloaded {', '.join(gone)}")
+    elif resident:
+        raise Refused("Not unloaded: the answer was no")
+    else:
+        print("nothing to unload: it is not loaded")
+
+
+def _asker(arguments: Arguments, snapshot: Callable[[], Snapshot]) -> Ask:
+    async def ask(build: Callable[[Snapshot], Question]) -> bool:
+        question = build(snapshot())
+        if arguments.yes:
+            return True
+        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+            raise Refused(
+                f"{question.title} Nobody is there to answer",
+                why="; ".join(question.facts),
+                remedy="give --yes to do it all the same",
+            )
+        print(question.title, *question.facts, sep="\n  ", file=sys.stderr)
+        answer = await asyncio.to_thread(input, f"{question.yes}? [y/N] ")
+        return answer.strip().lower() in {"y", "yes"}
+
+    return ask
+
+
+@asynccontextmanager
+async def _session(server: Server, paths: Paths) -> AsyncIterator[Session]:
+    load_times = await LoadTimes.open(paths.state / FILE_NAME)
+    clock = Clock(time.monotonic, time.time)
+    async with open_session(server, load_times, clock, Random()) as session:  # noqa: S311
+        yield session
+
+
+def _files_missing(missing: tuple[tuple[str, Path], ...]) -> CertificateFileError:
+    files = ", ".join(f"{path} ({what})" for what, path in missing)
+    return CertificateFileError(
+        "The default server lets in only clients with a certificate, and files are missing",
+        why=files,
+        remedy="put them there, or name another server with --url or AI_SERVER_URL",
+    )

@@ -1,0 +1,17 @@
+"""What is asked before something is done that others would notice."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question with its facts, one a line; `yes` and `no` say what each answer does.
+
+    `needed` is False where nobody would notice: then it may be done without asking.
+    """
+
+    title: str
+    facts: tuple[str, ...]
+    yes: str
+    no: str = "Cancel"
+    needed: bool = True

@@ -1,0 +1,61 @@
+"""The live state of one server at one moment, frozen."""
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+from aitui.domain.model import Model, Requests, RunState
+from aitui.errors import AituiError
+
+
+class LinkPhase(Enum):
+    """How things stand between aitui and the server."""
+
+    CONNECTING = "connecting"
+    LIVE = "live"
+    LOST = "lost"
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """The connection: monotonic seconds, `latency` in seconds of the last short answer.
+
+    `heard` is when the server last answered, None before the first time; `retry_at` when the next
+    try is due while the server is lost.
+    """
+
+    phase: LinkPhase = LinkPhase.CONNECTING
+    heard: float | None = None
+    latency: float | None = None
+    error: AituiError | None = None
+    attempts: int = 0
+    retry_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What is known of the server. `models` keeps the server's order.
+
+    `companions` are pairs of ids that were seen ready side by side: neither evicts the other.
+    """
+
+    link: Link = field(default_factory=Link)
+    models: tuple[Model, ...] = ()
+    requests: Requests = field(default_factory=Requests)
+    version: str = ""
+    events_flow: bool = False
+    companions: frozenset[frozenset[str]] = frozenset()
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def resident(self) -> tuple[Model, ...]:
+        """The models whose processes exist."""
+        return tuple(model for model in self.models if model.resident)
+
+    @property
+    def ready(self) -> tuple[Model, ...]:
+        """The models that answer at once."""
+        return tuple(model for model in self.models if model.state is RunState.READY)
+
+    def model(self, model_id: str) -> Model | None:
+        """The model of exactly that id."""
+        return next((model for model in self.models if model.id == model_id), None)

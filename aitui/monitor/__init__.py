@@ -1,0 +1,1 @@
+"""The live state of one server: polls, listens, merges, reconnects."""

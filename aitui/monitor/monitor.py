@@ -1,0 +1,336 @@
+"""Keeps one frozen snapshot of a server true: polls, listens, reconnects."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
+from random import Random
+from typing import TYPE_CHECKING
+
+from aitui.domain.clock import Clock
+from aitui.domain.events import Event, StatusChanged
+from aitui.domain.model import FailedLoad
+from aitui.domain.snapshot import Link, LinkPhase, Snapshot
+from aitui.errors import AituiError, NotSupported, TimedOut
+from aitui.monitor.known import Known, Transitions
+from aitui.monitor.log_tail import why_it_failed
+from aitui.monitor.pace import poll_pause, retry_pause
+from aitui.store.load_times import LoadTimes
+
+if TYPE_CHECKING:
+    from aitui.swap.client import SwapClient
+
+LIST_AGAIN = 30.0
+SHORTEST_GAP = 0.1
+WATCH_CLOCK = 1.0
+SLEPT = 5.0
+SILENT_EVENTS = 5.0
+EVENTS_AGAIN = 60.0
+LAST_VERSION_THAT_LISTS_ONLY_READY = 217
+
+
+class Monitor:
+    """The live state of one server.
+
+    `on_change` is called in the event loop with each new snapshot. `run` goes on until it is
+    cancelled and never touches `/upstream/`: such a request would start models and keep them from
+    ever unloading by themselves.
+    """
+
+    def __init__(
+        self,
+        client: "SwapClient",
+        *,
+        identity: str,
+        clock: Clock,
+        load_times: LoadTimes,
+        random: Random,
+        on_change: Callable[[Snapshot], None] | None = None,
+    ) -> None:
+        self._client = client
+        self._identity = identity
+        self._clock = clock
+        self._load_times = load_times
+        self._random = random
+        self._on_change = on_change
+        self._known = Known(clock)
+        self._snapshot = Snapshot()
+        self._changed = asyncio.Condition()
+        self._wake = asyncio.Event()
+        self._reachable = asyncio.Event()
+        self._stream: asyncio.Timeout | None = None
+        self._events_flow = False
+        self._list_everything = True
+        self._listed_at = float("-inf")
+        self._last_status = float("-inf")
+        self._silent_since: float | None = None
+        self._ended_on_purpose: set[str] = set()
+        self._tasks: asyncio.TaskGroup | None = None
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The latest state."""
+        return self._snapshot
+
+    async def run(self) -> None:
+        """Keep the snapshot true until cancelled."""
+        async with asyncio.TaskGroup() as self._tasks:
+            self._tasks.create_task(self._poll(), name="poll /running")
+            self._tasks.create_task(self._listen(), name="listen to events")
+            self._tasks.create_task(self._watch_clock(), name="watch the clock")
+
+    async def fetch(self) -> Snapshot:
+        """Ask for everything once, without polling; raises what the server's answer was."""
+        await self._ask_everything()
+        await self._publish(Link(LinkPhase.LIVE, self._clock.monotonic(), self._client.latency))
+        return self._snapshot
+
+    def refresh(self) -> None:
+        """Ask for everything again, at once, also while the server is lost."""
+        self._list_everything = True
+        self._wake.set()
+
+    async def wait_until(
+        self, condition: Callable[[Snapshot], bool], limit: float | None
+    ) -> Snapshot:
+        """The first snapshot that fulfils the condition; TimedOut after `limit` seconds."""
+        try:
+            async with asyncio.timeout(limit), self._changed:
+                await self._changed.wait_for(lambda: condition(self._snapshot))
+                return self._snapshot
+        except TimeoutError:
+            raise TimedOut(f"the server's list didn't change within {limit:.0f} s") from None
+
+    async def load_requested(self, model_id: str) -> None:
+        """aitui waits for that model to come up from now on."""
+        self._known.load_requested(model_id)
+        self._wake.set()
+        await self._publish()
+
+    async def load_settled(self, model_id: str, failed: FailedLoad | None = None) -> None:
+        """That wait is over, well or not."""
+        self._known.load_settled(model_id)
+        if failed is not None:
+            self._known.load_failed(model_id, failed)
+        self._wake.set()
+        await self._publish()
+
+    def unload_requested(self, *model_ids: str) -> None:
+        """These models are about to vanish because aitui says so: no failure."""
+        self._ended_on_purpose.update(model_ids)
+        self._wake.set()
+
+    def was_ended_on_purpose(self, model_id: str) -> bool:
+        """Whether aitui itself asked for that model's unloading since it was last loaded."""
+        return model_id in self._ended_on_purpose
+
+    async def _poll(self) -> None:
+        while True:
+            self._wake.clear()
+            await self._ask()
+            asked = self._clock.monotonic()
+            link = self._snapshot.link
+            if link.phase is LinkPhase.LIVE:
+                pause = poll_pause(in_transit=self._known.in_transit, events_flow=self._events_flow)
+            else:
+                pause = max(0.0, (link.retry_at or asked) - asked)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._wake.wait()
+            # Events can come in floods; each of them may ask for a poll, together they get one.
+            await asyncio.sleep(max(0.0, SHORTEST_GAP - (self._clock.monotonic() - asked)))
+
+    async def _ask(self) -> None:
+        self._suspect_silent_events()
+        try:
+            stale = self._clock.monotonic() - self._listed_at > LIST_AGAIN
+            if self._list_everything or (stale and not self._events_flow):
+                await self._ask_everything()
+            else:
+                await self._ask_running()
+        except AituiError as error:
+            await self._lost(error)
+            return
+        now = self._clock.monotonic()
+        self._reachable.set()
+        await self._publish(Link(LinkPhase.LIVE, now, self._client.latency))
+
+    async def _ask_everything(self) -> None:
+        models = await self._client.models()
+        if not self._snapshot.version or self._list_everything:
+            await self._ask_version()
+        await self._read_expectations(tuple(model.id for model in models))
+        self._known.listed(models)
+        await self._ask_running()
+        self._list_everything = False
+        self._listed_at = self._clock.monotonic()
+
+    async def _ask_version(self) -> None:
+        try:
+            version = await self._client.version()
+        except NotSupported:
+            return
+        self._snapshot = replace(self._snapshot, version=version.version)
+        number = version.version.removeprefix("v").split("-")[0].split(".")[0]
+        self._known.lists_only_ready = (
+            number.isdecimal() and int(number) <= LAST_VERSION_THAT_LISTS_ONLY_READY
+        )
+
+    async def _read_expectations(self, model_ids: tuple[str, ...]) -> None:
+        for model_id in model_ids:
+            seconds = self._load_times.expected(self._identity, model_id)
+            if seconds is not None:
+                self._known.expect_load(model_id, seconds)
+
+    async def _ask_running(self) -> None:
+        transitions = self._known.running(await self._client.running())
+        if transitions.changed and self._events_flow:
+            now = self._clock.monotonic()
+            if now - self._last_status > SILENT_EVENTS:
+                self._silent_since = now
+        self._follow(transitions)
+
+    def _follow(self, transitions: Transitions) -> None:
+        for model_id, seconds in transitions.loaded:
+            self._ended_on_purpose.discard(model_id)
+            self._known.expect_load(model_id, seconds)
+            self._beside(self._remember_load(model_id, seconds))
+        for model_id in transitions.vanished:
+            model = self._snapshot.model(model_id)
+            ours = model is not None and model.requested is not None
+            if not ours and model_id not in self._ended_on_purpose:
+                self._beside(self._explain_failure(model_id))
+            self._ended_on_purpose.discard(model_id)
+
+    async def _remember_load(self, model_id: str, seconds: float) -> None:
+        await self._load_times.record(self._identity, model_id, seconds)
+        expected = self._load_times.expected(self._identity, model_id)
+        if expected is not None:
+            self._known.expect_load(model_id, expected)
+            await self._publish()
+
+    async def _explain_failure(self, model_id: str) -> None:
+        """Somebody else's load vanished: failed if its log says so, else it was unloaded."""
+        reason, evidence = await why_it_failed(self._client, model_id)
+        if evidence:
+            self._known.load_failed(model_id, FailedLoad(self._clock.wall(), reason, evidence))
+            await self._publish()
+
+    async def _lost(self, error: AituiError) -> None:
+        before = self._snapshot.link
+        attempts = before.attempts + 1
+        self._reachable.clear()
+        self._list_everything = True
+        self._drop_stream()
+        self._known.forget_requests()
+        await self._publish(
+            Link(
+                LinkPhase.LOST,
+                heard=before.heard,
+                error=error,
+                attempts=attempts,
+                retry_at=self._clock.monotonic() + retry_pause(attempts - 1, self._random),
+            )
+        )
+
+    async def _listen(self) -> None:
+        failures = 0
+        while True:
+            await self._reachable.wait()
+            pause = EVENTS_AGAIN
+            try:
+                async with asyncio.timeout(None) as self._stream:
+                    await self._read_events()
+                failures = 0 if self._events_flow else failures + 1
+                pause = retry_pause(failures, self._random) if failures else SHORTEST_GAP
+            except TimeoutError:
+                pause = SHORTEST_GAP
+            except NotSupported:
+                pass
+            except AituiError:
+                failures += 1
+                pause = retry_pause(failures, self._random)
+            finally:
+                self._stream = None
+            await self._stream_ended()
+            await asyncio.sleep(pause)
+
+    async def _read_events(self) -> None:
+        async with self._client.events() as events:
+            async for event in events:
+                if not self._events_flow:
+                    self._events_flow = True
+                    await self._publish()
+                await self._apply(event)
+
+    async def _apply(self, event: Event) -> None:
+        if isinstance(event, StatusChanged):
+            self._last_status = self._clock.monotonic()
+            self._silent_since = None
+            names = frozenset(status.id for status in event.models)
+            if self._known.model_ids and names != self._known.model_ids:
+                self._list_everything = True
+        before = self._known.requests
+        if self._known.apply(event):
+            self._wake.set()
+        if self._known.requests != before or isinstance(event, StatusChanged):
+            await self._publish()
+
+    async def _stream_ended(self) -> None:
+        """A reload or a restart ends every stream with a clean end: ask for everything again."""
+        flowed, self._events_flow = self._events_flow, False
+        self._known.forget_requests()
+        if flowed:
+            self.refresh()
+            await self._publish()
+
+    def _suspect_silent_events(self) -> None:
+        """`/running` changed and no event told of it: that stream is dead or drops its events."""
+        if (
+            self._silent_since is not None
+            and self._clock.monotonic() - self._silent_since > SHORTEST_GAP
+        ):
+            self._silent_since = None
+            self._drop_stream()
+
+    def _drop_stream(self) -> None:
+        if self._stream is not None:
+            self._stream.reschedule(asyncio.get_running_loop().time())
+
+    async def _watch_clock(self) -> None:
+        """After a sleep of the machine every connection is half dead: start them all afresh."""
+        offset = self._clock.wall() - self._clock.monotonic()
+        while True:
+            await asyncio.sleep(WATCH_CLOCK)
+            now = self._clock.wall() - self._clock.monotonic()
+            jumped, offset = now - offset, now
+            if abs(jumped) < SLEPT:
+                continue
+            self._known.shift_clock(max(0.0, jumped))
+            self._drop_stream()
+            await self._client.drop_connections()
+            self.refresh()
+
+    def _beside(self, work: Coroutine[None, None, None]) -> None:
+        if self._tasks is None:
+            work.close()
+        else:
+            self._tasks.create_task(work)
+
+    async def _publish(self, link: Link | None = None) -> None:
+        snapshot = replace(
+            self._snapshot,
+            link=link or self._snapshot.link,
+            models=self._known.merge(),
+            requests=self._known.requests,
+            events_flow=self._events_flow,
+            companions=self._known.companions,
+            warnings=self._load_times.warnings,
+        )
+        if snapshot == self._snapshot:
+            return
+        self._snapshot = snapshot
+        if self._on_change is not None:
+            self._on_change(snapshot)
+        async with self._changed:
+            self._changed.notify_all()

@@ -1,0 +1,311 @@
+"""The app: opens a server, passes its snapshots to the screens and their wishes to commands."""
+
+import asyncio
+import signal
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from contextlib import AsyncExitStack
+from typing import Any, ClassVar
+
+from textual import on
+from textual.app import App, SystemCommand
+from textual.binding import Binding, BindingType
+from textual.filter import LineFilter
+from textual.screen import Screen
+from textual.worker import Worker, WorkerState
+
+from aitui.commands.load import load
+from aitui.commands.session import Session, open_session
+from aitui.commands.unload import unload, unload_all
+from aitui.domain.question import Question
+from aitui.domain.server import Server
+from aitui.domain.snapshot import Snapshot
+from aitui.errors import AituiError, KeyPasswordNeeded, LoadFailed
+from aitui.settings import missing_certificates, server_at
+from aitui.store.load_times import FILE_NAME, LoadTimes
+from aitui.ui.asking import ask_for_password, ask_which_server
+from aitui.ui.crash import crash_report
+from aitui.ui.harmless_filter import HarmlessFilter
+from aitui.ui.messages import SnapshotArrived
+from aitui.ui.opening import Opening
+from aitui.ui.readable_filter import ReadableFilter
+from aitui.ui.screens.confirm import ConfirmScreen
+from aitui.ui.screens.help import HelpScreen, keys_of
+from aitui.ui.screens.models import (
+    LoadWished,
+    ModelsScreen,
+    UnloadAllWished,
+    UnloadWished,
+    WatchEnded,
+)
+from aitui.ui.screens.setup import DemoWished, LookAgainWished, SetupScreen
+from aitui.ui.words import after_failed_load, said, seconds_words
+
+SECOND_INTERRUPT_WITHIN = 2.0
+"""Seconds in which a second ^c quits."""
+
+
+class AituiApp(App[None]):
+    """The dashboard."""
+
+    TITLE = "aitui"
+    COMMAND_PALETTE_BINDING = "ctrl+p"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("f5,ctrl+r", "refresh_server", "refresh", key_display="F5"),
+        Binding("S", "switch_server", "another server"),
+        Binding("question_mark,f1", "help", "keys", key_display="?"),
+        Binding("colon", "command_palette", "command palette", key_display=":"),
+        Binding("q", "quit", "quit"),
+        Binding("ctrl+c", "interrupt", "quit (twice)", show=False, key_display="^c"),
+    ]
+
+    def __init__(self, opening: Opening) -> None:
+        super().__init__()
+        self._opening = opening
+        self._session: Session | None = None
+        self._server: Server | None = None
+        self._asked_for_password = False
+        self._interrupted = float("-inf")
+        self._models = ModelsScreen(opening.clock)
+        self._filters_before_terminal = (HarmlessFilter(), ReadableFilter())
+
+    def get_default_screen(self) -> Screen[None]:
+        """The models come first."""
+        return self._models
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """Textual's own, then the two that every line passes before the terminal."""
+        return (*super().get_line_filters(), *self._filters_before_terminal)
+
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
+        """What the palette offers: every key's action, and the themes."""
+        for _, words, action in keys_of(screen):
+            if action != "app.command_palette":
+                yield SystemCommand(words.capitalize(), "", self._runner(screen, action))
+        yield SystemCommand("Theme", "Choose other colours", self.action_change_theme)
+
+    def on_mount(self) -> None:
+        """Paint first; then connect, or say why not."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(number, self._end_by_signal, number)
+        opening = self._opening
+        if opening.demo_at_once:
+            self._open_demo()
+        elif opening.missing:
+            self.push_screen(SetupScreen(opening.settings.server, opening.missing))
+        else:
+            self._connect(opening.settings.server)
+
+    def action_refresh_server(self) -> None:
+        """Ask the server for everything, at once."""
+        self._asked_for_password = False
+        if self._session is not None:
+            self._session.monitor.refresh()
+
+    def action_help(self) -> None:
+        """Show the keys that work here."""
+        if not isinstance(self.screen, HelpScreen):
+            self.push_screen(HelpScreen(keys_of(self.screen)))
+
+    def action_switch_server(self) -> None:
+        """Choose another server."""
+        self._beside(self._switch_server(), "switch")
+
+    def action_interrupt(self) -> None:
+        """The second ^c within two seconds quits."""
+        now = self._opening.clock.monotonic()
+        if now - self._interrupted < SECOND_INTERRUPT_WITHIN:
+            self.exit()
+        self._interrupted = now
+        self.notify("Press ^c once more to quit", timeout=SECOND_INTERRUPT_WITHIN, markup=False)
+
+    def _end_by_signal(self, number: signal.Signals) -> None:
+        self.exit(return_code=128 + number)
+
+    def _fatal_error(self) -> None:
+        """A fault of aitui itself ends it with a sentence instead of a traceback."""
+        error = self._exception
+        if error is not None:
+            self.panic(f"aitui has failed: {crash_report(error, self._opening.paths.state)}")
+
+    def _connect(self, server: Server) -> None:
+        self._begin(self._live_with(server))
+
+    def _open_demo(self) -> None:
+        self._begin(self._live_in_demo())
+
+    def _begin(self, life: Coroutine[Any, Any, None]) -> None:
+        self._session = None
+        self._asked_for_password = False
+        while len(self.screen_stack) > 1:
+            self.pop_screen()
+        self.workers.cancel_node(self)
+        self._beside(life, "server")
+
+    async def _live_in_demo(self) -> None:
+        async with AsyncExitStack() as stack:
+            await self._live_with(await stack.enter_async_context(self._opening.demo_world()))
+
+    async def _live_with(self, server: Server) -> None:
+        opening = self._opening
+        self._server = server
+        self._models.server = server
+        self._models.snapshot = Snapshot()
+        load_times = await LoadTimes.open(opening.paths.state / FILE_NAME)
+        async with open_session(
+            server,
+            load_times,
+            opening.clock,
+            opening.random,
+            on_change=lambda snapshot: self._pass_on(server, snapshot),
+        ) as session:
+            self._session = session
+            await session.monitor.run()
+
+    def _pass_on(self, server: Server, snapshot: Snapshot) -> None:
+        self.post_message(SnapshotArrived(server, snapshot))
+
+    @on(SnapshotArrived)
+    def _show(self, message: SnapshotArrived) -> None:
+        if message.server is not self._server:
+            return
+        self._models.snapshot = message.snapshot
+        for screen in self.screen_stack:
+            if isinstance(screen, ConfirmScreen):
+                screen.show(message.snapshot)
+        error = message.snapshot.link.error
+        if isinstance(error, KeyPasswordNeeded) and not self._asked_for_password:
+            self._asked_for_password = True
+            self._beside(self._ask_for_password(message.server, error), "password")
+
+    @on(LoadWished)
+    def _load_wished(self, message: LoadWished) -> None:
+        if type(message) is LoadWished:
+            self._load(message.model.id)
+
+    @on(UnloadWished)
+    def _unload_wished(self, message: UnloadWished) -> None:
+        model = message.model
+        if model.requested is not None and not model.resident:
+            self.workers.cancel_group(self, _load_group(model.id))
+            self.notify(f"Gave up waiting for {model.id}", markup=False)
+        else:
+            self._beside(self._unload(model.id), f"unload {model.id}")
+
+    @on(UnloadAllWished)
+    def _unload_all_wished(self) -> None:
+        self._beside(self._unload_all(), "unload all")
+
+    @on(WatchEnded)
+    def _watch_ended(self, message: WatchEnded) -> None:
+        self.workers.cancel_group(self, _load_group(message.model.id))
+        self.notify(f"{message.model.id} goes on loading unwatched; u aborts it", markup=False)
+
+    @on(DemoWished)
+    def _demo_wished(self) -> None:
+        self._open_demo()
+
+    @on(LookAgainWished)
+    async def _look_again(self) -> None:
+        server = self._opening.settings.server
+        missing = await asyncio.to_thread(missing_certificates, server)
+        if not missing:
+            self._connect(server)
+        elif isinstance(self.screen, SetupScreen):
+            self.screen.show(missing)
+            self.notify("Still missing", severity="warning", markup=False)
+
+    def _load(self, model_id: str) -> None:
+        self._beside(self._load_and_tell(model_id), _load_group(model_id))
+
+    async def _load_and_tell(self, model_id: str) -> None:
+        session = self._session
+        if session is None:
+            return
+        try:
+            loaded = await load(session, model_id, self._ask)
+        except LoadFailed as error:
+            await self._after_failed_load(session, error)
+            return
+        if loaded is not None and loaded.seconds:
+            words = seconds_words(loaded.seconds)
+            self.notify(f"{loaded.model_id} is ready after {words}", markup=False)
+        elif loaded is not None:
+            self.notify(f"{loaded.model_id} is loaded already", markup=False)
+
+    async def _after_failed_load(self, session: Session, error: LoadFailed) -> None:
+        self._say(error)
+        for victim in error.evicted:
+            if await self._ask(lambda _: after_failed_load(error, victim)):  # noqa: B023
+                await load(session, victim, self._ask)
+
+    async def _unload(self, model_id: str) -> None:
+        if self._session is not None:
+            gone = await unload(self._session, model_id, self._ask)
+            if gone:
+                self.notify(f"{model_id} is unloaded", markup=False)
+            elif (model := self._session.snapshot.model(model_id)) and not model.resident:
+                self.notify(f"{model_id} is not loaded", severity="warning", markup=False)
+
+    async def _unload_all(self) -> None:
+        if self._session is not None:
+            if not self._session.snapshot.resident:
+                self.notify("No model is loaded", severity="warning", markup=False)
+            elif gone := await unload_all(self._session, self._ask):
+                self.notify(f"Unloaded {', '.join(gone)}", markup=False)
+
+    async def _ask(self, build: Callable[[Snapshot], Question]) -> bool:
+        if self._session is None:
+            return False
+        return await self.push_screen_wait(ConfirmScreen(build, self._session.snapshot))
+
+    async def _switch_server(self) -> None:
+        choice = await ask_which_server(self, self._opening.settings.servers, self._server)
+        if choice is None:
+            return
+        server = choice if isinstance(choice, Server) else server_at(choice, self._opening.home)
+        missing = await asyncio.to_thread(missing_certificates, server)
+        self.call_next(self._go_to, server, missing)
+
+    def _go_to(self, server: Server, missing: Sequence[tuple[str, Any]]) -> None:
+        if missing:
+            self.push_screen(SetupScreen(server, tuple(missing)))
+        else:
+            self._connect(server)
+
+    async def _ask_for_password(self, server: Server, error: KeyPasswordNeeded) -> None:
+        with_password = await ask_for_password(self, server, error)
+        if with_password is not None:
+            self.call_next(self._connect, with_password)
+
+    def _beside(self, deed: Coroutine[Any, Any, None], group: str) -> None:
+        """Run something beside the screen; what goes wrong is told, never thrown at it."""
+        self.run_worker(
+            self._told(deed), name=group, group=group, exclusive=True, exit_on_error=False
+        )
+
+    async def _told(self, deed: Coroutine[Any, Any, None]) -> None:
+        try:
+            await deed
+        except AituiError as error:
+            self._say(error)
+
+    def _say(self, error: AituiError) -> None:
+        self.notify(said(error), title=error.what, severity="error", timeout=12, markup=False)
+
+    @on(Worker.StateChanged)
+    def _worker_failed(self, message: Worker.StateChanged) -> None:
+        error = message.worker.error
+        if message.state is WorkerState.ERROR and error is not None:
+            words = crash_report(error, self._opening.paths.state)
+            self.notify(words, title="A fault of aitui itself", severity="error", markup=False)
+
+    def _runner(self, screen: Screen[Any], action: str) -> Callable[[], Coroutine[Any, Any, None]]:
+        async def run() -> None:
+            await screen.run_action(action)
+
+        return run
+
+
+def _load_group(model_id: str) -> str:
+    return f"load {model_id}"

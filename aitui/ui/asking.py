@@ -1,0 +1,27 @@
+"""Questions that need an answer in words."""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from aitui.domain.server import Server
+from aitui.errors import KeyPasswordNeeded
+from aitui.ui.screens.key_password import KeyPasswordScreen
+from aitui.ui.screens.servers import ServersScreen
+
+if TYPE_CHECKING:
+    from textual.app import App
+
+
+async def ask_which_server(
+    app: "App[None]", servers: tuple[Server, ...], current: Server | None
+) -> Server | str | None:
+    """One of the servers, a URL, or None."""
+    return await app.push_screen_wait(ServersScreen(servers, current))
+
+
+async def ask_for_password(
+    app: "App[None]", server: Server, error: KeyPasswordNeeded
+) -> Server | None:
+    """The server with the password of its key, or None; kept in memory alone."""
+    password = await app.push_screen_wait(KeyPasswordScreen(error))
+    return replace(server, client_key_password=password) if password else None

@@ -1,0 +1,138 @@
+"""All that is known of one model, as lines for the detail pane."""
+
+from dataclasses import dataclass
+
+from aitui.domain.amounts import format_seconds
+from aitui.domain.idle import seconds_until_unload
+from aitui.domain.model import Kind, Model, RunState
+from aitui.domain.snapshot import Snapshot
+from aitui.ui.model_cells import Moment, clock_time, load_progress
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One line: a short label, and text of any length; `mood` is a style of the pane."""
+
+    label: str
+    text: str
+    mood: str = "plain"
+
+
+def facts(model: Model, snapshot: Snapshot, moment: Moment) -> tuple[Fact, ...]:
+    """The lines, the most urgent first, since a small pane shows only the first few."""
+    lines = [
+        Fact("state", _state(model, moment), _mood(model)),
+        *_failure(model),
+        *_users(model, snapshot, moment),
+        Fact("context", _context(model)),
+        Fact("unloads", _unloads(model, moment)),
+        Fact("about", " — ".join(words for words in (_name(model), model.description) if words)),
+        Fact("aliases", ", ".join(model.aliases)),
+        Fact("kind", _kind(model)),
+        Fact("thinks", "before it answers" if model.reasoning else ""),
+        Fact("load", _expected_load(model)),
+        Fact("at", model.proxy),
+        Fact("command", model.command.strip()),
+    ]
+    return tuple(line for line in lines if line.text)
+
+
+def title(model: Model) -> str:
+    """The context size as the pane's title shows it, exact and with its source."""
+    if model.kind is not Kind.MODEL:
+        return ""
+    return f"ctx {model.context.tokens:,} from {model.context.source.value}"
+
+
+def _state(model: Model, moment: Moment) -> str:
+    age = format_seconds(max(0.0, moment.monotonic - model.since))
+    match model.state:
+        case RunState.STARTING:
+            hint = " · Esc stops watching, u aborts" if model.requested is not None else ""
+            return f"loading {load_progress(model, moment)}{hint}"
+        case RunState.READY:
+            return f"ready for {age}{_use(model)}"
+        case RunState.STOPPING:
+            return f"stopping for {age}"
+        case RunState.UNKNOWN:
+            return "a state that this version of aitui doesn't know"
+        case RunState.STOPPED:
+            return _stopped(model, moment)
+
+
+def _stopped(model: Model, moment: Moment) -> str:
+    if model.requested is not None:
+        waited = format_seconds(max(0.0, moment.monotonic - model.requested))
+        return f"asked for {waited} ago; the server waits for running requests · u gives up"
+    if not model.loadable:
+        return ""
+    return "" if model.failed is not None else "not loaded"
+
+
+def _use(model: Model) -> str:
+    if model.requests is None:
+        return ""
+    return f", {model.requests} in use" if model.requests else ", idle"
+
+
+def _failure(model: Model) -> list[Fact]:
+    failed = model.failed
+    if failed is None:
+        return []
+    head = Fact("failed", f"{clock_time(failed.at)} — {failed.reason}", "failed")
+    return [head, *(Fact("log", line, "quiet") for line in failed.log)]
+
+
+def _users(model: Model, snapshot: Snapshot, moment: Moment) -> list[Fact]:
+    return [
+        Fact(
+            "using",
+            f"{request.client} · {request.user_agent or 'unnamed client'} · "
+            f"{format_seconds(max(0.0, moment.monotonic - request.started))}",
+        )
+        for request in snapshot.requests.running or ()
+        if request.model == model.id
+    ]
+
+
+def _context(model: Model) -> str:
+    if model.kind is not Kind.MODEL:
+        return ""
+    return f"{model.context.tokens:,} tokens, from {model.context.source.value}"
+
+
+def _unloads(model: Model, moment: Moment) -> str:
+    if model.state is not RunState.READY:
+        return ""
+    left = seconds_until_unload(model, moment.monotonic)
+    if left is not None:
+        return f"in ≈ {format_seconds(left)}, after {format_seconds(model.ttl)} without a request"
+    if model.ttl <= 0:
+        return "never by itself"
+    return f"{format_seconds(model.ttl)} after the last request"
+
+
+def _name(model: Model) -> str:
+    return "" if model.name == model.id else model.name
+
+
+def _kind(model: Model) -> str:
+    if model.kind is Kind.PEER:
+        return f"runs at the peer {model.peer}; nothing can be loaded or unloaded from here"
+    if model.kind is not Kind.MODEL:
+        return f"a {model.kind.value} that chooses among {', '.join(model.targets) or 'models'}"
+    return "not listed by the server, yet it runs" if model.unlisted else ""
+
+
+def _expected_load(model: Model) -> str:
+    if not model.loadable or model.resident:
+        return ""
+    if model.expected_load is None:
+        return "never timed from here"
+    return f"takes about {format_seconds(model.expected_load)}"
+
+
+def _mood(model: Model) -> str:
+    if model.state is RunState.READY:
+        return "ready"
+    return "transit" if model.in_transit or model.requested is not None else "plain"

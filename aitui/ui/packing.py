@@ -1,0 +1,30 @@
+"""One line of a limited width: whole items go, the least needed first."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich.cells import cell_len
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A piece of a line; the higher `need`, the longer it stays."""
+
+    text: str
+    need: int
+    style: str = ""
+    action: str = ""
+
+
+def packed(items: Sequence[Item], width: int, gap: int = 2) -> tuple[Item, ...]:
+    """The items that fit into `width` cells with `gap` cells between them, in their order."""
+    kept = [item for item in items if item.text]
+    while kept and total_width(kept, gap) > width:
+        least = min(kept, key=lambda item: item.need)
+        kept.remove(least)
+    return tuple(kept)
+
+
+def total_width(items: Sequence[Item], gap: int = 2) -> int:
+    """Cells that the items take, gaps between them included."""
+    return sum(cell_len(item.text) for item in items) + gap * max(0, len(items) - 1)

@@ -1,0 +1,88 @@
+"""Asks before something that others would notice; opens on its safe choice."""
+
+from collections.abc import Callable
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Static
+
+from aitui.domain.question import Question
+from aitui.domain.snapshot import Snapshot
+from aitui.ui.widgets.choice import Choice
+
+ARMED_AFTER = 0.25
+"""Seconds after painting before a key counts: nobody reads and answers faster."""
+
+
+class ConfirmScreen(ModalScreen[bool]):
+    """A question with its facts, made anew from each snapshot.
+
+    Keys typed before it was painted are ignored. When the facts change while it is open it goes
+    back to its safe choice and arms itself anew: nobody says yes to what they didn't see.
+    """
+
+    CSS_PATH = "confirm.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("y", "answer(True)", "Yes"),
+        Binding("n,escape,q", "answer(False)", "No"),
+        Binding("left,right,h,l,up,down", "other_choice", "Other choice", show=False),
+    ]
+
+    def __init__(self, build: Callable[[Snapshot], Question], snapshot: Snapshot) -> None:
+        super().__init__()
+        self._build = build
+        self._question = build(snapshot)
+        self._armed = False
+        self._arming = 0
+
+    def compose(self) -> ComposeResult:
+        """The title, the facts, and the two choices."""
+        with Vertical(id="dialog"):
+            yield Static(self._question.title, id="title", markup=False)
+            yield Static(id="facts", markup=False)
+            with Horizontal(id="choices"):
+                yield Choice(f"n {self._question.no}", answer=False, id="no")
+                yield Choice(f"y {self._question.yes}", answer=True, id="yes")
+
+    def on_mount(self) -> None:
+        """Show the facts; the safe choice has the focus."""
+        self._show()
+
+    def show(self, snapshot: Snapshot) -> None:
+        """Compare the facts with those of a new snapshot."""
+        question = self._build(snapshot)
+        if question != self._question:
+            self._question = question
+            self._show()
+
+    def action_answer(self, answer: bool) -> None:  # noqa: FBT001
+        """Close with that answer; No counts at once, Yes only from an armed dialog."""
+        if self.is_current and (self._armed or not answer):
+            self._armed = False
+            self.dismiss(answer)
+
+    def action_other_choice(self) -> None:
+        """Go to the other of the two choices."""
+        self.focus_next(Choice)
+
+    @on(Choice.Chosen)
+    def _chosen(self, message: Choice.Chosen) -> None:
+        self.action_answer(message.answer)
+
+    def _show(self) -> None:
+        self._armed = False
+        self._arming += 1
+        turn = self._arming
+        facts = self._question.facts or ("Nobody else will notice.",)
+        self.query_one("#facts", Static).update(Content("\n".join(facts)))
+        self.query_one("#no", Choice).focus()
+        self.call_after_refresh(lambda: self.set_timer(ARMED_AFTER, lambda: self._arm(turn)))
+
+    def _arm(self, turn: int) -> None:
+        if turn == self._arming:
+            self._armed = True

@@ -1,0 +1,79 @@
+"""The keys that work where one is, and what the signs in the table mean."""
+
+from collections.abc import Iterable
+from typing import Any, ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.screen import ModalScreen, Screen
+from textual.widgets import Static
+
+KEY_WIDTH = 16
+
+_SIGNS = (
+    ("○", "not loaded"),
+    ("◔", "asked for, waits for running requests"),
+    ("◐", "loading: seconds so far, and expected ones where it was loaded before"),
+    ("●", "ready"),
+    ("◑", "stopping"),
+    ("✘", "the last load failed; the pane says why"),
+    ("◇", "runs elsewhere: a peer's model, or a selector"),
+    ("≈", "inferred or guessed, since the server doesn't tell"),
+    ("?", "after a context size: nobody told it, this is the fallback"),
+)
+
+
+class HelpScreen(ModalScreen[None]):
+    """Made of the bindings themselves, so that it can't be out of date."""
+
+    CSS_PATH = "help.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q,question_mark,f1", "close", "Close", show=False)
+    ]
+
+    def __init__(self, keys: Iterable[tuple[str, str, str]]) -> None:
+        super().__init__()
+        self._keys = tuple((key, words) for key, words, _ in keys)
+
+    def compose(self) -> ComposeResult:
+        """Keys, then signs."""
+        with VerticalScroll(id="dialog"):
+            yield Static(self._text(), markup=False)
+
+    def on_mount(self) -> None:
+        """Let the arrow keys scroll."""
+        dialog = self.query_one("#dialog")
+        dialog.border_title = "Keys that work here"
+        dialog.border_subtitle = "Esc closes"
+        dialog.focus()
+
+    def action_close(self) -> None:
+        """Back to where one was."""
+        self.dismiss()
+
+    def _text(self) -> Content:
+        lines = [_line(key, words) for key, words in self._keys]
+        lines += [Content(""), Content.styled("Signs in the table", "bold"), Content("")]
+        lines += [_line(sign, words) for sign, words in _SIGNS]
+        return Content("\n").join(lines)
+
+
+def keys_of(screen: Screen[Any]) -> list[tuple[str, str, str]]:
+    """Keys, words and action of everything that works on a screen, its own first."""
+    found: dict[str, tuple[list[str], str]] = {}
+    for active in screen.active_bindings.values():
+        binding = active.binding
+        if not binding.description or binding.action.startswith("app.focus"):
+            continue
+        owner = "app." if active.node is screen.app and "." not in binding.action else ""
+        keys, _ = found.setdefault(owner + binding.action, ([], binding.description))
+        key = screen.app.get_key_display(binding)
+        if key not in keys:
+            keys.append(key)
+    return [(" ".join(keys), words, action) for action, (keys, words) in found.items()]
+
+
+def _line(key: str, words: str) -> Content:
+    return Content.assemble((key.ljust(KEY_WIDTH), "bold $accent"), " ", words)

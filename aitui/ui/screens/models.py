@@ -1,0 +1,259 @@
+"""View 1: the live table of models, and what is known of the one under the cursor."""
+
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Container, Vertical
+from textual.content import Content
+from textual.message import Message
+from textual.reactive import reactive
+from textual.screen import Screen
+from textual.widgets import Input, Static
+
+from aitui.domain.clock import Clock
+from aitui.domain.model import Model, RunState
+from aitui.domain.server import Server
+from aitui.domain.snapshot import LinkPhase, Snapshot
+from aitui.ui.model_cells import Moment
+from aitui.ui.model_facts import facts, title
+from aitui.ui.model_id import shortened_id
+from aitui.ui.widgets.column_titles import ColumnTitles
+from aitui.ui.widgets.key_bar import KeyBar
+from aitui.ui.widgets.model_detail import ModelDetail
+from aitui.ui.widgets.model_table import ModelTable
+from aitui.ui.widgets.server_header import ServerHeader
+
+
+class LoadWished(Message):
+    """Somebody wants a model loaded."""
+
+    def __init__(self, model: Model) -> None:
+        super().__init__()
+        self.model = model
+
+
+class UnloadWished(LoadWished):
+    """Somebody wants a model unloaded, or its load aborted."""
+
+
+class UnloadAllWished(Message):
+    """Somebody wants every model unloaded."""
+
+
+class WatchEnded(LoadWished):
+    """Somebody no longer wants to wait for a load; it goes on at the server."""
+
+
+class ModelsScreen(Screen[None]):
+    """Shows the snapshot, and passes on what somebody wants done with a model."""
+
+    CSS_PATH = "models.tcss"
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (118, "-wide")]  # noqa: RUF012
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("l", "load", "load"),
+        Binding("u", "unload", "unload"),
+        Binding("U", "unload_all", "unload all"),
+        Binding("slash", "filter", "filter", key_display="/"),
+        Binding("s", "sort", "sort"),
+        Binding("y", "copy_id", "copy id"),
+        Binding("escape", "back", "back", show=False),
+    ]
+
+    snapshot: reactive[Snapshot] = reactive(Snapshot(), init=False)
+    server: reactive[Server | None] = reactive(None, init=False)
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__()
+        self._clock = clock
+
+    def compose(self) -> ComposeResult:
+        """The header, the table with its filter, the detail pane, and the keys."""
+        yield ServerHeader(self._clock, id="header")
+        with Container(id="body"):
+            with Vertical(id="models"):
+                yield ColumnTitles(id="titles")
+                yield ModelTable(self._clock, id="table")
+                yield Input(id="filter", placeholder="words that the id, name or state must have")
+            yield ModelDetail(id="detail")
+        yield Static(id="trouble", markup=False)
+        yield KeyBar(id="keys")
+
+    def on_mount(self) -> None:
+        """Start with the table in focus and without filter."""
+        self.query_one("#filter", Input).display = False
+        self._table.focus()
+        self.set_interval(1.0, self._show_ages)
+        self._show()
+
+    def watch_server(self, server: Server | None) -> None:
+        """Another server: its label, and nothing of the one before."""
+        self.query_one(ServerHeader).server = server
+        self._show()
+
+    def watch_snapshot(self) -> None:
+        """Show what changed."""
+        self._show()
+
+    def action_load(self) -> None:
+        """Load the model under the cursor."""
+        self._wish(LoadWished)
+
+    def action_unload(self) -> None:
+        """Unload the model under the cursor, or abort its load."""
+        self._wish(UnloadWished)
+
+    def action_unload_all(self) -> None:
+        """Unload every model."""
+        self.post_message(UnloadAllWished())
+
+    def action_filter(self) -> None:
+        """Open the filter line."""
+        line = self.query_one("#filter", Input)
+        line.display = True
+        line.focus()
+
+    def action_sort(self) -> None:
+        """Sort by the next column."""
+        self._sort_by(self._table.view.next_sort())
+
+    def action_copy_id(self) -> None:
+        """Copy the id of the model under the cursor."""
+        model = self._table.highlighted
+        if model is not None:
+            self.app.copy_to_clipboard(model.id)
+            self.notify(f"Copied {model.id} to the terminal's clipboard", markup=False)
+
+    def action_back(self) -> None:
+        """Leave the filter, or stop watching a load."""
+        line = self.query_one("#filter", Input)
+        model = self._table.highlighted
+        if line.display:
+            line.value = ""
+            self._close_filter()
+        elif model is not None and model.requested is not None:
+            self.post_message(WatchEnded(model))
+
+    def keys(self) -> list[tuple[str, str, str]]:
+        """Key, words and action of what works now, the most needed first."""
+        model, snapshot = self._table.highlighted, self.snapshot
+        live = snapshot.link.phase is LinkPhase.LIVE
+        writable = live and self.server is not None and not self.server.read_only
+        own = model is not None and model.loadable
+        idle = model is None or not (model.resident or model.requested is not None)
+        hints = [
+            ("l", "load", "load", writable and own and idle),
+            (
+                "u",
+                "abort" if _loading(model) else "unload",
+                "unload",
+                writable and own and not idle,
+            ),
+            ("Esc", "stop watching", "back", model is not None and model.requested is not None),
+            ("F5", "retry now", "app.refresh_server", not live),
+            ("U", "unload all", "unload_all", writable and bool(snapshot.resident)),
+            ("/", "filter", "filter", bool(snapshot.models)),
+            ("s", "sort", "sort", bool(snapshot.models)),
+            ("y", "copy id", "copy_id", model is not None),
+            ("S", "server", "app.switch_server", True),
+            ("q", "quit", "app.quit", True),
+            ("?", "keys", "app.help", True),
+        ]
+        return [(key, words, action) for key, words, action, works in hints if works]
+
+    @property
+    def _table(self) -> ModelTable:
+        return self.query_one(ModelTable)
+
+    def _wish(self, wish: type[LoadWished]) -> None:
+        model = self._table.highlighted
+        if model is None:
+            self.notify("There is no model under the cursor", severity="warning", markup=False)
+        else:
+            self.post_message(wish(model))
+
+    def _show(self) -> None:
+        if not self.is_mounted:
+            return
+        snapshot, table = self.snapshot, self._table
+        self.query_one(ServerHeader).snapshot = snapshot
+        table.stale = snapshot.link.phase is LinkPhase.LOST
+        table.empty_text = self._empty_text()
+        table.models = snapshot.models
+        self._show_trouble()
+        self._show_ages()
+
+    def _show_ages(self) -> None:
+        model = self._table.highlighted
+        detail = self.query_one(ModelDetail)
+        if model is None:
+            detail.lines = ()
+            detail.border_title = ""
+        else:
+            moment = Moment(self._clock.monotonic(), self._clock.wall())
+            detail.lines = facts(model, self.snapshot, moment)
+            detail.border_title = Content(shortened_id(model.id, max(12, detail.size.width - 6)))
+            detail.border_subtitle = Content(title(model))
+        self.query_one(KeyBar).hints = tuple(self.keys())
+        self.query_one(ColumnTitles).table_width = self._table.size.width
+
+    def _show_trouble(self) -> None:
+        error = self.snapshot.link.error
+        lines = [] if error is None else [f"✘ {error.what}", error.why, error.remedy]
+        lines += [f"! {warning}" for warning in self.snapshot.warnings]
+        trouble = self.query_one("#trouble", Static)
+        trouble.display = any(lines)
+        trouble.set_class(error is not None, "-error")
+        trouble.update(Content("\n".join(line for line in lines if line)))
+
+    def _empty_text(self) -> str:
+        link = self.snapshot.link
+        if self.server is None:
+            return "No server"
+        if self.snapshot.models:
+            words = self._table.view.words
+            return f"No model matches “{words}”\nEsc clears the filter"
+        if link.phase is LinkPhase.CONNECTING:
+            return f"Connecting to {self.server.url}"
+        if link.heard is None:
+            return f"{self.server.url} was not reached yet"
+        return "The server lists no models\nAdd some to its config.yaml, then refresh with F5"
+
+    def _sort_by(self, sort: str) -> None:
+        view = self._table.view
+        self._table.view = type(view)(view.words, sort)
+        self.query_one(ColumnTitles).sort = sort
+
+    def _close_filter(self) -> None:
+        line = self.query_one("#filter", Input)
+        line.display = bool(line.value)
+        self._table.focus()
+
+    @on(Input.Changed, "#filter")
+    def _filter_changed(self, message: Input.Changed) -> None:
+        view = self._table.view
+        self._table.view = type(view)(message.value, view.sort)
+        self._table.empty_text = self._empty_text()
+
+    @on(Input.Submitted, "#filter")
+    def _filter_chosen(self) -> None:
+        self._close_filter()
+
+    @on(ModelTable.Highlighted)
+    def _highlighted(self) -> None:
+        self._show_ages()
+
+    @on(ColumnTitles.Clicked)
+    def _title_clicked(self, message: ColumnTitles.Clicked) -> None:
+        self._sort_by(message.sort)
+
+    @on(KeyBar.Clicked)
+    async def _key_clicked(self, message: KeyBar.Clicked) -> None:
+        await self.run_action(message.action)
+
+
+def _loading(model: Model | None) -> bool:
+    return model is not None and (
+        model.state is RunState.STARTING or (model.requested is not None and not model.resident)
+    )

@@ -1,0 +1,61 @@
+"""Chooses another server: one of the settings, or any URL."""
+
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Input, OptionList, Static
+from textual.widgets.option_list import Option
+
+from aitui.domain.server import Server
+
+
+class ServersScreen(ModalScreen[Server | str | None]):
+    """Ends with a server of the list, with a URL that was typed, or with None."""
+
+    CSS_PATH = "small_dialog.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "give_up", "Back")]
+
+    def __init__(self, servers: tuple[Server, ...], current: Server | None) -> None:
+        super().__init__()
+        self._servers = servers
+        self._current = current
+
+    def compose(self) -> ComposeResult:
+        """The servers of the settings, and a line for another one."""
+        with Vertical(id="dialog"):
+            yield Static("Servers", id="title", markup=False)
+            yield OptionList(*(self._option(server) for server in self._servers), id="list")
+            yield Static("or the URL of another one", id="words", markup=False)
+            yield Input(placeholder="http://localhost:8080", id="entry")
+            yield Static("⏎ connect   Tab list or URL   Esc back", id="hints", markup=False)
+
+    def on_mount(self) -> None:
+        """The list has the focus, at the present server."""
+        listed = self.query_one(OptionList)
+        if self._current in self._servers:
+            listed.highlighted = self._servers.index(self._current)
+        listed.focus()
+
+    def action_give_up(self) -> None:
+        """Stay where we are."""
+        self.dismiss(None)
+
+    @on(OptionList.OptionSelected)
+    def _selected(self, message: OptionList.OptionSelected) -> None:
+        if self.is_current:
+            self.dismiss(self._servers[message.option_index])
+
+    @on(Input.Submitted)
+    def _entered(self, message: Input.Submitted) -> None:
+        if self.is_current and message.value.strip():
+            self.dismiss(message.value.strip())
+
+    def _option(self, server: Server) -> Option:
+        mark = "● " if server == self._current else "  "
+        notes = " (read-only)" if server.read_only else ""
+        return Option(Content(f"{mark}{server.label}{notes}\n    {server.url}"))

@@ -1,0 +1,107 @@
+"""Shown instead of a connection where the default server's certificate files are missing."""
+
+from pathlib import Path
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.message import Message
+from textual.screen import Screen
+from textual.widgets import Static
+
+from aitui.domain.server import Server
+from aitui.ui.widgets.key_bar import KeyBar
+
+
+class DemoWished(Message):
+    """Somebody wants to see the stand-in server."""
+
+
+class LookAgainWished(Message):
+    """Somebody has put the files in their place."""
+
+
+class SetupScreen(Screen[None]):
+    """Says which files were looked for, and what can be done now."""
+
+    CSS_PATH = "setup.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("d", "demo", "open the demo"),
+        Binding("o", "app.switch_server", "another server"),
+        Binding("f5,r", "look_again", "look again", key_display="F5"),
+    ]
+
+    def __init__(self, server: Server, missing: tuple[tuple[str, Path], ...]) -> None:
+        super().__init__()
+        self._server = server
+        self._missing = missing
+
+    def compose(self) -> ComposeResult:
+        """The files, the ways on, and the keys."""
+        with VerticalScroll(id="setup"):
+            yield Static("aitui has not connected to anything yet", id="title", markup=False)
+            yield Static(id="text", markup=False)
+        yield KeyBar(id="keys")
+
+    def on_mount(self) -> None:
+        """Show the files, and the keys that work here."""
+        self.show(self._missing)
+        self.query_one(KeyBar).hints = (
+            ("d", "open the demo", "demo"),
+            ("o", "another server", "app.switch_server"),
+            ("F5", "look again", "look_again"),
+            ("q", "quit", "app.quit"),
+            ("?", "keys", "app.help"),
+        )
+        self.query_one("#setup").focus()
+
+    def show(self, missing: tuple[tuple[str, Path], ...]) -> None:
+        """Say which files are there by now."""
+        self._missing = missing
+        gone = {path for _, path in missing}
+        lines = [
+            Content.from_markup(
+                "[b]$url[/b] lets in only clients with a certificate.", url=self._server.url
+            ),
+            Content("These files were looked for:"),
+            Content(""),
+        ]
+        for what, path in self._server.certificate_files:
+            mark, style = (
+                ("✘ missing", "$text-error") if path in gone else ("✔ there", "$text-success")
+            )
+            lines.append(Content.assemble("  ", (f"{mark:<9}", style), f"  {what:<22} {path}"))
+        lines += [Content(""), *(Content(line) for line in _STEPS)]
+        self.query_one("#text", Static).update(Content("\n").join(lines))
+
+    def action_demo(self) -> None:
+        """Open the stand-in server."""
+        self.post_message(DemoWished())
+
+    def action_look_again(self) -> None:
+        """Look for the files once more."""
+        self.post_message(LookAgainWished())
+
+    async def on_key_bar_clicked(self, message: KeyBar.Clicked) -> None:
+        """A click on a key does what the key does."""
+        await self.run_action(message.action)
+
+
+_STEPS = (
+    "What you can do now",
+    "",
+    "  d    see aitui at work with a stand-in server on this machine",
+    "  o    connect to another server, such as http://localhost:8080",
+    "  F5   look again, once the files are there",
+    "",
+    "To set this server up, copy the three files from where they were made:",
+    "",
+    "  root-ca.pem       the certificate of your own authority",
+    "  client.pem        your client certificate, signed by it",
+    "  client-key.pem    its private key (then: chmod 600)",
+    "",
+    "AI_SERVER_CERTS_DIR names another directory. AI_SERVER_URL, or config.toml,",
+    "names another server. aitui --help tells more.",
+)

@@ -1,0 +1,45 @@
+"""The titles above the table; a click on one sorts by it."""
+
+from rich.segment import Segment
+from textual import events
+from textual.message import Message
+from textual.reactive import reactive
+from textual.strip import Strip
+from textual.widget import Widget
+
+from aitui.ui.table_rows import SORT_KEYS
+from aitui.ui.widgets.model_table import GAP, GLYPH_WIDTH, aligned, shown_columns
+
+
+class ColumnTitles(Widget):
+    """One line; the column that the rows are sorted by carries a mark."""
+
+    sort: reactive[str] = reactive("")
+    table_width: reactive[int] = reactive(0)
+    """Cells of the table below, which may have a scroll bar."""
+
+    class Clicked(Message):
+        """Somebody wants the rows sorted by that column, or in the server's order again."""
+
+        def __init__(self, sort: str) -> None:
+            super().__init__()
+            self.sort = sort
+
+    def render_line(self, y: int) -> Strip:
+        """The titles, placed as the table places its cells."""
+        width, style = self.size.width, self.rich_style
+        if y:
+            return Strip.blank(width, style)
+        text = " " * GLYPH_WIDTH
+        for column, cells in shown_columns(self.table_width or width):
+            mark = " ▾" if column.key == self.sort else ""
+            text += aligned(column.title + mark, column, cells) + " " * GAP
+        return Strip([Segment(text, style)]).adjust_cell_length(width, style)
+
+    def on_click(self, event: events.Click) -> None:
+        """Find the column that was clicked."""
+        start = GLYPH_WIDTH
+        for column, cells in shown_columns(self.table_width or self.size.width):
+            if start <= event.x < start + cells and column.key in SORT_KEYS:
+                self.post_message(self.Clicked("" if column.key == self.sort else column.key))
+            start += cells + GAP

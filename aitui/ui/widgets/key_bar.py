@@ -1,0 +1,69 @@
+"""The last line: the keys that work now."""
+
+from typing import ClassVar
+
+from rich.segment import Segment
+from rich.style import Style
+from textual import events
+from textual.message import Message
+from textual.reactive import reactive
+from textual.strip import Strip
+from textual.widget import Widget
+
+from aitui.ui.packing import Item, packed, total_width
+
+
+class KeyBar(Widget):
+    """Keys with their words; whole items go where there is no room; a click is a key press."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"key-bar--key", "key-bar--words"}
+
+    hints: reactive[tuple[tuple[str, str, str], ...]] = reactive(())
+    """Key, words and action of each hint, the most needed first; the last stays at the right."""
+
+    class Clicked(Message):
+        """Somebody clicked on a hint."""
+
+        def __init__(self, action: str) -> None:
+            super().__init__()
+            self.action = action
+
+    def render_line(self, y: int) -> Strip:
+        """The line, the last hint at its right end."""
+        width, plain = self.size.width, self.rich_style
+        if y or not self.hints:
+            return Strip.blank(width, plain)
+        segments: list[Segment] = []
+        at = 0
+        for start, item in self._placed(width):
+            key, words = item.text.split(" ", 1)
+            segments.append(Segment(" " * (start - at), plain))
+            segments.append(Segment(key, self._style("key", item)))
+            segments.append(Segment(" " + words, self._style("words", item)))
+            at = start + total_width((item,))
+        return Strip(segments).adjust_cell_length(width, plain)
+
+    def on_click(self, event: events.Click) -> None:
+        """Tell which hint was clicked."""
+        for start, item in self._placed(self.size.width):
+            if start <= event.x < start + total_width((item,)):
+                self.post_message(self.Clicked(item.action))
+
+    def _style(self, part: str, _item: Item) -> Style:
+        return self.get_component_rich_style(f"key-bar--{part}")
+
+    def _placed(self, width: int) -> list[tuple[int, Item]]:
+        count = len(self.hints)
+        items = [
+            Item(f"{key} {words}", count + 1 if index == count - 1 else count - index, "", action)
+            for index, (key, words, action) in enumerate(self.hints)
+        ]
+        kept = packed(items, width - 2)
+        placed: list[tuple[int, Item]] = []
+        at = 1
+        for item in kept:
+            if item is items[-1]:
+                at = max(at, width - 1 - total_width((item,)))
+            placed.append((at, item))
+            at += total_width((item,)) + 2
+        return placed

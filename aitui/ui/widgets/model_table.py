@@ -1,0 +1,239 @@
+"""The live table of models: draws the lines in sight, and of those only what changed."""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from rich.cells import cell_len, set_cell_size
+from rich.segment import Segment
+from rich.style import Style
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.geometry import Region, Size
+from textual.message import Message
+from textual.reactive import reactive
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from aitui.domain.clock import Clock
+from aitui.domain.model import Model
+from aitui.ui.model_cells import COLUMNS, Column, Moment, glyph, mood
+from aitui.ui.model_id import shortened_id
+from aitui.ui.table_rows import View, rows
+
+GLYPH_WIDTH = 3
+GAP = 1
+
+
+def shown_columns(width: int) -> list[tuple[Column, int]]:
+    """The columns that a table of that width shows, each with its width in cells."""
+    shown = [column for column in COLUMNS if width >= column.from_width]
+    fixed = sum(column.width for column in shown) + GAP * len(shown) + GLYPH_WIDTH
+    return [(column, column.width or max(8, width - fixed)) for column in shown]
+
+
+class ModelTable(ScrollView, can_focus=True):
+    """One row a model; the cursor stays with its model whatever happens around it."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        "model-table--text",
+        "model-table--ready",
+        "model-table--transit",
+        "model-table--failed",
+        "model-table--quiet",
+        "model-table--cursor",
+        "model-table--stale",
+    }
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("j,down", "move(1)", "Down", show=False),
+        Binding("k,up", "move(-1)", "Up", show=False),
+        Binding("g,home", "move_to_end(-1)", "First", show=False),
+        Binding("G,end", "move_to_end(1)", "Last", show=False),
+        Binding("ctrl+d", "move_page(0.5)", "Half a page down", show=False),
+        Binding("ctrl+u", "move_page(-0.5)", "Half a page up", show=False),
+        Binding("pagedown", "move_page(1)", "Page down", show=False),
+        Binding("pageup", "move_page(-1)", "Page up", show=False),
+    ]
+
+    models: reactive[tuple[Model, ...]] = reactive((), init=False)
+    view: reactive[View] = reactive(View(), init=False)
+    stale: reactive[bool] = reactive(False, init=False)
+    empty_text: reactive[str] = reactive("", init=False)
+
+    class Highlighted(Message):
+        """The cursor came to another model, or to none."""
+
+        def __init__(self, model: Model | None) -> None:
+            super().__init__()
+            self.model = model
+
+    def __init__(self, clock: Clock, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self._clock = clock
+        self._rows: tuple[Model, ...] = ()
+        self._at = 0
+        self._at_id = ""
+        self._drawn: dict[str, tuple[str, ...]] = {}
+
+    @property
+    def shown(self) -> tuple[Model, ...]:
+        """The rows, in the order on screen."""
+        return self._rows
+
+    @property
+    def highlighted(self) -> Model | None:
+        """The model under the cursor."""
+        return self._rows[self._at] if self._rows else None
+
+    def on_mount(self) -> None:
+        """Let the seconds of loads and TTLs go on between two snapshots."""
+        self.set_interval(1.0, self._redraw_what_ages)
+
+    def watch_models(self, before: tuple[Model, ...], _after: tuple[Model, ...]) -> None:
+        """Show what is new; where the rows keep their places only changed ones are drawn."""
+        self._show_rows(before)
+
+    def watch_view(self) -> None:
+        """Show other rows, or the same in another order."""
+        self._show_rows(())
+
+    def watch_stale(self) -> None:
+        """Grey everything, or bring the colours back."""
+        self.refresh()
+
+    def watch_empty_text(self) -> None:
+        """Say something else while there are no rows."""
+        if not self._rows:
+            self.refresh()
+
+    def select(self, model_id: str) -> None:
+        """Put the cursor on that model, if it is shown."""
+        for index, model in enumerate(self._rows):
+            if model.id == model_id:
+                self._move_to(index)
+                return
+
+    def render_line(self, y: int) -> Strip:
+        """One row, or the words for an empty table."""
+        width = self.size.width
+        if not self._rows:
+            return self._empty_line(y, width)
+        index = y + self.scroll_offset.y
+        if index >= len(self._rows):
+            return Strip.blank(width, self.rich_style)
+        return self._row(self._rows[index], width, cursor=index == self._at)
+
+    def on_resize(self) -> None:
+        """Columns follow the width."""
+        self.virtual_size = Size(self.size.width, len(self._rows))
+
+    def on_click(self, event: events.Click) -> None:
+        """The mouse puts the cursor where it clicks."""
+        index = event.y + self.scroll_offset.y
+        if index < len(self._rows):
+            self._move_to(index)
+
+    def action_move(self, rows_down: int) -> None:
+        """Move the cursor by rows."""
+        self._move_to(self._at + rows_down)
+
+    def action_move_to_end(self, direction: int) -> None:
+        """Move the cursor to the first or the last row."""
+        self._move_to(0 if direction < 0 else len(self._rows) - 1)
+
+    def action_move_page(self, pages: float) -> None:
+        """Move the cursor by pages or parts of one."""
+        self._move_to(self._at + round(pages * max(1, self.size.height - 1)))
+
+    def _show_rows(self, before: tuple[Model, ...]) -> None:
+        old_rows, at = self._rows, self._at
+        self._rows = rows(self.models, self.view, self._moment())
+        self._at = self._place_of_cursor()
+        if len(old_rows) != len(self._rows):
+            self.virtual_size = Size(self.size.width, len(self._rows))
+        if not before or len(old_rows) != len(self._rows):
+            self.refresh()
+        else:
+            for index, (old, new) in enumerate(zip(old_rows, self._rows, strict=True)):
+                if old is not new:
+                    self._refresh_row(index)
+            self._refresh_row(at)
+            self._refresh_row(self._at)
+        self.scroll_to_region(Region(0, self._at, 1, 1), animate=False)
+        self._tell_highlighted()
+
+    def _place_of_cursor(self) -> int:
+        for index in (self._at, *range(len(self._rows))):
+            if index < len(self._rows) and self._rows[index].id == self._at_id:
+                return index
+        return max(0, min(self._at, len(self._rows) - 1))
+
+    def _move_to(self, index: int) -> None:
+        before, self._at = self._at, max(0, min(index, len(self._rows) - 1))
+        self._refresh_row(before)
+        self._refresh_row(self._at)
+        self.scroll_to_region(Region(0, self._at, 1, 1), animate=False)
+        self._tell_highlighted()
+
+    def _tell_highlighted(self) -> None:
+        model = self.highlighted
+        self._at_id = model.id if model is not None else self._at_id
+        self.post_message(self.Highlighted(model))
+
+    def _refresh_row(self, index: int) -> None:
+        self.refresh_lines(index, 1)
+
+    def _redraw_what_ages(self) -> None:
+        """Draw rows anew whose words changed by the mere passing of time."""
+        first, moment = self.scroll_offset.y, self._moment()
+        for index, model in enumerate(self._rows[first : first + self.size.height], first):
+            if self._drawn.get(model.id) != self._texts(model, moment):
+                self._refresh_row(index)
+
+    def _texts(self, model: Model, moment: Moment) -> tuple[str, ...]:
+        return (glyph(model), *(column.text(model, moment) for column in COLUMNS))
+
+    def _moment(self) -> Moment:
+        return Moment(self._clock.monotonic(), self._clock.wall())
+
+    def _row(self, model: Model, width: int, *, cursor: bool) -> Strip:
+        texts = self._texts(model, self._moment())
+        if len(self._drawn) > 4 * max(64, self.size.height):
+            self._drawn.clear()
+        self._drawn[model.id] = texts
+        plain = self._style("stale" if self.stale else "text", cursor=cursor)
+        state = self._style("stale" if self.stale else mood(model), cursor=cursor)
+        quiet = self._style("stale" if self.stale else "quiet", cursor=cursor)
+        styles = {"id": plain, "state": state, "note": quiet}
+        mark = "▌" if cursor and self.has_focus else " "
+        segments = [Segment(mark, plain), Segment(texts[0] + " ", state)]
+        by_key = dict(zip((column.key for column in COLUMNS), texts[1:], strict=True))
+        for column, cells in shown_columns(width):
+            text = aligned(by_key[column.key], column, cells) + " " * GAP
+            segments.append(Segment(text, styles.get(column.key, plain)))
+        return Strip(segments).adjust_cell_length(width, plain)
+
+    def _style(self, part: str, *, cursor: bool) -> Style:
+        style = self.get_component_rich_style(f"model-table--{part}")
+        if cursor:
+            ground = self.get_component_rich_style("model-table--cursor", partial=True)
+            style += ground if self.has_focus else Style(bgcolor=ground.bgcolor)
+        return style
+
+    def _empty_line(self, y: int, width: int) -> Strip:
+        style = self._style("text", cursor=False)
+        lines: Sequence[str] = self.empty_text.split("\n")
+        top = max(0, (self.size.height - len(lines)) // 2)
+        if not top <= y < top + len(lines):
+            return Strip.blank(width, style)
+        text = lines[y - top]
+        left = max(0, (width - cell_len(text)) // 2)
+        return Strip([Segment(" " * left + text, style)]).adjust_cell_length(width, style)
+
+
+def aligned(text: str, column: Column, cells: int) -> str:
+    """The text in exactly that many cells: ids lose their middle, other words their end."""
+    if column.key == "id":
+        return set_cell_size(shortened_id(text, cells), cells)
+    if cell_len(text) > cells:
+        text = set_cell_size(text, cells - 1).rstrip() + "…"
+    return " " * (cells - cell_len(text)) + text if column.right else set_cell_size(text, cells)

@@ -1,0 +1,26 @@
+"""What the app says about errors and outcomes."""
+
+from aitui.domain.question import Question
+from aitui.errors import AituiError, LoadFailed
+
+LOG_LINES = 6
+
+
+def said(error: AituiError) -> str:
+    """Why it happened and what mends it, a line each."""
+    return "\n".join(part for part in (error.why, error.remedy) if part)
+
+
+def seconds_words(seconds: float) -> str:
+    """Seconds of something that just ended, as exact as they are known."""
+    return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+
+
+def after_failed_load(error: LoadFailed, victim: str) -> Question:
+    """Offers to bring back a model that was evicted in vain."""
+    return Question(
+        f"{error.what}. Load {victim} again?",
+        (error.why, *error.log[-LOG_LINES:], "", f"{victim} was evicted for it."),
+        yes=f"Load {victim}",
+        no="Leave it",
+    )
