@@ -131,6 +131,7 @@ class _View:
             model_id
             for model_id in ids
             if is_shard_artefact(model_id)
+            and model_id not in self._running
             and self._state(model_id) is RunState.STOPPED
             and model_id not in facts.requested
         ]
@@ -198,14 +199,14 @@ class _View:
             tokens = context_size(command)
             if tokens:
                 return ContextSize(tokens, ContextSource.RUNNING_COMMAND)
-        tokens = self._facts.configured_context.get(model_id)
-        if tokens:
-            return ContextSize(tokens, ContextSource.CONFIG_FILE)
-        tokens = (
-            self._listed.get(model_id, _NOT_LISTED).context_length
-            or self._statuses.get(model_id, _UNTOLD).context_length
-        )
-        return ContextSize(tokens, ContextSource.SERVER_METADATA) if tokens else _FALLBACK
+        configured = self._facts.configured_context.get(model_id)
+        if configured is not None and configured > 0:
+            return ContextSize(configured, ContextSource.CONFIG_FILE)
+        for entry in (self._listed.get(model_id), self._statuses.get(model_id)):
+            told_by_server = entry.context_length if entry is not None else None
+            if told_by_server is not None and told_by_server > 0:
+                return ContextSize(told_by_server, ContextSource.SERVER_METADATA)
+        return _FALLBACK
 
     def _reasoning(self, model_id: str, name: str, command: str, before: Model) -> bool:
         """What was seen once stands until the name or the command changes."""
