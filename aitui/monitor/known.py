@@ -24,6 +24,9 @@ from aitui.domain.model import (
     RunState,
 )
 
+NOT_QUEUED = 2.0
+"""Seconds in which a load that nobody saw starting can't have waited for others."""
+
 
 @dataclass(frozen=True, slots=True)
 class Transitions:
@@ -188,6 +191,13 @@ class Known:
             age = 0.0 if at is None else max(0.0, wall - at)
             self._last_used[model_id] = max(self._last_used.get(model_id, now - age), now - age)
 
+    def _requested_shortly_before(self, model_id: str, now: float) -> float | None:
+        """When a load that was never seen to start was asked for, unless it may have queued."""
+        requested = self._requested.get(model_id)
+        if requested is None or self.lists_only_ready or now - requested < NOT_QUEUED:
+            return requested
+        return None
+
     def _remember_companions(self) -> None:
         ready = sorted(model.id for model in self._models if model.state is RunState.READY)
         if 2 <= len(ready) <= 32:
@@ -209,8 +219,8 @@ class Known:
                 continue
             began = self._seen_to_start.pop(model_id, None)
             if state is RunState.READY and was is not RunState.READY:
-                if began is None and self.lists_only_ready:
-                    began = self._requested.get(model_id)
+                if began is None:
+                    began = self._requested_shortly_before(model_id, now)
                 if began is not None:
                     ended.append((model_id, now - began))
         return ended

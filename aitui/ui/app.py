@@ -49,6 +49,8 @@ class AituiApp(App[None]):
 
     TITLE = "aitui"
     COMMAND_PALETTE_BINDING = "ctrl+p"
+    # Textual reads a screen's own style sheet when it is pushed, which the first one never is.
+    CSS_PATH = "screens/models.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("f5,ctrl+r", "refresh_server", "refresh", key_display="F5"),
         Binding("S", "switch_server", "another server"),
@@ -234,7 +236,8 @@ class AituiApp(App[None]):
             self.notify(f"{loaded.model_id} is loaded already", markup=False)
 
     async def _after_failed_load(self, session: Session, error: LoadFailed) -> None:
-        self._say(error)
+        if not error.evicted:
+            self._say(error)
         for victim in error.evicted:
             if await self._ask(lambda _: after_failed_load(error, victim)):  # noqa: B023
                 await load(session, victim, self._ask)

@@ -63,9 +63,14 @@ class HelpScreen(ModalScreen[None]):
 def keys_of(screen: Screen[Any]) -> list[tuple[str, str, str]]:
     """Keys, words and action of everything that works on a screen, its own first."""
     found: dict[str, tuple[list[str], str]] = {}
-    for active in screen.active_bindings.values():
+    owners = (screen, screen.app)
+    bindings = sorted(
+        screen.active_bindings.values(),
+        key=lambda active: owners.index(active.node) if active.node in owners else len(owners),
+    )
+    for active in bindings:
         binding = active.binding
-        if not binding.description or binding.action.startswith("app.focus"):
+        if not binding.description or binding.action == "screen.copy_text":
             continue
         owner = "app." if active.node is screen.app and "." not in binding.action else ""
         keys, _ = found.setdefault(owner + binding.action, ([], binding.description))

@@ -49,7 +49,6 @@ class WatchEnded(LoadWished):
 class ModelsScreen(Screen[None]):
     """Shows the snapshot, and passes on what somebody wants done with a model."""
 
-    CSS_PATH = "models.tcss"
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (118, "-wide")]  # noqa: RUF012
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("l", "load", "load"),
@@ -192,9 +191,20 @@ class ModelsScreen(Screen[None]):
             detail.border_title = ""
         else:
             moment = Moment(self._clock.monotonic(), self._clock.wall())
-            detail.lines = facts(model, self.snapshot, moment)
-            detail.border_title = Content(shortened_id(model.id, max(12, detail.size.width - 6)))
-            detail.border_subtitle = Content(title(model))
+            lines = facts(model, self.snapshot, moment)
+            # A small pane has the context size in its title.
+            detail.lines = tuple(
+                line for line in lines if line.label != "context" or self.has_class("-wide")
+            )
+            context = "" if self.has_class("-wide") else title(model)
+            room = detail.size.width - len(context) - 8
+            words = (shortened_id(model.id, max(16, room)), context)
+            detail.border_title = Content(" ─ ".join(word for word in words if word))
+        snapshot = self.snapshot
+        running = f"{len(snapshot.resident)} of {len(snapshot.models)} running"
+        self.query_one("#models").border_title = (
+            f"Models · {running}" if snapshot.models else "Models"
+        )
         self.query_one(KeyBar).hints = tuple(self.keys())
         self.query_one(ColumnTitles).table_width = self._table.size.width
 

@@ -7,12 +7,19 @@ from textual.reactive import reactive
 from textual.widgets import Static
 
 from aitui.ui.model_facts import Fact
+from aitui.ui.wrapping import wrapped
 
-LABEL_WIDTH = 9
+LABEL_WIDTH = 8
+STYLES = {
+    "ready": "$success",
+    "transit": "$warning",
+    "failed": "$error",
+    "quiet": "$foreground 65%",
+}
 
 
 class ModelDetail(VerticalScroll):
-    """A pane of facts, one a line; long ones wrap where there is room for that."""
+    """A pane of facts, each with its label; long ones go on below their own beginning."""
 
     lines: reactive[tuple[Fact, ...]] = reactive((), init=False)
 
@@ -24,14 +31,28 @@ class ModelDetail(VerticalScroll):
         """The text alone."""
         yield self._text
 
-    def watch_lines(self, lines: tuple[Fact, ...]) -> None:
+    def watch_lines(self) -> None:
         """Show the new facts."""
-        self._text.update(Content("\n").join(_line(fact) for fact in lines))
+        self._show()
+
+    def on_resize(self) -> None:
+        """Break the lines anew."""
+        self._show()
+
+    def _show(self) -> None:
+        width = max(20, self.scrollable_content_region.width - LABEL_WIDTH - 1)
+        lines = [line for fact in self.lines for line in _lines(fact, width)]
+        self._text.update(Content("\n").join(lines))
 
 
-def _line(fact: Fact) -> Content:
-    label = Content.styled(fact.label.rjust(LABEL_WIDTH), "$text-muted")
-    styles = {"ready": "$text-success", "transit": "$text-warning", "failed": "$text-error"}
-    indented = fact.text.replace("\n", "\n" + " " * (LABEL_WIDTH + 1))
-    style = "$text-muted" if fact.mood == "quiet" else styles.get(fact.mood, "")
-    return Content.assemble(label, " ", (indented, style) if style else indented)
+def _lines(fact: Fact, width: int) -> list[Content]:
+    style = STYLES.get(fact.mood, "")
+    lines: list[Content] = []
+    for text in wrapped(fact.text, width):
+        label = "" if lines else fact.label
+        lines.append(
+            Content.assemble(
+                (label.rjust(LABEL_WIDTH), STYLES["quiet"]), " ", (text, style) if style else text
+            )
+        )
+    return lines

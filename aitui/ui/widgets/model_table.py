@@ -31,7 +31,7 @@ def shown_columns(width: int) -> list[tuple[Column, int]]:
     return [(column, column.width or max(8, width - fixed)) for column in shown]
 
 
-class ModelTable(ScrollView, can_focus=True):
+class ModelTable(ScrollView, can_focus=True, inherit_bindings=False):
     """One row a model; the cursor stays with its model whatever happens around it."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
@@ -44,14 +44,14 @@ class ModelTable(ScrollView, can_focus=True):
         "model-table--stale",
     }
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("j,down", "move(1)", "Down", show=False),
-        Binding("k,up", "move(-1)", "Up", show=False),
-        Binding("g,home", "move_to_end(-1)", "First", show=False),
-        Binding("G,end", "move_to_end(1)", "Last", show=False),
-        Binding("ctrl+d", "move_page(0.5)", "Half a page down", show=False),
-        Binding("ctrl+u", "move_page(-0.5)", "Half a page up", show=False),
-        Binding("pagedown", "move_page(1)", "Page down", show=False),
-        Binding("pageup", "move_page(-1)", "Page up", show=False),
+        Binding("j,down", "move(1)", "down", show=False),
+        Binding("k,up", "move(-1)", "up", show=False),
+        Binding("g,home", "move_to_end(-1)", "first", show=False),
+        Binding("G,end", "move_to_end(1)", "last", show=False),
+        Binding("ctrl+d", "move_page(0.5)", "half a page down", show=False),
+        Binding("ctrl+u", "move_page(-0.5)", "half a page up", show=False),
+        Binding("pagedown", "move_page(1)", "page down", show=False),
+        Binding("pageup", "move_page(-1)", "page up", show=False),
     ]
 
     models: reactive[tuple[Model, ...]] = reactive((), init=False)
@@ -70,7 +70,7 @@ class ModelTable(ScrollView, can_focus=True):
         super().__init__(id=id)
         self._clock = clock
         self._rows: tuple[Model, ...] = ()
-        self._at = 0
+        self._at: int = 0
         self._at_id = ""
         self._drawn: dict[str, tuple[str, ...]] = {}
 
@@ -215,8 +215,8 @@ class ModelTable(ScrollView, can_focus=True):
     def _style(self, part: str, *, cursor: bool) -> Style:
         style = self.get_component_rich_style(f"model-table--{part}")
         if cursor:
-            ground = self.get_component_rich_style("model-table--cursor", partial=True)
-            style += ground if self.has_focus else Style(bgcolor=ground.bgcolor)
+            ground = self.get_component_rich_style("model-table--cursor")
+            style += Style(bgcolor=ground.bgcolor, bold=self.has_focus)
         return style
 
     def _empty_line(self, y: int, width: int) -> Strip:
