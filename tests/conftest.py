@@ -1,0 +1,41 @@
+"""A stand-in server on a real socket, over TLS with client certificates, and its settings."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from aitui.demo.certificates import Certificates, make_certificates
+from aitui.demo.dialect import Dialect
+from aitui.demo.stand_in import StandIn
+from aitui.domain.server import Server
+from catalogue import CATALOGUE
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    """A throw-away authority, its server and one client; treat the files as read-only."""
+    return make_certificates(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.fixture
+async def stand_in(
+    request: pytest.FixtureRequest, certificates: Certificates
+) -> AsyncIterator[StandIn]:
+    """A running stand-in with the models of the catalogue, v218 unless parametrised."""
+    dialect = getattr(request, "param", Dialect.V218)
+    async with StandIn(CATALOGUE, dialect, certificates) as running:
+        yield running
+
+
+@pytest.fixture
+def server(stand_in: StandIn, certificates: Certificates) -> Server:
+    """The settings with which the stand-in is reached."""
+    return Server(
+        url=stand_in.url,
+        identity="stand-in",
+        name="stand-in",
+        ca=certificates.root_ca,
+        client_cert=certificates.client_cert,
+        client_key=certificates.client_key,
+        timeout=10.0,
+    )
