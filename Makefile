@@ -4,14 +4,13 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 ARGS   ?=
 
-.PHONY: help demo test lint types floors check screenshots bench lock clean
+.PHONY: help demo test lint types floors check screenshots lock clean
 
 help:
 	@echo 'make demo         aitui against a stand-in server on this machine'
 	@echo 'make test         every test (ARGS="-k name" passes arguments to pytest)'
 	@echo 'make check        formatting, lint, types, import floors'
 	@echo 'make screenshots  draw the pictures of the README'
-	@echo 'make bench        what aitui costs, as ratios'
 	@echo 'make lock         choose the newest versions that pyproject.toml admits'
 
 $(STAMP): pyproject.toml .ci/requirements.lock
@@ -43,6 +42,9 @@ floors: $(STAMP)
 	$(BIN)/lint-imports
 
 check: lint types floors
+
+screenshots: $(STAMP)
+	$(BIN)/python screenshots/draw.py
 
 lock:
 	$(BIN)/python -m pip install --quiet uv

@@ -60,7 +60,7 @@ def _dashboard(arguments: Arguments, settings: Settings, paths: Paths, home: Pat
         home=home,
         clock=Clock(time.monotonic, time.time),
         random=Random(),  # noqa: S311
-        demo_world=_demo_world,
+        demo_world=demo_server,
         missing=missing_certificates(settings.server),
         demo_at_once=arguments.demo,
     )
@@ -70,7 +70,8 @@ def _dashboard(arguments: Arguments, settings: Settings, paths: Paths, home: Pat
 
 
 @asynccontextmanager
-async def _demo_world() -> AsyncIterator[Server]:
+async def demo_server() -> AsyncIterator[Server]:
+    """A server that stands in for a real one: it lives as long as the block."""
     try:
         from aitui.demo.world import demo_world
     except ModuleNotFoundError as missing:

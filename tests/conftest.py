@@ -3,12 +3,17 @@
 from collections.abc import AsyncIterator
 
 import pytest
+from hypothesis import settings
 
 from aitui.demo.certificates import Certificates, make_certificates
 from aitui.demo.dialect import Dialect
 from aitui.demo.stand_in import StandIn
 from aitui.domain.server import Server
 from catalogue import CATALOGUE
+
+# An example's time says how busy the machine is; what has to be fast has a test of its own.
+settings.register_profile("aitui", deadline=None)
+settings.load_profile("aitui")
 
 
 @pytest.fixture(scope="session")

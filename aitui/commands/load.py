@@ -120,8 +120,9 @@ async def _request(session: Session, model_id: str) -> None:
 
 
 async def _explained(session: Session, model_id: str, error: AituiError) -> FailedLoad:
-    reason, evidence = await why_it_failed(session.client, model_id, words=error.why or error.what)
-    return FailedLoad(session.clock.wall(), reason, evidence)
+    reason = await why_it_failed(session.client, model_id)
+    words = reason.words or error.why or error.what
+    return FailedLoad(session.clock.wall(), words, reason.evidence)
 
 
 def _first(group: ExceptionGroup) -> Exception:

@@ -192,8 +192,8 @@ class _View:
         )
 
     def _context(self, model_id: str, command: str, before: Model) -> ContextSize:
+        told = before.context
         if command:
-            told = before.context
             if before.command == command and told.source is ContextSource.RUNNING_COMMAND:
                 return told
             tokens = context_size(command)
@@ -202,6 +202,8 @@ class _View:
         configured = self._facts.configured_context.get(model_id)
         if configured is not None and configured > 0:
             return ContextSize(configured, ContextSource.CONFIG_FILE)
+        if not command and told.source in _FROM_COMMAND:
+            return ContextSize(told.tokens, ContextSource.LAST_COMMAND)
         for entry in (self._listed.get(model_id), self._statuses.get(model_id)):
             told_by_server = entry.context_length if entry is not None else None
             if told_by_server is not None and told_by_server > 0:
@@ -223,6 +225,7 @@ _NOT_LISTED = ListedModel("")
 _NOT_RUNNING = RunningModel("", RunState.STOPPED)
 _UNTOLD = ModelStatus("", RunState.STOPPED, unlisted=True)
 _FALLBACK = ContextSize()
+_FROM_COMMAND = {ContextSource.RUNNING_COMMAND, ContextSource.LAST_COMMAND}
 
 
 def _requests_by_model(requests: Requests, owners: Mapping[str, str]) -> dict[str, int] | None:

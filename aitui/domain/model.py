@@ -32,6 +32,7 @@ class ContextSource(Enum):
 
     RUNNING_COMMAND = "the running command"
     CONFIG_FILE = "the config file"
+    LAST_COMMAND = "the command it last ran with"
     SERVER_METADATA = "the server's metadata"
     FALLBACK = "the fallback"
 

@@ -103,10 +103,12 @@ class Known:
         """Remember why a load failed, until the model is tried again."""
         self._failures[model_id] = failed
 
-    def forget_requests(self) -> None:
-        """The event stream ended: which requests run is unknown until it is back."""
+    def events_ended(self) -> None:
+        """The event stream ended: what only events tell is unknown until it is back."""
         self._requests = None
         self._request_total = None
+        if self.lists_only_ready:
+            self._statuses = ()
 
     def running(self, models: tuple[RunningModel, ...]) -> Transitions:
         """Take in an answer of `/running`, and say what it shows to have changed."""
@@ -219,6 +221,7 @@ class Known:
                 continue
             began = self._seen_to_start.pop(model_id, None)
             if state is RunState.READY and was is not RunState.READY:
+                self._failures.pop(model_id, None)
                 if began is None:
                     began = self._requested_shortly_before(model_id, now)
                 if began is not None:

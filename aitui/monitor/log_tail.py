@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import re
 from collections import deque
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from aitui.domain.load_failure import explain
@@ -39,24 +40,32 @@ async def log_tail(client: "SwapClient", name: str) -> tuple[str, ...]:
     return tuple(lines)
 
 
-async def why_it_failed(
-    client: "SwapClient", model_id: str, words: str = ""
-) -> tuple[str, tuple[str, ...]]:
-    """The reason why a model didn't come up, in words, and the log lines that say so.
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a model didn't come up: in words, empty where unknown, and the log lines that say so."""
+
+    words: str
+    evidence: tuple[str, ...] = ()
+
+
+async def why_it_failed(client: "SwapClient", model_id: str) -> Reason:
+    """The reason why a model didn't come up, as far as the logs tell.
 
     A program that can't even be started writes nothing itself: then the proxy's log tells.
     """
     try:
-        reason, evidence = explain(_last_run(await log_tail(client, model_id)))
-        if not evidence:
-            proxy = await log_tail(client, "proxy")
-            about = [line for line in proxy[-80:] if f"<{model_id}>" in line]
-            reason, evidence = explain(about)
+        own = Reason(*explain(_last_run(await log_tail(client, model_id))))
+        if own.words:
+            return own
+        proxy = Reason(*explain(_about(model_id, await log_tail(client, "proxy"))))
     except AituiError as error:
-        return words or "the reason is in its log, which could not be read", (str(error),)
-    if evidence and not reason:
-        reason = words
-    return reason or words or "its log says nothing", evidence
+        return Reason("", (str(error),))
+    return proxy if proxy.words or not own.evidence else own
+
+
+def _about(model_id: str, lines: tuple[str, ...]) -> list[str]:
+    """What the proxy itself says of a model: its records of requests left out."""
+    return [line for line in lines[-80:] if model_id in line and "Request " not in line]
 
 
 def _last_run(lines: tuple[str, ...]) -> tuple[str, ...]:

@@ -211,9 +211,10 @@ class Monitor:
 
     async def _explain_failure(self, model_id: str) -> None:
         """Somebody else's load vanished: failed if its log says so, else it was unloaded."""
-        reason, evidence = await why_it_failed(self._client, model_id)
-        if evidence:
-            self._known.load_failed(model_id, FailedLoad(self._clock.wall(), reason, evidence))
+        reason = await why_it_failed(self._client, model_id)
+        if reason.words:
+            failed = FailedLoad(self._clock.wall(), reason.words, reason.evidence)
+            self._known.load_failed(model_id, failed)
             await self._publish()
 
     async def _lost(self, error: AituiError) -> None:
@@ -222,7 +223,7 @@ class Monitor:
         self._reachable.clear()
         self._list_everything = True
         self._drop_stream()
-        self._known.forget_requests()
+        self._known.events_ended()
         await self._publish(
             Link(
                 LinkPhase.LOST,
@@ -279,7 +280,7 @@ class Monitor:
     async def _stream_ended(self) -> None:
         """A reload or a restart ends every stream with a clean end: ask for everything again."""
         flowed, self._events_flow = self._events_flow, False
-        self._known.forget_requests()
+        self._known.events_ended()
         if flowed:
             self.refresh()
             await self._publish()

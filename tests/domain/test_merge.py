@@ -220,9 +220,26 @@ class TestContext:
         after = only(Facts(listed("a"), (running("a", command="x -c 2048"),)), before)
         assert after.context.tokens == 2048
 
-    def test_it_falls_back_when_the_command_is_gone(self) -> None:
+    def test_the_size_it_last_ran_with_is_kept_when_it_stops(self) -> None:
         before = merge(Facts(listed("a"), (running("a", command="x -c 1024"),)), (), 0)
-        assert only(Facts(listed("a")), before).context.source is ContextSource.FALLBACK
+        assert only(Facts(listed("a")), before).context == ContextSize(
+            1024, ContextSource.LAST_COMMAND
+        )
+
+    def test_the_size_it_last_ran_with_is_still_known_after_that(self) -> None:
+        running_once = merge(Facts(listed("a"), (running("a", command="x -c 1024"),)), (), 0)
+        stopped = merge(Facts(listed("a")), running_once, 1)
+        assert merge(Facts(listed("a")), stopped, 2) is stopped
+
+    def test_the_config_file_beats_the_size_it_last_ran_with(self) -> None:
+        before = merge(Facts(listed("a"), (running("a", command="x -c 1024"),)), (), 0)
+        after = only(Facts(listed("a"), configured_context={"a": 2048}), before)
+        assert after.context == ContextSize(2048, ContextSource.CONFIG_FILE)
+
+    def test_a_command_without_a_size_forgets_the_one_before(self) -> None:
+        before = merge(Facts(listed("a"), (running("a", command="x -c 1024"),)), (), 0)
+        after = only(Facts(listed("a"), (running("a", command="x"),)), before)
+        assert after.context.source is ContextSource.FALLBACK
 
 
 class TestTimes:

@@ -6,8 +6,10 @@ from hypothesis import strategies as st
 
 from aitui.domain.merge import Facts, merge
 from aitui.domain.model import (
+    ContextSize,
     Kind,
     ListedModel,
+    Model,
     ModelStatus,
     Requests,
     RunningModel,
@@ -95,11 +97,19 @@ def test_merging_the_same_facts_again_changes_nothing(first: Facts, second: Fact
 
 
 @given(facts_of_any_server, facts_of_any_server)
-def test_what_was_before_matters_to_the_times_alone(first: Facts, second: Facts) -> None:
+def test_what_was_before_matters_to_times_and_the_last_context_alone(
+    first: Facts, second: Facts
+) -> None:
     fresh = merge(second, (), 2.0)
     after = merge(second, merge(first, (), 1.0), 2.0)
-    timeless = [replace(model, since=0.0, last_used=None) for model in after]
-    assert timeless == [replace(model, since=0.0, last_used=None) for model in fresh]
+    assert [_without_memory(model) for model in after] == [
+        _without_memory(model) for model in fresh
+    ]
+
+
+def _without_memory(model: Model) -> Model:
+    context = model.context if model.command else ContextSize()
+    return replace(model, since=0.0, last_used=None, context=context)
 
 
 @given(facts_of_any_server)
