@@ -7,7 +7,7 @@ import msgspec
 from aitui.commands.session import Session
 from aitui.domain.amounts import format_seconds, format_tokens
 from aitui.domain.idle import seconds_until_unload
-from aitui.domain.model import Kind, Model, RunState
+from aitui.domain.model import Model, RunState
 from aitui.domain.snapshot import Snapshot
 
 
@@ -102,7 +102,7 @@ def _model_status(model: Model) -> ModelStatus:
 
 
 def _state(model: Model) -> str:
-    if model.kind is not Kind.MODEL:
+    if not model.loadable:
         return model.kind.value
     return "-" if model.state is RunState.STOPPED else model.state.value
 

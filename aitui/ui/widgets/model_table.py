@@ -162,10 +162,11 @@ class ModelTable(ScrollView, can_focus=True, inherit_bindings=False):
         self._tell_highlighted()
 
     def _place_of_cursor(self) -> int:
-        for index in (self._at, *range(len(self._rows))):
-            if index < len(self._rows) and self._rows[index].id == self._at_id:
-                return index
-        return max(0, min(self._at, len(self._rows) - 1))
+        near = max(0, min(self._at, len(self._rows) - 1))
+        if self._rows and self._rows[near].id == self._at_id:
+            return near
+        same = (index for index, model in enumerate(self._rows) if model.id == self._at_id)
+        return next(same, near)
 
     def _move_to(self, index: int) -> None:
         before, self._at = self._at, max(0, min(index, len(self._rows) - 1))
