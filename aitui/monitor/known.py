@@ -56,6 +56,7 @@ class Known:
         self._request_total: int | None = None
         self._seen_to_start: dict[str, float] = {}
         self._asked_before = False
+        self._stale = True
         self._models: tuple[Model, ...] = ()
         self.companions: frozenset[frozenset[str]] = frozenset()
         self.lists_only_ready = False
@@ -84,24 +85,31 @@ class Known:
 
     def listed(self, models: tuple[ListedModel, ...]) -> None:
         """Take in an answer of `/v1/models`."""
-        self._listed = models
+        if models != self._listed:
+            self._listed = models
+            self._stale = True
 
     def expect_load(self, model_id: str, seconds: float) -> None:
         """Remember how long a load of that model is expected to take."""
-        self._expected_load[model_id] = seconds
+        if self._expected_load.get(model_id) != seconds:
+            self._expected_load[model_id] = seconds
+            self._stale = True
 
     def load_requested(self, model_id: str) -> None:
         """aitui waits for that model from now on; an earlier failure is forgotten."""
         self._requested.setdefault(model_id, self._clock.monotonic())
         self._failures.pop(model_id, None)
+        self._stale = True
 
     def load_settled(self, model_id: str) -> None:
         """aitui no longer waits for that model."""
         self._requested.pop(model_id, None)
+        self._stale = True
 
     def load_failed(self, model_id: str, failed: FailedLoad) -> None:
         """Remember why a load failed, until the model is tried again."""
         self._failures[model_id] = failed
+        self._stale = True
 
     def events_ended(self) -> None:
         """The event stream ended: what only events tell is unknown until it is back."""
@@ -109,11 +117,14 @@ class Known:
         self._request_total = None
         if self.lists_only_ready:
             self._statuses = ()
+        self._stale = True
 
     def running(self, models: tuple[RunningModel, ...]) -> Transitions:
         """Take in an answer of `/running`, and say what it shows to have changed."""
         before = {model.id: model.state for model in self._models}
-        self._running = models
+        if models != self._running:
+            self._running = models
+            self._stale = True
         self.merge()
         after = {model.id: model.state for model in self._models}
         self._remember_companions()
@@ -133,9 +144,7 @@ class Known:
         """Take in an event; True where `/running` should be asked because of it."""
         match event:
             case StatusChanged(models):
-                states_before = {status.id: status.state for status in self._statuses}
-                self._statuses = models
-                return states_before != {status.id: status.state for status in models}
+                return self._statuses_told(models)
             case RequestsCounted(total):
                 self._request_total = total
             case RequestsListed(requests):
@@ -148,11 +157,15 @@ class Known:
             case ModelsUsed(requests):
                 self._models_used(requests)
             case _:
-                pass
+                return False
+        self._stale = True
         return False
 
     def merge(self) -> tuple[Model, ...]:
         """The models that follow from everything known; unchanged ones are the same objects."""
+        if not self._stale:
+            return self._models
+        self._stale = False
         self._models = merge(
             Facts(
                 listed=self._listed,
@@ -177,6 +190,14 @@ class Known:
         self._last_used = {key: used - seconds for key, used in self._last_used.items()}
         self._models = tuple(replace(model, since=model.since - seconds) for model in self._models)
         self._seen_to_start.clear()
+        self._stale = True
+
+    def _statuses_told(self, statuses: tuple[ModelStatus, ...]) -> bool:
+        before = {status.id: status.state for status in self._statuses}
+        if statuses != self._statuses:
+            self._statuses = statuses
+            self._stale = True
+        return before != {status.id: status.state for status in statuses}
 
     def _request_ended(self, request_id: str) -> None:
         ended = (self._requests or {}).get(request_id)
@@ -222,6 +243,7 @@ class Known:
             began = self._seen_to_start.pop(model_id, None)
             if state is RunState.READY and was is not RunState.READY:
                 self._failures.pop(model_id, None)
+                self._stale = True
                 if began is None:
                     began = self._requested_shortly_before(model_id, now)
                 if began is not None:
