@@ -40,7 +40,8 @@ class Row:
     tokens: Tokens
     duration_ms: int
     error: str = ""
-    metadata: bool = False
+    routed: bool = False
+    selector: str = ""
 
 
 class Activity:
@@ -66,6 +67,7 @@ class Activity:
         seconds: float,
         error: str = "",
         routed: bool = True,
+        selector: str = "",
     ) -> None:
         """Add a row and tell the listeners."""
         row = Row(
@@ -78,7 +80,8 @@ class Activity:
             tokens=tokens,
             duration_ms=int(seconds * 1000),
             error=error,
-            metadata=routed,
+            routed=routed,
+            selector=selector,
         )
         self._next_id += 1
         self.rows = [*self.rows, row][-_KEPT:]
@@ -117,8 +120,11 @@ class Activity:
         if self._habits.activity_endpoints:
             if row.error:
                 description["error_msg"] = row.error
-            if row.metadata:
-                description["metadata"] = {"fifo_priority": "0"}
+            metadata = {"selector": row.selector} if row.selector else {}
+            if row.routed:
+                metadata["fifo_priority"] = "0"
+            if metadata:
+                description["metadata"] = metadata
         return description
 
     def all(self) -> list[dict[str, Any]]:

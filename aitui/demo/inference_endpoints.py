@@ -49,7 +49,10 @@ class InferenceEndpoints:
                 outcome = await self._serve(call, process, running, name)
                 return outcome.response
             finally:
-                self._record(call, model, outcome, began, routed=process is not None)
+                selector = name if self._swap.is_selector(name) else ""
+                self._record(
+                    call, model, outcome, began, routed=process is not None, selector=selector
+                )
 
     async def props(self, call: Call) -> Response:
         """`GET /props?model=ID`: the newest build asks the model for it."""
@@ -237,7 +240,14 @@ class InferenceEndpoints:
         return Answer(answer.status, answer.body, answer.content_type, {"Retry-After": "1"})
 
     def _record(
-        self, call: Call, model: str, outcome: Outcome | None, began: float, *, routed: bool
+        self,
+        call: Call,
+        model: str,
+        outcome: Outcome | None,
+        began: float,
+        *,
+        routed: bool,
+        selector: str,
     ) -> None:
         response = outcome.response if outcome else None
         status = response.status if response is not None else 200
@@ -251,6 +261,7 @@ class InferenceEndpoints:
             seconds=time.monotonic() - began,
             error="" if status == 200 else f"status {status}",
             routed=routed,
+            selector=selector,
         )
 
 

@@ -91,6 +91,12 @@ class LlamaSwap:
                     return self._warmest(selector.targets)
         return self.configuration.resolve(name)
 
+    def is_selector(self, name: str) -> bool:
+        """Whether a name stands for the best of several models."""
+        return self.habits.detailed_events and any(
+            name == selector.id for selector in self.configuration.selectors
+        )
+
     def peer_process(self, name: str) -> UpstreamProcess | None:
         """The process behind a peer's model, which is always ready."""
         found = self.listing.peer_of(name)

@@ -93,7 +93,8 @@ class StatusEndpoints:
 
     async def metrics(self, _call: Call) -> Response:
         """`GET /api/metrics` of the older builds: every row."""
-        return self._json(self._swap.activity.all(), newline="")
+        rows = go_json(self._swap.activity.all())
+        return Whole(Answer(200, rows.encode(), JSON))
 
     async def activity(self, call: Call) -> Response:
         """`GET /api/metrics/activity`: a page of rows."""
@@ -234,11 +235,10 @@ class StatusEndpoints:
             and query.get("start", "") <= row.timestamp <= query.get("end", row.timestamp)
         ]
 
-    def _json(self, value: object, *, newline: str | None = None) -> Response:
+    def _json(self, value: object) -> Response:
         habits = self._swap.habits
         text = go_json(value, sorted_keys=habits.sorted_keys)
-        end = habits.running_newline if newline is None else newline
-        return Whole(Answer(200, f"{text}{end}".encode(), habits.json_type))
+        return Whole(Answer(200, f"{text}{habits.running_newline}".encode(), habits.json_type))
 
 
 def _page_complaint(call: Call) -> str:
