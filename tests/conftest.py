@@ -1,6 +1,7 @@
 """A stand-in server on a real socket, over TLS with client certificates, and its settings."""
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -10,6 +11,10 @@ from aitui.demo.dialect import Dialect
 from aitui.demo.stand_in import StandIn
 from aitui.domain.server import Server
 from catalogue import CATALOGUE
+from other_client import OtherClient
+from watched import Watched, watched
+
+pytest_plugins = ["real_servers"]
 
 # An example's time says how busy the machine is; what has to be fast has a test of its own.
 settings.register_profile("aitui", deadline=None)
@@ -44,3 +49,17 @@ def server(stand_in: StandIn, certificates: Certificates) -> Server:
         client_key=certificates.client_key,
         timeout=10.0,
     )
+
+
+@pytest.fixture
+def other(stand_in: StandIn, certificates: Certificates) -> OtherClient:
+    """Somebody else who uses the same stand-in."""
+    return OtherClient(stand_in, certificates)
+
+
+@pytest.fixture
+async def watch(server: Server, tmp_path: Path) -> AsyncIterator[Watched]:
+    """A live session with the stand-in, its events flowing."""
+    async with watched(server, tmp_path) as running:
+        await running.until_events_flow()
+        yield running
