@@ -104,7 +104,9 @@ class LlamaSwap:
             return None
         peer, model = found
         if model not in self._peers:
-            distant = ModelConfiguration(id=model, command="llama-server", proxy=peer.proxy, port=0)
+            distant = ModelConfiguration(
+                id=model, command="llama-server --tokens-per-second 60", proxy=peer.proxy, port=0
+            )
             process = UpstreamProcess(
                 distant, upstream_log=LogRing(), change=Change(), on_state=lambda: None
             )

@@ -1,0 +1,70 @@
+"""The whole world of `aitui --demo`: a server, its certificates, and folders of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+
+from aitui.demo.background import Background
+from aitui.demo.catalogue import CATALOGUE, LEFT_ALONE
+from aitui.demo.certificates import Certificates, make_certificates
+from aitui.demo.dialect import Dialect
+from aitui.demo.stand_in import StandIn
+from aitui.demo.visitors import visit
+
+_PAUSES = (8.0, 25.0)
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Where everything is. The folders take the place of the XDG ones."""
+
+    server: StandIn
+    certificates: Certificates
+    folder: Path
+    config_home: Path
+    data_home: Path
+    state_home: Path
+    config_file: Path
+
+    @property
+    def url(self) -> str:
+        """Where the server is."""
+        return self.server.url
+
+
+@asynccontextmanager
+async def demo_world(
+    random: Random | None = None,
+    *,
+    dialect: Dialect = Dialect.V218,
+    config_text: str = CATALOGUE,
+    pauses: tuple[float, float] = _PAUSES,
+) -> AsyncIterator[World]:
+    """Build the world, and leave nothing of it behind.
+
+    `random` decides who visits when; `pauses` are the seconds between two visits.
+    """
+    with tempfile.TemporaryDirectory(prefix="aitui-demo-") as name:
+        folder = Path(name)
+        certificates = await asyncio.to_thread(make_certificates, folder / "certs")
+        config_file = folder / "host" / "config.yaml"
+        config, data, state = (folder / kind for kind in ("config", "data", "state"))
+        for path in (config, data, state, config_file.parent):
+            path.mkdir(mode=0o700)
+        config_file.write_text(config_text)
+        async with StandIn(config_text, dialect, certificates) as server:
+            visits = Background()
+            visits.start(
+                visit(server, random or Random(1), pauses=pauses, left_alone=LEFT_ALONE),
+                name="visitors",
+            )
+            try:
+                yield World(server, certificates, folder, config, data, state, config_file)
+            finally:
+                await visits.close()

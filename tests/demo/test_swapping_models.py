@@ -1,0 +1,145 @@
+"""Who may stay, who has to go, and who waits."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from aitui.demo.dialect import Dialect
+from demo.lab import open_lab
+from demo.situations import GEMMA
+
+
+@pytest.fixture(params=list(Dialect))
+def dialect(request: pytest.FixtureRequest) -> Dialect:
+    chosen: Dialect = request.param
+    return chosen
+
+
+async def test_another_model_takes_the_place_of_the_first(dialect: Dialect) -> None:
+    async with open_lab(dialect) as lab:
+        await lab.load("slow-start", "slow-load")
+        assert lab.server.running() == {"slow-load": "ready"}
+
+
+async def test_models_of_a_group_without_swap_live_together(dialect: Dialect) -> None:
+    async with open_lab(dialect) as lab:
+        await lab.load("qwen3-8b", "hidden-embed")
+        assert lab.server.running() == {"qwen3-8b": "ready", "hidden-embed": "ready"}
+
+
+async def test_callers_who_ask_at_the_same_time_share_one_load(dialect: Dialect) -> None:
+    async with open_lab(dialect) as lab:
+        answers = await asyncio.gather(*(lab.get("/upstream/slow-start/health") for _ in range(3)))
+        _, log = await lab.get("/logs")
+        assert {status for status, _ in answers} == {200}
+        assert log.count("<slow-start> Health check passed") == 1
+
+
+async def test_a_load_goes_on_when_the_client_hangs_up(dialect: Dialect) -> None:
+    async with open_lab(dialect) as lab:
+        request = lab.beside(lab.load("slow-start"))
+        await lab.until_state("slow-start", "starting")
+        request.cancel()
+        await lab.until_state("slow-start", "ready")
+
+
+async def test_a_swap_waits_for_a_running_request(dialect: Dialect) -> None:
+    async with open_lab(dialect) as lab:
+        async with lab.server.busy("one-at-a-time"):
+            waiter = lab.beside(lab.load("slow-start"))
+            await asyncio.sleep(0.1)
+            assert lab.server.running() == {"one-at-a-time": "ready"}
+        await waiter
+        assert lab.server.running() == {"slow-start": "ready"}
+
+
+async def test_a_waiter_who_hangs_up_before_his_turn_loads_nothing(dialect: Dialect) -> None:
+    async with open_lab(dialect) as lab:
+        async with lab.server.busy("one-at-a-time"):
+            waiter = lab.beside(lab.load("slow-start"))
+            await asyncio.sleep(0.05)
+            waiter.cancel()
+            await asyncio.sleep(0.05)
+        await asyncio.sleep(0.05)
+        assert lab.server.running() == {"one-at-a-time": "ready"}
+
+
+async def test_an_idle_model_goes_after_its_time_to_live(dialect: Dialect) -> None:
+    async with open_lab(dialect) as lab:
+        await lab.load("ttl-short")
+        await lab.until_state("ttl-short", "stopped")
+        _, log = await lab.get("/logs")
+        assert "[INFO] <ttl-short> Unloading model, TTL of 0.15s reached" in log
+
+
+async def test_any_upstream_request_starts_the_time_to_live_anew(dialect: Dialect) -> None:
+    async with open_lab(dialect) as lab:
+        await lab.load("ttl-short")
+        for _ in range(6):
+            await asyncio.sleep(0.05)
+            await lab.get("/upstream/ttl-short/health")
+        assert lab.server.running() == {"ttl-short": "ready"}
+
+
+async def test_polling_running_does_not_keep_a_model(dialect: Dialect) -> None:
+    async with open_lab(dialect) as lab:
+        await lab.load("ttl-short")
+        await asyncio.sleep(0.05)
+        async with asyncio.timeout(2):
+            while "ttl-short" in lab.server.running():
+                await lab.get("/running")
+                await asyncio.sleep(0.01)
+
+
+async def test_a_model_that_dies_vanishes_and_cuts_the_chat(dialect: Dialect) -> None:
+    async with open_lab(dialect) as lab:
+        _, body = await lab.chat("dies-midstream")
+        assert "[DONE]" not in body
+        assert lab.server.running() == {}
+
+
+async def test_a_failed_load_has_evicted_the_good_model(dialect: Dialect) -> None:
+    async with open_lab(dialect) as lab:
+        await lab.load("slow-start", "broken")
+        assert lab.server.running() == {}
+
+
+@pytest.mark.parametrize("build", [Dialect.V217, Dialect.HEAD])
+async def test_unload_waits_until_the_process_has_stopped(build: Dialect) -> None:
+    assert await seconds_of_an_unload(build) >= 0.15
+
+
+async def test_v218_unloads_at_once() -> None:
+    assert await seconds_of_an_unload(Dialect.V218) < 0.15
+
+
+async def test_unloading_all_leaves_nothing(dialect: Dialect) -> None:
+    async with open_lab(dialect) as lab:
+        await lab.load("qwen3-8b", "hidden-embed")
+        await lab.post("/api/models/unload")
+        assert lab.server.running() == {}
+
+
+async def test_a_client_that_leaves_stops_the_generation(dialect: Dialect) -> None:
+    async with open_lab(dialect) as lab:
+        await lab.load("slow-start")
+        chat = lab.beside(lab.chat("slow-start"))
+        await asyncio.sleep(0.04)
+        chat.cancel()
+        await asyncio.sleep(0.05)
+        _, slots = await lab.get("/upstream/slow-start/slots")
+        assert '"is_processing": true' not in slots
+
+
+async def seconds_of_an_unload(build: Dialect) -> float:
+    """How long the model that is slow to stop takes to be unloaded."""
+    async with open_lab(build) as lab:
+        await lab.load(GEMMA)
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        status, _ = await lab.post(f"/api/models/unload/{GEMMA}")
+        assert status == 200
+        assert lab.server.running() == {}
+        return clock() - began
