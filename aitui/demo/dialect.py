@@ -52,7 +52,6 @@ class Habits:
     glues_failure: bool
     ignores_static_paths: bool
     preload_line: str
-    ok_type: str = TEXT_UTF8
 
 
 class Dialect(Enum):

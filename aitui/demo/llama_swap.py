@@ -125,6 +125,7 @@ class LlamaSwap:
             upstream_log=self.upstream_log,
             change=self.change,
             on_state=lambda: self.publish("modelStatus", self.listing.statuses()),
+            forgets_log=self.habits.forgets_log_on_stop,
         )
 
     async def _preload(self, model_id: str) -> None:

@@ -91,3 +91,7 @@ class LogRing:
         self.stream.publish(text)
         if self._also is not None:
             self._also(text)
+
+    def forget(self) -> None:
+        """Begin with an empty history."""
+        self._history = b""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from aitui.demo import performance
@@ -136,15 +136,14 @@ class StatusEndpoints:
             return Whole(json_error(habits, 503, "performance monitor not available"))
         after = call.query.get("after", "")
         try:
-            if after:
-                datetime.fromisoformat(after)
-        except ValueError:
+            is_news = not after or datetime.fromisoformat(after) < datetime.now(UTC)
+        except (TypeError, ValueError):
             text = "invalid 'after' timestamp, use RFC3339 format"
             return Whole(json_error(habits, 400, text))
-        processes = self._swap.processes.values()
+        processes = self._swap.processes.values() if is_news else ()
         body: dict[str, Any] = {"enabled": True} if habits.detailed_events else {}
-        body["gpu_stats"] = [performance.gpu_sample(processes)]
-        body["sys_stats"] = [performance.system_sample(processes)]
+        body["gpu_stats"] = [performance.gpu_sample(processes)] if is_news else []
+        body["sys_stats"] = [performance.system_sample(processes)] if is_news else []
         return self._json(body)
 
     async def prometheus(self, _call: Call) -> Response:

@@ -51,6 +51,7 @@ class UpstreamProcess:
         upstream_log: LogRing,
         change: Change,
         on_state: Callable[[], None],
+        forgets_log: bool = False,
     ) -> None:
         self.configuration = configuration
         self.flags: FakeFlags = read_flags(configuration)
@@ -64,6 +65,7 @@ class UpstreamProcess:
         self.state = State.STOPPED
         self._change = change
         self._on_state = on_state
+        self._forgets_log = forgets_log
         self._doom: asyncio.Future[Cause] | None = None
 
     @property
@@ -135,6 +137,8 @@ class UpstreamProcess:
         """The signal has done its work, unless the process was killed meanwhile."""
         if self.state is State.STOPPING:
             self.log.say("I", "srv    operator(): operator(): cleaning up before exit...")
+            if self._forgets_log:
+                self.ring.forget()
             self._become(State.STOPPED)
 
     def kill(self, cause: Cause = Cause.UNLOADED) -> None:
