@@ -172,8 +172,13 @@ class ModelsScreen(Screen[None]):
         else:
             self.post_message(wish(model))
 
+    @property
+    def _is_complete(self) -> bool:
+        """While the app ends the widgets go first, and a last snapshot may still come."""
+        return self.is_mounted and self.app.is_running
+
     def _show(self) -> None:
-        if not self.is_mounted:
+        if not self._is_complete:
             return
         snapshot, table = self.snapshot, self._table
         self.query_one(ServerHeader).snapshot = snapshot
@@ -184,6 +189,8 @@ class ModelsScreen(Screen[None]):
         self._show_ages()
 
     def _show_ages(self) -> None:
+        if not self._is_complete:
+            return
         model = self._table.highlighted
         detail = self.query_one(ModelDetail)
         if model is None:

@@ -1,0 +1,189 @@
+"""The running app as a person has it: keys and mouse go in, and what is read is on the screen."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from random import Random
+from time import monotonic, time
+
+from rich.cells import cell_len
+from textual import events
+from textual.geometry import Region
+from textual.pilot import Pilot
+from textual.strip import Strip
+from textual.widgets._toast import Toast
+
+from aitui.domain.clock import Clock
+from aitui.domain.model import Model
+from aitui.domain.server import Server
+from aitui.paths import Paths
+from aitui.settings import Settings
+from aitui.ui.app import AituiApp
+from aitui.ui.opening import DemoWorld, Opening
+from aitui.ui.screens.confirm import ConfirmScreen
+from aitui.ui.screens.models import ModelsScreen
+from aitui.ui.widgets.model_table import ModelTable
+
+PATIENCE = 10.0
+"""Seconds after which something that was to appear counts as missing."""
+REAL_CLOCK = Clock(monotonic, time)
+
+
+class Driven:
+    """One running app."""
+
+    def __init__(self, app: AituiApp, pilot: Pilot[None]) -> None:
+        self.app = app
+        self.pilot = pilot
+
+    @property
+    def strips(self) -> list[Strip]:
+        """The lines that go to the terminal, behind every filter."""
+        return self.app.screen._compositor.render_strips()
+
+    @property
+    def text(self) -> str:
+        """What the screen says."""
+        return "\n".join(strip.text for strip in self.strips)
+
+    @property
+    def models(self) -> ModelsScreen:
+        """The screen of models, wherever in the stack it is."""
+        screen = self.app.screen_stack[0]
+        assert isinstance(screen, ModelsScreen)
+        return screen
+
+    @property
+    def table(self) -> ModelTable:
+        """The table of models."""
+        return self.models.query_one(ModelTable)
+
+    @property
+    def under_cursor(self) -> str:
+        """The id of the model under the cursor."""
+        model = self.table.highlighted
+        return "" if model is None else model.id
+
+    @property
+    def asking(self) -> bool:
+        """Whether a question is open."""
+        return isinstance(self.app.screen, ConfirmScreen)
+
+    @property
+    def toasts(self) -> list[str]:
+        """What is said in passing, as it stands on screen, line breaks as blanks."""
+        strips, toasts = self.strips, self.app.screen.query(Toast)
+        return [_text_within(strips, toast.content_region) for toast in toasts]
+
+    def model(self, model_id: str) -> Model:
+        """A model as the app shows it."""
+        model = self.models.snapshot.model(model_id)
+        assert model is not None, f"no model {model_id} in {self.models.snapshot.models}"
+        return model
+
+    def line_of(self, text: str) -> str:
+        """The first line on screen with that text."""
+        return next((strip.text for strip in self.strips if text in strip.text), "")
+
+    def place_of(self, text: str) -> tuple[int, int]:
+        """Column and row of a text on screen, in cells."""
+        for row, strip in enumerate(self.strips):
+            before, found, _ = strip.text.partition(text)
+            if found:
+                return cell_len(before), row
+        raise AssertionError(f"“{text}” is not on screen:\n{self.text}")
+
+    async def press(self, *keys: str) -> None:
+        """Press keys one after the other, as fast as they can be taken."""
+        await self.pilot.press(*keys)
+
+    def burst(self, *keys: str) -> None:
+        """Let keys come in at once, as from somebody who types ahead."""
+        driver = self.app._driver
+        assert driver is not None
+        for key in keys:
+            driver.send_message(events.Key(key, key if len(key) == 1 else None))
+
+    async def click(self, text: str) -> None:
+        """Click on the first letter of a text on screen."""
+        await self.pilot.click(offset=self.place_of(text))
+
+    async def go_to(self, model_id: str) -> None:
+        """Move the cursor to a model with the keys."""
+        ids = [model.id for model in self.table.shown]
+        await self.press("g", *("j" for _ in range(ids.index(model_id))))
+        assert self.under_cursor == model_id
+
+    async def until(self, condition: Callable[[], object], what: str = "") -> None:
+        """Wait until something is true of the screen."""
+        deadline = monotonic() + PATIENCE
+        while not condition():
+            assert monotonic() < deadline, f"never {what or 'so'}; the screen:\n{self.text}"
+            await asyncio.sleep(0.01)
+
+    async def see(self, *texts: str) -> None:
+        """Wait until all of these texts are on screen."""
+        await self.until(lambda: all(text in self.text for text in texts), f"seen: {texts}")
+
+    async def unsee(self, text: str) -> None:
+        """Wait until a text has left the screen."""
+        await self.until(lambda: text not in self.text, f"gone: {text}")
+
+    async def told(self, text: str) -> None:
+        """Wait until the app says something in passing."""
+        await self.until(lambda: any(text in toast for toast in self.toasts), f"told: {text}")
+
+    async def until_ready(self, *model_ids: str) -> None:
+        """Wait until the app knows that these models are ready, and no others."""
+        wanted = set(model_ids)
+        await self.until(
+            lambda: {model.id for model in self.models.snapshot.ready} == wanted, "ready"
+        )
+
+    async def armed(self) -> None:
+        """Wait until the question that is open takes a yes."""
+        await self.until(lambda: self.asking, "asked")
+        question = self.app.screen
+        assert isinstance(question, ConfirmScreen)
+        await self.until(lambda: question._armed, "armed")
+
+    async def settle(self) -> None:
+        """Let everything that was posted be handled, keys included."""
+        await self.pilot.pause()
+
+
+@asynccontextmanager
+async def driven(
+    server: Server,
+    folder: Path,
+    *,
+    servers: Sequence[Server] = (),
+    missing: tuple[tuple[str, Path], ...] = (),
+    demo_world: DemoWorld | None = None,
+    size: tuple[int, int] = (80, 24),
+    clock: Clock = REAL_CLOCK,
+) -> AsyncIterator[Driven]:
+    """The app, opened on a server."""
+    opening = Opening(
+        settings=Settings(server, tuple(servers) or (server,)),
+        paths=Paths.below(folder),
+        home=folder,
+        clock=clock,
+        random=Random(1),
+        demo_world=demo_world or _no_demo,
+        missing=missing,
+    )
+    app = AituiApp(opening)
+    app.animation_level = "none"
+    async with app.run_test(size=size, notifications=True) as pilot:
+        yield Driven(app, pilot)
+
+
+def _text_within(strips: Sequence[Strip], region: Region) -> str:
+    lines = strips[max(0, region.y) : region.bottom]
+    return " ".join(" ".join(line.crop(region.x, region.right).text for line in lines).split())
+
+
+def _no_demo() -> AbstractAsyncContextManager[Server]:
+    raise AssertionError("this test has no demo")
