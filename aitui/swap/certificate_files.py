@@ -50,15 +50,23 @@ def check_files_present(server: Server) -> None:
     Raises CertificateFileError.
     """
     for what, path in server.certificate_files:
-        try:
-            found = path.expanduser().stat()
-        except OSError as error:
-            raise unreadable(what, path, error) from error
-        if not stat.S_ISREG(found.st_mode):
-            raise CertificateFileError(
-                f"The {what} {_shown(path)} is not a regular file",
-                remedy=f"set {_SETTINGS[what]} to a PEM file",
-            )
+        check_present(what, path)
+
+
+def check_present(what: str, path: Path) -> None:
+    """Asks of one file whether it can be opened, without opening it.
+
+    Raises CertificateFileError.
+    """
+    try:
+        found = path.expanduser().stat()
+    except OSError as error:
+        raise unreadable(what, path, error) from error
+    if not stat.S_ISREG(found.st_mode):
+        raise CertificateFileError(
+            f"The {what} {path_words(path)} is not a regular file",
+            remedy=f"set {_SETTINGS[what]} to a PEM file",
+        )
 
 
 def check_own_files(server: Server, now: datetime | None = None) -> CertificateFileError | None:
@@ -66,8 +74,8 @@ def check_own_files(server: Server, now: datetime | None = None) -> CertificateF
     try:
         check_files_present(server)
         for what, path, certificate in _certificates(server):
-            _check_dates(what, path, certificate, now or datetime.now(UTC))
-        _check_key(server)
+            check_dates(what, path, certificate, now or datetime.now(UTC))
+        check_key(server)
     except CertificateFileError as error:
         return error
     return None
@@ -85,9 +93,9 @@ def why_refused(server: Server, words: str = "") -> TlsRefused:
             why=words or "none is set",
             remedy="set client_cert and client_key",
         )
-    certificate = _shown(server.client_cert)
+    certificate = path_words(server.client_cert)
     reasons = [words, f"{certificate} {_issued_how(server, server.client_cert)}"]
-    ca = _shown(server.ca) if server.ca is not None else "root-ca.pem"
+    ca = path_words(server.ca) if server.ca is not None else "root-ca.pem"
     return TlsRefused(
         f"{where} did not accept the client certificate",
         why="; ".join(reason for reason in reasons if reason),
@@ -118,7 +126,9 @@ def key_warnings(server: Server) -> tuple[str, ...]:
         return ()
     if not mode & 0o044:
         return ()
-    return (f"Others can read the key {_shown(path)} (mode {mode:04o}): chmod 600 {_shown(path)}",)
+    return (
+        f"Others can read the key {path_words(path)} (mode {mode:04o}): chmod 600 {path_words(path)}",
+    )
 
 
 def unreadable(what: str, path: Path, error: OSError) -> CertificateFileError:
@@ -126,17 +136,17 @@ def unreadable(what: str, path: Path, error: OSError) -> CertificateFileError:
     setting = _SETTINGS[what]
     if isinstance(error, FileNotFoundError | NotADirectoryError):
         return CertificateFileError(
-            f"The {what} {_shown(path)} does not exist",
+            f"The {what} {path_words(path)} does not exist",
             remedy=f"copy it there, or set {setting}",
         )
     if isinstance(error, PermissionError):
         return CertificateFileError(
-            f"The {what} {_shown(path)} can't be read",
+            f"The {what} {path_words(path)} can't be read",
             why="permission denied",
-            remedy=f"chmod u+r {_shown(path)}",
+            remedy=f"chmod u+r {path_words(path)}",
         )
     return CertificateFileError(
-        f"The {what} {_shown(path)} can't be used",
+        f"The {what} {path_words(path)} can't be used",
         why=clean_line(error.strerror or str(error), 200),
         remedy=f"set {setting} to a PEM file",
     )
@@ -147,9 +157,9 @@ def key_password_needed(server: Server) -> KeyPasswordNeeded:
     path = server.client_key or server.client_cert or Path()
     missing = server.client_key_password is None
     return KeyPasswordNeeded(
-        f"The client key {_shown(path)} is encrypted",
+        f"The client key {path_words(path)} is encrypted",
         why="no password is set" if missing else "the password is wrong",
-        remedy=f"give its password, or decrypt a copy: openssl pkey -in {_shown(path)} -out …",
+        remedy=f"give its password, or decrypt a copy: openssl pkey -in {path_words(path)} -out …",
     )
 
 
@@ -157,15 +167,16 @@ def _certificates(server: Server) -> Iterator[tuple[str, Path, "Certificate"]]:
     """The certificate of the CA file that lasts longest, and the first of the client's."""
     if server.ca is not None:
         what = "certificate authority"
-        authorities = _read_certificates(what, server.ca)
+        authorities = read_certificates(what, server.ca)
         # A bundle may well hold some that have expired.
         yield what, server.ca, max(authorities, key=lambda found: found.not_valid_after_utc)
     if server.client_cert is not None:
         what = "client certificate"
-        yield what, server.client_cert, _read_certificates(what, server.client_cert)[0]
+        yield what, server.client_cert, read_certificates(what, server.client_cert)[0]
 
 
-def _read_certificates(what: str, path: Path) -> list["Certificate"]:
+def read_certificates(what: str, path: Path) -> list["Certificate"]:
+    """The certificates in a PEM file, at least one. Raises CertificateFileError."""
     from cryptography.x509 import load_pem_x509_certificates
 
     content = _read(what, path)
@@ -175,9 +186,9 @@ def _read_certificates(what: str, path: Path) -> list["Certificate"]:
         return load_pem_x509_certificates(content)
     except ValueError as error:
         raise CertificateFileError(
-            f"The {what} {_shown(path)} holds no certificate that can be read",
+            f"The {what} {path_words(path)} holds no certificate that can be read",
             why=clean_line(str(error), 200),
-            remedy=f"look at it: openssl x509 -in {_shown(path)} -noout -text",
+            remedy=f"look at it: openssl x509 -in {path_words(path)} -noout -text",
         ) from error
 
 
@@ -190,7 +201,7 @@ def _read(what: str, path: Path) -> bytes:
 
 
 def _not_pem(what: str, path: Path, content: bytes) -> CertificateFileError:
-    shown = _shown(path)
+    shown = path_words(path)
     if not content.strip():
         why, remedy = "it is empty", f"set {_SETTINGS[what]} to a PEM file"
     elif path.suffix.lower() in {".p12", ".pfx"}:
@@ -204,12 +215,13 @@ def _not_pem(what: str, path: Path, content: bytes) -> CertificateFileError:
     return CertificateFileError(f"The {what} {shown} is not PEM", why=why, remedy=remedy)
 
 
-def _check_dates(what: str, path: Path, certificate: "Certificate", now: datetime) -> None:
-    shown = _shown(path)
+def check_dates(what: str, path: Path, certificate: "Certificate", now: datetime) -> None:
+    """Raises CertificateFileError where a certificate isn't valid any more, or yet."""
+    shown = path_words(path)
     if now > certificate.not_valid_after_utc:
         raise CertificateFileError(
             f"The {what} {shown} has expired",
-            why=f"it was valid until {_date(certificate.not_valid_after_utc)}",
+            why=f"it was valid until {date_words(certificate.not_valid_after_utc)}",
             remedy=f"renew it: {_RENEW.format(shown)}"
             if what == "client certificate"
             else "copy the renewed one from the server",
@@ -217,12 +229,16 @@ def _check_dates(what: str, path: Path, certificate: "Certificate", now: datetim
     if now < certificate.not_valid_before_utc:
         raise CertificateFileError(
             f"The {what} {shown} is not valid yet",
-            why=f"it is valid from {_date(certificate.not_valid_before_utc)}",
+            why=f"it is valid from {date_words(certificate.not_valid_before_utc)}",
             remedy="check this machine's clock: timedatectl",
         )
 
 
-def _check_key(server: Server) -> None:
+def check_key(server: Server) -> None:
+    """Asks whether the client's key can be read and is that of its certificate.
+
+    Raises CertificateFileError, KeyPasswordNeeded.
+    """
     path = server.client_key or server.client_cert
     if path is None or server.client_cert is None:
         return
@@ -233,15 +249,15 @@ def _check_key(server: Server) -> None:
         if what == "client key" and b"-----BEGIN " not in content:
             raise _not_pem(what, path, content)
         raise CertificateFileError(
-            f"The {what} {_shown(path)} holds no private key",
+            f"The {what} {path_words(path)} holds no private key",
             remedy="set client_key to the file with the key",
         )
     key = _load_key(server, path, found[0])
-    certificate = _read_certificates("client certificate", server.client_cert)[0]
+    certificate = read_certificates("client certificate", server.client_cert)[0]
     if _public_bytes(key.public_key()) != _public_bytes(certificate.public_key()):
         raise CertificateFileError(
-            f"The client key {_shown(path)} does not belong to {_shown(server.client_cert)}",
-            why=f"that certificate is for {_name(certificate.subject)}, of another key",
+            f"The client key {path_words(path)} does not belong to {path_words(server.client_cert)}",
+            why=f"that certificate is for {name_words(certificate.subject)}, of another key",
             remedy=f"set the key that it was made with, or have it made anew: {_request(path)}",
         )
 
@@ -262,9 +278,9 @@ def _load_key(server: Server, path: Path, content: bytes) -> "PrivateKeyTypes":
         if encrypted:
             raise key_password_needed(server) from error
         raise CertificateFileError(
-            f"The client key {_shown(path)} can't be read",
+            f"The client key {path_words(path)} can't be read",
             why=clean_line(str(error), 200),
-            remedy=f"look at it: openssl pkey -in {_shown(path)} -noout",
+            remedy=f"look at it: openssl pkey -in {path_words(path)} -noout",
         ) from error
 
 
@@ -276,30 +292,32 @@ def _public_bytes(key: "PublicKeyTypes") -> bytes:
 
 def _issued_how(server: Server, path: Path) -> str:
     """Who issued the client certificate, and until when; the files are known to be good."""
-    certificate = _read_certificates("client certificate", path)[0]
+    certificate = read_certificates("client certificate", path)[0]
     text = (
-        f"was issued by {_name(certificate.issuer)} "
-        f"and is valid until {_date(certificate.not_valid_after_utc)}"
+        f"was issued by {name_words(certificate.issuer)} "
+        f"and is valid until {date_words(certificate.not_valid_after_utc)}"
     )
     if server.ca is not None:
-        authorities = _read_certificates("certificate authority", server.ca)
+        authorities = read_certificates("certificate authority", server.ca)
         if certificate.issuer not in {authority.subject for authority in authorities}:
-            text += f", not by the authority in {_shown(server.ca)}"
+            text += f", not by the authority in {path_words(server.ca)}"
     return text
 
 
 def _request(key: Path) -> str:
-    return f"openssl req -new -key {_shown(key)} -out client.csr"
+    return f"openssl req -new -key {path_words(key)} -out client.csr"
 
 
-def _name(name: "Name") -> str:
+def name_words(name: "Name") -> str:
+    """A subject or issuer on one harmless line."""
     return clean_line(name.rfc4514_string(), 120)
 
 
-def _date(moment: datetime) -> str:
+def date_words(moment: datetime) -> str:
+    """A moment as certificates name it, to the minute."""
     return f"{moment:%Y-%m-%d %H:%M} UTC"
 
 
-def _shown(path: Path) -> str:
+def path_words(path: Path) -> str:
     """A path as a shell takes it."""
     return clean_line(shlex.quote(str(path)))

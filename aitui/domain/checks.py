@@ -1,0 +1,59 @@
+"""What a check-up of one server finds: one line a check, and where it is at."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+
+from aitui.errors import AituiError
+
+
+class Status(Enum):
+    """How a check ended; OPEN is neither: doesn't apply, wasn't tried, or can't be known."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    OPEN = "open"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One check. Every text is harmless; `exit_code` is 0 unless it failed.
+
+    `seen` is what was found, `remedy` a command or a deed that mends it, or what could be better.
+    """
+
+    name: str
+    status: Status
+    seen: str
+    remedy: str = ""
+    exit_code: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What is looked at from now on: number `number` of `of`."""
+
+    words: str
+    number: int
+    of: int
+
+
+def passed(name: str, seen: str, remedy: str = "") -> Check:
+    """A check that went well."""
+    return Check(name, Status.PASSED, seen, remedy)
+
+
+def left_open(name: str, seen: str, remedy: str = "") -> Check:
+    """A check that says neither yes nor no."""
+    return Check(name, Status.OPEN, seen, remedy)
+
+
+def failed(name: str, error: AituiError) -> Check:
+    """A check that an exception tells of."""
+    seen = f"{error.what}: {error.why}" if error.why else error.what
+    return Check(name, Status.FAILED, seen, error.remedy, error.exit_code)
+
+
+def exit_code(checks: Iterable[Check]) -> int:
+    """The exit code of the first check that failed, 0 where none did."""
+    return next((check.exit_code for check in checks if check.status is Status.FAILED), 0)
