@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from aitui.domain.amounts import format_seconds, format_tokens
+from aitui.domain.amounts import format_countdown, format_tokens
 from aitui.domain.idle import seconds_until_unload
 from aitui.domain.model import Kind, Model, RunState
 
@@ -112,7 +112,7 @@ def context_text(model: Model, _moment: Moment) -> str:
 def ttl_text(model: Model, moment: Moment) -> str:
     """The time until it unloads by itself, `≈` since that is inferred."""
     left = seconds_until_unload(model, moment.monotonic)
-    return NOTHING if left is None else f"≈ {format_seconds(left)}"
+    return NOTHING if left is None else f"≈ {format_countdown(left)}"
 
 
 def note_text(model: Model, _moment: Moment) -> str:
