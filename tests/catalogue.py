@@ -9,6 +9,7 @@ STEADY = "steady-30b-Q8_0"
 SLOW = "slow-70b-IQ3_XXS"
 OUT_OF_MEMORY = "too-big-405b"
 MISSING_FILE = "missing-file"
+NO_PROGRAM = "no-such-program"
 SLASH = "author/gemma-3:27b-q4"
 ODD = "50% größer ☃"
 NAPS = "naps-after-two-seconds"
@@ -43,6 +44,8 @@ models:
     cmd: "${{fake}} --ctx-size 4096 --fail-oom 0.2"
   "{MISSING_FILE}":
     cmd: "${{fake}} --model /models/gone.gguf --fail-missing-file"
+  "{NO_PROGRAM}":
+    cmd: "/nonexistent/llama-server --port ${{PORT}}"
   "{SLASH}":
     cmd: "${{fake}} -c 16384 --load-delay 0.1"
   "{ODD}":

@@ -1,8 +1,8 @@
 """Load a model: asks before it evicts, ends when `/running` agrees, says why when it fails."""
 
-import asyncio
 from dataclasses import dataclass
 
+from aitui.commands.coming_up import NotUp, come_up
 from aitui.commands.find import loadable_model_named
 from aitui.commands.session import Ask, Session
 from aitui.domain.amounts import format_seconds
@@ -10,10 +10,8 @@ from aitui.domain.eviction import Victim, victims
 from aitui.domain.model import FailedLoad, Model, RunState
 from aitui.domain.question import Question
 from aitui.domain.snapshot import Snapshot
-from aitui.errors import AituiError, LoadFailed, TimedOut
+from aitui.errors import LoadFailed
 from aitui.monitor.log_tail import why_it_failed
-
-AGREES_WITHIN = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +71,11 @@ async def _load(session: Session, model: Model) -> Loaded | None:
     failed: FailedLoad | None = None
     await monitor.load_requested(model.id)
     try:
-        await _request(session, model.id)
-        await monitor.wait_until(lambda snapshot: _is_ready(model.id, snapshot), AGREES_WITHIN)
-        return Loaded(model.id, session.clock.monotonic() - began)
-    except (LoadFailed, TimedOut) as error:
-        if monitor.was_ended_on_purpose(model.id):
-            return None
+        if await come_up(session, model.id):
+            return Loaded(model.id, session.clock.monotonic() - began)
+    except NotUp:
+        raise
+    except LoadFailed as error:
         failed = await _explained(session, model.id, error)
         ready_now = {other.id for other in session.snapshot.ready}
         raise LoadFailed(
@@ -88,53 +85,13 @@ async def _load(session: Session, model: Model) -> Loaded | None:
             log=failed.log,
             evicted=tuple(sorted(ready_before - ready_now - {model.id})),
         ) from error
+    else:
+        return None
     finally:
         await monitor.load_settled(model.id, failed)
 
 
-async def _request(session: Session, model_id: str) -> None:
-    """Ask for the load; the time limit counts from when the server begins, not in its queue."""
-    limit = session.server.timeout
-    try:
-        async with asyncio.timeout(None) as running_out, asyncio.TaskGroup() as tasks:
-
-            async def count_from_the_start() -> None:
-                await session.monitor.wait_until(
-                    lambda snapshot: _has_begun(model_id, snapshot), limit=None
-                )
-                running_out.reschedule(asyncio.get_running_loop().time() + limit)
-
-            counting = tasks.create_task(count_from_the_start())
-            try:
-                await session.client.load(model_id)
-            finally:
-                counting.cancel()
-    except TimeoutError:
-        raise TimedOut(
-            f"{model_id} is not up after {limit:.0f} s",
-            why="that is the limit set for a load",
-            remedy="raise AI_SERVER_TIMEOUT_MS, or look at its log",
-        ) from None
-    except ExceptionGroup as group:
-        raise _first(group) from None
-
-
-async def _explained(session: Session, model_id: str, error: AituiError) -> FailedLoad:
-    reason = await why_it_failed(session.client, model_id)
+async def _explained(session: Session, model_id: str, error: LoadFailed) -> FailedLoad:
+    reason = await why_it_failed(session.client, model_id, error.why)
     words = reason.words or error.why or error.what
     return FailedLoad(session.clock.wall(), words, reason.evidence)
-
-
-def _first(group: ExceptionGroup) -> Exception:
-    error = group.exceptions[0]
-    return _first(error) if isinstance(error, ExceptionGroup) else error
-
-
-def _is_ready(model_id: str, snapshot: Snapshot) -> bool:
-    model = snapshot.model(model_id)
-    return model is not None and model.state is RunState.READY
-
-
-def _has_begun(model_id: str, snapshot: Snapshot) -> bool:
-    model = snapshot.model(model_id)
-    return model is not None and model.state in {RunState.STARTING, RunState.READY}

@@ -25,7 +25,7 @@ async def unload(session: Session, wanted: str, ask: Ask) -> tuple[str, ...]:
         lambda snapshot: question_before_unload(model.id, snapshot)
     ):
         return ()
-    session.monitor.unload_requested(model.id)
+    await session.monitor.unload_requested(model.id)
     await session.client.unload(model.id)
     await _wait_until_gone(session, {model.id})
     return (model.id,)
@@ -38,7 +38,7 @@ async def unload_all(session: Session, ask: Ask) -> tuple[str, ...]:
     if not gone or not await ask(question_before_unload_all):
         return ()
     gone |= {model.id for model in session.snapshot.resident}
-    session.monitor.unload_requested(*gone)
+    await session.monitor.unload_requested(*gone)
     await session.client.unload_all()
     await _wait_until_gone(session, gone)
     return tuple(sorted(gone))
@@ -94,6 +94,7 @@ def _clients(model_id: str, snapshot: Snapshot) -> tuple[str, ...]:
 
 
 async def _wait_until_gone(session: Session, model_ids: set[str]) -> None:
+    await session.monitor.look()
     try:
         await session.monitor.wait_until(
             lambda snapshot: (

@@ -1,6 +1,6 @@
 """What has been learnt of one server so far, and the models that follow from it."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from aitui.domain.clock import Clock
 from aitui.domain.events import (
@@ -23,21 +23,13 @@ from aitui.domain.model import (
     RunningRequest,
     RunState,
 )
+from aitui.monitor.starts import Starts, Transitions
 
 NOT_QUEUED = 2.0
 """Seconds in which a load that nobody saw starting can't have waited for others."""
 
-
-@dataclass(frozen=True, slots=True)
-class Transitions:
-    """What one look at the server showed to have changed.
-
-    `loaded` pairs a model with the seconds its load took; `vanished` were starting and are gone.
-    """
-
-    changed: bool = False
-    loaded: tuple[tuple[str, float], ...] = ()
-    vanished: tuple[str, ...] = ()
+LOOKS_UNTIL_LISTED = 2
+"""Answers of `/running` that may miss a model which was told to be ready."""
 
 
 class Known:
@@ -54,8 +46,8 @@ class Known:
         self._expected_load: dict[str, float] = {}
         self._requests: dict[str, RunningRequest] | None = None
         self._request_total: int | None = None
-        self._seen_to_start: dict[str, float] = {}
-        self._asked_before = False
+        self._starts = Starts()
+        self._coming_up: dict[str, int] = {}
         self._stale = True
         self._models: tuple[Model, ...] = ()
         self.companions: frozenset[frozenset[str]] = frozenset()
@@ -115,36 +107,42 @@ class Known:
         """The event stream ended: what only events tell is unknown until it is back."""
         self._requests = None
         self._request_total = None
+        self._starts.events_ended()
         if self.lists_only_ready:
             self._statuses = ()
         self._stale = True
 
     def running(self, models: tuple[RunningModel, ...]) -> Transitions:
         """Take in an answer of `/running`, and say what it shows to have changed."""
-        before = {model.id: model.state for model in self._models}
         if models != self._running:
             self._running = models
             self._stale = True
+        self._give_up_those_that_never_came()
         self.merge()
-        after = {model.id: model.state for model in self._models}
         self._remember_companions()
-        loaded = tuple(self._loads_ended(before, after))
-        vanished = tuple(
-            model_id
-            for model_id, state in before.items()
-            if state is RunState.STARTING and after.get(model_id) is RunState.STOPPED
-        )
-        changed = self._asked_before and {
-            model_id: state for model_id, state in before.items() if state is not RunState.STOPPED
-        } != {model_id: state for model_id, state in after.items() if state is not RunState.STOPPED}
-        self._asked_before = True
-        return Transitions(changed, loaded, vanished)
+        now = self._clock.monotonic()
+        unseen = {
+            model_id: at
+            for model_id, at in self._requested.items()
+            if self.lists_only_ready or now - at < NOT_QUEUED
+        }
+        states = {model.id: model.state for model in self._models}
+        return self._noted(self._starts.seen(states, now, unseen))
 
-    def apply(self, event: Event) -> bool:
-        """Take in an event; True where `/running` should be asked because of it."""
+    def statuses(self, event: StatusChanged) -> Transitions:
+        """Take in the states that an event tells; `changed` where `/running` should be asked."""
+        before = {status.id: status.state for status in self._statuses}
+        states = {status.id: status.state for status in event.models}
+        told = self._with_those_that_come_up(event.models)
+        if told != self._statuses:
+            self._statuses = told
+            self._stale = True
+        transitions = self._starts.told(states, self._clock.monotonic())
+        return self._noted(replace(transitions, changed=before != states))
+
+    def apply(self, event: Event) -> None:
+        """Take in an event of any other kind."""
         match event:
-            case StatusChanged(models):
-                return self._statuses_told(models)
             case RequestsCounted(total):
                 self._request_total = total
             case RequestsListed(requests):
@@ -157,9 +155,8 @@ class Known:
             case ModelsUsed(requests):
                 self._models_used(requests)
             case _:
-                return False
+                return
         self._stale = True
-        return False
 
     def merge(self) -> tuple[Model, ...]:
         """The models that follow from everything known; unchanged ones are the same objects."""
@@ -189,15 +186,44 @@ class Known:
         """The machine slept that long while the monotonic clock stood still: ages grow by it."""
         self._last_used = {key: used - seconds for key, used in self._last_used.items()}
         self._models = tuple(replace(model, since=model.since - seconds) for model in self._models)
-        self._seen_to_start.clear()
+        self._starts.forget_times()
         self._stale = True
 
-    def _statuses_told(self, statuses: tuple[ModelStatus, ...]) -> bool:
-        before = {status.id: status.state for status in self._statuses}
-        if statuses != self._statuses:
-            self._statuses = statuses
+    def _with_those_that_come_up(
+        self, statuses: tuple[ModelStatus, ...]
+    ) -> tuple[ModelStatus, ...]:
+        """v217 lists only ready models: one that is told to be so is still starting until then."""
+        if not self.lists_only_ready:
+            return statuses
+        listed = {model.id for model in self._running}
+        starting = {status.id for status in self._statuses if status.state is RunState.STARTING}
+        coming = {
+            status.id
+            for status in statuses
+            if status.state is RunState.READY and status.id in starting - listed
+        }
+        self._coming_up = {
+            model_id: self._coming_up.get(model_id, LOOKS_UNTIL_LISTED) for model_id in coming
+        }
+        return tuple(
+            replace(status, state=RunState.STARTING) if status.id in coming else status
+            for status in statuses
+        )
+
+    def _give_up_those_that_never_came(self) -> None:
+        listed = {model.id for model in self._running}
+        self._coming_up = {
+            model_id: looks - 1
+            for model_id, looks in self._coming_up.items()
+            if model_id not in listed
+        }
+        given_up = {model_id for model_id, looks in self._coming_up.items() if looks <= 0}
+        if given_up:
+            self._statuses = tuple(
+                replace(status, state=RunState.READY) if status.id in given_up else status
+                for status in self._statuses
+            )
             self._stale = True
-        return before != {status.id: status.state for status in statuses}
 
     def _request_ended(self, request_id: str) -> None:
         ended = (self._requests or {}).get(request_id)
@@ -214,13 +240,6 @@ class Known:
             age = 0.0 if at is None else max(0.0, wall - at)
             self._last_used[model_id] = max(self._last_used.get(model_id, now - age), now - age)
 
-    def _requested_shortly_before(self, model_id: str, now: float) -> float | None:
-        """When a load that was never seen to start was asked for, unless it may have queued."""
-        requested = self._requested.get(model_id)
-        if requested is None or self.lists_only_ready or now - requested < NOT_QUEUED:
-            return requested
-        return None
-
     def _remember_companions(self) -> None:
         ready = sorted(model.id for model in self._models if model.state is RunState.READY)
         if 2 <= len(ready) <= 32:
@@ -228,24 +247,9 @@ class Known:
             if not pairs <= self.companions:
                 self.companions |= pairs
 
-    def _loads_ended(
-        self, before: dict[str, RunState], after: dict[str, RunState]
-    ) -> list[tuple[str, float]]:
-        now = self._clock.monotonic()
-        ended: list[tuple[str, float]] = []
-        for model_id, state in after.items():
-            was = before.get(model_id)
-            if state is RunState.STARTING:
-                # One that was starting already at the first look began at an unknown moment.
-                if was is not RunState.STARTING and self._asked_before:
-                    self._seen_to_start[model_id] = now
-                continue
-            began = self._seen_to_start.pop(model_id, None)
-            if state is RunState.READY and was is not RunState.READY:
-                self._failures.pop(model_id, None)
+    def _noted(self, transitions: Transitions) -> Transitions:
+        """A failure is over once the model is tried again, by whomever."""
+        for model_id in (*transitions.started, *(model_id for model_id, _ in transitions.loaded)):
+            if self._failures.pop(model_id, None) is not None:
                 self._stale = True
-                if began is None:
-                    began = self._requested_shortly_before(model_id, now)
-                if began is not None:
-                    ended.append((model_id, now - began))
-        return ended
+        return transitions

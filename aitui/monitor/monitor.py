@@ -12,9 +12,10 @@ from aitui.domain.events import Event, StatusChanged
 from aitui.domain.model import FailedLoad
 from aitui.domain.snapshot import Link, LinkPhase, Snapshot
 from aitui.errors import AituiError, NotSupported, TimedOut
-from aitui.monitor.known import Known, Transitions
+from aitui.monitor.known import Known
 from aitui.monitor.log_tail import why_it_failed
 from aitui.monitor.pace import poll_pause, retry_pause
+from aitui.monitor.starts import Transitions
 from aitui.store.load_times import LoadTimes
 
 if TYPE_CHECKING:
@@ -59,6 +60,9 @@ class Monitor:
         self._wake = asyncio.Event()
         self._reachable = asyncio.Event()
         self._stream: asyncio.Timeout | None = None
+        self._attempt: asyncio.Timeout | None = None
+        self._looks_begun = 0
+        self._looks_ended = 0
         self._events_flow = False
         self._list_everything = True
         self._listed_at = float("-inf")
@@ -74,10 +78,13 @@ class Monitor:
 
     async def run(self) -> None:
         """Keep the snapshot true until cancelled."""
-        async with asyncio.TaskGroup() as self._tasks:
-            self._tasks.create_task(self._poll(), name="poll /running")
-            self._tasks.create_task(self._listen(), name="listen to events")
-            self._tasks.create_task(self._watch_clock(), name="watch the clock")
+        try:
+            async with asyncio.TaskGroup() as self._tasks:
+                self._tasks.create_task(self._poll(), name="poll /running")
+                self._tasks.create_task(self._listen(), name="listen to events")
+                self._tasks.create_task(self._watch_clock(), name="watch the clock")
+        finally:
+            self._tasks = None
 
     async def fetch(self) -> Snapshot:
         """Ask for everything once, without polling; raises what the server's answer was."""
@@ -89,6 +96,16 @@ class Monitor:
         """Ask for everything again, at once, also while the server is lost."""
         self._list_everything = True
         self._wake.set()
+        if self._snapshot.link.phase is not LinkPhase.LIVE:
+            self._drop_attempt()
+
+    async def look(self) -> Snapshot:
+        """The snapshot after `/running` was asked once more, whether it answered or not."""
+        number = self._looks_begun + 1
+        self._wake.set()
+        async with self._changed:
+            await self._changed.wait_for(lambda: self._looks_ended >= number)
+            return self._snapshot
 
     async def wait_until(
         self, condition: Callable[[Snapshot], bool], limit: float | None
@@ -103,6 +120,7 @@ class Monitor:
 
     async def load_requested(self, model_id: str) -> None:
         """aitui waits for that model to come up from now on."""
+        self._ended_on_purpose.discard(model_id)
         self._known.load_requested(model_id)
         self._wake.set()
         await self._publish()
@@ -115,19 +133,24 @@ class Monitor:
         self._wake.set()
         await self._publish()
 
-    def unload_requested(self, *model_ids: str) -> None:
+    async def unload_requested(self, *model_ids: str) -> None:
         """These models are about to vanish because aitui says so: no failure."""
         self._ended_on_purpose.update(model_ids)
-        self._wake.set()
+        async with self._changed:
+            self._changed.notify_all()
 
     def was_ended_on_purpose(self, model_id: str) -> bool:
-        """Whether aitui itself asked for that model's unloading since it was last loaded."""
+        """Whether aitui itself asked for that model's unloading since a load of it last began."""
         return model_id in self._ended_on_purpose
 
     async def _poll(self) -> None:
         while True:
             self._wake.clear()
-            await self._ask()
+            self._looks_begun += 1
+            if await self._ask():
+                self._looks_ended = self._looks_begun
+            async with self._changed:
+                self._changed.notify_all()
             asked = self._clock.monotonic()
             link = self._snapshot.link
             if link.phase is LinkPhase.LIVE:
@@ -140,20 +163,28 @@ class Monitor:
             # Events can come in floods; each of them may ask for a poll, together they get one.
             await asyncio.sleep(max(0.0, SHORTEST_GAP - (self._clock.monotonic() - asked)))
 
-    async def _ask(self) -> None:
+    async def _ask(self) -> bool:
+        """Ask what is due; False where that was broken off to begin again."""
         self._suspect_silent_events()
         try:
-            stale = self._clock.monotonic() - self._listed_at > LIST_AGAIN
-            if self._list_everything or (stale and not self._events_flow):
-                await self._ask_everything()
-            else:
-                await self._ask_running()
+            async with asyncio.timeout(None) as self._attempt:
+                stale = self._clock.monotonic() - self._listed_at > LIST_AGAIN
+                if self._list_everything or (stale and not self._events_flow):
+                    await self._ask_everything()
+                else:
+                    await self._ask_running()
+        except TimeoutError:
+            self._wake.set()
+            return False
         except AituiError as error:
             await self._lost(error)
-            return
+            return True
+        finally:
+            self._attempt = None
         now = self._clock.monotonic()
         self._reachable.set()
         await self._publish(Link(LinkPhase.LIVE, now, self._client.latency))
+        return True
 
     async def _ask_everything(self) -> None:
         models = await self._client.models()
@@ -191,8 +222,8 @@ class Monitor:
         self._follow(transitions)
 
     def _follow(self, transitions: Transitions) -> None:
+        self._ended_on_purpose.difference_update(transitions.started)
         for model_id, seconds in transitions.loaded:
-            self._ended_on_purpose.discard(model_id)
             self._known.expect_load(model_id, seconds)
             self._beside(self._remember_load(model_id, seconds))
         for model_id in transitions.vanished:
@@ -200,7 +231,6 @@ class Monitor:
             ours = model is not None and model.requested is not None
             if not ours and model_id not in self._ended_on_purpose:
                 self._beside(self._explain_failure(model_id))
-            self._ended_on_purpose.discard(model_id)
 
     async def _remember_load(self, model_id: str, seconds: float) -> None:
         await self._load_times.record(self._identity, model_id, seconds)
@@ -212,7 +242,7 @@ class Monitor:
     async def _explain_failure(self, model_id: str) -> None:
         """Somebody else's load vanished: failed if its log says so, else it was unloaded."""
         reason = await why_it_failed(self._client, model_id)
-        if reason.words:
+        if reason.words and not reason.aborted:
             failed = FailedLoad(self._clock.wall(), reason.words, reason.evidence)
             self._known.load_failed(model_id, failed)
             await self._publish()
@@ -271,10 +301,15 @@ class Monitor:
             names = frozenset(status.id for status in event.models)
             if self._known.model_ids and names != self._known.model_ids:
                 self._list_everything = True
+            transitions = self._known.statuses(event)
+            self._follow(transitions)
+            if transitions.changed:
+                self._wake.set()
+            await self._publish()
+            return
         before = self._known.requests
-        if self._known.apply(event):
-            self._wake.set()
-        if self._known.requests != before or isinstance(event, StatusChanged):
+        self._known.apply(event)
+        if self._known.requests != before:
             await self._publish()
 
     async def _stream_ended(self) -> None:
@@ -295,8 +330,15 @@ class Monitor:
             self._drop_stream()
 
     def _drop_stream(self) -> None:
-        if self._stream is not None:
-            self._stream.reschedule(asyncio.get_running_loop().time())
+        """End the event stream; once, since closing it takes a while."""
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            stream.reschedule(asyncio.get_running_loop().time())
+
+    def _drop_attempt(self) -> None:
+        attempt, self._attempt = self._attempt, None
+        if attempt is not None:
+            attempt.reschedule(asyncio.get_running_loop().time())
 
     async def _watch_clock(self) -> None:
         """After a sleep of the machine every connection is half dead: start them all afresh."""
@@ -309,6 +351,7 @@ class Monitor:
                 continue
             self._known.shift_clock(max(0.0, jumped))
             self._drop_stream()
+            self._drop_attempt()
             await self._client.drop_connections()
             self.refresh()
 

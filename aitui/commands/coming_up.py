@@ -1,0 +1,129 @@
+"""Waits for a model to come up: told by the long answer, and by `/running` where that breaks."""
+
+import asyncio
+from functools import partial
+from typing import Any
+
+from aitui.commands.session import Session
+from aitui.domain.model import RunState
+from aitui.domain.snapshot import LinkPhase, Snapshot
+from aitui.errors import AituiError, LoadFailed, ServerError, TooManyRequests, Unreachable
+
+AGREES_WITHIN = 30.0
+
+
+class NotUp(LoadFailed):
+    """The model isn't up although its load didn't fail: no log tells why."""
+
+
+async def come_up(session: Session, model_id: str) -> bool:
+    """Have a model loaded; True once `/running` has it ready, False where aitui unloads it.
+
+    The time limit counts from when the server begins, not while it waits in the server's queue.
+    Raises LoadFailed, NoSuchModel, Unreachable, TlsRefused, ServerError.
+    """
+    monitor = session.monitor
+    coming = asyncio.create_task(_come_up_in_time(session, model_id), name=f"load {model_id}")
+    aborted = asyncio.create_task(
+        monitor.wait_until(lambda _: monitor.was_ended_on_purpose(model_id), limit=None),
+        name=f"abort {model_id}",
+    )
+    try:
+        await asyncio.wait({coming, aborted}, return_when=asyncio.FIRST_COMPLETED)
+        if monitor.was_ended_on_purpose(model_id):
+            # Hanging up takes a load that has not begun out of the server's queue.
+            return False
+        await coming
+        return True
+    finally:
+        await _end(coming, aborted)
+
+
+async def _come_up_in_time(session: Session, model_id: str) -> None:
+    limit = session.server.timeout
+    begun = asyncio.Event()
+    try:
+        async with asyncio.timeout(None) as running_out:
+            counting = asyncio.create_task(
+                _count_from_the_start(session, model_id, running_out, begun)
+            )
+            try:
+                await _ask_and_watch(session, model_id, begun)
+            finally:
+                await _end(counting)
+    except TimeoutError:
+        raise NotUp(
+            f"{model_id} is not up after {limit:.0f} s",
+            why="that is the limit set for a load; the server goes on loading it",
+            remedy="raise AI_SERVER_TIMEOUT_MS, or look at its log",
+        ) from None
+
+
+async def _count_from_the_start(
+    session: Session, model_id: str, running_out: asyncio.Timeout, begun: asyncio.Event
+) -> None:
+    await session.monitor.wait_until(
+        lambda snapshot: _state(model_id, snapshot) in {RunState.STARTING, RunState.READY}, None
+    )
+    begun.set()
+    running_out.reschedule(asyncio.get_running_loop().time() + session.server.timeout)
+
+
+async def _ask_and_watch(session: Session, model_id: str, begun: asyncio.Event) -> None:
+    trouble: AituiError | None = None
+    try:
+        await session.client.load(model_id)
+    except (LoadFailed, Unreachable) as error:
+        trouble = error
+    except TooManyRequests:
+        raise
+    except ServerError as error:
+        if error.status < 500:
+            raise
+        trouble = error
+    snapshot = await session.monitor.look()
+    while True:
+        state = _state(model_id, snapshot)
+        if state is RunState.READY:
+            return
+        lost = _is_lost(snapshot)
+        if trouble is not None and lost:
+            raise trouble
+        if state is RunState.STOPPED and not lost:
+            raise _gone(model_id, trouble, begun=begun.is_set())
+        # A proxy's patience, or a connection, may end long before the load does.
+        snapshot = await session.monitor.wait_until(
+            partial(_differs, model_id, state, lost), AGREES_WITHIN if trouble is None else None
+        )
+
+
+def _gone(model_id: str, trouble: AituiError | None, *, begun: bool) -> AituiError:
+    """What to raise for a model that `/running` doesn't list after the wait for it has ended."""
+    if trouble is None:
+        return NotUp(
+            f"{model_id} came up and is gone again",
+            why="another client unloaded it, or loaded another one",
+            remedy="look who is using the server",
+        )
+    if begun and not isinstance(trouble, LoadFailed):
+        return LoadFailed(f"{model_id} didn't come up", why=trouble.what)
+    return trouble
+
+
+def _differs(model_id: str, state: RunState, lost: bool, later: Snapshot) -> bool:  # noqa: FBT001
+    return _state(model_id, later) is not state or _is_lost(later) is not lost
+
+
+def _is_lost(snapshot: Snapshot) -> bool:
+    return snapshot.link.phase is not LinkPhase.LIVE
+
+
+def _state(model_id: str, snapshot: Snapshot) -> RunState:
+    model = snapshot.model(model_id)
+    return RunState.STOPPED if model is None else model.state
+
+
+async def _end(*tasks: asyncio.Task[Any]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

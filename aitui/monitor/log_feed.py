@@ -1,0 +1,240 @@
+"""Follows one log of a server: history first, then what comes, across every break."""
+
+import asyncio
+import contextlib
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum
+from random import Random
+from typing import TYPE_CHECKING
+
+from aitui.domain.clock import Clock
+from aitui.domain.log_lines import Lines, LogLine
+from aitui.domain.log_overlap import known_part
+from aitui.domain.log_ring import MOST_BYTES, MOST_LINES, LogRing
+from aitui.errors import AituiError
+from aitui.monitor.pace import retry_pause
+
+if TYPE_CHECKING:
+    from aitui.swap.client import SwapClient
+
+QUIET = 0.25
+"""Seconds of silence that end a history told again."""
+HISTORY_BYTES = 128 * 1024
+"""More than any server keeps: past that many it is not history any more."""
+REMEMBERED = 8000
+STEADY = 10.0
+"""Seconds that a stream must last for the next break to count as the first one."""
+WATCH_CLOCK = 2.0
+SLEPT = 5.0
+
+
+class Phase(Enum):
+    """How things stand with the stream."""
+
+    WAITING = "waiting"
+    FOLLOWING = "following"
+    LOST = "lost"
+
+
+@dataclass(frozen=True, slots=True)
+class FeedState:
+    """`error` is why the stream is lost, None where the server ended it; `retry_at` monotonic."""
+
+    phase: Phase = Phase.WAITING
+    error: AituiError | None = None
+    retry_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LogNews:
+    """Lines since the last news, and the one that is being written; it replaces the one before."""
+
+    lines: tuple[LogLine, ...]
+    unfinished: LogLine | None
+    state: FeedState
+
+
+@dataclass(slots=True)
+class _Rejoining:
+    """A history told again, held back until it is known where it joins."""
+
+    timer: asyncio.TimerHandle
+    lines: list[LogLine] = field(default_factory=list)
+    unfinished: LogLine | None = None
+    bytes: int = 0
+
+
+class LogFeed:
+    """Collects the lines of one log until they are taken; keeps no more than its limits."""
+
+    def __init__(
+        self,
+        client: "SwapClient",
+        name: str,
+        *,
+        clock: Clock,
+        random: Random,
+        most_lines: int = MOST_LINES,
+        most_bytes: int = MOST_BYTES,
+        local_time: Callable[[float], time.struct_time] = time.localtime,
+    ) -> None:
+        self._client = client
+        self._name = name
+        self._clock = clock
+        self._random = random
+        self._local_time = local_time
+        self._arrived = LogRing(most_lines, most_bytes)
+        self._unfinished: LogLine | None = None
+        self._overrun = 0
+        self._state = FeedState()
+        self._news = asyncio.Event()
+        self._wake = asyncio.Event()
+        self._stream: asyncio.Timeout | None = None
+        self._known: deque[int] = deque(maxlen=REMEMBERED)
+        self._rejoining: _Rejoining | None = None
+        self._broke_at: float | None = None
+        self._began = float("inf")
+
+    @property
+    def state(self) -> FeedState:
+        """How things stand with the stream."""
+        return self._state
+
+    async def run(self) -> None:
+        """Follow until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._watch_clock(), name="watch the clock for the log")
+            await self._follow()
+
+    async def changed(self) -> None:
+        """Returns when there is something to take."""
+        await self._news.wait()
+
+    def take(self) -> LogNews:
+        """Everything that came since the last time."""
+        self._news.clear()
+        lines = self._arrived.take()
+        if self._overrun:
+            words = f"{self._overrun:,} lines came faster than they could be shown, and are gone"
+            lines = (_mark(words), *lines)
+            self._overrun = 0
+        return LogNews(lines, self._unfinished, self._state)
+
+    def again(self) -> None:
+        """Connect at once where the stream is lost."""
+        self._wake.set()
+
+    def drop(self) -> None:
+        """Connect anew, whatever the stream seems to be: the machine has slept, say."""
+        self._wake.set()
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            stream.reschedule(asyncio.get_running_loop().time())
+
+    async def _follow(self) -> None:
+        failures = 0
+        while True:
+            self._wake.clear()
+            self._show(FeedState(Phase.WAITING, self._state.error))
+            error: AituiError | None = None
+            self._began = float("inf")
+            try:
+                async with asyncio.timeout(None) as self._stream:
+                    await self._read()
+            except TimeoutError:
+                pass  # dropped on purpose
+            except AituiError as trouble:
+                error = trouble
+            finally:
+                self._stream = None
+                self._broken()
+            steady = self._clock.monotonic() - self._began >= STEADY
+            failures = 0 if steady else failures + 1
+            pause = retry_pause(max(0, failures - 1), self._random)
+            self._show(FeedState(Phase.LOST, error, self._clock.monotonic() + pause))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._wake.wait()
+
+    async def _read(self) -> None:
+        async with self._client.log_lines(self._name) as pieces:
+            self._began = self._clock.monotonic()
+            if self._broke_at is not None:
+                self._rejoining = _Rejoining(self._join_when_quiet())
+            self._show(FeedState(Phase.FOLLOWING))
+            async for lines in pieces:
+                self._receive(lines)
+
+    def _receive(self, lines: Lines) -> None:
+        rejoining = self._rejoining
+        if rejoining is None:
+            self._unfinished = lines.unfinished
+            self._keep(lines.whole)
+            return
+        rejoining.lines += lines.whole
+        rejoining.unfinished = lines.unfinished
+        rejoining.bytes += sum(len(line.text) for line in lines.whole)
+        rejoining.timer.cancel()
+        rejoining.timer = self._join_when_quiet()
+        if rejoining.bytes > HISTORY_BYTES:
+            self._join()
+
+    def _broken(self) -> None:
+        if self._rejoining is not None and not self._rejoining.lines:
+            # It told nothing before it broke again: the gap is still the same one.
+            self._rejoining.timer.cancel()
+            self._rejoining = None
+        self._join()
+        if self._began < float("inf") and self._broke_at is None:
+            self._broke_at = self._clock.monotonic()
+
+    def _join_when_quiet(self) -> asyncio.TimerHandle:
+        return asyncio.get_running_loop().call_later(QUIET, self._join)
+
+    def _join(self) -> None:
+        """Go on after a break with what is new, and say what is known of the gap."""
+        rejoining, self._rejoining = self._rejoining, None
+        if rejoining is None:
+            return
+        rejoining.timer.cancel()
+        told = [hash(line.text) for line in rejoining.lines]
+        known = known_part(self._known, told) if self._known or told else 0
+        if known is None and self._unfinished is not None:
+            self._keep((self._unfinished,))
+        self._unfinished = rejoining.unfinished
+        broke_at = self._broke_at or self._clock.monotonic()
+        self._broke_at = None
+        away = self._clock.monotonic() - broke_at
+        at = time.strftime("%H:%M:%S", self._local_time(self._clock.wall()))
+        if known is None:
+            words = "lines may be missing here"
+        else:
+            words = "it joins on, but what the server dropped it never says"
+        self._arrived.extend((_mark(f"{at} reconnected after {away:.0f} s: {words}"),))
+        self._keep(tuple(rejoining.lines[known or 0 :]))
+
+    def _keep(self, lines: tuple[LogLine, ...]) -> None:
+        self._known.extend(hash(line.text) for line in lines)
+        self._overrun += len(self._arrived.extend(lines))
+        self._news.set()
+
+    def _show(self, state: FeedState) -> None:
+        self._state = state
+        self._news.set()
+
+    async def _watch_clock(self) -> None:
+        """After a sleep of the machine the stream may be dead, and would never say so."""
+        offset = self._clock.wall() - self._clock.monotonic()
+        while True:
+            await asyncio.sleep(WATCH_CLOCK)
+            now = self._clock.wall() - self._clock.monotonic()
+            if abs(now - offset) >= SLEPT:
+                self.drop()
+            offset = now
+
+
+def _mark(words: str) -> LogLine:
+    return LogLine(f"── {words} ──", mark=True)

@@ -1,0 +1,137 @@
+"""A session with the stand-in whose monitor runs, and everything that it publishes."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+
+from aitui.commands.session import Session, open_session, watching
+from aitui.demo.stand_in import StandIn
+from aitui.domain.clock import Clock
+from aitui.domain.model import Model, RunState
+from aitui.domain.question import Question
+from aitui.domain.server import Server
+from aitui.domain.snapshot import LinkPhase, Snapshot
+from aitui.store.load_times import LoadTimes
+
+PATIENCE = 10.0
+
+
+@dataclass
+class Watched:
+    """A session, its load times, and the snapshots that were published."""
+
+    session: Session
+    load_times: LoadTimes
+    published: list[Snapshot] = field(default_factory=list)
+
+    @property
+    def snapshot(self) -> Snapshot:
+        return self.session.snapshot
+
+    async def until(
+        self, condition: Callable[[Snapshot], bool], limit: float = PATIENCE
+    ) -> Snapshot:
+        return await self.session.monitor.wait_until(condition, limit)
+
+    async def until_state(self, model_id: str, state: RunState) -> Model:
+        snapshot = await self.until(lambda now: _state(now, model_id) is state)
+        model = snapshot.model(model_id)
+        assert model is not None
+        return model
+
+    async def until_live(self) -> Snapshot:
+        return await self.until(lambda now: now.link.phase is LinkPhase.LIVE)
+
+    async def until_lost(self) -> Snapshot:
+        return await self.until(lambda now: now.link.phase is LinkPhase.LOST)
+
+    async def until_events_flow(self) -> Snapshot:
+        return await self.until(lambda now: now.events_flow and now.requests.total is not None)
+
+
+@asynccontextmanager
+async def watched(
+    server: Server, folder: Path, *, clock: Clock | None = None, live: bool = True
+) -> AsyncIterator[Watched]:
+    """Open a session and keep its snapshot true; wait for the first answer where `live`."""
+    published: list[Snapshot] = []
+    load_times = await LoadTimes.open(folder / "load-times.json")
+    async with (
+        open_session(
+            server,
+            load_times,
+            clock or Clock(time.monotonic, time.time),
+            Random(1),
+            on_change=published.append,
+        ) as session,
+        watching(session),
+    ):
+        watch = Watched(session, load_times, published)
+        if live:
+            await watch.until_live()
+        yield watch
+
+
+class Answers:
+    """Whoever sits there: says yes or no, and remembers what was asked."""
+
+    def __init__(self, answer: bool, snapshot: Callable[[], Snapshot]) -> None:
+        self.questions: list[Question] = []
+        self._answer = answer
+        self._snapshot = snapshot
+
+    async def __call__(self, build: Callable[[Snapshot], Question]) -> bool:
+        self.questions.append(build(self._snapshot()))
+        return self._answer
+
+
+def yes(watch: Watched) -> Answers:
+    """Somebody who says yes to everything."""
+    return Answers(True, lambda: watch.snapshot)
+
+
+def no(watch: Watched) -> Answers:
+    """Somebody who says no to everything."""
+    return Answers(False, lambda: watch.snapshot)
+
+
+async def nobody(_: Callable[[Snapshot], Question]) -> bool:
+    """Fails the test where something is asked."""
+    raise AssertionError("nothing was to be asked")
+
+
+async def eventually(condition: Callable[[], object], limit: float = PATIENCE) -> None:
+    """Wait until a condition outside of any snapshot holds."""
+    async with asyncio.timeout(limit):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+def asked_for(stand_in: StandIn, prefix: str) -> list[str]:
+    """The paths of the requests so far that begin so, in their order."""
+    return [request.path for request in stand_in.requests if request.path.startswith(prefix)]
+
+
+@asynccontextmanager
+async def beside(*works: Awaitable[object]) -> AsyncIterator[list["asyncio.Task[object]"]]:
+    """Let something happen beside the test, ended with it."""
+
+    async def run(work: Awaitable[object]) -> object:
+        return await work
+
+    tasks = [asyncio.create_task(run(work)) for work in works]
+    try:
+        yield tasks
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _state(snapshot: Snapshot, model_id: str) -> RunState | None:
+    model = snapshot.model(model_id)
+    return None if model is None else model.state
