@@ -39,7 +39,7 @@ class SwapClient:
     def __init__(self, server: Server, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._server = server
         self._monotonic = monotonic
-        self._connections = Connections(server)
+        self._connections = Connections(server, monotonic)
         self._exchange = Exchange(server, self._connections)
         self._latency: float | None = None
 

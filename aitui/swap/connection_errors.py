@@ -43,24 +43,31 @@ _NAME_ALERTS = ("UNRECOGNIZED_NAME", "INTERNAL_ERROR")
 _NO_TLS = {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE"}
 
 
+# A server refuses a client certificate in the first round trip after the handshake; what breaks
+# later broke for another reason, a load that waited for minutes above all.
+_REFUSAL_SECONDS = 5.0
+
+
 @dataclass(slots=True)
 class Progress:
-    """How far a request came, filled in by httpx's trace."""
+    """How far a request came, filled in by httpx's trace; `shook_hands` is the loop's time."""
 
-    handshakes: int = 0
+    shook_hands: float | None = None
     headers: bool = False
 
     async def __call__(self, event: str, info: object) -> None:  # noqa: ARG002 - httpx calls it so
         """One event of the trace extension."""
         if event == "connection.start_tls.complete":
-            self.handshakes += 1
+            self.shook_hands = asyncio.get_running_loop().time()
         elif event.endswith("receive_response_headers.complete"):
             self.headers = True
 
     @property
     def just_shook_hands(self) -> bool:
-        """Whether TLS was set up for this request and nothing was answered yet."""
-        return bool(self.handshakes) and not self.headers
+        """Whether TLS was set up a moment ago and nothing was answered yet."""
+        if self.shook_hands is None or self.headers:
+            return False
+        return asyncio.get_running_loop().time() - self.shook_hands < _REFUSAL_SECONDS
 
 
 async def explained(server: Server, error: Exception, progress: Progress) -> AituiError:

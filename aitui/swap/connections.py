@@ -99,6 +99,11 @@ class Connections:
         if not pool.users:
             await self._close(pool.client)
 
+    @property
+    def closed(self) -> bool:
+        """Whether this side has closed them."""
+        return self._closed
+
     def look_at_files_again(self) -> None:
         """Looks at the certificate files before the next connection: TLS has just failed."""
         self._looked_at = None

@@ -9,7 +9,7 @@ from typing import cast
 import httpx
 
 from aitui.domain.server import Server
-from aitui.errors import AituiError, BadAnswer, TimedOut, TlsRefused
+from aitui.errors import AituiError, BadAnswer, ConnectionLost, TimedOut, TlsRefused
 from aitui.swap.addresses import authority_of
 from aitui.swap.answers import Answer
 from aitui.swap.connection_errors import TROUBLES, Progress, explained
@@ -90,6 +90,8 @@ class Exchange:
 
     async def explain(self, error: Exception, progress: Progress) -> AituiError:
         """The exception to raise for one of `TROUBLES`."""
+        if self._connections.closed:
+            return ConnectionLost(f"The connection to {authority_of(self._server)} was closed")
         explanation = await explained(self._server, error, progress)
         if isinstance(explanation, TlsRefused):
             self._connections.look_at_files_again()

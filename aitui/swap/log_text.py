@@ -6,8 +6,10 @@ import re
 from aitui.domain.clean import clean_text
 
 _LONGEST_HELD = 256
-# An escape sequence that the next piece may complete, or half of a CRLF.
-_UNFINISHED = re.compile(r"(?:\x1b(?:\[[0-?]*[ -/]*|\][^\x07\x1b]*|[ -/]*)|\r)\Z")
+_WHOLE = r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[ -/]+[0-~]"
+_CUT = r"\x1b(?:\[[0-?]*[ -/]*|\][^\x07\x1b]*\x1b?|[ -/]*)"
+# An escape sequence that the next piece may complete, and half of a CRLF, colours after it or not.
+_UNFINISHED = re.compile(rf"(?:\r(?:{_WHOLE})*(?:{_CUT})?|{_CUT})\Z")
 
 
 class LogText:

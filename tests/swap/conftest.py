@@ -2,6 +2,7 @@
 
 import ssl
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -39,5 +40,5 @@ def server_context(issued: Issued, client_ca: Path | None = None) -> ssl.SSLCont
     return context
 
 
-def server_at(url: str, timeout: float = 5.0, **settings: object) -> Server:
-    return Server(url=url, identity=url, timeout=timeout, **settings)  # type: ignore[arg-type]
+def server_at(url: str, timeout: float = 5.0, **settings: Any) -> Server:
+    return Server(url=url, identity=url, timeout=timeout, **settings)

@@ -52,6 +52,13 @@ def json_answer(value: object) -> Respond:
     return always(answer(json.dumps(value)))
 
 
+async def until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
+    """Returns when a condition of the other side holds, which nothing here announces."""
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
 async def hang(_: Request, writer: asyncio.StreamWriter) -> None:
     """Answers nothing."""
     del writer
@@ -66,8 +73,9 @@ class RawServer:
     context: ssl.SSLContext | None = None
     requests: list[Request] = field(default_factory=list)
     connections: int = 0
+    greeting: bytes = b""
     _server: asyncio.Server | None = None
-    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    _tasks: dict[asyncio.Task[None], asyncio.StreamReader] = field(default_factory=dict)
 
     @property
     def port(self) -> int:
@@ -78,6 +86,17 @@ class RawServer:
     def url(self) -> str:
         scheme = "https" if self.context is not None else "http"
         return f"{scheme}://localhost:{self.port}"
+
+    async def until_all_hung_up(self) -> None:
+        """Returns when every client has closed its socket."""
+        await until(lambda: all(reader.at_eof() for reader in self._tasks.values()))
+        await self._end_tasks()
+
+    async def _end_tasks(self) -> None:
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0, ssl=self.context)
@@ -91,18 +110,17 @@ class RawServer:
     ) -> None:
         assert self._server is not None
         self._server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._end_tasks()
 
     def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         task = asyncio.get_running_loop().create_task(self._serve(reader, writer))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks[task] = reader
+        task.add_done_callback(self._tasks.pop)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
+            writer.write(self.greeting)
             while True:
                 text = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
                 first, *lines = text.strip().split("\r\n")

@@ -1,0 +1,210 @@
+"""Cancelled requests and closed clients leave nothing behind: no task, no socket, no stuck slot."""
+
+import asyncio
+import gc
+import os
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from aitui.errors import ConnectionLost
+from aitui.swap.client import SwapClient
+from swap.authority import Authority, Issued
+from swap.conftest import server_at
+from swap.raw_server import RawServer, Request, answer, hang, head, until
+
+RUNNING = answer('{"running":[]}')
+
+
+def open_files() -> set[str]:
+    folder = Path("/proc/self/fd")
+    links = [folder / name for name in os.listdir(folder)]  # noqa: PTH208 - a listing, no globbing
+    return {f"{link.name} {link.readlink()}" for link in links if link.is_symlink()}
+
+
+@asynccontextmanager
+async def nothing_left_behind() -> AsyncIterator[None]:
+    loop = asyncio.get_running_loop()
+    tasks, files = asyncio.all_tasks(loop), open_files()
+    yield
+    for _ in range(5):
+        await asyncio.sleep(0)
+    gc.collect()
+    assert asyncio.all_tasks(loop) == tasks
+    assert open_files() <= files
+
+
+async def cancelled_twice(task: "asyncio.Task[object]") -> None:
+    task.cancel()
+    await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_request_works_after_a_storm_of_cancels() -> None:
+    async def respond(_: Request, writer: asyncio.StreamWriter) -> None:
+        if hanging:
+            await asyncio.Event().wait()
+        writer.write(RUNNING)
+
+    hanging = True
+    async with RawServer(respond) as there, SwapClient(server_at(there.url, 20)) as client:
+        for turn in range(20):
+            tasks = [asyncio.create_task(client.running()) for _ in range(30)]
+            for _ in range(turn):
+                await asyncio.sleep(0)
+            if turn % 4 == 0:
+                await asyncio.sleep(0.02)
+            await asyncio.gather(*(cancelled_twice(task) for task in tasks))
+        hanging = False
+        async with asyncio.timeout(10):
+            assert await client.running() == ()
+
+
+async def test_slots_that_httpx_leaves_stuck_are_replaced() -> None:
+    async def respond(_: Request, writer: asyncio.StreamWriter) -> None:
+        writer.write(RUNNING)
+
+    async with RawServer(respond) as there, SwapClient(server_at(there.url, 20)) as client:
+        await client.running()
+        pool = client._connections._pool
+        assert pool is not None
+        stuck = [
+            await pool.client.send(pool.client.build_request("GET", there.url), stream=True)
+            for _ in range(8)
+        ]
+        async with asyncio.timeout(10):
+            assert await client.running() == ()
+        for response in stuck:
+            await response.aclose()
+
+
+async def test_a_cancelled_load_leaves_nothing_behind() -> None:
+    async with (
+        RawServer(hang) as there,
+        SwapClient(server_at(there.url)) as client,
+        nothing_left_behind(),
+    ):
+        load = asyncio.create_task(client.load("a"))
+        await until(lambda: len(there.requests) == 1)
+        await cancelled_twice(load)
+        await there.until_all_hung_up()
+
+
+async def test_a_cancel_during_the_handshake_closes_the_socket(
+    authority: Authority, client_certificate: Issued
+) -> None:
+    async with RawServer(hang) as there:
+        server = server_at(
+            there.url.replace("http:", "https:"),
+            ca=authority.root,
+            client_cert=client_certificate.certificate,
+            client_key=client_certificate.key,
+        )
+        async with SwapClient(server) as client, nothing_left_behind():
+            asking = asyncio.create_task(client.running())
+            await until(lambda: there.connections == 1)
+            await asyncio.sleep(0.05)
+            await cancelled_twice(asking)
+            await there.until_all_hung_up()
+
+
+async def test_leaving_a_stream_early_leaves_nothing_behind() -> None:
+    async def respond(_: Request, writer: asyncio.StreamWriter) -> None:
+        writer.write(head("text/event-stream"))
+        while True:
+            writer.write(b'data:{"type":"x"}\n\n')
+            await writer.drain()
+            await asyncio.sleep(0.001)
+
+    async with (
+        RawServer(respond) as there,
+        SwapClient(server_at(there.url)) as client,
+        nothing_left_behind(),
+    ):
+        async with client.events() as events:
+            async for _ in events:
+                break
+        await there.until_all_hung_up()
+
+
+async def test_a_stream_cancelled_twice_leaves_nothing_behind() -> None:
+    reading = asyncio.Event()
+
+    async def respond(_: Request, writer: asyncio.StreamWriter) -> None:
+        writer.write(head("text/event-stream") + b'data:{"type":"x"}\n\n')
+        await writer.drain()
+        await asyncio.Event().wait()
+
+    async def follow(client: SwapClient) -> None:
+        async with client.events() as events:
+            async for _ in events:
+                reading.set()
+
+    async with (
+        RawServer(respond) as there,
+        SwapClient(server_at(there.url)) as client,
+        nothing_left_behind(),
+    ):
+        following = asyncio.create_task(follow(client))
+        await reading.wait()
+        await cancelled_twice(following)
+        await there.until_all_hung_up()
+
+
+@pytest.mark.parametrize("over_tls", [False, True])
+async def test_closing_ends_everything_under_way(
+    over_tls: bool, mutual_tls: ssl.SSLContext, authority: Authority, client_certificate: Issued
+) -> None:
+    async def respond(request: Request, writer: asyncio.StreamWriter) -> None:
+        if request.target.startswith(("/api", "/logs")):
+            writer.write(head("text/event-stream"))
+            await writer.drain()
+        await asyncio.Event().wait()
+
+    async def follow() -> None:
+        async with client.events() as events:
+            async for _ in events:
+                pass
+
+    async def read() -> None:
+        async with client.log() as pieces:
+            async for _ in pieces:
+                pass
+
+    async with (
+        RawServer(respond, mutual_tls if over_tls else None) as there,
+        nothing_left_behind(),
+    ):
+        server = server_at(
+            there.url,
+            60,
+            ca=authority.root,
+            client_cert=client_certificate.certificate,
+            client_key=client_certificate.key,
+        )
+        async with SwapClient(server) as client:
+            under_way = [
+                asyncio.create_task(asking)
+                for asking in (follow(), read(), client.load("a"), client.running())
+            ]
+            await until(lambda: len(there.requests) == 4)
+        async with asyncio.timeout(5):
+            ends = await asyncio.gather(*under_way, return_exceptions=True)
+        assert [type(end) for end in ends] == [ConnectionLost] * 4
+        await there.until_all_hung_up()
+
+
+async def test_a_closed_client_refuses_new_requests() -> None:
+    async with SwapClient(server_at("http://localhost:1")) as client:
+        pass
+    with pytest.raises(ConnectionLost, match="closed"):
+        await client.running()
+
+
+async def test_closing_twice_is_no_harm() -> None:
+    async with SwapClient(server_at("http://localhost:1")) as client:
+        await client.aclose()
