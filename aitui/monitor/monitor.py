@@ -69,6 +69,8 @@ class Monitor:
         self._last_status = float("-inf")
         self._silent_since: float | None = None
         self._ended_on_purpose: set[str] = set()
+        self._explaining: set[str] = set()
+        self._one_explanation = asyncio.Lock()
         self._tasks: asyncio.TaskGroup | None = None
 
     @property
@@ -240,8 +242,18 @@ class Monitor:
             await self._publish()
 
     async def _explain_failure(self, model_id: str) -> None:
-        """Somebody else's load vanished: failed if its log says so, else it was unloaded."""
-        reason = await why_it_failed(self._client, model_id)
+        """Somebody else's load vanished: failed if its log says so, else it was unloaded.
+
+        One model at a time, and each once: a server may tell of any number of them.
+        """
+        if model_id in self._explaining:
+            return
+        self._explaining.add(model_id)
+        try:
+            async with self._one_explanation:
+                reason = await why_it_failed(self._client, model_id)
+        finally:
+            self._explaining.discard(model_id)
         if reason.words and not reason.aborted:
             failed = FailedLoad(self._clock.wall(), reason.words, reason.evidence)
             self._known.load_failed(model_id, failed)
