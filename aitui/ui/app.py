@@ -266,9 +266,14 @@ class AituiApp(App[None]):
         choice = await ask_which_server(self, self._opening.settings.servers, self._server)
         if choice is None:
             return
-        server = choice if isinstance(choice, Server) else server_at(choice, self._opening.home)
+        server = choice if isinstance(choice, Server) else self._server_typed(choice)
         missing = await asyncio.to_thread(missing_certificates, server)
         self.call_next(self._go_to, server, missing)
+
+    def _server_typed(self, url: str) -> Server:
+        # `--read-only` makes every server of the settings so, and means a typed one as well.
+        read_only = all(server.read_only for server in self._opening.settings.servers)
+        return server_at(url, self._opening.home, read_only=read_only)
 
     def _go_to(self, server: Server, missing: Sequence[tuple[str, Any]]) -> None:
         if missing:

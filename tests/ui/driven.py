@@ -71,6 +71,17 @@ class Driven:
         return isinstance(self.app.screen, ConfirmScreen)
 
     @property
+    def is_armed(self) -> bool:
+        """Whether the question that is open takes a yes."""
+        return isinstance(self.app.screen, ConfirmScreen) and self.app.screen._armed
+
+    @property
+    def server(self) -> Server:
+        """The server that the app is at."""
+        assert self.app._server is not None
+        return self.app._server
+
+    @property
     def toasts(self) -> list[str]:
         """What is said in passing, as it stands on screen, line breaks as blanks."""
         strips, toasts = self.strips, self.app.screen.query(Toast)
@@ -109,10 +120,9 @@ class Driven:
         """Click on the first letter of a text on screen."""
         await self.pilot.click(offset=self.place_of(text))
 
-    async def go_to(self, model_id: str) -> None:
-        """Move the cursor to a model with the keys."""
-        ids = [model.id for model in self.table.shown]
-        await self.press("g", *("j" for _ in range(ids.index(model_id))))
+    def go_to(self, model_id: str) -> None:
+        """Put the cursor on a model."""
+        self.table.select(model_id)
         assert self.under_cursor == model_id
 
     async def until(self, condition: Callable[[], object], what: str = "") -> None:
@@ -143,10 +153,7 @@ class Driven:
 
     async def armed(self) -> None:
         """Wait until the question that is open takes a yes."""
-        await self.until(lambda: self.asking, "asked")
-        question = self.app.screen
-        assert isinstance(question, ConfirmScreen)
-        await self.until(lambda: question._armed, "armed")
+        await self.until(lambda: self.is_armed, "armed")
 
     async def settle(self) -> None:
         """Let everything that was posted be handled, keys included."""

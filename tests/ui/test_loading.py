@@ -24,7 +24,7 @@ from ui.received import orders
 
 @each_dialect
 async def test_l_loads_the_model_under_the_cursor(app: Driven, stand_in: StandIn) -> None:
-    await app.go_to(QUICK)
+    app.go_to(QUICK)
     await app.press("l")
     await app.told(f"{QUICK} is ready after")
     assert stand_in.running() == {QUICK: "ready"}
@@ -34,7 +34,7 @@ async def test_l_loads_the_model_under_the_cursor(app: Driven, stand_in: StandIn
 
 
 async def test_a_load_shows_its_seconds(app: Driven) -> None:
-    await app.go_to(SLOW)
+    app.go_to(SLOW)
     await app.press("l")
     await app.see("loading 0 s")
     await app.see("loading 1 s")
@@ -42,7 +42,7 @@ async def test_a_load_shows_its_seconds(app: Driven) -> None:
 
 
 async def test_a_second_load_is_measured_against_the_first(app: Driven) -> None:
-    await app.go_to(STEADY)
+    app.go_to(STEADY)
     await app.press("l")
     await app.told("is ready after")
     await app.press("u")
@@ -54,7 +54,7 @@ async def test_a_second_load_is_measured_against_the_first(app: Driven) -> None:
 async def test_l_on_a_ready_model_says_so_and_asks_nothing_of_the_server(
     app: Driven, stand_in: StandIn
 ) -> None:
-    await app.go_to(QUICK)
+    app.go_to(QUICK)
     await app.press("l")
     await app.told("is ready after")
     asked = orders(stand_in)
@@ -64,7 +64,7 @@ async def test_l_on_a_ready_model_says_so_and_asks_nothing_of_the_server(
 
 
 async def test_l_on_a_peers_model_is_refused(app: Driven, stand_in: StandIn) -> None:
-    await app.go_to(PEER)
+    app.go_to(PEER)
     await app.press("l")
     await app.told(f"{PEER} can't be loaded or unloaded from here it runs at the peer peer1")
     assert orders(stand_in) == []
@@ -77,7 +77,7 @@ async def test_l_with_no_model_under_the_cursor_says_so(app: Driven, stand_in: S
 
 
 async def test_l_on_a_lost_server_says_so(app: Driven, stand_in: StandIn) -> None:
-    await app.go_to(QUICK)
+    app.go_to(QUICK)
     await stand_in.stop()
     await app.see("✘ lost for")
     await app.press("l")
@@ -90,17 +90,17 @@ async def test_l_at_a_read_only_server_is_refused(
     async with driven(replace(server, read_only=True), tmp_path) as app:
         await app.see("● live", QUICK)
         assert "read-only" in app.strips[0].text
-        await app.go_to(QUICK)
+        app.go_to(QUICK)
         await app.press("l")
         await app.told("is refused: stand-in is read-only")
         assert orders(stand_in) == []
 
 
 async def test_a_load_that_evicts_names_its_victim_first(app: Driven, stand_in: StandIn) -> None:
-    await app.go_to(QUICK)
+    app.go_to(QUICK)
     await app.press("l")
     await app.told("is ready after")
-    await app.go_to(STEADY)
+    app.go_to(STEADY)
     await app.press("l")
     await app.see(f"Load {STEADY}?", f"≈ evicts {QUICK}: idle")
     assert stand_in.running() == {QUICK: "ready"}
@@ -117,14 +117,14 @@ async def test_the_question_counts_the_requests_at_the_victim(
     async with stand_in.busy(QUICK):
         await app.until_ready(QUICK)
         await app.until(lambda: app.model(QUICK).requests == 1, "in use")
-        await app.go_to(STEADY)
+        app.go_to(STEADY)
         await app.press("l")
         await app.see(f"evicts {QUICK}: 1 request runs there, and the load waits")
         await app.press("n")
 
 
 async def test_a_failed_load_shows_its_reason(app: Driven) -> None:
-    await app.go_to(OUT_OF_MEMORY)
+    app.go_to(OUT_OF_MEMORY)
     await app.press("l")
     await app.told(f"{OUT_OF_MEMORY} didn't come up {OUT_OF_MEMORY_REASON}")
     await app.until(lambda: "✘" in app.line_of(OUT_OF_MEMORY), "marked")
@@ -135,10 +135,10 @@ async def test_a_failed_load_shows_its_reason(app: Driven) -> None:
 async def test_a_load_that_evicted_in_vain_offers_to_bring_the_victim_back(
     app: Driven, stand_in: StandIn
 ) -> None:
-    await app.go_to(QUICK)
+    app.go_to(QUICK)
     await app.press("l")
     await app.told("is ready after")
-    await app.go_to(OUT_OF_MEMORY)
+    app.go_to(OUT_OF_MEMORY)
     await app.press("l")
     await app.armed()
     await app.press("y")
@@ -150,10 +150,10 @@ async def test_a_load_that_evicted_in_vain_offers_to_bring_the_victim_back(
 
 
 async def test_an_offer_that_is_declined_loads_nothing(app: Driven, stand_in: StandIn) -> None:
-    await app.go_to(QUICK)
+    app.go_to(QUICK)
     await app.press("l")
     await app.told("is ready after")
-    await app.go_to(OUT_OF_MEMORY)
+    app.go_to(OUT_OF_MEMORY)
     await app.press("l")
     await app.armed()
     await app.press("y")
@@ -168,7 +168,7 @@ async def test_an_offer_that_is_declined_loads_nothing(app: Driven, stand_in: St
 async def test_esc_stops_watching_a_load_and_the_load_goes_on(
     app: Driven, stand_in: StandIn
 ) -> None:
-    await app.go_to(SLOW)
+    app.go_to(SLOW)
     await app.press("l")
     await app.see("loading 0 s")
     await app.press("escape")

@@ -14,7 +14,7 @@ from ui.received import orders
 
 @each_dialect
 async def test_u_unloads_an_idle_model_at_once(app: Driven, stand_in: StandIn) -> None:
-    await app.go_to(QUICK)
+    app.go_to(QUICK)
     await app.press("l")
     await app.told("is ready after")
     await app.press("u")
@@ -25,14 +25,14 @@ async def test_u_unloads_an_idle_model_at_once(app: Driven, stand_in: StandIn) -
 
 
 async def test_u_on_a_model_that_is_not_loaded_says_so(app: Driven, stand_in: StandIn) -> None:
-    await app.go_to(QUICK)
+    app.go_to(QUICK)
     await app.press("u")
     await app.told(f"{QUICK} is not loaded")
     assert orders(stand_in) == []
 
 
 async def test_u_on_a_peers_model_is_refused(app: Driven, stand_in: StandIn) -> None:
-    await app.go_to(PEER)
+    app.go_to(PEER)
     await app.press("u")
     await app.told("can't be loaded or unloaded from here")
     assert orders(stand_in) == []
@@ -52,7 +52,7 @@ async def test_u_and_upper_u_at_a_read_only_server_are_refused(
         driven(replace(server, read_only=True), tmp_path) as app,
     ):
         await app.see("● live", QUICK)
-        await app.go_to(QUICK)
+        app.go_to(QUICK)
         await app.press("u")
         await app.told(f"unloading {QUICK} is refused")
         await app.press("U")
@@ -61,7 +61,7 @@ async def test_u_and_upper_u_at_a_read_only_server_are_refused(
 
 
 async def test_u_on_a_lost_server_says_so(app: Driven, stand_in: StandIn) -> None:
-    await app.go_to(QUICK)
+    app.go_to(QUICK)
     await app.press("l")
     await app.told("is ready after")
     await stand_in.stop()
@@ -77,7 +77,7 @@ async def test_u_on_a_model_in_use_asks_and_names_who_uses_it(
     async with stand_in.busy(QUICK, remote_ip="192.168.2.31", user_agent="curl/8.0"):
         await app.until_ready(QUICK)
         await app.until(lambda: app.model(QUICK).requests == 1, "in use")
-        await app.go_to(QUICK)
+        app.go_to(QUICK)
         await app.press("u")
         await app.see(
             f"Unload {QUICK}?", "1 running request will be cut", "192.168.2.31 · curl/8.0"
@@ -91,7 +91,7 @@ async def test_u_on_a_model_in_use_asks_and_names_who_uses_it(
 
 @each_dialect
 async def test_u_aborts_a_load(app: Driven, stand_in: StandIn) -> None:
-    await app.go_to(SLOW)
+    app.go_to(SLOW)
     await app.press("l")
     await app.until(lambda: stand_in.running() == {SLOW: "starting"}, "begun")
     await app.until(lambda: app.model(SLOW).state is RunState.STARTING, "shown")

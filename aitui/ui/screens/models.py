@@ -120,7 +120,9 @@ class ModelsScreen(Screen[None]):
     def action_copy_id(self) -> None:
         """Copy the id of the model under the cursor."""
         model = self._table.highlighted
-        if model is not None:
+        if model is None:
+            self._say_no_model()
+        else:
             self.app.copy_to_clipboard(model.id)
             self.notify(f"Copied {model.id} to the terminal's clipboard", markup=False)
 
@@ -168,9 +170,12 @@ class ModelsScreen(Screen[None]):
     def _wish(self, wish: type[LoadWished]) -> None:
         model = self._table.highlighted
         if model is None:
-            self.notify("There is no model under the cursor", severity="warning", markup=False)
+            self._say_no_model()
         else:
             self.post_message(wish(model))
+
+    def _say_no_model(self) -> None:
+        self.notify("There is no model under the cursor", severity="warning", markup=False)
 
     @property
     def _is_complete(self) -> bool:

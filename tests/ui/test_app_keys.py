@@ -1,0 +1,141 @@
+"""Keys that work everywhere: help, palette, other servers, refresh, and the ways out."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from textual.command import CommandPalette
+
+from aitui.demo.certificates import Certificates
+from aitui.demo.stand_in import StandIn
+from aitui.domain.server import Server
+from aitui.ui.screens.help import HelpScreen
+from aitui.ui.screens.models import ModelsScreen
+from aitui.ui.screens.servers import ServersScreen
+from catalogue import QUICK
+from ui.driven import Driven, driven
+
+LAST_WORDS = "Press ^c once more to quit"
+
+
+def list_requests(stand_in: StandIn) -> int:
+    return sum(request.path == "/v1/models" for request in stand_in.requests)
+
+
+@pytest.mark.parametrize("key", ["question_mark", "f1"])
+@pytest.mark.parametrize("closing", ["escape", "q", "question_mark"])
+async def test_help_names_the_keys_and_the_signs(app: Driven, key: str, closing: str) -> None:
+    await app.press(key)
+    assert isinstance(app.app.screen, HelpScreen)
+    await app.see("Keys that work here", "load", "unload all", "command palette", "filter")
+    await app.press("G", "end", "pagedown", "pagedown")
+    await app.see("the last load failed; the pane says why")
+    await app.press(closing)
+    assert isinstance(app.app.screen, ModelsScreen)
+    assert app.app.is_running
+
+
+@pytest.mark.parametrize("key", ["f5", "ctrl+r"])
+async def test_refresh_asks_for_the_list_at_once(app: Driven, stand_in: StandIn, key: str) -> None:
+    before = list_requests(stand_in)
+    await app.press(key)
+    await app.until(lambda: list_requests(stand_in) > before, "asked")
+
+
+@pytest.mark.parametrize("key", [":", "ctrl+p"])
+async def test_the_palette_runs_what_keys_do(app: Driven, stand_in: StandIn, key: str) -> None:
+    app.go_to(QUICK)
+    await app.press(key)
+    await app.until(lambda: isinstance(app.app.screen, CommandPalette), "open")
+    await app.press(*"copy")
+    await app.see("Copy id")
+    await app.press("down", "enter")
+    await app.until(lambda: app.app.clipboard == QUICK, "copied")
+
+
+async def test_the_palette_offers_every_key_and_the_themes(app: Driven) -> None:
+    offered = {command.title for command in app.app.get_system_commands(app.app.screen)}
+    assert offered >= {
+        *("Load", "Unload", "Unload all", "Filter", "Sort", "Copy id", "Refresh"),
+        *("Another server", "Keys", "Quit", "Theme"),
+    }
+
+
+async def test_q_quits(app: Driven) -> None:
+    await app.press("q")
+    await app.until(lambda: not app.app.is_running, "ended")
+    assert app.app.return_code == 0
+
+
+async def test_one_interrupt_says_how_to_quit_and_the_second_quits(app: Driven) -> None:
+    await app.press("ctrl+c")
+    await app.told(LAST_WORDS)
+    assert app.app.is_running
+    await app.press("ctrl+c")
+    await app.until(lambda: not app.app.is_running, "ended")
+    assert app.app.return_code == 0
+
+
+async def test_a_late_second_interrupt_asks_again(app: Driven) -> None:
+    await app.press("ctrl+c")
+    app.app._interrupted -= 3
+    await app.press("ctrl+c")
+    await app.settle()
+    assert app.app.is_running
+
+
+@pytest.fixture
+async def other(certificates: Certificates) -> AsyncIterator[StandIn]:
+    """A second server, without TLS, as on one's own machine."""
+    async with StandIn("models: {elsewhere-1b: {cmd: llama-server}}") as running:
+        yield running
+
+
+async def test_upper_s_switches_to_a_server_of_the_settings(
+    server: Server, other: StandIn, tmp_path: Path
+) -> None:
+    second = Server(other.url, identity="other", name="cellar")
+    async with driven(server, tmp_path, servers=(server, second)) as app:
+        await app.see(QUICK)
+        await app.press("S")
+        assert isinstance(app.app.screen, ServersScreen)
+        await app.see("● stand-in", "cellar", other.url)
+        await app.press("down", "enter")
+        await app.see("cellar  ● live", "elsewhere-1b")
+        assert QUICK not in app.text
+
+
+async def test_upper_s_takes_a_typed_url(app: Driven, other: StandIn) -> None:
+    await app.press("S", "tab", *other.url, "enter")
+    await app.see("elsewhere-1b")
+    assert QUICK not in app.text
+
+
+async def test_a_url_that_is_none_is_refused_in_words_and_the_server_stays(app: Driven) -> None:
+    await app.press("S", "tab", *"localhost:8080", "enter")
+    await app.told("http://localhost:8080")
+    await app.see("stand-in  ● live", QUICK)
+
+
+async def test_esc_in_the_list_of_servers_changes_nothing(app: Driven) -> None:
+    await app.press("S", "escape")
+    await app.see("stand-in  ● live", QUICK)
+
+
+async def test_leaving_a_server_closes_what_was_open_there(
+    app: Driven, stand_in: StandIn, other: StandIn
+) -> None:
+    await app.press("S", "tab", *other.url, "enter")
+    await app.see("elsewhere-1b")
+    before = len(stand_in.requests)
+    await app.press("f5")
+    await app.until(lambda: list_requests(other) > 1, "asked")
+    assert len(stand_in.requests) == before
+
+
+async def test_upper_s_keeps_read_only(server: Server, other: StandIn, tmp_path: Path) -> None:
+    async with driven(replace(server, read_only=True), tmp_path) as app:
+        await app.see(QUICK)
+        await app.press("S", "tab", *other.url, "enter")
+        await app.see("elsewhere-1b", "read-only")

@@ -1,0 +1,124 @@
+"""The dialog before something that others would notice: hard to say yes to by accident."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from aitui.demo.stand_in import StandIn
+from aitui.domain.model import Model, RunState
+from aitui.domain.server import Server
+from catalogue import QUICK, STEADY
+from ui.driven import Driven
+from ui.received import orders
+
+
+@pytest.fixture
+async def asked(app: Driven) -> Driven:
+    """The app with QUICK ready, that asks whether to evict it for STEADY."""
+    app.go_to(QUICK)
+    await app.press("l")
+    await app.until_ready(QUICK)
+    app.go_to(STEADY)
+    await app.press("l")
+    await app.armed()
+    return app
+
+
+async def test_it_opens_on_its_safe_choice(asked: Driven) -> None:
+    await asked.see("▸ n Cancel")
+    assert "▸ y" not in asked.text
+
+
+@pytest.mark.parametrize("key", ["escape", "n", "q", "enter", "space"])
+async def test_no_in_every_form_leaves_everything_as_it_is(
+    asked: Driven, stand_in: StandIn, key: str
+) -> None:
+    before = orders(stand_in)
+    await asked.press(key)
+    await asked.until(lambda: not asked.asking, "closed")
+    assert asked.app.is_running
+    assert asked.model(STEADY).requested is None
+    assert orders(stand_in) == before
+    assert stand_in.running() == {QUICK: "ready"}
+
+
+async def test_y_means_yes(asked: Driven, stand_in: StandIn) -> None:
+    await asked.press("y")
+    await asked.until_ready(STEADY)
+    assert orders(stand_in)[-1] == ("GET", f"/upstream/{STEADY}/health")
+
+
+async def test_the_other_choice_can_be_reached_and_chosen(asked: Driven) -> None:
+    await asked.press("right")
+    await asked.see("▸ y Load")
+    await asked.press("enter")
+    await asked.until_ready(STEADY)
+
+
+async def test_a_click_on_yes_means_yes(asked: Driven) -> None:
+    await asked.click("y Load")
+    await asked.until_ready(STEADY)
+
+
+async def test_a_click_on_no_means_no(asked: Driven, stand_in: StandIn) -> None:
+    await asked.click("n Cancel")
+    await asked.until(lambda: not asked.asking, "closed")
+    assert stand_in.running() == {QUICK: "ready"}
+
+
+@pytest.mark.parametrize("keys", ["ly", ("l", "right", "enter"), ("l", "tab", "enter")])
+async def test_keys_typed_ahead_are_no_answer(
+    asked: Driven, stand_in: StandIn, keys: tuple[str, ...]
+) -> None:
+    await asked.press("n")
+    await asked.until(lambda: not asked.asking, "closed")
+    before = orders(stand_in)
+    asked.burst(*keys)
+    await asked.until(lambda: asked.asking, "asked")
+    await asked.armed()
+    assert orders(stand_in) == before
+    assert stand_in.running() == {QUICK: "ready"}
+
+
+async def test_a_double_yes_counts_once(asked: Driven, stand_in: StandIn) -> None:
+    before = len(orders(stand_in))
+    asked.burst("y", "y", "y")
+    await asked.until_ready(STEADY)
+    assert len(orders(stand_in)) == before + 1
+
+
+async def test_facts_that_change_are_shown_and_must_be_read_anew(
+    asked: Driven, stand_in: StandIn
+) -> None:
+    await asked.press("right")
+    await asked.see("▸ y Load")
+    before = orders(stand_in)
+    async with stand_in.busy(QUICK):
+        await asked.see("1 request runs there")
+        assert "▸ n Cancel" in asked.text
+        assert not asked.is_armed
+        asked.burst("y")
+        await asked.armed()
+        assert orders(stand_in) == before
+        await asked.press("n")
+
+
+async def test_a_snapshot_that_changes_nothing_it_says_leaves_it_armed(asked: Driven) -> None:
+    snapshot = asked.models.snapshot
+    asked.app._pass_on(
+        asked.server,
+        replace(snapshot, models=(*snapshot.models, Model("new", state=RunState.STOPPED))),
+    )
+    await asked.until(lambda: asked.models.snapshot.model("new"), "shown")
+    assert asked.is_armed
+
+
+async def test_it_goes_when_the_server_is_left(
+    asked: Driven, server: Server, tmp_path: Path
+) -> None:
+    asked.app._connect(replace(server, name="elsewhere"))
+    await asked.see("elsewhere  ● live")
+    assert not asked.asking
+    await asked.press("y")
+    assert asked.model(STEADY).requested is None

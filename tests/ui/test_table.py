@@ -1,0 +1,228 @@
+"""The table under keys and mouse: moving, sorting, filtering, copying, and other sizes."""
+
+from functools import partial
+
+from aitui.demo.stand_in import StandIn
+from catalogue import HIDDEN, LONG, ODD, OUT_OF_MEMORY, PEER, QUICK, SLASH, STEADY
+from ui.driven import Driven
+from ui.received import orders
+
+
+def ids(app: Driven) -> list[str]:
+    return [model.id for model in app.table.shown]
+
+
+def has_size(app: Driven, width: int, height: int) -> bool:
+    return app.app.size == (width, height)
+
+
+async def test_j_and_k_and_the_arrows_move_by_one(app: Driven) -> None:
+    first, second, third, *_ = ids(app)
+    assert app.under_cursor == first
+    await app.press("j", "down")
+    assert app.under_cursor == third
+    await app.press("k")
+    assert app.under_cursor == second
+    await app.press("up")
+    assert app.under_cursor == first
+    await app.press("k")
+    assert app.under_cursor == first
+
+
+async def test_g_and_upper_g_go_to_the_ends(app: Driven) -> None:
+    await app.press("G")
+    assert app.under_cursor == ids(app)[-1]
+    await app.press("j")
+    assert app.under_cursor == ids(app)[-1]
+    await app.press("g")
+    assert app.under_cursor == ids(app)[0]
+
+
+async def test_pages_keep_the_cursor_in_sight(app: Driven) -> None:
+    await app.pilot.resize_terminal(80, 16)
+    await app.until(lambda: app.table.size.height < len(ids(app)), "short")
+    await app.press("pagedown")
+    assert app.under_cursor in app.text
+    page = ids(app).index(app.under_cursor)
+    assert page > 1
+    await app.press("ctrl+u")
+    assert 0 < ids(app).index(app.under_cursor) < page
+    await app.press("pageup", "pageup", "ctrl+d")
+    assert 0 < ids(app).index(app.under_cursor) < page
+
+
+async def test_nothing_that_moves_asks_anything_of_the_server(
+    app: Driven, stand_in: StandIn
+) -> None:
+    await app.press("j", "k", "g", "G", "ctrl+d", "ctrl+u", "pagedown", "pageup", "home", "end")
+    assert orders(stand_in) == []
+
+
+async def test_s_sorts_by_the_next_column_and_the_cursor_keeps_its_model(app: Driven) -> None:
+    servers_order = ids(app)
+    app.go_to(PEER)
+    await app.press("s")
+    assert ids(app) == sorted(servers_order, key=str.casefold)
+    assert "Model ▾" in app.strips[1].text
+    assert app.under_cursor == PEER
+    await app.press("s")
+    assert "State ▾" in app.strips[1].text
+    await app.press("s")
+    assert "Ctx ▾" in app.strips[1].text
+    assert app.under_cursor == PEER
+    await app.press("s", "s")
+    assert ids(app) == servers_order
+    assert "▾" not in app.strips[1].text
+    assert app.under_cursor == PEER
+
+
+async def test_sorted_by_state_a_model_that_comes_up_rises_and_the_cursor_stays_with_it(
+    app: Driven,
+) -> None:
+    await app.press("s", "s")
+    app.go_to(STEADY)
+    await app.press("l")
+    await app.until_ready(STEADY)
+    await app.until(lambda: ids(app)[0] == STEADY, "first")
+    assert app.under_cursor == STEADY
+
+
+async def test_the_cursor_keeps_its_model_while_others_come_and_go(
+    app: Driven, stand_in: StandIn
+) -> None:
+    app.go_to(STEADY)
+    await stand_in.reload(
+        "models: {aaa: {cmd: llama-server}, bbb: {cmd: llama-server}, "
+        f'"{STEADY}": {{cmd: llama-server}}, zzz: {{cmd: llama-server}}}}'
+    )
+    await app.until(lambda: ids(app) == ["aaa", "bbb", STEADY, "zzz"], "reloaded")
+    assert app.under_cursor == STEADY
+    assert app.line_of(STEADY).startswith("▌")
+
+
+async def test_a_cursor_whose_model_is_gone_stays_in_the_table(
+    app: Driven, stand_in: StandIn
+) -> None:
+    await app.press("G")
+    await stand_in.reload("models: {aaa: {cmd: llama-server}, bbb: {cmd: llama-server}}")
+    await app.until(lambda: ids(app) == ["aaa", "bbb"], "reloaded")
+    assert app.under_cursor == "bbb"
+
+
+async def test_slash_filters_while_one_types_and_esc_clears(app: Driven) -> None:
+    everything = ids(app)
+    await app.press("slash", *"q4")
+    assert ids(app) == [model for model in everything if "q4" in model.casefold()]
+    await app.press("enter")
+    assert ids(app) == [model for model in everything if "q4" in model.casefold()]
+    assert app.table.has_focus
+    await app.press("escape")
+    assert ids(app) == everything
+    assert app.table.has_focus
+
+
+async def test_words_of_a_filter_must_all_occur_in_any_order(app: Driven) -> None:
+    await app.press("slash", *"qwen", "space", *"unsloth")
+    assert ids(app) == [LONG]
+
+
+async def test_a_filter_finds_aliases_states_and_peers(app: Driven) -> None:
+    await app.press("slash", *"gpt-4o")
+    assert ids(app) == [QUICK]
+    await app.press(*["backspace"] * 6, *"peer1")
+    assert ids(app) == [PEER]
+
+
+async def test_a_filter_without_a_hit_says_how_to_get_out(app: Driven) -> None:
+    await app.press("slash", *"zzz")
+    await app.see("No model matches “zzz”", "Esc clears the filter")
+
+
+async def test_letters_typed_into_the_filter_do_nothing_else(
+    app: Driven, stand_in: StandIn
+) -> None:
+    await app.press("slash", *"luUsSyq")
+    assert app.app.is_running
+    assert not app.asking
+    assert orders(stand_in) == []
+    assert ids(app) == []
+
+
+async def test_a_filter_that_hides_the_cursors_model_puts_the_cursor_on_another(
+    app: Driven,
+) -> None:
+    app.go_to(QUICK)
+    await app.press("slash", *"steady", "enter")
+    assert app.under_cursor == STEADY
+
+
+async def test_y_copies_the_id(app: Driven) -> None:
+    app.go_to(SLASH)
+    await app.press("y")
+    assert app.app.clipboard == SLASH
+    await app.told(f"Copied {SLASH}")
+
+
+async def test_y_with_no_model_under_the_cursor_says_so(app: Driven) -> None:
+    await app.press("slash", *"zzz", "enter", "y")
+    await app.told("There is no model under the cursor")
+
+
+async def test_a_click_on_a_row_puts_the_cursor_there(app: Driven) -> None:
+    await app.click(OUT_OF_MEMORY)
+    assert app.under_cursor == OUT_OF_MEMORY
+    assert app.line_of(OUT_OF_MEMORY).startswith("▌")
+
+
+async def test_a_click_below_the_last_row_changes_nothing(app: Driven) -> None:
+    await app.pilot.resize_terminal(80, 40)
+    await app.until(lambda: app.table.size.height > len(ids(app)), "tall")
+    before = app.under_cursor
+    await app.pilot.click(app.table, offset=(5, app.table.size.height - 1))
+    assert app.under_cursor == before
+
+
+async def test_a_click_on_a_title_sorts_by_it_and_a_second_one_undoes_it(app: Driven) -> None:
+    servers_order = ids(app)
+    await app.click("State")
+    assert "State ▾" in app.strips[1].text
+    await app.click("Model")
+    assert ids(app) == sorted(servers_order, key=str.casefold)
+    await app.click("Model")
+    assert ids(app) == servers_order
+
+
+async def test_a_click_on_a_key_is_a_key_press(app: Driven, stand_in: StandIn) -> None:
+    app.go_to(QUICK)
+    await app.click("l load")
+    await app.until_ready(QUICK)
+    await app.see("u unload")
+    await app.click("u unload")
+    await app.until_ready()
+    await app.click("? keys")
+    await app.see("Keys that work here")
+
+
+async def test_the_wheel_scrolls(app: Driven) -> None:
+    await app.pilot.resize_terminal(80, 16)
+    await app.until(lambda: app.table.size.height < len(ids(app)), "short")
+    before = app.table.scroll_offset.y
+    app.table.scroll_down(animate=False)
+    await app.until(lambda: app.table.scroll_offset.y > before, "scrolled")
+
+
+async def test_every_size_keeps_the_screen_in_shape(app: Driven) -> None:
+    for width, height in ((200, 50), (120, 36), (60, 20), (40, 12), (20, 6), (2, 2), (80, 24)):
+        await app.pilot.resize_terminal(width, height)
+        await app.until(partial(has_size, app, width, height), "resized")
+        await app.settle()
+        assert [strip.cell_length for strip in app.strips] == [width] * height
+    assert ODD in app.text
+    assert "? keys" in app.text
+
+
+async def test_a_wide_screen_has_notes_and_puts_the_details_beside_the_table(app: Driven) -> None:
+    await app.pilot.resize_terminal(200, 50)
+    await app.see("Note", "takes a third of a second")
+    app.go_to(HIDDEN)
+    await app.see("not listed by the server")
