@@ -12,7 +12,7 @@ from random import Random
 from aitui.arguments import Arguments, parse
 from aitui.domain.clock import Clock
 from aitui.domain.server import Server
-from aitui.errors import AituiError
+from aitui.errors import AituiError, SettingsError
 from aitui.paths import Paths, home_directory
 from aitui.settings import Settings, missing_certificates, read_settings
 
@@ -23,6 +23,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         paths = Paths.from_environment(os.environ)
         home = home_directory(os.environ)
+        if arguments.command == "doctor":
+            return _doctor(arguments, paths, home)
         settings = read_settings(arguments.flags, os.environ, paths.config, home)
         if arguments.command != "tui":
             return _command(arguments, settings, paths)
@@ -44,6 +46,17 @@ def _command(arguments: Arguments, settings: Settings, paths: Paths) -> int:
     asyncio.run(run_command(arguments, settings, paths))
     sys.stdout.flush()
     return 0
+
+
+def _doctor(arguments: Arguments, paths: Paths, home: Path) -> int:
+    from aitui.commands.doctor.console import run_doctor
+
+    settings: Settings | SettingsError
+    try:
+        settings = read_settings(arguments.flags, os.environ, paths.config, home)
+    except SettingsError as error:
+        settings = error
+    return asyncio.run(run_doctor(settings, os.environ, json=arguments.json))
 
 
 def _dashboard(arguments: Arguments, settings: Settings, paths: Paths, home: Path) -> int:

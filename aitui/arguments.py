@@ -14,9 +14,9 @@ from aitui.domain.clean import clean_line
 from aitui.settings.flags import Flags
 from aitui.settings.values import FASTEST_FPS, SLOWEST_FPS
 
-Command = Literal["tui", "status", "load", "unload"]
+Command = Literal["tui", "status", "load", "unload", "doctor"]
 
-COMMANDS = ("status", "load", "unload")
+COMMANDS = ("status", "load", "unload", "doctor")
 
 _OPTIONS = (
     *("--all", "--config", "--demo", "--fps", "--help", "--json", "--read-only", "--server"),
@@ -31,6 +31,7 @@ examples:
   aitui --server home status --json   the models of a server of config.toml
   aitui load qwen3-30b                load a model and wait until it answers
   aitui unload --all --yes            free all memory without a question
+  aitui doctor                        what is wrong between here and the server
 
 exit codes:
   0  done                      4  refused by TLS
@@ -124,7 +125,7 @@ def _parser() -> _Parser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         parents=[server],
         allow_abbrev=False,
-        usage="aitui [options] [status | load ID | unload ID]",
+        usage="aitui [options] [status | load ID | unload ID | doctor]",
     )
     parser.add_argument("--version", action="version", version=f"aitui {__version__}")
     parser.add_argument(
@@ -165,6 +166,19 @@ def _parser() -> _Parser:
         "--all", action="store_true", default=argparse.SUPPRESS, help="every model that is loaded"
     )
     _add_yes(unload)
+    doctor = _command(
+        commands,
+        "doctor",
+        "doctor [options]",
+        "check everything between here and the server",
+        server,
+    )
+    doctor.add_argument(
+        "--json",
+        action="store_true",
+        default=argparse.SUPPRESS,
+        help="a JSON list of {check, status, seen, remedy}",
+    )
     return parser
 
 

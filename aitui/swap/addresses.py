@@ -15,10 +15,14 @@ def host_of(server: Server) -> str:
 
 def authority_of(server: Server) -> str:
     """Host and port, as messages name the server."""
-    parts = urlsplit(server.url)
-    host = parts.hostname or ""
-    port = parts.port or _DEFAULT_PORTS.get(parts.scheme, 0)
+    host, port = host_of(server), port_of(server)
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def port_of(server: Server) -> int:
+    """The port of the server's URL, that of its scheme where it names none."""
+    parts = urlsplit(server.url)
+    return parts.port or _DEFAULT_PORTS.get(parts.scheme, 0)
 
 
 def is_https(server: Server) -> bool:

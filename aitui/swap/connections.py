@@ -157,7 +157,7 @@ def _transport(
             # httpx wants a context for http as well; an empty one trusts nobody, at no cost.
             verify=context or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
             http2=False,
-            proxy=_environment_proxy(server),
+            proxy=environment_proxy(server),
             trust_env=False,
             limits=httpx.Limits(max_connections=connections, keepalive_expiry=_KEEP_IDLE_SECONDS),
             socket_options=KEEPALIVE,
@@ -183,7 +183,8 @@ def _headers(server: Server) -> dict[str, str]:
     return headers
 
 
-def _environment_proxy(server: Server) -> str | None:
+def environment_proxy(server: Server) -> str | None:
+    """The proxy through which this server is asked, with its password; None where directly."""
     host = host_of(server)
     if is_loopback(server) or proxy_bypass(host):
         return None

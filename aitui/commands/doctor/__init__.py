@@ -1,0 +1,1 @@
+"""`aitui doctor`: one check after the other, from the settings to the terminal."""

@@ -1,0 +1,99 @@
+"""The whole check-up, in its order: what comes later builds on what came before."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from aitui.commands.doctor.clock_checks import clock_checks
+from aitui.commands.doctor.setting_checks import setting_checks
+from aitui.commands.doctor.so_far import SoFar
+from aitui.commands.doctor.terminal_checks import Terminal, terminal_checks
+from aitui.domain.checks import Check, Stage, failed
+from aitui.domain.clock import Clock
+from aitui.domain.server import Server
+from aitui.errors import SettingsError
+from aitui.settings import Settings
+
+STAGES = (
+    *("settings", "certificate files", "network", "answers", "events", "views", "clock"),
+    "terminal",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What is examined: the settings, or why there are none, and the terminal."""
+
+    settings: Settings | SettingsError
+    terminal: Terminal
+    clock: Clock
+
+
+async def examine(subject: Subject) -> AsyncGenerator[Check | Stage, None]:
+    """Each check as it ends, and before each group of them its stage.
+
+    Asks nothing below `/upstream/` and changes nothing at the server. Whatever goes wrong becomes
+    a check; a check that has no sense after an earlier one is left open.
+    """
+    if isinstance(subject.settings, SettingsError):
+        yield _stage("settings")
+        yield failed("settings", subject.settings)
+    else:
+        async with aclosing(_of_server(subject.settings, subject.clock)) as found:
+            async for item in found:
+                yield item
+    yield _stage("terminal")
+    async for check in terminal_checks(subject.terminal):
+        yield check
+
+
+async def _of_server(settings: Settings, clock: Clock) -> AsyncGenerator[Check | Stage, None]:
+    server, so_far = settings.server, SoFar()
+    yield _stage("settings")
+    for check in setting_checks(settings):
+        yield check
+    yield _stage("certificate files")
+    # httpx and cryptography are dear to import: in a thread, and only for whom they serve.
+    checks = await asyncio.to_thread(_certificates, server, clock.wall())
+    for check in checks:
+        yield check
+    async with aclosing(_over_the_network(server, so_far, clock)) as found:
+        async for item in found:
+            yield item
+    yield _stage("clock")
+    for check in clock_checks(so_far):
+        yield check
+
+
+async def _over_the_network(
+    server: Server, so_far: SoFar, clock: Clock
+) -> AsyncGenerator[Check | Stage, None]:
+    from aitui.commands.doctor.answer_checks import answer_checks
+    from aitui.commands.doctor.event_checks import event_checks
+    from aitui.commands.doctor.network_checks import network_checks
+    from aitui.commands.doctor.view_checks import view_checks
+    from aitui.swap.client import SwapClient
+    from aitui.swap.probe import Probe
+
+    async with SwapClient(server) as client, Probe(server, clock.monotonic) as probe:
+        stages: tuple[tuple[str, Callable[[], AsyncIterator[Check]]], ...] = (
+            ("network", lambda: network_checks(server, so_far, clock.wall())),
+            ("answers", lambda: answer_checks(server, client, probe, so_far, clock)),
+            ("events", lambda: event_checks(client, so_far, clock.monotonic)),
+            ("views", lambda: view_checks(client, probe, so_far)),
+        )
+        for words, checks in stages:
+            yield _stage(words)
+            async for check in checks():
+                yield check
+
+
+def _certificates(server: Server, wall: float) -> tuple[Check, ...]:
+    from aitui.swap.certificate_checks import certificate_checks
+
+    return certificate_checks(server, wall)
+
+
+def _stage(words: str) -> Stage:
+    return Stage(words, STAGES.index(words) + 1, len(STAGES))

@@ -1,0 +1,47 @@
+"""The check-up as text for people and as JSON for scripts."""
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from aitui.domain.checks import Check, Status
+
+MARKS = {Status.PASSED: "✔", Status.FAILED: "✘", Status.OPEN: "–"}
+PLAIN_MARKS = {Status.PASSED: "ok", Status.FAILED: "FAILED", Status.OPEN: "-"}
+
+
+class CheckRow(msgspec.Struct, frozen=True):
+    """One row of `doctor --json`; `status` is passed, failed or open."""
+
+    check: str
+    status: str
+    seen: str
+    remedy: str
+
+
+def as_json(checks: Iterable[Check]) -> str:
+    """All checks as an indented JSON list."""
+    rows = [CheckRow(check.name, check.status.value, check.seen, check.remedy) for check in checks]
+    indented: bytes = msgspec.json.format(msgspec.json.encode(rows), indent=2)
+    return indented.decode()
+
+
+def as_lines(check: Check, *, plain: bool = False) -> tuple[str, ...]:
+    """A check as its line, and one more for what mends it; `plain` for output without Unicode."""
+    marks, arrow = (PLAIN_MARKS, "->") if plain else (MARKS, "→")
+    line = f"{marks[check.status]} {check.name}: {check.seen}"
+    return (line, f"    {arrow} {check.remedy}") if check.remedy else (line,)
+
+
+def as_text(checks: Iterable[Check]) -> str:
+    """The whole report, as it is copied."""
+    return "\n".join(line for check in checks for line in as_lines(check))
+
+
+def summary(checks: Sequence[Check]) -> str:
+    """How many checks ended how."""
+    counts = {
+        status: sum(check.status is status for check in checks)
+        for status in (Status.PASSED, Status.FAILED, Status.OPEN)
+    }
+    return ", ".join(f"{count} {status.value}" for status, count in counts.items())
