@@ -27,11 +27,14 @@ from aitui.ui.crash import crash_report
 from aitui.ui.harmless_filter import HarmlessFilter
 from aitui.ui.messages import SnapshotArrived
 from aitui.ui.opening import Opening
+from aitui.ui.open_log import OpenLog
 from aitui.ui.readable_filter import ReadableFilter
 from aitui.ui.screens.confirm import ConfirmScreen
 from aitui.ui.screens.help import HelpScreen, keys_of
+from aitui.ui.screens.logs import LogChosen, LogRetryWished, LogSaveWished, LogsScreen
 from aitui.ui.screens.models import (
     LoadWished,
+    LogWished,
     ModelsScreen,
     UnloadAllWished,
     UnloadWished,
@@ -48,14 +51,15 @@ class AituiApp(App[None]):
     """The dashboard."""
 
     TITLE = "aitui"
-    COMMAND_PALETTE_BINDING = "ctrl+p"
     # Textual reads a screen's own style sheet when it is pushed, which the first one never is.
     CSS_PATH = "screens/models.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("f5,ctrl+r", "refresh_server", "refresh", key_display="F5"),
         Binding("S", "switch_server", "another server"),
+        Binding("2", "logs", "logs"),
         Binding("question_mark,f1", "help", "keys", key_display="?"),
         Binding("colon", "command_palette", "command palette", key_display=":"),
+        Binding("ctrl+p", "command_palette", "command palette", show=False),
         Binding("q", "quit", "quit"),
         Binding("ctrl+c", "interrupt", "quit (twice)", show=False, key_display="^c"),
     ]
@@ -68,6 +72,7 @@ class AituiApp(App[None]):
         self._asked_for_password = False
         self._interrupted = float("-inf")
         self._models = ModelsScreen(opening.clock)
+        self._log = OpenLog(self, opening, lambda: self._session, self._beside)
         self._filters_before_terminal = (HarmlessFilter(), ReadableFilter())
 
     def get_default_screen(self) -> Screen[None]:
@@ -112,6 +117,10 @@ class AituiApp(App[None]):
     def action_switch_server(self) -> None:
         """Choose another server."""
         self._beside(self._switch_server(), "switch")
+
+    def action_logs(self) -> None:
+        """Show the log that was read last, at first that of proxy and models."""
+        self._log.open(self._models.highlighted, of_model=False)
 
     def action_interrupt(self) -> None:
         """The second ^c within two seconds quits."""
@@ -173,7 +182,7 @@ class AituiApp(App[None]):
             return
         self._models.snapshot = message.snapshot
         for screen in self.screen_stack:
-            if isinstance(screen, ConfirmScreen):
+            if isinstance(screen, ConfirmScreen | LogsScreen):
                 screen.show(message.snapshot)
         error = message.snapshot.link.error
         if isinstance(error, KeyPasswordNeeded) and not self._asked_for_password:
@@ -202,6 +211,23 @@ class AituiApp(App[None]):
     def _watch_ended(self, message: WatchEnded) -> None:
         self.workers.cancel_group(self, _load_group(message.model.id))
         self.notify(f"{message.model.id} goes on loading unwatched; u aborts it", markup=False)
+
+    @on(LogWished)
+    def _log_wished(self, message: LogWished) -> None:
+        self._log.open(message.model, of_model=True)
+
+    @on(LogChosen)
+    def _log_chosen(self, message: LogChosen) -> None:
+        self._log.choose(message.name)
+
+    @on(LogRetryWished)
+    def _log_retry_wished(self) -> None:
+        self._log.retry()
+        self.action_refresh_server()
+
+    @on(LogSaveWished)
+    def _log_save_wished(self, message: LogSaveWished) -> None:
+        self._log.save(message.name, message.lines)
 
     @on(DemoWished)
     def _demo_wished(self) -> None:
