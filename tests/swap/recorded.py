@@ -6,7 +6,7 @@ from aitui.swap.answers import Answer
 
 DIALECTS = ("v217", "v218", "2026-08-head")
 
-_FOLDER = Path(__file__).parent / "recordings"
+_FOLDER = Path(__file__).parents[1] / "recordings" / "llama-swap"
 
 
 def recorded(dialect: str, name: str) -> Answer:

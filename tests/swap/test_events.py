@@ -18,7 +18,7 @@ from aitui.domain.events import (
     RequestUpdated,
     StatusChanged,
 )
-from aitui.domain.model import RunState
+from aitui.domain.model import FinishedRequest, RunState
 from aitui.swap.events import event_of, read_events
 from swap.recorded import recorded
 
@@ -43,9 +43,9 @@ async def replayed(dialect: str, name: str, size: int = 1000) -> list[Event]:
 @pytest.mark.parametrize(
     ("dialect", "name", "kinds"),
     [
-        ("v217", "reload_sighup_api_events", {LogWritten, StatusChanged, RequestsCounted}),
+        ("v217", "api_events_full", {LogWritten, StatusChanged, RequestsCounted}),
         ("v218", "api_events_idle_initial", {LogWritten, StatusChanged, RequestsCounted}),
-        ("v218", "sigterm_api_events", {LogWritten, StatusChanged, RequestsCounted, ModelsUsed}),
+        ("v218", "api_events_full", {LogWritten, StatusChanged, RequestsCounted, ModelsUsed}),
         ("2026-08-head", "api_events_idle_initial", {LogWritten, StatusChanged, RequestsListed}),
         (
             "2026-08-head",
@@ -69,8 +69,8 @@ async def test_reads_a_recorded_stream(dialect: str, name: str, kinds: set[type]
 
 
 async def test_the_size_of_the_chunks_changes_nothing() -> None:
-    assert await replayed("v218", "sigterm_api_events", 1) == await replayed(
-        "v218", "sigterm_api_events", 100_000
+    assert await replayed("v218", "api_events_full", 1) == await replayed(
+        "v218", "api_events_full", 100_000
     )
 
 
@@ -132,7 +132,9 @@ def test_rows_of_an_old_server_tell_which_model_was_used_and_when() -> None:
         {"model": "c", "timestamp": 5},
         {"model": ""},
     ]
-    assert event("metrics", rows) == ModelsUsed((("a", 60.5), ("b", None), ("c", None)))
+    assert event("metrics", rows) == ModelsUsed(
+        (FinishedRequest("a", 60.5), FinishedRequest("b"), FinishedRequest("c"))
+    )
 
 
 def test_a_row_of_a_new_server_is_named_by_its_id() -> None:
