@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from aitui.domain.model import ModelStatus, RunningRequest
+from aitui.domain.model import FinishedRequest, ModelStatus, RunningRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +50,9 @@ class RequestEnded:
 
 @dataclass(frozen=True, slots=True)
 class ModelsUsed:
-    """`metrics`: requests that ended, as pairs of model and Unix time (None where unknown).
+    """`metrics`: requests that ended; the first such event is the server's whole history."""
 
-    The first such event after connecting is the server's whole history.
-    """
-
-    requests: tuple[tuple[str, float | None], ...]
+    requests: tuple[FinishedRequest, ...]
 
 
 @dataclass(frozen=True, slots=True)

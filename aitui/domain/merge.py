@@ -9,6 +9,7 @@ from aitui.domain.command_line import context_size
 from aitui.domain.model import (
     ContextSize,
     ContextSource,
+    Evicted,
     FailedLoad,
     Kind,
     ListedModel,
@@ -27,7 +28,7 @@ class Facts:
     """Everything learnt of the models of one server; the mappings are keyed by the model's id.
 
     `configured_context` is in tokens, `last_used` and `requested` in monotonic seconds,
-    `expected_load` in seconds. With `running_lists_only_ready` (llama-swap v217) `/running` is
+    `expected_load` in seconds, `rates` in tokens a second. With `running_lists_only_ready` (llama-swap v217) `/running` is
     silent about models that start or stop, and `statuses` are believed there.
     """
 
@@ -41,6 +42,8 @@ class Facts:
     last_used: Mapping[str, float] = field(default_factory=dict)
     expected_load: Mapping[str, float] = field(default_factory=dict)
     requested: Mapping[str, float] = field(default_factory=dict)
+    rates: Mapping[str, float] = field(default_factory=dict)
+    evicted: Mapping[str, Evicted] = field(default_factory=dict)
     running_lists_only_ready: bool = False
 
 
@@ -76,6 +79,7 @@ class _View:
         owners = {name: owner for owner, names in self._aliases.items() for name in names}
         self._requests = _requests_by_model(facts.requests, owners)
         self._last_used = _latest_by_model(facts.last_used, owners)
+        self._rates = {owners.get(name, name): rate for name, rate in facts.rates.items()}
 
     def ids(self) -> Iterable[str]:
         """The ids of the models, aliases that were folded into theirs left out."""
@@ -113,6 +117,8 @@ class _View:
             facts.failures.get(model_id) if state is RunState.STOPPED else None,
             facts.requested.get(model_id),
             facts.expected_load.get(model_id),
+            self._rates.get(model_id),
+            facts.evicted.get(model_id) if state is RunState.STOPPED else None,
         )
         return before if _values_of(before) == values else Model(*values)
 

@@ -96,13 +96,36 @@ class FailedLoad:
 
 
 @dataclass(frozen=True, slots=True)
+class Evicted:
+    """A ready model that had to go: Unix time, the model it went for, and whose load that was.
+
+    `whom` is empty where the server doesn't tell.
+    """
+
+    at: float
+    by: str
+    whom: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedRequest:
+    """A request that ended: Unix time, tokens of the answer and tokens a second, where known."""
+
+    model: str
+    at: float | None = None
+    tokens: int | None = None
+    rate: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Model:
     """Everything known of one model, merged.
 
     `since` and `last_used` are monotonic seconds: when the present state was first seen, and when
     the model was last known to work. `last_used` is what a TTL counts from; llama-swap doesn't
     report it, so a countdown made of it is an inference. `requested` (monotonic seconds) is set
-    while aitui itself waits for it to come up. `expected_load` is in seconds.
+    while aitui itself waits for it to come up. `expected_load` is in seconds, `rate` in tokens a
+    second, as of the last request that ended there, whoever's it was.
     """
 
     id: str
@@ -125,6 +148,8 @@ class Model:
     failed: FailedLoad | None = None
     requested: float | None = None
     expected_load: float | None = None
+    rate: float | None = None
+    evicted: Evicted | None = None
 
     @property
     def resident(self) -> bool:

@@ -1,7 +1,9 @@
 """What has been learnt of one server so far, and the models that follow from it."""
 
+from collections.abc import Collection
 from dataclasses import replace
 
+from aitui.domain.clients import client_name
 from aitui.domain.clock import Clock
 from aitui.domain.events import (
     Event,
@@ -14,7 +16,9 @@ from aitui.domain.events import (
 )
 from aitui.domain.merge import Facts, merge
 from aitui.domain.model import (
+    Evicted,
     FailedLoad,
+    FinishedRequest,
     ListedModel,
     Model,
     ModelStatus,
@@ -23,6 +27,7 @@ from aitui.domain.model import (
     RunningRequest,
     RunState,
 )
+from aitui.monitor.evictions import Evictions
 from aitui.monitor.starts import Starts, Transitions
 
 NOT_QUEUED = 2.0
@@ -46,6 +51,9 @@ class Known:
         self._expected_load: dict[str, float] = {}
         self._requests: dict[str, RunningRequest] | None = None
         self._request_total: int | None = None
+        self._rates: dict[str, float] = {}
+        self._evicted: dict[str, Evicted] = {}
+        self._evictions = Evictions()
         self._starts = Starts()
         self._coming_up: dict[str, int] = {}
         self._stale = True
@@ -127,6 +135,7 @@ class Known:
             if self.lists_only_ready or now - at < NOT_QUEUED
         }
         states = {model.id: model.state for model in self._models}
+        self._evictions.seen(states, now)
         return self._noted(self._starts.seen(states, now, unseen))
 
     def statuses(self, event: StatusChanged) -> Transitions:
@@ -153,10 +162,28 @@ class Known:
             case RequestEnded(request_id):
                 self._request_ended(request_id)
             case ModelsUsed(requests):
-                self._models_used(requests)
+                self.requests_ended(requests)
             case _:
                 return
         self._stale = True
+
+    def requests_ended(self, requests: tuple[FinishedRequest, ...]) -> None:
+        """Requests ended: their models were in use until then, and this fast."""
+        now, wall = self._clock.monotonic(), self._clock.wall()
+        for request in sorted(requests, key=lambda request: request.at or wall):
+            age = 0.0 if request.at is None else max(0.0, wall - request.at)
+            used = self._last_used.get(request.model, now - age)
+            self._last_used[request.model] = max(used, now - age)
+            if request.rate is not None:
+                self._rates[request.model] = request.rate
+        self._stale = True
+
+    def went_for(self, started: str, on_purpose: Collection[str]) -> None:
+        """A load began: the ready models that left just before had to go for it."""
+        now = self._clock.monotonic()
+        for victim in self._evictions.victims(started, now, on_purpose):
+            self._evicted[victim] = Evicted(self._clock.wall(), started, self._whose(started))
+            self._stale = True
 
     def merge(self) -> tuple[Model, ...]:
         """The models that follow from everything known; unchanged ones are the same objects."""
@@ -175,6 +202,8 @@ class Known:
                 last_used=self._last_used,
                 expected_load=self._expected_load,
                 requested=self._requested,
+                rates=self._rates,
+                evicted=self._evicted,
                 running_lists_only_ready=self.lists_only_ready,
             ),
             self._models,
@@ -234,12 +263,6 @@ class Known:
         }
         self._last_used[ended.model] = self._clock.monotonic()
 
-    def _models_used(self, requests: tuple[tuple[str, float | None], ...]) -> None:
-        now, wall = self._clock.monotonic(), self._clock.wall()
-        for model_id, at in requests:
-            age = 0.0 if at is None else max(0.0, wall - at)
-            self._last_used[model_id] = max(self._last_used.get(model_id, now - age), now - age)
-
     def _remember_companions(self) -> None:
         ready = sorted(model.id for model in self._models if model.state is RunState.READY)
         if 2 <= len(ready) <= 32:
@@ -248,8 +271,16 @@ class Known:
                 self.companions |= pairs
 
     def _noted(self, transitions: Transitions) -> Transitions:
-        """A failure is over once the model is tried again, by whomever."""
+        """A failure or an eviction is over once the model is loaded again, by whomever."""
         for model_id in (*transitions.started, *(model_id for model_id, _ in transitions.loaded)):
-            if self._failures.pop(model_id, None) is not None:
-                self._stale = True
+            for over in (self._failures, self._evicted):
+                if over.pop(model_id, None) is not None:
+                    self._stale = True
         return transitions
+
+    def _whose(self, model_id: str) -> str:
+        """Who wanted that model: aitui's own user, or the client that asks for it."""
+        if model_id in self._requested:
+            return "you"
+        wanted = next((use for use in self.requests.running or () if use.model == model_id), None)
+        return "" if wanted is None else client_name(wanted)

@@ -26,7 +26,7 @@ async def log_tail(client: "SwapClient", name: str) -> tuple[str, ...]:
     """The last lines that `/logs/stream/<name>` has in its history; reading it loads nothing.
 
     The stream goes on for ever after its history, so it is read until it falls silent. v217 sends
-    no headers for a silent model, hence the limit on the whole.
+    no headers for a silent model, hence the limit on those.
     """
     lines: deque[str] = deque(maxlen=TAIL_LINES)
     rest = ""
@@ -34,6 +34,7 @@ async def log_tail(client: "SwapClient", name: str) -> tuple[str, ...]:
         async with asyncio.timeout(FIRST) as limit, client.log(name, history=True) as chunks:
             loop = asyncio.get_running_loop()
             deadline = loop.time() + LONGEST
+            limit.reschedule(loop.time() + QUIET)
             async for chunk in chunks:
                 *whole, rest = (rest + chunk).split("\n")
                 lines.extend(whole)
@@ -58,6 +59,9 @@ async def why_it_failed(client: "SwapClient", model_id: str, said: str = "") -> 
     A program that can't even be started writes nothing itself: what its log holds is of an earlier
     run, so the proxy's word comes first. v217 forgets the log of a model that has stopped.
     """
+    told = _told_by_proxy(model_id, (), said)
+    if told.aborted or NEVER_RAN.search(told.words):
+        return told
     try:
         own = await log_tail(client, model_id)
         proxy = await log_tail(client, "proxy")

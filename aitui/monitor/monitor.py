@@ -8,14 +8,16 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from aitui.domain.clock import Clock
-from aitui.domain.events import Event, StatusChanged
-from aitui.domain.model import FailedLoad
+from aitui.domain.events import ActivityAdded, Event, StatusChanged
+from aitui.domain.model import FailedLoad, FinishedRequest
 from aitui.domain.snapshot import Link, LinkPhase, Snapshot
 from aitui.errors import AituiError, NotSupported, TimedOut
+from aitui.monitor.activity import Activity
 from aitui.monitor.known import Known
 from aitui.monitor.log_tail import why_it_failed
 from aitui.monitor.pace import poll_pause, retry_pause
 from aitui.monitor.starts import Transitions
+from aitui.monitor.sleep_watch import sleeps
 from aitui.store.load_times import LoadTimes
 
 if TYPE_CHECKING:
@@ -23,8 +25,6 @@ if TYPE_CHECKING:
 
 LIST_AGAIN = 30.0
 SHORTEST_GAP = 0.1
-WATCH_CLOCK = 1.0
-SLEPT = 5.0
 SILENT_EVENTS = 5.0
 EVENTS_AGAIN = 60.0
 LAST_VERSION_THAT_LISTS_ONLY_READY = 217
@@ -71,6 +71,7 @@ class Monitor:
         self._ended_on_purpose: set[str] = set()
         self._explaining: set[str] = set()
         self._one_explanation = asyncio.Lock()
+        self._activity = Activity(client, self._requests_ended)
         self._tasks: asyncio.TaskGroup | None = None
 
     @property
@@ -85,6 +86,7 @@ class Monitor:
                 self._tasks.create_task(self._poll(), name="poll /running")
                 self._tasks.create_task(self._listen(), name="listen to events")
                 self._tasks.create_task(self._watch_clock(), name="watch the clock")
+                self._tasks.create_task(self._activity.run(), name="read activity")
         finally:
             self._tasks = None
 
@@ -224,6 +226,8 @@ class Monitor:
         self._follow(transitions)
 
     def _follow(self, transitions: Transitions) -> None:
+        for model_id in transitions.started:
+            self._known.went_for(model_id, self._ended_on_purpose)
         self._ended_on_purpose.difference_update(transitions.started)
         for model_id, seconds in transitions.loaded:
             self._known.expect_load(model_id, seconds)
@@ -319,10 +323,15 @@ class Monitor:
                 self._wake.set()
             await self._publish()
             return
-        before = self._known.requests
+        if isinstance(event, ActivityAdded):
+            self._activity.added(event.id)
+            return
         self._known.apply(event)
-        if self._known.requests != before:
-            await self._publish()
+        await self._publish()
+
+    async def _requests_ended(self, requests: tuple[FinishedRequest, ...]) -> None:
+        self._known.requests_ended(requests)
+        await self._publish()
 
     async def _stream_ended(self) -> None:
         """A reload or a restart ends every stream with a clean end: ask for everything again."""
@@ -354,13 +363,7 @@ class Monitor:
 
     async def _watch_clock(self) -> None:
         """After a sleep of the machine every connection is half dead: start them all afresh."""
-        offset = self._clock.wall() - self._clock.monotonic()
-        while True:
-            await asyncio.sleep(WATCH_CLOCK)
-            now = self._clock.wall() - self._clock.monotonic()
-            jumped, offset = now - offset, now
-            if abs(jumped) < SLEPT:
-                continue
+        async for jumped in sleeps(self._clock):
             self._known.shift_clock(max(0.0, jumped))
             self._drop_stream()
             self._drop_attempt()

@@ -11,16 +11,22 @@ from contextlib import aclosing, asynccontextmanager
 from types import TracebackType
 from typing import Self, TypeVar
 
+import msgspec
+
+from aitui.domain.clean import clean_line
 from aitui.domain.events import Event
-from aitui.domain.model import ListedModel, RunningModel
+from aitui.domain.log_lines import Lines
+from aitui.domain.model import FinishedRequest, ListedModel, RunningModel
 from aitui.domain.server import Server
 from aitui.errors import BadAnswer
 from aitui.swap import wire
+from aitui.swap.activity import finished_page
 from aitui.swap.addresses import path_for, segment
 from aitui.swap.answers import Answer, answered_by_model, load_refusal, refusal
 from aitui.swap.connections import Connections
 from aitui.swap.events import read_events
 from aitui.swap.exchange import Exchange, Question, Stream
+from aitui.swap.log_stream import read_lines
 from aitui.swap.log_text import LogText
 from aitui.swap.wire import Version
 
@@ -29,6 +35,7 @@ _SHORT_SECONDS = 15.0
 _HEADERS_SECONDS = 30.0
 _DECODE_IN_THREAD = 64 * 1024
 _SMALL = 64 * 1024
+_ACTIVITY_ROWS = 100
 
 _T = TypeVar("_T")
 
@@ -57,6 +64,10 @@ class SwapClient:
     async def aclose(self) -> None:
         """Closes every connection; what is still under way ends with ConnectionLost."""
         await self._connections.aclose()
+
+    async def drop_connections(self) -> None:
+        """Lets new requests begin with fresh connections: the machine has slept, say."""
+        await self._connections.replace_pool()
 
     @property
     def latency(self) -> float | None:
@@ -97,14 +108,40 @@ class SwapClient:
         answer = await self._get("/health", _SHORT_SECONDS, largest=_SMALL)
         _check_no_page(answer)
 
-    async def load(self, model_id: str) -> None:
+    async def activity(self, from_id: int) -> tuple[FinishedRequest, ...]:
+        """The requests that ended, from that row on, the newest first; servers from v236 on.
+
+        Raises NotSupported, Unreachable, TlsRefused, ServerError, BadAnswer.
+        """
+        path = f"/api/metrics/activity?min_id={from_id}&limit={_ACTIVITY_ROWS}&sort=id&order=desc"
+        answer = await self._get(path, _SHORT_SECONDS)
+        try:
+            return finished_page(answer.body)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise BadAnswer(
+                f"{answer.endpoint} answered with something else than a page of activity",
+                why=clean_line(str(error), 200),
+            ) from error
+
+    async def cancel_request(self, request_id: str) -> None:
+        """Cancels a running request of any client; one that has ended by now is fine as well.
+
+        Raises NotSupported on servers before v235, Unreachable, TlsRefused, ServerError.
+        """
+        path = f"/api/inflight/{segment(request_id)}/cancel"
+        answer = await self._exchange.briefly(Question("POST", path, _SHORT_SECONDS))
+        if not answer.succeeded and b"inflight request not found" not in answer.body:
+            raise refusal(self._server, answer)
+
+    async def load(self, model_id: str, limit: float | None = None) -> None:
         """Loads a model and returns when it is ready, after seconds or minutes.
 
-        Giving up does not stop the load: it goes on at the server.
+        `limit` is in seconds from now on, the time in the server's queue included; None waits for
+        as long as it takes. Giving up does not stop the load: it goes on at the server.
         Raises LoadFailed, NoSuchModel, TimedOut, Unreachable, TlsRefused, ServerError.
         """
         path = path_for(self._server.endpoints.upstream_health, model_id)
-        question = Question("GET", path, self._server.timeout)
+        question = Question("GET", path, limit)
         answer = await self._exchange.at_length(question)
         if not answer.succeeded and not answered_by_model(answer):
             raise load_refusal(self._server, answer, model_id)
@@ -152,13 +189,29 @@ class SwapClient:
         headers only with the first piece, so opening waits for as long as the log is silent.
         Raises NoSuchModel, Unreachable, TlsRefused, ServerError, BadAnswer, also while reading.
         """
+        async with self._log_chunks(name, history=history) as chunks:
+            async with aclosing(_log_text(chunks)) as pieces:
+                yield pieces
+
+    @asynccontextmanager
+    async def log_lines(self, name: str = "") -> AsyncIterator[AsyncIterator[Lines]]:
+        """The same log with its history, in whole lines with their colours.
+
+        Raises NoSuchModel, Unreachable, TlsRefused, ServerError, BadAnswer, also while reading.
+        """
+        async with self._log_chunks(name, history=True) as chunks:
+            async with aclosing(read_lines(chunks)) as lines:
+                yield lines
+
+    @asynccontextmanager
+    async def _log_chunks(self, name: str, *, history: bool) -> AsyncIterator[AsyncIterator[bytes]]:
         path = f"/logs/stream/{segment(name)}" if name else "/logs/stream"
         query = "" if history else "?no-history"
         question = Question("GET", path + query, None, accept="text/plain")
         async with self._exchange.streaming(question) as stream:
             await self._check(stream, name)
-            async with aclosing(stream.chunks()) as chunks, aclosing(_log_text(chunks)) as pieces:
-                yield pieces
+            async with aclosing(stream.chunks()) as chunks:
+                yield chunks
 
     async def _check(self, stream: Stream, name: str = "") -> None:
         if not stream.succeeded:

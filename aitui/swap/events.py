@@ -8,7 +8,6 @@ the others, and `/running` reconciles what was missed.
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -27,7 +26,7 @@ from aitui.domain.events import (
     StatusChanged,
 )
 from aitui.domain.model import ModelStatus, RunningRequest
-from aitui.swap import wire
+from aitui.swap import activity, wire
 from aitui.swap.sse import SseParser
 
 _DECODE_IN_THREAD = 64 * 1024
@@ -74,11 +73,6 @@ class _InFlight(msgspec.Struct):
     id: str | int | None = None
 
 
-class _Row(msgspec.Struct):
-    model: str | None = None
-    timestamp: Any = None
-
-
 class _Activity(msgspec.Struct):
     id: int
 
@@ -88,7 +82,6 @@ _TEXT = msgspec.json.Decoder(str)
 _STATUSES = msgspec.json.Decoder(list[_Status] | None)
 _LOG = msgspec.json.Decoder(_Log)
 _IN_FLIGHT = msgspec.json.Decoder(_InFlight)
-_ROWS = msgspec.json.Decoder(list[_Row] | None)
 _ACTIVITY = msgspec.json.Decoder(_Activity)
 
 
@@ -191,20 +184,7 @@ def _headers(found: dict[str, Any] | None) -> dict[str, str]:
 
 
 def _used(data: bytes, _: Callable[[], float]) -> Event:
-    rows = _ROWS.decode(data) or []
-    return ModelsUsed(
-        tuple((clean_line(row.model), _unix_time(row.timestamp)) for row in rows if row.model)
-    )
-
-
-def _unix_time(value: object) -> float | None:
-    try:
-        moment = msgspec.convert(value, datetime)
-    except msgspec.ValidationError:
-        return None
-    if moment.tzinfo is None or moment.year < 1970:
-        return None
-    return moment.timestamp()
+    return ModelsUsed(activity.finished_requests(data))
 
 
 def _added(data: bytes, _: Callable[[], float]) -> Event:

@@ -15,6 +15,7 @@ from aitui.domain.clock import Clock
 from aitui.domain.model import RunState
 from aitui.domain.server import Server
 from aitui.monitor import monitor as monitor_module
+from aitui.monitor import sleep_watch
 from aitui.monitor import pace
 from aitui.monitor.pace import poll_pause, retry_pause
 from catalogue import QUICK, SLOW, STEADY, dialects, each_dialect
@@ -150,7 +151,7 @@ class MovedClock:
 async def test_after_a_sleep_every_connection_is_opened_anew(
     monkeypatch: pytest.MonkeyPatch, server: Server, stand_in: StandIn, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(monitor_module, "WATCH_CLOCK", 0.05)
+    monkeypatch.setattr(sleep_watch, "EVERY", 0.05)
     moved = MovedClock()
     async with watched(server, tmp_path, clock=Clock(time.monotonic, moved.wall)) as watch:
         await watch.until_events_flow()
@@ -169,7 +170,7 @@ async def test_after_a_sleep_times_are_older_by_it(
     other: OtherClient,
     tmp_path: Path,
 ) -> None:
-    monkeypatch.setattr(monitor_module, "WATCH_CLOCK", 0.05)
+    monkeypatch.setattr(sleep_watch, "EVERY", 0.05)
     moved = MovedClock()
     async with watched(server, tmp_path, clock=Clock(time.monotonic, moved.wall)) as watch:
         await other.load(STEADY)
@@ -183,7 +184,7 @@ async def test_after_a_sleep_times_are_older_by_it(
 async def test_a_wall_clock_that_is_set_right_by_a_second_drops_nothing(
     monkeypatch: pytest.MonkeyPatch, server: Server, stand_in: StandIn, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(monitor_module, "WATCH_CLOCK", 0.02)
+    monkeypatch.setattr(sleep_watch, "EVERY", 0.02)
     moved = MovedClock()
     async with watched(server, tmp_path, clock=Clock(time.monotonic, moved.wall)) as watch:
         await watch.until_events_flow()

@@ -1,0 +1,54 @@
+"""Other programs at the same server, as people would name them."""
+
+import re
+from dataclasses import dataclass
+
+from aitui.domain.eviction import Victim, victims
+from aitui.domain.model import Model, RunningRequest, RunState
+from aitui.domain.snapshot import Snapshot
+
+_OWN_AGENT = re.compile(r"aitui/\S+ \((?P<who>[^)]+)\)")
+_PRODUCT = re.compile(r"[^\s/(]+")
+
+
+def client_name(request: RunningRequest) -> str:
+    """Address and program of a client: `192.168.2.20 · OpenWebUI`; another aitui by its user."""
+    own = _OWN_AGENT.match(request.user_agent)
+    if own is not None:
+        return f"{own['who']} · aitui"
+    product = _PRODUCT.match(request.user_agent)
+    parts = (request.client, product.group() if product else "")
+    return " · ".join(part for part in parts if part) or "an unnamed client"
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """A request under way, with its model; `waits` where that model isn't ready yet.
+
+    `evicts` are the models that will likely have to go before it is served.
+    """
+
+    request: RunningRequest
+    model: Model | None
+    waits: bool = False
+    evicts: tuple[Victim, ...] = ()
+
+
+def uses(snapshot: Snapshot) -> tuple[Use, ...]:
+    """Who uses what and who waits for what, the oldest first; empty where the server won't say."""
+    running = snapshot.requests.running
+    if not running:
+        return ()
+    by_name: dict[str, Model] = {}
+    for model in snapshot.models:
+        by_name[model.id] = model
+        for alias in model.aliases:
+            by_name.setdefault(alias, model)
+    found = (_use(request, by_name.get(request.model), snapshot) for request in running)
+    return tuple(sorted(found, key=lambda use: (use.waits, use.request.started)))
+
+
+def _use(request: RunningRequest, model: Model | None, snapshot: Snapshot) -> Use:
+    if model is None or not model.loadable or model.state is RunState.READY:
+        return Use(request, model)
+    return Use(request, model, waits=True, evicts=victims(model, snapshot))
