@@ -16,8 +16,8 @@ from aitui.monitor.activity import Activity
 from aitui.monitor.known import Known
 from aitui.monitor.log_tail import why_it_failed
 from aitui.monitor.pace import poll_pause, retry_pause
-from aitui.monitor.starts import Transitions
 from aitui.monitor.sleep_watch import sleeps
+from aitui.monitor.starts import Transitions
 from aitui.store.load_times import LoadTimes
 
 if TYPE_CHECKING:

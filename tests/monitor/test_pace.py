@@ -15,8 +15,7 @@ from aitui.domain.clock import Clock
 from aitui.domain.model import RunState
 from aitui.domain.server import Server
 from aitui.monitor import monitor as monitor_module
-from aitui.monitor import sleep_watch
-from aitui.monitor import pace
+from aitui.monitor import pace, sleep_watch
 from aitui.monitor.pace import poll_pause, retry_pause
 from catalogue import QUICK, SLOW, STEADY, dialects, each_dialect
 from other_client import OtherClient
