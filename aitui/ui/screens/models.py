@@ -46,6 +46,14 @@ class WatchEnded(LoadWished):
     """Somebody no longer wants to wait for a load; it goes on at the server."""
 
 
+class LogWished(Message):
+    """Somebody wants to read the log of that model, None where there is none under the cursor."""
+
+    def __init__(self, model: Model | None) -> None:
+        super().__init__()
+        self.model = model
+
+
 class ModelsScreen(Screen[None]):
     """Shows the snapshot, and passes on what somebody wants done with a model."""
 
@@ -54,6 +62,7 @@ class ModelsScreen(Screen[None]):
         Binding("l", "load", "load"),
         Binding("u", "unload", "unload"),
         Binding("U", "unload_all", "unload all"),
+        Binding("L", "log", "log of the model"),
         Binding("slash", "filter", "filter", key_display="/"),
         Binding("s", "sort", "sort"),
         Binding("y", "copy_id", "copy id"),
@@ -107,6 +116,10 @@ class ModelsScreen(Screen[None]):
         """Unload every model."""
         self.post_message(UnloadAllWished())
 
+    def action_log(self) -> None:
+        """Read the log of the model under the cursor; this never loads it."""
+        self.post_message(LogWished(self.highlighted))
+
     def action_filter(self) -> None:
         """Open the filter line."""
         line = self.query_one("#filter", Input)
@@ -153,6 +166,7 @@ class ModelsScreen(Screen[None]):
             ),
             ("Esc", "stop watching", "back", model is not None and model.requested is not None),
             ("F5", "retry now", "app.refresh_server", not live),
+            ("L", "log", "log", own),
             ("U", "unload all", "unload_all", writable and bool(snapshot.resident)),
             ("/", "filter", "filter", bool(snapshot.models)),
             ("s", "sort", "sort", bool(snapshot.models)),
@@ -162,6 +176,11 @@ class ModelsScreen(Screen[None]):
             ("?", "keys", "app.help", True),
         ]
         return [(key, words, action) for key, words, action, works in hints if works]
+
+    @property
+    def highlighted(self) -> Model | None:
+        """The model under the cursor."""
+        return self._table.highlighted
 
     @property
     def _table(self) -> ModelTable:

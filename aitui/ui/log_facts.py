@@ -1,0 +1,69 @@
+"""What the line above a log says, and what it says where there is no line."""
+
+from aitui.domain.log_filter import LogFilter
+from aitui.domain.log_lines import Level
+from aitui.monitor.log_feed import FeedState, Phase
+from aitui.ui.packing import Item
+from aitui.ui.widgets.log_view import LogView
+
+BOTH, PROXY, UPSTREAM = "", "proxy", "upstream"
+SERVER_LOGS = (BOTH, PROXY, UPSTREAM)
+LEVELS = {Level.INFO: "no debug", Level.WARNING: "warnings, errors", Level.ERROR: "errors"}
+
+
+def facts(view: LogView, state: FeedState, now: float) -> tuple[Item, ...]:
+    """The most needed stay the longest."""
+    rows = view.rows
+    chosen = rows.filter
+    lines = rows.end - rows.first
+    noun = "line" if lines == 1 else "lines"
+    return (
+        Item(f"{rows.hidden_own:,} polls hidden" if rows.hidden_own else "", 1, "quiet"),
+        Item(f"{lines:,} {noun}", 2, "quiet"),
+        Item(LEVELS.get(chosen.level, ""), 8, "waiting"),
+        Item(f"/{_cut(chosen.pattern.pattern)}/" if chosen.pattern else "", 8, "waiting"),
+        Item(_found(view), 9, "waiting"),
+        _place(view),
+        _link(state, now),
+    )
+
+
+def empty_text(state: FeedState, words: str, chosen: LogFilter, hidden: int) -> str:
+    """Why there is nothing to see."""
+    if chosen.pattern is not None or chosen.level > Level.DEBUG:
+        return "No line passes the filter\nEsc takes it away"
+    if state.phase is Phase.FOLLOWING:
+        if hidden:
+            return f"Nothing in {words} but aitui's own polls\np shows them"
+        return f"Nothing in {words} yet"
+    if state.error is not None:
+        return f"{words} could not be read"
+    return f"Waiting for {words}"
+
+
+def _link(state: FeedState, now: float) -> Item:
+    if state.phase is Phase.FOLLOWING:
+        return Item("● live", 10, "good")
+    if state.phase is Phase.WAITING:
+        return Item("◌ connecting", 10, "waiting")
+    left = max(0.0, (state.retry_at or now) - now)
+    return Item(f"✘ lost, retry in {left:.0f} s", 10, "lost")
+
+
+def _place(view: LogView) -> Item:
+    if view.paused:
+        return Item(f"‖ paused +{view.waiting:,}", 9, "waiting")
+    return Item("" if view.following else "↑ scrolled", 7, "quiet")
+
+
+def _found(view: LogView) -> str:
+    if view.rows.needle is None:
+        return ""
+    if not view.rows.found:
+        return "not found"
+    place = view.rows.place_found(view.cursor)
+    return f"{place or '–'} of {view.rows.found:,}"
+
+
+def _cut(pattern: str) -> str:
+    return pattern if len(pattern) <= 24 else pattern[:23] + "…"

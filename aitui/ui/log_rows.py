@@ -1,0 +1,237 @@
+"""Which lines of a log are shown, and which rows of the view they take.
+
+Lines and rows are counted from the beginning of time, so that their numbers stay the same while
+the oldest go. Everything that is asked for each frame costs the same however long the log is.
+"""
+
+import re
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
+
+from rich.cells import cell_len, chop_cells
+
+from aitui.domain.log_filter import LogFilter
+from aitui.domain.log_lines import LogLine
+from aitui.domain.log_ring import LogRing
+from aitui.ui.front_list import FrontList
+
+NO_WRAP = 0
+
+
+class LogRows:
+    """Everything that is kept of a log, and of that what is shown: filtered, wrapped, searched."""
+
+    def __init__(self, ring: LogRing | None = None) -> None:
+        self.ring = ring or LogRing()
+        self.widest = 0
+        self.hidden_own = 0
+        self._filter = LogFilter()
+        self._width = NO_WRAP
+        self._needle: re.Pattern[str] | None = None
+        self._unfinished: LogLine | None = None
+        self._lines: FrontList[LogLine] = FrontList()
+        self._ends: FrontList[int] = FrontList()
+        self._found: FrontList[int] = FrontList()
+        self._first_row = 0
+
+    @property
+    def filter(self) -> LogFilter:
+        """What is shown of the log."""
+        return self._filter
+
+    @property
+    def first(self) -> int:
+        """The number of the oldest shown line."""
+        return self._lines.first
+
+    @property
+    def end(self) -> int:
+        """One more than the number of the newest shown line."""
+        return self._lines.end
+
+    @property
+    def first_row(self) -> int:
+        """The oldest row."""
+        return self._first_row
+
+    @property
+    def end_row(self) -> int:
+        """One more than the newest row."""
+        return self._ends[self.end - 1] if self._lines else self._first_row
+
+    @property
+    def found(self) -> int:
+        """How many shown lines have what is searched for."""
+        return len(self._found)
+
+    @property
+    def needle(self) -> re.Pattern[str] | None:
+        """What is searched for."""
+        return self._needle
+
+    def line(self, number: int) -> LogLine:
+        """The shown line of that number."""
+        return self._lines[number]
+
+    def shown(self) -> Iterator[LogLine]:
+        """All shown lines, the oldest first."""
+        return (self._lines[number] for number in range(self.first, self.end))
+
+    def row_of(self, number: int) -> int:
+        """The first row of a line."""
+        return self._first_row if number <= self.first else self._ends[number - 1]
+
+    def at(self, row: int) -> tuple[int, int]:
+        """The line of a row, and which of its own rows that is."""
+        number = bisect_right(self._ends.items, row, lo=self._ends.gone) + self._ends.shift
+        return number, row - self.row_of(number)
+
+    def text_at(self, row: int) -> tuple[LogLine, int, int]:
+        """A row's line, and from where to where of its text the row shows."""
+        number, part = self.at(row)
+        line = self._lines[number]
+        starts = row_starts(line.text, self._width)
+        end = starts[part + 1] if part + 1 < len(starts) else len(line.text)
+        return line, starts[part], end
+
+    def extend(self, lines: Iterable[LogLine], unfinished: LogLine | None) -> None:
+        """Add lines; `unfinished` stands at the end until the next time."""
+        if self._unfinished is not None:
+            self._forget_newest(self._unfinished)
+        new = tuple(lines)
+        for line in new:
+            self._show(line)
+        gone = self.ring.extend(new)
+        self._unfinished = unfinished
+        if unfinished is not None:
+            self._show(unfinished)
+            gone += self.ring.extend((unfinished,))
+        for line in gone:
+            self._forget_oldest(line)
+
+    def clear(self) -> None:
+        """Forget every line; what is shown of the next ones stays as it was chosen."""
+        self.ring.take()
+        self._unfinished = None
+        self._rebuild()
+
+    def choose(self, log_filter: LogFilter) -> None:
+        """Show other lines."""
+        self._filter = log_filter
+        self._rebuild()
+
+    def wrap(self, width: int) -> bool:
+        """Let lines go on below themselves after so many cells, or not at all; whether that is new.
+
+        Rows have other numbers afterwards, lines keep theirs.
+        """
+        if width == self._width:
+            return False
+        self._width = width
+        self._measure()
+        return True
+
+    def search(self, needle: re.Pattern[str] | None) -> None:
+        """Look for that in all shown lines, and in those to come."""
+        self._needle = needle
+        self._found = FrontList()
+        if needle is not None:
+            for number in range(self.first, self.end):
+                if needle.search(self._lines[number].text):
+                    self._found.append(number)
+
+    def next_found(self, number: int, direction: int) -> int | None:
+        """The nearest line after or before that one which has it; goes round at the ends."""
+        found = self._found
+        if not found:
+            return None
+        if direction > 0:
+            at = bisect_right(found.items, number, lo=found.gone)
+            return found.items[at] if at < len(found.items) else found.items[found.gone]
+        at = bisect_left(found.items, number, lo=found.gone) - 1
+        return found.items[at] if at >= found.gone else found.items[-1]
+
+    def place_found(self, number: int) -> int:
+        """Which of the found lines that is, counted from one; 0 where it is none of them."""
+        items, gone = self._found.items, self._found.gone
+        at = bisect_left(items, number, lo=gone)
+        return at - gone + 1 if at < len(items) and items[at] == number else 0
+
+    def number_of(self, line: LogLine) -> int:
+        """The number of a line, or of the nearest shown one after it."""
+        place = self.first
+        for kept in self.ring:
+            if kept is line or place >= self.end:
+                break
+            if self._lines[place] is kept:
+                place += 1
+        return max(self.first, min(place, self.end - 1))
+
+    def _show(self, line: LogLine) -> None:
+        if not self._filter.passes(line):
+            self.hidden_own += line.own
+            return
+        number = self.end
+        self._ends.append(self.end_row + self._height(line.text))
+        self._lines.append(line)
+        if self._needle is not None and self._needle.search(line.text):
+            self._found.append(number)
+
+    def _forget_newest(self, line: LogLine) -> None:
+        self.ring.pop()
+        if self._lines and self._lines[self.end - 1] is line:
+            self._lines.pop()
+            self._ends.pop()
+            if self._found and self._found.items[-1] == self.end:
+                self._found.pop()
+        else:
+            self.hidden_own -= line.own
+
+    def _forget_oldest(self, line: LogLine) -> None:
+        if line is self._unfinished:
+            self._unfinished = None
+        if not self._lines or self._lines[self.first] is not line:
+            self.hidden_own -= line.own
+            return
+        self._first_row = self._ends.pop_first()
+        self._lines.pop_first()
+        if self._found and self._found.items[self._found.gone] < self.first:
+            self._found.pop_first()
+
+    def _rebuild(self) -> None:
+        """Begin anew with all lines that are kept. Numbers and rows begin anew as well."""
+        kept, unfinished = tuple(self.ring), self._unfinished
+        self._lines, self._ends, self._found = FrontList(), FrontList(), FrontList()
+        self._first_row = self.hidden_own = self.widest = 0
+        for line in kept:
+            self._show(line)
+        self._unfinished = unfinished
+
+    def _measure(self) -> None:
+        lines = self._lines
+        first, self._ends = self._first_row, FrontList(lines.first)
+        row = first
+        for number in range(lines.first, lines.end):
+            row += self._height(lines[number].text)
+            self._ends.append(row)
+
+    def _height(self, text: str) -> int:
+        cells = len(text) if text.isascii() else cell_len(text)
+        self.widest = max(self.widest, cells)
+        if self._width == NO_WRAP or cells <= self._width:
+            return 1
+        return -(-cells // self._width) if text.isascii() else len(row_starts(text, self._width))
+
+
+@lru_cache(512)
+def row_starts(text: str, width: int) -> Sequence[int]:
+    """Where each row of a text begins, when it goes on below itself after so many cells."""
+    if width == NO_WRAP or len(text) * 2 <= width:
+        return (0,)
+    if text.isascii():
+        return range(0, len(text), width) or (0,)
+    starts = [0]
+    for piece in chop_cells(text, width):
+        starts.append(starts[-1] + len(piece))
+    return tuple(starts[:-1]) or (0,)

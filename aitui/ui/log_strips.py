@@ -1,0 +1,100 @@
+"""One row of a log as it is drawn: the server's colours, what was found, what is selected."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+from rich.color import Color as RichColor
+from rich.console import Console
+from rich.segment import Segment
+from rich.style import Style
+from rich.text import Text
+from textual.strip import Strip
+
+from aitui.domain.log_lines import Level, LogLine
+from aitui.domain.sgr import Colour, Ink
+
+PARTS = ("text", "debug", "warning", "error", "mark", "found", "cursor", "evidence", "more")
+GUTTER = 2
+LONGEST_NEEDLE = 200
+_BY_LEVEL = {Level.DEBUG: "debug", Level.WARNING: "warning", Level.ERROR: "error"}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row: characters `start` to `end` of its line, and what is to be seen of it.
+
+    `selected` are characters of the line. `width` is in cells, the gutter not counted.
+    """
+
+    line: LogLine
+    start: int
+    end: int
+    row: int
+    width: int
+    sideways: int = 0
+    cursor: bool = False
+    focused: bool = False
+    evidence: bool = False
+    needle: re.Pattern[str] | None = None
+    selected: tuple[int, int] | None = None
+
+
+def draw(row: Row, styles: Mapping[str, Style], selection: Style, console: Console) -> Strip:
+    """The gutter with its sign, then the text."""
+    line = row.line
+    base = styles["mark"] if line.mark else styles[_BY_LEVEL.get(line.level, "text")]
+    if row.cursor:
+        base += Style(bgcolor=styles["cursor"].bgcolor)
+    # Of a line that isn't wrapped no more is looked at than can be seen; some marks take no cell.
+    end = min(row.end, row.start + (row.sideways + row.width) * 4 + 64)
+    text = Text(line.text[row.start : end], style=base, no_wrap=True, end="")
+
+    def lay(style: Style, first: int, last: int) -> None:
+        text.stylize(style, max(0, first - row.start), max(0, min(last, end) - row.start))
+
+    for span in line.spans:
+        if span.start < end and span.end > row.start:
+            lay(rich_style(span.ink), span.start, span.end)
+    if row.needle is not None and not line.mark:
+        for match in row.needle.finditer(line.text, max(0, row.start - LONGEST_NEEDLE), end):
+            lay(styles["found"], *match.span())
+    if row.selected is not None:
+        lay(selection, *row.selected)
+    strip = Strip(text.render(console))
+    more = strip.cell_length > row.sideways + row.width
+    strip = strip.crop_extend(row.sideways, row.sideways + row.width, base)
+    strip = strip.apply_offsets(row.start + row.sideways, row.row)
+    if more:
+        strip = Strip([*strip.crop(0, row.width - 1), Segment("›", styles["more"])])
+    return Strip([*_gutter(row, base, styles), *strip], row.width + GUTTER)
+
+
+def _gutter(row: Row, base: Style, styles: Mapping[str, Style]) -> tuple[Segment, ...]:
+    ground = Style(bgcolor=base.bgcolor)
+    sign = Segment("▌" if row.cursor and row.focused else " ", styles["text"] + ground)
+    if row.evidence:
+        return sign, Segment("✘", styles["evidence"] + ground)
+    return sign, Segment(" ", ground)
+
+
+@lru_cache(1024)
+def rich_style(ink: Ink) -> Style:
+    """The ink in Rich's words; flags that are off stay open."""
+    return Style(
+        color=_rich_colour(ink.foreground),
+        bgcolor=_rich_colour(ink.background),
+        bold=ink.bold or None,
+        dim=ink.dim or None,
+        italic=ink.italic or None,
+        underline=ink.underline or None,
+        reverse=ink.reverse or None,
+        strike=ink.strike or None,
+    )
+
+
+def _rich_colour(colour: Colour | None) -> RichColor | None:
+    if colour is None:
+        return None
+    return RichColor.from_rgb(*colour) if isinstance(colour, tuple) else RichColor.from_ansi(colour)

@@ -1,0 +1,354 @@
+"""View 2: a log of the server, or of one model, as it grows."""
+
+import re
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.content import Content
+from textual.message import Message
+from textual.screen import Screen
+from textual.widgets import Input, Static
+
+from aitui.domain.clock import Clock
+from aitui.domain.log_filter import LogFilter, pattern_of
+from aitui.domain.log_lines import Level, LogLine
+from aitui.domain.model import FailedLoad
+from aitui.domain.server import Server
+from aitui.domain.snapshot import LinkPhase, Snapshot
+from aitui.errors import AituiError
+from aitui.monitor.log_feed import FeedState, LogNews, Phase
+from aitui.ui.evidence import Evidence
+from aitui.ui.log_facts import BOTH, PROXY, UPSTREAM, empty_text, facts
+from aitui.ui.widgets.key_bar import KeyBar
+from aitui.ui.widgets.log_bar import LogBar
+from aitui.ui.widgets.log_view import LogView
+from aitui.ui.widgets.server_header import ServerHeader
+
+FIND, FILTER = "find", "filter"
+PLACEHOLDERS = {
+    FIND: "find: words that a line has",
+    FILTER: "filter: a regular expression that lines must match",
+}
+
+
+class LogChosen(Message):
+    """Somebody wants to read that log; the name is the server's, empty for proxy and upstream."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = name
+
+
+class LogRetryWished(Message):
+    """Somebody doesn't want to wait for the next try."""
+
+
+class LogSaveWished(Message):
+    """Somebody wants these lines in a file."""
+
+    def __init__(self, name: str, lines: tuple[LogLine, ...]) -> None:
+        super().__init__()
+        self.name = name
+        self.lines = lines
+
+
+class LogsScreen(Screen[None]):
+    """Shows what it is fed of one log, and passes on which one is wanted."""
+
+    CSS_PATH = "logs.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("slash", "find", "find", key_display="/"),
+        Binding("n", "find_next(1)", "next found"),
+        Binding("N", "find_next(-1)", "previous found"),
+        Binding("f", "filter", "filter by pattern"),
+        Binding("v", "level", "filter by level"),
+        Binding("w", "wrap", "wrap long lines"),
+        Binding("space", "pause", "pause"),
+        Binding("tab", "other_log(1)", "next log", key_display="Tab"),
+        Binding("shift+tab", "other_log(-1)", "previous log", key_display="⇧Tab"),
+        Binding("y", "copy", "copy"),
+        Binding("ctrl+s", "save", "save to a file", key_display="^s"),
+        Binding("p", "polls", "aitui's own polls"),
+        Binding("f5,ctrl+r", "retry", "retry now", key_display="F5"),
+        Binding("1", "models", "models"),
+        Binding("escape", "back", "back", show=False),
+    ]
+
+    def __init__(
+        self,
+        clock: Clock,
+        server: Server | None,
+        snapshot: Snapshot,
+        *,
+        log: str = BOTH,
+        model_id: str = "",
+        failed: FailedLoad | None = None,
+    ) -> None:
+        super().__init__()
+        self._clock = clock
+        self._server = server
+        self._snapshot = snapshot
+        self._model_id = model_id
+        self._failed = failed
+        self._state = FeedState()
+        self._entry_for = FIND
+        self._found_from = 0
+        self.log_name = log
+
+    def compose(self) -> ComposeResult:
+        """The header, the logs there are, trouble, the log, a line to type in, and the keys."""
+        yield ServerHeader(self._clock, id="header")
+        yield LogBar(id="bar")
+        yield Static(id="reason", markup=False)
+        yield Static(id="trouble", markup=False)
+        yield LogView(id="log")
+        yield Input(id="entry")
+        yield KeyBar(id="keys")
+
+    def on_mount(self) -> None:
+        """Ask for the log, and start with it in focus."""
+        header = self.query_one(ServerHeader)
+        header.server, header.snapshot = self._server, self._snapshot
+        self._entry.display = False
+        names = [(BOTH, "both"), (PROXY, PROXY), (UPSTREAM, UPSTREAM)]
+        if self._model_id:
+            names.append((self._model_id, self._model_id))
+        self.query_one(LogBar).names = tuple(names)
+        self._view.focus()
+        self.set_interval(1.0, self._show)
+        self._choose(self.log_name)
+
+    def show(self, snapshot: Snapshot) -> None:
+        """The server's state has changed; where it came back the log may come back at once."""
+        came_back = (
+            snapshot.link.phase is LinkPhase.LIVE and self._snapshot.link.phase is LinkPhase.LOST
+        )
+        self._snapshot = snapshot
+        if not self.is_mounted:
+            return
+        self.query_one(ServerHeader).snapshot = snapshot
+        if came_back and self._state.phase is Phase.LOST:
+            self.post_message(LogRetryWished())
+
+    def show_news(self, name: str, news: LogNews) -> None:
+        """What has come of a log; of one that is no longer chosen nothing is shown."""
+        if name != self.log_name or not self.is_mounted:
+            return
+        self._state = news.state
+        self._view.extend(news.lines, news.unfinished)
+        self._show()
+
+    def action_find(self) -> None:
+        """Look for words."""
+        self._found_from = self._view.cursor
+        self._open_entry(FIND, "")
+
+    def action_find_next(self, direction: int) -> None:
+        """Go to the next or the previous line that has them."""
+        if self._view.rows.needle is None:
+            self.action_find()
+        else:
+            self._view.search_next(direction)
+
+    def action_filter(self) -> None:
+        """Show only lines that match."""
+        pattern = self._view.rows.filter.pattern
+        self._open_entry(FILTER, "" if pattern is None else pattern.pattern)
+
+    def action_level(self) -> None:
+        """Leave out what is less bad, and begin anew after the worst."""
+        chosen = self._view.rows.filter
+        level = Level((chosen.level + 1) % len(Level))
+        self._show_only(LogFilter(level, chosen.pattern, chosen.own))
+
+    def action_polls(self) -> None:
+        """Show the lines that aitui's own polling leaves, or hide them again."""
+        chosen = self._view.rows.filter
+        self._show_only(LogFilter(chosen.level, chosen.pattern, not chosen.own))
+
+    def action_wrap(self) -> None:
+        """Let long lines go on below themselves, or cut them."""
+        self._view.wraps = not self._view.wraps
+
+    def action_pause(self) -> None:
+        """Stand still while lines go on coming, or go on."""
+        self._view.paused = not self._view.paused
+
+    def action_other_log(self, direction: int) -> None:
+        """Read the next log, or the previous one."""
+        names = [name for name, _ in self.query_one(LogBar).names]
+        self._choose(names[(names.index(self.log_name) + direction) % len(names)])
+
+    def action_copy(self) -> None:
+        """Copy what is selected, else the line under the cursor."""
+        selected = self.get_selected_text()
+        line = self._view.cursor_line
+        text = selected or (line.text if line is not None else "")
+        if not text:
+            self.notify("There is no line to copy", severity="warning", markup=False)
+            return
+        self.app.copy_to_clipboard(text)
+        what = "the selection" if selected else "the line"
+        self.notify(f"Copied {what} to the terminal's clipboard", markup=False)
+
+    def action_save(self) -> None:
+        """Save the lines that are shown."""
+        lines = tuple(self._view.rows.shown())
+        if lines:
+            self.post_message(LogSaveWished(self.log_name, lines))
+        else:
+            self.notify("There is no line to save", severity="warning", markup=False)
+
+    def action_retry(self) -> None:
+        """Ask the server at once."""
+        self.post_message(LogRetryWished())
+
+    def action_models(self) -> None:
+        """Back to the models."""
+        self.dismiss()
+
+    def action_back(self) -> None:
+        """Leave the entry, then the search, then the filter, then the view."""
+        view = self._view
+        chosen = view.rows.filter
+        if self._entry.display:
+            self._close_entry()
+        elif view.rows.needle is not None:
+            view.search(None, view.cursor)
+        elif chosen.pattern is not None or chosen.level > Level.DEBUG:
+            self._show_only(LogFilter(own=chosen.own))
+        else:
+            self.dismiss()
+
+    def keys(self) -> list[tuple[str, str, str]]:
+        """Key, words and action of what works now, the most needed first."""
+        view = self._view
+        found = view.rows.needle is not None and bool(view.rows.found)
+        hints = [
+            ("1", "models", "models", True),
+            ("F5", "retry now", "retry", self._state.phase is Phase.LOST),
+            ("End", "follow", "follow", not view.following),
+            ("space", "go on" if view.paused else "pause", "pause", True),
+            ("n", "next", "find_next(1)", found),
+            ("N", "previous", "find_next(-1)", found),
+            ("/", "find", "find", True),
+            ("f", "filter", "filter", True),
+            ("v", "level", "level", True),
+            ("Tab", "other log", "other_log(1)", True),
+            ("y", "copy", "copy", view.cursor_line is not None),
+            ("w", "cut" if view.wraps else "wrap", "wrap", True),
+            ("^s", "save", "save", view.cursor_line is not None),
+            ("p", "hide polls" if view.rows.filter.own else "polls", "polls", True),
+            ("?", "keys", "app.help", True),
+        ]
+        return [(key, words, action) for key, words, action, works in hints if works]
+
+    @property
+    def _view(self) -> LogView:
+        return self.query_one(LogView)
+
+    @property
+    def _entry(self) -> Input:
+        return self.query_one("#entry", Input)
+
+    def _choose(self, name: str) -> None:
+        self.log_name = name
+        self._state = FeedState()
+        view = self._view
+        view.clear()
+        if self._failed is not None and name == self._model_id:
+            view.evidence = Evidence(self._failed.log, wanted=True)
+        self.query_one(LogBar).chosen = name
+        self.post_message(LogChosen(name))
+        self._show()
+
+    def _show_only(self, log_filter: LogFilter) -> None:
+        self._view.show_only(log_filter)
+        self._show()
+
+    def _show(self) -> None:
+        view, now = self._view, self._clock.monotonic()
+        self.query_one(LogBar).facts = facts(view, self._state, now)
+        self.query_one(KeyBar).hints = tuple(self.keys())
+        view.empty_text = empty_text(
+            self._state, self._words(), view.rows.filter, view.rows.hidden_own
+        )
+        self._show_reason()
+        error = self._state.error
+        lines = [] if error is None else [f"✘ {error.what}", error.why, error.remedy]
+        _fill(self.query_one("#trouble", Static), lines)
+
+    def _show_reason(self) -> None:
+        """Why the load failed; the lines themselves only where the log doesn't have them."""
+        failed = self._failed
+        lines: list[str] = []
+        if failed is not None and self.log_name == self._model_id:
+            lines = [f"✘ {self._model_id} didn't come up: {failed.reason}"]
+            if not self._view.evidence.found:
+                lines += [f"  {line}" for line in failed.log]
+        _fill(self.query_one("#reason", Static), lines)
+
+    def _words(self) -> str:
+        if self.log_name == BOTH:
+            return "the log of proxy and models"
+        if self.log_name == PROXY:
+            return "the log of llama-swap itself"
+        return (
+            "the log of all models" if self.log_name == UPSTREAM else f"the log of {self.log_name}"
+        )
+
+    def _open_entry(self, entry_for: str, text: str) -> None:
+        entry = self._entry
+        self._entry_for = entry_for
+        with self.prevent(Input.Changed):
+            entry.value = text
+        entry.placeholder = PLACEHOLDERS[entry_for]
+        entry.display = True
+        entry.focus()
+
+    def _close_entry(self) -> None:
+        self._entry.display = False
+        self._view.focus()
+        self._show()
+
+    @on(Input.Changed, "#entry")
+    def _typed(self, message: Input.Changed) -> None:
+        if self._entry_for == FIND:
+            words = message.value
+            flags = re.IGNORECASE if words == words.lower() else re.NOFLAG
+            needle = re.compile(re.escape(words), flags) if words else None
+            self._view.search(needle, self._found_from)
+
+    @on(Input.Submitted, "#entry")
+    def _entered(self, message: Input.Submitted) -> None:
+        if self._entry_for == FILTER:
+            chosen = self._view.rows.filter
+            try:
+                pattern = pattern_of(message.value)
+            except AituiError as error:
+                self.notify(error.why, title=error.what, severity="warning", markup=False)
+                return
+            self._show_only(LogFilter(chosen.level, pattern, chosen.own))
+        self._close_entry()
+
+    @on(LogView.Moved)
+    def _moved(self) -> None:
+        self._show()
+
+    @on(LogBar.Clicked)
+    def _name_clicked(self, message: LogBar.Clicked) -> None:
+        self._choose(message.name)
+
+    @on(KeyBar.Clicked)
+    async def _key_clicked(self, message: KeyBar.Clicked) -> None:
+        if message.action == "follow":
+            self._view.action_follow()
+        else:
+            await self.run_action(message.action)
+
+
+def _fill(pane: Static, lines: list[str]) -> None:
+    pane.display = bool(lines)
+    pane.update(Content("\n".join(line for line in lines if line)))

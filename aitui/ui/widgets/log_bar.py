@@ -1,0 +1,83 @@
+"""The line above a log: which one it is, and what is to be seen of it."""
+
+from rich.segment import Segment
+from rich.style import Style
+from textual import events
+from textual.message import Message
+from textual.reactive import reactive
+from textual.strip import Strip
+from textual.widget import Widget
+
+from aitui.ui.model_id import shortened_id
+from aitui.ui.packing import Item, packed, total_width
+
+LONGEST_ID = 28
+
+
+class LogBar(Widget):
+    """Names of logs at the left, the chosen one marked; at the right what goes on."""
+
+    COMPONENT_CLASSES = {  # noqa: RUF012
+        "log-bar--name",
+        "log-bar--chosen",
+        "log-bar--good",
+        "log-bar--waiting",
+        "log-bar--lost",
+        "log-bar--quiet",
+    }
+
+    names: reactive[tuple[tuple[str, str], ...]] = reactive(())
+    """Each log's name for the server, and the word for it."""
+    chosen: reactive[str] = reactive("")
+    facts: reactive[tuple[Item, ...]] = reactive(())
+
+    class Clicked(Message):
+        """Somebody clicked on the name of a log."""
+
+        def __init__(self, name: str) -> None:
+            super().__init__()
+            self.name = name
+
+    def render_line(self, y: int) -> Strip:
+        """Names, room, facts; facts go first where there is none."""
+        width, plain = self.size.width, self.rich_style
+        if y:
+            return Strip.blank(width, plain)
+        names, facts = self._placed(width)
+        segments = [Segment(" ", plain)]
+        for name in names:
+            segments += (Segment(name.text, self._style(name.style)), Segment("  ", plain))
+        room = width - 2 - total_width(names) - 2 * bool(names) - total_width(facts)
+        segments.append(Segment(" " * max(0, room), plain))
+        for index, fact in enumerate(facts):
+            segments.append(Segment("  " * bool(index), plain))
+            segments.append(Segment(fact.text, self._style(fact.style)))
+        return Strip(segments).adjust_cell_length(width, plain)
+
+    def on_click(self, event: events.Click) -> None:
+        """Tell which name was clicked."""
+        at = 1
+        for name in self._placed(self.size.width)[0]:
+            end = at + total_width((name,))
+            if at <= event.x < end:
+                self.post_message(self.Clicked(name.action))
+            at = end + 2
+
+    def _placed(self, width: int) -> tuple[tuple[Item, ...], tuple[Item, ...]]:
+        names = tuple(
+            Item(
+                ("▸" if name == self.chosen else " ") + shortened_id(words, LONGEST_ID),
+                100 if name == self.chosen else 5,
+                "chosen" if name == self.chosen else "name",
+                action=name,
+            )
+            for name, words in self.names
+        )
+        kept = packed((*names, *self.facts), width - 2)
+        return (
+            tuple(name for name in names if name in kept),
+            tuple(fact for fact in self.facts if fact in kept),
+        )
+
+    def _style(self, part: str) -> Style:
+        return self.get_component_rich_style(f"log-bar--{part}") if part else self.rich_style

@@ -1,0 +1,365 @@
+"""A log of any length: draws the rows in sight, follows its end, and stays where it was put."""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import ClassVar
+
+from rich.segment import Segment
+from rich.style import Style
+from textual.binding import Binding, BindingType
+from textual.geometry import Size
+from textual.message import Message
+from textual.reactive import reactive
+from textual.scroll_view import ScrollView
+from textual.selection import Selection
+from textual.strip import Strip
+
+from aitui.domain.log_filter import LogFilter
+from aitui.domain.log_lines import LogLine
+from aitui.domain.log_ring import LogRing
+from aitui.ui.evidence import Evidence
+from aitui.ui.log_rows import NO_WRAP, LogRows
+from aitui.ui.log_strips import GUTTER, PARTS, Row, draw
+
+SIDEWAYS = 16
+NARROWEST = 8
+
+
+class LogView(ScrollView, can_focus=True, inherit_bindings=False):
+    """Lines that come in by `extend`. `following` holds while the last line is in sight."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {f"log-view--{part}" for part in PARTS}
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("G,end", "follow", "follow the end", key_display="End"),
+        Binding("j,down", "move(1)", "down", show=False),
+        Binding("k,up", "move(-1)", "up", show=False),
+        Binding("g,home", "first", "first line", show=False),
+        Binding("ctrl+d", "move_page(0.5)", "half a page down", show=False),
+        Binding("ctrl+u", "move_page(-0.5)", "half a page up", show=False),
+        Binding("pagedown", "move_page(1)", "page down", show=False),
+        Binding("pageup", "move_page(-1)", "page up", show=False),
+        Binding("left", "sideways(-1)", "to the left", show=False),
+        Binding("right", "sideways(1)", "to the right", show=False),
+    ]
+
+    wraps: reactive[bool] = reactive(False, init=False)
+    paused: reactive[bool] = reactive(False, init=False)
+    empty_text: reactive[str] = reactive("", init=False)
+
+    class Moved(Message):
+        """What is in sight, or where the cursor stands, has changed by somebody's wish."""
+
+    def __init__(self, *, id: str | None = None, ring: LogRing | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self.rows = LogRows(ring)
+        self.following = True
+        self.cursor = 0
+        self.evidence = Evidence()
+        self._paused_at = 0
+        self._moving = False
+
+    @property
+    def allow_select(self) -> bool:
+        """Text can be selected here, although Textual thinks otherwise of what scrolls."""
+        return True
+
+    @property
+    def cursor_line(self) -> LogLine | None:
+        """The line under the cursor."""
+        rows = self.rows
+        return rows.line(self.cursor) if rows.first <= self.cursor < rows.end else None
+
+    @property
+    def waiting(self) -> int:
+        """How many lines have come since the view was paused."""
+        if not self.paused or self._end_row >= self.rows.end_row:
+            return 0
+        return self.rows.end - self.rows.at(self._end_row)[0]
+
+    def extend(self, lines: Iterable[LogLine], unfinished: LogLine | None = None) -> None:
+        """Add lines at the end; who has scrolled away sees the same lines as before."""
+        first_row, bottom = self.rows.first_row, self._bottom_in_sight
+        self.rows.extend(lines, unfinished)
+        at = self.evidence.look(self.rows) if self.evidence.wanted else None
+        if at is not None:
+            self.go_to(at)
+        self._settle(self.rows.first_row - first_row)
+        if bottom or self.following:
+            self.refresh()
+
+    def clear(self) -> None:
+        """Forget all lines and follow those to come."""
+        self.rows.clear()
+        self.evidence = Evidence()
+        self.cursor, self.following, self.paused = 0, True, False
+        self._settle()
+        self.refresh()
+
+    def show_only(self, log_filter: LogFilter) -> None:
+        """Show other lines; the cursor stays with its line where that is still shown."""
+        line = self.cursor_line
+        self.rows.choose(log_filter)
+        self._after_renumbering(line)
+
+    def search(self, needle: re.Pattern[str] | None, start: int) -> None:
+        """Look for that; go to the nearest line that has it, at `start` or before."""
+        self.rows.search(needle)
+        found = self.rows.next_found(start + 1, -1)
+        if found is not None:
+            self.go_to(found)
+        self.refresh()
+        self.post_message(self.Moved())
+
+    def search_next(self, direction: int) -> None:
+        """Go to the next line that has what is searched for, or to the one before."""
+        found = self.rows.next_found(self.cursor, direction)
+        if found is not None:
+            self.go_to(found)
+
+    def go_to(self, number: int) -> None:
+        """Put the cursor on a line; where that isn't in sight it comes to the middle."""
+        self.following = False
+        self.cursor = number
+        row = self.rows.row_of(number) - self.rows.first_row
+        if not self.scroll_offset.y <= row < self.scroll_offset.y + self.size.height:
+            self._settle()
+            self._stand_at(row - self.size.height // 2)
+        self._show_found(number)
+        self.refresh()
+        self.post_message(self.Moved())
+
+    def watch_wraps(self) -> None:
+        """Let lines go on below themselves, or cut them."""
+        self.rows.wrap(self._wrap_width)
+        self._after_renumbering(self.cursor_line)
+
+    def watch_paused(self) -> None:
+        """Stand still, or show what has come meanwhile."""
+        self._paused_at = self.rows.end_row
+        self._settle()
+        self.refresh()
+        self.post_message(self.Moved())
+
+    def watch_empty_text(self) -> None:
+        """Say something else while there are no lines."""
+        if not self.rows.end_row:
+            self.refresh()
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        """Whoever scrolls to the end follows it; whoever scrolls away doesn't."""
+        super().watch_scroll_y(old_value, new_value)
+        if self._moving or round(old_value) == round(new_value):
+            return
+        self.following = self._bottom_in_sight
+        top = self.rows.first_row + self.scroll_offset.y
+        bottom = min(top + self.size.height, self._end_row) - 1
+        if self.following:
+            self.cursor = self._last
+        elif top <= bottom:
+            lowest = self.rows.at(bottom)[0]
+            self.cursor = max(self.rows.at(top)[0], min(self.cursor, lowest))
+        self.post_message(self.Moved())
+
+    def on_resize(self) -> None:
+        """Wrapped lines follow the width; the end stays in sight."""
+        if self.rows.wrap(self._wrap_width):
+            self._after_renumbering(self.cursor_line)
+        else:
+            self._settle()
+
+    def on_focus(self) -> None:
+        """Show the cursor."""
+        self.refresh()
+
+    def on_blur(self) -> None:
+        """Hide the cursor."""
+        self.refresh()
+
+    def render_line(self, y: int) -> Strip:
+        """One row, or the words for an empty log."""
+        width, plain = self.size.width, self._style("text")
+        row = self.rows.first_row + self.scroll_offset.y + y
+        if self.rows.first == self.rows.end:
+            return self._empty_line(y, width, plain)
+        if row >= self._end_row:
+            return Strip.blank(width, plain)
+        number, _ = self.rows.at(row)
+        line, start, end = self.rows.text_at(row)
+        return draw(
+            Row(
+                line,
+                start,
+                end,
+                row,
+                width - GUTTER,
+                sideways=0 if self.wraps else self.scroll_offset.x,
+                cursor=number == self.cursor,
+                focused=self.has_focus,
+                evidence=self.evidence.is_at(number, line),
+                needle=self.rows.needle,
+                selected=self._selected(row, start, end),
+            ),
+            {part: self._style(part) for part in PARTS},
+            self.screen.get_component_rich_style("screen--selection"),
+            self.app.console,
+        )
+
+    def get_selection(self, selection: Selection) -> tuple[str, str] | None:
+        """The text between two places; rows of one wrapped line are one line again."""
+        rows = self.rows
+        first = rows.first_row if selection.start is None else selection.start.y
+        last = rows.end_row - 1 if selection.end is None else selection.end.y
+        text = ""
+        before = -1
+        for row in range(max(first, rows.first_row), min(last, rows.end_row - 1) + 1):
+            number, _ = rows.at(row)
+            line, start, end = rows.text_at(row)
+            selected = self._span(selection, row, start, end)
+            text += "\n" if before not in {-1, number} else ""
+            text += line.text[slice(*selected)] if selected else ""
+            before = number
+        return text, "\n"
+
+    def action_move(self, lines: int) -> None:
+        """Move the cursor by lines."""
+        self._move_to(self.cursor + lines)
+
+    def action_move_page(self, pages: float) -> None:
+        """Move the cursor by pages or parts of one."""
+        row = self.rows.row_of(self.cursor) + round(pages * max(1, self.size.height - 1))
+        if self.rows.first != self.rows.end:
+            row = max(self.rows.first_row, min(row, self._end_row - 1))
+            self._move_to(self.rows.at(row)[0])
+
+    def action_first(self) -> None:
+        """Go to the oldest line."""
+        self._move_to(self.rows.first)
+
+    def action_follow(self) -> None:
+        """Go to the end, and stay there."""
+        self.following = True
+        self._settle()
+        self.refresh()
+        self.post_message(self.Moved())
+
+    def action_sideways(self, direction: int) -> None:
+        """Show more of lines that are cut."""
+        x = self.scroll_offset.x + direction * SIDEWAYS
+        self.scroll_to(x=max(0, x), animate=False, force=True, immediate=True)
+
+    def _move_to(self, number: int) -> None:
+        if self.rows.first == self.rows.end:
+            return
+        self.evidence.wanted = False
+        self.cursor = max(self.rows.first, min(number, self._last))
+        self.following = self.cursor == self._last and not self.paused
+        top = self.rows.row_of(self.cursor) - self.rows.first_row
+        height = self.size.height
+        bottom = self.rows.row_of(self.cursor + 1) - self.rows.first_row
+        if top < self.scroll_offset.y:
+            self._stand_at(top)
+        elif bottom > self.scroll_offset.y + height:
+            self._stand_at(min(top, bottom - height))
+        self.refresh()
+        self.post_message(self.Moved())
+
+    def _settle(self, rows_gone: int = 0) -> None:
+        """After any change of the rows: the size, the cursor, and where the view stands."""
+        rows = self.rows
+        if self.paused:
+            # What was in sight may have gone: then the oldest lines that are there are shown.
+            self._paused_at = max(
+                self._paused_at, min(rows.first_row + self.size.height, rows.end_row)
+            )
+        before = self.scroll_offset.y
+        width = self.size.width if self.wraps else max(self.size.width, rows.widest + GUTTER)
+        with self._moved_by_us():
+            self.virtual_size = Size(width, self._end_row - rows.first_row)
+        self.cursor = max(rows.first, min(self.cursor, max(rows.first, rows.end - 1)))
+        if self.following and not self.paused:
+            self.cursor = self._last
+            self._stand_at(self.virtual_size.height)
+        elif rows_gone:
+            self._stand_at(before - rows_gone)
+
+    def _after_renumbering(self, line: LogLine | None) -> None:
+        self.screen.clear_selection()
+        self.evidence.forget_place()
+        self._paused_at = self.rows.end_row
+        if line is not None:
+            self.cursor = self.rows.number_of(line)
+        self._settle()
+        if not self.following:
+            row = self.rows.row_of(self.cursor) - self.rows.first_row
+            self._stand_at(row - self.size.height // 2)
+        if self.evidence:
+            self.evidence.look(self.rows)
+        self.refresh()
+        self.post_message(self.Moved())
+
+    def _show_found(self, number: int) -> None:
+        needle = self.rows.needle
+        match = needle.search(self.rows.line(number).text) if needle and not self.wraps else None
+        room = self.size.width - GUTTER
+        if match is not None and not (
+            self.scroll_offset.x <= match.start() and match.end() < self.scroll_offset.x + room
+        ):
+            x = 0 if match.end() < room else max(0, match.start() - room // 2)
+            self.scroll_to(x=x, animate=False, force=True, immediate=True)
+
+    def _stand_at(self, y: int) -> None:
+        with self._moved_by_us():
+            self.scroll_to(y=max(0, y), animate=False, force=True, immediate=True)
+
+    @contextmanager
+    def _moved_by_us(self) -> Iterator[None]:
+        self._moving = True
+        try:
+            yield
+        finally:
+            self._moving = False
+
+    @property
+    def _end_row(self) -> int:
+        return min(self._paused_at, self.rows.end_row) if self.paused else self.rows.end_row
+
+    @property
+    def _last(self) -> int:
+        """The number of the last line that is shown."""
+        rows = self.rows
+        if rows.first == rows.end:
+            return rows.first
+        return rows.at(max(rows.first_row, self._end_row - 1))[0]
+
+    @property
+    def _bottom_in_sight(self) -> bool:
+        bottom = self.scroll_offset.y + self.size.height
+        return bottom >= self._end_row - self.rows.first_row
+
+    @property
+    def _wrap_width(self) -> int:
+        return max(NARROWEST, self.size.width - GUTTER) if self.wraps else NO_WRAP
+
+    def _selected(self, row: int, start: int, end: int) -> tuple[int, int] | None:
+        selection = self.text_selection
+        return None if selection is None else self._span(selection, row, start, end)
+
+    @staticmethod
+    def _span(selection: Selection, row: int, start: int, end: int) -> tuple[int, int] | None:
+        span = selection.get_span(row)
+        if span is None:
+            return None
+        # A row begins at its own first character, also where the selection came from above.
+        return max(start, span[0]), end if span[1] == -1 else min(end, max(start, span[1]))
+
+    def _style(self, part: str) -> Style:
+        return self.get_component_rich_style(f"log-view--{part}")
+
+    def _empty_line(self, y: int, width: int, style: Style) -> Strip:
+        lines: Sequence[str] = self.empty_text.split("\n")
+        top = max(0, (self.size.height - len(lines)) // 2)
+        if not top <= y < top + len(lines):
+            return Strip.blank(width, style)
+        text = lines[y - top].center(width)
+        return Strip([Segment(text, style)]).adjust_cell_length(width, style)
