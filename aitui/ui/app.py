@@ -23,13 +23,15 @@ from aitui.errors import AituiError, KeyPasswordNeeded, LoadFailed
 from aitui.settings import missing_certificates, server_at
 from aitui.store.load_times import FILE_NAME, LoadTimes
 from aitui.ui.asking import ask_for_password, ask_which_server
+from aitui.ui.check_up import check_up
 from aitui.ui.crash import crash_report
 from aitui.ui.harmless_filter import HarmlessFilter
 from aitui.ui.messages import SnapshotArrived
-from aitui.ui.opening import Opening
 from aitui.ui.open_log import OpenLog
+from aitui.ui.opening import Opening
 from aitui.ui.readable_filter import ReadableFilter
 from aitui.ui.screens.confirm import ConfirmScreen
+from aitui.ui.screens.doctor import DoctorScreen
 from aitui.ui.screens.help import HelpScreen, keys_of
 from aitui.ui.screens.logs import LogChosen, LogRetryWished, LogSaveWished, LogsScreen
 from aitui.ui.screens.models import (
@@ -58,6 +60,7 @@ class AituiApp(App[None]):
         Binding("S", "switch_server", "another server"),
         Binding("2", "logs", "logs"),
         Binding("question_mark,f1", "help", "keys", key_display="?"),
+        Binding("D", "doctor", "doctor: check everything"),
         Binding("colon", "command_palette", "command palette", key_display=":"),
         Binding("ctrl+p", "command_palette", "command palette", show=False),
         Binding("q", "quit", "quit"),
@@ -72,7 +75,7 @@ class AituiApp(App[None]):
         self._asked_for_password = False
         self._interrupted = float("-inf")
         self._models = ModelsScreen(opening.clock)
-        self._log = OpenLog(self, opening, lambda: self._session, self._beside)
+        self._open_log = OpenLog(self, opening, lambda: self._session, self._beside)
         self._filters_before_terminal = (HarmlessFilter(), ReadableFilter())
 
     def get_default_screen(self) -> Screen[None]:
@@ -114,13 +117,21 @@ class AituiApp(App[None]):
         if not isinstance(self.screen, HelpScreen):
             self.push_screen(HelpScreen(keys_of(self.screen)))
 
+    def action_doctor(self) -> None:
+        """Check everything between the settings and the terminal."""
+        if not isinstance(self.screen, DoctorScreen):
+            clock, size = self._opening.clock, (self.size.width, self.size.height)
+            self.push_screen(
+                DoctorScreen(lambda: check_up(self._opening, self._server, size), clock)
+            )
+
     def action_switch_server(self) -> None:
         """Choose another server."""
         self._beside(self._switch_server(), "switch")
 
     def action_logs(self) -> None:
         """Show the log that was read last, at first that of proxy and models."""
-        self._log.open(self._models.highlighted, of_model=False)
+        self._open_log.open(self._models.highlighted, of_model=False)
 
     def action_interrupt(self) -> None:
         """The second ^c within two seconds quits."""
@@ -214,20 +225,20 @@ class AituiApp(App[None]):
 
     @on(LogWished)
     def _log_wished(self, message: LogWished) -> None:
-        self._log.open(message.model, of_model=True)
+        self._open_log.open(message.model, of_model=True)
 
     @on(LogChosen)
     def _log_chosen(self, message: LogChosen) -> None:
-        self._log.choose(message.name)
+        self._open_log.choose(message.name)
 
     @on(LogRetryWished)
     def _log_retry_wished(self) -> None:
-        self._log.retry()
+        self._open_log.retry()
         self.action_refresh_server()
 
     @on(LogSaveWished)
     def _log_save_wished(self, message: LogSaveWished) -> None:
-        self._log.save(message.name, message.lines)
+        self._open_log.save(message.name, message.lines)
 
     @on(DemoWished)
     def _demo_wished(self) -> None:
