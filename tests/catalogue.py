@@ -6,6 +6,7 @@ from aitui.demo.dialect import Dialect
 
 QUICK = "quick-7b-Q4_K_M"
 STEADY = "steady-30b-Q8_0"
+UNHURRIED = "unhurried-14b"
 SLOW = "slow-70b-IQ3_XXS"
 OUT_OF_MEMORY = "too-big-405b"
 MISSING_FILE = "missing-file"
@@ -40,6 +41,8 @@ models:
     description: "takes a third of a second"
   "{SLOW}":
     cmd: "${{fake}} --ctx-size 32768 --start-delay 1 --load-delay 2"
+  "{UNHURRIED}":
+    cmd: "${{fake}} --load-delay 1"
   "{OUT_OF_MEMORY}":
     cmd: "${{fake}} --ctx-size 4096 --fail-oom 0.2"
   "{MISSING_FILE}":

@@ -7,7 +7,16 @@ from typing import Any
 from aitui.commands.session import Session
 from aitui.domain.model import RunState
 from aitui.domain.snapshot import LinkPhase, Snapshot
-from aitui.errors import AituiError, LoadFailed, ServerError, TooManyRequests, Unreachable
+from aitui.errors import (
+    AituiError,
+    CertificateFileError,
+    ConnectionLost,
+    LoadFailed,
+    ServerError,
+    TlsRefused,
+    TooManyRequests,
+    Unreachable,
+)
 
 AGREES_WITHIN = 30.0
 
@@ -70,17 +79,7 @@ async def _count_from_the_start(
 
 
 async def _ask_and_watch(session: Session, model_id: str, begun: asyncio.Event) -> None:
-    trouble: AituiError | None = None
-    try:
-        await session.client.load(model_id)
-    except (LoadFailed, Unreachable) as error:
-        trouble = error
-    except TooManyRequests:
-        raise
-    except ServerError as error:
-        if error.status < 500:
-            raise
-        trouble = error
+    trouble = await _trouble_with_asking(session, model_id)
     snapshot = await session.monitor.look()
     while True:
         state = _state(model_id, snapshot)
@@ -88,13 +87,34 @@ async def _ask_and_watch(session: Session, model_id: str, begun: asyncio.Event) 
             return
         lost = _is_lost(snapshot)
         if trouble is not None and lost:
-            raise trouble
+            # The latest error is the nearest to the truth.
+            raise snapshot.link.error or trouble
         if state is RunState.STOPPED and not lost:
             raise _gone(model_id, trouble, begun=begun.is_set())
         # A proxy's patience, or a connection, may end long before the load does.
         snapshot = await session.monitor.wait_until(
             partial(_differs, model_id, state, lost), AGREES_WITHIN if trouble is None else None
         )
+
+
+async def _trouble_with_asking(session: Session, model_id: str) -> AituiError | None:
+    """What ended the long wait before its time; raises what has nothing to do with waiting."""
+    try:
+        await session.client.load(model_id)
+    except (CertificateFileError, TooManyRequests):
+        raise
+    except TlsRefused as error:
+        # A connection that breaks before any answer looks like that; `/running` will tell.
+        lost = ConnectionLost("The connection broke while the model was waited for")
+        lost.__cause__ = error
+        return lost
+    except (LoadFailed, Unreachable) as error:
+        return error
+    except ServerError as error:
+        if error.status < 500:
+            raise
+        return error
+    return None
 
 
 def _gone(model_id: str, trouble: AituiError | None, *, begun: bool) -> AituiError:
