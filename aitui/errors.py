@@ -103,12 +103,58 @@ class ProxyError(ServerError):
     exit_code = 3
 
 
+class ContextExceeded(ServerError):
+    """The prompt, or the answer on its way, doesn't fit into the context of the slot.
+
+    `prompt_tokens` and `context_size` are tokens, None where the server didn't say.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        status: int = 400,
+        words: str = "",
+        why: str = "",
+        remedy: str = "",
+        prompt_tokens: int | None = None,
+        context_size: int | None = None,
+    ) -> None:
+        super().__init__(what, status=status, words=words, why=why, remedy=remedy)
+        self.prompt_tokens = prompt_tokens
+        self.context_size = context_size
+
+
 class NotSupported(ServerError):
     """This server doesn't have the endpoint: an older or newer version, or another program."""
 
 
 class BadAnswer(AituiError):
     """A status of success with a body that can't be what was asked for."""
+
+
+class AnswerCut(AituiError):
+    """The stream of an answer ended before the answer did; what came is kept.
+
+    `tokens` and `characters` came before, as far as can be told.
+    """
+
+    def __init__(
+        self, what: str, *, why: str = "", remedy: str = "", tokens: int = 0, characters: int = 0
+    ) -> None:
+        super().__init__(what, why=why, remedy=remedy)
+        self.tokens = tokens
+        self.characters = characters
+
+
+class Stopped(AituiError):
+    """Somebody stopped an answer before its end; what came is kept."""
+
+    exit_code = 130
+
+
+class HistoryError(AituiError):
+    """The conversations on disk can't be read or written."""
 
 
 class LoadFailed(AituiError):

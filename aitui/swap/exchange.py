@@ -21,13 +21,23 @@ LARGEST_ERROR = 256 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is asked. `path` comes after the server's URL, `limit` is in seconds or None."""
+    """What is asked. `path` comes after the server's URL, `limit` is in seconds or None.
+
+    `body` is JSON, empty where there is none.
+    """
 
     method: str
     path: str
     limit: float | None
     accept: str = "application/json"
     largest: int = LARGEST_ANSWER
+    body: bytes = b""
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers of this one request."""
+        typed = {"Content-Type": "application/json"} if self.body else {}
+        return {"Accept": self.accept, **typed}
 
     @property
     def endpoint(self) -> str:
@@ -80,7 +90,8 @@ class Exchange:
                         client.stream(
                             question.method,
                             self._url(question),
-                            headers={"Accept": question.accept},
+                            headers=question.headers,
+                            content=question.body or None,
                             extensions={"trace": progress},
                         )
                     )
@@ -107,7 +118,8 @@ class Exchange:
             async with client.stream(
                 question.method,
                 self._url(question),
-                headers={"Accept": question.accept},
+                headers=question.headers,
+                content=question.body or None,
                 extensions={"trace": progress},
             ) as response:
                 return await _read(question, response)
