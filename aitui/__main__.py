@@ -83,8 +83,8 @@ def _dashboard(arguments: Arguments, settings: Settings, paths: Paths, home: Pat
 
 
 @asynccontextmanager
-async def demo_server() -> AsyncIterator[Server]:
-    """A server that stands in for a real one: it lives as long as the block."""
+async def demo_server() -> AsyncIterator[tuple[Server, Paths]]:
+    """A server that stands in for a real one, and places to write to, for as long as the block."""
     try:
         from aitui.demo.world import demo_world
     except ModuleNotFoundError as missing:
@@ -96,7 +96,7 @@ async def demo_server() -> AsyncIterator[Server]:
             remedy="pip install 'aitui[demo]'",
         ) from missing
     async with demo_world() as world:
-        yield Server(
+        server = Server(
             url=world.url,
             identity="demo",
             name="demo",
@@ -104,6 +104,7 @@ async def demo_server() -> AsyncIterator[Server]:
             client_cert=world.certificates.client_cert,
             client_key=world.certificates.client_key,
         )
+        yield server, Paths.below(world.folder)
 
 
 def _complain(error: AituiError) -> None:

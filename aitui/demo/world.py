@@ -42,7 +42,7 @@ class World:
 async def demo_world(
     random: Random | None = None,
     *,
-    dialect: Dialect = Dialect.V218,
+    dialect: Dialect = Dialect.HEAD,
     config_text: str = CATALOGUE,
     pauses: tuple[float, float] = _PAUSES,
 ) -> AsyncIterator[World]:

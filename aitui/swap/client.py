@@ -189,9 +189,11 @@ class SwapClient:
         headers only with the first piece, so opening waits for as long as the log is silent.
         Raises NoSuchModel, Unreachable, TlsRefused, ServerError, BadAnswer, also while reading.
         """
-        async with self._log_chunks(name, history=history) as chunks:
-            async with aclosing(_log_text(chunks)) as pieces:
-                yield pieces
+        async with (
+            self._log_chunks(name, history=history) as chunks,
+            aclosing(_log_text(chunks)) as pieces,
+        ):
+            yield pieces
 
     @asynccontextmanager
     async def log_lines(self, name: str = "") -> AsyncIterator[AsyncIterator[Lines]]:
@@ -199,9 +201,11 @@ class SwapClient:
 
         Raises NoSuchModel, Unreachable, TlsRefused, ServerError, BadAnswer, also while reading.
         """
-        async with self._log_chunks(name, history=True) as chunks:
-            async with aclosing(read_lines(chunks)) as lines:
-                yield lines
+        async with (
+            self._log_chunks(name, history=True) as chunks,
+            aclosing(read_lines(chunks)) as lines,
+        ):
+            yield lines
 
     @asynccontextmanager
     async def _log_chunks(self, name: str, *, history: bool) -> AsyncIterator[AsyncIterator[bytes]]:

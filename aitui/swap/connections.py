@@ -12,6 +12,7 @@ A proxy from the environment is used as other programs use it (`HTTPS_PROXY`, `A
 import asyncio
 import ssl
 import time
+from base64 import b64encode
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -176,9 +177,15 @@ def _transport(
 def _headers(server: Server) -> dict[str, str]:
     headers = {"User-Agent": user_agent(), "Accept-Encoding": "identity"}
     key = server.api_key
-    if key is not None:
-        if not (key.isascii() and key.isprintable()):
-            raise SettingsError("The api_key holds characters that no HTTP header can carry")
+    if key is not None and not (key.isascii() and key.isprintable()):
+        raise SettingsError("The api_key holds characters that no HTTP header can carry")
+    if server.basic_auth is not None:
+        # The header is taken then, by the proxy most likely; llama-swap reads this one as well.
+        if key is not None:
+            headers["x-api-key"] = key
+        user_and_password = ":".join(server.basic_auth).encode()
+        headers["Authorization"] = f"Basic {b64encode(user_and_password).decode()}"
+    elif key is not None:
         headers["Authorization"] = f"Bearer {key}"
     return headers
 

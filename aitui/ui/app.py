@@ -3,7 +3,6 @@
 import asyncio
 import signal
 from collections.abc import Callable, Coroutine, Iterable, Sequence
-from contextlib import AsyncExitStack
 from typing import Any, ClassVar
 
 from textual import on
@@ -13,13 +12,16 @@ from textual.filter import LineFilter
 from textual.screen import Screen
 from textual.worker import Worker, WorkerState
 
+from aitui.commands.cancel import cancel
 from aitui.commands.load import load
 from aitui.commands.session import Session, open_session
 from aitui.commands.unload import unload, unload_all
+from aitui.domain.model import RunningRequest
 from aitui.domain.question import Question
 from aitui.domain.server import Server
 from aitui.domain.snapshot import Snapshot
 from aitui.errors import AituiError, KeyPasswordNeeded, LoadFailed
+from aitui.paths import Paths
 from aitui.settings import missing_certificates, server_at
 from aitui.store.load_times import FILE_NAME, LoadTimes
 from aitui.ui.asking import ask_for_password, ask_which_server
@@ -35,6 +37,7 @@ from aitui.ui.screens.doctor import DoctorScreen
 from aitui.ui.screens.help import HelpScreen, keys_of
 from aitui.ui.screens.logs import LogChosen, LogRetryWished, LogSaveWished, LogsScreen
 from aitui.ui.screens.models import (
+    CancelWished,
     LoadWished,
     LogWished,
     ModelsScreen,
@@ -151,7 +154,7 @@ class AituiApp(App[None]):
             self.panic(f"aitui has failed: {crash_report(error, self._opening.paths.state)}")
 
     def _connect(self, server: Server) -> None:
-        self._begin(self._live_with(server))
+        self._begin(self._live_with(server, self._opening.paths))
 
     def _open_demo(self) -> None:
         self._begin(self._live_in_demo())
@@ -165,15 +168,15 @@ class AituiApp(App[None]):
         self._beside(life, "server")
 
     async def _live_in_demo(self) -> None:
-        async with AsyncExitStack() as stack:
-            await self._live_with(await stack.enter_async_context(self._opening.demo_world()))
+        async with self._opening.demo_world() as (server, paths):
+            await self._live_with(server, paths)
 
-    async def _live_with(self, server: Server) -> None:
+    async def _live_with(self, server: Server, paths: Paths) -> None:
         opening = self._opening
         self._server = server
         self._models.server = server
         self._models.snapshot = Snapshot()
-        load_times = await LoadTimes.open(opening.paths.state / FILE_NAME)
+        load_times = await LoadTimes.open(paths.state / FILE_NAME)
         async with open_session(
             server,
             load_times,
@@ -239,6 +242,14 @@ class AituiApp(App[None]):
     @on(LogSaveWished)
     def _log_save_wished(self, message: LogSaveWished) -> None:
         self._open_log.save(message.name, message.lines)
+
+    @on(CancelWished)
+    def _cancel_wished(self, message: CancelWished) -> None:
+        self._beside(self._cancel(message.request), "cancel")
+
+    async def _cancel(self, request: RunningRequest) -> None:
+        if self._session is not None and await cancel(self._session, request, self._ask):
+            self.notify(f"Cancelled the request at {request.model}", markup=False)
 
     @on(DemoWished)
     def _demo_wished(self) -> None:

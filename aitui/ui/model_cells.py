@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from aitui.domain.amounts import format_countdown, format_tokens
+from aitui.domain.amounts import format_countdown, format_rate, format_tokens
 from aitui.domain.idle import seconds_until_unload
 from aitui.domain.model import Kind, Model, RunState
 
@@ -83,6 +83,8 @@ def state_text(model: Model, moment: Moment) -> str:
 def _stopped_text(model: Model, moment: Moment) -> str:
     if model.requested is not None:
         return f"waits {max(0.0, moment.monotonic - model.requested):.0f} s"
+    if model.evicted is not None and model.failed is None:
+        return f"evicted {clock_time(model.evicted.at)}"
     if model.failed is not None:
         return f"failed {clock_time(model.failed.at)}"
     return NOTHING
@@ -113,6 +115,11 @@ def ttl_text(model: Model, moment: Moment) -> str:
     """The time until it unloads by itself, `≈` since that is inferred."""
     left = seconds_until_unload(model, moment.monotonic)
     return NOTHING if left is None else f"≈ {format_countdown(left)}"
+
+
+def rate_text(model: Model, _moment: Moment) -> str:
+    """Tokens a second of the last request that ended there."""
+    return NOTHING if model.rate is None else format_rate(model.rate)
 
 
 def note_text(model: Model, _moment: Moment) -> str:
@@ -146,6 +153,7 @@ COLUMNS = (
     Column("id", "Model", 0, 0, lambda m, _: m.id, lambda m, _: (m.id.casefold(),)),
     Column("state", "State", 17, 0, state_text, _by_state),
     Column("context", "Ctx", 6, 0, context_text, lambda m, _: (-m.context.tokens,), right=True),
+    Column("rate", "tok/s", 6, 76, rate_text, lambda m, _: (-(m.rate or 0.0),), right=True),
     Column("ttl", "TTL", 8, 60, ttl_text, _by_ttl, right=True),
     Column("note", "Note", 34, 110, note_text, lambda m, t: (note_text(m, t).casefold(),)),
 )

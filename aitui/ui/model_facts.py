@@ -2,10 +2,9 @@
 
 from dataclasses import dataclass
 
-from aitui.domain.amounts import format_seconds
+from aitui.domain.amounts import format_rate, format_seconds
 from aitui.domain.idle import seconds_until_unload
 from aitui.domain.model import Kind, Model, RunState
-from aitui.domain.snapshot import Snapshot
 from aitui.ui.model_cells import Moment, clock_time, load_progress
 
 
@@ -18,12 +17,13 @@ class Fact:
     mood: str = "plain"
 
 
-def facts(model: Model, snapshot: Snapshot, moment: Moment) -> tuple[Fact, ...]:
+def facts(model: Model, moment: Moment) -> tuple[Fact, ...]:
     """The lines, the most urgent first, since a small pane shows only the first few."""
     lines = [
         Fact("state", _state(model, moment), _mood(model)),
         *_failure(model),
-        *_users(model, snapshot, moment),
+        Fact("evicted", _evicted(model), "transit"),
+        Fact("speed", "" if model.rate is None else f"{format_rate(model.rate)} tokens/s lately"),
         Fact("context", _context(model)),
         Fact("unloads", _unloads(model, moment)),
         Fact("about", " — ".join(words for words in (_name(model), model.description) if words)),
@@ -83,16 +83,12 @@ def _failure(model: Model) -> list[Fact]:
     return [head, *(Fact("log", line, "quiet") for line in failed.log)]
 
 
-def _users(model: Model, snapshot: Snapshot, moment: Moment) -> list[Fact]:
-    return [
-        Fact(
-            "using",
-            f"{request.client} · {request.user_agent or 'unnamed client'} · "
-            f"{format_seconds(max(0.0, moment.monotonic - request.started))}",
-        )
-        for request in snapshot.requests.running or ()
-        if request.model == model.id
-    ]
+def _evicted(model: Model) -> str:
+    evicted = model.evicted
+    if evicted is None:
+        return ""
+    whom = f" for {evicted.whom}" if evicted.whom else ""
+    return f"{clock_time(evicted.at)}{whom}, by {evicted.by}"
 
 
 def _context(model: Model) -> str:

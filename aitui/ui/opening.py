@@ -11,8 +11,8 @@ from aitui.domain.server import Server
 from aitui.paths import Paths
 from aitui.settings import Settings
 
-DemoWorld = Callable[[], AbstractAsyncContextManager[Server]]
-"""Opens a stand-in server of its own; None of it is left when the block ends."""
+DemoWorld = Callable[[], AbstractAsyncContextManager[tuple[Server, Paths]]]
+"""Opens a stand-in server with places of its own; nothing of either is left after the block."""
 
 
 @dataclass(frozen=True, slots=True)

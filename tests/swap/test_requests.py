@@ -91,6 +91,16 @@ async def test_headers_say_who_asks_and_for_what() -> None:
     assert request.headers["accept-encoding"] == "identity"
 
 
+async def test_user_and_password_of_the_url_leave_the_key_a_header_of_its_own() -> None:
+    async with RawServer(json_answer({"running": []})) as there:
+        server = server_at(there.url, api_key="secret", basic_auth=("anna", "pass"))
+        async with SwapClient(server) as client:
+            await client.running()
+        (request,) = there.requests
+    assert request.headers["authorization"] == "Basic YW5uYTpwYXNz"
+    assert request.headers["x-api-key"] == "secret"
+
+
 async def test_no_key_no_authorization() -> None:
     async with RawServer(json_answer({"running": []})) as there:
         async with SwapClient(server_at(there.url)) as client:

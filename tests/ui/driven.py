@@ -25,7 +25,7 @@ from aitui.ui.screens.confirm import ConfirmScreen
 from aitui.ui.screens.models import ModelsScreen
 from aitui.ui.widgets.model_table import ModelTable
 
-PATIENCE = 10.0
+PATIENCE = 20.0
 """Seconds after which something that was to appear counts as missing."""
 REAL_CLOCK = Clock(monotonic, time)
 
@@ -192,5 +192,5 @@ def _text_within(strips: Sequence[Strip], region: Region) -> str:
     return " ".join(" ".join(line.crop(region.x, region.right).text for line in lines).split())
 
 
-def _no_demo() -> AbstractAsyncContextManager[Server]:
+def _no_demo() -> AbstractAsyncContextManager[tuple[Server, Paths]]:
     raise AssertionError("this test has no demo")

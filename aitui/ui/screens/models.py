@@ -12,8 +12,9 @@ from textual.reactive import reactive
 from textual.screen import Screen
 from textual.widgets import Input, Static
 
+from aitui.domain.clients import uses
 from aitui.domain.clock import Clock
-from aitui.domain.model import Model, RunState
+from aitui.domain.model import Model, RunningRequest, RunState
 from aitui.domain.server import Server
 from aitui.domain.snapshot import LinkPhase, Snapshot
 from aitui.ui.model_cells import Moment
@@ -23,6 +24,7 @@ from aitui.ui.widgets.column_titles import ColumnTitles
 from aitui.ui.widgets.key_bar import KeyBar
 from aitui.ui.widgets.model_detail import ModelDetail
 from aitui.ui.widgets.model_table import ModelTable
+from aitui.ui.widgets.request_list import RequestList
 from aitui.ui.widgets.server_header import ServerHeader
 
 
@@ -46,6 +48,14 @@ class WatchEnded(LoadWished):
     """Somebody no longer wants to wait for a load; it goes on at the server."""
 
 
+class CancelWished(Message):
+    """Somebody wants a running request cancelled."""
+
+    def __init__(self, request: RunningRequest) -> None:
+        super().__init__()
+        self.request = request
+
+
 class LogWished(Message):
     """Somebody wants to read the log of that model, None where there is none under the cursor."""
 
@@ -62,6 +72,7 @@ class ModelsScreen(Screen[None]):
         Binding("l", "load", "load"),
         Binding("u", "unload", "unload"),
         Binding("U", "unload_all", "unload all"),
+        Binding("x", "cancel_request", "cancel a request"),
         Binding("L", "log", "log of the model"),
         Binding("slash", "filter", "filter", key_display="/"),
         Binding("s", "sort", "sort"),
@@ -84,6 +95,7 @@ class ModelsScreen(Screen[None]):
                 yield ColumnTitles(id="titles")
                 yield ModelTable(self._clock, id="table")
                 yield Input(id="filter", placeholder="words that the id, name or state must have")
+                yield RequestList(self._clock, id="requests")
             yield ModelDetail(id="detail")
         yield Static(id="trouble", markup=False)
         yield KeyBar(id="keys")
@@ -119,6 +131,18 @@ class ModelsScreen(Screen[None]):
     def action_log(self) -> None:
         """Read the log of the model under the cursor; this never loads it."""
         self.post_message(LogWished(self.highlighted))
+
+    def action_cancel_request(self) -> None:
+        """Cancel the request under the cursor of its list, or the only one."""
+        requests = self.query_one(RequestList)
+        if requests.chosen is None:
+            words = "No request runs, or this server doesn't tell which: llama-swap ≥ v235 does"
+            self.notify(words, severity="warning", markup=False)
+        elif not requests.has_focus and len(requests.uses) > 1:
+            requests.focus()
+            self.notify("Which one? Choose it and press x again", markup=False)
+        else:
+            self.post_message(CancelWished(requests.chosen.request))
 
     def action_filter(self) -> None:
         """Open the filter line."""
@@ -209,6 +233,9 @@ class ModelsScreen(Screen[None]):
         table.stale = snapshot.link.phase is LinkPhase.LOST
         table.empty_text = self._empty_text()
         table.models = snapshot.models
+        requests = self.query_one(RequestList)
+        requests.uses = uses(snapshot)
+        requests.display = bool(requests.uses)
         self._show_trouble()
         self._show_ages()
 
@@ -222,7 +249,7 @@ class ModelsScreen(Screen[None]):
             detail.border_title = ""
         else:
             moment = Moment(self._clock.monotonic(), self._clock.wall())
-            lines = facts(model, self.snapshot, moment)
+            lines = facts(model, moment)
             # A small pane has the context size in its title.
             detail.lines = tuple(
                 line for line in lines if line.label != "context" or self.has_class("-wide")

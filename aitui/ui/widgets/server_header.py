@@ -10,6 +10,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from aitui.domain.amounts import format_seconds
+from aitui.domain.clients import uses
 from aitui.domain.clock import Clock
 from aitui.domain.server import Server
 from aitui.domain.snapshot import LinkPhase, Snapshot
@@ -116,6 +117,9 @@ class ServerHeader(Widget):
         if link.heard is not None:
             running = len(snapshot.resident)
             items.append(Item(f"{running} of {len(snapshot.models)} running", 6))
+        waiting = sum(use.waits for use in uses(snapshot))
+        if waiting:
+            items.append(Item(f"{waiting} waiting", 5, "waiting"))
         if snapshot.requests.total:
             noun = "request" if snapshot.requests.total == 1 else "requests"
             items.append(Item(f"{snapshot.requests.total} {noun}", 4))

@@ -1,0 +1,145 @@
+"""The check-up of everything between the settings and the terminal, line by line as it goes on."""
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, VerticalScroll
+from textual.content import Content
+from textual.screen import Screen
+from textual.widgets import Static
+from textual.worker import Worker, WorkerState
+
+from aitui.commands.doctor.report import MARKS, as_text, summary
+from aitui.domain.amounts import format_seconds
+from aitui.domain.checks import Check, Stage
+from aitui.domain.clock import Clock
+from aitui.ui.widgets.key_bar import KeyBar
+
+CheckUp = Callable[[], AsyncGenerator[Check | Stage, None]]
+"""Begins a check-up of the server that is shown."""
+
+
+class DoctorScreen(Screen[None]):
+    """Shows each check as it ends; ends the check-up when it is closed."""
+
+    CSS_PATH = "doctor.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("y", "copy_report", "copy the report"),
+        Binding("r", "check_again", "check again"),
+        Binding("escape,D", "close", "back", key_display="Esc"),
+        Binding("j,down", "scroll(1)", "down", show=False),
+        Binding("k,up", "scroll(-1)", "up", show=False),
+    ]
+
+    def __init__(self, check_up: CheckUp, clock: Clock) -> None:
+        super().__init__()
+        self._check_up = check_up
+        self._clock = clock
+        self._checks: list[Check] = []
+        self._stage: Stage | None = None
+        self._began = clock.monotonic()
+        self._under_way = True
+
+    def compose(self) -> ComposeResult:
+        """How far it is, the checks, and the keys."""
+        yield Static(id="progress", markup=False)
+        yield VerticalScroll(id="checks")
+        yield KeyBar(id="keys")
+
+    def on_mount(self) -> None:
+        """Begin at once."""
+        self.query_one(KeyBar).hints = (
+            ("y", "copy the report", "copy_report"),
+            ("r", "check again", "check_again"),
+            ("Esc", "back", "close"),
+            ("?", "keys", "app.help"),
+        )
+        self.query_one("#checks").focus()
+        self.set_interval(1.0, self._show_progress)
+        self._begin()
+
+    def action_close(self) -> None:
+        """Back to where one was; what is still to be checked isn't."""
+        if self.is_current:
+            self.dismiss()
+
+    async def action_check_again(self) -> None:
+        """Forget what was found, and look once more."""
+        self.workers.cancel_group(self, "doctor")
+        await self.query_one("#checks").remove_children()
+        self._begin()
+
+    def action_copy_report(self) -> None:
+        """Copy what was found so far, as text."""
+        self.app.copy_to_clipboard(as_text(self._checks))
+        self.notify(f"Copied {len(self._checks)} lines to the terminal's clipboard", markup=False)
+
+    def action_scroll(self, lines: int) -> None:
+        """Move the checks, not the screen."""
+        self.query_one("#checks").scroll_relative(y=lines, animate=False)
+
+    async def on_key_bar_clicked(self, message: KeyBar.Clicked) -> None:
+        """A click on a key does what the key does."""
+        await self.run_action(message.action)
+
+    def _begin(self) -> None:
+        self._checks = []
+        self._stage = None
+        self._began = self._clock.monotonic()
+        self._under_way = True
+        self.run_worker(self._examine(), name="doctor", group="doctor", exit_on_error=False)
+
+    async def _examine(self) -> None:
+        checks = self.query_one("#checks")
+        async with aclosing(self._check_up()) as found:
+            async for item in found:
+                if isinstance(item, Stage):
+                    self._stage = item
+                    await checks.mount(Static(item.words, classes="stage", markup=False))
+                else:
+                    self._checks.append(item)
+                    await checks.mount(CheckRow(item))
+                self._show_progress()
+        first_failed = next(iter(self.query("CheckRow.-failed")), None)
+        if first_failed is not None:
+            checks.scroll_to_widget(first_failed, animate=False)
+
+    @on(Worker.StateChanged)
+    def _ended(self, message: Worker.StateChanged) -> None:
+        if message.state in {WorkerState.SUCCESS, WorkerState.ERROR}:
+            self._under_way = False
+            self._show_progress()
+
+    def _show_progress(self) -> None:
+        if not self.is_attached:
+            return
+        progress = self.query_one("#progress", Static)
+        counts = summary(self._checks)
+        if self._under_way:
+            seconds = format_seconds(self._clock.monotonic() - self._began)
+            stage = self._stage
+            where = f"{stage.number} of {stage.of}: {stage.words}" if stage else "beginning"
+            progress.update(Content(f"Checking {where}, {seconds} · {counts}"))
+        else:
+            progress.update(Content(f"Checked · {counts}"))
+
+
+class CheckRow(Horizontal):
+    """One check; what mends it stands below what was seen."""
+
+    def __init__(self, check: Check) -> None:
+        super().__init__(classes=f"-{check.status.value}")
+        self._check = check
+
+    def compose(self) -> ComposeResult:
+        """The mark, and the words beside it."""
+        check = self._check
+        words = Content.assemble((check.name, "bold"), "  ", check.seen)
+        if check.remedy:
+            words = Content.assemble(words, "\n", (f"→ {check.remedy}", "$text-accent"))
+        yield Static(MARKS[check.status], classes="mark", markup=False)
+        yield Static(words, classes="words", markup=False)

@@ -1,0 +1,89 @@
+"""The requests under way: who uses which model, who waits, and whom that will evict."""
+
+from typing import ClassVar
+
+from rich.cells import cell_len, set_cell_size
+from rich.segment import Segment
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.geometry import Region, Size
+from textual.reactive import reactive
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from aitui.domain.clients import Use
+from aitui.domain.clock import Clock
+from aitui.ui.use_lines import WORD_WIDTH, use_line
+
+
+class RequestList(ScrollView, can_focus=True, inherit_bindings=False):
+    """One line a request; the cursor stays with its request."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        "request-list--using",
+        "request-list--waiting",
+        "request-list--cursor",
+    }
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("j,down", "move(1)", "down", show=False),
+        Binding("k,up", "move(-1)", "up", show=False),
+    ]
+
+    uses: reactive[tuple[Use, ...]] = reactive((), init=False)
+
+    def __init__(self, clock: Clock, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self._clock = clock
+        self._at = 0
+
+    @property
+    def chosen(self) -> Use | None:
+        """The request under the cursor."""
+        return self.uses[self._at] if self._at < len(self.uses) else None
+
+    def on_mount(self) -> None:
+        """Let ages go on between two snapshots."""
+        self.set_interval(1.0, self.refresh)
+
+    def watch_uses(self, before: tuple[Use, ...], after: tuple[Use, ...]) -> None:
+        """Keep the cursor with its request."""
+        chosen = before[self._at].request.id if self._at < len(before) else ""
+        places = [index for index, use in enumerate(after) if use.request.id == chosen]
+        self._at = places[0] if places else min(self._at, max(0, len(after) - 1))
+        self.virtual_size = Size(self.size.width, len(after))
+        self.refresh()
+
+    def render_line(self, y: int) -> Strip:
+        """One request."""
+        width, index = self.size.width, y + self.scroll_offset.y
+        if index >= len(self.uses):
+            return Strip.blank(width, self.rich_style)
+        use = self.uses[index]
+        chosen = index == self._at and self.has_focus
+        style = self.rich_style
+        word = self.get_component_rich_style(
+            "request-list--waiting" if use.waits else "request-list--using"
+        )
+        if chosen:
+            ground = self.get_component_rich_style("request-list--cursor").bgcolor
+            style, word = (one.from_color(one.color, ground) for one in (style, word))
+        text = use_line(use, self._clock.monotonic())
+        mark = "▌" if chosen else " "
+        if cell_len(text) > width - 2:
+            text = set_cell_size(text, width - 3).rstrip() + "…"
+        line = [Segment(mark, style), Segment(text[:WORD_WIDTH], word)]
+        line.append(Segment(text[WORD_WIDTH:], style))
+        return Strip(line).adjust_cell_length(width, style)
+
+    def on_click(self, event: events.Click) -> None:
+        """The mouse puts the cursor where it clicks."""
+        self._move_to(event.y + self.scroll_offset.y)
+
+    def action_move(self, rows_down: int) -> None:
+        """Move the cursor."""
+        self._move_to(self._at + rows_down)
+
+    def _move_to(self, index: int) -> None:
+        self._at = max(0, min(index, len(self.uses) - 1))
+        self.scroll_to_region(Region(0, self._at, 1, 1), animate=False)
+        self.refresh()
