@@ -1,0 +1,98 @@
+"""A server that goes, comes back, or talks nonsense: said in words, and the app lives."""
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from aitui.demo.faults import Close, Endless, Fault, Garbage, Page, Reply, WrongTypes
+from aitui.demo.stand_in import StandIn
+from aitui.domain.server import Server
+from catalogue import QUICK
+from ui.driven import Driven, driven
+
+MEGABYTE = 1 << 20
+
+
+async def test_a_lost_server_stays_on_screen_greyed_with_its_age(
+    app: Driven, stand_in: StandIn
+) -> None:
+    await stand_in.stop()
+    await app.see("✘ lost for", "retry in", "refuses connections", "F5 retry now")
+    assert QUICK in app.text
+    assert app.table.stale
+    assert "l load" not in app.text
+
+
+async def test_a_server_that_comes_back_is_live_again_by_itself(
+    app: Driven, stand_in: StandIn
+) -> None:
+    await stand_in.stop()
+    await app.see("✘ lost for")
+    await stand_in.start()
+    await app.see("● live", "l load")
+    assert not app.table.stale
+    assert "refuses connections" not in app.text
+    app.go_to(QUICK)
+    await app.press("l")
+    await app.until_ready(QUICK)
+
+
+async def test_f5_retries_a_lost_server_at_once(app: Driven, stand_in: StandIn) -> None:
+    await stand_in.stop()
+    await app.until(lambda: app.models.snapshot.link.attempts >= 3, "a long pause")
+    await stand_in.start()
+    await app.press("f5")
+    await app.see("● live")
+
+
+async def test_models_that_changed_meanwhile_are_right_after_the_return(
+    app: Driven, stand_in: StandIn
+) -> None:
+    app.go_to(QUICK)
+    await app.press("l")
+    await app.until_ready(QUICK)
+    await stand_in.stop()
+    await app.see("✘ lost for")
+    await stand_in.start()
+    await app.until_ready()
+    await app.see("● live")
+
+
+async def test_a_dead_port_is_named(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        async with driven(Server(url, identity=url), tmp_path) as app:
+            await app.see("✘ not reached for", "refuses connections", "was not reached yet")
+            await app.press("j", "l", "u", "s", "y")
+            await app.told("There is no model under the cursor")
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        (Page(), "HTML"),
+        (Page(502), "502"),
+        (Garbage(), "JSON"),
+        (Garbage(200 * MEGABYTE), "answers with more than 32 MiB"),
+        (Endless(), "answers with more than 32 MiB"),
+        (WrongTypes(), "something that can't be its JSON"),
+        (Reply(body=b""), "empty"),
+        (Reply(401), "wants an API key"),
+        (Close(), "did not accept the client certificate"),
+        (Close(b'{"running": ['), "closed"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Fault) else "",
+)
+async def test_nonsense_is_named_and_survived(
+    app: Driven, stand_in: StandIn, fault: Fault, words: str
+) -> None:
+    for path in ("/running", "/v1/models"):
+        stand_in.fault(path, fault)
+    await app.press("f5")
+    await app.see("✘ lost for", words)
+    assert QUICK in app.text
+    stand_in.clear_faults()
+    await app.press("f5")
+    await app.see("● live", "l load")
