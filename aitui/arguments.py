@@ -14,13 +14,13 @@ from aitui.domain.clean import clean_line
 from aitui.settings.flags import Flags
 from aitui.settings.values import FASTEST_FPS, SLOWEST_FPS
 
-Command = Literal["tui", "status", "load", "unload", "doctor"]
+Command = Literal["tui", "status", "load", "unload", "logs", "doctor"]
 
-COMMANDS = ("status", "load", "unload", "doctor")
+COMMANDS = ("status", "load", "unload", "logs", "doctor")
 
 _OPTIONS = (
-    *("--all", "--config", "--demo", "--fps", "--help", "--json", "--read-only", "--server"),
-    *("--url", "--version", "--yes"),
+    *("--all", "--config", "--demo", "--follow", "--fps", "--help", "--json", "--polls"),
+    *("--proxy", "--read-only", "--server", "--upstream", "--url", "--version", "--yes"),
 )
 
 _EXAMPLES = """\
@@ -31,6 +31,7 @@ examples:
   aitui --server home status --json   the models of a server of config.toml
   aitui load qwen3-30b                load a model and wait until it answers
   aitui unload --all --yes            free all memory without a question
+  aitui logs qwen3-30b -f             what a model writes, as it comes
   aitui doctor                        what is wrong between here and the server
 
 exit codes:
@@ -43,7 +44,10 @@ exit codes:
 
 @dataclass(frozen=True, slots=True)
 class Arguments:
-    """One command line. `model` is an id or an alias, empty where the command takes none."""
+    """One command line. `model` is an id or an alias, empty where the command takes none.
+
+    `log` is "proxy", "upstream", or empty for both.
+    """
 
     command: Command = "tui"
     flags: Flags = field(default_factory=Flags)
@@ -52,6 +56,9 @@ class Arguments:
     model: str = ""
     all: bool = False
     yes: bool = False
+    log: str = ""
+    follow: bool = False
+    polls: bool = False
 
 
 def parse(argv: Sequence[str]) -> Arguments:
@@ -74,6 +81,9 @@ def parse(argv: Sequence[str]) -> Arguments:
     model = getattr(said, "model", None)
     if said.command == "unload" and (model is None) != everything:
         parser.error("unload takes either the ID of a model or --all: see aitui unload --help")
+    log: str = getattr(said, "log", "")
+    if model is not None and log:
+        parser.error(f"logs takes either the ID of a model or --{log}: see aitui logs --help")
     if model is not None and not model.strip():
         parser.error("the ID of a model can't be empty: aitui status shows them")
     return Arguments(
@@ -90,6 +100,9 @@ def parse(argv: Sequence[str]) -> Arguments:
         model=model or "",
         all=everything,
         yes=getattr(said, "yes", False),
+        log=log,
+        follow=getattr(said, "follow", False),
+        polls=getattr(said, "polls", False),
     )
 
 
@@ -125,7 +138,7 @@ def _parser() -> _Parser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         parents=[server],
         allow_abbrev=False,
-        usage="aitui [options] [status | load ID | unload ID | doctor]",
+        usage="aitui [options] [status | load ID | unload ID | logs | doctor]",
     )
     parser.add_argument("--version", action="version", version=f"aitui {__version__}")
     parser.add_argument(
@@ -166,6 +179,15 @@ def _parser() -> _Parser:
         "--all", action="store_true", default=argparse.SUPPRESS, help="every model that is loaded"
     )
     _add_yes(unload)
+    _add_log_options(
+        _command(
+            commands,
+            "logs",
+            "logs [options] [ID | --proxy | --upstream]",
+            "show the log of a model, or of the server and all models",
+            server,
+        )
+    )
     doctor = _command(
         commands,
         "doctor",
@@ -221,6 +243,36 @@ def _fps(text: str) -> int:
         return int(text)
     raise argparse.ArgumentTypeError(
         f"expected a whole number from {SLOWEST_FPS} to {FASTEST_FPS}, like 20"
+    )
+
+
+def _add_log_options(logs: _Parser) -> None:
+    which = logs.add_argument_group("log")
+    which.add_argument(
+        "model", metavar="ID", nargs="?", help="the model's id or an alias; this never loads it"
+    )
+    one = which.add_mutually_exclusive_group()
+    for name, words in (("proxy", "of llama-swap itself"), ("upstream", "of all models")):
+        one.add_argument(
+            f"--{name}",
+            action="store_const",
+            const=name,
+            dest="log",
+            default=argparse.SUPPRESS,
+            help=f"the log {words}",
+        )
+    which.add_argument(
+        "-f",
+        "--follow",
+        action="store_true",
+        default=argparse.SUPPRESS,
+        help="go on with what comes, and wait for a server that goes",
+    )
+    which.add_argument(
+        "--polls",
+        action="store_true",
+        default=argparse.SUPPRESS,
+        help="with the lines that aitui's own polling leaves",
     )
 
 

@@ -1,6 +1,7 @@
 """Commands on the command line: run one, print its outcome, and ask on the terminal."""
 
 import asyncio
+import contextlib
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
@@ -10,6 +11,7 @@ from random import Random
 
 from aitui.arguments import Arguments
 from aitui.commands.load import load
+from aitui.commands.logs import Output, print_log
 from aitui.commands.session import Ask, Session, open_session, watching
 from aitui.commands.status import as_json, as_text, status
 from aitui.commands.unload import unload, unload_all
@@ -17,10 +19,12 @@ from aitui.domain.clock import Clock
 from aitui.domain.question import Question
 from aitui.domain.server import Server
 from aitui.domain.snapshot import Snapshot
-from aitui.errors import CertificateFileError, Refused
+from aitui.errors import CertificateFileError, Refused, TimedOut
 from aitui.paths import Paths
 from aitui.settings import Settings, missing_certificates
 from aitui.store.load_times import FILE_NAME, LoadTimes
+
+EVENTS_WITHIN = 2.0
 
 
 async def run_command(arguments: Arguments, settings: Settings, paths: Paths) -> None:
@@ -33,12 +37,26 @@ async def run_command(arguments: Arguments, settings: Settings, paths: Paths) ->
             value = await status(session)
             print(as_json(value) if arguments.json else as_text(session, session.snapshot))
             return
+        if arguments.command == "logs":
+            output = Output.of_terminal(polls=arguments.polls)
+            name = arguments.model or arguments.log
+            await print_log(session, name, output, follow=arguments.follow)
+            return
         await session.monitor.fetch()
         async with watching(session):
+            await _hear_first_events(session)
             if arguments.command == "load":
                 await _load(session, arguments)
             else:
                 await _unload(session, arguments)
+
+
+async def _hear_first_events(session: Session) -> None:
+    """Older servers tell aliases, and all servers tell what runs, by events alone."""
+    with contextlib.suppress(TimedOut):
+        await session.monitor.wait_until(
+            lambda snapshot: snapshot.requests.total is not None, EVENTS_WITHIN
+        )
 
 
 async def _load(session: Session, arguments: Arguments) -> None:

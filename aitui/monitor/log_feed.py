@@ -25,7 +25,7 @@ QUIET = 0.25
 HISTORY_BYTES = 128 * 1024
 """More than any server keeps: past that many it is not history any more."""
 REMEMBERED = 8000
-STEADY = 10.0
+STEADY = 2.0
 """Seconds that a stream must last for the next break to count as the first one."""
 WATCH_CLOCK = 2.0
 SLEPT = 5.0
@@ -212,8 +212,8 @@ class LogFeed:
         if known is None:
             words = "lines may be missing here"
         else:
-            words = "it joins on, but what the server dropped it never says"
-        self._arrived.extend((_mark(f"{at} reconnected after {away:.0f} s: {words}"),))
+            words = "no gap, unless the server dropped lines"
+        self._arrived.extend((_mark(f"{at} back after {away:.0f} s: {words}"),))
         self._keep(tuple(rejoining.lines[known or 0 :]))
 
     def _keep(self, lines: tuple[LogLine, ...]) -> None:

@@ -35,7 +35,6 @@ class Row:
     width: int
     sideways: int = 0
     cursor: bool = False
-    focused: bool = False
     evidence: bool = False
     needle: re.Pattern[str] | None = None
     selected: tuple[int, int] | None = None
@@ -68,15 +67,14 @@ def draw(row: Row, styles: Mapping[str, Style], selection: Style, console: Conso
     strip = strip.apply_offsets(row.start + row.sideways, row.row)
     if more:
         strip = Strip([*strip.crop(0, row.width - 1), Segment("›", styles["more"])])
-    return Strip([*_gutter(row, base, styles), *strip], row.width + GUTTER)
+    return Strip([_gutter(row, base, styles), *strip], row.width + GUTTER)
 
 
-def _gutter(row: Row, base: Style, styles: Mapping[str, Style]) -> tuple[Segment, ...]:
+def _gutter(row: Row, base: Style, styles: Mapping[str, Style]) -> Segment:
     ground = Style(bgcolor=base.bgcolor)
-    sign = Segment("▌" if row.cursor and row.focused else " ", styles["text"] + ground)
     if row.evidence:
-        return sign, Segment("✘", styles["evidence"] + ground)
-    return sign, Segment(" ", ground)
+        return Segment("✘ ", styles["evidence"] + ground)
+    return Segment("▌ " if row.cursor else "  ", styles["text"] + ground)
 
 
 @lru_cache(1024)

@@ -209,6 +209,10 @@ class LogsScreen(Screen[None]):
         """Back to the models."""
         self.dismiss()
 
+    async def action_submit_entry(self) -> None:
+        """Take what was typed."""
+        await self._entry.action_submit()
+
     def action_back(self) -> None:
         """Leave the entry, then the search, then the filter, then the view."""
         view = self._view
@@ -225,6 +229,9 @@ class LogsScreen(Screen[None]):
     def keys(self) -> list[tuple[str, str, str]]:
         """Key, words and action of what works now, the most needed first."""
         view = self._view
+        if self._entry.display:
+            done = ("⏎", "filter" if self._entry_for == FILTER else "done", "submit_entry")
+            return [done, ("Esc", "back", "back")]
         found = view.rows.needle is not None and bool(view.rows.found)
         hints = [
             ("1", "models", "models", True),
@@ -307,6 +314,7 @@ class LogsScreen(Screen[None]):
         entry.placeholder = PLACEHOLDERS[entry_for]
         entry.display = True
         entry.focus()
+        self._show()
 
     def _close_entry(self) -> None:
         self._entry.display = False

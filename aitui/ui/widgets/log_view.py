@@ -168,17 +168,9 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
         else:
             self._settle()
 
-    def on_focus(self) -> None:
-        """Show the cursor."""
-        self.refresh()
-
-    def on_blur(self) -> None:
-        """Hide the cursor."""
-        self.refresh()
-
     def render_line(self, y: int) -> Strip:
         """One row, or the words for an empty log."""
-        width, plain = self.size.width, self._style("text")
+        width, plain = self._width, self._style("text")
         row = self.rows.first_row + self.scroll_offset.y + y
         if self.rows.first == self.rows.end:
             return self._empty_line(y, width, plain)
@@ -195,7 +187,6 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
                 width - GUTTER,
                 sideways=0 if self.wraps else self.scroll_offset.x,
                 cursor=number == self.cursor,
-                focused=self.has_focus,
                 evidence=self.evidence.is_at(number, line),
                 needle=self.rows.needle,
                 selected=self._selected(row, start, end),
@@ -273,7 +264,7 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
                 self._paused_at, min(rows.first_row + self.size.height, rows.end_row)
             )
         before = self.scroll_offset.y
-        width = self.size.width if self.wraps else max(self.size.width, rows.widest + GUTTER)
+        width = self._width if self.wraps else max(self._width, rows.widest + GUTTER)
         with self._moved_by_us():
             self.virtual_size = Size(width, self._end_row - rows.first_row)
         self.cursor = max(rows.first, min(self.cursor, max(rows.first, rows.end - 1)))
@@ -301,7 +292,7 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
     def _show_found(self, number: int) -> None:
         needle = self.rows.needle
         match = needle.search(self.rows.line(number).text) if needle and not self.wraps else None
-        room = self.size.width - GUTTER
+        room = self._width - GUTTER
         if match is not None and not (
             self.scroll_offset.x <= match.start() and match.end() < self.scroll_offset.x + room
         ):
@@ -338,8 +329,13 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
         return bottom >= self._end_row - self.rows.first_row
 
     @property
+    def _width(self) -> int:
+        """Cells beside the scroll bar, whose place is kept also where it isn't shown."""
+        return self.scrollable_content_region.width
+
+    @property
     def _wrap_width(self) -> int:
-        return max(NARROWEST, self.size.width - GUTTER) if self.wraps else NO_WRAP
+        return max(NARROWEST, self._width - GUTTER) if self.wraps else NO_WRAP
 
     def _selected(self, row: int, start: int, end: int) -> tuple[int, int] | None:
         selection = self.text_selection
