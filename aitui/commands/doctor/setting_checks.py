@@ -7,6 +7,7 @@ from aitui.domain.server import Server
 from aitui.settings import Settings
 from aitui.settings.address import without_user_info
 
+_DEFAULT = "default"
 _SET = "set, not shown"
 _BY_HAND = "chosen in the dashboard"
 
@@ -22,16 +23,16 @@ def setting_checks(settings: Settings) -> Iterator[Check]:
     )
     defaults: list[str] = []
     for name, value in _values(server):
-        origin = server.origins.get(name, "default")
-        if origin == "default" and name != "url":
+        origin = server.origins.get(name, _DEFAULT)
+        if origin == _DEFAULT and name != "url":
             defaults.append(f"{name} {value}")
         else:
             yield passed(f"setting {name}", f"{value} ({origin})")
     if server.basic_auth is not None:
-        origin = server.origins.get("url", "default")
+        origin = server.origins.get("url", _DEFAULT)
         yield passed("setting user and password of the url", f"{_SET} ({origin})")
-    fps = settings.origins.get("fps", "default")
-    if fps == "default":
+    fps = settings.origins.get("fps", _DEFAULT)
+    if fps == _DEFAULT:
         defaults.append(f"fps {settings.fps}")
     else:
         yield passed("setting fps", f"{settings.fps} ({fps})")
@@ -50,6 +51,8 @@ def _values(server: Server) -> Iterator[tuple[str, str]]:
     yield "preset_path", server.preset_path
     yield "service_unit", server.service_unit
     for name in ("models", "running", "unload", "unload_all", "upstream_health"):
-        yield f"{name}_path", str(getattr(server.endpoints, name))
+        setting = f"{name}_path"
+        if server.origins.get(setting, _DEFAULT) != _DEFAULT:
+            yield setting, str(getattr(server.endpoints, name))
     yield "colour", server.colour or "none"
     yield "read_only", "yes" if server.read_only else "no"
