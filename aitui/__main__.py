@@ -12,7 +12,7 @@ from random import Random
 from aitui.arguments import Arguments, parse
 from aitui.domain.clock import Clock
 from aitui.domain.server import Server
-from aitui.errors import AituiError, SettingsError
+from aitui.errors import AituiError, LoadFailed, SettingsError
 from aitui.paths import Paths, home_directory
 from aitui.settings import Settings, missing_certificates, read_settings
 
@@ -109,9 +109,18 @@ async def demo_server() -> AsyncIterator[tuple[Server, Paths]]:
 
 def _complain(error: AituiError) -> None:
     print(f"aitui: {error.what}", file=sys.stderr)
-    for line in (error.why, error.remedy):
+    for line in (error.why, *_about_load(error), error.remedy):
         if line:
             print(f"  {line}", file=sys.stderr)
+
+
+def _about_load(error: AituiError) -> tuple[str, ...]:
+    if not isinstance(error, LoadFailed):
+        return ()
+    lines = tuple(f"| {line}" for line in error.log)
+    if not error.evicted:
+        return lines
+    return (*lines, f"evicted for it and not loaded again: {', '.join(error.evicted)}")
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from aitui.commands.session import Ask, Session, open_session, watching
 from aitui.commands.status import as_json, as_text, status
 from aitui.commands.unload import unload, unload_all
 from aitui.domain.clock import Clock
+from aitui.domain.nearest import find_model
 from aitui.domain.question import Question
 from aitui.domain.server import Server
 from aitui.domain.snapshot import Snapshot
@@ -76,7 +77,7 @@ async def _unload(session: Session, arguments: Arguments) -> None:
         gone = await unload_all(session, ask)
     else:
         gone = await unload(session, arguments.model, ask)
-        model = session.snapshot.model(arguments.model)
+        model = find_model(arguments.model, session.snapshot.models)
         resident = model is not None and model.resident
     if gone:
         print(f"unloaded {', '.join(gone)}")
@@ -98,10 +99,22 @@ def _asker(arguments: Arguments, snapshot: Callable[[], Snapshot]) -> Ask:
                 remedy="give --yes to do it all the same",
             )
         print(question.title, *question.facts, sep="\n  ", file=sys.stderr)
-        answer = await asyncio.to_thread(input, f"{question.yes}? [y/N] ")
-        return answer.strip().lower() in {"y", "yes"}
+        print(f"{question.yes}? [y/N] ", end="", file=sys.stderr, flush=True)
+        return (await _typed_line()).strip().lower() in {"y", "yes"}
 
     return ask
+
+
+async def _typed_line() -> str:
+    """A line from the terminal. No thread waits for it: one could not be ended by ^C."""
+    loop = asyncio.get_running_loop()
+    there = asyncio.Event()
+    loop.add_reader(sys.stdin, there.set)
+    try:
+        await there.wait()
+    finally:
+        loop.remove_reader(sys.stdin)
+    return sys.stdin.readline()
 
 
 @asynccontextmanager

@@ -1,0 +1,108 @@
+"""Imports go down only, and a command on the command line pays for no screen."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import aitui
+
+PACKAGE = Path(aitui.__file__).parent
+PROJECT = PACKAGE.parent
+
+
+def loaded_after(code: str) -> set[str]:
+    """The modules that a fresh interpreter has loaded after running this code."""
+    report = "import sys\nprint('\\n'.join(sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", f"{code}\n{report}"],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+        cwd=PROJECT,
+    )
+    return set(done.stdout.splitlines())
+
+
+def imported_by(path: Path) -> Iterator[str]:
+    """The modules that a file imports anywhere, inside functions as well."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module is not None:
+            yield node.module
+
+
+def files_that_import(package: str) -> set[str]:
+    """The parts of aitui in which a package is imported."""
+    return {
+        path.relative_to(PACKAGE).parts[0]
+        for path in PACKAGE.rglob("*.py")
+        if any(name.split(".")[0] == package for name in imported_by(path))
+    }
+
+
+def test_importing_aitui_loads_nothing_of_it() -> None:
+    loaded = loaded_after("import aitui")
+    assert {name for name in loaded if name.startswith("aitui")} == {"aitui"}
+
+
+@pytest.mark.parametrize("heavy", ["textual", "rich", "httpx", "asyncssh", "aiohttp", "ruamel"])
+def test_reading_the_arguments_loads_nothing_heavy(heavy: str) -> None:
+    loaded = loaded_after("import aitui.__main__, aitui.arguments, aitui.settings")
+    assert heavy not in loaded
+
+
+RUN_STATUS = """
+import sys
+from aitui.__main__ import main
+status = main(["status", "--url", "http://127.0.0.1:9"])
+assert status == 3, status
+"""
+
+
+@pytest.mark.parametrize("heavy", ["textual", "rich", "asyncssh", "aiohttp", "ruamel"])
+def test_status_loads_no_screen_and_nothing_of_the_host(heavy: str) -> None:
+    assert heavy not in loaded_after(RUN_STATUS)
+
+
+def test_status_loads_httpx_only_to_ask() -> None:
+    assert "httpx" in loaded_after(RUN_STATUS)
+
+
+def test_a_command_does_not_load_the_command_line_of_httpx() -> None:
+    assert "click" not in loaded_after(RUN_STATUS)
+
+
+def test_only_the_screen_imports_textual() -> None:
+    assert files_that_import("textual") == {"ui"}
+
+
+def test_only_the_client_imports_httpx() -> None:
+    assert files_that_import("httpx") == {"swap"}
+
+
+def test_only_the_stand_in_imports_aiohttp() -> None:
+    assert files_that_import("aiohttp") == {"demo"}
+
+
+def test_only_main_imports_the_stand_in() -> None:
+    outside = {
+        path.relative_to(PACKAGE).as_posix()
+        for path in PACKAGE.rglob("*.py")
+        if "demo" not in path.relative_to(PACKAGE).parts
+        and any(name.startswith("aitui.demo") for name in imported_by(path))
+    }
+    assert outside == {"__main__.py"}
+
+
+def test_the_contracts_hold() -> None:
+    linter = Path(sys.executable).with_name("lint-imports")
+    done = subprocess.run(
+        [linter, "--no-cache"], capture_output=True, text=True, check=False, cwd=PROJECT
+    )
+    assert done.returncode == 0, done.stdout
