@@ -1,0 +1,183 @@
+"""Chats with the models of one llama-swap server, as they stream.
+
+Importing this module imports httpx: callers import it when they first chat.
+"""
+
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from types import TracebackType
+from typing import Any, Self
+
+import msgspec
+
+from aitui.domain.chat_messages import ChatRequest
+from aitui.domain.deltas import Begun, Delta, StreamError
+from aitui.domain.server import Server
+from aitui.errors import AituiError, BadAnswer, Unreachable
+from aitui.swap.chat_failure import EXTRAS, chat_refusal, cut, fewer_extras, stream_failure
+from aitui.swap.chat_stream import ChatStream
+from aitui.swap.connections import Connections
+from aitui.swap.exchange import Exchange, Question, Stream
+from aitui.swap.paced import PacedReader
+
+_PATH = "/v1/chat/completions"
+
+Batch = tuple[Delta, ...]
+"""What came together; never empty."""
+
+
+class ChatClient:
+    """Chats with one server, each over a connection of its own. Opening does no I/O."""
+
+    def __init__(self, server: Server, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._server = server
+        self._connections = Connections(server, monotonic)
+        self._exchange = Exchange(server, self._connections)
+        self._extras: dict[str, frozenset[str]] = {}
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Closes every connection; answers under way end as cut."""
+        await self._connections.aclose()
+
+    @asynccontextmanager
+    async def ask(self, request: ChatRequest) -> AsyncIterator[AsyncIterator[Batch]]:
+        """The answer to a request as it comes. Leaving the block closes the connection.
+
+        Entering waits for as long as the server's queue and a load take. The iterator yields all
+        that came before it raises. Raises NoSuchModel, ContextExceeded, LoadFailed, AnswerCut,
+        NotAuthorised, TooManyRequests, Unreachable, TlsRefused, ServerError, BadAnswer.
+        """
+        async with AsyncExitStack() as stack:
+            stream = await self._open(request, stack)
+            async with aclosing(self._answer(request.model, stream)) as batches:
+                yield batches
+
+    async def _open(self, request: ChatRequest, stack: AsyncExitStack) -> Stream:
+        extras = self._extras.get(request.model, EXTRAS)
+        stream = await self._post(request, extras, stack)
+        if stream.succeeded:
+            return stream
+        answer = await stream.whole()
+        fewer = fewer_extras(answer, extras)
+        if fewer != extras:
+            await stack.aclose()
+            stream = await self._post(request, fewer, stack)
+            if stream.succeeded:
+                self._extras[request.model] = fewer
+                return stream
+            answer = await stream.whole()
+        raise chat_refusal(self._server, answer, request.model)
+
+    async def _post(
+        self, request: ChatRequest, extras: frozenset[str], stack: AsyncExitStack
+    ) -> Stream:
+        body = request_body(request, extras)
+        question = Question("POST", _PATH, None, accept="text/event-stream", body=body)
+        return await stack.enter_async_context(self._exchange.streaming(question))
+
+    async def _answer(self, model: str, stream: Stream) -> AsyncGenerator[Batch, None]:
+        yield (Begun(),)
+        decoder = ChatStream()
+        trouble: AituiError | None = None
+        if stream.content_type in {"application/json", "text/html"}:
+            batch, trouble = await self._at_once(decoder, stream)
+            if batch:
+                yield batch
+        else:
+            async with aclosing(stream.chunks()) as chunks, PacedReader(chunks) as reader:
+                heard = False
+                while not decoder.done and decoder.error is None:
+                    data, trouble = await self._taken(reader, silence_counts=heard)
+                    heard = True
+                    batch = tuple(decoder.feed(data) if data else decoder.finish())
+                    if batch:
+                        yield batch
+                    if not data:
+                        break
+        batch = tuple(decoder.finish())
+        if batch:
+            yield batch
+        if decoder.error is not None:
+            raise _raised(decoder.error, model)
+        if not decoder.done:
+            raise _cut(decoder, trouble) from trouble
+
+    async def _taken(
+        self, reader: PacedReader, *, silence_counts: bool
+    ) -> tuple[bytes, AituiError | None]:
+        """The bytes that came, or what ended them."""
+        limit = self._server.timeout
+        try:
+            return await reader.take(limit if silence_counts else None), None
+        except TimeoutError:
+            return b"", Unreachable(f"the server was silent for {limit:g} s")
+        except AituiError as error:
+            return b"", error
+
+    async def _at_once(
+        self, decoder: ChatStream, stream: Stream
+    ) -> tuple[Batch, AituiError | None]:
+        """The answer of a server that doesn't stream."""
+        try:
+            answer = await stream.whole()
+        except Unreachable as error:
+            return (), error
+        if stream.content_type == "text/html":
+            raise BadAnswer(
+                f"{answer.endpoint} answered with a web page",
+                remedy="check that the URL is that of a llama-swap server",
+            )
+        return tuple(decoder.whole(answer.body)), None
+
+
+def request_body(request: ChatRequest, extras: frozenset[str]) -> bytes:
+    """The JSON of a request. Lone surrogates, which no JSON can carry, become `?`."""
+    body: dict[str, Any] = {
+        **request.sampling.as_object(),
+        "model": request.model,
+        "messages": request.messages,
+        "stream": True,
+    }
+    if "stream_options" in extras:
+        body["stream_options"] = {"include_usage": True}
+    body.update(dict.fromkeys(sorted(extras - {"stream_options"}), True))
+    try:
+        return msgspec.json.encode(body)
+    except UnicodeEncodeError:
+        return msgspec.json.encode(_encodable(body))
+
+
+def _encodable(value: object) -> object:
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, dict):
+        return {_encodable(key): _encodable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_encodable(item) for item in value]
+    return value
+
+
+def _raised(error: StreamError | AituiError, model: str) -> AituiError:
+    return stream_failure(error, model) if isinstance(error, StreamError) else error
+
+
+def _cut(decoder: ChatStream, trouble: AituiError | None) -> AituiError:
+    if trouble is not None and (not decoder.characters or isinstance(trouble, BadAnswer)):
+        return trouble
+    if trouble is not None:
+        why = " — ".join(part for part in (trouble.what, trouble.why) if part)
+    else:
+        why = "the stream ended early: the model was unloaded, or its server restarted"
+    return cut(why, decoder.tokens, decoder.characters)
