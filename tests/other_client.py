@@ -24,13 +24,28 @@ class OtherClient:
         """The status with which the unload ended."""
         return await self._send("POST", f"/api/models/unload/{model_id}")
 
-    async def _send(self, method: str, path: str) -> int:
+    def context(self) -> ssl.SSLContext:
+        """What its connections are secured with."""
         context = ssl.create_default_context(cafile=self._certificates.root_ca)
         context.load_cert_chain(self._certificates.client_cert, self._certificates.client_key)
-        connector = aiohttp.TCPConnector(ssl=context)
+        return context
+
+    async def _send(self, method: str, path: str) -> int:
+        connector = aiohttp.TCPConnector(ssl=self.context())
         url = URL(f"{self._stand_in.url}{path}")
         async with (
             aiohttp.ClientSession(connector=connector) as client,
             client.request(method, url) as response,
         ):
             return response.status
+
+
+async def chat(stand_in: StandIn, certificates: Certificates, model: str) -> None:
+    """Another client asks for an answer and waits for all of it."""
+    context = OtherClient(stand_in, certificates).context()
+    question = {"model": model, "messages": [{"role": "user", "content": "hello"}], "stream": True}
+    async with (
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context)) as client,
+        client.post(f"{stand_in.url}/v1/chat/completions", json=question) as response,
+    ):
+        await response.read()

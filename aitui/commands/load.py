@@ -59,8 +59,11 @@ def _sentence(victim: Victim) -> str:
     elif victim.requests == 0:
         use = "idle"
     else:
-        noun = "request runs" if victim.requests == 1 else "requests run"
-        use = f"{victim.requests} {noun} there, and the load waits for them"
+        use = (
+            "1 request runs there, and the load waits for it"
+            if victim.requests == 1
+            else f"{victim.requests} requests run there, and the load waits for them"
+        )
     return f"{mark}evicts {victim.model.id}: {use}"
 
 

@@ -6,8 +6,8 @@ import asyncio
 import base64
 import binascii
 import time
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -56,6 +56,22 @@ class _Door:
     listener: asyncio.Server
     server: web.Server
     transports: set[asyncio.BaseTransport] = field(default_factory=set)
+
+
+@asynccontextmanager
+async def ended_by(cut: asyncio.Event, end: Callable[[], None]) -> AsyncIterator[None]:
+    """Call `end` as soon as the event comes, if it comes within the block."""
+
+    async def wait() -> None:
+        await cut.wait()
+        end()
+
+    waiting = asyncio.create_task(wait())
+    try:
+        yield
+    finally:
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
 
 
 class StandIn:
@@ -197,8 +213,9 @@ class StandIn:
         caller = Caller("POST", "/v1/chat/completions", model_id, headers, remote_ip)
         process = swap.processes[model_id]
         began = time.monotonic()
-        with swap.running.run(caller) as running:
-            async with swap.swapping.claim(model_id) as claim:
+        with ExitStack() as counted:
+            running = counted.enter_context(swap.running.run(caller))
+            async with swap.swapping.claim(model_id) as claim, ended_by(claim.cut, counted.close):
                 running.claim = claim
                 await process.take_slot(claim)
                 running.answers({"Content-Type": "text/event-stream", "Server": "llama.cpp"})

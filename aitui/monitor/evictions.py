@@ -16,7 +16,7 @@ class Evictions:
         self._left: dict[str, float] = {}
 
     def seen(self, states: Mapping[str, RunState], now: float) -> None:
-        """Take in an answer of `/running`."""
+        """Take in what an event or an answer of `/running` tells: whichever comes first counts."""
         for model_id, before in self._states.items():
             after = states.get(model_id, RunState.STOPPED)
             if before is RunState.READY and after in {RunState.STOPPED, RunState.STOPPING}:

@@ -146,7 +146,9 @@ class Known:
         if told != self._statuses:
             self._statuses = told
             self._stale = True
-        transitions = self._starts.told(states, self._clock.monotonic())
+        now = self._clock.monotonic()
+        self._evictions.seen(states, now)
+        transitions = self._starts.told(states, now)
         return self._noted(replace(transitions, changed=before != states))
 
     def apply(self, event: Event) -> None:

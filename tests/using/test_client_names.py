@@ -1,0 +1,66 @@
+"""How other programs at the server are named, and what they wait for."""
+
+import pytest
+
+from aitui.domain.clients import client_name, uses
+from aitui.domain.model import Kind, Model, Requests, RunningRequest, RunState
+from aitui.domain.snapshot import Snapshot
+
+
+@pytest.mark.parametrize(
+    ("address", "agent", "name"),
+    [
+        ("192.168.2.20", "OpenWebUI/0.6", "192.168.2.20 · OpenWebUI"),
+        ("192.168.2.20", "Mozilla/5.0 (X11; Linux) Gecko", "192.168.2.20 · Mozilla"),
+        ("10.0.0.7", "aitui/0.1.0 (anna@laptop)", "anna@laptop · aitui"),
+        ("10.0.0.7", "", "10.0.0.7"),
+        ("", "curl/8.1", "curl"),
+        ("", "", "an unnamed client"),
+    ],
+)
+def test_a_client_is_named_by_address_and_program(address: str, agent: str, name: str) -> None:
+    assert client_name(RunningRequest("1", "m", client=address, user_agent=agent)) == name
+
+
+def snapshot(*models: Model, requests: tuple[RunningRequest, ...]) -> Snapshot:
+    return Snapshot(models=models, requests=Requests(len(requests), requests))
+
+
+def test_a_request_at_a_ready_model_uses_it() -> None:
+    ready = Model("a", state=RunState.READY)
+    (use,) = uses(snapshot(ready, requests=(RunningRequest("1", "a"),)))
+    assert (use.model, use.waits) == (ready, False)
+
+
+def test_a_request_by_alias_uses_the_model_behind_it() -> None:
+    ready = Model("a", aliases=("gpt",), state=RunState.READY)
+    (use,) = uses(snapshot(ready, requests=(RunningRequest("1", "gpt"),)))
+    assert use.model is ready
+
+
+def test_a_request_at_a_model_that_is_not_ready_waits_and_evicts() -> None:
+    ready, wanted = Model("a", state=RunState.READY), Model("b")
+    (use,) = uses(snapshot(ready, wanted, requests=(RunningRequest("1", "b"),)))
+    assert use.waits
+    assert [victim.model for victim in use.evicts] == [ready]
+
+
+def test_a_request_at_a_peer_waits_for_nobody_here() -> None:
+    peer = Model("p", kind=Kind.PEER)
+    (use,) = uses(snapshot(peer, requests=(RunningRequest("1", "p"),)))
+    assert not use.waits
+
+
+def test_those_who_wait_come_after_those_who_are_served_each_the_oldest_first() -> None:
+    found = uses(
+        snapshot(
+            Model("a", state=RunState.READY),
+            Model("b"),
+            requests=(
+                RunningRequest("late", "a", started=9.0),
+                RunningRequest("waits", "b", started=1.0),
+                RunningRequest("early", "a", started=2.0),
+            ),
+        )
+    )
+    assert [use.request.id for use in found] == ["early", "late", "waits"]

@@ -1,0 +1,82 @@
+"""The list of requests on the screen of models, and the key that cancels one."""
+
+import asyncio
+from pathlib import Path
+
+from aitui.demo.certificates import Certificates
+from aitui.demo.dialect import Dialect
+from aitui.demo.stand_in import StandIn
+from aitui.domain.server import Server
+from catalogue import QUICK, STEADY, dialects
+from other_client import chat
+from ui.driven import driven
+
+
+@dialects(Dialect.HEAD)
+async def test_who_uses_a_model_is_in_sight(
+    stand_in: StandIn, server: Server, tmp_path: Path
+) -> None:
+    async with (
+        driven(server, tmp_path) as app,
+        stand_in.busy(QUICK, remote_ip="10.0.0.9", user_agent="OpenWebUI/0.6"),
+    ):
+        await app.see(f"using    10.0.0.9 · OpenWebUI  at {QUICK}")
+
+
+@dialects(Dialect.HEAD)
+async def test_who_waits_is_in_sight_with_whom_that_evicts(
+    stand_in: StandIn, certificates: Certificates, server: Server, tmp_path: Path
+) -> None:
+    async with driven(server, tmp_path) as app, asyncio.TaskGroup() as others:
+        async with stand_in.busy(QUICK, remote_ip="10.0.0.9"):
+            await app.until_ready(QUICK)
+            others.create_task(chat(stand_in, certificates, STEADY))
+            await app.see("waiting", f"wants {STEADY}, evicts ≈ {QUICK}", "1 waiting")
+
+
+@dialects(Dialect.HEAD)
+async def test_the_question_before_an_eviction_says_what_runs_there(
+    stand_in: StandIn, server: Server, tmp_path: Path
+) -> None:
+    async with driven(server, tmp_path) as app, stand_in.busy(QUICK, remote_ip="10.0.0.9"):
+        await app.until_ready(QUICK)
+        app.go_to(STEADY)
+        await app.press("l")
+        await app.armed()
+        await app.see("1 request runs there")
+        await app.press("n")
+
+
+@dialects(Dialect.HEAD)
+async def test_x_cancels_the_only_request_after_asking(
+    stand_in: StandIn, server: Server, tmp_path: Path
+) -> None:
+    async with driven(server, tmp_path) as app, stand_in.busy(QUICK, user_agent="OpenWebUI/0.6"):
+        await app.see("using")
+        await app.press("x")
+        await app.armed()
+        await app.press("y")
+        await app.unsee("using")
+    assert [one for one in stand_in.requests if one.path.endswith("/cancel")]
+
+
+@dialects(Dialect.HEAD)
+async def test_x_answered_with_no_cancels_nothing(
+    stand_in: StandIn, server: Server, tmp_path: Path
+) -> None:
+    async with driven(server, tmp_path) as app, stand_in.busy(QUICK):
+        await app.see("using")
+        await app.press("x")
+        await app.armed()
+        await app.press("n")
+        await app.settle()
+    assert not [one for one in stand_in.requests if one.path.endswith("/cancel")]
+
+
+async def test_x_says_why_it_can_not_where_the_server_tells_no_names(
+    stand_in: StandIn, server: Server, tmp_path: Path
+) -> None:
+    async with driven(server, tmp_path) as app, stand_in.busy(QUICK):
+        await app.until_ready(QUICK)
+        await app.press("x")
+        await app.told("llama-swap ≥ v235")
