@@ -1,0 +1,61 @@
+"""A check-up, run to its end."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from time import monotonic, time
+
+from aitui.commands.doctor.examination import Subject, examine
+from aitui.commands.doctor.terminal_checks import Terminal
+from aitui.domain.checks import Check, Status
+from aitui.domain.clock import Clock
+from aitui.domain.server import Server
+from aitui.errors import SettingsError
+from aitui.settings import Settings
+
+NO_TERMINAL = Terminal(None, {})
+REAL_CLOCK = Clock(monotonic, time)
+
+
+class Report:
+    """What was found, by the names of the checks."""
+
+    def __init__(self, checks: list[Check]) -> None:
+        self.checks = checks
+        self._by_name = {check.name: check for check in checks}
+        assert len(self._by_name) == len(checks), "two checks have the same name"
+
+    def __getitem__(self, name: str) -> Check:
+        return self._by_name[name]
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._by_name
+
+    @property
+    def failed(self) -> list[str]:
+        """The names of the checks that failed, in their order."""
+        return [check.name for check in self.checks if check.status is Status.FAILED]
+
+    def status(self, name: str) -> Status:
+        return self._by_name[name].status
+
+
+async def examined(
+    settings: Server | Settings | SettingsError,
+    *,
+    terminal: Terminal = NO_TERMINAL,
+    clock: Clock = REAL_CLOCK,
+) -> Report:
+    """The whole check-up."""
+    if isinstance(settings, Server):
+        settings = Settings(settings, (settings,))
+    subject = Subject(settings, terminal, clock)
+    return Report([item async for item in examine(subject) if isinstance(item, Check)])
+
+
+def in_terminal(environment: Mapping[str, str], size: tuple[int, int] = (80, 24)) -> Terminal:
+    return Terminal(size, environment)
+
+
+def nowhere(**settings: Path | str | None) -> Server:
+    """A server at a port where nothing listens: its files can be looked at all the same."""
+    return Server("https://127.0.0.1:9", identity="nowhere", **settings)  # type: ignore[arg-type]

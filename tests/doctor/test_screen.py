@@ -1,0 +1,157 @@
+"""The check-up on screen: lines appear as they come, `y` copies, `r` looks again, Esc closes."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from textual.app import App
+
+from aitui.demo.stand_in import StandIn
+from aitui.domain.checks import Check, Stage, Status, left_open, passed
+from aitui.domain.clock import Clock
+from aitui.domain.server import Server
+from aitui.ui.screens import models
+from aitui.ui.screens.doctor import CheckUp, DoctorScreen
+from ui.driven import Driven, driven
+
+FROZEN = Clock(lambda: 100.0, lambda: 1_800_000_000.0)
+WRONG = Check("TLS", Status.FAILED, "wrong CA [@click=app.quit]x[/]", "set ca", 4)
+
+
+class Bench(App[None]):
+    """Nothing but the screen, with the styles that the app has from its first one."""
+
+    CSS_PATH = Path(models.__file__).with_suffix(".tcss")
+
+    def __init__(self, check_up: CheckUp) -> None:
+        super().__init__()
+        self._check_up = check_up
+        self.animation_level = "none"
+
+    def on_mount(self) -> None:
+        self.push_screen(DoctorScreen(self._check_up, FROZEN))
+
+
+@pytest.fixture
+async def opened(server: Server, tmp_path: Path) -> AsyncIterator[Driven]:
+    """The app on a server that works, with the check-up opened by its key."""
+    async with driven(server, tmp_path) as app:
+        await app.see("● live")
+        await app.press("D")
+        yield app
+
+
+async def test_it_ends_with_the_counts(opened: Driven) -> None:
+    await opened.see("Checked · ", " passed, 0 failed, ")
+
+
+async def test_it_looks_at_the_server_that_is_shown(opened: Driven, server: Server) -> None:
+    await opened.see("Checked · ", f"setting url  {server.url}")
+
+
+async def test_y_copies_the_whole_report(opened: Driven) -> None:
+    await opened.see("Checked · ")
+    await opened.press("y")
+    await opened.see("Copied")
+    assert "✔ /running: no model runs" in opened.app.clipboard
+
+
+async def test_esc_goes_back_to_the_models(opened: Driven) -> None:
+    await opened.press("escape")
+    await opened.until(lambda: opened.app.screen is opened.models, "back")
+
+
+async def test_the_palette_offers_it(opened: Driven) -> None:
+    commands = opened.app.get_system_commands(opened.models)
+    assert "Doctor: check everything" in {command.title for command in commands}
+
+
+async def test_r_looks_again(stand_in: StandIn, opened: Driven) -> None:
+    await opened.see("Checked · ", " 0 failed")
+    await stand_in.stop()
+    await opened.press("r")
+    await opened.see("Checked · ", " 1 failed", "refuses connections")
+
+
+async def test_the_first_fault_is_brought_into_sight(
+    stand_in: StandIn, server: Server, tmp_path: Path
+) -> None:
+    await stand_in.stop()
+    async with driven(server, tmp_path) as app:
+        await app.press("D")
+        await app.see("Checked · ", "✘ TCP", "check the port, and whether the server runs")
+
+
+async def test_lines_appear_before_the_check_up_has_ended() -> None:
+    go_on = asyncio.Event()
+
+    async def slow() -> AsyncGenerator[Check | Stage, None]:
+        yield Stage("network", 3, 8)
+        yield passed("TCP", "takes connections")
+        await go_on.wait()
+        yield WRONG
+
+    app = Bench(slow)
+    async with app.run_test(size=(80, 24)) as pilot:
+        seen = Driven(app, pilot)  # type: ignore[arg-type]
+        await seen.see("Checking 3 of 8: network, 0 s · 1 passed", "✔ TCP  takes connections")
+        assert "✘ TLS" not in seen.text
+        go_on.set()
+        await seen.see("Checked · 1 passed, 1 failed, 0 open", "✘ TLS", "→ set ca")
+
+
+async def test_closing_ends_the_check_up(server: Server, tmp_path: Path) -> None:
+    ended = asyncio.Event()
+
+    async def endless() -> AsyncGenerator[Check | Stage, None]:
+        try:
+            yield Stage("network", 3, 8)
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    async with driven(server, tmp_path) as app:
+        app.app.push_screen(DoctorScreen(endless, FROZEN))
+        await app.see("Checking 3 of 8: network")
+        await app.press("escape")
+        async with asyncio.timeout(15):
+            await ended.wait()
+
+
+async def test_what_is_seen_is_text_and_no_markup() -> None:
+    async def found() -> AsyncGenerator[Check | Stage, None]:
+        yield WRONG
+
+    app = Bench(found)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await Driven(app, pilot).see("wrong CA [@click=app.quit]x[/]")  # type: ignore[arg-type]
+
+
+def test_the_screen_looks_so(snap_compare: Any) -> None:
+    async def found() -> AsyncGenerator[Check | Stage, None]:
+        yield Stage("certificate files", 2, 8)
+        yield passed("certificate authority", "/home/me/certs/root-ca.pem: CN=Example Root CA")
+        yield passed(
+            "client certificate dates",
+            "valid until 2026-12-04 12:00 UTC, 12 days left",
+            "renew it in time; a renewed file is picked up without a restart",
+        )
+        yield Stage("network", 3, 8)
+        yield passed("TCP", "192.168.2.2 takes connections")
+        yield WRONG
+        yield Stage("answers", 4, 8)
+        yield left_open("/health", "not tried: the certificate of ai.example.org isn't trusted")
+        yield Stage("terminal", 8, 8)
+        yield left_open(
+            "tmux set-clipboard",
+            "external: copies go to tmux's buffer",
+            "tmux set -s set-clipboard on",
+        )
+
+    assert snap_compare(Bench(found), terminal_size=(80, 24), run_before=_until_checked)
+
+
+async def _until_checked(pilot: Any) -> None:
+    await Driven(pilot.app, pilot).see("Checked · ")
