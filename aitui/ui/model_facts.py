@@ -117,14 +117,14 @@ def _kind(model: Model) -> str:
         return f"runs at the peer {model.peer}; nothing can be loaded or unloaded from here"
     if model.kind is not Kind.MODEL:
         return f"a {model.kind.value} that chooses among {', '.join(model.targets) or 'models'}"
-    return "not listed by the server, yet it runs" if model.unlisted else ""
+    return "left out of the server's list" if model.unlisted else ""
 
 
 def _expected_load(model: Model) -> str:
     if not model.loadable or model.resident:
         return ""
     if model.expected_load is None:
-        return "never timed from here"
+        return "not timed yet"
     return f"takes about {format_seconds(model.expected_load)}"
 
 

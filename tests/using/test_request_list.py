@@ -27,11 +27,14 @@ async def test_who_uses_a_model_is_in_sight(
 async def test_who_waits_is_in_sight_with_whom_that_evicts(
     stand_in: StandIn, certificates: Certificates, server: Server, tmp_path: Path
 ) -> None:
-    async with driven(server, tmp_path) as app, asyncio.TaskGroup() as others:
-        async with stand_in.busy(QUICK, remote_ip="10.0.0.9"):
-            await app.until_ready(QUICK)
-            others.create_task(chat(stand_in, certificates, STEADY))
-            await app.see("waiting", f"wants {STEADY}, evicts ≈ {QUICK}", "1 waiting")
+    async with (
+        driven(server, tmp_path) as app,
+        asyncio.TaskGroup() as others,
+        stand_in.busy(QUICK, remote_ip="10.0.0.9"),
+    ):
+        await app.until_ready(QUICK)
+        others.create_task(chat(stand_in, certificates, STEADY))
+        await app.see("waiting", f"wants {STEADY}, evicts ≈ {QUICK}", "1 waiting")
 
 
 @dialects(Dialect.HEAD)
