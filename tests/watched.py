@@ -17,7 +17,7 @@ from aitui.domain.server import Server
 from aitui.domain.snapshot import LinkPhase, Snapshot
 from aitui.store.load_times import LoadTimes
 
-PATIENCE = 10.0
+PATIENCE = 30.0
 
 
 @dataclass

@@ -51,10 +51,15 @@ def test_importing_aitui_loads_nothing_of_it() -> None:
     assert {name for name in loaded if name.startswith("aitui")} == {"aitui"}
 
 
+@pytest.fixture(scope="module")
+def loaded_at_start() -> set[str]:
+    """The modules that are loaded before it is known what to do."""
+    return loaded_after("import aitui.__main__, aitui.arguments, aitui.settings")
+
+
 @pytest.mark.parametrize("heavy", ["textual", "rich", "httpx", "asyncssh", "aiohttp", "ruamel"])
-def test_reading_the_arguments_loads_nothing_heavy(heavy: str) -> None:
-    loaded = loaded_after("import aitui.__main__, aitui.arguments, aitui.settings")
-    assert heavy not in loaded
+def test_reading_the_arguments_loads_nothing_heavy(heavy: str, loaded_at_start: set[str]) -> None:
+    assert heavy not in loaded_at_start
 
 
 RUN_STATUS = """
@@ -65,14 +70,22 @@ assert status == 3, status
 """
 
 
+@pytest.fixture(scope="module")
+def loaded_by_status() -> set[str]:
+    """The modules that `aitui status` has loaded at its end."""
+    return loaded_after(RUN_STATUS)
+
+
 # Not rich: where the linters have brought click along, httpx loads both for a program of its own.
 @pytest.mark.parametrize("heavy", ["textual", "asyncssh", "aiohttp", "ruamel"])
-def test_status_loads_no_screen_and_nothing_of_the_host(heavy: str) -> None:
-    assert heavy not in loaded_after(RUN_STATUS)
+def test_status_loads_no_screen_and_nothing_of_the_host(
+    heavy: str, loaded_by_status: set[str]
+) -> None:
+    assert heavy not in loaded_by_status
 
 
-def test_status_loads_httpx_only_to_ask() -> None:
-    assert "httpx" in loaded_after(RUN_STATUS)
+def test_status_loads_httpx_to_ask(loaded_by_status: set[str]) -> None:
+    assert "httpx" in loaded_by_status
 
 
 def test_only_the_screen_imports_textual() -> None:

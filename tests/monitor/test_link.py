@@ -151,21 +151,32 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize("path", ["/running", "/v1/models"])
 @pytest.mark.parametrize(("fault", "error"), FAULTS.values(), ids=FAULTS)
 async def test_nonsense_loses_the_server_with_a_clear_error_until_it_ends(
     impatient: None,
     watch: Watched,
     stand_in: StandIn,
-    path: str,
     fault: Fault,
     error: type[AituiError],
 ) -> None:
-    stand_in.fault(path, fault)
+    stand_in.fault("/running", fault)
     watch.session.monitor.refresh()
     snapshot = await watch.until_lost()
     assert isinstance(snapshot.link.error, error)
     assert snapshot.link.error.what
+    assert snapshot.model(QUICK) is not None
+    stand_in.clear_faults()
+    await watch.until_live()
+
+
+@pytest.mark.parametrize("fault", [Page(), WrongTypes()], ids=["a web page", "wrong types"])
+async def test_nonsense_in_place_of_the_list_loses_the_server_and_keeps_the_models(
+    impatient: None, watch: Watched, stand_in: StandIn, fault: Fault
+) -> None:
+    stand_in.fault("/v1/models", fault)
+    watch.session.monitor.refresh()
+    snapshot = await watch.until_lost()
+    assert isinstance(snapshot.link.error, BadAnswer)
     assert snapshot.model(QUICK) is not None
     stand_in.clear_faults()
     await watch.until_live()
