@@ -36,6 +36,8 @@ class Snapshot:
     """What is known of the server. `models` keeps the server's order.
 
     `companions` are pairs of ids that were seen ready side by side: neither evicts the other.
+    `certificate_ends` is until when our client certificate is valid (Unix time), None while that
+    isn't known.
     """
 
     link: Link = field(default_factory=Link)
@@ -45,6 +47,7 @@ class Snapshot:
     events_flow: bool = False
     companions: frozenset[frozenset[str]] = frozenset()
     warnings: tuple[str, ...] = ()
+    certificate_ends: float | None = None
 
     @property
     def resident(self) -> tuple[Model, ...]:

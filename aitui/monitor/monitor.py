@@ -13,6 +13,7 @@ from aitui.domain.model import FailedLoad, FinishedRequest
 from aitui.domain.snapshot import Link, LinkPhase, Snapshot
 from aitui.errors import AituiError, NotSupported, TimedOut
 from aitui.monitor.activity import Activity
+from aitui.monitor.certificate_watch import CertificateWatch
 from aitui.monitor.known import Known
 from aitui.monitor.log_tail import why_it_failed
 from aitui.monitor.pace import poll_pause, retry_pause
@@ -72,6 +73,7 @@ class Monitor:
         self._explaining: set[str] = set()
         self._one_explanation = asyncio.Lock()
         self._activity = Activity(client, self._requests_ended)
+        self._certificate = CertificateWatch(client, self._publish)
         self._tasks: asyncio.TaskGroup | None = None
 
     @property
@@ -87,6 +89,7 @@ class Monitor:
                 self._tasks.create_task(self._listen(), name="listen to events")
                 self._tasks.create_task(self._watch_clock(), name="watch the clock")
                 self._tasks.create_task(self._activity.run(), name="read activity")
+                self._tasks.create_task(self._certificate.run(), name="watch the certificate")
         finally:
             self._tasks = None
 
@@ -385,6 +388,7 @@ class Monitor:
             events_flow=self._events_flow,
             companions=self._known.companions,
             warnings=self._load_times.warnings,
+            certificate_ends=self._certificate.ends,
         )
         if snapshot == self._snapshot:
             return

@@ -28,6 +28,7 @@ from aitui.swap.events import read_events
 from aitui.swap.exchange import Exchange, Question, Stream
 from aitui.swap.log_stream import read_lines
 from aitui.swap.log_text import LogText
+from aitui.swap.own_certificate import OwnCertificate
 from aitui.swap.wire import Version
 
 _LIST_SECONDS = 30.0
@@ -48,6 +49,7 @@ class SwapClient:
         self._monotonic = monotonic
         self._connections = Connections(server, monotonic)
         self._exchange = Exchange(server, self._connections)
+        self._certificate = OwnCertificate(server)
         self._latency: float | None = None
 
     async def __aenter__(self) -> Self:
@@ -73,6 +75,10 @@ class SwapClient:
     def latency(self) -> float | None:
         """Seconds from asking to the whole answer of the last `/running`, None before it."""
         return self._latency
+
+    async def certificate_ends(self) -> float | None:
+        """Until when our client certificate is valid (Unix time), None where that isn't known."""
+        return await self._certificate.ends()
 
     async def models(self) -> tuple[ListedModel, ...]:
         """The models that the server lists.

@@ -14,6 +14,7 @@ from aitui.domain.clients import uses
 from aitui.domain.clock import Clock
 from aitui.domain.server import Server
 from aitui.domain.snapshot import LinkPhase, Snapshot
+from aitui.ui.certificate_days import certificate_item
 from aitui.ui.model_id import shortened_id
 from aitui.ui.packing import Item, packed, total_width
 
@@ -92,6 +93,7 @@ class ServerHeader(Widget):
         left = (
             Item(shortened_id(self.server.label, 28), 9, "name"),
             self._link_item(),
+            certificate_item(self.snapshot.certificate_ends, self._clock.wall()),
             Item("read-only", 7, "waiting") if self.server.read_only else Item("", 0),
         )
         return left, tuple(self._right_items())
