@@ -1,0 +1,52 @@
+"""Blocks: what a person moves by and copies. A long fence is one, however it was cut."""
+
+from collections.abc import Sequence
+
+from aitui.ui.transcript.drawing import code_lines
+from aitui.ui.transcript.layout import Laid, Layout
+from aitui.ui.transcript.pieces import Kind
+
+
+def opening(entries: Sequence[Laid], index: int) -> int | None:
+    """The first entry of the block that has an entry, else of the nearest one before."""
+    for at in range(min(index, len(entries) - 1), -1, -1):
+        if entries[at].piece.opens:
+            return at
+    return None
+
+
+def next_block(entries: Sequence[Laid], index: int, direction: int) -> int | None:
+    """The first entry of the following block, or of the one before; None at the end."""
+    at = index + direction
+    while 0 <= at < len(entries):
+        if entries[at].piece.opens:
+            return at
+        at += direction
+    return None
+
+
+def end(entries: Sequence[Laid], index: int) -> int:
+    """The entry behind the last one of a block."""
+    at = index + 1
+    while at < len(entries) and not entries[at].piece.opens and not entries[at].is_label:
+        at += 1
+    return at
+
+
+def text(entries: Sequence[Laid], index: int | None) -> str:
+    """The source of a block, of a fence its code alone; the last block where none is chosen."""
+    index = opening(entries, len(entries) if index is None else index)
+    if index is None:
+        return ""
+    pieces = [laid.piece for laid in entries[index : end(entries, index)]]
+    if pieces[0].shape.kind is Kind.CODE:
+        return "\n".join(line for piece in pieces for line in code_lines(piece))
+    return "".join(piece.source for piece in pieces).strip("\n")
+
+
+def covers(layout: Layout, index: int | None, row: int) -> bool:
+    """Whether a row belongs to the block that begins with an entry, gaps not counted."""
+    if index is None or index >= len(layout.entries):
+        return False
+    first = layout.top(index) + layout.entries[index].piece.shape.gap
+    return first <= row < layout.top(end(layout.entries, index))

@@ -1,0 +1,84 @@
+"""Code in inks, line by line, by the lexers of Pygments."""
+
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+
+from pygments.lexer import Lexer  # type: ignore[import-untyped]
+from pygments.lexers import get_lexer_by_name  # type: ignore[import-untyped]
+from pygments.token import Token, _TokenType  # type: ignore[import-untyped]
+from pygments.util import ClassNotFound  # type: ignore[import-untyped]
+
+from aitui.ui.transcript.inks import Ink, Run
+
+LONGEST_LINE = 1000
+"""Characters; lexers may take very long for a line that no person has written."""
+CODE = Ink("code-text", ground="code")
+_PARTS = {
+    Token.Keyword: "code-keyword",
+    Token.Operator.Word: "code-keyword",
+    Token.Name.Function: "code-function",
+    Token.Name.Class: "code-function",
+    Token.Name.Tag: "code-keyword",
+    Token.Name.Attribute: "code-function",
+    Token.Name.Builtin: "code-function",
+    Token.Name.Decorator: "code-function",
+    Token.Literal.String: "code-string",
+    Token.Literal.Number: "code-number",
+    Token.Comment: "code-comment",
+    Token.Generic.Deleted: "code-deleted",
+    Token.Generic.Inserted: "code-string",
+    Token.Generic.Heading: "code-keyword",
+    Token.Generic.Subheading: "code-keyword",
+}
+
+
+def highlighted(lines: Sequence[str], language: str) -> Iterator[list[Run]]:
+    """The runs of each line; plain ones where the language is unknown or a line too long."""
+    lexer = _lexer(language) if language else None
+    if lexer is None or any(len(line) > LONGEST_LINE for line in lines):
+        for line in lines:
+            yield [(line, CODE)] if line else []
+        return
+    rows = _by_line(lexer, "\n".join(lines))
+    for line in lines:
+        row = next(rows, [])
+        # Lexers should pass all text on; where one doesn't, the code counts, not its colours.
+        yield row if "".join(text for text, _ in row) == line else [(line, CODE)]
+
+
+def _by_line(lexer: Lexer, text: str) -> Iterator[list[Run]]:
+    row: list[Run] = []
+    for _, kind, value in lexer.get_tokens_unprocessed(text):
+        ink = _ink(kind)
+        first, *others = value.split("\n")
+        _put(row, first, ink)
+        for part in others:
+            yield row
+            row = []
+            _put(row, part, ink)
+    yield row
+
+
+def _put(row: list[Run], text: str, ink: Ink) -> None:
+    if row and (row[-1][1] is ink or not text.strip()):
+        row[-1] = (row[-1][0] + text, row[-1][1])
+    elif text:
+        row.append((text, ink))
+
+
+@lru_cache(256)
+def _ink(kind: _TokenType) -> Ink:
+    known: _TokenType | None = kind
+    while known is not None:
+        if known in _PARTS:
+            return CODE._replace(part=_PARTS[known])
+        known = known.parent
+    return CODE
+
+
+@lru_cache(64)
+def _lexer(language: str) -> Lexer | None:
+    try:
+        return get_lexer_by_name(language.lower())
+    except ClassNotFound:
+        return None

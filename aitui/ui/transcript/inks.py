@@ -1,0 +1,44 @@
+"""Rows of text in symbolic inks: themes give them their colours when they are drawn."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+
+class Ink(NamedTuple):
+    """What a run of text looks like; `part` names a component class of the transcript."""
+
+    part: str = "text"
+    bold: bool = False
+    italic: bool = False
+    strike: bool = False
+    ground: str = ""
+    """The component class that gives the background, or none."""
+
+
+Run = tuple[str, Ink]
+
+TEXT = Ink()
+MARKER = Ink("marker")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of the screen.
+
+    `glue` joins it to the row above when it is copied: a line break, or what stood where a long
+    line was broken. The first `lead` characters are decoration and are not copied. `fill` colours
+    the rest of the row.
+    """
+
+    runs: tuple[Run, ...]
+    glue: str = "\n"
+    lead: int = 0
+    fill: Ink = TEXT
+
+    @property
+    def text(self) -> str:
+        """The characters of the row."""
+        return "".join(text for text, _ in self.runs)
+
+
+EMPTY = Row(())

@@ -1,0 +1,93 @@
+"""Rows as strips of segments, in the colours of a theme."""
+
+from collections.abc import Callable, Sequence
+
+from rich.cells import cell_len, set_cell_size
+from rich.segment import Segment
+from rich.style import Style
+from textual.strip import Strip
+
+from aitui.ui.transcript.inks import Ink, Row
+
+PARTS = (
+    "text",
+    "prompt",
+    "user",
+    "who",
+    "quiet",
+    "reasoning",
+    "footer",
+    "heading",
+    "marker",
+    "line",
+    "quote",
+    "link",
+    "code",
+    "code-text",
+    "code-keyword",
+    "code-function",
+    "code-string",
+    "code-number",
+    "code-comment",
+    "code-deleted",
+    "cursor",
+    "hint",
+)
+GUTTER = 2
+
+
+class Palette:
+    """The styles of inks, looked up once. `look_up` gives the style of a part."""
+
+    def __init__(self, look_up: Callable[[str], Style]) -> None:
+        self._look_up = look_up
+        self._styles: dict[Ink, Style] = {}
+
+    def clear(self) -> None:
+        """Forget the styles: the theme has changed."""
+        self._styles.clear()
+
+    def style(self, ink: Ink) -> Style:
+        """The style of an ink."""
+        style = self._styles.get(ink)
+        if style is None:
+            style = self._look_up(ink.part) + Style(
+                bold=ink.bold or None, italic=ink.italic or None, strike=ink.strike or None
+            )
+            if ink.ground:
+                style += Style(bgcolor=self._look_up(ink.ground).bgcolor)
+            self._styles[ink] = style
+        return style
+
+    def strip(self, row: Row, width: int, *, cursor: bool) -> Strip:
+        """A row of exactly that many cells, the gutter with the cursor's mark in front."""
+        mark = Segment("▌ ", self.style(Ink("cursor"))) if cursor else self._blank_gutter()
+        segments = [mark, *(Segment(text, self.style(ink)) for text, ink in row.runs)]
+        return Strip(segments).adjust_cell_length(width, self.style(row.fill))
+
+    def _blank_gutter(self) -> Segment:
+        return Segment(" " * GUTTER, self.style(Ink()))
+
+
+def selected(strip: Strip, start: int, end: int, style: Style) -> Strip:
+    """The strip with characters `start` to `end` in another style."""
+    segments: list[Segment] = []
+    at = 0
+    for text, own, _ in strip:
+        a, b = max(0, min(len(text), start - at)), max(0, min(len(text), end - at))
+        parts: Sequence[tuple[str, Style | None]] = (
+            (text[:a], own),
+            (text[a:b], own + style if own else style),
+            (text[b:], own),
+        )
+        segments.extend(Segment(part, look) for part, look in parts if part)
+        at += len(text)
+    return Strip(segments, strip.cell_length)
+
+
+def with_hint(strip: Strip, words: str, style: Style) -> Strip:
+    """The strip with words at its right end."""
+    width = strip.cell_length
+    size = min(width, cell_len(words))
+    hint = Segment(set_cell_size(words, size), style)
+    return Strip([*strip.crop(0, width - size), hint], width)

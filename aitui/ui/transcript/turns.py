@@ -1,0 +1,149 @@
+"""Turns of a conversation as the transcript keeps them: texts that may still grow."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from aitui.ui.transcript.layout import Laid
+from aitui.ui.transcript.pieces import Kind, Piece, Shape
+from aitui.ui.transcript.source import GrowingText, harmless, plain_pieces
+
+PROMPT_INDENT = 2
+
+
+@dataclass(frozen=True, slots=True)
+class ShownTurn:
+    """A turn that is whole. `thought_for` is in seconds, `role` is user, assistant or system."""
+
+    id: str
+    role: str
+    text: str
+    model: str = ""
+    reasoning: str = ""
+    thought_for: float | None = None
+    footer: str = ""
+
+
+class Part:
+    """A run of text of one kind within a turn."""
+
+    def __init__(self, *, reasoning: bool, plain: bool = False) -> None:
+        self.reasoning = reasoning
+        self._plain = plain
+        self.opened = not reasoning
+        self.began: float | None = None
+        self.seconds: float | None = None
+        self.laid: list[Laid] = []
+        self.tail: list[Laid] = []
+        self.fold = Laid(_label("", "reasoning"))
+        self._text = GrowingText()
+
+    @property
+    def waiting(self) -> bool:
+        """Whether text came that is in no piece yet."""
+        return self._text.waiting
+
+    @property
+    def source(self) -> str:
+        """The text that is in pieces, as it came."""
+        return "".join(laid.piece.source for laid in (*self.laid, *self.tail))
+
+    def add(self, delta: str) -> None:
+        """Take more text."""
+        self._text.add(delta)
+
+    def advance(self) -> list[Laid]:
+        """Cut what came into pieces; returns those that are finished now."""
+        before = {laid.piece: laid for laid in self.tail}
+        if self._plain:
+            text = self.source + self._text.all_of_it()
+            self.tail = [
+                before.get(piece) or Laid(piece) for piece in plain_pieces(text, PROMPT_INDENT)
+            ]
+            return []
+        new = [
+            before.get(piece) or Laid(piece, aside=self.reasoning) for piece in self._text.advance()
+        ]
+        self.laid += new
+        self.tail = [
+            before.get(piece) or Laid(piece, aside=self.reasoning) for piece in self._text.tail()
+        ]
+        return new
+
+    def fold_label(self, now: float) -> Piece:
+        """The line that stands for the reasoning."""
+        sign = "▾" if self.opened else "▸"
+        if self.seconds is not None:
+            return _label(f"{sign} thought for {self.seconds:.1f} s", "reasoning")
+        if self.began is not None:
+            return _label(f"{sign} thinking {max(0.0, now - self.began):.1f} s", "reasoning")
+        return _label(f"{sign} thought", "reasoning")
+
+
+class Turn:
+    """One turn: a header, its parts, a footer. `at` is where the layout has it."""
+
+    def __init__(self, turn_id: str, role: str, model: str = "") -> None:
+        self.id = turn_id
+        self.role = role
+        self.model = model
+        self.state = ""
+        self.footer = ""
+        self.ended = False
+        self.at = 0
+        self.parts: list[Part] = []
+
+    @classmethod
+    def whole(cls, shown: ShownTurn) -> "Turn":
+        """A turn that doesn't grow any more."""
+        turn = cls(shown.id, shown.role, shown.model)
+        turn.footer = shown.footer
+        turn.ended = True
+        for text, reasoning in ((shown.reasoning, True), (shown.text, False)):
+            if text:
+                part = turn.part(reasoning=reasoning)
+                part.seconds = shown.thought_for
+                part.add(text)
+                part.advance()
+        return turn
+
+    @property
+    def text(self) -> str:
+        """What was said, without reasoning."""
+        return "".join(part.source for part in self.parts if not part.reasoning)
+
+    def part(self, *, reasoning: bool) -> Part:
+        """The part that text of a kind goes to now: the last one, or a new one."""
+        if not self.parts or self.parts[-1].reasoning is not reasoning:
+            self.parts.append(Part(reasoning=reasoning, plain=self.role == "user"))
+        return self.parts[-1]
+
+    def header(self, *, first: bool) -> Piece:
+        """The line that says who speaks, and in which state an answer is."""
+        who = {"user": "You", "system": "System"}.get(self.role, self.model or "Assistant")
+        words = f"{who} · {self.state}" if self.state else who
+        return _label(words, "user" if self.role == "user" else "who", bold=True, gap=not first)
+
+    def entries(self, now: float, *, first: bool) -> Iterator[Laid]:
+        """Everything of the turn that is shown, from top to bottom."""
+        yield Laid(self.header(first=first))
+        for part in self.parts:
+            if part.reasoning:
+                part.fold = Laid(part.fold_label(now))
+                yield part.fold
+            if part.opened:
+                yield from part.laid
+                yield from part.tail
+            if part.reasoning and part.opened:
+                yield Laid(_label("", "text"))
+        yield from self.ending()
+
+    def ending(self) -> list[Laid]:
+        """What stands below the text."""
+        return [Laid(_label(self.footer, "footer"))] if self.footer else []
+
+
+def _label(text: str, ink: str, *, bold: bool = False, gap: bool = False) -> Piece:
+    line = " ".join(harmless(text).split())
+    return Piece(
+        line, Shape(Kind.LABEL, gap=gap, level=int(bold), ink=ink), opens=ink == "reasoning"
+    )

@@ -1,0 +1,314 @@
+"""The view of a conversation: draws the rows in sight, and of what streams in only the end."""
+
+from collections.abc import Callable
+from typing import ClassVar
+
+from rich.style import Style
+from textual.geometry import Region, Size
+from textual.message import Message
+from textual.reactive import reactive
+from textual.scroll_view import ScrollView
+from textual.selection import Selection
+from textual.strip import Strip
+
+from aitui.domain.clock import Clock
+from aitui.ui.transcript import blocks
+from aitui.ui.transcript.conversation import Conversation
+from aitui.ui.transcript.selecting import selected_span, selected_text
+from aitui.ui.transcript.strips import GUTTER, PARTS, Palette, selected, with_hint
+
+FRAMES = 20
+"""A second, at most."""
+SHARE = 4
+"""The transcript takes at most one part in so many of the time."""
+SLICE = 0.008
+"""Seconds that work behind the scenes takes at a time."""
+MARGIN = 1
+KEPT_STRIPS = 512
+
+
+class TranscriptView(ScrollView, can_focus=True, inherit_bindings=False):
+    """Shows what is in `conversation`. `following` holds while the last row is in sight.
+
+    `drained` says whether the terminal takes more: frames are left out while it does not.
+    """
+
+    DEFAULT_CSS = """
+    TranscriptView {
+        overflow-x: hidden;
+        overflow-y: auto;
+        scrollbar-gutter: stable;
+        scrollbar-size-vertical: 1;
+
+        .transcript--text, .transcript--prompt { color: $foreground; }
+        .transcript--user { color: $secondary; }
+        .transcript--who { color: $primary; }
+        .transcript--quiet, .transcript--reasoning, .transcript--footer { color: $text-muted; }
+        .transcript--heading { color: $accent; }
+        .transcript--marker { color: $accent; }
+        .transcript--line { color: $foreground 35%; }
+        .transcript--quote { color: $text-muted; }
+        .transcript--link { color: $primary; text-style: underline; }
+        .transcript--code { color: $foreground; background: $foreground 7%; }
+        .transcript--code-text { color: $foreground; }
+        .transcript--code-keyword { color: $primary; text-style: bold; }
+        .transcript--code-function { color: $accent; }
+        .transcript--code-string { color: $success; }
+        .transcript--code-number { color: $warning; }
+        .transcript--code-comment { color: $text-muted; text-style: italic; }
+        .transcript--code-deleted { color: $error; }
+        .transcript--cursor { color: $accent; }
+        .transcript--hint { color: $background; background: $accent; text-style: bold; }
+    }
+    """
+    COMPONENT_CLASSES: ClassVar[set[str]] = {f"transcript--{part}" for part in PARTS}
+
+    raw: reactive[bool] = reactive(False, init=False)
+    empty_text: reactive[str] = reactive("", init=False)
+
+    class FollowingChanged(Message):
+        """The view has left the end, or come back to it."""
+
+        def __init__(self, *, following: bool) -> None:
+            super().__init__()
+            self.following = following
+
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        frames: int = FRAMES,
+        drained: Callable[[], bool] = lambda: True,
+        id: str | None = None,  # noqa: A002
+    ) -> None:
+        super().__init__(id=id)
+        self._now = clock.monotonic
+        self._pause = 1 / max(1, frames)
+        self._drained = drained
+        self.conversation = Conversation(clock.monotonic)
+        self._layout = self.conversation.layout
+        self._palette = Palette(self._part_style)
+        self._strips: dict[int, Strip] = {}
+        self.following = True
+        self._seen_rows = 0
+        self._cursor: int | None = None
+        self._flush_waits = False
+        self._work_waits = False
+        self._not_before = 0.0
+        self._moving = False
+        self._painting = False
+
+    @property
+    def allow_select(self) -> bool:
+        """Text can be selected here, although Textual thinks otherwise of what scrolls."""
+        return True
+
+    @property
+    def unseen(self) -> int:
+        """Rows that have come below since the view left the end."""
+        return 0 if self.following else max(0, self._layout.height - self._seen_rows)
+
+    @property
+    def settled(self) -> bool:
+        """Whether everything is drawn as it will stay."""
+        return self._layout.exact and not (self.conversation.waiting or self._work_waits)
+
+    def watch_raw(self) -> None:
+        """Draw everything anew."""
+        self._reflow()
+
+    def watch_empty_text(self) -> None:
+        """Say something else while there are no turns."""
+        self.refresh()
+
+    # --- drawing
+
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """The lines to paint; they need no marks of where a selection may begin."""
+        self._painting = True
+        try:
+            return super().render_lines(crop)
+        finally:
+            self._painting = False
+
+    def render_line(self, y: int) -> Strip:
+        """One row, with the hint about what came below on the last one."""
+        number = self.scroll_offset.y + y
+        strip = self._strip(number)
+        selection = self.text_selection
+        if selection is not None:
+            row = self._layout.row(number)
+            span = selected_span(selection, number, row) if row is not None else None
+            if span is not None:
+                look = self.screen.get_component_rich_style("screen--selection")
+                strip = selected(strip, *span, look)
+        if y == self.size.height - 1 and self.unseen:
+            words = f" ↓ {self.unseen} new lines · End follows "
+            strip = with_hint(strip, words, self._part_style("hint"))
+        return strip if self._painting else strip.apply_offsets(0, number)
+
+    def get_selection(self, selection: Selection) -> tuple[str, str] | None:
+        """The text between two places; rows of one wrapped line are one line again."""
+        return selected_text(self._layout, selection), "\n"
+
+    def notify_style_update(self) -> None:
+        """Other colours."""
+        super().notify_style_update()
+        self._palette.clear()
+        self._strips.clear()
+
+    def on_resize(self) -> None:
+        """Break the lines anew where the width is another: those in sight now, the others soon."""
+        width = self.size.width - GUTTER - MARGIN
+        if width != self._layout.width:
+            self._reflow()
+        else:
+            self._settle()
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        """Whoever scrolls to the end follows it; whoever scrolls away doesn't."""
+        super().watch_scroll_y(old_value, new_value)
+        if self._moving or round(old_value) == round(new_value):
+            return
+        self._set_following(following=self.scroll_offset.y >= self.max_scroll_y)
+        if not self._layout.exact:
+            self._settle()
+
+    def _strip(self, number: int) -> Strip:
+        width = self.size.width
+        row = self._layout.row(number)
+        if row is None:
+            return self._blank(number, width)
+        if self.has_focus and blocks.covers(self._layout, self._cursor, number):
+            return self._palette.strip(row, width, cursor=True)
+        strip = self._strips.get(number)
+        if strip is None or strip.cell_length != width:
+            if len(self._strips) > KEPT_STRIPS:
+                self._strips.clear()
+            strip = self._strips[number] = self._palette.strip(row, width, cursor=False)
+        return strip
+
+    def _blank(self, number: int, width: int) -> Strip:
+        words = self.empty_text if not number and not self._layout.entries else ""
+        blank = Strip.blank(width, self._part_style("text"))
+        return with_hint(blank, words, self._part_style("quiet")) if words else blank
+
+    def _part_style(self, part: str) -> Style:
+        return self.get_component_rich_style(f"transcript--{part}")
+
+    # --- keeping up
+
+    def _flush_soon(self) -> None:
+        if not self._flush_waits and self.is_attached:
+            self._flush_waits = True
+            self.set_timer(max(0.001, self._not_before - self._now()), self._flush)
+
+    def _flush(self) -> None:
+        """Show what came since the last frame, then leave the others at least as much time."""
+        self._flush_waits = False
+        if not self._drained():
+            self._not_before = self._now() + self._pause
+            self._flush_soon()
+            return
+        began = self._now()
+        self._show()
+        self._not_before = float("inf")
+        self.call_after_refresh(self._painted, began)
+
+    def _painted(self, began: float) -> None:
+        now = self._now()
+        self._not_before = now + max(self._pause, (SHARE - 1) * (now - began))
+        if self._flush_waits or self.conversation.waiting:
+            self._flush_waits = False
+            self._flush_soon()
+
+    def _show(self) -> None:
+        """Lay out what is new, and paint it."""
+        if not self._layout.width:
+            return
+        first = self.conversation.advance()
+        self._forget_strips(self._layout.top(min(first, len(self._layout.entries))))
+        self._settle()
+
+    def _reflow(self) -> None:
+        if not self.size.width:
+            return
+        layout = self._layout
+        anchor, inside = self._anchor()
+        self.conversation.advance()
+        layout.reflow(self.size.width - GUTTER - MARGIN, raw=self.raw)
+        self.screen.clear_selection()
+        self._settle((anchor, inside))
+
+    def _anchor(self) -> tuple[int, int]:
+        """The entry at the top of the view, and how many of its rows are above."""
+        top = self.scroll_offset.y
+        index = max(0, self._layout.at(top))
+        return index, top - self._layout.top(index) if self._layout.entries else 0
+
+    def _settle(self, anchor: tuple[int, int] | None = None) -> None:
+        """After any change of the rows: draw those in sight, and put the view where it was."""
+        layout, height = self._layout, self.size.height
+        if not layout.exact:
+            index, inside = anchor or self._anchor()
+            self._strips.clear()
+            if self.following:
+                layout.draw_last(height)
+            else:
+                layout.draw_below(index, inside + height)
+            self._resize_content(layout.top(min(index, len(layout.entries))) + inside)
+            self._work_soon()
+        else:
+            self._resize_content(None)
+        self.refresh()
+
+    def _resize_content(self, top: int | None) -> None:
+        self._moving = True
+        try:
+            self.virtual_size = Size(self.size.width, self._layout.height)
+            if self.following:
+                self._seen_rows = self._layout.height
+                self.scroll_to(y=self.max_scroll_y, animate=False)
+            elif top is not None and top != self.scroll_offset.y:
+                self.scroll_to(y=top, animate=False)
+        finally:
+            self._moving = False
+
+    def _work_soon(self) -> None:
+        if not self._work_waits and self.is_attached:
+            self._work_waits = True
+            self.set_timer(SLICE * (SHARE - 1), self._work)
+
+    def _work(self) -> None:
+        """Draw something of what is out of sight, or colour something of a long fence."""
+        self._work_waits = False
+        until = self._now() + SLICE
+        anchor = self._anchor()
+        if self.conversation.work(anchor[0], lambda: self._now() >= until):
+            self._work_soon()
+        if not self._layout.exact or self.scroll_offset.y != self._layout.top(anchor[0]):
+            self._strips.clear()
+        self._resize_content(self._layout.top(anchor[0]) + anchor[1] if self._layout.entries else 0)
+        self._strips.clear()
+        self.refresh()
+
+    def _forget_strips(self, first: int) -> None:
+        for number in [number for number in self._strips if number >= first]:
+            del self._strips[number]
+
+    def _set_following(self, *, following: bool) -> None:
+        if following is self.following:
+            return
+        self.following = following
+        self._seen_rows = self._layout.height
+        self.post_message(self.FollowingChanged(following=following))
+        self.refresh()
+
+    def _bring_into_sight(self, index: int) -> None:
+        first = self._layout.top(index)
+        last = self._layout.top(blocks.end(self._layout.entries, index))
+        top, height = self.scroll_offset.y, self.size.height
+        if first < top or last - first >= height:
+            self.scroll_to(y=first, animate=False)
+        elif last > top + height:
+            self.scroll_to(y=last - height, animate=False)

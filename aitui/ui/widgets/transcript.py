@@ -1,0 +1,136 @@
+"""A conversation of any length: turns that stream in, blocks to move by and to copy."""
+
+from collections.abc import Iterable
+from typing import ClassVar
+
+from textual.binding import Binding, BindingType
+from textual.message import Message
+
+from aitui.ui.transcript import blocks
+from aitui.ui.transcript.turns import ShownTurn
+from aitui.ui.transcript.view import TranscriptView
+
+
+class Transcript(TranscriptView):
+    """Turns that come in by `begin_turn`, `append` and `finish`, or whole by `replace`."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("J", "block(1)", "next block"),
+        Binding("K", "block(-1)", "previous block", show=False),
+        Binding("y", "copy('block')", "copy the block"),
+        Binding("Y", "copy('answer')", "copy the answer", show=False),
+        Binding("ctrl+y", "copy('conversation')", "copy the conversation", show=False),
+        Binding("o", "open_block", "open in $EDITOR", show=False),
+        Binding("t", "reasoning", "reasoning"),
+        Binding("v", "raw", "source text", show=False),
+        Binding("G,end", "follow", "follow the end", key_display="End"),
+        Binding("g,home", "scroll_rows(-1000000)", "first row", show=False),
+        Binding("j,down", "scroll_rows(1)", "down", show=False),
+        Binding("k,up", "scroll_rows(-1)", "up", show=False),
+        Binding("ctrl+d", "scroll_pages(0.5)", "half a page down", show=False),
+        Binding("ctrl+u", "scroll_pages(-0.5)", "half a page up", show=False),
+        Binding("pagedown", "scroll_pages(1)", "page down", show=False),
+        Binding("pageup", "scroll_pages(-1)", "page up", show=False),
+    ]
+
+    class Copied(Message):
+        """Somebody wants that text on the clipboard: a block, an answer or the conversation."""
+
+        def __init__(self, text: str, what: str) -> None:
+            super().__init__()
+            self.text = text
+            self.what = what
+
+    class Opened(Message):
+        """Somebody wants to see that block in an editor."""
+
+        def __init__(self, text: str) -> None:
+            super().__init__()
+            self.text = text
+
+    # --- what the chat tells
+
+    def begin_turn(self, turn_id: str, role: str, model: str = "") -> None:
+        """Add a turn at the end. `role` is user, assistant or system."""
+        self.conversation.begin(turn_id, role, model)
+        self._show()
+
+    def append(self, turn_id: str, text: str, kind: str = "text") -> None:
+        """Add text to a turn; `kind` is text or reasoning. It is on screen some frames later.
+
+        Raises KeyError for a turn that was never begun.
+        """
+        self.conversation.append(turn_id, text, reasoning=kind == "reasoning")
+        self._flush_soon()
+
+    def set_state(self, turn_id: str, words: str) -> None:
+        """Say beside the model's name what a turn waits for or does. Raises KeyError."""
+        self.conversation.set_state(turn_id, words)
+        self._show()
+
+    def finish(self, turn_id: str, footer: str = "") -> None:
+        """End a turn: everything of it is shown at once, and `footer` below it. Raises KeyError."""
+        self.conversation.finish(turn_id, footer)
+        self._show()
+        self._work_soon()
+
+    def replace(self, turns: Iterable[ShownTurn]) -> None:
+        """Show other turns: another branch, or another conversation. Follows their end."""
+        self.conversation.replace(turns)
+        self._cursor, self.following = None, True
+        self._reflow()
+
+    # --- keys
+
+    def action_follow(self) -> None:
+        """Go to the end, and stay there."""
+        self._set_following(following=True)
+        self._settle()
+
+    def action_scroll_rows(self, rows: int) -> None:
+        """Scroll by rows."""
+        self.scroll_to(y=self.scroll_offset.y + rows, animate=False)
+
+    def action_scroll_pages(self, pages: float) -> None:
+        """Scroll by pages or parts of one."""
+        self.action_scroll_rows(round(pages * max(1, self.size.height - 1)))
+
+    def action_block(self, direction: int) -> None:
+        """Put the cursor on the next block, or the one before; first on the last one in sight."""
+        entries = self._layout.entries
+        if self._cursor is None or self._cursor >= len(entries):
+            bottom = self._layout.at(self.scroll_offset.y + self.size.height - 1)
+            found = blocks.opening(entries, bottom)
+        else:
+            found = blocks.next_block(entries, self._cursor, direction)
+        if found is not None:
+            self._cursor = found
+            self._bring_into_sight(found)
+        self.refresh()
+
+    def action_copy(self, what: str) -> None:
+        """Ask for a copy of the block, the answer or the whole conversation."""
+        if what == "conversation":
+            text = self.conversation.text
+        elif what == "answer":
+            text = self.conversation.answer_at(self._cursor)
+        else:
+            text = blocks.text(self._layout.entries, self._cursor)
+        if text:
+            self.post_message(self.Copied(text, what))
+
+    def action_open_block(self) -> None:
+        """Ask for an editor with the block."""
+        text = blocks.text(self._layout.entries, self._cursor)
+        if text:
+            self.post_message(self.Opened(text))
+
+    def action_reasoning(self) -> None:
+        """Unfold or fold the reasoning under the cursor, else the last one."""
+        if self.conversation.toggle_reasoning(self._cursor):
+            self.screen.clear_selection()
+            self._show()
+
+    def action_raw(self) -> None:
+        """Show the source of everything instead, or the rendered text again."""
+        self.raw = not self.raw
