@@ -190,6 +190,7 @@ class ModelsScreen(Screen[None]):
             ),
             ("Esc", "stop watching", "back", model is not None and model.requested is not None),
             ("F5", "retry now", "app.refresh_server", not live),
+            ("D", "doctor", "app.doctor", not live),
             ("L", "log", "log", own),
             ("U", "unload all", "unload_all", writable and bool(snapshot.resident)),
             ("/", "filter", "filter", bool(snapshot.models)),

@@ -52,6 +52,7 @@ class SetupScreen(Screen[None]):
             ("d", "open the demo", "demo"),
             ("o", "another server", "app.switch_server"),
             ("F5", "look again", "look_again"),
+            ("D", "doctor", "app.doctor"),
             ("q", "quit", "app.quit"),
             ("?", "keys", "app.help"),
         )
