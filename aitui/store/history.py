@@ -1,0 +1,267 @@
+"""The conversations of all servers, in one database that several aitui may share."""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from aitui.domain.clean import clean_line
+from aitui.domain.conversation import Conversation
+from aitui.domain.sampling import Sampling
+from aitui.domain.turn import Turn, TurnState
+from aitui.errors import HistoryError
+from aitui.store.conversation_lock import ConversationLocks
+from aitui.store.history_rows import (
+    CRASHED,
+    Found,
+    Summary,
+    read_conversation,
+    sampling_of,
+    sampling_text,
+    write_conversation,
+    write_turn,
+)
+from aitui.store.history_schema import has_full_text_search, open_database, transaction
+from aitui.store.history_search import list_conversations, search_text, search_words
+
+FILE_NAME = "conversations.sqlite3"
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A conversation to be gone on with; `forked` where another aitui writes the original."""
+
+    conversation: Conversation
+    forked: bool = False
+
+
+class History:
+    """Reads and writes in a thread of its own. Every call raises HistoryError.
+
+    A conversation is written by the one who opened or first saved it, until `release` or `close`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="history")
+        self._locks = ConversationLocks(path.with_name(f"{path.name}.locks"))
+        self._database: sqlite3.Connection | None = None
+        self._full_text = False
+        self._saved: dict[str, Mapping[str, Turn]] = {}
+        self._warnings: list[str] = []
+
+    @classmethod
+    async def open(cls, path: Path, *, full_text: bool = True) -> "History":
+        """Open the database or make it; one that is none is set aside with a warning."""
+        history = cls(path)
+        try:
+            await history._run(lambda: history._open(full_text=full_text))
+        except BaseException:
+            history._thread.shutdown(wait=False)
+            raise
+        return history
+
+    async def close(self) -> None:
+        """Write what waits, and let others have the conversations."""
+        try:
+            await self._run(self._close)
+        finally:
+            self._thread.shutdown(wait=False)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What went wrong so far and didn't stop anything, in words for the user."""
+        return tuple(self._warnings)
+
+    async def conversations(self, server: str = "", limit: int = 500) -> tuple[Summary, ...]:
+        """The conversations, of one server or of all, the latest first."""
+        return await self._run(lambda: list_conversations(self._open_database, server, limit))
+
+    async def search(self, text: str, limit: int = 100) -> tuple[Found, ...]:
+        """The turns that hold all the words."""
+        search = search_words if self._full_text else search_text
+        return await self._run(lambda: search(self._open_database, text, limit))
+
+    async def read(self, conversation_id: str) -> Conversation:
+        """A conversation as it is now, to be looked at; a running answer counts as cut."""
+        return await self._run(lambda: self._read(conversation_id))
+
+    async def resume(self, conversation_id: str, new_id: Callable[[], str]) -> Opened:
+        """A conversation to be gone on with; a copy under new ids where another one writes it."""
+        return await self._run(lambda: self._resume(conversation_id, new_id))
+
+    async def save(self, conversation: Conversation) -> None:
+        """Write what has changed since it was saved last, and take it where it is new."""
+        await self._run(lambda: self._save(conversation))
+
+    async def append(self, turn_id: str, text: str = "", reasoning: str = "") -> None:
+        """Add to a running answer."""
+        await self._run(
+            lambda: self._write(
+                "INSERT INTO pieces (turn, text, reasoning) VALUES (?, ?, ?)",
+                (turn_id, text, reasoning),
+            )
+        )
+
+    async def rename(self, conversation_id: str, title: str) -> None:
+        """Give a conversation a title, "" for none of its own."""
+        await self._run(
+            lambda: self._write(
+                "UPDATE conversations SET title = ? WHERE id = ?", (title, conversation_id)
+            )
+        )
+
+    async def delete(self, conversation_id: str) -> None:
+        """Forget a conversation; HistoryError where another aitui writes it."""
+        await self._run(lambda: self._delete(conversation_id))
+
+    async def release(self, conversation_id: str) -> None:
+        """Let another aitui write it."""
+        await self._run(lambda: self._release(conversation_id))
+
+    async def settings(self, server: str, model: str) -> tuple[str, Sampling]:
+        """The system prompt and parameters that were last used with a model."""
+        return await self._run(lambda: self._settings(server, model))
+
+    async def remember_settings(
+        self, server: str, model: str, system: str, sampling: Sampling
+    ) -> None:
+        """Keep the system prompt and parameters for the next conversation with a model."""
+        await self._run(
+            lambda: self._write(
+                "INSERT OR REPLACE INTO settings VALUES (?, ?, ?, ?)",
+                (server, model, system, sampling_text(sampling)),
+            )
+        )
+
+    async def _run(self, work: Callable[[], _T]) -> _T:
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.run_in_executor(self._thread, work)
+        except (sqlite3.Error, OSError, msgspec.MsgspecError, UnicodeEncodeError) as error:
+            raise HistoryError(
+                f"The conversations in {clean_line(str(self._path))} can't be used",
+                why=clean_line(str(error), 200),
+            ) from error
+
+    @property
+    def _open_database(self) -> sqlite3.Connection:
+        if self._database is None:
+            raise HistoryError("The conversations are closed")
+        return self._database
+
+    def _open(self, *, full_text: bool) -> None:
+        self._database, warning = open_database(self._path)
+        self._full_text = full_text and has_full_text_search(self._database)
+        if warning:
+            self._warnings.append(warning)
+
+    def _close(self) -> None:
+        database, self._database = self._database, None
+        self._locks.release_all()
+        if database is not None:
+            database.close()
+
+    def _read(self, conversation_id: str) -> Conversation:
+        found = read_conversation(self._open_database, conversation_id)
+        if found is None:
+            raise HistoryError("There is no such conversation any more")
+        return found
+
+    def _resume(self, conversation_id: str, new_id: Callable[[], str]) -> Opened:
+        if self._locks.take(conversation_id):
+            try:
+                conversation = self._read(conversation_id)
+                # What a crash left running doesn't count as saved: it is written as cut.
+                self._saved[conversation_id] = {
+                    turn.id: turn for turn in conversation.turns.values() if turn.trouble != CRASHED
+                }
+                self._save(conversation)
+            except BaseException:
+                self._locks.release(conversation_id)
+                raise
+            return Opened(conversation)
+        copy = _fork(self._read(conversation_id), new_id)
+        self._save(copy)
+        return Opened(copy, forked=True)
+
+    def _save(self, conversation: Conversation) -> None:
+        database = self._open_database
+        if not self._locks.holds(conversation.id) and not self._locks.take(conversation.id):
+            raise HistoryError("Another aitui writes this conversation")
+        saved = self._saved.get(conversation.id, {})
+        with transaction(database):
+            write_conversation(database, conversation)
+            for turn_id in saved.keys() - conversation.turns.keys():
+                self._forget_words("id = ?", turn_id)
+                database.execute("DELETE FROM turns WHERE id = ?", (turn_id,))
+            for turn in conversation.turns.values():
+                if saved.get(turn.id) is not turn:
+                    self._save_turn(database, conversation.id, turn)
+        self._saved[conversation.id] = conversation.turns
+
+    def _save_turn(self, database: sqlite3.Connection, conversation_id: str, turn: Turn) -> None:
+        number = write_turn(database, conversation_id, turn)
+        if not self._full_text:
+            return
+        database.execute("DELETE FROM words WHERE rowid = ?", (number,))
+        if turn.state is not TurnState.RUNNING:
+            database.execute("INSERT INTO words (rowid, text) VALUES (?, ?)", (number, turn.text))
+
+    def _forget_words(self, condition: str, value: str) -> None:
+        if self._full_text:
+            self._open_database.execute(
+                f"DELETE FROM words WHERE rowid IN (SELECT number FROM turns WHERE {condition})",  # noqa: S608
+                (value,),
+            )
+
+    def _delete(self, conversation_id: str) -> None:
+        held = self._locks.holds(conversation_id)
+        if not held and not self._locks.take(conversation_id):
+            raise HistoryError("Another aitui writes this conversation: it can't be deleted now")
+        try:
+            with transaction(self._open_database):
+                self._forget_words("conversation = ?", conversation_id)
+                self._open_database.execute(
+                    "DELETE FROM conversations WHERE id = ?", (conversation_id,)
+                )
+        finally:
+            self._release(conversation_id)
+
+    def _release(self, conversation_id: str) -> None:
+        self._saved.pop(conversation_id, None)
+        self._locks.release(conversation_id)
+
+    def _settings(self, server: str, model: str) -> tuple[str, Sampling]:
+        row = self._open_database.execute(
+            "SELECT system, sampling FROM settings WHERE server = ? AND model = ?", (server, model)
+        ).fetchone()
+        return ("", Sampling()) if row is None else (row[0], sampling_of(row[1]))
+
+    def _write(self, statement: str, values: tuple[str, ...]) -> None:
+        with transaction(self._open_database):
+            self._open_database.execute(statement, values)
+
+
+def _fork(conversation: Conversation, new_id: Callable[[], str]) -> Conversation:
+    """A copy in which every turn has another id."""
+    ids = {"": "", **{turn_id: new_id() for turn_id in conversation.turns}}
+    turns = [
+        replace(turn, id=ids[turn.id], parent=ids.get(turn.parent, ""))
+        for turn in conversation.turns.values()
+    ]
+    return replace(
+        conversation,
+        id=new_id(),
+        turns={turn.id: turn for turn in turns},
+        shown=ids.get(conversation.shown, ""),
+        sent_from=ids.get(conversation.sent_from, ""),
+        forked_from=conversation.id,
+    )
