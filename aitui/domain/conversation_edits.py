@@ -58,7 +58,9 @@ def regenerating(
     return _answer(conversation, new_id, old.parent, now, sampling)
 
 
-def continuing(conversation: Conversation, turn_id: str) -> Conversation:
+def continuing(
+    conversation: Conversation, turn_id: str, sampling: Sampling | None = None
+) -> Conversation:
     """With an answer that was cut, stopped or at its limit open for more."""
     turn = _turn(conversation, turn_id, Role.ASSISTANT)
     if not turn.is_incomplete:
@@ -66,7 +68,14 @@ def continuing(conversation: Conversation, turn_id: str) -> Conversation:
     if conversation.children(turn_id):
         raise ValueError("the conversation has gone on after this answer")
     opened = replace(
-        turn, state=TurnState.RUNNING, finish="", trouble="", ended=None, usage=None, timings=None
+        turn,
+        state=TurnState.RUNNING,
+        finish="",
+        trouble="",
+        ended=None,
+        usage=None,
+        timings=None,
+        sampling=conversation.sampling if sampling is None else sampling,
     )
     return replace(conversation.with_turn(opened), shown=turn_id)
 

@@ -1,0 +1,1 @@
+"""A conversation with a model: asks, streams, meters, stores."""

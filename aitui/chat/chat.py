@@ -1,0 +1,257 @@
+"""One conversation with a model: what a person can do with it, and the answer under way."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from aitui.chat.answering import Answering
+from aitui.chat.saving import Saving
+from aitui.domain import conversation_edits as edits
+from aitui.domain.answer import Answer, Phase
+from aitui.domain.attachments import Attachment
+from aitui.domain.chat_messages import request_for
+from aitui.domain.clock import Clock
+from aitui.domain.conversation import Conversation
+from aitui.domain.model import RunState
+from aitui.domain.sampling import Sampling
+from aitui.domain.turn import Role, Turn
+from aitui.errors import AituiError
+from aitui.store.history import History
+from aitui.swap.closing import to_the_end
+
+if TYPE_CHECKING:
+    from aitui.swap.chat import ChatClient
+
+
+class Chat:
+    """Asks, streams, meters, stores. One answer at a time.
+
+    `on_change` is called in the event loop with each new state of the answer: a frozen value, of
+    which the latest counts. What a person can't do now raises ValueError with words. What goes
+    wrong with an answer is in its `error`, and what can't be kept in `warnings`: neither raises.
+    """
+
+    def __init__(
+        self,
+        client: "ChatClient",
+        conversation: Conversation,
+        *,
+        clock: Clock,
+        new_id: Callable[[], str],
+        history: History | None = None,
+        on_change: Callable[[Answer], None] | None = None,
+    ) -> None:
+        self._client = client
+        self._conversation = conversation
+        self._clock = clock
+        self._new_id = new_id
+        self._saving = Saving(history)
+        self._on_change = on_change
+        self._answering: Answering | None = None
+        self._answer: Answer | None = None
+        self._stream: asyncio.Task[None] | None = None
+
+    @property
+    def conversation(self) -> Conversation:
+        """The tree. The text of a turn that runs is in `answer`, and put here when it ends."""
+        return self._conversation
+
+    @property
+    def answer(self) -> Answer | None:
+        """The latest state of the answer under way, or of the last one."""
+        return self._answer
+
+    @property
+    def busy(self) -> bool:
+        """Whether an answer is under way."""
+        return self._answering is not None
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What couldn't be kept, in words for the user."""
+        return self._saving.warnings
+
+    async def send(
+        self,
+        text: str,
+        attachments: Sequence[Attachment] = (),
+        *,
+        sampling: Sampling | None = None,
+    ) -> Answer:
+        """Ask, and return when the answer has ended, well or not.
+
+        `sampling` goes before the conversation's for this once. Where nothing came, the question is taken back too: it is in the answer's `prompt`.
+        Cancelling stops the answer like `stop`.
+        """
+        self._check_free()
+        before, now = self._conversation, self._clock.wall()
+        question = edits.asked(before, self._new_id(), _encodable(text), now, attachments)
+        parameters = before.sampling.with_values(sampling or Sampling())
+        after = edits.answering(question, self._new_id(), now, parameters)
+        return await self._run(after, before, text)
+
+    async def edit(self, turn_id: str, text: str) -> Answer:
+        """Ask something else in the place of a question; the old one stays on its branch."""
+        self._check_free()
+        before, now = self._conversation, self._clock.wall()
+        question = edits.edited(before, turn_id, self._new_id(), _encodable(text), now)
+        return await self._run(edits.answering(question, self._new_id(), now), before, text)
+
+    async def regenerate(self, turn_id: str) -> Answer:
+        """Have a question answered once more; the old answer stays on its branch."""
+        self._check_free()
+        before = self._conversation
+        after = edits.regenerating(
+            before, turn_id, self._new_id(), self._clock.wall(), before.sampling
+        )
+        return await self._run(after, before)
+
+    async def resume(self, turn_id: str, *, sampling: Sampling | None = None) -> Answer:
+        """Have an answer gone on with that was cut, stopped or at its limit.
+
+        One without text can't be gone on with and is generated once more.
+        """
+        self._check_free()
+        before = self._conversation
+        turn = before.turns.get(turn_id)
+        if turn is not None and not turn.text:
+            return await self.regenerate(turn_id)
+        parameters = before.sampling.with_values(sampling or Sampling())
+        return await self._run(edits.continuing(before, turn_id, parameters), before)
+
+    def stop(self) -> None:
+        """Stop the answer: the connection closes, what came stays."""
+        if self._stream is not None:
+            self._stream.cancel()
+
+    def model_is(self, state: RunState) -> None:
+        """The monitor says what the model is at: tells a load from a queue while nothing comes."""
+        if self._answering is not None and self._answering.phase in {Phase.QUEUED, Phase.LOADING}:
+            self._answering.model_is(state, self._clock.monotonic())
+            self._publish(self._answering)
+
+    async def delete(self, turn_id: str) -> None:
+        """Delete a turn and all that follows it."""
+        self._check_free()
+        await self._change(edits.without(self._conversation, turn_id))
+
+    async def walk(self, turn_id: str, step: int) -> None:
+        """Show the branch that stands so many steps beside a turn."""
+        self._check_free()
+        await self._change(edits.walked(self._conversation, turn_id, step))
+
+    async def leave_out_oldest(self, turns: int = 2) -> None:
+        """Send so many turns less from now on."""
+        self._check_free()
+        await self._change(edits.without_oldest(self._conversation, turns))
+
+    async def set_model(self, model: str) -> None:
+        """Go on with another model."""
+        self._check_free()
+        await self._change(replace(self._conversation, model=model))
+
+    async def set_system(self, text: str) -> None:
+        """Set the system prompt, for this model's next conversations too."""
+        self._check_free()
+        await self._change(replace(self._conversation, system=_encodable(text)))
+        await self._saving.remember_settings(self._conversation)
+
+    async def set_sampling(self, sampling: Sampling) -> None:
+        """Set the parameters, for this model's next conversations too."""
+        self._check_free()
+        await self._change(replace(self._conversation, sampling=sampling))
+        await self._saving.remember_settings(self._conversation)
+
+    async def rename(self, title: str) -> None:
+        """Give the conversation a title, "" for none of its own."""
+        self._conversation = replace(self._conversation, title=_encodable(title))
+        await self._saving.rename(self._conversation)
+
+    async def close(self) -> None:
+        """Stop what runs, and let another aitui go on with the conversation."""
+        stream = self._stream
+        self.stop()
+        if stream is not None:
+            await asyncio.wait({stream})
+        await self._saving.release(self._conversation)
+
+    async def _change(self, conversation: Conversation) -> None:
+        self._conversation = conversation
+        if conversation.turns:
+            await self._saving.save(conversation)
+
+    async def _run(self, asking: Conversation, before: Conversation, prompt: str = "") -> Answer:
+        """Fill the answer that is shown last; what it was before comes back where nothing came."""
+        turn = asking.turns[asking.shown]
+        self._conversation = asking
+        answering = self._answering = Answering(turn, prompt, self._clock.monotonic())
+        self._publish(answering)
+        self._stream = asyncio.create_task(self._fill(answering, turn), name="stream an answer")
+        cancelled: asyncio.CancelledError | None = None
+        while not self._stream.done():
+            try:
+                await asyncio.wait({self._stream})
+            except asyncio.CancelledError as error:
+                cancelled = error
+                self._stream.cancel()
+        stream, self._stream = self._stream, None
+        await to_the_end(self._end(answering, stream, before))
+        if cancelled is not None:
+            raise cancelled
+        if not stream.cancelled() and not isinstance(stream.exception(), AituiError):
+            stream.result()
+        assert self._answer is not None
+        return self._answer
+
+    async def _fill(self, answering: Answering, turn: Turn) -> None:
+        await self._saving.save(self._conversation)
+        request = request_for(self._conversation, turn.id)
+        async with self._saving.following(self._view), self._client.ask(request) as batches:
+            async for batch in batches:
+                answering.apply(batch, self._clock.monotonic())
+                self._publish(answering)
+
+    async def _end(
+        self, answering: Answering, stream: "asyncio.Task[None]", before: Conversation
+    ) -> None:
+        now = self._clock.monotonic()
+        if stream.cancelled():
+            answering.end(now, Phase.STOPPED)
+        elif stream.exception() is None:
+            answering.end(now, Phase.DONE)
+        else:
+            error = stream.exception()
+            answering.end(now, Phase.CUT, error if isinstance(error, AituiError) else None)
+        if answering.is_empty and answering.phase is not Phase.DONE:
+            self._conversation = before
+        else:
+            filled = self._conversation.with_turn(answering.turn(self._clock.wall()))
+            self._conversation = replace(filled, changed=self._clock.wall())
+        await self._saving.save(self._conversation)
+        self._answering = None
+        self._publish(answering)
+
+    def _view(self) -> Answer:
+        assert self._answer is not None
+        return self._answer
+
+    def _publish(self, answering: Answering) -> None:
+        self._answer = answering.view(self._clock.monotonic())
+        if self._on_change is not None:
+            self._on_change(self._answer)
+
+    def _check_free(self) -> None:
+        if self._answering is not None:
+            raise ValueError("an answer is under way: stop it first")
+
+
+def last_answer(conversation: Conversation) -> Turn | None:
+    """The last answer of the path that is shown."""
+    answers = (turn for turn in reversed(conversation.path) if turn.role is Role.ASSISTANT)
+    return next(answers, None)
+
+
+def _encodable(text: str) -> str:
+    """Without lone surrogates, as a terminal in another encoding makes them: no JSON holds them."""
+    return text.encode("utf-8", "replace").decode()

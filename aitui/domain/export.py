@@ -1,0 +1,63 @@
+"""A conversation as Markdown for people and as JSON for programs."""
+
+import json
+from dataclasses import asdict
+from datetime import UTC, datetime
+from enum import Enum
+
+from aitui.domain.conversation import Conversation
+from aitui.domain.turn import Role, Turn, TurnState
+
+JSON_VERSION = 1
+
+
+def as_markdown(conversation: Conversation, *, reasoning: bool = False) -> str:
+    """The path that is shown; the reasoning, where wanted, as quotes before the answers."""
+    parts = [f"# {conversation.heading}"]
+    facts = [part for part in (conversation.model, _date(conversation.created)) if part]
+    if facts:
+        parts.append(" · ".join(facts))
+    if conversation.system:
+        parts.append(f"**System**\n\n{conversation.system}")
+    parts += [_markdown_turn(turn, reasoning=reasoning) for turn in conversation.path]
+    return "\n\n".join(parts) + "\n"
+
+
+def as_json(conversation: Conversation) -> str:
+    """The whole tree with every fact, indented. `version` counts changes of its form."""
+    value = {
+        "version": JSON_VERSION,
+        **{
+            name: value
+            for name, value in asdict(conversation).items()
+            if name not in {"turns", "sampling"}
+        },
+        "sampling": conversation.sampling.as_object(),
+        "turns": [
+            {**asdict(turn), "sampling": turn.sampling.as_object()}
+            for turn in conversation.turns.values()
+        ],
+    }
+    return json.dumps(value, indent=2, ensure_ascii=False, default=_plain)
+
+
+def _markdown_turn(turn: Turn, *, reasoning: bool) -> str:
+    lines = [f"## {'You' if turn.role is Role.USER else turn.model or 'Assistant'}"]
+    if reasoning and turn.reasoning:
+        lines.append("\n".join(f"> {line}".rstrip() for line in turn.reasoning.splitlines()))
+    lines += [f"*{attachment.name}* ({attachment.media_type})" for attachment in turn.attachments]
+    if turn.text:
+        lines.append(turn.text.strip("\n"))
+    if turn.state is not TurnState.DONE:
+        lines.append(f"*({turn.state.value})*")
+    return "\n\n".join(lines)
+
+
+def _date(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M UTC") if at else ""
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Enum):
+        return value.value
+    raise TypeError(f"{type(value).__name__} has no form in JSON")
