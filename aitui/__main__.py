@@ -43,6 +43,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _command(arguments: Arguments, settings: Settings, paths: Paths) -> int:
     from aitui.commands.terminal import run_command
 
+    if arguments.command == "chat":
+        from aitui.commands.chat_terminal import with_standard_input
+
+        # Before the event loop runs, where ^C ends a read.
+        arguments = with_standard_input(arguments)
     asyncio.run(run_command(arguments, settings, paths))
     sys.stdout.flush()
     return 0

@@ -14,13 +14,14 @@ from aitui.domain.clean import clean_line
 from aitui.settings.flags import Flags
 from aitui.settings.values import FASTEST_FPS, SLOWEST_FPS
 
-Command = Literal["tui", "status", "load", "unload", "logs", "doctor"]
+Command = Literal["tui", "status", "load", "unload", "chat", "logs", "doctor"]
 
-COMMANDS = ("status", "load", "unload", "logs", "doctor")
+COMMANDS = ("status", "load", "unload", "chat", "logs", "doctor")
 
 _OPTIONS = (
     *("--all", "--config", "--demo", "--follow", "--fps", "--help", "--json", "--polls"),
     *("--proxy", "--read-only", "--server", "--upstream", "--url", "--version", "--yes"),
+    *("--continue", "--evict", "--line", "--max-tokens", "--model", "--set", "--system"),
 )
 
 _EXAMPLES = """\
@@ -31,6 +32,7 @@ examples:
   aitui --server home status --json   the models of a server of config.toml
   aitui load qwen3-30b                load a model and wait until it answers
   aitui unload --all --yes            free all memory without a question
+  git diff | aitui chat "a message"   ask the loaded model about what is piped in
   aitui logs qwen3-30b -f             what a model writes, as it comes
   aitui doctor                        what is wrong between here and the server
 
@@ -46,7 +48,8 @@ exit codes:
 class Arguments:
     """One command line. `model` is an id or an alias, empty where the command takes none.
 
-    `log` is "proxy", "upstream", or empty for both.
+    `log` is "proxy", "upstream", or empty for both. `settings` are the NAME=VALUE of a chat,
+    `system` is None where nothing was said of it.
     """
 
     command: Command = "tui"
@@ -59,6 +62,13 @@ class Arguments:
     log: str = ""
     follow: bool = False
     polls: bool = False
+    line: bool = False
+    prompt: str = ""
+    max_tokens: int | None = None
+    settings: tuple[str, ...] = ()
+    system: str | None = None
+    go_on: bool = False
+    evict: bool = False
 
 
 def parse(argv: Sequence[str]) -> Arguments:
@@ -103,6 +113,13 @@ def parse(argv: Sequence[str]) -> Arguments:
         log=log,
         follow=getattr(said, "follow", False),
         polls=getattr(said, "polls", False),
+        line=getattr(said, "line", False),
+        prompt=" ".join(getattr(said, "prompt", ())),
+        max_tokens=getattr(said, "max_tokens", None),
+        settings=tuple(getattr(said, "settings", ())),
+        system=getattr(said, "system", None),
+        go_on=getattr(said, "go_on", False),
+        evict=getattr(said, "evict", False),
     )
 
 
@@ -138,7 +155,7 @@ def _parser() -> _Parser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         parents=[server],
         allow_abbrev=False,
-        usage="aitui [options] [status | load ID | unload ID | logs | doctor]",
+        usage="aitui [options] [status | load ID | unload ID | chat | logs | doctor]",
     )
     parser.add_argument("--version", action="version", version=f"aitui {__version__}")
     parser.add_argument(
@@ -166,6 +183,12 @@ def _parser() -> _Parser:
         default=argparse.SUPPRESS,
         help="one JSON object, for scripts",
     )
+    status.add_argument(
+        "--line",
+        action="store_true",
+        default=argparse.SUPPRESS,
+        help="one line, for a status bar",
+    )
     load = _command(
         commands, "load", "load [options] ID", "load a model, wait until it is ready", server
     )
@@ -179,6 +202,11 @@ def _parser() -> _Parser:
         "--all", action="store_true", default=argparse.SUPPRESS, help="every model that is loaded"
     )
     _add_yes(unload)
+    _add_chat_options(
+        _command(
+            commands, "chat", "chat [options] [PROMPT]", "ask a model, print its answer", server
+        )
+    )
     _add_log_options(
         _command(
             commands,
@@ -244,6 +272,52 @@ def _fps(text: str) -> int:
     raise argparse.ArgumentTypeError(
         f"expected a whole number from {SLOWEST_FPS} to {FASTEST_FPS}, like 20"
     )
+
+
+def _tokens(text: str) -> int:
+    if re.fullmatch("[0-9]{1,9}", text) and int(text):
+        return int(text)
+    raise argparse.ArgumentTypeError("expected a number of tokens, like 500")
+
+
+def _add_chat_options(chat: _Parser) -> None:
+    what = chat.add_argument_group("chat")
+    what.add_argument(
+        "prompt", metavar="PROMPT", nargs="*", help="what to ask; standard input is joined to it"
+    )
+    what.add_argument(
+        "-m",
+        "--model",
+        metavar="ID",
+        default=argparse.SUPPRESS,
+        help="the model's id or an alias; without it the model that is loaded",
+    )
+    what.add_argument(
+        "--max-tokens",
+        type=_tokens,
+        metavar="N",
+        default=argparse.SUPPRESS,
+        help="end the answer after N tokens",
+    )
+    what.add_argument(
+        "--set",
+        action="append",
+        dest="settings",
+        metavar="NAME=VALUE",
+        default=argparse.SUPPRESS,
+        help="a parameter like temperature=0.2, for this answer",
+    )
+    what.add_argument(
+        "--system", metavar="TEXT", default=argparse.SUPPRESS, help="the system prompt"
+    )
+    for option, dest, words in (
+        ("--continue", "go_on", "go on with the last conversation, or with its cut answer"),
+        ("--json", "json", "one JSON object at the end instead of text as it comes"),
+        ("--evict", "evict", "load the model even where that pushes another one out"),
+    ):
+        what.add_argument(
+            option, action="store_true", dest=dest, default=argparse.SUPPRESS, help=words
+        )
 
 
 def _add_log_options(logs: _Parser) -> None:

@@ -14,13 +14,14 @@ from aitui.commands.load import load
 from aitui.commands.logs import Output, print_log
 from aitui.commands.session import Ask, Session, open_session, watching
 from aitui.commands.status import as_json, as_text, status
+from aitui.commands.status_line import as_line, lost_line
 from aitui.commands.unload import unload, unload_all
 from aitui.domain.clock import Clock
 from aitui.domain.nearest import find_model
 from aitui.domain.question import Question
 from aitui.domain.server import Server
 from aitui.domain.snapshot import Snapshot
-from aitui.errors import CertificateFileError, Refused, TimedOut
+from aitui.errors import AituiError, CertificateFileError, Refused, TimedOut
 from aitui.paths import Paths
 from aitui.settings import Settings, missing_certificates
 from aitui.store.load_times import FILE_NAME, LoadTimes
@@ -35,8 +36,7 @@ async def run_command(arguments: Arguments, settings: Settings, paths: Paths) ->
         raise _files_missing(missing)
     async with _session(settings.server, paths) as session:
         if arguments.command == "status":
-            value = await status(session)
-            print(as_json(value) if arguments.json else as_text(session, session.snapshot))
+            await _status(session, arguments)
             return
         if arguments.command == "logs":
             output = Output.of_terminal(polls=arguments.polls)
@@ -46,10 +46,27 @@ async def run_command(arguments: Arguments, settings: Settings, paths: Paths) ->
         await session.monitor.fetch()
         async with watching(session):
             await _hear_first_events(session)
-            if arguments.command == "load":
+            if arguments.command == "chat":
+                from aitui.commands.chat_terminal import chat_in_terminal
+
+                await chat_in_terminal(session, arguments, paths)
+            elif arguments.command == "load":
                 await _load(session, arguments)
             else:
                 await _unload(session, arguments)
+
+
+async def _status(session: Session, arguments: Arguments) -> None:
+    try:
+        value = await status(session)
+    except AituiError as error:
+        if arguments.line:
+            print(lost_line(session.server.label, error))
+        raise
+    if arguments.line:
+        print(as_line(session.server.label, session.snapshot))
+    else:
+        print(as_json(value) if arguments.json else as_text(session, session.snapshot))
 
 
 async def _hear_first_events(session: Session) -> None:

@@ -1,0 +1,223 @@
+"""`aitui chat`: a question from the command line and standard input, its answer as it comes."""
+
+import asyncio
+import contextlib
+import signal
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from functools import partial
+
+from aitui.arguments import Arguments
+from aitui.chat.chat import Chat, last_answer
+from aitui.commands.answer_printer import Printer, answer_as_json
+from aitui.commands.chat import (
+    begin_conversation,
+    explained,
+    import_chat_client,
+    loads,
+    model_to_chat_with,
+    new_id,
+    refuse_to_evict,
+)
+from aitui.commands.session import Session
+from aitui.domain.amounts import format_seconds
+from aitui.domain.answer import Answer, Phase
+from aitui.domain.conversation import Conversation
+from aitui.domain.model import RunState
+from aitui.domain.sampling import Sampling, sampling_from
+from aitui.domain.snapshot import Snapshot
+from aitui.errors import AituiError, HistoryError, SettingsError, Stopped
+from aitui.paths import Paths
+from aitui.store.history import FILE_NAME, History
+
+
+def with_standard_input(arguments: Arguments) -> Arguments:
+    """The prompt joined with what is piped in; reads to its end."""
+    if sys.stdin is None or sys.stdin.isatty():
+        piped = ""
+    else:
+        piped = sys.stdin.buffer.read().decode("utf-8", "replace").strip("\n")
+    parts = [part for part in (arguments.prompt, piped) if part.strip()]
+    return replace(arguments, prompt="\n\n".join(parts))
+
+
+async def chat_in_terminal(session: Session, arguments: Arguments, paths: Paths) -> None:
+    """Ask, print the answer as it comes; raises an AituiError where it doesn't end well."""
+    sampling = _sampling(arguments)
+    async with _history(paths, needed=arguments.go_on) as history:
+        conversation = await _conversation(session, arguments, history)
+        model = model_to_chat_with(conversation.model, session.snapshot)
+        if loads(model, session.snapshot):
+            session.refuse_if_read_only(f"chatting with {model.id}, which isn't loaded,")
+        if not arguments.evict:
+            refuse_to_evict(session, model)
+        client_class = await import_chat_client()
+        async with client_class(session.server) as client:
+            printer = Printer(sys.stdout, quiet=arguments.json)
+            chat = Chat(
+                client,
+                conversation,
+                clock=session.clock,
+                new_id=new_id,
+                history=history,
+                on_change=printer.show,
+            )
+            try:
+                async with _told_of_the_model(session, model.id, chat):
+                    answer = await _ask(chat, arguments, sampling, printer)
+            finally:
+                await chat.close()
+                for warning in chat.warnings:
+                    _say(warning)
+    if answer.error is not None:
+        answer = replace(answer, error=await explained(session, model.id, answer.error))
+    if arguments.json:
+        print(answer_as_json(answer, conversation.id))
+    _conclude(answer)
+
+
+async def _ask(chat: Chat, arguments: Arguments, sampling: Sampling, printer: Printer) -> Answer:
+    asking = asyncio.ensure_future(_send(chat, arguments, sampling, printer))
+    with _interrupt(chat.stop):
+        try:
+            await printer.write_until(asking)
+        except BaseException:
+            asking.cancel()
+            await asyncio.wait({asking})
+            raise
+        return await asking
+
+
+def _send(
+    chat: Chat, arguments: Arguments, sampling: Sampling, printer: Printer
+) -> Awaitable[Answer]:
+    if arguments.prompt:
+        return chat.send(arguments.prompt, sampling=sampling)
+    turn = last_answer(chat.conversation)
+    if not arguments.go_on or turn is None or not turn.is_incomplete:
+        raise SettingsError(
+            "There is nothing to ask",
+            remedy='give a prompt: aitui chat "Why is the sky blue?", or pipe one in',
+        )
+    printer.begin_after(len(turn.text), len(turn.reasoning))
+    return chat.resume(turn.id, sampling=sampling)
+
+
+async def _conversation(
+    session: Session, arguments: Arguments, history: History | None
+) -> Conversation:
+    if not arguments.go_on:
+        model = model_to_chat_with(arguments.model, session.snapshot)
+        begun = await begin_conversation(session, model.id, history)
+        return begun if arguments.system is None else replace(begun, system=arguments.system)
+    assert history is not None
+    latest = await history.conversations(session.server.identity, 1)
+    if not latest:
+        raise AituiError(
+            "There is no conversation to go on with",
+            why=f"none with {session.server.label} was kept",
+            remedy="leave out --continue",
+        )
+    opened = await history.resume(latest[0].id, new_id)
+    if opened.forked:
+        _say("another aitui writes that conversation: going on with a copy of it")
+    conversation = opened.conversation
+    model_id = arguments.model or conversation.model
+    system = conversation.system if arguments.system is None else arguments.system
+    return replace(
+        conversation, model=model_to_chat_with(model_id, session.snapshot).id, system=system
+    )
+
+
+def _sampling(arguments: Arguments) -> Sampling:
+    """Raises SettingsError."""
+    try:
+        sampling = sampling_from(arguments.settings)
+        if arguments.max_tokens is not None:
+            sampling = sampling.with_text("max_tokens", str(arguments.max_tokens))
+    except ValueError as error:
+        raise SettingsError(f"--set: {error}") from error
+    return sampling
+
+
+@asynccontextmanager
+async def _history(paths: Paths, *, needed: bool) -> AsyncIterator[History | None]:
+    """The history, or None with a word on it where the chat does without."""
+    try:
+        history = await History.open(paths.data / FILE_NAME)
+    except HistoryError as error:
+        if needed:
+            raise
+        _say(f"the conversation isn't kept: {error}")
+        yield None
+        return
+    try:
+        for warning in history.warnings:
+            _say(warning)
+        yield history
+    finally:
+        await history.close()
+
+
+@asynccontextmanager
+async def _told_of_the_model(session: Session, model_id: str, chat: Chat) -> AsyncIterator[None]:
+    telling = asyncio.create_task(_tell_of_the_model(session, model_id, chat))
+    try:
+        yield
+    finally:
+        telling.cancel()
+        await asyncio.wait({telling})
+
+
+async def _tell_of_the_model(session: Session, model_id: str, chat: Chat) -> None:
+    state: RunState | None = None
+    while True:
+        snapshot = await session.monitor.wait_until(partial(_differs, model_id, state), None)
+        model = snapshot.model(model_id)
+        state = None if model is None else model.state
+        if model is None or state is None:
+            continue
+        chat.model_is(state)
+        if state is RunState.STARTING and sys.stderr.isatty():
+            expected = "" if model.expected_load is None else format_seconds(model.expected_load)
+            _say(f"{model_id} is loading" + (f", which took {expected}" if expected else ""))
+
+
+def _differs(model_id: str, state: RunState | None, snapshot: Snapshot) -> bool:
+    model = snapshot.model(model_id)
+    return (None if model is None else model.state) is not state
+
+
+@contextlib.contextmanager
+def _interrupt(stop: Callable[[], None]) -> Iterator[None]:
+    """The first ^C stops the answer, a second one the program."""
+    loop = asyncio.get_running_loop()
+
+    def once() -> None:
+        loop.remove_signal_handler(signal.SIGINT)
+        stop()
+
+    loop.add_signal_handler(signal.SIGINT, once)
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGINT)
+
+
+def _conclude(answer: Answer) -> None:
+    if answer.error is not None:
+        raise answer.error
+    if answer.phase is Phase.STOPPED:
+        noun = "token" if answer.rates.tokens == 1 else "tokens"
+        raise Stopped(
+            f"Stopped after {answer.rates.tokens} {noun}",
+            remedy="aitui chat --continue goes on" if len(answer.text) else "",
+        )
+    if answer.finish == "length":
+        _say("the answer reached its limit of tokens: aitui chat --continue goes on")
+
+
+def _say(words: str) -> None:
+    print(f"aitui: {words}", file=sys.stderr)
