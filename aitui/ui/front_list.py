@@ -4,7 +4,7 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
-_WORTH_IT = 1024
+_WORTH_IT = 64
 
 
 class FrontList(Generic[T]):

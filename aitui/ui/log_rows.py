@@ -23,7 +23,7 @@ class LogRows:
     """Everything that is kept of a log, and of that what is shown: filtered, wrapped, searched."""
 
     def __init__(self, ring: LogRing | None = None) -> None:
-        self.ring = ring or LogRing()
+        self.ring = LogRing() if ring is None else ring
         self.widest = 0
         self.hidden_own = 0
         self._filter = LogFilter()

@@ -258,7 +258,7 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
     def _settle(self, rows_gone: int = 0) -> None:
         """After any change of the rows: the size, the cursor, and where the view stands."""
         rows = self.rows
-        if self.paused:
+        if self.paused and rows_gone:
             # What was in sight may have gone: then the oldest lines that are there are shown.
             self._paused_at = max(
                 self._paused_at, min(rows.first_row + self.size.height, rows.end_row)
@@ -300,8 +300,9 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
             self.scroll_to(x=x, animate=False, force=True, immediate=True)
 
     def _stand_at(self, y: int) -> None:
+        y = max(0, min(y, self.virtual_size.height - self.size.height))
         with self._moved_by_us():
-            self.scroll_to(y=max(0, y), animate=False, force=True, immediate=True)
+            self.scroll_to(y=y, animate=False, force=True, immediate=True)
 
     @contextmanager
     def _moved_by_us(self) -> Iterator[None]:
