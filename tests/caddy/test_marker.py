@@ -37,7 +37,13 @@ def outcome(tmp_path: Path, request: pytest.FixtureRequest) -> subprocess.Comple
     return subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "real_servers", "-p", "no:cacheprovider", "-q"],
         cwd=tmp_path,
-        env={**os.environ, "CI": ci, "PYTHONPATH": str(_HERE), "PYTEST_ADDOPTS": ""},
+        env={
+            **os.environ,
+            "CI": ci,
+            "PYTHONPATH": str(_HERE),
+            "PYTEST_ADDOPTS": "",
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+        },
         capture_output=True,
         text=True,
         check=False,

@@ -82,6 +82,11 @@ async def test_an_unreadable_file_is_told_with_chmod(settings: Server, files: Ce
     assert f"chmod u+r {files.client_cert}" in report["client certificate"].remedy
 
 
+async def test_a_folder_in_the_place_of_a_file_is_told(settings: Server, tmp_path: Path) -> None:
+    report = await examined(replace(settings, client_cert=tmp_path))
+    assert "is not a regular file" in report["client certificate"].seen
+
+
 async def test_a_key_that_others_can_read_is_told_with_chmod(
     settings: Server, files: Certificates
 ) -> None:

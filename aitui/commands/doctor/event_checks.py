@@ -30,13 +30,14 @@ async def event_checks(
     queue: asyncio.Queue[Event | AituiError] = asyncio.Queue()
     reading = asyncio.create_task(_read(client, queue), name="events of the check-up")
     try:
-        yield await _flow(client, queue, so_far, monotonic)
+        check = await _flow(client, queue, so_far, monotonic)
     except AituiError as error:
-        yield failed(EVENTS, error)
+        check = failed(EVENTS, error)
     finally:
         reading.cancel()
         with suppress(asyncio.CancelledError):
             await reading
+    yield check
 
 
 async def _flow(
