@@ -4,12 +4,13 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 ARGS   ?=
 
-.PHONY: help demo test lint types floors check screenshots lock clean
+.PHONY: help demo test lint types floors check bench screenshots lock clean
 
 help:
 	@echo 'make demo         aitui against a stand-in server on this machine'
 	@echo 'make test         every test (ARGS="-k name" passes arguments to pytest)'
 	@echo 'make check        formatting, lint, types, import floors'
+	@echo 'make bench        how the chat keeps up with a stream (ARGS="stream table" picks sections)'
 	@echo 'make screenshots  draw the pictures of the README'
 	@echo 'make lock         choose the newest versions that pyproject.toml admits'
 
@@ -42,6 +43,9 @@ floors: $(STAMP)
 	$(BIN)/lint-imports
 
 check: lint types floors
+
+bench: $(STAMP)
+	cd tests && ../$(BIN)/python -m bench $(ARGS)
 
 screenshots: $(STAMP)
 	$(BIN)/python screenshots/draw.py

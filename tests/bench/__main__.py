@@ -1,0 +1,128 @@
+"""`make bench`: how the transcript keeps up, in ratios whose references run beside it.
+
+Arguments: the sections to run, all of them without any.
+"""
+
+import sys
+from collections.abc import Callable
+
+from bench.processes import Bench
+from bench.report import Line, p95, print_lines
+
+RATE = 2000
+SHAPE_TOKENS = 4000
+
+
+def stream(bench: Bench) -> list[Line]:
+    """2,000 tokens a second: what it costs, what a key waits, and what goes to the terminal."""
+    model = f"mixed:10000:{RATE}"
+    bare, ours = bench.least("bare", model), bench.least("transcript", model)
+    return [
+        Line("bare httpx drains 10,000 tokens at 2,000/s", f"{bare.cpu:.2f} s of CPU"),
+        Line("transcript, the same stream", f"{ours.cpu:.2f} s of CPU"),
+        Line("… to bare httpx", f"{ours.cpu / bare.cpu:.2f} ×", "≤ 2 ×", ours.cpu <= 2 * bare.cpu),
+        Line("… last row after the last byte", f"{ours.late * 1000:.0f} ms"),
+        Line("… text lost", "yes" if ours.lost else "none", "none", not ours.lost),
+        _keys("… key handled, p95", ours.key_waits),
+        Line("… bytes to the terminal", f"{ours.sent_bytes / ours.wall / 1000:.0f} kB/s"),
+    ]
+
+
+def long(bench: Bench) -> list[Line]:
+    """100,000 tokens: whether a token costs more the longer the answer is."""
+    ours = bench.run("transcript", f"mixed:100000:{RATE}")
+    first, last = ours.marks[9], ours.marks[-1] - ours.marks[-11]
+    short = bench.least("transcript", f"mixed:10000:{RATE}").cpu / 10_000
+    ratio = ours.cpu / 100_000 / short
+    memory = ours.grown / 100_000
+    return [
+        Line("a token of 10,000, CPU", f"{short * 1e6:.0f} µs"),
+        Line("a token of 100,000, to that", f"{ratio:.2f} ×", "≤ 1.2 ×", ratio <= 1.2),
+        Line("… its last 10,000 tokens to its first", f"{last / first:.2f} ×"),
+        Line("… memory a token", f"{memory:.0f} bytes", "≤ 1024", memory <= 1024),
+        Line("… text lost", "yes" if ours.lost else "none", "none", not ours.lost),
+        _keys("… key handled, p95", ours.key_waits),
+    ]
+
+
+def shapes(bench: Bench) -> list[Line]:
+    """One unbroken fence and one list against paragraphs."""
+    cpu = {
+        shape: bench.least("transcript", f"{shape}:{SHAPE_TOKENS}:{RATE}", times=3).cpu
+        for shape in ("plain", "fence", "list")
+    }
+    lines = [Line("4,000 tokens of plain text", f"{cpu['plain']:.2f} s of CPU")]
+    for shape in ("fence", "list"):
+        ratio = cpu[shape] / cpu["plain"]
+        lines.append(Line(f"… one {shape}, to that", f"{ratio:.2f} ×", "≤ 1.2 ×", ratio <= 1.2))
+    return lines
+
+
+def burst(bench: Bench) -> list[Line]:
+    """10,000 tokens within a second."""
+    ours = bench.run("transcript", "mixed:10000:10000")
+    late = ours.late + max(0.0, ours.wall - ours.late - 1)
+    return [
+        Line("10,000 tokens in a second, all on screen after", f"{late:.2f} s", "≤ 2 s", late <= 2),
+        Line("… text lost", "yes" if ours.lost else "none", "none", not ours.lost),
+        _keys("… key handled, p95", ours.key_waits),
+    ]
+
+
+def markdown(bench: Bench) -> list[Line]:
+    """What Textual's own widget makes of the same stream."""
+    model = f"mixed:10000:{RATE}"
+    ours = bench.least("transcript", model)
+    try:
+        theirs = bench.run("markdown", model, limit=120)
+    except TimeoutError:
+        return [Line("Markdown.get_stream, 10,000 tokens", "not finished after 120 s")]
+    return [
+        Line("Markdown.get_stream, 10,000 tokens", f"{theirs.cpu:.2f} s of CPU"),
+        Line("… to the transcript", f"{theirs.cpu / ours.cpu:.1f} ×"),
+        Line("… time, to the stream's", f"{theirs.wall / (10_000 / RATE):.1f} ×"),
+        _keys("… key handled, p95", theirs.key_waits, wanted=False),
+    ]
+
+
+def table(bench: Bench) -> list[Line]:
+    """One changed row of the model table."""
+    small, large = (bench.least("table", str(rows), times=2) for rows in (100, 1000))
+    return [
+        Line("a changed row among 100 models", f"{small.cpu / small.updates * 1000:.2f} ms of CPU"),
+        Line("… among 1,000, to that", f"{large.cpu / small.cpu:.2f} ×"),
+    ]
+
+
+SECTIONS: dict[str, Callable[[Bench], list[Line]]] = {
+    "stream": stream,
+    "long": long,
+    "shapes": shapes,
+    "burst": burst,
+    "markdown": markdown,
+    "table": table,
+}
+
+
+def _keys(words: str, waits: list[float], *, wanted: bool = True) -> Line:
+    at = p95(waits)
+    if not wanted:
+        return Line(words, f"{at * 1000:.0f} ms")
+    return Line(words, f"{at * 1000:.0f} ms", "≤ 50 ms", at <= 0.05)
+
+
+def main() -> int:
+    """Run the sections; 2 for one that there isn't."""
+    names = sys.argv[1:] or list(SECTIONS)
+    unknown = [name for name in names if name not in SECTIONS]
+    if unknown:
+        print(f"no section {' '.join(unknown)}; there are: {' '.join(SECTIONS)}", file=sys.stderr)
+        return 2
+    with Bench() as bench:
+        for name in names:
+            print_lines(name, SECTIONS[name](bench))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

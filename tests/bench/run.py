@@ -1,0 +1,170 @@
+"""One run of the benchmark in a process of its own: a stream to a widget, or to nothing at all.
+
+Arguments: what to run, the port, the folder of the certificates, the file for what was measured.
+"""
+
+import asyncio
+import gc
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import httpx
+from textual import events
+from textual.app import App, ComposeResult
+from textual.containers import VerticalScroll
+from textual.filter import LineFilter
+from textual.widgets import Markdown
+
+from aitui.domain.chat_messages import ChatRequest
+from aitui.domain.clock import Clock
+from aitui.domain.deltas import TextDelta
+from aitui.domain.server import Server
+from aitui.swap.chat import ChatClient
+from aitui.swap.tls import tls_context
+from aitui.ui.harmless_filter import HarmlessFilter
+from aitui.ui.readable_filter import ReadableFilter
+from aitui.ui.widgets.transcript import Transcript
+from bench.measured import Measured, resident
+from bench.tables import table_run
+from bench.texts import tokens
+
+MARK = 1000
+CLOCK = Clock(time.monotonic, time.time)
+
+
+class Streaming(App[None]):
+    """A screen with one widget that an answer streams into."""
+
+    CSS = "Transcript, VerticalScroll { height: 1fr; }"
+
+    def __init__(self, widget: str, model: str, server: Server, begun: Path) -> None:
+        super().__init__()
+        self._filters_before_terminal = (HarmlessFilter(), ReadableFilter())
+        self._widget = widget
+        self._model = model
+        self._server = server
+        self._begun = begun
+        self.measured = Measured()
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """The filters that aitui has."""
+        return (*super().get_line_filters(), *self._filters_before_terminal)
+
+    def compose(self) -> ComposeResult:
+        """One widget."""
+        if self._widget == "transcript":
+            yield Transcript(CLOCK)
+        else:
+            with VerticalScroll():
+                yield Markdown()
+
+    def on_mount(self) -> None:
+        """Begin when the first frame is there."""
+        self.set_timer(0.5, lambda: self.run_worker(self._measure()))
+
+    def on_key(self, event: events.Key) -> None:
+        """Take the time of a key."""
+        if event.key == "x":
+            self.measured.keys.append(time.monotonic())
+
+    async def _measure(self) -> None:
+        gc.collect()
+        before = resident()
+        self._begun.touch()
+        stream = self._transcript if self._widget == "transcript" else self._markdown
+        await stream(self.measured)
+        gc.collect()
+        self.measured.grown = resident() - before
+        self.exit()
+
+    async def _transcript(self, measured: Measured) -> None:
+        transcript = self.query_one(Transcript)
+        transcript.focus()
+        transcript.begin_turn("1", "assistant", "bench")
+        request = ChatRequest(self._model, ({"role": "user", "content": "?"},))
+        count = 0
+        async with ChatClient(self._server) as client, client.ask(request) as batches:
+            began, cpu = time.monotonic(), time.process_time()
+            async for batch in batches:
+                for delta in batch:
+                    if isinstance(delta, TextDelta):
+                        transcript.append("1", delta.text)
+                        count += delta.pieces
+                while len(measured.marks) < count // MARK:
+                    measured.marks.append(time.process_time() - cpu)
+        ended = time.monotonic()
+        transcript.finish("1", "done")
+        painted = asyncio.Event()
+        transcript.call_after_refresh(painted.set)
+        await painted.wait()
+        measured.late = time.monotonic() - ended
+        while not transcript.settled:
+            await asyncio.sleep(0.005)
+        measured.cpu, measured.wall = time.process_time() - cpu, time.monotonic() - began
+        shape, number, _ = self._model.split(":")
+        measured.lost = transcript.conversation.text != "".join(tokens(shape, int(number))).strip(
+            "\n"
+        )
+
+    async def _markdown(self, measured: Measured) -> None:
+        widget = self.query_one(Markdown)
+        self.query_one(VerticalScroll).anchor()
+        request = ChatRequest(self._model, ({"role": "user", "content": "?"},))
+        stream = Markdown.get_stream(widget)
+        async with ChatClient(self._server) as client, client.ask(request) as batches:
+            began, cpu = time.monotonic(), time.process_time()
+            async for batch in batches:
+                for delta in batch:
+                    if isinstance(delta, TextDelta):
+                        await stream.write(delta.text)
+        ended = time.monotonic()
+        await stream.stop()
+        painted = asyncio.Event()
+        widget.call_after_refresh(painted.set)
+        await painted.wait()
+        measured.late = time.monotonic() - ended
+        measured.cpu, measured.wall = time.process_time() - cpu, time.monotonic() - began
+
+
+async def drained(model: str, server: Server) -> Measured:
+    """The reference: httpx reads the stream and throws it away."""
+    measured = Measured()
+    assert server.ca
+    context = await tls_context(server)
+    assert context is not None
+    async with httpx.AsyncClient(verify=context, timeout=None) as client:
+        url = f"{server.url}/v1/chat/completions"
+        async with client.stream("POST", url, json={"model": model}) as response:
+            began, cpu = time.monotonic(), time.process_time()
+            async for _ in response.aiter_raw():
+                pass
+            measured.cpu, measured.wall = time.process_time() - cpu, time.monotonic() - began
+    return measured
+
+
+def main() -> None:
+    """Run, and leave what was measured."""
+    what, model, port, folder, result = sys.argv[1:]
+    certificates = Path(folder)
+    server = Server(
+        f"https://127.0.0.1:{port}",
+        "bench",
+        ca=certificates / "root-ca.pem",
+        client_cert=certificates / "client.pem",
+        client_key=certificates / "client-key.pem",
+    )
+    if what == "bare":
+        measured = asyncio.run(drained(model, server))
+    elif what == "table":
+        measured = table_run(int(model))
+    else:
+        app = Streaming(what, model, server, Path(f"{result}.begun"))
+        app.run()
+        measured = app.measured
+    measured.write(Path(result))
+
+
+if __name__ == "__main__":
+    main()
