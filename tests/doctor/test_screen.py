@@ -58,6 +58,14 @@ async def test_y_copies_the_whole_report(opened: Driven) -> None:
     assert "✔ /running: no model runs" in opened.app.clipboard
 
 
+async def test_the_keys_of_lists_move_it(opened: Driven) -> None:
+    await opened.see("Checked · ", "✔ settings")
+    await opened.press("G")
+    await opened.see("tmux")
+    await opened.press("g")
+    await opened.see("✔ settings")
+
+
 async def test_esc_goes_back_to_the_models(opened: Driven) -> None:
     await opened.press("escape")
     await opened.until(lambda: opened.app.screen is opened.models, "back")

@@ -33,6 +33,10 @@ class DoctorScreen(Screen[None]):
         Binding("escape,D", "close", "back", key_display="Esc"),
         Binding("j,down", "scroll(1)", "down", show=False),
         Binding("k,up", "scroll(-1)", "up", show=False),
+        Binding("ctrl+d", "scroll(10)", "down by half", show=False),
+        Binding("ctrl+u", "scroll(-10)", "up by half", show=False),
+        Binding("g", "go_to_top", "first line", show=False),
+        Binding("G", "go_to_end", "last line", show=False),
     ]
 
     def __init__(self, check_up: CheckUp, clock: Clock) -> None:
@@ -76,11 +80,18 @@ class DoctorScreen(Screen[None]):
     def action_copy_report(self) -> None:
         """Copy what was found so far, as text."""
         self.app.copy_to_clipboard(as_text(self._checks))
-        self.notify(f"Copied {len(self._checks)} lines to the terminal's clipboard", markup=False)
 
     def action_scroll(self, lines: int) -> None:
         """Move the checks, not the screen."""
         self.query_one("#checks").scroll_relative(y=lines, animate=False)
+
+    def action_go_to_top(self) -> None:
+        """Show the first check."""
+        self.query_one("#checks").scroll_home(animate=False)
+
+    def action_go_to_end(self) -> None:
+        """Show the last check."""
+        self.query_one("#checks").scroll_end(animate=False)
 
     async def on_key_bar_clicked(self, message: KeyBar.Clicked) -> None:
         """A click on a key does what the key does."""
