@@ -8,14 +8,16 @@ class ThinkTags:
     """Parts the text of an answer into reasoning and answer, its tags cut anywhere.
 
     Only tags before the first word of the answer count: further on they are what the answer is
-    about. An answer that ends inside the tags is all reasoning.
+    about. Blanks behind reasoning are dropped. An answer that ends inside the tags is all
+    reasoning.
     """
 
-    __slots__ = ("_answering", "_held", "_thinking")
+    __slots__ = ("_answering", "_held", "_thinking", "_thought")
 
     def __init__(self) -> None:
         self._held = ""
         self._thinking = False
+        self._thought = False
         self._answering = False
 
     def feed(self, piece: str) -> tuple[str, str]:
@@ -33,6 +35,7 @@ class ThinkTags:
                     self._held = text
                     return "".join(reasoning), ""
                 self._thinking = False
+                self._thought = True
             start = text.lstrip()
             if start.startswith(OPENS):
                 text = start.removeprefix(OPENS)
@@ -42,14 +45,14 @@ class ThinkTags:
                 return "".join(reasoning), ""
             else:
                 self._answering = True
-                return "".join(reasoning), start
+                return "".join(reasoning), start if self._thought else text
 
     def finish(self) -> tuple[str, str]:
         """What was held back, when nothing more comes."""
         held, self._held = self._held, ""
         if self._thinking:
             return held, ""
-        return "", held.lstrip()
+        return "", held.lstrip() if self._thought else held
 
 
 def _parted(text: str) -> tuple[str, bool, str]:
