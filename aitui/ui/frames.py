@@ -1,0 +1,89 @@
+"""Frames for slow lines: each sends only what differs, and none is sent that nobody takes."""
+
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from textual._compositor import CompositorUpdate
+from textual.app import App
+from textual.geometry import Offset
+
+from aitui.ui.picture import Picture, is_known
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from textual.screen import Screen
+
+WRITES_WAITING = 6
+"""Writes that wait for the terminal, a frame is up to three; Textual would block at 30."""
+LOOK_AGAIN = 0.05
+"""Seconds until a terminal that took nothing is looked at again."""
+
+
+class Drawn(CompositorUpdate):
+    """An update that is text for the terminal already."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def render_segments(self, console: Console) -> str:  # noqa: ARG002 - as Textual calls it
+        """The text."""
+        return self._text
+
+
+class FramesApp(App[None]):
+    """Sends less than Textual does: an idle dashboard costs a slow line next to nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._picture = Picture()
+        self._cursor_sent: Offset | None = None
+        self._owes_frame = False
+
+    def draw_all_anew(self) -> None:
+        """Send the whole screen: something else may have written to the terminal."""
+        self._picture.forget()
+        self.refresh(layout=True)
+
+    def on_mount(self) -> None:
+        """After `^z` and `fg`, or another program in between, nothing is known of the screen."""
+        self.app_resume_signal.subscribe(self, lambda _: self.draw_all_anew(), immediate=True)
+
+    def on_resize(self) -> None:
+        """Terminals do as they like with what they showed."""
+        self._picture.forget()
+
+    def _display(self, screen: "Screen[object]", renderable: "RenderableType | None") -> None:
+        update: object = renderable
+        if not isinstance(update, CompositorUpdate) or not self._draws(update):
+            super()._display(screen, renderable)
+            return
+        if self._is_behind:
+            if not self._owes_frame:
+                self._owes_frame = True
+                self.set_timer(LOOK_AGAIN, self._catch_up)
+            return
+        size = (self.size.width, self.size.height)
+        text = self._picture.difference(update, size, self.console)
+        if text or self._cursor_sent != self.cursor_position:
+            self._cursor_sent = self.cursor_position
+            super()._display(screen, Drawn(text))  # type: ignore[arg-type]
+
+    def _draws(self, update: CompositorUpdate) -> bool:
+        """Whether Textual would send this now, as a whole frame of a full-screen terminal."""
+        runs = self._running and not self._closed and not self._batch_count
+        return runs and not self.is_headless and not self.is_inline and is_known(update)
+
+    @property
+    def _is_behind(self) -> bool:
+        """Whether the terminal hasn't taken the last frames yet."""
+        # Drivers of other systems have no such thread, and so never seem to be behind.
+        writer = getattr(self._driver, "_writer_thread", None)
+        return writer is not None and writer._queue.qsize() > WRITES_WAITING  # noqa: SLF001
+
+    def _catch_up(self) -> None:
+        """Instead of the frames that were left out: one of how it is by now."""
+        if self._is_behind:
+            self.set_timer(LOOK_AGAIN, self._catch_up)
+        else:
+            self._owes_frame = False
+            self.screen.refresh()
