@@ -68,7 +68,10 @@ def _dashboard(arguments: Arguments, settings: Settings, paths: Paths, home: Pat
     if not sys.stdout.isatty():
         print("aitui draws on a terminal; for scripts: aitui status --json", file=sys.stderr)
         return 2
-    os.environ.setdefault("TEXTUAL_FPS", str(settings.fps))
+    # Textual reads it once, when it is imported. One that was left there yields to one set for us.
+    if settings.origins["fps"] != "default" or "TEXTUAL_FPS" not in os.environ:
+        os.environ["TEXTUAL_FPS"] = str(settings.fps)
+    from aitui.store.chosen_theme import read_theme
     from aitui.ui.app import AituiApp
     from aitui.ui.opening import Opening
 
@@ -81,6 +84,7 @@ def _dashboard(arguments: Arguments, settings: Settings, paths: Paths, home: Pat
         demo_world=demo_server,
         missing=missing_certificates(settings.server),
         demo_at_once=arguments.demo,
+        theme=read_theme(paths.state),
     )
     app = AituiApp(opening)
     asyncio.run(app.run_async())

@@ -23,6 +23,7 @@ class ConfigFile:
     path: Path | None = None
     default: Given | None = None
     fps: Given | None = None
+    notifications: Given | None = None
     servers: Mapping[str, Mapping[str, Given]] = field(default_factory=dict)
 
     def no_such_server(self, given: Given) -> SettingsError:
@@ -77,12 +78,14 @@ class _Reader:
         top = self._parse()
         self._check_keys((), top, AT_THE_TOP)
         servers = top.get("servers", {})
+        single = {name: self._given((), name, top[name]) for name in top if name != "servers"}
         if not isinstance(servers, dict):
             raise self._error(("servers",), "expected tables, like [servers.home]")
         return ConfigFile(
             path=self._path,
-            default=self._given((), "default", top["default"]) if "default" in top else None,
-            fps=self._given((), "fps", top["fps"]) if "fps" in top else None,
+            default=single.get("default"),
+            fps=single.get("fps"),
+            notifications=single.get("notifications"),
             servers={name: self._server(name, table) for name, table in servers.items()},
         )
 

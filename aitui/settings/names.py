@@ -21,7 +21,7 @@ IN_ENVIRONMENT = (
     *(f"{endpoint}_path" for endpoint in ENDPOINTS),
 )
 OF_A_SERVER = (*IN_ENVIRONMENT, "colour", "color", "read_only")
-AT_THE_TOP = ("default", "fps", "servers")
+AT_THE_TOP = ("default", "fps", "notifications", "servers")
 
 
 def variable(setting: str) -> str:

@@ -28,7 +28,7 @@ from aitui.settings.flags import Flags
 from aitui.settings.given import Given
 from aitui.settings.names import IN_ENVIRONMENT, variable
 from aitui.settings.server import DEFAULT_URL, build_server
-from aitui.settings.values import read_fps, read_text
+from aitui.settings.values import read_fps, read_switch, read_text
 
 DEFAULT_FPS = 20
 
@@ -38,13 +38,15 @@ class Settings:
     """All settings of one run.
 
     `server` is the chosen one, `servers` all that a key switches between, the unnamed one first.
-    `fps` is the most frames a second. `config_file` is None where there is none. `origins` says
-    where `server` and `fps` came from; a server's own values are in its `origins`.
+    `fps` is the most frames a second; `notifications` whether somebody who is elsewhere is called
+    when a load ends. `config_file` is None where there is none. `origins` says where these came
+    from, and who chose `server`; a server's own values are in its `origins`.
     """
 
     server: Server
     servers: tuple[Server, ...]
     fps: int = DEFAULT_FPS
+    notifications: bool = True
     config_file: Path | None = None
     origins: Mapping[str, str] = field(default_factory=dict)
 
@@ -92,8 +94,13 @@ def read_settings(
         server=server,
         servers=(unnamed, *named.values()),
         fps=DEFAULT_FPS if fps is None else read_fps(fps),
+        notifications=config.notifications is None or read_switch(config.notifications),
         config_file=config.path,
-        origins={"server": why, "fps": "default" if fps is None else fps.origin},
+        origins={
+            "server": why,
+            "fps": "default" if fps is None else fps.origin,
+            "notifications": config.notifications.origin if config.notifications else "default",
+        },
     )
 
 

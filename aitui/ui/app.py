@@ -6,11 +6,10 @@ from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any, ClassVar
 
 from textual import on
-from textual.app import App, SystemCommand
+from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
 from textual.filter import LineFilter
 from textual.screen import Screen
-from textual.worker import Worker, WorkerState
 
 from aitui.commands.cancel import cancel
 from aitui.commands.load import load
@@ -20,12 +19,13 @@ from aitui.domain.model import RunningRequest
 from aitui.domain.question import Question
 from aitui.domain.server import Server
 from aitui.domain.snapshot import Snapshot
-from aitui.errors import AituiError, KeyPasswordNeeded, LoadFailed
+from aitui.errors import KeyPasswordNeeded, LoadFailed
 from aitui.paths import Paths
 from aitui.settings import missing_certificates, server_at
 from aitui.store.load_times import FILE_NAME, LoadTimes
 from aitui.ui.asking import ask_for_password, ask_which_server
 from aitui.ui.check_up import check_up
+from aitui.ui.comfort import ComfortApp
 from aitui.ui.crash import crash_report
 from aitui.ui.harmless_filter import HarmlessFilter
 from aitui.ui.messages import SnapshotArrived
@@ -46,13 +46,13 @@ from aitui.ui.screens.models import (
     WatchEnded,
 )
 from aitui.ui.screens.setup import DemoWished, LookAgainWished, SetupScreen
-from aitui.ui.words import after_failed_load, said, seconds_words
+from aitui.ui.words import after_failed_load, seconds_words
 
 SECOND_INTERRUPT_WITHIN = 2.0
 """Seconds in which a second ^c quits."""
 
 
-class AituiApp(App[None]):
+class AituiApp(ComfortApp):
     """The dashboard."""
 
     TITLE = "aitui"
@@ -71,8 +71,7 @@ class AituiApp(App[None]):
     ]
 
     def __init__(self, opening: Opening) -> None:
-        super().__init__()
-        self._opening = opening
+        super().__init__(opening)
         self._session: Session | None = None
         self._server: Server | None = None
         self._asked_for_password = False
@@ -111,6 +110,7 @@ class AituiApp(App[None]):
 
     def action_refresh_server(self) -> None:
         """Ask the server for everything, at once."""
+        self.draw_all_anew()
         self._asked_for_password = False
         if self._session is not None:
             self._session.monitor.refresh()
@@ -173,7 +173,7 @@ class AituiApp(App[None]):
 
     async def _live_with(self, server: Server, paths: Paths) -> None:
         opening = self._opening
-        self._server = server
+        self._server, self._paths = server, paths
         self._models.server = server
         self._models.snapshot = Snapshot()
         load_times = await LoadTimes.open(paths.state / FILE_NAME)
@@ -275,11 +275,13 @@ class AituiApp(App[None]):
         try:
             loaded = await load(session, model_id, self._ask)
         except LoadFailed as error:
+            self.call_back(error.what)
             await self._after_failed_load(session, error)
             return
         if loaded is not None and loaded.seconds:
             words = seconds_words(loaded.seconds)
             self.notify(f"{loaded.model_id} is ready after {words}", markup=False)
+            self.call_back(f"{loaded.model_id} is ready")
         elif loaded is not None:
             self.notify(f"{loaded.model_id} is loaded already", markup=False)
 
@@ -333,28 +335,6 @@ class AituiApp(App[None]):
         with_password = await ask_for_password(self, server, error)
         if with_password is not None:
             self.call_next(self._connect, with_password)
-
-    def _beside(self, deed: Coroutine[Any, Any, None], group: str) -> None:
-        """Run something beside the screen; what goes wrong is told, never thrown at it."""
-        self.run_worker(
-            self._told(deed), name=group, group=group, exclusive=True, exit_on_error=False
-        )
-
-    async def _told(self, deed: Coroutine[Any, Any, None]) -> None:
-        try:
-            await deed
-        except AituiError as error:
-            self._say(error)
-
-    def _say(self, error: AituiError) -> None:
-        self.notify(said(error), title=error.what, severity="error", timeout=12, markup=False)
-
-    @on(Worker.StateChanged)
-    def _worker_failed(self, message: Worker.StateChanged) -> None:
-        error = message.worker.error
-        if message.state is WorkerState.ERROR and error is not None:
-            words = crash_report(error, self._opening.paths.state)
-            self.notify(words, title="A fault of aitui itself", severity="error", markup=False)
 
     def _runner(self, screen: Screen[Any], action: str) -> Callable[[], Coroutine[Any, Any, None]]:
         async def run() -> None:

@@ -1,8 +1,9 @@
 """What the app is given when it starts."""
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
@@ -19,7 +20,8 @@ DemoWorld = Callable[[], AbstractAsyncContextManager[tuple[Server, Paths]]]
 class Opening:
     """Settings, places, clock and chance; `missing` are certificate files that aren't there.
 
-    `first_world` is opened instead of connecting to the chosen server, as `--demo` wants it.
+    `demo_at_once` opens `demo_world` instead of the chosen server, as `--demo` wants it. `theme` is
+    the one to begin with, empty for Textual's; `environment` tells of the terminal.
     """
 
     settings: Settings
@@ -30,3 +32,5 @@ class Opening:
     demo_world: DemoWorld
     missing: tuple[tuple[str, Path], ...] = ()
     demo_at_once: bool = False
+    theme: str = ""
+    environment: Mapping[str, str] = field(default_factory=lambda: os.environ)

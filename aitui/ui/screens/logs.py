@@ -190,8 +190,6 @@ class LogsScreen(Screen[None]):
             self.notify("There is no line to copy", severity="warning", markup=False)
             return
         self.app.copy_to_clipboard(text)
-        what = "the selection" if selected else "the line"
-        self.notify(f"Copied {what} to the terminal's clipboard", markup=False)
 
     def action_save(self) -> None:
         """Save the lines that are shown."""

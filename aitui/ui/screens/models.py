@@ -1,5 +1,6 @@
 """View 1: the live table of models, and what is known of the one under the cursor."""
 
+from contextlib import suppress
 from typing import ClassVar
 
 from textual import on
@@ -7,6 +8,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container, Vertical
 from textual.content import Content
+from textual.css.query import NoMatches
 from textual.message import Message
 from textual.reactive import reactive
 from textual.screen import Screen
@@ -86,6 +88,7 @@ class ModelsScreen(Screen[None]):
     def __init__(self, clock: Clock) -> None:
         super().__init__()
         self._clock = clock
+        self._running = 0
 
     def compose(self) -> ComposeResult:
         """The header, the table with its filter, the detail pane, and the keys."""
@@ -104,7 +107,7 @@ class ModelsScreen(Screen[None]):
         """Start with the table in focus and without filter."""
         self.query_one("#filter", Input).display = False
         self._table.focus()
-        self.set_interval(1.0, self._show_ages)
+        self.set_interval(1.0, self._grow_older)
         self._show()
 
     def watch_server(self, server: Server | None) -> None:
@@ -161,7 +164,6 @@ class ModelsScreen(Screen[None]):
             self._say_no_model()
         else:
             self.app.copy_to_clipboard(model.id)
-            self.notify(f"Copied {model.id} to the terminal's clipboard", markup=False)
 
     def action_back(self) -> None:
         """Leave the filter, or stop watching a load."""
@@ -192,7 +194,7 @@ class ModelsScreen(Screen[None]):
             ("F5", "retry now", "app.refresh_server", not live),
             ("D", "doctor", "app.doctor", not live),
             ("L", "log", "log", own),
-            ("U", "unload all", "unload_all", writable and bool(snapshot.resident)),
+            ("U", "unload all", "unload_all", writable and self._running > 0),
             ("/", "filter", "filter", bool(snapshot.models)),
             ("s", "sort", "sort", bool(snapshot.models)),
             ("y", "copy id", "copy_id", model is not None),
@@ -221,15 +223,19 @@ class ModelsScreen(Screen[None]):
     def _say_no_model(self) -> None:
         self.notify("There is no model under the cursor", severity="warning", markup=False)
 
-    @property
-    def _is_complete(self) -> bool:
-        """While the app ends the widgets go first, and a last snapshot may still come."""
-        return self.is_mounted and self.app.is_running
-
     def _show(self) -> None:
-        if not self._is_complete:
-            return
+        # When the app ends the widgets go first, and a last snapshot may still come.
+        with suppress(NoMatches):
+            self._show_snapshot()
+
+    def _grow_older(self) -> None:
+        with suppress(NoMatches):
+            self._show_ages()
+
+    def _show_snapshot(self) -> None:
         snapshot, table = self.snapshot, self._table
+        # Counted once a snapshot: keys and seconds come more often, and there may be many models.
+        self._running = len(snapshot.resident)
         self.query_one(ServerHeader).snapshot = snapshot
         table.stale = snapshot.link.phase is LinkPhase.LOST
         table.empty_text = self._empty_text()
@@ -241,8 +247,6 @@ class ModelsScreen(Screen[None]):
         self._show_ages()
 
     def _show_ages(self) -> None:
-        if not self._is_complete:
-            return
         model = self._table.highlighted
         detail = self.query_one(ModelDetail)
         if model is None:
@@ -260,7 +264,7 @@ class ModelsScreen(Screen[None]):
             words = (shortened_id(model.id, max(16, room)), context)
             detail.border_title = Content(" ─ ".join(word for word in words if word))
         snapshot = self.snapshot
-        running = f"{len(snapshot.resident)} of {len(snapshot.models)} running"
+        running = f"{self._running} of {len(snapshot.models)} running"
         self.query_one("#models").border_title = (
             f"Models · {running}" if snapshot.models else "Models"
         )

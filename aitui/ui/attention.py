@@ -1,0 +1,25 @@
+"""Calls somebody back who is elsewhere, when what they waited for has ended."""
+
+from collections.abc import Mapping
+
+from aitui.domain.clean import clean_line
+
+LONGEST = 200
+_BELL = "\x07"
+_WITHOUT_NOTIFICATIONS = ("", "linux", "dumb", "unknown")
+
+
+def call_back(words: str, environment: Mapping[str, str]) -> str:
+    """What to send to the terminal: its bell, and a notification by OSC 9 where it may have them.
+
+    Inside tmux the notification goes through its passthrough, which lets it out where
+    `allow-passthrough` is on and drops it where not; the bell comes through either way.
+    """
+    # Words of their own come first: OSC 9 with a number there means something else to ConEmu.
+    notification = f"\x1b]9;aitui: {clean_line(words, LONGEST)}\x1b\\"
+    if environment.get("TERM", "") in _WITHOUT_NOTIFICATIONS or environment.get("STY"):
+        return _BELL
+    if environment.get("TMUX"):
+        escaped = notification.replace("\x1b", "\x1b\x1b")
+        return f"{_BELL}\x1bPtmux;{escaped}\x1b\\"
+    return _BELL + notification

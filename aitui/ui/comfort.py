@@ -1,0 +1,71 @@
+"""What follows its user from place to place: copies, calls from elsewhere, the chosen theme."""
+
+import asyncio
+
+from textual.theme import Theme
+
+from aitui.commands.copy import copy
+from aitui.domain.clean import clean_line
+from aitui.errors import AituiError
+from aitui.store.chosen_theme import keep_theme
+from aitui.ui.attention import call_back
+from aitui.ui.deeds import DeedsApp
+from aitui.ui.opening import Opening
+
+LONGEST_NAMED = 60
+"""Characters of a copied text that is named whole."""
+
+
+class ComfortApp(DeedsApp):
+    """Keeps what it keeps where the present server has its places: those of a demo are its own."""
+
+    def __init__(self, opening: Opening) -> None:
+        super().__init__(opening)
+        self._paths = opening.paths
+        if opening.theme in self.available_themes:
+            self.theme = opening.theme
+
+    def on_mount(self) -> None:
+        """Keep the theme from now on."""
+        self.theme_changed_signal.subscribe(self, self._theme_chosen)
+
+    def copy_to_clipboard(self, text: str) -> None:
+        """Copy in one of three ways, and say where it went; also what Textual itself copies."""
+        # What its own fields paste.
+        self._clipboard = text
+        self.run_worker(self._told(self._copy(text)), group="copy", exit_on_error=False)
+
+    def call_back(self, words: str) -> None:
+        """Ring and notify, where somebody looks at another window or another view."""
+        view = next(screen for screen in reversed(self.screen_stack) if not screen.is_modal)
+        elsewhere = not self.app_focus or view is not self.screen_stack[0]
+        if elsewhere and self._opening.settings.notifications:
+            self._write(call_back(words, self._opening.environment))
+
+    async def _copy(self, text: str) -> None:
+        where = await copy(text, self._opening.environment, self._write, self._paths.state)
+        self.notify(f"Copied {_named(text)} {where}", markup=False)
+
+    def _theme_chosen(self, _: Theme) -> None:
+        self.run_worker(self._keep_theme(), group="theme", exit_on_error=False)
+
+    async def _keep_theme(self) -> None:
+        try:
+            await asyncio.to_thread(keep_theme, self._paths.state, self.theme)
+        except OSError as error:
+            words = f"The theme {self.theme} holds for this time only"
+            why = f"{self._paths.state}: {error.strerror or error}"
+            remedy = "set XDG_STATE_HOME to a folder that can be written"
+            self._say(AituiError(words, why=why, remedy=remedy))
+
+    def _write(self, sequence: str) -> None:
+        if self._driver is not None:
+            self._driver.write(sequence)
+
+
+def _named(text: str) -> str:
+    """The text itself where it is short, else how much of it there is."""
+    lines = text.count("\n") + 1
+    if lines > 1:
+        return f"{lines:,} lines"
+    return clean_line(text) if len(text) <= LONGEST_NAMED else f"{len(text):,} characters"

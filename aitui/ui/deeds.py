@@ -1,0 +1,43 @@
+"""Deeds that run beside the screen, and what is said where one fails."""
+
+from collections.abc import Coroutine
+from typing import Any
+
+from textual import on
+from textual.worker import Worker, WorkerState
+
+from aitui.errors import AituiError
+from aitui.ui.crash import crash_report
+from aitui.ui.frames import FramesApp
+from aitui.ui.opening import Opening
+from aitui.ui.words import said
+
+
+class DeedsApp(FramesApp):
+    """Runs them; what goes wrong is told, never thrown at the screen."""
+
+    def __init__(self, opening: Opening) -> None:
+        super().__init__()
+        self._opening = opening
+
+    def _beside(self, deed: Coroutine[Any, Any, None], group: str) -> None:
+        """Run something; it ends an older deed of its group."""
+        self.run_worker(
+            self._told(deed), name=group, group=group, exclusive=True, exit_on_error=False
+        )
+
+    async def _told(self, deed: Coroutine[Any, Any, None]) -> None:
+        try:
+            await deed
+        except AituiError as error:
+            self._say(error)
+
+    def _say(self, error: AituiError) -> None:
+        self.notify(said(error), title=error.what, severity="error", timeout=12, markup=False)
+
+    @on(Worker.StateChanged)
+    def _worker_failed(self, message: Worker.StateChanged) -> None:
+        error = message.worker.error
+        if message.state is WorkerState.ERROR and error is not None:
+            words = crash_report(error, self._opening.paths.state)
+            self.notify(words, title="A fault of aitui itself", severity="error", markup=False)
