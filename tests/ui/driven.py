@@ -129,6 +129,7 @@ class Driven:
         """Wait until something is true of the screen."""
         deadline = monotonic() + PATIENCE
         while not condition():
+            assert self.app._exception is None, self.app._exception
             assert monotonic() < deadline, f"never {what or 'so'}; the screen:\n{self.text}"
             await asyncio.sleep(0.01)
 

@@ -88,7 +88,7 @@ class ModelsScreen(Screen[None]):
     def __init__(self, clock: Clock) -> None:
         super().__init__()
         self._clock = clock
-        self._running = 0
+        self._running_models = 0
 
     def compose(self) -> ComposeResult:
         """The header, the table with its filter, the detail pane, and the keys."""
@@ -194,7 +194,7 @@ class ModelsScreen(Screen[None]):
             ("F5", "retry now", "app.refresh_server", not live),
             ("D", "doctor", "app.doctor", not live),
             ("L", "log", "log", own),
-            ("U", "unload all", "unload_all", writable and self._running > 0),
+            ("U", "unload all", "unload_all", writable and self._running_models > 0),
             ("/", "filter", "filter", bool(snapshot.models)),
             ("s", "sort", "sort", bool(snapshot.models)),
             ("y", "copy id", "copy_id", model is not None),
@@ -235,7 +235,7 @@ class ModelsScreen(Screen[None]):
     def _show_snapshot(self) -> None:
         snapshot, table = self.snapshot, self._table
         # Counted once a snapshot: keys and seconds come more often, and there may be many models.
-        self._running = len(snapshot.resident)
+        self._running_models = len(snapshot.resident)
         self.query_one(ServerHeader).snapshot = snapshot
         table.stale = snapshot.link.phase is LinkPhase.LOST
         table.empty_text = self._empty_text()
@@ -264,7 +264,7 @@ class ModelsScreen(Screen[None]):
             words = (shortened_id(model.id, max(16, room)), context)
             detail.border_title = Content(" ─ ".join(word for word in words if word))
         snapshot = self.snapshot
-        running = f"{self._running} of {len(snapshot.models)} running"
+        running = f"{self._running_models} of {len(snapshot.models)} running"
         self.query_one("#models").border_title = (
             f"Models · {running}" if snapshot.models else "Models"
         )

@@ -54,10 +54,11 @@ class ModelTable(ScrollView, can_focus=True, inherit_bindings=False):
         Binding("pageup", "move_page(-1)", "page up", show=False),
     ]
 
-    models: reactive[tuple[Model, ...]] = reactive((), init=False)
-    view: reactive[View] = reactive(View(), init=False)
-    stale: reactive[bool] = reactive(False, init=False)
-    empty_text: reactive[str] = reactive("", init=False)
+    # Repainted by their watchers, and only where something changed.
+    models: reactive[tuple[Model, ...]] = reactive((), init=False, repaint=False)
+    view: reactive[View] = reactive(View(), init=False, repaint=False)
+    stale: reactive[bool] = reactive(False, init=False, repaint=False)
+    empty_text: reactive[str] = reactive("", init=False, repaint=False)
 
     class Highlighted(Message):
         """The cursor came to another model, or to none."""

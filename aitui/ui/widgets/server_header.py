@@ -31,13 +31,14 @@ class ServerHeader(Widget):
     }
 
     server: reactive[Server | None] = reactive(None)
-    snapshot: reactive[Snapshot] = reactive(Snapshot())
+    snapshot: reactive[Snapshot] = reactive(Snapshot(), repaint=False)
 
     def __init__(self, clock: Clock, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
         self._clock = clock
         self._opened = clock.monotonic()
         self._drawn: tuple[Item, ...] = ()
+        self._running_models = 0
 
     def on_mount(self) -> None:
         """Let the seconds of a lost server go on between two snapshots."""
@@ -49,6 +50,7 @@ class ServerHeader(Widget):
 
     def watch_snapshot(self) -> None:
         """Draw the line anew only where its words changed."""
+        self._running_models = len(self.snapshot.resident)
         self._redraw_what_ages()
 
     def render_line(self, y: int) -> Strip:
@@ -117,8 +119,7 @@ class ServerHeader(Widget):
             left = max(0.0, link.retry_at - self._clock.monotonic())
             items.append(Item(f"retry in {left:.0f} s", 5, "quiet"))
         if link.heard is not None:
-            running = len(snapshot.resident)
-            items.append(Item(f"{running} of {len(snapshot.models)} running", 6))
+            items.append(Item(f"{self._running_models} of {len(snapshot.models)} running", 6))
         waiting = sum(use.waits for use in uses(snapshot))
         if waiting:
             items.append(Item(f"{waiting} waiting", 5, "waiting"))

@@ -1,0 +1,79 @@
+"""Snapshots made by hand, and the app in front of them: no server, no network, a still clock."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from aitui.domain.clock import Clock
+from aitui.domain.model import Model
+from aitui.domain.server import Server
+from aitui.domain.snapshot import Link, LinkPhase, Snapshot
+from aitui.ui import app as app_module
+
+NOW = 1_000_000.0
+WALL = 1_788_000_000.0
+STILL = Clock(lambda: NOW, lambda: WALL)
+SERVER = Server("https://ai.example.org", identity="home", name="home")
+LIVE = Link(LinkPhase.LIVE, heard=NOW - 1, latency=0.014)
+
+
+@dataclass
+class StillMonitor:
+    """Shows one snapshot and then waits for ever."""
+
+    snapshot: Snapshot
+
+    async def run(self) -> None:
+        """Change nothing."""
+        await asyncio.Event().wait()
+
+    def refresh(self) -> None:
+        """Nothing is new."""
+
+
+@dataclass
+class StillSession:
+    """A session with nobody."""
+
+    monitor: StillMonitor
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """What was made by hand."""
+        return self.monitor.snapshot
+
+
+def live(*models: Model, link: Link = LIVE, **more: object) -> Snapshot:
+    """A snapshot of a server that answers."""
+    snapshot = Snapshot(link, models, version="218", events_flow=True)
+    return replace(snapshot, **more)  # type: ignore[arg-type]
+
+
+def show_instead_of_servers(monkeypatch: pytest.MonkeyPatch, snapshot: Snapshot) -> None:
+    """Let the app open this snapshot wherever it would open a server."""
+
+    @asynccontextmanager
+    async def session(
+        server: Server,
+        load_times: object,
+        clock: Clock,
+        random: object,
+        on_change: Callable[[Snapshot], None],
+    ) -> AsyncIterator[StillSession]:
+        on_change(snapshot)
+        yield StillSession(StillMonitor(snapshot))
+
+    monkeypatch.setattr(app_module, "open_session", session)
+
+
+def certificate_paths(folder: Path) -> tuple[tuple[str, Path], ...]:
+    """Where certificates would be."""
+    return (
+        ("certificate authority", folder / "root-ca.pem"),
+        ("client certificate", folder / "client.pem"),
+        ("client key", folder / "client-key.pem"),
+    )

@@ -1,0 +1,148 @@
+"""Every theme that Textual ships can be read, and without colours the state is still told."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from textual.theme import BUILTIN_THEMES
+
+from aitui.domain.question import Question
+from aitui.domain.snapshot import Link, LinkPhase
+from aitui.errors import Unreachable
+from aitui.ui.screens.confirm import ConfirmScreen
+from aitui.ui.screens.help import HelpScreen, keys_of
+from aitui.ui.screens.servers import ServersScreen
+from aitui.ui.screens.setup import SetupScreen
+from ui.contrast import unreadable
+from ui.driven import Driven, driven
+from ui.hand_made import NOW, SERVER, STILL, certificate_paths, live, show_instead_of_servers
+from ui.mixture import MIXTURE
+
+TERMINALS_OWN = {"ansi-dark", "ansi-light"}
+"""Themes made of the terminal's own sixteen colours: what those look like is up to the terminal."""
+THEMES = sorted(set(BUILTIN_THEMES) - TERMINALS_OWN)
+QUESTION = Question("Load it?", ("≈ evicts another: idle", "Loading took 29 s."), yes="Load")
+
+
+@pytest.fixture
+async def app(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> AsyncIterator[Driven]:
+    """The app with models in every state."""
+    show_instead_of_servers(monkeypatch, live(*MIXTURE))
+    async with driven(SERVER, tmp_path, clock=STILL, size=(120, 36)) as running:
+        await running.see("failed")
+        yield running
+
+
+async def lost(app: Driven) -> None:
+    error = Unreachable("home refuses connections", why="nothing listens", remedy="look there")
+    link = Link(LinkPhase.LOST, NOW - 75, None, error, 3, NOW + 4)
+    app.models.snapshot = live(*MIXTURE, link=link, warnings=("load times can't be kept",))
+    await app.see("✘ lost for")
+
+
+async def question(app: Driven) -> None:
+    app.app.push_screen(ConfirmScreen(lambda _: QUESTION, live()))
+    await app.see("Load it?")
+
+
+async def other_choice(app: Driven) -> None:
+    await question(app)
+    await app.press("right")
+
+
+async def help_(app: Driven) -> None:
+    app.app.push_screen(HelpScreen(keys_of(app.models)))
+    await app.see("Signs in the table")
+
+
+async def setup(app: Driven) -> None:
+    files = certificate_paths(Path("/home/me/certs"))
+    server = replace(SERVER, ca=files[0][1], client_cert=files[1][1], client_key=files[2][1])
+    app.app.push_screen(SetupScreen(server, files[:2]))
+    await app.see("✘ missing", "✔ there")
+
+
+async def servers(app: Driven) -> None:
+    app.app.push_screen(ServersScreen((SERVER, replace(SERVER, read_only=True)), SERVER))
+    await app.see("or the URL of another one")
+
+
+async def toasts(app: Driven) -> None:
+    for severity in ("information", "warning", "error"):
+        app.app.notify("some words", title="A title", severity=severity, markup=False)
+    await app.until(lambda: len(app.toasts) == 3, "told")
+
+
+async def palette(app: Driven) -> None:
+    app.app.action_command_palette()
+    await app.see("Search for commands")
+
+
+async def palette_searching(app: Driven) -> None:
+    await palette(app)
+    await app.press("u", "down")
+    await app.settle()
+
+
+async def filtered(app: Driven) -> None:
+    await app.press("slash", "q")
+
+
+async def nothing(app: Driven) -> None:
+    await app.settle()
+
+
+SCENES: dict[str, Callable[[Driven], Awaitable[None]]] = {
+    "models": nothing,
+    "filter": filtered,
+    "lost": lost,
+    "question": question,
+    "other choice": other_choice,
+    "help": help_,
+    "setup": setup,
+    "servers": servers,
+    "toasts": toasts,
+    "palette": palette,
+    "palette searching": palette_searching,
+}
+
+
+@pytest.mark.parametrize("scene", SCENES)
+async def test_text_can_be_read_in_every_theme(app: Driven, scene: str) -> None:
+    await SCENES[scene](app)
+    faint = []
+    for theme in THEMES:
+        app.app.theme = theme
+        app.app.refresh_css(animate=False)
+        await asyncio.sleep(0)
+        faint += [f"{theme}: {words}" for words in unreadable(app.strips)]
+    assert faint == []
+
+
+def test_every_theme_is_looked_at_but_the_terminals_own() -> None:
+    assert len(THEMES) >= 15
+    assert set(BUILTIN_THEMES) - set(THEMES) == TERMINALS_OWN
+
+
+async def test_without_colours_glyph_and_word_tell_the_state(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    show_instead_of_servers(monkeypatch, live(*MIXTURE))
+    async with driven(SERVER, tmp_path, clock=STILL, size=(120, 36)) as app:
+        await app.see("failed")
+        colours = {
+            colour.triplet
+            for strip in app.strips
+            for _, style, _ in strip
+            if style
+            for colour in (style.color, style.bgcolor)
+            if colour is not None and colour.triplet is not None
+        }
+        assert all(colour.red == colour.green == colour.blue for colour in colours)
+        for glyph, word in (("●", "ready"), ("◐", "loading"), ("✘", "failed"), ("◑", "stopping")):
+            assert any(glyph in line and word in line for line in app.text.split("\n")), word
+        assert app.line_of(app.under_cursor)[1] == "▌"
+        assert list(unreadable(app.strips)) == []

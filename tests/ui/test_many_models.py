@@ -1,0 +1,106 @@
+"""A hundred thousand models cost no more to look at than what is on screen."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from textual.strip import Strip
+
+from aitui.domain.model import ContextSize, ContextSource, Model, RunState
+from aitui.ui.widgets.model_table import ModelTable
+from ui.driven import Driven, driven
+from ui.hand_made import NOW, SERVER, STILL, live, show_instead_of_servers
+
+MANY = 100_000
+MODELS = tuple(
+    Model(f"model-{number:06d}", context=ContextSize(4096, ContextSource.RUNNING_COMMAND))
+    for number in range(MANY)
+)
+
+
+@pytest.fixture
+async def crowded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> AsyncIterator[Driven]:
+    """The app with very many models."""
+    show_instead_of_servers(monkeypatch, live(*MODELS))
+    async with driven(SERVER, tmp_path, clock=STILL) as app:
+        await app.see("model-000000")
+        yield app
+
+
+@pytest.fixture
+def drawn(crowded: Driven, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The lines of the table that were drawn, as they are."""
+    lines: list[int] = []
+    draw = ModelTable.render_line
+
+    def render_line(self: ModelTable, y: int) -> Strip:
+        lines.append(y)
+        return draw(self, y)
+
+    monkeypatch.setattr(ModelTable, "render_line", render_line)
+    return lines
+
+
+async def test_the_ends_are_a_key_away(crowded: Driven) -> None:
+    await crowded.press("G")
+    assert crowded.under_cursor == "model-099999"
+    assert "model-099999" in crowded.text
+    await crowded.press("pageup", "k")
+    assert crowded.under_cursor in crowded.text
+    await crowded.press("g", "j")
+    assert crowded.under_cursor == "model-000001"
+
+
+async def test_one_changed_model_redraws_its_row_and_no_other(
+    crowded: Driven, drawn: list[int]
+) -> None:
+    await crowded.press("j")
+    await crowded.settle()
+    drawn.clear()
+    changed = replace(MODELS[5], state=RunState.READY, since=NOW)
+    crowded.models.snapshot = live(*MODELS[:5], changed, *MODELS[6:])
+    await crowded.settle()
+    assert set(drawn) <= {1, 5}, "the changed row, and the cursor's"
+    assert 5 in drawn
+
+
+async def test_a_change_out_of_sight_redraws_no_row_but_the_cursors(
+    crowded: Driven, drawn: list[int]
+) -> None:
+    await crowded.press("j")
+    await crowded.settle()
+    drawn.clear()
+    changed = replace(MODELS[-1], state=RunState.READY, since=NOW)
+    crowded.models.snapshot = live(*MODELS[:-1], changed)
+    await crowded.settle()
+    assert set(drawn) <= {1}
+
+
+async def test_a_move_of_the_cursor_redraws_two_rows(crowded: Driven, drawn: list[int]) -> None:
+    await crowded.press("j")
+    await crowded.settle()
+    drawn.clear()
+    await crowded.press("j")
+    await crowded.settle()
+    assert set(drawn) == {1, 2}
+
+
+async def test_time_that_passes_redraws_only_rows_whose_words_change(
+    crowded: Driven, drawn: list[int]
+) -> None:
+    loading = replace(MODELS[3], state=RunState.STARTING, since=NOW)
+    crowded.models.snapshot = live(*MODELS[:3], loading, *MODELS[4:])
+    await crowded.see("loading 0 s")
+    await crowded.settle()
+    drawn.clear()
+    crowded.table._redraw_what_ages()
+    await crowded.settle()
+    assert drawn == []
+
+
+async def test_a_filter_finds_one_among_all(crowded: Driven) -> None:
+    await crowded.press("slash")
+    crowded.burst(*"077777")
+    await crowded.until(lambda: len(crowded.table.shown) == 1, "found")
+    assert crowded.under_cursor == "model-077777"
