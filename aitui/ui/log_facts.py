@@ -15,11 +15,9 @@ def facts(view: LogView, state: FeedState, now: float) -> tuple[Item, ...]:
     """The most needed stay the longest."""
     rows = view.rows
     chosen = rows.filter
-    lines = rows.end - rows.first
-    noun = "line" if lines == 1 else "lines"
     return (
-        Item(f"{rows.hidden_own:,} polls hidden" if rows.hidden_own else "", 1, "quiet"),
-        Item(f"{lines:,} {noun}", 2, "quiet"),
+        Item(_counted(rows.hidden_own, "poll") + " hidden" if rows.hidden_own else "", 1, "quiet"),
+        Item(_counted(rows.end - rows.first, "line"), 2, "quiet"),
         Item(LEVELS.get(chosen.level, ""), 8, "waiting"),
         Item(f"/{_cut(chosen.pattern.pattern)}/" if chosen.pattern else "", 8, "waiting"),
         Item(_found(view), 9, "waiting"),
@@ -63,6 +61,10 @@ def _found(view: LogView) -> str:
         return "not found"
     place = view.rows.place_found(view.cursor)
     return f"{place or '–'} of {view.rows.found:,}"
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _cut(pattern: str) -> str:

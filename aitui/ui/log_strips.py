@@ -48,7 +48,8 @@ def draw(row: Row, styles: Mapping[str, Style], selection: Style, console: Conso
         base += Style(bgcolor=styles["cursor"].bgcolor)
     # Of a line that isn't wrapped no more is looked at than can be seen; some marks take no cell.
     end = min(row.end, row.start + (row.sideways + row.width) * 4 + 64)
-    text = Text(line.text[row.start : end], style=base, no_wrap=True, end="")
+    text = Text(line.text[row.start : end], no_wrap=True, end="")
+    text.stylize(base)  # as a span: Rich leaves the style of a text without spans out
 
     def lay(style: Style, first: int, last: int) -> None:
         text.stylize(style, max(0, first - row.start), max(0, min(last, end) - row.start))
@@ -66,7 +67,12 @@ def draw(row: Row, styles: Mapping[str, Style], selection: Style, console: Conso
     strip = strip.crop_extend(row.sideways, row.sideways + row.width, base)
     strip = strip.apply_offsets(row.start + row.sideways, row.row)
     if more:
-        strip = Strip([*strip.crop(0, row.width - 1), Segment("›", styles["more"])])
+        strip = Strip(
+            [
+                *strip.crop(0, row.width - 1),
+                Segment("›", styles["more"] + Style(bgcolor=base.bgcolor)),
+            ]
+        )
     return Strip([_gutter(row, base, styles), *strip], row.width + GUTTER)
 
 

@@ -5,6 +5,7 @@ import stat
 from pathlib import Path
 
 import pytest
+from textual import events
 
 from aitui.demo.certificates import Certificates
 from aitui.demo.stand_in import StandIn
@@ -33,7 +34,7 @@ async def test_lines_appear_as_they_are_written(logs: Driven, stand_in: StandIn)
 
 async def test_own_polls_show_on_a_key_and_hide_again(logs: Driven) -> None:
     assert "GET /running" not in logs.text
-    await logs.see("polls hidden")
+    await logs.see("hidden")
     await logs.press("p")
     await logs.see("GET /running")
     await logs.press("p")
@@ -246,9 +247,9 @@ async def test_the_wheel_stops_following_and_its_end_goes_on(
 ) -> None:
     stand_in.write_log(MANY)
     await logs.see("line 199")
-    view(logs).scroll_up(animate=False)
+    await logs.pilot._post_mouse_events([events.MouseScrollUp], widget=view(logs))
     await logs.see("scrolled")
-    view(logs).scroll_end(animate=False)
+    await logs.pilot._post_mouse_events([events.MouseScrollDown] * 3, widget=view(logs))
     await logs.unsee("scrolled")
 
 

@@ -217,11 +217,17 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
         self._move_to(self.cursor + lines)
 
     def action_move_page(self, pages: float) -> None:
-        """Move the cursor by pages or parts of one."""
-        row = self.rows.row_of(self.cursor) + round(pages * max(1, self.size.height - 1))
-        if self.rows.first != self.rows.end:
-            row = max(self.rows.first_row, min(row, self._end_row - 1))
-            self._move_to(self.rows.at(row)[0])
+        """Move the cursor by pages or parts of one; inside a line that is longer, the view."""
+        if self.rows.first == self.rows.end:
+            return
+        rows = round(pages * max(1, self.size.height - 1))
+        row = self.rows.row_of(self.cursor) + rows
+        number, _ = self.rows.at(max(self.rows.first_row, min(row, self._end_row - 1)))
+        if number == self.cursor:
+            self.evidence.wanted = False
+            self.scroll_to(y=self.scroll_offset.y + rows, animate=False, immediate=True)
+        else:
+            self._move_to(number)
 
     def action_first(self) -> None:
         """Go to the oldest line."""
