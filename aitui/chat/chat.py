@@ -207,7 +207,7 @@ class Chat:
     async def _fill(self, answering: Answering, turn: Turn) -> None:
         await self._saving.save(self._conversation)
         request = request_for(self._conversation, turn.id)
-        async with self._saving.following(self._view), self._client.ask(request) as batches:
+        async with self._saving.following(turn, self._view), self._client.ask(request) as batches:
             async for batch in batches:
                 answering.apply(batch, self._clock.monotonic())
                 self._publish(answering)

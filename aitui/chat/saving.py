@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 from aitui.domain.answer import Answer
 from aitui.domain.conversation import Conversation
+from aitui.domain.turn import Turn
 from aitui.errors import HistoryError
 from aitui.store.history import History
 
@@ -56,21 +57,22 @@ class Saving:
                 await self._history.release(conversation.id)
 
     @asynccontextmanager
-    async def following(self, view: Callable[[], Answer]) -> AsyncIterator[None]:
-        """Write what an answer has grown by, again and again while the block runs."""
+    async def following(self, turn: Turn, view: Callable[[], Answer]) -> AsyncIterator[None]:
+        """Write what a saved turn has grown by, again and again while the block runs."""
         if self._history is None:
             yield
             return
-        writing = asyncio.create_task(self._follow(self._history, view), name="save the answer")
+        writing = asyncio.create_task(
+            self._follow(self._history, turn, view), name="save the answer"
+        )
         try:
             yield
         finally:
             writing.cancel()
             await asyncio.wait({writing})
 
-    async def _follow(self, history: History, view: Callable[[], Answer]) -> None:
-        answer = view()
-        text, reasoning = len(answer.text), len(answer.reasoning)
+    async def _follow(self, history: History, turn: Turn, view: Callable[[], Answer]) -> None:
+        text, reasoning = len(turn.text), len(turn.reasoning)
         while True:
             await asyncio.sleep(EVERY)
             answer = view()

@@ -56,6 +56,7 @@ class History:
         self._full_text = False
         self._saved: dict[str, Mapping[str, Turn]] = {}
         self._warnings: list[str] = []
+        self._is_closed = False
 
     @classmethod
     async def open(cls, path: Path, *, full_text: bool = True) -> "History":
@@ -69,9 +70,12 @@ class History:
         return history
 
     async def close(self) -> None:
-        """Write what waits, and let others have the conversations."""
+        """Write what waits, and let others have the conversations. A second time does nothing."""
+        if self._is_closed:
+            return
+        self._is_closed = True
         try:
-            await self._run(self._close)
+            await self._in_thread(self._close)
         finally:
             self._thread.shutdown(wait=False)
 
@@ -142,6 +146,11 @@ class History:
         )
 
     async def _run(self, work: Callable[[], _T]) -> _T:
+        if self._is_closed:
+            raise HistoryError("The conversations are closed")
+        return await self._in_thread(work)
+
+    async def _in_thread(self, work: Callable[[], _T]) -> _T:
         loop = asyncio.get_running_loop()
         try:
             return await loop.run_in_executor(self._thread, work)

@@ -1,0 +1,289 @@
+"""Conversations on disk: kept, found, changed, broken."""
+
+import itertools
+import sqlite3
+import stat
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from aitui.domain import conversation_edits as edits
+from aitui.domain.attachments import Attachment
+from aitui.domain.conversation import Conversation
+from aitui.domain.deltas import Timings, Usage
+from aitui.domain.sampling import Sampling
+from aitui.domain.turn import Turn, TurnState
+from aitui.errors import HistoryError
+from aitui.store.history import FILE_NAME, History
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "data" / FILE_NAME
+
+
+@pytest.fixture
+async def history(path: Path) -> AsyncIterator[History]:
+    opened = await History.open(path)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+def new_id() -> Callable[[], str]:
+    numbers = itertools.count()
+    return lambda: f"new-{next(numbers)}"
+
+
+def talk(name: str = "c", question: str = "Why?", answer: str = "Because.") -> Conversation:
+    """A question with its answer."""
+    empty = Conversation(name, server="home", model="m", created=1.0)
+    asked = edits.asked(empty, f"{name}-q", question, 2.0)
+    running = edits.answering(asked, f"{name}-a", 3.0)
+    return running if answer == "…" else ended(running, answer)
+
+
+def ended(conversation: Conversation, answer: str) -> Conversation:
+    turn = conversation.turns[conversation.shown]
+    done = replace(turn, text=answer, state=TurnState.DONE, ended=4.0)
+    return replace(conversation.with_turn(done), changed=4.0)
+
+
+async def reopened(history: History, path: Path) -> History:
+    await history.close()
+    return await History.open(path)
+
+
+async def test_a_conversation_comes_back_as_it_was(history: History, path: Path) -> None:
+    image = Attachment("a.png", "image/png", "data:image/png;base64,AA")
+    conversation = talk(question="größer ☃?")
+    question = replace(conversation.turns["c-q"], attachments=(image,))
+    answer = replace(
+        conversation.turns["c-a"],
+        reasoning="hm",
+        finish="stop",
+        usage=Usage(1, 2, 3),
+        timings=Timings(tokens=2, rate=48.3, drafted=1),
+        sampling=Sampling.of({"temperature": 0.5}),
+    )
+    conversation = replace(
+        conversation.with_turn(question).with_turn(answer),
+        system="Be brief.",
+        sampling=Sampling.of({"top_k": 3}),
+    )
+    await history.save(conversation)
+    again = await reopened(history, path)
+    assert await again.read("c") == conversation
+    await again.close()
+
+
+async def test_nobody_else_reads_it(history: History, path: Path) -> None:
+    await history.save(talk())
+    files = [file for file in path.parent.iterdir() if file.is_file()]
+    assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+
+
+async def test_what_came_of_a_running_answer_survives_as_cut(history: History, path: Path) -> None:
+    await history.save(talk(answer="…"))
+    await history.append("c-a", "so ", "hm ")
+    await history.append("c-a", "far", "hm")
+    again = await reopened(history, path)
+    turn = (await again.read("c")).turns["c-a"]
+    assert (turn.text, turn.reasoning, turn.state) == ("so far", "hm hm", TurnState.CUT)
+    await again.close()
+
+
+async def test_an_answer_that_ended_replaces_its_pieces(history: History) -> None:
+    running = talk(answer="…")
+    await history.save(running)
+    await history.append("c-a", "so far")
+    await history.save(ended(running, "so far and on"))
+    assert (await history.read("c")).turns["c-a"].text == "so far and on"
+
+
+async def test_an_answer_that_goes_on_keeps_what_it_had(history: History) -> None:
+    cut = talk()
+    cut = cut.with_turn(replace(cut.turns["c-a"], state=TurnState.CUT, text="so "))
+    await history.save(cut)
+    await history.save(edits.continuing(cut, "c-a"))
+    await history.append("c-a", "far")
+    assert (await history.read("c")).turns["c-a"].text == "so far"
+
+
+async def test_a_deleted_turn_is_gone(history: History) -> None:
+    conversation = talk()
+    await history.save(conversation)
+    await history.save(edits.without(conversation, "c-a"))
+    assert list((await history.read("c")).turns) == ["c-q"]
+    assert await history.search("because") == ()
+
+
+async def test_the_list_begins_with_the_latest_of_that_server(history: History) -> None:
+    await history.save(talk("old"))
+    await history.save(replace(talk("new", "What now?"), changed=9.0))
+    await history.save(replace(talk("other"), server="lab"))
+    await history.save(Conversation("empty", server="home", changed=99.0))
+    found = await history.conversations("home")
+    assert [(summary.id, summary.heading, summary.turns) for summary in found] == [
+        ("new", "What now?", 2),
+        ("old", "Why?", 2),
+    ]
+    assert len(await history.conversations()) == 3
+
+
+async def test_a_title_stays_when_the_conversation_goes_on(history: History) -> None:
+    conversation = talk()
+    await history.save(conversation)
+    await history.rename("c", "Skies")
+    await history.save(replace(conversation, changed=9.0))
+    assert (await history.conversations())[0].heading == "Skies"
+
+
+async def test_a_deleted_conversation_is_gone(history: History) -> None:
+    await history.save(talk())
+    await history.delete("c")
+    assert await history.conversations() == ()
+    assert await history.search("because") == ()
+    with pytest.raises(HistoryError, match="no such conversation"):
+        await history.read("c")
+
+
+@pytest.mark.parametrize("full_text", [True, False])
+@pytest.mark.parametrize("words", ["λ⁻⁴ scat", "SCATTER short", '100% "blue"', "a_b"])
+async def test_words_are_found(path: Path, words: str, full_text: bool) -> None:
+    history = await History.open(path, full_text=full_text)
+    await history.save(talk("x", answer='Short waves scatter: λ⁻⁴. 100% "blue" a_b'))
+    await history.save(talk("y", answer="100 axb"))
+    assert [found.conversation for found in await history.search(words)] == ["x"]
+    await history.close()
+
+
+@pytest.mark.parametrize("full_text", [True, False])
+@pytest.mark.parametrize("words", ["", "  ", "nothing", '"', "*", "a OR b", "NEAR(", "\0"])
+async def test_what_is_nowhere_is_not_found(path: Path, words: str, full_text: bool) -> None:
+    history = await History.open(path, full_text=full_text)
+    await history.save(talk())
+    assert await history.search(words) == ()
+    await history.close()
+
+
+async def test_what_was_written_without_an_index_is_found_later(path: Path) -> None:
+    without = await History.open(path, full_text=False)
+    await without.save(talk())
+    await without.close()
+    history = await History.open(path)
+    assert len(await history.search("because")) == 1
+    await history.close()
+
+
+async def test_settings_are_remembered_for_each_model(history: History) -> None:
+    cool = Sampling.of({"temperature": 0.1})
+    await history.remember_settings("home", "m", "Be brief.", cool)
+    assert await history.settings("home", "m") == ("Be brief.", cool)
+    assert await history.settings("home", "n") == ("", Sampling())
+
+
+async def test_two_at_once_write_one_database(history: History, path: Path) -> None:
+    other = await History.open(path)
+    for number in range(20):
+        await history.save(talk(f"a{number}"))
+        await other.save(talk(f"b{number}"))
+    assert len(await history.conversations()) == 40
+    await other.close()
+
+
+async def test_a_conversation_that_is_open_elsewhere_forks(
+    history: History, path: Path, new_id: Callable[[], str]
+) -> None:
+    await history.save(talk())
+    other = await History.open(path)
+    opened = await other.resume("c", new_id)
+    assert opened.forked
+    assert opened.conversation.forked_from == "c"
+    assert [turn.text for turn in opened.conversation.path] == ["Why?", "Because."]
+    await other.save(edits.asked(opened.conversation, "more", "And?", 9.0))
+    assert len((await history.read("c")).turns) == 2
+    await other.close()
+
+
+async def test_a_running_answer_forks_with_what_came(
+    history: History, path: Path, new_id: Callable[[], str]
+) -> None:
+    await history.save(talk(answer="…"))
+    await history.append("c-a", "so far")
+    other = await History.open(path)
+    opened = await other.resume("c", new_id)
+    assert opened.conversation.path[-1].text == "so far"
+    await history.append("c-a", " and on")
+    await history.save(ended(talk(answer="…"), "so far and on"))
+    assert (await history.read("c")).path[-1].text == "so far and on"
+    await other.close()
+
+
+async def test_a_released_conversation_is_gone_on_with(
+    history: History, path: Path, new_id: Callable[[], str]
+) -> None:
+    await history.save(talk())
+    await history.release("c")
+    other = await History.open(path)
+    assert not (await other.resume("c", new_id)).forked
+    with pytest.raises(HistoryError, match="Another aitui"):
+        await history.save(talk())
+    with pytest.raises(HistoryError, match="can't be deleted"):
+        await history.delete("c")
+    await other.close()
+
+
+async def test_locks_leave_no_files(history: History, path: Path) -> None:
+    await history.save(talk())
+    await history.release("c")
+    assert list(path.with_name(f"{FILE_NAME}.locks").iterdir()) == []
+
+
+async def test_what_is_no_database_is_set_aside(path: Path) -> None:
+    path.parent.mkdir()
+    path.write_bytes(b"no database at all" * 100)
+    history = await History.open(path)
+    assert f"{FILE_NAME}.broken" in history.warnings[0]
+    await history.save(talk())
+    assert len(await history.conversations()) == 1
+    await history.close()
+
+
+async def test_a_database_of_a_newer_aitui_is_left_alone(path: Path) -> None:
+    path.parent.mkdir()
+    database = sqlite3.connect(path)
+    database.execute("PRAGMA user_version = 2")
+    database.close()
+    before = path.read_bytes()
+    with pytest.raises(HistoryError, match="newer aitui"):
+        await History.open(path)
+    assert path.read_bytes() == before
+
+
+async def test_where_nothing_can_be_written_it_says_so(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("a file where the directory would be")
+    with pytest.raises(HistoryError, match="can't be used"):
+        await History.open(tmp_path / "data" / FILE_NAME)
+
+
+async def test_a_closed_history_says_so(path: Path) -> None:
+    history = await History.open(path)
+    await history.save(talk())
+    await history.close()
+    with pytest.raises(HistoryError, match="closed"):
+        await history.read("c")
+
+
+async def test_a_turn_of_a_newer_aitui_with_more_facts_is_read(
+    history: History, path: Path
+) -> None:
+    await history.save(talk())
+    database = sqlite3.connect(path)
+    database.execute("UPDATE turns SET facts = json_set(facts, '$.mood', 'good')")
+    database.commit()
+    database.close()
+    assert isinstance((await history.read("c")).turns["c-a"], Turn)
