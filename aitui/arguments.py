@@ -32,7 +32,7 @@ examples:
   aitui --server home status --json   the models of a server of config.toml
   aitui load qwen3-30b                load a model and wait until it answers
   aitui unload --all --yes            free all memory without a question
-  git diff | aitui chat "a message"   ask the loaded model about what is piped in
+  git diff | aitui chat "a message"   ask the loaded model about what is piped
   aitui logs qwen3-30b -f             what a model writes, as it comes
   aitui doctor                        what is wrong between here and the server
 

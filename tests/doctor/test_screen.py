@@ -54,8 +54,7 @@ async def test_it_looks_at_the_server_that_is_shown(opened: Driven, server: Serv
 async def test_y_copies_the_whole_report(opened: Driven) -> None:
     await opened.see("Checked · ")
     await opened.press("y")
-    await opened.see("Copied")
-    assert "✔ /running: no model runs" in opened.app.clipboard
+    await opened.until(lambda: "✔ /running: no model runs" in opened.app.clipboard, "copied")
 
 
 async def test_the_keys_of_lists_move_it(opened: Driven) -> None:

@@ -76,6 +76,7 @@ async def test_unicode_is_told_by_the_locale(environment: dict[str, str], status
         ({"TERM": "xterm-256color", "TERM_PROGRAM": "Apple_Terminal"}, Status.OPEN),
         ({"TERM": "xterm-256color"}, Status.OPEN),
         ({"TERM": "linux"}, Status.OPEN),
+        ({"TERM": "xterm-kitty", "STY": "1.tty"}, Status.OPEN),
     ],
 )
 async def test_the_clipboard_is_told_by_the_terminals_name(

@@ -25,6 +25,8 @@ _TO_FILES = "copies go to a file where the terminal takes none"
 def clipboard_words(environment: Mapping[str, str]) -> tuple[bool, str, str]:
     """Whether it is known to work, what is known, and what helps where it isn't."""
     term, program = environment.get("TERM", ""), environment.get("TERM_PROGRAM", "")
+    if environment.get("STY"):
+        return False, "GNU screen keeps it to itself", _TO_FILES
     if program in _NOT_BY_PROGRAM:
         return False, f"not taken by the {_NOT_BY_PROGRAM[program]}", _TO_FILES
     if term == "linux":
