@@ -16,7 +16,6 @@ from aitui.commands.load import load
 from aitui.commands.session import Session, open_session
 from aitui.commands.unload import unload, unload_all
 from aitui.domain.model import RunningRequest
-from aitui.domain.question import Question
 from aitui.domain.server import Server
 from aitui.domain.snapshot import Snapshot
 from aitui.errors import KeyPasswordNeeded, LoadFailed
@@ -24,8 +23,8 @@ from aitui.paths import Paths
 from aitui.settings import missing_certificates, server_at
 from aitui.store.load_times import FILE_NAME, LoadTimes
 from aitui.ui.asking import ask_for_password, ask_which_server
+from aitui.ui.chatting import ChatApp
 from aitui.ui.check_up import check_up
-from aitui.ui.comfort import ComfortApp
 from aitui.ui.crash import crash_report
 from aitui.ui.harmless_filter import HarmlessFilter
 from aitui.ui.messages import SnapshotArrived
@@ -36,23 +35,19 @@ from aitui.ui.screens.confirm import ConfirmScreen
 from aitui.ui.screens.doctor import DoctorScreen
 from aitui.ui.screens.help import HelpScreen, keys_of
 from aitui.ui.screens.logs import LogChosen, LogRetryWished, LogSaveWished, LogsScreen
-from aitui.ui.screens.models import (
+from aitui.ui.screens.setup import DemoWished, LookAgainWished, SetupScreen
+from aitui.ui.wishes import (
     CancelWished,
     LoadWished,
     LogWished,
-    ModelsScreen,
     UnloadAllWished,
     UnloadWished,
     WatchEnded,
 )
-from aitui.ui.screens.setup import DemoWished, LookAgainWished, SetupScreen
 from aitui.ui.words import after_failed_load, seconds_words
 
-SECOND_INTERRUPT_WITHIN = 2.0
-"""Seconds in which a second ^c quits."""
 
-
-class AituiApp(ComfortApp):
+class AituiApp(ChatApp):
     """The dashboard."""
 
     TITLE = "aitui"
@@ -67,16 +62,12 @@ class AituiApp(ComfortApp):
         Binding("colon", "command_palette", "command palette", key_display=":"),
         Binding("ctrl+p", "command_palette", "command palette", show=False),
         Binding("q", "quit", "quit"),
-        Binding("ctrl+c", "interrupt", "quit (twice)", show=False, key_display="^c"),
     ]
 
     def __init__(self, opening: Opening) -> None:
         super().__init__(opening)
-        self._session: Session | None = None
         self._server: Server | None = None
         self._asked_for_password = False
-        self._interrupted = float("-inf")
-        self._models = ModelsScreen(opening.clock)
         self._open_log = OpenLog(self, opening, lambda: self._session, self._beside)
         self._filters_before_terminal = (HarmlessFilter(), ReadableFilter())
 
@@ -136,13 +127,14 @@ class AituiApp(ComfortApp):
         """Show the log that was read last, at first that of proxy and models."""
         self._open_log.open(self._models.highlighted, of_model=False)
 
-    def action_interrupt(self) -> None:
-        """The second ^c within two seconds quits."""
-        now = self._opening.clock.monotonic()
-        if now - self._interrupted < SECOND_INTERRUPT_WITHIN:
-            self.exit()
-        self._interrupted = now
-        self.notify("Press ^c once more to quit", timeout=SECOND_INTERRUPT_WITHIN, markup=False)
+    def act(self, name: str, model_id: str) -> None:
+        """Load, unload or refresh, as the keys do."""
+        if name == "load":
+            self._load(model_id)
+        elif name == "unload":
+            self._beside(self._unload(model_id), f"unload {model_id}")
+        else:
+            self.action_refresh_server()
 
     def _end_by_signal(self, number: signal.Signals) -> None:
         self.exit(return_code=128 + number)
@@ -162,6 +154,7 @@ class AituiApp(ComfortApp):
     def _begin(self, life: Coroutine[Any, Any, None]) -> None:
         self._session = None
         self._asked_for_password = False
+        self._models.show_chat(shown=False)
         while len(self.screen_stack) > 1:
             self.pop_screen()
         self.workers.cancel_node(self)
@@ -185,7 +178,8 @@ class AituiApp(ComfortApp):
             on_change=lambda snapshot: self._pass_on(server, snapshot),
         ) as session:
             self._session = session
-            await session.monitor.run()
+            async with self._chats.serving(session, paths):
+                await session.monitor.run()
 
     def _pass_on(self, server: Server, snapshot: Snapshot) -> None:
         self.post_message(SnapshotArrived(server, snapshot))
@@ -195,6 +189,7 @@ class AituiApp(ComfortApp):
         if message.server is not self._server:
             return
         self._models.snapshot = message.snapshot
+        self._chats.snapshot_came(message.snapshot)
         for screen in self.screen_stack:
             if isinstance(screen, ConfirmScreen | LogsScreen):
                 screen.show(message.snapshot)
@@ -306,11 +301,6 @@ class AituiApp(ComfortApp):
                 self.notify("No model is loaded", severity="warning", markup=False)
             elif gone := await unload_all(self._session, self._ask):
                 self.notify(f"Unloaded {', '.join(gone)}", markup=False)
-
-    async def _ask(self, build: Callable[[Snapshot], Question]) -> bool:
-        if self._session is None:
-            return False
-        return await self.push_screen_wait(ConfirmScreen(build, self._session.snapshot))
 
     async def _switch_server(self) -> None:
         choice = await ask_which_server(self, self._opening.settings.servers, self._server)

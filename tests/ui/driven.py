@@ -171,6 +171,7 @@ async def driven(
     demo_world: DemoWorld | None = None,
     size: tuple[int, int] = (80, 24),
     clock: Clock = REAL_CLOCK,
+    theme: str = "textual-dark",
 ) -> AsyncIterator[Driven]:
     """The app, opened on a server."""
     opening = Opening(
@@ -184,6 +185,7 @@ async def driven(
     )
     app = AituiApp(opening)
     app.animation_level = "none"
+    app.theme = theme
     async with app.run_test(size=size, notifications=True) as pilot:
         yield Driven(app, pilot)
 

@@ -1,7 +1,6 @@
 """Every theme that Textual ships can be read, and without colours the state is still told."""
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,21 +17,12 @@ from aitui.ui.screens.setup import SetupScreen
 from ui.contrast import unreadable
 from ui.driven import Driven, driven
 from ui.hand_made import NOW, SERVER, STILL, certificate_paths, live, show_instead_of_servers
-from ui.mixture import MIXTURE
+from ui.mixture import MIXTURE, REQUESTS
 
 TERMINALS_OWN = {"ansi-dark", "ansi-light"}
 """Themes made of the terminal's own sixteen colours: what those look like is up to the terminal."""
 THEMES = sorted(set(BUILTIN_THEMES) - TERMINALS_OWN)
 QUESTION = Question("Load it?", ("≈ evicts another: idle", "Loading took 29 s."), yes="Load")
-
-
-@pytest.fixture
-async def app(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> AsyncIterator[Driven]:
-    """The app with models in every state."""
-    show_instead_of_servers(monkeypatch, live(*MIXTURE))
-    async with driven(SERVER, tmp_path, clock=STILL, size=(120, 36)) as running:
-        await running.see("failed")
-        yield running
 
 
 async def lost(app: Driven) -> None:
@@ -94,10 +84,17 @@ async def nothing(app: Driven) -> None:
     await app.settle()
 
 
+async def back(app: Driven) -> None:
+    app.app.clear_notifications()
+    while len(app.app.screen_stack) > 1:
+        app.app.pop_screen()
+    await app.press("escape")
+    await app.until(lambda: app.app.screen is app.models and not app.toasts, "back")
+
+
 SCENES: dict[str, Callable[[Driven], Awaitable[None]]] = {
     "models": nothing,
     "filter": filtered,
-    "lost": lost,
     "question": question,
     "other choice": other_choice,
     "help": help_,
@@ -106,18 +103,22 @@ SCENES: dict[str, Callable[[Driven], Awaitable[None]]] = {
     "toasts": toasts,
     "palette": palette,
     "palette searching": palette_searching,
+    "lost": lost,
 }
 
 
-@pytest.mark.parametrize("scene", SCENES)
-async def test_text_can_be_read_in_every_theme(app: Driven, scene: str) -> None:
-    await SCENES[scene](app)
+@pytest.mark.parametrize("theme", THEMES)
+async def test_text_can_be_read_on_every_screen(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, theme: str
+) -> None:
+    show_instead_of_servers(monkeypatch, live(*MIXTURE, requests=REQUESTS))
     faint = []
-    for theme in THEMES:
-        app.app.theme = theme
-        app.app.refresh_css(animate=False)
-        await asyncio.sleep(0)
-        faint += [f"{theme}: {words}" for words in unreadable(app.strips)]
+    async with driven(SERVER, tmp_path, clock=STILL, size=(120, 36), theme=theme) as app:
+        await app.see("failed")
+        for name, show in SCENES.items():
+            await show(app)
+            faint += [f"{name}: {words}" for words in unreadable(app.strips)]
+            await back(app)
     assert faint == []
 
 

@@ -104,3 +104,19 @@ async def test_a_filter_finds_one_among_all(crowded: Driven) -> None:
     crowded.burst(*"077777")
     await crowded.until(lambda: len(crowded.table.shown) == 1, "found")
     assert crowded.under_cursor == "model-077777"
+
+
+async def test_a_key_looks_at_the_models_on_screen_and_not_at_all_of_them(
+    crowded: Driven, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_at: list[str] = []
+    tell = Model.resident.fget  # type: ignore[attr-defined]
+
+    def resident(self: Model) -> bool:
+        looked_at.append(self.id)
+        return bool(tell(self))
+
+    monkeypatch.setattr(Model, "resident", property(resident))
+    await crowded.press("j")
+    await crowded.settle()
+    assert 0 < len(looked_at) < 1000

@@ -9,61 +9,37 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container, Vertical
 from textual.content import Content
 from textual.css.query import NoMatches
-from textual.message import Message
 from textual.reactive import reactive
 from textual.screen import Screen
+from textual.widget import Widget
 from textual.widgets import Input, Static
 
 from aitui.domain.clients import uses
 from aitui.domain.clock import Clock
-from aitui.domain.model import Model, RunningRequest, RunState
+from aitui.domain.model import Model
 from aitui.domain.server import Server
 from aitui.domain.snapshot import LinkPhase, Snapshot
+from aitui.ui.key_hints import chat_keys, model_keys
 from aitui.ui.model_cells import Moment
 from aitui.ui.model_facts import facts, title
 from aitui.ui.model_id import shortened_id
+from aitui.ui.widgets.chat_pane import ChatPane
 from aitui.ui.widgets.column_titles import ColumnTitles
+from aitui.ui.widgets.composer import Composer
 from aitui.ui.widgets.key_bar import KeyBar
 from aitui.ui.widgets.model_detail import ModelDetail
 from aitui.ui.widgets.model_table import ModelTable
 from aitui.ui.widgets.request_list import RequestList
 from aitui.ui.widgets.server_header import ServerHeader
-
-
-class LoadWished(Message):
-    """Somebody wants a model loaded."""
-
-    def __init__(self, model: Model) -> None:
-        super().__init__()
-        self.model = model
-
-
-class UnloadWished(LoadWished):
-    """Somebody wants a model unloaded, or its load aborted."""
-
-
-class UnloadAllWished(Message):
-    """Somebody wants every model unloaded."""
-
-
-class WatchEnded(LoadWished):
-    """Somebody no longer wants to wait for a load; it goes on at the server."""
-
-
-class CancelWished(Message):
-    """Somebody wants a running request cancelled."""
-
-    def __init__(self, request: RunningRequest) -> None:
-        super().__init__()
-        self.request = request
-
-
-class LogWished(Message):
-    """Somebody wants to read the log of that model, None where there is none under the cursor."""
-
-    def __init__(self, model: Model | None) -> None:
-        super().__init__()
-        self.model = model
+from aitui.ui.wishes import (
+    CancelWished,
+    ChatWished,
+    LoadWished,
+    LogWished,
+    UnloadAllWished,
+    UnloadWished,
+    WatchEnded,
+)
 
 
 class ModelsScreen(Screen[None]):
@@ -71,6 +47,7 @@ class ModelsScreen(Screen[None]):
 
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (118, "-wide")]  # noqa: RUF012
     BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "chat", "chat", key_display="⏎"),
         Binding("l", "load", "load"),
         Binding("u", "unload", "unload"),
         Binding("U", "unload_all", "unload all"),
@@ -100,6 +77,7 @@ class ModelsScreen(Screen[None]):
                 yield Input(id="filter", placeholder="words that the id, name or state must have")
                 yield RequestList(self._clock, id="requests")
             yield ModelDetail(id="detail")
+            yield ChatPane(self._clock, id="chat")
         yield Static(id="trouble", markup=False)
         yield KeyBar(id="keys")
 
@@ -118,6 +96,10 @@ class ModelsScreen(Screen[None]):
     def watch_snapshot(self) -> None:
         """Show what changed."""
         self._show()
+
+    def action_chat(self) -> None:
+        """Chat with the model under the cursor."""
+        self._wish(ChatWished)
 
     def action_load(self) -> None:
         """Load the model under the cursor."""
@@ -177,32 +159,37 @@ class ModelsScreen(Screen[None]):
 
     def keys(self) -> list[tuple[str, str, str]]:
         """Key, words and action of what works now, the most needed first."""
-        model, snapshot = self._table.highlighted, self.snapshot
-        live = snapshot.link.phase is LinkPhase.LIVE
-        writable = live and self.server is not None and not self.server.read_only
-        own = model is not None and model.loadable
-        idle = model is None or not (model.resident or model.requested is not None)
-        hints = [
-            ("l", "load", "load", writable and own and idle),
-            (
-                "u",
-                "abort" if _loading(model) else "unload",
-                "unload",
-                writable and own and not idle,
-            ),
-            ("Esc", "stop watching", "back", model is not None and model.requested is not None),
-            ("F5", "retry now", "app.refresh_server", not live),
-            ("D", "doctor", "app.doctor", not live),
-            ("L", "log", "log", own),
-            ("U", "unload all", "unload_all", writable and self._running_models > 0),
-            ("/", "filter", "filter", bool(snapshot.models)),
-            ("s", "sort", "sort", bool(snapshot.models)),
-            ("y", "copy id", "copy_id", model is not None),
-            ("S", "server", "app.switch_server", True),
-            ("q", "quit", "app.quit", True),
-            ("?", "keys", "app.help", True),
-        ]
-        return [(key, words, action) for key, words, action, works in hints if works]
+        if self.has_class("-chat") and self.focused in self._chat_parts():
+            return chat_keys(writing=isinstance(self.focused, Composer))
+        return model_keys(
+            self._table.highlighted,
+            self.snapshot,
+            read_only=self.server is None or self.server.read_only,
+            running=self._running_models,
+        )
+
+    @property
+    def chat(self) -> ChatPane:
+        """The conversation beside the table."""
+        return self.query_one(ChatPane)
+
+    def show_chat(self, *, shown: bool) -> None:
+        """Show the conversation in the place of the details, or these again."""
+        if shown != self.has_class("-chat"):
+            self.set_class(shown, "-chat")
+            if not shown:
+                self._table.focus()
+
+    def action_write_prompt(self) -> None:
+        """Go to the prompt."""
+        self.chat.prompt.focus()
+
+    def action_close_chat(self) -> None:
+        """Show the details again; an answer goes on."""
+        self.show_chat(shown=False)
+
+    def _chat_parts(self) -> tuple[Widget, ...]:
+        return (self.chat.transcript, self.chat.prompt)
 
     @property
     def highlighted(self) -> Model | None:
@@ -313,6 +300,14 @@ class ModelsScreen(Screen[None]):
     def _filter_chosen(self) -> None:
         self._close_filter()
 
+    @on(ChatPane.Closed)
+    def _chat_closed(self) -> None:
+        self.show_chat(shown=False)
+
+    def on_descendant_focus(self) -> None:
+        """Other keys work now."""
+        self._grow_older()
+
     @on(ModelTable.Highlighted)
     def _highlighted(self) -> None:
         self._show_ages()
@@ -324,9 +319,3 @@ class ModelsScreen(Screen[None]):
     @on(KeyBar.Clicked)
     async def _key_clicked(self, message: KeyBar.Clicked) -> None:
         await self.run_action(message.action)
-
-
-def _loading(model: Model | None) -> bool:
-    return model is not None and (
-        model.state is RunState.STARTING or (model.requested is not None and not model.resident)
-    )

@@ -25,6 +25,14 @@ def next_block(entries: Sequence[Laid], index: int, direction: int) -> int | Non
     return None
 
 
+def place(entries: Sequence[Laid], marked: Laid, index: int | None) -> int | None:
+    """Where an entry is after others have come or gone; where it has gone itself, where it was."""
+    if index is not None and index < len(entries) and entries[index] is marked:
+        return index
+    found = (at for at, laid in enumerate(entries) if laid is marked)
+    return next(found, opening(entries, len(entries) if index is None else index))
+
+
 def end(entries: Sequence[Laid], index: int) -> int:
     """The entry behind the last one of a block."""
     at = index + 1

@@ -1,5 +1,6 @@
 """The view of a conversation: draws the rows in sight, and of what streams in only the end."""
 
+import time
 from collections.abc import Callable
 from typing import ClassVar
 
@@ -10,6 +11,7 @@ from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.selection import Selection
 from textual.strip import Strip
+from textual.widget import Widget
 
 from aitui.domain.clock import Clock
 from aitui.ui.transcript import blocks
@@ -23,6 +25,8 @@ SHARE = 4
 """The transcript takes at most one part in so many of the time."""
 SLICE = 0.008
 """Seconds that work behind the scenes takes at a time."""
+BAR_EVERY = 0.25
+"""Seconds; the scroll bar costs a fifth of a frame, and while the end is followed it stays below."""
 MARGIN = 1
 KEPT_STRIPS = 512
 
@@ -30,7 +34,8 @@ KEPT_STRIPS = 512
 class TranscriptView(ScrollView, can_focus=True, inherit_bindings=False):
     """Shows what is in `conversation`. `following` holds while the last row is in sight.
 
-    `drained` says whether the terminal takes more: frames are left out while it does not.
+    `drained` says whether the terminal takes more: frames are left out while it does not. `worked`
+    are the seconds that the thread has computed so far.
     """
 
     DEFAULT_CSS = """
@@ -79,22 +84,26 @@ class TranscriptView(ScrollView, can_focus=True, inherit_bindings=False):
         *,
         frames: int = FRAMES,
         drained: Callable[[], bool] = lambda: True,
+        worked: Callable[[], float] = time.thread_time,
         id: str | None = None,  # noqa: A002
     ) -> None:
         super().__init__(id=id)
         self._now = clock.monotonic
+        self._worked = worked
         self._pause = 1 / max(1, frames)
         self._drained = drained
         self.conversation = Conversation(clock.monotonic)
         self._layout = self.conversation.layout
         self._palette = Palette(self._part_style)
         self._strips: dict[int, Strip] = {}
+        self._filtered: dict[int, tuple[Strip, Strip]] = {}
         self.following = True
         self._seen_rows = 0
         self._cursor: int | None = None
         self._flush_waits = False
         self._work_waits = False
         self._not_before = 0.0
+        self._bar_not_before = 0.0
         self._moving = False
         self._painting = False
 
@@ -124,12 +133,28 @@ class TranscriptView(ScrollView, can_focus=True, inherit_bindings=False):
     # --- drawing
 
     def render_lines(self, crop: Region) -> list[Strip]:
-        """The lines to paint; they need no marks of where a selection may begin."""
+        """The lines to paint. What Textual does to each line is done once for each row here."""
+        if self.styles.gutter.totals != (0, 0) or self.opacity < 1 or self.styles.tint.a:
+            return super().render_lines(crop)
         self._painting = True
         try:
-            return super().render_lines(crop)
+            strips = [self._painted_line(y) for y in crop.line_range]
         finally:
             self._painting = False
+        return [strip.crop(*crop.column_span) for strip in strips]
+
+    def _painted_line(self, y: int) -> Strip:
+        """One line behind the app's filters."""
+        strip = self.render_line(y)
+        number = self.scroll_offset.y + y
+        known, painted = self._filtered.get(number, (None, strip))
+        if known is not strip:
+            segments, background = list(strip), self.background_colors[1]
+            for line_filter in self.get_line_filters():
+                segments = line_filter.apply(segments, background)
+            painted = Strip(segments, strip.cell_length)
+            self._filtered[number] = (strip, painted)
+        return painted
 
     def render_line(self, y: int) -> Strip:
         """One row, with the hint about what came below on the last one."""
@@ -155,7 +180,7 @@ class TranscriptView(ScrollView, can_focus=True, inherit_bindings=False):
         """Other colours."""
         super().notify_style_update()
         self._palette.clear()
-        self._strips.clear()
+        self._forget_strips(0)
 
     def on_resize(self) -> None:
         """Break the lines anew where the width is another: those in sight now, the others soon."""
@@ -167,6 +192,9 @@ class TranscriptView(ScrollView, can_focus=True, inherit_bindings=False):
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         """Whoever scrolls to the end follows it; whoever scrolls away doesn't."""
+        if self._moving and self.following:
+            self.refresh()
+            return
         super().watch_scroll_y(old_value, new_value)
         if self._moving or round(old_value) == round(new_value):
             return
@@ -184,7 +212,7 @@ class TranscriptView(ScrollView, can_focus=True, inherit_bindings=False):
         strip = self._strips.get(number)
         if strip is None or strip.cell_length != width:
             if len(self._strips) > KEPT_STRIPS:
-                self._strips.clear()
+                self._forget_strips(0)
             strip = self._strips[number] = self._palette.strip(row, width, cursor=False)
         return strip
 
@@ -210,14 +238,14 @@ class TranscriptView(ScrollView, can_focus=True, inherit_bindings=False):
             self._not_before = self._now() + self._pause
             self._flush_soon()
             return
-        began = self._now()
+        began = self._worked()
         self._show()
         self._not_before = float("inf")
         self.call_after_refresh(self._painted, began)
 
     def _painted(self, began: float) -> None:
-        now = self._now()
-        self._not_before = now + max(self._pause, (SHARE - 1) * (now - began))
+        cost = self._worked() - began
+        self._not_before = self._now() + max(self._pause, (SHARE - 1) * cost)
         if self._flush_waits or self.conversation.waiting:
             self._flush_waits = False
             self._flush_soon()
@@ -226,7 +254,13 @@ class TranscriptView(ScrollView, can_focus=True, inherit_bindings=False):
         """Lay out what is new, and paint it."""
         if not self._layout.width:
             return
+        entries = self._layout.entries
+        marked = None
+        if self._cursor is not None and self._cursor < len(entries):
+            marked = entries[self._cursor]
         first = self.conversation.advance()
+        if marked is not None:
+            self._cursor = blocks.place(entries, marked, self._cursor)
         self._forget_strips(self._layout.top(min(first, len(self._layout.entries))))
         self._settle()
 
@@ -251,7 +285,7 @@ class TranscriptView(ScrollView, can_focus=True, inherit_bindings=False):
         layout, height = self._layout, self.size.height
         if not layout.exact:
             index, inside = anchor or self._anchor()
-            self._strips.clear()
+            self._forget_strips(0)
             if self.following:
                 layout.draw_last(height)
             else:
@@ -263,14 +297,21 @@ class TranscriptView(ScrollView, can_focus=True, inherit_bindings=False):
         self.refresh()
 
     def _resize_content(self, top: int | None) -> None:
+        size = Size(self.size.width, self._layout.height)
         self._moving = True
         try:
-            self.virtual_size = Size(self.size.width, self._layout.height)
+            # Set plainly, it would have the whole screen laid out and painted for every frame.
+            self.set_reactive(Widget.virtual_size, size)
             if self.following:
-                self._seen_rows = self._layout.height
-                self.scroll_to(y=self.max_scroll_y, animate=False)
-            elif top is not None and top != self.scroll_offset.y:
-                self.scroll_to(y=top, animate=False)
+                self._seen_rows = size.height
+                self.scroll_to(y=self.max_scroll_y, animate=False, force=True)
+            elif top is not None:
+                self.scroll_to(y=top, animate=False, force=True)
+            if not self.following or self._now() >= self._bar_not_before:
+                self._bar_not_before = self._now() + BAR_EVERY
+                self._scroll_update(size)
+                if self.show_vertical_scrollbar:
+                    self.vertical_scrollbar.position = self.scroll_y
         finally:
             self._moving = False
 
@@ -284,17 +325,17 @@ class TranscriptView(ScrollView, can_focus=True, inherit_bindings=False):
         self._work_waits = False
         until = self._now() + SLICE
         anchor = self._anchor()
+        self._bar_not_before = 0.0
         if self.conversation.work(anchor[0], lambda: self._now() >= until):
             self._work_soon()
-        if not self._layout.exact or self.scroll_offset.y != self._layout.top(anchor[0]):
-            self._strips.clear()
-        self._resize_content(self._layout.top(anchor[0]) + anchor[1] if self._layout.entries else 0)
-        self._strips.clear()
+        self._forget_strips(0)
+        self._resize_content(self._layout.top(anchor[0]) + anchor[1])
         self.refresh()
 
     def _forget_strips(self, first: int) -> None:
-        for number in [number for number in self._strips if number >= first]:
-            del self._strips[number]
+        for known in (self._strips, self._filtered):
+            for number in [number for number in known if number >= first]:
+                del known[number]
 
     def _set_following(self, *, following: bool) -> None:
         if following is self.following:

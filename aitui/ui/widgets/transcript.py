@@ -71,6 +71,7 @@ class Transcript(TranscriptView):
     def finish(self, turn_id: str, footer: str = "") -> None:
         """End a turn: everything of it is shown at once, and `footer` below it. Raises KeyError."""
         self.conversation.finish(turn_id, footer)
+        self._bar_not_before = 0.0
         self._show()
         self._work_soon()
 

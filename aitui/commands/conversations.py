@@ -1,0 +1,34 @@
+"""Earlier conversations: listed, or found by words that were said in them."""
+
+from dataclasses import dataclass
+
+from aitui.domain.clean import clean_line
+from aitui.store.history import History
+
+
+@dataclass(frozen=True, slots=True)
+class ListedConversation:
+    """One to choose from; `excerpt` is the text around what was looked for. Unix time."""
+
+    id: str
+    heading: str
+    changed: float
+    model: str = ""
+    excerpt: str = ""
+
+
+async def find_conversations(history: History, words: str) -> tuple[ListedConversation, ...]:
+    """Those with these words, or all, the latest first; each once. Raises HistoryError."""
+    if not words.strip():
+        return tuple(
+            ListedConversation(one.id, one.heading, one.changed, one.model)
+            for one in await history.conversations()
+        )
+    found: dict[str, ListedConversation] = {}
+    for one in await history.search(words):
+        excerpt = clean_line(one.excerpt, 200)
+        found.setdefault(
+            one.conversation,
+            ListedConversation(one.conversation, one.heading, one.changed, excerpt=excerpt),
+        )
+    return tuple(found.values())

@@ -1,0 +1,69 @@
+"""Writes a conversation to a file, and reads files into prompts."""
+
+import asyncio
+from pathlib import Path
+
+from aitui.domain.attachments import Attachment, image, image_type, with_text_file
+from aitui.domain.clean import clean_line
+from aitui.domain.conversation import Conversation
+from aitui.domain.export import as_json, as_markdown
+from aitui.errors import AituiError
+from aitui.store.private_file import make_private_directory
+
+LARGEST_FILE = 32 << 20
+
+
+async def export(conversation: Conversation, name: str, directory: Path, *, json: bool) -> Path:
+    """Write a conversation as Markdown or JSON to a new file, and say which.
+
+    A relative name is below `directory`; without a name it is that of the conversation. Raises
+    AituiError; never writes over anything.
+    """
+    text = as_json(conversation) if json else as_markdown(conversation, reasoning=True)
+    suffix = ".json" if json else ".md"
+    name, own = name or f"{conversation.id[:12]}{suffix}", not name
+    return await asyncio.to_thread(_write, directory, name, text, own=own)
+
+
+async def attach(prompt: str, name: str) -> tuple[str, Attachment | None]:
+    """The prompt with that text file in it, or the prompt and the image beside it.
+
+    Raises AituiError for what can't be read, is too large, or neither a text nor an image.
+    """
+    short = clean_line(name.rpartition("/")[2])
+    content = await asyncio.to_thread(_read, name)
+    try:
+        if image_type(content):
+            return prompt, image(short, content)
+        return with_text_file(prompt, short, content), None
+    except ValueError as error:
+        raise AituiError(str(error)) from error
+
+
+def _write(directory: Path, name: str, text: str, *, own: bool) -> Path:
+    path = directory / Path(name).expanduser()
+    try:
+        if own:
+            make_private_directory(path.parent)
+        with path.open("x", encoding="utf-8") as file:
+            path.chmod(0o600)
+            file.write(text)
+    except FileExistsError as error:
+        raise AituiError(f"{path} exists already", remedy="give another name") from error
+    except OSError as error:
+        raise AituiError(f"{path} can't be written: {error.strerror}") from error
+    return path
+
+
+def _read(name: str) -> bytes:
+    path = Path(name).expanduser()
+    try:
+        if not path.is_file():
+            raise AituiError(f"{path} is no file")
+        with path.open("rb") as file:
+            content = file.read(LARGEST_FILE + 1)
+    except OSError as error:
+        raise AituiError(f"{path} can't be read: {error.strerror}") from error
+    if len(content) > LARGEST_FILE:
+        raise AituiError(f"{path} is larger than {LARGEST_FILE >> 20} MiB")
+    return content

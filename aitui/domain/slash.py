@@ -1,0 +1,110 @@
+"""Slash commands of the prompt: their names, how they are read, and what completes them."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+OLD_PREFIX = "ai-server-"
+"""The long forms of the editor extension that aitui takes the place of: `/ai-server-load`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One command: what follows its name, what it does, and how many words it needs at least."""
+
+    name: str
+    takes: str
+    does: str
+    needs: int = 0
+    needs_host: bool = False
+
+    @property
+    def usage(self) -> str:
+        """How it is written."""
+        return f"/{self.name} {self.takes}".rstrip()
+
+
+KINDS = (
+    Kind("status", "", "the models that run"),
+    Kind("refresh", "", "ask the server for everything again"),
+    Kind("load", "ID", "load a model", 1),
+    Kind("unload", "ID", "unload a model", 1),
+    Kind("model", "ID", "go on with another model", 1),
+    Kind("system", "TEXT", "set the system prompt; without a text, clear it"),
+    Kind("set", "NAME VALUE", "set a sampling parameter; without a value, clear it", 1),
+    Kind("clear", "", "begin a new conversation"),
+    Kind("retry", "", "have the last question answered once more"),
+    Kind("continue", "", "have a cut answer gone on with"),
+    Kind("edit", "", "put the last question into the prompt, to ask it differently"),
+    Kind("delete", "", "delete the last question and its answer"),
+    Kind("branch", "", "show the next of several answers"),
+    Kind("history", "WORDS", "earlier conversations, those with these words"),
+    Kind("rename", "TITLE", "give the conversation a title"),
+    Kind("save", "FILE", "write the conversation as Markdown to a file"),
+    Kind("export", "FILE", "write the conversation as JSON to a file"),
+    Kind("file", "PATH", "put a text file into the prompt, or an image beside it", 1),
+    Kind("help", "", "these commands"),
+    Kind("ctx", "ID SIZE", "change a context size", 2, needs_host=True),
+    Kind("preset", "", "show the server's config", needs_host=True),
+    Kind("restart", "", "restart the service", needs_host=True),
+)
+_BY_NAME = {kind.name: kind for kind in KINDS}
+_TAKE_ID = frozenset({"load", "unload", "model", "ctx"})
+
+
+@dataclass(frozen=True, slots=True)
+class SlashCommand:
+    """A command as it was typed: its name without the slash, and the rest of the line."""
+
+    name: str
+    rest: str = ""
+
+    @property
+    def words(self) -> list[str]:
+        """The rest, word by word."""
+        return self.rest.split()
+
+
+def is_slash_command(text: str) -> bool:
+    """Whether a prompt is meant as one: one line that begins with a slash and a letter."""
+    return text.startswith("/") and text[1:2].isalpha() and "\n" not in text.strip()
+
+
+def read_slash_command(text: str) -> SlashCommand:
+    """The command of a prompt. Raises ValueError, with words for a person."""
+    name, _, rest = text.strip()[1:].partition(" ")
+    name = name.lower().removeprefix(OLD_PREFIX)
+    kind = _BY_NAME.get(name)
+    if kind is None:
+        near = get_close_matches(name, _BY_NAME, n=1)
+        hint = f"did you mean /{near[0]}?" if near else "/help lists them"
+        raise ValueError(f"there is no command /{name}: {hint}")
+    command = SlashCommand(name, rest.strip())
+    if len(command.words) < kind.needs:
+        raise ValueError(f"it is written {kind.usage}")
+    if kind.needs_host:
+        raise ValueError(f"/{name} changes the server's machine, which aitui can't do yet")
+    return command
+
+
+def completions(text: str, model_ids: Iterable[str]) -> tuple[str, ...]:
+    """What a prompt that begins with a slash may become, the nearest first.
+
+    Ids are found by any part of them, since few people remember how they begin.
+    """
+    if not text.startswith("/") or "\n" in text:
+        return ()
+    name, blank, begun = text[1:].partition(" ")
+    if not blank:
+        wanted = name.lower().removeprefix(OLD_PREFIX)
+        return tuple(
+            f"/{kind.name} " if kind.takes else f"/{kind.name}"
+            for kind in KINDS
+            if kind.name.startswith(wanted) and not kind.needs_host
+        )
+    if name.lower().removeprefix(OLD_PREFIX) not in _TAKE_ID:
+        return ()
+    wanted = begun.casefold()
+    found = [model_id for model_id in model_ids if wanted in model_id.casefold()]
+    found.sort(key=lambda model_id: not model_id.casefold().startswith(wanted))
+    return tuple(f"/{name} {model_id}" for model_id in found)

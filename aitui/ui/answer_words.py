@@ -1,0 +1,77 @@
+"""What is said of an answer: while it comes, and below it when it has ended."""
+
+from aitui.domain.amounts import format_rate, format_seconds
+from aitui.domain.answer import Answer, Phase
+from aitui.domain.turn import Turn, TurnState
+from aitui.errors import AituiError, ContextExceeded
+
+CUT_HINT = "/continue goes on, /retry asks again"
+
+
+ENDED = {
+    Phase.STOPPED: "stopped",
+    Phase.CUT: "cut",
+    Phase.FAILED: "failed",
+    Phase.DONE: "done",
+}
+
+
+def phase_words(answer: Answer, expected_load: float | None, now: float) -> str:
+    """What the answer is at, with seconds so far, and expected ones where they are known."""
+    so_far = f"{max(0.0, now - answer.phase_since):.0f}"
+    match answer.phase:
+        case Phase.QUEUED:
+            place = f", place {answer.position}" if answer.position else ""
+            return f"waits in the server's queue{place}, {so_far} s"
+        case Phase.LOADING:
+            expected = "" if expected_load is None else f" of ≈{expected_load:.0f}"
+            return f"the model is loading, {so_far}{expected} s"
+        case Phase.PREFILL:
+            share = "" if answer.progress is None else f" {answer.progress.share * 100:.0f} %"
+            return f"reads the prompt{share}, {so_far} s"
+        case Phase.THINKING:
+            return f"thinks, {so_far} s"
+        case Phase.STREAMING:
+            return "answers"
+        case _:
+            pass
+    return ENDED.get(answer.phase, "")
+
+
+def footer(turn: Turn) -> str:
+    """The line below an answer that has ended."""
+    parts = [_ending(turn)]
+    if turn.usage is not None:
+        parts.append(f"{turn.usage.completion_tokens:,} tokens")
+    timings = turn.timings
+    if timings is not None:
+        if timings.rate:
+            parts.append(f"{format_rate(timings.rate)} tok/s")
+        if timings.prompt_rate:
+            parts.append(f"prompt {format_rate(timings.prompt_rate)} tok/s")
+        if timings.cached:
+            parts.append(f"{timings.cached:,} cached")
+        if timings.drafted:
+            parts.append(f"{timings.accepted or 0:,} of {timings.drafted:,} drafted taken")
+    if turn.first_token is not None:
+        parts.append(f"first token {turn.first_token:.2f} s")
+    if turn.ended is not None and turn.began:
+        parts.append(format_seconds(max(0.0, turn.ended - turn.began)))
+    return " · ".join(part for part in parts if part)
+
+
+def _ending(turn: Turn) -> str:
+    if turn.state is TurnState.STOPPED:
+        return "stopped"
+    if turn.state in {TurnState.CUT, TurnState.RUNNING}:
+        return f"✘ cut: {turn.trouble or 'aitui ended before it did'} ({CUT_HINT})"
+    if turn.finish == "length":
+        return f"at its limit of tokens ({CUT_HINT})"
+    return ""
+
+
+def failure_words(error: AituiError) -> str:
+    """Why nothing came, and what helps."""
+    if isinstance(error, ContextExceeded):
+        return f"{error.why or error.what}: /delete drops turns, /clear begins anew"
+    return error.why

@@ -1,0 +1,218 @@
+"""What the slash commands of the prompt do: the same as keys and palette where there are such."""
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+from aitui.chat.chat import Chat, last_answer
+from aitui.commands.conversations import find_conversations
+from aitui.commands.export import attach, export
+from aitui.commands.find import model_named
+from aitui.commands.status import as_text
+from aitui.domain.conversation import Conversation
+from aitui.domain.slash import KINDS, SlashCommand, completions, read_slash_command
+from aitui.domain.turn import Role, Turn
+from aitui.errors import AituiError
+from aitui.paths import Paths
+from aitui.ui.open_chat import OpenChat
+from aitui.ui.screens.history import HistoryScreen
+from aitui.ui.widgets.chat_pane import ChatPane
+
+if TYPE_CHECKING:
+    from textual.app import App
+
+
+class ChatCommands:
+    """Belongs to the app. `act` runs one of the app's own deeds: load, unload, refresh."""
+
+    def __init__(
+        self,
+        app: "App[None]",
+        chats: OpenChat,
+        pane: Callable[[], ChatPane],
+        paths: Callable[[], Paths],
+        act: Callable[[str, str], None],
+    ) -> None:
+        self._app = app
+        self._chats = chats
+        self._pane = pane
+        self._paths = paths
+        self._act = act
+        self._handlers: dict[str, Callable[[SlashCommand], Awaitable[None]]] = {
+            "status": self._status,
+            "refresh": self._acted,
+            "load": self._acted,
+            "unload": self._acted,
+            "model": self._model,
+            "system": self._system,
+            "set": self._set,
+            "clear": self._clear,
+            "retry": self._retry,
+            "continue": self._continue,
+            "edit": self._edit,
+            "delete": self._delete,
+            "branch": self._branch,
+            "history": self._history,
+            "rename": self._rename,
+            "save": self._export,
+            "export": self._export,
+            "file": self._file,
+            "help": self._help,
+        }
+
+    async def run(self, text: str) -> None:
+        """Do what was typed. Raises AituiError with words, and the text is back in the prompt."""
+        try:
+            command = read_slash_command(text)
+            await self._handlers[command.name](command)
+        except ValueError as error:
+            self._pane().prompt.put(text)
+            raise AituiError(str(error)) from error
+
+    def complete(self, text: str) -> None:
+        """Complete a command in the prompt, and say what there is to choose from."""
+        session = self._chats.session
+        ids = [model.id for model in session.snapshot.models if model.loadable]
+        found = completions(text, ids)
+        if not found:
+            self._tell("Nothing completes that")
+            return
+        common = _common_beginning(found)
+        self._pane().prompt.put(common if len(common) > len(text) else found[0])
+        if len(found) > 1:
+            self._tell("  ".join(one.strip() for one in found[:12]))
+
+    async def _status(self, _: SlashCommand) -> None:
+        session = self._chats.session
+        self._tell(as_text(session, session.snapshot))
+
+    async def _acted(self, command: SlashCommand) -> None:
+        model_id = ""
+        if command.rest:
+            model_id = model_named(command.rest, self._chats.session.snapshot).id
+        self._act(command.name, model_id)
+
+    async def _model(self, command: SlashCommand) -> None:
+        model = model_named(command.rest, self._chats.session.snapshot)
+        chat = self._chat()
+        await chat.set_model(model.id)
+        self._chats.chats[model.id] = chat
+        self._chats.show(chat)
+
+    async def _system(self, command: SlashCommand) -> None:
+        await self._chat().set_system(command.rest)
+        self._tell("The system prompt is set" if command.rest else "The system prompt is gone")
+
+    async def _set(self, command: SlashCommand) -> None:
+        name, _, value = command.rest.partition(" ")
+        chat = self._chat()
+        await chat.set_sampling(chat.conversation.sampling.with_text(name, value))
+        shown = ", ".join(f"{key} {text}" for key, text in chat.conversation.sampling.values)
+        self._tell(f"Parameters: {shown or 'those of the server'}")
+
+    async def _clear(self, _: SlashCommand) -> None:
+        chat = self._chat()
+        self._chats.show(await self._chats.begin(chat.conversation.model))
+
+    async def _retry(self, _: SlashCommand) -> None:
+        chat = self._chat()
+        answer = last_answer(chat.conversation)
+        if answer is None:
+            raise ValueError("nothing was answered yet")
+        self._chats.run(chat, lambda: chat.regenerate(answer.id))
+
+    async def _continue(self, _: SlashCommand) -> None:
+        chat = self._chat()
+        answer = last_answer(chat.conversation)
+        if answer is None or not answer.is_incomplete:
+            raise ValueError("the last answer is complete")
+        self._chats.run(chat, lambda: chat.resume(answer.id))
+
+    async def _edit(self, _: SlashCommand) -> None:
+        question = _last_question(self._chat().conversation)
+        if question is None:
+            raise ValueError("nothing was asked yet")
+        await self._chat().delete(question.id)
+        self._chats.show(self._chat())
+        self._pane().prompt.put(question.text)
+
+    async def _delete(self, _: SlashCommand) -> None:
+        question = _last_question(self._chat().conversation)
+        if question is None:
+            raise ValueError("nothing was asked yet")
+        await self._chat().delete(question.id)
+        self._chats.show(self._chat())
+
+    async def _branch(self, _: SlashCommand) -> None:
+        chat = self._chat()
+        for turn in reversed(chat.conversation.path):
+            branches = chat.conversation.branches(turn.id)
+            if len(branches) > 1:
+                at = branches.index(turn)
+                await chat.walk(turn.id, 1 if at + 1 < len(branches) else -at)
+                self._chats.show(chat)
+                return
+        raise ValueError("there is only one branch: /retry makes another")
+
+    async def _history(self, command: SlashCommand) -> None:
+        history = self._chats.history
+        if history is None:
+            raise ValueError("there is no history")
+        chosen = await self._app.push_screen_wait(HistoryScreen(command.rest))
+        if chosen:
+            await self._chats.resume(chosen)
+
+    async def look(self, screen: HistoryScreen, words: str) -> None:
+        """Fill the list of conversations."""
+        if self._chats.history is not None:
+            screen.show(await find_conversations(self._chats.history, words))
+
+    async def forget(self, screen: HistoryScreen, conversation_id: str, words: str) -> None:
+        """Delete a conversation, and list the others."""
+        if self._chats.history is not None:
+            await self._chats.history.delete(conversation_id)
+            await self.look(screen, words)
+
+    async def _rename(self, command: SlashCommand) -> None:
+        await self._chat().rename(command.rest)
+        self._pane().heading = command.rest
+
+    async def _export(self, command: SlashCommand) -> None:
+        directory = self._paths().data / "exports"
+        is_json = command.name == "export"
+        conversation = self._chat().conversation
+        path = await export(conversation, command.rest, directory, json=is_json)
+        self._tell(f"Written to {path}")
+
+    async def _file(self, command: SlashCommand) -> None:
+        prompt, image = await attach("", command.rest)
+        if image is None:
+            self._pane().prompt.put(prompt)
+        else:
+            self._chats.attachments = (*self._chats.attachments, image)
+            self._tell(f"{image.name} goes along with the next prompt")
+
+    async def _help(self, _: SlashCommand) -> None:
+        width = max(len(kind.usage) for kind in KINDS)
+        self._tell("\n".join(f"{kind.usage:<{width}}  {kind.does}" for kind in KINDS))
+
+    def _chat(self) -> Chat:
+        if self._chats.chat is None:
+            raise ValueError("there is no conversation yet")
+        return self._chats.chat
+
+    def _tell(self, words: str) -> None:
+        self._app.notify(words, timeout=10, markup=False)
+
+
+def _last_question(conversation: Conversation) -> Turn | None:
+    asked = (turn for turn in reversed(conversation.path) if turn.role is Role.USER)
+    return next(asked, None)
+
+
+def _common_beginning(texts: tuple[str, ...]) -> str:
+    first, last = min(texts), max(texts)
+    length = next(
+        (i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b),
+        min(len(first), len(last)),
+    )
+    return first[:length]

@@ -1,0 +1,102 @@
+"""Earlier conversations: find one by its words, and go on with it."""
+
+from datetime import datetime
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.message import Message
+from textual.screen import ModalScreen
+from textual.widgets import Input, OptionList, Static
+from textual.widgets.option_list import Option
+
+from aitui.commands.conversations import ListedConversation
+
+
+class HistoryScreen(ModalScreen[str]):
+    """Ends with the id of a conversation, "" for none."""
+
+    CSS_PATH = "small_dialog.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "give_up", "Back"),
+        Binding("down", "to_list", "To the list", show=False),
+        Binding("ctrl+d", "delete", "delete"),
+    ]
+
+    class Looked(Message):
+        """Somebody wants to see the conversations with these words."""
+
+        def __init__(self, words: str) -> None:
+            super().__init__()
+            self.words = words
+
+    class Forgotten(Message):
+        """Somebody wants a conversation deleted."""
+
+        def __init__(self, conversation_id: str, words: str) -> None:
+            super().__init__()
+            self.conversation_id = conversation_id
+            self.words = words
+
+    def __init__(self, words: str) -> None:
+        super().__init__()
+        self._words = words
+
+    def compose(self) -> ComposeResult:
+        """The words to look for, and what has them."""
+        with Vertical(id="dialog"):
+            yield Static("Conversations", id="title", markup=False)
+            yield Input(self._words, placeholder="words that were said", id="entry")
+            yield OptionList(id="list")
+            yield Static("⏎ go on with it   ^d delete   Esc back", id="hints", markup=False)
+
+    def on_mount(self) -> None:
+        """Look at once."""
+        self.query_one(Input).focus()
+        self.post_message(self.Looked(self._words))
+
+    def action_give_up(self) -> None:
+        """Close without choosing."""
+        self.dismiss("")
+
+    def action_to_list(self) -> None:
+        """From the words to what has them."""
+        self.query_one(OptionList).focus()
+
+    def action_delete(self) -> None:
+        """Forget the conversation under the cursor."""
+        listed = self.query_one(OptionList)
+        if listed.highlighted is not None:
+            chosen = listed.get_option_at_index(listed.highlighted).id
+            if chosen:
+                self.post_message(self.Forgotten(chosen, self.query_one(Input).value))
+
+    def show(self, found: tuple[ListedConversation, ...]) -> None:
+        """List what was found."""
+        listed = self.query_one(OptionList)
+        listed.clear_options()
+        for one in found:
+            below = one.excerpt or f"{_day(one.changed)} · {one.model}"
+            listed.add_option(Option(Content(f"{one.heading}\n    {below}"), id=one.id))
+        if not found:
+            listed.add_option(Option(Content("no conversation has these words"), disabled=True))
+
+    @on(Input.Changed)
+    def _typed(self, message: Input.Changed) -> None:
+        self.post_message(self.Looked(message.value))
+
+    @on(Input.Submitted)
+    def _entered(self) -> None:
+        self.query_one(OptionList).focus()
+
+    @on(OptionList.OptionSelected)
+    def _selected(self, message: OptionList.OptionSelected) -> None:
+        if self.is_current:
+            self.dismiss(message.option.id or "")
+
+
+def _day(at: float) -> str:
+    return datetime.fromtimestamp(at).astimezone().strftime("%Y-%m-%d %H:%M")

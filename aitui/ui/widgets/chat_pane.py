@@ -1,0 +1,95 @@
+"""A conversation with one model: transcript, status and prompt."""
+
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.message import Message
+from textual.reactive import reactive
+
+from aitui.domain.clock import Clock
+from aitui.ui.model_id import shortened_id
+from aitui.ui.widgets.chat_status import ChatStatus
+from aitui.ui.widgets.composer import Composer
+from aitui.ui.widgets.transcript import Transcript
+
+LONGEST_PROMPT = 8
+"""Lines of the prompt that are in sight."""
+
+
+class ChatPane(Vertical):
+    """Shows what it is given, and passes on what somebody wants asked or done."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("i,enter", "write", "write", show=False),
+        Binding("escape", "close", "back to the models"),
+    ]
+
+    model_id: reactive[str] = reactive("")
+    heading: reactive[str] = reactive("")
+
+    class Closed(Message):
+        """Somebody wants to see the models again."""
+
+    def __init__(self, clock: Clock, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self._clock = clock
+
+    def compose(self) -> ComposeResult:
+        """The conversation above, the prompt below."""
+        yield Transcript(self._clock, id="transcript")
+        yield ChatStatus(self._clock, id="chat-status")
+        yield Composer(id="prompt")
+
+    def on_mount(self) -> None:
+        """Say what the prompt is for."""
+        self.prompt.placeholder = "Ask …  (⏎ sends, ^j new line, / commands)"
+
+    @property
+    def transcript(self) -> Transcript:
+        """The conversation."""
+        return self.query_one(Transcript)
+
+    @property
+    def status(self) -> ChatStatus:
+        """The line between."""
+        return self.query_one(ChatStatus)
+
+    @property
+    def prompt(self) -> Composer:
+        """What is being written."""
+        return self.query_one(Composer)
+
+    def watch_model_id(self) -> None:
+        """Name the model in the border."""
+        self._show_title()
+
+    def watch_heading(self) -> None:
+        """Name the conversation in the border."""
+        self._show_title()
+
+    def action_write(self) -> None:
+        """Go to the prompt."""
+        self.prompt.focus()
+
+    def action_close(self) -> None:
+        """Back to the models; an answer goes on."""
+        self.post_message(self.Closed())
+
+    def _show_title(self) -> None:
+        words = [f"Chat · {shortened_id(self.model_id, 40)}" if self.model_id else "Chat"]
+        if self.heading:
+            words.append(self.heading[:60])
+        self.border_title = Content(" · ".join(words))
+
+    @on(Composer.Left)
+    def _prompt_left(self) -> None:
+        self.transcript.focus()
+
+    @on(Composer.Changed)
+    def _prompt_changed(self) -> None:
+        lines = min(LONGEST_PROMPT, max(1, self.prompt.wrapped_document.height))
+        self.prompt.styles.height = lines

@@ -1,0 +1,92 @@
+"""The line between transcript and prompt: what the answer is at, how fast, how full."""
+
+from typing import ClassVar
+
+from rich.segment import Segment
+from textual.reactive import reactive
+from textual.strip import Strip
+from textual.widget import Widget
+
+from aitui.domain.amounts import format_rate, format_tokens
+from aitui.domain.answer import Answer
+from aitui.domain.clock import Clock
+from aitui.ui.answer_words import phase_words
+from aitui.ui.packing import Item, packed, total_width
+
+BARS = "▁▂▃▄▅▆▇█"
+BARS_SHOWN = 12
+
+
+def sparkline(series: tuple[float, ...]) -> str:
+    """The latest rates as bars, the highest of them full."""
+    shown = series[-BARS_SHOWN:]
+    top = max(shown, default=0.0)
+    if top <= 0:
+        return ""
+    return "".join(BARS[min(7, int(value / top * 7.999))] for value in shown)
+
+
+class ChatStatus(Widget):
+    """One line that drops whole items where there is no room."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"chat-status--phase", "chat-status--quiet"}
+
+    answer: reactive[Answer | None] = reactive(None)
+    context_size: reactive[int | None] = reactive(None)
+    expected_load: reactive[float | None] = reactive(None)
+
+    def __init__(self, clock: Clock, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self._clock = clock
+        self._drawn: tuple[Item, ...] = ()
+
+    def on_mount(self) -> None:
+        """Let seconds go on while nothing comes."""
+        self.set_interval(1.0, self._redraw_what_ages)
+
+    def watch_answer(self) -> None:
+        """Draw the line anew only where its words changed."""
+        self._redraw_what_ages()
+
+    def render_line(self, y: int) -> Strip:
+        """The items, the gauge at the right end."""
+        width, plain = self.size.width, self.rich_style
+        self._drawn = self._items()
+        kept = packed(self._drawn, width - 2)
+        if y or not kept:
+            return Strip.blank(width, plain)
+        segments = [Segment(" ", plain)]
+        for index, item in enumerate(kept):
+            last = index == len(kept) - 1 and index
+            gap = width - 2 - total_width(kept) + 2 if last else 2 if index else 0
+            style = self.get_component_rich_style(f"chat-status--{item.style}")
+            segments += [Segment(" " * gap, plain), Segment(item.text, style)]
+        return Strip(segments).adjust_cell_length(width, plain)
+
+    def _items(self) -> tuple[Item, ...]:
+        answer = self.answer
+        if answer is None:
+            return ()
+        rates = answer.rates
+        items = [Item(phase_words(answer, self.expected_load, self._clock.monotonic()), 9, "phase")]
+        if rates.per_second is not None:
+            items.append(Item(f"{format_rate(rates.per_second)} tok/s", 8, "phase"))
+            items.append(Item(sparkline(rates.series), 3, "phase"))
+        if rates.tokens:
+            items.append(Item(f"{rates.tokens:,} tok", 4, "quiet"))
+        if rates.first_token is not None:
+            items.append(Item(f"first {rates.first_token:.2f} s", 5, "quiet"))
+        items.append(Item(self._gauge(answer), 6, "quiet"))
+        return tuple(item for item in items if item.text)
+
+    def _gauge(self, answer: Answer) -> str:
+        used, size = answer.context_used, self.context_size
+        if used is None:
+            return ""
+        if not size:
+            return f"ctx {format_tokens(used)}"
+        return f"ctx {format_tokens(used)}/{format_tokens(size)} {used * 100 // size} %"
+
+    def _redraw_what_ages(self) -> None:
+        if self._items() != self._drawn:
+            self.refresh()

@@ -1,0 +1,112 @@
+"""Where a prompt is written."""
+
+from typing import ClassVar
+
+from textual.binding import Binding, BindingType
+from textual.message import Message
+from textual.widgets import TextArea
+
+HISTORY_KEPT = 200
+
+
+class Composer(TextArea):
+    """Several lines of text; Enter sends them. Long pastes stay whole.
+
+    Up on the first line and Down on the last one walk through earlier prompts; what was being
+    written comes back at their end.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "send", "send", priority=True),
+        Binding("ctrl+j,shift+enter", "newline", "new line", key_display="^j", priority=True),
+        Binding("ctrl+e", "edit", "write in $EDITOR", key_display="^e", priority=True),
+        Binding("tab", "complete", "complete a command", show=False, priority=True),
+        Binding("up", "earlier", "earlier prompt", show=False, priority=True),
+        Binding("down", "later", "later prompt", show=False, priority=True),
+        Binding("escape", "leave", "leave the prompt", priority=True),
+    ]
+
+    class Sent(Message):
+        """Somebody wants that text asked or done."""
+
+        def __init__(self, text: str) -> None:
+            super().__init__()
+            self.text = text
+
+    class CompletionWished(Message):
+        """Somebody wants the command completed."""
+
+        def __init__(self, text: str) -> None:
+            super().__init__()
+            self.text = text
+
+    class EditorWished(Message):
+        """Somebody wants to go on in an editor."""
+
+        def __init__(self, text: str) -> None:
+            super().__init__()
+            self.text = text
+
+    class Left(Message):
+        """Somebody is done with writing for now; the text stays."""
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id, soft_wrap=True, show_line_numbers=False, tab_behavior="focus")
+        self._earlier: list[str] = []
+        self._place = 0
+        self._draft = ""
+
+    def remember(self, text: str) -> None:
+        """Keep a prompt that was sent among the earlier ones."""
+        if text and (not self._earlier or self._earlier[-1] != text):
+            self._earlier = [*self._earlier, text][-HISTORY_KEPT:]
+        self._place = len(self._earlier)
+
+    def put(self, text: str) -> None:
+        """Have that text in the prompt, the cursor at its end."""
+        self.text = text
+        self.move_cursor(self.document.end)
+
+    def action_send(self) -> None:
+        """Send what is written, unless it is nothing."""
+        if self.text.strip():
+            self.post_message(self.Sent(self.text))
+
+    def action_newline(self) -> None:
+        """Begin a new line."""
+        self.insert("\n")
+
+    def action_edit(self) -> None:
+        """Go on in an editor."""
+        self.post_message(self.EditorWished(self.text))
+
+    def action_complete(self) -> None:
+        """Complete a command; elsewhere, go on to the next pane."""
+        if self.text.startswith("/"):
+            self.post_message(self.CompletionWished(self.text))
+        else:
+            self.screen.focus_next()
+
+    def action_leave(self) -> None:
+        """Leave the prompt."""
+        self.post_message(self.Left())
+
+    def action_earlier(self) -> None:
+        """Up one line, or to the prompt before."""
+        if self.cursor_location[0] > 0 or not self._earlier:
+            self.action_cursor_up()
+            return
+        if self._place >= len(self._earlier):
+            self._draft, self._place = self.text, len(self._earlier)
+        self._place = max(0, self._place - 1)
+        self.put(self._earlier[self._place])
+
+    def action_later(self) -> None:
+        """Down one line, or to the prompt after."""
+        is_last_line = self.cursor_location[0] == self.document.line_count - 1
+        if not is_last_line or self._place >= len(self._earlier):
+            self.action_cursor_down()
+            return
+        self._place += 1
+        at_end = self._place == len(self._earlier)
+        self.put(self._draft if at_end else self._earlier[self._place])
