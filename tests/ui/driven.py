@@ -131,7 +131,7 @@ class Driven:
         while not condition():
             assert self.app._exception is None, self.app._exception
             assert monotonic() < deadline, f"never {what or 'so'}; the screen:\n{self.text}"
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.02)
 
     async def see(self, *texts: str) -> None:
         """Wait until all of these texts are on screen."""

@@ -44,7 +44,7 @@ async def other_choice(app: Driven) -> None:
 
 async def help_(app: Driven) -> None:
     app.app.push_screen(HelpScreen(keys_of(app.models)))
-    await app.see("Signs in the table")
+    await app.see("Keys that work here")
 
 
 async def setup(app: Driven) -> None:
@@ -113,7 +113,7 @@ async def test_text_can_be_read_on_every_screen(
 ) -> None:
     show_instead_of_servers(monkeypatch, live(*MIXTURE, requests=REQUESTS))
     faint = []
-    async with driven(SERVER, tmp_path, clock=STILL, size=(120, 36), theme=theme) as app:
+    async with driven(SERVER, tmp_path, clock=STILL, theme=theme) as app:
         await app.see("failed")
         for name, show in SCENES.items():
             await show(app)
