@@ -12,6 +12,7 @@ from aitui.domain.sgr import Span, read_sgr
 
 LONGEST_LINE = 32 * 1024
 """Bytes that are kept of one line; the rest of a longer one is counted and let go."""
+LONGEST_UNFINISHED = 4 * 1024
 
 _LOOK_AT = 240
 _EXPLICIT = re.compile(
@@ -98,7 +99,7 @@ class LineAssembler:
         *ended, rest = piece.split(b"\n")
         whole = tuple(self._end(part) for part in ended)
         self._keep(rest)
-        return Lines(whole, self._line() if self._kept else None)
+        return Lines(whole, self._beginning() if self._kept else None)
 
     def _end(self, part: bytes) -> LogLine:
         self._keep(part)
@@ -111,6 +112,11 @@ class LineAssembler:
         room = self.longest - len(self._kept)
         self._kept += part[:room]
         self._let_go += max(0, len(part) - room)
+
+    def _beginning(self) -> LogLine:
+        """Read anew with each piece, so not more of it than a screen may show."""
+        text = self._kept[:LONGEST_UNFINISHED].decode("utf-8", "replace")
+        return log_line(text if len(self._kept) <= LONGEST_UNFINISHED else f"{text}…")
 
     def _line(self) -> LogLine:
         text = self._kept.decode("utf-8", "replace")
