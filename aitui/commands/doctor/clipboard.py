@@ -24,23 +24,31 @@ _TO_FILES = "copies go to a file where the terminal takes none"
 
 def clipboard_words(environment: Mapping[str, str]) -> tuple[bool, str, str]:
     """Whether it is known to work, what is known, and what helps where it isn't."""
+    refusal = _known_refusal(environment)
+    if refusal:
+        return False, refusal, _TO_FILES
     term, program = environment.get("TERM", ""), environment.get("TERM_PROGRAM", "")
-    if environment.get("STY"):
-        return False, "GNU screen keeps it to itself", _TO_FILES
-    if program in _NOT_BY_PROGRAM:
-        return False, f"not taken by the {_NOT_BY_PROGRAM[program]}", _TO_FILES
-    if term == "linux":
-        return False, "the console has no clipboard", _TO_FILES
     if program == "iTerm.app":
         where = "Settings, General, Selection: applications may access the clipboard"
         return False, "iTerm2 takes it where its settings allow it", where
-    vte = environment.get("VTE_VERSION", "")
-    if vte.isascii() and vte.isdecimal():
-        able = int(vte) >= _VTE_SINCE
-        words = f"VTE {vte} " + ("takes it" if able else f"takes none before {_VTE_SINCE}")
-        return able, words, "" if able else _TO_FILES
-    known = "Windows Terminal" if environment.get("WT_SESSION") else ""
-    known = known or _BY_TERM.get(term, "") or _BY_PROGRAM.get(program, "")
+    known = _BY_TERM.get(term, "") or _BY_PROGRAM.get(program, "")
+    if environment.get("WT_SESSION"):
+        known = "Windows Terminal"
+    if environment.get("VTE_VERSION"):
+        known = "VTE"
     if known:
         return True, f"taken by {known}", ""
     return False, f"not known of TERM={clean_line(term, 60) or '(unset)'}", _TO_FILES
+
+
+def _known_refusal(environment: Mapping[str, str]) -> str:
+    """Who is known to take none, empty where nobody is."""
+    vte = environment.get("VTE_VERSION", "")
+    if environment.get("STY"):
+        return "GNU screen keeps it to itself"
+    if environment.get("TERM") == "linux":
+        return "the console has no clipboard"
+    if vte.isascii() and vte.isdecimal() and int(vte) < _VTE_SINCE:
+        return f"VTE {vte} takes none before {_VTE_SINCE}"
+    program = _NOT_BY_PROGRAM.get(environment.get("TERM_PROGRAM", ""), "")
+    return f"not taken by the {program}" if program else ""

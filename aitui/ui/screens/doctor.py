@@ -117,7 +117,8 @@ class DoctorScreen(Screen[None]):
                 self._show_progress()
         first_failed = next(iter(self.query("CheckRow.-failed")), None)
         if first_failed is not None:
-            checks.scroll_to_widget(first_failed, animate=False)
+            # The last lines have no place yet.
+            self.call_after_refresh(checks.scroll_to_widget, first_failed, animate=False)
 
     @on(Worker.StateChanged)
     def _ended(self, message: Worker.StateChanged) -> None:
