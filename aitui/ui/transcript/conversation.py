@@ -70,7 +70,7 @@ class Conversation:
     def finish(self, turn_id: str, footer: str) -> None:
         """End a turn."""
         turn = self._by_id[turn_id]
-        turn.footer, turn.ended, turn.state = footer, True, ""
+        turn.footer, turn.ended = footer, True
         self._end_reasoning(turn.parts[-1] if turn.parts else None)
         self._change(turn)
 

@@ -1,6 +1,7 @@
 """A piece drawn as rows of a width. The same piece and width give the same rows, always."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 from rich.cells import cell_len
 
@@ -23,7 +24,9 @@ _PROMPT = Ink("prompt")
 
 def drawn(piece: Piece, width: int, *, raw: bool = False, depth: int = 0) -> tuple[Row, ...]:
     """The rows of a piece, of its source where it is wanted `raw`."""
-    width = max(NARROWEST, width)
+    width = max(NARROWEST >> depth, 1, width)
+    if piece.shape.indent > width // 3:
+        piece = replace(piece, shape=replace(piece.shape, indent=width // 3))
     if raw and piece.shape.kind is not Kind.PLAIN:
         return tuple(_plain(piece.source.removesuffix("\n"), width, 0, TEXT))
     rows = _rows(piece, width, depth)

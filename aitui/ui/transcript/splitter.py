@@ -29,6 +29,8 @@ LONGEST_PIECE = 4096
 """Characters."""
 _MOST_LINES = {Kind.CODE: 24}
 _MOST_OTHER_LINES = 40
+WIDEST_MARKERS = 10
+"""Cells; items that begin in one line beyond that are text."""
 _LANGUAGE_CHARACTERS = frozenset("+-.#_")
 
 
@@ -234,7 +236,10 @@ class Splitter:
     def _begin(self, line: str, text: str, position: int, column: int, gone: Level | None) -> None:
         """Begin a piece with a line, behind the markers of the list items that begin with it."""
         indent, depth, marker = self._indent, len(self._levels), ""
-        while (item := item_at(text, position, column, self._levels, gone)) is not None:
+        while cell_len(marker) <= WIDEST_MARKERS:
+            item = item_at(text, position, column, self._levels, gone)
+            if item is None:
+                break
             self._levels = (*self._levels, item.level)
             marker += item.shown
             position, column, gone = item.position, item.column, None

@@ -85,9 +85,8 @@ def selected(strip: Strip, start: int, end: int, style: Style) -> Strip:
     return Strip(segments, strip.cell_length)
 
 
-def with_hint(strip: Strip, words: str, style: Style) -> Strip:
-    """The strip with words at its right end."""
-    width = strip.cell_length
-    size = min(width, cell_len(words))
+def with_hint(strip: Strip, words: str, style: Style, end: int) -> Strip:
+    """The strip with words that end at a cell."""
+    size = min(end, cell_len(words))
     hint = Segment(set_cell_size(words, size), style)
-    return Strip([*strip.crop(0, width - size), hint], width)
+    return Strip([*strip.crop(0, end - size), hint, *strip.crop(end)], strip.cell_length)

@@ -113,6 +113,11 @@ class TranscriptView(ScrollView, can_focus=True, inherit_bindings=False):
         return True
 
     @property
+    def room(self) -> Size:
+        """The cells beside the scroll bar."""
+        return self.scrollable_content_region.size
+
+    @property
     def unseen(self) -> int:
         """Rows that have come below since the view left the end."""
         return 0 if self.following else max(0, self._layout.height - self._seen_rows)
@@ -169,7 +174,7 @@ class TranscriptView(ScrollView, can_focus=True, inherit_bindings=False):
                 strip = selected(strip, *span, look)
         if y == self.size.height - 1 and self.unseen:
             words = f" ↓ {self.unseen} new lines · End follows "
-            strip = with_hint(strip, words, self._part_style("hint"))
+            strip = with_hint(strip, words, self._part_style("hint"), self.room.width)
         return strip if self._painting else strip.apply_offsets(0, number)
 
     def get_selection(self, selection: Selection) -> tuple[str, str] | None:
@@ -184,7 +189,7 @@ class TranscriptView(ScrollView, can_focus=True, inherit_bindings=False):
 
     def on_resize(self) -> None:
         """Break the lines anew where the width is another: those in sight now, the others soon."""
-        width = self.size.width - GUTTER - MARGIN
+        width = self.room.width - GUTTER - MARGIN
         if width != self._layout.width:
             self._reflow()
         else:
@@ -219,7 +224,7 @@ class TranscriptView(ScrollView, can_focus=True, inherit_bindings=False):
     def _blank(self, number: int, width: int) -> Strip:
         words = self.empty_text if not number and not self._layout.entries else ""
         blank = Strip.blank(width, self._part_style("text"))
-        return with_hint(blank, words, self._part_style("quiet")) if words else blank
+        return with_hint(blank, words, self._part_style("quiet"), width) if words else blank
 
     def _part_style(self, part: str) -> Style:
         return self.get_component_rich_style(f"transcript--{part}")
@@ -270,7 +275,7 @@ class TranscriptView(ScrollView, can_focus=True, inherit_bindings=False):
         layout = self._layout
         anchor, inside = self._anchor()
         self.conversation.advance()
-        layout.reflow(self.size.width - GUTTER - MARGIN, raw=self.raw)
+        layout.reflow(self.room.width - GUTTER - MARGIN, raw=self.raw)
         self.screen.clear_selection()
         self._settle((anchor, inside))
 
@@ -297,7 +302,7 @@ class TranscriptView(ScrollView, can_focus=True, inherit_bindings=False):
         self.refresh()
 
     def _resize_content(self, top: int | None) -> None:
-        size = Size(self.size.width, self._layout.height)
+        size = Size(self.room.width, self._layout.height)
         self._moving = True
         try:
             # Set plainly, it would have the whole screen laid out and painted for every frame.
