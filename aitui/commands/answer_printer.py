@@ -40,6 +40,7 @@ class Printer:
         self._news = asyncio.Event()
         self._text = 0
         self._reasoning = 0
+        self._is_reasoning = False
         self._ends_line = True
         with contextlib.suppress(AttributeError):
             out.reconfigure(errors="replace")  # type: ignore[attr-defined]
@@ -76,10 +77,12 @@ class Printer:
         reasoning = answer.reasoning.since(self._reasoning) if self._reasons else ""
         text = answer.text.since(self._text)
         self._reasoning, self._text = len(answer.reasoning), len(answer.text)
-        if not reasoning:
-            return text
-        between = "\n\n" if text else ""
-        return f"{_DIM}{reasoning}{_NOT_DIM}{between}{text}"
+        piece = f"{_DIM}{reasoning}{_NOT_DIM}" if reasoning else ""
+        self._is_reasoning |= bool(reasoning)
+        if text and self._is_reasoning:
+            self._is_reasoning = False
+            piece += "\n\n"
+        return piece + text
 
     def _put(self, piece: str) -> None:
         self._out.write(piece)

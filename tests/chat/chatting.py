@@ -18,7 +18,8 @@ from aitui.domain.server import Server
 from aitui.store.history import History
 from aitui.swap.chat import ChatClient
 
-FAST, ENDLESS, DIES, LOADS, BROKEN = "fast", "endless", "dies", "loads", "broken"
+FAST, LONG, ENDLESS = "fast", "long", "endless"
+DIES, LOADS, BROKEN = "dies", "loads", "broken"
 
 CONFIG = f"""\
 healthCheckTimeout: 10
@@ -27,6 +28,8 @@ macros:
 models:
   "{FAST}":
     cmd: "${{fake}} --tokens-per-second 2000 --chunks 40"
+  "{LONG}":
+    cmd: "${{fake}} --tokens-per-second 400 --chunks 2000"
   "{ENDLESS}":
     cmd: "${{fake}} --tokens-per-second 100 --chunks 100000 --parallel 1"
   "{DIES}":
