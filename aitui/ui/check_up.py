@@ -1,6 +1,5 @@
 """A check-up of the server that the dashboard shows."""
 
-import os
 from collections.abc import AsyncGenerator
 from dataclasses import replace
 
@@ -19,4 +18,4 @@ def check_up(
     if server is not None and server is not settings.server:
         origins = {**settings.origins, "server": "chosen in the dashboard"}
         settings = replace(settings, server=server, origins=origins)
-    return examine(Subject(settings, Terminal(size, os.environ), opening.clock))
+    return examine(Subject(settings, Terminal(size, opening.environment), opening.clock))

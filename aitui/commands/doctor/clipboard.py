@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from aitui.commands.clipboards import takes_clipboard
 from aitui.domain.clean import clean_line
 
 _BY_TERM = {
@@ -17,8 +18,7 @@ _BY_TERM = {
     "tmux-256color": "tmux",
 }
 _BY_PROGRAM = {"WezTerm": "WezTerm", "ghostty": "Ghostty", "vscode": "VS Code", "rio": "Rio"}
-_NOT_BY_PROGRAM = {"Apple_Terminal": "Terminal of macOS"}
-_VTE_SINCE = 7600
+_NOT_BY_PROGRAM = {"Apple_Terminal": "the Terminal of macOS"}
 _TO_FILES = "copies go to a file where the terminal takes none"
 
 
@@ -42,13 +42,13 @@ def clipboard_words(environment: Mapping[str, str]) -> tuple[bool, str, str]:
 
 
 def _known_refusal(environment: Mapping[str, str]) -> str:
-    """Who is known to take none, empty where nobody is."""
-    vte = environment.get("VTE_VERSION", "")
+    """Why `y` won't try it, empty where it will."""
+    if takes_clipboard(environment):
+        return ""
     if environment.get("STY"):
         return "GNU screen keeps it to itself"
-    if environment.get("TERM") == "linux":
-        return "the console has no clipboard"
-    if vte.isascii() and vte.isdecimal() and int(vte) < _VTE_SINCE:
-        return f"VTE {vte} takes none before {_VTE_SINCE}"
-    program = _NOT_BY_PROGRAM.get(environment.get("TERM_PROGRAM", ""), "")
-    return f"not taken by the {program}" if program else ""
+    if environment.get("VTE_VERSION"):
+        return f"VTE {clean_line(environment['VTE_VERSION'], 20)} is too old to take it"
+    program = _NOT_BY_PROGRAM.get(environment.get("TERM_PROGRAM", ""))
+    term = clean_line(environment.get("TERM", ""), 60)
+    return f"not taken by {program or f'TERM={term}'}"
