@@ -1,7 +1,5 @@
 """Load times: expected from the last ones, kept in one file that several processes share."""
 
-# ruff: noqa: ASYNC240 - the files of a test are tiny, and nothing else waits for the loop
-
 import asyncio
 import stat
 import subprocess
