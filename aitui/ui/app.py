@@ -27,6 +27,7 @@ from aitui.ui.chatting import ChatApp
 from aitui.ui.check_up import check_up
 from aitui.ui.crash import crash_report
 from aitui.ui.harmless_filter import HarmlessFilter
+from aitui.ui.log_messages import LogChosen, LogRetryWished, LogSaveWished
 from aitui.ui.messages import SnapshotArrived
 from aitui.ui.open_log import OpenLog
 from aitui.ui.opening import Opening
@@ -34,7 +35,7 @@ from aitui.ui.readable_filter import ReadableFilter
 from aitui.ui.screens.confirm import ConfirmScreen
 from aitui.ui.screens.doctor import DoctorScreen
 from aitui.ui.screens.help import HelpScreen, keys_of
-from aitui.ui.screens.logs import LogChosen, LogRetryWished, LogSaveWished, LogsScreen
+from aitui.ui.screens.logs import LogsScreen
 from aitui.ui.screens.setup import DemoWished, LookAgainWished, SetupScreen
 from aitui.ui.wishes import (
     CancelWished,

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from textual import events
+from textual.widgets import Input
 
 from aitui.demo.certificates import Certificates
 from aitui.demo.stand_in import StandIn
@@ -149,6 +150,13 @@ async def test_finding_counts_and_goes_from_one_to_the_next(
     await logs.press("escape")
     await logs.unsee("1 of 11")
     assert isinstance(logs.app.screen, LogsScreen)
+
+
+@pytest.mark.parametrize("key", ["slash", "f"])
+async def test_what_is_typed_ahead_comes_into_the_entry(logs: Driven, key: str) -> None:
+    logs.burst(key, *"/finn")
+    entry = logs.app.screen.query_one(Input)
+    await logs.until(lambda: entry.value == "/finn", "typed")
 
 
 async def test_nothing_found_is_said(logs: Driven) -> None:

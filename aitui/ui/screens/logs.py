@@ -7,13 +7,12 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
-from textual.message import Message
 from textual.screen import Screen
 from textual.widgets import Input, Static
 
 from aitui.domain.clock import Clock
 from aitui.domain.log_filter import LogFilter, pattern_of
-from aitui.domain.log_lines import Level, LogLine
+from aitui.domain.log_lines import Level
 from aitui.domain.model import FailedLoad
 from aitui.domain.server import Server
 from aitui.domain.snapshot import LinkPhase, Snapshot
@@ -21,6 +20,7 @@ from aitui.errors import AituiError
 from aitui.monitor.log_feed import FeedState, LogNews, Phase
 from aitui.ui.evidence import Evidence
 from aitui.ui.log_facts import BOTH, PROXY, UPSTREAM, empty_text, facts
+from aitui.ui.log_messages import LogChosen, LogRetryWished, LogSaveWished
 from aitui.ui.widgets.key_bar import KeyBar
 from aitui.ui.widgets.log_bar import LogBar
 from aitui.ui.widgets.log_view import LogView
@@ -33,36 +33,16 @@ PLACEHOLDERS = {
 }
 
 
-class LogChosen(Message):
-    """Somebody wants to read that log; the name is the server's, empty for proxy and upstream."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__()
-        self.name = name
-
-
-class LogRetryWished(Message):
-    """Somebody doesn't want to wait for the next try."""
-
-
-class LogSaveWished(Message):
-    """Somebody wants these lines in a file."""
-
-    def __init__(self, name: str, lines: tuple[LogLine, ...]) -> None:
-        super().__init__()
-        self.name = name
-        self.lines = lines
-
-
 class LogsScreen(Screen[None]):
     """Shows what it is fed of one log, and passes on which one is wanted."""
 
     CSS_PATH = "logs.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("slash", "find", "find", key_display="/"),
+        # These two with priority: what is typed ahead after them belongs to the entry.
+        Binding("slash", "find", "find", key_display="/", priority=True),
+        Binding("f", "filter", "filter by pattern", priority=True),
         Binding("n", "find_next(1)", "next found"),
         Binding("N", "find_next(-1)", "previous found"),
-        Binding("f", "filter", "filter by pattern"),
         Binding("v", "level", "filter by level"),
         Binding("w", "wrap", "wrap long lines"),
         Binding("space", "pause", "pause"),
@@ -139,6 +119,11 @@ class LogsScreen(Screen[None]):
         self._state = news.state
         self._view.extend(news.lines, news.unfinished)
         self._show()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """While something is typed these keys are letters."""
+        del parameters
+        return not (action in {"find", "filter", "find_next"} and self._entry.display)
 
     def action_find(self) -> None:
         """Look for words."""
@@ -311,12 +296,12 @@ class LogsScreen(Screen[None]):
             entry.value = text
         entry.placeholder = PLACEHOLDERS[entry_for]
         entry.display = True
-        entry.focus()
+        self.set_focus(entry)
         self._show()
 
     def _close_entry(self) -> None:
         self._entry.display = False
-        self._view.focus()
+        self.set_focus(self._view)
         self._show()
 
     @on(Input.Changed, "#entry")
