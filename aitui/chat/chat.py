@@ -51,6 +51,9 @@ class Chat:
         self._answering: Answering | None = None
         self._answer: Answer | None = None
         self._stream: asyncio.Task[None] | None = None
+        self._running = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
 
     @property
     def conversation(self) -> Conversation:
@@ -170,10 +173,8 @@ class Chat:
 
     async def close(self) -> None:
         """Stop what runs, and let another aitui go on with the conversation."""
-        stream = self._stream
         self.stop()
-        if stream is not None:
-            await asyncio.wait({stream})
+        await self._idle.wait()
         await self._saving.release(self._conversation)
 
     async def _change(self, conversation: Conversation) -> None:
@@ -183,31 +184,46 @@ class Chat:
 
     async def _run(self, asking: Conversation, before: Conversation, prompt: str = "") -> Answer:
         """Fill the answer that is shown last; what it was before comes back where nothing came."""
+        self._running += 1
+        self._idle.clear()
+        try:
+            return await self._run_to_its_end(asking, before, prompt)
+        finally:
+            self._running -= 1
+            if not self._running:
+                self._idle.set()
+
+    async def _run_to_its_end(
+        self, asking: Conversation, before: Conversation, prompt: str
+    ) -> Answer:
         turn = asking.turns[asking.shown]
         self._conversation = asking
         answering = self._answering = Answering(turn, prompt, self._clock.monotonic())
         self._publish(answering)
         self._stream = asyncio.create_task(self._fill(answering, turn), name="stream an answer")
+        stream = self._stream
         cancelled: asyncio.CancelledError | None = None
-        while not self._stream.done():
+        while not stream.done():
             try:
-                await asyncio.wait({self._stream})
+                await asyncio.wait({stream})
             except asyncio.CancelledError as error:
                 cancelled = error
-                self._stream.cancel()
-        stream, self._stream = self._stream, None
+                stream.cancel()
+        self._stream = None
         await to_the_end(self._end(answering, stream, before))
         if cancelled is not None:
             raise cancelled
         if not stream.cancelled() and not isinstance(stream.exception(), AituiError):
             stream.result()
-        assert self._answer is not None
-        return self._answer
+        return answering.view(self._clock.monotonic())
 
     async def _fill(self, answering: Answering, turn: Turn) -> None:
-        await self._saving.save(self._conversation)
-        request = request_for(self._conversation, turn.id)
-        async with self._saving.following(turn, self._view), self._client.ask(request) as batches:
+        conversation = self._conversation
+        request = request_for(conversation, turn.id)
+        async with (
+            self._saving.following(conversation, turn, self._view),
+            self._client.ask(request) as batches,
+        ):
             async for batch in batches:
                 answering.apply(batch, self._clock.monotonic())
                 self._publish(answering)
@@ -228,9 +244,9 @@ class Chat:
         else:
             filled = self._conversation.with_turn(answering.turn(self._clock.wall()))
             self._conversation = replace(filled, changed=self._clock.wall())
-        await self._saving.save(self._conversation)
         self._answering = None
         self._publish(answering)
+        await self._saving.save(self._conversation)
 
     def _view(self) -> Answer:
         assert self._answer is not None

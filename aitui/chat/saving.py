@@ -57,13 +57,15 @@ class Saving:
                 await self._history.release(conversation.id)
 
     @asynccontextmanager
-    async def following(self, turn: Turn, view: Callable[[], Answer]) -> AsyncIterator[None]:
-        """Write what a saved turn has grown by, again and again while the block runs."""
+    async def following(
+        self, conversation: Conversation, turn: Turn, view: Callable[[], Answer]
+    ) -> AsyncIterator[None]:
+        """Write the conversation, and what that turn of it grows by, while the block runs."""
         if self._history is None:
             yield
             return
         writing = asyncio.create_task(
-            self._follow(self._history, turn, view), name="save the answer"
+            self._follow(self._history, conversation, turn, view), name="save the answer"
         )
         try:
             yield
@@ -71,7 +73,14 @@ class Saving:
             writing.cancel()
             await asyncio.wait({writing})
 
-    async def _follow(self, history: History, turn: Turn, view: Callable[[], Answer]) -> None:
+    async def _follow(
+        self,
+        history: History,
+        conversation: Conversation,
+        turn: Turn,
+        view: Callable[[], Answer],
+    ) -> None:
+        await self.save(conversation)
         text, reasoning = len(turn.text), len(turn.reasoning)
         while True:
             await asyncio.sleep(EVERY)
