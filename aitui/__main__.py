@@ -1,6 +1,7 @@
 """Arguments in; the dashboard, or one command, out."""
 
 import asyncio
+import logging
 import os
 import sys
 import time
@@ -68,6 +69,8 @@ def _dashboard(arguments: Arguments, settings: Settings, paths: Paths, home: Pat
     if not sys.stdout.isatty():
         print("aitui draws on a terminal; for scripts: aitui status --json", file=sys.stderr)
         return 2
+    # A library that logs, like asyncio of a socket that closed, would write onto the terminal.
+    logging.getLogger().addHandler(logging.NullHandler())
     # Textual reads it once, when it is imported. One that was left there yields to one set for us.
     if settings.origins["fps"] != "default" or "TEXTUAL_FPS" not in os.environ:
         os.environ["TEXTUAL_FPS"] = str(settings.fps)

@@ -33,7 +33,7 @@ class ComfortApp(DeedsApp):
         """Copy in one of three ways, and say where it went; also what Textual itself copies."""
         # What its own fields paste.
         self._clipboard = text
-        self.run_worker(self._told(self._copy(text)), group="copy", exit_on_error=False)
+        self._beside(self._copy(text), "copy", exclusive=False)
 
     def call_back(self, words: str) -> None:
         """Ring and notify, where somebody looks at another window or another view."""

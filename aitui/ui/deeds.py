@@ -1,6 +1,8 @@
 """Deeds that run beside the screen, and what is said where one fails."""
 
-from collections.abc import Coroutine
+import weakref
+from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any
 
 from textual import on
@@ -20,11 +22,16 @@ class DeedsApp(FramesApp):
         super().__init__()
         self._opening = opening
 
-    def _beside(self, deed: Coroutine[Any, Any, None], group: str) -> None:
-        """Run something; it ends an older deed of its group."""
-        self.run_worker(
-            self._told(deed), name=group, group=group, exclusive=True, exit_on_error=False
+    def _beside(
+        self, deed: Coroutine[Any, Any, None], group: str, *, exclusive: bool = True
+    ) -> None:
+        """Run something; where it is exclusive it ends an older deed of its group."""
+        work: Callable[[], Coroutine[None, None, None]] = partial(self._told, deed)
+        worker: Worker[None] = self.run_worker(
+            work, name=group, group=group, exclusive=exclusive, exit_on_error=False
         )
+        # Python complains, on the terminal, of a deed that ended before it had begun.
+        weakref.finalize(worker, deed.close)
 
     async def _told(self, deed: Coroutine[Any, Any, None]) -> None:
         try:

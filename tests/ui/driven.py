@@ -114,7 +114,8 @@ class Driven:
         driver = self.app._driver
         assert driver is not None
         for key in keys:
-            driver.send_message(events.Key(key, key if len(key) == 1 else None))
+            character = "/" if key == "slash" else key
+            driver.send_message(events.Key(key, character if len(character) == 1 else None))
 
     async def click(self, text: str) -> None:
         """Click on the first letter of a text on screen."""

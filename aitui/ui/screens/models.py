@@ -53,7 +53,8 @@ class ModelsScreen(Screen[None]):
         Binding("U", "unload_all", "unload all"),
         Binding("x", "cancel_request", "cancel a request"),
         Binding("L", "log", "log of the model"),
-        Binding("slash", "filter", "filter", key_display="/"),
+        # With priority: what is typed ahead after it belongs to the filter, and is no key.
+        Binding("slash", "filter", "filter", key_display="/", priority=True),
         Binding("s", "sort", "sort"),
         Binding("y", "copy_id", "copy id"),
         Binding("escape", "back", "back", show=False),
@@ -133,7 +134,13 @@ class ModelsScreen(Screen[None]):
         """Open the filter line."""
         line = self.query_one("#filter", Input)
         line.display = True
-        line.focus()
+        self.set_focus(line)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Where something is typed, the filter's key is a letter."""
+        if action == "filter" and isinstance(self.focused, Input | Composer):
+            return False
+        return super().check_action(action, parameters)
 
     def action_sort(self) -> None:
         """Sort by the next column."""

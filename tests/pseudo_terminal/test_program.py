@@ -1,0 +1,220 @@
+"""The program itself: it paints, obeys, and gives the terminal back however it ends."""
+
+import asyncio
+import re
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from aitui.demo.stand_in import StandIn
+from catalogue import QUICK
+from pseudo_terminal.terminal import AITUI, PATIENCE, ROOT, Terminal, terminal
+from ui.hostile import catalogue_of
+
+SEQUENCES = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|[()][0-9A-B]|[=>78])")
+BREAK_RENDERING = """
+import sys
+from aitui.__main__ import main
+from aitui.ui.widgets.model_table import ModelTable
+def render_line(self, y):
+    raise ZeroDivisionError("inside aitui")
+ModelTable.render_line = render_line
+sys.exit(main([]))
+"""
+
+
+def press_q(opened: Terminal) -> None:
+    opened.type("q")
+
+
+def press_interrupt_twice(opened: Terminal) -> None:
+    opened.type("\x03\x03")
+
+
+def terminate(opened: Terminal) -> None:
+    opened.process.send_signal(signal.SIGTERM)
+
+
+def hang_up(opened: Terminal) -> None:
+    opened.process.send_signal(signal.SIGHUP)
+
+
+async def put_cursor_on(opened: Terminal, words: str) -> None:
+    """Filter for a model."""
+    opened.type("/")
+    await opened.see("words that the id, name or state must have")
+    opened.type(words)
+    await opened.see(f" {words} ")
+    opened.type("\r")
+    await opened.see("l load", "▌")
+
+
+def assert_given_back(opened: Terminal) -> None:
+    """The terminal is as it was, and nothing was complained about."""
+    assert opened.raw.count(b"\x1b[?1049h") == opened.raw.count(b"\x1b[?1049l") == 1
+    assert opened.left_on == opened.left_off == set()
+    assert opened.settings == opened.before
+    assert b"Traceback" not in opened.raw
+    assert SEQUENCES.sub(b"", opened.last_words).strip() == b"", opened.last_words
+
+
+@pytest.mark.parametrize(
+    ("end", "status"),
+    [(press_q, 0), (press_interrupt_twice, 0), (terminate, 128 + 15), (hang_up, 128 + 1)],
+)
+async def test_every_way_out_gives_the_terminal_back(
+    environment: dict[str, str],
+    stand_in: StandIn,
+    end: Callable[[Terminal], None],
+    status: int,
+) -> None:
+    async with terminal(AITUI, environment) as opened:
+        await opened.see("● live", QUICK)
+        end(opened)
+        assert await opened.ended() == status
+        assert_given_back(opened)
+
+
+@pytest.mark.parametrize("end", [press_q, terminate])
+async def test_the_end_comes_at_once_in_the_middle_of_a_load(
+    environment: dict[str, str], stand_in: StandIn, end: Callable[[Terminal], None]
+) -> None:
+    async with terminal(AITUI, environment) as opened:
+        await opened.see("● live", QUICK)
+        await put_cursor_on(opened, "slow")
+        opened.type("l")
+        await opened.see("loading")
+        end(opened)
+        await opened.ended()
+        assert_given_back(opened)
+    assert list(stand_in.running().values()) == ["starting"]
+
+
+async def test_the_end_comes_at_once_with_a_question_open(
+    environment: dict[str, str], stand_in: StandIn
+) -> None:
+    async with stand_in.busy(QUICK), terminal(AITUI, environment) as opened:
+        await opened.see("1 of")
+        opened.type("U")
+        await opened.see("Unload all 1 model?")
+        terminate(opened)
+        assert await opened.ended() == 143
+        assert_given_back(opened)
+
+
+async def test_keys_load_and_unload_a_model(environment: dict[str, str], stand_in: StandIn) -> None:
+    async with terminal(AITUI, environment) as opened:
+        await opened.see("● live", QUICK)
+        await put_cursor_on(opened, "quick")
+        opened.type("l")
+        await opened.told(f"{QUICK} is ready after")
+        assert stand_in.running() == {QUICK: "ready"}
+        await opened.see("u unload")
+        opened.type("u")
+        await opened.told(f"{QUICK} is unloaded")
+        assert stand_in.running() == {}
+        opened.type("q")
+        assert await opened.ended() == 0
+        assert_given_back(opened)
+
+
+async def test_a_resize_is_followed_at_once(environment: dict[str, str]) -> None:
+    async with terminal(AITUI, environment) as opened:
+        await opened.see("● live", QUICK)
+        opened.resize(120, 36)
+        await opened.see("╭─ Models")
+        for columns, rows in ((2, 2), (20, 5), (200, 50), (60, 20)):
+            opened.resize(columns, rows)
+            await asyncio.sleep(0)
+        await opened.see("Model ", "? keys")
+        opened.type("q")
+        assert await opened.ended() == 0
+        assert_given_back(opened)
+
+
+async def test_a_terminal_of_two_cells_is_lived_through(environment: dict[str, str]) -> None:
+    async with terminal(AITUI, environment, size=(2, 2)) as opened:
+        await opened.until(lambda: b"\x1b[?1049h" in opened.raw, "begun")
+        opened.resize(80, 24)
+        await opened.see("● live", QUICK)
+        opened.type("q")
+        assert await opened.ended() == 0
+        assert_given_back(opened)
+
+
+async def test_hostile_models_reach_the_terminal_as_text_alone(
+    nobody: dict[str, str],
+) -> None:
+    async with (
+        StandIn(catalogue_of()) as server,
+        terminal((*AITUI, "--url", server.url), nobody, size=(120, 36)) as opened,
+    ):
+        await opened.see("● live", "00[@click=app.quit]x[/]")
+        for _ in range(20):
+            opened.type("jy")
+        await opened.see("17trailing")
+        opened.type("q")
+        assert await opened.ended() == 0
+        assert_given_back(opened)
+    for payload in (
+        *(b"\x1b]8;", b"\x1b]0;", b"\x1b[31mred", b"evil.invalid\x1b", b"\x00", b"\x08"),
+        *("\x9b2J".encode(), b"\x9b2J", "\x9d0;".encode(), "\u202e".encode(), "\u2066".encode()),
+    ):
+        assert payload not in opened.raw, payload
+    assert b"]52;c;aGVsbG8=" not in opened.raw
+
+
+async def test_a_fault_of_aitui_ends_it_with_a_sentence(environment: dict[str, str]) -> None:
+    async with terminal(("-c", BREAK_RENDERING), environment) as opened:
+        assert await opened.ended() == 1
+        said = " ".join(SEQUENCES.sub(b"", opened.last_words).decode().split())
+        assert said.startswith("aitui has failed: ZeroDivisionError; the details are in")
+        assert b"Traceback" not in opened.raw
+        assert opened.left_on == opened.left_off == set()
+        assert opened.settings == opened.before
+    log = Path(environment["HOME"], ".local/state/aitui/crash.log")
+    assert "inside aitui" in log.read_text()
+    assert log.stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("end", [press_q, terminate, hang_up])
+async def test_the_demo_leaves_nothing_behind(
+    nobody: dict[str, str], end: Callable[[Terminal], None]
+) -> None:
+    async with terminal((*AITUI, "--demo"), nobody) as opened:
+        await opened.see("demo", "● live")
+        assert any(Path(nobody["TMPDIR"]).iterdir())
+        end(opened)
+        await opened.ended()
+        assert_given_back(opened)
+    assert not any(Path(nobody["TMPDIR"]).iterdir())
+    assert not Path(nobody["HOME"], ".local").exists()
+
+
+async def test_without_certificates_it_opens_on_the_steps_to_set_up(
+    nobody: dict[str, str],
+) -> None:
+    async with terminal(AITUI, nobody) as opened:
+        await opened.see("aitui has not connected to anything yet", "✘ missing")
+        opened.type("q")
+        assert await opened.ended() == 0
+        assert_given_back(opened)
+
+
+async def test_where_there_is_no_terminal_it_says_what_to_use(nobody: dict[str, str]) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "aitui"),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env=nobody,
+        cwd=ROOT,
+    )
+    async with asyncio.timeout(PATIENCE):
+        out, words = await process.communicate()
+    assert process.returncode == 2
+    assert out == b""
+    assert b"aitui draws on a terminal; for scripts: aitui status --json" in words
