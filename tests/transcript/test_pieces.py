@@ -9,8 +9,10 @@ from markdown_it import MarkdownIt
 from rich.cells import cell_len
 
 from aitui.ui.transcript.drawing import code_lines, drawn
+from aitui.ui.transcript.highlighting import highlighted
 from aitui.ui.transcript.inks import Row
 from aitui.ui.transcript.pieces import Kind, Piece
+from aitui.ui.transcript.quick_colours import CODE, quick_runs
 from aitui.ui.transcript.source import GrowingText, harmless, pieces_of
 from aitui.ui.transcript.splitter import LONGEST_PIECE
 from transcript.documents import MIXED, documents, split_documents
@@ -189,7 +191,16 @@ def test_a_line_of_a_megabyte_is_cut_and_whole() -> None:
     assert "".join(row.text for piece in pieces for row in drawn(piece, 100)) == text
 
 
-def test_code_that_no_lexer_should_see_is_plain() -> None:
-    text = "```python\nshort = 1\n" + "y" * 3000 + "\n```"
-    rows = rows_of(text, 77)
-    assert {ink.part for row in rows[1:] for _, ink in row.runs} == {"line", "code-text"}
+def test_a_lexer_sees_no_line_that_is_too_long() -> None:
+    lines = ["short = 1", "y" * 3000]
+    assert list(highlighted(lines, "python")) == [[(line, CODE)] for line in lines]
+
+
+@pytest.mark.parametrize(
+    "language", ["python", "c", "bash", "console", "html", "yaml", "nonsense", ""]
+)
+def test_colours_change_no_character_of_code(language: str) -> None:
+    lines = ["", "\tdef x(): return 'a'  # b", "/* a", "", '  " ` ( */ $ 1 <b>', "é 日本 🙂 \\", ""]
+    assert ["".join(text for text, _ in runs) for runs in highlighted(lines, language)] == lines
+    quick = ["".join(text for text, _ in quick_runs(line, language)) for line in lines]
+    assert quick == lines

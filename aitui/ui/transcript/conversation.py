@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Iterable, Iterator
 
+from aitui.ui.transcript.fence_colours import colour, next_fence, wants_colours
 from aitui.ui.transcript.layout import Laid, Layout
-from aitui.ui.transcript.long_fences import colour, long_fences
 from aitui.ui.transcript.turns import Part, ShownTurn, Turn
 
 
@@ -20,6 +20,8 @@ class Conversation:
         self._stable = 0
         """Entries of the layout in front of what still grows."""
         self._colouring: Iterator[None] | None = None
+        self._coloured = 0
+        """Entries in front of which every fence has its colours."""
 
     @property
     def waiting(self) -> bool:
@@ -78,7 +80,7 @@ class Conversation:
         """Forget all turns and take others."""
         self._turns = [Turn.whole(turn) for turn in turns]
         self._by_id = {turn.id: turn for turn in self._turns}
-        self._changed, self._colouring = 0, None
+        self._changed, self._colouring, self._coloured = 0, None, 0
         self.layout.truncate(0)
 
     def toggle_reasoning(self, index: int | None) -> bool:
@@ -100,54 +102,80 @@ class Conversation:
         if not self._turns:
             return 0
         turn = self._turns[-1]
-        first = self._stable
-        if turn.parts:
-            self._grow(turn, turn.parts[-1])
-        return min(first, turn.at + 1)
+        return self._grow(turn, turn.parts[-1]) if turn.parts else self._stable
 
     def work(self, near: int, enough: Callable[[], bool]) -> bool:
-        """Draw and colour what is out of sight; returns whether there is more to do."""
+        """Draw and colour some of what is out of sight; returns whether any rows are others now."""
         layout = self.layout
-        layout.draw_rest(near, enough)
         if not layout.exact:
+            layout.draw_rest(near, enough)
             return True
-        if layout.raw or self._changed is not None:
+        if not self.finds_fence():
             return False
-        if self._colouring is None:
-            ended = self._stable if self._turns and not self._turns[-1].ended else None
-            fence = next(long_fences(layout.entries[:ended]), None)
-            if fence is None:
-                return False
-            self._colouring = colour(fence, layout.width)
-        for _ in self._colouring:
+        for _ in self._colouring or ():
             if enough():
-                return True
+                return False
         self._colouring = None
         return True
 
-    def _grow(self, turn: Turn, part: Part) -> None:
+    def finds_fence(self) -> bool:
+        """Whether a complete fence waits for its colours."""
+        if self.layout.raw or self._changed is not None or not self.layout.exact:
+            return False
+        return self._colouring is not None or self._next_colouring()
+
+    def reflow(self, width: int, *, raw: bool) -> None:
+        """Break all lines anew."""
+        self._colouring, self._coloured = None, 0
+        self.layout.reflow(width, raw=raw)
+
+    def _next_colouring(self) -> bool:
+        """Turn to the next fence that is complete; False where there is none."""
+        entries = self.layout.entries
+        streaming = bool(self._turns) and not self._turns[-1].ended
+        end = self._stable if streaming else len(entries)
+        while self._coloured < end:
+            fence = next_fence(entries, self._coloured, end)
+            if not fence:
+                self._coloured = end
+            elif streaming and fence[-1] is entries[end - 1] and not fence[-1].piece.ends:
+                return False
+            else:
+                start = next(at for at in range(self._coloured, end) if entries[at] is fence[0])
+                self._coloured = start + len(fence)
+                if wants_colours(fence):
+                    self._colouring = colour(fence, self.layout.width)
+                    return True
+        return False
+
+    def _grow(self, turn: Turn, part: Part) -> int:
         new = part.advance() if part.waiting else []
         layout = self.layout
+        first = self._stable
         if part.reasoning and not turn.ended:
-            self._relabel(part)
-        if not part.opened:
-            return
-        layout.truncate(self._stable)
-        layout.extend(new)
-        self._stable = len(layout.entries)
-        layout.extend((*part.tail, *turn.ending()))
+            first = self._relabel(part)
+        if part.opened:
+            layout.truncate(self._stable)
+            layout.extend(new)
+            self._stable = len(layout.entries)
+            layout.extend((*part.tail, *turn.ending()))
+        return first
 
-    def _relabel(self, part: Part) -> None:
-        for index in range(len(self.layout.entries) - 1, -1, -1):
-            if self.layout.entries[index] is part.fold:
+    def _relabel(self, part: Part) -> int:
+        """Draw the line of reasoning anew, whose seconds go on."""
+        entries = self.layout.entries
+        for index in range(len(entries) - 1, -1, -1):
+            if entries[index] is part.fold:
                 part.fold = Laid(part.fold_label(self._now()))
                 self.layout.replace(index, part.fold)
-                return
+                return index
+        return self._stable
 
     def _lay_out(self, place: int) -> int:
         layout = self.layout
         first = self._turns[place].at if place < len(self._turns) else len(layout.entries)
         layout.truncate(first)
+        self._coloured = min(self._coloured, first)
         for index in range(place, len(self._turns)):
             turn = self._turns[index]
             turn.at = len(layout.entries)

@@ -5,10 +5,10 @@ from dataclasses import replace
 
 from rich.cells import cell_len
 
-from aitui.ui.transcript.highlighting import CODE, highlighted
 from aitui.ui.transcript.inks import EMPTY, MARKER, TEXT, Ink, Row, Run
 from aitui.ui.transcript.inline import inline
 from aitui.ui.transcript.pieces import Kind, Piece
+from aitui.ui.transcript.quick_colours import CODE, quick_runs
 from aitui.ui.transcript.source import pieces_of
 from aitui.ui.transcript.tables import table_rows
 from aitui.ui.transcript.wrapping import wrapped_runs
@@ -68,7 +68,8 @@ def _rule(piece: Piece, width: int) -> list[Row]:
 
 
 def _code(piece: Piece, width: int) -> list[Row]:
-    return code_rows(piece, width, highlighted(code_lines(piece), piece.shape.language))
+    language = piece.shape.language
+    return code_rows(piece, width, (quick_runs(line, language) for line in code_lines(piece)))
 
 
 def code_lines(piece: Piece) -> list[str]:

@@ -9,10 +9,10 @@ from pygments.token import Token, _TokenType  # type: ignore[import-untyped]
 from pygments.util import ClassNotFound  # type: ignore[import-untyped]
 
 from aitui.ui.transcript.inks import Ink, Run
+from aitui.ui.transcript.quick_colours import CODE
 
 LONGEST_LINE = 1000
 """Characters; lexers may take very long for a line that no person has written."""
-CODE = Ink("code-text", ground="code")
 _PARTS = {
     Token.Keyword: "code-keyword",
     Token.Operator.Word: "code-keyword",
@@ -34,7 +34,7 @@ _PARTS = {
 
 def highlighted(lines: Sequence[str], language: str) -> Iterator[list[Run]]:
     """The runs of each line; plain ones where the language is unknown or a line too long."""
-    lexer = _lexer(language) if language else None
+    lexer = lexer_for(language)
     if lexer is None or any(len(line) > LONGEST_LINE for line in lines):
         for line in lines:
             yield [(line, CODE)] if line else []
@@ -77,7 +77,10 @@ def _ink(kind: _TokenType) -> Ink:
 
 
 @lru_cache(64)
-def _lexer(language: str) -> Lexer | None:
+def lexer_for(language: str) -> Lexer | None:
+    """The lexer of a language, None for one that is unknown or not named."""
+    if not language:
+        return None
     try:
         return get_lexer_by_name(language.lower())
     except ClassNotFound:

@@ -90,6 +90,7 @@ class Turn:
         self.footer = ""
         self.ended = False
         self.at = 0
+        self.head: Laid | None = None
         self.parts: list[Part] = []
 
     @classmethod
@@ -125,10 +126,14 @@ class Turn:
 
     def entries(self, now: float, *, first: bool) -> Iterator[Laid]:
         """Everything of the turn that is shown, from top to bottom."""
-        yield Laid(self.header(first=first))
+        header = self.header(first=first)
+        if self.head is None or self.head.piece != header:
+            self.head = Laid(header)
+        yield self.head
         for part in self.parts:
             if part.reasoning:
-                part.fold = Laid(part.fold_label(now))
+                fold = part.fold_label(now)
+                part.fold = part.fold if part.fold.piece == fold else Laid(fold)
                 yield part.fold
             if part.opened:
                 yield from part.laid

@@ -268,14 +268,16 @@ class TranscriptView(ScrollView, can_focus=True, inherit_bindings=False):
             self._cursor = blocks.place(entries, marked, self._cursor)
         self._forget_strips(self._layout.top(min(first, len(self._layout.entries))))
         self._settle()
+        if self.conversation.finds_fence():
+            self._work_soon()
 
     def _reflow(self) -> None:
         if not self.size.width:
             return
-        layout = self._layout
         anchor, inside = self._anchor()
         self.conversation.advance()
-        layout.reflow(self.room.width - GUTTER - MARGIN, raw=self.raw)
+        self._bar_not_before = 0.0
+        self.conversation.reflow(self.room.width - GUTTER - MARGIN, raw=self.raw)
         self.screen.clear_selection()
         self._settle((anchor, inside))
 
@@ -330,12 +332,13 @@ class TranscriptView(ScrollView, can_focus=True, inherit_bindings=False):
         self._work_waits = False
         until = self._now() + SLICE
         anchor = self._anchor()
-        self._bar_not_before = 0.0
         if self.conversation.work(anchor[0], lambda: self._now() >= until):
+            self._forget_strips(0)
+            self._bar_not_before = 0.0
+            self._resize_content(self._layout.top(anchor[0]) + anchor[1])
+            self.refresh()
+        if not self._layout.exact or self.conversation.finds_fence():
             self._work_soon()
-        self._forget_strips(0)
-        self._resize_content(self._layout.top(anchor[0]) + anchor[1])
-        self.refresh()
 
     def _forget_strips(self, first: int) -> None:
         for known in (self._strips, self._filtered):
@@ -355,6 +358,6 @@ class TranscriptView(ScrollView, can_focus=True, inherit_bindings=False):
         last = self._layout.top(blocks.end(self._layout.entries, index))
         top, height = self.scroll_offset.y, self.size.height
         if first < top or last - first >= height:
-            self.scroll_to(y=first, animate=False)
+            self.scroll_to(y=first, animate=False, force=True)
         elif last > top + height:
-            self.scroll_to(y=last - height, animate=False)
+            self.scroll_to(y=last - height, animate=False, force=True)

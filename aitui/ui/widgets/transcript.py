@@ -90,7 +90,7 @@ class Transcript(TranscriptView):
 
     def action_scroll_rows(self, rows: int) -> None:
         """Scroll by rows."""
-        self.scroll_to(y=self.scroll_offset.y + rows, animate=False)
+        self.scroll_to(y=self.scroll_offset.y + rows, animate=False, force=True)
 
     def action_scroll_pages(self, pages: float) -> None:
         """Scroll by pages or parts of one."""
