@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import NamedTuple
 
 from rich.cells import get_character_cell_size
 from rich.color import ColorSystem
@@ -12,7 +14,18 @@ from textual.strip import Strip
 
 NEAR = 8
 """Cells between two changes that are sent as well: to move and to set colours costs more."""
-RESET = "\x1b[0m"
+
+
+class Ink(NamedTuple):
+    """Colours and flags as parameters of SGR, each empty where it is the terminal's own."""
+
+    flags: str = ""
+    colour: str = ""
+    ground: str = ""
+
+
+PLAIN = Ink()
+NOT_DRAWN = Ink("?")
 
 
 @dataclass(slots=True)
@@ -23,7 +36,7 @@ class Line:
     """
 
     texts: list[str] = field(default_factory=list)
-    inks: list[str] = field(default_factory=list)
+    inks: list[Ink] = field(default_factory=list)
     uneven: bool = False
 
 
@@ -48,18 +61,19 @@ class Picture:
         """
         if size != self._size:
             self._size = size
-            self._lines = [Line([""] * size[0], ["?"] * size[0]) for _ in range(size[1])]
+            self._lines = [Line([""] * size[0], [NOT_DRAWN] * size[0]) for _ in range(size[1])]
         colours = console._color_system or ColorSystem.TRUECOLOR  # noqa: SLF001 - as Textual asks
-        sent = [self._drawn(y, x, _cells(strip, colours)) for y, x, strip in _pieces(update)]
-        return "".join(sent)
+        pen = Pen()
+        for y, x, strip in _pieces(update):
+            if 0 <= y < size[1] and x < size[0]:
+                self._draw(pen, y, x, _cells(strip, colours))
+        return pen.finish()
 
-    def _drawn(self, y: int, x: int, new: Line) -> str:
-        if not 0 <= y < len(self._lines) or x >= self._size[0]:
-            return ""
+    def _draw(self, pen: "Pen", y: int, x: int, new: Line) -> None:
         old, end = self._lines[y], min(x + len(new.texts), self._size[0])
         texts, inks = new.texts[: end - x], new.inks[: end - x]
         if old.texts[x:end] == texts and old.inks[x:end] == inks:
-            return ""
+            return
         if new.uneven or old.uneven:
             runs = [(x, end)]
         else:
@@ -71,7 +85,8 @@ class Picture:
             runs = list(_runs(changed))
         old.texts[x:end], old.inks[x:end] = texts, inks
         old.uneven = old.uneven or new.uneven
-        return "".join(_sent(y, old, run) for run in runs)
+        for run in runs:
+            pen.write(y, old, run)
 
 
 def is_known(update: object) -> bool:
@@ -96,7 +111,7 @@ def _cells(strip: Strip, colours: ColorSystem) -> Line:
     for text, style, control in strip:
         if control:
             continue
-        ink = "" if style is None else _ink(style, colours)
+        ink = PLAIN if style is None else _ink(style, colours)
         before = len(line.texts)
         if text.isascii():
             line.texts.extend(text)
@@ -119,9 +134,15 @@ def _add_wide(line: Line, text: str) -> None:
             line.texts[-1] += character
 
 
-def _ink(style: Style, colours: ColorSystem) -> str:
-    """The parameters of SGR for a style. Links are left out: nothing here is to be followed."""
-    return Strip.render_ansi(style, colours) if style._ansi is None else style._ansi  # noqa: SLF001
+@lru_cache(4096)
+def _ink(style: Style, colours: ColorSystem) -> Ink:
+    """A style for a terminal. Links are left out: nothing here is to be followed."""
+    flags = Strip.render_ansi(style.without_color, colours)
+    colour = style.color.downgrade(colours).get_ansi_codes() if style.color else ()
+    ground = (
+        style.bgcolor.downgrade(colours).get_ansi_codes(foreground=False) if style.bgcolor else ()
+    )
+    return Ink(flags, ";".join(colour), ";".join(ground))
 
 
 def _runs(changed: Iterable[int]) -> Iterator[tuple[int, int]]:
@@ -138,15 +159,39 @@ def _runs(changed: Iterable[int]) -> Iterator[tuple[int, int]]:
         yield first, last + 1
 
 
-def _sent(y: int, line: Line, run: tuple[int, int]) -> str:
-    first, end = run
-    parts = [f"\x1b[{y + 1};{first + 1}H"]
-    ink = ""
-    for at in range(first, end):
-        if line.inks[at] != ink:
-            ink = line.inks[at]
-            parts.append(f"\x1b[0;{ink}m" if ink else RESET)
-        parts.append(line.texts[at])
-    if ink:
-        parts.append(RESET)
-    return "".join(parts)
+class Pen:
+    """Writes cells at places, and of their colours only what differs from those before."""
+
+    def __init__(self) -> None:
+        self._parts: list[str] = []
+        self._ink = PLAIN
+
+    def write(self, y: int, line: Line, run: tuple[int, int]) -> None:
+        """Write a stretch of a line."""
+        first, end = run
+        self._parts.append(f"\x1b[{y + 1};{first + 1}H")
+        for at in range(first, end):
+            if line.inks[at] != self._ink:
+                self._parts.append(_change(self._ink, line.inks[at]))
+                self._ink = line.inks[at]
+            self._parts.append(line.texts[at])
+
+    def finish(self) -> str:
+        """Everything that was written; colours are back to the terminal's own at its end."""
+        return "".join((*self._parts, _change(self._ink, PLAIN)))
+
+
+@lru_cache(4096)
+def _change(before: Ink, after: Ink) -> str:
+    """The shortest way from one ink to another."""
+    if before == after:
+        return ""
+    if after == PLAIN:
+        return "\x1b[0m"
+    if before.flags != after.flags:
+        # Most flags can't be taken back one at a time.
+        clear = "0" if before != PLAIN else ""
+        return f"\x1b[{';'.join(filter(None, (clear, *after)))}m"
+    colour = "" if before.colour == after.colour else after.colour or "39"
+    ground = "" if before.ground == after.ground else after.ground or "49"
+    return f"\x1b[{';'.join(filter(None, (colour, ground)))}m"

@@ -18,6 +18,9 @@ import pyte
 PATIENCE = 40.0
 """Seconds after which something that was to appear counts as missing."""
 
+TOAST = "▌"
+"""The bar at the left of what is told in passing."""
+
 _ASKS_FOR_FRAMES = b"\x1b[?2026$p"
 _HAS_FRAMES = b"\x1b[?2026;2$y"
 FRAME = b"\x1b[?2026h"
@@ -76,6 +79,16 @@ class Terminal:
         """Wait until all of these texts are on the screen."""
         await self.until(lambda: all(text in self.text for text in texts), f"seen: {texts}")
 
+    async def told(self, words: str) -> None:
+        """Wait until a toast says that, on however many lines."""
+
+        def says() -> bool:
+            parts = (line.rpartition(TOAST) for line in self.screen.display)
+            said = " ".join(end for before, bar, end in parts if bar and len(before) > 1)
+            return words in " ".join(said.split())
+
+        await self.until(says, f"told: {words}")
+
     async def unsee(self, text: str) -> None:
         """Wait until a text has gone."""
         await self.until(lambda: text not in self.text, f"gone: {text}")
@@ -87,6 +100,14 @@ class Terminal:
             await asyncio.sleep(seconds)
             if len(self.sent) == before:
                 return
+
+    def stall(self) -> None:
+        """Take nothing more, as a line that is stuck."""
+        asyncio.get_running_loop().remove_reader(self._master)
+
+    def go_on(self) -> None:
+        """Take what has waited, and what comes."""
+        asyncio.get_running_loop().add_reader(self._master, self.take)
 
     async def ends(self) -> int:
         """Wait until the program has ended; its exit status."""
