@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -272,3 +274,11 @@ async def test_the_status_line_tells_of_a_server_that_is_lost(shell: Shell) -> N
     outcome = await shell.run("status", "--line")
     assert outcome.status == UNREACHABLE
     assert "✘" in outcome.out
+
+
+def test_a_chat_from_the_shell_loads_no_screen() -> None:
+    code = "import sys, aitui.commands.chat_terminal, aitui.swap.chat; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert not {"textual", "asyncssh", "aiohttp"} & set(done.stdout.split())

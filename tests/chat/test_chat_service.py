@@ -9,11 +9,12 @@ import pytest
 
 from aitui.demo.certificates import Certificates
 from aitui.demo.dialect import Dialect
+from aitui.demo.faults import Reply
 from aitui.domain.answer import Phase
 from aitui.domain.model import RunState
 from aitui.domain.sampling import Sampling
 from aitui.domain.turn import Role, TurnState
-from aitui.errors import AnswerCut, HistoryError, LoadFailed, NoSuchModel
+from aitui.errors import AnswerCut, HistoryError, LoadFailed, NoSuchModel, NotAuthorised
 from aitui.store.history import History
 from chat.chatting import BROKEN, DIES, ENDLESS, FAST, LOADS, Talk, talking
 from other_client import OtherClient
@@ -298,3 +299,39 @@ async def test_the_oldest_turns_can_be_left_out(certificates: Certificates) -> N
         await talk.chat.send("three")
         assert asked(talk)[-1][0] == {"role": "user", "content": "two"}
         assert len(talk.chat.conversation.path) == 6
+
+
+async def test_closing_stops_the_answer_and_lets_others_go_on(
+    certificates: Certificates, history: History, tmp_path: Path
+) -> None:
+    async with talking(certificates, ENDLESS, history=history) as talk:
+        sending = asyncio.create_task(talk.chat.send("one"))
+        await talk.until(lambda answer: answer.rates.tokens > 5)
+        await talk.chat.close()
+        assert (await sending).phase is Phase.STOPPED
+        other = await History.open(tmp_path / "history.sqlite3")
+        opened = await other.resume("c", lambda: "never")
+        assert not opened.forked
+        assert opened.conversation == talk.chat.conversation
+        await other.close()
+
+
+async def test_an_answer_of_escape_sequences_is_kept_harmless(
+    certificates: Certificates, history: History
+) -> None:
+    hostile = b'data: {"id":"x","choices":[{"delta":{"content":"a\\u001b]0;title\\u0007b"}}]}\n\n'
+    async with talking(certificates, history=history) as talk:
+        reply = Reply(200, hostile + b"data: [DONE]\n\n", "text/event-stream")
+        talk.stand_in.fault("/v1/chat", reply)
+        await talk.chat.send("one")
+        assert (await history.read("c")).path[-1].text == "ab"
+
+
+async def test_a_key_that_is_not_accepted_fails_and_gives_the_prompt_back(
+    certificates: Certificates,
+) -> None:
+    async with talking(certificates) as talk:
+        talk.stand_in.fault("/v1/chat", Reply(401, b'{"error":"unauthorized"}'))
+        answer = await talk.chat.send("one")
+        assert (answer.phase, type(answer.error)) == (Phase.FAILED, NotAuthorised)
+        assert answer.prompt == "one"
