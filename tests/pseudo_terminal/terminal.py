@@ -113,8 +113,9 @@ class Terminal:
         """Wait until something is true of the screen."""
         deadline = monotonic() + PATIENCE
         while not condition():
-            ended = self.process.returncode is not None
-            assert monotonic() < deadline, f"never {what}; ended: {ended}; the screen:\n{self.text}"
+            status = self.process.returncode
+            assert status is None, f"ended with {status}, never {what}; the screen:\n{self.text}"
+            assert monotonic() < deadline, f"never {what}; the screen:\n{self.text}"
             await asyncio.sleep(0.02)
 
     async def see(self, *texts: str) -> None:

@@ -175,6 +175,24 @@ async def driven(
     theme: str = "textual-dark",
 ) -> AsyncIterator[Driven]:
     """The app, opened on a server."""
+    app = opened(
+        server, folder, servers=servers, missing=missing, demo_world=demo_world, clock=clock
+    )
+    app.theme = theme
+    async with app.run_test(size=size, notifications=True) as pilot:
+        yield Driven(app, pilot)
+
+
+def opened(
+    server: Server,
+    folder: Path,
+    *,
+    servers: Sequence[Server] = (),
+    missing: tuple[tuple[str, Path], ...] = (),
+    demo_world: DemoWorld | None = None,
+    clock: Clock = REAL_CLOCK,
+) -> AituiApp:
+    """The app, not yet running, without animations."""
     opening = Opening(
         settings=Settings(server, tuple(servers) or (server,)),
         paths=Paths.below(folder),
@@ -186,9 +204,7 @@ async def driven(
     )
     app = AituiApp(opening)
     app.animation_level = "none"
-    app.theme = theme
-    async with app.run_test(size=size, notifications=True) as pilot:
-        yield Driven(app, pilot)
+    return app
 
 
 def _text_within(strips: Sequence[Strip], region: Region) -> str:
