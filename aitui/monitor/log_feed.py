@@ -16,6 +16,7 @@ from aitui.domain.log_overlap import known_part
 from aitui.domain.log_ring import MOST_BYTES, MOST_LINES, LogRing
 from aitui.errors import AituiError
 from aitui.monitor.pace import retry_pause
+from aitui.monitor.sleep_watch import sleeps
 
 if TYPE_CHECKING:
     from aitui.swap.client import SwapClient
@@ -27,8 +28,6 @@ HISTORY_BYTES = 128 * 1024
 REMEMBERED = 8000
 STEADY = 2.0
 """Seconds that a stream must last for the next break to count as the first one."""
-WATCH_CLOCK = 2.0
-SLEPT = 5.0
 
 
 class Phase(Enum):
@@ -227,13 +226,8 @@ class LogFeed:
 
     async def _watch_clock(self) -> None:
         """After a sleep of the machine the stream may be dead, and would never say so."""
-        offset = self._clock.wall() - self._clock.monotonic()
-        while True:
-            await asyncio.sleep(WATCH_CLOCK)
-            now = self._clock.wall() - self._clock.monotonic()
-            if abs(now - offset) >= SLEPT:
-                self.drop()
-            offset = now
+        async for _ in sleeps(self._clock):
+            self.drop()
 
 
 def _mark(words: str) -> LogLine:
