@@ -10,6 +10,8 @@ from bench.processes import Bench
 from bench.report import Line, p95, print_lines
 
 RATE = 2000
+BURST = "mixed:10000:10000"
+CALM = "plain:40:10"
 SHAPE_TOKENS = 4000
 
 
@@ -24,6 +26,7 @@ def stream(bench: Bench) -> list[Line]:
         Line("… last row after the last byte", f"{ours.late * 1000:.0f} ms"),
         Line("… text lost", "yes" if ours.lost else "none", "none", not ours.lost),
         _keys("… key handled, p95", ours.key_waits),
+        _keys("… the same at 10 tokens/s", bench.run("transcript", CALM).key_waits, wanted=False),
         Line("… bytes to the terminal", f"{ours.sent_bytes / ours.wall / 1000:.0f} kB/s"),
     ]
 
@@ -32,13 +35,16 @@ def long(bench: Bench) -> list[Line]:
     """100,000 tokens: whether a token costs more the longer the answer is."""
     ours = bench.run("transcript", f"mixed:100000:{RATE}")
     first, last = ours.marks[9], ours.marks[-1] - ours.marks[-11]
-    short = bench.least("transcript", f"mixed:10000:{RATE}").cpu / 10_000
-    ratio = ours.cpu / 100_000 / short
-    memory = ours.grown / 100_000
+    ratio, memory = ours.cpu / 10 / first, ours.grown / 100_000
     return [
-        Line("a token of 10,000, CPU", f"{short * 1e6:.0f} µs"),
+        Line("a token of the first 10,000, CPU", f"{first / 10_000 * 1e6:.0f} µs"),
         Line("a token of 100,000, to that", f"{ratio:.2f} ×", "≤ 1.2 ×", ratio <= 1.2),
-        Line("… its last 10,000 tokens to its first", f"{last / first:.2f} ×"),
+        Line(
+            "… one of the last 10,000, to that",
+            f"{last / first:.2f} ×",
+            "≤ 1.2 ×",
+            last <= 1.2 * first,
+        ),
         Line("… memory a token", f"{memory:.0f} bytes", "≤ 1024", memory <= 1024),
         Line("… text lost", "yes" if ours.lost else "none", "none", not ours.lost),
         _keys("… key handled, p95", ours.key_waits),
@@ -60,10 +66,11 @@ def shapes(bench: Bench) -> list[Line]:
 
 def burst(bench: Bench) -> list[Line]:
     """10,000 tokens within a second."""
-    ours = bench.run("transcript", "mixed:10000:10000")
-    late = ours.late + max(0.0, ours.wall - ours.late - 1)
+    bare, ours = bench.least("bare", BURST), bench.run("transcript", BURST)
+    late = ours.late
     return [
-        Line("10,000 tokens in a second, all on screen after", f"{late:.2f} s", "≤ 2 s", late <= 2),
+        Line("10,000 tokens in a second: bare httpx is through", f"{bare.wall:.2f} s"),
+        Line("… on screen, after the last was sent", f"{late:.2f} s", "≤ 2 s", late <= 2),
         Line("… text lost", "yes" if ours.lost else "none", "none", not ours.lost),
         _keys("… key handled, p95", ours.key_waits),
     ]

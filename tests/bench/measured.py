@@ -7,7 +7,7 @@ from pathlib import Path
 
 @dataclass(slots=True)
 class Measured:
-    """Times in seconds; `late` from the last byte to the last row, `keys` when each was handled.
+    """Times in seconds; `late` from the last byte sent to the last row, `keys` when each was handled.
 
     `cpu` is that of the process from the first byte to the last row, `marks` the CPU time at every
     thousandth token. `grown` are bytes of resident memory. `lost` is whether text is missing.
@@ -15,6 +15,7 @@ class Measured:
 
     cpu: float = 0.0
     wall: float = 0.0
+    painted: float = 0.0
     late: float = 0.0
     grown: int = 0
     lost: bool = False

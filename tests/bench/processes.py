@@ -65,6 +65,11 @@ class Bench:
             self._kept[what, model] = best
         return self._kept[what, model]
 
+    def _last_sent(self) -> float:
+        """When the server had sent the last of the newest answer, read by then from its output."""
+        assert self._source.stdout is not None
+        return float(self._source.stdout.readline())
+
     def run(self, what: str, model: str, limit: float = 300.0) -> Measured:
         """One run in a process of its own. Raises TimeoutError after `limit` seconds."""
         result = Path(self._folder.name, "measured.json")
@@ -96,6 +101,8 @@ class Bench:
                 f"{what} {model} ended early:\n{output[-3000:].decode(errors='replace')}"
             )
         measured = read(result)
+        if what != "table":
+            measured.late = max(0.0, measured.painted - self._last_sent())
         measured.sent_bytes = len(output)
         measured.key_waits = [
             handled - at for at, handled in zip(pressed, measured.keys, strict=False)

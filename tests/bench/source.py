@@ -1,7 +1,7 @@
 """The server of the benchmark: answers chats over mTLS, one event a token, at a given rate.
 
-The model's name says what it is asked for: `shape:tokens:rate`, tokens a second. The port stands on
-its standard output.
+The model's name says what it is asked for: `shape:tokens:rate`, tokens a second. Its standard output
+has the port, then for each answer the monotonic time at which the last of it was sent.
 """
 
 import asyncio
@@ -53,6 +53,7 @@ async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
         await asyncio.sleep(0.0005)
     writer.write(chunk(event({}, "stop")) + chunk(b"data: [DONE]\n\n") + b"0\r\n\r\n")
     await writer.drain()
+    print(time.monotonic(), flush=True)
     writer.close()
 
 

@@ -198,7 +198,6 @@ class TranscriptView(ScrollView, can_focus=True, inherit_bindings=False):
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         """Whoever scrolls to the end follows it; whoever scrolls away doesn't."""
         if self._moving and self.following:
-            self.refresh()
             return
         super().watch_scroll_y(old_value, new_value)
         if self._moving or round(old_value) == round(new_value):
@@ -301,7 +300,8 @@ class TranscriptView(ScrollView, can_focus=True, inherit_bindings=False):
             self._work_soon()
         else:
             self._resize_content(None)
-        self.refresh()
+        # Not the scroll bar beside it.
+        self.refresh(self.room.region)
 
     def _resize_content(self, top: int | None) -> None:
         size = Size(self.room.width, self._layout.height)
