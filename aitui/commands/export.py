@@ -1,6 +1,7 @@
 """Writes a conversation to a file, and reads files into prompts."""
 
 import asyncio
+import os
 from pathlib import Path
 
 from aitui.domain.attachments import Attachment, image, image_type, with_text_file
@@ -21,8 +22,8 @@ async def export(conversation: Conversation, name: str, directory: Path, *, json
     """
     text = as_json(conversation) if json else as_markdown(conversation, reasoning=True)
     suffix = ".json" if json else ".md"
-    name, own = name or f"{conversation.id[:12]}{suffix}", not name
-    return await asyncio.to_thread(_write, directory, name, text, own=own)
+    name = name or f"{conversation.id[:12]}{suffix}"
+    return await asyncio.to_thread(_write, directory, name, text)
 
 
 async def attach(prompt: str, name: str) -> tuple[str, Attachment | None]:
@@ -40,13 +41,16 @@ async def attach(prompt: str, name: str) -> tuple[str, Attachment | None]:
         raise AituiError(str(error)) from error
 
 
-def _write(directory: Path, name: str, text: str, *, own: bool) -> Path:
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def _write(directory: Path, name: str, text: str) -> Path:
     path = directory / Path(name).expanduser()
     try:
-        if own:
-            make_private_directory(path.parent)
-        with path.open("x", encoding="utf-8") as file:
-            path.chmod(0o600)
+        if path.parent == directory:
+            make_private_directory(directory)
+        with open(path, "x", encoding="utf-8", opener=_private) as file:
             file.write(text)
     except FileExistsError as error:
         raise AituiError(f"{path} exists already", remedy="give another name") from error

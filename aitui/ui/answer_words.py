@@ -70,6 +70,19 @@ def _ending(turn: Turn) -> str:
     return ""
 
 
+def ended_elsewhere(answer: Answer) -> str:
+    """What to call somebody back with who didn't see it end; nothing where they stopped it."""
+    match answer.phase:
+        case Phase.DONE:
+            return f"{answer.model} has answered"
+        case Phase.CUT:
+            return f"The answer of {answer.model} was cut"
+        case Phase.FAILED:
+            return f"{answer.model} has not answered"
+        case _:
+            return ""
+
+
 def failure_words(error: AituiError) -> str:
     """Why nothing came, and what helps."""
     if isinstance(error, ContextExceeded):

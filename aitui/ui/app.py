@@ -22,7 +22,7 @@ from aitui.errors import KeyPasswordNeeded, LoadFailed
 from aitui.paths import Paths
 from aitui.settings import missing_certificates, server_at
 from aitui.store.load_times import FILE_NAME, LoadTimes
-from aitui.ui.asking import ask_for_password, ask_which_server
+from aitui.ui.asking import ask_for_password, ask_which_server, offer_evicted
 from aitui.ui.chatting import ChatApp
 from aitui.ui.check_up import check_up
 from aitui.ui.crash import crash_report
@@ -45,7 +45,7 @@ from aitui.ui.wishes import (
     UnloadWished,
     WatchEnded,
 )
-from aitui.ui.words import after_failed_load, seconds_words
+from aitui.ui.words import seconds_words
 
 
 class AituiApp(ChatApp):
@@ -284,9 +284,7 @@ class AituiApp(ChatApp):
     async def _after_failed_load(self, session: Session, error: LoadFailed) -> None:
         if not error.evicted:
             self._say(error)
-        for victim in error.evicted:
-            if await self._ask(lambda _: after_failed_load(error, victim)):  # noqa: B023
-                await load(session, victim, self._ask)
+        await offer_evicted(session, error, self._ask)
 
     async def _unload(self, model_id: str) -> None:
         if self._session is not None:

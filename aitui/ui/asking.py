@@ -3,10 +3,13 @@
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from aitui.commands.load import load
+from aitui.commands.session import Ask, Session
 from aitui.domain.server import Server
-from aitui.errors import KeyPasswordNeeded
+from aitui.errors import KeyPasswordNeeded, LoadFailed
 from aitui.ui.screens.key_password import KeyPasswordScreen
 from aitui.ui.screens.servers import ServersScreen
+from aitui.ui.words import after_failed_load
 
 if TYPE_CHECKING:
     from textual.app import App
@@ -25,3 +28,10 @@ async def ask_for_password(
     """The server with the password of its key, or None; kept in memory alone."""
     password = await app.push_screen_wait(KeyPasswordScreen(error))
     return replace(server, client_key_password=password) if password else None
+
+
+async def offer_evicted(session: Session, error: LoadFailed, ask: Ask) -> None:
+    """Tell why a load failed, and load again what had to go for it where that is wished."""
+    for victim in error.evicted:
+        if await ask(lambda _: after_failed_load(error, victim)):  # noqa: B023
+            await load(session, victim, ask)

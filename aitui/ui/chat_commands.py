@@ -77,7 +77,8 @@ class ChatCommands:
             self._tell("Nothing completes that")
             return
         common = _common_beginning(found)
-        self._pane().prompt.put(common if len(common) > len(text) else found[0])
+        if len(found) == 1 or len(common) > len(text):
+            self._pane().prompt.put(common)
         if len(found) > 1:
             self._tell("  ".join(one.strip() for one in found[:12]))
 
@@ -93,10 +94,7 @@ class ChatCommands:
 
     async def _model(self, command: SlashCommand) -> None:
         model = model_named(command.rest, self._chats.session.snapshot)
-        chat = self._chat()
-        await chat.set_model(model.id)
-        self._chats.chats[model.id] = chat
-        self._chats.show(chat)
+        await self._chats.move(self._chat(), model.id)
 
     async def _system(self, command: SlashCommand) -> None:
         await self._chat().set_system(command.rest)
@@ -110,8 +108,7 @@ class ChatCommands:
         self._tell(f"Parameters: {shown or 'those of the server'}")
 
     async def _clear(self, _: SlashCommand) -> None:
-        chat = self._chat()
-        self._chats.show(await self._chats.begin(chat.conversation.model))
+        await self._chats.begin_anew(self._chat().conversation.model)
 
     async def _retry(self, _: SlashCommand) -> None:
         chat = self._chat()
@@ -131,9 +128,11 @@ class ChatCommands:
         question = _last_question(self._chat().conversation)
         if question is None:
             raise ValueError("nothing was asked yet")
-        await self._chat().delete(question.id)
-        self._chats.show(self._chat())
+        if self._chat().busy:
+            raise ValueError("an answer is under way: stop it first")
+        self._chats.editing = question.id
         self._pane().prompt.put(question.text)
+        self._tell("⏎ asks it in the place of the old one; an empty prompt drops the change")
 
     async def _delete(self, _: SlashCommand) -> None:
         question = _last_question(self._chat().conversation)
@@ -169,7 +168,7 @@ class ChatCommands:
     async def forget(self, screen: HistoryScreen, conversation_id: str, words: str) -> None:
         """Delete a conversation, and list the others."""
         if self._chats.history is not None:
-            await self._chats.history.delete(conversation_id)
+            await self._chats.forget(conversation_id)
             await self.look(screen, words)
 
     async def _rename(self, command: SlashCommand) -> None:

@@ -83,16 +83,21 @@ class ChatApp(ComfortApp):
 
     @on(ChatWished)
     def _chat_wished(self, message: ChatWished) -> None:
-        self._models.show_chat(shown=True)
+        self._chats.put_away()
         self._beside(self._chats.open(message.model.id), "open chat")
 
     @on(Composer.Sent)
     def _sent(self, message: Composer.Sent) -> None:
-        self._models.chat.prompt.put("")
         if is_slash_command(message.text):
+            self._models.chat.prompt.remember(message.text)
             self._beside(self._chat_commands.run(message.text), "slash command")
         else:
             self._chats.send(message.text)
+
+    @on(Composer.Changed, "#prompt")
+    def _prompt_changed(self) -> None:
+        if not self._models.chat.prompt.text:
+            self._chats.editing = ""
 
     @on(Composer.CompletionWished)
     def _completion_wished(self, message: Composer.CompletionWished) -> None:

@@ -1,32 +1,43 @@
 """The chats of one server: opens them, sends prompts, and shows what comes."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from aitui.chat.chat import Chat
-from aitui.commands.chat import begin_conversation, explained, import_chat_client, may_chat, new_id
+from aitui.commands.chat import explained, may_chat, question_before_chat
 from aitui.commands.session import Ask, Session
 from aitui.domain.answer import Answer, Phase
 from aitui.domain.attachments import Attachment
 from aitui.domain.command_line import parallel_slots
-from aitui.domain.conversation import Conversation
 from aitui.domain.model import Model
 from aitui.domain.snapshot import Snapshot
 from aitui.domain.turn import Role
-from aitui.errors import AituiError, ContextExceeded
+from aitui.errors import AituiError, ContextExceeded, LoadFailed
 from aitui.paths import Paths
-from aitui.store.history import FILE_NAME, History
-from aitui.ui.answer_words import failure_words
+from aitui.store.history import History
+from aitui.ui.answer_words import ended_elsewhere, failure_words
+from aitui.ui.asking import offer_evicted
+from aitui.ui.served_chats import ServedChats
 from aitui.ui.shown_conversation import ShownConversation
 from aitui.ui.widgets.chat_pane import ChatPane
 
 if TYPE_CHECKING:
-    from textual.app import App
-
-    from aitui.swap.chat import ChatClient
+    from aitui.ui.comfort import ComfortApp
 
 Beside = Callable[[Coroutine[Any, Any, None], str], None]
+LONG_ANSWER = 10.0
+"""Seconds after which whoever waits for an answer may well be elsewhere."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What is to be asked; `editing` is the question in whose place it stands."""
+
+    text: str = ""
+    attachments: tuple[Attachment, ...] = ()
+    editing: str = ""
 
 
 class OpenChat:
@@ -36,22 +47,21 @@ class OpenChat:
     """
 
     def __init__(
-        self, app: "App[None]", pane: Callable[[], ChatPane], ask: Ask, beside: Beside
+        self, app: "ComfortApp", pane: Callable[[], ChatPane], ask: Ask, beside: Beside
     ) -> None:
         self._app = app
         self._pane = pane
         self._ask = ask
         self._beside = beside
-        self._session: Session | None = None
-        self._paths: Paths | None = None
-        self._client: ChatClient | None = None
+        self._served: ServedChats | None = None
         self._shown: ShownConversation | None = None
         self._slot_size: dict[str, int] = {}
         self._agreed: set[str] = set()
-        self.chats: dict[str, Chat] = {}
+        self._asking: set[str] = set()
+        self._drafts: dict[str, Prompt] = {}
         self.chat: Chat | None = None
-        self.history: History | None = None
         self.attachments: tuple[Attachment, ...] = ()
+        self.editing = ""
 
     @property
     def busy(self) -> bool:
@@ -61,85 +71,94 @@ class OpenChat:
     @property
     def any_busy(self) -> bool:
         """Whether any answer is under way."""
-        return any(chat.busy for chat in self.chats.values())
+        return self._served is not None and self._served.any_busy
+
+    @property
+    def served(self) -> ServedChats:
+        """The chats of the server that is open. Raises AituiError where none is."""
+        if self._served is None:
+            raise AituiError("There is no server yet", remedy="S chooses one")
+        return self._served
 
     @property
     def session(self) -> Session:
         """The session of the server that is open. Raises AituiError where none is."""
-        if self._session is None:
-            raise AituiError("There is no server yet", remedy="S chooses one")
-        return self._session
+        return self.served.session
+
+    @property
+    def history(self) -> History | None:
+        """Earlier conversations, where they can be kept."""
+        return None if self._served is None else self._served.history
 
     @asynccontextmanager
     async def serving(self, session: Session, paths: Paths) -> AsyncIterator[None]:
         """Chat with this server within the block; at its end every answer is stopped and kept."""
-        self._session, self._paths = session, paths
+        served = self._served = ServedChats(session, paths, self._changed, self._tell)
+        self.chat = self._shown = None
+        self._slot_size, self._agreed, self._asking, self._drafts = {}, set(), set(), {}
         try:
             yield
         finally:
-            async with AsyncExitStack() as closing:
-                if self.history is not None:
-                    closing.push_async_callback(self.history.close)
-                if self._client is not None:
-                    closing.push_async_callback(self._client.aclose)
-                for chat in self.chats.values():
-                    closing.push_async_callback(chat.close)
-                self._session = self._client = self.history = self.chat = None
-                self.chats, self._shown = {}, None
+            # The next server may be open already: the one before takes its time to go.
+            if self._served is served:
+                self._served = self.chat = None
+            await served.close()
+
+    def put_away(self) -> None:
+        """Keep what is written for the conversation that is shown: another one comes."""
+        if self.chat is not None:
+            self._drafts[self.chat.conversation.id] = self._taken(self._pane().prompt.text)
+            self.chat = None
+            self._pane().prompt.put("")
 
     async def open(self, model_id: str) -> None:
         """Show the conversation with that model, a new one where there is none."""
-        if model_id not in self.chats:
-            await self.begin(model_id)
-        self.show(self.chats[model_id])
-        self._pane().prompt.focus()
+        self.show(await self.served.with_model(model_id))
 
-    async def begin(self, model_id: str) -> Chat:
-        """Begin a new conversation with that model."""
-        await self._open_history()
-        conversation = await begin_conversation(self.session, model_id, self.history)
-        return await self.take(model_id, lambda client: self._chat(client, conversation))
-
-    async def take(self, model_id: str, make: "Callable[[ChatClient], Chat]") -> Chat:
-        """Have that chat be the one with a model; the one before is closed."""
-        if self._client is None:
-            client_class = await import_chat_client()
-            self._client = client_class(self.session.server)
-        before = self.chats.get(model_id)
-        if before is not None:
-            await before.close()
-        self.chats[model_id] = make(self._client)
-        return self.chats[model_id]
+    async def begin_anew(self, model_id: str) -> None:
+        """Begin a new conversation with that model. Raises ValueError where that cuts an answer."""
+        chat = await self.served.begin(model_id)
+        self.put_away()
+        self.show(chat)
 
     async def resume(self, conversation_id: str) -> None:
-        """Go on with a conversation of the history, or with a copy where another aitui has it."""
-        await self._open_history()
-        if self.history is None:
-            return
-        opened = await self.history.resume(conversation_id, new_id)
-        conversation = opened.conversation
-        chat = await self.take(conversation.model, lambda client: self._chat(client, conversation))
+        """Go on with an earlier conversation. Raises ValueError where that cuts an answer."""
+        chat = await self.served.resume(conversation_id)
+        self.put_away()
         self.show(chat)
-        if opened.forked:
-            self._tell("Another aitui writes that conversation: this is a copy of it")
+        for turn in chat.conversation.path:
+            if turn.role is Role.USER:
+                self._pane().prompt.remember(turn.text)
+
+    async def move(self, chat: Chat, model_id: str) -> None:
+        """Go on with another model. Raises ValueError where that cuts an answer."""
+        await self.served.move(chat, model_id)
+        self.show(chat)
+
+    async def forget(self, conversation_id: str) -> None:
+        """Delete a conversation. Raises AituiError where it is being answered."""
+        before = self.served.opened(conversation_id)
+        after = await self.served.forget(conversation_id)
+        if after is not None and before is self.chat:
+            self.show(after)
 
     def show(self, chat: Chat) -> None:
         """Bring a chat onto the pane."""
         pane = self._pane()
+        draft = self._drafts.pop(chat.conversation.id, None)
+        if draft is not None and not pane.prompt.text:
+            self._put(draft)
         self.chat = chat
         self._shown = ShownConversation(pane.transcript)
         self._shown.show(chat.conversation, chat.answer)
         pane.model_id, pane.heading = chat.conversation.model, chat.conversation.title
         pane.transcript.empty_text = "Nothing was asked yet"
         pane.status.answer = chat.answer
-        for turn in chat.conversation.path:
-            if turn.role is Role.USER:
-                pane.prompt.remember(turn.text)
         self.snapshot_came(self.session.snapshot)
 
     def snapshot_came(self, snapshot: Snapshot) -> None:
         """The server's state has changed: answers that wait want to know of their model."""
-        for model_id, chat in self.chats.items():
+        for model_id, chat in ({} if self._served is None else self._served.by_model).items():
             model = snapshot.model(model_id)
             if model is not None and chat.busy:
                 chat.model_is(model.state)
@@ -151,32 +170,46 @@ class OpenChat:
 
     def send(self, text: str) -> None:
         """Ask the model of the conversation that is shown."""
-        chat = self.chat
-        if chat is None:
-            return
-        attachments, self.attachments = self.attachments, ()
+        chat, prompt = self.chat, self._taken(text)
         self._pane().prompt.remember(text)
-        self.run(chat, lambda: chat.send(text, attachments), text)
+        if chat is None:
+            self._put(prompt)
+            self._tell("No conversation is open: ⏎ on a model opens one")
+        elif prompt.editing in chat.conversation.turns:
+            self.run(chat, lambda: chat.edit(prompt.editing, text), prompt)
+        else:
+            self.run(chat, lambda: chat.send(text, prompt.attachments), prompt)
 
-    def run(self, chat: Chat, ask: Callable[[], Awaitable[Answer]], prompt: str = "") -> None:
+    def run(
+        self, chat: Chat, ask: Callable[[], Awaitable[Answer]], prompt: Prompt | None = None
+    ) -> None:
         """Have something answered beside the screen; `prompt` comes back where nothing came."""
-        self._beside(self._run(chat, ask, prompt), f"chat {chat.conversation.id}")
+        conversation_id, prompt = chat.conversation.id, prompt or Prompt()
+        if chat.busy or conversation_id in self._asking:
+            self._give_back(chat, prompt)
+            self._tell("An answer is under way: ^c stops it")
+            return
+        self._asking.add(conversation_id)
+        self._beside(self._run(chat, ask, prompt), f"chat {conversation_id}")
 
     def stop(self) -> None:
         """Stop the answer that is shown: what came stays."""
         if self.chat is not None:
             self.chat.stop()
 
-    async def _run(self, chat: Chat, ask: Callable[[], Awaitable[Answer]], prompt: str) -> None:
+    async def _run(self, chat: Chat, ask: Callable[[], Awaitable[Answer]], prompt: Prompt) -> None:
+        try:
+            await self._ask_and_tell(chat, ask, prompt)
+        finally:
+            self._asking.discard(chat.conversation.id)
+
+    async def _ask_and_tell(
+        self, chat: Chat, ask: Callable[[], Awaitable[Answer]], prompt: Prompt
+    ) -> None:
         session, model_id = self.session, chat.conversation.model
-        if chat.busy:
-            self._give_back(chat, prompt)
-            raise AituiError("An answer is under way", remedy="^c stops it")
-        if chat.conversation.id not in self._agreed:
-            if not await may_chat(session, model_id, self._ask):
-                self._give_back(chat, prompt)
-                return
-            self._agreed.add(chat.conversation.id)
+        if not await self._may_ask(chat, prompt):
+            return
+        ready_before = {model.id for model in session.snapshot.ready}
         try:
             answer = await ask()
         except ValueError as error:
@@ -184,23 +217,49 @@ class OpenChat:
             raise AituiError(str(error)) from error
         for warning in chat.warnings:
             self._tell(warning)
+        self._call_back(chat, answer)
         if isinstance(answer.error, ContextExceeded) and answer.error.context_size:
             self._slot_size[model_id] = answer.error.context_size
-        if answer.phase is Phase.FAILED and answer.error is not None:
+        if answer.phase is Phase.STOPPED and not answer.text and not answer.reasoning:
             self._give_back(chat, prompt)
-            told = await explained(session, model_id, answer.error)
-            raise AituiError(told.what, why=failure_words(told), remedy=told.remedy)
+        if answer.phase is not Phase.FAILED or answer.error is None:
+            return
+        self._give_back(chat, prompt)
+        told = await explained(session, model_id, answer.error)
+        if isinstance(told, LoadFailed):
+            ready_now = {model.id for model in session.snapshot.ready}
+            told.evicted = tuple(sorted(ready_before - ready_now - {model_id}))
+            if told.evicted:
+                await offer_evicted(session, told, self._ask)
+                return
+        raise AituiError(told.what, why=failure_words(told), remedy=told.remedy)
 
-    def _chat(self, client: "ChatClient", conversation: Conversation) -> Chat:
-        chat = Chat(
-            client,
-            conversation,
-            clock=self.session.clock,
-            new_id=new_id,
-            history=self.history,
-            on_change=lambda answer: self._changed(chat, answer),
-        )
-        return chat
+    async def _may_ask(self, chat: Chat, prompt: Prompt) -> bool:
+        """Whether it may cost what it costs: asked once a conversation."""
+        session, model_id = self.session, chat.conversation.model
+        if chat.conversation.id in self._agreed:
+            return True
+        costs = question_before_chat(model_id, session.snapshot).needed
+        try:
+            may = await may_chat(session, model_id, self._ask)
+        except AituiError:
+            self._give_back(chat, prompt)
+            raise
+        if not may:
+            self._give_back(chat, prompt)
+        elif costs:
+            self._agreed.add(chat.conversation.id)
+        return may
+
+    def _call_back(self, chat: Chat, answer: Answer) -> None:
+        words = ended_elsewhere(answer)
+        if not words:
+            return
+        pane = self._pane()
+        if chat is not self.chat or not pane.display:
+            self._app.notify(words, markup=False)
+        if (answer.ended_at or 0.0) - answer.asked >= LONG_ANSWER:
+            self._app.call_back(words)
 
     def _changed(self, chat: Chat, answer: Answer) -> None:
         if chat is not self.chat or self._shown is None:
@@ -208,20 +267,29 @@ class OpenChat:
         self._shown.grow(chat.conversation, answer)
         self._pane().status.answer = answer
 
-    def _give_back(self, chat: Chat, prompt: str) -> None:
-        """Nothing typed is lost: it goes back into the prompt, unless something new is there."""
-        if prompt and chat is self.chat and not self._pane().prompt.text:
-            self._pane().prompt.put(prompt)
+    def _taken(self, text: str) -> Prompt:
+        prompt = Prompt(text, self.attachments, self.editing)
+        self.attachments, self.editing = (), ""
+        return prompt
+
+    def _put(self, prompt: Prompt) -> None:
+        self.attachments, self.editing = prompt.attachments, prompt.editing
+        self._pane().prompt.put(prompt.text)
+
+    def _give_back(self, chat: Chat, prompt: Prompt) -> None:
+        """Nothing typed is lost: it goes back into the prompt, or is the one before a new one."""
+        if not prompt.text:
+            return
+        if chat is not self.chat:
+            self._drafts.setdefault(chat.conversation.id, prompt)
+        elif not self._pane().prompt.text:
+            self._put(prompt)
 
     def _slot(self, model: Model) -> int:
         """Tokens that one conversation may have: slots share the context between them."""
         told = self._slot_size.get(model.id)
         slots = parallel_slots(model.command) or 1
         return told or model.context.tokens // max(1, slots)
-
-    async def _open_history(self) -> None:
-        if self.history is None and self._paths is not None:
-            self.history = await History.open(self._paths.data / FILE_NAME)
 
     def _tell(self, words: str) -> None:
         self._app.notify(words, severity="warning", markup=False)

@@ -70,15 +70,13 @@ class ShownConversation:
         if turn is None:
             self.show(conversation, None)
             return
-        self._transcript.set_state(turn_id, _place(turn, conversation))
-        self._transcript.finish(turn_id, footer(turn))
+        self._transcript.set_state(turn_id, "")
+        self._transcript.finish(turn_id, _below(turn, conversation))
         self._turns.append(turn_id)
         self._growing = ""
 
 
 def _shown(turn: Turn, conversation: Conversation) -> ShownTurn:
-    answer = turn.role is Role.ASSISTANT
-    place = _place(turn, conversation)
     return ShownTurn(
         turn.id,
         turn.role.value,
@@ -86,8 +84,13 @@ def _shown(turn: Turn, conversation: Conversation) -> ShownTurn:
         model=turn.model,
         reasoning=turn.reasoning,
         thought_for=turn.thought,
-        footer=" · ".join(part for part in (footer(turn) if answer else "", place) if part),
+        footer=_below(turn, conversation),
     )
+
+
+def _below(turn: Turn, conversation: Conversation) -> str:
+    ended = footer(turn) if turn.role is Role.ASSISTANT else ""
+    return " · ".join(part for part in (ended, _place(turn, conversation)) if part)
 
 
 def _text(turn: Turn) -> str:

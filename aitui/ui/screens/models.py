@@ -1,6 +1,8 @@
 """View 1: the live table of models, and what is known of the one under the cursor."""
 
 from contextlib import suppress
+from dataclasses import replace
+from functools import cached_property
 from typing import ClassVar
 
 from textual import on
@@ -11,7 +13,6 @@ from textual.content import Content
 from textual.css.query import NoMatches
 from textual.reactive import reactive
 from textual.screen import Screen
-from textual.widget import Widget
 from textual.widgets import Input, Static
 
 from aitui.domain.clients import uses
@@ -19,7 +20,7 @@ from aitui.domain.clock import Clock
 from aitui.domain.model import Model
 from aitui.domain.server import Server
 from aitui.domain.snapshot import LinkPhase, Snapshot
-from aitui.ui.key_hints import chat_keys, model_keys
+from aitui.ui.key_hints import chat_keys, filter_keys, model_keys
 from aitui.ui.model_cells import Moment
 from aitui.ui.model_facts import facts, title
 from aitui.ui.model_id import shortened_id
@@ -31,6 +32,7 @@ from aitui.ui.widgets.model_detail import ModelDetail
 from aitui.ui.widgets.model_table import ModelTable
 from aitui.ui.widgets.request_list import RequestList
 from aitui.ui.widgets.server_header import ServerHeader
+from aitui.ui.widgets.transcript import Transcript
 from aitui.ui.wishes import (
     CancelWished,
     ChatWished,
@@ -41,13 +43,16 @@ from aitui.ui.wishes import (
     WatchEnded,
 )
 
+CHAT_PARTS = (Composer, Transcript)
+
 
 class ModelsScreen(Screen[None]):
     """Shows the snapshot, and passes on what somebody wants done with a model."""
 
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (118, "-wide")]  # noqa: RUF012
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "chat", "chat", key_display="⏎"),
+        # With priority, like the filter: a prompt that is typed ahead is no key.
+        Binding("enter", "chat", "chat", key_display="⏎", priority=True),
         Binding("l", "load", "load"),
         Binding("u", "unload", "unload"),
         Binding("U", "unload_all", "unload all"),
@@ -78,7 +83,7 @@ class ModelsScreen(Screen[None]):
                 yield Input(id="filter", placeholder="words that the id, name or state must have")
                 yield RequestList(self._clock, id="requests")
             yield ModelDetail(id="detail")
-            yield ChatPane(self._clock, id="chat")
+            yield self.chat
         yield Static(id="trouble", markup=False)
         yield KeyBar(id="keys")
 
@@ -100,6 +105,9 @@ class ModelsScreen(Screen[None]):
 
     def action_chat(self) -> None:
         """Chat with the model under the cursor."""
+        if self._table.highlighted is not None:
+            self.show_chat(shown=True)
+            self.set_focus(self.chat.prompt)
         self._wish(ChatWished)
 
     def action_load(self) -> None:
@@ -140,7 +148,13 @@ class ModelsScreen(Screen[None]):
         """Where something is typed, the filter's key is a letter."""
         if action == "filter" and isinstance(self.focused, Input | Composer):
             return False
+        if action == "chat" and isinstance(self.focused, (Input, *CHAT_PARTS)):
+            return False
         return super().check_action(action, parameters)
+
+    def action_keep_filter(self) -> None:
+        """Leave the filter line, and keep what it filters."""
+        self._close_filter()
 
     def action_sort(self) -> None:
         """Sort by the next column."""
@@ -166,8 +180,10 @@ class ModelsScreen(Screen[None]):
 
     def keys(self) -> list[tuple[str, str, str]]:
         """Key, words and action of what works now, the most needed first."""
-        if self.has_class("-chat") and self.focused in self._chat_parts():
+        if isinstance(self.focused, CHAT_PARTS):
             return chat_keys(writing=isinstance(self.focused, Composer))
+        if isinstance(self.focused, Input):
+            return filter_keys()
         return model_keys(
             self._table.highlighted,
             self.snapshot,
@@ -175,15 +191,17 @@ class ModelsScreen(Screen[None]):
             running=self._running_models,
         )
 
-    @property
+    @cached_property
     def chat(self) -> ChatPane:
-        """The conversation beside the table."""
-        return self.query_one(ChatPane)
+        """The conversation beside the table; an answer may still come when it has gone already."""
+        return ChatPane(self._clock, id="chat")
 
     def show_chat(self, *, shown: bool) -> None:
         """Show the conversation in the place of the details, or these again."""
         if shown != self.has_class("-chat"):
             self.set_class(shown, "-chat")
+            # Now, and not with the next style sheet: only what is displayed takes the focus.
+            self.chat.display = shown
             if not shown:
                 self._table.focus()
 
@@ -194,9 +212,6 @@ class ModelsScreen(Screen[None]):
     def action_close_chat(self) -> None:
         """Show the details again; an answer goes on."""
         self.show_chat(shown=False)
-
-    def _chat_parts(self) -> tuple[Widget, ...]:
-        return (self.chat.transcript, self.chat.prompt)
 
     @property
     def highlighted(self) -> Model | None:
@@ -249,6 +264,8 @@ class ModelsScreen(Screen[None]):
         else:
             moment = Moment(self._clock.monotonic(), self._clock.wall())
             lines = facts(model, moment)
+            if self._table.stale:
+                lines = tuple(replace(line, mood="quiet") for line in lines)
             # A small pane has the context size in its title.
             detail.lines = tuple(
                 line for line in lines if line.label != "context" or self.has_class("-wide")
@@ -263,7 +280,6 @@ class ModelsScreen(Screen[None]):
             f"Models · {running}" if snapshot.models else "Models"
         )
         self.query_one(KeyBar).hints = tuple(self.keys())
-        self.query_one(ColumnTitles).table_width = self._table.size.width
 
     def _show_trouble(self) -> None:
         error = self.snapshot.link.error
@@ -314,6 +330,10 @@ class ModelsScreen(Screen[None]):
     def on_descendant_focus(self) -> None:
         """Other keys work now."""
         self._grow_older()
+
+    @on(ModelTable.Resized)
+    def _table_resized(self, message: ModelTable.Resized) -> None:
+        self.query_one(ColumnTitles).table_width = message.width
 
     @on(ModelTable.Highlighted)
     def _highlighted(self) -> None:

@@ -1,5 +1,6 @@
 """A conversation with one model: transcript, status and prompt."""
 
+from functools import cached_property
 from typing import ClassVar
 
 from textual import on
@@ -40,28 +41,28 @@ class ChatPane(Vertical):
 
     def compose(self) -> ComposeResult:
         """The conversation above, the prompt below."""
-        yield Transcript(self._clock, id="transcript")
-        yield ChatStatus(self._clock, id="chat-status")
-        yield Composer(id="prompt")
+        yield self.transcript
+        yield self.status
+        yield self.prompt
 
     def on_mount(self) -> None:
         """Say what the prompt is for."""
         self.prompt.placeholder = "Ask …  (⏎ sends, ^j new line, / commands)"
 
-    @property
+    @cached_property
     def transcript(self) -> Transcript:
         """The conversation."""
-        return self.query_one(Transcript)
+        return Transcript(self._clock, id="transcript")
 
-    @property
+    @cached_property
     def status(self) -> ChatStatus:
         """The line between."""
-        return self.query_one(ChatStatus)
+        return ChatStatus(self._clock, id="chat-status")
 
-    @property
+    @cached_property
     def prompt(self) -> Composer:
         """What is being written."""
-        return self.query_one(Composer)
+        return Composer(id="prompt")
 
     def watch_model_id(self) -> None:
         """Name the model in the border."""

@@ -2,6 +2,7 @@
 
 from typing import ClassVar
 
+from textual import events
 from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.widgets import TextArea
@@ -17,13 +18,13 @@ class Composer(TextArea):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "send", "send", priority=True),
-        Binding("ctrl+j,shift+enter", "newline", "new line", key_display="^j", priority=True),
-        Binding("ctrl+e", "edit", "write in $EDITOR", key_display="^e", priority=True),
-        Binding("tab", "complete", "complete a command", show=False, priority=True),
-        Binding("up", "earlier", "earlier prompt", show=False, priority=True),
-        Binding("down", "later", "later prompt", show=False, priority=True),
-        Binding("escape", "leave", "leave the prompt", priority=True),
+        Binding("enter", "send", "send", key_display="⏎"),
+        Binding("ctrl+j,shift+enter", "newline", "new line", key_display="^j"),
+        Binding("ctrl+e", "edit", "write in $EDITOR", key_display="^e"),
+        Binding("tab", "complete", "complete a command", show=False),
+        Binding("up", "earlier", "earlier prompt", show=False),
+        Binding("down", "later", "later prompt", show=False),
+        Binding("escape", "leave", "leave the prompt"),
     ]
 
     class Sent(Message):
@@ -67,10 +68,22 @@ class Composer(TextArea):
         self.text = text
         self.move_cursor(self.document.end)
 
+    async def _on_key(self, event: events.Key) -> None:
+        # Bindings come out of a queue of their own, and one with priority overtakes the letters
+        # before it: what is typed fast, or comes late over a slow line, keeps its order only here.
+        for binding in (
+            () if event.is_printable else self._bindings.key_to_bindings.get(event.key, ())
+        ):
+            if await self.app.run_action(binding.action, self):
+                event.stop()
+                event.prevent_default()
+
     def action_send(self) -> None:
-        """Send what is written, unless it is nothing."""
-        if self.text.strip():
-            self.post_message(self.Sent(self.text))
+        """Send what is written, unless it is nothing; what is typed from now on is another text."""
+        text = self.text
+        if text.strip():
+            self.put("")
+            self.post_message(self.Sent(text))
 
     def action_newline(self) -> None:
         """Begin a new line."""
@@ -93,7 +106,7 @@ class Composer(TextArea):
 
     def action_earlier(self) -> None:
         """Up one line, or to the prompt before."""
-        if self.cursor_location[0] > 0 or not self._earlier:
+        if self._row > 0 or not self._earlier:
             self.action_cursor_up()
             return
         if self._place >= len(self._earlier):
@@ -103,10 +116,15 @@ class Composer(TextArea):
 
     def action_later(self) -> None:
         """Down one line, or to the prompt after."""
-        is_last_line = self.cursor_location[0] == self.document.line_count - 1
+        is_last_line = self._row >= self.wrapped_document.height - 1
         if not is_last_line or self._place >= len(self._earlier):
             self.action_cursor_down()
             return
         self._place += 1
         at_end = self._place == len(self._earlier)
         self.put(self._draft if at_end else self._earlier[self._place])
+
+    @property
+    def _row(self) -> int:
+        """The line of the cursor as it is shown: a long one takes several."""
+        return self.wrapped_document.location_to_offset(self.cursor_location).y
