@@ -59,6 +59,11 @@ def chat_keys(*, writing: bool) -> list[Hint]:
     ]
 
 
+def filter_keys() -> list[Hint]:
+    """Those of the filter line, where letters are letters."""
+    return [("⏎", "keep the filter", "keep_filter"), ("Esc", "show all", "back")]
+
+
 def _loading(model: Model | None) -> bool:
     return model is not None and (
         model.state is RunState.STARTING or (model.requested is not None and not model.resident)

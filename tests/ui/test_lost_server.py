@@ -8,6 +8,7 @@ import pytest
 from aitui.demo.faults import Close, Endless, Fault, Garbage, Page, Reply, WrongTypes
 from aitui.demo.stand_in import StandIn
 from aitui.domain.server import Server
+from aitui.ui.widgets.model_detail import ModelDetail
 from catalogue import QUICK
 from ui.driven import Driven, driven
 
@@ -21,6 +22,8 @@ async def test_a_lost_server_stays_on_screen_greyed_with_its_age(
     await app.see("✘ lost for", "retry in", "refuses connections", "F5 retry now")
     assert QUICK in app.text
     assert app.table.stale
+    pane = app.models.query_one(ModelDetail)
+    assert {fact.mood for fact in pane.lines} == {"quiet"}
     assert "l load" not in app.text
 
 

@@ -16,6 +16,13 @@ def has_size(app: Driven, width: int, height: int) -> bool:
     return app.app.size == (width, height)
 
 
+def titles_fit(app: Driven) -> bool:
+    """Whether the title of the context column ends where its figures end."""
+    titles, row = app.line_of("Ctx"), app.line_of(PEER)
+    end = titles.index("Ctx") + 3
+    return row[end - 2 : end + 1] == " – "
+
+
 async def test_j_and_k_and_the_arrows_move_by_one(app: Driven) -> None:
     first, second, third, *_ = ids(app)
     assert app.under_cursor == first
@@ -130,6 +137,24 @@ async def test_what_is_typed_ahead_of_the_filter_comes_into_it(
     assert orders(stand_in) == []
     app.burst("slash")
     await app.see("slowuq/")
+
+
+async def test_while_one_filters_the_last_line_tells_the_filters_keys(app: Driven) -> None:
+    await app.press("slash", *"q4")
+    await app.see("⏎ keep the filter", "Esc show all")
+    assert "l load" not in app.text
+    await app.click("⏎ keep the filter")
+    await app.see("l load")
+    assert app.table.has_focus
+    assert QUICK in app.text
+    assert STEADY not in app.text
+
+
+async def test_titles_stand_above_their_columns_at_once(app: Driven) -> None:
+    for width in (120, 60, 200, 80):
+        await app.pilot.resize_terminal(width, 36)
+        await app.until(partial(has_size, app, width, 36), "resized")
+        await app.until(lambda: titles_fit(app), f"fitting at {width}")
 
 
 async def test_words_of_a_filter_must_all_occur_in_any_order(app: Driven) -> None:

@@ -25,6 +25,10 @@ _SIGNS = (
 )
 
 
+_TEXTUALS_OWN = {"app.focus_next": "next pane", "app.focus_previous": "previous pane"}
+"""Its words for what it brings along, in ours; they come last."""
+
+
 class HelpScreen(ModalScreen[None]):
     """Made of the bindings themselves, so that it can't be out of date."""
 
@@ -66,18 +70,29 @@ def keys_of(screen: Screen[Any]) -> list[tuple[str, str, str]]:
     owners = (screen, screen.app)
     bindings = sorted(
         screen.active_bindings.values(),
-        key=lambda active: owners.index(active.node) if active.node in owners else len(owners),
+        key=lambda active: (
+            active.binding.action in _TEXTUALS_OWN,
+            owners.index(active.node) if active.node in owners else len(owners),
+        ),
     )
     for active in bindings:
         binding = active.binding
         if not binding.description or binding.action == "screen.copy_text":
             continue
         owner = "app." if active.node is screen.app and "." not in binding.action else ""
-        keys, _ = found.setdefault(owner + binding.action, ([], binding.description))
+        keys, _ = found.setdefault(
+            owner + binding.action,
+            ([], _words(binding)),
+        )
         key = screen.app.get_key_display(binding)
         if key not in keys:
             keys.append(key)
     return [(" ".join(keys), words, action) for action, (keys, words) in found.items()]
+
+
+def _words(binding: Binding) -> str:
+    words = _TEXTUALS_OWN.get(binding.action, binding.description)
+    return words[:1].lower() + words[1:]
 
 
 def _line(key: str, words: str) -> Content:

@@ -73,7 +73,7 @@ class SetupScreen(Screen[None]):
             mark, style = (
                 ("✘ missing", "$text-error") if path in gone else ("✔ there", "$text-success")
             )
-            lines.append(Content.assemble("  ", (f"{mark:<9}", style), f"  {what:<22} {path}"))
+            lines.append(Content.assemble("  ", (f"{mark:<9}", style), f"  {path} ({what})"))
         lines += [Content(""), *(Content(line) for line in _STEPS)]
         self.query_one("#text", Static).update(Content("\n").join(lines))
 

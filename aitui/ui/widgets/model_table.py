@@ -67,6 +67,13 @@ class ModelTable(ScrollView, can_focus=True, inherit_bindings=False):
             super().__init__()
             self.model = model
 
+    class Resized(Message):
+        """The rows have another width."""
+
+        def __init__(self, width: int) -> None:
+            super().__init__()
+            self.width = width
+
     def __init__(self, clock: Clock, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
         self._clock = clock
@@ -126,6 +133,7 @@ class ModelTable(ScrollView, can_focus=True, inherit_bindings=False):
     def on_resize(self) -> None:
         """Columns follow the width."""
         self.virtual_size = Size(self.size.width, len(self._rows))
+        self.post_message(self.Resized(self.size.width))
 
     def on_click(self, event: events.Click) -> None:
         """The mouse puts the cursor where it clicks."""
