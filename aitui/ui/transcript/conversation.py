@@ -95,14 +95,12 @@ class Conversation:
                         return self._toggle(*found)
         return self._toggle(*found) if found is not None else False
 
-    def advance(self) -> int:
-        """Lay out everything that has come; returns the first entry that may have changed."""
+    def advance(self) -> None:
+        """Lay out everything that has come."""
         if self._changed is not None:
-            return self._lay_out(self._changed)
-        if not self._turns:
-            return 0
-        turn = self._turns[-1]
-        return self._grow(turn, turn.parts[-1]) if turn.parts else self._stable
+            self._lay_out(self._changed)
+        elif self._turns and self._turns[-1].parts:
+            self._grow(self._turns[-1], self._turns[-1].parts[-1])
 
     def work(self, near: int, enough: Callable[[], bool]) -> bool:
         """Draw and colour some of what is out of sight; returns whether any rows are others now."""
@@ -148,30 +146,27 @@ class Conversation:
                     return True
         return False
 
-    def _grow(self, turn: Turn, part: Part) -> int:
+    def _grow(self, turn: Turn, part: Part) -> None:
         new = part.advance() if part.waiting else []
         layout = self.layout
-        first = self._stable
         if part.reasoning and not turn.ended:
-            first = self._relabel(part)
+            self._relabel(part)
         if part.opened:
             layout.truncate(self._stable)
             layout.extend(new)
             self._stable = len(layout.entries)
             layout.extend((*part.tail, *turn.ending()))
-        return first
 
-    def _relabel(self, part: Part) -> int:
+    def _relabel(self, part: Part) -> None:
         """Draw the line of reasoning anew, whose seconds go on."""
         entries = self.layout.entries
         for index in range(len(entries) - 1, -1, -1):
             if entries[index] is part.fold:
                 part.fold = Laid(part.fold_label(self._now()))
                 self.layout.replace(index, part.fold)
-                return index
-        return self._stable
+                return
 
-    def _lay_out(self, place: int) -> int:
+    def _lay_out(self, place: int) -> None:
         layout = self.layout
         first = self._turns[place].at if place < len(self._turns) else len(layout.entries)
         layout.truncate(first)
@@ -188,7 +183,6 @@ class Conversation:
                 below += len(turn.parts[-1].tail)
             self._stable = len(layout.entries) - below
         self._changed = None
-        return first
 
     def _change(self, turn: Turn) -> None:
         place = self._turns.index(turn)

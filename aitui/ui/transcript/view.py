@@ -16,6 +16,7 @@ from textual.widget import Widget
 from aitui.domain.clock import Clock
 from aitui.ui.transcript import blocks
 from aitui.ui.transcript.conversation import Conversation
+from aitui.ui.transcript.inks import Row
 from aitui.ui.transcript.selecting import selected_span, selected_text
 from aitui.ui.transcript.strips import GUTTER, PARTS, Palette, selected, with_hint
 
@@ -95,7 +96,7 @@ class TranscriptView(ScrollView, can_focus=True, inherit_bindings=False):
         self.conversation = Conversation(clock.monotonic)
         self._layout = self.conversation.layout
         self._palette = Palette(self._part_style)
-        self._strips: dict[int, Strip] = {}
+        self._strips: dict[int, tuple[Row, Strip]] = {}
         self._filtered: dict[int, tuple[Strip, Strip]] = {}
         self.following = True
         self._seen_rows = 0
@@ -185,7 +186,7 @@ class TranscriptView(ScrollView, can_focus=True, inherit_bindings=False):
         """Other colours."""
         super().notify_style_update()
         self._palette.clear()
-        self._forget_strips(0)
+        self._forget_strips()
 
     def on_resize(self) -> None:
         """Break the lines anew where the width is another: those in sight now, the others soon."""
@@ -213,11 +214,14 @@ class TranscriptView(ScrollView, can_focus=True, inherit_bindings=False):
             return self._blank(number, width)
         if self.has_focus and blocks.covers(self._layout, self._cursor, number):
             return self._palette.strip(row, width, cursor=True)
-        strip = self._strips.get(number)
-        if strip is None or strip.cell_length != width:
-            if len(self._strips) > KEPT_STRIPS:
-                self._forget_strips(0)
-            strip = self._strips[number] = self._palette.strip(row, width, cursor=False)
+        known = self._strips.get(number)
+        # Most rows of what is drawn again for a frame are what they were.
+        if known is not None and known[0] == row and known[1].cell_length == width:
+            return known[1]
+        if len(self._strips) > KEPT_STRIPS:
+            self._forget_strips()
+        strip = self._palette.strip(row, width, cursor=False)
+        self._strips[number] = (row, strip)
         return strip
 
     def _blank(self, number: int, width: int) -> Strip:
@@ -262,10 +266,9 @@ class TranscriptView(ScrollView, can_focus=True, inherit_bindings=False):
         marked = None
         if self._cursor is not None and self._cursor < len(entries):
             marked = entries[self._cursor]
-        first = self.conversation.advance()
+        self.conversation.advance()
         if marked is not None:
             self._cursor = blocks.place(entries, marked, self._cursor)
-        self._forget_strips(self._layout.top(min(first, len(self._layout.entries))))
         self._settle()
         if self.conversation.finds_fence():
             self._work_soon()
@@ -291,7 +294,6 @@ class TranscriptView(ScrollView, can_focus=True, inherit_bindings=False):
         layout, height = self._layout, self.size.height
         if not layout.exact:
             index, inside = anchor or self._anchor()
-            self._forget_strips(0)
             if self.following:
                 layout.draw_last(height)
             else:
@@ -333,17 +335,15 @@ class TranscriptView(ScrollView, can_focus=True, inherit_bindings=False):
         until = self._now() + SLICE
         anchor = self._anchor()
         if self.conversation.work(anchor[0], lambda: self._now() >= until):
-            self._forget_strips(0)
             self._bar_not_before = 0.0
             self._resize_content(self._layout.top(anchor[0]) + anchor[1])
             self.refresh()
         if not self._layout.exact or self.conversation.finds_fence():
             self._work_soon()
 
-    def _forget_strips(self, first: int) -> None:
-        for known in (self._strips, self._filtered):
-            for number in [number for number in known if number >= first]:
-                del known[number]
+    def _forget_strips(self) -> None:
+        self._strips.clear()
+        self._filtered.clear()
 
     def _set_following(self, *, following: bool) -> None:
         if following is self.following:
