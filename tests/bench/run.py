@@ -55,7 +55,7 @@ class Streaming(App[None]):
 
     def compose(self) -> ComposeResult:
         """One widget."""
-        if self._widget == "transcript":
+        if self._widget != "markdown":
             yield Transcript(CLOCK)
         else:
             with VerticalScroll():
@@ -76,8 +76,12 @@ class Streaming(App[None]):
         gc.collect()
         before = resident()
         self._begun.touch()
-        stream = self._transcript if self._widget == "transcript" else self._markdown
-        await stream(self.measured)
+        streams = {
+            "transcript": self._transcript,
+            "markdown": self._markdown,
+            "unseen": self._unseen,
+        }
+        await streams[self._widget](self.measured)
         gc.collect()
         self.measured.grown = resident() - before
         self.exit()
@@ -117,6 +121,12 @@ class Streaming(App[None]):
         measured.lost = transcript.conversation.text != "".join(tokens(shape, int(number))).strip(
             "\n"
         )
+
+    async def _unseen(self, _measured: Measured) -> None:
+        request = ChatRequest(self._model, ({"role": "user", "content": "?"},))
+        async with ChatClient(self._server) as client, client.ask(request) as batches:
+            async for _ in batches:
+                pass
 
     async def _markdown(self, measured: Measured) -> None:
         widget = self.query_one(Markdown)
