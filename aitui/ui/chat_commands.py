@@ -64,9 +64,10 @@ class ChatCommands:
         try:
             command = read_slash_command(text)
             await self._handlers[command.name](command)
-        except ValueError as error:
-            self._pane().prompt.put(text)
-            raise AituiError(str(error)) from error
+        except (ValueError, AituiError) as error:
+            if not self._pane().prompt.text:
+                self._pane().prompt.put(text)
+            raise error if isinstance(error, AituiError) else AituiError(str(error)) from error
 
     def complete(self, text: str) -> None:
         """Complete a command in the prompt, and say what there is to choose from."""

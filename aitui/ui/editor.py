@@ -7,6 +7,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from textual.app import SuspendNotSupported
+
 from aitui.domain.clean import clean_text
 from aitui.errors import AituiError
 
@@ -30,6 +32,8 @@ async def edited(app: "App[None]", text: str, *, suffix: str = ".md") -> str:
                 f"{command[0]} ended with status {status}", why="the text is as before"
             )
         return clean_text(await asyncio.to_thread(file.read_text, encoding="utf-8")).rstrip("\n")
+    except SuspendNotSupported as error:
+        raise AituiError("An editor needs a terminal of its own, and there is none here") from error
     except (OSError, UnicodeDecodeError) as error:
         raise AituiError(
             f"{command[0]} can't be used: {error}", remedy="set EDITOR to an editor of yours"

@@ -1,6 +1,7 @@
 """The keys that work where one is, and what the signs in the table mean."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from textual.app import ComposeResult
@@ -8,7 +9,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen, Screen
-from textual.widgets import Static
+from textual.widgets import Input, Static, TextArea
 
 KEY_WIDTH = 16
 
@@ -64,10 +65,21 @@ class HelpScreen(ModalScreen[None]):
         return Content("\n").join(lines)
 
 
+_SIGN_KEYS = frozenset({"slash", "colon", "question_mark"})
+_OF_FIELDS = frozenset(
+    binding.description
+    for field in (Input, TextArea)
+    for binding in field.BINDINGS
+    if isinstance(binding, Binding)
+)
+"""The many ways of every text field to move, select and delete, which nobody looks up here."""
+
+
 def keys_of(screen: Screen[Any]) -> list[tuple[str, str, str]]:
     """Keys, words and action of everything that works on a screen, its own first."""
     found: dict[str, tuple[list[str], str]] = {}
-    owners = (screen, screen.app)
+    writing = screen.focused if isinstance(screen.focused, Input | TextArea) else None
+    owners = (writing, screen, screen.app)
     bindings = sorted(
         screen.active_bindings.values(),
         key=lambda active: (
@@ -79,6 +91,16 @@ def keys_of(screen: Screen[Any]) -> list[tuple[str, str, str]]:
         binding = active.binding
         if not binding.description or binding.action == "screen.copy_text":
             continue
+        if writing is not None:
+            if (
+                len(binding.key) == 1
+                or binding.key in _SIGN_KEYS
+                or binding.description in _OF_FIELDS
+            ):
+                continue
+            if active.node is screen.app:
+                # Of several keys the one that is shown may be a letter here.
+                binding = replace(binding, key_display=None)
         owner = "app." if active.node is screen.app and "." not in binding.action else ""
         keys, _ = found.setdefault(
             owner + binding.action,

@@ -25,6 +25,13 @@ class Composer(TextArea):
         Binding("up", "earlier", "earlier prompt", show=False),
         Binding("down", "later", "later prompt", show=False),
         Binding("escape", "leave", "leave the prompt"),
+        Binding(
+            "ctrl+c,super+c",
+            "copy",
+            "copy what is selected, else stop the answer",
+            show=False,
+            key_display="^c",
+        ),
     ]
 
     class Sent(Message):
@@ -82,8 +89,8 @@ class Composer(TextArea):
         """Send what is written, unless it is nothing; what is typed from now on is another text."""
         text = self.text
         if text.strip():
-            self.put("")
             self.post_message(self.Sent(text))
+            self.put("")
 
     def action_newline(self) -> None:
         """Begin a new line."""
