@@ -19,6 +19,13 @@ LONGEST_NAMED = 60
 class ComfortApp(DeedsApp):
     """Keeps what it keeps where the present server has its places: those of a demo are its own."""
 
+    # Without colours Textual tells neither the place in a list nor what is selected. What it draws
+    # by visual styles loses `reverse`.
+    CSS = """
+    OptionList:nocolor > .option-list--option-highlighted { text-style: bold underline; }
+    Screen:nocolor .screen--selection { text-style: reverse; }
+    """
+
     def __init__(self, opening: Opening) -> None:
         super().__init__(opening)
         self._paths = opening.paths

@@ -35,7 +35,7 @@ class FramesApp(App[None]):
 
     def __init__(self) -> None:
         super().__init__()
-        self._picture = Picture()
+        self._picture = Picture(colours=not self.no_color)
         self._cursor_sent: Offset | None = None
         self._owes_frame = False
 

@@ -43,10 +43,12 @@ class Line:
 class Picture:
     """Follows what was sent to a terminal that shows nothing else.
 
-    A terminal that was written to from elsewhere has to be forgotten.
+    A terminal that was written to from elsewhere has to be forgotten. Without `colours` only flags
+    are sent, such as bold and reverse: greys are colours, too.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, colours: bool = True) -> None:
+        self._colours = colours
         self._size = (0, 0)
         self._lines: list[Line] = []
 
@@ -66,7 +68,7 @@ class Picture:
         pen = Pen()
         for y, x, strip in _pieces(update):
             if 0 <= y < size[1] and x < size[0]:
-                self._draw(pen, y, x, _cells(strip, colours))
+                self._draw(pen, y, x, _cells(strip, colours if self._colours else None))
         return pen.finish()
 
     def _draw(self, pen: "Pen", y: int, x: int, new: Line) -> None:
@@ -106,7 +108,7 @@ def _pieces(update: CompositorUpdate) -> Iterator[tuple[int, int, Strip]]:
                     yield y, x, strip if end <= last else strip.crop(0, last - x)
 
 
-def _cells(strip: Strip, colours: ColorSystem) -> Line:
+def _cells(strip: Strip, colours: ColorSystem | None) -> Line:
     line = Line()
     for text, style, control in strip:
         if control:
@@ -135,9 +137,11 @@ def _add_wide(line: Line, text: str) -> None:
 
 
 @lru_cache(4096)
-def _ink(style: Style, colours: ColorSystem) -> Ink:
+def _ink(style: Style, colours: ColorSystem | None) -> Ink:
     """A style for a terminal. Links are left out: nothing here is to be followed."""
-    flags = Strip.render_ansi(style.without_color, colours)
+    flags = Strip.render_ansi(style.without_color, ColorSystem.STANDARD)
+    if colours is None:
+        return Ink(flags)
     colour = style.color.downgrade(colours).get_ansi_codes() if style.color else ()
     ground = (
         style.bgcolor.downgrade(colours).get_ansi_codes(foreground=False) if style.bgcolor else ()
