@@ -6,13 +6,18 @@ from functools import partial
 from typing import Any
 
 from textual import on
+from textual.notifications import SeverityLevel
 from textual.worker import Worker, WorkerState
 
 from aitui.errors import AituiError
 from aitui.ui.crash import crash_report
 from aitui.ui.frames import FramesApp
+from aitui.ui.model_id import shortened_id
 from aitui.ui.opening import Opening
 from aitui.ui.words import said
+
+LONGEST_TITLE, LONGEST_WORDS = 120, 400
+"""Cells of what is said in passing: it must not cover the screen."""
 
 
 class DeedsApp(FramesApp):
@@ -38,6 +43,24 @@ class DeedsApp(FramesApp):
             await deed
         except AituiError as error:
             self._say(error)
+
+    def notify(
+        self,
+        message: str,
+        *,
+        title: str = "",
+        severity: SeverityLevel = "information",
+        timeout: float | None = None,
+        markup: bool = True,
+    ) -> None:
+        """Say something in passing, in a few lines however long it is."""
+        super().notify(
+            shortened_id(message, LONGEST_WORDS),
+            title=shortened_id(title, LONGEST_TITLE),
+            severity=severity,
+            timeout=timeout,
+            markup=markup,
+        )
 
     def _say(self, error: AituiError) -> None:
         self.notify(said(error), title=error.what, severity="error", timeout=12, markup=False)

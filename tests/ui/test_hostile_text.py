@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 from rich.cells import cell_len
+from textual.widgets._toast import Toast
 
 from aitui.demo.stand_in import StandIn
 from aitui.domain.server import Server
+from aitui.ui.widgets.model_detail import ModelDetail
 from ui.driven import Driven, driven
 from ui.hostile import PAYLOADS, catalogue_of
 
@@ -57,32 +59,32 @@ async def test_columns_stand_one_below_the_other(hostile: Driven) -> None:
         assert row.crop(state, state + 1).text == "–", row.text
 
 
-async def test_dialogs_toasts_and_the_palette_are_harmless(hostile: Driven) -> None:
-    for number, model in enumerate(hostile.table.shown):
+async def test_questions_and_what_is_said_are_harmless(hostile: Driven) -> None:
+    await hostile.pilot.resize_terminal(80, 24)
+    first, *others = hostile.table.shown
+    await hostile.press("l")
+    await hostile.until_ready(first.id)
+    for model in others:
         hostile.go_to(model.id)
-        await hostile.press("y")
-        await hostile.press("l")
-        await hostile.until(
-            lambda model=model: (
-                hostile.asking
-                or model.id
-                in {  # type: ignore[misc]
-                    ready.id for ready in hostile.models.snapshot.ready
-                }
-            ),
-            "asked or loaded",
-        )
-        await hostile.settle()
+        await hostile.press("y", "l")
+        await hostile.see("n Cancel", "y Load")
         assert_harmless(hostile)
-        if hostile.asking:
-            await hostile.armed()
-            await hostile.press("y")
-            await hostile.until_ready(model.id)
-        assert_harmless(hostile)
-        assert hostile.app.is_running, number
+        assert all(toast.region.height <= 15 for toast in hostile.app.screen.query(Toast))
+        await hostile.press("escape")
+        hostile.app.clear_notifications()
     await hostile.press("U")
     await hostile.see("Unload all 1 model?")
     assert_harmless(hostile)
+
+
+async def test_long_texts_break_inside_their_pane(hostile: Driven) -> None:
+    await hostile.pilot.resize_terminal(80, 24)
+    longest = max(hostile.table.shown, key=lambda model: len(model.id))
+    hostile.go_to(longest.id)
+    await hostile.settle()
+    pane = hostile.models.query_one(ModelDetail)
+    lines = [strip.text.strip() for strip in hostile.strips[pane.region.y + 1 : pane.region.bottom]]
+    assert min(map(len, lines[2:])) > 20, lines
 
 
 async def test_a_click_on_markup_runs_nothing(hostile: Driven) -> None:

@@ -7,7 +7,10 @@ import pytest
 
 from aitui.demo.stand_in import StandIn
 from aitui.domain.model import Model, RunState
+from aitui.domain.question import Question
 from aitui.domain.server import Server
+from aitui.domain.snapshot import Snapshot
+from aitui.ui.screens.confirm import ConfirmScreen
 from catalogue import QUICK, STEADY
 from ui.driven import Driven
 from ui.received import orders
@@ -67,16 +70,18 @@ async def test_a_click_on_no_means_no(asked: Driven, stand_in: StandIn) -> None:
     assert stand_in.running() == {QUICK: "ready"}
 
 
-@pytest.mark.parametrize("keys", ["ly", ("l", "right", "enter"), ("l", "tab", "enter")])
-async def test_keys_typed_ahead_are_no_answer(
+@pytest.mark.parametrize("keys", ["ly", "lyy", ("l", "right", "enter"), ("l", "tab", "space")])
+async def test_keys_typed_ahead_are_no_yes(
     asked: Driven, stand_in: StandIn, keys: tuple[str, ...]
 ) -> None:
     await asked.press("n")
     await asked.until(lambda: not asked.asking, "closed")
     before = orders(stand_in)
     asked.burst(*keys)
-    await asked.until(lambda: asked.asking, "asked")
-    await asked.armed()
+    await asked.settle()
+    await asked.press("escape")
+    await asked.until(lambda: not asked.asking, "closed")
+    await asked.settle()
     assert orders(stand_in) == before
     assert stand_in.running() == {QUICK: "ready"}
 
@@ -122,3 +127,9 @@ async def test_it_goes_when_the_server_is_left(
     assert not asked.asking
     await asked.press("y")
     assert asked.model(STEADY).requested is None
+
+
+async def test_many_facts_leave_the_choices_in_sight(app: Driven) -> None:
+    question = Question("Unload all?", tuple(f"unloads number {n}" for n in range(200)), yes="Do")
+    app.app.push_screen(ConfirmScreen(lambda _: question, Snapshot()))
+    await app.see("Unload all?", "unloads number 0", "▸ n Cancel", "y Do")

@@ -6,17 +6,22 @@ from typing import ClassVar
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical
+from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from aitui.domain.question import Question
 from aitui.domain.snapshot import Snapshot
+from aitui.ui.model_id import shortened_id
 from aitui.ui.widgets.choice import Choice
 
 ARMED_AFTER = 0.25
 """Seconds after painting before a key counts: nobody reads and answers faster."""
+
+LONGEST = 240
+LONGEST_CHOICE = 40
+"""Cells of a fact and of a choice: a hostile id must not push the choices out of sight."""
 
 
 class ConfirmScreen(ModalScreen[bool]):
@@ -43,11 +48,16 @@ class ConfirmScreen(ModalScreen[bool]):
     def compose(self) -> ComposeResult:
         """The title, the facts, and the two choices."""
         with Vertical(id="dialog"):
-            yield Static(self._question.title, id="title", markup=False)
-            yield Static(id="facts", markup=False)
+            yield Static(shortened_id(self._question.title, LONGEST), id="title", markup=False)
+            with VerticalScroll(id="seen", can_focus=False):
+                yield Static(id="facts", markup=False)
             with Horizontal(id="choices"):
-                yield Choice(f"n {self._question.no}", answer=False, id="no")
-                yield Choice(f"y {self._question.yes}", answer=True, id="yes")
+                no, yes = (
+                    shortened_id(words, LONGEST_CHOICE)
+                    for words in (self._question.no, self._question.yes)
+                )
+                yield Choice(f"n {no}", answer=False, id="no")
+                yield Choice(f"y {yes}", answer=True, id="yes")
 
     def on_mount(self) -> None:
         """Show the facts; the safe choice has the focus."""
@@ -79,7 +89,8 @@ class ConfirmScreen(ModalScreen[bool]):
         self._arming += 1
         turn = self._arming
         facts = self._question.facts or ("Nobody else will notice.",)
-        self.query_one("#facts", Static).update(Content("\n".join(facts)))
+        lines = (shortened_id(fact, LONGEST) for fact in facts)
+        self.query_one("#facts", Static).update(Content("\n".join(lines)))
         self.query_one("#no", Choice).focus()
         self.call_after_refresh(lambda: self.set_timer(ARMED_AFTER, lambda: self._arm(turn)))
 
