@@ -1,6 +1,7 @@
 """Arguments in; the dashboard, or one command, out."""
 
 import asyncio
+import gc
 import logging
 import os
 import sys
@@ -89,6 +90,9 @@ def _dashboard(arguments: Arguments, settings: Settings, paths: Paths, home: Pat
         demo_at_once=arguments.demo,
         theme=read_theme(paths.state),
     )
+    # What is imported by now stays for good: the collector need not look at it again and again.
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 100)
     app = AituiApp(opening)
     asyncio.run(app.run_async())
     return app.return_code or 0
