@@ -189,7 +189,7 @@ async def test_retry_after_a_cut_asks_anew(pane: Pane) -> None:
         (Refuses(401, error(message="Invalid API Key")), "Invalid API Key"),
         (Reply(502, b"", "text/plain"), "502"),
         (Page(), "web page"),
-        (Close(), "connection"),
+        (Close(), "127.0.0.1"),
         (Streams(()), "never began"),
     ],
     ids=["context", "too-many", "key", "proxy", "page", "closed", "empty"],
