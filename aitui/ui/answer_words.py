@@ -64,7 +64,9 @@ def _ending(turn: Turn) -> str:
     if turn.state is TurnState.STOPPED:
         return "stopped"
     if turn.state in {TurnState.CUT, TurnState.RUNNING}:
-        return f"✘ cut: {turn.trouble or 'aitui ended before it did'} ({CUT_HINT})"
+        # The commands below say what helps: the error's own remedy would say it twice.
+        trouble = turn.trouble.removesuffix(" — continue it, or ask again")
+        return f"✘ cut: {trouble or 'aitui ended before it did'} ({CUT_HINT})"
     if turn.finish == "length":
         return f"at its limit of tokens ({CUT_HINT})"
     return ""

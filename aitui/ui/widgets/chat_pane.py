@@ -45,10 +45,6 @@ class ChatPane(Vertical):
         yield self.status
         yield self.prompt
 
-    def on_mount(self) -> None:
-        """Say what the prompt is for."""
-        self.prompt.placeholder = "Ask …  (⏎ sends, ^j new line, / commands)"
-
     @cached_property
     def transcript(self) -> Transcript:
         """The conversation."""
@@ -65,7 +61,10 @@ class ChatPane(Vertical):
         return Composer(id="prompt")
 
     def watch_model_id(self) -> None:
-        """Name the model in the border."""
+        """Name the model in the border, and in the prompt, which a small screen has alone."""
+        whom = shortened_id(self.model_id, 30) if self.model_id else ""
+        words = " ".join(word for word in ("Ask", whom, "…") if word)
+        self.prompt.placeholder = f"{words}  (⏎ sends, ^j new line, / commands)"
         self._show_title()
 
     def watch_heading(self) -> None:

@@ -1,0 +1,172 @@
+"""How a conversation looks in each of its states: values made by hand, a clock that stands."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+from textual.pilot import Pilot
+
+from aitui.domain.answer import Answer, Phase
+from aitui.domain.conversation import Conversation
+from aitui.domain.deltas import PromptProgress, Timings, Usage
+from aitui.domain.growing_text import GrowingText
+from aitui.domain.model import ContextSize, ContextSource, Model, RunState
+from aitui.domain.rates import Rates
+from aitui.domain.turn import Role, Turn, TurnState
+from aitui.paths import Paths
+from aitui.settings import Settings
+from aitui.ui.app import AituiApp
+from aitui.ui.opening import Opening
+from aitui.ui.shown_conversation import ShownConversation
+from ui.driven import Driven, _no_demo
+from ui.hand_made import NOW, SERVER, STILL, WALL, live, show_instead_of_servers
+
+MODEL = "Qwen_Qwen3.6-35B-A3B-Q8_0"
+SNAPSHOT = live(
+    Model(
+        MODEL,
+        state=RunState.READY,
+        context=ContextSize(262_144, ContextSource.RUNNING_COMMAND),
+    ),
+    Model("embed-small"),
+)
+QUESTION = "Why is the sky blue?\nPlease be brief."
+THOUGHT = "They want physics, in one paragraph."
+TEXT = (
+    "Short waves **scatter more**: the intensity goes with λ⁻⁴.\n\n"
+    "| colour | scattered |\n|---|---|\n| blue | 5.5 × |\n| red | 1 × |\n\n"
+    "```python\ndef scattered(wavelength: float) -> float:\n    return wavelength**-4\n```\n"
+)
+RATES = Rates(812, 0.41, 48.3, (31.0, 40.0, 44.0, 47.5, 46.0, 48.3))
+TIMINGS = Timings(1024, 2048, 4.2, 487.6, 812, 16.8, 48.3, 96, 71)
+USAGE = Usage(3072, 812, 1024)
+
+
+def answer(phase: Phase, **more: Any) -> Answer:
+    text, reasoning = more.pop("text", ""), more.pop("reasoning", "")
+    return Answer(
+        "a",
+        MODEL,
+        asked=NOW - 21.4,
+        phase=phase,
+        phase_since=NOW - 18.0,
+        text=GrowingText(text).view(),
+        reasoning=GrowingText(reasoning).view(),
+        **more,
+    )
+
+
+ANSWERS = {
+    "queued": answer(Phase.QUEUED, position=2),
+    "loading": answer(Phase.LOADING),
+    "prefill": answer(Phase.PREFILL, progress=PromptProgress(41_210, 1024, 25_600, 12.1)),
+    "thinking": answer(
+        Phase.THINKING, reasoning=THOUGHT, rates=replace(RATES, tokens=9), timings=TIMINGS
+    ),
+    "streaming": answer(
+        Phase.STREAMING, reasoning=THOUGHT, text=TEXT, thought=2.1, rates=RATES, timings=TIMINGS
+    ),
+}
+ENDED = {
+    "stopped": (Phase.STOPPED, TurnState.STOPPED, {"text": TEXT}),
+    "cut": (
+        Phase.CUT,
+        TurnState.CUT,
+        {
+            "text": TEXT,
+            "trouble": "The answer was cut after 812 tokens — the stream ended early: the model"
+            " was unloaded, or its server restarted — continue it, or ask again",
+        },
+    ),
+    "done": (Phase.DONE, TurnState.DONE, {"text": TEXT, "finish": "stop"}),
+}
+
+
+def conversation(state: TurnState, **more: Any) -> Conversation:
+    """One question and its answer."""
+    turn = Turn(
+        "a", "q", Role.ASSISTANT, state=state, model=MODEL, began=WALL - 21.4, ended=WALL, **more
+    )
+    question = Turn("q", "", Role.USER, QUESTION)
+    return Conversation("c", model=MODEL, turns={"q": question, "a": turn}, shown="a")
+
+
+def app_in(folder: Path) -> AituiApp:
+    opening = Opening(
+        settings=Settings(SERVER, (SERVER,)),
+        paths=Paths.below(folder),
+        home=folder,
+        clock=STILL,
+        random=Random(1),
+        demo_world=_no_demo,
+        missing=(),
+    )
+    app = AituiApp(opening)
+    app.animation_level = "none"
+    return app
+
+
+def showing(
+    tree: Conversation, latest: Answer, keys: tuple[str, ...] = ()
+) -> Callable[[Pilot[Any]], Any]:
+    async def show(pilot: Pilot[Any]) -> None:
+        driven = Driven(pilot.app, pilot)  # type: ignore[arg-type]
+        await driven.see("embed-small")
+        driven.go_to(MODEL)
+        pane = driven.models.chat
+        driven.models.show_chat(shown=True)
+        pane.prompt.focus()
+        pane.model_id = MODEL
+        ShownConversation(pane.transcript).show(tree, latest)
+        pane.status.answer = latest
+        pane.status.expected_load, pane.status.context_size = 29.0, 262_144
+        await driven.until(lambda: pane.transcript.settled, "settled")
+        await pilot.press(*keys)
+        await driven.settle()
+
+    return show
+
+
+@pytest.fixture
+def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AituiApp:
+    """The app in front of one snapshot."""
+    show_instead_of_servers(monkeypatch, SNAPSHOT)
+    return app_in(tmp_path)
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_under_way(snap_compare: Callable[..., bool], app: AituiApp, name: str) -> None:
+    show = showing(conversation(TurnState.RUNNING), ANSWERS[name])
+    assert snap_compare(app, terminal_size=(80, 24), run_before=show)
+
+
+def ended(name: str) -> tuple[Conversation, Answer]:
+    """A conversation whose answer has ended so."""
+    phase, state, more = ENDED[name]
+    measured = {"usage": USAGE, "timings": TIMINGS} if phase is Phase.DONE else {}
+    tree = conversation(state, reasoning=THOUGHT, thought=2.1, first_token=0.41, **measured, **more)
+    latest = answer(phase, text=TEXT, rates=RATES, timings=TIMINGS, ended_at=NOW)
+    return tree, latest
+
+
+@pytest.mark.parametrize("name", ENDED)
+def test_ended(snap_compare: Callable[..., bool], app: AituiApp, name: str) -> None:
+    assert snap_compare(app, terminal_size=(80, 24), run_before=showing(*ended(name)))
+
+
+def test_failed(snap_compare: Callable[..., bool], app: AituiApp) -> None:
+    empty = Conversation("c", model=MODEL)
+    show = showing(empty, answer(Phase.FAILED, ended_at=NOW), tuple("Why?"))
+    assert snap_compare(app, terminal_size=(80, 24), run_before=show)
+
+
+def test_beside_the_table(snap_compare: Callable[..., bool], app: AituiApp) -> None:
+    assert snap_compare(app, terminal_size=(120, 36), run_before=showing(*ended("done")))
+
+
+def test_the_text_in_focus(snap_compare: Callable[..., bool], app: AituiApp) -> None:
+    show = showing(*ended("done"), ("escape", "K"))
+    assert snap_compare(app, terminal_size=(80, 24), run_before=show)
