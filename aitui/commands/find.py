@@ -9,10 +9,15 @@ from aitui.errors import NoSuchModel, Refused
 def model_named(wanted: str, snapshot: Snapshot) -> Model:
     """The model of that id or alias; raises NoSuchModel with the nearest ids."""
     model = find_model(wanted, snapshot.models)
-    if model is not None:
-        return model
-    near = nearest(wanted, [model.id for model in snapshot.models])
-    raise NoSuchModel(
+    if model is None:
+        raise no_such_model(wanted, snapshot)
+    return model
+
+
+def no_such_model(wanted: str, snapshot: Snapshot) -> NoSuchModel:
+    """The error for an id that the server doesn't know, whatever the snapshot still lists."""
+    near = nearest(wanted, [model.id for model in snapshot.models if model.id != wanted])
+    return NoSuchModel(
         f"no model “{wanted}” on this server",
         status=404,
         why=f"nearest: {', '.join(near)}" if near else "the server lists nothing like it",

@@ -3,14 +3,14 @@
 from dataclasses import dataclass
 
 from aitui.commands.coming_up import NotUp, come_up
-from aitui.commands.find import loadable_model_named
+from aitui.commands.find import loadable_model_named, no_such_model
 from aitui.commands.session import Ask, Session
 from aitui.domain.amounts import format_seconds
 from aitui.domain.eviction import Victim, victims
 from aitui.domain.model import FailedLoad, Model, RunState
 from aitui.domain.question import Question
 from aitui.domain.snapshot import Snapshot
-from aitui.errors import LoadFailed
+from aitui.errors import LoadFailed, NoSuchModel
 from aitui.monitor.log_tail import why_it_failed
 
 
@@ -78,6 +78,9 @@ async def _load(session: Session, model: Model) -> Loaded | None:
             return Loaded(model.id, session.clock.monotonic() - began)
     except NotUp:
         raise
+    except NoSuchModel as error:
+        # It went from the config since it was listed: what is there now?
+        raise no_such_model(model.id, await monitor.fetch()) from error
     except LoadFailed as error:
         failed = await _explained(session, model.id, error)
         ready_now = {other.id for other in session.snapshot.ready}

@@ -387,7 +387,7 @@ class Monitor:
             requests=self._known.requests,
             events_flow=self._events_flow,
             companions=self._known.companions,
-            warnings=self._load_times.warnings,
+            warnings=(*self._load_times.warnings, *self._certificate.warnings),
             certificate_ends=self._certificate.ends,
         )
         if snapshot == self._snapshot:

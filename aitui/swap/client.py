@@ -80,6 +80,10 @@ class SwapClient:
         """Until when our client certificate is valid (Unix time), None where that isn't known."""
         return await self._certificate.ends()
 
+    async def key_warnings(self) -> tuple[str, ...]:
+        """What is unsafe about our own key, in words for the user."""
+        return await self._certificate.warnings()
+
     async def models(self) -> tuple[ListedModel, ...]:
         """The models that the server lists.
 

@@ -1,11 +1,11 @@
-"""Until when our client certificate is valid, for whoever wants to warn in time."""
+"""What is to be said of our own certificate files that are good: their end, and who can read them."""
 
 import asyncio
 
 from aitui.domain.server import Server
 from aitui.errors import CertificateFileError
 from aitui.swap.addresses import is_https
-from aitui.swap.certificate_files import read_certificates
+from aitui.swap.certificate_files import key_warnings, read_certificates
 from aitui.swap.tls import Fingerprint, fingerprint
 
 
@@ -24,6 +24,12 @@ class OwnCertificate:
             self._ends = await asyncio.to_thread(_read, self._server)
             self._read_from = found
         return self._ends
+
+    async def warnings(self) -> tuple[str, ...]:
+        """A key that others can read. Looked at each time: a mode changes without its file."""
+        if not is_https(self._server):
+            return ()
+        return await asyncio.to_thread(key_warnings, self._server)
 
 
 def _read(server: Server) -> float | None:
