@@ -51,6 +51,20 @@ def test_a_relative_path_starts_at_the_file(read: Read, tmp_path: Path) -> None:
     assert read(Flags(server="home"), config=config).server.ca == tmp_path / "certs/ca.pem"
 
 
+def test_notifications_are_on_unless_turned_off(read: Read) -> None:
+    assert read().notifications
+    off = read(config="notifications = false\n")
+    assert not off.notifications
+    assert off.origins["notifications"] == "config.toml"
+
+
+def test_notifications_that_are_no_switch_are_refused(wrong: Wrong) -> None:
+    config = 'notifications = "no"\n'
+    assert wrong(config=config).endswith(
+        "notifications = no (config.toml, line 1): expected true or false"
+    )
+
+
 def test_color_is_a_colour(read: Read) -> None:
     config = '[servers.home]\nurl = "https://h"\ncolor = "#0a0"\n'
     assert read(Flags(server="home"), config=config).server.colour == "#0a0"
