@@ -1,11 +1,12 @@
 """A server that goes, comes back, or talks nonsense: said in words, and the app lives."""
 
 import socket
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from aitui.demo.faults import Close, Endless, Fault, Garbage, Page, Reply, WrongTypes
+from aitui.demo.faults import Close, Endless, Fault, Garbage, Hang, Page, Reply, WrongTypes
 from aitui.demo.stand_in import StandIn
 from aitui.domain.server import Server
 from aitui.ui.widgets.model_detail import ModelDetail
@@ -78,7 +79,6 @@ async def test_a_dead_port_is_named(tmp_path: Path) -> None:
         (Page(), "HTML"),
         (Page(502), "502"),
         (Garbage(), "JSON"),
-        (Garbage(200 * MEGABYTE), "answers with more than 32 MiB"),
         (Endless(), "answers with more than 32 MiB"),
         (WrongTypes(), "something that can't be its JSON"),
         (Reply(body=b""), "empty"),
@@ -99,3 +99,14 @@ async def test_nonsense_is_named_and_survived(
     stand_in.clear_faults()
     await app.press("f5")
     await app.see("● live", "l load")
+
+
+async def test_two_hundred_megabytes_of_garbage_are_given_up_early(
+    server: Server, stand_in: StandIn, tmp_path: Path
+) -> None:
+    stand_in.fault("/v1/models", Garbage(200 * MEGABYTE), times=1)
+    stand_in.fault("/v1/models", Hang(1.0))
+    async with driven(replace(server, timeout=60.0), tmp_path) as app:
+        await app.see("✘ not reached for", "answers with more than 32 MiB")
+        stand_in.clear_faults()
+        await app.see("● live", QUICK)
