@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import sys
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any, ClassVar
 
@@ -37,6 +38,7 @@ from aitui.ui.screens.doctor import DoctorScreen
 from aitui.ui.screens.help import HelpScreen, keys_of
 from aitui.ui.screens.logs import LogsScreen
 from aitui.ui.screens.setup import DemoWished, LookAgainWished, SetupScreen
+from aitui.ui.terminal_gone import is_gone
 from aitui.ui.wishes import (
     CancelWished,
     LoadWished,
@@ -92,6 +94,8 @@ class AituiApp(ChatApp):
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, self._end_by_signal, number)
+        if not self.is_headless:
+            self.set_interval(1.0, self._leave_with_the_terminal)
         opening = self._opening
         if opening.demo_at_once:
             self._open_demo()
@@ -136,6 +140,10 @@ class AituiApp(ChatApp):
             self._beside(self._unload(model_id), f"unload {model_id}")
         else:
             self.action_refresh_server()
+
+    def _leave_with_the_terminal(self) -> None:
+        if is_gone(sys.stdin.fileno()):
+            self._end_by_signal(signal.SIGHUP)
 
     def _end_by_signal(self, number: signal.Signals) -> None:
         self.exit(return_code=128 + number)
