@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from random import Random
+from typing import TextIO
 
 from aitui.arguments import Arguments, parse
 from aitui.domain.clock import Clock
@@ -37,8 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        # Whoever read our output has gone; Python would complain once more when it flushes.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _write_to_nobody(sys.stdout)
         return 1
 
 
@@ -95,7 +95,17 @@ def _dashboard(arguments: Arguments, settings: Settings, paths: Paths, home: Pat
     gc.set_threshold(20_000, 20, 100)
     app = AituiApp(opening)
     asyncio.run(app.run_async())
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            _write_to_nobody(stream)
     return app.return_code or 0
+
+
+def _write_to_nobody(stream: TextIO) -> None:
+    """Whoever read it has gone; Python would complain once more when it flushes at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 @asynccontextmanager
