@@ -4,11 +4,12 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 ARGS   ?=
 
-.PHONY: help demo test lint types floors check bench screenshots lock clean
+.PHONY: help demo test soak lint types floors check bench screenshots lock clean
 
 help:
 	@echo 'make demo         aitui against a stand-in server on this machine'
 	@echo 'make test         every test (ARGS="-k name" passes arguments to pytest)'
+	@echo 'make soak         ten minutes in front of a server that never rests'
 	@echo 'make check        formatting, lint, types, import floors'
 	@echo 'make bench        how the chat keeps up with a stream (ARGS="stream table" picks sections)'
 	@echo 'make screenshots  draw the pictures of the README'
@@ -31,6 +32,9 @@ demo: $(STAMP)
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -n auto $(ARGS)
+
+soak: $(STAMP)
+	SOAK_SECONDS=600 $(BIN)/python -m pytest -s tests/soak $(ARGS)
 
 lint: $(STAMP)
 	$(BIN)/ruff format --check .
