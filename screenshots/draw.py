@@ -51,9 +51,21 @@ def models(app: AituiApp) -> ModelsScreen:
 
 
 async def draw_all(app: AituiApp, pilot: Pilot[None]) -> None:
-    """A ready model, one that loads, and the question before an eviction."""
+    """A chat, the question before an eviction, and a model that loads."""
     await until(app, lambda snapshot: bool(snapshot.ready))
     table = models(app).query_one(ModelTable)
+    table.select(models(app).snapshot.ready[0].id)
+    await pilot.press("enter")
+    async with asyncio.timeout(LIMIT):
+        while not models(app).chat.prompt.has_focus:
+            await asyncio.sleep(0.05)
+    await pilot.press(*"Who answers here?", "enter")
+    async with asyncio.timeout(LIMIT):
+        while (answer := models(app).chat.status.answer) is None or not answer.phase.ended:
+            await asyncio.sleep(0.05)
+    await asyncio.sleep(0.5)
+    drawn(app, f"chat-{app.size.width}x{app.size.height}.svg")
+    await pilot.press("escape", "escape")
     table.select("gpt-oss-120b-mxfp4")
     await pilot.press("l")
     async with asyncio.timeout(LIMIT):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -160,7 +161,6 @@ class Generation:
 
 
 def _words(text: str, count: int) -> Iterator[str]:
-    words = [f"{word} " for word in text.replace("\n", " \n").split(" ") if word]
+    words = re.findall(r"\S+\s*", text)
     for number in range(count):
-        word = words[number % len(words)]
-        yield word[:-1] if word == "\n " else word
+        yield words[number % len(words)]
