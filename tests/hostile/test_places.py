@@ -57,7 +57,7 @@ async def test_questions_toasts_the_palette_and_help(shown: Terminal) -> None:
     await shown.told("Copied")
     shown.press("l")
     # Cleaned on its way in, an id that can harm is none that the server knows.
-    await shown.told("knows no model")
+    await shown.told("no model “0” on this server")
     await go_to(shown, MARKUP)
     shown.press("l")
     await shown.told("is ready after")
