@@ -253,7 +253,7 @@ async def test_on_a_terminal_the_reasoning_is_dim(loaded: Shell) -> None:
     ours, theirs = os.openpty()
     process = await loaded.aitui._start(["chat", "hi"], stdin=DEVNULL, stdout=theirs, stderr=PIPE)
     os.close(theirs)
-    shown = await read_until(ours, "stand-in")
+    shown = await read_until(ours, "This answer")
     process.send_signal(signal.SIGKILL)
     await process.communicate()
     os.close(ours)
