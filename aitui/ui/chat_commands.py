@@ -14,6 +14,7 @@ from aitui.domain.turn import Role, Turn
 from aitui.errors import AituiError
 from aitui.paths import Paths
 from aitui.ui.open_chat import OpenChat
+from aitui.ui.screens.help import HelpScreen
 from aitui.ui.screens.history import HistoryScreen
 from aitui.ui.widgets.chat_pane import ChatPane
 
@@ -192,8 +193,8 @@ class ChatCommands:
             self._tell(f"{image.name} goes along with the next prompt")
 
     async def _help(self, _: SlashCommand) -> None:
-        width = max(len(kind.usage) for kind in KINDS)
-        self._tell("\n".join(f"{kind.usage:<{width}}  {kind.does}" for kind in KINDS))
+        rows = [(kind.usage, kind.does, "") for kind in KINDS]
+        self._app.push_screen(HelpScreen(rows, "Commands of the prompt", signs=False))
 
     def _chat(self) -> Chat:
         if self._chats.chat is None:

@@ -281,10 +281,11 @@ async def test_what_is_done_to_a_conversation_is_kept(
 async def test_a_history_that_fails_stops_no_answer(
     certificates: Certificates, history: History, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def full(_: object) -> None:
+    async def full(*_: object) -> None:
         raise HistoryError("the disk is full")
 
     monkeypatch.setattr(history, "save", full)
+    monkeypatch.setattr(history, "append", full)
     async with talking(certificates, history=history) as talk:
         answer = await talk.chat.send("one")
         assert answer.phase is Phase.DONE

@@ -38,9 +38,13 @@ class HelpScreen(ModalScreen[None]):
         Binding("escape,q,question_mark,f1", "close", "Close", show=False)
     ]
 
-    def __init__(self, keys: Iterable[tuple[str, str, str]]) -> None:
+    def __init__(
+        self, keys: Iterable[tuple[str, str, str]], title: str = "", *, signs: bool = True
+    ) -> None:
         super().__init__()
         self._keys = tuple((key, words) for key, words, _ in keys)
+        self._title = title or "Keys that work here"
+        self._signs = signs
 
     def compose(self) -> ComposeResult:
         """Keys, then signs."""
@@ -50,7 +54,7 @@ class HelpScreen(ModalScreen[None]):
     def on_mount(self) -> None:
         """Let the arrow keys scroll."""
         dialog = self.query_one("#dialog")
-        dialog.border_title = "Keys that work here"
+        dialog.border_title = self._title
         dialog.border_subtitle = "Esc closes"
         dialog.focus()
 
@@ -60,6 +64,8 @@ class HelpScreen(ModalScreen[None]):
 
     def _text(self) -> Content:
         lines = [_line(key, words) for key, words in self._keys]
+        if not self._signs:
+            return Content("\n").join(lines)
         lines += [Content(""), Content.styled("Signs in the table", "bold"), Content("")]
         lines += [_line(sign, words) for sign, words in _SIGNS]
         return Content("\n").join(lines)
