@@ -204,7 +204,10 @@ async def test_the_demo_world_vanishes_also_when_something_goes_wrong() -> None:
 
 async def test_others_visit_the_demo_world() -> None:
     async with demo_world(
-        Random(1), config_text=lab_config(Dialect.V218), pauses=(0, 0.01)
+        Random(1),
+        dialect=Dialect.V218,
+        config_text=lab_config(Dialect.V218),
+        pauses=(0, 0.01),
     ) as world:
         pair = world.certificates.client_cert, world.certificates.client_key
         context = client_context(world.certificates.root_ca, pair)
