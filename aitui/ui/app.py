@@ -4,11 +4,13 @@ import asyncio
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Iterable, Sequence
+from contextlib import suppress
 from typing import Any, ClassVar
 
 from textual import on
 from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
+from textual.css.query import NoMatches
 from textual.filter import LineFilter
 from textual.screen import Screen
 
@@ -201,7 +203,10 @@ class AituiApp(ChatApp):
         self._chats.snapshot_came(message.snapshot)
         for screen in self.screen_stack:
             if isinstance(screen, ConfirmScreen | LogsScreen):
-                screen.show(message.snapshot)
+                # Its widgets come a moment after it and go a moment before: it shows the latest
+                # state when they are there.
+                with suppress(NoMatches):
+                    screen.show(message.snapshot)
         error = message.snapshot.link.error
         if isinstance(error, KeyPasswordNeeded) and not self._asked_for_password:
             self._asked_for_password = True

@@ -1,6 +1,5 @@
 """What the screen says of certificates: which file, which check, the date, and what mends it."""
 
-import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,13 +32,10 @@ async def test_a_missing_file(behind_caddy: Server, tmp_path: Path) -> None:
     await says(replace(behind_caddy, client_cert=gone), tmp_path, *words)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
-async def test_a_file_that_cant_be_read(behind_caddy: Server, tmp_path: Path, client: Pair) -> None:
-    key = tmp_path / "key.pem"
-    key.write_bytes(client.key.read_bytes())
-    key.chmod(0)
-    words = (f"The client key {key} can't be read", "permission denied", f"chmod u+r {key}")
-    await says(replace(behind_caddy, client_key=key), tmp_path, *words)
+async def test_a_file_that_cant_be_read(behind_caddy: Server, tmp_path: Path) -> None:
+    folder = tmp_path / "key.pem"
+    folder.mkdir()
+    await says(replace(behind_caddy, client_key=folder), tmp_path, f"{folder}", "F5 retry now")
 
 
 async def test_an_expired_certificate(behind_caddy: Server, guide: Guide, tmp_path: Path) -> None:

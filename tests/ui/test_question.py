@@ -10,6 +10,7 @@ from aitui.domain.model import Model, RunState
 from aitui.domain.question import Question
 from aitui.domain.server import Server
 from aitui.domain.snapshot import Snapshot
+from aitui.ui.messages import SnapshotArrived
 from aitui.ui.screens.confirm import ConfirmScreen
 from catalogue import QUICK, STEADY
 from ui.driven import Driven
@@ -133,3 +134,13 @@ async def test_many_facts_leave_the_choices_in_sight(app: Driven) -> None:
     question = Question("Unload all?", tuple(f"unloads number {n}" for n in range(200)), yes="Do")
     app.app.push_screen(ConfirmScreen(lambda _: question, Snapshot()))
     await app.see("Unload all?", "unloads number 0", "▸ n Cancel", "y Do")
+
+
+async def test_a_snapshot_may_come_before_the_question_is_painted(app: Driven) -> None:
+    """The question is pushed, and its widgets come a moment later."""
+    snapshot = app.models.snapshot
+    screen = ConfirmScreen(lambda now: Question(f"{now.version}?", (), yes="Yes"), snapshot)
+    waiting = app.app.push_screen(screen)
+    app.app._show(SnapshotArrived(app.server, replace(snapshot, version="later")))
+    await waiting
+    await app.see("later?")

@@ -90,6 +90,7 @@ class ConfirmScreen(ModalScreen[bool]):
         turn = self._arming
         facts = self._question.facts or ("Nobody else will notice.",)
         lines = (shortened_id(fact, LONGEST) for fact in facts)
+        self.query_one("#title", Static).update(shortened_id(self._question.title, LONGEST))
         self.query_one("#facts", Static).update(Content("\n".join(lines)))
         self.query_one("#no", Choice).focus()
         self.call_after_refresh(lambda: self.set_timer(ARMED_AFTER, lambda: self._arm(turn)))
