@@ -6,6 +6,7 @@ from time import monotonic
 
 import pytest
 
+from aitui.demo.faults import Reply
 from aitui.demo.stand_in import StandIn
 from catalogue import QUICK
 from comfort.terminal import FRAME, Terminal, surroundings, terminal
@@ -38,12 +39,16 @@ async def test_without_the_cap_more_frames_come(plain: StandIn, tmp_path: Path) 
 
 
 async def test_a_terminal_that_takes_nothing_stops_nobody(plain: StandIn, shown: Terminal) -> None:
+    # Without events the server is asked every other second, unless everything waits.
+    plain.fault("/api/events", Reply(404))
+    await plain.reload()
     shown.press("2")
     await shown.see("lines")
     shown.stall()
-    for number in range(150):
+    for number in range(500):
         plain.write_log("".join(f"[INFO] {number} {line} flood\n" for line in range(40)))
         await asyncio.sleep(0.02)
+    await asyncio.sleep(2)
     asked = len(plain.requests)
     await shown.until(lambda: len(plain.requests) > asked, "still at work")
     plain.write_log("[INFO] the very last line\n")
