@@ -23,8 +23,10 @@ SECONDS = float(os.environ.get("SOAK_SECONDS", "45"))
 FIRST = min(60.0, SECONDS / 2)
 """Seconds from which on nothing may grow."""
 KEYS = ("2", "w", "w", "\t", "G", "1", "j", "?", "\x1b", "k", "s", "s", "D", "\x1b", "\x12")
-SETTLES = 20.0
-"""Longer than polls are apart and connections without use are kept: one may be open or not."""
+LONG = SECONDS >= 600
+SETTLES = 65.0 if LONG else 5.0
+"""Connections without use are kept for a minute; who can't wait for that allows for them."""
+MAYBE_KEPT = 0 if LONG else 2
 SAMPLES = 10
 MOST_MEMORY = 2.5
 """How many times the memory of the beginning is still none that piles up: logs fill their rings."""
@@ -107,7 +109,7 @@ async def test_nothing_piles_up(tmp_path: Path) -> None:
         at_last = await descriptors_at_rest(shown, tmp_path / "rests-2")
         print(f"{SECONDS:.0f} s: descriptors at rest {at_first} → {at_last};", end=" ")
         print(f"memory {memory_at_first} → {memory} MiB; {len(shown.sent):,} bytes")
-        assert at_last <= at_first
+        assert at_last <= at_first + MAYBE_KEPT
         assert memory[-1] < MOST_MEMORY * memory_at_first
         listed = [line[3:].split()[0] for line in shown.screen.display if line[1:2] in "○●◇✘"]
         assert set(listed) >= {"missing-file", "pair-chat", QUICK, LAST}
