@@ -59,8 +59,8 @@ async def open_session(
 ) -> AsyncIterator[Session]:
     """A session with one server; nothing is sent before something is asked of it."""
     # httpx costs more to import than everything else here: the first frame comes before it.
-    client_module = await asyncio.to_thread(_import_client)
-    async with client_module.SwapClient(server) as client:
+    client_class = await asyncio.to_thread(_import_client)
+    async with client_class(server) as client:
         monitor = Monitor(
             client,
             identity=server.identity,
@@ -84,7 +84,7 @@ async def watching(session: Session) -> AsyncIterator[None]:
             await watch
 
 
-def _import_client():  # type: ignore[no-untyped-def]  # noqa: ANN202
-    from aitui.swap import client
+def _import_client() -> "type[SwapClient]":
+    from aitui.swap.client import SwapClient
 
-    return client
+    return SwapClient
