@@ -92,7 +92,7 @@ def _dashboard(arguments: Arguments, settings: Settings, paths: Paths, home: Pat
     )
     # What is imported by now stays for good: the collector need not look at it again and again.
     gc.freeze()
-    gc.set_threshold(20_000, 20, 100)
+    gc.set_threshold(20_000, 20, 10)
     app = AituiApp(opening)
     asyncio.run(app.run_async())
     for stream in (sys.stdout, sys.stderr):
