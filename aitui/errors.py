@@ -186,3 +186,103 @@ class Refused(AituiError):
     """aitui itself said no: read-only, or a question that nobody is there to answer."""
 
     exit_code = 6
+
+
+class HostError(AituiError):
+    """The machine behind the server can't do what was asked of it."""
+
+
+class HostUnreachable(HostError, Unreachable):
+    """No SSH connection: name, network, port, time limit, or it broke."""
+
+
+class HostKeyRefused(HostError):
+    """The key that the machine showed is not one that is known for it.
+
+    `algorithm` and `fingerprint` (`SHA256:…`) are those of the key shown. `line` is what a
+    known_hosts file would say of it, empty where it must not be remembered: the key of a known
+    machine has changed.
+    """
+
+    exit_code = 4
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        algorithm: str,
+        fingerprint: str,
+        line: str = "",
+        why: str = "",
+        remedy: str = "",
+    ) -> None:
+        super().__init__(what, why=why, remedy=remedy)
+        self.algorithm = algorithm
+        self.fingerprint = fingerprint
+        self.line = line
+
+
+class HostLoginRefused(HostError):
+    """The machine accepts none of our keys."""
+
+    exit_code = 4
+
+
+class SshKeyPassphraseNeeded(HostLoginRefused):
+    """An SSH key is encrypted, and its passphrase is missing or wrong; `path` is its file."""
+
+    def __init__(self, what: str, *, path: str, why: str = "", remedy: str = "") -> None:
+        super().__init__(what, why=why, remedy=remedy)
+        self.path = path
+
+
+class HostFileError(HostError):
+    """A file there is missing, unreadable, not writable, or there is no room for it."""
+
+
+class NoSuchFile(HostFileError):
+    """There is no such file."""
+
+
+class FileInTheWay(HostFileError):
+    """There is such a file already."""
+
+
+class FilePermissionDenied(HostFileError):
+    """The login there may not do that with that file."""
+
+
+class ConfigRefused(AituiError):
+    """The config file can't be changed that way, and nothing was written.
+
+    `line` is where in the file, counted from 1, None where no line is to blame.
+    """
+
+    def __init__(
+        self, what: str, *, line: int | None = None, why: str = "", remedy: str = ""
+    ) -> None:
+        super().__init__(what, why=why, remedy=remedy)
+        self.line = line
+
+
+class ConfigChangedMeanwhile(ConfigRefused):
+    """Somebody else wrote the config file between our reading and our writing.
+
+    `difference` is a unified diff from what was read to what stands there now.
+    """
+
+    def __init__(
+        self, what: str, *, difference: str = "", why: str = "", remedy: str = ""
+    ) -> None:
+        super().__init__(what, why=why, remedy=remedy)
+        self.difference = difference
+
+
+class ServiceFailed(HostError):
+    """systemd couldn't do it, or the unit didn't come up; `journal` holds its last lines."""
+
+    def __init__(
+        self, what: str, *, journal: tuple[str, ...] = (), why: str = "", remedy: str = ""
+    ) -> None:
+        super().__init__(what, why=why, remedy=remedy)
+        self.journal = journal
