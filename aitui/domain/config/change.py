@@ -1,0 +1,60 @@
+"""One value of a config file replaced, and everything else left as it was, byte for byte."""
+
+from dataclasses import dataclass
+
+from aitui.domain.config.document import Document
+from aitui.domain.config.values import Where
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """The text before and after, and what differs.
+
+    `flag` is the flag or key as it stands in the file; `old` is None where it wasn't there, `new`
+    None where it goes away. `shared_name` is the macro or anchor whose text changed, and `also`
+    are the ids of the other models that change with it. `added` says that no value was there to
+    replace.
+    """
+
+    before: str
+    after: str
+    model: str
+    flag: str
+    old: str | None
+    new: str | None
+    where: Where
+    shared_name: str = ""
+    also: tuple[str, ...] = ()
+    added: bool = False
+
+    @property
+    def difference(self) -> str:
+        """A unified diff of the whole change, three lines around it, lines ending in LF."""
+        raise NotImplementedError
+
+    @property
+    def changed_lines(self) -> str:
+        """Only the lines that go and come, with their `-` and `+`."""
+        raise NotImplementedError
+
+
+def change_flag(
+    document: Document, model_id: str, flag: str, value: str, *, only_this_model: bool = False
+) -> Change:
+    """Gives a llama-server flag of one model another value.
+
+    Where the value stands in a macro or behind an anchor, the shared text changes, unless
+    `only_this_model`. Raises ConfigRefused where nothing can be changed safely.
+    """
+    raise NotImplementedError
+
+
+def change_key(
+    document: Document, model_id: str, key: str, value: str, *, only_this_model: bool = False
+) -> Change:
+    """Gives a plain key of one model, such as `ttl`, another value.
+
+    Raises ConfigRefused for a key whose value isn't a single one, and for a value that isn't of
+    the key's kind.
+    """
+    raise NotImplementedError

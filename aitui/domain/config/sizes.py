@@ -1,0 +1,53 @@
+"""Context sizes as people write them: `131072`, `128k`, `0.25M`."""
+
+import re
+from decimal import Decimal
+
+from aitui.domain.clean import clean_line
+from aitui.errors import ConfigRefused
+
+SMALLEST = 256
+LARGEST = 16 * 1024 * 1024
+
+_SIZE = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,6})?|\.[0-9]{1,6})\s*(?:([km])(?:i?b?)?)?", re.I)
+_GROUPED = re.compile(r"[0-9]{1,3}(?:[ ,_'][0-9]{3})+")
+_UNITS = {"": 1, "k": 1024, "m": 1024 * 1024}
+
+
+def parse_context_size(text: str) -> int:
+    """Tokens; `k` is 1,024 and `M` 1,048,576 of them, with or without an `i`.
+
+    Raises ConfigRefused for anything else, for a fraction of a token, and outside SMALLEST to
+    LARGEST.
+    """
+    given = text.strip()
+    if _GROUPED.fullmatch(given):
+        given = re.sub(r"[^0-9]", "", given)
+    found = _SIZE.fullmatch(given)
+    if not found:
+        raise ConfigRefused(
+            f"“{clean_line(text, 40)}” is no context size.",
+            remedy="Give tokens, such as 131072 or 128k.",
+        )
+    tokens = Decimal(found[1]) * _UNITS[(found[2] or "").lower()]
+    if tokens != tokens.to_integral_value():
+        raise ConfigRefused(
+            f"“{clean_line(text, 40)}” is no whole number of tokens.",
+            remedy="Give tokens, such as 131072 or 128k.",
+        )
+    if not SMALLEST <= tokens <= LARGEST:
+        raise ConfigRefused(
+            f"A context of {int(tokens):,} tokens can't be meant.",
+            why=f"From {SMALLEST:,} to {LARGEST:,} are taken.",
+        )
+    return int(tokens)
+
+
+def half(tokens: int) -> int:
+    """Half a context, and no less than SMALLEST."""
+    return max(SMALLEST, tokens // 2)
+
+
+def double(tokens: int) -> int:
+    """Twice a context, and no more than LARGEST."""
+    return min(LARGEST, tokens * 2)
