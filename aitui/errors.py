@@ -196,6 +196,10 @@ class HostUnreachable(HostError, Unreachable):
     """No SSH connection: name, network, port, time limit, or it broke."""
 
 
+class HostTimedOut(HostUnreachable, TimedOut):
+    """The machine, or a command there, took longer than its limit; the command was ended."""
+
+
 class HostKeyRefused(HostError):
     """The key that the machine showed is not one that is known for it.
 
@@ -271,11 +275,24 @@ class ConfigChangedMeanwhile(ConfigRefused):
     `difference` is a unified diff from what was read to what stands there now.
     """
 
-    def __init__(
-        self, what: str, *, difference: str = "", why: str = "", remedy: str = ""
-    ) -> None:
+    def __init__(self, what: str, *, difference: str = "", why: str = "", remedy: str = "") -> None:
         super().__init__(what, why=why, remedy=remedy)
         self.difference = difference
+
+
+class ConfigLocked(ConfigRefused):
+    """Another aitui is writing the config file; `holder` says whose it is and since when."""
+
+    def __init__(self, what: str, *, holder: str, why: str = "", remedy: str = "") -> None:
+        super().__init__(what, why=why, remedy=remedy)
+        self.holder = holder
+
+
+class ConfigWriteUncertain(HostUnreachable):
+    """The connection was lost while the file was put in its place: it is the old one or the new.
+
+    It is whole either way.
+    """
 
 
 class ServiceFailed(HostError):

@@ -6,6 +6,8 @@ from enum import Enum
 from types import TracebackType
 from typing import Protocol, Self
 
+LARGEST_FOLDER = 20_000
+
 
 @dataclass(frozen=True, slots=True)
 class Finished:
@@ -76,26 +78,38 @@ class Host(Protocol):
     ) -> Finished:
         """Run a command given as words, none of which a shell interprets; `given` is its input.
 
-        At most `largest` bytes of each of its two outputs are kept. Ended after `seconds`.
+        At most `largest` bytes of each of its two outputs are kept. After `seconds` it is ended
+        with all that it started in its process group, and HostTimedOut raised. A program that
+        isn't there has the status 127, as in a shell.
         """
 
     async def facts(self, path: str) -> FileFacts:
-        """What stands at a path."""
+        """What stands at a path. Raises NoSuchFile."""
 
     async def resolve(self, path: str) -> str:
-        """The absolute path with `~/` and all symbolic links followed."""
+        """The absolute path with `~/` and all symbolic links followed. Raises NoSuchFile."""
 
     async def read(self, path: str, *, start: int = 0, largest: int = 1 << 22) -> bytes:
-        """At most `largest` bytes of a file, from byte `start` on."""
+        """At most `largest` bytes of a regular file, from byte `start` on."""
 
     async def list(self, folder: str) -> tuple[FileFacts, ...]:
-        """What is in a folder, by name."""
+        """What is in a folder, by name. HostFileError where that is more than LARGEST_FOLDER."""
 
-    async def create(self, path: str, content: bytes, *, mode: int) -> None:
-        """Write a file that must not exist yet, with that mode, and bring it to the disk."""
+    async def create(
+        self, path: str, content: bytes, *, mode: int, belongs_to: tuple[int, int] | None = None
+    ) -> None:
+        """Write a file that must not exist yet, with that mode, and bring it to the disk.
+
+        `belongs_to` are the numbers of its owner and its group, else the login's own. Raises
+        FileInTheWay, and FilePermissionDenied where they can't be given. A call that fails leaves
+        no file, as long as the connection stands.
+        """
 
     async def rename(self, path: str, onto: str) -> None:
-        """Put a file in the place of another one, at once and whole."""
+        """Put a file in the place of another one, at once and whole, and bring that to the disk.
+
+        A machine that can't bring a folder to the disk does the rest.
+        """
 
     async def remove(self, path: str) -> None:
-        """Remove one file."""
+        """Remove one file. Raises NoSuchFile."""

@@ -1,0 +1,78 @@
+"""A command on this machine: what it writes is kept up to a limit, and it can be ended whole."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from aitui.host.shell import Finished
+
+_OUTPUTS = (1, 2)
+
+
+class Gathering(asyncio.SubprocessProtocol):
+    """Keeps at most `largest` bytes of each output; `ended` is done when nothing more can come."""
+
+    def __init__(self, largest: int) -> None:
+        self._largest = largest
+        self._kept = {output: bytearray() for output in _OUTPUTS}
+        self._cut = False
+        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def pipe_data_received(self, fd: int, data: bytes) -> None:
+        """Some output."""
+        kept = self._kept[fd]
+        room = self._largest - len(kept)
+        kept += data[: max(room, 0)]
+        self._cut = self._cut or len(data) > room
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
+        """The process has ended and all its pipes are closed."""
+        if not self.ended.done():
+            self.ended.set_result(None)
+
+    def finished(self, status: int) -> Finished:
+        """What came, with the status that a shell would have given it."""
+        return Finished(
+            status if status >= 0 else 128 - status,
+            bytes(self._kept[1]),
+            bytes(self._kept[2]),
+            cut=self._cut,
+        )
+
+
+async def run_here(
+    words: Sequence[str], *, folder: Path, seconds: float, given: bytes, largest: int
+) -> Finished:
+    """Run a command in a session of its own. Raises TimeoutError, OSError and ValueError.
+
+    It is ended with its process group after `seconds`, and where the call is cancelled. What left
+    that group by itself (a daemon) goes on.
+    """
+    transport, gathering = await asyncio.get_running_loop().subprocess_exec(
+        lambda: Gathering(largest), *words, cwd=folder, start_new_session=True
+    )
+    try:
+        _give(transport, given)
+        async with asyncio.timeout(seconds):
+            await asyncio.shield(gathering.ended)
+        return gathering.finished(transport.get_returncode() or 0)
+    finally:
+        if not gathering.ended.done():
+            _end_group(transport.get_pid())
+        transport.close()
+        await gathering.ended
+
+
+def _give(transport: asyncio.SubprocessTransport, given: bytes) -> None:
+    entrance = transport.get_pipe_transport(0)
+    assert isinstance(entrance, asyncio.WriteTransport)
+    entrance.write(given)
+    entrance.close()
+
+
+def _end_group(leader: int) -> None:
+    with suppress(ProcessLookupError):  # it has ended by itself
+        os.killpg(leader, signal.SIGKILL)

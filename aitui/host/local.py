@@ -1,0 +1,163 @@
+"""This machine as the host: the server runs where aitui runs."""
+
+import asyncio
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar
+
+from aitui.domain.clean import clean_line
+from aitui.errors import HostError, HostFileError, HostTimedOut
+from aitui.host.local_files import (
+    create_file,
+    facts_of,
+    list_folder,
+    named_troubles,
+    read_part,
+    rename_file,
+    shown,
+)
+from aitui.host.shell import FileFacts, Finished
+
+FILE_SECONDS = 30.0
+
+_T = TypeVar("_T")
+
+
+class LocalHost:
+    """The protocol `Host` on this machine; `home` is what `~/` means."""
+
+    def __init__(self, home: Path | None = None, *, file_seconds: float = FILE_SECONDS) -> None:
+        self._home = Path.home() if home is None else home
+        self._file_seconds = file_seconds
+
+    @property
+    def label(self) -> str:
+        """What messages call it."""
+        return "this machine"
+
+    async def __aenter__(self) -> Self:
+        """Nothing has to be opened."""
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Nothing has to be closed."""
+
+    async def run(
+        self,
+        words: Sequence[str],
+        *,
+        seconds: float = 30.0,
+        given: bytes = b"",
+        largest: int = 1 << 20,
+    ) -> Finished:
+        """Run a command in the home directory and a session of its own."""
+        program = clean_line(words[0], 100)
+        try:
+            return await _run(words, self._home, seconds, given, largest)
+        except TimeoutError as error:
+            raise HostTimedOut(
+                f"{program} did not end within {seconds:g} seconds", why="it was ended"
+            ) from error
+        except (OSError, ValueError) as error:
+            raise HostError(f"Can't start {program}", why=clean_line(str(error), 200)) from error
+
+    async def facts(self, path: str) -> FileFacts:
+        """What stands at a path."""
+        place = self._place(path)
+        return await self._do("look at", path, lambda: facts_of(place.name, place.lstat()))
+
+    async def resolve(self, path: str) -> str:
+        """The absolute path without symbolic links."""
+        place = self._place(path)
+        return await self._do("find", path, lambda: os.path.realpath(place, strict=True))
+
+    async def read(self, path: str, *, start: int = 0, largest: int = 1 << 22) -> bytes:
+        """At most `largest` bytes of a file, from byte `start` on."""
+        place = self._place(path)
+        return await self._do("read", path, lambda: read_part(place, start, largest))
+
+    async def list(self, folder: str) -> tuple[FileFacts, ...]:
+        """What is in a folder, by name."""
+        place = self._place(folder)
+        return await self._do("list", folder, lambda: list_folder(place))
+
+    async def create(
+        self, path: str, content: bytes, *, mode: int, belongs_to: tuple[int, int] | None = None
+    ) -> None:
+        """Write a file that must not exist yet."""
+        place = self._place(path)
+        await self._do("write", path, lambda: create_file(place, content, mode, belongs_to))
+
+    async def rename(self, path: str, onto: str) -> None:
+        """Put a file in the place of another one."""
+        source, target = self._place(path), self._place(onto)
+        await self._do("replace", onto, lambda: rename_file(source, target))
+
+    async def remove(self, path: str) -> None:
+        """Remove one file."""
+        place = self._place(path)
+        await self._do("remove", path, place.unlink)
+
+    def _place(self, path: str) -> Path:
+        if path == "~" or path.startswith("~/"):
+            return self._home / path[2:]
+        if not path.startswith("/"):
+            raise HostFileError(f"{shown(path)} is neither absolute nor below ~/")
+        return Path(path)
+
+    async def _do(self, deed: str, path: str, work: Callable[[], _T]) -> _T:
+        """Work in a thread, with the troubles by name.
+
+        A cancelled call waits for the thread, so that nothing happens behind the caller's back;
+        one whose disk stays silent for too long is given up.
+        """
+
+        def named() -> _T:
+            with named_troubles(deed, path):
+                return work()
+
+        doing = asyncio.ensure_future(asyncio.to_thread(named))
+        try:
+            done, _ = await asyncio.wait({doing}, timeout=self._file_seconds)
+        except asyncio.CancelledError:
+            await asyncio.wait({doing}, timeout=self._file_seconds)
+            if doing.done():
+                doing.exception()  # the cancellation is what the caller hears of
+            raise
+        if not done:
+            doing.add_done_callback(_forget)
+            raise HostTimedOut(
+                f"Can't {deed} {shown(path)}",
+                why=f"the disk did not answer within {self._file_seconds:g} seconds",
+            )
+        return doing.result()
+
+
+async def _run(
+    words: Sequence[str], folder: Path, seconds: float, given: bytes, largest: int
+) -> Finished:
+    from aitui.host.gathering import run_here
+
+    try:
+        return await run_here(words, folder=folder, seconds=seconds, given=given, largest=largest)
+    except (FileNotFoundError, PermissionError, NotADirectoryError) as error:
+        if error.filename == str(folder):
+            raise
+        # As a shell there would have it.
+        status = 126 if isinstance(error, PermissionError) else 127
+        return Finished(
+            status, complaint=f"{words[0]}: {error.strerror}\n".encode(errors="replace")
+        )
+
+
+def _forget(doing: "asyncio.Task[_T]") -> None:
+    """Take note of how it ended, long after its caller has given up."""
+    if not doing.cancelled():
+        doing.exception()
