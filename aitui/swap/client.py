@@ -15,6 +15,7 @@ import msgspec
 
 from aitui.domain.clean import clean_line
 from aitui.domain.events import Event
+from aitui.domain.hardware.sample import Sample
 from aitui.domain.log_lines import Lines
 from aitui.domain.model import FinishedRequest, ListedModel, RunningModel
 from aitui.domain.server import Server
@@ -29,6 +30,7 @@ from aitui.swap.exchange import Exchange, Question, Stream
 from aitui.swap.log_stream import read_lines
 from aitui.swap.log_text import LogText
 from aitui.swap.own_certificate import OwnCertificate
+from aitui.swap.performance import LARGEST_ANSWER, performance_path, samples, turned_off
 from aitui.swap.wire import Version
 
 _LIST_SECONDS = 30.0
@@ -132,6 +134,19 @@ class SwapClient:
                 f"{answer.endpoint} answered with something else than a page of activity",
                 why=clean_line(str(error), 200),
             ) from error
+
+    async def performance(self, after: float | None = None) -> tuple[Sample, ...]:
+        """What the server measured of its machine, later than at that Unix time, the oldest first.
+
+        Raises NotSupported where it doesn't measure, Unreachable, TlsRefused, ServerError,
+        BadAnswer.
+        """
+        limit = min(_SHORT_SECONDS, self._server.timeout)
+        question = Question("GET", performance_path(after), limit, largest=LARGEST_ANSWER)
+        answer = await self._exchange.briefly(question)
+        if not answer.succeeded:
+            raise turned_off(answer) or refusal(self._server, answer)
+        return await asyncio.to_thread(samples, answer.body, answer.endpoint, after)
 
     async def cancel_request(self, request_id: str) -> None:
         """Cancels a running request of any client; one that has ended by now is fine as well.
