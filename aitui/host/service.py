@@ -1,0 +1,255 @@
+"""The systemd user unit that runs llama-swap: its state, its reload, its restart, its journal."""
+
+import re
+from collections.abc import Sequence
+
+from aitui.domain.clean import clean_line
+from aitui.domain.nearest import nearest
+from aitui.errors import HostFileError, NoSuchFile, ServiceFailed
+from aitui.host import unit_text
+from aitui.host.service_trouble import complaint_of, explain, no_manager, no_systemd
+from aitui.host.shell import Finished, Host
+from aitui.host.unit_facts import PROPERTIES, UnitFacts, facts_from, read_properties
+from aitui.host.unit_text import UnitFault
+
+RESTART_SECONDS = 130.0
+"""A stop may take systemd's 90 seconds: llama-swap lets running chats end."""
+
+_MOST_LINES = 500
+_LONGEST_LINE = 2000
+_LONGEST_LIST = 1 << 18
+_UNIT_NAME = re.compile(r"[A-Za-z0-9:_.\\@-]{1,247}")
+_SUFFIXES = (".service", ".socket", ".target", ".timer", ".path", ".scope", ".slice", ".mount")
+_NO_BUS = re.compile(r"Failed to connect to (?:user scope )?bus|Failed to get D-Bus connection")
+_UNKNOWN_OPTION = re.compile(r"unrecognized option|unknown option|invalid option")
+# The language is fixed because the words are read, the zone because times are.
+_SURROUNDINGS = ("LC_ALL=C", "LANGUAGE=", "TZ=UTC", "SYSTEMD_COLORS=0", "SYSTEMD_PAGER=")
+
+
+class Service:
+    """One unit of the login's own systemd.
+
+    Every call raises ServiceFailed, explained, where systemd can't or won't, and HostError where
+    the machine isn't reached. A login without a session bus is helped to its runtime directory.
+    """
+
+    def __init__(self, host: Host, unit: str) -> None:
+        self._host = host
+        self._unit = unit if unit.endswith(_SUFFIXES) else f"{unit}.service"
+        self._login: tuple[str, ...] = ()
+        self._kill_option = "--kill-whom=main"
+
+    @property
+    def unit(self) -> str:
+        """The unit's whole name; harmless only once a call has taken it."""
+        return self._unit
+
+    async def facts(self) -> UnitFacts:
+        """What systemd knows of the unit; a unit that doesn't exist has facts as well."""
+        done = await self._systemctl("show", f"--property={','.join(PROPERTIES)}")
+        if done.status:
+            raise self._failure("systemd does not say how {unit} is", done)
+        properties = read_properties(done.output)
+        running = facts_from(self._unit, properties)
+        return facts_from(
+            self._unit,
+            properties,
+            process=await self._process_words(running),
+            linger=await self._linger(),
+        )
+
+    async def reload(self) -> None:
+        """Send the main process SIGHUP: llama-swap reads its config again, unloading all models.
+
+        Refuses where a shell script stands between systemd and llama-swap: it would die of it.
+        """
+        facts = await self.facts()
+        if not facts.running:
+            raise await self._explained(facts, f"{self._unit} can't be reloaded: it isn't running")
+        if facts.wrapped:
+            raise ServiceFailed(
+                f"{self._unit} can't be reloaded",
+                why=f"it runs {facts.exec_start[0]}, which the signal would end",
+                remedy="start llama-swap with exec in that script, or restart it with R",
+            )
+        done = await self._systemctl("kill", "-s", "HUP", self._kill_option)
+        if done.status and _UNKNOWN_OPTION.search(_said(done)):
+            # Before version 252.
+            self._kill_option = "--kill-who=main"
+            done = await self._systemctl("kill", "-s", "HUP", self._kill_option)
+        if done.status:
+            raise await self._refused(done, "can't be reloaded")
+
+    async def restart(self) -> UnitFacts:
+        """Stop the unit and start it again; how it is right after that.
+
+        A start that goes wrong later than that is told by `trouble`.
+        """
+        done = await self._systemctl("restart", seconds=RESTART_SECONDS)
+        if done.status:
+            raise await self._refused(done, "can't be restarted")
+        facts = await self.facts()
+        trouble = await self.trouble(facts)
+        if trouble is not None:
+            raise trouble
+        return facts
+
+    async def trouble(self, facts: UnitFacts | None = None) -> ServiceFailed | None:
+        """Why the unit isn't up, with its journal's last lines; None where it is."""
+        facts = await self.facts() if facts is None else facts
+        if facts.running or _is_starting(facts):
+            return None
+        return await self._explained(facts, "")
+
+    async def faults(self) -> tuple[UnitFault, ...]:
+        """What is wrong with the unit as it is written, whether it runs or not."""
+        done = await self._systemctl("cat")
+        return () if done.status else unit_text.faults(_text(done.output))
+
+    async def journal(self, lines: int = 20) -> tuple[str, ...]:
+        """The unit's last lines, harmless; empty where this login may not read any."""
+        wanted = max(1, min(lines, _MOST_LINES))
+        self._check_name()
+        done = await self._run(
+            "journalctl",
+            *("--quiet", "--no-pager", "--output=cat", f"--lines={wanted}"),
+            f"--user-unit={self._unit}",
+        )
+        found = _lines(done.output)
+        if done.status or not found:
+            done = await self._systemctl("status", f"--lines={wanted}", "--full")
+            found = _lines(done.output)
+        return found[-wanted:]
+
+    async def _explained(self, facts: UnitFacts, what: str) -> ServiceFailed:
+        if not facts.found:
+            return await self._missing()
+        text = await self._systemctl("cat")
+        journal = await self.journal()
+        return explain(facts, journal, unit_text.faults(_text(text.output)), what)
+
+    async def _refused(self, done: Finished, deed: str) -> ServiceFailed:
+        facts = await self.facts()
+        if facts.running:
+            return self._failure(f"{{unit}} {deed}", done)
+        failure = await self._explained(facts, f"{self._unit} {deed}")
+        return failure if failure.why else self._failure(f"{{unit}} {deed}", done)
+
+    async def _missing(self) -> ServiceFailed:
+        """There is no such unit: which one may have been meant?"""
+        remedy = "name it with AI_SERVER_SERVICE_UNIT, or service_unit in config.toml"
+        if await self._belongs_to_the_system():
+            return ServiceFailed(
+                f"{self._unit} is none of the login's own units",
+                why="it is a unit of the whole system",
+                remedy=f"on {self._host.label}: sudo systemctl restart {self._unit}",
+            )
+        done = await self._systemctl(
+            "list-unit-files", "--type=service", "--no-legend", "--plain", unit=False
+        )
+        known = [words[0] for line in _lines(done.output) if (words := line.split())]
+        likely = nearest(self._unit, known) or nearest(self._unit.rpartition(".")[0], known)
+        why = f"the nearest are {', '.join(likely)}" if len(likely) > 1 else ""
+        if len(likely) == 1:
+            why = f"the nearest is {likely[0]}"
+        return ServiceFailed(
+            f"There is no unit {self._unit} on {self._host.label}", why=why, remedy=remedy
+        )
+
+    async def _belongs_to_the_system(self) -> bool:
+        done = await self._run(
+            "systemctl", "--no-pager", "show", "-p", "LoadState", "--", self._unit
+        )
+        return not done.status and read_properties(done.output).get("LoadState") == "loaded"
+
+    async def _process_words(self, facts: UnitFacts) -> tuple[str, ...]:
+        """The main process's words, which systemd gives with their borders lost."""
+        if not facts.main_pid:
+            return ()
+        done = await self._run("cat", f"/proc/{facts.main_pid}/cmdline", largest=1 << 16)
+        words = tuple(clean_line(word) for word in _text(done.output).split("\0")[:-1])
+        # Between fork and exec it is still systemd, which calls itself `(name)`.
+        return () if not words or words[0].startswith("(") else words
+
+    async def _linger(self) -> bool | None:
+        name = _text((await self._run("id", "-un")).output).strip()
+        if not name or "/" in name:
+            return None
+        done = await self._run("loginctl", "show-user", "-p", "Linger", "--", name)
+        answer = read_properties(done.output).get("Linger", "")
+        if not done.status and answer in {"yes", "no"}:
+            return answer == "yes"
+        try:
+            # Where logind keeps it, also for whom it doesn't know yet.
+            await self._host.facts(f"/var/lib/systemd/linger/{name}")
+        except NoSuchFile:
+            return False
+        except HostFileError:
+            return None
+        return True
+
+    async def _systemctl(
+        self, verb: str, *options: str, unit: bool = True, seconds: float = 30.0
+    ) -> Finished:
+        self._check_name()
+        named = ("--", self._unit) if unit else ()
+        words = ("systemctl", "--user", "--no-pager", verb, *options, *named)
+        done = await self._run(*words, seconds=seconds)
+        if done.status == 127:
+            raise no_systemd(self._host.label)
+        if done.status and _NO_BUS.search(_said(done)):
+            if not self._login:
+                await self._find_runtime_folder()
+                return await self._systemctl(verb, *options, unit=unit, seconds=seconds)
+            raise no_manager(self._host.label, await self._linger(), _said(done))
+        return done
+
+    async def _find_runtime_folder(self) -> None:
+        uid = _text((await self._run("id", "-u")).output).strip()
+        if not (uid.isascii() and uid.isdigit()):
+            raise no_manager(self._host.label, None, "the login's number is unknown")
+        folder = f"/run/user/{uid}"
+        self._login = (
+            f"XDG_RUNTIME_DIR={folder}",
+            f"DBUS_SESSION_BUS_ADDRESS=unix:path={folder}/bus",
+        )
+
+    async def _run(
+        self, *words: str, seconds: float = 30.0, largest: int = _LONGEST_LIST
+    ) -> Finished:
+        whole = ("env", *_SURROUNDINGS, *self._login, *words)
+        return await self._host.run(whole, seconds=seconds, largest=largest)
+
+    def _check_name(self) -> None:
+        """A pattern like `*` would mean every unit there."""
+        if not _UNIT_NAME.fullmatch(self._unit):
+            shown = clean_line(self._unit, 80)
+            raise ServiceFailed(
+                f"{shown!r} can't be the name of a unit",
+                why="a name has letters, digits, and : - _ . \\ @ only",
+                remedy="name it with AI_SERVER_SERVICE_UNIT, or service_unit in config.toml",
+            )
+
+    def _failure(self, what: str, done: Finished) -> ServiceFailed:
+        return ServiceFailed(
+            what.format(unit=self._unit),
+            why=complaint_of(_said(done)) or f"exit status {done.status}",
+            remedy=f"on {self._host.label}: systemctl --user status {self._unit}",
+        )
+
+
+def _is_starting(facts: UnitFacts) -> bool:
+    return facts.active_state in {"activating", "reloading"} and facts.sub_state != "auto-restart"
+
+
+def _text(output: bytes) -> str:
+    return output.decode(errors="replace")
+
+
+def _said(done: Finished) -> str:
+    return _text(done.complaint or done.output)
+
+
+def _lines(output: bytes) -> tuple[str, ...]:
+    lines: Sequence[str] = _text(output).split("\n")
+    return tuple(clean_line(line, _LONGEST_LINE).rstrip() for line in lines if line.strip())
