@@ -1,12 +1,12 @@
 """Which lines of a log somebody wants to see."""
 
-import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from aitui.domain.line_pattern import LinePattern
 from aitui.domain.log_lines import Level, LogLine
-from aitui.errors import AituiError
 
-_LONGEST_PATTERN = 500
+PATIENCE = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,27 +14,25 @@ class LogFilter:
     """The least level, a pattern that a line must have, and whether aitui's own polls show."""
 
     level: Level = Level.DEBUG
-    pattern: re.Pattern[str] | None = None
+    pattern: LinePattern | None = None
     own: bool = False
 
-    def passes(self, line: LogLine) -> bool:
-        """Whether that line is to be seen; a mark always is."""
+    def passes(self, line: LogLine, seconds: float = PATIENCE) -> bool:
+        """Whether that line is to be seen; a mark always is.
+
+        Raises PatternTooSlow where computing that takes more than so many seconds.
+        """
         if line.mark:
             return True
         if line.level < self.level or (line.own and not self.own):
             return False
-        return self.pattern is None or self.pattern.search(line.text) is not None
+        return self.pattern is None or self.pattern.is_in(line.text, seconds)
 
-
-def pattern_of(words: str) -> re.Pattern[str] | None:
-    """The regular expression that was typed; None for nothing.
-
-    Capitals count only where there are some. Raises AituiError where it is none.
-    """
-    if not words:
-        return None
-    flags = re.IGNORECASE if words == words.lower() else re.NOFLAG
-    try:
-        return re.compile(words[:_LONGEST_PATTERN], flags)
-    except (re.error, RecursionError, OverflowError) as error:
-        raise AituiError("That is no regular expression", why=str(error)) from error
+    def passing(
+        self, lines: Sequence[LogLine], seconds: float, clock: Callable[[], float]
+    ) -> list[bool]:
+        """The same of all lines, in so many seconds of that clock together."""
+        if self.pattern is None:
+            return [self.passes(line) for line in lines]
+        end = clock() + seconds
+        return [self.passes(line, end - clock()) for line in lines]

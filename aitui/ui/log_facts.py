@@ -19,7 +19,7 @@ def facts(view: LogView, state: FeedState, now: float) -> tuple[Item, ...]:
         Item(_counted(rows.hidden_own, "poll") + " hidden" if rows.hidden_own else "", 1, "quiet"),
         Item(_counted(rows.end - rows.first, "line"), 2, "quiet"),
         Item(LEVELS.get(chosen.level, ""), 8, "waiting"),
-        Item(f"/{_cut(chosen.pattern.pattern)}/" if chosen.pattern else "", 8, "waiting"),
+        Item(f"/{_cut(chosen.pattern.words)}/" if chosen.pattern else "", 8, "waiting"),
         Item(_found(view), 9, "waiting"),
         _place(view),
         _link(state, now),

@@ -8,15 +8,19 @@ import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
+from time import thread_time
 
 from rich.cells import cell_len, chop_cells
 
-from aitui.domain.log_filter import LogFilter
+from aitui.domain.line_pattern import PatternTooSlow
+from aitui.domain.log_filter import PATIENCE, LogFilter
 from aitui.domain.log_lines import LogLine
 from aitui.domain.log_ring import LogRing
 from aitui.ui.front_list import FrontList
 
 NO_WRAP = 0
+PATIENCE_WITH_NEWS = 0.25
+"""Seconds that the pattern of a filter may compute for lines that came just now."""
 
 
 class LogRows:
@@ -96,17 +100,22 @@ class LogRows:
         return line, starts[part], end
 
     def extend(self, lines: Iterable[LogLine], unfinished: LogLine | None) -> None:
-        """Add lines; `unfinished` stands at the end until the next time."""
+        """Add lines; `unfinished` stands at the end until the next time.
+
+        Raises PatternTooSlow where the filter's pattern takes too long; nothing is added then.
+        """
+        new = tuple(lines)
+        last = () if unfinished is None else (unfinished,)
+        passes = self._passing((*new, *last), PATIENCE_WITH_NEWS)
         if self._unfinished is not None:
             self._forget_newest(self._unfinished)
-        new = tuple(lines)
         for line in new:
-            self._show(line)
+            self._show(line, passes=next(passes))
         gone = self.ring.extend(new)
         self._unfinished = unfinished
-        if unfinished is not None:
-            self._show(unfinished)
-            gone += self.ring.extend((unfinished,))
+        for line in last:
+            self._show(line, passes=next(passes))
+            gone += self.ring.extend((line,))
         for line in gone:
             self._forget_oldest(line)
 
@@ -117,9 +126,16 @@ class LogRows:
         self._rebuild()
 
     def choose(self, log_filter: LogFilter) -> None:
-        """Show other lines."""
-        self._filter = log_filter
-        self._rebuild()
+        """Show other lines.
+
+        Raises PatternTooSlow where the pattern takes too long; the filter stays as it was then.
+        """
+        before, self._filter = self._filter, log_filter
+        try:
+            self._rebuild()
+        except PatternTooSlow:
+            self._filter = before
+            raise
 
     def wrap(self, width: int) -> bool:
         """Let lines go on below themselves after so many cells, or not at all; whether that is new.
@@ -168,8 +184,11 @@ class LogRows:
                 place += 1
         return max(self.first, min(place, self.end - 1))
 
-    def _show(self, line: LogLine) -> None:
-        if not self._filter.passes(line):
+    def _passing(self, lines: Sequence[LogLine], seconds: float) -> Iterator[bool]:
+        return iter(self._filter.passing(lines, seconds, thread_time))
+
+    def _show(self, line: LogLine, *, passes: bool) -> None:
+        if not passes:
             self.hidden_own += line.own
             return
         number = self.end
@@ -202,10 +221,11 @@ class LogRows:
     def _rebuild(self) -> None:
         """Begin anew with all lines that are kept. Numbers and rows begin anew as well."""
         kept, unfinished = tuple(self.ring), self._unfinished
+        passing = self._passing(kept, PATIENCE)
         self._lines, self._ends, self._found = FrontList(), FrontList(), FrontList()
         self._first_row = self.hidden_own = self.widest = 0
-        for line in kept:
-            self._show(line)
+        for line, passes in zip(kept, passing, strict=True):
+            self._show(line, passes=passes)
         self._unfinished = unfinished
 
     def _measure(self) -> None:

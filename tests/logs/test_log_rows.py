@@ -3,10 +3,12 @@
 import itertools
 import re
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
+from aitui.domain.line_pattern import PatternTooSlow, line_pattern
 from aitui.domain.log_filter import LogFilter
 from aitui.domain.log_lines import Level, LogLine
 from aitui.domain.log_ring import LogRing
@@ -21,7 +23,7 @@ LINES = st.builds(
 )
 BATCHES = st.lists(st.tuples(st.lists(LINES, max_size=8), st.none() | LINES), max_size=8)
 FILTERS = st.builds(
-    LogFilter, st.sampled_from(Level), st.sampled_from([None, re.compile("a")]), st.booleans()
+    LogFilter, st.sampled_from(Level), st.sampled_from([None, line_pattern("a")]), st.booleans()
 )
 WIDTHS = st.sampled_from([0, 8, 20])
 
@@ -101,3 +103,35 @@ def test_numbers_stay_while_the_oldest_lines_go() -> None:
     assert (rows.first, rows.end) == (4900, 5000)
     assert rows.line(4950).text == "4950"
     assert rows.text_at(4950)[0].text == "4950"
+
+
+SLOW = "(a|a)*$"
+MAKES_IT_SLOW = LogLine("a" * 60 + "!")
+
+
+def test_a_pattern_that_takes_too_long_leaves_the_rows_as_they_were() -> None:
+    rows = LogRows()
+    rows.extend([LogLine("before"), MAKES_IT_SLOW], None)
+    with pytest.raises(PatternTooSlow):
+        rows.choose(LogFilter(pattern=line_pattern(SLOW)))
+    assert [line.text for line in rows.shown()] == ["before", MAKES_IT_SLOW.text]
+    assert rows.filter == LogFilter()
+
+
+def test_lines_that_a_pattern_takes_too_long_for_are_not_added() -> None:
+    rows = LogRows()
+    chosen = LogFilter(pattern=line_pattern(SLOW))
+    rows.choose(chosen)
+    rows.extend([LogLine("a")], LogLine("begun"))
+    with pytest.raises(PatternTooSlow):
+        rows.extend([LogLine("aa"), MAKES_IT_SLOW], None)
+    rows.extend([], LogLine("ended"))
+    assert [line.text for line in rows.ring] == ["a", "ended"]
+    assert list(rows.shown()) == [line for line in rows.ring if chosen.passes(line)]
+
+
+def test_many_lines_share_the_patience_of_one() -> None:
+    lines = [LogLine(f"line {number}") for number in range(10)]
+    ticks = itertools.count()
+    with pytest.raises(PatternTooSlow):
+        LogFilter(pattern=line_pattern("line")).passing(lines, 5.0, lambda: float(next(ticks)))

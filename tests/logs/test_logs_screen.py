@@ -187,6 +187,43 @@ async def test_what_is_no_pattern_is_said_and_filters_nothing(logs: Driven) -> N
     assert "first line" in logs.text
 
 
+@pytest.mark.parametrize("words", ["(a+)+$", "(a|a)*$", "(x+x+)+y", "^(\\w+ ?)*$"])
+async def test_no_pattern_stops_the_screen(logs: Driven, stand_in: StandIn, words: str) -> None:
+    stand_in.write_log("a" * 3000 + "!\n" + "x" * 3000 + "!\nlast\n")
+    await logs.see("last")
+    await logs.press("f")
+    logs.app.screen.query_one(Input).value = words
+    await logs.press("enter")
+    await logs.until(
+        lambda: view(logs).rows.filter.pattern or "takes too long" in logs.text, "an answer"
+    )
+
+
+async def test_a_pattern_that_takes_too_long_is_told_and_can_be_mended(
+    logs: Driven, stand_in: StandIn
+) -> None:
+    stand_in.write_log("a" * 60 + "!\n")
+    await logs.see("aaa!")
+    await logs.press("f", *"(a|a)*$", "enter")
+    await logs.see("That pattern takes too long", "a repeat inside a repeat", "a simpler one")
+    assert view(logs).rows.filter.pattern is None
+    entry = logs.app.screen.query_one(Input)
+    assert entry.value == "(a|a)*$"
+    entry.value = "a+!"
+    await logs.press("enter")
+    await logs.see("1 line")
+
+
+async def test_a_pattern_that_new_lines_make_slow_is_let_go(
+    logs: Driven, stand_in: StandIn
+) -> None:
+    await logs.press("f", *"(a|a)*$", "enter")
+    await logs.see("/(a|a)*$/")
+    stand_in.write_log("a" * 60 + "!\nand one more\n")
+    await logs.see("That pattern takes too long", "and one more", "first line")
+    assert view(logs).rows.filter.pattern is None
+
+
 async def test_levels_in_turn(logs: Driven) -> None:
     await logs.press("v", "v")
     await logs.until(lambda: shown(logs) == ["[WARN] second line", "[ERROR] third line"])

@@ -11,7 +11,8 @@ from textual.screen import Screen
 from textual.widgets import Input, Static
 
 from aitui.domain.clock import Clock
-from aitui.domain.log_filter import LogFilter, pattern_of
+from aitui.domain.line_pattern import PatternTooSlow, line_pattern
+from aitui.domain.log_filter import LogFilter
 from aitui.domain.log_lines import Level
 from aitui.domain.model import FailedLoad
 from aitui.domain.server import Server
@@ -140,7 +141,7 @@ class LogsScreen(Screen[None]):
     def action_filter(self) -> None:
         """Show only lines that match."""
         pattern = self._view.rows.filter.pattern
-        self._open_entry(FILTER, "" if pattern is None else pattern.pattern)
+        self._open_entry(FILTER, "" if pattern is None else pattern.words)
 
     def action_level(self) -> None:
         """Leave out what is less bad, and begin anew after the worst."""
@@ -254,9 +255,15 @@ class LogsScreen(Screen[None]):
         self.post_message(LogChosen(name))
         self._show()
 
-    def _show_only(self, log_filter: LogFilter) -> None:
-        self._view.show_only(log_filter)
+    def _show_only(self, log_filter: LogFilter) -> bool:
+        """Whether that could be done: a pattern that takes too long changes nothing."""
+        try:
+            self._view.show_only(log_filter)
+        except PatternTooSlow as error:
+            self._warn(error)
+            return False
         self._show()
+        return True
 
     def _show(self) -> None:
         view, now = self._view, self._clock.monotonic()
@@ -317,12 +324,22 @@ class LogsScreen(Screen[None]):
         if self._entry_for == FILTER:
             chosen = self._view.rows.filter
             try:
-                pattern = pattern_of(message.value)
+                pattern = line_pattern(message.value)
             except AituiError as error:
-                self.notify(error.why, title=error.what, severity="warning", markup=False)
+                self._warn(error)
                 return
-            self._show_only(LogFilter(chosen.level, pattern, chosen.own))
+            if not self._show_only(LogFilter(chosen.level, pattern, chosen.own)):
+                return
         self._close_entry()
+
+    @on(LogView.FilterGivenUp)
+    def _filter_given_up(self, message: LogView.FilterGivenUp) -> None:
+        self._warn(message.error)
+        self._show()
+
+    def _warn(self, error: AituiError) -> None:
+        words = "\n".join(part for part in (error.why, error.remedy) if part)
+        self.notify(words, title=error.what, severity="warning", markup=False)
 
     @on(LogView.Moved)
     def _moved(self) -> None:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import ClassVar
 
 from rich.segment import Segment
@@ -15,6 +16,7 @@ from textual.scroll_view import ScrollView
 from textual.selection import Selection
 from textual.strip import Strip
 
+from aitui.domain.line_pattern import PatternTooSlow
 from aitui.domain.log_filter import LogFilter
 from aitui.domain.log_lines import LogLine
 from aitui.domain.log_ring import LogRing
@@ -50,6 +52,13 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
     class Moved(Message):
         """What is in sight, or where the cursor stands, has changed by somebody's wish."""
 
+    class FilterGivenUp(Message):
+        """New lines made the filter's pattern take too long: it is gone."""
+
+        def __init__(self, error: PatternTooSlow) -> None:
+            super().__init__()
+            self.error = error
+
     def __init__(self, *, id: str | None = None, ring: LogRing | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
         self.rows = LogRows(ring)
@@ -80,7 +89,13 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
     def extend(self, lines: Iterable[LogLine], unfinished: LogLine | None = None) -> None:
         """Add lines at the end; who has scrolled away sees the same lines as before."""
         first_row, bottom = self.rows.first_row, self._bottom_in_sight
-        self.rows.extend(lines, unfinished)
+        new = tuple(lines)
+        try:
+            self.rows.extend(new, unfinished)
+        except PatternTooSlow as error:
+            self.show_only(replace(self.rows.filter, pattern=None))
+            self.rows.extend(new, unfinished)
+            self.post_message(self.FilterGivenUp(error))
         at = self.evidence.look(self.rows) if self.evidence.wanted else None
         if at is not None:
             self.go_to(at)
@@ -97,7 +112,10 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
         self.refresh()
 
     def show_only(self, log_filter: LogFilter) -> None:
-        """Show other lines; the cursor stays with its line where that is still shown."""
+        """Show other lines; the cursor stays with its line where that is still shown.
+
+        Raises PatternTooSlow where finding them takes too long; nothing changes then.
+        """
         line = self.cursor_line
         self.rows.choose(log_filter)
         self._after_renumbering(line)
