@@ -1,0 +1,196 @@
+"""Only one aitui at a time writes a file: a lock beside it, which says whose it is."""
+
+import getpass
+import os
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import msgspec
+
+from aitui.domain.clean import clean_line
+from aitui.errors import ConfigLocked, FileInTheWay, NoSuchFile
+from aitui.host.shell import Host
+from aitui.host.transaction import digest_of
+
+STALE_SECONDS = 600.0
+_LARGEST_LOCK = 4096
+_TRIES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Author:
+    """Who writes: a login, the machine that aitui runs on, and its process there."""
+
+    user: str
+    machine: str
+    process: int
+
+    @classmethod
+    def here(cls) -> "Author":
+        """This process."""
+        try:
+            user = getpass.getuser()
+        except (KeyError, OSError):  # a container's user without a name
+            user = str(os.getuid())
+        return cls(user, socket.gethostname(), os.getpid())
+
+    def has_ended(self, other: "Author") -> bool:
+        """Whether the other one is a process of this machine and user that is no more."""
+        if (self.user, self.machine) != (other.user, other.machine) or other.process <= 0:
+            return False
+        try:
+            os.kill(other.process, 0)
+        except ProcessLookupError:
+            return True
+        except (PermissionError, OverflowError):
+            pass
+        return False
+
+
+class _Holder(msgspec.Struct):
+    """What stands in a lock. `taken` is Unix time by the holder's clock."""
+
+    token: str
+    user: str
+    machine: str
+    process: int
+    taken: float
+
+    @property
+    def author(self) -> Author:
+        return Author(self.user, self.machine, self.process)
+
+
+class ConfigLock:
+    """The lock of one file, for one writer. `token` is a name that nobody else has.
+
+    A lock is taken over where its holder was a process of this machine that has ended, where it
+    is one of `abandoned` (tokens that this writer couldn't remove), and where it is older than
+    STALE_SECONDS by the clock of the machine with the file. Only one can take over: whoever makes
+    the marker that is named after this very lock, and finds the same lock again after that.
+    """
+
+    def __init__(
+        self,
+        host: Host,
+        path: str,
+        *,
+        token: str,
+        author: Author,
+        wall: Callable[[], float],
+        abandoned: frozenset[str] = frozenset(),
+    ) -> None:
+        self._host = host
+        self._path = path
+        self._author = author
+        self._abandoned = abandoned
+        self._content = msgspec.json.encode(
+            _Holder(token, author.user, author.machine, author.process, wall())
+        )
+
+    async def take(self) -> str:
+        """Take it; returns a sentence that says whose was taken over, "" for nobody's.
+
+        Raises ConfigLocked, HostError.
+        """
+        for _ in range(_TRIES):
+            try:
+                await self._host.create(self._path, self._content, mode=0o644)
+            except FileInTheWay:
+                found = await self._read()
+                if found is None:
+                    continue
+                return await self._take_over(found)
+            else:
+                return ""
+        raise self._locked(b"")
+
+    async def is_ours(self) -> bool:
+        """Whether nobody took it over. Raises HostError."""
+        return await self._read() == self._content
+
+    async def release(self) -> None:
+        """Remove it where it is ours. Raises HostError."""
+        if await self.is_ours():
+            with suppress(NoSuchFile):
+                await self._host.remove(self._path)
+
+    async def _read(self) -> bytes | None:
+        try:
+            return await self._host.read(self._path, largest=_LARGEST_LOCK)
+        except NoSuchFile:
+            return None
+
+    async def _take_over(self, found: bytes) -> str:
+        marker = f"{self._path}.{digest_of(found)[:16]}"
+        await self._mark(marker, found)
+        try:
+            again = await self._read()
+            if again != found or not await self._is_dead(found, marker):
+                raise self._locked(again or found)
+            await self._host.remove(self._path)
+            try:
+                await self._host.create(self._path, self._content, mode=0o644)
+            except FileInTheWay as error:
+                raise self._locked(await self._read() or b"") from error
+        finally:
+            with suppress(NoSuchFile):
+                await self._host.remove(marker)
+        return f"The lock of {_whose(found)} was taken over."
+
+    async def _mark(self, marker: str, found: bytes) -> None:
+        try:
+            await self._host.create(marker, self._content, mode=0o644)
+        except FileInTheWay as error:
+            other = await self._host.read(marker, largest=_LARGEST_LOCK)
+            if not self._was_left(other):
+                raise self._locked(found, marker) from error
+            await self._host.remove(marker)
+            await self._host.create(marker, self._content, mode=0o644)
+
+    async def _is_dead(self, found: bytes, marker: str) -> bool:
+        if self._was_left(found):
+            return True
+        now = (await self._host.facts(marker)).modified
+        try:
+            return now - (await self._host.facts(self._path)).modified > STALE_SECONDS
+        except NoSuchFile:
+            return False
+
+    def _was_left(self, content: bytes) -> bool:
+        holder = _holder(content)
+        return holder is not None and (
+            holder.token in self._abandoned or self._author.has_ended(holder.author)
+        )
+
+    def _locked(self, content: bytes, *others: str) -> ConfigLocked:
+        files = " and ".join(clean_line(path, 300) for path in (*others, self._path))
+        return ConfigLocked(
+            "Another aitui is writing the config file",
+            holder=_whose(content),
+            why=f"it is locked by {_whose(content)}",
+            remedy=f"try again when it is done; if there is none any more, remove {files} "
+            f"on {self._host.label}",
+        )
+
+
+def _holder(content: bytes) -> _Holder | None:
+    try:
+        return msgspec.json.decode(content, type=_Holder)
+    except (msgspec.DecodeError, RecursionError):  # somebody else's file
+        return None
+
+
+def _whose(content: bytes) -> str:
+    holder = _holder(content)
+    if holder is None:
+        return "somebody unknown"
+    try:
+        since = datetime.fromtimestamp(holder.taken, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    except (ValueError, OverflowError, OSError):
+        since = "an unknown time"
+    author = clean_line(f"{holder.user}@{holder.machine}", 100)
+    return f"{author}, process {holder.process}, since {since}"
