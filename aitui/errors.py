@@ -157,6 +157,10 @@ class HistoryError(AituiError):
     """The conversations on disk can't be read or written."""
 
 
+class JournalError(AituiError):
+    """The journal of changes can't be read or written; without it nothing is changed."""
+
+
 class LoadFailed(AituiError):
     """A model didn't come up.
 
@@ -256,6 +260,10 @@ class FilePermissionDenied(HostFileError):
     """The login there may not do that with that file."""
 
 
+class ModelFileUnreadable(AituiError):
+    """A model file's header is none: another kind of file, cut off, or beyond belief."""
+
+
 class ConfigRefused(AituiError):
     """The config file can't be changed that way, and nothing was written.
 
@@ -303,3 +311,7 @@ class ServiceFailed(HostError):
     ) -> None:
         super().__init__(what, why=why, remedy=remedy)
         self.journal = journal
+
+
+class NotTakenEffect(AituiError):
+    """The config file was changed, and the server doesn't run with what it says now."""
