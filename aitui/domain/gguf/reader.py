@@ -1,0 +1,224 @@
+"""Reading a GGUF header by ranges: only the bytes that hold it have to travel.
+
+The format is that of docs/gguf.md in ggml, versions 2 and 3, in either byte order.
+"""
+
+import re
+import struct
+from collections.abc import Generator
+
+from aitui.domain.clean import clean_line
+from aitui.domain.gguf.header import Header, Value, Weights
+from aitui.domain.gguf.tensor_types import tensor_bytes
+from aitui.domain.gguf.window import Range, Wants, Window, broken
+
+_MAGIC = b"GGUF"
+_MOST_PAIRS = 20_000
+_MOST_TENSORS = 200_000
+_MOST_ITEMS = 4_000_000
+_MOST_LISTS = 10_000
+_MOST_NUMBERS = 100_000
+_MOST_KEPT = 4096
+_LONGEST_KEY = 65_535
+_LONGEST_KEPT = 200
+_MOST_DIMENSIONS = 8
+_LARGEST_DIMENSION = 1 << 48
+_LARGEST_MODEL = 1 << 52
+_USUAL_ALIGNMENT = 32
+_STRING, _ARRAY, _BOOL = 8, 9, 7
+_FORMS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "B", 10: "Q", 11: "q", 12: "d"}
+_LAYER = re.compile(r"blk\.([0-9]{1,4})\.")
+_IGNORED = ("tokenizer.",)
+
+_Tensor = tuple[str, tuple[int, ...], int, int]
+
+
+class HeaderReader:
+    """Says which bytes it wants, and is given them, until the header is known.
+
+    `length` is the file's size in bytes where that is known: it tells the size of a last tensor
+    whose type isn't known here.
+    """
+
+    def __init__(self, length: int | None = None) -> None:
+        self._header: Header | None = None
+        self._steps = _read(Window(), length)
+        self._needs: Range | None = next(self._steps)
+
+    @property
+    def needs(self) -> Range | None:
+        """The bytes to feed next, None when the header is known."""
+        return self._needs
+
+    @property
+    def header(self) -> Header:
+        """What was read. Raises ValueError before the end."""
+        if self._header is None:
+            raise ValueError("the header isn't read yet")
+        return self._header
+
+    def feed(self, content: bytes) -> None:
+        """The bytes that were wanted, fewer where the file ends. Raises ModelFileUnreadable."""
+        if self._needs is None:
+            raise ValueError("the header is read already")
+        try:
+            self._needs = self._steps.send(content[: self._needs.length])
+        except StopIteration as ended:
+            self._needs = None
+            self._header = ended.value
+
+
+def _read(window: Window, length: int | None) -> Generator[Range, bytes, Header]:
+    version = yield from _version(window)
+    tensor_count = yield from _count(window, _MOST_TENSORS, "tensors")
+    pair_count = yield from _count(window, _MOST_PAIRS, "pieces of metadata")
+    metadata: dict[str, Value] = {}
+    for _ in range(pair_count):
+        yield from _pair(window, metadata)
+    tensors: list[_Tensor] = []
+    for _ in range(tensor_count):
+        tensors += [(yield from _tensor(window))]
+    alignment = metadata.get("general.alignment", _USUAL_ALIGNMENT)
+    if not isinstance(alignment, int) or not 0 < alignment <= 1 << 20:
+        raise broken("its alignment is none")
+    ends = None if length is None else length - -(-window.offset // alignment) * alignment
+    names = {name for name, *_ in tensors}
+    return Header(
+        metadata=metadata,
+        weights=_weights(tensors, ends),
+        tied="output.weight" not in names and "token_embd.weight" in names,
+        version=version,
+        read_bytes=window.fetched,
+    )
+
+
+def _version(window: Window) -> Generator[Range, bytes, int]:
+    yield from window.fetch(8)
+    if window.raw(4) != _MAGIC:
+        raise broken("it doesn't begin like a GGUF file")
+    version = window.raw(4)
+    if version[0] == 0:
+        window.order = ">"
+    (number,) = struct.unpack(window.order + "I", version)
+    if number not in (2, 3):
+        raise broken(f"it is of version {number} of the format, and only 2 and 3 are known")
+    assert isinstance(number, int)
+    return number
+
+
+def _count(window: Window, most: int, of_what: str) -> Generator[Range, bytes, int]:
+    yield from window.fetch(8)
+    count = window.number("Q")
+    if count > most:
+        raise broken(f"it claims to have {count:,} {of_what}")
+    return int(count)
+
+
+def _string(window: Window, longest: int) -> Generator[Range, bytes, str]:
+    length = yield from _count(window, longest, "characters in a name")
+    yield from window.fetch(length)
+    return window.raw(length).decode("utf-8", "replace")
+
+
+def _pair(window: Window, metadata: dict[str, Value]) -> Wants:
+    key = yield from _string(window, _LONGEST_KEY)
+    yield from window.fetch(4)
+    kind = int(window.number("I"))
+    if key.startswith(_IGNORED):
+        yield from _skip(window, kind, 1)
+        return
+    value = yield from _value(window, kind)
+    if isinstance(value, tuple):
+        window.kept += len(value)
+        if window.kept > _MOST_NUMBERS:
+            raise broken("its metadata has more lists than any model's")
+    if value is not None:
+        metadata[clean_line(key, _LONGEST_KEPT)] = value
+
+
+def _value(window: Window, kind: int) -> Generator[Range, bytes, Value | None]:
+    """A value that may be of use, None for one that isn't: lists of texts, very long ones."""
+    if kind == _STRING:
+        length = yield from _count(window, _LARGEST_MODEL, "characters in a text")
+        kept = min(length, _LONGEST_KEPT * 4)
+        yield from window.fetch(kept)
+        text = window.raw(kept).decode("utf-8", "replace")
+        window.skip(length - kept)
+        return clean_line(text, _LONGEST_KEPT)
+    if kind == _ARRAY:
+        yield from window.fetch(12)
+        inner, count = int(window.number("I")), int(window.number("Q"))
+        if inner not in _FORMS or count > _MOST_KEPT:
+            yield from _skip(window, inner, count)
+            return None
+        form = _FORMS[inner]
+        yield from window.fetch(struct.calcsize(form) * count)
+        numbers = window.numbers(form, count)
+        return tuple(map(bool, numbers)) if inner == _BOOL else numbers
+    form = _form(kind)
+    yield from window.fetch(struct.calcsize(form))
+    number = window.number(form)
+    return bool(number) if kind == _BOOL else number
+
+
+def _skip(window: Window, kind: int, count: int, depth: int = 0) -> Wants:
+    """Step over values of one kind."""
+    if count > _MOST_ITEMS:
+        raise broken(f"it claims to have a list of {count:,} values")
+    if kind == _STRING:
+        for _ in range(count):
+            if not window.ready(8):
+                yield from window.fetch(8)
+            window.skip(int(window.number("Q")))
+    elif kind == _ARRAY:
+        if depth > 2 or count > _MOST_LISTS:
+            raise broken("its lists are nested beyond belief")
+        for _ in range(count):
+            yield from window.fetch(12)
+            inner, items = int(window.number("I")), int(window.number("Q"))
+            yield from _skip(window, inner, items, depth + 1)
+    else:
+        window.skip(struct.calcsize(_form(kind)) * count)
+
+
+def _form(kind: int) -> str:
+    form = _FORMS.get(kind)
+    if form is None:
+        raise broken(f"it has a value of kind {kind}, which is none")
+    return form
+
+
+def _tensor(window: Window) -> Generator[Range, bytes, _Tensor]:
+    name = yield from _string(window, _LONGEST_KEY)
+    yield from window.fetch(4)
+    dimensions = int(window.number("I"))
+    if dimensions > _MOST_DIMENSIONS:
+        raise broken(f"it has a tensor of {dimensions:,} dimensions")
+    yield from window.fetch(8 * dimensions + 12)
+    shape = tuple(int(size) for size in window.numbers("Q", dimensions))
+    if any(size > _LARGEST_DIMENSION for size in shape):
+        raise broken("it has a tensor that is larger than any memory")
+    kind, offset = int(window.number("I")), int(window.number("Q"))
+    return name, shape, kind, offset
+
+
+def _weights(tensors: list[_Tensor], ends: int | None) -> Weights:
+    """The bytes of all tensors. One of an unknown type reaches to the next one, or to the end."""
+    offsets = sorted({offset for *_, offset in tensors})
+    following = dict(zip(offsets, [*offsets[1:], ends], strict=False))
+    total = embedding = 0
+    layers: dict[int, int] = {}
+    for name, shape, kind, offset in tensors:
+        size = tensor_bytes(kind, shape)
+        if size is None:
+            size = max(0, (following[offset] or offset) - offset)
+        total += size
+        if total > _LARGEST_MODEL:
+            raise broken("its tensors are larger than any memory")
+        layer = _LAYER.match(name)
+        if layer is not None:
+            layers[int(layer[1])] = layers.get(int(layer[1]), 0) + size
+        elif name == "token_embd.weight":
+            embedding += size
+    depth = max(layers, default=-1) + 1
+    return Weights(total, embedding, tuple(layers.get(index, 0) for index in range(depth)))
