@@ -1,7 +1,6 @@
 """Arguments in; the dashboard, or one command, out."""
 
 import asyncio
-import gc
 import logging
 import os
 import sys
@@ -13,6 +12,7 @@ from random import Random
 from typing import TextIO
 
 from aitui.arguments import Arguments, parse
+from aitui.collector import tune_collector
 from aitui.domain.clock import Clock
 from aitui.domain.server import Server
 from aitui.errors import AituiError, LoadFailed, SettingsError
@@ -90,9 +90,7 @@ def _dashboard(arguments: Arguments, settings: Settings, paths: Paths, home: Pat
         demo_at_once=arguments.demo,
         theme=read_theme(paths.state),
     )
-    # What is imported by now stays for good: the collector need not look at it again and again.
-    gc.freeze()
-    gc.set_threshold(20_000, 20, 10)
+    tune_collector()
     app = AituiApp(opening)
     asyncio.run(app.run_async())
     for stream in (sys.stdout, sys.stderr):

@@ -10,7 +10,8 @@ class Measured:
     """Times in seconds; `late` from the last byte sent to the last row, `keys` when each was handled.
 
     `cpu` is that of the process from the first byte to the last row, `marks` the CPU time at every
-    thousandth token. `grown` are bytes of resident memory. `lost` is whether text is missing.
+    thousandth token. `pace` is at each of these marks the CPU time of some work that never changes: the
+    machine is not always equally fast. It is in none of the other figures. `grown` are bytes of resident memory. `lost` is whether text is missing.
     """
 
     cpu: float = 0.0
@@ -22,6 +23,7 @@ class Measured:
     updates: int = 0
     keys: list[float] = field(default_factory=list)
     marks: list[float] = field(default_factory=list)
+    pace: list[float] = field(default_factory=list)
     sent_bytes: int = 0
     key_waits: list[float] = field(default_factory=list)
 

@@ -12,19 +12,23 @@ from pathlib import Path
 
 import httpx
 from textual import events
-from textual.app import App, ComposeResult
+from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 from textual.filter import LineFilter
 from textual.widgets import Markdown
 
+from aitui.collector import tune_collector
 from aitui.domain.chat_messages import ChatRequest
 from aitui.domain.clock import Clock
 from aitui.domain.deltas import TextDelta
 from aitui.domain.server import Server
 from aitui.swap.chat import ChatClient
 from aitui.swap.tls import tls_context
+from aitui.ui.frames import FramesApp
 from aitui.ui.harmless_filter import HarmlessFilter
 from aitui.ui.readable_filter import ReadableFilter
+from aitui.ui.transcript.drawing import drawn
+from aitui.ui.transcript.source import pieces_of
 from aitui.ui.transcript.turns import ShownTurn
 from aitui.ui.widgets.transcript import Transcript
 from bench.measured import Measured, resident
@@ -32,10 +36,11 @@ from bench.tables import table_run
 from bench.texts import tokens
 
 MARK = 1000
+PACE_TEXT = "".join(tokens("mixed", 1000))
 CLOCK = Clock(time.monotonic, time.time)
 
 
-class Streaming(App[None]):
+class Streaming(FramesApp):
     """A screen with one widget that an answer streams into."""
 
     CSS = "Transcript, VerticalScroll { height: 1fr; }"
@@ -109,6 +114,8 @@ class Streaming(App[None]):
                         count += delta.pieces
                 while len(measured.marks) < count // MARK:
                     measured.marks.append(time.process_time() - cpu)
+                    measured.pace.append(paced())
+                    cpu += measured.pace[-1]
         transcript.finish("1", "done")
         painted = asyncio.Event()
         transcript.call_after_refresh(painted.set)
@@ -147,6 +154,14 @@ class Streaming(App[None]):
         measured.cpu, measured.wall = time.process_time() - cpu, time.monotonic() - began
 
 
+def paced() -> float:
+    """CPU seconds of some work of the transcript's kind, the same each time."""
+    began = time.process_time()
+    for piece in pieces_of(PACE_TEXT):
+        drawn(piece, 100)
+    return time.process_time() - began
+
+
 async def drained(model: str, server: Server) -> Measured:
     """The reference: httpx reads the stream and throws it away."""
     measured = Measured()
@@ -179,6 +194,7 @@ def main() -> None:
     elif what == "table":
         measured = table_run(int(model))
     else:
+        tune_collector()
         app = Streaming(what, model, server, Path(f"{result}.begun"))
         app.run()
         measured = app.measured
