@@ -179,6 +179,26 @@ def has_flag(command: str, names: Iterable[str]) -> bool:
     return CommandLine.read(command).has(names)
 
 
+def server_words(command: str) -> tuple[Word, ...]:
+    """The words behind the server's name, or all of them where none looks like one."""
+    found = words(command)
+    for index, word in enumerate(found):
+        if _SERVER.search(word.text):
+            return found[index + 1 :]
+    return found
+
+
+def runs_script(command: str) -> bool:
+    """Whether a shell is given a script to run before any server is named: `bash -c "…"`."""
+    arguments = [word.text for word in words(command)]
+    for index, argument in enumerate(arguments):
+        if _SERVER.search(argument):
+            return False
+        if argument.rpartition("/")[2] in _SHELLS and _script_flag(arguments, index + 1):
+            return True
+    return False
+
+
 def _flag(argument: str) -> tuple[str, str, str]:
     """Name, `=`, value; llama-server takes `_` for `-` in long names."""
     if not argument.startswith("-"):

@@ -1,6 +1,29 @@
 """One config.yaml, read: its models, their commands, and where they stand in the text."""
 
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from aitui.domain import command_line
+from aitui.domain.clean import clean_line
+from aitui.domain.config.macros import MODEL_ID, Macro, Traced, expand, macro_text, trace
+from aitui.domain.config.macros import without_comments as _without_comments
+from aitui.domain.config.tree import (
+    Collection,
+    Entry,
+    Lines,
+    Merged,
+    Node,
+    Pair,
+    Scalar,
+    is_mapping,
+    read_tree,
+    text_of,
+)
+from aitui.errors import ConfigRefused
+
+_ALIAS = re.compile(r"\s*:?\s*\*[^\s,\[\]{}]+")
+_CONTEXT_VARIABLE = "LLAMA_ARG_CTX_SIZE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,11 +37,32 @@ class ModelBlock:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelEntry:
+    """A model's nodes: its pair in `models`, and its keys with those that `<<` merges in."""
+
+    id: str
+    pair: Pair
+    anchor: str
+    keys: Mapping[str, Entry]
+
+    @property
+    def key(self) -> Scalar:
+        """The node of the id."""
+        assert isinstance(self.pair.key, Scalar)
+        return self.pair.key
+
+
+@dataclass(frozen=True, slots=True)
 class Document:
     """A config file that parses. `text` is the whole of it, byte order mark and line ends too."""
 
     text: str
     models: tuple[ModelBlock, ...]
+    lines: Lines = field(repr=False)
+    root: Node = field(repr=False)
+    entries: Mapping[str, ModelEntry] = field(repr=False)
+    macros: tuple[Macro, ...] = field(repr=False)
+    merged: Merged = field(repr=False)
 
     @classmethod
     def read(cls, text: str) -> "Document":
@@ -27,16 +71,150 @@ class Document:
         Raises ConfigRefused, with line and column, for what isn't YAML, for duplicate keys, for
         anything but a mapping, and for what is nested or repeated beyond reason.
         """
-        raise NotImplementedError
+        root = read_tree(text)
+        if root is None or not is_mapping(root):
+            raise ConfigRefused(
+                "The config file holds no settings.", line=1, why="Its top is not a mapping."
+            )
+        lines = Lines.of(text)
+        merged = Merged()
+        top = merged.keys(root)
+        entries = {
+            name: ModelEntry(name, entry.pair, entry.anchor, merged.keys(entry.value))
+            for name, entry in merged.keys(_value(top, "models")).items()
+        }
+        return cls(
+            text=text,
+            models=_blocks(text, lines, entries),
+            lines=lines,
+            root=root,
+            entries=entries,
+            macros=_macros(merged, _value(top, "macros")),
+            merged=merged,
+        )
 
     def model(self, model_id: str) -> ModelBlock:
         """The block of exactly that id. Raises ConfigRefused where there is none."""
-        raise NotImplementedError
+        self.entry(model_id)
+        return next(block for block in self.models if block.id == model_id)
+
+    def entry(self, model_id: str) -> ModelEntry:
+        """The nodes of exactly that id. Raises ConfigRefused where there is none."""
+        entry = self.entries.get(model_id)
+        if entry is None:
+            raise ConfigRefused(
+                f"The config file has no model “{clean_line(model_id, 80)}”.",
+                remedy="Models of a peer are not in it.",
+            )
+        return entry
 
     def command(self, model_id: str) -> str:
         """The command with its macros expanded as llama-swap does; `${PORT}` stays."""
-        raise NotImplementedError
+        node = self.command_node(model_id)
+        if node is None:
+            return ""
+        return expand(_without_comments(node.value), self.macros_of(model_id))
+
+    def command_node(self, model_id: str) -> Scalar | None:
+        """The scalar under `cmd`, None where there is none."""
+        node = _value(self.entry(model_id).keys, "cmd")
+        return node if isinstance(node, Scalar) and text_of(node) is not None else None
+
+    def trace(self, model_id: str) -> Traced | None:
+        """The expanded command with the origin of each character, None where there is none."""
+        node = self.command_node(model_id)
+        return None if node is None else trace(node, self.macros_of(model_id))
+
+    def macros_of(self, model_id: str) -> tuple[Macro, ...]:
+        """The macros that a model's command is expanded with, in llama-swap's order."""
+        entry = self.entry(model_id)
+        macros = [Macro(MODEL_ID, model_id, None), *self.macros]
+        place = {macro.name: index for index, macro in enumerate(macros)}
+        for macro in _macros(self.merged, _value(entry.keys, "macros")):
+            if macro.name in place:
+                macros[place[macro.name]] = macro
+            else:
+                place[macro.name] = len(macros)
+                macros.append(macro)
+        return tuple(macros)
+
+    def environment(self, model_id: str) -> tuple[Scalar, ...]:
+        """The scalars of the model's `env` list, each `NAME=VALUE`."""
+        node = _value(self.entry(model_id).keys, "env")
+        if not isinstance(node, Collection) or node.mapping:
+            return ()
+        return tuple(item for item in node.items if isinstance(item, Scalar))
+
+    def variable(self, model_id: str, name: str) -> Scalar | None:
+        """The scalar that sets an environment variable, the last one where there are several."""
+        found = None
+        for item in self.environment(model_id):
+            if name and item.value.startswith(f"{name}="):
+                found = item
+        return found
 
     def context_size(self, model_id: str) -> int | None:
         """Tokens of the command's `--ctx-size`, else of `LLAMA_ARG_CTX_SIZE` in `env`."""
-        raise NotImplementedError
+        command = self.command(model_id)
+        if command_line.has_flag(command, command_line.CONTEXT_SIZE):
+            return command_line.context_size(command)
+        item = self.variable(model_id, _CONTEXT_VARIABLE)
+        if item is None:
+            return None
+        return command_line.context_size("-c " + item.value.partition("=")[2].strip())
+
+
+def content_end(text: str, node: Node) -> int:
+    """Where a node's own text ends: before the blank and comment lines that follow it."""
+    if isinstance(node, Scalar):
+        return node.start + len(text[node.start : node.end].rstrip())
+    if not node.flow and node.mapping and node.pairs:
+        pair = node.pairs[-1]
+        if not pair.aliased:
+            return max(content_end(text, pair.key), content_end(text, pair.value))
+        alias = _ALIAS.match(text, pair.key.end)
+        return alias.end() if alias else pair.key.end
+    inside = [item for item in node.items if node.start <= item.start < node.end]
+    if not node.flow and inside and inside[-1] is node.items[-1]:
+        return content_end(text, inside[-1])
+    lines = text[node.start : node.end].rstrip().split("\n")
+    while len(lines) > 1 and lines[-1].lstrip()[:1] in {"", "#"}:
+        lines.pop()
+    return node.start + len("\n".join(lines).rstrip())
+
+
+def block_end(text: str, pair: Pair) -> int:
+    """Where the text of a key and its value ends."""
+    if not pair.aliased:
+        return max(pair.key.end, content_end(text, pair.value))
+    alias = _ALIAS.match(text, pair.key.end)
+    return alias.end() if alias else pair.key.end
+
+
+def _blocks(text: str, lines: Lines, entries: Mapping[str, ModelEntry]) -> tuple[ModelBlock, ...]:
+    blocks: list[ModelBlock] = []
+    for entry in entries.values():
+        aliases = _value(entry.keys, "aliases")
+        items = aliases.items if isinstance(aliases, Collection) else ()
+        blocks.append(
+            ModelBlock(
+                entry.id,
+                lines.line(entry.key.start),
+                lines.line(block_end(text, entry.pair)),
+                tuple(name for item in items if (name := text_of(item))),
+            )
+        )
+    return tuple(blocks)
+
+
+def _macros(merged: Merged, node: Node | None) -> tuple[Macro, ...]:
+    return tuple(
+        Macro(name, macro_text(entry.value), entry.value)
+        for name, entry in merged.keys(node).items()
+        if isinstance(entry.value, Scalar)
+    )
+
+
+def _value(keys: Mapping[str, Entry], name: str) -> Node | None:
+    entry = keys.get(name)
+    return entry.value if entry else None

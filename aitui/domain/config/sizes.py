@@ -9,7 +9,9 @@ from aitui.errors import ConfigRefused
 SMALLEST = 256
 LARGEST = 16 * 1024 * 1024
 
-_SIZE = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,6})?|\.[0-9]{1,6})\s*(?:([km])(?:i?b?)?)?", re.I)
+_SIZE = re.compile(
+    r"([0-9]{1,12}(?:\.[0-9]{1,6})?|\.[0-9]{1,6})\s*(?:([km])(?:i?b?)?)?", re.IGNORECASE
+)
 _GROUPED = re.compile(r"[0-9]{1,3}(?:[ ,_'][0-9]{3})+")
 _UNITS = {"": 1, "k": 1024, "m": 1024 * 1024}
 

@@ -1,0 +1,134 @@
+"""llama-server's flags: which spellings mean the same, and how many words follow."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+from functools import cache
+
+from aitui.domain.clean import clean_line
+from aitui.domain.command_line import Word
+from aitui.domain.config import flag_table
+from aitui.errors import ConfigRefused
+
+_GIVEN = re.compile(r"-{0,2}[A-Za-z][A-Za-z0-9._-]{0,79}")
+_NUMBER = re.compile(r"-\.?[0-9]")
+
+
+class Takes(Enum):
+    """How many values follow a flag."""
+
+    NOTHING = "nothing"
+    ONE = "one"
+    TWO = "two"
+    PERHAPS_ONE = "perhaps one"
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """One flag with all its spellings. `environment` is "" where no variable means the same."""
+
+    names: tuple[str, ...]
+    takes: Takes
+    environment: str = ""
+
+    @property
+    def long_name(self) -> str:
+        """The first spelling with two dashes, else the first one."""
+        return next((name for name in self.names if name.startswith("--")), self.names[0])
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A flag in a command: its word, and the word that holds its value.
+
+    `value_word` is the flag's own word where `=` joins the two, and None where no value follows.
+    """
+
+    name: str
+    flag_word: Word
+    value_word: Word | None
+    value: str
+
+    @property
+    def joined(self) -> bool:
+        """Whether the value stands behind `=` in the flag's own word."""
+        return self.value_word is self.flag_word
+
+
+def find_flag(given: str) -> Flag:
+    """The flag of a spelling, with or without its dashes; one of its own where none is known.
+
+    Raises ConfigRefused for what can't be the name of a flag.
+    """
+    if not _GIVEN.fullmatch(given):
+        raise ConfigRefused(
+            f"“{clean_line(given, 60)}” can't be a flag.", remedy="Give it as --name or -n."
+        )
+    spelling = given if given.startswith("-") else ("--" if len(given) > 1 else "-") + given
+    name = same_dashes(spelling)
+    return _known().get(name) or Flag((name,), Takes.PERHAPS_ONE)
+
+
+def same_dashes(name: str) -> str:
+    """A flag's name as llama-server compares it: `_` counts as `-` in long names."""
+    return name.replace("_", "-") if name.startswith("--") else name
+
+
+def flags_given(words: tuple[Word, ...]) -> Iterator[Given]:
+    """The flags among the words, with their values, as llama-server would take them."""
+    index = 0
+    while index < len(words):
+        word = words[index]
+        index += 1
+        if not is_flag(word.text):
+            continue
+        name, equals, attached = word.text.partition("=")
+        name = same_dashes(name)
+        if equals:
+            yield Given(name, word, word, attached)
+            continue
+        takes = _takes(name)
+        following = words[index] if index < len(words) else None
+        alone = takes is Takes.PERHAPS_ONE and following is not None and is_flag(following.text)
+        if takes is Takes.NOTHING or following is None or alone:
+            yield Given(name, word, None, "")
+        else:
+            yield Given(name, word, following, following.text)
+            index += 2 if takes is Takes.TWO else 1
+
+
+def is_flag(text: str) -> bool:
+    """Whether a word can be a flag: a dash, and no negative number behind it."""
+    return len(text) > 1 and text.startswith("-") and not _NUMBER.match(text)
+
+
+def last_given(words: tuple[Word, ...], flag: Flag) -> Given | None:
+    """The flag where it stands last, which is the one that counts."""
+    found = None
+    for given in flags_given(words):
+        if given.name in flag.names:
+            found = given
+    return found
+
+
+def _takes(name: str) -> Takes:
+    known = _known().get(name)
+    return known.takes if known else Takes.PERHAPS_ONE
+
+
+@cache
+def _known() -> dict[str, Flag]:
+    known: dict[str, Flag] = {}
+    for takes, table in (
+        (Takes.ONE, flag_table.TAKING_ONE_VALUE),
+        (Takes.TWO, flag_table.TAKING_TWO_VALUES),
+        (Takes.PERHAPS_ONE, flag_table.TAKING_A_VALUE_OR_NONE),
+        (Takes.NOTHING, flag_table.TAKING_NO_VALUE),
+    ):
+        for line in table.split("\n"):
+            names = tuple(word for word in line.split() if word.startswith("-"))
+            environment = "".join(word for word in line.split() if not word.startswith("-"))
+            for name in names:
+                known[name] = Flag(names, takes, environment)
+    return known

@@ -1,0 +1,237 @@
+"""The nodes of a YAML text with their exact places, aliases resolved to one and the same node."""
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+from aitui.domain.clean import clean_line
+from aitui.errors import ConfigRefused
+
+if TYPE_CHECKING:
+    from ruamel.yaml.nodes import Node as RuamelNode
+
+LARGEST = 1024 * 1024
+MERGE_TAG = "tag:yaml.org,2002:merge"
+_MOST_MERGED_KEYS = 100_000
+_BREAK = re.compile(r"\r\n|[\r\n]")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scalar:
+    """One value. `style` is `|`, `>`, `'`, `"` or "" for plain; `text[start:end]` spells it."""
+
+    value: str
+    tag: str
+    style: str
+    anchor: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pair:
+    """A key and its value. `aliased`: the value stands elsewhere, behind its anchor."""
+
+    key: "Node"
+    value: "Node"
+    aliased: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Collection:
+    """A mapping's pairs or a sequence's items. `flow`: in braces or brackets."""
+
+    pairs: tuple[Pair, ...]
+    items: tuple["Node", ...]
+    mapping: bool
+    flow: bool
+    tag: str
+    anchor: str
+    start: int
+    end: int
+
+
+Node: TypeAlias = Scalar | Collection
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Entry:
+    """What a mapping has under one key, merged keys included.
+
+    `anchor` names the merged mapping that the pair comes from, "" for the mapping's own pairs.
+    """
+
+    pair: Pair
+    anchor: str
+
+    @property
+    def value(self) -> Node:
+        """The value's node."""
+        return self.pair.value
+
+
+def read_tree(text: str) -> Node | None:
+    """The nodes of one YAML document; None where it holds nothing.
+
+    Raises ConfigRefused, with the line and in `why` the column, for what is no YAML, for duplicate
+    keys, for an alias inside its own anchor, and for what is nested too deeply.
+    """
+    if len(text) > LARGEST:
+        raise ConfigRefused(f"More than {LARGEST:,} characters are not read.")
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import MarkedYAMLError, YAMLError
+    from ruamel.yaml.reader import ReaderError
+
+    try:
+        found = YAML(typ="safe", pure=True).compose(text)
+        return None if found is None else _Builder(text).node(found)
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        words = " ".join(part for part in (error.context, error.problem) if part)
+        raise refusal(text, mark.index if mark else 0, clean_line(words, 160)) from error
+    except ReaderError as error:
+        raise refusal(text, error.position, "A character that YAML doesn't allow.") from error
+    except RecursionError as error:
+        raise ConfigRefused("The config file is nested too deeply.") from error
+    except (YAMLError, ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+        raise ConfigRefused(
+            "The config file isn't valid YAML.", why=clean_line(str(error), 160)
+        ) from error
+
+
+def refusal(text: str, index: int, why: str) -> ConfigRefused:
+    """The error for a text that is no YAML from a place on."""
+    line, column = Lines.of(text).place(index)
+    return ConfigRefused(
+        "The config file isn't valid YAML.",
+        line=line,
+        why=f"Line {line}, column {column}: {why}",
+        remedy="Mend it in the editor (e).",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """Where the lines of a text start; LF, CR LF and CR end them."""
+
+    starts: tuple[int, ...]
+
+    @classmethod
+    def of(cls, text: str) -> "Lines":
+        """The lines of a text; a byte order mark stands before the first one."""
+        first = 1 if text.startswith("\ufeff") else 0
+        return cls((first, *(found.end() for found in _BREAK.finditer(text))))
+
+    def line(self, index: int) -> int:
+        """The line of a place, from 1."""
+        return max(1, bisect_right(self.starts, index))
+
+    def place(self, index: int) -> tuple[int, int]:
+        """Line and column of a place, both from 1."""
+        line = self.line(index)
+        return line, max(0, index - self.starts[line - 1]) + 1
+
+
+def text_of(node: Node | None) -> str | None:
+    """The text of a scalar that isn't null, else None."""
+    return node.value if isinstance(node, Scalar) and not node.tag.endswith(":null") else None
+
+
+def is_mapping(node: Node | None) -> bool:
+    """Whether the node is a mapping."""
+    return isinstance(node, Collection) and node.mapping
+
+
+class Merged:
+    """The keys of mappings with what `<<` brings in; own keys win, then the first merged one.
+
+    Raises ConfigRefused where merges repeat beyond reason.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[int, Mapping[str, Entry]] = {}
+        self._left = _MOST_MERGED_KEYS
+
+    def keys(self, node: Node | None) -> Mapping[str, Entry]:
+        """The entries of a mapping in the order of the text; none of anything else."""
+        if not isinstance(node, Collection) or not node.mapping:
+            return {}
+        known = self._known.get(id(node))
+        if known is None:
+            known = self._known[id(node)] = self._read(node)
+        return known
+
+    def _read(self, node: Collection) -> Mapping[str, Entry]:
+        entries = {
+            pair.key.value: Entry(pair, "")
+            for pair in node.pairs
+            if isinstance(pair.key, Scalar) and pair.key.tag != MERGE_TAG
+        }
+        for source in _merge_sources(node):
+            for name, entry in self.keys(source).items():
+                anchor = source.anchor or entry.anchor
+                entries.setdefault(name, Entry(entry.pair, anchor))
+                self._left -= 1
+                if self._left < 0:
+                    raise ConfigRefused("The config file merges the same keys too many times.")
+        return entries
+
+
+def _merge_sources(node: Collection) -> Iterator[Node]:
+    for pair in node.pairs:
+        if isinstance(pair.key, Scalar) and pair.key.tag == MERGE_TAG:
+            value = pair.value
+            if isinstance(value, Collection) and not value.mapping:
+                yield from value.items
+            else:
+                yield value
+
+
+class _Builder:
+    """Turns the parser's nodes into ours, each one once, and checks its keys."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._built: dict[int, Node] = {}
+        self._open: set[int] = set()
+
+    def node(self, raw: "RuamelNode") -> Node:
+        built = self._built.get(id(raw))
+        if built is None:
+            if id(raw) in self._open:
+                raise refusal(self._text, raw.start_mark.index, "An alias inside its own anchor.")
+            self._open.add(id(raw))
+            built = self._built[id(raw)] = self._build(raw)
+            self._open.discard(id(raw))
+        return built
+
+    def _build(self, raw: "RuamelNode") -> Node:
+        from ruamel.yaml.nodes import CollectionNode, MappingNode, ScalarNode
+
+        start, end, anchor = raw.start_mark.index, raw.end_mark.index, raw.anchor or ""
+        tag = str(raw.tag)
+        if isinstance(raw, ScalarNode):
+            return Scalar(str(raw.value), tag, raw.style or "", anchor, start, end)
+        assert isinstance(raw, CollectionNode)
+        flow = bool(raw.flow_style)
+        if isinstance(raw, MappingNode):
+            pairs = tuple(self._pair(key, value) for key, value in raw.value)
+            self._refuse_duplicates(pairs)
+            return Collection(pairs, (), True, flow, tag, anchor, start, end)
+        items = tuple(self.node(item) for item in raw.value)
+        return Collection((), items, False, flow, tag, anchor, start, end)
+
+    def _pair(self, key: "RuamelNode", value: "RuamelNode") -> Pair:
+        aliased = value.start_mark.index < key.start_mark.index
+        return Pair(self.node(key), self.node(value), aliased)
+
+    def _refuse_duplicates(self, pairs: tuple[Pair, ...]) -> None:
+        seen: set[str] = set()
+        for pair in pairs:
+            if isinstance(pair.key, Scalar):
+                if pair.key.value in seen:
+                    name = clean_line(pair.key.value, 60)
+                    raise refusal(self._text, pair.key.start, f"“{name}” stands there twice.")
+                seen.add(pair.key.value)
