@@ -29,7 +29,7 @@ models:
       --cache-type-k q8_0
       --cache-type-v q8_0
       --n-gpu-layers 99
-      --chunks 220 --tokens-per-second 62 --memory-mib 42300
+      --chunks 220 --tokens-per-second 62 --memory-mib 42300 --fail-oom-above 262144
       --start-delay 1.5 --load-delay 4.5
 
   MiniMax-M2.7-IQ3_XXS:
@@ -42,7 +42,7 @@ models:
       --cache-type-k q8_0
       --cache-type-v q8_0
       --n-gpu-layers 99
-      --chunks 320 --tokens-per-second 34 --memory-mib 88400
+      --chunks 320 --tokens-per-second 34 --memory-mib 88400 --fail-oom-above 163840
       --start-delay 3 --load-delay 9 --stop-delay 1.5
 
   gpt-oss-120b-mxfp4:
@@ -64,7 +64,7 @@ models:
     cmd: >-
       ${server} --model ${models}/gemma-3-27b-it-qat-q4_0.gguf
       --mmproj ${models}/mmproj-gemma-3-27b.gguf --ctx-size 32768 --n-gpu-layers 99
-      --chunks 160 --tokens-per-second 41 --memory-mib 21800 --start-delay 1 --load-delay 3
+      --chunks 160 --tokens-per-second 41 --memory-mib 21800 --fail-oom-above 65536 --start-delay 1 --load-delay 3
 
   bartowski/Mistral-Small-3.2-24B-Instruct-2506-GGUF:
     name: Mistral Small 3.2

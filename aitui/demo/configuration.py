@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError
 
 _MACRO = re.compile(r"\$\{([A-Za-z0-9_.-]+)\}")
 _DEFAULT_START_PORT = 5800
@@ -45,6 +46,7 @@ class ModelConfiguration:
     ttl: float = 0
     unlisted: bool = False
     metadata: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    environment: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     capabilities: Capabilities | None = None
     concurrency_limit: int = 10
     send_loading_state: bool = False
@@ -132,6 +134,8 @@ def parse_configuration(text: str) -> Configuration:
     """
     try:
         tree = YAML(typ="safe", pure=True).load(text)
+    except MarkedYAMLError as error:
+        raise BadConfiguration(_where(error)) from error
     except Exception as error:  # ruamel raises more than YAMLError on hostile input
         raise BadConfiguration(f"yaml: {error}") from error
     if tree is None:
@@ -156,6 +160,11 @@ def parse_configuration(text: str) -> Configuration:
         performance=not _mapping(tree, "performance").get("disabled", False),
         captures=int(tree.get("captureBuffer", 5)) > 0,
     )
+
+
+def _where(error: MarkedYAMLError) -> str:
+    line = "" if error.problem_mark is None else f"line {error.problem_mark.line + 1}: "
+    return f"yaml: {line}{error.problem or error.context}"
 
 
 def _models(tree: dict[str, Any]) -> dict[str, ModelConfiguration]:
@@ -191,6 +200,7 @@ def _models(tree: dict[str, Any]) -> dict[str, ModelConfiguration]:
                     for key, value in _mapping(raw, "metadata").items()
                 }
             ),
+            environment=_environment(raw.get("env"), macros),
             capabilities=_capabilities(raw.get("capabilities")),
             concurrency_limit=int(raw.get("concurrencyLimit", 0)) or 10,
             send_loading_state=bool(raw.get("sendLoadingState", loading_state)),
@@ -246,6 +256,12 @@ def _capabilities(raw: object) -> Capabilities | None:
         tools=bool(raw.get("tools", False)),
         context=int(raw.get("context", 0)),
     )
+
+
+def _environment(raw: object, macros: Mapping[str, Any]) -> Mapping[str, str]:
+    """`env` is a list of `NAME=value`."""
+    parted = (_expand(text, macros).partition("=") for text in _texts(raw))
+    return MappingProxyType({name: value for name, equals, value in parted if equals})
 
 
 def _mapping(tree: dict[str, Any], key: str) -> dict[str, Any]:

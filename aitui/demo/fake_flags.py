@@ -27,7 +27,9 @@ class FakeFlags:
     stop_delay: float = 0.0
     exits_now: bool = False
     out_of_memory_after: float | None = None
+    most_context: int | None = None
     missing_file: bool = False
+    wrong_argument: str = ""
     die_after: int | None = None
     chunks: int = 16
     tokens_per_second: float = 10.0
@@ -41,12 +43,23 @@ class FakeFlags:
     @property
     def fails(self) -> bool:
         """Whether the process exits by itself before it is ready."""
-        return self.exits_now or self.missing_file or self.out_of_memory_after is not None
+        return (
+            self.exits_now
+            or self.missing_file
+            or bool(self.wrong_argument)
+            or self.out_of_memory_after is not None
+            or self.context_is_too_large
+        )
+
+    @property
+    def context_is_too_large(self) -> bool:
+        """Whether the cache for so many tokens finds no room beside the weights."""
+        return self.most_context is not None and self.context_size > self.most_context
 
 
 def read_flags(model: ModelConfiguration) -> FakeFlags:
     """Read what a model's command asks of the fake llama-server; unknown flags are passed over."""
-    words = shlex.split(model.command)
+    words = _words(model.command)
     values: dict[str, str] = {}
     flag = ""
     for word in words[1:]:
@@ -55,25 +68,42 @@ def read_flags(model: ModelConfiguration) -> FakeFlags:
             values[flag] = value
         elif flag:
             values[flag] = word
+    context = values.get("--ctx-size", values.get("-c"))
+    if context is None:
+        context = model.environment.get("LLAMA_ARG_CTX_SIZE", str(_DEFAULT_CONTEXT))
     memory = values.get("--fail-oom")
+    limit = values.get("--fail-oom-above")
     death = values.get("--die-after")
     return FakeFlags(
         binary=words[0] if words else "",
         alias=values.get("--alias", values.get("-a", model.id)),
         model_file=values.get("--model", values.get("-m", _DEFAULT_MODEL_FILE)),
-        context_size=int(values.get("--ctx-size", values.get("-c", _DEFAULT_CONTEXT))),
+        context_size=int(context) if _is_count(context) else 0,
         slots=int(values.get("--parallel", values.get("-np", 4))),
         start_delay=float(values.get("--start-delay", 0)),
         load_delay=float(values.get("--load-delay", 0)),
         stop_delay=float(values.get("--stop-delay", 0)),
         exits_now="--exit-now" in values,
         out_of_memory_after=None if memory is None else float(memory or 0),
+        most_context=None if limit is None else int(limit),
+        wrong_argument="" if _is_count(context) else "--ctx-size",
         missing_file="--fail-missing-file" in values,
         die_after=None if death is None else int(death),
         chunks=int(values.get("--chunks", 16)),
         tokens_per_second=float(values.get("--tokens-per-second", 10)),
         memory_mib=int(values.get("--memory-mib", 4096)),
     )
+
+
+def _words(command: str) -> list[str]:
+    try:
+        return shlex.split(command)
+    except ValueError:
+        return command.split()
+
+
+def _is_count(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= 10
 
 
 def _is_number(word: str) -> bool:

@@ -62,13 +62,21 @@ class LlamaSwap:
                 self.proxy_log.write(f"[INFO] {self.habits.preload_line}: {model_id}\n")
                 self.background.start(self._preload(model_id), name=f"preload {model_id}")
 
-    async def close(self) -> None:
-        """End every stream, every load, every model."""
+    def end_streams(self) -> None:
+        """Let every stream of events and of log lines end."""
         self.events.end()
         for ring in (self.logs.proxy, self.logs.upstream, self.logs.main):
             ring.stream.end()
         for process in self.processes.values():
             process.ring.stream.end()
+
+    async def until_idle(self) -> None:
+        """Return when no request needs a model any more."""
+        await self.change.until(lambda: not any(p.claims for p in self.processes.values()))
+
+    async def close(self) -> None:
+        """End every stream, every load, every model."""
+        self.end_streams()
         await self.swapping.close()
         await self.background.close()
 

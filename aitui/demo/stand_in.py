@@ -7,7 +7,7 @@ import base64
 import binascii
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -22,11 +22,12 @@ from aitui.demo.dialect import Dialect, error
 from aitui.demo.faults import Fault, Faults
 from aitui.demo.go_text import duration
 from aitui.demo.llama_swap import LlamaSwap, Logs
+from aitui.demo.log_ring import LogRing
 from aitui.demo.routes import Routes
 from aitui.demo.running_requests import Caller
 from aitui.demo.upstream_process import State
 
-_HOST = "127.0.0.1"
+ANYWHERE = ("127.0.0.1", 0)
 _LARGEST_BODY = 64 * 1024 * 1024
 _GRACE_SECONDS = 0.1
 
@@ -84,17 +85,21 @@ class StandIn:
         certificates: Certificates | None = None,
         *,
         require_client_certificate: bool = True,
+        listen: tuple[str, int] = ANYWHERE,
+        say: Callable[[str], None] | None = None,
     ) -> None:
+        """`listen` is where, port 0 for any that is free; `say` gets what it would print."""
         self.requests: list[ReceivedRequest] = []
         self.dialect = dialect
         self._configuration = parse_configuration(config_text)
         self._certificates = certificates
         self._require_client_certificate = require_client_certificate
         self._faults = Faults()
+        self._say = say
         self._logs = Logs()
         self._life: _Life | None = None
         self._door: _Door | None = None
-        self._port = 0
+        self._host, self._port = listen
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -107,7 +112,7 @@ class StandIn:
     def url(self) -> str:
         """Where the server is, without a trailing slash."""
         scheme = "http" if self._certificates is None else "https"
-        return f"{scheme}://{_HOST}:{self._port}"
+        return f"{scheme}://{self._host}:{self._port}"
 
     def running(self) -> dict[str, str]:
         """The state of every model that is not stopped, by id."""
@@ -134,10 +139,10 @@ class StandIn:
             access_log=None,
         )
         loop = asyncio.get_running_loop()
-        listener = await loop.create_server(server, _HOST, self._port, ssl=context)
+        listener = await loop.create_server(server, self._host, self._port, ssl=context)
         self._port = listener.sockets[0].getsockname()[1]
         self._door = _Door(listener, server)
-        self._logs = Logs()
+        self._logs = Logs(main=LogRing(also=self._say))
         self._begin_life()
         self._write_log(f"[INFO] llama-swap listening on {self.url}")
 
@@ -159,9 +164,25 @@ class StandIn:
             await door.listener.wait_closed()
             await asyncio.sleep(0)
 
-    async def reload(self, config_text: str | None = None) -> None:
-        """Do what SIGHUP does; a text that is no configuration leaves everything as it is."""
-        self._write_log("[INFO] received SIGHUP, reloading config")
+    async def drain(self, seconds: float) -> None:
+        """Do what SIGTERM does: refuse new connections, end streams, let running chats end."""
+        door, life = self._door, self._life
+        if door is not None and life is not None:
+            self._write_log("[INFO] received signal terminated, shutting down")
+            door.listener.close()
+            life.swap.end_streams()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await life.swap.until_idle()
+        await self.stop()
+
+    async def reload(self, config_text: str | None = None, *, watched: bool = False) -> None:
+        """Do what SIGHUP does, or `watched`, what a changed file does.
+
+        A text that is no configuration leaves everything as it is.
+        """
+        if not watched:
+            self._write_log("[INFO] received SIGHUP, reloading config")
         self._write_log("[INFO] reloading configuration")
         if config_text is not None:
             try:

@@ -86,6 +86,36 @@ class UpstreamLog:
         )
         self._gives_up(flags, "unable to allocate CUDA0 buffer")
 
+    def finds_no_room_for_context(self, flags: FakeFlags) -> None:
+        """The weights fit, the cache for so many tokens doesn't."""
+        cells = flags.most_context or flags.context_size or 1
+        size = flags.memory_mib * 0.2 * flags.context_size / cells
+        self.say("I", f"llama_context: n_ctx                 = {flags.context_size}")
+        self.say(
+            "E",
+            "ggml_backend_cuda_buffer_type_alloc_buffer: "
+            f"allocating {size:.2f} MiB on device 0: cudaMalloc failed: out of memory",
+        )
+        self.say(
+            "E",
+            "alloc_tensor_range: failed to allocate CUDA0 buffer of size "
+            f"{round(size * _MEBIBYTE)}",
+        )
+        self.say(
+            "E",
+            "llama_init_from_model: failed to initialize the context: "
+            "failed to allocate buffer for kv cache",
+        )
+        self.say(
+            "E", f"cmn  common_init_: failed to create context with model '{flags.model_file}'"
+        )
+        self.say("E", f"srv    load_model: failed to load model, '{flags.model_file}'")
+        self._ends()
+
+    def refuses_argument(self, name: str) -> None:
+        """The value of a flag is no number: llama-server prints this before it logs anything."""
+        self._ring.write(f'error while handling argument "{name}": stoi\n\n')
+
     def misses_file(self, flags: FakeFlags) -> None:
         """The model file isn't there."""
         self.say(
@@ -100,5 +130,8 @@ class UpstreamLog:
         self.say("E", "llama_model_load_from_file_impl: failed to load model")
         self.say("E", f"cmn  common_init_: failed to load model '{flags.model_file}'")
         self.say("E", f"srv    load_model: failed to load model, '{flags.model_file}'")
+        self._ends()
+
+    def _ends(self) -> None:
         self.say("I", "srv    operator(): operator(): cleaning up before exit...")
         self.say("E", "srv  llama_server: exiting due to model loading error")

@@ -161,6 +161,9 @@ class UpstreamProcess:
 
     async def _load(self) -> None:
         flags = self.flags
+        if flags.wrong_argument:
+            self.log.refuses_argument(flags.wrong_argument)
+            raise LoadFailed(Cause.EXITED, self.id)
         self.log.begins(flags)
         if flags.exits_now or flags.missing_file:
             await self._pause(min(flags.start_delay, 0.25) or 0.01)
@@ -168,6 +171,10 @@ class UpstreamProcess:
                 self.log.misses_file(flags)
             else:
                 self.log.runs_out_of_memory(flags)
+            raise LoadFailed(Cause.EXITED, self.id)
+        if flags.context_is_too_large:
+            await self._pause(flags.start_delay or 0.01)
+            self.log.finds_no_room_for_context(flags)
             raise LoadFailed(Cause.EXITED, self.id)
         if flags.out_of_memory_after is not None:
             await self._pause(flags.out_of_memory_after)
