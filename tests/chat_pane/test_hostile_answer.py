@@ -13,7 +13,7 @@ from aitui.demo.call import Call
 from aitui.demo.faults import Fault, Reply
 from aitui.demo.stand_in import StandIn
 from chat_pane.pane import CONFIG, FAST, Pane
-from comfort.terminal import Terminal, surroundings, terminal
+from pseudo_terminal.terminal import Terminal, surroundings, terminal
 
 CLIPBOARD = "\x1b]52;c;b3duZWQ=\x07"
 TITLE = "\x1b]0;owned\x07"

@@ -7,7 +7,7 @@ import pytest
 
 from aitui.demo.stand_in import StandIn
 from catalogue import CATALOGUE, QUICK
-from comfort.terminal import Terminal, surroundings, terminal
+from pseudo_terminal.terminal import Terminal, surroundings, terminal
 
 
 @pytest.fixture

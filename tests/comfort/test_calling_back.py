@@ -9,7 +9,7 @@ import pytest
 from aitui.demo.stand_in import StandIn
 from aitui.ui.attention import call_back
 from catalogue import OUT_OF_MEMORY, PAIR_CHAT, QUICK, UNHURRIED
-from comfort.terminal import Terminal, surroundings, terminal
+from pseudo_terminal.terminal import Terminal, surroundings, terminal
 
 OSC = re.compile(rb"\x1b\][^\x07\x1b]*(?:\x07|\x1b\\\\)")
 

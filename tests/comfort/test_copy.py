@@ -16,7 +16,7 @@ from aitui.commands.copy import FILE_NAME, copy
 from aitui.demo.stand_in import StandIn
 from aitui.errors import AituiError
 from catalogue import ODD, QUICK
-from comfort.terminal import PATIENCE, Terminal, surroundings, terminal
+from pseudo_terminal.terminal import PATIENCE, Terminal, surroundings, terminal
 
 GOOD = {"TERM": "xterm-256color"}
 

@@ -7,7 +7,7 @@ from time import monotonic
 from aitui.demo.faults import Reply
 from aitui.demo.stand_in import StandIn
 from catalogue import CATALOGUE, NAPS, QUICK
-from comfort.terminal import Terminal, surroundings, terminal
+from pseudo_terminal.terminal import Terminal, surroundings, terminal
 
 MOST = 200
 """Bytes a second."""

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from aitui.demo.stand_in import StandIn
 from catalogue import ODD, OUT_OF_MEMORY, QUICK, SLASH
-from comfort.terminal import Terminal, surroundings, terminal
+from pseudo_terminal.terminal import Terminal, surroundings, terminal
 
 SGR = re.compile(rb"\x1b\[([\d;]*)m")
 FLAGS = {b"", *(str(flag).encode() for flag in range(10))}

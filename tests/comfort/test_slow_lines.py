@@ -9,7 +9,7 @@ import pytest
 from aitui.demo.faults import Reply
 from aitui.demo.stand_in import StandIn
 from catalogue import QUICK
-from comfort.terminal import FRAME, Terminal, surroundings, terminal
+from pseudo_terminal.terminal import FRAME, Terminal, surroundings, terminal
 
 FLOODED = 4.0
 

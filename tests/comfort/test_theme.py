@@ -7,7 +7,7 @@ import pytest
 from aitui.demo.stand_in import StandIn
 from aitui.store.chosen_theme import FILE_NAME, keep_theme, read_theme
 from catalogue import QUICK
-from comfort.terminal import surroundings, terminal
+from pseudo_terminal.terminal import surroundings, terminal
 
 GRUVBOX_GROUND = b"48;2;40;40;40"
 

@@ -7,8 +7,8 @@ import pytest
 
 from aitui.demo.dialect import Dialect
 from aitui.demo.stand_in import StandIn
-from comfort.terminal import Terminal, surroundings, terminal
 from hostile.payloads import catalogue
+from pseudo_terminal.terminal import Terminal, surroundings, terminal
 
 
 @pytest.fixture

@@ -3,8 +3,8 @@
 import asyncio
 
 from aitui.demo.stand_in import StandIn
-from comfort.terminal import Terminal
 from hostile.payloads import CONTROLS, MARKUP, SEQUENCES, leaks
+from pseudo_terminal.terminal import Terminal
 
 MARK = "38;2;66;6;66"
 """A log's own colours are kept."""

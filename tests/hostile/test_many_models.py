@@ -5,8 +5,8 @@ from pathlib import Path
 
 from aitui.demo.faults import Reply
 from aitui.demo.stand_in import StandIn
-from comfort.terminal import surroundings, terminal
 from hostile.payloads import EVIL, leaks
+from pseudo_terminal.terminal import surroundings, terminal
 
 MANY = 100_000
 

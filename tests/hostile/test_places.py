@@ -5,8 +5,8 @@ import json
 
 from aitui.demo.faults import Reply
 from aitui.demo.stand_in import StandIn
-from comfort.terminal import Terminal
 from hostile.payloads import EVIL, MARKUP, SEQUENCES, leaks
+from pseudo_terminal.terminal import Terminal
 
 WAITS = 0.3
 

@@ -11,7 +11,7 @@ import pytest
 
 from aitui.demo.stand_in import StandIn
 from catalogue import QUICK
-from pseudo_terminal.terminal import AITUI, PATIENCE, ROOT, Terminal, terminal
+from pseudo_terminal.terminal import PATIENCE, ROOT, Terminal, terminal
 from ui.hostile import catalogue_of
 
 SEQUENCES = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|[()][0-9A-B]|[=>78])")
@@ -27,11 +27,11 @@ sys.exit(main([]))
 
 
 def press_q(opened: Terminal) -> None:
-    opened.type("q")
+    opened.press("q")
 
 
 def press_interrupt_twice(opened: Terminal) -> None:
-    opened.type("\x03\x03")
+    opened.press("\x03\x03")
 
 
 def terminate(opened: Terminal) -> None:
@@ -44,20 +44,20 @@ def hang_up(opened: Terminal) -> None:
 
 async def put_cursor_on(opened: Terminal, words: str) -> None:
     """Filter for a model."""
-    opened.type("/")
+    opened.press("/")
     await opened.see("words that the id, name or state must have")
-    opened.type(words)
-    await opened.see(f" {words} ")
-    opened.type("\r")
+    opened.press(words)
+    await opened.see(f" {words}\n")
+    opened.press("\r")
     await opened.see("l load", "▌")
 
 
 def assert_given_back(opened: Terminal) -> None:
     """The terminal is as it was, and nothing was complained about."""
-    assert opened.raw.count(b"\x1b[?1049h") == opened.raw.count(b"\x1b[?1049l") == 1
+    assert opened.sent.count(b"\x1b[?1049h") == opened.sent.count(b"\x1b[?1049l") == 1
     assert opened.left_on == opened.left_off == set()
     assert opened.settings == opened.before
-    assert b"Traceback" not in opened.raw
+    assert b"Traceback" not in opened.sent
     assert SEQUENCES.sub(b"", opened.last_words).strip() == b"", opened.last_words
 
 
@@ -71,10 +71,10 @@ async def test_every_way_out_gives_the_terminal_back(
     end: Callable[[Terminal], None],
     status: int,
 ) -> None:
-    async with terminal(AITUI, environment) as opened:
+    async with terminal((), environment) as opened:
         await opened.see("● live", QUICK)
         end(opened)
-        assert await opened.ended() == status
+        assert await opened.ends() == status
         assert_given_back(opened)
 
 
@@ -82,13 +82,13 @@ async def test_every_way_out_gives_the_terminal_back(
 async def test_the_end_comes_at_once_in_the_middle_of_a_load(
     environment: dict[str, str], stand_in: StandIn, end: Callable[[Terminal], None]
 ) -> None:
-    async with terminal(AITUI, environment) as opened:
+    async with terminal((), environment) as opened:
         await opened.see("● live", QUICK)
         await put_cursor_on(opened, "slow")
-        opened.type("l")
+        opened.press("l")
         await opened.see("loading")
         end(opened)
-        await opened.ended()
+        await opened.ends()
         assert_given_back(opened)
     assert list(stand_in.running().values()) == ["starting"]
 
@@ -96,33 +96,33 @@ async def test_the_end_comes_at_once_in_the_middle_of_a_load(
 async def test_the_end_comes_at_once_with_a_question_open(
     environment: dict[str, str], stand_in: StandIn
 ) -> None:
-    async with stand_in.busy(QUICK), terminal(AITUI, environment) as opened:
+    async with stand_in.busy(QUICK), terminal((), environment) as opened:
         await opened.see("1 of")
-        opened.type("U")
+        opened.press("U")
         await opened.see("Unload all 1 model?")
         terminate(opened)
-        assert await opened.ended() == 143
+        assert await opened.ends() == 143
         assert_given_back(opened)
 
 
 async def test_keys_load_and_unload_a_model(environment: dict[str, str], stand_in: StandIn) -> None:
-    async with terminal(AITUI, environment) as opened:
+    async with terminal((), environment) as opened:
         await opened.see("● live", QUICK)
         await put_cursor_on(opened, "quick")
-        opened.type("l")
+        opened.press("l")
         await opened.told(f"{QUICK} is ready after")
         assert stand_in.running() == {QUICK: "ready"}
         await opened.see("u unload")
-        opened.type("u")
+        opened.press("u")
         await opened.told(f"{QUICK} is unloaded")
         assert stand_in.running() == {}
-        opened.type("q")
-        assert await opened.ended() == 0
+        opened.press("q")
+        assert await opened.ends() == 0
         assert_given_back(opened)
 
 
 async def test_a_resize_is_followed_at_once(environment: dict[str, str]) -> None:
-    async with terminal(AITUI, environment) as opened:
+    async with terminal((), environment) as opened:
         await opened.see("● live", QUICK)
         opened.resize(120, 36)
         await opened.see("╭─ Models")
@@ -130,18 +130,18 @@ async def test_a_resize_is_followed_at_once(environment: dict[str, str]) -> None
             opened.resize(columns, rows)
             await asyncio.sleep(0)
         await opened.see("Model ", "? keys")
-        opened.type("q")
-        assert await opened.ended() == 0
+        opened.press("q")
+        assert await opened.ends() == 0
         assert_given_back(opened)
 
 
 async def test_a_terminal_of_two_cells_is_lived_through(environment: dict[str, str]) -> None:
-    async with terminal(AITUI, environment, size=(2, 2)) as opened:
-        await opened.until(lambda: b"\x1b[?1049h" in opened.raw, "begun")
+    async with terminal((), environment, size=(2, 2)) as opened:
+        await opened.until(lambda: b"\x1b[?1049h" in opened.sent, "begun")
         opened.resize(80, 24)
         await opened.see("● live", QUICK)
-        opened.type("q")
-        assert await opened.ended() == 0
+        opened.press("q")
+        assert await opened.ends() == 0
         assert_given_back(opened)
 
 
@@ -150,29 +150,29 @@ async def test_hostile_models_reach_the_terminal_as_text_alone(
 ) -> None:
     async with (
         StandIn(catalogue_of()) as server,
-        terminal((*AITUI, "--url", server.url), nobody, size=(120, 36)) as opened,
+        terminal(["--url", server.url], nobody, size=(120, 36)) as opened,
     ):
         await opened.see("● live", "00[@click=app.quit]x[/]")
         for _ in range(20):
-            opened.type("jy")
+            opened.press("jy")
         await opened.see("17trailing")
-        opened.type("q")
-        assert await opened.ended() == 0
+        opened.press("q")
+        assert await opened.ends() == 0
         assert_given_back(opened)
     for payload in (
         *(b"\x1b]8;", b"\x1b]0;", b"\x1b[31mred", b"evil.invalid\x1b", b"\x00", b"\x08"),
         *("\x9b2J".encode(), b"\x9b2J", "\x9d0;".encode(), "\u202e".encode(), "\u2066".encode()),
     ):
-        assert payload not in opened.raw, payload
-    assert b"]52;c;aGVsbG8=" not in opened.raw
+        assert payload not in opened.sent, payload
+    assert b"]52;c;aGVsbG8=" not in opened.sent
 
 
 async def test_a_fault_of_aitui_ends_it_with_a_sentence(environment: dict[str, str]) -> None:
-    async with terminal(("-c", BREAK_RENDERING), environment) as opened:
-        assert await opened.ended() == 1
+    async with terminal((), environment, program=("-c", BREAK_RENDERING)) as opened:
+        assert await opened.ends() == 1
         said = " ".join(SEQUENCES.sub(b"", opened.last_words).decode().split())
         assert said.startswith("aitui has failed: ZeroDivisionError; the details are in")
-        assert b"Traceback" not in opened.raw
+        assert b"Traceback" not in opened.sent
         assert opened.left_on == opened.left_off == set()
         assert opened.settings == opened.before
     log = Path(environment["HOME"], ".local/state/aitui/crash.log")
@@ -184,11 +184,11 @@ async def test_a_fault_of_aitui_ends_it_with_a_sentence(environment: dict[str, s
 async def test_the_demo_leaves_nothing_behind(
     nobody: dict[str, str], end: Callable[[Terminal], None]
 ) -> None:
-    async with terminal((*AITUI, "--demo"), nobody) as opened:
+    async with terminal(["--demo"], nobody) as opened:
         await opened.see("demo", "● live")
         assert any(Path(nobody["TMPDIR"]).iterdir())
         end(opened)
-        await opened.ended()
+        await opened.ends()
         assert_given_back(opened)
     assert not any(Path(nobody["TMPDIR"]).iterdir())
     assert not Path(nobody["HOME"], ".local").exists()
@@ -197,10 +197,10 @@ async def test_the_demo_leaves_nothing_behind(
 async def test_without_certificates_it_opens_on_the_steps_to_set_up(
     nobody: dict[str, str],
 ) -> None:
-    async with terminal(AITUI, nobody) as opened:
+    async with terminal((), nobody) as opened:
         await opened.see("aitui has not connected to anything yet", "✘ missing")
-        opened.type("q")
-        assert await opened.ended() == 0
+        opened.press("q")
+        assert await opened.ends() == 0
         assert_given_back(opened)
 
 

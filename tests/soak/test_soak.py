@@ -15,7 +15,7 @@ from time import monotonic
 import pytest
 
 from catalogue import QUICK
-from comfort.terminal import Terminal, surroundings, terminal
+from pseudo_terminal.terminal import Terminal, surroundings, terminal
 from soak.world import LAST
 
 TESTS = Path(__file__).parents[1]
