@@ -20,8 +20,12 @@ from aitui.swap.chat_stream import ChatStream
 from aitui.swap.connections import Connections
 from aitui.swap.exchange import Exchange, Question, Stream
 from aitui.swap.paced import PacedReader
+from aitui.swap.slots import slot_size, slots_path
 
 _PATH = "/v1/chat/completions"
+_SLOTS_SECONDS = 15.0
+# Older builds tell of each slot the whole prompt.
+_LARGEST_SLOTS = 8 * 1024 * 1024
 
 Batch = tuple[Delta, ...]
 """What came together; never empty."""
@@ -63,6 +67,17 @@ class ChatClient:
             stream = await self._open(request, stack)
             async with aclosing(self._answer(request.model, stream)) as batches:
                 yield batches
+
+    async def slot_size(self, model: str) -> int:
+        """Tokens that one conversation with it may have, 0 where it doesn't tell.
+
+        Only for a model that is answering: asking starts a stopped one. Raises Unreachable,
+        TlsRefused, BadAnswer.
+        """
+        answer = await self._exchange.briefly(
+            Question("GET", slots_path(model), _SLOTS_SECONDS, largest=_LARGEST_SLOTS)
+        )
+        return slot_size(answer) if answer.succeeded else 0
 
     async def _open(self, request: ChatRequest, stack: AsyncExitStack) -> Stream:
         extras = self._extras.get(request.model, EXTRAS)

@@ -10,8 +10,6 @@ from aitui.commands.chat import explained, may_chat, question_before_chat
 from aitui.commands.session import Ask, Session
 from aitui.domain.answer import Answer, Phase
 from aitui.domain.attachments import Attachment
-from aitui.domain.command_line import parallel_slots
-from aitui.domain.model import Model
 from aitui.domain.snapshot import Snapshot
 from aitui.domain.turn import Role
 from aitui.errors import AituiError, ContextExceeded, LoadFailed
@@ -27,6 +25,7 @@ if TYPE_CHECKING:
     from aitui.ui.comfort import ComfortApp
 
 Beside = Callable[[Coroutine[Any, Any, None], str], None]
+_COMING = {Phase.THINKING, Phase.STREAMING}
 LONG_ANSWER = 10.0
 """Seconds after which whoever waits for an answer may well be elsewhere."""
 
@@ -55,7 +54,6 @@ class OpenChat:
         self._beside = beside
         self._served: ServedChats | None = None
         self._shown: ShownConversation | None = None
-        self._slot_size: dict[str, int] = {}
         self._agreed: set[str] = set()
         self._asking: set[str] = set()
         self._drafts: dict[str, Prompt] = {}
@@ -95,7 +93,7 @@ class OpenChat:
         """Chat with this server within the block; at its end every answer is stopped and kept."""
         served = self._served = ServedChats(session, paths, self._changed, self._tell)
         self.chat = self._shown = None
-        self._slot_size, self._agreed, self._asking, self._drafts = {}, set(), set(), {}
+        self._agreed, self._asking, self._drafts = set(), set(), {}
         try:
             yield
         finally:
@@ -158,15 +156,15 @@ class OpenChat:
 
     def snapshot_came(self, snapshot: Snapshot) -> None:
         """The server's state has changed: answers that wait want to know of their model."""
-        for model_id, chat in ({} if self._served is None else self._served.by_model).items():
+        if self._served is None:
+            return
+        for model_id, chat in self._served.by_model.items():
             model = snapshot.model(model_id)
-            if model is not None and chat.busy:
-                chat.model_is(model.state)
-        if self.chat is not None:
-            model = snapshot.model(self.chat.conversation.model)
-            status = self._pane().status
-            status.context_size = None if model is None else self._slot(model)
-            status.expected_load = None if model is None else model.expected_load
+            if model is not None:
+                self._served.slots.model_is(model)
+                if chat.busy:
+                    chat.model_is(model.state)
+        self._show_sizes(snapshot)
 
     def send(self, text: str) -> None:
         """Ask the model of the conversation that is shown."""
@@ -219,7 +217,7 @@ class OpenChat:
             self._tell(warning)
         self._call_back(chat, answer)
         if isinstance(answer.error, ContextExceeded) and answer.error.context_size:
-            self._slot_size[model_id] = answer.error.context_size
+            self.served.slots.told(model_id, answer.error.context_size)
         if answer.phase is Phase.STOPPED and not answer.text and not answer.reasoning:
             self._give_back(chat, prompt)
         if answer.phase is not Phase.FAILED or answer.error is None:
@@ -262,6 +260,9 @@ class OpenChat:
             self._app.call_back(words)
 
     def _changed(self, chat: Chat, answer: Answer) -> None:
+        served = self._served
+        if served is not None and answer.phase in _COMING and served.slots.wants(answer.model):
+            self._beside(self._learn_slot_size(served, answer.model), f"slots {answer.model}")
         if chat is not self.chat or self._shown is None:
             return
         self._shown.grow(chat.conversation, answer)
@@ -285,11 +286,17 @@ class OpenChat:
         elif not self._pane().prompt.text:
             self._put(prompt)
 
-    def _slot(self, model: Model) -> int:
-        """Tokens that one conversation may have: slots share the context between them."""
-        told = self._slot_size.get(model.id)
-        slots = parallel_slots(model.command) or 1
-        return told or model.context.tokens // max(1, slots)
+    async def _learn_slot_size(self, served: ServedChats, model_id: str) -> None:
+        await served.learn_slot_size(model_id)
+        if served is self._served:
+            self._show_sizes(served.session.snapshot)
+
+    def _show_sizes(self, snapshot: Snapshot) -> None:
+        if self.chat is not None:
+            model = snapshot.model(self.chat.conversation.model)
+            status = self._pane().status
+            status.context_size = None if model is None else self.served.slots.of(model)
+            status.expected_load = None if model is None else model.expected_load
 
     def _tell(self, words: str) -> None:
         self._app.notify(words, severity="warning", markup=False)

@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
 from aitui.chat.chat import Chat
+from aitui.chat.slot_sizes import SlotSizes
 from aitui.commands.chat import begin_conversation, import_chat_client, new_id
 from aitui.commands.session import Session
 from aitui.domain.answer import Answer
@@ -33,6 +34,7 @@ class ServedChats:
         self.session = session
         self.by_model: dict[str, Chat] = {}
         self.history: History | None = None
+        self.slots = SlotSizes()
         self._paths = paths
         self._on_change = on_change
         self._tell = tell
@@ -107,6 +109,11 @@ class ServedChats:
         """The chat with that conversation, where it is open here."""
         chats = self.by_model.values()
         return next((chat for chat in chats if chat.conversation.id == conversation_id), None)
+
+    async def learn_slot_size(self, model_id: str) -> None:
+        """Ask a model that is answering for the size of its slots."""
+        if self._client is not None:
+            await self.slots.ask(self._client, model_id)
 
     async def _take(self, conversation: Conversation) -> Chat:
         self._check_idle(conversation.model)

@@ -15,6 +15,7 @@ from ui.driven import Driven, driven
 
 FAST, OTHER, ENDLESS = "fast-7b", "other-3b", "endless-30b"
 DIES, UNHURRIED, BROKEN = "dies-midway", "unhurried-14b", "broken-405b"
+SHARED = "shared-4b"
 
 CONFIG = f"""\
 healthCheckTimeout: 10
@@ -31,6 +32,8 @@ models:
     cmd: "${{fake}} --tokens-per-second 2000 --chunks 40 --die-after 20"
   "{UNHURRIED}":
     cmd: "${{fake}} --load-delay 1 --tokens-per-second 2000"
+  "{SHARED}":
+    cmd: "llama-server --port ${{PORT}} --ctx-size 8192 --parallel 4 --tokens-per-second 2000"
   "{BROKEN}":
     cmd: "${{fake}} --fail-oom 0.1"
 """
