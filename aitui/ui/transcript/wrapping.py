@@ -36,6 +36,9 @@ def wrapped_runs(
     lead = sum(len(text) for text, _ in others)
     room = max(1, width - sum(cell_len(text) for text, _ in others))
     text = "".join(text for text, _ in runs)
+    if len(text) <= room and text.isascii() and "\n" not in text:
+        # Most lines of code, and many others: there is nothing to break.
+        return [Row((*(first or others), *runs), lead=0 if first else lead, fill=fill)]
     breaks = _breaks(text, room, anywhere=anywhere)
     rows = [
         Row((*others, *row), glue, lead, fill)
