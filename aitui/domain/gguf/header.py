@@ -37,13 +37,16 @@ class Weights:
 class Header:
     """Metadata with the keys of the GGUF specification, without the tokenizer's, and the weights.
 
-    `read_bytes` is how much of the file it takes. `tied` is set where the output shares the
+    `vocabulary` is the number of tokens, 0 where it has no embedding of them. `read_bytes` is how
+    much of the file was read. `tied` is set where the output shares the
     token embedding: llama.cpp then loads that twice.
     """
 
     metadata: Mapping[str, Value] = field(default_factory=dict)
     weights: Weights = field(default_factory=Weights)
     tied: bool = False
+    has_output: bool = False
+    vocabulary: int = 0
     version: int = 3
     read_bytes: int = 0
 
@@ -113,9 +116,15 @@ def whole(headers: Iterable[Header]) -> Header:
     return replace(
         parts[0],
         weights=weights,
-        tied=all(part.tied for part in parts),
+        tied=_tied(parts),
+        vocabulary=max(part.vocabulary for part in parts),
         read_bytes=sum(part.read_bytes for part in parts),
     )
+
+
+def _tied(parts: list[Header]) -> bool:
+    """Whether none of the parts has an output of its own: the embedding and it may be apart."""
+    return any(part.tied for part in parts) and not any(part.has_output for part in parts)
 
 
 def _padded(numbers: tuple[int, ...], count: int) -> tuple[int, ...]:

@@ -82,11 +82,14 @@ def _read(window: Window, length: int | None) -> Generator[Range, bytes, Header]
     if not isinstance(alignment, int) or not 0 < alignment <= 1 << 20:
         raise broken("its alignment is none")
     ends = None if length is None else length - -(-window.offset // alignment) * alignment
-    names = {name for name, *_ in tensors}
+    shapes = {name: shape for name, shape, *_ in tensors}
+    embedding = shapes.get("token_embd.weight", ())
     return Header(
         metadata=metadata,
         weights=_weights(tensors, ends),
-        tied="output.weight" not in names and "token_embd.weight" in names,
+        tied="output.weight" not in shapes and bool(embedding),
+        has_output="output.weight" in shapes,
+        vocabulary=min(embedding[-1], _MOST_ITEMS) if embedding else 0,
         version=version,
         read_bytes=window.fetched,
     )

@@ -1,0 +1,158 @@
+"""What models were seen to take, and what follows from that for other context sizes."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from aitui.domain.memory.footprint import Footprint, Origin
+
+MEASUREMENTS_KEPT = 12
+FAILURES_KEPT = 12
+
+CacheBytes = Callable[[int], int | None]
+"""The cache at a context size, as a formula has it; None for models that have no formula."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """What a model took at one context size. `at` is Unix time.
+
+    `setup` is the fingerprint of what else decides: a measurement holds for no other one. `gpu` and
+    `host` are bytes; the parts are None where the log didn't tell them.
+    """
+
+    context_size: int
+    gpu: int
+    host: int | None = None
+    weights: int | None = None
+    cache: int | None = None
+    compute: int | None = None
+    setup: str = ""
+    at: float = 0.0
+
+    @property
+    def footprint(self) -> Footprint:
+        """As a figure to show."""
+        return Footprint(
+            self.context_size,
+            self.gpu,
+            self.host,
+            self.weights,
+            self.cache,
+            self.compute,
+            Origin.MEASURED,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class OutOfMemory:
+    """A load that died of memory: at how many tokens, with which setup, when (Unix time)."""
+
+    context_size: int
+    setup: str = ""
+    at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """Everything that is remembered of one model at one server, the oldest first."""
+
+    measurements: tuple[Measurement, ...] = ()
+    failures: tuple[OutOfMemory, ...] = ()
+
+    def failed_at(self, setup: str) -> int | None:
+        """The smallest context at which it ran out of memory, None where it never did."""
+        sizes = [failure.context_size for failure in self.failures if failure.setup == setup]
+        return min(sizes, default=None)
+
+    def with_measurement(self, new: Measurement) -> "Known":
+        """The same with a load that came up: what failed at no more than that is forgotten."""
+        others = [
+            one
+            for one in self.measurements
+            if (one.setup, one.context_size) != (new.setup, new.context_size)
+        ]
+        failures = tuple(
+            one
+            for one in self.failures
+            if one.setup != new.setup or one.context_size > new.context_size
+        )
+        return Known((*others, new)[-MEASUREMENTS_KEPT:], failures)
+
+    def with_failure(self, new: OutOfMemory) -> "Known":
+        """The same with a load that didn't."""
+        others = [
+            one
+            for one in self.failures
+            if (one.setup, one.context_size) != (new.setup, new.context_size)
+        ]
+        return Known(self.measurements, (*others, new)[-FAILURES_KEPT:])
+
+
+def expected(
+    known: Iterable[Measurement],
+    setup: str,
+    context_size: int,
+    cache_bytes: CacheBytes | None = None,
+) -> Footprint | None:
+    """What a model probably takes, from what was measured with the same setup.
+
+    At the same context size, what was measured. Else, for a dense model, the nearest measurement
+    with its cache replaced: memory is linear in the context, and the cache is all that grows. For
+    others, the line through two measurements. None where neither is possible.
+    """
+    fitting = [one for one in known if one.setup == setup and one.context_size > 0]
+    if not fitting:
+        return None
+    fitting.sort(key=lambda one: (abs(one.context_size - context_size), -one.at))
+    nearest = fitting[0]
+    if nearest.context_size == context_size:
+        return nearest.footprint
+    others = [one for one in fitting if one.context_size != nearest.context_size]
+    if others:
+        return _on_the_line(nearest, others[0], context_size)
+    return _with_cache(nearest, context_size, cache_bytes) if cache_bytes else None
+
+
+def _with_cache(one: Measurement, context_size: int, cache_bytes: CacheBytes) -> Footprint | None:
+    before, after = cache_bytes(one.context_size), cache_bytes(context_size)
+    if before is None or after is None:
+        return None
+    on_gpu = one.gpu > 0
+    growth = after - before
+    return Footprint(
+        context_size=context_size,
+        gpu=max(0, one.gpu + growth) if on_gpu else 0,
+        host=one.host if on_gpu or one.host is None else max(0, one.host + growth),
+        weights=one.weights,
+        cache=after,
+        compute=one.compute,
+        origin=Origin.SCALED,
+    )
+
+
+def _on_the_line(one: Measurement, other: Measurement, context_size: int) -> Footprint:
+    def at(first: int, second: int) -> int:
+        slope = (second - first) / (other.context_size - one.context_size)
+        return max(0, round(first + slope * (context_size - one.context_size)))
+
+    both = one.host is not None and other.host is not None
+    return Footprint(
+        context_size=context_size,
+        gpu=at(one.gpu, other.gpu),
+        host=at(one.host or 0, other.host or 0) if both else one.host,
+        weights=one.weights,
+        origin=Origin.SCALED,
+    )
+
+
+def spills(rate: float, before: Sequence[float], on_gpu: int, expected_on_gpu: int | None) -> bool:
+    """Whether a model seems to have left the graphics card: much slower, with less on it.
+
+    `rate` and `before` are tokens a second; drivers that move memory to the machine's own when
+    the card is full say nothing of it.
+    """
+    if not before or rate <= 0:
+        return False
+    usual = sorted(before)[len(before) // 2]
+    slow = rate < usual * 0.6
+    return slow and (expected_on_gpu is None or on_gpu < expected_on_gpu * 0.97 or rate < usual / 3)

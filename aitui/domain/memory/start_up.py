@@ -1,0 +1,226 @@
+"""What llama-server's start-up log says of the memory it takes.
+
+The lines as today's builds print them, as llama.cpp printed them since 2023 (`llm_load_tensors`,
+`llama_new_context_with_model`), and as ik_llama.cpp does; with prefixes, colours, or as JSON lines
+(`--log-jsonl`). Without `-lv 4` today's builds print none of them.
+"""
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from aitui.domain.clean import clean_line
+from aitui.domain.hardware import bounds
+
+_MIB = 1 << 20
+_LONGEST_LINE = 2000
+_MOST_DEVICES = 64
+
+_BEGINS = re.compile(
+    r"llama_server: initializing|^\s*(?:main: )?build: [0-9]|llama_server: loading"
+)
+_BUFFER = re.compile(
+    r"(?:^|[\s:])(?P<device>[A-Za-z][\w.\-]{0,40}(?:\(\))?)\s+"
+    r"(?:(?P<what>model|KV|RS|compute|output)\s+)?"
+    r"buffer size\s*=\s*(?P<mib>[0-9]{1,12}(?:\.[0-9]{1,4})?) MiB"
+)
+_CONTEXT = re.compile(r"\bn_ctx\s*=\s*([0-9]{1,12})\s*\Z")
+_SLOTS = re.compile(r"n_slots = ([0-9]{1,6}), n_ctx_slot = ([0-9]{1,12})")
+_ROW = re.compile(
+    r"\|\s+- (?P<device>[A-Za-z][\w.\-]{0,40})[^|]{0,200}\|"
+    r"(?:[^(|]{0,60}\()?\s*(?P<self>[0-9]+)\s*=\s*(?P<model>[0-9]+)\s*\+\s*(?P<context>[0-9]+)"
+    r"\s*\+\s*(?P<compute>[0-9]+)"
+)
+_TABLE = "memory breakdown [MiB]"
+_GPU = re.compile(
+    r"(?:CUDA|ROCm|HIP|Vulkan|Metal|MTL|SYCL|OpenCL|CANN|MUSA|GPU|Meta)", re.IGNORECASE
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """Bytes that a start put on one device, by what they hold."""
+
+    name: str
+    weights: int = 0
+    cache: int = 0
+    compute: int = 0
+
+    @property
+    def total(self) -> int:
+        """All three."""
+        return self.weights + self.cache + self.compute
+
+    @property
+    def is_gpu(self) -> bool:
+        """Whether it is a graphics card; pinned memory of the machine is none."""
+        return _GPU.match(self.name) is not None and not self.name.endswith("_Host")
+
+    @property
+    def is_mapped(self) -> bool:
+        """Whether its weights are pages of the file, which the machine can drop at any time."""
+        return self.name.endswith("_Mapped") and not self.is_gpu
+
+
+@dataclass(frozen=True, slots=True)
+class StartUp:
+    """The memory of one start. `context_size` is that of all slots together."""
+
+    devices: tuple[Device, ...] = ()
+    context_size: int | None = None
+    slots: int | None = None
+    slot_context: int | None = None
+
+    @property
+    def gpu_bytes(self) -> int:
+        """What it takes on all graphics cards."""
+        return sum(device.total for device in self.devices if device.is_gpu)
+
+    @property
+    def host_bytes(self) -> int:
+        """What it takes of the machine's memory, without what is mapped from the file."""
+        return sum(
+            device.total - (device.weights if device.is_mapped else 0)
+            for device in self.devices
+            if not device.is_gpu
+        )
+
+    @property
+    def cache_bytes(self) -> int:
+        """The cache, wherever it is."""
+        return sum(device.cache for device in self.devices)
+
+    @property
+    def weights_bytes(self) -> int:
+        """The weights in memory, without what is merely mapped."""
+        return sum(device.weights for device in self.devices if not device.is_mapped)
+
+    @property
+    def compute_bytes(self) -> int:
+        """The buffers that hold what is being computed."""
+        return sum(device.compute for device in self.devices)
+
+
+class StartUpReader:
+    """Lines of a model's log in, the memory of its last start out."""
+
+    def __init__(self) -> None:
+        self._start = _Start()
+
+    def feed(self, line: str) -> None:
+        """One line, with or without colours; anything may stand in it."""
+        text = _message(clean_line(line, _LONGEST_LINE))
+        if isinstance(text, dict):
+            self._start.project(_rows_of_json(text))
+        elif _BEGINS.search(text):
+            self._start = _Start()
+        elif "buffer size" in text:
+            self._start.buffer(text)
+        elif "|" in text:
+            self._start.row(text)
+        elif "n_ctx" in text:
+            self._start.sizes(text)
+
+    def feed_all(self, lines: Iterable[str]) -> "StartUpReader":
+        """Several lines, the oldest first."""
+        for line in lines:
+            self.feed(line)
+        return self
+
+    @property
+    def memory(self) -> StartUp | None:
+        """What is known of the last start, None where its log says nothing of memory."""
+        return self._start.memory
+
+
+class _Start:
+    def __init__(self) -> None:
+        self._buffers: dict[tuple[str, str], int] = {}
+        self._projected: dict[str, Device] = {}
+        self._context: int | None = None
+        self._slots: int | None = None
+        self._slot_context: int | None = None
+
+    @property
+    def memory(self) -> StartUp | None:
+        """The buffers that were made count for more than the projection before them."""
+        names = dict.fromkeys(name for name, _ in self._buffers)
+        devices = tuple(map(self._made, names)) or tuple(self._projected.values())
+        if not devices:
+            return None
+        return StartUp(devices, self._context, self._slots, self._slot_context)
+
+    def _made(self, name: str) -> Device:
+        def of(*kinds: str) -> int:
+            return sum(self._buffers.get((name, kind), 0) for kind in kinds)
+
+        return Device(name, of("model"), of("KV", "RS"), of("compute", "output"))
+
+    def buffer(self, text: str) -> None:
+        found = _BUFFER.search(text)
+        size = None if found is None else bounds.memory(float(found["mib"]), _MIB)
+        if found is None or size is None:
+            return
+        key = found["device"], found["what"] or "model"
+        if key not in self._buffers and len(self._buffers) >= _MOST_DEVICES:
+            return
+        before = self._buffers.get(key, 0)
+        # Working buffers are reserved again as the context grows: the largest one stays.
+        again = key[1] in {"compute", "output"}
+        self._buffers[key] = max(before, size) if again else before + size
+
+    def row(self, text: str) -> None:
+        if _TABLE in text:
+            self._projected = {}
+            return
+        found = _ROW.search(text)
+        if found is not None:
+            self.project([_device(found["device"], *found.group("model", "context", "compute"))])
+
+    def project(self, devices: Iterable[Device]) -> None:
+        for device in devices:
+            if device.name in self._projected or len(self._projected) < _MOST_DEVICES:
+                self._projected[device.name] = device
+
+    def sizes(self, text: str) -> None:
+        slots = _SLOTS.search(text)
+        context = _CONTEXT.search(text)
+        if slots is not None:
+            self._slots, self._slot_context = int(slots[1]), int(slots[2])
+        elif context is not None and "slot" not in text:
+            self._context = int(context[1]) or None
+
+
+def _message(line: str) -> str | dict[str, object]:
+    """The text of a line; of a line of JSON its message, or itself where it is no message."""
+    if not line.startswith("{"):
+        return line
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError):
+        return line
+    if not isinstance(found, dict):
+        return line
+    message = found.get("msg")
+    return clean_line(message, _LONGEST_LINE).strip() if isinstance(message, str) else found
+
+
+def _rows_of_json(event: dict[str, object]) -> list[Device]:
+    data = event.get("data")
+    rows = data.get("rows") if isinstance(data, dict) else None
+    if event.get("type") != "fit_memory_breakdown" or not isinstance(rows, list):
+        return []
+    return [
+        _device(str(row.get("name", "")), row.get("model"), row.get("context"), row.get("compute"))
+        for row in rows[:_MOST_DEVICES]
+        if isinstance(row, dict)
+    ]
+
+
+def _device(name: str, *mebibytes: object) -> Device:
+    weights, cache, compute = (
+        bounds.memory(bounds.written(amount) if isinstance(amount, str) else amount, _MIB) or 0
+        for amount in mebibytes
+    )
+    return Device(clean_line(name, 40), weights, cache, compute)

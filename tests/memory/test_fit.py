@@ -1,0 +1,86 @@
+"""Whether it fits: fits, tight, no, unknown; and the largest context that does."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aitui.domain.memory.fit import Verdict, fit, largest_context
+from aitui.domain.memory.footprint import Footprint
+
+GIB = 1 << 30
+
+
+def needing(gib: float, context_size: int = 32_768) -> Footprint:
+    return Footprint(context_size, round(gib * GIB))
+
+
+@pytest.mark.parametrize(
+    ("needed", "free", "verdict"),
+    [
+        (10, 24, Verdict.FITS),
+        (23.4, 24, Verdict.TIGHT),
+        (24, 24, Verdict.TIGHT),
+        (24.1, 24, Verdict.NO),
+        (10, 0, Verdict.NO),
+    ],
+)
+def test_the_verdict(needed: float, free: float, verdict: Verdict) -> None:
+    assert fit(needing(needed), round(free * GIB)).verdict is verdict
+
+
+def test_what_will_be_evicted_counts_as_free() -> None:
+    found = fit(needing(20), 4 * GIB, evicted=20 * GIB)
+    assert found.verdict is Verdict.FITS
+    assert (found.free, found.free_after) == (4 * GIB, 24 * GIB)
+
+
+def test_what_is_not_known_is_not_guessed() -> None:
+    assert fit(None, 24 * GIB).verdict is Verdict.UNKNOWN
+    assert fit(needing(2), None).verdict is Verdict.UNKNOWN
+
+
+def test_as_much_as_once_died_does_not_fit_whatever_the_figures_say() -> None:
+    assert fit(needing(2, 40_000), 24 * GIB, failed_at=40_000).verdict is Verdict.NO
+    assert fit(needing(2, 39_000), 24 * GIB, failed_at=40_000).verdict is Verdict.FITS
+
+
+def test_it_says_at_which_context_it_died() -> None:
+    assert fit(None, None, context_size=50_000, failed_at=40_000).failed_at == 40_000
+    assert fit(None, None, context_size=30_000, failed_at=40_000).failed_at is None
+
+
+def linear(context_size: int) -> Footprint | None:
+    return Footprint(context_size, 2 * GIB + context_size * 65_536)
+
+
+def test_the_largest_context_is_the_last_that_fits_without_being_tight() -> None:
+    found = fit(linear(4096), 8 * GIB, footprint_at=linear, longest=262_144)
+    size = found.largest_context
+    assert size is not None
+    assert fit(linear(size), 8 * GIB).verdict is Verdict.FITS
+    assert fit(linear(size + 256), 8 * GIB).verdict is Verdict.TIGHT
+
+
+def test_the_largest_context_is_not_beyond_the_model_s_own() -> None:
+    assert largest_context(linear, 1000 * GIB, 32_768) == 32_768
+
+
+def test_the_largest_context_stays_below_what_once_died() -> None:
+    found = fit(linear(4096), 100 * GIB, failed_at=20_000, footprint_at=linear, longest=262_144)
+    assert found.largest_context == 19_968
+
+
+def test_nothing_fits_where_the_weights_alone_do_not() -> None:
+    assert largest_context(linear, GIB, 262_144) is None
+
+
+def test_a_model_without_a_formula_has_no_largest_context() -> None:
+    assert largest_context(lambda _: None, 24 * GIB, 262_144) is None
+
+
+@given(st.integers(0, 64 * GIB), st.integers(1, 1 << 22))
+def test_the_largest_context_always_fits(room: int, longest: int) -> None:
+    size = largest_context(linear, room, longest)
+    if size is not None:
+        assert size <= longest
+        assert fit(linear(size), room).verdict is Verdict.FITS

@@ -1,0 +1,114 @@
+"""Measurements beat formulas, scale where that is right, and remember what died."""
+
+import pytest
+
+from aitui.domain.memory.footprint import Origin
+from aitui.domain.memory.kv_cache import kv_cache_bytes
+from aitui.domain.memory.measurement import (
+    FAILURES_KEPT,
+    MEASUREMENTS_KEPT,
+    Known,
+    Measurement,
+    OutOfMemory,
+    expected,
+    spills,
+)
+from memory.files import BIG, read
+
+GIB = 1 << 30
+HEADER = read(BIG)
+
+
+def cache(context_size: int) -> int | None:
+    return kv_cache_bytes(HEADER, context_size)
+
+
+def at(context_size: int, gib: float, setup: str = "a") -> Measurement:
+    return Measurement(context_size, round(gib * GIB), setup=setup)
+
+
+def test_nothing_measured_expects_nothing() -> None:
+    assert expected([], "a", 4096, cache) is None
+
+
+def test_the_same_context_takes_what_it_took() -> None:
+    found = expected([at(4096, 5), at(8192, 6)], "a", 4096, cache)
+    assert found is not None
+    assert (found.gpu, found.origin, found.approximate) == (5 * GIB, Origin.MEASURED, False)
+
+
+def test_a_measurement_with_another_setup_says_nothing() -> None:
+    assert expected([at(4096, 5, setup="b")], "a", 4096, cache) is None
+
+
+def test_a_dense_model_grows_by_its_cache() -> None:
+    found = expected([at(32_768, 3)], "a", 65_536, cache)
+    assert found is not None
+    assert found.gpu == 5 * GIB
+    assert found.origin is Origin.SCALED
+    assert found.words == "≈5.0G"
+
+
+def test_a_dense_model_shrinks_by_its_cache() -> None:
+    found = expected([at(32_768, 3)], "a", 16_384, cache)
+    assert found is not None
+    assert found.gpu == 2 * GIB
+
+
+def test_another_model_is_unknown_at_another_context() -> None:
+    assert expected([at(32_768, 3)], "a", 65_536) is None
+
+
+def test_two_measurements_make_a_line_for_any_model() -> None:
+    found = expected([at(10_000, 3), at(20_000, 4)], "a", 40_000)
+    assert found is not None
+    assert found.gpu == 6 * GIB
+    assert found.approximate
+
+
+def test_a_model_without_a_gpu_grows_in_the_machine_s_memory() -> None:
+    measured = Measurement(32_768, 0, host=3 * GIB, setup="a")
+    found = expected([measured], "a", 65_536, cache)
+    assert found is not None
+    assert (found.gpu, found.host, found.needed) == (0, 5 * GIB, 5 * GIB)
+
+
+def test_a_newer_measurement_takes_the_place_of_an_older_one() -> None:
+    known = Known().with_measurement(at(4096, 5)).with_measurement(at(4096, 6))
+    assert [one.gpu for one in known.measurements] == [6 * GIB]
+
+
+def test_what_ran_out_of_memory_is_remembered_by_its_smallest_context() -> None:
+    known = Known().with_failure(OutOfMemory(65_536, "a")).with_failure(OutOfMemory(40_000, "a"))
+    assert known.failed_at("a") == 40_000
+    assert known.failed_at("b") is None
+
+
+def test_a_load_that_came_up_with_as_much_clears_the_memory_of_one_that_died() -> None:
+    known = Known().with_failure(OutOfMemory(40_000, "a")).with_failure(OutOfMemory(65_536, "a"))
+    assert known.with_measurement(at(40_000, 5)).failed_at("a") == 65_536
+    assert known.with_measurement(at(39_999, 5)).failed_at("a") == 40_000
+    assert known.with_measurement(at(40_000, 5, setup="b")).failed_at("a") == 40_000
+
+
+def test_memory_of_a_model_is_bounded() -> None:
+    known = Known()
+    for number in range(100):
+        known = known.with_failure(OutOfMemory(1000 + number, "a"))
+        known = known.with_measurement(at(100 + number, 5))
+    assert len(known.measurements) == MEASUREMENTS_KEPT
+    assert len(known.failures) == FAILURES_KEPT
+
+
+@pytest.mark.parametrize(
+    ("rate", "on_gpu", "verdict"),
+    [(48, 100, False), (20, 80, True), (20, 100, False), (10, 100, True), (0, 80, False)],
+)
+def test_a_model_that_is_much_slower_and_not_all_there_has_spilled(
+    rate: float, on_gpu: int, verdict: bool
+) -> None:
+    assert spills(rate, [47, 50, 49], on_gpu, 100) is verdict
+
+
+def test_without_an_earlier_rate_nothing_has_spilled() -> None:
+    assert not spills(1, [], 1, 100)
