@@ -10,7 +10,7 @@ from aitui.domain.clean import clean_line
 from aitui.domain.clock import Clock
 from aitui.errors import ConfigChangedMeanwhile, ConfigRefused, HostError, HostFileError, NoSuchFile
 from aitui.host.config_lock import Author, ConfigLock
-from aitui.host.config_write import ConfigWrite, unbroken
+from aitui.host.config_write import ConfigWrite
 from aitui.host.difference import difference
 from aitui.host.shell import FileKind, Host
 from aitui.host.transaction import (
@@ -24,6 +24,7 @@ from aitui.host.transaction import (
     digest_of,
     pass_over,
 )
+from aitui.host.unbroken import unbroken
 
 
 class ConfigFile:

@@ -1,10 +1,8 @@
 """One write of a file, from the lock to the proof; on failure nothing of it is left."""
 
 import asyncio
-from collections.abc import Coroutine
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any, TypeVar
 
 from aitui.domain.clean import clean_line
 from aitui.errors import (
@@ -28,8 +26,7 @@ from aitui.host.transaction import (
     Written,
     digest_of,
 )
-
-_T = TypeVar("_T")
+from aitui.host.unbroken import unbroken
 
 
 class ConfigWrite:
@@ -252,19 +249,3 @@ class ConfigWrite:
     async def _difference(self, old: bytes, new: bytes) -> str:
         path = self._reading.path
         return await asyncio.to_thread(difference, old, new, path, f"{path} (now)")
-
-
-async def unbroken(work: Coroutine[Any, Any, _T]) -> _T:
-    """Await to the end, however often the caller is cancelled; the cancellation comes after it."""
-    doing = asyncio.ensure_future(work)
-    cancelled: asyncio.CancelledError | None = None
-    while not doing.done():
-        try:
-            await asyncio.wait({doing})
-        except asyncio.CancelledError as error:
-            cancelled = error
-    if cancelled is not None:
-        if not doing.cancelled():
-            doing.exception()  # the cancellation is what the caller hears of
-        raise cancelled
-    return doing.result()

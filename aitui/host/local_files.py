@@ -11,6 +11,8 @@ from aitui.domain.clean import clean_line
 from aitui.errors import FileInTheWay, FilePermissionDenied, HostFileError, NoSuchFile
 from aitui.host.shell import LARGEST_FOLDER, FileFacts, FileKind
 
+CHECK_PATH = "check preset_path in config.toml"
+
 _MISSING = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
 _DENIED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -34,14 +36,21 @@ def file_trouble(deed: str, path: str, error: OSError) -> HostFileError:
     what = f"Can't {deed} {shown(path)}"
     why = clean_line(error.strerror or str(error), 200)
     if error.errno in _MISSING:
-        return NoSuchFile(what, why=why, remedy="check preset_path in config.toml")
+        return NoSuchFile(what, why=why, remedy=CHECK_PATH)
     if error.errno == errno.EEXIST:
         return FileInTheWay(what, why=why)
     if error.errno in _DENIED:
         return FilePermissionDenied(what, why=why)
     if error.errno in _NO_ROOM:
-        return HostFileError(what, why=why, remedy="make room on that disk, then try again")
+        return no_room(what)
     return HostFileError(what, why=why)
+
+
+def no_room(what: str) -> HostFileError:
+    """The disk is full, or the user's share of it."""
+    return HostFileError(
+        what, why="there is no room on that disk", remedy="make room there, then try again"
+    )
 
 
 def shown(path: str) -> str:

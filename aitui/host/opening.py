@@ -1,0 +1,25 @@
+"""Which host a server's settings lead to."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from aitui.domain.server import Server
+from aitui.host.local import LocalHost
+from aitui.host.shell import Host
+from aitui.host.ssh import SshHost, of_this_user
+
+LOCAL = "local"
+_NO_PASSPHRASES: Mapping[str, str] = MappingProxyType({})
+
+
+def open_host(server: Server, *, passphrases: Mapping[str, str] = _NO_PASSPHRASES) -> Host | None:
+    """The machine behind a server, not connected yet; None where nobody administers it from here.
+
+    `passphrases` are those of encrypted SSH keys, by their path. Raises HostError for an address
+    that is none.
+    """
+    if not server.ssh_host:
+        return None
+    if server.ssh_host == LOCAL:
+        return LocalHost()
+    return SshHost(server.ssh_host, of_this_user(passphrases))

@@ -1,0 +1,225 @@
+"""A machine over SSH as the host: one connection for all calls, made when first needed."""
+
+import asyncio
+import os
+import shlex
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self, TypeVar
+
+from aitui.domain.clean import clean_line
+from aitui.errors import HostError, HostTimedOut, HostUnreachable
+from aitui.host.shell import FileFacts, Finished
+from aitui.host.ssh_address import SshAddress
+from aitui.host.ssh_user import SshPlace, SshUser
+
+if TYPE_CHECKING:
+    from aitui.host.ssh_files import SshFiles
+    from aitui.host.ssh_link import SshLink
+
+FILE_SECONDS = 30.0
+
+_T = TypeVar("_T")
+
+
+class SshHost:
+    """The protocol `Host` over SSH, for what `ssh_host` says.
+
+    asyncssh is imported when the first call needs it. Where the connection was lost, the next call
+    opens another one, and calls that only look are repeated once. `passphrases` are those of
+    encrypted keys, by path; they stay in memory.
+
+    Raises HostError for an address that is none.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        user: SshUser,
+        *,
+        file_seconds: float = FILE_SECONDS,
+    ) -> None:
+        self._address = SshAddress.read(address)
+        self._label = clean_line(address, 100)
+        self._user = user
+        self._file_seconds = file_seconds
+        self._link: SshLink | None = None
+        self._opening: asyncio.Task[SshLink] | None = None
+        self._remember_in: dict[str, Path | None] = {}
+        self._is_closed = False
+
+    @property
+    def label(self) -> str:
+        """What messages call it."""
+        return self._label
+
+    async def __aenter__(self) -> Self:
+        """Nothing is connected before something is asked."""
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the connection, or stop opening it."""
+        self._is_closed = True
+        if self._opening is not None:
+            self._opening.cancel()
+            await asyncio.wait({self._opening})
+        await self._drop(self._link)
+
+    async def remember_host_key(self, line: str) -> None:
+        """Trust a key from now on: the `line` of a HostKeyRefused, after somebody compared it.
+
+        It goes to the user's known_hosts file, unless the config keeps none. Raises HostError.
+        """
+        if line not in self._remember_in:
+            raise HostError("That host key was not asked about")
+        self._user = replace(self._user, remembered=(*self._user.remembered, line))
+        path = self._remember_in.pop(line)
+        if path is None:
+            return
+        from aitui.host.known_hosts import append_line
+
+        try:
+            await asyncio.to_thread(append_line, path, line)
+        except OSError as error:
+            raise HostError(
+                f"The host key can't be remembered in {clean_line(str(path), 300)}",
+                why=clean_line(error.strerror or str(error), 200),
+                remedy="it is trusted until aitui ends",
+            ) from error
+
+    async def run(
+        self,
+        words: Sequence[str],
+        *,
+        seconds: float = 30.0,
+        given: bytes = b"",
+        largest: int = 1 << 20,
+    ) -> Finished:
+        """Run a command, each word quoted for the login's shell, which has to be a POSIX one."""
+        program = clean_line(words[0], 100)
+        if any("\0" in word for word in words):
+            raise HostError(f"Can't start {program}", why="a word contains a NUL")
+        command = shlex.join(words)
+
+        async def work(link: "SshLink") -> Finished:
+            return await link.run(command, given, largest)
+
+        return await self._with_link(
+            work, seconds, f"{program} did not end within {seconds:g} seconds", "it was ended"
+        )
+
+    async def facts(self, path: str) -> FileFacts:
+        """What stands at a path."""
+        return await self._look(path, lambda files: files.facts(path))
+
+    async def resolve(self, path: str) -> str:
+        """The absolute path without symbolic links."""
+        return await self._look(path, lambda files: files.resolve(path))
+
+    async def read(self, path: str, *, start: int = 0, largest: int = 1 << 22) -> bytes:
+        """At most `largest` bytes of a file, from byte `start` on."""
+        return await self._look(path, lambda files: files.read(path, start, largest))
+
+    async def list(self, folder: str) -> tuple[FileFacts, ...]:
+        """What is in a folder, by name."""
+        return await self._look(folder, lambda files: files.list(folder))
+
+    async def create(
+        self, path: str, content: bytes, *, mode: int, belongs_to: tuple[int, int] | None = None
+    ) -> None:
+        """Write a file that must not exist yet."""
+        await self._do(path, lambda files: files.create(path, content, mode, belongs_to))
+
+    async def rename(self, path: str, onto: str) -> None:
+        """Put a file in the place of another one."""
+        await self._do(onto, lambda files: files.rename(path, onto))
+
+    async def remove(self, path: str) -> None:
+        """Remove one file."""
+        await self._do(path, lambda files: files.remove(path))
+
+    async def _look(self, path: str, work: Callable[["SshFiles"], Awaitable[_T]]) -> _T:
+        """Work that changes nothing: once more where an old connection turns out to be dead."""
+        link = self._link
+        try:
+            return await self._do(path, work)
+        except HostTimedOut:
+            raise
+        except HostUnreachable:
+            if link is None or self._link is link or self._is_closed:
+                raise
+        return await self._do(path, work)
+
+    async def _do(self, path: str, work: Callable[["SshFiles"], Awaitable[_T]]) -> _T:
+        async def with_files(link: "SshLink") -> _T:
+            return await work(await link.files())
+
+        return await self._with_link(
+            with_files,
+            self._file_seconds,
+            f"{self._label} does not answer about {clean_line(path, 300)}",
+            f"for {self._file_seconds:g} seconds",
+        )
+
+    async def _with_link(
+        self, work: Callable[["SshLink"], Awaitable[_T]], seconds: float, what: str, why: str
+    ) -> _T:
+        link = await self._linked()
+        try:
+            async with asyncio.timeout(seconds):
+                return await link.named(work)
+        except TimeoutError as error:
+            # What was asked may still be under way there: nothing more is asked on this line.
+            await self._drop(link)
+            raise HostTimedOut(what, why=why) from error
+        except HostUnreachable:
+            await self._drop(link)
+            raise
+
+    async def _linked(self) -> "SshLink":
+        """The connection, opened where there is none; those who wait share the opening."""
+        if self._is_closed:
+            raise HostUnreachable(f"The connection to {self._label} is closed")
+        if self._link is not None and self._link.is_open:
+            return self._link
+        if self._opening is None:
+            await self._drop(self._link)
+        if self._opening is None:
+            self._opening = asyncio.create_task(self._open(), name=f"ssh {self._label}")
+            self._opening.add_done_callback(self._opened)
+        return await asyncio.shield(self._opening)
+
+    async def _open(self) -> "SshLink":
+        from aitui.host.ssh_link import open_link
+        from aitui.host.ssh_login import HostKeyUnknown
+
+        try:
+            return await open_link(self._address, self._user, self._label)
+        except HostKeyUnknown as error:
+            if error.refusal.line:
+                self._remember_in[error.refusal.line] = error.remember_in
+            raise error.refusal from error
+
+    def _opened(self, opening: "asyncio.Task[SshLink]") -> None:
+        self._opening = None
+        if not opening.cancelled() and opening.exception() is None:
+            self._link = opening.result()
+
+    async def _drop(self, link: "SshLink | None") -> None:
+        if link is None:
+            return
+        if self._link is link:
+            self._link = None
+        await link.close()
+
+
+def of_this_user(passphrases: Mapping[str, str]) -> SshUser:
+    """The set-up of whoever runs aitui."""
+    return SshUser(SshPlace.of_user(Path.home(), os.environ), passphrases)

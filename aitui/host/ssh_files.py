@@ -1,0 +1,232 @@
+"""Files of the host over one SFTP session, with the troubles by name.
+
+SFTP's version 3 as OpenSSH speaks it (draft-ietf-secsh-filexfer-02, and the extensions
+`posix-rename`, `fsync` and `statvfs` of its PROTOCOL file). It says "failure" for everything that
+is not missing and not forbidden: what was meant is looked up after it.
+"""
+
+import posixpath
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+import asyncssh
+from asyncssh import SFTPAttrs, SFTPClient, SFTPClientFile
+
+from aitui.domain.clean import clean_line
+from aitui.errors import FileInTheWay, FilePermissionDenied, HostFileError, NoSuchFile
+from aitui.host.local_files import CHECK_PATH, kind_of, no_room, shown
+from aitui.host.shell import LARGEST_FOLDER, FileFacts, FileKind
+from aitui.host.unbroken import unbroken
+
+_READ_ONLY = 1
+_MISSING = (
+    asyncssh.SFTPNoSuchFile,
+    asyncssh.SFTPNoSuchPath,
+    asyncssh.SFTPNotADirectory,
+    asyncssh.SFTPLinkLoop,
+)
+_DENIED = (
+    asyncssh.SFTPPermissionDenied,
+    asyncssh.SFTPWriteProtect,
+    asyncssh.SFTPOwnerInvalid,
+    asyncssh.SFTPGroupInvalid,
+)
+_LOST = (asyncssh.SFTPConnectionLost, asyncssh.SFTPNoConnection)
+
+
+class SshFiles:
+    """The file half of the protocol `Host`. Raises HostFileError, and asyncssh's errors where the
+    session is lost.
+    """
+
+    def __init__(self, session: SFTPClient, where: str) -> None:
+        self._session = session
+        self._where = where
+        self._home = ""
+
+    async def facts(self, path: str) -> FileFacts:
+        """What stands at a path."""
+        place = await self._place(path)
+        with self._named("look at", path):
+            return _facts(posixpath.basename(path), await self._session.lstat(place))
+
+    async def resolve(self, path: str) -> str:
+        """The absolute path without symbolic links."""
+        place = await self._place(path)
+        with self._named("find", path):
+            real = await self._session.realpath(place)
+            await self._session.lstat(real)  # a path to nothing is an answer as well
+        return _text(real)
+
+    async def read(self, path: str, start: int, largest: int) -> bytes:
+        """Part of a regular file."""
+        place = await self._place(path)
+        with self._named("read", path):
+            # Opening a pipe would keep the whole session waiting.
+            status = await self._session.stat(place)
+            if kind_of(status.permissions or 0) is not FileKind.FILE:
+                raise HostFileError(f"Can't read {shown(path)}", why="it is no regular file")
+            async with self._session.open(place, "rb", encoding=None) as file:
+                return await file.read(largest, start)
+
+    async def list(self, folder: str) -> tuple[FileFacts, ...]:
+        """What is in a folder, by name."""
+        place = await self._place(folder)
+        found: list[FileFacts] = []
+        with self._named("list", folder):
+            async for entry in self._session.scandir(place):
+                name = _text(entry.filename)
+                if name in {".", ".."}:
+                    continue
+                if len(found) == LARGEST_FOLDER:
+                    raise HostFileError(
+                        f"Can't list {shown(folder)}",
+                        why=f"there are more than {LARGEST_FOLDER} files in it",
+                    )
+                found.append(_facts(name, entry.attrs))
+        return tuple(sorted(found, key=lambda facts: facts.name))
+
+    async def create(
+        self, path: str, content: bytes, mode: int, belongs_to: tuple[int, int] | None
+    ) -> None:
+        """Write a new file and bring it to the disk; on failure there is none."""
+        place = await self._place(path)
+        try:
+            with self._named("write", path):
+                file = await self._session.open(
+                    place, "xb", SFTPAttrs(permissions=0o600), encoding=None
+                )
+        except HostFileError as error:
+            raise await self._why_not_made(error, place) from error
+        try:
+            with self._named("write", path):
+                async with file:
+                    await file.write(content)
+                    if belongs_to is not None:
+                        await self._hand_over(file, path, *belongs_to)
+                    # After the hand-over, which clears bits.
+                    await file.setstat(SFTPAttrs(permissions=mode))
+                    await file.fsync()
+        except HostFileError as error:
+            meant = await self._why_not_written(error, place)
+            await self._remove_rest(place)
+            raise meant from error
+        except BaseException:
+            await unbroken(self._remove_rest(place))
+            raise
+
+    async def rename(self, path: str, onto: str) -> None:
+        """Put a file in the place of another one and bring the folder to the disk."""
+        source, target = await self._place(path), await self._place(onto)
+        try:
+            with self._named("replace", onto):
+                await self._session.posix_rename(source, target)
+        except HostFileError as error:
+            raise await self._why_not_written(error, target) from error
+        # Not every server opens a folder; the rename is done.
+        with suppress(asyncssh.SFTPError):
+            async with self._session.open(posixpath.dirname(target), "rb", encoding=None) as folder:
+                await folder.fsync()
+
+    async def remove(self, path: str) -> None:
+        """Remove one file."""
+        place = await self._place(path)
+        with self._named("remove", path):
+            await self._session.remove(place)
+
+    async def _place(self, path: str) -> bytes:
+        if path == "~" or path.startswith("~/"):
+            if not self._home:
+                self._home = _text(await self._session.realpath(b"."))
+            path = posixpath.join(self._home, path[2:])
+        if not path.startswith("/"):
+            raise HostFileError(f"{shown(path)} is neither absolute nor below ~/")
+        if "\0" in path:
+            raise HostFileError(f"{shown(path)} is no path", why="it contains a NUL")
+        return path.encode(errors="surrogateescape")
+
+    async def _hand_over(self, file: SFTPClientFile, path: str, owner: int, group: int) -> None:
+        status = await file.stat()
+        if (status.uid, status.gid) == (owner, group):
+            return
+        try:
+            await file.setstat(SFTPAttrs(uid=owner, gid=group))
+        except asyncssh.SFTPError as error:
+            if isinstance(error, _LOST):
+                raise
+            raise FilePermissionDenied(
+                f"Can't write {shown(path)}",
+                why=f"it would not belong to user {owner}, group {group} any more",
+            ) from error
+
+    async def _remove_rest(self, place: bytes) -> None:
+        """Nobody hears of a file that can't be removed: what went wrong before is told."""
+        with suppress(asyncssh.Error, OSError):
+            await self._session.remove(place)
+
+    async def _why_not_made(self, error: HostFileError, place: bytes) -> HostFileError:
+        if isinstance(error.__cause__, asyncssh.SFTPFailure):
+            with suppress(asyncssh.SFTPNoSuchFile):
+                await self._session.lstat(place)
+                return FileInTheWay(error.what, why="there is such a file already")
+        return await self._why_not_written(error, place)
+
+    async def _why_not_written(self, error: HostFileError, place: bytes) -> HostFileError:
+        """What a bare "failure" was about, as far as the machine says."""
+        if not isinstance(error.__cause__, asyncssh.SFTPFailure):
+            return error
+        try:
+            disk = await self._session.statvfs(posixpath.dirname(place))
+        except (asyncssh.SFTPOpUnsupported, asyncssh.SFTPFailure):
+            return error
+        if disk.flags & _READ_ONLY:
+            return FilePermissionDenied(error.what, why="the file system there is read-only")
+        if disk.bavail == 0 or (disk.favail == 0 and disk.files):
+            return no_room(error.what)
+        return error
+
+    @contextmanager
+    def _named(self, deed: str, path: str) -> Iterator[None]:
+        what = f"Can't {deed} {shown(path)} on {self._where}"
+        try:
+            yield
+        except _LOST:
+            raise
+        except _MISSING as error:
+            raise NoSuchFile(what, why=_said(error), remedy=CHECK_PATH) from error
+        except _DENIED as error:
+            raise FilePermissionDenied(what, why=_said(error)) from error
+        except asyncssh.SFTPFileAlreadyExists as error:
+            raise FileInTheWay(what, why=_said(error)) from error
+        except (asyncssh.SFTPNoSpaceOnFilesystem, asyncssh.SFTPQuotaExceeded) as error:
+            raise no_room(what) from error
+        except asyncssh.SFTPOpUnsupported as error:
+            raise HostFileError(
+                what,
+                why=f"{_said(error)}: that server can't replace a file whole",
+                remedy="aitui needs the SFTP of OpenSSH there (Subsystem sftp internal-sftp)",
+            ) from error
+        except asyncssh.SFTPError as error:
+            raise HostFileError(what, why=_said(error)) from error
+
+
+def _facts(name: str, attributes: SFTPAttrs) -> FileFacts:
+    mode = attributes.permissions or 0
+    return FileFacts(
+        name=name,
+        kind=kind_of(mode),
+        size=attributes.size or 0,
+        mode=stat.S_IMODE(mode),
+        owner=attributes.uid or 0,
+        group=attributes.gid or 0,
+        modified=float(attributes.mtime or 0),
+    )
+
+
+def _text(path: bytes | str) -> str:
+    return path.decode(errors="surrogateescape") if isinstance(path, bytes) else path
+
+
+def _said(error: asyncssh.SFTPError) -> str:
+    return clean_line(error.reason, 200)

@@ -1,0 +1,131 @@
+"""An open SSH connection: commands on channels of their own, files over one SFTP session."""
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack, suppress
+from typing import TypeVar
+
+import asyncssh
+from asyncssh import SSHClientConnection, SSHClientProcess, SSHReader
+
+from aitui.errors import HostError
+from aitui.host.shell import Finished
+from aitui.host.ssh_address import SshAddress
+from aitui.host.ssh_files import SshFiles
+from aitui.host.ssh_login import log_in
+from aitui.host.ssh_trouble import named_connection_troubles
+from aitui.host.ssh_user import SshUser
+from aitui.host.unbroken import unbroken
+
+_CHUNK = 1 << 16
+_ENDING_SECONDS = 2.0
+
+_T = TypeVar("_T")
+
+
+async def open_link(address: SshAddress, user: SshUser, where: str) -> "SshLink":
+    """Connect and log in. Raises HostError, HostKeyUnknown."""
+    async with AsyncExitStack() as way:
+        connection = await log_in(address, user, way)
+        return SshLink(connection, way.pop_all(), where)
+
+
+class SshLink:
+    """One connection, and all that leads to it. `where` is what messages call the machine."""
+
+    def __init__(self, connection: SSHClientConnection, way: AsyncExitStack, where: str) -> None:
+        self._connection = connection
+        self._way = way
+        self._where = where
+        self._files: SshFiles | None = None
+        self._starting = asyncio.Lock()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it can still be used, as far as is known here."""
+        return not self._connection.is_closed()
+
+    async def close(self) -> None:
+        """Close all of it at once."""
+        await unbroken(self._way.aclose())
+
+    async def named(self, work: Callable[["SshLink"], Awaitable[_T]]) -> _T:
+        """Do some work with this connection; its loss becomes HostUnreachable."""
+        with named_connection_troubles(self._where):
+            return await work(self)
+
+    async def files(self) -> SshFiles:
+        """The files, over one session that is opened once. Raises HostError."""
+        async with self._starting:
+            if self._files is None:
+                try:
+                    session = await self._connection.start_sftp_client(
+                        path_encoding=None, sftp_version=3
+                    )
+                except (asyncssh.SFTPError, asyncssh.ChannelOpenError) as error:
+                    raise HostError(
+                        f"{self._where} has no SFTP",
+                        why="the login works, and its file transfer does not start",
+                        remedy="Subsystem sftp internal-sftp in its sshd_config",
+                    ) from error
+                self._files = SshFiles(session, self._where)
+            return self._files
+
+    async def run(self, command: str, given: bytes, largest: int) -> Finished:
+        """Run a command line. A cancelled call ends what it started there.
+
+        sshd passes the signal to the command's process group (OpenSSH 7.9 on); a server that
+        doesn't closes its pipes, and what never writes to them goes on. So does what left that
+        group by itself.
+        """
+        process = await self._connection.create_process(command, encoding=None, request_pty=False)
+        try:
+            async with asyncio.TaskGroup() as reading:
+                output = reading.create_task(_kept(process.stdout, largest))
+                complaint = reading.create_task(_kept(process.stderr, largest))
+                reading.create_task(_give(process, given))
+            await process.wait_closed()
+        except* asyncssh.Error as errors:
+            raise errors.exceptions[0] from None
+        finally:
+            if process.exit_status is None and process.exit_signal is None:
+                await unbroken(_end(process))
+        kept, is_cut = output.result()
+        complained, complaint_is_cut = complaint.result()
+        return Finished(_status(process), kept, complained, cut=is_cut or complaint_is_cut)
+
+
+async def _kept(stream: SSHReader[bytes], largest: int) -> tuple[bytes, bool]:
+    kept = bytearray()
+    is_cut = False
+    while data := await stream.read(_CHUNK):
+        room = largest - len(kept)
+        kept += data[: max(room, 0)]
+        is_cut = is_cut or len(data) > room
+    return bytes(kept), is_cut
+
+
+async def _give(process: SSHClientProcess[bytes], given: bytes) -> None:
+    # A command that doesn't read its input to the end is free to do so.
+    with suppress(BrokenPipeError, ConnectionResetError):
+        process.stdin.write(given)
+        await process.stdin.drain()
+        process.stdin.write_eof()
+
+
+async def _end(process: SSHClientProcess[bytes]) -> None:
+    with suppress(OSError, asyncssh.Error):  # it has ended, or the connection has
+        process.kill()
+    process.close()
+    with suppress(TimeoutError, asyncssh.Error):
+        async with asyncio.timeout(_ENDING_SECONDS):
+            await process.wait_closed()
+
+
+def _status(process: SSHClientProcess[bytes]) -> int:
+    """As a shell would have it: 128 + the number of the signal that ended it."""
+    if process.exit_signal is not None:
+        number = getattr(signal, f"SIG{process.exit_signal[0]}", 0)
+        return 128 + int(number)
+    return process.exit_status if process.exit_status is not None else 255

@@ -1,0 +1,187 @@
+"""The user's own SSH set-up: what `~/.ssh/config` says of one machine, and the keys for it."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import asyncssh
+from asyncssh import SSHKey
+
+from aitui.domain.clean import clean_line
+from aitui.errors import HostError
+from aitui.host.known_hosts import entry_name
+from aitui.host.ssh_address import SshAddress
+from aitui.host.ssh_user import SshPlace
+
+_DEFAULT_KEYS = ("id_ed25519", "id_ecdsa", "id_rsa")
+# Overlooking these would trust what the user doesn't, or go a way that nobody wants.
+_NOT_HONOURED = re.compile(
+    r"^\s*(RevokedHostKeys|KnownHostsCommand)\b", re.IGNORECASE | re.MULTILINE
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SshTarget:
+    """One machine as the config has it. `jumps` are the machines on the way, in their order.
+
+    `remember_in` is the file for a new host key, None where the config says to keep none.
+    """
+
+    address: SshAddress
+    configs: tuple[str, ...]
+    host: str
+    port: int
+    user: str
+    known_name: str
+    jumps: tuple[SshAddress, ...]
+    known_hosts: tuple[Path, ...]
+    remember_in: Path | None
+    identities: tuple[Path, ...]
+    certificates: tuple[Path, ...]
+    identities_only: bool
+    agent: str
+    sets_keepalive: bool
+    sets_host_key_algorithms: bool
+
+    @property
+    def label(self) -> str:
+        """What messages call it."""
+        return clean_line(f"{self.user}@{self.host}", 100)
+
+
+def read_target(address: SshAddress, place: SshPlace) -> SshTarget:
+    """What the config says of an address. Blocks. Raises HostError."""
+    try:
+        configs = _configs(place)
+        options = asyncssh.SSHClientConnectionOptions(
+            host=address.host,
+            port=address.port or (),
+            username=address.user or (),
+            config=configs,
+            known_hosts=b"",
+            client_keys=None,
+        )
+    except (asyncssh.Error, ValueError, OSError, RecursionError) as error:
+        raise HostError(
+            f"{clean_line(str(place.config), 300)} can't be used for SSH",
+            why=clean_line(str(error), 300),
+            remedy="mend that line; ssh -G shows what OpenSSH makes of it",
+        ) from error
+    config = options.config
+    user_files = cast("list[str] | None", config.get("UserKnownHostsFile"))
+    files = _known_hosts_files(user_files, place)
+    global_files = cast("list[str] | None", config.get("GlobalKnownHostsFile"))
+    identities = cast("list[str] | None", config.get("IdentityFile"))
+    agent = config.get("IdentityAgent", place.agent)
+    return SshTarget(
+        address=address,
+        configs=tuple(configs),
+        host=options.host,
+        port=options.port,
+        user=options.username,
+        known_name=entry_name(
+            options.host, options.port, cast("str | None", config.get("HostKeyAlias"))
+        ),
+        jumps=_jumps(cast("str | None", config.get("ProxyJump"))),
+        known_hosts=(
+            *files,
+            *(place.global_known_hosts if global_files is None else map(place.path, global_files)),
+        ),
+        remember_in=next((path for path in files if str(path) != "/dev/null"), None),
+        identities=tuple(
+            map(place.path, identities)
+            if identities is not None
+            else (place.home / ".ssh" / name for name in _DEFAULT_KEYS)
+        ),
+        certificates=tuple(map(place.path, cast("list[str]", config.get("CertificateFile", [])))),
+        identities_only=bool(config.get("IdentitiesOnly")),
+        agent=_agent(cast("str | None", agent), place),
+        sets_keepalive=config.get("ServerAliveInterval") is not None,
+        sets_host_key_algorithms=config.get("HostKeyAlgorithms") is not None,
+    )
+
+
+def _configs(place: SshPlace) -> list[str]:
+    try:
+        text = place.config.read_text(errors="replace")
+    except FileNotFoundError:
+        return []
+    found = _NOT_HONOURED.search(text)
+    if found:
+        raise ValueError(f"{found[1]} is not supported here, and must not be overlooked")
+    return [str(place.config)]
+
+
+def _known_hosts_files(given: list[str] | None, place: SshPlace) -> tuple[Path, ...]:
+    if given is None:
+        return (place.home / ".ssh" / "known_hosts", place.home / ".ssh" / "known_hosts2")
+    return tuple(map(place.path, given))
+
+
+def _jumps(given: str | None) -> tuple[SshAddress, ...]:
+    if not given:
+        return ()
+    return tuple(SshAddress.read(hop) for hop in given.split(",") if hop.strip())
+
+
+def _agent(given: str | None, place: SshPlace) -> str:
+    if given is None:
+        return ""
+    if given.startswith("$") or given == "SSH_AUTH_SOCK":
+        return place.agent
+    return str(place.path(given)) if given else ""
+
+
+@dataclass(frozen=True, slots=True)
+class SshKeys:
+    """What there is to log in with. `locked` are the key files whose passphrase is missing.
+
+    `wrong` are those whose passphrase was given and doesn't fit; `public` is the public data of
+    all of them, as far as known, by which the agent's are chosen.
+    """
+
+    usable: tuple[SSHKey, ...]
+    locked: tuple[Path, ...]
+    wrong: tuple[Path, ...]
+    public: tuple[bytes, ...]
+
+
+def read_keys(target: SshTarget, passphrases: Mapping[str, str]) -> SshKeys:
+    """The keys of a target. Blocks, for long where one is encrypted.
+
+    Files that are missing or no keys are passed over, as OpenSSH does.
+    """
+    usable: list[SSHKey] = []
+    locked: list[Path] = []
+    wrong: list[Path] = []
+    public: list[bytes] = []
+    for path in target.identities:
+        public += _public_data(path)
+        try:
+            key = asyncssh.read_private_key(path, passphrases.get(str(path)))
+        except asyncssh.KeyEncryptionError:
+            wrong.append(path)
+        except asyncssh.KeyImportError as error:
+            if "assphrase" in str(error):
+                (wrong if str(path) in passphrases else locked).append(path)
+        except (OSError, ValueError):
+            continue
+        else:
+            usable.append(key)
+            public.append(key.public_data)
+    return SshKeys(tuple(usable), tuple(locked), tuple(wrong), tuple(public))
+
+
+def _public_data(path: Path) -> list[bytes]:
+    try:
+        return [asyncssh.read_public_key(f"{path}.pub").public_data]
+    except (OSError, ValueError):
+        return []
+
+
+def certificates_of(target: SshTarget) -> list[str]:
+    """The certificates for its keys. Blocks."""
+    beside = (Path(f"{path}-cert.pub") for path in target.identities)
+    return [str(path) for path in (*target.certificates, *beside) if path.is_file()]
