@@ -8,6 +8,8 @@ import pytest
 from _pytest.terminal import TerminalReporter
 
 _RUNS_WITH = "would run with: apt install "
+_PROGRAMS = {"openssh-server": "sshd", "systemd": "systemctl"}
+_WANTS_ROOT = frozenset({"systemd"})
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -15,8 +17,10 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip before any fixture is made where the program isn't installed."""
     for marker in item.iter_markers("real_server"):
         package = marker.args[0]
-        if shutil.which(package) is None:
+        if shutil.which(_PROGRAMS.get(package, package)) is None:
             pytest.skip(f"{package} is not installed; {_RUNS_WITH}{package}")
+        if package in _WANTS_ROOT and os.geteuid() != 0:
+            pytest.skip(f"a {package} of its own needs root")
 
 
 @pytest.hookimpl(wrapper=True)
