@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from aitui.domain.config import difference
 from aitui.domain.config.document import Document
 from aitui.domain.config.values import Where
 
@@ -13,7 +14,7 @@ class Change:
     `flag` is the flag or key as it stands in the file; `old` is None where it wasn't there, `new`
     None where it goes away. `shared_name` is the macro or anchor whose text changed, and `also`
     are the ids of the other models that change with it. `added` says that no value was there to
-    replace.
+    replace. Where the value is the wanted one already, `after` is `before`.
     """
 
     before: str
@@ -30,31 +31,37 @@ class Change:
     @property
     def difference(self) -> str:
         """A unified diff of the whole change, three lines around it, lines ending in LF."""
-        raise NotImplementedError
+        return difference.unified(self.before, self.after)
 
     @property
     def changed_lines(self) -> str:
         """Only the lines that go and come, with their `-` and `+`."""
-        raise NotImplementedError
+        return difference.changed_lines(self.before, self.after)
 
 
 def change_flag(
     document: Document, model_id: str, flag: str, value: str, *, only_this_model: bool = False
 ) -> Change:
-    """Gives a llama-server flag of one model another value.
+    """Gives a llama-server flag of one model another value; call it in a thread.
 
     Where the value stands in a macro or behind an anchor, the shared text changes, unless
-    `only_this_model`. Raises ConfigRefused where nothing can be changed safely.
+    `only_this_model`. A flag that takes no value is added with "". Raises ConfigRefused where
+    nothing can be changed safely: through a shell's script, digits written as escapes, a value put
+    together from several places.
     """
-    raise NotImplementedError
+    from aitui.domain.config.flag_change import changed_flag
+
+    return changed_flag(document, model_id, flag, value, only_this_model=only_this_model)
 
 
 def change_key(
     document: Document, model_id: str, key: str, value: str, *, only_this_model: bool = False
 ) -> Change:
-    """Gives a plain key of one model, such as `ttl`, another value.
+    """Gives a plain key of one model, such as `ttl`, another value; call it in a thread.
 
     Raises ConfigRefused for a key whose value isn't a single one, and for a value that isn't of
     the key's kind.
     """
-    raise NotImplementedError
+    from aitui.domain.config.key_change import changed_key
+
+    return changed_key(document, model_id, key, value, only_this_model=only_this_model)

@@ -21,8 +21,17 @@ _DOUBLE = re.compile(
     re.DOTALL,
 )
 _SAME_WHEN_ESCAPED = '"\\/'
-_ESCAPED_BLANKS = "tnNLP_ \t\r\n\x85\u2028\u2029"
-_SHORT_ESCAPES = {"0": "\0", "a": "\a", "b": "\b", "v": "\v", "f": "\f", "r": "\r", "e": "\x1b"}
+_ESCAPED_BLANKS = "tnNLP \t\r\n\x85\u2028\u2029"
+_SHORT_ESCAPES = {
+    "0": "\0",
+    "a": "\a",
+    "b": "\b",
+    "v": "\v",
+    "f": "\f",
+    "r": "\r",
+    "e": "\x1b",
+    "_": "\xa0",
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,18 @@
 """Where a model's flag has its value from."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
-from aitui.domain.config.document import Document
+from aitui.domain.command_line import Word, flag_value, runs_script, server_words
+from aitui.domain.config.document import Document, ModelEntry
+from aitui.domain.config.flags import Flag, Given, Takes, find_flag, last_given
+from aitui.domain.config.macros import Macro, Source, Traced, expand, without_comments
+from aitui.domain.config.spelling import Spelling
+from aitui.domain.config.tree import Node, Scalar
+from aitui.errors import ConfigRefused
+
+_MARK = "\0"
 
 
 class Where(Enum):
@@ -31,9 +40,215 @@ class FlagValue:
     also: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Located:
+    """A flag's value as a stretch of one scalar's decoded text.
+
+    `node` is None where the value is put together from several places. `quote` are the quotes that
+    stay around the stretch; `prefix` goes before a new value, and `as_word` says whether it has to
+    be one word of a command.
+    """
+
+    name: str
+    text: str
+    where: Where
+    line: int
+    shared_name: str
+    also: tuple[str, ...]
+    node: Scalar | None
+    start: int = 0
+    end: int = 0
+    quote: str = ""
+    prefix: str = ""
+    as_word: bool = True
+    given: Given | None = None
+
+
 def current_value(document: Document, model_id: str, flag: str) -> FlagValue | None:
     """The value of a flag by any of its spellings, or of its environment variable.
 
     None where the config doesn't say. Raises ConfigRefused for a model that isn't there.
     """
-    raise NotImplementedError
+    found = locate(document, model_id, find_flag(flag))
+    if found is None:
+        return None
+    return FlagValue(found.text, found.where, found.line, found.shared_name, found.also)
+
+
+def locate(document: Document, model_id: str, flag: Flag) -> Located | None:
+    """The value that counts, and its place. Raises ConfigRefused as `current_value` does."""
+    traced = document.trace(model_id)
+    if traced is not None:
+        if runs_script(traced.text):
+            return _in_script(document, model_id, traced.text, flag)
+        given = last_given(server_words(traced.text), flag)
+        if given is not None:
+            return _in_command(document, model_id, traced, given)
+    return _in_environment(document, model_id, flag)
+
+
+def command_sharers(document: Document, model_id: str) -> tuple[str, ...]:
+    """The other models whose `cmd` is the very same text."""
+    node = document.command_node(model_id)
+    return _others(document, model_id, lambda other: document.command_node(other) is node)
+
+
+def command_anchor(document: Document, model_id: str) -> str:
+    """The anchor through which a model has its `cmd`, "" where none is named."""
+    return _anchor(document.entry(model_id), "cmd")
+
+
+def shared_macro(document: Document, model_id: str, node: Scalar) -> tuple[str, ...]:
+    """The other models that a macro's text reaches."""
+    return _others(document, model_id, lambda other: _reaches(document, other, node))
+
+
+def _in_command(document: Document, model_id: str, traced: Traced, given: Given) -> Located:
+    start, end, quote, prefix = _stretch(traced.text, given)
+    origin = traced.origin(start, end)
+    command = document.command_node(model_id)
+    assert command is not None
+    if origin is None or (node := origin.source.node) is None:
+        line = document.lines.line(command.start)
+        return Located(given.name, given.value, Where.COMMAND, line, "", (), None, given=given)
+    source = origin.source
+    start, end = origin.start, origin.end
+    if source.macro and source.text != node.value:
+        # A number that Go prints in other digits than the file's: all of it or nothing.
+        whole = (start, end) == (0, len(source.text))
+        start, end = 0, len(node.value) if whole else 0
+    where, shared_name, also = _share(document, model_id, source, node)
+    line = _line(document, node, start, end)
+    return Located(
+        name=given.flag_word.text.partition("=")[0],
+        text=given.value,
+        where=where,
+        line=line,
+        shared_name=shared_name,
+        also=also,
+        node=node,
+        start=start,
+        end=end,
+        quote=quote,
+        prefix=prefix,
+        given=given,
+    )
+
+
+def _in_script(document: Document, model_id: str, command: str, flag: Flag) -> Located | None:
+    value = flag_value(command, flag.names)
+    if value is None:
+        return _in_environment(document, model_id, flag)
+    node = document.command_node(model_id)
+    assert node is not None
+    line = document.lines.line(node.start)
+    return Located(flag.names[0], value, Where.COMMAND, line, "", (), None)
+
+
+def _share(
+    document: Document, model_id: str, source: Source, node: Scalar
+) -> tuple[Where, str, tuple[str, ...]]:
+    if source.macro:
+        return Where.MACRO, source.macro, shared_macro(document, model_id, node)
+    also = command_sharers(document, model_id)
+    if also:
+        return Where.ANCHOR, command_anchor(document, model_id), also
+    return Where.COMMAND, "", ()
+
+
+def _stretch(text: str, given: Given) -> tuple[int, int, str, str]:
+    """Where the value stands in the command: start, end, the quotes around it, what goes before."""
+    word = given.value_word
+    if word is None:
+        last = given.flag_word
+        return last.end - 1, last.end, "", text[last.end - 1 : last.end] + " "
+    start = word.start
+    raw = text[start : word.end]
+    if given.joined:
+        name = word.text.partition("=")[0]
+        if raw[:1] in {"'", '"'} and raw == raw[0] + word.text + raw[0]:
+            start += len(name) + 2
+            return (start, word.end - 1, raw[0], "") if given.value else _behind(start, raw[0])
+        if not raw.startswith(name + "="):
+            raise ConfigRefused(
+                "The flag is quoted in a way that can't be followed.",
+                remedy="Change it in the editor (e).",
+            )
+        start += len(name) + 1
+        if not given.value and start == word.end:
+            return _behind(start, "")
+    return _without_quotes(text, word, start, given.value)
+
+
+def _behind(start: int, quote: str) -> tuple[int, int, str, str]:
+    """An empty value behind its `=`: the sign is written again, and the value after it."""
+    return start - 1, start, quote, "="
+
+
+def _without_quotes(text: str, word: Word, start: int, value: str) -> tuple[int, int, str, str]:
+    raw = text[start : word.end]
+    quote = raw[:1]
+    inside = quote in {"'", '"'} and raw == quote + value + quote
+    if inside and value and value == value.strip():
+        return start + 1, word.end - 1, quote, ""
+    return start, word.end, "", ""
+
+
+def _in_environment(document: Document, model_id: str, flag: Flag) -> Located | None:
+    if flag.takes not in {Takes.ONE, Takes.PERHAPS_ONE}:
+        return None
+    item = document.variable(model_id, flag.environment)
+    if item is None:
+        return None
+    also = _others(
+        document, model_id, lambda other: any(item is node for node in document.environment(other))
+    )
+    name, _, value = item.value.partition("=")
+    start, prefix = len(name) + 1, ""
+    if not value.strip():
+        start, prefix = start - 1, "="
+    return Located(
+        name=name,
+        text=value,
+        where=Where.ENVIRONMENT,
+        line=document.lines.line(item.start),
+        shared_name=_anchor(document.entry(model_id), "env") if also else "",
+        also=also,
+        node=item,
+        start=start,
+        end=len(item.value.rstrip()),
+        prefix=prefix,
+        as_word=False,
+    )
+
+
+def _anchor(entry: ModelEntry, key: str) -> str:
+    found = entry.keys.get(key)
+    if found is None:
+        return ""
+    value: Node = found.value
+    return value.anchor or found.anchor or entry.pair.value.anchor or entry.anchor
+
+
+def _others(document: Document, model_id: str, same: Callable[[str], bool]) -> tuple[str, ...]:
+    return tuple(other for other in document.entries if other != model_id and same(other))
+
+
+def _reaches(document: Document, model_id: str, node: Scalar) -> bool:
+    command = document.command_node(model_id)
+    macros = document.macros_of(model_id)
+    if command is None or all(macro.node is not node for macro in macros):
+        return False
+    marked = (
+        Macro(macro.name, _MARK if macro.node is node else macro.text, macro.node)
+        for macro in macros
+    )
+    return _MARK in expand(without_comments(command.value), marked)
+
+
+def _line(document: Document, node: Scalar, start: int, end: int) -> int:
+    try:
+        place = Spelling.read(document.text, node).place(document.text, start, end)[0]
+    except ConfigRefused as error:
+        return error.line or document.lines.line(node.start)
+    return document.lines.line(place)

@@ -1,0 +1,141 @@
+"""What is to become of a flag, written into its place, and proven there."""
+
+from dataclasses import dataclass
+
+from aitui.domain.clean import clean_line
+from aitui.domain.command_line import words
+from aitui.domain.config.additions import Splice
+from aitui.domain.config.document import Document
+from aitui.domain.config.flags import Flag, Takes, is_flag, same_dashes
+from aitui.domain.config.proof import changed_models, command_words, effect, refuse_unless
+from aitui.domain.config.shell_words import fits_inside, quoted
+from aitui.domain.config.spelling import Spelling, spelled
+from aitui.domain.config.tree import Scalar
+from aitui.domain.config.values import Located, locate
+from aitui.errors import ConfigRefused
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What is to change, and for whom. `name` is the spelling for a flag that is added."""
+
+    document: Document
+    model_id: str
+    flag: Flag
+    name: str
+    value: str
+    line: int
+    only_this_model: bool
+
+    @property
+    def command(self) -> Scalar:
+        """The scalar under `cmd`."""
+        node = self.document.command_node(self.model_id)
+        if node is None:
+            raise ConfigRefused(
+                f"“{clean_line(self.model_id, 80)}” has no cmd.",
+                line=self.line,
+                remedy="Write one in the editor (e).",
+            )
+        return node
+
+    @property
+    def added_words(self) -> tuple[str, ...]:
+        """The words of the flag where it has to be added."""
+        return (self.name, self.value) if self.value else (self.name,)
+
+    @property
+    def added_text(self) -> str:
+        """The same as text of a command."""
+        return " ".join(quoted(word) for word in self.added_words)
+
+
+def refuse_wrong_number(wish: Wish) -> None:
+    """Raises ConfigRefused where the flag doesn't take as many values as are given."""
+    takes, name = wish.flag.takes, wish.name
+    if takes is Takes.TWO:
+        why = "It takes two values."
+    elif takes is Takes.NOTHING and wish.value:
+        why = "It takes no value."
+    elif takes is Takes.ONE and not wish.value:
+        why = "It needs a value."
+    elif takes is Takes.PERHAPS_ONE and is_flag(wish.value):
+        why = "Its value would be taken for a flag."
+    else:
+        return
+    raise ConfigRefused(f"{name} can't be set so.", line=wish.line, why=why)
+
+
+def replacement(wish: Wish, located: Located) -> tuple[Splice, Scalar]:
+    """The place in the file that the value is to be written to, and what is written."""
+    if located.node is None or located.start >= located.end:
+        raise ConfigRefused(
+            f"The value of {clean_line(located.name, 60)} is put together from several places.",
+            line=located.line,
+            remedy="Change it in the editor (e).",
+        )
+    text = wish.document.text
+    start, end = Spelling.read(text, located.node).place(text, located.start, located.end)
+    fragment = wish.value
+    if located.as_word and not fits_inside(wish.value, located.quote):
+        if located.quote:
+            start, end = Spelling.read(text, located.node).place(
+                text, located.start - 1, located.end + 1
+            )
+        fragment = quoted(wish.value)
+    written = spelled(located.prefix + fragment, located.node.style)
+    return Splice(start, end, written), located.node
+
+
+def with_value(wish: Wish, located: Located) -> tuple[str, ...]:
+    """The words of the command as they are to be afterwards."""
+    given = located.given
+    command = wish.document.command(wish.model_id)
+    assert given is not None
+    expected: list[str] = []
+    for word in words(command):
+        if given.value_word is None and word.start == given.flag_word.start:
+            expected += (word.text, wish.value)
+        elif given.value_word is None or word.start != given.value_word.start:
+            expected.append(word.text)
+        elif given.joined:
+            expected.append(f"{word.text.partition('=')[0]}={wish.value}")
+        else:
+            expected.append(wish.value)
+    return tuple(expected)
+
+
+def prove_words(wish: Wish, expected: tuple[str, ...], result: Document, line: int) -> None:
+    """That the model's command has exactly these words now, and its flag the wanted value."""
+    old, new = effect(wish.document, wish.model_id), effect(result, wish.model_id)
+    located = locate(result, wish.model_id, wish.flag)
+    proven = (
+        command_words(result, wish.model_id) == expected
+        and (old.environment, old.keys) == (new.environment, new.keys)
+        and located is not None
+        and located.text == wish.value
+        and same_dashes(located.name) in wish.flag.names
+    )
+    refuse_unless(proven=proven, line=line)
+
+
+def prove_variable(wish: Wish, located: Located, result: Document) -> None:
+    """That the model's environment has exactly this one value now."""
+    old, new = effect(wish.document, wish.model_id), effect(result, wish.model_id)
+    changed = [
+        (before, after)
+        for before, after in zip(old.environment, new.environment, strict=True)
+        if before != after
+    ]
+    proven = (old.command, old.keys) == (new.command, new.keys) and [
+        after for _, after in changed
+    ] == [f"{located.name}={wish.value}"]
+    refuse_unless(proven=proven, line=located.line)
+
+
+def changed_others(wish: Wish, result: Document, line: int, *, allowed: bool) -> tuple[str, ...]:
+    """The other models that changed; raises ConfigRefused where none may, or this one didn\'t."""
+    changed = changed_models(wish.document, result)
+    others = tuple(model_id for model_id in changed if model_id != wish.model_id)
+    refuse_unless(proven=wish.model_id in changed and (allowed or not others), line=line)
+    return others

@@ -1,0 +1,188 @@
+"""The keys that llama-swap has, and what each one takes (its `config-schema.json`, 2026).
+
+Where llama-swap 218 doesn't read a key it ignores it, so an unknown key is a slip of the pen and
+never fatal; a value of the wrong kind is, because its YAML reader refuses the whole file.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from types import MappingProxyType
+
+
+class Takes(Enum):
+    """The kinds of values, worded for a person."""
+
+    TEXT = "text"
+    NUMBER = "a whole number"
+    SWITCH = "true or false"
+    LIST = "a list"
+    MAPPING = "a mapping"
+    ANYTHING = "anything"
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What a key takes.
+
+    `keys` are those that a mapping may have, empty where it may have any; `each` is the kind of a
+    list's items, or of what a mapping has under its free keys. `least`, `choices` and `pattern`
+    bound a single value, and `strict` says that llama-swap refuses a file which oversteps them.
+    """
+
+    takes: Takes
+    keys: Mapping[str, "Kind"] = field(default_factory=lambda: MappingProxyType({}))
+    each: "Kind | None" = None
+    required: tuple[str, ...] = ()
+    least: int | None = None
+    choices: tuple[str, ...] = ()
+    pattern: re.Pattern[str] | None = None
+    strict: bool = False
+
+
+def _mapping(required: tuple[str, ...] = (), /, **keys: Kind) -> Kind:
+    return Kind(Takes.MAPPING, keys=MappingProxyType(keys), required=required)
+
+
+def _free(each: Kind) -> Kind:
+    return Kind(Takes.MAPPING, each=each)
+
+
+def _list(each: Kind) -> Kind:
+    return Kind(Takes.LIST, each=each)
+
+
+def _number(least: int | None = None, *, strict: bool = False) -> Kind:
+    return Kind(Takes.NUMBER, least=least, strict=strict)
+
+
+def _choice(*choices: str, strict: bool = False) -> Kind:
+    return Kind(Takes.TEXT, choices=choices, strict=strict)
+
+
+def _pattern(pattern: str) -> Kind:
+    return Kind(Takes.TEXT, pattern=re.compile(pattern))
+
+
+ANYTHING = Kind(Takes.ANYTHING)
+TEXT = Kind(Takes.TEXT)
+SWITCH = Kind(Takes.SWITCH)
+SECONDS = _number(0)
+TEXTS = _list(TEXT)
+FREE = _free(ANYTHING)
+
+_TIMEOUTS = _mapping(
+    connect=SECONDS,
+    keepalive=SECONDS,
+    responseHeader=SECONDS,
+    tlsHandshake=SECONDS,
+    expectContinue=SECONDS,
+    idleConn=SECONDS,
+)
+_FILTERS: dict[str, Kind] = {"stripParams": TEXT, "strip_params": TEXT, "setParams": FREE}
+_SENSES = _list(_choice("text", "audio", "image"))
+
+MODEL = _mapping(
+    cmd=TEXT,
+    cmdStop=TEXT,
+    name=TEXT,
+    description=TEXT,
+    env=_list(_pattern(r"[A-Za-z_][A-Za-z0-9_]*=(?s:.*)")),
+    proxy=TEXT,
+    aliases=TEXTS,
+    checkEndpoint=_pattern(r"/.*|none|.*\$\{.*"),
+    ttl=_number(-1, strict=True),
+    unloadTimeout=_number(0, strict=True),
+    useModelName=TEXT,
+    filters=_mapping((), **_FILTERS, setParamsByID=_free(FREE), reasoning=ANYTHING),
+    macros=FREE,
+    metadata=FREE,
+    concurrencyLimit=_number(0),
+    sendLoadingState=SWITCH,
+    unlisted=SWITCH,
+    timeouts=_TIMEOUTS,
+    compat=_mapping(ignoreWebsockets=SWITCH),
+    capabilities=Kind(
+        Takes.MAPPING,
+        keys=MappingProxyType(
+            {
+                "in": _SENSES,
+                "out": _SENSES,
+                "tools": ANYTHING,
+                "reranker": ANYTHING,
+                "context": ANYTHING,
+            }
+        ),
+    ),
+)
+
+_GROUPS = _free(
+    _mapping(("members",), swap=SWITCH, exclusive=SWITCH, persistent=SWITCH, members=TEXTS)
+)
+_MATRIX = _mapping(
+    ("vars", "sets"), vars=_free(TEXT), evict_costs=_free(_number(1)), sets=_free(TEXT)
+)
+_TIME_FORMATS = """
+ansic unixdate rubydate rfc822 rfc822z rfc850 rfc1123 rfc1123z rfc3339 rfc3339nano kitchen stamp
+stampmilli stampmicro stampnano
+"""
+
+TOP = _mapping(
+    healthCheckTimeout=_number(15),
+    globalTTL=_number(0, strict=True),
+    unloadTimeout=SECONDS,
+    logLevel=_choice("debug", "info", "warn", "error"),
+    logTimeFormat=_choice("", *_TIME_FORMATS.split()),
+    logToStdout=_choice("proxy", "upstream", "both", "none", strict=True),
+    metricsMaxInMemory=_number(),
+    captureBuffer=_number(0),
+    store=_mapping(("path",), path=TEXT),
+    ui=_mapping(activity=_mapping(session_id=TEXTS)),
+    performance=_mapping(
+        disabled=SWITCH, every=_pattern(r"[-+]?([0-9]+(\.[0-9]+)?(ns|us|ms|s|m|h))+")
+    ),
+    startPort=_number(1, strict=True),
+    sendLoadingState=SWITCH,
+    includeAliasesInList=SWITCH,
+    macros=FREE,
+    profiles=_free(_mapping(("pins",), description=TEXT, pins=_free(TEXT))),
+    selectors=_free(
+        _mapping(
+            ("strategy", "targets"),
+            strategy=_choice("warm", "pin", "spillover"),
+            targets=TEXTS,
+            settings=_mapping(spillover=_number(1)),
+            name=TEXT,
+            description=TEXT,
+            unlisted=SWITCH,
+            metadata=FREE,
+        )
+    ),
+    models=_free(MODEL),
+    groups=_GROUPS,
+    matrix=_MATRIX,
+    hooks=_mapping(on_startup=_mapping(preload=TEXTS)),
+    apiKeys=TEXTS,
+    peers=_free(
+        _mapping(
+            ("proxy", "models"),
+            proxy=TEXT,
+            apiKey=TEXT,
+            models=TEXTS,
+            filters=_mapping((), **_FILTERS),
+            timeouts=_TIMEOUTS,
+        )
+    ),
+    upstream=_mapping(ignorePaths=TEXTS),
+    routing=_mapping(
+        scheduler=_mapping(
+            use=_choice("fifo", strict=True),
+            settings=_mapping(fifo=_mapping(priority=_free(_number()))),
+        ),
+        router=_mapping(
+            use=_choice("group", "matrix", strict=True),
+            settings=_mapping(groups=_GROUPS, matrix=_MATRIX),
+        ),
+    ),
+)
