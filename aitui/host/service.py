@@ -18,7 +18,7 @@ RESTART_SECONDS = 130.0
 _MOST_LINES = 500
 _LONGEST_LINE = 2000
 _LONGEST_LIST = 1 << 18
-_UNIT_NAME = re.compile(r"[A-Za-z0-9:_.\\@-]{1,247}")
+_UNIT_NAME = re.compile(r"[A-Za-z0-9:_\\@-][A-Za-z0-9:_.\\@-]{0,254}")
 _SUFFIXES = (".service", ".socket", ".target", ".timer", ".path", ".scope", ".slice", ".mount")
 _NO_BUS = re.compile(r"Failed to connect to (?:user scope )?bus|Failed to get D-Bus connection")
 _UNKNOWN_OPTION = re.compile(r"unrecognized option|unknown option|invalid option")
@@ -147,8 +147,8 @@ class Service:
         done = await self._systemctl(
             "list-unit-files", "--type=service", "--no-legend", "--plain", unit=False
         )
-        known = [words[0] for line in _lines(done.output) if (words := line.split())]
-        likely = nearest(self._unit, known) or nearest(self._unit.rpartition(".")[0], known)
+        known = [line.split()[0].removesuffix(".service") for line in _lines(done.output)]
+        likely = [f"{name}.service" for name in nearest(self._unit.rpartition(".")[0], known)]
         why = f"the nearest are {', '.join(likely)}" if len(likely) > 1 else ""
         if len(likely) == 1:
             why = f"the nearest is {likely[0]}"

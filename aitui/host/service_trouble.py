@@ -26,7 +26,6 @@ _RESULTS = {
     "oom-kill": "the system ran out of memory and ended it",
     "timeout": "it took longer to start or to stop than it may",
     "resources": "systemd could not give it what it asks for",
-    "start-limit-hit": "it was started too often, and ended each time",
 }
 
 
@@ -126,11 +125,11 @@ def _by_journal(journal: Sequence[str]) -> tuple[str, str] | None:
 
 def _by_restarts(facts: UnitFacts) -> tuple[str, str] | None:
     remedy = f"when its cause is mended: systemctl --user reset-failed {facts.unit}, and R"
-    if facts.result == "start-limit-hit" and not facts.exit_status:
-        return "it was started too often within a few seconds", remedy
     if facts.active_state == "failed" and facts.restarts:
         times = facts.restarts + 1
         return f"it ended {times} times in a row, with exit status {facts.exit_status}", remedy
+    if facts.result == "start-limit-hit":
+        return "it was started too often within a few seconds", remedy
     return None
 
 

@@ -11,12 +11,18 @@ class Inside(LocalHost):
     """The login there; every command begins with bare surroundings, as one over SSH does."""
 
     def __init__(
-        self, machine: UserManager, *, session: bool = True, surroundings: Sequence[str] = ()
+        self,
+        machine: UserManager,
+        *,
+        session: bool = True,
+        surroundings: Sequence[str] = (),
+        number: int | None = None,
     ) -> None:
+        """`number` is the uid of another login than the machine's."""
         super().__init__(machine.home)
         bus = (f"XDG_RUNTIME_DIR=/run/user/{machine.number}",) if session else ()
         self._machine = machine
-        self._before = (*machine.login, *bus, *surroundings)
+        self._before = (*machine.login(number), *bus, *surroundings)
         self.commands: list[tuple[str, ...]] = []
 
     @property

@@ -65,6 +65,7 @@ done
   exec setpriv --reuid "$NUMBER" --regid "$NUMBER" --clear-groups \
     env -i HOME=/mnt/home USER="$ACCOUNT" LOGNAME="$ACCOUNT" SHELL=/bin/sh LANG=C.UTF-8 \
     PATH=/usr/local/bin:/usr/bin:/bin XDG_RUNTIME_DIR="/run/user/$NUMBER" \
+    SYSTEMD_LOG_TARGET=journal \
     /lib/systemd/systemd --user
 ) >"$FOLDER/manager.log" 2>&1 &
 manager=$!

@@ -111,20 +111,13 @@ class UserManager:
         spaces = f"/proc/{self._process.pid}/ns"
         return ("nsenter", f"--mount={spaces}/mnt", f"--pid={spaces}/pid_for_children")
 
-    @property
-    def login(self) -> tuple[str, ...]:
-        """The words before a command that has to run as the login, with nothing in its surroundings."""
+    def login(self, number: int | None = None) -> tuple[str, ...]:
+        """The words before a command of the login, or of another, in bare surroundings."""
+        uid = str(self.number if number is None else number)
         return (
             *self.entrance,
-            *(
-                "setpriv",
-                "--reuid",
-                str(self.number),
-                "--regid",
-                str(self.number),
-                "--clear-groups",
-            ),
-            *("env", "-i", "HOME=/mnt/home", f"USER={ACCOUNT}", "PATH=/usr/bin:/bin"),
+            *("setpriv", "--reuid", uid, "--regid", uid, "--clear-groups"),
+            *("env", "-i", "HOME=/mnt/home", "PATH=/usr/bin:/bin"),
         )
 
     def start(self) -> None:
@@ -197,7 +190,7 @@ class UserManager:
     def run(self, *words: str) -> str:
         """Run a command there as the login, in its session."""
         done = subprocess.run(
-            [*self.login, f"XDG_RUNTIME_DIR=/run/user/{self.number}", *words],
+            [*self.login(), f"XDG_RUNTIME_DIR=/run/user/{self.number}", *words],
             capture_output=True,
             text=True,
             check=False,
