@@ -39,9 +39,11 @@ def uses(snapshot: Snapshot) -> tuple[Use, ...]:
     running = snapshot.requests.running
     if not running:
         return ()
+    wanted = {request.model for request in running}
     by_name: dict[str, Model] = {}
     for model in snapshot.models:
-        by_name[model.id] = model
+        if model.id in wanted:
+            by_name[model.id] = model
         for alias in model.aliases:
             by_name.setdefault(alias, model)
     found = (_use(request, by_name.get(request.model), snapshot) for request in running)

@@ -3,9 +3,11 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
-from operator import attrgetter
+from operator import attrgetter, is_not
 
+from aitui.domain.aliases import folded_aliases
 from aitui.domain.command_line import context_size
+from aitui.domain.differences import changed_states, differing
 from aitui.domain.model import (
     ContextSize,
     ContextSource,
@@ -54,13 +56,54 @@ def merge(facts: Facts, previous: tuple[Model, ...], now: float) -> tuple[Model,
     and so is the tuple where nothing changed at all. A model that `/running` doesn't list is
     stopped. Later parts of split models are left out unless they run or are waited for.
     """
-    view = _View(facts, previous, now)
-    models = tuple(view.model(model_id) for model_id in view.ids())
-    if len(models) == len(previous) and all(
-        model is before for model, before in zip(models, previous, strict=True)
-    ):
-        return previous
-    return models
+    return Merging(previous).merge(facts, now)
+
+
+class Merging:
+    """Merges one server's facts again and again, at a cost that goes by what changed.
+
+    `models` are the last ones. The facts that were merged must not be changed afterwards.
+    """
+
+    def __init__(self, models: tuple[Model, ...] = ()) -> None:
+        self.models = models
+        self._view: _View | None = None
+        self._places: dict[str, int] = {}
+
+    def start_from(self, models: tuple[Model, ...]) -> None:
+        """Take these for the models that there were before."""
+        self.models, self._view = models, None
+
+    def merge(self, facts: Facts, now: float) -> tuple[Model, ...]:
+        """The models that follow from the facts, as `merge` has it."""
+        changed = None if self._view is None else self._view.changed_by(facts)
+        if self._view is None or changed is None:
+            return self._merge_all(facts, now)
+        if not all(model_id in self._places for model_id in changed):
+            return self._merge_all(facts, now)
+        self._view.take(facts, now)
+        models: list[Model] | None = None
+        for model_id in changed:
+            place = self._places[model_id]
+            model = self._view.model(model_id)
+            if model is not self.models[place]:
+                models = list(self.models) if models is None else models
+                models[place] = model
+                self._view.keep(model)
+        if models is not None:
+            self.models = tuple(models)
+        return self.models
+
+    def _merge_all(self, facts: Facts, now: float) -> tuple[Model, ...]:
+        previous = self.models
+        self._view = _View(facts, previous, now)
+        models = tuple(self._view.model(model_id) for model_id in self._view.ids())
+        if len(models) != len(previous) or any(map(is_not, models, previous)):
+            self.models = models
+        for model in models:
+            self._view.keep(model)
+        self._places = {model.id: place for place, model in enumerate(models)}
+        return self.models
 
 
 class _View:
@@ -75,11 +118,71 @@ class _View:
         self._running = {entry.id: entry for entry in reversed(facts.running)}
         self._statuses = {entry.id: entry for entry in reversed(facts.statuses)}
         self._own_ids = self._visible_ids()
-        self._folded, self._aliases = self._fold()
-        owners = {name: owner for owner, names in self._aliases.items() for name in names}
+        self._folded, self._aliases = folded_aliases(
+            facts.listed, facts.statuses, self._running, self._own_ids
+        )
+        self._owners = {name: owner for owner, names in self._aliases.items() for name in names}
+        self._by_owner()
+
+    def keep(self, model: Model) -> None:
+        """What was made of the facts is what there was before, the next time."""
+        self._previous[model.id] = model
+
+    def changed_by(self, facts: Facts) -> set[str] | None:
+        """The ids of models that may differ with other facts; None where any may."""
+        old = self._facts
+        if (
+            facts.listed is not old.listed
+            or facts.running_lists_only_ready != old.running_lists_only_ready
+            or (facts.requests.running is None) != (old.requests.running is None)
+        ):
+            return None
+        told = changed_states(old.statuses, facts.statuses)
+        if told is None:
+            return None
+        running = {entry.id: entry for entry in reversed(facts.running)}
+        came_or_went = told | differing(self._running, running)
+        if not all(self._has_its_row_anyway(model_id) for model_id in came_or_went):
+            return None
+        named: set[str] = set()
+        for before, after in (
+            (old.failures, facts.failures),
+            (old.last_used, facts.last_used),
+            (old.requested, facts.requested),
+            (old.expected_load, facts.expected_load),
+            (old.rates, facts.rates),
+            (old.evicted, facts.evicted),
+            (old.configured_context, facts.configured_context),
+            (old.seen_reasoning, facts.seen_reasoning),
+            (_count(old.requests), _count(facts.requests)),
+        ):
+            named |= differing(before, after)
+        if any(is_shard_artefact(model_id) for model_id in named):
+            return None
+        named |= {self._owners[name] for name in named if name in self._owners}
+        return came_or_went | ((named & self._own_ids.keys()) - self._folded)
+
+    def take(self, facts: Facts, now: float) -> None:
+        """Go by other facts, of which `changed_by` said which models they change."""
+        if facts.statuses is not self._facts.statuses:
+            self._statuses = {entry.id: entry for entry in reversed(facts.statuses)}
+        self._facts, self._now = facts, now
+        self._running = {entry.id: entry for entry in reversed(facts.running)}
+        self._by_owner()
+
+    def _by_owner(self) -> None:
+        facts, owners = self._facts, self._owners
         self._requests = _requests_by_model(facts.requests, owners)
         self._last_used = _latest_by_model(facts.last_used, owners)
         self._rates = {owners.get(name, name): rate for name, rate in facts.rates.items()}
+
+    def _has_its_row_anyway(self, model_id: str) -> bool:
+        """Whether it is shown however it runs, and as nobody's alias."""
+        return (
+            model_id in self._listed
+            and model_id not in self._owners
+            and not is_shard_artefact(model_id)
+        )
 
     def ids(self) -> Iterable[str]:
         """The ids of the models, aliases that were folded into theirs left out."""
@@ -155,48 +258,6 @@ class _View:
                 return status.state
         return RunState.STOPPED
 
-    def _fold(self) -> tuple[set[str], dict[str, tuple[str, ...]]]:
-        """The listed ids that are aliases of another, and every model's aliases.
-
-        With `includeAliasesInList` an alias is an entry of its own. Newer servers mark it; on older
-        ones it is an entry that another model's status claims and that has no status itself.
-        """
-        owners: dict[str, str] = {}
-        aliases: dict[str, dict[str, None]] = {}
-        for entry_id, names in self._named_aliases():
-            aliases.setdefault(entry_id, {}).update(dict.fromkeys(names))
-            for name in names:
-                owners.setdefault(name, entry_id)
-        folded: set[str] = set()
-        for name, owner in owners.items():
-            if owner in self._own_ids and owner not in folded and self._is_foldable(name, owner):
-                folded.add(name)
-        return folded, {
-            owner: tuple(name for name in names if name in folded or name not in self._own_ids)
-            for owner, names in aliases.items()
-        }
-
-    def _named_aliases(self) -> Iterable[tuple[str, tuple[str, ...]]]:
-        for listed in self._facts.listed:
-            if listed.aliases:
-                yield listed.id, listed.aliases
-        for status in self._facts.statuses:
-            if status.aliases:
-                yield status.id, status.aliases
-        for listed in self._facts.listed:
-            if listed.kind is Kind.ALIAS and listed.targets:
-                yield listed.targets[0], (listed.id,)
-
-    def _is_foldable(self, name: str, owner: str) -> bool:
-        listed = self._listed.get(name)
-        return (
-            name != owner
-            and listed is not None
-            and listed.kind in {Kind.MODEL, Kind.ALIAS}
-            and name not in self._statuses
-            and name not in self._running
-        )
-
     def _context(self, model_id: str, command: str, before: Model) -> ContextSize:
         told = before.context
         if command:
@@ -232,6 +293,10 @@ _NOT_RUNNING = RunningModel("", RunState.STOPPED)
 _UNTOLD = ModelStatus("", RunState.STOPPED, unlisted=True)
 _FALLBACK = ContextSize()
 _FROM_COMMAND = {ContextSource.RUNNING_COMMAND, ContextSource.LAST_COMMAND}
+
+
+def _count(requests: Requests) -> Counter[str]:
+    return Counter(request.model for request in requests.running or ())
 
 
 def _requests_by_model(requests: Requests, owners: Mapping[str, str]) -> dict[str, int] | None:

@@ -154,12 +154,12 @@ class Model:
     @property
     def resident(self) -> bool:
         """Whether its process exists and holds memory."""
-        return self.state in {RunState.STARTING, RunState.READY, RunState.STOPPING}
+        return self.state is not RunState.STOPPED and self.state is not RunState.UNKNOWN
 
     @property
     def in_transit(self) -> bool:
         """Whether its state is about to change by itself."""
-        return self.state in {RunState.STARTING, RunState.STOPPING}
+        return self.state is RunState.STARTING or self.state is RunState.STOPPING
 
     @property
     def loadable(self) -> bool:

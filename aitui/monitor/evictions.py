@@ -18,8 +18,9 @@ class Evictions:
     def seen(self, states: Mapping[str, RunState], now: float) -> None:
         """Take in what an event or an answer of `/running` tells: whichever comes first counts."""
         for model_id, before in self._states.items():
-            after = states.get(model_id, RunState.STOPPED)
-            if before is RunState.READY and after in {RunState.STOPPED, RunState.STOPPING}:
+            if before is not RunState.READY:
+                continue
+            if states.get(model_id, RunState.STOPPED) in {RunState.STOPPED, RunState.STOPPING}:
                 self._left[model_id] = now
         self._states = dict(states)
 

@@ -14,7 +14,7 @@ from aitui.domain.events import (
     RequestUpdated,
     StatusChanged,
 )
-from aitui.domain.merge import Facts, merge
+from aitui.domain.merge import Facts, Merging
 from aitui.domain.model import (
     Evicted,
     FailedLoad,
@@ -57,14 +57,14 @@ class Known:
         self._starts = Starts()
         self._coming_up: dict[str, int] = {}
         self._stale = True
-        self._models: tuple[Model, ...] = ()
+        self._merging = Merging()
         self.companions: frozenset[frozenset[str]] = frozenset()
         self.lists_only_ready = False
 
     @property
     def models(self) -> tuple[Model, ...]:
         """The models as of the last `merge`."""
-        return self._models
+        return self._merging.models
 
     @property
     def requests(self) -> Requests:
@@ -76,7 +76,7 @@ class Known:
     @property
     def in_transit(self) -> bool:
         """Whether a model is about to change its state, or is waited for."""
-        return bool(self._requested) or any(model.in_transit for model in self._models)
+        return bool(self._requested) or any(model.in_transit for model in self.models)
 
     @property
     def model_ids(self) -> frozenset[str]:
@@ -134,7 +134,9 @@ class Known:
             for model_id, at in self._requested.items()
             if self.lists_only_ready or now - at < NOT_QUEUED
         }
-        states = {model.id: model.state for model in self._models}
+        states = {
+            model.id: model.state for model in self.models if model.state is not RunState.STOPPED
+        }
         self._evictions.seen(states, now)
         return self._noted(self._starts.seen(states, now, unseen))
 
@@ -190,33 +192,33 @@ class Known:
     def merge(self) -> tuple[Model, ...]:
         """The models that follow from everything known; unchanged ones are the same objects."""
         if not self._stale:
-            return self._models
+            return self.models
         self._stale = False
-        self._models = merge(
+        return self._merging.merge(
             Facts(
                 listed=self._listed,
                 running=self._running,
                 statuses=self._statuses,
                 configured_context={},
                 seen_reasoning={},
-                failures=self._failures,
+                failures=dict(self._failures),
                 requests=self.requests,
-                last_used=self._last_used,
-                expected_load=self._expected_load,
-                requested=self._requested,
-                rates=self._rates,
-                evicted=self._evicted,
+                last_used=dict(self._last_used),
+                expected_load=dict(self._expected_load),
+                requested=dict(self._requested),
+                rates=dict(self._rates),
+                evicted=dict(self._evicted),
                 running_lists_only_ready=self.lists_only_ready,
             ),
-            self._models,
             self._clock.monotonic(),
         )
-        return self._models
 
     def shift_clock(self, seconds: float) -> None:
         """The machine slept that long while the monotonic clock stood still: ages grow by it."""
         self._last_used = {key: used - seconds for key, used in self._last_used.items()}
-        self._models = tuple(replace(model, since=model.since - seconds) for model in self._models)
+        self._merging.start_from(
+            tuple(replace(model, since=model.since - seconds) for model in self.models)
+        )
         self._starts.forget_times()
         self._stale = True
 
@@ -266,7 +268,7 @@ class Known:
         self._last_used[ended.model] = self._clock.monotonic()
 
     def _remember_companions(self) -> None:
-        ready = sorted(model.id for model in self._models if model.state is RunState.READY)
+        ready = sorted(model.id for model in self.models if model.state is RunState.READY)
         if 2 <= len(ready) <= 32:
             pairs = {frozenset((a, b)) for a in ready for b in ready if a < b}
             if not pairs <= self.companions:

@@ -55,6 +55,8 @@ class Starts:
         vanished: list[str] = []
         for model_id, state in states.items():
             was = before.get(model_id)
+            if was is state and model_id not in self._begun:
+                continue
             if state is RunState.STARTING:
                 if was is not RunState.STARTING and model_id not in self._begun:
                     self._begun[model_id] = _Start(now, seen_running=False)
@@ -70,7 +72,7 @@ class Starts:
     def seen(
         self, states: Mapping[str, RunState], now: float, requested: Mapping[str, float]
     ) -> Transitions:
-        """Take in the states of an answer of `/running`.
+        """Take in the states of an answer of `/running`; a model that it doesn't list is stopped.
 
         `requested` has loads that count from when they were asked for if nobody saw them begin.
         """

@@ -1,10 +1,10 @@
 import time
-from dataclasses import replace
+from dataclasses import fields, replace
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aitui.domain.merge import Facts, merge
+from aitui.domain.merge import Facts, Merging, merge
 from aitui.domain.model import (
     ContextSize,
     Kind,
@@ -110,6 +110,37 @@ def test_what_was_before_matters_to_times_and_the_last_context_alone(
 def _without_memory(model: Model) -> Model:
     context = model.context if model.command else ContextSize()
     return replace(model, since=0.0, last_used=None, context=context)
+
+
+@given(st.data(), st.lists(facts_of_any_server, min_size=1, max_size=3))
+def test_merging_what_changed_is_merging_all(data: st.DataObject, told: list[Facts]) -> None:
+    """Each time some facts are new and the others the very same objects."""
+    merging, facts = Merging(), told[0]
+    before: tuple[Model, ...] = ()
+    for now in range(6):
+        new = data.draw(st.sampled_from(told))
+        names = data.draw(st.sets(st.sampled_from([each.name for each in fields(Facts)])))
+        facts = replace(facts, **{name: getattr(new, name) for name in names})
+        expected = merge(facts, before, float(now))
+        before = merging.merge(facts, float(now))
+        assert before == expected
+
+
+def test_a_model_of_which_nothing_new_is_told_is_not_looked_at() -> None:
+    looked_at: list[str] = []
+
+    class Told(dict[str, float]):
+        def get(self, key: str, default: float | None = None) -> float | None:  # type: ignore[override]
+            looked_at.append(key)
+            return super().get(key, default)
+
+    server = listed(*(f"model-{number}" for number in range(100)))
+    merging = Merging()
+    merging.merge(Facts(server), 1.0)
+    facts = Facts(server, (running("model-7", COMMAND),), expected_load=Told())
+    merging.merge(facts, 2.0)
+    assert looked_at == ["model-7"]
+    assert merging.models[7].command == COMMAND
 
 
 @given(facts_of_any_server)
