@@ -7,26 +7,20 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from aitui.host.kept import Kept
 from aitui.host.shell import Finished
-
-_OUTPUTS = (1, 2)
 
 
 class Gathering(asyncio.SubprocessProtocol):
     """Keeps at most `largest` bytes of each output; `ended` is done when nothing more can come."""
 
     def __init__(self, largest: int) -> None:
-        self._largest = largest
-        self._kept = {output: bytearray() for output in _OUTPUTS}
-        self._cut = False
+        self._outputs = {1: Kept(largest), 2: Kept(largest)}
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def pipe_data_received(self, fd: int, data: bytes) -> None:
         """Some output."""
-        kept = self._kept[fd]
-        room = self._largest - len(kept)
-        kept += data[: max(room, 0)]
-        self._cut = self._cut or len(data) > room
+        self._outputs[fd].add(data)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         """The process has ended and all its pipes are closed."""
@@ -37,9 +31,9 @@ class Gathering(asyncio.SubprocessProtocol):
         """What came, with the status that a shell would have given it."""
         return Finished(
             status if status >= 0 else 128 - status,
-            bytes(self._kept[1]),
-            bytes(self._kept[2]),
-            cut=self._cut,
+            self._outputs[1].kept,
+            self._outputs[2].kept,
+            cut=self._outputs[1].is_cut or self._outputs[2].is_cut,
         )
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import shlex
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -102,18 +101,21 @@ class SshHost:
         given: bytes = b"",
         largest: int = 1 << 20,
     ) -> Finished:
-        """Run a command, each word quoted for the login's shell, which has to be a POSIX one."""
+        """Run a command, each word quoted for the login's shell; it wants `sh` there."""
         program = clean_line(words[0], 100)
         if any("\0" in word for word in words):
             raise HostError(f"Can't start {program}", why="a word contains a NUL")
-        command = shlex.join(words)
-
-        async def work(link: "SshLink") -> Finished:
-            return await link.run(command, given, largest)
-
-        return await self._with_link(
-            work, seconds, f"{program} did not end within {seconds:g} seconds", "it was ended"
-        )
+        link = await self._linked()
+        try:
+            async with asyncio.timeout(seconds):
+                return await link.named(lambda link: link.run(words, given, largest))
+        except TimeoutError as error:
+            raise HostTimedOut(
+                f"{program} did not end within {seconds:g} seconds", why="it was ended"
+            ) from error
+        except HostUnreachable:
+            await self._drop(link)
+            raise
 
     async def facts(self, path: str) -> FileFacts:
         """What stands at a path."""
@@ -161,24 +163,17 @@ class SshHost:
         async def with_files(link: "SshLink") -> _T:
             return await work(await link.files())
 
-        return await self._with_link(
-            with_files,
-            self._file_seconds,
-            f"{self._label} does not answer about {clean_line(path, 300)}",
-            f"for {self._file_seconds:g} seconds",
-        )
-
-    async def _with_link(
-        self, work: Callable[["SshLink"], Awaitable[_T]], seconds: float, what: str, why: str
-    ) -> _T:
         link = await self._linked()
         try:
-            async with asyncio.timeout(seconds):
-                return await link.named(work)
+            async with asyncio.timeout(self._file_seconds):
+                return await link.named(with_files)
         except TimeoutError as error:
             # What was asked may still be under way there: nothing more is asked on this line.
             await self._drop(link)
-            raise HostTimedOut(what, why=why) from error
+            raise HostTimedOut(
+                f"{self._label} does not answer about {clean_line(path, 300)}",
+                why=f"for {self._file_seconds:g} seconds",
+            ) from error
         except HostUnreachable:
             await self._drop(link)
             raise

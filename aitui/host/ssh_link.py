@@ -1,8 +1,9 @@
 """An open SSH connection: commands on channels of their own, files over one SFTP session."""
 
 import asyncio
+import shlex
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, suppress
 from typing import TypeVar
 
@@ -10,6 +11,7 @@ import asyncssh
 from asyncssh import SSHClientConnection, SSHClientProcess, SSHReader
 
 from aitui.errors import HostError
+from aitui.host.kept import MARK, Kept, Started
 from aitui.host.shell import Finished
 from aitui.host.ssh_address import SshAddress
 from aitui.host.ssh_files import SshFiles
@@ -19,7 +21,9 @@ from aitui.host.ssh_user import SshUser
 from aitui.host.unbroken import unbroken
 
 _CHUNK = 1 << 16
-_ENDING_SECONDS = 2.0
+_ENDING_SECONDS = 3.0
+# The login's shell may be any, and its start-up files may have written something before.
+_SCRIPT = f'echo "{MARK} $$"; exec "$@"'
 
 _T = TypeVar("_T")
 
@@ -72,38 +76,50 @@ class SshLink:
                 self._files = SshFiles(session, self._where)
             return self._files
 
-    async def run(self, command: str, given: bytes, largest: int) -> Finished:
-        """Run a command line. A cancelled call ends what it started there.
+    async def run(self, words: Sequence[str], given: bytes, largest: int) -> Finished:
+        """Run a command. A cancelled call ends what it started there, with its process group.
 
-        sshd passes the signal to the command's process group (OpenSSH 7.9 on); a server that
-        doesn't closes its pipes, and what never writes to them goes on. So does what left that
-        group by itself.
+        What left that group by itself goes on, and so does everything where the connection is
+        lost: until it writes into its closed pipes.
         """
+        command = f"exec {shlex.join(('sh', '-c', _SCRIPT, 'sh', *words))}"
         process = await self._connection.create_process(command, encoding=None, request_pty=False)
+        output, complaint = Started(largest), Kept(largest)
         try:
             async with asyncio.TaskGroup() as reading:
-                output = reading.create_task(_kept(process.stdout, largest))
-                complaint = reading.create_task(_kept(process.stderr, largest))
+                reading.create_task(_keep(process.stdout, output))
+                reading.create_task(_keep(process.stderr, complaint))
                 reading.create_task(_give(process, given))
             await process.wait_closed()
-        except* asyncssh.Error as errors:
+        except* (asyncssh.Error, OSError) as errors:
             raise errors.exceptions[0] from None
         finally:
             if process.exit_status is None and process.exit_signal is None:
-                await unbroken(_end(process))
-        kept, is_cut = output.result()
-        complained, complaint_is_cut = complaint.result()
-        return Finished(_status(process), kept, complained, cut=is_cut or complaint_is_cut)
+                await unbroken(self._end(process, output))
+        if process.exit_status is None and process.exit_signal is None:
+            raise asyncssh.ConnectionLost("it broke while a command ran")
+        return Finished(
+            _status(process), output.kept, complaint.kept, cut=output.is_cut or complaint.is_cut
+        )
+
+    async def _end(self, process: SSHClientProcess[bytes], output: Started) -> None:
+        with suppress(TimeoutError, asyncssh.Error, OSError):
+            async with asyncio.timeout(_ENDING_SECONDS):
+                while output.number is None and (data := await process.stdout.read(_CHUNK)):
+                    output.add(data)
+                if output.number is not None:
+                    # sshd passes signals on only where it has a process of its own for the login.
+                    script = ("sh", "-c", 'kill -s KILL -- -"$1"', "sh", str(output.number))
+                    await self._connection.run(f"exec {shlex.join(script)}", request_pty=False)
+        process.close()
+        with suppress(TimeoutError, asyncssh.Error):
+            async with asyncio.timeout(_ENDING_SECONDS):
+                await process.wait_closed()
 
 
-async def _kept(stream: SSHReader[bytes], largest: int) -> tuple[bytes, bool]:
-    kept = bytearray()
-    is_cut = False
+async def _keep(stream: SSHReader[bytes], kept: Kept) -> None:
     while data := await stream.read(_CHUNK):
-        room = largest - len(kept)
-        kept += data[: max(room, 0)]
-        is_cut = is_cut or len(data) > room
-    return bytes(kept), is_cut
+        kept.add(data)
 
 
 async def _give(process: SSHClientProcess[bytes], given: bytes) -> None:
@@ -114,18 +130,9 @@ async def _give(process: SSHClientProcess[bytes], given: bytes) -> None:
         process.stdin.write_eof()
 
 
-async def _end(process: SSHClientProcess[bytes]) -> None:
-    with suppress(OSError, asyncssh.Error):  # it has ended, or the connection has
-        process.kill()
-    process.close()
-    with suppress(TimeoutError, asyncssh.Error):
-        async with asyncio.timeout(_ENDING_SECONDS):
-            await process.wait_closed()
-
-
 def _status(process: SSHClientProcess[bytes]) -> int:
     """As a shell would have it: 128 + the number of the signal that ended it."""
     if process.exit_signal is not None:
         number = getattr(signal, f"SIG{process.exit_signal[0]}", 0)
         return 128 + int(number)
-    return process.exit_status if process.exit_status is not None else 255
+    return process.exit_status or 0
