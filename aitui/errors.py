@@ -267,14 +267,21 @@ class ModelFileUnreadable(AituiError):
 class ConfigRefused(AituiError):
     """The config file can't be changed that way, and nothing was written.
 
-    `line` is where in the file, counted from 1, None where no line is to blame.
+    `line` and `column` are where in the file, counted from 1, None where no place is to blame.
     """
 
     def __init__(
-        self, what: str, *, line: int | None = None, why: str = "", remedy: str = ""
+        self,
+        what: str,
+        *,
+        line: int | None = None,
+        column: int | None = None,
+        why: str = "",
+        remedy: str = "",
     ) -> None:
         super().__init__(what, why=why, remedy=remedy)
         self.line = line
+        self.column = column
 
 
 class ConfigChangedMeanwhile(ConfigRefused):

@@ -75,7 +75,7 @@ class Entry:
 def read_tree(text: str) -> Node | None:
     """The nodes of one YAML document; None where it holds nothing.
 
-    Raises ConfigRefused, with the line and in `why` the column, for what is no YAML, for duplicate
+    Raises ConfigRefused, with line and column, for what is no YAML, for duplicate
     keys, for an alias inside its own anchor, and for what is nested too deeply.
     """
     if len(text) > LARGEST:
@@ -107,6 +107,7 @@ def refusal(text: str, index: int, why: str) -> ConfigRefused:
     return ConfigRefused(
         "The config file isn't valid YAML.",
         line=line,
+        column=column,
         why=f"Line {line}, column {column}: {why}",
         remedy="Mend it in the editor (e).",
     )
