@@ -2,39 +2,40 @@
 
 import asyncio
 import contextlib
-import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from random import Random
 
 from aitui.arguments import Arguments
+from aitui.commands.asking import asker
 from aitui.commands.load import load
 from aitui.commands.logs import Output, print_log
-from aitui.commands.session import Ask, Session, open_session, watching
+from aitui.commands.session import Session, open_session, watching
 from aitui.commands.status import as_json, as_text, status
 from aitui.commands.status_line import as_line, lost_line
 from aitui.commands.unload import unload, unload_all
 from aitui.domain.clock import Clock
 from aitui.domain.nearest import find_model
-from aitui.domain.question import Question
 from aitui.domain.server import Server
-from aitui.domain.snapshot import Snapshot
 from aitui.errors import AituiError, CertificateFileError, Refused, TimedOut
 from aitui.paths import Paths
 from aitui.settings import Settings, missing_certificates
 from aitui.store.load_times import FILE_NAME, LoadTimes
 
+ADMIN_COMMANDS = frozenset({"ctx", "flag", "preset", "reload", "restart", "undo", "journal"})
 EVENTS_WITHIN = 2.0
 
 
 async def run_command(arguments: Arguments, settings: Settings, paths: Paths) -> None:
     """Run the command that was given; raises an AituiError where it doesn't end well."""
-    missing = await asyncio.to_thread(missing_certificates, settings.server)
-    if missing:
-        raise _files_missing(missing)
-    async with _session(settings.server, paths) as session:
+    if arguments.command in ADMIN_COMMANDS:
+        from aitui.commands.admin_terminal import run_admin_command
+
+        await run_admin_command(arguments, settings.server, paths)
+        return
+    await refuse_without_certificates(settings.server)
+    async with terminal_session(settings.server, paths) as session:
         if arguments.command == "status":
             await _status(session, arguments)
             return
@@ -45,7 +46,7 @@ async def run_command(arguments: Arguments, settings: Settings, paths: Paths) ->
             return
         await session.monitor.fetch()
         async with watching(session):
-            await _hear_first_events(session)
+            await hear_first_events(session)
             if arguments.command == "chat":
                 from aitui.commands.chat_terminal import chat_in_terminal
 
@@ -69,7 +70,7 @@ async def _status(session: Session, arguments: Arguments) -> None:
         print(as_json(value) if arguments.json else as_text(session, session.snapshot))
 
 
-async def _hear_first_events(session: Session) -> None:
+async def hear_first_events(session: Session) -> None:
     """Older servers tell aliases, and all servers tell what runs, by events alone."""
     with contextlib.suppress(TimedOut):
         await session.monitor.wait_until(
@@ -79,7 +80,7 @@ async def _hear_first_events(session: Session) -> None:
 
 async def _load(session: Session, arguments: Arguments) -> None:
     loaded = await load(
-        session, arguments.model, _asker(arguments, lambda: session.monitor.snapshot)
+        session, arguments.model, asker(arguments, lambda: session.monitor.snapshot)
     )
     if loaded is None:
         raise Refused("Not loaded: the answer was no")
@@ -88,7 +89,7 @@ async def _load(session: Session, arguments: Arguments) -> None:
 
 
 async def _unload(session: Session, arguments: Arguments) -> None:
-    ask = _asker(arguments, lambda: session.monitor.snapshot)
+    ask = asker(arguments, lambda: session.monitor.snapshot)
     resident = bool(session.snapshot.resident)
     if arguments.all:
         gone = await unload_all(session, ask)
@@ -104,48 +105,22 @@ async def _unload(session: Session, arguments: Arguments) -> None:
         print("nothing to unload: it is not loaded")
 
 
-def _asker(arguments: Arguments, snapshot: Callable[[], Snapshot]) -> Ask:
-    async def ask(build: Callable[[Snapshot], Question]) -> bool:
-        question = build(snapshot())
-        if arguments.yes:
-            return True
-        if not (sys.stdin.isatty() and sys.stderr.isatty()):
-            raise Refused(
-                f"{question.title} Nobody is there to answer",
-                why="; ".join(question.facts),
-                remedy="give --yes to do it all the same",
-            )
-        print(question.title, *question.facts, sep="\n  ", file=sys.stderr)
-        print(f"{question.yes}? [y/N] ", end="", file=sys.stderr, flush=True)
-        return (await _typed_line()).strip().lower() in {"y", "yes"}
-
-    return ask
-
-
-async def _typed_line() -> str:
-    """A line from the terminal. No thread waits for it: one could not be ended by ^C."""
-    loop = asyncio.get_running_loop()
-    there = asyncio.Event()
-    loop.add_reader(sys.stdin, there.set)
-    try:
-        await there.wait()
-    finally:
-        loop.remove_reader(sys.stdin)
-    return sys.stdin.readline()
-
-
 @asynccontextmanager
-async def _session(server: Server, paths: Paths) -> AsyncIterator[Session]:
+async def terminal_session(server: Server, paths: Paths) -> AsyncIterator[Session]:
+    """A session for a command that ends."""
     load_times = await LoadTimes.open(paths.state / FILE_NAME)
     clock = Clock(time.monotonic, time.time)
     async with open_session(server, load_times, clock, Random()) as session:  # noqa: S311
         yield session
 
 
-def _files_missing(missing: tuple[tuple[str, Path], ...]) -> CertificateFileError:
-    files = ", ".join(f"{path} ({what})" for what, path in missing)
-    return CertificateFileError(
-        "The default server lets in only clients with a certificate, and files are missing",
-        why=files,
-        remedy="put them there, or name another server with --url or AI_SERVER_URL",
-    )
+async def refuse_without_certificates(server: Server) -> None:
+    """Raise CertificateFileError where certificate files are set and not there."""
+    missing = await asyncio.to_thread(missing_certificates, server)
+    if missing:
+        files = ", ".join(f"{path} ({what})" for what, path in missing)
+        raise CertificateFileError(
+            "The default server lets in only clients with a certificate, and files are missing",
+            why=files,
+            remedy="put them there, or name another server with --url or AI_SERVER_URL",
+        )

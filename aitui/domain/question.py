@@ -7,7 +7,8 @@ from dataclasses import dataclass
 class Question:
     """A question with its facts, one a line; `yes` and `no` say what each answer does.
 
-    `needed` is False where nobody would notice: then it may be done without asking.
+    `needed` is False where nobody would notice: then it may be done without asking. `difference`
+    holds lines of a diff that yes would bring about; `other` offers something else than yes or no.
     """
 
     title: str
@@ -15,3 +16,5 @@ class Question:
     yes: str
     no: str = "Cancel"
     needed: bool = True
+    difference: tuple[str, ...] = ()
+    other: str = ""

@@ -31,6 +31,7 @@ from aitui.swap.log_stream import read_lines
 from aitui.swap.log_text import LogText
 from aitui.swap.own_certificate import OwnCertificate
 from aitui.swap.performance import LARGEST_ANSWER, performance_path, samples, turned_off
+from aitui.swap.properties import context_sizes, properties_path
 from aitui.swap.wire import Version
 
 _LIST_SECONDS = 30.0
@@ -147,6 +148,15 @@ class SwapClient:
         if not answer.succeeded:
             raise turned_off(answer) or refusal(self._server, answer)
         return await asyncio.to_thread(samples, answer.body, answer.endpoint, after)
+
+    async def context_sizes(self, model_id: str) -> frozenset[int]:
+        """The context sizes that a model may run with; ask once, right after it was loaded.
+
+        Asking starts a stopped model. Raises NoSuchModel, Unreachable, TlsRefused, ServerError,
+        BadAnswer.
+        """
+        answer = await self._get(properties_path(model_id), _SHORT_SECONDS)
+        return context_sizes(answer)
 
     async def cancel_request(self, request_id: str) -> None:
         """Cancels a running request of any client; one that has ended by now is fine as well.

@@ -4,24 +4,37 @@ import argparse
 import re
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Literal, NoReturn
+from typing import NoReturn
 
 from aitui import __version__
+from aitui.arguments.given import COMMANDS, Arguments
+from aitui.arguments.options import (
+    add_change_options,
+    add_chat_options,
+    add_json,
+    add_log_options,
+    add_yes,
+)
 from aitui.domain.clean import clean_line
 from aitui.settings.flags import Flags
 from aitui.settings.values import FASTEST_FPS, SLOWEST_FPS
 
-Command = Literal["tui", "status", "load", "unload", "chat", "logs", "doctor"]
-
-COMMANDS = ("status", "load", "unload", "chat", "logs", "doctor")
-
 _OPTIONS = (
     *("--all", "--config", "--demo", "--follow", "--fps", "--help", "--json", "--polls"),
     *("--proxy", "--read-only", "--server", "--upstream", "--url", "--version", "--yes"),
-    *("--continue", "--evict", "--line", "--max-tokens", "--model", "--set", "--system"),
+    *(
+        "--continue",
+        "--evict",
+        "--no-reload",
+        "--only",
+        "--line",
+        "--max-tokens",
+        "--model",
+        "--set",
+        "--system",
+    ),
 )
 
 _EXAMPLES = """\
@@ -35,6 +48,8 @@ examples:
   git diff | aitui chat "a message"   ask the loaded model about what is piped
   aitui logs qwen3-30b -f             what a model writes, as it comes
   aitui doctor                        what is wrong between here and the server
+  aitui ctx qwen3-30b 128k            change a context size, prove it works
+  aitui undo                          put the config file back as it was before
 
 exit codes:
   0  done                      4  refused by TLS
@@ -44,33 +59,6 @@ exit codes:
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Arguments:
-    """One command line. `model` is an id or an alias, empty where the command takes none.
-
-    `log` is "proxy", "upstream", or empty for both. `settings` are the NAME=VALUE of a chat,
-    `system` is None where nothing was said of it.
-    """
-
-    command: Command = "tui"
-    flags: Flags = field(default_factory=Flags)
-    demo: bool = False
-    json: bool = False
-    model: str = ""
-    all: bool = False
-    yes: bool = False
-    log: str = ""
-    follow: bool = False
-    polls: bool = False
-    line: bool = False
-    prompt: str = ""
-    max_tokens: int | None = None
-    settings: tuple[str, ...] = ()
-    system: str | None = None
-    go_on: bool = False
-    evict: bool = False
-
-
 def parse(argv: Sequence[str]) -> Arguments:
     """Read the arguments after the program's name.
 
@@ -78,7 +66,7 @@ def parse(argv: Sequence[str]) -> Arguments:
     after `--help` and `--version`.
     """
     parser = _parser()
-    said = parser.parse_args(argv)
+    said = parser.parse_args(_without_dashes(argv))
     server, url = getattr(said, "server", None), getattr(said, "url", None)
     demo = getattr(said, "demo", False)
     if server is not None and url is not None:
@@ -120,7 +108,24 @@ def parse(argv: Sequence[str]) -> Arguments:
         system=getattr(said, "system", None),
         go_on=getattr(said, "go_on", False),
         evict=getattr(said, "evict", False),
+        size=getattr(said, "size", ""),
+        flag=getattr(said, "flag", ""),
+        value=getattr(said, "value", ""),
+        reload=getattr(said, "reload", True),
+        only=getattr(said, "only", False),
     )
+
+
+def _without_dashes(argv: Sequence[str]) -> list[str]:
+    """`flag ID --temp 0.7` means llama-server's flag, which is no option of ours."""
+    words = list(argv)
+    if "flag" in words:
+        for at in range(words.index("flag") + 1, len(words)):
+            name = words[at].partition("=")[0]
+            if re.fullmatch("--?[A-Za-z][A-Za-z0-9_-]*", name) and name not in _OPTIONS:
+                words[at : at + 1] = words[at].lstrip("-").split("=", 1)
+                break
+    return words
 
 
 class _Parser(argparse.ArgumentParser):
@@ -155,7 +160,7 @@ def _parser() -> _Parser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         parents=[server],
         allow_abbrev=False,
-        usage="aitui [options] [status | load ID | unload ID | chat | logs | doctor]",
+        usage="aitui [options] [COMMAND …]",
     )
     parser.add_argument("--version", action="version", version=f"aitui {__version__}")
     parser.add_argument(
@@ -177,12 +182,7 @@ def _parser() -> _Parser:
     status = _command(
         commands, "status", "status [options]", "show the models and their states", server
     )
-    status.add_argument(
-        "--json",
-        action="store_true",
-        default=argparse.SUPPRESS,
-        help="one JSON object, for scripts",
-    )
+    add_json(status, "one JSON object, for scripts")
     status.add_argument(
         "--line",
         action="store_true",
@@ -193,7 +193,7 @@ def _parser() -> _Parser:
         commands, "load", "load [options] ID", "load a model, wait until it is ready", server
     )
     load.add_argument("model", metavar="ID", help="the model's id or an alias")
-    _add_yes(load)
+    add_yes(load)
     unload = _command(
         commands, "unload", "unload [options] (ID | --all)", "free a model's memory", server
     )
@@ -201,13 +201,13 @@ def _parser() -> _Parser:
     unload.add_argument(
         "--all", action="store_true", default=argparse.SUPPRESS, help="every model that is loaded"
     )
-    _add_yes(unload)
-    _add_chat_options(
+    add_yes(unload)
+    add_chat_options(
         _command(
             commands, "chat", "chat [options] [PROMPT]", "ask a model, print its answer", server
         )
     )
-    _add_log_options(
+    add_log_options(
         _command(
             commands,
             "logs",
@@ -223,13 +223,38 @@ def _parser() -> _Parser:
         "check everything between here and the server",
         server,
     )
-    doctor.add_argument(
-        "--json",
-        action="store_true",
-        default=argparse.SUPPRESS,
-        help="a JSON list of {check, status, seen, remedy}",
-    )
+    add_json(doctor, "a JSON list of {check, status, seen, remedy}")
+    _add_admin_commands(commands, server)
     return parser
+
+
+def _add_admin_commands(commands: "argparse._SubParsersAction[_Parser]", server: _Parser) -> None:
+    ctx = _command(
+        commands, "ctx", "ctx [options] ID SIZE", "change a model's context size", server
+    )
+    ctx.add_argument("model", metavar="ID", help="the model's id, as the config file has it")
+    ctx.add_argument("size", metavar="SIZE", help="tokens: 131072, 128k or 0.25M")
+    add_change_options(ctx)
+    flag = _command(
+        commands, "flag", "flag [options] ID FLAG VALUE", "change another flag of a model", server
+    )
+    flag.add_argument("model", metavar="ID", help="the model's id, as the config file has it")
+    flag.add_argument(
+        "flag", metavar="FLAG", help="one of llama-server without its dashes, like temp, or ttl"
+    )
+    flag.add_argument("value", metavar="VALUE", help="its new value")
+    add_change_options(flag)
+    _command(commands, "preset", "preset [options]", "print the server's config file", server)
+    for name, words in (
+        ("reload", "have the server read its config file again"),
+        ("restart", "restart the server"),
+        ("undo", "take the last change of the config file back"),
+    ):
+        add_yes(_command(commands, name, f"{name} [options]", words, server))
+    journal = _command(
+        commands, "journal", "journal [options]", "list what was changed from here", server
+    )
+    add_json(journal, "one JSON object a change")
 
 
 def _command(
@@ -271,89 +296,4 @@ def _fps(text: str) -> int:
         return int(text)
     raise argparse.ArgumentTypeError(
         f"expected a whole number from {SLOWEST_FPS} to {FASTEST_FPS}, like 20"
-    )
-
-
-def _tokens(text: str) -> int:
-    if re.fullmatch("[0-9]{1,9}", text) and int(text):
-        return int(text)
-    raise argparse.ArgumentTypeError("expected a number of tokens, like 500")
-
-
-def _add_chat_options(chat: _Parser) -> None:
-    what = chat.add_argument_group("chat")
-    what.add_argument(
-        "prompt", metavar="PROMPT", nargs="*", help="what to ask; standard input is joined to it"
-    )
-    what.add_argument(
-        "-m",
-        "--model",
-        metavar="ID",
-        default=argparse.SUPPRESS,
-        help="the model's id or an alias; without it the model that is loaded",
-    )
-    what.add_argument(
-        "--max-tokens",
-        type=_tokens,
-        metavar="N",
-        default=argparse.SUPPRESS,
-        help="end the answer after N tokens",
-    )
-    what.add_argument(
-        "--set",
-        action="append",
-        dest="settings",
-        metavar="NAME=VALUE",
-        default=argparse.SUPPRESS,
-        help="a parameter like temperature=0.2, for this answer",
-    )
-    what.add_argument(
-        "--system", metavar="TEXT", default=argparse.SUPPRESS, help="the system prompt"
-    )
-    for option, dest, words in (
-        ("--continue", "go_on", "go on with the last conversation, or with its cut answer"),
-        ("--json", "json", "one JSON object at the end instead of text as it comes"),
-        ("--evict", "evict", "load the model even where that pushes another one out"),
-    ):
-        what.add_argument(
-            option, action="store_true", dest=dest, default=argparse.SUPPRESS, help=words
-        )
-
-
-def _add_log_options(logs: _Parser) -> None:
-    which = logs.add_argument_group("log")
-    which.add_argument(
-        "model", metavar="ID", nargs="?", help="the model's id or an alias; this never loads it"
-    )
-    one = which.add_mutually_exclusive_group()
-    for name, words in (("proxy", "of llama-swap itself"), ("upstream", "of all models")):
-        one.add_argument(
-            f"--{name}",
-            action="store_const",
-            const=name,
-            dest="log",
-            default=argparse.SUPPRESS,
-            help=f"the log {words}",
-        )
-    which.add_argument(
-        "-f",
-        "--follow",
-        action="store_true",
-        default=argparse.SUPPRESS,
-        help="go on with what comes, and wait for a server that goes",
-    )
-    which.add_argument(
-        "--polls",
-        action="store_true",
-        default=argparse.SUPPRESS,
-        help="with the lines that aitui's own polling leaves",
-    )
-
-
-def _add_yes(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--yes",
-        action="store_true",
-        default=argparse.SUPPRESS,
-        help="answer the question, if there is one, with yes",
     )

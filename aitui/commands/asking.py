@@ -1,0 +1,44 @@
+"""Questions on the command line."""
+
+import asyncio
+import sys
+from collections.abc import Callable
+
+from aitui.arguments import Arguments
+from aitui.commands.session import Ask
+from aitui.domain.question import Question
+from aitui.domain.snapshot import Snapshot
+from aitui.errors import Refused
+
+
+def asker(arguments: Arguments, snapshot: Callable[[], Snapshot]) -> Ask:
+    """Asks on the terminal, or takes `--yes` for the answer; raises Refused where nobody sits there."""
+
+    async def ask(build: Callable[[Snapshot], Question]) -> bool:
+        question = build(snapshot())
+        if arguments.yes:
+            return True
+        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+            raise Refused(
+                f"{question.title} Nobody is there to answer",
+                why="; ".join(question.facts or question.difference),
+                remedy="give --yes to do it all the same",
+            )
+        lines = (*question.difference, *question.facts)
+        print(question.title, *lines, sep="\n  ", file=sys.stderr)
+        print(f"{question.yes}? [y/N] ", end="", file=sys.stderr, flush=True)
+        return (await _typed_line()).strip().lower() in {"y", "yes"}
+
+    return ask
+
+
+async def _typed_line() -> str:
+    """A line from the terminal. No thread waits for it: one could not be ended by ^C."""
+    loop = asyncio.get_running_loop()
+    there = asyncio.Event()
+    loop.add_reader(sys.stdin, there.set)
+    try:
+        await there.wait()
+    finally:
+        loop.remove_reader(sys.stdin)
+    return sys.stdin.readline()

@@ -1,0 +1,69 @@
+"""The server's config file as it stands there, and what is to be said about it."""
+
+import asyncio
+import time
+from dataclasses import dataclass
+
+from aitui.commands.administration import Administration
+from aitui.domain.clean import clean_line, clean_text
+from aitui.domain.config.document import Document, ModelBlock
+from aitui.domain.config.problems import Problem, problems
+from aitui.domain.config.text import decode
+from aitui.errors import ConfigRefused, HostError
+from aitui.host.transaction import Reading
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """The file. `where` is host and path; `newer` says, if so, that the server runs an older one.
+
+    `models` is empty where the file doesn't parse: `problems` says why.
+    """
+
+    where: str
+    reading: Reading
+    text: str
+    models: tuple[ModelBlock, ...]
+    problems: tuple[Problem, ...]
+    newer: str = ""
+
+
+async def read_preset(admin: Administration) -> Preset:
+    """Read the file; raises HostError, and ConfigRefused where it is no text."""
+    reading = await admin.config.read()
+    text = await asyncio.to_thread(decode, reading.content)
+    models, found = await asyncio.to_thread(_understood, text)
+    where = clean_line(f"{admin.host.label}:{reading.real_path}", 300)
+    return Preset(where, reading, text, models, found, await newer_than_server(admin, reading))
+
+
+async def newer_than_server(admin: Administration, reading: Reading) -> str:
+    """Says that the file was changed after the server read it; empty where it wasn't, or may not.
+
+    llama-swap doesn't tell when it read its file: it does so at its start, at a reload of ours,
+    and where it watches the file.
+    """
+    try:
+        facts = await admin.service.facts()
+    except HostError:
+        return ""
+    if facts.watches_config or facts.started_at is None:
+        return ""
+    read_at = max(facts.started_at, admin.last_reload.at or 0.0)
+    if reading.facts.modified <= read_at + 1.0:
+        return ""
+    changed = time.strftime("%H:%M", time.localtime(reading.facts.modified))
+    return f"the file was changed at {changed}; the server has read it before, and doesn't watch it"
+
+
+def harmless(preset: Preset) -> str:
+    """The text, fit for a terminal."""
+    return clean_text(preset.text.removeprefix("\ufeff"))
+
+
+def _understood(text: str) -> tuple[tuple[ModelBlock, ...], tuple[Problem, ...]]:
+    found = problems(text)
+    try:
+        return Document.read(text).models, found
+    except ConfigRefused:
+        return (), found

@@ -1,0 +1,132 @@
+"""A change of the config file as it would be: read, edited and checked, and nothing written."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from aitui.commands.administration import Administration
+from aitui.domain.amounts import format_seconds
+from aitui.domain.config.change import Change, change_flag, change_key
+from aitui.domain.config.document import Document
+from aitui.domain.config.problems import problems
+from aitui.domain.config.text import decode, encode
+from aitui.domain.config.values import Where
+from aitui.domain.model import Model
+from aitui.domain.question import Question
+from aitui.domain.snapshot import Snapshot
+from aitui.errors import ConfigRefused
+from aitui.host.transaction import Reading
+
+CONTEXT_SIZE = "ctx-size"
+KEYS = frozenset({"ttl"})
+"""What is no flag of llama-server but a key of llama-swap's own."""
+
+Edit = Callable[[Document], Change]
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """What stands there now, and what would."""
+
+    reading: Reading
+    change: Change
+
+    @property
+    def content(self) -> bytes:
+        """The bytes that would be written."""
+        return encode(self.change.after)
+
+
+def flag_edit(model_id: str, flag: str, value: str, *, only_this_model: bool = False) -> Edit:
+    """Gives a flag of llama-server, or a key of llama-swap's such as `ttl`, another value."""
+
+    def edit(document: Document) -> Change:
+        change = change_key if flag in KEYS else change_flag
+        return change(document, model_id, flag, value, only_this_model=only_this_model)
+
+    return edit
+
+
+async def propose(admin: Administration, edit: Edit) -> Proposal:
+    """What an edit would make of the config file as it is now.
+
+    Raises HostError, and ConfigRefused where it can't be made safely.
+    """
+    reading = await admin.config.read()
+    return Proposal(reading, await asyncio.to_thread(_edited, reading.content, edit))
+
+
+def check(content: bytes) -> None:
+    """Raises ConfigRefused where llama-swap would not come up with that file; blocks."""
+    fatal = [problem for problem in problems(decode(content)) if problem.fatal]
+    if fatal:
+        first = fatal[0]
+        more = f" (and {len(fatal) - 1} more)" if len(fatal) > 1 else ""
+        raise ConfigRefused(
+            f"line {first.line}, column {first.column}: {first.words}{more}",
+            line=first.line,
+            why="llama-swap would not come up with that file",
+            remedy="mend that line first: view 5, e edits the file",
+        )
+
+
+def question_before_change(
+    proposal: Proposal, snapshot: Snapshot | None, *, whole_diff: bool = True
+) -> Question:
+    """What a change will hit: the lines, the models that change with it, and whose work is cut.
+
+    `snapshot` is None where the change is only written, and takes effect later.
+    """
+    change = proposal.change
+    facts: list[str] = []
+    if change.also:
+        place = {Where.MACRO: "macro", Where.ANCHOR: "anchor"}.get(change.where, "text")
+        name = f"the {place} {change.shared_name} " if change.shared_name else "it "
+        facts.append(f"! {name}is shared: {', '.join(change.also)} would change as well")
+    if snapshot is not None:
+        facts += consequences(snapshot, change.model)
+    lines = (change.difference if whole_diff else change.changed_lines).splitlines()
+    title = f"Change {change.flag} of {change.model}" if change.flag else f"Change {change.model}"
+    if change.flag and change.new is not None:
+        title += f" to {change.new}"
+    return Question(
+        f"{title}?",
+        tuple(facts),
+        yes="Change",
+        difference=tuple(lines[2:] if whole_diff else lines),
+        other=f"only {change.model}" if change.also else "",
+    )
+
+
+def consequences(snapshot: Snapshot, then_loads: str = "") -> list[str]:
+    """Whom a reload or a restart hits, in sentences."""
+    resident = snapshot.resident
+    facts = [f"unloads {model.id}{_use(model)}" for model in resident]
+    for request in snapshot.requests.running or ():
+        agent = f" · {request.user_agent}" if request.user_agent else ""
+        facts.append(
+            f"cuts the request of {request.client or 'somebody'}{agent} at {request.model}"
+        )
+    if snapshot.requests.running is None and snapshot.requests.total:
+        facts.append(f"cuts {snapshot.requests.total} running requests")
+    if not resident:
+        facts.append("No model is loaded: nobody is cut.")
+    if then_loads:
+        model = snapshot.model(then_loads)
+        expected = model.expected_load if model else None
+        took = f", which took {format_seconds(expected)} before" if expected else ""
+        facts.append(f"then loads {then_loads}{took}, and looks whether it took effect")
+    return facts
+
+
+def _use(model: Model) -> str:
+    if not model.requests:
+        return ""
+    return ", 1 request there" if model.requests == 1 else f", {model.requests} requests there"
+
+
+def _edited(content: bytes, edit: Edit) -> Change:
+    document = Document.read(decode(content))
+    change = edit(document)
+    check(encode(change.after))
+    return change

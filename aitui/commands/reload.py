@@ -1,0 +1,67 @@
+"""Have the server read its config file again, or restart it; whose work that cuts is asked first."""
+
+from aitui.commands.administration import Administration
+from aitui.commands.progress import Progress
+from aitui.commands.propose import consequences
+from aitui.commands.session import Session
+from aitui.commands.take_effect import (
+    ANSWERS_WITHIN,
+    ReloadWatch,
+    answers,
+    before_reload,
+    reload_now,
+)
+from aitui.domain.question import Question
+from aitui.domain.snapshot import Snapshot
+from aitui.errors import ServiceFailed, Unreachable
+
+RELOADING = ("reload", "answer")
+RESTARTING = ("restart", "answer")
+
+
+def question_before_reload(snapshot: Snapshot) -> Question:
+    """Whom a reload hits."""
+    return Question(
+        "Have the server read its config file again?", tuple(consequences(snapshot)), yes="Reload"
+    )
+
+
+def question_before_restart(unit: str, snapshot: Snapshot) -> Question:
+    """Whom a restart hits."""
+    return Question(f"Restart {unit}?", tuple(consequences(snapshot)), yes="Restart")
+
+
+async def reload(admin: Administration, session: Session, progress: Progress) -> None:
+    """Reload, and wait until the server answers. Raises ServiceFailed, NotTakenEffect, HostError."""
+    admin.refuse_if_read_only("reloading the server")
+    async with before_reload(admin, session) as watch:
+        with progress.step("reload") as words:
+            # The file is as it was: a server that watches it has nothing to notice.
+            words.append(await reload_now(admin, session, ReloadWatch(watch.sign, watches=False)))
+        with progress.step("answer"):
+            await answers(session)
+
+
+async def restart(admin: Administration, session: Session, progress: Progress) -> None:
+    """Restart the unit, and wait for `/health`; raises ServiceFailed with the journal's last lines."""
+    admin.refuse_if_read_only("restarting the server")
+    gone = tuple(model.id for model in session.snapshot.resident)
+    await session.monitor.unload_requested(*gone)
+    with progress.step("restart") as words:
+        facts = await admin.service.restart()
+        words.append(f"process {facts.main_pid}" if facts.main_pid else facts.active_state)
+    with progress.step("answer"):
+        try:
+            await answers(session)
+            await session.client.health()
+        except Unreachable as error:
+            trouble = await admin.service.trouble()
+            if trouble is not None:
+                raise trouble from error
+            raise ServiceFailed(
+                f"{admin.service.unit} runs, and {session.server.label} doesn't answer",
+                why=f"{error.what}: waited for {ANSWERS_WITHIN:.0f} s",
+                journal=await admin.service.journal(),
+                remedy="look at the address it listens on (-listen), and at the proxy before it",
+            ) from error
+    admin.last_reload.at = admin.clock.wall()

@@ -1,0 +1,68 @@
+"""The sign by which a reload is known: llama-swap ends every event stream and unloads all models."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING
+
+from aitui.errors import AituiError, NotSupported
+
+if TYPE_CHECKING:
+    from aitui.swap.client import SwapClient
+
+CONNECTS_WITHIN = 5.0
+LOOKS_EVERY = 0.3
+
+
+class ReloadSign:
+    """Watches from before the reload on, since the sign may be over in a moment."""
+
+    def __init__(self, ended: "asyncio.Task[None]") -> None:
+        self._ended = ended
+
+    async def comes_within(self, seconds: float) -> bool:
+        """Whether the server has reloaded since the watch began, or does so in that time."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await asyncio.shield(self._ended)
+        return self._ended.done()
+
+
+@asynccontextmanager
+async def watch_for_reload(client: "SwapClient") -> AsyncIterator[ReloadSign]:
+    """Watch for a reload while the block runs; raises what keeps the server from being watched."""
+    listening = asyncio.Event()
+    ended = asyncio.create_task(_until_reloaded(client, listening), name="watch for a reload")
+    waiting = asyncio.create_task(listening.wait())
+    try:
+        await asyncio.wait({ended, waiting}, timeout=CONNECTS_WITHIN,
+                           return_when=asyncio.FIRST_COMPLETED)  # fmt: skip
+        if ended.done():
+            ended.result()
+        yield ReloadSign(ended)
+    finally:
+        for task in (waiting, ended):
+            task.cancel()
+        await asyncio.gather(waiting, ended, return_exceptions=True)
+
+
+async def _until_reloaded(client: "SwapClient", listening: asyncio.Event) -> None:
+    try:
+        async with client.events() as events:
+            listening.set()
+            with suppress(AituiError):
+                # A reload ends it like a server that goes away does; both have read the file.
+                async for _ in events:
+                    pass
+    except NotSupported:
+        await _until_emptied(client, listening)
+
+
+async def _until_emptied(client: "SwapClient", listening: asyncio.Event) -> None:
+    """Without an event stream: everything that ran has gone, or nothing ran."""
+    before = {model.id for model in await client.running()}
+    listening.set()
+    while True:
+        await asyncio.sleep(LOOKS_EVERY)
+        if not before & {model.id for model in await client.running()}:
+            return

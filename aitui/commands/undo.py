@@ -1,0 +1,97 @@
+"""The last change of the config file taken back, on the same road and with the same proof."""
+
+import secrets
+
+from aitui.commands.administration import Administration
+from aitui.commands.change_config import Made, NotEffective, carry_out, record_and_write
+from aitui.commands.progress import Progress
+from aitui.commands.propose import KEYS, consequences
+from aitui.commands.session import Session
+from aitui.commands.take_effect import Expected
+from aitui.domain.question import Question
+from aitui.domain.snapshot import Snapshot
+from aitui.errors import LoadFailed, Refused
+from aitui.store.journal import Change as Entry
+
+LOG_LINES = 6
+UNDOING = ("back up", "replace", "reload", "load", "verify")
+
+
+async def last_change(admin: Administration) -> Entry:
+    """The change that `undo` would take back; raises Refused where there is none."""
+    entry = await admin.journal.last_undoable(admin.server.identity)
+    if entry is None:
+        raise Refused(
+            "There is nothing to undo",
+            why=f"aitui changed nothing at {admin.server.label}, or took it all back",
+            remedy="aitui journal lists the changes",
+        )
+    return entry
+
+
+def question_before_undo(entry: Entry, at: str, snapshot: Snapshot | None) -> Question:
+    """What taking back will hit; `at` is the time of the change, in words."""
+    facts = [f"made {at}: {words_of(entry)}"]
+    if snapshot is not None:
+        facts += consequences(snapshot, entry.model)
+    return Question("Undo the last change of the config file?", tuple(facts), yes="Undo")
+
+
+def question_before_putting_back(error: NotEffective) -> Question:
+    """Offers the old value where the new one didn't take effect."""
+    log = error.cause.log if isinstance(error.cause, LoadFailed) else ()
+    facts = (error.cause.what, error.cause.why, *log[-LOG_LINES:])
+    return Question(
+        "It did not take effect. Put the old value back?",
+        tuple(fact for fact in facts if fact),
+        yes="Put it back",
+        no="Leave it",
+    )
+
+
+def words_of(entry: Entry) -> str:
+    """A change in words."""
+    if entry.flag:
+        return f"{entry.model}  {entry.flag} {entry.old or 'unset'} → {entry.new or 'unset'}"
+    return entry.model or "the whole file"
+
+
+async def undo(
+    admin: Administration, session: Session | None, entry: Entry, progress: Progress
+) -> Made:
+    """Put the file back as it was before that change, and see that it works.
+
+    Raises what `change_config` raises; ConfigChangedMeanwhile where the file isn't ours any more.
+    """
+    admin.refuse_if_read_only("undoing a change")
+    backwards = Entry(
+        id=secrets.token_hex(8),
+        at=admin.clock.wall(),
+        server=entry.server,
+        host=entry.host,
+        path=entry.path,
+        before=entry.after,
+        after=entry.before,
+        model=entry.model,
+        flag=entry.flag,
+        old=entry.new,
+        new=entry.old,
+        undoes=entry.id,
+    )
+    expected = Expected(entry.model) if entry.model else None
+    if entry.model and entry.flag and entry.flag not in KEYS:
+        expected = Expected(entry.model, entry.flag, entry.old or None, in_command=None)
+    return await carry_out(
+        admin,
+        session,
+        lambda: record_and_write(
+            admin,
+            backwards,
+            progress,
+            lambda tell: admin.config.undo(
+                backup=entry.backup, before=entry.before, after=entry.after, on_step=tell
+            ),
+        ),
+        expected,
+        progress,
+    )

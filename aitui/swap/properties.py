@@ -1,0 +1,45 @@
+"""`/upstream/ID/props` of llama-server: what a model runs with.
+
+Asking it starts a stopped model and resets its idle timer: only right after a load, and once.
+"""
+
+import msgspec
+
+from aitui.domain.clean import clean_line
+from aitui.errors import BadAnswer
+from aitui.swap.addresses import segment
+from aitui.swap.answers import Answer
+
+LARGEST_CONTEXT = 1 << 31
+
+
+class _Generation(msgspec.Struct):
+    n_ctx: int = 0
+
+
+class _Properties(msgspec.Struct):
+    default_generation_settings: _Generation = msgspec.field(default_factory=_Generation)
+    total_slots: int = 1
+
+
+def properties_path(model_id: str) -> str:
+    """Where a model tells its properties."""
+    return f"/upstream/{segment(model_id)}/props"
+
+
+def context_sizes(answer: Answer) -> frozenset[int]:
+    """The context sizes that a model may have been given, in tokens; empty where it doesn't tell.
+
+    llama-server tells what a slot has: all of the context where slots share it, else their part.
+    """
+    try:
+        told = msgspec.json.decode(answer.body, type=_Properties)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BadAnswer(
+            f"{answer.endpoint} answered with something else than properties",
+            why=clean_line(str(error), 200),
+        ) from error
+    of_slot = told.default_generation_settings.n_ctx
+    if not 0 < of_slot < LARGEST_CONTEXT:
+        return frozenset()
+    return frozenset({of_slot, of_slot * max(1, min(told.total_slots, 1024))})
