@@ -16,7 +16,6 @@ class Kind:
     takes: str
     does: str
     needs: int = 0
-    needs_host: bool = False
 
     @property
     def usage(self) -> str:
@@ -44,9 +43,11 @@ KINDS = (
     Kind("export", "FILE", "write the conversation as JSON to a file"),
     Kind("file", "PATH", "put a text file into the prompt, or an image beside it", 1),
     Kind("help", "", "these commands"),
-    Kind("ctx", "ID SIZE", "change a context size", 2, needs_host=True),
-    Kind("preset", "", "show the server's config", needs_host=True),
-    Kind("restart", "", "restart the service", needs_host=True),
+    Kind("ctx", "ID SIZE", "change a context size", 2),
+    Kind("preset", "", "show the server's config"),
+    Kind("reload", "", "have the server read its config again"),
+    Kind("restart", "", "restart the service"),
+    Kind("undo", "", "take the last change of the config back"),
 )
 _BY_NAME = {kind.name: kind for kind in KINDS}
 _TAKE_ID = frozenset({"load", "unload", "model", "ctx"})
@@ -82,8 +83,6 @@ def read_slash_command(text: str) -> SlashCommand:
     command = SlashCommand(name, rest.strip())
     if len(command.words) < kind.needs:
         raise ValueError(f"it is written {kind.usage}")
-    if kind.needs_host:
-        raise ValueError(f"/{name} changes the server's machine, which aitui can't do yet")
     return command
 
 
@@ -100,7 +99,7 @@ def completions(text: str, model_ids: Iterable[str]) -> tuple[str, ...]:
         return tuple(
             f"/{kind.name} " if kind.takes else f"/{kind.name}"
             for kind in KINDS
-            if kind.name.startswith(wanted) and not kind.needs_host
+            if kind.name.startswith(wanted)
         )
     if name.lower().removeprefix(OLD_PREFIX) not in _TAKE_ID:
         return ()

@@ -25,8 +25,8 @@ from aitui.errors import KeyPasswordNeeded, LoadFailed
 from aitui.paths import Paths
 from aitui.settings import missing_certificates, server_at
 from aitui.store.load_times import FILE_NAME, LoadTimes
+from aitui.ui.administering import AdminApp
 from aitui.ui.asking import ask_for_password, ask_which_server, offer_evicted
-from aitui.ui.chatting import ChatApp
 from aitui.ui.check_up import check_up
 from aitui.ui.crash import crash_report
 from aitui.ui.harmless_filter import HarmlessFilter
@@ -35,6 +35,7 @@ from aitui.ui.messages import SnapshotArrived
 from aitui.ui.open_log import OpenLog
 from aitui.ui.opening import Opening
 from aitui.ui.readable_filter import ReadableFilter
+from aitui.ui.screens.config import ConfigScreen
 from aitui.ui.screens.confirm import ConfirmScreen
 from aitui.ui.screens.doctor import DoctorScreen
 from aitui.ui.screens.help import HelpScreen, keys_of
@@ -52,7 +53,7 @@ from aitui.ui.wishes import (
 from aitui.ui.words import seconds_words
 
 
-class AituiApp(ChatApp):
+class AituiApp(AdminApp):
     """The dashboard."""
 
     TITLE = "aitui"
@@ -89,6 +90,9 @@ class AituiApp(ChatApp):
         for _, words, action in keys_of(screen):
             if action != "app.command_palette":
                 yield SystemCommand(words.capitalize(), "", self._runner(screen, action))
+        yield SystemCommand(
+            "Undo", "Take the last change of the config back", self.action_undo_change
+        )
         yield SystemCommand("Theme", "Choose other colours", self.action_change_theme)
 
     def on_mount(self) -> None:
@@ -189,7 +193,10 @@ class AituiApp(ChatApp):
             on_change=lambda snapshot: self._pass_on(server, snapshot),
         ) as session:
             self._session = session
-            async with self._chats.serving(session, paths):
+            async with (
+                self._chats.serving(session, paths),
+                self._administration.serving(server, paths),
+            ):
                 await session.monitor.run()
 
     def _pass_on(self, server: Server, snapshot: Snapshot) -> None:
@@ -202,7 +209,7 @@ class AituiApp(ChatApp):
         self._models.snapshot = message.snapshot
         self._chats.snapshot_came(message.snapshot)
         for screen in self.screen_stack:
-            if isinstance(screen, ConfirmScreen | LogsScreen):
+            if isinstance(screen, ConfirmScreen | LogsScreen | ConfigScreen):
                 # Its widgets come a moment after it and go a moment before: it shows the latest
                 # state when they are there.
                 with suppress(NoMatches):

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class ChatCommands:
-    """Belongs to the app. `act` runs one of the app's own deeds: load, unload, refresh."""
+    """Belongs to the app, whose own deeds `act` (load, unload, refresh) and `administer` run."""
 
     def __init__(
         self,
@@ -32,12 +32,15 @@ class ChatCommands:
         pane: Callable[[], ChatPane],
         paths: Callable[[], Paths],
         act: Callable[[str, str], None],
+        *,
+        administer: Callable[[SlashCommand, str], None],
     ) -> None:
         self._app = app
         self._chats = chats
         self._pane = pane
         self._paths = paths
         self._act = act
+        self._administer = administer
         self._handlers: dict[str, Callable[[SlashCommand], Awaitable[None]]] = {
             "status": self._status,
             "refresh": self._acted,
@@ -57,6 +60,11 @@ class ChatCommands:
             "save": self._export,
             "export": self._export,
             "file": self._file,
+            "ctx": self._at_host,
+            "preset": self._at_host,
+            "reload": self._at_host,
+            "restart": self._at_host,
+            "undo": self._at_host,
             "help": self._help,
         }
 
@@ -93,6 +101,13 @@ class ChatCommands:
         if command.rest:
             model_id = model_named(command.rest, self._chats.session.snapshot).id
         self._act(command.name, model_id)
+
+    async def _at_host(self, command: SlashCommand) -> None:
+        model_id = ""
+        if command.name == "ctx":
+            wanted = command.rest.rpartition(" ")[0].strip()
+            model_id = model_named(wanted, self._chats.session.snapshot).id
+        self._administer(command, model_id)
 
     async def _model(self, command: SlashCommand) -> None:
         model = model_named(command.rest, self._chats.session.snapshot)

@@ -11,7 +11,7 @@ from textual.binding import Binding, BindingType
 from aitui.commands.session import Session
 from aitui.domain.clock import Clock
 from aitui.domain.question import Question
-from aitui.domain.slash import is_slash_command
+from aitui.domain.slash import SlashCommand, is_slash_command
 from aitui.domain.snapshot import Snapshot
 from aitui.ui.chat_commands import ChatCommands
 from aitui.ui.comfort import ComfortApp
@@ -44,7 +44,12 @@ class ChatApp(ComfortApp):
         self._models = ModelsScreen(opening.clock)
         self._chats = OpenChat(self, lambda: self._models.chat, self._ask, self._beside)
         self._chat_commands = ChatCommands(
-            self, self._chats, lambda: self._models.chat, lambda: self._paths, self.act
+            self,
+            self._chats,
+            lambda: self._models.chat,
+            lambda: self._paths,
+            self.act,
+            administer=self.administer,
         )
         self._clock: Clock = opening.clock
         self._interrupted = float("-inf")
@@ -52,6 +57,10 @@ class ChatApp(ComfortApp):
     @abstractmethod
     def act(self, name: str, model_id: str) -> None:
         """Do what a key does too: load, unload or refresh."""
+
+    @abstractmethod
+    def administer(self, command: SlashCommand, model_id: str) -> None:
+        """Do what a slash command wants of the machine behind the server."""
 
     def action_interrupt(self) -> None:
         """Stop the answer that runs, else quit at the second ^c within two seconds."""

@@ -8,9 +8,9 @@ Hint = tuple[str, str, str]
 
 
 def model_keys(
-    model: Model | None, snapshot: Snapshot, *, read_only: bool, running: int
+    model: Model | None, snapshot: Snapshot, *, read_only: bool, running: int, host: bool = False
 ) -> list[Hint]:
-    """Those of the table. `running` is how many models are resident."""
+    """Those of the table. `running` is how many models are resident, `host` whether one is set."""
     live = snapshot.link.phase is LinkPhase.LIVE
     writable = live and not read_only
     own = model is not None and model.loadable
@@ -21,12 +21,15 @@ def model_keys(
         ("l", "load", "load", writable and own and idle),
         ("u", unload, "unload", writable and own and not idle),
         ("⏎", "chat", "chat", live and model is not None),
+        ("c", "ctx", "context", writable and own and host),
         ("Esc", "stop watching", "back", waits),
         ("F5", "retry now", "app.refresh_server", not live),
         ("D", "doctor", "app.doctor", not live),
         ("L", "log", "log", own),
         ("U", "unload all", "unload_all", writable and running > 0),
         ("/", "filter", "filter", bool(snapshot.models)),
+        ("R", "restart", "app.restart_service", host and not read_only),
+        ("5", "config", "app.config", host),
         ("s", "sort", "sort", bool(snapshot.models)),
         ("y", "copy id", "copy_id", model is not None),
         ("S", "server", "app.switch_server", True),
@@ -36,24 +39,25 @@ def model_keys(
     return [(key, words, action) for key, words, action, works in hints if works]
 
 
-def chat_keys(*, writing: bool) -> list[Hint]:
+def chat_keys(*, writing: bool, answering: bool) -> list[Hint]:
     """Those of the prompt, or of the transcript above it."""
+    stop = [("^c", "stop", "app.interrupt")] if answering else []
     if writing:
         return [
+            *stop,
             ("⏎", "send", "focused.send"),
             ("^j", "new line", "focused.newline"),
-            ("^c", "stop", "app.interrupt"),
             ("^e", "editor", "focused.edit"),
             ("Tab", "complete", "focused.complete"),
             ("Esc", "read", "focused.leave"),
         ]
     return [
+        *stop,
         ("i", "write", "screen.write_prompt"),
         ("J", "next block", "focused.block(1)"),
         ("y", "copy block", "focused.copy('block')"),
         ("t", "reasoning", "focused.reasoning"),
         ("End", "follow", "focused.follow"),
-        ("^c", "stop", "app.interrupt"),
         ("Esc", "models", "screen.close_chat"),
         ("?", "keys", "app.help"),
     ]

@@ -35,6 +35,7 @@ class ConfirmScreen(ModalScreen[bool]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "answer(True)", "Yes"),
         Binding("n,escape,q", "answer(False)", "No"),
+        Binding("o", "want_other", "Something else"),
         Binding("left,right,h,l,up,down", "other_choice", "Other choice", show=False),
     ]
 
@@ -44,12 +45,15 @@ class ConfirmScreen(ModalScreen[bool]):
         self._question = build(snapshot)
         self._armed = False
         self._arming = 0
+        self.wants_other = False
+        """Whether it ended with what the question offered beside yes and no."""
 
     def compose(self) -> ComposeResult:
         """The title, the facts, and the two choices."""
         with Vertical(id="dialog"):
             yield Static(shortened_id(self._question.title, LONGEST), id="title", markup=False)
             with VerticalScroll(id="seen", can_focus=False):
+                yield Static(id="difference", markup=False)
                 yield Static(id="facts", markup=False)
             with Horizontal(id="choices"):
                 no, yes = (
@@ -58,6 +62,8 @@ class ConfirmScreen(ModalScreen[bool]):
                 )
                 yield Choice(f"n {no}", answer=False, id="no")
                 yield Choice(f"y {yes}", answer=True, id="yes")
+                if self._question.other:
+                    yield Static(f"o {self._question.other}", id="other", markup=False)
 
     def on_mount(self) -> None:
         """Show the facts; the safe choice has the focus."""
@@ -76,6 +82,12 @@ class ConfirmScreen(ModalScreen[bool]):
             self._armed = False
             self.dismiss(answer)
 
+    def action_want_other(self) -> None:
+        """Close without yes, since something else is wanted."""
+        if self.is_current and self._armed and self._question.other:
+            self.wants_other = True
+            self.action_answer(answer=False)
+
     def action_other_choice(self) -> None:
         """Go to the other of the two choices."""
         self.focus_next(Choice)
@@ -92,9 +104,17 @@ class ConfirmScreen(ModalScreen[bool]):
         lines = (shortened_id(fact, LONGEST) for fact in facts)
         self.query_one("#title", Static).update(shortened_id(self._question.title, LONGEST))
         self.query_one("#facts", Static).update(Content("\n".join(lines)))
+        difference = self.query_one("#difference", Static)
+        difference.display = bool(self._question.difference)
+        difference.update(Content("\n").join(map(_diff_line, self._question.difference)))
         self.query_one("#no", Choice).focus()
         self.call_after_refresh(lambda: self.set_timer(ARMED_AFTER, lambda: self._arm(turn)))
 
     def _arm(self, turn: int) -> None:
         if turn == self._arming:
             self._armed = True
+
+
+def _diff_line(line: str) -> Content:
+    style = {"-": "$error", "+": "$success", "@": "$foreground 65%"}.get(line[:1], "")
+    return Content.styled(shortened_id(line, LONGEST), style)

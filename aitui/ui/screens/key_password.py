@@ -1,4 +1,4 @@
-"""Asks for the password of an encrypted private key, once."""
+"""Asks for the password of an encrypted private key, of the certificate or of SSH, once."""
 
 from typing import ClassVar
 
@@ -9,7 +9,7 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
-from aitui.errors import KeyPasswordNeeded
+from aitui.errors import KeyPasswordNeeded, SshKeyPassphraseNeeded
 
 
 class KeyPasswordScreen(ModalScreen[str]):
@@ -18,7 +18,7 @@ class KeyPasswordScreen(ModalScreen[str]):
     CSS_PATH = "small_dialog.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "give_up", "Give up")]
 
-    def __init__(self, error: KeyPasswordNeeded) -> None:
+    def __init__(self, error: KeyPasswordNeeded | SshKeyPassphraseNeeded) -> None:
         super().__init__()
         self._error = error
 

@@ -20,6 +20,7 @@ from aitui.domain.clock import Clock
 from aitui.domain.model import Model
 from aitui.domain.server import Server
 from aitui.domain.snapshot import LinkPhase, Snapshot
+from aitui.ui.admin_messages import ContextWished
 from aitui.ui.key_hints import chat_keys, filter_keys, model_keys
 from aitui.ui.model_cells import Moment
 from aitui.ui.model_facts import facts, title
@@ -57,6 +58,7 @@ class ModelsScreen(Screen[None]):
         Binding("u", "unload", "unload"),
         Binding("U", "unload_all", "unload all"),
         Binding("x", "cancel_request", "cancel a request"),
+        Binding("c", "context", "context size"),
         Binding("L", "log", "log of the model"),
         # With priority: what is typed ahead after it belongs to the filter, and is no key.
         Binding("slash", "filter", "filter", key_display="/", priority=True),
@@ -122,6 +124,14 @@ class ModelsScreen(Screen[None]):
         """Unload every model."""
         self.post_message(UnloadAllWished())
 
+    def action_context(self) -> None:
+        """Change the context size of the model under the cursor."""
+        model = self._table.highlighted
+        if model is None:
+            self._say_no_model()
+        else:
+            self.post_message(ContextWished(model.id))
+
     def action_log(self) -> None:
         """Read the log of the model under the cursor; this never loads it."""
         self.post_message(LogWished(self.highlighted))
@@ -181,7 +191,8 @@ class ModelsScreen(Screen[None]):
     def keys(self) -> list[tuple[str, str, str]]:
         """Key, words and action of what works now, the most needed first."""
         if isinstance(self.focused, CHAT_PARTS):
-            return chat_keys(writing=isinstance(self.focused, Composer))
+            writing = isinstance(self.focused, Composer)
+            return chat_keys(writing=writing, answering=self.chat.answering)
         if isinstance(self.focused, Input):
             return filter_keys()
         return model_keys(
@@ -189,6 +200,7 @@ class ModelsScreen(Screen[None]):
             self.snapshot,
             read_only=self.server is None or self.server.read_only,
             running=self._running_models,
+            host=self.server is not None and bool(self.server.ssh_host),
         )
 
     @cached_property
@@ -342,6 +354,10 @@ class ModelsScreen(Screen[None]):
     @on(ColumnTitles.Clicked)
     def _title_clicked(self, message: ColumnTitles.Clicked) -> None:
         self._sort_by(message.sort)
+
+    @on(ChatPane.AnsweringChanged)
+    def _answering_changed(self) -> None:
+        self._show_ages()
 
     @on(KeyBar.Clicked)
     async def _key_clicked(self, message: KeyBar.Clicked) -> None:

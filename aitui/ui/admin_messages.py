@@ -1,0 +1,35 @@
+"""What somebody wants done at the machine behind the server."""
+
+from textual.message import Message
+
+
+class ContextWished(Message):
+    """Somebody wants another context size for a model."""
+
+    def __init__(self, model_id: str) -> None:
+        super().__init__()
+        self.model_id = model_id
+
+
+class ModelRemovalWished(ContextWished):
+    """Somebody wants a model taken out of the config file."""
+
+
+class ModelAddWished(Message):
+    """Somebody wants a model put into the config file."""
+
+
+class ReloadWished(Message):
+    """Somebody wants the server to read its config file again."""
+
+
+class ConfigWished(Message):
+    """Somebody wants to see the config file as it is now."""
+
+
+class ConfigEditWished(Message):
+    """Somebody wants to edit the whole config file, beginning at that line."""
+
+    def __init__(self, line: int) -> None:
+        super().__init__()
+        self.line = line

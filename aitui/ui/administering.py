@@ -1,0 +1,92 @@
+"""The app's part in administering: keys, messages and commands about the server's machine."""
+
+from typing import ClassVar
+
+from textual import on
+from textual.binding import Binding, BindingType
+
+from aitui.domain.config.sizes import parse_context_size
+from aitui.domain.slash import SlashCommand
+from aitui.ui.admin_messages import (
+    ConfigEditWished,
+    ConfigWished,
+    ContextWished,
+    ModelAddWished,
+    ModelRemovalWished,
+    ReloadWished,
+)
+from aitui.ui.chatting import ChatApp
+from aitui.ui.open_admin import OpenAdmin
+from aitui.ui.opening import Opening
+
+
+class AdminApp(ChatApp):
+    """Passes on what is wanted of the machine behind the server."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("5", "config", "config file"),
+        Binding("H", "reload_config", "reload the config"),
+        Binding("R", "restart_service", "restart the service"),
+    ]
+
+    def __init__(self, opening: Opening) -> None:
+        super().__init__(opening)
+        self._administration = OpenAdmin(
+            self, opening, lambda: self._session, self._beside, self._ask
+        )
+
+    def action_config(self) -> None:
+        """Show the server's config file, at the model under the cursor."""
+        self._administration.show_config(self._models.highlighted)
+
+    def action_reload_config(self) -> None:
+        """Have the server read its config file again."""
+        self._administration.reload()
+
+    def action_restart_service(self) -> None:
+        """Restart the service of the server."""
+        self._administration.restart()
+
+    def action_undo_change(self) -> None:
+        """Take the last change of the config file back."""
+        self._administration.undo()
+
+    def administer(self, command: SlashCommand, model_id: str) -> None:
+        """What a slash command wants. Raises ConfigRefused for a size that is none."""
+        match command.name:
+            case "ctx":
+                size = parse_context_size(command.words[-1])
+                self._administration.change_context(model_id, size)
+            case "preset":
+                self.action_config()
+            case "reload":
+                self.action_reload_config()
+            case "restart":
+                self.action_restart_service()
+            case _:
+                self.action_undo_change()
+
+    @on(ContextWished)
+    def _context_wished(self, message: ContextWished) -> None:
+        if type(message) is ContextWished:
+            self._administration.change_context(message.model_id)
+
+    @on(ModelRemovalWished)
+    def _removal_wished(self, message: ModelRemovalWished) -> None:
+        self._administration.remove_model(message.model_id)
+
+    @on(ModelAddWished)
+    def _add_wished(self) -> None:
+        self._administration.add_model()
+
+    @on(ReloadWished)
+    def _reload_wished(self) -> None:
+        self._administration.reload()
+
+    @on(ConfigWished)
+    def _config_wished(self) -> None:
+        self._administration.read_config()
+
+    @on(ConfigEditWished)
+    def _config_edit_wished(self, message: ConfigEditWished) -> None:
+        self._administration.edit_config(message.line)

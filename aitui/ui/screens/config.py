@@ -1,0 +1,316 @@
+"""View 5: the server's config file, the selected model's block in focus, its mistakes marked."""
+
+import re
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.content import Content
+from textual.screen import Screen
+from textual.widgets import Input, Static
+
+from aitui.commands.preset import Preset
+from aitui.domain.clock import Clock
+from aitui.domain.server import Server
+from aitui.domain.snapshot import Snapshot
+from aitui.errors import AituiError
+from aitui.ui.admin_messages import (
+    ConfigEditWished,
+    ConfigWished,
+    ContextWished,
+    ModelAddWished,
+    ModelRemovalWished,
+    ReloadWished,
+)
+from aitui.ui.coloured_config import ColouredConfig
+from aitui.ui.widgets.config_view import ConfigView
+from aitui.ui.widgets.key_bar import KeyBar
+from aitui.ui.widgets.server_header import ServerHeader
+
+
+class ConfigScreen(Screen[None]):
+    """Shows the file as it was last read, and passes on what somebody wants changed in it."""
+
+    CSS_PATH = "config.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        # With priority: what is typed ahead after it belongs to the entry.
+        Binding("slash", "find", "find", key_display="/", priority=True),
+        Binding("n", "find_next(1)", "next found"),
+        Binding("N", "find_next(-1)", "previous found"),
+        Binding("c", "context", "context size of this model"),
+        Binding("e", "edit", "edit the file in $EDITOR"),
+        Binding("a", "add", "add a model"),
+        Binding("delete", "remove", "remove this model", key_display="Del"),
+        Binding("p", "next_problem", "next problem"),
+        Binding("tab", "next_block(1)", "next model", key_display="Tab"),
+        Binding("shift+tab", "next_block(-1)", "previous model", key_display="⇧Tab"),
+        Binding("y", "copy", "copy the line"),
+        Binding("f5,ctrl+r", "read_again", "read it again", key_display="F5"),
+        Binding("1", "models", "models"),
+        Binding("escape", "back", "back", show=False),
+    ]
+
+    def __init__(
+        self, clock: Clock, server: Server | None, snapshot: Snapshot, model_id: str
+    ) -> None:
+        super().__init__()
+        self._clock = clock
+        self._server = server
+        self._snapshot = snapshot
+        self._model_id = model_id
+        self._preset: Preset | None = None
+        self._error: AituiError | None = None
+
+    def compose(self) -> ComposeResult:
+        """The header, where the file is, trouble, the file, a line to type in, and the keys."""
+        yield ServerHeader(self._clock, id="header")
+        yield Static(id="place", markup=False)
+        yield Static(id="trouble", markup=False)
+        yield ConfigView(id="config")
+        yield Input(id="entry", placeholder="find: words that a line has")
+        yield KeyBar(id="keys")
+
+    def on_mount(self) -> None:
+        """Ask for the file, and start with it in focus."""
+        header = self.query_one(ServerHeader)
+        header.server, header.snapshot = self._server, self._snapshot
+        self._entry.display = False
+        self._view.empty_text = "Reading the config file"
+        self._view.focus()
+        self._show()
+        self.post_message(ConfigWished())
+
+    def show(self, snapshot: Snapshot) -> None:
+        """The server's state has changed."""
+        self._snapshot = snapshot
+        if self.is_mounted:
+            self.query_one(ServerHeader).snapshot = snapshot
+
+    def show_config(self, preset: Preset, coloured: ColouredConfig) -> None:
+        """The file was read."""
+        first = self._preset is None
+        self._preset, self._error = preset, None
+        if not self.is_mounted:
+            return
+        self._view.show(coloured.lines, preset.problems)
+        self._view.empty_text = "The file is empty"
+        block = next((block for block in preset.models if block.id == self._model_id), None)
+        if first and block is not None:
+            self._view.focus_block(block.first_line, block.last_line)
+        self._show()
+
+    def show_error(self, error: AituiError) -> None:
+        """The file couldn't be read."""
+        self._error = error
+        if self.is_mounted:
+            self._view.empty_text = "" if self._preset else "Not read: F5 tries again"
+            self._show()
+
+    @property
+    def model_id(self) -> str:
+        """The model whose block the cursor is in, empty outside of all."""
+        if self._preset is None:
+            return ""
+        at = self._view.cursor
+        return next(
+            (
+                block.id
+                for block in self._preset.models
+                if block.first_line <= at <= block.last_line
+            ),
+            "",
+        )
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """While something is typed these keys are letters."""
+        del parameters
+        typed = {"find", "find_next", "edit", "add", "context", "copy", "next_problem", "models"}
+        return not (action in typed and self._entry.display)
+
+    def action_find(self) -> None:
+        """Look for words."""
+        self._entry.value = ""
+        self._entry.display = True
+        self.set_focus(self._entry)
+        self._show()
+
+    def action_find_next(self, direction: int) -> None:
+        """Go to the next or the previous line that has them."""
+        view = self._view
+        if view.needle is None:
+            self.action_find()
+        elif (at := view.find(view.needle, view.cursor + direction, direction)) is not None:
+            view.go_to(at)
+
+    def action_next_problem(self) -> None:
+        """Go to the next line that is wrong."""
+        problems = self._preset.problems if self._preset else ()
+        if not problems:
+            self.notify("No problem was found in this file", markup=False)
+            return
+        later = [problem.line for problem in problems if problem.line > self._view.cursor]
+        self._view.go_to(later[0] if later else problems[0].line)
+
+    def action_next_block(self, direction: int) -> None:
+        """Go to the next model, or to the one before."""
+        blocks = self._preset.models if self._preset else ()
+        at = self._view.cursor
+        ahead = [
+            block for block in blocks
+            if (block.first_line > at if direction > 0 else block.last_line < at)
+        ]  # fmt: skip
+        if ahead:
+            block = ahead[0] if direction > 0 else ahead[-1]
+            self._view.focus_block(block.first_line, block.last_line)
+
+    def action_context(self) -> None:
+        """Change the context size of the model that the cursor is in."""
+        if self.model_id:
+            self.post_message(ContextWished(self.model_id))
+        else:
+            self._say_no_block()
+
+    def action_edit(self) -> None:
+        """Edit the whole file, at the line of the cursor."""
+        self.post_message(ConfigEditWished(self._view.cursor))
+
+    def action_add(self) -> None:
+        """Add a model whose file is there and not yet in the config."""
+        self.post_message(ModelAddWished())
+
+    def action_remove(self) -> None:
+        """Take the model that the cursor is in out of the file."""
+        if self.model_id:
+            self.post_message(ModelRemovalWished(self.model_id))
+        else:
+            self._say_no_block()
+
+    def action_reload(self) -> None:
+        """Have the server read the file again."""
+        self.post_message(ReloadWished())
+
+    def action_copy(self) -> None:
+        """Copy the line under the cursor."""
+        if self._view.line:
+            self.app.copy_to_clipboard(self._view.line)
+
+    def action_read_again(self) -> None:
+        """Read the file once more."""
+        self.post_message(ConfigWished())
+
+    def action_models(self) -> None:
+        """Back to the models."""
+        self.dismiss()
+
+    def action_back(self) -> None:
+        """Leave the entry, then the search, then the view."""
+        if self._entry.display:
+            self._close_entry()
+        elif self._view.needle is not None:
+            self._view.needle = None
+            self._show()
+        else:
+            self.dismiss()
+
+    def keys(self) -> list[tuple[str, str, str]]:
+        """Key, words and action of what works now, the most needed first."""
+        if self._entry.display:
+            return [("⏎", "done", "submit_entry"), ("Esc", "back", "back")]
+        inside = bool(self.model_id)
+        writable = self._server is not None and not self._server.read_only
+        hints = [
+            ("1", "models", "models", True),
+            ("F5", "read again", "read_again", self._error is not None),
+            ("c", "ctx", "context", inside and writable),
+            ("e", "edit", "edit", writable and self._preset is not None),
+            ("a", "add a model", "add", writable and self._preset is not None),
+            ("Del", "remove", "remove", inside and writable),
+            ("H", "reload", "app.reload_config", writable),
+            ("n", "next", "find_next(1)", self._view.needle is not None),
+            ("/", "find", "find", True),
+            ("p", "problem", "next_problem", bool(self._preset and self._preset.problems)),
+            ("Tab", "next model", "next_block(1)", True),
+            ("y", "copy", "copy", True),
+            ("?", "keys", "app.help", True),
+        ]
+        return [(key, words, action) for key, words, action, works in hints if works]
+
+    async def action_submit_entry(self) -> None:
+        """Take what was typed."""
+        await self._entry.action_submit()
+
+    @property
+    def _view(self) -> ConfigView:
+        return self.query_one(ConfigView)
+
+    @property
+    def _entry(self) -> Input:
+        return self.query_one("#entry", Input)
+
+    def _say_no_block(self) -> None:
+        words = "The cursor is in no model's block: Tab goes to the next one"
+        self.notify(words, severity="warning", markup=False)
+
+    def _close_entry(self) -> None:
+        self._entry.display = False
+        self.set_focus(self._view)
+        self._show()
+
+    def _show(self) -> None:
+        preset, error = self._preset, self._error
+        place = self.query_one("#place", Static)
+        place.update(Content(_place(preset, self._view.cursor) if preset else ""))
+        lines = (
+            [f"✘ {error.what}", error.why, error.remedy]
+            if error
+            else _warnings(preset, self._view.cursor)
+        )
+        trouble = self.query_one("#trouble", Static)
+        trouble.display = any(lines)
+        trouble.set_class(error is not None, "-error")
+        trouble.update(Content("\n".join(line for line in lines if line)))
+        self.query_one(KeyBar).hints = tuple(self.keys())
+
+    @on(ConfigView.Moved)
+    def _moved(self) -> None:
+        self._show()
+
+    @on(Input.Changed, "#entry")
+    def _typed(self, message: Input.Changed) -> None:
+        words, view = message.value, self._view
+        if not words:
+            view.needle = None
+            return
+        flags = re.IGNORECASE if words == words.lower() else re.NOFLAG
+        view.needle = re.compile(re.escape(words), flags)
+        at = view.find(view.needle, view.cursor, 1)
+        if at is not None:
+            view.go_to(at)
+
+    @on(Input.Submitted, "#entry")
+    def _entered(self) -> None:
+        self._close_entry()
+
+    @on(KeyBar.Clicked)
+    async def _key_clicked(self, message: KeyBar.Clicked) -> None:
+        await self.run_action(message.action)
+
+
+def _place(preset: Preset, line: int) -> str:
+    count = preset.text.count("\n") + (not preset.text.endswith("\n"))
+    return f"{preset.where}   line {line} of {count}   {len(preset.models)} models"
+
+
+def _warnings(preset: Preset | None, line: int) -> list[str]:
+    if preset is None:
+        return []
+    here = [problem for problem in preset.problems if problem.line == line]
+    lines = [f"{'✘' if problem.fatal else '!'} {problem.words}" for problem in here]
+    if not here and preset.problems:
+        count = len(preset.problems)
+        noun = "problem" if count == 1 else "problems"
+        lines.append(f"! {count} {noun} in this file: p goes to the next")
+    if preset.newer:
+        lines.append(f"! {preset.newer}   H reload")
+    return lines

@@ -1,0 +1,123 @@
+"""Asks for a context size: what it is now, where that figure is from, and a field for the new one."""
+
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Input, Static
+
+from aitui.domain.config.sizes import double, half, parse_context_size
+from aitui.domain.model import Model
+from aitui.errors import ConfigRefused
+from aitui.ui.model_id import shortened_id
+
+LONGEST_ID = 56
+
+
+class ContextSizeScreen(ModalScreen[int | None]):
+    """Ends with tokens, or with None where nothing is to change."""
+
+    CSS_PATH = "context_size.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "give_up", "leave it as it is"),
+        # With priority: the field would take them for the beginning and the end of its line.
+        Binding("up", "double", "double", priority=True),
+        Binding("down", "half", "half", priority=True),
+        Binding("ctrl+x", "most", "the model's maximum", key_display="^x", priority=True),
+    ]
+
+    def __init__(self, model: Model, largest: int | None = None) -> None:
+        super().__init__()
+        self._model = model
+        self._largest = largest
+
+    def compose(self) -> ComposeResult:
+        """The model, its size now, the field, and what that would mean."""
+        context = self._model.context
+        with Vertical(id="dialog"):
+            yield Static(shortened_id(self._model.id, LONGEST_ID), id="title", markup=False)
+            yield Static(
+                f"context now {context.tokens:,} tokens, from {context.source.value}",
+                id="now",
+                markup=False,
+            )
+            yield Input(str(context.tokens), id="size", placeholder="tokens, 256k, 0.25M")
+            yield Static(id="meaning", markup=False)
+            most = f"   ^x maximum {self._largest:,}" if self._largest else ""
+            yield Static(
+                f"⏎ preview   ↑ double   ↓ half{most}   Esc leave it", id="hints", markup=False
+            )
+
+    def on_mount(self) -> None:
+        """What is typed takes the place of the size now."""
+        entry = self.query_one(Input)
+        entry.focus()
+        entry.action_select_all()
+
+    def action_give_up(self) -> None:
+        """Close, and change nothing."""
+        if self.is_current:
+            self.dismiss(None)
+
+    def action_double(self) -> None:
+        """Twice of what stands in the field."""
+        self._put(double(self._tokens()))
+
+    def action_half(self) -> None:
+        """Half of what stands in the field."""
+        self._put(half(self._tokens()))
+
+    def action_most(self) -> None:
+        """As many tokens as the model was made for."""
+        if self._largest is not None:
+            self._put(self._largest)
+        else:
+            self.notify("Nobody told how many tokens this model was made for", markup=False)
+
+    @on(Input.Changed)
+    def _typed(self, message: Input.Changed) -> None:
+        meaning = self.query_one("#meaning", Static)
+        try:
+            tokens = parse_context_size(message.value)
+        except ConfigRefused as error:
+            meaning.add_class("-wrong")
+            meaning.update(Content(f"{error.what} {error.remedy}" if message.value else ""))
+            return
+        meaning.remove_class("-wrong")
+        meaning.update(Content(_meaning(tokens, self._model.context.tokens, self._largest)))
+
+    @on(Input.Submitted)
+    def _entered(self, message: Input.Submitted) -> None:
+        try:
+            tokens = parse_context_size(message.value)
+        except ConfigRefused as error:
+            self.notify(error.remedy, title=error.what, severity="warning", markup=False)
+            return
+        if self.is_current:
+            self.dismiss(tokens)
+
+    def _tokens(self) -> int:
+        try:
+            return parse_context_size(self.query_one(Input).value)
+        except ConfigRefused:
+            return self._model.context.tokens
+
+    def _put(self, tokens: int) -> None:
+        entry = self.query_one(Input)
+        entry.value = str(tokens)
+        entry.action_end()
+
+
+def _meaning(tokens: int, now: int, largest: int | None) -> str:
+    if largest is not None and tokens > largest:
+        return f"{tokens:,} tokens: more than the {largest:,} that the model was made for"
+    if tokens == now:
+        return f"{tokens:,} tokens: as it is now"
+    times = tokens / now if tokens > now else now / tokens
+    words = "as many" if tokens > now else "of it"
+    ratio = f"{times:.3g} × {words}" if tokens > now else f"1/{times:.3g} {words}"
+    return f"{tokens:,} tokens, {ratio}"

@@ -1,0 +1,124 @@
+"""Something that takes several steps: each ticks off with its time, or says how it failed."""
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical, VerticalScroll
+from textual.content import Content
+from textual.reactive import reactive
+from textual.screen import ModalScreen
+from textual.widgets import Static
+
+from aitui.domain.amounts import format_seconds
+from aitui.domain.clock import Clock
+from aitui.domain.steps import Step, Steps, StepState
+from aitui.ui.model_id import shortened_id
+from aitui.ui.words import seconds_words
+
+MARKS = {
+    StepState.WAITING: ("○", "$foreground 65%"),
+    StepState.RUNNING: ("◐", "$warning"),
+    StepState.DONE: ("✔", "$success"),
+    StepState.FAILED: ("✘", "$error"),
+    StepState.LEFT_OUT: ("–", "$foreground 65%"),
+}
+LONGEST = 600
+"""Cells of a step's words, and of the outcome's lines."""
+
+
+class StepsScreen(ModalScreen[None]):
+    """Shows steps as they go on. Closing it stops nothing; a message tells the end then."""
+
+    CSS_PATH = "steps.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,enter,q", "close", "Close", key_display="Esc"),
+        Binding("y", "copy_report", "copy the report"),
+        Binding("j,down", "scroll(1)", "down", show=False),
+        Binding("k,up", "scroll(-1)", "up", show=False),
+    ]
+
+    steps: reactive[Steps] = reactive(Steps(), init=False)
+    expected: reactive[float | None] = reactive(None, init=False)
+    """Seconds that the step called `load` took the last times."""
+
+    def __init__(self, title: str, clock: Clock) -> None:
+        super().__init__()
+        self._title = title
+        self._clock = clock
+        self._outcome: tuple[str, ...] = ()
+        self._ended_well: bool | None = None
+
+    def compose(self) -> ComposeResult:
+        """The title, the steps, and what came of them."""
+        with Vertical(id="dialog"):
+            yield Static(shortened_id(self._title, LONGEST), id="title", markup=False)
+            with VerticalScroll(id="seen", can_focus=False):
+                yield Static(id="steps", markup=False)
+                yield Static(id="outcome", markup=False)
+            yield Static(id="hint", markup=False)
+
+    def on_mount(self) -> None:
+        """Grow older once a second."""
+        self.set_interval(1.0, self._show)
+        self._show()
+
+    def watch_steps(self) -> None:
+        """Show how far it is."""
+        self._show()
+
+    @property
+    def under_way(self) -> bool:
+        """Whether the end hasn't been told yet."""
+        return self._ended_well is None
+
+    def end(self, *lines: str, well: bool) -> None:
+        """Tell what came of it."""
+        self._outcome = tuple(shortened_id(line, LONGEST) for line in lines if line)
+        self._ended_well = well
+        self._show()
+
+    def action_close(self) -> None:
+        """Back to where one was."""
+        if self.is_current:
+            self.dismiss()
+
+    def action_scroll(self, lines: int) -> None:
+        """See what has no room."""
+        self.query_one("#seen").scroll_relative(y=lines, animate=False)
+
+    def action_copy_report(self) -> None:
+        """Copy the steps and their outcome as text."""
+        now = self._clock.monotonic()
+        lines = [_line(step, now, None).plain for step in self.steps.steps]
+        self.app.copy_to_clipboard("\n".join([self._title, *lines, *self._outcome]))
+
+    def _show(self) -> None:
+        if not self.is_mounted:
+            return
+        now = self._clock.monotonic()
+        lines = [_line(step, now, self.expected) for step in self.steps.steps]
+        self.query_one("#steps", Static).update(Content("\n").join(lines))
+        outcome = self.query_one("#outcome", Static)
+        outcome.display = bool(self._outcome)
+        outcome.set_class(self._ended_well is False, "-failed")
+        outcome.update(Content("\n".join(self._outcome)))
+        words = "Esc closes; it goes on" if self.under_way else "Esc closes   y copies the report"
+        self.query_one("#hint", Static).update(words)
+
+
+def _line(step: Step, now: float, expected: float | None) -> Content:
+    mark, style = MARKS[step.state]
+    time = ""
+    if step.state in {StepState.RUNNING, StepState.DONE, StepState.FAILED}:
+        time = seconds_words(step.seconds(now))
+        if step.state is StepState.RUNNING and step.name == "load" and expected:
+            time += f" of ≈ {format_seconds(expected)}"
+    quiet = step.state in {StepState.WAITING, StepState.LEFT_OUT}
+    return Content.assemble(
+        (mark, style),
+        " ",
+        (step.name.ljust(9), "$foreground 65%" if quiet else ""),
+        (time.rjust(8), "$foreground 65%"),
+        f"  {shortened_id(step.words, LONGEST)}" if step.words else "",
+    )

@@ -1,0 +1,189 @@
+"""A config file, line by line: colours, a cursor, the block in focus, and marks where it is wrong."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+from rich.cells import cell_len
+from rich.segment import Segment
+from rich.style import Style
+from rich.text import Text
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.geometry import Size
+from textual.message import Message
+from textual.reactive import reactive
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from aitui.domain.config.problems import Problem
+from aitui.ui.transcript.inks import Run
+
+SIDEWAYS = 16
+_PARTS = ("code", "code-text", "code-keyword", "code-function", "code-string", "code-number",
+          "code-comment", "code-deleted")  # fmt: skip
+
+
+class ConfigView(ScrollView, can_focus=True, inherit_bindings=False):
+    """Lines counted from 1, as everybody counts them."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        f"config-view--{part}"
+        for part in (*_PARTS, "number", "block", "cursor", "found", "wrong", "doubtful", "empty")
+    }
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("j,down", "move(1)", "down", show=False),
+        Binding("k,up", "move(-1)", "up", show=False),
+        Binding("g,home", "go_to(1)", "first line", show=False),
+        Binding("G,end", "go_to(-1)", "last line", show=False),
+        Binding("ctrl+d", "move_page(0.5)", "half a page down", show=False),
+        Binding("ctrl+u", "move_page(-0.5)", "half a page up", show=False),
+        Binding("pagedown", "move_page(1)", "page down", show=False),
+        Binding("pageup", "move_page(-1)", "page up", show=False),
+        Binding("left", "sideways(-1)", "to the left", show=False),
+        Binding("right", "sideways(1)", "to the right", show=False),
+    ]
+
+    cursor: reactive[int] = reactive(1, init=False)
+    block: reactive[tuple[int, int]] = reactive((0, -1), init=False)
+    """First and last line of the model in focus; none where the first is the greater one."""
+    needle: reactive[re.Pattern[str] | None] = reactive(None, init=False)
+    empty_text: reactive[str] = reactive("", init=False)
+
+    class Moved(Message):
+        """The cursor stands on another line."""
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self._lines: Sequence[Sequence[Run]] = ()
+        self._wrong: Mapping[int, Problem] = {}
+
+    @property
+    def line(self) -> str:
+        """The text under the cursor."""
+        return self.text_of(self.cursor) if 1 <= self.cursor <= len(self._lines) else ""
+
+    def text_of(self, number: int) -> str:
+        """The text of a line."""
+        return "".join(text for text, _ in self._lines[number - 1])
+
+    def show(self, lines: Sequence[Sequence[Run]], problems: Sequence[Problem]) -> None:
+        """Show another text; the cursor stays on its line as far as there is one."""
+        self._lines = lines
+        wrong: dict[int, Problem] = {}
+        for problem in problems:
+            if problem.line not in wrong or (problem.fatal and not wrong[problem.line].fatal):
+                wrong[problem.line] = problem
+        self._wrong = wrong
+        widest = max((cell_len(self.text_of(at + 1)) for at in range(len(lines))), default=0)
+        self.virtual_size = Size(widest + self._gutter + 1, len(lines))
+        self.go_to(self.cursor)
+        self.refresh()
+
+    def go_to(self, number: int) -> None:
+        """Put the cursor on a line, and that line into sight."""
+        self.cursor = max(1, min(number, len(self._lines)))
+        top, height = self.scroll_offset.y, self.size.height
+        row = self.cursor - 1
+        if not top <= row < top + height:
+            self._stand_at(row - height // 3)
+        self.post_message(self.Moved())
+
+    def focus_block(self, first: int, last: int) -> None:
+        """Mark the lines of a model, and go to the first."""
+        self.block = (first, last)
+        self.cursor = max(1, first)
+        self._stand_at(first - 3)
+        self.post_message(self.Moved())
+
+    def find(self, needle: re.Pattern[str], start: int, direction: int) -> int | None:
+        """The next line that has it, going round; None where none has."""
+        count = len(self._lines)
+        for step in range(count):
+            number = (start - 1 + direction * step) % count + 1
+            if needle.search(self.text_of(number)):
+                return number
+        return None
+
+    def watch_cursor(self) -> None:
+        """Draw it elsewhere."""
+        self.refresh()
+
+    watch_block = watch_needle = watch_empty_text = watch_cursor
+
+    def action_move(self, lines: int) -> None:
+        """Move the cursor."""
+        row, top, height = self.cursor - 1 + lines, self.scroll_offset.y, self.size.height
+        if row < top:
+            self._stand_at(row)
+        elif row >= top + height:
+            self._stand_at(row - height + 1)
+        self.go_to(self.cursor + lines)
+
+    def action_move_page(self, pages: float) -> None:
+        """Move the cursor by pages."""
+        self.action_move(int(pages * max(1, self.size.height - 1)))
+
+    def action_go_to(self, number: int) -> None:
+        """Go to a line; to the last one for -1."""
+        self.go_to(len(self._lines) if number < 0 else number)
+
+    def action_sideways(self, direction: int) -> None:
+        """Show more of long lines."""
+        x = max(0, self.scroll_offset.x + direction * SIDEWAYS)
+        self.scroll_to(x=x, animate=False, force=True, immediate=True)
+
+    def on_click(self, event: events.Click) -> None:
+        """A click puts the cursor there."""
+        self.go_to(self.scroll_offset.y + event.y + 1)
+
+    def render_line(self, y: int) -> Strip:
+        """A number, a mark, and the text."""
+        width, number = self.size.width, self.scroll_offset.y + y + 1
+        plain = self.rich_style
+        if not self._lines and y == self.size.height // 2:
+            words = self.empty_text.center(width)
+            return Strip([Segment(words, plain + self._style("empty"))]).crop(0, width)
+        if number > len(self._lines):
+            return Strip.blank(width, plain)
+        ground = Style(bgcolor=self._style("cursor").bgcolor) if number == self.cursor else Style()
+        text = Strip(self._runs(number, plain + ground))
+        room = width - self._gutter
+        x = self.scroll_offset.x
+        text = text.crop_extend(x, x + room, plain + ground)
+        return Strip([*self._margin(number, plain + ground), *text], width)
+
+    @property
+    def _gutter(self) -> int:
+        return len(str(max(1, len(self._lines)))) + 3
+
+    def _margin(self, number: int, plain: Style) -> list[Segment]:
+        digits = str(number).rjust(self._gutter - 3)
+        problem = self._wrong.get(number)
+        if problem is not None:
+            part, sign = ("wrong", "✘") if problem.fatal else ("doubtful", "!")
+        elif self.block[0] <= number <= self.block[1]:
+            part, sign = "block", "▎"
+        else:
+            part, sign = "number", " "
+        return [
+            Segment(f"{digits} ", plain + Style(color=self._style("number").color)),
+            Segment(f"{sign} ", plain + Style(color=self._style(part).color, bold=True)),
+        ]
+
+    def _runs(self, number: int, plain: Style) -> list[Segment]:
+        text = Text(no_wrap=True, end="")
+        for words, ink in self._lines[number - 1]:
+            text.append(words, plain + Style(color=self._style(ink.part).color))
+        if self.needle is not None:
+            for match in self.needle.finditer(text.plain):
+                text.stylize(self._style("found"), *match.span())
+        return list(text.render(self.app.console))
+
+    def _stand_at(self, y: int) -> None:
+        y = max(0, min(y, len(self._lines) - self.size.height))
+        self.scroll_to(y=y, animate=False, force=True, immediate=True)
+
+    def _style(self, part: str) -> Style:
+        part = part if f"config-view--{part}" in self.COMPONENT_CLASSES else "code"
+        return self.get_component_rich_style(f"config-view--{part}", partial=True)
