@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 from textual._compositor import CompositorUpdate
+from textual._styles_cache import StylesCache
 from textual.app import App
 from textual.geometry import Offset
 
@@ -17,6 +18,9 @@ WRITES_WAITING = 6
 """Writes that wait for the terminal, a frame is up to three; Textual would block at 30."""
 LOOK_AGAIN = 0.05
 """Seconds until a terminal that took nothing is looked at again."""
+
+FORGETS_AFTER = 60.0
+"""Seconds. A screen with a log is 200 kB of drawn lines."""
 
 
 class Drawn(CompositorUpdate):
@@ -47,6 +51,7 @@ class FramesApp(App[None]):
     def on_mount(self) -> None:
         """After `^z` and `fg`, or another program in between, nothing is known of the screen."""
         self.app_resume_signal.subscribe(self, lambda _: self.draw_all_anew(), immediate=True)
+        self.set_interval(FORGETS_AFTER, forget_widgets_that_have_gone)
 
     def on_resize(self) -> None:
         """Terminals do as they like with what they showed."""
@@ -57,7 +62,7 @@ class FramesApp(App[None]):
         if not isinstance(update, CompositorUpdate) or not self._draws(update):
             super()._display(screen, renderable)
             return
-        if self._is_behind:
+        if self.is_behind:
             if not self._owes_frame:
                 self._owes_frame = True
                 self.set_timer(LOOK_AGAIN, self._catch_up)
@@ -74,7 +79,7 @@ class FramesApp(App[None]):
         return runs and not self.is_headless and not self.is_inline and is_known(update)
 
     @property
-    def _is_behind(self) -> bool:
+    def is_behind(self) -> bool:
         """Whether the terminal hasn't taken the last frames yet."""
         # Drivers of other systems have no such thread, and so never seem to be behind.
         writer = getattr(self._driver, "_writer_thread", None)
@@ -82,8 +87,17 @@ class FramesApp(App[None]):
 
     def _catch_up(self) -> None:
         """Instead of the frames that were left out: one of how it is by now."""
-        if self._is_behind:
+        if self.is_behind:
             self.set_timer(LOOK_AGAIN, self._catch_up)
         else:
             self._owes_frame = False
             self.screen.refresh()
+
+
+def forget_widgets_that_have_gone() -> None:
+    """Let go of the lines of widgets that are no more.
+
+    Textual keeps the last thousand widgets' backgrounds, and by that everything that those widgets
+    had drawn. What it asks for again costs it two styles a widget.
+    """
+    StylesCache.get_inner_outer.cache_clear()

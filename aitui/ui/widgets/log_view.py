@@ -186,6 +186,10 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
         else:
             self._settle()
 
+    def on_unmount(self) -> None:
+        """Whatever still knows of the view keeps no log by that."""
+        self.rows.clear()
+
     def render_line(self, y: int) -> Strip:
         """One row, or the words for an empty log."""
         width, plain = self._width, self._style("text")

@@ -1,0 +1,43 @@
+"""Views that were left take no memory."""
+
+import gc
+import weakref
+from pathlib import Path
+
+from aitui.demo.stand_in import StandIn
+from aitui.domain.server import Server
+from aitui.ui.frames import forget_widgets_that_have_gone
+from aitui.ui.screens.logs import LogsScreen
+from aitui.ui.widgets.log_view import LogView
+from ui.driven import driven
+
+
+async def test_what_a_view_drew_goes_with_it(
+    server: Server, stand_in: StandIn, tmp_path: Path
+) -> None:
+    async with driven(server, tmp_path) as app:
+        await app.until(lambda: app.models.snapshot.events_flow, "live")
+        await app.press("question_mark")
+        await app.see("keys")
+        drawn = [weakref.ref(widget._styles_cache) for widget in app.app.screen.walk_children()]
+        drawn += [weakref.ref(app.app.screen._styles_cache)]
+        assert any(cache() is not None for cache in drawn)
+        await app.press("escape")
+        await app.settle()
+        forget_widgets_that_have_gone()
+        gc.collect()
+        assert [cache() for cache in drawn if cache() is not None] == []
+
+
+async def test_a_log_that_was_left_keeps_no_lines(
+    server: Server, stand_in: StandIn, tmp_path: Path
+) -> None:
+    async with driven(server, tmp_path) as app:
+        await app.until(lambda: app.models.snapshot.events_flow, "live")
+        stand_in.write_log("[INFO] a line\n")
+        await app.press("2")
+        await app.see("a line")
+        view = app.app.screen.query_one(LogView)
+        await app.press("1")
+        await app.until(lambda: not isinstance(app.app.screen, LogsScreen), "left")
+        await app.until(lambda: not len(view.rows.ring), "forgotten")
