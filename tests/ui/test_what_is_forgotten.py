@@ -4,6 +4,8 @@ import gc
 import weakref
 from pathlib import Path
 
+from textual.widget import Widget
+
 from aitui.demo.stand_in import StandIn
 from aitui.domain.server import Server
 from aitui.ui.frames import forget_widgets_that_have_gone
@@ -19,7 +21,9 @@ async def test_what_a_view_drew_goes_with_it(
         await app.until(lambda: app.models.snapshot.events_flow, "live")
         await app.press("question_mark")
         await app.see("keys")
-        drawn = [weakref.ref(widget._styles_cache) for widget in app.app.screen.walk_children()]
+        drawn = [
+            weakref.ref(widget._styles_cache) for widget in app.app.screen.walk_children(Widget)
+        ]
         drawn += [weakref.ref(app.app.screen._styles_cache)]
         assert any(cache() is not None for cache in drawn)
         await app.press("escape")
