@@ -1,5 +1,6 @@
 """The systemd user unit that runs llama-swap: its state, its reload, its restart, its journal."""
 
+import asyncio
 import re
 from collections.abc import Sequence
 
@@ -50,13 +51,10 @@ class Service:
         if done.status:
             raise self._failure("systemd does not say how {unit} is", done)
         properties = read_properties(done.output)
-        running = facts_from(self._unit, properties)
-        return facts_from(
-            self._unit,
-            properties,
-            process=await self._process_words(running),
-            linger=await self._linger(),
+        words, linger = await asyncio.gather(
+            self._process_words(facts_from(self._unit, properties).main_pid), self._linger()
         )
+        return facts_from(self._unit, properties, process=words, linger=linger)
 
     async def reload(self) -> None:
         """Send the main process SIGHUP: llama-swap reads its config again, unloading all models.
@@ -162,11 +160,11 @@ class Service:
         )
         return not done.status and read_properties(done.output).get("LoadState") == "loaded"
 
-    async def _process_words(self, facts: UnitFacts) -> tuple[str, ...]:
+    async def _process_words(self, main_pid: int) -> tuple[str, ...]:
         """The main process's words, which systemd gives with their borders lost."""
-        if not facts.main_pid:
+        if not main_pid:
             return ()
-        done = await self._run("cat", f"/proc/{facts.main_pid}/cmdline", largest=1 << 16)
+        done = await self._run("cat", f"/proc/{main_pid}/cmdline", largest=1 << 16)
         words = tuple(clean_line(word) for word in _text(done.output).split("\0")[:-1])
         # Between fork and exec it is still systemd, which calls itself `(name)`.
         return () if not words or words[0].startswith("(") else words
