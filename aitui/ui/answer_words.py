@@ -38,26 +38,29 @@ def phase_words(answer: Answer, expected_load: float | None, now: float) -> str:
     return ENDED.get(answer.phase, "")
 
 
-def footer(turn: Turn) -> str:
-    """The line below an answer that has ended."""
-    parts = [_ending(turn)]
+def footer(turn: Turn, place: str = "") -> tuple[str, ...]:
+    """The items below an answer that has ended, the most needed first.
+
+    `place` is which of several answers it is.
+    """
+    parts = [_ending(turn), place]
     if turn.usage is not None:
         parts.append(f"{turn.usage.completion_tokens:,} tokens")
     timings = turn.timings
+    if timings is not None and timings.rate:
+        parts.append(f"{format_rate(timings.rate)} tok/s")
+    if turn.ended is not None and turn.began:
+        parts.append(format_seconds(max(0.0, turn.ended - turn.began)))
+    if turn.first_token is not None:
+        parts.append(f"first token {turn.first_token:.2f} s")
     if timings is not None:
-        if timings.rate:
-            parts.append(f"{format_rate(timings.rate)} tok/s")
         if timings.prompt_rate:
             parts.append(f"prompt {format_rate(timings.prompt_rate)} tok/s")
         if timings.cached:
             parts.append(f"{timings.cached:,} cached")
         if timings.drafted:
             parts.append(f"{timings.accepted or 0:,} of {timings.drafted:,} drafted taken")
-    if turn.first_token is not None:
-        parts.append(f"first token {turn.first_token:.2f} s")
-    if turn.ended is not None and turn.began:
-        parts.append(format_seconds(max(0.0, turn.ended - turn.began)))
-    return " · ".join(part for part in parts if part)
+    return tuple(part for part in parts if part)
 
 
 def _ending(turn: Turn) -> str:

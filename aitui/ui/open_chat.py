@@ -151,7 +151,7 @@ class OpenChat:
         self._shown.show(chat.conversation, chat.answer)
         pane.model_id, pane.heading = chat.conversation.model, chat.conversation.title
         pane.transcript.empty_text = "Nothing was asked yet"
-        pane.status.answer = chat.answer
+        pane.status.answer, pane.answering = chat.answer, chat.busy
         self.snapshot_came(self.session.snapshot)
 
     def snapshot_came(self, snapshot: Snapshot) -> None:
@@ -266,7 +266,8 @@ class OpenChat:
         if chat is not self.chat or self._shown is None:
             return
         self._shown.grow(chat.conversation, answer)
-        self._pane().status.answer = answer
+        pane = self._pane()
+        pane.status.answer, pane.answering = answer, chat.busy
 
     def _taken(self, text: str) -> Prompt:
         prompt = Prompt(text, self.attachments, self.editing)

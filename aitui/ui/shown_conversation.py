@@ -6,6 +6,7 @@ from aitui.domain.answer import Answer, Phase
 from aitui.domain.conversation import Conversation
 from aitui.domain.turn import Role, Turn
 from aitui.ui.answer_words import ENDED, footer
+from aitui.ui.transcript.drawing import ITEM_GAP
 from aitui.ui.transcript.turns import ShownTurn
 from aitui.ui.widgets.transcript import Transcript
 
@@ -89,8 +90,8 @@ def _shown(turn: Turn, conversation: Conversation) -> ShownTurn:
 
 
 def _below(turn: Turn, conversation: Conversation) -> str:
-    ended = footer(turn) if turn.role is Role.ASSISTANT else ""
-    return " · ".join(part for part in (ended, _place(turn, conversation)) if part)
+    place = _place(turn, conversation)
+    return ITEM_GAP.join(footer(turn, place)) if turn.role is Role.ASSISTANT else place
 
 
 def _text(turn: Turn) -> str:

@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 from pathlib import Path
+from queue import Queue
+from types import SimpleNamespace
 
 import pytest
 
@@ -10,6 +12,7 @@ from aitui.demo.stand_in import StandIn
 from aitui.domain.answer import Phase
 from aitui.domain.server import Server
 from aitui.ui import open_chat
+from aitui.ui.frames import WRITES_WAITING
 from aitui.ui.screens.confirm import ConfirmScreen
 from aitui.ui.widgets.composer import Composer
 from catalogue import dialects
@@ -187,6 +190,26 @@ async def test_the_gauge_counts_what_one_slot_holds(pane: Pane) -> None:
     used = pane.answer.context_used
     assert used is not None
     await pane.app.see(f"ctx {used}/8k")
+
+
+async def test_nothing_is_laid_out_for_a_terminal_that_takes_nothing(
+    stand_in: StandIn, server: Server, tmp_path: Path
+) -> None:
+    waiting: Queue[str] = Queue()
+    async with chatting(stand_in, server, tmp_path, ENDLESS) as pane:
+        # The part of a terminal that a test without one doesn't have.
+        pane.app.app._driver._writer_thread = SimpleNamespace(_queue=waiting)  # type: ignore[union-attr]
+        await pane.send("go on")
+        await pane.streams()
+        for _ in range(WRITES_WAITING + 1):
+            waiting.put("a frame that was not taken yet")
+        thoughts = pane.widget.transcript.conversation._turns[-1].parts[-1]
+        tokens, laid_out = pane.answer.rates.tokens, thoughts.source
+        await pane.app.until(lambda: pane.answer.rates.tokens > tokens + 20, "more")
+        assert thoughts.source == laid_out
+        while not waiting.empty():
+            waiting.get()
+        await pane.app.until(lambda: thoughts.source != laid_out, "shown again")
 
 
 # --- whom it costs

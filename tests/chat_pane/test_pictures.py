@@ -121,7 +121,7 @@ def showing(
         pane.prompt.focus()
         pane.model_id = MODEL
         ShownConversation(pane.transcript).show(tree, latest)
-        pane.status.answer = latest
+        pane.status.answer, pane.answering = latest, not latest.phase.ended
         pane.status.expected_load, pane.status.context_size = 29.0, 262_144
         await driven.until(lambda: pane.transcript.settled, "settled")
         await pilot.press(*keys)

@@ -173,6 +173,17 @@ async def test_t_opens_the_reasoning(pane: Pane) -> None:
     await pane.app.see("The user wants an answer")
 
 
+async def test_the_key_that_stops_is_named_only_while_something_can_be_stopped(
+    stand_in: StandIn, server: Server, tmp_path: Path
+) -> None:
+    async with chatting(stand_in, server, tmp_path, ENDLESS) as pane:
+        assert "^c stop" not in pane.app.text
+        await pane.send("go on")
+        await pane.app.see("^c stop")
+        await pane.app.press("ctrl+c")
+        await pane.app.unsee("^c stop")
+
+
 async def test_the_mouse_can_press_the_keys_of_the_last_line(
     stand_in: StandIn, server: Server, tmp_path: Path
 ) -> None:

@@ -292,3 +292,23 @@ async def test_memory_stays_below_a_kilobyte_a_token() -> None:
         grown = tracemalloc.get_traced_memory()[0]
         tracemalloc.stop()
         assert grown / tokens < 1024
+
+
+FACTS = "1,204 tokens · 48.3 tok/s · 25 s · first token 0.41 s · prompt 812 tok/s"
+
+
+async def test_a_footer_drops_whole_items_from_its_end() -> None:
+    async with shown((60, 12)) as running:
+        running.transcript.replace([ShownTurn("1", "assistant", "Yes.", footer=FACTS)])
+        await running.settle()
+        assert rows_of(running)[-1] == "1,204 tokens · 48.3 tok/s · 25 s · first token 0.41 s"
+
+
+async def test_a_sentence_in_a_footer_is_whole_and_has_the_facts_below_it() -> None:
+    cut = "✘ cut: the model was unloaded, or its server restarted (/continue goes on)"
+    async with shown((60, 12)) as running:
+        running.transcript.replace([ShownTurn("1", "assistant", "Yes.", footer=f"{cut} · {FACTS}")])
+        await running.settle()
+        rows = rows_of(running)
+        assert " ".join(rows[-3:-1]) == cut
+        assert rows[-1] == "1,204 tokens · 48.3 tok/s · 25 s · first token 0.41 s"

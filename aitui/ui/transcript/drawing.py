@@ -19,6 +19,8 @@ CODE_BAR: Run = ("│ ", Ink("line", ground="code"))
 QUOTE_BAR: Run = ("▎ ", Ink("line"))
 ASIDE: Run = ("  ", TEXT)
 DEEPEST_QUOTE = 6
+ITEM_GAP = " · "
+"""Between the items of a footer, which go as a whole, the last ones first, where there is no room."""
 _PROMPT = Ink("prompt")
 
 
@@ -60,7 +62,16 @@ def _rows(piece: Piece, width: int, depth: int) -> list[Row]:
 
 def _label(piece: Piece, width: int) -> list[Row]:
     ink = Ink(piece.shape.ink, bold=piece.shape.level > 0)
-    return wrapped_runs(((piece.source, ink),), width)
+    if piece.shape.ink != "footer":
+        return wrapped_runs(((piece.source, ink),), width)
+    first, *others = piece.source.split(ITEM_GAP)
+    rows = wrapped_runs(((first, ink),), width)
+    if len(rows) > 1 and others:
+        # A first one of several lines is a sentence, and the others stand below it.
+        return [*rows, *_label(replace(piece, source=ITEM_GAP.join(others)), width)]
+    while others and cell_len(ITEM_GAP.join((first, *others))) > width:
+        others.pop()
+    return wrapped_runs(((ITEM_GAP.join((first, *others)), ink),), width)
 
 
 def _rule(piece: Piece, width: int) -> list[Row]:

@@ -12,6 +12,7 @@ from textual.message import Message
 from textual.reactive import reactive
 
 from aitui.domain.clock import Clock
+from aitui.ui.frames import FramesApp
 from aitui.ui.model_id import shortened_id
 from aitui.ui.widgets.chat_status import ChatStatus
 from aitui.ui.widgets.composer import Composer
@@ -31,6 +32,10 @@ class ChatPane(Vertical):
 
     model_id: reactive[str] = reactive("")
     heading: reactive[str] = reactive("")
+    answering: reactive[bool] = reactive(False)
+
+    class AnsweringChanged(Message):
+        """The answer that is shown is under way now, or isn't any more."""
 
     class Closed(Message):
         """Somebody wants to see the models again."""
@@ -48,7 +53,7 @@ class ChatPane(Vertical):
     @cached_property
     def transcript(self) -> Transcript:
         """The conversation."""
-        return Transcript(self._clock, id="transcript")
+        return Transcript(self._clock, drained=self._terminal_takes_more, id="transcript")
 
     @cached_property
     def status(self) -> ChatStatus:
@@ -71,6 +76,10 @@ class ChatPane(Vertical):
         """Name the conversation in the border."""
         self._show_title()
 
+    def watch_answering(self) -> None:
+        """Tell whoever shows the keys that work."""
+        self.post_message(self.AnsweringChanged())
+
     def action_write(self) -> None:
         """Go to the prompt."""
         self.prompt.focus()
@@ -78,6 +87,10 @@ class ChatPane(Vertical):
     def action_close(self) -> None:
         """Back to the models; an answer goes on."""
         self.post_message(self.Closed())
+
+    def _terminal_takes_more(self) -> bool:
+        app = self.app
+        return not (isinstance(app, FramesApp) and app.is_behind)
 
     def _show_title(self) -> None:
         words = [f"Chat · {shortened_id(self.model_id, 40)}" if self.model_id else "Chat"]
