@@ -16,6 +16,7 @@ from aitui.host.shell import Host
 from aitui.host.transaction import digest_of
 
 STALE_SECONDS = 600.0
+UNFINISHED_SECONDS = 120.0
 _LARGEST_LOCK = 4096
 _TRIES = 3
 
@@ -69,7 +70,8 @@ class ConfigLock:
 
     A lock is taken over where its holder was a process of this machine that has ended, where it
     is one of `abandoned` (tokens that this writer couldn't remove), and where it is older than
-    STALE_SECONDS by the clock of the machine with the file. Only one can take over: whoever makes
+    STALE_SECONDS by the clock of the machine with the file; one that doesn't say whose it is was
+    never written to its end, and is so after UNFINISHED_SECONDS. Only one can take over: whoever makes
     the marker that is named after this very lock, and finds the same lock again after that.
     """
 
@@ -154,9 +156,10 @@ class ConfigLock:
     async def _is_dead(self, found: bytes, marker: str) -> bool:
         if self._was_left(found):
             return True
+        oldest = UNFINISHED_SECONDS if _holder(found) is None else STALE_SECONDS
         now = (await self._host.facts(marker)).modified
         try:
-            return now - (await self._host.facts(self._path)).modified > STALE_SECONDS
+            return now - (await self._host.facts(self._path)).modified > oldest
         except NoSuchFile:
             return False
 

@@ -5,6 +5,7 @@ SFTP's version 3 as OpenSSH speaks it (draft-ietf-secsh-filexfer-02, and the ext
 is not missing and not forbidden: what was meant is looked up after it.
 """
 
+import asyncio
 import posixpath
 import stat
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from aitui.host.shell import LARGEST_FOLDER, FileFacts, FileKind
 from aitui.host.unbroken import unbroken
 
 _READ_ONLY = 1
+_TAKING_BACK_SECONDS = 3.0
 _MISSING = (
     asyncssh.SFTPNoSuchFile,
     asyncssh.SFTPNoSuchPath,
@@ -94,9 +96,7 @@ class SshFiles:
         place = await self._place(path)
         try:
             with self._named("write", path):
-                file = await self._session.open(
-                    place, "xb", SFTPAttrs(permissions=0o600), encoding=None
-                )
+                file = await self._open_new(place)
         except HostFileError as error:
             raise await self._why_not_made(error, place) from error
         try:
@@ -159,6 +159,29 @@ class SshFiles:
                 f"Can't write {shown(path)}",
                 why=f"it would not belong to user {owner}, group {group} any more",
             ) from error
+
+    async def _open_new(self, place: bytes) -> SFTPClientFile:
+        """Open a file that must not exist yet. A cancelled call takes it back."""
+
+        async def open_new() -> SFTPClientFile:
+            attributes = SFTPAttrs(permissions=0o600)
+            return await self._session.open(place, "xb", attributes, encoding=None)
+
+        opening = asyncio.ensure_future(open_new())
+        try:
+            return await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            await unbroken(self._take_back(opening, place))
+            raise
+
+    async def _take_back(self, opening: "asyncio.Task[SFTPClientFile]", place: bytes) -> None:
+        await asyncio.wait({opening}, timeout=_TAKING_BACK_SECONDS)
+        if not opening.done():
+            opening.cancel()
+        elif not opening.cancelled() and opening.exception() is None:
+            with suppress(asyncssh.Error, OSError):
+                await opening.result().close()
+            await self._remove_rest(place)
 
     async def _remove_rest(self, place: bytes) -> None:
         """Nobody hears of a file that can't be removed: what went wrong before is told."""

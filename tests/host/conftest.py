@@ -45,7 +45,9 @@ async def box(place: SshPlace) -> AsyncIterator[SshHost]:
         yield host
 
 
-@pytest.fixture(params=["local", pytest.param("ssh", marks=pytest.mark.real_server("openssh-server"))])
+@pytest.fixture(
+    params=["local", pytest.param("ssh", marks=pytest.mark.real_server("openssh-server"))]
+)
 async def host(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Host]:
     """This machine, directly and over SSH."""
     if request.param == "ssh":
