@@ -165,8 +165,10 @@ JSON = st.recursive(
     | st.integers()
     | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=6), inner),
-    max_leaves=8,
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=6), inner, max_size=2)
+    ),
+    max_leaves=3,
 )
 ROW = st.fixed_dictionaries(
     {},
@@ -175,7 +177,7 @@ ROW = st.fixed_dictionaries(
 MOMENT = st.datetimes(timezones=st.just(UTC)).map(lambda moment: moment.isoformat())
 
 
-@given(st.lists(ROW, max_size=4), st.lists(ROW, max_size=4), MOMENT)
+@given(st.lists(ROW, max_size=2), st.lists(ROW, max_size=2), MOMENT)
 def test_no_row_is_bad_enough_to_fail(
     gpus: list[dict[str, Any]], machines: list[dict[str, Any]], moment: str
 ) -> None:

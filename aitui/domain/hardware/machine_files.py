@@ -1,0 +1,98 @@
+"""The machine itself, from `/proc/meminfo`, `/proc/stat`, `/proc/loadavg` and `/proc/net/dev`."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from aitui.domain.clean import clean_line
+from aitui.domain.hardware import bounds
+from aitui.domain.hardware.sample import Machine, Network
+
+_MEMORY = re.compile(r"(\w{1,40}):\s*([0-9]{1,15}) kB\s*")
+_CORE = re.compile(r"cpu([0-9]{1,4}) ([0-9 ]{1,400})")
+_INTERFACE = re.compile(r"\s*([^\s:]{1,40}):\s*([0-9]{1,20})\s+(?:[0-9]+\s+){7}([0-9]{1,20})\s.*")
+_MOST_CORES = 1024
+_MOST_INTERFACES = 64
+
+Ticks = tuple[tuple[int, int], ...]
+"""For each core: ticks at work, and ticks in all, since the machine was started."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """What has to be read twice to tell anything. `at` is Unix time."""
+
+    at: float = 0.0
+    ticks: Ticks = ()
+
+
+def counters(stat: Iterable[str], at: float) -> Counters:
+    """The cores' ticks. Waiting for a disk counts as idle; a guest's time is in its host's."""
+    found: list[tuple[int, int]] = []
+    for line in stat:
+        core = _CORE.fullmatch(line[:500].rstrip())
+        if core is not None and len(found) < _MOST_CORES:
+            values = [int(value) for value in core[2].split()[:8]]
+            total = sum(values)
+            idle = sum(values[3:5])
+            found.append((total - idle, total))
+    return Counters(at, tuple(found))
+
+
+def shares(before: Counters, after: Counters) -> tuple[float, ...]:
+    """How much of the time between two readings each core was at work, in percent."""
+    if len(before.ticks) != len(after.ticks):
+        return ()
+    found = []
+    for (busy_then, total_then), (busy, total) in zip(before.ticks, after.ticks, strict=True):
+        passed = total - total_then
+        share = 100 * (busy - busy_then) / passed if passed > 0 else 0.0
+        found.append(min(max(share, 0.0), 100.0))
+    return tuple(found)
+
+
+def machine(
+    meminfo: Iterable[str],
+    loadavg: str,
+    interfaces: Iterable[str],
+    cores: tuple[float, ...],
+    at: float,
+) -> Machine:
+    """The machine at one moment. What is used is what no new process could have."""
+    memory = {
+        found[1]: bounds.memory(int(found[2]), 1024)
+        for found in map(_MEMORY.fullmatch, (line[:100] for line in meminfo))
+        if found is not None
+    }
+    total, swap = memory.get("MemTotal"), memory.get("SwapTotal")
+    return Machine(
+        cores=cores,
+        memory_total=total or None,
+        memory_used=_less(total, memory.get("MemAvailable", memory.get("MemFree"))),
+        swap_total=swap,
+        swap_used=_less(swap, memory.get("SwapFree")),
+        load=_load(loadavg),
+        network=_network(interfaces),
+        sampled_at=at,
+    )
+
+
+def _less(total: int | None, free: int | None) -> int | None:
+    return None if total is None or free is None else max(0, total - free)
+
+
+def _load(text: str) -> tuple[float, float, float] | None:
+    values = [bounds.number(bounds.written(word), 0, 1e6) for word in text[:100].split()[:3]]
+    if len(values) < 3 or values[0] is None or values[1] is None or values[2] is None:
+        return None
+    return values[0], values[1], values[2]
+
+
+def _network(lines: Iterable[str]) -> tuple[Network, ...]:
+    found = (_INTERFACE.fullmatch(line[:400]) for line in lines)
+    interfaces = [
+        Network(clean_line(match[1]), int(match[2]), int(match[3]))
+        for match in found
+        if match is not None and match[1] != "lo"
+    ]
+    return tuple(interfaces[:_MOST_INTERFACES])
