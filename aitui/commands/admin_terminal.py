@@ -168,7 +168,9 @@ def _printed(admin: Administration, *names: str) -> Progress:
 
 def _line(step: Step) -> str:
     took = "" if step.state is StepState.LEFT_OUT else f"{step.seconds(step.ended):.1f} s"
-    return f"{_MARKS[step.state]} {step.name:8} {took:>7}  {step.words}".rstrip()
+    # Why a step failed is said once, at the end.
+    words = "" if step.state is StepState.FAILED else step.words
+    return f"{_MARKS[step.state]} {step.name:8} {took:>7}  {words}".rstrip()
 
 
 @asynccontextmanager

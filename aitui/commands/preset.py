@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from aitui.commands.administration import Administration
 from aitui.domain.clean import clean_line, clean_text
@@ -26,15 +27,18 @@ class Preset:
     models: tuple[ModelBlock, ...]
     problems: tuple[Problem, ...]
     newer: str = ""
+    contexts: Mapping[str, int] = field(default_factory=dict)
+    """Tokens that the file gives each model, where it does."""
 
 
 async def read_preset(admin: Administration) -> Preset:
     """Read the file; raises HostError, and ConfigRefused where it is no text."""
     reading = await admin.config.read()
     text = await asyncio.to_thread(decode, reading.content)
-    models, found = await asyncio.to_thread(_understood, text)
+    models, contexts, found = await asyncio.to_thread(_understood, text)
     where = clean_line(f"{admin.host.label}:{reading.real_path}", 300)
-    return Preset(where, reading, text, models, found, await newer_than_server(admin, reading))
+    newer = await newer_than_server(admin, reading)
+    return Preset(where, reading, text, models, found, newer, contexts)
 
 
 async def newer_than_server(admin: Administration, reading: Reading) -> str:
@@ -61,9 +65,14 @@ def harmless(preset: Preset) -> str:
     return clean_text(preset.text.removeprefix("\ufeff"))
 
 
-def _understood(text: str) -> tuple[tuple[ModelBlock, ...], tuple[Problem, ...]]:
+def _understood(
+    text: str,
+) -> tuple[tuple[ModelBlock, ...], dict[str, int], tuple[Problem, ...]]:
     found = problems(text)
     try:
-        return Document.read(text).models, found
+        document = Document.read(text)
+        told = {block.id: document.context_size(block.id) for block in document.models}
     except ConfigRefused:
-        return (), found
+        # Why is among the problems.
+        return (), {}, found
+    return document.models, {name: size for name, size in told.items() if size}, found

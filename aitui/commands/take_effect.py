@@ -22,20 +22,23 @@ ANSWERS_WITHIN = 60.0
 
 @dataclass(frozen=True, slots=True)
 class ReloadWatch:
-    """What is known before the file changes: how the server takes notice, and the sign of it."""
+    """What is known before the file changes: the sign of a reload, and who brings it about.
+
+    `watches` is None where nobody tells whether the server watches its file.
+    """
 
     sign: ReloadSign | None
-    watches: bool
+    watches: bool | None
 
 
 @asynccontextmanager
 async def before_reload(admin: Administration, session: Session) -> AsyncIterator[ReloadWatch]:
     """Watch the server from before the change on; a server that is away has no sign to give."""
     try:
-        watches = bool((await admin.service.facts()).watches_config)
+        watches = (await admin.service.facts()).watches_config
     except HostError:
-        # Whether it is a unit at all shows when it is to be reloaded.
-        watches = False
+        # It may run elsewhere, in a container say: what is wrong shows when it is to be reloaded.
+        watches = None
     if session.snapshot.link.phase is LinkPhase.LOST:
         yield ReloadWatch(None, watches)
         return
@@ -51,7 +54,9 @@ async def reload_now(admin: Administration, session: Session, watch: ReloadWatch
     await session.monitor.unload_requested(*(model.id for model in session.snapshot.resident))
     how = "the server watches its file"
     seen = (
-        watch.watches and watch.sign is not None and await watch.sign.comes_within(SEES_FILE_WITHIN)
+        watch.watches is not False
+        and watch.sign is not None
+        and await watch.sign.comes_within(SEES_FILE_WITHIN)
     )
     if not seen:
         how = "by SIGHUP"

@@ -14,7 +14,7 @@ from aitui.errors import LoadFailed, Refused
 from aitui.store.journal import Change as Entry
 
 LOG_LINES = 6
-UNDOING = ("back up", "replace", "reload", "load", "verify")
+UNDOING = ("check", "back up", "replace", "reload", "load", "verify")
 
 
 async def last_change(admin: Administration) -> Entry:
@@ -45,7 +45,7 @@ def question_before_putting_back(error: NotEffective) -> Question:
         "It did not take effect. Put the old value back?",
         tuple(fact for fact in facts if fact),
         yes="Put it back",
-        no="Leave it",
+        no="Keep the new one",
     )
 
 

@@ -1,6 +1,6 @@
 """What has been learnt of one server so far, and the models that follow from it."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from aitui.domain.clients import client_name
@@ -49,6 +49,7 @@ class Known:
         self._requested: dict[str, float] = {}
         self._last_used: dict[str, float] = {}
         self._expected_load: dict[str, float] = {}
+        self._configured_context: Mapping[str, int] = {}
         self._requests: dict[str, RunningRequest] | None = None
         self._request_total: int | None = None
         self._rates: dict[str, float] = {}
@@ -100,6 +101,12 @@ class Known:
         self._requested.setdefault(model_id, self._clock.monotonic())
         self._failures.pop(model_id, None)
         self._stale = True
+
+    def config_read(self, contexts: Mapping[str, int]) -> None:
+        """What the config file says of context sizes, in tokens, takes the place of what it said."""
+        if contexts != self._configured_context:
+            self._configured_context = contexts
+            self._stale = True
 
     def load_settled(self, model_id: str) -> None:
         """aitui no longer waits for that model."""
@@ -199,7 +206,7 @@ class Known:
                 listed=self._listed,
                 running=self._running,
                 statuses=self._statuses,
-                configured_context={},
+                configured_context=self._configured_context,
                 seen_reasoning={},
                 failures=dict(self._failures),
                 requests=self.requests,

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
 from random import Random
 from typing import TYPE_CHECKING
@@ -14,8 +14,8 @@ from aitui.domain.snapshot import Link, LinkPhase, Snapshot
 from aitui.errors import AituiError, NotSupported, TimedOut
 from aitui.monitor.activity import Activity
 from aitui.monitor.certificate_watch import CertificateWatch
+from aitui.monitor.explanations import Explanations
 from aitui.monitor.known import Known
-from aitui.monitor.log_tail import why_it_failed
 from aitui.monitor.pace import poll_pause, retry_pause
 from aitui.monitor.sleep_watch import sleeps
 from aitui.monitor.starts import Transitions
@@ -70,8 +70,7 @@ class Monitor:
         self._last_status = float("-inf")
         self._silent_since: float | None = None
         self._ended_on_purpose: set[str] = set()
-        self._explaining: set[str] = set()
-        self._one_explanation = asyncio.Lock()
+        self._explanations = Explanations(client, clock, self._load_failed)
         self._activity = Activity(client, self._requests_ended)
         self._certificate = CertificateWatch(client, self._publish)
         self._tasks: asyncio.TaskGroup | None = None
@@ -138,6 +137,11 @@ class Monitor:
         if failed is not None:
             self._known.load_failed(model_id, failed)
         self._wake.set()
+        await self._publish()
+
+    async def config_read(self, contexts: Mapping[str, int]) -> None:
+        """The config file gives these models these context sizes, in tokens."""
+        self._known.config_read(contexts)
         await self._publish()
 
     async def unload_requested(self, *model_ids: str) -> None:
@@ -239,7 +243,7 @@ class Monitor:
             model = self._snapshot.model(model_id)
             ours = model is not None and model.requested is not None
             if not ours and model_id not in self._ended_on_purpose:
-                self._beside(self._explain_failure(model_id))
+                self._beside(self._explanations.explain(model_id))
 
     async def _remember_load(self, model_id: str, seconds: float) -> None:
         await self._load_times.record(self._identity, model_id, seconds)
@@ -248,23 +252,9 @@ class Monitor:
             self._known.expect_load(model_id, expected)
             await self._publish()
 
-    async def _explain_failure(self, model_id: str) -> None:
-        """Somebody else's load vanished: failed if its log says so, else it was unloaded.
-
-        One model at a time, and each once: a server may tell of any number of them.
-        """
-        if model_id in self._explaining:
-            return
-        self._explaining.add(model_id)
-        try:
-            async with self._one_explanation:
-                reason = await why_it_failed(self._client, model_id)
-        finally:
-            self._explaining.discard(model_id)
-        if reason.words and not reason.aborted:
-            failed = FailedLoad(self._clock.wall(), reason.words, reason.evidence)
-            self._known.load_failed(model_id, failed)
-            await self._publish()
+    async def _load_failed(self, model_id: str, failed: FailedLoad) -> None:
+        self._known.load_failed(model_id, failed)
+        await self._publish()
 
     async def _lost(self, error: AituiError) -> None:
         before = self._snapshot.link

@@ -32,7 +32,12 @@ class AdminApp(ChatApp):
     def __init__(self, opening: Opening) -> None:
         super().__init__(opening)
         self._administration = OpenAdmin(
-            self, opening, lambda: self._session, self._beside, self._ask
+            self,
+            opening,
+            lambda: self._session,
+            self._beside,
+            ask=self._ask,
+            on_newer=self._config_newer,
         )
 
     def action_config(self) -> None:
@@ -65,6 +70,9 @@ class AdminApp(ChatApp):
                 self.action_restart_service()
             case _:
                 self.action_undo_change()
+
+    def _config_newer(self, words: str) -> None:
+        self._models.config_note = words
 
     @on(ContextWished)
     def _context_wished(self, message: ContextWished) -> None:

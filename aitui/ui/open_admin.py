@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from aitui.commands.administration import Administration, no_host, open_administration
 from aitui.commands.change_config import CHANGING, NotEffective, change_config
+from aitui.commands.config_watch import ConfigWatch
 from aitui.commands.edit_config import (
     propose_content,
     propose_model,
@@ -15,7 +16,7 @@ from aitui.commands.edit_config import (
     unnamed_files,
 )
 from aitui.commands.find import model_named
-from aitui.commands.preset import read_preset
+from aitui.commands.preset import Preset, read_preset
 from aitui.commands.progress import Progress
 from aitui.commands.propose import (
     CONTEXT_SIZE,
@@ -84,15 +85,19 @@ class OpenAdmin:
         opening: Opening,
         session: Callable[[], Session | None],
         beside: Beside,
+        *,
         ask: Ask,
+        on_newer: Callable[[str], None],
     ) -> None:
         self._app = app
         self._opening = opening
         self._session = session
         self._beside = beside
         self._ask = ask
+        self._on_newer = on_newer
         self._admin: Administration | None = None
         self._server: Server | None = None
+        self._watch: ConfigWatch | None = None
 
     @asynccontextmanager
     async def serving(self, server: Server, paths: Paths) -> AsyncIterator[None]:
@@ -103,10 +108,14 @@ class OpenAdmin:
             return
         async with open_administration(server, paths, self._opening.clock) as admin:
             self._admin = admin
+            watch = self._watch = ConfigWatch(admin, self._config_seen)
+            watching = asyncio.create_task(watch.run(), name="watch the config file")
             try:
                 yield
             finally:
-                self._admin = None
+                self._admin = self._watch = None
+                watching.cancel()
+                await asyncio.gather(watching, return_exceptions=True)
 
     def change_context(self, model_id: str, size: int | None = None) -> None:
         """Change a context size; asks for the size where none is given."""
@@ -199,7 +208,7 @@ class OpenAdmin:
             made = await change_config(admin, session, proposal, progress)
         except NotEffective as error:
             self._end(screen, *_reasons(error.cause), well=False)
-            await self._offer_to_put_back(admin, session, error)
+            await self._offer_to_put_back(admin, session, error, screen)
         except AituiError as error:
             self._end(screen, *_reasons(error), well=False)
         else:
@@ -208,11 +217,12 @@ class OpenAdmin:
         self.read_config()
 
     async def _offer_to_put_back(
-        self, admin: Administration, session: Session, error: NotEffective
+        self, admin: Administration, session: Session, error: NotEffective, screen: StepsScreen
     ) -> None:
         question = question_before_putting_back(error)
         if not await self._ask(lambda _: question):
             return
+        screen.action_close()
         screen, progress = self._watched("Putting the old value back", *UNDOING)
         try:
             await undo(admin, session, error.made.entry, progress)
@@ -245,7 +255,16 @@ class OpenAdmin:
             await self._until_end(screen, undo(admin, session, entry, progress), "Undone")
             self.read_config()
 
+    def _config_seen(self, preset: Preset | None) -> None:
+        session = self._session()
+        self._on_newer(preset.newer if preset is not None else "")
+        if session is not None and preset is not None:
+            # The monitor tells everybody, as it does of whatever else it learns.
+            self._beside(session.monitor.config_read(preset.contexts), "config read")
+
     async def _read_config(self) -> None:
+        if self._watch is not None:
+            self._watch.look()
         screen = self._config_screen
         if screen is None:
             return

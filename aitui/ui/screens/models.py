@@ -69,6 +69,8 @@ class ModelsScreen(Screen[None]):
 
     snapshot: reactive[Snapshot] = reactive(Snapshot(), init=False)
     server: reactive[Server | None] = reactive(None, init=False)
+    config_note: reactive[str] = reactive("", init=False)
+    """What is to be said of the config file, empty where nothing is."""
 
     def __init__(self, clock: Clock) -> None:
         super().__init__()
@@ -103,6 +105,10 @@ class ModelsScreen(Screen[None]):
 
     def watch_snapshot(self) -> None:
         """Show what changed."""
+        self._show()
+
+    def watch_config_note(self) -> None:
+        """Say it, or no longer."""
         self._show()
 
     def action_chat(self) -> None:
@@ -297,6 +303,7 @@ class ModelsScreen(Screen[None]):
         error = self.snapshot.link.error
         lines = [] if error is None else [f"✘ {error.what}", error.why, error.remedy]
         lines += [f"! {warning}" for warning in self.snapshot.warnings]
+        lines += [f"! {self.config_note}   H reload"] if self.config_note else []
         trouble = self.query_one("#trouble", Static)
         trouble.display = any(lines)
         trouble.set_class(error is not None, "-error")

@@ -120,5 +120,8 @@ def _line(step: Step, now: float, expected: float | None) -> Content:
         " ",
         (step.name.ljust(9), "$foreground 65%" if quiet else ""),
         (time.rjust(8), "$foreground 65%"),
-        f"  {shortened_id(step.words, LONGEST)}" if step.words else "",
+        # Why a step failed stands below, whole.
+        f"  {shortened_id(step.words, LONGEST)}"
+        if step.words and step.state is not StepState.FAILED
+        else "",
     )
