@@ -22,6 +22,7 @@ from aitui.domain.config.tree import (
 )
 from aitui.errors import ConfigRefused
 
+_COLON = re.compile(r"\s*:")
 _ALIAS = re.compile(r"\s*:?\s*\*[^\s,\[\]{}]+")
 _CONTEXT_VARIABLE = "LLAMA_ARG_CTX_SIZE"
 
@@ -169,12 +170,8 @@ def content_end(text: str, node: Node) -> int:
     if isinstance(node, Scalar):
         return node.start + len(text[node.start : node.end].rstrip())
     if not node.flow and node.mapping and node.pairs:
-        pair = node.pairs[-1]
-        if not pair.aliased:
-            return max(content_end(text, pair.key), content_end(text, pair.value))
-        alias = _ALIAS.match(text, pair.key.end)
-        return alias.end() if alias else pair.key.end
-    inside = [item for item in node.items if node.start <= item.start < node.end]
+        return block_end(text, node.pairs[-1])
+    inside = [item for item in node.items if node.start <= item.start < item.end <= node.end]
     if not node.flow and inside and inside[-1] is node.items[-1]:
         return content_end(text, inside[-1])
     lines = text[node.start : node.end].rstrip().split("\n")
@@ -185,10 +182,18 @@ def content_end(text: str, node: Node) -> int:
 
 def block_end(text: str, pair: Pair) -> int:
     """Where the text of a key and its value ends."""
-    if not pair.aliased:
-        return max(pair.key.end, content_end(text, pair.value))
-    alias = _ALIAS.match(text, pair.key.end)
-    return alias.end() if alias else pair.key.end
+    if pair.aliased:
+        alias = _ALIAS.match(text, pair.key.end)
+        return alias.end() if alias else pair.key.end
+    if pair.value.start == pair.value.end:
+        return behind_colon(text, pair)
+    return content_end(text, pair.value)
+
+
+def behind_colon(text: str, pair: Pair) -> int:
+    """The place behind a key's colon, where a value would start that isn't there."""
+    colon = _COLON.match(text, pair.key.end)
+    return colon.end() if colon else pair.key.end
 
 
 def _blocks(text: str, lines: Lines, entries: Mapping[str, ModelEntry]) -> tuple[ModelBlock, ...]:

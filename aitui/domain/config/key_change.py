@@ -5,7 +5,7 @@ import re
 from aitui.domain.clean import clean_line
 from aitui.domain.config.additions import Splice, added_key
 from aitui.domain.config.change import Change
-from aitui.domain.config.document import Document
+from aitui.domain.config.document import Document, behind_colon
 from aitui.domain.config.kinds import fits, oversteps
 from aitui.domain.config.known_keys import MODEL, Takes
 from aitui.domain.config.proof import (
@@ -18,7 +18,7 @@ from aitui.domain.config.proof import (
 )
 from aitui.domain.config.shell_words import refuse_unwritable
 from aitui.domain.config.spelling import Spelling, spelled
-from aitui.domain.config.tree import Collection, Entry, Scalar, text_of
+from aitui.domain.config.tree import Collection, Entry, Pair, Scalar, text_of
 from aitui.domain.config.values import Where
 from aitui.errors import ConfigRefused
 
@@ -72,7 +72,7 @@ def _replaced(
     also: tuple[str, ...] = ()
     after = text
     if old != value:
-        after = _splice(document, node, value, key).applied(text)
+        after = _splice(document, entry.pair, node, value).applied(text)
         result = reread(after, line)
         refuse_unless(proven=only_scalar(document.root, result.root, node), line=line)
         also = _proven(document, result, model_id, key, value)
@@ -91,11 +91,13 @@ def _replaced(
     )
 
 
-def _splice(document: Document, node: Scalar, value: str, key: str) -> Splice:
+def _splice(document: Document, pair: Pair, node: Scalar, value: str) -> Splice:
     text = document.text
+    key = pair.key.value if isinstance(pair.key, Scalar) else ""
+    if node.start == node.end:
+        at = behind_colon(text, pair)
+        return Splice(at, at, " " + _spelled(value, key))
     begin = Spelling.read(text, node).begin
-    if text_of(node) is None and begin == node.end:
-        return Splice(begin, node.end, " " + _spelled(value, key))
     if node.style in {"'", '"'}:
         return Splice(begin + 1, node.end - 1, spelled(value, node.style))
     return Splice(begin, node.end, _spelled(value, key))

@@ -1,6 +1,13 @@
 """A command that several models share, copied into the block of one and changed there."""
 
-from aitui.domain.config.additions import Splice, added_key, appended_words, line_break, raw_copy
+from aitui.domain.config.additions import (
+    Splice,
+    added_key,
+    appended_words,
+    end_of_line,
+    line_break,
+    raw_copy,
+)
 from aitui.domain.config.change import Change
 from aitui.domain.config.flag_wish import (
     Wish,
@@ -65,4 +72,8 @@ def _instead_of_alias(text: str, pair: Pair, raw: str) -> Splice:
         end += 1
     line_start = text.rfind("\n", 0, pair.key.start) + 1
     indentation = text[line_start : pair.key.start]
-    return Splice(start, end, raw.replace("\n", line_break(text) + indentation))
+    first, *rest = raw.split("\n")
+    # What follows on the alias's line, such as a comment, stays on it.
+    stop = end_of_line(text, end) if first[0] in "|>" else end
+    lines = [first + text[end:stop], *(indentation + line for line in rest)]
+    return Splice(start, stop, line_break(text).join(lines))

@@ -104,7 +104,8 @@ def shared_macro(document: Document, model_id: str, node: Scalar) -> tuple[str, 
 
 
 def _in_command(document: Document, model_id: str, traced: Traced, given: Given) -> Located:
-    start, end, quote, prefix = _stretch(traced.text, given)
+    stretch = _stretch(traced.text, given)
+    start, end, quote, prefix = stretch or (0, 0, "", "")
     origin = traced.origin(start, end)
     command = document.command_node(model_id)
     assert command is not None
@@ -156,8 +157,11 @@ def _share(
     return Where.COMMAND, "", ()
 
 
-def _stretch(text: str, given: Given) -> tuple[int, int, str, str]:
-    """Where the value stands in the command: start, end, the quotes around it, what goes before."""
+def _stretch(text: str, given: Given) -> tuple[int, int, str, str] | None:
+    """Where the value stands in the command: start, end, the quotes around it, what goes before.
+
+    None where quotes run across the `=`.
+    """
     word = given.value_word
     if word is None:
         last = given.flag_word
@@ -170,10 +174,7 @@ def _stretch(text: str, given: Given) -> tuple[int, int, str, str]:
             start += len(name) + 2
             return (start, word.end - 1, raw[0], "") if given.value else _behind(start, raw[0])
         if not raw.startswith(name + "="):
-            raise ConfigRefused(
-                "The flag is quoted in a way that can't be followed.",
-                remedy="Change it in the editor (e).",
-            )
+            return None
         start += len(name) + 1
         if not given.value and start == word.end:
             return _behind(start, "")

@@ -1,0 +1,74 @@
+"""Context sizes as people write them."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aitui.domain.config.sizes import LARGEST, SMALLEST, double, half, parse_context_size
+from aitui.errors import ConfigRefused
+
+
+@pytest.mark.parametrize(
+    ("text", "tokens"),
+    [
+        ("262144", 262144),
+        (" 4096 ", 4096),
+        ("256k", 262144),
+        ("256K", 262144),
+        ("0.25M", 262144),
+        ("1Mi", 1048576),
+        ("1 MiB", 1048576),
+        (".5m", 524288),
+        ("131,072", 131072),
+        ("1 048 576", 1048576),
+        ("131_072", 131072),
+    ],
+)
+def test_a_size_in_tokens(text: str, tokens: int) -> None:
+    assert parse_context_size(text) == tokens
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "k",
+        "many",
+        "-4096",
+        "4096.5",
+        "0.3k",
+        "1e5",
+        "٤٠٩٦",
+        "4096 tokens",
+        "1G",
+        "1,2",
+        "0x100",
+    ],
+)
+def test_what_is_no_size_is_refused(text: str) -> None:
+    with pytest.raises(ConfigRefused, match="128k"):
+        parse_context_size(text)
+
+
+@pytest.mark.parametrize("text", ["0", "255", "17M", "9" * 12])
+def test_a_size_that_can_not_be_meant_is_refused(text: str) -> None:
+    with pytest.raises(ConfigRefused, match="can't be meant"):
+        parse_context_size(text)
+
+
+@given(st.text())
+def test_any_text_is_a_size_within_bounds_or_refused(text: str) -> None:
+    try:
+        tokens = parse_context_size(text)
+    except ConfigRefused:
+        return
+    assert SMALLEST <= tokens <= LARGEST
+
+
+@given(st.integers(SMALLEST, LARGEST))
+def test_half_and_double_stay_within_bounds(tokens: int) -> None:
+    assert SMALLEST <= half(tokens) <= tokens <= double(tokens) <= LARGEST
+
+
+def test_half_and_double() -> None:
+    assert (half(131072), double(131072)) == (65536, 262144)
