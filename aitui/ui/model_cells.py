@@ -153,7 +153,7 @@ COLUMNS = (
     Column("id", "Model", 0, 0, lambda m, _: m.id, lambda m, _: (m.id.casefold(),)),
     Column("state", "State", 17, 0, state_text, _by_state),
     Column("context", "Ctx", 6, 0, context_text, lambda m, _: (-m.context.tokens,), right=True),
-    Column("rate", "tok/s", 6, 76, rate_text, lambda m, _: (-(m.rate or 0.0),), right=True),
+    Column("rate", "tok/s", 6, 68, rate_text, lambda m, _: (-(m.rate or 0.0),), right=True),
     Column("ttl", "TTL", 8, 60, ttl_text, _by_ttl, right=True),
     Column("note", "Note", 34, 110, note_text, lambda m, t: (note_text(m, t).casefold(),)),
 )

@@ -1,22 +1,56 @@
 """Who uses the server and who waits, a line each."""
 
+from collections.abc import Iterator
+
 from aitui.domain.amounts import format_seconds
 from aitui.domain.clients import Use, client_name
+from aitui.ui.model_id import shortened_id
+from aitui.ui.packing import Item, packed, total_width
 
 WORD_WIDTH = 8
+_WHOLE, _LONGEST, _SHORTEST = 1000, 48, 16
+"""Cells of a model's name: where a line has no room it loses its middle, before an item goes."""
+_GAP = 2
 
 
-def use_line(use: Use, now: float) -> str:
-    """One request: who, what for, how much came, how long it has been under way."""
+def use_line(use: Use, now: float, width: int) -> str:
+    """One request in so many cells: who, what for, how much came, how long it has been under way.
+
+    Names get shorter first, then whole items go, the least needed first: no number is ever cut.
+    """
+    word = f"{'waiting' if use.waits else 'using':<{WORD_WIDTH}} "
+    room = width - len(word)
+    items: tuple[Item, ...] = ()
+    for who, longest in _ever_shorter(client_name(use.request)):
+        items = _items(use, now, who, longest)
+        if total_width(items, _GAP) <= room:
+            break
+    return word + (" " * _GAP).join(item.text for item in packed(items, room, _GAP))
+
+
+def _ever_shorter(who: str) -> Iterator[tuple[str, int]]:
+    """The client and the longest name of a model: whole, then shorter until both are short."""
+    parts = who.split(" · ")
+    short = parts[0] if parts[-1] == "aitui" else parts[-1]
+    yield who, _WHOLE
+    for client in (who, shortened_id(short, _SHORTEST)):
+        yield from ((client, longest) for longest in range(_LONGEST, _SHORTEST - 1, -1))
+
+
+def _items(use: Use, now: float, who: str, longest: int) -> tuple[Item, ...]:
     request = use.request
-    age = format_seconds(max(0.0, now - request.started))
-    name = request.model or "no model"
+    client, name = Item(who, 9), shortened_id(request.model or "no model", longest)
+    age = Item(format_seconds(max(0.0, now - request.started)), 6)
     if not use.waits:
-        came = f"  {_amount(request.received_bytes)}" if request.received_bytes else ""
-        return f"{'using':<{WORD_WIDTH}} {client_name(request)}  at {name}{came}  {age}"
-    evicts = ", ".join(victim.model.id for victim in use.evicts)
-    after = f", evicts ≈ {evicts}" if evicts else ""
-    return f"{'waiting':<{WORD_WIDTH}} {client_name(request)}  wants {name}{after}  {age}"
+        came = Item(_amount(request.received_bytes) if request.received_bytes else "", 5)
+        return tuple(item for item in (client, Item(f"at {name}", 8), came, age) if item.text)
+    if not use.evicts:
+        return client, Item(f"wants {name}", 8), age
+    first, *others = (shortened_id(victim.model.id, longest) for victim in use.evicts)
+    evicts = ", ".join((first, *others))
+    if others and longest != _WHOLE:
+        evicts = f"{first} and {len(others)} more"
+    return client, Item(f"wants {name}", 8), Item(f"evicts ≈ {evicts}", 7), age
 
 
 def _amount(count: int) -> str:

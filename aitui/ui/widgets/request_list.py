@@ -2,7 +2,6 @@
 
 from typing import ClassVar
 
-from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
 from textual import events
 from textual.binding import Binding, BindingType
@@ -67,10 +66,8 @@ class RequestList(ScrollView, can_focus=True, inherit_bindings=False):
         if chosen:
             ground = self.get_component_rich_style("request-list--cursor").bgcolor
             style, word = (one.from_color(one.color, ground) for one in (style, word))
-        text = use_line(use, self._clock.monotonic())
+        text = use_line(use, self._clock.monotonic(), width - 2)
         mark = "▌" if chosen else " "
-        if cell_len(text) > width - 2:
-            text = set_cell_size(text, width - 3).rstrip() + "…"
         line = [Segment(mark, style), Segment(text[:WORD_WIDTH], word)]
         line.append(Segment(text[WORD_WIDTH:], style))
         return Strip(line).adjust_cell_length(width, style)
