@@ -1,0 +1,208 @@
+"""The join: whose the memory of each card is, what is free, and how each figure is known."""
+
+from dataclasses import replace
+
+import pytest
+
+from aitui.domain.hardware.host_sample import HostSample
+from aitui.domain.hardware.nvidia import GpuUse
+from aitui.domain.hardware.processes import Process
+from aitui.domain.hardware.sample import Gpu, Machine, Sample, Source
+from aitui.domain.memory.footprint import Footprint, Origin
+from aitui.domain.memory.picture import memory_picture, port_of
+from aitui.domain.memory.seen import by_difference, measurement, seen
+from aitui.domain.memory.start_up import Device, StartUp
+from aitui.domain.model import ContextSize, Model, RunState
+
+GIB = 1 << 30
+FIRST = Gpu(0, "RTX 5090", "GPU-1", 20 * GIB, 32 * GIB)
+SECOND = Gpu(1, "RTX 5090", "GPU-2", 10 * GIB, 32 * GIB)
+MACHINE = Machine(memory_total=128 * GIB, memory_used=28 * GIB, sampled_at=10.0)
+SERVER = Sample(10.0, Source.SERVER, (FIRST,), MACHINE)
+BOTH = Sample(10.0, Source.SERVER, (FIRST, SECOND), MACHINE)
+
+
+def model(name: str, port: int = 9001, state: RunState = RunState.READY) -> Model:
+    proxy = f"http://localhost:{port}"
+    return Model(name, state=state, proxy=proxy, context=ContextSize(32_768))
+
+
+def host(*uses: GpuUse, gpus: tuple[Gpu, ...] = (FIRST,)) -> HostSample:
+    return HostSample(
+        sample=Sample(11.0, Source.HOST, gpus, replace(MACHINE, sampled_at=11.0)),
+        uses=uses,
+        everyone={100: Process(100, 1, 2 * GIB), 101: Process(101, 100, GIB)},
+        ports={9001: frozenset({100})},
+    )
+
+
+def footprint(gib: float, origin: Origin = Origin.ESTIMATED) -> Footprint:
+    return Footprint(32_768, round(gib * GIB), origin=origin)
+
+
+def test_before_the_first_sample_nothing_is_known() -> None:
+    picture = memory_picture(None, [model("a")])
+    assert (picture.cards, picture.total_bytes, picture.free_bytes) == ((), None, None)
+    assert picture.source is None
+
+
+def test_the_header_counts_all_cards() -> None:
+    picture = memory_picture(BOTH, [])
+    assert (picture.total_bytes, picture.used_bytes) == (64 * GIB, 30 * GIB)
+    assert picture.free_bytes == 34 * GIB
+    assert picture.source is Source.SERVER
+
+
+def test_without_a_card_the_header_counts_the_machine() -> None:
+    picture = memory_picture(replace(SERVER, gpus=()), [])
+    assert not picture.on_cards
+    assert (picture.total_bytes, picture.used_bytes) == (128 * GIB, 28 * GIB)
+    assert picture.free_bytes == 100 * GIB
+
+
+def test_processes_say_whose_the_memory_is() -> None:
+    uses = GpuUse("GPU-1", 100, 12 * GIB), GpuUse("GPU-1", 101, GIB), GpuUse("GPU-1", 7, 2 * GIB)
+    picture = memory_picture(None, [model("a")], host=host(*uses))
+    (card,) = picture.cards
+    (share,) = card.models
+    assert (share.model, share.used_bytes, share.approximate) == ("a", 13 * GIB, False)
+    assert card.others == 7 * GIB
+    assert picture.footprints["a"].words == "13.0G"
+
+
+def test_a_log_says_it_where_the_machine_cannot_be_asked() -> None:
+    start = StartUp((Device("CUDA0", 10 * GIB, 4 * GIB, GIB), Device("CPU", GIB)))
+    picture = memory_picture(SERVER, [model("a")], starts={"a": start})
+    found = picture.footprints["a"]
+    assert (found.gpu, found.host, found.cache) == (15 * GIB, GIB, 4 * GIB)
+    assert not picture.cards[0].models[0].approximate
+    assert picture.cards[0].others == 5 * GIB
+
+
+def test_an_estimate_stands_in_where_nothing_was_seen() -> None:
+    picture = memory_picture(SERVER, [model("a")], expected={"a": footprint(8)})
+    (share,) = picture.cards[0].models
+    assert (share.used_bytes, share.approximate) == (8 * GIB, True)
+    assert picture.cards[0].others == 12 * GIB
+
+
+def test_what_was_seen_beats_what_was_expected() -> None:
+    uses = (GpuUse("GPU-1", 100, 12 * GIB),)
+    picture = memory_picture(SERVER, [model("a")], host=host(*uses), expected={"a": footprint(8)})
+    assert picture.footprints["a"].gpu == 12 * GIB
+
+
+def test_a_model_that_does_not_run_has_its_figure_and_no_share() -> None:
+    stopped = model("b", state=RunState.STOPPED)
+    picture = memory_picture(SERVER, [stopped], expected={"b": footprint(8)})
+    assert picture.footprints["b"].words == "≈8.0G"
+    assert picture.cards[0].models == ()
+    assert picture.cards[0].others == 20 * GIB
+
+
+def test_a_log_with_two_devices_is_shared_out_by_their_numbers() -> None:
+    start = StartUp((Device("CUDA0", 12 * GIB), Device("CUDA1", 3 * GIB)))
+    picture = memory_picture(BOTH, [model("a")], starts={"a": start})
+    assert [card.models[0].used_bytes for card in picture.cards] == [12 * GIB, 3 * GIB]
+
+
+def test_a_sum_is_shared_out_as_the_cards_are_used_and_says_so() -> None:
+    expected = {"a": footprint(15, Origin.MEASURED)}
+    picture = memory_picture(BOTH, [model("a")], expected=expected)
+    assert [card.models[0].used_bytes for card in picture.cards] == [10 * GIB, 5 * GIB]
+    assert all(card.models[0].approximate for card in picture.cards)
+
+
+def test_more_than_the_card_has_in_use_leaves_no_others() -> None:
+    picture = memory_picture(SERVER, [model("a")], expected={"a": footprint(30)})
+    assert picture.cards[0].others == 0
+
+
+def test_a_partition_counts_on_the_only_card() -> None:
+    uses = (GpuUse("MIG-GPU-1/3/0", 100, 5 * GIB),)
+    picture = memory_picture(None, [model("a")], host=host(*uses))
+    assert picture.cards[0].models[0].used_bytes == 5 * GIB
+
+
+def test_a_host_without_cards_leaves_those_of_the_server() -> None:
+    picture = memory_picture(SERVER, [], host=host(gpus=()))
+    assert picture.source is Source.SERVER
+    assert picture.total_bytes == 32 * GIB
+    assert picture.machine is not None
+    assert picture.machine.sampled_at == 11.0
+
+
+def test_a_model_without_a_card_takes_what_is_resident() -> None:
+    picture = memory_picture(None, [model("a")], host=host(gpus=()))
+    found = picture.footprints["a"]
+    assert (found.gpu, found.host, found.needed) == (0, 3 * GIB, 3 * GIB)
+
+
+def test_a_card_in_the_machine_s_memory_has_no_more_than_the_machine() -> None:
+    gpu = replace(FIRST, unified=True, total_bytes=120 * GIB, used_bytes=5 * GIB)
+    picture = memory_picture(replace(SERVER, gpus=(gpu,)), [])
+    assert picture.free_bytes == 100 * GIB
+
+
+def test_a_card_that_does_not_tell_its_use_makes_the_sum_unknown() -> None:
+    silent = replace(SECOND, used_bytes=None)
+    picture = memory_picture(replace(BOTH, gpus=(FIRST, silent)), [])
+    assert (picture.used_bytes, picture.free_bytes) == (None, None)
+    assert picture.cards[1].others is None
+
+
+def test_what_goes_is_free_afterwards() -> None:
+    expected = {"a": footprint(8), "b": footprint(3)}
+    picture = memory_picture(SERVER, [], expected=expected)
+    assert picture.freed_by(["a", "b", "unheard of"]) == 11 * GIB
+
+
+@pytest.mark.parametrize(
+    ("proxy", "port"),
+    [
+        ("http://localhost:9001", 9001),
+        ("http://127.0.0.1:5800/", 5800),
+        ("http://[::1]:5801/v1", 5801),
+        ("http://user:word@host:7000", 7000),
+        ("http://localhost", None),
+        ("http://localhost:0", None),
+        ("http://localhost:99999", None),
+        ("unix:/run/x.sock", None),
+        ("", None),
+    ],
+)
+def test_the_port_of_a_proxy(proxy: str, port: int | None) -> None:
+    assert port_of(proxy) == port
+
+
+def test_the_growth_between_two_samples_is_what_a_load_took() -> None:
+    after = replace(BOTH, gpus=(replace(FIRST, used_bytes=25 * GIB), SECOND))
+    found = by_difference(4096, BOTH, after)
+    assert found is not None
+    assert (found.gpu, found.context_size, found.approximate) == (5 * GIB, 4096, False)
+
+
+def test_the_growth_says_nothing_where_others_moved_or_a_card_went() -> None:
+    after = replace(BOTH, gpus=(replace(FIRST, used_bytes=25 * GIB), SECOND))
+    assert by_difference(4096, BOTH, after, moved=["b"]) is None
+    assert by_difference(4096, BOTH, SERVER) is None
+    assert by_difference(4096, BOTH, BOTH) is None
+
+
+def test_without_a_card_the_machine_s_memory_grows() -> None:
+    before = replace(SERVER, gpus=())
+    after = replace(before, machine=replace(MACHINE, memory_used=31 * GIB))
+    found = by_difference(4096, before, after)
+    assert found is not None
+    assert (found.gpu, found.host) == (0, 3 * GIB)
+
+
+def test_only_what_was_seen_is_kept() -> None:
+    start = StartUp((Device("CUDA0", GIB, 2 * GIB, GIB),))
+    found = seen(8192, None, start)
+    assert found is not None
+    kept = measurement(found, "a1", 5.0)
+    assert kept is not None
+    assert (kept.context_size, kept.gpu, kept.cache, kept.setup) == (8192, 4 * GIB, 2 * GIB, "a1")
+    assert measurement(footprint(3), "a1", 5.0) is None
+    assert seen(8192, None, None) is None
