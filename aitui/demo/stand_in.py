@@ -25,7 +25,7 @@ from aitui.demo.llama_swap import LlamaSwap, Logs
 from aitui.demo.log_ring import LogRing
 from aitui.demo.routes import Routes
 from aitui.demo.running_requests import Caller
-from aitui.demo.upstream_process import State
+from aitui.demo.upstream_process import State, UpstreamProcess
 
 ANYWHERE = ("127.0.0.1", 0)
 _LARGEST_BODY = 64 * 1024 * 1024
@@ -114,19 +114,27 @@ class StandIn:
         scheme = "http" if self._certificates is None else "https"
         return f"{scheme}://{self._host}:{self._port}"
 
+    @property
+    def processes(self) -> tuple[UpstreamProcess, ...]:
+        """The process of every model, running or not; none while the server is down."""
+        return () if self._life is None else tuple(self._life.swap.processes.values())
+
     def running(self) -> dict[str, str]:
         """The state of every model that is not stopped, by id."""
-        if self._life is None:
-            return {}
         return {
             process.id: process.state.value
-            for process in self._life.swap.processes.values()
+            for process in self.processes
             if process.state is not State.STOPPED
         }
 
-    async def start(self) -> None:
-        """Open the port, the same one as before, with a fresh llama-swap behind it."""
+    async def start(self, config_text: str | None = None) -> None:
+        """Open the port, the same one as before, with a fresh llama-swap behind it.
+
+        Raises BadConfiguration, and opens nothing, for a text that is none.
+        """
         assert self._door is None, "the stand-in is running already"
+        if config_text is not None:
+            self._configuration = parse_configuration(config_text)
         context = None
         if self._certificates is not None:
             context = self._certificates.server_context(

@@ -14,7 +14,11 @@ from aitui.demo.background import Background
 from aitui.demo.catalogue import CATALOGUE, LEFT_ALONE
 from aitui.demo.certificates import Certificates, make_certificates
 from aitui.demo.dialect import Dialect
+from aitui.demo.shell_commands import ShellCommands
+from aitui.demo.ssh_host import NAME as SSH_NAME
+from aitui.demo.ssh_host import SshDoor, SshSetUp
 from aitui.demo.stand_in import StandIn
+from aitui.demo.unit import CONFIG_PATH, UNIT_PATH, UNIT_TEXT, DemoUnit
 from aitui.demo.visitors import visit
 
 _PAUSES = (8.0, 25.0)
@@ -31,6 +35,12 @@ class World:
     data_home: Path
     state_home: Path
     config_file: Path
+    ssh_set_up: SshSetUp
+
+    @property
+    def ssh_host(self) -> str:
+        """What the set-up calls the machine behind the server."""
+        return SSH_NAME
 
     @property
     def url(self) -> str:
@@ -53,18 +63,34 @@ async def demo_world(
     with tempfile.TemporaryDirectory(prefix="aitui-demo-") as name:
         folder = Path(name)
         certificates = await asyncio.to_thread(make_certificates, folder / "certs")
-        config_file = folder / "host" / "config.yaml"
+        root = folder / "host"
+        config_file = root / CONFIG_PATH.removeprefix("/")
         config, data, state = (folder / kind for kind in ("config", "data", "state"))
-        for path in (config, data, state, config_file.parent):
+        for path in (config, data, state, root):
             path.mkdir(mode=0o700)
-        config_file.write_text(config_text)
-        async with StandIn(config_text, dialect, certificates) as server:
+        await asyncio.to_thread(_furnish, root, config_file, config_text)
+        unit = DemoUnit(config_file)
+        server = StandIn(config_text, dialect, certificates, say=unit.write)
+        commands = ShellCommands(unit, server)
+        async with server, SshDoor(folder, root, commands.answer) as door:
+            unit.runs(server)
             visits = Background()
             visits.start(
                 visit(server, random or Random(1), pauses=pauses, left_alone=LEFT_ALONE),
                 name="visitors",
             )
             try:
-                yield World(server, certificates, folder, config, data, state, config_file)
+                yield World(
+                    server, certificates, folder, config, data, state, config_file, door.set_up
+                )
             finally:
                 await visits.close()
+
+
+def _furnish(root: Path, config_file: Path, config_text: str) -> None:
+    """What is on the disk of the machine behind the server."""
+    config_file.parent.mkdir(parents=True)
+    config_file.write_text(config_text)
+    unit_file = root / UNIT_PATH.removeprefix("/")
+    unit_file.parent.mkdir(parents=True)
+    unit_file.write_text(UNIT_TEXT)

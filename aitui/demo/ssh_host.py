@@ -1,0 +1,165 @@
+"""An SSH server for the demo: SFTP within one folder, and the commands that aitui sends.
+
+Its keys and the client's set-up are made before it listens; asyncssh is imported when the first
+connection comes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from aitui.demo.background import Background
+from aitui.demo.shell_commands import ACCOUNT, Reply
+from aitui.demo.unit import HOME
+
+if TYPE_CHECKING:
+    from asyncssh import SFTPServer, SSHServerChannel, SSHServerConnection, SSHServerProcess
+
+NAME = "ai-server"
+"""What the client's SSH set-up calls the machine."""
+
+Answer = Callable[[str], Awaitable[Reply]]
+
+_BACKLOG = 16
+_LOGIN_SECONDS = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class SshSetUp:
+    """A user's own SSH set-up below `home`, in which the machine is called NAME."""
+
+    home: Path
+    config: Path
+    known_hosts: Path
+    identity: Path
+    host_key: Path
+
+
+class SshDoor:
+    """Listens on a port of this machine for whoever has the key of the set-up."""
+
+    def __init__(self, folder: Path, root: Path, answer: Answer) -> None:
+        self._folder = folder
+        self._root = root
+        self._answer = answer
+        self._work = Background()
+        self._connections: set[SSHServerConnection] = set()
+        self._socket = socket.socket()
+        self.set_up = _places(folder)
+
+    async def __aenter__(self) -> Self:
+        self._socket.setblocking(False)
+        self._socket.bind(("127.0.0.1", 0))
+        self._socket.listen(_BACKLOG)
+        port: int = self._socket.getsockname()[1]
+        await asyncio.to_thread(_write_set_up, self.set_up, port)
+        self._work.start(self._accept(), name="ssh door")
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for connection in self._connections:
+            connection.abort()
+        for connection in list(self._connections):
+            await connection.wait_closed()
+        await self._work.close()
+        self._socket.close()
+
+    async def _accept(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            caller, _ = await loop.sock_accept(self._socket)
+            self._work.start(self._serve(caller), name="ssh connection")
+
+    async def _serve(self, caller: socket.socket) -> None:
+        asyncssh = await asyncio.to_thread(import_module, "asyncssh")
+        try:
+            connection = await asyncssh.run_server(
+                caller,
+                server_host_keys=[str(self.set_up.host_key)],
+                authorized_client_keys=str(self.set_up.identity.with_suffix(".pub")),
+                password_auth=False,
+                kbdint_auth=False,
+                process_factory=self._run,
+                sftp_factory=self._files,
+                encoding=None,
+                login_timeout=_LOGIN_SECONDS,
+            )
+        except (OSError, asyncssh.Error):
+            return  # whoever it was has gone, or isn't let in
+        self._connections.add(connection)
+        try:
+            await connection.wait_closed()
+        finally:
+            self._connections.discard(connection)
+
+    def _files(self, channel: SSHServerChannel[bytes]) -> SFTPServer:
+        from aitui.demo.ssh_files import DemoFiles
+
+        return DemoFiles(channel, self._root, HOME)
+
+    async def _run(self, process: SSHServerProcess[bytes]) -> None:
+        reply = await self._answer(process.command or "")
+        with suppress(BrokenPipeError, ConnectionError):
+            process.stdout.write(reply.output.encode())
+            process.stderr.write(reply.complaint.encode())
+            process.exit(reply.status)
+
+
+def _places(folder: Path) -> SshSetUp:
+    home = folder / "ssh-user"
+    below = home / ".ssh"
+    return SshSetUp(
+        home, below / "config", below / "known_hosts", below / "id_ed25519", folder / "host_key"
+    )
+
+
+def _write_set_up(set_up: SshSetUp, port: int) -> None:
+    set_up.config.parent.mkdir(parents=True, mode=0o700)
+    public = _write_key(set_up.host_key)
+    _write_key(set_up.identity)
+    set_up.known_hosts.write_text(f"[127.0.0.1]:{port} {public}\n")
+    set_up.config.write_text(
+        f"Host {NAME}\n"
+        f"  HostName 127.0.0.1\n"
+        f"  Port {port}\n"
+        f"  User {ACCOUNT}\n"
+        f"  IdentityFile {set_up.identity}\n"
+        f"  IdentitiesOnly yes\n"
+        f"  UserKnownHostsFile {set_up.known_hosts}\n"
+    )
+
+
+def _write_key(path: Path) -> str:
+    """Make a key, write both its halves, and give the public one."""
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    key = Ed25519PrivateKey.generate()
+    path.touch(mode=0o600)
+    path.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.OpenSSH,
+            serialization.NoEncryption(),
+        )
+    )
+    public = (
+        key.public_key()
+        .public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
+        .decode()
+    )
+    path.with_suffix(".pub").write_text(f"{public}\n")
+    return public

@@ -1,0 +1,130 @@
+"""The systemd unit that runs the demo's llama-swap, and what systemd would say of it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from datetime import UTC, datetime
+from pathlib import Path
+
+from aitui.demo.configuration import BadConfiguration
+from aitui.demo.stand_in import StandIn
+
+UNIT = "llama-swap.service"
+HOME = "/home/ai-server"
+CONFIG_PATH = f"{HOME}/.config/llama-swap/config.yaml"
+COMMAND = (f"{HOME}/bin/llama-swap", "-listen", "0.0.0.0:8080", "-config", CONFIG_PATH)
+UNIT_PATH = f"{HOME}/.config/systemd/user/{UNIT}"
+UNIT_TEXT = f"""\
+[Unit]
+Description=llama-swap
+After=network.target
+
+[Service]
+Type=simple
+ExecStart={" ".join(COMMAND)}
+LimitNOFILE=65536
+LimitMEMLOCK=infinity
+Restart=on-failure
+RestartSec=5
+
+[Install]
+WantedBy=default.target
+"""
+_FIRST_PID = 1187
+_CHATS_END_WITHIN = 5.0
+_MOST_LINES = 500
+
+
+class DemoUnit:
+    """Reloads and restarts the stand-in from the file that the SSH side shows."""
+
+    def __init__(self, config_file: Path) -> None:
+        self._config_file = config_file
+        self._server: StandIn | None = None
+        self._lines: deque[str] = deque(maxlen=_MOST_LINES)
+        self._acting = asyncio.Lock()
+        self._starts = 0
+        self._started_at = 0.0
+        self._fails = False
+
+    def write(self, text: str) -> None:
+        """Take what the stand-in prints into the journal."""
+        self._lines.extend(text.splitlines())
+
+    def runs(self, server: StandIn) -> None:
+        """The unit is up, and this is what it runs."""
+        self._server = server
+        self._has_started()
+
+    @property
+    def main_pid(self) -> int:
+        """The number of the process, 0 where none runs."""
+        return 0 if self._fails or not self._starts else _FIRST_PID + 211 * (self._starts - 1)
+
+    def journal(self, lines: int) -> list[str]:
+        """The last lines of the journal."""
+        return list(self._lines)[-lines:] if lines > 0 else []
+
+    def properties(self) -> dict[str, str]:
+        """What `systemctl show` knows."""
+        words = " ".join(COMMAND)
+        return {
+            "Id": UNIT,
+            "LoadState": "loaded",
+            "LoadError": "",
+            "ActiveState": "failed" if self._fails else "active",
+            "SubState": "failed" if self._fails else "running",
+            "UnitFileState": "enabled",
+            "MainPID": str(self.main_pid),
+            "ExecStart": f"{{ path={COMMAND[0]} ; argv[]={words} ; ignore_errors=no }}",
+            "ExecMainStartTimestamp": _timestamp(self._started_at),
+            "ExecMainStatus": "1" if self._fails else "0",
+            "Result": "exit-code" if self._fails else "success",
+            "NRestarts": "0",
+            "FragmentPath": UNIT_PATH,
+            "WorkingDirectory": f"!{HOME}",
+            "NeedDaemonReload": "no",
+        }
+
+    async def reload(self) -> bool:
+        """Send it SIGHUP; False where no process is there to take it."""
+        async with self._acting:
+            if self._server is None or self._fails:
+                return False
+            try:
+                text = await asyncio.to_thread(self._text)
+            except (OSError, UnicodeDecodeError) as error:
+                self._server.write_log(f"[WARN] failed to reload config: {error}\n")
+            else:
+                await self._server.reload(text)
+            return True
+
+    async def restart(self) -> None:
+        """End it and start it again; with a file that is no configuration it stays down."""
+        async with self._acting:
+            if self._server is None:
+                return
+            self.write("Stopping llama-swap.service - llama-swap...")
+            await self._server.drain(_CHATS_END_WITHIN)
+            try:
+                await self._server.start(await asyncio.to_thread(self._text))
+            except (OSError, UnicodeDecodeError, BadConfiguration) as error:
+                self._fails = True
+                self.write(f"[ERROR] Error loading config: {error}")
+                self.write(f"{UNIT}: Main process exited, code=exited, status=1/FAILURE")
+            else:
+                self._has_started()
+
+    def _has_started(self) -> None:
+        self._fails = False
+        self._starts += 1
+        self._started_at = time.time()
+
+    def _text(self) -> str:
+        return self._config_file.read_bytes().decode("utf-8-sig")
+
+
+def _timestamp(moment: float) -> str:
+    return datetime.fromtimestamp(moment, UTC).strftime("%a %Y-%m-%d %H:%M:%S UTC")
