@@ -14,6 +14,7 @@ from aitui.swap.certificate_files import (
     check_key,
     check_present,
     date_words,
+    how_to_renew,
     name_words,
     path_words,
     read_certificates,
@@ -83,7 +84,7 @@ def _dates(path: Path, certificate: "Certificate", now: datetime) -> Check:
         return failed(DATES, error)
     days = (certificate.not_valid_after_utc - now).days
     until = f"valid until {date_words(certificate.not_valid_after_utc)}, {days} days left"
-    soon = "renew it in time; a renewed file is picked up without a restart"
+    soon = f"renew it: {how_to_renew(path)}; a renewed file is picked up without a restart"
     return passed(DATES, until, soon if days <= 30 else "")
 
 

@@ -215,6 +215,11 @@ def _not_pem(what: str, path: Path, content: bytes) -> CertificateFileError:
     return CertificateFileError(f"The {what} {shown} is not PEM", why=why, remedy=remedy)
 
 
+def how_to_renew(path: Path) -> str:
+    """The command that makes a new client certificate in that file, where the authority is."""
+    return _RENEW.format(path_words(path))
+
+
 def check_dates(what: str, path: Path, certificate: "Certificate", now: datetime) -> None:
     """Raises CertificateFileError where a certificate isn't valid any more, or yet."""
     shown = path_words(path)
@@ -222,7 +227,7 @@ def check_dates(what: str, path: Path, certificate: "Certificate", now: datetime
         raise CertificateFileError(
             f"The {what} {shown} has expired",
             why=f"it was valid until {date_words(certificate.not_valid_after_utc)}",
-            remedy=f"renew it: {_RENEW.format(shown)}"
+            remedy=f"renew it: {how_to_renew(path)}"
             if what == "client certificate"
             else "copy the renewed one from the server",
         )

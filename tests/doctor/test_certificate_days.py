@@ -14,7 +14,7 @@ from aitui.swap.client import SwapClient
 from aitui.ui.certificate_days import certificate_item
 from catalogue import CATALOGUE
 from swap.authority import Authority, Issued
-from ui.driven import driven
+from ui.driven import Driven, driven
 
 DAY = 24 * 3600.0
 NOW = 1_800_000_000.0
@@ -100,6 +100,11 @@ def soon_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(certificate_watch, "LOOK_AGAIN", 0.05)
 
 
+def words(app: Driven) -> str:
+    """What is on the screen, however its lines break."""
+    return " ".join(app.text.replace("│", " ").split())
+
+
 async def test_the_header_counts_the_days_until_the_file_is_renewed(
     soon_looked_at: None, authority: Authority, own_files: Issued, tmp_path: Path
 ) -> None:
@@ -117,6 +122,11 @@ async def test_the_header_counts_the_days_until_the_file_is_renewed(
         driven(settings(own_files, authority, there.url), tmp_path / "home") as app,
     ):
         await app.see("● live", "! cert 11 days")
+        await app.told("How to renew it: D, “client certificate dates”. A renewed file is picked")
+        await app.press("D")
+        await app.see("client certificate dates")
+        await app.until(lambda: "renew it: openssl x509 -req" in words(app), "how")
+        await app.press("escape")
         put(authority.issue("renewed", days=300), own_files)
         await app.unsee("! cert")
         assert "● live" in app.text

@@ -142,7 +142,9 @@ async def test_the_last_thirty_days_are_told_in_time(settings: Server) -> None:
     check = (await examined(settings, clock=soon))["client certificate dates"]
     assert check.status is Status.PASSED
     assert "19 days left" in check.seen or "20 days left" in check.seen
-    assert "renew it in time" in check.remedy
+    assert "renew it: openssl x509 -req" in check.remedy
+    assert f"-out {settings.client_cert}" in check.remedy
+    assert "picked up without a restart" in check.remedy
 
 
 async def test_a_foreign_issuer_is_told_and_not_judged(settings: Server, tmp_path: Path) -> None:

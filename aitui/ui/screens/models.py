@@ -21,6 +21,7 @@ from aitui.domain.model import Model
 from aitui.domain.server import Server
 from aitui.domain.snapshot import LinkPhase, Snapshot
 from aitui.ui.admin_messages import ContextWished
+from aitui.ui.certificate_days import certificate_item, renewal_words
 from aitui.ui.key_hints import chat_keys, filter_keys, model_keys
 from aitui.ui.model_cells import Moment
 from aitui.ui.model_facts import facts, title
@@ -76,6 +77,7 @@ class ModelsScreen(Screen[None]):
         super().__init__()
         self._clock = clock
         self._running_models = 0
+        self._told_of_end: float | None = None
 
     def compose(self) -> ComposeResult:
         """The header, the table with its filter, the detail pane, and the keys."""
@@ -272,6 +274,16 @@ class ModelsScreen(Screen[None]):
         requests.display = bool(requests.uses)
         self._show_trouble()
         self._show_ages()
+        self._tell_of_certificate()
+
+    def _tell_of_certificate(self) -> None:
+        """Once for each certificate: what the days in the header ask for."""
+        ends, wall = self.snapshot.certificate_ends, self._clock.wall()
+        if ends is None or ends == self._told_of_end or not certificate_item(ends, wall).text:
+            return
+        self._told_of_end = ends
+        title, words = renewal_words(ends, wall)
+        self.notify(words, title=title, severity="warning", timeout=15, markup=False)
 
     def _show_ages(self) -> None:
         model = self._table.highlighted
