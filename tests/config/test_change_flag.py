@@ -215,6 +215,21 @@ def test_a_number_that_is_printed_otherwise_is_replaced_whole() -> None:
     assert change.old == "0.7"
 
 
+@pytest.mark.parametrize(
+    ("written", "after"),
+    [
+        ("-m ${dir}/a.gguf -v", "-m /n/b.gguf -v"),
+        ('--model="${dir}/a b.gguf"', '--model="/n/b.gguf"'),
+        ("-m ${MODEL_ID}", "-m /n/b.gguf"),
+    ],
+)
+def test_a_value_that_the_command_puts_together_is_replaced_there(written: str, after: str) -> None:
+    text = "macros: {{dir: /m}}\nmodels:\n  a:\n    cmd: x {}\n  b:\n    cmd: x -m ${{dir}}/b\n"
+    change = flag_changed(text.format(written), "a", "--model", "/n/b.gguf")
+    assert change.after == text.format(after)
+    assert (change.where, change.also) == (Where.COMMAND, ())
+
+
 def test_the_difference_is_a_unified_one() -> None:
     text = "a1: &x 1\nmodels:\r\n  a:\r\n    cmd: llama-server -c 4096\r\n    ttl: 5\r\n    name: x\r\n"
     change = flag_changed(text, "a", "-c", "8192")

@@ -86,3 +86,9 @@ def test_no_other_model_changes(flag: str) -> None:
         changed = [one for one in "abcd" if before.command(one) != after.command(one)]
         assert changed == [model]
         assert change.also == ()
+
+
+def test_a_value_that_a_macro_puts_together_is_given_again() -> None:
+    text = "macros: {n: 409, s: 'llama-server -c ${n}0'}\nmodels:\n  a:\n    cmd: ${s}\n"
+    change = flag_changed(text, "a", "-c", "5", only_this_model=True)
+    assert change.after == text.replace("cmd: ${s}", "cmd: ${s} -c 5")

@@ -1,6 +1,6 @@
 """A flag given another value: found, replaced or added, and proven."""
 
-from aitui.domain.command_line import runs_script, words
+from aitui.domain.command_line import runs_script
 from aitui.domain.config.additions import Splice, appended_words
 from aitui.domain.config.change import Change
 from aitui.domain.config.document import Document
@@ -13,7 +13,7 @@ from aitui.domain.config.flag_wish import (
     replacement,
     with_value,
 )
-from aitui.domain.config.flags import Takes, find_flag, flags_given
+from aitui.domain.config.flags import Takes, find_flag
 from aitui.domain.config.own_copy import copied
 from aitui.domain.config.proof import command_words, only_scalar, refuse_unless, reread
 from aitui.domain.config.shell_words import refuse_unwritable
@@ -23,6 +23,7 @@ from aitui.domain.config.values import (
     command_anchor,
     command_sharers,
     locate,
+    own_reference,
 )
 from aitui.errors import ConfigRefused
 
@@ -49,7 +50,7 @@ def changed_flag(
         return _unchanged(wish, located)
     if located is None:
         return _added(wish)
-    if only_this_model and located.also:
+    if only_this_model and (located.also or located.node is None):
         return _overridden(wish, located)
     return _replaced(wish, located)
 
@@ -133,38 +134,9 @@ def _overridden(wish: Wish, located: Located) -> Change:
     """Another value for this model alone, while the shared text stays."""
     if command_sharers(wish.document, wish.model_id):
         return copied(wish, located)
-    reference = _own_reference(wish, located)
-    if reference is not None:
-        return _replaced(wish, reference)
-    return _appended(wish, appended_words(wish.document.text, wish.command, wish.added_text), ())
-
-
-def _own_reference(wish: Wish, located: Located) -> Located | None:
-    """The `${macro}` of the model's own command that the value comes from, as a value itself."""
-    given = located.given
     traced = wish.document.trace(wish.model_id)
-    if given is None or traced is None or located.where is not Where.MACRO:
-        return None
-    origin = traced.origin(given.flag_word.start, given.flag_word.start + 1)
-    if origin is None or origin.source.macro:
-        return None
-    for own in flags_given(words(wish.command.value)):
-        word = own.value_word
-        if own.flag_word.start == origin.start and word is not None and own.value.startswith("${"):
-            start = word.start + (len(own.name) + 1 if own.joined else 0)
-            if wish.command.value[start : word.end] != own.value:
-                return None
-            line = wish.document.lines.line(wish.command.start)
-            return Located(
-                name=located.name,
-                text=located.text,
-                where=Where.COMMAND,
-                line=line,
-                shared_name="",
-                also=(),
-                node=wish.command,
-                start=start,
-                end=word.end,
-                given=given,
-            )
-    return None
+    if located.where is Where.MACRO and located.given is not None and traced is not None:
+        reference = own_reference(wish.document, wish.model_id, traced, located.given)
+        if reference is not None:
+            return _replaced(wish, reference)
+    return _appended(wish, appended_words(wish.document.text, wish.command, wish.added_text), ())

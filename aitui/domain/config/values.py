@@ -4,9 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
-from aitui.domain.command_line import Word, flag_value, runs_script, server_words
+from aitui.domain.command_line import Word, flag_value, runs_script, server_words, words
 from aitui.domain.config.document import Document, ModelEntry
-from aitui.domain.config.flags import Flag, Given, Takes, find_flag, last_given
+from aitui.domain.config.flags import Flag, Given, Takes, find_flag, flags_given, last_given
 from aitui.domain.config.macros import Macro, Source, Traced, expand, without_comments
 from aitui.domain.config.spelling import Spelling
 from aitui.domain.config.tree import Node, Scalar
@@ -110,8 +110,16 @@ def _in_command(document: Document, model_id: str, traced: Traced, given: Given)
     command = document.command_node(model_id)
     assert command is not None
     if origin is None or (node := origin.source.node) is None:
-        line = document.lines.line(command.start)
-        return Located(given.name, given.value, Where.COMMAND, line, "", (), None, given=given)
+        return own_reference(document, model_id, traced, given) or Located(
+            name=given.name,
+            text=given.value,
+            where=Where.COMMAND,
+            line=document.lines.line(command.start),
+            shared_name="",
+            also=(),
+            node=None,
+            given=given,
+        )
     source = origin.source
     start, end = origin.start, origin.end
     if source.macro and source.text != node.value:
@@ -134,6 +142,38 @@ def _in_command(document: Document, model_id: str, traced: Traced, given: Given)
         prefix=prefix,
         given=given,
     )
+
+
+def own_reference(
+    document: Document, model_id: str, traced: Traced, given: Given
+) -> Located | None:
+    """The value as the command itself has it, `${macro}` and all; None where a macro holds it."""
+    command = document.command_node(model_id)
+    flag = traced.origin(given.flag_word.start, given.flag_word.start + 1)
+    if command is None or flag is None or flag.source.macro:
+        return None
+    for own in flags_given(words(command.value)):
+        if own.flag_word.start == flag.start and "${" in own.value:
+            stretch = _stretch(command.value, own)
+            if stretch is None:
+                return None
+            start, end, quote, prefix = stretch
+            also = command_sharers(document, model_id)
+            return Located(
+                name=own.flag_word.text.partition("=")[0],
+                text=given.value,
+                where=Where.ANCHOR if also else Where.COMMAND,
+                line=_line(document, command, start, end),
+                shared_name=command_anchor(document, model_id) if also else "",
+                also=also,
+                node=command,
+                start=start,
+                end=end,
+                quote=quote,
+                prefix=prefix,
+                given=given,
+            )
+    return None
 
 
 def _in_script(document: Document, model_id: str, command: str, flag: Flag) -> Located | None:

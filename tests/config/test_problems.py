@@ -1,0 +1,204 @@
+"""What is wrong with a config file, with its place, before llama-swap says so."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aitui.domain.config.problems import MOST, Problem, new_fatal_problems, problems
+
+# Written like the example that llama-swap comes with: every key once.
+EXAMPLE = """\
+healthCheckTimeout: 500
+logLevel: info
+logTimeFormat: "rfc3339"
+logToStdout: "proxy"
+metricsMaxInMemory: 1000
+captureBuffer: 15
+startPort: 10001
+sendLoadingState: true
+includeAliasesInList: no
+globalTTL: 0
+apiKeys: ["sk-${env.KEY}"]
+performance:
+  every: 15s
+macros:
+  "latest-llama": >
+    /path/to/llama-server/llama-server-ec9e0301
+    --port ${PORT}
+  "default_ctx": 4096
+  "default_args": "--ctx-size ${default_ctx}"
+models:
+  "llama":
+    macros:
+      "default_ctx": 16384
+      "temp": 0.7
+    cmd: |
+      # ${latest-llama} is a macro that is defined above
+      ${latest-llama}
+      --model path/to/llama-8B-Q4_K_M.gguf
+      --ctx-size ${default_ctx}
+      --temperature ${temp}
+    name: "llama 3.1 8B"
+    description: "A small but capable model used for quick testing"
+    env:
+      - "CUDA_VISIBLE_DEVICES=0,1,2"
+    proxy: http://127.0.0.1:${PORT}
+    aliases:
+      - "gpt-4o-mini"
+    checkEndpoint: /custom-endpoint
+    ttl: 60
+    useModelName: "qwen:qwq"
+    filters:
+      stripParams: "temperature, top_p, top_k"
+      setParams:
+        stop: ["a"]
+      setParamsByID:
+        "${MODEL_ID}:high": {reasoning_effort: high}
+    metadata:
+      port: ${PORT}
+      anything: [1, {deep: true}]
+    concurrencyLimit: 0
+    sendLoadingState: false
+    unlisted: true
+    timeouts: {connect: 30, idleConn: 0}
+    capabilities: {in: [text, image], tools: true, context: "${default_ctx}"}
+  "qwen-unlisted":
+    cmd: llama-server --port ${PORT} -m qwen.gguf
+    unloadTimeout: 5
+  "docker-llama":
+    proxy: "http://127.0.0.1:9790"
+    cmd: docker run --name ${MODEL_ID} --init --rm -p 9790:8080 image --model x
+    cmdStop: docker stop ${MODEL_ID} ${PID}
+groups:
+  "group1":
+    swap: true
+    exclusive: true
+    members: ["llama", "qwen-unlisted"]
+  "forever":
+    persistent: true
+    swap: false
+    members: ["docker-llama"]
+hooks:
+  on_startup:
+    preload: ["llama", gpt-4o-mini]
+peers:
+  openrouter:
+    proxy: https://openrouter.ai/api
+    apiKey: ${env.OPENROUTER}
+    models: [meta-llama/llama-3.1-8b]
+    filters: {setParams: {provider: {data_collection: deny}}}
+"""
+
+
+def test_a_file_like_llama_swaps_own_example_is_without_problems() -> None:
+    assert problems(EXAMPLE) == ()
+
+
+def test_anchors_merges_and_extensions_are_without_problems() -> None:
+    text = (
+        "x-any: 1\nshared: &s {ttl: 5, env: &e [A=b]}\n"
+        "models:\n  a: &a\n    <<: *s\n    cmd: llama-server --port ${PORT}\n  b:\n    <<: [*a, *s]\n"
+    )
+    assert problems(text) == ()
+
+
+MODEL_A = "models:\n  a:\n    cmd: llama-server --port ${PORT}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "column", "words", "fatal"),
+    [
+        ("models:\n  a: [\n", 3, 1, "flow", True),
+        ("a: 1\nb: {c: 1, c: 2}\n", 2, 11, "“c” stands there twice", True),
+        ("- a\n", 1, 1, "not a mapping", True),
+        (MODEL_A + "globalTLL: 5\n", 4, 1, "no “globalTLL” here. Is “globalTTL” meant?", False),
+        (MODEL_A + "    ctx: 5\n", 4, 5, "no “ctx” here", False),
+        (MODEL_A + '    ttl: "5"\n', 4, 10, "ttl takes a whole number", True),
+        (MODEL_A + "    ttl: -2\n", 4, 10, "ttl takes -1 or more", True),
+        (MODEL_A + "    unlisted: perhaps\n", 4, 15, "unlisted takes true or false", True),
+        (MODEL_A + "    aliases: b\n", 4, 14, "aliases takes a list", True),
+        (MODEL_A + "    env: {A: b}\n", 4, 10, "env takes a list", True),
+        (MODEL_A + "    env: [lower case]\n", 4, 11, "An entry of env has a form", False),
+        (MODEL_A + "    name: [x]\n", 4, 11, "name takes text", True),
+        (MODEL_A + "  b: x\n", 4, 6, "b takes a mapping", True),
+        (MODEL_A + "healthCheckTimeout: 5\n", 4, 21, "takes 15 or more", False),
+        (MODEL_A + "logToStdout: all\n", 4, 14, "takes proxy, upstream, both, none", True),
+        (MODEL_A + "logLevel: loud\n", 4, 11, "takes debug, info", False),
+        (MODEL_A + "startPort: 0\n", 4, 12, "takes 1 or more", True),
+        (MODEL_A + "globalTTL: soon\n", 4, 12, "globalTTL takes a whole number", True),
+        (MODEL_A + "performance: {every: often}\n", 4, 22, "every has a form", False),
+        (MODEL_A + "groups: {g: {swap: true}}\n", 4, 13, "g has no members", False),
+        (MODEL_A + "groups: {g: {members: [b]}}\n", 4, 24, "the unknown model b", False),
+        (MODEL_A + "groups: {g: {members: [a, a]}}\n", 4, 27, "in the group g already", True),
+        (MODEL_A + "hooks: {on_startup: {preload: [b]}}\n", 4, 32, "Preload names the unknown", False),
+        (MODEL_A + "matrix: {vars: {x: b}, sets: {}}\n", 4, 20, "The matrix names", True),
+        (MODEL_A + "groups: {}\nmatrix: {vars: {}, sets: {}}\n", 5, 1, "exclude each other", True),
+        (MODEL_A + "    aliases: [b, b]\n", 4, 18, "the alias b already", True),
+        (MODEL_A + "    aliases: [a]\n", 4, 15, "alias a is a model's id", False),
+        (MODEL_A + "apiKeys: ['a b']\n", 4, 11, "API key", True),
+        (MODEL_A + "  b:\n    cmd: x ${PORT} ${nmae}\n    macros: {name: y}\n", 5, 5, "Is “name” meant?", True),
+        (MODEL_A + "  b:\n    ttl: 5\n", 4, 3, "b has no cmd", True),
+        (MODEL_A + "  b:\n    cmd: llama-server\n", 4, 3, "b doesn't use ${PORT}", True),
+        (MODEL_A + "  b: {cmd: '', proxy: 'http://x'}\n", 4, 3, "b has no cmd", False),
+        (MODEL_A + "macros: {PORT: 1}\n", 4, 10, "llama-swap's own", True),
+        (MODEL_A + "macros: {x: 'a ${x}'}\n", 4, 10, "names itself", True),
+        (MODEL_A + "macros: {a b: 1}\n", 4, 10, "can't be the name of a macro", True),
+        (MODEL_A + "    <<: 5\n", 4, 5, "Only mappings can be merged", True),
+    ],
+)  # fmt: skip
+def test_a_problem_with_its_place(
+    text: str, line: int, column: int, words: str, fatal: bool
+) -> None:
+    found = problems(text)
+    assert [problem for problem in found if words in problem.words] == [
+        Problem(line, column, next(p.words for p in found if words in p.words), fatal)
+    ]
+
+
+def test_a_file_none_of_whose_models_has_a_port_is_not_fatal() -> None:
+    (problem,) = problems("models:\n  a:\n    cmd: llama-server -m x\n")
+    assert "${PORT}" in problem.words
+    assert not problem.fatal
+
+
+def test_problems_come_in_the_order_of_the_text() -> None:
+    found = problems("nonsense: 1\nmodels:\n  a: {ttl: x, more: 1}\n  b: 5\nlast: 2\n")
+    assert list(found) == sorted(found, key=lambda problem: (problem.line, problem.column))
+    assert len(found) >= 5
+
+
+def test_there_is_an_end_to_problems() -> None:
+    assert len(problems("".join(f"wrong{n}: 1\n" for n in range(1000)))) == MOST
+
+
+def test_only_what_a_change_made_worse_is_new() -> None:
+    before = MODEL_A + "  b:\n    ttl: x\n"
+    after = "# more\n" + before + "  c: 5\n"
+    assert new_fatal_problems(before, before) == ()
+    assert [problem.words for problem in new_fatal_problems(before, after)][-1] == (
+        "c takes a mapping."
+    )
+
+
+def test_words_from_the_file_are_harmless() -> None:
+    found = problems('"evil\\e]0;title\\a": 1\nmodels: {a: {"\\u202e": 1}}\n')
+    assert found
+    assert not any("\x1b" in one.words or "\u202e" in one.words for one in found)
+
+
+YAMLISH = st.lists(
+    st.sampled_from(
+        ["models", "macros", "groups", ":", ": ", "\n", "\n  ", "\n    ", "- ", "a", "cmd", "ttl",
+         "&x ", "*x", "<<", "[", "]", "{", "}", ",", "|", ">", "'", '"', "${a}", "${PORT}", "#", "5",
+         "members", "!!str ", "? ", "~", "env", "\ufeff", "\x00", "\x85", "...", "---"]
+    ),
+    max_size=40,
+).map("".join)  # fmt: skip
+
+
+@given(YAMLISH)
+def test_no_text_makes_it_raise(text: str) -> None:
+    for problem in problems(text):
+        assert problem.line >= 1
+        assert problem.column >= 1
+        assert problem.words
