@@ -16,6 +16,13 @@ from aitui.domain.sampling import Sampling
 from aitui.domain.turn import Turn, TurnState
 from aitui.errors import HistoryError
 from aitui.store.conversation_lock import ConversationLocks
+from aitui.store.history_prompts import (
+    forget_prompts,
+    read_draft,
+    read_prompts,
+    write_draft,
+    write_prompt,
+)
 from aitui.store.history_rows import (
     CRASHED,
     Found,
@@ -145,6 +152,22 @@ class History:
             )
         )
 
+    async def draft(self, key: str) -> tuple[str, str]:
+        """What was being written, and the turn in whose place; empty where there is nothing."""
+        return await self._run(lambda: read_draft(self._open_database, key))
+
+    async def keep_draft(self, key: str, text: str, editing: str = "") -> None:
+        """Keep what is being written; forget it where it is empty."""
+        await self._run(lambda: self._in_transaction(write_draft, key, text, editing))
+
+    async def prompts(self) -> tuple[str, ...]:
+        """What was asked before, in any conversation, the latest last."""
+        return await self._run(lambda: read_prompts(self._open_database))
+
+    async def add_prompt(self, text: str) -> None:
+        """Keep what was asked."""
+        await self._run(lambda: self._in_transaction(write_prompt, text))
+
     async def _run(self, work: Callable[[], _T]) -> _T:
         if self._is_closed:
             raise HistoryError("The conversations are closed")
@@ -238,6 +261,7 @@ class History:
         try:
             with transaction(self._open_database):
                 self._forget_words("conversation = ?", conversation_id)
+                forget_prompts(self._open_database, conversation_id)
                 self._open_database.execute(
                     "DELETE FROM conversations WHERE id = ?", (conversation_id,)
                 )
@@ -253,6 +277,10 @@ class History:
             "SELECT system, sampling FROM settings WHERE server = ? AND model = ?", (server, model)
         ).fetchone()
         return ("", Sampling()) if row is None else (row[0], sampling_of(row[1]))
+
+    def _in_transaction(self, work: Callable[..., None], *values: str) -> None:
+        with transaction(self._open_database):
+            work(self._open_database, *values)
 
     def _write(self, statement: str, values: tuple[str, ...]) -> None:
         with transaction(self._open_database):

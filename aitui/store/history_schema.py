@@ -7,10 +7,9 @@ from pathlib import Path
 from aitui.errors import HistoryError
 from aitui.store.private_file import make_private_directory, set_aside
 
-VERSION = 1
 BUSY_SECONDS = 5.0
 
-_TABLES = """
+_CONVERSATIONS = """
 CREATE TABLE conversations (
     id TEXT PRIMARY KEY, server TEXT NOT NULL, model TEXT NOT NULL, title TEXT NOT NULL,
     system TEXT NOT NULL, sampling TEXT NOT NULL, shown TEXT NOT NULL, sent_from TEXT NOT NULL,
@@ -37,6 +36,13 @@ CREATE TABLE settings (
 """
 """`facts` is the rest of a turn as JSON. `pieces` hold what came of a running answer: appending
 costs the same however long it has become."""
+_PROMPTS = """
+CREATE TABLE drafts (key TEXT PRIMARY KEY, text TEXT NOT NULL, editing TEXT NOT NULL);
+CREATE TABLE prompts (number INTEGER PRIMARY KEY, text TEXT NOT NULL);
+"""
+_STEPS = (_CONVERSATIONS, _PROMPTS)
+VERSION = len(_STEPS)
+"""A database of an older version takes the steps that it lacks."""
 
 
 def open_database(path: Path) -> tuple[sqlite3.Connection, str]:
@@ -113,12 +119,13 @@ def _open(path: Path) -> sqlite3.Connection:
 
 
 def _make_tables(database: sqlite3.Connection, path: Path) -> None:
-    if _version(database) == 0:
+    if _version(database) < VERSION:
         with transaction(database):
-            if _version(database) == 0:
-                for statement in filter(str.strip, _TABLES.split(";")):
+            # Another aitui may have been faster.
+            for step in _STEPS[_version(database) :]:
+                for statement in filter(str.strip, step.split(";")):
                     database.execute(statement)
-                database.execute(f"PRAGMA user_version = {VERSION}")
+            database.execute(f"PRAGMA user_version = {max(VERSION, _version(database))}")
     if _version(database) > VERSION:
         raise HistoryError(
             f"The conversations in {path} were written by a newer aitui",

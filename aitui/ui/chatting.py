@@ -97,16 +97,20 @@ class ChatApp(ComfortApp):
 
     @on(Composer.Sent)
     def _sent(self, message: Composer.Sent) -> None:
+        self._models.chat.prompt.on_their_way -= 1
         if is_slash_command(message.text):
-            self._models.chat.prompt.remember(message.text)
+            self._chats.remember(message.text)
             self._beside(self._chat_commands.run(message.text), "slash command")
         else:
             self._chats.send(message.text)
 
     @on(Composer.Changed, "#prompt")
     def _prompt_changed(self) -> None:
-        if not self._models.chat.prompt.text:
+        prompt = self._models.chat.prompt
+        # One that was just sent is empty, too, and what it was to replace is still needed.
+        if not prompt.text and not prompt.on_their_way:
             self._chats.editing = ""
+        self._chats.written(prompt.text)
 
     @on(Composer.CompletionWished)
     def _completion_wished(self, message: Composer.CompletionWished) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from aitui.chat.chat import Chat
@@ -17,6 +17,7 @@ from aitui.paths import Paths
 from aitui.store.history import History
 from aitui.ui.answer_words import ended_elsewhere, failure_words
 from aitui.ui.asking import offer_evicted
+from aitui.ui.prompt import DRAFT_AFTER, KeptPrompts, Prompt
 from aitui.ui.served_chats import ServedChats
 from aitui.ui.shown_conversation import ShownConversation
 from aitui.ui.widgets.chat_pane import ChatPane
@@ -28,15 +29,6 @@ Beside = Callable[[Coroutine[Any, Any, None], str], None]
 _COMING = {Phase.THINKING, Phase.STREAMING}
 LONG_ANSWER = 10.0
 """Seconds after which whoever waits for an answer may well be elsewhere."""
-
-
-@dataclass(frozen=True, slots=True)
-class Prompt:
-    """What is to be asked; `editing` is the question in whose place it stands."""
-
-    text: str = ""
-    attachments: tuple[Attachment, ...] = ()
-    editing: str = ""
 
 
 class OpenChat:
@@ -57,6 +49,7 @@ class OpenChat:
         self._agreed: set[str] = set()
         self._asking: set[str] = set()
         self._drafts: dict[str, Prompt] = {}
+        self._kept = KeptPrompts(self._tell)
         self.chat: Chat | None = None
         self.attachments: tuple[Attachment, ...] = ()
         self.editing = ""
@@ -100,6 +93,7 @@ class OpenChat:
             # The next server may be open already: the one before takes its time to go.
             if self._served is served:
                 self._served = self.chat = None
+            await self._keep_written(served)
             await served.close()
 
     def put_away(self) -> None:
@@ -111,17 +105,21 @@ class OpenChat:
 
     async def open(self, model_id: str) -> None:
         """Show the conversation with that model, a new one where there is none."""
-        self.show(await self.served.with_model(model_id))
+        chat = await self.served.with_model(model_id)
+        await self._recall(chat)
+        self.show(chat)
 
     async def begin_anew(self, model_id: str) -> None:
         """Begin a new conversation with that model. Raises ValueError where that cuts an answer."""
         chat = await self.served.begin(model_id)
+        await self._recall(chat)
         self.put_away()
         self.show(chat)
 
     async def resume(self, conversation_id: str) -> None:
         """Go on with an earlier conversation. Raises ValueError where that cuts an answer."""
         chat = await self.served.resume(conversation_id)
+        await self._recall(chat)
         self.put_away()
         self.show(chat)
         for turn in chat.conversation.path:
@@ -144,9 +142,11 @@ class OpenChat:
         """Bring a chat onto the pane."""
         pane = self._pane()
         draft = self._drafts.pop(chat.conversation.id, None)
-        if draft is not None and not pane.prompt.text:
-            self._put(draft)
         self.chat = chat
+        if draft is not None and draft.text and pane.prompt.text:
+            pane.prompt.remember(draft.text)
+        elif draft is not None and not pane.prompt.text:
+            self._put(draft)
         self._shown = ShownConversation(pane.transcript)
         self._shown.show(chat.conversation, chat.answer)
         pane.model_id, pane.heading = chat.conversation.model, chat.conversation.title
@@ -169,7 +169,7 @@ class OpenChat:
     def send(self, text: str) -> None:
         """Ask the model of the conversation that is shown."""
         chat, prompt = self.chat, self._taken(text)
-        self._pane().prompt.remember(text)
+        self.remember(text)
         if chat is None:
             self._put(prompt)
             self._tell("No conversation is open: ⏎ on a model opens one")
@@ -177,6 +177,21 @@ class OpenChat:
             self.run(chat, lambda: chat.edit(prompt.editing, text), prompt)
         else:
             self.run(chat, lambda: chat.send(text, prompt.attachments), prompt)
+
+    def remember(self, text: str) -> None:
+        """Keep a prompt among the earlier ones, here and for the next time."""
+        self._pane().prompt.remember(text)
+        if self.history is not None:
+            self._app.run_worker(self._kept.add(self.history, text), exit_on_error=False)
+
+    def written(self, text: str) -> None:
+        """What is being written is that now: it is kept a little later."""
+        served, chat = self._served, self.chat
+        if served is None or chat is None:
+            return
+        if self._kept.written(chat, Prompt(text, editing=self.editing)):
+            keep = partial(self._keep_written, served)
+            self._app.set_timer(DRAFT_AFTER, lambda: self._beside(keep(), "keep what is written"))
 
     def run(
         self, chat: Chat, ask: Callable[[], Awaitable[Answer]], prompt: Prompt | None = None
@@ -248,6 +263,18 @@ class OpenChat:
         elif costs:
             self._agreed.add(chat.conversation.id)
         return may
+
+    async def _recall(self, chat: Chat) -> None:
+        """Bring back what was being written, and asked, when aitui ended."""
+        history, conversation = self.history, chat.conversation
+        if history is not None:
+            self._pane().prompt.recall(await self._kept.earlier(history))
+            if conversation.id not in self._drafts and chat is not self.chat:
+                self._drafts[conversation.id] = await self._kept.recall(history, conversation)
+
+    async def _keep_written(self, served: ServedChats) -> None:
+        if served.history is not None:
+            await self._kept.keep(served.history)
 
     def _call_back(self, chat: Chat, answer: Answer) -> None:
         words = ended_elsewhere(answer)

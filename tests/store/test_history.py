@@ -17,6 +17,8 @@ from aitui.domain.sampling import Sampling
 from aitui.domain.turn import Turn, TurnState
 from aitui.errors import HistoryError
 from aitui.store.history import FILE_NAME, History
+from aitui.store.history_prompts import PROMPTS_KEPT
+from aitui.store.history_schema import VERSION
 
 
 @pytest.fixture
@@ -256,7 +258,7 @@ async def test_what_is_no_database_is_set_aside(path: Path) -> None:
 async def test_a_database_of_a_newer_aitui_is_left_alone(path: Path) -> None:
     path.parent.mkdir()
     database = sqlite3.connect(path)
-    database.execute("PRAGMA user_version = 2")
+    database.execute(f"PRAGMA user_version = {VERSION + 1}")
     database.close()
     before = path.read_bytes()
     with pytest.raises(HistoryError, match="newer aitui"):
@@ -287,3 +289,44 @@ async def test_a_turn_of_a_newer_aitui_with_more_facts_is_read(
     database.commit()
     database.close()
     assert isinstance((await history.read("c")).turns["c-a"], Turn)
+
+
+async def test_a_database_without_drafts_gets_room_for_them(history: History, path: Path) -> None:
+    await history.save(talk())
+    await history.close()
+    database = sqlite3.connect(path)
+    database.executescript("DROP TABLE drafts; DROP TABLE prompts; PRAGMA user_version = 1")
+    database.close()
+    again = await History.open(path)
+    await again.keep_draft("c", "and")
+    assert (await again.draft("c"))[0] == "and"
+    assert (await again.read("c")).path[0].text == "Why?"
+    await again.close()
+
+
+async def test_a_draft_is_kept_until_it_is_empty(history: History, path: Path) -> None:
+    await history.keep_draft("c", "half a", "turn")
+    await history.keep_draft("c", "half a question", "turn")
+    again = await reopened(history, path)
+    assert await again.draft("c") == ("half a question", "turn")
+    await again.keep_draft("c", "")
+    assert await again.draft("c") == ("", "")
+    await again.close()
+
+
+async def test_the_latest_prompts_are_kept_in_their_order(history: History) -> None:
+    for number in range(PROMPTS_KEPT + 5):
+        await history.add_prompt(f"prompt {number}")
+    await history.add_prompt("x" * 1_000_000)
+    kept = await history.prompts()
+    assert kept == tuple(f"prompt {number}" for number in range(5, PROMPTS_KEPT + 5))
+
+
+async def test_a_deleted_conversation_takes_its_draft_and_prompts_along(history: History) -> None:
+    await history.save(talk())
+    for text in ("Why?", "something else"):
+        await history.add_prompt(text)
+    await history.keep_draft("c", "and")
+    await history.delete("c")
+    assert await history.prompts() == ("something else",)
+    assert await history.draft("c") == ("", "")

@@ -1,5 +1,6 @@
 """Where a prompt is written."""
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from textual import events
@@ -63,11 +64,18 @@ class Composer(TextArea):
         self._earlier: list[str] = []
         self._place = 0
         self._draft = ""
+        self.on_their_way = 0
+        """Texts that were sent, and that nobody has taken yet."""
 
     def remember(self, text: str) -> None:
         """Keep a prompt that was sent among the earlier ones."""
         if text and (not self._earlier or self._earlier[-1] != text):
             self._earlier = [*self._earlier, text][-HISTORY_KEPT:]
+        self._place = len(self._earlier)
+
+    def recall(self, texts: Sequence[str]) -> None:
+        """Have these in front of the earlier prompts."""
+        self._earlier = [*texts, *self._earlier][-HISTORY_KEPT:]
         self._place = len(self._earlier)
 
     def put(self, text: str) -> None:
@@ -89,6 +97,7 @@ class Composer(TextArea):
         """Send what is written, unless it is nothing; what is typed from now on is another text."""
         text = self.text
         if text.strip():
+            self.on_their_way += 1
             self.post_message(self.Sent(text))
             self.put("")
 
