@@ -27,27 +27,16 @@ def backup_temporary(temporary: str) -> str:
     return f"{temporary.removesuffix('.tmp')}.backup.tmp"
 
 
-async def make_backup(
-    host: Host,
-    path: str,
-    content: bytes,
-    *,
-    mode: int,
-    belongs_to: tuple[int, int],
-    wall: float,
-    temporary: str,
-) -> str:
-    """Keep a copy beside the file, and return its path. Raises HostError.
+async def free_backup_path(host: Host, path: str, wall: float) -> str:
+    """Where the next backup goes. Raises HostError.
 
-    Wants the lock: the name is looked for first and taken later.
+    Wants the lock: the name is looked for now and taken later.
     """
     for number in range(1, _NUMBERS):
         copy = backup_path(path, wall, number)
         try:
             await host.facts(copy)
         except NoSuchFile:
-            await host.create(temporary, content, mode=mode, belongs_to=belongs_to)
-            await host.rename(temporary, copy)
             return copy
     raise FileInTheWay(f"There are {_NUMBERS} backups of this second already")
 

@@ -2,7 +2,6 @@
 
 import asyncio
 from contextlib import suppress
-from dataclasses import replace
 
 from aitui.domain.clean import clean_line
 from aitui.errors import (
@@ -13,10 +12,10 @@ from aitui.errors import (
     HostError,
     NoSuchFile,
 )
-from aitui.host.config_backups import backup_temporary, make_backup, remove_old_backups
+from aitui.host.config_backups import backup_temporary, free_backup_path, remove_old_backups
 from aitui.host.config_lock import ConfigLock
 from aitui.host.difference import difference
-from aitui.host.shell import Host
+from aitui.host.shell import FileFacts, FileKind, Host
 from aitui.host.transaction import (
     LARGEST_CONFIG,
     Check,
@@ -96,15 +95,13 @@ class ConfigWrite:
         self._begin(Step.COMPARE)
         await self._compare()
         self._begin(Step.BACK_UP)
-        self._backup = await make_backup(
-            self._host,
-            self._reading.real_path,
-            self._reading.content,
-            mode=facts.mode,
-            belongs_to=belongs_to,
-            wall=self._wall,
-            temporary=backup_temporary(self._temporary),
+        self._backup = await free_backup_path(self._host, self._reading.real_path, self._wall)
+        # Whole before it has the name of a backup.
+        unnamed = backup_temporary(self._temporary)
+        await self._host.create(
+            unnamed, self._reading.content, mode=facts.mode, belongs_to=belongs_to
         )
+        await self._host.rename(unnamed, self._backup)
         self._begin(Step.WRITE)
         await self._host.create(
             self._temporary, self._content, mode=facts.mode, belongs_to=belongs_to
@@ -133,7 +130,7 @@ class ConfigWrite:
                 why="it is not what was read any more",
                 remedy="look at the difference, then repeat the change",
             )
-        if replace(facts, modified=0.0) != replace(reading.facts, modified=0.0):
+        if _standing(facts) != _standing(reading.facts):
             raise ConfigChangedMeanwhile(
                 f"{clean_line(reading.path, 300)} has another owner or mode now",
                 remedy="repeat the change",
@@ -249,3 +246,7 @@ class ConfigWrite:
     async def _difference(self, old: bytes, new: bytes) -> str:
         path = self._reading.path
         return await asyncio.to_thread(difference, old, new, path, f"{path} (now)")
+
+
+def _standing(facts: FileFacts) -> tuple[FileKind, int, int, int]:
+    return facts.kind, facts.mode, facts.owner, facts.group
