@@ -27,7 +27,7 @@ class Fit:
     `free_after` is what is free when everything has gone that will be evicted. `failed_at` is set
     where the model has run out of memory at this context size or at a smaller one.
     `largest_context` is the most tokens that would fit, None where that can't be told or nothing
-    does.
+    does. `reason` says in words why it is known not to fit, or not known at all.
     """
 
     verdict: Verdict
@@ -36,6 +36,7 @@ class Fit:
     free_after: int | None = None
     failed_at: int | None = None
     largest_context: int | None = None
+    reason: str = ""
 
 
 def fit(
