@@ -82,14 +82,23 @@ def check_own_files(server: Server, now: datetime | None = None) -> CertificateF
 
 
 def why_refused(server: Server, words: str = "") -> TlsRefused:
-    """Why the server may have hung up on our client certificate; `words` are those of its alert."""
+    """Why the server refused our client certificate; `words` are those of its alert."""
+    return _refusal(server, "", words)
+
+
+def why_hung_up(server: Server) -> TlsRefused:
+    """Why the server may have hung up on us after the handshake, without a word."""
+    return _refusal(server, "hung up, maybe because it ", "")
+
+
+def _refusal(server: Server, how: str, words: str) -> TlsRefused:
     own = check_own_files(server)
     if own is not None:
         return own
     where = authority_of(server)
     if server.client_cert is None:
         return TlsRefused(
-            f"{where} wants a client certificate",
+            f"{where} {how}wants a client certificate",
             why=words or "none is set",
             remedy="set client_cert and client_key",
         )
@@ -97,7 +106,7 @@ def why_refused(server: Server, words: str = "") -> TlsRefused:
     reasons = [words, f"{certificate} {_issued_how(server, server.client_cert)}"]
     ca = path_words(server.ca) if server.ca is not None else "root-ca.pem"
     return TlsRefused(
-        f"{where} did not accept the client certificate",
+        f"{where} {how}did not accept the client certificate",
         why="; ".join(reason for reason in reasons if reason),
         remedy=f"check it with the server's CA: openssl verify -CAfile {ca} {certificate}",
     )

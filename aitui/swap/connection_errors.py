@@ -3,7 +3,7 @@
 Under TLS 1.3 a server refuses a client certificate after the handshake, so the client sees it as
 whatever its first read or write fails with: a raw `ssl.SSLError` with an alert against Caddy, an
 empty `httpx.ReadError` against others, a broken pipe for a large body. Our own files are looked
-at first, and what is left is "not accepted".
+at first, and what is left is "not accepted": for certain where there was an alert, else maybe.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from aitui.domain.clean import clean_line
 from aitui.domain.server import Server
 from aitui.errors import AituiError, ConnectionLost, TimedOut, TlsRefused, Unreachable
 from aitui.swap.addresses import authority_of, host_of, is_https
-from aitui.swap.certificate_files import check_own_files, why_refused
+from aitui.swap.certificate_files import check_own_files, why_hung_up, why_refused
 
 TROUBLES = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError)
 
@@ -70,18 +70,22 @@ class Progress:
         return asyncio.get_running_loop().time() - self.shook_hands < _REFUSAL_SECONDS
 
 
-async def explained(server: Server, error: Exception, progress: Progress) -> AituiError:
+async def explained(
+    server: Server, error: Exception, progress: Progress, *, accepted: bool = False
+) -> AituiError:
     """The exception to raise for a request that failed with one of `TROUBLES`.
 
-    Certificate files are read in a thread.
+    `accepted` says that the server took the client certificate before: a connection that breaks
+    without a word of TLS broke for another reason then. Certificate files are read in a thread.
     """
     for cause in _causes(error):
         if isinstance(cause, ssl.SSLCertVerificationError):
             return await asyncio.to_thread(_unverified, server, cause)
         if isinstance(cause, ssl.SSLError):
             return await asyncio.to_thread(_tls_failure, server, cause)
-    if is_https(server) and progress.just_shook_hands and isinstance(error, _BROKEN):
-        return await asyncio.to_thread(why_refused, server)
+    refusal = is_https(server) and progress.just_shook_hands and not accepted
+    if refusal and isinstance(error, _BROKEN):
+        return await asyncio.to_thread(why_hung_up, server)
     if isinstance(error, httpx.TimeoutException):
         return _silent(server, error)
     if isinstance(error, httpx.ConnectError):

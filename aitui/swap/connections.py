@@ -53,6 +53,7 @@ class Connections:
         self._monotonic = monotonic
         self._context: ssl.SSLContext | None = None
         self._built_from: Fingerprint | None = None
+        self._accepted_with: Fingerprint | None = None
         self._looked_at: float | None = None
         self._renewing = asyncio.Lock()
         self._slots = asyncio.Semaphore(SLOTS)
@@ -104,6 +105,15 @@ class Connections:
     def closed(self) -> bool:
         """Whether this side has closed them."""
         return self._closed
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the server has answered before, with the certificate files as they are."""
+        return self._accepted_with is not None and self._accepted_with == self._built_from
+
+    def answered(self) -> None:
+        """The server has answered: it takes what was presented to it."""
+        self._accepted_with = self._built_from
 
     def look_at_files_again(self) -> None:
         """Looks at the certificate files before the next connection: TLS has just failed."""

@@ -97,13 +97,16 @@ class Exchange:
                     )
                 except TROUBLES as error:
                     raise await self.explain(error, progress) from error
+            self._note(response)
             yield Stream(self, question, response, progress)
 
     async def explain(self, error: Exception, progress: Progress) -> AituiError:
         """The exception to raise for one of `TROUBLES`."""
         if self._connections.closed:
             return ConnectionLost(f"The connection to {authority_of(self._server)} was closed")
-        explanation = await explained(self._server, error, progress)
+        explanation = await explained(
+            self._server, error, progress, accepted=self._connections.accepted
+        )
         if isinstance(explanation, TlsRefused):
             self._connections.look_at_files_again()
         return explanation
@@ -122,11 +125,16 @@ class Exchange:
                 content=question.body or None,
                 extensions={"trace": progress},
             ) as response:
+                self._note(response)
                 return await _read(question, response)
         except httpx.PoolTimeout:
             raise
         except TROUBLES as error:
             raise await self.explain(error, progress) from error
+
+    def _note(self, response: httpx.Response) -> None:
+        if response.is_success:
+            self._connections.answered()
 
     def _url(self, question: Question) -> str:
         return self._server.url + question.path

@@ -111,7 +111,8 @@ async def test_a_missing_client_certificate_is_said_under_tls_1_3(
 ) -> None:
     async with RawServer(NOTHING_RUNS, mutual_tls) as there:
         error = await refused(trusting(there.url, authority, None))
-        assert f"localhost:{there.port} wants a client certificate" in error.what
+        assert error.what.startswith(f"localhost:{there.port} ")
+    assert error.what.endswith("wants a client certificate")
     assert isinstance(error, TlsRefused)
 
 
@@ -123,6 +124,33 @@ async def test_a_missing_client_certificate_is_said_under_tls_1_2(
         error = await refused(trusting(there.url, authority, None))
     assert isinstance(error, TlsRefused)
     assert "client certificate" in str(error)
+
+
+async def hang_up(_: Request, writer: asyncio.StreamWriter) -> None:
+    writer.transport.abort()
+
+
+async def test_who_hangs_up_without_a_word_may_not_have_accepted_the_certificate(
+    mutual_tls: ssl.SSLContext, authority: Authority, client_certificate: Issued
+) -> None:
+    async with RawServer(hang_up, mutual_tls) as there:
+        error = await refused(trusting(there.url, authority, client_certificate))
+    assert isinstance(error, TlsRefused)
+    assert "hung up, maybe because it did not accept the client certificate" in error.what
+
+
+async def test_a_break_after_a_good_answer_is_no_refusal(
+    mutual_tls: ssl.SSLContext, authority: Authority, client_certificate: Issued
+) -> None:
+    async with (
+        RawServer(NOTHING_RUNS, mutual_tls) as there,
+        SwapClient(trusting(there.url, authority, client_certificate)) as client,
+    ):
+        await client.running()
+        there.respond = hang_up
+        await client.drop_connections()
+        with pytest.raises(ConnectionLost, match="broke"):
+            await client.health()
 
 
 async def test_what_breaks_long_after_the_handshake_is_no_refusal(
