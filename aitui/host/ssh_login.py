@@ -117,10 +117,11 @@ async def _connect(
     with _named_troubles(target, client, keys):
         try:
             return await attempt.open(() if known.trusted or known.authorities else _PLAIN_KEYS)
-        except asyncssh.KeyExchangeFailed:
+        except (asyncssh.KeyExchangeFailed, asyncssh.ConnectionLost, ConnectionResetError):
+            # Whoever notices first that no kind of key suits both ends the connection.
             if not known.keys or target.sets_host_key_algorithms:
                 raise
-        # It has no key of the kinds that are known: look at the one that it does have.
+        # Perhaps it has no key of the kinds that are known: look at the one that it does have.
         return await attempt.open(_PLAIN_KEYS)
 
 

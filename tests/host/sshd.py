@@ -36,7 +36,12 @@ class Sshd:
     """One sshd. `key` logs in; `home` is what `~/` means to its SFTP."""
 
     def __init__(
-        self, folder: Path, *, sftp: str | None = None, authority: asyncssh.SSHKey | None = None
+        self,
+        folder: Path,
+        *,
+        sftp: str | None = None,
+        authority: asyncssh.SSHKey | None = None,
+        more: str = "",
     ) -> None:
         self.folder = folder
         self.home = folder / "home"
@@ -45,6 +50,7 @@ class Sshd:
         self.host_key = asyncssh.generate_private_key("ssh-ed25519")
         self._sftp = f"Subsystem sftp internal-sftp -d {self.home}" if sftp is None else sftp
         self._authority = authority
+        self._more = more
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -75,7 +81,10 @@ class Sshd:
         config = self.folder / "sshd_config"
         config.write_text(
             _CONFIG.format(
-                port=self.port, folder=self.folder, certificate=certificate, subsystem=self._sftp
+                port=self.port,
+                folder=self.folder,
+                certificate=certificate,
+                subsystem=f"{self._sftp}\n{self._more}",
             )
         )
         if os.getuid() == 0:
