@@ -180,7 +180,8 @@ def test_a_sample_that_is_cut_off_keeps_what_came(length: int) -> None:
 )
 def test_any_output_is_a_sample(lines: list[str], rest: bytes) -> None:
     found = host_sample("\n".join(lines).encode("utf-8", "replace") + rest, 0.0, Counters())
-    assert found.held(9001) is None or found.held(9001) is not None
+    held = found.held(9001)
+    assert held is None or (held.gpu_bytes >= 0 and held.resident_bytes >= 0)
     for gpu in found.sample.gpus:
         assert gpu.used_bytes is None or gpu.used_bytes >= 0
 

@@ -99,6 +99,15 @@ def test_what_decides_about_memory_is_read_from_a_command() -> None:
     assert (chosen.streams, chosen.micro_batch, chosen.gpu_layers) == (3, 256, 20)
 
 
+def test_without_flash_attention_every_head_has_its_scores() -> None:
+    header = read(BIG)
+    with_it = estimate(header, setup(f"{SERVER} -fa on"), 32_768)
+    without = estimate(header, setup(f"{SERVER} -fa off"), 32_768)
+    assert with_it is not None
+    assert without is not None
+    assert without.gpu - with_it.gpu == 16 * 512 * 32_768 * 4
+
+
 def test_slots_share_one_cache_unless_their_number_is_given() -> None:
     assert setup(SERVER).streams == 1
     assert setup(f"{SERVER} --parallel 4").streams == 4

@@ -203,6 +203,7 @@ KEY = struct.pack("<Q", 1) + b"k"
         claiming(pairs=1, rest=KEY + struct.pack("<IQ", 8, 2**50)),
         claiming(pairs=1, rest=KEY + struct.pack("<IIQ", 9, 4, 2**50)),
         claiming(pairs=1, rest=KEY + struct.pack("<IIQ", 9, 9, 2**20)),
+        claiming(pairs=1, rest=KEY + struct.pack("<IIQ", 9, 8, 2_000_001)),
         claiming(
             pairs=1, rest=KEY + struct.pack("<IIQ", 9, 9, 1) * 1 + struct.pack("<IQ", 9, 1) * 9
         ),
@@ -218,6 +219,7 @@ KEY = struct.pack("<Q", 1) + b"k"
         "text",
         "list",
         "lists of lists",
+        "texts",
         "nested lists",
         "kind",
         "dimensions",

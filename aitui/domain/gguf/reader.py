@@ -17,6 +17,7 @@ _MOST_PAIRS = 20_000
 _MOST_TENSORS = 200_000
 _MOST_ITEMS = 4_000_000
 _MOST_LISTS = 10_000
+_MOST_TEXTS = 2_000_000
 _MOST_NUMBERS = 100_000
 _MOST_KEPT = 4096
 _LONGEST_KEY = 65_535
@@ -169,6 +170,9 @@ def _skip(window: Window, kind: int, count: int, depth: int = 0) -> Wants:
     if count > _MOST_ITEMS:
         raise broken(f"it claims to have a list of {count:,} values")
     if kind == _STRING:
+        window.passed += count
+        if window.passed > _MOST_TEXTS:
+            raise broken(f"it claims to have lists of {window.passed:,} texts")
         for _ in range(count):
             if not window.ready(8):
                 yield from window.fetch(8)

@@ -26,7 +26,8 @@ class Window:
     """What is known of the file around the place that is being read.
 
     Reads grow from 64 KiB to 1 MiB: most headers end within a few of them, and long arrays of
-    numbers are stepped over without being fetched.
+    numbers are stepped over without being fetched. `kept` numbers and `passed` texts are counted
+    by whoever reads, to bound what a hostile file can ask for.
     """
 
     def __init__(self) -> None:
@@ -36,6 +37,7 @@ class Window:
         self._length = SMALLEST_READ
         self.fetched = 0
         self.kept = 0
+        self.passed = 0
         self.order = "<"
 
     @property

@@ -23,7 +23,9 @@ def estimate(
     layers = header.layers
     if cache is None or layers is None:
         return None
-    compute = compute_bytes(header, context_size, setup.micro_batch)
+    compute = compute_bytes(
+        header, context_size, setup.micro_batch, scores=not setup.flash_attention
+    )
     weights = header.weights.total + (header.weights.embedding if header.tied else 0)
     if not has_gpu or not setup.on_gpu:
         parts = header.weights.total + cache + compute
@@ -57,12 +59,14 @@ def unestimable(header: Header, setup: Setup) -> str:
     return unknown_because(header)
 
 
-def compute_bytes(header: Header, context_size: int, micro_batch: int) -> int:
-    """About what llama.cpp's compute buffer takes with flash attention.
+def compute_bytes(
+    header: Header, context_size: int, micro_batch: int, *, scores: bool = False
+) -> int:
+    """About what llama.cpp's compute buffer takes.
 
-    For each token of a micro batch: a row of the attention mask, the logits, and some layers'
-    worth of activations. The factors fit the buffers of 33.0, 56.5 and 280.5 MiB of the recorded
-    start-up logs; other back ends differ.
+    For each token of a micro batch: a row of the attention mask, the logits, some layers' worth of
+    activations, and without flash attention the `scores` of every head. The factors fit the
+    buffers of 33.0, 56.5 and 280.5 MiB of the recorded start-up logs; other back ends differ.
     """
     embedding = header.number("embedding_length") or 0
     forward = header.number("feed_forward_length") or 0
@@ -70,4 +74,6 @@ def compute_bytes(header: Header, context_size: int, micro_batch: int) -> int:
         header.number("expert_used_count") or 0
     )
     activations = 6 * embedding + 2 * max(forward, experts) + header.vocabulary
-    return micro_batch * (context_size * _MASK_BYTES + activations * _FLOAT_BYTES)
+    heads = max(header.each_layer("attention.head_count") or (0,)) if scores else 0
+    row = context_size * (_MASK_BYTES + heads * _FLOAT_BYTES)
+    return micro_batch * (row + activations * _FLOAT_BYTES)

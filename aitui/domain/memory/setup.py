@@ -8,6 +8,7 @@ from aitui.domain.command_line import MODEL, MODEL_REPOSITORY, PARALLEL, Command
 CACHE_TYPE_K = ("-ctk", "--cache-type-k")
 CACHE_TYPE_V = ("-ctv", "--cache-type-v")
 GPU_LAYERS = ("-ngl", "--gpu-layers", "--n-gpu-layers")
+FLASH_ATTENTION = ("-fa", "--flash-attn")
 MICRO_BATCH = ("-ub", "--ubatch-size")
 _MOVED_TENSORS = (
     ("-ot", "--override-tensor"),
@@ -33,7 +34,7 @@ _OTHERS = (
     GPU_LAYERS,
     MICRO_BATCH,
     ("-b", "--batch-size"),
-    ("-fa", "--flash-attn"),
+    FLASH_ATTENTION,
     ("-sm", "--split-mode"),
     ("-ts", "--tensor-split"),
     ("-mg", "--main-gpu"),
@@ -69,6 +70,7 @@ class Setup:
     streams: int = 1
     micro_batch: int = _USUAL_MICRO_BATCH
     cache_on_gpu: bool = True
+    flash_attention: bool = True
     moved: bool = False
     companions: bool = False
     fingerprint: str = ""
@@ -94,6 +96,7 @@ def setup(command: str) -> Setup:
         streams=1 if unified else slots,
         micro_batch=_natural(line.value(MICRO_BATCH)) or _USUAL_MICRO_BATCH,
         cache_on_gpu=not line.has(("-nkvo", "--no-kv-offload")),
+        flash_attention=line.value(FLASH_ATTENTION) not in {"off", "0", "disabled", "false"},
         moved=any(line.has(names) for names in _MOVED_TENSORS),
         companions=any(line.has(names) for names in _COMPANIONS),
         fingerprint=_fingerprint(line),
