@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from itertools import cycle
 from pathlib import Path
+from statistics import linear_regression
 from time import monotonic
 
 import pytest
@@ -27,9 +28,13 @@ LONG = SECONDS >= 600
 SETTLES = 65.0 if LONG else 5.0
 """Connections without use are kept for a minute; who can't wait for that allows for them."""
 MAYBE_KEPT = 0 if LONG else 2
-SAMPLES = 10
-MOST_MEMORY = 2.5
+SAMPLES = 20
+MOST_MEMORY = 2.0
 """How many times the memory of the beginning is still none that piles up: logs fill their rings."""
+WARM = 120.0
+"""Seconds until rings are full, and whatever is kept once has been seen."""
+MOST_GROWTH = 2.0
+"""MiB a minute from then on; some of it is a heap that has holes."""
 
 
 @asynccontextmanager
@@ -64,6 +69,16 @@ def resident(pid: int) -> int:
     """MiB of memory."""
     pages = Path(f"/proc/{pid}/statm").read_text().split()[1]
     return int(pages) * os.sysconf("SC_PAGE_SIZE") >> 20
+
+
+def growth(memory: list[int], seconds: float) -> float:
+    """MiB a minute, by the least squares of samples that are as far from each other."""
+    minutes = [number * seconds / SAMPLES / 60 for number in range(len(memory))]
+    warm = [(at, size) for at, size in zip(minutes, memory, strict=True) if at * 60 + FIRST >= WARM]
+    if len(warm) < 3:
+        return 0.0
+    slope, _ = linear_regression([at for at, _ in warm], [size for _, size in warm])
+    return slope
 
 
 async def use(shown: Terminal, seconds: float) -> list[int]:
@@ -108,9 +123,12 @@ async def test_nothing_piles_up(tmp_path: Path) -> None:
         memory = await use(shown, SECONDS - FIRST)
         at_last = await descriptors_at_rest(shown, tmp_path / "rests-2")
         print(f"{SECONDS:.0f} s: descriptors at rest {at_first} → {at_last};", end=" ")
-        print(f"memory {memory_at_first} → {memory} MiB; {len(shown.sent):,} bytes")
+        grown = growth(memory, SECONDS - FIRST)
+        print(f"memory {memory_at_first} → {memory} MiB, {grown:+.1f} a minute;", end=" ")
+        print(f"{len(shown.sent):,} bytes")
         assert at_last <= at_first + MAYBE_KEPT
         assert memory[-1] < MOST_MEMORY * memory_at_first
+        assert grown < MOST_GROWTH
         listed = [line[3:].split()[0] for line in shown.screen.display if line[1:2] in "○●◇✘"]
         assert set(listed) >= {"missing-file", "pair-chat", QUICK, LAST}
         assert "extra" not in shown.text
