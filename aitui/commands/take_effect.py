@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from aitui.commands.administration import Administration
 from aitui.commands.load import load
 from aitui.commands.progress import Progress
+from aitui.commands.propose import CONTEXT_SIZE
 from aitui.commands.reload_sign import ReloadSign, watch_for_reload
 from aitui.commands.session import Session
 from aitui.domain.command_line import flag_value
@@ -140,7 +141,9 @@ async def _proof(session: Session, expected: Expected) -> str:
 async def _proof_by_properties(session: Session, expected: Expected) -> str:
     """llama-swap shows no environment: the model itself is asked, right after it was loaded."""
     value = expected.value or ""
-    if find_flag(expected.flag) != find_flag("ctx-size") or not value.isdecimal():
+    context = find_flag(CONTEXT_SIZE)
+    of_context = expected.flag == context.environment or find_flag(expected.flag) == context
+    if not (of_context and value.isdecimal()):
         return "the model answers; what is in its environment isn't told"
     sizes = await session.client.context_sizes(expected.model)
     if sizes and int(value) not in sizes:

@@ -37,6 +37,7 @@ from aitui.ui.opening import Opening
 from aitui.ui.readable_filter import ReadableFilter
 from aitui.ui.screens.config import ConfigScreen
 from aitui.ui.screens.confirm import ConfirmScreen
+from aitui.ui.screens.context_size import ContextSizeScreen
 from aitui.ui.screens.doctor import DoctorScreen
 from aitui.ui.screens.help import HelpScreen, keys_of
 from aitui.ui.screens.logs import LogsScreen
@@ -51,6 +52,9 @@ from aitui.ui.wishes import (
     WatchEnded,
 )
 from aitui.ui.words import seconds_words
+
+LIVE_SCREENS = (ConfirmScreen, LogsScreen, ConfigScreen, ContextSizeScreen)
+"""Those that are told of each snapshot, wherever in the stack they are."""
 
 
 class AituiApp(AdminApp):
@@ -209,7 +213,7 @@ class AituiApp(AdminApp):
         self._models.snapshot = message.snapshot
         self._chats.snapshot_came(message.snapshot)
         for screen in self.screen_stack:
-            if isinstance(screen, ConfirmScreen | LogsScreen | ConfigScreen):
+            if isinstance(screen, LIVE_SCREENS):
                 # Its widgets come a moment after it and go a moment before: it shows the latest
                 # state when they are there.
                 with suppress(NoMatches):

@@ -12,6 +12,7 @@ from textual.widgets import Input, Static
 
 from aitui.domain.config.sizes import double, half, parse_context_size
 from aitui.domain.model import Model
+from aitui.domain.snapshot import Snapshot
 from aitui.errors import ConfigRefused
 from aitui.ui.model_id import shortened_id
 
@@ -40,11 +41,7 @@ class ContextSizeScreen(ModalScreen[int | None]):
         context = self._model.context
         with Vertical(id="dialog"):
             yield Static(shortened_id(self._model.id, LONGEST_ID), id="title", markup=False)
-            yield Static(
-                f"context now {context.tokens:,} tokens, from {context.source.value}",
-                id="now",
-                markup=False,
-            )
+            yield Static(_now(self._model), id="now", markup=False)
             yield Input(str(context.tokens), id="size", placeholder="tokens, 256k, 0.25M")
             yield Static(id="meaning", markup=False)
             most = f"   ^x maximum {self._largest:,}" if self._largest else ""
@@ -57,6 +54,19 @@ class ContextSizeScreen(ModalScreen[int | None]):
         entry = self.query_one(Input)
         entry.focus()
         entry.action_select_all()
+
+    def show(self, snapshot: Snapshot) -> None:
+        """The config file may just have told the size; what was typed stays."""
+        model = snapshot.model(self._model.id)
+        if model is None or model.context == self._model.context:
+            return
+        entry = self.query_one(Input)
+        untouched = entry.value == str(self._model.context.tokens)
+        self._model = model
+        self.query_one("#now", Static).update(Content(_now(model)))
+        if untouched:
+            entry.value = str(model.context.tokens)
+            entry.action_select_all()
 
     def action_give_up(self) -> None:
         """Close, and change nothing."""
@@ -110,6 +120,10 @@ class ContextSizeScreen(ModalScreen[int | None]):
         entry = self.query_one(Input)
         entry.value = str(tokens)
         entry.action_end()
+
+
+def _now(model: Model) -> str:
+    return f"context now {model.context.tokens:,} tokens, from {model.context.source.value}"
 
 
 def _meaning(tokens: int, now: int, largest: int | None) -> str:
