@@ -21,7 +21,9 @@ class ComfortApp(DeedsApp):
 
     # Without colours Textual tells neither the place in a list nor what is selected. What it draws
     # by visual styles loses `reverse`.
+    # What is said in passing stands above status, prompt and keys: what is written stays in sight.
     CSS = """
+    ToastRack { margin-bottom: 4; }
     OptionList:nocolor > .option-list--option-highlighted { text-style: bold underline; }
     Screen:nocolor .screen--selection { text-style: reverse; }
     """

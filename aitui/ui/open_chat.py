@@ -150,8 +150,9 @@ class OpenChat:
         self._shown = ShownConversation(pane.transcript)
         self._shown.show(chat.conversation, chat.answer)
         pane.model_id, pane.heading = chat.conversation.model, chat.conversation.title
-        pane.transcript.empty_text = "Nothing was asked yet"
-        pane.status.answer, pane.answering = chat.answer, chat.busy
+        pane.transcript.empty_text = "Nothing was asked yet; /help lists what the prompt takes"
+        pane.status.answer = chat.answer if _in_sight(chat) else None
+        pane.answering = chat.busy
         self.snapshot_came(self.session.snapshot)
 
     def snapshot_came(self, snapshot: Snapshot) -> None:
@@ -328,3 +329,11 @@ class OpenChat:
 
     def _tell(self, words: str) -> None:
         self._app.notify(words, severity="warning", markup=False)
+
+
+def _in_sight(chat: Chat) -> bool:
+    """Whether the last answer is on the branch that is shown; one that failed is nowhere."""
+    answer, conversation = chat.answer, chat.conversation
+    if answer is None or answer.turn_id not in conversation.turns:
+        return True
+    return any(turn.id == answer.turn_id for turn in conversation.path)

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from typing import ClassVar
 
+from rich.cells import cell_len
 from rich.style import Style
 from textual.geometry import Region, Size
 from textual.message import Message
@@ -227,7 +228,8 @@ class TranscriptView(ScrollView, can_focus=True, inherit_bindings=False):
     def _blank(self, number: int, width: int) -> Strip:
         words = self.empty_text if not number and not self._layout.entries else ""
         blank = Strip.blank(width, self._part_style("text"))
-        return with_hint(blank, words, self._part_style("quiet"), width) if words else blank
+        end = GUTTER + cell_len(words)
+        return with_hint(blank, words, self._part_style("quiet"), end) if words else blank
 
     def _part_style(self, part: str) -> Style:
         return self.get_component_rich_style(f"transcript--{part}")

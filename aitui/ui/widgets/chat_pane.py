@@ -69,7 +69,7 @@ class ChatPane(Vertical):
         """Name the model in the border, and in the prompt, which a small screen has alone."""
         whom = shortened_id(self.model_id, 30) if self.model_id else ""
         words = " ".join(word for word in ("Ask", whom, "…") if word)
-        self.prompt.placeholder = f"{words}  (⏎ sends, ^j new line, / commands)"
+        self.prompt.placeholder = f"{words}  (⏎ sends, / commands)"
         self._show_title()
 
     def watch_heading(self) -> None:
