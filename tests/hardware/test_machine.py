@@ -102,10 +102,10 @@ SAMPLE = f"""\
 MemTotal: 131072000 kB
 MemAvailable: 100000000 kB
 @aitui processes
-4000 1 100
+4000 77 100
 4100 4000 1000
 4101 4100 200
-5000 1 50
+5000 77 50
 @aitui listening
 {SS}
 @aitui named
@@ -134,6 +134,10 @@ def test_where_nobody_is_seen_listening_the_command_tells() -> None:
     held = host_sample(SAMPLE.encode(), 0.0).held(9004)
     assert held is not None
     assert held.gpu_bytes == 300 * MIB
+
+
+def test_a_process_that_came_after_the_list_was_made_is_nobody() -> None:
+    assert host_sample(SAMPLE.encode(), 0.0).held(9002) is None
 
 
 def test_a_port_of_nobody_holds_nothing() -> None:

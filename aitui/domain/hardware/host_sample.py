@@ -50,8 +50,14 @@ class HostSample:
     whole: bool = True
 
     def held(self, port: int) -> Held | None:
-        """What the processes behind a port hold, None where nobody was found there."""
+        """What the processes behind a port hold, None where nobody was found there.
+
+        The script looks for ports after it has listed the processes: what it finds of itself then
+        isn't in that list.
+        """
         pids = with_descendants(self.ports.get(port, ()), self.everyone)
+        if self.everyone:
+            pids &= self.everyone.keys()
         if not pids:
             return None
         gpus: dict[str, int] = {}
