@@ -22,6 +22,9 @@ from aitui.host.unbroken import unbroken
 
 _READ_ONLY = 1
 _TAKING_BACK_SECONDS = 3.0
+# Block by block: asyncssh's parallel requests forget those of their tasks that a lost connection
+# ends, and asyncio complains of them on the screen. Every server takes as much at once.
+_BLOCK = 1 << 16
 _MISSING = (
     asyncssh.SFTPNoSuchFile,
     asyncssh.SFTPNoSuchPath,
@@ -69,8 +72,8 @@ class SshFiles:
             status = await self._session.stat(place)
             if kind_of(status.permissions or 0) is not FileKind.FILE:
                 raise HostFileError(f"Can't read {shown(path)}", why="it is no regular file")
-            async with self._session.open(place, "rb", encoding=None) as file:
-                return await file.read(largest, start)
+            async with self._session.open(place, "rb", encoding=None, block_size=0) as file:
+                return await _read_part(file, start, largest)
 
     async def list(self, folder: str) -> tuple[FileFacts, ...]:
         """What is in a folder, by name."""
@@ -102,7 +105,8 @@ class SshFiles:
         try:
             with self._named("write", path):
                 async with file:
-                    await file.write(content)
+                    for start in range(0, len(content), _BLOCK):
+                        await file.write(content[start : start + _BLOCK], start)
                     if belongs_to is not None:
                         await self._hand_over(file, path, *belongs_to)
                     # After the hand-over, which clears bits.
@@ -165,7 +169,7 @@ class SshFiles:
 
         async def open_new() -> SFTPClientFile:
             attributes = SFTPAttrs(permissions=0o600)
-            return await self._session.open(place, "xb", attributes, encoding=None)
+            return await self._session.open(place, "xb", attributes, encoding=None, block_size=0)
 
         opening = asyncio.ensure_future(open_new())
         try:
@@ -232,6 +236,16 @@ class SshFiles:
             ) from error
         except asyncssh.SFTPError as error:
             raise HostFileError(what, why=_said(error)) from error
+
+
+async def _read_part(file: SFTPClientFile, start: int, largest: int) -> bytes:
+    content = bytearray()
+    while len(content) < largest:
+        block: bytes = await file.read(min(_BLOCK, largest - len(content)), start + len(content))
+        if not block:
+            break
+        content += block
+    return bytes(content)
 
 
 def _facts(name: str, attributes: SFTPAttrs) -> FileFacts:
