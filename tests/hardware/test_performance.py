@@ -154,6 +154,21 @@ def test_a_gpu_that_misses_two_samples_has_gone() -> None:
     assert [gpu.uuid for gpu in now.gpus] == ["A"]
 
 
+def test_cards_and_machine_may_be_measured_at_a_rhythm_of_their_own() -> None:
+    rows = at_second(10, "A") + at_second(15, "A") + at_second(20, "A")
+    machines = [
+        {"timestamp": f"2026-11-22T10:50:{second}Z", "mem_total_mb": 100, "mem_used_mb": 40}
+        for second in (12.5, 17.5, 22.5)
+    ]
+    found = samples(body(rows, machines), "x")
+    assert len(found) == 6
+    assert pause(found) == 5
+    now = latest(found)
+    assert now is not None
+    assert [gpu.uuid for gpu in now.gpus] == ["A"]
+    assert now.machine is not None
+
+
 def test_without_samples_there_is_no_latest_one() -> None:
     assert latest(()) is None
     assert pause(()) > 1

@@ -12,6 +12,9 @@ SHORTEST_PAUSE = 1.0
 USUAL_PAUSE = 15.0
 LONGEST_PAUSE = 120.0
 
+_RECENT = 40
+_PATIENCE = 1.6
+
 
 def joined(
     gpus: Iterable[Gpu], machines: Iterable[Machine], source: Source = Source.SERVER
@@ -39,32 +42,39 @@ def joined(
 
 
 def latest(samples: Sequence[Sample]) -> Sample | None:
-    """How things stand: the last sample, with what only the one before it has.
+    """How things stand: the last sample, with what only those shortly before it have.
 
-    A server that asks two tools can be interrupted between them. A card that is missing in two
-    samples running has gone.
+    A server measures cards and machine at a rhythm of their own, and may miss one. A card that is
+    missing twice running has gone.
     """
     if not samples:
         return None
-    last = samples[-1]
-    if len(samples) == 1:
-        return last
-    before = samples[-2]
+    recent = samples[-_RECENT:]
+    last = recent[-1]
+    step = _step([one for one in recent if one.gpus]) or USUAL_PAUSE
+    cards = {
+        gpu.key: gpu for one in recent if one.at > last.at - _PATIENCE * step for gpu in one.gpus
+    }
+    machines = [one.machine for one in recent if one.machine is not None]
     return Sample(
         at=last.at,
         source=last.source,
-        gpus=_by_index({gpu.key: gpu for gpu in (*before.gpus, *last.gpus)}.values()),
-        machine=last.machine or before.machine,
+        gpus=_by_index(cards.values()),
+        machine=machines[-1] if machines else None,
     )
 
 
 def pause(samples: Sequence[Sample]) -> float:
     """Seconds until it makes sense to ask again: as long as the source itself waits."""
-    recent = samples[-20:]
-    steps = [after.at - before.at for before, after in pairwise(recent)]
-    if not steps:
-        return USUAL_PAUSE
-    return min(max(median(steps), SHORTEST_PAUSE), LONGEST_PAUSE)
+    recent = samples[-_RECENT:]
+    step = _step([one for one in recent if one.machine is not None]) or _step(recent)
+    return min(max(step or USUAL_PAUSE, SHORTEST_PAUSE), LONGEST_PAUSE)
+
+
+def _step(samples: Sequence[Sample]) -> float | None:
+    """How far samples are apart, None for less than two."""
+    steps = [after.at - before.at for before, after in pairwise(samples)]
+    return median(steps) if steps else None
 
 
 def _sample(rows: Iterable[Gpu | Machine], source: Source) -> Sample:
