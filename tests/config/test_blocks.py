@@ -103,7 +103,7 @@ def test_a_block_that_can_not_be_added_is_refused(text: str, model: str, path: s
 def test_a_removed_model_takes_the_comments_directly_above_it_along() -> None:
     document = Document.read(TEXT.replace("[q]", "[]"))
     change = remove_model(document, "Qwen")
-    first = document.text.index("  # of its own")
+    first = document.text.index("\n  # of its own")
     last = document.text.index("\n  MiniMax")
     assert change.after == document.text[:first] + document.text[last:]
     assert change.new is None
@@ -112,7 +112,7 @@ def test_a_removed_model_takes_the_comments_directly_above_it_along() -> None:
 
 def test_the_last_model_is_removed_without_what_follows() -> None:
     change = remove_model(Document.read(TEXT), "MiniMax")
-    first, last = TEXT.index("  MiniMax"), TEXT.index("# the end")
+    first, last = TEXT.index("\n  MiniMax"), TEXT.index("# the end")
     assert change.after == TEXT[:first] + TEXT[last:]
 
 

@@ -66,6 +66,8 @@ def new_block(
 def remove_model(document: Document, model_id: str) -> Change:
     """Takes a model's block out, with the comment lines directly above it, indented as it is.
 
+    So does a blank line above it, where otherwise two would be left, or one at the end.
+
     Raises ConfigRefused where something else still names the model, where others use an anchor of
     its block, and for the only model.
     """
@@ -75,7 +77,8 @@ def remove_model(document: Document, model_id: str) -> Change:
     if len(document.entries) == 1:
         raise ConfigRefused("The only model can't be removed.", line=line)
     models = _models_node(document)
-    after = _lines_removed(document.text, entry, flow=models.flow)
+    last = all(other.key.start <= entry.key.start for other in document.entries.values())
+    after = _lines_removed(document.text, entry, flow=models.flow, last=last)
     try:
         result = Document.read(after)
     except ConfigRefused as error:
@@ -246,7 +249,7 @@ def _references(document: Document) -> list[tuple[str, Node]]:
     return found
 
 
-def _lines_removed(text: str, entry: ModelEntry, *, flow: bool) -> str:
+def _lines_removed(text: str, entry: ModelEntry, *, flow: bool, last: bool) -> str:
     start = text.rfind("\n", 0, entry.key.start) + 1
     indentation = text[start : entry.key.start]
     if flow or indentation.strip(" \ufeff"):
@@ -260,7 +263,15 @@ def _lines_removed(text: str, entry: ModelEntry, *, flow: bool) -> str:
         if not text[above:start].startswith(indentation + "#"):
             break
         start = above
+    rest = text[end:].removeprefix("\r").removeprefix("\n")
+    blank = text.rfind("\n", 0, start - 1) + 1 if start > 0 else 0
+    # Of the blank lines above and below, one would be too many.
+    if start > 0 and not text[blank:start].strip() and (last or _starts_blank(rest)):
+        start = blank
     if end < len(text):
-        end = text.index("\n", end) + 1
-        return text[:start] + text[end:]
+        return text[:start] + rest
     return text[:start].removesuffix("\n").removesuffix("\r")
+
+
+def _starts_blank(rest: str) -> bool:
+    return not rest.partition("\n")[0].strip()
