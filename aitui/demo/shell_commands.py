@@ -123,7 +123,7 @@ class ShellCommands:
         return Reply(0 if self._unit.main_pid else 3, "\n".join(lines) + "\n")
 
     async def _journalctl(self, options: list[str]) -> Reply:
-        if f"--user-unit={UNIT}" not in options:
+        if f"_SYSTEMD_USER_UNIT={UNIT}" not in options:
             return Reply()
         return Reply(output="".join(f"{line}\n" for line in self._unit.journal(_lines_of(options))))
 

@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Sequence
+from posixpath import basename
 
 from aitui.domain.clean import clean_line
 from aitui.domain.nearest import nearest
@@ -10,7 +11,13 @@ from aitui.errors import HostFileError, NoSuchFile, ServiceFailed
 from aitui.host import unit_text
 from aitui.host.service_trouble import complaint_of, explain, no_manager, no_systemd
 from aitui.host.shell import Finished, Host
-from aitui.host.unit_facts import PROPERTIES, UnitFacts, facts_from, read_properties
+from aitui.host.unit_facts import (
+    PROPERTIES,
+    UnitFacts,
+    facts_from,
+    read_properties,
+    server_flags,
+)
 from aitui.host.unit_text import UnitFault
 
 RESTART_SECONDS = 130.0
@@ -39,6 +46,8 @@ class Service:
         self._unit = unit if unit.endswith(_SUFFIXES) else f"{unit}.service"
         self._login: tuple[str, ...] = ()
         self._kill_option = "--kill-whom=main"
+        self._name_in_journal: str | None = None
+        self._uid = ""
 
     @property
     def unit(self) -> str:
@@ -54,7 +63,10 @@ class Service:
         words, linger = await asyncio.gather(
             self._process_words(facts_from(self._unit, properties).main_pid), self._linger()
         )
-        return facts_from(self._unit, properties, process=words, linger=linger)
+        facts = facts_from(self._unit, properties, process=words, linger=linger)
+        name = basename(facts.program)
+        self._name_in_journal = name if server_flags((name,)) is not None else ""
+        return facts
 
     async def reload(self) -> None:
         """Send the main process SIGHUP: llama-swap reads its config again, unloading all models.
@@ -107,12 +119,16 @@ class Service:
     async def journal(self, lines: int = 20) -> tuple[str, ...]:
         """The unit's last lines, harmless; empty where this login may not read any."""
         wanted = max(1, min(lines, _MOST_LINES))
-        self._check_name()
-        done = await self._run(
-            "journalctl",
-            *("--quiet", "--no-pager", "--output=cat", f"--lines={wanted}"),
-            f"--user-unit={self._unit}",
-        )
+        if self._name_in_journal is None:
+            await self.facts()
+        uid = await self._number_of_login()
+        matches = [f"_SYSTEMD_USER_UNIT={self._unit}", f"USER_UNIT={self._unit}"]
+        if self._name_in_journal:
+            # The journal doesn't know the unit of a process that ended before it looked.
+            matches.append(f"SYSLOG_IDENTIFIER={self._name_in_journal}")
+        either = [word for match in matches for word in ("+", f"_UID={uid}", match)]
+        options = ("--quiet", "--no-pager", "--output=cat", f"--lines={wanted}")
+        done = await self._run("journalctl", *options, *either[1:])
         found = _lines(done.output)
         if done.status or not found:
             done = await self._systemctl("status", f"--lines={wanted}", "--full")
@@ -203,14 +219,19 @@ class Service:
         return done
 
     async def _find_runtime_folder(self) -> None:
-        uid = _text((await self._run("id", "-u")).output).strip()
-        if not (uid.isascii() and uid.isdigit()):
-            raise no_manager(self._host.label, None, "the login's number is unknown")
-        folder = f"/run/user/{uid}"
+        folder = f"/run/user/{await self._number_of_login()}"
         self._login = (
             f"XDG_RUNTIME_DIR={folder}",
             f"DBUS_SESSION_BUS_ADDRESS=unix:path={folder}/bus",
         )
+
+    async def _number_of_login(self) -> str:
+        if not self._uid:
+            uid = _text((await self._run("id", "-u")).output).strip()
+            if not (uid.isascii() and uid.isdigit()):
+                raise no_manager(self._host.label, None, "the login's number is unknown")
+            self._uid = uid
+        return self._uid
 
     async def _run(
         self, *words: str, seconds: float = 30.0, largest: int = _LONGEST_LIST

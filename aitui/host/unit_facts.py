@@ -30,6 +30,7 @@ PROPERTIES = (
 SHELLS = frozenset({"sh", "bash", "dash", "ash", "zsh", "fish", "ksh"})
 
 _LONGEST_VALUE = 8192
+_PROGRAM = re.compile(r"\{ path=(?P<path>.*?) ; argv")
 _ARGUMENTS = re.compile(r"argv\[\]=(?P<words>.*?) ; (?:ignore_errors|flags)=")
 _TIMESTAMP = re.compile(r"(?:\w+ )?(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d)(?:\.\d+)? (?:UTC|GMT)")
 _SERVER = re.compile(r"llama[-_.]?swap", re.IGNORECASE)
@@ -45,7 +46,7 @@ class UnitFacts:
     last process which ended, from 200 on systemd's own (systemd.exec(5), "process exit codes").
     `watches_config` and `config_path` are from llama-swap's flags, None where something else is
     started that may start llama-swap. `linger` is whether the login's manager outlives its
-    sessions. `stale` is set where the unit's file has changed since systemd read it.
+    sessions. `program` is the path of ExecStart. `stale` is set where the unit's file has changed since systemd read it.
     """
 
     unit: str
@@ -62,6 +63,7 @@ class UnitFacts:
     restarts: int = 0
     fragment_path: str = ""
     working_directory: str = ""
+    program: str = ""
     linger: bool | None = None
     stale: bool = False
 
@@ -147,6 +149,7 @@ def facts_from(
     systemd joins the words of ExecStart with blanks, so there they can't be told apart for sure.
     """
     main_pid = _number(properties.get("MainPID", ""))
+    program = _PROGRAM.match(properties.get("ExecStart", ""))
     return UnitFacts(
         unit=unit,
         load_state=properties.get("LoadState", ""),
@@ -162,6 +165,7 @@ def facts_from(
         restarts=_number(properties.get("NRestarts", "")),
         fragment_path=properties.get("FragmentPath", ""),
         working_directory=properties.get("WorkingDirectory", "").lstrip("!"),
+        program=program["path"] if program else "",
         linger=linger,
         stale=properties.get("NeedDaemonReload") == "yes",
     )

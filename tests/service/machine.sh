@@ -34,10 +34,6 @@ mount -t tmpfs -o mode=755 tmpfs /var/log
 mount -t tmpfs -o mode=755 tmpfs /var/lib/systemd
 mkdir -p /var/log/journal /var/lib/systemd/linger
 
-# Kept on a disk, as far as the journal knows: only then may a login read its own.
-: >/run/systemd/journal/flushed
-/lib/systemd/systemd-journald >"$FOLDER/journald.log" 2>&1 &
-
 # A control group that the login may divide, in every tree that systemd looks at. Its name is the one
 # by which the journal knows whose unit a line is from.
 grep -q ' cgroup2\? ' /proc/self/mounts || mount -t cgroup2 cgroup2 /sys/fs/cgroup
@@ -53,6 +49,10 @@ while read -r _ place kind options _; do
       ;;
   esac
 done </proc/self/mounts
+
+# Kept on a disk, as far as the journal knows: only then may a login read its own.
+: >/run/systemd/journal/flushed
+/lib/systemd/systemd-journald >"$FOLDER/journald.log" 2>&1 &
 
 tries=0
 until [ -S /run/systemd/journal/stdout ]; do

@@ -142,12 +142,22 @@ async def test_the_journal_has_the_last_lines_and_no_more(service: Service) -> N
     assert any("llama-swap listening on" in line for line in await service.journal(50))
 
 
+async def test_what_a_process_said_before_the_journal_looked_for_its_unit_is_not_lost(
+    machine: UserManager, service: Service
+) -> None:
+    machine.run("systemd-cat", "--identifier=llama-swap", "echo", "said and gone")
+    machine.run("systemd-cat", "--identifier=somebody-else", "echo", "said by another")
+    async with asyncio.timeout(10):
+        while "said and gone" not in (lines := await service.journal(50)):
+            await asyncio.sleep(0.02)
+    assert "said by another" not in lines
+
+
 async def test_hostile_lines_of_the_journal_are_made_harmless(
     machine: UserManager, host: Inside
 ) -> None:
-    (machine.home / "noise").write_bytes(b"\x1b]0;title\x07[red]\n")
-    script = "cat /mnt/home/noise; sleep 100"
-    machine.write_unit(f'[Service]\nExecStart=/bin/sh -c "{script}"\n', "noisy.service")
+    (machine.home / "noise").write_text("printf '\\033]0;title\\007[red]\\n'; sleep 100\n")
+    machine.write_unit("[Service]\nExecStart=/bin/sh /mnt/home/noise\n", "noisy.service")
     noisy = Service(host, "noisy.service")
     await noisy.restart()
     async with asyncio.timeout(10):
