@@ -1,0 +1,90 @@
+"""View 5 as the app sees it: opens it, and changes the file as a whole."""
+
+from aitui.commands.edit_config import (
+    propose_content,
+    propose_model,
+    propose_removal,
+    unnamed_files,
+)
+from aitui.domain.model import Model
+from aitui.domain.question import Question
+from aitui.errors import ConfigRefused
+from aitui.ui.editor import edited_bytes
+from aitui.ui.host_deeds import HostDeeds, reasons
+from aitui.ui.screens.choose import ChooseScreen
+from aitui.ui.screens.config import ConfigScreen
+
+
+class OpenConfig(HostDeeds):
+    """Shows the config file; edits it, puts models into it and takes them out."""
+
+    def show_config(self, model: Model | None) -> None:
+        """Open view 5."""
+        session = self._session()
+        if self._admin is None or session is None:
+            self._say_no_host()
+        elif not isinstance(self._app.screen, ConfigScreen):
+            self._app.push_screen(
+                ConfigScreen(
+                    self._opening.clock,
+                    session.server,
+                    session.snapshot,
+                    model.id if model is not None else "",
+                )
+            )
+
+    def edit_config(self, line: int) -> None:
+        """Edit the whole file in `$EDITOR`."""
+        self._change(lambda: self._edit_config(line))
+
+    def add_model(self) -> None:
+        """Put a model into the file."""
+        self._change(self._add_model)
+
+    def remove_model(self, model_id: str) -> None:
+        """Take a model out of the file."""
+        self._change(lambda: self._remove_model(model_id))
+
+    async def _edit_config(self, line: int) -> None:
+        admin, session = await self._ready("editing the config file")
+        reading = await admin.config.read()
+        content = reading.content
+        while True:
+            content = await edited_bytes(self._app, content, suffix=".yaml", line=line)
+            try:
+                proposal = await propose_content(reading, content)
+            except ConfigRefused as error:
+                question = Question(
+                    "That file can't be used. Edit it again?",
+                    reasons(error),
+                    yes="Edit again",
+                    no="Throw the edit away",
+                )
+                line = error.line or line
+                if await self._ask(lambda _: question):  # noqa: B023
+                    continue
+                return
+            if proposal is None:
+                self._app.notify("The file is as it was", markup=False)
+            elif (await self._ask_about(proposal))[0]:
+                await self._carry_out(admin, session, proposal)
+            return
+
+    async def _add_model(self) -> None:
+        admin, session = await self._ready("adding a model")
+        files = await unnamed_files(admin)
+        if not files:
+            words = "No GGUF file in the folders of the config's models is without a block"
+            self._app.notify(words, severity="warning", timeout=8, markup=False)
+            return
+        path = await self._app.push_screen_wait(ChooseScreen("Add which file as a model?", files))
+        if path is not None:
+            proposal = await propose_model(admin, path)
+            if (await self._ask_about(proposal))[0]:
+                await self._carry_out(admin, session, proposal)
+
+    async def _remove_model(self, model_id: str) -> None:
+        admin, session = await self._ready("removing a model")
+        proposal = await propose_removal(admin, model_id)
+        if (await self._ask_about(proposal))[0]:
+            await self._carry_out(admin, session, proposal)
