@@ -6,6 +6,7 @@ from aitui.commands.coming_up import NotUp, come_up
 from aitui.commands.find import loadable_model_named, no_such_model
 from aitui.commands.session import Ask, Session
 from aitui.domain.amounts import format_seconds
+from aitui.domain.clients import those_who_wait, users_of
 from aitui.domain.eviction import Victim, victims
 from aitui.domain.model import FailedLoad, Model, RunState
 from aitui.domain.question import Question
@@ -44,7 +45,10 @@ def question_before_load(model_id: str, snapshot: Snapshot) -> Question:
     """What loading that model will cost whom, as of that snapshot."""
     model = snapshot.model(model_id) or Model(model_id)
     evicted = victims(model, snapshot)
-    facts = [_sentence(victim) for victim in evicted]
+    facts: list[str] = []
+    for victim in evicted:
+        facts += (_sentence(victim), *users_of(victim.model, snapshot))
+    facts += those_who_wait(snapshot)
     if any(not victim.certain for victim in evicted):
         facts.append("≈ a guess: groups stand in the server's config alone")
     if model.expected_load is not None:

@@ -2,6 +2,7 @@
 
 from aitui.commands.find import loadable_model_named
 from aitui.commands.session import Ask, Session
+from aitui.domain.clients import all_users, users_of
 from aitui.domain.eviction import requests_at
 from aitui.domain.model import Model, RunState
 from aitui.domain.question import Question
@@ -58,7 +59,7 @@ def question_before_unload(model_id: str, snapshot: Snapshot) -> Question:
         # Without an event stream nobody knows of requests, and every unload would ask.
         needed = bool(snapshot.requests.total)
     else:
-        facts = (_cut(requests), *_clients(model_id, snapshot))
+        facts = (_cut(requests), *users_of(model, snapshot))
         needed = requests > 0
     return Question(f"Unload {model_id}?", facts, yes="Unload", needed=needed)
 
@@ -70,7 +71,7 @@ def question_before_unload_all(snapshot: Snapshot) -> Question:
     if snapshot.requests.total is None:
         facts.append("This server doesn't tell whether requests run; they will be cut.")
     else:
-        facts.append(_cut(snapshot.requests.total))
+        facts += (_cut(snapshot.requests.total), *all_users(snapshot))
     noun = "model" if len(resident) == 1 else "models"
     return Question(f"Unload all {len(resident)} {noun}?", tuple(facts), yes="Unload all")
 
@@ -82,14 +83,6 @@ def _cut(requests: int) -> str:
         "1 running request will be cut."
         if requests == 1
         else (f"{requests} running requests will be cut.")
-    )
-
-
-def _clients(model_id: str, snapshot: Snapshot) -> tuple[str, ...]:
-    return tuple(
-        f"{request.client} · {request.user_agent or 'unnamed client'}"
-        for request in snapshot.requests.running or ()
-        if request.model == model_id
     )
 
 

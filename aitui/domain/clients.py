@@ -7,6 +7,9 @@ from aitui.domain.eviction import Victim, victims
 from aitui.domain.model import Model, RunningRequest, RunState
 from aitui.domain.snapshot import Snapshot
 
+MOST_NAMED = 5
+"""Clients that a question names; the others are counted."""
+
 _OWN_AGENT = re.compile(r"aitui/\S+ \((?P<who>[^)]+)\)")
 _PRODUCT = re.compile(r"[^\s/(]+")
 
@@ -54,3 +57,41 @@ def _use(request: RunningRequest, model: Model | None, snapshot: Snapshot) -> Us
     if model is None or not model.loadable or model.state is RunState.READY:
         return Use(request, model)
     return Use(request, model, waits=True, evicts=victims(model, snapshot))
+
+
+def users_of(model: Model, snapshot: Snapshot) -> tuple[str, ...]:
+    """Whose requests a model serves now, a line each; empty where the server won't say."""
+    return _few([_at(use) for use in uses(snapshot) if use.model is model and not use.waits])
+
+
+def all_users(snapshot: Snapshot) -> tuple[str, ...]:
+    """Whose requests the server has, and at which model, a line each."""
+    found = uses(snapshot)
+    return _few([_waiting(use) if use.waits else f"{_at(use)}: {_model(use)}" for use in found])
+
+
+def those_who_wait(snapshot: Snapshot) -> tuple[str, ...]:
+    """Who waits for which model, and whom that will evict, a line each."""
+    return _few([_waiting(use) for use in uses(snapshot) if use.waits])
+
+
+def _at(use: Use) -> str:
+    return f"in use by {client_name(use.request)}"
+
+
+def _waiting(use: Use) -> str:
+    evicts = ", ".join(victim.model.id for victim in use.evicts)
+    after = f", which evicts ≈ {evicts}" if evicts else ""
+    return f"{client_name(use.request)} waits for {_model(use)}{after}"
+
+
+def _model(use: Use) -> str:
+    return use.model.id if use.model is not None else use.request.model or "no model"
+
+
+def _few(lines: list[str]) -> tuple[str, ...]:
+    """Each line once, and no more than a dialog has room for."""
+    different = list(dict.fromkeys(lines))
+    if len(different) <= MOST_NAMED:
+        return tuple(different)
+    return (*different[:MOST_NAMED], f"and {len(different) - MOST_NAMED} more")

@@ -82,7 +82,7 @@ async def test_the_question_names_who_uses_the_model(watch: Watched, stand_in: S
         await watch.until_state(QUICK, RunState.READY)
         answers = no(watch)
         await unload(watch.session, QUICK, answers)
-        assert "192.168.2.20 · OpenWebUI/0.6" in answers.questions[0].facts
+        assert "in use by 192.168.2.20 · OpenWebUI" in answers.questions[0].facts
 
 
 @each_dialect
