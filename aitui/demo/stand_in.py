@@ -17,7 +17,7 @@ from aitui.demo.activity import Tokens
 from aitui.demo.answers import Answer, Response, Whole
 from aitui.demo.call import Call
 from aitui.demo.certificates import Certificates
-from aitui.demo.configuration import BadConfiguration, parse_configuration
+from aitui.demo.configuration import BadConfiguration, Configuration, parse_configuration
 from aitui.demo.dialect import Dialect, error
 from aitui.demo.faults import Fault, Faults
 from aitui.demo.go_text import duration
@@ -113,6 +113,11 @@ class StandIn:
         """Where the server is, without a trailing slash."""
         scheme = "http" if self._certificates is None else "https"
         return f"{scheme}://{self._host}:{self._port}"
+
+    @property
+    def configuration(self) -> Configuration:
+        """What it was started with, or read at its last reload."""
+        return self._configuration
 
     @property
     def processes(self) -> tuple[UpstreamProcess, ...]:

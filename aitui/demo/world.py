@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +13,14 @@ from random import Random
 from aitui.demo.background import Background
 from aitui.demo.catalogue import CATALOGUE, LEFT_ALONE
 from aitui.demo.certificates import Certificates, make_certificates
+from aitui.demo.configuration import ModelConfiguration
 from aitui.demo.dialect import Dialect
+from aitui.demo.model_files import write_model_files
 from aitui.demo.shell_commands import ShellCommands
 from aitui.demo.ssh_host import NAME as SSH_NAME
 from aitui.demo.ssh_host import SshDoor, SshSetUp
 from aitui.demo.stand_in import StandIn
-from aitui.demo.unit import CONFIG_PATH, UNIT_PATH, UNIT_TEXT, DemoUnit
+from aitui.demo.unit import CONFIG_PATH, HOME, UNIT_PATH, UNIT_TEXT, DemoUnit
 from aitui.demo.visitors import visit
 
 _PAUSES = (8.0, 25.0)
@@ -68,9 +70,10 @@ async def demo_world(
         config, data, state = (folder / kind for kind in ("config", "data", "state"))
         for path in (config, data, state, root):
             path.mkdir(mode=0o700)
-        await asyncio.to_thread(_furnish, root, config_file, config_text)
         unit = DemoUnit(config_file)
         server = StandIn(config_text, dialect, certificates, say=unit.write)
+        models = server.configuration.models
+        await asyncio.to_thread(_furnish, root, config_file, config_text, models)
         commands = ShellCommands(unit, server)
         async with server, SshDoor(folder, root, commands.answer) as door:
             unit.runs(server)
@@ -87,10 +90,13 @@ async def demo_world(
                 await visits.close()
 
 
-def _furnish(root: Path, config_file: Path, config_text: str) -> None:
+def _furnish(
+    root: Path, config_file: Path, config_text: str, models: Mapping[str, ModelConfiguration]
+) -> None:
     """What is on the disk of the machine behind the server."""
     config_file.parent.mkdir(parents=True)
     config_file.write_text(config_text)
     unit_file = root / UNIT_PATH.removeprefix("/")
     unit_file.parent.mkdir(parents=True)
     unit_file.write_text(UNIT_TEXT)
+    write_model_files(root, models, f"{HOME}/models")

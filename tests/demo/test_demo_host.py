@@ -9,6 +9,8 @@ import aiohttp
 import asyncssh
 import pytest
 
+from aitui.demo.configuration import parse_configuration
+from aitui.demo.fake_flags import read_flags
 from aitui.demo.unit import CONFIG_PATH, UNIT
 from aitui.demo.world import World, demo_world
 from aitui.errors import (
@@ -19,6 +21,7 @@ from aitui.errors import (
     ServiceFailed,
 )
 from aitui.host.gpu import HostSampler
+from aitui.host.model_header import read_model_header
 from aitui.host.service import Service
 from aitui.host.ssh import SshHost
 from aitui.host.ssh_user import SshPlace, SshUser
@@ -193,3 +196,17 @@ async def test_the_world_ends_with_connections_open() -> None:
     async with asyncio.timeout(5):
         while asyncio.all_tasks() != before:
             await asyncio.sleep(0.01)
+
+
+async def test_the_model_files_are_on_its_disk_with_headers_that_can_be_read() -> None:
+    async with demo_world() as world, SshHost(world.ssh_host, user_of(world)) as host:
+        models = parse_configuration(world.config_file.read_text()).models
+        names = {facts.name for facts in await host.list("~/models")}
+        model = read_flags(models["MiniMax-M2.7-IQ3_XXS"])
+        header = await read_model_header(host, model.model_file)
+    assert header.layers == 48
+    assert abs(header.weights.total - model.memory_mib * 0.75 * 2**20) < 2**20
+    assert (
+        len(names - {read_flags(known).model_file.rpartition("/")[2] for known in models.values()})
+        == 2
+    )

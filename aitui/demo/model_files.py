@@ -1,0 +1,96 @@
+"""The model files on the disk of the demo's machine: real headers, and holes instead of weights.
+
+Format: docs/gguf.md in ggml, version 3, little-endian.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from aitui.demo.configuration import ModelConfiguration
+from aitui.demo.fake_flags import FakeFlags, read_flags
+
+_MEBIBYTE = 1 << 20
+_ALIGNMENT = 32
+_UINT32, _STRING = 4, 8
+_Q8_0 = 8
+_BLOCK_VALUES, _BLOCK_BYTES = 32, 34
+_LAYERS = 48
+_HEAD = 128
+_HEADS = 40
+_BYTES_A_HEAD = 2 * 2 * _HEAD * _LAYERS
+_WEIGHTS = 0.75
+_LONGEST_CONTEXT = 262144
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    path: str
+    size_mib: int
+    kv_heads: int
+
+
+def write_model_files(root: Path, models: Mapping[str, ModelConfiguration], folder: str) -> None:
+    """Write what the models' commands name below `folder`, and two files that none names."""
+    for file in (*_named(models, folder), *_unnamed(folder)):
+        place = root / file.path.removeprefix("/")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(_header(place.stem, file))
+        with place.open("r+b") as opened:
+            opened.truncate(opened.seek(0, 2) + file.size_mib * _MEBIBYTE)
+
+
+def _named(models: Mapping[str, ModelConfiguration], folder: str) -> Iterator[_File]:
+    for model in models.values():
+        flags = read_flags(model)
+        if flags.model_file.startswith(f"{folder}/") and not flags.missing_file:
+            yield _File(flags.model_file, round(flags.memory_mib * _WEIGHTS), _kv_heads(flags))
+
+
+def _unnamed(folder: str) -> Iterator[_File]:
+    yield _File(f"{folder}/Mistral-Nemo-Instruct-2407-Q8_0.gguf", 12_400, 8)
+    yield _File(f"{folder}/Qwen3-30B-A3B-Thinking-2507-Q6_K.gguf", 23_900, 4)
+
+
+def _kv_heads(flags: FakeFlags) -> int:
+    """As many as make the cache a fifth of the memory that the command tells of."""
+    wanted = flags.memory_mib * _MEBIBYTE * (0.95 - _WEIGHTS) / max(flags.context_size, 1)
+    return min(max(round(wanted / _BYTES_A_HEAD), 1), _HEADS)
+
+
+def _header(name: str, file: _File) -> bytes:
+    pairs = (
+        _pair("general.architecture", "llama"),
+        _pair("general.name", name),
+        _pair("llama.block_count", _LAYERS),
+        _pair("llama.context_length", _LONGEST_CONTEXT),
+        _pair("llama.embedding_length", _HEAD * _HEADS),
+        _pair("llama.attention.head_count", _HEADS),
+        _pair("llama.attention.head_count_kv", file.kv_heads),
+        _pair("llama.attention.key_length", _HEAD),
+        _pair("llama.attention.value_length", _HEAD),
+    )
+    each = file.size_mib * _MEBIBYTE // _LAYERS // _BLOCK_BYTES * _BLOCK_BYTES
+    rows = each // _BLOCK_BYTES * _BLOCK_VALUES
+    tensors = [
+        _text(f"blk.{layer}.ffn_down.weight")
+        + struct.pack("<IQIQ", 1, rows, _Q8_0, -(-each // _ALIGNMENT) * _ALIGNMENT * layer)
+        for layer in range(_LAYERS)
+    ]
+    start = b"GGUF" + struct.pack("<IQQ", 3, len(tensors), len(pairs))
+    header = start + b"".join(pairs) + b"".join(tensors)
+    return header + bytes(-len(header) % _ALIGNMENT)
+
+
+def _pair(key: str, value: str | int) -> bytes:
+    if isinstance(value, str):
+        return _text(key) + struct.pack("<I", _STRING) + _text(value)
+    return _text(key) + struct.pack("<II", _UINT32, value)
+
+
+def _text(text: str) -> bytes:
+    encoded = text.encode()
+    return struct.pack("<Q", len(encoded)) + encoded
