@@ -1,6 +1,7 @@
 """One write of a file, from the lock to the proof; on failure nothing of it is left."""
 
 import asyncio
+import stat
 from contextlib import suppress
 
 from aitui.domain.clean import clean_line
@@ -9,6 +10,7 @@ from aitui.errors import (
     ConfigChangedMeanwhile,
     ConfigRefused,
     ConfigWriteUncertain,
+    FilePermissionDenied,
     HostError,
     NoSuchFile,
 )
@@ -94,6 +96,11 @@ class ConfigWrite:
             self._warnings.append(taken_over)
         self._begin(Step.COMPARE)
         await self._compare()
+        if not facts.mode & stat.S_IWUSR:  # a rename would not ask
+            path = clean_line(self._reading.real_path, 300)
+            raise FilePermissionDenied(
+                f"{path} is read-only", why="its mode says so", remedy=f"chmod u+w {path}"
+            )
         self._begin(Step.BACK_UP)
         self._backup = await free_backup_path(self._host, self._reading.real_path, self._wall)
         # Whole before it has the name of a backup.

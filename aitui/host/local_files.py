@@ -11,6 +11,7 @@ from aitui.domain.clean import clean_line
 from aitui.errors import FileInTheWay, FilePermissionDenied, HostFileError, NoSuchFile
 from aitui.host.shell import LARGEST_FOLDER, FileFacts, FileKind
 
+LET_WRITE = "let that login do so, or log in as the file's owner (ssh_host in config.toml)"
 CHECK_PATH = "check preset_path in config.toml"
 
 _MISSING = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
@@ -40,7 +41,7 @@ def file_trouble(deed: str, path: str, error: OSError) -> HostFileError:
     if error.errno == errno.EEXIST:
         return FileInTheWay(what, why=why)
     if error.errno in _DENIED:
-        return FilePermissionDenied(what, why=why)
+        return FilePermissionDenied(what, why=why, remedy=LET_WRITE)
     if error.errno in _NO_ROOM:
         return no_room(what)
     return HostFileError(what, why=why)

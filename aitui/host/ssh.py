@@ -93,6 +93,13 @@ class SshHost:
                 remedy="it is trusted until aitui ends",
             ) from error
 
+    async def host_key(self) -> str:
+        """The key that the machine showed and that was accepted: `algorithm SHA256:…`.
+
+        Connects and logs in where that isn't done.
+        """
+        return (await self._linked()).host_key
+
     async def run(
         self,
         words: Sequence[str],
@@ -192,6 +199,7 @@ class SshHost:
         return await asyncio.shield(self._opening)
 
     async def _open(self) -> "SshLink":
+        await asyncio.to_thread(_load_asyncssh)
         from aitui.host.ssh_link import open_link
         from aitui.host.ssh_login import HostKeyUnknown
 
@@ -218,3 +226,8 @@ class SshHost:
 def of_this_user(passphrases: Mapping[str, str]) -> SshUser:
     """The set-up of whoever runs aitui."""
     return SshUser(SshPlace.of_user(Path.home(), os.environ), passphrases)
+
+
+def _load_asyncssh() -> None:
+    """It takes some tenths of a second, in which the screen would stand still."""
+    import aitui.host.ssh_link  # noqa: F401

@@ -16,7 +16,7 @@ from asyncssh import SFTPAttrs, SFTPClient, SFTPClientFile
 
 from aitui.domain.clean import clean_line
 from aitui.errors import FileInTheWay, FilePermissionDenied, HostFileError, NoSuchFile
-from aitui.host.local_files import CHECK_PATH, kind_of, no_room, shown
+from aitui.host.local_files import CHECK_PATH, LET_WRITE, kind_of, no_room, shown
 from aitui.host.shell import LARGEST_FOLDER, FileFacts, FileKind
 from aitui.host.unbroken import unbroken
 
@@ -162,6 +162,7 @@ class SshFiles:
             raise FilePermissionDenied(
                 f"Can't write {shown(path)}",
                 why=f"it would not belong to user {owner}, group {group} any more",
+                remedy=LET_WRITE,
             ) from error
 
     async def _open_new(self, place: bytes) -> SFTPClientFile:
@@ -208,7 +209,11 @@ class SshFiles:
         except (asyncssh.SFTPOpUnsupported, asyncssh.SFTPFailure):
             return error
         if disk.flags & _READ_ONLY:
-            return FilePermissionDenied(error.what, why="the file system there is read-only")
+            return FilePermissionDenied(
+                error.what,
+                why="the file system there is read-only",
+                remedy="mount it so that it can be written",
+            )
         if disk.bavail == 0 or (disk.favail == 0 and disk.files):
             return no_room(error.what)
         return error
@@ -223,7 +228,7 @@ class SshFiles:
         except _MISSING as error:
             raise NoSuchFile(what, why=_said(error), remedy=CHECK_PATH) from error
         except _DENIED as error:
-            raise FilePermissionDenied(what, why=_said(error)) from error
+            raise FilePermissionDenied(what, why=_said(error), remedy=LET_WRITE) from error
         except asyncssh.SFTPFileAlreadyExists as error:
             raise FileInTheWay(what, why=_said(error)) from error
         except (asyncssh.SFTPNoSpaceOnFilesystem, asyncssh.SFTPQuotaExceeded) as error:

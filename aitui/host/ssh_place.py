@@ -1,7 +1,8 @@
 """The user's own SSH set-up: what `~/.ssh/config` says of one machine, and the keys for it."""
 
 import re
-from collections.abc import Mapping
+import shlex
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -15,6 +16,9 @@ from aitui.host.known_hosts import entry_name
 from aitui.host.ssh_address import SshAddress
 from aitui.host.ssh_user import SshPlace
 
+_LARGEST_CONFIG = 1 << 20
+_DEEPEST_INCLUDE = 8
+_INCLUDE = re.compile(r"^\s*Include[\s=]+(.+?)\s*$", re.IGNORECASE | re.MULTILINE)
 _DEFAULT_KEYS = ("id_ed25519", "id_ecdsa", "id_rsa")
 # Overlooking these would trust what the user doesn't, or go a way that nobody wants.
 _NOT_HONOURED = re.compile(
@@ -26,7 +30,8 @@ _NOT_HONOURED = re.compile(
 class SshTarget:
     """One machine as the config has it. `jumps` are the machines on the way, in their order.
 
-    `remember_in` is the file for a new host key, None where the config says to keep none.
+    `by_command` is set where a ProxyCommand makes the connection. `remember_in` is the file for a
+    new host key, None where the config says to keep none.
     """
 
     address: SshAddress
@@ -36,6 +41,7 @@ class SshTarget:
     user: str
     known_name: str
     jumps: tuple[SshAddress, ...]
+    by_command: bool
     known_hosts: tuple[Path, ...]
     remember_in: Path | None
     identities: tuple[Path, ...]
@@ -85,6 +91,7 @@ def read_target(address: SshAddress, place: SshPlace) -> SshTarget:
             options.host, options.port, cast("str | None", config.get("HostKeyAlias"))
         ),
         jumps=_jumps(cast("str | None", config.get("ProxyJump"))),
+        by_command=bool(config.get("ProxyCommand")),
         known_hosts=(
             *files,
             *(place.global_known_hosts if global_files is None else map(place.path, global_files)),
@@ -104,14 +111,29 @@ def read_target(address: SshAddress, place: SshPlace) -> SshTarget:
 
 
 def _configs(place: SshPlace) -> list[str]:
-    try:
-        text = place.config.read_text(errors="replace")
-    except FileNotFoundError:
+    if not place.config.exists():
         return []
-    found = _NOT_HONOURED.search(text)
-    if found:
-        raise ValueError(f"{found[1]} is not supported here, and must not be overlooked")
+    for text in _config_texts(place.config, place, 0):
+        found = _NOT_HONOURED.search(text)
+        if found:
+            raise ValueError(f"{found[1]} is not supported here, and must not be overlooked")
     return [str(place.config)]
+
+
+def _config_texts(path: Path, place: SshPlace, depth: int) -> Iterator[str]:
+    """The config and what it includes, whatever Host or Match that is for."""
+    with path.open("rb") as file:
+        text = file.read(_LARGEST_CONFIG).decode(errors="replace")
+    yield text
+    if depth == _DEEPEST_INCLUDE:
+        return
+    for line in _INCLUDE.finditer(text):
+        for pattern in shlex.split(line[1]):
+            wanted = place.home / ".ssh" / place.path(pattern)
+            relative = wanted.relative_to(wanted.anchor)
+            for included in Path(wanted.anchor).glob(str(relative)):
+                if included.is_file():
+                    yield from _config_texts(included, place, depth + 1)
 
 
 def _known_hosts_files(given: list[str] | None, place: SshPlace) -> tuple[Path, ...]:

@@ -12,6 +12,7 @@ from aitui.errors import (
     ConfigChangedMeanwhile,
     ConfigLocked,
     ConfigRefused,
+    FilePermissionDenied,
     HostFileError,
     NoSuchFile,
 )
@@ -211,6 +212,15 @@ async def test_another_mode_is_a_change_as_well(file: ConfigFile, path: Path) ->
     path.chmod(0o600)
     with pytest.raises(ConfigChangedMeanwhile, match="mode"):
         await file.write(reading, NEW)
+
+
+async def test_a_file_that_is_read_only_stays_as_it_is(file: ConfigFile, path: Path) -> None:
+    path.chmod(0o444)
+    with pytest.raises(FilePermissionDenied, match="is read-only") as caught:
+        await file.write(await file.read(), NEW)
+    assert "chmod u+w" in caught.value.remedy
+    assert path.read_bytes() == OLD
+    assert names_in(path.parent) == {"config.yaml"}
 
 
 async def test_another_aitui_keeps_it_locked(host: Host, file: ConfigFile, path: Path) -> None:

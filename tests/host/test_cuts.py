@@ -22,7 +22,7 @@ pytestmark = pytest.mark.real_server("openssh-server")
 # Larger than a piece of the line and than a packet, so that it can break within.
 LONG_OLD = OLD * 3000
 LONG_NEW = NEW * 3000
-CUTS = 16
+CUTS = 12
 
 
 class Line:

@@ -357,6 +357,15 @@ async def test_what_must_not_be_overlooked_is_refused(place: SshPlace, option: s
             await host.run(["true"])
 
 
+async def test_what_must_not_be_overlooked_is_found_in_included_files(place: SshPlace) -> None:
+    add_to_config(place, "Include conf.d/*.conf\n")
+    (place.home / ".ssh" / "conf.d").mkdir()
+    (place.home / ".ssh" / "conf.d" / "a.conf").write_text("RevokedHostKeys /etc/revoked\n")
+    async with host_of(place) as host:
+        with pytest.raises(HostError, match="RevokedHostKeys"):
+            await host.run(["true"])
+
+
 def make(folder: Path) -> Path:
     folder.mkdir()
     return folder
