@@ -169,6 +169,7 @@ def test_a_model_that_is_not_there_is_refused() -> None:
         ("a: 1\n---\nb: 2\n", 2, 1),
         ("a: \x07\n", 1, 4),
         ("\ufeffa: [\r\n]]", 2, 2),
+        ("%FOO\n", 2, 1),
     ],
 )
 def test_what_does_not_parse_is_refused_with_line_and_column(
@@ -177,6 +178,16 @@ def test_what_does_not_parse_is_refused_with_line_and_column(
     with pytest.raises(ConfigRefused, match="isn't valid YAML") as refused:
         Document.read(text)
     assert (refused.value.line, refused.value.column) == (line, column)
+
+
+def test_another_version_of_yaml_is_refused() -> None:
+    with pytest.raises(ConfigRefused, match="isn't valid YAML"):
+        Document.read("%YAML 1.3\n---\na: 1\n")
+
+
+def test_an_anchor_that_is_set_again_counts_from_there_on() -> None:
+    text = "x: &c llama-server -c 1\ny: &c llama-server -c 2\nmodels: {a: {cmd: *c}}\n"
+    assert Document.read(text).context_size("a") == 2
 
 
 @pytest.mark.parametrize("text", ["", "# only a comment\n", "word", "- a\n- b\n", "~"])

@@ -11,6 +11,7 @@ from aitui.domain.config.tree import MERGE_TAG, Collection, Node, Pair, Scalar, 
 from aitui.domain.nearest import nearest
 
 _LONGEST_SHOWN = 60
+_SHORTEST_SLIP = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ def _of_pair(pair: Pair, kind: Kind) -> Iterator[_Task | Mistake]:
     if known is not None:
         yield _Task(value, known, name, key.start if pair.aliased else value.start)
     elif kind.keys and not _holds_anchor(key.value, value):
-        likely = nearest(key.value, kind.keys, 1)
+        likely = nearest(key.value, kind.keys, 1) if len(key.value) >= _SHORTEST_SLIP else ()
         hint = f" Is “{likely[0]}” meant?" if likely else ""
         yield Mistake(key.start, f"llama-swap knows no “{name}” here.{hint}", fatal=False)
 

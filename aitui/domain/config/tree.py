@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 LARGEST = 1024 * 1024
 MERGE_TAG = "tag:yaml.org,2002:merge"
 _MOST_MERGED_KEYS = 100_000
+# What ruamel.yaml lets through where it stumbles: over `%YAML 1.3`, for one.
+_OTHER_REFUSALS = (AssertionError, AttributeError, LookupError, TypeError, ValueError)
 _BREAK = re.compile(r"\r\n|[\r\n]")
 
 
@@ -75,8 +77,8 @@ class Entry:
 def read_tree(text: str) -> Node | None:
     """The nodes of one YAML document; None where it holds nothing.
 
-    Raises ConfigRefused, with line and column, for what is no YAML, for duplicate
-    keys, for an alias inside its own anchor, and for what is nested too deeply.
+    Raises ConfigRefused, with line and column, for what is no YAML, for duplicate keys, for an
+    alias inside its own anchor, and for what is nested too deeply.
     """
     if len(text) > LARGEST:
         raise ConfigRefused(f"More than {LARGEST:,} characters are not read.")
@@ -84,8 +86,11 @@ def read_tree(text: str) -> Node | None:
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
     from ruamel.yaml.reader import ReaderError
 
+    yaml = YAML(typ="safe", pure=True)
+    # An anchor that is set again is right; a warning would be written across the screen.
+    yaml.composer.warn_double_anchors = False
     try:
-        found = YAML(typ="safe", pure=True).compose(text)
+        found = yaml.compose(text)
         return None if found is None else _Builder(text).node(found)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -95,7 +100,7 @@ def read_tree(text: str) -> Node | None:
         raise refusal(text, error.position, "A character that YAML doesn't allow.") from error
     except RecursionError as error:
         raise ConfigRefused("The config file is nested too deeply.") from error
-    except (YAMLError, ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+    except (YAMLError, *_OTHER_REFUSALS) as error:
         raise ConfigRefused(
             "The config file isn't valid YAML.", why=clean_line(str(error), 160)
         ) from error

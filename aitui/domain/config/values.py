@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
+from aitui.domain.clean import clean_line
 from aitui.domain.command_line import Word, flag_value, runs_script, server_words, words
 from aitui.domain.config.document import Document, ModelEntry
 from aitui.domain.config.flags import Flag, Given, Takes, find_flag, flags_given, last_given
@@ -190,7 +191,7 @@ def _share(
     document: Document, model_id: str, source: Source, node: Scalar
 ) -> tuple[Where, str, tuple[str, ...]]:
     if source.macro:
-        return Where.MACRO, source.macro, shared_macro(document, model_id, node)
+        return Where.MACRO, clean_line(source.macro, 80), shared_macro(document, model_id, node)
     also = command_sharers(document, model_id)
     if also:
         return Where.ANCHOR, command_anchor(document, model_id), also
@@ -268,7 +269,8 @@ def _anchor(entry: ModelEntry, key: str) -> str:
     if found is None:
         return ""
     value: Node = found.value
-    return value.anchor or found.anchor or entry.pair.value.anchor or entry.anchor
+    name = value.anchor or found.anchor or entry.pair.value.anchor or entry.anchor
+    return clean_line(name, 80)
 
 
 def _others(document: Document, model_id: str, same: Callable[[str], bool]) -> tuple[str, ...]:
