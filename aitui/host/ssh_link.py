@@ -50,6 +50,14 @@ class SshLink:
         """Whether it can still be used, as far as is known here."""
         return not self._connection.is_closed()
 
+    @property
+    def host_key(self) -> str:
+        """The key that the machine showed: `algorithm SHA256:…`."""
+        key = self._connection.get_server_host_key()
+        if key is None:
+            return ""
+        return f"{key.algorithm.decode('ascii', 'replace')} {key.get_fingerprint('sha256')}"
+
     async def close(self) -> None:
         """Close all of it at once."""
         await unbroken(self._way.aclose())

@@ -33,7 +33,12 @@ async def answer_checks(
         for check in so_far.not_tried(models, running):
             yield check
         return
-    yield await _endpoint(models, client.models, _listed)
+
+    def listed(answer: Sequence[ListedModel]) -> str:
+        so_far.listed = tuple(answer)
+        return _listed(answer)
+
+    yield await _endpoint(models, client.models, listed)
     yield await _endpoint(running, client.running, _running)
 
 

@@ -9,7 +9,7 @@ from aitui.commands.doctor.clock_checks import clock_checks
 from aitui.commands.doctor.setting_checks import setting_checks
 from aitui.commands.doctor.so_far import SoFar
 from aitui.commands.doctor.terminal_checks import Terminal, terminal_checks
-from aitui.domain.checks import Check, Stage, failed
+from aitui.domain.checks import Check, Stage, failed, left_open
 from aitui.domain.clock import Clock
 from aitui.domain.server import Server
 from aitui.errors import SettingsError
@@ -17,7 +17,7 @@ from aitui.settings import Settings
 
 STAGES = (
     *("settings", "certificate files", "network", "answers", "events", "views", "clock"),
-    "terminal",
+    *("machine", "terminal"),
 )
 
 
@@ -64,6 +64,10 @@ async def _of_server(settings: Settings, clock: Clock) -> AsyncGenerator[Check |
     yield _stage("clock")
     for check in clock_checks(so_far):
         yield check
+    yield _stage("machine")
+    async with aclosing(_of_machine(server, so_far, clock)) as machine:
+        async for check in machine:
+            yield check
 
 
 async def _over_the_network(
@@ -87,6 +91,18 @@ async def _over_the_network(
             yield _stage(words)
             async for check in checks():
                 yield check
+
+
+async def _of_machine(server: Server, so_far: SoFar, clock: Clock) -> AsyncGenerator[Check, None]:
+    if not server.ssh_host:
+        remedy = "set ssh_host in config.toml or AI_SERVER_SSH_HOST, `local` for this machine"
+        yield left_open("machine", "not looked at: no ssh_host is set", remedy)
+        return
+    from aitui.commands.doctor.host_checks import host_checks
+
+    async with aclosing(host_checks(server, so_far, clock)) as found:
+        async for check in found:
+            yield check
 
 
 def _certificates(server: Server, wall: float) -> tuple[Check, ...]:

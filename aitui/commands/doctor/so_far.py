@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 
 from aitui.domain.checks import Check, left_open
+from aitui.domain.model import ListedModel
 
 
 @dataclass(slots=True)
@@ -12,12 +13,14 @@ class SoFar:
     """`blocked` says why the server can't be asked anything more, and is empty while it can.
 
     `clock_ahead` is how many seconds the server's clock is ahead of ours, None while unknown.
-    `lists_requests` is whether its events tell of each running request.
+    `lists_requests` is whether its events tell of each running request. `listed` is its list of
+    models, None while unknown.
     """
 
     blocked: str = ""
     clock_ahead: float | None = None
     lists_requests: bool | None = None
+    listed: tuple[ListedModel, ...] | None = None
 
     def not_tried(self, *names: str) -> Iterator[Check]:
         """These checks, left open for the reason that blocks them."""
