@@ -3,7 +3,7 @@
 import pytest
 
 from aitui.domain.command_line import words
-from aitui.domain.config.flags import find_flag, flags_given, last_given
+from aitui.domain.config.flags import find_flag, flags_given, last_given, value_in
 from aitui.errors import ConfigRefused
 
 
@@ -19,6 +19,7 @@ from aitui.errors import ConfigRefused
         ("-fa", "--flash-attn"),
         ("-np", "--parallel"),
         ("-hfr", "--hf-repo"),
+        ("LLAMA_ARG_CTX_SIZE", "-c"),
     ],
 )
 def test_two_spellings_of_one_flag(spelling: str, other: str) -> None:
@@ -66,3 +67,16 @@ def test_the_last_spelling_of_a_flag_counts() -> None:
     given = last_given(words("-c 1 --ctx-size=2 -ngl 3"), find_flag("-c"))
     assert given is not None
     assert (given.value, given.joined) == ("2", True)
+
+
+@pytest.mark.parametrize(
+    ("command", "flag", "value"),
+    [
+        ("llama-server --jinja -c 5", "--jinja", ""),
+        ("llama-server -c 5", "--ctx-size", "5"),
+        ("taskset -c 0-7 llama-server", "-c", None),
+        ("bash -c 'llama-server -c 5'", "-c", "5"),
+    ],
+)
+def test_the_value_that_a_command_gives_a_flag(command: str, flag: str, value: str | None) -> None:
+    assert value_in(command, find_flag(flag)) == value

@@ -5,6 +5,8 @@ from contextlib import suppress
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from aitui.demo.configuration import parse_configuration
+from aitui.domain.command_line import words
 from aitui.domain.config.blocks import new_block, remove_model
 from aitui.domain.config.change import Change, change_flag, change_key
 from aitui.domain.config.document import Document
@@ -36,6 +38,15 @@ def test_the_context_size_that_was_written_is_read(written: Written) -> None:
     document = Document.read(written.text)
     read = {block.id: document.context_size(block.id) for block in document.models}
     assert read == written.sizes
+
+
+@few
+@given(config_texts())
+def test_commands_are_those_that_the_stand_in_starts(written: Written) -> None:
+    document = Document.read(written.text)
+    for model in parse_configuration(written.text.removeprefix("\ufeff")).models.values():
+        command = document.command(model.id).replace("${PORT}", str(model.port))
+        assert words(command) == words(model.command)
 
 
 @few

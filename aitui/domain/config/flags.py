@@ -7,7 +7,7 @@ from enum import Enum
 from functools import cache
 
 from aitui.domain.clean import clean_line
-from aitui.domain.command_line import Word
+from aitui.domain.command_line import Word, flag_value, runs_script, server_words
 from aitui.domain.config import flag_table
 from aitui.errors import ConfigRefused
 
@@ -57,7 +57,9 @@ class Given:
 
 
 def find_flag(given: str) -> Flag:
-    """The flag of a spelling, with or without its dashes; one of its own where none is known.
+    """The flag of a spelling, with or without dashes, or of its environment variable.
+
+    One of its own where none is known.
 
     Raises ConfigRefused for what can't be the name of a flag.
     """
@@ -65,6 +67,8 @@ def find_flag(given: str) -> Flag:
         raise ConfigRefused(
             f"“{clean_line(given, 60)}” can't be a flag.", remedy="Give it as --name or -n."
         )
+    if given in _known():
+        return _known()[given]
     spelling = given if given.startswith("-") else ("--" if len(given) > 1 else "-") + given
     name = same_dashes(spelling)
     return _known().get(name) or Flag((name,), Takes.PERHAPS_ONE)
@@ -112,6 +116,14 @@ def last_given(words: tuple[Word, ...], flag: Flag) -> Given | None:
     return found
 
 
+def value_in(command: str, flag: Flag) -> str | None:
+    """The value that a command gives a flag, "" for one that stands alone, None without it."""
+    if runs_script(command):
+        return flag_value(command, flag.names)
+    given = last_given(server_words(command), flag)
+    return given.value if given else None
+
+
 def _takes(name: str) -> Takes:
     known = _known().get(name)
     return known.takes if known else Takes.PERHAPS_ONE
@@ -129,6 +141,6 @@ def _known() -> dict[str, Flag]:
         for line in table.split("\n"):
             names = tuple(word for word in line.split() if word.startswith("-"))
             environment = "".join(word for word in line.split() if not word.startswith("-"))
-            for name in names:
+            for name in (*names, environment) if environment else names:
                 known[name] = Flag(names, takes, environment)
     return known
