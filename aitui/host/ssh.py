@@ -187,15 +187,17 @@ class SshHost:
 
     async def _linked(self) -> "SshLink":
         """The connection, opened where there is none; those who wait share the opening."""
-        if self._is_closed:
-            raise HostUnreachable(f"The connection to {self._label} is closed")
-        if self._link is not None and self._link.is_open:
-            return self._link
-        if self._opening is None:
-            await self._drop(self._link)
-        if self._opening is None:
-            self._opening = asyncio.create_task(self._open(), name=f"ssh {self._label}")
-            self._opening.add_done_callback(self._opened)
+        while self._opening is None:
+            if self._is_closed:
+                raise HostUnreachable(f"The connection to {self._label} is closed")
+            link = self._link
+            if link is not None and link.is_open:
+                return link
+            if link is None:
+                self._opening = asyncio.create_task(self._open(), name=f"ssh {self._label}")
+                self._opening.add_done_callback(self._opened)
+            else:
+                await self._drop(link)
         return await asyncio.shield(self._opening)
 
     async def _open(self) -> "SshLink":

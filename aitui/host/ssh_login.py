@@ -19,10 +19,16 @@ from aitui.host.ssh_place import (
     read_keys,
     read_target,
 )
-from aitui.host.ssh_trouble import key_refused, login_refused, named_connection_troubles
+from aitui.host.ssh_trouble import (
+    key_refused,
+    login_refused,
+    named_connection_troubles,
+    too_many_keys,
+)
 from aitui.host.ssh_user import Limits, SshUser
 
 _MOST_JUMPS = 5
+_TOO_MANY_KEYS = "too many authentication failures"
 _KEEPALIVE_SECONDS = 10
 _KEEPALIVES_MISSED = 3
 _PLAIN_KEYS = (
@@ -180,3 +186,7 @@ def _named_troubles(target: SshTarget, client: _CheckingClient, keys: SshKeys) -
         except asyncssh.HostKeyNotVerifiable as error:
             refusal = client.refusal or key_refused(target, error.reason)
             raise HostKeyUnknown(refusal, target.remember_in) from error
+        except asyncssh.DisconnectError as error:
+            if _TOO_MANY_KEYS not in error.reason.lower():
+                raise
+            raise too_many_keys(target) from error

@@ -40,6 +40,15 @@ def login_refused(target: SshTarget, keys: SshKeys) -> HostLoginRefused:
     )
 
 
+def too_many_keys(target: SshTarget) -> HostLoginRefused:
+    """The machine gave up before the right key had its turn."""
+    return HostLoginRefused(
+        f"{target.label} was offered too many keys",
+        why="it ended the login before all of them were tried",
+        remedy="in ~/.ssh/config, under its Host: IdentityFile KEY and IdentitiesOnly yes",
+    )
+
+
 @contextmanager
 def named_connection_troubles(where: str) -> Iterator[None]:
     """Turn what happens to a connection, or on its way, into HostError. `where` is its label."""

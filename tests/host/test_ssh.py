@@ -107,6 +107,18 @@ async def test_a_key_that_is_not_accepted(place: SshPlace, tmp_path: Path) -> No
     assert not isinstance(caught.value, SshKeyPassphraseNeeded)
 
 
+async def test_too_many_keys_are_told(variant: Variant, tmp_path: Path) -> None:
+    async with variant(more="MaxAuthTries 1") as host:
+        config = tmp_path / "other-user" / ".ssh" / "config"
+        for number in range(2):
+            wrong = tmp_path / f"wrong {number}"
+            wrong.touch(mode=0o600)
+            wrong.write_bytes(asyncssh.generate_private_key("ssh-ed25519").export_private_key())
+            config.write_text(f'IdentityFile "{wrong}"\n{config.read_text()}')
+        with pytest.raises(HostLoginRefused, match="too many keys"):
+            await host.run(["true"])
+
+
 @pytest.fixture
 def locked_key(place: SshPlace, sshd: Sshd, tmp_path: Path) -> Path:
     """The key that logs in, encrypted, in the place of the plain one."""
