@@ -13,7 +13,8 @@ from aitui.host.config_file import ConfigFile
 from aitui.host.service import Service
 from aitui.host.ssh import SshHost
 from aitui.host.ssh_user import SshPlace, SshUser
-from service.user_manager import ACCOUNT, CONFIG, UNIT, UserManager, user_manager
+from service.installed import CONFIG
+from service.user_manager import ACCOUNT, UNIT, UserManager, user_manager
 
 pytestmark = [pytest.mark.real_server("systemd"), pytest.mark.real_server("openssh-server")]
 

@@ -8,7 +8,8 @@ import pytest
 from aitui.errors import HostError, ServiceFailed
 from aitui.host.service import Service
 from service.inside import Inside
-from service.user_manager import ACCOUNT, UNIT, UNIT_TEXT, UserManager
+from service.installed import UNIT_TEXT
+from service.user_manager import ACCOUNT, UNIT, UserManager
 
 pytestmark = [pytest.mark.real_server("systemd"), pytest.mark.real_server("openssh-server")]
 

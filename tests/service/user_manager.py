@@ -18,62 +18,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import aitui
+from service.installed import CONFIG, PROGRAM, SSHD, UNIT_TEXT
+
+__all__ = ["ACCOUNT", "CONFIG", "UNIT", "UNIT_TEXT", "UserManager", "free_port", "user_manager"]
 
 ACCOUNT = "ai-server"
 UNIT = "llama-swap.service"
 COMES_UP_WITHIN = 30.0
 """Seconds after which a machine or a service that doesn't answer counts as broken."""
-
-UNIT_TEXT = """\
-[Unit]
-Description=llama-swap
-After=network.target
-
-[Service]
-Type=simple
-ExecStart=%h/bin/llama-swap -listen 127.0.0.1:{port} -config %h/.config/llama-swap/config.yaml
-LimitNOFILE=1024
-Restart=on-failure
-RestartSec=5
-
-[Install]
-WantedBy=default.target
-"""
-CONFIG = """\
-# What the machine serves.
-globalTTL: 1800
-models:
-  small:
-    cmd: |
-      /opt/llama.cpp/llama-server --port ${PORT}
-      --model /models/small.gguf
-      # as many as the card holds
-      --ctx-size 65536
-      --n-gpu-layers 99
-      --memory-mib 8000 --fail-oom-above 131072
-  from-the-environment:
-    env: ["LLAMA_ARG_CTX_SIZE=16384"]
-    cmd: /opt/llama.cpp/llama-server --port ${PORT} --model /models/other.gguf
-"""
-_PROGRAM = """\
-#!{python} -B
-import sys
-sys.path[:0] = ["/mnt/project", "/mnt/packages"]
-from aitui.demo.llama_swap_program import main
-sys.exit(main())
-"""
-_SSHD = """\
-Port {port}
-ListenAddress 127.0.0.1
-HostKey /mnt/folder/etc/host_key
-PidFile none
-UsePAM no
-PasswordAuthentication no
-KbdInteractiveAuthentication no
-AuthorizedKeysFile .ssh/authorized_keys
-Subsystem sftp internal-sftp
-{surroundings}
-"""
 
 
 class UserManager:
@@ -222,14 +174,12 @@ class UserManager:
         for name in ("host_key", "login_key"):
             _make_key(etc / name)
         surroundings = f"SetEnv XDG_RUNTIME_DIR=/run/user/{self.number}" if self._session else ""
-        (etc / "sshd_config").write_text(
-            _SSHD.format(port=self.ssh_port, surroundings=surroundings)
-        )
+        (etc / "sshd_config").write_text(SSHD.format(port=self.ssh_port, surroundings=surroundings))
         public = (etc / "host_key.pub").read_text()
         self.known_hosts.write_text(f"[127.0.0.1]:{self.ssh_port} {public}")
         self.home.mkdir(mode=0o755)
         os.chown(self.home, self.number, self.number)
-        program = _PROGRAM.format(python=_python())
+        program = PROGRAM.format(python=_python())
         self._write(self.home / ".ssh" / "authorized_keys", (etc / "login_key.pub").read_text())
         self._write(self.home / "bin" / "llama-swap", program, mode=0o755)
         self._write_files()
