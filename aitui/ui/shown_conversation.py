@@ -49,6 +49,9 @@ class ShownConversation:
         if answer.phase is not self._phase:
             self._phase = answer.phase
             transcript.set_state(turn_id, ENDED.get(answer.phase, answer.phase.value))
+            if answer.thought is not None and answer.phase is Phase.STREAMING:
+                # All of it may have come at once: when its chat is shown again, say.
+                transcript.set_thought(turn_id, answer.thought)
         if answer.phase.ended:
             self._end(conversation, turn_id)
 

@@ -5,7 +5,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aitui.domain.clean import clean_text
@@ -39,6 +39,20 @@ def test_a_long_answer_comes_out_whole() -> None:
     result = said(data, range(0, len(data), 1499))
     assert result.text == "".join(words)
     assert result.pieces == 20_000
+
+
+LONG_WORDS = [f"word{number} é\N{SNOWMAN}\N{GRINNING FACE}\r\n" for number in range(3000)]
+LONG = answer("<think>", *LONG_WORDS, "</think>", *LONG_WORDS)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.integers(0, len(LONG)), max_size=200))
+def test_a_long_answer_cut_anywhere_says_the_same(cuts: list[int]) -> None:
+    assert said(LONG, cuts) == said(LONG)
+
+
+def test_a_long_answer_in_single_bytes_says_the_same() -> None:
+    assert said(LONG, range(1, len(LONG))) == said(LONG)
 
 
 hostile = st.text(

@@ -15,7 +15,7 @@ from ui.driven import Driven, driven
 
 FAST, OTHER, ENDLESS = "fast-7b", "other-3b", "endless-30b"
 DIES, UNHURRIED, BROKEN = "dies-midway", "unhurried-14b", "broken-405b"
-SHARED = "shared-4b"
+SHARED, TALKATIVE = "shared-4b", "talkative-9b"
 
 CONFIG = f"""\
 healthCheckTimeout: 10
@@ -34,6 +34,8 @@ models:
     cmd: "${{fake}} --load-delay 1 --tokens-per-second 2000"
   "{SHARED}":
     cmd: "llama-server --port ${{PORT}} --ctx-size 8192 --parallel 4 --tokens-per-second 2000"
+  "{TALKATIVE}":
+    cmd: "${{fake}} --tokens-per-second 60 --chunks 400"
   "{BROKEN}":
     cmd: "${{fake}} --fail-oom 0.1"
 """

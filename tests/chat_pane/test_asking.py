@@ -16,7 +16,7 @@ from aitui.ui.frames import WRITES_WAITING
 from aitui.ui.screens.confirm import ConfirmScreen
 from aitui.ui.widgets.composer import Composer
 from catalogue import dialects
-from chat_pane.pane import ENDLESS, FAST, OTHER, UNHURRIED, Pane, chatting
+from chat_pane.pane import ENDLESS, FAST, OTHER, TALKATIVE, UNHURRIED, Pane, chatting
 from ui.driven import driven
 
 WIDE = (120, 36)
@@ -81,6 +81,19 @@ async def test_what_comes_is_in_sight_before_the_end(
         await pane.send("go on")
         await pane.app.see("thinking", "thinks,")
         assert pane.chat.busy
+
+
+async def test_how_long_it_thought_is_known_when_its_chat_is_shown_again(
+    stand_in: StandIn, server: Server, tmp_path: Path
+) -> None:
+    async with chatting(stand_in, server, tmp_path, TALKATIVE) as pane:
+        await pane.send("go on")
+        await pane.begun()
+        thought = pane.answer.thought
+        assert thought is not None
+        pane.app.app._chats.show(pane.chat)
+        assert pane.chat.busy
+        await pane.app.see(f"thought for {thought:.1f} s")
 
 
 async def test_the_second_question_tells_the_model_of_the_first(pane: Pane) -> None:

@@ -61,6 +61,14 @@ class Conversation:
         if part is not before or turn is not self._turns[-1]:
             self._change(turn)
 
+    def set_thought(self, turn_id: str, seconds: float) -> None:
+        """Say how long a turn's reasoning took, where that is known better than by its coming."""
+        turn = self._by_id[turn_id]
+        for part in turn.parts:
+            if part.reasoning and part is not turn.parts[-1] and part.seconds != seconds:
+                part.seconds = seconds
+                self._change(turn)
+
     def set_state(self, turn_id: str, words: str) -> None:
         """Put words beside the name of who speaks."""
         turn = self._by_id[turn_id]

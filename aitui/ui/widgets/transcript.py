@@ -68,6 +68,11 @@ class Transcript(TranscriptView):
         self.conversation.set_state(turn_id, words)
         self._show()
 
+    def set_thought(self, turn_id: str, seconds: float) -> None:
+        """Say how long the reasoning of a turn took that is over. Raises KeyError."""
+        self.conversation.set_thought(turn_id, seconds)
+        self._show()
+
     def finish(self, turn_id: str, footer: str = "") -> None:
         """End a turn: everything of it is shown at once, and `footer` below it. Raises KeyError."""
         self.conversation.finish(turn_id, footer)
