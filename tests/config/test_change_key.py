@@ -27,6 +27,16 @@ def test_a_number_is_replaced_or_added(body: str, after: str) -> None:
     assert (change.where, change.flag, change.new) == (Where.KEY, "ttl", "600")
 
 
+def test_a_key_stands_first_where_the_end_belongs_to_a_block() -> None:
+    text = "models:\n  a:\n    cmd: |+\n      x\n\n\n  b:\n    cmd: y\n"
+    assert key_changed(text, "a", "ttl", "5").after == text.replace("  a:\n", "  a:\n    ttl: 5\n")
+
+
+def test_a_key_is_quoted_in_json() -> None:
+    text = '{"models": {"a": {"cmd": "x"}}}'
+    assert key_changed(text, "a", "ttl", "5").after == '{"models": {"a": {"ttl": 5, "cmd": "x"}}}'
+
+
 def test_a_key_is_added_at_the_end_of_a_file_without_a_last_line_end() -> None:
     text = "models:\r\n  a:\r\n    cmd: x"
     assert key_changed(text, "a", "ttl", "5").after == text + "\r\n    ttl: 5"

@@ -87,7 +87,9 @@ def added_key(text: str, entry: ModelEntry, key: str, raw: str, *, first: bool =
     if mapping.flow:
         if "\n" in raw or "\r" in raw:
             raise ConfigRefused("A block doesn't go into braces.", remedy="Use the editor (e).")
-        return Splice(opening, opening, f"{key}: {raw}, ")
+        # In JSON keys are quoted.
+        quote = text[opening] if text[opening] in {'"', "'"} else ""
+        return Splice(opening, opening, f"{quote}{key}{quote}: {raw}, ")
     line_start = text.rfind("\n", 0, opening) + 1
     indentation = text[line_start:opening]
     lines = f"{key}: {raw}".split("\n")
