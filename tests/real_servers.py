@@ -9,6 +9,8 @@ from _pytest.terminal import TerminalReporter
 
 _RUNS_WITH = "would run with: apt install "
 _PROGRAMS = {"openssh-server": "sshd", "systemd": "systemctl"}
+# Where servers are is not in everybody's PATH.
+_PLACES = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"))
 _WANTS_ROOT = frozenset({"systemd"})
 
 
@@ -17,7 +19,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip before any fixture is made where the program isn't installed."""
     for marker in item.iter_markers("real_server"):
         package = marker.args[0]
-        if shutil.which(_PROGRAMS.get(package, package)) is None:
+        if shutil.which(_PROGRAMS.get(package, package), path=_PLACES) is None:
             pytest.skip(f"{package} is not installed; {_RUNS_WITH}{package}")
         if package in _WANTS_ROOT and os.geteuid() != 0:
             pytest.skip(f"a {package} of its own needs root")

@@ -21,6 +21,7 @@ from aitui.host.config_lock import STALE_SECONDS, UNFINISHED_SECONDS, Author, Co
 from aitui.host.local import LocalHost
 from aitui.host.shell import Host
 from aitui.host.transaction import LARGEST_CONFIG, Step, Whole, digest_of
+from host.faults import Fault, FaultyHost
 from host.writing import (
     ENDED,
     FOREIGN,
@@ -314,6 +315,16 @@ async def test_of_many_who_find_a_stale_lock_one_takes_it_over(host: Host, path:
     )
     assert len([r for r in results if isinstance(r, ConfigLock)]) == 1
     assert all(isinstance(r, ConfigLock | ConfigLocked) for r in results)
+    assert names_in(path.parent) == {"config.yaml", lock_of(path).name}
+
+
+async def test_a_lock_that_somebody_else_took_over_first_is_theirs(host: Host, path: Path) -> None:
+    await taken_lock(host, path, ENDED)
+    meanwhile = FaultyHost(host, Fault.CHANGED, at=2, changes=lock_of(path))
+    with pytest.raises(ConfigLocked):
+        await taken_lock(meanwhile, path, LIVING)
+    assert meanwhile.calls[:4] == ["create", "read", "create", "read"]
+    assert lock_of(path).read_bytes() == FOREIGN
     assert names_in(path.parent) == {"config.yaml", lock_of(path).name}
 
 
