@@ -5,6 +5,7 @@ of it is seen outside, and it ends with the process that made it, however that e
 """
 
 import os
+import secrets
 import shutil
 import socket
 import subprocess
@@ -98,6 +99,7 @@ class UserManager:
                 stderr=log,
             )
         self._wait_for((self.folder / "ready").exists, "the machine")
+        self._wait_for(self._greets, "its SSH server")
         self.systemctl("enable", "--now", UNIT)
         self.until_it_answers()
 
@@ -161,6 +163,11 @@ class UserManager:
                 return bool(response.status == 200)
         except (urllib.error.URLError, ConnectionError, TimeoutError):
             return False
+
+    def _greets(self) -> bool:
+        with socket.socket() as caller:
+            caller.settimeout(5)
+            return caller.connect_ex(("127.0.0.1", self.ssh_port)) == 0
 
     def _prepare(self) -> None:
         etc = self.folder / "etc"
@@ -243,11 +250,12 @@ def _hidden(path: Path) -> str:
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port that nobody listens on, and that no outgoing connection is given either."""
+    while True:
+        port = secrets.randbelow(12_000) + 20_000
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def _make_key(path: Path) -> None:
