@@ -91,12 +91,15 @@ async def test_a_certificate_that_is_not_accepted_after_a_good_handshake(
     await says(presenting(behind_caddy, refused), tmp_path, *words)
 
 
-async def test_the_last_thirty_days_are_counted_in_the_header(
+async def test_the_last_thirty_days_are_counted_and_how_to_renew_is_told(
     behind_caddy: Server, guide: Guide, tmp_path: Path
 ) -> None:
     ending = guide.client("ending", days=20)
     async with driven(presenting(behind_caddy, ending), tmp_path, size=WIDE) as app:
         await app.see("● live", "! cert 19 days")
+        await app.told("A renewed file is picked up without a restart")
+        await app.press("D")
+        await app.see("renew it: openssl x509 -req", f"-out {ending.certificate}")
 
 
 async def test_a_proxy_without_its_llama_swap(

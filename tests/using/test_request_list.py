@@ -83,3 +83,32 @@ async def test_x_says_why_it_can_not_where_the_server_tells_no_names(
         await app.until_ready(QUICK)
         await app.press("x")
         await app.told("llama-swap ≥ v235")
+
+
+@dialects(Dialect.V218)
+async def test_an_older_server_has_its_requests_counted(
+    stand_in: StandIn, server: Server, tmp_path: Path
+) -> None:
+    async with driven(server, tmp_path, size=(110, 30)) as app:
+        async with stand_in.busy(QUICK):
+            await app.see("1 request")
+            async with stand_in.busy(QUICK):
+                await app.see("2 requests")
+        await app.unsee("request")
+
+
+@dialects(Dialect.HEAD)
+async def test_the_mouse_chooses_the_request_that_is_cancelled(
+    stand_in: StandIn, server: Server, tmp_path: Path
+) -> None:
+    async with (
+        driven(server, tmp_path) as app,
+        stand_in.busy(QUICK, remote_ip="10.0.0.8"),
+        stand_in.busy(QUICK, remote_ip="10.0.0.9"),
+    ):
+        await app.see("10.0.0.8", "10.0.0.9")
+        await app.click("10.0.0.9")
+        await app.press("x")
+        await app.see("Cancel this request?", "10.0.0.9 · OpenWebUI at")
+        await app.armed()
+        await app.press("n")
