@@ -19,6 +19,7 @@ from aitui.commands.propose import (
     propose,
     question_before_change,
 )
+from aitui.commands.recover import recover
 from aitui.commands.reload import (
     RELOADING,
     RESTARTING,
@@ -59,6 +60,8 @@ async def run_admin_command(arguments: Arguments, server: Server, paths: Paths) 
     clock = Clock(time.monotonic, time.time)
     async with open_administration(server, paths, clock) as admin:
         command = arguments.command
+        for sentence in await recover(admin):
+            print(sentence, file=sys.stderr)
         if command == "preset":
             preset = await read_preset(admin)
             print(harmless(preset), end="")

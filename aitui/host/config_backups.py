@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from aitui.errors import FileInTheWay, NoSuchFile
 from aitui.host.shell import FileKind, Host
+from aitui.host.transaction import LARGEST_CONFIG, digest_of
 
 BACKUPS_KEPT = 20
 _NUMBERS = 100
@@ -39,6 +40,25 @@ async def free_backup_path(host: Host, path: str, wall: float) -> str:
         except NoSuchFile:
             return copy
     raise FileInTheWay(f"There are {_NUMBERS} backups of this second already")
+
+
+async def find_backup(host: Host, path: str, digest: str) -> str:
+    """The path of the latest backup whose content has that digest, "" where there is none.
+
+    Raises HostError.
+    """
+    folder, _, name = path.rpartition("/")
+    pattern = backup_pattern(name)
+    found: list[tuple[str, int, str]] = []
+    for facts in await host.list(folder or "/"):
+        match = pattern.fullmatch(facts.name)
+        if match and facts.kind is FileKind.FILE and facts.size <= LARGEST_CONFIG:
+            found.append((match[1], int(match[2] or 1), f"{folder}/{facts.name}"))
+    for _, _, copy in sorted(found, reverse=True)[:BACKUPS_KEPT]:
+        with suppress(NoSuchFile):  # another aitui tidies up
+            if digest_of(await host.read(copy, largest=LARGEST_CONFIG)) == digest:
+                return copy
+    return ""
 
 
 async def remove_old_backups(host: Host, path: str) -> None:

@@ -15,6 +15,7 @@ from aitui.commands.propose import (
     question_before_change,
 )
 from aitui.commands.reach import reach
+from aitui.commands.recover import recover
 from aitui.commands.session import Session
 from aitui.commands.undo import (
     UNDOING,
@@ -76,6 +77,8 @@ class HostDeeds:
         self._server: Server | None = None
         self._watch: ConfigWatch | None = None
         self._changing = False
+        self._recovering = asyncio.Lock()
+        self._recovered: set[str] = set()
 
     @asynccontextmanager
     async def serving(self, server: Server, paths: Paths) -> AsyncIterator[None]:
@@ -105,6 +108,18 @@ class HostDeeds:
         if session is not None and preset is not None:
             # The monitor tells everybody, as it does of whatever else it learns.
             self._beside(session.monitor.config_read(preset.contexts), "config read")
+            if not self._recovering.locked():
+                self._beside(self._recover(), "recover")
+
+    async def _recover(self) -> None:
+        """Settle changes whose end nobody saw, and say once what came of each."""
+        async with self._recovering:
+            if self._admin is None:
+                return
+            for sentence in await recover(self._admin):
+                if sentence not in self._recovered:
+                    self._recovered.add(sentence)
+                    self._app.notify(sentence, severity="warning", timeout=20, markup=False)
 
     async def _read_config(self) -> None:
         if self._watch is not None:
@@ -143,6 +158,7 @@ class HostDeeds:
         if deed:
             admin.refuse_if_read_only(deed)
         await reach(admin, self._ask, self._ask_for_passphrase)
+        await self._recover()
         return admin, session
 
     async def _ask_for_passphrase(self, error: SshKeyPassphraseNeeded) -> str:

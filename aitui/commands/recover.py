@@ -1,0 +1,90 @@
+"""Changes whose end nobody saw: which file is in its place is looked up, told, and written down."""
+
+import time
+from collections.abc import Sequence
+
+from aitui.commands.administration import Administration
+from aitui.commands.undo import words_of
+from aitui.errors import AituiError, ConfigLocked
+from aitui.host.config_backups import find_backup
+from aitui.host.config_file import ConfigFile
+from aitui.host.transaction import Recovered, Whole
+from aitui.store.journal import Change, Outcome
+
+GOES_ON_SECONDS = 60.0
+"""A change younger than this may be going on in another aitui."""
+
+_OUTCOMES = {Whole.OLD: Outcome.FAILED, Whole.NEW: Outcome.DONE, Whole.OTHER: Outcome.FAILED}
+
+
+async def recover(admin: Administration) -> tuple[str, ...]:
+    """Settle what was cut off earlier; one sentence for each such change.
+
+    The journal says DONE or FAILED after it, and nothing is left beside the file. Left alone are
+    changes that are under way, those of another machine, and all of them where the settings forbid
+    to change anything. Raises nothing but a cancellation: what can't be settled now is told, and
+    tried again the next time.
+    """
+    if admin.server.read_only:
+        return ()
+    try:
+        changes = await admin.journal.of_server(admin.server.identity)
+    except AituiError as error:
+        return (str(error),)
+    told: list[str] = []
+    for change in changes:
+        is_ours = change.outcome is Outcome.OPEN and change.host == admin.host.label
+        if is_ours and abs(admin.clock.wall() - change.at) >= GOES_ON_SECONDS:
+            told += await _settle(admin, change, changes)
+    return tuple(told)
+
+
+async def _settle(
+    admin: Administration, change: Change, changes: Sequence[Change]
+) -> tuple[str, ...]:
+    what = f"The change of {words_of(change)} at {_time_words(change.at, admin.clock.wall())}"
+    file = ConfigFile(admin.host, change.path, clock=admin.clock)
+    if change.path == admin.config.path:
+        file = admin.config  # it knows the locks that it could not give back
+    try:
+        found = await file.recover(change.before, change.after)
+        later = _by_later(change, changes)
+        whole = later or found.whole
+        backup = ""
+        if whole is Whole.NEW:
+            # Its path was to be written down at the end, and undo wants it.
+            real_path = await admin.host.resolve(change.path)
+            backup = await find_backup(admin.host, real_path, change.before)
+        await admin.journal.end(change.id, _OUTCOMES[whole], backup=backup)
+    except ConfigLocked:
+        return ()
+    except AituiError as error:
+        return (f"{what} was cut off, and which file is in its place can't be seen: {error}",)
+    return (f"{what} was cut off: {_words(whole, found, is_past=later is not None)}",)
+
+
+def _by_later(change: Change, changes: Sequence[Change]) -> Whole | None:
+    """Which file was in its place by what a later change found there, None where none tells."""
+    later = changes[changes.index(change) + 1 :]
+    for other in later:
+        if other.path == change.path and other.outcome in {Outcome.DONE, Outcome.UNDONE}:
+            return {change.before: Whole.OLD, change.after: Whole.NEW}.get(other.before)
+    return None
+
+
+def _words(whole: Whole, found: Recovered, *, is_past: bool) -> str:
+    words = f"{whole.value} is in its place"
+    if is_past:
+        words = f"{whole.value} was in its place, and was changed again since"
+    if not found.removed:
+        return words
+    if len(found.removed) == 1:
+        return f"{words}; what it had left beside it is removed"
+    return f"{words}; {len(found.removed)} files that it had left beside it are removed"
+
+
+def _time_words(at: float, now: float) -> str:
+    """The time of a change, with its day where that isn't today."""
+    moment = time.localtime(at)
+    is_today = moment[:3] == time.localtime(now)[:3]
+    return time.strftime("%H:%M" if is_today else "%Y-%m-%d %H:%M", moment)
