@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
+import ssl
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,6 +14,8 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+
+from aitui.demo.certificates import make_certificates
 
 CONFIG = """\
 models:
@@ -246,3 +249,27 @@ async def test_a_port_that_is_taken_ends_it(program: Program) -> None:
         output, _ = await process.communicate()
     assert "bind: address already in use" in output.decode()
     assert process.returncode == 1
+
+
+async def test_with_a_certificate_it_speaks_tls(tmp_path: Path) -> None:
+    made = make_certificates(tmp_path / "certificates")
+    config = tmp_path / "config.yaml"
+    config.write_text(CONFIG)
+    address = f"127.0.0.1:{free_port()}"
+    pair = ("-tls-cert-file", str(made.server_cert), "-tls-key-file", str(made.server_key))
+    process = await start("-listen", address, "-config", str(config), *pair)
+    context = ssl.create_default_context(cafile=made.root_ca)
+    connector = aiohttp.TCPConnector(ssl=context)
+    try:
+        async with aiohttp.ClientSession(connector=connector) as client, asyncio.timeout(20):
+            while True:
+                try:
+                    async with client.get(f"https://{address}/health") as response:
+                        assert await response.text() == "OK"
+                        break
+                except aiohttp.ClientConnectionError:
+                    assert process.returncode is None
+                    await asyncio.sleep(0.01)
+    finally:
+        process.kill()
+        await process.communicate()

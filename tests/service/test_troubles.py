@@ -248,3 +248,32 @@ async def test_lingering_of_another_login_counts_for_nothing(
     linger = machine.there / "var/lib/systemd/linger"
     (linger / f"{ACCOUNT}2").touch()
     assert (await service.facts()).linger is False
+
+
+async def test_a_login_that_lingers_and_whose_systemd_does_not_run_is_told_so(
+    systemd: UserManager,
+) -> None:
+    linger = systemd.there / "var/lib/systemd/linger/daemon"
+    linger.touch()
+    with pytest.raises(ServiceFailed, match="own systemd doesn't answer") as failed:
+        await Service(Inside(systemd, session=False, number=1), UNIT).facts()
+    linger.unlink()
+    assert failed.value.why == "lingering is on, yet it isn't running"
+    assert "systemctl restart user@" in failed.value.remedy
+
+
+async def test_a_unit_of_the_whole_system_is_told_from_one_that_does_not_exist(
+    systemd: UserManager,
+) -> None:
+    programs = systemd.home / "system-wide"
+    programs.mkdir(exist_ok=True)
+    program = programs / "systemctl"
+    program.write_text(
+        '#!/bin/sh\n[ "$1" = --user ] && exec /usr/bin/systemctl "$@"\necho LoadState=loaded\n'
+    )
+    program.chmod(0o755)
+    host = Inside(systemd, surroundings=("PATH=/mnt/home/system-wide:/usr/bin:/bin",))
+    with pytest.raises(ServiceFailed, match="none of the login's own units") as refused:
+        await Service(host, "everybodys.service").restart()
+    assert refused.value.why == "it is a unit of the whole system"
+    assert "sudo systemctl restart everybodys.service" in refused.value.remedy
