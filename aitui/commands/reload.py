@@ -1,5 +1,7 @@
 """Have the server read its config file again, or restart it; whose work that cuts is asked first."""
 
+import asyncio
+
 from aitui.commands.administration import Administration
 from aitui.commands.progress import Progress
 from aitui.commands.propose import consequences
@@ -15,6 +17,7 @@ from aitui.domain.question import Question
 from aitui.domain.snapshot import Snapshot
 from aitui.errors import ServiceFailed, Unreachable
 
+LOOKS_EVERY = 1.0
 RELOADING = ("reload", "answer")
 RESTARTING = ("restart", "answer")
 
@@ -52,12 +55,8 @@ async def restart(admin: Administration, session: Session, progress: Progress) -
         words.append(f"process {facts.main_pid}" if facts.main_pid else facts.active_state)
     with progress.step("answer"):
         try:
-            await answers(session)
-            await session.client.health()
+            await _answer_or_trouble(admin, session)
         except Unreachable as error:
-            trouble = await admin.service.trouble()
-            if trouble is not None:
-                raise trouble from error
             raise ServiceFailed(
                 f"{admin.service.unit} runs, and {session.server.label} doesn't answer",
                 why=f"{error.what}: waited for {ANSWERS_WITHIN:.0f} s",
@@ -65,3 +64,22 @@ async def restart(admin: Administration, session: Session, progress: Progress) -
                 remedy="look at the address it listens on (-listen), and at the proxy before it",
             ) from error
     admin.last_reload.at = admin.clock.wall()
+
+
+async def _answer_or_trouble(admin: Administration, session: Session) -> None:
+    """Return when the server is healthy; raises ServiceFailed as soon as its unit has ended."""
+    answering = asyncio.create_task(_healthy(session), name="wait for the server")
+    try:
+        while not answering.done():
+            await asyncio.wait({answering}, timeout=LOOKS_EVERY)
+            if not answering.done() and (trouble := await admin.service.trouble()) is not None:
+                raise trouble
+        await answering
+    finally:
+        answering.cancel()
+        await asyncio.gather(answering, return_exceptions=True)
+
+
+async def _healthy(session: Session) -> None:
+    await answers(session)
+    await session.client.health()

@@ -24,6 +24,8 @@ from aitui.ui.admin_messages import (
     ReloadWished,
 )
 from aitui.ui.coloured_config import ColouredConfig
+from aitui.ui.model_id import shortened_id
+from aitui.ui.packing import Item, packed
 from aitui.ui.widgets.config_view import ConfigView
 from aitui.ui.widgets.key_bar import KeyBar
 from aitui.ui.widgets.server_header import ServerHeader
@@ -260,7 +262,8 @@ class ConfigScreen(Screen[None]):
     def _show(self) -> None:
         preset, error = self._preset, self._error
         place = self.query_one("#place", Static)
-        place.update(Content(_place(preset, self._view.cursor) if preset else ""))
+        room = self.size.width - 2
+        place.update(Content(_place(preset, self._view.cursor, room) if preset else ""))
         lines = (
             [f"✘ {error.what}", error.why, error.remedy]
             if error
@@ -271,6 +274,10 @@ class ConfigScreen(Screen[None]):
         trouble.set_class(error is not None, "-error")
         trouble.update(Content("\n".join(line for line in lines if line)))
         self.query_one(KeyBar).hints = tuple(self.keys())
+
+    def on_resize(self) -> None:
+        """There is room for more, or for less."""
+        self._show()
 
     @on(ConfigView.Moved)
     def _moved(self) -> None:
@@ -297,9 +304,12 @@ class ConfigScreen(Screen[None]):
         await self.run_action(message.action)
 
 
-def _place(preset: Preset, line: int) -> str:
+def _place(preset: Preset, line: int, room: int) -> str:
     count = preset.text.count("\n") + (not preset.text.endswith("\n"))
-    return f"{preset.where}   line {line} of {count}   {len(preset.models)} models"
+    at, models = f"line {line} of {count}", f"{len(preset.models)} models"
+    where = shortened_id(preset.where, max(16, room - len(at) - 2))
+    items = (Item(where, 2), Item(at, 3), Item(models, 1))
+    return "  ".join(item.text for item in packed(items, room))
 
 
 def _warnings(preset: Preset | None, line: int) -> list[str]:
