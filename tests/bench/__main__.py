@@ -116,6 +116,15 @@ def table(bench: Bench) -> list[Line]:
     return [
         Line("a changed row among 100 models", f"{small.cpu / small.updates * 1000:.2f} ms of CPU"),
         Line("… among 1,000, to that", f"{large.cpu / small.cpu:.2f} ×"),
+        *_merging(bench),
+    ]
+
+
+def _merging(bench: Bench) -> list[Line]:
+    few, many = (bench.least("merging", str(models)) for models in (1000, 100_000))
+    return [
+        Line("a changed model among 1,000 merged", f"{few.cpu / few.updates * 1000:.2f} ms of CPU"),
+        Line("… among 100,000", f"{many.cpu / many.updates * 1000:.2f} ms of CPU"),
     ]
 
 

@@ -32,7 +32,7 @@ from aitui.ui.transcript.source import pieces_of
 from aitui.ui.transcript.turns import ShownTurn
 from aitui.ui.widgets.transcript import Transcript
 from bench.measured import Measured, resident
-from bench.tables import table_run
+from bench.tables import merging_run, table_run
 from bench.texts import tokens
 
 MARK = 1000
@@ -193,6 +193,8 @@ def main() -> None:
         measured = asyncio.run(drained(model, server))
     elif what == "table":
         measured = table_run(int(model))
+    elif what == "merging":
+        measured = merging_run(int(model))
     else:
         tune_collector()
         app = Streaming(what, model, server, Path(f"{result}.begun"))

@@ -1,4 +1,4 @@
-"""The table of models under a snapshot that differs in one row, many times over."""
+"""The table of models, and the merge before it, where one row differs, many times over."""
 
 import asyncio
 import time
@@ -7,7 +7,8 @@ from dataclasses import replace
 from textual.app import App, ComposeResult
 
 from aitui.domain.clock import Clock
-from aitui.domain.model import Model, RunState
+from aitui.domain.model import ListedModel, Model, RunningModel, RunState
+from aitui.monitor.known import Known
 from aitui.ui.widgets.model_table import ModelTable
 from bench.measured import Measured
 
@@ -56,3 +57,17 @@ def table_run(count: int) -> Measured:
     app = Table(count)
     app.run()
     return app.measured
+
+
+def merging_run(count: int) -> Measured:
+    """Take in answers of `/running` that differ in one of so many models."""
+    known = Known(Clock(time.monotonic, time.time))
+    known.listed(tuple(ListedModel(f"model-{number:06}-Q8_0") for number in range(count)))
+    known.merge()
+    measured = Measured(updates=UPDATES)
+    cpu = time.process_time()
+    for number in range(UPDATES):
+        model = f"model-{number % 20:06}-Q8_0"
+        known.running((RunningModel(model, RunState.READY, "llama-server --ctx-size 4096"),))
+    measured.cpu = time.process_time() - cpu
+    return measured
