@@ -16,12 +16,16 @@ from aitui.domain.conversation import Conversation
 from aitui.domain.model import RunState
 from aitui.domain.sampling import Sampling
 from aitui.domain.turn import Role, Turn
-from aitui.errors import AituiError
+from aitui.errors import AituiError, AnswerCut
 from aitui.store.history import History
 from aitui.swap.closing import to_the_end
 
 if TYPE_CHECKING:
     from aitui.swap.chat import ChatClient
+
+AFTER_SLEEP = 5.0
+"""Seconds in which an answer whose connection outlived a sleep of the machine goes on."""
+_COMING = {Phase.THINKING, Phase.STREAMING}
 
 
 class Chat:
@@ -51,6 +55,8 @@ class Chat:
         self._answering: Answering | None = None
         self._answer: Answer | None = None
         self._stream: asyncio.Task[None] | None = None
+        self._waking: asyncio.Task[None] | None = None
+        self._slept = False
         self._running = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -128,6 +134,14 @@ class Chat:
         if self._stream is not None:
             self._stream.cancel()
 
+    def woken(self) -> None:
+        """The machine has slept: where no more of an answer comes now, its connection is dead."""
+        answer = self._answer
+        if self._stream is not None and answer is not None and answer.phase in _COMING:
+            self._waking = asyncio.create_task(
+                self._cut_where_silent(self._stream, answer), name="look after a sleep"
+            )
+
     def model_is(self, state: RunState) -> None:
         """The monitor says what the model is at: tells a load from a queue while nothing comes."""
         if self._answering is not None and self._answering.phase in {Phase.QUEUED, Phase.LOADING}:
@@ -200,6 +214,7 @@ class Chat:
         self._conversation = asking
         answering = self._answering = Answering(turn, prompt, self._clock.monotonic())
         self._publish(answering)
+        self._slept = False
         self._stream = asyncio.create_task(self._fill(answering, turn), name="stream an answer")
         stream = self._stream
         cancelled: asyncio.CancelledError | None = None
@@ -210,6 +225,8 @@ class Chat:
                 cancelled = error
                 stream.cancel()
         self._stream = None
+        if self._waking is not None:
+            self._waking.cancel()
         await to_the_end(self._end(answering, stream, before))
         if cancelled is not None:
             raise cancelled
@@ -232,7 +249,9 @@ class Chat:
         self, answering: Answering, stream: "asyncio.Task[None]", before: Conversation
     ) -> None:
         now = self._clock.monotonic()
-        if stream.cancelled():
+        if stream.cancelled() and self._slept:
+            answering.end(now, Phase.CUT, _slept())
+        elif stream.cancelled():
             answering.end(now, Phase.STOPPED)
         elif stream.exception() is None:
             answering.end(now, Phase.DONE)
@@ -247,6 +266,13 @@ class Chat:
         self._answering = None
         self._publish(answering)
         await self._saving.save(self._conversation)
+
+    async def _cut_where_silent(self, stream: "asyncio.Task[None]", before: Answer) -> None:
+        await asyncio.sleep(AFTER_SLEEP)
+        now = self._view()
+        if (len(now.text), len(now.reasoning)) == (len(before.text), len(before.reasoning)):
+            self._slept = True
+            stream.cancel()
 
     def _view(self) -> Answer:
         assert self._answer is not None
@@ -266,6 +292,14 @@ def last_answer(conversation: Conversation) -> Turn | None:
     """The last answer of the path that is shown."""
     answers = (turn for turn in reversed(conversation.path) if turn.role is Role.ASSISTANT)
     return next(answers, None)
+
+
+def _slept() -> AnswerCut:
+    return AnswerCut(
+        "The answer was cut",
+        why="this machine has slept, and nothing more came after that",
+        remedy="continue it, or ask again",
+    )
 
 
 def _encodable(text: str) -> str:

@@ -1,5 +1,6 @@
 """The chats of one server: opens them, sends prompts, and shows what comes."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from functools import partial
@@ -87,9 +88,11 @@ class OpenChat:
         served = self._served = ServedChats(session, paths, self._changed, self._tell)
         self.chat = self._shown = None
         self._agreed, self._asking, self._drafts = set(), set(), {}
+        watching = asyncio.create_task(served.watch_sleep(), name="watch for sleeps")
         try:
             yield
         finally:
+            watching.cancel()
             # The next server may be open already: the one before takes its time to go.
             if self._served is served:
                 self._served = self.chat = None

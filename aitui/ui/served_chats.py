@@ -11,6 +11,7 @@ from aitui.commands.session import Session
 from aitui.domain.answer import Answer
 from aitui.domain.conversation import Conversation
 from aitui.errors import AituiError, HistoryError
+from aitui.monitor.sleep_watch import sleeps
 from aitui.paths import Paths
 from aitui.store.history import FILE_NAME, History
 
@@ -44,6 +45,12 @@ class ServedChats:
     def any_busy(self) -> bool:
         """Whether any answer is under way."""
         return any(chat.busy for chat in self.by_model.values())
+
+    async def watch_sleep(self) -> None:
+        """After each sleep of the machine, cut what doesn't go on; until it is cancelled."""
+        async for _ in sleeps(self.session.clock):
+            for chat in self.by_model.values():
+                chat.woken()
 
     async def close(self) -> None:
         """Stop every answer and keep what came."""

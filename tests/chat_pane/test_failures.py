@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,13 +10,16 @@ from typing import Any
 
 import pytest
 
+from aitui.chat import chat as chat_module
 from aitui.demo.answers import EVENT_STREAM, JSON, Answer, Response, Stream, Whole
 from aitui.demo.call import Call
 from aitui.demo.faults import Close, Fault, Page, Reply
 from aitui.demo.stand_in import StandIn
 from aitui.domain.answer import Phase
+from aitui.domain.clock import Clock
 from aitui.domain.server import Server
 from aitui.domain.turn import TurnState
+from aitui.monitor import sleep_watch
 from chat_pane.pane import BROKEN, CONFIG, DIES, ENDLESS, FAST, OTHER, Pane, chatting
 from other_client import OtherClient
 
@@ -34,6 +38,21 @@ class Streams(Fault):
         stream = await call.begin(Stream({"Content-Type": EVENT_STREAM}))
         for piece in self.pieces:
             await stream.send(piece)
+        return stream
+
+
+@dataclass(frozen=True)
+class FallsSilent(Fault):
+    """Answer with a stream that begins with these pieces, and never goes on."""
+
+    pieces: tuple[bytes, ...]
+
+    async def answer(self, call: Call, /) -> Response:
+        """Send them."""
+        stream = await call.begin(Stream({"Content-Type": EVENT_STREAM}))
+        for piece in self.pieces:
+            await stream.send(piece)
+        await asyncio.Event().wait()
         return stream
 
 
@@ -173,6 +192,27 @@ async def test_retry_after_a_cut_asks_anew(pane: Pane) -> None:
     await pane.app.until(lambda: len(pane.bodies) == 2, "asked")
     answer = await pane.ended()
     assert answer.phase is Phase.DONE
+
+
+async def test_what_a_sleep_of_the_machine_cut_is_gone_on_with(
+    monkeypatch: pytest.MonkeyPatch, stand_in: StandIn, server: Server, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(sleep_watch, "EVERY", 0.05)
+    monkeypatch.setattr(chat_module, "AFTER_SLEEP", 0.2)
+    slept = [0.0]
+    clock = Clock(time.monotonic, lambda: time.time() + slept[0])
+    async with chatting(stand_in, server, tmp_path, clock=clock) as pane:
+        stand_in.fault(CHAT, FallsSilent((says("half of"),)), 1)
+        await pane.send("hi")
+        await pane.begun()
+        slept[0] = 3600.0
+        answer = await pane.ended()
+        assert answer.phase is Phase.CUT
+        await pane.app.see("half of", "has slept", "/continue")
+        await pane.send("/continue")
+        await pane.app.until(lambda: len(pane.bodies) == 2, "asked")
+        assert (await pane.ended()).phase is Phase.DONE
+        assert pane.said[-1].startswith("half of")
 
 
 # --- nothing came: the prompt comes back
