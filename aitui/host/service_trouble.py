@@ -135,10 +135,11 @@ def _by_restarts(facts: UnitFacts) -> tuple[str, str] | None:
 
 def _by_result(facts: UnitFacts) -> tuple[str, str]:
     if facts.active_state == "inactive" and not facts.enabled:
-        return (
-            "it was stopped, or never started, and isn't enabled",
-            f"systemctl --user enable --now {facts.unit}",
-        )
+        enable = f"systemctl --user enable --now {facts.unit}"
+        if facts.unit_file_state == "static":
+            why = "it was stopped, or never started, and can't be enabled"
+            return why, f"give it [Install] with WantedBy=default.target, then {enable}"
+        return "it was stopped, or never started, and isn't enabled", enable
     why = _RESULTS.get(facts.result, "").format(status=facts.exit_status)
     return why, f"R starts it; systemctl --user status {facts.unit} says more"
 

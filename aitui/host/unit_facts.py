@@ -80,7 +80,7 @@ class UnitFacts:
     @property
     def enabled(self) -> bool:
         """Whether it comes up by itself."""
-        return self.unit_file_state in {"enabled", "enabled-runtime", "static", "generated"}
+        return self.unit_file_state in {"enabled", "enabled-runtime", "generated"}
 
     @property
     def wrapped(self) -> bool:

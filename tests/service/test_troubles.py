@@ -153,6 +153,16 @@ async def test_a_unit_that_was_never_started(systemd: UserManager, host: Inside)
         await service.reload()
 
 
+async def test_a_unit_that_cannot_be_enabled(systemd: UserManager, host: Inside) -> None:
+    systemd.write_unit(f"[Service]\n{SLEEPS}\n", "static.service")
+    service = Service(host, "static.service")
+    assert not (await service.facts()).enabled
+    failed = await service.trouble()
+    assert failed is not None
+    assert "can't be enabled" in failed.why
+    assert "WantedBy=default.target" in failed.remedy
+
+
 async def test_the_nearest_unit_is_named_for_a_wrong_name(service: Service, host: Inside) -> None:
     with pytest.raises(ServiceFailed) as refused:
         await Service(host, "llamaswap").restart()
