@@ -13,12 +13,14 @@ from aitui.errors import HostError, HostTimedOut, HostUnreachable
 from aitui.host.shell import FileFacts, Finished
 from aitui.host.ssh_address import SshAddress
 from aitui.host.ssh_user import SshPlace, SshUser
+from aitui.host.unbroken import unbroken
 
 if TYPE_CHECKING:
     from aitui.host.ssh_files import SshFiles
     from aitui.host.ssh_link import SshLink
 
 FILE_SECONDS = 30.0
+_TIDYING_SECONDS = 5.0
 
 _T = TypeVar("_T")
 
@@ -171,19 +173,37 @@ class SshHost:
             return await work(await link.files())
 
         link = await self._linked()
+        doing = asyncio.ensure_future(link.named(with_files))
         try:
-            async with asyncio.timeout(self._file_seconds):
-                return await link.named(with_files)
-        except TimeoutError as error:
-            # What was asked may still be under way there: nothing more is asked on this line.
-            await self._drop(link)
+            done, _ = await asyncio.wait({doing}, timeout=self._file_seconds)
+        except asyncio.CancelledError:
+            doing.cancel()
+            await unbroken(self._see_end(doing, link, _TIDYING_SECONDS))
+            raise
+        if not done:
+            await unbroken(self._see_end(doing, link, 0.0))
             raise HostTimedOut(
                 f"{self._label} does not answer about {clean_line(path, 300)}",
                 why=f"for {self._file_seconds:g} seconds",
-            ) from error
+            )
+        try:
+            return doing.result()
         except HostUnreachable:
             await self._drop(link)
             raise
+
+    async def _see_end(self, doing: "asyncio.Task[_T]", link: "SshLink", seconds: float) -> None:
+        """Let it tidy up for some time, then close the connection: that ends whatever waits.
+
+        What was asked may still be under way there, so nothing more is asked on that line.
+        """
+        _, going_on = await asyncio.wait({doing}, timeout=seconds)
+        if going_on:
+            await self._drop(link)
+            doing.cancel()
+            await asyncio.wait({doing})
+        if not doing.cancelled():
+            doing.exception()  # the caller hears of something else
 
     async def _linked(self) -> "SshLink":
         """The connection, opened where there is none; those who wait share the opening."""

@@ -1,4 +1,4 @@
-"""A way to a server that breaks after so many pieces."""
+"""A way to a server that breaks, or falls silent, after so many pieces."""
 
 import asyncio
 from types import TracebackType
@@ -9,12 +9,15 @@ _PIECE = 512
 
 class CuttingForwarder:
     """Passes pieces of at most 512 bytes on, both ways, and breaks every connection when `limit`
-    of them have passed altogether. What comes after that is refused as well.
+    of them have passed altogether. What comes after that is refused as well. One that `stalls`
+    keeps the connections open instead, and passes nothing.
     """
 
-    def __init__(self, port: int, limit: int | None = None) -> None:
+    def __init__(self, port: int, *, stalls: bool = False) -> None:
         self._port = port
-        self.limit = limit
+        self._stalls = stalls
+        self.limit: int | None = None
+        self._over = asyncio.Event()
         self.passed = 0
         self.port = 0
         self._server: asyncio.Server | None = None
@@ -40,13 +43,14 @@ class CuttingForwarder:
         """Break what is open."""
         assert self._server is not None
         self._server.close()
+        self._over.set()
         self._break()
         await self._server.wait_closed()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.add(writer)
         if self.is_broken:
-            self._break()
+            await self._fail()
             return
         there, back = await asyncio.open_connection("127.0.0.1", self._port)
         self._writers.add(back)
@@ -61,9 +65,14 @@ class CuttingForwarder:
         except OSError:
             pass  # the other direction broke it
         if self.is_broken:
-            self._break()
+            await self._fail()
         else:
             writer.close()
+
+    async def _fail(self) -> None:
+        if self._stalls:
+            await self._over.wait()
+        self._break()
 
     def _break(self) -> None:
         for writer in self._writers:

@@ -1,4 +1,4 @@
-"""A line to a real sshd that breaks somewhere in a write: the file stays whole."""
+"""A line to a real sshd that breaks, or falls silent, in a write: the file stays whole."""
 
 import asyncio
 import os
@@ -10,7 +10,7 @@ from aitui.errors import ConfigWriteUncertain, HostError
 from aitui.host.config_file import ConfigFile
 from aitui.host.config_lock import UNFINISHED_SECONDS
 from aitui.host.ssh import SshHost
-from aitui.host.ssh_user import SshUser
+from aitui.host.ssh_user import Limits, SshUser
 from aitui.host.transaction import Reading, Whole, digest_of
 from host.conftest import make_place
 from host.cutting import CuttingForwarder
@@ -23,6 +23,7 @@ pytestmark = pytest.mark.real_server("openssh-server")
 LONG_OLD = OLD * 3000
 LONG_NEW = NEW * 3000
 CUTS = 12
+SILENCES = 5
 
 
 class Line:
@@ -33,17 +34,22 @@ class Line:
         self._home = home
         self.path = path
 
-    async def write(self, limit: int | None) -> tuple[int, HostError | None]:
-        """Read, then write over a line that breaks so many pieces after the reading."""
+    async def write(
+        self, limit: int | None, *, stalls: bool = False
+    ) -> tuple[int, HostError | None]:
+        """Read, then write over a line that fails so many pieces after the reading."""
         self.path.write_bytes(LONG_OLD)
-        async with CuttingForwarder(self._sshd.port) as line:
+        async with CuttingForwarder(self._sshd.port, stalls=stalls) as line:
             place = make_place(self._home, self._sshd)
             place.config.write_text(
                 place.config.read_text().replace(str(self._sshd.port), str(line.port))
             )
             known = place.home / ".ssh" / "known_hosts"
             known.write_text(known.read_text().replace(str(self._sshd.port), str(line.port)))
-            async with SshHost("box", SshUser(place, {})) as host:
+            # Those of a line that works are long enough for a busy machine.
+            seconds = 1.0 if stalls else 30.0
+            user = SshUser(place, {}, limits=Limits(connect=seconds, login=seconds))
+            async with SshHost("box", user, file_seconds=seconds) as host:
                 file = config_on(host, self.path, ENDED)
                 reading = await file.read()
                 start = line.passed
@@ -67,9 +73,15 @@ def counted() -> list[int]:
     return []
 
 
-@pytest.mark.parametrize("cut", range(CUTS))
-async def test_a_line_that_breaks_leaves_the_old_file_or_the_new_one(
-    sshd: Sshd, tmp_path: Path, folder: Path, counted: list[int], cut: int
+FAILURES = [
+    *(pytest.param(cut, CUTS, False, id=f"cut-{cut}") for cut in range(CUTS)),
+    *(pytest.param(cut, SILENCES, True, id=f"silence-{cut}") for cut in range(SILENCES)),
+]
+
+
+@pytest.mark.parametrize(("number", "of", "stalls"), FAILURES)
+async def test_a_line_that_fails_leaves_the_old_file_or_the_new_one(
+    sshd: Sshd, tmp_path: Path, folder: Path, counted: list[int], number: int, of: int, stalls: bool
 ) -> None:
     if not counted:
         pieces, error = await Line(sshd, tmp_path / "config.yaml", tmp_path / "a").write(None)
@@ -77,8 +89,8 @@ async def test_a_line_that_breaks_leaves_the_old_file_or_the_new_one(
         counted.append(pieces)
 
     path = folder / "config.yaml"
-    limit = 1 + cut * counted[0] // CUTS
-    _, error = await Line(sshd, path, tmp_path / "b").write(limit)
+    limit = 1 + number * counted[0] // of
+    _, error = await Line(sshd, path, tmp_path / "b").write(limit, stalls=stalls)
     # What sshd has received by now it may still be doing.
     await asyncio.sleep(0.3)
     text = path.read_bytes()
