@@ -30,6 +30,7 @@ from aitui.host.opening import open_host
 from aitui.host.ssh import SshHost
 from aitui.host.ssh_user import Limits, SshPlace, SshUser
 from host.conftest import make_place
+from host.cutting import CuttingForwarder
 from host.sshd import Sshd
 from host.writing import NEW, OLD, config_on, names_in
 
@@ -313,6 +314,19 @@ async def test_a_file_call_without_answer_is_given_up(place: SshPlace, folder: P
             assert await host.list(str(folder)) == ()
         finally:
             os.kill(number, signal.SIGCONT)
+
+
+async def test_a_command_over_a_line_that_fell_silent_is_given_up(
+    place: SshPlace, sshd: Sshd
+) -> None:
+    async with CuttingForwarder(sshd.port, stalls=True) as line:
+        for path in (place.config, place.home / ".ssh" / "known_hosts"):
+            path.write_text(path.read_text().replace(str(sshd.port), str(line.port)))
+        async with host_of(place) as host:
+            await host.run(["true"])
+            line.limit = line.passed
+            with pytest.raises(HostTimedOut):
+                await host.run(["true"], seconds=0.3)
 
 
 async def test_a_server_without_sftp_still_runs_commands(variant: Variant, folder: Path) -> None:
