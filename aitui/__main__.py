@@ -127,6 +127,8 @@ async def demo_server() -> AsyncIterator[tuple[Server, Paths]]:
             ca=world.certificates.root_ca,
             client_cert=world.certificates.client_cert,
             client_key=world.certificates.client_key,
+            ssh_host=world.ssh_host,
+            ssh_home=world.ssh_set_up.home,
         )
         yield server, Paths.below(world.folder)
 

@@ -48,7 +48,7 @@ from aitui.domain.config.sizes import parse_context_size
 from aitui.domain.server import Server
 from aitui.domain.snapshot import Snapshot
 from aitui.domain.steps import Step, Steps, StepState
-from aitui.errors import Refused
+from aitui.errors import ConfigChangedMeanwhile, Refused
 from aitui.paths import Paths
 from aitui.store.journal import Change as Entry
 
@@ -111,6 +111,9 @@ async def _change(admin: Administration, session: Session | None, arguments: Arg
     progress = _printed(admin, *CHANGING)
     try:
         made = await change_config(admin, session, proposal, progress)
+    except ConfigChangedMeanwhile as error:
+        print(error.difference, file=sys.stderr)
+        raise
     except NotEffective as error:
         question = question_before_putting_back(error)
         if session is not None and await ask(lambda _: question):

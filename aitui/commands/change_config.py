@@ -135,7 +135,7 @@ async def _write(admin: Administration, proposal: Proposal, progress: Progress) 
         content = proposal.content
         words.append(f"{change.old or 'unset'} → {change.new}" if change.flag else "")
     with progress.step("check"):
-        await asyncio.to_thread(check, content)
+        await asyncio.to_thread(check, reading.content, content)
     entry = Entry(
         id=secrets.token_hex(8),
         at=admin.clock.wall(),
@@ -154,7 +154,7 @@ async def _write(admin: Administration, proposal: Proposal, progress: Progress) 
         entry,
         progress,
         # What was read when it was proposed: whoever wrote since is noticed, and not overwritten.
-        lambda tell: admin.config.write(reading, content, check=check, on_step=tell),
+        lambda tell: admin.config.write(reading, content, on_step=tell),
     )
 
 

@@ -5,7 +5,7 @@ import posixpath
 import re
 
 from aitui.commands.administration import Administration
-from aitui.commands.propose import Proposal, check, propose
+from aitui.commands.propose import Proposal, check, doubts, propose
 from aitui.domain.config.blocks import model_folders, named_files, new_block, remove_model
 from aitui.domain.config.change import Change
 from aitui.domain.config.document import Document
@@ -27,10 +27,10 @@ async def propose_content(reading: Reading, content: bytes) -> Proposal | None:
     """
     if content == reading.content:
         return None
-    await asyncio.to_thread(check, content)
+    await asyncio.to_thread(check, reading.content, content)
     before, after = decode(reading.content), decode(content)
     change = Change(before, after, model="", flag="", old=None, new=None, where=Where.KEY)
-    return Proposal(reading, change)
+    return Proposal(reading, change, await asyncio.to_thread(doubts, before, after))
 
 
 async def unnamed_files(admin: Administration) -> tuple[str, ...]:

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from aitui.commands.administration import Administration
 from aitui.domain.amounts import format_seconds
+from aitui.domain.clean import clean_line
 from aitui.domain.config.change import Change, change_flag, change_key
 from aitui.domain.config.document import Document
-from aitui.domain.config.problems import problems
+from aitui.domain.config.problems import Problem, new_fatal_problems, problems
 from aitui.domain.config.text import decode, encode
 from aitui.domain.config.values import Where
 from aitui.domain.model import Model
@@ -18,6 +19,8 @@ from aitui.errors import ConfigRefused
 from aitui.host.transaction import Reading
 
 CONTEXT_SIZE = "ctx-size"
+LONGEST = 300
+MOST_DOUBTS = 5
 KEYS = frozenset({"ttl"})
 """What is no flag of llama-server but a key of llama-swap's own."""
 
@@ -30,6 +33,8 @@ class Proposal:
 
     reading: Reading
     change: Change
+    doubts: tuple[Problem, ...] = ()
+    """What is wrong with the new text, though llama-swap would come up with it."""
 
     @property
     def content(self) -> bytes:
@@ -53,12 +58,16 @@ async def propose(admin: Administration, edit: Edit) -> Proposal:
     Raises HostError, and ConfigRefused where it can't be made safely.
     """
     reading = await admin.config.read()
-    return Proposal(reading, await asyncio.to_thread(_edited, reading.content, edit))
+    change, found = await asyncio.to_thread(_edited, reading.content, edit)
+    return Proposal(reading, change, found)
 
 
-def check(content: bytes) -> None:
-    """Raises ConfigRefused where llama-swap would not come up with that file; blocks."""
-    fatal = [problem for problem in problems(decode(content)) if problem.fatal]
+def check(before: bytes, content: bytes) -> None:
+    """Raises ConfigRefused where llama-swap would not come up with a file any more; blocks.
+
+    What was wrong before and is so still doesn't stand in the way of another value.
+    """
+    fatal = new_fatal_problems(decode(before), decode(content))
     if fatal:
         first = fatal[0]
         more = f" (and {len(fatal) - 1} more)" if len(fatal) > 1 else ""
@@ -78,23 +87,27 @@ def question_before_change(
     `snapshot` is None where the change is only written, and takes effect later.
     """
     change = proposal.change
-    facts: list[str] = []
+    facts = [f"! line {doubt.line}: {doubt.words}" for doubt in proposal.doubts[:MOST_DOUBTS]]
     if change.also:
         place = {Where.MACRO: "macro", Where.ANCHOR: "anchor"}.get(change.where, "text")
         name = f"the {place} {change.shared_name} " if change.shared_name else "it "
-        facts.append(f"! {name}is shared: {', '.join(change.also)} would change as well")
+        others = clean_line(", ".join(change.also), LONGEST)
+        facts.append(f"! {name}is shared: {others} would change as well")
     if snapshot is not None:
         facts += consequences(snapshot, change.model)
     lines = (change.difference if whole_diff else change.changed_lines).splitlines()
-    title = f"Change {change.flag} of {change.model}" if change.flag else f"Change {change.model}"
+    model = clean_line(change.model, LONGEST)
+    title = f"Change {model or 'the config file'}"
+    if change.flag:
+        title = f"Change {change.flag} of {model}"
     if change.flag and change.new is not None:
-        title += f" to {change.new}"
+        title += f" to {clean_line(change.new, LONGEST)}"
     return Question(
         f"{title}?",
         tuple(facts),
         yes="Change",
         difference=tuple(lines[2:] if whole_diff else lines),
-        other=f"only {change.model}" if change.also else "",
+        other=f"only {model}" if change.also else "",
     )
 
 
@@ -115,7 +128,8 @@ def consequences(snapshot: Snapshot, then_loads: str = "") -> list[str]:
         model = snapshot.model(then_loads)
         expected = model.expected_load if model else None
         took = f", which took {format_seconds(expected)} before" if expected else ""
-        facts.append(f"then loads {then_loads}{took}, and looks whether it took effect")
+        name = clean_line(then_loads, LONGEST)
+        facts.append(f"then loads {name}{took}, and looks whether it took effect")
     return facts
 
 
@@ -125,8 +139,13 @@ def _use(model: Model) -> str:
     return ", 1 request there" if model.requests == 1 else f", {model.requests} requests there"
 
 
-def _edited(content: bytes, edit: Edit) -> Change:
-    document = Document.read(decode(content))
-    change = edit(document)
-    check(encode(change.after))
-    return change
+def doubts(before: str, after: str) -> tuple[Problem, ...]:
+    """What is wrong now and wasn't before, wherever it stands; blocks."""
+    known = {problem.words for problem in problems(before)}
+    return tuple(problem for problem in problems(after) if problem.words not in known)
+
+
+def _edited(content: bytes, edit: Edit) -> tuple[Change, tuple[Problem, ...]]:
+    change = edit(Document.read(decode(content)))
+    check(content, encode(change.after))
+    return change, doubts(change.before, change.after)

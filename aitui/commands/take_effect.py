@@ -10,8 +10,7 @@ from aitui.commands.progress import Progress
 from aitui.commands.propose import CONTEXT_SIZE
 from aitui.commands.reload_sign import ReloadSign, watch_for_reload
 from aitui.commands.session import Session
-from aitui.domain.command_line import flag_value
-from aitui.domain.config.flags import find_flag
+from aitui.domain.config.flags import find_flag, value_in
 from aitui.domain.snapshot import LinkPhase
 from aitui.errors import HostError, NotTakenEffect
 
@@ -125,7 +124,7 @@ async def _proof(session: Session, expected: Expected) -> str:
     if not expected.flag:
         return "the model answers"
     flag, value = expected.flag, expected.value
-    runs_with = flag_value(model.command, find_flag(flag).names)
+    runs_with = value_in(model.command, find_flag(flag))
     absent = runs_with is None and value is not None
     if absent and expected.in_command is not True:
         return await _proof_by_properties(session, expected)
@@ -141,9 +140,7 @@ async def _proof(session: Session, expected: Expected) -> str:
 async def _proof_by_properties(session: Session, expected: Expected) -> str:
     """llama-swap shows no environment: the model itself is asked, right after it was loaded."""
     value = expected.value or ""
-    context = find_flag(CONTEXT_SIZE)
-    of_context = expected.flag == context.environment or find_flag(expected.flag) == context
-    if not (of_context and value.isdecimal()):
+    if find_flag(expected.flag) != find_flag(CONTEXT_SIZE) or not value.isdecimal():
         return "the model answers; what is in its environment isn't told"
     sizes = await session.client.context_sizes(expected.model)
     if sizes and int(value) not in sizes:

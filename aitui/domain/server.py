@@ -23,7 +23,8 @@ class Server:
     `url` has no trailing slash, query or user info. `ca`, `client_cert` and `client_key` are None
     where the server needs none: without `ca` the system's trust store is used. `basic_auth` is the
     user and password that stood in the URL. `timeout` is in seconds. `ssh_host` is empty where
-    nobody administers the host from here, "local" for this machine. `origins` maps a setting's
+    nobody administers the host from here, "local" for this machine. `ssh_home` is the home whose SSH
+    set-up is used in the place of the user's own. `origins` maps a setting's
     name to the place its value came from.
     """
 
@@ -39,6 +40,7 @@ class Server:
     basic_auth: tuple[str, str] | None = field(default=None, repr=False)
     timeout: float = 300.0
     ssh_host: str = ""
+    ssh_home: Path | None = None
     preset_path: str = "~/.config/llama-swap/config.yaml"
     service_unit: str = "llama-swap.service"
     endpoints: Endpoints = field(default_factory=Endpoints)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from enum import Enum
+from typing import Any
 
 
 class StepState(Enum):
@@ -51,8 +52,9 @@ class Steps:
 
     def begin(self, name: str, now: float) -> "Steps":
         """That step runs from now on; one that is new comes last."""
-        steps = self if any(step.name == name for step in self.steps) else self._with(Step(name))
-        return steps._changed(name, state=StepState.RUNNING, began=now, ended=now, words="")
+        if all(step.name != name for step in self.steps):
+            return Steps((*self.steps, Step(name, StepState.RUNNING, now, now)))
+        return self._changed(name, state=StepState.RUNNING, began=now, ended=now, words="")
 
     def end(self, name: str, now: float, words: str = "") -> "Steps":
         """That step is done."""
@@ -75,13 +77,10 @@ class Steps:
         """The step that is under way."""
         return next((step for step in self.steps if step.state is StepState.RUNNING), None)
 
-    def _with(self, step: Step) -> "Steps":
-        return Steps((*self.steps, step))
-
-    def _changed(self, name: str, **changes: object) -> "Steps":
+    def _changed(self, name: str, **changes: Any) -> "Steps":
         return Steps(
             tuple(
-                replace(step, **changes) if step.name == name else step  # type: ignore[arg-type]
+                replace(step, **changes) if step.name == name else step
                 for step in self.steps
             )
         )

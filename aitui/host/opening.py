@@ -7,6 +7,7 @@ from aitui.domain.server import Server
 from aitui.host.local import LocalHost
 from aitui.host.shell import Host
 from aitui.host.ssh import SshHost, of_this_user
+from aitui.host.ssh_user import SshPlace, SshUser
 
 LOCAL = "local"
 _NO_PASSPHRASES: Mapping[str, str] = MappingProxyType({})
@@ -22,4 +23,8 @@ def open_host(server: Server, *, passphrases: Mapping[str, str] = _NO_PASSPHRASE
         return None
     if server.ssh_host == LOCAL:
         return LocalHost()
+    if server.ssh_home is not None:
+        home = server.ssh_home
+        place = SshPlace(home, home / ".ssh" / "config", global_known_hosts=())
+        return SshHost(server.ssh_host, SshUser(place, passphrases))
     return SshHost(server.ssh_host, of_this_user(passphrases))

@@ -28,6 +28,7 @@ from aitui.domain.snapshot import Snapshot
 from aitui.domain.steps import Steps
 from aitui.errors import (
     AituiError,
+    ConfigChangedMeanwhile,
     LoadFailed,
     ServiceFailed,
     SshKeyPassphraseNeeded,
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 WIDE = 100
 """Columns from which a diff has room for the lines around it."""
 LOG_LINES = 8
+DIFF_LINES = 24
 
 Beside = Callable[[Coroutine[Any, Any, None], str], None]
 Ask = Callable[[Callable[[Snapshot], Question]], Awaitable[bool]]
@@ -259,5 +261,8 @@ def reasons(error: AituiError) -> tuple[str, ...]:
         log = error.log[-LOG_LINES:]
     elif isinstance(error, ServiceFailed):
         log = error.journal[-LOG_LINES:]
+    elif isinstance(error, ConfigChangedMeanwhile):
+        # Their change, not ours: what stands there now and wasn't read.
+        log = tuple(error.difference.splitlines()[2 : 2 + DIFF_LINES])
     lines = (error.what, error.why, *(f"| {line}" for line in log), error.remedy)
     return tuple(line for line in lines if line)
