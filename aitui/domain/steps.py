@@ -1,8 +1,7 @@
 """The steps of something that takes a while and must end well, each with its own end."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum
-from typing import Any
 
 
 class StepState(Enum):
@@ -52,21 +51,22 @@ class Steps:
 
     def begin(self, name: str, now: float) -> "Steps":
         """That step runs from now on; one that is new comes last."""
+        running = Step(name, StepState.RUNNING, now, now)
         if all(step.name != name for step in self.steps):
-            return Steps((*self.steps, Step(name, StepState.RUNNING, now, now)))
-        return self._changed(name, state=StepState.RUNNING, began=now, ended=now, words="")
+            return Steps((*self.steps, running))
+        return self._put(running)
 
     def end(self, name: str, now: float, words: str = "") -> "Steps":
         """That step is done."""
-        return self._changed(name, state=StepState.DONE, ended=now, words=words)
+        return self._put(Step(name, StepState.DONE, self.step(name).began, now, words))
 
     def fail(self, name: str, now: float, words: str = "") -> "Steps":
         """That step failed."""
-        return self._changed(name, state=StepState.FAILED, ended=now, words=words)
+        return self._put(Step(name, StepState.FAILED, self.step(name).began, now, words))
 
     def leave_out(self, name: str, words: str = "") -> "Steps":
         """That step isn't needed."""
-        return self._changed(name, state=StepState.LEFT_OUT, words=words)
+        return self._put(Step(name, StepState.LEFT_OUT, words=words))
 
     def add(self, *names: str) -> "Steps":
         """More steps that wait, behind the others."""
@@ -77,10 +77,5 @@ class Steps:
         """The step that is under way."""
         return next((step for step in self.steps if step.state is StepState.RUNNING), None)
 
-    def _changed(self, name: str, **changes: Any) -> "Steps":
-        return Steps(
-            tuple(
-                replace(step, **changes) if step.name == name else step
-                for step in self.steps
-            )
-        )
+    def _put(self, changed: Step) -> "Steps":
+        return Steps(tuple(changed if step.name == changed.name else step for step in self.steps))
