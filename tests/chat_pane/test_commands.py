@@ -61,8 +61,7 @@ async def test_a_command_without_what_it_needs_says_how_it_is_written(pane: Pane
 @pytest.mark.parametrize("command", ["/ctx fast-7b 4096", "/preset", "/ai-server-restart"])
 async def test_what_needs_the_machine_says_so(pane: Pane, command: str) -> None:
     await pane.send(command)
-    await pane.app.told("changes the server's machine")
-    assert pane.written == command
+    await pane.app.told("no SSH host is set")
 
 
 async def test_a_path_is_no_command(pane: Pane) -> None:
