@@ -9,6 +9,7 @@ from pathlib import Path
 
 from aitui.host.kept import Kept
 from aitui.host.shell import Finished
+from aitui.host.unbroken import unbroken
 
 
 class Gathering(asyncio.SubprocessProtocol):
@@ -45,19 +46,33 @@ async def run_here(
     It is ended with its process group after `seconds`, and where the call is cancelled. What left
     that group by itself (a daemon) goes on.
     """
-    transport, gathering = await asyncio.get_running_loop().subprocess_exec(
-        lambda: Gathering(largest), *words, cwd=folder, start_new_session=True
+    starting = asyncio.ensure_future(
+        asyncio.get_running_loop().subprocess_exec(
+            lambda: Gathering(largest), *words, cwd=folder, start_new_session=True
+        )
     )
     try:
+        # Cancelled while it starts, asyncio would end the process and none of its children.
+        transport, gathering = await asyncio.shield(starting)
         _give(transport, given)
         async with asyncio.timeout(seconds):
             await asyncio.shield(gathering.ended)
         return gathering.finished(transport.get_returncode() or 0)
     finally:
-        if not gathering.ended.done():
-            _end_group(transport.get_pid())
-        transport.close()
-        await gathering.ended
+        await unbroken(_end(starting))
+
+
+async def _end(
+    starting: "asyncio.Future[tuple[asyncio.SubprocessTransport, Gathering]]",
+) -> None:
+    await asyncio.wait({starting})
+    if starting.exception() is not None:
+        return
+    transport, gathering = starting.result()
+    if not gathering.ended.done():
+        _end_group(transport.get_pid())
+    transport.close()
+    await gathering.ended
 
 
 def _give(transport: asyncio.SubprocessTransport, given: bytes) -> None:

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from aitui.host.config_file import ConfigFile
 from aitui.host.local import LocalHost
 from aitui.host.shell import Host
 from aitui.host.ssh import SshHost
 from aitui.host.ssh_user import SshPlace, SshUser
 from host.sshd import Sshd
+from host.writing import OLD, config_on
 
 
 @pytest.fixture(scope="session")
@@ -67,3 +69,18 @@ def folder(tmp_path: Path) -> Path:
     made = tmp_path / "there"
     made.mkdir()
     return made
+
+
+@pytest.fixture
+def path(folder: Path) -> Path:
+    """A config file with the old text."""
+    made = folder / "config.yaml"
+    made.write_bytes(OLD)
+    made.chmod(0o640)
+    return made
+
+
+@pytest.fixture
+def file(host: Host, path: Path) -> ConfigFile:
+    """The same, as aitui has it."""
+    return config_on(host, path)

@@ -1,6 +1,7 @@
 """Commands on a host, on this machine and over SSH: the same answers from both."""
 
 import asyncio
+import time
 from pathlib import Path
 
 import pytest
@@ -115,6 +116,23 @@ async def test_a_cancelled_command_is_ended_with_its_children(host: Host, folder
     with pytest.raises(asyncio.CancelledError):
         await running
     assert await are_gone(started)
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_a_command_cancelled_while_it_starts_is_ended_with_its_children(
+    host: Host, folder: Path, turns: int
+) -> None:
+    await host.run(["true"])  # connected
+    started = folder / "numbers"
+    running = asyncio.create_task(host.run(["sh", "-c", SLEEPERS, str(started)]))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    time.sleep(0.2)  # noqa: ASYNC251 - the command gets further than the loop
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    if started.exists():
+        assert await are_gone(started)
 
 
 async def test_a_command_that_writes_for_ever_is_ended(host: Host) -> None:

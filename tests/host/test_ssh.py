@@ -5,25 +5,17 @@ import getpass
 import os
 import signal
 import socket
-import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
-import asyncssh
 import pytest
 
 from aitui.domain.server import Server
 from aitui.errors import (
-    FilePermissionDenied,
     HostError,
-    HostFileError,
     HostKeyRefused,
-    HostLoginRefused,
     HostTimedOut,
     HostUnreachable,
-    SshKeyPassphraseNeeded,
 )
 from aitui.host.local import LocalHost
 from aitui.host.opening import open_host
@@ -31,43 +23,14 @@ from aitui.host.ssh import SshHost
 from aitui.host.ssh_user import Limits, SshPlace, SshUser
 from host.conftest import make_place
 from host.cutting import CuttingForwarder
+from host.reaching import add_to_config, host_of, is_there
 from host.sshd import Sshd
-from host.writing import NEW, OLD, config_on, names_in
 
 pytestmark = pytest.mark.real_server("openssh-server")
 
 
-def host_of(place: SshPlace, name: str = "box", **passphrases: str) -> SshHost:
-    return SshHost(name, SshUser(place, passphrases))
-
-
-def add_to_config(place: SshPlace, text: str) -> None:
-    place.config.write_text(text + place.config.read_text())
-
-
-async def is_there(host: SshHost) -> bool:
-    return (await host.run(["echo", "there"])).output == b"there\n"
-
-
 def logins(sshd: Sshd) -> int:
     return sshd.log.count("Accepted publickey")
-
-
-Variant = Callable[..., AbstractAsyncContextManager[SshHost]]
-
-
-@pytest.fixture
-def variant(tmp_path: Path) -> Variant:
-    """Starts another sshd that is set up in another way."""
-
-    @asynccontextmanager
-    async def start(**how: str) -> AsyncIterator[SshHost]:
-        with Sshd(tmp_path / "other sshd".replace(" ", "-"), **how) as other:  # type: ignore[arg-type]
-            async with host_of(make_place(tmp_path / "other-user", other)) as host:
-                yield host
-
-    (tmp_path / "other-sshd").mkdir()
-    return start
 
 
 async def test_an_alias_of_the_config_is_reached(place: SshPlace) -> None:
@@ -93,92 +56,6 @@ async def test_all_calls_share_one_connection(place: SshPlace, sshd: Sshd, folde
         await asyncio.gather(*(host.run(["true"]) for _ in range(5)), host.list(str(folder)))
         await host.list(str(folder))
     assert logins(sshd) == before + 1
-
-
-async def test_a_key_that_is_not_accepted(place: SshPlace, tmp_path: Path) -> None:
-    other = tmp_path / "other_key"
-    other.touch(mode=0o600)
-    other.write_bytes(asyncssh.generate_private_key("ssh-ed25519").export_private_key())
-    place.config.write_text(place.config.read_text().partition("  IdentityFile")[0])
-    add_to_config(place, f"IdentityFile {other}\n")
-    async with host_of(place) as host:
-        with pytest.raises(HostLoginRefused) as caught:
-            await host.run(["true"])
-    assert "ssh-copy-id" in caught.value.remedy
-    assert not isinstance(caught.value, SshKeyPassphraseNeeded)
-
-
-async def test_too_many_keys_are_told(variant: Variant, tmp_path: Path) -> None:
-    async with variant(more="MaxAuthTries 1") as host:
-        config = tmp_path / "other-user" / ".ssh" / "config"
-        for number in range(2):
-            wrong = tmp_path / f"wrong {number}"
-            wrong.touch(mode=0o600)
-            wrong.write_bytes(asyncssh.generate_private_key("ssh-ed25519").export_private_key())
-            config.write_text(f'IdentityFile "{wrong}"\n{config.read_text()}')
-        with pytest.raises(HostLoginRefused, match="too many keys"):
-            await host.run(["true"])
-
-
-@pytest.fixture
-def locked_key(place: SshPlace, sshd: Sshd, tmp_path: Path) -> Path:
-    """The key that logs in, encrypted, in the place of the plain one."""
-    path = tmp_path / "locked_key"
-    path.touch(mode=0o600)
-    key = asyncssh.read_private_key(sshd.key)
-    path.write_bytes(key.export_private_key(passphrase="right", rounds=16, ignore_few_rounds=True))
-    place.config.write_text(place.config.read_text().replace(str(sshd.key), str(path)))
-    return path
-
-
-async def test_an_encrypted_key_asks_for_its_passphrase(place: SshPlace, locked_key: Path) -> None:
-    async with host_of(place) as host:
-        with pytest.raises(SshKeyPassphraseNeeded) as caught:
-            await host.run(["true"])
-    assert caught.value.path == str(locked_key)
-
-
-async def test_an_encrypted_key_logs_in_with_its_passphrase(
-    place: SshPlace, locked_key: Path
-) -> None:
-    async with SshHost("box", SshUser(place, {str(locked_key): "right"})) as host:
-        assert await is_there(host)
-
-
-async def test_a_wrong_passphrase_is_told(place: SshPlace, locked_key: Path) -> None:
-    async with SshHost("box", SshUser(place, {str(locked_key): "wrong"})) as host:
-        with pytest.raises(SshKeyPassphraseNeeded, match="passphrase is wrong"):
-            await host.run(["true"])
-
-
-@pytest.fixture
-def agent(tmp_path: Path) -> Iterator[Path]:
-    """A real agent without keys."""
-    path = tmp_path / "agent"
-    with subprocess.Popen(
-        ["ssh-agent", "-D", "-a", path], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    ) as process:
-        try:
-            while not path.exists():
-                assert process.poll() is None
-            yield path
-        finally:
-            process.terminate()
-
-
-@pytest.mark.parametrize("identities_only", [False, True])
-async def test_a_key_of_the_agent_logs_in(
-    place: SshPlace, sshd: Sshd, locked_key: Path, agent: Path, identities_only: bool
-) -> None:
-    key = asyncssh.read_private_key(sshd.key)
-    async with asyncssh.connect_agent(str(agent)) as connected:
-        await connected.add_keys([key])
-    if identities_only:
-        add_to_config(place, "IdentitiesOnly yes\n")
-        Path(f"{locked_key}.pub").write_bytes(key.export_public_key())
-    with_agent = SshPlace(place.home, place.config, str(agent), ())
-    async with host_of(with_agent) as host:
-        assert await is_there(host)
 
 
 async def test_a_machine_is_reached_over_another(
@@ -327,45 +204,6 @@ async def test_a_command_over_a_line_that_fell_silent_is_given_up(
             line.limit = line.passed
             with pytest.raises(HostTimedOut):
                 await host.run(["true"], seconds=0.3)
-
-
-async def test_a_server_without_sftp_still_runs_commands(variant: Variant, folder: Path) -> None:
-    async with variant(sftp="") as host:
-        with pytest.raises(HostError, match="has no SFTP"):
-            await host.list(str(folder))
-        assert await is_there(host)
-
-
-@pytest.mark.parametrize("missing", ["posix-rename", "fsync"])
-async def test_a_server_that_cannot_replace_a_file_is_refused(
-    variant: Variant, folder: Path, missing: str
-) -> None:
-    path = folder / "config.yaml"
-    path.write_bytes(OLD)
-    async with variant(sftp=f"Subsystem sftp internal-sftp -P {missing}") as host:
-        file = config_on(host, path)
-        reading = await file.read()
-        with pytest.raises(HostFileError) as caught:
-            await file.write(reading, NEW)
-    assert "internal-sftp" in caught.value.remedy
-    assert path.read_bytes() == OLD
-    assert names_in(folder) == {"config.yaml"}
-
-
-async def test_a_server_that_only_reads_is_told(variant: Variant, folder: Path) -> None:
-    path = folder / "config.yaml"
-    path.write_bytes(OLD)
-    async with variant(sftp="Subsystem sftp internal-sftp -R") as host:
-        file = config_on(host, path)
-        with pytest.raises(FilePermissionDenied, match="locking the file"):
-            await file.write(await file.read(), NEW)
-    assert path.read_bytes() == OLD
-
-
-async def test_what_the_start_of_a_shell_writes_is_no_output(variant: Variant) -> None:
-    noisy = 'ForceCommand sh -c \'echo "Welcome!"; eval "$SSH_ORIGINAL_COMMAND"\''
-    async with variant(more=noisy) as host:
-        assert (await host.run(["echo", "there"])).output == b"there\n"
 
 
 async def test_a_config_that_can_not_be_read_is_told(place: SshPlace) -> None:

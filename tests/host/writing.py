@@ -6,7 +6,7 @@ from pathlib import Path
 
 from aitui.domain.clock import Clock
 from aitui.host.config_file import ConfigFile
-from aitui.host.config_lock import Author
+from aitui.host.config_lock import Author, ConfigLock
 from aitui.host.shell import Host
 
 OLD = b"models:\r\n  one: # the first\n    cmd: x --ctx-size 4096\n"
@@ -46,3 +46,15 @@ def names_in(folder: Path) -> set[str]:
 def lock_of(path: Path) -> Path:
     """Where its lock is."""
     return path.with_name(f".{path.name}.aitui-lock")
+
+
+async def taken_lock(host: Host, path: Path, author: Author, token: str = "theirs") -> ConfigLock:
+    lock = ConfigLock(
+        host,
+        str(lock_of(path)),
+        token=token,
+        author=author,
+        wall=Wall().clock().wall,
+    )
+    await lock.take()
+    return lock

@@ -1,0 +1,168 @@
+"""Logins and servers of other kinds: encrypted keys, agents, servers that lack something."""
+
+import subprocess
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+
+import asyncssh
+import pytest
+
+from aitui.errors import (
+    FilePermissionDenied,
+    HostError,
+    HostFileError,
+    HostLoginRefused,
+    SshKeyPassphraseNeeded,
+)
+from aitui.host.ssh import SshHost
+from aitui.host.ssh_user import SshPlace, SshUser
+from host.conftest import make_place
+from host.reaching import add_to_config, host_of, is_there
+from host.sshd import Sshd
+from host.writing import NEW, OLD, config_on, names_in
+
+pytestmark = pytest.mark.real_server("openssh-server")
+
+
+Variant = Callable[..., AbstractAsyncContextManager[SshHost]]
+
+
+@pytest.fixture
+def variant(tmp_path: Path) -> Variant:
+    """Starts another sshd that is set up in another way."""
+
+    (tmp_path / "other-sshd").mkdir()
+
+    @asynccontextmanager
+    async def start(*, sftp: str | None = None, more: str = "") -> AsyncIterator[SshHost]:
+        with Sshd(tmp_path / "other-sshd", sftp=sftp, more=more) as other:
+            async with host_of(make_place(tmp_path / "other-user", other)) as host:
+                yield host
+
+    return start
+
+
+async def test_a_key_that_is_not_accepted(place: SshPlace, tmp_path: Path) -> None:
+    other = tmp_path / "other_key"
+    other.touch(mode=0o600)
+    other.write_bytes(asyncssh.generate_private_key("ssh-ed25519").export_private_key())
+    place.config.write_text(place.config.read_text().partition("  IdentityFile")[0])
+    add_to_config(place, f"IdentityFile {other}\n")
+    async with host_of(place) as host:
+        with pytest.raises(HostLoginRefused) as caught:
+            await host.run(["true"])
+    assert "ssh-copy-id" in caught.value.remedy
+    assert not isinstance(caught.value, SshKeyPassphraseNeeded)
+
+
+async def test_too_many_keys_are_told(variant: Variant, tmp_path: Path) -> None:
+    async with variant(more="MaxAuthTries 1") as host:
+        config = tmp_path / "other-user" / ".ssh" / "config"
+        for number in range(2):
+            wrong = tmp_path / f"wrong {number}"
+            wrong.touch(mode=0o600)
+            wrong.write_bytes(asyncssh.generate_private_key("ssh-ed25519").export_private_key())
+            config.write_text(f'IdentityFile "{wrong}"\n{config.read_text()}')
+        with pytest.raises(HostLoginRefused, match="too many keys"):
+            await host.run(["true"])
+
+
+@pytest.fixture
+def locked_key(place: SshPlace, sshd: Sshd, tmp_path: Path) -> Path:
+    """The key that logs in, encrypted, in the place of the plain one."""
+    path = tmp_path / "locked_key"
+    path.touch(mode=0o600)
+    key = asyncssh.read_private_key(sshd.key)
+    path.write_bytes(key.export_private_key(passphrase="right", rounds=16, ignore_few_rounds=True))
+    place.config.write_text(place.config.read_text().replace(str(sshd.key), str(path)))
+    return path
+
+
+async def test_an_encrypted_key_asks_for_its_passphrase(place: SshPlace, locked_key: Path) -> None:
+    async with host_of(place) as host:
+        with pytest.raises(SshKeyPassphraseNeeded) as caught:
+            await host.run(["true"])
+    assert caught.value.path == str(locked_key)
+
+
+async def test_an_encrypted_key_logs_in_with_its_passphrase(
+    place: SshPlace, locked_key: Path
+) -> None:
+    async with SshHost("box", SshUser(place, {str(locked_key): "right"})) as host:
+        assert await is_there(host)
+
+
+async def test_a_wrong_passphrase_is_told(place: SshPlace, locked_key: Path) -> None:
+    async with SshHost("box", SshUser(place, {str(locked_key): "wrong"})) as host:
+        with pytest.raises(SshKeyPassphraseNeeded, match="passphrase is wrong"):
+            await host.run(["true"])
+
+
+@pytest.fixture
+def agent(tmp_path: Path) -> Iterator[Path]:
+    """A real agent without keys."""
+    path = tmp_path / "agent"
+    with subprocess.Popen(
+        ["ssh-agent", "-D", "-a", path], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as process:
+        try:
+            while not path.exists():
+                assert process.poll() is None
+            yield path
+        finally:
+            process.terminate()
+
+
+@pytest.mark.parametrize("identities_only", [False, True])
+async def test_a_key_of_the_agent_logs_in(
+    place: SshPlace, sshd: Sshd, locked_key: Path, agent: Path, identities_only: bool
+) -> None:
+    key = asyncssh.read_private_key(sshd.key)
+    async with asyncssh.connect_agent(str(agent)) as connected:
+        await connected.add_keys([key])
+    if identities_only:
+        add_to_config(place, "IdentitiesOnly yes\n")
+        Path(f"{locked_key}.pub").write_bytes(key.export_public_key())
+    with_agent = SshPlace(place.home, place.config, str(agent), ())
+    async with host_of(with_agent) as host:
+        assert await is_there(host)
+
+
+async def test_a_server_without_sftp_still_runs_commands(variant: Variant, folder: Path) -> None:
+    async with variant(sftp="") as host:
+        with pytest.raises(HostError, match="has no SFTP"):
+            await host.list(str(folder))
+        assert await is_there(host)
+
+
+@pytest.mark.parametrize("missing", ["posix-rename", "fsync"])
+async def test_a_server_that_cannot_replace_a_file_is_refused(
+    variant: Variant, folder: Path, missing: str
+) -> None:
+    path = folder / "config.yaml"
+    path.write_bytes(OLD)
+    async with variant(sftp=f"Subsystem sftp internal-sftp -P {missing}") as host:
+        file = config_on(host, path)
+        reading = await file.read()
+        with pytest.raises(HostFileError) as caught:
+            await file.write(reading, NEW)
+    assert "internal-sftp" in caught.value.remedy
+    assert path.read_bytes() == OLD
+    assert names_in(folder) == {"config.yaml"}
+
+
+async def test_a_server_that_only_reads_is_told(variant: Variant, folder: Path) -> None:
+    path = folder / "config.yaml"
+    path.write_bytes(OLD)
+    async with variant(sftp="Subsystem sftp internal-sftp -R") as host:
+        file = config_on(host, path)
+        with pytest.raises(FilePermissionDenied, match="locking the file"):
+            await file.write(await file.read(), NEW)
+    assert path.read_bytes() == OLD
+
+
+async def test_what_the_start_of_a_shell_writes_is_no_output(variant: Variant) -> None:
+    noisy = 'ForceCommand sh -c \'echo "Welcome!"; eval "$SSH_ORIGINAL_COMMAND"\''
+    async with variant(more=noisy) as host:
+        assert (await host.run(["echo", "there"])).output == b"there\n"
