@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 from collections.abc import Awaitable, Callable
@@ -12,7 +13,6 @@ from aitui.demo.stand_in import StandIn
 from aitui.demo.unit import COMMAND, UNIT, UNIT_PATH, UNIT_TEXT, DemoUnit
 
 ACCOUNT = "ai-server"
-_NUMBER = 1000
 _STARTED = re.compile(r'echo "(?P<mark>[^"$]*) \$\$"; exec "\$@"')
 _LINES = re.compile(r"--lines=(\d{1,4})")
 _PROPERTIES = re.compile(r"(?:--property=|-p=?)(?P<names>[A-Za-z,]+)")
@@ -131,7 +131,9 @@ class ShellCommands:
         return Reply(output="Linger=yes\n")
 
     async def _id(self, options: list[str]) -> Reply:
-        return Reply(output=f"{ACCOUNT if '-un' in options else _NUMBER}\n")
+        # Its files are those of whoever runs the demo.
+        number = os.getgid() if "-G" in options else os.getuid()
+        return Reply(output=f"{ACCOUNT if '-un' in options else number}\n")
 
     async def _cat(self, words: list[str]) -> Reply:
         path = words[-1] if words else ""

@@ -56,6 +56,11 @@ class SshHost:
         """What messages call it."""
         return self._label
 
+    @property
+    def place(self) -> SshPlace:
+        """Where the SSH set-up lies that it goes by."""
+        return self._user.place
+
     async def __aenter__(self) -> Self:
         """Nothing is connected before something is asked."""
         return self

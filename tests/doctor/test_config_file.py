@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from aitui.demo.world import demo_world
 from aitui.domain.checks import Status
 from aitui.domain.model import Kind, ListedModel
 from aitui.domain.server import Server
+from doctor.conftest import VALID
 from doctor.examined import examined
 from doctor.machine_examined import machine_of
 from service.user_manager import UserManager
@@ -177,3 +179,16 @@ async def test_the_list_of_the_server_is_what_the_server_said(server: Server, pr
     models = report["config file's models"]
     assert models.status is Status.FAILED
     assert models.seen.startswith("not in the server's list: one; not in the file: ")
+
+
+async def test_a_login_without_the_command_test_leaves_the_rights_open() -> None:
+    async with demo_world(config_text=VALID) as world:
+        server = Server(
+            "http://127.0.0.1:9",
+            identity="demo",
+            ssh_host=world.ssh_host,
+            ssh_home=world.ssh_set_up.home,
+        )
+        report = await machine_of(server)
+    assert report.status("config folder writable") is Status.OPEN
+    assert report.failed == []

@@ -85,15 +85,20 @@ async def _may_replace(found: HostFound, reading: Reading) -> Check:
     shown = clean_line(folder, 300)
     try:
         async with found.in_time():
-            for right in ("-w", "-x"):
-                if (await found.host.run(("test", right, folder))).status:
-                    raise FilePermissionDenied(
-                        f"No file can be made in {shown}",
-                        why="the login may not write there, or its disk is read-only",
-                        remedy=f"on {found.host.label}: ls -ld {shown}, then chown or chmod it",
-                    )
+            statuses = {
+                (await found.host.run(("test", right, folder))).status for right in ("-w", "-x")
+            }
     except HostError as error:
         return failed(FOLDER, error)
+    if statuses - {0, 1}:
+        return left_open(FOLDER, f"{shown}; the login can't ask: it has no command `test`")
+    if 1 in statuses:
+        refusal = FilePermissionDenied(
+            f"No file can be made in {shown}",
+            why="the login may not write there, or its disk is read-only",
+            remedy=f"on {found.host.label}: ls -ld {shown}, then chown or chmod it",
+        )
+        return failed(FOLDER, refusal)
     if not reading.facts.mode & 0o200:
         seen = f"{shown}; the file itself is read-only, and would be replaced all the same"
         return left_open(FOLDER, seen, f"chmod u+w {clean_line(reading.real_path, 300)}")

@@ -6,7 +6,7 @@ from aitui.commands.doctor.host_found import HostFound
 from aitui.domain.checks import Check, failed, left_open, passed
 from aitui.domain.clean import clean_line
 from aitui.errors import AituiError, HostError, HostKeyRefused, HostLoginRefused
-from aitui.host.ssh import SshHost, of_this_user
+from aitui.host.ssh import SshHost
 from aitui.host.ssh_way import SshWay, addresses_of, find_way, greeting
 
 CONFIG = "SSH config"
@@ -23,7 +23,7 @@ async def ssh_checks(address: str, host: SshHost, found: HostFound) -> AsyncIter
     """From the SSH config to the first answer about a file; what fails is set in `found`."""
     try:
         async with found.in_time():
-            way = await find_way(address, of_this_user({}).place)
+            way = await find_way(address, host.place)
     except AituiError as error:
         found.blocked = error.what
         yield failed(CONFIG, error)
