@@ -91,7 +91,7 @@ class SshLink:
         lost: until it writes into its closed pipes.
         """
         command = f"exec {shlex.join(('sh', '-c', _SCRIPT, 'sh', *words))}"
-        process = await self._connection.create_process(command, encoding=None, request_pty=False)
+        process = await self._begin(command)
         output, complaint = Started(largest), Kept(largest)
         try:
             async with asyncio.TaskGroup() as reading:
@@ -109,6 +109,26 @@ class SshLink:
         return Finished(
             _status(process), output.kept, complaint.kept, cut=output.is_cut or complaint.is_cut
         )
+
+    async def _begin(self, command: str) -> SSHClientProcess[bytes]:
+        """Start a command line. A cancelled call ends what may have started by then."""
+
+        async def begin() -> SSHClientProcess[bytes]:
+            return await self._connection.create_process(command, encoding=None, request_pty=False)
+
+        beginning = asyncio.ensure_future(begin())
+        try:
+            return await asyncio.shield(beginning)
+        except asyncio.CancelledError:
+            await unbroken(self._take_back(beginning))
+            raise
+
+    async def _take_back(self, beginning: "asyncio.Task[SSHClientProcess[bytes]]") -> None:
+        await asyncio.wait({beginning}, timeout=_ENDING_SECONDS)
+        if not beginning.done():
+            beginning.cancel()
+        elif not beginning.cancelled() and beginning.exception() is None:
+            await self._end(beginning.result(), Started(0))
 
     async def _end(self, process: SSHClientProcess[bytes], output: Started) -> None:
         with suppress(TimeoutError, asyncssh.Error, OSError):
