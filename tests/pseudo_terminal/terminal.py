@@ -160,7 +160,9 @@ class Terminal:
 
         def says() -> bool:
             parts = (line.rpartition(TOAST) for line in self.screen.display)
-            said = " ".join(end for before, bar, end in parts if bar and len(before) > 1)
+            # A frame may go on at the right of it.
+            ends = (end.rstrip(" ─│╮╯") for before, bar, end in parts if bar and len(before) > 1)
+            said = " ".join(ends)
             return words in " ".join(said.split())
 
         await self.until(says, f"told: {words}")
