@@ -160,8 +160,12 @@ class Terminal:
 
         def says() -> bool:
             parts = (line.rpartition(TOAST) for line in self.screen.display)
-            # A frame may go on at the right of it.
-            ends = (end.rstrip(" ─│╮╯") for before, bar, end in parts if bar and len(before) > 1)
+            # A frame or a table may go on at the right of it.
+            ends = (
+                end.rstrip(" ─│╮╯–▁▂▃▄▅▆▇█")
+                for before, bar, end in parts
+                if bar and len(before) > 1
+            )
             said = " ".join(ends)
             return words in " ".join(said.split())
 
