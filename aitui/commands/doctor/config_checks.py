@@ -13,7 +13,7 @@ from aitui.domain.config.problems import Problem, problems
 from aitui.domain.config.text import decode
 from aitui.domain.config.tree import text_of
 from aitui.domain.model import Kind, ListedModel
-from aitui.errors import AituiError, ConfigRefused, FilePermissionDenied, HostError
+from aitui.errors import AituiError, ConfigRefused, FilePermissionDenied
 from aitui.host.config_file import ConfigFile
 from aitui.host.shell import Host
 from aitui.host.transaction import Reading
@@ -54,14 +54,14 @@ async def config_checks(
         async with found.in_time():
             reading = await config.read()
     except AituiError as error:
-        yield failed(THERE, error)
+        yield found.failed(THERE, error)
         for check in found.not_tried(*names, why=error.what):
             yield check
         return
     found.reading = reading
     yield passed(THERE, _reading_words(reading))
-    yield await _may_replace(found, reading)
-    yield await _keeps_owner(found, reading)
+    yield await found.check(FOLDER, lambda: _may_replace(found.host, reading))
+    yield await found.check(OWNER, lambda: _keeps_owner(found.host, reading))
     try:
         text = await asyncio.to_thread(decode, reading.content)
     except ConfigRefused as error:
@@ -79,24 +79,18 @@ def _reading_words(reading: Reading) -> str:
     return f"{path}{leads}, {len(reading.content):,} bytes"
 
 
-async def _may_replace(found: HostFound, reading: Reading) -> Check:
+async def _may_replace(host: Host, reading: Reading) -> Check:
     """Each new file is made in the folder and then takes the old one's place."""
     folder = reading.real_path.rpartition("/")[0] or "/"
     shown = clean_line(folder, 300)
-    try:
-        async with found.in_time():
-            statuses = {
-                (await found.host.run(("test", right, folder))).status for right in ("-w", "-x")
-            }
-    except HostError as error:
-        return failed(FOLDER, error)
+    statuses = {(await host.run(("test", right, folder))).status for right in ("-w", "-x")}
     if statuses - {0, 1}:
         return left_open(FOLDER, f"{shown}; the login can't ask: it has no command `test`")
     if 1 in statuses:
         refusal = FilePermissionDenied(
             f"No file can be made in {shown}",
             why="the login may not write there, or its disk is read-only",
-            remedy=f"on {found.host.label}: ls -ld {shown}, then chown or chmod it",
+            remedy=f"on {host.label}: ls -ld {shown}, then chown or chmod it",
         )
         return failed(FOLDER, refusal)
     if not reading.facts.mode & 0o200:
@@ -105,22 +99,18 @@ async def _may_replace(found: HostFound, reading: Reading) -> Check:
     return passed(FOLDER, shown)
 
 
-async def _keeps_owner(found: HostFound, reading: Reading) -> Check:
+async def _keeps_owner(host: Host, reading: Reading) -> Check:
     owner, group = reading.facts.owner, reading.facts.group
     whose = f"user {owner}, group {group}"
     path = clean_line(reading.real_path, 300)
-    try:
-        async with found.in_time():
-            user, groups = await _numbers(found.host, "-u"), await _numbers(found.host, "-G")
-    except HostError as error:
-        return failed(OWNER, error)
+    user, groups = await _numbers(host, "-u"), await _numbers(host, "-G")
     if not user:
         return left_open(OWNER, f"{whose}; the login doesn't tell its own number")
     if user[0] != 0 and (owner != user[0] or group not in groups):
         refusal = FilePermissionDenied(
             f"{path} belongs to {whose}",
             why=f"the login is user {user[0]}, so a new file could not belong to them",
-            remedy=f"on {found.host.label}, as root: chown {user[0]}:{groups[0] if groups else ''} {path}",
+            remedy=f"on {host.label}, as root: chown {user[0]}:{groups[0] if groups else ''} {path}",
         )
         return failed(OWNER, refusal)
     return passed(OWNER, f"{whose}: a new file can belong to them too")

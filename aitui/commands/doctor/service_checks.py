@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator
 from aitui.commands.doctor.host_found import HostFound
 from aitui.domain.checks import Check, Status, failed, left_open, passed
 from aitui.domain.clean import clean_line
-from aitui.errors import AituiError, HostError
+from aitui.errors import AituiError
 from aitui.host.service import Service
+from aitui.host.shell import Host
 from aitui.host.unit_facts import UnitFacts
 
 UNIT = "unit"
@@ -31,6 +32,7 @@ _PERHAPS_RELOADED = re.compile(
 
 async def service_checks(service: Service, found: HostFound) -> AsyncIterator[Check]:
     """One check each; after one that failed go on those that still have sense."""
+    label = found.host.label
     rest = (TEXT, ACTIVE, ENABLED, LINGER, READS, WATCHES, IN_FORCE)
     if found.blocked:
         for check in found.not_tried(UNIT, *rest):
@@ -41,7 +43,7 @@ async def service_checks(service: Service, found: HostFound) -> AsyncIterator[Ch
             facts = await service.facts()
             missing = None if facts.found else await service.trouble(facts)
     except AituiError as error:
-        yield failed(UNIT, error)
+        yield found.failed(UNIT, error)
         for check in found.not_tried(*rest, why=error.what):
             yield check
         return
@@ -49,26 +51,22 @@ async def service_checks(service: Service, found: HostFound) -> AsyncIterator[Ch
         yield failed(UNIT, missing)
         for check in found.not_tried(TEXT, ACTIVE, ENABLED, why=missing.what):
             yield check
-        yield _lingers(facts)
+        yield _lingers(facts, label)
         for check in found.not_tried(READS, WATCHES, IN_FORCE, why=missing.what):
             yield check
         return
     yield passed(UNIT, f"{facts.unit}, {facts.fragment_path or 'made by systemd'}")
-    yield await _as_written(service, facts, found)
-    yield await _active(service, facts, found)
-    yield _enabled(facts)
-    yield _lingers(facts)
-    yield await _reads(facts, found)
+    yield await found.check(TEXT, lambda: _as_written(service, facts))
+    yield await found.check(ACTIVE, lambda: _active(service, facts))
+    yield _enabled(facts, label)
+    yield _lingers(facts, label)
+    yield await found.check(READS, lambda: _reads(facts, found))
     yield _watches(facts)
-    yield await _in_force(facts, found)
+    yield await found.check(IN_FORCE, lambda: _in_force(facts, found))
 
 
-async def _as_written(service: Service, facts: UnitFacts, found: HostFound) -> Check:
-    try:
-        async with found.in_time():
-            faults = await service.faults()
-    except HostError as error:
-        return failed(TEXT, error)
+async def _as_written(service: Service, facts: UnitFacts) -> Check:
+    faults = await service.faults()
     if faults:
         seen = "; ".join(fault.what for fault in faults)
         remedy = "; ".join(dict.fromkeys(fault.remedy for fault in faults))
@@ -81,12 +79,8 @@ async def _as_written(service: Service, facts: UnitFacts, found: HostFound) -> C
     return passed(TEXT, "nothing is wrong with it")
 
 
-async def _active(service: Service, facts: UnitFacts, found: HostFound) -> Check:
-    try:
-        async with found.in_time():
-            trouble = await service.trouble(facts)
-    except HostError as error:
-        return failed(ACTIVE, error)
+async def _active(service: Service, facts: UnitFacts) -> Check:
+    trouble = await service.trouble(facts)
     if trouble is not None:
         return failed(ACTIVE, trouble)
     if not facts.running:
@@ -95,21 +89,23 @@ async def _active(service: Service, facts: UnitFacts, found: HostFound) -> Check
     return passed(ACTIVE, f"process {facts.main_pid}{since}")
 
 
-def _enabled(facts: UnitFacts) -> Check:
+def _enabled(facts: UnitFacts, label: str) -> Check:
     state = facts.unit_file_state or "in no state that systemd names"
     if facts.enabled:
         return passed(ENABLED, f"it comes up by itself ({state})")
     seen = f"it does not come up by itself: it is {state}"
-    return Check(ENABLED, Status.FAILED, seen, f"systemctl --user enable {facts.unit}", 1)
+    return Check(
+        ENABLED, Status.FAILED, seen, f"on {label}: systemctl --user enable {facts.unit}", 1
+    )
 
 
-def _lingers(facts: UnitFacts) -> Check:
+def _lingers(facts: UnitFacts, label: str) -> Check:
     if facts.linger is None:
-        return left_open(LINGER, "not known: logind does not say", "loginctl show-user -p Linger")
+        return left_open(LINGER, "not known: logind does not say")
     if facts.linger:
         return passed(LINGER, "the login's systemd runs without anybody logged in")
     seen = "the login's systemd, and the server with it, ends with its last session"
-    return Check(LINGER, Status.FAILED, seen, "loginctl enable-linger", 1)
+    return Check(LINGER, Status.FAILED, seen, f"on {label}: loginctl enable-linger", 1)
 
 
 async def _reads(facts: UnitFacts, found: HostFound) -> Check:
@@ -120,11 +116,7 @@ async def _reads(facts: UnitFacts, found: HostFound) -> Check:
     shown = clean_line(named, 300)
     if found.reading is None:
         return left_open(READS, f"{shown}; the one that aitui would change wasn't read")
-    try:
-        async with found.in_time():
-            real = await found.host.resolve(named)
-    except HostError as error:
-        return failed(READS, error)
+    real = await found.host.resolve(named)
     ours = clean_line(found.reading.path, 300)
     if real != found.reading.real_path:
         seen = f"it reads {shown}, and aitui would change {ours}"
@@ -140,7 +132,8 @@ def _watches(facts: UnitFacts) -> Check:
         case True:
             return passed(WATCHES, "a change takes effect by itself (-watch-config)")
         case False:
-            return left_open(WATCHES, "it doesn't: after a change it is told to reload", "H")
+            seen = "it doesn't: after each change it has to be told to reload, which aitui does"
+            return left_open(WATCHES, seen, "-watch-config in ExecStart, where that is wanted")
 
 
 async def _in_force(facts: UnitFacts, found: HostFound) -> Check:
@@ -155,12 +148,8 @@ async def _in_force(facts: UnitFacts, found: HostFound) -> Check:
         return passed(IN_FORCE, times)
     if facts.watches_config:
         return passed(IN_FORCE, f"{times}, and it watches the file")
-    try:
-        async with found.in_time():
-            lines = await _journal(found, facts.unit, f"--since=@{int(changed)}")
-            readable = lines or await _journal(found, facts.unit)
-    except HostError as error:
-        return left_open(IN_FORCE, f"{times}; whether it reloaded since isn't known: {error.what}")
+    lines = await _journal(found.host, facts.unit, f"--since=@{int(changed)}")
+    readable = lines or await _journal(found.host, facts.unit)
     return _told_by(lines, times, readable=bool(readable))
 
 
@@ -182,9 +171,9 @@ def _told_by(lines: tuple[str, ...], times: str, *, readable: bool) -> Check:
     return Check(IN_FORCE, Status.FAILED, seen, remedy, 1)
 
 
-async def _journal(found: HostFound, unit: str, *options: str) -> tuple[str, ...]:
+async def _journal(host: Host, unit: str, *options: str) -> tuple[str, ...]:
     """The unit's last lines; none where this login may not read them."""
-    done = await found.host.run(
+    done = await host.run(
         (
             *("env", "LC_ALL=C", "SYSTEMD_COLORS=0", "journalctl", "--quiet", "--no-pager"),
             *("--output=cat", f"--lines={_LINES}", *options, f"--user-unit={unit}"),
