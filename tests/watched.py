@@ -16,6 +16,7 @@ from aitui.domain.question import Question
 from aitui.domain.server import Server
 from aitui.domain.snapshot import LinkPhase, Snapshot
 from aitui.store.load_times import LoadTimes
+from aitui.store.measurements import Measurements
 
 PATIENCE = 30.0
 
@@ -67,6 +68,7 @@ async def watched(
             clock or Clock(time.monotonic, time.time),
             Random(1),
             on_change=published.append,
+            measurements=await Measurements.open(folder / "memory.json"),
         ) as session,
         watching(session),
     ):

@@ -29,16 +29,18 @@ class Preset:
     newer: str = ""
     contexts: Mapping[str, int] = field(default_factory=dict)
     """Tokens that the file gives each model, where it does."""
+    commands: Mapping[str, str] = field(default_factory=dict)
+    """What the file runs for each model, macros expanded."""
 
 
 async def read_preset(admin: Administration) -> Preset:
     """Read the file; raises HostError, and ConfigRefused where it is no text."""
     reading = await admin.config.read()
     text = await asyncio.to_thread(decode, reading.content)
-    models, contexts, found = await asyncio.to_thread(_understood, text)
+    models, contexts, commands, found = await asyncio.to_thread(_understood, text)
     where = clean_line(f"{admin.host.label}:{reading.real_path}", 300)
     newer = await newer_than_server(admin, reading)
-    return Preset(where, reading, text, models, found, newer, contexts)
+    return Preset(where, reading, text, models, found, newer, contexts, commands)
 
 
 async def newer_than_server(admin: Administration, reading: Reading) -> str:
@@ -67,12 +69,14 @@ def harmless(preset: Preset) -> str:
 
 def _understood(
     text: str,
-) -> tuple[tuple[ModelBlock, ...], dict[str, int], tuple[Problem, ...]]:
+) -> tuple[tuple[ModelBlock, ...], dict[str, int], dict[str, str], tuple[Problem, ...]]:
     found = problems(text)
     try:
         document = Document.read(text)
         told = {block.id: document.context_size(block.id) for block in document.models}
+        commands = {block.id: document.command(block.id) for block in document.models}
     except ConfigRefused:
         # Why is among the problems.
-        return (), {}, found
-    return document.models, {name: size for name, size in told.items() if size}, found
+        return (), {}, {}, found
+    sizes = {name: size for name, size in told.items() if size}
+    return document.models, sizes, commands, found

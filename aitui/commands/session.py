@@ -12,8 +12,10 @@ from aitui.domain.question import Question
 from aitui.domain.server import Server
 from aitui.domain.snapshot import Snapshot
 from aitui.errors import Refused
+from aitui.monitor.hardware import HardwareFeed
 from aitui.monitor.monitor import Monitor
 from aitui.store.load_times import LoadTimes
+from aitui.store.measurements import Measurements
 
 if TYPE_CHECKING:
     from aitui.swap.client import SwapClient
@@ -31,11 +33,18 @@ class Session:
     client: "SwapClient"
     monitor: Monitor
     clock: Clock
+    hardware: HardwareFeed
 
     @property
     def snapshot(self) -> Snapshot:
         """The latest state of the server."""
         return self.monitor.snapshot
+
+    async def run(self) -> None:
+        """Keep the snapshot true, memory included, until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.monitor.run(), name="monitor")
+            tasks.create_task(self.hardware.run(), name="hardware")
 
     def refuse_if_read_only(self, deed: str) -> None:
         """Raise Refused where this server's settings forbid to change anything."""
@@ -56,20 +65,35 @@ async def open_session(
     clock: Clock,
     random: Random,
     on_change: Callable[[Snapshot], None] | None = None,
+    *,
+    measurements: Measurements,
 ) -> AsyncIterator[Session]:
     """A session with one server; nothing is sent before something is asked of it."""
     # httpx costs more to import than everything else here: the first frame comes before it.
     client_class = await asyncio.to_thread(_import_client)
     async with client_class(server) as client:
+
+        def told(snapshot: Snapshot) -> None:
+            hardware.snapshot_came(snapshot)
+            if on_change is not None:
+                on_change(snapshot)
+
         monitor = Monitor(
             client,
             identity=server.identity,
             clock=clock,
             load_times=load_times,
             random=random,
-            on_change=on_change,
+            on_change=told,
         )
-        yield Session(server, client, monitor, clock)
+        hardware = HardwareFeed(
+            client,
+            identity=server.identity,
+            clock=clock,
+            measurements=measurements,
+            on_change=monitor.hardware_told,
+        )
+        yield Session(server, client, monitor, clock, hardware)
 
 
 @contextlib.asynccontextmanager

@@ -22,6 +22,8 @@ from aitui.errors import AituiError, CertificateFileError, Refused, TimedOut
 from aitui.paths import Paths
 from aitui.settings import Settings, missing_certificates
 from aitui.store.load_times import FILE_NAME, LoadTimes
+from aitui.store.measurements import FILE_NAME as MEASUREMENTS
+from aitui.store.measurements import Measurements
 
 ADMIN_COMMANDS = frozenset({"ctx", "flag", "preset", "reload", "restart", "undo", "journal"})
 EVENTS_WITHIN = 2.0
@@ -110,7 +112,14 @@ async def terminal_session(server: Server, paths: Paths) -> AsyncIterator[Sessio
     """A session for a command that ends."""
     load_times = await LoadTimes.open(paths.state / FILE_NAME)
     clock = Clock(time.monotonic, time.time)
-    async with open_session(server, load_times, clock, Random()) as session:  # noqa: S311
+    measurements = await Measurements.open(paths.state / MEASUREMENTS)
+    async with open_session(
+        server,
+        load_times,
+        clock,
+        Random(),  # noqa: S311
+        measurements=measurements,
+    ) as session:
         yield session
 
 

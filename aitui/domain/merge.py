@@ -8,6 +8,7 @@ from operator import attrgetter, is_not
 from aitui.domain.aliases import folded_aliases
 from aitui.domain.command_line import context_size
 from aitui.domain.differences import changed_states, differing
+from aitui.domain.memory.footprint import Footprint
 from aitui.domain.model import (
     ContextSize,
     ContextSource,
@@ -46,6 +47,7 @@ class Facts:
     requested: Mapping[str, float] = field(default_factory=dict)
     rates: Mapping[str, float] = field(default_factory=dict)
     evicted: Mapping[str, Evicted] = field(default_factory=dict)
+    memory: Mapping[str, Footprint] = field(default_factory=dict)
     running_lists_only_ready: bool = False
 
 
@@ -152,6 +154,7 @@ class _View:
             (old.expected_load, facts.expected_load),
             (old.rates, facts.rates),
             (old.evicted, facts.evicted),
+            (old.memory, facts.memory),
             (old.configured_context, facts.configured_context),
             (old.seen_reasoning, facts.seen_reasoning),
             (_count(old.requests), _count(facts.requests)),
@@ -222,6 +225,7 @@ class _View:
             facts.expected_load.get(model_id),
             self._rates.get(model_id),
             facts.evicted.get(model_id) if state is RunState.STOPPED else None,
+            facts.memory.get(model_id),
         )
         return before if _values_of(before) == values else Model(*values)
 

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
+from aitui.domain.memory.footprint import Footprint
+
 FALLBACK_CONTEXT_SIZE = 32768
 
 
@@ -125,7 +127,7 @@ class Model:
     the model was last known to work. `last_used` is what a TTL counts from; llama-swap doesn't
     report it, so a countdown made of it is an inference. `requested` (monotonic seconds) is set
     while aitui itself waits for it to come up. `expected_load` is in seconds, `rate` in tokens a
-    second, as of the last request that ended there, whoever's it was.
+    second, as of the last request that ended there, whoever's it was. `memory` is what it takes, or would.
     """
 
     id: str
@@ -150,6 +152,7 @@ class Model:
     expected_load: float | None = None
     rate: float | None = None
     evicted: Evicted | None = None
+    memory: Footprint | None = None
 
     @property
     def resident(self) -> bool:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from enum import Enum
 
+from aitui.domain.memory.hardware import Hardware
 from aitui.domain.model import Model, Requests, RunState
 from aitui.errors import AituiError
 
@@ -31,13 +32,16 @@ class Link:
     retry_at: float | None = None
 
 
+_NO_HARDWARE = Hardware()
+
+
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """What is known of the server. `models` keeps the server's order.
 
     `companions` are pairs of ids that were seen ready side by side: neither evicts the other.
     `certificate_ends` is until when our client certificate is valid (Unix time), None while that
-    isn't known.
+    isn't known. `hardware` is the memory of its machine.
     """
 
     link: Link = field(default_factory=Link)
@@ -48,6 +52,7 @@ class Snapshot:
     companions: frozenset[frozenset[str]] = frozenset()
     warnings: tuple[str, ...] = ()
     certificate_ends: float | None = None
+    hardware: Hardware = _NO_HARDWARE
 
     @property
     def resident(self) -> tuple[Model, ...]:

@@ -14,6 +14,7 @@ from aitui.domain.events import (
     RequestUpdated,
     StatusChanged,
 )
+from aitui.domain.memory.footprint import Footprint
 from aitui.domain.merge import Facts, Merging
 from aitui.domain.model import (
     Evicted,
@@ -50,6 +51,7 @@ class Known:
         self._last_used: dict[str, float] = {}
         self._expected_load: dict[str, float] = {}
         self._configured_context: Mapping[str, int] = {}
+        self._memory: Mapping[str, Footprint] = {}
         self._requests: dict[str, RunningRequest] | None = None
         self._request_total: int | None = None
         self._rates: dict[str, float] = {}
@@ -106,6 +108,12 @@ class Known:
         """What the config file says of context sizes, in tokens, takes the place of what it said."""
         if contexts != self._configured_context:
             self._configured_context = contexts
+            self._stale = True
+
+    def memory_told(self, memory: Mapping[str, Footprint]) -> None:
+        """What each model takes, or would."""
+        if memory != self._memory:
+            self._memory = memory
             self._stale = True
 
     def load_settled(self, model_id: str) -> None:
@@ -215,6 +223,7 @@ class Known:
                 requested=dict(self._requested),
                 rates=dict(self._rates),
                 evicted=dict(self._evicted),
+                memory=self._memory,
                 running_lists_only_ready=self.lists_only_ready,
             ),
             self._clock.monotonic(),

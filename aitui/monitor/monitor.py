@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from aitui.domain.clock import Clock
 from aitui.domain.events import ActivityAdded, Event, StatusChanged
+from aitui.domain.memory.hardware import Hardware
 from aitui.domain.model import FailedLoad, FinishedRequest
 from aitui.domain.snapshot import Link, LinkPhase, Snapshot
 from aitui.errors import AituiError, NotSupported, TimedOut
@@ -143,6 +144,12 @@ class Monitor:
         """The config file gives these models these context sizes, in tokens."""
         self._known.config_read(contexts)
         await self._publish()
+
+    async def hardware_told(self, hardware: Hardware) -> None:
+        """The memory of the server's machine, as it stands by now."""
+        self._known.memory_told(hardware.picture.footprints)
+        self._snapshot = replace(self._snapshot, hardware=hardware)
+        await self._publish(changed=True)
 
     async def unload_requested(self, *model_ids: str) -> None:
         """These models are about to vanish because aitui says so: no failure."""
@@ -369,7 +376,7 @@ class Monitor:
         else:
             self._tasks.create_task(work)
 
-    async def _publish(self, link: Link | None = None) -> None:
+    async def _publish(self, link: Link | None = None, *, changed: bool = False) -> None:
         snapshot = replace(
             self._snapshot,
             link=link or self._snapshot.link,
@@ -380,7 +387,7 @@ class Monitor:
             warnings=(*self._load_times.warnings, *self._certificate.warnings),
             certificate_ends=self._certificate.ends,
         )
-        if snapshot == self._snapshot:
+        if snapshot == self._snapshot and not changed:
             return
         self._snapshot = snapshot
         if self._on_change is not None:

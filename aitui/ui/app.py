@@ -25,6 +25,8 @@ from aitui.errors import KeyPasswordNeeded, LoadFailed
 from aitui.paths import Paths
 from aitui.settings import missing_certificates, server_at
 from aitui.store.load_times import FILE_NAME, LoadTimes
+from aitui.store.measurements import FILE_NAME as MEASUREMENTS
+from aitui.store.measurements import Measurements
 from aitui.ui.administering import AdminApp
 from aitui.ui.asking import ask_for_password, ask_which_server, offer_evicted
 from aitui.ui.check_up import check_up
@@ -195,13 +197,14 @@ class AituiApp(AdminApp):
             opening.clock,
             opening.random,
             on_change=lambda snapshot: self._pass_on(server, snapshot),
+            measurements=await Measurements.open(paths.state / MEASUREMENTS),
         ) as session:
             self._session = session
             async with (
                 self._chats.serving(session, paths),
                 self._administration.serving(server, paths),
             ):
-                await session.monitor.run()
+                await session.run()
 
     def _pass_on(self, server: Server, snapshot: Snapshot) -> None:
         self.post_message(SnapshotArrived(server, snapshot))

@@ -41,6 +41,10 @@ class StillSession:
 
     monitor: StillMonitor
 
+    async def run(self) -> None:
+        """Change nothing."""
+        await self.monitor.run()
+
     @property
     def snapshot(self) -> Snapshot:
         """What was made by hand."""
@@ -63,6 +67,7 @@ def show_instead_of_servers(monkeypatch: pytest.MonkeyPatch, snapshot: Snapshot)
         clock: Clock,
         random: object,
         on_change: Callable[[Snapshot], None],
+        measurements: object = None,
     ) -> AsyncIterator[StillSession]:
         on_change(snapshot)
         yield StillSession(StillMonitor(snapshot))

@@ -46,6 +46,7 @@ class MemoryPicture:
 
     `footprints` has a figure for every model of which anything is known, running or not. `source`
     is None before the first sample. `troubles` are tools of the host that don't work, in words.
+    `seen_now` are the models whose figure is of their present run, not of an earlier one.
     """
 
     cards: tuple[CardPicture, ...] = ()
@@ -54,6 +55,7 @@ class MemoryPicture:
     source: Source | None = None
     at: float = 0.0
     troubles: tuple[str, ...] = ()
+    seen_now: frozenset[str] = frozenset()
 
     @property
     def on_cards(self) -> bool:
@@ -116,14 +118,18 @@ def memory_picture(
     shares: dict[str, dict[str, Share]] = {}
     footprints: dict[str, Footprint] = dict(expected or {})
     gpus = chosen.gpus if chosen is not None else ()
+    seen_now: set[str] = set()
     for model in listed:
         if not model.resident:
             continue
         held = None if host is None else _held(host, model)
         start = (starts or {}).get(model.id)
-        found = seen(model.context.tokens, held, start) or footprints.get(model.id)
+        own_figure = seen(model.context.tokens, held, start)
+        found = own_figure or footprints.get(model.id)
         if found is None:
             continue
+        if own_figure is not None:
+            seen_now.add(model.id)
         footprints[model.id] = found
         shares[model.id] = _shares(model.id, found, held, start, gpus)
     return MemoryPicture(
@@ -133,6 +139,7 @@ def memory_picture(
         source=None if chosen is None else chosen.source,
         at=0.0 if chosen is None else chosen.at,
         troubles=() if host is None else host.troubles,
+        seen_now=frozenset(seen_now),
     )
 
 

@@ -1,0 +1,73 @@
+"""What is known of a server's memory, and what follows for a load."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from aitui.domain.gguf.header import Header
+from aitui.domain.hardware.history import History
+from aitui.domain.memory.fit import Fit, Verdict
+from aitui.domain.memory.footprint import Footprint
+from aitui.domain.memory.forecast import forecast, will_fit
+from aitui.domain.memory.measurement import Known
+from aitui.domain.memory.picture import MemoryPicture
+from aitui.domain.memory.setup import Setup
+
+
+@dataclass(frozen=True, slots=True)
+class ModelMemory:
+    """What decides about one model: its command, what was measured, and its file's header."""
+
+    setup: Setup = field(default_factory=Setup)
+    known: Known = field(default_factory=Known)
+    header: Header | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Spill:
+    """A model that became much slower with a larger context. Rates in tokens a second."""
+
+    model: str
+    context_size: int
+    context_before: int
+    rate: float
+    usual: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Hardware:
+    """The memory of one server as it stands.
+
+    `heard` is when the last sample came (monotonic seconds), None before the first. `trouble` says
+    in words why nothing is known. `models` has what is remembered or read of each model.
+    """
+
+    picture: MemoryPicture = field(default_factory=MemoryPicture)
+    history: History = field(default_factory=History)
+    models: Mapping[str, ModelMemory] = field(default_factory=dict)
+    spills: tuple[Spill, ...] = ()
+    heard: float | None = None
+    trouble: str = ""
+
+    def fit(self, model_id: str, context_size: int, leaving: Iterable[str] = ()) -> Fit:
+        """Whether that model will fit at a context size once those that are leaving have gone."""
+        model = self.models.get(model_id)
+        if model is None:
+            reason = "" if self.picture.source is None else "it has not been measured yet"
+            return Fit(Verdict.UNKNOWN, free=self.picture.free_bytes, reason=reason)
+        return will_fit(
+            self.picture, model.known, model.setup, context_size, model.header, leaving=leaving
+        )
+
+    def longest_context(self, model_id: str) -> int | None:
+        """As many tokens as the model was made for, None where nobody told."""
+        model = self.models.get(model_id)
+        return model.header.context_length if model is not None and model.header else None
+
+    def spill(self, model_id: str) -> Spill | None:
+        """How that model became slower, None where it didn't."""
+        return next((one for one in self.spills if one.model == model_id), None)
+
+
+def expected_memory(model: ModelMemory, context_size: int, *, on_cards: bool) -> Footprint | None:
+    """What a model that doesn't run will take."""
+    return forecast(model.known, model.setup, context_size, model.header, has_gpu=on_cards)

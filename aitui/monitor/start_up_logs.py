@@ -1,0 +1,67 @@
+"""What the logs of running models said of memory when they started, read once a start."""
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING
+
+from aitui.domain.memory.start_up import StartUp, StartUpReader
+from aitui.domain.model import Model, RunState
+from aitui.errors import AituiError
+
+if TYPE_CHECKING:
+    from aitui.swap.client import SwapClient
+
+QUIET = 0.5
+FIRST = 2.0
+LONGEST = 5.0
+LONGEST_LINE = 4000
+
+
+class StartUpLogs:
+    """Keeps what was read for as long as the model stays the same process."""
+
+    def __init__(self, client: "SwapClient") -> None:
+        self._client = client
+        self._read: dict[str, tuple[float, StartUp | None]] = {}
+
+    @property
+    def starts(self) -> dict[str, StartUp]:
+        """The memory of each start that told of it."""
+        return {name: start for name, (_, start) in self._read.items() if start is not None}
+
+    def unread(self, models: tuple[Model, ...]) -> tuple[Model, ...]:
+        """The ready models whose log nobody has looked at; what is of others is forgotten."""
+        ready = {model.id: model for model in models if model.state is RunState.READY}
+        self._read = {
+            name: read
+            for name, read in self._read.items()
+            if name in ready and ready[name].since == read[0]
+        }
+        return tuple(model for name, model in ready.items() if name not in self._read)
+
+    async def read(self, model: Model) -> None:
+        """Read the history of its log; this loads nothing."""
+        try:
+            start = await self._last_start(model.id)
+        except AituiError:
+            # A log that can't be read tells nothing; the view of logs says why.
+            start = None
+        self._read[model.id] = model.since, start
+
+    async def _last_start(self, name: str) -> StartUp | None:
+        """The stream goes on for ever after its history, so it is read until it falls silent."""
+        reader, rest = StartUpReader(), ""
+        loop = asyncio.get_running_loop()
+        with contextlib.suppress(TimeoutError):
+            async with (
+                asyncio.timeout(FIRST) as limit,
+                self._client.log(name, history=True) as chunks,
+            ):
+                deadline = loop.time() + LONGEST
+                limit.reschedule(loop.time() + QUIET)
+                async for chunk in chunks:
+                    *whole, rest = (rest + chunk).split("\n")
+                    rest = rest[-LONGEST_LINE:]
+                    reader.feed_all(whole)
+                    limit.reschedule(min(deadline, loop.time() + QUIET))
+        return reader.memory
