@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from aitui.demo.go_text import timestamp
@@ -13,16 +14,28 @@ from aitui.demo.upstream_process import State, UpstreamProcess
 GPU_MEMORY_MIB = 96 * 1024
 _SYSTEM_MEMORY_MIB = 128 * 1024
 _CORES = 8
+_STEP = timedelta(seconds=2)
 
 
-def gpu_sample(processes: Iterable[UpstreamProcess]) -> dict[str, Any]:
+def moments(after: datetime | None) -> tuple[datetime, ...]:
+    """When it was sampled since then: now and one step before for whoever asks first.
+
+    Raises TypeError for a time without a zone.
+    """
+    now = datetime.now(UTC)
+    if after is None:
+        return now - _STEP, now
+    return (now,) if now - after >= _STEP * 0.9 else ()
+
+
+def gpu_sample(processes: Iterable[UpstreamProcess], at: datetime | None = None) -> dict[str, Any]:
     """One row of gpu_stats. Memory in MiB, power in W, temperatures in °C."""
     resident = [process for process in processes if process.state is not State.STOPPED]
     used = sum(process.flags.memory_mib for process in resident)
     busy = sum(process.busy_slots > 0 for process in resident)
     load = min(100, 3 + 90 * busy)
     return {
-        "timestamp": timestamp(),
+        "timestamp": _stamp(at),
         "id": 0,
         "name": "NVIDIA RTX PRO 6000 Blackwell",
         "uuid": "GPU-5f0c2a9e-0000-4000-8000-000000000001",
@@ -37,7 +50,9 @@ def gpu_sample(processes: Iterable[UpstreamProcess]) -> dict[str, Any]:
     }
 
 
-def system_sample(processes: Iterable[UpstreamProcess]) -> dict[str, Any]:
+def system_sample(
+    processes: Iterable[UpstreamProcess], at: datetime | None = None
+) -> dict[str, Any]:
     """One row of sys_stats. Memory in MiB, network in bytes."""
     resident = [process for process in processes if process.state is not State.STOPPED]
     used = 6 * 1024 + sum(process.flags.memory_mib // 16 for process in resident)
@@ -45,7 +60,7 @@ def system_sample(processes: Iterable[UpstreamProcess]) -> dict[str, Any]:
     busy = 12 * sum(process.busy_slots for process in resident)
     traffic = int(time.monotonic() * 4096)
     return {
-        "timestamp": timestamp(),
+        "timestamp": _stamp(at),
         "cpu_util_per_core": [
             round(min(100.0, 6 + busy + 4 * wave + core % 3), 2) for core in range(_CORES)
         ],
@@ -59,6 +74,10 @@ def system_sample(processes: Iterable[UpstreamProcess]) -> dict[str, Any]:
         "load_avg_15": 0.5,
         "net_io": [{"name": "eth0", "bytes_recv": traffic, "bytes_sent": traffic // 2}],
     }
+
+
+def _stamp(at: datetime | None) -> str:
+    return timestamp() if at is None else f"{at:%Y-%m-%dT%H:%M:%S.%f}000Z"
 
 
 def prometheus(sample: dict[str, Any]) -> str:

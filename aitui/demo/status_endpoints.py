@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from aitui.demo import performance
@@ -128,7 +128,7 @@ class StatusEndpoints:
         return Whole(json_error(self._swap.habits, 404, "capture not found"))
 
     async def performance(self, call: Call) -> Response:
-        """`GET /api/performance`: one fresh sample, or none when `after` lies ahead."""
+        """`GET /api/performance`: a sample every few seconds, the last two at first."""
         habits = self._swap.habits
         if not self._swap.configuration.performance:
             if habits.detailed_events:
@@ -136,14 +136,14 @@ class StatusEndpoints:
             return Whole(json_error(habits, 503, "performance monitor not available"))
         after = call.query.get("after", "")
         try:
-            is_news = not after or datetime.fromisoformat(after) < datetime.now(UTC)
+            moments = performance.moments(datetime.fromisoformat(after) if after else None)
         except (TypeError, ValueError):
             text = "invalid 'after' timestamp, use RFC3339 format"
             return Whole(json_error(habits, 400, text))
-        processes = self._swap.processes.values() if is_news else ()
+        processes = self._swap.processes.values()
         body: dict[str, Any] = {"enabled": True} if habits.detailed_events else {}
-        body["gpu_stats"] = [performance.gpu_sample(processes)] if is_news else []
-        body["sys_stats"] = [performance.system_sample(processes)] if is_news else []
+        body["gpu_stats"] = [performance.gpu_sample(processes, at) for at in moments]
+        body["sys_stats"] = [performance.system_sample(processes, at) for at in moments]
         return self._json(body)
 
     async def prometheus(self, _call: Call) -> Response:

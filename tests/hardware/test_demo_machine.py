@@ -17,7 +17,7 @@ async def test_a_loaded_model_is_found_on_the_card(stand_in: StandIn, server: Se
     async with SwapClient(server) as client:
         await client.load(QUICK)
         (running,) = await client.running()
-        (sample,) = await client.performance()
+        *_, sample = await client.performance()
     port = port_of(running.proxy)
     assert port is not None
     command = words([port])
