@@ -15,7 +15,7 @@ from aitui.arguments import Arguments, parse
 from aitui.collector import tune_collector
 from aitui.domain.clock import Clock
 from aitui.domain.server import Server
-from aitui.errors import AituiError, LoadFailed, SettingsError
+from aitui.errors import AituiError, ConfigRefused, LoadFailed, SettingsError
 from aitui.paths import Paths, home_directory
 from aitui.settings import Settings, missing_certificates, read_settings
 
@@ -135,7 +135,8 @@ async def demo_server() -> AsyncIterator[tuple[Server, Paths]]:
 
 def _complain(error: AituiError) -> None:
     print(f"aitui: {error.what}", file=sys.stderr)
-    for line in (error.why, *_about_load(error), error.remedy):
+    place = error.place if isinstance(error, ConfigRefused) else ""
+    for line in (place, error.why, *_about_load(error), error.remedy):
         if line:
             print(f"  {line}", file=sys.stderr)
 

@@ -283,6 +283,14 @@ class ConfigRefused(AituiError):
         self.line = line
         self.column = column
 
+    @property
+    def place(self) -> str:
+        """Where in the file, in words; empty where no place is to blame."""
+        if self.line is None:
+            return ""
+        column = "" if self.column is None else f", column {self.column}"
+        return f"line {self.line}{column} of the config file"
+
 
 class ConfigChangedMeanwhile(ConfigRefused):
     """Somebody else wrote the config file between our reading and our writing.

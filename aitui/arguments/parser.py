@@ -66,7 +66,7 @@ def parse(argv: Sequence[str]) -> Arguments:
     after `--help` and `--version`.
     """
     parser = _parser()
-    said = parser.parse_args(_without_dashes(argv))
+    said = parser.parse_args(_with_flag_as_word(argv))
     server, url = getattr(said, "server", None), getattr(said, "url", None)
     demo = getattr(said, "demo", False)
     if server is not None and url is not None:
@@ -109,21 +109,22 @@ def parse(argv: Sequence[str]) -> Arguments:
         go_on=getattr(said, "go_on", False),
         evict=getattr(said, "evict", False),
         size=getattr(said, "size", ""),
-        flag=getattr(said, "flag", ""),
+        flag=getattr(said, "flag", "").strip(),
         value=getattr(said, "value", ""),
         reload=getattr(said, "reload", True),
         only=getattr(said, "only", False),
     )
 
 
-def _without_dashes(argv: Sequence[str]) -> list[str]:
+def _with_flag_as_word(argv: Sequence[str]) -> list[str]:
     """`flag ID --temp 0.7` means llama-server's flag, which is no option of ours."""
     words = list(argv)
     if "flag" in words:
         for at in range(words.index("flag") + 1, len(words)):
             name = words[at].partition("=")[0]
             if re.fullmatch("--?[A-Za-z][A-Za-z0-9_-]*", name) and name not in _OPTIONS:
-                words[at : at + 1] = words[at].lstrip("-").split("=", 1)
+                # With a blank in front it is no option to argparse.
+                words[at : at + 1] = f" {words[at]}".split("=", 1)
                 break
     return words
 

@@ -85,7 +85,7 @@ async def _with_session(admin: Administration, session: Session, arguments: Argu
     elif arguments.command == "reload":
         admin.refuse_if_read_only("reloading the server")
         _insist(await ask(question_before_reload), "Not reloaded")
-        await reload(admin, session, _printed(admin, *RELOADING))
+        await reload(admin, session, _printed(admin, *RELOADING), ask)
     elif arguments.command == "restart":
         admin.refuse_if_read_only("restarting the server")
         unit = admin.service.unit
@@ -110,14 +110,14 @@ async def _change(admin: Administration, session: Session | None, arguments: Arg
     _insist(yes, "Not changed")
     progress = _printed(admin, *CHANGING)
     try:
-        made = await change_config(admin, session, proposal, progress)
+        made = await change_config(admin, session, proposal, progress, ask)
     except ConfigChangedMeanwhile as error:
         print(error.difference, file=sys.stderr)
         raise
     except NotEffective as error:
         question = question_before_putting_back(error)
         if session is not None and await ask(lambda _: question):
-            await undo(admin, session, error.made.entry, _printed(admin, *UNDOING))
+            await undo(admin, session, error.made.entry, _printed(admin, *UNDOING), ask)
             print("the old value is back", file=sys.stderr)
         raise error.cause from error
     for warning in made.warnings:
@@ -131,7 +131,7 @@ async def _undo(admin: Administration, session: Session, ask: Ask) -> None:
     at = _time_words(entry.at)
     yes = await ask(lambda snapshot: question_before_undo(entry, at, snapshot))
     _insist(yes, "Not undone")
-    await undo(admin, session, entry, _printed(admin, *UNDOING))
+    await undo(admin, session, entry, _printed(admin, *UNDOING), ask)
     print(f"taken back: {words_of(entry)}")
 
 

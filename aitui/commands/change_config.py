@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from aitui.commands.administration import Administration
 from aitui.commands.progress import Progress
 from aitui.commands.propose import Proposal, check
-from aitui.commands.session import Session
+from aitui.commands.session import Ask, Session
 from aitui.commands.take_effect import Expected, before_reload, load_and_verify, reload_now
 from aitui.domain.config.values import Where
 from aitui.errors import AituiError, ConfigWriteUncertain
@@ -44,6 +44,15 @@ class Made:
 Write = Callable[[], Awaitable[Made]]
 
 
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """Who watches a change: is told its steps, is asked where it has two ways, and expects this."""
+
+    progress: Progress
+    ask: Ask
+    expected: Expected | None
+
+
 class NotEffective(AituiError):
     """The change stands in the file, and it didn't take effect; `cause` is why.
 
@@ -61,6 +70,7 @@ async def change_config(
     session: Session | None,
     proposal: Proposal,
     progress: Progress,
+    ask: Ask,
 ) -> Made:
     """The whole road, from reading to the proof; without a session the file alone is changed.
 
@@ -69,7 +79,10 @@ async def change_config(
     ConfigWriteUncertain.
     """
     return await carry_out(
-        admin, session, lambda: _write(admin, proposal, progress), _expected(proposal), progress
+        admin,
+        session,
+        lambda: _write(admin, proposal, progress),
+        Watched(progress, ask, _expected(proposal)),
     )
 
 
@@ -77,10 +90,10 @@ async def carry_out(
     admin: Administration,
     session: Session | None,
     write: Write,
-    expected: Expected | None,
-    progress: Progress,
+    watched: "Watched",
 ) -> Made:
-    """Write, have the server read it, load the model of `expected` if there is one, and look."""
+    """Write, have the server read it, load the model that is expected if there is one, and look."""
+    progress, expected = watched.progress, watched.expected
     if session is None:
         made = await write()
         progress.leave_out(*TAKING_EFFECT, words="the server goes on with what it has")
@@ -89,7 +102,7 @@ async def carry_out(
         made = await write()
         try:
             with progress.step("reload") as words:
-                words.append(await reload_now(admin, session, watch))
+                words.append(await reload_now(admin, session, watch, watched.ask))
             if expected is None:
                 progress.leave_out("load", "verify")
             else:

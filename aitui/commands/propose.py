@@ -47,7 +47,8 @@ def flag_edit(model_id: str, flag: str, value: str, *, only_this_model: bool = F
 
     def edit(document: Document) -> Change:
         change = change_key if flag in KEYS else change_flag
-        return change(document, model_id, flag, value, only_this_model=only_this_model)
+        named = (block.id for block in document.models if model_id in {block.id, *block.aliases})
+        return change(document, next(named, model_id), flag, value, only_this_model=only_this_model)
 
     return edit
 
@@ -72,8 +73,9 @@ def check(before: bytes, content: bytes) -> None:
         first = fatal[0]
         more = f" (and {len(fatal) - 1} more)" if len(fatal) > 1 else ""
         raise ConfigRefused(
-            f"line {first.line}, column {first.column}: {first.words}{more}",
+            f"{first.words}{more}",
             line=first.line,
+            column=first.column,
             why="llama-swap would not come up with that file",
             remedy="mend that line first: view 5, e edits the file",
         )

@@ -5,7 +5,7 @@ import asyncio
 from aitui.commands.administration import Administration
 from aitui.commands.progress import Progress
 from aitui.commands.propose import consequences
-from aitui.commands.session import Session
+from aitui.commands.session import Ask, Session
 from aitui.commands.take_effect import (
     ANSWERS_WITHIN,
     ReloadWatch,
@@ -34,13 +34,15 @@ def question_before_restart(unit: str, snapshot: Snapshot) -> Question:
     return Question(f"Restart {unit}?", tuple(consequences(snapshot)), yes="Restart")
 
 
-async def reload(admin: Administration, session: Session, progress: Progress) -> None:
+async def reload(admin: Administration, session: Session, progress: Progress, ask: Ask) -> None:
     """Reload, and wait until the server answers. Raises ServiceFailed, NotTakenEffect, HostError."""
     admin.refuse_if_read_only("reloading the server")
     async with before_reload(admin, session) as watch:
         with progress.step("reload") as words:
             # The file is as it was: a server that watches it has nothing to notice.
-            words.append(await reload_now(admin, session, ReloadWatch(watch.sign, watches=False)))
+            words.append(
+                await reload_now(admin, session, ReloadWatch(watch.sign, watches=False), ask)
+            )
         with progress.step("answer"):
             await answers(session)
 

@@ -9,10 +9,11 @@ from aitui.commands.load import load
 from aitui.commands.progress import Progress
 from aitui.commands.propose import CONTEXT_SIZE
 from aitui.commands.reload_sign import ReloadSign, watch_for_reload
-from aitui.commands.session import Session
+from aitui.commands.session import Ask, Session
 from aitui.domain.config.flags import find_flag, value_in
+from aitui.domain.question import Question
 from aitui.domain.snapshot import LinkPhase
-from aitui.errors import HostError, NotTakenEffect
+from aitui.errors import AituiError, HostError, NotTakenEffect, ServiceFailed
 
 SEES_FILE_WITHIN = 8.0
 """Seconds in which a server that watches its file sees a change of it."""
@@ -46,10 +47,12 @@ async def before_reload(admin: Administration, session: Session) -> AsyncIterato
         yield ReloadWatch(sign, watches)
 
 
-async def reload_now(admin: Administration, session: Session, watch: ReloadWatch) -> str:
+async def reload_now(admin: Administration, session: Session, watch: ReloadWatch, ask: Ask) -> str:
     """Have the server read its file again; returns how.
 
-    Raises ServiceFailed, HostUnreachable, and NotTakenEffect where the server gives no sign of it.
+    It sees the change by itself, or gets SIGHUP, or is restarted where it can't be reloaded and
+    the answer to that question is yes. Raises ServiceFailed, HostUnreachable, and NotTakenEffect
+    where the server gives no sign of it.
     """
     await session.monitor.unload_requested(*(model.id for model in session.snapshot.resident))
     how = "the server watches its file"
@@ -59,17 +62,39 @@ async def reload_now(admin: Administration, session: Session, watch: ReloadWatch
         and await watch.sign.comes_within(SEES_FILE_WITHIN)
     )
     if not seen:
-        how = "by SIGHUP"
-        await admin.service.reload()
-        if watch.sign is not None and not await watch.sign.comes_within(RELOADS_WITHIN):
-            raise NotTakenEffect(
-                f"{session.server.label} gives no sign of a reload",
-                why=f"SIGHUP was sent, and its streams went on for {RELOADS_WITHIN:.0f} s",
-                remedy="look into its log (L), or restart it (R)",
-            )
+        how = await _signalled_or_restarted(admin, session, watch, ask)
     admin.last_reload.at = admin.clock.wall()
     await answers(session)
     return how
+
+
+async def _signalled_or_restarted(
+    admin: Administration, session: Session, watch: ReloadWatch, ask: Ask
+) -> str:
+    trouble: ServiceFailed | NotTakenEffect
+    try:
+        await admin.service.reload()
+    except ServiceFailed as error:
+        trouble = error
+    else:
+        if watch.sign is None or await watch.sign.comes_within(RELOADS_WITHIN):
+            return "by SIGHUP"
+        trouble = NotTakenEffect(
+            f"{session.server.label} gives no sign of a reload",
+            why=f"SIGHUP was sent, and its streams went on for {RELOADS_WITHIN:.0f} s",
+            remedy="look into its log (L), or restart it (R)",
+        )
+    unit = admin.service.unit
+    if not await ask(lambda _: question_before_restarting_instead(trouble, unit)):
+        raise trouble
+    await admin.service.restart()
+    return "by a restart"
+
+
+def question_before_restarting_instead(trouble: AituiError, unit: str) -> Question:
+    """Offers the last way there is; who is cut by it was named before the change."""
+    facts = tuple(words for words in (trouble.what, trouble.why) if words)
+    return Question(f"It can't be reloaded. Restart {unit} instead?", facts, yes="Restart")
 
 
 async def answers(session: Session) -> None:

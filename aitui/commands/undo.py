@@ -3,10 +3,10 @@
 import secrets
 
 from aitui.commands.administration import Administration
-from aitui.commands.change_config import Made, NotEffective, carry_out, record_and_write
+from aitui.commands.change_config import Made, NotEffective, Watched, carry_out, record_and_write
 from aitui.commands.progress import Progress
 from aitui.commands.propose import KEYS, consequences
-from aitui.commands.session import Session
+from aitui.commands.session import Ask, Session
 from aitui.commands.take_effect import Expected
 from aitui.domain.question import Question
 from aitui.domain.snapshot import Snapshot
@@ -57,7 +57,7 @@ def words_of(entry: Entry) -> str:
 
 
 async def undo(
-    admin: Administration, session: Session | None, entry: Entry, progress: Progress
+    admin: Administration, session: Session | None, entry: Entry, progress: Progress, ask: Ask
 ) -> Made:
     """Put the file back as it was before that change, and see that it works.
 
@@ -92,6 +92,5 @@ async def undo(
                 backup=entry.backup, before=entry.before, after=entry.after, on_step=tell
             ),
         ),
-        expected,
-        progress,
+        Watched(progress, ask, expected),
     )

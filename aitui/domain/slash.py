@@ -44,13 +44,14 @@ KINDS = (
     Kind("file", "PATH", "put a text file into the prompt, or an image beside it", 1),
     Kind("help", "", "these commands"),
     Kind("ctx", "ID SIZE", "change a context size", 2),
+    Kind("flag", "ID FLAG VALUE", "change another flag of a model, or its ttl", 3),
     Kind("preset", "", "show the server's config"),
     Kind("reload", "", "have the server read its config again"),
     Kind("restart", "", "restart the service"),
     Kind("undo", "", "take the last change of the config back"),
 )
 _BY_NAME = {kind.name: kind for kind in KINDS}
-_TAKE_ID = frozenset({"load", "unload", "model", "ctx"})
+_TAKE_ID = frozenset({"load", "unload", "model", "ctx", "flag"})
 
 
 @dataclass(frozen=True, slots=True)

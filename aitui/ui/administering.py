@@ -62,6 +62,9 @@ class AdminApp(ChatApp):
             case "ctx":
                 size = parse_context_size(command.words[-1])
                 self._administration.change_context(model_id, size)
+            case "flag":
+                flag, value = command.words[1], " ".join(command.words[2:])
+                self._administration.change_flag(model_id, flag, value)
             case "preset":
                 self.action_config()
             case "reload":

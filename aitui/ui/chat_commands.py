@@ -61,6 +61,7 @@ class ChatCommands:
             "export": self._export,
             "file": self._file,
             "ctx": self._at_host,
+            "flag": self._at_host,
             "preset": self._at_host,
             "reload": self._at_host,
             "restart": self._at_host,
@@ -104,9 +105,8 @@ class ChatCommands:
 
     async def _at_host(self, command: SlashCommand) -> None:
         model_id = ""
-        if command.name == "ctx":
-            wanted = command.rest.rpartition(" ")[0].strip()
-            model_id = model_named(wanted, self._chats.session.snapshot).id
+        if command.name in {"ctx", "flag"}:
+            model_id = model_named(command.words[0], self._chats.session.snapshot).id
         self._administer(command, model_id)
 
     async def _model(self, command: SlashCommand) -> None:

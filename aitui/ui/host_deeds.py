@@ -29,6 +29,7 @@ from aitui.domain.steps import Steps
 from aitui.errors import (
     AituiError,
     ConfigChangedMeanwhile,
+    ConfigRefused,
     LoadFailed,
     ServiceFailed,
     SshKeyPassphraseNeeded,
@@ -91,6 +92,8 @@ class HostDeeds:
             return
         async with open_administration(server, paths, self._opening.clock) as admin:
             self._admin = admin
+            if (session := self._session()) is not None:
+                session.hardware.host_found(admin.host)
             watch = self._watch = ConfigWatch(admin, self._config_seen)
             watching = asyncio.create_task(watch.run(), name="watch the config file")
             try:
@@ -110,6 +113,7 @@ class HostDeeds:
         if session is not None and preset is not None:
             # The monitor tells everybody, as it does of whatever else it learns.
             self._beside(session.monitor.config_read(preset.contexts), "config read")
+            session.hardware.commands_read(preset.commands)
             if not self._recovering.locked():
                 self._beside(self._recover(), "recover")
 
@@ -185,7 +189,7 @@ class HostDeeds:
         model = session.snapshot.model(change.model)
         screen.expected = model.expected_load if model else None
         try:
-            made = await change_config(admin, session, proposal, progress)
+            made = await change_config(admin, session, proposal, progress, self._ask)
         except NotEffective as error:
             self._end(screen, *reasons(error.cause), well=False)
             await self._offer_to_put_back(admin, session, error, screen)
@@ -205,7 +209,7 @@ class HostDeeds:
         screen.action_close()
         screen, progress = self._watched("Putting the old value back", *UNDOING)
         try:
-            await undo(admin, session, error.made.entry, progress)
+            await undo(admin, session, error.made.entry, progress, self._ask)
         except AituiError as second:
             self._end(screen, *reasons(second), well=False)
         else:
@@ -264,5 +268,6 @@ def reasons(error: AituiError) -> tuple[str, ...]:
     elif isinstance(error, ConfigChangedMeanwhile):
         # Their change, not ours: what stands there now and wasn't read.
         log = tuple(error.difference.splitlines()[2 : 2 + DIFF_LINES])
-    lines = (error.what, error.why, *(f"| {line}" for line in log), error.remedy)
+    place = error.place if isinstance(error, ConfigRefused) else ""
+    lines = (error.what, place, error.why, *(f"| {line}" for line in log), error.remedy)
     return tuple(line for line in lines if line)

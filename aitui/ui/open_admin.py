@@ -35,6 +35,10 @@ class OpenAdmin(OpenConfig):
         """Change a context size; asks for the size where none is given."""
         self._change(lambda: self._change_context(model_id, size))
 
+    def change_flag(self, model_id: str, flag: str, value: str) -> None:
+        """Give a flag of llama-server, or `ttl`, another value."""
+        self._change(lambda: self._change_one(model_id, flag, value))
+
     def reload(self) -> None:
         """Have the server read its config file again."""
         self._change(self._reload)
@@ -55,6 +59,10 @@ class OpenAdmin(OpenConfig):
         if size is not None:
             await self._change_flag(admin, session, model.id, CONTEXT_SIZE, str(size))
 
+    async def _change_one(self, model_id: str, flag: str, value: str) -> None:
+        admin, session = await self._ready("changing a flag")
+        await self._change_flag(admin, session, model_id, flag, value)
+
     async def _change_flag(
         self, admin: Administration, session: Session, model_id: str, flag: str, value: str
     ) -> None:
@@ -73,7 +81,7 @@ class OpenAdmin(OpenConfig):
         admin, session = await self._ready("reloading the server")
         if await self._ask(question_before_reload):
             screen, progress = self._watched("Reloading the config file", *RELOADING)
-            await self._until_end(screen, reload(admin, session, progress), "Reloaded")
+            await self._until_end(screen, reload(admin, session, progress, self._ask), "Reloaded")
             self.read_config()
 
     async def _restart(self) -> None:
@@ -89,5 +97,7 @@ class OpenAdmin(OpenConfig):
         at = time.strftime("%H:%M", time.localtime(entry.at))
         if await self._ask(lambda snapshot: question_before_undo(entry, at, snapshot)):
             screen, progress = self._watched("Undoing the last change", *UNDOING)
-            await self._until_end(screen, undo(admin, session, entry, progress), "Undone")
+            await self._until_end(
+                screen, undo(admin, session, entry, progress, self._ask), "Undone"
+            )
             self.read_config()

@@ -1,14 +1,15 @@
 """What the app says about errors and outcomes."""
 
 from aitui.domain.question import Question
-from aitui.errors import AituiError, LoadFailed
+from aitui.errors import AituiError, ConfigRefused, LoadFailed
 
 LOG_LINES = 6
 
 
 def said(error: AituiError) -> str:
-    """Why it happened and what mends it, a line each."""
-    return "\n".join(part for part in (error.why, error.remedy) if part)
+    """Where and why it happened and what mends it, a line each."""
+    place = error.place if isinstance(error, ConfigRefused) else ""
+    return "\n".join(part for part in (place, error.why, error.remedy) if part)
 
 
 def seconds_words(seconds: float) -> str:

@@ -69,9 +69,11 @@ def find_flag(given: str) -> Flag:
         )
     if given in _known():
         return _known()[given]
-    spelling = given if given.startswith("-") else ("--" if len(given) > 1 else "-") + given
-    name = same_dashes(spelling)
-    return _known().get(name) or Flag((name,), Takes.PERHAPS_ONE)
+    likely = ("--", "-") if len(given) > 1 else ("-", "--")
+    dashes = ("",) if given.startswith("-") else likely
+    names = [same_dashes(dash + given) for dash in dashes]
+    known = (_known()[name] for name in names if name in _known())
+    return next(known, Flag((names[0],), Takes.PERHAPS_ONE))
 
 
 def same_dashes(name: str) -> str:
