@@ -117,6 +117,15 @@ def ttl_text(model: Model, moment: Moment) -> str:
     return NOTHING if left is None else f"≈ {format_countdown(left)}"
 
 
+def memory_text(model: Model, _moment: Moment) -> str:
+    """What it takes, or would: `≈` where that is calculated."""
+    return NOTHING if model.memory is None else model.memory.words
+
+
+def _by_memory(model: Model, _moment: Moment) -> tuple[object, ...]:
+    return (0 if model.memory is None else -model.memory.needed,)
+
+
 def rate_text(model: Model, _moment: Moment) -> str:
     """Tokens a second of the last request that ended there."""
     return NOTHING if model.rate is None else format_rate(model.rate)
@@ -153,7 +162,8 @@ COLUMNS = (
     Column("id", "Model", 0, 0, lambda m, _: m.id, lambda m, _: (m.id.casefold(),)),
     Column("state", "State", 17, 0, state_text, _by_state),
     Column("context", "Ctx", 6, 0, context_text, lambda m, _: (-m.context.tokens,), right=True),
-    Column("rate", "tok/s", 6, 68, rate_text, lambda m, _: (-(m.rate or 0.0),), right=True),
-    Column("ttl", "TTL", 8, 60, ttl_text, _by_ttl, right=True),
+    Column("memory", "Mem", 7, 52, memory_text, _by_memory, right=True),
+    Column("rate", "tok/s", 6, 84, rate_text, lambda m, _: (-(m.rate or 0.0),), right=True),
+    Column("ttl", "TTL", 8, 66, ttl_text, _by_ttl, right=True),
     Column("note", "Note", 34, 110, note_text, lambda m, t: (note_text(m, t).casefold(),)),
 )

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from aitui.domain.amounts import format_rate, format_seconds
 from aitui.domain.idle import seconds_until_unload
 from aitui.domain.model import Kind, Model, RunState
+from aitui.ui.memory_words import footprint_words
 from aitui.ui.model_cells import Moment, clock_time, load_progress
 
 
@@ -25,6 +26,7 @@ def facts(model: Model, moment: Moment) -> tuple[Fact, ...]:
         Fact("evicted", _evicted(model), "transit"),
         Fact("speed", "" if model.rate is None else f"{format_rate(model.rate)} tokens/s lately"),
         Fact("context", _context(model)),
+        Fact("memory", "" if model.memory is None else footprint_words(model.memory)),
         Fact("unloads", _unloads(model, moment)),
         Fact("about", " — ".join(words for words in (_name(model), model.description) if words)),
         Fact("aliases", ", ".join(model.aliases)),

@@ -15,8 +15,12 @@ from aitui.domain.clock import Clock
 from aitui.domain.server import Server
 from aitui.domain.snapshot import LinkPhase, Snapshot
 from aitui.ui.certificate_days import certificate_item
+from aitui.ui.memory_words import is_nearly_full, total_words
 from aitui.ui.model_id import shortened_id
 from aitui.ui.packing import Item, packed, total_width
+
+WITH_BAR = 70
+"""Columns from which there is room for more than the figure."""
 
 
 class ServerHeader(Widget):
@@ -95,10 +99,18 @@ class ServerHeader(Widget):
         left = (
             Item(shortened_id(self.server.label, 28), 9, "name"),
             self._link_item(),
+            self._memory_item(),
             certificate_item(self.snapshot.certificate_ends, self._clock.wall()),
             Item("read-only", 7, "waiting") if self.server.read_only else Item("", 0),
         )
         return left, tuple(self._right_items())
+
+    def _memory_item(self) -> Item:
+        """How full the memory is, in sight as long as the link itself."""
+        picture = self.snapshot.hardware.picture
+        words = total_words(picture, with_bar=self.size.width >= WITH_BAR)
+        lost = self.snapshot.link.phase is LinkPhase.LOST
+        return Item(words, 8, "quiet" if lost else "waiting" if is_nearly_full(picture) else "")
 
     def _link_item(self) -> Item:
         link = self.snapshot.link
