@@ -51,7 +51,7 @@ def models(app: AituiApp) -> ModelsScreen:
 
 
 async def draw_all(app: AituiApp, pilot: Pilot[None]) -> None:
-    """A chat, the question before an eviction, and a model that loads."""
+    """A chat, the questions before a change and an eviction, and a model that loads."""
     await until(app, lambda snapshot: bool(snapshot.ready))
     table = models(app).query_one(ModelTable)
     table.select(models(app).snapshot.ready[0].id)
@@ -66,17 +66,27 @@ async def draw_all(app: AituiApp, pilot: Pilot[None]) -> None:
     await asyncio.sleep(0.5)
     drawn(app, f"chat-{app.size.width}x{app.size.height}.svg")
     await pilot.press("escape", "escape")
+    table.select("Qwen_Qwen3.6-35B-A3B-Q8_0")
+    await pilot.press("c", *"131072", "enter")
+    await question_open(app)
+    drawn(app, f"change-{app.size.width}x{app.size.height}.svg")
+    await pilot.press("escape")
     table.select("gpt-oss-120b-mxfp4")
     await pilot.press("l")
-    async with asyncio.timeout(LIMIT):
-        while not isinstance(app.screen, ConfirmScreen):
-            await asyncio.sleep(0.05)
-    await asyncio.sleep(0.5)
+    await question_open(app)
     drawn(app, f"question-{app.size.width}x{app.size.height}.svg")
     await pilot.press("y")
     await until(app, lambda s: any(m.state is RunState.STARTING for m in s.models))
     await asyncio.sleep(2.2)
     drawn(app, f"models-{app.size.width}x{app.size.height}.svg")
+
+
+async def question_open(app: AituiApp) -> None:
+    """Wait until a question is asked and takes an answer."""
+    async with asyncio.timeout(LIMIT):
+        while not isinstance(app.screen, ConfirmScreen):
+            await asyncio.sleep(0.05)
+    await asyncio.sleep(0.5)
 
 
 async def main() -> None:

@@ -94,7 +94,8 @@ class StepsScreen(ModalScreen[None]):
         self.app.copy_to_clipboard("\n".join([self._title, *lines, *self._outcome]))
 
     def _show(self) -> None:
-        if not self.is_mounted:
+        if not self.query("#steps"):
+            # It comes a moment after the first of its steps, and goes before the last.
             return
         now = self._clock.monotonic()
         lines = [_line(step, now, self.expected) for step in self.steps.steps]

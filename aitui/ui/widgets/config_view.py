@@ -186,4 +186,4 @@ class ConfigView(ScrollView, can_focus=True, inherit_bindings=False):
 
     def _style(self, part: str) -> Style:
         part = part if f"config-view--{part}" in self.COMPONENT_CLASSES else "code"
-        return self.get_component_rich_style(f"config-view--{part}", partial=True)
+        return self.get_component_rich_style(f"config-view--{part}")
