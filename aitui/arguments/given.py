@@ -8,6 +8,7 @@ from aitui.settings.flags import Flags
 Command = Literal[
     "tui",
     "status",
+    "gpu",
     "load",
     "unload",
     "chat",
@@ -23,7 +24,7 @@ Command = Literal[
 ]
 
 COMMANDS = (
-    *("status", "load", "unload", "chat", "logs", "doctor"),
+    *("status", "gpu", "load", "unload", "chat", "logs", "doctor"),
     *("ctx", "flag", "preset", "reload", "restart", "undo", "journal"),
 )
 

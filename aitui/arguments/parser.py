@@ -43,6 +43,7 @@ examples:
   aitui --demo                        the dashboard of a stand-in server
   aitui --url http://localhost:8080   another server, for this once
   aitui --server home status --json   the models of a server of config.toml
+  aitui gpu                           whose the graphics memory is, what is free
   aitui load qwen3-30b                load a model and wait until it answers
   aitui unload --all --yes            free all memory without a question
   git diff | aitui chat "a message"   ask the loaded model about what is piped
@@ -190,6 +191,10 @@ def _parser() -> _Parser:
         default=argparse.SUPPRESS,
         help="one line, for a status bar",
     )
+    gpu = _command(
+        commands, "gpu", "gpu [options]", "show the memory: whose it is, and what is free", server
+    )
+    add_json(gpu, "one JSON object, for scripts")
     load = _command(
         commands, "load", "load [options] ID", "load a model, wait until it is ready", server
     )

@@ -8,6 +8,8 @@ from aitui.commands.session import Ask, Session
 from aitui.domain.amounts import format_seconds
 from aitui.domain.clients import those_who_wait, users_of
 from aitui.domain.eviction import Victim, victims
+from aitui.domain.memory.fit import Verdict
+from aitui.domain.memory.fit_words import fit_facts
 from aitui.domain.model import FailedLoad, Model, RunState
 from aitui.domain.question import Question
 from aitui.domain.snapshot import Snapshot
@@ -53,7 +55,11 @@ def question_before_load(model_id: str, snapshot: Snapshot) -> Question:
         facts.append("≈ a guess: groups stand in the server's config alone")
     if model.expected_load is not None:
         facts.append(f"Loading took {format_seconds(model.expected_load)} the last times.")
-    return Question(f"Load {model_id}?", tuple(facts), yes="Load", needed=bool(evicted))
+    goes = [victim.model.id for victim in evicted]
+    fit = snapshot.hardware.fit(model_id, model.context.tokens, goes)
+    needed = bool(evicted) or fit.verdict is Verdict.NO
+    facts += fit_facts(fit)
+    return Question(f"Load {model_id}?", tuple(facts), yes="Load", needed=needed)
 
 
 def _sentence(victim: Victim) -> str:

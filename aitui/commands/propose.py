@@ -12,6 +12,7 @@ from aitui.domain.config.document import Document
 from aitui.domain.config.problems import Problem, new_fatal_problems, problems
 from aitui.domain.config.text import decode, encode
 from aitui.domain.config.values import Where
+from aitui.domain.memory.fit_words import fit_facts
 from aitui.domain.model import Model
 from aitui.domain.question import Question
 from aitui.domain.snapshot import Snapshot
@@ -21,6 +22,7 @@ from aitui.host.transaction import Reading
 CONTEXT_SIZE = "ctx-size"
 LONGEST = 300
 MOST_DOUBTS = 5
+CONTEXT_SIZE_FLAGS = frozenset({"-c", "--ctx-size", "LLAMA_ARG_CTX_SIZE"})
 KEYS = frozenset({"ttl"})
 """What is no flag of llama-server but a key of llama-swap's own."""
 
@@ -97,6 +99,7 @@ def question_before_change(
         facts.append(f"! {name}is shared: {others} would change as well")
     if snapshot is not None:
         facts += consequences(snapshot, change.model)
+        facts += _fit_facts(change, snapshot)
     lines = (change.difference if whole_diff else change.changed_lines).splitlines()
     model = clean_line(change.model, LONGEST)
     title = f"Change {model or 'the config file'}"
@@ -133,6 +136,15 @@ def consequences(snapshot: Snapshot, then_loads: str = "") -> list[str]:
         name = clean_line(then_loads, LONGEST)
         facts.append(f"then loads {name}{took}, and looks whether it took effect")
     return facts
+
+
+def _fit_facts(change: Change, snapshot: Snapshot) -> tuple[str, ...]:
+    """Whether the model fits with its new context size, once everything has been unloaded."""
+    of_context = change.flag in CONTEXT_SIZE_FLAGS and change.new is not None
+    if not of_context or not (change.new or "").isdecimal():
+        return ()
+    goes = [model.id for model in snapshot.resident]
+    return fit_facts(snapshot.hardware.fit(change.model, int(change.new or 0), goes))
 
 
 def _use(model: Model) -> str:

@@ -41,6 +41,11 @@ async def run_command(arguments: Arguments, settings: Settings, paths: Paths) ->
         if arguments.command == "status":
             await _status(session, arguments)
             return
+        if arguments.command == "gpu":
+            from aitui.commands.gpu_terminal import print_hardware
+
+            await print_hardware(session, arguments, paths)
+            return
         if arguments.command == "logs":
             output = Output.of_terminal(polls=arguments.polls)
             name = arguments.model or arguments.log

@@ -81,6 +81,7 @@ class HardwareFeed:
         await self._server.ask()
         if self._host is not None:
             await self._host.ask(self._ports)
+            await self._read_unread_headers(pause=0.0)
         for model in self._logs.unread(self._snapshot.models):
             await self._logs.read(model)
         await self._tell(heard=True)
@@ -147,17 +148,20 @@ class HardwareFeed:
         while True:
             await self._headers_due.wait()
             self._headers_due.clear()
-            while (host := self._host) is not None and host.latest is not None:
-                unread = self._headers.unread(self._all_commands())
-                if not unread:
-                    break
-                try:
-                    await self._headers.read(host.host, unread[0])
-                except HostError:
-                    # The sampler meets the same trouble, and words it.
-                    break
-                self._changed.set()
-                await asyncio.sleep(HEADER_PAUSE)
+            await self._read_unread_headers(pause=HEADER_PAUSE)
+
+    async def _read_unread_headers(self, pause: float) -> None:
+        while (host := self._host) is not None and host.latest is not None:
+            unread = self._headers.unread(self._all_commands())
+            if not unread:
+                return
+            try:
+                await self._headers.read(host.host, unread[0])
+            except HostError:
+                # The sampler meets the same trouble, and words it.
+                return
+            self._changed.set()
+            await asyncio.sleep(pause)
 
     async def _follow_models(self) -> None:
         while True:

@@ -1,7 +1,6 @@
 """Memory in words: bars, verdicts, and where each figure is from."""
 
 from aitui.domain.amounts import format_bytes_gib
-from aitui.domain.memory.fit import Fit, Verdict
 from aitui.domain.memory.footprint import APPROXIMATELY, Footprint
 from aitui.domain.memory.picture import MemoryPicture
 
@@ -9,8 +8,6 @@ GIB = 1 << 30
 FULL, EMPTY = "▆", "▁"
 BAR_CELLS = 9
 NEARLY_FULL = 0.92
-
-VERDICTS = {Verdict.FITS: "✔ fits", Verdict.TIGHT: "! tight", Verdict.NO: "✘ does not fit"}
 
 
 def bar(used: float, total: float, cells: int = BAR_CELLS) -> str:
@@ -59,33 +56,6 @@ def footprint_words(footprint: Footprint) -> str:
         beside = f", beside {format_bytes_gib(footprint.host)} of RAM"
     of_parts = f" ({' · '.join(parts)})" if parts else ""
     return f"{footprint.words}{beside}{of_parts}, {footprint.origin.value}"
-
-
-def fit_words(fit: Fit, *, before: str = "") -> str:
-    """One sentence: needed, free, free after what goes, and the verdict; empty if nothing is known."""
-    parts: list[str] = []
-    if fit.needed is not None:
-        parts.append(f"needs {fit.needed.words}")
-    if fit.free is not None:
-        free = f"{format_bytes_gib(fit.free)} free"
-        if fit.free_after is not None and fit.free_after > fit.free:
-            free += f", {format_bytes_gib(fit.free_after)} after what goes"
-        parts.append(free)
-    verdict = VERDICTS.get(fit.verdict, "")
-    if not verdict and fit.reason and parts:
-        verdict = f"? {fit.reason}"
-    elif verdict and fit.reason:
-        verdict += f": {fit.reason}"
-    if not verdict:
-        return ""
-    return f"{before}{verdict}" + (f" · {' · '.join(parts)}" if parts else "")
-
-
-def largest_words(fit: Fit) -> str:
-    """The largest context that would fit, empty where that isn't known."""
-    if fit.largest_context is None:
-        return ""
-    return f"the largest context that fits is {APPROXIMATELY}{fit.largest_context:,}"
 
 
 def _whole(amount: int) -> str:

@@ -55,7 +55,7 @@ class OpenAdmin(OpenConfig):
         admin, session = await self._ready("changing a context size")
         model = session.snapshot.model(model_id) or model_named(model_id, session.snapshot)
         if size is None:
-            size = await self._app.push_screen_wait(ContextSizeScreen(model))
+            size = await self._app.push_screen_wait(ContextSizeScreen(model, session.snapshot))
         if size is not None:
             await self._change_flag(admin, session, model.id, CONTEXT_SIZE, str(size))
 

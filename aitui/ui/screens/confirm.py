@@ -101,9 +101,8 @@ class ConfirmScreen(ModalScreen[bool]):
         self._arming += 1
         turn = self._arming
         facts = self._question.facts or ("Nobody else will notice.",)
-        lines = (shortened_id(fact, LONGEST) for fact in facts)
         self.query_one("#title", Static).update(shortened_id(self._question.title, LONGEST))
-        self.query_one("#facts", Static).update(Content("\n".join(lines)))
+        self.query_one("#facts", Static).update(Content("\n").join(map(_fact_line, facts)))
         difference = self.query_one("#difference", Static)
         difference.display = bool(self._question.difference)
         difference.update(Content("\n").join(map(_diff_line, self._question.difference)))
@@ -113,6 +112,11 @@ class ConfirmScreen(ModalScreen[bool]):
     def _arm(self, turn: int) -> None:
         if turn == self._arming:
             self._armed = True
+
+
+def _fact_line(fact: str) -> Content:
+    style = {"✘": "$error", "!": "$warning"}.get(fact[:1], "")
+    return Content.styled(shortened_id(fact, LONGEST), style)
 
 
 def _diff_line(line: str) -> Content:

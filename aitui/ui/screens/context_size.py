@@ -11,6 +11,8 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
 from aitui.domain.config.sizes import double, half, parse_context_size
+from aitui.domain.memory.fit import Fit, Verdict
+from aitui.domain.memory.fit_words import fit_facts
 from aitui.domain.model import Model
 from aitui.domain.snapshot import Snapshot
 from aitui.errors import ConfigRefused
@@ -28,13 +30,15 @@ class ContextSizeScreen(ModalScreen[int | None]):
         # With priority: the field would take them for the beginning and the end of its line.
         Binding("up", "double", "double", priority=True),
         Binding("down", "half", "half", priority=True),
+        Binding("ctrl+f", "fitting", "largest that fits", key_display="^f", priority=True),
         Binding("ctrl+x", "most", "the model's maximum", key_display="^x", priority=True),
     ]
 
-    def __init__(self, model: Model, largest: int | None = None) -> None:
+    def __init__(self, model: Model, snapshot: Snapshot | None = None) -> None:
         super().__init__()
         self._model = model
-        self._largest = largest
+        self._snapshot = snapshot or Snapshot()
+        self._largest = self._snapshot.hardware.longest_context(model.id)
 
     def compose(self) -> ComposeResult:
         """The model, its size now, the field, and what that would mean."""
@@ -44,19 +48,22 @@ class ContextSizeScreen(ModalScreen[int | None]):
             yield Static(_now(self._model), id="now", markup=False)
             yield Input(str(context.tokens), id="size", placeholder="tokens, 256k, 0.25M")
             yield Static(id="meaning", markup=False)
-            most = f"   ^x maximum {self._largest:,}" if self._largest else ""
-            yield Static(
-                f"⏎ preview   ↑ double   ↓ half{most}   Esc leave it", id="hints", markup=False
-            )
+            yield Static(id="fit", markup=False)
+            yield Static(id="hints", markup=False)
 
     def on_mount(self) -> None:
         """What is typed takes the place of the size now."""
         entry = self.query_one(Input)
         entry.focus()
         entry.action_select_all()
+        self._show_hints()
 
     def show(self, snapshot: Snapshot) -> None:
         """The config file may just have told the size; what was typed stays."""
+        self._snapshot = snapshot
+        self._largest = snapshot.hardware.longest_context(self._model.id)
+        self._show_hints()
+        self._show_fit()
         model = snapshot.model(self._model.id)
         if model is None or model.context == self._model.context:
             return
@@ -88,8 +95,39 @@ class ContextSizeScreen(ModalScreen[int | None]):
         else:
             self.notify("Nobody told how many tokens this model was made for", markup=False)
 
+    def action_fitting(self) -> None:
+        """As many tokens as fit into the memory once everything else has gone."""
+        fitting = self._fit(self._tokens()).largest_context
+        if fitting is not None:
+            self._put(fitting)
+        else:
+            self.notify("It isn't known how many tokens fit", markup=False)
+
+    def _fit(self, tokens: int) -> Fit:
+        goes = [model.id for model in self._snapshot.resident]
+        return self._snapshot.hardware.fit(self._model.id, tokens, goes)
+
+    def _show_fit(self) -> None:
+        shown = self.query_one("#fit", Static)
+        try:
+            fit = self._fit(parse_context_size(self.query_one(Input).value))
+        except ConfigRefused:
+            shown.update("")
+            return
+        shown.set_class(fit.verdict is Verdict.NO, "-no")
+        shown.set_class(fit.verdict is Verdict.TIGHT, "-tight")
+        shown.update(Content("\n".join(fit_facts(fit))))
+
+    def _show_hints(self) -> None:
+        most = f"   ^x maximum {self._largest:,}" if self._largest else ""
+        fitting = self._fit(self._model.context.tokens).largest_context
+        fits = f"   ^f fits {fitting:,}" if fitting else ""
+        words = f"⏎ preview   ↑ double   ↓ half{most}{fits}   Esc leave it"
+        self.query_one("#hints", Static).update(Content(words))
+
     @on(Input.Changed)
     def _typed(self, message: Input.Changed) -> None:
+        self._show_fit()
         meaning = self.query_one("#meaning", Static)
         try:
             tokens = parse_context_size(message.value)

@@ -1,0 +1,107 @@
+"""Whether it will fit, where it is asked: before a load, in the context dialog, in the preview."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from aitui.commands.load import question_before_load
+from aitui.domain.hardware.sample import Gpu, Sample, Source
+from aitui.domain.memory.hardware import Hardware, ModelMemory
+from aitui.domain.memory.measurement import Known, Measurement, OutOfMemory
+from aitui.domain.memory.picture import memory_picture
+from aitui.domain.memory.setup import Setup
+from aitui.domain.model import ContextSize, ContextSource, Model, RunState
+from aitui.domain.snapshot import Snapshot
+from aitui.ui.screens.context_size import ContextSizeScreen
+from ui.driven import opened
+from ui.hand_made import SERVER, STILL, live, show_instead_of_servers
+
+GIB = 1 << 30
+WANTED, LOADED = "wanted-30b", "loaded-70b"
+CONTEXT = ContextSize(32_768, ContextSource.RUNNING_COMMAND)
+
+
+def standing(
+    *, used: int = 50, takes: int = 20, loaded_takes: int = 40, died_at: int | None = None
+) -> Snapshot:
+    """A card of 64 GiB with one model on it, and another that was measured earlier."""
+    failures = () if died_at is None else (OutOfMemory(died_at, "same", 1.0),)
+    known = {
+        WANTED: Known(
+            (
+                Measurement(16_384, (takes - 4) * GIB, setup="same"),
+                Measurement(32_768, takes * GIB, setup="same"),
+            ),
+            failures,
+        ),
+        LOADED: Known((Measurement(32_768, loaded_takes * GIB, setup="same"),)),
+    }
+    models = (
+        Model(WANTED, context=CONTEXT),
+        Model(LOADED, context=CONTEXT, state=RunState.READY),
+    )
+    memories = {name: ModelMemory(Setup(fingerprint="same"), one) for name, one in known.items()}
+    card = Gpu(0, "A card", used_bytes=used * GIB, total_bytes=64 * GIB)
+    picture = memory_picture(
+        Sample(1.0, Source.SERVER, (card,)),
+        models,
+        expected={name: one.measurements[-1].footprint for name, one in known.items()},
+    )
+    return replace(live(*models), hardware=Hardware(picture, models=memories))
+
+
+def asked(snapshot: Snapshot) -> str:
+    return "\n".join(question_before_load(WANTED, snapshot).facts)
+
+
+def test_a_load_that_fits_says_what_it_needs_and_what_is_free_before_and_after() -> None:
+    words = asked(standing())
+    assert "✔ fits" in words
+    assert "needs 20.0G, measured" in words
+    assert "14G free; 54G after what goes" in words
+
+
+def test_a_load_that_only_just_fits_is_called_tight() -> None:
+    assert "! tight" in asked(standing(takes=54))
+
+
+def test_a_load_that_does_not_fit_is_told_in_a_word() -> None:
+    assert "✘ does not fit" in asked(standing(takes=60))
+
+
+def test_after_a_death_of_memory_the_question_says_so_at_that_size_or_more() -> None:
+    words = asked(standing(died_at=32_768))
+    assert "✘ does not fit: it ran out of memory with 32,768 tokens" in words
+    assert "✔ fits" in asked(standing(died_at=65_536))
+
+
+def test_what_does_not_fit_is_asked_about_though_nobody_is_evicted() -> None:
+    snapshot = standing(died_at=32_768)
+    alone = replace(snapshot, models=snapshot.models[:1])
+    assert question_before_load(WANTED, alone).needed
+
+
+def test_where_nothing_is_known_nothing_is_said() -> None:
+    snapshot = replace(standing(), hardware=Hardware())
+    assert "fit" not in asked(snapshot)
+
+
+@pytest.mark.parametrize(
+    ("typed", "words"),
+    [("16384", "✔ fits"), ("262144", "✘ does not fit"), ("40960", "it ran out of memory")],
+)
+async def test_the_context_dialog_judges_what_is_typed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, typed: str, words: str
+) -> None:
+    snapshot = standing(died_at=40_960)
+    show_instead_of_servers(monkeypatch, snapshot)
+    async with opened(SERVER, tmp_path, clock=STILL).run_test(size=(80, 24)) as pilot:
+        await pilot.pause()
+        screen = ContextSizeScreen(snapshot.models[0], snapshot)
+        await pilot.app.push_screen(screen)
+        await pilot.press(*typed)
+        await pilot.pause()
+        shown = screen.query_one("#fit")
+        assert words in str(shown.render())
+        assert shown.has_class("-no") is ("✘" in str(shown.render()))
