@@ -1,13 +1,9 @@
-"""Amounts as people read and type them; what is shown fits a table cell of seven characters."""
+"""Amounts as people read them; what is shown fits a table cell of seven characters."""
 
 import math
-import re
 
 WIDEST = 7
 
-_CONTEXT_SIZE = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,9})?)\s*([kKmM]?)")
-_UNITS = {"": 1, "k": 1024, "m": 1024**2}
-_LARGEST_CONTEXT = 2**31 - 1
 _GIB = 1024**3
 
 
@@ -19,24 +15,6 @@ def format_tokens(tokens: int) -> str:
         if size < factor * 1000:
             return f"{sign}{size // factor}{unit}"
     return f"{sign}>999G"
-
-
-def parse_context_size(text: str) -> int:
-    """Tokens of "262144", "256k" or "0.25M", with k = 1024 and M = 1024².
-
-    Raises ValueError, with words for a person, for anything else and for what llama-server can't
-    hold (1 to 2³¹ − 1).
-    """
-    match = _CONTEXT_SIZE.fullmatch(text.strip().replace(",", "").replace("_", ""))
-    if match is None:
-        raise ValueError("a context size is a number of tokens: 262144, 256k or 0.25M")
-    number, unit = match.groups()
-    tokens = float(number) * _UNITS[unit.lower()]
-    if tokens != int(tokens):
-        raise ValueError(f"{text.strip()} is not a whole number of tokens")
-    if not 1 <= tokens <= _LARGEST_CONTEXT:
-        raise ValueError(f"a context size is between 1 and {_LARGEST_CONTEXT} tokens")
-    return int(tokens)
 
 
 def format_seconds(seconds: float) -> str:

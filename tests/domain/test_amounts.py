@@ -9,7 +9,6 @@ from aitui.domain.amounts import (
     format_rate,
     format_seconds,
     format_tokens,
-    parse_context_size,
 )
 
 floats = st.floats()
@@ -34,58 +33,6 @@ floats = st.floats()
 )
 def test_tokens_are_told_in_thousands_rounded_down(tokens: int, text: str) -> None:
     assert format_tokens(tokens) == text
-
-
-@pytest.mark.parametrize(
-    ("text", "tokens"),
-    [
-        ("262144", 262144),
-        ("256k", 262144),
-        ("256K", 262144),
-        ("0.25M", 262144),
-        ("1m", 1048576),
-        (" 32 k ", 32768),
-        ("262,144", 262144),
-        ("0.5k", 512),
-    ],
-)
-def test_a_context_size_is_read(text: str, tokens: int) -> None:
-    assert parse_context_size(text) == tokens
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("", "a number of tokens"),
-        ("many", "a number of tokens"),
-        ("-1", "a number of tokens"),
-        ("1e6", "a number of tokens"),
-        ("12kk", "a number of tokens"),
-        ("٤k", "a number of tokens"),
-        ("9" * 5000, "a number of tokens"),
-        ("0.3k", "not a whole number"),
-        ("1.5", "not a whole number"),
-        ("0", "between 1 and"),
-        ("4096M", "between 1 and"),
-    ],
-)
-def test_a_wrong_context_size_is_refused_in_words(text: str, words: str) -> None:
-    with pytest.raises(ValueError, match=words):
-        parse_context_size(text)
-
-
-@given(st.integers(1, 2**31 - 1))
-def test_a_number_is_read_as_itself(tokens: int) -> None:
-    assert parse_context_size(str(tokens)) == tokens
-
-
-@given(st.text())
-def test_any_text_is_a_size_or_refused(text: str) -> None:
-    try:
-        tokens = parse_context_size(text)
-    except ValueError:
-        return
-    assert tokens >= 1
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,151 @@
+"""What is learnt over time, in memory and in one file that several processes may write."""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, TypeVar
+
+import msgspec
+
+from aitui.domain.clean import clean_line
+from aitui.store.private_file import (
+    locked,
+    make_private_directory,
+    read_bounded,
+    replace_whole,
+    set_aside,
+)
+
+LARGEST_FILE = 32 << 20
+WAITING_KEPT = 1000
+
+_All = TypeVar("_All")
+_One = TypeVar("_One")
+
+
+class _Header(msgspec.Struct):
+    version: int
+
+
+class _Unusable(Exception):
+    """What stands in the file's place isn't one of ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Form(Generic[_All, _One]):
+    """What a file holds: its name in messages, its version, and how it is read, written, added to.
+
+    `decode` raises msgspec.DecodeError or ValueError for what is no such file.
+    """
+
+    name: str
+    version: int
+    empty: _All
+    decode: Callable[[bytes], _All]
+    encode: Callable[[_All], bytes]
+    add: Callable[[_All, Iterable[_One]], _All]
+
+
+class SharedFile(Generic[_All, _One]):
+    """Everything known, and the file. Every process adds its own to what it finds there.
+
+    What can't be written stays in memory and goes out with the next one. All of it blocks.
+    """
+
+    def __init__(self, path: Path, form: Form[_All, _One]) -> None:
+        self._path = path
+        self._form = form
+        self._waiting: deque[_One] = deque(maxlen=WAITING_KEPT)
+        self._writing = threading.Lock()
+        self._has_complained = False
+        self._warnings: list[str] = []
+        self.content = form.empty
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What went wrong with the file so far, each once, in words for the user."""
+        return tuple(self._warnings)
+
+    def open(self) -> None:
+        """Read the file, which need not exist. What goes wrong becomes a warning."""
+        with self._writing:
+            try:
+                self.content = self._decoded()
+            except _Unusable:
+                self._open_anew()
+            except OSError as error:
+                self._complain(error)
+
+    def add(self, one: _One) -> None:
+        """Keep one more. What goes wrong with the file becomes a warning."""
+        with self._writing:
+            self.content = self._form.add(self.content, [one])
+            self._waiting.append(one)
+            try:
+                make_private_directory(self._path.parent)
+                with locked(self._path):
+                    merged = self._form.add(self._read(), self._waiting)
+                    replace_whole(self._path, self._form.encode(merged))
+            except OSError as error:
+                self._complain(error)
+            else:
+                self.content = merged
+                self._waiting.clear()
+
+    def _open_anew(self) -> None:
+        """Look again with the lock: another process may have put a good file there by now."""
+        try:
+            with locked(self._path):
+                self.content = self._read()
+        except OSError as error:
+            self._complain(error)
+
+    def _read(self) -> _All:
+        """What the file says. What is no such file is set aside, never overwritten.
+
+        Wants the lock. Raises OSError.
+        """
+        try:
+            return self._decoded()
+        except _Unusable as error:
+            aside = set_aside(self._path)
+            self._warnings.append(
+                f"The {self._form.name} in {self._shown} can't be read ({error}): "
+                f"the file is now {aside.name}, and a new one begins"
+            )
+            return self._form.empty
+
+    def _decoded(self) -> _All:
+        """What the file says. Raises _Unusable, and OSError also for a file of a newer aitui."""
+        try:
+            content = read_bounded(self._path, LARGEST_FILE)
+            if msgspec.json.decode(content, type=_Header).version > self._form.version:
+                raise OSError(f"{self._path.name} was written by a newer aitui")
+            return self._form.decode(content)
+        except FileNotFoundError:
+            return self._form.empty
+        except (PermissionError, IsADirectoryError) as error:
+            raise _Unusable(_why(error)) from error
+        except (msgspec.DecodeError, ValueError, RecursionError) as error:
+            raise _Unusable(_why(error)) from error
+
+    def _complain(self, error: OSError) -> None:
+        """Say it once: it will be the same each time, and nothing is lost before the end."""
+        if not self._has_complained:
+            self._has_complained = True
+            name = f"{self._form.name[0].upper()}{self._form.name[1:]}"
+            self._warnings.append(
+                f"{name} can't be kept in {self._shown} ({_why(error)}): "
+                "aitui remembers them until it ends"
+            )
+
+    @property
+    def _shown(self) -> str:
+        return clean_line(str(self._path))
+
+
+def _why(error: Exception) -> str:
+    words = error.strerror if isinstance(error, OSError) else None
+    return clean_line(words or str(error), 200)
