@@ -2,6 +2,7 @@
 
 from aitui.domain.amounts import format_rate, format_seconds
 from aitui.domain.answer import Answer, Phase
+from aitui.domain.config.sizes import next_size
 from aitui.domain.turn import Turn, TurnState
 from aitui.errors import AituiError, ContextExceeded
 
@@ -88,8 +89,12 @@ def ended_elsewhere(answer: Answer) -> str:
             return ""
 
 
-def failure_words(error: AituiError) -> str:
-    """Why nothing came, and what helps."""
+def failure_words(error: AituiError, model_id: str, *, can_change: bool) -> str:
+    """Why nothing came, and what helps; `can_change` where the server's config can be."""
     if isinstance(error, ContextExceeded):
-        return f"{error.why or error.what}: /delete drops turns, /clear begins anew"
+        ways = ["/delete drops turns", "/clear begins anew"]
+        if can_change and error.prompt_tokens and error.context_size:
+            size = next_size(error.context_size, error.prompt_tokens)
+            ways.insert(0, f"/ctx {model_id} {size} makes room")
+        return f"{error.why or error.what}: {', '.join(ways)}"
     return error.why

@@ -249,7 +249,9 @@ class OpenChat:
             if told.evicted:
                 await offer_evicted(session, told, self._ask)
                 return
-        raise AituiError(told.what, why=failure_words(told), remedy=told.remedy)
+        can_change = bool(session.server.ssh_host) and not session.server.read_only
+        why = failure_words(told, model_id, can_change=can_change)
+        raise AituiError(told.what, why=why, remedy=told.remedy)
 
     async def _may_ask(self, chat: Chat, prompt: Prompt) -> bool:
         """Whether it may cost what it costs: asked once a conversation."""

@@ -4,7 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -248,6 +248,17 @@ async def test_a_full_context_says_what_helps(pane: Pane) -> None:
     pane.stand_in.fault(CHAT, Refuses(400, CONTEXT), 1)
     await pane.send("hi")
     await pane.app.told("/delete drops turns, /clear begins anew")
+
+
+async def test_where_the_config_can_be_changed_a_size_that_fits_is_named(
+    stand_in: StandIn, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    administered = replace(server, ssh_host="local")
+    async with chatting(stand_in, administered, tmp_path) as pane:
+        stand_in.fault(CHAT, Refuses(400, CONTEXT), 1)
+        await pane.send("hi")
+        await pane.app.told(f"/ctx {FAST} 65536 makes room")
 
 
 async def test_what_is_written_meanwhile_is_not_written_over(pane: Pane) -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aitui.domain.config.sizes import LARGEST, SMALLEST, double, half, parse_context_size
+from aitui.domain.config.sizes import LARGEST, SMALLEST, double, half, next_size, parse_context_size
 from aitui.errors import ConfigRefused
 
 
@@ -72,3 +72,13 @@ def test_half_and_double_stay_within_bounds(tokens: int) -> None:
 
 def test_half_and_double() -> None:
     assert (half(131072), double(131072)) == (65536, 262144)
+
+
+@pytest.mark.parametrize(
+    ("now", "needed", "size"),
+    [(32768, 41210, 65536), (4096, 4000, 8192), (8192, 100, 8192), (4096, 10**9, LARGEST)],
+)
+def test_the_next_size_holds_the_prompt_and_some_of_an_answer(
+    now: int, needed: int, size: int
+) -> None:
+    assert next_size(now, needed) == size

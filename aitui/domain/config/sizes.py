@@ -8,6 +8,7 @@ from aitui.errors import ConfigRefused
 
 SMALLEST = 256
 LARGEST = 16 * 1024 * 1024
+ROOM_FOR_AN_ANSWER = 1.1
 
 _SIZE = re.compile(
     r"([0-9]{1,12}(?:\.[0-9]{1,6})?|\.[0-9]{1,6})\s*(?:([km])(?:i?b?)?)?", re.IGNORECASE
@@ -53,3 +54,11 @@ def half(tokens: int) -> int:
 def double(tokens: int) -> int:
     """Twice a context, and no more than LARGEST."""
     return min(LARGEST, tokens * 2)
+
+
+def next_size(tokens: int, needed: int) -> int:
+    """The context that holds `needed` tokens and some of an answer: doubled as often as it takes."""
+    size = max(SMALLEST, tokens)
+    while size < needed * ROOM_FOR_AN_ANSWER and size < LARGEST:
+        size = double(size)
+    return size
