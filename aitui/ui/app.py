@@ -41,6 +41,7 @@ from aitui.ui.screens.config import ConfigScreen
 from aitui.ui.screens.confirm import ConfirmScreen
 from aitui.ui.screens.context_size import ContextSizeScreen
 from aitui.ui.screens.doctor import DoctorScreen
+from aitui.ui.screens.hardware import HardwareScreen
 from aitui.ui.screens.help import HelpScreen, keys_of
 from aitui.ui.screens.logs import LogsScreen
 from aitui.ui.screens.setup import DemoWished, LookAgainWished, SetupScreen
@@ -55,7 +56,7 @@ from aitui.ui.wishes import (
 )
 from aitui.ui.words import seconds_words
 
-LIVE_SCREENS = (ConfirmScreen, LogsScreen, ConfigScreen, ContextSizeScreen)
+LIVE_SCREENS = (ConfirmScreen, LogsScreen, ConfigScreen, ContextSizeScreen, HardwareScreen)
 """Those that are told of each snapshot, wherever in the stack they are."""
 
 
@@ -69,6 +70,7 @@ class AituiApp(AdminApp):
         Binding("f5,ctrl+r", "refresh_server", "refresh", key_display="F5"),
         Binding("S", "switch_server", "another server"),
         Binding("2", "logs", "logs"),
+        Binding("4", "hardware", "hardware"),
         Binding("question_mark,f1", "help", "keys", key_display="?"),
         Binding("D", "doctor", "doctor: check everything"),
         Binding("colon", "command_palette", "command palette", key_display=":"),
@@ -143,6 +145,12 @@ class AituiApp(AdminApp):
     def action_logs(self) -> None:
         """Show the log that was read last, at first that of proxy and models."""
         self._open_log.open(self._models.highlighted, of_model=False)
+
+    def action_hardware(self) -> None:
+        """Show whose the memory is, and how the hardware fared lately."""
+        if not isinstance(self.screen, HardwareScreen):
+            snapshot = self._models.snapshot
+            self.push_screen(HardwareScreen(self._opening.clock, self._server, snapshot))
 
     def act(self, name: str, model_id: str) -> None:
         """Load, unload or refresh, as the keys do."""

@@ -29,6 +29,7 @@ def model_keys(
         ("U", "unload all", "unload_all", writable and running > 0),
         ("/", "filter", "filter", bool(snapshot.models)),
         ("R", "restart", "app.restart_service", host and not read_only),
+        ("4", "hardware", "app.hardware", live),
         ("5", "config", "app.config", host),
         ("s", "sort", "sort", bool(snapshot.models)),
         ("y", "copy id", "copy_id", model is not None),

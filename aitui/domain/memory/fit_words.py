@@ -23,17 +23,16 @@ def fit_facts(fit: Fit) -> tuple[str, ...]:
     verdict = _VERDICTS.get(fit.verdict, "? whether it fits isn't known")
     if fit.reason:
         verdict = f"{verdict.partition(': ')[0]}: {fit.reason}"
-    figures = []
+    facts = [verdict]
     if fit.needed is not None:
-        figures.append(f"needs {fit.needed.words}, {fit.needed.origin.value}")
+        facts.append(f"needs {fit.needed.words}, {fit.needed.origin.value}")
     if fit.free is not None:
-        figures.append(f"{_rough(fit.free)} free")
-        if fit.free_after is not None and fit.free_after > fit.free:
-            figures.append(f"{_rough(fit.free_after)} after what goes")
-    facts = [verdict, "; ".join(figures)]
+        grows = fit.free_after is not None and fit.free_after > fit.free
+        after = f", {_rough(fit.free_after or 0)} after what goes" if grows else ""
+        facts.append(f"{_rough(fit.free)} free{after}")
     if fit.verdict in {Verdict.NO, Verdict.TIGHT} and fit.largest_context is not None:
         facts.append(f"the largest context that fits: {APPROXIMATELY}{fit.largest_context:,}")
-    return tuple(fact for fact in facts if fact)
+    return tuple(facts)
 
 
 def _rough(amount: int) -> str:

@@ -29,6 +29,7 @@ from aitui.ui.model_id import shortened_id
 from aitui.ui.widgets.chat_pane import ChatPane
 from aitui.ui.widgets.column_titles import ColumnTitles
 from aitui.ui.widgets.composer import Composer
+from aitui.ui.widgets.hardware_view import MemoryStrip
 from aitui.ui.widgets.key_bar import KeyBar
 from aitui.ui.widgets.model_detail import ModelDetail
 from aitui.ui.widgets.model_table import ModelTable
@@ -46,6 +47,8 @@ from aitui.ui.wishes import (
 )
 
 CHAT_PARTS = (Composer, Transcript)
+STRIP_FROM = (160, 44)
+"""Columns and lines from which memory and its history get a strip of their own."""
 
 
 class ModelsScreen(Screen[None]):
@@ -90,6 +93,7 @@ class ModelsScreen(Screen[None]):
                 yield RequestList(self._clock, id="requests")
             yield ModelDetail(id="detail")
             yield self.chat
+        yield MemoryStrip(self._clock, id="memory")
         yield Static(id="trouble", markup=False)
         yield KeyBar(id="keys")
 
@@ -269,12 +273,25 @@ class ModelsScreen(Screen[None]):
         table.stale = snapshot.link.phase is LinkPhase.LOST
         table.empty_text = self._empty_text()
         table.models = snapshot.models
+        self._show_memory()
         requests = self.query_one(RequestList)
         requests.uses = uses(snapshot)
         requests.display = bool(requests.uses)
         self._show_trouble()
         self._show_ages()
         self._tell_of_certificate()
+
+    def on_resize(self) -> None:
+        """A large screen has room for the memory's last hour."""
+        with suppress(NoMatches):
+            self._show_memory()
+
+    def _show_memory(self) -> None:
+        strip, hardware = self.query_one(MemoryStrip), self.snapshot.hardware
+        large = self.size.width >= STRIP_FROM[0] and self.size.height >= STRIP_FROM[1]
+        strip.display = large and hardware.picture.source is not None
+        if strip.display:
+            strip.hardware = hardware
 
     def _tell_of_certificate(self) -> None:
         """Once for each certificate: what the days in the header ask for."""

@@ -1,0 +1,144 @@
+"""The figures of cards and machine over the last minutes, as lines of plots."""
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from textual.content import Content
+
+from aitui.domain.hardware.history import Figure, History, of_gpu
+from aitui.domain.hardware.sample import Gpu, Machine, Sample
+from aitui.domain.memory.picture import MemoryPicture
+from aitui.ui.plots import plot
+
+QUIET = "$foreground 65%"
+LABEL, VALUE = 6, 7
+COOLEST, HOTTEST = 20.0, 100.0
+LEAST_POWER = 50.0
+
+Lines = list[Content]
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """How it is drawn: cells, seconds that a plot shows, rows of each plot, monotonic now."""
+
+    width: int
+    seconds: float
+    rows: int
+    now: float
+
+    @property
+    def columns(self) -> int:
+        """Cells of a plot."""
+        return max(8, self.width - LABEL - VALUE - 3)
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """One figure: its name, its value now in words, and what is plotted of each sample."""
+
+    label: str
+    value: str
+    figure: Figure
+    style: str = "$primary"
+    smallest: float = 0.0
+    largest: float = 100.0
+
+
+def drawn(curves: Iterable[Curve], history: History, frame: Frame) -> Lines:
+    """Those that have a value now.
+
+    Columns end at whole multiples of their width: a plot stands still while nothing changes.
+    """
+    lines: Lines = []
+    if not history.samples:
+        return lines
+    column = frame.seconds / frame.columns
+    now = math.ceil(history.samples[-1].at / column) * column
+    for curve in curves:
+        if not curve.value:
+            continue
+        series = history.series(curve.figure, frame.seconds, frame.columns, now)
+        rows = plot(series, curve.smallest, curve.largest, frame.rows)
+        for number, row in enumerate(rows):
+            last = number == len(rows) - 1
+            name, value = (curve.label, curve.value) if last else ("", "")
+            lines.append(
+                Content.assemble(
+                    (name.rjust(LABEL), QUIET), " ", value.rjust(VALUE), "  ", (row, curve.style)
+                )
+            )
+    return lines
+
+
+def card_curves(gpu: Gpu, history: History) -> tuple[Curve, ...]:
+    """Memory, use, temperature and power of one card."""
+
+    def known(figure: Callable[[Gpu], float | None]) -> Figure:
+        return of_gpu(gpu.key, figure)
+
+    strongest = max(
+        (one.power or 0.0 for sample in history.samples for one in sample.gpus), default=0.0
+    )
+    heat = "" if gpu.temperature is None else f"{gpu.temperature:.0f} °C"
+    power = "" if gpu.power is None else f"{gpu.power:.0f} W"
+    return (
+        Curve("memory", _percent(_full(gpu)), known(_full)),
+        Curve("busy", _percent(gpu.use_percent), known(lambda one: one.use_percent), "$success"),
+        Curve("heat", heat, known(lambda one: one.temperature), "$warning", COOLEST, HOTTEST),
+        Curve(
+            "power",
+            power,
+            known(lambda one: one.power),
+            "$accent",
+            0.0,
+            max(strongest, LEAST_POWER),
+        ),
+    )
+
+
+def machine_curves(machine: Machine) -> tuple[Curve, ...]:
+    """Processors and memory."""
+    return (
+        Curve(
+            "cpu",
+            _percent(machine.use_percent),
+            _of_machine(lambda one: one.use_percent),
+            "$success",
+        ),
+        Curve("ram", _percent(_ram(machine)), _of_machine(_ram)),
+    )
+
+
+def total_curve(picture: MemoryPicture) -> Curve:
+    """The memory of all cards, or the machine's where there are none."""
+    used, total = picture.used_bytes, picture.total_bytes
+    value = _percent(None if used is None or not total else 100.0 * used / total)
+    return Curve("memory", value, _all_cards if picture.on_cards else _of_machine(_ram))
+
+
+def _all_cards(sample: Sample) -> float | None:
+    sized = [gpu for gpu in sample.gpus if gpu.total_bytes and gpu.used_bytes is not None]
+    total = sum(gpu.total_bytes or 0 for gpu in sized)
+    return 100.0 * sum(gpu.used_bytes or 0 for gpu in sized) / total if total else None
+
+
+def _full(gpu: Gpu) -> float | None:
+    if gpu.used_bytes is None or not gpu.total_bytes:
+        return None
+    return 100.0 * gpu.used_bytes / gpu.total_bytes
+
+
+def _ram(machine: Machine) -> float | None:
+    if machine.memory_used is None or not machine.memory_total:
+        return None
+    return 100.0 * machine.memory_used / machine.memory_total
+
+
+def _of_machine(figure: Callable[[Machine], float | None]) -> Figure:
+    return lambda sample: None if sample.machine is None else figure(sample.machine)
+
+
+def _percent(value: float | None) -> str:
+    return "" if value is None else f"{value:.0f} %"

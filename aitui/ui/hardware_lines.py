@@ -1,0 +1,239 @@
+"""The hardware in lines: whose each card's memory is, and how things went lately."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from rich.cells import cell_len, set_cell_size
+from textual.content import Content
+
+from aitui.commands.gpu import machine_lines, memory_words
+from aitui.domain.amounts import format_bytes_gib, format_seconds
+from aitui.domain.hardware.history import History
+from aitui.domain.hardware.sample import Gpu
+from aitui.domain.memory.hardware import Hardware
+from aitui.domain.memory.picture import CardPicture, MemoryPicture
+from aitui.ui.curves import QUIET, Frame, Lines, card_curves, drawn, machine_curves, total_curve
+from aitui.ui.model_id import shortened_id
+from aitui.ui.plots import stacked
+
+FILLS = (
+    ("█", "$primary"),
+    ("▓", "$success"),
+    ("▒", "$accent"),
+    ("█", "$secondary"),
+    ("▓", "$warning"),
+)
+OTHERS, FREE = ("░", QUIET), ("·", QUIET)
+OLD = 60.0
+"""Seconds after which a sample's age is told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A piece of a bar, with its words for the legend."""
+
+    name: str
+    size: int
+    words: str
+
+
+def hardware_lines(hardware: Hardware, frame: Frame) -> Lines:
+    """Everything, the most needed first."""
+    picture = hardware.picture
+    lines: Lines = []
+    if picture.source is None:
+        lines += _nothing(hardware)
+    for card in picture.cards:
+        lines += [*card_lines(card, hardware, frame), Content("")]
+    lines += [_styled(f"✘ {words}", "$error") for words in vanished(hardware)]
+    lines += _machine(hardware, frame)
+    lines += [_styled(f"! {words}", "$warning") for words in _troubles(hardware)]
+    return lines
+
+
+def card_lines(card: CardPicture, hardware: Hardware, frame: Frame) -> Lines:
+    """One card: its name and memory, a bar by models, the legend, and its plots."""
+    gpu = card.gpu
+    shared = ", the machine's own" if gpu.unified else ""
+    free = "" if gpu.free_bytes is None else f" · {format_bytes_gib(gpu.free_bytes)} free"
+    lines = [
+        _ends(
+            f"GPU {gpu.index}  {gpu.name or 'unnamed'}",
+            f"{memory_words(gpu.used_bytes, gpu.total_bytes)}{free}{shared}",
+            frame.width,
+        )
+    ]
+    lines += _stack(_parts(card), gpu.total_bytes, frame.width)
+    lines += drawn(card_curves(gpu, hardware.history), hardware.history, frame)
+    return lines
+
+
+def strip_lines(hardware: Hardware, frame: Frame) -> Lines:
+    """The memory and its history in a few lines, for the view of models on a large screen."""
+    picture = hardware.picture
+    lines: Lines = []
+    for card in picture.cards:
+        lines += _stack(_parts(card), card.gpu.total_bytes, frame.width)
+    if not picture.cards and picture.machine is not None:
+        lines += _stack(_machine_parts(picture), picture.machine.memory_total, frame.width)
+    lines += drawn([total_curve(picture)], hardware.history, frame)
+    return lines
+
+
+def vanished(hardware: Hardware) -> list[str]:
+    """Cards that were measured within the last hour and no longer are."""
+    picture, samples = hardware.picture, hardware.history.samples
+    if not samples or picture.source is not samples[-1].source:
+        return []
+    there = {card.gpu.key for card in picture.cards}
+    last: dict[str, tuple[Gpu, float]] = {}
+    for sample in samples:
+        for gpu in sample.gpus:
+            last[gpu.key] = gpu, sample.at
+    return [
+        f"GPU {gpu.index} {gpu.name} has vanished: it was measured last "
+        f"{format_seconds(samples[-1].at - at)} ago"
+        for key, (gpu, at) in last.items()
+        if key not in there
+    ]
+
+
+def source_words(hardware: Hardware, now: float) -> str:
+    """Who measured, and how old that is where it is old."""
+    picture = hardware.picture
+    if picture.source is None:
+        return ""
+    age = 0.0 if hardware.heard is None else now - hardware.heard
+    old = f", {format_seconds(age)} ago" if age > OLD else ""
+    return f"measured by {picture.source.value}{old}"
+
+
+def _nothing(hardware: Hardware) -> Lines:
+    if hardware.heard is None and not hardware.trouble:
+        return [Content("The server has not been asked yet")]
+    return [
+        Content("Nobody tells how full the memory is"),
+        _styled(hardware.trouble, QUIET),
+        _styled("llama-swap ≥ v217 measures unless performance.disabled is set;", QUIET),
+        _styled("with ssh_host set for this server, aitui asks its machine itself", QUIET),
+    ]
+
+
+def _troubles(hardware: Hardware) -> Iterator[str]:
+    if hardware.trouble and hardware.picture.source is not None:
+        yield hardware.trouble
+    yield from hardware.picture.troubles
+
+
+def _parts(card: CardPicture) -> list[Part]:
+    parts = [
+        Part(
+            share.model,
+            share.used_bytes,
+            f"{'≈' if share.approximate else ''}{format_bytes_gib(share.used_bytes)}",
+        )
+        for share in card.models
+    ]
+    if card.others:
+        parts.append(Part("", card.others, f"{format_bytes_gib(card.others)} others"))
+    return parts
+
+
+def _machine_parts(picture: MemoryPicture) -> list[Part]:
+    """Where there is no card, the models are in the machine's memory."""
+    machine = picture.machine
+    if machine is None or picture.cards:
+        return []
+    parts = [
+        Part(name, one.host or 0, one.words)
+        for name, one in picture.footprints.items()
+        if name in picture.seen_now
+    ]
+    known = sum(part.size for part in parts)
+    others = max(0, (machine.memory_used or 0) - known)
+    return [*parts, Part("", others, f"{format_bytes_gib(others)} others")]
+
+
+def _stack(parts: Sequence[Part], total: int | None, width: int) -> Lines:
+    if not total or not parts:
+        return []
+    cells = stacked([part.size for part in parts], total, width)
+    pieces: list[tuple[str, str]] = []
+    legend: list[list[tuple[str, str]]] = []
+    for number, (part, count) in enumerate(zip(parts, cells, strict=True)):
+        fill, style = FILLS[number % len(FILLS)] if part.name else OTHERS
+        pieces.append((fill * count, style))
+        name = f"{shortened_id(part.name, max(16, min(48, width - 14)))} " if part.name else ""
+        legend.append([(f"{fill} ", style), (f"{name}{part.words}", "")])
+    pieces.append((FREE[0] * max(0, width - sum(cells)), FREE[1]))
+    return [Content.assemble(*pieces), *_legend(legend, width)]
+
+
+def _legend(items: Sequence[list[tuple[str, str]]], width: int) -> Lines:
+    lines: list[list[tuple[str, str]]] = [[]]
+    used = 0
+    for item in items:
+        length = sum(cell_len(text) for text, _ in item)
+        if used and used + 3 + length > width:
+            lines.append([])
+            used = 0
+        if used:
+            lines[-1].append(("   ", ""))
+            used += 3
+        lines[-1] += item
+        used += length
+    return [Content.assemble(*line) for line in lines if line]
+
+
+def _machine(hardware: Hardware, frame: Frame) -> Lines:
+    picture, machine = hardware.picture, hardware.picture.machine
+    if machine is None:
+        return []
+    head, *rest = machine_lines(machine) or [""]
+    lines = [_ends("Machine", _network(hardware.history), frame.width)]
+    if not picture.cards:
+        lines += _stack(_machine_parts(picture), machine.memory_total, frame.width)
+    lines += drawn(machine_curves(machine), hardware.history, frame)
+    return [*lines, *(_styled(line, QUIET) for line in (head, *rest) if line)]
+
+
+def _network(history: History) -> str:
+    """Bytes a second since the sample before, all interfaces together."""
+    machines = [one.machine for one in history.samples[-8:] if one.machine is not None]
+    if len(machines) < 2 or not machines[-1].network:
+        return ""
+    before, after = machines[-2], machines[-1]
+    seconds = after.sampled_at - before.sampled_at
+    if seconds <= 0:
+        return ""
+    down = sum(one.received_bytes for one in after.network) - sum(
+        one.received_bytes for one in before.network
+    )
+    up = sum(one.sent_bytes for one in after.network) - sum(
+        one.sent_bytes for one in before.network
+    )
+    if down < 0 or up < 0:
+        return ""
+    return f"net ↓ {_rate(down / seconds)}  ↑ {_rate(up / seconds)}"
+
+
+def _rate(amount: float) -> str:
+    for size, unit in ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")):
+        if amount >= size:
+            return f"{amount / size:.1f} {unit}/s"
+    return "<1 KiB/s"
+
+
+def _ends(left: str, right: str, width: int) -> Content:
+    """Words at both ends of a line; the left ones give way."""
+    room = width - cell_len(right) - 1
+    if room < 8:
+        return Content.styled(set_cell_size(left, width), "bold")
+    if cell_len(left) > room:
+        left = shortened_id(left, room)
+    gap = " " * (width - cell_len(left) - cell_len(right))
+    return Content.assemble((left, "bold"), gap, right)
+
+
+def _styled(text: str, style: str) -> Content:
+    return Content.styled(text, style)

@@ -1,0 +1,104 @@
+"""View 4: whose each graphics card's memory is, and how cards and machine fared lately."""
+
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+from textual.widgets import Static
+
+from aitui.domain.clock import Clock
+from aitui.domain.server import Server
+from aitui.domain.snapshot import Snapshot
+from aitui.ui.hardware_lines import source_words
+from aitui.ui.packing import Item, packed
+from aitui.ui.widgets.hardware_view import SPANS, HardwareView
+from aitui.ui.widgets.key_bar import KeyBar
+from aitui.ui.widgets.server_header import ServerHeader
+
+
+class HardwareScreen(Screen[None]):
+    """Shows what each snapshot tells of the hardware."""
+
+    CSS_PATH = "hardware.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("t", "next_span", "5, 15 or 60 minutes"),
+        Binding("j,down", "scroll(1)", "down", show=False),
+        Binding("k,up", "scroll(-1)", "up", show=False),
+        Binding("1,escape", "models", "models", key_display="1"),
+    ]
+
+    def __init__(self, clock: Clock, server: Server | None, snapshot: Snapshot) -> None:
+        super().__init__()
+        self._clock = clock
+        self._server = server
+        self._snapshot = snapshot
+
+    def compose(self) -> ComposeResult:
+        """The header, what the plots show, the hardware, and the keys."""
+        yield ServerHeader(self._clock, id="header")
+        yield Static(id="place", markup=False)
+        yield HardwareView(self._clock, id="hardware")
+        yield KeyBar(id="keys")
+
+    def on_mount(self) -> None:
+        """Start with the view in focus."""
+        self.query_one(ServerHeader).server = self._server
+        self._view.focus()
+        self.query_one(KeyBar).hints = tuple(self.keys())
+        self.show(self._snapshot)
+
+    def show(self, snapshot: Snapshot) -> None:
+        """The server's state has changed."""
+        self._snapshot = snapshot
+        if self.is_mounted:
+            self.query_one(ServerHeader).snapshot = snapshot
+            self._view.hardware = snapshot.hardware
+            self._show_place()
+
+    def on_resize(self) -> None:
+        """There is room for more, or for less."""
+        if self.is_mounted:
+            self._show_place()
+
+    def action_next_span(self) -> None:
+        """Let the plots show another time."""
+        view = self._view
+        view.seconds = SPANS[(SPANS.index(view.seconds) + 1) % len(SPANS)]
+        self._show_place()
+
+    def action_scroll(self, lines: int) -> None:
+        """Move down or up."""
+        self._view.scroll_relative(y=lines, animate=False)
+
+    def action_models(self) -> None:
+        """Back to the models."""
+        self.dismiss()
+
+    def keys(self) -> list[tuple[str, str, str]]:
+        """Key, words and action of what works now, the most needed first."""
+        return [
+            ("1", "models", "models"),
+            ("t", "5/15/60 min", "next_span"),
+            ("j", "down", "scroll(1)"),
+            ("?", "keys", "app.help"),
+        ]
+
+    @property
+    def _view(self) -> HardwareView:
+        return self.query_one(HardwareView)
+
+    def _show_place(self) -> None:
+        source = source_words(self._snapshot.hardware, self._clock.monotonic())
+        items = (
+            Item("Hardware", 3),
+            Item(f"the plots show {self._view.seconds / 60:.0f} min", 2),
+            Item(source, 1),
+        )
+        words = packed(items, self.size.width - 2)
+        self.query_one("#place", Static).update("  ".join(item.text for item in words))
+
+    @on(KeyBar.Clicked)
+    async def _key_clicked(self, message: KeyBar.Clicked) -> None:
+        await self.run_action(message.action)

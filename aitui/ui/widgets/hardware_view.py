@@ -1,0 +1,89 @@
+"""The hardware drawn to the width that there is."""
+
+from textual.app import ComposeResult
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.reactive import reactive
+from textual.widgets import Static
+
+from aitui.domain.clock import Clock
+from aitui.domain.memory.hardware import Hardware
+from aitui.ui.curves import Frame, Lines
+from aitui.ui.hardware_lines import hardware_lines, strip_lines
+
+SPANS = (300.0, 900.0, 3600.0)
+"""Seconds that the plots can show."""
+
+
+class HardwareView(VerticalScroll):
+    """All of it, in a pane that scrolls."""
+
+    hardware: reactive[Hardware] = reactive(Hardware(), init=False)
+    seconds: reactive[float] = reactive(SPANS[1], init=False)
+
+    def __init__(self, clock: Clock, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self._clock = clock
+        self._text = Static(markup=False)
+
+    def compose(self) -> ComposeResult:
+        """The text alone."""
+        yield self._text
+
+    def on_mount(self) -> None:
+        """Draw what is there."""
+        self.draw()
+
+    def on_resize(self) -> None:
+        """There is room for more, or for less."""
+        self.draw()
+
+    def watch_hardware(self) -> None:
+        """Something was measured."""
+        self.draw()
+
+    def watch_seconds(self) -> None:
+        """The plots show another time."""
+        self.draw()
+
+    def draw(self) -> None:
+        """Draw the lines anew."""
+        region = self.scrollable_content_region
+        if region.width > 0:
+            self._text.update(Content("\n").join(self.lines(region.width, region.height)))
+
+    def lines(self, width: int, height: int) -> Lines:
+        """What is shown; plots grow where there is room for all of them."""
+        for rows in (3, 2):
+            found = hardware_lines(self.hardware, self._frame(width, rows))
+            if len(found) <= height:
+                return found
+        return hardware_lines(self.hardware, self._frame(width, 1))
+
+    def _frame(self, width: int, rows: int) -> Frame:
+        return Frame(width, self.seconds, rows, self._clock.monotonic())
+
+
+class MemoryStrip(Static):
+    """Memory and its last hour, in a few lines."""
+
+    hardware: reactive[Hardware] = reactive(Hardware(), init=False)
+
+    def __init__(self, clock: Clock, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id, markup=False)
+        self._clock = clock
+        self.border_title = "Memory · the last hour"
+
+    def on_resize(self) -> None:
+        """The lines follow the width."""
+        self._draw()
+
+    def watch_hardware(self) -> None:
+        """Something was measured."""
+        self._draw()
+
+    def _draw(self) -> None:
+        width = self.content_region.width
+        if width > 0:
+            frame = Frame(width, SPANS[-1], 2, self._clock.monotonic())
+            self.update(Content("\n").join(strip_lines(self.hardware, frame)))
