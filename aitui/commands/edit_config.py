@@ -3,9 +3,12 @@
 import asyncio
 import posixpath
 import re
+from collections.abc import Sequence
+from dataclasses import replace
 
 from aitui.commands.administration import Administration
 from aitui.commands.propose import Proposal, check, doubts, propose
+from aitui.domain.clean import clean_line
 from aitui.domain.config.blocks import model_folders, named_files, new_block, remove_model
 from aitui.domain.config.change import Change
 from aitui.domain.config.document import Document
@@ -61,9 +64,25 @@ def id_for(path: str) -> str:
     return _ENDING.sub("", posixpath.basename(path))
 
 
-async def propose_model(admin: Administration, path: str, *, like: str | None = None) -> Proposal:
-    """A block for that file, in the style of the one of `like`, else of the last one."""
-    return await propose(admin, lambda document: new_block(document, id_for(path), path, like=like))
+async def propose_model(
+    admin: Administration, path: str, *, likely: Sequence[str] = ()
+) -> Proposal:
+    """A block for that file with the flags of another model's.
+
+    That one is the first of `likely` which has a block, such as models that are known to run, else
+    the last of the file.
+    """
+    chosen: list[str] = []
+
+    def edit(document: Document) -> Change:
+        known = {block.id for block in document.models}
+        like = next((model_id for model_id in likely if model_id in known), None)
+        chosen.extend([like] if like else [])
+        return new_block(document, id_for(path), path, like=like)
+
+    proposal = await propose(admin, edit)
+    note = f"its flags are those of {clean_line(chosen[0], 120)}" if chosen else ""
+    return replace(proposal, notes=(note,) if note else ())
 
 
 async def propose_removal(admin: Administration, model_id: str) -> Proposal:

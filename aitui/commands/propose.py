@@ -37,6 +37,8 @@ class Proposal:
     change: Change
     doubts: tuple[Problem, ...] = ()
     """What is wrong with the new text, though llama-swap would come up with it."""
+    notes: tuple[str, ...] = ()
+    """What else is to be known of it, in sentences."""
 
     @property
     def content(self) -> bytes:
@@ -92,6 +94,7 @@ def question_before_change(
     """
     change = proposal.change
     facts = [f"! line {doubt.line}: {doubt.words}" for doubt in proposal.doubts[:MOST_DOUBTS]]
+    facts += proposal.notes
     if change.also:
         place = {Where.MACRO: "macro", Where.ANCHOR: "anchor"}.get(change.where, "text")
         name = f"the {place} {change.shared_name} " if change.shared_name else "it "
@@ -105,12 +108,14 @@ def question_before_change(
     title = f"Change {model or 'the config file'}"
     if change.flag:
         title = f"Change {change.flag} of {model}"
+    elif model:
+        title = f"Add {model}" if change.added else f"Remove {model}"
     if change.flag and change.new is not None:
         title += f" to {clean_line(change.new, LONGEST)}"
     return Question(
         f"{title}?",
         tuple(facts),
-        yes="Change",
+        yes=title.partition(" ")[0],
         difference=tuple(lines[2:] if whole_diff else lines),
         other=f"only {model}" if change.also else "",
     )

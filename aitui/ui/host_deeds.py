@@ -103,6 +103,11 @@ class HostDeeds:
                 watching.cancel()
                 await asyncio.gather(watching, return_exceptions=True)
 
+    @property
+    def has_host(self) -> bool:
+        """Whether a machine is set for this server."""
+        return self._admin is not None
+
     def read_config(self) -> None:
         """Read the file that view 5 shows."""
         self._beside(self._read_config(), "read config")
@@ -185,7 +190,10 @@ class HostDeeds:
     async def _carry_out(self, admin: Administration, session: Session, proposal: Proposal) -> None:
         change = proposal.change
         subject = f"{change.flag} of {change.model}" if change.flag else change.model
-        screen, progress = self._watched(f"Changing {subject or 'the config file'}", *CHANGING)
+        deed = "Changing"
+        if change.model and not change.flag:
+            deed = "Adding" if change.added else "Removing"
+        screen, progress = self._watched(f"{deed} {subject or 'the config file'}", *CHANGING)
         model = session.snapshot.model(change.model)
         screen.expected = model.expected_load if model else None
         try:

@@ -79,7 +79,9 @@ class OpenConfig(HostDeeds):
             return
         path = await self._app.push_screen_wait(ChooseScreen("Add which file as a model?", files))
         if path is not None:
-            proposal = await propose_model(admin, path)
+            # One that runs has flags that work.
+            likely = [model.id for model in session.snapshot.ready]
+            proposal = await propose_model(admin, path, likely=likely)
             if (await self._ask_about(proposal))[0]:
                 await self._carry_out(admin, session, proposal)
 

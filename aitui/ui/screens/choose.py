@@ -14,7 +14,7 @@ from textual.widgets.option_list import Option
 
 from aitui.ui.model_id import shortened_id
 
-LONGEST = 200
+LONGEST = 56
 
 
 class ChooseScreen(ModalScreen[str | None]):
