@@ -45,6 +45,7 @@ KINDS = (
     Kind("help", "", "these commands"),
     Kind("ctx", "ID SIZE", "change a context size", 2),
     Kind("flag", "ID FLAG VALUE", "change another flag of a model, or its ttl", 3),
+    Kind("gpu", "", "whose the memory is, and how the hardware fares"),
     Kind("preset", "", "show the server's config"),
     Kind("reload", "", "have the server read its config again"),
     Kind("restart", "", "restart the service"),

@@ -4,9 +4,13 @@ from typing import ClassVar
 
 from textual import on
 from textual.binding import Binding, BindingType
+from textual.widgets import Input, TextArea
 
+from aitui.commands.spilled import question_to_go_back, spill_words
 from aitui.domain.config.sizes import parse_context_size
+from aitui.domain.memory.hardware import Spill
 from aitui.domain.slash import SlashCommand
+from aitui.domain.snapshot import Snapshot
 from aitui.ui.admin_messages import (
     ConfigEditWished,
     ConfigWished,
@@ -31,6 +35,7 @@ class AdminApp(ChatApp):
 
     def __init__(self, opening: Opening) -> None:
         super().__init__(opening)
+        self._slow: dict[str, int] = {}
         self._administration = OpenAdmin(
             self,
             opening,
@@ -73,6 +78,26 @@ class AdminApp(ChatApp):
                 self.action_restart_service()
             case _:
                 self.action_undo_change()
+
+    def heed_spills(self, snapshot: Snapshot) -> None:
+        """Point each model out, once, that a larger context has made slow."""
+        for spill in snapshot.hardware.spills:
+            if spill.model not in self._slow or self._slow[spill.model] != spill.context_size:
+                self._slow[spill.model] = spill.context_size
+                self._beside(self._offer_to_go_back(spill), "slow", exclusive=False)
+
+    async def _offer_to_go_back(self, spill: Spill) -> None:
+        # Where somebody types, a question would take the letters.
+        server = self._models.server
+        changeable = server is not None and server.ssh_host and not server.read_only
+        if changeable and not isinstance(self.focused, Input | TextArea):
+            question = question_to_go_back(spill)
+            if await self._ask(lambda _: question):
+                self._administration.change_context(spill.model, spill.context_before)
+            return
+        words = f"{spill_words(spill)}. /ctx {spill.model} {spill.context_before} goes back."
+        title = f"{spill.model} has become slow"
+        self.notify(words, title=title, severity="warning", timeout=20, markup=False)
 
     def _config_newer(self, words: str) -> None:
         self._models.config_note = words

@@ -153,11 +153,13 @@ class AituiApp(AdminApp):
             self.push_screen(HardwareScreen(self._opening.clock, self._server, snapshot))
 
     def act(self, name: str, model_id: str) -> None:
-        """Load, unload or refresh, as the keys do."""
+        """Load, unload, refresh or show the hardware, as the keys do."""
         if name == "load":
             self._load(model_id)
         elif name == "unload":
             self._beside(self._unload(model_id), f"unload {model_id}")
+        elif name == "gpu":
+            self.action_hardware()
         else:
             self.action_refresh_server()
 
@@ -223,6 +225,7 @@ class AituiApp(AdminApp):
             return
         self._models.snapshot = message.snapshot
         self._chats.snapshot_came(message.snapshot)
+        self.heed_spills(message.snapshot)
         for screen in self.screen_stack:
             if isinstance(screen, LIVE_SCREENS):
                 # Its widgets come a moment after it and go a moment before: it shows the latest

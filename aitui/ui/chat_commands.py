@@ -46,6 +46,7 @@ class ChatCommands:
             "refresh": self._acted,
             "load": self._acted,
             "unload": self._acted,
+            "gpu": self._acted,
             "model": self._model,
             "system": self._system,
             "set": self._set,

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -35,11 +35,22 @@ class StillMonitor:
         """Nothing is new."""
 
 
+class StillHardware:
+    """Nothing is measured."""
+
+    def host_found(self, _host: object) -> None:
+        """It isn't asked."""
+
+    def commands_read(self, _commands: object) -> None:
+        """Nothing follows from them."""
+
+
 @dataclass
 class StillSession:
     """A session with nobody."""
 
     monitor: StillMonitor
+    hardware: StillHardware = field(default_factory=StillHardware)
 
     async def run(self) -> None:
         """Change nothing."""

@@ -52,10 +52,9 @@ class HardwareScreen(Screen[None]):
     def show(self, snapshot: Snapshot) -> None:
         """The server's state has changed."""
         self._snapshot = snapshot
-        if self.is_mounted:
-            self.query_one(ServerHeader).snapshot = snapshot
-            self._view.hardware = snapshot.hardware
-            self._show_place()
+        self.query_one(ServerHeader).snapshot = snapshot
+        self._view.hardware = snapshot.hardware
+        self._show_place()
 
     def on_resize(self) -> None:
         """There is room for more, or for less."""

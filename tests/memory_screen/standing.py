@@ -1,0 +1,102 @@
+"""Hardware made by hand: cards, models on them, and an hour behind them."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+from aitui.domain.hardware.history import History
+from aitui.domain.hardware.host_sample import Held, HostSample
+from aitui.domain.hardware.sample import Gpu, Machine, Network, Sample, Source
+from aitui.domain.memory.footprint import Footprint, Origin
+from aitui.domain.memory.hardware import Hardware
+from aitui.domain.memory.picture import CardPicture, MemoryPicture, Share
+from ui.hand_made import NOW, WALL
+
+__all__ = ["Held", "HostSample"]
+
+GIB = 1 << 30
+FIRST = Gpu(
+    index=0,
+    name="NVIDIA GeForce RTX 4090",
+    uuid="GPU-1",
+    used_bytes=19 * GIB,
+    total_bytes=24 * GIB,
+    use_percent=87.0,
+    temperature=71.0,
+    power=341.0,
+    fan_percent=62.0,
+)
+SECOND = Gpu(
+    index=1,
+    name="AMD Radeon PRO W7900",
+    uuid="0000:03:00.0",
+    used_bytes=2 * GIB,
+    total_bytes=48 * GIB,
+    use_percent=0.0,
+    temperature=38.0,
+)
+MACHINE = Machine(
+    cores=(12.0, 8.0, 31.0, 5.0),
+    memory_total=128 * GIB,
+    memory_used=22 * GIB,
+    swap_total=8 * GIB,
+    swap_used=GIB,
+    load=(1.2, 0.9, 0.7),
+    network=(Network("eth0", 1 << 30, 1 << 29),),
+)
+BIG, SMALL = "Qwen_Qwen3.6-35B-A3B-Q8_0", "SmolLM3-3B-Q8_0"
+
+
+def hour(*gpus: Gpu, machine: Machine | None = MACHINE, step: float = 15.0) -> History:
+    """Samples of the last hour, in waves."""
+    samples = []
+    for number in range(int(3600 / step)):
+        wave = (1 + math.sin(number / 20)) / 2
+        at = WALL - 3600 + (number + 1) * step
+        cards = tuple(
+            replace(
+                gpu,
+                used_bytes=None if gpu.used_bytes is None else round(gpu.used_bytes * wave),
+                use_percent=None if gpu.use_percent is None else gpu.use_percent * wave,
+                sampled_at=at,
+            )
+            for gpu in gpus
+        )
+        own = None if machine is None else replace(machine, sampled_at=at)
+        samples.append(Sample(at, Source.SERVER, cards, own))
+    return History(tuple(samples))
+
+
+def shares(gpu: Gpu, *parts: tuple[str, int]) -> CardPicture:
+    """A card with these models on it, in GiB."""
+    own = tuple(Share(name, size * GIB, Origin.MEASURED) for name, size in parts)
+    known = sum(share.used_bytes for share in own)
+    others = None if gpu.used_bytes is None else gpu.used_bytes - known
+    return CardPicture(gpu, own, others)
+
+
+def hardware(
+    *cards: CardPicture,
+    machine: Machine | None = MACHINE,
+    before: Sequence[Gpu] = (),
+    source: Source = Source.SERVER,
+    troubles: tuple[str, ...] = (),
+) -> Hardware:
+    """How it stands; `before` are cards that were there earlier as well."""
+    gpus = tuple(card.gpu for card in cards)
+    history = hour(*gpus, machine=machine)
+    if before:
+        first = replace(history.samples[0], gpus=tuple(before))
+        history = History((first, *history.samples[1:]))
+    footprints = {
+        share.model: Footprint(32_768, share.used_bytes, origin=Origin.MEASURED)
+        for card in cards
+        for share in card.models
+    }
+    picture = MemoryPicture(
+        tuple(cards), machine, footprints, source, WALL, troubles, frozenset(footprints)
+    )
+    return Hardware(picture, history, heard=NOW)
+
+
+TWO_CARDS = hardware(shares(FIRST, (BIG, 16), (SMALL, 2)), shares(SECOND, (SMALL, 1)))

@@ -1,0 +1,151 @@
+"""What loads teach: by their processes, by difference, by their death, and by their rate."""
+
+from dataclasses import replace
+
+from aitui.domain.hardware.sample import Gpu, Sample, Source
+from aitui.domain.memory.measurement import Measurement, OutOfMemory
+from aitui.domain.memory.picture import MemoryPicture, memory_picture
+from aitui.domain.memory.setup import setup
+from aitui.domain.model import ContextSize, ContextSource, FailedLoad, Model, RunState
+from aitui.monitor.memory_learning import Lesson, MemoryLearning
+
+GIB = 1 << 30
+NOTHING = MemoryPicture()
+COMMAND = "llama-server -m /models/a.gguf -c 8192 -ngl 99"
+
+
+def command(tokens: int) -> str:
+    return COMMAND.replace("8192", str(tokens))
+
+
+def model(name: str = "a", tokens: int = 8192, **more: object) -> Model:
+    """A ready model, unless told otherwise."""
+    ready = Model(
+        name,
+        state=RunState.READY,
+        command=command(tokens),
+        context=ContextSize(tokens, ContextSource.RUNNING_COMMAND),
+    )
+    return replace(ready, **more)  # type: ignore[arg-type]
+
+
+def sample(at: float, used: int) -> Sample:
+    return Sample(at, Source.SERVER, (Gpu(0, "card", used_bytes=used, total_bytes=64 * GIB),))
+
+
+class Taught:
+    """Samples and models, fed one after the other; what was learnt is kept."""
+
+    def __init__(self) -> None:
+        self.learning = MemoryLearning(lambda: 5.0)
+        self.lessons: list[Lesson] = []
+        self.at = 0.0
+
+    def models(self, *models: Model) -> None:
+        self.lessons += self.learning.models_came(models, {})
+
+    def samples(self, used: int, *models: Model, count: int = 2) -> None:
+        for _ in range(count):
+            self.at += 5
+            taken = sample(self.at, used)
+            picture = memory_picture(taken, models)
+            self.lessons += self.learning.sample_came(taken, models, picture)
+
+
+def test_where_the_machine_cannot_be_asked_the_difference_of_two_samples_counts() -> None:
+    taught = Taught()
+    taught.models()
+    taught.samples(GIB)
+    taught.models(model())
+    taught.samples(9 * GIB, model())
+    (lesson,) = taught.lessons
+    assert isinstance(lesson.seen, Measurement)
+    assert (lesson.model, lesson.seen.gpu, lesson.seen.context_size) == ("a", 8 * GIB, 8192)
+    assert lesson.seen.setup == setup(COMMAND).fingerprint
+
+
+def test_a_swap_is_measured_against_the_samples_without_either() -> None:
+    taught = Taught()
+    taught.samples(GIB)
+    taught.models(model("b"))
+    taught.samples(21 * GIB, model("b"))
+    taught.models(model("a"))
+    taught.samples(9 * GIB, model("a"))
+    assert [(one.model, one.seen.gpu) for one in taught.lessons if hasattr(one.seen, "gpu")] == [
+        ("b", 20 * GIB),
+        ("a", 8 * GIB),
+    ]
+
+
+def test_a_sample_that_may_be_from_before_the_load_is_not_trusted() -> None:
+    taught = Taught()
+    taught.samples(GIB)
+    taught.models(model())
+    taught.samples(5 * GIB, model(), count=1)
+    assert taught.lessons == []
+
+
+def test_while_another_model_comes_or_goes_nothing_is_measured() -> None:
+    taught = Taught()
+    taught.samples(GIB)
+    loading = model("b", state=RunState.STARTING)
+    taught.models(model(), loading)
+    taught.samples(9 * GIB, model(), loading)
+    assert taught.lessons == []
+
+
+def test_what_was_kept_once_is_not_kept_again_at_every_sample() -> None:
+    taught = Taught()
+    taught.samples(GIB)
+    taught.models(model())
+    taught.samples(9 * GIB, model(), count=20)
+    assert len(taught.lessons) == 1
+
+
+def test_a_death_of_memory_is_kept_with_the_context_that_it_ran_with() -> None:
+    taught = Taught()
+    taught.models(model(tokens=65_536, state=RunState.STARTING))
+    # The change was taken back by the time that the failure is told.
+    told = ContextSize(8192, ContextSource.CONFIG_FILE)
+    failed = FailedLoad(7.0, "out of memory: 48211.00 MiB did not fit on device 0")
+    dead = Model("a", failed=failed, context=told)
+    taught.models(dead)
+    taught.models(dead)
+    (lesson,) = taught.lessons
+    assert lesson.seen == OutOfMemory(65_536, setup(COMMAND).fingerprint, 7.0)
+
+
+def test_another_failure_teaches_nothing_of_memory() -> None:
+    taught = Taught()
+    taught.models(Model("a", failed=FailedLoad(7.0, "the file /x does not exist")))
+    assert taught.lessons == []
+
+
+def test_a_much_lower_rate_after_a_larger_context_is_told_with_both() -> None:
+    taught = Taught()
+    for rate in (48.0, 51.0, 50.0):
+        taught.models(model(rate=rate))
+    larger = model(tokens=65_536, rate=50.0)
+    taught.models(larger)
+    assert taught.learning.spills((larger,), NOTHING) == ()
+    slow = model(tokens=65_536, rate=9.0)
+    taught.models(slow)
+    (spill,) = taught.learning.spills((slow,), NOTHING)
+    assert (spill.context_size, spill.context_before) == (65_536, 8192)
+    assert (spill.rate, spill.usual) == (9.0, 50.0)
+
+
+def test_a_rate_that_falls_without_a_larger_context_is_no_spill() -> None:
+    taught = Taught()
+    taught.models(model(tokens=65_536, rate=50.0))
+    smaller = model(tokens=8192, rate=9.0)
+    taught.models(smaller)
+    assert taught.learning.spills((smaller,), NOTHING) == ()
+
+
+def test_a_rate_that_falls_a_little_is_no_spill() -> None:
+    taught = Taught()
+    taught.models(model(rate=50.0))
+    larger = model(tokens=65_536, rate=44.0)
+    taught.models(larger)
+    assert taught.learning.spills((larger,), NOTHING) == ()
