@@ -32,7 +32,12 @@ EXCEPTIONS = {
 }
 """Recordings that the stand-in doesn't follow, and why."""
 
-SCENARIOS = {"api_events_full"}
+SCENARIOS = {
+    "api_events_full",
+    "reload_sighup_chat_stream",
+    "sigterm_chat_stream",
+    "sigterm_while_loading_chat",
+}
 """Recordings of many steps, which have tests of their own."""
 
 
