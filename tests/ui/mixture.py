@@ -1,5 +1,6 @@
 """Models in every state that the table knows."""
 
+from aitui.domain.memory.footprint import Footprint, Origin
 from aitui.domain.model import (
     ContextSize,
     ContextSource,
@@ -12,6 +13,7 @@ from aitui.domain.model import (
 )
 from ui.hand_made import NOW, WALL
 
+GIB = 1 << 30
 COMMAND = "/opt/llama.cpp/llama-server --port 5801 --ctx-size 262144 --flash-attn on -ngl 99"
 
 
@@ -34,6 +36,14 @@ READY = Model(
     last_used=NOW - 372,
     requests=2,
     reasoning=True,
+    memory=Footprint(
+        262_144,
+        round(41.2 * GIB),
+        weights=round(34.4 * GIB),
+        cache=round(5.6 * GIB),
+        compute=round(1.2 * GIB),
+        origin=Origin.MEASURED,
+    ),
 )
 LOADING = Model(
     "gpt-oss-120b-mxfp4",
@@ -42,12 +52,14 @@ LOADING = Model(
     requested=NOW - 18,
     context=context(131_072),
     expected_load=29,
+    memory=Footprint(131_072, 63 * GIB),
 )
 WAITING = Model(
     "MiniMax-M2.7-IQ3_XXS",
     requested=NOW - 7,
     context=context(131_072, ContextSource.SERVER_METADATA),
     expected_load=41,
+    memory=Footprint(131_072, 52 * GIB, origin=Origin.SCALED),
 )
 STOPPING = Model(
     "gemma-3-27b-it-Q4_K_M",

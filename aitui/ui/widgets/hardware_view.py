@@ -75,8 +75,8 @@ class MemoryStrip(Static):
         self.border_title = "Memory · the last hour"
 
     def on_resize(self) -> None:
-        """The lines follow the width."""
-        self._draw()
+        """The lines follow the width; their number asks for another layout, after this one."""
+        self.call_after_refresh(self._draw)
 
     def watch_hardware(self) -> None:
         """Something was measured."""
