@@ -51,7 +51,7 @@ def models(app: AituiApp) -> ModelsScreen:
 
 
 async def draw_all(app: AituiApp, pilot: Pilot[None]) -> None:
-    """A chat, the questions before a change and an eviction, and a model that loads."""
+    """A chat, the questions before a change and an eviction, a model that loads, and the hardware."""
     await until(app, lambda snapshot: bool(snapshot.ready))
     table = models(app).query_one(ModelTable)
     table.select(models(app).snapshot.ready[0].id)
@@ -79,6 +79,10 @@ async def draw_all(app: AituiApp, pilot: Pilot[None]) -> None:
     await until(app, lambda s: any(m.state is RunState.STARTING for m in s.models))
     await asyncio.sleep(2.2)
     drawn(app, f"models-{app.size.width}x{app.size.height}.svg")
+    await until(app, lambda s: any(m.id in s.hardware.picture.seen_now for m in s.ready))
+    await pilot.press("4")
+    await asyncio.sleep(12)
+    drawn(app, f"hardware-{app.size.width}x{app.size.height}.svg")
 
 
 async def question_open(app: AituiApp) -> None:
