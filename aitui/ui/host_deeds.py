@@ -103,11 +103,6 @@ class HostDeeds:
                 watching.cancel()
                 await asyncio.gather(watching, return_exceptions=True)
 
-    @property
-    def has_host(self) -> bool:
-        """Whether a machine is set for this server."""
-        return self._admin is not None
-
     def read_config(self) -> None:
         """Read the file that view 5 shows."""
         self._beside(self._read_config(), "read config")
