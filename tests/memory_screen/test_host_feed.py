@@ -1,0 +1,82 @@
+"""What the machine behind the server adds, asked directly and over a real sshd."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from aitui.demo.stand_in import StandIn
+from aitui.domain.hardware.sample import Source
+from aitui.domain.memory.footprint import Origin
+from aitui.domain.server import Server
+from aitui.host.opening import open_host
+from aitui.host.shell import Host
+from memory.files import BIG
+from memory_screen.feeding import fed, until_memory
+
+MIB = 1 << 20
+
+
+def config(model: Path) -> str:
+    return f"""\
+performance: {{disabled: true}}
+models:
+  big:
+    cmd: /opt/llama.cpp/llama-server --port ${{PORT}} --model {model} -c 32768 -ngl 0 -np 1
+"""
+
+
+async def test_a_model_that_never_ran_is_estimated_from_the_header_of_its_file(
+    host: Host, tmp_path: Path
+) -> None:
+    file = tmp_path / "big.gguf"
+    file.write_bytes(BIG + bytes(4 * MIB))
+    async with StandIn(config(file)) as stand_in:
+        server = Server(url=stand_in.url, identity="plain")
+        async with fed(server, tmp_path) as watch:
+            watch.session.hardware.host_found(host)
+            await watch.session.monitor.config_read({"big": 32_768})
+            command = config(file).split("cmd: ")[1]
+            watch.session.hardware.commands_read({"big": command})
+            snapshot = await watch.until(
+                lambda now: (model := now.model("big")) is not None and model.memory is not None
+            )
+            model = snapshot.model("big")
+            assert model is not None
+            assert model.memory is not None
+            assert model.memory.origin is Origin.ESTIMATED
+            assert model.memory.weights == pytest.approx(393 * MIB, rel=0.02)
+            assert model.memory.cache == 2048 * MIB
+            assert snapshot.hardware.picture.source is Source.HOST
+            assert snapshot.hardware.longest_context("big") is not None
+
+
+async def test_the_header_of_a_file_is_read_once(host: Host, tmp_path: Path) -> None:
+    file = tmp_path / "big.gguf"
+    file.write_bytes(BIG)
+    async with StandIn(config(file)) as stand_in:
+        server = Server(url=stand_in.url, identity="plain")
+        async with fed(server, tmp_path) as watch:
+            hardware = watch.session.hardware
+            hardware.host_found(host)
+            await watch.session.monitor.config_read({"big": 32_768})
+            hardware.commands_read({"big": f"llama-server -m {file} -c 32768"})
+            await until_memory(watch, lambda memory: "big" in memory.models)
+            file.unlink()
+            hardware.commands_read({"big": f"llama-server -m {file} -c 65536"})
+            await hardware.look()
+            assert hardware.hardware.models["big"].header is not None
+
+
+async def test_a_machine_that_cannot_be_reached_becomes_words_and_no_figure(
+    tmp_path: Path,
+) -> None:
+    async with StandIn(config(tmp_path / "none.gguf")) as stand_in:
+        server = Server(url=stand_in.url, identity="plain")
+        host = open_host(replace(server, ssh_host="nobody@127.0.0.1:9"))
+        assert host is not None
+        async with host, fed(server, tmp_path) as watch:
+            watch.session.hardware.host_found(host)
+            snapshot = await until_memory(watch, lambda memory: "127.0.0.1" in memory.trouble)
+            assert snapshot.hardware.picture.source is None
+            assert snapshot.hardware.picture.total_bytes is None
