@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from aitui.commands.administration import Administration
 from aitui.commands.preset import Preset, read_preset
-from aitui.errors import AituiError
+from aitui.errors import AituiError, HostKeyRefused, HostLoginRefused
 
 LOOKS_EVERY = 60.0
 
@@ -30,12 +30,17 @@ class ConfigWatch:
         """Look at the file until cancelled."""
         while True:
             self._look.clear()
+            pause: float | None = LOOKS_EVERY
             try:
                 self._on_read(await read_preset(self._admin))
+            except (HostKeyRefused, HostLoginRefused):
+                # Each try may ask a person to touch a key, or count against a limit there.
+                pause = None
+                self._on_read(None)
             except AituiError:
                 self._on_read(None)
             try:
-                async with asyncio.timeout(LOOKS_EVERY):
+                async with asyncio.timeout(pause):
                     await self._look.wait()
             except TimeoutError:
                 continue

@@ -128,10 +128,9 @@ class HostDeeds:
                     self._app.notify(sentence, severity="warning", timeout=20, markup=False)
 
     async def _read_config(self) -> None:
-        if self._watch is not None:
-            self._watch.look()
         screen = self._config_screen
         if screen is None:
+            self._look_again()
             return
         try:
             admin, _ = await self._ready()
@@ -139,7 +138,13 @@ class HostDeeds:
         except AituiError as error:
             screen.show_error(error)
             return
+        self._look_again()
         screen.show_config(preset, await asyncio.to_thread(coloured, preset.text))
+
+    def _look_again(self) -> None:
+        """What the table shows of the file may have changed, or may only now be readable."""
+        if self._watch is not None:
+            self._watch.look()
 
     def _change(self, deed: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Run what changes something there; one at a time, since each waits for its effect."""

@@ -9,6 +9,9 @@ import asyncssh
 import pytest
 
 from administration.conftest import Administered
+from aitui.commands import config_watch
+from aitui.commands.administration import Administration
+from aitui.commands.preset import Preset, read_preset
 from commands.command_line import CommandLine
 from service.user_manager import CONFIG
 from ui.driven import driven
@@ -147,3 +150,25 @@ async def test_read_only_refuses_before_anything_is_sent(
     outcome = await shell.run("--read-only", *command, "--yes")
     assert (outcome.status, "read-only" in outcome.err) == (6, True), outcome
     assert on_this_machine.config.read_text() == CONFIG
+
+
+async def test_a_host_that_refuses_is_not_asked_again_and_again(
+    unknown: Administered, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(config_watch, "LOOKS_EVERY", 0.05)
+    asked: list[float] = []
+
+    async def counted(admin: Administration) -> Preset:
+        asked.append(admin.clock.monotonic())
+        return await read_preset(admin)
+
+    monkeypatch.setattr(config_watch, "read_preset", counted)
+    async with driven(unknown.server, tmp_path / "aitui") as app:
+        await app.see("small")
+        await app.until(lambda: asked)
+        await app.press("5")
+        await app.armed()
+        assert len(asked) == 1
+        await app.press("y")
+        await app.see("--ctx-size 65536")
+        await app.until(lambda: len(asked) > 2, "looked at again")
