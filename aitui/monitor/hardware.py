@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING
 
 from aitui.domain.clock import Clock
+from aitui.domain.hardware.history import History
 from aitui.domain.memory.footprint import Footprint
 from aitui.domain.memory.hardware import Hardware, ModelMemory, expected_memory
 from aitui.domain.memory.measurement import Known
@@ -187,17 +188,26 @@ class HardwareFeed:
             await self._keep(lessons)
             known = self._known()
             picture = self._picture(known)
-        server, other = self._server.history, self._host.history if self._host else None
-        of_server = other is None or not other.samples or (sample is not None and sample.gpus)
         self.hardware = Hardware(
             picture=picture,
-            history=server if of_server or other is None else other,
+            history=self._history(picture),
             models=known,
             spills=self._learning.spills(models, picture),
             heard=self._heard,
             trouble=self._trouble(),
         )
         await self._on_change(self.hardware)
+
+    def _history(self, picture: MemoryPicture) -> History:
+        """That of the server, which is longer, unless it is of other cards than those shown."""
+        server, host = self._server, self._host
+        if host is None or not host.history.samples:
+            return server.history
+        shown = {card.gpu.key for card in picture.cards}
+        sample = server.latest
+        told = {gpu.key for gpu in sample.gpus} if sample is not None else set()
+        same = bool(shown & told) or (not shown and sample is not None)
+        return server.history if same else host.history
 
     def _picture(self, known: Mapping[str, ModelMemory]) -> MemoryPicture:
         sample, host = self._server.latest, self._host
@@ -269,7 +279,8 @@ class HardwareFeed:
     def _trouble(self) -> str:
         host = self._host
         if self._server.latest is not None or (host is not None and host.latest is not None):
-            return host.trouble if host is not None else ""
+            own = host.trouble if host is not None else ""
+            return "; ".join(words for words in (own, *self._measurements.warnings) if words)
         return "; ".join(
             words for words in (self._server.trouble, host.trouble if host else "") if words
         )

@@ -83,13 +83,14 @@ def strip_lines(hardware: Hardware, frame: Frame) -> Lines:
 def vanished(hardware: Hardware) -> list[str]:
     """Cards that were measured within the last hour and no longer are."""
     picture, samples = hardware.picture, hardware.history.samples
-    if not samples or picture.source is not samples[-1].source:
-        return []
     there = {card.gpu.key for card in picture.cards}
     last: dict[str, tuple[Gpu, float]] = {}
     for sample in samples:
         for gpu in sample.gpus:
             last[gpu.key] = gpu, sample.at
+    # Two sources may call the same cards differently.
+    if there and not there & last.keys():
+        return []
     return [
         f"GPU {gpu.index} {gpu.name} has vanished: it was measured last "
         f"{format_seconds(samples[-1].at - at)} ago"

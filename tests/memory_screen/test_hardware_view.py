@@ -130,6 +130,15 @@ async def test_a_card_that_vanished_is_named(
         assert "✘ GPU 1 AMD Radeon PRO W7900 has vanished" in app.text
 
 
+async def test_cards_that_two_sources_call_differently_have_not_vanished(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    renamed = replace(FIRST, uuid="0000:01:00.0")
+    standing = replace(hardware(shares(renamed), source=Source.HOST), history=TWO_CARDS.history)
+    async with looking_at(standing, monkeypatch, tmp_path) as app:
+        assert "vanished" not in app.text
+
+
 async def test_a_tool_that_hangs_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     standing = hardware(source=Source.HOST, troubles=("nvidia-smi does not answer",))
     async with looking_at(standing, monkeypatch, tmp_path) as app:
