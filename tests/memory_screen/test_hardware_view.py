@@ -11,6 +11,7 @@ from textual.theme import BUILTIN_THEMES
 from aitui.demo.stand_in import StandIn
 from aitui.domain.hardware.sample import Source
 from aitui.domain.memory.hardware import Hardware
+from aitui.domain.model import Requests
 from aitui.domain.server import Server
 from catalogue import QUICK
 from memory_screen.standing import (
@@ -226,7 +227,17 @@ async def test_the_header_keeps_the_memory_at_every_width(
         await app.see("VRAM")
         head = app.line_of("home")
         assert "21/72 G" in head
-        assert ("▆" in head) is (width >= 80)
+        assert ("▆" in head) is (width >= 60)
+
+
+async def test_the_bar_goes_before_the_requests_do(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    busy = replace(live(requests=Requests(total=12_345)), hardware=TWO_CARDS)
+    show_instead_of_servers(monkeypatch, busy)
+    name = "a server so named"
+    async with driven(replace(SERVER, name=name), tmp_path, size=(80, 24), clock=STILL) as app:
+        await app.see("VRAM 21/72 G", "12345 requests")
 
 
 async def test_a_memory_that_is_known_in_part_is_not_made_up(

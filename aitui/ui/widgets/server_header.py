@@ -19,9 +19,6 @@ from aitui.ui.memory_words import is_nearly_full, total_words
 from aitui.ui.model_id import shortened_id
 from aitui.ui.packing import Item, packed, total_width
 
-WITH_BAR = 70
-"""Columns from which there is room for more than the figure."""
-
 
 class ServerHeader(Widget):
     """One line that drops whole items, the least needed first, when there is no room."""
@@ -99,16 +96,21 @@ class ServerHeader(Widget):
         left = (
             Item(shortened_id(self.server.label, 28), 9, "name"),
             self._link_item(),
-            self._memory_item(),
+            self._memory_item(with_bar=False),
             certificate_item(self.snapshot.certificate_ends, self._clock.wall()),
             Item("read-only", 7, "waiting") if self.server.read_only else Item("", 0),
         )
-        return left, tuple(self._right_items())
+        right = tuple(self._right_items())
+        barred = (*left[:2], self._memory_item(with_bar=True), *left[3:])
+        # The bar goes before anything else that tells more than the server's version.
+        needed = [item for item in (*barred, *right) if item.text and item.need > 1]
+        fits = total_width(needed) <= self.size.width - 2
+        return barred if fits else left, right
 
-    def _memory_item(self) -> Item:
+    def _memory_item(self, *, with_bar: bool) -> Item:
         """How full the memory is, in sight as long as the link itself."""
         picture = self.snapshot.hardware.picture
-        words = total_words(picture, with_bar=self.size.width >= WITH_BAR)
+        words = total_words(picture, with_bar=with_bar)
         lost = self.snapshot.link.phase is LinkPhase.LOST
         return Item(words, 8, "quiet" if lost else "waiting" if is_nearly_full(picture) else "")
 
