@@ -110,6 +110,8 @@ async def test_the_version_and_what_events_tell(hostile: StandIn, shown: Termina
     version = json.dumps({"version": EVIL, "commit": EVIL, "build_date": EVIL}).encode()
     hostile.fault("/api/version", Reply(200, version))
     shown.press("\x1b[15~")
+    # A long version goes first where the header has no room.
+    shown.resize(200, 36)
     await shown.see("llama-swap evil")
     for kind in ("modelStatus", "logData", "metrics", "inflight", EVIL):
         hostile.publish(kind, {"id": EVIL, "models": [{"id": EVIL, "state": EVIL}], "data": EVIL})
