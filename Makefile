@@ -3,6 +3,8 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 ARGS   ?=
+# Half of the time a test waits for a server: two workers a core keep both busy.
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print(2 * (os.cpu_count() or 1))')
 
 .PHONY: help demo test soak lint types floors check bench screenshots lock clean
 
@@ -31,7 +33,7 @@ demo: $(STAMP)
 	$(BIN)/aitui --demo $(ARGS)
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -n auto $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
 
 soak: $(STAMP)
 	SOAK_SECONDS=600 $(BIN)/python -m pytest -s tests/soak $(ARGS)

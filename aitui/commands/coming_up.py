@@ -2,8 +2,8 @@
 
 import asyncio
 from functools import partial
-from typing import Any
 
+from aitui.commands.ending import end
 from aitui.commands.session import Session
 from aitui.domain.model import RunState
 from aitui.domain.snapshot import LinkPhase, Snapshot
@@ -45,7 +45,7 @@ async def come_up(session: Session, model_id: str) -> bool:
         await coming
         return True
     finally:
-        await _end(coming, aborted)
+        await end(coming, aborted)
 
 
 async def _come_up_in_time(session: Session, model_id: str) -> None:
@@ -59,7 +59,7 @@ async def _come_up_in_time(session: Session, model_id: str) -> None:
             try:
                 await _ask_and_watch(session, model_id, begun)
             finally:
-                await _end(counting)
+                await end(counting)
     except TimeoutError:
         raise NotUp(
             f"{model_id} is not up after {limit:.0f} s",
@@ -141,9 +141,3 @@ def _is_lost(snapshot: Snapshot) -> bool:
 def _state(model_id: str, snapshot: Snapshot) -> RunState:
     model = snapshot.model(model_id)
     return RunState.STOPPED if model is None else model.state
-
-
-async def _end(*tasks: asyncio.Task[Any]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)

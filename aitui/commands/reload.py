@@ -3,6 +3,7 @@
 import asyncio
 
 from aitui.commands.administration import Administration
+from aitui.commands.ending import end
 from aitui.commands.progress import Progress
 from aitui.commands.propose import consequences
 from aitui.commands.session import Ask, Session
@@ -78,8 +79,7 @@ async def _answer_or_trouble(admin: Administration, session: Session) -> None:
                 raise trouble
         await answering
     finally:
-        answering.cancel()
-        await asyncio.gather(answering, return_exceptions=True)
+        await end(answering)
 
 
 async def _healthy(session: Session) -> None:

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
+from aitui.commands.ending import end
 from aitui.errors import AituiError, NotSupported
 
 if TYPE_CHECKING:
@@ -41,9 +42,7 @@ async def watch_for_reload(client: "SwapClient") -> AsyncIterator[ReloadSign]:
             ended.result()
         yield ReloadSign(ended)
     finally:
-        for task in (waiting, ended):
-            task.cancel()
-        await asyncio.gather(waiting, ended, return_exceptions=True)
+        await end(waiting, ended)
 
 
 async def _until_reloaded(client: "SwapClient", listening: asyncio.Event) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING
 
+from aitui.commands.ending import end
 from aitui.domain.clock import Clock
 from aitui.domain.question import Question
 from aitui.domain.server import Server
@@ -103,9 +104,9 @@ async def watching(session: Session) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        watch.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await watch
+        await end(watch)
+        if not watch.cancelled():
+            watch.result()
 
 
 def _import_client() -> "type[SwapClient]":

@@ -3,16 +3,12 @@
 from textual.message import Message
 
 
-class ContextWished(Message):
-    """Somebody wants another context size for a model."""
+class ModelRemovalWished(Message):
+    """Somebody wants a model taken out of the config file."""
 
     def __init__(self, model_id: str) -> None:
         super().__init__()
         self.model_id = model_id
-
-
-class ModelRemovalWished(ContextWished):
-    """Somebody wants a model taken out of the config file."""
 
 
 class ModelAddWished(Message):

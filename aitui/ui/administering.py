@@ -14,7 +14,6 @@ from aitui.domain.snapshot import Snapshot
 from aitui.ui.admin_messages import (
     ConfigEditWished,
     ConfigWished,
-    ContextWished,
     ModelAddWished,
     ModelRemovalWished,
     ReloadWished,
@@ -22,6 +21,9 @@ from aitui.ui.admin_messages import (
 from aitui.ui.chatting import ChatApp
 from aitui.ui.open_admin import OpenAdmin
 from aitui.ui.opening import Opening
+from aitui.ui.screens.config import ConfigScreen
+from aitui.ui.screens.models import ModelsScreen
+from aitui.ui.widgets.composer import Composer
 
 
 class AdminApp(ChatApp):
@@ -44,6 +46,25 @@ class AdminApp(ChatApp):
             ask=self._ask,
             on_newer=self._config_newer,
         )
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Where something is typed, the key of the context size is a letter."""
+        if action == "change_context":
+            typing = isinstance(self.focused, Input | Composer)
+            return isinstance(self.screen, ModelsScreen | ConfigScreen) and not typing
+        return super().check_action(action, parameters)
+
+    def action_change_context(self) -> None:
+        """Change the context size of the model under the cursor."""
+        screen, highlighted = self.screen, self._models.highlighted
+        model_id = highlighted.id if highlighted is not None else ""
+        if isinstance(screen, ConfigScreen):
+            model_id = screen.model_id
+        if model_id:
+            self._administration.ask_for_context(model_id)
+        else:
+            words = "There is no model under the cursor"
+            self.notify(words, severity="warning", markup=False)
 
     def action_config(self) -> None:
         """Show the server's config file, at the model under the cursor."""
@@ -101,11 +122,6 @@ class AdminApp(ChatApp):
 
     def _config_newer(self, words: str) -> None:
         self._models.config_note = words
-
-    @on(ContextWished)
-    def _context_wished(self, message: ContextWished) -> None:
-        if type(message) is ContextWished:
-            self._administration.change_context(message.model_id)
 
     @on(ModelRemovalWished)
     def _removal_wished(self, message: ModelRemovalWished) -> None:

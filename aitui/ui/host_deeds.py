@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from aitui.commands.administration import Administration, no_host, open_administration
 from aitui.commands.change_config import CHANGING, NotEffective, change_config
 from aitui.commands.config_watch import ConfigWatch
+from aitui.commands.ending import end
 from aitui.commands.preset import Preset, read_preset
 from aitui.commands.progress import Progress
 from aitui.commands.propose import (
@@ -100,8 +101,7 @@ class HostDeeds:
                 yield
             finally:
                 self._admin = self._watch = None
-                watching.cancel()
-                await asyncio.gather(watching, return_exceptions=True)
+                await end(watching)
 
     def read_config(self) -> None:
         """Read the file that view 5 shows."""

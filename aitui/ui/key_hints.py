@@ -21,7 +21,7 @@ def model_keys(
         ("l", "load", "load", writable and own and idle),
         ("u", unload, "unload", writable and own and not idle),
         ("⏎", "chat", "chat", live and model is not None),
-        ("c", "ctx", "context", writable and own and host),
+        ("c", "ctx", "app.change_context", writable and own and host),
         ("Esc", "stop watching", "back", waits),
         ("F5", "retry now", "app.refresh_server", not live),
         ("D", "doctor", "app.doctor", not live),

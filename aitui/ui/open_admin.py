@@ -31,6 +31,27 @@ from aitui.ui.screens.context_size import ContextSizeScreen
 class OpenAdmin(OpenConfig):
     """Changes context sizes, reloads, restarts, and takes changes back."""
 
+    def ask_for_context(self, model_id: str) -> None:
+        """Ask for another context size, and change it.
+
+        The dialog opens at once, before the host is reached: what is typed ahead belongs to it.
+        """
+        session = self._session()
+        model = session.snapshot.model(model_id) if session is not None else None
+        if session is None or model is None or not self._may_change(session):
+            # Says why not.
+            self.change_context(model_id)
+            return
+
+        def sized(size: int | None) -> None:
+            if size is not None:
+                self.change_context(model_id, size)
+
+        self._app.push_screen(ContextSizeScreen(model, session.snapshot), sized)
+
+    def _may_change(self, session: Session) -> bool:
+        return self._admin is not None and not session.server.read_only and not self._changing
+
     def change_context(self, model_id: str, size: int | None = None) -> None:
         """Change a context size; asks for the size where none is given."""
         self._change(lambda: self._change_context(model_id, size))

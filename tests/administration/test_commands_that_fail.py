@@ -101,6 +101,9 @@ async def test_file_and_journal_are_true_and_the_change_can_be_taken_back(
         assert len(commands) > 4
         for at in commands:
             over_ssh.config.write_text(CONFIG)
+            # Of a line that was cut the lock stays for a while: that has tests of its own.
+            for lock in over_ssh.config.parent.glob(".*.aitui-lock"):
+                lock.unlink()
             folder = tmp_path / f"call {at}"
             faulty = FaultyHost(healthy, fault, at)
             trial = await attempt(over_ssh, watch, faulty, healthy, folder)
@@ -114,7 +117,8 @@ async def test_file_and_journal_are_true_and_the_change_can_be_taken_back(
                 assert failed == ["reload"], at
                 await taken_back(over_ssh, watch, healthy, folder, trial.error)
             else:
-                assert (text, outcomes) == (CONFIG, []), at
+                assert text == CONFIG, at
+                assert outcomes in ([], [Outcome.FAILED]), at
                 assert len(failed) == 1, at
 
 

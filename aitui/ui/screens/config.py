@@ -18,7 +18,6 @@ from aitui.errors import AituiError
 from aitui.ui.admin_messages import (
     ConfigEditWished,
     ConfigWished,
-    ContextWished,
     ModelAddWished,
     ModelRemovalWished,
     ReloadWished,
@@ -40,7 +39,7 @@ class ConfigScreen(Screen[None]):
         Binding("slash", "find", "find", key_display="/", priority=True),
         Binding("n", "find_next(1)", "next found"),
         Binding("N", "find_next(-1)", "previous found"),
-        Binding("c", "context", "context size of this model"),
+        Binding("c", "app.change_context", "context size of this model", priority=True),
         Binding("e", "edit", "edit the file in $EDITOR"),
         Binding("a", "add", "add a model"),
         Binding("delete", "remove", "remove this model", key_display="Del"),
@@ -127,7 +126,7 @@ class ConfigScreen(Screen[None]):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """While something is typed these keys are letters."""
         del parameters
-        typed = {"find", "find_next", "edit", "add", "context", "copy", "next_problem", "models"}
+        typed = {"find", "find_next", "edit", "add", "copy", "next_problem", "models"}
         return not (action in typed and self._entry.display)
 
     def action_find(self) -> None:
@@ -165,13 +164,6 @@ class ConfigScreen(Screen[None]):
         if ahead:
             block = ahead[0] if direction > 0 else ahead[-1]
             self._view.focus_block(block.first_line, block.last_line)
-
-    def action_context(self) -> None:
-        """Change the context size of the model that the cursor is in."""
-        if self.model_id:
-            self.post_message(ContextWished(self.model_id))
-        else:
-            self._say_no_block()
 
     def action_edit(self) -> None:
         """Edit the whole file, at the line of the cursor."""
@@ -224,7 +216,7 @@ class ConfigScreen(Screen[None]):
         hints = [
             ("1", "models", "models", True),
             ("F5", "read again", "read_again", self._error is not None),
-            ("c", "ctx", "context", inside and writable),
+            ("c", "ctx", "app.change_context", inside and writable),
             ("e", "edit", "edit", writable and self._preset is not None),
             ("a", "add a model", "add", writable and self._preset is not None),
             ("Del", "remove", "remove", inside and writable),

@@ -20,7 +20,6 @@ from aitui.domain.clock import Clock
 from aitui.domain.model import Model
 from aitui.domain.server import Server
 from aitui.domain.snapshot import LinkPhase, Snapshot
-from aitui.ui.admin_messages import ContextWished
 from aitui.ui.certificate_days import certificate_item, renewal_words
 from aitui.ui.key_hints import chat_keys, filter_keys, model_keys
 from aitui.ui.model_cells import Moment
@@ -62,7 +61,7 @@ class ModelsScreen(Screen[None]):
         Binding("u", "unload", "unload"),
         Binding("U", "unload_all", "unload all"),
         Binding("x", "cancel_request", "cancel a request"),
-        Binding("c", "context", "context size"),
+        Binding("c", "app.change_context", "context size", priority=True),
         Binding("L", "log", "log of the model"),
         # With priority: what is typed ahead after it belongs to the filter, and is no key.
         Binding("slash", "filter", "filter", key_display="/", priority=True),
@@ -135,14 +134,6 @@ class ModelsScreen(Screen[None]):
     def action_unload_all(self) -> None:
         """Unload every model."""
         self.post_message(UnloadAllWished())
-
-    def action_context(self) -> None:
-        """Change the context size of the model under the cursor."""
-        model = self._table.highlighted
-        if model is None:
-            self._say_no_model()
-        else:
-            self.post_message(ContextWished(model.id))
 
     def action_log(self) -> None:
         """Read the log of the model under the cursor; this never loads it."""
