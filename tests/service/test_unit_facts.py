@@ -78,19 +78,19 @@ def test_each_value_is_read_as_it_stands(values: dict[str, str]) -> None:
         ("/x/llama-swap --config=/c.yaml -watch-config", "/c.yaml", True),
         ("/x/llama-swap -watch-config=false -config /c.yaml", "/c.yaml", False),
         ("/x/llama-swap -watch-config --config /c.yaml", "/c.yaml", True),
-        ("/x/llama-swap -config old.yaml -config ./new.yaml", "/work/new.yaml", False),
-        ("/x/llama-swap", "/work/config.yaml", False),
+        ("/x/llama-swap -config old.yaml -config ./new.yaml", "/srv/new.yaml", False),
+        ("/x/llama-swap", "/srv/config.yaml", False),
         ("docker run ghcr.io/mostlygeek/llama-swap:cuda -config /c.yaml", "/c.yaml", False),
-        ("/x/llama-swap -listen :80 stray -config /c.yaml", "/work/config.yaml", False),
+        ("/x/llama-swap -listen :80 stray -config /c.yaml", "/srv/config.yaml", False),
         ("/usr/bin/start-it -config /c.yaml", None, None),
-        ("/x/llama-swap -config", "/work/true", False),
+        ("/x/llama-swap -config", "/srv/true", False),
     ],
 )
 def test_the_flags_are_read_as_llama_swap_reads_them(
     command: str, path: str | None, watches: bool | None
 ) -> None:
     words = tuple(command.split())
-    facts = UnitFacts("u", exec_start=words, working_directory="/work")
+    facts = UnitFacts("u", exec_start=words, working_directory="/srv")
     assert (facts.config_path, facts.watches_config) == (path, watches)
 
 
