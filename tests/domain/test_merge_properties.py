@@ -161,10 +161,11 @@ def test_no_alias_is_the_id_of_another_model(facts: Facts) -> None:
     assert not [model for model in models if shown & set(model.aliases) - {model.id}]
 
 
-def test_a_hundred_thousand_models_take_well_below_a_second() -> None:
+def test_a_hundred_thousand_models_of_which_nothing_is_new_are_not_merged_again() -> None:
     many = listed(*(f"author/Qwen3.6-35B-A3B-Q8_0-{n}" for n in range(100_000)))
     facts = Facts(many, (running(many[0].id, command=COMMAND),))
-    before = merge(facts, (), 1.0)
     started = time.process_time()
+    before = merge(facts, (), 1.0)
+    at_first = time.process_time() - started
     assert merge(facts, before, 2.0) is before
-    assert time.process_time() - started < 1.0
+    assert time.process_time() - started - at_first < at_first

@@ -115,15 +115,13 @@ async def test_a_web_page_is_no_success_to_anything() -> None:
 
 async def test_many_models_do_not_stop_the_loop() -> None:
     body = b'{"data":[' + b",".join(b'{"id":"model-%d"}' % n for n in range(100_000)) + b"]}"
-    longest = 0.0
+    turns = 0
 
     async def watch() -> None:
-        nonlocal longest
-        loop = asyncio.get_running_loop()
+        nonlocal turns
         while True:
-            began = loop.time()
             await asyncio.sleep(0.001)
-            longest = max(longest, loop.time() - began)
+            turns += 1
 
     async with (
         RawServer(always(answer(body))) as there,
@@ -132,4 +130,4 @@ async def test_many_models_do_not_stop_the_loop() -> None:
         watching = asyncio.create_task(watch())
         assert len(await client.models()) == 100_000
         watching.cancel()
-    assert longest < 1
+    assert turns > 20
