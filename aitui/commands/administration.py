@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+from aitui.commands.read_only import refuse_if_read_only
 from aitui.domain.clock import Clock
 from aitui.domain.server import Server
 from aitui.errors import Refused
@@ -38,13 +39,7 @@ class Administration:
 
     def refuse_if_read_only(self, deed: str) -> None:
         """Raise Refused, before anything is sent, where the settings forbid to change anything."""
-        if self.server.read_only:
-            origin = self.server.origins.get("read_only", "its settings")
-            raise Refused(
-                f"{deed} is refused: {self.server.label} is read-only",
-                why=f"set by {origin}",
-                remedy="start aitui without it to change anything there",
-            )
+        refuse_if_read_only(self.server, deed)
 
 
 def no_host(server: Server) -> Refused:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from aitui.domain.clock import Clock
-from aitui.domain.steps import Steps, StepState
+from aitui.domain.steps import Steps
 from aitui.errors import AituiError
 
 
@@ -55,11 +55,6 @@ class Progress:
         for name in names:
             steps = steps.leave_out(name, words)
         self._put(steps)
-
-    def add(self, *names: str) -> None:
-        """More steps come behind the others; a name that is there already begins anew."""
-        kept = tuple(step for step in self.steps.steps if step.state is not StepState.WAITING)
-        self._put(Steps(kept).add(*names))
 
     def _put(self, steps: Steps) -> None:
         self.steps = steps

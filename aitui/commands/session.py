@@ -8,11 +8,11 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from aitui.commands.ending import end
+from aitui.commands.read_only import refuse_if_read_only
 from aitui.domain.clock import Clock
 from aitui.domain.question import Question
 from aitui.domain.server import Server
 from aitui.domain.snapshot import Snapshot
-from aitui.errors import Refused
 from aitui.monitor.hardware import HardwareFeed
 from aitui.monitor.monitor import Monitor
 from aitui.store.load_times import LoadTimes
@@ -49,14 +49,7 @@ class Session:
 
     def refuse_if_read_only(self, deed: str) -> None:
         """Raise Refused where this server's settings forbid to change anything."""
-        if not self.server.read_only:
-            return
-        origin = self.server.origins.get("read_only", "its settings")
-        raise Refused(
-            f"{deed} is refused: {self.server.label} is read-only",
-            why=f"set by {origin}",
-            remedy="start aitui without it to change anything there",
-        )
+        refuse_if_read_only(self.server, deed)
 
 
 @contextlib.asynccontextmanager

@@ -68,10 +68,6 @@ class Steps:
         """That step isn't needed."""
         return self._put(Step(name, StepState.LEFT_OUT, words=words))
 
-    def add(self, *names: str) -> "Steps":
-        """More steps that wait, behind the others."""
-        return Steps((*self.steps, *(Step(name) for name in names)))
-
     @property
     def running(self) -> Step | None:
         """The step that is under way."""

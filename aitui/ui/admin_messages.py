@@ -15,10 +15,6 @@ class ModelAddWished(Message):
     """Somebody wants a model put into the config file."""
 
 
-class ReloadWished(Message):
-    """Somebody wants the server to read its config file again."""
-
-
 class ConfigWished(Message):
     """Somebody wants to see the config file as it is now."""
 

@@ -16,7 +16,6 @@ from aitui.ui.admin_messages import (
     ConfigWished,
     ModelAddWished,
     ModelRemovalWished,
-    ReloadWished,
 )
 from aitui.ui.chatting import ChatApp
 from aitui.ui.open_admin import OpenAdmin
@@ -130,10 +129,6 @@ class AdminApp(ChatApp):
     @on(ModelAddWished)
     def _add_wished(self) -> None:
         self._administration.add_model()
-
-    @on(ReloadWished)
-    def _reload_wished(self) -> None:
-        self._administration.reload()
 
     @on(ConfigWished)
     def _config_wished(self) -> None:

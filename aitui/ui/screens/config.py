@@ -20,7 +20,6 @@ from aitui.ui.admin_messages import (
     ConfigWished,
     ModelAddWished,
     ModelRemovalWished,
-    ReloadWished,
 )
 from aitui.ui.coloured_config import ColouredConfig
 from aitui.ui.model_id import shortened_id
@@ -179,10 +178,6 @@ class ConfigScreen(Screen[None]):
             self.post_message(ModelRemovalWished(self.model_id))
         else:
             self._say_no_block()
-
-    def action_reload(self) -> None:
-        """Have the server read the file again."""
-        self.post_message(ReloadWished())
 
     def action_copy(self) -> None:
         """Copy the line under the cursor."""
