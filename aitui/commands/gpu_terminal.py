@@ -24,7 +24,7 @@ async def print_hardware(session: Session, arguments: Arguments, paths: Paths) -
             with contextlib.suppress(AituiError):
                 preset = await read_preset(admin)
                 await monitor.config_read(preset.contexts)
-                hardware.commands_read(preset.commands)
+                hardware.commands_read(preset.commands, preset.environments)
         await hardware.look()
     label, snapshot = session.server.label, session.snapshot
     print(as_json(gpus_of(label, snapshot)) if arguments.json else as_text(label, snapshot))

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from aitui.commands.administration import Administration
 from aitui.domain.clean import clean_line, clean_text
@@ -31,16 +31,17 @@ class Preset:
     """Tokens that the file gives each model, where it does."""
     commands: Mapping[str, str] = field(default_factory=dict)
     """What the file runs for each model, macros expanded."""
+    environments: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """The variables that the file sets for each model."""
 
 
 async def read_preset(admin: Administration) -> Preset:
     """Read the file; raises HostError, and ConfigRefused where it is no text."""
     reading = await admin.config.read()
     text = await asyncio.to_thread(decode, reading.content)
-    models, contexts, commands, found = await asyncio.to_thread(_understood, text)
     where = clean_line(f"{admin.host.label}:{reading.real_path}", 300)
-    newer = await newer_than_server(admin, reading)
-    return Preset(where, reading, text, models, found, newer, contexts, commands)
+    found = await asyncio.to_thread(_understood, where, reading, text)
+    return replace(found, newer=await newer_than_server(admin, reading))
 
 
 async def newer_than_server(admin: Administration, reading: Reading) -> str:
@@ -67,16 +68,23 @@ def harmless(preset: Preset) -> str:
     return clean_text(preset.text.removeprefix("\ufeff"))
 
 
-def _understood(
-    text: str,
-) -> tuple[tuple[ModelBlock, ...], dict[str, int], dict[str, str], tuple[Problem, ...]]:
+def _understood(where: str, reading: Reading, text: str) -> Preset:
     found = problems(text)
     try:
         document = Document.read(text)
         told = {block.id: document.context_size(block.id) for block in document.models}
         commands = {block.id: document.command(block.id) for block in document.models}
+        environments = {block.id: document.variables(block.id) for block in document.models}
     except ConfigRefused:
         # Why is among the problems.
-        return (), {}, {}, found
-    sizes = {name: size for name, size in told.items() if size}
-    return document.models, sizes, commands, found
+        return Preset(where, reading, text, (), found)
+    return Preset(
+        where,
+        reading,
+        text,
+        document.models,
+        found,
+        contexts={name: size for name, size in told.items() if size},
+        commands=commands,
+        environments=environments,
+    )

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from aitui.domain.clock import Clock
@@ -30,6 +31,7 @@ UNHURRIED = 60.0
 """Seconds between two samples of a machine whose cards the server tells of already."""
 HEADER_PAUSE = 0.2
 SETUPS_KEPT = 2000
+NO_ENVIRONMENTS: Mapping[str, Mapping[str, str]] = MappingProxyType({})
 
 
 class HardwareFeed:
@@ -55,11 +57,12 @@ class HardwareFeed:
         self._server = ServerSamples(client)
         self._logs = StartUpLogs(client)
         self._headers = ModelHeaders()
-        self._learning = MemoryLearning(clock.wall)
+        self._learning = MemoryLearning(clock.wall, self._setup)
         self._host: HostSamples | None = None
         self._commands: Mapping[str, str] = {}
         self._last_commands: dict[str, str] = {}
-        self._setups: dict[str, Setup] = {}
+        self._environments: Mapping[str, Mapping[str, str]] = {}
+        self._setups: dict[tuple[str, str], Setup] = {}
         self._snapshot = Snapshot()
         self._models: tuple[Model, ...] = ()
         self._live = asyncio.Event()
@@ -112,10 +115,15 @@ class HardwareFeed:
         self._host = None if host is None else HostSamples(host, self._clock)
         self._host_wake.set()
 
-    def commands_read(self, commands: Mapping[str, str]) -> None:
-        """What the config file runs for each model."""
-        if commands != self._commands:
-            self._commands = commands
+    def commands_read(
+        self,
+        commands: Mapping[str, str],
+        environments: Mapping[str, Mapping[str, str]] = NO_ENVIRONMENTS,
+    ) -> None:
+        """What the config file runs for each model, and with which variables."""
+        if (commands, environments) != (self._commands, self._environments):
+            self._commands, self._environments = commands, environments
+            self._setups = {}
             self._headers_due.set()
             self._changed.set()
         if self._host is not None and self._host.trouble:
@@ -213,13 +221,12 @@ class HardwareFeed:
         sample, host = self._server.latest, self._host
         host_sample = host.latest if host is not None else None
         cards = next((one.gpus for one in (host_sample and host_sample.sample, sample) if one), ())
-        on_cards = any(gpu.total_bytes for gpu in cards)
         expected: dict[str, Footprint] = {}
         for model in self._snapshot.models:
             memory = known.get(model.id)
             if memory is None or model.context.source is ContextSource.FALLBACK:
                 continue
-            found = expected_memory(memory, model.context.tokens, on_cards=on_cards)
+            found = expected_memory(memory, model.context.tokens, cards)
             if found is not None:
                 expected[model.id] = found
         return memory_picture(
@@ -241,7 +248,7 @@ class HardwareFeed:
             known = self._measurements.known(self._identity, model.id)
             header = self._headers.of(command)
             if command and (known != Known() or header is not None):
-                found[model.id] = ModelMemory(self._setup(command), known, header)
+                found[model.id] = ModelMemory(self._setup(model.id, command), known, header)
             elif known != Known():
                 taken = [(one.at, one.setup) for one in known.measurements]
                 died = [(one.at, one.setup) for one in known.failures]
@@ -263,12 +270,13 @@ class HardwareFeed:
     def _all_commands(self) -> list[str]:
         return [command for command in map(self._command, self._snapshot.models) if command]
 
-    def _setup(self, command: str) -> Setup:
-        found = self._setups.get(command)
+    def _setup(self, model_id: str, command: str) -> Setup:
+        key = model_id, command
+        found = self._setups.get(key)
         if found is None:
             if len(self._setups) >= SETUPS_KEPT:
                 self._setups.clear()
-            found = self._setups[command] = setup(command)
+            found = self._setups[key] = setup(command, self._environments.get(model_id, {}))
         return found
 
     @property

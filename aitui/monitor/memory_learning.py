@@ -11,7 +11,7 @@ from aitui.domain.memory.hardware import Spill
 from aitui.domain.memory.measurement import Measurement, OutOfMemory, spills
 from aitui.domain.memory.picture import MemoryPicture
 from aitui.domain.memory.seen import by_difference, measurement
-from aitui.domain.memory.setup import setup
+from aitui.domain.memory.setup import Setup
 from aitui.domain.model import ContextSource, Model, RunState
 
 OUT_OF_MEMORY = "out of memory"
@@ -42,10 +42,14 @@ class _Rates:
 
 
 class MemoryLearning:
-    """Watches models and samples; `wall` gives Unix time."""
+    """Watches models and samples.
 
-    def __init__(self, wall: Callable[[], float]) -> None:
+    `wall` gives Unix time, `setup_of` what the command of a model decides.
+    """
+
+    def __init__(self, wall: Callable[[], float], setup_of: Callable[[str, str], Setup]) -> None:
         self._wall = wall
+        self._setup_of = setup_of
         self._commands: dict[str, str] = {}
         self._failures: dict[str, float] = {}
         self._kept: dict[str, tuple[str, int]] = {}
@@ -120,7 +124,12 @@ class MemoryLearning:
         size = context_size(command) or _told_context(model)
         if not size:
             return []
-        return [Lesson(model.id, OutOfMemory(size, setup(command).fingerprint, failed.at))]
+        return [
+            Lesson(
+                model.id,
+                OutOfMemory(size, self._setup_of(model.id, command).fingerprint, failed.at),
+            )
+        ]
 
     def _difference(
         self, model: Model, sample: Sample | None, ready: list[Model]
@@ -134,7 +143,7 @@ class MemoryLearning:
     def _took(self, model: Model, found: Footprint) -> list[Lesson]:
         if model.context.source is ContextSource.FALLBACK or not model.command:
             return []
-        fingerprint = setup(model.command).fingerprint
+        fingerprint = self._setup_of(model.id, model.command).fingerprint
         key = f"{fingerprint} {found.context_size}"
         kept = self._kept.get(model.id)
         if kept is not None and kept[0] == key and found.needed <= kept[1] * GROWN:

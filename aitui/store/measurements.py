@@ -19,6 +19,8 @@ _VERSION = 1
 Seen = Measurement | OutOfMemory
 _All = dict[str, dict[str, Known]]
 _Bytes = Annotated[int, msgspec.Meta(ge=0, le=1 << 52)]
+_Key = Annotated[str, msgspec.Meta(max_length=200)]
+_Cards = Annotated[tuple[tuple[_Key, _Bytes], ...], msgspec.Meta(max_length=64)]
 _Tokens = Annotated[int, msgspec.Meta(ge=1, le=1 << 40)]
 
 
@@ -31,6 +33,7 @@ class _Measurement(msgspec.Struct, omit_defaults=True):
     compute: _Bytes | None = None
     setup: str = ""
     at: float = 0.0
+    cards: _Cards = ()
 
 
 class _OutOfMemory(msgspec.Struct, omit_defaults=True):
@@ -140,6 +143,7 @@ def _value(stored: _Known) -> Known:
                 compute=one.compute,
                 setup=one.setup,
                 at=one.at,
+                cards=one.cards,
             )
             for one in stored.measurements
         ),

@@ -113,7 +113,7 @@ class HostDeeds:
         if session is not None and preset is not None:
             # The monitor tells everybody, as it does of whatever else it learns.
             self._beside(session.monitor.config_read(preset.contexts), "config read")
-            session.hardware.commands_read(preset.commands)
+            session.hardware.commands_read(preset.commands, preset.environments)
             if not self._recovering.locked():
                 self._beside(self._recover(), "recover")
 

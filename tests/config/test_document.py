@@ -224,3 +224,18 @@ def test_any_text_is_read_or_refused(text: str) -> None:
     except ConfigRefused:
         return
     assert document.text == text
+
+
+def test_the_variables_of_a_model_have_their_macros_expanded_and_the_last_one_counts() -> None:
+    text = (
+        "macros: {card: '1'}\n"
+        "models:\n"
+        "  a:\n"
+        "    cmd: llama-server\n"
+        "    env: ['CUDA_VISIBLE_DEVICES=${card}', A=1, A=2=3, nonsense]\n"
+        "  b:\n"
+        "    cmd: llama-server\n"
+    )
+    document = Document.read(text)
+    assert document.variables("a") == {"CUDA_VISIBLE_DEVICES": "1", "A": "2=3"}
+    assert document.variables("b") == {}

@@ -6,8 +6,13 @@ from hypothesis import strategies as st
 
 from aitui.domain.memory.fit import Verdict, fit, largest_context
 from aitui.domain.memory.footprint import Footprint
+from aitui.domain.memory.room import Room
 
 GIB = 1 << 30
+
+
+def room(free: int | None, after: int | None = None, cards: int = 1) -> Room:
+    return Room(free, free if after is None else after, cards=cards)
 
 
 def needing(gib: float, context_size: int = 32_768) -> Footprint:
@@ -25,28 +30,33 @@ def needing(gib: float, context_size: int = 32_768) -> Footprint:
     ],
 )
 def test_the_verdict(needed: float, free: float, verdict: Verdict) -> None:
-    assert fit(needing(needed), round(free * GIB)).verdict is verdict
+    assert fit(needing(needed), room(round(free * GIB))).verdict is verdict
 
 
 def test_what_will_be_evicted_counts_as_free() -> None:
-    found = fit(needing(20), 4 * GIB, evicted=20 * GIB)
+    found = fit(needing(20), room(4 * GIB, after=24 * GIB))
     assert found.verdict is Verdict.FITS
     assert (found.free, found.free_after) == (4 * GIB, 24 * GIB)
 
 
+def test_each_card_wants_some_room_to_spare() -> None:
+    assert fit(needing(23), room(24 * GIB, cards=1)).verdict is Verdict.FITS
+    assert fit(needing(23), room(24 * GIB, cards=4)).verdict is Verdict.TIGHT
+
+
 def test_what_is_not_known_is_not_guessed() -> None:
-    assert fit(None, 24 * GIB).verdict is Verdict.UNKNOWN
-    assert fit(needing(2), None).verdict is Verdict.UNKNOWN
+    assert fit(None, room(24 * GIB)).verdict is Verdict.UNKNOWN
+    assert fit(needing(2), room(None)).verdict is Verdict.UNKNOWN
 
 
 def test_as_much_as_once_died_does_not_fit_whatever_the_figures_say() -> None:
-    assert fit(needing(2, 40_000), 24 * GIB, failed_at=40_000).verdict is Verdict.NO
-    assert fit(needing(2, 39_000), 24 * GIB, failed_at=40_000).verdict is Verdict.FITS
+    assert fit(needing(2, 40_000), room(24 * GIB), failed_at=40_000).verdict is Verdict.NO
+    assert fit(needing(2, 39_000), room(24 * GIB), failed_at=40_000).verdict is Verdict.FITS
 
 
 def test_it_says_at_which_context_it_died() -> None:
-    assert fit(None, None, context_size=50_000, failed_at=40_000).failed_at == 40_000
-    assert fit(None, None, context_size=30_000, failed_at=40_000).failed_at is None
+    assert fit(None, room(None), context_size=50_000, failed_at=40_000).failed_at == 40_000
+    assert fit(None, room(None), context_size=30_000, failed_at=40_000).failed_at is None
 
 
 def linear(context_size: int) -> Footprint | None:
@@ -54,11 +64,11 @@ def linear(context_size: int) -> Footprint | None:
 
 
 def test_the_largest_context_is_the_last_that_fits_without_being_tight() -> None:
-    found = fit(linear(4096), 8 * GIB, footprint_at=linear, longest=262_144)
+    found = fit(linear(4096), room(8 * GIB), footprint_at=linear, longest=262_144)
     size = found.largest_context
     assert size is not None
-    assert fit(linear(size), 8 * GIB).verdict is Verdict.FITS
-    assert fit(linear(size + 256), 8 * GIB).verdict is Verdict.TIGHT
+    assert fit(linear(size), room(8 * GIB)).verdict is Verdict.FITS
+    assert fit(linear(size + 256), room(8 * GIB)).verdict is Verdict.TIGHT
 
 
 def test_the_largest_context_is_not_beyond_the_model_s_own() -> None:
@@ -66,7 +76,9 @@ def test_the_largest_context_is_not_beyond_the_model_s_own() -> None:
 
 
 def test_the_largest_context_stays_below_what_once_died() -> None:
-    found = fit(linear(4096), 100 * GIB, failed_at=20_000, footprint_at=linear, longest=262_144)
+    found = fit(
+        linear(4096), room(100 * GIB), failed_at=20_000, footprint_at=linear, longest=262_144
+    )
     assert found.largest_context == 19_968
 
 
@@ -79,8 +91,8 @@ def test_a_model_without_a_formula_has_no_largest_context() -> None:
 
 
 @given(st.integers(0, 64 * GIB), st.integers(1, 1 << 22))
-def test_the_largest_context_always_fits(room: int, longest: int) -> None:
-    size = largest_context(linear, room, longest)
+def test_the_largest_context_always_fits(free: int, longest: int) -> None:
+    size = largest_context(linear, free, longest)
     if size is not None:
         assert size <= longest
-        assert fit(linear(size), room).verdict is Verdict.FITS
+        assert fit(linear(size), room(free)).verdict is Verdict.FITS

@@ -1,7 +1,5 @@
 """What a model will take, from the best that is known; and whether it will fit, with the reason."""
 
-from dataclasses import replace
-
 from aitui.domain.hardware.sample import Gpu, Sample, Source
 from aitui.domain.memory.fit import Verdict
 from aitui.domain.memory.footprint import Footprint, Origin
@@ -9,6 +7,7 @@ from aitui.domain.memory.forecast import forecast, will_fit
 from aitui.domain.memory.measurement import Known, Measurement, OutOfMemory
 from aitui.domain.memory.picture import MemoryPicture, memory_picture
 from aitui.domain.memory.setup import setup
+from aitui.domain.model import Model, RunState
 from memory.files import BIG, dense, read, written
 
 GIB = 1 << 30
@@ -68,7 +67,10 @@ def test_the_largest_context_is_smaller_on_a_small_card() -> None:
 
 
 def test_what_leaves_makes_room() -> None:
-    full = replace(card(used=23), footprints={"old": Footprint(4096, 20 * GIB)})
+    gpu = Gpu(0, "RTX", "GPU-1", 23 * GIB, 24 * GIB)
+    old = Model("old", state=RunState.READY)
+    expected = {"old": Footprint(4096, 20 * GIB)}
+    full = memory_picture(Sample(1.0, Source.SERVER, (gpu,)), [old], expected=expected)
     assert will_fit(full, Known(), SETUP, 32_768, HEADER).verdict is Verdict.NO
     found = will_fit(full, Known(), SETUP, 32_768, HEADER, leaving=["old"])
     assert found.verdict is Verdict.FITS

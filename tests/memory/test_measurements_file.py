@@ -2,6 +2,7 @@
 
 import asyncio
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from aitui.store.measurements import FILE_NAME, Measurements
 HOME, LAB = "home", "https://lab.example.org"
 GIB = 1 << 30
 SEEN = Measurement(32_768, 41 * GIB, GIB, 37 * GIB, 3 * GIB, GIB, "a1b2", 1_700_000_000.5)
+ON_TWO_CARDS = replace(SEEN, cards=(("GPU-1", 30 * GIB), ("GPU-2", 11 * GIB)))
 
 
 @pytest.fixture
@@ -33,6 +35,15 @@ async def test_the_next_start_knows_everything(file: Path) -> None:
     again = (await Measurements.open(file)).known(HOME, "größe/ä b%")
     assert again.measurements == (SEEN,)
     assert again.failures == (OutOfMemory(65_536, "a1b2", 5.0),)
+
+
+async def test_the_cards_are_kept_apart(file: Path) -> None:
+    kept = await Measurements.open(file)
+    await kept.record(HOME, "m", ON_TWO_CARDS)
+    again = (await Measurements.open(file)).known(HOME, "m")
+    assert again.measurements == (ON_TWO_CARDS,)
+    assert again.seen_on("a1b2") == {"GPU-1", "GPU-2"}
+    assert again.seen_on("another") == frozenset()
 
 
 async def test_servers_are_told_apart(file: Path) -> None:

@@ -151,10 +151,42 @@ def test_a_card_that_does_not_tell_its_use_makes_the_sum_unknown() -> None:
     assert picture.cards[1].others is None
 
 
-def test_what_goes_is_free_afterwards() -> None:
-    expected = {"a": footprint(8), "b": footprint(3)}
-    picture = memory_picture(SERVER, [], expected=expected)
-    assert picture.freed_by(["a", "b", "unheard of"]) == 11 * GIB
+def test_what_goes_is_free_afterwards_on_its_card() -> None:
+    uses = GpuUse("GPU-1", 100, 8 * GIB), GpuUse("GPU-2", 101, 3 * GIB)
+    picture = memory_picture(BOTH, [model("a")], host=host(*uses, gpus=(FIRST, SECOND)))
+    assert [picture.free_on(gpu) for gpu in (FIRST, SECOND)] == [12 * GIB, 22 * GIB]
+    going = ["a", "unheard of"]
+    assert [picture.free_on(gpu, going) for gpu in (FIRST, SECOND)] == [20 * GIB, 25 * GIB]
+
+
+def test_no_more_is_free_than_the_card_has() -> None:
+    picture = memory_picture(SERVER, [model("a")], expected={"a": footprint(30)})
+    assert picture.free_on(FIRST, ["a"]) == 32 * GIB
+
+
+def test_a_card_in_the_processor_does_not_count_beside_one_with_its_own_memory() -> None:
+    small = Gpu(1, "AMD Raphael", "0000:7c:00.0", GIB, 48 * GIB, unified=True)
+    picture = memory_picture(replace(SERVER, gpus=(FIRST, small)), [])
+    assert len(picture.cards) == 2
+    assert (picture.total_bytes, picture.used_bytes, picture.free_bytes) == (
+        32 * GIB,
+        20 * GIB,
+        12 * GIB,
+    )
+
+
+def test_what_was_on_one_card_before_is_taken_to_be_there_again() -> None:
+    before = replace(footprint(8, Origin.MEASURED), cards=(("GPU-2", 8 * GIB),))
+    picture = memory_picture(BOTH, [model("a")], expected={"a": before})
+    assert picture.cards[0].models == ()
+    (share,) = picture.cards[1].models
+    assert (share.used_bytes, share.approximate) == (8 * GIB, False)
+
+
+def test_what_is_seen_is_told_apart_by_card() -> None:
+    uses = GpuUse("GPU-1", 100, 8 * GIB), GpuUse("GPU-2", 101, 3 * GIB)
+    picture = memory_picture(BOTH, [model("a")], host=host(*uses, gpus=(FIRST, SECOND)))
+    assert picture.footprints["a"].cards == (("GPU-1", 8 * GIB), ("GPU-2", 3 * GIB))
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ class Taught:
     """Samples and models, fed one after the other; what was learnt is kept."""
 
     def __init__(self) -> None:
-        self.learning = MemoryLearning(lambda: 5.0)
+        self.learning = MemoryLearning(lambda: 5.0, lambda _, command: setup(command))
         self.lessons: list[Lesson] = []
         self.at = 0.0
 

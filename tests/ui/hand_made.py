@@ -41,7 +41,7 @@ class StillHardware:
     def host_found(self, _host: object) -> None:
         """It isn't asked."""
 
-    def commands_read(self, _commands: object) -> None:
+    def commands_read(self, _commands: object, _environments: object = None) -> None:
         """Nothing follows from them."""
 
 

@@ -154,6 +154,12 @@ class Document:
                 found = item
         return found
 
+    def variables(self, model_id: str) -> dict[str, str]:
+        """The model's environment with its macros expanded; the last of several counts."""
+        macros = self.macros_of(model_id)
+        pairs = (item.value.partition("=") for item in self.environment(model_id))
+        return {name: expand(value, macros) for name, equals, value in pairs if equals}
+
     def context_size(self, model_id: str) -> int | None:
         """Tokens of the command's `--ctx-size`, else of `LLAMA_ARG_CTX_SIZE` in `env`."""
         command = self.command(model_id)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from aitui.domain.memory.footprint import Footprint
+from aitui.domain.memory.room import Room
 
 _MARGIN_SHARE = 0.03
 _LEAST_MARGIN = 512 << 20
@@ -27,7 +28,8 @@ class Fit:
     `free_after` is what is free when everything has gone that will be evicted. `failed_at` is set
     where the model has run out of memory at this context size or at a smaller one.
     `largest_context` is the most tokens that would fit, None where that can't be told or nothing
-    does. `reason` says in words why it is known not to fit, or not known at all.
+    does. `reason` says in words why it is known not to fit, or not known at all. `where` names the
+    memory that counts, where it isn't all there is.
     """
 
     verdict: Verdict
@@ -37,40 +39,40 @@ class Fit:
     failed_at: int | None = None
     largest_context: int | None = None
     reason: str = ""
+    where: str = ""
 
 
 def fit(
     needed: Footprint | None,
-    free: int | None,
-    evicted: int = 0,
+    room: Room,
     *,
     context_size: int = 0,
     failed_at: int | None = None,
     footprint_at: Callable[[int], Footprint | None] | None = None,
     longest: int | None = None,
 ) -> Fit:
-    """Compares. `evicted` is what will be free in addition, `longest` the model's own maximum.
+    """Compares. `longest` is the model's own maximum.
 
     A load that ran out of memory is believed more than any figure: that much or more won't fit.
     """
-    after = None if free is None else free + max(0, evicted)
+    after = room.after
     size = needed.context_size if needed is not None else context_size
     failed = failed_at if failed_at is not None and size >= failed_at else None
     largest = None
     if after is not None and footprint_at is not None and longest:
         below = longest if failed_at is None else min(longest, failed_at - 1)
-        largest = largest_context(footprint_at, after, below)
+        largest = largest_context(footprint_at, after, below, cards=room.cards)
     if failed is not None:
         verdict = Verdict.NO
     elif needed is None or after is None:
         verdict = Verdict.UNKNOWN
     else:
-        verdict = _verdict(needed.needed, after)
-    return Fit(verdict, needed, free, after, failed, largest)
+        verdict = _verdict(needed.needed, after, room.cards)
+    return Fit(verdict, needed, room.now, after, failed, largest, where=room.where)
 
 
 def largest_context(
-    footprint_at: Callable[[int], Footprint | None], room: int, longest: int
+    footprint_at: Callable[[int], Footprint | None], room: int, longest: int, *, cards: int = 1
 ) -> int | None:
     """The most tokens whose footprint fits without being tight, in steps of 256."""
     low, high = 0, longest // _STEP
@@ -79,15 +81,16 @@ def largest_context(
         footprint = footprint_at(middle * _STEP)
         if footprint is None:
             return None
-        if _verdict(footprint.needed, room) is Verdict.FITS:
+        if _verdict(footprint.needed, room, cards) is Verdict.FITS:
             low = middle
         else:
             high = middle - 1
     return low * _STEP or None
 
 
-def _verdict(needed: int, room: int) -> Verdict:
+def _verdict(needed: int, room: int, cards: int) -> Verdict:
+    """Each card needs some room to spare: layers go to it whole, and each has buffers of its own."""
     if needed > room:
         return Verdict.NO
-    margin = max(_LEAST_MARGIN, round(needed * _MARGIN_SHARE))
+    margin = max(_LEAST_MARGIN * max(1, cards), round(needed * _MARGIN_SHARE))
     return Verdict.TIGHT if needed + margin > room else Verdict.FITS

@@ -29,7 +29,8 @@ def fit_facts(fit: Fit) -> tuple[str, ...]:
     if fit.free is not None:
         grows = fit.free_after is not None and fit.free_after > fit.free
         after = f", {_rough(fit.free_after or 0)} after what goes" if grows else ""
-        facts.append(f"{_rough(fit.free)} free{after}")
+        where = f" {fit.where}" if fit.where else ""
+        facts.append(f"{_rough(fit.free)} free{where}{after}")
     if fit.verdict in {Verdict.NO, Verdict.TIGHT} and fit.largest_context is not None:
         facts.append(f"the largest context that fits: {APPROXIMATELY}{fit.largest_context:,}")
     return tuple(facts)

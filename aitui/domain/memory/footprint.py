@@ -21,7 +21,8 @@ class Footprint:
     """Bytes that a model takes at a context size. The parts are None where they aren't told apart.
 
     `gpu` is what it takes on all graphics cards together, `host` of the machine's own memory,
-    without what is merely mapped from its file.
+    without what is merely mapped from its file. `cards` are the bytes on each card by its key,
+    empty where they aren't told apart.
     """
 
     context_size: int
@@ -31,6 +32,7 @@ class Footprint:
     cache: int | None = None
     compute: int | None = None
     origin: Origin = Origin.ESTIMATED
+    cards: tuple[tuple[str, int], ...] = ()
 
     @property
     def approximate(self) -> bool:

@@ -1,15 +1,18 @@
 """What a model will take, from the best that is known, and whether that will fit."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from aitui.domain.amounts import format_bytes_gib
 from aitui.domain.gguf.header import Header
+from aitui.domain.hardware.sample import Gpu
 from aitui.domain.memory.estimate import estimate, unestimable
 from aitui.domain.memory.fit import Fit, Verdict, fit
 from aitui.domain.memory.footprint import Footprint
 from aitui.domain.memory.kv_cache import kv_cache_bytes
 from aitui.domain.memory.measurement import Known, expected
 from aitui.domain.memory.picture import MemoryPicture
+from aitui.domain.memory.room import Room, room_in_machine, room_on_cards
 from aitui.domain.memory.setup import Setup
 
 
@@ -45,25 +48,51 @@ def will_fit(
 ) -> Fit:
     """Whether a load at a context size will fit, once the models that are `leaving` have gone.
 
-    A model that is loaded anew with another context size leaves, too.
+    A model that is loaded anew with another context size leaves, too. Where a model goes to the
+    cards and to the machine's memory, the cards decide, and the memory may make it tight: what it
+    lacks there is read from the file again and again.
     """
+    going = frozenset(leaving)
+    cards = usable_cards([card.gpu for card in picture.cards], known, setup)
 
     def at(tokens: int) -> Footprint | None:
-        return forecast(known, setup, tokens, header, has_gpu=picture.on_cards)
+        return forecast(known, setup, tokens, header, has_gpu=bool(cards))
 
+    needed = at(context_size)
+    on_cards = bool(cards) if needed is None else needed.gpu > 0
+    in_machine = room_in_machine(picture, going)
+    cards = cards or picture.counted
+    room = room_on_cards(picture, cards, setup.placement, going) if on_cards else in_machine
     found = fit(
-        at(context_size),
-        picture.free_bytes,
-        picture.freed_by(leaving),
+        needed,
+        room,
         context_size=context_size,
         failed_at=known.failed_at(setup.fingerprint),
         footprint_at=at,
         longest=None if header is None else header.context_length,
     )
-    return replace(found, reason=_reason(found, setup, header, picture))
+    if on_cards and needed is not None and found.verdict is Verdict.FITS:
+        found = _with_machine(found, needed.host or 0, in_machine)
+    return replace(found, reason=found.reason or _reason(found, setup, header))
 
 
-def _reason(found: Fit, setup: Setup, header: Header | None, picture: MemoryPicture) -> str:
+def usable_cards(gpus: Sequence[Gpu], known: Known, setup: Setup) -> tuple[Gpu, ...]:
+    """The cards that a model is put on, as far as its command and its earlier loads tell."""
+    if not setup.on_gpu:
+        return ()
+    return setup.placement.cards(gpus, known.seen_on(setup.fingerprint))
+
+
+def _with_machine(found: Fit, host: int, room: Room) -> Fit:
+    if room.after is None or host <= room.after:
+        return found
+    words = (
+        f"{format_bytes_gib(host)} of it go to RAM, where {format_bytes_gib(room.after)} are free"
+    )
+    return replace(found, verdict=Verdict.TIGHT, reason=words)
+
+
+def _reason(found: Fit, setup: Setup, header: Header | None) -> str:
     if found.failed_at is not None:
         return f"it ran out of memory with {found.failed_at:,} tokens"
     if found.verdict is not Verdict.UNKNOWN:
@@ -71,4 +100,4 @@ def _reason(found: Fit, setup: Setup, header: Header | None, picture: MemoryPict
     if found.needed is None:
         why = "" if header is None else unestimable(header, setup)
         return f"{why}: only a load can tell" if why else "it has not been measured yet"
-    return "it isn't known what is free" if picture.free_bytes is None else ""
+    return "it isn't known what is free" if found.free is None else ""

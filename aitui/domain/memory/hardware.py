@@ -1,13 +1,14 @@
 """What is known of a server's memory, and what follows for a load."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from aitui.domain.gguf.header import Header
 from aitui.domain.hardware.history import History
+from aitui.domain.hardware.sample import Gpu
 from aitui.domain.memory.fit import Fit, Verdict
 from aitui.domain.memory.footprint import Footprint
-from aitui.domain.memory.forecast import forecast, will_fit
+from aitui.domain.memory.forecast import forecast, usable_cards, will_fit
 from aitui.domain.memory.measurement import Known
 from aitui.domain.memory.picture import MemoryPicture
 from aitui.domain.memory.setup import Setup
@@ -68,6 +69,7 @@ class Hardware:
         return next((one for one in self.spills if one.model == model_id), None)
 
 
-def expected_memory(model: ModelMemory, context_size: int, *, on_cards: bool) -> Footprint | None:
-    """What a model that doesn't run will take."""
-    return forecast(model.known, model.setup, context_size, model.header, has_gpu=on_cards)
+def expected_memory(model: ModelMemory, context_size: int, gpus: Sequence[Gpu]) -> Footprint | None:
+    """What a model that doesn't run will take, of the cards or of the machine."""
+    cards = usable_cards(gpus, model.known, model.setup)
+    return forecast(model.known, model.setup, context_size, model.header, has_gpu=bool(cards))

@@ -17,7 +17,8 @@ class Measurement:
     """What a model took at one context size. `at` is Unix time.
 
     `setup` is the fingerprint of what else decides: a measurement holds for no other one. `gpu` and
-    `host` are bytes; the parts are None where the log didn't tell them.
+    `host` are bytes; the parts are None where the log didn't tell them. `cards` are the bytes on
+    each card by its key, empty where they weren't told apart.
     """
 
     context_size: int
@@ -28,6 +29,7 @@ class Measurement:
     compute: int | None = None
     setup: str = ""
     at: float = 0.0
+    cards: tuple[tuple[str, int], ...] = ()
 
     @property
     def footprint(self) -> Footprint:
@@ -40,6 +42,7 @@ class Measurement:
             self.cache,
             self.compute,
             Origin.MEASURED,
+            self.cards,
         )
 
 
@@ -63,6 +66,14 @@ class Known:
         """The smallest context at which it ran out of memory, None where it never did."""
         sizes = [failure.context_size for failure in self.failures if failure.setup == setup]
         return min(sizes, default=None)
+
+    def seen_on(self, setup: str) -> frozenset[str]:
+        """The keys of the cards where it was the last time that these were told apart."""
+        told = [one for one in self.measurements if one.setup == setup and one.cards]
+        if not told:
+            return frozenset()
+        last = max(told, key=lambda one: one.at)
+        return frozenset(key for key, size in last.cards if size)
 
     def with_measurement(self, new: Measurement) -> "Known":
         """The same with a load that came up: what failed at no more than that is forgotten."""

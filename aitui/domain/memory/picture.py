@@ -1,12 +1,14 @@
 """Whose the memory is: every card, by model and others, and what each model takes."""
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
+from aitui.domain.hardware.devices import card_of
 from aitui.domain.hardware.host_sample import Held, HostSample
 from aitui.domain.hardware.sample import Gpu, Machine, Sample, Source
 from aitui.domain.memory.footprint import Footprint, Origin
+from aitui.domain.memory.placement import counted
 from aitui.domain.memory.seen import seen
 from aitui.domain.memory.start_up import StartUp
 from aitui.domain.model import Model
@@ -14,7 +16,6 @@ from aitui.domain.model import Model
 _PORT = re.compile(
     r"[a-z]{2,10}://(?:[^/@\s]*@)?(?:\[[0-9a-fA-F:.%]+\]|[^/:\s]+):([0-9]{1,5})(?:/|\Z)"
 )
-_DEVICE_NUMBER = re.compile(r"(?:CUDA|ROCm|HIP|Vulkan|SYCL|CANN|MUSA)([0-9]{1,3})\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,15 +59,20 @@ class MemoryPicture:
     seen_now: frozenset[str] = frozenset()
 
     @property
+    def counted(self) -> tuple[Gpu, ...]:
+        """The cards that a model can be put on: one in the processor isn't used beside others."""
+        return counted([card.gpu for card in self.cards])
+
+    @property
     def on_cards(self) -> bool:
         """Whether the bar of the header is that of graphics cards, not of the machine's memory."""
-        return any(card.gpu.total_bytes for card in self.cards)
+        return bool(self.counted)
 
     @property
     def total_bytes(self) -> int | None:
         """Of all cards together, else of the machine."""
         if self.on_cards:
-            return sum(card.gpu.total_bytes or 0 for card in self.cards)
+            return sum(gpu.total_bytes or 0 for gpu in self.counted)
         return None if self.machine is None else self.machine.memory_total
 
     @property
@@ -74,9 +80,8 @@ class MemoryPicture:
         """The same; None where a card that has a size doesn't tell its use."""
         if not self.on_cards:
             return None if self.machine is None else self.machine.memory_used
-        sized = [card.gpu for card in self.cards if card.gpu.total_bytes]
-        known = [gpu.used_bytes for gpu in sized if gpu.used_bytes is not None]
-        return sum(known) if len(known) == len(sized) else None
+        known = [gpu.used_bytes for gpu in self.counted if gpu.used_bytes is not None]
+        return sum(known) if len(known) == len(self.counted) else None
 
     @property
     def free_bytes(self) -> int | None:
@@ -88,13 +93,24 @@ class MemoryPicture:
             return None
         free = max(0, total - used)
         available = None if self.machine is None else self.machine.memory_available
-        unified = all(card.gpu.unified for card in self.cards if card.gpu.total_bytes)
+        unified = all(gpu.unified for gpu in self.counted)
         return free if available is None or not unified else min(free, available)
 
-    def freed_by(self, models: Iterable[str]) -> int:
-        """What will be free in addition when these models have gone, as far as that is known."""
-        found = (self.footprints.get(model) for model in models)
-        return sum(one.needed for one in found if one is not None)
+    def free_on(self, gpu: Gpu, leaving: Collection[str] = ()) -> int | None:
+        """What is free on a card once these models have gone, as far as that is known."""
+        if gpu.free_bytes is None or gpu.total_bytes is None:
+            return None
+        return min(gpu.total_bytes, gpu.free_bytes + self.held_on(gpu, leaving))
+
+    def held_on(self, gpu: Gpu, models: Collection[str]) -> int:
+        """What these models have of a card."""
+        return sum(
+            share.used_bytes
+            for card in self.cards
+            if card.gpu.key == gpu.key
+            for share in card.models
+            if share.model in models
+        )
 
 
 def memory_picture(
@@ -128,10 +144,15 @@ def memory_picture(
         found = own_figure or footprints.get(model.id)
         if found is None:
             continue
+        parts, certain = _parts(found, held, start, gpus)
         if own_figure is not None:
             seen_now.add(model.id)
+            found = replace(found, cards=tuple(parts.items()) if certain else ())
         footprints[model.id] = found
-        shares[model.id] = _shares(model.id, found, held, start, gpus)
+        origin = found.origin if certain else Origin.ESTIMATED
+        shares[model.id] = {
+            key: Share(model.id, size, origin) for key, size in parts.items() if size
+        }
     return MemoryPicture(
         cards=tuple(_card(gpu, shares) for gpu in gpus),
         machine=_newest(sample, own),
@@ -168,24 +189,22 @@ def _card(gpu: Gpu, shares: Mapping[str, Mapping[str, Share]]) -> CardPicture:
     return CardPicture(gpu, tuple(own), others)
 
 
-def _shares(
-    model: str,
-    footprint: Footprint,
-    held: Held | None,
-    start: StartUp | None,
-    gpus: tuple[Gpu, ...],
-) -> dict[str, Share]:
-    """What a model has of each card: by its processes, else by its log, else as the cards are used."""
+def _parts(
+    footprint: Footprint, held: Held | None, start: StartUp | None, gpus: tuple[Gpu, ...]
+) -> tuple[dict[str, int], bool]:
+    """What a model has of each card: by its processes, by its log, as it was before, or else as the
+    cards are used; and whether that is more than a guess.
+    """
     if held is not None and held.gpu_bytes:
-        parts, origin = _by_process(held, gpus), footprint.origin
-    elif len(gpus) == 1:
-        parts, origin = {gpus[0].key: footprint.gpu}, footprint.origin
-    elif start is not None and (numbered := _by_log(start, gpus)):
-        parts, origin = numbered, footprint.origin
-    else:
-        parts = _as_used(footprint.gpu, gpus)
-        origin = Origin.ESTIMATED
-    return {key: Share(model, size, origin) for key, size in parts.items() if size}
+        return _by_process(held, gpus), True
+    if len(gpus) == 1:
+        return {gpus[0].key: footprint.gpu}, True
+    if start is not None and (numbered := _by_log(start, gpus)):
+        return numbered, True
+    before = {key: size for key, size in footprint.cards if any(gpu.key == key for gpu in gpus)}
+    if before:
+        return before, True
+    return _as_used(footprint.gpu, counted(gpus)), False
 
 
 def _by_process(held: Held, gpus: tuple[Gpu, ...]) -> dict[str, int]:
@@ -199,16 +218,15 @@ def _by_process(held: Held, gpus: tuple[Gpu, ...]) -> dict[str, int]:
 
 
 def _by_log(start: StartUp, gpus: tuple[Gpu, ...]) -> dict[str, int]:
-    """By the numbers of the devices, which are those of the cards unless somebody changed that."""
+    """By the names of the devices; nothing where one of them is no card that is there."""
     parts: dict[str, int] = {}
     for device in start.devices:
         if not device.is_gpu:
             continue
-        number = _DEVICE_NUMBER.match(device.name)
-        if number is None or int(number[1]) >= len(gpus):
+        card = card_of(device.name, gpus)
+        if card is None:
             return {}
-        key = gpus[int(number[1])].key
-        parts[key] = parts.get(key, 0) + device.total
+        parts[card.key] = parts.get(card.key, 0) + device.total
     return parts
 
 

@@ -49,19 +49,21 @@ def by_difference(
     cards_before = {gpu.key: gpu for gpu in before.gpus}
     if set(cards_before) != {gpu.key for gpu in after.gpus}:
         return None
-    grown = 0
+    grown: dict[str, int] = {}
     for gpu in after.gpus:
         growth = _growth(cards_before[gpu.key], gpu)
         if growth is None:
             return None
-        grown += growth
+        grown[gpu.key] = growth
+    sum_grown = sum(grown.values())
     host = None
     if not after.gpus and before.machine is not None and after.machine is not None:
         used, used_before = after.machine.memory_used, before.machine.memory_used
         host = None if used is None or used_before is None else max(0, used - used_before)
-    if max(grown, host or 0) < _LEAST:
+    if max(sum_grown, host or 0) < _LEAST:
         return None
-    return Footprint(context_size, max(0, grown), host, origin=Origin.MEASURED)
+    cards = tuple((key, growth) for key, growth in grown.items() if growth >= _LEAST)
+    return Footprint(context_size, max(0, sum_grown), host, origin=Origin.MEASURED, cards=cards)
 
 
 def measurement(footprint: Footprint, setup: str, at: float) -> Measurement | None:
@@ -77,6 +79,7 @@ def measurement(footprint: Footprint, setup: str, at: float) -> Measurement | No
         compute=footprint.compute,
         setup=setup,
         at=at,
+        cards=footprint.cards,
     )
 
 

@@ -1,9 +1,21 @@
 """What in a model's command decides about its memory."""
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from aitui.domain.command_line import MODEL, MODEL_REPOSITORY, PARALLEL, CommandLine
+from aitui.domain.config.environment import arguments
+from aitui.domain.memory.placement import (
+    DEVICES,
+    MAIN_GPU,
+    SPLIT_MODE,
+    TENSOR_SPLIT,
+    VISIBLE,
+    Placement,
+    placement,
+)
 
 CACHE_TYPE_K = ("-ctk", "--cache-type-k")
 CACHE_TYPE_V = ("-ctv", "--cache-type-v")
@@ -35,10 +47,10 @@ _OTHERS = (
     MICRO_BATCH,
     ("-b", "--batch-size"),
     FLASH_ATTENTION,
-    ("-sm", "--split-mode"),
-    ("-ts", "--tensor-split"),
-    ("-mg", "--main-gpu"),
-    ("-dev", "--device"),
+    SPLIT_MODE,
+    TENSOR_SPLIT,
+    MAIN_GPU,
+    DEVICES,
     ("-fit", "--fit"),
 )
 _SWITCHES = (
@@ -50,6 +62,7 @@ _SWITCHES = (
     ("--no-repack", "-nr"),
 )
 _EVERY_LAYER = 10_000
+_NO_ENVIRONMENT: Mapping[str, str] = MappingProxyType({})
 _USUAL_MICRO_BATCH = 512
 
 
@@ -60,7 +73,8 @@ class Setup:
     `context_size` is None where the command leaves it to llama-server. `gpu_layers` is how many
     layers go to the graphics cards, None where llama-server finds that out by itself. `streams` is
     how many slots have a cache of their own. `moved` is set where single tensors are put
-    elsewhere, `companions` where a second model, or a part of one, is loaded as well.
+    elsewhere, `companions` where a second model, or a part of one, is loaded as well. `placement`
+    says which cards count.
     """
 
     context_size: int | None = None
@@ -74,18 +88,22 @@ class Setup:
     moved: bool = False
     companions: bool = False
     fingerprint: str = ""
+    placement: Placement = field(default_factory=Placement)
 
     @property
     def on_gpu(self) -> bool:
         """Whether anything may be put on a graphics card."""
-        return self.gpu_layers != 0
+        return self.gpu_layers != 0 and self.placement.devices != ()
 
 
-def setup(command: str) -> Setup:
-    """Reads a command. Its fingerprint is the same for two commands that differ in nothing else
-    than context size and what takes no memory.
+def setup(command: str, environment: Mapping[str, str] = _NO_ENVIRONMENT) -> Setup:
+    """Reads a command and the environment that it runs in, as far as that is known.
+
+    The fingerprint is the same for two that differ in nothing else than context size and what takes
+    no memory.
     """
-    line = CommandLine.read(command)
+    own = CommandLine.read(command)
+    line = CommandLine((*arguments(environment), *own.arguments))
     slots = _natural(line.value(PARALLEL)) or 1
     unified = line.has(("-kvu", "--kv-unified")) or line.value(PARALLEL) is None
     return Setup(
@@ -99,14 +117,16 @@ def setup(command: str) -> Setup:
         flash_attention=line.value(FLASH_ATTENTION) not in {"off", "0", "disabled", "false"},
         moved=any(line.has(names) for names in _MOVED_TENSORS),
         companions=any(line.has(names) for names in _COMPANIONS),
-        fingerprint=_fingerprint(line),
+        fingerprint=_fingerprint(line, environment),
+        placement=placement(line, environment),
     )
 
 
-def _fingerprint(line: CommandLine) -> str:
+def _fingerprint(line: CommandLine, environment: Mapping[str, str]) -> str:
     values = [line.value(names) for names in (*_OTHERS, *_MOVED_TENSORS, *_COMPANIONS)]
     switches = [line.has(names) for names in (*_SWITCHES, *_MOVED_TENSORS)]
-    said = repr((values, switches)).encode("utf-8", "backslashreplace")
+    seen = [(name, environment[name]) for name in VISIBLE if name in environment]
+    said = repr((values, switches, *seen)).encode("utf-8", "backslashreplace")
     return hashlib.blake2b(said, digest_size=8).hexdigest()
 
 

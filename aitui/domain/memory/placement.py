@@ -1,0 +1,141 @@
+"""On which graphics cards a model is put, and how much room there is for it on them.
+
+llama.cpp puts layer after layer on all cards, in proportion to what is free on each, unless the
+command names devices (`--device`), proportions (`--tensor-split`) or one card alone
+(`--split-mode none`, `--main-gpu`); and it sees only the cards that the environment lets it see
+(`CUDA_VISIBLE_DEVICES` and its like). A card that works in the machine's memory is used only where
+there is no other one (`llama_model_load_from_file_impl` in llama.cpp).
+"""
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from aitui.domain.command_line import CommandLine
+from aitui.domain.hardware.devices import card_of, of_maker
+from aitui.domain.hardware.sample import Gpu
+
+DEVICES = ("-dev", "--device")
+SPLIT_MODE = ("-sm", "--split-mode")
+TENSOR_SPLIT = ("-ts", "--tensor-split")
+MAIN_GPU = ("-mg", "--main-gpu")
+VISIBLE = {
+    "CUDA_VISIBLE_DEVICES": "NVIDIA",
+    "NVIDIA_VISIBLE_DEVICES": "NVIDIA",
+    "HIP_VISIBLE_DEVICES": "AMD",
+    "ROCR_VISIBLE_DEVICES": "AMD",
+    "GGML_VK_VISIBLE_DEVICES": "",
+}
+"""The variables that hide cards, and whose cards each of them counts; "" for everybody's."""
+
+_MOST_DEVICES = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """What a command and its environment say of where a model goes.
+
+    `devices` are llama.cpp's names, None where all are used. `visible` are the variable that hides
+    cards and the numbers or uuids that it leaves. `proportions` are shares of the cards, one after
+    the other; empty where what is free decides. `only` is the number of the one card that is used.
+    """
+
+    devices: tuple[str, ...] | None = None
+    visible: tuple[str, tuple[str, ...]] | None = None
+    proportions: tuple[float, ...] = ()
+    only: int | None = None
+
+    def cards(self, gpus: Sequence[Gpu], seen_on: Collection[str] = ()) -> tuple[Gpu, ...]:
+        """The cards that the model is put on, in llama.cpp's order.
+
+        `seen_on` are the keys of the cards where it was before: what was seen counts for more than
+        what follows from the command.
+        """
+        seen = tuple(gpu for gpu in gpus if gpu.key in seen_on)
+        if seen:
+            return seen
+        found = self._visible(counted(gpus))
+        if self.devices is not None:
+            named = (card_of(device, found) for device in self.devices)
+            found = tuple(gpu for gpu in named if gpu is not None)
+        if self.only is not None:
+            found = found[self.only : self.only + 1]
+        return found
+
+    def room(self, free: Sequence[int]) -> int:
+        """Bytes of a model that find room where so much is free on each of its cards."""
+        shares = self.proportions[: len(free)]
+        total = sum(shares)
+        if self.only is not None or len(free) < 2 or total <= 0:
+            return sum(free)
+        rooms = [
+            amount * total / share for amount, share in zip(free, shares, strict=False) if share
+        ]
+        return int(min(rooms))
+
+    def _visible(self, gpus: tuple[Gpu, ...]) -> tuple[Gpu, ...]:
+        if self.visible is None:
+            return gpus
+        variable, names = self.visible
+        theirs = of_maker(VISIBLE.get(variable, ""), gpus)
+        found = (_named(name, theirs) for name in names)
+        return tuple(gpu for gpu in found if gpu is not None)
+
+
+def placement(line: CommandLine, environment: Mapping[str, str]) -> Placement:
+    """Reads a command, the flags of its environment included, and the environment itself."""
+    alone = line.value(SPLIT_MODE) == "none"
+    return Placement(
+        devices=_names(line.value(DEVICES)),
+        visible=next(
+            (
+                (name, _names(environment[name]) or ())
+                for name in VISIBLE
+                if name in environment and environment[name].strip().lower() != "all"
+            ),
+            None,
+        ),
+        proportions=_proportions(line.value(TENSOR_SPLIT)),
+        only=_number(line.value(MAIN_GPU)) if alone else None,
+    )
+
+
+def counted(gpus: Sequence[Gpu]) -> tuple[Gpu, ...]:
+    """The cards that a model can be put on: those with memory of their own, if there are any."""
+    sized = tuple(gpu for gpu in gpus if gpu.total_bytes)
+    own = tuple(gpu for gpu in sized if not gpu.unified)
+    return own or sized
+
+
+def _named(name: str, gpus: Sequence[Gpu]) -> Gpu | None:
+    if name.isascii() and name.isdecimal():
+        number = int(name[:6])
+        return gpus[number] if number < len(gpus) else None
+    return next((gpu for gpu in gpus if len(name) > 4 and gpu.uuid.startswith(name)), None)
+
+
+def _names(text: str | None) -> tuple[str, ...] | None:
+    """The items of a list with commas; `none` leaves none, and nothing at all means no choice."""
+    if text is None or not text.strip():
+        return None
+    items = (item.strip() for item in text.split(",")[:_MOST_DEVICES])
+    return tuple(item for item in items if item and item.lower() not in {"none", "-1"})
+
+
+def _proportions(text: str | None) -> tuple[float, ...]:
+    if not text:
+        return ()
+    shares = [_share(item) for item in text.replace("/", ",").split(",")[:_MOST_DEVICES]]
+    return tuple(shares) if all(share is not None for share in shares) else ()  # type: ignore[arg-type]
+
+
+def _share(text: str) -> float | None:
+    try:
+        share = float(text)
+    except ValueError:
+        return None
+    return share if math.isfinite(share) and share >= 0 else None
+
+
+def _number(text: str | None) -> int:
+    return int(text) if text and text.isascii() and text.isdecimal() and len(text) < 5 else 0
