@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -11,11 +12,17 @@ from aitui.demo.configuration import ModelConfiguration
 _DEFAULT_CONTEXT = 4096
 _DEFAULT_MODEL_FILE = "/models/fake.gguf"
 _MISSING_FOLDER = "/nonexistent"
+_KIB_PER_HEAD = 24
+_BITS = {"f32": 32.0, "f16": 16.0, "bf16": 16.0, "q8_0": 8.5, "q5_1": 6.0, "q4_0": 4.5}
 
 
 @dataclass(frozen=True, slots=True)
 class FakeFlags:
-    """How one model behaves. Delays in seconds, memory in MiB, rates in tokens a second."""
+    """How one model behaves. Delays in seconds, memory in MiB, rates in tokens a second.
+
+    With `kv_heads` its cache grows with the context: 24 KiB a token for each head, in f16. Without,
+    `memory_mib` is what it takes whatever the context.
+    """
 
     binary: str
     alias: str
@@ -33,7 +40,40 @@ class FakeFlags:
     die_after: int | None = None
     chunks: int = 16
     tokens_per_second: float = 10.0
-    memory_mib: int = 4096
+    whole_mib: int = 4096
+    weights_mib: int | None = None
+    kv_heads: int = 0
+    cache_bits: float = 16.0
+    devices: tuple[str, ...] | None = None
+    gpu_layers: int | None = None
+    one_card: bool = False
+    main_gpu: int = 0
+    tensor_split: tuple[float, ...] = ()
+
+    @property
+    def memory_mib(self) -> int:
+        """All that it takes."""
+        return round(self.weights + self.cache + self.compute)
+
+    @property
+    def weights(self) -> float:
+        """MiB of the model's file."""
+        return self.whole_mib * 0.75 if self.weights_mib is None else float(self.weights_mib)
+
+    @property
+    def cache(self) -> float:
+        """MiB of keys and values."""
+        if self.weights_mib is None:
+            return self.whole_mib * 0.2
+        kib = self.context_size * self.kv_heads * _KIB_PER_HEAD * self.cache_bits / 16
+        return kib / 1024
+
+    @property
+    def compute(self) -> float:
+        """MiB of working buffers."""
+        if self.weights_mib is None:
+            return self.whole_mib * 0.05
+        return 240.0 + self.context_size / 1024
 
     @property
     def binary_is_missing(self) -> bool:
@@ -74,6 +114,8 @@ def read_flags(model: ModelConfiguration) -> FakeFlags:
     memory = values.get("--fail-oom")
     limit = values.get("--fail-oom-above")
     death = values.get("--die-after")
+    weights = values.get("--weights-mib")
+    devices = values.get("--device")
     return FakeFlags(
         binary=words[0] if words else "",
         alias=values.get("--alias", values.get("-a", model.id)),
@@ -91,8 +133,27 @@ def read_flags(model: ModelConfiguration) -> FakeFlags:
         die_after=None if death is None else int(death),
         chunks=int(values.get("--chunks", 16)),
         tokens_per_second=float(values.get("--tokens-per-second", 10)),
-        memory_mib=int(values.get("--memory-mib", 4096)),
+        whole_mib=int(values.get("--memory-mib", 4096)),
+        weights_mib=None if weights is None else int(weights),
+        kv_heads=int(values.get("--kv-heads", 0)),
+        cache_bits=_cache_bits(values),
+        devices=None if devices is None else tuple(devices.split(",")),
+        gpu_layers=0 if values.get("--n-gpu-layers", values.get("-ngl")) == "0" else None,
+        one_card=values.get("--split-mode", values.get("-sm")) == "none",
+        main_gpu=int(values.get("--main-gpu", values.get("-mg", 0))),
+        tensor_split=_shares(values.get("--tensor-split", values.get("-ts", ""))),
     )
+
+
+def _cache_bits(values: Mapping[str, str]) -> float:
+    """Bits of a value, on average over keys and values."""
+    keys = values.get("--cache-type-k", values.get("-ctk", "f16"))
+    rest = values.get("--cache-type-v", values.get("-ctv", "f16"))
+    return (_BITS.get(keys, 16.0) + _BITS.get(rest, 16.0)) / 2
+
+
+def _shares(text: str) -> tuple[float, ...]:
+    return tuple(float(item) for item in text.split(",") if _is_number(item))
 
 
 def _words(command: str) -> list[str]:

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from typing import Any
 
-from aitui.demo.performance import gpu_sample, system_sample
+from aitui.demo.graphics_cards import Driver, GraphicsCard, GraphicsCards
+from aitui.demo.performance import gpu_samples, system_sample
 from aitui.demo.stand_in import StandIn
 from aitui.demo.upstream_process import State, UpstreamProcess
 
@@ -17,6 +19,9 @@ _CARD_FIELDS = re.compile(r"--query-gpu=(?P<fields>\S+)")
 _FIRST_PID = 20000
 _PAGE = 4096
 _RESIDENT_MIB = 900
+_MIB = 1 << 20
+
+Sections = dict[str, list[str]]
 
 
 def hardware_answer(script: str, arguments: Iterable[str], server: StandIn) -> str:
@@ -24,19 +29,22 @@ def hardware_answer(script: str, arguments: Iterable[str], server: StandIn) -> s
     found = _MARK.search(script)
     mark = found["mark"] if found else ""
     resident = [process for process in server.processes if process.state is not State.STOPPED]
+    fields = _CARD_FIELDS.search(script)
+    sections = {
+        **_machine(set(arguments), resident),
+        **_kernel_cards(server.cards, resident),
+        **(_nvidia(fields["fields"].split(","), server.cards, resident) if fields else {}),
+        "end": [],
+    }
     lines: list[str] = []
-    for name, section in _sections(script, set(arguments), resident).items():
+    for name, section in sections.items():
         lines.extend([f"{mark}{name}", *section])
     return "".join(f"{line}\n" for line in lines)
 
 
-def _sections(
-    script: str, ports: set[str], resident: list[UpstreamProcess]
-) -> dict[str, list[str]]:
+def _machine(ports: set[str], resident: list[UpstreamProcess]) -> Sections:
     machine = system_sample(resident)
-    fields = _CARD_FIELDS.search(script)
-    card = gpu_sample(resident)
-    sections = {
+    return {
         f"page {_PAGE}": [],
         "meminfo": [
             f"MemTotal: {machine['mem_total_mb'] * 1024} kB",
@@ -47,37 +55,92 @@ def _sections(
         "loadavg": [
             " ".join(str(machine[f"load_avg_{minutes}"]) for minutes in (1, 5, 15)) + " 1/200 1"
         ],
-        "processes": [
-            f"{_pid(process)} 1 {_RESIDENT_MIB * 1024 * 1024 // _PAGE}" for process in resident
-        ],
+        "processes": [f"{_pid(process)} 1 {_RESIDENT_MIB * _MIB // _PAGE}" for process in resident],
         "named": [
             f"{process.configuration.port} /proc/{_pid(process)}/cmdline"
             for process in resident
             if str(process.configuration.port) in ports
         ],
     }
-    if fields is not None:
-        values = {
-            "index": card["id"],
-            "uuid": card["uuid"],
-            "pci.bus_id": "00000000:01:00.0",
-            "memory.used": card["mem_used_mb"],
-            "memory.total": card["mem_total_mb"],
-            "utilization.gpu": card["gpu_util_pct"],
-            "temperature.gpu": card["temp_c"],
-            "temperature.memory": card["vram_temp_c"],
-            "power.draw": card["power_draw_w"],
-            "fan.speed": card["fan_speed_pct"],
-            "name": card["name"],
-        }
-        row = ", ".join(str(values.get(name, "[N/A]")) for name in fields["fields"].split(","))
-        sections["nvidia"] = [row]
-        sections["nvidia-status 0"] = []
-        sections["nvidia-processes"] = [
-            f"{card['uuid']}, {_pid(process)}, {process.flags.memory_mib}" for process in resident
+
+
+def _nvidia(fields: list[str], cards: GraphicsCards, resident: list[UpstreamProcess]) -> Sections:
+    """What `nvidia-smi` says; a machine without such a card doesn't have the tool."""
+    own = [card for card in cards.cards if card.driver is Driver.NVIDIA]
+    if not own:
+        return {}
+    rows = {row["uuid"]: row for row in gpu_samples(cards, resident)}
+    return {
+        "nvidia": [_csv(fields, card, rows[card.uuid]) for card in own],
+        "nvidia-status 0": [],
+        "nvidia-processes": [
+            f"{card.uuid}, {_pid(process)}, {round(held)}"
+            for process in resident
+            for card in own
+            if (held := cards.held(process).get(card.index))
+        ],
+    }
+
+
+def _csv(fields: list[str], card: GraphicsCard, row: dict[str, Any]) -> str:
+    values = {
+        "index": card.index,
+        "uuid": card.uuid,
+        "pci.bus_id": f"0000{card.bus}",
+        "memory.used": row["mem_used_mb"],
+        "memory.total": card.memory_mib,
+        "utilization.gpu": row["gpu_util_pct"],
+        "temperature.gpu": row["temp_c"],
+        "temperature.memory": row["vram_temp_c"],
+        "power.draw": row["power_draw_w"],
+        "fan.speed": row["fan_speed_pct"],
+        "name": card.name,
+    }
+    return ", ".join(str(values.get(name, "[N/A]")) for name in fields)
+
+
+def _kernel_cards(cards: GraphicsCards, resident: list[UpstreamProcess]) -> Sections:
+    """What the kernel's drivers say: amdgpu all of it, xe its memory by the clients alone."""
+    own = [card for card in cards.cards if card.driver is not Driver.NVIDIA]
+    rows = {row["uuid"]: row for row in gpu_samples(cards, resident)}
+    lines = [line for card in own for line in _kernel_card(card, rows[card.uuid])]
+    clients = [
+        line
+        for process in resident
+        for number, card in enumerate(own)
+        if (held := cards.held(process).get(card.index))
+        for line in _client(_pid(process), 10 + number, card, round(held * 1024))
+    ]
+    return {"cards": lines, "clients": clients}
+
+
+def _kernel_card(card: GraphicsCard, row: dict[str, Any]) -> list[str]:
+    lines = [f"card {card.index}", f"DRIVER={card.driver.value}", f"PCI_SLOT_NAME={card.bus}"]
+    if card.driver is Driver.AMDGPU:
+        return [
+            *lines,
+            f"product_name {card.name}",
+            f"mem_info_vram_total {card.memory_mib * _MIB}",
+            f"mem_info_vram_used {row['mem_used_mb'] * _MIB}",
+            f"mem_info_gtt_total {card.memory_mib // 2 * _MIB}",
+            f"mem_info_gtt_used {20 * _MIB}",
+            "mem_info_vram_vendor samsung",
+            f"gpu_busy_percent {row['gpu_util_pct']}",
+            f"temp1_input {row['temp_c'] * 1000}",
+            f"power1_average {round(row['power_draw_w'] * 1e6)}",
         ]
-    sections["end"] = []
-    return sections
+    return [*lines, "PCI_ID=8086:E223", f"physical_vram_size_bytes {card.memory_mib * _MIB}"]
+
+
+def _client(pid: int, descriptor: int, card: GraphicsCard, kib: int) -> list[str]:
+    where = f"/proc/{pid}/fdinfo/{descriptor}:"
+    region = "vram" if card.driver is Driver.AMDGPU else "vram0"
+    return [
+        f"{where}drm-pdev:\t{card.bus}",
+        f"{where}drm-client-id:\t{pid}",
+        f"{where}drm-total-{region}:\t{kib} KiB",
+        f"{where}drm-resident-{region}:\t{kib} KiB",
+    ]
 
 
 def _pid(process: UpstreamProcess) -> int:

@@ -10,6 +10,7 @@ from aitui.demo.background import Background
 from aitui.demo.change import Change
 from aitui.demo.configuration import Configuration, ModelConfiguration, Profile
 from aitui.demo.dialect import Habits
+from aitui.demo.graphics_cards import GraphicsCards
 from aitui.demo.listing import Listing
 from aitui.demo.load_failed import LoadFailed
 from aitui.demo.log_ring import Broadcast, LogRing
@@ -30,8 +31,11 @@ class Logs:
 class LlamaSwap:
     """Everything that a reload throws away."""
 
-    def __init__(self, configuration: Configuration, habits: Habits, logs: Logs) -> None:
+    def __init__(
+        self, configuration: Configuration, habits: Habits, logs: Logs, cards: GraphicsCards
+    ) -> None:
         self.configuration = configuration
+        self.cards = cards
         self.habits = habits
         self.logs = logs
         self.events: Broadcast[str] = Broadcast()
@@ -133,6 +137,7 @@ class LlamaSwap:
             upstream_log=self.upstream_log,
             change=self.change,
             on_state=lambda: self.publish("modelStatus", self.listing.statuses()),
+            cards=self.cards,
             forgets_log=self.habits.forgets_log_on_stop,
         )
 

@@ -22,7 +22,6 @@ _LAYERS = 48
 _HEAD = 128
 _HEADS = 40
 _BYTES_A_HEAD = 2 * 2 * _HEAD * _LAYERS
-_WEIGHTS = 0.75
 _LONGEST_CONTEXT = 262144
 
 
@@ -47,7 +46,7 @@ def _named(models: Mapping[str, ModelConfiguration], folder: str) -> Iterator[_F
     for model in models.values():
         flags = read_flags(model)
         if flags.model_file.startswith(f"{folder}/") and not flags.missing_file:
-            yield _File(flags.model_file, round(flags.memory_mib * _WEIGHTS), _kv_heads(flags))
+            yield _File(flags.model_file, round(flags.weights), flags.kv_heads or _kv_heads(flags))
 
 
 def _unnamed(folder: str) -> Iterator[_File]:
@@ -57,7 +56,7 @@ def _unnamed(folder: str) -> Iterator[_File]:
 
 def _kv_heads(flags: FakeFlags) -> int:
     """As many as make the cache a fifth of the memory that the command tells of."""
-    wanted = flags.memory_mib * _MEBIBYTE * (0.95 - _WEIGHTS) / max(flags.context_size, 1)
+    wanted = flags.cache * _MEBIBYTE / max(flags.context_size, 1)
     return min(max(round(wanted / _BYTES_A_HEAD), 1), _HEADS)
 
 

@@ -1,4 +1,4 @@
-"""Samples of a machine that isn't there: its GPU is as full as the resident models make it."""
+"""Samples of a machine that isn't there: its cards are as full as the resident models make them."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from aitui.demo.go_text import timestamp
+from aitui.demo.graphics_cards import GraphicsCard, GraphicsCards
 from aitui.demo.upstream_process import State, UpstreamProcess
 
-GPU_MEMORY_MIB = 96 * 1024
 _SYSTEM_MEMORY_MIB = 128 * 1024
 _CORES = 8
 _STEP = timedelta(seconds=2)
@@ -28,23 +28,34 @@ def moments(after: datetime | None) -> tuple[datetime, ...]:
     return (now,) if now - after >= _STEP * 0.9 else ()
 
 
-def gpu_sample(processes: Iterable[UpstreamProcess], at: datetime | None = None) -> dict[str, Any]:
-    """One row of gpu_stats. Memory in MiB, power in W, temperatures in °C."""
-    resident = [process for process in processes if process.state is not State.STOPPED]
-    used = sum(process.flags.memory_mib for process in resident)
-    busy = sum(process.busy_slots > 0 for process in resident)
+def gpu_samples(
+    cards: GraphicsCards, processes: Iterable[UpstreamProcess], at: datetime | None = None
+) -> list[dict[str, Any]]:
+    """The rows of gpu_stats. Memory in MiB, power in W, temperatures in °C."""
+    listed = list(processes)
+    return [_gpu_sample(cards, card, listed, at) for card in cards.cards]
+
+
+def _gpu_sample(
+    cards: GraphicsCards,
+    card: GraphicsCard,
+    processes: list[UpstreamProcess],
+    at: datetime | None,
+) -> dict[str, Any]:
+    used = round(cards.used(card))
+    busy = sum(process.busy_slots > 0 for process in processes if card.index in cards.held(process))
     load = min(100, 3 + 90 * busy)
     return {
         "timestamp": _stamp(at),
-        "id": 0,
-        "name": "NVIDIA RTX PRO 6000 Blackwell",
-        "uuid": "GPU-5f0c2a9e-0000-4000-8000-000000000001",
+        "id": card.index,
+        "name": card.name,
+        "uuid": card.uuid,
         "temp_c": 38 + load // 4,
         "vram_temp_c": 44 + load // 4,
         "gpu_util_pct": load,
-        "mem_util_pct": min(100, used * 100 // GPU_MEMORY_MIB),
-        "mem_used_mb": min(used + 612, GPU_MEMORY_MIB),
-        "mem_total_mb": GPU_MEMORY_MIB,
+        "mem_util_pct": min(100, used * 100 // card.memory_mib),
+        "mem_used_mb": used,
+        "mem_total_mb": card.memory_mib,
         "fan_speed_pct": 30 + load // 3,
         "power_draw_w": 24.5 + 4.6 * load,
     }

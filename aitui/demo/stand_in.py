@@ -21,6 +21,7 @@ from aitui.demo.configuration import BadConfiguration, Configuration, parse_conf
 from aitui.demo.dialect import Dialect, error
 from aitui.demo.faults import Fault, Faults
 from aitui.demo.go_text import duration
+from aitui.demo.graphics_cards import ONE_CARD, GraphicsCard, GraphicsCards
 from aitui.demo.llama_swap import LlamaSwap, Logs
 from aitui.demo.log_ring import LogRing
 from aitui.demo.routes import Routes
@@ -87,8 +88,13 @@ class StandIn:
         require_client_certificate: bool = True,
         listen: tuple[str, int] = ANYWHERE,
         say: Callable[[str], None] | None = None,
+        cards: tuple[GraphicsCard, ...] = ONE_CARD,
     ) -> None:
-        """`listen` is where, port 0 for any that is free; `say` gets what it would print."""
+        """`listen` is where, port 0 for any that is free; `say` gets what it would print.
+
+        `cards` are the graphics cards of its machine.
+        """
+        self.cards = GraphicsCards(cards)
         self.requests: list[ReceivedRequest] = []
         self.dialect = dialect
         self._configuration = parse_configuration(config_text)
@@ -274,7 +280,7 @@ class StandIn:
         return self._life
 
     def _begin_life(self) -> None:
-        swap = LlamaSwap(self._configuration, self.dialect.habits, self._logs)
+        swap = LlamaSwap(self._configuration, self.dialect.habits, self._logs, self.cards)
         self._life = _Life(swap, Routes(swap))
         swap.open()
 

@@ -142,7 +142,10 @@ class StatusEndpoints:
             return Whole(json_error(habits, 400, text))
         processes = self._swap.processes.values()
         body: dict[str, Any] = {"enabled": True} if habits.detailed_events else {}
-        body["gpu_stats"] = [performance.gpu_sample(processes, at) for at in moments]
+        cards = self._swap.cards
+        body["gpu_stats"] = [
+            row for at in moments for row in performance.gpu_samples(cards, processes, at)
+        ]
         body["sys_stats"] = [performance.system_sample(processes, at) for at in moments]
         return self._json(body)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import string
 import time
+from collections.abc import Mapping
 
 from aitui.demo.fake_flags import FakeFlags
 from aitui.demo.log_ring import LogRing
@@ -39,23 +41,32 @@ class UpstreamLog:
         )
         self.say("I", f"srv    load_model: loading model '{flags.model_file}'")
 
-    def allocates(self, flags: FakeFlags) -> None:
-        """The memory that the model takes, as newer builds print it at -lv 4."""
-        cache, compute = flags.memory_mib * 0.2, flags.memory_mib * 0.05
-        weights = flags.memory_mib - cache - compute
+    def allocates(self, flags: FakeFlags, devices: Mapping[str, float]) -> None:
+        """The memory that the model takes, as newer builds print it at -lv 4.
+
+        `devices` are the shares of the cards by llama.cpp's names; without one it is the machine's.
+        """
+        shares = devices or {"CPU": 1.0}
         self.say("I", "print_info: n_ctx_train           = 262144")
         self.say(
             "I", "load_tensors: loading model tensors, this can take a while... (load_mode = mmap)"
         )
-        self.say("I", f"load_tensors:        CUDA0 model buffer size = {weights:8.2f} MiB")
+        for name, share in shares.items():
+            size = flags.weights * share
+            self.say("I", f"load_tensors: {name:>12} model buffer size = {size:8.2f} MiB")
         self.say("I", f"llama_context: n_ctx                 = {flags.context_size}")
-        self.say("I", f"llama_kv_cache:      CUDA0 KV buffer size = {cache:8.2f} MiB")
+        for name, share in shares.items():
+            size = flags.cache * share
+            self.say("I", f"llama_kv_cache: {name:>10} KV buffer size = {size:8.2f} MiB")
         self.say(
             "I",
-            f"llama_kv_cache: size = {cache:7.2f} MiB ({flags.context_size:6d} cells,  48 layers,  "
-            f"{flags.slots}/1 seqs), K (f16): {cache / 2:7.2f} MiB, V (f16): {cache / 2:7.2f} MiB",
+            f"llama_kv_cache: size = {flags.cache:7.2f} MiB ({flags.context_size:6d} cells,  "
+            f"48 layers,  {flags.slots}/1 seqs), K (f16): {flags.cache / 2:7.2f} MiB, "
+            f"V (f16): {flags.cache / 2:7.2f} MiB",
         )
-        self.say("I", f"sched_reserve:      CUDA0 compute buffer size = {compute:8.2f} MiB")
+        for name, share in shares.items():
+            size = flags.compute * share
+            self.say("I", f"sched_reserve: {name:>10} compute buffer size = {size:8.2f} MiB")
 
     def listens(self, flags: FakeFlags, port: int) -> None:
         """The model is loaded."""
@@ -71,36 +82,15 @@ class UpstreamLog:
         """A request has come in."""
         self.say("I", f"srv  log_server_r: request: {method} {path} 127.0.0.1")
 
-    def runs_out_of_memory(self, flags: FakeFlags) -> None:
-        """cudaMalloc refuses, and the server gives up."""
-        size = float(flags.memory_mib)
-        self.say(
-            "E",
-            "ggml_backend_cuda_buffer_type_alloc_buffer: "
-            f"allocating {size:.2f} MiB on device 0: cudaMalloc failed: out of memory",
-        )
-        self.say(
-            "E",
-            "alloc_tensor_range: failed to allocate CUDA0 buffer of size "
-            f"{flags.memory_mib * _MEBIBYTE}",
-        )
-        self._gives_up(flags, "unable to allocate CUDA0 buffer")
+    def runs_out_of_memory(self, flags: FakeFlags, device: str, size_mib: float) -> None:
+        """The card refuses, and the server gives up."""
+        self._refuses(device, size_mib)
+        self._gives_up(flags, f"unable to allocate {device} buffer")
 
-    def finds_no_room_for_context(self, flags: FakeFlags) -> None:
+    def finds_no_room_for_context(self, flags: FakeFlags, device: str, size_mib: float) -> None:
         """The weights fit, the cache for so many tokens doesn't."""
-        cells = flags.most_context or flags.context_size or 1
-        size = flags.memory_mib * 0.2 * flags.context_size / cells
         self.say("I", f"llama_context: n_ctx                 = {flags.context_size}")
-        self.say(
-            "E",
-            "ggml_backend_cuda_buffer_type_alloc_buffer: "
-            f"allocating {size:.2f} MiB on device 0: cudaMalloc failed: out of memory",
-        )
-        self.say(
-            "E",
-            "alloc_tensor_range: failed to allocate CUDA0 buffer of size "
-            f"{round(size * _MEBIBYTE)}",
-        )
+        self._refuses(device, size_mib)
         self.say(
             "E",
             "llama_init_from_model: failed to initialize the context: "
@@ -124,6 +114,19 @@ class UpstreamLog:
             "(No such file or directory)",
         )
         self._gives_up(flags, f"llama_model_loader: failed to load model from {flags.model_file}")
+
+    def _refuses(self, device: str, size_mib: float) -> None:
+        number = device.lstrip(string.ascii_letters) or "0"
+        self.say(
+            "E",
+            "ggml_backend_cuda_buffer_type_alloc_buffer: "
+            f"allocating {size_mib:.2f} MiB on device {number}: cudaMalloc failed: out of memory",
+        )
+        self.say(
+            "E",
+            f"alloc_tensor_range: failed to allocate {device} buffer of size "
+            f"{round(size_mib * _MEBIBYTE)}",
+        )
 
     def _gives_up(self, flags: FakeFlags, reason: str) -> None:
         self.say("E", f"llama_model_load: error loading model: {reason}")

@@ -11,6 +11,7 @@ from enum import Enum
 from aitui.demo.change import Change
 from aitui.demo.configuration import ModelConfiguration
 from aitui.demo.fake_flags import FakeFlags, read_flags
+from aitui.demo.graphics_cards import CardFull, GraphicsCards
 from aitui.demo.load_failed import Cause, LoadFailed
 from aitui.demo.log_ring import LogRing
 from aitui.demo.upstream_log import UpstreamLog
@@ -51,6 +52,7 @@ class UpstreamProcess:
         upstream_log: LogRing,
         change: Change,
         on_state: Callable[[], None],
+        cards: GraphicsCards | None = None,
         forgets_log: bool = False,
     ) -> None:
         self.configuration = configuration
@@ -63,6 +65,7 @@ class UpstreamProcess:
         self.answered = 0
         self.started_at = 0.0
         self.state = State.STOPPED
+        self.cards = cards or GraphicsCards()
         self._change = change
         self._on_state = on_state
         self._forgets_log = forgets_log
@@ -170,21 +173,46 @@ class UpstreamProcess:
             if flags.missing_file:
                 self.log.misses_file(flags)
             else:
-                self.log.runs_out_of_memory(flags)
+                self.log.runs_out_of_memory(flags, *self._first_card(flags.memory_mib))
             raise LoadFailed(Cause.EXITED, self.id)
         if flags.context_is_too_large:
             await self._pause(flags.start_delay or 0.01)
-            self.log.finds_no_room_for_context(flags)
+            grown = flags.cache * flags.context_size / (flags.most_context or 1)
+            self.log.finds_no_room_for_context(flags, *self._first_card(grown))
             raise LoadFailed(Cause.EXITED, self.id)
         if flags.out_of_memory_after is not None:
             await self._pause(flags.out_of_memory_after)
-            self.log.runs_out_of_memory(flags)
+            self.log.runs_out_of_memory(flags, *self._first_card(flags.memory_mib))
             raise LoadFailed(Cause.EXITED, self.id)
         await self._pause(flags.start_delay)
-        self.log.allocates(flags)
+        self._allocate()
         await self._pause(flags.load_delay)
         self.log.listens(flags, self.configuration.port)
         self.log.asked("GET", "/health")
+
+    def _first_card(self, size_mib: float) -> tuple[str, float]:
+        names = [self.cards.device(card) for card in self.cards.cards]
+        return (names or ["CPU"])[0], size_mib
+
+    def _allocate(self) -> None:
+        """Take memory of the cards, for the weights first.
+
+        Raises LoadFailed where they have no room for it.
+        """
+        flags, cards = self.flags, self.cards
+        shares = cards.split(flags, self.configuration.environment)
+        devices = {cards.device(card): shares.get(card.index, 0.0) for card in cards.cards}
+        try:
+            cards.take(self, flags.weights, shares)
+        except CardFull as full:
+            self.log.runs_out_of_memory(flags, full.device, full.size_mib)
+            raise LoadFailed(Cause.EXITED, self.id) from full
+        try:
+            cards.take(self, flags.cache + flags.compute, shares)
+        except CardFull as full:
+            self.log.finds_no_room_for_context(flags, full.device, full.size_mib)
+            raise LoadFailed(Cause.EXITED, self.id) from full
+        self.log.allocates(flags, {name: share for name, share in devices.items() if share})
 
     async def _pause(self, seconds: float) -> None:
         """Wait, unless the load is aborted meanwhile."""
@@ -200,5 +228,7 @@ class UpstreamProcess:
 
     def _become(self, state: State) -> None:
         self.state = state
+        if state is State.STOPPED:
+            self.cards.give_back(self)
         self._change.happened()
         self._on_state()

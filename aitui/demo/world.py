@@ -15,6 +15,7 @@ from aitui.demo.catalogue import CATALOGUE, LEFT_ALONE
 from aitui.demo.certificates import Certificates, make_certificates
 from aitui.demo.configuration import ModelConfiguration
 from aitui.demo.dialect import Dialect
+from aitui.demo.graphics_cards import TWO_CARDS, GraphicsCard
 from aitui.demo.model_files import write_model_files
 from aitui.demo.shell_commands import ShellCommands
 from aitui.demo.ssh_host import NAME as SSH_NAME
@@ -57,10 +58,12 @@ async def demo_world(
     dialect: Dialect = Dialect.HEAD,
     config_text: str = CATALOGUE,
     pauses: tuple[float, float] = _PAUSES,
+    cards: tuple[GraphicsCard, ...] = TWO_CARDS,
 ) -> AsyncIterator[World]:
     """Build the world, and leave nothing of it behind.
 
-    `random` decides who visits when; `pauses` are the seconds between two visits.
+    `random` decides who visits when; `pauses` are the seconds between two visits. `cards` are the
+    graphics cards of the machine behind the server.
     """
     with tempfile.TemporaryDirectory(prefix="aitui-demo-") as name:
         folder = Path(name)
@@ -71,7 +74,7 @@ async def demo_world(
         for path in (config, data, state, root):
             path.mkdir(mode=0o700)
         unit = DemoUnit(config_file)
-        server = StandIn(config_text, dialect, certificates, say=unit.write)
+        server = StandIn(config_text, dialect, certificates, say=unit.write, cards=cards)
         models = server.configuration.models
         await asyncio.to_thread(_furnish, root, config_file, config_text, models)
         commands = ShellCommands(unit, server)

@@ -101,6 +101,23 @@ def test_a_radeon_has_its_own_memory() -> None:
     assert (gpu.bus, gpu.sampled_at, gpu.name) == ("0000:08:00.0", 7.0, "AMD 1002:744C")
 
 
+@pytest.mark.parametrize("sign", ["mem_info_vram_vendor samsung", "mem_busy_percent 3"])
+def test_a_radeon_in_a_machine_with_much_memory_is_still_one_of_its_own(sign: str) -> None:
+    gpu = card(f"{RADEON.replace('33570131968', '67140263936')}{sign}\n")
+    assert gpu is not None
+    assert not gpu.unified
+    assert gpu.total_bytes == 25_753_026_560
+
+
+def test_a_processor_with_much_memory_set_apart_is_known_by_its_voltage() -> None:
+    large = "mem_info_vram_total 103079215104\nmem_info_gtt_total 16106127360\n"
+    head = "card 0\nDRIVER=amdgpu\nPCI_SLOT_NAME=0000:c5:00.0\nmem_info_vram_vendor unknown\n"
+    gpu = card(f"{head}{large}in1_input 712\n")
+    assert gpu is not None
+    assert gpu.unified
+    assert gpu.total_bytes == 103_079_215_104 + 16_106_127_360
+
+
 def test_a_process_holds_what_is_in_the_card_s_own_memory() -> None:
     others = found("fdinfo-amdgpu-old.txt")
     gpu = card(RADEON, others)

@@ -59,11 +59,12 @@ for card in /sys/class/drm/card[0-9] /sys/class/drm/card[0-9][0-9]; do
   done <"$card/device/uevent"
   for file in "$card"/device/mem_info_vram_total "$card"/device/mem_info_vram_used \
     "$card"/device/mem_info_gtt_total "$card"/device/mem_info_gtt_used \
+    "$card"/device/mem_info_vram_vendor "$card"/device/mem_busy_percent \
     "$card"/device/gpu_busy_percent "$card"/device/product_name \
     "$card"/device/tile*/physical_vram_size_bytes "$card"/lmem_total_bytes "$card"/lmem_avail_bytes \
     "$card"/device/hwmon/hwmon*/temp1_input "$card"/device/hwmon/hwmon*/temp3_input \
     "$card"/device/hwmon/hwmon*/power1_average "$card"/device/hwmon/hwmon*/power1_input \
-    "$card"/device/hwmon/hwmon*/pwm1; do
+    "$card"/device/hwmon/hwmon*/in1_input "$card"/device/hwmon/hwmon*/pwm1; do
     if [ -r "$file" ] && read -r value <"$file" 2>/dev/null; then echo "${{file##*/}} $value"; fi
   done
 done

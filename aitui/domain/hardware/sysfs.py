@@ -2,6 +2,8 @@
 
 amdgpu: `mem_info_vram_*` and `mem_info_gtt_*` in bytes, `gpu_busy_percent`, and in `hwmon` the
 temperature in thousandths of a degree, the power in millionths of a watt, the fan's `pwm1` of 255.
+A card of its own names the maker of its memory and how busy that is; only one in a processor has
+the voltage of the northbridge, `in1_input` (kernel, `amdgpu_pm.c` and `amdgpu_vram_mgr.c`).
 xe and i915 tell the size of their memory only, and their power where the kernel is new.
 """
 
@@ -54,8 +56,7 @@ def cards(lines: Iterable[str]) -> tuple[Card, ...]:
 def gpu_of(card: Card, clients: Iterable[DrmClient], at: float) -> Gpu | None:
     """A card of a driver that is known here, None for others: they have their own tools.
 
-    A card whose window to the machine's memory is twice its own or larger works there: both count.
-    The use of an Intel card is what the clients that can be seen hold, no less than that.
+    Both its own memory and the machine's count for one in a processor, which works in either. The use of an Intel card is what the clients that can be seen hold, no less than that.
     """
     maker = _DRIVERS.get(card.driver)
     if maker is None:
@@ -93,10 +94,21 @@ def uses_of(gpu: Gpu, clients: Iterable[DrmClient]) -> tuple[GpuUse, ...]:
 def _amd(gpu: Gpu, card: Card) -> Gpu:
     total, used = _bytes(card, "mem_info_vram_total"), _bytes(card, "mem_info_vram_used")
     window, in_window = _bytes(card, "mem_info_gtt_total"), _bytes(card, "mem_info_gtt_used")
-    if window is not None and window >= (total or 0) * _UNIFIED_RATIO:
+    if window is not None and _in_processor(card, total or 0, window):
         both = None if used is None and in_window is None else (used or 0) + (in_window or 0)
         return replace(gpu, total_bytes=(total or 0) + window, used_bytes=both, unified=True)
     return replace(gpu, total_bytes=total or None, used_bytes=used if total else None)
+
+
+def _in_processor(card: Card, own: int, window: int) -> bool:
+    """By what only one of the two kinds tells; where neither does, as with old kernels, by sizes.
+
+    The window to the machine's memory is half of that or more also for cards of their own.
+    """
+    maker = card.values.get("mem_info_vram_vendor", "")
+    if (maker and maker != "unknown") or "mem_busy_percent" in card.values:
+        return False
+    return "in1_input" in card.values or window >= own * _UNIFIED_RATIO
 
 
 def _intel(gpu: Gpu, card: Card, clients: list[DrmClient]) -> Gpu:

@@ -1,0 +1,136 @@
+"""The graphics cards of a machine that isn't there: they fill and empty as models come and go."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+
+from aitui.demo.fake_flags import FakeFlags
+
+_LAYERS = 48
+_OTHERS_MIB = 612
+
+
+class Driver(Enum):
+    """The kernel's driver of a card; it decides by which tool the card is seen."""
+
+    NVIDIA = "nvidia"
+    AMDGPU = "amdgpu"
+    XE = "xe"
+
+
+_BACK_ENDS = {Driver.NVIDIA: "CUDA", Driver.AMDGPU: "ROCm", Driver.XE: "SYCL"}
+_HIDING = {"CUDA_VISIBLE_DEVICES": Driver.NVIDIA, "HIP_VISIBLE_DEVICES": Driver.AMDGPU}
+
+
+@dataclass(frozen=True, slots=True)
+class GraphicsCard:
+    """One card. Memory in MiB; `bus` is its PCI address."""
+
+    index: int
+    name: str
+    memory_mib: int
+    bus: str
+    driver: Driver = Driver.NVIDIA
+
+    @property
+    def uuid(self) -> str:
+        """What `nvidia-smi` and llama-swap call it."""
+        return f"GPU-5f0c2a9e-0000-4000-8000-{self.index + 1:012d}"
+
+
+ONE_CARD = (GraphicsCard(0, "NVIDIA RTX PRO 6000 Blackwell", 96 * 1024, "0000:01:00.0"),)
+TWO_CARDS = (
+    GraphicsCard(0, "NVIDIA RTX 6000 Ada Generation", 48 * 1024, "0000:01:00.0"),
+    GraphicsCard(1, "NVIDIA RTX 6000 Ada Generation", 48 * 1024, "0000:41:00.0"),
+)
+
+
+class CardFull(Exception):
+    """`size_mib` found no room on a card."""
+
+    def __init__(self, device: str, size_mib: float) -> None:
+        super().__init__(f"{size_mib:.2f} MiB on {device}")
+        self.device = device
+        self.size_mib = size_mib
+
+
+@dataclass(slots=True)
+class GraphicsCards:
+    """Which process has how much of which card, in MiB."""
+
+    cards: tuple[GraphicsCard, ...] = ONE_CARD
+    _held: dict[object, dict[int, float]] = field(default_factory=dict)
+
+    def used(self, card: GraphicsCard) -> float:
+        """MiB that are taken, by whatever runs beside the models as well."""
+        return _OTHERS_MIB + sum(held.get(card.index, 0.0) for held in self._held.values())
+
+    def held(self, owner: object) -> dict[int, float]:
+        """MiB of each card that a process has, by the card's number."""
+        return dict(self._held.get(owner, {}))
+
+    def vanish(self, card: GraphicsCard) -> None:
+        """A card falls off the bus."""
+        self.cards = tuple(one for one in self.cards if one is not card)
+
+    def split(self, flags: FakeFlags, environment: Mapping[str, str]) -> dict[int, float]:
+        """The share of each card, by its number: layer by layer where there is room for it.
+
+        As llama.cpp does it: in proportion to `--tensor-split`, else to what is free.
+        """
+        chosen = self._chosen(flags, environment)
+        if not chosen:
+            return {}
+        weights = list(flags.tensor_split[: len(chosen)])
+        weights += [0.0] * (len(chosen) - len(weights))
+        if not any(weights):
+            weights = [max(card.memory_mib - self.used(card), 1.0) for card in chosen]
+        layers = dict.fromkeys((card.index for card in chosen), 0)
+        total, reached = sum(weights), 0.0
+        for card, weight in zip(chosen, weights, strict=True):
+            before, reached = reached, reached + weight
+            layers[card.index] = round(_LAYERS * reached / total) - round(_LAYERS * before / total)
+        return {index: count / _LAYERS for index, count in layers.items() if count}
+
+    def take(self, owner: object, size_mib: float, shares: Mapping[int, float]) -> None:
+        """Give a process so much, on each card its share.
+
+        Raises CardFull for the first card without enough room; what went before stays taken.
+        """
+        held = self._held.setdefault(owner, {})
+        for card in self.cards:
+            part = size_mib * shares.get(card.index, 0.0)
+            if part > card.memory_mib - self.used(card):
+                raise CardFull(self.device(card), part)
+            if part:
+                held[card.index] = held.get(card.index, 0.0) + part
+
+    def give_back(self, owner: object) -> None:
+        """The process has ended."""
+        self._held.pop(owner, None)
+
+    def device(self, card: GraphicsCard) -> str:
+        """What llama.cpp calls a card: CUDA0, ROCm0."""
+        same = [one for one in self.cards if one.driver is card.driver]
+        return f"{_BACK_ENDS[card.driver]}{same.index(card)}"
+
+    def _chosen(self, flags: FakeFlags, environment: Mapping[str, str]) -> Sequence[GraphicsCard]:
+        chosen = [card for card in self.cards if not _hidden(card, self.cards, environment)]
+        if flags.devices is not None:
+            chosen = [card for card in chosen if self.device(card) in flags.devices]
+        if flags.gpu_layers == 0:
+            return ()
+        return chosen[flags.main_gpu : flags.main_gpu + 1] if flags.one_card else chosen
+
+
+def _hidden(
+    card: GraphicsCard, cards: Sequence[GraphicsCard], environment: Mapping[str, str]
+) -> bool:
+    for variable, driver in _HIDING.items():
+        if variable in environment:
+            theirs = [one for one in cards if one.driver is driver]
+            names = environment[variable].split(",")
+            return card not in theirs or str(theirs.index(card)) not in names
+    return False
