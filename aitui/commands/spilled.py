@@ -1,7 +1,7 @@
 """A model that became slow with its larger context: what is said of it, and what is offered."""
 
 from aitui.domain.amounts import format_rate
-from aitui.domain.memory.hardware import Spill
+from aitui.domain.memory.spill import Spill
 from aitui.domain.question import Question
 
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from aitui.domain.clock import Clock
 from aitui.domain.hardware.history import History
 from aitui.domain.memory.footprint import Footprint
-from aitui.domain.memory.hardware import Hardware, ModelMemory, expected_memory
+from aitui.domain.memory.hardware import Hardware, expected_memory
+from aitui.domain.memory.known_model import ModelMemory
 from aitui.domain.memory.measurement import Known
 from aitui.domain.memory.picture import MemoryPicture, memory_picture, port_of
 from aitui.domain.memory.setup import Setup, setup
@@ -57,7 +58,7 @@ class HardwareFeed:
         self._server = ServerSamples(client)
         self._logs = StartUpLogs(client)
         self._headers = ModelHeaders()
-        self._learning = MemoryLearning(clock.wall, self._setup)
+        self._learning = MemoryLearning(clock.wall, self._setup, self._remembered)
         self._host: HostSamples | None = None
         self._commands: Mapping[str, str] = {}
         self._last_commands: dict[str, str] = {}
@@ -200,7 +201,7 @@ class HardwareFeed:
             picture=picture,
             history=self._history(picture),
             models=known,
-            spills=self._learning.spills(models, picture),
+            spills=self._learning.spills(models, picture, known),
             heard=self._heard,
             trouble=self._trouble(),
         )
@@ -245,7 +246,7 @@ class HardwareFeed:
         found: dict[str, ModelMemory] = {}
         for model in self._snapshot.models:
             command = self._command(model)
-            known = self._measurements.known(self._identity, model.id)
+            known = self._remembered(model.id)
             header = self._headers.of(command)
             if command and (known != Known() or header is not None):
                 found[model.id] = ModelMemory(self._setup(model.id, command), known, header)
@@ -254,6 +255,9 @@ class HardwareFeed:
                 died = [(one.at, one.setup) for one in known.failures]
                 found[model.id] = ModelMemory(Setup(fingerprint=max(taken + died)[1]), known)
         return found
+
+    def _remembered(self, model_id: str) -> Known:
+        return self._measurements.known(self._identity, model_id)
 
     def _command(self, model: Model) -> str:
         return (

@@ -2,16 +2,18 @@
 
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from statistics import median
 
 from aitui.domain.command_line import context_size
 from aitui.domain.hardware.sample import Sample
 from aitui.domain.memory.footprint import Footprint
-from aitui.domain.memory.hardware import Spill
-from aitui.domain.memory.measurement import Measurement, OutOfMemory, spills
+from aitui.domain.memory.known_model import ModelMemory
+from aitui.domain.memory.measurement import Known, Measurement, OutOfMemory, UsualRate
 from aitui.domain.memory.picture import MemoryPicture
 from aitui.domain.memory.seen import by_difference, measurement
 from aitui.domain.memory.setup import Setup
+from aitui.domain.memory.spill import Spill, find_spill
 from aitui.domain.model import ContextSource, Model, RunState
 
 OUT_OF_MEMORY = "out of memory"
@@ -19,6 +21,10 @@ OUT_OF_MEMORY = "out of memory"
 COMPARABLE = 1800.0
 """Seconds between two samples whose difference still counts as a load's."""
 RATES_KEPT = 20
+OTHER_RATE = 0.1
+"""By which share a rate has to differ from the one that is kept, to be kept in its place."""
+FIRST_RATES = 5
+"""So many are kept at once, until the usual one has settled."""
 MODELS_KEPT = 1000
 RESIDENTS_KEPT = 32
 GROWN = 1.02
@@ -29,31 +35,29 @@ class Lesson:
     """Something to be kept of one model."""
 
     model: str
-    seen: Measurement | OutOfMemory
-
-
-@dataclass(slots=True)
-class _Rates:
-    """Tokens a second at one context size, of one model."""
-
-    context_size: int
-    rates: deque[float] = field(default_factory=lambda: deque(maxlen=RATES_KEPT))
-    before: "_Rates | None" = None
+    seen: Measurement | OutOfMemory | UsualRate
 
 
 class MemoryLearning:
     """Watches models and samples.
 
-    `wall` gives Unix time, `setup_of` what the command of a model decides.
+    `wall` gives Unix time, `setup_of` what the command of a model decides, `known_of` what is
+    remembered of a model.
     """
 
-    def __init__(self, wall: Callable[[], float], setup_of: Callable[[str, str], Setup]) -> None:
+    def __init__(
+        self,
+        wall: Callable[[], float],
+        setup_of: Callable[[str, str], Setup],
+        known_of: Callable[[str], Known],
+    ) -> None:
         self._wall = wall
         self._setup_of = setup_of
+        self._known_of = known_of
         self._commands: dict[str, str] = {}
         self._failures: dict[str, float] = {}
         self._kept: dict[str, tuple[str, int]] = {}
-        self._rates: dict[str, _Rates] = {}
+        self._rates: dict[str, tuple[str, deque[float]]] = {}
         self._told: dict[str, float] = {}
         self._baselines: dict[frozenset[str], Sample] = {}
         self._residents: frozenset[tuple[str, str]] = frozenset()
@@ -71,7 +75,7 @@ class MemoryLearning:
                 if model.in_transit:
                     self._kept.pop(model.id, None)
             lessons += self._failed(model, commands)
-            self._heed_rate(model)
+            lessons += self._rate(model)
         residents = frozenset((model.id, model.state.value) for model in models if model.resident)
         if residents != self._residents:
             self._residents, self._samples_since = residents, 0
@@ -108,9 +112,24 @@ class MemoryLearning:
                 self._baselines.pop(next(iter(self._baselines)))
         return tuple(lessons)
 
-    def spills(self, models: tuple[Model, ...], picture: MemoryPicture) -> tuple[Spill, ...]:
+    def spills(
+        self,
+        models: tuple[Model, ...],
+        picture: MemoryPicture,
+        known: Mapping[str, ModelMemory],
+    ) -> tuple[Spill, ...]:
         """The ready models that are much slower than with the smaller context they had before."""
-        found = (self._spill(model, picture) for model in models if model.state is RunState.READY)
+        found = (
+            find_spill(
+                model.id,
+                known[model.id],
+                model.context.tokens,
+                self._rate_now(model),
+                picture.footprints.get(model.id) if model.id in picture.seen_now else None,
+            )
+            for model in models
+            if model.state is RunState.READY and model.id in known
+        )
         return tuple(spill for spill in found if spill is not None)
 
     def _failed(self, model: Model, commands: Mapping[str, str]) -> list[Lesson]:
@@ -154,32 +173,33 @@ class MemoryLearning:
         self._kept[model.id] = key, found.needed
         return [Lesson(model.id, seen)]
 
-    def _heed_rate(self, model: Model) -> None:
-        if model.rate is None or model.state is not RunState.READY:
-            return
+    def _rate(self, model: Model) -> list[Lesson]:
+        if model.rate is None or model.state is not RunState.READY or not model.command:
+            return []
         if self._told.get(model.id) == model.rate:
-            return
+            return []
         self._told[model.id] = model.rate
+        key, rates = self._rates.get(model.id, ("", deque[float]()))
+        fingerprint = self._setup_of(model.id, model.command).fingerprint
         size = model.context.tokens
-        now = self._rates.get(model.id)
-        if now is None or now.context_size != size:
-            before = now if now is None or now.context_size < size else None
-            if before is not None:
-                before.before = None
-            now = self._rates[model.id] = _Rates(size, before=before)
-        now.rates.append(model.rate)
+        if key != f"{fingerprint} {size}":
+            rates = deque(maxlen=RATES_KEPT)
+            self._rates[model.id] = f"{fingerprint} {size}", rates
+        rates.append(model.rate)
+        usual = median(rates)
+        kept = self._known_of(model.id).usual_rate(fingerprint, size)
+        other = 0.0 if len(rates) <= FIRST_RATES else OTHER_RATE
+        if kept is not None and abs(usual - kept.rate) <= kept.rate * other:
+            return []
+        if not size or model.context.source is ContextSource.FALLBACK:
+            return []
+        return [Lesson(model.id, UsualRate(size, usual, fingerprint, self._wall()))]
 
-    def _spill(self, model: Model, picture: MemoryPicture) -> Spill | None:
-        now = self._rates.get(model.id)
-        before = now.before if now is not None else None
-        if now is None or before is None or now.context_size != model.context.tokens:
-            return None
-        footprint = picture.footprints.get(model.id)
-        on_gpu = footprint.gpu if footprint is not None else 0
-        if not spills(now.rates[-1], tuple(before.rates), on_gpu, None):
-            return None
-        usual = sorted(before.rates)[len(before.rates) // 2]
-        return Spill(model.id, now.context_size, before.context_size, now.rates[-1], usual)
+    def _rate_now(self, model: Model) -> float | None:
+        """The last rate since it runs with this context; what was told before says nothing."""
+        key, rates = self._rates.get(model.id, ("", deque[float]()))
+        fingerprint = self._setup_of(model.id, model.command).fingerprint
+        return rates[-1] if rates and key == f"{fingerprint} {model.context.tokens}" else None
 
 
 def _told_context(model: Model) -> int:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import msgspec
 
-from aitui.domain.memory.measurement import Known, Measurement, OutOfMemory
+from aitui.domain.memory.measurement import Known, Measurement, OutOfMemory, UsualRate
 from aitui.store.shared_file import Form, SharedFile
 
 FILE_NAME = "memory.json"
@@ -16,11 +16,12 @@ SERVERS_KEPT = 100
 
 _VERSION = 1
 
-Seen = Measurement | OutOfMemory
+Seen = Measurement | OutOfMemory | UsualRate
 _All = dict[str, dict[str, Known]]
 _Bytes = Annotated[int, msgspec.Meta(ge=0, le=1 << 52)]
 _Key = Annotated[str, msgspec.Meta(max_length=200)]
 _Cards = Annotated[tuple[tuple[_Key, _Bytes], ...], msgspec.Meta(max_length=64)]
+_Rate = Annotated[float, msgspec.Meta(gt=0, le=1e9)]
 _Tokens = Annotated[int, msgspec.Meta(ge=1, le=1 << 40)]
 
 
@@ -42,9 +43,17 @@ class _OutOfMemory(msgspec.Struct, omit_defaults=True):
     at: float = 0.0
 
 
+class _UsualRate(msgspec.Struct, omit_defaults=True):
+    context_size: _Tokens
+    rate: _Rate
+    setup: str = ""
+    at: float = 0.0
+
+
 class _Known(msgspec.Struct, omit_defaults=True):
     measurements: list[_Measurement] = []
     failures: list[_OutOfMemory] = []
+    rates: list[_UsualRate] = []
 
 
 class _Stored(msgspec.Struct):
@@ -73,7 +82,7 @@ class Measurements:
         return self._file.content.get(server_identity, {}).get(model_id, Known())
 
     async def record(self, server_identity: str, model_id: str, seen: Seen) -> None:
-        """Keep what a load took, or that it died. What goes wrong becomes a warning.
+        """Keep what a load took, that it died, or how fast it is. What goes wrong becomes a warning.
 
         Raises ValueError for lone surrogates in a name and for figures that can't be. A call that
         is cancelled may still write.
@@ -111,9 +120,13 @@ def _with(everything: _All, added: Iterable[tuple[str, str, Seen]]) -> _All:
 
 
 def _seen_anew(known: Known, seen: Seen) -> Known:
-    if isinstance(seen, Measurement):
-        return known.with_measurement(seen)
-    return known.with_failure(seen)
+    match seen:
+        case Measurement():
+            return known.with_measurement(seen)
+        case OutOfMemory():
+            return known.with_failure(seen)
+        case UsualRate():
+            return known.with_rate(seen)
 
 
 def _encoded(everything: _All) -> bytes:
@@ -128,7 +141,8 @@ def _stored(known: Known) -> _Known:
     """As the file has it. Raises msgspec.ValidationError, a ValueError."""
     measurements = msgspec.convert(known.measurements, list[_Measurement], from_attributes=True)
     failures = msgspec.convert(known.failures, list[_OutOfMemory], from_attributes=True)
-    return _Known(measurements, failures)
+    rates = msgspec.convert(known.rates, list[_UsualRate], from_attributes=True)
+    return _Known(measurements, failures, rates)
 
 
 def _value(stored: _Known) -> Known:
@@ -148,4 +162,5 @@ def _value(stored: _Known) -> Known:
             for one in stored.measurements
         ),
         tuple(OutOfMemory(one.context_size, one.setup, one.at) for one in stored.failures),
+        tuple(UsualRate(one.context_size, one.rate, one.setup, one.at) for one in stored.rates),
     )

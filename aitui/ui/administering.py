@@ -8,7 +8,7 @@ from textual.widgets import Input, TextArea
 
 from aitui.commands.spilled import question_to_go_back, spill_words
 from aitui.domain.config.sizes import parse_context_size
-from aitui.domain.memory.hardware import Spill
+from aitui.domain.memory.spill import Spill
 from aitui.domain.slash import SlashCommand
 from aitui.domain.snapshot import Snapshot
 from aitui.ui.admin_messages import (

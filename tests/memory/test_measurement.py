@@ -1,17 +1,16 @@
 """Measurements beat formulas, scale where that is right, and remember what died."""
 
-import pytest
-
 from aitui.domain.memory.footprint import Origin
 from aitui.domain.memory.kv_cache import kv_cache_bytes
 from aitui.domain.memory.measurement import (
     FAILURES_KEPT,
     MEASUREMENTS_KEPT,
+    RATES_KEPT,
     Known,
     Measurement,
     OutOfMemory,
+    UsualRate,
     expected,
-    spills,
 )
 from memory.files import BIG, read
 
@@ -96,19 +95,26 @@ def test_memory_of_a_model_is_bounded() -> None:
     for number in range(100):
         known = known.with_failure(OutOfMemory(1000 + number, "a"))
         known = known.with_measurement(at(100 + number, 5))
+        known = known.with_rate(UsualRate(100 + number, 5.0, "a"))
     assert len(known.measurements) == MEASUREMENTS_KEPT
     assert len(known.failures) == FAILURES_KEPT
+    assert len(known.rates) == RATES_KEPT
 
 
-@pytest.mark.parametrize(
-    ("rate", "on_gpu", "verdict"),
-    [(48, 100, False), (20, 80, True), (20, 100, False), (10, 100, True), (0, 80, False)],
-)
-def test_a_model_that_is_much_slower_and_not_all_there_has_spilled(
-    rate: float, on_gpu: int, verdict: bool
-) -> None:
-    assert spills(rate, [47, 50, 49], on_gpu, 100) is verdict
+def rates(*pairs: tuple[int, float]) -> Known:
+    known = Known()
+    for context_size, rate in pairs:
+        known = known.with_rate(UsualRate(context_size, rate, "a"))
+    return known
 
 
-def test_without_an_earlier_rate_nothing_has_spilled() -> None:
-    assert not spills(1, [], 1, 100)
+def test_a_newer_rate_takes_the_place_of_an_older_one() -> None:
+    assert rates((4096, 50.0), (4096, 40.0)).usual_rate("a", 4096) == UsualRate(4096, 40.0, "a")
+
+
+def test_the_largest_context_at_a_good_pace_is_the_one_to_go_back_to() -> None:
+    known = rates((4096, 52.0), (8192, 50.0), (65_536, 9.0), (131_072, 8.0))
+    assert known.fast_below("a", 131_072) == UsualRate(8192, 50.0, "a")
+    assert known.fast_below("a", 8192) == UsualRate(4096, 52.0, "a")
+    assert known.fast_below("a", 4096) is None
+    assert known.fast_below("b", 131_072) is None

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from aitui.domain.memory.measurement import Measurement, OutOfMemory
-from aitui.store.measurements import FILE_NAME, Measurements
+from aitui.domain.memory.measurement import Measurement, OutOfMemory, UsualRate
+from aitui.store.measurements import FILE_NAME, Measurements, Seen
 
 HOME, LAB = "home", "https://lab.example.org"
 GIB = 1 << 30
@@ -32,8 +32,10 @@ async def test_the_next_start_knows_everything(file: Path) -> None:
     kept = await Measurements.open(file)
     await kept.record(HOME, "größe/ä b%", SEEN)
     await kept.record(HOME, "größe/ä b%", OutOfMemory(65_536, "a1b2", 5.0))
+    await kept.record(HOME, "größe/ä b%", UsualRate(32_768, 48.5, "a1b2", 6.0))
     again = (await Measurements.open(file)).known(HOME, "größe/ä b%")
     assert again.measurements == (SEEN,)
+    assert again.rates == (UsualRate(32_768, 48.5, "a1b2", 6.0),)
     assert again.failures == (OutOfMemory(65_536, "a1b2", 5.0),)
 
 
@@ -102,9 +104,16 @@ async def test_what_cannot_be_written_is_remembered_until_the_end(tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    "absurd", [Measurement(0, 1), Measurement(1, -1), OutOfMemory(-5), Measurement(1, 1, 2**60)]
+    "absurd",
+    [
+        Measurement(0, 1),
+        Measurement(1, -1),
+        OutOfMemory(-5),
+        Measurement(1, 1, 2**60),
+        UsualRate(1, -1.0),
+    ],
 )
-async def test_absurd_figures_are_refused(file: Path, absurd: Measurement | OutOfMemory) -> None:
+async def test_absurd_figures_are_refused(file: Path, absurd: Seen) -> None:
     kept = await Measurements.open(file)
     with pytest.raises(ValueError, match="Expected"):
         await kept.record(HOME, "m", absurd)

@@ -7,7 +7,8 @@ import pytest
 
 from aitui.commands.load import question_before_load
 from aitui.domain.hardware.sample import Gpu, Sample, Source
-from aitui.domain.memory.hardware import Hardware, ModelMemory
+from aitui.domain.memory.hardware import Hardware
+from aitui.domain.memory.known_model import ModelMemory
 from aitui.domain.memory.measurement import Known, Measurement, OutOfMemory
 from aitui.domain.memory.picture import memory_picture
 from aitui.domain.memory.setup import Setup

@@ -2,12 +2,16 @@
 
 from dataclasses import replace
 
+import pytest
+
 from aitui.domain.hardware.sample import Gpu, Sample, Source
-from aitui.domain.memory.measurement import Measurement, OutOfMemory
+from aitui.domain.memory.known_model import ModelMemory
+from aitui.domain.memory.measurement import Known, Measurement, OutOfMemory, UsualRate
 from aitui.domain.memory.picture import MemoryPicture, memory_picture
 from aitui.domain.memory.setup import setup
+from aitui.domain.memory.spill import Spill
 from aitui.domain.model import ContextSize, ContextSource, FailedLoad, Model, RunState
-from aitui.monitor.memory_learning import Lesson, MemoryLearning
+from aitui.monitor.memory_learning import FIRST_RATES, Lesson, MemoryLearning
 
 GIB = 1 << 30
 NOTHING = MemoryPicture()
@@ -37,12 +41,30 @@ class Taught:
     """Samples and models, fed one after the other; what was learnt is kept."""
 
     def __init__(self) -> None:
-        self.learning = MemoryLearning(lambda: 5.0, lambda _, command: setup(command))
+        self.known: dict[str, Known] = {}
         self.lessons: list[Lesson] = []
         self.at = 0.0
+        self.start_anew()
+
+    def start_anew(self) -> None:
+        """The next start of aitui: only what was kept is known."""
+        self.learning = MemoryLearning(
+            lambda: 5.0,
+            lambda _, command: setup(command),
+            lambda name: self.known.get(name, Known()),
+        )
 
     def models(self, *models: Model) -> None:
-        self.lessons += self.learning.models_came(models, {})
+        found = self.learning.models_came(models, {})
+        self.lessons += found
+        for lesson in found:
+            if isinstance(lesson.seen, UsualRate):
+                before = self.known.get(lesson.model, Known())
+                self.known[lesson.model] = before.with_rate(lesson.seen)
+
+    def spills(self, model: Model) -> tuple[Spill, ...]:
+        memory = ModelMemory(setup(model.command), self.known.get(model.id, Known()))
+        return self.learning.spills((model,), NOTHING, {model.id: memory})
 
     def samples(self, used: int, *models: Model, count: int = 2) -> None:
         for _ in range(count):
@@ -127,10 +149,10 @@ def test_a_much_lower_rate_after_a_larger_context_is_told_with_both() -> None:
         taught.models(model(rate=rate))
     larger = model(tokens=65_536, rate=50.0)
     taught.models(larger)
-    assert taught.learning.spills((larger,), NOTHING) == ()
+    assert taught.spills(larger) == ()
     slow = model(tokens=65_536, rate=9.0)
     taught.models(slow)
-    (spill,) = taught.learning.spills((slow,), NOTHING)
+    (spill,) = taught.spills(slow)
     assert (spill.context_size, spill.context_before) == (65_536, 8192)
     assert (spill.rate, spill.usual) == (9.0, 50.0)
 
@@ -140,7 +162,7 @@ def test_a_rate_that_falls_without_a_larger_context_is_no_spill() -> None:
     taught.models(model(tokens=65_536, rate=50.0))
     smaller = model(tokens=8192, rate=9.0)
     taught.models(smaller)
-    assert taught.learning.spills((smaller,), NOTHING) == ()
+    assert taught.spills(smaller) == ()
 
 
 def test_a_rate_that_falls_a_little_is_no_spill() -> None:
@@ -148,4 +170,35 @@ def test_a_rate_that_falls_a_little_is_no_spill() -> None:
     taught.models(model(rate=50.0))
     larger = model(tokens=65_536, rate=44.0)
     taught.models(larger)
-    assert taught.learning.spills((larger,), NOTHING) == ()
+    assert taught.spills(larger) == ()
+
+
+def test_the_rate_from_before_a_restart_of_aitui_counts() -> None:
+    taught = Taught()
+    taught.models(model(rate=50.0))
+    taught.start_anew()
+    slow = model(tokens=65_536, rate=9.0)
+    taught.models(slow)
+    (spill,) = taught.spills(slow)
+    assert (spill.context_before, spill.usual) == (8192, 50.0)
+
+
+def rates_kept(taught: Taught) -> list[float]:
+    return [one.seen.rate for one in taught.lessons if isinstance(one.seen, UsualRate)]
+
+
+def test_a_rate_that_stays_is_not_kept_at_every_answer() -> None:
+    taught = Taught()
+    for number in range(40):
+        taught.models(model(rate=50.0 + number % 3))
+    assert rates_kept(taught)[-1] == 51.0
+    assert len(rates_kept(taught)) <= FIRST_RATES
+
+
+def test_a_rate_that_has_changed_takes_the_place_of_the_one_before() -> None:
+    taught = Taught()
+    for number in range(40):
+        taught.models(model(rate=50.0 + number % 3))
+    for number in range(40):
+        taught.models(model(rate=30.0 + number % 3))
+    assert rates_kept(taught)[-1] == pytest.approx(31.0, rel=0.1)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from aitui.domain.memory.hardware import Spill
+from aitui.domain.memory.spill import Spill
 from memory_screen.standing import TWO_CARDS
 from ui.driven import driven
 from ui.hand_made import SERVER, STILL, live, show_instead_of_servers

@@ -3,35 +3,14 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from aitui.domain.gguf.header import Header
 from aitui.domain.hardware.history import History
 from aitui.domain.hardware.sample import Gpu
 from aitui.domain.memory.fit import Fit, Verdict
 from aitui.domain.memory.footprint import Footprint
 from aitui.domain.memory.forecast import forecast, usable_cards, will_fit
-from aitui.domain.memory.measurement import Known
+from aitui.domain.memory.known_model import ModelMemory
 from aitui.domain.memory.picture import MemoryPicture
-from aitui.domain.memory.setup import Setup
-
-
-@dataclass(frozen=True, slots=True)
-class ModelMemory:
-    """What decides about one model: its command, what was measured, and its file's header."""
-
-    setup: Setup = field(default_factory=Setup)
-    known: Known = field(default_factory=Known)
-    header: Header | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Spill:
-    """A model that became much slower with a larger context. Rates in tokens a second."""
-
-    model: str
-    context_size: int
-    context_before: int
-    rate: float
-    usual: float
+from aitui.domain.memory.spill import Spill
 
 
 @dataclass(frozen=True, slots=True, eq=False)

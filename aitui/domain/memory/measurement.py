@@ -1,12 +1,15 @@
 """What models were seen to take, and what follows from that for other context sizes."""
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 
 from aitui.domain.memory.footprint import Footprint, Origin
 
 MEASUREMENTS_KEPT = 12
 FAILURES_KEPT = 12
+RATES_KEPT = 12
+SLOW = 0.6
+"""The share of its usual rate below which a model has become slow."""
 
 CacheBytes = Callable[[int], int | None]
 """The cache at a context size, as a formula has it; None for models that have no formula."""
@@ -56,11 +59,22 @@ class OutOfMemory:
 
 
 @dataclass(frozen=True, slots=True)
+class UsualRate:
+    """How fast a model wrote at one context size: tokens a second, seen until `at` (Unix time)."""
+
+    context_size: int
+    rate: float
+    setup: str = ""
+    at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Known:
     """Everything that is remembered of one model at one server, the oldest first."""
 
     measurements: tuple[Measurement, ...] = ()
     failures: tuple[OutOfMemory, ...] = ()
+    rates: tuple[UsualRate, ...] = ()
 
     def failed_at(self, setup: str) -> int | None:
         """The smallest context at which it ran out of memory, None where it never did."""
@@ -87,7 +101,7 @@ class Known:
             for one in self.failures
             if one.setup != new.setup or one.context_size > new.context_size
         )
-        return Known((*others, new)[-MEASUREMENTS_KEPT:], failures)
+        return replace(self, measurements=(*others, new)[-MEASUREMENTS_KEPT:], failures=failures)
 
     def with_failure(self, new: OutOfMemory) -> "Known":
         """The same with a load that didn't."""
@@ -96,7 +110,37 @@ class Known:
             for one in self.failures
             if (one.setup, one.context_size) != (new.setup, new.context_size)
         ]
-        return Known(self.measurements, (*others, new)[-FAILURES_KEPT:])
+        return replace(self, failures=(*others, new)[-FAILURES_KEPT:])
+
+    def with_rate(self, new: UsualRate) -> "Known":
+        """The same with the rate at which it writes by now."""
+        others = [
+            one
+            for one in self.rates
+            if (one.setup, one.context_size) != (new.setup, new.context_size)
+        ]
+        return replace(self, rates=(*others, new)[-RATES_KEPT:])
+
+    def usual_rate(self, setup: str, context_size: int) -> UsualRate | None:
+        """How fast it was with that context size."""
+        return next(
+            (one for one in self.rates if (one.setup, one.context_size) == (setup, context_size)),
+            None,
+        )
+
+    def fast_below(self, setup: str, context_size: int) -> UsualRate | None:
+        """The largest of the smaller contexts that it ran with at a good pace."""
+        below = [
+            one for one in self.rates if one.setup == setup and one.context_size < context_size
+        ]
+        best = max((one.rate for one in below), default=0.0)
+        fast = [one for one in below if one.rate >= best * SLOW]
+        return max(fast, key=lambda one: one.context_size, default=None)
+
+    def below(self, context_size: int) -> "Known":
+        """The same without what it took at that context size or a larger one."""
+        kept = tuple(one for one in self.measurements if one.context_size < context_size)
+        return replace(self, measurements=kept)
 
 
 def expected(
@@ -154,16 +198,3 @@ def _on_the_line(one: Measurement, other: Measurement, context_size: int) -> Foo
         weights=one.weights,
         origin=Origin.SCALED,
     )
-
-
-def spills(rate: float, before: Sequence[float], on_gpu: int, expected_on_gpu: int | None) -> bool:
-    """Whether a model seems to have left the graphics card: much slower, with less on it.
-
-    `rate` and `before` are tokens a second; drivers that move memory to the machine's own when
-    the card is full say nothing of it.
-    """
-    if not before or rate <= 0:
-        return False
-    usual = sorted(before)[len(before) // 2]
-    slow = rate < usual * 0.6
-    return slow and (expected_on_gpu is None or on_gpu < expected_on_gpu * 0.97 or rate < usual / 3)
