@@ -11,6 +11,7 @@ from aitui.arguments import Arguments
 from aitui.commands.administration import Administration, open_administration
 from aitui.commands.asking import asker
 from aitui.commands.change_config import CHANGING, NotEffective, change_config
+from aitui.commands.memory_at_hand import memory_at_hand
 from aitui.commands.preset import harmless, read_preset
 from aitui.commands.progress import Progress
 from aitui.commands.propose import (
@@ -74,7 +75,12 @@ async def run_admin_command(arguments: Arguments, server: Server, paths: Paths) 
         elif command in {"ctx", "flag"} and not arguments.reload:
             await _change(admin, None, arguments)
         else:
-            async with _live_session(server, paths) as session:
+            async with (
+                _live_session(server, paths) as session,
+                memory_at_hand(session, paths, admin) as memory,
+            ):
+                if not arguments.yes:
+                    await memory.wait()
                 await _with_session(admin, session, arguments)
 
 

@@ -59,7 +59,7 @@ async def run_command(arguments: Arguments, settings: Settings, paths: Paths) ->
 
                 await chat_in_terminal(session, arguments, paths)
             elif arguments.command == "load":
-                await _load(session, arguments)
+                await _load(session, arguments, paths)
             else:
                 await _unload(session, arguments)
 
@@ -85,14 +85,17 @@ async def hear_first_events(session: Session) -> None:
         )
 
 
-async def _load(session: Session, arguments: Arguments) -> None:
-    loaded = await load(
-        session, arguments.model, asker(arguments, lambda: session.monitor.snapshot)
-    )
-    if loaded is None:
-        raise Refused("Not loaded: the answer was no")
-    ready = f" after {loaded.seconds:.1f} s" if loaded.seconds else " already"
-    print(f"{loaded.model_id} is ready{ready}")
+async def _load(session: Session, arguments: Arguments, paths: Paths) -> None:
+    from aitui.commands.memory_at_hand import memory_at_hand
+
+    ask = asker(arguments, lambda: session.monitor.snapshot)
+    async with memory_at_hand(session, paths) as memory:
+        asked = ask if arguments.yes else memory.before(ask)
+        loaded = await load(session, arguments.model, asked)
+        if loaded is None:
+            raise Refused("Not loaded: the answer was no")
+        ready = f" after {loaded.seconds:.1f} s" if loaded.seconds else " already"
+        print(f"{loaded.model_id} is ready{ready}", flush=True)
 
 
 async def _unload(session: Session, arguments: Arguments) -> None:

@@ -30,15 +30,17 @@ from aitui.domain.shards import is_shard_artefact
 class Facts:
     """Everything learnt of the models of one server; the mappings are keyed by the model's id.
 
-    `configured_context` is in tokens, `last_used` and `requested` in monotonic seconds,
-    `expected_load` in seconds, `rates` in tokens a second. With `running_lists_only_ready` (llama-swap v217) `/running` is
-    silent about models that start or stop, and `statuses` are believed there.
+    `configured_context` and `last_context`, with which a model ran before aitui was started, are in
+    tokens, `last_used` and `requested` in monotonic seconds, `expected_load` in seconds, `rates` in
+    tokens a second. With `running_lists_only_ready` (llama-swap v217) `/running` is silent about
+    models that start or stop, and `statuses` are believed there.
     """
 
     listed: tuple[ListedModel, ...] = ()
     running: tuple[RunningModel, ...] = ()
     statuses: tuple[ModelStatus, ...] = ()
     configured_context: Mapping[str, int] = field(default_factory=dict)
+    last_context: Mapping[str, int] = field(default_factory=dict)
     seen_reasoning: Mapping[str, bool] = field(default_factory=dict)
     failures: Mapping[str, FailedLoad] = field(default_factory=dict)
     requests: Requests = field(default_factory=Requests)
@@ -156,6 +158,7 @@ class _View:
             (old.evicted, facts.evicted),
             (old.memory, facts.memory),
             (old.configured_context, facts.configured_context),
+            (old.last_context, facts.last_context),
             (old.seen_reasoning, facts.seen_reasoning),
             (_count(old.requests), _count(facts.requests)),
         ):
@@ -273,8 +276,11 @@ class _View:
         configured = self._facts.configured_context.get(model_id)
         if configured is not None and configured > 0:
             return ContextSize(configured, ContextSource.CONFIG_FILE)
-        if not command and told.source in _FROM_COMMAND:
-            return ContextSize(told.tokens, ContextSource.LAST_COMMAND)
+        ran_with = self._facts.last_context.get(model_id)
+        if told.source in _FROM_COMMAND:
+            ran_with = told.tokens
+        if not command and ran_with:
+            return ContextSize(ran_with, ContextSource.LAST_COMMAND)
         for entry in (self._listed.get(model_id), self._statuses.get(model_id)):
             told_by_server = entry.context_length if entry is not None else None
             if told_by_server is not None and told_by_server > 0:

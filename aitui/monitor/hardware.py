@@ -81,8 +81,15 @@ class HardwareFeed:
             tasks.create_task(self._read_headers(), name="read model headers")
             tasks.create_task(self._follow_models(), name="watch memory")
 
+    @property
+    def machine_answers(self) -> bool:
+        """Whether the machine behind the server was asked and has answered."""
+        return self._host is not None and self._host.latest is not None
+
     async def look(self) -> Hardware:
         """Ask server and host once, as far as they answer; never raises what they say."""
+        self._remember_commands()
+        await self._keep(self._learning.models_came(self._snapshot.models, self._commands))
         await self._server.ask()
         if self._host is not None:
             await self._host.ask(self._ports)
@@ -90,6 +97,8 @@ class HardwareFeed:
         for model in self._logs.unread(self._snapshot.models):
             await self._logs.read(model)
         await self._tell(heard=True)
+        # What was measured before tells context sizes, and these what is needed.
+        await self._tell()
         return self.hardware
 
     def snapshot_came(self, snapshot: Snapshot) -> None:
@@ -225,9 +234,11 @@ class HardwareFeed:
         expected: dict[str, Footprint] = {}
         for model in self._snapshot.models:
             memory = known.get(model.id)
-            if memory is None or model.context.source is ContextSource.FALLBACK:
+            if memory is None:
                 continue
-            found = expected_memory(memory, model.context.tokens, cards)
+            untold = model.context.source is ContextSource.FALLBACK
+            tokens = memory.known.last_context if untold else model.context.tokens
+            found = expected_memory(memory, tokens, cards) if tokens else None
             if found is not None:
                 expected[model.id] = found
         return memory_picture(

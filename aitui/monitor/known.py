@@ -51,6 +51,7 @@ class Known:
         self._last_used: dict[str, float] = {}
         self._expected_load: dict[str, float] = {}
         self._configured_context: Mapping[str, int] = {}
+        self._last_context: Mapping[str, int] = {}
         self._memory: Mapping[str, Footprint] = {}
         self._requests: dict[str, RunningRequest] | None = None
         self._request_total: int | None = None
@@ -110,10 +111,10 @@ class Known:
             self._configured_context = contexts
             self._stale = True
 
-    def memory_told(self, memory: Mapping[str, Footprint]) -> None:
-        """What each model takes, or would."""
-        if memory != self._memory:
-            self._memory = memory
+    def memory_told(self, memory: Mapping[str, Footprint], last_context: Mapping[str, int]) -> None:
+        """What each model takes, or would, and the context sizes that they were measured with."""
+        if (memory, last_context) != (self._memory, self._last_context):
+            self._memory, self._last_context = memory, last_context
             self._stale = True
 
     def load_settled(self, model_id: str) -> None:
@@ -215,6 +216,7 @@ class Known:
                 running=self._running,
                 statuses=self._statuses,
                 configured_context=self._configured_context,
+                last_context=self._last_context,
                 seen_reasoning={},
                 failures=dict(self._failures),
                 requests=self.requests,

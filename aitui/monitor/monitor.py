@@ -147,7 +147,7 @@ class Monitor:
 
     async def hardware_told(self, hardware: Hardware) -> None:
         """The memory of the server's machine, as it stands by now."""
-        self._known.memory_told(hardware.picture.footprints)
+        self._known.memory_told(hardware.picture.footprints, hardware.last_contexts)
         self._snapshot = replace(self._snapshot, hardware=hardware)
         await self._publish(changed=True)
 

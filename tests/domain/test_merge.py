@@ -226,6 +226,17 @@ class TestContext:
             1024, ContextSource.LAST_COMMAND
         )
 
+    def test_the_size_it_was_measured_with_before_this_start_counts_until_another_is_told(
+        self,
+    ) -> None:
+        measured = Facts(listed("a"), last_context={"a": 8192})
+        last = ContextSize(8192, ContextSource.LAST_COMMAND)
+        assert only(measured).context == last
+        assert only(measured, merge(Facts(listed("a")), (), 0)).context == last
+        assert only(replace(measured, configured_context={"a": 4096})).context.tokens == 4096
+        ran = merge(replace(measured, running=(running("a", command="x -c 1024"),)), (), 0)
+        assert only(measured, ran).context.tokens == 1024
+
     def test_the_size_it_last_ran_with_is_still_known_after_that(self) -> None:
         running_once = merge(Facts(listed("a"), (running("a", command="x -c 1024"),)), (), 0)
         stopped = merge(Facts(listed("a")), running_once, 1)

@@ -9,7 +9,7 @@ from aitui.demo.stand_in import StandIn
 from aitui.domain.hardware.sample import Source
 from aitui.domain.memory.fit import Verdict
 from aitui.domain.memory.footprint import Origin
-from aitui.domain.model import RunState
+from aitui.domain.model import ContextSize, ContextSource, RunState
 from aitui.domain.server import Server
 from aitui.errors import LoadFailed
 from aitui.host.local import LocalHost
@@ -157,3 +157,21 @@ async def test_a_models_command_is_not_run_to_learn_of_it(
         await load(watch.session, STEADY, nobody)
         await until_memory(watch, lambda memory: STEADY in memory.models)
     assert not asked_for(stand_in, f"/upstream/{QUICK}")
+
+
+async def test_the_next_start_knows_with_which_context_a_stopped_model_ran(
+    server: Server, tmp_path: Path, stand_in: StandIn
+) -> None:
+    async with fed(server, tmp_path) as watch:
+        await load(watch.session, QUICK, nobody)
+        await until_memory(watch, lambda memory: QUICK in memory.models)
+        await watch.session.client.unload(QUICK)
+    async with fed(server, tmp_path) as watch:
+        snapshot = await watch.until(
+            lambda now: (model := now.model(QUICK)) is not None and model.memory is not None
+        )
+    model = snapshot.model(QUICK)
+    assert model is not None
+    assert model.context == ContextSize(8192, ContextSource.LAST_COMMAND)
+    assert model.memory is not None
+    assert model.memory.gpu == pytest.approx(MODEL, rel=0.001)

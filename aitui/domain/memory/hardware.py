@@ -28,6 +28,12 @@ class Hardware:
     heard: float | None = None
     trouble: str = ""
 
+    @property
+    def last_contexts(self) -> dict[str, int]:
+        """The context sizes that models were last measured with."""
+        found = ((name, memory.known.last_context) for name, memory in self.models.items())
+        return {name: tokens for name, tokens in found if tokens is not None}
+
     def fit(self, model_id: str, context_size: int, leaving: Iterable[str] = ()) -> Fit:
         """Whether that model will fit at a context size once those that are leaving have gone."""
         model = self.models.get(model_id)

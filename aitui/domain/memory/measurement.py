@@ -76,6 +76,12 @@ class Known:
     failures: tuple[OutOfMemory, ...] = ()
     rates: tuple[UsualRate, ...] = ()
 
+    @property
+    def last_context(self) -> int | None:
+        """The context size of its newest measurement."""
+        newest = max(self.measurements, key=lambda one: one.at, default=None)
+        return None if newest is None else newest.context_size
+
     def failed_at(self, setup: str) -> int | None:
         """The smallest context at which it ran out of memory, None where it never did."""
         sizes = [failure.context_size for failure in self.failures if failure.setup == setup]
