@@ -1,5 +1,6 @@
 """What the machine behind the server adds, asked directly and over a real sshd."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from aitui.demo.stand_in import StandIn
 from aitui.domain.hardware.sample import Source
 from aitui.domain.memory.footprint import Origin
 from aitui.domain.server import Server
+from aitui.host.local import LocalHost
 from aitui.host.opening import open_host
 from aitui.host.shell import Host
 from memory.files import BIG
@@ -80,3 +82,32 @@ async def test_a_machine_that_cannot_be_reached_becomes_words_and_no_figure(
             snapshot = await until_memory(watch, lambda memory: "127.0.0.1" in memory.trouble)
             assert snapshot.hardware.picture.source is None
             assert snapshot.hardware.picture.total_bytes is None
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ("exec sleep 60", "nvidia-smi does not answer"),
+        ("echo 'Keine Geräte gefunden'", "nvidia-smi answers what aitui can't read"),
+        ("echo 'NVIDIA-SMI has failed'; exit 9", "nvidia-smi: NVIDIA-SMI has failed"),
+    ],
+)
+async def test_a_tool_that_does_not_work_is_named_beside_what_the_server_tells(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, said: str
+) -> None:
+    tool = tmp_path / "bin" / "nvidia-smi"
+    tool.parent.mkdir()
+    tool.write_text(f"#!/bin/sh\n{script}\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tool.parent}:{os.environ['PATH']}")
+    text = config(tmp_path / "none.gguf").partition("\n")[2]
+    async with StandIn(text) as stand_in:
+        server = Server(url=stand_in.url, identity="plain")
+        async with LocalHost() as here, fed(server, tmp_path) as watch:
+            watch.session.hardware.host_found(here)
+            snapshot = await until_memory(watch, lambda memory: memory.picture.troubles)
+            picture = snapshot.hardware.picture
+            assert picture.troubles[0].startswith(said)
+            assert picture.source is Source.SERVER
+            assert picture.total_bytes == 96 * 1024 * MIB
+            assert picture.machine is not None

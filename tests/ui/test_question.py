@@ -23,6 +23,8 @@ async def asked(app: Driven) -> Driven:
     app.go_to(QUICK)
     await app.press("l")
     await app.until_ready(QUICK)
+    # What it is measured to take would be a new fact of the question.
+    await app.until(lambda: QUICK in app.models.snapshot.hardware.picture.seen_now, "measured")
     app.go_to(STEADY)
     await app.press("l")
     await app.armed()
