@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from textual._compositor import CompositorUpdate
 from textual._styles_cache import StylesCache
-from textual.app import App
 from textual.geometry import Offset
 
+from aitui.ui.key_order import OrderedApp
 from aitui.ui.picture import Picture, is_known
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class Drawn(CompositorUpdate):
         return self._text
 
 
-class FramesApp(App[None]):
+class FramesApp(OrderedApp):
     """Sends less than Textual does: an idle dashboard costs a slow line next to nothing."""
 
     def __init__(self) -> None:
