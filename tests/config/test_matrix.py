@@ -1,7 +1,9 @@
 """Who has to go for whom by the matrix of a config file."""
 
+import json
 from contextlib import suppress
 from itertools import chain, product
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -25,6 +27,7 @@ from aitui.errors import ConfigRefused
 
 MODELS = "models: {a: {cmd: x, aliases: [first]}, b: {cmd: x}, c: {cmd: x}, d: {cmd: x}}\n"
 IDS = ("a", "b", "c", "d")
+RECORDINGS = Path(__file__).parents[1] / "recordings" / "llama-swap"
 
 
 def leaving(sets: str, wanted: str, *running: str, more: str = "") -> Leaving:
@@ -94,23 +97,43 @@ def test_nothing_is_weighed_where_one_combination_keeps_whatever_another_would()
     assert leaving("    s: (a & b) | (a & b & c)\n", "a", "b", "c") == sure()
 
 
+def test_a_matrix_below_routing_is_as_good_as_at_the_top() -> None:
+    matrix = "{vars: {x: b}, sets: {s: a & x}}"
+    text = f"routing: {{router: {{use: matrix, settings: {{matrix: {matrix}}}}}}}\n"
+    found = read_swap_rules(Document.read(MODELS + text))
+    assert found is not None
+    assert found.in_routing
+    assert found.leaving("first", ["b", "c"]) == sure("c")
+
+
 def test_a_set_that_others_refer_to_counts_as_one_of_its_own() -> None:
     assert leaving("    s: +t & c\n    t: a & b\n", "a", "b", "c") == sure()
 
 
-@pytest.mark.parametrize("place", ["top", "routing"])
-def test_the_recorded_matrix_swaps_as_it_was_recorded(place: str) -> None:
-    matrix = "{vars: {q: a, h: b, s: c}, evict_costs: {h: 10}, sets: {two: (q | s) & h}}"
-    text = f"matrix: {matrix}\n"
-    if place == "routing":
-        text = f"routing: {{router: {{use: matrix, settings: {{matrix: {matrix}}}}}}}\n"
-    found = read_swap_rules(Document.read(MODELS + text))
+@pytest.mark.parametrize("build", ["v217", "v218", "2026-08-head"])
+def test_a_matrix_swaps_as_a_server_was_seen_to(build: str) -> None:
+    text = (RECORDINGS / "config" / f"{build}-matrix.yaml").read_text()
+    found = read_swap_rules(Document.read(text))
     assert found is not None
-    assert found.in_routing is (place == "routing")
-    # matrix_running_two, …_after_swap_q_to_s, …_after_model_in_no_set.
-    assert found.leaving("b", ["a"]) == sure()
-    assert found.leaving("c", ["a", "b"]) == sure("a")
-    assert found.leaving("d", ["b", "c"]) == sure("b", "c")
+    assert found.in_routing is (build == "2026-08-head")
+    two = recorded_running(build, "two")
+    for wanted, recording in (
+        ("slow-start", "after_swap_q_to_s"),
+        ("slow-load", "after_model_in_no_set"),
+    ):
+        answer = found.leaving(wanted, two)
+        assert answer is not None
+        assert not answer.weighed
+        after = recorded_running(build, recording)
+        assert two - answer.models | {wanted} == after
+        two = after
+
+
+def recorded_running(build: str, name: str) -> set[str]:
+    """The ids in a recorded answer of `/running`."""
+    lines = (RECORDINGS / build / "matrix" / f"running_{name}.txt").read_text().splitlines()
+    answer = json.loads(next(line for line in lines if line.startswith("{")))
+    return {model["model"] for model in answer["running"]}
 
 
 REFUSED = (
