@@ -115,6 +115,8 @@ class HostDeeds:
             return
         # The monitor tells everybody, as it does of whatever else it learns.
         if preset is None:
+            # Only now are they forgotten: that is no reason to try a host again that refuses us.
+            self._rules_known = False
             self._beside(session.monitor.config_lost(), "config read")
         else:
             rules = preset.swap_rules if preset.in_force else None
