@@ -57,11 +57,12 @@ def question_before_chat(model_id: str, snapshot: Snapshot) -> Question:
     """What a chat with that model will cost whom; not needed where it evicts nothing."""
     model = snapshot.model(model_id) or Model(model_id)
     question = question_before_load(model_id, snapshot)
+    ready = model.state is RunState.READY
     return replace(
         question,
         title=f"Chat with {model_id}?",
-        yes="Load and send",
-        needed=question.needed and loads(model, snapshot),
+        yes="Send" if ready else "Load and send",
+        needed=question.needed and (ready or loads(model, snapshot)),
     )
 
 

@@ -7,7 +7,7 @@ from aitui.commands.find import loadable_model_named, no_such_model
 from aitui.commands.session import Ask, Session
 from aitui.domain.amounts import format_seconds
 from aitui.domain.clients import those_who_wait, users_of
-from aitui.domain.eviction import Victim, victims
+from aitui.domain.eviction import Victim, victims, why_a_guess
 from aitui.domain.memory.fit import Verdict
 from aitui.domain.memory.fit_words import fit_facts
 from aitui.domain.model import FailedLoad, Model, RunState
@@ -52,7 +52,10 @@ def question_before_load(model_id: str, snapshot: Snapshot) -> Question:
         facts += (_sentence(victim), *users_of(victim.model, snapshot))
     facts += those_who_wait(snapshot)
     if any(not victim.certain for victim in evicted):
-        facts.append("≈ a guess: groups stand in the server's config alone")
+        facts.append(why_a_guess(snapshot))
+    if model.state is RunState.READY:
+        # By its groups a request for it may evict others, though nothing is loaded.
+        return Question(f"Load {model_id}?", tuple(facts), yes="Load", needed=bool(evicted))
     if model.expected_load is not None:
         facts.append(f"Loading took {format_seconds(model.expected_load)} the last times.")
     goes = [victim.model.id for victim in evicted]

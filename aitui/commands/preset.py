@@ -9,16 +9,20 @@ from aitui.commands.administration import Administration
 from aitui.domain.clean import clean_line, clean_text
 from aitui.domain.config.document import Document, ModelBlock
 from aitui.domain.config.problems import Problem, problems
+from aitui.domain.config.rules_reading import read_swap_rules
+from aitui.domain.config.swap_rules import SwapRules
 from aitui.domain.config.text import decode
 from aitui.errors import ConfigRefused, HostError
 from aitui.host.transaction import Reading
+from aitui.host.unit_facts import UnitFacts
 
 
 @dataclass(frozen=True, slots=True)
 class Preset:
     """The file. `where` is host and path; `newer` says, if so, that the server runs an older one.
 
-    `models` is empty where the file doesn't parse: `problems` says why.
+    `in_force` is only set where the server surely runs what the file says. `models` is empty where
+    the file doesn't parse: `problems` says why.
     """
 
     where: str
@@ -33,6 +37,9 @@ class Preset:
     """What the file runs for each model, macros expanded."""
     environments: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """The variables that the file sets for each model."""
+    in_force: bool = False
+    swap_rules: SwapRules | None = None
+    """Who may run beside whom; None where a server that read the file would refuse it."""
 
 
 async def read_preset(admin: Administration) -> Preset:
@@ -41,26 +48,43 @@ async def read_preset(admin: Administration) -> Preset:
     text = await asyncio.to_thread(decode, reading.content)
     where = clean_line(f"{admin.host.label}:{reading.real_path}", 300)
     found = await asyncio.to_thread(_understood, where, reading, text)
-    return replace(found, newer=await newer_than_server(admin, reading))
+    facts = await _facts(admin)
+    newer = _newer_than_server(admin, reading, facts)
+    in_force = not newer and await _is_servers(admin, reading, facts)
+    return replace(found, newer=newer, in_force=in_force)
 
 
-async def newer_than_server(admin: Administration, reading: Reading) -> str:
+async def _facts(admin: Administration) -> UnitFacts | None:
+    """What systemd says of the server, None where it says nothing."""
+    try:
+        return await admin.service.facts()
+    except HostError:
+        return None
+
+
+def _newer_than_server(admin: Administration, reading: Reading, facts: UnitFacts | None) -> str:
     """Says that the file was changed after the server read it; empty where it wasn't, or may not.
 
     llama-swap doesn't tell when it read its file: it does so at its start, at a reload of ours,
     and where it watches the file.
     """
-    try:
-        facts = await admin.service.facts()
-    except HostError:
-        return ""
-    if facts.watches_config or facts.started_at is None:
+    if facts is None or facts.watches_config or facts.started_at is None:
         return ""
     read_at = max(facts.started_at, admin.last_reload.at or 0.0)
     if reading.facts.modified <= read_at + 1.0:
         return ""
     changed = time.strftime("%H:%M", time.localtime(reading.facts.modified))
     return f"the file was changed at {changed}; the server has read it before, and doesn't watch it"
+
+
+async def _is_servers(admin: Administration, reading: Reading, facts: UnitFacts | None) -> bool:
+    """Whether it is known that the running server reads this file, and no other."""
+    if facts is None or facts.started_at is None or facts.config_path is None:
+        return False
+    try:
+        return await admin.host.resolve(facts.config_path) == reading.real_path
+    except HostError:
+        return False
 
 
 def harmless(preset: Preset) -> str:
@@ -78,6 +102,8 @@ def _understood(where: str, reading: Reading, text: str) -> Preset:
     except ConfigRefused:
         # Why is among the problems.
         return Preset(where, reading, text, (), found)
+    # A server that is given a file with fatal problems goes on with the one before.
+    fatal = any(problem.fatal for problem in found)
     return Preset(
         where,
         reading,
@@ -87,4 +113,5 @@ def _understood(where: str, reading: Reading, text: str) -> Preset:
         contexts={name: size for name, size in told.items() if size},
         commands=commands,
         environments=environments,
+        swap_rules=None if fatal else read_swap_rules(document),
     )

@@ -60,7 +60,8 @@ class Swapping:
             raise LoadFailed(Cause.STOPPING, model_id)
         claim = process.claim()
         try:
-            if process.state is not State.READY:
+            # As with llama-swap, a request for a ready model evicts whom its group excludes.
+            if process.state is not State.READY or self._victims(process):
                 await self._share_load(process)
             yield claim
         finally:
@@ -127,6 +128,8 @@ class Swapping:
             if load.unloaded:
                 return LoadFailed(Cause.UNLOADED, process.id)
             await _all(victim.stop() for victim in self._victims(process))
+            if process.state is State.READY:
+                return None
             await process.start(self._configuration.health_check_timeout)
         except LoadFailed as failure:
             for line in failure_log_lines(self._habits, failure):

@@ -28,13 +28,18 @@ def client_name(request: RunningRequest) -> str:
 class Use:
     """A request under way, with its model; `waits` where that model isn't ready yet.
 
-    `evicts` are the models that will likely have to go before it is served.
+    `evicts` are the models that will have to go before it is served.
     """
 
     request: RunningRequest
     model: Model | None
     waits: bool = False
     evicts: tuple[Victim, ...] = ()
+
+    @property
+    def guess(self) -> str:
+        """The sign in front of those who have to go: `≈ ` where they aren't certain."""
+        return "" if all(victim.certain for victim in self.evicts) else "≈ "
 
 
 def uses(snapshot: Snapshot) -> tuple[Use, ...]:
@@ -81,7 +86,7 @@ def _at(use: Use) -> str:
 
 def _waiting(use: Use) -> str:
     evicts = ", ".join(victim.model.id for victim in use.evicts)
-    after = f", which evicts ≈ {evicts}" if evicts else ""
+    after = f", which evicts {use.guess}{evicts}" if evicts else ""
     return f"{client_name(use.request)} waits for {_model(use)}{after}"
 
 

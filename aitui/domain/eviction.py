@@ -2,16 +2,24 @@
 
 from dataclasses import dataclass
 
+from aitui.domain.config.leaving import Leaving
 from aitui.domain.model import Model, RunState
+from aitui.domain.server_version import version_number
 from aitui.domain.snapshot import Snapshot
+
+LAST_VERSION_THAT_WEIGHS_BY_THE_FILE = 250
+"""Later ones may weigh what they evict by how long its loads took, which no endpoint tells."""
+
+READS_ROUTING_SINCE = 235
+"""218 ignores the key `routing`, and some version after it was the first that doesn't."""
 
 
 @dataclass(frozen=True, slots=True)
 class Victim:
-    """A model that will likely be unloaded, and how many requests run there.
+    """A model that will be unloaded, and how many requests run there.
 
     `requests` is None where the server doesn't tell which model its requests are at. `certain` is
-    False where it is a guess: groups and matrix stand in the config file alone.
+    False where it is a guess, since the rules aren't known.
     """
 
     model: Model
@@ -20,20 +28,32 @@ class Victim:
 
 
 def victims(wanted: Model, snapshot: Snapshot) -> tuple[Victim, ...]:
-    """The models that loading `wanted` will likely evict.
+    """The models that a request for `wanted` will evict.
 
-    llama-swap runs one model at a time unless a group or a matrix says otherwise. Neither is in
-    any endpoint, so models that were once seen ready side by side count as companions.
+    Certain where the config file was read that the server runs: by its groups, a request for a
+    model that is ready may evict others as well. Else a guess: one model at a time, but for those
+    that were once seen ready side by side, since no endpoint tells of groups and matrix.
     """
-    if wanted.resident:
+    if wanted.state is RunState.STARTING:
+        # Whoever had to go for it is going already, and others who ask share its load.
         return ()
+    leaving = _by_the_rules(wanted, snapshot)
+    if leaving is None:
+        return _guessed(wanted, snapshot)
+    version = version_number(snapshot.version)
+    by_the_file = version is not None and version <= LAST_VERSION_THAT_WEIGHS_BY_THE_FILE
     return tuple(
-        Victim(model, requests_at(model, snapshot))
-        for model in snapshot.models
-        if model.state in {RunState.READY, RunState.STARTING}
-        and model.id != wanted.id
-        and frozenset((model.id, wanted.id)) not in snapshot.companions
+        Victim(model, requests_at(model, snapshot), not leaving.weighed or by_the_file)
+        for model in _staying(snapshot)
+        if model.id in leaving.models
     )
+
+
+def why_a_guess(snapshot: Snapshot) -> str:
+    """Why victims that aren't certain are not, in a sentence."""
+    if snapshot.swap_rules is None:
+        return "≈ a guess: groups stand in the server's config alone"
+    return "≈ a guess: the config file alone doesn't tell what this server will do"
 
 
 def requests_at(model: Model, snapshot: Snapshot) -> int | None:
@@ -47,3 +67,33 @@ def requests_at(model: Model, snapshot: Snapshot) -> int | None:
     if total == 0 or (total is not None and len(snapshot.resident) == 1):
         return total
     return None
+
+
+def _by_the_rules(wanted: Model, snapshot: Snapshot) -> Leaving | None:
+    rules = snapshot.swap_rules
+    if rules is None or any(model.state is RunState.UNKNOWN for model in snapshot.models):
+        return None
+    version = version_number(snapshot.version)
+    if rules.in_routing and (
+        not snapshot.version or (version is not None and version < READS_ROUTING_SINCE)
+    ):
+        return None
+    # One that stops counts as running for llama-swap, though it needs nobody to send it away.
+    return rules.leaving(wanted.id, [model.id for model in snapshot.resident])
+
+
+def _guessed(wanted: Model, snapshot: Snapshot) -> tuple[Victim, ...]:
+    if wanted.resident:
+        return ()
+    return tuple(
+        Victim(model, requests_at(model, snapshot))
+        for model in _staying(snapshot)
+        if model.id != wanted.id and frozenset((model.id, wanted.id)) not in snapshot.companions
+    )
+
+
+def _staying(snapshot: Snapshot) -> tuple[Model, ...]:
+    """The models that run, and don't end already."""
+    return tuple(
+        model for model in snapshot.models if model.state in {RunState.READY, RunState.STARTING}
+    )

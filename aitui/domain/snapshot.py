@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from enum import Enum
 
+from aitui.domain.config.swap_rules import SwapRules
 from aitui.domain.memory.hardware import Hardware
 from aitui.domain.model import Model, Requests, RunState
 from aitui.errors import AituiError
@@ -41,7 +42,8 @@ class Snapshot:
 
     `companions` are pairs of ids that were seen ready side by side: neither evicts the other.
     `certificate_ends` is until when our client certificate is valid (Unix time), None while that
-    isn't known. `hardware` is the memory of its machine.
+    isn't known. `hardware` is the memory of its machine. `swap_rules` are those by which it runs, None
+    where the config file wasn't read, or isn't the one that it runs.
     """
 
     link: Link = field(default_factory=Link)
@@ -53,6 +55,7 @@ class Snapshot:
     warnings: tuple[str, ...] = ()
     certificate_ends: float | None = None
     hardware: Hardware = _NO_HARDWARE
+    swap_rules: SwapRules | None = None
 
     @property
     def resident(self) -> tuple[Model, ...]:

@@ -8,9 +8,11 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from aitui.domain.clock import Clock
+from aitui.domain.config.swap_rules import SwapRules
 from aitui.domain.events import ActivityAdded, Event, StatusChanged
 from aitui.domain.memory.hardware import Hardware
 from aitui.domain.model import FailedLoad, FinishedRequest
+from aitui.domain.server_version import version_number
 from aitui.domain.snapshot import Link, LinkPhase, Snapshot
 from aitui.errors import AituiError, NotSupported, TimedOut
 from aitui.monitor.activity import Activity
@@ -66,6 +68,7 @@ class Monitor:
         self._looks_begun = 0
         self._looks_ended = 0
         self._events_flow = False
+        self._swap_rules: SwapRules | None = None
         self._list_everything = True
         self._listed_at = float("-inf")
         self._last_status = float("-inf")
@@ -140,9 +143,20 @@ class Monitor:
         self._wake.set()
         await self._publish()
 
-    async def config_read(self, contexts: Mapping[str, int]) -> None:
-        """The config file gives these models these context sizes, in tokens."""
+    async def config_read(
+        self, contexts: Mapping[str, int], swap_rules: SwapRules | None = None
+    ) -> None:
+        """The config file gives these models these context sizes, in tokens.
+
+        `swap_rules` are its rules, None where the server may run by others.
+        """
         self._known.config_read(contexts)
+        self._swap_rules = swap_rules
+        await self._publish()
+
+    async def config_lost(self) -> None:
+        """The config file can't be read any more: by which rules the server runs is unknown."""
+        self._swap_rules = None
         await self._publish()
 
     async def hardware_told(self, hardware: Hardware) -> None:
@@ -220,9 +234,9 @@ class Monitor:
         except NotSupported:
             return
         self._snapshot = replace(self._snapshot, version=version.version)
-        number = version.version.removeprefix("v").split("-")[0].split(".")[0]
+        number = version_number(version.version)
         self._known.lists_only_ready = (
-            number.isdecimal() and int(number) <= LAST_VERSION_THAT_LISTS_ONLY_READY
+            number is not None and number <= LAST_VERSION_THAT_LISTS_ONLY_READY
         )
 
     async def _read_expectations(self, model_ids: tuple[str, ...]) -> None:
@@ -338,6 +352,8 @@ class Monitor:
         flowed, self._events_flow = self._events_flow, False
         self._known.events_ended()
         if flowed:
+            # A server that came up anew may have read another file since.
+            self._swap_rules = None
             self.refresh()
             await self._publish()
 
@@ -386,6 +402,7 @@ class Monitor:
             companions=self._known.companions,
             warnings=(*self._load_times.warnings, *self._certificate.warnings),
             certificate_ends=self._certificate.ends,
+            swap_rules=self._swap_rules,
         )
         if snapshot == self._snapshot and not changed:
             return

@@ -225,6 +225,7 @@ class AituiApp(AdminApp):
             return
         self._models.snapshot = message.snapshot
         self._chats.snapshot_came(message.snapshot)
+        self._administration.snapshot_came(message.snapshot)
         self.heed_spills(message.snapshot)
         for screen in self.screen_stack:
             if isinstance(screen, LIVE_SCREENS):

@@ -80,6 +80,7 @@ class HostDeeds:
         self._admin: Administration | None = None
         self._server: Server | None = None
         self._watch: ConfigWatch | None = None
+        self._rules_known = False
         self._changing = False
         self._recovering = asyncio.Lock()
         self._recovered: set[str] = set()
@@ -110,12 +111,25 @@ class HostDeeds:
     def _config_seen(self, preset: Preset | None) -> None:
         session = self._session()
         self._on_newer(preset.newer if preset is not None else "")
-        if session is not None and preset is not None:
-            # The monitor tells everybody, as it does of whatever else it learns.
-            self._beside(session.monitor.config_read(preset.contexts), "config read")
+        if session is None:
+            return
+        # The monitor tells everybody, as it does of whatever else it learns.
+        if preset is None:
+            # Only now are they forgotten: that is no reason to try a host again that refuses us.
+            self._rules_known = False
+            self._beside(session.monitor.config_lost(), "config read")
+        else:
+            rules = preset.swap_rules if preset.in_force else None
+            self._beside(session.monitor.config_read(preset.contexts, rules), "config read")
             session.hardware.commands_read(preset.commands, preset.environments)
             if not self._recovering.locked():
                 self._beside(self._recover(), "recover")
+
+    def snapshot_came(self, snapshot: Snapshot) -> None:
+        """Look at the file again where the server may have begun to run another one."""
+        known, self._rules_known = self._rules_known, snapshot.swap_rules is not None
+        if known and not self._rules_known:
+            self._look_again()
 
     async def _recover(self) -> None:
         """Settle changes whose end nobody saw, and say once what came of each."""

@@ -50,7 +50,7 @@ def _items(use: Use, now: float, who: str, longest: int) -> tuple[Item, ...]:
     evicts = ", ".join((first, *others))
     if others and longest != _WHOLE:
         evicts = f"{first} and {len(others)} more"
-    return client, Item(f"wants {name}", 8), Item(f"evicts ≈ {evicts}", 7), age
+    return client, Item(f"wants {name}", 8), Item(f"evicts {use.guess}{evicts}", 7), age
 
 
 def _amount(count: int) -> str:

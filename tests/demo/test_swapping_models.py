@@ -29,6 +29,40 @@ async def test_models_of_a_group_without_swap_live_together(dialect: Dialect) ->
         assert lab.server.running() == {"qwen3-8b": "ready", "hidden-embed": "ready"}
 
 
+GROUPS = """\
+models:
+  big: {cmd: "llama-server --port ${PORT}"}
+  other: {cmd: "llama-server --port ${PORT}"}
+  small: {cmd: "llama-server --port ${PORT}"}
+  kept: {cmd: "llama-server --port ${PORT}"}
+groups:
+  small ones: {exclusive: false, members: [small]}
+  forever: {persistent: true, exclusive: false, members: [kept]}
+"""
+
+
+async def test_a_group_that_excludes_nobody_comes_beside_the_others(dialect: Dialect) -> None:
+    async with open_lab(dialect, GROUPS) as lab:
+        await lab.load("big", "small")
+        assert lab.server.running() == {"big": "ready", "small": "ready"}
+
+
+async def test_a_persistent_group_stays_where_an_exclusive_one_comes(dialect: Dialect) -> None:
+    async with open_lab(dialect, GROUPS) as lab:
+        await lab.load("kept", "small", "big")
+        assert lab.server.running() == {"kept": "ready", "big": "ready"}
+
+
+async def test_a_request_for_a_ready_model_evicts_whom_its_group_excludes(
+    dialect: Dialect,
+) -> None:
+    async with open_lab(dialect, GROUPS) as lab:
+        await lab.load("big", "small", "big")
+        assert lab.server.running() == {"big": "ready"}
+        _, log = await lab.get("/logs")
+        assert log.count("<big> Health check passed") == 1
+
+
 async def test_callers_who_ask_at_the_same_time_share_one_load(dialect: Dialect) -> None:
     async with open_lab(dialect) as lab:
         answers = await asyncio.gather(*(lab.get("/upstream/slow-start/health") for _ in range(3)))

@@ -1,0 +1,179 @@
+"""Where the config file is read on the server's machine, whom a load evicts is no guess."""
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from aitui.commands.administration import Administration, open_administration
+from aitui.commands.preset import read_preset
+from aitui.demo.unit import CONFIG_PATH
+from aitui.demo.world import World, demo_world
+from aitui.domain.server import Server
+from aitui.paths import Paths
+from ui.driven import REAL_CLOCK, Driven, driven
+
+CONFIG = """\
+startPort: 5800
+models:
+  big-70b: {cmd: "llama-server --port ${PORT} --load-delay 0.1"}
+  other-30b: {cmd: "llama-server --port ${PORT} --load-delay 0.1"}
+  small-3b: {cmd: "llama-server --port ${PORT} --load-delay 0.1", aliases: [tiny]}
+  embed-1b: {cmd: "llama-server --port ${PORT} --load-delay 0.1", unlisted: true}
+  kept-8b: {cmd: "llama-server --port ${PORT} --load-delay 0.1"}
+groups:
+  small ones: {swap: false, exclusive: false, members: [small-3b, embed-1b]}
+  kept: {persistent: true, exclusive: false, members: [kept-8b]}
+"""
+LATER = 3600.0
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[World]:
+    async with demo_world(config_text=CONFIG, pauses=(LATER, LATER)) as there:
+        yield there
+
+
+@pytest.fixture
+def server(world: World) -> Server:
+    return Server(
+        url=world.url,
+        identity="demo",
+        name="demo",
+        ca=world.certificates.root_ca,
+        client_cert=world.certificates.client_cert,
+        client_key=world.certificates.client_key,
+        ssh_host=world.ssh_host,
+        ssh_home=world.ssh_set_up.home,
+    )
+
+
+@pytest.fixture
+async def app(server: Server, tmp_path: Path) -> AsyncIterator[Driven]:
+    """The app, once it knows the rules."""
+    async with driven(server, tmp_path, size=(120, 36)) as running:
+        await until_the_rules_are_known(running)
+        yield running
+
+
+@pytest.fixture
+async def admin(server: Server, tmp_path: Path) -> AsyncIterator[Administration]:
+    async with open_administration(server, Paths.below(tmp_path), REAL_CLOCK) as there:
+        yield there
+
+
+async def until_the_rules_are_known(app: Driven) -> None:
+    await app.until(lambda: app.models.snapshot.swap_rules is not None, "known by which rules")
+
+
+async def load(app: Driven, model_id: str) -> None:
+    """Load what costs nobody anything."""
+    app.go_to(model_id)
+    await app.press("l")
+    await app.told(f"{model_id} is ready after")
+
+
+async def test_the_victims_are_named_for_certain_and_whoever_stays_is_not(
+    app: Driven, world: World
+) -> None:
+    for model_id in ("kept-8b", "big-70b", "small-3b"):
+        await load(app, model_id)
+    app.go_to("other-30b")
+    await app.press("l")
+    await app.see("Load other-30b?", "evicts big-70b: idle", "evicts small-3b: idle")
+    assert "≈ evicts" not in app.text
+    assert "a guess" not in app.text
+    assert "evicts kept-8b" not in app.text
+    await app.armed()
+    await app.press("y")
+    await app.told("other-30b is ready after")
+    assert world.server.running() == {"kept-8b": "ready", "other-30b": "ready"}
+
+
+async def test_a_model_whose_group_excludes_nobody_is_loaded_without_a_question(
+    app: Driven, world: World
+) -> None:
+    await load(app, "big-70b")
+    await load(app, "embed-1b")
+    assert not app.asking
+    assert world.server.running() == {"big-70b": "ready", "embed-1b": "ready"}
+
+
+async def test_a_chat_with_a_ready_model_asks_where_it_evicts_another(
+    app: Driven, world: World
+) -> None:
+    await load(app, "big-70b")
+    await load(app, "small-3b")
+    app.go_to("big-70b")
+    await app.press("enter")
+    await app.until(lambda: app.models.chat.prompt.has_focus, "ready for words")
+    await app.press(*"hello", "enter")
+    await app.see("Chat with big-70b?", "evicts small-3b: idle")
+    await app.armed()
+    await app.press("y")
+    await app.until(lambda: world.server.running() == {"big-70b": "ready"}, "evicted")
+
+
+async def test_after_a_reload_by_somebody_else_nothing_is_certain_any_more(
+    app: Driven, world: World
+) -> None:
+    text = CONFIG.replace("exclusive: false", "exclusive: true")
+    world.config_file.write_text(text)
+    changed = time.time() + 60
+    os.utime(world.config_file, (changed, changed))
+    await world.server.reload(text)
+    await app.until(lambda: app.models.snapshot.swap_rules is None, "forgotten")
+    await load(app, "big-70b")
+    app.go_to("small-3b")
+    await app.press("l")
+    await app.see("≈ evicts big-70b: idle", "≈ a guess: groups stand in the server's config")
+    await app.press("n")
+
+
+async def test_after_a_restart_it_is_certain_by_the_new_file(app: Driven, world: World) -> None:
+    before = app.models.snapshot.swap_rules
+    world.config_file.write_text(CONFIG.replace("exclusive: false", "exclusive: true"))
+    await app.press("R")
+    await app.armed()
+    await app.press("y")
+    await app.until(
+        lambda: app.models.snapshot.swap_rules not in (None, before), "certain by the new file"
+    )
+
+
+async def test_the_file_of_a_server_that_has_read_it_is_in_force(admin: Administration) -> None:
+    preset = await read_preset(admin)
+    assert preset.in_force
+    assert preset.swap_rules is not None
+
+
+async def test_a_file_that_was_changed_since_is_not(admin: Administration, world: World) -> None:
+    later = time.time() + 60
+    await asyncio.to_thread(os.utime, world.config_file, (later, later))
+    preset = await read_preset(admin)
+    assert preset.newer
+    assert not preset.in_force
+
+
+async def test_another_file_than_the_servers_is_not(
+    world: World, server: Server, tmp_path: Path
+) -> None:
+    other = world.config_file.with_name("other.yaml")
+    other.write_text(CONFIG)
+    path = CONFIG_PATH.replace("config.yaml", "other.yaml")
+    elsewhere = replace(server, preset_path=path)
+    async with open_administration(elsewhere, Paths.below(tmp_path), REAL_CLOCK) as there:
+        preset = await read_preset(there)
+    assert not preset.newer
+    assert not preset.in_force
+
+
+async def test_a_file_that_the_server_would_refuse_has_no_rules(
+    admin: Administration, world: World
+) -> None:
+    world.config_file.write_text(CONFIG + "logToStdout: nowhere\n")
+    assert (await read_preset(admin)).swap_rules is None
