@@ -104,8 +104,7 @@ async def test_a_model_is_removed_after_a_dialog(
     async with driven(on_this_machine.server, tmp_path / "aitui") as app:
         await open_view(app, "from-the-environment")
         await app.press("delete")
-        await app.armed()
-        await app.press("y")
+        await app.answer("y")
         await app.see("✔ reload", "– load")
         assert "from-the-environment" not in on_this_machine.config.read_text()
         await app.press("escape", "escape")

@@ -59,8 +59,7 @@ async def test_a_value_that_kills_the_model_ends_with_the_old_one_and_the_reason
     async with driven(administered.server, tmp_path / "aitui") as app:
         await change(app, "262144")
         await app.see("Put the old value back?", "out of memory")
-        await app.armed()
-        await app.press("y")
+        await app.answer("y")
         await app.see("The old value is back", "✔ verify", "out of memory")
         assert administered.config.read_text() == CONFIG
         await app.press("escape")
@@ -76,8 +75,7 @@ async def test_the_environment_of_a_model_is_changed_and_proven_by_the_model_its
         await app.see("from-the-environment")
         app.go_to("from-the-environment")
         await app.press("c", *"32768", "enter")
-        await app.armed()
-        await app.press("y")
+        await app.answer("y")
         await app.see("✔ verify", "runs with a context of 32,768 tokens")
         expected = CONFIG.replace("CTX_SIZE=16384", "CTX_SIZE=32768")
         assert administered.config.read_text() == expected
@@ -88,8 +86,7 @@ async def test_no_changes_nothing(administered: Administered, tmp_path: Path) ->
         await app.see("small")
         app.go_to("small")
         await app.press("c", *"131072", "enter")
-        await app.armed()
-        await app.press("n")
+        await app.answer("n")
         await app.unsee("Change --ctx-size")
         assert administered.config.read_text() == CONFIG
         assert not await running_commands(administered.server.url)

@@ -56,8 +56,7 @@ async def test_an_unknown_host_key_is_asked_about_and_remembered(
         app.go_to("small")
         await app.press("5")
         await app.see("Trust box?", "SHA256:", "ssh-ed25519")
-        await app.armed()
-        await app.press("y")
+        await app.answer("y")
         await app.see("--ctx-size 65536")
     known = (unknown.home / ".ssh" / "known_hosts").read_text()
     assert "ssh-ed25519" in known
@@ -70,8 +69,7 @@ async def test_no_trusts_nobody_and_says_why_nothing_is_shown(
     async with driven(unknown.server, tmp_path / "aitui") as app:
         await app.see("small")
         await app.press("5")
-        await app.armed()
-        await app.press("n")
+        await app.answer("n")
         await app.see("Not read: F5 tries again", "SHA256:")
     assert not (unknown.home / ".ssh" / "known_hosts").exists()
 

@@ -110,10 +110,8 @@ async def test_a_service_that_cannot_be_reloaded_is_restarted_after_a_question(
         await app.see("small")
         app.go_to("small")
         await app.press("c", *"131072", "enter")
-        await app.armed()
-        await app.press("y")
+        await app.answer("y")
         await app.see("Restart llama-swap.service instead?")
-        await app.armed()
-        await app.press("y")
+        await app.answer("y")
         await app.see("✔ verify", "by a restart")
     assert "--ctx-size 131072" in (await running_commands(over_ssh.server.url))["small"]

@@ -25,8 +25,7 @@ async def test_a_newer_file_is_pointed_out_and_reloaded_with_one_key(
     async with driven(over_ssh.server, tmp_path / "aitui", size=(120, 36)) as app:
         await app.see("the server has read it before", "H reload")
         await app.press("H")
-        await app.armed()
-        await app.press("y")
+        await app.answer("y")
         await app.see("✔ reload", "✔ answer")
         await app.press("escape")
         await app.unsee("the server has read it before")
@@ -58,8 +57,7 @@ async def test_a_unit_that_does_not_come_up_is_explained_with_its_journal(
     async with driven(over_ssh.server, tmp_path / "aitui", size=(120, 36)) as app:
         await app.see("small")
         await app.press("R")
-        await app.armed()
-        await app.press("y")
+        await app.answer("y")
         await app.see("✘", "yaml")
 
 

@@ -170,8 +170,7 @@ async def test_quitting_asks_while_an_answer_streams(
         await pane.streams()
         await pane.app.press("escape", "q")
         await pane.app.see("Quit aitui?", "What came of it is kept")
-        await pane.app.armed()
-        await pane.app.press("n")
+        await pane.app.answer("n")
         await pane.app.settle()
         assert pane.chat.busy
 
@@ -183,8 +182,7 @@ async def test_quitting_with_an_answer_under_way_keeps_what_came(
         await pane.send("go on")
         await pane.streams()
         await pane.app.press("escape", "q")
-        await pane.app.armed()
-        await pane.app.press("y")
+        await pane.app.answer("y")
         await pane.app.until(lambda: not pane.app.app.is_running, "ended")
     async with chatting(stand_in, server, tmp_path) as pane:
         await pane.send("/history")
@@ -237,8 +235,7 @@ async def test_a_chat_that_evicts_asks_and_names_whom(
         await pane.open(OTHER)
         await pane.send("and you?")
         await pane.app.see(f"Chat with {OTHER}?", f"evicts {FAST}")
-        await pane.app.armed()
-        await pane.app.press("y")
+        await pane.app.answer("y")
         await pane.ended()
         assert [body["model"] for body in pane.bodies] == [FAST, OTHER]
 
@@ -251,8 +248,7 @@ async def test_a_no_gives_the_prompt_back(
         await pane.app.until_ready(FAST)
         await pane.open(OTHER)
         await pane.send("and you?")
-        await pane.app.armed()
-        await pane.app.press("n")
+        await pane.app.answer("n")
         await pane.app.until(lambda: pane.written == "and you?", "back")
         assert [body["model"] for body in pane.bodies] == [FAST]
 
@@ -265,8 +261,7 @@ async def test_it_asks_once_a_conversation(
             async with stand_in.busy(model_id):
                 await pane.app.until_ready(model_id)
         await pane.send("first")
-        await pane.app.armed()
-        await pane.app.press("y")
+        await pane.app.answer("y")
         await pane.app.until(lambda: pane.bodies, "sent")
         await pane.ended()
         async with stand_in.busy(OTHER):

@@ -322,11 +322,9 @@ async def test_a_load_that_fails_offers_what_it_had_evicted(
             await pane.app.until_ready(OTHER)
         await pane.send("hi")
         await pane.app.see(f"evicts {OTHER}")
-        await pane.app.armed()
-        await pane.app.press("y")
+        await pane.app.answer("y")
         await pane.app.see(f"Load {OTHER} again?", "out of memory")
-        await pane.app.armed()
-        await pane.app.press("y")
+        await pane.app.answer("y")
         await pane.app.until_ready(OTHER)
         assert pane.written == "hi"
 

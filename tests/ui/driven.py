@@ -153,6 +153,14 @@ class Driven:
             lambda: {model.id for model in self.models.snapshot.ready} == wanted, "ready"
         )
 
+    async def answer(self, key: str) -> None:
+        """Answer the question that is open; read it anew, and answer again, where its facts change."""
+        await self.armed()
+        question = self.app.screen
+        while self.app.screen is question:
+            await self.press(key)
+            await self.until(lambda: self.is_armed or self.app.screen is not question, "answered")
+
     async def armed(self) -> None:
         """Wait until the question that is open takes a yes."""
         await self.until(lambda: self.is_armed, "armed")

@@ -106,8 +106,7 @@ async def test_a_load_that_evicts_names_its_victim_first(app: Driven, stand_in: 
     await app.press("l")
     await app.see(f"Load {STEADY}?", f"≈ evicts {QUICK}: idle")
     assert stand_in.running() == {QUICK: "ready"}
-    await app.armed()
-    await app.press("y")
+    await app.answer("y")
     await app.told(f"{STEADY} is ready after")
     assert stand_in.running() == {STEADY: "ready"}
 
@@ -142,12 +141,10 @@ async def test_a_load_that_evicted_in_vain_offers_to_bring_the_victim_back(
     await app.told("is ready after")
     app.go_to(OUT_OF_MEMORY)
     await app.press("l")
-    await app.armed()
-    await app.press("y")
+    await app.answer("y")
     await app.see(f"Load {QUICK} again?", OUT_OF_MEMORY_REASON, f"{QUICK} was evicted for it")
     assert stand_in.running() == {}
-    await app.armed()
-    await app.press("y")
+    await app.answer("y")
     await app.until(lambda: stand_in.running() == {QUICK: "ready"}, "brought back")
 
 
@@ -157,8 +154,7 @@ async def test_an_offer_that_is_declined_loads_nothing(app: Driven, stand_in: St
     await app.told("is ready after")
     app.go_to(OUT_OF_MEMORY)
     await app.press("l")
-    await app.armed()
-    await app.press("y")
+    await app.answer("y")
     await app.see(f"Load {QUICK} again?")
     before = orders(stand_in)
     await app.press("escape")

@@ -81,8 +81,7 @@ async def test_u_on_a_model_in_use_asks_and_names_who_uses_it(
         await app.press("u")
         await app.see(f"Unload {QUICK}?", "1 running request will be cut", "192.168.2.31 · curl")
         assert orders(stand_in) == []
-        await app.armed()
-        await app.press("y")
+        await app.answer("y")
         await app.told(f"{QUICK} is unloaded")
     assert stand_in.running() == {}
 
@@ -107,8 +106,7 @@ async def test_upper_u_asks_and_then_unloads_everything(app: Driven, stand_in: S
     await app.press("U")
     await app.see("Unload all 2 models?", f"unloads {PAIR_CHAT}", f"unloads {PAIR_EMBED}")
     assert orders(stand_in) == []
-    await app.armed()
-    await app.press("y")
+    await app.answer("y")
     await app.told(f"Unloaded {PAIR_CHAT}, {PAIR_EMBED}")
     assert orders(stand_in) == [("POST", "/api/models/unload")]
     assert stand_in.running() == {}

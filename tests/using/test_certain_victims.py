@@ -88,8 +88,7 @@ async def test_the_victims_are_named_for_certain_and_whoever_stays_is_not(
     assert "≈ evicts" not in app.text
     assert "a guess" not in app.text
     assert "evicts kept-8b" not in app.text
-    await app.armed()
-    await app.press("y")
+    await app.answer("y")
     await app.told("other-30b is ready after")
     assert world.server.running() == {"kept-8b": "ready", "other-30b": "ready"}
 
@@ -113,8 +112,7 @@ async def test_a_chat_with_a_ready_model_asks_where_it_evicts_another(
     await app.until(lambda: app.models.chat.prompt.has_focus, "ready for words")
     await app.press(*"hello", "enter")
     await app.see("Chat with big-70b?", "evicts small-3b: idle")
-    await app.armed()
-    await app.press("y")
+    await app.answer("y")
     await app.until(lambda: world.server.running() == {"big-70b": "ready"}, "evicted")
 
 
@@ -138,8 +136,7 @@ async def test_after_a_restart_it_is_certain_by_the_new_file(app: Driven, world:
     before = app.models.snapshot.swap_rules
     world.config_file.write_text(CONFIG.replace("exclusive: false", "exclusive: true"))
     await app.press("R")
-    await app.armed()
-    await app.press("y")
+    await app.answer("y")
     await app.until(
         lambda: app.models.snapshot.swap_rules not in (None, before), "certain by the new file"
     )

@@ -90,5 +90,4 @@ async def test_the_dialog_on_screen_names_them(
         app.go_to(SLOW)
         await app.press("l")
         await app.see(f"Load {SLOW}?", f"in use by {PHONE}", f"waits for {STEADY}")
-        await app.armed()
-        await app.press("n")
+        await app.answer("n")

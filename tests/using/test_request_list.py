@@ -57,8 +57,7 @@ async def test_x_cancels_the_only_request_after_asking(
     async with driven(server, tmp_path) as app, stand_in.busy(QUICK, user_agent="OpenWebUI/0.6"):
         await app.see("using")
         await app.press("x")
-        await app.armed()
-        await app.press("y")
+        await app.answer("y")
         await app.unsee("using")
     assert [one for one in stand_in.requests if one.path.endswith("/cancel")]
 
@@ -70,8 +69,7 @@ async def test_x_answered_with_no_cancels_nothing(
     async with driven(server, tmp_path) as app, stand_in.busy(QUICK):
         await app.see("using")
         await app.press("x")
-        await app.armed()
-        await app.press("n")
+        await app.answer("n")
         await app.settle()
     assert not [one for one in stand_in.requests if one.path.endswith("/cancel")]
 
@@ -110,5 +108,4 @@ async def test_the_mouse_chooses_the_request_that_is_cancelled(
         await app.click("10.0.0.9")
         await app.press("x")
         await app.see("Cancel this request?", "10.0.0.9 · OpenWebUI at")
-        await app.armed()
-        await app.press("n")
+        await app.answer("n")
