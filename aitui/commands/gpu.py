@@ -2,6 +2,7 @@
 
 import msgspec
 
+from aitui.commands.host_facts import Host, facts_rows, facts_source, host_of
 from aitui.domain.amounts import format_bytes_gib
 from aitui.domain.hardware.sample import Gpu, Machine
 from aitui.domain.memory.footprint import Footprint
@@ -73,6 +74,7 @@ class Gpus(msgspec.Struct, frozen=True):
     gpus: tuple[Card, ...]
     models: tuple[ModelMemory, ...]
     machine: MachineMemory | None
+    host: Host | None
     troubles: tuple[str, ...]
 
 
@@ -93,6 +95,7 @@ def gpus_of(label: str, snapshot: Snapshot) -> Gpus:
             if model.memory is not None
         ),
         machine=_machine(picture.machine),
+        host=host_of(hardware.facts),
         troubles=troubles(hardware),
     )
 
@@ -108,14 +111,18 @@ def as_json(value: Gpus) -> str:
     return indented.decode()
 
 
-def as_text(label: str, snapshot: Snapshot) -> str:
-    """Cards with their models, the machine, and what models that don't run would take."""
+def as_text(label: str, snapshot: Snapshot, now: float) -> str:
+    """Cards with their models, the machine, and what models that don't run would take.
+
+    `now` is Unix time.
+    """
     picture = snapshot.hardware.picture
     source = f", measured by {picture.source.value}" if picture.source is not None else ""
     lines = [f"{label}: {_total(picture)}{source}"]
     for card in picture.cards:
         lines += _card_lines(card)
     lines += machine_lines(picture.machine)
+    lines += _facts_lines(snapshot.hardware, now)
     resident = {model.id for model in snapshot.resident}
     rows = [
         (model.id, model.memory)
@@ -171,6 +178,15 @@ def machine_lines(machine: Machine | None) -> list[str]:
 def words_of_model(name: str, memory: Footprint) -> str:
     """A model with what it takes, and where that figure is from."""
     return f"{memory.words:>8}  {name}, {memory.origin.value}"
+
+
+def _facts_lines(hardware: Hardware, now: float) -> list[str]:
+    rows = facts_rows(hardware.facts, now, with_cards=not hardware.picture.cards)
+    lines = [" · ".join(fact.words for fact in row) for row in rows]
+    if not lines:
+        return []
+    lines[-1] += f", told by {facts_source(hardware.facts)}"
+    return [f"{'host' if not number else '':<6}{line}" for number, line in enumerate(lines)]
 
 
 def _total(picture: MemoryPicture) -> str:

@@ -20,4 +20,7 @@ async def print_hardware(session: Session, arguments: Arguments, paths: Paths) -
             admin = await stack.enter_async_context(administration)
         await look_at_machine(session, admin)
     label, snapshot = session.server.label, session.snapshot
-    print(as_json(gpus_of(label, snapshot)) if arguments.json else as_text(label, snapshot))
+    if arguments.json:
+        print(as_json(gpus_of(label, snapshot)))
+    else:
+        print(as_text(label, snapshot, session.clock.wall()))

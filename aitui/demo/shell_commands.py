@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from aitui.demo.hardware_script import hardware_answer
+from aitui.demo.machine_facts import facts_answer
 from aitui.demo.stand_in import StandIn
 from aitui.demo.unit import COMMAND, UNIT, UNIT_PATH, UNIT_TEXT, DemoUnit
 
@@ -143,6 +144,8 @@ class ShellCommands:
 
     async def _script(self, words: list[str]) -> Reply:
         script = words[1] if words[:1] == ["-c"] and len(words) > 1 else ""
+        if "/etc/os-release" in script:
+            return Reply(output=facts_answer(script, self._server.cards.cards))
         if "nvidia-smi --query-gpu=" in script:
             return Reply(output=hardware_answer(script, words[2:], self._server))
         if script.startswith("kill "):

@@ -22,8 +22,8 @@ from aitui.demo.answers import (
 from aitui.demo.call import Call
 from aitui.demo.dialect import error, json_error, unknown_path
 from aitui.demo.event_endpoints import active_profile
-from aitui.demo.go_text import timestamp
 from aitui.demo.llama_swap import LlamaSwap
+from aitui.demo.machine_facts import detected
 
 _ORDERS = {
     "id": lambda row: row.id,
@@ -159,28 +159,8 @@ class StatusEndpoints:
 
     async def hardware(self, _call: Call) -> Response:
         """`GET /api/hardware`: the machine that isn't there."""
-        detector = {"name": "llama-swap", "version": self._swap.habits.version["version"]}
-        system = {"family": "linux", "name": "debian", "version": "12.11", "kernel": "6.12.0"}
-        processor = {
-            "vendor": "AuthenticAMD",
-            "model": "AMD EPYC",
-            "socket_count": 1,
-            "physical_core_count": 8,
-            "logical_thread_count": 16,
-        }
-        return self._json(
-            {
-                "schema_version": 1,
-                "captured_at": timestamp(),
-                "capture": {"scope": "inference_host", "method": "detected", "detector": detector},
-                "architecture": {"name": "x86_64", "raw_name": "amd64"},
-                "operating_system": system,
-                "environment": {"kind": "container", "name": "Docker", "version": None},
-                "cpu": processor,
-                "memory": {"capacity_bytes": 128 << 30},
-                "accelerators": [],
-            }
-        )
+        version = self._swap.habits.version["version"]
+        return self._json(detected(version, self._swap.cards.cards))
 
     async def profiles(self, _call: Call) -> Response:
         """`GET /api/profiles`."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from aitui.domain.clock import Clock
 from aitui.domain.hardware.history import History
+from aitui.domain.hardware.host_facts import facts_of
 from aitui.domain.memory.footprint import Footprint
 from aitui.domain.memory.hardware import Hardware, expected_memory
 from aitui.domain.memory.known_model import ModelMemory
@@ -21,6 +22,7 @@ from aitui.host.shell import Host
 from aitui.monitor.host_samples import HostSamples
 from aitui.monitor.memory_learning import Lesson, MemoryLearning
 from aitui.monitor.model_headers import ModelHeaders
+from aitui.monitor.server_facts import ServerFacts
 from aitui.monitor.server_samples import ServerSamples
 from aitui.monitor.start_up_logs import StartUpLogs
 from aitui.store.measurements import Measurements
@@ -56,6 +58,7 @@ class HardwareFeed:
         self._measurements = measurements
         self._on_change = on_change
         self._server = ServerSamples(client)
+        self._facts = ServerFacts(client, clock.monotonic)
         self._logs = StartUpLogs(client)
         self._headers = ModelHeaders()
         self._learning = MemoryLearning(clock.wall, self._setup, self._remembered)
@@ -77,6 +80,7 @@ class HardwareFeed:
         """Go on until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._ask_server(), name="sample the server")
+            tasks.create_task(self._facts.run(self._tell), name="learn what the machine is")
             tasks.create_task(self._ask_host(), name="sample the host")
             tasks.create_task(self._read_headers(), name="read model headers")
             tasks.create_task(self._follow_models(), name="watch memory")
@@ -91,6 +95,8 @@ class HardwareFeed:
         self._remember_commands()
         await self._keep(self._learning.models_came(self._snapshot.models, self._commands))
         await self._server.ask()
+        if self._facts.facts is None:
+            await self._facts.ask()
         if self._host is not None:
             await self._host.ask(self._ports)
             await self._read_unread_headers(pause=0.0)
@@ -104,6 +110,7 @@ class HardwareFeed:
     def snapshot_came(self, snapshot: Snapshot) -> None:
         """The server's state has changed."""
         self._snapshot = snapshot
+        self._facts.link_came(live=snapshot.link.phase is LinkPhase.LIVE)
         if snapshot.link.phase is LinkPhase.LIVE:
             self._live.set()
         else:
@@ -213,6 +220,7 @@ class HardwareFeed:
             spills=self._learning.spills(models, picture, known),
             heard=self._heard,
             trouble=self._trouble(),
+            facts=facts_of(self._host.facts if self._host else None, self._facts.facts),
         )
         await self._on_change(self.hardware)
 

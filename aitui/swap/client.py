@@ -6,7 +6,7 @@ when they first connect, after the first frame.
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from types import TracebackType
 from typing import Self, TypeVar
@@ -15,22 +15,24 @@ import msgspec
 
 from aitui.domain.clean import clean_line
 from aitui.domain.events import Event
+from aitui.domain.hardware.host_facts import HostFacts
 from aitui.domain.hardware.sample import Sample
 from aitui.domain.log_lines import Lines
 from aitui.domain.model import FinishedRequest, ListedModel, RunningModel
 from aitui.domain.server import Server
-from aitui.errors import BadAnswer
+from aitui.errors import AituiError, BadAnswer
 from aitui.swap import wire
 from aitui.swap.activity import finished_page
 from aitui.swap.addresses import path_for, segment
 from aitui.swap.answers import Answer, answered_by_model, load_refusal, refusal
 from aitui.swap.connections import Connections
 from aitui.swap.events import read_events
-from aitui.swap.exchange import Exchange, Question, Stream
+from aitui.swap.exchange import LARGEST_ANSWER, Exchange, Question, Stream
+from aitui.swap.hardware import detected_facts, undetected
 from aitui.swap.log_stream import read_lines
-from aitui.swap.log_text import LogText
+from aitui.swap.log_text import read_text
 from aitui.swap.own_certificate import OwnCertificate
-from aitui.swap.performance import LARGEST_ANSWER, performance_path, samples, turned_off
+from aitui.swap.performance import LARGEST_SAMPLES, performance_path, samples, turned_off
 from aitui.swap.properties import context_sizes, properties_path
 from aitui.swap.wire import Version
 
@@ -142,12 +144,17 @@ class SwapClient:
         Raises NotSupported where it doesn't measure, Unreachable, TlsRefused, ServerError,
         BadAnswer.
         """
-        limit = min(_SHORT_SECONDS, self._server.timeout)
-        question = Question("GET", performance_path(after), limit, largest=LARGEST_ANSWER)
-        answer = await self._exchange.briefly(question)
-        if not answer.succeeded:
-            raise turned_off(answer) or refusal(self._server, answer)
+        path = performance_path(after)
+        answer = await self._get(path, _SHORT_SECONDS, LARGEST_SAMPLES, known=turned_off)
         return await asyncio.to_thread(samples, answer.body, answer.endpoint, after)
+
+    async def host_facts(self) -> HostFacts:
+        """What the server found its machine to be when it was started; servers from v247 on.
+
+        Raises NotSupported, Unreachable, TlsRefused, ServerError, BadAnswer.
+        """
+        answer = await self._get("/api/hardware", _SHORT_SECONDS, known=undetected)
+        return detected_facts(answer.body, answer.endpoint)
 
     async def context_sizes(self, model_id: str) -> frozenset[int]:
         """The context sizes that a model may run with; ask once, right after it was loaded.
@@ -226,7 +233,7 @@ class SwapClient:
         """
         async with (
             self._log_chunks(name, history=history) as chunks,
-            aclosing(_log_text(chunks)) as pieces,
+            aclosing(read_text(chunks)) as pieces,
         ):
             yield pieces
 
@@ -258,13 +265,18 @@ class SwapClient:
         if stream.content_type == "text/html":
             _check_no_page(await stream.whole())
 
-    async def _get(self, path: str, limit: float, largest: int | None = None) -> Answer:
-        question = Question("GET", path, min(limit, self._server.timeout))
-        if largest is not None:
-            question = Question("GET", path, question.limit, largest=largest)
+    async def _get(
+        self,
+        path: str,
+        limit: float,
+        largest: int = LARGEST_ANSWER,
+        known: Callable[[Answer], AituiError | None] = lambda _: None,
+    ) -> Answer:
+        """`known` words a refusal that only this path has."""
+        question = Question("GET", path, min(limit, self._server.timeout), largest=largest)
         answer = await self._exchange.briefly(question)
         if not answer.succeeded:
-            raise refusal(self._server, answer)
+            raise known(answer) or refusal(self._server, answer)
         return answer
 
     async def _post(self, path: str, model_id: str = "") -> None:
@@ -279,17 +291,6 @@ async def _decoded(decode: Callable[[bytes, str], _T], answer: Answer) -> _T:
     if len(answer.body) > _DECODE_IN_THREAD:
         return await asyncio.to_thread(decode, answer.body, answer.endpoint)
     return decode(answer.body, answer.endpoint)
-
-
-async def _log_text(chunks: AsyncIterator[bytes]) -> AsyncGenerator[str, None]:
-    text = LogText()
-    async for chunk in chunks:
-        piece = text.feed(chunk)
-        if piece:
-            yield piece
-    piece = text.finish()
-    if piece:
-        yield piece
 
 
 def _check_no_page(answer: Answer) -> None:

@@ -2,6 +2,7 @@
 
 import codecs
 import re
+from collections.abc import AsyncGenerator, AsyncIterator
 
 from aitui.domain.clean import clean_text
 
@@ -34,3 +35,15 @@ class LogText:
         text = self._held + self._decode(b"", True)
         self._held = ""
         return clean_text(text)
+
+
+async def read_text(chunks: AsyncIterator[bytes]) -> AsyncGenerator[str, None]:
+    """The text of chunks as it comes; a chunk that completes nothing gives none."""
+    text = LogText()
+    async for chunk in chunks:
+        piece = text.feed(chunk)
+        if piece:
+            yield piece
+    piece = text.finish()
+    if piece:
+        yield piece

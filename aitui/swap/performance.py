@@ -19,7 +19,7 @@ from aitui.errors import BadAnswer, NotSupported
 from aitui.swap.answers import Answer, words_of
 from aitui.swap.wire import looks_like_html
 
-LARGEST_ANSWER = 16 << 20
+LARGEST_SAMPLES = 16 << 20
 
 _MOST_ROWS = 20_000
 _MOST_CORES = 1024

@@ -21,12 +21,16 @@ Lines = list[Content]
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """How it is drawn: cells, seconds that a plot shows, rows of each plot, monotonic now."""
+    """How it is drawn: cells, seconds that a plot shows, rows of each plot.
+
+    `now` is monotonic, `wall` Unix time.
+    """
 
     width: int
     seconds: float
     rows: int
     now: float
+    wall: float
 
     @property
     def columns(self) -> int:

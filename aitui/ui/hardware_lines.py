@@ -7,6 +7,7 @@ from rich.cells import cell_len, set_cell_size
 from textual.content import Content
 
 from aitui.commands.gpu import machine_lines, memory_words
+from aitui.commands.host_facts import facts_rows, facts_source
 from aitui.domain.amounts import format_bytes_gib, format_seconds
 from aitui.domain.hardware.history import History
 from aitui.domain.hardware.sample import Gpu
@@ -14,6 +15,7 @@ from aitui.domain.memory.hardware import Hardware
 from aitui.domain.memory.picture import CardPicture, MemoryPicture
 from aitui.ui.curves import QUIET, Frame, Lines, card_curves, drawn, machine_curves, total_curve
 from aitui.ui.model_id import shortened_id
+from aitui.ui.packing import Item, packed
 from aitui.ui.plots import stacked
 
 FILLS = (
@@ -24,6 +26,7 @@ FILLS = (
     ("▓", "$warning"),
 )
 OTHERS, FREE = ("░", QUIET), ("·", QUIET)
+BETWEEN = " · "
 OLD = 60.0
 """Seconds after which a sample's age is told."""
 
@@ -109,6 +112,12 @@ def source_words(hardware: Hardware, now: float) -> str:
     return f"measured by {picture.source.value}{old}"
 
 
+def facts_words(hardware: Hardware) -> str:
+    """Who told what the machine is."""
+    source = facts_source(hardware.facts)
+    return f"facts from {source}" if source else ""
+
+
 def _nothing(hardware: Hardware) -> Lines:
     if hardware.heard is None and not hardware.trouble:
         return [Content("The server has not been asked yet")]
@@ -188,14 +197,25 @@ def _legend(items: Sequence[list[tuple[str, str]]], width: int) -> Lines:
 
 def _machine(hardware: Hardware, frame: Frame) -> Lines:
     picture, machine = hardware.picture, hardware.picture.machine
-    if machine is None:
+    facts = _facts(hardware, frame)
+    if machine is None and not facts:
         return []
-    head, *rest = machine_lines(machine) or [""]
     lines = [_ends("Machine", _network(hardware.history), frame.width)]
-    if not picture.cards:
+    if machine is not None and not picture.cards:
         lines += _stack(_machine_parts(picture), machine.memory_total, frame.width)
-    lines += drawn(machine_curves(machine), hardware.history, frame)
-    return [*lines, *(_styled(line, QUIET) for line in (head, *rest) if line)]
+    if machine is not None:
+        lines += drawn(machine_curves(machine), hardware.history, frame)
+    return [*lines, *(_styled(line, QUIET) for line in (*machine_lines(machine), *facts))]
+
+
+def _facts(hardware: Hardware, frame: Frame) -> list[str]:
+    """What the machine is, as far as there is room for it."""
+    rows = facts_rows(hardware.facts, frame.wall, with_cards=not hardware.picture.cards)
+    found = []
+    for row in rows:
+        items = packed([Item(fact.words, fact.need) for fact in row], frame.width, len(BETWEEN))
+        found.append(BETWEEN.join(item.text for item in items))
+    return [line for line in found if line]
 
 
 def _network(history: History) -> str:

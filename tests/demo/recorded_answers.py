@@ -17,7 +17,7 @@ RECORDINGS = Path(__file__).parent.parent / "recordings" / "llama-swap"
 FREE_MAPS = frozenset({"req_headers", "resp_headers"})
 """Maps whose keys are another program's header names."""
 
-NO_GPU_IN_THE_LAB = frozenset({"gpu_stats"})
+NO_GPU_IN_THE_LAB = frozenset({"gpu_stats", "accelerators"})
 """Lists that were empty because the recording machine had no GPU."""
 
 

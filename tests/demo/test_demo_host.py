@@ -20,6 +20,7 @@ from aitui.errors import (
     NoSuchFile,
     ServiceFailed,
 )
+from aitui.host.facts import read_host_facts
 from aitui.host.gpu import HostSampler
 from aitui.host.model_header import read_model_header
 from aitui.host.service import Service
@@ -170,6 +171,12 @@ async def test_the_hardware_is_that_of_the_demo(world: World, host: SshHost) -> 
     assert held.gpu_bytes == 1000 << 20
     assert sample.whole
     assert sample.troubles == ()
+
+
+async def test_the_machine_tells_what_it_is(host: SshHost) -> None:
+    found = await read_host_facts(host, 1e9)
+    assert found.system.startswith("Debian")
+    assert (found.sockets, found.cores, found.nvidia_driver) == (1, 8, "580.142")
 
 
 async def test_nobody_else_is_let_in(world: World, host: SshHost) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from aitui.domain.hardware.host_script import SCRIPT, words
 from aitui.errors import HostError
+from aitui.host.facts import read_host_facts
 from aitui.host.gpu import FAILING_PAUSE, LONGEST_PAUSE, SHORTEST_PAUSE, HostSampler, pace
 from aitui.host.local import LocalHost
 from hardware.recorded_outputs import output
@@ -168,8 +169,49 @@ async def test_a_machine_without_a_shell_cannot_be_asked(
         await HostSampler(LocalHost()).sample()
 
 
+async def test_a_driver_is_asked_of_a_tool_only_where_its_module_tells_nothing(
+    tools: Path,
+) -> None:
+    put(tools, "nvidia-smi", f'echo "$@" >"{tools}/asked"; echo 580.142')
+    found = await read_host_facts(LocalHost(), 1e9)
+    assert found.nvidia_driver
+    assert (tools / "asked").exists() != Path("/proc/driver/nvidia/version").exists()
+    (tools / "asked").unlink(missing_ok=True)
+    await read_host_facts(LocalHost(), 1e9, without_nvidia=True)
+    assert not (tools / "asked").exists()
+
+
+async def test_a_tool_that_hangs_costs_its_fact_alone(tools: Path) -> None:
+    for name in ("nvidia-smi", "systemd-detect-virt"):
+        put(tools, name, f'echo $$ >>"{tools}/asked"; exec sleep 60')
+    found = await read_host_facts(LocalHost(), 1e9, tool_seconds=1)
+    assert found.environment == ""
+    assert found.kernel
+    assert found.threads == os.cpu_count()
+    for pid in (tools / "asked").read_text().split():
+        assert not Path(f"/proc/{pid}").exists()
+
+
+async def test_a_machine_without_any_tool_tells_nothing_of_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sh").symlink_to("/bin/sh")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    found = await read_host_facts(LocalHost(), 1e9)
+    assert found.known().keys() <= {"environment"}
+
+
+async def test_a_machine_without_a_shell_cannot_tell_what_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(HostError):
+        await read_host_facts(LocalHost(), 1e9)
+
+
 async def test_nothing_is_left_behind(tmp_path: Path) -> None:
     await HostSampler(LocalHost(home=tmp_path)).sample([1234])
+    await read_host_facts(LocalHost(home=tmp_path), 1e9)
     assert list(tmp_path.iterdir()) == []
 
 

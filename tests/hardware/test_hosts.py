@@ -1,11 +1,13 @@
 """What is asked of a host, asked directly and over SSH."""
 
 import os
+import time
 from pathlib import Path
 
 import pytest
 
 from aitui.errors import ModelFileUnreadable, NoSuchFile
+from aitui.host.facts import read_host_facts
 from aitui.host.gpu import HostSampler
 from aitui.host.model_header import read_model_header
 from aitui.host.shell import Host
@@ -23,6 +25,17 @@ async def test_a_sample_has_the_machine_and_its_cores(host: Host) -> None:
     assert found.sample.machine is not None
     assert len(found.sample.machine.cores) == os.cpu_count()
     assert os.getpid() in found.everyone
+
+
+async def test_a_machine_tells_what_it_is(host: Host) -> None:
+    found = await read_host_facts(host, time.time())
+    there = os.uname()
+    assert found.kernel == f"{there.sysname} {there.release}"
+    assert found.architecture == there.machine
+    assert found.threads == os.cpu_count()
+    assert found.memory_bytes
+    assert found.booted_at is not None
+    assert found.booted_at < time.time()
 
 
 async def test_a_header_is_read_without_the_weights(host: Host, tmp_path: Path) -> None:

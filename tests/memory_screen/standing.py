@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from aitui.domain.hardware.history import History
+from aitui.domain.hardware.host_facts import HostFacts, facts_of
 from aitui.domain.hardware.host_sample import Held, HostSample
 from aitui.domain.hardware.sample import Gpu, Machine, Network, Sample, Source
 from aitui.domain.memory.footprint import Footprint, Origin
@@ -43,6 +44,22 @@ MACHINE = Machine(
     swap_used=GIB,
     load=(1.2, 0.9, 0.7),
     network=(Network("eth0", 1 << 30, 1 << 29),),
+)
+FACTS = facts_of(
+    HostFacts(
+        system="Debian GNU/Linux 12 (bookworm)",
+        kernel="Linux 6.18.44",
+        architecture="x86_64",
+        environment="KVM virtual machine",
+        processor="Intel(R) Xeon(R) CPU E5-2699 v4 @ 2.20GHz",
+        sockets=1,
+        cores=22,
+        threads=44,
+        memory_bytes=128 * GIB,
+        booted_at=WALL - (12 * 24 + 3) * 3600.0,
+        nvidia_driver="580.142",
+    ),
+    None,
 )
 BIG, SMALL = "Qwen_Qwen3.6-35B-A3B-Q8_0", "SmolLM3-3B-Q8_0"
 
@@ -96,7 +113,7 @@ def hardware(
     picture = MemoryPicture(
         tuple(cards), machine, footprints, source, WALL, troubles, frozenset(footprints)
     )
-    return Hardware(picture, history, heard=NOW)
+    return Hardware(picture, history, heard=NOW, facts=FACTS)
 
 
 TWO_CARDS = hardware(shares(FIRST, (BIG, 16), (SMALL, 2)), shares(SECOND, (SMALL, 1)))

@@ -9,6 +9,7 @@ import pytest
 from textual.theme import BUILTIN_THEMES
 
 from aitui.demo.stand_in import StandIn
+from aitui.domain.hardware.host_facts import NATIVE, HostFacts, facts_of
 from aitui.domain.hardware.sample import Source
 from aitui.domain.memory.hardware import Hardware
 from aitui.domain.model import Requests
@@ -110,6 +111,56 @@ async def test_the_machine_has_its_processors_memory_and_swap(
         assert "14 % of 4 cores · load 1.2 0.9 0.7" in app.text
         assert "RAM   22.0G of 128.0G" in app.text
         assert "swap  1.0G of 8.0G" in app.text
+
+
+@pytest.mark.parametrize(
+    ("width", "system", "hardware_words"),
+    [
+        (60, "{os} · up 12d 03h", "{cpu} · 22 cores · 44 threads"),
+        (
+            80,
+            "{os} · Linux 6.18.44 · x86_64 · up 12d 03h",
+            "{cpu} · 22 cores · 44 threads · NVIDIA driver 580.142",
+        ),
+        (
+            120,
+            "{os} · Linux 6.18.44 · x86_64 · KVM virtual machine · up 12d 03h",
+            "{cpu} · 1 socket · 22 cores · 44 threads · 128.0G RAM · NVIDIA driver 580.142",
+        ),
+    ],
+)
+async def test_what_the_machine_is_loses_whole_facts_the_least_needed_first(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, width: int, system: str, hardware_words: str
+) -> None:
+    standing = hardware(shares(FIRST))
+    async with looking_at(standing, monkeypatch, tmp_path, (width, 50)) as app:
+        names = {"os": "Debian GNU/Linux 12 (bookworm)", "cpu": "Intel Xeon E5-2699 v4"}
+        assert app.line_of("Debian").strip() == system.format_map(names)
+        assert app.line_of("Xeon").strip() == hardware_words.format_map(names)
+        assert ("facts from the host" in app.text) is (width >= 80)
+
+
+async def test_what_the_machine_is_is_told_where_nobody_measures(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    told = HostFacts(
+        system="Ubuntu 24.04", environment=NATIVE, accelerators=("Tesla P40", "Tesla P40", "RTX")
+    )
+    nothing = Hardware(trouble="turned off", facts=facts_of(None, told))
+    async with looking_at(nothing, monkeypatch, tmp_path) as app:
+        assert app.line_of("Ubuntu").strip() == "Ubuntu 24.04"
+        assert "2 × Tesla P40 · RTX" in app.text
+        assert "facts from the server" in app.text
+        assert "None" not in app.text
+
+
+async def test_nobody_tells_what_the_machine_is(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    standing = replace(hardware(shares(FIRST)), facts=HostFacts())
+    async with looking_at(standing, monkeypatch, tmp_path) as app:
+        assert "facts" not in app.text
+        assert app.text.rstrip().count("swap  1.0G of 8.0G") == 1
 
 
 async def test_without_a_card_the_memory_of_the_machine_is_shared_out(

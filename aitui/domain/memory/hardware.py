@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from aitui.domain.hardware.history import History
+from aitui.domain.hardware.host_facts import HostFacts
 from aitui.domain.hardware.sample import Gpu
 from aitui.domain.memory.fit import Fit, Verdict
 from aitui.domain.memory.footprint import Footprint
@@ -18,7 +19,8 @@ class Hardware:
     """The memory of one server as it stands.
 
     `heard` is when the last sample came (monotonic seconds), None before the first. `trouble` says
-    in words why nothing is known. `models` has what is remembered or read of each model.
+    in words why nothing is known. `models` has what is remembered or read of each model, `facts`
+    what the machine is.
     """
 
     picture: MemoryPicture = field(default_factory=MemoryPicture)
@@ -27,6 +29,7 @@ class Hardware:
     spills: tuple[Spill, ...] = ()
     heard: float | None = None
     trouble: str = ""
+    facts: HostFacts = field(default_factory=HostFacts)
 
     @property
     def last_contexts(self) -> dict[str, int]:

@@ -11,7 +11,7 @@ from textual.widgets import Static
 from aitui.domain.clock import Clock
 from aitui.domain.server import Server
 from aitui.domain.snapshot import Snapshot
-from aitui.ui.hardware_lines import source_words
+from aitui.ui.hardware_lines import facts_words, source_words
 from aitui.ui.packing import Item, packed
 from aitui.ui.widgets.hardware_view import SPANS, HardwareView
 from aitui.ui.widgets.key_bar import KeyBar
@@ -91,9 +91,10 @@ class HardwareScreen(Screen[None]):
     def _show_place(self) -> None:
         source = source_words(self._snapshot.hardware, self._clock.monotonic())
         items = (
-            Item("Hardware", 3),
-            Item(f"the plots show {self._view.seconds / 60:.0f} min", 2),
-            Item(source, 1),
+            Item("Hardware", 4),
+            Item(f"the plots show {self._view.seconds / 60:.0f} min", 3),
+            Item(source, 2),
+            Item(facts_words(self._snapshot.hardware), 1),
         )
         words = packed(items, self.size.width - 2)
         self.query_one("#place", Static).update("  ".join(item.text for item in words))

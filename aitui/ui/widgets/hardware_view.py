@@ -61,7 +61,7 @@ class HardwareView(VerticalScroll):
         return hardware_lines(self.hardware, self._frame(width, 1))
 
     def _frame(self, width: int, rows: int) -> Frame:
-        return Frame(width, self.seconds, rows, self._clock.monotonic())
+        return Frame(width, self.seconds, rows, self._clock.monotonic(), self._clock.wall())
 
 
 class MemoryStrip(Static):
@@ -85,5 +85,5 @@ class MemoryStrip(Static):
     def _draw(self) -> None:
         width = self.content_region.width
         if width > 0:
-            frame = Frame(width, SPANS[-1], 2, self._clock.monotonic())
+            frame = Frame(width, SPANS[-1], 2, self._clock.monotonic(), self._clock.wall())
             self.update(Content("\n").join(strip_lines(self.hardware, frame)))

@@ -1,0 +1,107 @@
+"""What the machine that isn't there is: the same to whoever asks the server or its host."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterable
+from typing import Any
+
+from aitui.demo.go_text import timestamp
+from aitui.demo.graphics_cards import Driver, GraphicsCard
+
+_MARK = re.compile(r'echo "(?P<mark>[^"$]*)end"')
+_KERNEL = "6.1.0-37-amd64"
+_PROCESSOR = "AMD EPYC 3201 8-Core Processor"
+_CORES = 8
+_MEMORY = 128 << 30
+_DRIVER = "580.142"
+_UP = 12 * 86_400 + 3 * 3_600
+_BEGAN = time.monotonic()
+
+_SYSTEM = """\
+PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"
+NAME="Debian GNU/Linux"
+VERSION_ID="12"
+"""
+
+
+def detected(version: str, cards: Iterable[GraphicsCard]) -> dict[str, Any]:
+    """The body of `/api/hardware`."""
+    return {
+        "schema_version": 1,
+        "captured_at": timestamp(),
+        "capture": {
+            "scope": "inference_host",
+            "method": "detected",
+            "detector": {"name": "llama-swap", "version": version},
+        },
+        "architecture": {"name": "x86_64", "raw_name": "amd64"},
+        "operating_system": {
+            "family": "linux",
+            "name": "debian",
+            "version": "12.11",
+            "kernel": _KERNEL,
+        },
+        "environment": {"kind": "native", "name": None, "version": None},
+        "cpu": {
+            "vendor": "AuthenticAMD",
+            "model": _PROCESSOR,
+            "socket_count": 1,
+            "physical_core_count": _CORES,
+            "logical_thread_count": _CORES,
+        },
+        "memory": {"capacity_bytes": _MEMORY},
+        "accelerators": [_accelerator(card) for card in cards],
+    }
+
+
+def facts_answer(script: str, cards: Iterable[GraphicsCard]) -> str:
+    """The sections of the script that asks a host what it is."""
+    found = _MARK.search(script)
+    mark = found["mark"] if found else ""
+    up = _UP + time.monotonic() - _BEGAN
+    lines = [
+        f"{mark}system",
+        *_SYSTEM.splitlines(),
+        f"{mark}kernel Linux {_KERNEL}",
+        f"{mark}architecture x86_64",
+        f"{mark}uptime {up:.2f} {up * _CORES:.2f}",
+        f"{mark}meminfo",
+        f"MemTotal:       {_MEMORY // 1024} kB",
+        f"{mark}processors",
+        *(line for thread in range(_CORES) for line in _thread(thread)),
+        f"{mark}environment",
+        "container none",
+        "machine none",
+    ]
+    if any(card.driver is Driver.NVIDIA for card in cards):
+        words = f"NVIDIA UNIX Open Kernel Module for x86_64  {_DRIVER}  Release Build"
+        lines += [f"{mark}nvidia", f"NVRM version: {words}"]
+    lines.append(f"{mark}end")
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _thread(number: int) -> list[str]:
+    return [
+        f"processor\t: {number}",
+        f"model name\t: {_PROCESSOR}",
+        "physical id\t: 0",
+        f"core id\t\t: {number}",
+    ]
+
+
+def _accelerator(card: GraphicsCard) -> dict[str, Any]:
+    driver = {"name": card.driver.value, "version": None}
+    if card.driver is Driver.NVIDIA:
+        driver = {"name": "NVIDIA", "version": _DRIVER}
+    return {
+        "index": card.index,
+        "kind": "gpu",
+        "vendor": card.name.partition(" ")[0],
+        "model": card.name,
+        "architecture": None,
+        "memory": {"kind": "dedicated", "capacity_bytes": card.memory_mib << 20},
+        "driver": driver,
+        "power_limit_watts": None,
+    }
