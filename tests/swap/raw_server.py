@@ -90,9 +90,10 @@ class RawServer:
     async def until_all_hung_up(self) -> None:
         """Returns when every client has closed its socket."""
         await until(lambda: all(reader.at_eof() for reader in self._tasks.values()))
-        await self._end_tasks()
+        await self.hang_up()
 
-    async def _end_tasks(self) -> None:
+    async def hang_up(self) -> None:
+        """Break every connection, as a server that is restarted does."""
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
@@ -110,7 +111,7 @@ class RawServer:
     ) -> None:
         assert self._server is not None
         self._server.close()
-        await self._end_tasks()
+        await self.hang_up()
 
     def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
