@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
+from aitui.demo.listener import close_listener
+
 
 @dataclass(frozen=True)
 class Request:
@@ -110,14 +112,20 @@ class RawServer:
         traceback: TracebackType | None,
     ) -> None:
         assert self._server is not None
-        self._server.close()
+        await close_listener(self._server)
         await self.hang_up()
 
     def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         task = asyncio.get_running_loop().create_task(self._serve(reader, writer))
         self._tasks[task] = reader
-        task.add_done_callback(self._tasks.pop)
+
+        def ended(_: asyncio.Task[None]) -> None:
+            # A task that is cancelled before it began has no chance to do that itself.
+            del self._tasks[task]
+            writer.transport.abort()
+
+        task.add_done_callback(ended)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -136,5 +144,3 @@ class RawServer:
                     return
         except (asyncio.IncompleteReadError, ConnectionError, ssl.SSLError):
             return
-        finally:
-            writer.transport.abort()
