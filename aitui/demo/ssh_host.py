@@ -52,16 +52,20 @@ class SshDoor:
         self._answer = answer
         self._work = Background()
         self._connections: set[SSHServerConnection] = set()
-        self._socket = socket.socket()
+        self._callers: set[socket.socket] = set()
+        self._socket: socket.socket | None = None
         self.set_up = _places(folder)
 
     async def __aenter__(self) -> Self:
-        self._socket.setblocking(False)
-        self._socket.bind(("127.0.0.1", 0))
-        self._socket.listen(_BACKLOG)
-        port: int = self._socket.getsockname()[1]
-        await asyncio.to_thread(_write_set_up, self.set_up, port)
-        self._work.start(self._accept(), name="ssh door")
+        listening = socket.create_server(("127.0.0.1", 0), backlog=_BACKLOG)
+        try:
+            await asyncio.to_thread(_write_set_up, self.set_up, listening.getsockname()[1])
+        except BaseException:
+            listening.close()
+            raise
+        listening.setblocking(False)
+        asyncio.get_running_loop().add_reader(listening, self._accept, listening)
+        self._socket = listening
         return self
 
     async def __aexit__(
@@ -70,17 +74,22 @@ class SshDoor:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        assert self._socket is not None
+        asyncio.get_running_loop().remove_reader(self._socket)
+        self._socket.close()
         for connection in self._connections:
             connection.abort()
         for connection in list(self._connections):
             await connection.wait_closed()
         await self._work.close()
-        self._socket.close()
+        for caller in self._callers:
+            caller.close()
 
-    async def _accept(self) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            caller, _ = await loop.sock_accept(self._socket)
+    def _accept(self, listening: socket.socket) -> None:
+        with suppress(BlockingIOError, ConnectionAbortedError):
+            caller, _ = listening.accept()
+            # Its task may end before it begins, or before asyncssh has a hold of the socket.
+            self._callers.add(caller)
             self._work.start(self._serve(caller), name="ssh connection")
 
     async def _serve(self, caller: socket.socket) -> None:
@@ -99,6 +108,7 @@ class SshDoor:
             )
         except (OSError, asyncssh.Error):
             return  # whoever it was has gone, or isn't let in
+        self._callers.discard(caller)
         self._connections.add(connection)
         try:
             await connection.wait_closed()

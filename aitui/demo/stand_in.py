@@ -22,6 +22,7 @@ from aitui.demo.dialect import Dialect, error
 from aitui.demo.faults import Fault, Faults
 from aitui.demo.go_text import duration
 from aitui.demo.graphics_cards import ONE_CARD, GraphicsCard, GraphicsCards
+from aitui.demo.listener import close_listener
 from aitui.demo.llama_swap import LlamaSwap, Logs
 from aitui.demo.log_ring import LogRing
 from aitui.demo.routes import Routes
@@ -170,7 +171,7 @@ class StandIn:
         door, self._door = self._door, None
         if door is None:
             return
-        door.listener.close()
+        await close_listener(door.listener)
         try:
             await self._end_life()
         finally:
@@ -188,7 +189,7 @@ class StandIn:
         door, life = self._door, self._life
         if door is not None and life is not None:
             self._write_log("[INFO] received signal terminated, shutting down")
-            door.listener.close()
+            await close_listener(door.listener)
             life.swap.end_streams()
             with suppress(TimeoutError):
                 async with asyncio.timeout(seconds):

@@ -26,7 +26,7 @@ from aitui.errors import ConnectionLost, SettingsError, Unreachable
 from aitui.swap.addresses import authority_of, host_of, is_loopback
 from aitui.swap.closing import to_the_end
 from aitui.swap.keepalive import KEEPALIVE
-from aitui.swap.network import ClosingBackend
+from aitui.swap.network import ClosingTransport
 from aitui.swap.tls import Fingerprint, fingerprint, tls_context
 from aitui.swap.user_agent import user_agent
 
@@ -164,14 +164,12 @@ def _transport(
     server: Server, context: ssl.SSLContext | None, connections: int
 ) -> httpx.AsyncHTTPTransport:
     try:
-        transport = httpx.AsyncHTTPTransport(
+        return ClosingTransport(
             # httpx wants a context for http as well; an empty one trusts nobody, at no cost.
-            verify=context or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
-            http2=False,
-            proxy=environment_proxy(server),
-            trust_env=False,
-            limits=httpx.Limits(max_connections=connections, keepalive_expiry=_KEEP_IDLE_SECONDS),
-            socket_options=KEEPALIVE,
+            context or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
+            environment_proxy(server),
+            httpx.Limits(max_connections=connections, keepalive_expiry=_KEEP_IDLE_SECONDS),
+            KEEPALIVE,
         )
     except (ValueError, ImportError, httpx.InvalidURL) as error:
         raise Unreachable(
@@ -179,9 +177,6 @@ def _transport(
             why=clean_line(str(error), 200),
             remedy=f"set NO_PROXY={host_of(server)}",
         ) from error
-    # httpx has no parameter for what httpcore calls network_backend.
-    transport._pool._network_backend = ClosingBackend()  # noqa: SLF001
-    return transport
 
 
 def _headers(server: Server) -> dict[str, str]:

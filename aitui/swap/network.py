@@ -1,22 +1,32 @@
-"""Sockets for httpx that are closed when the TLS handshake is cancelled.
+"""Sockets for httpx that close with their client, whatever httpcore forgets.
 
-httpcore closes the socket when a handshake fails and forgets it when the task is cancelled: an
-endpoint that accepts and stays silent would cost a file descriptor a try.
+httpcore closes a socket when the handshake over it fails, and forgets it when the task is
+cancelled meanwhile. It forgets one whose pool is closed before it is connected. And a task that is
+cancelled while it closes several connections, as after a restart of the server, leaves the rest of
+them open: so closing one here never waits.
 """
 
+import asyncio
 import ssl
 from collections.abc import Iterable
 
 import httpcore
-
-from aitui.swap.closing import to_the_end
+import httpx
 
 
 class ClosingBackend(httpcore.AsyncNetworkBackend):
-    """httpcore's own backend, its plain streams wrapped."""
+    """httpcore's own backend, which knows what it has opened."""
 
     def __init__(self) -> None:
         self._backend = httpcore.AnyIOBackend()
+        self._open: set[_Stream] = set()
+        self._closing: set[asyncio.Task[None]] = set()
+        self._closed = False
+
+    @property
+    def closed(self) -> bool:
+        """Whether it opens nothing any more."""
+        return self._closed
 
     async def connect_tcp(
         self,
@@ -27,7 +37,7 @@ class ClosingBackend(httpcore.AsyncNetworkBackend):
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
         """A connection; httpcore's exceptions."""
-        return _PlainStream(
+        return self.keep(
             await self._backend.connect_tcp(host, port, timeout, local_address, socket_options)
         )
 
@@ -35,19 +45,77 @@ class ClosingBackend(httpcore.AsyncNetworkBackend):
         """A pause, in seconds."""
         await self._backend.sleep(seconds)
 
+    def keep(self, stream: httpcore.AsyncNetworkStream) -> httpcore.AsyncNetworkStream:
+        """The stream, closed with this at the latest. Raises ConnectError where that has been."""
+        kept = _Stream(self, stream)
+        self._open.add(kept)
+        if self._closed:
+            self.close(kept)
+            raise httpcore.ConnectError("closed while it was being connected")
+        return kept
 
-class _PlainStream(httpcore.AsyncNetworkStream):
-    def __init__(self, stream: httpcore.AsyncNetworkStream) -> None:
-        self._stream = stream
+    def close(self, stream: "_Stream") -> None:
+        """Begin to close one."""
+        if stream in self._open:
+            self._open.discard(stream)
+            closing = asyncio.ensure_future(stream.wrapped.aclose())
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
 
-    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return await self._stream.read(max_bytes, timeout)
-
-    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        await self._stream.write(buffer, timeout)
+    def let_go(self, stream: "_Stream") -> None:
+        """Leave one to what is built upon it."""
+        self._open.discard(stream)
 
     async def aclose(self) -> None:
-        await self._stream.aclose()
+        """Close all there is, and what is still being connected as soon as it is."""
+        self._closed = True
+        for stream in list(self._open):
+            self.close(stream)
+        if self._closing:
+            await asyncio.wait(self._closing)
+
+
+class ClosingTransport(httpx.AsyncHTTPTransport):
+    """httpx's own transport over a backend that is closed with it."""
+
+    def __init__(
+        self,
+        context: ssl.SSLContext,
+        proxy: str | None,
+        limits: httpx.Limits,
+        socket_options: Iterable[httpcore.SOCKET_OPTION],
+    ) -> None:
+        super().__init__(
+            verify=context,
+            http2=False,
+            proxy=proxy,
+            trust_env=False,
+            limits=limits,
+            socket_options=socket_options,
+        )
+        self._backend = ClosingBackend()
+        # httpx has no parameter for what httpcore calls network_backend.
+        self._pool._network_backend = self._backend  # noqa: SLF001
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        await self._backend.aclose()
+        await super().aclose()
+
+
+class _Stream(httpcore.AsyncNetworkStream):
+    def __init__(self, owner: ClosingBackend, wrapped: httpcore.AsyncNetworkStream) -> None:
+        self._owner = owner
+        self.wrapped = wrapped
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return await self.wrapped.read(max_bytes, timeout)
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        await self.wrapped.write(buffer, timeout)
+
+    async def aclose(self) -> None:
+        self._owner.close(self)
 
     async def start_tls(
         self,
@@ -56,10 +124,15 @@ class _PlainStream(httpcore.AsyncNetworkStream):
         timeout: float | None = None,
     ) -> httpcore.AsyncNetworkStream:
         try:
-            return await self._stream.start_tls(ssl_context, server_hostname, timeout)
-        except BaseException:
-            await to_the_end(self._stream.aclose())
+            secured = await self.wrapped.start_tls(ssl_context, server_hostname, timeout)
+        except BaseException as error:
+            self._owner.close(self)
+            if self._owner.closed and isinstance(error, Exception):
+                # anyio's own error for a socket that is closed here is none that httpx knows.
+                raise httpcore.ConnectError("closed during the handshake") from error
             raise
+        self._owner.let_go(self)
+        return self._owner.keep(secured)
 
     def get_extra_info(self, info: str) -> object:
-        return self._stream.get_extra_info(info)
+        return self.wrapped.get_extra_info(info)

@@ -4,6 +4,8 @@ import asyncio
 from types import TracebackType
 from typing import Self
 
+from aitui.demo.listener import close_listener
+
 _PIECE = 512
 
 
@@ -42,7 +44,7 @@ class CuttingForwarder:
     ) -> None:
         """Break what is open."""
         assert self._server is not None
-        self._server.close()
+        await close_listener(self._server)
         self._over.set()
         self._break()
         await self._server.wait_closed()
@@ -54,6 +56,8 @@ class CuttingForwarder:
             return
         there, back = await asyncio.open_connection("127.0.0.1", self._port)
         self._writers.add(back)
+        if self._over.is_set():
+            self._break()
         await asyncio.gather(self._pass(reader, back), self._pass(there, writer))
 
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
+from aitui.demo.listener import close_listener
+
 
 @dataclass(frozen=True)
 class Request:
@@ -90,9 +92,10 @@ class RawServer:
     async def until_all_hung_up(self) -> None:
         """Returns when every client has closed its socket."""
         await until(lambda: all(reader.at_eof() for reader in self._tasks.values()))
-        await self._end_tasks()
+        await self.hang_up()
 
-    async def _end_tasks(self) -> None:
+    async def hang_up(self) -> None:
+        """Break every connection, as a server that is restarted does."""
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
@@ -109,14 +112,20 @@ class RawServer:
         traceback: TracebackType | None,
     ) -> None:
         assert self._server is not None
-        self._server.close()
-        await self._end_tasks()
+        await close_listener(self._server)
+        await self.hang_up()
 
     def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         task = asyncio.get_running_loop().create_task(self._serve(reader, writer))
         self._tasks[task] = reader
-        task.add_done_callback(self._tasks.pop)
+
+        def ended(_: asyncio.Task[None]) -> None:
+            # A task that is cancelled before it began has no chance to do that itself.
+            del self._tasks[task]
+            writer.transport.abort()
+
+        task.add_done_callback(ended)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -135,5 +144,3 @@ class RawServer:
                     return
         except (asyncio.IncompleteReadError, ConnectionError, ssl.SSLError):
             return
-        finally:
-            writer.transport.abort()

@@ -14,7 +14,7 @@ from aitui.errors import ConnectionLost
 from aitui.swap.client import SwapClient
 from swap.authority import Authority, Issued
 from swap.conftest import server_at
-from swap.raw_server import RawServer, Request, answer, hang, head, until
+from swap.raw_server import RawServer, Request, always, answer, hang, head, until
 
 RUNNING = answer('{"running":[]}')
 
@@ -35,6 +35,20 @@ async def nothing_left_behind() -> AsyncIterator[None]:
     gc.collect()
     assert asyncio.all_tasks(loop) == tasks
     assert open_files() <= files
+
+
+async def closed_without_the_collector(files: set[str]) -> None:
+    """Returns when no more is open than before."""
+    gc.disable()
+    try:
+        await until(lambda: open_files() <= files)
+    finally:
+        gc.enable()
+
+
+async def turns_of_the_loop(number: int) -> None:
+    for _ in range(number):
+        await asyncio.sleep(0)
 
 
 async def cancelled_twice(task: "asyncio.Task[object]") -> None:
@@ -196,6 +210,52 @@ async def test_closing_ends_everything_under_way(
             ends = await asyncio.gather(*under_way, return_exceptions=True)
         assert [type(end) for end in ends] == [ConnectionLost] * 4
         await there.until_all_hung_up()
+
+
+async def test_a_connection_that_is_being_made_closes_with_its_client() -> None:
+    async with RawServer(always(RUNNING)) as there:
+        server = server_at(there.url.replace("localhost", "127.0.0.1"))
+        for number in range(20):
+            files = open_files()
+            async with SwapClient(server) as client:
+                await client.running()
+                loading = asyncio.create_task(client.load("a"))
+                await turns_of_the_loop(number)
+            await asyncio.gather(loading, return_exceptions=True)
+            await closed_without_the_collector(files)
+
+
+async def test_a_connection_closes_with_its_client_in_the_middle_of_the_handshake(
+    authority: Authority, client_certificate: Issued
+) -> None:
+    async with RawServer(hang) as there:
+        server = server_at(
+            there.url.replace("http:", "https:"),
+            ca=authority.root,
+            client_cert=client_certificate.certificate,
+            client_key=client_certificate.key,
+        )
+        files = open_files()
+        async with SwapClient(server) as client:
+            asking = asyncio.create_task(client.running())
+            await until(lambda: there.connections == 1)
+            await asyncio.sleep(0.05)
+        with pytest.raises(ConnectionLost, match="closed"):
+            await asking
+        await closed_without_the_collector(files)
+
+
+async def test_a_cancel_forgets_none_of_the_connections_that_the_server_dropped() -> None:
+    async with RawServer(always(RUNNING)) as there:
+        for number in range(6):
+            files = open_files()
+            async with SwapClient(server_at(there.url)) as client:
+                await asyncio.gather(*(client.running() for _ in range(4)))
+                await there.hang_up()
+                asking = asyncio.create_task(client.running())
+                await turns_of_the_loop(number)
+                await cancelled_twice(asking)
+            await closed_without_the_collector(files)
 
 
 async def test_a_closed_client_refuses_new_requests() -> None:
