@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from aitui.domain.clock import Clock
@@ -14,13 +13,14 @@ from aitui.domain.memory.hardware import Hardware, expected_memory
 from aitui.domain.memory.known_model import ModelMemory
 from aitui.domain.memory.measurement import Known
 from aitui.domain.memory.picture import MemoryPicture, memory_picture, port_of
-from aitui.domain.memory.setup import Setup, setup
+from aitui.domain.memory.setup import Setup
 from aitui.domain.model import ContextSource, Model
 from aitui.domain.snapshot import LinkPhase, Snapshot
 from aitui.errors import HostError
 from aitui.host.shell import Host
 from aitui.monitor.host_samples import HostSamples
 from aitui.monitor.memory_learning import Lesson, MemoryLearning
+from aitui.monitor.model_commands import NO_ENVIRONMENTS, ModelCommands
 from aitui.monitor.model_headers import ModelHeaders
 from aitui.monitor.server_facts import ServerFacts
 from aitui.monitor.server_samples import ServerSamples
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 UNHURRIED = 60.0
 """Seconds between two samples of a machine whose cards the server tells of already."""
 HEADER_PAUSE = 0.2
-SETUPS_KEPT = 2000
-NO_ENVIRONMENTS: Mapping[str, Mapping[str, str]] = MappingProxyType({})
 
 
 class HardwareFeed:
@@ -61,12 +59,9 @@ class HardwareFeed:
         self._facts = ServerFacts(client, clock.monotonic)
         self._logs = StartUpLogs(client)
         self._headers = ModelHeaders()
-        self._learning = MemoryLearning(clock.wall, self._setup, self._remembered)
+        self._commands = ModelCommands()
+        self._learning = MemoryLearning(clock.wall, self._commands.setup, self._remembered)
         self._host: HostSamples | None = None
-        self._commands: Mapping[str, str] = {}
-        self._last_commands: dict[str, str] = {}
-        self._environments: Mapping[str, Mapping[str, str]] = {}
-        self._setups: dict[tuple[str, str], Setup] = {}
         self._snapshot = Snapshot()
         self._models: tuple[Model, ...] = ()
         self._live = asyncio.Event()
@@ -92,8 +87,10 @@ class HardwareFeed:
 
     async def look(self) -> Hardware:
         """Ask server and host once, as far as they answer; never raises what they say."""
-        self._remember_commands()
-        await self._keep(self._learning.models_came(self._snapshot.models, self._commands))
+        self._commands.remember(self._snapshot.resident)
+        await self._keep(
+            self._learning.models_came(self._snapshot.models, self._commands.configured)
+        )
         await self._server.ask()
         if self._facts.facts is None:
             await self._facts.ask()
@@ -138,9 +135,7 @@ class HardwareFeed:
         environments: Mapping[str, Mapping[str, str]] = NO_ENVIRONMENTS,
     ) -> None:
         """What the config file runs for each model, and with which variables."""
-        if (commands, environments) != (self._commands, self._environments):
-            self._commands, self._environments = commands, environments
-            self._setups = {}
+        if self._commands.configure(commands, environments):
             self._headers_due.set()
             self._changed.set()
         if self._host is not None and self._host.trouble:
@@ -178,7 +173,7 @@ class HardwareFeed:
 
     async def _read_unread_headers(self, pause: float) -> None:
         while (host := self._host) is not None and host.latest is not None:
-            unread = self._headers.unread(self._all_commands())
+            unread = self._headers.unread(map(self._commands.of, self._snapshot.models))
             if not unread:
                 return
             try:
@@ -193,8 +188,10 @@ class HardwareFeed:
         while True:
             await self._changed.wait()
             self._changed.clear()
-            self._remember_commands()
-            await self._keep(self._learning.models_came(self._snapshot.models, self._commands))
+            self._commands.remember(self._snapshot.resident)
+            await self._keep(
+                self._learning.models_came(self._snapshot.models, self._commands.configured)
+            )
             for model in self._logs.unread(self._snapshot.models):
                 await self._logs.read(model)
             await self._tell()
@@ -264,11 +261,13 @@ class HardwareFeed:
         """
         found: dict[str, ModelMemory] = {}
         for model in self._snapshot.models:
-            command = self._command(model)
+            command = self._commands.of(model)
             known = self._remembered(model.id)
             header = self._headers.of(command)
             if command and (known != Known() or header is not None):
-                found[model.id] = ModelMemory(self._setup(model.id, command), known, header)
+                found[model.id] = ModelMemory(
+                    self._commands.setup(model.id, command), known, header
+                )
             elif known != Known():
                 taken = [(one.at, one.setup) for one in known.measurements]
                 died = [(one.at, one.setup) for one in known.failures]
@@ -277,30 +276,6 @@ class HardwareFeed:
 
     def _remembered(self, model_id: str) -> Known:
         return self._measurements.known(self._identity, model_id)
-
-    def _command(self, model: Model) -> str:
-        return (
-            model.command or self._commands.get(model.id) or self._last_commands.get(model.id) or ""
-        )
-
-    def _remember_commands(self) -> None:
-        for model in self._snapshot.resident:
-            if model.command:
-                self._last_commands[model.id] = model.command
-        while len(self._last_commands) > SETUPS_KEPT:
-            self._last_commands.pop(next(iter(self._last_commands)))
-
-    def _all_commands(self) -> list[str]:
-        return [command for command in map(self._command, self._snapshot.models) if command]
-
-    def _setup(self, model_id: str, command: str) -> Setup:
-        key = model_id, command
-        found = self._setups.get(key)
-        if found is None:
-            if len(self._setups) >= SETUPS_KEPT:
-                self._setups.clear()
-            found = self._setups[key] = setup(command, self._environments.get(model_id, {}))
-        return found
 
     @property
     def _ports(self) -> list[int]:

@@ -17,6 +17,7 @@ from aitui.domain.snapshot import Link, LinkPhase, Snapshot
 from aitui.errors import AituiError, NotSupported, TimedOut
 from aitui.monitor.activity import Activity
 from aitui.monitor.certificate_watch import CertificateWatch
+from aitui.monitor.event_stream import SHORTEST_GAP, EventStream
 from aitui.monitor.explanations import Explanations
 from aitui.monitor.known import Known
 from aitui.monitor.pace import poll_pause, retry_pause
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
     from aitui.swap.client import SwapClient
 
 LIST_AGAIN = 30.0
-SHORTEST_GAP = 0.1
-SILENT_EVENTS = 5.0
-EVENTS_AGAIN = 60.0
 LAST_VERSION_THAT_LISTS_ONLY_READY = 217
 
 
@@ -62,19 +60,22 @@ class Monitor:
         self._snapshot = Snapshot()
         self._changed = asyncio.Condition()
         self._wake = asyncio.Event()
-        self._reachable = asyncio.Event()
-        self._stream: asyncio.Timeout | None = None
         self._attempt: asyncio.Timeout | None = None
         self._looks_begun = 0
         self._looks_ended = 0
-        self._events_flow = False
         self._swap_rules: SwapRules | None = None
         self._list_everything = True
         self._listed_at = float("-inf")
-        self._last_status = float("-inf")
-        self._silent_since: float | None = None
         self._ended_on_purpose: set[str] = set()
         self._explanations = Explanations(client, clock, self._load_failed)
+        self._events = EventStream(
+            client,
+            clock,
+            random,
+            on_begin=self._publish,
+            on_event=self._apply,
+            on_end=self._events_ended,
+        )
         self._activity = Activity(client, self._requests_ended)
         self._certificate = CertificateWatch(client, self._publish)
         self._tasks: asyncio.TaskGroup | None = None
@@ -89,7 +90,7 @@ class Monitor:
         try:
             async with asyncio.TaskGroup() as self._tasks:
                 self._tasks.create_task(self._poll(), name="poll /running")
-                self._tasks.create_task(self._listen(), name="listen to events")
+                self._tasks.create_task(self._events.run(), name="listen to events")
                 self._tasks.create_task(self._watch_clock(), name="watch the clock")
                 self._tasks.create_task(self._activity.run(), name="read activity")
                 self._tasks.create_task(self._certificate.run(), name="watch the certificate")
@@ -186,7 +187,9 @@ class Monitor:
             asked = self._clock.monotonic()
             link = self._snapshot.link
             if link.phase is LinkPhase.LIVE:
-                pause = poll_pause(in_transit=self._known.in_transit, events_flow=self._events_flow)
+                pause = poll_pause(
+                    in_transit=self._known.in_transit, events_flow=self._events.flows
+                )
             else:
                 pause = max(0.0, (link.retry_at or asked) - asked)
             with contextlib.suppress(TimeoutError):
@@ -197,11 +200,11 @@ class Monitor:
 
     async def _ask(self) -> bool:
         """Ask what is due; False where that was broken off to begin again."""
-        self._suspect_silent_events()
+        self._events.drop_if_silent()
         try:
             async with asyncio.timeout(None) as self._attempt:
                 stale = self._clock.monotonic() - self._listed_at > LIST_AGAIN
-                if self._list_everything or (stale and not self._events_flow):
+                if self._list_everything or (stale and not self._events.flows):
                     await self._ask_everything()
                 else:
                     await self._ask_running()
@@ -214,7 +217,7 @@ class Monitor:
         finally:
             self._attempt = None
         now = self._clock.monotonic()
-        self._reachable.set()
+        self._events.server_answered()
         await self._publish(Link(LinkPhase.LIVE, now, self._client.latency))
         return True
 
@@ -247,10 +250,8 @@ class Monitor:
 
     async def _ask_running(self) -> None:
         transitions = self._known.running(await self._client.running())
-        if transitions.changed and self._events_flow:
-            now = self._clock.monotonic()
-            if now - self._last_status > SILENT_EVENTS:
-                self._silent_since = now
+        if transitions.changed:
+            self._events.should_have_told()
         self._follow(transitions)
 
     def _follow(self, transitions: Transitions) -> None:
@@ -280,9 +281,8 @@ class Monitor:
     async def _lost(self, error: AituiError) -> None:
         before = self._snapshot.link
         attempts = before.attempts + 1
-        self._reachable.clear()
         self._list_everything = True
-        self._drop_stream()
+        self._events.server_lost()
         self._known.events_ended()
         await self._publish(
             Link(
@@ -294,40 +294,9 @@ class Monitor:
             )
         )
 
-    async def _listen(self) -> None:
-        failures = 0
-        while True:
-            await self._reachable.wait()
-            pause = EVENTS_AGAIN
-            try:
-                async with asyncio.timeout(None) as self._stream:
-                    await self._read_events()
-                failures = 0 if self._events_flow else failures + 1
-                pause = retry_pause(failures, self._random) if failures else SHORTEST_GAP
-            except TimeoutError:
-                pause = SHORTEST_GAP
-            except NotSupported:
-                pass
-            except AituiError:
-                failures += 1
-                pause = retry_pause(failures, self._random)
-            finally:
-                self._stream = None
-            await self._stream_ended()
-            await asyncio.sleep(pause)
-
-    async def _read_events(self) -> None:
-        async with self._client.events() as events:
-            async for event in events:
-                if not self._events_flow:
-                    self._events_flow = True
-                    await self._publish()
-                await self._apply(event)
-
     async def _apply(self, event: Event) -> None:
         if isinstance(event, StatusChanged):
-            self._last_status = self._clock.monotonic()
-            self._silent_since = None
+            self._events.status_came()
             names = frozenset(status.id for status in event.models)
             if self._known.model_ids and names != self._known.model_ids:
                 self._list_everything = True
@@ -347,30 +316,14 @@ class Monitor:
         self._known.requests_ended(requests)
         await self._publish()
 
-    async def _stream_ended(self) -> None:
+    async def _events_ended(self, flowed: bool) -> None:  # noqa: FBT001
         """A reload or a restart ends every stream with a clean end: ask for everything again."""
-        flowed, self._events_flow = self._events_flow, False
         self._known.events_ended()
         if flowed:
             # A server that came up anew may have read another file since.
             self._swap_rules = None
             self.refresh()
             await self._publish()
-
-    def _suspect_silent_events(self) -> None:
-        """`/running` changed and no event told of it: that stream is dead or drops its events."""
-        if (
-            self._silent_since is not None
-            and self._clock.monotonic() - self._silent_since > SHORTEST_GAP
-        ):
-            self._silent_since = None
-            self._drop_stream()
-
-    def _drop_stream(self) -> None:
-        """End the event stream; once, since closing it takes a while."""
-        stream, self._stream = self._stream, None
-        if stream is not None:
-            stream.reschedule(asyncio.get_running_loop().time())
 
     def _drop_attempt(self) -> None:
         attempt, self._attempt = self._attempt, None
@@ -381,7 +334,7 @@ class Monitor:
         """After a sleep of the machine every connection is half dead: start them all afresh."""
         async for jumped in sleeps(self._clock):
             self._known.shift_clock(max(0.0, jumped))
-            self._drop_stream()
+            self._events.drop()
             self._drop_attempt()
             await self._client.drop_connections()
             self.refresh()
@@ -398,7 +351,7 @@ class Monitor:
             link=link or self._snapshot.link,
             models=self._known.merge(),
             requests=self._known.requests,
-            events_flow=self._events_flow,
+            events_flow=self._events.flows,
             companions=self._known.companions,
             warnings=(*self._load_times.warnings, *self._certificate.warnings),
             certificate_ends=self._certificate.ends,

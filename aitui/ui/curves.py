@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import zip_longest
 
 from textual.content import Content
 
@@ -15,6 +16,10 @@ QUIET = "$foreground 65%"
 LABEL, VALUE = 6, 7
 COOLEST, HOTTEST = 20.0, 100.0
 LEAST_POWER = 50.0
+PAIRS_FROM, GAP = 100, 3
+"""Cells from which two plots stand side by side, and those between them."""
+SCALED_FROM = 3
+"""Rows from which a plot says what its top stands for."""
 
 Lines = list[Content]
 
@@ -49,30 +54,53 @@ class Curve:
     smallest: float = 0.0
     largest: float = 100.0
 
+    @property
+    def top(self) -> str:
+        """What the upper edge of its plot stands for, in the unit of its value."""
+        return f"{self.largest:.0f} {self.value.rpartition(' ')[2]}"
+
 
 def drawn(curves: Iterable[Curve], history: History, frame: Frame) -> Lines:
-    """Those that have a value now.
+    """Those that have a value now, two side by side where there is room for it.
 
     Columns end at whole multiples of their width: a plot stands still while nothing changes.
     """
-    lines: Lines = []
     if not history.samples:
-        return lines
+        return []
+    shown = [curve for curve in curves if curve.value]
+    if len(shown) < 2 or frame.width < PAIRS_FROM:
+        return [line for curve in shown for line in _plotted(curve, history, frame)]
+    half = replace(frame, width=(frame.width - GAP) // 2)
+    plots = [_plotted(curve, history, half) for curve in shown]
+    lines: Lines = []
+    for left, right in zip_longest(plots[::2], plots[1::2], fillvalue=[Content("")] * frame.rows):
+        lines += [
+            Content.assemble(one, " " * (half.width + GAP - one.cell_length), other)
+            for one, other in zip(left, right, strict=True)
+        ]
+    return lines
+
+
+def _plotted(curve: Curve, history: History, frame: Frame) -> Lines:
+    """Name and value beside the last row; beside the first, where it is high, what its top means."""
     column = frame.seconds / frame.columns
     now = math.ceil(history.samples[-1].at / column) * column
-    for curve in curves:
-        if not curve.value:
-            continue
-        series = history.series(curve.figure, frame.seconds, frame.columns, now)
-        rows = plot(series, curve.smallest, curve.largest, frame.rows)
-        for number, row in enumerate(rows):
-            last = number == len(rows) - 1
-            name, value = (curve.label, curve.value) if last else ("", "")
-            lines.append(
-                Content.assemble(
-                    (name.rjust(LABEL), QUIET), " ", value.rjust(VALUE), "  ", (row, curve.style)
-                )
+    series = history.series(curve.figure, frame.seconds, frame.columns, now)
+    rows = plot(series, curve.smallest, curve.largest, frame.rows)
+    lines: Lines = []
+    for number, row in enumerate(rows):
+        last = number == len(rows) - 1
+        name, value = (curve.label, curve.value) if last else ("", "")
+        top = curve.top if number == 0 and len(rows) >= SCALED_FROM else ""
+        lines.append(
+            Content.assemble(
+                (name.rjust(LABEL), QUIET),
+                " ",
+                (value.rjust(VALUE), "") if last else (top.rjust(VALUE), QUIET),
+                "  ",
+                (row, curve.style),
             )
+        )
     return lines
 
 

@@ -113,9 +113,10 @@ def source_words(hardware: Hardware, now: float) -> str:
 
 
 def facts_words(hardware: Hardware) -> str:
-    """Who told what the machine is."""
-    source = facts_source(hardware.facts)
-    return f"facts from {source}" if source else ""
+    """Who told what the machine is, where that is somebody else than who measured."""
+    source, measured = facts_source(hardware.facts), hardware.picture.source
+    same = measured is not None and source == measured.value
+    return f"facts from {source}" if source and not same else ""
 
 
 def _nothing(hardware: Hardware) -> Lines:

@@ -89,7 +89,7 @@ def test_what_once_ran_out_of_memory_says_at_which_context() -> None:
 def test_an_unknown_model_says_why() -> None:
     found = will_fit(card(used=0), Known(), SETUP, 4096, HYBRID)
     assert found.verdict is Verdict.UNKNOWN
-    assert found.reason == "it has recurrent layers: only a load can tell"
+    assert found.reason == "it has recurrent layers, so only a load can tell"
     assert will_fit(card(used=0), Known(), SETUP, 4096).reason == "it has not been measured yet"
 
 

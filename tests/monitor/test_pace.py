@@ -14,8 +14,7 @@ from aitui.demo.stand_in import StandIn
 from aitui.domain.clock import Clock
 from aitui.domain.model import RunState
 from aitui.domain.server import Server
-from aitui.monitor import monitor as monitor_module
-from aitui.monitor import pace, sleep_watch
+from aitui.monitor import event_stream, pace, sleep_watch
 from aitui.monitor.pace import poll_pause, retry_pause
 from catalogue import QUICK, SLOW, STEADY, dialects, each_dialect
 from other_client import OtherClient
@@ -125,7 +124,7 @@ async def test_log_events_publish_nothing(
 async def test_a_change_that_no_event_told_opens_the_stream_anew(
     monkeypatch: pytest.MonkeyPatch, server: Server, stand_in: StandIn, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(monitor_module, "SILENT_EVENTS", 0.0)
+    monkeypatch.setattr(event_stream, "SILENT_EVENTS", 0.0)
     monkeypatch.setattr(pace, "IDLE_WITH_EVENTS", 0.3)
     async with watched(server, tmp_path) as watch:
         await watch.until_events_flow()
@@ -197,8 +196,8 @@ async def test_the_monitor_survives_being_told_twice_to_drop_its_stream(
     watch: Watched, server: Server
 ) -> None:
     monitor = watch.session.monitor
-    monitor._drop_stream()
-    monitor._drop_stream()
+    monitor._events.drop()
+    monitor._events.drop()
     await watch.until(lambda now: not now.events_flow)
     await watch.until_events_flow()
 

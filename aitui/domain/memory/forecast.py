@@ -99,5 +99,5 @@ def _reason(found: Fit, setup: Setup, header: Header | None) -> str:
         return ""
     if found.needed is None:
         why = "" if header is None else unestimable(header, setup)
-        return f"{why}: only a load can tell" if why else "it has not been measured yet"
+        return f"{why}, so only a load can tell" if why else "it has not been measured yet"
     return "it isn't known what is free" if found.free is None else ""

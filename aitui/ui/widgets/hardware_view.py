@@ -11,6 +11,8 @@ from aitui.domain.memory.hardware import Hardware
 from aitui.ui.curves import Frame, Lines
 from aitui.ui.hardware_lines import hardware_lines, strip_lines
 
+HEIGHTS = (6, 5, 4, 3, 2)
+"""Rows of a plot, the most first, where all of them have room."""
 SPANS = (300.0, 900.0, 3600.0)
 """Seconds that the plots can show."""
 
@@ -54,7 +56,7 @@ class HardwareView(VerticalScroll):
 
     def lines(self, width: int, height: int) -> Lines:
         """What is shown; plots grow where there is room for all of them."""
-        for rows in (3, 2):
+        for rows in HEIGHTS:
             found = hardware_lines(self.hardware, self._frame(width, rows))
             if len(found) <= height:
                 return found
