@@ -35,6 +35,9 @@ class OrderedApp(App[None]):
         """Take keys, what is pasted, and changes of the window one after another."""
         if not isinstance(event, Typed):
             await super().on_event(event)
+        elif not self.screen_stack:
+            # The app is about to end: nobody is left to take it.
+            self._keys_typed.clear()
         elif event.is_forwarded:
             await super().on_event(event)
             if event is self._key_under_way:
@@ -51,8 +54,7 @@ class OrderedApp(App[None]):
             return
         self._key_under_way, self._key_has_ended = event, False
         # Of a message that the app sent itself, Textual says it was used before the app has it.
-        if self.screen_stack:
-            event.set_sender(self.focused or self.screen)
+        event.set_sender(self.focused or self.screen)
         try:
             await super().on_event(event)
         finally:
@@ -86,7 +88,7 @@ class OrderedApp(App[None]):
             self.call_later(self._take_typed_key)
 
     async def _take_typed_key(self) -> None:
-        if self._key_under_way is None and self._keys_typed:
+        if self._key_under_way is None and self._keys_typed and self.screen_stack:
             await self._take_key(self._keys_typed.popleft())
 
 

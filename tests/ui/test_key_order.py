@@ -62,3 +62,9 @@ async def test_a_key_behind_a_field_that_is_left_is_no_letter_of_it(app: Driven)
     app.burst("slash", *"slow", "enter", "s", "G")
     await app.until(lambda: typed(app)() == "slow", "typed")
     await app.until(lambda: app.table.view.sort != type(app.table.view)().sort, "sorted")
+
+
+async def test_keys_behind_the_one_that_quits_are_nobody_s(app: Driven) -> None:
+    app.burst("q", "j", "c", "slash", "x", "enter", "G")
+    await app.until(lambda: not app.app.is_running, "ended")
+    assert app.app.return_code == 0

@@ -17,14 +17,19 @@ from ui.driven import Driven
 from ui.received import orders
 
 
+def settled(app: Driven) -> bool:
+    """Whether QUICK is measured and on its card: both would be new facts of the question."""
+    picture = app.models.snapshot.hardware.picture
+    return QUICK in picture.seen_now and (picture.used_bytes or 0) > 4 << 30
+
+
 @pytest.fixture
 async def asked(app: Driven) -> Driven:
     """The app with QUICK ready, that asks whether to evict it for STEADY."""
     app.go_to(QUICK)
     await app.press("l")
     await app.until_ready(QUICK)
-    # What it is measured to take would be a new fact of the question.
-    await app.until(lambda: QUICK in app.models.snapshot.hardware.picture.seen_now, "measured")
+    await app.until(lambda: settled(app), "measured")
     app.go_to(STEADY)
     await app.press("l")
     await app.armed()
