@@ -1,6 +1,6 @@
 """The hardware in lines: whose each card's memory is, and how things went lately."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from rich.cells import cell_len, set_cell_size
@@ -66,7 +66,7 @@ def card_lines(card: CardPicture, hardware: Hardware, frame: Frame) -> Lines:
             frame.width,
         )
     ]
-    lines += _stack(_parts(card), gpu.total_bytes, frame.width)
+    lines += _stack(_parts(card), gpu.total_bytes, frame.width, _fills(hardware.picture))
     lines += drawn(card_curves(gpu, hardware.history), hardware.history, frame)
     return lines
 
@@ -76,9 +76,10 @@ def strip_lines(hardware: Hardware, frame: Frame) -> Lines:
     picture = hardware.picture
     lines: Lines = []
     for card in picture.cards:
-        lines += _stack(_parts(card), card.gpu.total_bytes, frame.width)
+        lines += _stack(_parts(card), card.gpu.total_bytes, frame.width, _fills(picture))
     if not picture.cards and picture.machine is not None:
-        lines += _stack(_machine_parts(picture), picture.machine.memory_total, frame.width)
+        total = picture.machine.memory_total
+        lines += _stack(_machine_parts(picture), total, frame.width, _fills(picture))
     lines += drawn([total_curve(picture)], hardware.history, frame)
     return lines
 
@@ -165,14 +166,23 @@ def _machine_parts(picture: MemoryPicture) -> list[Part]:
     return [*parts, Part("", others, f"{format_bytes_gib(others)} others")]
 
 
-def _stack(parts: Sequence[Part], total: int | None, width: int) -> Lines:
+def _fills(picture: MemoryPicture) -> dict[str, tuple[str, str]]:
+    """A model looks the same on every card."""
+    on_cards = (share.model for card in picture.cards for share in card.models)
+    names = dict.fromkeys((*on_cards, *sorted(picture.seen_now)))
+    return {name: FILLS[number % len(FILLS)] for number, name in enumerate(names)}
+
+
+def _stack(
+    parts: Sequence[Part], total: int | None, width: int, fills: Mapping[str, tuple[str, str]]
+) -> Lines:
     if not total or not parts:
         return []
     cells = stacked([part.size for part in parts], total, width)
     pieces: list[tuple[str, str]] = []
     legend: list[list[tuple[str, str]]] = []
-    for number, (part, count) in enumerate(zip(parts, cells, strict=True)):
-        fill, style = FILLS[number % len(FILLS)] if part.name else OTHERS
+    for part, count in zip(parts, cells, strict=True):
+        fill, style = fills.get(part.name, FILLS[0]) if part.name else OTHERS
         pieces.append((fill * count, style))
         name = f"{shortened_id(part.name, max(16, min(48, width - 14)))} " if part.name else ""
         legend.append([(f"{fill} ", style), (f"{name}{part.words}", "")])
@@ -203,7 +213,8 @@ def _machine(hardware: Hardware, frame: Frame) -> Lines:
         return []
     lines = [_ends("Machine", _network(hardware.history), frame.width)]
     if machine is not None and not picture.cards:
-        lines += _stack(_machine_parts(picture), machine.memory_total, frame.width)
+        total = machine.memory_total
+        lines += _stack(_machine_parts(picture), total, frame.width, _fills(picture))
     if machine is not None:
         lines += drawn(machine_curves(machine), hardware.history, frame)
     return [*lines, *(_styled(line, QUIET) for line in (*machine_lines(machine), *facts))]

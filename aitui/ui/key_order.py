@@ -75,7 +75,7 @@ class OrderedApp(App[None]):
 
     def _what_it_posted_is_waiting(self) -> bool:
         """Whether the widgets around the focus have anything to do yet: a field that was left."""
-        focused = self.focused
+        focused = self.focused if self.screen_stack else None
         return focused is not None and any(
             widget.message_queue_size
             for widget in focused.ancestors_with_self

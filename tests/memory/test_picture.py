@@ -113,6 +113,17 @@ def test_a_sum_is_shared_out_as_the_cards_are_used_and_says_so() -> None:
     assert all(card.models[0].approximate for card in picture.cards)
 
 
+def test_a_model_that_loads_shows_what_it_will_take_and_has_no_more_than_is_in_use() -> None:
+    loading = model("a", state=RunState.STARTING)
+    uses = (GpuUse("GPU-1", 100, 3 * GIB),)
+    asked = memory_picture(None, [loading], host=host(*uses), expected={"a": footprint(30)})
+    untold = memory_picture(SERVER, [loading], expected={"a": footprint(30)})
+    for picture, size in ((asked, 3), (untold, 20)):
+        assert picture.footprints["a"].words == "≈30.0G"
+        assert [share.used_bytes for share in picture.cards[0].models] == [size * GIB]
+        assert picture.seen_now == frozenset()
+
+
 def test_more_than_the_card_has_in_use_leaves_no_others() -> None:
     picture = memory_picture(SERVER, [model("a")], expected={"a": footprint(30)})
     assert picture.cards[0].others == 0

@@ -298,3 +298,13 @@ async def test_a_memory_that_is_known_in_part_is_not_made_up(
     async with looking_at(half, monkeypatch, tmp_path) as app:
         assert "VRAM 24 G" in app.line_of("home")
         assert f"{24 * GIB}" not in app.text
+
+
+async def test_a_model_looks_the_same_on_every_card(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    async with looking_at(TWO_CARDS, monkeypatch, tmp_path) as app:
+        lines = [line for line in app.text.split("\n") if f"{SMALL} " in line and "G" in line]
+        signs = {line[line.index(SMALL) - 2] for line in lines}
+        assert len(lines) == 2
+        assert len(signs) == 1

@@ -11,7 +11,7 @@ from aitui.domain.memory.footprint import Footprint, Origin
 from aitui.domain.memory.placement import counted
 from aitui.domain.memory.seen import seen
 from aitui.domain.memory.start_up import StartUp
-from aitui.domain.model import Model
+from aitui.domain.model import Model, RunState
 
 _PORT = re.compile(
     r"[a-z]{2,10}://(?:[^/@\s]*@)?(?:\[[0-9a-fA-F:.%]+\]|[^/:\s]+):([0-9]{1,5})(?:/|\Z)"
@@ -140,11 +140,14 @@ def memory_picture(
             continue
         held = None if host is None else _held(host, model)
         start = (starts or {}).get(model.id)
-        own_figure = seen(model.context.tokens, held, start)
+        # While it loads, its processes hold but a part.
+        loading = model.state is RunState.STARTING and model.id in footprints
+        own_figure = None if loading else seen(model.context.tokens, held, start)
         found = own_figure or footprints.get(model.id)
         if found is None:
             continue
         parts, certain = _parts(found, held, start, gpus)
+        certain = certain and (not loading or bool(held and held.gpu_bytes))
         if own_figure is not None:
             seen_now.add(model.id)
             found = replace(found, cards=tuple(parts.items()) if certain else ())
@@ -183,10 +186,26 @@ def _newest(*samples: Sample | None) -> Machine | None:
 
 def _card(gpu: Gpu, shares: Mapping[str, Mapping[str, Share]]) -> CardPicture:
     own = [by_card[gpu.key] for by_card in shares.values() if gpu.key in by_card]
+    own = _within(gpu, own)
     own.sort(key=lambda share: (-share.used_bytes, share.model))
     known = sum(share.used_bytes for share in own)
     others = None if gpu.used_bytes is None else max(0, gpu.used_bytes - known)
     return CardPicture(gpu, tuple(own), others)
+
+
+def _within(gpu: Gpu, shares: list[Share]) -> list[Share]:
+    """Guesses are no more than what is in use beside what is certain."""
+    if gpu.used_bytes is None:
+        return shares
+    left = gpu.used_bytes - sum(share.used_bytes for share in shares if not share.approximate)
+    found = []
+    for share in shares:
+        size = share.used_bytes
+        if share.approximate:
+            size = max(0, min(size, left))
+            left -= size
+        found.append(replace(share, used_bytes=size))
+    return [share for share in found if share.used_bytes]
 
 
 def _parts(
