@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from aitui.domain.memory.footprint import Footprint, Origin
 
@@ -68,6 +69,9 @@ class UsualRate:
     at: float = 0.0
 
 
+_Kept = TypeVar("_Kept", bound=Measurement | OutOfMemory | UsualRate)
+
+
 @dataclass(frozen=True, slots=True)
 class Known:
     """Everything that is remembered of one model at one server, the oldest first."""
@@ -97,35 +101,22 @@ class Known:
 
     def with_measurement(self, new: Measurement) -> "Known":
         """The same with a load that came up: what failed at no more than that is forgotten."""
-        others = [
-            one
-            for one in self.measurements
-            if (one.setup, one.context_size) != (new.setup, new.context_size)
-        ]
         failures = tuple(
             one
             for one in self.failures
             if one.setup != new.setup or one.context_size > new.context_size
         )
-        return replace(self, measurements=(*others, new)[-MEASUREMENTS_KEPT:], failures=failures)
+        return replace(
+            self, measurements=_with(self.measurements, new, MEASUREMENTS_KEPT), failures=failures
+        )
 
     def with_failure(self, new: OutOfMemory) -> "Known":
         """The same with a load that didn't."""
-        others = [
-            one
-            for one in self.failures
-            if (one.setup, one.context_size) != (new.setup, new.context_size)
-        ]
-        return replace(self, failures=(*others, new)[-FAILURES_KEPT:])
+        return replace(self, failures=_with(self.failures, new, FAILURES_KEPT))
 
     def with_rate(self, new: UsualRate) -> "Known":
         """The same with the rate at which it writes by now."""
-        others = [
-            one
-            for one in self.rates
-            if (one.setup, one.context_size) != (new.setup, new.context_size)
-        ]
-        return replace(self, rates=(*others, new)[-RATES_KEPT:])
+        return replace(self, rates=_with(self.rates, new, RATES_KEPT))
 
     def usual_rate(self, setup: str, context_size: int) -> UsualRate | None:
         """How fast it was with that context size."""
@@ -147,6 +138,13 @@ class Known:
         """The same without what it took at that context size or a larger one."""
         kept = tuple(one for one in self.measurements if one.context_size < context_size)
         return replace(self, measurements=kept)
+
+
+def _with(ones: tuple[_Kept, ...], new: _Kept, most: int) -> tuple[_Kept, ...]:
+    """A newer one of the same setup and context size takes the place of an older one."""
+    same = (new.setup, new.context_size)
+    others = [one for one in ones if (one.setup, one.context_size) != same]
+    return tuple([*others, new][-most:])
 
 
 def expected(
