@@ -1,9 +1,9 @@
 """Sockets for httpx that close with their client, whatever httpcore forgets.
 
 httpcore closes a socket when the handshake over it fails, and forgets it when the task is
-cancelled meanwhile. It forgets one whose pool is closed before it is connected. And a task that is
-cancelled while it closes several connections, as after a restart of the server, leaves the rest of
-them open: so closing one here never waits.
+cancelled meanwhile. It forgets one whose pool is closed before it is connected, and one that does
+not take its options. And a task that is cancelled while it closes several connections, as after a
+restart of the server, leaves the rest of them open: so closing one here never waits.
 """
 
 import asyncio
@@ -37,9 +37,15 @@ class ClosingBackend(httpcore.AsyncNetworkBackend):
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
         """A connection; httpcore's exceptions."""
-        return self.keep(
-            await self._backend.connect_tcp(host, port, timeout, local_address, socket_options)
-        )
+        stream = self.keep(await self._backend.connect_tcp(host, port, timeout, local_address))
+        try:
+            for option in socket_options or ():
+                stream.get_extra_info("socket").setsockopt(*option)
+        except OSError as error:
+            # As macOS answers for a connection that the other side has just reset.
+            await stream.aclose()
+            raise httpcore.ConnectError(str(error)) from error
+        return stream
 
     async def sleep(self, seconds: float) -> None:
         """A pause, in seconds."""
