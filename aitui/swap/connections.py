@@ -58,7 +58,7 @@ class Connections:
         self._renewing = asyncio.Lock()
         self._slots = asyncio.Semaphore(SLOTS)
         self._pool: _Pool | None = None
-        self._open: set[httpx.AsyncClient] = set()
+        self._open: dict[httpx.AsyncClient, ClosingTransport] = {}
         self._closed = False
 
     @asynccontextmanager
@@ -123,15 +123,20 @@ class Connections:
         """Closes every connection; requests under way end with ConnectionLost."""
         self._closed = True
         self._pool = None
+        for transport in self._open.values():
+            transport.hang_up()
         await to_the_end(self._close_all())
 
     async def _close_all(self) -> None:
         while self._open:
-            await self._open.pop().aclose()
+            client, _ = self._open.popitem()
+            await client.aclose()
 
     async def _close(self, client: httpx.AsyncClient) -> None:
-        await to_the_end(client.aclose())
-        self._open.discard(client)
+        transport = self._open.pop(client, None)
+        if transport is not None:
+            transport.hang_up()
+            await to_the_end(client.aclose())
 
     async def _current_context(self) -> ssl.SSLContext | None:
         async with self._renewing:
@@ -149,20 +154,21 @@ class Connections:
     def _new_client(self, context: ssl.SSLContext | None, connections: int) -> httpx.AsyncClient:
         if self._closed:
             raise ConnectionLost(f"The connections to {authority_of(self._server)} are closed")
+        transport = _transport(self._server, context, connections)
         client = httpx.AsyncClient(
-            transport=_transport(self._server, context, connections),
+            transport=transport,
             headers=_headers(self._server),
             timeout=httpx.Timeout(None, connect=CONNECT_SECONDS, pool=_POOL_SECONDS),
             follow_redirects=False,
             trust_env=False,
         )
-        self._open.add(client)
+        self._open[client] = transport
         return client
 
 
 def _transport(
     server: Server, context: ssl.SSLContext | None, connections: int
-) -> httpx.AsyncHTTPTransport:
+) -> ClosingTransport:
     try:
         return ClosingTransport(
             # httpx wants a context for http as well; an empty one trusts nobody, at no cost.

@@ -1,14 +1,16 @@
 """Sockets for httpx that close with their client, whatever httpcore forgets.
 
 httpcore closes a socket when the handshake over it fails, and forgets it when the task is
-cancelled meanwhile. It forgets one whose pool is closed before it is connected. And a task that is
-cancelled while it closes several connections, as after a restart of the server, leaves the rest of
-them open: so closing one here never waits.
+cancelled meanwhile. It forgets one whose pool is closed before it is connected, and one that does
+not take its options. And a task that is cancelled while it closes several connections, as after a
+restart of the server, leaves the rest of them open. So closing one here never waits: what waits
+can be cancelled, at the end of the loop even before it has begun.
 """
 
 import asyncio
 import ssl
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable
+from typing import Any
 
 import httpcore
 import httpx
@@ -20,7 +22,6 @@ class ClosingBackend(httpcore.AsyncNetworkBackend):
     def __init__(self) -> None:
         self._backend = httpcore.AnyIOBackend()
         self._open: set[_Stream] = set()
-        self._closing: set[asyncio.Task[None]] = set()
         self._closed = False
 
     @property
@@ -37,9 +38,15 @@ class ClosingBackend(httpcore.AsyncNetworkBackend):
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
         """A connection; httpcore's exceptions."""
-        return self.keep(
-            await self._backend.connect_tcp(host, port, timeout, local_address, socket_options)
-        )
+        stream = self.keep(await self._backend.connect_tcp(host, port, timeout, local_address))
+        try:
+            for option in socket_options or ():
+                stream.get_extra_info("socket").setsockopt(*option)
+        except OSError as error:
+            # As macOS answers for a connection that the other side has just reset.
+            await stream.aclose()
+            raise httpcore.ConnectError(str(error)) from error
+        return stream
 
     async def sleep(self, seconds: float) -> None:
         """A pause, in seconds."""
@@ -55,24 +62,20 @@ class ClosingBackend(httpcore.AsyncNetworkBackend):
         return kept
 
     def close(self, stream: "_Stream") -> None:
-        """Begin to close one."""
+        """Close one."""
         if stream in self._open:
             self._open.discard(stream)
-            closing = asyncio.ensure_future(stream.wrapped.aclose())
-            self._closing.add(closing)
-            closing.add_done_callback(self._closing.discard)
+            _run_at_once(stream.wrapped.aclose())
 
     def let_go(self, stream: "_Stream") -> None:
         """Leave one to what is built upon it."""
         self._open.discard(stream)
 
-    async def aclose(self) -> None:
+    def close_all(self) -> None:
         """Close all there is, and what is still being connected as soon as it is."""
         self._closed = True
         for stream in list(self._open):
             self.close(stream)
-        if self._closing:
-            await asyncio.wait(self._closing)
 
 
 class ClosingTransport(httpx.AsyncHTTPTransport):
@@ -97,10 +100,15 @@ class ClosingTransport(httpx.AsyncHTTPTransport):
         # httpx has no parameter for what httpcore calls network_backend.
         self._pool._network_backend = self._backend  # noqa: SLF001
 
+    def hang_up(self) -> None:
+        """Close every connection, at once; what waits for an answer over one gets an error."""
+        self._backend.close_all()
+
     async def aclose(self) -> None:
-        """Close every connection."""
-        await self._backend.aclose()
+        """Hang up, and let go of all there is."""
+        self.hang_up()
         await super().aclose()
+        await asyncio.sleep(0)  # asyncio closes the sockets themselves one turn later
 
 
 class _Stream(httpcore.AsyncNetworkStream):
@@ -136,3 +144,14 @@ class _Stream(httpcore.AsyncNetworkStream):
 
     def get_extra_info(self, info: str) -> object:
         return self.wrapped.get_extra_info(info)
+
+
+def _run_at_once(closing: Coroutine[Any, Any, None]) -> None:
+    """anyio pauses for turns of the loop only, which closing an own socket has no need of."""
+    try:
+        while closing.send(None) is None:
+            pass
+    except StopIteration:
+        return
+    finally:
+        closing.close()
