@@ -21,4 +21,5 @@ def question_to_go_back(spill: Spill) -> Question:
         (spill_words(spill), "What that unloads and cuts is asked before anything is changed."),
         yes="Show the change",
         no="Leave it",
+        unasked=True,
     )

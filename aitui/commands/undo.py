@@ -46,6 +46,7 @@ def question_before_putting_back(error: NotEffective) -> Question:
         tuple(fact for fact in facts if fact),
         yes="Put it back",
         no="Keep the new one",
+        unasked=True,
     )
 
 

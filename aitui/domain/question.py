@@ -9,6 +9,7 @@ class Question:
 
     `needed` is False where nobody would notice: then it may be done without asking. `difference`
     holds lines of a diff that yes would bring about; `other` offers something else than yes or no.
+    `unasked` is set where it comes by itself, while somebody may be typing for something else.
     """
 
     title: str
@@ -18,3 +19,4 @@ class Question:
     needed: bool = True
     difference: tuple[str, ...] = ()
     other: str = ""
+    unasked: bool = False

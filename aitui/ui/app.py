@@ -20,7 +20,7 @@ from aitui.commands.session import Session, open_session
 from aitui.commands.unload import unload, unload_all
 from aitui.domain.model import RunningRequest
 from aitui.domain.server import Server
-from aitui.domain.snapshot import Snapshot
+from aitui.domain.snapshot import LinkPhase, Snapshot
 from aitui.errors import KeyPasswordNeeded, LoadFailed
 from aitui.paths import Paths
 from aitui.settings import missing_certificates, server_at
@@ -50,14 +50,18 @@ from aitui.ui.wishes import (
     CancelWished,
     LoadWished,
     LogWished,
+    ModelsWished,
     UnloadAllWished,
     UnloadWished,
     WatchEnded,
 )
-from aitui.ui.words import seconds_words
+from aitui.ui.words import NOT_REACHED, seconds_words
 
 LIVE_SCREENS = (ConfirmScreen, LogsScreen, ConfigScreen, ContextSizeScreen, HardwareScreen)
 """Those that are told of each snapshot, wherever in the stack they are."""
+
+VIEWS = (LogsScreen, ConfigScreen, HardwareScreen)
+"""Those that can be opened from one another."""
 
 
 class AituiApp(AdminApp):
@@ -256,6 +260,11 @@ class AituiApp(AdminApp):
     def _unload_all_wished(self) -> None:
         self._beside(self._unload_all(), "unload all")
 
+    @on(ModelsWished)
+    def _models_wished(self) -> None:
+        while isinstance(self.screen, VIEWS):
+            self.screen.dismiss()
+
     @on(WatchEnded)
     def _watch_ended(self, message: WatchEnded) -> None:
         self.workers.cancel_group(self, _load_group(message.model.id))
@@ -335,8 +344,11 @@ class AituiApp(AdminApp):
 
     async def _unload_all(self) -> None:
         if self._session is not None:
-            if not self._session.snapshot.resident:
-                self.notify("No model is loaded", severity="warning", markup=False)
+            snapshot = self._session.snapshot
+            if not snapshot.resident:
+                live = snapshot.link.phase is LinkPhase.LIVE
+                words = "No model is loaded" if live else NOT_REACHED
+                self.notify(words, severity="warning", markup=False)
             elif gone := await unload_all(self._session, self._ask):
                 self.notify(f"Unloaded {', '.join(gone)}", markup=False)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 
+from textual.notifications import SeverityLevel
 from textual.theme import Theme
 
 from aitui.commands.copy import copy
@@ -12,6 +13,8 @@ from aitui.ui.attention import call_back
 from aitui.ui.deeds import DeedsApp
 from aitui.ui.opening import Opening
 
+MOST_SAID = 3
+"""Things that are said in passing side by side."""
 LONGEST_NAMED = 60
 """Characters of a copied text that is named whole."""
 
@@ -37,6 +40,23 @@ class ComfortApp(DeedsApp):
     def on_mount(self) -> None:
         """Keep the theme from now on."""
         self.theme_changed_signal.subscribe(self, self._theme_chosen)
+
+    def notify(
+        self,
+        message: str,
+        *,
+        title: str = "",
+        severity: SeverityLevel = "information",
+        timeout: float | None = None,
+        markup: bool = True,
+    ) -> None:
+        """Say something in passing; the same thing once, and no more at a time than leave room."""
+        shown = list(self._notifications)
+        again = [one for one in shown if (one.message, one.title) == (message, title)]
+        others = [one for one in shown if one not in again]
+        for one in (*again, *others[: max(0, len(others) - MOST_SAID + 1)]):
+            self._unnotify(one, refresh=False)
+        super().notify(message, title=title, severity=severity, timeout=timeout, markup=markup)
 
     def copy_to_clipboard(self, text: str) -> None:
         """Copy in one of three ways, and say where it went; also what Textual itself copies."""

@@ -122,7 +122,7 @@ def facts_words(hardware: Hardware) -> str:
 
 def _nothing(hardware: Hardware) -> Lines:
     if hardware.heard is None and not hardware.trouble:
-        return [Content("The server has not been asked yet")]
+        return [Content("Nothing has been measured yet: the server hasn't answered so far")]
     return [
         Content("Nobody tells how full the memory is"),
         _styled(hardware.trouble, QUIET),

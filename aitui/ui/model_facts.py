@@ -65,7 +65,7 @@ def _state(model: Model, moment: Moment) -> str:
 def _stopped(model: Model, moment: Moment) -> str:
     if model.requested is not None:
         waited = format_seconds(max(0.0, moment.monotonic - model.requested))
-        return f"asked for {waited} ago; the server waits for running requests · u gives up"
+        return f"asked for {waited} ago; the server hasn't begun yet · u aborts"
     if not model.loadable:
         return ""
     return "" if model.failed is not None else "not loaded"

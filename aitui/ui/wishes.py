@@ -41,5 +41,9 @@ class LogWished(Message):
         self.model = model
 
 
+class ModelsWished(Message):
+    """Somebody wants to see the models, whatever views were opened from one another."""
+
+
 class ChatWished(LoadWished):
     """Somebody wants to chat with a model."""

@@ -4,6 +4,7 @@ from aitui.domain.question import Question
 from aitui.errors import AituiError, ConfigRefused, LoadFailed
 
 LOG_LINES = 6
+NOT_REACHED = "The server isn't reached: F5 tries at once, D says what is wrong"
 
 
 def said(error: AituiError) -> str:
@@ -24,4 +25,5 @@ def after_failed_load(error: LoadFailed, victim: str) -> Question:
         (error.why, *error.log[-LOG_LINES:], "", f"{victim} was evicted for it."),
         yes=f"Load {victim}",
         no="Leave it",
+        unasked=True,
     )

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from administration.answering import running_commands
 from administration.conftest import Administered
 from service.user_manager import CONFIG
@@ -23,6 +25,16 @@ async def test_the_block_of_the_model_under_the_cursor_is_in_focus(
         marked = [line.text for line in app.strips if "▎" in line.text]
         assert "from-the-environment:" in marked[0]
         assert "LLAMA_ARG_CTX_SIZE=16384" in marked[1]
+
+
+async def test_without_colours_it_is_shown_as_well(
+    on_this_machine: Administered, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    on_this_machine.config.write_text(f"\n{CONFIG}")
+    async with driven(on_this_machine.server, tmp_path / "aitui") as app:
+        await open_view(app, "small")
+        await app.see("line ")
 
 
 async def test_words_are_found_and_walked_through(

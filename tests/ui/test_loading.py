@@ -157,10 +157,28 @@ async def test_an_offer_that_is_declined_loads_nothing(app: Driven, stand_in: St
     await app.answer("y")
     await app.see(f"Load {QUICK} again?")
     before = orders(stand_in)
-    await app.press("escape")
+    await app.answer("escape")
     await app.until(lambda: isinstance(app.app.screen, ModelsScreen))
     assert orders(stand_in) == before
     assert stand_in.running() == {}
+
+
+async def test_an_offer_that_comes_by_itself_takes_no_key_that_was_meant_for_what_it_covers(
+    app: Driven, stand_in: StandIn
+) -> None:
+    app.go_to(QUICK)
+    await app.press("l")
+    await app.told("is ready after")
+    app.go_to(OUT_OF_MEMORY)
+    await app.press("l")
+    await app.answer("y")
+    await app.see(f"Load {QUICK} again?")
+    before = orders(stand_in)
+    for key in "jjyyqn":
+        await app.press(key)
+    assert app.asking
+    assert orders(stand_in) == before
+    await app.answer("n")
 
 
 async def test_esc_stops_watching_a_load_and_the_load_goes_on(

@@ -262,3 +262,26 @@ async def test_a_wide_screen_has_notes_and_puts_the_details_beside_the_table(app
     await app.see("Note", "takes a third of a second")
     app.go_to(HIDDEN)
     await app.see("not listed by the server")
+
+
+async def test_a_filter_puts_the_cursor_on_the_first_match(app: Driven) -> None:
+    await app.press("G", "slash", *"le", "enter")
+    await app.until(lambda: app.table.view.words == "le", "filtered")
+    assert len(ids(app)) > 1
+    assert app.under_cursor == ids(app)[0]
+
+
+async def test_a_filter_leaves_the_cursor_on_a_model_that_it_shows(app: Driven) -> None:
+    app.go_to(STEADY)
+    await app.press("slash", *"30b", "enter")
+    await app.until(lambda: app.table.view.words == "30b", "filtered")
+    assert app.under_cursor == STEADY
+
+
+async def test_where_the_chat_has_the_whole_screen_the_filter_shows_the_models_again(
+    app: Driven,
+) -> None:
+    app.go_to(QUICK)
+    await app.press("enter", "escape", "slash", *"slow", "enter")
+    await app.see("Model ", "State")
+    await app.until(lambda: app.models.focused is app.table, "in focus")

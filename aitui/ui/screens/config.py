@@ -27,6 +27,7 @@ from aitui.ui.packing import Item, packed
 from aitui.ui.widgets.config_view import ConfigView
 from aitui.ui.widgets.key_bar import KeyBar
 from aitui.ui.widgets.server_header import ServerHeader
+from aitui.ui.wishes import ModelsWished
 
 
 class ConfigScreen(Screen[None]):
@@ -189,8 +190,8 @@ class ConfigScreen(Screen[None]):
         self.post_message(ConfigWished())
 
     def action_models(self) -> None:
-        """Back to the models."""
-        self.dismiss()
+        """Back to the models, from wherever this view was opened."""
+        self.post_message(ModelsWished())
 
     def action_back(self) -> None:
         """Leave the entry, then the search, then the view."""

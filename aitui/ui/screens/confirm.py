@@ -19,6 +19,10 @@ from aitui.ui.widgets.choice import Choice
 ARMED_AFTER = 0.25
 """Seconds after painting before a key counts: nobody reads and answers faster."""
 
+CALM = 1.0
+"""Seconds without a key until a question that came by itself takes one: what is typed meanwhile was
+meant for what it covers."""
+
 LONGEST = 240
 LONGEST_CHOICE = 40
 """Cells of a fact and of a choice: a hostile id must not push the choices out of sight."""
@@ -28,7 +32,8 @@ class ConfirmScreen(ModalScreen[bool]):
     """A question with its facts, made anew from each snapshot.
 
     Keys typed before it was painted are ignored. When the facts change while it is open it goes
-    back to its safe choice and arms itself anew: nobody says yes to what they didn't see.
+    back to its safe choice and arms itself anew: nobody says yes to what they didn't see. One that
+    nobody has asked for takes no key, not even a no, while somebody types on.
     """
 
     CSS_PATH = "confirm.tcss"
@@ -78,9 +83,14 @@ class ConfirmScreen(ModalScreen[bool]):
 
     def action_answer(self, answer: bool) -> None:  # noqa: FBT001
         """Close with that answer; No counts at once, Yes only from an armed dialog."""
-        if self.is_current and (self._armed or not answer):
+        if self.is_current and (self._armed or not (answer or self._question.unasked)):
             self._armed = False
             self.dismiss(answer)
+
+    def on_key(self) -> None:
+        """Somebody types on."""
+        if self._question.unasked and not self._armed:
+            self._arm_later()
 
     def action_want_other(self) -> None:
         """Close without yes, since something else is wanted."""
@@ -98,8 +108,6 @@ class ConfirmScreen(ModalScreen[bool]):
 
     def _show(self) -> None:
         self._armed = False
-        self._arming += 1
-        turn = self._arming
         facts = self._question.facts or ("Nobody else will notice.",)
         self.query_one("#title", Static).update(shortened_id(self._question.title, LONGEST))
         self.query_one("#facts", Static).update(Content("\n").join(map(_fact_line, facts)))
@@ -107,7 +115,13 @@ class ConfirmScreen(ModalScreen[bool]):
         difference.display = bool(self._question.difference)
         difference.update(Content("\n").join(map(_diff_line, self._question.difference)))
         self.query_one("#no", Choice).focus()
-        self.call_after_refresh(lambda: self.set_timer(ARMED_AFTER, lambda: self._arm(turn)))
+        self.call_after_refresh(self._arm_later)
+
+    def _arm_later(self) -> None:
+        self._arming += 1
+        turn = self._arming
+        seconds = CALM if self._question.unasked else ARMED_AFTER
+        self.set_timer(seconds, lambda: self._arm(turn))
 
     def _arm(self, turn: int) -> None:
         if turn == self._arming:

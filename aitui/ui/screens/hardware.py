@@ -16,6 +16,7 @@ from aitui.ui.packing import Item, packed
 from aitui.ui.widgets.hardware_view import SPANS, HardwareView
 from aitui.ui.widgets.key_bar import KeyBar
 from aitui.ui.widgets.server_header import ServerHeader
+from aitui.ui.wishes import ModelsWished
 
 
 class HardwareScreen(Screen[None]):
@@ -26,7 +27,8 @@ class HardwareScreen(Screen[None]):
         Binding("t", "next_span", "5, 15 or 60 minutes"),
         Binding("j,down", "scroll(1)", "down", show=False),
         Binding("k,up", "scroll(-1)", "up", show=False),
-        Binding("1,escape", "models", "models", key_display="1"),
+        Binding("1", "models", "models"),
+        Binding("escape", "back", "back", show=False),
     ]
 
     def __init__(self, clock: Clock, server: Server | None, snapshot: Snapshot) -> None:
@@ -72,7 +74,11 @@ class HardwareScreen(Screen[None]):
         self._view.scroll_relative(y=lines, animate=False)
 
     def action_models(self) -> None:
-        """Back to the models."""
+        """Back to the models, from wherever this view was opened."""
+        self.post_message(ModelsWished())
+
+    def action_back(self) -> None:
+        """Back to where this view was opened."""
         self.dismiss()
 
     def keys(self) -> list[tuple[str, str, str]]:

@@ -26,6 +26,7 @@ from aitui.ui.widgets.key_bar import KeyBar
 from aitui.ui.widgets.log_bar import LogBar
 from aitui.ui.widgets.log_view import LogView
 from aitui.ui.widgets.server_header import ServerHeader
+from aitui.ui.wishes import ModelsWished
 
 FIND, FILTER = "find", "filter"
 PLACEHOLDERS = {
@@ -190,8 +191,8 @@ class LogsScreen(Screen[None]):
         self.post_message(LogRetryWished())
 
     def action_models(self) -> None:
-        """Back to the models."""
-        self.dismiss()
+        """Back to the models, from wherever this view was opened."""
+        self.post_message(ModelsWished())
 
     async def action_submit_entry(self) -> None:
         """Take what was typed."""

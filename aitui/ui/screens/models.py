@@ -44,6 +44,7 @@ from aitui.ui.wishes import (
     UnloadWished,
     WatchEnded,
 )
+from aitui.ui.words import NOT_REACHED
 
 CHAT_PARTS = (Composer, Transcript)
 STRIP_FROM = (160, 44)
@@ -152,8 +153,10 @@ class ModelsScreen(Screen[None]):
             self.post_message(CancelWished(requests.chosen.request))
 
     def action_filter(self) -> None:
-        """Open the filter line."""
+        """Open the filter line; where the chat has the whole screen, in front of the models again."""
         line = self.query_one("#filter", Input)
+        if self.has_class("-narrow"):
+            self.show_chat(shown=False)
         line.display = True
         self.set_focus(line)
 
@@ -245,7 +248,9 @@ class ModelsScreen(Screen[None]):
             self.post_message(wish(model))
 
     def _say_no_model(self) -> None:
-        self.notify("There is no model under the cursor", severity="warning", markup=False)
+        live = self.snapshot.link.phase is LinkPhase.LIVE
+        words = "There is no model under the cursor" if live else NOT_REACHED
+        self.notify(words, severity="warning", markup=False)
 
     def _show(self) -> None:
         # When the app ends the widgets go first, and a last snapshot may still come.

@@ -178,7 +178,8 @@ class ConfigView(ScrollView, can_focus=True, inherit_bindings=False):
         if self.needle is not None:
             for match in self.needle.finditer(text.plain):
                 text.stylize(self._style("found"), *match.span())
-        return list(text.render(self.app.console))
+        # An empty line renders as a segment without a style, which a filter for no colours can't take.
+        return [part for part in text.render(self.app.console) if part.text]
 
     def _stand_at(self, y: int) -> None:
         y = max(0, min(y, len(self._lines) - self.size.height))

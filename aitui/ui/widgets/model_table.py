@@ -101,8 +101,11 @@ class ModelTable(ScrollView, can_focus=True, inherit_bindings=False):
         self._show_rows(before)
 
     def watch_view(self) -> None:
-        """Show other rows, or the same in another order."""
-        self._show_rows(())
+        """Show other rows, or the same in another order.
+
+        A cursor whose model isn't among them goes to the first one: that is what was looked for.
+        """
+        self._show_rows((), otherwise=0)
 
     def watch_stale(self) -> None:
         """Grey everything, or bring the colours back."""
@@ -153,10 +156,10 @@ class ModelTable(ScrollView, can_focus=True, inherit_bindings=False):
         """Move the cursor by pages or parts of one."""
         self._move_to(self._at + round(pages * max(1, self.size.height - 1)))
 
-    def _show_rows(self, before: tuple[Model, ...]) -> None:
+    def _show_rows(self, before: tuple[Model, ...], otherwise: int | None = None) -> None:
         old_rows, at = self._rows, self._at
         self._rows = rows(self.models, self.view, self._moment())
-        self._at = self._place_of_cursor()
+        self._at = self._place_of_cursor(otherwise)
         if len(old_rows) != len(self._rows):
             self.virtual_size = Size(self.size.width, len(self._rows))
         if not before or len(old_rows) != len(self._rows):
@@ -170,12 +173,12 @@ class ModelTable(ScrollView, can_focus=True, inherit_bindings=False):
         self.scroll_to_region(Region(0, self._at, 1, 1), animate=False)
         self._tell_highlighted()
 
-    def _place_of_cursor(self) -> int:
+    def _place_of_cursor(self, otherwise: int | None) -> int:
         near = max(0, min(self._at, len(self._rows) - 1))
         if self._rows and self._rows[near].id == self._at_id:
             return near
         same = (index for index, model in enumerate(self._rows) if model.id == self._at_id)
-        return next(same, near)
+        return next(same, near if otherwise is None else otherwise)
 
     def _move_to(self, index: int) -> None:
         before, self._at = self._at, max(0, min(index, len(self._rows) - 1))
