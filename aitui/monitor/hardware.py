@@ -26,6 +26,7 @@ from aitui.monitor.server_facts import ServerFacts
 from aitui.monitor.server_samples import ServerSamples
 from aitui.monitor.start_up_logs import StartUpLogs
 from aitui.store.measurements import Measurements
+from aitui.swap.closing import to_the_end
 
 if TYPE_CHECKING:
     from aitui.swap.client import SwapClient
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 UNHURRIED = 60.0
 """Seconds between two samples of a machine whose cards the server tells of already."""
 HEADER_PAUSE = 0.2
+LOGS_AT_ONCE = 3.0
+"""Seconds that somebody who waits is kept waiting for the logs of running models."""
 
 
 class HardwareFeed:
@@ -68,6 +71,7 @@ class HardwareFeed:
         self._host_wake = asyncio.Event()
         self._changed = asyncio.Event()
         self._headers_due = asyncio.Event()
+        self._logs_due = asyncio.Event()
         self._heard: float | None = None
         self.hardware = Hardware()
 
@@ -79,6 +83,7 @@ class HardwareFeed:
             tasks.create_task(self._ask_host(), name="sample the host")
             tasks.create_task(self._read_headers(), name="read model headers")
             tasks.create_task(self._follow_models(), name="watch memory")
+            tasks.create_task(self._read_logs(), name="read start-up logs")
 
     @property
     def machine_answers(self) -> bool:
@@ -97,8 +102,10 @@ class HardwareFeed:
         if self._host is not None:
             await self._host.ask(self._ports)
             await self._read_unread_headers(pause=0.0)
-        for model in self._logs.unread(self._snapshot.models):
-            await self._logs.read(model)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LOGS_AT_ONCE):
+                for model in self._logs.unread(self._snapshot.models):
+                    await self._logs.read(model)
         await self._tell(heard=True)
         # What was measured before tells context sizes, and these what is needed.
         await self._tell()
@@ -192,9 +199,16 @@ class HardwareFeed:
             await self._keep(
                 self._learning.models_came(self._snapshot.models, self._commands.configured)
             )
+            self._logs_due.set()
+            await self._tell()
+
+    async def _read_logs(self) -> None:
+        while True:
+            await self._logs_due.wait()
+            self._logs_due.clear()
             for model in self._logs.unread(self._snapshot.models):
                 await self._logs.read(model)
-            await self._tell()
+                await self._tell()
 
     async def _tell(self, *, heard: bool = False) -> None:
         if heard:
@@ -293,7 +307,8 @@ class HardwareFeed:
 
     async def _keep(self, lessons: tuple[Lesson, ...]) -> None:
         for lesson in lessons:
-            await self._measurements.record(self._identity, lesson.model, lesson.seen)
+            # Learnt once, it is lost where its keeping is cut off.
+            await to_the_end(self._measurements.record(self._identity, lesson.model, lesson.seen))
 
 
 def _facts(model: Model) -> tuple[object, ...]:

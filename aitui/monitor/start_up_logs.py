@@ -12,8 +12,11 @@ if TYPE_CHECKING:
     from aitui.swap.client import SwapClient
 
 QUIET = 0.5
-FIRST = 2.0
-LONGEST = 5.0
+PATIENT_QUIET = 2.0
+"""Of a line that brings little at a time, a log is read once more before nothing is believed of it."""
+FIRST = 10.0
+"""A server may send nothing at all of a model that has said nothing."""
+LONGEST = 15.0
 LONGEST_LINE = 4000
 
 
@@ -41,14 +44,14 @@ class StartUpLogs:
 
     async def read(self, model: Model) -> None:
         """Read the history of its log; this loads nothing."""
-        try:
-            start = await self._last_start(model.id)
-        except AituiError:
-            # A log that can't be read tells nothing; the view of logs says why.
-            start = None
+        start = None
+        # A log that can't be read tells nothing; the view of logs says why.
+        with contextlib.suppress(AituiError):
+            start = await self._last_start(model.id, QUIET)
+            start = start or await self._last_start(model.id, PATIENT_QUIET)
         self._read[model.id] = model.since, start
 
-    async def _last_start(self, name: str) -> StartUp | None:
+    async def _last_start(self, name: str, quiet: float) -> StartUp | None:
         """The stream goes on for ever after its history, so it is read until it falls silent."""
         reader, rest = StartUpReader(), ""
         loop = asyncio.get_running_loop()
@@ -58,10 +61,10 @@ class StartUpLogs:
                 self._client.log(name, history=True) as chunks,
             ):
                 deadline = loop.time() + LONGEST
-                limit.reschedule(loop.time() + QUIET)
+                limit.reschedule(loop.time() + FIRST)
                 async for chunk in chunks:
                     *whole, rest = (rest + chunk).split("\n")
                     rest = rest[-LONGEST_LINE:]
                     reader.feed_all(whole)
-                    limit.reschedule(min(deadline, loop.time() + QUIET))
+                    limit.reschedule(min(deadline, loop.time() + quiet))
         return reader.memory
