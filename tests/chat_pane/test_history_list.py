@@ -57,16 +57,41 @@ async def test_a_conversation_is_deleted_from_the_history(pane: Pane) -> None:
     await pane.app.until(lambda: pane.said == [], "new")
     await pane.send("/history")
     await pane.app.until(lambda: "about apples" in history_text(pane), "listed")
-    await pane.app.press("enter", "down", "ctrl+d")
-    await pane.app.until(lambda: "about apples" not in history_text(pane), "deleted")
+    await pane.app.press("enter", "down", "delete")
+    await pane.app.see("Delete this conversation?", "about apples", "n Keep it")
+    await pane.app.answer("y")
     await pane.app.see("no conversation has these words")
+
+
+async def test_a_conversation_stays_where_the_answer_is_the_safe_one(pane: Pane) -> None:
+    await pane.ask("about apples")
+    for keys in ("n", "enter"):
+        await pane.send("/history")
+        await pane.app.until(lambda: "about apples" in history_text(pane), "listed")
+        await pane.app.press("enter", "down", "delete")
+        await pane.app.answer(keys)
+        await pane.app.until(lambda: "about apples" in history_text(pane), "listed still")
+        await pane.app.press("escape")
+        await pane.app.until(lambda: not history_open(pane), "closed")
+    assert pane.said[0] == "about apples"
+
+
+async def test_what_moves_elsewhere_deletes_no_conversation(pane: Pane) -> None:
+    await pane.ask("about apples")
+    await pane.send("/history")
+    await pane.app.until(lambda: "about apples" in history_text(pane), "listed")
+    await pane.app.press("enter", "down", "ctrl+d", "ctrl+u")
+    await pane.app.settle()
+    assert history_open(pane)
+    assert "about apples" in history_text(pane)
 
 
 async def test_deleting_the_open_conversation_begins_a_new_one(pane: Pane) -> None:
     await pane.ask("about apples")
     await pane.send("/history")
     await pane.app.until(lambda: "about apples" in history_text(pane), "listed")
-    await pane.app.press("enter", "down", "ctrl+d")
+    await pane.app.press("enter", "down", "delete")
+    await pane.app.answer("y")
     await pane.app.see("no conversation has these words")
     await pane.app.press("escape")
     await pane.app.until(lambda: pane.said == [], "new")

@@ -23,7 +23,7 @@ class HistoryScreen(ModalScreen[str]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "give_up", "Back"),
         Binding("down", "to_list", "To the list", show=False),
-        Binding("ctrl+d", "delete", "delete"),
+        Binding("delete", "delete", "delete", key_display="Del"),
     ]
 
     class Looked(Message):
@@ -36,14 +36,15 @@ class HistoryScreen(ModalScreen[str]):
     class Forgotten(Message):
         """Somebody wants a conversation deleted."""
 
-        def __init__(self, conversation_id: str, words: str) -> None:
+        def __init__(self, conversation: ListedConversation, words: str) -> None:
             super().__init__()
-            self.conversation_id = conversation_id
+            self.conversation = conversation
             self.words = words
 
     def __init__(self, words: str) -> None:
         super().__init__()
         self._words = words
+        self._found: tuple[ListedConversation, ...] = ()
 
     def compose(self) -> ComposeResult:
         """The words to look for, and what has them."""
@@ -51,7 +52,7 @@ class HistoryScreen(ModalScreen[str]):
             yield Static("Conversations", id="title", markup=False)
             yield Input(self._words, placeholder="words that were said", id="entry")
             yield OptionList(id="list")
-            yield Static("⏎ go on with it   ^d delete   Esc back", id="hints", markup=False)
+            yield Static("⏎ go on with it   Del delete   Esc back", id="hints", markup=False)
 
     def on_mount(self) -> None:
         """Look at once."""
@@ -68,14 +69,13 @@ class HistoryScreen(ModalScreen[str]):
 
     def action_delete(self) -> None:
         """Forget the conversation under the cursor."""
-        listed = self.query_one(OptionList)
-        if listed.highlighted is not None:
-            chosen = listed.get_option_at_index(listed.highlighted).id
-            if chosen:
-                self.post_message(self.Forgotten(chosen, self.query_one(Input).value))
+        at = self.query_one(OptionList).highlighted
+        if at is not None and at < len(self._found):
+            self.post_message(self.Forgotten(self._found[at], self.query_one(Input).value))
 
     def show(self, found: tuple[ListedConversation, ...]) -> None:
         """List what was found."""
+        self._found = found
         listed = self.query_one(OptionList)
         listed.clear_options()
         for one in found:
