@@ -45,6 +45,7 @@ class HistoryScreen(ModalScreen[str]):
         super().__init__()
         self._words = words
         self._found: tuple[ListedConversation, ...] = ()
+        self._found_for: str | None = None
 
     def compose(self) -> ComposeResult:
         """The words to look for, and what has them."""
@@ -65,7 +66,7 @@ class HistoryScreen(ModalScreen[str]):
 
     def action_to_list(self) -> None:
         """From the words to what has them."""
-        self.query_one(OptionList).focus()
+        self._to_list()
 
     def action_delete(self) -> None:
         """Forget the conversation under the cursor."""
@@ -73,24 +74,37 @@ class HistoryScreen(ModalScreen[str]):
         if at is not None and at < len(self._found):
             self.post_message(self.Forgotten(self._found[at], self.query_one(Input).value))
 
-    def show(self, found: tuple[ListedConversation, ...]) -> None:
-        """List what was found."""
-        self._found = found
+    def show(self, words: str, found: tuple[ListedConversation, ...]) -> None:
+        """List what has these words, unless others stand there by now."""
+        if words != self.query_one(Input).value:
+            return
+        self._found, self._found_for = found, words
         listed = self.query_one(OptionList)
+        at = listed.highlighted or 0
         listed.clear_options()
         for one in found:
             below = one.excerpt or f"{_day(one.changed)} · {one.model}"
             listed.add_option(Option(Content(f"{one.heading}\n    {below}"), id=one.id))
         if not found:
             listed.add_option(Option(Content("no conversation has these words"), disabled=True))
+        elif self.focused is listed:
+            listed.highlighted = min(at, len(found) - 1)
+
+    def _to_list(self) -> None:
+        listed = self.query_one(OptionList)
+        listed.focus()
+        # Of what was found for other words nothing must be opened: what has these is on its way.
+        if listed.highlighted is None and self._found_for == self.query_one(Input).value:
+            listed.action_first()
 
     @on(Input.Changed)
     def _typed(self, message: Input.Changed) -> None:
+        self.query_one(OptionList).highlighted = None
         self.post_message(self.Looked(message.value))
 
     @on(Input.Submitted)
     def _entered(self) -> None:
-        self.query_one(OptionList).focus()
+        self._to_list()
 
     @on(OptionList.OptionSelected)
     def _selected(self, message: OptionList.OptionSelected) -> None:
