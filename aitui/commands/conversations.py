@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from aitui.domain.clean import clean_line
+from aitui.domain.question import Question
 from aitui.store.history import History
 
 
@@ -32,3 +33,9 @@ async def find_conversations(history: History, words: str) -> tuple[ListedConver
             ListedConversation(one.conversation, one.heading, one.changed, excerpt=excerpt),
         )
     return tuple(found.values())
+
+
+def question_before_deletion(conversation: ListedConversation) -> Question:
+    """Which conversation would be gone."""
+    facts = (conversation.heading, "All that was said in it is gone for good.")
+    return Question("Delete this conversation?", facts, yes="Delete", no="Keep it")

@@ -181,7 +181,7 @@ class ChatCommands:
     async def look(self, screen: HistoryScreen, words: str) -> None:
         """Fill the list of conversations."""
         if self._chats.history is not None:
-            screen.show(await find_conversations(self._chats.history, words))
+            screen.show(words, await find_conversations(self._chats.history, words))
 
     async def forget(self, screen: HistoryScreen, conversation_id: str, words: str) -> None:
         """Delete a conversation, and list the others."""

@@ -8,6 +8,7 @@ from typing import ClassVar
 from textual import on
 from textual.binding import Binding, BindingType
 
+from aitui.commands.conversations import question_before_deletion
 from aitui.commands.session import Session
 from aitui.domain.clock import Clock
 from aitui.domain.question import Question
@@ -136,8 +137,14 @@ class ChatApp(ComfortApp):
     @on(HistoryScreen.Forgotten)
     def _forgotten(self, message: HistoryScreen.Forgotten) -> None:
         if isinstance(self.screen, HistoryScreen):
-            forget = self._chat_commands.forget(self.screen, message.conversation_id, message.words)
-            self._beside(forget, "forget")
+            self._beside(self._forget_after_asking(self.screen, message), "forget")
+
+    async def _forget_after_asking(
+        self, screen: HistoryScreen, message: HistoryScreen.Forgotten
+    ) -> None:
+        chosen = message.conversation
+        if await self._ask(lambda _: question_before_deletion(chosen)):
+            await self._chat_commands.forget(screen, chosen.id, message.words)
 
     async def _edit_prompt(self, text: str) -> None:
         self._models.chat.prompt.put(await edited(self, text))

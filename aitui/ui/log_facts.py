@@ -5,6 +5,7 @@ from aitui.domain.log_lines import Level
 from aitui.monitor.log_feed import FeedState, Phase
 from aitui.ui.packing import Item
 from aitui.ui.widgets.log_view import LogView
+from aitui.ui.words import found_words
 
 BOTH, PROXY, UPSTREAM = "", "proxy", "upstream"
 SERVER_LOGS = (BOTH, PROXY, UPSTREAM)
@@ -57,10 +58,7 @@ def _place(view: LogView) -> Item:
 def _found(view: LogView) -> str:
     if view.rows.needle is None:
         return ""
-    if not view.rows.found:
-        return "not found"
-    place = view.rows.place_found(view.cursor)
-    return f"{place or '–'} of {view.rows.found:,}"
+    return found_words(view.rows.place_found(view.cursor), view.rows.found)
 
 
 def _counted(number: int, noun: str) -> str:

@@ -35,6 +35,7 @@ class Column:
     """A column of the table.
 
     `width` is in cells, 0 takes what is left; `from_width` is the narrowest table that shows it.
+    One that `falls` has its greatest figure first.
     """
 
     key: str
@@ -44,6 +45,7 @@ class Column:
     text: Callable[[Model, Moment], str]
     order: Callable[[Model, Moment], tuple[object, ...]]
     right: bool = False
+    falls: bool = False
 
 
 def glyph(model: Model) -> str:
@@ -161,9 +163,20 @@ def _by_ttl(model: Model, moment: Moment) -> tuple[object, ...]:
 COLUMNS = (
     Column("id", "Model", 0, 0, lambda m, _: m.id, lambda m, _: (m.id.casefold(),)),
     Column("state", "State", 17, 0, state_text, _by_state),
-    Column("context", "Ctx", 6, 0, context_text, lambda m, _: (-m.context.tokens,), right=True),
-    Column("memory", "Mem", 7, 52, memory_text, _by_memory, right=True),
-    Column("rate", "tok/s", 6, 84, rate_text, lambda m, _: (-(m.rate or 0.0),), right=True),
+    Column(
+        "context",
+        "Ctx",
+        6,
+        0,
+        context_text,
+        lambda m, _: (-m.context.tokens,),
+        right=True,
+        falls=True,
+    ),
+    Column("memory", "Mem", 7, 52, memory_text, _by_memory, right=True, falls=True),
+    Column(
+        "rate", "tok/s", 6, 84, rate_text, lambda m, _: (-(m.rate or 0.0),), right=True, falls=True
+    ),
     Column("ttl", "TTL", 8, 66, ttl_text, _by_ttl, right=True),
     Column("note", "Note", 34, 110, note_text, lambda m, t: (note_text(m, t).casefold(),)),
 )

@@ -18,6 +18,11 @@ def seconds_words(seconds: float) -> str:
     return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
 
 
+def found_words(place: int, count: int) -> str:
+    """Which of the lines that were found one is on; `place` is 0 on none of them."""
+    return f"{place or '–'} of {count:,}" if count else "not found"
+
+
 def after_failed_load(error: LoadFailed, victim: str) -> Question:
     """Offers to bring back a model that was evicted in vain."""
     return Question(

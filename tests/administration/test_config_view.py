@@ -50,6 +50,33 @@ async def test_words_are_found_and_walked_through(
         await app.see("line 7 of")
 
 
+async def test_finding_says_which_of_how_many_lines_it_is_on(
+    on_this_machine: Administered, tmp_path: Path
+) -> None:
+    async with driven(on_this_machine.server, tmp_path / "aitui") as app:
+        await open_view(app, "small")
+        await app.press("slash", *"gguf")
+        await app.see("of 14  1 of 2")
+        await app.press("enter", "n")
+        await app.see("of 14  2 of 2")
+        await app.press("k")
+        await app.see("– of 2")
+        await app.press("escape")
+        await app.unsee("– of 2")
+
+
+async def test_nothing_found_is_said(on_this_machine: Administered, tmp_path: Path) -> None:
+    async with driven(on_this_machine.server, tmp_path / "aitui") as app:
+        await open_view(app, "small")
+        await app.press("slash", *"nowhere")
+        await app.see("not found")
+        await app.press(*["backspace"] * 7, *"small.gguf")
+        await app.see("of 14  1 of 1")
+        on_this_machine.config.write_text("models: {}\n")
+        await app.press("enter", "f5")
+        await app.see("not found")
+
+
 async def test_mistakes_are_marked_and_said(on_this_machine: Administered, tmp_path: Path) -> None:
     on_this_machine.config.write_text(CONFIG.replace("globalTTL", "globalTtl"))
     async with driven(on_this_machine.server, tmp_path / "aitui") as app:

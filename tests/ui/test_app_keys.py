@@ -38,6 +38,19 @@ async def test_help_names_the_keys_and_the_signs(app: Driven, key: str, closing:
     assert app.app.is_running
 
 
+async def test_what_moves_elsewhere_scrolls_the_help(app: Driven) -> None:
+    await app.press("question_mark")
+    dialog = app.app.screen.query_one("#dialog")
+    places = []
+    for key in ("j", "k", "ctrl+d", "ctrl+u", "G", "g"):
+        await app.press(key)
+        await app.settle()
+        places.append(dialog.scroll_offset.y)
+    half = dialog.size.height // 2
+    assert places == [1, 0, half, 0, dialog.max_scroll_y, 0]
+    assert dialog.max_scroll_y > half > 1
+
+
 @pytest.mark.parametrize("key", ["f5", "ctrl+r"])
 async def test_refresh_asks_for_the_list_at_once(app: Driven, stand_in: StandIn, key: str) -> None:
     before = list_requests(stand_in)

@@ -70,14 +70,14 @@ async def test_s_sorts_by_the_next_column_and_the_cursor_keeps_its_model(app: Dr
     app.go_to(PEER)
     await app.press("s")
     assert ids(app) == sorted(servers_order, key=str.casefold)
-    assert "Model ▾" in app.strips[1].text
+    assert "Model ▴" in app.strips[1].text
     assert app.under_cursor == PEER
     await app.press("s")
-    assert "State ▾" in app.strips[1].text
+    assert "State ▴" in app.strips[1].text
     await app.press("s")
     assert "Ctx ▾" in app.strips[1].text
     assert app.under_cursor == PEER
-    while "▾" in app.strips[1].text:
+    while app.table.view.sort:
         await app.press("s")
     assert ids(app) == servers_order
     assert app.under_cursor == PEER
@@ -218,14 +218,39 @@ async def test_a_click_below_the_last_row_changes_nothing(app: Driven) -> None:
     assert app.under_cursor == before
 
 
-async def test_a_click_on_a_title_sorts_by_it_and_a_second_one_undoes_it(app: Driven) -> None:
+async def test_clicks_on_a_title_sort_by_it_turn_that_round_and_undo_it(app: Driven) -> None:
     servers_order = ids(app)
     await app.click("State")
-    assert "State ▾" in app.strips[1].text
+    assert "State ▴" in app.strips[1].text
     await app.click("Model")
     assert ids(app) == sorted(servers_order, key=str.casefold)
+    assert "Model ▴" in app.strips[1].text
+    await app.click("Model")
+    assert ids(app) == sorted(servers_order, key=str.casefold, reverse=True)
+    assert "Model ▾" in app.strips[1].text
     await app.click("Model")
     assert ids(app) == servers_order
+    assert "Model  " in app.strips[1].text
+
+
+async def test_s_goes_on_to_the_next_column_from_one_that_was_turned_round(app: Driven) -> None:
+    await app.click("Model")
+    await app.click("Model")
+    await app.press("s")
+    assert "State ▴" in app.strips[1].text
+
+
+async def test_models_without_a_figure_stay_last_whichever_way_round(app: Driven) -> None:
+    await app.click("Ctx")
+    assert "Ctx ▾" in app.strips[1].text
+    sizes = [model.context.tokens for model in app.table.shown if model.context.tokens]
+    assert sizes == sorted(sizes, reverse=True)
+    assert not app.table.shown[-1].loadable
+    await app.click("Ctx ▾")
+    assert "Ctx ▴" in app.strips[1].text
+    sizes = [model.context.tokens for model in app.table.shown if model.context.tokens]
+    assert sizes == sorted(sizes)
+    assert not app.table.shown[-1].loadable
 
 
 async def test_a_click_on_a_key_is_a_key_press(app: Driven, stand_in: StandIn) -> None:

@@ -83,6 +83,17 @@ async def test_x_says_why_it_can_not_where_the_server_tells_no_names(
         await app.told("llama-swap ≥ v235")
 
 
+@dialects(Dialect.HEAD)
+async def test_x_says_that_nothing_runs_where_the_server_tells_what_runs(
+    stand_in: StandIn, server: Server, tmp_path: Path
+) -> None:
+    async with driven(server, tmp_path) as app:
+        await app.until(lambda: app.models.snapshot.requests.running == (), "told")
+        await app.press("x")
+        await app.told("No request runs")
+        assert not any("v235" in toast for toast in app.toasts)
+
+
 @dialects(Dialect.V218)
 async def test_an_older_server_has_its_requests_counted(
     stand_in: StandIn, server: Server, tmp_path: Path

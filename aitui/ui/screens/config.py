@@ -22,8 +22,7 @@ from aitui.ui.admin_messages import (
     ModelRemovalWished,
 )
 from aitui.ui.coloured_config import ColouredConfig
-from aitui.ui.model_id import shortened_id
-from aitui.ui.packing import Item, packed
+from aitui.ui.config_facts import facts, warnings
 from aitui.ui.widgets.config_view import ConfigView
 from aitui.ui.widgets.key_bar import KeyBar
 from aitui.ui.widgets.server_header import ServerHeader
@@ -217,7 +216,7 @@ class ConfigScreen(Screen[None]):
             ("a", "add a model", "add", writable and self._preset is not None),
             ("Del", "remove", "remove", inside and writable),
             ("H", "reload", "app.reload_config", writable),
-            ("n", "next", "find_next(1)", self._view.needle is not None),
+            ("n", "next", "find_next(1)", bool(self._view.found)),
             ("/", "find", "find", True),
             ("p", "problem", "next_problem", bool(self._preset and self._preset.problems)),
             ("Tab", "next model", "next_block(1)", True),
@@ -250,12 +249,11 @@ class ConfigScreen(Screen[None]):
     def _show(self) -> None:
         preset, error = self._preset, self._error
         place = self.query_one("#place", Static)
-        room = self.size.width - 2
-        place.update(Content(_place(preset, self._view.cursor, room) if preset else ""))
+        place.update(facts(preset, self._view, self.size.width - 2) if preset else "")
         lines = (
             [f"✘ {error.what}", error.why, error.remedy]
             if error
-            else _warnings(preset, self._view.cursor)
+            else warnings(preset, self._view.cursor)
         )
         trouble = self.query_one("#trouble", Static)
         trouble.display = any(lines)
@@ -274,14 +272,12 @@ class ConfigScreen(Screen[None]):
     @on(Input.Changed, "#entry")
     def _typed(self, message: Input.Changed) -> None:
         words, view = message.value, self._view
-        if not words:
-            view.needle = None
-            return
         flags = re.IGNORECASE if words == words.lower() else re.NOFLAG
-        view.needle = re.compile(re.escape(words), flags)
-        at = view.find(view.needle, view.cursor, 1)
+        view.needle = re.compile(re.escape(words), flags) if words else None
+        at = view.find(view.needle, view.cursor, 1) if view.needle else None
         if at is not None:
             view.go_to(at)
+        self._show()
 
     @on(Input.Submitted, "#entry")
     def _entered(self) -> None:
@@ -290,25 +286,3 @@ class ConfigScreen(Screen[None]):
     @on(KeyBar.Clicked)
     async def _key_clicked(self, message: KeyBar.Clicked) -> None:
         await self.run_action(message.action)
-
-
-def _place(preset: Preset, line: int, room: int) -> str:
-    count = preset.text.count("\n") + (not preset.text.endswith("\n"))
-    at, models = f"line {line} of {count}", f"{len(preset.models)} models"
-    where = shortened_id(preset.where, max(16, room - len(at) - 2))
-    items = (Item(where, 2), Item(at, 3), Item(models, 1))
-    return "  ".join(item.text for item in packed(items, room))
-
-
-def _warnings(preset: Preset | None, line: int) -> list[str]:
-    if preset is None:
-        return []
-    here = [problem for problem in preset.problems if problem.line == line]
-    lines = [f"{'✘' if problem.fatal else '!'} {problem.words}" for problem in here]
-    if not here and preset.problems:
-        count = len(preset.problems)
-        noun = "problem" if count == 1 else "problems"
-        lines.append(f"! {count} {noun} in this file: p goes to the next")
-    if preset.newer:
-        lines.append(f"! {preset.newer}   H reload")
-    return lines

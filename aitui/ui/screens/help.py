@@ -30,6 +30,23 @@ _TEXTUALS_OWN = {"app.focus_next": "next pane", "app.focus_previous": "previous 
 """Its words for what it brings along, in ours; they come last."""
 
 
+class HelpText(VerticalScroll):
+    """Scrolls by the keys that move elsewhere, beside its own."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("j", "scroll_down", "down", show=False),
+        Binding("k", "scroll_up", "up", show=False),
+        Binding("g", "scroll_home", "first line", show=False),
+        Binding("G", "scroll_end", "last line", show=False),
+        Binding("ctrl+d", "scroll_pages(0.5)", "half a page down", show=False),
+        Binding("ctrl+u", "scroll_pages(-0.5)", "half a page up", show=False),
+    ]
+
+    def action_scroll_pages(self, pages: float) -> None:
+        """Move the text by pages."""
+        self.scroll_relative(y=int(pages * self.size.height), animate=False)
+
+
 class HelpScreen(ModalScreen[None]):
     """Made of the bindings themselves, so that it can't be out of date."""
 
@@ -48,7 +65,7 @@ class HelpScreen(ModalScreen[None]):
 
     def compose(self) -> ComposeResult:
         """Keys, then signs."""
-        with VerticalScroll(id="dialog"):
+        with HelpText(id="dialog"):
             yield Static(self._text(), markup=False)
 
     def on_mount(self) -> None:

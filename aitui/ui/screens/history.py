@@ -23,7 +23,7 @@ class HistoryScreen(ModalScreen[str]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "give_up", "Back"),
         Binding("down", "to_list", "To the list", show=False),
-        Binding("ctrl+d", "delete", "delete"),
+        Binding("delete", "delete", "delete", key_display="Del"),
     ]
 
     class Looked(Message):
@@ -36,14 +36,16 @@ class HistoryScreen(ModalScreen[str]):
     class Forgotten(Message):
         """Somebody wants a conversation deleted."""
 
-        def __init__(self, conversation_id: str, words: str) -> None:
+        def __init__(self, conversation: ListedConversation, words: str) -> None:
             super().__init__()
-            self.conversation_id = conversation_id
+            self.conversation = conversation
             self.words = words
 
     def __init__(self, words: str) -> None:
         super().__init__()
         self._words = words
+        self._found: tuple[ListedConversation, ...] = ()
+        self._found_for: str | None = None
 
     def compose(self) -> ComposeResult:
         """The words to look for, and what has them."""
@@ -51,7 +53,7 @@ class HistoryScreen(ModalScreen[str]):
             yield Static("Conversations", id="title", markup=False)
             yield Input(self._words, placeholder="words that were said", id="entry")
             yield OptionList(id="list")
-            yield Static("⏎ go on with it   ^d delete   Esc back", id="hints", markup=False)
+            yield Static("⏎ go on with it   Del delete   Esc back", id="hints", markup=False)
 
     def on_mount(self) -> None:
         """Look at once."""
@@ -64,33 +66,45 @@ class HistoryScreen(ModalScreen[str]):
 
     def action_to_list(self) -> None:
         """From the words to what has them."""
-        self.query_one(OptionList).focus()
+        self._to_list()
 
     def action_delete(self) -> None:
         """Forget the conversation under the cursor."""
-        listed = self.query_one(OptionList)
-        if listed.highlighted is not None:
-            chosen = listed.get_option_at_index(listed.highlighted).id
-            if chosen:
-                self.post_message(self.Forgotten(chosen, self.query_one(Input).value))
+        at = self.query_one(OptionList).highlighted
+        if at is not None and at < len(self._found):
+            self.post_message(self.Forgotten(self._found[at], self.query_one(Input).value))
 
-    def show(self, found: tuple[ListedConversation, ...]) -> None:
-        """List what was found."""
+    def show(self, words: str, found: tuple[ListedConversation, ...]) -> None:
+        """List what has these words, unless others stand there by now."""
+        if words != self.query_one(Input).value:
+            return
+        self._found, self._found_for = found, words
         listed = self.query_one(OptionList)
+        at = listed.highlighted or 0
         listed.clear_options()
         for one in found:
             below = one.excerpt or f"{_day(one.changed)} · {one.model}"
             listed.add_option(Option(Content(f"{one.heading}\n    {below}"), id=one.id))
         if not found:
             listed.add_option(Option(Content("no conversation has these words"), disabled=True))
+        elif self.focused is listed:
+            listed.highlighted = min(at, len(found) - 1)
+
+    def _to_list(self) -> None:
+        listed = self.query_one(OptionList)
+        listed.focus()
+        # Of what was found for other words nothing must be opened: what has these is on its way.
+        if listed.highlighted is None and self._found_for == self.query_one(Input).value:
+            listed.action_first()
 
     @on(Input.Changed)
     def _typed(self, message: Input.Changed) -> None:
+        self.query_one(OptionList).highlighted = None
         self.post_message(self.Looked(message.value))
 
     @on(Input.Submitted)
     def _entered(self) -> None:
-        self.query_one(OptionList).focus()
+        self._to_list()
 
     @on(OptionList.OptionSelected)
     def _selected(self, message: OptionList.OptionSelected) -> None:

@@ -144,7 +144,9 @@ class ModelsScreen(Screen[None]):
         """Cancel the request under the cursor of its list, or the only one."""
         requests = self.query_one(RequestList)
         if requests.chosen is None:
-            words = "No request runs, or this server doesn't tell which: llama-swap ≥ v235 does"
+            words = "No request runs"
+            if self.snapshot.requests.running is None:
+                words += ", or this server doesn't tell which: llama-swap ≥ v235 does"
             self.notify(words, severity="warning", markup=False)
         elif not requests.has_focus and len(requests.uses) > 1:
             requests.focus()

@@ -1,4 +1,4 @@
-"""The titles above the table; a click on one sorts by it."""
+"""The titles above the table; a click on one sorts by it, a second one turns that round."""
 
 from rich.segment import Segment
 from textual import events
@@ -7,12 +7,12 @@ from textual.reactive import reactive
 from textual.strip import Strip
 from textual.widget import Widget
 
-from aitui.ui.table_rows import SORT_KEYS
+from aitui.ui.table_rows import SORT_KEYS, sort_after_click, sort_mark
 from aitui.ui.widgets.model_table import GAP, GLYPH_WIDTH, aligned, shown_columns
 
 
 class ColumnTitles(Widget):
-    """One line; the column that the rows are sorted by carries a mark."""
+    """One line; the column that the rows are sorted by carries a mark: `▴` rises, `▾` falls."""
 
     sort: reactive[str] = reactive("")
     table_width: reactive[int] = reactive(0)
@@ -32,8 +32,8 @@ class ColumnTitles(Widget):
             return Strip.blank(width, style)
         text = " " * GLYPH_WIDTH
         for column, cells in shown_columns(self.table_width or width):
-            mark = " ▾" if column.key == self.sort else ""
-            text += aligned(column.title + mark, column, cells) + " " * GAP
+            title = column.title + sort_mark(column, self.sort)
+            text += aligned(title, column, cells) + " " * GAP
         return Strip([Segment(text, style)]).adjust_cell_length(width, style)
 
     def on_click(self, event: events.Click) -> None:
@@ -41,5 +41,5 @@ class ColumnTitles(Widget):
         start = GLYPH_WIDTH
         for column, cells in shown_columns(self.table_width or self.size.width):
             if start <= event.x < start + cells and column.key in SORT_KEYS:
-                self.post_message(self.Clicked("" if column.key == self.sort else column.key))
+                self.post_message(self.Clicked(sort_after_click(column.key, self.sort)))
             start += cells + GAP

@@ -57,6 +57,8 @@ class ConfigView(ScrollView, can_focus=True, inherit_bindings=False):
         super().__init__(id=id)
         self._lines: Sequence[Sequence[Run]] = ()
         self._wrong: Mapping[int, Problem] = {}
+        self.found: Sequence[int] = ()
+        """The lines that have what is searched for."""
 
     @property
     def line(self) -> str:
@@ -70,6 +72,7 @@ class ConfigView(ScrollView, can_focus=True, inherit_bindings=False):
     def show(self, lines: Sequence[Sequence[Run]], problems: Sequence[Problem]) -> None:
         """Show another text; the cursor stays on its line as far as there is one."""
         self._lines = lines
+        self._look()
         wrong: dict[int, Problem] = {}
         for problem in problems:
             if problem.line not in wrong or (problem.fatal and not wrong[problem.line].fatal):
@@ -105,11 +108,20 @@ class ConfigView(ScrollView, can_focus=True, inherit_bindings=False):
                 return number
         return None
 
+    def place_found(self) -> int:
+        """Which of the found lines the cursor is on, counted from one; 0 where it is on none."""
+        return self.found.index(self.cursor) + 1 if self.cursor in self.found else 0
+
     def watch_cursor(self) -> None:
         """Draw it elsewhere."""
         self.refresh()
 
-    watch_block = watch_needle = watch_empty_text = watch_cursor
+    watch_block = watch_empty_text = watch_cursor
+
+    def watch_needle(self) -> None:
+        """Look for it in all lines."""
+        self._look()
+        self.refresh()
 
     def action_move(self, lines: int) -> None:
         """Move the cursor."""
@@ -152,6 +164,14 @@ class ConfigView(ScrollView, can_focus=True, inherit_bindings=False):
         x = self.scroll_offset.x
         text = text.crop_extend(x, x + room, plain + ground)
         return Strip([*self._margin(number, plain + ground), *text], width)
+
+    def _look(self) -> None:
+        needle, numbers = self.needle, range(1, len(self._lines) + 1)
+        self.found = [
+            number
+            for number in numbers
+            if needle is not None and needle.search(self.text_of(number))
+        ]
 
     @property
     def _gutter(self) -> int:
