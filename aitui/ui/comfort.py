@@ -2,7 +2,7 @@
 
 import asyncio
 
-from textual.notifications import SeverityLevel
+from textual.notifications import Notification, Notify
 from textual.theme import Theme
 
 from aitui.commands.copy import copy
@@ -41,22 +41,13 @@ class ComfortApp(DeedsApp):
         """Keep the theme from now on."""
         self.theme_changed_signal.subscribe(self, self._theme_chosen)
 
-    def notify(
-        self,
-        message: str,
-        *,
-        title: str = "",
-        severity: SeverityLevel = "information",
-        timeout: float | None = None,
-        markup: bool = True,
-    ) -> None:
-        """Say something in passing; the same thing once, and no more at a time than leave room."""
+    def on_notify(self, event: Notify) -> None:
+        """Say the same thing once, and no more at a time than leave room."""
         shown = list(self._notifications)
-        again = [one for one in shown if (one.message, one.title) == (message, title)]
+        again = [one for one in shown if _what_is_said(one) == _what_is_said(event.notification)]
         others = [one for one in shown if one not in again]
         for one in (*again, *others[: max(0, len(others) - MOST_SAID + 1)]):
             self._unnotify(one, refresh=False)
-        super().notify(message, title=title, severity=severity, timeout=timeout, markup=markup)
 
     def copy_to_clipboard(self, text: str) -> None:
         """Copy in one of three ways, and say where it went; also what Textual itself copies."""
@@ -90,6 +81,10 @@ class ComfortApp(DeedsApp):
     def _write(self, sequence: str) -> None:
         if self._driver is not None:
             self._driver.write(sequence)
+
+
+def _what_is_said(one: Notification) -> tuple[str, str, str]:
+    return one.message, one.title, one.severity
 
 
 def _named(text: str) -> str:

@@ -70,7 +70,7 @@ async def test_a_dead_port_is_named(tmp_path: Path) -> None:
         async with driven(Server(url, identity=url), tmp_path) as app:
             await app.see("✘ not reached for", "refuses connections", "was not reached yet")
             await app.press("j", "l", "u", "s", "y")
-            await app.told("There is no model under the cursor")
+            await app.told("The server isn't reached: F5 tries at once")
 
 
 @pytest.mark.parametrize(

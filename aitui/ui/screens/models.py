@@ -223,7 +223,7 @@ class ModelsScreen(Screen[None]):
             # Now, and not with the next style sheet: only what is displayed takes the focus.
             self.chat.display = shown
             if not shown:
-                self._table.focus()
+                self.set_focus(self._table)
 
     def action_write_prompt(self) -> None:
         """Go to the prompt."""
