@@ -5,6 +5,7 @@ from aitui.domain.answer import Answer, Phase
 from aitui.domain.config.sizes import next_size
 from aitui.domain.turn import Turn, TurnState
 from aitui.errors import AituiError, ContextExceeded
+from aitui.ui.words import seconds_words
 
 CUT_HINT = "/continue goes on, /retry asks again"
 
@@ -51,7 +52,7 @@ def footer(turn: Turn, place: str = "") -> tuple[str, ...]:
     if timings is not None and timings.rate:
         parts.append(f"{format_rate(timings.rate)} tok/s")
     if turn.ended is not None and turn.began:
-        parts.append(format_seconds(max(0.0, turn.ended - turn.began)))
+        parts.append(_time_taken(max(0.0, turn.ended - turn.began)))
     if turn.first_token is not None:
         parts.append(f"first token {turn.first_token:.2f} s")
     if timings is not None:
@@ -62,6 +63,10 @@ def footer(turn: Turn, place: str = "") -> tuple[str, ...]:
         if timings.drafted:
             parts.append(f"{timings.accepted or 0:,} of {timings.drafted:,} drafted taken")
     return tuple(part for part in parts if part)
+
+
+def _time_taken(seconds: float) -> str:
+    return seconds_words(seconds) if seconds < 60 else format_seconds(seconds)
 
 
 def _ending(turn: Turn) -> str:

@@ -75,8 +75,13 @@ def strip_lines(hardware: Hardware, frame: Frame) -> Lines:
     """The memory and its history in a few lines, for the view of models on a large screen."""
     picture = hardware.picture
     lines: Lines = []
-    for card in picture.cards:
-        lines += _stack(_parts(card), card.gpu.total_bytes, frame.width, _fills(picture))
+    names = [f"GPU {card.gpu.index}" for card in picture.cards]
+    left = max(map(cell_len, names), default=0) + 1 if len(names) > 1 else 0
+    for name, card in zip(names, picture.cards, strict=True):
+        stack = _stack(_parts(card), card.gpu.total_bytes, frame.width - left, _fills(picture))
+        for number, line in enumerate(stack):
+            margin = name if left and number == 0 else ""
+            lines.append(Content.assemble((margin.ljust(left), QUIET), line))
     if not picture.cards and picture.machine is not None:
         total = picture.machine.memory_total
         lines += _stack(_machine_parts(picture), total, frame.width, _fills(picture))

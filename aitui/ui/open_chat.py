@@ -50,6 +50,7 @@ class OpenChat:
         self._agreed: set[str] = set()
         self._asking: set[str] = set()
         self._drafts: dict[str, Prompt] = {}
+        self._failed: dict[str, str] = {}
         self._kept = KeptPrompts(self._tell)
         self.chat: Chat | None = None
         self.attachments: tuple[Attachment, ...] = ()
@@ -87,7 +88,8 @@ class OpenChat:
         """Chat with this server within the block; at its end every answer is stopped and kept."""
         served = self._served = ServedChats(session, paths, self._changed, self._tell)
         self.chat = self._shown = None
-        self._agreed, self._asking, self._drafts = set(), set(), {}
+        self._agreed, self._asking = set(), set()
+        self._drafts, self._failed = {}, {}
         watching = asyncio.create_task(served.watch_sleep(), name="watch for sleeps")
         try:
             yield
@@ -155,6 +157,7 @@ class OpenChat:
         pane.model_id, pane.heading = chat.conversation.model, chat.conversation.title
         pane.transcript.empty_text = "Nothing was asked yet; /help lists what the prompt takes"
         pane.status.answer = chat.answer if _in_sight(chat) else None
+        pane.status.trouble = self._failed.get(chat.conversation.id, "")
         pane.answering = chat.busy
         self.snapshot_came(self.session.snapshot)
 
@@ -226,6 +229,7 @@ class OpenChat:
         session, model_id = self.session, chat.conversation.model
         if not await self._may_ask(chat, prompt):
             return
+        self._failed_for(chat, "")
         ready_before = {model.id for model in session.snapshot.ready}
         try:
             answer = await ask()
@@ -243,6 +247,7 @@ class OpenChat:
             return
         self._give_back(chat, prompt)
         told = await explained(session, model_id, answer.error)
+        self._failed_for(chat, told.why or told.what)
         if isinstance(told, LoadFailed):
             ready_now = {model.id for model in session.snapshot.ready}
             told.evicted = tuple(sorted(ready_before - ready_now - {model_id}))
@@ -281,6 +286,11 @@ class OpenChat:
     async def _keep_written(self, served: ServedChats) -> None:
         if served.history is not None:
             await self._kept.keep(served.history)
+
+    def _failed_for(self, chat: Chat, why: str) -> None:
+        self._failed[chat.conversation.id] = why.partition("\n")[0]
+        if chat is self.chat:
+            self._pane().status.trouble = self._failed[chat.conversation.id]
 
     def _call_back(self, chat: Chat, answer: Answer) -> None:
         words = ended_elsewhere(answer)

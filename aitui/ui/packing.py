@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rich.cells import cell_len
+from rich.cells import cell_len, set_cell_size
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,3 +28,10 @@ def packed(items: Sequence[Item], width: int, gap: int = 2) -> tuple[Item, ...]:
 def total_width(items: Sequence[Item], gap: int = 2) -> int:
     """Cells that the items take, gaps between them included."""
     return sum(cell_len(item.text) for item in items) + gap * max(0, len(items) - 1)
+
+
+def cut_at_end(text: str, cells: int) -> str:
+    """The text in at most that many cells; `…` tells that words are missing."""
+    if cell_len(text) <= cells:
+        return text
+    return set_cell_size(text, max(0, cells - 1)).rstrip() + "…" if cells > 0 else ""

@@ -312,6 +312,11 @@ async def test_a_load_that_fails_says_why(
         await pane.app.told(f"{BROKEN} didn't come up")
         await pane.app.told("out of memory")
         assert pane.written == "hi"
+        pane.app.app.clear_notifications()
+        await pane.app.until(lambda: not pane.app.toasts, "gone by")
+        assert "memory" in pane.app.line_of("failed: ")
+        await pane.send("hi again")
+        await pane.app.until(lambda: "failed" not in pane.app.text, "asked anew")
 
 
 async def test_a_load_that_fails_offers_what_it_had_evicted(

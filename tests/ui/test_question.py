@@ -145,9 +145,14 @@ async def test_many_facts_leave_the_choices_in_sight(app: Driven) -> None:
 
 async def test_a_snapshot_may_come_before_the_question_is_painted(app: Driven) -> None:
     """The question is pushed, and its widgets come a moment later."""
+    versions = []
+
+    def question(now: Snapshot) -> Question:
+        versions.append(now.version)
+        return Question("later?" if "later" in versions else "at first?", (), yes="Yes")
+
     snapshot = app.models.snapshot
-    screen = ConfirmScreen(lambda now: Question(f"{now.version}?", (), yes="Yes"), snapshot)
-    waiting = app.app.push_screen(screen)
+    waiting = app.app.push_screen(ConfirmScreen(question, snapshot))
     app.app._show(SnapshotArrived(app.server, replace(snapshot, version="later")))
     await waiting
     await app.see("later?")

@@ -20,6 +20,8 @@ from aitui.ui.widgets.transcript import Transcript
 
 LONGEST_PROMPT = 8
 """Lines of the prompt that are in sight."""
+LONGEST_NAMED = 24
+"""Cells of a model's id in an empty prompt, beside what the prompt takes."""
 
 
 class ChatPane(Vertical):
@@ -67,7 +69,7 @@ class ChatPane(Vertical):
 
     def watch_model_id(self) -> None:
         """Name the model in the border, and in the prompt, which a small screen has alone."""
-        whom = shortened_id(self.model_id, 30) if self.model_id else ""
+        whom = shortened_id(self.model_id, LONGEST_NAMED) if self.model_id else ""
         words = " ".join(word for word in ("Ask", whom, "…") if word)
         self.prompt.placeholder = f"{words}  (⏎ sends, / commands)"
         self._show_title()

@@ -8,10 +8,10 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from aitui.domain.amounts import format_rate, format_tokens
-from aitui.domain.answer import Answer
+from aitui.domain.answer import Answer, Phase
 from aitui.domain.clock import Clock
 from aitui.ui.answer_words import phase_words
-from aitui.ui.packing import Item, packed, total_width
+from aitui.ui.packing import Item, cut_at_end, packed, total_width
 
 BARS = "▁▂▃▄▅▆▇█"
 BARS_SHOWN = 12
@@ -29,11 +29,17 @@ def sparkline(series: tuple[float, ...]) -> str:
 class ChatStatus(Widget):
     """One line that drops whole items where there is no room."""
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = {"chat-status--phase", "chat-status--quiet"}
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        "chat-status--phase",
+        "chat-status--quiet",
+        "chat-status--failed",
+    }
 
     answer: reactive[Answer | None] = reactive(None)
     context_size: reactive[int | None] = reactive(None)
     expected_load: reactive[float | None] = reactive(None)
+    trouble: reactive[str] = reactive("")
+    """Why the answer that is shown has failed."""
 
     def __init__(self, clock: Clock, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
@@ -46,6 +52,10 @@ class ChatStatus(Widget):
 
     def watch_answer(self) -> None:
         """Draw the line anew only where its words changed."""
+        self._redraw_what_ages()
+
+    def watch_trouble(self) -> None:
+        """Say why it failed."""
         self._redraw_what_ages()
 
     def render_line(self, y: int) -> Strip:
@@ -67,8 +77,11 @@ class ChatStatus(Widget):
         answer = self.answer
         if answer is None:
             return ()
+        words = phase_words(answer, self.expected_load, self._clock.monotonic())
+        if answer.phase is Phase.FAILED and self.trouble:
+            return (Item(cut_at_end(f"{words}: {self.trouble}", self.size.width - 2), 9, "failed"),)
         rates = answer.rates
-        items = [Item(phase_words(answer, self.expected_load, self._clock.monotonic()), 9, "phase")]
+        items = [Item(words, 9, "phase")]
         if rates.per_second is not None:
             items.append(Item(f"{format_rate(rates.per_second)} tok/s", 8, "phase"))
             items.append(Item(sparkline(rates.series), 3, "phase"))

@@ -18,6 +18,7 @@ from aitui.domain.clock import Clock
 from aitui.domain.model import Model
 from aitui.ui.model_cells import COLUMNS, Column, Moment, glyph, mood
 from aitui.ui.model_id import shortened_id
+from aitui.ui.packing import cut_at_end
 from aitui.ui.table_rows import View, rows
 
 GLYPH_WIDTH = 3
@@ -247,6 +248,5 @@ def aligned(text: str, column: Column, cells: int) -> str:
     """The text in exactly that many cells: ids lose their middle, other words their end."""
     if column.key == "id":
         return set_cell_size(shortened_id(text, cells), cells)
-    if cell_len(text) > cells:
-        text = set_cell_size(text, cells - 1).rstrip() + "…"
+    text = cut_at_end(text, cells)
     return " " * (cells - cell_len(text)) + text if column.right else set_cell_size(text, cells)
