@@ -16,6 +16,7 @@ from aitui.domain.memory.fit_words import fit_facts
 from aitui.domain.model import Model
 from aitui.domain.question import Question
 from aitui.domain.snapshot import Snapshot
+from aitui.domain.unloading import unload_words
 from aitui.errors import ConfigRefused
 from aitui.host.transaction import Reading
 
@@ -124,7 +125,7 @@ def question_before_change(
 def consequences(snapshot: Snapshot, then_loads: str = "") -> list[str]:
     """Whom a reload or a restart hits, in sentences."""
     resident = snapshot.resident
-    facts = [f"unloads {model.id}{_use(model)}" for model in resident]
+    facts = [f"{unload_words(model)}{_use(model)}" for model in resident]
     for request in snapshot.requests.running or ():
         agent = f" · {request.user_agent}" if request.user_agent else ""
         facts.append(
@@ -134,6 +135,8 @@ def consequences(snapshot: Snapshot, then_loads: str = "") -> list[str]:
         facts.append(f"cuts {snapshot.requests.total} running requests")
     if not resident:
         facts.append("No model is loaded: nobody is cut.")
+    elif snapshot.requests.total == 0:
+        facts.append("No request runs there.")
     if then_loads:
         model = snapshot.model(then_loads)
         expected = model.expected_load if model else None

@@ -7,6 +7,7 @@ from aitui.domain.eviction import requests_at
 from aitui.domain.model import Model, RunState
 from aitui.domain.question import Question
 from aitui.domain.snapshot import Snapshot
+from aitui.domain.unloading import unload_words
 from aitui.errors import TimedOut, UnloadFailed
 
 AGREES_WITHIN = 60.0
@@ -67,13 +68,13 @@ def question_before_unload(model_id: str, snapshot: Snapshot) -> Question:
 def question_before_unload_all(snapshot: Snapshot) -> Question:
     """What unloading everything will cost whom."""
     resident = snapshot.resident
-    facts = [f"unloads {model.id}" for model in resident]
+    facts = [unload_words(model) for model in resident]
     if snapshot.requests.total is None:
         facts.append("This server doesn't tell whether requests run; they will be cut.")
     else:
         facts += (_cut(snapshot.requests.total), *all_users(snapshot))
-    noun = "model" if len(resident) == 1 else "models"
-    return Question(f"Unload all {len(resident)} {noun}?", tuple(facts), yes="Unload all")
+    what = "the only model" if len(resident) == 1 else f"all {len(resident)} models"
+    return Question(f"Unload {what}?", tuple(facts), yes="Unload all")
 
 
 def _cut(requests: int) -> str:

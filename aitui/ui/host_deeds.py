@@ -208,8 +208,7 @@ class HostDeeds:
         if change.model and not change.flag:
             deed = "Adding" if change.added else "Removing"
         screen, progress = self._watched(f"{deed} {subject or 'the config file'}", *CHANGING)
-        model = session.snapshot.model(change.model)
-        screen.expected = model.expected_load if model else None
+        screen.expected = expected_load(session, change.model)
         try:
             made = await change_config(admin, session, proposal, progress, self._ask)
         except NotEffective as error:
@@ -230,6 +229,7 @@ class HostDeeds:
             return
         screen.action_close()
         screen, progress = self._watched("Putting the old value back", *UNDOING)
+        screen.expected = expected_load(session, error.made.entry.model)
         try:
             await undo(admin, session, error.made.entry, progress, self._ask)
         except AituiError as second:
@@ -279,6 +279,12 @@ class HostDeeds:
     def _config_screen(self) -> ConfigScreen | None:
         screens = (one for one in self._app.screen_stack if isinstance(one, ConfigScreen))
         return next(screens, None)
+
+
+def expected_load(session: Session, model_id: str) -> float | None:
+    """Seconds that loading that model took the last times."""
+    model = session.snapshot.model(model_id)
+    return None if model is None else model.expected_load
 
 
 def reasons(error: AituiError) -> tuple[str, ...]:

@@ -24,6 +24,7 @@ from aitui.commands.undo import (
     question_before_undo,
     undo,
 )
+from aitui.ui.host_deeds import expected_load
 from aitui.ui.open_config import OpenConfig
 from aitui.ui.screens.context_size import ContextSizeScreen
 
@@ -118,6 +119,7 @@ class OpenAdmin(OpenConfig):
         at = time.strftime("%H:%M", time.localtime(entry.at))
         if await self._ask(lambda snapshot: question_before_undo(entry, at, snapshot)):
             screen, progress = self._watched("Undoing the last change", *UNDOING)
+            screen.expected = expected_load(session, entry.model)
             await self._until_end(
                 screen, undo(admin, session, entry, progress, self._ask), "Undone"
             )

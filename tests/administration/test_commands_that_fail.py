@@ -101,9 +101,7 @@ async def test_file_and_journal_are_true_and_the_change_can_be_taken_back(
         assert len(commands) > 4
         for at in commands:
             over_ssh.config.write_text(CONFIG)
-            # Of a line that was cut the lock stays for a while: that has tests of its own.
-            for lock in over_ssh.config.parent.glob(".*.aitui-lock"):
-                lock.unlink()
+            forget_locks(over_ssh)
             folder = tmp_path / f"call {at}"
             faulty = FaultyHost(healthy, fault, at)
             trial = await attempt(over_ssh, watch, faulty, healthy, folder)
@@ -122,10 +120,17 @@ async def test_file_and_journal_are_true_and_the_change_can_be_taken_back(
                 assert len(failed) == 1, at
 
 
+def forget_locks(over_ssh: Administered) -> None:
+    """Of a line that was cut the lock stays for a while: that has tests of its own."""
+    for lock in over_ssh.config.parent.glob(".*.aitui-lock"):
+        lock.unlink()
+
+
 async def taken_back(
     over_ssh: Administered, watch: Watched, healthy: Host, folder: Path, error: NotEffective
 ) -> None:
     """Once the host is there again, undo restores the file."""
+    forget_locks(over_ssh)
     admin = administration(over_ssh, watch, healthy, folder)
     await undo(
         admin,

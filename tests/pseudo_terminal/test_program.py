@@ -99,7 +99,7 @@ async def test_the_end_comes_at_once_with_a_question_open(
     async with stand_in.busy(QUICK), terminal((), environment) as opened:
         await opened.see("1 of")
         opened.press("U")
-        await opened.see("Unload all 1 model?")
+        await opened.see("Unload the only model?")
         terminate(opened)
         assert await opened.ends() == 143
         assert_given_back(opened)

@@ -73,7 +73,7 @@ async def test_questions_and_what_is_said_are_harmless(hostile: Driven) -> None:
         await hostile.press("escape")
         hostile.app.clear_notifications()
     await hostile.press("U")
-    await hostile.see("Unload all 1 model?")
+    await hostile.see("Unload the only model?")
     assert_harmless(hostile)
 
 
