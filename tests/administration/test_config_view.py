@@ -37,6 +37,20 @@ async def test_without_colours_it_is_shown_as_well(
         await app.see("line ")
 
 
+async def test_a_line_that_goes_on_says_so_until_its_end_is_in_sight(
+    on_this_machine: Administered, tmp_path: Path
+) -> None:
+    on_this_machine.config.write_text(f"# {'x' * 70} the end\n{CONFIG}")
+    async with driven(on_this_machine.server, tmp_path / "aitui") as app:
+        await open_view(app, "small")
+        await app.press("g")
+        await app.see("line 1 of")
+        assert app.line_of("xxx").rstrip(" ▁▂▃▄▅▆▇█").endswith("›")
+        await app.press("right")
+        await app.see("the end")
+        assert "›" not in app.line_of("the end")
+
+
 async def test_words_are_found_and_walked_through(
     on_this_machine: Administered, tmp_path: Path
 ) -> None:

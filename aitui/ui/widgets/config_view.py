@@ -162,8 +162,10 @@ class ConfigView(ScrollView, can_focus=True, inherit_bindings=False):
         text = Strip(self._runs(number, plain + ground))
         room = width - self._gutter
         x = self.scroll_offset.x
-        text = text.crop_extend(x, x + room, plain + ground)
-        return Strip([*self._margin(number, plain + ground), *text], width)
+        goes_on = text.cell_length > x + room
+        text = text.crop_extend(x, x + room - goes_on, plain + ground)
+        more = [Segment("›", plain + self._style("empty") + ground)] if goes_on else []
+        return Strip([*self._margin(number, plain + ground), *text, *more], width)
 
     def _look(self) -> None:
         needle, numbers = self.needle, range(1, len(self._lines) + 1)
