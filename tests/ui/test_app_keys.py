@@ -127,6 +127,11 @@ async def test_upper_s_takes_a_typed_url(app: Driven, other: StandIn) -> None:
     assert QUICK not in app.text
 
 
+async def test_a_url_can_be_typed_at_once(app: Driven, other: StandIn) -> None:
+    await app.press("S", *other.url, "enter")
+    await app.see("elsewhere-1b")
+
+
 async def test_a_url_that_is_none_is_refused_in_words_and_the_server_stays(app: Driven) -> None:
     await app.press("S", "tab", *"localhost:8080", "enter")
     await app.told("http://localhost:8080")

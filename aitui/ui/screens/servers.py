@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from textual import on
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
@@ -12,6 +12,8 @@ from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from aitui.domain.server import Server
+
+EXAMPLE = "http://localhost:8080"
 
 
 class ServersScreen(ModalScreen[Server | str | None]):
@@ -31,7 +33,7 @@ class ServersScreen(ModalScreen[Server | str | None]):
             yield Static("Servers", id="title", markup=False)
             yield OptionList(*(self._option(server) for server in self._servers), id="list")
             yield Static("or the URL of another one", id="words", markup=False)
-            yield Input(placeholder="http://localhost:8080", id="entry")
+            yield Input(placeholder=EXAMPLE, select_on_focus=False, id="entry")
             yield Static("⏎ connect   Tab list or URL   Esc back", id="hints", markup=False)
 
     def on_mount(self) -> None:
@@ -40,6 +42,15 @@ class ServersScreen(ModalScreen[Server | str | None]):
         if self._current in self._servers:
             listed.highlighted = self._servers.index(self._current)
         listed.focus()
+
+    def on_key(self, event: events.Key) -> None:
+        """What is typed in front of the list belongs to the URL: nothing in the list takes letters."""
+        entry = self.query_one(Input)
+        letter = event.character if event.is_printable else None
+        if self.focused is not entry and letter is not None and not letter.isspace():
+            event.stop()
+            self.set_focus(entry)
+            entry.insert_text_at_cursor(letter)
 
     def action_give_up(self) -> None:
         """Stay where we are."""
