@@ -52,7 +52,8 @@ async def test_every_model_is_shown_harmless_and_in_its_columns(
 
 
 async def test_columns_stand_one_below_the_other(hostile: Driven) -> None:
-    _, state = hostile.place_of("State")[1], hostile.place_of("State")[0]
+    await hostile.settle()
+    state, _ = hostile.place_of("State")
     rows = [strip for strip in hostile.strips if "4k" in strip.text or "32k?" in strip.text]
     assert len(rows) > 5
     for row in rows:
