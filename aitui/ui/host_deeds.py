@@ -46,8 +46,8 @@ from aitui.ui.screens.steps import StepsScreen
 if TYPE_CHECKING:
     from textual.app import App
 
-WIDE = 100
-"""Columns from which a diff has room for the lines around it."""
+WIDE, TALL = 100, 34
+"""Columns and rows from which a diff has room for the lines around it."""
 LOG_LINES = 8
 DIFF_LINES = 24
 
@@ -193,7 +193,8 @@ class HostDeeds:
         session = self._session()
         if session is None:
             return False, False
-        whole = self._app.size.width >= WIDE
+        size = self._app.size
+        whole = size.width >= WIDE and size.height >= TALL
         screen = ConfirmScreen(
             lambda snapshot: question_before_change(proposal, snapshot, whole_diff=whole),
             session.snapshot,

@@ -81,6 +81,19 @@ async def test_the_environment_of_a_model_is_changed_and_proven_by_the_model_its
         assert administered.config.read_text() == expected
 
 
+@pytest.mark.parametrize(("size", "whole"), [((120, 40), True), ((120, 30), False)])
+async def test_the_lines_around_a_change_are_shown_where_they_push_nothing_out_of_sight(
+    on_this_machine: Administered, tmp_path: Path, size: tuple[int, int], *, whole: bool
+) -> None:
+    async with driven(on_this_machine.server, tmp_path / "aitui", size=size) as app:
+        await app.see("small")
+        app.go_to("small")
+        await app.press("c", *"131072", "enter")
+        await app.armed()
+        await app.see("+      --ctx-size 131072", "looks whether it took effect")
+        assert ("@@" in app.text) is whole
+
+
 async def test_no_changes_nothing(administered: Administered, tmp_path: Path) -> None:
     async with driven(administered.server, tmp_path / "aitui") as app:
         await app.see("small")
