@@ -21,8 +21,8 @@ class LinkPhase(Enum):
 class Link:
     """The connection: monotonic seconds, `latency` in seconds of the last short answer.
 
-    `heard` is when the server last answered, None before the first time; `retry_at` when the next
-    try is due while the server is lost.
+    `opened` is when it was first tried, `heard` when the server last answered, None before the first
+    time; `retry_at` when the next try is due while the server is lost.
     """
 
     phase: LinkPhase = LinkPhase.CONNECTING
@@ -31,6 +31,7 @@ class Link:
     error: AituiError | None = None
     attempts: int = 0
     retry_at: float | None = None
+    opened: float | None = None
 
 
 _NO_HARDWARE = Hardware()

@@ -57,7 +57,7 @@ class Monitor:
         self._random = random
         self._on_change = on_change
         self._known = Known(clock)
-        self._snapshot = Snapshot()
+        self._snapshot = Snapshot(Link(opened=clock.monotonic()))
         self._changed = asyncio.Condition()
         self._wake = asyncio.Event()
         self._attempt: asyncio.Timeout | None = None
@@ -287,6 +287,7 @@ class Monitor:
         await self._publish(
             Link(
                 LinkPhase.LOST,
+                opened=before.opened,
                 heard=before.heard,
                 error=error,
                 attempts=attempts,

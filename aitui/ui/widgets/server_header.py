@@ -117,12 +117,13 @@ class ServerHeader(Widget):
     def _link_item(self) -> Item:
         link = self.snapshot.link
         now = self._clock.monotonic()
+        opened = self._opened if link.opened is None else link.opened
         if link.phase is LinkPhase.LIVE:
             latency = "" if link.latency is None else f" {_milliseconds(link.latency)}"
             return Item(f"● live{latency}", 8, "live")
         if link.phase is LinkPhase.CONNECTING:
-            return Item(f"◌ connecting {now - self._opened:.0f} s", 8, "waiting")
-        since = self._opened if link.heard is None else link.heard
+            return Item(f"◌ connecting {now - opened:.0f} s", 8, "waiting")
+        since = opened if link.heard is None else link.heard
         verb = "not reached for" if link.heard is None else "lost for"
         return Item(f"✘ {verb} {format_seconds(now - since)}", 8, "lost")
 
