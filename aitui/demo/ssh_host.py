@@ -79,11 +79,14 @@ class SshDoor:
         self._socket.close()
         for connection in self._connections:
             connection.abort()
-        for connection in list(self._connections):
-            await connection.wait_closed()
-        await self._work.close()
-        for caller in self._callers:
-            caller.close()
+        try:
+            for connection in list(self._connections):
+                await connection.wait_closed()
+            await self._work.close()
+        finally:
+            # Also where somebody who leaves in a hurry doesn't wait for the end.
+            for caller in self._callers:
+                caller.close()
 
     def _accept(self, listening: socket.socket) -> None:
         with suppress(BlockingIOError, ConnectionAbortedError):

@@ -56,6 +56,29 @@ async def test_the_ssh_door_hangs_up_on_who_has_just_come_in(turns: int, tmp_pat
         await until_hung_up(caller)
 
 
+@pytest.mark.parametrize("turns", range(2, _TURNS))
+async def test_the_ssh_door_hangs_up_also_where_nobody_waits_for_it(
+    turns: int, tmp_path: Path
+) -> None:
+    ports: asyncio.Queue[int] = asyncio.Queue()
+
+    async def stand_open() -> None:
+        async with SshDoor(tmp_path, tmp_path, nothing) as door:
+            set_up = door.set_up.config.read_text()
+            await ports.put(int(set_up.partition("Port ")[2].split()[0]))
+            await asyncio.Event().wait()
+
+    standing = asyncio.create_task(stand_open())
+    caller = await come_in(await ports.get(), turns)
+    standing.cancel()
+    await asyncio.sleep(0)
+    standing.cancel()
+    with suppress(asyncio.CancelledError):
+        await standing
+    with caller:
+        await until_hung_up(caller)
+
+
 async def test_an_ssh_door_that_does_not_open_closes_its_port(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
