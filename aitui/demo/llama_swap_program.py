@@ -26,6 +26,7 @@ _LOOKS_EVERY = 0.2
 _SWITCHES = frozenset({"watch-config", "version"})
 _FLAGS = ("config", "dialect", "listen", "tls-cert-file", "tls-key-file", "version", "watch-config")
 _FALSE = frozenset({"0", "f", "F", "false", "FALSE", "False"})
+_Mark = tuple[int, int, int]
 
 
 class _Ends(Exception):
@@ -58,6 +59,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 async def _serve(given: _Given) -> int:
+    # A change between reading and watching is one as well.
+    seen = await asyncio.to_thread(_mark_of, given.config)
     try:
         server = StandIn(
             await asyncio.to_thread(_text_of, given.config),
@@ -80,7 +83,7 @@ async def _serve(given: _Given) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, asked.put_nowait, number)
-    watching = asyncio.create_task(_watch(given, asked))
+    watching = asyncio.create_task(_watch(given, asked, seen))
     try:
         await _obey(server, given, asked)
     finally:
@@ -108,9 +111,10 @@ async def _obey(
             await server.reload(text, watched=number is None)
 
 
-async def _watch(given: _Given, asked: asyncio.Queue[signal.Signals | None]) -> None:
-    """Ask for a reload each time the config file has become another one."""
-    seen = await asyncio.to_thread(_mark_of, given.config)
+async def _watch(
+    given: _Given, asked: asyncio.Queue[signal.Signals | None], seen: _Mark | None
+) -> None:
+    """Ask for a reload each time the config file has become another one than was `seen`."""
     while given.watches:
         await asyncio.sleep(_LOOKS_EVERY)
         mark = await asyncio.to_thread(_mark_of, given.config)
@@ -119,7 +123,7 @@ async def _watch(given: _Given, asked: asyncio.Queue[signal.Signals | None]) -> 
             asked.put_nowait(None)
 
 
-def _mark_of(path: Path) -> tuple[int, int, int] | None:
+def _mark_of(path: Path) -> _Mark | None:
     try:
         facts = path.stat()
     except OSError:
