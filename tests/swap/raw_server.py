@@ -91,7 +91,7 @@ class RawServer:
 
     async def until_all_hung_up(self) -> None:
         """Returns when every client has closed its socket."""
-        await until(lambda: all(reader.at_eof() for reader in self._tasks.values()))
+        await until(lambda: all(_has_ended(reader) for reader in self._tasks.values()))
         await self.hang_up()
 
     async def hang_up(self) -> None:
@@ -144,3 +144,8 @@ class RawServer:
                     return
         except (asyncio.IncompleteReadError, ConnectionError, ssl.SSLError):
             return
+
+
+def _has_ended(reader: asyncio.StreamReader) -> bool:
+    """Whether the client hung up; with something unread, its socket is reset instead of closed."""
+    return reader.at_eof() or reader.exception() is not None
