@@ -247,7 +247,8 @@ class OpenChat:
             return
         self._give_back(chat, prompt)
         told = await explained(session, model_id, answer.error)
-        self._failed_for(chat, told.why or told.what)
+        # Of a load it is known already which it was.
+        self._failed_for(chat, told.why if isinstance(told, LoadFailed) else told.what)
         if isinstance(told, LoadFailed):
             ready_now = {model.id for model in session.snapshot.ready}
             told.evicted = tuple(sorted(ready_before - ready_now - {model_id}))

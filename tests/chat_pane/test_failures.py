@@ -312,11 +312,7 @@ async def test_a_load_that_fails_says_why(
         await pane.app.told(f"{BROKEN} didn't come up")
         await pane.app.told("out of memory")
         assert pane.written == "hi"
-        pane.app.app.clear_notifications()
-        await pane.app.until(lambda: not pane.app.toasts, "gone by")
-        assert "memory" in pane.app.line_of("failed: ")
-        await pane.send("hi again")
-        await pane.app.until(lambda: "failed" not in pane.app.text, "asked anew")
+        await pane.app.see("failed: out of memory")
 
 
 async def test_a_load_that_fails_offers_what_it_had_evicted(
@@ -343,3 +339,18 @@ async def test_what_is_said_of_a_full_context_is_whole_on_screen(
         await pane.send("hi")
         await pane.app.told("The prompt has 41,210 tokens, the context holds 32,768")
         await pane.app.told("raise the context size")
+
+
+async def test_why_it_failed_stays_in_sight_until_it_is_asked_anew(
+    stand_in: StandIn, server: Server, tmp_path: Path
+) -> None:
+    async with chatting(stand_in, server, tmp_path) as pane:
+        stand_in.fault(CHAT, Refuses(400, CONTEXT), 1)
+        await pane.send("hi")
+        await pane.app.told("The prompt has 41,210 tokens")
+        pane.app.app.clear_notifications()
+        await pane.app.until(lambda: not pane.app.toasts, "gone by")
+        assert "41,210" in pane.app.line_of("failed: ")
+        await pane.send(" again")
+        await pane.app.see("done")
+        assert "failed" not in pane.app.text

@@ -132,23 +132,8 @@ async def test_a_failed_load_shows_its_reason(app: Driven) -> None:
     assert "failed" in app.line_of(OUT_OF_MEMORY)
 
 
-@each_dialect
-async def test_a_load_that_evicted_in_vain_offers_to_bring_the_victim_back(
-    app: Driven, stand_in: StandIn
-) -> None:
-    app.go_to(QUICK)
-    await app.press("l")
-    await app.told("is ready after")
-    app.go_to(OUT_OF_MEMORY)
-    await app.press("l")
-    await app.answer("y")
-    await app.see(f"Load {QUICK} again?", OUT_OF_MEMORY_REASON, f"{QUICK} was evicted for it")
-    assert stand_in.running() == {}
-    await app.answer("y")
-    await app.until(lambda: stand_in.running() == {QUICK: "ready"}, "brought back")
-
-
-async def test_an_offer_that_is_declined_loads_nothing(app: Driven, stand_in: StandIn) -> None:
+async def evict_in_vain(app: Driven) -> None:
+    """QUICK goes for a model that doesn't come up, and its return is offered."""
     app.go_to(QUICK)
     await app.press("l")
     await app.told("is ready after")
@@ -156,6 +141,21 @@ async def test_an_offer_that_is_declined_loads_nothing(app: Driven, stand_in: St
     await app.press("l")
     await app.answer("y")
     await app.see(f"Load {QUICK} again?")
+
+
+@each_dialect
+async def test_a_load_that_evicted_in_vain_offers_to_bring_the_victim_back(
+    app: Driven, stand_in: StandIn
+) -> None:
+    await evict_in_vain(app)
+    await app.see(OUT_OF_MEMORY_REASON, f"{QUICK} was evicted for it")
+    assert stand_in.running() == {}
+    await app.answer("y")
+    await app.until(lambda: stand_in.running() == {QUICK: "ready"}, "brought back")
+
+
+async def test_an_offer_that_is_declined_loads_nothing(app: Driven, stand_in: StandIn) -> None:
+    await evict_in_vain(app)
     before = orders(stand_in)
     await app.answer("escape")
     await app.until(lambda: isinstance(app.app.screen, ModelsScreen))
@@ -166,13 +166,7 @@ async def test_an_offer_that_is_declined_loads_nothing(app: Driven, stand_in: St
 async def test_an_offer_that_comes_by_itself_takes_no_key_that_was_meant_for_what_it_covers(
     app: Driven, stand_in: StandIn
 ) -> None:
-    app.go_to(QUICK)
-    await app.press("l")
-    await app.told("is ready after")
-    app.go_to(OUT_OF_MEMORY)
-    await app.press("l")
-    await app.answer("y")
-    await app.see(f"Load {QUICK} again?")
+    await evict_in_vain(app)
     before = orders(stand_in)
     for key in "jjyyqn":
         await app.press(key)

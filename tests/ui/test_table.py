@@ -18,9 +18,9 @@ def has_size(app: Driven, width: int, height: int) -> bool:
 
 def titles_fit(app: Driven) -> bool:
     """Whether the title of the context column ends where its figures end."""
-    titles, row = app.line_of("Ctx"), app.line_of(PEER)
-    end = titles.index("Ctx") + 3
-    return row[end - 2 : end + 1] == " – "
+    before, found, _ = app.line_of("Ctx").partition("Ctx")
+    end = len(before) + 3
+    return bool(found) and app.line_of(PEER)[end - 2 : end + 1] == " – "
 
 
 async def test_j_and_k_and_the_arrows_move_by_one(app: Driven) -> None:
