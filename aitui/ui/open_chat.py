@@ -248,7 +248,8 @@ class OpenChat:
         self._give_back(chat, prompt)
         told = await explained(session, model_id, answer.error)
         # Of a load it is known already which it was.
-        self._failed_for(chat, told.why if isinstance(told, LoadFailed) else told.what)
+        why = told.why if isinstance(told, LoadFailed) else ""
+        self._failed_for(chat, why or told.what)
         if isinstance(told, LoadFailed):
             ready_now = {model.id for model in session.snapshot.ready}
             told.evicted = tuple(sorted(ready_before - ready_now - {model_id}))
@@ -256,8 +257,8 @@ class OpenChat:
                 await offer_evicted(session, told, self._ask)
                 return
         can_change = bool(session.server.ssh_host) and not session.server.read_only
-        why = failure_words(told, model_id, can_change=can_change)
-        raise AituiError(told.what, why=why, remedy=told.remedy)
+        words = failure_words(told, model_id, can_change=can_change)
+        raise AituiError(told.what, why=words, remedy=told.remedy)
 
     async def _may_ask(self, chat: Chat, prompt: Prompt) -> bool:
         """Whether it may cost what it costs: asked once a conversation."""
