@@ -20,7 +20,7 @@ from aitui.commands.session import Session, open_session
 from aitui.commands.unload import unload, unload_all
 from aitui.domain.model import RunningRequest
 from aitui.domain.server import Server
-from aitui.domain.snapshot import LinkPhase, Snapshot
+from aitui.domain.snapshot import Link, LinkPhase, Snapshot
 from aitui.errors import KeyPasswordNeeded, LoadFailed
 from aitui.paths import Paths
 from aitui.settings import missing_certificates, server_at
@@ -203,7 +203,7 @@ class AituiApp(AdminApp):
         opening = self._opening
         self._server, self._paths = server, paths
         self._models.server = server
-        self._models.snapshot = Snapshot()
+        self._models.snapshot = Snapshot(Link(opened=opening.clock.monotonic()))
         load_times = await LoadTimes.open(paths.state / FILE_NAME)
         async with open_session(
             server,

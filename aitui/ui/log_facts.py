@@ -3,12 +3,13 @@
 from aitui.domain.log_filter import LogFilter
 from aitui.domain.log_lines import Level
 from aitui.monitor.log_feed import FeedState, Phase
-from aitui.ui.packing import Item
+from aitui.ui.packing import Item, cut_at_end
 from aitui.ui.widgets.log_view import LogView
 from aitui.ui.words import found_words
 
 BOTH, PROXY, UPSTREAM = "", "proxy", "upstream"
 SERVER_LOGS = (BOTH, PROXY, UPSTREAM)
+LONGEST_PATTERN = 24
 LEVELS = {Level.INFO: "no debug", Level.WARNING: "warnings, errors", Level.ERROR: "errors"}
 
 
@@ -20,7 +21,11 @@ def facts(view: LogView, state: FeedState, now: float) -> tuple[Item, ...]:
         Item(_counted(rows.hidden_own, "poll") + " hidden" if rows.hidden_own else "", 1, "quiet"),
         Item(_counted(rows.end - rows.first, "line"), 2, "quiet"),
         Item(LEVELS.get(chosen.level, ""), 8, "waiting"),
-        Item(f"/{_cut(chosen.pattern.words)}/" if chosen.pattern else "", 8, "waiting"),
+        Item(
+            f"/{cut_at_end(chosen.pattern.words, LONGEST_PATTERN)}/" if chosen.pattern else "",
+            8,
+            "waiting",
+        ),
         Item(_found(view), 9, "waiting"),
         _place(view),
         _link(state, now),
@@ -63,7 +68,3 @@ def _found(view: LogView) -> str:
 
 def _counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
-def _cut(pattern: str) -> str:
-    return pattern if len(pattern) <= 24 else pattern[:23] + "…"

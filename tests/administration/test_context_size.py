@@ -6,6 +6,7 @@ import pytest
 
 from administration.answering import running_commands
 from administration.conftest import Administered
+from aitui.ui.screens.steps import StepsScreen
 from commands.command_line import CommandLine
 from service.user_manager import CONFIG
 from ui.driven import Driven, driven
@@ -48,6 +49,8 @@ async def test_undo_restores_the_file_byte_for_byte_and_the_model_runs_as_before
         await app.see("Undo the last change", "small", ["131072", "→", "65536"][0])
         await app.press("y")
         await app.see("✔ verify", "runs with --ctx-size 65536")
+        assert isinstance(app.app.screen, StepsScreen)
+        assert app.app.screen.expected is not None
         assert administered.config.read_text() == CONFIG
         commands = await running_commands(administered.server.url)
         assert "--ctx-size 65536" in commands["small"]

@@ -354,3 +354,16 @@ async def test_why_it_failed_stays_in_sight_until_it_is_asked_anew(
         await pane.send(" again")
         await pane.app.see("done")
         assert "failed" not in pane.app.text
+
+
+async def test_a_reason_that_would_steer_the_terminal_is_shown_as_text(
+    stand_in: StandIn, server: Server, tmp_path: Path
+) -> None:
+    hostile = "\x1b[2J\x1b]0;owned\x07[bold]loud[/]\tand\nwide 漢" + "x" * 5000
+    async with chatting(stand_in, server, tmp_path) as pane:
+        stand_in.fault(CHAT, Refuses(400, error(message=hostile)), 1)
+        await pane.send("hi")
+        await pane.app.see("failed: ", "[bold]loud[/]")
+        for strip in pane.app.strips:
+            assert strip.cell_length == 80
+            assert strip.text.isprintable(), repr(strip.text)

@@ -164,7 +164,7 @@ class ConfigView(ScrollView, can_focus=True, inherit_bindings=False):
         x = self.scroll_offset.x
         goes_on = text.cell_length > x + room
         text = text.crop_extend(x, x + room - goes_on, plain + ground)
-        more = [Segment("›", plain + self._style("empty") + ground)] if goes_on else []
+        more = [Segment("›", plain + self._style("number") + ground)] if goes_on else []
         return Strip([*self._margin(number, plain + ground), *text, *more], width)
 
     def _look(self) -> None:

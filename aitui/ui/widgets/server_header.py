@@ -37,17 +37,12 @@ class ServerHeader(Widget):
     def __init__(self, clock: Clock, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
         self._clock = clock
-        self._opened = clock.monotonic()
         self._drawn: tuple[Item, ...] = ()
         self._running_models = 0
 
     def on_mount(self) -> None:
         """Let the seconds of a lost server go on between two snapshots."""
         self.set_interval(1.0, self._redraw_what_ages)
-
-    def watch_server(self) -> None:
-        """Another server: its seconds start anew."""
-        self._opened = self._clock.monotonic()
 
     def watch_snapshot(self) -> None:
         """Draw the line anew only where its words changed."""
@@ -117,7 +112,7 @@ class ServerHeader(Widget):
     def _link_item(self) -> Item:
         link = self.snapshot.link
         now = self._clock.monotonic()
-        opened = self._opened if link.opened is None else link.opened
+        opened = now if link.opened is None else link.opened
         if link.phase is LinkPhase.LIVE:
             latency = "" if link.latency is None else f" {_milliseconds(link.latency)}"
             return Item(f"● live{latency}", 8, "live")
