@@ -11,6 +11,7 @@ from statistics import mean, median
 from bench.polling import polling
 from bench.processes import Bench
 from bench.report import Line, p95, print_lines
+from bench.start import start
 
 RATE = 2000
 BURST = "mixed:10000:10000"
@@ -129,6 +130,7 @@ def _merging(bench: Bench) -> list[Line]:
 
 
 SECTIONS: dict[str, Callable[[Bench], list[Line]]] = {
+    "start": start,
     "stream": stream,
     "long": long,
     "shapes": shapes,

@@ -1,0 +1,283 @@
+"""What a start costs, and what an idle dashboard does, each figure beside a reference of the same run."""
+
+import fcntl
+import os
+import pty
+import re
+import select
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import termios
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from statistics import median
+
+from bench.processes import Bench
+from bench.report import Line
+from bench.twenty_models import CONFIG
+
+COLUMNS, ROWS = 120, 40
+RUNS = 7
+IDLE_SECONDS = 30.0
+SETTLE_SECONDS = 6.0
+LIMIT = 30.0
+
+HELLO = """
+from textual.app import App
+from textual.widgets import Static
+
+class Hello(App):
+    def compose(self):
+        yield Static("hello")
+
+Hello().run()
+"""
+"""The ten-line app that every first frame is compared with."""
+
+VIEWS = (
+    ("chat", "\r", "Chat"),
+    ("hardware", "4", "Hardware"),
+    ("config", "5", "--ctx-size"),
+    ("doctor", "D", "certificate"),
+)
+"""Each view with the key that opens it and a text that only it shows."""
+
+_ESCAPES = re.compile(
+    rb"\x1b(?:\[[0-9;:?<>=]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[()][A-Z0-9]|[=>78])"
+)
+_ALTERNATE_SCREEN = b"\x1b[?1049h"
+
+
+class Run:
+    """One program behind a terminal of 120×40; times count from its start."""
+
+    def __init__(self, argv: Sequence[str], environment: dict[str, str]) -> None:
+        self._master, slave = pty.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
+        self.output = bytearray()
+        self.began = time.monotonic()
+        self.process = subprocess.Popen(
+            argv, stdin=slave, stdout=slave, stderr=slave, env=environment, start_new_session=True
+        )
+        os.close(slave)
+
+    def until(self, condition: Callable[[bytes], bool], begin: int = 0) -> float:
+        """Seconds since the start at which the text after `begin` bytes met the condition."""
+        deadline = time.monotonic() + LIMIT
+        while time.monotonic() < deadline:
+            if self.read(0.5) and condition(bytes(self.output[begin:])):
+                return time.monotonic() - self.began
+        raise TimeoutError(f"never seen; the output ends with {bytes(self.output[-2000:])!r}")
+
+    def read(self, seconds: float) -> bool:
+        """Take what comes within so many seconds; whether anything came."""
+        if not select.select([self._master], [], [], seconds)[0]:
+            return False
+        try:
+            self.output += os.read(self._master, 1 << 16)
+        except OSError:
+            return False
+        return True
+
+    def rest(self, seconds: float) -> None:
+        """Take whatever comes for so long."""
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            self.read(left)
+
+    def press(self, keys: str) -> None:
+        """Type."""
+        os.write(self._master, keys.encode())
+
+    @property
+    def cpu(self) -> float:
+        """Seconds of CPU time that the program has used."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    @property
+    def resident(self) -> int:
+        """Bytes of resident memory."""
+        pages = Path(f"/proc/{self.process.pid}/statm").read_text().split()[1]
+        return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+    def close(self) -> None:
+        """End the program."""
+        self.process.send_signal(signal.SIGTERM)
+        deadline = time.monotonic() + 5
+        while self.process.poll() is None and time.monotonic() < deadline:
+            self.read(0.1)
+        self.process.kill()
+        self.process.wait()
+        os.close(self._master)
+
+
+def start(_bench: Bench) -> list[Line]:
+    """The first frame, the live table, memory, idle CPU, `aitui status`, and the first use of each view."""
+    with tempfile.TemporaryDirectory() as folder, _server(Path(folder)) as (url, certificates):
+        return _lines(url, certificates, _environment(Path(folder), url, certificates))
+
+
+def _lines(url: str, certificates: Path, environment: dict[str, str]) -> list[Line]:
+    hello, first, live = _first_frames(environment)
+    resident, idle = _at_rest(environment)
+    waits = _first_uses(environment)
+    status, reference = _status(url, certificates, environment)
+    mebibytes = resident / 2**20
+    return [
+        Line("ten-line Textual app, first frame", f"{hello * 1000:.0f} ms"),
+        Line("aitui, first frame", f"{first * 1000:.0f} ms"),
+        _ratio("… to that app", first / hello, 1.3),
+        Line("live table over mTLS", f"{live * 1000:.0f} ms"),
+        _ratio("… to that app", live / hello, 2.0),
+        Line(
+            "resident memory, connected, 20 models",
+            f"{mebibytes:.0f} MiB",
+            "≤ 50 MiB",
+            mebibytes <= 50,
+        ),
+        Line("idle CPU over 30 s", f"{idle:.2%} of a core", "≤ 0.5 %", idle <= 0.005),
+        Line("curl, and python -c 'import httpx'", f"{reference * 1000:.0f} ms"),
+        Line("aitui status", f"{status * 1000:.0f} ms"),
+        _ratio("… to these", status / reference, 1.5),
+        *(
+            Line(f"{name}, key to first paint", f"{wait * 1000:.0f} ms", "≤ 150 ms", wait <= 0.15)
+            for name, wait in waits.items()
+        ),
+    ]
+
+
+def _ratio(words: str, ratio: float, most: float) -> Line:
+    return Line(words, f"{ratio:.2f} ×", f"≤ {most:g} ×", ratio <= most)
+
+
+def _text(output: bytes) -> str:
+    return _ESCAPES.sub(b"", output).decode(errors="replace")
+
+
+def _has_frame(output: bytes) -> bool:
+    """Whether something was drawn: text after the switch to the alternate screen."""
+    return bool(_text(output.partition(_ALTERNATE_SCREEN)[2]).strip())
+
+
+def _shows(text: str, output: bytes) -> bool:
+    return text in _text(output)
+
+
+def _has_models(output: bytes) -> bool:
+    return "model-01" in _text(output)
+
+
+def _first_frames(environment: dict[str, str]) -> tuple[float, float, float]:
+    """Medians of the ten-line app's first frame, of aitui's, and of its table; the runs alternate."""
+    hello, first, live = [], [], []
+    for number in range(RUNS + 1):
+        run = Run([sys.executable, "-c", HELLO], environment)
+        seconds = run.until(_has_frame)
+        run.close()
+        ours = Run([sys.executable, "-m", "aitui"], environment)
+        frame, table = ours.until(_has_frame), ours.until(_has_models)
+        ours.close()
+        if number:  # the first run warms the disk
+            hello.append(seconds)
+            first.append(frame)
+            live.append(table)
+    return median(hello), median(first), median(live)
+
+
+def _at_rest(environment: dict[str, str]) -> tuple[int, float]:
+    """Resident bytes and CPU share of a connected dashboard that nobody touches."""
+    run = Run([sys.executable, "-m", "aitui"], environment)
+    run.until(_has_models)
+    run.rest(SETTLE_SECONDS)
+    resident, before, began = run.resident, run.cpu, time.monotonic()
+    run.rest(IDLE_SECONDS)
+    idle = (run.cpu - before) / (time.monotonic() - began)
+    run.close()
+    return resident, idle
+
+
+def _first_uses(environment: dict[str, str]) -> dict[str, float]:
+    """Seconds from the key to the first paint of each view, opened for the first time in a run."""
+    config = Path(environment["HOME"], "config.yaml")
+    config.write_text(CONFIG)
+    local = {"AI_SERVER_SSH_HOST": "local", "AI_SERVER_PRESET_PATH": str(config)}
+    run = Run([sys.executable, "-m", "aitui"], {**environment, **local})
+    run.until(_has_models)
+    run.rest(SETTLE_SECONDS)
+    waits = {}
+    for name, key, text in VIEWS:
+        begin, pressed = len(run.output), time.monotonic() - run.began
+        run.press(key)
+        waits[name] = run.until(partial(_shows, text), begin) - pressed
+        run.rest(1.0)
+        run.press("\x1b")
+        run.rest(1.0)
+        if name == "chat":  # the first Esc leaves the prompt, the second the chat
+            run.press("\x1b")
+            run.rest(1.0)
+    run.close()
+    return waits
+
+
+def _status(url: str, certificates: Path, environment: dict[str, str]) -> tuple[float, float]:
+    """Medians of `aitui status` and of what any client needs: one request, and httpx imported."""
+    curl = [
+        *("curl", "--silent", "--fail", "--cacert", str(certificates / "root-ca.pem")),
+        *("--cert", str(certificates / "client.pem")),
+        *("--key", str(certificates / "client-key.pem"), f"{url}/running"),
+    ]
+    ours, reference = [], []
+    for number in range(RUNS + 1):
+        seconds = _timed(curl, environment)
+        seconds += _timed([sys.executable, "-c", "import httpx"], environment)
+        status = _timed([sys.executable, "-m", "aitui", "status"], environment)
+        if number:
+            reference.append(seconds)
+            ours.append(status)
+    return median(ours), median(reference)
+
+
+def _timed(argv: Sequence[str], environment: dict[str, str]) -> float:
+    began = time.monotonic()
+    subprocess.run(argv, env=environment, stdout=subprocess.DEVNULL, check=True)
+    return time.monotonic() - began
+
+
+@contextmanager
+def _server(folder: Path) -> Iterator[tuple[str, Path]]:
+    """A stand-in with twenty models in a process of its own; its URL and certificates."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bench.twenty_models", str(folder / "made")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+    )
+    try:
+        assert process.stdout is not None
+        url = process.stdout.readline().decode().strip()
+        yield url, folder / "made"
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _environment(folder: Path, url: str, certificates: Path) -> dict[str, str]:
+    return {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
+        "HOME": str(folder),
+        "LANG": "C.UTF-8",
+        "TZ": "UTC",
+        "TERM": "xterm-256color",
+        "COLORTERM": "truecolor",
+        "AI_SERVER_URL": url,
+        "AI_SERVER_SSH_HOST": "",
+        "AI_SERVER_CERTS_DIR": str(certificates),
+    }
