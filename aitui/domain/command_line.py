@@ -11,6 +11,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from aitui.domain.launch import Launch, ends_command, find_launch
+
 CONTEXT_SIZE = ("-c", "--ctx-size")
 PARALLEL = ("-np", "--parallel")
 MODEL = ("-m", "--model")
@@ -27,9 +29,6 @@ _PIECE = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _ESCAPED_IN_DOUBLE_QUOTES = re.compile(r"\\([\\\"])")
-_SHELLS = frozenset({"sh", "bash", "dash", "ash", "zsh"})
-_SHELL_COMMAND_FLAG = re.compile(r"-[a-z]*c")
-_SERVER = re.compile(r"(?:^|/)(?:ik_)?llama[-_.](?:server|cpp)[^/]*\Z")
 _NATURAL = re.compile(r"[0-9]{1,18}")
 _DEEPEST_NESTING = 3
 
@@ -72,15 +71,17 @@ def _unquoted(piece: re.Match[str]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class CommandLine:
-    """The arguments of a llama-server, without what stands before it (`taskset -c 0-7 …`)."""
+    """The arguments of a llama-server, without what stands before it (`taskset -c 0-7 …`).
+
+    There are none for a command that starts no llama-server: its flags mean what that program says.
+    """
 
     arguments: tuple[str, ...]
 
     @classmethod
     def read(cls, command: str) -> "CommandLine":
         """Reads a command; a script in `bash -c "…"` is read as if it stood there itself."""
-        arguments = _with_scripts([word.text for word in words(command)])
-        return cls(tuple(_from_server_on(arguments)))
+        return cls(tuple(_own_arguments([word.text for word in words(command)])))
 
     def value(self, names: Iterable[str]) -> str | None:
         """The last value given to any of the flags; "" for one that ends the command."""
@@ -179,24 +180,9 @@ def has_flag(command: str, names: Iterable[str]) -> bool:
     return CommandLine.read(command).has(names)
 
 
-def server_words(command: str) -> tuple[Word, ...]:
-    """The words behind the server's name, or all of them where none looks like one."""
-    found = words(command)
-    for index, word in enumerate(found):
-        if _SERVER.search(word.text):
-            return found[index + 1 :]
-    return found
-
-
-def runs_script(command: str) -> bool:
-    """Whether a shell is given a script to run before any server is named: `bash -c "…"`."""
-    arguments = [word.text for word in words(command)]
-    for index, argument in enumerate(arguments):
-        if _SERVER.search(argument):
-            return False
-        if argument.rpartition("/")[2] in _SHELLS and _script_flag(arguments, index + 1):
-            return True
-    return False
+def launch(command: str) -> Launch:
+    """What a command starts, as places among its words."""
+    return find_launch([word.text for word in words(command)])
 
 
 def _flag(argument: str) -> tuple[str, str, str]:
@@ -211,30 +197,30 @@ def _natural(text: str | None) -> int | None:
     return int(text) if text is not None and _NATURAL.fullmatch(text) else None
 
 
-def _with_scripts(arguments: list[str], nesting: int = 0) -> list[str]:
-    """The arguments with the script of every `sh -c` split in its place."""
-    for index, argument in enumerate(arguments):
-        if nesting < _DEEPEST_NESTING and argument.rpartition("/")[2] in _SHELLS:
-            flag = _script_flag(arguments, index + 1)
-            if flag is not None:
-                script = [word.text for word in words(arguments[flag + 1])]
-                rest = script + arguments[flag + 2 :]
-                return arguments[: index + 1] + _with_scripts(rest, nesting + 1)
-    return arguments
+def _own_arguments(arguments: list[str], nesting: int = 0) -> list[str]:
+    """What follows the llama-server, be it in a script within a script; nothing without one."""
+    found = find_launch(arguments)
+    if found.begin is not None:
+        return arguments[found.begin :]
+    if found.script is None or nesting == _DEEPEST_NESTING:
+        return []
+    script = arguments[found.script]
+    commands = _commands([word.text for word in words(script)])
+    if "$@" in script:
+        # The word behind the script is `$0`.
+        commands.append(arguments[found.behind + 1 :])
+    read = (_own_arguments(command, nesting + 1) for command in commands)
+    return next((own for own in read if own), [])
 
 
-def _script_flag(arguments: list[str], start: int) -> int | None:
-    for index in range(start, len(arguments) - 1):
-        if _SHELL_COMMAND_FLAG.fullmatch(arguments[index]):
-            return index
-        if not arguments[index].startswith("-"):
-            return None
-    return None
-
-
-def _from_server_on(arguments: list[str]) -> list[str]:
-    """What follows the server's name, or everything where no word looks like one."""
-    for index, argument in enumerate(arguments):
-        if _SERVER.search(argument):
-            return arguments[index + 1 :]
-    return arguments
+def _commands(script: list[str]) -> list[list[str]]:
+    """The commands of a script: what stands between `&&`, `;`, `|` and their like."""
+    commands: list[list[str]] = [[]]
+    for word in script:
+        if not ends_command(word):
+            commands[-1].append(word)
+            continue
+        if word.endswith(";"):
+            commands[-1].append(word[:-1])
+        commands.append([])
+    return [command for command in commands if command]

@@ -43,7 +43,7 @@ def test_the_folders_and_files_that_a_config_uses() -> None:
 
 
 def test_a_file_of_the_environment_counts_and_a_relative_one_has_no_folder() -> None:
-    text = "models:\n  a: {cmd: x, env: [LLAMA_ARG_MODEL=/m/a.gguf]}\n  b: {cmd: x -m b.gguf}\n"
+    text = "models:\n  a: {cmd: x, env: [LLAMA_ARG_MODEL=/m/a.gguf]}\n  b: {cmd: llama-server -m b.gguf}\n"
     document = Document.read(text)
     assert model_folders(document) == ("/m",)
     assert named_files(document) == {"/m/a.gguf", "b.gguf"}

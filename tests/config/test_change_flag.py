@@ -224,7 +224,10 @@ def test_a_number_that_is_printed_otherwise_is_replaced_whole() -> None:
     ],
 )
 def test_a_value_that_the_command_puts_together_is_replaced_there(written: str, after: str) -> None:
-    text = "macros: {{dir: /m}}\nmodels:\n  a:\n    cmd: x {}\n  b:\n    cmd: x -m ${{dir}}/b\n"
+    text = (
+        "macros: {{dir: /m}}\nmodels:\n  a:\n    cmd: llama-server {}\n"
+        "  b:\n    cmd: llama-server -m ${{dir}}/b\n"
+    )
     change = flag_changed(text.format(written), "a", "--model", "/n/b.gguf")
     assert change.after == text.format(after)
     assert (change.where, change.also) == (Where.COMMAND, ())

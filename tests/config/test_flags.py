@@ -76,6 +76,11 @@ def test_the_last_spelling_of_a_flag_counts() -> None:
         ("llama-server -c 5", "--ctx-size", "5"),
         ("taskset -c 0-7 llama-server", "-c", None),
         ("bash -c 'llama-server -c 5'", "-c", "5"),
+        ("taskset -c 0-7 vllm serve x", "-c", None),
+        ("vllm serve x --max-model-len 5", "max-model-len", "5"),
+        ("vllm serve x --max-model-len=5 --seed 1", "max-model-len", "5"),
+        ("vllm serve x --enforce-eager --seed 1", "enforce-eager", None),
+        ("docker run --memory 5 vllm/vllm-openai --seed 1", "memory", None),
     ],
 )
 def test_the_value_that_a_command_gives_a_flag(command: str, flag: str, value: str | None) -> None:

@@ -216,12 +216,12 @@ class TestContext:
         assert only(Facts(listed("a"))).context == ContextSize(32768, ContextSource.FALLBACK)
 
     def test_a_new_command_is_read_anew(self) -> None:
-        before = merge(Facts(listed("a"), (running("a", command="x -c 1024"),)), (), 0)
-        after = only(Facts(listed("a"), (running("a", command="x -c 2048"),)), before)
+        before = merge(Facts(listed("a"), (running("a", command="llama-server -c 1024"),)), (), 0)
+        after = only(Facts(listed("a"), (running("a", command="llama-server -c 2048"),)), before)
         assert after.context.tokens == 2048
 
     def test_the_size_it_last_ran_with_is_kept_when_it_stops(self) -> None:
-        before = merge(Facts(listed("a"), (running("a", command="x -c 1024"),)), (), 0)
+        before = merge(Facts(listed("a"), (running("a", command="llama-server -c 1024"),)), (), 0)
         assert only(Facts(listed("a")), before).context == ContextSize(
             1024, ContextSource.LAST_COMMAND
         )
@@ -234,22 +234,26 @@ class TestContext:
         assert only(measured).context == last
         assert only(measured, merge(Facts(listed("a")), (), 0)).context == last
         assert only(replace(measured, configured_context={"a": 4096})).context.tokens == 4096
-        ran = merge(replace(measured, running=(running("a", command="x -c 1024"),)), (), 0)
+        ran = merge(
+            replace(measured, running=(running("a", command="llama-server -c 1024"),)), (), 0
+        )
         assert only(measured, ran).context.tokens == 1024
 
     def test_the_size_it_last_ran_with_is_still_known_after_that(self) -> None:
-        running_once = merge(Facts(listed("a"), (running("a", command="x -c 1024"),)), (), 0)
+        running_once = merge(
+            Facts(listed("a"), (running("a", command="llama-server -c 1024"),)), (), 0
+        )
         stopped = merge(Facts(listed("a")), running_once, 1)
         assert merge(Facts(listed("a")), stopped, 2) is stopped
 
     def test_the_config_file_beats_the_size_it_last_ran_with(self) -> None:
-        before = merge(Facts(listed("a"), (running("a", command="x -c 1024"),)), (), 0)
+        before = merge(Facts(listed("a"), (running("a", command="llama-server -c 1024"),)), (), 0)
         after = only(Facts(listed("a"), configured_context={"a": 2048}), before)
         assert after.context == ContextSize(2048, ContextSource.CONFIG_FILE)
 
     def test_a_command_without_a_size_forgets_the_one_before(self) -> None:
-        before = merge(Facts(listed("a"), (running("a", command="x -c 1024"),)), (), 0)
-        after = only(Facts(listed("a"), (running("a", command="x"),)), before)
+        before = merge(Facts(listed("a"), (running("a", command="llama-server -c 1024"),)), (), 0)
+        after = only(Facts(listed("a"), (running("a", command="llama-server"),)), before)
         assert after.context.source is ContextSource.FALLBACK
 
 

@@ -4,10 +4,11 @@ import posixpath
 import re
 
 from aitui.domain.clean import clean_line
-from aitui.domain.command_line import MODEL, flag_value, has_flag
+from aitui.domain.command_line import MODEL, has_flag
 from aitui.domain.config.additions import Splice, end_of_line, line_break
 from aitui.domain.config.change import Change, change_flag
 from aitui.domain.config.document import Document, ModelEntry, block_end
+from aitui.domain.config.flags import find_flag, value_in
 from aitui.domain.config.name_problems import dig, items
 from aitui.domain.config.proof import changed_models, only_keys, refuse_unless, reread
 from aitui.domain.config.shell_words import refuse_unwritable
@@ -50,14 +51,14 @@ def new_block(
     result = reread(doubled, line)
     for key in ("aliases", "name", "description"):
         result = _without_key(result, model_id, key)
-    if flag_value(result.command(model_id), MODEL) != file_path:
+    if value_in(result.command(model_id), find_flag("--model")) != file_path:
         changed = change_flag(result, model_id, "--model", file_path, only_this_model=True)
         result = reread(changed.after, line)
     models = _models_node(document)
     refuse_unless(
         proven=only_keys(document.root, result.root, models, frozenset({model_id}))
         and changed_models(document, result) == (model_id,)
-        and flag_value(result.command(model_id), MODEL) == file_path,
+        and value_in(result.command(model_id), find_flag("--model")) == file_path,
         line=line,
     )
     return _whole(document, result.text, model_id, old=None, new=file_path)

@@ -168,7 +168,8 @@ class Document:
         item = self.variable(model_id, _CONTEXT_VARIABLE)
         if item is None:
             return None
-        return command_line.context_size("-c " + item.value.partition("=")[2].strip())
+        value = item.value.partition("=")[2].strip()
+        return command_line.CommandLine(("-c", value)).context_size
 
 
 def content_end(text: str, node: Node) -> int:

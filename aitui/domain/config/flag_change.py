@@ -1,14 +1,15 @@
 """A flag given another value: found, replaced or added, and proven."""
 
-from aitui.domain.command_line import runs_script
-from aitui.domain.config.additions import Splice, appended_words
+from aitui.domain.config.additions import Splice
 from aitui.domain.config.change import Change
 from aitui.domain.config.document import Document
 from aitui.domain.config.flag_wish import (
     Wish,
+    appended,
     changed_others,
     prove_variable,
     prove_words,
+    refuse_script,
     refuse_wrong_number,
     replacement,
     with_value,
@@ -25,7 +26,6 @@ from aitui.domain.config.values import (
     locate,
     own_reference,
 )
-from aitui.errors import ConfigRefused
 
 
 def changed_flag(
@@ -38,13 +38,7 @@ def changed_flag(
     wish = Wish(document, model_id, found_flag, name, value, line, only_this_model)
     refuse_wrong_number(wish)
     refuse_unwritable(value, line)
-    if runs_script(document.command(model_id)):
-        raise ConfigRefused(
-            "The server is started through a shell's script.",
-            line=document.lines.line(wish.command.start),
-            why="Inside it a value can't be changed safely.",
-            remedy="Change it in the editor (e).",
-        )
+    refuse_script(wish)
     located = locate(document, model_id, found_flag)
     if located is not None and (located.text == value or found_flag.takes is Takes.NOTHING):
         return _unchanged(wish, located)
@@ -94,12 +88,10 @@ def _replaced(wish: Wish, located: Located) -> Change:
 
 
 def _added(wish: Wish) -> Change:
-    command = wish.command
     also = command_sharers(wish.document, wish.model_id)
     if also and wish.only_this_model:
         return copied(wish, None)
-    splice = appended_words(wish.document.text, command, wish.added_text)
-    return _appended(wish, splice, also)
+    return _appended(wish, appended(wish, wish.document.text), also)
 
 
 def _appended(wish: Wish, splice: Splice, sharers: tuple[str, ...]) -> Change:
@@ -139,4 +131,4 @@ def _overridden(wish: Wish, located: Located) -> Change:
         reference = own_reference(wish.document, wish.model_id, traced, located.given)
         if reference is not None:
             return _replaced(wish, reference)
-    return _appended(wish, appended_words(wish.document.text, wish.command, wish.added_text), ())
+    return _appended(wish, appended(wish, wish.document.text), ())

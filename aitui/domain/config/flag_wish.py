@@ -1,17 +1,19 @@
 """What is to become of a flag, written into its place, and proven there."""
 
+import shlex
 from dataclasses import dataclass
 
 from aitui.domain.clean import clean_line
-from aitui.domain.command_line import words
-from aitui.domain.config.additions import Splice
+from aitui.domain.command_line import CONTEXT_SIZE, launch, words
+from aitui.domain.config.additions import Splice, appended_words
 from aitui.domain.config.document import Document
-from aitui.domain.config.flags import Flag, Takes, is_flag, same_dashes
+from aitui.domain.config.flags import Flag, Takes, find_flag, given_in, is_flag, same_dashes
 from aitui.domain.config.proof import changed_models, command_words, effect, refuse_unless
 from aitui.domain.config.shell_words import fits_inside, quoted
 from aitui.domain.config.spelling import Spelling, spelled
 from aitui.domain.config.tree import Scalar
 from aitui.domain.config.values import Located, locate
+from aitui.domain.launch import context_flag_of
 from aitui.errors import ConfigRefused
 
 
@@ -40,6 +42,11 @@ class Wish:
         return node
 
     @property
+    def of_context_size(self) -> bool:
+        """Whether the flag is llama-server's context size."""
+        return not frozenset(CONTEXT_SIZE).isdisjoint(self.flag.names)
+
+    @property
     def added_words(self) -> tuple[str, ...]:
         """The words of the flag where it has to be added."""
         return (self.name, self.value) if self.value else (self.name,)
@@ -64,6 +71,51 @@ def refuse_wrong_number(wish: Wish) -> None:
     else:
         return
     raise ConfigRefused(f"{name} can't be set so.", line=wish.line, why=why)
+
+
+def refuse_script(wish: Wish) -> None:
+    """Raises ConfigRefused where the server's command stands inside one word of another's."""
+    found = launch(wish.document.command(wish.model_id))
+    if found.script is None:
+        return
+    program = clean_line(found.program, 60)
+    raise ConfigRefused(
+        f"{wish.name} can't be set inside a script.",
+        line=wish.document.lines.line(wish.command.start),
+        why=f"“{program}” gets the command as a script, where a value can't be changed safely.",
+        remedy="Change it in the editor (e).",
+    )
+
+
+def appended(wish: Wish, text: str) -> Splice:
+    """The flag put behind the last word of a llama-server's command.
+
+    Raises ConfigRefused where the command starts another program: it would take the flag for
+    something else, or end on it.
+    """
+    command = wish.document.command(wish.model_id)
+    found = launch(command)
+    if found.begin is not None or not words(command):
+        return appended_words(text, wish.command, wish.added_text)
+    program = clean_line(found.program, 60)
+    why = "It isn't a llama-server: only a long flag that is already there can be changed."
+    remedy = "Change it in the editor (e)."
+    own = context_flag_of(found.program) if wish.of_context_size else None
+    if own:
+        why = f"It isn't a llama-server, and its own flag for the context is {own}."
+    elif own is not None:
+        why = "It isn't a llama-server, and has no flag for the context."
+    elif wish.of_context_size:
+        why = "It isn't a llama-server, and may not know that flag."
+    if own and given_in(command, find_flag(own)) is not None:
+        model = shlex.quote(clean_line(wish.model_id, 80))
+        remedy = f"aitui flag {model} {own.lstrip('-')} {wish.value} changes it."
+    raise ConfigRefused(
+        f"{wish.name} can't be set for “{program}”.",
+        line=wish.document.lines.line(wish.command.start),
+        why=why,
+        remedy=remedy,
+    )
 
 
 def replacement(wish: Wish, located: Located) -> tuple[Splice, Scalar]:

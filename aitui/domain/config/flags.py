@@ -7,11 +7,12 @@ from enum import Enum
 from functools import cache
 
 from aitui.domain.clean import clean_line
-from aitui.domain.command_line import Word, flag_value, runs_script, server_words
+from aitui.domain.command_line import CONTEXT_SIZE, Word, flag_value, launch, words
 from aitui.domain.config import flag_table
 from aitui.errors import ConfigRefused
 
 _GIVEN = re.compile(r"-{0,2}[A-Za-z][A-Za-z0-9._-]{0,79}")
+_CONTEXT_SIZE = frozenset(CONTEXT_SIZE)
 _NUMBER = re.compile(r"-\.?[0-9]")
 
 
@@ -36,6 +37,13 @@ class Flag:
     def long_name(self) -> str:
         """The first spelling with two dashes, else the first one."""
         return next((name for name in self.names if name.startswith("--")), self.names[0])
+
+    @property
+    def names_elsewhere(self) -> frozenset[str]:
+        """The spellings that can mean the same to a program that is no llama-server."""
+        if not _CONTEXT_SIZE.isdisjoint(self.names):
+            return frozenset()
+        return frozenset(name for name in self.names if name.startswith("--"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,11 +126,36 @@ def last_given(words: tuple[Word, ...], flag: Flag) -> Given | None:
     return found
 
 
+def given_in(command: str, flag: Flag) -> Given | None:
+    """The flag in a command, where it stands last behind the llama-server.
+
+    In a command that starts another program, only long flags that are that program's own count,
+    and the context size never: it is another flag there.
+    """
+    found, every = launch(command), words(command)
+    if found.begin is not None:
+        return last_given(every[found.begin :], flag)
+    if found.script is not None or not flag.names_elsewhere:
+        return None
+    given = None
+    for index, word in enumerate(every[found.behind :], start=found.behind):
+        name, equals, attached = word.text.partition("=")
+        if same_dashes(name) not in flag.names_elsewhere:
+            continue
+        following = every[index + 1] if index + 1 < len(every) else None
+        value_word = word if equals else following
+        if value_word is None or (not equals and is_flag(value_word.text)):
+            continue
+        value = attached if equals else value_word.text
+        given = Given(same_dashes(name), word, value_word, value)
+    return given
+
+
 def value_in(command: str, flag: Flag) -> str | None:
     """The value that a command gives a flag, "" for one that stands alone, None without it."""
-    if runs_script(command):
+    if launch(command).script is not None:
         return flag_value(command, flag.names)
-    given = last_given(server_words(command), flag)
+    given = given_in(command, flag)
     return given.value if given else None
 
 

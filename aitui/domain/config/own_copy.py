@@ -3,7 +3,6 @@
 from aitui.domain.config.additions import (
     Splice,
     added_key,
-    appended_words,
     end_of_line,
     line_break,
     raw_copy,
@@ -11,6 +10,7 @@ from aitui.domain.config.additions import (
 from aitui.domain.config.change import Change
 from aitui.domain.config.flag_wish import (
     Wish,
+    appended,
     changed_others,
     prove_words,
     replacement,
@@ -30,7 +30,7 @@ def copied(wish: Wish, located: Located | None) -> Change:
         edit, _ = replacement(wish, located)
         expected = with_value(wish, located)
     else:
-        edit = appended_words(text, command, wish.added_text)
+        edit = appended(wish, text)
         expected = command_words(document, wish.model_id) + wish.added_words
     begin = Spelling.read(text, command).begin
     edited = edit.applied(text)

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from enum import Enum
 
 from aitui.domain.clean import clean_line
-from aitui.domain.command_line import Word, flag_value, runs_script, server_words, words
+from aitui.domain.command_line import Word, flag_value, launch, words
 from aitui.domain.config.document import Document, ModelEntry
-from aitui.domain.config.flags import Flag, Given, Takes, find_flag, flags_given, last_given
+from aitui.domain.config.flags import Flag, Given, Takes, find_flag, flags_given, given_in
 from aitui.domain.config.macros import Macro, Source, Traced, expand, without_comments
 from aitui.domain.config.spelling import Spelling
 from aitui.domain.config.tree import Node, Scalar
@@ -80,9 +80,9 @@ def locate(document: Document, model_id: str, flag: Flag) -> Located | None:
     """The value that counts, and its place. Raises ConfigRefused as `current_value` does."""
     traced = document.trace(model_id)
     if traced is not None:
-        if runs_script(traced.text):
+        if launch(traced.text).script is not None:
             return _in_script(document, model_id, traced.text, flag)
-        given = last_given(server_words(traced.text), flag)
+        given = given_in(traced.text, flag)
         if given is not None:
             return _in_command(document, model_id, traced, given)
     return _in_environment(document, model_id, flag)
@@ -153,7 +153,9 @@ def own_reference(
     flag = traced.origin(given.flag_word.start, given.flag_word.start + 1)
     if command is None or flag is None or flag.source.macro:
         return None
-    for own in flags_given(words(command.value)):
+    # What stands before it may be a wrapper's, and isn't read as flags of llama-server.
+    behind = tuple(word for word in words(command.value) if word.start >= flag.start)
+    for own in flags_given(behind):
         if own.flag_word.start == flag.start and "${" in own.value:
             stretch = _stretch(command.value, own)
             if stretch is None:
