@@ -19,7 +19,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import aitui
-from service.installed import CONFIG, PROGRAM, SSHD, UNIT_TEXT
+from service.installed import CONFIG, PROGRAM, PYVENV, SSHD, UNIT_TEXT
 
 __all__ = ["ACCOUNT", "CONFIG", "UNIT", "UNIT_TEXT", "UserManager", "free_port", "user_manager"]
 
@@ -186,10 +186,23 @@ class UserManager:
         self.known_hosts.write_text(f"[127.0.0.1]:{self.ssh_port} {public}")
         self.home.mkdir(mode=0o755)
         os.chown(self.home, self.number, self.number)
-        program = PROGRAM.format(python=_python())
         self._write(self.home / ".ssh" / "authorized_keys", (etc / "login_key.pub").read_text())
-        self._write(self.home / "bin" / "llama-swap", program, mode=0o755)
+        self._install()
         self._write_files()
+
+    def _install(self) -> None:
+        """Install the stand-in, run by an executable of that name: a process is known by its own.
+
+        Under Python's name, /proc/PID/exe would be that of a launcher.
+        """
+        folder = self.home / "lib" / "llama-swap"
+        python = Path(_python())
+        self._write(folder / "pyvenv.cfg", PYVENV.format(folder=python.parent))
+        executable = folder / "bin" / "llama-swap"
+        self._write(executable, "")
+        shutil.copyfile(python, executable)
+        executable.chmod(0o755)
+        self._write(self.home / "bin" / "llama-swap", PROGRAM, mode=0o755)
 
     def _write_files(self) -> None:
         self._write(self.config, CONFIG)
