@@ -27,8 +27,6 @@ PROPERTIES = (
 )
 """What is asked for; older managers leave out what they don't know."""
 
-SHELLS = frozenset({"sh", "bash", "dash", "ash", "zsh", "fish", "ksh"})
-
 _LONGEST_VALUE = 8192
 _PROGRAM = re.compile(r"\{ path=(?P<path>.*?) ; argv")
 _ARGUMENTS = re.compile(r"argv\[\]=(?P<words>.*?) ; (?:ignore_errors|flags)=")
@@ -81,11 +79,6 @@ class UnitFacts:
     def enabled(self) -> bool:
         """Whether it comes up by itself."""
         return self.unit_file_state in {"enabled", "enabled-runtime", "generated"}
-
-    @property
-    def wrapped(self) -> bool:
-        """Whether a shell stands between systemd and llama-swap, which a signal would end."""
-        return bool(self.exec_start) and basename(self.exec_start[0]) in SHELLS
 
     @property
     def watches_config(self) -> bool | None:
