@@ -87,6 +87,12 @@ class UnitFacts:
         return None if flags is None else flags.get("watch-config", "false") in _TRUE
 
     @property
+    def names_config(self) -> bool:
+        """Whether llama-swap itself is started, no launcher or container, with a file that is named."""
+        itself = bool(self.exec_start) and _SERVER.search(basename(self.exec_start[0])) is not None
+        return itself and "config" in (server_flags(self.exec_start) or {})
+
+    @property
     def config_path(self) -> str | None:
         """The config file, absolute or below `~/`; llama-swap's default is `config.yaml`."""
         flags = server_flags(self.exec_start)
