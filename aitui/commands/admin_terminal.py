@@ -24,8 +24,8 @@ from aitui.commands.recover import recover
 from aitui.commands.reload import (
     RELOADING,
     RESTARTING,
-    question_before_reload,
-    question_before_restart,
+    confirm_reload,
+    confirm_restart,
     reload,
     restart,
 )
@@ -89,14 +89,10 @@ async def _with_session(admin: Administration, session: Session, arguments: Argu
     if arguments.command == "undo":
         await _undo(admin, session, ask)
     elif arguments.command == "reload":
-        admin.refuse_if_read_only("reloading the server")
-        _insist(await ask(question_before_reload), "Not reloaded")
+        _insist(await confirm_reload(admin, ask), "Not reloaded")
         await reload(admin, session, _printed(admin, *RELOADING), ask)
     elif arguments.command == "restart":
-        admin.refuse_if_read_only("restarting the server")
-        unit = admin.service.unit
-        yes = await ask(lambda snapshot: question_before_restart(unit, snapshot))
-        _insist(yes, "Not restarted")
+        _insist(await confirm_restart(admin, ask), "Not restarted")
         await restart(admin, session, _printed(admin, *RESTARTING))
     else:
         await _change(admin, session, arguments)

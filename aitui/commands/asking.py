@@ -12,13 +12,18 @@ from aitui.errors import Refused
 
 
 def asker(arguments: Arguments, snapshot: Callable[[], Snapshot]) -> Ask:
-    """Asks on the terminal, or takes `--yes` for the answer; raises Refused where nobody sits there."""
+    """Asks on the terminal, or takes `--yes` for the answer; raises Refused where nobody sits there.
+
+    A question that is separate is answered there alone, else with no.
+    """
 
     async def ask(build: Callable[[Snapshot], Question]) -> bool:
         question = build(snapshot())
         if arguments.yes:
-            return True
+            return not question.separate
         if not (sys.stdin.isatty() and sys.stderr.isatty()):
+            if question.separate:
+                return False
             raise Refused(
                 f"{question.title} Nobody is there to answer",
                 why="; ".join(question.facts or question.difference),

@@ -3,6 +3,7 @@
 import asyncio
 
 from aitui.commands.administration import Administration
+from aitui.commands.config_check import refuse_invalid_config
 from aitui.commands.ending import end
 from aitui.commands.progress import Progress
 from aitui.commands.propose import consequences
@@ -19,8 +20,8 @@ from aitui.domain.snapshot import Snapshot
 from aitui.errors import ServiceFailed, Unreachable
 
 LOOKS_EVERY = 1.0
-RELOADING = ("reload", "answer")
-RESTARTING = ("restart", "answer")
+RELOADING = ("check", "reload", "answer")
+RESTARTING = ("check", "restart", "answer")
 
 
 def question_before_reload(snapshot: Snapshot) -> Question:
@@ -35,9 +36,28 @@ def question_before_restart(unit: str, snapshot: Snapshot) -> Question:
     return Question(f"Restart {unit}?", tuple(consequences(snapshot)), yes="Restart")
 
 
-async def reload(admin: Administration, session: Session, progress: Progress, ask: Ask) -> None:
-    """Reload, and wait until the server answers. Raises ServiceFailed, NotTakenEffect, HostError."""
+async def confirm_reload(admin: Administration, ask: Ask) -> bool:
+    """Ask for a reload. Raises ConfigRefused, before the question, where the file is invalid."""
     admin.refuse_if_read_only("reloading the server")
+    await refuse_invalid_config(admin, "Not reloaded")
+    return await ask(question_before_reload)
+
+
+async def confirm_restart(admin: Administration, ask: Ask) -> bool:
+    """Ask for a restart. Raises ConfigRefused, before the question, where the file is invalid."""
+    admin.refuse_if_read_only("restarting the server")
+    await refuse_invalid_config(admin, "Not restarted")
+    unit = admin.service.unit
+    return await ask(lambda snapshot: question_before_restart(unit, snapshot))
+
+
+async def reload(admin: Administration, session: Session, progress: Progress, ask: Ask) -> None:
+    """Reload, and wait until the server answers.
+
+    Raises ConfigRefused, with nothing sent, ServiceFailed, NotTakenEffect, HostError.
+    """
+    admin.refuse_if_read_only("reloading the server")
+    await _check(admin, progress, "Not reloaded")
     async with before_reload(admin, session) as watch:
         with progress.step("reload") as words:
             # The file is as it was: a server that watches it has nothing to notice.
@@ -49,8 +69,12 @@ async def reload(admin: Administration, session: Session, progress: Progress, as
 
 
 async def restart(admin: Administration, session: Session, progress: Progress) -> None:
-    """Restart the unit, and wait for `/health`; raises ServiceFailed with the journal's last lines."""
+    """Restart the unit, and wait for `/health`.
+
+    Raises ConfigRefused, with nothing sent, and ServiceFailed with the journal's last lines.
+    """
     admin.refuse_if_read_only("restarting the server")
+    await _check(admin, progress, "Not restarted")
     gone = tuple(model.id for model in session.snapshot.resident)
     await session.monitor.unload_requested(*gone)
     with progress.step("restart") as words:
@@ -67,6 +91,12 @@ async def restart(admin: Administration, session: Session, progress: Progress) -
                 remedy="look at the address it listens on (-listen), and at the proxy before it",
             ) from error
     admin.last_reload.at = admin.clock.wall()
+
+
+async def _check(admin: Administration, progress: Progress, outcome: str) -> None:
+    """Look once more: the file may have been changed while the question was open."""
+    with progress.step("check"):
+        await refuse_invalid_config(admin, outcome)
 
 
 async def _answer_or_trouble(admin: Administration, session: Session) -> None:

@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from aitui.commands.administration import Administration
+from aitui.commands.config_check import refuse_invalid_config
 from aitui.commands.load import load
 from aitui.commands.progress import Progress
 from aitui.commands.propose import CONTEXT_SIZE
@@ -51,8 +52,8 @@ async def reload_now(admin: Administration, session: Session, watch: ReloadWatch
     """Have the server read its file again; returns how.
 
     It sees the change by itself, or gets SIGHUP, or is restarted where it can't be reloaded and
-    the answer to that question is yes. Raises ServiceFailed, HostUnreachable, and NotTakenEffect
-    where the server gives no sign of it.
+    the answer to that question is yes. Raises ServiceFailed, HostUnreachable, ConfigRefused where
+    a restart would end it, and NotTakenEffect where the server gives no sign of it.
     """
     await session.monitor.unload_requested(*(model.id for model in session.snapshot.resident))
     how = "the server watches its file"
@@ -82,11 +83,14 @@ async def _signalled_or_restarted(
         trouble = NotTakenEffect(
             f"{session.server.label} gives no sign of a reload",
             why=f"SIGHUP was sent, and its streams went on for {RELOADS_WITHIN:.0f} s",
-            remedy="look into its log (L), or restart it (R)",
+            remedy="its log says why: L (aitui logs --proxy); R (aitui restart) restarts it",
         )
+    # No sign of a reload may mean a file that was refused: the server serves on, and would end.
+    await refuse_invalid_config(admin, "Not restarted")
     unit = admin.service.unit
     if not await ask(lambda _: question_before_restarting_instead(trouble, unit)):
         raise trouble
+    await refuse_invalid_config(admin, "Not restarted")
     await admin.service.restart()
     return "by a restart"
 
@@ -94,7 +98,13 @@ async def _signalled_or_restarted(
 def question_before_restarting_instead(trouble: AituiError, unit: str) -> Question:
     """Offers the last way there is; who is cut by it was named before the change."""
     facts = tuple(words for words in (trouble.what, trouble.why) if words)
-    return Question(f"It can't be reloaded. Restart {unit} instead?", facts, yes="Restart")
+    return Question(
+        f"It can't be reloaded. Restart {unit} instead?",
+        facts,
+        yes="Restart",
+        unasked=True,
+        separate=True,
+    )
 
 
 async def answers(session: Session) -> None:

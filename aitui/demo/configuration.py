@@ -142,6 +142,15 @@ def parse_configuration(text: str) -> Configuration:
         tree = {}
     if not isinstance(tree, dict):
         raise BadConfiguration("yaml: cannot unmarshal the document into a configuration")
+    try:
+        return _configuration(tree)
+    except (AttributeError, TypeError, ValueError) as error:
+        if isinstance(error, BadConfiguration):
+            raise
+        raise BadConfiguration(f"yaml: unmarshal errors: {error}") from error
+
+
+def _configuration(tree: dict[str, Any]) -> Configuration:
     settings = _mapping(_mapping(_mapping(tree, "routing"), "router"), "settings")
     return Configuration(
         models=MappingProxyType(_models(tree)),

@@ -74,7 +74,6 @@ class ShellCommands:
         verb, *rest = [word for word in words[1:] if word != "--no-pager"] or [""]
         unit = rest[-1] if rest else ""
         verbs: dict[str, Callable[[list[str]], Awaitable[Reply]]] = {
-            "kill": self._kill,
             "restart": self._restart,
             "cat": self._unit_text,
             "status": self._status,
@@ -98,14 +97,6 @@ class ShellCommands:
         )
         names = wanted.split(",") if wanted else list(known)
         return Reply(output="".join(f"{name}={known.get(name, '')}\n" for name in names))
-
-    async def _kill(self, options: list[str]) -> Reply:
-        if options[:2] != ["-s", "HUP"]:
-            return Reply(1, complaint="Failed to parse signal string.\n")
-        if not await self._unit.reload():
-            said = f"Failed to kill unit {UNIT}: No main process to kill\n"
-            return Reply(1, complaint=said)
-        return Reply()
 
     async def _restart(self, _options: list[str]) -> Reply:
         await self._unit.restart()
@@ -148,6 +139,9 @@ class ShellCommands:
             return Reply(output=facts_answer(script, self._server.cards.cards))
         if "nvidia-smi --query-gpu=" in script:
             return Reply(output=hardware_answer(script, words[2:], self._server))
+        if "kill -s HUP " in script:
+            sent = await self._unit.reload()
+            return Reply(output=f"sent {self._unit.main_pid}\n" if sent else "found 0\n")
         if script.startswith("kill "):
             return Reply()
         return Reply(127, complaint="sh: 1: not found\n")

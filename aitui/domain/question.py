@@ -10,6 +10,7 @@ class Question:
     `needed` is False where nobody would notice: then it may be done without asking. `difference`
     holds lines of a diff that yes would bring about; `other` offers something else than yes or no.
     `unasked` is set where it comes by itself, while somebody may be typing for something else.
+    `separate` is set where a yes that was given before, as `--yes` is, doesn't answer it.
     """
 
     title: str
@@ -20,3 +21,4 @@ class Question:
     difference: tuple[str, ...] = ()
     other: str = ""
     unasked: bool = False
+    separate: bool = False

@@ -9,6 +9,7 @@ from aitui.domain.clean import clean_line
 from aitui.domain.nearest import nearest
 from aitui.errors import HostFileError, NoSuchFile, ServiceFailed
 from aitui.host import unit_text
+from aitui.host.hang_up import hang_up_words, read_hang_up
 from aitui.host.service_trouble import complaint_of, explain, no_manager, no_systemd
 from aitui.host.shell import Finished, Host
 from aitui.host.unit_facts import (
@@ -29,7 +30,6 @@ _LONGEST_LIST = 1 << 18
 _UNIT_NAME = re.compile(r"[A-Za-z0-9:_\\@-][A-Za-z0-9:_.\\@-]{0,254}")
 _SUFFIXES = (".service", ".socket", ".target", ".timer", ".path", ".scope", ".slice", ".mount")
 _NO_BUS = re.compile(r"Failed to connect to (?:user scope )?bus|Failed to get D-Bus connection")
-_UNKNOWN_OPTION = re.compile(r"unrecognized option|unknown option|invalid option")
 # The language is fixed because the words are read, the zone because times are.
 _SURROUNDINGS = ("LC_ALL=C", "LANGUAGE=", "TZ=UTC", "SYSTEMD_COLORS=0", "SYSTEMD_PAGER=")
 
@@ -45,7 +45,6 @@ class Service:
         self._host = host
         self._unit = unit if unit.endswith(_SUFFIXES) else f"{unit}.service"
         self._login: tuple[str, ...] = ()
-        self._kill_option = "--kill-whom=main"
         self._name_in_journal: str | None = None
         self._uid = ""
 
@@ -69,26 +68,25 @@ class Service:
         return facts
 
     async def reload(self) -> None:
-        """Send the main process SIGHUP: llama-swap reads its config again, unloading all models.
+        """Send llama-swap SIGHUP: it reads its config again, unloading all models.
 
-        Refuses where a shell script stands between systemd and llama-swap: it would die of it.
+        Behind a launcher (npm's, a shell) it goes to the llama-swap that runs below it. Refuses
+        where there is none, or more than one: whatever else is signalled ends.
         """
         facts = await self.facts()
         if not facts.running:
             raise await self._explained(facts, f"{self._unit} can't be reloaded: it isn't running")
-        if facts.wrapped:
-            raise ServiceFailed(
-                f"{self._unit} can't be reloaded",
-                why=f"it runs {facts.exec_start[0]}, which the signal would end",
-                remedy="start llama-swap with exec in that script, or restart it with R",
-            )
-        done = await self._systemctl("kill", "-s", "HUP", self._kill_option)
-        if done.status and _UNKNOWN_OPTION.search(_said(done)):
-            # Before version 252.
-            self._kill_option = "--kill-who=main"
-            done = await self._systemctl("kill", "-s", "HUP", self._kill_option)
-        if done.status:
+        done = await self._run(*hang_up_words(facts.main_pid))
+        hang_up = read_hang_up(done.output)
+        if hang_up.sent:
+            return
+        if not hang_up.why_not:
             raise await self._refused(done, "can't be reloaded")
+        raise ServiceFailed(
+            f"{self._unit} can't be reloaded",
+            why=hang_up.why_not,
+            remedy="start llama-swap itself in ExecStart, or restart it: R (aitui restart)",
+        )
 
     async def restart(self) -> UnitFacts:
         """Stop the unit and start it again; how it is right after that.

@@ -27,8 +27,6 @@ PROPERTIES = (
 )
 """What is asked for; older managers leave out what they don't know."""
 
-SHELLS = frozenset({"sh", "bash", "dash", "ash", "zsh", "fish", "ksh"})
-
 _LONGEST_VALUE = 8192
 _PROGRAM = re.compile(r"\{ path=(?P<path>.*?) ; argv")
 _ARGUMENTS = re.compile(r"argv\[\]=(?P<words>.*?) ; (?:ignore_errors|flags)=")
@@ -83,15 +81,16 @@ class UnitFacts:
         return self.unit_file_state in {"enabled", "enabled-runtime", "generated"}
 
     @property
-    def wrapped(self) -> bool:
-        """Whether a shell stands between systemd and llama-swap, which a signal would end."""
-        return bool(self.exec_start) and basename(self.exec_start[0]) in SHELLS
-
-    @property
     def watches_config(self) -> bool | None:
         """Whether llama-swap reads its config file again by itself when that changes."""
         flags = server_flags(self.exec_start)
         return None if flags is None else flags.get("watch-config", "false") in _TRUE
+
+    @property
+    def names_config(self) -> bool:
+        """Whether llama-swap itself is started, no launcher or container, with a file that is named."""
+        itself = bool(self.exec_start) and _SERVER.search(basename(self.exec_start[0])) is not None
+        return itself and "config" in (server_flags(self.exec_start) or {})
 
     @property
     def config_path(self) -> str | None:

@@ -12,8 +12,8 @@ from aitui.commands.propose import (
 from aitui.commands.reload import (
     RELOADING,
     RESTARTING,
-    question_before_reload,
-    question_before_restart,
+    confirm_reload,
+    confirm_restart,
     reload,
     restart,
 )
@@ -101,16 +101,15 @@ class OpenAdmin(OpenConfig):
 
     async def _reload(self) -> None:
         admin, session = await self._ready("reloading the server")
-        if await self._ask(question_before_reload):
+        if await confirm_reload(admin, self._ask):
             screen, progress = self._watched("Reloading the config file", *RELOADING)
             await self._until_end(screen, reload(admin, session, progress, self._ask), "Reloaded")
             self.read_config()
 
     async def _restart(self) -> None:
         admin, session = await self._ready("restarting the service")
-        unit = admin.service.unit
-        if await self._ask(lambda snapshot: question_before_restart(unit, snapshot)):
-            screen, progress = self._watched(f"Restarting {unit}", *RESTARTING)
+        if await confirm_restart(admin, self._ask):
+            screen, progress = self._watched(f"Restarting {admin.service.unit}", *RESTARTING)
             await self._until_end(screen, restart(admin, session, progress), "Restarted")
 
     async def _undo(self) -> None:

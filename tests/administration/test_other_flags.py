@@ -7,7 +7,7 @@ import pytest
 from administration.answering import running_commands
 from administration.conftest import Administered
 from commands.command_line import CommandLine
-from service.user_manager import CONFIG, UserManager
+from service.user_manager import CONFIG, UserManager, python_path
 from ui.driven import driven
 
 SHARED = """\
@@ -103,7 +103,9 @@ async def test_a_service_that_cannot_be_reloaded_is_restarted_after_a_question(
 ) -> None:
     unit = systemd.unit_file.read_text()
     program = unit.partition("ExecStart=")[2].partition("\n")[0]
-    systemd.write_unit(unit.replace(program, f"/bin/sh -c '{program}; true'"))
+    # An executable of another name is none that SIGHUP is sent to.
+    by_python = program.replace("%h/bin/llama-swap", f"{python_path()} -B %h/bin/llama-swap")
+    systemd.write_unit(unit.replace(program, by_python))
     systemd.systemctl("restart", "llama-swap.service")
     systemd.until_it_answers()
     async with driven(over_ssh.server, tmp_path / "aitui") as app:

@@ -115,11 +115,17 @@ async def test_sighup_reads_the_file_again(program: Program, new: str) -> None:
     assert '"n_ctx": 8192' in (await program.get("/upstream/small/props"))[1]
 
 
-async def test_a_file_that_is_no_configuration_keeps_the_old_one(program: Program) -> None:
-    program.config.write_text("models:\n  small: [")
+@pytest.mark.parametrize(
+    "text",
+    ["models:\n  small: [", "globalTTL: soon\n", "models: {a: {cmd: x, ttl: [1]}}\n", "- a\n"],
+)
+async def test_a_file_that_is_no_configuration_keeps_the_old_one(
+    program: Program, text: str
+) -> None:
+    program.config.write_text(text)
     program.process.send_signal(signal.SIGHUP)
     log = await program.until_log("failed to reload config")
-    assert "[WARN] failed to reload config: yaml: line " in log
+    assert "[WARN] failed to reload config: yaml: " in log
     assert "--ctx-size 4096" in await program.command("small")
 
 

@@ -31,8 +31,10 @@ models:
     env: ["LLAMA_ARG_CTX_SIZE=16384"]
     cmd: /opt/llama.cpp/llama-server --port ${PORT} --model /models/other.gguf
 """
+PYVENV = "home = {folder}\n"
+# Of an executable that is called llama-swap, `-B` is the first flag, and the script its value.
 PROGRAM = """\
-#!{python} -B
+#!/mnt/home/lib/llama-swap/bin/llama-swap -B
 import sys
 sys.path[:0] = ["/mnt/project", "/mnt/packages"]
 from aitui.demo.llama_swap_program import main

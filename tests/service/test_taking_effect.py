@@ -8,7 +8,6 @@ from collections.abc import Callable
 
 import pytest
 
-from aitui.errors import ServiceFailed
 from aitui.host.service import Service
 from service.inside import Inside
 from service.installed import CONFIG, UNIT_TEXT
@@ -180,38 +179,6 @@ async def test_a_unit_that_changed_since_it_was_read_is_stale(
     assert not (await service.facts()).stale
     machine.unit_file.write_text(machine.unit_file.read_text() + "# another line\n")
     assert (await service.facts()).stale
-
-
-async def test_a_shell_between_systemd_and_llama_swap_is_not_signalled(
-    machine: UserManager, host: Inside
-) -> None:
-    machine.write_unit(
-        '[Service]\nExecStart=/bin/sh -c "sleep 100; llama-swap"\n', "wrapped.service"
-    )
-    wrapped = Service(host, "wrapped.service")
-    await wrapped.restart()
-    with pytest.raises(ServiceFailed, match="can't be reloaded") as refused:
-        await wrapped.reload()
-    assert "/bin/sh" in refused.value.why
-    assert (await wrapped.facts()).running
-    machine.systemctl("stop", "wrapped.service")
-
-
-async def test_an_older_systemd_is_signalled_with_the_option_it_knows(
-    machine: UserManager,
-) -> None:
-    older = machine.home / "older"
-    older.mkdir(exist_ok=True)
-    program = older / "systemctl"
-    program.write_text(
-        '#!/bin/sh\ncase "$*" in *--kill-whom*)\n'
-        "  echo \"systemctl: unrecognized option '--kill-whom=main'\" >&2; exit 1;; esac\n"
-        'exec /usr/bin/systemctl "$@"\n'
-    )
-    program.chmod(0o755)
-    host = Inside(machine, surroundings=("PATH=/mnt/home/older:/usr/bin:/bin",))
-    await Service(host, UNIT).reload()
-    await until(lambda: "configuration reloaded" in proxy_log(machine))
 
 
 async def test_words_stay_readable_in_a_login_of_another_language(machine: UserManager) -> None:

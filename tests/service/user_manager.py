@@ -19,12 +19,24 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import aitui
-from service.installed import CONFIG, PROGRAM, SSHD, UNIT_TEXT
+from service.installed import CONFIG, PROGRAM, PYVENV, SSHD, UNIT_TEXT
 
-__all__ = ["ACCOUNT", "CONFIG", "UNIT", "UNIT_TEXT", "UserManager", "free_port", "user_manager"]
+__all__ = [
+    "ACCOUNT",
+    "CONFIG",
+    "EXECUTABLE",
+    "UNIT",
+    "UNIT_TEXT",
+    "UserManager",
+    "free_port",
+    "python_path",
+    "user_manager",
+]
 
 ACCOUNT = "ai-server"
 UNIT = "llama-swap.service"
+EXECUTABLE = "lib/llama-swap/bin/llama-swap"
+"""What /proc/PID/exe names of the stand-in, below the login's home."""
 COMES_UP_WITHIN = 30.0
 """Seconds after which a machine or a service that doesn't answer counts as broken."""
 
@@ -133,6 +145,16 @@ class UserManager:
         self._write(self.unit_file.with_name(name), text.replace("{port}", str(self.port)))
         self.systemctl("daemon-reload")
 
+    def write_program(self, path: str, text: str) -> None:
+        """Write a script below the login's home, to be run."""
+        self._write(self.home / path, text, mode=0o755)
+
+    def copy_program(self, program: str, path: str) -> None:
+        """Copy an executable to a place below the login's home, as a new file."""
+        self._write(self.home / path, "")
+        shutil.copyfile(program, self.home / path)
+        (self.home / path).chmod(0o755)
+
     def write_config(self, text: str) -> None:
         """Write the config file as the login would."""
         self._write(self.config, text)
@@ -186,10 +208,20 @@ class UserManager:
         self.known_hosts.write_text(f"[127.0.0.1]:{self.ssh_port} {public}")
         self.home.mkdir(mode=0o755)
         os.chown(self.home, self.number, self.number)
-        program = PROGRAM.format(python=_python())
         self._write(self.home / ".ssh" / "authorized_keys", (etc / "login_key.pub").read_text())
-        self._write(self.home / "bin" / "llama-swap", program, mode=0o755)
+        self._install()
         self._write_files()
+
+    def _install(self) -> None:
+        """Install the stand-in, run by an executable of that name: a process is known by its own.
+
+        Under Python's name, /proc/PID/exe would be that of a launcher.
+        """
+        python = python_path()
+        settings = PYVENV.format(folder=Path(python).parent)
+        self._write(self.home / "lib" / "llama-swap" / "pyvenv.cfg", settings)
+        self.copy_program(python, EXECUTABLE)
+        self.write_program("bin/llama-swap", PROGRAM)
 
     def _write_files(self) -> None:
         self._write(self.config, CONFIG)
@@ -237,7 +269,8 @@ def user_manager(folder: Path, *, session: bool = True) -> Iterator[UserManager]
         machine.stop()
 
 
-def _python() -> str:
+def python_path() -> str:
+    """Where the machine, too, has a Python, under Python's own name."""
     return f"{sys.base_prefix}/bin/python{sys.version_info[0]}.{sys.version_info[1]}"
 
 
