@@ -1,9 +1,11 @@
 """Waits for a model to come up: told by the long answer, and by `/running` where that breaks."""
 
 import asyncio
+from collections.abc import Callable
 from functools import partial
 
 from aitui.commands.ending import end
+from aitui.commands.leaving import UNLOADED_WHEN_READY
 from aitui.commands.session import Session
 from aitui.domain.model import RunState
 from aitui.domain.snapshot import LinkPhase, Snapshot
@@ -25,14 +27,19 @@ class NotUp(LoadFailed):
     """The model isn't up although its load didn't fail: no log tells why."""
 
 
-async def come_up(session: Session, model_id: str) -> bool:
+async def come_up(
+    session: Session, model_id: str, at_limit: Callable[[], None] | None = None
+) -> bool:
     """Have a model loaded; True once `/running` has it ready, False where aitui unloads it.
 
-    The time limit counts from when the server begins, not while it waits in the server's queue.
+    The time limit counts from when the server begins, not while it waits in the server's queue. It
+    ends the wait with NotUp, or calls `at_limit` where one is given.
     Raises LoadFailed, NoSuchModel, Unreachable, TlsRefused, ServerError.
     """
     monitor = session.monitor
-    coming = asyncio.create_task(_come_up_in_time(session, model_id), name=f"load {model_id}")
+    coming = asyncio.create_task(
+        _come_up_in_time(session, model_id, at_limit), name=f"load {model_id}"
+    )
     aborted = asyncio.create_task(
         monitor.wait_until(lambda _: monitor.was_ended_on_purpose(model_id), limit=None),
         name=f"abort {model_id}",
@@ -48,13 +55,17 @@ async def come_up(session: Session, model_id: str) -> bool:
         await end(coming, aborted)
 
 
-async def _come_up_in_time(session: Session, model_id: str) -> None:
+async def _come_up_in_time(
+    session: Session, model_id: str, at_limit: Callable[[], None] | None
+) -> None:
     limit = session.server.timeout
     begun = asyncio.Event()
     try:
         async with asyncio.timeout(None) as running_out:
+            now = asyncio.get_running_loop().time
+            end_wait = at_limit or (lambda: running_out.reschedule(now()))
             counting = asyncio.create_task(
-                _count_from_the_start(session, model_id, running_out, begun)
+                _count_from_the_start(session, model_id, begun, end_wait)
             )
             try:
                 await _ask_and_watch(session, model_id, begun)
@@ -63,19 +74,20 @@ async def _come_up_in_time(session: Session, model_id: str) -> None:
     except TimeoutError:
         raise NotUp(
             f"{model_id} is not up after {limit:.0f} s",
-            why="that is the limit set for a load; the server goes on loading it",
+            why=f"that is the limit set for a load; {UNLOADED_WHEN_READY}",
             remedy="raise AI_SERVER_TIMEOUT_MS, or look at its log",
         ) from None
 
 
 async def _count_from_the_start(
-    session: Session, model_id: str, running_out: asyncio.Timeout, begun: asyncio.Event
+    session: Session, model_id: str, begun: asyncio.Event, at_limit: Callable[[], None]
 ) -> None:
     await session.monitor.wait_until(
         lambda snapshot: _state(model_id, snapshot) in {RunState.STARTING, RunState.READY}, None
     )
     begun.set()
-    running_out.reschedule(asyncio.get_running_loop().time() + session.server.timeout)
+    await asyncio.sleep(session.server.timeout)
+    at_limit()
 
 
 async def _ask_and_watch(session: Session, model_id: str, begun: asyncio.Event) -> None:

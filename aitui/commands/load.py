@@ -1,5 +1,6 @@
 """Load a model: asks before it evicts, ends when `/running` agrees, says why when it fails."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from aitui.commands.coming_up import NotUp, come_up
@@ -25,12 +26,15 @@ class Loaded:
     seconds: float
 
 
-async def load(session: Session, wanted: str, ask: Ask) -> Loaded | None:
+async def load(
+    session: Session, wanted: str, ask: Ask, at_limit: Callable[[], None] | None = None
+) -> Loaded | None:
     """Load the model of that id or alias.
 
-    None where the answer to the question was no, or where the load was aborted from here. Raises
-    LoadFailed with the reason and the models that were evicted in vain, NoSuchModel, Refused,
-    Unreachable.
+    The request stays open until the load has ended, also beyond the time limit where `at_limit` is
+    given: it is called then. None where the answer to the question was no, or where the load was
+    aborted from here. Raises LoadFailed with the reason and the models that were evicted in vain,
+    NotUp at the time limit, NoSuchModel, Refused, Unreachable.
     """
     model = loadable_model_named(wanted, session.snapshot)
     session.refuse_if_read_only(f"loading {model.id}")
@@ -40,7 +44,7 @@ async def load(session: Session, wanted: str, ask: Ask) -> Loaded | None:
         lambda snapshot: question_before_load(model.id, snapshot)
     ):
         return None
-    return await _load(session, model)
+    return await _load(session, model, at_limit)
 
 
 def question_before_load(model_id: str, snapshot: Snapshot) -> Question:
@@ -80,14 +84,16 @@ def _sentence(victim: Victim) -> str:
     return f"{mark}evicts {victim.model.id}: {use}"
 
 
-async def _load(session: Session, model: Model) -> Loaded | None:
+async def _load(
+    session: Session, model: Model, at_limit: Callable[[], None] | None
+) -> Loaded | None:
     monitor = session.monitor
     began = session.clock.monotonic()
     ready_before = {other.id for other in session.snapshot.ready}
     failed: FailedLoad | None = None
     await monitor.load_requested(model.id)
     try:
-        if await come_up(session, model.id):
+        if await come_up(session, model.id, at_limit):
             return Loaded(model.id, session.clock.monotonic() - began)
     except NotUp:
         raise

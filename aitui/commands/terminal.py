@@ -9,6 +9,7 @@ from random import Random
 
 from aitui.arguments import Arguments
 from aitui.commands.asking import asker
+from aitui.commands.interrupts import explain_interrupts
 from aitui.commands.load import load
 from aitui.commands.logs import Output, print_log
 from aitui.commands.session import Session, open_session, watching
@@ -91,7 +92,8 @@ async def _load(session: Session, arguments: Arguments, paths: Paths) -> None:
     ask = asker(arguments, lambda: session.monitor.snapshot)
     async with memory_at_hand(session, paths) as memory:
         asked = ask if arguments.yes else memory.before(ask)
-        loaded = await load(session, arguments.model, asked)
+        with explain_interrupts(session):
+            loaded = await load(session, arguments.model, asked)
         if loaded is None:
             raise Refused("Not loaded: the answer was no")
         ready = f" after {loaded.seconds:.1f} s" if loaded.seconds else " already"

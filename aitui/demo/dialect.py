@@ -51,6 +51,7 @@ class Habits:
     loading_in_lines: bool
     glues_failure: bool
     ignores_static_paths: bool
+    load_counts_as_use: bool
     preload_line: str
 
 
@@ -93,6 +94,7 @@ _V217 = Habits(
     loading_in_lines=True,
     glues_failure=False,
     ignores_static_paths=False,
+    load_counts_as_use=True,
     preload_line="Preloading model",
 )
 
@@ -122,6 +124,7 @@ _V218 = Habits(
     loading_in_lines=False,
     glues_failure=True,
     ignores_static_paths=False,
+    load_counts_as_use=False,
     preload_line="preloading model",
 )
 
@@ -155,6 +158,7 @@ _HEAD = Habits(
     loading_in_lines=False,
     glues_failure=False,
     ignores_static_paths=True,
+    load_counts_as_use=False,
     preload_line="preloading model",
 )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -14,6 +15,9 @@ from aitui.demo.dialect import Habits, Unloading, failure_log_lines
 from aitui.demo.load_failed import Cause, LoadFailed
 from aitui.demo.log_ring import LogRing
 from aitui.demo.upstream_process import Claim, State, UpstreamProcess
+
+_LOOKS_EACH_SECONDS = 1.0
+"""How often llama-swap looks whether a model's time to live is over."""
 
 
 @dataclass(eq=False, slots=True)
@@ -63,7 +67,10 @@ class Swapping:
             # As with llama-swap, a request for a ready model evicts whom its group excludes.
             if process.state is not State.READY or self._victims(process):
                 await self._share_load(process)
-            yield claim
+            try:
+                yield claim
+            finally:
+                process.last_use = time.monotonic()
         finally:
             process.release(claim)
 
@@ -148,21 +155,25 @@ class Swapping:
             self._change.happened()
 
     async def _expire(self, process: UpstreamProcess) -> None:
-        """Unload a model that nobody has used for its time to live."""
-        run = process.started_at
-        ttl = process.configuration.ttl
-        while not _run_is_over(process, run):
-            await self._change.until(lambda: not process.claims or _run_is_over(process, run))
-            if not await self._used_within(process, ttl):
+        """Unload a model that nobody has used for its time to live, at the next look.
+
+        Before v256 a request counts as a use when it ends, and one that hung up during the load
+        never reached the model (ServeHTTP in internal/process/process_command.go): a model that
+        nobody waited for goes at the first look. In v217 the request goes on without its client.
+        """
+        run, ttl = process.started_at, process.configuration.ttl
+        if self._habits.load_counts_as_use:
+            process.last_use = run
+        while not await self._run_ends_within(process, run, min(_LOOKS_EACH_SECONDS, ttl)):
+            if not process.claims and time.monotonic() - process.last_use > ttl:
                 self._log.write(f"[INFO] <{process.id}> Unloading model, TTL of {ttl:g}s reached\n")
                 await process.stop()
 
-    async def _used_within(self, process: UpstreamProcess, seconds: float) -> bool:
-        """Whether anything happens to an idle model before its time is over."""
-        uses, run = process.uses, process.started_at
+    async def _run_ends_within(self, process: UpstreamProcess, run: float, seconds: float) -> bool:
+        """Whether the model's process is gone, or another one, before that time is over."""
         try:
             async with asyncio.timeout(seconds):
-                await self._change.until(lambda: process.uses != uses or _run_is_over(process, run))
+                await self._change.until(lambda: _run_is_over(process, run))
         except TimeoutError:
             return False
         return True

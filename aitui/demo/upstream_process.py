@@ -61,7 +61,7 @@ class UpstreamProcess:
         self.log = UpstreamLog(self.ring)
         self.busy_slots = 0
         self.claims: set[Claim] = set()
-        self.uses = 0
+        self.last_use = float("-inf")
         self.answered = 0
         self.started_at = 0.0
         self.state = State.STOPPED
@@ -80,7 +80,6 @@ class UpstreamProcess:
         """Count a request in; the model isn't swapped out while it runs."""
         claim = Claim()
         self.claims.add(claim)
-        self.uses += 1
         self._change.happened()
         return claim
 

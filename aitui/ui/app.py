@@ -15,6 +15,7 @@ from textual.filter import LineFilter
 from textual.screen import Screen
 
 from aitui.commands.cancel import cancel
+from aitui.commands.leaving import question_before_leaving
 from aitui.commands.load import load
 from aitui.commands.session import Session, open_session
 from aitui.commands.unload import unload, unload_all
@@ -53,7 +54,6 @@ from aitui.ui.wishes import (
     ModelsWished,
     UnloadAllWished,
     UnloadWished,
-    WatchEnded,
 )
 from aitui.ui.words import NOT_REACHED, seconds_words
 
@@ -265,11 +265,6 @@ class AituiApp(AdminApp):
         while isinstance(self.screen, VIEWS):
             self.screen.dismiss()
 
-    @on(WatchEnded)
-    def _watch_ended(self, message: WatchEnded) -> None:
-        self.workers.cancel_group(self, _load_group(message.model.id))
-        self.notify(f"{message.model.id} goes on loading unwatched; u aborts it", markup=False)
-
     @on(LogWished)
     def _log_wished(self, message: LogWished) -> None:
         self._open_log.open(message.model, of_model=True)
@@ -297,30 +292,37 @@ class AituiApp(AdminApp):
 
     @on(DemoWished)
     def _demo_wished(self) -> None:
-        self._open_demo()
+        self._beside(self._leave_for(self._open_demo), "switch")
 
     @on(LookAgainWished)
     async def _look_again(self) -> None:
         server = self._opening.settings.server
         missing = await asyncio.to_thread(missing_certificates, server)
         if not missing:
-            self._connect(server)
+            self._beside(self._leave_for(lambda: self._connect(server)), "switch")
         elif isinstance(self.screen, SetupScreen):
             self.screen.show(missing)
             self.notify("Still missing", severity="warning", markup=False)
 
     def _load(self, model_id: str) -> None:
-        self._beside(self._load_and_tell(model_id), _load_group(model_id))
+        model = None if self._session is None else self._session.snapshot.model(model_id)
+        if model is not None and model.requested is not None:
+            # A second request would take the place of the one that is open.
+            self.notify(f"{model_id} is loading already", markup=False)
+        else:
+            self._beside(self._load_and_tell(model_id), _load_group(model_id))
 
     async def _load_and_tell(self, model_id: str) -> None:
         session = self._session
         if session is None:
             return
         try:
-            loaded = await load(session, model_id, self._ask)
+            loaded = await load(
+                session, model_id, self._ask, at_limit=lambda: self._say_overdue(session, model_id)
+            )
         except LoadFailed as error:
             self.call_back(error.what)
-            await self._after_failed_load(session, error)
+            await self._after_failed_load(error)
             return
         if loaded is not None and loaded.seconds:
             words = seconds_words(loaded.seconds)
@@ -329,10 +331,14 @@ class AituiApp(AdminApp):
         elif loaded is not None:
             self.notify(f"{loaded.model_id} is loaded already", markup=False)
 
-    async def _after_failed_load(self, session: Session, error: LoadFailed) -> None:
+    async def _after_failed_load(self, error: LoadFailed) -> None:
         if not error.evicted:
             self._say(error)
-        await offer_evicted(session, error, self._ask)
+        await offer_evicted(error, self._ask, self._load)
+
+    def _say_overdue(self, session: Session, model_id: str) -> None:
+        words = f"{model_id} still loads after {session.server.timeout:g} s; u aborts it"
+        self.notify(words, severity="warning", markup=False)
 
     async def _unload(self, model_id: str) -> None:
         if self._session is not None:
@@ -358,18 +364,25 @@ class AituiApp(AdminApp):
             return
         server = choice if isinstance(choice, Server) else self._server_typed(choice)
         missing = await asyncio.to_thread(missing_certificates, server)
-        self.call_next(self._go_to, server, missing)
+        if missing:
+            self.push_screen(SetupScreen(server, tuple(missing)))
+        else:
+            await self._leave_for(lambda: self._connect(server))
+
+    async def _leave_for(self, connect: Callable[[], None]) -> None:
+        """Go to another server; ask first where a load would be cut."""
+        session = self._session
+        if session is not None and self._loads_are_open:
+            label = session.server.label
+            if not await self._ask(lambda snapshot: question_before_leaving(label, snapshot)):
+                return
+        # Not from here: it ends every worker, this one as well.
+        self.call_next(connect)
 
     def _server_typed(self, url: str) -> Server:
         # `--read-only` makes every server of the settings so, and means a typed one as well.
         read_only = all(server.read_only for server in self._opening.settings.servers)
         return server_at(url, self._opening.home, read_only=read_only)
-
-    def _go_to(self, server: Server, missing: Sequence[tuple[str, Any]]) -> None:
-        if missing:
-            self.push_screen(SetupScreen(server, tuple(missing)))
-        else:
-            self._connect(server)
 
     async def _ask_for_password(self, server: Server, error: KeyPasswordNeeded) -> None:
         with_password = await ask_for_password(self, server, error)

@@ -1,10 +1,10 @@
 """Questions that need an answer in words."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from aitui.commands.load import load
-from aitui.commands.session import Ask, Session
+from aitui.commands.session import Ask
 from aitui.domain.server import Server
 from aitui.errors import KeyPasswordNeeded, LoadFailed
 from aitui.ui.screens.key_password import KeyPasswordScreen
@@ -30,8 +30,8 @@ async def ask_for_password(
     return replace(server, client_key_password=password) if password else None
 
 
-async def offer_evicted(session: Session, error: LoadFailed, ask: Ask) -> None:
-    """Tell why a load failed, and load again what had to go for it where that is wished."""
+async def offer_evicted(error: LoadFailed, ask: Ask, load: Callable[[str], None]) -> None:
+    """Tell why a load failed, and begin to load what had to go for it where that is wished."""
     for victim in error.evicted:
         if await ask(lambda _: after_failed_load(error, victim)):  # noqa: B023
-            await load(session, victim, ask)
+            load(victim)

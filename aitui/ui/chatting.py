@@ -9,6 +9,7 @@ from textual import on
 from textual.binding import Binding, BindingType
 
 from aitui.commands.conversations import question_before_deletion
+from aitui.commands.leaving import open_loads, question_before_quitting
 from aitui.commands.session import Session
 from aitui.domain.clock import Clock
 from aitui.domain.question import Question
@@ -43,7 +44,13 @@ class ChatApp(ComfortApp):
         super().__init__(opening)
         self._session: Session | None = None
         self._models = ModelsScreen(opening.clock)
-        self._chats = OpenChat(self, lambda: self._models.chat, self._ask, self._beside)
+        self._chats = OpenChat(
+            self,
+            lambda: self._models.chat,
+            self._ask,
+            self._beside,
+            load=lambda model_id: self.act("load", model_id),
+        )
         self._chat_commands = ChatCommands(
             self,
             self._chats,
@@ -63,28 +70,34 @@ class ChatApp(ComfortApp):
     def administer(self, command: SlashCommand, model_id: str) -> None:
         """Do what a slash command wants of the machine behind the server."""
 
-    def action_interrupt(self) -> None:
+    async def action_interrupt(self) -> None:
         """Stop the answer that runs, else quit at the second ^c within two seconds."""
         if self._chats.busy:
             self._chats.stop()
             return
         now = self._clock.monotonic()
         if now - self._interrupted < SECOND_INTERRUPT_WITHIN:
-            self.exit()
+            await self.action_quit()
+            return
         self._interrupted = now
         self.notify("Press ^c once more to quit", timeout=SECOND_INTERRUPT_WITHIN, markup=False)
 
     async def action_quit(self) -> None:
-        """Quit; ask first where an answer would be cut."""
-        if self._chats.any_busy:
-            self._beside(self._quit_after_asking(), "quit")
-        else:
+        """Quit; ask first where an answer or a load would be cut."""
+        if not (self._chats.any_busy or self._loads_are_open):
             self.exit()
+        elif all(worker.group != "quit" or worker.is_finished for worker in self.workers):
+            self._beside(self._quit_after_asking(), "quit")
 
     async def _quit_after_asking(self) -> None:
-        facts = ("An answer is under way. What came of it is kept.",)
-        if await self._ask(lambda _: Question("Quit aitui?", facts, yes="Quit")):
+        if await self._ask(
+            lambda snapshot: question_before_quitting(snapshot, answering=self._chats.any_busy)
+        ):
             self.exit()
+
+    @property
+    def _loads_are_open(self) -> bool:
+        return self._session is not None and bool(open_loads(self._session.snapshot))
 
     async def _ask(self, build: Callable[[Snapshot], Question]) -> bool:
         if self._session is None:

@@ -22,7 +22,6 @@ def model_keys(
         ("u", unload, "unload", writable and own and not idle),
         ("⏎", "chat", "chat", live and model is not None),
         ("c", "ctx", "app.change_context", writable and own and host),
-        ("Esc", "stop watching", "back", waits),
         ("F5", "retry now", "app.refresh_server", not live),
         ("D", "doctor", "app.doctor", not live),
         ("L", "log", "log", own),

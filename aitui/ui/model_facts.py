@@ -50,7 +50,7 @@ def _state(model: Model, moment: Moment) -> str:
     age = format_seconds(max(0.0, moment.monotonic - model.since))
     match model.state:
         case RunState.STARTING:
-            hint = " · Esc stops watching, u aborts" if model.requested is not None else ""
+            hint = " · u aborts" if model.requested is not None else ""
             return f"loading {load_progress(model, moment)}{hint}"
         case RunState.READY:
             return f"ready for {age}{_use(model)}"

@@ -35,16 +35,24 @@ LONG_ANSWER = 10.0
 class OpenChat:
     """Belongs to the app; `beside` runs a deed of a group and tells what goes wrong in it.
 
+    `load` begins to load a model. A wait for it would end with the chat that began it.
+
     Every model has a conversation of its own, which stays when another one is shown.
     """
 
     def __init__(
-        self, app: "ComfortApp", pane: Callable[[], ChatPane], ask: Ask, beside: Beside
+        self,
+        app: "ComfortApp",
+        pane: Callable[[], ChatPane],
+        ask: Ask,
+        beside: Beside,
+        load: Callable[[str], None],
     ) -> None:
         self._app = app
         self._pane = pane
         self._ask = ask
         self._beside = beside
+        self._load = load
         self._served: ServedChats | None = None
         self._shown: ShownConversation | None = None
         self._agreed: set[str] = set()
@@ -254,7 +262,7 @@ class OpenChat:
             ready_now = {model.id for model in session.snapshot.ready}
             told.evicted = tuple(sorted(ready_before - ready_now - {model_id}))
             if told.evicted:
-                await offer_evicted(session, told, self._ask)
+                await offer_evicted(told, self._ask, self._load)
                 return
         can_change = bool(session.server.ssh_host) and not session.server.read_only
         words = failure_words(told, model_id, can_change=can_change)

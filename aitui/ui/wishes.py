@@ -21,10 +21,6 @@ class UnloadAllWished(Message):
     """Somebody wants every model unloaded."""
 
 
-class WatchEnded(LoadWished):
-    """Somebody no longer wants to wait for a load; it goes on at the server."""
-
-
 class CancelWished(Message):
     """Somebody wants a running request cancelled."""
 

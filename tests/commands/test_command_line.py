@@ -324,7 +324,7 @@ async def test_a_reader_that_goes_away_makes_no_traceback(aitui: CommandLine) ->
     assert outcome.err == ""
 
 
-async def test_an_interrupted_load_ends_quietly_and_goes_on_at_the_server(
+async def test_an_interrupted_load_says_what_may_become_of_it(
     aitui: CommandLine, stand_in: StandIn
 ) -> None:
     process = await aitui.start("load", SLOW)
@@ -332,7 +332,13 @@ async def test_an_interrupted_load_ends_quietly_and_goes_on_at_the_server(
     interrupt(process)
     outcome = await finish(process)
     assert outcome.status == INTERRUPTED
-    assert outcome.err == ""
+    what, why, *remedy = outcome.err.splitlines()
+    assert what == f"aitui: Left {SLOW} before it was ready"
+    assert why.endswith("unload it as soon as it is ready")
+    assert remedy == [
+        f"  aitui load {SLOW} waits for it again",
+        f"  aitui unload {SLOW} aborts the load",
+    ]
     assert stand_in.running() == {SLOW: "starting"}
 
 

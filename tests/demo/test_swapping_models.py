@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from aitui.demo.dialect import Dialect
-from demo.lab import open_lab
+from demo.lab import Lab, open_lab
 from demo.situations import GEMMA
 
 
@@ -115,6 +115,61 @@ async def test_any_upstream_request_starts_the_time_to_live_anew(dialect: Dialec
             await asyncio.sleep(0.05)
             await lab.get("/upstream/ttl-short/health")
         assert lab.server.running() == {"ttl-short": "ready"}
+
+
+LONG_TTL = """\
+models:
+  keeper: {ttl: 60, cmd: "llama-server --port ${PORT} --load-delay 0.2"}
+"""
+
+
+async def load_and_hang_up(lab: Lab) -> None:
+    """Ask for a model, and be gone when it comes up."""
+    request = lab.beside(lab.load("keeper"))
+    await lab.until_state("keeper", "starting")
+    request.cancel()
+    await lab.until_state("keeper", "ready")
+
+
+@pytest.mark.parametrize("build", [Dialect.V218, Dialect.HEAD])
+async def test_a_model_that_nobody_waited_for_goes_at_the_first_look(build: Dialect) -> None:
+    async with open_lab(build, LONG_TTL) as lab:
+        await load_and_hang_up(lab)
+        await lab.until_state("keeper", "stopped")
+        _, log = await lab.get("/logs")
+        assert "[INFO] <keeper> Unloading model, TTL of 60s reached" in log
+
+
+async def test_v217_begins_the_time_to_live_when_the_model_is_up() -> None:
+    async with open_lab(Dialect.V217, LONG_TTL) as lab:
+        await load_and_hang_up(lab)
+        await asyncio.sleep(1.3)
+        assert lab.server.running() == {"keeper": "ready"}
+
+
+async def test_a_model_that_was_waited_for_stays(dialect: Dialect) -> None:
+    async with open_lab(dialect, LONG_TTL) as lab:
+        await lab.load("keeper")
+        await asyncio.sleep(1.3)
+        assert lab.server.running() == {"keeper": "ready"}
+
+
+async def test_one_who_waits_is_enough(dialect: Dialect) -> None:
+    async with open_lab(dialect, LONG_TTL) as lab:
+        waits = lab.beside(lab.load("keeper"))
+        await load_and_hang_up(lab)
+        await waits
+        await asyncio.sleep(1.3)
+        assert lab.server.running() == {"keeper": "ready"}
+
+
+async def test_the_last_use_counts_from_before_an_unload(dialect: Dialect) -> None:
+    async with open_lab(dialect, LONG_TTL) as lab:
+        await lab.load("keeper")
+        await lab.post("/api/models/unload/keeper")
+        await load_and_hang_up(lab)
+        await asyncio.sleep(1.3)
+        assert lab.server.running() == {"keeper": "ready"}
 
 
 async def test_polling_running_does_not_keep_a_model(dialect: Dialect) -> None:

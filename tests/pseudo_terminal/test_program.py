@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from aitui.demo.stand_in import StandIn
-from catalogue import QUICK
+from catalogue import QUICK, SLOW
 from pseudo_terminal.terminal import PATIENCE, ROOT, Terminal, terminal
 from ui.hostile import catalogue_of
 
@@ -28,6 +28,10 @@ sys.exit(main([]))
 
 def press_q(opened: Terminal) -> None:
     opened.press("q")
+
+
+def press_control_q(opened: Terminal) -> None:
+    opened.press("\x11")
 
 
 def press_interrupt_twice(opened: Terminal) -> None:
@@ -50,6 +54,13 @@ async def put_cursor_on(opened: Terminal, words: str) -> None:
     await opened.see(f" {words}\n")
     opened.press("\r")
     await opened.see("l load", "▌")
+
+
+async def begin_slow_load(opened: Terminal) -> None:
+    """Press the key, and see the server begin."""
+    await put_cursor_on(opened, "slow")
+    opened.press("l")
+    await opened.see("loading")
 
 
 def assert_given_back(opened: Terminal) -> None:
@@ -78,19 +89,33 @@ async def test_every_way_out_gives_the_terminal_back(
         assert_given_back(opened)
 
 
-@pytest.mark.parametrize("end", [press_q, terminate])
+@pytest.mark.parametrize("end", [terminate, hang_up])
 async def test_the_end_comes_at_once_in_the_middle_of_a_load(
     environment: dict[str, str], stand_in: StandIn, end: Callable[[Terminal], None]
 ) -> None:
     async with terminal((), environment) as opened:
         await opened.see("● live", QUICK)
-        await put_cursor_on(opened, "slow")
-        opened.press("l")
-        await opened.see("loading")
+        await begin_slow_load(opened)
         end(opened)
         await opened.ends()
         assert_given_back(opened)
     assert list(stand_in.running().values()) == ["starting"]
+
+
+@pytest.mark.parametrize("quit_app", [press_q, press_interrupt_twice, press_control_q])
+async def test_quitting_in_the_middle_of_a_load_asks_first(
+    environment: dict[str, str], stand_in: StandIn, quit_app: Callable[[Terminal], None]
+) -> None:
+    async with terminal((), environment) as opened:
+        await opened.see("● live", QUICK)
+        await begin_slow_load(opened)
+        quit_app(opened)
+        await opened.see("Quit aitui?", f"{SLOW} is still loading.", "▸ n Stay")
+        # A question takes no yes before it can have been read.
+        await asyncio.sleep(0.5)
+        opened.press("y")
+        assert await opened.ends() == 0
+        assert_given_back(opened)
 
 
 async def test_the_end_comes_at_once_with_a_question_open(

@@ -1,25 +1,41 @@
 """Key `l`: what it asks of the server, when it asks a person first, and when it refuses."""
 
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+
+import pytest
+from textual.command import CommandPalette
 
 from aitui.demo.dialect import Dialect
 from aitui.demo.stand_in import StandIn
 from aitui.domain.model import RunState
 from aitui.domain.server import Server
 from aitui.ui.screens.models import ModelsScreen
+from aitui.ui.screens.setup import SetupScreen
 from catalogue import (
+    CATALOGUE,
     OUT_OF_MEMORY,
     OUT_OF_MEMORY_REASON,
     PEER,
     QUICK,
     SLOW,
     STEADY,
+    UNHURRIED,
     dialects,
     each_dialect,
 )
 from ui.driven import Driven, driven
 from ui.received import orders
+
+LOOKS_EACH = 1.0
+"""Seconds between two looks of llama-swap for models that nobody has used."""
+LASTING = "lasting-123b"
+WITH_TTL = CATALOGUE.replace(
+    "healthCheckTimeout: 10", "healthCheckTimeout: 60\nglobalTTL: 60"
+).replace("models:\n", f"models:\n  {LASTING}: {{cmd: llama-server --load-delay 50}}\n", 1)
 
 
 @each_dialect
@@ -38,7 +54,7 @@ async def test_a_load_shows_its_seconds(app: Driven) -> None:
     await app.press("l")
     await app.see("loading 0 s")
     await app.see("loading 1 s")
-    await app.see("Esc stops watching, u aborts")
+    await app.see(" · u aborts")
 
 
 async def test_the_next_load_is_measured_against_the_last(app: Driven) -> None:
@@ -175,15 +191,233 @@ async def test_an_offer_that_comes_by_itself_takes_no_key_that_was_meant_for_wha
     await app.answer("n")
 
 
-async def test_esc_stops_watching_a_load_and_the_load_goes_on(
-    app: Driven, stand_in: StandIn
-) -> None:
-    app.go_to(SLOW)
+@pytest.fixture
+async def cellar() -> AsyncIterator[Server]:
+    """A second server, without TLS, as on one's own machine."""
+    async with StandIn("models: {elsewhere-1b: {cmd: llama-server}}") as running:
+        yield Server(running.url, identity="other", name="cellar")
+
+
+@asynccontextmanager
+async def at_two(
+    stand_in: StandIn, server: Server, second: Server, folder: Path
+) -> AsyncIterator[Driven]:
+    """The app at the first of two servers, whose models go after an idle minute."""
+    await stand_in.reload(WITH_TTL)
+    async with driven(server, folder, servers=(server, second)) as running:
+        await running.until(lambda: running.models.snapshot.events_flow, "live")
+        yield running
+
+
+@pytest.fixture
+async def lazy(stand_in: StandIn, server: Server, tmp_path: Path) -> AsyncIterator[Driven]:
+    """The app at a server whose models go after an idle minute."""
+    await stand_in.reload(WITH_TTL)
+    async with driven(server, tmp_path) as running:
+        await running.until(lambda: running.models.snapshot.events_flow, "live")
+        yield running
+
+
+async def stays(stand_in: StandIn, model_id: str) -> None:
+    """Wait until the server has looked for models that nobody has used."""
+    await asyncio.sleep(2 * LOOKS_EACH)
+    assert stand_in.running() == {model_id: "ready"}
+
+
+async def begin_to_load(app: Driven, model_id: str) -> None:
+    """Press the key, and see the server begin."""
+    app.go_to(model_id)
     await app.press("l")
-    await app.see("loading 0 s")
-    await app.press("escape")
-    await app.told(f"{SLOW} goes on loading unwatched")
-    await app.until(lambda: app.model(SLOW).requested is None, "unwatched")
-    assert stand_in.running() == {SLOW: "starting"}
-    await app.until(lambda: app.model(SLOW).state is RunState.READY, "ready")
-    assert "is ready after" not in app.text
+    await app.until(lambda: app.model(model_id).state is RunState.STARTING, "begun")
+
+
+@each_dialect
+async def test_esc_leaves_a_load_as_it_is(lazy: Driven, stand_in: StandIn) -> None:
+    await begin_to_load(lazy, UNHURRIED)
+    await lazy.press("escape")
+    await lazy.told(f"{UNHURRIED} goes on loading; u aborts it")
+    await lazy.told(f"{UNHURRIED} is ready after")
+    await stays(stand_in, UNHURRIED)
+
+
+async def test_a_load_that_fails_after_esc_says_why(app: Driven) -> None:
+    app.go_to(OUT_OF_MEMORY)
+    await app.press("l", "escape")
+    await app.told(f"{OUT_OF_MEMORY} didn't come up {OUT_OF_MEMORY_REASON}")
+
+
+@each_dialect
+async def test_a_second_l_leaves_the_load_as_it_is(lazy: Driven, stand_in: StandIn) -> None:
+    await begin_to_load(lazy, UNHURRIED)
+    await lazy.press("l")
+    await lazy.told(f"{UNHURRIED} is loading already")
+    await lazy.told(f"{UNHURRIED} is ready after")
+    assert len(orders(stand_in)) == 1
+    await stays(stand_in, UNHURRIED)
+
+
+@each_dialect
+async def test_u_aborts_a_load(lazy: Driven, stand_in: StandIn) -> None:
+    await begin_to_load(lazy, SLOW)
+    await lazy.press("escape", "u")
+    await lazy.told(f"{SLOW} is unloaded")
+    assert stand_in.running() == {}
+    assert ("POST", f"/api/models/unload/{SLOW}") in orders(stand_in)
+
+
+@each_dialect
+async def test_a_load_beyond_its_limit_goes_on(
+    lazy: Driven, stand_in: StandIn, server: Server, tmp_path: Path
+) -> None:
+    async with driven(replace(server, timeout=0.3), tmp_path) as app:
+        await app.see("● live", QUICK)
+        await begin_to_load(app, UNHURRIED)
+        await app.told(f"{UNHURRIED} still loads after 0.3 s")
+        await app.told(f"{UNHURRIED} is ready after")
+        await stays(stand_in, UNHURRIED)
+
+
+async def press_q(app: Driven) -> None:
+    await app.press("q")
+
+
+async def press_control_q(app: Driven) -> None:
+    await app.press("ctrl+q")
+
+
+async def interrupt_twice(app: Driven) -> None:
+    await app.press("ctrl+c", "ctrl+c")
+
+
+async def choose_quit(app: Driven) -> None:
+    await app.press("colon")
+    await app.until(lambda: isinstance(app.app.screen, CommandPalette), "open")
+    await app.press(*"quit")
+    await app.see("Quit")
+    await app.press("down", "enter")
+
+
+WAYS_OUT = pytest.mark.parametrize(
+    "quit_app", [press_q, press_control_q, interrupt_twice, choose_quit]
+)
+
+
+@WAYS_OUT
+async def test_quitting_during_a_load_asks_on_its_safe_choice(
+    lazy: Driven, quit_app: Callable[[Driven], Awaitable[None]]
+) -> None:
+    await begin_to_load(lazy, LASTING)
+    await quit_app(lazy)
+    await lazy.see(
+        "Quit aitui?",
+        f"{LASTING} is still loading. llama-swap may unload it",
+        "ready if aitui quits now.",
+        "▸ n Stay      y Quit",
+    )
+    await lazy.answer("enter")
+    assert isinstance(lazy.app.screen, ModelsScreen)
+    assert lazy.model(LASTING).requested is not None
+
+
+@each_dialect
+async def test_staying_keeps_the_load(lazy: Driven, stand_in: StandIn) -> None:
+    await begin_to_load(lazy, SLOW)
+    await lazy.press("q")
+    await lazy.see("Quit aitui?")
+    await lazy.answer("n")
+    await lazy.told(f"{SLOW} is ready after")
+    await stays(stand_in, SLOW)
+
+
+@WAYS_OUT
+async def test_a_yes_quits_during_a_load(
+    lazy: Driven, quit_app: Callable[[Driven], Awaitable[None]]
+) -> None:
+    await begin_to_load(lazy, LASTING)
+    await quit_app(lazy)
+    await lazy.see("Quit aitui?")
+    await lazy.armed()
+    await lazy.press("y")
+    await lazy.until(lambda: not lazy.app.is_running, "ended")
+    assert lazy.app.return_code == 0
+
+
+async def test_quitting_asks_once(lazy: Driven) -> None:
+    await begin_to_load(lazy, LASTING)
+    await lazy.press("q")
+    await lazy.see("Quit aitui?")
+    await lazy.press("ctrl+q")
+    await lazy.answer("n")
+    assert isinstance(lazy.app.screen, ModelsScreen)
+
+
+async def test_the_question_before_quitting_follows_the_load(lazy: Driven) -> None:
+    await begin_to_load(lazy, UNHURRIED)
+    await lazy.press("q")
+    await lazy.see(f"{UNHURRIED} is still loading.")
+    await lazy.see("Nothing is loading any more.")
+    await lazy.answer("y")
+    await lazy.until(lambda: not lazy.app.is_running, "ended")
+
+
+@each_dialect
+async def test_quitting_names_a_load_that_has_not_begun(app: Driven, stand_in: StandIn) -> None:
+    async with stand_in.busy(QUICK):
+        await app.until_ready(QUICK)
+        app.go_to(STEADY)
+        await app.press("l")
+        await app.see(f"Load {STEADY}?")
+        await app.answer("y")
+        await app.until(lambda: app.model(STEADY).requested is not None, "asked for")
+        await app.press("q")
+        await app.see("Quit aitui?", f"{STEADY} is not loading yet.")
+        await app.press("n")
+    await app.told(f"{STEADY} is ready after")
+
+
+async def test_quitting_after_a_load_asks_nothing(app: Driven) -> None:
+    app.go_to(QUICK)
+    await app.press("l")
+    await app.told("is ready after")
+    await app.press("q")
+    await app.until(lambda: not app.app.is_running, "ended")
+
+
+@each_dialect
+async def test_another_server_during_a_load_asks_and_may_stay(
+    stand_in: StandIn, server: Server, cellar: Server, tmp_path: Path
+) -> None:
+    async with at_two(stand_in, server, cellar, tmp_path) as app:
+        await begin_to_load(app, SLOW)
+        await app.press("S", "down", "enter")
+        await app.see("Leave stand-in?", f"{SLOW} is still loading.", "▸ n Stay", "y Leave")
+        await app.answer("n")
+        await app.told(f"{SLOW} is ready after")
+        await stays(stand_in, SLOW)
+
+
+async def test_a_yes_leaves_the_server_during_a_load(
+    stand_in: StandIn, server: Server, cellar: Server, tmp_path: Path
+) -> None:
+    async with at_two(stand_in, server, cellar, tmp_path) as app:
+        await begin_to_load(app, LASTING)
+        await app.press("S", "down", "enter")
+        await app.see("Leave stand-in?")
+        await app.answer("y")
+        await app.see("elsewhere-1b")
+        assert LASTING not in app.text
+
+
+async def test_the_demo_during_a_load_asks_as_well(
+    stand_in: StandIn, server: Server, tmp_path: Path
+) -> None:
+    locked = replace(server, is_default=True, ca=tmp_path / "gone.pem")
+    async with at_two(stand_in, server, locked, tmp_path) as app:
+        await begin_to_load(app, LASTING)
+        await app.press("S", "down", "enter")
+        await app.until(lambda: isinstance(app.app.screen, SetupScreen), "set up")
+        await app.press("d")
+        await app.see("Leave stand-in?", f"{LASTING} is still loading.")
+        await app.answer("n")
+        assert isinstance(app.app.screen, SetupScreen)
+        assert app.model(LASTING).requested is not None

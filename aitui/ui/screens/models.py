@@ -42,7 +42,6 @@ from aitui.ui.wishes import (
     LogWished,
     UnloadAllWished,
     UnloadWished,
-    WatchEnded,
 )
 from aitui.ui.words import NOT_REACHED
 
@@ -187,14 +186,14 @@ class ModelsScreen(Screen[None]):
             self.app.copy_to_clipboard(model.id)
 
     def action_back(self) -> None:
-        """Leave the filter, or stop watching a load."""
+        """Leave the filter; say of a load how it is aborted."""
         line = self.query_one("#filter", Input)
         model = self._table.highlighted
         if line.display:
             line.value = ""
             self._close_filter()
         elif model is not None and model.requested is not None:
-            self.post_message(WatchEnded(model))
+            self.notify(f"{model.id} goes on loading; u aborts it", markup=False)
 
     def keys(self) -> list[tuple[str, str, str]]:
         """Key, words and action of what works now, the most needed first."""
