@@ -9,7 +9,7 @@ _LONGEST_NUMBER = 20
 
 
 def new_mark() -> str:
-    """Text that no output contains by chance, nor can foresee."""
+    """Text that nothing can put into an output unless it knows it."""
     return f"aitui-{secrets.token_hex(16)}"
 
 
