@@ -6,10 +6,11 @@ from dataclasses import replace
 
 from aitui.domain.clean import clean_line
 from aitui.domain.hardware.host_sample import HostSample, host_sample
-from aitui.domain.hardware.host_script import MARK, TOOL_SECONDS, words
+from aitui.domain.hardware.host_script import TOOL_SECONDS, words
 from aitui.domain.hardware.machine_files import Counters
 from aitui.domain.hardware.nvidia import DOES_NOT_ANSWER
 from aitui.errors import HostError, HostTimedOut
+from aitui.host.kept import new_mark
 from aitui.host.shell import Host
 
 SHORTEST_PAUSE = 5.0
@@ -80,17 +81,20 @@ class HostSampler:
         return found
 
     async def _ask(self, ports: tuple[int, ...], *, without_nvidia: bool) -> HostSample:
-        command = words(ports, without_nvidia=without_nvidia, tool_seconds=self._tool_seconds)
+        mark = f"@{new_mark()} "
+        command = words(
+            ports, mark=mark, without_nvidia=without_nvidia, tool_seconds=self._tool_seconds
+        )
         ended = await self._host.run(
             command, seconds=2.0 * self._tool_seconds + 6.0, largest=LARGEST_OUTPUT
         )
-        if MARK.encode() not in ended.output:
+        if mark.encode() not in ended.output:
             said = clean_line(ended.complaint[:1000].decode("utf-8", "replace").strip(), 200)
             raise HostError(
                 f"{self._host.label} can't be sampled",
                 why=said or f"its shell ended with status {ended.status} and said nothing",
             )
-        return host_sample(ended.output, self._clock(), self._counters)
+        return host_sample(ended.output, self._clock(), self._counters, mark=mark)
 
     def _rest(self, trouble: str, seconds: float) -> None:
         self._trouble = trouble

@@ -1,10 +1,16 @@
 """What a command writes, up to a limit."""
 
 import re
+import secrets
 
-MARK = "aitui-started-4f1c9d"
-_START = re.compile(rf"(?:\A|.*?\n){MARK} (\d{{1,10}})\r?\n".encode(), re.DOTALL)
-_LONGEST_NOISE = 1 << 16
+_LARGEST_NUMBER = (1 << 31) - 1
+"""Of a process (`pid_t`): `kill` takes larger ones for others."""
+_LONGEST_NUMBER = 20
+
+
+def new_mark() -> str:
+    """Text that nothing can put into an output unless it knows it."""
+    return f"aitui-{secrets.token_hex(16)}"
 
 
 class Kept:
@@ -28,38 +34,40 @@ class Kept:
 
 
 class Started(Kept):
-    """The output after the line that says MARK and the number of the command's process.
+    """The output after the mark, the number of the command's process and the end of that line.
 
-    Where that line doesn't come, all of the output counts: the command wasn't started.
+    Where these don't come, all of the output counts: the command wasn't started. `number` is None
+    too where it can't be that of a command: as a group, 0 is the killer's own, 1 and -1 are every
+    process.
     """
 
-    def __init__(self, largest: int) -> None:
+    def __init__(self, mark: str, largest: int) -> None:
         super().__init__(largest)
-        self._before = bytearray()
-        self._has_given_up = False
+        written = re.escape(mark.encode())
+        # What a login's start-up files wrote before may not have ended its line.
+        self._start = re.compile(rb"%b ([+-]?\d{1,%d})\r?\n" % (written, _LONGEST_NUMBER))
+        self._longest = len(mark) + _LONGEST_NUMBER + len(" +\r\n")
+        self._last = b""
+        self.is_started = False
         self.number: int | None = None
-
-    @property
-    def kept(self) -> bytes:
-        """The bytes."""
-        return super().kept if self._is_through else bytes(self._before[: self._largest])
-
-    @property
-    def _is_through(self) -> bool:
-        return self.number is not None or self._has_given_up
 
     def add(self, data: bytes) -> None:
         """Some more output."""
-        if self._is_through:
+        if self.is_started:
             super().add(data)
             return
-        self._before += data
-        start = _START.match(self._before)
-        if start:
-            self.number = int(start[1])
-            super().add(bytes(self._before[start.end() :]))
-            self._before.clear()
-        elif len(self._before) > _LONGEST_NOISE:
-            self._has_given_up = True
-            super().add(bytes(self._before))
-            self._before.clear()
+        seen = self._last + data
+        start = self._start.search(seen)
+        if start is None:
+            self._last = seen[-self._longest :]
+            super().add(data)
+            return
+        self.is_started = True
+        self.number = _number_of_command(int(start[1]))
+        self._kept.clear()
+        self.is_cut = False
+        super().add(seen[start.end() :])
+
+
+def _number_of_command(number: int) -> int | None:
+    return number if 1 < number <= _LARGEST_NUMBER else None

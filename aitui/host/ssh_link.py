@@ -11,7 +11,7 @@ import asyncssh
 from asyncssh import SSHClientConnection, SSHClientProcess, SSHReader
 
 from aitui.errors import HostError
-from aitui.host.kept import MARK, Kept, Started
+from aitui.host.kept import Kept, Started, new_mark
 from aitui.host.shell import Finished
 from aitui.host.ssh_address import SshAddress
 from aitui.host.ssh_files import SshFiles
@@ -22,8 +22,6 @@ from aitui.host.unbroken import unbroken
 
 _CHUNK = 1 << 16
 _ENDING_SECONDS = 3.0
-# The login's shell may be any, and its start-up files may have written something before.
-_SCRIPT = f'echo "{MARK} $$"; exec "$@"'
 
 _T = TypeVar("_T")
 
@@ -90,9 +88,11 @@ class SshLink:
         What left that group by itself goes on, and so does everything where the connection is
         lost: until it writes into its closed pipes.
         """
-        command = f"exec {shlex.join(('sh', '-c', _SCRIPT, 'sh', *words))}"
-        process = await self._begin(command)
-        output, complaint = Started(largest), Kept(largest)
+        mark = new_mark()
+        output, complaint = Started(mark, largest), Kept(largest)
+        # The login's shell may be any, and its start-up files may have written something before.
+        script = f'echo "{mark} $$"; exec "$@"'
+        process = await self._begin(f"exec {shlex.join(('sh', '-c', script, 'sh', *words))}", mark)
         try:
             async with asyncio.TaskGroup() as reading:
                 reading.create_task(_keep(process.stdout, output))
@@ -110,7 +110,7 @@ class SshLink:
             _status(process), output.kept, complaint.kept, cut=output.is_cut or complaint.is_cut
         )
 
-    async def _begin(self, command: str) -> SSHClientProcess[bytes]:
+    async def _begin(self, command: str, mark: str) -> SSHClientProcess[bytes]:
         """Start a command line. A cancelled call ends what may have started by then."""
 
         async def begin() -> SSHClientProcess[bytes]:
@@ -120,20 +120,22 @@ class SshLink:
         try:
             return await asyncio.shield(beginning)
         except asyncio.CancelledError:
-            await unbroken(self._take_back(beginning))
+            await unbroken(self._take_back(beginning, mark))
             raise
 
-    async def _take_back(self, beginning: "asyncio.Task[SSHClientProcess[bytes]]") -> None:
+    async def _take_back(
+        self, beginning: "asyncio.Task[SSHClientProcess[bytes]]", mark: str
+    ) -> None:
         await asyncio.wait({beginning}, timeout=_ENDING_SECONDS)
         if not beginning.done():
             beginning.cancel()
         elif not beginning.cancelled() and beginning.exception() is None:
-            await self._end(beginning.result(), Started(0))
+            await self._end(beginning.result(), Started(mark, 0))
 
     async def _end(self, process: SSHClientProcess[bytes], output: Started) -> None:
         with suppress(TimeoutError, asyncssh.Error, OSError):
             async with asyncio.timeout(_ENDING_SECONDS):
-                while output.number is None and (data := await process.stdout.read(_CHUNK)):
+                while not output.is_started and (data := await process.stdout.read(_CHUNK)):
                     output.add(data)
                 if output.number is not None:
                     # sshd passes signals on only where it has a process of its own for the login.

@@ -132,11 +132,11 @@ class ChatApp(ComfortApp):
 
     @on(Composer.EditorWished)
     def _editor_wished(self, message: Composer.EditorWished) -> None:
-        self._beside(self._edit_prompt(message.text), "editor")
+        self._beside(self._edit_prompt(message.text), "editor", exclusive=False)
 
     @on(Transcript.Opened)
     def _block_opened(self, message: Transcript.Opened) -> None:
-        self._beside(self._show_in_editor(message.text), "editor")
+        self._beside(self._show_in_editor(message.text), "editor", exclusive=False)
 
     @on(Transcript.Copied)
     def _block_copied(self, message: Transcript.Copied) -> None:

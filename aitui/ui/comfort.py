@@ -56,10 +56,13 @@ class ComfortApp(DeedsApp):
         self._beside(self._copy(text), "copy", exclusive=False)
 
     def call_back(self, words: str) -> None:
-        """Ring and notify, where somebody looks at another window or another view."""
+        """Ring and notify, where somebody looks at another window or another view.
+
+        While a terminal takes nothing, or belongs to an editor, it isn't called: Textual would block.
+        """
         view = next(screen for screen in reversed(self.screen_stack) if not screen.is_modal)
         elsewhere = not self.app_focus or view is not self.screen_stack[0]
-        if elsewhere and self._opening.settings.notifications:
+        if elsewhere and self._opening.settings.notifications and not self.is_behind:
             self._write(call_back(words, self._opening.environment))
 
     async def _copy(self, text: str) -> None:

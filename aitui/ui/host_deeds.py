@@ -202,7 +202,8 @@ class HostDeeds:
         answer = await self._app.push_screen_wait(screen)
         return answer, screen.wants_other
 
-    async def _carry_out(self, admin: Administration, session: Session, proposal: Proposal) -> None:
+    async def _carry_out(self, admin: Administration, session: Session, proposal: Proposal) -> bool:
+        """Make the change and show its steps; whether it was made and works."""
         change = proposal.change
         subject = f"{change.flag} of {change.model}" if change.flag else change.model
         deed = "Changing"
@@ -210,6 +211,7 @@ class HostDeeds:
             deed = "Adding" if change.added else "Removing"
         screen, progress = self._watched(f"{deed} {subject or 'the config file'}", *CHANGING)
         screen.expected = expected_load(session, change.model)
+        works = False
         try:
             made = await change_config(admin, session, proposal, progress, self._ask)
         except NotEffective as error:
@@ -220,7 +222,9 @@ class HostDeeds:
         else:
             words = f"{change.flag} is {change.new} now" if change.flag else "The file is changed"
             self._end(screen, f"{words}. Undo is in the palette (:).", *made.warnings, well=True)
+            works = True
         self.read_config()
+        return works
 
     async def _offer_to_put_back(
         self, admin: Administration, session: Session, error: NotEffective, screen: StepsScreen

@@ -9,7 +9,7 @@ from aitui.commands.edit_config import (
 from aitui.domain.model import Model
 from aitui.domain.question import Question
 from aitui.errors import ConfigRefused
-from aitui.ui.editor import edited_bytes
+from aitui.ui.editor import edited_bytes, keep_edit
 from aitui.ui.host_deeds import HostDeeds, reasons
 from aitui.ui.screens.choose import ChooseScreen
 from aitui.ui.screens.config import ConfigScreen
@@ -50,7 +50,9 @@ class OpenConfig(HostDeeds):
         reading = await admin.config.read()
         content = reading.content
         while True:
-            content = await edited_bytes(self._app, content, suffix=".yaml", line=line)
+            content = await edited_bytes(
+                self._app, content, suffix=".yaml", line=line, elsewhere=reading.content
+            )
             try:
                 proposal = await propose_content(reading, content)
             except ConfigRefused as error:
@@ -66,8 +68,12 @@ class OpenConfig(HostDeeds):
                 return
             if proposal is None:
                 self._app.notify("The file is as it was", markup=False)
-            elif (await self._ask_about(proposal))[0]:
-                await self._carry_out(admin, session, proposal)
+            elif not (
+                (await self._ask_about(proposal))[0]
+                and await self._carry_out(admin, session, proposal)
+            ):
+                words = f"The edit is kept in {await keep_edit(content, '.yaml')}"
+                self._app.notify(words, timeout=20, markup=False)
             return
 
     async def _add_model(self) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from administration.conftest import Administered
 from commands.command_line import CommandLine, read_until, status_of
-from pseudo_terminal.terminal import Terminal, surroundings, terminal
+from pseudo_terminal.terminal import PATIENCE, Terminal, surroundings, terminal
 from service.user_manager import CONFIG
 from ui.driven import driven
 
@@ -96,11 +96,88 @@ async def test_the_whole_file_is_edited_and_checked_before_it_is_written(
     assert on_this_machine.config.read_text() == CONFIG.replace("1800", "900")
 
 
+async def kept_by(opened: Terminal, folder: Path) -> bytes:
+    """What is in the file of which a message says that it keeps the edit."""
+    await opened.told("The edit is kept in")
+    (kept,) = folder.glob("aitui-*.yaml")
+    return kept.read_bytes()
+
+
+def edits_of(on_this_machine: Administered, editor: Path, code: str) -> dict[str, str]:
+    """An environment whose editor runs that, with the file's `path` and its `text`."""
+    head = "import os, pathlib, sys\npath = pathlib.Path(sys.argv[-1])\ntext = path.read_text()\n"
+    editor.with_name("edit.py").write_text(head + code)
+    drafts = editor.with_name("drafts")
+    drafts.mkdir()
+    return surroundings(
+        on_this_machine.home,
+        EDITOR=str(editor),
+        TMPDIR=str(drafts),
+        AI_SERVER_URL=on_this_machine.server.url,
+        AI_SERVER_SSH_HOST="local",
+    )
+
+
+async def begin_edit(opened: Terminal) -> None:
+    await opened.see("small")
+    opened.press("5")
+    await opened.see("globalTTL: 1800")
+    opened.press("e")
+
+
+async def test_an_edit_that_is_declined_is_kept(
+    on_this_machine: Administered, editor: Path
+) -> None:
+    code = "path.write_text(text.replace('1800', '900'))"
+    environment = edits_of(on_this_machine, editor, code)
+    async with terminal([], environment) as opened:
+        await begin_edit(opened)
+        await opened.see("+globalTTL: 900")
+        await asyncio.sleep(1.0)
+        opened.press("\x1b")
+        kept = await kept_by(opened, editor.with_name("drafts"))
+    assert kept.decode() == CONFIG.replace("1800", "900")
+    assert on_this_machine.config.read_text() == CONFIG
+
+
+async def test_an_edit_that_fails_to_be_written_is_kept(
+    on_this_machine: Administered, editor: Path
+) -> None:
+    code = "path.write_text(text.replace('1800', '900'))"
+    environment = edits_of(on_this_machine, editor, code)
+    async with terminal([], environment) as opened:
+        await begin_edit(opened)
+        await opened.see("+globalTTL: 900")
+        on_this_machine.config.write_text(THEIRS)
+        await say_yes(opened, until="The edit is kept")
+        kept = await kept_by(opened, editor.with_name("drafts"))
+    assert kept.decode() == CONFIG.replace("1800", "900")
+    assert on_this_machine.config.read_text() == THEIRS
+
+
+async def test_an_editor_that_fails_the_second_time_keeps_what_the_first_time_made(
+    on_this_machine: Administered, editor: Path
+) -> None:
+    code = (
+        "if 'models: [' in text: os.abort()\npath.write_text(text.replace('models:', 'models: ['))"
+    )
+    environment = edits_of(on_this_machine, editor, code)
+    async with terminal([], environment) as opened:
+        await begin_edit(opened)
+        await opened.see("Edit it again?", "line 5")
+        await say_yes(opened, until="The edit is kept")
+        await opened.told("ended with SIGABRT.")
+        kept = await kept_by(opened, editor.with_name("drafts"))
+    assert kept.decode() == CONFIG.replace("models:", "models: [")
+    assert on_this_machine.config.read_text() == CONFIG
+
+
 async def say_yes(opened: Terminal, *, until: str) -> None:
     """Press y until it counts: a question takes none before it could be read."""
-    while until not in opened.text:
-        opened.press("y")
-        await asyncio.sleep(0.2)
+    async with asyncio.timeout(PATIENCE):
+        while until not in opened.text:
+            opened.press("y")
+            await asyncio.sleep(0.2)
 
 
 def _type(keys: int, text: str) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import stat
+import tempfile
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -149,11 +150,34 @@ async def test_an_editor_that_is_missing_leaves_the_prompt_alone(
     pane: Pane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(os.environ, "VISUAL", "/nonexistent/editor")
-    monkeypatch.setattr(pane.app.app, "suspend", nullcontext)
     pane.widget.prompt.put("once upon a time")
     await pane.app.press("ctrl+e")
-    await pane.app.told("can't be used")
+    await pane.app.told("The editor /nonexistent/editor can't be started.")
     assert pane.written == "once upon a time"
+
+
+async def test_no_room_for_the_editor_s_file_leaves_the_prompt_alone(
+    pane: Pane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(os.environ, "VISUAL", "true")
+    monkeypatch.setattr(tempfile, "tempdir", "/nonexistent")
+    pane.widget.prompt.put("once upon a time")
+    await pane.app.press("ctrl+e")
+    await pane.app.told("No such file or directory")
+    assert pane.written == "once upon a time"
+
+
+async def test_without_a_terminal_there_is_no_editor(
+    pane: Pane, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(os.environ, "VISUAL", "true")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    before = sorted(tmp_path.iterdir())
+    pane.widget.prompt.put("once upon a time")
+    await pane.app.press("ctrl+e")
+    await pane.app.told("It needs a terminal of its own")
+    assert pane.written == "once upon a time"
+    assert sorted(tmp_path.iterdir()) == before
 
 
 # --- the text above

@@ -3,13 +3,18 @@
 import asyncio
 import re
 from pathlib import Path
+from queue import Queue
+from types import SimpleNamespace
 
 import pytest
 
 from aitui.demo.stand_in import StandIn
+from aitui.domain.server import Server
 from aitui.ui.attention import call_back
+from aitui.ui.frames import WRITES_WAITING
 from catalogue import OUT_OF_MEMORY, PAIR_CHAT, QUICK, UNHURRIED
 from pseudo_terminal.terminal import Terminal, surroundings, terminal
+from ui.driven import driven
 
 OSC = re.compile(rb"\x1b\][^\x07\x1b]*(?:\x07|\x1b\\\\)")
 
@@ -28,6 +33,27 @@ async def choose(shown: Terminal, model_id: str) -> None:
     await shown.see("words that the id")
     shown.press(f"{model_id}\r")
     await shown.unsee(PAIR_CHAT)
+
+
+async def test_nobody_is_called_by_a_terminal_that_takes_nothing(
+    plain: StandIn, tmp_path: Path
+) -> None:
+    server = Server(url=plain.url, identity="plain", name="plain")
+    async with driven(server, tmp_path) as running:
+        written: list[str] = []
+        waiting: Queue[str] = Queue()
+        driver = running.app._driver
+        assert driver is not None
+        # The part of a terminal that a test without one doesn't have, as an editor leaves it.
+        driver._writer_thread = SimpleNamespace(_queue=waiting)  # type: ignore[attr-defined]
+        driver.write = written.append  # type: ignore[method-assign, assignment]
+        running.app.app_focus = False
+        running.app.call_back("it is ready")
+        assert len(written) == 1
+        for _ in range(WRITES_WAITING + 1):
+            waiting.put("a frame that was not taken yet")
+        running.app.call_back("it is ready")
+        assert len(written) == 1
 
 
 async def test_a_load_that_ends_in_another_window_rings(shown: Terminal) -> None:

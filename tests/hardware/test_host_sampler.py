@@ -113,6 +113,21 @@ async def test_cards_come_from_nvidia_smi(tools: Path) -> None:
     assert found.troubles == ()
 
 
+async def test_a_process_whose_name_looks_like_a_section_hides_no_card(tools: Path) -> None:
+    # ss writes names as they are.
+    put(tools, "ss", """printf 'LISTEN users:(("x\n@aitui nvidia-status 9\n",pid=7,fd=3))\n'""")
+    put(tools, "nvidia-smi", f"cat <<'EOF'\n{output('nvidia-610-two.csv')}EOF")
+    found = await HostSampler(LocalHost()).sample([45019])
+    assert [gpu.index for gpu in found.sample.gpus] == [0, 1]
+    assert found.troubles == ()
+
+
+async def test_a_tool_that_writes_what_looks_like_a_section_changes_no_fact(tools: Path) -> None:
+    put(tools, "systemd-detect-virt", r"printf 'none\n@aitui nvidia\n999.99\n'")
+    put(tools, "nvidia-smi", "exit 9")
+    assert (await read_host_facts(LocalHost(), 1e9)).nvidia_driver != "999.99"
+
+
 async def test_a_tool_that_fails_is_named_and_left_alone_for_a_while(tools: Path) -> None:
     put(tools, "nvidia-smi", f'echo x >>"{tools}/asked"; echo "Failed to initialize NVML"; exit 9')
     now = 0.0

@@ -162,7 +162,10 @@ async def test_a_server_that_only_reads_is_told(variant: Variant, folder: Path) 
     assert path.read_bytes() == OLD
 
 
-async def test_what_the_start_of_a_shell_writes_is_no_output(variant: Variant) -> None:
-    noisy = 'ForceCommand sh -c \'echo "Welcome!"; eval "$SSH_ORIGINAL_COMMAND"\''
+@pytest.mark.parametrize(
+    "noise", ['echo "Welcome!"', 'printf "no line end"', "head -c 200000 /dev/zero"]
+)
+async def test_what_the_start_of_a_shell_writes_is_no_output(variant: Variant, noise: str) -> None:
+    noisy = f"ForceCommand sh -c '{noise}; eval \"$SSH_ORIGINAL_COMMAND\"'"
     async with variant(more=noisy) as host:
         assert (await host.run(["echo", "there"])).output == b"there\n"

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from aitui.domain.clean import clean_line
 from aitui.domain.hardware import bounds, machine_files
 from aitui.domain.hardware.host_facts import NATIVE, HostFacts
-from aitui.domain.hardware.host_script import sections
+from aitui.domain.hardware.host_script import MARK, sections
 
 LONGEST_NAME = 100
 MOST_THREADS = 1 << 16
@@ -39,9 +39,9 @@ _SPELLED = {
 }
 
 
-def host_facts(output: bytes, at: float) -> HostFacts:
+def host_facts(output: bytes, at: float, *, mark: str = MARK) -> HostFacts:
     """The facts in an output. `at` is Unix time, to tell when the machine was started."""
-    found = sections(output.decode("utf-8", "replace"))
+    found = sections(output.decode("utf-8", "replace"), mark)
     said = {name: first for name, (first, _) in found.items()}
     lines = {name: rest for name, (_, rest) in found.items()}
     processors = _pairs(lines.get("processors", []))

@@ -55,7 +55,8 @@ exit 0
 
 
 def facts_words(
-    *, without_nvidia: bool = False, tool_seconds: int = TOOL_SECONDS
+    *, mark: str = MARK, without_nvidia: bool = False, tool_seconds: int = TOOL_SECONDS
 ) -> tuple[str, ...]:
     """The command as words, none of which a shell interprets but the script itself."""
-    return ("sh", "-c", SCRIPT, "aitui", "nvidia" if without_nvidia else "", str(tool_seconds))
+    skipped = "nvidia" if without_nvidia else ""
+    return ("sh", "-c", SCRIPT.replace(MARK, mark), "aitui", skipped, str(tool_seconds))

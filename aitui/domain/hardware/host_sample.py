@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from aitui.domain.hardware import bounds, machine_files, nvidia, sysfs
 from aitui.domain.hardware.fdinfo import clients
-from aitui.domain.hardware.host_script import sections
+from aitui.domain.hardware.host_script import MARK, sections
 from aitui.domain.hardware.machine_files import Counters
 from aitui.domain.hardware.nvidia import GpuUse
 from aitui.domain.hardware.processes import (
@@ -68,12 +68,14 @@ class HostSample:
         return Held(gpus, resident, pids)
 
 
-def host_sample(output: bytes, at: float, before: Counters | None = None) -> HostSample:
+def host_sample(
+    output: bytes, at: float, before: Counters | None = None, *, mark: str = MARK
+) -> HostSample:
     """Reads what the script wrote, whatever is missing or broken. `at` is Unix time.
 
     Without the counters of an earlier sample there are no shares of the cores.
     """
-    found = sections(output.decode("utf-8", "replace"))
+    found = sections(output.decode("utf-8", "replace"), mark)
     page = bounds.number(bounds.written(_said(found, "page")), 512, 1 << 26)
     everyone = processes(_lines(found, "processes"), int(page or _USUAL_PAGE))
     ticks = machine_files.counters(_lines(found, "stat"), at)

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from aitui.domain.hardware.nvidia import GPU_FIELDS, PROCESS_FIELDS
 
 MARK = "@aitui "
+"""What begins a section's first line. A caller has a mark of its own: a process may call itself so."""
 TOOL_SECONDS = 8
 
 # `timeout` is missing on some systems: then the whole command's time limit holds. A port counts as
@@ -88,13 +89,17 @@ exit 0
 
 
 def words(
-    ports: Iterable[int], *, without_nvidia: bool = False, tool_seconds: int = TOOL_SECONDS
+    ports: Iterable[int],
+    *,
+    mark: str = MARK,
+    without_nvidia: bool = False,
+    tool_seconds: int = TOOL_SECONDS,
 ) -> tuple[str, ...]:
     """The command as words, none of which a shell interprets but the script itself."""
     return (
         "sh",
         "-c",
-        SCRIPT,
+        SCRIPT.replace(MARK, mark),
         "aitui",
         "nvidia" if without_nvidia else "",
         str(tool_seconds),
@@ -102,13 +107,13 @@ def words(
     )
 
 
-def sections(text: str) -> dict[str, tuple[str, list[str]]]:
+def sections(text: str, mark: str = MARK) -> dict[str, tuple[str, list[str]]]:
     """The output by section: what stands on its first line, and the lines that follow."""
     found: dict[str, tuple[str, list[str]]] = {}
     lines: list[str] = []
     for line in text.split("\n"):
-        if line.startswith(MARK):
-            name, _, said = line.removeprefix(MARK).strip().partition(" ")
+        if line.startswith(mark):
+            name, _, said = line.removeprefix(mark).strip().partition(" ")
             lines = []
             found.setdefault(name, (said, lines))
         else:
