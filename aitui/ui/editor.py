@@ -124,7 +124,7 @@ def find_editor(environment: Mapping[str, str]) -> tuple[str, ...]:
             shown = clean_line(words[0], 100) or "''"
             raise AituiError(
                 f"The editor {shown} can't be started.",
-                why=f"{name} names it, and there is no such program.",
+                why=f"{name} names it, and it is no program that can be run.",
                 remedy=remedy,
             )
         return tuple(words)
