@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine, Iterable, Sequence
 from contextlib import suppress
 from typing import Any, ClassVar
 
+from rich.text import Text
 from textual import on
 from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
@@ -178,7 +179,9 @@ class AituiApp(AdminApp):
         """A fault of aitui itself ends it with a sentence instead of a traceback."""
         error = self._exception
         if error is not None:
-            self.panic(f"aitui has failed: {crash_report(error, self._opening.paths.state)}")
+            words = f"aitui has failed: {crash_report(error, self._opening.paths.state)}"
+            # A `str` would be markup, and the way to the report may hold brackets.
+            self.panic(Text(words))
 
     def _connect(self, server: Server) -> None:
         self._begin(self._live_with(server, self._opening.paths))
