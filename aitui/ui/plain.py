@@ -1,4 +1,4 @@
-"""Text that others wrote, where Textual would read a `str` as markup.
+"""Text that others wrote, for the places in which Textual reads a `str` as markup.
 
 Placeholders of text areas, border titles and subtitles, tooltips, options, tabs and labels all do:
 `[/]` in a model's id ends the app there, and `[@click=app.quit]` makes it a button.

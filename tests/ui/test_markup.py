@@ -257,7 +257,7 @@ def test_nothing_new_in_textual_reads_markup() -> None:
     for file in sorted(root.rglob("*.py")):
         name = file.relative_to(root).as_posix()
         if not name.startswith("demo/"):
-            count = sum(_called(node) in names for node in ast.walk(ast.parse(file.read_text())))
+            count = sum(_callee(node) in names for node in ast.walk(ast.parse(file.read_text())))
             found |= {name: count} if count else {}
     assert found == PARSERS
 
@@ -285,7 +285,7 @@ NEVER = {
 """Methods that read markup, and widgets that read it in more places than one."""
 
 
-def _called(node: ast.AST) -> str:
+def _callee(node: ast.AST) -> str:
     if not isinstance(node, ast.Call):
         return ""
     name = node.func
@@ -295,14 +295,14 @@ def _called(node: ast.AST) -> str:
 def _is_plain(node: ast.expr) -> bool:
     if isinstance(node, ast.Subscript):
         return isinstance(node.value, ast.Name) and node.value.id.isupper()
-    return isinstance(node, ast.Constant) or _called(node) in PLAIN
+    return isinstance(node, ast.Constant) or _callee(node) in PLAIN
 
 
 def _may_be_markup(node: ast.Call | ast.Assign) -> bool:
     if isinstance(node, ast.Assign):
         names = {target.attr for target in node.targets if isinstance(target, ast.Attribute)}
         return bool(names & TITLES) and not _is_plain(node.value)
-    name = _called(node)
+    name = _callee(node)
     if name in TAKES_MARKUP:
         markup = [word.value for word in node.keywords if word.arg == "markup"]
         return not any(isinstance(one, ast.Constant) and one.value is False for one in markup)
