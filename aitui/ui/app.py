@@ -7,10 +7,13 @@ from collections.abc import Callable, Coroutine, Iterable, Sequence
 from contextlib import suppress
 from typing import Any, ClassVar
 
+from rich.text import Text
 from textual import on
 from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
 from textual.css.query import NoMatches
+from textual.driver import Driver
+from textual.drivers.linux_driver import LinuxDriver
 from textual.filter import LineFilter
 from textual.screen import Screen
 
@@ -32,11 +35,13 @@ from aitui.ui.administering import AdminApp
 from aitui.ui.asking import ask_for_password, ask_which_server, offer_evicted
 from aitui.ui.check_up import check_up
 from aitui.ui.crash import crash_report
+from aitui.ui.guarded_driver import GuardedDriver, PasteCut
 from aitui.ui.harmless_filter import HarmlessFilter
 from aitui.ui.log_messages import LogChosen, LogRetryWished, LogSaveWished
 from aitui.ui.messages import SnapshotArrived
 from aitui.ui.open_log import OpenLog
 from aitui.ui.opening import Opening
+from aitui.ui.paste_guard import LONGEST_PASTE
 from aitui.ui.readable_filter import ReadableFilter
 from aitui.ui.screens.config import ConfigScreen
 from aitui.ui.screens.confirm import ConfirmScreen
@@ -92,6 +97,11 @@ class AituiApp(AdminApp):
     def get_default_screen(self) -> Screen[None]:
         """The models come first."""
         return self._models
+
+    def get_driver_class(self) -> type[Driver]:
+        """Guard what comes in, unless the environment names another driver than Textual's own."""
+        driver = super().get_driver_class()
+        return GuardedDriver if driver is LinuxDriver else driver
 
     def get_line_filters(self) -> Sequence[LineFilter]:
         """Textual's own, then the two that every line passes before the terminal."""
@@ -178,7 +188,9 @@ class AituiApp(AdminApp):
         """A fault of aitui itself ends it with a sentence instead of a traceback."""
         error = self._exception
         if error is not None:
-            self.panic(f"aitui has failed: {crash_report(error, self._opening.paths.state)}")
+            words = f"aitui has failed: {crash_report(error, self._opening.paths.state)}"
+            # A `str` would be markup, and the way to the report may hold brackets.
+            self.panic(Text(words))
 
     def _connect(self, server: Server) -> None:
         self._begin(self._live_with(server, self._opening.paths))
@@ -289,6 +301,14 @@ class AituiApp(AdminApp):
     async def _cancel(self, request: RunningRequest) -> None:
         if self._session is not None and await cancel(self._session, request, self._ask):
             self.notify(f"Cancelled the request at {request.model}", markup=False)
+
+    @on(PasteCut)
+    def _paste_cut(self, message: PasteCut) -> None:
+        words = (
+            f"A paste takes {LONGEST_PASTE:,} characters. {message.left_out:,} at its end are "
+            "left out. /file PATH takes a whole file."
+        )
+        self.notify(words, title="The paste was cut", severity="warning", timeout=15)
 
     @on(DemoWished)
     def _demo_wished(self) -> None:

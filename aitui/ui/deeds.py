@@ -51,15 +51,18 @@ class DeedsApp(FramesApp):
         title: str = "",
         severity: SeverityLevel = "information",
         timeout: float | None = None,
-        markup: bool = True,
+        markup: bool = False,  # noqa: ARG002 - as Textual calls it
     ) -> None:
-        """Say something in passing, in a few lines however long it is."""
+        """Say something in passing, in a few lines however long it is.
+
+        Never as markup, which Textual makes of it where nothing else is asked for.
+        """
         super().notify(
             shortened_id(message, LONGEST_WORDS),
             title=shortened_id(title, LONGEST_TITLE),
             severity=severity,
             timeout=timeout,
-            markup=markup,
+            markup=False,
         )
 
     def _say(self, error: AituiError) -> None:

@@ -113,7 +113,11 @@ class Terminal:
 
     def press(self, keys: str) -> None:
         """Type."""
-        os.write(self._master, keys.encode())
+        self.send(keys.encode())
+
+    def send(self, data: bytes) -> None:
+        """Send what needs not be text."""
+        os.write(self._master, data)
 
     def lose_focus(self) -> None:
         """Let somebody look at another window."""

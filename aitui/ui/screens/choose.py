@@ -7,12 +7,12 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
-from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from aitui.ui.model_id import shortened_id
+from aitui.ui.plain import plain
 
 LONGEST = 56
 
@@ -33,7 +33,7 @@ class ChooseScreen(ModalScreen[str | None]):
         with Vertical(id="dialog"):
             yield Static(self._title, id="title", markup=False)
             yield OptionList(
-                *(Option(Content(shortened_id(choice, LONGEST))) for choice in self._choices),
+                *(Option(plain(shortened_id(choice, LONGEST))) for choice in self._choices),
                 id="list",
             )
             yield Static("⏎ choose   Esc back", id="hints", markup=False)

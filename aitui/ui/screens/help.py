@@ -11,6 +11,8 @@ from textual.content import Content
 from textual.screen import ModalScreen, Screen
 from textual.widgets import Input, Static, TextArea
 
+from aitui.ui.plain import plain
+
 KEY_WIDTH = 16
 
 _SIGNS = (
@@ -71,7 +73,7 @@ class HelpScreen(ModalScreen[None]):
     def on_mount(self) -> None:
         """Let the arrow keys scroll."""
         dialog = self.query_one("#dialog")
-        dialog.border_title = self._title
+        dialog.border_title = plain(self._title)
         dialog.border_subtitle = "Esc closes"
         dialog.focus()
 

@@ -7,13 +7,13 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
-from textual.content import Content
 from textual.message import Message
 from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from aitui.commands.conversations import ListedConversation
+from aitui.ui.plain import plain
 
 
 class HistoryScreen(ModalScreen[str]):
@@ -84,9 +84,9 @@ class HistoryScreen(ModalScreen[str]):
         listed.clear_options()
         for one in found:
             below = one.excerpt or f"{_day(one.changed)} · {one.model}"
-            listed.add_option(Option(Content(f"{one.heading}\n    {below}"), id=one.id))
+            listed.add_option(Option(plain(f"{one.heading}\n    {below}"), id=one.id))
         if not found:
-            listed.add_option(Option(Content("no conversation has these words"), disabled=True))
+            listed.add_option(Option(plain("no conversation has these words"), disabled=True))
         elif self.focused is listed:
             listed.highlighted = min(at, len(found) - 1)
 

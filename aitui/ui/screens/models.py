@@ -25,6 +25,7 @@ from aitui.ui.key_hints import chat_keys, filter_keys, model_keys
 from aitui.ui.model_cells import Moment
 from aitui.ui.model_facts import facts, title
 from aitui.ui.model_id import shortened_id
+from aitui.ui.plain import plain
 from aitui.ui.widgets.chat_pane import ChatPane
 from aitui.ui.widgets.column_titles import ColumnTitles
 from aitui.ui.widgets.composer import Composer
@@ -317,12 +318,11 @@ class ModelsScreen(Screen[None]):
             context = "" if self.has_class("-wide") else title(model)
             room = detail.size.width - len(context) - 8
             words = (shortened_id(model.id, max(16, room)), context)
-            detail.border_title = Content(" ─ ".join(word for word in words if word))
+            detail.border_title = plain(" ─ ".join(word for word in words if word))
         snapshot = self.snapshot
         running = f"{self._running_models} of {len(snapshot.models)} running"
-        self.query_one("#models").border_title = (
-            f"Models · {running}" if snapshot.models else "Models"
-        )
+        words_of_table = f"Models · {running}" if snapshot.models else "Models"
+        self.query_one("#models").border_title = plain(words_of_table)
         self.query_one(KeyBar).hints = tuple(self.keys())
 
     def _show_trouble(self) -> None:

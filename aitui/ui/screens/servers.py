@@ -6,12 +6,12 @@ from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
-from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from aitui.domain.server import Server
+from aitui.ui.plain import plain
 
 EXAMPLE = "http://localhost:8080"
 
@@ -69,4 +69,4 @@ class ServersScreen(ModalScreen[Server | str | None]):
     def _option(self, server: Server) -> Option:
         mark = "● " if server == self._current else "  "
         notes = " (read-only)" if server.read_only else ""
-        return Option(Content(f"{mark}{server.label}{notes}\n    {server.url}"))
+        return Option(plain(f"{mark}{server.label}{notes}\n    {server.url}"))

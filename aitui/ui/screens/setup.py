@@ -63,8 +63,8 @@ class SetupScreen(Screen[None]):
         self._missing = missing
         gone = {path for _, path in missing}
         lines = [
-            Content.from_markup(
-                "[b]$url[/b] lets in only clients with a certificate.", url=self._server.url
+            Content.assemble(
+                (self._server.url, "bold"), " lets in only clients with a certificate."
             ),
             Content("These files were looked for:"),
             Content(""),

@@ -7,13 +7,13 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
-from textual.content import Content
 from textual.message import Message
 from textual.reactive import reactive
 
 from aitui.domain.clock import Clock
 from aitui.ui.frames import FramesApp
 from aitui.ui.model_id import shortened_id
+from aitui.ui.plain import plain
 from aitui.ui.widgets.chat_status import ChatStatus
 from aitui.ui.widgets.composer import Composer
 from aitui.ui.widgets.transcript import Transcript
@@ -71,7 +71,7 @@ class ChatPane(Vertical):
         """Name the model in the border, and in the prompt, which a small screen has alone."""
         whom = shortened_id(self.model_id, LONGEST_NAMED) if self.model_id else ""
         words = " ".join(word for word in ("Ask", whom, "…") if word)
-        self.prompt.placeholder = f"{words}  (⏎ sends, / commands)"
+        self.prompt.placeholder = plain(f"{words}  (⏎ sends, / commands)")
         self._show_title()
 
     def watch_heading(self) -> None:
@@ -98,7 +98,7 @@ class ChatPane(Vertical):
         words = [f"Chat · {shortened_id(self.model_id, 40)}" if self.model_id else "Chat"]
         if self.heading:
             words.append(self.heading[:60])
-        self.border_title = Content(" · ".join(words))
+        self.border_title = plain(" · ".join(words))
 
     @on(Composer.Left)
     def _prompt_left(self) -> None:

@@ -1,0 +1,226 @@
+"""What a terminal sends, with every paste taken out of it before anything can become a key.
+
+Textual's own parser goes on reading sequences inside of a bracketed paste: an ESC in the pasted
+text leaves the paste, and the rest of it acts as keys. Terminals and tmux pass such an ESC on.
+"""
+
+import re
+from dataclasses import dataclass
+
+BEGINS, ENDS = "\x1b[200~", "\x1b[201~"
+
+LONGEST_PASTE = 1_000_000
+"""Characters; a field takes about a second to show them."""
+
+PATIENCE = 5.0
+"""Seconds in which a paste whose end hasn't come brings `PROGRESS` characters, or is over.
+
+A line of 9,600 baud brings 4,800 characters in that time, a key that is held down 200.
+"""
+PROGRESS = 256
+
+AFTERWARDS = 60.0
+"""Seconds in which the rest of a paste that was given up is known as such when it comes."""
+MOST_KEYS = 64
+"""Characters of keys in one read. More is the rest of a paste, after a line that was stuck."""
+
+ESCAPE_PATIENCE = 0.1
+"""Seconds after which an ESC is a key and not the beginning of a sequence."""
+SEQUENCE_PATIENCE = 1.0
+"""Seconds after which nothing more comes of a sequence that has begun."""
+
+LONGEST_SEQUENCE = 32
+"""Textual takes a longer one for so many keys."""
+LARGEST_NUMBER = 0x10FFFF
+"""The last character; places and sizes on a screen are smaller."""
+MOST_COLUMNS, MOST_ROWS = 2000, 1000
+
+_ESC = "\x1b"
+_BEGUN = re.compile(r"\x1b\[[0-?]*[ -/]*")
+_SEQUENCES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
+_NUMBERS = re.compile(r"\d+")
+_SIZE = re.compile(r"\x1b\[48;(\d+)[\d:]*;(\d+)[\d:]*;.*t")
+_CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+
+
+@dataclass(frozen=True, slots=True)
+class Pasted:
+    """What was pasted, harmless; `left_out` characters more were too many."""
+
+    text: str
+    left_out: int = 0
+
+
+Piece = str | Pasted
+"""Keys and reports as the terminal sent them, or a paste."""
+
+
+class _Paste:
+    """One that has begun."""
+
+    def __init__(self, now: float) -> None:
+        self._parts: list[str] = []
+        self._room = LONGEST_PASTE
+        self._left_out = 0
+        self._fresh = 0
+        self.until = now + PATIENCE
+
+    def add(self, text: str, now: float) -> None:
+        """More of it came."""
+        part = text[: self._room]
+        self._parts.append(part)
+        self._room -= len(part)
+        self._left_out += len(text) - len(part)
+        self._fresh += len(text)
+        if self._fresh >= PROGRESS:
+            self._fresh, self.until = 0, now + PATIENCE
+
+    def finish(self) -> Pasted:
+        """Return all of it; a second beginning is that of a paste whose end was lost before."""
+        text = "".join(self._parts).replace(BEGINS, "")
+        return Pasted(_CONTROLS.sub("", text), self._left_out)
+
+
+class PasteGuard:
+    """Reads what a terminal sends, in whatever pieces; `now` is monotonic seconds.
+
+    It also leaves out absurd reports: numbers beyond every character, sizes beyond every screen,
+    and sequences so long that Textual would take them apart into keys.
+    """
+
+    def __init__(self, escape_patience: float = ESCAPE_PATIENCE) -> None:
+        self._escape_patience = escape_patience
+        self._held = ""
+        self._held_since = 0.0
+        self._escaped = float("-inf")
+        self._without_escape = False
+        self._paste: _Paste | None = None
+        self._given_up = float("-inf")
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether `tick` is needed soon."""
+        return bool(self._held)
+
+    def feed(self, text: str, now: float) -> list[Piece]:
+        """Take what came."""
+        if not text:
+            return []
+        if self._paste is None and not self._held:
+            if now - self._given_up < AFTERWARDS and _is_rest(text):
+                self._paste = _Paste(now)
+            elif text[0] == "[" and now - self._escaped < SEQUENCE_PATIENCE:
+                # The line was slow just behind an ESC, which has been a key meanwhile.
+                self._held, self._without_escape = _ESC, True
+        rest, self._held = self._held + text, ""
+        pieces: list[Piece] = []
+        while rest:
+            read = self._outside if self._paste is None else self._inside
+            rest = read(rest, now, pieces)
+        self._held_since = now
+        self._escaped = float("-inf")
+        return pieces
+
+    def tick(self, now: float) -> list[Piece]:
+        """Give up waiting if it has been long enough."""
+        pieces: list[Piece] = []
+        if self._paste is not None:
+            if now >= self._paste.until:
+                self._paste.add(self._held, now)
+                self._held = ""
+                self._given_up = now
+                self._end_paste(pieces)
+        elif self._held and now - self._held_since >= self._patience:
+            if self._held == _ESC:
+                self._escaped = now
+            self._pass(self._held, pieces)
+            self._held = ""
+        return pieces
+
+    @property
+    def _patience(self) -> float:
+        bracket = _ESC + "["
+        if self._held == _ESC or (self._held == bracket and self._without_escape):
+            return self._escape_patience
+        if self._held != bracket and BEGINS.startswith(self._held):
+            # No person types that: the rest of the mark is late, and a paste comes behind it.
+            return float("inf")
+        return SEQUENCE_PATIENCE
+
+    def _outside(self, text: str, now: float, pieces: list[Piece]) -> str:
+        """Pass the first key or report on, or hold it until it is whole; the text behind it."""
+        start = text.find(_ESC)
+        if start:
+            end = len(text) if start < 0 else start
+            self._pass(text[:end], pieces)
+            return text[end:]
+        begun = _BEGUN.match(text)
+        if begun is None:
+            if text == _ESC:
+                self._held = text
+                return ""
+            self._pass(_ESC, pieces)
+            return text[1:]
+        end = begun.end()
+        if end == len(text):
+            # However long it becomes: it is too long.
+            self._held = text[:LONGEST_SEQUENCE] + text[LONGEST_SEQUENCE:][-1:]
+            return ""
+        if "@" <= text[end] <= "~":
+            end += 1
+        sequence = text[:end]
+        if sequence == BEGINS:
+            self._without_escape = False
+            self._paste = _Paste(now)
+        elif _is_absurd(sequence):
+            self._without_escape = False
+        else:
+            self._pass(sequence, pieces)
+        return text[end:]
+
+    def _inside(self, text: str, now: float, pieces: list[Piece]) -> str:
+        """Keep the text up to the end of the paste; the text behind it."""
+        assert self._paste is not None
+        pasted, mark, behind = text.partition(ENDS)
+        if not mark:
+            split = len(text) - _count_of_mark(text)
+            pasted, self._held = text[:split], text[split:]
+        self._paste.add(pasted, now)
+        if mark:
+            self._given_up = float("-inf")
+            self._end_paste(pieces)
+        return behind
+
+    def _end_paste(self, pieces: list[Piece]) -> None:
+        assert self._paste is not None
+        pasted = self._paste.finish()
+        self._paste = None
+        if pasted.text:
+            pieces.append(pasted)
+
+    def _pass(self, text: str, pieces: list[Piece]) -> None:
+        if self._without_escape:
+            text, self._without_escape = text[1:], False
+        if text:
+            pieces.append(text)
+
+
+def _count_of_mark(text: str) -> int:
+    """Count the characters at the end of a text that may be the beginning of the end mark."""
+    return next((n for n in range(len(ENDS) - 1, 0, -1) if text.endswith(ENDS[:n])), 0)
+
+
+def _is_rest(text: str) -> bool:
+    """Whether one read holds more than a person types, or the end of a paste."""
+    first = text.partition(BEGINS)[0]
+    return ENDS in first or len(_SEQUENCES.sub("", first)) > MOST_KEYS
+
+
+def _is_absurd(sequence: str) -> bool:
+    if len(sequence) > LONGEST_SEQUENCE:
+        return True
+    size = _SIZE.fullmatch(sequence)
+    if size is not None:
+        rows, columns = map(int, size.groups())
+        return not (0 < rows <= MOST_ROWS and 0 < columns <= MOST_COLUMNS)
+    return any(int(number) > LARGEST_NUMBER for number in _NUMBERS.findall(sequence))

@@ -1,0 +1,311 @@
+"""No text of a server, a file or a person is ever read as Textual's markup, in any widget."""
+
+import ast
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import rich.console
+import rich.text
+import textual
+import textual.markup
+from textual.content import Content
+from textual.screen import Screen
+from textual.widgets._toast import Toast
+
+import aitui.ui
+from aitui.commands.conversations import ListedConversation, question_before_deletion
+from aitui.demo.stand_in import StandIn
+from aitui.domain.model import Model
+from aitui.domain.question import Question
+from aitui.domain.server import Server
+from aitui.domain.snapshot import Snapshot
+from aitui.domain.steps import Step, Steps, StepState
+from aitui.errors import AituiError, KeyPasswordNeeded
+from aitui.ui.plain import plain
+from aitui.ui.screens.choose import ChooseScreen
+from aitui.ui.screens.confirm import ConfirmScreen
+from aitui.ui.screens.context_size import ContextSizeScreen
+from aitui.ui.screens.help import HelpScreen
+from aitui.ui.screens.history import HistoryScreen
+from aitui.ui.screens.key_password import KeyPasswordScreen
+from aitui.ui.screens.servers import ServersScreen
+from aitui.ui.screens.setup import SetupScreen
+from aitui.ui.screens.steps import StepsScreen
+from ui.driven import REAL_CLOCK, Driven, driven
+
+FOREIGN = "zqx"
+"""In every hostile text here, and in none of aitui's own."""
+ENDS = f"{FOREIGN}[/]b"
+ACTS = f"[@click=app.quit]{FOREIGN}"
+UNFINISHED = f"{FOREIGN}[bold"
+HOSTILE = (ENDS, ACTS, UNFINISHED)
+
+PARSERS = {
+    "_markup_playground.py": 1,
+    "command.py": 2,
+    "content.py": 3,
+    "fuzzy.py": 1,
+    "layouts/grid.py": 1,
+    "visual.py": 2,
+    "widget.py": 4,
+    "widgets/_button.py": 2,
+    "widgets/_collapsible.py": 2,
+    "widgets/_data_table.py": 3,
+    "widgets/_key_panel.py": 1,
+    "widgets/_option_list.py": 1,
+    "widgets/_rich_log.py": 1,
+    "widgets/_selection_list.py": 1,
+    "widgets/_static.py": 3,
+    "widgets/_tabbed_content.py": 3,
+    "widgets/_tabs.py": 2,
+    "widgets/_text_area.py": 1,
+    "widgets/_toast.py": 1,
+    "widgets/_toggle_button.py": 1,
+    "widgets/_tree.py": 2,
+}
+"""Calls in Textual that may read a text as markup, by file. A number that changed has a new one:
+find out what text reaches it, and give it `plain` text."""
+
+
+def catalogue() -> str:
+    """A server whose ids, names, descriptions, aliases and commands are hostile."""
+    return "models:\n" + "".join(
+        f'  "{text}":\n'
+        f"    cmd: llama-server --port ${{PORT}} --ctx-size 4096 --alias '{text}'\n"
+        f'    name: "name {text}"\n    description: "about {text}"\n    aliases: ["alias {text}"]\n'
+        for text in HOSTILE
+    )
+
+
+@pytest.fixture
+def read_as_markup(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Everything that Textual and Rich are given as markup from now on."""
+    seen: list[str] = []
+
+    def spy_on(owner: Any, name: str) -> None:
+        before = getattr(owner, name)
+
+        def spy(text: object, *more: Any, **named: Any) -> Any:
+            if isinstance(text, str):
+                seen.append(text)
+            return before(text, *more, **named)
+
+        monkeypatch.setattr(owner, name, spy)
+
+    spy_on(Content, "from_markup")
+    spy_on(textual.markup, "to_content")
+    spy_on(rich.text.Text, "from_markup")
+    spy_on(rich.console, "render_markup")
+    return seen
+
+
+@pytest.fixture
+async def hostile(tmp_path: Path, read_as_markup: list[str]) -> AsyncIterator[Driven]:
+    """The app in front of that server; at its end nothing foreign has been read as markup."""
+    async with StandIn(catalogue()) as server:
+        where = Server(server.url, identity="hostile", name=ACTS)
+        other = Server("http://127.0.0.1:9", identity="other", name=ENDS)
+        async with driven(where, tmp_path, servers=(where, other), size=(120, 40)) as app:
+            await app.until(lambda: len(app.models.snapshot.models) == len(HOSTILE), "listed")
+            yield app
+    assert [text for text in read_as_markup if FOREIGN in text] == []
+
+
+async def assert_is_text(app: Driven, *texts: str) -> None:
+    """All of these stand on screen as they are, and no cell of it acts on a click."""
+    await app.see(*texts)
+    for strip in app.strips:
+        for segment in strip:
+            meta = segment.style.meta if segment.style is not None else {}
+            assert "@click" not in meta, segment
+
+
+@pytest.mark.parametrize("model_id", HOSTILE)
+async def test_a_chat_with_a_hostile_id(hostile: Driven, model_id: str) -> None:
+    await hostile.pilot.resize_terminal(60, 24)
+    hostile.go_to(model_id)
+    await hostile.press("enter")
+    await assert_is_text(hostile, f"Ask {model_id} …")
+    await hostile.click(f"Ask {model_id}")
+    await hostile.press(*"/rename", "space", *model_id, "enter")
+    await hostile.until(lambda: hostile.models.chat.heading == model_id, "renamed")
+    await hostile.pilot.resize_terminal(120, 40)
+    await assert_is_text(hostile, f"Chat · {model_id} · {model_id}")
+    await hostile.press("escape", "escape")
+    assert hostile.app.is_running
+
+
+async def test_the_table_its_filter_and_what_is_said(hostile: Driven) -> None:
+    await assert_is_text(hostile, *HOSTILE)
+    for model_id in HOSTILE:
+        hostile.go_to(model_id)
+        await hostile.press("l")
+        await hostile.until(lambda: hostile.asking or hostile.toasts, "asked or loaded")
+        await assert_is_text(hostile, model_id)
+        if hostile.asking:
+            await hostile.press("escape")
+        hostile.app.clear_notifications()
+    await hostile.press("slash", *ENDS, "x")
+    await assert_is_text(hostile, f"No model matches “{ENDS}x”")
+
+
+async def test_what_is_said_by_any_widget_is_text_unless_it_says_otherwise(
+    hostile: Driven,
+) -> None:
+    hostile.table.notify(ENDS, title=ACTS)
+    hostile.app.screen.notify(UNFINISHED, title=ENDS)
+    hostile.app.notify(ACTS, title=UNFINISHED)
+    await hostile.until(lambda: len(hostile.app.screen.query(Toast)) == 3, "said")
+    await assert_is_text(hostile, *HOSTILE)
+
+
+async def test_logs_hardware_doctor_help_servers_and_the_palette(hostile: Driven) -> None:
+    hostile.go_to(ENDS)
+    for key, words in (
+        ("L", ENDS),
+        ("4", "measured by the server"),
+        ("D", "Checked"),
+        ("?", "Keys that work"),
+    ):
+        await hostile.press(key)
+        await assert_is_text(hostile, words)
+        await hostile.press("escape")
+        await hostile.until(lambda: hostile.app.screen is hostile.models, "closed")
+    await hostile.press("S")
+    await assert_is_text(hostile, ENDS, ACTS)
+    await hostile.press("escape", ":", *ACTS)
+    await assert_is_text(hostile, ACTS)
+
+
+def screens() -> list[Screen[Any]]:
+    """Every dialog, with hostile text wherever it takes text."""
+    model = Model(ENDS, name=ACTS, description=UNFINISHED)
+    server = Server(ENDS, identity=ACTS, name=UNFINISHED, ca=Path(ENDS), client_key=Path(ACTS))
+    error = KeyPasswordNeeded(ENDS, why=ACTS, remedy=UNFINISHED)
+    question = Question(
+        ENDS, (ACTS, UNFINISHED), yes=ACTS, other=ENDS, difference=(f"- {ENDS}", f"+ {ACTS}")
+    )
+    conversation = ListedConversation("1", heading=ACTS, changed=0.0, model=ENDS)
+    return [
+        ChooseScreen(ENDS, HOSTILE),
+        ConfirmScreen(lambda _: question, Snapshot()),
+        ConfirmScreen(lambda _: question_before_deletion(conversation), Snapshot()),
+        ContextSizeScreen(model),
+        HelpScreen([(ENDS, ACTS, "")], UNFINISHED),
+        HistoryScreen(ENDS),
+        KeyPasswordScreen(error),
+        ServersScreen((server, replace(server, name=ACTS)), server),
+        SetupScreen(server, server.certificate_files),
+    ]
+
+
+@pytest.mark.parametrize("number", range(9))
+async def test_every_dialog(hostile: Driven, number: int) -> None:
+    await hostile.app.push_screen(screens()[number])
+    await assert_is_text(hostile, FOREIGN)
+
+
+async def test_steps_and_their_outcome(hostile: Driven) -> None:
+    screen = StepsScreen(ENDS, REAL_CLOCK)
+    await hostile.app.push_screen(screen)
+    screen.steps = Steps((Step(ACTS, StepState.DONE, words=ENDS),))
+    screen.end(UNFINISHED, well=False)
+    await assert_is_text(hostile, *HOSTILE)
+    await hostile.press("y")
+    await assert_is_text(hostile, *HOSTILE)
+
+
+async def test_conversations_that_are_found(hostile: Driven) -> None:
+    hostile.go_to(ENDS)
+    await hostile.press("enter")
+    await hostile.see("Nothing was asked yet")
+    await hostile.press(*ACTS, "enter")
+    await hostile.until(lambda: not hostile.app._chats.any_busy and hostile.toasts == [], "asked")
+    await hostile.press(*"/history", "enter")
+    await assert_is_text(hostile, "Conversations", ACTS)
+
+
+async def test_why_the_app_ends_may_hold_anything(
+    read_as_markup: list[str], tmp_path: Path
+) -> None:
+    server = Server("http://127.0.0.1:9", identity="none")
+    with pytest.raises(ValueError, match=FOREIGN):
+        async with driven(server, tmp_path / "home[" / "]x") as app:
+            app.app._handle_exception(ValueError(ENDS))
+    assert not [text for text in read_as_markup if "aitui has failed" in text]
+
+
+async def test_what_went_wrong_is_text(hostile: Driven) -> None:
+    hostile.app._say(AituiError(ENDS, why=ACTS, remedy=UNFINISHED))
+    await assert_is_text(hostile, *HOSTILE)
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_plain_text_is_what_it_was(text: str) -> None:
+    content = plain(text)
+    assert content.plain == text
+    assert content.spans == []
+
+
+def test_nothing_new_in_textual_reads_markup() -> None:
+    names = {"from_markup", "from_text", "render_str", "visualize", "to_content"}
+    root = Path(textual.__file__).parent
+    found: dict[str, int] = {}
+    for file in sorted(root.rglob("*.py")):
+        name = file.relative_to(root).as_posix()
+        if not name.startswith("demo/"):
+            count = sum(_callee(node) in names for node in ast.walk(ast.parse(file.read_text())))
+            found |= {name: count} if count else {}
+    assert found == PARSERS
+
+
+def test_each_place_that_takes_markup_is_given_plain_text() -> None:
+    root = Path(aitui.ui.__file__).parent
+    wrong = [
+        f"{file.relative_to(root)}:{node.lineno}: {ast.unparse(node)}"
+        for file in sorted(root.rglob("*.py"))
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Call | ast.Assign) and _may_be_markup(node)
+    ]
+    assert wrong == []
+
+
+TITLES = {"border_title", "border_subtitle", "placeholder", "tooltip"}
+"""What every widget, or a `TextArea`, reads as markup where it is a `str`."""
+PLAIN = {"plain", "Content", "assemble", "styled"}
+TAKES_MARKUP = {"Static", "Label"}
+FIRST_IS_MARKUP = {"Option", "Button", "Tab", "TabPane", "Collapsible", "RadioButton", "Checkbox"}
+NEVER = {
+    *("from_markup", "from_text", "from_rich_text", "render_str", "with_tooltip"),
+    *("DataTable", "Tree", "DirectoryTree", "TabbedContent", "SelectionList", "Select", "KeyPanel"),
+}
+"""Methods that read markup, and widgets that read it in more places than one."""
+
+
+def _callee(node: ast.AST) -> str:
+    if not isinstance(node, ast.Call):
+        return ""
+    name = node.func
+    return name.attr if isinstance(name, ast.Attribute) else getattr(name, "id", "")
+
+
+def _is_plain(node: ast.expr) -> bool:
+    if isinstance(node, ast.Subscript):
+        return isinstance(node.value, ast.Name) and node.value.id.isupper()
+    return isinstance(node, ast.Constant) or _callee(node) in PLAIN
+
+
+def _may_be_markup(node: ast.Call | ast.Assign) -> bool:
+    if isinstance(node, ast.Assign):
+        names = {target.attr for target in node.targets if isinstance(target, ast.Attribute)}
+        return bool(names & TITLES) and not _is_plain(node.value)
+    name = _callee(node)
+    if name in TAKES_MARKUP:
+        markup = [word.value for word in node.keywords if word.arg == "markup"]
+        return not any(isinstance(one, ast.Constant) and one.value is False for one in markup)
+    if name == "Binding":
+        return not all(isinstance(one, ast.Constant) for one in node.args)
+    return name in NEVER or (name in FIRST_IS_MARKUP and not all(map(_is_plain, node.args[:1])))
