@@ -33,12 +33,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _command(arguments, settings, paths)
         return _dashboard(arguments, settings, paths, home)
     except AituiError as error:
-        _complain(error)
+        _print_error(error)
         return error.exit_code
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        _write_to_nobody(sys.stdout)
+        _discard_output(sys.stdout)
         return 1
 
 
@@ -46,10 +46,10 @@ def _command(arguments: Arguments, settings: Settings, paths: Paths) -> int:
     from aitui.commands.terminal import run_command
 
     if arguments.command == "chat":
-        from aitui.commands.chat_terminal import with_standard_input
+        from aitui.commands.chat_terminal import read_standard_input
 
         # Before the event loop runs, where ^C ends a read.
-        arguments = with_standard_input(arguments)
+        arguments = read_standard_input(arguments)
     asyncio.run(run_command(arguments, settings, paths))
     sys.stdout.flush()
     return 0
@@ -77,17 +77,17 @@ def _dashboard(arguments: Arguments, settings: Settings, paths: Paths, home: Pat
         os.environ["TEXTUAL_FPS"] = str(settings.fps)
     from aitui.store.chosen_theme import read_theme
     from aitui.ui.app import AituiApp
-    from aitui.ui.opening import Opening
+    from aitui.ui.opening import AppContext
 
-    opening = Opening(
+    opening = AppContext(
         settings=settings,
         paths=paths,
         home=home,
         clock=Clock(time.monotonic, time.time),
         random=Random(),  # noqa: S311
         demo_world=demo_server,
-        missing=missing_certificates(settings.server),
-        demo_at_once=arguments.demo,
+        missing_certificates=missing_certificates(settings.server),
+        start_with_demo=arguments.demo,
         theme=read_theme(paths.state),
     )
     tune_collector()
@@ -97,11 +97,11 @@ def _dashboard(arguments: Arguments, settings: Settings, paths: Paths, home: Pat
         try:
             stream.flush()
         except OSError:
-            _write_to_nobody(stream)
+            _discard_output(stream)
     return app.return_code or 0
 
 
-def _write_to_nobody(stream: TextIO) -> None:
+def _discard_output(stream: TextIO) -> None:
     """Whoever read it has gone; Python would complain once more when it flushes at its end."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
@@ -128,20 +128,20 @@ async def demo_server() -> AsyncIterator[tuple[Server, Paths]]:
             client_cert=world.certificates.client_cert,
             client_key=world.certificates.client_key,
             ssh_host=world.ssh_host,
-            ssh_home=world.ssh_set_up.home,
+            ssh_home=world.ssh_setup.home,
         )
         yield server, Paths.below(world.folder)
 
 
-def _complain(error: AituiError) -> None:
+def _print_error(error: AituiError) -> None:
     print(f"aitui: {error.what}", file=sys.stderr)
-    place = error.place if isinstance(error, ConfigRefused) else ""
-    for line in (place, error.why, *_about_load(error), error.remedy):
+    place = error.location if isinstance(error, ConfigRefused) else ""
+    for line in (place, error.why, *_load_failure_lines(error), error.remedy):
         if line:
             print(f"  {line}", file=sys.stderr)
 
 
-def _about_load(error: AituiError) -> tuple[str, ...]:
+def _load_failure_lines(error: AituiError) -> tuple[str, ...]:
     if not isinstance(error, LoadFailed):
         return ()
     lines = tuple(f"| {line}" for line in error.log)

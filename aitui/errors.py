@@ -76,7 +76,7 @@ class NoSuchModel(ServerError):
     exit_code = 5
 
 
-class NotAuthorised(ServerError):
+class Unauthorized(ServerError):
     """401 or 403: the API key is missing or wrong."""
 
 
@@ -129,11 +129,11 @@ class NotSupported(ServerError):
     """This server doesn't have the endpoint: an older or newer version, or another program."""
 
 
-class BadAnswer(AituiError):
+class BadResponse(AituiError):
     """A status of success with a body that can't be what was asked for."""
 
 
-class AnswerCut(AituiError):
+class ReplyInterrupted(AituiError):
     """The stream of an answer ended before the answer did; what came is kept.
 
     `tokens` and `characters` came before, as far as can be told.
@@ -147,7 +147,7 @@ class AnswerCut(AituiError):
         self.characters = characters
 
 
-class Stopped(AituiError):
+class ReplyStopped(AituiError):
     """Somebody stopped an answer before its end; what came is kept."""
 
     exit_code = 130
@@ -186,7 +186,7 @@ class UnloadFailed(AituiError):
     """`/running` still lists a model that was to be unloaded."""
 
 
-class Refused(AituiError):
+class ActionRefused(AituiError):
     """aitui itself said no: read-only, or a question that nobody is there to answer."""
 
     exit_code = 6
@@ -252,7 +252,7 @@ class NoSuchFile(HostFileError):
     """There is no such file."""
 
 
-class FileInTheWay(HostFileError):
+class FileAlreadyExists(HostFileError):
     """There is such a file already."""
 
 
@@ -284,7 +284,7 @@ class ConfigRefused(AituiError):
         self.column = column
 
     @property
-    def place(self) -> str:
+    def location(self) -> str:
         """Where in the file, in words; empty where no place is to blame."""
         if self.line is None:
             return ""
@@ -300,7 +300,7 @@ class ConfigChangedMeanwhile(ConfigRefused):
 
     def __init__(self, what: str, *, difference: str = "", why: str = "", remedy: str = "") -> None:
         super().__init__(what, why=why, remedy=remedy)
-        self.difference = difference
+        self.diff = difference
 
 
 class ConfigLocked(ConfigRefused):
@@ -328,5 +328,5 @@ class ServiceFailed(HostError):
         self.journal = journal
 
 
-class NotTakenEffect(AituiError):
+class ConfigNotApplied(AituiError):
     """The config file was changed, and the server doesn't run with what it says now."""

@@ -23,12 +23,12 @@ class Paths:
 
         Touches no disk. Raises RuntimeError where no home directory can be found.
         """
-        usual = _usual_places(home_directory(environment))
+        usual = _default_paths(home_directory(environment))
         return cls(
-            config=_place(environment, "XDG_CONFIG_HOME", usual.config),
-            data=_place(environment, "XDG_DATA_HOME", usual.data),
-            state=_place(environment, "XDG_STATE_HOME", usual.state),
-            cache=_place(environment, "XDG_CACHE_HOME", usual.cache),
+            config=_directory(environment, "XDG_CONFIG_HOME", usual.config),
+            data=_directory(environment, "XDG_DATA_HOME", usual.data),
+            state=_directory(environment, "XDG_STATE_HOME", usual.state),
+            cache=_directory(environment, "XDG_CACHE_HOME", usual.cache),
         )
 
     @classmethod
@@ -43,13 +43,13 @@ def home_directory(environment: Mapping[str, str]) -> Path:
     return home if home.is_absolute() else Path.home()
 
 
-def _place(environment: Mapping[str, str], variable: str, usual: Path) -> Path:
+def _directory(environment: Mapping[str, str], variable: str, usual: Path) -> Path:
     """The specification says: a relative path in these variables is to be ignored."""
     named = Path(environment.get(variable, ""))
     return named / _APP if named.is_absolute() else usual
 
 
-def _usual_places(home: Path) -> Paths:
+def _default_paths(home: Path) -> Paths:
     if sys.platform != "linux":
         from platformdirs import PlatformDirs
 

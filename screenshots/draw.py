@@ -16,9 +16,9 @@ from aitui.domain.clock import Clock
 from aitui.domain.model import RunState
 from aitui.domain.snapshot import Snapshot
 from aitui.paths import Paths
-from aitui.settings import Flags, read_settings
+from aitui.settings import SettingsFlags, read_settings
 from aitui.ui.app import AituiApp
-from aitui.ui.opening import Opening
+from aitui.ui.opening import AppContext
 from aitui.ui.screens.confirm import ConfirmScreen
 from aitui.ui.screens.models import ModelsScreen
 from aitui.ui.widgets.model_table import ModelTable
@@ -61,7 +61,7 @@ async def draw_all(app: AituiApp, pilot: Pilot[None]) -> None:
             await asyncio.sleep(0.05)
     await pilot.press(*"Who answers here?", "enter")
     async with asyncio.timeout(LIMIT):
-        while (answer := models(app).chat.status.answer) is None or not answer.phase.ended:
+        while (answer := models(app).chat.status.reply) is None or not answer.phase.is_final:
             await asyncio.sleep(0.05)
     await asyncio.sleep(0.5)
     drawn(app, f"chat-{app.size.width}x{app.size.height}.svg")
@@ -79,7 +79,7 @@ async def draw_all(app: AituiApp, pilot: Pilot[None]) -> None:
     await until(app, lambda s: any(m.state is RunState.STARTING for m in s.models))
     await asyncio.sleep(2.2)
     drawn(app, f"models-{app.size.width}x{app.size.height}.svg")
-    await until(app, lambda s: any(m.id in s.hardware.picture.seen_now for m in s.ready))
+    await until(app, lambda s: any(m.id in s.hardware.usage.observed_now for m in s.ready))
     await pilot.press("4")
     await asyncio.sleep(12)
     drawn(app, f"hardware-{app.size.width}x{app.size.height}.svg")
@@ -98,14 +98,14 @@ async def main() -> None:
     for size in ((80, 24), (120, 36)):
         with tempfile.TemporaryDirectory() as folder:
             paths = Paths.below(Path(folder))
-            opening = Opening(
-                settings=read_settings(Flags(), {}, paths.config, Path(folder)),
+            opening = AppContext(
+                settings=read_settings(SettingsFlags(), {}, paths.config, Path(folder)),
                 paths=paths,
                 home=Path(folder),
                 clock=Clock(time.monotonic, time.time),
                 random=Random(1),  # noqa: S311
                 demo_world=demo_server,
-                demo_at_once=True,
+                start_with_demo=True,
             )
             app = AituiApp(opening)
             async with app.run_test(size=size) as pilot:

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
-from aitui.commands.session import Session, open_session, watching
+from aitui.commands.session import Session, open_session, run_monitor
 from aitui.demo.stand_in import StandIn
 from aitui.domain.clock import Clock
 from aitui.domain.model import Model, RunState
-from aitui.domain.question import Question
+from aitui.domain.question import Confirmation
 from aitui.domain.server import Server
-from aitui.domain.snapshot import LinkPhase, Snapshot
+from aitui.domain.snapshot import ConnectionPhase, Snapshot
 from aitui.store.load_times import LoadTimes
 from aitui.store.measurements import Measurements
 
@@ -45,10 +45,10 @@ class Watched:
         return model
 
     async def until_live(self) -> Snapshot:
-        return await self.until(lambda now: now.link.phase is LinkPhase.LIVE)
+        return await self.until(lambda now: now.connection.phase is ConnectionPhase.LIVE)
 
     async def until_lost(self) -> Snapshot:
-        return await self.until(lambda now: now.link.phase is LinkPhase.LOST)
+        return await self.until(lambda now: now.connection.phase is ConnectionPhase.LOST)
 
     async def until_events_flow(self) -> Snapshot:
         return await self.until(lambda now: now.events_flow and now.requests.total is not None)
@@ -70,7 +70,7 @@ async def watched(
             on_change=published.append,
             measurements=await Measurements.open(folder / "memory.json"),
         ) as session,
-        watching(session),
+        run_monitor(session),
     ):
         watch = Watched(session, load_times, published)
         if live:
@@ -82,11 +82,11 @@ class Answers:
     """Whoever sits there: says yes or no, and remembers what was asked."""
 
     def __init__(self, answer: bool, snapshot: Callable[[], Snapshot]) -> None:
-        self.questions: list[Question] = []
+        self.questions: list[Confirmation] = []
         self._answer = answer
         self._snapshot = snapshot
 
-    async def __call__(self, build: Callable[[Snapshot], Question]) -> bool:
+    async def __call__(self, build: Callable[[Snapshot], Confirmation]) -> bool:
         self.questions.append(build(self._snapshot()))
         return self._answer
 
@@ -101,7 +101,7 @@ def no(watch: Watched) -> Answers:
     return Answers(False, lambda: watch.snapshot)
 
 
-async def nobody(_: Callable[[Snapshot], Question]) -> bool:
+async def nobody(_: Callable[[Snapshot], Confirmation]) -> bool:
     """Fails the test where something is asked."""
     raise AssertionError("nothing was to be asked")
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from aitui.settings.flags import Flags
+from aitui.settings.flags import SettingsFlags
 
 Command = Literal[
     "tui",
@@ -40,7 +40,7 @@ class Arguments:
     """
 
     command: Command = "tui"
-    flags: Flags = field(default_factory=Flags)
+    flags: SettingsFlags = field(default_factory=SettingsFlags)
     demo: bool = False
     json: bool = False
     model: str = ""

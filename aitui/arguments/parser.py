@@ -17,8 +17,8 @@ from aitui.arguments.options import (
     add_log_options,
     add_yes,
 )
-from aitui.domain.clean import clean_line
-from aitui.settings.flags import Flags
+from aitui.domain.clean import sanitize_line
+from aitui.settings.flags import SettingsFlags
 from aitui.settings.values import FASTEST_FPS, SLOWEST_FPS
 
 _OPTIONS = (
@@ -67,7 +67,7 @@ def parse(argv: Sequence[str]) -> Arguments:
     after `--help` and `--version`.
     """
     parser = _parser()
-    said = parser.parse_args(_with_flag_as_word(argv))
+    said = parser.parse_args(_escape_flag_argument(argv))
     server, url = getattr(said, "server", None), getattr(said, "url", None)
     demo = getattr(said, "demo", False)
     if server is not None and url is not None:
@@ -87,7 +87,7 @@ def parse(argv: Sequence[str]) -> Arguments:
         parser.error("the ID of a model can't be empty: aitui status shows them")
     return Arguments(
         command=said.command or "tui",
-        flags=Flags(
+        flags=SettingsFlags(
             config=getattr(said, "config", None),
             server=server,
             url=url,
@@ -117,7 +117,7 @@ def parse(argv: Sequence[str]) -> Arguments:
     )
 
 
-def _with_flag_as_word(argv: Sequence[str]) -> list[str]:
+def _escape_flag_argument(argv: Sequence[str]) -> list[str]:
     """`flag ID --temp 0.7` means llama-server's flag, which is no option of ours."""
     words = list(argv)
     if "flag" in words:
@@ -130,16 +130,16 @@ def _with_flag_as_word(argv: Sequence[str]) -> list[str]:
     return words
 
 
-class _Parser(argparse.ArgumentParser):
+class _ArgumentParser(argparse.ArgumentParser):
     """Says what was probably meant, and repeats nothing that could steer a terminal."""
 
     def error(self, message: str) -> NoReturn:
-        near = self._meant(message)
+        near = self._suggest(message)
         hint = f" (did you mean {near}?)" if near else ""
         self.print_usage(sys.stderr)
-        self.exit(2, f"{self.prog}: {clean_line(message, 300)}{hint}\n")
+        self.exit(2, f"{self.prog}: {sanitize_line(message, 300)}{hint}\n")
 
-    def _meant(self, message: str) -> str:
+    def _suggest(self, message: str) -> str:
         """The nearest to the unknown command or option that argparse complains about."""
         if command := re.search(r"invalid choice: '([^']*)'", message):
             return _nearest(command[1], COMMANDS)
@@ -152,9 +152,9 @@ def _nearest(word: str, known: Sequence[str]) -> str:
     return next(iter(get_close_matches(word.lower(), known, n=1, cutoff=0.5)), "")
 
 
-def _parser() -> _Parser:
+def _parser() -> _ArgumentParser:
     server = _server_options()
-    parser = _Parser(
+    parser = _ArgumentParser(
         prog="aitui",
         description="A full-screen dashboard for a self-hosted llama-swap server.\n"
         "Without a command it opens the dashboard.",
@@ -179,7 +179,7 @@ def _parser() -> _Parser:
         help="draw at most N frames a second, for slow lines",
     )
     commands = parser.add_subparsers(
-        title="commands", dest="command", metavar="COMMAND", parser_class=_Parser
+        title="commands", dest="command", metavar="COMMAND", parser_class=_ArgumentParser
     )
     status = _command(
         commands, "status", "status [options]", "show the models and their states", server
@@ -234,7 +234,9 @@ def _parser() -> _Parser:
     return parser
 
 
-def _add_admin_commands(commands: "argparse._SubParsersAction[_Parser]", server: _Parser) -> None:
+def _add_admin_commands(
+    commands: "argparse._SubParsersAction[_ArgumentParser]", server: _ArgumentParser
+) -> None:
     ctx = _command(
         commands, "ctx", "ctx [options] ID SIZE", "change a model's context size", server
     )
@@ -264,12 +266,12 @@ def _add_admin_commands(commands: "argparse._SubParsersAction[_Parser]", server:
 
 
 def _command(
-    commands: "argparse._SubParsersAction[_Parser]",
+    commands: "argparse._SubParsersAction[_ArgumentParser]",
     name: str,
     usage: str,
     words: str,
-    server: _Parser,
-) -> _Parser:
+    server: _ArgumentParser,
+) -> _ArgumentParser:
     return commands.add_parser(
         name,
         help=words,
@@ -281,12 +283,12 @@ def _command(
     )
 
 
-def _server_options() -> _Parser:
+def _server_options() -> _ArgumentParser:
     """The options that stand before and after a command alike.
 
     Without defaults: those of a subcommand would overwrite what was said before it.
     """
-    shared = _Parser(add_help=False, argument_default=argparse.SUPPRESS)
+    shared = _ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
     group = shared.add_argument_group("server")
     group.add_argument("--server", metavar="NAME", help="a server of config.toml")
     group.add_argument("--url", metavar="URL", help="the server's URL, like http://localhost:8080")

@@ -3,30 +3,30 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
-from aitui.domain.answer import Answer, Phase
+from aitui.domain.answer import Reply, ReplyPhase
 from aitui.domain.deltas import (
-    Begun,
     Delta,
-    Finished,
-    Loading,
+    GenerationFinished,
+    GenerationTimings,
+    LoadProgress,
+    LoadQueued,
     PromptProgress,
-    Queued,
     ReasoningDelta,
+    ResponseStarted,
     TextDelta,
-    Timings,
-    Usage,
+    TokenUsage,
 )
 from aitui.domain.growing_text import GrowingText
 from aitui.domain.model import RunState
-from aitui.domain.rates import Meter
+from aitui.domain.rates import RateMeter
 from aitui.domain.turn import Turn, TurnState
 from aitui.errors import AituiError
 
-_WAITING = {Phase.QUEUED, Phase.LOADING}
-_STATES = {Phase.DONE: TurnState.DONE, Phase.STOPPED: TurnState.STOPPED}
+_WAITING = {ReplyPhase.QUEUED, ReplyPhase.LOADING}
+_STATES = {ReplyPhase.DONE: TurnState.DONE, ReplyPhase.STOPPED: TurnState.STOPPED}
 
 
-class Answering:
+class ReplyBuilder:
     """queued → loading → prefill → thinking → streaming → stopped, cut, failed or done.
 
     `now` is monotonic seconds everywhere. A turn that has text already is gone on with.
@@ -36,17 +36,17 @@ class Answering:
         self._turn = turn
         self._text = GrowingText(turn.text)
         self._reasoning = GrowingText(turn.reasoning)
-        self._meter = Meter(now)
+        self._meter = RateMeter(now)
         self._thought = turn.thought or 0.0
         self._state: RunState | None = None
-        self._answer = Answer(
+        self._reply = Reply(
             turn.id, turn.model, asked=now, phase_since=now, thought=turn.thought, prompt=prompt
         )
 
     @property
-    def phase(self) -> Phase:
+    def phase(self) -> ReplyPhase:
         """What the answer is at."""
-        return self._answer.phase
+        return self._reply.phase
 
     @property
     def is_empty(self) -> bool:
@@ -59,32 +59,32 @@ class Answering:
         for delta in batch:
             self._apply(delta, now)
 
-    def model_is(self, state: RunState, now: float) -> None:
+    def update_model_state(self, state: RunState, now: float) -> None:
         """The server's list has said what the model is at, which counts while nothing streams."""
         self._state = state
         if self.phase in _WAITING:
             starting = state is RunState.STARTING
-            self._become(Phase.LOADING if starting else Phase.QUEUED, now)
+            self._set_phase(ReplyPhase.LOADING if starting else ReplyPhase.QUEUED, now)
 
-    def end(self, now: float, phase: Phase, error: AituiError | None = None) -> None:
+    def end(self, now: float, phase: ReplyPhase, error: AituiError | None = None) -> None:
         """The stream is over: `DONE`, `STOPPED`, or `CUT`, which is `FAILED` of an empty answer."""
-        if phase is Phase.CUT and self.is_empty:
-            phase = Phase.FAILED
-        self._become(phase, now)
-        self._answer = replace(self._answer, error=error, ended_at=now)
+        if phase is ReplyPhase.CUT and self.is_empty:
+            phase = ReplyPhase.FAILED
+        self._set_phase(phase, now)
+        self._reply = replace(self._reply, error=error, ended_at=now)
 
-    def view(self, now: float) -> Answer:
+    def view(self, now: float) -> Reply:
         """The answer at this moment."""
         return replace(
-            self._answer,
+            self._reply,
             text=self._text.view(),
             reasoning=self._reasoning.view(),
-            rates=self._meter.read(self._answer.ended_at or now),
+            rates=self._meter.read(self._reply.ended_at or now),
         )
 
-    def turn(self, ended: float) -> Turn:
+    def build_turn(self, ended: float) -> Turn:
         """The turn that it has become; `ended` is Unix time."""
-        answer = self._answer
+        answer = self._reply
         trouble = "" if answer.error is None else str(answer.error)
         return replace(
             self._turn,
@@ -103,52 +103,52 @@ class Answering:
     def _apply(self, delta: Delta, now: float) -> None:
         match delta:
             case TextDelta():
-                self._grow(self._text, delta, Phase.STREAMING, now)
+                self._append_text(self._text, delta, ReplyPhase.STREAMING, now)
             case ReasoningDelta():
-                self._grow(self._reasoning, delta, Phase.THINKING, now)
-            case Timings():
-                self._meter.timings(now, delta)
-                self._answer = replace(self._answer, timings=delta)
+                self._append_text(self._reasoning, delta, ReplyPhase.THINKING, now)
+            case GenerationTimings():
+                self._meter.apply_timings(now, delta)
+                self._reply = replace(self._reply, timings=delta)
             case PromptProgress():
-                self._answer = replace(self._answer, progress=delta)
+                self._reply = replace(self._reply, progress=delta)
                 self._begin_prefill(now)
-            case Usage():
-                self._answer = replace(self._answer, usage=delta)
-            case Finished():
-                self._answer = replace(self._answer, finish=delta.reason)
+            case TokenUsage():
+                self._reply = replace(self._reply, usage=delta)
+            case GenerationFinished():
+                self._reply = replace(self._reply, finish=delta.reason)
             case _:
-                self._wait(delta, now)
+                self._apply_waiting(delta, now)
 
-    def _wait(self, delta: Delta, now: float) -> None:
+    def _apply_waiting(self, delta: Delta, now: float) -> None:
         match delta:
-            case Begun():
+            case ResponseStarted():
                 if self._state in {None, RunState.READY}:
                     self._begin_prefill(now)
-            case Queued():
-                self._become(Phase.QUEUED, now)
-                self._answer = replace(self._answer, position=delta.position)
-            case Loading():
-                self._become(Phase.LOADING, now)
-                self._answer = replace(self._answer, words=delta.words, position=0)
+            case LoadQueued():
+                self._set_phase(ReplyPhase.QUEUED, now)
+                self._reply = replace(self._reply, position=delta.position)
+            case LoadProgress():
+                self._set_phase(ReplyPhase.LOADING, now)
+                self._reply = replace(self._reply, words=delta.words, position=0)
             case _:
                 pass
 
-    def _grow(
-        self, text: GrowingText, delta: TextDelta | ReasoningDelta, phase: Phase, now: float
+    def _append_text(
+        self, text: GrowingText, delta: TextDelta | ReasoningDelta, phase: ReplyPhase, now: float
     ) -> None:
         text.append(delta.text)
-        self._meter.count(now, delta.pieces)
-        self._become(phase, now)
+        self._meter.count_tokens(now, delta.pieces)
+        self._set_phase(phase, now)
 
     def _begin_prefill(self, now: float) -> None:
         if self.phase in _WAITING:
-            self._become(Phase.PREFILL, now)
+            self._set_phase(ReplyPhase.PREFILL, now)
 
-    def _become(self, phase: Phase, now: float) -> None:
-        before = self._answer
+    def _set_phase(self, phase: ReplyPhase, now: float) -> None:
+        before = self._reply
         if phase is before.phase:
             return
-        if before.phase is Phase.THINKING:
+        if before.phase is ReplyPhase.THINKING:
             self._thought += now - before.phase_since
             before = replace(before, thought=self._thought)
-        self._answer = replace(before, phase=phase, phase_since=now)
+        self._reply = replace(before, phase=phase, phase_since=now)

@@ -5,30 +5,30 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from aitui.chat.answering import Answering
-from aitui.chat.saving import Saving
+from aitui.chat.answering import ReplyBuilder
+from aitui.chat.saving import ConversationSaver
 from aitui.domain import conversation_edits as edits
-from aitui.domain.answer import Answer, Phase
-from aitui.domain.attachments import Attachment
-from aitui.domain.chat_messages import request_for
+from aitui.domain.answer import Reply, ReplyPhase
+from aitui.domain.attachments import ImageAttachment
+from aitui.domain.chat_messages import build_chat_request
 from aitui.domain.clock import Clock
 from aitui.domain.conversation import Conversation
 from aitui.domain.model import RunState
-from aitui.domain.sampling import Sampling
+from aitui.domain.sampling import SamplingParameters
 from aitui.domain.turn import Role, Turn
-from aitui.errors import AituiError, AnswerCut
-from aitui.store.history import History
-from aitui.swap.closing import to_the_end
+from aitui.errors import AituiError, ReplyInterrupted
+from aitui.store.history import ConversationHistory
+from aitui.swap.closing import shield_cleanup
 
 if TYPE_CHECKING:
     from aitui.swap.chat import ChatClient
 
-AFTER_SLEEP = 5.0
+SILENCE_AFTER_SUSPEND = 5.0
 """Seconds in which an answer whose connection outlived a sleep of the machine goes on."""
-_COMING = {Phase.THINKING, Phase.STREAMING}
+_STREAMING_PHASES = {ReplyPhase.THINKING, ReplyPhase.STREAMING}
 
 
-class Chat:
+class ChatSession:
     """Asks, streams, meters, stores. One answer at a time.
 
     `on_change` is called in the event loop with each new state of the answer: a frozen value, of
@@ -43,20 +43,20 @@ class Chat:
         *,
         clock: Clock,
         new_id: Callable[[], str],
-        history: History | None = None,
-        on_change: Callable[[Answer], None] | None = None,
+        history: ConversationHistory | None = None,
+        on_change: Callable[[Reply], None] | None = None,
     ) -> None:
         self._client = client
         self._conversation = conversation
         self._clock = clock
         self._new_id = new_id
-        self._saving = Saving(history)
+        self._saving = ConversationSaver(history)
         self._on_change = on_change
-        self._answering: Answering | None = None
-        self._answer: Answer | None = None
+        self._reply_builder: ReplyBuilder | None = None
+        self._reply: Reply | None = None
         self._stream: asyncio.Task[None] | None = None
-        self._waking: asyncio.Task[None] | None = None
-        self._slept = False
+        self._suspend_check: asyncio.Task[None] | None = None
+        self._was_suspended = False
         self._running = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -67,14 +67,14 @@ class Chat:
         return self._conversation
 
     @property
-    def answer(self) -> Answer | None:
+    def reply(self) -> Reply | None:
         """The latest state of the answer under way, or of the last one."""
-        return self._answer
+        return self._reply
 
     @property
     def busy(self) -> bool:
         """Whether an answer is under way."""
-        return self._answering is not None
+        return self._reply_builder is not None
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -84,105 +84,112 @@ class Chat:
     async def send(
         self,
         text: str,
-        attachments: Sequence[Attachment] = (),
+        attachments: Sequence[ImageAttachment] = (),
         *,
-        sampling: Sampling | None = None,
-    ) -> Answer:
+        sampling: SamplingParameters | None = None,
+    ) -> Reply:
         """Ask, and return when the answer has ended, well or not.
 
         `sampling` goes before the conversation's for this once. Where nothing came, the question is taken back too: it is in the answer's `prompt`.
         Cancelling stops the answer like `stop`.
         """
-        self._check_free()
+        self._require_idle()
         before, now = self._conversation, self._clock.wall()
-        question = edits.asked(before, self._new_id(), _encodable(text), now, attachments)
-        parameters = before.sampling.with_values(sampling or Sampling())
-        after = edits.answering(question, self._new_id(), now, parameters)
+        question = edits.add_question(
+            before, self._new_id(), _replace_surrogates(text), now, attachments
+        )
+        parameters = before.sampling.with_values(sampling or SamplingParameters())
+        after = edits.with_reply(question, self._new_id(), now, parameters)
         return await self._run(after, before, text)
 
-    async def edit(self, turn_id: str, text: str) -> Answer:
+    async def edit(self, turn_id: str, text: str) -> Reply:
         """Ask something else in the place of a question; the old one stays on its branch."""
-        self._check_free()
+        self._require_idle()
         before, now = self._conversation, self._clock.wall()
-        question = edits.edited(before, turn_id, self._new_id(), _encodable(text), now)
-        return await self._run(edits.answering(question, self._new_id(), now), before, text)
+        question = edits.edit_question(
+            before, turn_id, self._new_id(), _replace_surrogates(text), now
+        )
+        return await self._run(edits.with_reply(question, self._new_id(), now), before, text)
 
-    async def regenerate(self, turn_id: str) -> Answer:
+    async def regenerate(self, turn_id: str) -> Reply:
         """Have a question answered once more; the old answer stays on its branch."""
-        self._check_free()
+        self._require_idle()
         before = self._conversation
-        after = edits.regenerating(
+        after = edits.add_alternative_reply(
             before, turn_id, self._new_id(), self._clock.wall(), before.sampling
         )
         return await self._run(after, before)
 
-    async def resume(self, turn_id: str, *, sampling: Sampling | None = None) -> Answer:
+    async def resume(self, turn_id: str, *, sampling: SamplingParameters | None = None) -> Reply:
         """Have an answer gone on with that was cut, stopped or at its limit.
 
         One without text can't be gone on with and is generated once more.
         """
-        self._check_free()
+        self._require_idle()
         before = self._conversation
         turn = before.turns.get(turn_id)
         if turn is not None and not turn.text:
             return await self.regenerate(turn_id)
-        parameters = before.sampling.with_values(sampling or Sampling())
-        return await self._run(edits.continuing(before, turn_id, parameters), before)
+        parameters = before.sampling.with_values(sampling or SamplingParameters())
+        return await self._run(edits.reopen_reply(before, turn_id, parameters), before)
 
     def stop(self) -> None:
         """Stop the answer: the connection closes, what came stays."""
         if self._stream is not None:
             self._stream.cancel()
 
-    def woken(self) -> None:
+    def check_after_suspend(self) -> None:
         """The machine has slept: where no more of an answer comes now, its connection is dead."""
-        answer = self._answer
-        if self._stream is not None and answer is not None and answer.phase in _COMING:
-            self._waking = asyncio.create_task(
-                self._cut_where_silent(self._stream, answer), name="look after a sleep"
+        answer = self._reply
+        if self._stream is not None and answer is not None and answer.phase in _STREAMING_PHASES:
+            self._suspend_check = asyncio.create_task(
+                self._cut_if_silent(self._stream, answer), name="look after a sleep"
             )
 
-    def model_is(self, state: RunState) -> None:
+    def update_model_state(self, state: RunState) -> None:
         """The monitor says what the model is at: tells a load from a queue while nothing comes."""
-        if self._answering is not None and self._answering.phase in {Phase.QUEUED, Phase.LOADING}:
-            self._answering.model_is(state, self._clock.monotonic())
-            self._publish(self._answering)
+        if self._reply_builder is not None and self._reply_builder.phase in {
+            ReplyPhase.QUEUED,
+            ReplyPhase.LOADING,
+        }:
+            self._reply_builder.update_model_state(state, self._clock.monotonic())
+            self._publish(self._reply_builder)
 
     async def delete(self, turn_id: str) -> None:
         """Delete a turn and all that follows it."""
-        self._check_free()
-        await self._change(edits.without(self._conversation, turn_id))
+        self._require_idle()
+        await self._change(edits.delete_turn(self._conversation, turn_id))
 
-    async def walk(self, turn_id: str, step: int) -> None:
+    async def switch_branch(self, turn_id: str, step: int) -> None:
         """Show the branch that stands so many steps beside a turn."""
-        self._check_free()
-        await self._change(edits.walked(self._conversation, turn_id, step))
+        self._require_idle()
+        await self._change(edits.switch_branch(self._conversation, turn_id, step))
 
-    async def leave_out_oldest(self, turns: int = 2) -> None:
+    async def drop_oldest_turns(self, turns: int = 2) -> None:
         """Send so many turns less from now on."""
-        self._check_free()
-        await self._change(edits.without_oldest(self._conversation, turns))
+        self._require_idle()
+        await self._change(edits.drop_oldest_turns(self._conversation, turns))
 
     async def set_model(self, model: str) -> None:
         """Go on with another model."""
-        self._check_free()
+        self._require_idle()
         await self._change(replace(self._conversation, model=model))
 
     async def set_system(self, text: str) -> None:
         """Set the system prompt, for this model's next conversations too."""
-        self._check_free()
-        await self._change(replace(self._conversation, system=_encodable(text)))
+        self._require_idle()
+        await self._change(replace(self._conversation, system=_replace_surrogates(text)))
         await self._saving.remember_settings(self._conversation)
 
-    async def set_sampling(self, sampling: Sampling) -> None:
+    async def set_sampling(self, sampling: SamplingParameters) -> None:
         """Set the parameters, for this model's next conversations too."""
-        self._check_free()
+        self._require_idle()
         await self._change(replace(self._conversation, sampling=sampling))
         await self._saving.remember_settings(self._conversation)
 
     async def rename(self, title: str) -> None:
         """Give the conversation a title, "" for none of its own."""
-        self._conversation = replace(self._conversation, title=_encodable(title))
+        self._conversation = replace(self._conversation, title=_replace_surrogates(title))
         await self._saving.rename(self._conversation)
 
     async def close(self) -> None:
@@ -196,26 +203,26 @@ class Chat:
         if conversation.turns:
             await self._saving.save(conversation)
 
-    async def _run(self, asking: Conversation, before: Conversation, prompt: str = "") -> Answer:
+    async def _run(self, asking: Conversation, before: Conversation, prompt: str = "") -> Reply:
         """Fill the answer that is shown last; what it was before comes back where nothing came."""
         self._running += 1
         self._idle.clear()
         try:
-            return await self._run_to_its_end(asking, before, prompt)
+            return await self._run_shielded(asking, before, prompt)
         finally:
             self._running -= 1
             if not self._running:
                 self._idle.set()
 
-    async def _run_to_its_end(
-        self, asking: Conversation, before: Conversation, prompt: str
-    ) -> Answer:
+    async def _run_shielded(self, asking: Conversation, before: Conversation, prompt: str) -> Reply:
         turn = asking.turns[asking.shown]
         self._conversation = asking
-        answering = self._answering = Answering(turn, prompt, self._clock.monotonic())
+        answering = self._reply_builder = ReplyBuilder(turn, prompt, self._clock.monotonic())
         self._publish(answering)
-        self._slept = False
-        self._stream = asyncio.create_task(self._fill(answering, turn), name="stream an answer")
+        self._was_suspended = False
+        self._stream = asyncio.create_task(
+            self._stream_reply(answering, turn), name="stream an answer"
+        )
         stream = self._stream
         cancelled: asyncio.CancelledError | None = None
         while not stream.done():
@@ -225,83 +232,83 @@ class Chat:
                 cancelled = error
                 stream.cancel()
         self._stream = None
-        if self._waking is not None:
-            self._waking.cancel()
-        await to_the_end(self._end(answering, stream, before))
+        if self._suspend_check is not None:
+            self._suspend_check.cancel()
+        await shield_cleanup(self._finish_reply(answering, stream, before))
         if cancelled is not None:
             raise cancelled
         if not stream.cancelled() and not isinstance(stream.exception(), AituiError):
             stream.result()
         return answering.view(self._clock.monotonic())
 
-    async def _fill(self, answering: Answering, turn: Turn) -> None:
+    async def _stream_reply(self, answering: ReplyBuilder, turn: Turn) -> None:
         conversation = self._conversation
-        request = request_for(conversation, turn.id)
+        request = build_chat_request(conversation, turn.id)
         async with (
-            self._saving.following(conversation, turn, self._view),
-            self._client.ask(request) as batches,
+            self._saving.save_while_streaming(conversation, turn, self._view),
+            self._client.stream(request) as batches,
         ):
             async for batch in batches:
                 answering.apply(batch, self._clock.monotonic())
                 self._publish(answering)
 
-    async def _end(
-        self, answering: Answering, stream: "asyncio.Task[None]", before: Conversation
+    async def _finish_reply(
+        self, answering: ReplyBuilder, stream: "asyncio.Task[None]", before: Conversation
     ) -> None:
         now = self._clock.monotonic()
-        if stream.cancelled() and self._slept:
-            answering.end(now, Phase.CUT, _slept())
+        if stream.cancelled() and self._was_suspended:
+            answering.end(now, ReplyPhase.CUT, _suspend_error())
         elif stream.cancelled():
-            answering.end(now, Phase.STOPPED)
+            answering.end(now, ReplyPhase.STOPPED)
         elif stream.exception() is None:
-            answering.end(now, Phase.DONE)
+            answering.end(now, ReplyPhase.DONE)
         else:
             error = stream.exception()
-            answering.end(now, Phase.CUT, error if isinstance(error, AituiError) else None)
-        if answering.is_empty and answering.phase is not Phase.DONE:
+            answering.end(now, ReplyPhase.CUT, error if isinstance(error, AituiError) else None)
+        if answering.is_empty and answering.phase is not ReplyPhase.DONE:
             self._conversation = before
         else:
-            filled = self._conversation.with_turn(answering.turn(self._clock.wall()))
+            filled = self._conversation.with_turn(answering.build_turn(self._clock.wall()))
             self._conversation = replace(filled, changed=self._clock.wall())
-        self._answering = None
+        self._reply_builder = None
         self._publish(answering)
         await self._saving.save(self._conversation)
 
-    async def _cut_where_silent(self, stream: "asyncio.Task[None]", before: Answer) -> None:
-        await asyncio.sleep(AFTER_SLEEP)
+    async def _cut_if_silent(self, stream: "asyncio.Task[None]", before: Reply) -> None:
+        await asyncio.sleep(SILENCE_AFTER_SUSPEND)
         now = self._view()
         if (len(now.text), len(now.reasoning)) == (len(before.text), len(before.reasoning)):
-            self._slept = True
+            self._was_suspended = True
             stream.cancel()
 
-    def _view(self) -> Answer:
-        assert self._answer is not None
-        return self._answer
+    def _view(self) -> Reply:
+        assert self._reply is not None
+        return self._reply
 
-    def _publish(self, answering: Answering) -> None:
-        self._answer = answering.view(self._clock.monotonic())
+    def _publish(self, answering: ReplyBuilder) -> None:
+        self._reply = answering.view(self._clock.monotonic())
         if self._on_change is not None:
-            self._on_change(self._answer)
+            self._on_change(self._reply)
 
-    def _check_free(self) -> None:
-        if self._answering is not None:
+    def _require_idle(self) -> None:
+        if self._reply_builder is not None:
             raise ValueError("an answer is under way: stop it first")
 
 
-def last_answer(conversation: Conversation) -> Turn | None:
+def last_reply(conversation: Conversation) -> Turn | None:
     """The last answer of the path that is shown."""
     answers = (turn for turn in reversed(conversation.path) if turn.role is Role.ASSISTANT)
     return next(answers, None)
 
 
-def _slept() -> AnswerCut:
-    return AnswerCut(
+def _suspend_error() -> ReplyInterrupted:
+    return ReplyInterrupted(
         "The answer was cut",
         why="this machine has slept, and nothing more came after that",
         remedy="continue it, or ask again",
     )
 
 
-def _encodable(text: str) -> str:
+def _replace_surrogates(text: str) -> str:
     """Without lone surrogates, as a terminal in another encoding makes them: no JSON holds them."""
     return text.encode("utf-8", "replace").decode()

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from aitui.commands.read_only import refuse_if_read_only
 from aitui.domain.clock import Clock
 from aitui.domain.server import Server
-from aitui.errors import Refused
+from aitui.errors import ActionRefused
 from aitui.host.config_file import ConfigFile
 from aitui.host.opening import open_host
-from aitui.host.service import Service
+from aitui.host.service import SystemdService
 from aitui.host.shell import Host
 from aitui.paths import Paths
 from aitui.store.journal import FILE_NAME, Journal
@@ -24,13 +24,13 @@ class LastReload:
 
 
 @dataclass(frozen=True, slots=True)
-class Administration:
+class HostAdmin:
     """One host with the config file and the service of one server."""
 
     server: Server
     host: Host
     config: ConfigFile
-    service: Service
+    service: SystemdService
     journal: Journal
     clock: Clock
     passphrases: dict[str, str] = field(default_factory=dict, repr=False)
@@ -42,9 +42,9 @@ class Administration:
         refuse_if_read_only(self.server, deed)
 
 
-def no_host(server: Server) -> Refused:
+def no_host_error(server: Server) -> ActionRefused:
     """Why there is nothing to administer."""
-    return Refused(
+    return ActionRefused(
         f"aitui doesn't know the machine behind {server.label}",
         why="no SSH host is set for it",
         remedy="set ssh_host in config.toml or AI_SERVER_SSH_HOST, `local` for this machine",
@@ -54,7 +54,7 @@ def no_host(server: Server) -> Refused:
 @asynccontextmanager
 async def open_administration(
     server: Server, paths: Paths, clock: Clock
-) -> AsyncIterator[Administration]:
+) -> AsyncIterator[HostAdmin]:
     """The host of a server; nothing is connected before something is asked of it.
 
     Raises Refused where no host is set.
@@ -62,10 +62,16 @@ async def open_administration(
     passphrases: dict[str, str] = {}
     host = open_host(server, passphrases=passphrases)
     if host is None:
-        raise no_host(server)
+        raise no_host_error(server)
     journal = Journal.open(paths.state / FILE_NAME)
     async with host:
         config = ConfigFile(host, server.preset_path, clock=clock)
-        yield Administration(
-            server, host, config, Service(host, server.service_unit), journal, clock, passphrases
+        yield HostAdmin(
+            server,
+            host,
+            config,
+            SystemdService(host, server.service_unit),
+            journal,
+            clock,
+            passphrases,
         )

@@ -6,12 +6,12 @@ from typing import Any, TextIO
 
 import msgspec
 
-from aitui.domain.answer import Answer
+from aitui.domain.answer import Reply
 
 _DIM, _NOT_DIM = "\x1b[2m", "\x1b[22m"
 
 
-def answer_as_json(answer: Answer, conversation_id: str) -> str:
+def reply_json(answer: Reply, conversation_id: str) -> str:
     """What `--json` prints: seconds, tokens, and null where nothing is known."""
     value = {
         "conversation": conversation_id,
@@ -29,14 +29,14 @@ def answer_as_json(answer: Answer, conversation_id: str) -> str:
     return indented.decode()
 
 
-class Printer:
+class ReplyPrinter:
     """Writes an answer as it grows: its reasoning dim and only on a terminal."""
 
     def __init__(self, out: TextIO, *, quiet: bool) -> None:
         self._out = out
         self._quiet = quiet
         self._reasons = out.isatty()
-        self._latest: Answer | None = None
+        self._latest: Reply | None = None
         self._news = asyncio.Event()
         self._text = 0
         self._reasoning = 0
@@ -45,12 +45,12 @@ class Printer:
         with contextlib.suppress(AttributeError):
             out.reconfigure(errors="replace")  # type: ignore[attr-defined]
 
-    def show(self, answer: Answer) -> None:
+    def show(self, answer: Reply) -> None:
         """The latest state: written as soon as the one before is out."""
         self._latest = answer
         self._news.set()
 
-    def begin_after(self, text: int, reasoning: int) -> None:
+    def skip_existing(self, text: int, reasoning: int) -> None:
         """So much of the answer was there before."""
         self._text, self._reasoning = text, reasoning
 
@@ -64,16 +64,16 @@ class Printer:
         await self._write(end=True)
 
     async def _write(self, *, end: bool = False) -> None:
-        piece = "" if self._latest is None or self._quiet else self._new(self._latest)
+        piece = "" if self._latest is None or self._quiet else self._new_text(self._latest)
         if piece:
             self._ends_line = piece.endswith("\n")
         if end and not self._ends_line:
             piece += "\n"
         if piece:
             # In a thread: whoever reads may be slow, and the answer goes on meanwhile.
-            await asyncio.to_thread(self._put, piece)
+            await asyncio.to_thread(self._write_out, piece)
 
-    def _new(self, answer: Answer) -> str:
+    def _new_text(self, answer: Reply) -> str:
         reasoning = answer.reasoning.since(self._reasoning) if self._reasons else ""
         text = answer.text.since(self._text)
         self._reasoning, self._text = len(answer.reasoning), len(answer.text)
@@ -84,6 +84,6 @@ class Printer:
             piece += "\n\n"
         return piece + text
 
-    def _put(self, piece: str) -> None:
+    def _write_out(self, piece: str) -> None:
         self._out.write(piece)
         self._out.flush()

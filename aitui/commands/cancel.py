@@ -3,36 +3,36 @@
 from aitui.commands.session import Ask, Session
 from aitui.domain.amounts import format_seconds
 from aitui.domain.clients import client_name
-from aitui.domain.model import RunningRequest
-from aitui.domain.question import Question
+from aitui.domain.model import ActiveRequest
+from aitui.domain.question import Confirmation
 from aitui.domain.snapshot import Snapshot
 
-AGREES_WITHIN = 15.0
+CANCEL_CONFIRMED_WITHIN = 15.0
 
 
-async def cancel(session: Session, request: RunningRequest, ask: Ask) -> bool:
+async def cancel_request(session: Session, request: ActiveRequest, ask: Ask) -> bool:
     """Cancel that request; False where the answer was no, or where it had ended by then.
 
     Raises Refused, NotSupported on servers before v235, Unreachable.
     """
     session.refuse_if_read_only("cancelling a request")
 
-    def build(snapshot: Snapshot) -> Question:
-        return question_before_cancel(request, snapshot, session.clock.monotonic())
+    def build(snapshot: Snapshot) -> Confirmation:
+        return cancel_confirmation(request, snapshot, session.clock.monotonic())
 
     if not await ask(build) or not _is_running(request, session.snapshot):
         return False
     await session.client.cancel_request(request.id)
     await session.monitor.wait_until(
-        lambda snapshot: not _is_running(request, snapshot), AGREES_WITHIN
+        lambda snapshot: not _is_running(request, snapshot), CANCEL_CONFIRMED_WITHIN
     )
     return True
 
 
-def question_before_cancel(request: RunningRequest, snapshot: Snapshot, now: float) -> Question:
+def cancel_confirmation(request: ActiveRequest, snapshot: Snapshot, now: float) -> Confirmation:
     """Whose request would be cut."""
     if not _is_running(request, snapshot):
-        return Question("Cancel this request?", ("It has ended by now.",), yes="Cancel it")
+        return Confirmation("Cancel this request?", ("It has ended by now.",), yes="Cancel it")
     # Its age goes on while one reads: told in tens of seconds, it doesn't disarm the dialog.
     age = max(0.0, now - request.started) // 10 * 10
     facts = (
@@ -40,8 +40,8 @@ def question_before_cancel(request: RunningRequest, snapshot: Snapshot, now: flo
         f"{request.path}, for {format_seconds(age)} or more",
         "Its answer is cut where it stands.",
     )
-    return Question("Cancel this request?", facts, yes="Cancel it", no="Let it run")
+    return Confirmation("Cancel this request?", facts, yes="Cancel it", no="Let it run")
 
 
-def _is_running(request: RunningRequest, snapshot: Snapshot) -> bool:
+def _is_running(request: ActiveRequest, snapshot: Snapshot) -> bool:
     return any(other.id == request.id for other in snapshot.requests.running or ())

@@ -5,19 +5,19 @@ import uuid
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from aitui.commands.find import model_named
-from aitui.commands.load import question_before_load
+from aitui.commands.find import resolve_model
+from aitui.commands.load import load_confirmation
 from aitui.commands.session import Ask, Session
 from aitui.domain.conversation import Conversation
-from aitui.domain.eviction import victims
-from aitui.domain.model import Kind, Model, RunState
+from aitui.domain.eviction import predict_victims
+from aitui.domain.model import Model, ModelKind, RunState
 from aitui.domain.nearest import nearest
-from aitui.domain.question import Question
-from aitui.domain.sampling import Sampling
+from aitui.domain.question import Confirmation
+from aitui.domain.sampling import SamplingParameters
 from aitui.domain.snapshot import Snapshot
-from aitui.errors import AituiError, HistoryError, LoadFailed, NoSuchModel, Refused
-from aitui.monitor.log_tail import why_it_failed
-from aitui.store.history import History
+from aitui.errors import ActionRefused, AituiError, HistoryError, LoadFailed, NoSuchModel
+from aitui.monitor.log_tail import diagnose_load_failure
+from aitui.store.history import ConversationHistory
 
 if TYPE_CHECKING:
     from aitui.swap.chat import ChatClient
@@ -28,13 +28,13 @@ def new_id() -> str:
     return uuid.uuid4().hex
 
 
-def model_to_chat_with(wanted: str, snapshot: Snapshot) -> Model:
+def resolve_chat_model(wanted: str, snapshot: Snapshot) -> Model:
     """The model of that id or alias, or without one the loaded model.
 
     Raises NoSuchModel, and AituiError where not exactly one is loaded.
     """
     if wanted:
-        return model_named(wanted, snapshot)
+        return resolve_model(wanted, snapshot)
     loaded = snapshot.ready or tuple(
         model for model in snapshot.models if model.state is RunState.STARTING
     )
@@ -53,44 +53,44 @@ def model_to_chat_with(wanted: str, snapshot: Snapshot) -> Model:
     )
 
 
-def question_before_chat(model_id: str, snapshot: Snapshot) -> Question:
+def chat_confirmation(model_id: str, snapshot: Snapshot) -> Confirmation:
     """What a chat with that model will cost whom; not needed where it evicts nothing."""
     model = snapshot.model(model_id) or Model(model_id)
-    question = question_before_load(model_id, snapshot)
+    question = load_confirmation(model_id, snapshot)
     ready = model.state is RunState.READY
     return replace(
         question,
         title=f"Chat with {model_id}?",
         yes="Send" if ready else "Load and send",
-        needed=question.needed and (ready or loads(model, snapshot)),
+        needed=question.needed and (ready or would_load(model, snapshot)),
     )
 
 
-def loads(model: Model, snapshot: Snapshot) -> bool:
+def would_load(model: Model, snapshot: Snapshot) -> bool:
     """Whether a chat with it makes this server load something."""
-    if model.resident or model.kind is Kind.PEER:
+    if model.resident or model.kind is ModelKind.PEER:
         return False
     return not any(ready.id in model.targets for ready in snapshot.ready)
 
 
-async def may_chat(session: Session, model_id: str, ask: Ask) -> bool:
+async def confirm_chat(session: Session, model_id: str, ask: Ask) -> bool:
     """Ask where a chat evicts something. Raises Refused where nothing may be loaded here."""
     model = session.snapshot.model(model_id) or Model(model_id)
-    if loads(model, session.snapshot):
+    if would_load(model, session.snapshot):
         session.refuse_if_read_only(f"chatting with {model_id}, which isn't loaded,")
-    if not question_before_chat(model_id, session.snapshot).needed:
+    if not chat_confirmation(model_id, session.snapshot).needed:
         return True
-    return await ask(lambda snapshot: question_before_chat(model_id, snapshot))
+    return await ask(lambda snapshot: chat_confirmation(model_id, snapshot))
 
 
 def refuse_to_evict(session: Session, model: Model) -> None:
     """For callers that can't ask. Raises Refused where a chat would evict something."""
     snapshot = session.snapshot
-    if not loads(model, snapshot):
+    if not would_load(model, snapshot):
         return
-    evicted = [victim.model.id for victim in victims(model, snapshot)]
+    evicted = [victim.model.id for victim in predict_victims(model, snapshot)]
     if evicted:
-        raise Refused(
+        raise ActionRefused(
             f"{model.id} isn't loaded, and loading it would evict {', '.join(evicted)}",
             why="others may be using it",
             remedy="give --evict to do it all the same, or chat with the loaded model without -m",
@@ -98,17 +98,17 @@ def refuse_to_evict(session: Session, model: Model) -> None:
 
 
 async def begin_conversation(
-    session: Session, model_id: str, history: History | None
+    session: Session, model_id: str, history: ConversationHistory | None
 ) -> Conversation:
     """An empty conversation, with what was last set for that model."""
     now = session.clock.wall()
-    system, sampling = "", Sampling()
+    system, sampling = "", SamplingParameters()
     if history is not None:
         try:
             system, sampling = await history.settings(session.server.identity, model_id)
         except HistoryError:
             # The same trouble is told when the first turn is to be written.
-            system, sampling = "", Sampling()
+            system, sampling = "", SamplingParameters()
     return Conversation(
         new_id(),
         server=session.server.identity,
@@ -120,15 +120,15 @@ async def begin_conversation(
     )
 
 
-async def explained(session: Session, model_id: str, error: AituiError) -> AituiError:
+async def diagnose_error(session: Session, model_id: str, error: AituiError) -> AituiError:
     """The same error with what the server's list and log know about it."""
     if isinstance(error, LoadFailed):
-        reason = await why_it_failed(session.client, model_id, error.why)
+        reason = await diagnose_load_failure(session.client, model_id, error.why)
         return LoadFailed(
             f"{model_id} didn't come up",
             why=reason.words or error.why or error.what,
             remedy="its log tells more",
-            log=reason.evidence,
+            log=reason.failure_lines,
             evicted=error.evicted,
         )
     if isinstance(error, NoSuchModel):
@@ -145,10 +145,10 @@ async def explained(session: Session, model_id: str, error: AituiError) -> Aitui
 
 async def import_chat_client() -> "type[ChatClient]":
     """The class of chat clients: importing it imports httpx, so that happens in a thread."""
-    return await asyncio.to_thread(_import)
+    return await asyncio.to_thread(_import_client_class)
 
 
-def _import() -> "type[ChatClient]":
+def _import_client_class() -> "type[ChatClient]":
     from aitui.swap.chat import ChatClient
 
     return ChatClient

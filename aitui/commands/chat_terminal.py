@@ -10,30 +10,30 @@ from dataclasses import replace
 from functools import partial
 
 from aitui.arguments import Arguments
-from aitui.chat.chat import Chat, last_answer
-from aitui.commands.answer_printer import Printer, answer_as_json
+from aitui.chat.chat import ChatSession, last_reply
+from aitui.commands.answer_printer import ReplyPrinter, reply_json
 from aitui.commands.chat import (
     begin_conversation,
-    explained,
+    diagnose_error,
     import_chat_client,
-    loads,
-    model_to_chat_with,
     new_id,
     refuse_to_evict,
+    resolve_chat_model,
+    would_load,
 )
 from aitui.commands.session import Session
 from aitui.domain.amounts import format_seconds
-from aitui.domain.answer import Answer, Phase
+from aitui.domain.answer import Reply, ReplyPhase
 from aitui.domain.conversation import Conversation
 from aitui.domain.model import RunState
-from aitui.domain.sampling import Sampling, sampling_from
+from aitui.domain.sampling import SamplingParameters, parse_sampling
 from aitui.domain.snapshot import Snapshot
-from aitui.errors import AituiError, HistoryError, SettingsError, Stopped
+from aitui.errors import AituiError, HistoryError, ReplyStopped, SettingsError
 from aitui.paths import Paths
-from aitui.store.history import FILE_NAME, History
+from aitui.store.history import FILE_NAME, ConversationHistory
 
 
-def with_standard_input(arguments: Arguments) -> Arguments:
+def read_standard_input(arguments: Arguments) -> Arguments:
     """The prompt joined with what is piped in; reads to its end."""
     if sys.stdin is None or sys.stdin.isatty():
         piped = ""
@@ -48,15 +48,15 @@ async def chat_in_terminal(session: Session, arguments: Arguments, paths: Paths)
     sampling = _sampling(arguments)
     async with _history(paths, needed=arguments.go_on) as history:
         conversation = await _conversation(session, arguments, history)
-        model = model_to_chat_with(conversation.model, session.snapshot)
-        if loads(model, session.snapshot):
+        model = resolve_chat_model(conversation.model, session.snapshot)
+        if would_load(model, session.snapshot):
             session.refuse_if_read_only(f"chatting with {model.id}, which isn't loaded,")
         if not arguments.evict:
             refuse_to_evict(session, model)
         client_class = await import_chat_client()
         async with client_class(session.server) as client:
-            printer = Printer(sys.stdout, quiet=arguments.json)
-            chat = Chat(
+            printer = ReplyPrinter(sys.stdout, quiet=arguments.json)
+            chat = ChatSession(
                 client,
                 conversation,
                 clock=session.clock,
@@ -65,22 +65,24 @@ async def chat_in_terminal(session: Session, arguments: Arguments, paths: Paths)
                 on_change=printer.show,
             )
             try:
-                async with _told_of_the_model(session, model.id, chat):
+                async with _follow_model_state(session, model.id, chat):
                     answer = await _ask(chat, arguments, sampling, printer)
             finally:
                 await chat.close()
                 for warning in chat.warnings:
-                    _say(warning)
+                    _print_note(warning)
     if answer.error is not None:
-        answer = replace(answer, error=await explained(session, model.id, answer.error))
+        answer = replace(answer, error=await diagnose_error(session, model.id, answer.error))
     if arguments.json:
-        print(answer_as_json(answer, conversation.id))
-    _conclude(answer)
+        print(reply_json(answer, conversation.id))
+    _raise_on_failure(answer)
 
 
-async def _ask(chat: Chat, arguments: Arguments, sampling: Sampling, printer: Printer) -> Answer:
+async def _ask(
+    chat: ChatSession, arguments: Arguments, sampling: SamplingParameters, printer: ReplyPrinter
+) -> Reply:
     asking = asyncio.ensure_future(_send(chat, arguments, sampling, printer))
-    with _interrupt(chat.stop):
+    with _handle_interrupt(chat.stop):
         try:
             await printer.write_until(asking)
         except BaseException:
@@ -91,25 +93,25 @@ async def _ask(chat: Chat, arguments: Arguments, sampling: Sampling, printer: Pr
 
 
 def _send(
-    chat: Chat, arguments: Arguments, sampling: Sampling, printer: Printer
-) -> Awaitable[Answer]:
+    chat: ChatSession, arguments: Arguments, sampling: SamplingParameters, printer: ReplyPrinter
+) -> Awaitable[Reply]:
     if arguments.prompt:
         return chat.send(arguments.prompt, sampling=sampling)
-    turn = last_answer(chat.conversation)
+    turn = last_reply(chat.conversation)
     if not arguments.go_on or turn is None or not turn.is_incomplete:
         raise SettingsError(
             "There is nothing to ask",
             remedy='give a prompt: aitui chat "Why is the sky blue?", or pipe one in',
         )
-    printer.begin_after(len(turn.text), len(turn.reasoning))
+    printer.skip_existing(len(turn.text), len(turn.reasoning))
     return chat.resume(turn.id, sampling=sampling)
 
 
 async def _conversation(
-    session: Session, arguments: Arguments, history: History | None
+    session: Session, arguments: Arguments, history: ConversationHistory | None
 ) -> Conversation:
     if not arguments.go_on:
-        model = model_to_chat_with(arguments.model, session.snapshot)
+        model = resolve_chat_model(arguments.model, session.snapshot)
         begun = await begin_conversation(session, model.id, history)
         return begun if arguments.system is None else replace(begun, system=arguments.system)
     assert history is not None
@@ -122,19 +124,19 @@ async def _conversation(
         )
     opened = await history.resume(latest[0].id, new_id)
     if opened.forked:
-        _say("another aitui writes that conversation: going on with a copy of it")
+        _print_note("another aitui writes that conversation: going on with a copy of it")
     conversation = opened.conversation
     model_id = arguments.model or conversation.model
     system = conversation.system if arguments.system is None else arguments.system
     return replace(
-        conversation, model=model_to_chat_with(model_id, session.snapshot).id, system=system
+        conversation, model=resolve_chat_model(model_id, session.snapshot).id, system=system
     )
 
 
-def _sampling(arguments: Arguments) -> Sampling:
+def _sampling(arguments: Arguments) -> SamplingParameters:
     """Raises SettingsError."""
     try:
-        sampling = sampling_from(arguments.settings)
+        sampling = parse_sampling(arguments.settings)
         if arguments.max_tokens is not None:
             sampling = sampling.with_text("max_tokens", str(arguments.max_tokens))
     except ValueError as error:
@@ -143,27 +145,29 @@ def _sampling(arguments: Arguments) -> Sampling:
 
 
 @asynccontextmanager
-async def _history(paths: Paths, *, needed: bool) -> AsyncIterator[History | None]:
+async def _history(paths: Paths, *, needed: bool) -> AsyncIterator[ConversationHistory | None]:
     """The history, or None with a word on it where the chat does without."""
     try:
-        history = await History.open(paths.data / FILE_NAME)
+        history = await ConversationHistory.open(paths.data / FILE_NAME)
     except HistoryError as error:
         if needed:
             raise
-        _say(f"the conversation isn't kept: {error}")
+        _print_note(f"the conversation isn't kept: {error}")
         yield None
         return
     try:
         for warning in history.warnings:
-            _say(warning)
+            _print_note(warning)
         yield history
     finally:
         await history.close()
 
 
 @asynccontextmanager
-async def _told_of_the_model(session: Session, model_id: str, chat: Chat) -> AsyncIterator[None]:
-    telling = asyncio.create_task(_tell_of_the_model(session, model_id, chat))
+async def _follow_model_state(
+    session: Session, model_id: str, chat: ChatSession
+) -> AsyncIterator[None]:
+    telling = asyncio.create_task(_report_model_state(session, model_id, chat))
     try:
         yield
     finally:
@@ -171,27 +175,29 @@ async def _told_of_the_model(session: Session, model_id: str, chat: Chat) -> Asy
         await asyncio.wait({telling})
 
 
-async def _tell_of_the_model(session: Session, model_id: str, chat: Chat) -> None:
+async def _report_model_state(session: Session, model_id: str, chat: ChatSession) -> None:
     state: RunState | None = None
     while True:
-        snapshot = await session.monitor.wait_until(partial(_differs, model_id, state), None)
+        snapshot = await session.monitor.wait_until(
+            partial(_has_state_changed, model_id, state), None
+        )
         model = snapshot.model(model_id)
         state = None if model is None else model.state
         if model is None or state is None:
             continue
-        chat.model_is(state)
+        chat.update_model_state(state)
         if state is RunState.STARTING and sys.stderr.isatty():
             expected = "" if model.expected_load is None else format_seconds(model.expected_load)
-            _say(f"{model_id} is loading" + (f", which took {expected}" if expected else ""))
+            _print_note(f"{model_id} is loading" + (f", which took {expected}" if expected else ""))
 
 
-def _differs(model_id: str, state: RunState | None, snapshot: Snapshot) -> bool:
+def _has_state_changed(model_id: str, state: RunState | None, snapshot: Snapshot) -> bool:
     model = snapshot.model(model_id)
     return (None if model is None else model.state) is not state
 
 
 @contextlib.contextmanager
-def _interrupt(stop: Callable[[], None]) -> Iterator[None]:
+def _handle_interrupt(stop: Callable[[], None]) -> Iterator[None]:
     """The first ^C stops the answer, a second one the program."""
     loop = asyncio.get_running_loop()
 
@@ -206,18 +212,18 @@ def _interrupt(stop: Callable[[], None]) -> Iterator[None]:
         loop.remove_signal_handler(signal.SIGINT)
 
 
-def _conclude(answer: Answer) -> None:
+def _raise_on_failure(answer: Reply) -> None:
     if answer.error is not None:
         raise answer.error
-    if answer.phase is Phase.STOPPED:
+    if answer.phase is ReplyPhase.STOPPED:
         noun = "token" if answer.rates.tokens == 1 else "tokens"
-        raise Stopped(
+        raise ReplyStopped(
             f"Stopped after {answer.rates.tokens} {noun}",
             remedy="aitui chat --continue goes on" if len(answer.text) else "",
         )
     if answer.finish == "length":
-        _say("the answer reached its limit of tokens: aitui chat --continue goes on")
+        _print_note("the answer reached its limit of tokens: aitui chat --continue goes on")
 
 
-def _say(words: str) -> None:
+def _print_note(words: str) -> None:
     print(f"aitui: {words}", file=sys.stderr)

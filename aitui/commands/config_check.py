@@ -2,33 +2,35 @@
 
 import asyncio
 
-from aitui.commands.administration import Administration
-from aitui.domain.clean import clean_line
-from aitui.domain.config.problems import problems
-from aitui.domain.config.text import decode
+from aitui.commands.administration import HostAdmin
+from aitui.domain.clean import sanitize_line
+from aitui.domain.config.problems import find_diagnostics
+from aitui.domain.config.text import decode_config
 from aitui.errors import ConfigRefused, HostError, HostFileError, NoSuchFile
 from aitui.host.config_file import ConfigFile
-from aitui.host.transaction import Reading
-from aitui.host.unit_facts import UnitFacts
+from aitui.host.transaction import FileSnapshot
+from aitui.host.unit_facts import UnitInfo
 
 _LONGEST = 300
 
 
-async def refuse_invalid_config(admin: Administration, outcome: str) -> None:
+async def refuse_invalid_config(admin: HostAdmin, outcome: str) -> None:
     """Raise ConfigRefused, with file and line, where llama-swap would refuse its config file.
 
     A reload keeps its old values then, a restart ends it. `outcome` says what wasn't done. Raises
     HostError where the file can't be read; a server in a container, with a file that isn't to be
     found on the host, isn't checked.
     """
-    reading = await _file_of_server(admin, outcome)
+    reading = await _server_file(admin, outcome)
     if reading is None:
         return
-    text = await asyncio.to_thread(decode, reading.content)
-    fatal = [problem for problem in await asyncio.to_thread(problems, text) if problem.fatal]
+    text = await asyncio.to_thread(decode_config, reading.content)
+    fatal = [
+        problem for problem in await asyncio.to_thread(find_diagnostics, text) if problem.fatal
+    ]
     if fatal:
         first = fatal[0]
-        path = clean_line(reading.real_path, _LONGEST)
+        path = sanitize_line(reading.real_path, _LONGEST)
         more = f" (and {len(fatal) - 1} more)" if len(fatal) > 1 else ""
         raise ConfigRefused(
             f"{outcome}: llama-swap would refuse its config file",
@@ -37,9 +39,9 @@ async def refuse_invalid_config(admin: Administration, outcome: str) -> None:
         )
 
 
-async def _file_of_server(admin: Administration, outcome: str) -> Reading | None:
+async def _server_file(admin: HostAdmin, outcome: str) -> FileSnapshot | None:
     """The file that the unit names, else the one of the settings; None where there is neither."""
-    facts = await _facts(admin)
+    facts = await _read_unit_info(admin)
     if facts is not None and facts.config_path is not None:
         try:
             return await ConfigFile(admin.host, facts.config_path, clock=admin.clock).read()
@@ -56,7 +58,7 @@ async def _file_of_server(admin: Administration, outcome: str) -> Reading | None
         return None
 
 
-async def _facts(admin: Administration) -> UnitFacts | None:
+async def _read_unit_info(admin: HostAdmin) -> UnitInfo | None:
     """What systemd says of the server, None where it says nothing."""
     try:
         return await admin.service.facts()

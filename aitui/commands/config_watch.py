@@ -3,36 +3,36 @@
 import asyncio
 from collections.abc import Callable
 
-from aitui.commands.administration import Administration
-from aitui.commands.preset import Preset, read_preset
+from aitui.commands.administration import HostAdmin
+from aitui.commands.preset import ServerConfig, read_server_config
 from aitui.errors import AituiError, HostKeyRefused, HostLoginRefused
 
-LOOKS_EVERY = 60.0
+CHECK_INTERVAL = 60.0
 
 
-class ConfigWatch:
+class ConfigWatcher:
     """`on_read` is called with what was read, and with None while the file can't be read.
 
     Why it can't be is told to whoever presses a key that needs the host: somebody who only looks
     at the models is not bothered with it.
     """
 
-    def __init__(self, admin: Administration, on_read: Callable[[Preset | None], None]) -> None:
+    def __init__(self, admin: HostAdmin, on_read: Callable[[ServerConfig | None], None]) -> None:
         self._admin = admin
         self._on_read = on_read
-        self._look = asyncio.Event()
+        self._check_requested = asyncio.Event()
 
-    def look(self) -> None:
+    def check_now(self) -> None:
         """Look at once."""
-        self._look.set()
+        self._check_requested.set()
 
     async def run(self) -> None:
         """Look at the file until cancelled."""
         while True:
-            self._look.clear()
-            pause: float | None = LOOKS_EVERY
+            self._check_requested.clear()
+            pause: float | None = CHECK_INTERVAL
             try:
-                self._on_read(await read_preset(self._admin))
+                self._on_read(await read_server_config(self._admin))
             except (HostKeyRefused, HostLoginRefused):
                 # Each try may ask a person to touch a key, or count against a limit there.
                 pause = None
@@ -41,6 +41,6 @@ class ConfigWatch:
                 self._on_read(None)
             try:
                 async with asyncio.timeout(pause):
-                    await self._look.wait()
+                    await self._check_requested.wait()
             except TimeoutError:
                 continue

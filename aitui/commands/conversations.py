@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from aitui.domain.clean import clean_line
-from aitui.domain.question import Question
-from aitui.store.history import History
+from aitui.domain.clean import sanitize_line
+from aitui.domain.question import Confirmation
+from aitui.store.history import ConversationHistory
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +18,9 @@ class ListedConversation:
     excerpt: str = ""
 
 
-async def find_conversations(history: History, words: str) -> tuple[ListedConversation, ...]:
+async def find_conversations(
+    history: ConversationHistory, words: str
+) -> tuple[ListedConversation, ...]:
     """Those with these words, or all, the latest first; each once. Raises HistoryError."""
     if not words.strip():
         return tuple(
@@ -27,7 +29,7 @@ async def find_conversations(history: History, words: str) -> tuple[ListedConver
         )
     found: dict[str, ListedConversation] = {}
     for one in await history.search(words):
-        excerpt = clean_line(one.excerpt, 200)
+        excerpt = sanitize_line(one.excerpt, 200)
         found.setdefault(
             one.conversation,
             ListedConversation(one.conversation, one.heading, one.changed, excerpt=excerpt),
@@ -35,7 +37,7 @@ async def find_conversations(history: History, words: str) -> tuple[ListedConver
     return tuple(found.values())
 
 
-def question_before_deletion(conversation: ListedConversation) -> Question:
+def deletion_confirmation(conversation: ListedConversation) -> Confirmation:
     """Which conversation would be gone."""
     facts = (conversation.heading, "All that was said in it is gone for good.")
-    return Question("Delete this conversation?", facts, yes="Delete", no="Keep it")
+    return Confirmation("Delete this conversation?", facts, yes="Delete", no="Keep it")

@@ -6,44 +6,46 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from aitui.commands.administration import Administration
-from aitui.commands.propose import Proposal, check, doubts, propose
-from aitui.domain.clean import clean_line
-from aitui.domain.config.blocks import model_folders, named_files, new_block, remove_model
-from aitui.domain.config.change import Change
-from aitui.domain.config.document import Document
-from aitui.domain.config.text import decode
-from aitui.domain.config.values import Where
+from aitui.commands.administration import HostAdmin
+from aitui.commands.propose import ChangePlan, new_diagnostics, plan_change, require_startable
+from aitui.domain.clean import sanitize_line
+from aitui.domain.config.blocks import add_model, model_files, model_folders, remove_model
+from aitui.domain.config.change import ConfigChange
+from aitui.domain.config.document import ConfigDocument
+from aitui.domain.config.text import decode_config
+from aitui.domain.config.values import ValueSource
 from aitui.errors import HostFileError
 from aitui.host.shell import FileKind
-from aitui.host.transaction import Reading
+from aitui.host.transaction import FileSnapshot
 
 _LATER_SHARD = re.compile(r"-(?!00001-of-)\d{5}-of-\d{5}\.gguf\Z", re.IGNORECASE)
-_NO_MODEL = re.compile(r"(?:\A|[-_.])mmproj[-_.]", re.IGNORECASE)
-_ENDING = re.compile(r"(?:-00001-of-\d{5})?\.gguf\Z", re.IGNORECASE)
+_PROJECTOR = re.compile(r"(?:\A|[-_.])mmproj[-_.]", re.IGNORECASE)
+_MODEL_SUFFIX = re.compile(r"(?:-00001-of-\d{5})?\.gguf\Z", re.IGNORECASE)
 
 
-async def propose_content(reading: Reading, content: bytes) -> Proposal | None:
+async def plan_content(reading: FileSnapshot, content: bytes) -> ChangePlan | None:
     """The file as somebody has edited it, None where it is as it was.
 
     Raises ConfigRefused, with line and column, where llama-swap would not come up with it.
     """
     if content == reading.content:
         return None
-    await asyncio.to_thread(check, reading.content, content)
-    before, after = decode(reading.content), decode(content)
-    change = Change(before, after, model="", flag="", old=None, new=None, where=Where.KEY)
-    return Proposal(reading, change, await asyncio.to_thread(doubts, before, after))
+    await asyncio.to_thread(require_startable, reading.content, content)
+    before, after = decode_config(reading.content), decode_config(content)
+    change = ConfigChange(
+        before, after, model="", flag="", old=None, new=None, where=ValueSource.KEY
+    )
+    return ChangePlan(reading, change, await asyncio.to_thread(new_diagnostics, before, after))
 
 
-async def unnamed_files(admin: Administration) -> tuple[str, ...]:
+async def find_unused_files(admin: HostAdmin) -> tuple[str, ...]:
     """The GGUF files that lie in the folders of the config's models and that no block names.
 
     Of a split model the first part alone, of vision projectors none. Raises HostError.
     """
     reading = await admin.config.read()
-    document = await asyncio.to_thread(Document.read, decode(reading.content))
-    named = named_files(document)
+    document = await asyncio.to_thread(ConfigDocument.read, decode_config(reading.content))
+    named = model_files(document)
     found: list[str] = []
     for folder in model_folders(document):
         try:
@@ -54,19 +56,17 @@ async def unnamed_files(admin: Administration) -> tuple[str, ...]:
         for entry in entries:
             path = posixpath.join(folder, entry.name)
             is_file = entry.kind in {FileKind.FILE, FileKind.LINK}
-            if is_file and _is_model(entry.name) and path not in named:
+            if is_file and _is_model_file(entry.name) and path not in named:
                 found.append(path)
     return tuple(found)
 
 
-def id_for(path: str) -> str:
+def suggest_id(path: str) -> str:
     """The id that a file's name suggests."""
-    return _ENDING.sub("", posixpath.basename(path))
+    return _MODEL_SUFFIX.sub("", posixpath.basename(path))
 
 
-async def propose_model(
-    admin: Administration, path: str, *, likely: Sequence[str] = ()
-) -> Proposal:
+async def plan_new_model(admin: HostAdmin, path: str, *, likely: Sequence[str] = ()) -> ChangePlan:
     """A block for that file with the flags of another model's.
 
     That one is the first of `likely` which has a block, such as models that are known to run, else
@@ -74,25 +74,25 @@ async def propose_model(
     """
     chosen: list[str] = []
 
-    def edit(document: Document) -> Change:
+    def edit(document: ConfigDocument) -> ConfigChange:
         known = {block.id for block in document.models}
         like = next((model_id for model_id in likely if model_id in known), None)
         chosen.extend([like] if like else [])
-        return new_block(document, id_for(path), path, like=like)
+        return add_model(document, suggest_id(path), path, like=like)
 
-    proposal = await propose(admin, edit)
-    note = f"its flags are those of {clean_line(chosen[0], 120)}" if chosen else ""
+    proposal = await plan_change(admin, edit)
+    note = f"its flags are those of {sanitize_line(chosen[0], 120)}" if chosen else ""
     return replace(proposal, notes=(note,) if note else ())
 
 
-async def propose_removal(admin: Administration, model_id: str) -> Proposal:
+async def plan_removal(admin: HostAdmin, model_id: str) -> ChangePlan:
     """The file without that model. Raises ConfigRefused where something else names it."""
-    return await propose(admin, lambda document: remove_model(document, model_id))
+    return await plan_change(admin, lambda document: remove_model(document, model_id))
 
 
-def _is_model(name: str) -> bool:
+def _is_model_file(name: str) -> bool:
     return (
         name.lower().endswith(".gguf")
         and not _LATER_SHARD.search(name)
-        and not _NO_MODEL.search(name)
+        and not _PROJECTOR.search(name)
     )

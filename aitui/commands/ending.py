@@ -3,18 +3,18 @@
 import asyncio
 from typing import Any
 
-from aitui.swap.closing import to_the_end
+from aitui.swap.closing import shield_cleanup
 
 
-async def end(*tasks: "asyncio.Task[Any]") -> None:
+async def cancel_and_wait(*tasks: "asyncio.Task[Any]") -> None:
     """Cancel tasks and wait until they have ended, also where the caller is cancelled meanwhile.
 
     One that is left behind may be closing its connection when the loop stops, and never end it.
     """
     for task in tasks:
         task.cancel()
-    await to_the_end(_ended(*tasks))
+    await shield_cleanup(_gather(*tasks))
 
 
-async def _ended(*tasks: "asyncio.Task[Any]") -> None:
+async def _gather(*tasks: "asyncio.Task[Any]") -> None:
     await asyncio.gather(*tasks, return_exceptions=True)

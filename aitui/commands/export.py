@@ -4,44 +4,50 @@ import asyncio
 import os
 from pathlib import Path
 
-from aitui.domain.attachments import Attachment, image, image_type, with_text_file
-from aitui.domain.clean import clean_line
+from aitui.domain.attachments import ImageAttachment, append_text_file, encode_image, image_type
+from aitui.domain.clean import sanitize_line
 from aitui.domain.conversation import Conversation
-from aitui.domain.export import as_json, as_markdown
+from aitui.domain.export import conversation_as_json, conversation_as_markdown
 from aitui.errors import AituiError
 from aitui.store.private_file import make_private_directory
 
 LARGEST_FILE = 32 << 20
 
 
-async def export(conversation: Conversation, name: str, directory: Path, *, json: bool) -> Path:
+async def export_conversation(
+    conversation: Conversation, name: str, directory: Path, *, json: bool
+) -> Path:
     """Write a conversation as Markdown or JSON to a new file, and say which.
 
     A relative name is below `directory`; without a name it is that of the conversation. Raises
     AituiError; never writes over anything.
     """
-    text = as_json(conversation) if json else as_markdown(conversation, reasoning=True)
+    text = (
+        conversation_as_json(conversation)
+        if json
+        else conversation_as_markdown(conversation, reasoning=True)
+    )
     suffix = ".json" if json else ".md"
     name = name or f"{conversation.id[:12]}{suffix}"
     return await asyncio.to_thread(_write, directory, name, text)
 
 
-async def attach(prompt: str, name: str) -> tuple[str, Attachment | None]:
+async def attach_file(prompt: str, name: str) -> tuple[str, ImageAttachment | None]:
     """The prompt with that text file in it, or the prompt and the image beside it.
 
     Raises AituiError for what can't be read, is too large, or neither a text nor an image.
     """
-    short = clean_line(name.rpartition("/")[2])
+    short = sanitize_line(name.rpartition("/")[2])
     content = await asyncio.to_thread(_read, name)
     try:
         if image_type(content):
-            return prompt, image(short, content)
-        return with_text_file(prompt, short, content), None
+            return prompt, encode_image(short, content)
+        return append_text_file(prompt, short, content), None
     except ValueError as error:
         raise AituiError(str(error)) from error
 
 
-def _private(path: str, flags: int) -> int:
+def _open_private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
 
 
@@ -50,7 +56,7 @@ def _write(directory: Path, name: str, text: str) -> Path:
     try:
         if path.parent == directory:
             make_private_directory(directory)
-        with open(path, "x", encoding="utf-8", opener=_private) as file:
+        with open(path, "x", encoding="utf-8", opener=_open_private) as file:
             file.write(text)
     except FileExistsError as error:
         raise AituiError(f"{path} exists already", remedy="give another name") from error

@@ -2,16 +2,16 @@
 
 import msgspec
 
-from aitui.commands.host_facts import Host, facts_rows, facts_source, host_of
+from aitui.commands.host_facts import HostReport, host_info_rows, host_info_source, host_report
 from aitui.domain.amounts import format_bytes_gib
 from aitui.domain.hardware.sample import Gpu, Machine
 from aitui.domain.memory.footprint import Footprint
-from aitui.domain.memory.hardware import Hardware
-from aitui.domain.memory.picture import CardPicture, MemoryPicture
+from aitui.domain.memory.hardware import HardwareState
+from aitui.domain.memory.picture import GpuMemoryUsage, MemoryUsage
 from aitui.domain.snapshot import Snapshot
 
 
-class ShareOfCard(msgspec.Struct, frozen=True):
+class GpuShareReport(msgspec.Struct, frozen=True):
     """What one model has of one card. `source` is "measured" or how it was calculated."""
 
     model: str
@@ -19,7 +19,7 @@ class ShareOfCard(msgspec.Struct, frozen=True):
     source: str
 
 
-class Card(msgspec.Struct, frozen=True):
+class GpuReport(msgspec.Struct, frozen=True):
     """One card; null wherever nobody tells. Power in watts, temperatures in °C."""
 
     index: int
@@ -32,11 +32,11 @@ class Card(msgspec.Struct, frozen=True):
     power: float | None
     fan_percent: float | None
     unified: bool
-    models: tuple[ShareOfCard, ...]
+    models: tuple[GpuShareReport, ...]
     other_bytes: int | None
 
 
-class ModelMemory(msgspec.Struct, frozen=True):
+class ModelMemoryReport(msgspec.Struct, frozen=True):
     """What a model takes, or would."""
 
     model: str
@@ -50,7 +50,7 @@ class ModelMemory(msgspec.Struct, frozen=True):
     source: str
 
 
-class MachineMemory(msgspec.Struct, frozen=True):
+class MachineReport(msgspec.Struct, frozen=True):
     """The machine without its cards."""
 
     cores: int
@@ -62,7 +62,7 @@ class MachineMemory(msgspec.Struct, frozen=True):
     load: tuple[float, ...]
 
 
-class Gpus(msgspec.Struct, frozen=True):
+class HardwareReport(msgspec.Struct, frozen=True):
     """All of `gpu --json`. `source` is who measured, null where nobody does; `trouble` says why."""
 
     server: str
@@ -71,58 +71,58 @@ class Gpus(msgspec.Struct, frozen=True):
     used_bytes: int | None
     total_bytes: int | None
     free_bytes: int | None
-    gpus: tuple[Card, ...]
-    models: tuple[ModelMemory, ...]
-    machine: MachineMemory | None
-    host: Host | None
+    gpus: tuple[GpuReport, ...]
+    models: tuple[ModelMemoryReport, ...]
+    machine: MachineReport | None
+    host: HostReport | None
     troubles: tuple[str, ...]
 
 
-def gpus_of(label: str, snapshot: Snapshot) -> Gpus:
+def gpu_report(label: str, snapshot: Snapshot) -> HardwareReport:
     """What is known, for scripts."""
-    hardware, picture = snapshot.hardware, snapshot.hardware.picture
-    return Gpus(
+    hardware, picture = snapshot.hardware, snapshot.hardware.usage
+    return HardwareReport(
         server=label,
         source=picture.source.value if picture.source is not None else None,
         at=picture.at or None,
         used_bytes=picture.used_bytes,
         total_bytes=picture.total_bytes,
         free_bytes=picture.free_bytes,
-        gpus=tuple(map(_card, picture.cards)),
+        gpus=tuple(map(_card_report, picture.cards)),
         models=tuple(
-            _model(model.id, model.resident, model.memory)
+            _model_report(model.id, model.resident, model.memory)
             for model in snapshot.models
             if model.memory is not None
         ),
-        machine=_machine(picture.machine),
-        host=host_of(hardware.facts),
-        troubles=troubles(hardware),
+        machine=_machine_report(picture.machine),
+        host=host_report(hardware.facts),
+        troubles=hardware_errors(hardware),
     )
 
 
-def troubles(hardware: Hardware) -> tuple[str, ...]:
+def hardware_errors(hardware: HardwareState) -> tuple[str, ...]:
     """What doesn't work, in words."""
-    return tuple(words for words in (hardware.trouble, *hardware.picture.troubles) if words)
+    return tuple(words for words in (hardware.error, *hardware.usage.errors) if words)
 
 
-def as_json(value: Gpus) -> str:
+def gpus_as_json(value: HardwareReport) -> str:
     """Indented."""
     indented: bytes = msgspec.json.format(msgspec.json.encode(value), indent=2)
     return indented.decode()
 
 
-def as_text(label: str, snapshot: Snapshot, now: float) -> str:
+def gpus_as_text(label: str, snapshot: Snapshot, now: float) -> str:
     """Cards with their models, the machine, and what models that don't run would take.
 
     `now` is Unix time.
     """
-    picture = snapshot.hardware.picture
+    picture = snapshot.hardware.usage
     source = f", measured by {picture.source.value}" if picture.source is not None else ""
-    lines = [f"{label}: {_total(picture)}{source}"]
+    lines = [f"{label}: {_format_total(picture)}{source}"]
     for card in picture.cards:
-        lines += _card_lines(card)
-    lines += machine_lines(picture.machine)
-    lines += _facts_lines(snapshot.hardware, now)
+        lines += _format_card_models(card)
+    lines += format_machine(picture.machine)
+    lines += _format_host(snapshot.hardware, now)
     resident = {model.id for model in snapshot.resident}
     rows = [
         (model.id, model.memory)
@@ -131,12 +131,12 @@ def as_text(label: str, snapshot: Snapshot, now: float) -> str:
     ]
     if rows:
         lines.append("not loaded:" if picture.cards else "models:")
-        lines += [f"  {words_of_model(name, memory)}" for name, memory in rows]
-    lines += [f"! {words}" for words in troubles(snapshot.hardware)]
+        lines += [f"  {format_model_memory(name, memory)}" for name, memory in rows]
+    lines += [f"! {words}" for words in hardware_errors(snapshot.hardware)]
     return "\n".join(lines)
 
 
-def card_words(gpu: Gpu) -> str:
+def format_card(gpu: Gpu) -> str:
     """Use, temperature, power and fan of a card, as far as they are told."""
     parts = (
         "" if gpu.use_percent is None else f"{gpu.use_percent:.0f} % busy",
@@ -148,7 +148,7 @@ def card_words(gpu: Gpu) -> str:
     return " · ".join(part for part in parts if part)
 
 
-def memory_words(used: int | None, total: int | None) -> str:
+def format_memory(used: int | None, total: int | None) -> str:
     """`61.2G of 96.0G`, with whatever of it is known."""
     if used is None and total is None:
         return "its memory isn't told"
@@ -157,7 +157,7 @@ def memory_words(used: int | None, total: int | None) -> str:
     return f"{format_bytes_gib(used)} of {format_bytes_gib(total)}"
 
 
-def machine_lines(machine: Machine | None) -> list[str]:
+def format_machine(machine: Machine | None) -> list[str]:
     """CPU, memory, swap and load of the machine, as far as they are told."""
     if machine is None:
         return []
@@ -169,40 +169,40 @@ def machine_lines(machine: Machine | None) -> list[str]:
     elif machine.load:
         lines.append("CPU   load " + " ".join(f"{one:.1f}" for one in machine.load))
     if machine.memory_total is not None:
-        lines.append(f"RAM   {memory_words(machine.memory_used, machine.memory_total)}")
+        lines.append(f"RAM   {format_memory(machine.memory_used, machine.memory_total)}")
     if machine.swap_total:
-        lines.append(f"swap  {memory_words(machine.swap_used, machine.swap_total)}")
+        lines.append(f"swap  {format_memory(machine.swap_used, machine.swap_total)}")
     return lines
 
 
-def words_of_model(name: str, memory: Footprint) -> str:
+def format_model_memory(name: str, memory: Footprint) -> str:
     """A model with what it takes, and where that figure is from."""
-    return f"{memory.words:>8}  {name}, {memory.origin.value}"
+    return f"{memory.label:>8}  {name}, {memory.origin.value}"
 
 
-def _facts_lines(hardware: Hardware, now: float) -> list[str]:
-    rows = facts_rows(hardware.facts, now, with_cards=not hardware.picture.cards)
+def _format_host(hardware: HardwareState, now: float) -> list[str]:
+    rows = host_info_rows(hardware.facts, now, with_cards=not hardware.usage.cards)
     lines = [" · ".join(fact.words for fact in row) for row in rows]
     if not lines:
         return []
-    lines[-1] += f", told by {facts_source(hardware.facts)}"
+    lines[-1] += f", told by {host_info_source(hardware.facts)}"
     return [f"{'host' if not number else '':<6}{line}" for number, line in enumerate(lines)]
 
 
-def _total(picture: MemoryPicture) -> str:
+def _format_total(picture: MemoryUsage) -> str:
     if picture.total_bytes is None:
         return "nobody tells how much memory is in use"
     name = "VRAM" if picture.on_cards else "RAM"
     count = f" on {len(picture.cards)} GPUs" if len(picture.cards) > 1 else ""
-    return f"{memory_words(picture.used_bytes, picture.total_bytes)} {name} in use{count}"
+    return f"{format_memory(picture.used_bytes, picture.total_bytes)} {name} in use{count}"
 
 
-def _card_lines(card: CardPicture) -> list[str]:
+def _format_card_models(card: GpuMemoryUsage) -> list[str]:
     gpu = card.gpu
     shared = ", in the machine's own memory" if gpu.unified else ""
     head = f"GPU {gpu.index}  {gpu.name or 'unnamed'}: "
-    head += memory_words(gpu.used_bytes, gpu.total_bytes) + shared
-    words = card_words(gpu)
+    head += format_memory(gpu.used_bytes, gpu.total_bytes) + shared
+    words = format_card(gpu)
     lines = [f"{head} · {words}" if words else head]
     for share in card.models:
         mark = "≈" if share.approximate else ""
@@ -213,12 +213,12 @@ def _card_lines(card: CardPicture) -> list[str]:
     return lines
 
 
-def _card(card: CardPicture) -> Card:
+def _card_report(card: GpuMemoryUsage) -> GpuReport:
     gpu = card.gpu
     shares = tuple(
-        ShareOfCard(share.model, share.used_bytes, share.origin.value) for share in card.models
+        GpuShareReport(share.model, share.used_bytes, share.origin.value) for share in card.models
     )
-    return Card(
+    return GpuReport(
         index=gpu.index,
         name=gpu.name,
         uuid=gpu.uuid,
@@ -234,8 +234,8 @@ def _card(card: CardPicture) -> Card:
     )
 
 
-def _model(name: str, running: bool, memory: Footprint) -> ModelMemory:  # noqa: FBT001
-    return ModelMemory(
+def _model_report(name: str, running: bool, memory: Footprint) -> ModelMemoryReport:  # noqa: FBT001
+    return ModelMemoryReport(
         model=name,
         running=running,
         context_size=memory.context_size,
@@ -248,11 +248,11 @@ def _model(name: str, running: bool, memory: Footprint) -> ModelMemory:  # noqa:
     )
 
 
-def _machine(machine: Machine | None) -> MachineMemory | None:
+def _machine_report(machine: Machine | None) -> MachineReport | None:
     if machine is None:
         return None
     share = machine.use_percent
-    return MachineMemory(
+    return MachineReport(
         cores=len(machine.cores),
         use_percent=None if share is None else round(share, 1),
         memory_used_bytes=machine.memory_used,

@@ -4,8 +4,8 @@ import contextlib
 
 from aitui.arguments import Arguments
 from aitui.commands.administration import open_administration
-from aitui.commands.gpu import as_json, as_text, gpus_of
-from aitui.commands.memory_at_hand import look_at_machine
+from aitui.commands.gpu import gpu_report, gpus_as_json, gpus_as_text
+from aitui.commands.memory_at_hand import sample_machine
 from aitui.commands.session import Session
 from aitui.paths import Paths
 
@@ -18,9 +18,9 @@ async def print_hardware(session: Session, arguments: Arguments, paths: Paths) -
         if session.server.ssh_host:
             administration = open_administration(session.server, paths, session.clock)
             admin = await stack.enter_async_context(administration)
-        await look_at_machine(session, admin)
+        await sample_machine(session, admin)
     label, snapshot = session.server.label, session.snapshot
     if arguments.json:
-        print(as_json(gpus_of(label, snapshot)))
+        print(gpus_as_json(gpu_report(label, snapshot)))
     else:
-        print(as_text(label, snapshot, session.clock.wall()))
+        print(gpus_as_text(label, snapshot, session.clock.wall()))

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import msgspec
 
 from aitui.domain.amounts import format_bytes_gib, format_seconds
-from aitui.domain.hardware.host_facts import NATIVE, HostFacts
-from aitui.domain.hardware.sample import Source
+from aitui.domain.hardware.host_facts import NATIVE, HostInfo
+from aitui.domain.hardware.sample import SampleSource
 
 # What makers add to a processor's name and nobody says aloud.
 _TRIMMINGS = re.compile(
@@ -18,7 +18,7 @@ _TRIMMINGS = re.compile(
 )
 
 
-class Host(msgspec.Struct, frozen=True):
+class HostReport(msgspec.Struct, frozen=True):
     """One machine; null wherever nobody tells. `origins` says of each field who told it."""
 
     system: str | None
@@ -37,18 +37,18 @@ class Host(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Fact:
+class RankedText:
     """Some words; the higher `need`, the longer they stay where room is short."""
 
     words: str
     need: int
 
 
-def host_of(facts: HostFacts) -> Host | None:
+def host_report(facts: HostInfo) -> HostReport | None:
     """The facts for scripts, None where there are none."""
-    if not facts.known():
+    if not facts.non_empty_fields():
         return None
-    return Host(
+    return HostReport(
         system=facts.system or None,
         kernel=facts.kernel or None,
         architecture=facts.architecture or None,
@@ -65,54 +65,63 @@ def host_of(facts: HostFacts) -> Host | None:
     )
 
 
-def facts_rows(facts: HostFacts, now: float, *, with_cards: bool) -> tuple[tuple[Fact, ...], ...]:
+def host_info_rows(
+    facts: HostInfo, now: float, *, with_cards: bool
+) -> tuple[tuple[RankedText, ...], ...]:
     """The system in one row, the hardware in another. `now` is Unix time.
 
     Cards are named only where they are shown nowhere else.
     """
     system = (
-        Fact(facts.system, 9),
-        Fact(facts.kernel, 7),
-        Fact(facts.architecture, 5),
-        Fact("" if facts.environment == NATIVE else facts.environment, 4),
-        Fact("" if facts.booted_at is None else f"up {_up(now - facts.booted_at)}", 8),
+        RankedText(facts.system, 9),
+        RankedText(facts.kernel, 7),
+        RankedText(facts.architecture, 5),
+        RankedText("" if facts.environment == NATIVE else facts.environment, 4),
+        RankedText(
+            "" if facts.booted_at is None else f"up {_format_uptime(now - facts.booted_at)}", 8
+        ),
     )
     driver = f"NVIDIA driver {facts.nvidia_driver}" if facts.nvidia_driver else ""
     hardware = (
-        Fact(processor_words(facts.processor), 9),
-        Fact(_counted(facts.sockets, "socket"), 2 if facts.sockets == 1 else 5),
-        Fact(_counted(facts.cores, "core"), 8),
-        Fact(_counted(facts.threads, "thread"), 7),
-        Fact(
+        RankedText(format_processor(facts.processor), 9),
+        RankedText(_format_count(facts.sockets, "socket"), 2 if facts.sockets == 1 else 5),
+        RankedText(_format_count(facts.cores, "core"), 8),
+        RankedText(_format_count(facts.threads, "thread"), 7),
+        RankedText(
             "" if facts.memory_bytes is None else f"{format_bytes_gib(facts.memory_bytes)} RAM", 3
         ),
-        *(Fact(words, 4) for words in (_grouped(facts.accelerators) if with_cards else ())),
-        Fact(driver, 6),
+        *(
+            RankedText(words, 4)
+            for words in (_group_names(facts.accelerators) if with_cards else ())
+        ),
+        RankedText(driver, 6),
     )
     rows = (tuple(one for one in row if one.words) for row in (system, hardware))
     return tuple(row for row in rows if row)
 
 
-def facts_source(facts: HostFacts) -> str:
+def host_info_source(facts: HostInfo) -> str:
     """Who told what is shown of it, "" where nothing is."""
     shown = set(facts.origins) - {"accelerators"} or set(facts.origins)
     tellers = {facts.origins[name] for name in shown}
-    return " and ".join(one.value for one in (Source.HOST, Source.SERVER) if one in tellers)
+    return " and ".join(
+        one.value for one in (SampleSource.HOST, SampleSource.SERVER) if one in tellers
+    )
 
 
-def processor_words(name: str) -> str:
+def format_processor(name: str) -> str:
     """A processor as people call it: "Intel Xeon E5-2699 v4"."""
     return " ".join(_TRIMMINGS.sub("", name).split())
 
 
-def _counted(number: int | None, name: str) -> str:
+def _format_count(number: int | None, name: str) -> str:
     return "" if number is None else f"{number} {name}{'' if number == 1 else 's'}"
 
 
-def _grouped(names: tuple[str, ...]) -> list[str]:
+def _group_names(names: tuple[str, ...]) -> list[str]:
     counts = Counter(names)
     return [name if count == 1 else f"{count} × {name}" for name, count in counts.items()]
 
 
-def _up(seconds: float) -> str:
+def _format_uptime(seconds: float) -> str:
     return format_seconds(max(0.0, seconds))

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from aitui.commands.leaving import open_loads, what_becomes_of
+from aitui.commands.leaving import abandoned_load_outcome, open_loads
 from aitui.commands.session import Session
 
 
@@ -30,11 +30,13 @@ def explain_interrupts(session: Session) -> Iterator[None]:
         for model in open_loads(session.snapshot):
             if sys.stderr.isatty() and not explained:
                 explained = True
-                _say(f"Still loading {model.id}: ^c again leaves it, and {what_becomes_of(model)}")
+                _print_line(
+                    f"Still loading {model.id}: ^c again leaves it, and {abandoned_load_outcome(model)}"
+                )
                 return
-            _say(f"aitui: Left {model.id} before it was ready")
+            _print_line(f"aitui: Left {model.id} before it was ready")
             quoted = shlex.quote(model.id)
-            print(f"  {what_becomes_of(model)}", file=sys.stderr)
+            print(f"  {abandoned_load_outcome(model)}", file=sys.stderr)
             print(f"  aitui load {quoted} waits for it again", file=sys.stderr)
             print(f"  aitui unload {quoted} aborts the load", file=sys.stderr)
         before(signal.SIGINT, None)
@@ -47,6 +49,6 @@ def explain_interrupts(session: Session) -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def _say(line: str) -> None:
+def _print_line(line: str) -> None:
     # The terminal shows the key itself, "^C": that is written over.
     print(f"\r{line}" if sys.stderr.isatty() else line, file=sys.stderr)

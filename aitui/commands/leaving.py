@@ -1,7 +1,7 @@
 """What is lost where aitui hangs up on a load that it has asked for."""
 
 from aitui.domain.model import Model, RunState
-from aitui.domain.question import Question
+from aitui.domain.question import Confirmation
 from aitui.domain.snapshot import Snapshot
 
 UNLOADED_WHEN_READY = "llama-swap may unload it as soon as it is ready"
@@ -19,30 +19,30 @@ def open_loads(snapshot: Snapshot) -> tuple[Model, ...]:
     )
 
 
-def what_becomes_of(model: Model) -> str:
+def abandoned_load_outcome(model: Model) -> str:
     """What the server may do with a model that nobody waits for any more."""
     return UNLOADED_WHEN_READY if model.resident else NEVER_LOADED
 
 
-def question_before_quitting(snapshot: Snapshot, *, answering: bool) -> Question:
+def quit_confirmation(snapshot: Snapshot, *, answering: bool) -> Confirmation:
     """What quitting cuts: `answering` is set while a chat is being answered."""
-    facts = _facts(snapshot, "aitui quits now")
+    facts = _abandoned_load_lines(snapshot, "aitui quits now")
     if answering:
         facts = (*facts, "An answer is under way. What came of it is kept.")
     facts = facts or ("Nothing is loading any more.",)
-    return Question("Quit aitui?", facts, yes="Quit", no="Stay")
+    return Confirmation("Quit aitui?", facts, yes="Quit", no="Stay")
 
 
-def question_before_leaving(label: str, snapshot: Snapshot) -> Question:
+def leave_confirmation(label: str, snapshot: Snapshot) -> Confirmation:
     """What going to another server cuts at the server of that label."""
-    facts = _facts(snapshot, "aitui leaves this server now")
+    facts = _abandoned_load_lines(snapshot, "aitui leaves this server now")
     facts = facts or ("Nothing is loading any more.",)
-    return Question(f"Leave {label}?", facts, yes="Leave", no="Stay")
+    return Confirmation(f"Leave {label}?", facts, yes="Leave", no="Stay")
 
 
-def _facts(snapshot: Snapshot, condition: str) -> tuple[str, ...]:
+def _abandoned_load_lines(snapshot: Snapshot, condition: str) -> tuple[str, ...]:
     return tuple(
         f"{model.id} {'is still loading' if model.resident else 'is not loading yet'}. "
-        f"{what_becomes_of(model)} if {condition}."
+        f"{abandoned_load_outcome(model)} if {condition}."
         for model in open_loads(snapshot)
     )

@@ -5,20 +5,20 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from aitui.commands.administration import Administration
-from aitui.domain.clean import clean_line, clean_text
-from aitui.domain.config.document import Document, ModelBlock
-from aitui.domain.config.problems import Problem, problems
+from aitui.commands.administration import HostAdmin
+from aitui.domain.clean import sanitize_line, sanitize_text
+from aitui.domain.config.document import ConfigDocument, ModelBlock
+from aitui.domain.config.problems import Diagnostic, find_diagnostics
 from aitui.domain.config.rules_reading import read_swap_rules
 from aitui.domain.config.swap_rules import SwapRules
-from aitui.domain.config.text import decode
+from aitui.domain.config.text import decode_config
 from aitui.errors import ConfigRefused, HostError
-from aitui.host.transaction import Reading
-from aitui.host.unit_facts import UnitFacts
+from aitui.host.transaction import FileSnapshot
+from aitui.host.unit_facts import UnitInfo
 
 
 @dataclass(frozen=True, slots=True)
-class Preset:
+class ServerConfig:
     """The file. `where` is host and path; `newer` says, if so, that the server runs an older one.
 
     `in_force` is only set where the server surely runs what the file says. `models` is empty where
@@ -26,10 +26,10 @@ class Preset:
     """
 
     where: str
-    reading: Reading
+    reading: FileSnapshot
     text: str
     models: tuple[ModelBlock, ...]
-    problems: tuple[Problem, ...]
+    diagnostics: tuple[Diagnostic, ...]
     newer: str = ""
     contexts: Mapping[str, int] = field(default_factory=dict)
     """Tokens that the file gives each model, where it does."""
@@ -42,19 +42,19 @@ class Preset:
     """Who may run beside whom; None where a server that read the file would refuse it."""
 
 
-async def read_preset(admin: Administration) -> Preset:
+async def read_server_config(admin: HostAdmin) -> ServerConfig:
     """Read the file; raises HostError, and ConfigRefused where it is no text."""
     reading = await admin.config.read()
-    text = await asyncio.to_thread(decode, reading.content)
-    where = clean_line(f"{admin.host.label}:{reading.real_path}", 300)
-    found = await asyncio.to_thread(_understood, where, reading, text)
-    facts = await _facts(admin)
-    newer = _newer_than_server(admin, reading, facts)
-    in_force = not newer and await _is_servers(admin, reading, facts)
+    text = await asyncio.to_thread(decode_config, reading.content)
+    where = sanitize_line(f"{admin.host.label}:{reading.real_path}", 300)
+    found = await asyncio.to_thread(_parse_config, where, reading, text)
+    facts = await _read_unit_facts(admin)
+    newer = _reload_hint(admin, reading, facts)
+    in_force = not newer and await _is_server_file(admin, reading, facts)
     return replace(found, newer=newer, in_force=in_force)
 
 
-async def _facts(admin: Administration) -> UnitFacts | None:
+async def _read_unit_facts(admin: HostAdmin) -> UnitInfo | None:
     """What systemd says of the server, None where it says nothing."""
     try:
         return await admin.service.facts()
@@ -62,7 +62,7 @@ async def _facts(admin: Administration) -> UnitFacts | None:
         return None
 
 
-def _newer_than_server(admin: Administration, reading: Reading, facts: UnitFacts | None) -> str:
+def _reload_hint(admin: HostAdmin, reading: FileSnapshot, facts: UnitInfo | None) -> str:
     """Says that the file was changed after the server read it; empty where it wasn't, or may not.
 
     llama-swap doesn't tell when it read its file: it does so at its start, at a reload of ours,
@@ -77,7 +77,7 @@ def _newer_than_server(admin: Administration, reading: Reading, facts: UnitFacts
     return f"the file was changed at {changed}; the server has read it before, and doesn't watch it"
 
 
-async def _is_servers(admin: Administration, reading: Reading, facts: UnitFacts | None) -> bool:
+async def _is_server_file(admin: HostAdmin, reading: FileSnapshot, facts: UnitInfo | None) -> bool:
     """Whether it is known that the running server reads this file, and no other."""
     if facts is None or facts.started_at is None or facts.config_path is None:
         return False
@@ -87,24 +87,24 @@ async def _is_servers(admin: Administration, reading: Reading, facts: UnitFacts 
         return False
 
 
-def harmless(preset: Preset) -> str:
+def sanitize_config(preset: ServerConfig) -> str:
     """The text, fit for a terminal."""
-    return clean_text(preset.text.removeprefix("\ufeff"))
+    return sanitize_text(preset.text.removeprefix("\ufeff"))
 
 
-def _understood(where: str, reading: Reading, text: str) -> Preset:
-    found = problems(text)
+def _parse_config(where: str, reading: FileSnapshot, text: str) -> ServerConfig:
+    found = find_diagnostics(text)
     try:
-        document = Document.read(text)
+        document = ConfigDocument.read(text)
         told = {block.id: document.context_size(block.id) for block in document.models}
         commands = {block.id: document.command(block.id) for block in document.models}
         environments = {block.id: document.variables(block.id) for block in document.models}
     except ConfigRefused:
         # Why is among the problems.
-        return Preset(where, reading, text, (), found)
+        return ServerConfig(where, reading, text, (), found)
     # A server that is given a file with fatal problems goes on with the one before.
     fatal = any(problem.fatal for problem in found)
-    return Preset(
+    return ServerConfig(
         where,
         reading,
         text,

@@ -8,54 +8,54 @@ from aitui.domain.steps import Steps
 from aitui.errors import AituiError
 
 
-class Progress:
+class ProgressTracker:
     """Keeps the steps true; `on_change` is called with each new state of them."""
 
     def __init__(self, clock: Clock, on_change: Callable[[Steps], None], *names: str) -> None:
         self._clock = clock
         self._on_change = on_change
-        self.steps = Steps.named(*names)
+        self.steps = Steps.from_names(*names)
         on_change(self.steps)
 
     @contextmanager
     def step(self, name: str) -> Iterator[list[str]]:
         """That step is under way within the block; what is put into the list is said of it."""
         words: list[str] = []
-        self._put(self.steps.begin(name, self._clock.monotonic()))
+        self._publish(self.steps.begin(name, self._clock.monotonic()))
         try:
             yield words
         except AituiError as error:
-            self._put(self.steps.fail(name, self._clock.monotonic(), error.what))
+            self._publish(self.steps.fail(name, self._clock.monotonic(), error.what))
             raise
         except BaseException:
-            self._put(self.steps.fail(name, self._clock.monotonic(), "broken off"))
+            self._publish(self.steps.fail(name, self._clock.monotonic(), "broken off"))
             raise
-        self._put(self.steps.end(name, self._clock.monotonic(), " ".join(words)))
+        self._publish(self.steps.end(name, self._clock.monotonic(), " ".join(words)))
 
-    def move_on(self, name: str) -> None:
+    def advance(self, name: str) -> None:
         """The step that is under way is done, and that one begins."""
         self.finish()
-        self._put(self.steps.begin(name, self._clock.monotonic()))
+        self._publish(self.steps.begin(name, self._clock.monotonic()))
 
     def finish(self, words: str = "") -> None:
         """The step that is under way is done."""
         running = self.steps.running
         if running is not None:
-            self._put(self.steps.end(running.name, self._clock.monotonic(), words))
+            self._publish(self.steps.end(running.name, self._clock.monotonic(), words))
 
     def fail(self, words: str) -> None:
         """The step that is under way failed."""
         running = self.steps.running
         if running is not None:
-            self._put(self.steps.fail(running.name, self._clock.monotonic(), words))
+            self._publish(self.steps.fail(running.name, self._clock.monotonic(), words))
 
-    def leave_out(self, *names: str, words: str = "") -> None:
+    def skip(self, *names: str, words: str = "") -> None:
         """These steps aren't needed."""
         steps = self.steps
         for name in names:
-            steps = steps.leave_out(name, words)
-        self._put(steps)
+            steps = steps.skip(name, words)
+        self._publish(steps)
 
-    def _put(self, steps: Steps) -> None:
+    def _publish(self, steps: Steps) -> None:
         self.steps = steps
         self._on_change(steps)

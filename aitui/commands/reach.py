@@ -2,9 +2,9 @@
 
 from collections.abc import Awaitable, Callable
 
-from aitui.commands.administration import Administration
+from aitui.commands.administration import HostAdmin
 from aitui.commands.session import Ask
-from aitui.domain.question import Question
+from aitui.domain.question import Confirmation
 from aitui.errors import HostKeyRefused, SshKeyPassphraseNeeded
 from aitui.host.ssh import SshHost
 
@@ -12,7 +12,7 @@ AskForPassphrase = Callable[[SshKeyPassphraseNeeded], Awaitable[str]]
 """Asks for the passphrase of a key; empty where nobody gives it."""
 
 
-async def reach(admin: Administration, ask: Ask, ask_for_passphrase: AskForPassphrase) -> None:
+async def connect(admin: HostAdmin, ask: Ask, ask_for_passphrase: AskForPassphrase) -> None:
     """Connect where that has not been done, asking what only a person can answer.
 
     Raises HostKeyRefused, HostLoginRefused, HostUnreachable, with the answer no as with any other.
@@ -21,7 +21,7 @@ async def reach(admin: Administration, ask: Ask, ask_for_passphrase: AskForPassp
         try:
             await admin.host.resolve("~/")
         except HostKeyRefused as error:
-            question = question_before_trusting(error, admin.host.label)
+            question = host_key_confirmation(error, admin.host.label)
             host = admin.host
             if not (isinstance(host, SshHost) and error.line):
                 raise
@@ -37,9 +37,9 @@ async def reach(admin: Administration, ask: Ask, ask_for_passphrase: AskForPassp
             return
 
 
-def question_before_trusting(error: HostKeyRefused, label: str) -> Question:
+def host_key_confirmation(error: HostKeyRefused, label: str) -> Confirmation:
     """What a person compares before a host is trusted for the first time."""
-    return Question(
+    return Confirmation(
         f"Trust {label}?",
         (
             "Its key isn't known yet:",

@@ -3,21 +3,25 @@
 import time
 from collections.abc import Sequence
 
-from aitui.commands.administration import Administration
-from aitui.commands.undo import words_of
+from aitui.commands.administration import HostAdmin
+from aitui.commands.undo import describe_entry
 from aitui.errors import AituiError, ConfigLocked
 from aitui.host.config_backups import find_backup
 from aitui.host.config_file import ConfigFile
-from aitui.host.transaction import Recovered, Whole
-from aitui.store.journal import Change, Outcome
+from aitui.host.transaction import FileVersion, RecoveryResult
+from aitui.store.journal import ChangeOutcome, JournalEntry
 
-GOES_ON_SECONDS = 60.0
+MAYBE_RUNNING_SECONDS = 60.0
 """A change younger than this may be going on in another aitui."""
 
-_OUTCOMES = {Whole.OLD: Outcome.FAILED, Whole.NEW: Outcome.DONE, Whole.OTHER: Outcome.FAILED}
+_OUTCOMES = {
+    FileVersion.OLD: ChangeOutcome.FAILED,
+    FileVersion.NEW: ChangeOutcome.DONE,
+    FileVersion.OTHER: ChangeOutcome.FAILED,
+}
 
 
-async def recover(admin: Administration) -> tuple[str, ...]:
+async def recover_changes(admin: HostAdmin) -> tuple[str, ...]:
     """Settle what was cut off earlier; one sentence for each such change.
 
     The journal says DONE or FAILED after it, and nothing is left beside the file. Left alone are
@@ -28,30 +32,32 @@ async def recover(admin: Administration) -> tuple[str, ...]:
     if admin.server.read_only:
         return ()
     try:
-        changes = await admin.journal.of_server(admin.server.identity)
+        changes = await admin.journal.changes_of(admin.server.identity)
     except AituiError as error:
         return (str(error),)
     told: list[str] = []
     for change in changes:
-        is_ours = change.outcome is Outcome.OPEN and change.host == admin.host.label
-        if is_ours and abs(admin.clock.wall() - change.at) >= GOES_ON_SECONDS:
-            told += await _settle(admin, change, changes)
+        is_ours = change.outcome is ChangeOutcome.OPEN and change.host == admin.host.label
+        if is_ours and abs(admin.clock.wall() - change.at) >= MAYBE_RUNNING_SECONDS:
+            told += await _settle_change(admin, change, changes)
     return tuple(told)
 
 
-async def _settle(
-    admin: Administration, change: Change, changes: Sequence[Change]
+async def _settle_change(
+    admin: HostAdmin, change: JournalEntry, changes: Sequence[JournalEntry]
 ) -> tuple[str, ...]:
-    what = f"The change of {words_of(change)} at {_time_words(change.at, admin.clock.wall())}"
+    what = (
+        f"The change of {describe_entry(change)} at {_format_time(change.at, admin.clock.wall())}"
+    )
     file = ConfigFile(admin.host, change.path, clock=admin.clock)
     if change.path == admin.config.path:
         file = admin.config  # it knows the locks that it could not give back
     try:
         found = await file.recover(change.before, change.after)
-        later = _by_later(change, changes)
-        whole = later or found.whole
+        later = _state_from_later_change(change, changes)
+        whole = later or found.state
         backup = ""
-        if whole is Whole.NEW:
+        if whole is FileVersion.NEW:
             # Its path was to be written down at the end, and undo wants it.
             real_path = await admin.host.resolve(change.path)
             backup = await find_backup(admin.host, real_path, change.before)
@@ -60,19 +66,24 @@ async def _settle(
         return ()
     except AituiError as error:
         return (f"{what} was cut off, and which file is in its place can't be seen: {error}",)
-    return (f"{what} was cut off: {_words(whole, found, is_past=later is not None)}",)
+    return (f"{what} was cut off: {_describe_state(whole, found, is_past=later is not None)}",)
 
 
-def _by_later(change: Change, changes: Sequence[Change]) -> Whole | None:
+def _state_from_later_change(
+    change: JournalEntry, changes: Sequence[JournalEntry]
+) -> FileVersion | None:
     """Which file was in its place by what a later change found there, None where none tells."""
     later = changes[changes.index(change) + 1 :]
     for other in later:
-        if other.path == change.path and other.outcome in {Outcome.DONE, Outcome.UNDONE}:
-            return {change.before: Whole.OLD, change.after: Whole.NEW}.get(other.before)
+        if other.path == change.path and other.outcome in {
+            ChangeOutcome.DONE,
+            ChangeOutcome.UNDONE,
+        }:
+            return {change.before: FileVersion.OLD, change.after: FileVersion.NEW}.get(other.before)
     return None
 
 
-def _words(whole: Whole, found: Recovered, *, is_past: bool) -> str:
+def _describe_state(whole: FileVersion, found: RecoveryResult, *, is_past: bool) -> str:
     words = f"{whole.value} is in its place"
     if is_past:
         words = f"{whole.value} was in its place, and was changed again since"
@@ -83,7 +94,7 @@ def _words(whole: Whole, found: Recovered, *, is_past: bool) -> str:
     return f"{words}; {len(found.removed)} files that it had left beside it are removed"
 
 
-def _time_words(at: float, now: float) -> str:
+def _format_time(at: float, now: float) -> str:
     """The time of a change, with its day where that isn't today."""
     moment = time.localtime(at)
     is_today = moment[:3] == time.localtime(now)[:3]

@@ -8,9 +8,9 @@ from pathlib import Path
 from aitui.domain.log_lines import LogLine
 from aitui.errors import AituiError
 from aitui.paths import Paths
-from aitui.store.private_file import make_private_directory, replace_whole
+from aitui.store.private_file import make_private_directory, replace_atomically
 
-_UNFIT_FOR_FILES = re.compile(r"[^A-Za-z0-9._-]+")
+_UNSAFE_IN_FILE_NAMES = re.compile(r"[^A-Za-z0-9._-]+")
 _LONGEST_PART = 60
 
 
@@ -22,13 +22,15 @@ def save_log(
     Never replaces another file. Blocks while it writes. Raises AituiError.
     """
     folder = paths.data / "logs"
-    stem = "-".join((_fit(server), _fit(name or "both"), time.strftime("%Y%m%d-%H%M%S", at)))
+    stem = "-".join(
+        (_sanitize_part(server), _sanitize_part(name or "both"), time.strftime("%Y%m%d-%H%M%S", at))
+    )
     content = "".join(f"{line.text}\n" for line in lines).encode("utf-8", "replace")
     try:
         make_private_directory(paths.data)
         make_private_directory(folder)
-        file = _free(folder, stem)
-        replace_whole(file, content)
+        file = _free_path(folder, stem)
+        replace_atomically(file, content)
     except OSError as error:
         raise AituiError(
             "The log could not be saved",
@@ -38,7 +40,7 @@ def save_log(
     return file
 
 
-def _free(folder: Path, stem: str) -> Path:
+def _free_path(folder: Path, stem: str) -> Path:
     for number in range(1, 1000):
         file = folder / f"{stem}{'' if number == 1 else f'-{number}'}.log"
         if not file.exists():
@@ -46,5 +48,5 @@ def _free(folder: Path, stem: str) -> Path:
     raise FileExistsError(f"there are too many files like {stem}.log")
 
 
-def _fit(words: str) -> str:
-    return _UNFIT_FOR_FILES.sub("-", words)[:_LONGEST_PART].strip("-.") or "log"
+def _sanitize_part(words: str) -> str:
+    return _UNSAFE_IN_FILE_NAMES.sub("-", words)[:_LONGEST_PART].strip("-.") or "log"

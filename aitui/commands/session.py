@@ -7,21 +7,21 @@ from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING
 
-from aitui.commands.ending import end
+from aitui.commands.ending import cancel_and_wait
 from aitui.commands.read_only import refuse_if_read_only
 from aitui.domain.clock import Clock
-from aitui.domain.question import Question
+from aitui.domain.question import Confirmation
 from aitui.domain.server import Server
 from aitui.domain.snapshot import Snapshot
-from aitui.monitor.hardware import HardwareFeed
+from aitui.monitor.hardware import HardwareMonitor
 from aitui.monitor.monitor import Monitor
 from aitui.store.load_times import LoadTimes
 from aitui.store.measurements import Measurements
 
 if TYPE_CHECKING:
-    from aitui.swap.client import SwapClient
+    from aitui.swap.client import LlamaSwapClient
 
-Ask = Callable[[Callable[[Snapshot], Question]], Awaitable[bool]]
+Ask = Callable[[Callable[[Snapshot], Confirmation]], Awaitable[bool]]
 """Puts a question to whoever sits there. It is made anew from each snapshot that arrives while it
 is open, so that nobody says yes to facts that have changed."""
 
@@ -31,10 +31,10 @@ class Session:
     """What a command works with."""
 
     server: Server
-    client: "SwapClient"
+    client: "LlamaSwapClient"
     monitor: Monitor
     clock: Clock
-    hardware: HardwareFeed
+    hardware: HardwareMonitor
 
     @property
     def snapshot(self) -> Snapshot:
@@ -68,7 +68,7 @@ async def open_session(
     async with client_class(server) as client:
 
         def told(snapshot: Snapshot) -> None:
-            hardware.snapshot_came(snapshot)
+            hardware.update_snapshot(snapshot)
             if on_change is not None:
                 on_change(snapshot)
 
@@ -80,29 +80,29 @@ async def open_session(
             random=random,
             on_change=told,
         )
-        hardware = HardwareFeed(
+        hardware = HardwareMonitor(
             client,
             identity=server.identity,
             clock=clock,
             measurements=measurements,
-            on_change=monitor.hardware_told,
+            on_change=monitor.update_hardware,
         )
         yield Session(server, client, monitor, clock, hardware)
 
 
 @contextlib.asynccontextmanager
-async def watching(session: Session) -> AsyncIterator[None]:
+async def run_monitor(session: Session) -> AsyncIterator[None]:
     """Keep the session's snapshot true for as long as the block runs."""
     watch = asyncio.create_task(session.monitor.run(), name="monitor")
     try:
         yield
     finally:
-        await end(watch)
+        await cancel_and_wait(watch)
         if not watch.cancelled():
             watch.result()
 
 
-def _import_client() -> "type[SwapClient]":
-    from aitui.swap.client import SwapClient
+def _import_client() -> "type[LlamaSwapClient]":
+    from aitui.swap.client import LlamaSwapClient
 
-    return SwapClient
+    return LlamaSwapClient

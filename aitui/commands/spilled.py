@@ -1,11 +1,11 @@
 """A model that became slow with its larger context: what is said of it, and what is offered."""
 
 from aitui.domain.amounts import format_rate
-from aitui.domain.memory.spill import Spill
-from aitui.domain.question import Question
+from aitui.domain.memory.spill import OffloadSlowdown
+from aitui.domain.question import Confirmation
 
 
-def spill_words(spill: Spill) -> str:
+def slowdown_text(spill: OffloadSlowdown) -> str:
     """What happened, and what it probably means."""
     return (
         f"{format_rate(spill.rate)} tok/s with {spill.context_size:,} tokens, where it made "
@@ -14,12 +14,12 @@ def spill_words(spill: Spill) -> str:
     )
 
 
-def question_to_go_back(spill: Spill) -> Question:
+def revert_context_confirmation(spill: OffloadSlowdown) -> Confirmation:
     """Whether the context size from before is to come back; what that costs is asked next."""
-    return Question(
+    return Confirmation(
         f"{spill.model} has become slow. Change its context back to {spill.context_before:,}?",
-        (spill_words(spill), "What that unloads and cuts is asked before anything is changed."),
+        (slowdown_text(spill), "What that unloads and cuts is asked before anything is changed."),
         yes="Show the change",
         no="Leave it",
-        unasked=True,
+        unprompted=True,
     )

@@ -11,7 +11,7 @@ from aitui.domain.model import Model, RunState
 from aitui.domain.snapshot import Snapshot
 
 
-class ServerStatus(msgspec.Struct, frozen=True):
+class ServerReport(msgspec.Struct, frozen=True):
     """The server's part of `status --json`."""
 
     url: str
@@ -21,7 +21,7 @@ class ServerStatus(msgspec.Struct, frozen=True):
     read_only: bool
 
 
-class ModelStatus(msgspec.Struct, frozen=True):
+class ModelReport(msgspec.Struct, frozen=True):
     """One model of `status --json`; `ttl` in seconds, 0 where it never unloads by itself."""
 
     id: str
@@ -38,19 +38,19 @@ class ModelStatus(msgspec.Struct, frozen=True):
     command: str
 
 
-class Status(msgspec.Struct, frozen=True):
+class StatusReport(msgspec.Struct, frozen=True):
     """All of `status --json`."""
 
-    server: ServerStatus
-    models: tuple[ModelStatus, ...]
+    server: ServerReport
+    models: tuple[ModelReport, ...]
 
 
-async def status(session: Session) -> Status:
+async def fetch_status(session: Session) -> StatusReport:
     """Ask the server once for everything; raises what its answer was."""
     snapshot = await session.monitor.fetch()
-    latency = snapshot.link.latency
-    return Status(
-        ServerStatus(
+    latency = snapshot.connection.latency
+    return StatusReport(
+        ServerReport(
             url=session.server.url,
             identity=session.server.identity,
             version=snapshot.version,
@@ -61,13 +61,13 @@ async def status(session: Session) -> Status:
     )
 
 
-def as_json(value: Status) -> str:
+def status_as_json(value: StatusReport) -> str:
     """The status as indented JSON."""
     indented: bytes = msgspec.json.format(msgspec.json.encode(value), indent=2)
     return indented.decode()
 
 
-def as_text(session: Session, snapshot: Snapshot) -> str:
+def status_as_text(session: Session, snapshot: Snapshot) -> str:
     """The status as a table: resident models first, then the others in the server's order."""
     now = session.clock.monotonic()
     models = sorted(snapshot.models, key=lambda model: not model.resident)
@@ -81,11 +81,11 @@ def as_text(session: Session, snapshot: Snapshot) -> str:
         head += f", llama-swap {snapshot.version}"
     if not models:
         return f"{head}\nThe server lists no models: add some to its config.yaml."
-    return "\n".join((head, *_aligned(rows)))
+    return "\n".join((head, *_align_columns(rows)))
 
 
-def _model_status(model: Model) -> ModelStatus:
-    return ModelStatus(
+def _model_status(model: Model) -> ModelReport:
+    return ModelReport(
         id=model.id,
         name=model.name,
         description=model.description,
@@ -113,7 +113,7 @@ def _ttl(model: Model, now: float) -> str:
     return "-" if left is None else f"<= {format_seconds(left)}"
 
 
-def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
+def _align_columns(rows: Sequence[tuple[str, ...]]) -> list[str]:
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     return [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

@@ -8,18 +8,18 @@ from contextlib import asynccontextmanager
 from random import Random
 
 from aitui.arguments import Arguments
-from aitui.commands.asking import asker
+from aitui.commands.asking import terminal_ask
 from aitui.commands.interrupts import explain_interrupts
-from aitui.commands.load import load
-from aitui.commands.logs import Output, print_log
-from aitui.commands.session import Session, open_session, watching
-from aitui.commands.status import as_json, as_text, status
-from aitui.commands.status_line import as_line, lost_line
-from aitui.commands.unload import unload, unload_all
+from aitui.commands.load import load_model
+from aitui.commands.logs import LogPrinter, print_log
+from aitui.commands.session import Session, open_session, run_monitor
+from aitui.commands.status import fetch_status, status_as_json, status_as_text
+from aitui.commands.status_line import error_line, status_line
+from aitui.commands.unload import unload_all_models, unload_model
 from aitui.domain.clock import Clock
 from aitui.domain.nearest import find_model
 from aitui.domain.server import Server
-from aitui.errors import AituiError, CertificateFileError, Refused, TimedOut
+from aitui.errors import ActionRefused, AituiError, CertificateFileError, TimedOut
 from aitui.paths import Paths
 from aitui.settings import Settings, missing_certificates
 from aitui.store.load_times import FILE_NAME, LoadTimes
@@ -27,7 +27,7 @@ from aitui.store.measurements import FILE_NAME as MEASUREMENTS
 from aitui.store.measurements import Measurements
 
 ADMIN_COMMANDS = frozenset({"ctx", "flag", "preset", "reload", "restart", "undo", "journal"})
-EVENTS_WITHIN = 2.0
+FIRST_EVENTS_SECONDS = 2.0
 
 
 async def run_command(arguments: Arguments, settings: Settings, paths: Paths) -> None:
@@ -48,13 +48,13 @@ async def run_command(arguments: Arguments, settings: Settings, paths: Paths) ->
             await print_hardware(session, arguments, paths)
             return
         if arguments.command == "logs":
-            output = Output.of_terminal(polls=arguments.polls)
+            output = LogPrinter.for_terminal(polls=arguments.polls)
             name = arguments.model or arguments.log
             await print_log(session, name, output, follow=arguments.follow)
             return
         await session.monitor.fetch()
-        async with watching(session):
-            await hear_first_events(session)
+        async with run_monitor(session):
+            await wait_for_first_events(session)
             if arguments.command == "chat":
                 from aitui.commands.chat_terminal import chat_in_terminal
 
@@ -67,52 +67,54 @@ async def run_command(arguments: Arguments, settings: Settings, paths: Paths) ->
 
 async def _status(session: Session, arguments: Arguments) -> None:
     try:
-        value = await status(session)
+        value = await fetch_status(session)
     except AituiError as error:
         if arguments.line:
-            print(lost_line(session.server.label, error))
+            print(error_line(session.server.label, error))
         raise
     if arguments.line:
-        print(as_line(session.server.label, session.snapshot))
+        print(status_line(session.server.label, session.snapshot))
     else:
-        print(as_json(value) if arguments.json else as_text(session, session.snapshot))
+        print(
+            status_as_json(value) if arguments.json else status_as_text(session, session.snapshot)
+        )
 
 
-async def hear_first_events(session: Session) -> None:
+async def wait_for_first_events(session: Session) -> None:
     """Older servers tell aliases, and all servers tell what runs, by events alone."""
     with contextlib.suppress(TimedOut):
         await session.monitor.wait_until(
-            lambda snapshot: snapshot.requests.total is not None, EVENTS_WITHIN
+            lambda snapshot: snapshot.requests.total is not None, FIRST_EVENTS_SECONDS
         )
 
 
 async def _load(session: Session, arguments: Arguments, paths: Paths) -> None:
-    from aitui.commands.memory_at_hand import memory_at_hand
+    from aitui.commands.memory_at_hand import preflight
 
-    ask = asker(arguments, lambda: session.monitor.snapshot)
-    async with memory_at_hand(session, paths) as memory:
-        asked = ask if arguments.yes else memory.before(ask)
+    ask = terminal_ask(arguments, lambda: session.monitor.snapshot)
+    async with preflight(session, paths) as memory:
+        asked = ask if arguments.yes else memory.delay(ask)
         with explain_interrupts(session):
-            loaded = await load(session, arguments.model, asked)
+            loaded = await load_model(session, arguments.model, asked)
         if loaded is None:
-            raise Refused("Not loaded: the answer was no")
+            raise ActionRefused("Not loaded: the answer was no")
         ready = f" after {loaded.seconds:.1f} s" if loaded.seconds else " already"
         print(f"{loaded.model_id} is ready{ready}", flush=True)
 
 
 async def _unload(session: Session, arguments: Arguments) -> None:
-    ask = asker(arguments, lambda: session.monitor.snapshot)
+    ask = terminal_ask(arguments, lambda: session.monitor.snapshot)
     resident = bool(session.snapshot.resident)
     if arguments.all:
-        gone = await unload_all(session, ask)
+        gone = await unload_all_models(session, ask)
     else:
-        gone = await unload(session, arguments.model, ask)
+        gone = await unload_model(session, arguments.model, ask)
         model = find_model(arguments.model, session.snapshot.models)
         resident = model is not None and model.resident
     if gone:
         print(f"unloaded {', '.join(gone)}")
     elif resident:
-        raise Refused("Not unloaded: the answer was no")
+        raise ActionRefused("Not unloaded: the answer was no")
     else:
         print("nothing to unload: it is not loaded")
 

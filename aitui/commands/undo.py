@@ -2,26 +2,32 @@
 
 import secrets
 
-from aitui.commands.administration import Administration
-from aitui.commands.change_config import Made, NotEffective, Watched, carry_out, record_and_write
-from aitui.commands.progress import Progress
+from aitui.commands.administration import HostAdmin
+from aitui.commands.change_config import (
+    ChangeApplyFailed,
+    ChangeObserver,
+    WrittenChange,
+    write_and_apply,
+    write_with_journal,
+)
+from aitui.commands.progress import ProgressTracker
 from aitui.commands.propose import KEYS, consequences
 from aitui.commands.session import Ask, Session
-from aitui.commands.take_effect import Expected
-from aitui.domain.question import Question
+from aitui.commands.take_effect import ExpectedSetting
+from aitui.domain.question import Confirmation
 from aitui.domain.snapshot import Snapshot
-from aitui.errors import LoadFailed, Refused
-from aitui.store.journal import Change as Entry
+from aitui.errors import ActionRefused, LoadFailed
+from aitui.store.journal import JournalEntry as Entry
 
 LOG_LINES = 6
 UNDOING = ("check", "back up", "replace", "reload", "load", "verify")
 
 
-async def last_change(admin: Administration) -> Entry:
+async def last_change(admin: HostAdmin) -> Entry:
     """The change that `undo` would take back; raises Refused where there is none."""
     entry = await admin.journal.last_undoable(admin.server.identity)
     if entry is None:
-        raise Refused(
+        raise ActionRefused(
             "There is nothing to undo",
             why=f"aitui changed nothing at {admin.server.label}, or took it all back",
             remedy="aitui journal lists the changes",
@@ -29,37 +35,37 @@ async def last_change(admin: Administration) -> Entry:
     return entry
 
 
-def question_before_undo(entry: Entry, at: str, snapshot: Snapshot | None) -> Question:
+def undo_confirmation(entry: Entry, at: str, snapshot: Snapshot | None) -> Confirmation:
     """What taking back will hit; `at` is the time of the change, in words."""
-    facts = [f"made {at}: {words_of(entry)}"]
+    facts = [f"made {at}: {describe_entry(entry)}"]
     if snapshot is not None:
         facts += consequences(snapshot, entry.model)
-    return Question("Undo the last change of the config file?", tuple(facts), yes="Undo")
+    return Confirmation("Undo the last change of the config file?", tuple(facts), yes="Undo")
 
 
-def question_before_putting_back(error: NotEffective) -> Question:
+def rollback_confirmation(error: ChangeApplyFailed) -> Confirmation:
     """Offers the old value where the new one didn't take effect."""
     log = error.cause.log if isinstance(error.cause, LoadFailed) else ()
     facts = (error.cause.what, error.cause.why, *log[-LOG_LINES:])
-    return Question(
+    return Confirmation(
         "It did not take effect. Put the old value back?",
         tuple(fact for fact in facts if fact),
         yes="Put it back",
         no="Keep the new one",
-        unasked=True,
+        unprompted=True,
     )
 
 
-def words_of(entry: Entry) -> str:
+def describe_entry(entry: Entry) -> str:
     """A change in words."""
     if entry.flag:
         return f"{entry.model}  {entry.flag} {entry.old or 'unset'} → {entry.new or 'unset'}"
     return entry.model or "the whole file"
 
 
-async def undo(
-    admin: Administration, session: Session | None, entry: Entry, progress: Progress, ask: Ask
-) -> Made:
+async def undo_change(
+    admin: HostAdmin, session: Session | None, entry: Entry, progress: ProgressTracker, ask: Ask
+) -> WrittenChange:
     """Put the file back as it was before that change, and see that it works.
 
     Raises what `change_config` raises; ConfigChangedMeanwhile where the file isn't ours any more.
@@ -79,13 +85,13 @@ async def undo(
         new=entry.old,
         undoes=entry.id,
     )
-    expected = Expected(entry.model) if entry.model else None
+    expected = ExpectedSetting(entry.model) if entry.model else None
     if entry.model and entry.flag and entry.flag not in KEYS:
-        expected = Expected(entry.model, entry.flag, entry.old or None, in_command=None)
-    return await carry_out(
+        expected = ExpectedSetting(entry.model, entry.flag, entry.old or None, in_command=None)
+    return await write_and_apply(
         admin,
         session,
-        lambda: record_and_write(
+        lambda: write_with_journal(
             admin,
             backwards,
             progress,
@@ -93,5 +99,5 @@ async def undo(
                 backup=entry.backup, before=entry.before, after=entry.after, on_step=tell
             ),
         ),
-        Watched(progress, ask, expected),
+        ChangeObserver(progress, ask, expected),
     )

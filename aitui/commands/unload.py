@@ -1,55 +1,55 @@
 """Unload one model, or all: asks where somebody is using it, ends when `/running` agrees."""
 
-from aitui.commands.find import loadable_model_named
+from aitui.commands.find import resolve_loadable_model
 from aitui.commands.session import Ask, Session
-from aitui.domain.clients import all_users, users_of
-from aitui.domain.eviction import requests_at
+from aitui.domain.clients import describe_all_users, describe_users
+from aitui.domain.eviction import request_count
 from aitui.domain.model import Model, RunState
-from aitui.domain.question import Question
+from aitui.domain.question import Confirmation
 from aitui.domain.snapshot import Snapshot
-from aitui.domain.unloading import unload_words
+from aitui.domain.unloading import describe_unload
 from aitui.errors import TimedOut, UnloadFailed
 
-AGREES_WITHIN = 60.0
+UNLOAD_CONFIRMED_WITHIN = 60.0
 
 
-async def unload(session: Session, wanted: str, ask: Ask) -> tuple[str, ...]:
+async def unload_model(session: Session, wanted: str, ask: Ask) -> tuple[str, ...]:
     """Unload the model of that id or alias; while it loads, this aborts the load.
 
     Returns the ids that are gone: none where the answer was no, or where it didn't run.
     Raises NoSuchModel, Refused, UnloadFailed, Unreachable.
     """
-    model = loadable_model_named(wanted, session.snapshot)
+    model = resolve_loadable_model(wanted, session.snapshot)
     session.refuse_if_read_only(f"unloading {model.id}")
     if not model.resident and model.requested is None:
         return ()
-    if question_before_unload(model.id, session.snapshot).needed and not await ask(
-        lambda snapshot: question_before_unload(model.id, snapshot)
+    if unload_confirmation(model.id, session.snapshot).needed and not await ask(
+        lambda snapshot: unload_confirmation(model.id, snapshot)
     ):
         return ()
-    await session.monitor.unload_requested(model.id)
+    await session.monitor.expect_unload(model.id)
     await session.client.unload(model.id)
-    await _wait_until_gone(session, {model.id})
+    await _wait_until_unloaded(session, {model.id})
     return (model.id,)
 
 
-async def unload_all(session: Session, ask: Ask) -> tuple[str, ...]:
+async def unload_all_models(session: Session, ask: Ask) -> tuple[str, ...]:
     """Unload every model, after asking; returns the ids that are gone."""
     session.refuse_if_read_only("unloading all models")
     gone = {model.id for model in session.snapshot.resident}
-    if not gone or not await ask(question_before_unload_all):
+    if not gone or not await ask(unload_all_confirmation):
         return ()
     gone |= {model.id for model in session.snapshot.resident}
-    await session.monitor.unload_requested(*gone)
+    await session.monitor.expect_unload(*gone)
     await session.client.unload_all()
-    await _wait_until_gone(session, gone)
+    await _wait_until_unloaded(session, gone)
     return tuple(sorted(gone))
 
 
-def question_before_unload(model_id: str, snapshot: Snapshot) -> Question:
+def unload_confirmation(model_id: str, snapshot: Snapshot) -> Confirmation:
     """Whose requests unloading that model will cut, as of that snapshot."""
     model = snapshot.model(model_id) or Model(model_id)
-    requests = requests_at(model, snapshot) if model.state is RunState.READY else 0
+    requests = request_count(model, snapshot) if model.state is RunState.READY else 0
     if requests is None:
         facts: tuple[str, ...] = (
             f"{snapshot.requests.total} requests run on this server."
@@ -60,24 +60,24 @@ def question_before_unload(model_id: str, snapshot: Snapshot) -> Question:
         # Without an event stream nobody knows of requests, and every unload would ask.
         needed = bool(snapshot.requests.total)
     else:
-        facts = (_cut(requests), *users_of(model, snapshot))
+        facts = (_describe_cut(requests), *describe_users(model, snapshot))
         needed = requests > 0
-    return Question(f"Unload {model_id}?", facts, yes="Unload", needed=needed)
+    return Confirmation(f"Unload {model_id}?", facts, yes="Unload", needed=needed)
 
 
-def question_before_unload_all(snapshot: Snapshot) -> Question:
+def unload_all_confirmation(snapshot: Snapshot) -> Confirmation:
     """What unloading everything will cost whom."""
     resident = snapshot.resident
-    facts = [unload_words(model) for model in resident]
+    facts = [describe_unload(model) for model in resident]
     if snapshot.requests.total is None:
         facts.append("This server doesn't tell whether requests run; they will be cut.")
     else:
-        facts += (_cut(snapshot.requests.total), *all_users(snapshot))
+        facts += (_describe_cut(snapshot.requests.total), *describe_all_users(snapshot))
     what = "the only model" if len(resident) == 1 else f"all {len(resident)} models"
-    return Question(f"Unload {what}?", tuple(facts), yes="Unload all")
+    return Confirmation(f"Unload {what}?", tuple(facts), yes="Unload all")
 
 
-def _cut(requests: int) -> str:
+def _describe_cut(requests: int) -> str:
     if requests == 0:
         return "No request runs there."
     return (
@@ -87,19 +87,19 @@ def _cut(requests: int) -> str:
     )
 
 
-async def _wait_until_gone(session: Session, model_ids: set[str]) -> None:
-    await session.monitor.look()
+async def _wait_until_unloaded(session: Session, model_ids: set[str]) -> None:
+    await session.monitor.poll_now()
     try:
         await session.monitor.wait_until(
             lambda snapshot: (
                 not any(model.resident for model in snapshot.models if model.id in model_ids)
             ),
-            AGREES_WITHIN,
+            UNLOAD_CONFIRMED_WITHIN,
         )
     except TimedOut as error:
         still = [model.id for model in session.snapshot.resident if model.id in model_ids]
         raise UnloadFailed(
             f"{', '.join(still)} still runs",
-            why=f"the server said OK, and lists it {AGREES_WITHIN:.0f} s later all the same",
+            why=f"the server said OK, and lists it {UNLOAD_CONFIRMED_WITHIN:.0f} s later all the same",
             remedy="another client may have loaded it again: look who is using it",
         ) from error

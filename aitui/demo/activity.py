@@ -6,15 +6,15 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from aitui.demo.dialect import Habits
+from aitui.demo.dialect import BuildTraits
 from aitui.demo.go_text import timestamp
 
-_KEPT = 1000
+_MAX_ROWS = 1000
 _HISTOGRAM_BINS = 6
 
 
 @dataclass(frozen=True, slots=True)
-class Tokens:
+class TokenCounts:
     """What one answer cost. Rates in tokens a second."""
 
     cached: int = 0
@@ -24,11 +24,11 @@ class Tokens:
     written_per_second: float = 0.0
 
 
-NO_TOKENS = Tokens()
+NO_TOKENS = TokenCounts()
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ActivityRow:
     """One answered request. Duration in milliseconds."""
 
     id: int
@@ -37,24 +37,24 @@ class Row:
     path: str
     content_type: str
     status: int
-    tokens: Tokens
+    tokens: TokenCounts
     duration_ms: int
     error: str = ""
     routed: bool = False
     selector: str = ""
 
 
-class Activity:
+class ActivityLog:
     """The rows, newest last."""
 
     def __init__(
-        self, habits: Habits, publish: Callable[[str, object], None], *, captures: bool
+        self, habits: BuildTraits, publish: Callable[[str, object], None], *, captures: bool
     ) -> None:
         self._habits = habits
         self._publish = publish
         self._captures = captures
         self._next_id = habits.first_activity_id
-        self.rows: list[Row] = []
+        self.rows: list[ActivityRow] = []
 
     def record(
         self,
@@ -63,14 +63,14 @@ class Activity:
         path: str,
         content_type: str,
         status: int,
-        tokens: Tokens,
+        tokens: TokenCounts,
         seconds: float,
         error: str = "",
         routed: bool = True,
         selector: str = "",
     ) -> None:
         """Add a row and tell the listeners."""
-        row = Row(
+        row = ActivityRow(
             id=self._next_id,
             timestamp=timestamp(fraction=not self._habits.activity_endpoints),
             model=model,
@@ -84,17 +84,17 @@ class Activity:
             selector=selector,
         )
         self._next_id += 1
-        self.rows = [*self.rows, row][-_KEPT:]
+        self.rows = [*self.rows, row][-_MAX_ROWS:]
         if self._habits.activity_endpoints:
             self._publish("activity", {"id": row.id})
         else:
             self._publish("metrics", [self.describe(row)])
 
-    def find(self, id_: int) -> Row | None:
+    def find(self, id_: int) -> ActivityRow | None:
         """The row with this id."""
         return next((row for row in self.rows if row.id == id_), None)
 
-    def describe(self, row: Row) -> dict[str, Any]:
+    def describe(self, row: ActivityRow) -> dict[str, Any]:
         """A row as the server's JSON has it; -1 stands for unknown."""
         tokens: dict[str, int | float] = {"cache_tokens": row.tokens.cached}
         if self._habits.activity_endpoints:
@@ -127,12 +127,12 @@ class Activity:
                 description["metadata"] = metadata
         return description
 
-    def all(self) -> list[dict[str, Any]]:
+    def describe_all(self) -> list[dict[str, Any]]:
         """Every row, oldest first."""
         return [self.describe(row) for row in self.rows]
 
 
-def stats(rows: Iterable[Row]) -> dict[str, Any]:
+def stats(rows: Iterable[ActivityRow]) -> dict[str, Any]:
     """The sums and histograms of `/api/metrics/stats`."""
     rows = list(rows)
     answered = [row.tokens for row in rows if row.tokens.written]

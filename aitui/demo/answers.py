@@ -20,7 +20,7 @@ _NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ResponseContent:
     """A whole answer. An empty content type sends none."""
 
     status: int
@@ -29,7 +29,7 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=lambda: _NO_HEADERS)
 
 
-class Stream(web.StreamResponse):
+class ChunkedResponse(web.StreamResponse):
     """A chunked answer that knows how many bytes of body it has sent."""
 
     def __init__(self, headers: Mapping[str, str], status: int = 200) -> None:
@@ -43,13 +43,13 @@ class Stream(web.StreamResponse):
 
     async def _prepare_headers(self) -> None:
         await super()._prepare_headers()
-        _drop_own_signature(self)
+        _drop_server_header(self)
 
 
-class Whole(web.Response):
+class CompleteResponse(web.Response):
     """A complete answer, without the headers that aiohttp would add on its own account."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: ResponseContent) -> None:
         headers = dict(answer.headers)
         if answer.content_type:
             headers[hdrs.CONTENT_TYPE] = answer.content_type
@@ -58,13 +58,13 @@ class Whole(web.Response):
 
     async def _prepare_headers(self) -> None:
         await super()._prepare_headers()
-        _drop_own_signature(self)
+        _drop_server_header(self)
 
 
-Response = Stream | Whole
+Response = ChunkedResponse | CompleteResponse
 
 
-def _drop_own_signature(response: web.StreamResponse) -> None:
+def _drop_server_header(response: web.StreamResponse) -> None:
     if response.headers.get(hdrs.SERVER, "").startswith("Python/"):
         del response.headers[hdrs.SERVER]
 
@@ -75,16 +75,16 @@ def go_json(value: object, *, sorted_keys: bool = False) -> str:
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-def llama_server_json(value: object, status: int = 200) -> Answer:
+def llama_server_json(value: object, status: int = 200) -> ResponseContent:
     """An answer of the model's own server, passed on."""
-    return Answer(
+    return ResponseContent(
         status, json.dumps(value, ensure_ascii=False).encode(), JSON_UTF8, {"Server": "llama.cpp"}
     )
 
 
-def redirect(status: int, location: str, phrase: str) -> Answer:
+def redirect(status: int, location: str, phrase: str) -> ResponseContent:
     """What Go's http.Redirect sends."""
-    return Answer(
+    return ResponseContent(
         status,
         f'<a href="{location}">{phrase}</a>.\n\n'.encode(),
         HTML_UTF8,

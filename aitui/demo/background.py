@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
-class Background:
+class BackgroundTasks:
     """Owns tasks; closing it cancels them, waits for them and raises what went wrong in them."""
 
     def __init__(self) -> None:
@@ -20,7 +20,7 @@ class Background:
         """Run work beside the caller."""
         task = asyncio.create_task(work, name=name)
         self._tasks.add(task)
-        task.add_done_callback(self._ended)
+        task.add_done_callback(self._handle_done)
         return task
 
     async def close(self) -> None:
@@ -34,7 +34,7 @@ class Background:
         if failures:
             raise ExceptionGroup("background tasks of the stand-in failed", failures)
 
-    def _ended(self, task: asyncio.Task[Any]) -> None:
+    def _handle_done(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         if task.cancelled():
             return

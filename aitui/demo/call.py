@@ -11,14 +11,14 @@ from urllib.parse import unquote
 
 from aiohttp import web
 
-from aitui.demo.answers import Stream
+from aitui.demo.answers import ChunkedResponse
 from aitui.demo.running_requests import Caller
 
 _MODEL = re.compile(r'"model"\s*:\s*"((?:[^"\\]|\\.)*)"')
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class IncomingRequest:
     """One request. `path` is decoded, without the query."""
 
     request: web.BaseRequest
@@ -30,7 +30,7 @@ class Call:
     remote_ip: str
 
     @classmethod
-    async def receive(cls, request: web.BaseRequest) -> Call:
+    async def receive(cls, request: web.BaseRequest) -> IncomingRequest:
         """Read the whole request."""
         return cls(
             request=request,
@@ -66,7 +66,7 @@ class Call:
         """Who asks, for the list of running requests."""
         return Caller(self.method, self.path, model, dict(self.headers), self.remote_ip)
 
-    async def begin(self, stream: Stream) -> Stream:
+    async def begin(self, stream: ChunkedResponse) -> ChunkedResponse:
         """Send a stream's headers."""
         await stream.prepare(self.request)
         return stream

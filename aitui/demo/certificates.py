@@ -38,7 +38,7 @@ class Certificates:
 
 
 @dataclass(frozen=True, slots=True)
-class _Authority:
+class _CertificateAuthority:
     certificate: x509.Certificate
     key: ec.EllipticCurvePrivateKey
 
@@ -78,7 +78,7 @@ def encrypt_client_key(certificates: Certificates, password: str) -> Path:
     return _write_key(path, key, password)
 
 
-def _make_authority(name: str) -> _Authority:
+def _make_authority(name: str) -> _CertificateAuthority:
     key = ec.generate_private_key(ec.SECP256R1())
     subject = _subject(name)
     certificate = (
@@ -90,17 +90,19 @@ def _make_authority(name: str) -> _Authority:
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
     )
-    return _Authority(certificate, key)
+    return _CertificateAuthority(certificate, key)
 
 
-def _load_authority(folder: Path) -> _Authority:
+def _load_authority(folder: Path) -> _CertificateAuthority:
     key = serialization.load_pem_private_key((folder / "root-ca.key").read_bytes(), None)
     assert isinstance(key, ec.EllipticCurvePrivateKey)
-    return _Authority(x509.load_pem_x509_certificate((folder / "root-ca.pem").read_bytes()), key)
+    return _CertificateAuthority(
+        x509.load_pem_x509_certificate((folder / "root-ca.pem").read_bytes()), key
+    )
 
 
 def _issue(
-    authority: _Authority,
+    authority: _CertificateAuthority,
     folder: Path,
     file_name: str,
     subject: str,

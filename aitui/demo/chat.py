@@ -9,13 +9,20 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from aitui.demo.activity import NO_TOKENS, Tokens
-from aitui.demo.answers import EVENT_STREAM, Answer, Response, Stream, Whole, llama_server_json
-from aitui.demo.call import Call
-from aitui.demo.generation import ChatRequest, Generation
-from aitui.demo.llama_server import refusal
-from aitui.demo.running_requests import RunningRequest
-from aitui.demo.upstream_process import Claim, UpstreamProcess
+from aitui.demo.activity import NO_TOKENS, TokenCounts
+from aitui.demo.answers import (
+    EVENT_STREAM,
+    ChunkedResponse,
+    CompleteResponse,
+    Response,
+    ResponseContent,
+    llama_server_json,
+)
+from aitui.demo.call import IncomingRequest
+from aitui.demo.generation import Generation, GenerationRequest
+from aitui.demo.llama_server import error_answer
+from aitui.demo.running_requests import InflightRequest
+from aitui.demo.upstream_process import ModelClaim, UpstreamProcess
 
 _HEADERS = {
     "Cache-Control": "no-cache",
@@ -26,82 +33,84 @@ _HEADERS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class RequestOutcome:
     """How a request ended, for the activity."""
 
     response: Response
-    tokens: Tokens = NO_TOKENS
+    tokens: TokenCounts = NO_TOKENS
 
 
 @dataclass(frozen=True, slots=True)
-class Exchange:
+class ChatExchange:
     """One request at one model: who asks, which process, and the right to use it."""
 
-    call: Call
+    call: IncomingRequest
     process: UpstreamProcess
-    claim: Claim
+    claim: ModelClaim
     model: str
-    running: RunningRequest | None = None
-    begun: Stream | None = None
+    running: InflightRequest | None = None
+    open_stream: ChunkedResponse | None = None
 
-    async def chat(self) -> Outcome:
+    async def chat(self) -> RequestOutcome:
         """Answer `POST …/chat/completions`."""
         try:
             body = self.call.json()
         except json.JSONDecodeError as error:
-            return Outcome(Whole(refusal(400, f"parse error: {error}")))
-        self.process.answered += 1
-        request = ChatRequest.read(body, self.model)
-        generation = Generation(request, self.process.flags, self.process.answered)
-        async with _slot(self.process, self.claim):
+            return RequestOutcome(CompleteResponse(error_answer(400, f"parse error: {error}")))
+        self.process.reply_count += 1
+        request = GenerationRequest.read(body, self.model)
+        generation = Generation(request, self.process.flags, self.process.reply_count)
+        async with _hold_slot(self.process, self.claim):
             if request.stream:
-                return await self._stream(generation)
-            return await self._whole(generation)
+                return await self._respond_stream(generation)
+            return await self._respond_whole(generation)
 
-    async def _whole(self, generation: Generation) -> Outcome:
+    async def _respond_whole(self, generation: Generation) -> RequestOutcome:
         seconds = generation.seconds_per_piece * len(generation.pieces)
-        if await self.claim.pause(seconds):
-            return Outcome(Whole(Answer(HTTPStatus.BAD_GATEWAY, b"", "")))
-        answer = llama_server_json(generation.whole(seconds))
-        return Outcome(Whole(answer), generation.tokens(seconds))
+        if await self.claim.wait_unless_cut(seconds):
+            return RequestOutcome(
+                CompleteResponse(ResponseContent(HTTPStatus.BAD_GATEWAY, b"", ""))
+            )
+        answer = llama_server_json(generation.full_response(seconds))
+        return RequestOutcome(CompleteResponse(answer), generation.tokens(seconds))
 
-    async def _stream(self, generation: Generation) -> Outcome:
-        stream = self.begun
+    async def _respond_stream(self, generation: Generation) -> RequestOutcome:
+        stream = self.open_stream
         if stream is None:
-            stream = await self.call.begin(Stream(_HEADERS))
+            stream = await self.call.begin(ChunkedResponse(_HEADERS))
         if self.running is not None:
-            self.running.answers(_HEADERS)
+            self.running.record_headers(_HEADERS)
         done, began = 0, time.monotonic()
         try:
-            await self._send(stream, generation.opening())
+            await self._send(stream, generation.first_chunk())
             for kind, word in generation.pieces:
-                if await self.claim.pause(generation.seconds_per_piece):
-                    return Outcome(stream)
-                await self._send(stream, generation.piece(kind, word))
+                if await self.claim.wait_unless_cut(generation.seconds_per_piece):
+                    return RequestOutcome(stream)
+                await self._send(stream, generation.token_chunk(kind, word))
                 done += 1
                 if done == self.process.flags.die_after:
                     self.process.die()
-                    return Outcome(stream)
+                    return RequestOutcome(stream)
             seconds = time.monotonic() - began
-            await self._send(stream, generation.closing(seconds))
+            await self._send(stream, generation.last_chunks(seconds))
         finally:
             if done < len(generation.pieces) and not self.claim.cut.is_set():
-                self.process.log.say(
+                self.process.log.write_line(
                     "I", f"srv          stop: cancel task, client disconnected after {done} chunks"
                 )
-        return Outcome(stream, generation.tokens(seconds))
+        return RequestOutcome(stream, generation.tokens(seconds))
 
-    async def _send(self, stream: Stream, data: bytes) -> None:
+    async def _send(self, stream: ChunkedResponse, data: bytes) -> None:
         await stream.send(data)
         if self.running is not None:
-            self.running.sent(len(data))
+            self.running.add_sent_bytes(len(data))
 
 
 @asynccontextmanager
-async def _slot(process: UpstreamProcess, claim: Claim) -> AsyncIterator[None]:
+async def _hold_slot(process: UpstreamProcess, claim: ModelClaim) -> AsyncIterator[None]:
     """Wait for a free slot; a queued request gets no headers meanwhile."""
-    await process.take_slot(claim)
+    await process.acquire_slot(claim)
     try:
         yield
     finally:
-        process.give_slot()
+        process.release_slot()

@@ -26,8 +26,8 @@ class BadConfiguration(ValueError):
 class Capabilities:
     """What a model takes and gives, as its `capabilities` block says."""
 
-    takes: tuple[str, ...] = ()
-    gives: tuple[str, ...] = ()
+    inputs: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
     tools: bool = False
     context: int = 0
 
@@ -53,7 +53,7 @@ class ModelConfiguration:
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class GroupConfiguration:
     """Models that live together (`swap` off) or take turns; `exclusive` sends all others away."""
 
     name: str
@@ -97,7 +97,7 @@ class Configuration:
     """The whole file. Times in seconds."""
 
     models: Mapping[str, ModelConfiguration]
-    groups: tuple[Group, ...]
+    groups: tuple[GroupConfiguration, ...]
     peers: tuple[Peer, ...] = ()
     selectors: tuple[Selector, ...] = ()
     profiles: tuple[Profile, ...] = ()
@@ -118,13 +118,15 @@ class Configuration:
                 return model.id
         return None
 
-    def group_of(self, model_id: str) -> Group:
+    def group_of(self, model_id: str) -> GroupConfiguration:
         """The group a model belongs to; whoever is in none shares the default one."""
         for group in self.groups:
             if model_id in group.members:
                 return group
         grouped = {member for group in self.groups for member in group.members}
-        return Group(DEFAULT_GROUP, tuple(id_ for id_ in self.models if id_ not in grouped))
+        return GroupConfiguration(
+            DEFAULT_GROUP, tuple(id_ for id_ in self.models if id_ not in grouped)
+        )
 
 
 def parse_configuration(text: str) -> Configuration:
@@ -135,7 +137,7 @@ def parse_configuration(text: str) -> Configuration:
     try:
         tree = YAML(typ="safe", pure=True).load(text)
     except MarkedYAMLError as error:
-        raise BadConfiguration(_where(error)) from error
+        raise BadConfiguration(_yaml_error_text(error)) from error
     except Exception as error:  # ruamel raises more than YAMLError on hostile input
         raise BadConfiguration(f"yaml: {error}") from error
     if tree is None:
@@ -153,16 +155,16 @@ def parse_configuration(text: str) -> Configuration:
 def _configuration(tree: dict[str, Any]) -> Configuration:
     settings = _mapping(_mapping(_mapping(tree, "routing"), "router"), "settings")
     return Configuration(
-        models=MappingProxyType(_models(tree)),
-        groups=_groups(tree.get("groups") or settings.get("groups") or {}),
+        models=MappingProxyType(_parse_models(tree)),
+        groups=_parse_groups(tree.get("groups") or settings.get("groups") or {}),
         peers=tuple(
-            Peer(str(id_), str(peer.get("proxy", "")), _texts(peer.get("models")))
+            Peer(str(id_), str(peer.get("proxy", "")), _string_list(peer.get("models")))
             for id_, peer in _mapping(tree, "peers").items()
         ),
-        selectors=_selectors(tree),
-        profiles=_profiles(tree),
-        preload=_texts(_mapping(_mapping(tree, "hooks"), "on_startup").get("preload")),
-        api_keys=_texts(tree.get("apiKeys")),
+        selectors=_parse_selectors(tree),
+        profiles=_parse_profiles(tree),
+        preload=_string_list(_mapping(_mapping(tree, "hooks"), "on_startup").get("preload")),
+        api_keys=_string_list(tree.get("apiKeys")),
         health_check_timeout=float(tree.get("healthCheckTimeout", _DEFAULT_HEALTH_CHECK_SECONDS)),
         aliases_in_list=bool(tree.get("includeAliasesInList", False)),
         log_to_stdout=str(tree.get("logToStdout", "proxy")),
@@ -171,12 +173,12 @@ def _configuration(tree: dict[str, Any]) -> Configuration:
     )
 
 
-def _where(error: MarkedYAMLError) -> str:
+def _yaml_error_text(error: MarkedYAMLError) -> str:
     line = "" if error.problem_mark is None else f"line {error.problem_mark.line + 1}: "
     return f"yaml: {line}{error.problem or error.context}"
 
 
-def _models(tree: dict[str, Any]) -> dict[str, ModelConfiguration]:
+def _parse_models(tree: dict[str, Any]) -> dict[str, ModelConfiguration]:
     global_macros = _mapping(tree, "macros")
     next_port = int(tree.get("startPort", _DEFAULT_START_PORT))
     default_ttl = float(tree.get("globalTTL", 0))
@@ -195,12 +197,12 @@ def _models(tree: dict[str, Any]) -> dict[str, ModelConfiguration]:
         ttl = float(raw.get("ttl", -1))
         models[id_] = ModelConfiguration(
             id=id_,
-            command=_without_comments(_expand(command, macros)),
+            command=_strip_comments(_expand(command, macros)),
             proxy=_expand(proxy, macros),
             port=port,
             name=str(raw.get("name", "")),
             description=str(raw.get("description", "")),
-            aliases=_texts(raw.get("aliases")),
+            aliases=_string_list(raw.get("aliases")),
             ttl=ttl if ttl >= 0 else default_ttl,
             unlisted=bool(raw.get("unlisted", False)),
             metadata=MappingProxyType(
@@ -209,19 +211,19 @@ def _models(tree: dict[str, Any]) -> dict[str, ModelConfiguration]:
                     for key, value in _mapping(raw, "metadata").items()
                 }
             ),
-            environment=_environment(raw.get("env"), macros),
-            capabilities=_capabilities(raw.get("capabilities")),
+            environment=_parse_environment(raw.get("env"), macros),
+            capabilities=_parse_capabilities(raw.get("capabilities")),
             concurrency_limit=int(raw.get("concurrencyLimit", 0)) or 10,
             send_loading_state=bool(raw.get("sendLoadingState", loading_state)),
         )
     return models
 
 
-def _groups(tree: dict[str, Any]) -> tuple[Group, ...]:
+def _parse_groups(tree: dict[str, Any]) -> tuple[GroupConfiguration, ...]:
     return tuple(
-        Group(
+        GroupConfiguration(
             name=str(name),
-            members=_texts(raw.get("members")),
+            members=_string_list(raw.get("members")),
             swap=bool(raw.get("swap", True)),
             exclusive=bool(raw.get("exclusive", True)),
             persistent=bool(raw.get("persistent", False)),
@@ -230,12 +232,12 @@ def _groups(tree: dict[str, Any]) -> tuple[Group, ...]:
     )
 
 
-def _selectors(tree: dict[str, Any]) -> tuple[Selector, ...]:
+def _parse_selectors(tree: dict[str, Any]) -> tuple[Selector, ...]:
     return tuple(
         Selector(
             id=str(id_),
             strategy=str(raw.get("strategy", "")),
-            targets=_texts(raw.get("targets")),
+            targets=_string_list(raw.get("targets")),
             name=str(raw.get("name", "")),
             description=str(raw.get("description", "")),
         )
@@ -243,7 +245,7 @@ def _selectors(tree: dict[str, Any]) -> tuple[Selector, ...]:
     )
 
 
-def _profiles(tree: dict[str, Any]) -> tuple[Profile, ...]:
+def _parse_profiles(tree: dict[str, Any]) -> tuple[Profile, ...]:
     return tuple(
         Profile(
             id=str(id_),
@@ -256,20 +258,20 @@ def _profiles(tree: dict[str, Any]) -> tuple[Profile, ...]:
     )
 
 
-def _capabilities(raw: object) -> Capabilities | None:
+def _parse_capabilities(raw: object) -> Capabilities | None:
     if not isinstance(raw, dict):
         return None
     return Capabilities(
-        takes=_texts(raw.get("in")),
-        gives=_texts(raw.get("out")),
+        inputs=_string_list(raw.get("in")),
+        outputs=_string_list(raw.get("out")),
         tools=bool(raw.get("tools", False)),
         context=int(raw.get("context", 0)),
     )
 
 
-def _environment(raw: object, macros: Mapping[str, Any]) -> Mapping[str, str]:
+def _parse_environment(raw: object, macros: Mapping[str, Any]) -> Mapping[str, str]:
     """`env` is a list of `NAME=value`."""
-    parted = (_expand(text, macros).partition("=") for text in _texts(raw))
+    parted = (_expand(text, macros).partition("=") for text in _string_list(raw))
     return MappingProxyType({name: value for name, equals, value in parted if equals})
 
 
@@ -278,7 +280,7 @@ def _mapping(tree: dict[str, Any], key: str) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _texts(value: object) -> tuple[str, ...]:
+def _string_list(value: object) -> tuple[str, ...]:
     return tuple(str(item) for item in value) if isinstance(value, list) else ()
 
 
@@ -309,7 +311,7 @@ def _expand_value(value: object, macros: Mapping[str, Any]) -> object:
     return value
 
 
-def _without_comments(command: str) -> str:
+def _strip_comments(command: str) -> str:
     """`#` lines go, line breaks stay: so /running shows the command."""
     lines = command.splitlines(keepends=True)
     return "".join(line for line in lines if not line.lstrip().startswith("#"))

@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from aitui.demo.answers import JSON, JSON_UTF8, TEXT, TEXT_UTF8, Answer, go_json
-from aitui.demo.load_failed import Cause, LoadFailed
+from aitui.demo.answers import JSON, JSON_UTF8, TEXT, TEXT_UTF8, ResponseContent, go_json
+from aitui.demo.load_failed import LoadFailureCause, UpstreamLoadFailed
 
 
-class Unloading(Enum):
+class UnloadBehavior(Enum):
     """How an unload treats the model."""
 
     PATIENT = auto()
@@ -23,7 +23,7 @@ class Unloading(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Habits:
+class BuildTraits:
     """Every way in which the recorded builds differ."""
 
     version: Mapping[str, str]
@@ -34,7 +34,7 @@ class Habits:
     nested_errors: bool
     knows_methods: bool
     lists_only_ready: bool
-    unloading: Unloading
+    unloading: UnloadBehavior
     refuses_while_stopping: bool
     load_failure_status: int
     needs_json_content_type: bool
@@ -63,12 +63,12 @@ class Dialect(Enum):
     HEAD = "2026-08-head"
 
     @property
-    def habits(self) -> Habits:
+    def habits(self) -> BuildTraits:
         """How this build behaves."""
         return _HABITS[self]
 
 
-_V217 = Habits(
+_V217 = BuildTraits(
     version={"build_date": "2026-05-21T00:59:49Z", "commit": "636b53e7", "version": "217"},
     json_type=JSON_UTF8,
     running_newline="",
@@ -77,7 +77,7 @@ _V217 = Habits(
     nested_errors=False,
     knows_methods=False,
     lists_only_ready=True,
-    unloading=Unloading.PATIENT,
+    unloading=UnloadBehavior.PATIENT,
     refuses_while_stopping=True,
     load_failure_status=502,
     needs_json_content_type=False,
@@ -98,7 +98,7 @@ _V217 = Habits(
     preload_line="Preloading model",
 )
 
-_V218 = Habits(
+_V218 = BuildTraits(
     version={"build_date": "2026-05-29T04:47:01Z", "commit": "02e015f", "version": "218"},
     json_type=JSON,
     running_newline="\n",
@@ -107,7 +107,7 @@ _V218 = Habits(
     nested_errors=False,
     knows_methods=True,
     lists_only_ready=False,
-    unloading=Unloading.KILLS,
+    unloading=UnloadBehavior.KILLS,
     refuses_while_stopping=False,
     load_failure_status=500,
     needs_json_content_type=True,
@@ -128,7 +128,7 @@ _V218 = Habits(
     preload_line="preloading model",
 )
 
-_HEAD = Habits(
+_HEAD = BuildTraits(
     version={
         "build_date": "2026-08-22T16:29:57Z",
         "commit": "0bdb372",
@@ -141,7 +141,7 @@ _HEAD = Habits(
     nested_errors=True,
     knows_methods=True,
     lists_only_ready=False,
-    unloading=Unloading.ORDERLY,
+    unloading=UnloadBehavior.ORDERLY,
     refuses_while_stopping=False,
     load_failure_status=500,
     needs_json_content_type=True,
@@ -175,83 +175,85 @@ _KINDS = {
 }
 
 
-def error(habits: Habits, status: int, message: str, accept: str = "") -> Answer:
+def error(habits: BuildTraits, status: int, message: str, accept: str = "") -> ResponseContent:
     """One of llama-swap's own errors, in the form that the caller's Accept header asks for."""
     if habits.plain_errors:
         if accept == JSON:
-            return Answer(status, go_json({"error": message}).encode(), JSON_UTF8)
-        return Answer(status, message.encode(), TEXT_UTF8)
+            return ResponseContent(status, go_json({"error": message}).encode(), JSON_UTF8)
+        return ResponseContent(status, message.encode(), TEXT_UTF8)
     if accept.startswith("text/html"):
         page = f"<html><body><h1>llama-swap</h1><p>{html.escape(message)}</p></body></html>"
-        return Answer(status, page.encode(), "text/html")
+        return ResponseContent(status, page.encode(), "text/html")
     if accept.startswith(TEXT):
-        return Answer(status, f"llama-swap: {message}".encode(), TEXT)
+        return ResponseContent(status, f"llama-swap: {message}".encode(), TEXT)
     return json_error(habits, status, message)
 
 
-def json_error(habits: Habits, status: int, message: str) -> Answer:
+def json_error(habits: BuildTraits, status: int, message: str) -> ResponseContent:
     """An error that is JSON whatever the caller accepts."""
     if habits.plain_errors:
-        return Answer(status, go_json({"error": message}).encode(), JSON_UTF8)
+        return ResponseContent(status, go_json({"error": message}).encode(), JSON_UTF8)
     if not habits.nested_errors:
         body = f'{{"src":"llama-swap", "error": {go_json(message)}}}'
-        return Answer(status, body.encode(), JSON)
+        return ResponseContent(status, body.encode(), JSON)
     kind, code = _KINDS.get(status, ("server_error", "internal_error"))
     detail = {"message": message, "type": kind, "param": None, "code": code}
-    return Answer(status, go_json({"src": "llama-swap", "error": detail}).encode(), JSON)
+    return ResponseContent(status, go_json({"src": "llama-swap", "error": detail}).encode(), JSON)
 
 
-def load_error(habits: Habits, failure: LoadFailed, accept: str = "") -> Answer:
+def load_error(
+    habits: BuildTraits, failure: UpstreamLoadFailed, accept: str = ""
+) -> ResponseContent:
     """What the caller hears whose model could not be loaded."""
     text = failure_text(habits, failure)
     if not habits.plain_errors:
         return error(habits, habits.load_failure_status, text, accept)
-    status = 503 if failure.cause is Cause.STOPPING else habits.load_failure_status
-    return Answer(status, f"{text}\n".encode(), TEXT_UTF8)
+    status = 503 if failure.cause is LoadFailureCause.STOPPING else habits.load_failure_status
+    return ResponseContent(status, f"{text}\n".encode(), TEXT_UTF8)
 
 
-def failure_text(habits: Habits, failure: LoadFailed) -> str:
+def failure_text(habits: BuildTraits, failure: UpstreamLoadFailed) -> str:
     """A failed load in the build's own words."""
     if not habits.plain_errors:
         waiter = "group: model unloaded"
-        reason = waiter if failure.cause is Cause.UNLOADED else failure_reason(failure)
+        reason = waiter if failure.cause is LoadFailureCause.UNLOADED else failure_reason(failure)
         return f"unspecific error: {reason}"
-    if failure.cause is Cause.STOPPING:
+    if failure.cause is LoadFailureCause.STOPPING:
         return "Process can not ProxyRequest, state is stopping"
-    texts: dict[Cause, Callable[[], str]] = {
-        Cause.NO_BINARY: lambda: (
+    texts: dict[LoadFailureCause, Callable[[], str]] = {
+        LoadFailureCause.NO_BINARY: lambda: (
             f"start() failed for {failure_reason(failure)[len('failed to start ') :]}"
         ),
-        Cause.TIMED_OUT: lambda: failure_reason(failure),
+        LoadFailureCause.TIMED_OUT: lambda: failure_reason(failure),
     }
     premature = "upstream command exited prematurely but successfully"
     return f"unable to start process: {texts.get(failure.cause, lambda: premature)()}"
 
 
-def failure_reason(failure: LoadFailed) -> str:
+def failure_reason(failure: UpstreamLoadFailed) -> str:
     """The reason as the proxy log of the newer builds has it."""
     match failure.cause:
-        case Cause.NO_BINARY:
+        case LoadFailureCause.NO_BINARY:
             binary = failure.detail.split()[0]
             return (
                 f"failed to start command '{failure.detail}': "
                 f"fork/exec {binary}: no such file or directory"
             )
-        case Cause.TIMED_OUT:
+        case LoadFailureCause.TIMED_OUT:
             return f"health check timed out after {failure.detail}s"
-        case Cause.UNLOADED | Cause.STOPPING:
+        case LoadFailureCause.UNLOADED | LoadFailureCause.STOPPING:
             return "aborted"
-        case Cause.SHUTDOWN:
+        case LoadFailureCause.SHUTDOWN:
             return f"[{failure.model_id}] shutdown"
-        case Cause.EXITED:
+        case LoadFailureCause.EXITED:
             return "upstream command exited prematurely"
 
 
-def failure_log_lines(habits: Habits, failure: LoadFailed) -> tuple[str, ...]:
+def failure_log_lines(habits: BuildTraits, failure: UpstreamLoadFailed) -> tuple[str, ...]:
     """What a failed load leaves in the proxy log, without levels' brackets left out."""
     id_, reason = failure.model_id, failure_reason(failure)
     if habits.plain_errors:
-        if failure.cause is not Cause.EXITED:
+        if failure.cause is not LoadFailureCause.EXITED:
             return ()
         return (
             f"[WARN] <{id_}> ExitError >> exit status 1, exit code: 1",
@@ -262,18 +264,20 @@ def failure_log_lines(habits: Habits, failure: LoadFailed) -> tuple[str, ...]:
     return (f"[WARN] group: running {id_} exited: {reason}",)
 
 
-def unknown_path(habits: Habits) -> Answer:
+def path_not_found(habits: BuildTraits) -> ResponseContent:
     """No such endpoint."""
     if habits.plain_errors:
-        return Answer(404, b"", "")
-    return Answer(404, b"404 page not found\n", TEXT_UTF8, {"X-Content-Type-Options": "nosniff"})
+        return ResponseContent(404, b"", "")
+    return ResponseContent(
+        404, b"404 page not found\n", TEXT_UTF8, {"X-Content-Type-Options": "nosniff"}
+    )
 
 
-def wrong_method(habits: Habits, allowed: str) -> Answer:
+def method_not_allowed(habits: BuildTraits, allowed: str) -> ResponseContent:
     """The endpoint is there, but not for this method."""
     if not habits.knows_methods:
-        return unknown_path(habits)
-    return Answer(
+        return path_not_found(habits)
+    return ResponseContent(
         405,
         b"Method Not Allowed\n",
         TEXT_UTF8,

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from aitui.demo.answers import EVENT_STREAM, TEXT, Answer, Response, Stream, Whole, redirect
-from aitui.demo.call import Call
+from aitui.demo.answers import (
+    EVENT_STREAM,
+    TEXT,
+    ChunkedResponse,
+    CompleteResponse,
+    Response,
+    ResponseContent,
+    redirect,
+)
+from aitui.demo.call import IncomingRequest
 from aitui.demo.dialect import error
 from aitui.demo.llama_swap import LlamaSwap
-from aitui.demo.log_ring import LOG_STREAM_CHUNKS, LogRing
+from aitui.demo.log_ring import LOG_STREAM_CHUNKS, ServerLog
 
 EVENT_QUEUE = 1024
 
@@ -26,26 +34,26 @@ class EventEndpoints:
     def __init__(self, swap: LlamaSwap) -> None:
         self._swap = swap
 
-    async def events(self, call: Call) -> Response:
+    async def events(self, call: IncomingRequest) -> Response:
         """`GET /api/events`: the present state first, then changes, until the server reloads."""
         with self._swap.events.reader(EVENT_QUEUE) as reader:
             first = "".join(self._first_frames())
-            stream = await call.begin(Stream(_EVENT_HEADERS))
+            stream = await call.begin(ChunkedResponse(_EVENT_HEADERS))
             await stream.send(first.encode())
             async for frame in reader:
                 await stream.send(frame.encode())
             return stream
 
-    async def logs(self, call: Call) -> Response:
+    async def logs(self, call: IncomingRequest) -> Response:
         """`GET /logs`: the history of the main log."""
         if call.accept.startswith("text/html"):
-            return Whole(redirect(302, "/ui/", "Found"))
-        return Whole(Answer(200, self._swap.logs.main.history.encode(), TEXT))
+            return CompleteResponse(redirect(302, "/ui/", "Found"))
+        return CompleteResponse(ResponseContent(200, self._swap.logs.main.history.encode(), TEXT))
 
-    async def log_stream(self, call: Call) -> Response:
+    async def log_stream(self, call: IncomingRequest) -> Response:
         """`GET /logs/stream…`: the history unless `?no-history`, then what is added."""
         name = call.path.removeprefix("/logs/stream").lstrip("/")
-        ring = self._ring(name)
+        ring = self._find_log(name)
         if ring is None:
             answer = error(
                 self._swap.habits,
@@ -54,13 +62,15 @@ class EventEndpoints:
                 call.accept,
             )
             kind = TEXT if self._swap.habits.plain_errors else answer.content_type
-            stream = await call.begin(Stream({"Content-Type": kind, **_UNBUFFERED}, answer.status))
+            stream = await call.begin(
+                ChunkedResponse({"Content-Type": kind, **_UNBUFFERED}, answer.status)
+            )
             await stream.send(answer.body)
             return stream
         return await self._follow(call, ring)
 
-    async def _follow(self, call: Call, ring: LogRing) -> Response:
-        stream = Stream({"Content-Type": TEXT, **_UNBUFFERED})
+    async def _follow(self, call: IncomingRequest, ring: ServerLog) -> Response:
+        stream = ChunkedResponse({"Content-Type": TEXT, **_UNBUFFERED})
         with ring.stream.reader(LOG_STREAM_CHUNKS) as reader:
             history = "" if "no-history" in call.query else ring.history
             if not self._swap.habits.late_log_headers or history:
@@ -73,7 +83,7 @@ class EventEndpoints:
                 await stream.send(text.encode())
         return stream
 
-    def _ring(self, name: str) -> LogRing | None:
+    def _find_log(self, name: str) -> ServerLog | None:
         logs = self._swap.logs
         named = {"": logs.main, "proxy": logs.proxy, "upstream": logs.upstream}
         if name in named:
@@ -92,7 +102,7 @@ class EventEndpoints:
             frames.append(("uiConfig", {"activity": {"session_id": _SESSION_HEADERS}}))
             frames.append(("profileChanged", active_profile(swap)))
         else:
-            frames.append(("metrics", swap.activity.all()))
+            frames.append(("metrics", swap.activity.describe_all()))
         frames.append(("inflight", swap.running.snapshot()))
         return [swap.frame(kind, data) for kind, data in frames]
 

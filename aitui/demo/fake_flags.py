@@ -81,7 +81,7 @@ class FakeFlags:
         return PurePosixPath(self.binary).is_relative_to(_MISSING_FOLDER)
 
     @property
-    def fails(self) -> bool:
+    def will_fail(self) -> bool:
         """Whether the process exits by itself before it is ready."""
         return (
             self.exits_now
@@ -99,7 +99,7 @@ class FakeFlags:
 
 def read_flags(model: ModelConfiguration) -> FakeFlags:
     """Read what a model's command asks of the fake llama-server; unknown flags are passed over."""
-    words = _words(model.command)
+    words = _split_command(model.command)
     values: dict[str, str] = {}
     flag = ""
     for word in words[1:]:
@@ -141,7 +141,7 @@ def read_flags(model: ModelConfiguration) -> FakeFlags:
         gpu_layers=0 if values.get("--n-gpu-layers", values.get("-ngl")) == "0" else None,
         one_card=values.get("--split-mode", values.get("-sm")) == "none",
         main_gpu=int(values.get("--main-gpu", values.get("-mg", 0))),
-        tensor_split=_shares(values.get("--tensor-split", values.get("-ts", ""))),
+        tensor_split=_parse_shares(values.get("--tensor-split", values.get("-ts", ""))),
     )
 
 
@@ -152,11 +152,11 @@ def _cache_bits(values: Mapping[str, str]) -> float:
     return (_BITS.get(keys, 16.0) + _BITS.get(rest, 16.0)) / 2
 
 
-def _shares(text: str) -> tuple[float, ...]:
+def _parse_shares(text: str) -> tuple[float, ...]:
     return tuple(float(item) for item in text.split(",") if _is_number(item))
 
 
-def _words(command: str) -> list[str]:
+def _split_command(command: str) -> list[str]:
     try:
         return shlex.split(command)
     except ValueError:

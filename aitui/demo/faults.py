@@ -7,8 +7,8 @@ import random
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
-from aitui.demo.answers import JSON, Answer, Response, Stream, Whole
-from aitui.demo.call import Call
+from aitui.demo.answers import JSON, ChunkedResponse, CompleteResponse, Response, ResponseContent
+from aitui.demo.call import IncomingRequest
 
 _CHUNK = 64 * 1024
 
@@ -17,7 +17,7 @@ class Fault(ABC):
     """One way to misbehave instead of answering."""
 
     @abstractmethod
-    async def answer(self, call: Call, /) -> Response:
+    async def respond(self, call: IncomingRequest, /) -> Response:
         """Do it."""
 
 
@@ -27,84 +27,86 @@ class Hang(Fault):
 
     seconds: float | None = None
 
-    async def answer(self, _call: Call, /) -> Response:
+    async def respond(self, _call: IncomingRequest, /) -> Response:
         """Wait, for ever if so ordered."""
         if self.seconds is None:
             await asyncio.Event().wait()
         else:
             await asyncio.sleep(self.seconds)
-        return Whole(Answer(504, b"", ""))
+        return CompleteResponse(ResponseContent(504, b"", ""))
 
 
 @dataclass(frozen=True, slots=True)
-class Reply(Fault):
+class FixedResponse(Fault):
     """Answer with this status and body."""
 
     status: int = 200
     body: bytes = b""
     content_type: str = JSON
 
-    async def answer(self, _call: Call, /) -> Response:
+    async def respond(self, _call: IncomingRequest, /) -> Response:
         """Send it."""
-        return Whole(Answer(self.status, self.body, self.content_type))
+        return CompleteResponse(ResponseContent(self.status, self.body, self.content_type))
 
 
 @dataclass(frozen=True, slots=True)
-class Garbage(Fault):
+class GarbageBody(Fault):
     """Answer with bytes that are no JSON, `size` of them; the same ones each time."""
 
     size: int = 4096
 
-    async def answer(self, _call: Call, /) -> Response:
+    async def respond(self, _call: IncomingRequest, /) -> Response:
         """Send it."""
-        return Whole(Answer(200, random.Random(self.size).randbytes(self.size), JSON))
+        return CompleteResponse(
+            ResponseContent(200, random.Random(self.size).randbytes(self.size), JSON)
+        )
 
 
 @dataclass(frozen=True, slots=True)
-class Endless(Fault):
+class EndlessBody(Fault):
     """Answer with a body that doesn't end before the client goes."""
 
     piece: bytes = b" " * _CHUNK
 
-    async def answer(self, call: Call, /) -> Response:
+    async def respond(self, call: IncomingRequest, /) -> Response:
         """Send for as long as somebody reads."""
-        stream = await call.begin(Stream({"Content-Type": JSON}))
+        stream = await call.begin(ChunkedResponse({"Content-Type": JSON}))
         while True:
             await stream.send(self.piece)
 
 
 @dataclass(frozen=True, slots=True)
-class Page(Fault):
+class HtmlPage(Fault):
     """Answer with HTML, as a proxy or a log-in page does."""
 
     status: int = 200
 
-    async def answer(self, _call: Call, /) -> Response:
+    async def respond(self, _call: IncomingRequest, /) -> Response:
         """Send it."""
         body = b"<!doctype html><title>Welcome</title><h1>Please sign in</h1>"
-        return Whole(Answer(self.status, body, "text/html; charset=utf-8"))
+        return CompleteResponse(ResponseContent(self.status, body, "text/html; charset=utf-8"))
 
 
 @dataclass(frozen=True, slots=True)
 class WrongTypes(Fault):
     """Answer with JSON whose known keys hold the wrong kinds of values."""
 
-    async def answer(self, _call: Call, /) -> Response:
+    async def respond(self, _call: IncomingRequest, /) -> Response:
         """Send it."""
         body = b'{"running":7,"data":{"id":[]},"object":null,"version":{},"gpu_stats":"x","msg":0}'
-        return Whole(Answer(200, body, JSON))
+        return CompleteResponse(ResponseContent(200, body, JSON))
 
 
 @dataclass(frozen=True, slots=True)
-class Slow(Fault):
+class SlowBody(Fault):
     """Answer with a body that comes byte by byte, `pause` seconds apart."""
 
     body: bytes = b'{"running":[]}'
     pause: float = 0.1
 
-    async def answer(self, call: Call, /) -> Response:
+    async def respond(self, call: IncomingRequest, /) -> Response:
         """Send it slowly."""
-        stream = await call.begin(Stream({"Content-Type": JSON}))
+        stream = await call.begin(ChunkedResponse({"Content-Type": JSON}))
         for number in range(len(self.body)):
             await asyncio.sleep(self.pause)
             await stream.send(self.body[number : number + 1])
@@ -112,16 +114,16 @@ class Slow(Fault):
 
 
 @dataclass(frozen=True, slots=True)
-class Close(Fault):
+class ConnectionClose(Fault):
     """Break the connection: before the answer, or after `sent` of a longer body."""
 
     sent: bytes = b""
 
-    async def answer(self, call: Call, /) -> Response:
+    async def respond(self, call: IncomingRequest, /) -> Response:
         """Close."""
         if self.sent:
             promised = {"Content-Type": JSON, "Content-Length": str(len(self.sent) + 1000)}
-            stream = await call.begin(Stream(promised))
+            stream = await call.begin(ChunkedResponse(promised))
             await stream.send(self.sent)
         transport = call.request.transport
         if transport is not None:
@@ -129,34 +131,34 @@ class Close(Fault):
         raise ConnectionResetError("the connection was to be closed")
 
 
-class Faults:
+class FaultQueue:
     """The misbehaviour on order, by the beginning of the path."""
 
     def __init__(self) -> None:
-        self._orders: list[_Order] = []
+        self._rules: list[_QueuedFault] = []
 
-    def order(self, prefix: str, fault: Fault, times: int | None) -> None:
+    def add(self, prefix: str, fault: Fault, times: int | None) -> None:
         """Misbehave for the next requests below a path; for all of them when `times` is None."""
-        self._orders.append(_Order(prefix, fault, times))
+        self._rules.append(_QueuedFault(prefix, fault, times))
 
     def clear(self) -> None:
         """Behave again."""
-        self._orders.clear()
+        self._rules.clear()
 
-    def next_for(self, path: str) -> Fault | None:
+    def next_fault(self, path: str) -> Fault | None:
         """What to do instead of answering this request."""
-        for order in self._orders:
+        for order in self._rules:
             if path.startswith(order.prefix):
                 if order.left is not None:
                     order.left -= 1
                     if order.left <= 0:
-                        self._orders.remove(order)
+                        self._rules.remove(order)
                 return order.fault
         return None
 
 
 @dataclass(slots=True)
-class _Order:
+class _QueuedFault:
     prefix: str
     fault: Fault
     left: int | None

@@ -9,13 +9,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from aitui.demo.activity import Tokens
+from aitui.demo.activity import TokenCounts
 from aitui.demo.fake_flags import FakeFlags
 
 _FINGERPRINT = "b6789-abcdef12"
 _THINKING_SHARE = 4
 _THOUGHT = "The user wants an answer from a stand-in, so a short and friendly one will do. "
-_ANSWER = """This answer comes from a **stand-in**: no weights were loaded, and no GPU was warmed.
+_REPLY_TEXT = """This answer comes from a **stand-in**: no weights were loaded, and no GPU was warmed.
 
 - The server, its models and its log are made up.
 - The sockets, the certificates and the waiting are real.
@@ -29,7 +29,7 @@ Load another model and watch this one go. """
 
 
 @dataclass(frozen=True, slots=True)
-class ChatRequest:
+class GenerationRequest:
     """What of a chat's body matters here."""
 
     model: str
@@ -39,7 +39,7 @@ class ChatRequest:
     max_tokens: int | None
 
     @classmethod
-    def read(cls, body: dict[str, Any], model: str) -> ChatRequest:
+    def read(cls, body: dict[str, Any], model: str) -> GenerationRequest:
         """Read the body of `POST /v1/chat/completions`."""
         options = body.get("stream_options")
         limit = body.get("max_tokens", body.get("max_completion_tokens"))
@@ -56,7 +56,7 @@ class ChatRequest:
 class Generation:
     """One answer in the making."""
 
-    def __init__(self, request: ChatRequest, flags: FakeFlags, number: int) -> None:
+    def __init__(self, request: GenerationRequest, flags: FakeFlags, number: int) -> None:
         self._request = request
         self._flags = flags
         self._id = f"chatcmpl-fake{number:06d}"
@@ -68,7 +68,7 @@ class Generation:
         thinking = total // _THINKING_SHARE
         self.pieces: list[tuple[str, str]] = [
             *(("reasoning_content", word) for word in _words(_THOUGHT, thinking)),
-            *(("content", word) for word in _words(_ANSWER, total - thinking)),
+            *(("content", word) for word in _words(_REPLY_TEXT, total - thinking)),
         ]
 
     @property
@@ -76,15 +76,15 @@ class Generation:
         """How long one token takes."""
         return 1 / self._flags.tokens_per_second
 
-    def opening(self) -> bytes:
+    def first_chunk(self) -> bytes:
         """The first chunk, which names the role only."""
         return self._event(self._chunk({"role": "assistant", "content": None}))
 
-    def piece(self, kind: str, word: str) -> bytes:
+    def token_chunk(self, kind: str, word: str) -> bytes:
         """A chunk of one token."""
         return self._event(self._chunk({kind: word}))
 
-    def closing(self, seconds: float) -> bytes:
+    def last_chunks(self, seconds: float) -> bytes:
         """The last chunks: finish reason, usage where asked for, timings, `[DONE]`."""
         last = self._chunk({}, finish=self._finish)
         timings = self.timings(seconds)
@@ -93,7 +93,7 @@ class Generation:
         usage = {**self._chunk({}), "choices": [], "usage": self._usage(), "timings": timings}
         return self._event(last) + self._event(usage) + b"data: [DONE]\n\n"
 
-    def whole(self, seconds: float) -> dict[str, Any]:
+    def full_response(self, seconds: float) -> dict[str, Any]:
         """The answer to a request that doesn't stream."""
         message = {"role": "assistant", "reasoning_content": "", "content": ""}
         for kind, word in self.pieces:
@@ -125,10 +125,10 @@ class Generation:
             "predicted_per_second": written / written_ms * 1000,
         }
 
-    def tokens(self, seconds: float) -> Tokens:
+    def tokens(self, seconds: float) -> TokenCounts:
         """What the answer goes down as in the activity."""
         timings = self.timings(seconds)
-        return Tokens(
+        return TokenCounts(
             cached=2,
             read=self._request.prompt_tokens,
             written=len(self.pieces),

@@ -12,7 +12,7 @@ _LAYERS = 48
 _OTHERS_MIB = 612
 
 
-class Driver(Enum):
+class GraphicsDriver(Enum):
     """The kernel's driver of a card; it decides by which tool the card is seen."""
 
     NVIDIA = "nvidia"
@@ -20,8 +20,15 @@ class Driver(Enum):
     XE = "xe"
 
 
-_BACK_ENDS = {Driver.NVIDIA: "CUDA", Driver.AMDGPU: "ROCm", Driver.XE: "SYCL"}
-_HIDING = {"CUDA_VISIBLE_DEVICES": Driver.NVIDIA, "HIP_VISIBLE_DEVICES": Driver.AMDGPU}
+_DEVICE_PREFIXES = {
+    GraphicsDriver.NVIDIA: "CUDA",
+    GraphicsDriver.AMDGPU: "ROCm",
+    GraphicsDriver.XE: "SYCL",
+}
+_VISIBILITY_VARIABLES = {
+    "CUDA_VISIBLE_DEVICES": GraphicsDriver.NVIDIA,
+    "HIP_VISIBLE_DEVICES": GraphicsDriver.AMDGPU,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +39,7 @@ class GraphicsCard:
     name: str
     memory_mib: int
     bus: str
-    driver: Driver = Driver.NVIDIA
+    driver: GraphicsDriver = GraphicsDriver.NVIDIA
 
     @property
     def uuid(self) -> str:
@@ -47,7 +54,7 @@ TWO_CARDS = (
 )
 
 
-class CardFull(Exception):
+class OutOfGpuMemory(Exception):
     """`size_mib` found no room on a card."""
 
     def __init__(self, device: str, size_mib: float) -> None:
@@ -61,17 +68,17 @@ class GraphicsCards:
     """Which process has how much of which card, in MiB."""
 
     cards: tuple[GraphicsCard, ...] = ONE_CARD
-    _held: dict[object, dict[int, float]] = field(default_factory=dict)
+    _allocations: dict[object, dict[int, float]] = field(default_factory=dict)
 
-    def used(self, card: GraphicsCard) -> float:
+    def used_mib(self, card: GraphicsCard) -> float:
         """MiB that are taken, by whatever runs beside the models as well."""
-        return _OTHERS_MIB + sum(held.get(card.index, 0.0) for held in self._held.values())
+        return _OTHERS_MIB + sum(held.get(card.index, 0.0) for held in self._allocations.values())
 
-    def held(self, owner: object) -> dict[int, float]:
+    def allocation(self, owner: object) -> dict[int, float]:
         """MiB of each card that a process has, by the card's number."""
-        return dict(self._held.get(owner, {}))
+        return dict(self._allocations.get(owner, {}))
 
-    def vanish(self, card: GraphicsCard) -> None:
+    def remove(self, card: GraphicsCard) -> None:
         """A card falls off the bus."""
         self.cards = tuple(one for one in self.cards if one is not card)
 
@@ -80,13 +87,13 @@ class GraphicsCards:
 
         As llama.cpp does it: in proportion to `--tensor-split`, else to what is free.
         """
-        chosen = self._chosen(flags, environment)
+        chosen = self._visible_cards(flags, environment)
         if not chosen:
             return {}
         weights = list(flags.tensor_split[: len(chosen)])
         weights += [0.0] * (len(chosen) - len(weights))
         if not any(weights):
-            weights = [max(card.memory_mib - self.used(card), 1.0) for card in chosen]
+            weights = [max(card.memory_mib - self.used_mib(card), 1.0) for card in chosen]
         layers = dict.fromkeys((card.index for card in chosen), 0)
         total, reached = sum(weights), 0.0
         for card, weight in zip(chosen, weights, strict=True):
@@ -94,41 +101,43 @@ class GraphicsCards:
             layers[card.index] = round(_LAYERS * reached / total) - round(_LAYERS * before / total)
         return {index: count / _LAYERS for index, count in layers.items() if count}
 
-    def take(self, owner: object, size_mib: float, shares: Mapping[int, float]) -> None:
+    def allocate(self, owner: object, size_mib: float, shares: Mapping[int, float]) -> None:
         """Give a process so much, on each card its share.
 
         Raises CardFull for the first card without enough room; what went before stays taken.
         """
-        held = self._held.setdefault(owner, {})
+        held = self._allocations.setdefault(owner, {})
         for card in self.cards:
             part = size_mib * shares.get(card.index, 0.0)
-            if part > card.memory_mib - self.used(card):
-                raise CardFull(self.device(card), part)
+            if part > card.memory_mib - self.used_mib(card):
+                raise OutOfGpuMemory(self.device_name(card), part)
             if part:
                 held[card.index] = held.get(card.index, 0.0) + part
 
-    def give_back(self, owner: object) -> None:
+    def release(self, owner: object) -> None:
         """The process has ended."""
-        self._held.pop(owner, None)
+        self._allocations.pop(owner, None)
 
-    def device(self, card: GraphicsCard) -> str:
+    def device_name(self, card: GraphicsCard) -> str:
         """What llama.cpp calls a card: CUDA0, ROCm0."""
         same = [one for one in self.cards if one.driver is card.driver]
-        return f"{_BACK_ENDS[card.driver]}{same.index(card)}"
+        return f"{_DEVICE_PREFIXES[card.driver]}{same.index(card)}"
 
-    def _chosen(self, flags: FakeFlags, environment: Mapping[str, str]) -> Sequence[GraphicsCard]:
-        chosen = [card for card in self.cards if not _hidden(card, self.cards, environment)]
+    def _visible_cards(
+        self, flags: FakeFlags, environment: Mapping[str, str]
+    ) -> Sequence[GraphicsCard]:
+        chosen = [card for card in self.cards if not _is_hidden(card, self.cards, environment)]
         if flags.devices is not None:
-            chosen = [card for card in chosen if self.device(card) in flags.devices]
+            chosen = [card for card in chosen if self.device_name(card) in flags.devices]
         if flags.gpu_layers == 0:
             return ()
         return chosen[flags.main_gpu : flags.main_gpu + 1] if flags.one_card else chosen
 
 
-def _hidden(
+def _is_hidden(
     card: GraphicsCard, cards: Sequence[GraphicsCard], environment: Mapping[str, str]
 ) -> bool:
-    for variable, driver in _HIDING.items():
+    for variable, driver in _VISIBILITY_VARIABLES.items():
         if variable in environment:
             theirs = [one for one in cards if one.driver is driver]
             names = environment[variable].split(",")

@@ -9,10 +9,10 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from aitui.demo.graphics_cards import Driver, GraphicsCard, GraphicsCards
+from aitui.demo.graphics_cards import GraphicsCard, GraphicsCards, GraphicsDriver
 from aitui.demo.performance import gpu_samples, system_sample
 from aitui.demo.stand_in import StandIn
-from aitui.demo.upstream_process import State, UpstreamProcess
+from aitui.demo.upstream_process import ProcessState, UpstreamProcess
 
 _MARK = re.compile(r'echo "(?P<mark>[^"$]*)end"')
 _CARD_FIELDS = re.compile(r"--query-gpu=(?P<fields>\S+)")
@@ -24,16 +24,18 @@ _MIB = 1 << 20
 Sections = dict[str, list[str]]
 
 
-def hardware_answer(script: str, arguments: Iterable[str], server: StandIn) -> str:
+def hardware_output(script: str, arguments: Iterable[str], server: StandIn) -> str:
     """The sections of the script; `arguments` end with the ports that are asked for."""
     found = _MARK.search(script)
     mark = found["mark"] if found else ""
-    resident = [process for process in server.processes if process.state is not State.STOPPED]
+    resident = [
+        process for process in server.processes if process.state is not ProcessState.STOPPED
+    ]
     fields = _CARD_FIELDS.search(script)
     sections = {
-        **_machine(set(arguments), resident),
-        **_kernel_cards(server.cards, resident),
-        **(_nvidia(fields["fields"].split(","), server.cards, resident) if fields else {}),
+        **_machine_sections(set(arguments), resident),
+        **_kernel_sections(server.cards, resident),
+        **(_nvidia_sections(fields["fields"].split(","), server.cards, resident) if fields else {}),
         "end": [],
     }
     lines: list[str] = []
@@ -42,7 +44,7 @@ def hardware_answer(script: str, arguments: Iterable[str], server: StandIn) -> s
     return "".join(f"{line}\n" for line in lines)
 
 
-def _machine(ports: set[str], resident: list[UpstreamProcess]) -> Sections:
+def _machine_sections(ports: set[str], resident: list[UpstreamProcess]) -> Sections:
     machine = system_sample(resident)
     return {
         f"page {_PAGE}": [],
@@ -64,25 +66,27 @@ def _machine(ports: set[str], resident: list[UpstreamProcess]) -> Sections:
     }
 
 
-def _nvidia(fields: list[str], cards: GraphicsCards, resident: list[UpstreamProcess]) -> Sections:
+def _nvidia_sections(
+    fields: list[str], cards: GraphicsCards, resident: list[UpstreamProcess]
+) -> Sections:
     """What `nvidia-smi` says; a machine without such a card doesn't have the tool."""
-    own = [card for card in cards.cards if card.driver is Driver.NVIDIA]
+    own = [card for card in cards.cards if card.driver is GraphicsDriver.NVIDIA]
     if not own:
         return {}
     rows = {row["uuid"]: row for row in gpu_samples(cards, resident)}
     return {
-        "nvidia": [_csv(fields, card, rows[card.uuid]) for card in own],
+        "nvidia": [_csv_line(fields, card, rows[card.uuid]) for card in own],
         "nvidia-status 0": [],
         "nvidia-processes": [
             f"{card.uuid}, {_pid(process)}, {round(held)}"
             for process in resident
             for card in own
-            if (held := cards.held(process).get(card.index))
+            if (held := cards.allocation(process).get(card.index))
         ],
     }
 
 
-def _csv(fields: list[str], card: GraphicsCard, row: dict[str, Any]) -> str:
+def _csv_line(fields: list[str], card: GraphicsCard, row: dict[str, Any]) -> str:
     values = {
         "index": card.index,
         "uuid": card.uuid,
@@ -99,24 +103,24 @@ def _csv(fields: list[str], card: GraphicsCard, row: dict[str, Any]) -> str:
     return ", ".join(str(values.get(name, "[N/A]")) for name in fields)
 
 
-def _kernel_cards(cards: GraphicsCards, resident: list[UpstreamProcess]) -> Sections:
+def _kernel_sections(cards: GraphicsCards, resident: list[UpstreamProcess]) -> Sections:
     """What the kernel's drivers say: amdgpu all of it, xe its memory by the clients alone."""
-    own = [card for card in cards.cards if card.driver is not Driver.NVIDIA]
+    own = [card for card in cards.cards if card.driver is not GraphicsDriver.NVIDIA]
     rows = {row["uuid"]: row for row in gpu_samples(cards, resident)}
-    lines = [line for card in own for line in _kernel_card(card, rows[card.uuid])]
+    lines = [line for card in own for line in _kernel_card_lines(card, rows[card.uuid])]
     clients = [
         line
         for process in resident
         for number, card in enumerate(own)
-        if (held := cards.held(process).get(card.index))
-        for line in _client(_pid(process), 10 + number, card, round(held * 1024))
+        if (held := cards.allocation(process).get(card.index))
+        for line in _client_lines(_pid(process), 10 + number, card, round(held * 1024))
     ]
     return {"cards": lines, "clients": clients}
 
 
-def _kernel_card(card: GraphicsCard, row: dict[str, Any]) -> list[str]:
+def _kernel_card_lines(card: GraphicsCard, row: dict[str, Any]) -> list[str]:
     lines = [f"card {card.index}", f"DRIVER={card.driver.value}", f"PCI_SLOT_NAME={card.bus}"]
-    if card.driver is Driver.AMDGPU:
+    if card.driver is GraphicsDriver.AMDGPU:
         return [
             *lines,
             f"product_name {card.name}",
@@ -132,9 +136,9 @@ def _kernel_card(card: GraphicsCard, row: dict[str, Any]) -> list[str]:
     return [*lines, "PCI_ID=8086:E223", f"physical_vram_size_bytes {card.memory_mib * _MIB}"]
 
 
-def _client(pid: int, descriptor: int, card: GraphicsCard, kib: int) -> list[str]:
+def _client_lines(pid: int, descriptor: int, card: GraphicsCard, kib: int) -> list[str]:
     where = f"/proc/{pid}/fdinfo/{descriptor}:"
-    region = "vram" if card.driver is Driver.AMDGPU else "vram0"
+    region = "vram" if card.driver is GraphicsDriver.AMDGPU else "vram0"
     return [
         f"{where}drm-pdev:\t{card.bus}",
         f"{where}drm-client-id:\t{pid}",

@@ -8,15 +8,23 @@ from urllib.parse import urlsplit
 
 from aitui.demo import loading_text
 from aitui.demo.activity import NO_TOKENS
-from aitui.demo.answers import EVENT_STREAM, TEXT_UTF8, Answer, Response, Stream, Whole, redirect
-from aitui.demo.call import Call
-from aitui.demo.chat import Exchange, Outcome
+from aitui.demo.answers import (
+    EVENT_STREAM,
+    TEXT_UTF8,
+    ChunkedResponse,
+    CompleteResponse,
+    Response,
+    ResponseContent,
+    redirect,
+)
+from aitui.demo.call import IncomingRequest
+from aitui.demo.chat import ChatExchange, RequestOutcome
 from aitui.demo.dialect import error, failure_text, json_error, load_error
-from aitui.demo.llama_server import plain_answer
+from aitui.demo.llama_server import plain_response
 from aitui.demo.llama_swap import LlamaSwap
-from aitui.demo.load_failed import Cause, LoadFailed
-from aitui.demo.running_requests import RunningRequest
-from aitui.demo.upstream_process import State, UpstreamProcess
+from aitui.demo.load_failed import LoadFailureCause, UpstreamLoadFailed
+from aitui.demo.running_requests import InflightRequest
+from aitui.demo.upstream_process import ProcessState, UpstreamProcess
 
 _LOADING_HEADERS = {
     "Cache-Control": "no-cache",
@@ -25,7 +33,7 @@ _LOADING_HEADERS = {
 }
 _NO_SNIFFING = {"X-Content-Type-Options": "nosniff"}
 _STATIC_FILES = (".js", ".css", ".ico", ".png", ".svg", ".map", ".woff2")
-_PATIENCE_SECONDS = 1.0
+_LOADING_TEXT_INTERVAL = 1.0
 
 
 class InferenceEndpoints:
@@ -34,16 +42,16 @@ class InferenceEndpoints:
     def __init__(self, swap: LlamaSwap) -> None:
         self._swap = swap
 
-    async def openai(self, call: Call) -> Response:
+    async def openai(self, call: IncomingRequest) -> Response:
         """`POST /v1/chat/completions` and its siblings."""
         habits = self._swap.habits
         name = call.model_name() if call.is_json or not habits.needs_json_content_type else ""
-        if not name or self._is_switched_off(name):
-            return Whole(self._no_model(call))
+        if not name or self._is_disabled(name):
+            return CompleteResponse(self._no_model_error(call))
         model = self._swap.find_model(name) or name
         began = time.monotonic()
-        with self._swap.running.run(call.caller(model)) as running:
-            outcome: Outcome | None = None
+        with self._swap.running.track(call.caller(model)) as running:
+            outcome: RequestOutcome | None = None
             process = self._process(name)
             try:
                 outcome = await self._serve(call, process, running, name)
@@ -54,147 +62,169 @@ class InferenceEndpoints:
                     call, model, outcome, began, routed=process is not None, selector=selector
                 )
 
-    async def props(self, call: Call) -> Response:
+    async def props(self, call: IncomingRequest) -> Response:
         """`GET /props?model=ID`: the newest build asks the model for it."""
         name = call.query.get("model", "")
         model_id = self._swap.find_model(name)
         if model_id is None:
-            return Whole(self._no_model(call))
+            return CompleteResponse(self._no_model_error(call))
         process = self._swap.processes[model_id]
-        return (await self._claimed(call, process, None, name, "/props")).response
+        return (await self._claim_and_forward(call, process, None, name, "/props")).response
 
-    async def upstream_root(self, _call: Call) -> Response:
+    async def upstream_root(self, _call: IncomingRequest) -> Response:
         """`GET /upstream` leads to the user interface."""
-        return Whole(redirect(302, "/ui/models", "Found"))
+        return CompleteResponse(redirect(302, "/ui/models", "Found"))
 
-    async def upstream(self, call: Call) -> Response:
+    async def upstream(self, call: IncomingRequest) -> Response:
         """Anything under `/upstream/ID/`."""
         habits = self._swap.habits
-        name, rest = self._split(call.path.removeprefix("/upstream/"))
+        name, rest = self._split_model_path(call.path.removeprefix("/upstream/"))
         process = self._process(name) if name else None
         if process is None or (self._is_peer(name) and not habits.peers_under_upstream):
-            return Whole(error(habits, 404, "model not found", call.accept))
+            return CompleteResponse(error(habits, 404, "model not found", call.accept))
         if not rest:
-            return Whole(redirect(301, f"/upstream/{name}/", "Moved Permanently"))
-        if self._is_left_alone(process, rest):
+            return CompleteResponse(redirect(301, f"/upstream/{name}/", "Moved Permanently"))
+        if self._is_ignored_path(process, rest):
             text = f"model {process.id} is not loaded; path matches upstream.ignorePaths"
-            return Whole(error(habits, 409, text, call.accept))
+            return CompleteResponse(error(habits, 409, text, call.accept))
         if habits.counts_upstream_requests:
-            with self._swap.running.run(call.caller(process.id)) as running:
-                return (await self._claimed(call, process, running, name, rest)).response
-        return (await self._claimed(call, process, None, name, rest)).response
+            with self._swap.running.track(call.caller(process.id)) as running:
+                return (await self._claim_and_forward(call, process, running, name, rest)).response
+        return (await self._claim_and_forward(call, process, None, name, rest)).response
 
     async def _serve(
-        self, call: Call, process: UpstreamProcess | None, running: RunningRequest, name: str
-    ) -> Outcome:
+        self,
+        call: IncomingRequest,
+        process: UpstreamProcess | None,
+        running: InflightRequest,
+        name: str,
+    ) -> RequestOutcome:
         habits = self._swap.habits
         if process is None:
             text = "no router for requested model"
             if habits.plain_errors:
                 text = f"could not find suitable inference handler for {name}"
-            return Outcome(Whole(error(habits, habits.unknown_model_status, text, call.accept)))
+            return RequestOutcome(
+                CompleteResponse(error(habits, habits.unknown_model_status, text, call.accept))
+            )
         if len(process.claims) >= process.configuration.concurrency_limit:
-            return Outcome(Whole(self._too_many()))
+            return RequestOutcome(CompleteResponse(self._too_many_error()))
         path = "/v1" + call.path.removeprefix("/v1").removeprefix("/v")
         wants_text = process.configuration.send_loading_state and b'"stream":true' in (
             call.body.replace(b" ", b"")
         )
-        if wants_text and process.state is not State.READY:
-            return await self._claimed_with_text(call, process, running, name, path)
-        return await self._claimed(call, process, running, name, path)
+        if wants_text and process.state is not ProcessState.READY:
+            return await self._claim_with_loading_text(call, process, running, name, path)
+        return await self._claim_and_forward(call, process, running, name, path)
 
-    async def _claimed(
+    async def _claim_and_forward(
         self,
-        call: Call,
+        call: IncomingRequest,
         process: UpstreamProcess,
-        running: RunningRequest | None,
+        running: InflightRequest | None,
         name: str,
         path: str,
-    ) -> Outcome:
+    ) -> RequestOutcome:
         if self._is_peer(name):
-            return await self._at_peer(call, process, running, path)
+            return await self._forward_to_peer(call, process, running, path)
         try:
             async with self._swap.swapping.claim(process.id) as claim:
-                return await self._pass_on(Exchange(call, process, claim, name, running), path)
-        except LoadFailed as failure:
-            return Outcome(Whole(load_error(self._swap.habits, failure, call.accept)))
+                return await self._forward(ChatExchange(call, process, claim, name, running), path)
+        except UpstreamLoadFailed as failure:
+            return RequestOutcome(
+                CompleteResponse(load_error(self._swap.habits, failure, call.accept))
+            )
 
-    async def _claimed_with_text(
+    async def _claim_with_loading_text(
         self,
-        call: Call,
+        call: IncomingRequest,
         process: UpstreamProcess,
-        running: RunningRequest,
+        running: InflightRequest,
         name: str,
         path: str,
-    ) -> Outcome:
+    ) -> RequestOutcome:
         habits = self._swap.habits
-        stream = await call.begin(Stream(_LOADING_HEADERS))
+        stream = await call.begin(ChunkedResponse(_LOADING_HEADERS))
         began = time.monotonic()
-        for data in loading_text.opening(habits, process.id):
+        for data in loading_text.loading_start(habits, process.id):
             await stream.send(data)
-        talk = self._swap.background.start(self._keep_company(stream, process), name="loading text")
+        talk = self._swap.background.start(
+            self._send_loading_text(stream, process), name="loading text"
+        )
         try:
             async with self._swap.swapping.claim(process.id) as claim:
-                await _end(talk)
-                for data in loading_text.closing(habits, time.monotonic() - began):
+                await _cancel_and_wait(talk)
+                for data in loading_text.loading_end(habits, time.monotonic() - began):
                     await stream.send(data)
-                exchange = Exchange(call, process, claim, name, running, stream)
-                return await self._pass_on(exchange, path)
-        except LoadFailed as failure:
-            await _end(talk)
+                exchange = ChatExchange(call, process, claim, name, running, stream)
+                return await self._forward(exchange, path)
+        except UpstreamLoadFailed as failure:
+            await _cancel_and_wait(talk)
             answer = load_error(habits, failure)
-            if habits.glues_failure and failure.cause is Cause.NO_BINARY:
-                pieces = loading_text.glued(answer.body)
+            if habits.glues_failure and failure.cause is LoadFailureCause.NO_BINARY:
+                pieces = loading_text.early_failure(answer.body)
             else:
-                for data in loading_text.closing(habits, time.monotonic() - began):
+                for data in loading_text.loading_end(habits, time.monotonic() - began):
                     await stream.send(data)
                 text = failure_text(habits, failure)
-                pieces = loading_text.failed(habits, text, answer.body)
+                pieces = loading_text.load_failure(habits, text, answer.body)
             for data in pieces:
                 await stream.send(data)
-            return Outcome(stream)
+            return RequestOutcome(stream)
         finally:
             talk.cancel()
 
-    async def _keep_company(self, stream: Stream, process: UpstreamProcess) -> None:
+    async def _send_loading_text(self, stream: ChunkedResponse, process: UpstreamProcess) -> None:
         """Say something every second while the model loads."""
         try:
             await asyncio.sleep(0)
             position = self._swap.swapping.queue_position(process.id)
-            for data in loading_text.queued(self._swap.habits, position):
+            for data in loading_text.queue_position(self._swap.habits, position):
                 await stream.send(data)
             while True:
-                await asyncio.sleep(_PATIENCE_SECONDS)
-                await stream.send(loading_text.patience())
+                await asyncio.sleep(_LOADING_TEXT_INTERVAL)
+                await stream.send(loading_text.progress_dot())
         except ConnectionError:
             return  # the request itself notices that its client has gone
 
-    async def _at_peer(
-        self, call: Call, process: UpstreamProcess, running: RunningRequest | None, path: str
-    ) -> Outcome:
+    async def _forward_to_peer(
+        self,
+        call: IncomingRequest,
+        process: UpstreamProcess,
+        running: InflightRequest | None,
+        path: str,
+    ) -> RequestOutcome:
         habits = self._swap.habits
         address = urlsplit(process.configuration.proxy)
         if address.hostname is not None and address.hostname.endswith(".invalid"):
             text = f"peer proxy error: dial tcp {address.netloc}: connect: connection refused"
             if habits.nested_errors:
-                return Outcome(Whole(json_error(habits, 502, text)))
-            return Outcome(Whole(Answer(502, f"{text}\n".encode(), TEXT_UTF8, _NO_SNIFFING)))
+                return RequestOutcome(CompleteResponse(json_error(habits, 502, text)))
+            return RequestOutcome(
+                CompleteResponse(
+                    ResponseContent(502, f"{text}\n".encode(), TEXT_UTF8, _NO_SNIFFING)
+                )
+            )
         claim = process.claim()
         try:
-            return await self._pass_on(Exchange(call, process, claim, process.id, running), path)
+            return await self._forward(
+                ChatExchange(call, process, claim, process.id, running), path
+            )
         finally:
             process.release(claim)
 
-    async def _pass_on(self, exchange: Exchange, path: str) -> Outcome:
+    async def _forward(self, exchange: ChatExchange, path: str) -> RequestOutcome:
         call, running = exchange.call, exchange.running
         if running is not None:
             running.claim = exchange.claim
             if running.cancelled:
-                return Outcome(Whole(Answer(502, b"", "")))
-        exchange.process.log.asked(call.method, path)
+                return RequestOutcome(CompleteResponse(ResponseContent(502, b"", "")))
+        exchange.process.log.log_request(call.method, path)
         if call.method == "POST" and path.endswith("/chat/completions"):
             return await exchange.chat()
-        return Outcome(Whole(plain_answer(exchange.process, call.method, path, call.body)))
+        return RequestOutcome(
+            CompleteResponse(plain_response(exchange.process, call.method, path, call.body))
+        )
 
     def _process(self, name: str) -> UpstreamProcess | None:
         model_id = self._swap.find_model(name)
@@ -205,18 +235,18 @@ class InferenceEndpoints:
     def _is_peer(self, name: str) -> bool:
         return self._swap.find_model(name) is None
 
-    def _is_switched_off(self, name: str) -> bool:
+    def _is_disabled(self, name: str) -> bool:
         profile = self._swap.active_profile
         return profile is not None and profile.pins.get(name) == ""
 
-    def _is_left_alone(self, process: UpstreamProcess, path: str) -> bool:
+    def _is_ignored_path(self, process: UpstreamProcess, path: str) -> bool:
         return (
             self._swap.habits.ignores_static_paths
-            and process.state is not State.READY
+            and process.state is not ProcessState.READY
             and path.endswith(_STATIC_FILES)
         )
 
-    def _split(self, path: str) -> tuple[str, str]:
+    def _split_model_path(self, path: str) -> tuple[str, str]:
         """Part the model's id, which may hold slashes, from the path behind it."""
         parts = path.split("/")
         for count in range(1, len(parts) + 1):
@@ -226,24 +256,26 @@ class InferenceEndpoints:
                 return name, "/" + "/".join(rest) if rest else ""
         return "", ""
 
-    def _no_model(self, call: Call) -> Answer:
+    def _no_model_error(self, call: IncomingRequest) -> ResponseContent:
         habits = self._swap.habits
         if habits.plain_errors:
             return error(habits, 400, "missing or invalid 'model' key", call.accept)
         return error(habits, 404, "no model id could be identified", call.accept)
 
-    def _too_many(self) -> Answer:
+    def _too_many_error(self) -> ResponseContent:
         habits = self._swap.habits
         if not habits.nested_errors:
-            return Answer(429, b"Too many requests\n", TEXT_UTF8, _NO_SNIFFING)
+            return ResponseContent(429, b"Too many requests\n", TEXT_UTF8, _NO_SNIFFING)
         answer = json_error(habits, 429, "Too many requests")
-        return Answer(answer.status, answer.body, answer.content_type, {"Retry-After": "1"})
+        return ResponseContent(
+            answer.status, answer.body, answer.content_type, {"Retry-After": "1"}
+        )
 
     def _record(
         self,
-        call: Call,
+        call: IncomingRequest,
         model: str,
-        outcome: Outcome | None,
+        outcome: RequestOutcome | None,
         began: float,
         *,
         routed: bool,
@@ -265,6 +297,6 @@ class InferenceEndpoints:
         )
 
 
-async def _end(task: asyncio.Task[None]) -> None:
+async def _cancel_and_wait(task: asyncio.Task[None]) -> None:
     task.cancel()
     await asyncio.wait({task})

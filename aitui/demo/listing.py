@@ -14,18 +14,18 @@ from aitui.demo.configuration import (
     Profile,
     Selector,
 )
-from aitui.demo.dialect import Habits
-from aitui.demo.upstream_process import State, UpstreamProcess
+from aitui.demo.dialect import BuildTraits
+from aitui.demo.upstream_process import ProcessState, UpstreamProcess
 
 
-class Listing:
+class ModelListing:
     """Describes one configuration's models in the words of one build."""
 
     def __init__(
         self,
         configuration: Configuration,
         processes: Mapping[str, UpstreamProcess],
-        habits: Habits,
+        habits: BuildTraits,
     ) -> None:
         self._configuration = configuration
         self._processes = processes
@@ -33,7 +33,11 @@ class Listing:
 
     def running(self) -> dict[str, Any]:
         """The answer of `/running`."""
-        shown = {State.READY} if self._habits.lists_only_ready else set(State) - {State.STOPPED}
+        shown = (
+            {ProcessState.READY}
+            if self._habits.lists_only_ready
+            else set(ProcessState) - {ProcessState.STOPPED}
+        )
         return {
             "running": [
                 {
@@ -82,8 +86,10 @@ class Listing:
             for model in peer.models
         ]
         if self._habits.detailed_events:
-            entries += [self._selector(item, created) for item in self._configuration.selectors]
-            entries += self._pins(active, created)
+            entries += [
+                self._selector_entry(item, created) for item in self._configuration.selectors
+            ]
+            entries += self._pin_entries(active, created)
         return {"data": sorted(entries, key=lambda entry: str(entry["id"])), "object": "list"}
 
     def peer_of(self, model_id: str) -> tuple[Peer, str] | None:
@@ -107,7 +113,7 @@ class Listing:
         if model.aliases:
             status["aliases"] = list(model.aliases)
         if self._habits.detailed_events and model.capabilities:
-            status["capabilities"] = _flags(model.capabilities)
+            status["capabilities"] = _capability_flags(model.capabilities)
             if model.capabilities.context:
                 status["context_length"] = model.capabilities.context
         return status
@@ -125,7 +131,7 @@ class Listing:
     def _entry(
         self, model: ModelConfiguration, id_: str, created: int, about: Mapping[str, Any]
     ) -> dict[str, Any]:
-        entry = _base(id_, created)
+        entry = _base_entry(id_, created)
         if model.name:
             entry["name"] = model.name
         if model.description:
@@ -140,11 +146,11 @@ class Listing:
             if model.capabilities.context:
                 meta["n_ctx"] = model.capabilities.context
         entry["meta"] = meta
-        entry["status"] = self._loaded(model.id)
+        entry["status"] = self._load_status(model.id)
         return entry
 
     def _peer_entry(self, peer: Peer, model: str, created: int) -> dict[str, Any]:
-        entry = _base(self._peer_model_id(peer, model), created)
+        entry = _base_entry(self._peer_model_id(peer, model), created)
         entry["name"] = f"{peer.id}: {model}"
         about = {"peerID": peer.id}
         if self._habits.detailed_events:
@@ -154,8 +160,8 @@ class Listing:
             entry["status"] = {"value": "unloaded"}
         return entry
 
-    def _selector(self, selector: Selector, created: int) -> dict[str, Any]:
-        entry = _base(selector.id, created)
+    def _selector_entry(self, selector: Selector, created: int) -> dict[str, Any]:
+        entry = _base_entry(selector.id, created)
         if selector.name:
             entry["name"] = selector.name
         if selector.description:
@@ -166,26 +172,26 @@ class Listing:
             "type": "selector",
         }
         entry["meta"] = {"llamaswap": about}
-        entry["status"] = self._loaded(*selector.targets)
+        entry["status"] = self._load_status(*selector.targets)
         return entry
 
-    def _pins(self, active: Profile | None, created: int) -> list[dict[str, Any]]:
+    def _pin_entries(self, active: Profile | None, created: int) -> list[dict[str, Any]]:
         if active is None:
             return []
         return [
             {
-                **_base(name, created),
+                **_base_entry(name, created),
                 "meta": {"llamaswap": {"type": "profile"}},
-                "status": self._loaded(model),
+                "status": self._load_status(model),
             }
             for name, model in active.pins.items()
             if model
         ]
 
-    def _loaded(self, *names: str) -> dict[str, str]:
+    def _load_status(self, *names: str) -> dict[str, str]:
         ids = {self._configuration.resolve(name) for name in names}
         loaded = any(
-            process.id in ids and process.state is not State.STOPPED
+            process.id in ids and process.state is not ProcessState.STOPPED
             for process in self._processes.values()
         )
         return {"value": "loaded" if loaded else "unloaded"}
@@ -198,28 +204,28 @@ class Listing:
         return f"{peer.id}/{model}" if self._habits.qualifies_peers else model
 
 
-def _base(id_: str, created: int) -> dict[str, Any]:
+def _base_entry(id_: str, created: int) -> dict[str, Any]:
     return {"id": id_, "object": "model", "created": created, "owned_by": "llama-swap"}
 
 
-def _flags(capabilities: Capabilities) -> dict[str, bool]:
+def _capability_flags(capabilities: Capabilities) -> dict[str, bool]:
     flags = {}
     if capabilities.tools:
         flags["function_calling"] = True
-    if "image" in capabilities.takes:
+    if "image" in capabilities.inputs:
         flags["vision"] = True
     return flags
 
 
 def _capability_fields(capabilities: Capabilities) -> dict[str, Any]:
-    takes, gives = capabilities.takes, capabilities.gives
+    takes, gives = capabilities.inputs, capabilities.outputs
     fields: dict[str, Any] = {
         "architecture": {
             "input_modalities": list(takes),
             "modality": f"{'+'.join(takes)}->{'+'.join(gives)}",
             "output_modalities": list(gives),
         },
-        "capabilities": _flags(capabilities),
+        "capabilities": _capability_flags(capabilities),
     }
     if capabilities.tools:
         fields["supported_parameters"] = ["tools", "tool_choice"]

@@ -7,31 +7,33 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from aitui.demo.answers import Answer, llama_server_json
+from aitui.demo.answers import ResponseContent, llama_server_json
 from aitui.demo.upstream_process import UpstreamProcess
 
 _PROMETHEUS = "text/plain; version=0.0.4"
 _SERVER = {"Server": "llama.cpp"}
 
 
-def plain_answer(process: UpstreamProcess, method: str, path: str, body: bytes) -> Answer:
+def plain_response(
+    process: UpstreamProcess, method: str, path: str, body: bytes
+) -> ResponseContent:
     """Answer a request to the model's own server. Shapes as in its recorded answers."""
     path = path.partition("?")[0]
-    if method in {"GET", "HEAD"} and path in _READ:
-        return _READ[path](process)
-    for ending, answer in _ASKED.items():
+    if method in {"GET", "HEAD"} and path in _GET_HANDLERS:
+        return _GET_HANDLERS[path](process)
+    for ending, answer in _POST_HANDLERS.items():
         if method == "POST" and path.endswith(ending):
-            return answer(process, _object(body))
+            return answer(process, _parse_object(body))
     missing = {"code": 404, "message": "File Not Found", "type": "not_found_error"}
     return llama_server_json({"error": missing}, 404)
 
 
-def refusal(status: int, message: str, kind: str = "invalid_request_error") -> Answer:
+def error_answer(status: int, message: str, kind: str = "invalid_request_error") -> ResponseContent:
     """llama-server's own error shape."""
     return llama_server_json({"error": {"code": status, "message": message, "type": kind}}, status)
 
 
-def _object(body: bytes) -> dict[str, Any]:
+def _parse_object(body: bytes) -> dict[str, Any]:
     try:
         value = json.loads(body)
     except ValueError:
@@ -39,15 +41,15 @@ def _object(body: bytes) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _health(_process: UpstreamProcess) -> Answer:
+def _health(_process: UpstreamProcess) -> ResponseContent:
     return llama_server_json({"status": "ok"})
 
 
-def _page(_process: UpstreamProcess) -> Answer:
-    return Answer(200, b"<html>fake llama-server ui</html>", "text/html", _SERVER)
+def _page(_process: UpstreamProcess) -> ResponseContent:
+    return ResponseContent(200, b"<html>fake llama-server ui</html>", "text/html", _SERVER)
 
 
-def _props(process: UpstreamProcess) -> Answer:
+def _props(process: UpstreamProcess) -> ResponseContent:
     flags = process.flags
     parameters = {"temperature": 0.8, "top_k": 40, "top_p": 0.95, "min_p": 0.05, "n_predict": -1}
     settings = {"id": 0, "n_ctx": flags.context_size, "params": parameters}
@@ -66,7 +68,7 @@ def _props(process: UpstreamProcess) -> Answer:
     )
 
 
-def _slots(process: UpstreamProcess) -> Answer:
+def _slots(process: UpstreamProcess) -> ResponseContent:
     slots = [
         {
             "id": number,
@@ -80,7 +82,7 @@ def _slots(process: UpstreamProcess) -> Answer:
     return llama_server_json(slots)
 
 
-def _metrics(process: UpstreamProcess) -> Answer:
+def _metrics(process: UpstreamProcess) -> ResponseContent:
     text = (
         "# HELP llamacpp:prompt_tokens_total Number of prompt tokens processed.\n"
         "# TYPE llamacpp:prompt_tokens_total counter\n"
@@ -89,10 +91,10 @@ def _metrics(process: UpstreamProcess) -> Answer:
         "llamacpp:tokens_predicted_total 0\n"
         f"llamacpp:requests_processing {process.busy_slots}\n"
     )
-    return Answer(200, text.encode(), _PROMETHEUS, _SERVER)
+    return ResponseContent(200, text.encode(), _PROMETHEUS, _SERVER)
 
 
-def _models(process: UpstreamProcess) -> Answer:
+def _models(process: UpstreamProcess) -> ResponseContent:
     meta = {
         "n_ctx_train": 40960,
         "n_embd": 4096,
@@ -109,12 +111,12 @@ def _models(process: UpstreamProcess) -> Answer:
     return llama_server_json({"object": "list", "data": [entry]})
 
 
-def _tokenize(_process: UpstreamProcess, body: dict[str, Any]) -> Answer:
+def _tokenize(_process: UpstreamProcess, body: dict[str, Any]) -> ResponseContent:
     words = str(body.get("content", "")).split()
     return llama_server_json({"tokens": list(range(len(words)))})
 
 
-def _embeddings(process: UpstreamProcess, body: dict[str, Any]) -> Answer:
+def _embeddings(process: UpstreamProcess, body: dict[str, Any]) -> ResponseContent:
     vector = {"object": "embedding", "index": 0, "embedding": [0.1, 0.2, 0.3]}
     return llama_server_json(
         {
@@ -126,7 +128,7 @@ def _embeddings(process: UpstreamProcess, body: dict[str, Any]) -> Answer:
     )
 
 
-def _rerank(process: UpstreamProcess, body: dict[str, Any]) -> Answer:
+def _rerank(process: UpstreamProcess, body: dict[str, Any]) -> ResponseContent:
     documents = body.get("documents")
     count = len(documents) if isinstance(documents, list) else 0
     return llama_server_json(
@@ -141,7 +143,7 @@ def _rerank(process: UpstreamProcess, body: dict[str, Any]) -> Answer:
     )
 
 
-_READ: dict[str, Callable[[UpstreamProcess], Answer]] = {
+_GET_HANDLERS: dict[str, Callable[[UpstreamProcess], ResponseContent]] = {
     "/": _page,
     "/health": _health,
     "/props": _props,
@@ -150,7 +152,7 @@ _READ: dict[str, Callable[[UpstreamProcess], Answer]] = {
     "/v1/models": _models,
 }
 
-_ASKED: dict[str, Callable[[UpstreamProcess, dict[str, Any]], Answer]] = {
+_POST_HANDLERS: dict[str, Callable[[UpstreamProcess, dict[str, Any]], ResponseContent]] = {
     "/tokenize": _tokenize,
     "/embeddings": _embeddings,
     "/rerank": _rerank,

@@ -4,35 +4,39 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from aitui.demo.activity import Activity
+from aitui.demo.activity import ActivityLog
 from aitui.demo.answers import go_json
-from aitui.demo.background import Background
-from aitui.demo.change import Change
+from aitui.demo.background import BackgroundTasks
+from aitui.demo.change import ChangeNotifier
 from aitui.demo.configuration import Configuration, ModelConfiguration, Profile
-from aitui.demo.dialect import Habits
+from aitui.demo.dialect import BuildTraits
 from aitui.demo.graphics_cards import GraphicsCards
-from aitui.demo.listing import Listing
-from aitui.demo.load_failed import LoadFailed
-from aitui.demo.log_ring import Broadcast, LogRing
-from aitui.demo.running_requests import RunningRequests
-from aitui.demo.swapping import Swapping
-from aitui.demo.upstream_process import State, UpstreamProcess
+from aitui.demo.listing import ModelListing
+from aitui.demo.load_failed import UpstreamLoadFailed
+from aitui.demo.log_ring import Broadcast, ServerLog
+from aitui.demo.running_requests import InflightRequests
+from aitui.demo.swapping import ModelSwapper
+from aitui.demo.upstream_process import ProcessState, UpstreamProcess
 
 
 @dataclass(frozen=True, slots=True)
-class Logs:
+class ServerLogs:
     """The server's logs; `main` is what it writes to its standard output. They outlive reloads."""
 
-    proxy: LogRing = field(default_factory=LogRing)
-    upstream: LogRing = field(default_factory=LogRing)
-    main: LogRing = field(default_factory=LogRing)
+    proxy: ServerLog = field(default_factory=ServerLog)
+    upstream: ServerLog = field(default_factory=ServerLog)
+    main: ServerLog = field(default_factory=ServerLog)
 
 
 class LlamaSwap:
     """Everything that a reload throws away."""
 
     def __init__(
-        self, configuration: Configuration, habits: Habits, logs: Logs, cards: GraphicsCards
+        self,
+        configuration: Configuration,
+        habits: BuildTraits,
+        logs: ServerLogs,
+        cards: GraphicsCards,
     ) -> None:
         self.configuration = configuration
         self.cards = cards
@@ -40,16 +44,18 @@ class LlamaSwap:
         self.logs = logs
         self.events: Broadcast[str] = Broadcast()
         self.active_profile: Profile | None = None
-        self.running = RunningRequests(habits, self.publish)
-        self.activity = Activity(habits, self.publish, captures=configuration.captures)
-        self.background = Background()
-        self.change = Change()
-        self.upstream_log = LogRing(also=self._upstream_line)
-        self.proxy_log = LogRing(also=self._proxy_line)
-        self.processes = {model.id: self._process(model) for model in configuration.models.values()}
+        self.running = InflightRequests(habits, self.publish)
+        self.activity = ActivityLog(habits, self.publish, captures=configuration.captures)
+        self.background = BackgroundTasks()
+        self.change = ChangeNotifier()
+        self.upstream_log = ServerLog(also=self._write_upstream_log)
+        self.proxy_log = ServerLog(also=self._write_proxy_log)
+        self.processes = {
+            model.id: self._create_process(model) for model in configuration.models.values()
+        }
         self._peers: dict[str, UpstreamProcess] = {}
-        self.listing = Listing(configuration, self.processes, habits)
-        self.swapping = Swapping(
+        self.listing = ModelListing(configuration, self.processes, habits)
+        self.swapping = ModelSwapper(
             configuration,
             self.processes,
             habits=habits,
@@ -74,9 +80,9 @@ class LlamaSwap:
         for process in self.processes.values():
             process.ring.stream.end()
 
-    async def until_idle(self) -> None:
+    async def wait_until_idle(self) -> None:
         """Return when no request needs a model any more."""
-        await self.change.until(lambda: not any(p.claims for p in self.processes.values()))
+        await self.change.wait_until(lambda: not any(p.claims for p in self.processes.values()))
 
     async def close(self) -> None:
         """End every stream, every load, every model."""
@@ -100,7 +106,7 @@ class LlamaSwap:
                 name = self.active_profile.pins[name]
             for selector in self.configuration.selectors:
                 if name == selector.id:
-                    return self._warmest(selector.targets)
+                    return self._pick_target(selector.targets)
         return self.configuration.resolve(name)
 
     def is_selector(self, name: str) -> bool:
@@ -120,18 +126,18 @@ class LlamaSwap:
                 id=model, command="llama-server --tokens-per-second 60", proxy=peer.proxy, port=0
             )
             process = UpstreamProcess(
-                distant, upstream_log=LogRing(), change=Change(), on_state=lambda: None
+                distant, upstream_log=ServerLog(), change=ChangeNotifier(), on_state=lambda: None
             )
-            process.state = State.READY
+            process.state = ProcessState.READY
             self._peers[model] = process
         return self._peers[model]
 
-    def _warmest(self, targets: tuple[str, ...]) -> str | None:
+    def _pick_target(self, targets: tuple[str, ...]) -> str | None:
         ids = [id_ for name in targets if (id_ := self.configuration.resolve(name)) is not None]
-        ready = [id_ for id_ in ids if self.processes[id_].state is State.READY]
+        ready = [id_ for id_ in ids if self.processes[id_].state is ProcessState.READY]
         return next(iter(ready or ids), None)
 
-    def _process(self, model: ModelConfiguration) -> UpstreamProcess:
+    def _create_process(self, model: ModelConfiguration) -> UpstreamProcess:
         return UpstreamProcess(
             model,
             upstream_log=self.upstream_log,
@@ -144,17 +150,17 @@ class LlamaSwap:
     async def _preload(self, model_id: str) -> None:
         try:
             async with self.swapping.claim(model_id):
-                self.processes[model_id].log.asked("GET", "/")
-        except LoadFailed:
+                self.processes[model_id].log.log_request("GET", "/")
+        except UpstreamLoadFailed:
             return  # said in the log already
 
-    def _proxy_line(self, text: str) -> None:
+    def _write_proxy_log(self, text: str) -> None:
         self.logs.proxy.write(text)
         self.publish("logData", {"data": text, "source": "proxy"})
         if self.configuration.log_to_stdout in {"proxy", "both"}:
             self.logs.main.write(text)
 
-    def _upstream_line(self, text: str) -> None:
+    def _write_upstream_log(self, text: str) -> None:
         self.logs.upstream.write(text)
         self.publish("logData", {"data": text, "source": "upstream"})
         if self.configuration.log_to_stdout in {"upstream", "both"}:

@@ -21,15 +21,15 @@ from aitui.demo.configuration import BadConfiguration
 from aitui.demo.dialect import Dialect
 from aitui.demo.stand_in import StandIn
 
-_CHATS_END_WITHIN = 30.0
-_LOOKS_EVERY = 0.2
+_DRAIN_SECONDS = 30.0
+_POLL_INTERVAL = 0.2
 _SWITCHES = frozenset({"watch-config", "version"})
 _FLAGS = ("config", "dialect", "listen", "tls-cert-file", "tls-key-file", "version", "watch-config")
 _FALSE = frozenset({"0", "f", "F", "false", "FALSE", "False"})
-_Mark = tuple[int, int, int]
+_FileSignature = tuple[int, int, int]
 
 
-class _Ends(Exception):
+class _ProgramExit(Exception):
     """The program ends before it has begun; `status` is its exit status."""
 
     def __init__(self, status: int, words: str) -> None:
@@ -38,7 +38,7 @@ class _Ends(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class _Given:
+class _Options:
     """What the flags ask for."""
 
     config: Path
@@ -51,41 +51,43 @@ class _Given:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run until a signal ends it; 1 for a config file that can't be used, 2 for a wrong flag."""
     try:
-        given = _read(sys.argv[1:] if arguments is None else arguments)
+        given = _parse_arguments(sys.argv[1:] if arguments is None else arguments)
         return asyncio.run(_serve(given))
-    except _Ends as ends:
+    except _ProgramExit as ends:
         print(ends, file=sys.stdout if ends.status == 0 else sys.stderr, flush=True)
         return ends.status
 
 
-async def _serve(given: _Given) -> int:
+async def _serve(given: _Options) -> int:
     # A change between reading and watching is one as well.
-    seen = await asyncio.to_thread(_mark_of, given.config)
+    seen = await asyncio.to_thread(_file_signature, given.config)
     try:
         server = StandIn(
-            await asyncio.to_thread(_text_of, given.config),
+            await asyncio.to_thread(_read_config, given.config),
             given.dialect,
             given.certificates,
             require_client_certificate=False,
             listen=given.listen,
-            say=_say,
+            say=_print,
         )
     except (OSError, BadConfiguration) as error:
-        raise _Ends(1, f"[ERROR] Error loading config: {_in_go(error, given.config)}") from error
+        raise _ProgramExit(
+            1, f"[ERROR] Error loading config: {_go_error_text(error, given.config)}"
+        ) from error
     try:
         await server.start()
     except OSError as error:
         address = ":".join(str(part) for part in given.listen)
         reason = os.strerror(error.errno or 0).lower()
         text = f"[ERROR] Fatal server error: listen tcp {address}: bind: {reason}"
-        raise _Ends(1, text) from error
+        raise _ProgramExit(1, text) from error
     asked: asyncio.Queue[signal.Signals | None] = asyncio.Queue()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, asked.put_nowait, number)
-    watching = asyncio.create_task(_watch(given, asked, seen))
+    watching = asyncio.create_task(_watch_config(given, asked, seen))
     try:
-        await _obey(server, given, asked)
+        await _handle_signals(server, given, asked)
     finally:
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)
@@ -93,37 +95,37 @@ async def _serve(given: _Given) -> int:
     return 0
 
 
-async def _obey(
-    server: StandIn, given: _Given, asked: asyncio.Queue[signal.Signals | None]
+async def _handle_signals(
+    server: StandIn, given: _Options, asked: asyncio.Queue[signal.Signals | None]
 ) -> None:
     while True:
         number = await asked.get()
         if number not in {None, signal.SIGHUP}:
             # The oldest build cuts its chats at once.
-            await server.drain(0 if given.dialect is Dialect.V217 else _CHATS_END_WITHIN)
+            await server.drain(0 if given.dialect is Dialect.V217 else _DRAIN_SECONDS)
             return
         try:
-            text = await asyncio.to_thread(_text_of, given.config)
+            text = await asyncio.to_thread(_read_config, given.config)
         except (OSError, UnicodeDecodeError) as error:
-            reason = _in_go(error, given.config)
+            reason = _go_error_text(error, given.config)
             server.write_log(f"[WARN] failed to reload config: {reason}\n")
         else:
             await server.reload(text, watched=number is None)
 
 
-async def _watch(
-    given: _Given, asked: asyncio.Queue[signal.Signals | None], seen: _Mark | None
+async def _watch_config(
+    given: _Options, asked: asyncio.Queue[signal.Signals | None], seen: _FileSignature | None
 ) -> None:
     """Ask for a reload each time the config file has become another one than was `seen`."""
     while given.watches:
-        await asyncio.sleep(_LOOKS_EVERY)
-        mark = await asyncio.to_thread(_mark_of, given.config)
+        await asyncio.sleep(_POLL_INTERVAL)
+        mark = await asyncio.to_thread(_file_signature, given.config)
         if mark is not None and mark != seen:
             seen = mark
             asked.put_nowait(None)
 
 
-def _mark_of(path: Path) -> _Mark | None:
+def _file_signature(path: Path) -> _FileSignature | None:
     try:
         facts = path.stat()
     except OSError:
@@ -131,27 +133,27 @@ def _mark_of(path: Path) -> _Mark | None:
     return facts.st_ino, facts.st_mtime_ns, facts.st_size
 
 
-def _text_of(path: Path) -> str:
+def _read_config(path: Path) -> str:
     return path.read_bytes().decode("utf-8-sig")
 
 
-def _in_go(error: Exception, path: Path) -> str:
+def _go_error_text(error: Exception, path: Path) -> str:
     if isinstance(error, OSError):
         return f"open {path}: {os.strerror(error.errno or 0).lower()}"
     return str(error)
 
 
-def _read(arguments: Sequence[str]) -> _Given:
-    values = _flags(arguments)
+def _parse_arguments(arguments: Sequence[str]) -> _Options:
+    values = _parse_flags(arguments)
     if "version" in values:
-        raise _Ends(0, "version: stand-in")
+        raise _ProgramExit(0, "version: stand-in")
     host, _, port = values.get("listen", ":8080").rpartition(":")
     certificates = None
     if "tls-cert-file" in values:
         pair = Path(values["tls-cert-file"]), Path(values.get("tls-key-file", ""))
         certificates = Certificates(pair[0], *pair, *pair)
     try:
-        return _Given(
+        return _Options(
             config=Path(values.get("config", "config.yaml")),
             listen=(host or "0.0.0.0", int(port)),
             watches=values.get("watch-config", "false") not in _FALSE,
@@ -159,10 +161,10 @@ def _read(arguments: Sequence[str]) -> _Given:
             certificates=certificates,
         )
     except ValueError as error:
-        raise _Ends(2, f"invalid value: {error}") from error
+        raise _ProgramExit(2, f"invalid value: {error}") from error
 
 
-def _flags(arguments: Sequence[str]) -> dict[str, str]:
+def _parse_flags(arguments: Sequence[str]) -> dict[str, str]:
     """Flags as Go's `flag` package takes them: one dash or two, `=` or a blank."""
     values: dict[str, str] = {}
     rest = list(arguments)
@@ -170,18 +172,20 @@ def _flags(arguments: Sequence[str]) -> dict[str, str]:
         name, equals, value = rest.pop(0).removeprefix("-").removeprefix("-").partition("=")
         if name not in _FLAGS:
             usage = "\n".join(f"  -{flag}" for flag in _FLAGS)
-            raise _Ends(2, f"flag provided but not defined: -{name}\nUsage of llama-swap:\n{usage}")
+            raise _ProgramExit(
+                2, f"flag provided but not defined: -{name}\nUsage of llama-swap:\n{usage}"
+            )
         if name in _SWITCHES and not equals:
             value = "true"
         elif not equals:
             if not rest:
-                raise _Ends(2, f"flag needs an argument: -{name}")
+                raise _ProgramExit(2, f"flag needs an argument: -{name}")
             value = rest.pop(0)
         values[name] = value
     return values
 
 
-def _say(text: str) -> None:
+def _print(text: str) -> None:
     sys.stdout.write(text)
     sys.stdout.flush()
 

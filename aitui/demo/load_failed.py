@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import Enum, auto
 
 
-class Cause(Enum):
+class LoadFailureCause(Enum):
     """What ended a load."""
 
     EXITED = auto()
@@ -16,10 +16,10 @@ class Cause(Enum):
     SHUTDOWN = auto()
 
 
-class LoadFailed(Exception):
+class UpstreamLoadFailed(Exception):
     """A load that ended without a ready model. `detail` is the command, or the limit in seconds."""
 
-    def __init__(self, cause: Cause, model_id: str, detail: str = "") -> None:
+    def __init__(self, cause: LoadFailureCause, model_id: str, detail: str = "") -> None:
         super().__init__(f"{model_id}: {cause.name} {detail}".rstrip())
         self.cause = cause
         self.model_id = model_id

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from aitui.demo.answers import go_json
-from aitui.demo.dialect import Habits
+from aitui.demo.dialect import BuildTraits
 
 _RULE = "━━━━━"
-_PIECE = 5
+_CHUNK_LENGTH = 5
 
 
-def opening(habits: Habits, model_id: str) -> Iterator[bytes]:
+def loading_start(habits: BuildTraits, model_id: str) -> Iterator[bytes]:
     """What comes at once."""
     yield from _line(habits, _RULE)
     yield from _line(habits, f"llama-swap loading model: {model_id}")
@@ -19,18 +19,18 @@ def opening(habits: Habits, model_id: str) -> Iterator[bytes]:
         yield _event("\n")
 
 
-def queued(habits: Habits, position: int) -> Iterator[bytes]:
+def queue_position(habits: BuildTraits, position: int) -> Iterator[bytes]:
     """The place in the queue; the oldest build says nothing of it."""
     if position and not habits.loading_in_lines:
-        yield from _pieces(f"Queue position: #{position} ")
+        yield from _split_line(f"Queue position: #{position} ")
 
 
-def patience() -> bytes:
+def progress_dot() -> bytes:
     """One more second has passed."""
     return _event(".")
 
 
-def closing(habits: Habits, seconds: float) -> Iterator[bytes]:
+def loading_end(habits: BuildTraits, seconds: float) -> Iterator[bytes]:
     """What comes when the load has ended, well or not."""
     if habits.loading_in_lines:
         yield _event(f"\nDone! ({seconds:.2f}s)\n")
@@ -40,7 +40,7 @@ def closing(habits: Habits, seconds: float) -> Iterator[bytes]:
     yield from _line(habits, " ")
 
 
-def failed(habits: Habits, text: str, body: bytes) -> Iterator[bytes]:
+def load_failure(habits: BuildTraits, text: str, body: bytes) -> Iterator[bytes]:
     """The failure inside a 200: a bare line, or for the oldest build more reasoning."""
     if habits.loading_in_lines:
         yield _event(f"Unable to swap model err: {text}\n")
@@ -48,23 +48,23 @@ def failed(habits: Habits, text: str, body: bytes) -> Iterator[bytes]:
         yield body
 
 
-def glued(body: bytes) -> Iterator[bytes]:
+def early_failure(body: bytes) -> Iterator[bytes]:
     """A failure so quick that the loading text comes after it, on the same line."""
     yield body + _event("\n")
     yield _event("Done!")
 
 
-def _line(habits: Habits, text: str) -> Iterator[bytes]:
+def _line(habits: BuildTraits, text: str) -> Iterator[bytes]:
     if habits.loading_in_lines:
         yield _event(f"{text}\n")
     else:
-        yield from _pieces(text)
+        yield from _split_line(text)
         yield _event("\n")
 
 
-def _pieces(text: str) -> Iterator[bytes]:
-    for start in range(0, len(text), _PIECE):
-        yield _event(text[start : start + _PIECE])
+def _split_line(text: str) -> Iterator[bytes]:
+    for start in range(0, len(text), _CHUNK_LENGTH):
+        yield _event(text[start : start + _CHUNK_LENGTH])
 
 
 def _event(text: str) -> bytes:

@@ -14,7 +14,7 @@ HISTORY_BYTES = 100 * 1024
 LOG_STREAM_CHUNKS = 10
 
 
-class Reader(Generic[T]):
+class BroadcastReader(Generic[T]):
     """One reader of a broadcast. What doesn't fit into its queue is lost, without a word."""
 
     def __init__(self, limit: int) -> None:
@@ -49,12 +49,12 @@ class Broadcast(Generic[T]):
     """Hands each item to every reader."""
 
     def __init__(self) -> None:
-        self._readers: set[Reader[T]] = set()
+        self._readers: set[BroadcastReader[T]] = set()
 
     @contextmanager
-    def reader(self, limit: int) -> Iterator[Reader[T]]:
+    def reader(self, limit: int) -> Iterator[BroadcastReader[T]]:
         """Read along, with at most `limit` items waiting."""
-        reader = Reader[T](limit)
+        reader = BroadcastReader[T](limit)
         self._readers.add(reader)
         try:
             yield reader
@@ -72,7 +72,7 @@ class Broadcast(Generic[T]):
             reader.end()
 
 
-class LogRing:
+class ServerLog:
     """The last 100 KiB of a log, and the stream of what is added."""
 
     def __init__(self, also: Callable[[str], None] | None = None) -> None:
@@ -92,6 +92,6 @@ class LogRing:
         if self._also is not None:
             self._also(text)
 
-    def forget(self) -> None:
+    def clear(self) -> None:
         """Begin with an empty history."""
         self._history = b""

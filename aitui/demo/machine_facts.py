@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from aitui.demo.go_text import timestamp
-from aitui.demo.graphics_cards import Driver, GraphicsCard
+from aitui.demo.graphics_cards import GraphicsCard, GraphicsDriver
 
 _MARK = re.compile(r'echo "(?P<mark>[^"$]*)end"')
 _KERNEL = "6.1.0-37-amd64"
@@ -16,8 +16,8 @@ _PROCESSOR = "AMD EPYC 3201 8-Core Processor"
 _CORES = 8
 _MEMORY = 128 << 30
 _DRIVER = "580.142"
-_UP = 12 * 86_400 + 3 * 3_600
-_BEGAN = time.monotonic()
+_UPTIME = 12 * 86_400 + 3 * 3_600
+_STARTED_AT = time.monotonic()
 
 _SYSTEM = """\
 PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"
@@ -26,7 +26,7 @@ VERSION_ID="12"
 """
 
 
-def detected(version: str, cards: Iterable[GraphicsCard]) -> dict[str, Any]:
+def hardware_body(version: str, cards: Iterable[GraphicsCard]) -> dict[str, Any]:
     """The body of `/api/hardware`."""
     return {
         "schema_version": 1,
@@ -56,11 +56,11 @@ def detected(version: str, cards: Iterable[GraphicsCard]) -> dict[str, Any]:
     }
 
 
-def facts_answer(script: str, cards: Iterable[GraphicsCard]) -> str:
+def host_facts_output(script: str, cards: Iterable[GraphicsCard]) -> str:
     """The sections of the script that asks a host what it is."""
     found = _MARK.search(script)
     mark = found["mark"] if found else ""
-    up = _UP + time.monotonic() - _BEGAN
+    up = _UPTIME + time.monotonic() - _STARTED_AT
     lines = [
         f"{mark}system",
         *_SYSTEM.splitlines(),
@@ -70,19 +70,19 @@ def facts_answer(script: str, cards: Iterable[GraphicsCard]) -> str:
         f"{mark}meminfo",
         f"MemTotal:       {_MEMORY // 1024} kB",
         f"{mark}processors",
-        *(line for thread in range(_CORES) for line in _thread(thread)),
+        *(line for thread in range(_CORES) for line in _processor_lines(thread)),
         f"{mark}environment",
         "container none",
         "machine none",
     ]
-    if any(card.driver is Driver.NVIDIA for card in cards):
+    if any(card.driver is GraphicsDriver.NVIDIA for card in cards):
         words = f"NVIDIA UNIX Open Kernel Module for x86_64  {_DRIVER}  Release Build"
         lines += [f"{mark}nvidia", f"NVRM version: {words}"]
     lines.append(f"{mark}end")
     return "".join(f"{line}\n" for line in lines)
 
 
-def _thread(number: int) -> list[str]:
+def _processor_lines(number: int) -> list[str]:
     return [
         f"processor\t: {number}",
         f"model name\t: {_PROCESSOR}",
@@ -93,7 +93,7 @@ def _thread(number: int) -> list[str]:
 
 def _accelerator(card: GraphicsCard) -> dict[str, Any]:
     driver = {"name": card.driver.value, "version": None}
-    if card.driver is Driver.NVIDIA:
+    if card.driver is GraphicsDriver.NVIDIA:
         driver = {"name": "NVIDIA", "version": _DRIVER}
     return {
         "index": card.index,

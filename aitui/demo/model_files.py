@@ -26,7 +26,7 @@ _LONGEST_CONTEXT = 262144
 
 
 @dataclass(frozen=True, slots=True)
-class _File:
+class _ModelFile:
     path: str
     size_mib: int
     kv_heads: int
@@ -34,24 +34,28 @@ class _File:
 
 def write_model_files(root: Path, models: Mapping[str, ModelConfiguration], folder: str) -> None:
     """Write what the models' commands name below `folder`, and two files that none names."""
-    for file in (*_named(models, folder), *_unnamed(folder)):
+    for file in (*_files_in_commands(models, folder), *_extra_files(folder)):
         place = root / file.path.removeprefix("/")
         place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_bytes(_header(place.stem, file))
+        place.write_bytes(_gguf_header(place.stem, file))
         with place.open("r+b") as opened:
             opened.truncate(opened.seek(0, 2) + file.size_mib * _MEBIBYTE)
 
 
-def _named(models: Mapping[str, ModelConfiguration], folder: str) -> Iterator[_File]:
+def _files_in_commands(
+    models: Mapping[str, ModelConfiguration], folder: str
+) -> Iterator[_ModelFile]:
     for model in models.values():
         flags = read_flags(model)
         if flags.model_file.startswith(f"{folder}/") and not flags.missing_file:
-            yield _File(flags.model_file, round(flags.weights), flags.kv_heads or _kv_heads(flags))
+            yield _ModelFile(
+                flags.model_file, round(flags.weights), flags.kv_heads or _kv_heads(flags)
+            )
 
 
-def _unnamed(folder: str) -> Iterator[_File]:
-    yield _File(f"{folder}/Mistral-Nemo-Instruct-2407-Q8_0.gguf", 12_400, 8)
-    yield _File(f"{folder}/Qwen3-30B-A3B-Thinking-2507-Q6_K.gguf", 23_900, 4)
+def _extra_files(folder: str) -> Iterator[_ModelFile]:
+    yield _ModelFile(f"{folder}/Mistral-Nemo-Instruct-2407-Q8_0.gguf", 12_400, 8)
+    yield _ModelFile(f"{folder}/Qwen3-30B-A3B-Thinking-2507-Q6_K.gguf", 23_900, 4)
 
 
 def _kv_heads(flags: FakeFlags) -> int:
@@ -60,22 +64,22 @@ def _kv_heads(flags: FakeFlags) -> int:
     return min(max(round(wanted / _BYTES_A_HEAD), 1), _HEADS)
 
 
-def _header(name: str, file: _File) -> bytes:
+def _gguf_header(name: str, file: _ModelFile) -> bytes:
     pairs = (
-        _pair("general.architecture", "llama"),
-        _pair("general.name", name),
-        _pair("llama.block_count", _LAYERS),
-        _pair("llama.context_length", _LONGEST_CONTEXT),
-        _pair("llama.embedding_length", _HEAD * _HEADS),
-        _pair("llama.attention.head_count", _HEADS),
-        _pair("llama.attention.head_count_kv", file.kv_heads),
-        _pair("llama.attention.key_length", _HEAD),
-        _pair("llama.attention.value_length", _HEAD),
+        _encode_pair("general.architecture", "llama"),
+        _encode_pair("general.name", name),
+        _encode_pair("llama.block_count", _LAYERS),
+        _encode_pair("llama.context_length", _LONGEST_CONTEXT),
+        _encode_pair("llama.embedding_length", _HEAD * _HEADS),
+        _encode_pair("llama.attention.head_count", _HEADS),
+        _encode_pair("llama.attention.head_count_kv", file.kv_heads),
+        _encode_pair("llama.attention.key_length", _HEAD),
+        _encode_pair("llama.attention.value_length", _HEAD),
     )
     each = file.size_mib * _MEBIBYTE // _LAYERS // _BLOCK_BYTES * _BLOCK_BYTES
     rows = each // _BLOCK_BYTES * _BLOCK_VALUES
     tensors = [
-        _text(f"blk.{layer}.ffn_down.weight")
+        _encode_string(f"blk.{layer}.ffn_down.weight")
         + struct.pack("<IQIQ", 1, rows, _Q8_0, -(-each // _ALIGNMENT) * _ALIGNMENT * layer)
         for layer in range(_LAYERS)
     ]
@@ -84,12 +88,12 @@ def _header(name: str, file: _File) -> bytes:
     return header + bytes(-len(header) % _ALIGNMENT)
 
 
-def _pair(key: str, value: str | int) -> bytes:
+def _encode_pair(key: str, value: str | int) -> bytes:
     if isinstance(value, str):
-        return _text(key) + struct.pack("<I", _STRING) + _text(value)
-    return _text(key) + struct.pack("<II", _UINT32, value)
+        return _encode_string(key) + struct.pack("<I", _STRING) + _encode_string(value)
+    return _encode_string(key) + struct.pack("<II", _UINT32, value)
 
 
-def _text(text: str) -> bytes:
+def _encode_string(text: str) -> bytes:
     encoded = text.encode()
     return struct.pack("<Q", len(encoded)) + encoded

@@ -10,14 +10,14 @@ from typing import Any
 
 from aitui.demo.go_text import timestamp
 from aitui.demo.graphics_cards import GraphicsCard, GraphicsCards
-from aitui.demo.upstream_process import State, UpstreamProcess
+from aitui.demo.upstream_process import ProcessState, UpstreamProcess
 
 _SYSTEM_MEMORY_MIB = 128 * 1024
 _CORES = 8
 _STEP = timedelta(seconds=2)
 
 
-def moments(after: datetime | None) -> tuple[datetime, ...]:
+def sample_times(after: datetime | None) -> tuple[datetime, ...]:
     """When it was sampled since then: now and one step before for whoever asks first.
 
     Raises TypeError for a time without a zone.
@@ -42,11 +42,13 @@ def _gpu_sample(
     processes: list[UpstreamProcess],
     at: datetime | None,
 ) -> dict[str, Any]:
-    used = round(cards.used(card))
-    busy = sum(process.busy_slots > 0 for process in processes if card.index in cards.held(process))
+    used = round(cards.used_mib(card))
+    busy = sum(
+        process.busy_slots > 0 for process in processes if card.index in cards.allocation(process)
+    )
     load = min(100, 3 + 90 * busy)
     return {
-        "timestamp": _stamp(at),
+        "timestamp": _sample_timestamp(at),
         "id": card.index,
         "name": card.name,
         "uuid": card.uuid,
@@ -65,13 +67,13 @@ def system_sample(
     processes: Iterable[UpstreamProcess], at: datetime | None = None
 ) -> dict[str, Any]:
     """One row of sys_stats. Memory in MiB, network in bytes."""
-    resident = [process for process in processes if process.state is not State.STOPPED]
+    resident = [process for process in processes if process.state is not ProcessState.STOPPED]
     used = 6 * 1024 + sum(process.flags.memory_mib // 16 for process in resident)
     wave = math.sin(time.monotonic() / 20)
     busy = 12 * sum(process.busy_slots for process in resident)
     traffic = int(time.monotonic() * 4096)
     return {
-        "timestamp": _stamp(at),
+        "timestamp": _sample_timestamp(at),
         "cpu_util_per_core": [
             round(min(100.0, 6 + busy + 4 * wave + core % 3), 2) for core in range(_CORES)
         ],
@@ -87,7 +89,7 @@ def system_sample(
     }
 
 
-def _stamp(at: datetime | None) -> str:
+def _sample_timestamp(at: datetime | None) -> str:
     return timestamp() if at is None else f"{at:%Y-%m-%dT%H:%M:%S.%f}000Z"
 
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from aitui.demo.answers import Answer, Response, Whole
-from aitui.demo.call import Call
-from aitui.demo.dialect import unknown_path, wrong_method
+from aitui.demo.answers import CompleteResponse, Response, ResponseContent
+from aitui.demo.call import IncomingRequest
+from aitui.demo.dialect import method_not_allowed, path_not_found
 from aitui.demo.event_endpoints import EventEndpoints
 from aitui.demo.inference_endpoints import InferenceEndpoints
 from aitui.demo.llama_swap import LlamaSwap
 from aitui.demo.status_endpoints import StatusEndpoints
 
-Endpoint = Callable[[Call], Awaitable[Response]]
+Endpoint = Callable[[IncomingRequest], Awaitable[Response]]
 
 _ANY = "*"
 _OPEN_PATHS = frozenset({"/", "/ui", "/ui/", "/health", "/wol-health"})
@@ -32,7 +32,7 @@ class Route:
     path: str
     endpoint: Endpoint
 
-    def leads(self, path: str) -> bool:
+    def matches(self, path: str) -> bool:
         """Whether the path is meant."""
         if self.path.endswith("*"):
             return path.startswith(self.path[:-1])
@@ -87,31 +87,33 @@ class Routes:
         else:
             self._routes.append(Route("GET", "/api/metrics", status.metrics))
 
-    async def answer(self, call: Call) -> Response:
+    async def respond(self, call: IncomingRequest) -> Response:
         """Answer one request that has been let in."""
         if call.method == "OPTIONS":
-            return Whole(Answer(204, b"", "", {**_CORS, **_allowed_headers(call)}))
-        fitting = [route for route in self._routes if route.leads(call.path)]
+            return CompleteResponse(
+                ResponseContent(204, b"", "", {**_CORS, **_allowed_headers(call)})
+            )
+        fitting = [route for route in self._routes if route.matches(call.path)]
         for route in fitting:
-            if route.method == _ANY or route.method in self._meant(call.method):
+            if route.method == _ANY or route.method in self._route_methods(call.method):
                 return await route.endpoint(call)
         habits = self._swap.habits
         if not fitting:
-            return Whole(unknown_path(habits))
+            return CompleteResponse(path_not_found(habits))
         allowed = "GET, HEAD" if fitting[0].method == "GET" else fitting[0].method
-        return Whole(wrong_method(habits, allowed))
+        return CompleteResponse(method_not_allowed(habits, allowed))
 
-    def needs_key(self, call: Call) -> bool:
+    def needs_key(self, call: IncomingRequest) -> bool:
         """Whether the path is behind the API keys, where there are any."""
         return call.path not in _OPEN_PATHS
 
-    def _meant(self, method: str) -> tuple[str, ...]:
+    def _route_methods(self, method: str) -> tuple[str, ...]:
         if method == "HEAD" and self._swap.habits.knows_methods:
             return ("HEAD", "GET")
         return (method,)
 
 
-def _allowed_headers(call: Call) -> dict[str, str]:
+def _allowed_headers(call: IncomingRequest) -> dict[str, str]:
     wanted = call.headers.get("Access-Control-Request-Headers", "")
     names = [name.strip() for name in wanted.split(",") if name.strip()]
     return {"Access-Control-Allow-Headers": ", ".join(names)} if names else {}

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from aitui.demo.dialect import Habits
+from aitui.demo.dialect import BuildTraits
 from aitui.demo.go_text import timestamp
-from aitui.demo.upstream_process import Claim
+from aitui.demo.upstream_process import ModelClaim
 
 _UPDATE_SECONDS = 0.25
 _SECRET_HEADERS = frozenset({"authorization", "cookie", "host", "x-api-key"})
@@ -28,19 +28,19 @@ class Caller:
 
 
 @dataclass(eq=False, slots=True)
-class RunningRequest:
+class InflightRequest:
     """One request under way."""
 
     id: int
     caller: Caller
     since: str
     began: float
-    changed: Callable[[RunningRequest], None]
-    claim: Claim | None = None
+    on_change: Callable[[InflightRequest], None]
+    claim: ModelClaim | None = None
     cancelled: bool = False
     response_headers: dict[str, str] = field(default_factory=dict)
     response_bytes: int = 0
-    told: float = 0.0
+    reported_at: float = 0.0
 
     def cancel(self) -> None:
         """End it as `POST /api/inflight/ID/cancel` does."""
@@ -48,38 +48,40 @@ class RunningRequest:
         if self.claim is not None:
             self.claim.cut.set()
 
-    def answers(self, headers: Mapping[str, str]) -> None:
+    def record_headers(self, headers: Mapping[str, str]) -> None:
         """The answer's headers have come."""
         self.response_headers = dict(headers)
-        self._tell()
+        self._report()
 
-    def sent(self, size: int) -> None:
+    def add_sent_bytes(self, size: int) -> None:
         """Bytes of body have gone out; told at most four times a second."""
         self.response_bytes += size
-        if time.monotonic() - self.told >= _UPDATE_SECONDS:
-            self._tell()
+        if time.monotonic() - self.reported_at >= _UPDATE_SECONDS:
+            self._report()
 
-    def _tell(self) -> None:
-        self.told = time.monotonic()
-        self.changed(self)
+    def _report(self) -> None:
+        self.reported_at = time.monotonic()
+        self.on_change(self)
 
 
-class RunningRequests:
+class InflightRequests:
     """All requests under way. Publishes `inflight` events in the words of the build."""
 
-    def __init__(self, habits: Habits, publish: Callable[[str, object], None]) -> None:
+    def __init__(self, habits: BuildTraits, publish: Callable[[str, object], None]) -> None:
         self._habits = habits
         self._publish = publish
-        self._requests: dict[int, RunningRequest] = {}
+        self._requests: dict[int, InflightRequest] = {}
         self._last_id = 0
 
     @contextmanager
-    def run(self, caller: Caller) -> Iterator[RunningRequest]:
+    def track(self, caller: Caller) -> Iterator[InflightRequest]:
         """Count a request in, and out again at the end."""
         self._last_id += 1
-        request = RunningRequest(self._last_id, caller, timestamp(), time.monotonic(), self._upsert)
+        request = InflightRequest(
+            self._last_id, caller, timestamp(), time.monotonic(), self._publish_upsert
+        )
         self._requests[request.id] = request
-        self._count_changed(request)
+        self._publish_arrival(request)
         try:
             yield request
         finally:
@@ -89,7 +91,7 @@ class RunningRequests:
             else:
                 self._publish("inflight", {"total": len(self._requests)})
 
-    def find(self, id_: str) -> RunningRequest | None:
+    def find(self, id_: str) -> InflightRequest | None:
         """The request with this id."""
         return self._requests.get(int(id_)) if id_.isdecimal() else None
 
@@ -99,21 +101,21 @@ class RunningRequests:
             return {"total": len(self._requests)}
         if not self._requests:
             return {"operation": "snapshot"}
-        requests = [_description(request) for request in self._requests.values()]
+        requests = [_describe(request) for request in self._requests.values()]
         return {"operation": "snapshot", "requests": requests}
 
-    def _count_changed(self, request: RunningRequest) -> None:
+    def _publish_arrival(self, request: InflightRequest) -> None:
         if self._habits.detailed_events:
-            self._upsert(request)
+            self._publish_upsert(request)
         else:
             self._publish("inflight", {"total": len(self._requests)})
 
-    def _upsert(self, request: RunningRequest) -> None:
+    def _publish_upsert(self, request: InflightRequest) -> None:
         if self._habits.detailed_events:
-            self._publish("inflight", {"operation": "upsert", "request": _description(request)})
+            self._publish("inflight", {"operation": "upsert", "request": _describe(request)})
 
 
-def _description(request: RunningRequest) -> dict[str, Any]:
+def _describe(request: InflightRequest) -> dict[str, Any]:
     caller = request.caller
     answered = bool(request.response_headers)
     return {

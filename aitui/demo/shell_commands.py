@@ -8,24 +8,24 @@ import shlex
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from aitui.demo.hardware_script import hardware_answer
-from aitui.demo.machine_facts import facts_answer
+from aitui.demo.hardware_script import hardware_output
+from aitui.demo.machine_facts import host_facts_output
 from aitui.demo.stand_in import StandIn
 from aitui.demo.unit import COMMAND, UNIT, UNIT_PATH, UNIT_TEXT, DemoUnit
 
 ACCOUNT = "ai-server"
-_STARTED = re.compile(r'echo "(?P<mark>[^"$]*) \$\$"; exec "\$@"')
+_START_MARK = re.compile(r'echo "(?P<mark>[^"$]*) \$\$"; exec "\$@"')
 _LINES = re.compile(r"--lines=(\d{1,4})")
 _PROPERTIES = re.compile(r"(?:--property=|-p=?)(?P<names>[A-Za-z,]+)")
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class ShellResult:
     """How a command ended, and what it wrote."""
 
     status: int = 0
-    output: str = ""
-    complaint: str = ""
+    stdout: str = ""
+    stderr: str = ""
 
 
 class ShellCommands:
@@ -34,29 +34,29 @@ class ShellCommands:
     def __init__(self, unit: DemoUnit, server: StandIn) -> None:
         self._unit = unit
         self._server = server
-        self._last_number = 4000
+        self._last_pid = 4000
 
-    async def answer(self, command: str) -> Reply:
+    async def respond(self, command: str) -> ShellResult:
         """Do what a command line asks for; 127 for what isn't known, as a shell has it."""
         try:
             words = shlex.split(command)
         except ValueError as error:
-            return Reply(2, complaint=f"sh: 1: Syntax error: {error}\n")
+            return ShellResult(2, stderr=f"sh: 1: Syntax error: {error}\n")
         if words[:1] == ["exec"]:
             del words[0]
         before = ""
         if words[:2] == ["sh", "-c"] and len(words) > 3:
-            started = _STARTED.fullmatch(words[2])
+            started = _START_MARK.fullmatch(words[2])
             if started is not None:
-                self._last_number += 1
-                before = f"{started['mark']} {self._last_number}\n"
+                self._last_pid += 1
+                before = f"{started['mark']} {self._last_pid}\n"
                 words = words[4:]
-        reply = await self._run(_without_surroundings(words))
-        return Reply(reply.status, before + reply.output, reply.complaint)
+        reply = await self._run(_strip_env(words))
+        return ShellResult(reply.status, before + reply.stdout, reply.stderr)
 
-    async def _run(self, words: list[str]) -> Reply:
+    async def _run(self, words: list[str]) -> ShellResult:
         name, *rest = words or [""]
-        programs: dict[str, Callable[[list[str]], Awaitable[Reply]]] = {
+        programs: dict[str, Callable[[list[str]], Awaitable[ShellResult]]] = {
             "systemctl": self._systemctl,
             "journalctl": self._journalctl,
             "loginctl": self._loginctl,
@@ -65,30 +65,30 @@ class ShellCommands:
             "sh": self._script,
         }
         if name not in programs:
-            return Reply(127, complaint=f"sh: 1: {name}: not found\n")
+            return ShellResult(127, stderr=f"sh: 1: {name}: not found\n")
         return await programs[name](rest)
 
-    async def _systemctl(self, words: list[str]) -> Reply:
+    async def _systemctl(self, words: list[str]) -> ShellResult:
         if words[:1] != ["--user"]:
-            return Reply(1, complaint="Failed to connect to bus: Permission denied\n")
+            return ShellResult(1, stderr="Failed to connect to bus: Permission denied\n")
         verb, *rest = [word for word in words[1:] if word != "--no-pager"] or [""]
         unit = rest[-1] if rest else ""
-        verbs: dict[str, Callable[[list[str]], Awaitable[Reply]]] = {
+        verbs: dict[str, Callable[[list[str]], Awaitable[ShellResult]]] = {
             "restart": self._restart,
-            "cat": self._unit_text,
+            "cat": self._cat_unit,
             "status": self._status,
         }
         if verb == "list-unit-files":
-            return Reply(output=f"{UNIT} enabled enabled\n")
+            return ShellResult(stdout=f"{UNIT} enabled enabled\n")
         if verb == "show":
             return self._show(rest, unit)
         if verb not in verbs:
-            return Reply(1, complaint=f"Unknown command verb '{verb}'.\n")
+            return ShellResult(1, stderr=f"Unknown command verb '{verb}'.\n")
         if unit != UNIT:
-            return Reply(5, complaint=f"Failed to {verb} {unit}: Unit {unit} not found.\n")
+            return ShellResult(5, stderr=f"Failed to {verb} {unit}: Unit {unit} not found.\n")
         return await verbs[verb](rest)
 
-    def _show(self, options: list[str], unit: str) -> Reply:
+    def _show(self, options: list[str], unit: str) -> ShellResult:
         known = self._unit.properties()
         if unit != UNIT:
             known = {"Id": unit, "LoadState": "not-found", "ActiveState": "inactive"}
@@ -96,58 +96,60 @@ class ShellCommands:
             (match["names"] for text in options if (match := _PROPERTIES.match(text))), ""
         )
         names = wanted.split(",") if wanted else list(known)
-        return Reply(output="".join(f"{name}={known.get(name, '')}\n" for name in names))
+        return ShellResult(stdout="".join(f"{name}={known.get(name, '')}\n" for name in names))
 
-    async def _restart(self, _options: list[str]) -> Reply:
+    async def _restart(self, _options: list[str]) -> ShellResult:
         await self._unit.restart()
-        return Reply()
+        return ShellResult()
 
-    async def _unit_text(self, _options: list[str]) -> Reply:
-        return Reply(output=f"# {UNIT_PATH}\n{UNIT_TEXT}")
+    async def _cat_unit(self, _options: list[str]) -> ShellResult:
+        return ShellResult(stdout=f"# {UNIT_PATH}\n{UNIT_TEXT}")
 
-    async def _status(self, options: list[str]) -> Reply:
+    async def _status(self, options: list[str]) -> ShellResult:
         state = self._unit.properties()
         head = [
             f"{UNIT} - llama-swap",
             f"     Active: {state['ActiveState']} ({state['SubState']})",
         ]
-        lines = [*head, "", *self._unit.journal(_lines_of(options))]
-        return Reply(0 if self._unit.main_pid else 3, "\n".join(lines) + "\n")
+        lines = [*head, "", *self._unit.journal(_line_count(options))]
+        return ShellResult(0 if self._unit.main_pid else 3, "\n".join(lines) + "\n")
 
-    async def _journalctl(self, options: list[str]) -> Reply:
+    async def _journalctl(self, options: list[str]) -> ShellResult:
         if f"_SYSTEMD_USER_UNIT={UNIT}" not in options:
-            return Reply()
-        return Reply(output="".join(f"{line}\n" for line in self._unit.journal(_lines_of(options))))
+            return ShellResult()
+        return ShellResult(
+            stdout="".join(f"{line}\n" for line in self._unit.journal(_line_count(options)))
+        )
 
-    async def _loginctl(self, _words: list[str]) -> Reply:
-        return Reply(output="Linger=yes\n")
+    async def _loginctl(self, _words: list[str]) -> ShellResult:
+        return ShellResult(stdout="Linger=yes\n")
 
-    async def _id(self, options: list[str]) -> Reply:
+    async def _id(self, options: list[str]) -> ShellResult:
         # Its files are those of whoever runs the demo.
         number = os.getgid() if "-G" in options else os.getuid()
-        return Reply(output=f"{ACCOUNT if '-un' in options else number}\n")
+        return ShellResult(stdout=f"{ACCOUNT if '-un' in options else number}\n")
 
-    async def _cat(self, words: list[str]) -> Reply:
+    async def _cat(self, words: list[str]) -> ShellResult:
         path = words[-1] if words else ""
         if self._unit.main_pid and path == f"/proc/{self._unit.main_pid}/cmdline":
-            return Reply(output="\0".join((*COMMAND, "")))
-        return Reply(1, complaint=f"cat: {path}: No such file or directory\n")
+            return ShellResult(stdout="\0".join((*COMMAND, "")))
+        return ShellResult(1, stderr=f"cat: {path}: No such file or directory\n")
 
-    async def _script(self, words: list[str]) -> Reply:
+    async def _script(self, words: list[str]) -> ShellResult:
         script = words[1] if words[:1] == ["-c"] and len(words) > 1 else ""
         if "/etc/os-release" in script:
-            return Reply(output=facts_answer(script, self._server.cards.cards))
+            return ShellResult(stdout=host_facts_output(script, self._server.cards.cards))
         if "nvidia-smi --query-gpu=" in script:
-            return Reply(output=hardware_answer(script, words[2:], self._server))
+            return ShellResult(stdout=hardware_output(script, words[2:], self._server))
         if "kill -s HUP " in script:
             sent = await self._unit.reload()
-            return Reply(output=f"sent {self._unit.main_pid}\n" if sent else "found 0\n")
+            return ShellResult(stdout=f"sent {self._unit.main_pid}\n" if sent else "found 0\n")
         if script.startswith("kill "):
-            return Reply()
-        return Reply(127, complaint="sh: 1: not found\n")
+            return ShellResult()
+        return ShellResult(127, stderr="sh: 1: not found\n")
 
 
-def _without_surroundings(words: list[str]) -> list[str]:
+def _strip_env(words: list[str]) -> list[str]:
     if words[:1] != ["env"]:
         return words
     at = 1
@@ -156,6 +158,6 @@ def _without_surroundings(words: list[str]) -> list[str]:
     return words[at:]
 
 
-def _lines_of(options: list[str]) -> int:
+def _line_count(options: list[str]) -> int:
     found = next((match for text in options if (match := _LINES.fullmatch(text))), None)
     return int(found[1]) if found else 10

@@ -8,7 +8,7 @@ from pathlib import Path
 from asyncssh import SFTPServer, SSHServerChannel
 
 
-class DemoFiles(SFTPServer):
+class DemoSftpServer(SFTPServer):
     """SFTP below one folder, with a home directory in it."""
 
     def __init__(self, channel: SSHServerChannel[bytes], root: Path, home: str) -> None:

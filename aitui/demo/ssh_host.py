@@ -16,8 +16,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from aitui.demo.background import Background
-from aitui.demo.shell_commands import ACCOUNT, Reply
+from aitui.demo.background import BackgroundTasks
+from aitui.demo.shell_commands import ACCOUNT, ShellResult
 from aitui.demo.unit import HOME
 
 if TYPE_CHECKING:
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 NAME = "ai-server"
 """What the client's SSH set-up calls the machine."""
 
-Answer = Callable[[str], Awaitable[Reply]]
+CommandHandler = Callable[[str], Awaitable[ShellResult]]
 
 _BACKLOG = 16
 _LOGIN_SECONDS = 20.0
 
 
 @dataclass(frozen=True, slots=True)
-class SshSetUp:
+class SshSetup:
     """A user's own SSH set-up below `home`, in which the machine is called NAME."""
 
     home: Path
@@ -43,23 +43,23 @@ class SshSetUp:
     host_key: Path
 
 
-class SshDoor:
+class DemoSshServer:
     """Listens on a port of this machine for whoever has the key of the set-up."""
 
-    def __init__(self, folder: Path, root: Path, answer: Answer) -> None:
+    def __init__(self, folder: Path, root: Path, answer: CommandHandler) -> None:
         self._folder = folder
         self._root = root
-        self._answer = answer
-        self._work = Background()
+        self._run_command = answer
+        self._background = BackgroundTasks()
         self._connections: set[SSHServerConnection] = set()
         self._callers: set[socket.socket] = set()
         self._socket: socket.socket | None = None
-        self.set_up = _places(folder)
+        self.setup = _setup_paths(folder)
 
     async def __aenter__(self) -> Self:
         listening = socket.create_server(("127.0.0.1", 0), backlog=_BACKLOG)
         try:
-            await asyncio.to_thread(_write_set_up, self.set_up, listening.getsockname()[1])
+            await asyncio.to_thread(_write_setup, self.setup, listening.getsockname()[1])
         except BaseException:
             listening.close()
             raise
@@ -82,7 +82,7 @@ class SshDoor:
         try:
             for connection in list(self._connections):
                 await connection.wait_closed()
-            await self._work.close()
+            await self._background.close()
         finally:
             # Also where somebody who leaves in a hurry doesn't wait for the end.
             for caller in self._callers:
@@ -93,15 +93,15 @@ class SshDoor:
             caller, _ = listening.accept()
             # Its task may end before it begins, or before asyncssh has a hold of the socket.
             self._callers.add(caller)
-            self._work.start(self._serve(caller), name="ssh connection")
+            self._background.start(self._serve(caller), name="ssh connection")
 
     async def _serve(self, caller: socket.socket) -> None:
         asyncssh = await asyncio.to_thread(import_module, "asyncssh")
         try:
             connection = await asyncssh.run_server(
                 caller,
-                server_host_keys=[str(self.set_up.host_key)],
-                authorized_client_keys=str(self.set_up.identity.with_suffix(".pub")),
+                server_host_keys=[str(self.setup.host_key)],
+                authorized_client_keys=str(self.setup.identity.with_suffix(".pub")),
                 password_auth=False,
                 kbdint_auth=False,
                 process_factory=self._run,
@@ -119,27 +119,27 @@ class SshDoor:
             self._connections.discard(connection)
 
     def _files(self, channel: SSHServerChannel[bytes]) -> SFTPServer:
-        from aitui.demo.ssh_files import DemoFiles
+        from aitui.demo.ssh_files import DemoSftpServer
 
-        return DemoFiles(channel, self._root, HOME)
+        return DemoSftpServer(channel, self._root, HOME)
 
     async def _run(self, process: SSHServerProcess[bytes]) -> None:
-        reply = await self._answer(process.command or "")
+        reply = await self._run_command(process.command or "")
         with suppress(BrokenPipeError, ConnectionError):
-            process.stdout.write(reply.output.encode())
-            process.stderr.write(reply.complaint.encode())
+            process.stdout.write(reply.stdout.encode())
+            process.stderr.write(reply.stderr.encode())
             process.exit(reply.status)
 
 
-def _places(folder: Path) -> SshSetUp:
+def _setup_paths(folder: Path) -> SshSetup:
     home = folder / "ssh-user"
     below = home / ".ssh"
-    return SshSetUp(
+    return SshSetup(
         home, below / "config", below / "known_hosts", below / "id_ed25519", folder / "host_key"
     )
 
 
-def _write_set_up(set_up: SshSetUp, port: int) -> None:
+def _write_setup(set_up: SshSetup, port: int) -> None:
     set_up.config.parent.mkdir(parents=True, mode=0o700)
     public = _write_key(set_up.host_key)
     _write_key(set_up.identity)

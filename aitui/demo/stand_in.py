@@ -13,21 +13,21 @@ from typing import Self
 
 from aiohttp import web
 
-from aitui.demo.activity import Tokens
-from aitui.demo.answers import Answer, Response, Whole
-from aitui.demo.call import Call
+from aitui.demo.activity import TokenCounts
+from aitui.demo.answers import CompleteResponse, Response, ResponseContent
+from aitui.demo.call import IncomingRequest
 from aitui.demo.certificates import Certificates
 from aitui.demo.configuration import BadConfiguration, Configuration, parse_configuration
 from aitui.demo.dialect import Dialect, error
-from aitui.demo.faults import Fault, Faults
+from aitui.demo.faults import Fault, FaultQueue
 from aitui.demo.go_text import duration
 from aitui.demo.graphics_cards import ONE_CARD, GraphicsCard, GraphicsCards
 from aitui.demo.listener import close_listener
-from aitui.demo.llama_swap import LlamaSwap, Logs
-from aitui.demo.log_ring import LogRing
+from aitui.demo.llama_swap import LlamaSwap, ServerLogs
+from aitui.demo.log_ring import ServerLog
 from aitui.demo.routes import Routes
 from aitui.demo.running_requests import Caller
-from aitui.demo.upstream_process import State, UpstreamProcess
+from aitui.demo.upstream_process import ProcessState, UpstreamProcess
 
 ANYWHERE = ("127.0.0.1", 0)
 _LARGEST_BODY = 64 * 1024 * 1024
@@ -45,7 +45,7 @@ class ReceivedRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class _Life:
+class _Runtime:
     """What lives from one reload to the next."""
 
     swap: LlamaSwap
@@ -53,7 +53,7 @@ class _Life:
 
 
 @dataclass(slots=True)
-class _Door:
+class _Listener:
     """The open port."""
 
     listener: asyncio.Server
@@ -62,7 +62,7 @@ class _Door:
 
 
 @asynccontextmanager
-async def ended_by(cut: asyncio.Event, end: Callable[[], None]) -> AsyncIterator[None]:
+async def call_when_set(cut: asyncio.Event, end: Callable[[], None]) -> AsyncIterator[None]:
     """Call `end` as soon as the event comes, if it comes within the block."""
 
     async def wait() -> None:
@@ -101,11 +101,11 @@ class StandIn:
         self._configuration = parse_configuration(config_text)
         self._certificates = certificates
         self._require_client_certificate = require_client_certificate
-        self._faults = Faults()
-        self._say = say
-        self._logs = Logs()
-        self._life: _Life | None = None
-        self._door: _Door | None = None
+        self._faults = FaultQueue()
+        self._on_output = say
+        self._logs = ServerLogs()
+        self._life: _Runtime | None = None
+        self._door: _Listener | None = None
         self._host, self._port = listen
 
     async def __aenter__(self) -> Self:
@@ -136,7 +136,7 @@ class StandIn:
         return {
             process.id: process.state.value
             for process in self.processes
-            if process.state is not State.STOPPED
+            if process.state is not ProcessState.STOPPED
         }
 
     async def start(self, config_text: str | None = None) -> None:
@@ -154,16 +154,16 @@ class StandIn:
             )
         server = web.Server(
             self._handle,
-            request_factory=_request,
+            request_factory=_make_request,
             handler_cancellation=True,
             access_log=None,
         )
         loop = asyncio.get_running_loop()
         listener = await loop.create_server(server, self._host, self._port, ssl=context)
         self._port = listener.sockets[0].getsockname()[1]
-        self._door = _Door(listener, server)
-        self._logs = Logs(main=LogRing(also=self._say))
-        self._begin_life()
+        self._door = _Listener(listener, server)
+        self._logs = ServerLogs(main=ServerLog(also=self._on_output))
+        self._start_swap()
         self._write_log(f"[INFO] llama-swap listening on {self.url}")
 
     async def stop(self) -> None:
@@ -173,7 +173,7 @@ class StandIn:
             return
         await close_listener(door.listener)
         try:
-            await self._end_life()
+            await self._stop_swap()
         finally:
             connections = door.server.connections
             transports = [connection.transport for connection in connections]
@@ -193,7 +193,7 @@ class StandIn:
             life.swap.end_streams()
             with suppress(TimeoutError):
                 async with asyncio.timeout(seconds):
-                    await life.swap.until_idle()
+                    await life.swap.wait_until_idle()
         await self.stop()
 
     async def reload(self, config_text: str | None = None, *, watched: bool = False) -> None:
@@ -210,13 +210,13 @@ class StandIn:
             except BadConfiguration as failure:
                 self._write_log(f"[WARN] failed to reload config: {failure}")
                 return
-        await self._end_life()
-        self._begin_life()
+        await self._stop_swap()
+        self._start_swap()
         self._write_log("[INFO] configuration reloaded")
 
     def fault(self, prefix: str, fault: Fault, times: int | None = None) -> None:
         """Misbehave for the next `times` requests whose path begins so, or for all of them."""
-        self._faults.order(prefix, fault, times)
+        self._faults.add(prefix, fault, times)
 
     def clear_faults(self) -> None:
         """Behave again."""
@@ -224,7 +224,7 @@ class StandIn:
 
     def write_log(self, text: str, *, source: str = "proxy") -> None:
         """Put text into a log as it is: `proxy`, `upstream`, or a model's id."""
-        swap = self._living.swap
+        swap = self._active_life.swap
         if source == "proxy":
             swap.proxy_log.write(text)
         elif source == "upstream":
@@ -234,7 +234,7 @@ class StandIn:
 
     def publish(self, kind: str, data: object) -> None:
         """Send all listeners of `/api/events` an event of any type."""
-        self._living.swap.publish(kind, data)
+        self._active_life.swap.publish(kind, data)
 
     @asynccontextmanager
     async def busy(
@@ -245,7 +245,7 @@ class StandIn:
         user_agent: str = "OpenWebUI/0.6",
     ) -> AsyncIterator[None]:
         """Hold a chat of another client at a model, which is loaded first where needed."""
-        swap = self._living.swap
+        swap = self._active_life.swap
         headers = {
             "Accept": "*/*",
             "Content-Type": "application/json",
@@ -255,15 +255,18 @@ class StandIn:
         process = swap.processes[model_id]
         began = time.monotonic()
         with ExitStack() as counted:
-            running = counted.enter_context(swap.running.run(caller))
-            async with swap.swapping.claim(model_id) as claim, ended_by(claim.cut, counted.close):
+            running = counted.enter_context(swap.running.track(caller))
+            async with (
+                swap.swapping.claim(model_id) as claim,
+                call_when_set(claim.cut, counted.close),
+            ):
                 running.claim = claim
-                await process.take_slot(claim)
-                running.answers({"Content-Type": "text/event-stream", "Server": "llama.cpp"})
+                await process.acquire_slot(claim)
+                running.record_headers({"Content-Type": "text/event-stream", "Server": "llama.cpp"})
                 try:
                     yield
                 finally:
-                    process.give_slot()
+                    process.release_slot()
                     seconds = time.monotonic() - began
                     written = int(seconds * process.flags.tokens_per_second)
                     swap.activity.record(
@@ -271,21 +274,21 @@ class StandIn:
                         path=caller.path,
                         content_type="text/event-stream",
                         status=200,
-                        tokens=Tokens(0, 100, written, 900.0, process.flags.tokens_per_second),
+                        tokens=TokenCounts(0, 100, written, 900.0, process.flags.tokens_per_second),
                         seconds=seconds,
                     )
 
     @property
-    def _living(self) -> _Life:
+    def _active_life(self) -> _Runtime:
         assert self._life is not None, "the stand-in is not running"
         return self._life
 
-    def _begin_life(self) -> None:
+    def _start_swap(self) -> None:
         swap = LlamaSwap(self._configuration, self.dialect.habits, self._logs, self.cards)
-        self._life = _Life(swap, Routes(swap))
+        self._life = _Runtime(swap, Routes(swap))
         swap.open()
 
-    async def _end_life(self) -> None:
+    async def _stop_swap(self) -> None:
         life, self._life = self._life, None
         if life is not None:
             await life.swap.close()
@@ -296,7 +299,7 @@ class StandIn:
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         began = time.monotonic()
-        call = await Call.receive(request)
+        call = await IncomingRequest.receive(request)
         self.requests.append(
             ReceivedRequest(call.method, request.raw_path, dict(call.headers), call.body)
         )
@@ -313,32 +316,32 @@ class StandIn:
                 f'"{call.headers.get("User-Agent", "")}" {duration(time.monotonic() - began)}'
             )
 
-    async def _respond(self, call: Call) -> Response:
-        fault = self._faults.next_for(call.request.raw_path)
+    async def _respond(self, call: IncomingRequest) -> Response:
+        fault = self._faults.next_fault(call.request.raw_path)
         if fault is not None:
-            return await fault.answer(call)
+            return await fault.respond(call)
         life = self._life
         if life is None:
-            return Whole(Answer(503, b"", ""))
-        if not self._may_enter(life, call):
-            return Whole(self._unauthorized(call))
-        response = await life.routes.answer(call)
+            return CompleteResponse(ResponseContent(503, b"", ""))
+        if not self._is_authorized(life, call):
+            return CompleteResponse(self._auth_error(call))
+        response = await life.routes.respond(call)
         if "Origin" in call.headers and not response.prepared:
             response.headers["Access-Control-Allow-Origin"] = call.headers["Origin"]
         return response
 
-    def _may_enter(self, life: _Life, call: Call) -> bool:
+    def _is_authorized(self, life: _Runtime, call: IncomingRequest) -> bool:
         keys = life.swap.configuration.api_keys
-        return not keys or not life.routes.needs_key(call) or _key_of(call) in keys
+        return not keys or not life.routes.needs_key(call) or _api_key(call) in keys
 
-    def _unauthorized(self, call: Call) -> Answer:
+    def _auth_error(self, call: IncomingRequest) -> ResponseContent:
         text = "unauthorized: invalid or missing API key"
         answer = error(self.dialect.habits, 401, text, call.accept)
         demand = {"WWW-Authenticate": 'Basic realm="llama-swap"'}
-        return Answer(401, answer.body, answer.content_type, demand)
+        return ResponseContent(401, answer.body, answer.content_type, demand)
 
 
-def _key_of(call: Call) -> str:
+def _api_key(call: IncomingRequest) -> str:
     """The API key of a request: bearer token, password of basic authentication, or x-api-key."""
     scheme, _, value = call.headers.get("Authorization", "").partition(" ")
     if scheme == "Bearer":
@@ -351,7 +354,7 @@ def _key_of(call: Call) -> str:
     return call.headers.get("x-api-key", "")
 
 
-def _request(
+def _make_request(
     message: object, payload: object, protocol: object, writer: object, task: object
 ) -> web.BaseRequest:
     return web.BaseRequest(

@@ -8,24 +8,24 @@ from datetime import datetime
 from typing import Any
 
 from aitui.demo import performance
-from aitui.demo.activity import Row, stats
+from aitui.demo.activity import ActivityRow, stats
 from aitui.demo.answers import (
     HTML_UTF8,
     JSON,
     TEXT_UTF8,
-    Answer,
+    CompleteResponse,
     Response,
-    Whole,
+    ResponseContent,
     go_json,
     redirect,
 )
-from aitui.demo.call import Call
-from aitui.demo.dialect import error, json_error, unknown_path
+from aitui.demo.call import IncomingRequest
+from aitui.demo.dialect import error, json_error, path_not_found
 from aitui.demo.event_endpoints import active_profile
 from aitui.demo.llama_swap import LlamaSwap
-from aitui.demo.machine_facts import detected
+from aitui.demo.machine_facts import hardware_body
 
-_ORDERS = {
+_SORT_KEYS = {
     "id": lambda row: row.id,
     "timestamp": lambda row: row.timestamp,
     "model": lambda row: row.model,
@@ -41,67 +41,71 @@ class StatusEndpoints:
     def __init__(self, swap: LlamaSwap) -> None:
         self._swap = swap
 
-    async def root(self, _call: Call) -> Response:
+    async def root(self, _call: IncomingRequest) -> Response:
         """`GET /` leads to the user interface."""
-        return Whole(redirect(302, "/ui", "Found"))
+        return CompleteResponse(redirect(302, "/ui", "Found"))
 
-    async def ui(self, _call: Call) -> Response:
+    async def ui(self, _call: IncomingRequest) -> Response:
         """`GET /ui` leads to its folder."""
         status, phrase = self._swap.habits.ui_redirect
-        return Whole(redirect(status, "/ui/", phrase))
+        return CompleteResponse(redirect(status, "/ui/", phrase))
 
-    async def ui_page(self, _call: Call) -> Response:
+    async def ui_page(self, _call: IncomingRequest) -> Response:
         """`GET /ui/`: no user interface is built in."""
-        return Whole(Answer(200, b"<!doctype html><title>stub ui</title>\n", HTML_UTF8))
+        return CompleteResponse(
+            ResponseContent(200, b"<!doctype html><title>stub ui</title>\n", HTML_UTF8)
+        )
 
-    async def health(self, _call: Call) -> Response:
+    async def health(self, _call: IncomingRequest) -> Response:
         """`GET /health`: the server lives, whatever its models do."""
-        return Whole(Answer(200, b"OK", TEXT_UTF8))
+        return CompleteResponse(ResponseContent(200, b"OK", TEXT_UTF8))
 
-    async def running(self, _call: Call) -> Response:
+    async def running(self, _call: IncomingRequest) -> Response:
         """`GET /running`."""
         habits = self._swap.habits
         text = go_json(self._swap.listing.running(), sorted_keys=habits.sorted_keys)
-        return Whole(Answer(200, f"{text}{habits.running_newline}".encode(), JSON))
+        return CompleteResponse(
+            ResponseContent(200, f"{text}{habits.running_newline}".encode(), JSON)
+        )
 
-    async def models(self, _call: Call) -> Response:
+    async def models(self, _call: IncomingRequest) -> Response:
         """`GET /v1/models`."""
         return self._json(self._swap.listing.models(self._swap.active_profile))
 
-    async def version(self, _call: Call) -> Response:
+    async def version(self, _call: IncomingRequest) -> Response:
         """`GET /api/version`."""
         return self._json(dict(self._swap.habits.version))
 
-    async def unload_all(self, _call: Call) -> Response:
+    async def unload_all(self, _call: IncomingRequest) -> Response:
         """`POST /api/models/unload`."""
         await self._swap.swapping.unload(self._swap.processes)
         return self._json({"msg": "ok"})
 
-    async def unload_by_get(self, _call: Call) -> Response:
+    async def unload_by_get(self, _call: IncomingRequest) -> Response:
         """`GET /unload`, the older way."""
         await self._swap.swapping.unload(self._swap.processes)
-        return Whole(Answer(200, b"OK", TEXT_UTF8))
+        return CompleteResponse(ResponseContent(200, b"OK", TEXT_UTF8))
 
-    async def unload_one(self, call: Call) -> Response:
+    async def unload_one(self, call: IncomingRequest) -> Response:
         """`POST /api/models/unload/ID`; an alias will do."""
         model_id = self._swap.configuration.resolve(call.path.removeprefix("/api/models/unload/"))
         if model_id is None:
             text = "Model not found" if self._swap.habits.plain_errors else "model not found"
-            return Whole(error(self._swap.habits, 404, text, call.accept))
+            return CompleteResponse(error(self._swap.habits, 404, text, call.accept))
         await self._swap.swapping.unload([model_id])
-        return Whole(Answer(200, b"OK", TEXT_UTF8))
+        return CompleteResponse(ResponseContent(200, b"OK", TEXT_UTF8))
 
-    async def metrics(self, _call: Call) -> Response:
+    async def metrics(self, _call: IncomingRequest) -> Response:
         """`GET /api/metrics` of the older builds: every row."""
-        rows = go_json(self._swap.activity.all())
-        return Whole(Answer(200, rows.encode(), JSON))
+        rows = go_json(self._swap.activity.describe_all())
+        return CompleteResponse(ResponseContent(200, rows.encode(), JSON))
 
-    async def activity(self, call: Call) -> Response:
+    async def activity(self, call: IncomingRequest) -> Response:
         """`GET /api/metrics/activity`: a page of rows."""
-        complaint = _page_complaint(call)
+        complaint = _page_error(call)
         if complaint:
-            return Whole(error(self._swap.habits, 400, complaint, call.accept))
-        rows = sorted(self._chosen(call), key=_ORDERS[call.query.get("sort", "id")])
+            return CompleteResponse(error(self._swap.habits, 400, complaint, call.accept))
+        rows = sorted(self._filter_rows(call), key=_SORT_KEYS[call.query.get("sort", "id")])
         if call.query.get("order", "desc") != "asc":
             rows.reverse()
         page, limit = int(call.query.get("page", 1)), int(call.query.get("limit", _DEFAULT_PAGE))
@@ -116,30 +120,30 @@ class StatusEndpoints:
             }
         )
 
-    async def activity_stats(self, call: Call) -> Response:
+    async def activity_stats(self, call: IncomingRequest) -> Response:
         """`GET /api/metrics/stats`: sums and histograms."""
-        return self._json(stats(self._chosen(call)))
+        return self._json(stats(self._filter_rows(call)))
 
-    async def capture(self, call: Call) -> Response:
+    async def capture(self, call: IncomingRequest) -> Response:
         """`GET /api/captures/ID`: bodies are not kept here."""
         number = call.path.removeprefix("/api/captures/")
         if not number.lstrip("-").isdecimal():
-            return Whole(json_error(self._swap.habits, 400, "invalid capture ID"))
-        return Whole(json_error(self._swap.habits, 404, "capture not found"))
+            return CompleteResponse(json_error(self._swap.habits, 400, "invalid capture ID"))
+        return CompleteResponse(json_error(self._swap.habits, 404, "capture not found"))
 
-    async def performance(self, call: Call) -> Response:
+    async def performance(self, call: IncomingRequest) -> Response:
         """`GET /api/performance`: a sample every few seconds, the last two at first."""
         habits = self._swap.habits
         if not self._swap.configuration.performance:
             if habits.detailed_events:
-                return Whole(Answer(503, b'{"enabled":false}\n', JSON))
-            return Whole(json_error(habits, 503, "performance monitor not available"))
+                return CompleteResponse(ResponseContent(503, b'{"enabled":false}\n', JSON))
+            return CompleteResponse(json_error(habits, 503, "performance monitor not available"))
         after = call.query.get("after", "")
         try:
-            moments = performance.moments(datetime.fromisoformat(after) if after else None)
+            moments = performance.sample_times(datetime.fromisoformat(after) if after else None)
         except (TypeError, ValueError):
             text = "invalid 'after' timestamp, use RFC3339 format"
-            return Whole(json_error(habits, 400, text))
+            return CompleteResponse(json_error(habits, 400, text))
         processes = self._swap.processes.values()
         body: dict[str, Any] = {"enabled": True} if habits.detailed_events else {}
         cards = self._swap.cards
@@ -149,20 +153,22 @@ class StatusEndpoints:
         body["sys_stats"] = [performance.system_sample(processes, at) for at in moments]
         return self._json(body)
 
-    async def prometheus(self, _call: Call) -> Response:
+    async def prometheus(self, _call: IncomingRequest) -> Response:
         """`GET /metrics`."""
         if not self._swap.configuration.performance:
-            return Whole(Answer(503, b"# performance monitor not available\n", TEXT_UTF8))
+            return CompleteResponse(
+                ResponseContent(503, b"# performance monitor not available\n", TEXT_UTF8)
+            )
         text = performance.prometheus(performance.system_sample(self._swap.processes.values()))
         kind = "text/plain; version=0.0.4; charset=utf-8"
-        return Whole(Answer(200, text.encode(), kind))
+        return CompleteResponse(ResponseContent(200, text.encode(), kind))
 
-    async def hardware(self, _call: Call) -> Response:
+    async def hardware(self, _call: IncomingRequest) -> Response:
         """`GET /api/hardware`: the machine that isn't there."""
         version = self._swap.habits.version["version"]
-        return self._json(detected(version, self._swap.cards.cards))
+        return self._json(hardware_body(version, self._swap.cards.cards))
 
-    async def profiles(self, _call: Call) -> Response:
+    async def profiles(self, _call: IncomingRequest) -> Response:
         """`GET /api/profiles`."""
         listed = [
             {
@@ -174,39 +180,43 @@ class StatusEndpoints:
         ]
         return self._json({**active_profile(self._swap), "profiles": listed})
 
-    async def choose_profile(self, call: Call) -> Response:
+    async def choose_profile(self, call: IncomingRequest) -> Response:
         """`PUT /api/profiles/active`; null or an empty name means none."""
         habits = self._swap.habits
         try:
             body = json.loads(call.body)
         except ValueError:
-            return Whole(error(habits, 400, "invalid profile request", call.accept))
+            return CompleteResponse(error(habits, 400, "invalid profile request", call.accept))
         if not isinstance(body, dict) or "name" not in body:
-            return Whole(error(habits, 400, "profile name is required", call.accept))
+            return CompleteResponse(error(habits, 400, "profile name is required", call.accept))
         name = body["name"]
         if name is not None and not isinstance(name, str):
-            return Whole(error(habits, 400, "profile name must be a string or null", call.accept))
+            return CompleteResponse(
+                error(habits, 400, "profile name must be a string or null", call.accept)
+            )
         found = [item for item in self._swap.configuration.profiles if item.id == name]
         if name and not found:
-            return Whole(error(habits, 404, f'profile "{name}" not found', call.accept))
+            return CompleteResponse(error(habits, 404, f'profile "{name}" not found', call.accept))
         self._swap.active_profile = found[0] if found else None
         self._swap.proxy_log.write(f'[INFO] active profile changed to "{name or ""}"\n')
         self._swap.publish("profileChanged", active_profile(self._swap))
         self._swap.publish("modelStatus", self._swap.listing.statuses())
         return self._json(active_profile(self._swap))
 
-    async def cancel(self, call: Call) -> Response:
+    async def cancel(self, call: IncomingRequest) -> Response:
         """`POST /api/inflight/ID/cancel`."""
         id_, _, action = call.path.removeprefix("/api/inflight/").partition("/")
         if action != "cancel":
-            return Whole(unknown_path(self._swap.habits))
+            return CompleteResponse(path_not_found(self._swap.habits))
         request = self._swap.running.find(id_)
         if request is None:
-            return Whole(error(self._swap.habits, 404, "inflight request not found", call.accept))
+            return CompleteResponse(
+                error(self._swap.habits, 404, "inflight request not found", call.accept)
+            )
         request.cancel()
         return self._json({"msg": "ok"})
 
-    def _chosen(self, call: Call) -> Iterable[Row]:
+    def _filter_rows(self, call: IncomingRequest) -> Iterable[ActivityRow]:
         wanted = call.request.query.getall("model", [])
         query = call.query
         return [
@@ -220,15 +230,17 @@ class StatusEndpoints:
     def _json(self, value: object) -> Response:
         habits = self._swap.habits
         text = go_json(value, sorted_keys=habits.sorted_keys)
-        return Whole(Answer(200, f"{text}{habits.running_newline}".encode(), habits.json_type))
+        return CompleteResponse(
+            ResponseContent(200, f"{text}{habits.running_newline}".encode(), habits.json_type)
+        )
 
 
-def _page_complaint(call: Call) -> str:
+def _page_error(call: IncomingRequest) -> str:
     """What is wrong with the parameters of a page, in the server's words."""
     limit = call.query.get("limit", str(_DEFAULT_PAGE))
     if not limit.isdecimal() or not 1 <= int(limit) <= _LARGEST_PAGE:
         return f"limit must be between 1 and {_LARGEST_PAGE}"
-    if call.query.get("sort", "id") not in _ORDERS:
+    if call.query.get("sort", "id") not in _SORT_KEYS:
         return "invalid sort column"
     for name in ("start", "end"):
         try:

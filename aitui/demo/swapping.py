@@ -8,30 +8,30 @@ from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from aitui.demo.background import Background
-from aitui.demo.change import Change
+from aitui.demo.background import BackgroundTasks
+from aitui.demo.change import ChangeNotifier
 from aitui.demo.configuration import Configuration
-from aitui.demo.dialect import Habits, Unloading, failure_log_lines
-from aitui.demo.load_failed import Cause, LoadFailed
-from aitui.demo.log_ring import LogRing
-from aitui.demo.upstream_process import Claim, State, UpstreamProcess
+from aitui.demo.dialect import BuildTraits, UnloadBehavior, failure_log_lines
+from aitui.demo.load_failed import LoadFailureCause, UpstreamLoadFailed
+from aitui.demo.log_ring import ServerLog
+from aitui.demo.upstream_process import ModelClaim, ProcessState, UpstreamProcess
 
 _LOOKS_EACH_SECONDS = 1.0
 """How often llama-swap looks whether a model's time to live is over."""
 
 
 @dataclass(eq=False, slots=True)
-class _Load:
+class _SharedLoad:
     """A load that several callers may share."""
 
     process: UpstreamProcess
-    task: asyncio.Task[LoadFailed | None] | None = None
+    task: asyncio.Task[UpstreamLoadFailed | None] | None = None
     waiters: int = 0
     begun: bool = False
     unloaded: bool = False
 
 
-class Swapping:
+class ModelSwapper:
     """Loads on demand, one load for all who ask, and makes room first."""
 
     def __init__(
@@ -39,10 +39,10 @@ class Swapping:
         configuration: Configuration,
         processes: Mapping[str, UpstreamProcess],
         *,
-        habits: Habits,
-        proxy_log: LogRing,
-        change: Change,
-        background: Background,
+        habits: BuildTraits,
+        proxy_log: ServerLog,
+        change: ChangeNotifier,
+        background: BackgroundTasks,
     ) -> None:
         self._configuration = configuration
         self._processes = processes
@@ -50,22 +50,22 @@ class Swapping:
         self._log = proxy_log
         self._change = change
         self._background = background
-        self._loads: dict[str, _Load] = {}
+        self._loads: dict[str, _SharedLoad] = {}
         self._unloading = asyncio.Lock()
 
     @asynccontextmanager
-    async def claim(self, model_id: str) -> AsyncIterator[Claim]:
+    async def claim(self, model_id: str) -> AsyncIterator[ModelClaim]:
         """Hold the model ready for one request; load it first where needed.
 
         Raises LoadFailed.
         """
         process = self._processes[model_id]
-        if process.state is State.STOPPING and self._habits.refuses_while_stopping:
-            raise LoadFailed(Cause.STOPPING, model_id)
+        if process.state is ProcessState.STOPPING and self._habits.refuses_while_stopping:
+            raise UpstreamLoadFailed(LoadFailureCause.STOPPING, model_id)
         claim = process.claim()
         try:
             # As with llama-swap, a request for a ready model evicts whom its group excludes.
-            if process.state is not State.READY or self._victims(process):
+            if process.state is not ProcessState.READY or self._victims(process):
                 await self._share_load(process)
             try:
                 yield claim
@@ -83,38 +83,40 @@ class Swapping:
         """Unload models in the way of the build; returns when it would answer."""
         processes = [self._processes[id_] for id_ in model_ids]
         match self._habits.unloading:
-            case Unloading.KILLS:
+            case UnloadBehavior.KILLS:
                 for process in processes:
                     self._drop_load(process)
                     process.kill()
-            case Unloading.ORDERLY:
+            case UnloadBehavior.ORDERLY:
                 async with self._unloading:
-                    await _all(process.stop() for process in processes)
-            case Unloading.PATIENT:
-                await _all(self._stop_patiently(process) for process in processes)
+                    await _gather(process.stop() for process in processes)
+            case UnloadBehavior.PATIENT:
+                await _gather(self._stop_patiently(process) for process in processes)
 
     async def close(self) -> None:
         """End all processes; whoever waits for one is told that it isn't coming."""
         for process in self._processes.values():
             self._drop_load(process)
-            process.kill(Cause.SHUTDOWN)
-        await self._change.until(lambda: not self._loads)
+            process.kill(LoadFailureCause.SHUTDOWN)
+        await self._change.wait_until(lambda: not self._loads)
 
     async def _stop_patiently(self, process: UpstreamProcess) -> None:
         if process.id in self._loads:
-            await self._change.until(lambda: process.id not in self._loads and not process.claims)
+            await self._change.wait_until(
+                lambda: process.id not in self._loads and not process.claims
+            )
         await process.stop()
 
     def _drop_load(self, process: UpstreamProcess) -> None:
         load = self._loads.get(process.id)
         if load is not None and not load.begun:
             load.unloaded = True
-            self._change.happened()
+            self._change.notify()
 
     async def _share_load(self, process: UpstreamProcess) -> None:
         load = self._loads.get(process.id)
         if load is None:
-            load = self._loads[process.id] = _Load(process)
+            load = self._loads[process.id] = _SharedLoad(process)
             load.task = self._background.start(self._load(load), name=f"load {process.id}")
         assert load.task is not None
         load.waiters += 1
@@ -125,20 +127,20 @@ class Swapping:
             if not load.waiters and not load.begun:
                 load.task.cancel()
         if failure is not None:
-            raise LoadFailed(failure.cause, failure.model_id, failure.detail)
+            raise UpstreamLoadFailed(failure.cause, failure.model_id, failure.detail)
 
-    async def _load(self, load: _Load) -> LoadFailed | None:
+    async def _load(self, load: _SharedLoad) -> UpstreamLoadFailed | None:
         process = load.process
         try:
-            await self._change.until(lambda: load.unloaded or self._may_begin(load))
+            await self._change.wait_until(lambda: load.unloaded or self._can_begin(load))
             load.begun = True
             if load.unloaded:
-                return LoadFailed(Cause.UNLOADED, process.id)
-            await _all(victim.stop() for victim in self._victims(process))
-            if process.state is State.READY:
+                return UpstreamLoadFailed(LoadFailureCause.UNLOADED, process.id)
+            await _gather(victim.stop() for victim in self._victims(process))
+            if process.state is ProcessState.READY:
                 return None
             await process.start(self._configuration.health_check_timeout)
-        except LoadFailed as failure:
+        except UpstreamLoadFailed as failure:
             for line in failure_log_lines(self._habits, failure):
                 self._log.write(f"{line}\n")
             return failure
@@ -152,7 +154,7 @@ class Swapping:
             return None
         finally:
             self._loads.pop(process.id, None)
-            self._change.happened()
+            self._change.notify()
 
     async def _expire(self, process: UpstreamProcess) -> None:
         """Unload a model that nobody has used for its time to live, at the next look.
@@ -173,14 +175,14 @@ class Swapping:
         """Whether the model's process is gone, or another one, before that time is over."""
         try:
             async with asyncio.timeout(seconds):
-                await self._change.until(lambda: _run_is_over(process, run))
+                await self._change.wait_until(lambda: _is_run_over(process, run))
         except TimeoutError:
             return False
         return True
 
-    def _may_begin(self, load: _Load) -> bool:
+    def _can_begin(self, load: _SharedLoad) -> bool:
         process = load.process
-        if process.state is State.STOPPING:
+        if process.state is ProcessState.STOPPING:
             return False
         for other in self._loads.values():
             if other is load:
@@ -193,7 +195,7 @@ class Swapping:
         return [
             other
             for other in self._processes.values()
-            if other.state is not State.STOPPED and self._evicts(process, other)
+            if other.state is not ProcessState.STOPPED and self._evicts(process, other)
         ]
 
     def _evicts(self, comes: UpstreamProcess, goes: UpstreamProcess) -> bool:
@@ -206,9 +208,9 @@ class Swapping:
         return own.exclusive and not others.persistent
 
 
-def _run_is_over(process: UpstreamProcess, run: float) -> bool:
-    return process.state is not State.READY or process.started_at != run
+def _is_run_over(process: UpstreamProcess, run: float) -> bool:
+    return process.state is not ProcessState.READY or process.started_at != run
 
 
-async def _all(works: Iterable[Awaitable[None]]) -> None:
+async def _gather(works: Iterable[Awaitable[None]]) -> None:
     await asyncio.gather(*works)

@@ -33,8 +33,8 @@ RestartSec=5
 WantedBy=default.target
 """
 _FIRST_PID = 1187
-_CHATS_END_WITHIN = 5.0
-_MOST_LINES = 500
+_DRAIN_SECONDS = 5.0
+_MAX_LINES = 500
 
 
 class DemoUnit:
@@ -43,25 +43,25 @@ class DemoUnit:
     def __init__(self, config_file: Path) -> None:
         self._config_file = config_file
         self._server: StandIn | None = None
-        self._lines: deque[str] = deque(maxlen=_MOST_LINES)
-        self._acting = asyncio.Lock()
+        self._lines: deque[str] = deque(maxlen=_MAX_LINES)
+        self._lock = asyncio.Lock()
         self._starts = 0
         self._started_at = 0.0
-        self._fails = False
+        self._has_failed = False
 
     def write(self, text: str) -> None:
         """Take what the stand-in prints into the journal."""
         self._lines.extend(text.splitlines())
 
-    def runs(self, server: StandIn) -> None:
+    def set_server(self, server: StandIn) -> None:
         """The unit is up, and this is what it runs."""
         self._server = server
-        self._has_started()
+        self._mark_started()
 
     @property
     def main_pid(self) -> int:
         """The number of the process, 0 where none runs."""
-        return 0 if self._fails or not self._starts else _FIRST_PID + 211 * (self._starts - 1)
+        return 0 if self._has_failed or not self._starts else _FIRST_PID + 211 * (self._starts - 1)
 
     def journal(self, lines: int) -> list[str]:
         """The last lines of the journal."""
@@ -74,14 +74,14 @@ class DemoUnit:
             "Id": UNIT,
             "LoadState": "loaded",
             "LoadError": "",
-            "ActiveState": "failed" if self._fails else "active",
-            "SubState": "failed" if self._fails else "running",
+            "ActiveState": "failed" if self._has_failed else "active",
+            "SubState": "failed" if self._has_failed else "running",
             "UnitFileState": "enabled",
             "MainPID": str(self.main_pid),
             "ExecStart": f"{{ path={COMMAND[0]} ; argv[]={words} ; ignore_errors=no }}",
             "ExecMainStartTimestamp": _timestamp(self._started_at),
-            "ExecMainStatus": "1" if self._fails else "0",
-            "Result": "exit-code" if self._fails else "success",
+            "ExecMainStatus": "1" if self._has_failed else "0",
+            "Result": "exit-code" if self._has_failed else "success",
             "NRestarts": "0",
             "FragmentPath": UNIT_PATH,
             "WorkingDirectory": f"!{HOME}",
@@ -90,11 +90,11 @@ class DemoUnit:
 
     async def reload(self) -> bool:
         """Send it SIGHUP; False where no process is there to take it."""
-        async with self._acting:
-            if self._server is None or self._fails:
+        async with self._lock:
+            if self._server is None or self._has_failed:
                 return False
             try:
-                text = await asyncio.to_thread(self._text)
+                text = await asyncio.to_thread(self._read_config)
             except (OSError, UnicodeDecodeError) as error:
                 self._server.write_log(f"[WARN] failed to reload config: {error}\n")
             else:
@@ -103,26 +103,26 @@ class DemoUnit:
 
     async def restart(self) -> None:
         """End it and start it again; with a file that is no configuration it stays down."""
-        async with self._acting:
+        async with self._lock:
             if self._server is None:
                 return
             self.write("Stopping llama-swap.service - llama-swap...")
-            await self._server.drain(_CHATS_END_WITHIN)
+            await self._server.drain(_DRAIN_SECONDS)
             try:
-                await self._server.start(await asyncio.to_thread(self._text))
+                await self._server.start(await asyncio.to_thread(self._read_config))
             except (OSError, UnicodeDecodeError, BadConfiguration) as error:
-                self._fails = True
+                self._has_failed = True
                 self.write(f"[ERROR] Error loading config: {error}")
                 self.write(f"{UNIT}: Main process exited, code=exited, status=1/FAILURE")
             else:
-                self._has_started()
+                self._mark_started()
 
-    def _has_started(self) -> None:
-        self._fails = False
+    def _mark_started(self) -> None:
+        self._has_failed = False
         self._starts += 1
         self._started_at = time.time()
 
-    def _text(self) -> str:
+    def _read_config(self) -> str:
         return self._config_file.read_bytes().decode("utf-8-sig")
 
 

@@ -8,16 +8,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
 
-from aitui.demo.change import Change
+from aitui.demo.change import ChangeNotifier
 from aitui.demo.configuration import ModelConfiguration
 from aitui.demo.fake_flags import FakeFlags, read_flags
-from aitui.demo.graphics_cards import CardFull, GraphicsCards
-from aitui.demo.load_failed import Cause, LoadFailed
-from aitui.demo.log_ring import LogRing
+from aitui.demo.graphics_cards import GraphicsCards, OutOfGpuMemory
+from aitui.demo.load_failed import LoadFailureCause, UpstreamLoadFailed
+from aitui.demo.log_ring import ServerLog
 from aitui.demo.upstream_log import UpstreamLog
 
 
-class State(Enum):
+class ProcessState(Enum):
     """A process's state, in llama-swap's words."""
 
     STOPPED = "stopped"
@@ -27,12 +27,12 @@ class State(Enum):
 
 
 @dataclass(eq=False, slots=True)
-class Claim:
+class ModelClaim:
     """A request that needs the model; `cut` is set when the model is taken from under it."""
 
     cut: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def pause(self, seconds: float) -> bool:
+    async def wait_unless_cut(self, seconds: float) -> bool:
         """Wait, and say whether the request was cut meanwhile."""
         try:
             async with asyncio.timeout(seconds):
@@ -49,54 +49,56 @@ class UpstreamProcess:
         self,
         configuration: ModelConfiguration,
         *,
-        upstream_log: LogRing,
-        change: Change,
+        upstream_log: ServerLog,
+        change: ChangeNotifier,
         on_state: Callable[[], None],
         cards: GraphicsCards | None = None,
         forgets_log: bool = False,
     ) -> None:
         self.configuration = configuration
         self.flags: FakeFlags = read_flags(configuration)
-        self.ring = LogRing(also=upstream_log.write)
+        self.ring = ServerLog(also=upstream_log.write)
         self.log = UpstreamLog(self.ring)
         self.busy_slots = 0
-        self.claims: set[Claim] = set()
+        self.claims: set[ModelClaim] = set()
         self.last_use = float("-inf")
-        self.answered = 0
+        self.reply_count = 0
         self.started_at = 0.0
-        self.state = State.STOPPED
+        self.state = ProcessState.STOPPED
         self.cards = cards or GraphicsCards()
         self._change = change
         self._on_state = on_state
         self._forgets_log = forgets_log
-        self._doom: asyncio.Future[Cause] | None = None
+        self._abort_cause: asyncio.Future[LoadFailureCause] | None = None
 
     @property
     def id(self) -> str:
         """The model's id."""
         return self.configuration.id
 
-    def claim(self) -> Claim:
+    def claim(self) -> ModelClaim:
         """Count a request in; the model isn't swapped out while it runs."""
-        claim = Claim()
+        claim = ModelClaim()
         self.claims.add(claim)
-        self._change.happened()
+        self._change.notify()
         return claim
 
-    def release(self, claim: Claim) -> None:
+    def release(self, claim: ModelClaim) -> None:
         """Count a request out."""
         self.claims.discard(claim)
-        self._change.happened()
+        self._change.notify()
 
-    async def take_slot(self, claim: Claim) -> None:
+    async def acquire_slot(self, claim: ModelClaim) -> None:
         """Wait until a slot is free, or the request is cut."""
-        await self._change.until(lambda: self.busy_slots < self.flags.slots or claim.cut.is_set())
+        await self._change.wait_until(
+            lambda: self.busy_slots < self.flags.slots or claim.cut.is_set()
+        )
         self.busy_slots += 1
 
-    def give_slot(self) -> None:
+    def release_slot(self) -> None:
         """Let the next request have the slot."""
         self.busy_slots -= 1
-        self._change.happened()
+        self._change.notify()
 
     async def start(self, time_limit: float) -> None:
         """Load the model.
@@ -104,93 +106,99 @@ class UpstreamProcess:
         Raises LoadFailed, with the process gone again, when that doesn't succeed in time.
         """
         if self.flags.binary_is_missing:
-            raise LoadFailed(Cause.NO_BINARY, self.id, self.configuration.command)
-        self._doom = asyncio.get_running_loop().create_future()
-        self._become(State.STARTING)
+            raise UpstreamLoadFailed(
+                LoadFailureCause.NO_BINARY, self.id, self.configuration.command
+            )
+        self._abort_cause = asyncio.get_running_loop().create_future()
+        self._set_state(ProcessState.STARTING)
         self.log.restart()
         try:
             async with asyncio.timeout(time_limit):
                 await self._load()
         except TimeoutError:
-            raise LoadFailed(Cause.TIMED_OUT, self.id, f"{time_limit:g}") from None
+            raise UpstreamLoadFailed(
+                LoadFailureCause.TIMED_OUT, self.id, f"{time_limit:g}"
+            ) from None
         else:
             self.started_at = time.monotonic()
-            self._become(State.READY)
+            self._set_state(ProcessState.READY)
         finally:
-            self._doom = None
-            if self.state is State.STARTING:
-                self._become(State.STOPPED)
+            self._abort_cause = None
+            if self.state is ProcessState.STARTING:
+                self._set_state(ProcessState.STOPPED)
 
     async def stop(self) -> None:
         """End the process as a signal 15 does, and return when it is gone."""
-        if self.state is State.READY:
-            self.log.say("I", f"srv  received signal 15, stopping in {self.flags.stop_delay:g}s")
-            self._become(State.STOPPING)
-            self._cut()
+        if self.state is ProcessState.READY:
+            self.log.write_line(
+                "I", f"srv  received signal 15, stopping in {self.flags.stop_delay:g}s"
+            )
+            self._set_state(ProcessState.STOPPING)
+            self._cut_claims()
             try:
                 await asyncio.sleep(self.flags.stop_delay)
             finally:
-                self._has_stopped()
+                self._finish_stop()
         else:
-            self.abort(Cause.UNLOADED)
-            await self._change.until(lambda: self.state is State.STOPPED)
+            self.abort(LoadFailureCause.UNLOADED)
+            await self._change.wait_until(lambda: self.state is ProcessState.STOPPED)
 
-    def _has_stopped(self) -> None:
+    def _finish_stop(self) -> None:
         """The signal has done its work, unless the process was killed meanwhile."""
-        if self.state is State.STOPPING:
-            self.log.say("I", "srv    operator(): operator(): cleaning up before exit...")
+        if self.state is ProcessState.STOPPING:
+            self.log.write_line("I", "srv    operator(): operator(): cleaning up before exit...")
             if self._forgets_log:
-                self.ring.forget()
-            self._become(State.STOPPED)
+                self.ring.clear()
+            self._set_state(ProcessState.STOPPED)
 
-    def kill(self, cause: Cause = Cause.UNLOADED) -> None:
+    def kill(self, cause: LoadFailureCause = LoadFailureCause.UNLOADED) -> None:
         """End the process at once."""
         self.abort(cause)
-        if self.state in {State.READY, State.STOPPING}:
-            self._become(State.STOPPED)
-            self._cut()
+        if self.state in {ProcessState.READY, ProcessState.STOPPING}:
+            self._set_state(ProcessState.STOPPED)
+            self._cut_claims()
 
-    def abort(self, cause: Cause) -> None:
+    def abort(self, cause: LoadFailureCause) -> None:
         """Let a load that is under way fail."""
-        if self._doom is not None and not self._doom.done():
-            self._doom.set_result(cause)
+        if self._abort_cause is not None and not self._abort_cause.done():
+            self._abort_cause.set_result(cause)
 
     def die(self) -> None:
         """Crash in the middle of an answer."""
-        self.log.say("E", "CUDA error: an illegal memory access was encountered")
-        self._become(State.STOPPED)
-        self._cut()
+        self.log.write_line("E", "CUDA error: an illegal memory access was encountered")
+        self._set_state(ProcessState.STOPPED)
+        self._cut_claims()
 
     async def _load(self) -> None:
         flags = self.flags
         if flags.wrong_argument:
-            self.log.refuses_argument(flags.wrong_argument)
-            raise LoadFailed(Cause.EXITED, self.id)
-        self.log.begins(flags)
+            self.log.log_bad_argument(flags.wrong_argument)
+            raise UpstreamLoadFailed(LoadFailureCause.EXITED, self.id)
+        self.log.log_start(flags)
         if flags.exits_now or flags.missing_file:
             await self._pause(min(flags.start_delay, 0.25) or 0.01)
             if flags.missing_file:
-                self.log.misses_file(flags)
+                self.log.log_missing_file(flags)
             else:
-                self.log.runs_out_of_memory(flags, *self._first_card(flags.memory_mib))
-            raise LoadFailed(Cause.EXITED, self.id)
+                self.log.log_out_of_memory(flags, *self._first_card(flags.memory_mib))
+            raise UpstreamLoadFailed(LoadFailureCause.EXITED, self.id)
         if flags.context_is_too_large:
             await self._pause(flags.start_delay or 0.01)
             grown = flags.cache * flags.context_size / (flags.most_context or 1)
-            self.log.finds_no_room_for_context(flags, *self._first_card(grown))
-            raise LoadFailed(Cause.EXITED, self.id)
+            self.log.log_context_too_large(flags, *self._first_card(grown))
+            raise UpstreamLoadFailed(LoadFailureCause.EXITED, self.id)
         if flags.out_of_memory_after is not None:
             await self._pause(flags.out_of_memory_after)
-            self.log.runs_out_of_memory(flags, *self._first_card(flags.memory_mib))
-            raise LoadFailed(Cause.EXITED, self.id)
+            self.log.log_out_of_memory(flags, *self._first_card(flags.memory_mib))
+            raise UpstreamLoadFailed(LoadFailureCause.EXITED, self.id)
         await self._pause(flags.start_delay)
         self._allocate()
         await self._pause(flags.load_delay)
-        self.log.listens(flags, self.configuration.port)
-        self.log.asked("GET", "/health")
+        self.log.log_listening(flags, self.configuration.port)
+        self.log.log_request("GET", "/health")
 
     def _first_card(self, size_mib: float) -> tuple[str, float]:
-        names = [self.cards.device(card) for card in self.cards.cards]
+        names = [self.cards.device_name(card) for card in self.cards.cards]
         return (names or ["CPU"])[0], size_mib
 
     def _allocate(self) -> None:
@@ -200,34 +208,34 @@ class UpstreamProcess:
         """
         flags, cards = self.flags, self.cards
         shares = cards.split(flags, self.configuration.environment)
-        devices = {cards.device(card): shares.get(card.index, 0.0) for card in cards.cards}
+        devices = {cards.device_name(card): shares.get(card.index, 0.0) for card in cards.cards}
         try:
-            cards.take(self, flags.weights, shares)
-        except CardFull as full:
-            self.log.runs_out_of_memory(flags, full.device, full.size_mib)
-            raise LoadFailed(Cause.EXITED, self.id) from full
+            cards.allocate(self, flags.weights, shares)
+        except OutOfGpuMemory as full:
+            self.log.log_out_of_memory(flags, full.device, full.size_mib)
+            raise UpstreamLoadFailed(LoadFailureCause.EXITED, self.id) from full
         try:
-            cards.take(self, flags.cache + flags.compute, shares)
-        except CardFull as full:
-            self.log.finds_no_room_for_context(flags, full.device, full.size_mib)
-            raise LoadFailed(Cause.EXITED, self.id) from full
-        self.log.allocates(flags, {name: share for name, share in devices.items() if share})
+            cards.allocate(self, flags.cache + flags.compute, shares)
+        except OutOfGpuMemory as full:
+            self.log.log_context_too_large(flags, full.device, full.size_mib)
+            raise UpstreamLoadFailed(LoadFailureCause.EXITED, self.id) from full
+        self.log.log_allocation(flags, {name: share for name, share in devices.items() if share})
 
     async def _pause(self, seconds: float) -> None:
         """Wait, unless the load is aborted meanwhile."""
-        assert self._doom is not None
-        done, _ = await asyncio.wait({self._doom}, timeout=seconds)
+        assert self._abort_cause is not None
+        done, _ = await asyncio.wait({self._abort_cause}, timeout=seconds)
         if done:
-            raise LoadFailed(self._doom.result(), self.id)
+            raise UpstreamLoadFailed(self._abort_cause.result(), self.id)
 
-    def _cut(self) -> None:
+    def _cut_claims(self) -> None:
         for claim in self.claims:
             claim.cut.set()
-        self._change.happened()
+        self._change.notify()
 
-    def _become(self, state: State) -> None:
+    def _set_state(self, state: ProcessState) -> None:
         self.state = state
-        if state is State.STOPPED:
-            self.cards.give_back(self)
-        self._change.happened()
+        if state is ProcessState.STOPPED:
+            self.cards.release(self)
+        self._change.notify()
         self._on_state()

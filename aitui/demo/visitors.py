@@ -6,12 +6,12 @@ import asyncio
 from dataclasses import dataclass
 from random import Random
 
-from aitui.demo.load_failed import LoadFailed
+from aitui.demo.load_failed import UpstreamLoadFailed
 from aitui.demo.stand_in import StandIn
 
 
 @dataclass(frozen=True, slots=True)
-class Visitor:
+class DemoClient:
     """A program on another machine."""
 
     user_agent: str
@@ -19,12 +19,12 @@ class Visitor:
 
 
 VISITORS = (
-    Visitor("OpenWebUI/0.6", "192.168.2.20"),
-    Visitor("Zed/0.210", "192.168.2.31"),
+    DemoClient("OpenWebUI/0.6", "192.168.2.20"),
+    DemoClient("Zed/0.210", "192.168.2.31"),
 )
 
 
-async def visit(
+async def run_visitors(
     server: StandIn, random: Random, *, pauses: tuple[float, float], left_alone: frozenset[str]
 ) -> None:
     """Chat now and then, until cancelled. `pauses` are the shortest and the longest, in seconds."""
@@ -43,5 +43,5 @@ async def visit(
                 random.choice(loaded), remote_ip=visitor.remote_ip, user_agent=visitor.user_agent
             ):
                 await asyncio.sleep(random.uniform(2, 6))
-        except LoadFailed:
+        except UpstreamLoadFailed:
             continue  # unloaded between the look and the visit

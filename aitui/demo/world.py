@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
-from aitui.demo.background import Background
-from aitui.demo.catalogue import CATALOGUE, LEFT_ALONE
+from aitui.demo.background import BackgroundTasks
+from aitui.demo.catalogue import CATALOGUE, MODELS_WITHOUT_VISITORS
 from aitui.demo.certificates import Certificates, make_certificates
 from aitui.demo.configuration import ModelConfiguration
 from aitui.demo.dialect import Dialect
@@ -19,16 +19,16 @@ from aitui.demo.graphics_cards import TWO_CARDS, GraphicsCard
 from aitui.demo.model_files import write_model_files
 from aitui.demo.shell_commands import ShellCommands
 from aitui.demo.ssh_host import NAME as SSH_NAME
-from aitui.demo.ssh_host import SshDoor, SshSetUp
+from aitui.demo.ssh_host import DemoSshServer, SshSetup
 from aitui.demo.stand_in import StandIn
 from aitui.demo.unit import CONFIG_PATH, HOME, UNIT_PATH, UNIT_TEXT, DemoUnit
-from aitui.demo.visitors import visit
+from aitui.demo.visitors import run_visitors
 
 _PAUSES = (8.0, 25.0)
 
 
 @dataclass(frozen=True, slots=True)
-class World:
+class DemoEnvironment:
     """Where everything is. The folders take the place of the XDG ones."""
 
     server: StandIn
@@ -38,7 +38,7 @@ class World:
     data_home: Path
     state_home: Path
     config_file: Path
-    ssh_set_up: SshSetUp
+    ssh_setup: SshSetup
 
     @property
     def ssh_host(self) -> str:
@@ -59,7 +59,7 @@ async def demo_world(
     config_text: str = CATALOGUE,
     pauses: tuple[float, float] = _PAUSES,
     cards: tuple[GraphicsCard, ...] = TWO_CARDS,
-) -> AsyncIterator[World]:
+) -> AsyncIterator[DemoEnvironment]:
     """Build the world, and leave nothing of it behind.
 
     `random` decides who visits when; `pauses` are the seconds between two visits. `cards` are the
@@ -76,24 +76,26 @@ async def demo_world(
         unit = DemoUnit(config_file)
         server = StandIn(config_text, dialect, certificates, say=unit.write, cards=cards)
         models = server.configuration.models
-        await asyncio.to_thread(_furnish, root, config_file, config_text, models)
+        await asyncio.to_thread(_write_host_files, root, config_file, config_text, models)
         commands = ShellCommands(unit, server)
-        async with server, SshDoor(folder, root, commands.answer) as door:
-            unit.runs(server)
-            visits = Background()
+        async with server, DemoSshServer(folder, root, commands.respond) as door:
+            unit.set_server(server)
+            visits = BackgroundTasks()
             visits.start(
-                visit(server, random or Random(1), pauses=pauses, left_alone=LEFT_ALONE),
+                run_visitors(
+                    server, random or Random(1), pauses=pauses, left_alone=MODELS_WITHOUT_VISITORS
+                ),
                 name="visitors",
             )
             try:
-                yield World(
-                    server, certificates, folder, config, data, state, config_file, door.set_up
+                yield DemoEnvironment(
+                    server, certificates, folder, config, data, state, config_file, door.setup
                 )
             finally:
                 await visits.close()
 
 
-def _furnish(
+def _write_host_files(
     root: Path, config_file: Path, config_text: str, models: Mapping[str, ModelConfiguration]
 ) -> None:
     """What is on the disk of the machine behind the server."""

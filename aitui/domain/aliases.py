@@ -2,10 +2,10 @@
 
 from collections.abc import Collection, Iterable, Sequence
 
-from aitui.domain.model import Kind, ListedModel, ModelStatus
+from aitui.domain.model import ListedModel, ModelKind, ModelStatus
 
 
-def folded_aliases(
+def fold_aliases(
     listed: Sequence[ListedModel],
     statuses: Sequence[ModelStatus],
     running: Collection[str],
@@ -18,7 +18,7 @@ def folded_aliases(
     """
     owners: dict[str, str] = {}
     aliases: dict[str, dict[str, None]] = {}
-    for entry_id, names in _named_aliases(listed, statuses):
+    for entry_id, names in _alias_pairs(listed, statuses):
         aliases.setdefault(entry_id, {}).update(dict.fromkeys(names))
         for name in names:
             owners.setdefault(name, entry_id)
@@ -34,7 +34,7 @@ def folded_aliases(
         entry = entries.get(name)
         if (
             entry is not None
-            and entry.kind in {Kind.MODEL, Kind.ALIAS}
+            and entry.kind in {ModelKind.MODEL, ModelKind.ALIAS}
             and name not in told
             and name not in running
         ):
@@ -45,7 +45,7 @@ def folded_aliases(
     }
 
 
-def _named_aliases(
+def _alias_pairs(
     listed: Iterable[ListedModel], statuses: Iterable[ModelStatus]
 ) -> Iterable[tuple[str, tuple[str, ...]]]:
     for entry in listed:
@@ -55,5 +55,5 @@ def _named_aliases(
         if status.aliases:
             yield status.id, status.aliases
     for entry in listed:
-        if entry.kind is Kind.ALIAS and entry.targets:
+        if entry.kind is ModelKind.ALIAS and entry.targets:
             yield entry.targets[0], (entry.id,)

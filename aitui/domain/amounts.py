@@ -2,7 +2,7 @@
 
 import math
 
-WIDEST = 7
+WIDEST_CELL = 7
 
 _GIB = 1024**3
 
@@ -19,7 +19,7 @@ def format_tokens(tokens: int) -> str:
 
 def format_seconds(seconds: float) -> str:
     """A time in its two largest units, rounded down: "18 s", "1m 35s", "2h 05m", "3d 04h"."""
-    whole = _whole(seconds)
+    whole = _whole_seconds(seconds)
     if whole is None:
         return "–"
     if whole < 60:
@@ -35,7 +35,7 @@ def format_seconds(seconds: float) -> str:
 
 def format_countdown(seconds: float) -> str:
     """A time in its largest unit, rounded down, for the TTL column: "45s", "24m", "3h", "12d"."""
-    whole = _whole(seconds)
+    whole = _whole_seconds(seconds)
     if whole is None:
         return "–"
     for length, unit in ((86400, "d"), (3600, "h"), (60, "m")):
@@ -64,5 +64,5 @@ def format_bytes_gib(amount: float) -> str:
     return f"{gib:.1f}G" if gib < 9999.95 else f"{min(gib, 99999):.0f}G"
 
 
-def _whole(seconds: float) -> int | None:
+def _whole_seconds(seconds: float) -> int | None:
     return max(0, int(seconds)) if math.isfinite(seconds) else None

@@ -3,13 +3,13 @@
 from dataclasses import dataclass, field
 from enum import Enum
 
-from aitui.domain.deltas import PromptProgress, Timings, Usage
-from aitui.domain.growing_text import TextSoFar
-from aitui.domain.rates import Rates
+from aitui.domain.deltas import GenerationTimings, PromptProgress, TokenUsage
+from aitui.domain.growing_text import TextSnapshot
+from aitui.domain.rates import TokenRates
 from aitui.errors import AituiError
 
 
-class Phase(Enum):
+class ReplyPhase(Enum):
     """What an answer is at."""
 
     QUEUED = "queued"
@@ -23,13 +23,13 @@ class Phase(Enum):
     DONE = "done"
 
     @property
-    def ended(self) -> bool:
+    def is_final(self) -> bool:
         """Whether nothing more comes."""
-        return self in {Phase.STOPPED, Phase.CUT, Phase.FAILED, Phase.DONE}
+        return self in {ReplyPhase.STOPPED, ReplyPhase.CUT, ReplyPhase.FAILED, ReplyPhase.DONE}
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Reply:
     """Everything that can be shown of it. Times are monotonic seconds, `thought` is a duration.
 
     `phase_since` is when the present phase began. `position` in the server's queue counts from 1,
@@ -41,18 +41,18 @@ class Answer:
     turn_id: str
     model: str
     asked: float
-    phase: Phase = Phase.QUEUED
+    phase: ReplyPhase = ReplyPhase.QUEUED
     phase_since: float = 0.0
     ended_at: float | None = None
-    text: TextSoFar = field(default_factory=TextSoFar)
-    reasoning: TextSoFar = field(default_factory=TextSoFar)
+    text: TextSnapshot = field(default_factory=TextSnapshot)
+    reasoning: TextSnapshot = field(default_factory=TextSnapshot)
     position: int = 0
     words: str = ""
     progress: PromptProgress | None = None
-    rates: Rates = field(default_factory=Rates)
+    rates: TokenRates = field(default_factory=TokenRates)
     thought: float | None = None
-    timings: Timings | None = None
-    usage: Usage | None = None
+    timings: GenerationTimings | None = None
+    usage: TokenUsage | None = None
     finish: str = ""
     error: AituiError | None = None
     prompt: str = ""

@@ -15,7 +15,7 @@ _KINDS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Attachment:
+class ImageAttachment:
     """An image: its file's name, media type and data URL."""
 
     name: str
@@ -23,7 +23,7 @@ class Attachment:
     url: str
 
 
-def image(name: str, content: bytes) -> Attachment:
+def encode_image(name: str, content: bytes) -> ImageAttachment:
     """The image in a file, its kind told by its first bytes.
 
     Raises ValueError, with words for a person, for what is too large or none of PNG, JPEG, GIF
@@ -34,7 +34,7 @@ def image(name: str, content: bytes) -> Attachment:
     kind = image_type(content)
     if not kind:
         raise ValueError(f"{name} is no image that models take: PNG, JPEG, GIF or WebP")
-    return Attachment(name, kind, f"data:{kind};base64,{base64.b64encode(content).decode()}")
+    return ImageAttachment(name, kind, f"data:{kind};base64,{base64.b64encode(content).decode()}")
 
 
 def image_type(content: bytes) -> str:
@@ -44,7 +44,7 @@ def image_type(content: bytes) -> str:
     return next((kind for start, kind in _KINDS if content.startswith(start)), "")
 
 
-def with_text_file(prompt: str, name: str, content: bytes) -> str:
+def append_text_file(prompt: str, name: str, content: bytes) -> str:
     """The prompt with a text file behind it. Raises ValueError for what is no text of UTF-8."""
     if len(content) > LARGEST_TEXT:
         raise ValueError(f"{name} is larger than {LARGEST_TEXT >> 20} MiB")

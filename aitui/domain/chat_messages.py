@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aitui.domain.conversation import Conversation
-from aitui.domain.sampling import Sampling
+from aitui.domain.sampling import SamplingParameters
 from aitui.domain.turn import Role, Turn
 
 
@@ -17,10 +17,10 @@ class ChatRequest:
 
     model: str
     messages: tuple[dict[str, Any], ...]
-    sampling: Sampling = field(default_factory=Sampling)
+    sampling: SamplingParameters = field(default_factory=SamplingParameters)
 
 
-def request_for(conversation: Conversation, answer_id: str) -> ChatRequest:
+def build_chat_request(conversation: Conversation, answer_id: str) -> ChatRequest:
     """What has to be asked to get that answer.
 
     An answer that has text already stands last, unfinished: the model goes on with it. Reasoning
@@ -31,17 +31,17 @@ def request_for(conversation: Conversation, answer_id: str) -> ChatRequest:
     messages: list[dict[str, Any]] = []
     if conversation.system.strip():
         messages.append({"role": "system", "content": conversation.system})
-    messages += [_message(turn) for turn in path[start:] if _speaks(turn)]
+    messages += [_build_message(turn) for turn in path[start:] if _has_content(turn)]
     answer = conversation.turns.get(answer_id)
     sampling = conversation.sampling if answer is None else answer.sampling
     return ChatRequest(conversation.model, tuple(messages), sampling)
 
 
-def _speaks(turn: Turn) -> bool:
+def _has_content(turn: Turn) -> bool:
     return bool(turn.text or turn.attachments)
 
 
-def _message(turn: Turn) -> dict[str, Any]:
+def _build_message(turn: Turn) -> dict[str, Any]:
     if turn.role is Role.USER and turn.attachments:
         parts: list[dict[str, Any]] = [{"type": "text", "text": turn.text}] if turn.text else []
         parts += [{"type": "image_url", "image_url": {"url": a.url}} for a in turn.attachments]

@@ -7,7 +7,7 @@ from enum import Enum
 from aitui.errors import AituiError
 
 
-class Status(Enum):
+class CheckStatus(Enum):
     """How a check ended; OPEN is neither: doesn't apply, wasn't tried, or can't be known."""
 
     PASSED = "passed"
@@ -16,21 +16,21 @@ class Status(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class CheckResult:
     """One check. Every text is harmless; `exit_code` is 0 unless it failed.
 
     `seen` is what was found, `remedy` a command or a deed that mends it, or what could be better.
     """
 
     name: str
-    status: Status
+    status: CheckStatus
     seen: str
     remedy: str = ""
     exit_code: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class CheckStage:
     """What is looked at from now on: number `number` of `of`."""
 
     words: str
@@ -38,22 +38,22 @@ class Stage:
     of: int
 
 
-def passed(name: str, seen: str, remedy: str = "") -> Check:
+def passing_check(name: str, seen: str, remedy: str = "") -> CheckResult:
     """A check that went well."""
-    return Check(name, Status.PASSED, seen, remedy)
+    return CheckResult(name, CheckStatus.PASSED, seen, remedy)
 
 
-def left_open(name: str, seen: str, remedy: str = "") -> Check:
+def inconclusive_check(name: str, seen: str, remedy: str = "") -> CheckResult:
     """A check that says neither yes nor no."""
-    return Check(name, Status.OPEN, seen, remedy)
+    return CheckResult(name, CheckStatus.OPEN, seen, remedy)
 
 
-def failed(name: str, error: AituiError) -> Check:
+def failing_check(name: str, error: AituiError) -> CheckResult:
     """A check that an exception tells of."""
     seen = f"{error.what}: {error.why}" if error.why else error.what
-    return Check(name, Status.FAILED, seen, error.remedy, error.exit_code)
+    return CheckResult(name, CheckStatus.FAILED, seen, error.remedy, error.exit_code)
 
 
-def exit_code(checks: Iterable[Check]) -> int:
+def exit_code(checks: Iterable[CheckResult]) -> int:
     """The exit code of the first check that failed, 0 where none did."""
-    return next((check.exit_code for check in checks if check.status is Status.FAILED), 0)
+    return next((check.exit_code for check in checks if check.status is CheckStatus.FAILED), 0)

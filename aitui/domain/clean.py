@@ -35,14 +35,14 @@ _CONTROLS = r"\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff"
 
 _REMOVED_FROM_TEXT = re.compile(f"{_ESCAPES}|[{_BIDI}{_INVISIBLE}]+")
 _REMOVED_FROM_LINE = re.compile(f"{_ESCAPES}|[{_BIDI}{_INVISIBLE}{_JOINERS}]+")
-_SHOWN = re.compile(f"[{_CONTROLS}]+")
+_REPLACED_CONTROLS = re.compile(f"[{_CONTROLS}]+")
 _BREAKS_AND_TABS = re.compile(f"[\t{_BREAKS}]+")
 _OTHER_BREAKS = re.compile("[\r\x0b\x0c\x85\u2028\u2029]")
-_WANTS_CLEANING_IN_TEXT = re.compile(f"[{_CONTROLS}{_BIDI}{_INVISIBLE}\r\x0b\x0c\x85\u2028\u2029]")
-_WANTS_CLEANING_IN_LINE = re.compile(f"[{_CONTROLS}{_BIDI}{_INVISIBLE}{_JOINERS}\t{_BREAKS}]")
+_UNSAFE_IN_TEXT = re.compile(f"[{_CONTROLS}{_BIDI}{_INVISIBLE}\r\x0b\x0c\x85\u2028\u2029]")
+_UNSAFE_IN_LINE = re.compile(f"[{_CONTROLS}{_BIDI}{_INVISIBLE}{_JOINERS}\t{_BREAKS}]")
 
 
-def clean_line(text: str, limit: int | None = None) -> str:
+def sanitize_line(text: str, limit: int | None = None) -> str:
     """One harmless line of at most `limit` characters, the last of them `…` where it was cut.
 
     Runs of tabs and line breaks become one blank, line breaks at either end vanish, zero-width
@@ -50,26 +50,26 @@ def clean_line(text: str, limit: int | None = None) -> str:
     characters, so a longer run of what is removed ends the line early.
     """
     head = _head(text, limit)
-    if not (head.isascii() and head.isprintable()) and _WANTS_CLEANING_IN_LINE.search(head):
+    if not (head.isascii() and head.isprintable()) and _UNSAFE_IN_LINE.search(head):
         cleaned = _REMOVED_FROM_LINE.sub("", head.strip("\r\n"))
-        cleaned = _SHOWN.sub(REPLACEMENT, _BREAKS_AND_TABS.sub(" ", cleaned))
+        cleaned = _REPLACED_CONTROLS.sub(REPLACEMENT, _BREAKS_AND_TABS.sub(" ", cleaned))
     else:
         cleaned = head
-    return _cut(cleaned, limit, more=len(head) < len(text))
+    return _truncate(cleaned, limit, more=len(head) < len(text))
 
 
-def clean_text(text: str, limit: int | None = None) -> str:
+def sanitize_text(text: str, limit: int | None = None) -> str:
     r"""Harmless text of at most `limit` characters that keeps its `\n` and `\t`.
 
     Every other line break becomes `\n`; joiners and variation selectors stay.
     """
     head = _head(text, limit)
-    if _WANTS_CLEANING_IN_TEXT.search(head):
+    if _UNSAFE_IN_TEXT.search(head):
         cleaned = _REMOVED_FROM_TEXT.sub("", head).replace("\r\n", "\n")
-        cleaned = _SHOWN.sub(REPLACEMENT, _OTHER_BREAKS.sub("\n", cleaned))
+        cleaned = _REPLACED_CONTROLS.sub(REPLACEMENT, _OTHER_BREAKS.sub("\n", cleaned))
     else:
         cleaned = head
-    return _cut(cleaned, limit, more=len(head) < len(text))
+    return _truncate(cleaned, limit, more=len(head) < len(text))
 
 
 def _head(text: str, limit: int | None) -> str:
@@ -77,7 +77,7 @@ def _head(text: str, limit: int | None) -> str:
     return text if limit is None else text[: max(limit, 0) * 4 + 1024]
 
 
-def _cut(cleaned: str, limit: int | None, *, more: bool) -> str:
+def _truncate(cleaned: str, limit: int | None, *, more: bool) -> str:
     if limit is None or (len(cleaned) <= limit and not more):
         return cleaned
     return cleaned[: limit - 1] + ELLIPSIS if limit > 0 else ""

@@ -34,7 +34,7 @@ _DEEPEST_NESTING = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Word:
+class CommandWord:
     """One word of a command and its place, `command[start:end]`, quotes included."""
 
     text: str
@@ -42,27 +42,27 @@ class Word:
     end: int
 
 
-def words(command: str) -> tuple[Word, ...]:
+def split_words(command: str) -> tuple[CommandWord, ...]:
     """The words that llama-swap makes of a command."""
     text = _COMMENT_LINE.sub(lambda line: " " * len(line[0]), command)
     text = _CONTINUATION.sub(" ", text)
-    found: list[Word] = []
+    found: list[CommandWord] = []
     pieces: list[str] = []
     start = 0
     for piece in _PIECE.finditer(text):
         if piece.lastgroup != "blank":
             if not pieces:
                 start = piece.start()
-            pieces.append(_unquoted(piece))
+            pieces.append(_unquote(piece))
         elif pieces:
-            found.append(Word("".join(pieces), start, piece.start()))
+            found.append(CommandWord("".join(pieces), start, piece.start()))
             pieces = []
     if pieces:
-        found.append(Word("".join(pieces), start, len(text)))
+        found.append(CommandWord("".join(pieces), start, len(text)))
     return tuple(found)
 
 
-def _unquoted(piece: re.Match[str]) -> str:
+def _unquote(piece: re.Match[str]) -> str:
     kind = piece.lastgroup or "plain"
     if kind == "double":
         return _ESCAPED_IN_DOUBLE_QUOTES.sub(r"\1", piece[kind])
@@ -81,7 +81,7 @@ class CommandLine:
     @classmethod
     def read(cls, command: str) -> "CommandLine":
         """Reads a command; a script in `bash -c "…"` is read as if it stood there itself."""
-        return cls(tuple(_own_arguments([word.text for word in words(command)])))
+        return cls(tuple(_own_arguments([word.text for word in split_words(command)])))
 
     def value(self, names: Iterable[str]) -> str | None:
         """The last value given to any of the flags; "" for one that ends the command."""
@@ -182,7 +182,7 @@ def has_flag(command: str, names: Iterable[str]) -> bool:
 
 def launch(command: str) -> Launch:
     """What a command starts, as places among its words."""
-    return find_launch([word.text for word in words(command)])
+    return find_launch([word.text for word in split_words(command)])
 
 
 def _flag(argument: str) -> tuple[str, str, str]:
@@ -205,7 +205,7 @@ def _own_arguments(arguments: list[str], nesting: int = 0) -> list[str]:
     if found.script is None or nesting == _DEEPEST_NESTING:
         return []
     script = arguments[found.script]
-    commands = _commands([word.text for word in words(script)])
+    commands = _commands([word.text for word in split_words(script)])
     if "$@" in script:
         # The word behind the script is `$0`.
         commands.append(arguments[found.behind + 1 :])

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from aitui.domain.sampling import Sampling
+from aitui.domain.sampling import SamplingParameters
 from aitui.domain.turn import Role, Turn
 
 LONGEST_TITLE = 80
@@ -23,7 +23,7 @@ class Conversation:
     model: str = ""
     title: str = ""
     system: str = ""
-    sampling: Sampling = field(default_factory=Sampling)
+    sampling: SamplingParameters = field(default_factory=SamplingParameters)
     turns: Mapping[str, Turn] = field(default_factory=dict)
     shown: str = ""
     sent_from: str = ""

@@ -4,19 +4,19 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Begun:
+class ResponseStarted:
     """The server answers: its headers are there. What it waited for before isn't told."""
 
 
 @dataclass(frozen=True, slots=True)
-class Queued:
+class LoadQueued:
     """llama-swap's word that the load waits for others; `position` counts from 1."""
 
     position: int
 
 
 @dataclass(frozen=True, slots=True)
-class Loading:
+class LoadProgress:
     """llama-swap's word that the model comes up; `words` is its last line about it."""
 
     model: str = ""
@@ -55,7 +55,7 @@ class TextDelta:
 
 
 @dataclass(frozen=True, slots=True)
-class Timings:
+class GenerationTimings:
     """llama-server's own measurements so far: tokens, seconds and tokens a second.
 
     `prompt_tokens` were read, `cached` more didn't have to be. `drafted` and `accepted` are None
@@ -74,7 +74,7 @@ class Timings:
 
 
 @dataclass(frozen=True, slots=True)
-class Usage:
+class TokenUsage:
     """Tokens of the whole request; `cached` of the prompt's were known already."""
 
     prompt_tokens: int
@@ -83,7 +83,7 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
-class Finished:
+class GenerationFinished:
     """The model has ended: "stop", "length", "tool_calls" or another word of its server."""
 
     reason: str
@@ -105,14 +105,14 @@ class StreamError:
 
 
 Delta = (
-    Begun
-    | Queued
-    | Loading
+    ResponseStarted
+    | LoadQueued
+    | LoadProgress
     | PromptProgress
     | ReasoningDelta
     | TextDelta
-    | Timings
-    | Usage
-    | Finished
+    | GenerationTimings
+    | TokenUsage
+    | GenerationFinished
     | StreamError
 )

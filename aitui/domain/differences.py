@@ -6,7 +6,7 @@ from dataclasses import replace
 from aitui.domain.model import ModelStatus
 
 
-def changed_states(
+def state_changes(
     before: tuple[ModelStatus, ...], after: tuple[ModelStatus, ...]
 ) -> set[str] | None:
     """The ids whose state alone is told to be another; None where more than that differs."""
@@ -24,6 +24,6 @@ def changed_states(
     return changed
 
 
-def differing(before: Mapping[str, object], after: Mapping[str, object]) -> set[str]:
+def differing_keys(before: Mapping[str, object], after: Mapping[str, object]) -> set[str]:
     """The keys whose values differ, or that only one of the two has."""
     return {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)}

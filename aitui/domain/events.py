@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from aitui.domain.model import FinishedRequest, ModelStatus, RunningRequest
+from aitui.domain.model import ActiveRequest, FinishedRequest, ModelStatus
 
 
 @dataclass(frozen=True, slots=True)
-class StatusChanged:
+class ModelStatusChanged:
     """`modelStatus`: the state of every model."""
 
     models: tuple[ModelStatus, ...]
@@ -31,14 +31,14 @@ class RequestsCounted:
 class RequestsListed:
     """`inflight` with operation snapshot: every request under way."""
 
-    requests: tuple[RunningRequest, ...]
+    requests: tuple[ActiveRequest, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class RequestUpdated:
     """`inflight` with operation upsert: one request began or went on."""
 
-    request: RunningRequest
+    request: ActiveRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class RequestEnded:
 
 
 @dataclass(frozen=True, slots=True)
-class ModelsUsed:
+class RequestsFinished:
     """`metrics`: requests that ended; the first such event is the server's whole history."""
 
     requests: tuple[FinishedRequest, ...]
@@ -70,13 +70,13 @@ class OtherEvent:
 
 
 Event = (
-    StatusChanged
+    ModelStatusChanged
     | LogWritten
     | RequestsCounted
     | RequestsListed
     | RequestUpdated
     | RequestEnded
-    | ModelsUsed
+    | RequestsFinished
     | ActivityAdded
     | OtherEvent
 )

@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 
-from aitui.domain.config.leaving import Leaving
+from aitui.domain.config.leaving import EvictionPlan
 from aitui.domain.model import Model, RunState
 from aitui.domain.server_version import version_number
 from aitui.domain.snapshot import Snapshot
 
-LAST_VERSION_THAT_WEIGHS_BY_THE_FILE = 250
+LAST_VERSION_WITH_FILE_COSTS = 250
 """Later ones may weigh what they evict by how long its loads took, which no endpoint tells."""
 
 READS_ROUTING_SINCE = 235
@@ -15,7 +15,7 @@ READS_ROUTING_SINCE = 235
 
 
 @dataclass(frozen=True, slots=True)
-class Victim:
+class EvictionVictim:
     """A model that will be unloaded, and how many requests run there.
 
     `requests` is None where the server doesn't tell which model its requests are at. `certain` is
@@ -27,7 +27,7 @@ class Victim:
     certain: bool = False
 
 
-def victims(wanted: Model, snapshot: Snapshot) -> tuple[Victim, ...]:
+def predict_victims(wanted: Model, snapshot: Snapshot) -> tuple[EvictionVictim, ...]:
     """The models that a request for `wanted` will evict.
 
     Certain where the config file was read that the server runs: by its groups, a request for a
@@ -37,26 +37,26 @@ def victims(wanted: Model, snapshot: Snapshot) -> tuple[Victim, ...]:
     if wanted.state is RunState.STARTING:
         # Whoever had to go for it is going already, and others who ask share its load.
         return ()
-    leaving = _by_the_rules(wanted, snapshot)
+    leaving = _plan_by_rules(wanted, snapshot)
     if leaving is None:
-        return _guessed(wanted, snapshot)
+        return _guess_victims(wanted, snapshot)
     version = version_number(snapshot.version)
-    by_the_file = version is not None and version <= LAST_VERSION_THAT_WEIGHS_BY_THE_FILE
+    by_the_file = version is not None and version <= LAST_VERSION_WITH_FILE_COSTS
     return tuple(
-        Victim(model, requests_at(model, snapshot), not leaving.weighed or by_the_file)
-        for model in _staying(snapshot)
+        EvictionVictim(model, request_count(model, snapshot), not leaving.by_cost or by_the_file)
+        for model in _evictable_models(snapshot)
         if model.id in leaving.models
     )
 
 
-def why_a_guess(snapshot: Snapshot) -> str:
+def guess_reason(snapshot: Snapshot) -> str:
     """Why victims that aren't certain are not, in a sentence."""
     if snapshot.swap_rules is None:
         return "≈ a guess: groups stand in the server's config alone"
     return "≈ a guess: the config file alone doesn't tell what this server will do"
 
 
-def requests_at(model: Model, snapshot: Snapshot) -> int | None:
+def request_count(model: Model, snapshot: Snapshot) -> int | None:
     """How many requests run at a model, None where that can't be known.
 
     A bare total tells nothing about one model, unless it is zero or the model runs alone.
@@ -69,7 +69,7 @@ def requests_at(model: Model, snapshot: Snapshot) -> int | None:
     return None
 
 
-def _by_the_rules(wanted: Model, snapshot: Snapshot) -> Leaving | None:
+def _plan_by_rules(wanted: Model, snapshot: Snapshot) -> EvictionPlan | None:
     rules = snapshot.swap_rules
     if rules is None or any(model.state is RunState.UNKNOWN for model in snapshot.models):
         return None
@@ -79,20 +79,20 @@ def _by_the_rules(wanted: Model, snapshot: Snapshot) -> Leaving | None:
     ):
         return None
     # One that stops counts as running for llama-swap, though it needs nobody to send it away.
-    return rules.leaving(wanted.id, [model.id for model in snapshot.resident])
+    return rules.eviction_plan(wanted.id, [model.id for model in snapshot.resident])
 
 
-def _guessed(wanted: Model, snapshot: Snapshot) -> tuple[Victim, ...]:
+def _guess_victims(wanted: Model, snapshot: Snapshot) -> tuple[EvictionVictim, ...]:
     if wanted.resident:
         return ()
     return tuple(
-        Victim(model, requests_at(model, snapshot))
-        for model in _staying(snapshot)
+        EvictionVictim(model, request_count(model, snapshot))
+        for model in _evictable_models(snapshot)
         if model.id != wanted.id and frozenset((model.id, wanted.id)) not in snapshot.companions
     )
 
 
-def _staying(snapshot: Snapshot) -> tuple[Model, ...]:
+def _evictable_models(snapshot: Snapshot) -> tuple[Model, ...]:
     """The models that run, and don't end already."""
     return tuple(
         model for model in snapshot.models if model.state in {RunState.READY, RunState.STARTING}

@@ -11,7 +11,7 @@ from aitui.domain.turn import Role, Turn, TurnState
 JSON_VERSION = 1
 
 
-def as_markdown(conversation: Conversation, *, reasoning: bool = False) -> str:
+def conversation_as_markdown(conversation: Conversation, *, reasoning: bool = False) -> str:
     """The path that is shown; the reasoning, where wanted, as quotes before the answers."""
     parts = [f"# {conversation.heading}"]
     facts = [part for part in (conversation.model, _date(conversation.created)) if part]
@@ -23,7 +23,7 @@ def as_markdown(conversation: Conversation, *, reasoning: bool = False) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def as_json(conversation: Conversation) -> str:
+def conversation_as_json(conversation: Conversation) -> str:
     """The whole tree with every fact, indented. `version` counts changes of its form."""
     value = {
         "version": JSON_VERSION,

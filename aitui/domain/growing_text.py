@@ -31,9 +31,9 @@ class GrowingText:
     def __len__(self) -> int:
         return self._length
 
-    def view(self) -> "TextSoFar":
+    def view(self) -> "TextSnapshot":
         """The text as it is now."""
-        return TextSoFar(self, self._length)
+        return TextSnapshot(self, self._length)
 
     def between(self, start: int, end: int) -> str:
         """The characters from `start` up to `end`."""
@@ -47,7 +47,7 @@ class GrowingText:
 
 
 @dataclass(frozen=True, slots=True)
-class TextSoFar:
+class TextSnapshot:
     """The first `length` characters of a growing text."""
 
     source: GrowingText = field(default_factory=GrowingText, repr=False, compare=False)

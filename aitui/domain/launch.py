@@ -47,7 +47,7 @@ _Arguments = tuple[_Argument, ...]
 
 def find_launch(words: Sequence[str]) -> Launch:
     """Finds where llama-server's own arguments begin in the words of a command."""
-    return _Finder(words).found()
+    return _LaunchFinder(words).find()
 
 
 def context_flag_of(program: str) -> str | None:
@@ -61,7 +61,7 @@ def ends_command(word: str) -> bool:
     return bool(_OPERATOR.fullmatch(word))
 
 
-class _Finder:
+class _LaunchFinder:
     """Goes from wrapper to wrapper until it comes to what they run."""
 
     def __init__(self, words: Sequence[str]) -> None:
@@ -70,7 +70,7 @@ class _Finder:
         self._wrapper = words[0] if words else ""
         self._joined = False
 
-    def found(self) -> Launch:
+    def find(self) -> Launch:
         launch = None
         for _ in range(_MOST_WRAPPERS):
             self._rest = tuple(dropwhile(_is_assignment, self._rest))

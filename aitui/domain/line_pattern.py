@@ -24,7 +24,7 @@ class LinePattern:
     words: str
     _compiled: "Pattern[str]"
 
-    def is_in(self, text: str, seconds: float) -> bool:
+    def matches(self, text: str, seconds: float) -> bool:
         """Whether the text has it. Raises PatternTooSlow after so many seconds of computing."""
         if seconds > 0:
             try:
@@ -38,7 +38,7 @@ class LinePattern:
         )
 
 
-def line_pattern(words: str) -> LinePattern | None:
+def compile_pattern(words: str) -> LinePattern | None:
     """The regular expression that was typed, of Python's own kind; None for nothing.
 
     Capitals count only where there are some. Raises AituiError where it is none.

@@ -7,7 +7,7 @@ a rule. v217 adds "Unable to swap model err: …" for a load that failed.
 
 import re
 
-from aitui.domain.deltas import Loading, Queued, StreamError
+from aitui.domain.deltas import LoadProgress, LoadQueued, StreamError
 
 RULE = "━"
 _LONGEST_LINE = 2000
@@ -16,7 +16,7 @@ _FAILED = "Unable to swap model err: "
 _POSITION = re.compile(r"Queue position: #([0-9]{1,6})\s")
 
 
-class LoadingLines:
+class LoadingLineFilter:
     """Pieces of these lines in, what they tell out."""
 
     __slots__ = ("_line", "_model", "_position", "begun")
@@ -33,29 +33,29 @@ class LoadingLines:
             self.begun = piece.startswith(RULE)
         return self.begun
 
-    def feed(self, piece: str) -> list[Queued | Loading | StreamError]:
+    def feed(self, piece: str) -> list[LoadQueued | LoadProgress | StreamError]:
         """What the piece adds."""
         first, *others = piece.split("\n")
-        told: list[Queued | Loading | StreamError] = []
-        self._grow(first, told)
+        told: list[LoadQueued | LoadProgress | StreamError] = []
+        self._extend_line(first, told)
         for following in others:
-            self._whole_line(told)
-            self._grow(following, told)
+            self._finish_line(told)
+            self._extend_line(following, told)
         return told
 
-    def _grow(self, text: str, told: list[Queued | Loading | StreamError]) -> None:
+    def _extend_line(self, text: str, told: list[LoadQueued | LoadProgress | StreamError]) -> None:
         self._line = (self._line + text)[:_LONGEST_LINE]
         found = _POSITION.match(self._line)
         if found is not None and int(found[1]) != self._position:
             self._position = int(found[1])
-            told.append(Queued(self._position))
+            told.append(LoadQueued(self._position))
 
-    def _whole_line(self, told: list[Queued | Loading | StreamError]) -> None:
+    def _finish_line(self, told: list[LoadQueued | LoadProgress | StreamError]) -> None:
         line, self._line = self._line.strip(), ""
         if line.startswith(_FAILED):
             told.append(StreamError(line.removeprefix(_FAILED), loading=True))
         elif line.startswith(_MODEL):
             self._model = line.removeprefix(_MODEL)
-            told.append(Loading(self._model))
+            told.append(LoadProgress(self._model))
         elif line.strip(RULE + ".") and not _POSITION.match(line + " "):
-            told.append(Loading(self._model, line))
+            told.append(LoadProgress(self._model, line))

@@ -4,31 +4,31 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from aitui.domain.line_pattern import LinePattern
-from aitui.domain.log_lines import Level, LogLine
+from aitui.domain.log_lines import LogLevel, LogLine
 
-PATIENCE = 1.0
+MATCH_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class LogFilter:
     """The least level, a pattern that a line must have, and whether aitui's own polls show."""
 
-    level: Level = Level.DEBUG
+    level: LogLevel = LogLevel.DEBUG
     pattern: LinePattern | None = None
-    own: bool = False
+    show_own: bool = False
 
-    def passes(self, line: LogLine, seconds: float = PATIENCE) -> bool:
+    def passes(self, line: LogLine, seconds: float = MATCH_SECONDS) -> bool:
         """Whether that line is to be seen; a mark always is.
 
         Raises PatternTooSlow where computing that takes more than so many seconds.
         """
         if line.mark:
             return True
-        if line.level < self.level or (line.own and not self.own):
+        if line.level < self.level or (line.own and not self.show_own):
             return False
-        return self.pattern is None or self.pattern.is_in(line.text, seconds)
+        return self.pattern is None or self.pattern.matches(line.text, seconds)
 
-    def passing(
+    def passes_each(
         self, lines: Sequence[LogLine], seconds: float, clock: Callable[[], float]
     ) -> list[bool]:
         """The same of all lines, in so many seconds of that clock together."""

@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass, field
 from enum import IntEnum
 
-from aitui.domain.sgr import Span, read_sgr
+from aitui.domain.sgr import StyledSpan, parse_ansi
 
 LONGEST_LINE = 32 * 1024
 """Bytes that are kept of one line; the rest of a longer one is counted and let go."""
@@ -33,7 +33,7 @@ _OWN = re.compile(
 )
 
 
-class Level(IntEnum):
+class LogLevel(IntEnum):
     """How bad it is; a line that doesn't say so is INFO."""
 
     DEBUG = 0
@@ -42,17 +42,17 @@ class Level(IntEnum):
     ERROR = 3
 
 
-_NAMED = {
-    "DEBUG": Level.DEBUG,
-    "INFO": Level.INFO,
-    "WARN": Level.WARNING,
-    "ERROR": Level.ERROR,
-    "FATAL": Level.ERROR,
-    "D": Level.DEBUG,
-    "I": Level.INFO,
-    "W": Level.WARNING,
-    "E": Level.ERROR,
-    "F": Level.ERROR,
+_LEVELS = {
+    "DEBUG": LogLevel.DEBUG,
+    "INFO": LogLevel.INFO,
+    "WARN": LogLevel.WARNING,
+    "ERROR": LogLevel.ERROR,
+    "FATAL": LogLevel.ERROR,
+    "D": LogLevel.DEBUG,
+    "I": LogLevel.INFO,
+    "W": LogLevel.WARNING,
+    "E": LogLevel.ERROR,
+    "F": LogLevel.ERROR,
 }
 
 
@@ -64,14 +64,14 @@ class LogLine:
     """
 
     text: str
-    spans: tuple[Span, ...] = ()
-    level: Level = Level.INFO
+    spans: tuple[StyledSpan, ...] = ()
+    level: LogLevel = LogLevel.INFO
     own: bool = False
     mark: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Lines:
+class LineBatch:
     """Whole lines, and what there is of the next one; None where it hasn't begun."""
 
     whole: tuple[LogLine, ...] = ()
@@ -83,11 +83,11 @@ class LineAssembler:
     r"""Makes lines of pieces. A line ends with `\n`, `\r\n` or `\r`; no line grows without end."""
 
     longest: int = LONGEST_LINE
-    _kept: bytearray = field(default_factory=bytearray)
-    _let_go: int = 0
+    _buffer: bytearray = field(default_factory=bytearray)
+    _dropped_bytes: int = 0
     _after_return: bool = False
 
-    def feed(self, piece: bytes) -> Lines:
+    def feed(self, piece: bytes) -> LineBatch:
         """The lines that this piece completes, and the one that it leaves unfinished."""
         if self._after_return and piece:
             self._after_return = False
@@ -97,50 +97,50 @@ class LineAssembler:
         if b"\r" in piece:
             piece = piece.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         *ended, rest = piece.split(b"\n")
-        whole = tuple(self._end(part) for part in ended)
-        self._keep(rest)
-        return Lines(whole, self._beginning() if self._kept else None)
+        whole = tuple(self._finish_line(part) for part in ended)
+        self._append(rest)
+        return LineBatch(whole, self._build_partial_line() if self._buffer else None)
 
-    def _end(self, part: bytes) -> LogLine:
-        self._keep(part)
-        line = self._line()
-        self._kept.clear()
-        self._let_go = 0
+    def _finish_line(self, part: bytes) -> LogLine:
+        self._append(part)
+        line = self._build_line()
+        self._buffer.clear()
+        self._dropped_bytes = 0
         return line
 
-    def _keep(self, part: bytes) -> None:
-        room = self.longest - len(self._kept)
-        self._kept += part[:room]
-        self._let_go += max(0, len(part) - room)
+    def _append(self, part: bytes) -> None:
+        room = self.longest - len(self._buffer)
+        self._buffer += part[:room]
+        self._dropped_bytes += max(0, len(part) - room)
 
-    def _beginning(self) -> LogLine:
+    def _build_partial_line(self) -> LogLine:
         """Read anew with each piece, so not more of it than a screen may show."""
-        text = self._kept[:LONGEST_UNFINISHED].decode("utf-8", "replace")
-        return log_line(text if len(self._kept) <= LONGEST_UNFINISHED else f"{text}…")
+        text = self._buffer[:LONGEST_UNFINISHED].decode("utf-8", "replace")
+        return parse_log_line(text if len(self._buffer) <= LONGEST_UNFINISHED else f"{text}…")
 
-    def _line(self) -> LogLine:
-        text = self._kept.decode("utf-8", "replace")
-        if self._let_go:
-            text = f"{text.rstrip(chr(0xFFFD))}… ({self._let_go:,} bytes more)"
-        return log_line(text)
+    def _build_line(self) -> LogLine:
+        text = self._buffer.decode("utf-8", "replace")
+        if self._dropped_bytes:
+            text = f"{text.rstrip(chr(0xFFFD))}… ({self._dropped_bytes:,} bytes more)"
+        return parse_log_line(text)
 
 
-def log_line(raw: str) -> LogLine:
+def parse_log_line(raw: str) -> LogLine:
     """One line of a server's log, as it came, read."""
-    text, spans = read_sgr(raw)
-    level = level_of(text)
+    text, spans = parse_ansi(raw)
+    level = detect_level(text)
     return LogLine(text, spans, level, own="aitui/" in text and _OWN.search(text) is not None)
 
 
-def level_of(text: str) -> Level:
+def detect_level(text: str) -> LogLevel:
     """The level that a line names, else the one that its words suggest."""
     head = text[:_LOOK_AT]
     named = _EXPLICIT.match(head)
     if named is not None:
-        return _NAMED[named["name"] or named["letter"]]
+        return _LEVELS[named["name"] or named["letter"]]
     request = _REQUEST.search(head)
     if request is not None:
         head = head[: request.start()]
     if _ERROR.search(head):
-        return Level.ERROR
-    return Level.WARNING if _WARNING.search(head) else Level.INFO
+        return LogLevel.ERROR
+    return LogLevel.WARNING if _WARNING.search(head) else LogLevel.INFO

@@ -2,10 +2,10 @@
 
 from collections.abc import Hashable, Sequence
 
-SURE = 2
+LEAST_OVERLAP = 2
 
 
-def known_part(old: Sequence[Hashable], told: Sequence[Hashable]) -> int | None:
+def overlap_length(old: Sequence[Hashable], told: Sequence[Hashable]) -> int | None:
     """How many of the lines told again are known already; None where the two don't join.
 
     They join where some lines of `told` end as `old` ends, the longest such run counting. One line
@@ -14,21 +14,21 @@ def known_part(old: Sequence[Hashable], told: Sequence[Hashable]) -> int | None:
     """
     if not old or not told:
         return None
-    backwards = [*reversed(old), _Wall(), *reversed(told)]
-    runs = _common_beginnings(backwards)[len(old) + 1 :]
+    backwards = [*reversed(old), _Sentinel(), *reversed(told)]
+    runs = _prefix_lengths(backwards)[len(old) + 1 :]
     longest = max(runs)
     if longest == 0:
         return None
     # The earliest of the longest: where lines repeat, showing one twice beats losing one.
     known = len(told) - max(at for at, run in enumerate(runs) if run == longest)
-    return known if longest >= min(SURE, len(old)) or known - longest <= 1 else None
+    return known if longest >= min(LEAST_OVERLAP, len(old)) or known - longest <= 1 else None
 
 
-class _Wall:
+class _Sentinel:
     """Equal to nothing but itself."""
 
 
-def _common_beginnings(items: Sequence[object]) -> list[int]:
+def _prefix_lengths(items: Sequence[object]) -> list[int]:
     """For each place, how many items from there equal those from the beginning (Z-function)."""
     common = [0] * len(items)
     left = right = 0

@@ -5,20 +5,20 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from operator import attrgetter, is_not
 
-from aitui.domain.aliases import folded_aliases
+from aitui.domain.aliases import fold_aliases
 from aitui.domain.command_line import context_size
-from aitui.domain.differences import changed_states, differing
+from aitui.domain.differences import differing_keys, state_changes
 from aitui.domain.memory.footprint import Footprint
 from aitui.domain.model import (
+    ActiveRequests,
     ContextSize,
     ContextSource,
-    Evicted,
-    FailedLoad,
-    Kind,
+    Eviction,
     ListedModel,
+    LoadFailure,
     Model,
+    ModelKind,
     ModelStatus,
-    Requests,
     RunningModel,
     RunState,
 )
@@ -27,7 +27,7 @@ from aitui.domain.shards import is_shard_artefact
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class ModelFacts:
     """Everything learnt of the models of one server; the mappings are keyed by the model's id.
 
     `configured_context` and `last_context`, with which a model ran before aitui was started, are in
@@ -42,28 +42,28 @@ class Facts:
     configured_context: Mapping[str, int] = field(default_factory=dict)
     last_context: Mapping[str, int] = field(default_factory=dict)
     seen_reasoning: Mapping[str, bool] = field(default_factory=dict)
-    failures: Mapping[str, FailedLoad] = field(default_factory=dict)
-    requests: Requests = field(default_factory=Requests)
+    failures: Mapping[str, LoadFailure] = field(default_factory=dict)
+    requests: ActiveRequests = field(default_factory=ActiveRequests)
     last_used: Mapping[str, float] = field(default_factory=dict)
     expected_load: Mapping[str, float] = field(default_factory=dict)
     requested: Mapping[str, float] = field(default_factory=dict)
     rates: Mapping[str, float] = field(default_factory=dict)
-    evicted: Mapping[str, Evicted] = field(default_factory=dict)
+    evicted: Mapping[str, Eviction] = field(default_factory=dict)
     memory: Mapping[str, Footprint] = field(default_factory=dict)
     running_lists_only_ready: bool = False
 
 
-def merge(facts: Facts, previous: tuple[Model, ...], now: float) -> tuple[Model, ...]:
+def merge_models(facts: ModelFacts, previous: tuple[Model, ...], now: float) -> tuple[Model, ...]:
     """The models in the server's order, unlisted ones last.
 
     `now` is in monotonic seconds. A model that didn't change is the same object as in `previous`,
     and so is the tuple where nothing changed at all. A model that `/running` doesn't list is
     stopped. Later parts of split models are left out unless they run or are waited for.
     """
-    return Merging(previous).merge(facts, now)
+    return ModelMerger(previous).merge(facts, now)
 
 
-class Merging:
+class ModelMerger:
     """Merges one server's facts again and again, at a cost that goes by what changed.
 
     `models` are the last ones. The facts that were merged must not be changed afterwards.
@@ -71,21 +71,21 @@ class Merging:
 
     def __init__(self, models: tuple[Model, ...] = ()) -> None:
         self.models = models
-        self._view: _View | None = None
+        self._view: _FactIndex | None = None
         self._places: dict[str, int] = {}
 
     def start_from(self, models: tuple[Model, ...]) -> None:
         """Take these for the models that there were before."""
         self.models, self._view = models, None
 
-    def merge(self, facts: Facts, now: float) -> tuple[Model, ...]:
+    def merge(self, facts: ModelFacts, now: float) -> tuple[Model, ...]:
         """The models that follow from the facts, as `merge` has it."""
-        changed = None if self._view is None else self._view.changed_by(facts)
+        changed = None if self._view is None else self._view.models_affected_by(facts)
         if self._view is None or changed is None:
             return self._merge_all(facts, now)
         if not all(model_id in self._places for model_id in changed):
             return self._merge_all(facts, now)
-        self._view.take(facts, now)
+        self._view.update(facts, now)
         models: list[Model] | None = None
         for model_id in changed:
             place = self._places[model_id]
@@ -93,27 +93,27 @@ class Merging:
             if model is not self.models[place]:
                 models = list(self.models) if models is None else models
                 models[place] = model
-                self._view.keep(model)
+                self._view.remember(model)
         if models is not None:
             self.models = tuple(models)
         return self.models
 
-    def _merge_all(self, facts: Facts, now: float) -> tuple[Model, ...]:
+    def _merge_all(self, facts: ModelFacts, now: float) -> tuple[Model, ...]:
         previous = self.models
-        self._view = _View(facts, previous, now)
+        self._view = _FactIndex(facts, previous, now)
         models = tuple(self._view.model(model_id) for model_id in self._view.ids())
         if len(models) != len(previous) or any(map(is_not, models, previous)):
             self.models = models
         for model in models:
-            self._view.keep(model)
+            self._view.remember(model)
         self._places = {model.id: place for place, model in enumerate(models)}
         return self.models
 
 
-class _View:
+class _FactIndex:
     """The facts, found by id."""
 
-    def __init__(self, facts: Facts, previous: tuple[Model, ...], now: float) -> None:
+    def __init__(self, facts: ModelFacts, previous: tuple[Model, ...], now: float) -> None:
         self._facts = facts
         self._now = now
         self._previous = {model.id: model for model in previous}
@@ -122,17 +122,17 @@ class _View:
         self._running = {entry.id: entry for entry in reversed(facts.running)}
         self._statuses = {entry.id: entry for entry in reversed(facts.statuses)}
         self._own_ids = self._visible_ids()
-        self._folded, self._aliases = folded_aliases(
+        self._aliases_folded, self._aliases = fold_aliases(
             facts.listed, facts.statuses, self._running, self._own_ids
         )
         self._owners = {name: owner for owner, names in self._aliases.items() for name in names}
-        self._by_owner()
+        self._index_by_owner()
 
-    def keep(self, model: Model) -> None:
+    def remember(self, model: Model) -> None:
         """What was made of the facts is what there was before, the next time."""
         self._previous[model.id] = model
 
-    def changed_by(self, facts: Facts) -> set[str] | None:
+    def models_affected_by(self, facts: ModelFacts) -> set[str] | None:
         """The ids of models that may differ with other facts; None where any may."""
         old = self._facts
         if (
@@ -141,12 +141,12 @@ class _View:
             or (facts.requests.running is None) != (old.requests.running is None)
         ):
             return None
-        told = changed_states(old.statuses, facts.statuses)
+        told = state_changes(old.statuses, facts.statuses)
         if told is None:
             return None
         running = {entry.id: entry for entry in reversed(facts.running)}
-        came_or_went = told | differing(self._running, running)
-        if not all(self._has_its_row_anyway(model_id) for model_id in came_or_went):
+        came_or_went = told | differing_keys(self._running, running)
+        if not all(self._is_always_shown(model_id) for model_id in came_or_went):
             return None
         named: set[str] = set()
         for before, after in (
@@ -160,29 +160,29 @@ class _View:
             (old.configured_context, facts.configured_context),
             (old.last_context, facts.last_context),
             (old.seen_reasoning, facts.seen_reasoning),
-            (_count(old.requests), _count(facts.requests)),
+            (_count_requests(old.requests), _count_requests(facts.requests)),
         ):
-            named |= differing(before, after)
+            named |= differing_keys(before, after)
         if any(is_shard_artefact(model_id) for model_id in named):
             return None
         named |= {self._owners[name] for name in named if name in self._owners}
-        return came_or_went | ((named & self._own_ids.keys()) - self._folded)
+        return came_or_went | ((named & self._own_ids.keys()) - self._aliases_folded)
 
-    def take(self, facts: Facts, now: float) -> None:
+    def update(self, facts: ModelFacts, now: float) -> None:
         """Go by other facts, of which `changed_by` said which models they change."""
         if facts.statuses is not self._facts.statuses:
             self._statuses = {entry.id: entry for entry in reversed(facts.statuses)}
         self._facts, self._now = facts, now
         self._running = {entry.id: entry for entry in reversed(facts.running)}
-        self._by_owner()
+        self._index_by_owner()
 
-    def _by_owner(self) -> None:
+    def _index_by_owner(self) -> None:
         facts, owners = self._facts, self._owners
         self._requests = _requests_by_model(facts.requests, owners)
         self._last_used = _latest_by_model(facts.last_used, owners)
         self._rates = {owners.get(name, name): rate for name, rate in facts.rates.items()}
 
-    def _has_its_row_anyway(self, model_id: str) -> bool:
+    def _is_always_shown(self, model_id: str) -> bool:
         """Whether it is shown however it runs, and as nobody's alias."""
         return (
             model_id in self._listed
@@ -192,14 +192,14 @@ class _View:
 
     def ids(self) -> Iterable[str]:
         """The ids of the models, aliases that were folded into theirs left out."""
-        return (model_id for model_id in self._own_ids if model_id not in self._folded)
+        return (model_id for model_id in self._own_ids if model_id not in self._aliases_folded)
 
     def model(self, model_id: str) -> Model:
         """The model of that id, made of everything that is known of it."""
         facts = self._facts
         listed = self._listed.get(model_id, _NOT_LISTED)
         running = self._running.get(model_id, _NOT_RUNNING)
-        status = self._statuses.get(model_id, _UNTOLD)
+        status = self._statuses.get(model_id, _NO_STATUS)
         before = self._previous.get(model_id, _NEW)
         state = self._state(model_id)
         since = before.since if before is not _NEW and before.state is state else self._now
@@ -209,7 +209,7 @@ class _View:
             model_id,
             name,
             listed.description or status.description or running.description,
-            Kind.PEER if status.peer and listed.kind is Kind.MODEL else listed.kind,
+            ModelKind.PEER if status.peer and listed.kind is ModelKind.MODEL else listed.kind,
             self._aliases.get(model_id, ()),
             listed.peer or status.peer,
             listed.targets,
@@ -260,7 +260,7 @@ class _View:
         if running is not None:
             return running.state
         if self._facts.running_lists_only_ready:
-            status = self._statuses.get(model_id, _UNTOLD)
+            status = self._statuses.get(model_id, _NO_STATUS)
             if status.state in {RunState.STARTING, RunState.STOPPING}:
                 return status.state
         return RunState.STOPPED
@@ -300,16 +300,18 @@ _values_of = attrgetter(*(each.name for each in fields(Model)))
 _NEW = Model("")
 _NOT_LISTED = ListedModel("")
 _NOT_RUNNING = RunningModel("", RunState.STOPPED)
-_UNTOLD = ModelStatus("", RunState.STOPPED, unlisted=True)
+_NO_STATUS = ModelStatus("", RunState.STOPPED, unlisted=True)
 _FALLBACK = ContextSize()
 _FROM_COMMAND = {ContextSource.RUNNING_COMMAND, ContextSource.LAST_COMMAND}
 
 
-def _count(requests: Requests) -> Counter[str]:
+def _count_requests(requests: ActiveRequests) -> Counter[str]:
     return Counter(request.model for request in requests.running or ())
 
 
-def _requests_by_model(requests: Requests, owners: Mapping[str, str]) -> dict[str, int] | None:
+def _requests_by_model(
+    requests: ActiveRequests, owners: Mapping[str, str]
+) -> dict[str, int] | None:
     if requests.running is None:
         return None
     return Counter(owners.get(request.model, request.model) for request in requests.running)

@@ -19,7 +19,7 @@ class RunState(Enum):
     UNKNOWN = "unknown"
 
 
-class Kind(Enum):
+class ModelKind(Enum):
     """What an id in the server's list stands for."""
 
     MODEL = "model"
@@ -54,7 +54,7 @@ class ListedModel:
     id: str
     name: str = ""
     description: str = ""
-    kind: Kind = Kind.MODEL
+    kind: ModelKind = ModelKind.MODEL
     aliases: tuple[str, ...] = ()
     peer: str = ""
     targets: tuple[str, ...] = ()
@@ -89,7 +89,7 @@ class ModelStatus:
 
 
 @dataclass(frozen=True, slots=True)
-class FailedLoad:
+class LoadFailure:
     """A load that vanished: Unix time, the reason in words, the log lines that say so."""
 
     at: float
@@ -98,7 +98,7 @@ class FailedLoad:
 
 
 @dataclass(frozen=True, slots=True)
-class Evicted:
+class Eviction:
     """A ready model that had to go: Unix time, the model it went for, and whose load that was.
 
     `whom` is empty where the server doesn't tell.
@@ -106,7 +106,7 @@ class Evicted:
 
     at: float
     by: str
-    whom: str = ""
+    requester: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +133,7 @@ class Model:
     id: str
     name: str = ""
     description: str = ""
-    kind: Kind = Kind.MODEL
+    kind: ModelKind = ModelKind.MODEL
     aliases: tuple[str, ...] = ()
     peer: str = ""
     targets: tuple[str, ...] = ()
@@ -147,11 +147,11 @@ class Model:
     last_used: float | None = None
     requests: int | None = None
     reasoning: bool = False
-    failed: FailedLoad | None = None
+    failed: LoadFailure | None = None
     requested: float | None = None
     expected_load: float | None = None
     rate: float | None = None
-    evicted: Evicted | None = None
+    evicted: Eviction | None = None
     memory: Footprint | None = None
 
     @property
@@ -167,11 +167,11 @@ class Model:
     @property
     def loadable(self) -> bool:
         """Whether this server can start and stop it: peers and selectors run elsewhere."""
-        return self.kind is Kind.MODEL
+        return self.kind is ModelKind.MODEL
 
 
 @dataclass(frozen=True, slots=True)
-class RunningRequest:
+class ActiveRequest:
     """One request under way, told by servers from v235 on.
 
     `started` is monotonic seconds, derived from the age that the server reported.
@@ -188,8 +188,8 @@ class RunningRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class Requests:
+class ActiveRequests:
     """Requests under way: their number, and who they are where the server tells."""
 
     total: int | None = None
-    running: tuple[RunningRequest, ...] | None = None
+    running: tuple[ActiveRequest, ...] | None = None

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class Confirmation:
     """A question with its facts, one a line; `yes` and `no` say what each answer does.
 
     `needed` is False where nobody would notice: then it may be done without asking. `difference`
@@ -18,7 +18,7 @@ class Question:
     yes: str
     no: str = "Cancel"
     needed: bool = True
-    difference: tuple[str, ...] = ()
+    diff: tuple[str, ...] = ()
     other: str = ""
-    unasked: bool = False
+    unprompted: bool = False
     separate: bool = False

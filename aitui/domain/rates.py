@@ -3,16 +3,16 @@
 from collections import deque
 from dataclasses import dataclass
 
-from aitui.domain.deltas import Timings
+from aitui.domain.deltas import GenerationTimings
 
-WINDOW = 2.0
+RATE_WINDOW = 2.0
 POINT = 0.5
 POINTS_KEPT = 60
 _SAMPLE = 0.05
 
 
 @dataclass(frozen=True, slots=True)
-class Rates:
+class TokenRates:
     """One reading. Seconds and tokens a second; None where nothing can be said yet."""
 
     tokens: int = 0
@@ -21,7 +21,7 @@ class Rates:
     series: tuple[float, ...] = ()
 
 
-class Meter:
+class RateMeter:
     """Counts tokens as they come. All times are monotonic seconds of the caller's clock.
 
     With the server's own timings the rate is the one at which it wrote, whatever the network did
@@ -53,7 +53,7 @@ class Meter:
         self._point_at = asked
         self._point_tokens = 0
 
-    def count(self, now: float, pieces: int) -> None:
+    def count_tokens(self, now: float, pieces: int) -> None:
         """So many tokens have just come."""
         if pieces <= 0:
             return
@@ -63,9 +63,9 @@ class Meter:
         if not self._timed:
             self.tokens += pieces
             self._sample(now, self.tokens)
-        self._draw(now)
+        self._complete_points(now)
 
-    def timings(self, now: float, timings: Timings) -> None:
+    def apply_timings(self, now: float, timings: GenerationTimings) -> None:
         """The server has just said how far it is."""
         if timings.tokens <= 0 or (timings.tokens < self.tokens and self._timed):
             return
@@ -75,12 +75,12 @@ class Meter:
         self.tokens = timings.tokens
         self._overall = timings.rate or None
         self._sample(timings.seconds, timings.tokens)
-        self._draw(now)
+        self._complete_points(now)
 
-    def read(self, now: float) -> Rates:
+    def read(self, now: float) -> TokenRates:
         """The reading at this moment."""
-        self._draw(now)
-        return Rates(
+        self._complete_points(now)
+        return TokenRates(
             tokens=self.tokens,
             first_token=None if self._first is None else self._first - self._asked,
             per_second=self._per_second(now),
@@ -94,18 +94,18 @@ class Meter:
             samples[-1] = (at, tokens)
         else:
             samples.append((at, tokens))
-        while len(samples) > 2 and at - samples[1][0] >= WINDOW:
+        while len(samples) > 2 and at - samples[1][0] >= RATE_WINDOW:
             samples.popleft()
 
     def _per_second(self, now: float) -> float | None:
         if len(self._samples) < 2:
             return self._overall
-        if now - self._arrived > WINDOW:
+        if now - self._arrived > RATE_WINDOW:
             return 0.0
         (began, before), (ended, after) = self._samples[0], self._samples[-1]
         return (after - before) / (ended - began) if ended > began else self._overall
 
-    def _draw(self, now: float) -> None:
+    def _complete_points(self, now: float) -> None:
         """Complete the points of the series that are due."""
         if self._first is None or now - self._point_at < POINT:
             return

@@ -6,7 +6,9 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-OURS = frozenset({"model", "messages", "stream", "stream_options", "n", "tools", "tool_choice"})
+RESERVED_NAMES = frozenset(
+    {"model", "messages", "stream", "stream_options", "n", "tools", "tool_choice"}
+)
 """What aitui itself says in a request."""
 
 _WHOLE = frozenset({"top_k", "seed", "max_tokens", "repeat_last_n", "mirostat", "n_probs"})
@@ -20,13 +22,13 @@ _LONGEST_VALUE = 100_000
 
 
 @dataclass(frozen=True, slots=True)
-class Sampling:
+class SamplingParameters:
     """Names and values, the values as JSON text, so that they can be compared and kept."""
 
     values: tuple[tuple[str, str], ...] = ()
 
     @classmethod
-    def of(cls, values: Mapping[str, object]) -> "Sampling":
+    def of(cls, values: Mapping[str, object]) -> "SamplingParameters":
         """The parameters of a JSON object."""
         return cls(tuple((name, json.dumps(value)) for name, value in values.items()))
 
@@ -34,7 +36,7 @@ class Sampling:
         """The parameters as they stand in a request."""
         return {name: json.loads(value) for name, value in self.values}
 
-    def with_text(self, name: str, text: str) -> "Sampling":
+    def with_text(self, name: str, text: str) -> "SamplingParameters":
         """One of them set from what a person typed; an empty text removes it.
 
         A text that is no JSON is meant as text. Raises ValueError, with words for a person.
@@ -43,18 +45,18 @@ class Sampling:
         _check_name(name)
         others = tuple(pair for pair in self.values if pair[0] != name)
         if not text.strip():
-            return Sampling(others)
-        return Sampling((*others, (name, json.dumps(_value(name, text.strip())))))
+            return SamplingParameters(others)
+        return SamplingParameters((*others, (name, json.dumps(_parse_value(name, text.strip())))))
 
-    def with_values(self, others: "Sampling") -> "Sampling":
+    def with_values(self, others: "SamplingParameters") -> "SamplingParameters":
         """These, and the others where both name one."""
         merged = {**dict(self.values), **dict(others.values)}
-        return Sampling(tuple(merged.items()))
+        return SamplingParameters(tuple(merged.items()))
 
 
-def sampling_from(pairs: Iterable[str]) -> Sampling:
+def parse_sampling(pairs: Iterable[str]) -> SamplingParameters:
     """The parameters of `NAME=VALUE` texts. Raises ValueError."""
-    sampling = Sampling()
+    sampling = SamplingParameters()
     for pair in pairs:
         name, equals, text = pair.partition("=")
         if not equals:
@@ -66,11 +68,11 @@ def sampling_from(pairs: Iterable[str]) -> Sampling:
 def _check_name(name: str) -> None:
     if not _NAME.fullmatch(name):
         raise ValueError(f"“{name[:80]}” can't be the name of a parameter")
-    if name in OURS:
+    if name in RESERVED_NAMES:
         raise ValueError(f"{name} is not a parameter that can be set: aitui sets it itself")
 
 
-def _value(name: str, text: str) -> object:
+def _parse_value(name: str, text: str) -> object:
     if len(text) > _LONGEST_VALUE:
         raise ValueError(f"the value of {name} is too long")
     try:

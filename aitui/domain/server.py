@@ -44,7 +44,7 @@ class Server:
     preset_path: str = "~/.config/llama-swap/config.yaml"
     service_unit: str = "llama-swap.service"
     endpoints: Endpoints = field(default_factory=Endpoints)
-    colour: str = ""
+    color: str = ""
     read_only: bool = False
     origins: Mapping[str, str] = field(default_factory=dict)
 

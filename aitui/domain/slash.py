@@ -9,7 +9,7 @@ OLD_PREFIX = "ai-server-"
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class SlashCommandSpec:
     """One command: what follows its name, what it does, and how many words it needs at least."""
 
     name: str
@@ -24,35 +24,35 @@ class Kind:
 
 
 KINDS = (
-    Kind("status", "", "the models that run"),
-    Kind("refresh", "", "ask the server for everything again"),
-    Kind("load", "ID", "load a model", 1),
-    Kind("unload", "ID", "unload a model", 1),
-    Kind("model", "ID", "go on with another model", 1),
-    Kind("system", "TEXT", "set the system prompt; without a text, clear it"),
-    Kind("set", "NAME VALUE", "set a sampling parameter; without a value, clear it", 1),
-    Kind("clear", "", "begin a new conversation"),
-    Kind("retry", "", "have the last question answered once more"),
-    Kind("continue", "", "have a cut answer gone on with"),
-    Kind("edit", "", "put the last question into the prompt, to ask it differently"),
-    Kind("delete", "", "delete the last question and its answer"),
-    Kind("branch", "", "show the next of several answers"),
-    Kind("history", "WORDS", "earlier conversations, those with these words"),
-    Kind("rename", "TITLE", "give the conversation a title"),
-    Kind("save", "FILE", "write the conversation as Markdown to a file"),
-    Kind("export", "FILE", "write the conversation as JSON to a file"),
-    Kind("file", "PATH", "put a text file into the prompt, or an image beside it", 1),
-    Kind("help", "", "these commands"),
-    Kind("ctx", "ID SIZE", "change a context size", 2),
-    Kind("flag", "ID FLAG VALUE", "change another flag of a model, or its ttl", 3),
-    Kind("gpu", "", "whose the memory is, and how the hardware fares"),
-    Kind("preset", "", "show the server's config"),
-    Kind("reload", "", "have the server read its config again"),
-    Kind("restart", "", "restart the service"),
-    Kind("undo", "", "take the last change of the config back"),
+    SlashCommandSpec("status", "", "the models that run"),
+    SlashCommandSpec("refresh", "", "ask the server for everything again"),
+    SlashCommandSpec("load", "ID", "load a model", 1),
+    SlashCommandSpec("unload", "ID", "unload a model", 1),
+    SlashCommandSpec("model", "ID", "go on with another model", 1),
+    SlashCommandSpec("system", "TEXT", "set the system prompt; without a text, clear it"),
+    SlashCommandSpec("set", "NAME VALUE", "set a sampling parameter; without a value, clear it", 1),
+    SlashCommandSpec("clear", "", "begin a new conversation"),
+    SlashCommandSpec("retry", "", "have the last question answered once more"),
+    SlashCommandSpec("continue", "", "have a cut answer gone on with"),
+    SlashCommandSpec("edit", "", "put the last question into the prompt, to ask it differently"),
+    SlashCommandSpec("delete", "", "delete the last question and its answer"),
+    SlashCommandSpec("branch", "", "show the next of several answers"),
+    SlashCommandSpec("history", "WORDS", "earlier conversations, those with these words"),
+    SlashCommandSpec("rename", "TITLE", "give the conversation a title"),
+    SlashCommandSpec("save", "FILE", "write the conversation as Markdown to a file"),
+    SlashCommandSpec("export", "FILE", "write the conversation as JSON to a file"),
+    SlashCommandSpec("file", "PATH", "put a text file into the prompt, or an image beside it", 1),
+    SlashCommandSpec("help", "", "these commands"),
+    SlashCommandSpec("ctx", "ID SIZE", "change a context size", 2),
+    SlashCommandSpec("flag", "ID FLAG VALUE", "change another flag of a model, or its ttl", 3),
+    SlashCommandSpec("gpu", "", "whose the memory is, and how the hardware fares"),
+    SlashCommandSpec("preset", "", "show the server's config"),
+    SlashCommandSpec("reload", "", "have the server read its config again"),
+    SlashCommandSpec("restart", "", "restart the service"),
+    SlashCommandSpec("undo", "", "take the last change of the config back"),
 )
 _BY_NAME = {kind.name: kind for kind in KINDS}
-_TAKE_ID = frozenset({"load", "unload", "model", "ctx", "flag"})
+_COMMANDS_WITH_ID = frozenset({"load", "unload", "model", "ctx", "flag"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ def completions(text: str, model_ids: Iterable[str]) -> tuple[str, ...]:
             for kind in KINDS
             if kind.name.startswith(wanted)
         )
-    if name.lower().removeprefix(OLD_PREFIX) not in _TAKE_ID:
+    if name.lower().removeprefix(OLD_PREFIX) not in _COMMANDS_WITH_ID:
         return ()
     wanted = begun.casefold()
     found = [model_id for model_id in model_ids if wanted in model_id.casefold()]

@@ -4,12 +4,12 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from aitui.domain.config.swap_rules import SwapRules
-from aitui.domain.memory.hardware import Hardware
-from aitui.domain.model import Model, Requests, RunState
+from aitui.domain.memory.hardware import HardwareState
+from aitui.domain.model import ActiveRequests, Model, RunState
 from aitui.errors import AituiError
 
 
-class LinkPhase(Enum):
+class ConnectionPhase(Enum):
     """How things stand between aitui and the server."""
 
     CONNECTING = "connecting"
@@ -18,23 +18,23 @@ class LinkPhase(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
+class ConnectionStatus:
     """The connection: monotonic seconds, `latency` in seconds of the last short answer.
 
     `opened` is when it was first tried, `heard` when the server last answered, None before the first
     time; `retry_at` when the next try is due while the server is lost.
     """
 
-    phase: LinkPhase = LinkPhase.CONNECTING
-    heard: float | None = None
+    phase: ConnectionPhase = ConnectionPhase.CONNECTING
+    last_response_at: float | None = None
     latency: float | None = None
     error: AituiError | None = None
     attempts: int = 0
     retry_at: float | None = None
-    opened: float | None = None
+    opened_at: float | None = None
 
 
-_NO_HARDWARE = Hardware()
+_NO_HARDWARE = HardwareState()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +47,15 @@ class Snapshot:
     where the config file wasn't read, or isn't the one that it runs.
     """
 
-    link: Link = field(default_factory=Link)
+    connection: ConnectionStatus = field(default_factory=ConnectionStatus)
     models: tuple[Model, ...] = ()
-    requests: Requests = field(default_factory=Requests)
+    requests: ActiveRequests = field(default_factory=ActiveRequests)
     version: str = ""
     events_flow: bool = False
     companions: frozenset[frozenset[str]] = frozenset()
     warnings: tuple[str, ...] = ()
-    certificate_ends: float | None = None
-    hardware: Hardware = _NO_HARDWARE
+    certificate_expires_at: float | None = None
+    hardware: HardwareState = _NO_HARDWARE
     swap_rules: SwapRules | None = None
 
     @property

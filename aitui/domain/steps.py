@@ -11,7 +11,7 @@ class StepState(Enum):
     RUNNING = "running"
     DONE = "done"
     FAILED = "failed"
-    LEFT_OUT = "left out"
+    SKIPPED = "left out"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Steps:
     steps: tuple[Step, ...] = ()
 
     @classmethod
-    def named(cls, *names: str) -> "Steps":
+    def from_names(cls, *names: str) -> "Steps":
         """Steps that wait."""
         return cls(tuple(Step(name) for name in names))
 
@@ -54,24 +54,24 @@ class Steps:
         running = Step(name, StepState.RUNNING, now, now)
         if all(step.name != name for step in self.steps):
             return Steps((*self.steps, running))
-        return self._put(running)
+        return self._replace(running)
 
     def end(self, name: str, now: float, words: str = "") -> "Steps":
         """That step is done."""
-        return self._put(Step(name, StepState.DONE, self.step(name).began, now, words))
+        return self._replace(Step(name, StepState.DONE, self.step(name).began, now, words))
 
     def fail(self, name: str, now: float, words: str = "") -> "Steps":
         """That step failed."""
-        return self._put(Step(name, StepState.FAILED, self.step(name).began, now, words))
+        return self._replace(Step(name, StepState.FAILED, self.step(name).began, now, words))
 
-    def leave_out(self, name: str, words: str = "") -> "Steps":
+    def skip(self, name: str, words: str = "") -> "Steps":
         """That step isn't needed."""
-        return self._put(Step(name, StepState.LEFT_OUT, words=words))
+        return self._replace(Step(name, StepState.SKIPPED, words=words))
 
     @property
     def running(self) -> Step | None:
         """The step that is under way."""
         return next((step for step in self.steps if step.state is StepState.RUNNING), None)
 
-    def _put(self, changed: Step) -> "Steps":
+    def _replace(self, changed: Step) -> "Steps":
         return Steps(tuple(changed if step.name == changed.name else step for step in self.steps))

@@ -4,7 +4,7 @@ OPENS = "<think>"
 CLOSES = "</think>"
 
 
-class ThinkTags:
+class ThinkTagFilter:
     """Parts the text of an answer into reasoning and answer, its tags cut anywhere.
 
     Only tags before the first word of the answer count: further on they are what the answer is
@@ -12,10 +12,10 @@ class ThinkTags:
     reasoning.
     """
 
-    __slots__ = ("_answering", "_held", "_thinking", "_thought")
+    __slots__ = ("_answering", "_pending", "_thinking", "_thought")
 
     def __init__(self) -> None:
-        self._held = ""
+        self._pending = ""
         self._thinking = False
         self._thought = False
         self._answering = False
@@ -24,15 +24,15 @@ class ThinkTags:
         """Reasoning and answer that are certain by now."""
         if self._answering:
             return "", piece
-        text = self._held + piece
-        self._held = ""
+        text = self._pending + piece
+        self._pending = ""
         reasoning: list[str] = []
         while True:
             if self._thinking:
-                before, found, text = _parted(text)
+                before, found, text = _split_at_close(text)
                 reasoning.append(before)
                 if not found:
-                    self._held = text
+                    self._pending = text
                     return "".join(reasoning), ""
                 self._thinking = False
                 self._thought = True
@@ -41,7 +41,7 @@ class ThinkTags:
                 text = start.removeprefix(OPENS)
                 self._thinking = True
             elif OPENS.startswith(start):
-                self._held = text
+                self._pending = text
                 return "".join(reasoning), ""
             else:
                 self._answering = True
@@ -49,13 +49,13 @@ class ThinkTags:
 
     def finish(self) -> tuple[str, str]:
         """What was held back, when nothing more comes."""
-        held, self._held = self._held, ""
+        held, self._pending = self._pending, ""
         if self._thinking:
             return held, ""
         return "", held.lstrip() if self._thought else held
 
 
-def _parted(text: str) -> tuple[str, bool, str]:
+def _split_at_close(text: str) -> tuple[str, bool, str]:
     """Up to the closing tag, whether it is there, and what follows or may be its beginning."""
     before, closing, rest = text.partition(CLOSES)
     if closing:

@@ -3,9 +3,9 @@
 from dataclasses import dataclass, field
 from enum import Enum
 
-from aitui.domain.attachments import Attachment
-from aitui.domain.deltas import Timings, Usage
-from aitui.domain.sampling import Sampling
+from aitui.domain.attachments import ImageAttachment
+from aitui.domain.deltas import GenerationTimings, TokenUsage
+from aitui.domain.sampling import SamplingParameters
 
 
 class Role(Enum):
@@ -45,10 +45,10 @@ class Turn:
     ended: float | None = None
     first_token: float | None = None
     thought: float | None = None
-    usage: Usage | None = None
-    timings: Timings | None = None
-    sampling: Sampling = field(default_factory=Sampling)
-    attachments: tuple[Attachment, ...] = ()
+    usage: TokenUsage | None = None
+    timings: GenerationTimings | None = None
+    sampling: SamplingParameters = field(default_factory=SamplingParameters)
+    attachments: tuple[ImageAttachment, ...] = ()
 
     @property
     def is_incomplete(self) -> bool:

@@ -4,7 +4,7 @@ from aitui.domain.amounts import format_seconds
 from aitui.domain.model import Model
 
 
-def unload_words(model: Model) -> str:
+def describe_unload(model: Model) -> str:
     """That it goes, with what it costs to have it back: the seconds that its last loads took."""
     if model.expected_load is None:
         return f"unloads {model.id}"

@@ -4,12 +4,12 @@ import re
 from contextlib import suppress
 from datetime import UTC, datetime
 
-from aitui.errors import FileInTheWay, NoSuchFile
+from aitui.errors import FileAlreadyExists, NoSuchFile
 from aitui.host.shell import FileKind, Host
 from aitui.host.transaction import LARGEST_CONFIG, digest_of
 
 BACKUPS_KEPT = 20
-_NUMBERS = 100
+_MOST_PER_SECOND = 100
 
 
 def backup_pattern(name: str) -> re.Pattern[str]:
@@ -33,13 +33,13 @@ async def free_backup_path(host: Host, path: str, wall: float) -> str:
 
     Wants the lock: the name is looked for now and taken later.
     """
-    for number in range(1, _NUMBERS):
+    for number in range(1, _MOST_PER_SECOND):
         copy = backup_path(path, wall, number)
         try:
             await host.facts(copy)
         except NoSuchFile:
             return copy
-    raise FileInTheWay(f"There are {_NUMBERS} backups of this second already")
+    raise FileAlreadyExists(f"There are {_MOST_PER_SECOND} backups of this second already")
 
 
 async def find_backup(host: Host, path: str, digest: str) -> str:

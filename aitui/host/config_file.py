@@ -6,25 +6,25 @@ import secrets
 from collections.abc import Callable
 from contextlib import suppress
 
-from aitui.domain.clean import clean_line
+from aitui.domain.clean import sanitize_line
 from aitui.domain.clock import Clock
 from aitui.errors import ConfigChangedMeanwhile, ConfigRefused, HostError, HostFileError, NoSuchFile
-from aitui.host.config_lock import Author, ConfigLock
-from aitui.host.config_write import ConfigWrite
-from aitui.host.difference import difference
+from aitui.host.config_lock import ConfigLock, LockOwner
+from aitui.host.config_write import ConfigWriteTransaction
+from aitui.host.difference import file_diff
 from aitui.host.shell import FileKind, Host
 from aitui.host.transaction import (
     LARGEST_CONFIG,
     Check,
+    FileSnapshot,
+    FileVersion,
     OnStep,
-    Reading,
-    Recovered,
-    Whole,
-    Written,
+    RecoveryResult,
+    WriteResult,
     digest_of,
-    pass_over,
+    ignore,
 )
-from aitui.host.unbroken import unbroken
+from aitui.host.unbroken import shield
 
 
 class ConfigFile:
@@ -47,13 +47,13 @@ class ConfigFile:
         path: str,
         *,
         clock: Clock,
-        author: Author | None = None,
+        author: LockOwner | None = None,
         new_token: Callable[[], str] = lambda: secrets.token_hex(8),
     ) -> None:
         self._host = host
         self._path = path
         self._clock = clock
-        self._author = Author.here() if author is None else author
+        self._author = LockOwner.here() if author is None else author
         self._new_token = new_token
         self._abandoned: frozenset[str] = frozenset()
 
@@ -62,31 +62,31 @@ class ConfigFile:
         """As it was given, perhaps with `~/`."""
         return self._path
 
-    async def read(self) -> Reading:
+    async def read(self) -> FileSnapshot:
         """The file as it is. Raises HostError."""
         real_path = await self._host.resolve(self._path)
         facts = await self._host.facts(real_path)
         if facts.kind is not FileKind.FILE:
             raise HostFileError(
-                f"{clean_line(self._path, 300)} is no file but a {facts.kind.value}",
+                f"{sanitize_line(self._path, 300)} is no file but a {facts.kind.value}",
                 remedy="set preset_path to llama-swap's config.yaml",
             )
         content = await self._host.read(real_path, largest=LARGEST_CONFIG + 1)
         if len(content) > LARGEST_CONFIG:
             raise HostFileError(
-                f"{clean_line(self._path, 300)} is too large for a config file",
+                f"{sanitize_line(self._path, 300)} is too large for a config file",
                 why=f"it has more than {LARGEST_CONFIG} bytes",
             )
-        return Reading(self._path, real_path, content, digest_of(content), facts)
+        return FileSnapshot(self._path, real_path, content, digest_of(content), facts)
 
     async def write(
         self,
-        reading: Reading,
+        reading: FileSnapshot,
         content: bytes,
         *,
-        check: Check = pass_over,
-        on_step: OnStep = pass_over,
-    ) -> Written:
+        check: Check = ignore,
+        on_step: OnStep = ignore,
+    ) -> WriteResult:
         """Put `content` in the place of what was read, and prove it.
 
         Every error but ConfigWriteUncertain means that nothing was written, and has the step in
@@ -96,12 +96,12 @@ class ConfigFile:
         told in `Written`. A cancellation waits where the file is being replaced.
         """
         token = self._new_token()
-        writing = ConfigWrite(
+        writing = ConfigWriteTransaction(
             self._host,
             reading,
             content,
-            lock=self._lock(reading.real_path, token),
-            temporary=_beside(reading.real_path, f"{token}.tmp"),
+            lock=self._build_lock(reading.real_path, token),
+            temporary=_sibling_path(reading.real_path, f"{token}.tmp"),
             wall=self._clock.wall(),
             on_step=on_step,
         )
@@ -117,39 +117,39 @@ class ConfigFile:
         backup: str,
         before: str,
         after: str,
-        on_step: OnStep = pass_over,
-    ) -> Written:
+        on_step: OnStep = ignore,
+    ) -> WriteResult:
         """Put a backup back in the place of what we wrote, on the same road.
 
         `before` and `after` are the digests of the write that is undone. Raises
         ConfigChangedMeanwhile where the file isn't ours any more, ConfigRefused where the backup
         is gone or isn't what it was, and what `write` raises.
         """
-        old = await self._backup(backup, before)
+        old = await self._read_backup(backup, before)
         reading = await self.read()
         if reading.digest != after:
             raise ConfigChangedMeanwhile(
-                f"{clean_line(self._path, 300)} was changed since: it can't be undone",
+                f"{sanitize_line(self._path, 300)} was changed since: it can't be undone",
                 difference=await asyncio.to_thread(
-                    difference, old, reading.content, backup, self._path
+                    file_diff, old, reading.content, backup, self._path
                 ),
                 why="it is not what aitui wrote any more",
                 remedy="look at the difference to the backup, then change it by hand",
             )
         return await self.write(reading, old, on_step=on_step)
 
-    async def _backup(self, backup: str, before: str) -> bytes:
+    async def _read_backup(self, backup: str, before: str) -> bytes:
         try:
             old = await self._host.read(backup, largest=LARGEST_CONFIG + 1)
         except NoSuchFile as error:
             raise ConfigRefused(
-                f"The backup {clean_line(backup, 300)} is gone",
+                f"The backup {sanitize_line(backup, 300)} is gone",
                 why="only the last ones are kept",
                 remedy="set the old value again by hand",
             ) from error
         if digest_of(old) != before:
             raise ConfigRefused(
-                f"The backup {clean_line(backup, 300)} was changed since it was made",
+                f"The backup {sanitize_line(backup, 300)} was changed since it was made",
                 remedy="set the old value again by hand",
             )
         return old
@@ -170,14 +170,14 @@ class ConfigFile:
             if pattern.fullmatch(facts.name) and facts.kind is FileKind.FILE
         )
 
-    async def recover(self, before: str, after: str) -> Recovered:
+    async def recover(self, before: str, after: str) -> RecoveryResult:
         """Say which file is in its place after a write that broke off, and clear away its rest.
 
         `before` and `after` are the digests of that write. Raises ConfigLocked where somebody
         writes just now, HostError.
         """
         token = self._new_token()
-        lock = self._lock(await self._host.resolve(self._path), token)
+        lock = self._build_lock(await self._host.resolve(self._path), token)
         left = await self.leftovers()
         try:
             await lock.take()
@@ -189,21 +189,21 @@ class ConfigFile:
                 removed.append(path)
             digest = (await self.read()).digest
         finally:
-            await unbroken(self._give_back(lock, token))
-        known = {before: Whole.OLD, after: Whole.NEW}
-        return Recovered(known.get(digest, Whole.OTHER), tuple(removed))
+            await shield(self._release_lock(lock, token))
+        known = {before: FileVersion.OLD, after: FileVersion.NEW}
+        return RecoveryResult(known.get(digest, FileVersion.OTHER), tuple(removed))
 
-    async def _give_back(self, lock: ConfigLock, token: str) -> None:
+    async def _release_lock(self, lock: ConfigLock, token: str) -> None:
         try:
             await lock.release()
         except HostError:
             self._abandoned |= {token}
             raise
 
-    def _lock(self, real_path: str, token: str) -> ConfigLock:
+    def _build_lock(self, real_path: str, token: str) -> ConfigLock:
         return ConfigLock(
             self._host,
-            _beside(real_path, "lock"),
+            _sibling_path(real_path, "lock"),
             token=token,
             author=self._author,
             wall=self._clock.wall,
@@ -211,6 +211,6 @@ class ConfigFile:
         )
 
 
-def _beside(path: str, ending: str) -> str:
+def _sibling_path(path: str, ending: str) -> str:
     folder, _, name = path.rpartition("/")
     return f"{folder}/.{name}.aitui-{ending}"

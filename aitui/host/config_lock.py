@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from aitui.domain.clean import clean_line
-from aitui.errors import ConfigLocked, FileInTheWay, NoSuchFile
+from aitui.domain.clean import sanitize_line
+from aitui.errors import ConfigLocked, FileAlreadyExists, NoSuchFile
 from aitui.host.shell import Host
 from aitui.host.transaction import digest_of
 
@@ -22,7 +22,7 @@ _TRIES = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Author:
+class LockOwner:
     """Who writes: a login, the machine that aitui runs on, and its process there."""
 
     user: str
@@ -30,7 +30,7 @@ class Author:
     process: int
 
     @classmethod
-    def here(cls) -> "Author":
+    def here(cls) -> "LockOwner":
         """This process."""
         try:
             user = getpass.getuser()
@@ -38,7 +38,7 @@ class Author:
             user = str(os.getuid())
         return cls(user, socket.gethostname(), os.getpid())
 
-    def has_ended(self, other: "Author") -> bool:
+    def has_ended(self, other: "LockOwner") -> bool:
         """Whether the other one is a process of this machine and user that is no more."""
         if (self.user, self.machine) != (other.user, other.machine) or other.process <= 0:
             return False
@@ -51,7 +51,7 @@ class Author:
         return False
 
 
-class _Holder(msgspec.Struct):
+class _LockRecord(msgspec.Struct):
     """What stands in a lock. `taken` is Unix time by the holder's clock."""
 
     token: str
@@ -61,8 +61,8 @@ class _Holder(msgspec.Struct):
     taken: float
 
     @property
-    def author(self) -> Author:
-        return Author(self.user, self.machine, self.process)
+    def author(self) -> LockOwner:
+        return LockOwner(self.user, self.machine, self.process)
 
 
 class ConfigLock:
@@ -81,7 +81,7 @@ class ConfigLock:
         path: str,
         *,
         token: str,
-        author: Author,
+        author: LockOwner,
         wall: Callable[[], float],
         abandoned: frozenset[str] = frozenset(),
     ) -> None:
@@ -90,7 +90,7 @@ class ConfigLock:
         self._author = author
         self._abandoned = abandoned
         self._content = msgspec.json.encode(
-            _Holder(token, author.user, author.machine, author.process, wall())
+            _LockRecord(token, author.user, author.machine, author.process, wall())
         )
 
     async def take(self) -> str:
@@ -101,14 +101,14 @@ class ConfigLock:
         for _ in range(_TRIES):
             try:
                 await self._host.create(self._path, self._content, mode=0o644)
-            except FileInTheWay:
+            except FileAlreadyExists:
                 found = await self._read()
                 if found is None:
                     continue
                 return await self._take_over(found)
             else:
                 return ""
-        raise self._locked(b"")
+        raise self._lock_error(b"")
 
     async def is_ours(self) -> bool:
         """Whether nobody took it over. Raises HostError."""
@@ -128,72 +128,72 @@ class ConfigLock:
 
     async def _take_over(self, found: bytes) -> str:
         marker = f"{self._path}.{digest_of(found)[:16]}"
-        await self._mark(marker, found)
+        await self._place_marker(marker, found)
         try:
             again = await self._read()
-            if again != found or not await self._is_dead(found, marker):
-                raise self._locked(again or found)
+            if again != found or not await self._is_stale(found, marker):
+                raise self._lock_error(again or found)
             await self._host.remove(self._path)
             try:
                 await self._host.create(self._path, self._content, mode=0o644)
-            except FileInTheWay as error:
-                raise self._locked(await self._read() or b"") from error
+            except FileAlreadyExists as error:
+                raise self._lock_error(await self._read() or b"") from error
         finally:
             with suppress(NoSuchFile):
                 await self._host.remove(marker)
-        return f"The lock of {_whose(found)} was taken over."
+        return f"The lock of {_describe_holder(found)} was taken over."
 
-    async def _mark(self, marker: str, found: bytes) -> None:
+    async def _place_marker(self, marker: str, found: bytes) -> None:
         try:
             await self._host.create(marker, self._content, mode=0o644)
-        except FileInTheWay as error:
+        except FileAlreadyExists as error:
             other = await self._host.read(marker, largest=_LARGEST_LOCK)
-            if not self._was_left(other):
-                raise self._locked(found, marker) from error
+            if not self._is_abandoned(other):
+                raise self._lock_error(found, marker) from error
             await self._host.remove(marker)
             await self._host.create(marker, self._content, mode=0o644)
 
-    async def _is_dead(self, found: bytes, marker: str) -> bool:
-        if self._was_left(found):
+    async def _is_stale(self, found: bytes, marker: str) -> bool:
+        if self._is_abandoned(found):
             return True
-        oldest = UNFINISHED_SECONDS if _holder(found) is None else STALE_SECONDS
+        oldest = UNFINISHED_SECONDS if _parse_holder(found) is None else STALE_SECONDS
         now = (await self._host.facts(marker)).modified
         try:
             return now - (await self._host.facts(self._path)).modified > oldest
         except NoSuchFile:
             return False
 
-    def _was_left(self, content: bytes) -> bool:
-        holder = _holder(content)
+    def _is_abandoned(self, content: bytes) -> bool:
+        holder = _parse_holder(content)
         return holder is not None and (
             holder.token in self._abandoned or self._author.has_ended(holder.author)
         )
 
-    def _locked(self, content: bytes, *others: str) -> ConfigLocked:
-        files = " and ".join(clean_line(path, 300) for path in (*others, self._path))
+    def _lock_error(self, content: bytes, *others: str) -> ConfigLocked:
+        files = " and ".join(sanitize_line(path, 300) for path in (*others, self._path))
         return ConfigLocked(
             "Another aitui is writing the config file",
-            holder=_whose(content),
-            why=f"it is locked by {_whose(content)}",
+            holder=_describe_holder(content),
+            why=f"it is locked by {_describe_holder(content)}",
             remedy=f"try again when it is done; if there is none any more, remove {files} "
             f"on {self._host.label}",
         )
 
 
-def _holder(content: bytes) -> _Holder | None:
+def _parse_holder(content: bytes) -> _LockRecord | None:
     try:
-        return msgspec.json.decode(content, type=_Holder)
+        return msgspec.json.decode(content, type=_LockRecord)
     except (msgspec.DecodeError, RecursionError):  # somebody else's file
         return None
 
 
-def _whose(content: bytes) -> str:
-    holder = _holder(content)
+def _describe_holder(content: bytes) -> str:
+    holder = _parse_holder(content)
     if holder is None:
         return "somebody unknown"
     try:
         since = datetime.fromtimestamp(holder.taken, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     except (ValueError, OverflowError, OSError):
         since = "an unknown time"
-    author = clean_line(f"{holder.user}@{holder.machine}", 100)
+    author = sanitize_line(f"{holder.user}@{holder.machine}", 100)
     return f"{author}, process {holder.process}, since {since}"

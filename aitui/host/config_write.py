@@ -4,7 +4,7 @@ import asyncio
 import stat
 from contextlib import suppress
 
-from aitui.domain.clean import clean_line
+from aitui.domain.clean import sanitize_line
 from aitui.errors import (
     AituiError,
     ConfigChangedMeanwhile,
@@ -16,27 +16,27 @@ from aitui.errors import (
 )
 from aitui.host.config_backups import backup_temporary, free_backup_path, remove_old_backups
 from aitui.host.config_lock import ConfigLock
-from aitui.host.difference import difference
-from aitui.host.shell import FileFacts, FileKind, Host
+from aitui.host.difference import file_diff
+from aitui.host.shell import FileInfo, FileKind, Host
 from aitui.host.transaction import (
     LARGEST_CONFIG,
     Check,
+    FileSnapshot,
     OnStep,
-    Reading,
-    Step,
-    Written,
+    WriteResult,
+    WriteStep,
     digest_of,
 )
-from aitui.host.unbroken import unbroken
+from aitui.host.unbroken import shield
 
 
-class ConfigWrite:
+class ConfigWriteTransaction:
     """Puts `content` in the place of what was read. `temporary` is a free path beside the file."""
 
     def __init__(
         self,
         host: Host,
-        reading: Reading,
+        reading: FileSnapshot,
         content: bytes,
         *,
         lock: ConfigLock,
@@ -52,34 +52,34 @@ class ConfigWrite:
         self._temporary = temporary
         self._wall = wall
         self._on_step = on_step
-        self._step = Step.CHECK
+        self._step = WriteStep.CHECK
         self._backup = ""
         self._holds_lock = False
         self._is_replaced = False
         self._is_uncertain = False
         self._warnings: list[str] = []
 
-    async def run(self, check: Check) -> Written:
+    async def run(self, check: Check) -> WriteResult:
         """All the steps. Raises what `ConfigFile.write` raises."""
         try:
             await self._check(check)
             await self._prepare()
             # From here on the file is the old one or the new one: a cancellation waits until it
             # is known which.
-            return await unbroken(self._replace())
+            return await shield(self._replace())
         except AituiError as error:
-            left = await unbroken(self._clear_away())
-            raise self._explained(error, left) from error.__cause__
+            left = await shield(self._clean_up())
+            raise self._with_step(error, left) from error.__cause__
         except BaseException:
-            await unbroken(self._clear_away())
+            await shield(self._clean_up())
             raise
 
-    def _begin(self, step: Step) -> None:
+    def _begin(self, step: WriteStep) -> None:
         self._step = step
         self._on_step(step)
 
     async def _check(self, check: Check) -> None:
-        self._begin(Step.CHECK)
+        self._begin(WriteStep.CHECK)
         if len(self._content) > LARGEST_CONFIG:
             raise ConfigRefused(
                 "The new file is too large", why=f"it has more than {LARGEST_CONFIG} bytes"
@@ -89,19 +89,19 @@ class ConfigWrite:
     async def _prepare(self) -> None:
         facts = self._reading.facts
         belongs_to = (facts.owner, facts.group)
-        self._begin(Step.LOCK)
+        self._begin(WriteStep.LOCK)
         self._holds_lock = True  # before it is known: a lost connection may leave one
         taken_over = await self._lock.take()
         if taken_over:
             self._warnings.append(taken_over)
-        self._begin(Step.COMPARE)
+        self._begin(WriteStep.COMPARE)
         await self._compare()
         if not facts.mode & stat.S_IWUSR:  # a rename would not ask
-            path = clean_line(self._reading.real_path, 300)
+            path = sanitize_line(self._reading.real_path, 300)
             raise FilePermissionDenied(
                 f"{path} is read-only", why="its mode says so", remedy=f"chmod u+w {path}"
             )
-        self._begin(Step.BACK_UP)
+        self._begin(WriteStep.BACK_UP)
         self._backup = await free_backup_path(self._host, self._reading.real_path, self._wall)
         # Whole before it has the name of a backup.
         unnamed = backup_temporary(self._temporary)
@@ -109,11 +109,11 @@ class ConfigWrite:
             unnamed, self._reading.content, mode=facts.mode, belongs_to=belongs_to
         )
         await self._host.rename(unnamed, self._backup)
-        self._begin(Step.WRITE)
+        self._begin(WriteStep.WRITE)
         await self._host.create(
             self._temporary, self._content, mode=facts.mode, belongs_to=belongs_to
         )
-        self._begin(Step.COMPARE_AGAIN)
+        self._begin(WriteStep.COMPARE_AGAIN)
         if not await self._lock.is_ours():
             raise ConfigRefused(
                 "Another aitui took the lock over", why="this one was silent for too long"
@@ -125,49 +125,49 @@ class ConfigWrite:
         reading = self._reading
         if await self._host.resolve(reading.path) != reading.real_path:
             raise ConfigChangedMeanwhile(
-                f"{clean_line(reading.path, 300)} leads to another file now",
+                f"{sanitize_line(reading.path, 300)} leads to another file now",
                 remedy="read it again, then repeat the change",
             )
         facts = await self._host.facts(reading.real_path)
         now = await self._host.read(reading.real_path, largest=LARGEST_CONFIG + 1)
         if digest_of(now) != reading.digest:
             raise ConfigChangedMeanwhile(
-                f"{clean_line(reading.path, 300)} was changed by somebody else",
-                difference=await self._difference(reading.content, now),
+                f"{sanitize_line(reading.path, 300)} was changed by somebody else",
+                difference=await self._diff(reading.content, now),
                 why="it is not what was read any more",
                 remedy="look at the difference, then repeat the change",
             )
-        if _standing(facts) != _standing(reading.facts):
+        if _file_identity(facts) != _file_identity(reading.facts):
             raise ConfigChangedMeanwhile(
-                f"{clean_line(reading.path, 300)} has another owner or mode now",
+                f"{sanitize_line(reading.path, 300)} has another owner or mode now",
                 remedy="repeat the change",
             )
 
-    async def _replace(self) -> Written:
-        self._begin(Step.REPLACE)
+    async def _replace(self) -> WriteResult:
+        self._begin(WriteStep.REPLACE)
         try:
             await self._host.rename(self._temporary, self._reading.real_path)
         except HostError as error:
-            await self._settle(error)
+            await self._check_failed_rename(error)
         self._is_replaced = True
-        self._begin(Step.VERIFY)
+        self._begin(WriteStep.VERIFY)
         now = await self._read_back()
-        self._begin(Step.TIDY)
-        await self._tidy()
+        self._begin(WriteStep.TIDY)
+        await self._release_and_prune()
         changed = now is not None and digest_of(now) != self._digest
-        return Written(
+        return WriteResult(
             path=self._reading.path,
             real_path=self._reading.real_path,
             backup=self._backup,
             before=self._reading.digest,
             after=self._digest,
-            proven=now is not None and not changed,
+            verified=now is not None and not changed,
             changed_after=changed,
-            difference=await self._difference(self._content, now or b"") if changed else "",
+            difference=await self._diff(self._content, now or b"") if changed else "",
             warnings=tuple(self._warnings),
         )
 
-    async def _settle(self, error: HostError) -> None:
+    async def _check_failed_rename(self, error: HostError) -> None:
         """Find out whether a rename that failed was done. Raises where it wasn't.
 
         A temporary file that could be removed was not renamed, and never will be.
@@ -195,7 +195,7 @@ class ConfigWrite:
             self._warn(error)
             return None
 
-    async def _tidy(self) -> None:
+    async def _release_and_prune(self) -> None:
         try:
             await self._lock.release()
             self._holds_lock = False
@@ -214,9 +214,9 @@ class ConfigWrite:
         """Whether the lock may still be there, for want of a connection."""
         return self._holds_lock
 
-    async def _clear_away(self) -> tuple[str, ...]:
+    async def _clean_up(self) -> tuple[str, ...]:
         """Remove what this write made, and the lock; returns what couldn't be removed."""
-        made = () if self._is_replaced or self._is_uncertain else self._made
+        made = () if self._is_replaced or self._is_uncertain else self._paths_to_remove
         waiting = [*filter(None, made)]
         left: list[str] = []
         try:
@@ -233,14 +233,14 @@ class ConfigWrite:
         return tuple(left)
 
     @property
-    def _made(self) -> tuple[str, ...]:
-        if self._step in {Step.CHECK, Step.LOCK, Step.COMPARE}:
+    def _paths_to_remove(self) -> tuple[str, ...]:
+        if self._step in {WriteStep.CHECK, WriteStep.LOCK, WriteStep.COMPARE}:
             return ()
         return (self._temporary, backup_temporary(self._temporary), self._backup)
 
-    def _explained(self, error: AituiError, left: tuple[str, ...]) -> AituiError:
+    def _with_step(self, error: AituiError, left: tuple[str, ...]) -> AituiError:
         """The same error, with the step and what it means for the file."""
-        if self._step is Step.CHECK:
+        if self._step is WriteStep.CHECK:
             return error
         error.what = f"{error.what} (while {self._step.value})"
         if not self._is_uncertain:
@@ -250,10 +250,10 @@ class ConfigWrite:
             error.remedy = "; ".join(filter(None, (error.remedy, words)))
         return error
 
-    async def _difference(self, old: bytes, new: bytes) -> str:
+    async def _diff(self, old: bytes, new: bytes) -> str:
         path = self._reading.path
-        return await asyncio.to_thread(difference, old, new, path, f"{path} (now)")
+        return await asyncio.to_thread(file_diff, old, new, path, f"{path} (now)")
 
 
-def _standing(facts: FileFacts) -> tuple[FileKind, int, int, int]:
+def _file_identity(facts: FileInfo) -> tuple[FileKind, int, int, int]:
     return facts.kind, facts.mode, facts.owner, facts.group

@@ -2,25 +2,25 @@
 
 from difflib import unified_diff
 
-from aitui.domain.clean import clean_line
+from aitui.domain.clean import sanitize_line
 
 _LINES_COMPARED = 2000
 _LINES_SHOWN = 200
 _LONGEST_LINE = 500
 
 
-def difference(old: bytes, new: bytes, old_name: str, new_name: str) -> str:
+def file_diff(old: bytes, new: bytes, old_name: str, new_name: str) -> str:
     """A unified diff, harmless and of a bounded length. Blocks: large files take a while."""
-    old_lines, new_lines = _lines(old), _lines(new)
-    start = _common(old_lines, new_lines)
+    old_lines, new_lines = _split_bytes(old), _split_bytes(new)
+    start = _common_prefix(old_lines, new_lines)
     start = max(start - 3, 0)  # the lines that a diff shows around a change
     head = slice(start, start + _LINES_COMPARED)
     lines = list(
         unified_diff(
             [""] * start + old_lines[head],
             [""] * start + new_lines[head],
-            clean_line(old_name, 300),
-            clean_line(new_name, 300),
+            sanitize_line(old_name, 300),
+            sanitize_line(new_name, 300),
             lineterm="",
         )
     )
@@ -30,12 +30,12 @@ def difference(old: bytes, new: bytes, old_name: str, new_name: str) -> str:
     return "\n".join(shown)
 
 
-def _lines(content: bytes) -> list[str]:
+def _split_bytes(content: bytes) -> list[str]:
     # A return that came or went would be invisible in a cleaned line.
     text = content.decode(errors="replace").replace("\r\n", "␍\n")
-    return [clean_line(line, _LONGEST_LINE) for line in text.split("\n")]
+    return [sanitize_line(line, _LONGEST_LINE) for line in text.split("\n")]
 
 
-def _common(old: list[str], new: list[str]) -> int:
+def _common_prefix(old: list[str], new: list[str]) -> int:
     pairs = zip(old, new, strict=False)
     return next((n for n, (a, b) in enumerate(pairs) if a != b), min(len(old), len(new)))

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from aitui.domain.clean import clean_line
+from aitui.domain.clean import sanitize_line
 
 _LONGEST = 300
 _SENT = "sent"
@@ -57,28 +57,28 @@ fi
 
 
 @dataclass(frozen=True, slots=True)
-class HangUp:
+class SighupResult:
     """Whether the signal was sent; `why_not` is empty where the host didn't say."""
 
     sent: bool
     why_not: str = ""
 
 
-def hang_up_words(main_pid: int) -> tuple[str, ...]:
+def sighup_command(main_pid: int) -> tuple[str, ...]:
     """The command that sends SIGHUP to the one llama-swap that a unit's main process is or runs."""
     return ("sh", "-c", _SCRIPT, "sh", str(main_pid))
 
 
-def read_hang_up(output: bytes) -> HangUp:
+def parse_sighup_result(output: bytes) -> SighupResult:
     """What that command did."""
     word, count, path = (*output.decode(errors="replace").split(maxsplit=2), "", "", "")[:3]
     if word == _SENT:
-        return HangUp(sent=True)
+        return SighupResult(sent=True)
     if word != _FOUND or not count.isdecimal():
-        return HangUp(sent=False)
-    program = clean_line(path.strip(), _LONGEST) or "a program that can't be seen"
+        return SighupResult(sent=False)
+    program = sanitize_line(path.strip(), _LONGEST) or "a program that can't be seen"
     if count == "0":
-        return HangUp(
+        return SighupResult(
             False, f"it runs {program}, which SIGHUP would end, and no llama-swap below it"
         )
-    return HangUp(False, f"it runs {program}, and {count} processes of llama-swap below it")
+    return SighupResult(False, f"it runs {program}, and {count} processes of llama-swap below it")

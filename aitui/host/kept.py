@@ -13,27 +13,27 @@ def new_mark() -> str:
     return f"aitui-{secrets.token_hex(16)}"
 
 
-class Kept:
+class BoundedOutput:
     """The first `largest` bytes of an output."""
 
     def __init__(self, largest: int) -> None:
         self._largest = largest
-        self._kept = bytearray()
-        self.is_cut = False
+        self._content = bytearray()
+        self.is_truncated = False
 
     @property
-    def kept(self) -> bytes:
+    def content(self) -> bytes:
         """The bytes."""
-        return bytes(self._kept)
+        return bytes(self._content)
 
     def add(self, data: bytes) -> None:
         """Some more output."""
-        room = self._largest - len(self._kept)
-        self._kept += data[: max(room, 0)]
-        self.is_cut = self.is_cut or len(data) > room
+        room = self._largest - len(self._content)
+        self._content += data[: max(room, 0)]
+        self.is_truncated = self.is_truncated or len(data) > room
 
 
-class Started(Kept):
+class MarkedOutput(BoundedOutput):
     """The output after the mark, the number of the command's process and the end of that line.
 
     Where these don't come, all of the output counts: the command wasn't started. `number` is None
@@ -64,7 +64,7 @@ class Started(Kept):
             return
         self.is_started = True
         self.number = _number_of_command(int(start[1]))
-        self._kept.clear()
+        self._content.clear()
         self.is_cut = False
         super().add(seen[start.end() :])
 

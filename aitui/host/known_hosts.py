@@ -5,7 +5,7 @@ from pathlib import Path
 
 from asyncssh import SSHKey, SSHKnownHosts
 
-from aitui.domain.clean import clean_line
+from aitui.domain.clean import sanitize_line
 from aitui.errors import HostKeyRefused
 
 _LARGEST_FILE = 8 << 20
@@ -13,7 +13,7 @@ _SSH_PORT = 22
 
 
 @dataclass(frozen=True, slots=True)
-class KnownKeys:
+class KnownHostKeys:
     """What is known of one machine under one name.
 
     `keys` are its own, `authorities` those that may sign for it. `others` are the keys that are
@@ -28,7 +28,7 @@ class KnownKeys:
     others: tuple[SSHKey, ...]
 
     @property
-    def trusted(self) -> tuple[SSHKey, ...]:
+    def acceptable_keys(self) -> tuple[SSHKey, ...]:
         """The keys that need no question."""
         return self.keys or self.others
 
@@ -76,7 +76,7 @@ def entry_name(host: str, port: int, alias: str | None) -> str:
     return host.lower() if port == _SSH_PORT else f"[{host.lower()}]:{port}"
 
 
-def look_up(name: str, host: str, texts: list[str]) -> KnownKeys:
+def match_known_hosts(name: str, host: str, texts: list[str]) -> KnownHostKeys:
     """What known_hosts texts say; lines that can't be read say nothing, as with OpenSSH."""
     known = SSHKnownHosts()
     for text in texts:
@@ -87,7 +87,7 @@ def look_up(name: str, host: str, texts: list[str]) -> KnownKeys:
                 continue
     keys, authorities, revoked, *_ = known.match(name, "", None)
     others, other_authorities, other_revoked, *_ = known.match(host.lower(), "", None)
-    return KnownKeys(
+    return KnownHostKeys(
         name,
         tuple(key for key in keys if key not in revoked),
         tuple(key for key in (authorities or other_authorities) if key not in revoked),
@@ -107,10 +107,10 @@ def read_known_hosts(files: tuple[Path, ...]) -> list[str]:
             continue
         except OSError as error:
             raise HostKeyRefused(
-                f"Can't read {clean_line(str(path), 300)}",
+                f"Can't read {sanitize_line(str(path), 300)}",
                 algorithm="",
                 fingerprint="",
-                why=f"{clean_line(error.strerror or str(error), 200)}: no host key can be checked",
+                why=f"{sanitize_line(error.strerror or str(error), 200)}: no host key can be checked",
             ) from error
     return texts
 

@@ -7,18 +7,18 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
-from aitui.domain.clean import clean_line
+from aitui.domain.clean import sanitize_line
 from aitui.errors import HostError, HostFileError, HostTimedOut
 from aitui.host.local_files import (
     create_file,
-    facts_of,
+    display_path,
+    file_facts,
     list_folder,
-    named_troubles,
     read_part,
     rename_file,
-    shown,
+    translate_os_errors,
 )
-from aitui.host.shell import FileFacts, Finished
+from aitui.host.shell import CommandResult, FileInfo
 
 FILE_SECONDS = 30.0
 
@@ -56,63 +56,67 @@ class LocalHost:
         seconds: float = 30.0,
         given: bytes = b"",
         largest: int = 1 << 20,
-    ) -> Finished:
+    ) -> CommandResult:
         """Run a command in the home directory and a session of its own."""
-        program = clean_line(words[0], 100)
+        program = sanitize_line(words[0], 100)
         try:
-            return await _run(words, self._home, seconds, given, largest)
+            return await _run_in_folder(words, self._home, seconds, given, largest)
         except TimeoutError as error:
             raise HostTimedOut(
                 f"{program} did not end within {seconds:g} seconds", why="it was ended"
             ) from error
         except (OSError, ValueError) as error:
-            raise HostError(f"Can't start {program}", why=clean_line(str(error), 200)) from error
+            raise HostError(f"Can't start {program}", why=sanitize_line(str(error), 200)) from error
 
-    async def facts(self, path: str) -> FileFacts:
+    async def facts(self, path: str) -> FileInfo:
         """What stands at a path."""
-        place = self._place(path)
-        return await self._do("look at", path, lambda: facts_of(place.name, place.lstat()))
+        place = self._expand_path(path)
+        return await self._run_in_thread(
+            "look at", path, lambda: file_facts(place.name, place.lstat())
+        )
 
     async def resolve(self, path: str) -> str:
         """The absolute path without symbolic links."""
-        place = self._place(path)
-        return await self._do("find", path, lambda: os.path.realpath(place, strict=True))
+        place = self._expand_path(path)
+        return await self._run_in_thread("find", path, lambda: os.path.realpath(place, strict=True))
 
     async def read(self, path: str, *, start: int = 0, largest: int = 1 << 22) -> bytes:
         """At most `largest` bytes of a file, from byte `start` on."""
-        place = self._place(path)
-        return await self._do("read", path, lambda: read_part(place, start, largest))
+        place = self._expand_path(path)
+        return await self._run_in_thread("read", path, lambda: read_part(place, start, largest))
 
-    async def list(self, folder: str) -> tuple[FileFacts, ...]:
+    async def list(self, folder: str) -> tuple[FileInfo, ...]:
         """What is in a folder, by name."""
-        place = self._place(folder)
-        return await self._do("list", folder, lambda: list_folder(place))
+        place = self._expand_path(folder)
+        return await self._run_in_thread("list", folder, lambda: list_folder(place))
 
     async def create(
         self, path: str, content: bytes, *, mode: int, belongs_to: tuple[int, int] | None = None
     ) -> None:
         """Write a file that must not exist yet."""
-        place = self._place(path)
-        await self._do("write", path, lambda: create_file(place, content, mode, belongs_to))
+        place = self._expand_path(path)
+        await self._run_in_thread(
+            "write", path, lambda: create_file(place, content, mode, belongs_to)
+        )
 
     async def rename(self, path: str, onto: str) -> None:
         """Put a file in the place of another one."""
-        source, target = self._place(path), self._place(onto)
-        await self._do("replace", onto, lambda: rename_file(source, target))
+        source, target = self._expand_path(path), self._expand_path(onto)
+        await self._run_in_thread("replace", onto, lambda: rename_file(source, target))
 
     async def remove(self, path: str) -> None:
         """Remove one file."""
-        place = self._place(path)
-        await self._do("remove", path, place.unlink)
+        place = self._expand_path(path)
+        await self._run_in_thread("remove", path, place.unlink)
 
-    def _place(self, path: str) -> Path:
+    def _expand_path(self, path: str) -> Path:
         if path == "~" or path.startswith("~/"):
             return self._home / path[2:]
         if not path.startswith("/"):
-            raise HostFileError(f"{shown(path)} is neither absolute nor below ~/")
+            raise HostFileError(f"{display_path(path)} is neither absolute nor below ~/")
         return Path(path)
 
-    async def _do(self, deed: str, path: str, work: Callable[[], _T]) -> _T:
+    async def _run_in_thread(self, deed: str, path: str, work: Callable[[], _T]) -> _T:
         """Work in a thread, with the troubles by name.
 
         A cancelled call waits for the thread, so that nothing happens behind the caller's back;
@@ -120,7 +124,7 @@ class LocalHost:
         """
 
         def named() -> _T:
-            with named_troubles(deed, path):
+            with translate_os_errors(deed, path):
                 return work()
 
         doing = asyncio.ensure_future(asyncio.to_thread(named))
@@ -132,32 +136,34 @@ class LocalHost:
                 doing.exception()  # the cancellation is what the caller hears of
             raise
         if not done:
-            doing.add_done_callback(_forget)
+            doing.add_done_callback(_consume_exception)
             raise HostTimedOut(
-                f"Can't {deed} {shown(path)}",
+                f"Can't {deed} {display_path(path)}",
                 why=f"the disk did not answer within {self._file_seconds:g} seconds",
             )
         return doing.result()
 
 
-async def _run(
+async def _run_in_folder(
     words: Sequence[str], folder: Path, seconds: float, given: bytes, largest: int
-) -> Finished:
-    from aitui.host.gathering import run_here
+) -> CommandResult:
+    from aitui.host.gathering import run_subprocess
 
     try:
-        return await run_here(words, folder=folder, seconds=seconds, given=given, largest=largest)
+        return await run_subprocess(
+            words, folder=folder, seconds=seconds, given=given, largest=largest
+        )
     except (FileNotFoundError, PermissionError, NotADirectoryError) as error:
         if error.filename == str(folder):
             raise
         # As a shell there would have it.
         status = 126 if isinstance(error, PermissionError) else 127
-        return Finished(
-            status, complaint=f"{words[0]}: {error.strerror}\n".encode(errors="replace")
+        return CommandResult(
+            status, stderr=f"{words[0]}: {error.strerror}\n".encode(errors="replace")
         )
 
 
-def _forget(doing: "asyncio.Task[_T]") -> None:
+def _consume_exception(doing: "asyncio.Task[_T]") -> None:
     """Take note of how it ended, long after its caller has given up."""
     if not doing.cancelled():
         doing.exception()

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from aitui.domain.clean import clean_line
-from aitui.errors import FileInTheWay, FilePermissionDenied, HostFileError, NoSuchFile
-from aitui.host.shell import LARGEST_FOLDER, FileFacts, FileKind
+from aitui.domain.clean import sanitize_line
+from aitui.errors import FileAlreadyExists, FilePermissionDenied, HostFileError, NoSuchFile
+from aitui.host.shell import LARGEST_FOLDER, FileInfo, FileKind
 
-LET_WRITE = "let that login do so, or log in as the file's owner (ssh_host in config.toml)"
-CHECK_PATH = "check preset_path in config.toml"
+WRITE_REMEDY = "let that login do so, or log in as the file's owner (ssh_host in config.toml)"
+PATH_REMEDY = "check preset_path in config.toml"
 
 _MISSING = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
 _DENIED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
@@ -20,50 +20,50 @@ _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 @contextmanager
-def named_troubles(deed: str, path: str) -> Iterator[None]:
+def translate_os_errors(deed: str, path: str) -> Iterator[None]:
     """Turn OSError into HostFileError. `deed` is a verb: `read`, `write`."""
     try:
         yield
     except OSError as error:
-        raise file_trouble(deed, path, error) from error
+        raise file_error(deed, path, error) from error
     except ValueError as error:
         raise HostFileError(
-            f"Can't {deed} {shown(path)}", why=clean_line(str(error), 200)
+            f"Can't {deed} {display_path(path)}", why=sanitize_line(str(error), 200)
         ) from error
 
 
-def file_trouble(deed: str, path: str, error: OSError) -> HostFileError:
+def file_error(deed: str, path: str, error: OSError) -> HostFileError:
     """The error that says what the system said."""
-    what = f"Can't {deed} {shown(path)}"
-    why = clean_line(error.strerror or str(error), 200)
+    what = f"Can't {deed} {display_path(path)}"
+    why = sanitize_line(error.strerror or str(error), 200)
     if error.errno in _MISSING:
-        return NoSuchFile(what, why=why, remedy=CHECK_PATH)
+        return NoSuchFile(what, why=why, remedy=PATH_REMEDY)
     if error.errno == errno.EEXIST:
-        return FileInTheWay(what, why=why)
+        return FileAlreadyExists(what, why=why)
     if error.errno in _DENIED:
-        return FilePermissionDenied(what, why=why, remedy=LET_WRITE)
+        return FilePermissionDenied(what, why=why, remedy=WRITE_REMEDY)
     if error.errno in _NO_ROOM:
-        return no_room(what)
+        return disk_full_error(what)
     return HostFileError(what, why=why)
 
 
-def no_room(what: str) -> HostFileError:
+def disk_full_error(what: str) -> HostFileError:
     """The disk is full, or the user's share of it."""
     return HostFileError(
         what, why="there is no room on that disk", remedy="make room there, then try again"
     )
 
 
-def shown(path: str) -> str:
+def display_path(path: str) -> str:
     """A path as messages have it."""
-    return clean_line(path, 300)
+    return sanitize_line(path, 300)
 
 
-def facts_of(name: str, status: os.stat_result) -> FileFacts:
+def file_facts(name: str, status: os.stat_result) -> FileInfo:
     """What `lstat` says of a file."""
-    return FileFacts(
+    return FileInfo(
         name=name,
-        kind=kind_of(status.st_mode),
+        kind=file_kind(status.st_mode),
         size=status.st_size,
         mode=stat.S_IMODE(status.st_mode),
         owner=status.st_uid,
@@ -72,7 +72,7 @@ def facts_of(name: str, status: os.stat_result) -> FileFacts:
     )
 
 
-def kind_of(mode: int) -> FileKind:
+def file_kind(mode: int) -> FileKind:
     """The kind of file in the upper bits of a mode."""
     kinds = {
         stat.S_IFREG: FileKind.FILE,
@@ -96,15 +96,15 @@ def read_part(path: Path, start: int, largest: int) -> bytes:
         return file.read(largest)
 
 
-def list_folder(folder: Path) -> tuple[FileFacts, ...]:
+def list_folder(folder: Path) -> tuple[FileInfo, ...]:
     """What is in a folder, by name; what vanishes meanwhile is left out. Raises OSError."""
-    found: list[FileFacts] = []
+    found: list[FileInfo] = []
     with os.scandir(folder) as entries:
         for entry in entries:
             if len(found) == LARGEST_FOLDER:
                 raise OSError(errno.EOVERFLOW, f"There are more than {LARGEST_FOLDER} files in it")
             try:
-                found.append(facts_of(entry.name, entry.stat(follow_symlinks=False)))
+                found.append(file_facts(entry.name, entry.stat(follow_symlinks=False)))
             except FileNotFoundError:
                 continue
     return tuple(sorted(found, key=lambda facts: facts.name))
@@ -119,7 +119,7 @@ def create_file(path: Path, content: bytes, mode: int, belongs_to: tuple[int, in
             file.write(content)
             file.flush()
             if belongs_to is not None:
-                _hand_over(descriptor, *belongs_to)
+                _set_owner(descriptor, *belongs_to)
             os.fchmod(descriptor, mode)  # after the hand-over, which clears bits
             os.fsync(descriptor)
     except BaseException:
@@ -127,7 +127,7 @@ def create_file(path: Path, content: bytes, mode: int, belongs_to: tuple[int, in
         raise
 
 
-def _hand_over(descriptor: int, owner: int, group: int) -> None:
+def _set_owner(descriptor: int, owner: int, group: int) -> None:
     status = os.fstat(descriptor)
     if (status.st_uid, status.st_gid) == (owner, group):
         return

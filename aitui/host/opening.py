@@ -6,8 +6,8 @@ from types import MappingProxyType
 from aitui.domain.server import Server
 from aitui.host.local import LocalHost
 from aitui.host.shell import Host
-from aitui.host.ssh import SshHost, of_this_user
-from aitui.host.ssh_user import SshPlace, SshUser
+from aitui.host.ssh import SshHost, current_ssh_user
+from aitui.host.ssh_user import SshConfigPaths, SshUser
 
 LOCAL = "local"
 _NO_PASSPHRASES: Mapping[str, str] = MappingProxyType({})
@@ -25,6 +25,6 @@ def open_host(server: Server, *, passphrases: Mapping[str, str] = _NO_PASSPHRASE
         return LocalHost()
     if server.ssh_home is not None:
         home = server.ssh_home
-        place = SshPlace(home, home / ".ssh" / "config", global_known_hosts=())
+        place = SshConfigPaths(home, home / ".ssh" / "config", global_known_hosts=())
         return SshHost(server.ssh_host, SshUser(place, passphrases))
-    return SshHost(server.ssh_host, of_this_user(passphrases))
+    return SshHost(server.ssh_host, current_ssh_user(passphrases))

@@ -5,21 +5,21 @@ import re
 from collections.abc import Sequence
 from posixpath import basename
 
-from aitui.domain.clean import clean_line
+from aitui.domain.clean import sanitize_line
 from aitui.domain.nearest import nearest
 from aitui.errors import HostFileError, NoSuchFile, ServiceFailed
 from aitui.host import unit_text
-from aitui.host.hang_up import hang_up_words, read_hang_up
-from aitui.host.service_trouble import complaint_of, explain, no_manager, no_systemd
-from aitui.host.shell import Finished, Host
+from aitui.host.hang_up import parse_sighup_result, sighup_command
+from aitui.host.service_trouble import diagnose_unit, join_lines, no_manager_error, no_systemd_error
+from aitui.host.shell import CommandResult, Host
 from aitui.host.unit_facts import (
     PROPERTIES,
-    UnitFacts,
-    facts_from,
+    UnitInfo,
+    build_unit_facts,
     read_properties,
     server_flags,
 )
-from aitui.host.unit_text import UnitFault
+from aitui.host.unit_text import UnitFileFault
 
 RESTART_SECONDS = 130.0
 """A stop may take systemd's 90 seconds: llama-swap lets running chats end."""
@@ -31,10 +31,10 @@ _UNIT_NAME = re.compile(r"[A-Za-z0-9:_\\@-][A-Za-z0-9:_.\\@-]{0,254}")
 _SUFFIXES = (".service", ".socket", ".target", ".timer", ".path", ".scope", ".slice", ".mount")
 _NO_BUS = re.compile(r"Failed to connect to (?:user scope )?bus|Failed to get D-Bus connection")
 # The language is fixed because the words are read, the zone because times are.
-_SURROUNDINGS = ("LC_ALL=C", "LANGUAGE=", "TZ=UTC", "SYSTEMD_COLORS=0", "SYSTEMD_PAGER=")
+_ENVIRONMENT = ("LC_ALL=C", "LANGUAGE=", "TZ=UTC", "SYSTEMD_COLORS=0", "SYSTEMD_PAGER=")
 
 
-class Service:
+class SystemdService:
     """One unit of the login's own systemd.
 
     Every call raises ServiceFailed, explained, where systemd can't or won't, and HostError where
@@ -53,16 +53,17 @@ class Service:
         """The unit's whole name; harmless only once a call has taken it."""
         return self._unit
 
-    async def facts(self) -> UnitFacts:
+    async def facts(self) -> UnitInfo:
         """What systemd knows of the unit; a unit that doesn't exist has facts as well."""
         done = await self._systemctl("show", f"--property={','.join(PROPERTIES)}")
         if done.status:
             raise self._failure("systemd does not say how {unit} is", done)
-        properties = read_properties(done.output)
+        properties = read_properties(done.stdout)
         words, linger = await asyncio.gather(
-            self._process_words(facts_from(self._unit, properties).main_pid), self._linger()
+            self._read_process_arguments(build_unit_facts(self._unit, properties).main_pid),
+            self._read_linger(),
         )
-        facts = facts_from(self._unit, properties, process=words, linger=linger)
+        facts = build_unit_facts(self._unit, properties, process=words, linger=linger)
         name = basename(facts.program)
         self._name_in_journal = name if server_flags((name,)) is not None else ""
         return facts
@@ -75,51 +76,51 @@ class Service:
         """
         facts = await self.facts()
         if not facts.running:
-            raise await self._explained(facts, f"{self._unit} can't be reloaded: it isn't running")
-        done = await self._run(*hang_up_words(facts.main_pid))
-        hang_up = read_hang_up(done.output)
+            raise await self._diagnose(facts, f"{self._unit} can't be reloaded: it isn't running")
+        done = await self._run(*sighup_command(facts.main_pid))
+        hang_up = parse_sighup_result(done.stdout)
         if hang_up.sent:
             return
         if not hang_up.why_not:
-            raise await self._refused(done, "can't be reloaded")
+            raise await self._diagnose_refusal(done, "can't be reloaded")
         raise ServiceFailed(
             f"{self._unit} can't be reloaded",
             why=hang_up.why_not,
             remedy="start llama-swap itself in ExecStart, or restart it: R (aitui restart)",
         )
 
-    async def restart(self) -> UnitFacts:
+    async def restart(self) -> UnitInfo:
         """Stop the unit and start it again; how it is right after that.
 
         A start that goes wrong later than that is told by `trouble`.
         """
         done = await self._systemctl("restart", seconds=RESTART_SECONDS)
         if done.status:
-            raise await self._refused(done, "can't be restarted")
+            raise await self._diagnose_refusal(done, "can't be restarted")
         facts = await self.facts()
-        trouble = await self.trouble(facts)
+        trouble = await self.find_failure(facts)
         if trouble is not None:
             raise trouble
         return facts
 
-    async def trouble(self, facts: UnitFacts | None = None) -> ServiceFailed | None:
+    async def find_failure(self, facts: UnitInfo | None = None) -> ServiceFailed | None:
         """Why the unit isn't up, with its journal's last lines; None where it is."""
         facts = await self.facts() if facts is None else facts
         if facts.running or _is_starting(facts):
             return None
-        return await self._explained(facts, "")
+        return await self._diagnose(facts, "")
 
-    async def faults(self) -> tuple[UnitFault, ...]:
+    async def faults(self) -> tuple[UnitFileFault, ...]:
         """What is wrong with the unit as it is written, whether it runs or not."""
         done = await self._systemctl("cat")
-        return () if done.status else unit_text.faults(_text(done.output))
+        return () if done.status else unit_text.find_faults(_text(done.stdout))
 
     async def journal(self, lines: int = 20) -> tuple[str, ...]:
         """The unit's last lines, harmless; empty where this login may not read any."""
         wanted = max(1, min(lines, _MOST_LINES))
         if self._name_in_journal is None:
             await self.facts()
-        uid = await self._number_of_login()
+        uid = await self._user_id()
         matches = [f"_SYSTEMD_USER_UNIT={self._unit}", f"USER_UNIT={self._unit}"]
         if self._name_in_journal:
             # The journal doesn't know the unit of a process that ended before it looked.
@@ -127,30 +128,30 @@ class Service:
         either = [word for match in matches for word in ("+", f"_UID={uid}", match)]
         options = ("--quiet", "--no-pager", "--output=cat", f"--lines={wanted}")
         done = await self._run("journalctl", *options, *either[1:])
-        found = _lines(done.output)
+        found = _lines(done.stdout)
         if done.status or not found:
             done = await self._systemctl("status", f"--lines={wanted}", "--full")
-            found = _lines(done.output)
+            found = _lines(done.stdout)
         return found[-wanted:]
 
-    async def _explained(self, facts: UnitFacts, what: str) -> ServiceFailed:
-        if not facts.found:
-            return await self._missing()
+    async def _diagnose(self, facts: UnitInfo, what: str) -> ServiceFailed:
+        if not facts.exists:
+            return await self._missing_unit_error()
         text = await self._systemctl("cat")
         journal = await self.journal()
-        return explain(facts, journal, unit_text.faults(_text(text.output)), what)
+        return diagnose_unit(facts, journal, unit_text.find_faults(_text(text.stdout)), what)
 
-    async def _refused(self, done: Finished, deed: str) -> ServiceFailed:
+    async def _diagnose_refusal(self, done: CommandResult, deed: str) -> ServiceFailed:
         facts = await self.facts()
         if facts.running:
             return self._failure(f"{{unit}} {deed}", done)
-        failure = await self._explained(facts, f"{self._unit} {deed}")
+        failure = await self._diagnose(facts, f"{self._unit} {deed}")
         return failure if failure.why else self._failure(f"{{unit}} {deed}", done)
 
-    async def _missing(self) -> ServiceFailed:
+    async def _missing_unit_error(self) -> ServiceFailed:
         """There is no such unit: which one may have been meant?"""
         remedy = "name it with AI_SERVER_SERVICE_UNIT, or service_unit in config.toml"
-        if await self._belongs_to_the_system():
+        if await self._is_system_unit():
             return ServiceFailed(
                 f"{self._unit} is none of the login's own units",
                 why="it is a unit of the whole system",
@@ -159,7 +160,7 @@ class Service:
         done = await self._systemctl(
             "list-unit-files", "--type=service", "--no-legend", "--plain", unit=False
         )
-        known = [line.split()[0].removesuffix(".service") for line in _lines(done.output)]
+        known = [line.split()[0].removesuffix(".service") for line in _lines(done.stdout)]
         likely = [f"{name}.service" for name in nearest(self._unit.rpartition(".")[0], known)]
         why = f"the nearest are {', '.join(likely)}" if len(likely) > 1 else ""
         if len(likely) == 1:
@@ -168,27 +169,27 @@ class Service:
             f"There is no unit {self._unit} on {self._host.label}", why=why, remedy=remedy
         )
 
-    async def _belongs_to_the_system(self) -> bool:
+    async def _is_system_unit(self) -> bool:
         done = await self._run(
             "systemctl", "--no-pager", "show", "-p", "LoadState", "--", self._unit
         )
-        return not done.status and read_properties(done.output).get("LoadState") == "loaded"
+        return not done.status and read_properties(done.stdout).get("LoadState") == "loaded"
 
-    async def _process_words(self, main_pid: int) -> tuple[str, ...]:
+    async def _read_process_arguments(self, main_pid: int) -> tuple[str, ...]:
         """The main process's words, which systemd gives with their borders lost."""
         if not main_pid:
             return ()
         done = await self._run("cat", f"/proc/{main_pid}/cmdline", largest=1 << 16)
-        words = tuple(clean_line(word) for word in _text(done.output).split("\0")[:-1])
+        words = tuple(sanitize_line(word) for word in _text(done.stdout).split("\0")[:-1])
         # Between fork and exec it is still systemd, which calls itself `(name)`.
         return () if not words or words[0].startswith("(") else words
 
-    async def _linger(self) -> bool | None:
-        name = _text((await self._run("id", "-un")).output).strip()
+    async def _read_linger(self) -> bool | None:
+        name = _text((await self._run("id", "-un")).stdout).strip()
         if not name or "/" in name:
             return None
         done = await self._run("loginctl", "show-user", "-p", "Linger", "--", name)
-        answer = read_properties(done.output).get("Linger", "")
+        answer = read_properties(done.stdout).get("Linger", "")
         if not done.status and answer in {"yes", "no"}:
             return answer == "yes"
         try:
@@ -202,60 +203,60 @@ class Service:
 
     async def _systemctl(
         self, verb: str, *options: str, unit: bool = True, seconds: float = 30.0
-    ) -> Finished:
+    ) -> CommandResult:
         self._check_name()
         named = ("--", self._unit) if unit else ()
         words = ("systemctl", "--user", "--no-pager", verb, *options, *named)
         done = await self._run(*words, seconds=seconds)
         if done.status == 127:
-            raise no_systemd(self._host.label)
-        if done.status and _NO_BUS.search(_said(done)):
+            raise no_systemd_error(self._host.label)
+        if done.status and _NO_BUS.search(_error_text(done)):
             if not self._login:
                 await self._find_runtime_folder()
                 return await self._systemctl(verb, *options, unit=unit, seconds=seconds)
-            raise no_manager(self._host.label, await self._linger(), _said(done))
+            raise no_manager_error(self._host.label, await self._read_linger(), _error_text(done))
         return done
 
     async def _find_runtime_folder(self) -> None:
-        folder = f"/run/user/{await self._number_of_login()}"
+        folder = f"/run/user/{await self._user_id()}"
         self._login = (
             f"XDG_RUNTIME_DIR={folder}",
             f"DBUS_SESSION_BUS_ADDRESS=unix:path={folder}/bus",
         )
 
-    async def _number_of_login(self) -> str:
+    async def _user_id(self) -> str:
         if not self._uid:
-            uid = _text((await self._run("id", "-u")).output).strip()
+            uid = _text((await self._run("id", "-u")).stdout).strip()
             if not (uid.isascii() and uid.isdigit()):
-                raise no_manager(self._host.label, None, "the login's number is unknown")
+                raise no_manager_error(self._host.label, None, "the login's number is unknown")
             self._uid = uid
         return self._uid
 
     async def _run(
         self, *words: str, seconds: float = 30.0, largest: int = _LONGEST_LIST
-    ) -> Finished:
-        whole = ("env", *_SURROUNDINGS, *self._login, *words)
+    ) -> CommandResult:
+        whole = ("env", *_ENVIRONMENT, *self._login, *words)
         return await self._host.run(whole, seconds=seconds, largest=largest)
 
     def _check_name(self) -> None:
         """A pattern like `*` would mean every unit there."""
         if not _UNIT_NAME.fullmatch(self._unit):
-            shown = clean_line(self._unit, 80)
+            shown = sanitize_line(self._unit, 80)
             raise ServiceFailed(
                 f"{shown!r} can't be the name of a unit",
                 why="a name has letters, digits, and : - _ . \\ @ only",
                 remedy="name it with AI_SERVER_SERVICE_UNIT, or service_unit in config.toml",
             )
 
-    def _failure(self, what: str, done: Finished) -> ServiceFailed:
+    def _failure(self, what: str, done: CommandResult) -> ServiceFailed:
         return ServiceFailed(
             what.format(unit=self._unit),
-            why=complaint_of(_said(done)) or f"exit status {done.status}",
+            why=join_lines(_error_text(done)) or f"exit status {done.status}",
             remedy=f"on {self._host.label}: systemctl --user status {self._unit}",
         )
 
 
-def _is_starting(facts: UnitFacts) -> bool:
+def _is_starting(facts: UnitInfo) -> bool:
     return facts.active_state in {"activating", "reloading"} and facts.sub_state != "auto-restart"
 
 
@@ -263,10 +264,10 @@ def _text(output: bytes) -> str:
     return output.decode(errors="replace")
 
 
-def _said(done: Finished) -> str:
-    return _text(done.complaint or done.output)
+def _error_text(done: CommandResult) -> str:
+    return _text(done.stderr or done.stdout)
 
 
 def _lines(output: bytes) -> tuple[str, ...]:
     lines: Sequence[str] = _text(output).split("\n")
-    return tuple(clean_line(line, _LONGEST_LINE).rstrip() for line in lines if line.strip())
+    return tuple(sanitize_line(line, _LONGEST_LINE).rstrip() for line in lines if line.strip())

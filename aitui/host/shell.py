@@ -10,7 +10,7 @@ LARGEST_FOLDER = 20_000
 
 
 @dataclass(frozen=True, slots=True)
-class Finished:
+class CommandResult:
     """A command that ran to its end. `output` and `complaint` are what it wrote, as bytes.
 
     `status` is its exit status, 128 + the signal's number where a signal ended it. `cut` is set
@@ -18,9 +18,9 @@ class Finished:
     """
 
     status: int
-    output: bytes = b""
-    complaint: bytes = b""
-    cut: bool = False
+    stdout: bytes = b""
+    stderr: bytes = b""
+    is_truncated: bool = False
 
 
 class FileKind(Enum):
@@ -33,7 +33,7 @@ class FileKind(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class FileFacts:
+class FileInfo:
     """A file, not followed where it is a symbolic link. `modified` is Unix time in seconds."""
 
     name: str
@@ -75,7 +75,7 @@ class Host(Protocol):
         seconds: float = 30.0,
         given: bytes = b"",
         largest: int = 1 << 20,
-    ) -> Finished:
+    ) -> CommandResult:
         """Run a command given as words, none of which a shell interprets; `given` is its input.
 
         At most `largest` bytes of each of its two outputs are kept. After `seconds` it is ended
@@ -83,7 +83,7 @@ class Host(Protocol):
         isn't there has the status 127, as in a shell.
         """
 
-    async def facts(self, path: str) -> FileFacts:
+    async def facts(self, path: str) -> FileInfo:
         """What stands at a path. Raises NoSuchFile."""
 
     async def resolve(self, path: str) -> str:
@@ -92,7 +92,7 @@ class Host(Protocol):
     async def read(self, path: str, *, start: int = 0, largest: int = 1 << 22) -> bytes:
         """At most `largest` bytes of a regular file, from byte `start` on."""
 
-    async def list(self, folder: str) -> tuple[FileFacts, ...]:
+    async def list(self, folder: str) -> tuple[FileInfo, ...]:
         """What is in a folder, by name. HostFileError where that is more than LARGEST_FOLDER."""
 
     async def create(

@@ -8,16 +8,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
-from aitui.domain.clean import clean_line
+from aitui.domain.clean import sanitize_line
 from aitui.errors import HostError, HostTimedOut, HostUnreachable
-from aitui.host.shell import FileFacts, Finished
+from aitui.host.shell import CommandResult, FileInfo
 from aitui.host.ssh_address import SshAddress
-from aitui.host.ssh_user import SshPlace, SshUser
-from aitui.host.unbroken import unbroken
+from aitui.host.ssh_user import SshConfigPaths, SshUser
+from aitui.host.unbroken import shield
 
 if TYPE_CHECKING:
     from aitui.host.ssh_files import SshFiles
-    from aitui.host.ssh_link import SshLink
+    from aitui.host.ssh_link import SshConnection
 
 FILE_SECONDS = 30.0
 _TIDYING_SECONDS = 5.0
@@ -43,11 +43,11 @@ class SshHost:
         file_seconds: float = FILE_SECONDS,
     ) -> None:
         self._address = SshAddress.read(address)
-        self._label = clean_line(address, 100)
+        self._label = sanitize_line(address, 100)
         self._user = user
         self._file_seconds = file_seconds
-        self._link: SshLink | None = None
-        self._opening: asyncio.Task[SshLink] | None = None
+        self._connection: SshConnection | None = None
+        self._opening: asyncio.Task[SshConnection] | None = None
         self._remember_in: dict[str, Path | None] = {}
         self._is_closed = False
 
@@ -57,9 +57,9 @@ class SshHost:
         return self._label
 
     @property
-    def place(self) -> SshPlace:
+    def ssh_config(self) -> SshConfigPaths:
         """Where the SSH set-up lies that it goes by."""
-        return self._user.place
+        return self._user.ssh_config
 
     async def __aenter__(self) -> Self:
         """Nothing is connected before something is asked."""
@@ -76,7 +76,7 @@ class SshHost:
         if self._opening is not None:
             self._opening.cancel()
             await asyncio.wait({self._opening})
-        await self._drop(self._link)
+        await self._close_connection(self._connection)
 
     async def remember_host_key(self, line: str) -> None:
         """Trust a key from now on: the `line` of a HostKeyRefused, after somebody compared it.
@@ -95,8 +95,8 @@ class SshHost:
             await asyncio.to_thread(append_line, path, line)
         except OSError as error:
             raise HostError(
-                f"The host key can't be remembered in {clean_line(str(path), 300)}",
-                why=clean_line(error.strerror or str(error), 200),
+                f"The host key can't be remembered in {sanitize_line(str(path), 300)}",
+                why=sanitize_line(error.strerror or str(error), 200),
                 remedy="it is trusted until aitui ends",
             ) from error
 
@@ -105,7 +105,7 @@ class SshHost:
 
         Connects and logs in where that isn't done.
         """
-        return (await self._linked()).host_key
+        return (await self._get_connection()).host_key
 
     async def run(
         self,
@@ -114,145 +114,147 @@ class SshHost:
         seconds: float = 30.0,
         given: bytes = b"",
         largest: int = 1 << 20,
-    ) -> Finished:
+    ) -> CommandResult:
         """Run a command, each word quoted for the login's shell; it wants `sh` there."""
-        program = clean_line(words[0], 100)
+        program = sanitize_line(words[0], 100)
         if any("\0" in word for word in words):
             raise HostError(f"Can't start {program}", why="a word contains a NUL")
-        link = await self._linked()
+        link = await self._get_connection()
         try:
             async with asyncio.timeout(seconds):
-                return await link.named(lambda link: link.run(words, given, largest))
+                return await link.translate_errors(lambda link: link.run(words, given, largest))
         except TimeoutError as error:
             raise HostTimedOut(
                 f"{program} did not end within {seconds:g} seconds", why="it was ended"
             ) from error
         except HostUnreachable:
-            await self._drop(link)
+            await self._close_connection(link)
             raise
 
-    async def facts(self, path: str) -> FileFacts:
+    async def facts(self, path: str) -> FileInfo:
         """What stands at a path."""
-        return await self._look(path, lambda files: files.facts(path))
+        return await self._read_with_retry(path, lambda files: files.facts(path))
 
     async def resolve(self, path: str) -> str:
         """The absolute path without symbolic links."""
-        return await self._look(path, lambda files: files.resolve(path))
+        return await self._read_with_retry(path, lambda files: files.resolve(path))
 
     async def read(self, path: str, *, start: int = 0, largest: int = 1 << 22) -> bytes:
         """At most `largest` bytes of a file, from byte `start` on."""
-        return await self._look(path, lambda files: files.read(path, start, largest))
+        return await self._read_with_retry(path, lambda files: files.read(path, start, largest))
 
-    async def list(self, folder: str) -> tuple[FileFacts, ...]:
+    async def list(self, folder: str) -> tuple[FileInfo, ...]:
         """What is in a folder, by name."""
-        return await self._look(folder, lambda files: files.list(folder))
+        return await self._read_with_retry(folder, lambda files: files.list(folder))
 
     async def create(
         self, path: str, content: bytes, *, mode: int, belongs_to: tuple[int, int] | None = None
     ) -> None:
         """Write a file that must not exist yet."""
-        await self._do(path, lambda files: files.create(path, content, mode, belongs_to))
+        await self._run_on_files(path, lambda files: files.create(path, content, mode, belongs_to))
 
     async def rename(self, path: str, onto: str) -> None:
         """Put a file in the place of another one."""
-        await self._do(onto, lambda files: files.rename(path, onto))
+        await self._run_on_files(onto, lambda files: files.rename(path, onto))
 
     async def remove(self, path: str) -> None:
         """Remove one file."""
-        await self._do(path, lambda files: files.remove(path))
+        await self._run_on_files(path, lambda files: files.remove(path))
 
-    async def _look(self, path: str, work: Callable[["SshFiles"], Awaitable[_T]]) -> _T:
+    async def _read_with_retry(self, path: str, work: Callable[["SshFiles"], Awaitable[_T]]) -> _T:
         """Work that changes nothing: once more where an old connection turns out to be dead."""
-        link = self._link
+        link = self._connection
         try:
-            return await self._do(path, work)
+            return await self._run_on_files(path, work)
         except HostTimedOut:
             raise
         except HostUnreachable:
-            if link is None or self._link is link or self._is_closed:
+            if link is None or self._connection is link or self._is_closed:
                 raise
-        return await self._do(path, work)
+        return await self._run_on_files(path, work)
 
-    async def _do(self, path: str, work: Callable[["SshFiles"], Awaitable[_T]]) -> _T:
-        async def with_files(link: "SshLink") -> _T:
+    async def _run_on_files(self, path: str, work: Callable[["SshFiles"], Awaitable[_T]]) -> _T:
+        async def with_files(link: "SshConnection") -> _T:
             return await work(await link.files())
 
-        link = await self._linked()
-        doing = asyncio.ensure_future(link.named(with_files))
+        link = await self._get_connection()
+        doing = asyncio.ensure_future(link.translate_errors(with_files))
         try:
             done, _ = await asyncio.wait({doing}, timeout=self._file_seconds)
         except asyncio.CancelledError:
             doing.cancel()
-            await unbroken(self._see_end(doing, link, _TIDYING_SECONDS))
+            await shield(self._await_end(doing, link, _TIDYING_SECONDS))
             raise
         if not done:
-            await unbroken(self._see_end(doing, link, 0.0))
+            await shield(self._await_end(doing, link, 0.0))
             raise HostTimedOut(
-                f"{self._label} does not answer about {clean_line(path, 300)}",
+                f"{self._label} does not answer about {sanitize_line(path, 300)}",
                 why=f"for {self._file_seconds:g} seconds",
             )
         try:
             return doing.result()
         except HostUnreachable:
-            await self._drop(link)
+            await self._close_connection(link)
             raise
 
-    async def _see_end(self, doing: "asyncio.Task[_T]", link: "SshLink", seconds: float) -> None:
+    async def _await_end(
+        self, doing: "asyncio.Task[_T]", link: "SshConnection", seconds: float
+    ) -> None:
         """Let it tidy up for some time, then close the connection: that ends whatever waits.
 
         What was asked may still be under way there, so nothing more is asked on that line.
         """
         _, going_on = await asyncio.wait({doing}, timeout=seconds)
         if going_on:
-            await self._drop(link)
+            await self._close_connection(link)
             doing.cancel()
             await asyncio.wait({doing})
         if not doing.cancelled():
             doing.exception()  # the caller hears of something else
 
-    async def _linked(self) -> "SshLink":
+    async def _get_connection(self) -> "SshConnection":
         """The connection, opened where there is none; those who wait share the opening."""
         while self._opening is None:
             if self._is_closed:
                 raise HostUnreachable(f"The connection to {self._label} is closed")
-            link = self._link
+            link = self._connection
             if link is not None and link.is_open:
                 return link
             if link is None:
                 self._opening = asyncio.create_task(self._open(), name=f"ssh {self._label}")
-                self._opening.add_done_callback(self._opened)
+                self._opening.add_done_callback(self._store_connection)
             else:
-                await self._drop(link)
+                await self._close_connection(link)
         return await asyncio.shield(self._opening)
 
-    async def _open(self) -> "SshLink":
+    async def _open(self) -> "SshConnection":
         await asyncio.to_thread(_load_asyncssh)
-        from aitui.host.ssh_link import open_link
+        from aitui.host.ssh_link import open_connection
         from aitui.host.ssh_login import HostKeyUnknown
 
         try:
-            return await open_link(self._address, self._user, self._label)
+            return await open_connection(self._address, self._user, self._label)
         except HostKeyUnknown as error:
             if error.refusal.line:
                 self._remember_in[error.refusal.line] = error.remember_in
             raise error.refusal from error
 
-    def _opened(self, opening: "asyncio.Task[SshLink]") -> None:
+    def _store_connection(self, opening: "asyncio.Task[SshConnection]") -> None:
         self._opening = None
         if not opening.cancelled() and opening.exception() is None:
-            self._link = opening.result()
+            self._connection = opening.result()
 
-    async def _drop(self, link: "SshLink | None") -> None:
+    async def _close_connection(self, link: "SshConnection | None") -> None:
         if link is None:
             return
-        if self._link is link:
-            self._link = None
+        if self._connection is link:
+            self._connection = None
         await link.close()
 
 
-def of_this_user(passphrases: Mapping[str, str]) -> SshUser:
+def current_ssh_user(passphrases: Mapping[str, str]) -> SshUser:
     """The set-up of whoever runs aitui."""
-    return SshUser(SshPlace.of_user(Path.home(), os.environ), passphrases)
+    return SshUser(SshConfigPaths.of_user(Path.home(), os.environ), passphrases)
 
 
 def _load_asyncssh() -> None:

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from aitui.domain.clean import clean_line
+from aitui.domain.clean import sanitize_line
 from aitui.errors import HostError
 
 _FORM = re.compile(
@@ -33,7 +33,7 @@ class SshAddress:
         is_option = host.startswith("-") or (match is not None and (match["user"] or "")[:1] == "-")
         if match is None or is_option or (port is not None and not 0 < port <= _LARGEST_PORT):
             raise HostError(
-                f"{clean_line(text, 100)} is no SSH address",
+                f"{sanitize_line(text, 100)} is no SSH address",
                 remedy="set ssh_host to user@host, user@host:port, or a Host of ~/.ssh/config",
             )
         return cls(host, match["user"], port)

@@ -14,30 +14,36 @@ from contextlib import contextmanager, suppress
 import asyncssh
 from asyncssh import SFTPAttrs, SFTPClient, SFTPClientFile
 
-from aitui.domain.clean import clean_line
-from aitui.errors import FileInTheWay, FilePermissionDenied, HostFileError, NoSuchFile
-from aitui.host.local_files import CHECK_PATH, LET_WRITE, kind_of, no_room, shown
-from aitui.host.shell import LARGEST_FOLDER, FileFacts, FileKind
-from aitui.host.unbroken import unbroken
+from aitui.domain.clean import sanitize_line
+from aitui.errors import FileAlreadyExists, FilePermissionDenied, HostFileError, NoSuchFile
+from aitui.host.local_files import (
+    PATH_REMEDY,
+    WRITE_REMEDY,
+    disk_full_error,
+    display_path,
+    file_kind,
+)
+from aitui.host.shell import LARGEST_FOLDER, FileInfo, FileKind
+from aitui.host.unbroken import shield
 
 _READ_ONLY = 1
-_TAKING_BACK_SECONDS = 3.0
+_CLEANUP_SECONDS = 3.0
 # Block by block: asyncssh's parallel requests forget those of their tasks that a lost connection
 # ends, and asyncio complains of them on the screen. Every server takes as much at once.
 _BLOCK = 1 << 16
-_MISSING = (
+_MISSING_ERRORS = (
     asyncssh.SFTPNoSuchFile,
     asyncssh.SFTPNoSuchPath,
     asyncssh.SFTPNotADirectory,
     asyncssh.SFTPLinkLoop,
 )
-_DENIED = (
+_DENIED_ERRORS = (
     asyncssh.SFTPPermissionDenied,
     asyncssh.SFTPWriteProtect,
     asyncssh.SFTPOwnerInvalid,
     asyncssh.SFTPGroupInvalid,
 )
-_LOST = (asyncssh.SFTPConnectionLost, asyncssh.SFTPNoConnection)
+_LOST_ERRORS = (asyncssh.SFTPConnectionLost, asyncssh.SFTPNoConnection)
 
 
 class SshFiles:
@@ -50,84 +56,84 @@ class SshFiles:
         self._where = where
         self._home = ""
 
-    async def facts(self, path: str) -> FileFacts:
+    async def facts(self, path: str) -> FileInfo:
         """What stands at a path."""
-        place = await self._place(path)
-        with self._named("look at", path):
-            return _facts(posixpath.basename(path), await self._session.lstat(place))
+        place = await self._expand_path(path)
+        with self._translate_sftp_errors("look at", path):
+            return _file_facts(posixpath.basename(path), await self._session.lstat(place))
 
     async def resolve(self, path: str) -> str:
         """The absolute path without symbolic links."""
-        place = await self._place(path)
-        with self._named("find", path):
+        place = await self._expand_path(path)
+        with self._translate_sftp_errors("find", path):
             real = await self._session.realpath(place)
             await self._session.lstat(real)  # a path to nothing is an answer as well
         return _text(real)
 
     async def read(self, path: str, start: int, largest: int) -> bytes:
         """Part of a regular file."""
-        place = await self._place(path)
-        with self._named("read", path):
+        place = await self._expand_path(path)
+        with self._translate_sftp_errors("read", path):
             # Opening a pipe would keep the whole session waiting.
             status = await self._session.stat(place)
-            if kind_of(status.permissions or 0) is not FileKind.FILE:
-                raise HostFileError(f"Can't read {shown(path)}", why="it is no regular file")
+            if file_kind(status.permissions or 0) is not FileKind.FILE:
+                raise HostFileError(f"Can't read {display_path(path)}", why="it is no regular file")
             async with self._session.open(place, "rb", encoding=None, block_size=0) as file:
                 return await _read_part(file, start, largest)
 
-    async def list(self, folder: str) -> tuple[FileFacts, ...]:
+    async def list(self, folder: str) -> tuple[FileInfo, ...]:
         """What is in a folder, by name."""
-        place = await self._place(folder)
-        found: list[FileFacts] = []
-        with self._named("list", folder):
+        place = await self._expand_path(folder)
+        found: list[FileInfo] = []
+        with self._translate_sftp_errors("list", folder):
             async for entry in self._session.scandir(place):
                 name = _text(entry.filename)
                 if name in {".", ".."}:
                     continue
                 if len(found) == LARGEST_FOLDER:
                     raise HostFileError(
-                        f"Can't list {shown(folder)}",
+                        f"Can't list {display_path(folder)}",
                         why=f"there are more than {LARGEST_FOLDER} files in it",
                     )
-                found.append(_facts(name, entry.attrs))
+                found.append(_file_facts(name, entry.attrs))
         return tuple(sorted(found, key=lambda facts: facts.name))
 
     async def create(
         self, path: str, content: bytes, mode: int, belongs_to: tuple[int, int] | None
     ) -> None:
         """Write a new file and bring it to the disk; on failure there is none."""
-        place = await self._place(path)
+        place = await self._expand_path(path)
         try:
-            with self._named("write", path):
+            with self._translate_sftp_errors("write", path):
                 file = await self._open_new(place)
         except HostFileError as error:
-            raise await self._why_not_made(error, place) from error
+            raise await self._creation_error(error, place) from error
         try:
-            with self._named("write", path):
+            with self._translate_sftp_errors("write", path):
                 async with file:
                     for start in range(0, len(content), _BLOCK):
                         await file.write(content[start : start + _BLOCK], start)
                     if belongs_to is not None:
-                        await self._hand_over(file, path, *belongs_to)
+                        await self._set_owner(file, path, *belongs_to)
                     # After the hand-over, which clears bits.
                     await file.setstat(SFTPAttrs(permissions=mode))
                     await file.fsync()
         except HostFileError as error:
-            meant = await self._why_not_written(error, place)
-            await self._remove_rest(place)
+            meant = await self._write_error(error, place)
+            await self._remove_partial(place)
             raise meant from error
         except BaseException:
-            await unbroken(self._remove_rest(place))
+            await shield(self._remove_partial(place))
             raise
 
     async def rename(self, path: str, onto: str) -> None:
         """Put a file in the place of another one and bring the folder to the disk."""
-        source, target = await self._place(path), await self._place(onto)
+        source, target = await self._expand_path(path), await self._expand_path(onto)
         try:
-            with self._named("replace", onto):
+            with self._translate_sftp_errors("replace", onto):
                 await self._session.posix_rename(source, target)
         except HostFileError as error:
-            raise await self._why_not_written(error, target) from error
+            raise await self._write_error(error, target) from error
         # Not every server opens a folder; the rename is done.
         with suppress(asyncssh.SFTPError):
             async with self._session.open(posixpath.dirname(target), "rb", encoding=None) as folder:
@@ -135,34 +141,34 @@ class SshFiles:
 
     async def remove(self, path: str) -> None:
         """Remove one file."""
-        place = await self._place(path)
-        with self._named("remove", path):
+        place = await self._expand_path(path)
+        with self._translate_sftp_errors("remove", path):
             await self._session.remove(place)
 
-    async def _place(self, path: str) -> bytes:
+    async def _expand_path(self, path: str) -> bytes:
         if path == "~" or path.startswith("~/"):
             if not self._home:
                 self._home = _text(await self._session.realpath(b"."))
             path = posixpath.join(self._home, path[2:])
         if not path.startswith("/"):
-            raise HostFileError(f"{shown(path)} is neither absolute nor below ~/")
+            raise HostFileError(f"{display_path(path)} is neither absolute nor below ~/")
         if "\0" in path:
-            raise HostFileError(f"{shown(path)} is no path", why="it contains a NUL")
+            raise HostFileError(f"{display_path(path)} is no path", why="it contains a NUL")
         return path.encode(errors="surrogateescape")
 
-    async def _hand_over(self, file: SFTPClientFile, path: str, owner: int, group: int) -> None:
+    async def _set_owner(self, file: SFTPClientFile, path: str, owner: int, group: int) -> None:
         status = await file.stat()
         if (status.uid, status.gid) == (owner, group):
             return
         try:
             await file.setstat(SFTPAttrs(uid=owner, gid=group))
         except asyncssh.SFTPError as error:
-            if isinstance(error, _LOST):
+            if isinstance(error, _LOST_ERRORS):
                 raise
             raise FilePermissionDenied(
-                f"Can't write {shown(path)}",
+                f"Can't write {display_path(path)}",
                 why=f"it would not belong to user {owner}, group {group} any more",
-                remedy=LET_WRITE,
+                remedy=WRITE_REMEDY,
             ) from error
 
     async def _open_new(self, place: bytes) -> SFTPClientFile:
@@ -176,31 +182,31 @@ class SshFiles:
         try:
             return await asyncio.shield(opening)
         except asyncio.CancelledError:
-            await unbroken(self._take_back(opening, place))
+            await shield(self._abort_open(opening, place))
             raise
 
-    async def _take_back(self, opening: "asyncio.Task[SFTPClientFile]", place: bytes) -> None:
-        await asyncio.wait({opening}, timeout=_TAKING_BACK_SECONDS)
+    async def _abort_open(self, opening: "asyncio.Task[SFTPClientFile]", place: bytes) -> None:
+        await asyncio.wait({opening}, timeout=_CLEANUP_SECONDS)
         if not opening.done():
             opening.cancel()
         elif not opening.cancelled() and opening.exception() is None:
             with suppress(asyncssh.Error, OSError):
                 await opening.result().close()
-            await self._remove_rest(place)
+            await self._remove_partial(place)
 
-    async def _remove_rest(self, place: bytes) -> None:
+    async def _remove_partial(self, place: bytes) -> None:
         """Nobody hears of a file that can't be removed: what went wrong before is told."""
         with suppress(asyncssh.Error, OSError):
             await self._session.remove(place)
 
-    async def _why_not_made(self, error: HostFileError, place: bytes) -> HostFileError:
+    async def _creation_error(self, error: HostFileError, place: bytes) -> HostFileError:
         if isinstance(error.__cause__, asyncssh.SFTPFailure):
             with suppress(asyncssh.SFTPNoSuchFile):
                 await self._session.lstat(place)
-                return FileInTheWay(error.what, why="there is such a file already")
-        return await self._why_not_written(error, place)
+                return FileAlreadyExists(error.what, why="there is such a file already")
+        return await self._write_error(error, place)
 
-    async def _why_not_written(self, error: HostFileError, place: bytes) -> HostFileError:
+    async def _write_error(self, error: HostFileError, place: bytes) -> HostFileError:
         """What a bare "failure" was about, as far as the machine says."""
         if not isinstance(error.__cause__, asyncssh.SFTPFailure):
             return error
@@ -215,32 +221,34 @@ class SshFiles:
                 remedy="mount it so that it can be written",
             )
         if disk.bavail == 0 or (disk.favail == 0 and disk.files):
-            return no_room(error.what)
+            return disk_full_error(error.what)
         return error
 
     @contextmanager
-    def _named(self, deed: str, path: str) -> Iterator[None]:
-        what = f"Can't {deed} {shown(path)} on {self._where}"
+    def _translate_sftp_errors(self, deed: str, path: str) -> Iterator[None]:
+        what = f"Can't {deed} {display_path(path)} on {self._where}"
         try:
             yield
-        except _LOST:
+        except _LOST_ERRORS:
             raise
-        except _MISSING as error:
-            raise NoSuchFile(what, why=_said(error), remedy=CHECK_PATH) from error
-        except _DENIED as error:
-            raise FilePermissionDenied(what, why=_said(error), remedy=LET_WRITE) from error
+        except _MISSING_ERRORS as error:
+            raise NoSuchFile(what, why=_reason_text(error), remedy=PATH_REMEDY) from error
+        except _DENIED_ERRORS as error:
+            raise FilePermissionDenied(
+                what, why=_reason_text(error), remedy=WRITE_REMEDY
+            ) from error
         except asyncssh.SFTPFileAlreadyExists as error:
-            raise FileInTheWay(what, why=_said(error)) from error
+            raise FileAlreadyExists(what, why=_reason_text(error)) from error
         except (asyncssh.SFTPNoSpaceOnFilesystem, asyncssh.SFTPQuotaExceeded) as error:
-            raise no_room(what) from error
+            raise disk_full_error(what) from error
         except asyncssh.SFTPOpUnsupported as error:
             raise HostFileError(
                 what,
-                why=f"{_said(error)}: that server can't replace a file whole",
+                why=f"{_reason_text(error)}: that server can't replace a file whole",
                 remedy="aitui needs the SFTP of OpenSSH there (Subsystem sftp internal-sftp)",
             ) from error
         except asyncssh.SFTPError as error:
-            raise HostFileError(what, why=_said(error)) from error
+            raise HostFileError(what, why=_reason_text(error)) from error
 
 
 async def _read_part(file: SFTPClientFile, start: int, largest: int) -> bytes:
@@ -253,11 +261,11 @@ async def _read_part(file: SFTPClientFile, start: int, largest: int) -> bytes:
     return bytes(content)
 
 
-def _facts(name: str, attributes: SFTPAttrs) -> FileFacts:
+def _file_facts(name: str, attributes: SFTPAttrs) -> FileInfo:
     mode = attributes.permissions or 0
-    return FileFacts(
+    return FileInfo(
         name=name,
-        kind=kind_of(mode),
+        kind=file_kind(mode),
         size=attributes.size or 0,
         mode=stat.S_IMODE(mode),
         owner=attributes.uid or 0,
@@ -270,5 +278,5 @@ def _text(path: bytes | str) -> str:
     return path.decode(errors="surrogateescape") if isinstance(path, bytes) else path
 
 
-def _said(error: asyncssh.SFTPError) -> str:
-    return clean_line(error.reason, 200)
+def _reason_text(error: asyncssh.SFTPError) -> str:
+    return sanitize_line(error.reason, 200)

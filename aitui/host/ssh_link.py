@@ -11,37 +11,37 @@ import asyncssh
 from asyncssh import SSHClientConnection, SSHClientProcess, SSHReader
 
 from aitui.errors import HostError
-from aitui.host.kept import Kept, Started, new_mark
-from aitui.host.shell import Finished
+from aitui.host.kept import BoundedOutput, MarkedOutput, new_mark
+from aitui.host.shell import CommandResult
 from aitui.host.ssh_address import SshAddress
 from aitui.host.ssh_files import SshFiles
 from aitui.host.ssh_login import log_in
-from aitui.host.ssh_trouble import named_connection_troubles
+from aitui.host.ssh_trouble import translate_connection_errors
 from aitui.host.ssh_user import SshUser
-from aitui.host.unbroken import unbroken
+from aitui.host.unbroken import shield
 
 _CHUNK = 1 << 16
-_ENDING_SECONDS = 3.0
+_TERMINATE_SECONDS = 3.0
 
 _T = TypeVar("_T")
 
 
-async def open_link(address: SshAddress, user: SshUser, where: str) -> "SshLink":
+async def open_connection(address: SshAddress, user: SshUser, where: str) -> "SshConnection":
     """Connect and log in. Raises HostError, HostKeyUnknown."""
     async with AsyncExitStack() as way:
         connection = await log_in(address, user, way)
-        return SshLink(connection, way.pop_all(), where)
+        return SshConnection(connection, way.pop_all(), where)
 
 
-class SshLink:
+class SshConnection:
     """One connection, and all that leads to it. `where` is what messages call the machine."""
 
     def __init__(self, connection: SSHClientConnection, way: AsyncExitStack, where: str) -> None:
         self._connection = connection
-        self._way = way
+        self._exit_stack = way
         self._where = where
         self._files: SshFiles | None = None
-        self._starting = asyncio.Lock()
+        self._sftp_lock = asyncio.Lock()
 
     @property
     def is_open(self) -> bool:
@@ -58,16 +58,16 @@ class SshLink:
 
     async def close(self) -> None:
         """Close all of it at once."""
-        await unbroken(self._way.aclose())
+        await shield(self._exit_stack.aclose())
 
-    async def named(self, work: Callable[["SshLink"], Awaitable[_T]]) -> _T:
+    async def translate_errors(self, work: Callable[["SshConnection"], Awaitable[_T]]) -> _T:
         """Do some work with this connection; its loss becomes HostUnreachable."""
-        with named_connection_troubles(self._where):
+        with translate_connection_errors(self._where):
             return await work(self)
 
     async def files(self) -> SshFiles:
         """The files, over one session that is opened once. Raises HostError."""
-        async with self._starting:
+        async with self._sftp_lock:
             if self._files is None:
                 try:
                     session = await self._connection.start_sftp_client(
@@ -82,35 +82,40 @@ class SshLink:
                 self._files = SshFiles(session, self._where)
             return self._files
 
-    async def run(self, words: Sequence[str], given: bytes, largest: int) -> Finished:
+    async def run(self, words: Sequence[str], given: bytes, largest: int) -> CommandResult:
         """Run a command. A cancelled call ends what it started there, with its process group.
 
         What left that group by itself goes on, and so does everything where the connection is
         lost: until it writes into its closed pipes.
         """
         mark = new_mark()
-        output, complaint = Started(mark, largest), Kept(largest)
+        output, complaint = MarkedOutput(mark, largest), BoundedOutput(largest)
         # The login's shell may be any, and its start-up files may have written something before.
         script = f'echo "{mark} $$"; exec "$@"'
-        process = await self._begin(f"exec {shlex.join(('sh', '-c', script, 'sh', *words))}", mark)
+        process = await self._start_process(
+            f"exec {shlex.join(('sh', '-c', script, 'sh', *words))}", mark
+        )
         try:
             async with asyncio.TaskGroup() as reading:
-                reading.create_task(_keep(process.stdout, output))
-                reading.create_task(_keep(process.stderr, complaint))
-                reading.create_task(_give(process, given))
+                reading.create_task(_read_into(process.stdout, output))
+                reading.create_task(_read_into(process.stderr, complaint))
+                reading.create_task(_write_input(process, given))
             await process.wait_closed()
         except* (asyncssh.Error, OSError) as errors:
             raise errors.exceptions[0] from None
         finally:
             if process.exit_status is None and process.exit_signal is None:
-                await unbroken(self._end(process, output))
+                await shield(self._terminate(process, output))
         if process.exit_status is None and process.exit_signal is None:
             raise asyncssh.ConnectionLost("it broke while a command ran")
-        return Finished(
-            _status(process), output.kept, complaint.kept, cut=output.is_cut or complaint.is_cut
+        return CommandResult(
+            _exit_status(process),
+            output.content,
+            complaint.content,
+            is_truncated=output.is_cut or complaint.is_truncated,
         )
 
-    async def _begin(self, command: str, mark: str) -> SSHClientProcess[bytes]:
+    async def _start_process(self, command: str, mark: str) -> SSHClientProcess[bytes]:
         """Start a command line. A cancelled call ends what may have started by then."""
 
         async def begin() -> SSHClientProcess[bytes]:
@@ -120,21 +125,21 @@ class SshLink:
         try:
             return await asyncio.shield(beginning)
         except asyncio.CancelledError:
-            await unbroken(self._take_back(beginning, mark))
+            await shield(self._abort_start(beginning, mark))
             raise
 
-    async def _take_back(
+    async def _abort_start(
         self, beginning: "asyncio.Task[SSHClientProcess[bytes]]", mark: str
     ) -> None:
-        await asyncio.wait({beginning}, timeout=_ENDING_SECONDS)
+        await asyncio.wait({beginning}, timeout=_TERMINATE_SECONDS)
         if not beginning.done():
             beginning.cancel()
         elif not beginning.cancelled() and beginning.exception() is None:
-            await self._end(beginning.result(), Started(mark, 0))
+            await self._terminate(beginning.result(), MarkedOutput(mark, 0))
 
-    async def _end(self, process: SSHClientProcess[bytes], output: Started) -> None:
+    async def _terminate(self, process: SSHClientProcess[bytes], output: MarkedOutput) -> None:
         with suppress(TimeoutError, asyncssh.Error, OSError):
-            async with asyncio.timeout(_ENDING_SECONDS):
+            async with asyncio.timeout(_TERMINATE_SECONDS):
                 while not output.is_started and (data := await process.stdout.read(_CHUNK)):
                     output.add(data)
                 if output.number is not None:
@@ -143,16 +148,16 @@ class SshLink:
                     await self._connection.run(f"exec {shlex.join(script)}", request_pty=False)
         process.close()
         with suppress(TimeoutError, asyncssh.Error):
-            async with asyncio.timeout(_ENDING_SECONDS):
+            async with asyncio.timeout(_TERMINATE_SECONDS):
                 await process.wait_closed()
 
 
-async def _keep(stream: SSHReader[bytes], kept: Kept) -> None:
+async def _read_into(stream: SSHReader[bytes], kept: BoundedOutput) -> None:
     while data := await stream.read(_CHUNK):
         kept.add(data)
 
 
-async def _give(process: SSHClientProcess[bytes], given: bytes) -> None:
+async def _write_input(process: SSHClientProcess[bytes], given: bytes) -> None:
     # A command that doesn't read its input to the end is free to do so.
     with suppress(BrokenPipeError, ConnectionResetError):
         process.stdin.write(given)
@@ -160,7 +165,7 @@ async def _give(process: SSHClientProcess[bytes], given: bytes) -> None:
         process.stdin.write_eof()
 
 
-def _status(process: SSHClientProcess[bytes]) -> int:
+def _exit_status(process: SSHClientProcess[bytes]) -> int:
     """As a shell would have it: 128 + the number of the signal that ended it."""
     if process.exit_signal is not None:
         number = getattr(signal, f"SIG{process.exit_signal[0]}", 0)

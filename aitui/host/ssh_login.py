@@ -10,7 +10,7 @@ import asyncssh
 from asyncssh import SSHClient, SSHClientConnection, SSHKey
 
 from aitui.errors import HostError, HostKeyRefused
-from aitui.host.known_hosts import KnownKeys, look_up, read_known_hosts
+from aitui.host.known_hosts import KnownHostKeys, match_known_hosts, read_known_hosts
 from aitui.host.ssh_address import SshAddress
 from aitui.host.ssh_place import (
     SshKeys,
@@ -20,12 +20,12 @@ from aitui.host.ssh_place import (
     read_target,
 )
 from aitui.host.ssh_trouble import (
-    key_refused,
-    login_refused,
-    named_connection_troubles,
-    too_many_keys,
+    host_key_refused_error,
+    login_refused_error,
+    too_many_keys_error,
+    translate_connection_errors,
 )
-from aitui.host.ssh_user import Limits, SshUser
+from aitui.host.ssh_user import SshTimeouts, SshUser
 
 _MOST_JUMPS = 5
 _TOO_MANY_KEYS = "too many authentication failures"
@@ -50,10 +50,10 @@ class HostKeyUnknown(Exception):
         self.remember_in = remember_in
 
 
-class _CheckingClient(SSHClient):
+class _HostKeyVerifier(SSHClient):
     """Accepts no key that isn't known, and keeps why."""
 
-    def __init__(self, known: KnownKeys, shown_as: str) -> None:
+    def __init__(self, known: KnownHostKeys, shown_as: str) -> None:
         self.known = known
         self._shown_as = shown_as
         self.refusal: HostKeyRefused | None = None
@@ -65,13 +65,13 @@ class _CheckingClient(SSHClient):
 
     def validate_host_ca_key(self, host: str, addr: str, port: int, key: SSHKey) -> bool:  # noqa: ARG002
         """Asked for the authority of a host certificate that known_hosts doesn't vouch for."""
-        self.refusal = _not_to_be_remembered(
+        self.refusal = _without_known_hosts_line(
             self.known.refusal(key, f"{self._shown_as} (its authority)")
         )
         return False
 
 
-def _not_to_be_remembered(refusal: HostKeyRefused) -> HostKeyRefused:
+def _without_known_hosts_line(refusal: HostKeyRefused) -> HostKeyRefused:
     """The same, not to be remembered: an authority is no host key."""
     refusal.line = ""
     return refusal
@@ -82,17 +82,17 @@ async def log_in(address: SshAddress, user: SshUser, way: AsyncExitStack) -> SSH
 
     Raises HostError, and HostKeyUnknown for a host key that isn't accepted.
     """
-    return await _reach(address, user, way, None, 0)
+    return await _connect_via_jumps(address, user, way, None, 0)
 
 
-async def _reach(
+async def _connect_via_jumps(
     address: SshAddress,
     user: SshUser,
     way: AsyncExitStack,
     tunnel: SSHClientConnection | None,
     jumps: int,
 ) -> SSHClientConnection:
-    target = await asyncio.to_thread(read_target, address, user.place)
+    target = await asyncio.to_thread(read_target, address, user.ssh_config)
     if jumps > _MOST_JUMPS:
         raise HostError(
             f"The way to {target.label} goes over too many machines",
@@ -100,29 +100,31 @@ async def _reach(
         )
     if tunnel is None:  # only the first machine on the way has a way of its own
         for hop in target.jumps:
-            tunnel = await _reach(hop, user, way, tunnel, jumps + 1)
-    connection = await _connect(target, user, tunnel)
-    way.push_async_callback(_close, connection)
+            tunnel = await _connect_via_jumps(hop, user, way, tunnel, jumps + 1)
+    connection = await _connect_to(target, user, tunnel)
+    way.push_async_callback(_abort, connection)
     return connection
 
 
-async def _close(connection: SSHClientConnection) -> None:
+async def _abort(connection: SSHClientConnection) -> None:
     connection.abort()
     await connection.wait_closed()
 
 
-async def _connect(
+async def _connect_to(
     target: SshTarget, user: SshUser, tunnel: SSHClientConnection | None
 ) -> SSHClientConnection:
     texts = await asyncio.to_thread(read_known_hosts, target.known_hosts)
-    known = look_up(target.known_name, target.host, [*texts, *user.remembered])
+    known = match_known_hosts(target.known_name, target.host, [*texts, *user.remembered])
     keys = await asyncio.to_thread(read_keys, target, user.passphrases)
     certificates = await asyncio.to_thread(certificates_of, target)
-    client = _CheckingClient(known, target.label)
-    attempt = _Attempt(target, user.limits, tunnel, client, keys, tuple(certificates))
-    with _named_troubles(target, client, keys):
+    client = _HostKeyVerifier(known, target.label)
+    attempt = _ConnectionAttempt(target, user.limits, tunnel, client, keys, tuple(certificates))
+    with _translate_login_errors(target, client, keys):
         try:
-            return await attempt.open(() if known.trusted or known.authorities else _PLAIN_KEYS)
+            return await attempt.open(
+                () if known.acceptable_keys or known.authorities else _PLAIN_KEYS
+            )
         except (asyncssh.KeyExchangeFailed, asyncssh.ConnectionLost, ConnectionResetError):
             # Whoever notices first that no kind of key suits both ends the connection.
             if not known.keys or target.sets_host_key_algorithms:
@@ -132,13 +134,13 @@ async def _connect(
 
 
 @dataclass(frozen=True, slots=True)
-class _Attempt:
+class _ConnectionAttempt:
     """All that it takes to connect to one machine."""
 
     target: SshTarget
-    limits: Limits
+    limits: SshTimeouts
     tunnel: SSHClientConnection | None
-    client: _CheckingClient
+    client: _HostKeyVerifier
     keys: SshKeys
     certificates: tuple[str, ...]
 
@@ -154,7 +156,7 @@ class _Attempt:
                 username=target.address.user or (),
                 config=list(target.configs),
                 tunnel=() if self.tunnel is None else self.tunnel,
-                known_hosts=(known.trusted, known.authorities, known.revoked),
+                known_hosts=(known.acceptable_keys, known.authorities, known.revoked),
                 server_host_key_algs=host_key_algorithms,
                 client_factory=lambda: self.client,
                 # An empty list would mean the keys in the home of this process.
@@ -177,16 +179,18 @@ class _Attempt:
 
 
 @contextmanager
-def _named_troubles(target: SshTarget, client: _CheckingClient, keys: SshKeys) -> Iterator[None]:
-    with named_connection_troubles(target.label):
+def _translate_login_errors(
+    target: SshTarget, client: _HostKeyVerifier, keys: SshKeys
+) -> Iterator[None]:
+    with translate_connection_errors(target.label):
         try:
             yield
         except asyncssh.PermissionDenied as error:
-            raise login_refused(target, keys) from error
+            raise login_refused_error(target, keys) from error
         except asyncssh.HostKeyNotVerifiable as error:
-            refusal = client.refusal or key_refused(target, error.reason)
+            refusal = client.refusal or host_key_refused_error(target, error.reason)
             raise HostKeyUnknown(refusal, target.remember_in) from error
         except asyncssh.DisconnectError as error:
             if _TOO_MANY_KEYS not in error.reason.lower():
                 raise
-            raise too_many_keys(target) from error
+            raise too_many_keys_error(target) from error

@@ -10,18 +10,18 @@ from typing import cast
 import asyncssh
 from asyncssh import SSHKey
 
-from aitui.domain.clean import clean_line
+from aitui.domain.clean import sanitize_line
 from aitui.errors import HostError
 from aitui.host.known_hosts import entry_name
 from aitui.host.ssh_address import SshAddress
-from aitui.host.ssh_user import SshPlace
+from aitui.host.ssh_user import SshConfigPaths
 
 _LARGEST_CONFIG = 1 << 20
 _DEEPEST_INCLUDE = 8
 _INCLUDE = re.compile(r"^\s*Include[\s=]+(.+?)\s*$", re.IGNORECASE | re.MULTILINE)
 _DEFAULT_KEYS = ("id_ed25519", "id_ecdsa", "id_rsa")
 # Overlooking these would trust what the user doesn't, or go a way that nobody wants.
-_NOT_HONOURED = re.compile(
+_UNSUPPORTED_OPTION = re.compile(
     r"^\s*(RevokedHostKeys|KnownHostsCommand)\b", re.IGNORECASE | re.MULTILINE
 )
 
@@ -54,13 +54,13 @@ class SshTarget:
     @property
     def label(self) -> str:
         """What messages call it."""
-        return clean_line(f"{self.user}@{self.host}", 100)
+        return sanitize_line(f"{self.user}@{self.host}", 100)
 
 
-def read_target(address: SshAddress, place: SshPlace) -> SshTarget:
+def read_target(address: SshAddress, place: SshConfigPaths) -> SshTarget:
     """What the config says of an address. Blocks. Raises HostError."""
     try:
-        configs = _configs(place)
+        configs = _config_paths(place)
         options = asyncssh.SSHClientConnectionOptions(
             host=address.host,
             port=address.port or (),
@@ -71,13 +71,13 @@ def read_target(address: SshAddress, place: SshPlace) -> SshTarget:
         )
     except (asyncssh.Error, ValueError, OSError, RecursionError) as error:
         raise HostError(
-            f"{clean_line(str(place.config), 300)} can't be used for SSH",
-            why=clean_line(str(error), 300),
+            f"{sanitize_line(str(place.config), 300)} can't be used for SSH",
+            why=sanitize_line(str(error), 300),
             remedy="mend that line; ssh -G shows what OpenSSH makes of it",
         ) from error
     config = options.config
     user_files = cast("list[str] | None", config.get("UserKnownHostsFile"))
-    files = _known_hosts_files(user_files, place)
+    files = _host_key_files(user_files, place)
     global_files = cast("list[str] | None", config.get("GlobalKnownHostsFile"))
     identities = cast("list[str] | None", config.get("IdentityFile"))
     agent = config.get("IdentityAgent", place.agent)
@@ -90,37 +90,41 @@ def read_target(address: SshAddress, place: SshPlace) -> SshTarget:
         known_name=entry_name(
             options.host, options.port, cast("str | None", config.get("HostKeyAlias"))
         ),
-        jumps=_jumps(cast("str | None", config.get("ProxyJump"))),
+        jumps=_parse_jumps(cast("str | None", config.get("ProxyJump"))),
         by_command=bool(config.get("ProxyCommand")),
         known_hosts=(
             *files,
-            *(place.global_known_hosts if global_files is None else map(place.path, global_files)),
+            *(
+                place.global_known_hosts
+                if global_files is None
+                else map(place.expand, global_files)
+            ),
         ),
         remember_in=next((path for path in files if str(path) != "/dev/null"), None),
         identities=tuple(
-            map(place.path, identities)
+            map(place.expand, identities)
             if identities is not None
             else (place.home / ".ssh" / name for name in _DEFAULT_KEYS)
         ),
-        certificates=tuple(map(place.path, cast("list[str]", config.get("CertificateFile", [])))),
+        certificates=tuple(map(place.expand, cast("list[str]", config.get("CertificateFile", [])))),
         identities_only=bool(config.get("IdentitiesOnly")),
-        agent=_agent(cast("str | None", agent), place),
+        agent=_agent_socket(cast("str | None", agent), place),
         sets_keepalive=config.get("ServerAliveInterval") is not None,
         sets_host_key_algorithms=config.get("HostKeyAlgorithms") is not None,
     )
 
 
-def _configs(place: SshPlace) -> list[str]:
+def _config_paths(place: SshConfigPaths) -> list[str]:
     if not place.config.exists():
         return []
     for text in _config_texts(place.config, place, 0):
-        found = _NOT_HONOURED.search(text)
+        found = _UNSUPPORTED_OPTION.search(text)
         if found:
             raise ValueError(f"{found[1]} is not supported here, and must not be overlooked")
     return [str(place.config)]
 
 
-def _config_texts(path: Path, place: SshPlace, depth: int) -> Iterator[str]:
+def _config_texts(path: Path, place: SshConfigPaths, depth: int) -> Iterator[str]:
     """The config and what it includes, whatever Host or Match that is for."""
     with path.open("rb") as file:
         text = file.read(_LARGEST_CONFIG).decode(errors="replace")
@@ -129,31 +133,31 @@ def _config_texts(path: Path, place: SshPlace, depth: int) -> Iterator[str]:
         return
     for line in _INCLUDE.finditer(text):
         for pattern in shlex.split(line[1]):
-            wanted = place.home / ".ssh" / place.path(pattern)
+            wanted = place.home / ".ssh" / place.expand(pattern)
             relative = wanted.relative_to(wanted.anchor)
             for included in Path(wanted.anchor).glob(str(relative)):
                 if included.is_file():
                     yield from _config_texts(included, place, depth + 1)
 
 
-def _known_hosts_files(given: list[str] | None, place: SshPlace) -> tuple[Path, ...]:
+def _host_key_files(given: list[str] | None, place: SshConfigPaths) -> tuple[Path, ...]:
     if given is None:
         return (place.home / ".ssh" / "known_hosts", place.home / ".ssh" / "known_hosts2")
-    return tuple(map(place.path, given))
+    return tuple(map(place.expand, given))
 
 
-def _jumps(given: str | None) -> tuple[SshAddress, ...]:
+def _parse_jumps(given: str | None) -> tuple[SshAddress, ...]:
     if not given:
         return ()
     return tuple(SshAddress.read(hop) for hop in given.split(",") if hop.strip())
 
 
-def _agent(given: str | None, place: SshPlace) -> str:
+def _agent_socket(given: str | None, place: SshConfigPaths) -> str:
     if given is None:
         return ""
     if given.startswith("$") or given == "SSH_AUTH_SOCK":
         return place.agent
-    return str(place.path(given)) if given else ""
+    return str(place.expand(given)) if given else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +184,7 @@ def read_keys(target: SshTarget, passphrases: Mapping[str, str]) -> SshKeys:
     wrong: list[Path] = []
     public: list[bytes] = []
     for path in target.identities:
-        public += _public_data(path)
+        public += _read_public_data(path)
         try:
             key = asyncssh.read_private_key(path, passphrases.get(str(path)))
         except asyncssh.KeyEncryptionError:
@@ -196,7 +200,7 @@ def read_keys(target: SshTarget, passphrases: Mapping[str, str]) -> SshKeys:
     return SshKeys(tuple(usable), tuple(locked), tuple(wrong), tuple(public))
 
 
-def _public_data(path: Path) -> list[bytes]:
+def _read_public_data(path: Path) -> list[bytes]:
     try:
         return [asyncssh.read_public_key(f"{path}.pub").public_data]
     except (OSError, ValueError):

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import asyncssh
 
-from aitui.domain.clean import clean_line
+from aitui.domain.clean import sanitize_line
 from aitui.errors import (
     HostError,
     HostKeyRefused,
@@ -18,14 +18,14 @@ from aitui.errors import (
 from aitui.host.ssh_place import SshKeys, SshTarget
 
 
-def login_refused(target: SshTarget, keys: SshKeys) -> HostLoginRefused:
+def login_refused_error(target: SshTarget, keys: SshKeys) -> HostLoginRefused:
     """None of the keys was accepted; one whose passphrase is missing may be the right one."""
     for paths, why in (
         (keys.wrong, "the passphrase is wrong"),
         (keys.locked, "it is encrypted, and no other key was accepted"),
     ):
         if paths:
-            path = clean_line(str(paths[0]), 300)
+            path = sanitize_line(str(paths[0]), 300)
             return SshKeyPassphraseNeeded(
                 f"The SSH key {path} needs its passphrase to log in to {target.label}",
                 path=str(paths[0]),
@@ -40,7 +40,7 @@ def login_refused(target: SshTarget, keys: SshKeys) -> HostLoginRefused:
     )
 
 
-def too_many_keys(target: SshTarget) -> HostLoginRefused:
+def too_many_keys_error(target: SshTarget) -> HostLoginRefused:
     """The machine gave up before the right key had its turn."""
     return HostLoginRefused(
         f"{target.label} was offered too many keys",
@@ -50,14 +50,14 @@ def too_many_keys(target: SshTarget) -> HostLoginRefused:
 
 
 @contextmanager
-def named_connection_troubles(where: str) -> Iterator[None]:
+def translate_connection_errors(where: str) -> Iterator[None]:
     """Turn what happens to a connection, or on its way, into HostError. `where` is its label."""
     try:
         yield
     except socket.gaierror as error:
         raise HostUnreachable(
             f"There is no machine called {where}",
-            why=_said(error.strerror or str(error)),
+            why=_shorten(error.strerror or str(error)),
             remedy="check ssh_host in config.toml, or HostName in ~/.ssh/config",
         ) from error
     except TimeoutError as error:
@@ -73,27 +73,29 @@ def named_connection_troubles(where: str) -> Iterator[None]:
             remedy="does sshd run there, and at this port?",
         ) from error
     except asyncssh.ChannelOpenError as error:
-        raise HostUnreachable(f"The way to {where} is closed", why=_said(error.reason)) from error
+        raise HostUnreachable(
+            f"The way to {where} is closed", why=_shorten(error.reason)
+        ) from error
     except (asyncssh.DisconnectError, asyncssh.SFTPConnectionLost, asyncssh.SFTPNoConnection) as e:
-        raise HostUnreachable(f"The connection to {where} was lost", why=_said(e.reason)) from e
+        raise HostUnreachable(f"The connection to {where} was lost", why=_shorten(e.reason)) from e
     except (OSError, EOFError) as error:
         raise HostUnreachable(
-            f"{where} can't be reached", why=_said(getattr(error, "strerror", "") or str(error))
+            f"{where} can't be reached", why=_shorten(getattr(error, "strerror", "") or str(error))
         ) from error
     except (asyncssh.Error, ValueError) as error:
-        raise HostError(f"SSH to {where} does not work", why=_said(str(error))) from error
+        raise HostError(f"SSH to {where} does not work", why=_shorten(str(error))) from error
 
 
-def key_refused(target: SshTarget, reason: str) -> HostKeyRefused:
+def host_key_refused_error(target: SshTarget, reason: str) -> HostKeyRefused:
     """A host key that asyncssh refused by itself: revoked, or a certificate that doesn't hold."""
     return HostKeyRefused(
         f"The host key of {target.label} is not accepted",
         algorithm="",
         fingerprint="",
-        why=_said(reason),
+        why=_shorten(reason),
         remedy="ask whoever runs that machine",
     )
 
 
-def _said(words: str) -> str:
-    return clean_line(words, 300)
+def _shorten(words: str) -> str:
+    return sanitize_line(words, 300)

@@ -8,7 +8,7 @@ _GLOBAL_KNOWN_HOSTS = (Path("/etc/ssh/ssh_known_hosts"), Path("/etc/ssh/ssh_know
 
 
 @dataclass(frozen=True, slots=True)
-class SshPlace:
+class SshConfigPaths:
     """Where the set-up lies. `agent` is the socket of the SSH agent, empty where there is none."""
 
     home: Path
@@ -17,11 +17,11 @@ class SshPlace:
     global_known_hosts: tuple[Path, ...] = _GLOBAL_KNOWN_HOSTS
 
     @classmethod
-    def of_user(cls, home: Path, environment: Mapping[str, str]) -> "SshPlace":
+    def of_user(cls, home: Path, environment: Mapping[str, str]) -> "SshConfigPaths":
         """Of whoever has this home and environment."""
         return cls(home, home / ".ssh" / "config", environment.get("SSH_AUTH_SOCK", ""))
 
-    def path(self, text: str) -> Path:
+    def expand(self, text: str) -> Path:
         """A path of the config, with `~` and `%d` for the home."""
         text = text.replace("%d", str(self.home))
         if text == "~" or text.startswith("~/"):
@@ -30,7 +30,7 @@ class SshPlace:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class SshTimeouts:
     """Seconds for each machine on the way: until it takes the connection, and until the login."""
 
     connect: float = 15.0
@@ -44,7 +44,7 @@ class SshUser:
     `remembered` are known_hosts lines on top of those in the files.
     """
 
-    place: SshPlace
+    ssh_config: SshConfigPaths
     passphrases: Mapping[str, str]
     remembered: tuple[str, ...] = ()
-    limits: Limits = Limits()
+    limits: SshTimeouts = SshTimeouts()

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from aitui.domain.clean import clean_line
+from aitui.domain.clean import sanitize_line
 from aitui.errors import HostTimedOut, HostUnreachable
 from aitui.host.ssh_address import SshAddress
-from aitui.host.ssh_user import Limits, SshPlace
+from aitui.host.ssh_user import SshConfigPaths, SshTimeouts
 
 if TYPE_CHECKING:
     from aitui.host.ssh_place import SshTarget
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 _MOST_JUMPS = 5
 _LONGEST_GREETING = 255
 """Bytes: RFC 4253, section 4.2."""
-_LINES_BEFORE_IT = 20
+_MOST_BANNER_LINES = 20
 
 
 @dataclass(frozen=True, slots=True)
-class SshWay:
+class SshRoute:
     """Where `ssh_host` leads by the user's SSH config; every text is harmless.
 
     `host` and `port` are those of the machine that is connected to first: the machine itself, or
@@ -42,13 +42,13 @@ class SshWay:
     agent_keys: int | None
 
 
-async def find_way(address: str, place: SshPlace) -> SshWay:
+async def resolve_route(address: str, place: SshConfigPaths) -> SshRoute:
     """What the config says, without touching the network. Raises HostError."""
-    way, agent = await asyncio.to_thread(_read_way, address, place)
+    way, agent = await asyncio.to_thread(_read_route, address, place)
     return replace(way, agent_keys=await _count_agent_keys(agent) if agent else None)
 
 
-async def addresses_of(way: SshWay) -> tuple[str, ...]:
+async def resolve_addresses(way: SshRoute) -> tuple[str, ...]:
     """The addresses that the first machine's name stands for. Raises HostUnreachable."""
     loop = asyncio.get_running_loop()
     try:
@@ -57,13 +57,13 @@ async def addresses_of(way: SshWay) -> tuple[str, ...]:
         said = getattr(error, "strerror", "") or str(error)
         raise HostUnreachable(
             f"There is no machine called {way.host}",
-            why=clean_line(said, 200),
+            why=sanitize_line(said, 200),
             remedy="check ssh_host in config.toml, or HostName in ~/.ssh/config",
         ) from error
     return tuple(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
-async def greeting(way: SshWay, seconds: float = Limits().connect) -> str:
+async def fetch_greeting(way: SshRoute, seconds: float = SshTimeouts().connect) -> str:
     """How the SSH server of the first machine calls itself (RFC 4253, section 4.2).
 
     Raises HostUnreachable, HostTimedOut where nothing comes within `seconds`.
@@ -73,7 +73,7 @@ async def greeting(way: SshWay, seconds: float = Limits().connect) -> str:
         async with asyncio.timeout(seconds):
             reader, writer = await asyncio.open_connection(way.host, way.port, limit=4096)
             try:
-                return await _greeting(reader, where)
+                return await _read_greeting(reader, where)
             finally:
                 writer.close()
     except TimeoutError as error:
@@ -90,18 +90,18 @@ async def greeting(way: SshWay, seconds: float = Limits().connect) -> str:
         ) from error
     except OSError as error:
         raise HostUnreachable(
-            f"{where} can't be reached", why=clean_line(error.strerror or str(error), 200)
+            f"{where} can't be reached", why=sanitize_line(error.strerror or str(error), 200)
         ) from error
 
 
-async def _greeting(reader: asyncio.StreamReader, where: str) -> str:
-    for _ in range(_LINES_BEFORE_IT):
+async def _read_greeting(reader: asyncio.StreamReader, where: str) -> str:
+    for _ in range(_MOST_BANNER_LINES):
         try:
             line = await reader.readline()
         except ValueError:  # a line beyond any limit
             break
         if line.startswith(b"SSH-"):
-            return clean_line(line[:_LONGEST_GREETING].decode("ascii", "replace").strip(), 100)
+            return sanitize_line(line[:_LONGEST_GREETING].decode("ascii", "replace").strip(), 100)
         if not line:
             break
     raise HostUnreachable(
@@ -111,7 +111,7 @@ async def _greeting(reader: asyncio.StreamReader, where: str) -> str:
     )
 
 
-def _read_way(address: str, place: SshPlace) -> tuple[SshWay, str]:
+def _read_route(address: str, place: SshConfigPaths) -> tuple[SshRoute, str]:
     # asyncssh is dear to import, and this only reads files.
     from aitui.host.ssh_place import read_keys, read_target
 
@@ -119,22 +119,22 @@ def _read_way(address: str, place: SshPlace) -> tuple[SshWay, str]:
     keys = read_keys(target, {})
     refused = {*keys.locked, *keys.wrong}
     tried = (path for path in target.identities if path not in refused and path.is_file())
-    first = _first(target, lambda hop: read_target(hop, place))
-    way = SshWay(
+    first = _first_hop(target, lambda hop: read_target(hop, place))
+    way = SshRoute(
         label=target.label,
-        host=clean_line(first.host, 200),
+        host=sanitize_line(first.host, 200),
         port=first.port,
-        jumps=tuple(clean_line(hop.host, 100) for hop in target.jumps),
+        jumps=tuple(sanitize_line(hop.host, 100) for hop in target.jumps),
         by_command=first.by_command,
-        keys=tuple(clean_line(str(path), 300) for path in tried),
-        locked=tuple(clean_line(str(path), 300) for path in (*keys.locked, *keys.wrong)),
-        agent=clean_line(target.agent, 300),
+        keys=tuple(sanitize_line(str(path), 300) for path in tried),
+        locked=tuple(sanitize_line(str(path), 300) for path in (*keys.locked, *keys.wrong)),
+        agent=sanitize_line(target.agent, 300),
         agent_keys=None,
     )
     return way, target.agent
 
 
-def _first(target: "SshTarget", read: Callable[[SshAddress], "SshTarget"]) -> "SshTarget":
+def _first_hop(target: "SshTarget", read: Callable[[SshAddress], "SshTarget"]) -> "SshTarget":
     """The machine that is connected to first."""
     for _ in range(_MOST_JUMPS):
         if not target.jumps:
@@ -147,7 +147,7 @@ async def _count_agent_keys(path: str) -> int | None:
     import asyncssh
 
     try:
-        async with asyncio.timeout(Limits().connect), asyncssh.connect_agent(path) as agent:
+        async with asyncio.timeout(SshTimeouts().connect), asyncssh.connect_agent(path) as agent:
             return len(await agent.get_keys())
     except (OSError, ValueError, asyncssh.Error, TimeoutError):
         # It says so: None is an agent that doesn't answer.

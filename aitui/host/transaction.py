@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from enum import Enum
 from hashlib import sha256
 
-from aitui.host.shell import FileFacts
+from aitui.host.shell import FileInfo
 
 LARGEST_CONFIG = 1 << 20
 """Bytes."""
 
 
-class Step(Enum):
+class WriteStep(Enum):
     """The steps of a write, in their order; the words go with "while"."""
 
     CHECK = "checking the new text"
@@ -28,12 +28,12 @@ class Step(Enum):
 Check = Callable[[bytes], object]
 """Raises where the text must not be written. Called in a thread."""
 
-OnStep = Callable[[Step], object]
+OnStep = Callable[[WriteStep], object]
 """Told when a step begins; the one before has ended well then."""
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class FileSnapshot:
     """A file as it was read. `real_path` is where `path` leads through symbolic links.
 
     `digest` is that of the content, `facts` are those of the real file.
@@ -43,11 +43,11 @@ class Reading:
     real_path: str
     content: bytes
     digest: str
-    facts: FileFacts
+    facts: FileInfo
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class WriteResult:
     """The new file is in its place.
 
     `before` and `after` are digests, of the old content and of ours. `proven` is False where it
@@ -61,13 +61,13 @@ class Written:
     backup: str
     before: str
     after: str
-    proven: bool
+    verified: bool
     changed_after: bool = False
     difference: str = ""
     warnings: tuple[str, ...] = ()
 
 
-class Whole(Enum):
+class FileVersion(Enum):
     """Which file is in its place after a write that nobody saw the end of. Each of them is whole."""
 
     OLD = "the old file"
@@ -76,13 +76,13 @@ class Whole(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Recovered:
+class RecoveryResult:
     """What was found and put in order after a write that broke off.
 
     `removed` are the temporary files and locks that it had left.
     """
 
-    whole: Whole
+    state: FileVersion
     removed: tuple[str, ...] = ()
 
 
@@ -91,5 +91,5 @@ def digest_of(content: bytes) -> str:
     return sha256(content).hexdigest()
 
 
-def pass_over(_: object) -> None:
+def ignore(_: object) -> None:
     """Neither check nor tell."""

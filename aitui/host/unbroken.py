@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 _T = TypeVar("_T")
 
 
-async def unbroken(work: Coroutine[Any, Any, _T]) -> _T:
+async def shield(work: Coroutine[Any, Any, _T]) -> _T:
     """Await to the end, however often the caller is cancelled; the cancellation comes after it."""
-    doing = asyncio.ensure_future(_done(work))
+    doing = asyncio.ensure_future(_await(work))
     cancelled: asyncio.CancelledError | None = None
     while not doing.done():
         try:
@@ -19,7 +19,7 @@ async def unbroken(work: Coroutine[Any, Any, _T]) -> _T:
             cancelled = error
         if doing.done() and inspect.getcoroutinestate(work) == inspect.CORO_CREATED:
             # The end of the loop cancels every task, and this one had not begun.
-            doing = asyncio.ensure_future(_done(work))
+            doing = asyncio.ensure_future(_await(work))
     if cancelled is not None:
         if not doing.cancelled():
             doing.exception()  # the cancellation is what the caller hears of
@@ -27,5 +27,5 @@ async def unbroken(work: Coroutine[Any, Any, _T]) -> _T:
     return doing.result()
 
 
-async def _done(work: Coroutine[Any, Any, _T]) -> _T:
+async def _await(work: Coroutine[Any, Any, _T]) -> _T:
     return await work

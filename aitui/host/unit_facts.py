@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from posixpath import basename
 
-from aitui.domain.clean import clean_line
+from aitui.domain.clean import sanitize_line
 
 PROPERTIES = (
     "Id",
@@ -36,7 +36,7 @@ _TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
 
 
 @dataclass(frozen=True, slots=True)
-class UnitFacts:
+class UnitInfo:
     """One unit of the login's own manager, in systemd's words; what is unknown is "" or None.
 
     `exec_start` is how the running process was started, else how the unit would start it.
@@ -66,7 +66,7 @@ class UnitFacts:
     stale: bool = False
 
     @property
-    def found(self) -> bool:
+    def exists(self) -> bool:
         """Whether there is such a unit."""
         return self.load_state not in {"", "not-found"}
 
@@ -132,36 +132,36 @@ def read_properties(output: bytes) -> dict[str, str]:
     for line in output.decode(errors="replace").split("\n"):
         name, equals, value = line.partition("=")
         if equals and name.isalnum():
-            found.setdefault(name, clean_line(value, _LONGEST_VALUE))
+            found.setdefault(name, sanitize_line(value, _LONGEST_VALUE))
     return found
 
 
-def facts_from(
+def build_unit_facts(
     unit: str,
     properties: Mapping[str, str],
     *,
     process: tuple[str, ...] = (),
     linger: bool | None = None,
-) -> UnitFacts:
+) -> UnitInfo:
     """Put facts together; `process` are the words of the main process, where they are known.
 
     systemd joins the words of ExecStart with blanks, so there they can't be told apart for sure.
     """
-    main_pid = _number(properties.get("MainPID", ""))
+    main_pid = _parse_number(properties.get("MainPID", ""))
     program = _PROGRAM.match(properties.get("ExecStart", ""))
-    return UnitFacts(
+    return UnitInfo(
         unit=unit,
         load_state=properties.get("LoadState", ""),
-        load_error=_unquoted(properties.get("LoadError", "")),
+        load_error=_strip_error_name(properties.get("LoadError", "")),
         active_state=properties.get("ActiveState", ""),
         sub_state=properties.get("SubState", ""),
         unit_file_state=properties.get("UnitFileState", ""),
         main_pid=main_pid,
-        exec_start=process or _arguments(properties.get("ExecStart", "")),
+        exec_start=process or _parse_arguments(properties.get("ExecStart", "")),
         started_at=_unix_time(properties.get("ExecMainStartTimestamp", "")) if main_pid else None,
         result=properties.get("Result", ""),
-        exit_status=_number(properties.get("ExecMainStatus", "")),
-        restarts=_number(properties.get("NRestarts", "")),
+        exit_status=_parse_number(properties.get("ExecMainStatus", "")),
+        restarts=_parse_number(properties.get("NRestarts", "")),
         fragment_path=properties.get("FragmentPath", ""),
         working_directory=properties.get("WorkingDirectory", "").lstrip("!"),
         program=program["path"] if program else "",
@@ -170,7 +170,7 @@ def facts_from(
     )
 
 
-def _arguments(text: str) -> tuple[str, ...]:
+def _parse_arguments(text: str) -> tuple[str, ...]:
     match = _ARGUMENTS.search(text)
     return tuple(match["words"].split()) if match else ()
 
@@ -183,10 +183,10 @@ def _unix_time(text: str) -> float | None:
     return moment.replace(tzinfo=UTC).timestamp()
 
 
-def _number(text: str) -> int:
+def _parse_number(text: str) -> int:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 12 else 0
 
 
-def _unquoted(text: str) -> str:
+def _strip_error_name(text: str) -> str:
     """`org.freedesktop.systemd1.NoSuchUnit "Unit x not found."` without its D-Bus name."""
     return text.partition(" ")[2].strip('"') if text.startswith("org.") else text

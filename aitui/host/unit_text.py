@@ -8,17 +8,17 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from aitui.domain.clean import clean_line
+from aitui.domain.clean import sanitize_line
 from aitui.host.unit_facts import server_flags
 
-_CONTINUED = re.compile(r"\\\n(?:[ \t]*[#;][^\n]*\n)*")
+_CONTINUATION = re.compile(r"\\\n(?:[ \t]*[#;][^\n]*\n)*")
 _SECTION = re.compile(r"\[(?P<name>[^\]]+)\]\s*")
-_LONGEST_VALUE = 200
-_RELOAD = "then systemctl --user daemon-reload"
+_LONGEST_SHOWN_VALUE = 200
+_DAEMON_RELOAD = "then systemctl --user daemon-reload"
 
 
 @dataclass(frozen=True, slots=True)
-class UnitFault:
+class UnitFileFault:
     """A fault in a unit file; `fatal` where the unit can't start with it."""
 
     what: str
@@ -27,7 +27,7 @@ class UnitFault:
 
 
 @dataclass(frozen=True, slots=True)
-class Setting:
+class UnitSetting:
     """One `name=value` of a unit file."""
 
     section: str
@@ -35,22 +35,22 @@ class Setting:
     value: str
 
 
-def settings(text: str) -> tuple[Setting, ...]:
+def parse_settings(text: str) -> tuple[UnitSetting, ...]:
     """All settings with a value in the order in which systemd reads them, drop-ins last."""
-    return tuple(_settings(text))
+    return tuple(_iter_settings(text))
 
 
-def faults(text: str) -> tuple[UnitFault, ...]:
+def find_faults(text: str) -> tuple[UnitFileFault, ...]:
     """The faults of a unit whose files are these, the fatal ones first."""
-    found: list[UnitFault] = []
-    for setting in settings(text):
-        found.extend(_faults_of(setting))
+    found: list[UnitFileFault] = []
+    for setting in parse_settings(text):
+        found.extend(_setting_faults(setting))
     return tuple(sorted(dict.fromkeys(found), key=lambda fault: not fault.fatal))
 
 
-def _settings(text: str) -> Iterator[Setting]:
+def _iter_settings(text: str) -> Iterator[UnitSetting]:
     section = ""
-    for line in _CONTINUED.sub(" ", text.replace("\r\n", "\n")).split("\n"):
+    for line in _CONTINUATION.sub(" ", text.replace("\r\n", "\n")).split("\n"):
         stripped = line.strip()
         if not stripped or stripped[0] in "#;":
             continue
@@ -60,36 +60,36 @@ def _settings(text: str) -> Iterator[Setting]:
             continue
         name, equals, value = stripped.partition("=")
         if equals and value.strip():
-            yield Setting(section, name.strip(), value.strip())
+            yield UnitSetting(section, name.strip(), value.strip())
 
 
-def _faults_of(setting: Setting) -> Iterator[UnitFault]:
+def _setting_faults(setting: UnitSetting) -> Iterator[UnitFileFault]:
     match setting.section, setting.name:
         case "Service", "User" | "Group" | "SupplementaryGroups":
-            yield UnitFault(
-                f"{setting.name}={_shown(setting.value)} stands in a user's unit, "
+            yield UnitFileFault(
+                f"{setting.name}={_shorten(setting.value)} stands in a user's unit, "
                 "and a user's systemd can't change users",
-                f"remove that line, {_RELOAD}",
+                f"remove that line, {_DAEMON_RELOAD}",
                 fatal=True,
             )
         case "Service", "LimitMEMLOCK_BYTES":
-            yield UnitFault(
+            yield UnitFileFault(
                 "there is no setting LimitMEMLOCK_BYTES=, systemd passes over it",
-                f"write LimitMEMLOCK=infinity instead, {_RELOAD}",
+                f"write LimitMEMLOCK=infinity instead, {_DAEMON_RELOAD}",
                 fatal=False,
             )
         case "Service", "ExecStart":
-            yield from _wrong_flags(setting.value)
+            yield from _flag_faults(setting.value)
         case "Install", "WantedBy" if "multi-user.target" in setting.value.split():
-            yield UnitFault(
+            yield UnitFileFault(
                 "WantedBy=multi-user.target names a target that a user's systemd doesn't have, "
                 "so the unit won't come up by itself",
-                f"write WantedBy=default.target, {_RELOAD}, and enable it again",
+                f"write WantedBy=default.target, {_DAEMON_RELOAD}, and enable it again",
                 fatal=False,
             )
 
 
-def _wrong_flags(command: str) -> Iterator[UnitFault]:
+def _flag_faults(command: str) -> Iterator[UnitFileFault]:
     try:
         words = shlex.split(command)
     except ValueError:
@@ -97,12 +97,12 @@ def _wrong_flags(command: str) -> Iterator[UnitFault]:
     flags = server_flags(words) or {}
     wrong = [f"--{name}" for name in ("host", "port") if name in flags]
     if wrong:
-        yield UnitFault(
+        yield UnitFileFault(
             f"llama-swap doesn't know {' and '.join(wrong)}",
-            f"write -listen ADDRESS:PORT in ExecStart, {_RELOAD}",
+            f"write -listen ADDRESS:PORT in ExecStart, {_DAEMON_RELOAD}",
             fatal=True,
         )
 
 
-def _shown(value: str) -> str:
-    return clean_line(value, _LONGEST_VALUE)
+def _shorten(value: str) -> str:
+    return sanitize_line(value, _LONGEST_SHOWN_VALUE)

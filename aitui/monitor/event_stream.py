@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 from aitui.domain.clock import Clock
 from aitui.domain.events import Event
 from aitui.errors import AituiError, NotSupported
-from aitui.monitor.pace import retry_pause
+from aitui.monitor.pace import retry_delay
 
 if TYPE_CHECKING:
-    from aitui.swap.client import SwapClient
+    from aitui.swap.client import LlamaSwapClient
 
-EVENTS_AGAIN = 60.0
-SILENT_EVENTS = 5.0
+UNSUPPORTED_RETRY = 60.0
+SILENCE_SECONDS = 5.0
 SHORTEST_GAP = 0.1
 
 
@@ -27,7 +27,7 @@ class EventStream:
 
     def __init__(
         self,
-        client: "SwapClient",
+        client: "LlamaSwapClient",
         clock: Clock,
         random: Random,
         *,
@@ -52,43 +52,43 @@ class EventStream:
         failures = 0
         while True:
             await self._reachable.wait()
-            pause = EVENTS_AGAIN
+            pause = UNSUPPORTED_RETRY
             try:
                 async with asyncio.timeout(None) as self._stream:
                     await self._read()
                 failures = 0 if self.flows else failures + 1
-                pause = retry_pause(failures, self._random) if failures else SHORTEST_GAP
+                pause = retry_delay(failures, self._random) if failures else SHORTEST_GAP
             except TimeoutError:
                 pause = SHORTEST_GAP
             except NotSupported:
                 pass
             except AituiError:
                 failures += 1
-                pause = retry_pause(failures, self._random)
+                pause = retry_delay(failures, self._random)
             finally:
                 self._stream = None
             flowed, self.flows = self.flows, False
             await self._on_end(flowed)
             await asyncio.sleep(pause)
 
-    def server_answered(self) -> None:
+    def mark_server_reachable(self) -> None:
         """The server can be reached, or still can."""
         self._reachable.set()
 
-    def server_lost(self) -> None:
+    def mark_lost(self) -> None:
         """Begin no stream until it answers again, and end the one that is open."""
         self._reachable.clear()
         self.drop()
 
-    def status_came(self) -> None:
+    def record_status(self) -> None:
         """An event told the states of the models: the stream lives."""
         self._last_status = self._clock.monotonic()
         self._silent_since = None
 
-    def should_have_told(self) -> None:
+    def expect_status(self) -> None:
         """`/running` changed: an event that tells of it may still be on its way."""
         now = self._clock.monotonic()
-        if self.flows and now - self._last_status > SILENT_EVENTS:
+        if self.flows and now - self._last_status > SILENCE_SECONDS:
             self._silent_since = now
 
     def drop_if_silent(self) -> None:

@@ -7,38 +7,38 @@ from aitui.domain.clients import client_name
 from aitui.domain.clock import Clock
 from aitui.domain.events import (
     Event,
-    ModelsUsed,
+    ModelStatusChanged,
     RequestEnded,
     RequestsCounted,
+    RequestsFinished,
     RequestsListed,
     RequestUpdated,
-    StatusChanged,
 )
 from aitui.domain.memory.footprint import Footprint
-from aitui.domain.merge import Facts, Merging
+from aitui.domain.merge import ModelFacts, ModelMerger
 from aitui.domain.model import (
-    Evicted,
-    FailedLoad,
+    ActiveRequest,
+    ActiveRequests,
+    Eviction,
     FinishedRequest,
     ListedModel,
+    LoadFailure,
     Model,
     ModelStatus,
-    Requests,
     RunningModel,
-    RunningRequest,
     RunState,
 )
-from aitui.monitor.evictions import Evictions
-from aitui.monitor.starts import Starts, Transitions
+from aitui.monitor.evictions import EvictionTracker
+from aitui.monitor.starts import LoadTracker, Transitions
 
-NOT_QUEUED = 2.0
+QUEUE_GRACE = 2.0
 """Seconds in which a load that nobody saw starting can't have waited for others."""
 
-LOOKS_UNTIL_LISTED = 2
+POLLS_UNTIL_LISTED = 2
 """Answers of `/running` that may miss a model which was told to be ready."""
 
 
-class Known:
+class ServerState:
     """The facts about one server, gathered from its answers and its events."""
 
     def __init__(self, clock: Clock) -> None:
@@ -46,22 +46,22 @@ class Known:
         self._listed: tuple[ListedModel, ...] = ()
         self._running: tuple[RunningModel, ...] = ()
         self._statuses: tuple[ModelStatus, ...] = ()
-        self._failures: dict[str, FailedLoad] = {}
+        self._failures: dict[str, LoadFailure] = {}
         self._requested: dict[str, float] = {}
         self._last_used: dict[str, float] = {}
         self._expected_load: dict[str, float] = {}
         self._configured_context: Mapping[str, int] = {}
         self._last_context: Mapping[str, int] = {}
         self._memory: Mapping[str, Footprint] = {}
-        self._requests: dict[str, RunningRequest] | None = None
+        self._requests: dict[str, ActiveRequest] | None = None
         self._request_total: int | None = None
         self._rates: dict[str, float] = {}
-        self._evicted: dict[str, Evicted] = {}
-        self._evictions = Evictions()
-        self._starts = Starts()
-        self._coming_up: dict[str, int] = {}
+        self._evicted: dict[str, Eviction] = {}
+        self._evictions = EvictionTracker()
+        self._starts = LoadTracker()
+        self._pending_ready: dict[str, int] = {}
         self._stale = True
-        self._merging = Merging()
+        self._merging = ModelMerger()
         self.companions: frozenset[frozenset[str]] = frozenset()
         self.lists_only_ready = False
 
@@ -71,11 +71,11 @@ class Known:
         return self._merging.models
 
     @property
-    def requests(self) -> Requests:
+    def requests(self) -> ActiveRequests:
         """The requests under way."""
         if self._requests is None:
-            return Requests(total=self._request_total)
-        return Requests(total=len(self._requests), running=tuple(self._requests.values()))
+            return ActiveRequests(total=self._request_total)
+        return ActiveRequests(total=len(self._requests), running=tuple(self._requests.values()))
 
     @property
     def in_transit(self) -> bool:
@@ -87,89 +87,91 @@ class Known:
         """The ids that the last event named; empty where no event came."""
         return frozenset(status.id for status in self._statuses)
 
-    def listed(self, models: tuple[ListedModel, ...]) -> None:
+    def update_models(self, models: tuple[ListedModel, ...]) -> None:
         """Take in an answer of `/v1/models`."""
         if models != self._listed:
             self._listed = models
             self._stale = True
 
-    def expect_load(self, model_id: str, seconds: float) -> None:
+    def set_expected_load(self, model_id: str, seconds: float) -> None:
         """Remember how long a load of that model is expected to take."""
         if self._expected_load.get(model_id) != seconds:
             self._expected_load[model_id] = seconds
             self._stale = True
 
-    def load_requested(self, model_id: str) -> None:
+    def begin_load(self, model_id: str) -> None:
         """aitui waits for that model from now on; an earlier failure is forgotten."""
         self._requested.setdefault(model_id, self._clock.monotonic())
         self._failures.pop(model_id, None)
         self._stale = True
 
-    def config_read(self, contexts: Mapping[str, int]) -> None:
+    def update_config(self, contexts: Mapping[str, int]) -> None:
         """What the config file says of context sizes, in tokens, takes the place of what it said."""
         if contexts != self._configured_context:
             self._configured_context = contexts
             self._stale = True
 
-    def memory_told(self, memory: Mapping[str, Footprint], last_context: Mapping[str, int]) -> None:
+    def update_memory(
+        self, memory: Mapping[str, Footprint], last_context: Mapping[str, int]
+    ) -> None:
         """What each model takes, or would, and the context sizes that they were measured with."""
         if (memory, last_context) != (self._memory, self._last_context):
             self._memory, self._last_context = memory, last_context
             self._stale = True
 
-    def load_settled(self, model_id: str) -> None:
+    def end_load(self, model_id: str) -> None:
         """aitui no longer waits for that model."""
         self._requested.pop(model_id, None)
         self._stale = True
 
-    def load_failed(self, model_id: str, failed: FailedLoad) -> None:
+    def record_failure(self, model_id: str, failed: LoadFailure) -> None:
         """Remember why a load failed, until the model is tried again."""
         self._failures[model_id] = failed
         self._stale = True
 
-    def events_ended(self) -> None:
+    def clear_event_state(self) -> None:
         """The event stream ended: what only events tell is unknown until it is back."""
         self._requests = None
         self._request_total = None
-        self._starts.events_ended()
+        self._starts.clear_event_states()
         if self.lists_only_ready:
             self._statuses = ()
         self._stale = True
 
-    def running(self, models: tuple[RunningModel, ...]) -> Transitions:
+    def update_running(self, models: tuple[RunningModel, ...]) -> Transitions:
         """Take in an answer of `/running`, and say what it shows to have changed."""
         if models != self._running:
             self._running = models
             self._stale = True
-        self._give_up_those_that_never_came()
+        self._expire_pending_ready()
         self.merge()
         self._remember_companions()
         now = self._clock.monotonic()
         unseen = {
             model_id: at
             for model_id, at in self._requested.items()
-            if self.lists_only_ready or now - at < NOT_QUEUED
+            if self.lists_only_ready or now - at < QUEUE_GRACE
         }
         states = {
             model.id: model.state for model in self.models if model.state is not RunState.STOPPED
         }
-        self._evictions.seen(states, now)
-        return self._noted(self._starts.seen(states, now, unseen))
+        self._evictions.update_states(states, now)
+        return self._forget_resolved(self._starts.apply_running_states(states, now, unseen))
 
-    def statuses(self, event: StatusChanged) -> Transitions:
+    def update_statuses(self, event: ModelStatusChanged) -> Transitions:
         """Take in the states that an event tells; `changed` where `/running` should be asked."""
         before = {status.id: status.state for status in self._statuses}
         states = {status.id: status.state for status in event.models}
-        told = self._with_those_that_come_up(event.models)
+        told = self._hold_back_ready(event.models)
         if told != self._statuses:
             self._statuses = told
             self._stale = True
         now = self._clock.monotonic()
-        self._evictions.seen(states, now)
-        transitions = self._starts.told(states, now)
-        return self._noted(replace(transitions, changed=before != states))
+        self._evictions.update_states(states, now)
+        transitions = self._starts.apply_event_states(states, now)
+        return self._forget_resolved(replace(transitions, changed=before != states))
 
-    def apply(self, event: Event) -> None:
+    def apply_event(self, event: Event) -> None:
         """Take in an event of any other kind."""
         match event:
             case RequestsCounted(total):
@@ -180,14 +182,14 @@ class Known:
                 self._requests = {**(self._requests or {}), request.id: request}
                 self._last_used[request.model] = self._clock.monotonic()
             case RequestEnded(request_id):
-                self._request_ended(request_id)
-            case ModelsUsed(requests):
-                self.requests_ended(requests)
+                self._remove_request(request_id)
+            case RequestsFinished(requests):
+                self.record_finished_requests(requests)
             case _:
                 return
         self._stale = True
 
-    def requests_ended(self, requests: tuple[FinishedRequest, ...]) -> None:
+    def record_finished_requests(self, requests: tuple[FinishedRequest, ...]) -> None:
         """Requests ended: their models were in use until then, and this fast."""
         now, wall = self._clock.monotonic(), self._clock.wall()
         for request in sorted(requests, key=lambda request: request.at or wall):
@@ -198,11 +200,11 @@ class Known:
                 self._rates[request.model] = request.rate
         self._stale = True
 
-    def went_for(self, started: str, on_purpose: Collection[str]) -> None:
+    def record_evictions(self, started: str, on_purpose: Collection[str]) -> None:
         """A load began: the ready models that left just before had to go for it."""
         now = self._clock.monotonic()
-        for victim in self._evictions.victims(started, now, on_purpose):
-            self._evicted[victim] = Evicted(self._clock.wall(), started, self._whose(started))
+        for victim in self._evictions.take_victims(started, now, on_purpose):
+            self._evicted[victim] = Eviction(self._clock.wall(), started, self._requester(started))
             self._stale = True
 
     def merge(self) -> tuple[Model, ...]:
@@ -211,7 +213,7 @@ class Known:
             return self.models
         self._stale = False
         return self._merging.merge(
-            Facts(
+            ModelFacts(
                 listed=self._listed,
                 running=self._running,
                 statuses=self._statuses,
@@ -240,9 +242,7 @@ class Known:
         self._starts.forget_times()
         self._stale = True
 
-    def _with_those_that_come_up(
-        self, statuses: tuple[ModelStatus, ...]
-    ) -> tuple[ModelStatus, ...]:
+    def _hold_back_ready(self, statuses: tuple[ModelStatus, ...]) -> tuple[ModelStatus, ...]:
         """v217 lists only ready models: one that is told to be so is still starting until then."""
         if not self.lists_only_ready:
             return statuses
@@ -253,22 +253,22 @@ class Known:
             for status in statuses
             if status.state is RunState.READY and status.id in starting - listed
         }
-        self._coming_up = {
-            model_id: self._coming_up.get(model_id, LOOKS_UNTIL_LISTED) for model_id in coming
+        self._pending_ready = {
+            model_id: self._pending_ready.get(model_id, POLLS_UNTIL_LISTED) for model_id in coming
         }
         return tuple(
             replace(status, state=RunState.STARTING) if status.id in coming else status
             for status in statuses
         )
 
-    def _give_up_those_that_never_came(self) -> None:
+    def _expire_pending_ready(self) -> None:
         listed = {model.id for model in self._running}
-        self._coming_up = {
+        self._pending_ready = {
             model_id: looks - 1
-            for model_id, looks in self._coming_up.items()
+            for model_id, looks in self._pending_ready.items()
             if model_id not in listed
         }
-        given_up = {model_id for model_id, looks in self._coming_up.items() if looks <= 0}
+        given_up = {model_id for model_id, looks in self._pending_ready.items() if looks <= 0}
         if given_up:
             self._statuses = tuple(
                 replace(status, state=RunState.READY) if status.id in given_up else status
@@ -276,7 +276,7 @@ class Known:
             )
             self._stale = True
 
-    def _request_ended(self, request_id: str) -> None:
+    def _remove_request(self, request_id: str) -> None:
         ended = (self._requests or {}).get(request_id)
         if ended is None or self._requests is None:
             return
@@ -292,7 +292,7 @@ class Known:
             if not pairs <= self.companions:
                 self.companions |= pairs
 
-    def _noted(self, transitions: Transitions) -> Transitions:
+    def _forget_resolved(self, transitions: Transitions) -> Transitions:
         """A failure or an eviction is over once the model is loaded again, by whomever."""
         for model_id in (*transitions.started, *(model_id for model_id, _ in transitions.loaded)):
             for over in (self._failures, self._evicted):
@@ -300,7 +300,7 @@ class Known:
                     self._stale = True
         return transitions
 
-    def _whose(self, model_id: str) -> str:
+    def _requester(self, model_id: str) -> str:
         """Who wanted that model: aitui's own user, or the client that asks for it."""
         if model_id in self._requested:
             return "you"

@@ -11,26 +11,26 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from aitui.domain.clock import Clock
-from aitui.domain.log_lines import Lines, LogLine
-from aitui.domain.log_overlap import known_part
+from aitui.domain.log_lines import LineBatch, LogLine
+from aitui.domain.log_overlap import overlap_length
 from aitui.domain.log_ring import MOST_BYTES, MOST_LINES, LogRing
 from aitui.errors import AituiError
-from aitui.monitor.pace import retry_pause
-from aitui.monitor.sleep_watch import sleeps
+from aitui.monitor.pace import retry_delay
+from aitui.monitor.sleep_watch import detect_suspends
 
 if TYPE_CHECKING:
-    from aitui.swap.client import SwapClient
+    from aitui.swap.client import LlamaSwapClient
 
-QUIET = 0.25
+QUIET_SECONDS = 0.25
 """Seconds of silence that end a history told again."""
 HISTORY_BYTES = 128 * 1024
 """More than any server keeps: past that many it is not history any more."""
-REMEMBERED = 8000
-STEADY = 2.0
+LINES_REMEMBERED = 8000
+STEADY_SECONDS = 2.0
 """Seconds that a stream must last for the next break to count as the first one."""
 
 
-class Phase(Enum):
+class FeedPhase(Enum):
     """How things stand with the stream."""
 
     WAITING = "waiting"
@@ -42,13 +42,13 @@ class Phase(Enum):
 class FeedState:
     """`error` is why the stream is lost, None where the server ended it; `retry_at` monotonic."""
 
-    phase: Phase = Phase.WAITING
+    phase: FeedPhase = FeedPhase.WAITING
     error: AituiError | None = None
     retry_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class LogNews:
+class LogUpdate:
     """Lines since the last news, and the one that is being written; it replaces the one before."""
 
     lines: tuple[LogLine, ...]
@@ -57,7 +57,7 @@ class LogNews:
 
 
 @dataclass(slots=True)
-class _Rejoining:
+class _PendingHistory:
     """A history told again, held back until it is known where it joins."""
 
     timer: asyncio.TimerHandle
@@ -71,7 +71,7 @@ class LogFeed:
 
     def __init__(
         self,
-        client: "SwapClient",
+        client: "LlamaSwapClient",
         name: str,
         *,
         clock: Clock,
@@ -87,13 +87,13 @@ class LogFeed:
         self._local_time = local_time
         self._arrived = LogRing(most_lines, most_bytes)
         self._unfinished: LogLine | None = None
-        self._overrun = 0
+        self._dropped_lines = 0
         self._state = FeedState()
         self._news = asyncio.Event()
         self._wake = asyncio.Event()
         self._stream: asyncio.Timeout | None = None
-        self._known: deque[int] = deque(maxlen=REMEMBERED)
-        self._rejoining: _Rejoining | None = None
+        self._line_hashes: deque[int] = deque(maxlen=LINES_REMEMBERED)
+        self._rejoining: _PendingHistory | None = None
         self._broke_at: float | None = None
         self._began = float("inf")
 
@@ -108,25 +108,27 @@ class LogFeed:
             tasks.create_task(self._watch_clock(), name="watch the clock for the log")
             await self._follow()
 
-    async def changed(self) -> None:
+    async def wait_for_news(self) -> None:
         """Returns when there is something to take."""
         await self._news.wait()
 
-    def take(self) -> LogNews:
+    def take(self) -> LogUpdate:
         """Everything that came since the last time."""
         self._news.clear()
         lines = self._arrived.take()
-        if self._overrun:
-            words = f"{self._overrun:,} lines came faster than they could be shown, and are gone"
-            lines = (_mark(words), *lines)
-            self._overrun = 0
-        return LogNews(lines, self._unfinished, self._state)
+        if self._dropped_lines:
+            words = (
+                f"{self._dropped_lines:,} lines came faster than they could be shown, and are gone"
+            )
+            lines = (_mark_line(words), *lines)
+            self._dropped_lines = 0
+        return LogUpdate(lines, self._unfinished, self._state)
 
-    def again(self) -> None:
+    def retry_now(self) -> None:
         """Connect at once where the stream is lost."""
         self._wake.set()
 
-    def drop(self) -> None:
+    def reconnect(self) -> None:
         """Connect anew, whatever the stream seems to be: the machine has slept, say."""
         self._wake.set()
         stream, self._stream = self._stream, None
@@ -137,7 +139,7 @@ class LogFeed:
         failures = 0
         while True:
             self._wake.clear()
-            self._show(FeedState(Phase.WAITING, self._state.error))
+            self._set_state(FeedState(FeedPhase.WAITING, self._state.error))
             error: AituiError | None = None
             self._began = float("inf")
             try:
@@ -149,11 +151,11 @@ class LogFeed:
                 error = trouble
             finally:
                 self._stream = None
-                self._broken()
-            steady = self._clock.monotonic() - self._began >= STEADY
+                self._handle_break()
+            steady = self._clock.monotonic() - self._began >= STEADY_SECONDS
             failures = 0 if steady else failures + 1
-            pause = retry_pause(max(0, failures - 1), self._random)
-            self._show(FeedState(Phase.LOST, error, self._clock.monotonic() + pause))
+            pause = retry_delay(max(0, failures - 1), self._random)
+            self._set_state(FeedState(FeedPhase.LOST, error, self._clock.monotonic() + pause))
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause):
                     await self._wake.wait()
@@ -162,16 +164,16 @@ class LogFeed:
         async with self._client.log_lines(self._name) as pieces:
             self._began = self._clock.monotonic()
             if self._broke_at is not None:
-                self._rejoining = _Rejoining(self._join_when_quiet())
-            self._show(FeedState(Phase.FOLLOWING))
+                self._rejoining = _PendingHistory(self._join_when_quiet())
+            self._set_state(FeedState(FeedPhase.FOLLOWING))
             async for lines in pieces:
                 self._receive(lines)
 
-    def _receive(self, lines: Lines) -> None:
+    def _receive(self, lines: LineBatch) -> None:
         rejoining = self._rejoining
         if rejoining is None:
             self._unfinished = lines.unfinished
-            self._keep(lines.whole)
+            self._append(lines.whole)
             return
         rejoining.lines += lines.whole
         rejoining.unfinished = lines.unfinished
@@ -181,7 +183,7 @@ class LogFeed:
         if rejoining.bytes > HISTORY_BYTES:
             self._join()
 
-    def _broken(self) -> None:
+    def _handle_break(self) -> None:
         if self._rejoining is not None and not self._rejoining.lines:
             # It told nothing before it broke again: the gap is still the same one.
             self._rejoining.timer.cancel()
@@ -191,7 +193,7 @@ class LogFeed:
             self._broke_at = self._clock.monotonic()
 
     def _join_when_quiet(self) -> asyncio.TimerHandle:
-        return asyncio.get_running_loop().call_later(QUIET, self._join)
+        return asyncio.get_running_loop().call_later(QUIET_SECONDS, self._join)
 
     def _join(self) -> None:
         """Go on after a break with what is new, and say what is known of the gap."""
@@ -200,9 +202,9 @@ class LogFeed:
             return
         rejoining.timer.cancel()
         told = [hash(line.text) for line in rejoining.lines]
-        known = known_part(self._known, told) if self._known or told else 0
+        known = overlap_length(self._line_hashes, told) if self._line_hashes or told else 0
         if known is None and self._unfinished is not None:
-            self._keep((self._unfinished,))
+            self._append((self._unfinished,))
         self._unfinished = rejoining.unfinished
         broke_at = self._broke_at or self._clock.monotonic()
         self._broke_at = None
@@ -212,23 +214,23 @@ class LogFeed:
             words = "lines may be missing here"
         else:
             words = "no gap, unless the server dropped lines"
-        self._arrived.extend((_mark(f"{at} back after {away:.0f} s: {words}"),))
-        self._keep(tuple(rejoining.lines[known or 0 :]))
+        self._arrived.extend((_mark_line(f"{at} back after {away:.0f} s: {words}"),))
+        self._append(tuple(rejoining.lines[known or 0 :]))
 
-    def _keep(self, lines: tuple[LogLine, ...]) -> None:
-        self._known.extend(hash(line.text) for line in lines)
-        self._overrun += len(self._arrived.extend(lines))
+    def _append(self, lines: tuple[LogLine, ...]) -> None:
+        self._line_hashes.extend(hash(line.text) for line in lines)
+        self._dropped_lines += len(self._arrived.extend(lines))
         self._news.set()
 
-    def _show(self, state: FeedState) -> None:
+    def _set_state(self, state: FeedState) -> None:
         self._state = state
         self._news.set()
 
     async def _watch_clock(self) -> None:
         """After a sleep of the machine the stream may be dead, and would never say so."""
-        async for _ in sleeps(self._clock):
-            self.drop()
+        async for _ in detect_suspends(self._clock):
+            self.reconnect()
 
 
-def _mark(words: str) -> LogLine:
+def _mark_line(words: str) -> LogLine:
     return LogLine(f"── {words} ──", mark=True)

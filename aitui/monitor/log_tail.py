@@ -7,22 +7,22 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from aitui.domain.load_failure import MOST_LINES, explain
+from aitui.domain.load_failure import MOST_LINES, find_cause
 from aitui.errors import AituiError
 
 if TYPE_CHECKING:
-    from aitui.swap.client import SwapClient
+    from aitui.swap.client import LlamaSwapClient
 
 TAIL_LINES = 200
-QUIET = 0.4
-FIRST = 2.0
-LONGEST = 4.0
+QUIET_SECONDS = 0.4
+FIRST_LINE_SECONDS = 2.0
+TAIL_SECONDS = 4.0
 ABORTED = re.compile(r"(?:failed|exited): aborted|model unloaded|state is stopping")
 NEVER_RAN = re.compile(r"^the program ")
-START_OF_A_RUN = re.compile(r"^build: \d|^build_info|llama_server: initializing")
+RUN_START = re.compile(r"^build: \d|^build_info|llama_server: initializing")
 
 
-async def log_tail(client: "SwapClient", name: str) -> tuple[str, ...]:
+async def read_log_tail(client: "LlamaSwapClient", name: str) -> tuple[str, ...]:
     """The last lines that `/logs/stream/<name>` has in its history; reading it loads nothing.
 
     The stream goes on for ever after its history, so it is read until it falls silent. v217 sends
@@ -31,53 +31,58 @@ async def log_tail(client: "SwapClient", name: str) -> tuple[str, ...]:
     lines: deque[str] = deque(maxlen=TAIL_LINES)
     rest = ""
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(FIRST) as limit, client.log(name, history=True) as chunks:
+        async with (
+            asyncio.timeout(FIRST_LINE_SECONDS) as limit,
+            client.log(name, history=True) as chunks,
+        ):
             loop = asyncio.get_running_loop()
-            deadline = loop.time() + LONGEST
-            limit.reschedule(loop.time() + QUIET)
+            deadline = loop.time() + TAIL_SECONDS
+            limit.reschedule(loop.time() + QUIET_SECONDS)
             async for chunk in chunks:
                 *whole, rest = (rest + chunk).split("\n")
                 lines.extend(whole)
-                limit.reschedule(min(deadline, loop.time() + QUIET))
+                limit.reschedule(min(deadline, loop.time() + QUIET_SECONDS))
     if rest:
         lines.append(rest)
     return tuple(lines)
 
 
 @dataclass(frozen=True, slots=True)
-class Reason:
+class FailureDiagnosis:
     """Why a model didn't come up: in words, empty where unknown, and the log lines that say so."""
 
     words: str
-    evidence: tuple[str, ...] = ()
+    failure_lines: tuple[str, ...] = ()
     aborted: bool = False
 
 
-async def why_it_failed(client: "SwapClient", model_id: str, said: str = "") -> Reason:
+async def diagnose_load_failure(
+    client: "LlamaSwapClient", model_id: str, said: str = ""
+) -> FailureDiagnosis:
     """The reason why a model didn't come up, as far as `said`, the server's answer, and logs tell.
 
     A program that can't even be started writes nothing itself: what its log holds is of an earlier
     run, so the proxy's word comes first. v217 forgets the log of a model that has stopped.
     """
-    told = _told_by_proxy(model_id, (), said)
+    told = _reason_from_proxy(model_id, (), said)
     if told.aborted or NEVER_RAN.search(told.words):
         return told
     try:
-        own = await log_tail(client, model_id)
-        proxy = await log_tail(client, "proxy")
-        run = _last_run(own or await log_tail(client, "upstream"))
+        own = await read_log_tail(client, model_id)
+        proxy = await read_log_tail(client, "proxy")
+        run = _last_run_lines(own or await read_log_tail(client, "upstream"))
     except AituiError as error:
-        return Reason(explain((said,))[0], (str(error),))
-    told = _told_by_proxy(model_id, proxy, said)
+        return FailureDiagnosis(find_cause((said,))[0], (str(error),))
+    told = _reason_from_proxy(model_id, proxy, said)
     if told.aborted or NEVER_RAN.search(told.words):
         return told
-    ran = Reason(*explain(run))
+    ran = FailureDiagnosis(*find_cause(run))
     if ran.words:
         return ran
-    return told if told.words else Reason("", ran.evidence or told.evidence)
+    return told if told.words else FailureDiagnosis("", ran.failure_lines or told.failure_lines)
 
 
-def _told_by_proxy(model_id: str, lines: tuple[str, ...], said: str) -> Reason:
+def _reason_from_proxy(model_id: str, lines: tuple[str, ...], said: str) -> FailureDiagnosis:
     """The last thing that llama-swap itself gave as a reason; its records of requests left out."""
     names = (f"<{model_id}>", f" {model_id} ")
     about = [
@@ -87,15 +92,15 @@ def _told_by_proxy(model_id: str, lines: tuple[str, ...], said: str) -> Reason:
     ]
     for line in (said, *reversed(about)):
         if ABORTED.search(line):
-            return Reason(explain((line,))[0], (line,), aborted=True)
-        words, evidence = explain((line,))
+            return FailureDiagnosis(find_cause((line,))[0], (line,), aborted=True)
+        words, evidence = find_cause((line,))
         if words:
-            return Reason(words, evidence)
-    return Reason("", tuple(about[-MOST_LINES:]))
+            return FailureDiagnosis(words, evidence)
+    return FailureDiagnosis("", tuple(about[-MOST_LINES:]))
 
 
-def _last_run(lines: tuple[str, ...]) -> tuple[str, ...]:
+def _last_run_lines(lines: tuple[str, ...]) -> tuple[str, ...]:
     for index in range(len(lines) - 1, -1, -1):
-        if START_OF_A_RUN.search(lines[index]):
+        if RUN_START.search(lines[index]):
             return lines[index:]
     return lines[-60:]

@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
-from aitui.domain.memory.setup import Setup, setup
+from aitui.domain.memory.setup import LaunchProfile, launch_profile
 from aitui.domain.model import Model
 
-KEPT = 2000
+COMMANDS_KEPT = 2000
 NO_ENVIRONMENTS: Mapping[str, Mapping[str, str]] = MappingProxyType({})
 
 
@@ -17,7 +17,7 @@ class ModelCommands:
         self.configured: Mapping[str, str] = {}
         self._environments: Mapping[str, Mapping[str, str]] = {}
         self._last: dict[str, str] = {}
-        self._setups: dict[tuple[str, str], Setup] = {}
+        self._launch_profiles: dict[tuple[str, str], LaunchProfile] = {}
 
     def configure(
         self, commands: Mapping[str, str], environments: Mapping[str, Mapping[str, str]]
@@ -26,7 +26,7 @@ class ModelCommands:
         if (commands, environments) == (self.configured, self._environments):
             return False
         self.configured, self._environments = commands, environments
-        self._setups = {}
+        self._launch_profiles = {}
         return True
 
     def remember(self, resident: Iterable[Model]) -> None:
@@ -34,19 +34,21 @@ class ModelCommands:
         for model in resident:
             if model.command:
                 self._last[model.id] = model.command
-        while len(self._last) > KEPT:
+        while len(self._last) > COMMANDS_KEPT:
             self._last.pop(next(iter(self._last)))
 
-    def of(self, model: Model) -> str:
+    def command_of(self, model: Model) -> str:
         """The command that counts, "" where nobody told any."""
         return model.command or self.configured.get(model.id) or self._last.get(model.id) or ""
 
-    def setup(self, model_id: str, command: str) -> Setup:
+    def launch_profile(self, model_id: str, command: str) -> LaunchProfile:
         """What a command decides, with the environment that the config file gives its model."""
         key = model_id, command
-        found = self._setups.get(key)
+        found = self._launch_profiles.get(key)
         if found is None:
-            if len(self._setups) >= KEPT:
-                self._setups.clear()
-            found = self._setups[key] = setup(command, self._environments.get(model_id, {}))
+            if len(self._launch_profiles) >= COMMANDS_KEPT:
+                self._launch_profiles.clear()
+            found = self._launch_profiles[key] = launch_profile(
+                command, self._environments.get(model_id, {})
+            )
         return found

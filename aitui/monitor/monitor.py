@@ -9,27 +9,27 @@ from typing import TYPE_CHECKING
 
 from aitui.domain.clock import Clock
 from aitui.domain.config.swap_rules import SwapRules
-from aitui.domain.events import ActivityAdded, Event, StatusChanged
-from aitui.domain.memory.hardware import Hardware
-from aitui.domain.model import FailedLoad, FinishedRequest
+from aitui.domain.events import ActivityAdded, Event, ModelStatusChanged
+from aitui.domain.memory.hardware import HardwareState
+from aitui.domain.model import FinishedRequest, LoadFailure
 from aitui.domain.server_version import version_number
-from aitui.domain.snapshot import Link, LinkPhase, Snapshot
+from aitui.domain.snapshot import ConnectionPhase, ConnectionStatus, Snapshot
 from aitui.errors import AituiError, NotSupported, TimedOut
-from aitui.monitor.activity import Activity
-from aitui.monitor.certificate_watch import CertificateWatch
+from aitui.monitor.activity import ActivityFetcher
+from aitui.monitor.certificate_watch import CertificateWatcher
 from aitui.monitor.event_stream import SHORTEST_GAP, EventStream
-from aitui.monitor.explanations import Explanations
-from aitui.monitor.known import Known
-from aitui.monitor.pace import poll_pause, retry_pause
-from aitui.monitor.sleep_watch import sleeps
+from aitui.monitor.explanations import FailureDiagnoser
+from aitui.monitor.known import ServerState
+from aitui.monitor.pace import poll_interval, retry_delay
+from aitui.monitor.sleep_watch import detect_suspends
 from aitui.monitor.starts import Transitions
 from aitui.store.load_times import LoadTimes
 
 if TYPE_CHECKING:
-    from aitui.swap.client import SwapClient
+    from aitui.swap.client import LlamaSwapClient
 
-LIST_AGAIN = 30.0
-LAST_VERSION_THAT_LISTS_ONLY_READY = 217
+LIST_INTERVAL = 30.0
+LAST_VERSION_LISTING_ONLY_READY = 217
 
 
 class Monitor:
@@ -42,7 +42,7 @@ class Monitor:
 
     def __init__(
         self,
-        client: "SwapClient",
+        client: "LlamaSwapClient",
         *,
         identity: str,
         clock: Clock,
@@ -56,28 +56,28 @@ class Monitor:
         self._load_times = load_times
         self._random = random
         self._on_change = on_change
-        self._known = Known(clock)
-        self._snapshot = Snapshot(Link(opened=clock.monotonic()))
+        self._known = ServerState(clock)
+        self._snapshot = Snapshot(ConnectionStatus(opened_at=clock.monotonic()))
         self._changed = asyncio.Condition()
         self._wake = asyncio.Event()
         self._attempt: asyncio.Timeout | None = None
-        self._looks_begun = 0
-        self._looks_ended = 0
+        self._polls_started = 0
+        self._polls_finished = 0
         self._swap_rules: SwapRules | None = None
         self._list_everything = True
         self._listed_at = float("-inf")
-        self._ended_on_purpose: set[str] = set()
-        self._explanations = Explanations(client, clock, self._load_failed)
+        self._unload_requests: set[str] = set()
+        self._explanations = FailureDiagnoser(client, clock, self._record_load_failure)
         self._events = EventStream(
             client,
             clock,
             random,
             on_begin=self._publish,
-            on_event=self._apply,
-            on_end=self._events_ended,
+            on_event=self._apply_event,
+            on_end=self._handle_stream_end,
         )
-        self._activity = Activity(client, self._requests_ended)
-        self._certificate = CertificateWatch(client, self._publish)
+        self._activity = ActivityFetcher(client, self._record_finished_requests)
+        self._certificate = CertificateWatcher(client, self._publish)
         self._tasks: asyncio.TaskGroup | None = None
 
     @property
@@ -99,23 +99,25 @@ class Monitor:
 
     async def fetch(self) -> Snapshot:
         """Ask for everything once, without polling; raises what the server's answer was."""
-        await self._ask_everything()
-        await self._publish(Link(LinkPhase.LIVE, self._clock.monotonic(), self._client.latency))
+        await self._fetch_all()
+        await self._publish(
+            ConnectionStatus(ConnectionPhase.LIVE, self._clock.monotonic(), self._client.latency)
+        )
         return self._snapshot
 
     def refresh(self) -> None:
         """Ask for everything again, at once, also while the server is lost."""
         self._list_everything = True
         self._wake.set()
-        if self._snapshot.link.phase is not LinkPhase.LIVE:
+        if self._snapshot.connection.phase is not ConnectionPhase.LIVE:
             self._drop_attempt()
 
-    async def look(self) -> Snapshot:
+    async def poll_now(self) -> Snapshot:
         """The snapshot after `/running` was asked once more, whether it answered or not."""
-        number = self._looks_begun + 1
+        number = self._polls_started + 1
         self._wake.set()
         async with self._changed:
-            await self._changed.wait_for(lambda: self._looks_ended >= number)
+            await self._changed.wait_for(lambda: self._polls_finished >= number)
             return self._snapshot
 
     async def wait_until(
@@ -129,65 +131,65 @@ class Monitor:
         except TimeoutError:
             raise TimedOut(f"the server's list didn't change within {limit:.0f} s") from None
 
-    async def load_requested(self, model_id: str) -> None:
+    async def begin_load(self, model_id: str) -> None:
         """aitui waits for that model to come up from now on."""
-        self._ended_on_purpose.discard(model_id)
-        self._known.load_requested(model_id)
+        self._unload_requests.discard(model_id)
+        self._known.begin_load(model_id)
         self._wake.set()
         await self._publish()
 
-    async def load_settled(self, model_id: str, failed: FailedLoad | None = None) -> None:
+    async def end_load(self, model_id: str, failed: LoadFailure | None = None) -> None:
         """That wait is over, well or not."""
-        self._known.load_settled(model_id)
+        self._known.end_load(model_id)
         if failed is not None:
-            self._known.load_failed(model_id, failed)
+            self._known.record_failure(model_id, failed)
         self._wake.set()
         await self._publish()
 
-    async def config_read(
+    async def update_config(
         self, contexts: Mapping[str, int], swap_rules: SwapRules | None = None
     ) -> None:
         """The config file gives these models these context sizes, in tokens.
 
         `swap_rules` are its rules, None where the server may run by others.
         """
-        self._known.config_read(contexts)
+        self._known.update_config(contexts)
         self._swap_rules = swap_rules
         await self._publish()
 
-    async def config_lost(self) -> None:
+    async def forget_swap_rules(self) -> None:
         """The config file can't be read any more: by which rules the server runs is unknown."""
         self._swap_rules = None
         await self._publish()
 
-    async def hardware_told(self, hardware: Hardware) -> None:
+    async def update_hardware(self, hardware: HardwareState) -> None:
         """The memory of the server's machine, as it stands by now."""
-        self._known.memory_told(hardware.picture.footprints, hardware.last_contexts)
+        self._known.update_memory(hardware.usage.footprints, hardware.last_contexts)
         self._snapshot = replace(self._snapshot, hardware=hardware)
         await self._publish(changed=True)
 
-    async def unload_requested(self, *model_ids: str) -> None:
+    async def expect_unload(self, *model_ids: str) -> None:
         """These models are about to vanish because aitui says so: no failure."""
-        self._ended_on_purpose.update(model_ids)
+        self._unload_requests.update(model_ids)
         async with self._changed:
             self._changed.notify_all()
 
-    def was_ended_on_purpose(self, model_id: str) -> bool:
+    def was_unload_requested(self, model_id: str) -> bool:
         """Whether aitui itself asked for that model's unloading since a load of it last began."""
-        return model_id in self._ended_on_purpose
+        return model_id in self._unload_requests
 
     async def _poll(self) -> None:
         while True:
             self._wake.clear()
-            self._looks_begun += 1
-            if await self._ask():
-                self._looks_ended = self._looks_begun
+            self._polls_started += 1
+            if await self._poll_once():
+                self._polls_finished = self._polls_started
             async with self._changed:
                 self._changed.notify_all()
             asked = self._clock.monotonic()
-            link = self._snapshot.link
-            if link.phase is LinkPhase.LIVE:
-                pause = poll_pause(
+            link = self._snapshot.connection
+            if link.phase is ConnectionPhase.LIVE:
+                pause = poll_interval(
                     in_transit=self._known.in_transit, events_flow=self._events.flows
                 )
             else:
@@ -198,40 +200,40 @@ class Monitor:
             # Events can come in floods; each of them may ask for a poll, together they get one.
             await asyncio.sleep(max(0.0, SHORTEST_GAP - (self._clock.monotonic() - asked)))
 
-    async def _ask(self) -> bool:
+    async def _poll_once(self) -> bool:
         """Ask what is due; False where that was broken off to begin again."""
         self._events.drop_if_silent()
         try:
             async with asyncio.timeout(None) as self._attempt:
-                stale = self._clock.monotonic() - self._listed_at > LIST_AGAIN
+                stale = self._clock.monotonic() - self._listed_at > LIST_INTERVAL
                 if self._list_everything or (stale and not self._events.flows):
-                    await self._ask_everything()
+                    await self._fetch_all()
                 else:
-                    await self._ask_running()
+                    await self._fetch_running()
         except TimeoutError:
             self._wake.set()
             return False
         except AituiError as error:
-            await self._lost(error)
+            await self._mark_lost(error)
             return True
         finally:
             self._attempt = None
         now = self._clock.monotonic()
-        self._events.server_answered()
-        await self._publish(Link(LinkPhase.LIVE, now, self._client.latency))
+        self._events.mark_server_reachable()
+        await self._publish(ConnectionStatus(ConnectionPhase.LIVE, now, self._client.latency))
         return True
 
-    async def _ask_everything(self) -> None:
+    async def _fetch_all(self) -> None:
         models = await self._client.models()
         if not self._snapshot.version or self._list_everything:
-            await self._ask_version()
-        await self._read_expectations(tuple(model.id for model in models))
-        self._known.listed(models)
-        await self._ask_running()
+            await self._fetch_version()
+        await self._read_expected_loads(tuple(model.id for model in models))
+        self._known.update_models(models)
+        await self._fetch_running()
         self._list_everything = False
         self._listed_at = self._clock.monotonic()
 
-    async def _ask_version(self) -> None:
+    async def _fetch_version(self) -> None:
         try:
             version = await self._client.version()
         except NotSupported:
@@ -239,87 +241,87 @@ class Monitor:
         self._snapshot = replace(self._snapshot, version=version.version)
         number = version_number(version.version)
         self._known.lists_only_ready = (
-            number is not None and number <= LAST_VERSION_THAT_LISTS_ONLY_READY
+            number is not None and number <= LAST_VERSION_LISTING_ONLY_READY
         )
 
-    async def _read_expectations(self, model_ids: tuple[str, ...]) -> None:
+    async def _read_expected_loads(self, model_ids: tuple[str, ...]) -> None:
         for model_id in model_ids:
             seconds = self._load_times.expected(self._identity, model_id)
             if seconds is not None:
-                self._known.expect_load(model_id, seconds)
+                self._known.set_expected_load(model_id, seconds)
 
-    async def _ask_running(self) -> None:
-        transitions = self._known.running(await self._client.running())
+    async def _fetch_running(self) -> None:
+        transitions = self._known.update_running(await self._client.running())
         if transitions.changed:
-            self._events.should_have_told()
-        self._follow(transitions)
+            self._events.expect_status()
+        self._apply_transitions(transitions)
 
-    def _follow(self, transitions: Transitions) -> None:
+    def _apply_transitions(self, transitions: Transitions) -> None:
         for model_id in transitions.started:
-            self._known.went_for(model_id, self._ended_on_purpose)
-        self._ended_on_purpose.difference_update(transitions.started)
+            self._known.record_evictions(model_id, self._unload_requests)
+        self._unload_requests.difference_update(transitions.started)
         for model_id, seconds in transitions.loaded:
-            self._known.expect_load(model_id, seconds)
-            self._beside(self._remember_load(model_id, seconds))
+            self._known.set_expected_load(model_id, seconds)
+            self._run_in_background(self._remember_load(model_id, seconds))
         for model_id in transitions.vanished:
             model = self._snapshot.model(model_id)
             ours = model is not None and model.requested is not None
-            if not ours and model_id not in self._ended_on_purpose:
-                self._beside(self._explanations.explain(model_id))
+            if not ours and model_id not in self._unload_requests:
+                self._run_in_background(self._explanations.diagnose(model_id))
 
     async def _remember_load(self, model_id: str, seconds: float) -> None:
         await self._load_times.record(self._identity, model_id, seconds)
         expected = self._load_times.expected(self._identity, model_id)
         if expected is not None:
-            self._known.expect_load(model_id, expected)
+            self._known.set_expected_load(model_id, expected)
             await self._publish()
 
-    async def _load_failed(self, model_id: str, failed: FailedLoad) -> None:
-        self._known.load_failed(model_id, failed)
+    async def _record_load_failure(self, model_id: str, failed: LoadFailure) -> None:
+        self._known.record_failure(model_id, failed)
         await self._publish()
 
-    async def _lost(self, error: AituiError) -> None:
-        before = self._snapshot.link
+    async def _mark_lost(self, error: AituiError) -> None:
+        before = self._snapshot.connection
         attempts = before.attempts + 1
         self._list_everything = True
-        self._events.server_lost()
-        self._known.events_ended()
+        self._events.mark_lost()
+        self._known.clear_event_state()
         await self._publish(
-            Link(
-                LinkPhase.LOST,
-                opened=before.opened,
-                heard=before.heard,
+            ConnectionStatus(
+                ConnectionPhase.LOST,
+                opened_at=before.opened_at,
+                last_response_at=before.last_response_at,
                 error=error,
                 attempts=attempts,
-                retry_at=self._clock.monotonic() + retry_pause(attempts - 1, self._random),
+                retry_at=self._clock.monotonic() + retry_delay(attempts - 1, self._random),
             )
         )
 
-    async def _apply(self, event: Event) -> None:
-        if isinstance(event, StatusChanged):
-            self._events.status_came()
+    async def _apply_event(self, event: Event) -> None:
+        if isinstance(event, ModelStatusChanged):
+            self._events.record_status()
             names = frozenset(status.id for status in event.models)
             if self._known.model_ids and names != self._known.model_ids:
                 self._list_everything = True
-            transitions = self._known.statuses(event)
-            self._follow(transitions)
+            transitions = self._known.update_statuses(event)
+            self._apply_transitions(transitions)
             if transitions.changed:
                 self._wake.set()
             await self._publish()
             return
         if isinstance(event, ActivityAdded):
-            self._activity.added(event.id)
+            self._activity.enqueue(event.id)
             return
-        self._known.apply(event)
+        self._known.apply_event(event)
         await self._publish()
 
-    async def _requests_ended(self, requests: tuple[FinishedRequest, ...]) -> None:
-        self._known.requests_ended(requests)
+    async def _record_finished_requests(self, requests: tuple[FinishedRequest, ...]) -> None:
+        self._known.record_finished_requests(requests)
         await self._publish()
 
-    async def _events_ended(self, flowed: bool) -> None:  # noqa: FBT001
+    async def _handle_stream_end(self, flowed: bool) -> None:  # noqa: FBT001
         """A reload or a restart ends every stream with a clean end: ask for everything again."""
-        self._known.events_ended()
+        self._known.clear_event_state()
         if flowed:
             # A server that came up anew may have read another file since.
             self._swap_rules = None
@@ -333,29 +335,31 @@ class Monitor:
 
     async def _watch_clock(self) -> None:
         """After a sleep of the machine every connection is half dead: start them all afresh."""
-        async for jumped in sleeps(self._clock):
+        async for jumped in detect_suspends(self._clock):
             self._known.shift_clock(max(0.0, jumped))
             self._events.drop()
             self._drop_attempt()
             await self._client.drop_connections()
             self.refresh()
 
-    def _beside(self, work: Coroutine[None, None, None]) -> None:
+    def _run_in_background(self, work: Coroutine[None, None, None]) -> None:
         if self._tasks is None:
             work.close()
         else:
             self._tasks.create_task(work)
 
-    async def _publish(self, link: Link | None = None, *, changed: bool = False) -> None:
+    async def _publish(
+        self, link: ConnectionStatus | None = None, *, changed: bool = False
+    ) -> None:
         snapshot = replace(
             self._snapshot,
-            link=link or self._snapshot.link,
+            connection=link or self._snapshot.connection,
             models=self._known.merge(),
             requests=self._known.requests,
             events_flow=self._events.flows,
             companions=self._known.companions,
             warnings=(*self._load_times.warnings, *self._certificate.warnings),
-            certificate_ends=self._certificate.ends,
+            certificate_expires_at=self._certificate.expires_at,
             swap_rules=self._swap_rules,
         )
         if snapshot == self._snapshot and not changed:

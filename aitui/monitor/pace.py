@@ -9,7 +9,7 @@ FIRST_RETRY = 0.5
 LONGEST_RETRY = 30.0
 
 
-def poll_pause(*, in_transit: bool, events_flow: bool) -> float:
+def poll_interval(*, in_transit: bool, events_flow: bool) -> float:
     """Seconds until `/running` is asked again.
 
     Each poll writes some 83 bytes to the server's log, which comes back as an event: while events
@@ -20,7 +20,7 @@ def poll_pause(*, in_transit: bool, events_flow: bool) -> float:
     return IDLE_WITH_EVENTS if events_flow else IDLE_WITHOUT_EVENTS
 
 
-def retry_pause(attempts: int, random: Random) -> float:
+def retry_delay(attempts: int, random: Random) -> float:
     """Seconds until the next try after so many failed ones: doubling, jittered by a half.
 
     The jitter keeps a room full of dashboards from coming back at the same moment.

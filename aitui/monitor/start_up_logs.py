@@ -4,31 +4,31 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING
 
-from aitui.domain.memory.start_up import StartUp, StartUpReader
+from aitui.domain.memory.start_up import StartupLogReader, StartupMemory
 from aitui.domain.model import Model, RunState
 from aitui.errors import AituiError
 
 if TYPE_CHECKING:
-    from aitui.swap.client import SwapClient
+    from aitui.swap.client import LlamaSwapClient
 
-QUIET = 0.5
-PATIENT_QUIET = 2.0
+QUIET_SECONDS = 0.5
+PATIENT_QUIET_SECONDS = 2.0
 """Of a line that brings little at a time, a log is read once more before nothing is believed of it."""
-FIRST = 10.0
+FIRST_LINE_SECONDS = 10.0
 """A server may send nothing at all of a model that has said nothing."""
-LONGEST = 15.0
+LOG_SECONDS = 15.0
 LONGEST_LINE = 4000
 
 
-class StartUpLogs:
+class StartupLogs:
     """Keeps what was read for as long as the model stays the same process."""
 
-    def __init__(self, client: "SwapClient") -> None:
+    def __init__(self, client: "LlamaSwapClient") -> None:
         self._client = client
-        self._read: dict[str, tuple[float, StartUp | None]] = {}
+        self._read: dict[str, tuple[float, StartupMemory | None]] = {}
 
     @property
-    def starts(self) -> dict[str, StartUp]:
+    def starts(self) -> dict[str, StartupMemory]:
         """The memory of each start that told of it."""
         return {name: start for name, (_, start) in self._read.items() if start is not None}
 
@@ -47,21 +47,21 @@ class StartUpLogs:
         start = None
         # A log that can't be read tells nothing; the view of logs says why.
         with contextlib.suppress(AituiError):
-            start = await self._last_start(model.id, QUIET)
-            start = start or await self._last_start(model.id, PATIENT_QUIET)
+            start = await self._read_last_start(model.id, QUIET_SECONDS)
+            start = start or await self._read_last_start(model.id, PATIENT_QUIET_SECONDS)
         self._read[model.id] = model.since, start
 
-    async def _last_start(self, name: str, quiet: float) -> StartUp | None:
+    async def _read_last_start(self, name: str, quiet: float) -> StartupMemory | None:
         """The stream goes on for ever after its history, so it is read until it falls silent."""
-        reader, rest = StartUpReader(), ""
+        reader, rest = StartupLogReader(), ""
         loop = asyncio.get_running_loop()
         with contextlib.suppress(TimeoutError):
             async with (
-                asyncio.timeout(FIRST) as limit,
+                asyncio.timeout(FIRST_LINE_SECONDS) as limit,
                 self._client.log(name, history=True) as chunks,
             ):
-                deadline = loop.time() + LONGEST
-                limit.reschedule(loop.time() + FIRST)
+                deadline = loop.time() + LOG_SECONDS
+                limit.reschedule(loop.time() + FIRST_LINE_SECONDS)
                 async for chunk in chunks:
                     *whole, rest = (rest + chunk).split("\n")
                     rest = rest[-LONGEST_LINE:]

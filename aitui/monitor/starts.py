@@ -21,12 +21,12 @@ class Transitions:
 
 
 @dataclass(slots=True)
-class _Start:
+class _PendingLoad:
     at: float
     seen_running: bool
 
 
-class Starts:
+class LoadTracker:
     """Follows loads from their beginning to their end. Times in monotonic seconds.
 
     Events tell at once when a load begins, and of loads too short for any poll; `/running` has the
@@ -34,49 +34,49 @@ class Starts:
     """
 
     def __init__(self) -> None:
-        self._begun: dict[str, _Start] = {}
-        self._seen: Mapping[str, RunState] | None = None
-        self._told: Mapping[str, RunState] | None = None
+        self._pending_loads: dict[str, _PendingLoad] = {}
+        self._running_states: Mapping[str, RunState] | None = None
+        self._event_states: Mapping[str, RunState] | None = None
 
     def forget_times(self) -> None:
         """The clocks are not to be trusted: no load that is under way is measured."""
-        self._begun.clear()
+        self._pending_loads.clear()
 
-    def events_ended(self) -> None:
+    def clear_event_states(self) -> None:
         """What the next event tells first began at an unknown moment."""
-        self._told = None
+        self._event_states = None
 
-    def told(self, states: Mapping[str, RunState], now: float) -> Transitions:
+    def apply_event_states(self, states: Mapping[str, RunState], now: float) -> Transitions:
         """Take in the states of an event."""
-        before, self._told = self._told, states
+        before, self._event_states = self._event_states, states
         if before is None:
             return Transitions()
         started: list[str] = []
         vanished: list[str] = []
         for model_id, state in states.items():
             was = before.get(model_id)
-            if was is state and model_id not in self._begun:
+            if was is state and model_id not in self._pending_loads:
                 continue
             if state is RunState.STARTING:
-                if was is not RunState.STARTING and model_id not in self._begun:
-                    self._begun[model_id] = _Start(now, seen_running=False)
+                if was is not RunState.STARTING and model_id not in self._pending_loads:
+                    self._pending_loads[model_id] = _PendingLoad(now, seen_running=False)
                     started.append(model_id)
             elif state in {RunState.STOPPED, RunState.STOPPING}:
-                begun = self._begun.get(model_id)
+                begun = self._pending_loads.get(model_id)
                 if begun is not None and not begun.seen_running:
-                    del self._begun[model_id]
+                    del self._pending_loads[model_id]
                     if state is RunState.STOPPED:
                         vanished.append(model_id)
         return Transitions(started=tuple(started), vanished=tuple(vanished))
 
-    def seen(
+    def apply_running_states(
         self, states: Mapping[str, RunState], now: float, requested: Mapping[str, float]
     ) -> Transitions:
         """Take in the states of an answer of `/running`; a model that it doesn't list is stopped.
 
         `requested` has loads that count from when they were asked for if nobody saw them begin.
         """
-        before, self._seen = self._seen, states
+        before, self._running_states = self._running_states, states
         first = before is None
         was = before or {}
         started: list[str] = []
@@ -85,14 +85,14 @@ class Starts:
             if state is RunState.STARTING:
                 # One that was starting already at the first look began at an unknown moment.
                 if not first and was.get(model_id) is not RunState.STARTING:
-                    if model_id not in self._begun:
-                        self._begun[model_id] = _Start(now, seen_running=True)
+                    if model_id not in self._pending_loads:
+                        self._pending_loads[model_id] = _PendingLoad(now, seen_running=True)
                         started.append(model_id)
-                    self._begun[model_id].seen_running = True
+                    self._pending_loads[model_id].seen_running = True
                 continue
-            begun = self._begun.get(model_id)
+            begun = self._pending_loads.get(model_id)
             if begun is not None and (begun.seen_running or state is RunState.READY):
-                del self._begun[model_id]
+                del self._pending_loads[model_id]
             if state is RunState.READY and was.get(model_id) is not RunState.READY:
                 at = begun.at if begun is not None else requested.get(model_id)
                 if at is not None:
@@ -104,10 +104,10 @@ class Starts:
             and states.get(model_id, RunState.STOPPED) is RunState.STOPPED
         )
         for model_id in vanished:
-            self._begun.pop(model_id, None)
-        changed = not first and _running(was) != _running(states)
+            self._pending_loads.pop(model_id, None)
+        changed = not first and _without_stopped(was) != _without_stopped(states)
         return Transitions(changed, tuple(started), tuple(loaded), vanished)
 
 
-def _running(states: Mapping[str, RunState]) -> dict[str, RunState]:
+def _without_stopped(states: Mapping[str, RunState]) -> dict[str, RunState]:
     return {id_: state for id_, state in states.items() if state is not RunState.STOPPED}

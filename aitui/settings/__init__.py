@@ -1,6 +1,6 @@
 """What a person set: defaults, then config.toml, then the environment, then flags."""
 
-from aitui.settings.flags import Flags
+from aitui.settings.flags import SettingsFlags
 from aitui.settings.resolve import (
     Settings,
     missing_certificates,
@@ -11,7 +11,7 @@ from aitui.settings.server import DEFAULT_URL
 
 __all__ = [
     "DEFAULT_URL",
-    "Flags",
+    "SettingsFlags",
     "Settings",
     "missing_certificates",
     "read_settings",

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from aitui.settings.given import Given
+from aitui.settings.given import RawValue
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
@@ -15,44 +15,44 @@ _LOCAL_SUFFIXES = (".local", ".lan", ".home.arpa", ".internal", ".localhost")
 
 
 @dataclass(frozen=True, slots=True)
-class Address:
+class ServerAddress:
     """A server's URL without user info, query and trailing slash, and the user info beside it."""
 
     url: str
     user_info: tuple[str, str] | None = field(default=None, repr=False)
 
     @property
-    def encrypted(self) -> bool:
+    def uses_tls(self) -> bool:
         """Whether the URL asks for TLS."""
         return self.url.startswith("https:")
 
 
-def read_address(given: Given) -> Address:
+def read_address(given: RawValue) -> ServerAddress:
     """The address in a URL. Raises SettingsError that says what would be right."""
     if not isinstance(given.value, str):
-        raise given.wrong("a URL in quotes, like https://ai.example.org")
+        raise given.error("a URL in quotes, like https://ai.example.org")
     text = given.value.strip()
     shown = without_user_info(text)
     if not text.isascii():
-        raise given.wrong(
+        raise given.error(
             "ASCII characters only; write other host names as xn--…, other paths with %",
             shown=shown,
         )
     if not text.isprintable() or " " in text:
-        raise given.wrong("a URL without blanks, like https://ai.example.org", shown=shown)
+        raise given.error("a URL without blanks, like https://ai.example.org", shown=shown)
     scheme, separator, rest = text.partition("://")
     if not separator or not rest.strip("/"):
-        raise given.wrong(_proposal(shown), shown=shown)
+        raise given.error(_suggest_url(shown), shown=shown)
     if scheme.lower() not in _DEFAULT_PORTS:
-        raise given.wrong("http:// or https:// in front", shown=shown)
+        raise given.error("http:// or https:// in front", shown=shown)
     try:
         parts = urlsplit(text)
     except ValueError as error:
-        raise given.wrong("a host name or an address after ://", shown=shown) from error
+        raise given.error("a host name or an address after ://", shown=shown) from error
     if "?" in text or "#" in text:
-        raise given.wrong("a URL without query (?…) and fragment (#…)", shown=shown)
+        raise given.error("a URL without query (?…) and fragment (#…)", shown=shown)
     host = _host(given, parts, shown)
-    return Address(
+    return ServerAddress(
         f"{parts.scheme}://{host}{_port(given, parts, shown)}{_prefix(given, parts, shown)}",
         _user_info(parts),
     )
@@ -65,17 +65,17 @@ def without_user_info(text: str) -> str:
     return f"{scheme + separator if separator else ''}…@{after}" if at else text
 
 
-def _proposal(shown: str) -> str:
+def _suggest_url(shown: str) -> str:
     """What a URL without scheme was probably meant to be."""
     rest = re.sub(r"\Ahttps?:/*", "", shown, flags=re.IGNORECASE).removeprefix("…@").lstrip("/")
     if not rest:
         return "a URL with a host, like https://ai.example.org"
     scheme = re.match(r"(https?):", shown, re.IGNORECASE)
-    fitting = scheme[1].lower() if scheme else ("http" if _is_near(rest) else "https")
+    fitting = scheme[1].lower() if scheme else ("http" if _is_local_host(rest) else "https")
     return f"a URL with its scheme, like {fitting}://{rest}"
 
 
-def _is_near(rest: str) -> bool:
+def _is_local_host(rest: str) -> bool:
     """Whether a host without scheme is this machine or one of the local network."""
     authority = re.split(r"[/?#]", rest, maxsplit=1)[0].lower()
     host = authority[1:].partition("]")[0] if authority.startswith("[") else authority
@@ -93,38 +93,38 @@ def _ip(host: str) -> IPv4Address | IPv6Address | None:
         return None
 
 
-def _host(given: Given, parts: SplitResult, shown: str) -> str:
+def _host(given: RawValue, parts: SplitResult, shown: str) -> str:
     host = (parts.hostname or "").lower()
     bracketed = parts.netloc.rpartition("@")[2].startswith("[")
     if bracketed:
         address = _ip(host)
         if not isinstance(address, IPv6Address) or address.scope_id:
-            raise given.wrong("an IPv6 address without zone in brackets, like [::1]", shown=shown)
+            raise given.error("an IPv6 address without zone in brackets, like [::1]", shown=shown)
         return f"[{address.compressed}]"
     labels = host.removesuffix(".").split(".")
     if len(host) > 253 or not all(_LABEL.fullmatch(label) for label in labels):
-        raise given.wrong("a host name or an address after ://", shown=shown)
+        raise given.error("a host name or an address after ://", shown=shown)
     if labels[-1].isdigit() and _ip(host) is None:
-        raise given.wrong("an IPv4 address of four numbers up to 255", shown=shown)
+        raise given.error("an IPv4 address of four numbers up to 255", shown=shown)
     return host
 
 
-def _port(given: Given, parts: SplitResult, shown: str) -> str:
+def _port(given: RawValue, parts: SplitResult, shown: str) -> str:
     try:
         port = parts.port
     except ValueError:
         port = 0
     if port == 0:
-        raise given.wrong("a port from 1 to 65535", shown=shown)
+        raise given.error("a port from 1 to 65535", shown=shown)
     return "" if port is None or port == _DEFAULT_PORTS[parts.scheme] else f":{port}"
 
 
-def _prefix(given: Given, parts: SplitResult, shown: str) -> str:
+def _prefix(given: RawValue, parts: SplitResult, shown: str) -> str:
     path = parts.path.rstrip("/")
     if not _PATH.fullmatch(path) or _BROKEN_ESCAPE.search(path):
-        raise given.wrong("other characters of the path written with %", shown=shown)
+        raise given.error("other characters of the path written with %", shown=shown)
     if {".", "..", ""} & set(path.split("/")[1:]):
-        raise given.wrong("a path without . and .. and //", shown=shown)
+        raise given.error("a path without . and .. and //", shown=shown)
     return path
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
-class Flags:
+class SettingsFlags:
     """The settings among the options. None, or False for `read_only`, where one wasn't given."""
 
     config: Path | None = None

@@ -3,14 +3,14 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from aitui.domain.clean import clean_line
+from aitui.domain.clean import sanitize_line
 from aitui.errors import SettingsError
 
 _SHOWN = 80
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class RawValue:
     """One raw value.
 
     `spelled` is what stands before the value where it was written, like `AI_SERVER_URL=`; `place`
@@ -19,33 +19,33 @@ class Given:
     """
 
     value: object = field(repr=False)
-    spelled: str
+    prefix: str
     place: str
     origin: str
     base: Path | None = None
 
     @classmethod
-    def by_flag(cls, flag: str, value: object) -> "Given":
+    def from_flag(cls, flag: str, value: object) -> "RawValue":
         """A value from the command line."""
         return cls(value, f"{flag} ", "flag", f"flag {flag}")
 
     @classmethod
-    def by_variable(cls, variable: str, value: str) -> "Given":
+    def from_variable(cls, variable: str, value: str) -> "RawValue":
         """A value from the environment."""
         return cls(value, f"{variable}=", "environment", f"environment {variable}")
 
-    def wrong(self, expected: str, *, shown: str | None = None) -> SettingsError:
+    def error(self, expected: str, *, shown: str | None = None) -> SettingsError:
         """The error that names this value, its place, and what would be right.
 
         `shown` replaces the value where the value itself, or a part of it, is a secret.
         """
-        text = _written(self.value) if shown is None else shown
+        text = _format_value(self.value) if shown is None else shown
         return SettingsError(
-            f"{self.spelled}{clean_line(text, _SHOWN)} ({self.place}): expected {expected}"
+            f"{self.prefix}{sanitize_line(text, _SHOWN)} ({self.place}): expected {expected}"
         )
 
 
-def _written(value: object) -> str:
+def _format_value(value: object) -> str:
     """The value in the spelling of the place that it came from."""
     if isinstance(value, bool):
         return str(value).lower()

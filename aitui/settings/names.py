@@ -24,12 +24,12 @@ OF_A_SERVER = (*IN_ENVIRONMENT, "colour", "color", "read_only")
 AT_THE_TOP = ("default", "fps", "notifications", "servers")
 
 
-def variable(setting: str) -> str:
+def variable_name(setting: str) -> str:
     """The environment variable of a setting."""
     return f"AI_SERVER_{setting.upper()}"
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
+def nearest_name(word: str, known: Iterable[str]) -> str:
     """The known word that was probably meant, empty where none is near."""
     folded = {name.casefold(): name for name in known}
     matches = get_close_matches(word.casefold().replace("-", "_"), folded, n=1, cutoff=0.6)

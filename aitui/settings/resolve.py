@@ -22,13 +22,13 @@ from pathlib import Path
 
 from aitui.domain.server import Server
 from aitui.errors import SettingsError
-from aitui.settings.address import Address, read_address
-from aitui.settings.config_file import ConfigFile, read_config_file
-from aitui.settings.flags import Flags
-from aitui.settings.given import Given
-from aitui.settings.names import IN_ENVIRONMENT, variable
+from aitui.settings.address import ServerAddress, read_address
+from aitui.settings.config_file import SettingsFile, read_config_file
+from aitui.settings.flags import SettingsFlags
+from aitui.settings.given import RawValue
+from aitui.settings.names import IN_ENVIRONMENT, variable_name
 from aitui.settings.server import DEFAULT_URL, build_server
-from aitui.settings.values import read_fps, read_switch, read_text
+from aitui.settings.values import read_bool, read_fps, read_text
 
 DEFAULT_FPS = 20
 
@@ -68,7 +68,7 @@ def missing_certificates(server: Server) -> tuple[tuple[str, Path], ...]:
 
 
 def read_settings(
-    flags: Flags, environment: Mapping[str, str], config_dir: Path, home: Path
+    flags: SettingsFlags, environment: Mapping[str, str], config_dir: Path, home: Path
 ) -> Settings:
     """Put the settings together. Blocks on the disk.
 
@@ -80,21 +80,21 @@ def read_settings(
     config = read_config_file(
         flags.config or config_dir / "config.toml", required=flags.config is not None
     )
-    described = _described(environment)
-    unnamed = _unnamed_server(flags, described, home)
+    described = _environment_settings(environment)
+    unnamed = _build_unnamed_server(flags, described, home)
     named = {
         name: build_server(
             given, read_address(given["url"]), home=home, name=name, read_only=flags.read_only
         )
         for name, given in config.servers.items()
     }
-    server, why = _chosen(flags, described, config, unnamed, named)
-    fps = Given.by_flag("--fps", flags.fps) if flags.fps is not None else config.fps
+    server, why = _choose_server(flags, described, config, unnamed, named)
+    fps = RawValue.from_flag("--fps", flags.fps) if flags.fps is not None else config.fps
     return Settings(
         server=server,
         servers=(unnamed, *named.values()),
         fps=DEFAULT_FPS if fps is None else read_fps(fps),
-        notifications=config.notifications is None or read_switch(config.notifications),
+        notifications=config.notifications is None or read_bool(config.notifications),
         config_file=config.path,
         origins={
             "server": why,
@@ -109,35 +109,37 @@ def server_at(url: str, home: Path, *, read_only: bool = False) -> Server:
 
     Raises SettingsError where the URL can't be one.
     """
-    given = Given(url, spelled="", place="typed", origin="typed")
+    given = RawValue(url, prefix="", place="typed", origin="typed")
     return build_server({"url": given}, read_address(given), home=home, read_only=read_only)
 
 
-def _described(environment: Mapping[str, str]) -> dict[str, Given]:
+def _environment_settings(environment: Mapping[str, str]) -> dict[str, RawValue]:
     """The settings that the environment holds."""
     described = {}
     for setting in IN_ENVIRONMENT:
-        text = environment.get(variable(setting))
+        text = environment.get(variable_name(setting))
         if text or (text is not None and setting == "ssh_host"):
-            described[setting] = Given.by_variable(variable(setting), text)
+            described[setting] = RawValue.from_variable(variable_name(setting), text)
     return described
 
 
-def _unnamed_server(flags: Flags, described: Mapping[str, Given], home: Path) -> Server:
-    there = read_address(described["url"]) if "url" in described else Address(DEFAULT_URL)
+def _build_unnamed_server(
+    flags: SettingsFlags, described: Mapping[str, RawValue], home: Path
+) -> Server:
+    there = read_address(described["url"]) if "url" in described else ServerAddress(DEFAULT_URL)
     if flags.url is None:
         return build_server(described, there, home=home, read_only=flags.read_only)
-    url = Given.by_flag("--url", flags.url)
+    url = RawValue.from_flag("--url", flags.url)
     here = read_address(url)
     of_another = "url" in described and there.url != here.url
     given = {"url": url} if of_another else {**described, "url": url}
     return build_server(given, here, home=home, read_only=flags.read_only)
 
 
-def _chosen(
-    flags: Flags,
-    described: Mapping[str, Given],
-    config: ConfigFile,
+def _choose_server(
+    flags: SettingsFlags,
+    described: Mapping[str, RawValue],
+    config: SettingsFile,
     unnamed: Server,
     named: Mapping[str, Server],
 ) -> tuple[Server, str]:
@@ -146,7 +148,7 @@ def _chosen(
     if config.default is not None and default not in named:
         raise config.no_such_server(config.default)
     if flags.server is not None:
-        given = Given.by_flag("--server", flags.server)
+        given = RawValue.from_flag("--server", flags.server)
         if flags.server not in named:
             raise config.no_such_server(given)
         return named[flags.server], given.origin

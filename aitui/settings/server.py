@@ -5,18 +5,18 @@ from pathlib import Path
 from typing import TypeVar
 
 from aitui.domain.server import Endpoints, Server
-from aitui.settings.address import Address
-from aitui.settings.given import Given
+from aitui.settings.address import ServerAddress
+from aitui.settings.given import RawValue
 from aitui.settings.names import CERTIFICATES
 from aitui.settings.values import (
     read_api_key,
-    read_colour,
+    read_bool,
+    read_color,
     read_endpoint,
     read_file_path,
     read_password,
     read_service_unit,
     read_ssh_host,
-    read_switch,
     read_text,
     read_timeout,
 )
@@ -30,8 +30,8 @@ _T = TypeVar("_T")
 
 
 def build_server(
-    given: Mapping[str, Given],
-    address: Address,
+    given: Mapping[str, RawValue],
+    address: ServerAddress,
     *,
     home: Path,
     name: str = "",
@@ -42,11 +42,11 @@ def build_server(
     `read_only` is what the command line says, whatever else is `given`. Raises SettingsError.
     """
     is_default = not name and address.url == DEFAULT_URL
-    values = _Values(given, home)
+    values = _ServerSettingsReader(given, home)
     files = values.certificates(home / _CERTS_DIR if is_default else None)
     if "client_key" in given and "client_cert" not in files:
-        raise given["client_key"].wrong("a client_cert beside it")
-    if not address.encrypted:
+        raise given["client_key"].error("a client_cert beside it")
+    if not address.uses_tls:
         files = {}
     if read_only:
         values.origins["read_only"] = "flag --read-only"
@@ -66,35 +66,35 @@ def build_server(
         preset_path=values.read("preset_path", _read_preset_path, _PLAIN.preset_path),
         service_unit=values.read("service_unit", read_service_unit, _PLAIN.service_unit),
         endpoints=values.endpoints(),
-        colour=values.read("colour", read_colour, _PLAIN.colour),
-        read_only=read_only or values.read("read_only", read_switch, _PLAIN.read_only),
+        color=values.read("colour", read_color, _PLAIN.color),
+        read_only=read_only or values.read("read_only", read_bool, _PLAIN.read_only),
         origins=values.origins,
     )
 
 
-class _Values:
+class _ServerSettingsReader:
     """Reads the values of one server, and notes where each came from."""
 
-    def __init__(self, given: Mapping[str, Given], home: Path) -> None:
-        self._given = given
+    def __init__(self, given: Mapping[str, RawValue], home: Path) -> None:
+        self._raw_values = given
         self._home = home
         self.origins = {"url": given["url"].origin if "url" in given else "default"}
 
     def read(
-        self, setting: str, reader: Callable[[Given], _T], default: _T, *, field: str = ""
+        self, setting: str, reader: Callable[[RawValue], _T], default: _T, *, field: str = ""
     ) -> _T:
-        given = self._given.get(setting)
+        given = self._raw_values.get(setting)
         self.origins[field or setting] = "default" if given is None else given.origin
         return default if given is None else reader(given)
 
     def certificates(self, default_folder: Path | None) -> dict[str, Path]:
         """The certificate files that are set, one by one or by their folder."""
         folder, of_folder = default_folder, "default"
-        if (certs_dir := self._given.get("certs_dir")) is not None:
+        if (certs_dir := self._raw_values.get("certs_dir")) is not None:
             folder, of_folder = read_file_path(certs_dir, self._home), certs_dir.origin
         files = {}
         for setting, file_name in CERTIFICATES.items():
-            given = self._given.get(setting)
+            given = self._raw_values.get(setting)
             self.origins[setting] = of_folder if given is None else given.origin
             if given is not None:
                 files[setting] = read_file_path(given, self._home)
@@ -120,6 +120,6 @@ class _Values:
         )
 
 
-def _read_preset_path(given: Given) -> str:
+def _read_preset_path(given: RawValue) -> str:
     """A path on the server's host: `~` is expanded there, not here."""
     return read_text(given, _PLAIN.preset_path)

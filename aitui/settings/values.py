@@ -3,135 +3,135 @@
 import re
 from pathlib import Path
 
-from aitui.settings.given import Given
+from aitui.settings.given import RawValue
 
 SLOWEST_FPS, FASTEST_FPS = 1, 60
 LONGEST_TIMEOUT_MS = 7 * 24 * 3600 * 1000
-COLOURS = (
+COLORS = (
     "red", "orange", "yellow", "green", "cyan", "blue", "purple", "magenta", "pink", "grey",
 )  # fmt: skip
 
 _UNIT = re.compile(r"[A-Za-z0-9:_.\\@][A-Za-z0-9:_.\\@-]{0,254}")
 _SSH_USER = re.compile(r"[A-Za-z0-9_.+$\\][A-Za-z0-9_.+$\\-]*")
 _SSH_HOST = re.compile(r"[A-Za-z0-9_.*%][A-Za-z0-9_.*%-]*|\[[0-9A-Fa-f:.]+(?:%[A-Za-z0-9_.-]+)?\]")
-_HEX_COLOUR = re.compile(r"#(?:[0-9A-Fa-f]{3}|[0-9A-Fa-f]{6})")
+_HEX_COLOR = re.compile(r"#(?:[0-9A-Fa-f]{3}|[0-9A-Fa-f]{6})")
 _SSH_FORM = "user@host, user@host:port, a Host of the SSH config, local, or nothing"
 
 
-def read_text(given: Given, example: str) -> str:
+def read_text(given: RawValue, example: str) -> str:
     """One printable line. Raises SettingsError for another type, nothing, or control characters."""
     if not isinstance(given.value, str):
-        raise given.wrong(f'text in quotes, like "{example}"')
+        raise given.error(f'text in quotes, like "{example}"')
     text = given.value.strip()
     if not text or not text.isprintable():
-        raise given.wrong(f"one line of printable text, like {example}")
+        raise given.error(f"one line of printable text, like {example}")
     return text
 
 
-def read_file_path(given: Given, home: Path) -> Path:
+def read_file_path(given: RawValue, home: Path) -> Path:
     """A path on this machine: `~` is `home`, a relative one starts where it was written."""
     text = given.value
     if not isinstance(text, str) or not text or "\0" in text:
-        raise given.wrong("a path in quotes, like ~/certs/client.pem")
+        raise given.error("a path in quotes, like ~/certs/client.pem")
     if text == "~" or text.startswith("~/"):
         return home / text[2:]
     if text.startswith("~"):
-        raise given.wrong("a path that starts with ~/ or /: other people's homes are not looked up")
+        raise given.error("a path that starts with ~/ or /: other people's homes are not looked up")
     return given.base / text if given.base is not None else Path(text)
 
 
-def read_password(given: Given) -> str:
+def read_password(given: RawValue) -> str:
     """The password of an encrypted key, any text. It never appears in the error."""
     if not isinstance(given.value, str):
-        raise given.wrong("a password in quotes", shown="…")
+        raise given.error("a password in quotes", shown="…")
     return given.value
 
 
-def read_api_key(given: Given) -> str:
+def read_api_key(given: RawValue) -> str:
     """A key that fits into an HTTP header. It never appears in the error."""
     text = given.value.strip() if isinstance(given.value, str) else ""
     if not text or not text.isascii() or not text.isprintable():
-        raise given.wrong("a key of printable ASCII characters on one line", shown="…")
+        raise given.error("a key of printable ASCII characters on one line", shown="…")
     return text
 
 
-def read_timeout(given: Given) -> float:
+def read_timeout(given: RawValue) -> float:
     """Milliseconds as written, returned in seconds: more than nothing, at most a week."""
     milliseconds = _whole_number(given.value)
     if milliseconds is None:
-        raise given.wrong("a whole number of milliseconds, like 300000")
+        raise given.error("a whole number of milliseconds, like 300000")
     if not 0 < milliseconds <= LONGEST_TIMEOUT_MS:
-        raise given.wrong(f"milliseconds from 1 to {LONGEST_TIMEOUT_MS} (a week), like 300000")
+        raise given.error(f"milliseconds from 1 to {LONGEST_TIMEOUT_MS} (a week), like 300000")
     return milliseconds / 1000
 
 
-def read_fps(given: Given) -> int:
+def read_fps(given: RawValue) -> int:
     """Frames a second."""
     fps = _whole_number(given.value)
     if fps is None or not SLOWEST_FPS <= fps <= FASTEST_FPS:
-        raise given.wrong(f"a whole number from {SLOWEST_FPS} to {FASTEST_FPS}, like 20")
+        raise given.error(f"a whole number from {SLOWEST_FPS} to {FASTEST_FPS}, like 20")
     return fps
 
 
-def read_switch(given: Given) -> bool:
+def read_bool(given: RawValue) -> bool:
     """True or false."""
     if not isinstance(given.value, bool):
-        raise given.wrong("true or false")
+        raise given.error("true or false")
     return given.value
 
 
-def read_colour(given: Given) -> str:
+def read_color(given: RawValue) -> str:
     """A colour of the server's own: a name that Textual knows, or hexadecimal."""
     text = read_text(given, "green").lower()
-    if text not in COLOURS and not _HEX_COLOUR.fullmatch(text):
-        raise given.wrong(f"#rrggbb or one of {', '.join(COLOURS)}")
+    if text not in COLORS and not _HEX_COLOR.fullmatch(text):
+        raise given.error(f"#rrggbb or one of {', '.join(COLORS)}")
     return text
 
 
-def read_ssh_host(given: Given) -> str:
+def read_ssh_host(given: RawValue) -> str:
     """Where the host is administered from here; empty means nowhere."""
     if not isinstance(given.value, str):
-        raise given.wrong(f"{_SSH_FORM}, in quotes")
+        raise given.error(f"{_SSH_FORM}, in quotes")
     text = given.value.strip()
     if not text:
         return ""
     if text.startswith("ssh://"):
-        raise given.wrong(f"{_SSH_FORM}; without ssh://", shown="ssh://…")
+        raise given.error(f"{_SSH_FORM}; without ssh://", shown="ssh://…")
     user, at, place = text.rpartition("@")
     if at and ":" in user:
-        raise given.wrong(f"{_SSH_FORM}; a password is never kept here", shown=f"…@{place}")
+        raise given.error(f"{_SSH_FORM}; a password is never kept here", shown=f"…@{place}")
     if at and not _SSH_USER.fullmatch(user):
-        raise given.wrong(_SSH_FORM)
+        raise given.error(_SSH_FORM)
     if place.count(":") > 1 and not place.startswith("["):
-        raise given.wrong("an IPv6 address in brackets, like user@[::1]:22")
+        raise given.error("an IPv6 address in brackets, like user@[::1]:22")
     host, port = _host_and_port(place)
     if not _SSH_HOST.fullmatch(host):
-        raise given.wrong(_SSH_FORM)
+        raise given.error(_SSH_FORM)
     number = _whole_number(port) if port is not None else 22
     if number is None or not 0 < number <= 65535:
-        raise given.wrong("a port from 1 to 65535 after the host")
+        raise given.error("a port from 1 to 65535 after the host")
     return text
 
 
-def read_service_unit(given: Given) -> str:
+def read_service_unit(given: RawValue) -> str:
     """The name of a systemd unit."""
     unit = read_text(given, "llama-swap.service")
     if not _UNIT.fullmatch(unit):
-        raise given.wrong("the name of a systemd unit, like llama-swap.service")
+        raise given.error("the name of a systemd unit, like llama-swap.service")
     return unit
 
 
-def read_endpoint(given: Given, *, of_model: bool, example: str) -> str:
+def read_endpoint(given: RawValue, *, of_model: bool, example: str) -> str:
     """A path below the server's URL; `<id>` once where it is about a model, and else never."""
     path = read_text(given, example)
     if not path.startswith("/") or path.startswith("//"):
-        raise given.wrong(f"a path that starts with one /, like {example}")
+        raise given.error(f"a path that starts with one /, like {example}")
     if any(character in " ?#\\" or not character.isascii() for character in path):
-        raise given.wrong(f"a path without blanks, query and fragment, like {example}")
+        raise given.error(f"a path without blanks, query and fragment, like {example}")
     if of_model and path.count("<id>") != 1:
-        raise given.wrong(f"<id> once, where the model's id goes, like {example}")
+        raise given.error(f"<id> once, where the model's id goes, like {example}")
     if not of_model and "<id>" in path:
-        raise given.wrong(f"a path without <id>, like {example}")
+        raise given.error(f"a path without <id>, like {example}")
     return path
 
 

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from aitui.domain.clean import clean_line
-from aitui.store.private_file import make_private_directory, read_bounded, replace_whole
+from aitui.domain.clean import sanitize_line
+from aitui.store.private_file import make_private_directory, read_bounded, replace_atomically
 
 FILE_NAME = "theme"
 _LONGEST = 100
@@ -18,7 +18,7 @@ def read_theme(state: Path) -> str:
         return ""
 
 
-def keep_theme(state: Path, name: str) -> None:
+def save_theme(state: Path, name: str) -> None:
     """Keep the theme's name. Blocks on the disk. Raises OSError."""
     make_private_directory(state)
-    replace_whole(state / FILE_NAME, f"{clean_line(name, _LONGEST - 1)}\n".encode())
+    replace_atomically(state / FILE_NAME, f"{sanitize_line(name, _LONGEST - 1)}\n".encode())

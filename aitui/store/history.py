@@ -10,9 +10,9 @@ from typing import TypeVar
 
 import msgspec
 
-from aitui.domain.clean import clean_line
+from aitui.domain.clean import sanitize_line
 from aitui.domain.conversation import Conversation
-from aitui.domain.sampling import Sampling
+from aitui.domain.sampling import SamplingParameters
 from aitui.domain.turn import Turn, TurnState
 from aitui.errors import HistoryError
 from aitui.store.conversation_lock import ConversationLocks
@@ -25,8 +25,8 @@ from aitui.store.history_prompts import (
 )
 from aitui.store.history_rows import (
     CRASHED,
-    Found,
-    Summary,
+    ConversationSummary,
+    SearchHit,
     read_conversation,
     sampling_of,
     sampling_text,
@@ -42,14 +42,14 @@ _T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class ResumedConversation:
     """A conversation to be gone on with; `forked` where another aitui writes the original."""
 
     conversation: Conversation
     forked: bool = False
 
 
-class History:
+class ConversationHistory:
     """Reads and writes in a thread of its own. Every call raises HistoryError.
 
     A conversation is written by the one who opened or first saved it, until `release` or `close`.
@@ -66,7 +66,7 @@ class History:
         self._is_closed = False
 
     @classmethod
-    async def open(cls, path: Path, *, full_text: bool = True) -> "History":
+    async def open(cls, path: Path, *, full_text: bool = True) -> "ConversationHistory":
         """Open the database or make it; one that is none is set aside with a warning."""
         history = cls(path)
         try:
@@ -91,11 +91,13 @@ class History:
         """What went wrong so far and didn't stop anything, in words for the user."""
         return tuple(self._warnings)
 
-    async def conversations(self, server: str = "", limit: int = 500) -> tuple[Summary, ...]:
+    async def conversations(
+        self, server: str = "", limit: int = 500
+    ) -> tuple[ConversationSummary, ...]:
         """The conversations, of one server or of all, the latest first."""
         return await self._run(lambda: list_conversations(self._open_database, server, limit))
 
-    async def search(self, text: str, limit: int = 100) -> tuple[Found, ...]:
+    async def search(self, text: str, limit: int = 100) -> tuple[SearchHit, ...]:
         """The turns that hold all the words."""
         search = search_words if self._full_text else search_text
         return await self._run(lambda: search(self._open_database, text, limit))
@@ -104,7 +106,7 @@ class History:
         """A conversation as it is now, to be looked at; a running answer counts as cut."""
         return await self._run(lambda: self._read(conversation_id))
 
-    async def resume(self, conversation_id: str, new_id: Callable[[], str]) -> Opened:
+    async def resume(self, conversation_id: str, new_id: Callable[[], str]) -> ResumedConversation:
         """A conversation to be gone on with; a copy under new ids where another one writes it."""
         return await self._run(lambda: self._resume(conversation_id, new_id))
 
@@ -137,12 +139,12 @@ class History:
         """Let another aitui write it."""
         await self._run(lambda: self._release(conversation_id))
 
-    async def settings(self, server: str, model: str) -> tuple[str, Sampling]:
+    async def settings(self, server: str, model: str) -> tuple[str, SamplingParameters]:
         """The system prompt and parameters that were last used with a model."""
         return await self._run(lambda: self._settings(server, model))
 
     async def remember_settings(
-        self, server: str, model: str, system: str, sampling: Sampling
+        self, server: str, model: str, system: str, sampling: SamplingParameters
     ) -> None:
         """Keep the system prompt and parameters for the next conversation with a model."""
         await self._run(
@@ -156,7 +158,7 @@ class History:
         """What was being written, and the turn in whose place; empty where there is nothing."""
         return await self._run(lambda: read_draft(self._open_database, key))
 
-    async def keep_draft(self, key: str, text: str, editing: str = "") -> None:
+    async def save_draft(self, key: str, text: str, editing: str = "") -> None:
         """Keep what is being written; forget it where it is empty."""
         await self._run(lambda: self._in_transaction(write_draft, key, text, editing))
 
@@ -179,8 +181,8 @@ class History:
             return await loop.run_in_executor(self._thread, work)
         except (sqlite3.Error, OSError, msgspec.MsgspecError, UnicodeEncodeError) as error:
             raise HistoryError(
-                f"The conversations in {clean_line(str(self._path))} can't be used",
-                why=clean_line(str(error), 200),
+                f"The conversations in {sanitize_line(str(self._path))} can't be used",
+                why=sanitize_line(str(error), 200),
             ) from error
 
     @property
@@ -207,7 +209,7 @@ class History:
             raise HistoryError("There is no such conversation any more")
         return found
 
-    def _resume(self, conversation_id: str, new_id: Callable[[], str]) -> Opened:
+    def _resume(self, conversation_id: str, new_id: Callable[[], str]) -> ResumedConversation:
         if self._locks.take(conversation_id):
             try:
                 conversation = self._read(conversation_id)
@@ -219,10 +221,10 @@ class History:
             except BaseException:
                 self._locks.release(conversation_id)
                 raise
-            return Opened(conversation)
+            return ResumedConversation(conversation)
         copy = _fork(self._read(conversation_id), new_id)
         self._save(copy)
-        return Opened(copy, forked=True)
+        return ResumedConversation(copy, forked=True)
 
     def _save(self, conversation: Conversation) -> None:
         database = self._open_database
@@ -272,11 +274,11 @@ class History:
         self._saved.pop(conversation_id, None)
         self._locks.release(conversation_id)
 
-    def _settings(self, server: str, model: str) -> tuple[str, Sampling]:
+    def _settings(self, server: str, model: str) -> tuple[str, SamplingParameters]:
         row = self._open_database.execute(
             "SELECT system, sampling FROM settings WHERE server = ? AND model = ?", (server, model)
         ).fetchone()
-        return ("", Sampling()) if row is None else (row[0], sampling_of(row[1]))
+        return ("", SamplingParameters()) if row is None else (row[0], sampling_of(row[1]))
 
     def _in_transaction(self, work: Callable[..., None], *values: str) -> None:
         with transaction(self._open_database):

@@ -6,14 +6,14 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from aitui.domain.conversation import Conversation
-from aitui.domain.sampling import Sampling
+from aitui.domain.sampling import SamplingParameters
 from aitui.domain.turn import Turn, TurnState
 
 CRASHED = "aitui ended while the answer came"
 
 
 @dataclass(frozen=True, slots=True)
-class Summary:
+class ConversationSummary:
     """One line of the list of conversations. `changed` is Unix time."""
 
     id: str
@@ -25,7 +25,7 @@ class Summary:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class SearchHit:
     """A turn in which a search found something; `excerpt` is the text around it."""
 
     conversation: str
@@ -115,14 +115,14 @@ def read_conversation(database: sqlite3.Connection, conversation_id: str) -> Con
     )
 
 
-def sampling_text(sampling: Sampling) -> str:
+def sampling_text(sampling: SamplingParameters) -> str:
     """Parameters as JSON."""
     return msgspec.json.encode(sampling.values).decode()
 
 
-def sampling_of(text: str) -> Sampling:
+def sampling_of(text: str) -> SamplingParameters:
     """Parameters from JSON."""
-    return Sampling(msgspec.json.decode(text, type=tuple[tuple[str, str], ...]))
+    return SamplingParameters(msgspec.json.decode(text, type=tuple[tuple[str, str], ...]))
 
 
 def _turn(database: sqlite3.Connection, facts: str, text: str, reasoning: str) -> Turn:

@@ -15,9 +15,9 @@ from typing import TypeVar
 
 import msgspec
 
-from aitui.domain.clean import clean_line
+from aitui.domain.clean import sanitize_line
 from aitui.errors import JournalError
-from aitui.store.private_file import locked, make_private_directory, replace_whole
+from aitui.store.private_file import lock_file, make_private_directory, replace_atomically
 
 FILE_NAME = "changes.jsonl"
 CHANGES_KEPT = 500
@@ -27,7 +27,7 @@ _LONGEST_VALUE = 2000
 _T = TypeVar("_T")
 
 
-class Outcome(Enum):
+class ChangeOutcome(Enum):
     """What came of a change. OPEN: it was tried, and nobody saw its end."""
 
     OPEN = "open"
@@ -37,7 +37,7 @@ class Outcome(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class JournalEntry:
     """One change of one file.
 
     `at` is Unix time in seconds, `server` a server's identity, `host` what its machine is called.
@@ -60,14 +60,14 @@ class Change:
     new: str = ""
     backup: str = ""
     undoes: str = ""
-    outcome: Outcome = Outcome.OPEN
+    outcome: ChangeOutcome = ChangeOutcome.OPEN
 
 
-class _Ended(msgspec.Struct):
+class _OutcomeRecord(msgspec.Struct):
     """The line that says how a change ended."""
 
     ended: str
-    outcome: Outcome
+    outcome: ChangeOutcome
     backup: str = ""
 
 
@@ -83,72 +83,76 @@ class Journal:
         """Touches no disk; the file need not exist."""
         return cls(path)
 
-    async def begin(self, change: Change) -> None:
+    async def begin(self, change: JournalEntry) -> None:
         """Write down what is about to be tried. It is on the disk when this returns."""
-        await self._do(lambda: self._append(msgspec.json.encode(_bounded(change))))
+        await self._do(lambda: self._append(msgspec.json.encode(_sanitize_change(change))))
 
-    async def end(self, change_id: str, outcome: Outcome, *, backup: str = "") -> None:
+    async def end(self, change_id: str, outcome: ChangeOutcome, *, backup: str = "") -> None:
         """Write down what came of it; `backup` where the path of the copy is known only now."""
-        ended = _Ended(change_id, outcome, backup)
+        ended = _OutcomeRecord(change_id, outcome, backup)
         await self._do(lambda: self._append(msgspec.json.encode(ended)))
 
-    async def entries(self) -> tuple[Change, ...]:
+    async def entries(self) -> tuple[JournalEntry, ...]:
         """All changes that are kept, the oldest first."""
         return tuple((await self._do(self._read)).values())
 
-    async def of_server(self, server: str) -> tuple[Change, ...]:
+    async def changes_of(self, server: str) -> tuple[JournalEntry, ...]:
         """The changes of one server, the oldest first."""
-        key = clean_line(server, _LONGEST_VALUE)
+        key = sanitize_line(server, _LONGEST_VALUE)
         return tuple(change for change in await self.entries() if change.server == key)
 
-    async def last_undoable(self, server: str) -> Change | None:
+    async def last_undoable(self, server: str) -> JournalEntry | None:
         """The latest change that was done, isn't undone, and undoes nothing itself."""
         return next(
             (
                 change
-                for change in reversed(await self.of_server(server))
-                if change.outcome is Outcome.DONE and not change.undoes and change.backup
+                for change in reversed(await self.changes_of(server))
+                if change.outcome is ChangeOutcome.DONE and not change.undoes and change.backup
             ),
             None,
         )
 
-    async def unclear(self, server: str) -> tuple[Change, ...]:
+    async def open_changes(self, server: str) -> tuple[JournalEntry, ...]:
         """The changes of a server whose end nobody saw, the oldest first.
 
         One of them may be going on just now in another aitui.
         """
         return tuple(
-            change for change in await self.of_server(server) if change.outcome is Outcome.OPEN
+            change
+            for change in await self.changes_of(server)
+            if change.outcome is ChangeOutcome.OPEN
         )
 
     async def _do(self, work: Callable[[], _T]) -> _T:
         try:
-            return await asyncio.to_thread(self._guarded, work)
+            return await asyncio.to_thread(self._run_locked, work)
         except (OSError, ValueError) as error:
             raise JournalError(
-                f"The journal of changes in {clean_line(str(self._path), 300)} can't be used",
-                why=clean_line(str(error), 200),
+                f"The journal of changes in {sanitize_line(str(self._path), 300)} can't be used",
+                why=sanitize_line(str(error), 200),
                 remedy="mend that, or nothing can be changed: it could not be undone",
             ) from error
 
-    def _guarded(self, work: Callable[[], _T]) -> _T:
+    def _run_locked(self, work: Callable[[], _T]) -> _T:
         with self._writing:
             return work()
 
     def _append(self, line: bytes) -> None:
         make_private_directory(self._path.parent)
-        with locked(self._path):
+        with lock_file(self._path):
             content = self._content()
             if len(content) + len(line) > LARGEST_FILE or content.count(b"\n") > 4 * CHANGES_KEPT:
-                kept = list(_changes(content).values())[-CHANGES_KEPT:]
-                replace_whole(self._path, b"".join(msgspec.json.encode(c) + b"\n" for c in kept))
+                kept = list(_parse_changes(content).values())[-CHANGES_KEPT:]
+                replace_atomically(
+                    self._path, b"".join(msgspec.json.encode(c) + b"\n" for c in kept)
+                )
                 content = b""
             # A line that a crash cut off must not swallow the next one.
             start = b"" if content.endswith(b"\n") or not content else b"\n"
-            _add(self._path, start + line + b"\n")
+            _append_line(self._path, start + line + b"\n")
 
-    def _read(self) -> dict[str, Change]:
-        return _changes(self._content())
+    def _read(self) -> dict[str, JournalEntry]:
+        return _parse_changes(self._content())
 
     def _content(self) -> bytes:
         """The last LARGEST_FILE bytes."""
@@ -161,7 +165,7 @@ class Journal:
             return b""
 
 
-def _add(path: Path, line: bytes) -> None:
+def _append_line(path: Path, line: bytes) -> None:
     is_new = not path.exists()
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
@@ -176,11 +180,11 @@ def _add(path: Path, line: bytes) -> None:
             os.close(folder)
 
 
-def _changes(content: bytes) -> dict[str, Change]:
+def _parse_changes(content: bytes) -> dict[str, JournalEntry]:
     """The changes by id, each with its last outcome."""
-    changes: dict[str, Change] = {}
-    for line in _decoded(content):
-        if isinstance(line, Change):
+    changes: dict[str, JournalEntry] = {}
+    for line in _decode_lines(content):
+        if isinstance(line, JournalEntry):
             changes[line.id] = line
             continue
         change = changes.get(line.ended)
@@ -188,32 +192,32 @@ def _changes(content: bytes) -> dict[str, Change]:
             backup = line.backup or change.backup
             changes[change.id] = replace(change, outcome=line.outcome, backup=backup)
             undone = changes.get(change.undoes)
-            if undone is not None and line.outcome is Outcome.DONE:
-                changes[undone.id] = replace(undone, outcome=Outcome.UNDONE)
+            if undone is not None and line.outcome is ChangeOutcome.DONE:
+                changes[undone.id] = replace(undone, outcome=ChangeOutcome.UNDONE)
     return changes
 
 
-def _decoded(content: bytes) -> Iterable[Change | _Ended]:
+def _decode_lines(content: bytes) -> Iterable[JournalEntry | _OutcomeRecord]:
     for line in content.split(b"\n"):
         if not line.strip():
             continue
         try:
             if line.startswith(b'{"ended":'):
-                yield msgspec.json.decode(line, type=_Ended)
+                yield msgspec.json.decode(line, type=_OutcomeRecord)
             else:
-                yield _bounded(msgspec.json.decode(line, type=Change))
+                yield _sanitize_change(msgspec.json.decode(line, type=JournalEntry))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             continue  # a line that a crash cut off, or somebody's own
 
 
-def _bounded(change: Change) -> Change:
+def _sanitize_change(change: JournalEntry) -> JournalEntry:
     """The same with values that are harmless and not too long to be shown."""
     return replace(
         change,
-        server=clean_line(change.server, _LONGEST_VALUE),
-        host=clean_line(change.host, _LONGEST_VALUE),
-        model=clean_line(change.model, _LONGEST_VALUE),
-        flag=clean_line(change.flag, _LONGEST_VALUE),
-        old=clean_line(change.old, _LONGEST_VALUE),
-        new=clean_line(change.new, _LONGEST_VALUE),
+        server=sanitize_line(change.server, _LONGEST_VALUE),
+        host=sanitize_line(change.host, _LONGEST_VALUE),
+        model=sanitize_line(change.model, _LONGEST_VALUE),
+        flag=sanitize_line(change.flag, _LONGEST_VALUE),
+        old=sanitize_line(change.old, _LONGEST_VALUE),
+        new=sanitize_line(change.new, _LONGEST_VALUE),
     )

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import msgspec
 
-from aitui.store.shared_file import Form, SharedFile
+from aitui.store.shared_file import FileFormat, JsonStore
 
 FILE_NAME = "load-times.json"
 VALUES_KEPT = 5
@@ -22,7 +22,7 @@ Times = dict[str, dict[str, list[float]]]
 """Server identity, model id, seconds. The oldest first on each level."""
 
 
-class _Stored(msgspec.Struct):
+class _LoadTimesFile(msgspec.Struct):
     version: int
     servers: dict[str, dict[str, list[Annotated[float, msgspec.Meta(ge=0)]]]] = {}
 
@@ -31,10 +31,10 @@ class LoadTimes:
     """The load times of all servers, in memory and in one file."""
 
     def __init__(self, path: Path) -> None:
-        form: Form[Times, tuple[str, str, float]] = Form(
-            "load times", _VERSION, {}, _decoded, _encoded, _with
+        form: FileFormat[Times, tuple[str, str, float]] = FileFormat(
+            "load times", _VERSION, {}, _decode, _encode, _merge
         )
-        self._file = SharedFile(path, form)
+        self._file = JsonStore(path, form)
 
     @classmethod
     async def open(cls, path: Path) -> "LoadTimes":
@@ -65,15 +65,15 @@ class LoadTimes:
         return self._file.warnings
 
 
-def _decoded(content: bytes) -> Times:
-    return _bounded(msgspec.json.decode(content, type=_Stored).servers)
+def _decode(content: bytes) -> Times:
+    return _limit_size(msgspec.json.decode(content, type=_LoadTimesFile).servers)
 
 
-def _encoded(times: Times) -> bytes:
-    return msgspec.json.encode(_Stored(_VERSION, times))
+def _encode(times: Times) -> bytes:
+    return msgspec.json.encode(_LoadTimesFile(_VERSION, times))
 
 
-def _with(times: Times, added: Iterable[tuple[str, str, float]]) -> Times:
+def _merge(times: Times, added: Iterable[tuple[str, str, float]]) -> Times:
     """The same with new values at the end, a new dictionary as far as it differs."""
     merged = dict(times)
     for server, model, seconds in added:
@@ -81,10 +81,10 @@ def _with(times: Times, added: Iterable[tuple[str, str, float]]) -> Times:
         values = [*models.pop(model, []), seconds]
         models[model] = values
         merged[server] = models
-    return _bounded(merged)
+    return _limit_size(merged)
 
 
-def _bounded(times: Times) -> Times:
+def _limit_size(times: Times) -> Times:
     return {
         server: {
             model: values[-VALUES_KEPT:] for model, values in list(models.items())[-MODELS_KEPT:]

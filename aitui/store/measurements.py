@@ -7,8 +7,8 @@ from typing import Annotated
 
 import msgspec
 
-from aitui.domain.memory.measurement import Known, Measurement, OutOfMemory, UsualRate
-from aitui.store.shared_file import Form, SharedFile
+from aitui.domain.memory.measurement import Measurement, MemoryRecords, OutOfMemory, UsualRate
+from aitui.store.shared_file import FileFormat, JsonStore
 
 FILE_NAME = "memory.json"
 MODELS_KEPT = 1000
@@ -16,8 +16,8 @@ SERVERS_KEPT = 100
 
 _VERSION = 1
 
-Seen = Measurement | OutOfMemory | UsualRate
-_All = dict[str, dict[str, Known]]
+Observation = Measurement | OutOfMemory | UsualRate
+_All = dict[str, dict[str, MemoryRecords]]
 _Bytes = Annotated[int, msgspec.Meta(ge=0, le=1 << 52)]
 _Key = Annotated[str, msgspec.Meta(max_length=200)]
 _Cards = Annotated[tuple[tuple[_Key, _Bytes], ...], msgspec.Meta(max_length=64)]
@@ -50,25 +50,25 @@ class _UsualRate(msgspec.Struct, omit_defaults=True):
     at: float = 0.0
 
 
-class _Known(msgspec.Struct, omit_defaults=True):
+class _MemoryRecords(msgspec.Struct, omit_defaults=True):
     measurements: list[_Measurement] = []
     failures: list[_OutOfMemory] = []
     rates: list[_UsualRate] = []
 
 
-class _Stored(msgspec.Struct):
+class _MeasurementsFile(msgspec.Struct):
     version: int
-    servers: dict[str, dict[str, _Known]] = {}
+    servers: dict[str, dict[str, _MemoryRecords]] = {}
 
 
 class Measurements:
     """What is known of all models of all servers, in memory and in one file."""
 
     def __init__(self, path: Path) -> None:
-        form: Form[_All, tuple[str, str, Seen]] = Form(
-            "memory measurements", _VERSION, {}, _decoded, _encoded, _with
+        form: FileFormat[_All, tuple[str, str, Observation]] = FileFormat(
+            "memory measurements", _VERSION, {}, _decode, _encode, _merge
         )
-        self._file = SharedFile(path, form)
+        self._file = JsonStore(path, form)
 
     @classmethod
     async def open(cls, path: Path) -> "Measurements":
@@ -77,11 +77,11 @@ class Measurements:
         await asyncio.to_thread(measurements._file.open)
         return measurements
 
-    def known(self, server_identity: str, model_id: str) -> Known:
+    def of_model(self, server_identity: str, model_id: str) -> MemoryRecords:
         """Everything that is remembered of a model."""
-        return self._file.content.get(server_identity, {}).get(model_id, Known())
+        return self._file.content.get(server_identity, {}).get(model_id, MemoryRecords())
 
-    async def record(self, server_identity: str, model_id: str, seen: Seen) -> None:
+    async def record(self, server_identity: str, model_id: str, seen: Observation) -> None:
         """Keep what a load took, that it died, or how fast it is. What goes wrong becomes a warning.
 
         Raises ValueError for lone surrogates in a name and for figures that can't be. A call that
@@ -89,7 +89,7 @@ class Measurements:
         """
         for name in (server_identity, model_id, seen.setup):
             name.encode()
-        _stored(_seen_anew(Known(), seen))
+        _to_stored(_with_observation(MemoryRecords(), seen))
         await asyncio.to_thread(self._file.add, (server_identity, model_id, seen))
 
     @property
@@ -98,20 +98,20 @@ class Measurements:
         return self._file.warnings
 
 
-def _decoded(content: bytes) -> _All:
-    stored = msgspec.json.decode(content, type=_Stored).servers
+def _decode(content: bytes) -> _All:
+    stored = msgspec.json.decode(content, type=_MeasurementsFile).servers
     return {
-        server: {model: _value(known) for model, known in models.items()}
+        server: {model: _from_stored(known) for model, known in models.items()}
         for server, models in stored.items()
     }
 
 
-def _with(everything: _All, added: Iterable[tuple[str, str, Seen]]) -> _All:
+def _merge(everything: _All, added: Iterable[tuple[str, str, Observation]]) -> _All:
     """The same with what was seen, a new dictionary as far as it differs."""
     merged = dict(everything)
     for server, model, seen in added:
         models = dict(merged.pop(server, {}))
-        models[model] = _seen_anew(models.pop(model, Known()), seen)
+        models[model] = _with_observation(models.pop(model, MemoryRecords()), seen)
         merged[server] = models
     return {
         server: dict(list(models.items())[-MODELS_KEPT:])
@@ -119,7 +119,7 @@ def _with(everything: _All, added: Iterable[tuple[str, str, Seen]]) -> _All:
     }
 
 
-def _seen_anew(known: Known, seen: Seen) -> Known:
+def _with_observation(known: MemoryRecords, seen: Observation) -> MemoryRecords:
     match seen:
         case Measurement():
             return known.with_measurement(seen)
@@ -129,24 +129,24 @@ def _seen_anew(known: Known, seen: Seen) -> Known:
             return known.with_rate(seen)
 
 
-def _encoded(everything: _All) -> bytes:
+def _encode(everything: _All) -> bytes:
     servers = {
-        server: {model: _stored(known) for model, known in models.items()}
+        server: {model: _to_stored(known) for model, known in models.items()}
         for server, models in everything.items()
     }
-    return msgspec.json.encode(_Stored(_VERSION, servers))
+    return msgspec.json.encode(_MeasurementsFile(_VERSION, servers))
 
 
-def _stored(known: Known) -> _Known:
+def _to_stored(known: MemoryRecords) -> _MemoryRecords:
     """As the file has it. Raises msgspec.ValidationError, a ValueError."""
     measurements = msgspec.convert(known.measurements, list[_Measurement], from_attributes=True)
     failures = msgspec.convert(known.failures, list[_OutOfMemory], from_attributes=True)
     rates = msgspec.convert(known.rates, list[_UsualRate], from_attributes=True)
-    return _Known(measurements, failures, rates)
+    return _MemoryRecords(measurements, failures, rates)
 
 
-def _value(stored: _Known) -> Known:
-    return Known(
+def _from_stored(stored: _MemoryRecords) -> MemoryRecords:
+    return MemoryRecords(
         tuple(
             Measurement(
                 context_size=one.context_size,

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-PATIENCE = 2.0
+LOCK_SECONDS = 2.0
 _PAUSE = 0.02
 
 
@@ -19,7 +19,7 @@ def make_private_directory(path: Path) -> None:
 
 
 @contextmanager
-def locked(path: Path, patience: float = PATIENCE) -> Iterator[None]:
+def lock_file(path: Path, patience: float = LOCK_SECONDS) -> Iterator[None]:
     """Keep every other process out that locks the same file. Blocks for up to `patience` seconds.
 
     The lock is on a file beside it, because the file itself is replaced. Raises TimeoutError where
@@ -55,7 +55,7 @@ def read_bounded(path: Path, limit: int) -> bytes:
     return content
 
 
-def replace_whole(path: Path, content: bytes) -> None:
+def replace_atomically(path: Path, content: bytes) -> None:
     """Put a new file with mode 0600 in the place of the old one, which stays until then.
 
     Raises OSError, and leaves the old file as it was.

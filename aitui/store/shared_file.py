@@ -9,12 +9,12 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from aitui.domain.clean import clean_line
+from aitui.domain.clean import sanitize_line
 from aitui.store.private_file import (
-    locked,
+    lock_file,
     make_private_directory,
     read_bounded,
-    replace_whole,
+    replace_atomically,
     set_aside,
 )
 
@@ -29,12 +29,12 @@ class _Header(msgspec.Struct):
     version: int
 
 
-class _Unusable(Exception):
+class _UnusableFile(Exception):
     """What stands in the file's place isn't one of ours."""
 
 
 @dataclass(frozen=True, slots=True)
-class Form(Generic[_All, _One]):
+class FileFormat(Generic[_All, _One]):
     """What a file holds: its name in messages, its version, and how it is read, written, added to.
 
     `decode` raises msgspec.DecodeError or ValueError for what is no such file.
@@ -48,13 +48,13 @@ class Form(Generic[_All, _One]):
     add: Callable[[_All, Iterable[_One]], _All]
 
 
-class SharedFile(Generic[_All, _One]):
+class JsonStore(Generic[_All, _One]):
     """Everything known, and the file. Every process adds its own to what it finds there.
 
     What can't be written stays in memory and goes out with the next one. All of it blocks.
     """
 
-    def __init__(self, path: Path, form: Form[_All, _One]) -> None:
+    def __init__(self, path: Path, form: FileFormat[_All, _One]) -> None:
         self._path = path
         self._form = form
         self._waiting: deque[_One] = deque(maxlen=WAITING_KEPT)
@@ -72,11 +72,11 @@ class SharedFile(Generic[_All, _One]):
         """Read the file, which need not exist. What goes wrong becomes a warning."""
         with self._writing:
             try:
-                self.content = self._decoded()
-            except _Unusable:
-                self._open_anew()
+                self.content = self._decode_file()
+            except _UnusableFile:
+                self._reopen_locked()
             except OSError as error:
-                self._complain(error)
+                self._warn_once(error)
 
     def add(self, one: _One) -> None:
         """Keep one more. What goes wrong with the file becomes a warning."""
@@ -85,22 +85,22 @@ class SharedFile(Generic[_All, _One]):
             self._waiting.append(one)
             try:
                 make_private_directory(self._path.parent)
-                with locked(self._path):
+                with lock_file(self._path):
                     merged = self._form.add(self._read(), self._waiting)
-                    replace_whole(self._path, self._form.encode(merged))
+                    replace_atomically(self._path, self._form.encode(merged))
             except OSError as error:
-                self._complain(error)
+                self._warn_once(error)
             else:
                 self.content = merged
                 self._waiting.clear()
 
-    def _open_anew(self) -> None:
+    def _reopen_locked(self) -> None:
         """Look again with the lock: another process may have put a good file there by now."""
         try:
-            with locked(self._path):
+            with lock_file(self._path):
                 self.content = self._read()
         except OSError as error:
-            self._complain(error)
+            self._warn_once(error)
 
     def _read(self) -> _All:
         """What the file says. What is no such file is set aside, never overwritten.
@@ -108,16 +108,16 @@ class SharedFile(Generic[_All, _One]):
         Wants the lock. Raises OSError.
         """
         try:
-            return self._decoded()
-        except _Unusable as error:
+            return self._decode_file()
+        except _UnusableFile as error:
             aside = set_aside(self._path)
             self._warnings.append(
-                f"The {self._form.name} in {self._shown} can't be read ({error}): "
+                f"The {self._form.name} in {self._display_path} can't be read ({error}): "
                 f"the file is now {aside.name}, and a new one begins"
             )
             return self._form.empty
 
-    def _decoded(self) -> _All:
+    def _decode_file(self) -> _All:
         """What the file says. Raises _Unusable, and OSError also for a file of a newer aitui."""
         try:
             content = read_bounded(self._path, LARGEST_FILE)
@@ -127,25 +127,25 @@ class SharedFile(Generic[_All, _One]):
         except FileNotFoundError:
             return self._form.empty
         except (PermissionError, IsADirectoryError) as error:
-            raise _Unusable(_why(error)) from error
+            raise _UnusableFile(_error_text(error)) from error
         except (msgspec.DecodeError, ValueError, RecursionError) as error:
-            raise _Unusable(_why(error)) from error
+            raise _UnusableFile(_error_text(error)) from error
 
-    def _complain(self, error: OSError) -> None:
+    def _warn_once(self, error: OSError) -> None:
         """Say it once: it will be the same each time, and nothing is lost before the end."""
         if not self._has_complained:
             self._has_complained = True
             name = f"{self._form.name[0].upper()}{self._form.name[1:]}"
             self._warnings.append(
-                f"{name} can't be kept in {self._shown} ({_why(error)}): "
+                f"{name} can't be kept in {self._display_path} ({_error_text(error)}): "
                 "aitui remembers them until it ends"
             )
 
     @property
-    def _shown(self) -> str:
-        return clean_line(str(self._path))
+    def _display_path(self) -> str:
+        return sanitize_line(str(self._path))
 
 
-def _why(error: Exception) -> str:
+def _error_text(error: Exception) -> str:
     words = error.strerror if isinstance(error, OSError) else None
-    return clean_line(words or str(error), 200)
+    return sanitize_line(words or str(error), 200)

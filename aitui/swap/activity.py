@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from aitui.domain.clean import clean_line
+from aitui.domain.clean import sanitize_line
 from aitui.domain.model import FinishedRequest
 
 
@@ -28,25 +28,25 @@ _ROWS = msgspec.json.Decoder(list[_Row] | None)
 _PAGE = msgspec.json.Decoder(_Page)
 
 
-def finished_requests(body: bytes) -> tuple[FinishedRequest, ...]:
+def parse_finished_requests(body: bytes) -> tuple[FinishedRequest, ...]:
     """The rows of a bare list; raises msgspec.DecodeError."""
-    return _values(_ROWS.decode(body))
+    return _build_requests(_ROWS.decode(body))
 
 
-def finished_page(body: bytes) -> tuple[FinishedRequest, ...]:
+def parse_activity_page(body: bytes) -> tuple[FinishedRequest, ...]:
     """The rows of one page of `/api/metrics/activity`; raises msgspec.DecodeError."""
-    return _values(_PAGE.decode(body).data)
+    return _build_requests(_PAGE.decode(body).data)
 
 
-def _values(rows: list[_Row] | None) -> tuple[FinishedRequest, ...]:
-    return tuple(_value(row, row.tokens or _Tokens()) for row in rows or () if row.model)
+def _build_requests(rows: list[_Row] | None) -> tuple[FinishedRequest, ...]:
+    return tuple(_build_request(row, row.tokens or _Tokens()) for row in rows or () if row.model)
 
 
-def _value(row: _Row, tokens: _Tokens) -> FinishedRequest:
+def _build_request(row: _Row, tokens: _Tokens) -> FinishedRequest:
     """One row. The figures are −1 where the server doesn't know, and 0 where there were none."""
     count = _positive(tokens.output_tokens)
     return FinishedRequest(
-        model=clean_line(row.model or ""),
+        model=sanitize_line(row.model or ""),
         at=_unix_time(row.timestamp),
         tokens=None if count is None else int(count),
         rate=_positive(tokens.tokens_per_second),

@@ -41,7 +41,7 @@ def is_loopback(server: Server) -> bool:
         return False
 
 
-def segment(identifier: str) -> str:
+def path_segment(identifier: str) -> str:
     """An id as one segment of a path.
 
     Dots are escaped where the segment is nothing but dots: HTTP clients drop `.` and `..` and
@@ -51,6 +51,6 @@ def segment(identifier: str) -> str:
     return quoted.replace(".", "%2E") if not quoted.strip(".") else quoted
 
 
-def path_for(template: str, identifier: str) -> str:
+def fill_path(template: str, identifier: str) -> str:
     """The path of an endpoint about one model."""
-    return template.replace("<id>", segment(identifier))
+    return template.replace("<id>", path_segment(identifier))

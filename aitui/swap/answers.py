@@ -14,22 +14,22 @@ from typing import Any
 
 import msgspec
 
-from aitui.domain.clean import clean_line
+from aitui.domain.clean import sanitize_line
 from aitui.domain.server import Server
 from aitui.errors import (
     AituiError,
     LoadFailed,
     NoSuchModel,
-    NotAuthorised,
     NotSupported,
     ProxyError,
     ServerError,
     TooManyRequests,
+    Unauthorized,
 )
 from aitui.swap.addresses import authority_of, host_of
 from aitui.swap.wire import looks_like_html
 
-_LONGEST_WORDS = 300
+_LONGEST_TEXT = 300
 _GATEWAY = {502, 503, 504}
 _PROXY_PHRASES = ("upstream connect error", "no healthy upstream", "no available server")
 _UNKNOWN_MODEL_PHRASES = (
@@ -40,17 +40,17 @@ _UNKNOWN_MODEL_PHRASES = (
 )
 
 
-class Speaker(Enum):
+class ErrorSource(Enum):
     """Who wrote the body of an error."""
 
     LLAMA_SWAP = auto()
     MODEL = auto()
-    SOMEBODY = auto()
-    NOBODY = auto()
+    UNKNOWN = auto()
+    NONE = auto()
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Response:
     """A complete answer; `endpoint` is method and path, header names are in lower case."""
 
     endpoint: str
@@ -59,17 +59,17 @@ class Answer:
     body: bytes
 
     @property
-    def succeeded(self) -> bool:
+    def is_success(self) -> bool:
         """Whether the status is one of success."""
         return 200 <= self.status < 300
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
+class ErrorText:
     """What was said, cleaned and shortened, and by whom."""
 
     text: str
-    speaker: Speaker
+    source: ErrorSource
 
 
 class _Error(msgspec.Struct):
@@ -80,40 +80,40 @@ class _Error(msgspec.Struct):
 _ERROR = msgspec.json.Decoder(_Error)
 
 
-def words_of(answer: Answer) -> Words:
+def parse_error(answer: Response) -> ErrorText:
     """The error's words in any of the dialects."""
     body = answer.body
     if looks_like_html(body):
-        return Words("", Speaker.NOBODY)
+        return ErrorText("", ErrorSource.NONE)
     try:
         parsed = _ERROR.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        text = _clean(body.decode("utf-8", "replace"))
+        text = _sanitize(body.decode("utf-8", "replace"))
         if text.startswith("llama-swap: "):
-            return Words(text, Speaker.LLAMA_SWAP)
-        return Words(text, Speaker.SOMEBODY) if text else Words("", Speaker.NOBODY)
+            return ErrorText(text, ErrorSource.LLAMA_SWAP)
+        return ErrorText(text, ErrorSource.UNKNOWN) if text else ErrorText("", ErrorSource.NONE)
     if isinstance(parsed.error, dict):
-        text = _clean(str(parsed.error.get("message") or ""))
-        return Words(text, Speaker.LLAMA_SWAP if parsed.src else Speaker.MODEL)
+        text = _sanitize(str(parsed.error.get("message") or ""))
+        return ErrorText(text, ErrorSource.LLAMA_SWAP if parsed.src else ErrorSource.MODEL)
     if isinstance(parsed.error, str):
-        return Words(_clean(parsed.error), Speaker.LLAMA_SWAP)
-    return Words(_clean(body.decode("utf-8", "replace")), Speaker.SOMEBODY)
+        return ErrorText(_sanitize(parsed.error), ErrorSource.LLAMA_SWAP)
+    return ErrorText(_sanitize(body.decode("utf-8", "replace")), ErrorSource.UNKNOWN)
 
 
-def refusal(server: Server, answer: Answer, model: str = "") -> AituiError:
+def response_error(server: Server, answer: Response, model: str = "") -> AituiError:
     """The exception for an answer without success; `model` is the id that was asked about."""
-    words = words_of(answer)
+    words = parse_error(answer)
     status = answer.status
     if _is_unknown_model(status, words, model):
         return NoSuchModel(
-            f"The server knows no model “{clean_line(model, _LONGEST_WORDS)}”",
+            f"The server knows no model “{sanitize_line(model, _LONGEST_TEXT)}”",
             status=status,
             words=words.text,
             why=words.text,
             remedy="refresh the list of models",
         )
     if status in {401, 403}:
-        return NotAuthorised(
+        return Unauthorized(
             f"{authority_of(server)} wants an API key"
             if server.api_key is None
             else f"{authority_of(server)} doesn't accept the API key",
@@ -123,13 +123,13 @@ def refusal(server: Server, answer: Answer, model: str = "") -> AituiError:
             remedy="set the server's api_key",
         )
     if status == 429:
-        return _too_many(server, answer, words)
+        return _too_many_requests(server, answer, words)
     if status in _GATEWAY and _is_proxy(status, words):
         return proxy_error(server, answer)
     if 300 <= status < 400 or status in {404, 405, 410, 421, 501}:
         return _not_supported(server, answer, words)
     return ServerError(
-        f"{answer.endpoint} was answered with {_status(status)}",
+        f"{answer.endpoint} was answered with {_format_status(status)}",
         status=status,
         words=words.text,
         why=words.text or f"{authority_of(server)} gave no reason",
@@ -137,28 +137,28 @@ def refusal(server: Server, answer: Answer, model: str = "") -> AituiError:
     )
 
 
-def load_refusal(server: Server, answer: Answer, model: str) -> AituiError:
+def load_error(server: Server, answer: Response, model: str) -> AituiError:
     """The exception for a load that ended without success."""
-    words = words_of(answer)
+    words = parse_error(answer)
     if answer.status >= 500 and words.text and not _is_proxy(answer.status, words):
         return LoadFailed(
-            f"{clean_line(model, _LONGEST_WORDS)} did not load",
+            f"{sanitize_line(model, _LONGEST_TEXT)} did not load",
             why=words.text,
             remedy="read the model's log",
         )
-    return refusal(server, answer, model)
+    return response_error(server, answer, model)
 
 
-def answered_by_model(answer: Answer) -> bool:
+def is_model_response(answer: Response) -> bool:
     """Whether a failure is the model's own answer: its process runs, only its path is unknown."""
-    return 400 <= answer.status < 500 and words_of(answer).speaker is Speaker.MODEL
+    return 400 <= answer.status < 500 and parse_error(answer).source is ErrorSource.MODEL
 
 
-def proxy_error(server: Server, answer: Answer) -> ProxyError:
+def proxy_error(server: Server, answer: Response) -> ProxyError:
     """A reverse proxy that answers in the place of llama-swap."""
-    words = words_of(answer)
+    words = parse_error(answer)
     return ProxyError(
-        f"The proxy at {authority_of(server)} answers {_status(answer.status)}, "
+        f"The proxy at {authority_of(server)} answers {_format_status(answer.status)}, "
         "llama-swap behind it does not answer",
         status=answer.status,
         words=words.text,
@@ -167,30 +167,30 @@ def proxy_error(server: Server, answer: Answer) -> ProxyError:
     )
 
 
-def _is_unknown_model(status: int, words: Words, model: str) -> bool:
+def _is_unknown_model(status: int, words: ErrorText, model: str) -> bool:
     if not model or status not in {400, 404}:
         return False
-    if words.speaker is Speaker.MODEL:
+    if words.source is ErrorSource.MODEL:
         return False
     text = words.text.lower()
     return any(phrase in text for phrase in _UNKNOWN_MODEL_PHRASES)
 
 
-def _is_proxy(status: int, words: Words) -> bool:
-    if words.speaker is Speaker.NOBODY:
+def _is_proxy(status: int, words: ErrorText) -> bool:
+    if words.source is ErrorSource.NONE:
         return True
-    if words.speaker is not Speaker.SOMEBODY:
+    if words.source is not ErrorSource.UNKNOWN:
         return False
     text = words.text.lower()
-    return _phrase(status).lower() == text or text.startswith(_PROXY_PHRASES)
+    return _status_phrase(status).lower() == text or text.startswith(_PROXY_PHRASES)
 
 
-def _not_supported(server: Server, answer: Answer, words: Words) -> NotSupported:
+def _not_supported(server: Server, answer: Response, words: ErrorText) -> NotSupported:
     status = answer.status
     where = authority_of(server)
     remedy = "check the URL and the version of llama-swap"
     if 300 <= status < 400:
-        target = _clean(answer.headers.get("location", "")) or "nowhere"
+        target = _sanitize(answer.headers.get("location", "")) or "nowhere"
         what = f"{where} redirects {answer.endpoint} to {target}"
         why, remedy = "aitui follows no redirect", "set the URL that it redirects to"
     elif status == 421:
@@ -198,12 +198,12 @@ def _not_supported(server: Server, answer: Answer, words: Words) -> NotSupported
         why, remedy = words.text, "use the host name that the proxy is set up for"
     else:
         what = f"{where} has no {answer.endpoint}"
-        why = words.text or f"it answered {_status(status)}"
+        why = words.text or f"it answered {_format_status(status)}"
     return NotSupported(what, status=status, words=words.text, why=why, remedy=remedy)
 
 
-def _too_many(server: Server, answer: Answer, words: Words) -> TooManyRequests:
-    seconds = _seconds(answer.headers.get("retry-after", ""))
+def _too_many_requests(server: Server, answer: Response, words: ErrorText) -> TooManyRequests:
+    seconds = _retry_seconds(answer.headers.get("retry-after", ""))
     pause = f"in {seconds:g} s" if seconds else "in a moment"
     return TooManyRequests(
         f"{authority_of(server)} has too many requests under way",
@@ -214,7 +214,7 @@ def _too_many(server: Server, answer: Answer, words: Words) -> TooManyRequests:
     )
 
 
-def _seconds(text: str) -> float | None:
+def _retry_seconds(text: str) -> float | None:
     """`Retry-After` as a number; its form as a date is used by nobody here."""
     return float(text) if text.isascii() and text.isdecimal() and len(text) < 8 else None
 
@@ -225,16 +225,16 @@ def _remedy(words: str) -> str:
     return "read the server's log"
 
 
-def _status(status: int) -> str:
-    return f"{status} {_phrase(status)}".rstrip()
+def _format_status(status: int) -> str:
+    return f"{status} {_status_phrase(status)}".rstrip()
 
 
-def _phrase(status: int) -> str:
+def _status_phrase(status: int) -> str:
     try:
         return http.HTTPStatus(status).phrase
     except ValueError:
         return ""
 
 
-def _clean(text: str) -> str:
-    return clean_line(text.strip(), _LONGEST_WORDS)
+def _sanitize(text: str) -> str:
+    return sanitize_line(text.strip(), _LONGEST_TEXT)

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aitui.domain.clean import clean_line
+from aitui.domain.clean import sanitize_line
 from aitui.domain.server import Server
 from aitui.errors import CertificateFileError, KeyPasswordNeeded, TlsRefused
 from aitui.swap.addresses import authority_of
@@ -36,7 +36,7 @@ _RENEW = (
 
 
 @dataclass(frozen=True, slots=True)
-class Expiry:
+class CertificateExpiry:
     """Until when the certificate in one of our files is valid."""
 
     what: str
@@ -61,19 +61,19 @@ def check_present(what: str, path: Path) -> None:
     try:
         found = path.expanduser().stat()
     except OSError as error:
-        raise unreadable(what, path, error) from error
+        raise unreadable_file_error(what, path, error) from error
     if not stat.S_ISREG(found.st_mode):
         raise CertificateFileError(
-            f"The {what} {path_words(path)} is not a regular file",
+            f"The {what} {format_path(path)} is not a regular file",
             remedy=f"set {_SETTINGS[what]} to a PEM file",
         )
 
 
-def check_own_files(server: Server, now: datetime | None = None) -> CertificateFileError | None:
+def find_file_error(server: Server, now: datetime | None = None) -> CertificateFileError | None:
     """The first thing that is wrong with our own files, None where nothing is."""
     try:
         check_files_present(server)
-        for what, path, certificate in _certificates(server):
+        for what, path, certificate in _iter_certificates(server):
             check_dates(what, path, certificate, now or datetime.now(UTC))
         check_key(server)
     except CertificateFileError as error:
@@ -81,18 +81,18 @@ def check_own_files(server: Server, now: datetime | None = None) -> CertificateF
     return None
 
 
-def why_refused(server: Server, words: str = "") -> TlsRefused:
+def client_certificate_error(server: Server, words: str = "") -> TlsRefused:
     """Why the server refused our client certificate; `words` are those of its alert."""
-    return _refusal(server, "", words)
+    return _client_certificate_error(server, "", words)
 
 
-def why_hung_up(server: Server) -> TlsRefused:
+def hangup_error(server: Server) -> TlsRefused:
     """Why the server may have hung up on us after the handshake, without a word."""
-    return _refusal(server, "hung up, maybe because it ", "")
+    return _client_certificate_error(server, "hung up, maybe because it ", "")
 
 
-def _refusal(server: Server, how: str, words: str) -> TlsRefused:
-    own = check_own_files(server)
+def _client_certificate_error(server: Server, how: str, words: str) -> TlsRefused:
+    own = find_file_error(server)
     if own is not None:
         return own
     where = authority_of(server)
@@ -102,9 +102,9 @@ def _refusal(server: Server, how: str, words: str) -> TlsRefused:
             why=words or "none is set",
             remedy="set client_cert and client_key",
         )
-    certificate = path_words(server.client_cert)
-    reasons = [words, f"{certificate} {_issued_how(server, server.client_cert)}"]
-    ca = path_words(server.ca) if server.ca is not None else "root-ca.pem"
+    certificate = format_path(server.client_cert)
+    reasons = [words, f"{certificate} {_describe_issuer(server, server.client_cert)}"]
+    ca = format_path(server.ca) if server.ca is not None else "root-ca.pem"
     return TlsRefused(
         f"{where} {how}did not accept the client certificate",
         why="; ".join(reason for reason in reasons if reason),
@@ -112,12 +112,12 @@ def _refusal(server: Server, how: str, words: str) -> TlsRefused:
     )
 
 
-def expiries(server: Server) -> tuple[Expiry, ...]:
+def expiries(server: Server) -> tuple[CertificateExpiry, ...]:
     """Until when our certificates are valid, the soonest first; none of a file that is wrong."""
     try:
         found = [
-            Expiry(what, path, certificate.not_valid_after_utc)
-            for what, path, certificate in _certificates(server)
+            CertificateExpiry(what, path, certificate.not_valid_after_utc)
+            for what, path, certificate in _iter_certificates(server)
         ]
     except CertificateFileError:
         return ()
@@ -136,43 +136,43 @@ def key_warnings(server: Server) -> tuple[str, ...]:
     if not mode & 0o044:
         return ()
     return (
-        f"Others can read the key {path_words(path)} (mode {mode:04o}): chmod 600 {path_words(path)}",
+        f"Others can read the key {format_path(path)} (mode {mode:04o}): chmod 600 {format_path(path)}",
     )
 
 
-def unreadable(what: str, path: Path, error: OSError) -> CertificateFileError:
+def unreadable_file_error(what: str, path: Path, error: OSError) -> CertificateFileError:
     """The error for a file that can't be opened, or that the TLS library can't use."""
     setting = _SETTINGS[what]
     if isinstance(error, FileNotFoundError | NotADirectoryError):
         return CertificateFileError(
-            f"The {what} {path_words(path)} does not exist",
+            f"The {what} {format_path(path)} does not exist",
             remedy=f"copy it there, or set {setting}",
         )
     if isinstance(error, PermissionError):
         return CertificateFileError(
-            f"The {what} {path_words(path)} can't be read",
+            f"The {what} {format_path(path)} can't be read",
             why="permission denied",
-            remedy=f"chmod u+r {path_words(path)}",
+            remedy=f"chmod u+r {format_path(path)}",
         )
     return CertificateFileError(
-        f"The {what} {path_words(path)} can't be used",
-        why=clean_line(error.strerror or str(error), 200),
+        f"The {what} {format_path(path)} can't be used",
+        why=sanitize_line(error.strerror or str(error), 200),
         remedy=f"set {setting} to a PEM file",
     )
 
 
-def key_password_needed(server: Server) -> KeyPasswordNeeded:
+def key_password_error(server: Server) -> KeyPasswordNeeded:
     """The error for an encrypted key without its password, or with a wrong one."""
     path = server.client_key or server.client_cert or Path()
     missing = server.client_key_password is None
     return KeyPasswordNeeded(
-        f"The client key {path_words(path)} is encrypted",
+        f"The client key {format_path(path)} is encrypted",
         why="no password is set" if missing else "the password is wrong",
-        remedy=f"give its password, or decrypt a copy: openssl pkey -in {path_words(path)} -out …",
+        remedy=f"give its password, or decrypt a copy: openssl pkey -in {format_path(path)} -out …",
     )
 
 
-def _certificates(server: Server) -> Iterator[tuple[str, Path, "Certificate"]]:
+def _iter_certificates(server: Server) -> Iterator[tuple[str, Path, "Certificate"]]:
     """The certificate of the CA file that lasts longest, and the first of the client's."""
     if server.ca is not None:
         what = "certificate authority"
@@ -190,14 +190,14 @@ def read_certificates(what: str, path: Path) -> list["Certificate"]:
 
     content = _read(what, path)
     if b"-----BEGIN " not in content:
-        raise _not_pem(what, path, content)
+        raise _not_pem_error(what, path, content)
     try:
         return load_pem_x509_certificates(content)
     except ValueError as error:
         raise CertificateFileError(
-            f"The {what} {path_words(path)} holds no certificate that can be read",
-            why=clean_line(str(error), 200),
-            remedy=f"look at it: openssl x509 -in {path_words(path)} -noout -text",
+            f"The {what} {format_path(path)} holds no certificate that can be read",
+            why=sanitize_line(str(error), 200),
+            remedy=f"look at it: openssl x509 -in {format_path(path)} -noout -text",
         ) from error
 
 
@@ -206,11 +206,11 @@ def _read(what: str, path: Path) -> bytes:
         with path.expanduser().open("rb") as file:
             return file.read(_LARGEST_FILE)
     except OSError as error:
-        raise unreadable(what, path, error) from error
+        raise unreadable_file_error(what, path, error) from error
 
 
-def _not_pem(what: str, path: Path, content: bytes) -> CertificateFileError:
-    shown = path_words(path)
+def _not_pem_error(what: str, path: Path, content: bytes) -> CertificateFileError:
+    shown = format_path(path)
     if not content.strip():
         why, remedy = "it is empty", f"set {_SETTINGS[what]} to a PEM file"
     elif path.suffix.lower() in {".p12", ".pfx"}:
@@ -224,26 +224,26 @@ def _not_pem(what: str, path: Path, content: bytes) -> CertificateFileError:
     return CertificateFileError(f"The {what} {shown} is not PEM", why=why, remedy=remedy)
 
 
-def how_to_renew(path: Path) -> str:
+def renewal_command(path: Path) -> str:
     """The command that makes a new client certificate in that file, where the authority is."""
-    return _RENEW.format(path_words(path))
+    return _RENEW.format(format_path(path))
 
 
 def check_dates(what: str, path: Path, certificate: "Certificate", now: datetime) -> None:
     """Raises CertificateFileError where a certificate isn't valid any more, or yet."""
-    shown = path_words(path)
+    shown = format_path(path)
     if now > certificate.not_valid_after_utc:
         raise CertificateFileError(
             f"The {what} {shown} has expired",
-            why=f"it was valid until {date_words(certificate.not_valid_after_utc)}",
-            remedy=f"renew it: {how_to_renew(path)}"
+            why=f"it was valid until {format_date(certificate.not_valid_after_utc)}",
+            remedy=f"renew it: {renewal_command(path)}"
             if what == "client certificate"
             else "copy the renewed one from the server",
         )
     if now < certificate.not_valid_before_utc:
         raise CertificateFileError(
             f"The {what} {shown} is not valid yet",
-            why=f"it is valid from {date_words(certificate.not_valid_before_utc)}",
+            why=f"it is valid from {format_date(certificate.not_valid_before_utc)}",
             remedy="check this machine's clock: timedatectl",
         )
 
@@ -261,18 +261,18 @@ def check_key(server: Server) -> None:
     found = _PRIVATE_KEY.search(content)
     if found is None:
         if what == "client key" and b"-----BEGIN " not in content:
-            raise _not_pem(what, path, content)
+            raise _not_pem_error(what, path, content)
         raise CertificateFileError(
-            f"The {what} {path_words(path)} holds no private key",
+            f"The {what} {format_path(path)} holds no private key",
             remedy="set client_key to the file with the key",
         )
     key = _load_key(server, path, found[0])
     certificate = read_certificates("client certificate", server.client_cert)[0]
     if _public_bytes(key.public_key()) != _public_bytes(certificate.public_key()):
         raise CertificateFileError(
-            f"The client key {path_words(path)} does not belong to {path_words(server.client_cert)}",
-            why=f"that certificate is for {name_words(certificate.subject)}, of another key",
-            remedy=f"set the key that it was made with, or have it made anew: {_request(path)}",
+            f"The client key {format_path(path)} does not belong to {format_path(server.client_cert)}",
+            why=f"that certificate is for {format_name(certificate.subject)}, of another key",
+            remedy=f"set the key that it was made with, or have it made anew: {_signing_request_command(path)}",
         )
 
 
@@ -284,17 +284,17 @@ def _load_key(server: Server, path: Path, content: bytes) -> "PrivateKeyTypes":
     password = None
     if encrypted:
         if server.client_key_password is None:
-            raise key_password_needed(server)
+            raise key_password_error(server)
         password = server.client_key_password.encode("utf-8", "surrogateescape")
     try:
         return load_pem_private_key(content, password)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         if encrypted:
-            raise key_password_needed(server) from error
+            raise key_password_error(server) from error
         raise CertificateFileError(
-            f"The client key {path_words(path)} can't be read",
-            why=clean_line(str(error), 200),
-            remedy=f"look at it: openssl pkey -in {path_words(path)} -noout",
+            f"The client key {format_path(path)} can't be read",
+            why=sanitize_line(str(error), 200),
+            remedy=f"look at it: openssl pkey -in {format_path(path)} -noout",
         ) from error
 
 
@@ -304,34 +304,34 @@ def _public_bytes(key: "PublicKeyTypes") -> bytes:
     return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
-def _issued_how(server: Server, path: Path) -> str:
+def _describe_issuer(server: Server, path: Path) -> str:
     """Who issued the client certificate, and until when; the files are known to be good."""
     certificate = read_certificates("client certificate", path)[0]
     text = (
-        f"was issued by {name_words(certificate.issuer)} "
-        f"and is valid until {date_words(certificate.not_valid_after_utc)}"
+        f"was issued by {format_name(certificate.issuer)} "
+        f"and is valid until {format_date(certificate.not_valid_after_utc)}"
     )
     if server.ca is not None:
         authorities = read_certificates("certificate authority", server.ca)
         if certificate.issuer not in {authority.subject for authority in authorities}:
-            text += f", not by the authority in {path_words(server.ca)}"
+            text += f", not by the authority in {format_path(server.ca)}"
     return text
 
 
-def _request(key: Path) -> str:
-    return f"openssl req -new -key {path_words(key)} -out client.csr"
+def _signing_request_command(key: Path) -> str:
+    return f"openssl req -new -key {format_path(key)} -out client.csr"
 
 
-def name_words(name: "Name") -> str:
+def format_name(name: "Name") -> str:
     """A subject or issuer on one harmless line."""
-    return clean_line(name.rfc4514_string(), 120)
+    return sanitize_line(name.rfc4514_string(), 120)
 
 
-def date_words(moment: datetime) -> str:
+def format_date(moment: datetime) -> str:
     """A moment as certificates name it, to the minute."""
     return f"{moment:%Y-%m-%d %H:%M} UTC"
 
 
-def path_words(path: Path) -> str:
+def format_path(path: Path) -> str:
     """A path as a shell takes it."""
-    return clean_line(shlex.quote(str(path)))
+    return sanitize_line(shlex.quote(str(path)))

@@ -12,15 +12,15 @@ from typing import Any, Self
 import msgspec
 
 from aitui.domain.chat_messages import ChatRequest
-from aitui.domain.deltas import Begun, Delta, StreamError
+from aitui.domain.deltas import Delta, ResponseStarted, StreamError
 from aitui.domain.server import Server
-from aitui.errors import AituiError, BadAnswer, Unreachable
-from aitui.swap.chat_failure import EXTRAS, chat_refusal, cut, fewer_extras, stream_failure
-from aitui.swap.chat_stream import ChatStream
-from aitui.swap.connections import Connections
-from aitui.swap.exchange import Exchange, Question, Stream
+from aitui.errors import AituiError, BadResponse, Unreachable
+from aitui.swap.chat_failure import EXTRAS, chat_error, reduce_extras, reply_cut_error, stream_error
+from aitui.swap.chat_stream import ChatStreamParser
+from aitui.swap.connections import ClientPool
+from aitui.swap.exchange import HttpClient, Request, ResponseStream
 from aitui.swap.paced import PacedReader
-from aitui.swap.slots import slot_size, slots_path
+from aitui.swap.slots import parse_slot_size, slots_path
 
 _PATH = "/v1/chat/completions"
 _SLOTS_SECONDS = 15.0
@@ -36,8 +36,8 @@ class ChatClient:
 
     def __init__(self, server: Server, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._server = server
-        self._connections = Connections(server, monotonic)
-        self._exchange = Exchange(server, self._connections)
+        self._connections = ClientPool(server, monotonic)
+        self._exchange = HttpClient(server, self._connections)
         self._extras: dict[str, frozenset[str]] = {}
 
     async def __aenter__(self) -> Self:
@@ -56,7 +56,7 @@ class ChatClient:
         await self._connections.aclose()
 
     @asynccontextmanager
-    async def ask(self, request: ChatRequest) -> AsyncIterator[AsyncIterator[Batch]]:
+    async def stream(self, request: ChatRequest) -> AsyncIterator[AsyncIterator[Batch]]:
         """The answer to a request as it comes. Leaving the block closes the connection.
 
         Entering waits for as long as the server's queue and a load take. The iterator yields all
@@ -65,7 +65,7 @@ class ChatClient:
         """
         async with AsyncExitStack() as stack:
             stream = await self._open(request, stack)
-            async with aclosing(self._answer(request.model, stream)) as batches:
+            async with aclosing(self._read_reply(request.model, stream)) as batches:
                 yield batches
 
     async def slot_size(self, model: str) -> int:
@@ -74,47 +74,47 @@ class ChatClient:
         Only for a model that is answering: asking starts a stopped one. Raises Unreachable,
         TlsRefused, BadAnswer.
         """
-        answer = await self._exchange.briefly(
-            Question("GET", slots_path(model), _SLOTS_SECONDS, largest=_LARGEST_SLOTS)
+        answer = await self._exchange.request(
+            Request("GET", slots_path(model), _SLOTS_SECONDS, max_bytes=_LARGEST_SLOTS)
         )
-        return slot_size(answer) if answer.succeeded else 0
+        return parse_slot_size(answer) if answer.is_success else 0
 
-    async def _open(self, request: ChatRequest, stack: AsyncExitStack) -> Stream:
+    async def _open(self, request: ChatRequest, stack: AsyncExitStack) -> ResponseStream:
         extras = self._extras.get(request.model, EXTRAS)
         stream = await self._post(request, extras, stack)
-        if stream.succeeded:
+        if stream.is_success:
             return stream
-        answer = await stream.whole()
-        fewer = fewer_extras(answer, extras)
+        answer = await stream.read()
+        fewer = reduce_extras(answer, extras)
         if fewer != extras:
             await stack.aclose()
             stream = await self._post(request, fewer, stack)
-            if stream.succeeded:
+            if stream.is_success:
                 self._extras[request.model] = fewer
                 return stream
-            answer = await stream.whole()
-        raise chat_refusal(self._server, answer, request.model)
+            answer = await stream.read()
+        raise chat_error(self._server, answer, request.model)
 
     async def _post(
         self, request: ChatRequest, extras: frozenset[str], stack: AsyncExitStack
-    ) -> Stream:
+    ) -> ResponseStream:
         body = request_body(request, extras)
-        question = Question("POST", _PATH, None, accept="text/event-stream", body=body)
-        return await stack.enter_async_context(self._exchange.streaming(question))
+        question = Request("POST", _PATH, None, accept="text/event-stream", body=body)
+        return await stack.enter_async_context(self._exchange.stream(question))
 
-    async def _answer(self, model: str, stream: Stream) -> AsyncGenerator[Batch, None]:
-        yield (Begun(),)
-        decoder = ChatStream()
+    async def _read_reply(self, model: str, stream: ResponseStream) -> AsyncGenerator[Batch, None]:
+        yield (ResponseStarted(),)
+        decoder = ChatStreamParser()
         trouble: AituiError | None = None
         if stream.content_type in {"application/json", "text/html"}:
-            batch, trouble = await self._at_once(decoder, stream)
+            batch, trouble = await self._read_whole(decoder, stream)
             if batch:
                 yield batch
         else:
             async with aclosing(stream.chunks()) as chunks, PacedReader(chunks) as reader:
                 heard = False
                 while not decoder.done and decoder.error is None:
-                    data, trouble = await self._taken(reader, silence_counts=heard)
+                    data, trouble = await self._read_within_limit(reader, silence_counts=heard)
                     heard = True
                     batch = tuple(decoder.feed(data) if data else decoder.finish())
                     if batch:
@@ -125,11 +125,11 @@ class ChatClient:
         if batch:
             yield batch
         if decoder.error is not None:
-            raise _raised(decoder.error, model)
+            raise _stream_error(decoder.error, model)
         if not decoder.done:
-            raise _cut(decoder, trouble) from trouble
+            raise _cut_error(decoder, trouble) from trouble
 
-    async def _taken(
+    async def _read_within_limit(
         self, reader: PacedReader, *, silence_counts: bool
     ) -> tuple[bytes, AituiError | None]:
         """The bytes that came, or what ended them."""
@@ -141,20 +141,20 @@ class ChatClient:
         except AituiError as error:
             return b"", error
 
-    async def _at_once(
-        self, decoder: ChatStream, stream: Stream
+    async def _read_whole(
+        self, decoder: ChatStreamParser, stream: ResponseStream
     ) -> tuple[Batch, AituiError | None]:
         """The answer of a server that doesn't stream."""
         try:
-            answer = await stream.whole()
+            answer = await stream.read()
         except Unreachable as error:
             return (), error
         if stream.content_type == "text/html":
-            raise BadAnswer(
+            raise BadResponse(
                 f"{answer.endpoint} answered with a web page",
                 remedy="check that the URL is that of a llama-swap server",
             )
-        return tuple(decoder.whole(answer.body)), None
+        return tuple(decoder.feed_whole(answer.body)), None
 
 
 def request_body(request: ChatRequest, extras: frozenset[str]) -> bytes:
@@ -171,28 +171,28 @@ def request_body(request: ChatRequest, extras: frozenset[str]) -> bytes:
     try:
         return msgspec.json.encode(body)
     except UnicodeEncodeError:
-        return msgspec.json.encode(_encodable(body))
+        return msgspec.json.encode(_replace_surrogates(body))
 
 
-def _encodable(value: object) -> object:
+def _replace_surrogates(value: object) -> object:
     if isinstance(value, str):
         return value.encode("utf-8", "replace").decode()
     if isinstance(value, dict):
-        return {_encodable(key): _encodable(item) for key, item in value.items()}
+        return {_replace_surrogates(key): _replace_surrogates(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_encodable(item) for item in value]
+        return [_replace_surrogates(item) for item in value]
     return value
 
 
-def _raised(error: StreamError | AituiError, model: str) -> AituiError:
-    return stream_failure(error, model) if isinstance(error, StreamError) else error
+def _stream_error(error: StreamError | AituiError, model: str) -> AituiError:
+    return stream_error(error, model) if isinstance(error, StreamError) else error
 
 
-def _cut(decoder: ChatStream, trouble: AituiError | None) -> AituiError:
-    if trouble is not None and (not decoder.characters or isinstance(trouble, BadAnswer)):
+def _cut_error(decoder: ChatStreamParser, trouble: AituiError | None) -> AituiError:
+    if trouble is not None and (not decoder.characters or isinstance(trouble, BadResponse)):
         return trouble
     if trouble is not None:
         why = " — ".join(part for part in (trouble.what, trouble.why) if part)
     else:
         why = "the stream ended early: the model was unloaded, or its server restarted"
-    return cut(why, decoder.tokens, decoder.characters)
+    return reply_cut_error(why, decoder.tokens, decoder.characters)

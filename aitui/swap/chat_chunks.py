@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from aitui.domain.clean import clean_line
-from aitui.domain.deltas import PromptProgress, StreamError, Timings, Usage
+from aitui.domain.clean import sanitize_line
+from aitui.domain.deltas import GenerationTimings, PromptProgress, StreamError, TokenUsage
 
 _LONGEST_WORDS = 300
 _LARGEST_COUNT = 2**53
@@ -71,7 +71,7 @@ class ChunkUsage(msgspec.Struct, gc=False):
     prompt_tokens_details: CachedTokens | None = None
 
 
-class Chunk(msgspec.Struct):
+class ChatChunk(msgspec.Struct):
     """One event of a chat, or a whole answer. `id` and `model` are told apart from missing only."""
 
     choices: list[ChunkChoice] | None = None
@@ -84,11 +84,11 @@ class Chunk(msgspec.Struct):
     src: Any = None
 
 
-_CHUNK = msgspec.json.Decoder(Chunk)
+_CHUNK = msgspec.json.Decoder(ChatChunk)
 _T = TypeVar("_T")
 
 
-def chunks_in(data: bytes) -> list[Chunk]:
+def parse_chunks(data: bytes) -> list[ChatChunk]:
     """The chunks of one event's data: one, or several glued together.
 
     Raises ValueError where it can't be JSON.
@@ -98,12 +98,12 @@ def chunks_in(data: bytes) -> list[Chunk]:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         text = data.decode("utf-8", "replace")
         try:
-            return [_chunk(value) for value in _values(text)]
+            return [_build_chunk(value) for value in _iter_json_values(text)]
         except RecursionError as error:
             raise ValueError("it is nested too deeply") from error
 
 
-def _values(text: str) -> Iterator[Any]:
+def _iter_json_values(text: str) -> Iterator[Any]:
     """The JSON values of a text, with or without `data:` between them."""
     decoder = json.JSONDecoder()
     rest = text.strip()
@@ -115,12 +115,12 @@ def _values(text: str) -> Iterator[Any]:
             return
 
 
-def _chunk(value: object) -> Chunk:
+def _build_chunk(value: object) -> ChatChunk:
     if not isinstance(value, dict):
         raise ValueError("it is no JSON object")  # noqa: TRY004 - one kind of error for the caller
     choices = value.get("choices")
-    return Chunk(
-        choices=[_choice(choice) for choice in choices if isinstance(choice, dict)]
+    return ChatChunk(
+        choices=[_build_choice(choice) for choice in choices if isinstance(choice, dict)]
         if isinstance(choices, list)
         else None,
         id=_text(value.get("id")),
@@ -133,17 +133,17 @@ def _chunk(value: object) -> Chunk:
     )
 
 
-def _choice(value: dict[str, Any]) -> ChunkChoice:
+def _build_choice(value: dict[str, Any]) -> ChunkChoice:
     index = value.get("index")
     return ChunkChoice(
         index=index if isinstance(index, int) else 0,
-        delta=_delta(value.get("delta")),
-        message=_delta(value.get("message")),
+        delta=_build_delta(value.get("delta")),
+        message=_build_delta(value.get("message")),
         finish_reason=_text(value.get("finish_reason")),
     )
 
 
-def _delta(value: object) -> ChunkDelta | None:
+def _build_delta(value: object) -> ChunkDelta | None:
     if not isinstance(value, dict):
         return None
     return ChunkDelta(
@@ -172,9 +172,9 @@ def _part(value: object, kind: type[_T]) -> _T | None:
         return None
 
 
-def timings_of(found: ChunkTimings) -> Timings:
+def build_timings(found: ChunkTimings) -> GenerationTimings:
     """The server's measurements, in seconds."""
-    return Timings(
+    return GenerationTimings(
         cached=_count(found.cache_n),
         prompt_tokens=_count(found.prompt_n),
         prompt_seconds=_amount(found.prompt_ms) / 1000,
@@ -187,7 +187,7 @@ def timings_of(found: ChunkTimings) -> Timings:
     )
 
 
-def progress_of(found: ChunkProgress) -> PromptProgress:
+def build_progress(found: ChunkProgress) -> PromptProgress:
     """How far the prompt is read."""
     return PromptProgress(
         _count(found.total),
@@ -197,38 +197,38 @@ def progress_of(found: ChunkProgress) -> PromptProgress:
     )
 
 
-def usage_of(found: ChunkUsage) -> Usage:
+def build_usage(found: ChunkUsage) -> TokenUsage:
     """The token counts."""
     details = found.prompt_tokens_details
     cached = None if details is None else details.cached_tokens
-    return Usage(
+    return TokenUsage(
         _count(found.prompt_tokens),
         _count(found.completion_tokens or 0),
         None if cached is None else _count(cached),
     )
 
 
-def error_of(error: object, *, from_llama_swap: bool) -> StreamError:
+def build_stream_error(error: object, *, from_llama_swap: bool) -> StreamError:
     """An error object in any of the dialects."""
     if not isinstance(error, dict):
-        return StreamError(_words(error), loading=from_llama_swap)
+        return StreamError(_format_reason(error), loading=from_llama_swap)
     code = error.get("code")
     kind = error.get("type")
     return StreamError(
-        words=_words(error.get("message") or kind or "the server gave no reason"),
+        words=_format_reason(error.get("message") or kind or "the server gave no reason"),
         kind=kind if isinstance(kind, str) else "",
         code=code if isinstance(code, int) else None,
-        prompt_tokens=_tokens(error.get("n_prompt_tokens")),
-        context_size=_tokens(error.get("n_ctx")),
+        prompt_tokens=_token_count(error.get("n_prompt_tokens")),
+        context_size=_token_count(error.get("n_ctx")),
         loading=from_llama_swap,
     )
 
 
-def _words(value: object) -> str:
-    return clean_line(str(value).strip(), _LONGEST_WORDS)
+def _format_reason(value: object) -> str:
+    return sanitize_line(str(value).strip(), _LONGEST_WORDS)
 
 
-def _tokens(value: object) -> int | None:
+def _token_count(value: object) -> int | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return _count(value) or None

@@ -4,9 +4,9 @@ import msgspec
 
 from aitui.domain.deltas import StreamError
 from aitui.domain.server import Server
-from aitui.errors import AituiError, AnswerCut, ContextExceeded, LoadFailed, ServerError
-from aitui.swap.answers import Answer, Speaker, load_refusal, refusal, words_of
-from aitui.swap.chat_chunks import error_of
+from aitui.errors import AituiError, ContextExceeded, LoadFailed, ReplyInterrupted, ServerError
+from aitui.swap.answers import ErrorSource, Response, load_error, parse_error, response_error
+from aitui.swap.chat_chunks import build_stream_error
 
 _CONTEXT_KIND = "exceed_context_size_error"
 _CONTEXT_WORDS = ("context size has been exceeded", "exceeds the available context size")
@@ -21,7 +21,7 @@ EXTRAS = _LLAMA_CPP_FIELDS | {"stream_options"}
 """What aitui asks beyond plain OpenAI."""
 
 
-def fewer_extras(answer: Answer, extras: frozenset[str]) -> frozenset[str]:
+def reduce_extras(answer: Response, extras: frozenset[str]) -> frozenset[str]:
     """The extras that are left when a server refuses some; all of them where it didn't."""
     if answer.status not in {400, 422} or not extras:
         return extras
@@ -36,20 +36,20 @@ def fewer_extras(answer: Answer, extras: frozenset[str]) -> frozenset[str]:
     return extras - refused
 
 
-def chat_refusal(server: Server, answer: Answer, model: str) -> AituiError:
+def chat_error(server: Server, answer: Response, model: str) -> AituiError:
     """The exception for a chat that was answered without success."""
-    told = _error_object(answer)
-    if told is not None and _is_context(told):
-        return _context_exceeded(told, answer.status)
-    if answer.status >= 500 and words_of(answer).speaker is not Speaker.MODEL:
-        return load_refusal(server, answer, model)
-    return refusal(server, answer, model)
+    told = _parse_error_object(answer)
+    if told is not None and _is_context_exceeded(told):
+        return _context_exceeded_error(told, answer.status)
+    if answer.status >= 500 and parse_error(answer).source is not ErrorSource.MODEL:
+        return load_error(server, answer, model)
+    return response_error(server, answer, model)
 
 
-def stream_failure(told: StreamError, model: str) -> AituiError:
+def stream_error(told: StreamError, model: str) -> AituiError:
     """The exception for an error object inside a stream."""
-    if _is_context(told):
-        return _context_exceeded(told, told.code or 500)
+    if _is_context_exceeded(told):
+        return _context_exceeded_error(told, told.code or 500)
     if told.loading:
         return LoadFailed(f"{model} did not load", why=told.words, remedy="read the model's log")
     return ServerError(
@@ -61,29 +61,29 @@ def stream_failure(told: StreamError, model: str) -> AituiError:
     )
 
 
-def cut(why: str, tokens: int, characters: int) -> AnswerCut:
+def reply_cut_error(why: str, tokens: int, characters: int) -> ReplyInterrupted:
     """The exception for a stream that ended before the answer did."""
     noun = "token" if tokens == 1 else "tokens"
     what = f"The answer was cut after {tokens:,} {noun}" if tokens else "The answer never began"
     remedy = "continue it, or ask again" if characters else "ask again"
-    return AnswerCut(what, why=why, remedy=remedy, tokens=tokens, characters=characters)
+    return ReplyInterrupted(what, why=why, remedy=remedy, tokens=tokens, characters=characters)
 
 
-def _error_object(answer: Answer) -> StreamError | None:
+def _parse_error_object(answer: Response) -> StreamError | None:
     try:
         body = msgspec.json.decode(answer.body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     error = body.get("error") if isinstance(body, dict) else None
-    return error_of(error, from_llama_swap=False) if isinstance(error, dict) else None
+    return build_stream_error(error, from_llama_swap=False) if isinstance(error, dict) else None
 
 
-def _is_context(told: StreamError) -> bool:
+def _is_context_exceeded(told: StreamError) -> bool:
     words = told.words.lower()
     return told.kind == _CONTEXT_KIND or any(known in words for known in _CONTEXT_WORDS)
 
 
-def _context_exceeded(told: StreamError, status: int) -> ContextExceeded:
+def _context_exceeded_error(told: StreamError, status: int) -> ContextExceeded:
     prompt, context = told.prompt_tokens, told.context_size
     if prompt is not None and context is not None:
         what = f"The prompt has {prompt:,} tokens, the context holds {context:,}"

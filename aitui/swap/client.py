@@ -13,28 +13,33 @@ from typing import Self, TypeVar
 
 import msgspec
 
-from aitui.domain.clean import clean_line
+from aitui.domain.clean import sanitize_line
 from aitui.domain.events import Event
-from aitui.domain.hardware.host_facts import HostFacts
-from aitui.domain.hardware.sample import Sample
-from aitui.domain.log_lines import Lines
+from aitui.domain.hardware.host_facts import HostInfo
+from aitui.domain.hardware.sample import HardwareSample
+from aitui.domain.log_lines import LineBatch
 from aitui.domain.model import FinishedRequest, ListedModel, RunningModel
 from aitui.domain.server import Server
-from aitui.errors import AituiError, BadAnswer
+from aitui.errors import AituiError, BadResponse
 from aitui.swap import wire
-from aitui.swap.activity import finished_page
-from aitui.swap.addresses import path_for, segment
-from aitui.swap.answers import Answer, answered_by_model, load_refusal, refusal
-from aitui.swap.connections import Connections
+from aitui.swap.activity import parse_activity_page
+from aitui.swap.addresses import fill_path, path_segment
+from aitui.swap.answers import Response, is_model_response, load_error, response_error
+from aitui.swap.connections import ClientPool
 from aitui.swap.events import read_events
-from aitui.swap.exchange import LARGEST_ANSWER, Exchange, Question, Stream
-from aitui.swap.hardware import detected_facts, undetected
+from aitui.swap.exchange import LARGEST_RESPONSE, HttpClient, Request, ResponseStream
+from aitui.swap.hardware import detection_error, parse_hardware
 from aitui.swap.log_stream import read_lines
 from aitui.swap.log_text import read_text
-from aitui.swap.own_certificate import OwnCertificate
-from aitui.swap.performance import LARGEST_SAMPLES, performance_path, samples, turned_off
-from aitui.swap.properties import context_sizes, properties_path
-from aitui.swap.wire import Version
+from aitui.swap.own_certificate import ClientCertificate
+from aitui.swap.performance import (
+    LARGEST_SAMPLES,
+    monitor_disabled_error,
+    parse_samples,
+    performance_path,
+)
+from aitui.swap.properties import parse_context_sizes, properties_path
+from aitui.swap.wire import ServerVersion
 
 _LIST_SECONDS = 30.0
 _SHORT_SECONDS = 15.0
@@ -46,15 +51,15 @@ _ACTIVITY_ROWS = 100
 _T = TypeVar("_T")
 
 
-class SwapClient:
+class LlamaSwapClient:
     """One llama-swap server. Opening does no I/O: the first request connects."""
 
     def __init__(self, server: Server, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._server = server
         self._monotonic = monotonic
-        self._connections = Connections(server, monotonic)
-        self._exchange = Exchange(server, self._connections)
-        self._certificate = OwnCertificate(server)
+        self._connections = ClientPool(server, monotonic)
+        self._exchange = HttpClient(server, self._connections)
+        self._certificate = ClientCertificate(server)
         self._latency: float | None = None
 
     async def __aenter__(self) -> Self:
@@ -81,9 +86,9 @@ class SwapClient:
         """Seconds from asking to the whole answer of the last `/running`, None before it."""
         return self._latency
 
-    async def certificate_ends(self) -> float | None:
+    async def certificate_expiry(self) -> float | None:
         """Until when our client certificate is valid (Unix time), None where that isn't known."""
-        return await self._certificate.ends()
+        return await self._certificate.expiry()
 
     async def key_warnings(self) -> tuple[str, ...]:
         """What is unsafe about our own key, in words for the user."""
@@ -95,7 +100,7 @@ class SwapClient:
         Raises Unreachable, TlsRefused, ServerError, BadAnswer.
         """
         answer = await self._get(self._server.endpoints.models, _LIST_SECONDS)
-        return await _decoded(wire.listed_models, answer)
+        return await _decode_response(wire.parse_models, answer)
 
     async def running(self) -> tuple[RunningModel, ...]:
         """The models that have a process, in the order of the server.
@@ -105,15 +110,15 @@ class SwapClient:
         began = self._monotonic()
         answer = await self._get(self._server.endpoints.running, _SHORT_SECONDS)
         self._latency = self._monotonic() - began
-        return await _decoded(wire.running_models, answer)
+        return await _decode_response(wire.parse_running, answer)
 
-    async def version(self) -> Version:
+    async def version(self) -> ServerVersion:
         """The build of the server.
 
         Raises Unreachable, TlsRefused, ServerError, BadAnswer.
         """
         answer = await self._get("/api/version", _SHORT_SECONDS, largest=_SMALL)
-        return wire.version(answer.body, answer.endpoint)
+        return wire.parse_version(answer.body, answer.endpoint)
 
     async def health(self) -> None:
         """Returns where llama-swap itself is up.
@@ -121,7 +126,7 @@ class SwapClient:
         Raises Unreachable, TlsRefused, ServerError, BadAnswer.
         """
         answer = await self._get("/health", _SHORT_SECONDS, largest=_SMALL)
-        _check_no_page(answer)
+        _refuse_web_page(answer)
 
     async def activity(self, from_id: int) -> tuple[FinishedRequest, ...]:
         """The requests that ended, from that row on, the newest first; servers from v236 on.
@@ -131,30 +136,32 @@ class SwapClient:
         path = f"/api/metrics/activity?min_id={from_id}&limit={_ACTIVITY_ROWS}&sort=id&order=desc"
         answer = await self._get(path, _SHORT_SECONDS)
         try:
-            return finished_page(answer.body)
+            return parse_activity_page(answer.body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise BadAnswer(
+            raise BadResponse(
                 f"{answer.endpoint} answered with something else than a page of activity",
-                why=clean_line(str(error), 200),
+                why=sanitize_line(str(error), 200),
             ) from error
 
-    async def performance(self, after: float | None = None) -> tuple[Sample, ...]:
+    async def performance(self, after: float | None = None) -> tuple[HardwareSample, ...]:
         """What the server measured of its machine, later than at that Unix time, the oldest first.
 
         Raises NotSupported where it doesn't measure, Unreachable, TlsRefused, ServerError,
         BadAnswer.
         """
         path = performance_path(after)
-        answer = await self._get(path, _SHORT_SECONDS, LARGEST_SAMPLES, known=turned_off)
-        return await asyncio.to_thread(samples, answer.body, answer.endpoint, after)
+        answer = await self._get(
+            path, _SHORT_SECONDS, LARGEST_SAMPLES, known=monitor_disabled_error
+        )
+        return await asyncio.to_thread(parse_samples, answer.body, answer.endpoint, after)
 
-    async def host_facts(self) -> HostFacts:
+    async def host_info(self) -> HostInfo:
         """What the server found its machine to be when it was started; servers from v247 on.
 
         Raises NotSupported, Unreachable, TlsRefused, ServerError, BadAnswer.
         """
-        answer = await self._get("/api/hardware", _SHORT_SECONDS, known=undetected)
-        return detected_facts(answer.body, answer.endpoint)
+        answer = await self._get("/api/hardware", _SHORT_SECONDS, known=detection_error)
+        return parse_hardware(answer.body, answer.endpoint)
 
     async def context_sizes(self, model_id: str) -> frozenset[int]:
         """The context sizes that a model may run with; ask once, right after it was loaded.
@@ -163,17 +170,17 @@ class SwapClient:
         BadAnswer.
         """
         answer = await self._get(properties_path(model_id), _SHORT_SECONDS)
-        return context_sizes(answer)
+        return parse_context_sizes(answer)
 
     async def cancel_request(self, request_id: str) -> None:
         """Cancels a running request of any client; one that has ended by now is fine as well.
 
         Raises NotSupported on servers before v235, Unreachable, TlsRefused, ServerError.
         """
-        path = f"/api/inflight/{segment(request_id)}/cancel"
-        answer = await self._exchange.briefly(Question("POST", path, _SHORT_SECONDS))
-        if not answer.succeeded and b"inflight request not found" not in answer.body:
-            raise refusal(self._server, answer)
+        path = f"/api/inflight/{path_segment(request_id)}/cancel"
+        answer = await self._exchange.request(Request("POST", path, _SHORT_SECONDS))
+        if not answer.is_success and b"inflight request not found" not in answer.body:
+            raise response_error(self._server, answer)
 
     async def load(self, model_id: str, limit: float | None = None) -> None:
         """Loads a model and returns when it is ready, after seconds or minutes.
@@ -182,18 +189,18 @@ class SwapClient:
         as long as it takes. Giving up does not stop the load: it goes on at the server.
         Raises LoadFailed, NoSuchModel, TimedOut, Unreachable, TlsRefused, ServerError.
         """
-        path = path_for(self._server.endpoints.upstream_health, model_id)
-        question = Question("GET", path, limit)
-        answer = await self._exchange.at_length(question)
-        if not answer.succeeded and not answered_by_model(answer):
-            raise load_refusal(self._server, answer, model_id)
+        path = fill_path(self._server.endpoints.upstream_health, model_id)
+        question = Request("GET", path, limit)
+        answer = await self._exchange.request_long(question)
+        if not answer.is_success and not is_model_response(answer):
+            raise load_error(self._server, answer, model_id)
 
     async def unload(self, model_id: str) -> None:
         """Unloads a model; most servers answer when its process has stopped.
 
         Raises NoSuchModel, Unreachable, TlsRefused, ServerError, BadAnswer.
         """
-        path = path_for(self._server.endpoints.unload, model_id)
+        path = fill_path(self._server.endpoints.unload, model_id)
         await self._post(path, model_id)
 
     async def unload_all(self) -> None:
@@ -212,8 +219,8 @@ class SwapClient:
         Raises Unreachable, TlsRefused, ServerError, BadAnswer, also while reading.
         """
         limit = min(_HEADERS_SECONDS, self._server.timeout)
-        question = Question("GET", "/api/events", limit, accept="text/event-stream")
-        async with self._exchange.streaming(question) as stream:
+        question = Request("GET", "/api/events", limit, accept="text/event-stream")
+        async with self._exchange.stream(question) as stream:
             await self._check(stream)
             async with (
                 aclosing(stream.chunks()) as chunks,
@@ -238,7 +245,7 @@ class SwapClient:
             yield pieces
 
     @asynccontextmanager
-    async def log_lines(self, name: str = "") -> AsyncIterator[AsyncIterator[Lines]]:
+    async def log_lines(self, name: str = "") -> AsyncIterator[AsyncIterator[LineBatch]]:
         """The same log with its history, in whole lines with their colours.
 
         Raises NoSuchModel, Unreachable, TlsRefused, ServerError, BadAnswer, also while reading.
@@ -251,51 +258,51 @@ class SwapClient:
 
     @asynccontextmanager
     async def _log_chunks(self, name: str, *, history: bool) -> AsyncIterator[AsyncIterator[bytes]]:
-        path = f"/logs/stream/{segment(name)}" if name else "/logs/stream"
+        path = f"/logs/stream/{path_segment(name)}" if name else "/logs/stream"
         query = "" if history else "?no-history"
-        question = Question("GET", path + query, None, accept="text/plain")
-        async with self._exchange.streaming(question) as stream:
+        question = Request("GET", path + query, None, accept="text/plain")
+        async with self._exchange.stream(question) as stream:
             await self._check(stream, name)
             async with aclosing(stream.chunks()) as chunks:
                 yield chunks
 
-    async def _check(self, stream: Stream, name: str = "") -> None:
-        if not stream.succeeded:
-            raise refusal(self._server, await stream.whole(), name)
+    async def _check(self, stream: ResponseStream, name: str = "") -> None:
+        if not stream.is_success:
+            raise response_error(self._server, await stream.read(), name)
         if stream.content_type == "text/html":
-            _check_no_page(await stream.whole())
+            _refuse_web_page(await stream.read())
 
     async def _get(
         self,
         path: str,
         limit: float,
-        largest: int = LARGEST_ANSWER,
-        known: Callable[[Answer], AituiError | None] = lambda _: None,
-    ) -> Answer:
+        largest: int = LARGEST_RESPONSE,
+        known: Callable[[Response], AituiError | None] = lambda _: None,
+    ) -> Response:
         """`known` words a refusal that only this path has."""
-        question = Question("GET", path, min(limit, self._server.timeout), largest=largest)
-        answer = await self._exchange.briefly(question)
-        if not answer.succeeded:
-            raise known(answer) or refusal(self._server, answer)
+        question = Request("GET", path, min(limit, self._server.timeout), max_bytes=largest)
+        answer = await self._exchange.request(question)
+        if not answer.is_success:
+            raise known(answer) or response_error(self._server, answer)
         return answer
 
     async def _post(self, path: str, model_id: str = "") -> None:
-        question = Question("POST", path, self._server.timeout, largest=_SMALL)
-        answer = await self._exchange.at_length(question)
-        if not answer.succeeded:
-            raise refusal(self._server, answer, model_id)
-        _check_no_page(answer)
+        question = Request("POST", path, self._server.timeout, max_bytes=_SMALL)
+        answer = await self._exchange.request_long(question)
+        if not answer.is_success:
+            raise response_error(self._server, answer, model_id)
+        _refuse_web_page(answer)
 
 
-async def _decoded(decode: Callable[[bytes, str], _T], answer: Answer) -> _T:
+async def _decode_response(decode: Callable[[bytes, str], _T], answer: Response) -> _T:
     if len(answer.body) > _DECODE_IN_THREAD:
         return await asyncio.to_thread(decode, answer.body, answer.endpoint)
     return decode(answer.body, answer.endpoint)
 
 
-def _check_no_page(answer: Answer) -> None:
+def _refuse_web_page(answer: Response) -> None:
     if wire.looks_like_html(answer.body):
-        raise BadAnswer(
+        raise BadResponse(
             f"{answer.endpoint} answered with a web page",
             remedy="check that the URL is that of a llama-swap server",
         )

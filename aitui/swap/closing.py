@@ -6,9 +6,9 @@ from collections.abc import Coroutine
 from typing import Any
 
 
-async def to_the_end(closing: Coroutine[Any, Any, None]) -> None:
+async def shield_cleanup(closing: Coroutine[Any, Any, None]) -> None:
     """Awaits a closing to its end even when cancelled meanwhile, then lets the cancel through."""
-    task = asyncio.ensure_future(_done(closing))
+    task = asyncio.ensure_future(_await(closing))
     cancelled: asyncio.CancelledError | None = None
     while not task.done():
         try:
@@ -17,7 +17,7 @@ async def to_the_end(closing: Coroutine[Any, Any, None]) -> None:
             cancelled = error
         if task.done() and inspect.getcoroutinestate(closing) == inspect.CORO_CREATED:
             # The end of the loop cancels every task, and this one had not begun.
-            task = asyncio.ensure_future(_done(closing))
+            task = asyncio.ensure_future(_await(closing))
     if cancelled is not None:
         if not task.cancelled():
             task.exception()  # the cancellation is what the caller hears of
@@ -25,5 +25,5 @@ async def to_the_end(closing: Coroutine[Any, Any, None]) -> None:
     task.result()
 
 
-async def _done(closing: Coroutine[Any, Any, None]) -> None:
+async def _await(closing: Coroutine[Any, Any, None]) -> None:
     await closing

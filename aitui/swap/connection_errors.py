@@ -14,15 +14,15 @@ from dataclasses import dataclass
 
 import httpx
 
-from aitui.domain.clean import clean_line
+from aitui.domain.clean import sanitize_line
 from aitui.domain.server import Server
 from aitui.errors import AituiError, ConnectionLost, TimedOut, TlsRefused, Unreachable
 from aitui.swap.addresses import authority_of, host_of, is_https
-from aitui.swap.certificate_files import check_own_files, why_hung_up, why_refused
+from aitui.swap.certificate_files import client_certificate_error, find_file_error, hangup_error
 
-TROUBLES = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError)
+TRANSLATABLE_ERRORS = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError)
 
-_BROKEN = (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError, OSError)
+_BROKEN_ERRORS = (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError, OSError)
 _EXPIRED, _NOT_YET_VALID = 10, 9
 _SELF_SIGNED = {18, 19}
 _UNKNOWN_ISSUER = {2, 20, 21, 27}
@@ -49,29 +49,29 @@ _REFUSAL_SECONDS = 5.0
 
 
 @dataclass(slots=True)
-class Progress:
+class RequestTrace:
     """How far a request came, filled in by httpx's trace; `shook_hands` is the loop's time."""
 
-    shook_hands: float | None = None
+    handshake_at: float | None = None
     headers: bool = False
 
     async def __call__(self, event: str, info: object) -> None:  # noqa: ARG002 - httpx calls it so
         """One event of the trace extension."""
         if event == "connection.start_tls.complete":
-            self.shook_hands = asyncio.get_running_loop().time()
+            self.handshake_at = asyncio.get_running_loop().time()
         elif event.endswith("receive_response_headers.complete"):
             self.headers = True
 
     @property
-    def just_shook_hands(self) -> bool:
+    def is_just_after_handshake(self) -> bool:
         """Whether TLS was set up a moment ago and nothing was answered yet."""
-        if self.shook_hands is None or self.headers:
+        if self.handshake_at is None or self.headers:
             return False
-        return asyncio.get_running_loop().time() - self.shook_hands < _REFUSAL_SECONDS
+        return asyncio.get_running_loop().time() - self.handshake_at < _REFUSAL_SECONDS
 
 
-async def explained(
-    server: Server, error: Exception, progress: Progress, *, accepted: bool = False
+async def translate_error(
+    server: Server, error: Exception, progress: RequestTrace, *, accepted: bool = False
 ) -> AituiError:
     """The exception to raise for a request that failed with one of `TROUBLES`.
 
@@ -80,20 +80,20 @@ async def explained(
     """
     for cause in _causes(error):
         if isinstance(cause, ssl.SSLCertVerificationError):
-            return await asyncio.to_thread(_unverified, server, cause)
+            return await asyncio.to_thread(_verification_error, server, cause)
         if isinstance(cause, ssl.SSLError):
-            return await asyncio.to_thread(_tls_failure, server, cause)
-    refusal = is_https(server) and progress.just_shook_hands and not accepted
-    if refusal and isinstance(error, _BROKEN):
-        return await asyncio.to_thread(why_hung_up, server)
+            return await asyncio.to_thread(_tls_error, server, cause)
+    refusal = is_https(server) and progress.is_just_after_handshake and not accepted
+    if refusal and isinstance(error, _BROKEN_ERRORS):
+        return await asyncio.to_thread(hangup_error, server)
     if isinstance(error, httpx.TimeoutException):
-        return _silent(server, error)
+        return _timeout_error(server, error)
     if isinstance(error, httpx.ConnectError):
-        return await asyncio.to_thread(_not_connected, server, error)
-    return _other(server, error, progress)
+        return await asyncio.to_thread(_connect_error, server, error)
+    return _other_error(server, error, progress)
 
 
-def _silent(server: Server, error: httpx.TimeoutException) -> TimedOut:
+def _timeout_error(server: Server, error: httpx.TimeoutException) -> TimedOut:
     where = authority_of(server)
     if isinstance(error, httpx.ConnectTimeout | httpx.PoolTimeout):
         return TimedOut(
@@ -104,22 +104,22 @@ def _silent(server: Server, error: httpx.TimeoutException) -> TimedOut:
     return TimedOut(f"{where} went silent", why="no answer within the time limit")
 
 
-def _other(server: Server, error: Exception, progress: Progress) -> AituiError:
+def _other_error(server: Server, error: Exception, progress: RequestTrace) -> AituiError:
     where = authority_of(server)
     if isinstance(error, httpx.ProxyError):
         return Unreachable(
             f"The proxy of the environment does not connect to {where}",
-            why=_words(error),
+            why=_error_text(error),
             remedy=f"set NO_PROXY={host_of(server)}",
         )
     if isinstance(error, httpx.UnsupportedProtocol | httpx.InvalidURL):
         return Unreachable(
-            f"{clean_line(server.url)} can't be used as a URL",
-            why=_words(error),
+            f"{sanitize_line(server.url)} can't be used as a URL",
+            why=_error_text(error),
             remedy="write it as https://host:port",
         )
     hint = "" if is_https(server) or progress.headers else "check whether it wants https://"
-    return ConnectionLost(f"The connection to {where} broke", why=_words(error), remedy=hint)
+    return ConnectionLost(f"The connection to {where} broke", why=_error_text(error), remedy=hint)
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
@@ -131,13 +131,13 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         current = current.__cause__ or current.__context__
 
 
-def _not_connected(server: Server, error: httpx.ConnectError) -> AituiError:
+def _connect_error(server: Server, error: httpx.ConnectError) -> AituiError:
     where = authority_of(server)
     for cause in _causes(error):
         if isinstance(cause, socket.gaierror):
             return Unreachable(
                 f"The name {host_of(server)} is not known",
-                why=clean_line(cause.strerror or ""),
+                why=sanitize_line(cause.strerror or ""),
                 remedy="check the URL, DNS and VPN",
             )
         if isinstance(cause, ConnectionRefusedError):
@@ -149,22 +149,22 @@ def _not_connected(server: Server, error: httpx.ConnectError) -> AituiError:
         if isinstance(cause, OSError) and cause.strerror:
             return Unreachable(
                 f"{where} can't be reached",
-                why=clean_line(cause.strerror),
+                why=sanitize_line(cause.strerror),
                 remedy="check the network and VPN",
             )
     if is_https(server):  # a network error has a number: this one is of the handshake
-        return _hung_up(server, _words(error))
-    return Unreachable(f"{where} can't be reached", why=_words(error))
+        return _handshake_error(server, _error_text(error))
+    return Unreachable(f"{where} can't be reached", why=_error_text(error))
 
 
-def _unverified(server: Server, error: ssl.SSLCertVerificationError) -> TlsRefused:
+def _verification_error(server: Server, error: ssl.SSLCertVerificationError) -> TlsRefused:
     """Why the server's certificate isn't trusted; an expired file of our own comes first."""
-    own = check_own_files(server)
+    own = find_file_error(server)
     if own is not None:
         return own
     where, code = authority_of(server), error.verify_code
     trust = str(server.ca) if server.ca is not None else "the system's trust store"
-    words = clean_line(error.verify_message or error.reason or "")
+    words = sanitize_line(error.verify_message or error.reason or "")
     if code in _WRONG_NAME:
         what = f"The certificate of {where} is for another name"
         remedy = "use a host name that the certificate holds (subjectAltName)"
@@ -175,7 +175,9 @@ def _unverified(server: Server, error: ssl.SSLCertVerificationError) -> TlsRefus
         what = f"The certificate of {where} is not valid yet"
         remedy = "check the clocks of both machines: timedatectl"
     elif code in _SELF_SIGNED | _UNKNOWN_ISSUER:
-        what = f"The certificate of {where} was not issued by an authority in {clean_line(trust)}"
+        what = (
+            f"The certificate of {where} was not issued by an authority in {sanitize_line(trust)}"
+        )
         remedy = "set ca to the root certificate of the server"
     else:
         what = f"The certificate of {where} can't be verified"
@@ -183,12 +185,12 @@ def _unverified(server: Server, error: ssl.SSLCertVerificationError) -> TlsRefus
     return TlsRefused(what, why=words, remedy=remedy)
 
 
-def _tls_failure(server: Server, error: ssl.SSLError) -> TlsRefused:
+def _tls_error(server: Server, error: ssl.SSLError) -> TlsRefused:
     where = authority_of(server)
     reason = error.reason or ""
-    words = clean_line(reason.replace("_", " ").lower() or str(error))
+    words = sanitize_line(reason.replace("_", " ").lower() or str(error))
     if any(alert in reason for alert in _CLIENT_CERTIFICATE_ALERTS):
-        return why_refused(server, words)
+        return client_certificate_error(server, words)
     if any(alert in reason for alert in _NAME_ALERTS):
         return TlsRefused(
             f"{where} has no certificate for the name {host_of(server)}",
@@ -199,12 +201,12 @@ def _tls_failure(server: Server, error: ssl.SSLError) -> TlsRefused:
         return TlsRefused(
             f"{where} does not speak TLS", why=words, remedy="use http:// in the URL, or its port"
         )
-    return _hung_up(server, words)
+    return _handshake_error(server, words)
 
 
-def _hung_up(server: Server, words: str) -> TlsRefused:
+def _handshake_error(server: Server, words: str) -> TlsRefused:
     """A handshake cut short; our own files come first, since TLS 1.2 refuses them here."""
-    own = check_own_files(server)
+    own = find_file_error(server)
     if own is not None:
         return own
     without = "; no client certificate is set" if server.client_cert is None else ""
@@ -215,5 +217,5 @@ def _hung_up(server: Server, words: str) -> TlsRefused:
     )
 
 
-def _words(error: Exception) -> str:
-    return clean_line(str(error), 200)
+def _error_text(error: Exception) -> str:
+    return sanitize_line(str(error), 200)

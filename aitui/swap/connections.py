@@ -20,49 +20,49 @@ from urllib.request import getproxies, proxy_bypass
 
 import httpx
 
-from aitui.domain.clean import clean_line
+from aitui.domain.clean import sanitize_line
 from aitui.domain.server import Server
 from aitui.errors import ConnectionLost, SettingsError, Unreachable
 from aitui.swap.addresses import authority_of, host_of, is_loopback
-from aitui.swap.closing import to_the_end
+from aitui.swap.closing import shield_cleanup
 from aitui.swap.keepalive import KEEPALIVE
 from aitui.swap.network import ClosingTransport
-from aitui.swap.tls import Fingerprint, fingerprint, tls_context
+from aitui.swap.tls import FileFingerprint, fingerprint, tls_context
 from aitui.swap.user_agent import user_agent
 
 CONNECT_SECONDS = 10.0
 SLOTS = 8
 
 _POOL_SECONDS = 1.0
-_LOOK_AT_FILES_EVERY = 5.0
+_CHECK_FILES_INTERVAL = 5.0
 _KEEP_IDLE_SECONDS = 60.0
 
 
 @dataclass(slots=True, eq=False)
-class _Pool:
+class _PooledClient:
     client: httpx.AsyncClient
     users: int = 0
     retired: bool = False
 
 
-class Connections:
+class ClientPool:
     """Hands out httpx clients with one TLS context, renewed when a certificate file changes."""
 
     def __init__(self, server: Server, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._server = server
         self._monotonic = monotonic
         self._context: ssl.SSLContext | None = None
-        self._built_from: Fingerprint | None = None
-        self._accepted_with: Fingerprint | None = None
-        self._looked_at: float | None = None
+        self._built_from: FileFingerprint | None = None
+        self._accepted_fingerprint: FileFingerprint | None = None
+        self._checked_at: float | None = None
         self._renewing = asyncio.Lock()
         self._slots = asyncio.Semaphore(SLOTS)
-        self._pool: _Pool | None = None
+        self._pool: _PooledClient | None = None
         self._open: dict[httpx.AsyncClient, ClosingTransport] = {}
-        self._closed = False
+        self._is_closed = False
 
     @asynccontextmanager
-    async def pooled(self) -> AsyncIterator[httpx.AsyncClient]:
+    async def use_pool(self) -> AsyncIterator[httpx.AsyncClient]:
         """The client for short requests. Waits for a slot as long as the caller lets it.
 
         Raises CertificateFileError, Unreachable.
@@ -70,7 +70,7 @@ class Connections:
         async with self._slots:
             context = await self._current_context()
             if self._pool is None:
-                self._pool = _Pool(self._new_client(context, SLOTS))
+                self._pool = _PooledClient(self._new_client(context, SLOTS))
             pool = self._pool
             pool.users += 1
             try:
@@ -81,7 +81,7 @@ class Connections:
                     await self._close(pool.client)
 
     @asynccontextmanager
-    async def single(self) -> AsyncIterator[httpx.AsyncClient]:
+    async def open_single(self) -> AsyncIterator[httpx.AsyncClient]:
         """A client for one long request, closed with it.
 
         Raises CertificateFileError, Unreachable.
@@ -102,30 +102,33 @@ class Connections:
             await self._close(pool.client)
 
     @property
-    def closed(self) -> bool:
+    def is_closed(self) -> bool:
         """Whether this side has closed them."""
-        return self._closed
+        return self._is_closed
 
     @property
-    def accepted(self) -> bool:
+    def is_certificate_accepted(self) -> bool:
         """Whether the server has answered before, with the certificate files as they are."""
-        return self._accepted_with is not None and self._accepted_with == self._built_from
+        return (
+            self._accepted_fingerprint is not None
+            and self._accepted_fingerprint == self._built_from
+        )
 
-    def answered(self) -> None:
+    def mark_accepted(self) -> None:
         """The server has answered: it takes what was presented to it."""
-        self._accepted_with = self._built_from
+        self._accepted_fingerprint = self._built_from
 
-    def look_at_files_again(self) -> None:
+    def recheck_files(self) -> None:
         """Looks at the certificate files before the next connection: TLS has just failed."""
-        self._looked_at = None
+        self._checked_at = None
 
     async def aclose(self) -> None:
         """Closes every connection; requests under way end with ConnectionLost."""
-        self._closed = True
+        self._is_closed = True
         self._pool = None
         for transport in self._open.values():
-            transport.hang_up()
-        await to_the_end(self._close_all())
+            transport.close_connections()
+        await shield_cleanup(self._close_all())
 
     async def _close_all(self) -> None:
         while self._open:
@@ -135,29 +138,29 @@ class Connections:
     async def _close(self, client: httpx.AsyncClient) -> None:
         transport = self._open.pop(client, None)
         if transport is not None:
-            transport.hang_up()
-            await to_the_end(client.aclose())
+            transport.close_connections()
+            await shield_cleanup(client.aclose())
 
     async def _current_context(self) -> ssl.SSLContext | None:
         async with self._renewing:
             now = self._monotonic()
-            if self._looked_at is None or now - self._looked_at >= _LOOK_AT_FILES_EVERY:
+            if self._checked_at is None or now - self._checked_at >= _CHECK_FILES_INTERVAL:
                 found = await fingerprint(self._server)
                 if found != self._built_from:
                     self._built_from = None
                     self._context = await tls_context(self._server)
                     self._built_from = found
                     await self.replace_pool()
-                self._looked_at = now
+                self._checked_at = now
             return self._context
 
     def _new_client(self, context: ssl.SSLContext | None, connections: int) -> httpx.AsyncClient:
-        if self._closed:
+        if self._is_closed:
             raise ConnectionLost(f"The connections to {authority_of(self._server)} are closed")
-        transport = _transport(self._server, context, connections)
+        transport = _build_transport(self._server, context, connections)
         client = httpx.AsyncClient(
             transport=transport,
-            headers=_headers(self._server),
+            headers=_build_headers(self._server),
             timeout=httpx.Timeout(None, connect=CONNECT_SECONDS, pool=_POOL_SECONDS),
             follow_redirects=False,
             trust_env=False,
@@ -166,7 +169,7 @@ class Connections:
         return client
 
 
-def _transport(
+def _build_transport(
     server: Server, context: ssl.SSLContext | None, connections: int
 ) -> ClosingTransport:
     try:
@@ -180,12 +183,12 @@ def _transport(
     except (ValueError, ImportError, httpx.InvalidURL) as error:
         raise Unreachable(
             "The proxy of the environment can't be used",
-            why=clean_line(str(error), 200),
+            why=sanitize_line(str(error), 200),
             remedy=f"set NO_PROXY={host_of(server)}",
         ) from error
 
 
-def _headers(server: Server) -> dict[str, str]:
+def _build_headers(server: Server) -> dict[str, str]:
     headers = {"User-Agent": user_agent(), "Accept-Encoding": "identity"}
     key = server.api_key
     if key is not None and not (key.isascii() and key.isprintable()):

@@ -12,20 +12,20 @@ from typing import Any
 
 import msgspec
 
-from aitui.domain.clean import clean_line, clean_text
+from aitui.domain.clean import sanitize_line, sanitize_text
 from aitui.domain.events import (
     ActivityAdded,
     Event,
     LogWritten,
-    ModelsUsed,
+    ModelStatusChanged,
     OtherEvent,
     RequestEnded,
     RequestsCounted,
+    RequestsFinished,
     RequestsListed,
     RequestUpdated,
-    StatusChanged,
 )
-from aitui.domain.model import ModelStatus, RunningRequest
+from aitui.domain.model import ActiveRequest, ModelStatus
 from aitui.swap import activity, wire
 from aitui.swap.sse import SseParser
 
@@ -96,12 +96,12 @@ async def read_events(
     async for chunk in chunks:
         for frame in parser.feed(chunk):
             if len(frame.data) > _DECODE_IN_THREAD:
-                yield await asyncio.to_thread(event_of, frame.data, monotonic)
+                yield await asyncio.to_thread(parse_event, frame.data, monotonic)
             else:
-                yield event_of(frame.data, monotonic)
+                yield parse_event(frame.data, monotonic)
 
 
-def event_of(frame: bytes, monotonic: Callable[[], float]) -> Event:
+def parse_event(frame: bytes, monotonic: Callable[[], float]) -> Event:
     """The value of one frame; `monotonic` says now, in seconds."""
     kind = ""
     try:
@@ -109,92 +109,95 @@ def event_of(frame: bytes, monotonic: Callable[[], float]) -> Event:
         kind = envelope.type
         read = _READERS.get(kind)
         if read is not None:
-            return read(_inner(envelope.data), monotonic)
+            return read(_unwrap(envelope.data), monotonic)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return OtherEvent(clean_line(kind, 100))
-    return OtherEvent(clean_line(kind, 100))
+        return OtherEvent(sanitize_line(kind, 100))
+    return OtherEvent(sanitize_line(kind, 100))
 
 
-def _inner(data: msgspec.Raw) -> bytes:
+def _unwrap(data: msgspec.Raw) -> bytes:
     """The JSON inside the string; a server that stops wrapping it is understood as well."""
     raw = bytes(data)
     return _TEXT.decode(raw).encode() if raw.startswith(b'"') else raw
 
 
-def _statuses(data: bytes, _: Callable[[], float]) -> Event:
+def _parse_statuses(data: bytes, _: Callable[[], float]) -> Event:
     models: dict[str, ModelStatus] = {}
     for entry in _STATUSES.decode(data) or []:
-        identifier = clean_line(entry.id)
+        identifier = sanitize_line(entry.id)
         if identifier:
-            models.setdefault(identifier, _status(identifier, entry))
-    return StatusChanged(tuple(models.values()))
+            models.setdefault(identifier, _build_status(identifier, entry))
+    return ModelStatusChanged(tuple(models.values()))
 
 
-def _status(identifier: str, entry: _Status) -> ModelStatus:
+def _build_status(identifier: str, entry: _Status) -> ModelStatus:
     return ModelStatus(
         id=identifier,
-        state=wire.run_state(entry.state),
-        name=wire.name(entry.name),
-        description=wire.description(entry.description),
-        aliases=wire.names(entry.aliases),
+        state=wire.parse_run_state(entry.state),
+        name=wire.sanitize_name(entry.name),
+        description=wire.sanitize_description(entry.description),
+        aliases=wire.parse_names(entry.aliases),
         unlisted=bool(entry.unlisted),
-        peer=wire.name(entry.peerID),
-        context_length=wire.token_count(entry.context_length),
+        peer=wire.sanitize_name(entry.peerID),
+        context_length=wire.parse_token_count(entry.context_length),
     )
 
 
-def _log(data: bytes, _: Callable[[], float]) -> Event:
+def _parse_log(data: bytes, _: Callable[[], float]) -> Event:
     found = _LOG.decode(data)
-    return LogWritten(clean_line(found.source, 100), clean_text(found.data))
+    return LogWritten(sanitize_line(found.source, 100), sanitize_text(found.data))
 
 
-def _in_flight(data: bytes, monotonic: Callable[[], float]) -> Event:
+def _parse_in_flight(data: bytes, monotonic: Callable[[], float]) -> Event:
     found = _IN_FLIGHT.decode(data)
     now = monotonic()
     if found.operation is None and found.total is not None:
         return RequestsCounted(max(found.total, 0))
     if found.operation == "snapshot":
-        return RequestsListed(tuple(_request(entry, now) for entry in found.requests or []))
+        return RequestsListed(tuple(_build_request(entry, now) for entry in found.requests or []))
     if found.operation == "upsert" and found.request is not None:
-        return RequestUpdated(_request(found.request, now))
+        return RequestUpdated(_build_request(found.request, now))
     if found.operation == "remove" and found.id is not None:
-        return RequestEnded(clean_line(str(found.id)))
+        return RequestEnded(sanitize_line(str(found.id)))
     return OtherEvent("inflight")
 
 
-def _request(entry: _Request, now: float) -> RunningRequest:
-    headers = _headers(entry.req_headers)
+def _build_request(entry: _Request, now: float) -> ActiveRequest:
+    headers = _sanitize_headers(entry.req_headers)
     age = max(entry.elapsed_ms or 0, 0) / 1000
-    return RunningRequest(
-        id=clean_line(str(entry.id)),
-        model=clean_line(entry.model or ""),
-        path=wire.name(entry.req_path),
-        client=wire.name(entry.remote_ip),
+    return ActiveRequest(
+        id=sanitize_line(str(entry.id)),
+        model=sanitize_line(entry.model or ""),
+        path=wire.sanitize_name(entry.req_path),
+        client=wire.sanitize_name(entry.remote_ip),
         user_agent=headers.get("user-agent", ""),
         started=now - age,
         received_bytes=max(entry.resp_bytes or 0, 0),
-        response_headers=_headers(entry.resp_headers),
+        response_headers=_sanitize_headers(entry.resp_headers),
     )
 
 
-def _headers(found: dict[str, Any] | None) -> dict[str, str]:
+def _sanitize_headers(found: dict[str, Any] | None) -> dict[str, str]:
     """Headers with their names in lower case."""
     texts = [(key, value) for key, value in (found or {}).items() if isinstance(value, str)]
-    return {clean_line(key, 100).lower(): wire.name(value) for key, value in texts[:_MOST_HEADERS]}
+    return {
+        sanitize_line(key, 100).lower(): wire.sanitize_name(value)
+        for key, value in texts[:_MOST_HEADERS]
+    }
 
 
-def _used(data: bytes, _: Callable[[], float]) -> Event:
-    return ModelsUsed(activity.finished_requests(data))
+def _parse_metrics(data: bytes, _: Callable[[], float]) -> Event:
+    return RequestsFinished(activity.parse_finished_requests(data))
 
 
-def _added(data: bytes, _: Callable[[], float]) -> Event:
+def _parse_activity(data: bytes, _: Callable[[], float]) -> Event:
     return ActivityAdded(_ACTIVITY.decode(data).id)
 
 
 _READERS: dict[str, Callable[[bytes, Callable[[], float]], Event]] = {
-    "modelStatus": _statuses,
-    "logData": _log,
-    "inflight": _in_flight,
-    "metrics": _used,
-    "activity": _added,
+    "modelStatus": _parse_statuses,
+    "logData": _parse_log,
+    "inflight": _parse_in_flight,
+    "metrics": _parse_metrics,
+    "activity": _parse_activity,
 }

@@ -9,12 +9,12 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from aitui.domain.clean import clean_line
+from aitui.domain.clean import sanitize_line
 from aitui.domain.hardware import bounds
 from aitui.domain.hardware.facts_output import LONGEST_NAME, MOST_THREADS
-from aitui.domain.hardware.host_facts import NATIVE, HostFacts
-from aitui.errors import BadAnswer, NotSupported
-from aitui.swap.answers import Answer, words_of
+from aitui.domain.hardware.host_facts import NATIVE, HostInfo
+from aitui.errors import BadResponse, NotSupported
+from aitui.swap.answers import Response, parse_error
 from aitui.swap.wire import looks_like_html
 
 MOST_ACCELERATORS = 64
@@ -88,9 +88,9 @@ _Part = TypeVar("_Part", bound=msgspec.Struct)
 _HARDWARE = msgspec.json.Decoder(_Hardware)
 
 
-def undetected(answer: Answer) -> NotSupported | None:
+def detection_error(answer: Response) -> NotSupported | None:
     """The exception for a server whose detection failed, None where the refusal is another one."""
-    words = words_of(answer).text
+    words = parse_error(answer).text
     if answer.status != 503 or "hardware detection" not in words:
         return None
     return NotSupported(
@@ -101,39 +101,40 @@ def undetected(answer: Answer) -> NotSupported | None:
     )
 
 
-def detected_facts(body: bytes, endpoint: str) -> HostFacts:
+def parse_hardware(body: bytes, endpoint: str) -> HostInfo:
     """The facts of an answer. Raises BadAnswer."""
     if looks_like_html(body):
-        raise BadAnswer(
+        raise BadResponse(
             f"{endpoint} answered with HTML, not JSON",
             remedy="check that the URL is that of a llama-swap server",
         )
     try:
         found = _HARDWARE.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BadAnswer(
+        raise BadResponse(
             f"{endpoint} answered with something else than the facts of a machine",
-            why=clean_line(str(error), 200),
+            why=sanitize_line(str(error), 200),
         ) from error
-    system = _part(found.operating_system, _System)
-    processor = _part(found.cpu, _Processor)
+    system = _convert_part(found.operating_system, _System)
+    processor = _convert_part(found.cpu, _Processor)
     accelerators = _accelerators(found.accelerators)
-    return HostFacts(
+    return HostInfo(
         system=_system(system),
         kernel=_kernel(system),
-        architecture=_architecture(_part(found.architecture, _Named)),
-        environment=_environment(_part(found.environment, _Environment)),
+        architecture=_architecture(_convert_part(found.architecture, _Named)),
+        environment=_environment(_convert_part(found.environment, _Environment)),
         processor=_text(processor.model),
         sockets=_count(processor.socket_count),
         cores=_count(processor.physical_core_count),
         threads=_count(processor.logical_thread_count),
-        memory_bytes=bounds.memory(_part(found.memory, _Memory).capacity_bytes) or None,
+        memory_bytes=bounds.memory_bytes(_convert_part(found.memory, _Memory).capacity_bytes)
+        or None,
         nvidia_driver=next(filter(None, map(_nvidia_driver, accelerators)), ""),
         accelerators=tuple(filter(None, map(_accelerator, accelerators))),
     )
 
 
-def _part(value: object, kind: type[_Part]) -> _Part:
+def _convert_part(value: object, kind: type[_Part]) -> _Part:
     try:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError:
@@ -142,12 +143,12 @@ def _part(value: object, kind: type[_Part]) -> _Part:
 
 def _text(value: object) -> str:
     """A harmless name; "" for what isn't text, and for the server's words for not knowing."""
-    text = " ".join(clean_line(value, LONGEST_NAME).split()) if isinstance(value, str) else ""
+    text = " ".join(sanitize_line(value, LONGEST_NAME).split()) if isinstance(value, str) else ""
     return "" if text in {"unknown", "other"} else text
 
 
 def _count(value: object) -> int | None:
-    found = bounds.number(value, 1, MOST_THREADS)
+    found = bounds.number_in_range(value, 1, MOST_THREADS)
     return None if found is None else int(found)
 
 
@@ -179,7 +180,7 @@ def _environment(environment: _Environment) -> str:
 def _accelerators(value: object) -> list[_Accelerator]:
     if not isinstance(value, list):
         return []
-    return [_part(entry, _Accelerator) for entry in value[:MOST_ACCELERATORS]]
+    return [_convert_part(entry, _Accelerator) for entry in value[:MOST_ACCELERATORS]]
 
 
 def _accelerator(accelerator: _Accelerator) -> str:
@@ -193,5 +194,5 @@ def _accelerator(accelerator: _Accelerator) -> str:
 
 def _nvidia_driver(accelerator: _Accelerator) -> str:
     """The version alone: the maker's driver calls itself NVIDIA, the kernel's module nvidia."""
-    driver = _part(accelerator.driver, _Named)
+    driver = _convert_part(accelerator.driver, _Named)
     return _text(driver.version) if _text(driver.name).lower() == "nvidia" else ""

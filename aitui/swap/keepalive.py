@@ -11,7 +11,7 @@ _INTERVAL_SECONDS = 10
 _PROBES = 3
 
 
-def _options() -> list[tuple[int, int, int]]:
+def _socket_options() -> list[tuple[int, int, int]]:
     options = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]
     for name, value in (
         ("TCP_KEEPIDLE", _IDLE_SECONDS),
@@ -24,4 +24,4 @@ def _options() -> list[tuple[int, int, int]]:
     return options
 
 
-KEEPALIVE = _options()
+KEEPALIVE = _socket_options()

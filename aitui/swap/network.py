@@ -21,13 +21,13 @@ class ClosingBackend(httpcore.AsyncNetworkBackend):
 
     def __init__(self) -> None:
         self._backend = httpcore.AnyIOBackend()
-        self._open: set[_Stream] = set()
-        self._closed = False
+        self._open: set[_TrackedStream] = set()
+        self._is_closed = False
 
     @property
-    def closed(self) -> bool:
+    def is_closed(self) -> bool:
         """Whether it opens nothing any more."""
-        return self._closed
+        return self._is_closed
 
     async def connect_tcp(
         self,
@@ -38,7 +38,7 @@ class ClosingBackend(httpcore.AsyncNetworkBackend):
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
         """A connection; httpcore's exceptions."""
-        stream = self.keep(await self._backend.connect_tcp(host, port, timeout, local_address))
+        stream = self.track(await self._backend.connect_tcp(host, port, timeout, local_address))
         try:
             for option in socket_options or ():
                 stream.get_extra_info("socket").setsockopt(*option)
@@ -52,28 +52,28 @@ class ClosingBackend(httpcore.AsyncNetworkBackend):
         """A pause, in seconds."""
         await self._backend.sleep(seconds)
 
-    def keep(self, stream: httpcore.AsyncNetworkStream) -> httpcore.AsyncNetworkStream:
+    def track(self, stream: httpcore.AsyncNetworkStream) -> httpcore.AsyncNetworkStream:
         """The stream, closed with this at the latest. Raises ConnectError where that has been."""
-        kept = _Stream(self, stream)
+        kept = _TrackedStream(self, stream)
         self._open.add(kept)
-        if self._closed:
+        if self._is_closed:
             self.close(kept)
             raise httpcore.ConnectError("closed while it was being connected")
         return kept
 
-    def close(self, stream: "_Stream") -> None:
+    def close(self, stream: "_TrackedStream") -> None:
         """Close one."""
         if stream in self._open:
             self._open.discard(stream)
-            _run_at_once(stream.wrapped.aclose())
+            _run_to_completion(stream.wrapped.aclose())
 
-    def let_go(self, stream: "_Stream") -> None:
+    def untrack(self, stream: "_TrackedStream") -> None:
         """Leave one to what is built upon it."""
         self._open.discard(stream)
 
     def close_all(self) -> None:
         """Close all there is, and what is still being connected as soon as it is."""
-        self._closed = True
+        self._is_closed = True
         for stream in list(self._open):
             self.close(stream)
 
@@ -100,18 +100,18 @@ class ClosingTransport(httpx.AsyncHTTPTransport):
         # httpx has no parameter for what httpcore calls network_backend.
         self._pool._network_backend = self._backend  # noqa: SLF001
 
-    def hang_up(self) -> None:
+    def close_connections(self) -> None:
         """Close every connection, at once; what waits for an answer over one gets an error."""
         self._backend.close_all()
 
     async def aclose(self) -> None:
         """Hang up, and let go of all there is."""
-        self.hang_up()
+        self.close_connections()
         await super().aclose()
         await asyncio.sleep(0)  # asyncio closes the sockets themselves one turn later
 
 
-class _Stream(httpcore.AsyncNetworkStream):
+class _TrackedStream(httpcore.AsyncNetworkStream):
     def __init__(self, owner: ClosingBackend, wrapped: httpcore.AsyncNetworkStream) -> None:
         self._owner = owner
         self.wrapped = wrapped
@@ -135,18 +135,18 @@ class _Stream(httpcore.AsyncNetworkStream):
             secured = await self.wrapped.start_tls(ssl_context, server_hostname, timeout)
         except BaseException as error:
             self._owner.close(self)
-            if self._owner.closed and isinstance(error, Exception):
+            if self._owner.is_closed and isinstance(error, Exception):
                 # anyio's own error for a socket that is closed here is none that httpx knows.
                 raise httpcore.ConnectError("closed during the handshake") from error
             raise
-        self._owner.let_go(self)
-        return self._owner.keep(secured)
+        self._owner.untrack(self)
+        return self._owner.track(secured)
 
     def get_extra_info(self, info: str) -> object:
         return self.wrapped.get_extra_info(info)
 
 
-def _run_at_once(closing: Coroutine[Any, Any, None]) -> None:
+def _run_to_completion(closing: Coroutine[Any, Any, None]) -> None:
     """anyio pauses for turns of the loop only, which closing an own socket has no need of."""
     try:
         while closing.send(None) is None:

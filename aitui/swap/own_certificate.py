@@ -6,24 +6,24 @@ from aitui.domain.server import Server
 from aitui.errors import CertificateFileError
 from aitui.swap.addresses import is_https
 from aitui.swap.certificate_files import key_warnings, read_certificates
-from aitui.swap.tls import Fingerprint, fingerprint
+from aitui.swap.tls import FileFingerprint, fingerprint
 
 
-class OwnCertificate:
+class ClientCertificate:
     """The end of one server's client certificate; read again only when a file has changed."""
 
     def __init__(self, server: Server) -> None:
         self._server = server
-        self._read_from: Fingerprint | None = None
-        self._ends: float | None = None
+        self._read_from: FileFingerprint | None = None
+        self._expiry: float | None = None
 
-    async def ends(self) -> float | None:
+    async def expiry(self) -> float | None:
         """Unix time; None without a certificate, or where its file can't be read."""
         found = await fingerprint(self._server)
         if found != self._read_from:
-            self._ends = await asyncio.to_thread(_read, self._server)
+            self._expiry = await asyncio.to_thread(_read_expiry, self._server)
             self._read_from = found
-        return self._ends
+        return self._expiry
 
     async def warnings(self) -> tuple[str, ...]:
         """A key that others can read. Looked at each time: a mode changes without its file."""
@@ -32,7 +32,7 @@ class OwnCertificate:
         return await asyncio.to_thread(key_warnings, self._server)
 
 
-def _read(server: Server) -> float | None:
+def _read_expiry(server: Server) -> float | None:
     if not is_https(server) or server.client_cert is None:
         return None
     try:

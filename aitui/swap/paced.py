@@ -11,12 +11,12 @@ from collections.abc import AsyncIterator
 from types import TracebackType
 from typing import Self
 
-from aitui.swap.closing import to_the_end
+from aitui.swap.closing import shield_cleanup
 
-ROUND = 0.015
-MOST_WAITING = 1024 * 1024
+ROUND_SECONDS = 0.015
+LARGEST_BACKLOG = 1024 * 1024
 # asyncio hands over at most 64 KiB a read: with that much there is more behind it.
-_MUCH = 48 * 1024
+_LARGE_READ = 48 * 1024
 
 
 class PacedReader:
@@ -43,7 +43,7 @@ class PacedReader:
     ) -> None:
         if self._reading is not None:
             self._reading.cancel()
-            await to_the_end(_ended(self._reading))
+            await shield_cleanup(_wait_for(self._reading))
 
     async def take(self, limit: float | None) -> bytes:
         """All that has come since the last time, as soon as there is any; b"" at the end.
@@ -69,7 +69,7 @@ class PacedReader:
         much = 0
         while True:
             self._has_waited = False
-            turn = loop.call_soon(self._loop_turns)
+            turn = loop.call_soon(self._mark_waited)
             try:
                 chunk = await anext(self._chunks, None)
             finally:
@@ -80,18 +80,18 @@ class PacedReader:
             self._news.set()
             much += len(chunk)
             if self._has_waited:
-                pause = began + ROUND - loop.time()
-                if pause > 0 and much < _MUCH:
+                pause = began + ROUND_SECONDS - loop.time()
+                if pause > 0 and much < _LARGE_READ:
                     await asyncio.sleep(pause)
                 began, much = loop.time(), 0
-            while len(self._waiting) > MOST_WAITING:
+            while len(self._waiting) > LARGEST_BACKLOG:
                 self._room.clear()
                 await self._room.wait()
 
-    def _loop_turns(self) -> None:
+    def _mark_waited(self) -> None:
         self._has_waited = True
 
 
-async def _ended(task: "asyncio.Task[None]") -> None:
+async def _wait_for(task: "asyncio.Task[None]") -> None:
     with contextlib.suppress(asyncio.CancelledError):
         await asyncio.wait({task})

@@ -11,12 +11,12 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from aitui.domain.clean import clean_line
+from aitui.domain.clean import sanitize_line
 from aitui.domain.hardware import bounds
-from aitui.domain.hardware.sample import Gpu, Machine, Network, Sample
-from aitui.domain.hardware.samples import joined
-from aitui.errors import BadAnswer, NotSupported
-from aitui.swap.answers import Answer, words_of
+from aitui.domain.hardware.sample import Gpu, HardwareSample, Machine, NetworkInterface
+from aitui.domain.hardware.samples import group_samples
+from aitui.errors import BadResponse, NotSupported
+from aitui.swap.answers import Response, parse_error
 from aitui.swap.wire import looks_like_html
 
 LARGEST_SAMPLES = 16 << 20
@@ -80,11 +80,11 @@ def performance_path(after: float | None) -> str:
     return f"/api/performance?after={moment}"
 
 
-def turned_off(answer: Answer) -> NotSupported | None:
+def monitor_disabled_error(answer: Response) -> NotSupported | None:
     """The exception for a server that doesn't measure, None where the refusal is another one."""
     if answer.status != 503:
         return None
-    words = words_of(answer).text
+    words = parse_error(answer).text
     if "performance monitor" not in words and '"enabled":false' not in words.replace(" ", ""):
         return None
     return NotSupported(
@@ -96,27 +96,29 @@ def turned_off(answer: Answer) -> NotSupported | None:
     )
 
 
-def samples(body: bytes, endpoint: str, after: float | None = None) -> tuple[Sample, ...]:
+def parse_samples(
+    body: bytes, endpoint: str, after: float | None = None
+) -> tuple[HardwareSample, ...]:
     """The samples of an answer that are newer than `after`, the oldest first.
 
     The server's clock has nanoseconds, which `after` can't hold: its own sample comes again.
     Raises BadAnswer.
     """
     if looks_like_html(body):
-        raise BadAnswer(
+        raise BadResponse(
             f"{endpoint} answered with HTML, not JSON",
             remedy="check that the URL is that of a llama-swap server",
         )
     try:
         found = _PERFORMANCE.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BadAnswer(
+        raise BadResponse(
             f"{endpoint} answered with something else than samples",
-            why=clean_line(str(error), 200),
+            why=sanitize_line(str(error), 200),
         ) from error
     gpus = (_gpu(row) for row in (found.gpu_stats or ())[-_MOST_ROWS:])
     machines = (_machine(row) for row in (found.sys_stats or ())[-_MOST_ROWS:])
-    return joined(_newer(gpus, after), _newer(machines, after))
+    return group_samples(_newer(gpus, after), _newer(machines, after))
 
 
 def _newer(rows: Iterable[_Row | None], after: float | None) -> list[_Row]:
@@ -126,21 +128,21 @@ def _newer(rows: Iterable[_Row | None], after: float | None) -> list[_Row]:
 
 def _gpu(row: _GpuRow) -> Gpu | None:
     at = _unix_time(row.timestamp)
-    index = bounds.number(row.id, 0, 1023)
+    index = bounds.number_in_range(row.id, 0, 1023)
     if at is None or index is None:
         return None
-    total = bounds.memory(row.mem_total_mb, _MIB) or None
+    total = bounds.memory_bytes(row.mem_total_mb, _MIB) or None
     return Gpu(
         index=int(index),
         name=_name(row.name),
         uuid=_name(row.uuid),
-        used_bytes=None if total is None else bounds.memory(row.mem_used_mb, _MIB),
+        used_bytes=None if total is None else bounds.memory_bytes(row.mem_used_mb, _MIB),
         total_bytes=total,
-        use_percent=bounds.percent(row.gpu_util_pct),
-        temperature=bounds.number(row.temp_c, 0, _HOTTEST) or None,
-        memory_temperature=bounds.number(row.vram_temp_c, 0, _HOTTEST) or None,
-        power=bounds.number(row.power_draw_w, 0, _STRONGEST) or None,
-        fan_percent=bounds.percent(row.fan_speed_pct) or None,
+        use_percent=bounds.percentage(row.gpu_util_pct),
+        temperature=bounds.number_in_range(row.temp_c, 0, _HOTTEST) or None,
+        memory_temperature=bounds.number_in_range(row.vram_temp_c, 0, _HOTTEST) or None,
+        power=bounds.number_in_range(row.power_draw_w, 0, _STRONGEST) or None,
+        fan_percent=bounds.percentage(row.fan_speed_pct) or None,
         sampled_at=at,
     )
 
@@ -149,13 +151,13 @@ def _machine(row: _SystemRow) -> Machine | None:
     at = _unix_time(row.timestamp)
     if at is None:
         return None
-    total = bounds.memory(row.mem_total_mb, _MIB) or None
+    total = bounds.memory_bytes(row.mem_total_mb, _MIB) or None
     return Machine(
         cores=_cores(row.cpu_util_per_core),
         memory_total=total,
-        memory_used=None if total is None else bounds.memory(row.mem_used_mb, _MIB),
-        swap_total=bounds.memory(row.swap_total_mb, _MIB),
-        swap_used=bounds.memory(row.swap_used_mb, _MIB),
+        memory_used=None if total is None else bounds.memory_bytes(row.mem_used_mb, _MIB),
+        swap_total=bounds.memory_bytes(row.swap_total_mb, _MIB),
+        swap_used=bounds.memory_bytes(row.swap_used_mb, _MIB),
         load=_load(row),
         network=_network(row.net_io),
         sampled_at=at,
@@ -165,39 +167,40 @@ def _machine(row: _SystemRow) -> Machine | None:
 def _cores(value: object) -> tuple[float, ...]:
     if not isinstance(value, list):
         return ()
-    return tuple(bounds.percent(share) or 0.0 for share in value[:_MOST_CORES])
+    return tuple(bounds.percentage(share) or 0.0 for share in value[:_MOST_CORES])
 
 
 def _load(row: _SystemRow) -> tuple[float, float, float] | None:
     one, five, fifteen = (
-        bounds.number(value, 0, 1e6) for value in (row.load_avg_1, row.load_avg_5, row.load_avg_15)
+        bounds.number_in_range(value, 0, 1e6)
+        for value in (row.load_avg_1, row.load_avg_5, row.load_avg_15)
     )
     if one is None or five is None or fifteen is None:
         return None
     return one, five, fifteen
 
 
-def _network(value: object) -> tuple[Network, ...]:
+def _network(value: object) -> tuple[NetworkInterface, ...]:
     if not isinstance(value, list):
         return ()
     found = (_interface(entry) for entry in value[:_MOST_INTERFACES])
     return tuple(interface for interface in found if interface is not None)
 
 
-def _interface(value: object) -> Network | None:
+def _interface(value: object) -> NetworkInterface | None:
     try:
         entry = msgspec.convert(value, _Interface)
     except msgspec.ValidationError:
         return None
-    received = bounds.number(entry.bytes_recv, 0, 2**64)
-    sent = bounds.number(entry.bytes_sent, 0, 2**64)
+    received = bounds.number_in_range(entry.bytes_recv, 0, 2**64)
+    sent = bounds.number_in_range(entry.bytes_sent, 0, 2**64)
     if received is None or sent is None:
         return None
-    return Network(_name(entry.name), int(received), int(sent))
+    return NetworkInterface(_name(entry.name), int(received), int(sent))
 
 
 def _name(value: object) -> str:
-    return clean_line(value, _LONGEST_NAME).strip() if isinstance(value, str) else ""
+    return sanitize_line(value, _LONGEST_NAME).strip() if isinstance(value, str) else ""
 
 
 def _unix_time(value: object) -> float | None:

@@ -12,22 +12,22 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from aitui.domain.clean import clean_line
+from aitui.domain.clean import sanitize_line
 from aitui.domain.server import Server
 from aitui.errors import TimedOut
 from aitui.swap.addresses import authority_of, host_of, port_of
-from aitui.swap.answers import Answer, refusal
-from aitui.swap.certificate_files import name_words
-from aitui.swap.connection_errors import TROUBLES, Progress, explained
-from aitui.swap.connections import Connections, environment_proxy
-from aitui.swap.exchange import Exchange, Question
+from aitui.swap.answers import Response, response_error
+from aitui.swap.certificate_files import format_name
+from aitui.swap.connection_errors import TRANSLATABLE_ERRORS, RequestTrace, translate_error
+from aitui.swap.connections import ClientPool, environment_proxy
+from aitui.swap.exchange import HttpClient, Request
 from aitui.swap.tls import tls_context
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
 
 CONNECT_SECONDS = 10.0
-ANSWER_SECONDS = 15.0
+RESPONSE_SECONDS = 15.0
 
 _SMALL = 4 * 1024 * 1024
 _T = TypeVar("_T")
@@ -45,7 +45,7 @@ class ServerCertificate:
 
 
 @dataclass(frozen=True, slots=True)
-class Handshake:
+class TlsHandshake:
     """A handshake that was verified, chain and host name."""
 
     protocol: str
@@ -53,34 +53,34 @@ class Handshake:
 
 
 @dataclass(frozen=True, slots=True)
-class Timed:
+class TimedResponse:
     """An answer; `seconds` from asking to its end."""
 
-    answer: Answer
+    response: Response
     seconds: float
 
 
-async def addresses(server: Server) -> tuple[str, ...]:
+async def resolve_addresses(server: Server) -> tuple[str, ...]:
     """The addresses of the server's host name, in the order in which they are tried.
 
     Raises Unreachable.
     """
     loop = asyncio.get_running_loop()
     asking = loop.getaddrinfo(host_of(server), port_of(server), type=socket.SOCK_STREAM)
-    found = await _tried(server, asking)
+    found = await _run_within_limit(server, asking)
     return tuple(dict.fromkeys(str(address[0]) for *_, address in found))
 
 
-async def reached_address(server: Server) -> str:
+async def connect_address(server: Server) -> str:
     """The address that takes a TCP connection to the server's port.
 
     Raises Unreachable.
     """
-    async with _connected(server, None) as writer:
+    async with _connect(server, None) as writer:
         return str(writer.get_extra_info("peername")[0])
 
 
-async def handshake(server: Server, *, present: bool = True) -> Handshake:
+async def handshake(server: Server, *, present: bool = True) -> TlsHandshake:
     """Shake hands as every request does; without our certificate where it isn't to be presented.
 
     A server that doesn't accept ours says so here under TLS 1.2, and later under TLS 1.3.
@@ -88,11 +88,13 @@ async def handshake(server: Server, *, present: bool = True) -> Handshake:
     """
     if not present:
         server = replace(server, client_cert=None, client_key=None)
-    async with _connected(server, await tls_context(server)) as writer:
-        return Handshake(writer.get_extra_info("ssl_object").version(), await _presented(writer))
+    async with _connect(server, await tls_context(server)) as writer:
+        return TlsHandshake(
+            writer.get_extra_info("ssl_object").version(), await _read_server_certificate(writer)
+        )
 
 
-async def unverified_certificate(server: Server) -> ServerCertificate:
+async def fetch_unverified_certificate(server: Server) -> ServerCertificate:
     """What the server presents, whoever issued it: to say why it isn't trusted.
 
     Nothing is sent over this connection, neither our certificate nor a request.
@@ -101,24 +103,24 @@ async def unverified_certificate(server: Server) -> ServerCertificate:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
-    async with _connected(server, context) as writer:
-        return await _presented(writer)
+    async with _connect(server, context) as writer:
+        return await _read_server_certificate(writer)
 
 
-def proxy_of(server: Server) -> str:
+def proxy_address(server: Server) -> str:
     """Host and port of the environment's proxy for a server, without its password; or nothing."""
     proxy = environment_proxy(server)
     return urlsplit(proxy).netloc.rpartition("@")[2] if proxy else ""
 
 
-class Probe:
+class ServerProbe:
     """Single questions to a server over one pool."""
 
     def __init__(self, server: Server, monotonic: Callable[[], float]) -> None:
         self._server = server
         self._monotonic = monotonic
-        self._connections = Connections(server)
-        self._exchange = Exchange(server, self._connections)
+        self._connections = ClientPool(server)
+        self._exchange = HttpClient(server, self._connections)
 
     async def __aenter__(self) -> Self:
         return self
@@ -126,29 +128,29 @@ class Probe:
     async def __aexit__(self, *_: object) -> None:
         await self._connections.aclose()
 
-    async def ask(self, path: str) -> Timed:
+    async def ask(self, path: str) -> TimedResponse:
         """The answer to a GET, whatever its status.
 
         Raises Unreachable, TlsRefused, BadAnswer.
         """
-        limit = min(ANSWER_SECONDS, self._server.timeout)
+        limit = min(RESPONSE_SECONDS, self._server.timeout)
         began = self._monotonic()
-        answer = await self._exchange.briefly(Question("GET", path, limit, largest=_SMALL))
-        return Timed(answer, self._monotonic() - began)
+        answer = await self._exchange.request(Request("GET", path, limit, max_bytes=_SMALL))
+        return TimedResponse(answer, self._monotonic() - began)
 
-    def check(self, answer: Answer) -> None:
+    def check(self, answer: Response) -> None:
         """Raises ServerError where an answer isn't one of success."""
-        if not answer.succeeded:
-            raise refusal(self._server, answer)
+        if not answer.is_success:
+            raise response_error(self._server, answer)
 
 
 @asynccontextmanager
-async def _connected(
+async def _connect(
     server: Server, context: ssl.SSLContext | None
 ) -> AsyncIterator[asyncio.StreamWriter]:
     host = host_of(server)
     name = host if context is not None else None
-    _, writer = await _tried(
+    _, writer = await _run_within_limit(
         server,
         asyncio.open_connection(host, port_of(server), ssl=context, server_hostname=name),
     )
@@ -159,7 +161,7 @@ async def _connected(
         writer.transport.abort()
 
 
-async def _tried(server: Server, deed: Awaitable[_T]) -> _T:
+async def _run_within_limit(server: Server, deed: Awaitable[_T]) -> _T:
     try:
         async with asyncio.timeout(CONNECT_SECONDS):
             return await deed
@@ -169,31 +171,31 @@ async def _tried(server: Server, deed: Awaitable[_T]) -> _T:
             why=f"nothing within {CONNECT_SECONDS:g} s",
             remedy="check the network, VPN and firewall",
         ) from error
-    except TROUBLES as error:
+    except TRANSLATABLE_ERRORS as error:
         connecting = httpx.ConnectError(str(error))
         connecting.__cause__ = error
-        raise await explained(server, connecting, Progress()) from error
+        raise await translate_error(server, connecting, RequestTrace()) from error
 
 
-async def _presented(writer: asyncio.StreamWriter) -> ServerCertificate:
+async def _read_server_certificate(writer: asyncio.StreamWriter) -> ServerCertificate:
     der = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
-    return await asyncio.to_thread(_read, der)
+    return await asyncio.to_thread(_parse_certificate, der)
 
 
-def _read(der: bytes) -> ServerCertificate:
+def _parse_certificate(der: bytes) -> ServerCertificate:
     from cryptography.x509 import load_der_x509_certificate
 
     certificate = load_der_x509_certificate(der)
     return ServerCertificate(
-        subject=name_words(certificate.subject),
-        issuer=name_words(certificate.issuer),
-        names=_names(certificate),
+        subject=format_name(certificate.subject),
+        issuer=format_name(certificate.issuer),
+        names=_alternative_names(certificate),
         not_before=certificate.not_valid_before_utc,
         not_after=certificate.not_valid_after_utc,
     )
 
 
-def _names(certificate: "Certificate") -> tuple[str, ...]:
+def _alternative_names(certificate: "Certificate") -> tuple[str, ...]:
     from cryptography.x509 import DNSName, ExtensionNotFound, IPAddress, SubjectAlternativeName
 
     try:
@@ -201,4 +203,4 @@ def _names(certificate: "Certificate") -> tuple[str, ...]:
     except (ExtensionNotFound, ValueError):
         return ()
     names = [str(name.value) for name in found if isinstance(name, DNSName | IPAddress)]
-    return tuple(clean_line(name, 100) for name in names[:20])
+    return tuple(sanitize_line(name, 100) for name in names[:20])

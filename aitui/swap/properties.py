@@ -5,10 +5,10 @@ Asking it starts a stopped model and resets its idle timer: only right after a l
 
 import msgspec
 
-from aitui.domain.clean import clean_line
-from aitui.errors import BadAnswer
-from aitui.swap.addresses import segment
-from aitui.swap.answers import Answer
+from aitui.domain.clean import sanitize_line
+from aitui.errors import BadResponse
+from aitui.swap.addresses import path_segment
+from aitui.swap.answers import Response
 
 LARGEST_CONTEXT = 1 << 31
 
@@ -24,10 +24,10 @@ class _Properties(msgspec.Struct):
 
 def properties_path(model_id: str) -> str:
     """Where a model tells its properties."""
-    return f"/upstream/{segment(model_id)}/props"
+    return f"/upstream/{path_segment(model_id)}/props"
 
 
-def context_sizes(answer: Answer) -> frozenset[int]:
+def parse_context_sizes(answer: Response) -> frozenset[int]:
     """The context sizes that a model may have been given, in tokens; empty where it doesn't tell.
 
     llama-server tells what a slot has: all of the context where slots share it, else their part.
@@ -35,9 +35,9 @@ def context_sizes(answer: Answer) -> frozenset[int]:
     try:
         told = msgspec.json.decode(answer.body, type=_Properties)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BadAnswer(
+        raise BadResponse(
             f"{answer.endpoint} answered with something else than properties",
-            why=clean_line(str(error), 200),
+            why=sanitize_line(str(error), 200),
         ) from error
     of_slot = told.default_generation_settings.n_ctx
     if not 0 < of_slot < LARGEST_CONTEXT:

@@ -2,8 +2,8 @@
 
 import msgspec
 
-from aitui.swap.addresses import segment
-from aitui.swap.answers import Answer
+from aitui.swap.addresses import path_segment
+from aitui.swap.answers import Response
 
 _LARGEST_CONTEXT = 2**40
 
@@ -17,10 +17,10 @@ _SLOTS = msgspec.json.Decoder(list[_Slot])
 
 def slots_path(model_id: str) -> str:
     """Where a model tells of its slots."""
-    return f"/upstream/{segment(model_id)}/slots"
+    return f"/upstream/{path_segment(model_id)}/slots"
 
 
-def slot_size(answer: Answer) -> int:
+def parse_slot_size(answer: Response) -> int:
     """Tokens that one conversation may have; 0 where the server doesn't tell."""
     try:
         sizes = [slot.n_ctx for slot in _SLOTS.decode(answer.body)]

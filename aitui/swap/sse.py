@@ -9,7 +9,7 @@ at the end.
 
 from typing import NamedTuple
 
-from aitui.errors import BadAnswer
+from aitui.errors import BadResponse
 
 LARGEST_EVENT = 32 * 1024 * 1024
 
@@ -57,7 +57,7 @@ class SseParser:
             self._line(bytes(self._rest), events)
             self._rest[:] = following
         if len(self._rest) + self._size > self._largest:
-            raise self._too_large()
+            raise self._too_large_error()
         return events
 
     def finish(self) -> list[SseEvent]:
@@ -76,7 +76,7 @@ class SseParser:
             value = line[6:] if line.startswith(b" ", 5) else line[5:]
             self._size += len(value)
             if self._size > self._largest:
-                raise self._too_large()
+                raise self._too_large_error()
             self._lines.append(value)
         elif not line:
             self._dispatch(events)
@@ -106,8 +106,8 @@ class SseParser:
         self._begun = True
         return line.removeprefix(_BOM)
 
-    def _too_large(self) -> BadAnswer:
-        return BadAnswer(
+    def _too_large_error(self) -> BadResponse:
+        return BadResponse(
             f"The server sent an event of more than {self._largest / 2**20:g} MiB",
             why="no llama-swap server says that much at once",
         )

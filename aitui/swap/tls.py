@@ -10,16 +10,16 @@ from aitui.errors import CertificateFileError
 from aitui.swap.addresses import is_https
 from aitui.swap.certificate_files import (
     check_files_present,
-    check_own_files,
-    key_password_needed,
-    unreadable,
+    find_file_error,
+    key_password_error,
+    unreadable_file_error,
 )
 
 _LONGEST_PASSWORD = 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Fingerprint:
+class FileFingerprint:
     """What tells a renewed file from the old one: time, inode and size of each, None if absent."""
 
     files: tuple[tuple[int, int, int] | None, ...]
@@ -38,19 +38,19 @@ async def tls_context(server: Server) -> ssl.SSLContext | None:
     """
     if not is_https(server):
         return None
-    return await asyncio.to_thread(_build, server)
+    return await asyncio.to_thread(_build_context, server)
 
 
-async def fingerprint(server: Server) -> Fingerprint:
+async def fingerprint(server: Server) -> FileFingerprint:
     """The present state of the certificate files, looked at in a thread."""
     paths = [path for _, path in server.certificate_files]
     if not paths:
-        return Fingerprint(())
-    return await asyncio.to_thread(_fingerprint, paths)
+        return FileFingerprint(())
+    return await asyncio.to_thread(_read_fingerprint, paths)
 
 
-def _fingerprint(paths: list[Path]) -> Fingerprint:
-    return Fingerprint(tuple(_file_state(path) for path in paths))
+def _read_fingerprint(paths: list[Path]) -> FileFingerprint:
+    return FileFingerprint(tuple(_file_state(path) for path in paths))
 
 
 def _file_state(path: Path) -> tuple[int, int, int] | None:
@@ -61,12 +61,12 @@ def _file_state(path: Path) -> tuple[int, int, int] | None:
     return found.st_mtime_ns, found.st_ino, found.st_size
 
 
-def _build(server: Server) -> ssl.SSLContext:
+def _build_context(server: Server) -> ssl.SSLContext:
     check_files_present(server)
-    context = _trusting(server)
+    context = _trust_context(server)
     context.minimum_version = max(ssl.TLSVersion.TLSv1_2, context.minimum_version)
     if server.client_cert is not None:
-        _present(context, server, server.client_cert)
+        _load_client_certificate(context, server, server.client_cert)
     elif server.client_key is not None:
         raise CertificateFileError(
             "A client key is set, but no client certificate", remedy="set client_cert as well"
@@ -74,19 +74,21 @@ def _build(server: Server) -> ssl.SSLContext:
     return context
 
 
-def _trusting(server: Server) -> ssl.SSLContext:
+def _trust_context(server: Server) -> ssl.SSLContext:
     if server.ca is None:
         return ssl.create_default_context()
     try:
         context = ssl.create_default_context(cafile=str(server.ca.expanduser()))
     except OSError as error:  # ssl.SSLError is one
-        diagnosis = check_own_files(server)
-        raise diagnosis or unreadable("certificate authority", server.ca, error) from error
+        diagnosis = find_file_error(server)
+        raise diagnosis or unreadable_file_error(
+            "certificate authority", server.ca, error
+        ) from error
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     return context
 
 
-def _present(context: ssl.SSLContext, server: Server, certificate: Path) -> None:
+def _load_client_certificate(context: ssl.SSLContext, server: Server, certificate: Path) -> None:
     key = server.client_key
 
     def password() -> bytes:
@@ -100,12 +102,14 @@ def _present(context: ssl.SSLContext, server: Server, certificate: Path) -> None
             password=password,
         )
     except OSError as error:
-        diagnosis = check_own_files(server)
-        raise diagnosis or unreadable("client certificate", certificate, error) from error
+        diagnosis = find_file_error(server)
+        raise diagnosis or unreadable_file_error(
+            "client certificate", certificate, error
+        ) from error
 
 
 def _password(server: Server) -> bytes:
     password = (server.client_key_password or "").encode("utf-8", "surrogateescape")
     if server.client_key_password is None or len(password) > _LONGEST_PASSWORD:
-        raise key_password_needed(server)
+        raise key_password_error(server)
     return password

@@ -12,7 +12,7 @@ _LONGEST_NAME = 64
 
 def user_agent() -> str:
     """`aitui/<version> (<user>@<host>)` in plain ASCII."""
-    return f"aitui/{__version__} ({_fit(_user())}@{_fit(platform.node())})"
+    return f"aitui/{__version__} ({_sanitize(_user())}@{_sanitize(platform.node())})"
 
 
 def _user() -> str:
@@ -22,5 +22,5 @@ def _user() -> str:
         return ""
 
 
-def _fit(name: str) -> str:
+def _sanitize(name: str) -> str:
     return _UNFIT_FOR_HEADERS.sub("-", name)[:_LONGEST_NAME].strip("-") or "unknown"

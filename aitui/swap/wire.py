@@ -12,9 +12,9 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from aitui.domain.clean import clean_line, clean_text
-from aitui.domain.model import Kind, ListedModel, RunningModel, RunState
-from aitui.errors import BadAnswer
+from aitui.domain.clean import sanitize_line, sanitize_text
+from aitui.domain.model import ListedModel, ModelKind, RunningModel, RunState
+from aitui.errors import BadResponse
 
 MOST_MODELS = 200_000
 
@@ -28,7 +28,7 @@ _T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
-class Version:
+class ServerVersion:
     """The build of a server, from `/api/version`; empty where it doesn't say."""
 
     version: str
@@ -75,46 +75,48 @@ _RUNNING = msgspec.json.Decoder(_RunningList)
 _VERSION = msgspec.json.Decoder(_Version)
 
 
-def listed_models(body: bytes, endpoint: str) -> tuple[ListedModel, ...]:
+def parse_models(body: bytes, endpoint: str) -> tuple[ListedModel, ...]:
     """The entries of `/v1/models`, each id once.
 
     Raises BadAnswer.
     """
-    entries = _decoded(_MODELS, body, endpoint).data or []
-    _check_number(len(entries), endpoint)
+    entries = _decode(_MODELS, body, endpoint).data or []
+    _check_model_count(len(entries), endpoint)
     models: dict[str, ListedModel] = {}
     for entry in entries:
-        model = _listed(entry)
+        model = _build_listed_model(entry)
         if model.id:
             models.setdefault(model.id, model)
     return tuple(models.values())
 
 
-def running_models(body: bytes, endpoint: str) -> tuple[RunningModel, ...]:
+def parse_running(body: bytes, endpoint: str) -> tuple[RunningModel, ...]:
     """The entries of `/running`, each id once. Old servers say `id` where others say `model`.
 
     Raises BadAnswer.
     """
-    entries = _decoded(_RUNNING, body, endpoint).running or []
-    _check_number(len(entries), endpoint)
+    entries = _decode(_RUNNING, body, endpoint).running or []
+    _check_model_count(len(entries), endpoint)
     models: dict[str, RunningModel] = {}
     for entry in entries:
-        identifier = clean_line(entry.model or entry.id or "")
+        identifier = sanitize_line(entry.model or entry.id or "")
         if identifier:
-            models.setdefault(identifier, _running(identifier, entry))
+            models.setdefault(identifier, _build_running_model(identifier, entry))
     return tuple(models.values())
 
 
-def version(body: bytes, endpoint: str) -> Version:
+def parse_version(body: bytes, endpoint: str) -> ServerVersion:
     """The answer of `/api/version`.
 
     Raises BadAnswer.
     """
-    found = _decoded(_VERSION, body, endpoint)
-    return Version(name(found.version), name(found.commit), name(found.build_date))
+    found = _decode(_VERSION, body, endpoint)
+    return ServerVersion(
+        sanitize_name(found.version), sanitize_name(found.commit), sanitize_name(found.build_date)
+    )
 
 
-def run_state(text: str | None) -> RunState:
+def parse_run_state(text: str | None) -> RunState:
     """A state in the server's words; "" is what a peer's model has."""
     if not text:
         return RunState.STOPPED
@@ -124,76 +126,77 @@ def run_state(text: str | None) -> RunState:
         return RunState.UNKNOWN
 
 
-def name(text: str | None) -> str:
+def sanitize_name(text: str | None) -> str:
     """A name of the server's, harmless and no longer than a name should be."""
-    return clean_line(text or "", _LONGEST_NAME)
+    return sanitize_line(text or "", _LONGEST_NAME)
 
 
-def description(text: str | None) -> str:
+def sanitize_description(text: str | None) -> str:
     """A description of the server's, on one harmless line."""
-    return clean_line(text or "", _LONGEST_DESCRIPTION)
+    return sanitize_line(text or "", _LONGEST_DESCRIPTION)
 
 
-def token_count(value: object) -> int | None:
+def parse_token_count(value: object) -> int | None:
     """A context size that can be one, in tokens."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return int(value) if 0 < value < _LARGEST_CONTEXT else None
 
 
-def names(value: object) -> tuple[str, ...]:
+def parse_names(value: object) -> tuple[str, ...]:
     """The texts of a list that a user may have written as anything."""
     if not isinstance(value, Iterable) or isinstance(value, str | Mapping):
         return ()
-    return tuple(name(item) for item in value if isinstance(item, str) and item)
+    return tuple(sanitize_name(item) for item in value if isinstance(item, str) and item)
 
 
-def _listed(entry: _ListedEntry) -> ListedModel:
+def _build_listed_model(entry: _ListedEntry) -> ListedModel:
     meta = entry.meta if isinstance(entry.meta, dict) else {}
     ours = meta.get("llamaswap")
     ours = ours if isinstance(ours, dict) else {}
     peer = ours.get("peerID")
-    peer = name(peer) if isinstance(peer, str) else ""
+    peer = sanitize_name(peer) if isinstance(peer, str) else ""
     # Servers that know kinds also send `status`; elsewhere `type` is a user's own metadata.
     knows_kinds = entry.status is not msgspec.UNSET
-    kind = _kind(ours.get("type")) if knows_kinds else Kind.MODEL
+    kind = _parse_kind(ours.get("type")) if knows_kinds else ModelKind.MODEL
     return ListedModel(
-        id=clean_line(entry.id),
-        name=name(entry.name),
-        description=description(entry.description),
-        kind=Kind.PEER if peer and kind is Kind.MODEL else kind,
-        aliases=names(ours.get("aliases")) if knows_kinds else (),
+        id=sanitize_line(entry.id),
+        name=sanitize_name(entry.name),
+        description=sanitize_description(entry.description),
+        kind=ModelKind.PEER if peer and kind is ModelKind.MODEL else kind,
+        aliases=parse_names(ours.get("aliases")) if knows_kinds else (),
         peer=peer,
-        targets=names(ours.get("targets")) if knows_kinds else (),
-        context_length=token_count(entry.context_length) or token_count(meta.get("n_ctx")),
+        targets=parse_names(ours.get("targets")) if knows_kinds else (),
+        context_length=parse_token_count(entry.context_length)
+        or parse_token_count(meta.get("n_ctx")),
     )
 
 
-def _kind(value: object) -> Kind:
+def _parse_kind(value: object) -> ModelKind:
     try:
-        return Kind(value)
+        return ModelKind(value)
     except ValueError:
-        return Kind.MODEL
+        return ModelKind.MODEL
 
 
-def _running(identifier: str, entry: _RunningEntry) -> RunningModel:
+def _build_running_model(identifier: str, entry: _RunningEntry) -> RunningModel:
     ttl = entry.ttl or 0
     return RunningModel(
         id=identifier,
-        state=run_state(entry.state),
-        command=clean_text(entry.cmd or ""),
-        proxy=name(entry.proxy),
+        state=parse_run_state(entry.state),
+        command=sanitize_text(entry.cmd or ""),
+        proxy=sanitize_name(entry.proxy),
         ttl=int(ttl) if 0 < ttl < _LARGEST_CONTEXT else 0,
-        name=name(entry.name),
-        description=description(entry.description),
+        name=sanitize_name(entry.name),
+        description=sanitize_description(entry.description),
     )
 
 
-def _decoded(decoder: msgspec.json.Decoder[_T], body: bytes, endpoint: str) -> _T:
+def _decode(decoder: msgspec.json.Decoder[_T], body: bytes, endpoint: str) -> _T:
     if looks_like_html(body):
-        raise BadAnswer(
+        raise BadResponse(
             f"{endpoint} answered with HTML, not JSON",
-            why=_titled(body),
+            why=_page_title(body),
             remedy="check that the URL is that of a llama-swap server",
         )
     try:
@@ -204,9 +207,9 @@ def _decoded(decoder: msgspec.json.Decoder[_T], body: bytes, endpoint: str) -> _
         why = str(error) if body.strip() else "the answer is empty"
     except RecursionError:
         why = "it is nested too deeply"
-    raise BadAnswer(
+    raise BadResponse(
         f"{endpoint} answered with something that can't be its JSON",
-        why=clean_line(why, _LONGEST_NAME),
+        why=sanitize_line(why, _LONGEST_NAME),
         remedy="check that the URL is that of a llama-swap server",
     )
 
@@ -217,14 +220,14 @@ def looks_like_html(body: bytes) -> bool:
     return start.startswith((b"<!doctype", b"<html", b"<head", b"<body", b"<?xml", b"<!--"))
 
 
-def _titled(body: bytes) -> str:
+def _page_title(body: bytes) -> str:
     found = _TITLE.search(body[:65_536])
-    title = clean_line(found[1].decode("utf-8", "replace").strip(), 100) if found else ""
+    title = sanitize_line(found[1].decode("utf-8", "replace").strip(), 100) if found else ""
     return f"the page is called “{title}”" if title else "the page has no title"
 
 
-def _check_number(count: int, endpoint: str) -> None:
+def _check_model_count(count: int, endpoint: str) -> None:
     if count > MOST_MODELS:
-        raise BadAnswer(
+        raise BadResponse(
             f"{endpoint} lists {count:,} models", why=f"aitui shows at most {MOST_MODELS:,}"
         )

@@ -3,7 +3,7 @@
 from textual.message import Message
 
 
-class ModelRemovalWished(Message):
+class ModelRemovalRequested(Message):
     """Somebody wants a model taken out of the config file."""
 
     def __init__(self, model_id: str) -> None:
@@ -11,15 +11,15 @@ class ModelRemovalWished(Message):
         self.model_id = model_id
 
 
-class ModelAddWished(Message):
+class ModelAddRequested(Message):
     """Somebody wants a model put into the config file."""
 
 
-class ConfigWished(Message):
+class ConfigViewRequested(Message):
     """Somebody wants to see the config file as it is now."""
 
 
-class ConfigEditWished(Message):
+class ConfigEditRequested(Message):
     """Somebody wants to edit the whole config file, beginning at that line."""
 
     def __init__(self, line: int) -> None:

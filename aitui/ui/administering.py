@@ -6,20 +6,20 @@ from textual import on
 from textual.binding import Binding, BindingType
 from textual.widgets import Input, TextArea
 
-from aitui.commands.spilled import question_to_go_back, spill_words
+from aitui.commands.spilled import revert_context_confirmation, slowdown_text
 from aitui.domain.config.sizes import parse_context_size
-from aitui.domain.memory.spill import Spill
+from aitui.domain.memory.spill import OffloadSlowdown
 from aitui.domain.slash import SlashCommand
 from aitui.domain.snapshot import Snapshot
 from aitui.ui.admin_messages import (
-    ConfigEditWished,
-    ConfigWished,
-    ModelAddWished,
-    ModelRemovalWished,
+    ConfigEditRequested,
+    ConfigViewRequested,
+    ModelAddRequested,
+    ModelRemovalRequested,
 )
 from aitui.ui.chatting import ChatApp
-from aitui.ui.open_admin import OpenAdmin
-from aitui.ui.opening import Opening
+from aitui.ui.open_admin import AdminController
+from aitui.ui.opening import AppContext
 from aitui.ui.screens.config import ConfigScreen
 from aitui.ui.screens.models import ModelsScreen
 from aitui.ui.widgets.composer import Composer
@@ -34,16 +34,16 @@ class AdminApp(ChatApp):
         Binding("R", "restart_service", "restart the service"),
     ]
 
-    def __init__(self, opening: Opening) -> None:
+    def __init__(self, opening: AppContext) -> None:
         super().__init__(opening)
-        self._slow: dict[str, int] = {}
-        self._administration = OpenAdmin(
+        self._reported_slowdowns: dict[str, int] = {}
+        self._host_controller = AdminController(
             self,
             opening,
             lambda: self._session,
-            self._beside,
+            self.run_in_background,
             ask=self._ask,
-            on_newer=self._config_newer,
+            on_newer=self._show_config_note,
         )
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
@@ -55,41 +55,41 @@ class AdminApp(ChatApp):
 
     def action_change_context(self) -> None:
         """Change the context size of the model under the cursor."""
-        screen, highlighted = self.screen, self._models.highlighted
+        screen, highlighted = self.screen, self._models_screen.selected_model
         model_id = highlighted.id if highlighted is not None else ""
         if isinstance(screen, ConfigScreen):
             model_id = screen.model_id
         if model_id:
-            self._administration.ask_for_context(model_id)
+            self._host_controller.ask_for_context_size(model_id)
         else:
             words = "There is no model under the cursor"
             self.notify(words, severity="warning", markup=False)
 
     def action_config(self) -> None:
         """Show the server's config file, at the model under the cursor."""
-        self._administration.show_config(self._models.highlighted)
+        self._host_controller.show_config(self._models_screen.selected_model)
 
     def action_reload_config(self) -> None:
         """Have the server read its config file again."""
-        self._administration.reload()
+        self._host_controller.reload()
 
     def action_restart_service(self) -> None:
         """Restart the service of the server."""
-        self._administration.restart()
+        self._host_controller.restart()
 
     def action_undo_change(self) -> None:
         """Take the last change of the config file back."""
-        self._administration.undo()
+        self._host_controller.undo()
 
-    def administer(self, command: SlashCommand, model_id: str) -> None:
+    def run_host_command(self, command: SlashCommand, model_id: str) -> None:
         """What a slash command wants. Raises ConfigRefused for a size that is none."""
         match command.name:
             case "ctx":
                 size = parse_context_size(command.words[-1])
-                self._administration.change_context(model_id, size)
+                self._host_controller.change_context_size(model_id, size)
             case "flag":
                 flag, value = command.words[1], " ".join(command.words[2:])
-                self._administration.change_flag(model_id, flag, value)
+                self._host_controller.change_flag(model_id, flag, value)
             case "preset":
                 self.action_config()
             case "reload":
@@ -99,41 +99,44 @@ class AdminApp(ChatApp):
             case _:
                 self.action_undo_change()
 
-    def heed_spills(self, snapshot: Snapshot) -> None:
+    def report_slowdowns(self, snapshot: Snapshot) -> None:
         """Point each model out, once, that a larger context has made slow."""
-        for spill in snapshot.hardware.spills:
-            if spill.model not in self._slow or self._slow[spill.model] != spill.context_size:
-                self._slow[spill.model] = spill.context_size
-                self._beside(self._offer_to_go_back(spill), "slow", exclusive=False)
+        for spill in snapshot.hardware.slowdowns:
+            if (
+                spill.model not in self._reported_slowdowns
+                or self._reported_slowdowns[spill.model] != spill.context_size
+            ):
+                self._reported_slowdowns[spill.model] = spill.context_size
+                self.run_in_background(self._offer_context_rollback(spill), "slow", exclusive=False)
 
-    async def _offer_to_go_back(self, spill: Spill) -> None:
+    async def _offer_context_rollback(self, spill: OffloadSlowdown) -> None:
         # Where somebody types, a question would take the letters.
-        server = self._models.server
+        server = self._models_screen.server
         changeable = server is not None and server.ssh_host and not server.read_only
         if changeable and not isinstance(self.focused, Input | TextArea):
-            question = question_to_go_back(spill)
+            question = revert_context_confirmation(spill)
             if await self._ask(lambda _: question):
-                self._administration.change_context(spill.model, spill.context_before)
+                self._host_controller.change_context_size(spill.model, spill.context_before)
             return
-        words = f"{spill_words(spill)}. /ctx {spill.model} {spill.context_before} goes back."
+        words = f"{slowdown_text(spill)}. /ctx {spill.model} {spill.context_before} goes back."
         title = f"{spill.model} has become slow"
         self.notify(words, title=title, severity="warning", timeout=20, markup=False)
 
-    def _config_newer(self, words: str) -> None:
-        self._models.config_note = words
+    def _show_config_note(self, words: str) -> None:
+        self._models_screen.config_note = words
 
-    @on(ModelRemovalWished)
-    def _removal_wished(self, message: ModelRemovalWished) -> None:
-        self._administration.remove_model(message.model_id)
+    @on(ModelRemovalRequested)
+    def _handle_removal_request(self, message: ModelRemovalRequested) -> None:
+        self._host_controller.remove_model(message.model_id)
 
-    @on(ModelAddWished)
-    def _add_wished(self) -> None:
-        self._administration.add_model()
+    @on(ModelAddRequested)
+    def _handle_add_request(self) -> None:
+        self._host_controller.add_model()
 
-    @on(ConfigWished)
-    def _config_wished(self) -> None:
-        self._administration.read_config()
+    @on(ConfigViewRequested)
+    def _handle_config_view_request(self) -> None:
+        self._host_controller.read_config()
 
-    @on(ConfigEditWished)
-    def _config_edit_wished(self, message: ConfigEditWished) -> None:
-        self._administration.edit_config(message.line)
+    @on(ConfigEditRequested)
+    def _handle_config_edit_request(self, message: ConfigEditRequested) -> None:
+        self._host_controller.edit_config(message.line)

@@ -1,58 +1,58 @@
 """What is said of an answer: while it comes, and below it when it has ended."""
 
 from aitui.domain.amounts import format_rate, format_seconds
-from aitui.domain.answer import Answer, Phase
+from aitui.domain.answer import Reply, ReplyPhase
 from aitui.domain.config.sizes import next_size
 from aitui.domain.turn import Turn, TurnState
 from aitui.errors import AituiError, ContextExceeded
-from aitui.ui.words import seconds_words
+from aitui.ui.words import seconds_text
 
-CUT_HINT = "/continue goes on, /retry asks again"
+INCOMPLETE_HINT = "/continue goes on, /retry asks again"
 
 
-ENDED = {
-    Phase.STOPPED: "stopped",
-    Phase.CUT: "cut",
-    Phase.FAILED: "failed",
-    Phase.DONE: "done",
+END_LABELS = {
+    ReplyPhase.STOPPED: "stopped",
+    ReplyPhase.CUT: "cut",
+    ReplyPhase.FAILED: "failed",
+    ReplyPhase.DONE: "done",
 }
 
 
-def phase_words(answer: Answer, expected_load: float | None, now: float) -> str:
+def phase_text(answer: Reply, expected_load: float | None, now: float) -> str:
     """What the answer is at, with seconds so far, and expected ones where they are known."""
     so_far = f"{max(0.0, now - answer.phase_since):.0f}"
     match answer.phase:
-        case Phase.QUEUED:
+        case ReplyPhase.QUEUED:
             place = f", place {answer.position}" if answer.position else ""
             return f"waits in the server's queue{place}, {so_far} s"
-        case Phase.LOADING:
+        case ReplyPhase.LOADING:
             expected = "" if expected_load is None else f" of ≈{expected_load:.0f}"
             return f"the model is loading, {so_far}{expected} s"
-        case Phase.PREFILL:
+        case ReplyPhase.PREFILL:
             share = "" if answer.progress is None else f" {answer.progress.share * 100:.0f} %"
             return f"reads the prompt{share}, {so_far} s"
-        case Phase.THINKING:
+        case ReplyPhase.THINKING:
             return f"thinks, {so_far} s"
-        case Phase.STREAMING:
+        case ReplyPhase.STREAMING:
             return "answers"
         case _:
             pass
-    return ENDED.get(answer.phase, "")
+    return END_LABELS.get(answer.phase, "")
 
 
-def footer(turn: Turn, place: str = "") -> tuple[str, ...]:
+def footer_items(turn: Turn, place: str = "") -> tuple[str, ...]:
     """The items below an answer that has ended, the most needed first.
 
     `place` is which of several answers it is.
     """
-    parts = [_ending(turn), place]
+    parts = [_end_reason(turn), place]
     if turn.usage is not None:
         parts.append(f"{turn.usage.completion_tokens:,} tokens")
     timings = turn.timings
     if timings is not None and timings.rate:
         parts.append(f"{format_rate(timings.rate)} tok/s")
     if turn.ended is not None and turn.began:
-        parts.append(_time_taken(max(0.0, turn.ended - turn.began)))
+        parts.append(_duration_text(max(0.0, turn.ended - turn.began)))
     if turn.first_token is not None:
         parts.append(f"first token {turn.first_token:.2f} s")
     if timings is not None:
@@ -65,36 +65,36 @@ def footer(turn: Turn, place: str = "") -> tuple[str, ...]:
     return tuple(part for part in parts if part)
 
 
-def _time_taken(seconds: float) -> str:
-    return seconds_words(seconds) if seconds < 60 else format_seconds(seconds)
+def _duration_text(seconds: float) -> str:
+    return seconds_text(seconds) if seconds < 60 else format_seconds(seconds)
 
 
-def _ending(turn: Turn) -> str:
+def _end_reason(turn: Turn) -> str:
     if turn.state is TurnState.STOPPED:
         return "stopped"
     if turn.state in {TurnState.CUT, TurnState.RUNNING}:
         # The commands below say what helps: the error's own remedy would say it twice.
         trouble = turn.trouble.removesuffix(" — continue it, or ask again")
-        return f"✘ cut: {trouble or 'aitui ended before it did'} ({CUT_HINT})"
+        return f"✘ cut: {trouble or 'aitui ended before it did'} ({INCOMPLETE_HINT})"
     if turn.finish == "length":
-        return f"at its limit of tokens ({CUT_HINT})"
+        return f"at its limit of tokens ({INCOMPLETE_HINT})"
     return ""
 
 
-def ended_elsewhere(answer: Answer) -> str:
+def completion_notice(answer: Reply) -> str:
     """What to call somebody back with who didn't see it end; nothing where they stopped it."""
     match answer.phase:
-        case Phase.DONE:
+        case ReplyPhase.DONE:
             return f"{answer.model} has answered"
-        case Phase.CUT:
+        case ReplyPhase.CUT:
             return f"The answer of {answer.model} was cut"
-        case Phase.FAILED:
+        case ReplyPhase.FAILED:
             return f"{answer.model} has not answered"
         case _:
             return ""
 
 
-def failure_words(error: AituiError, model_id: str, *, can_change: bool) -> str:
+def failure_text(error: AituiError, model_id: str, *, can_change: bool) -> str:
     """Why nothing came, and what helps; `can_change` where the server's config can be."""
     if isinstance(error, ContextExceeded):
         ways = ["/delete drops turns", "/clear begins anew"]

@@ -9,13 +9,13 @@ from aitui.domain.server import Server
 from aitui.errors import KeyPasswordNeeded, LoadFailed
 from aitui.ui.screens.key_password import KeyPasswordScreen
 from aitui.ui.screens.servers import ServersScreen
-from aitui.ui.words import after_failed_load
+from aitui.ui.words import restore_confirmation
 
 if TYPE_CHECKING:
     from textual.app import App
 
 
-async def ask_which_server(
+async def ask_for_server(
     app: "App[None]", servers: tuple[Server, ...], current: Server | None
 ) -> Server | str | None:
     """One of the servers, a URL, or None."""
@@ -30,8 +30,8 @@ async def ask_for_password(
     return replace(server, client_key_password=password) if password else None
 
 
-async def offer_evicted(error: LoadFailed, ask: Ask, load: Callable[[str], None]) -> None:
+async def offer_evicted_models(error: LoadFailed, ask: Ask, load: Callable[[str], None]) -> None:
     """Tell why a load failed, and begin to load what had to go for it where that is wished."""
     for victim in error.evicted:
-        if await ask(lambda _: after_failed_load(error, victim)):  # noqa: B023
+        if await ask(lambda _: restore_confirmation(error, victim)):  # noqa: B023
             load(victim)

@@ -2,22 +2,22 @@
 
 from collections.abc import Mapping
 
-from aitui.domain.clean import clean_line
+from aitui.domain.clean import sanitize_line
 
-LONGEST = 200
+MAX_NOTIFICATION_CELLS = 200
 _BELL = "\x07"
-_WITHOUT_NOTIFICATIONS = ("", "linux", "dumb", "unknown")
+_TERMINALS_WITHOUT_OSC9 = ("", "linux", "dumb", "unknown")
 
 
-def call_back(words: str, environment: Mapping[str, str]) -> str:
+def notification_sequence(words: str, environment: Mapping[str, str]) -> str:
     """What to send to the terminal: its bell, and a notification by OSC 9 where it may have them.
 
     Inside tmux the notification goes through its passthrough, which lets it out where
     `allow-passthrough` is on and drops it where not; the bell comes through either way.
     """
     # Words of their own come first: OSC 9 with a number there means something else to ConEmu.
-    notification = f"\x1b]9;aitui: {clean_line(words, LONGEST)}\x1b\\"
-    if environment.get("TERM", "") in _WITHOUT_NOTIFICATIONS or environment.get("STY"):
+    notification = f"\x1b]9;aitui: {sanitize_line(words, MAX_NOTIFICATION_CELLS)}\x1b\\"
+    if environment.get("TERM", "") in _TERMINALS_WITHOUT_OSC9 or environment.get("STY"):
         return _BELL
     if environment.get("TMUX"):
         escaped = notification.replace("\x1b", "\x1b\x1b")

@@ -2,29 +2,29 @@
 
 from datetime import datetime
 
-from aitui.ui.packing import Item
+from aitui.ui.packing import LineItem
 
-SHOWN_FROM = 30
-URGENT_BELOW = 7
+WARNING_DAYS = 30
+URGENT_DAYS = 7
 
 _DAY = 24 * 3600.0
-_NEED = 7
+_PRIORITY = 7
 
 
-def certificate_item(ends: float | None, wall: float) -> Item:
+def certificate_item(ends: float | None, wall: float) -> LineItem:
     """An item for the last thirty days, red for the last six; empty before. Both are Unix time."""
     if ends is None:
-        return Item("", 0)
+        return LineItem("", 0)
     if ends <= wall:
-        return Item("✘ certificate expired", _NEED, "lost")
+        return LineItem("✘ certificate expired", _PRIORITY, "lost")
     days = int((ends - wall) / _DAY)
-    if days > SHOWN_FROM:
-        return Item("", 0)
+    if days > WARNING_DAYS:
+        return LineItem("", 0)
     left = "expires today" if days == 0 else "1 day" if days == 1 else f"{days} days"
-    return Item(f"! cert {left}", _NEED, "lost" if days < URGENT_BELOW else "waiting")
+    return LineItem(f"! cert {left}", _PRIORITY, "lost" if days < URGENT_DAYS else "waiting")
 
 
-def renewal_words(ends: float, wall: float) -> tuple[str, str]:
+def renewal_notice(ends: float, wall: float) -> tuple[str, str]:
     """What is told once when the item appears, as title and words; both times are Unix time."""
     day = datetime.fromtimestamp(ends).astimezone().strftime("%Y-%m-%d %H:%M")
     title = "The client certificate " + ("has expired" if ends <= wall else "expires soon")

@@ -3,17 +3,17 @@
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
-from aitui.chat.chat import Chat, last_answer
+from aitui.chat.chat import ChatSession, last_reply
 from aitui.commands.conversations import find_conversations
-from aitui.commands.export import attach, export
-from aitui.commands.find import model_named
-from aitui.commands.status import as_text
+from aitui.commands.export import attach_file, export_conversation
+from aitui.commands.find import resolve_model
+from aitui.commands.status import status_as_text
 from aitui.domain.conversation import Conversation
 from aitui.domain.slash import KINDS, SlashCommand, completions, read_slash_command
 from aitui.domain.turn import Role, Turn
 from aitui.errors import AituiError
 from aitui.paths import Paths
-from aitui.ui.open_chat import OpenChat
+from aitui.ui.open_chat import ChatController
 from aitui.ui.screens.help import HelpScreen
 from aitui.ui.screens.history import HistoryScreen
 from aitui.ui.widgets.chat_pane import ChatPane
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from textual.app import App
 
 
-class ChatCommands:
+class SlashCommandRunner:
     """Belongs to the app, whose own deeds `act` (load, unload, refresh) and `administer` run."""
 
     def __init__(
         self,
         app: "App[None]",
-        chats: OpenChat,
+        chats: ChatController,
         pane: Callable[[], ChatPane],
         paths: Callable[[], Paths],
         act: Callable[[str, str], None],
@@ -39,14 +39,14 @@ class ChatCommands:
         self._chats = chats
         self._pane = pane
         self._paths = paths
-        self._act = act
-        self._administer = administer
+        self._run_app_command = act
+        self._run_host_command = administer
         self._handlers: dict[str, Callable[[SlashCommand], Awaitable[None]]] = {
             "status": self._status,
-            "refresh": self._acted,
-            "load": self._acted,
-            "unload": self._acted,
-            "gpu": self._acted,
+            "refresh": self._app_command,
+            "load": self._app_command,
+            "unload": self._app_command,
+            "gpu": self._app_command,
             "model": self._model,
             "system": self._system,
             "set": self._set,
@@ -61,12 +61,12 @@ class ChatCommands:
             "save": self._export,
             "export": self._export,
             "file": self._file,
-            "ctx": self._at_host,
-            "flag": self._at_host,
-            "preset": self._at_host,
-            "reload": self._at_host,
-            "restart": self._at_host,
-            "undo": self._at_host,
+            "ctx": self._host_command,
+            "flag": self._host_command,
+            "preset": self._host_command,
+            "reload": self._host_command,
+            "restart": self._host_command,
+            "undo": self._host_command,
             "help": self._help,
         }
 
@@ -77,7 +77,7 @@ class ChatCommands:
             await self._handlers[command.name](command)
         except (ValueError, AituiError) as error:
             if not self._pane().prompt.text:
-                self._pane().prompt.put(text)
+                self._pane().prompt.set_text(text)
             raise error if isinstance(error, AituiError) else AituiError(str(error)) from error
 
     def complete(self, text: str) -> None:
@@ -86,74 +86,74 @@ class ChatCommands:
         ids = [model.id for model in session.snapshot.models if model.loadable]
         found = completions(text, ids)
         if not found:
-            self._tell("Nothing completes that")
+            self._notify("Nothing completes that")
             return
-        common = _common_beginning(found)
+        common = _common_prefix(found)
         if len(found) == 1 or len(common) > len(text):
-            self._pane().prompt.put(common)
+            self._pane().prompt.set_text(common)
         if len(found) > 1:
-            self._tell("  ".join(one.strip() for one in found[:12]))
+            self._notify("  ".join(one.strip() for one in found[:12]))
 
     async def _status(self, _: SlashCommand) -> None:
         session = self._chats.session
-        self._tell(as_text(session, session.snapshot))
+        self._notify(status_as_text(session, session.snapshot))
 
-    async def _acted(self, command: SlashCommand) -> None:
+    async def _app_command(self, command: SlashCommand) -> None:
         model_id = ""
         if command.rest:
-            model_id = model_named(command.rest, self._chats.session.snapshot).id
-        self._act(command.name, model_id)
+            model_id = resolve_model(command.rest, self._chats.session.snapshot).id
+        self._run_app_command(command.name, model_id)
 
-    async def _at_host(self, command: SlashCommand) -> None:
+    async def _host_command(self, command: SlashCommand) -> None:
         model_id = ""
         if command.name in {"ctx", "flag"}:
-            model_id = model_named(command.words[0], self._chats.session.snapshot).id
-        self._administer(command, model_id)
+            model_id = resolve_model(command.words[0], self._chats.session.snapshot).id
+        self._run_host_command(command, model_id)
 
     async def _model(self, command: SlashCommand) -> None:
-        model = model_named(command.rest, self._chats.session.snapshot)
-        await self._chats.move(self._chat(), model.id)
+        model = resolve_model(command.rest, self._chats.session.snapshot)
+        await self._chats.switch_model(self._chat(), model.id)
 
     async def _system(self, command: SlashCommand) -> None:
         await self._chat().set_system(command.rest)
-        self._tell("The system prompt is set" if command.rest else "The system prompt is gone")
+        self._notify("The system prompt is set" if command.rest else "The system prompt is gone")
 
     async def _set(self, command: SlashCommand) -> None:
         name, _, value = command.rest.partition(" ")
         chat = self._chat()
         await chat.set_sampling(chat.conversation.sampling.with_text(name, value))
         shown = ", ".join(f"{key} {text}" for key, text in chat.conversation.sampling.values)
-        self._tell(f"Parameters: {shown or 'those of the server'}")
+        self._notify(f"Parameters: {shown or 'those of the server'}")
 
     async def _clear(self, _: SlashCommand) -> None:
-        await self._chats.begin_anew(self._chat().conversation.model)
+        await self._chats.begin_chat(self._chat().conversation.model)
 
     async def _retry(self, _: SlashCommand) -> None:
         chat = self._chat()
-        answer = last_answer(chat.conversation)
+        answer = last_reply(chat.conversation)
         if answer is None:
             raise ValueError("nothing was answered yet")
         self._chats.run(chat, lambda: chat.regenerate(answer.id))
 
     async def _continue(self, _: SlashCommand) -> None:
         chat = self._chat()
-        answer = last_answer(chat.conversation)
+        answer = last_reply(chat.conversation)
         if answer is None or not answer.is_incomplete:
             raise ValueError("the last answer is complete")
         self._chats.run(chat, lambda: chat.resume(answer.id))
 
     async def _edit(self, _: SlashCommand) -> None:
-        question = _last_question(self._chat().conversation)
+        question = _last_prompt(self._chat().conversation)
         if question is None:
             raise ValueError("nothing was asked yet")
         if self._chat().busy:
             raise ValueError("an answer is under way: stop it first")
         self._chats.editing = question.id
-        self._pane().prompt.put(question.text)
-        self._tell("⏎ asks it in the place of the old one; an empty prompt drops the change")
+        self._pane().prompt.set_text(question.text)
+        self._notify("⏎ asks it in the place of the old one; an empty prompt drops the change")
 
     async def _delete(self, _: SlashCommand) -> None:
-        question = _last_question(self._chat().conversation)
+        question = _last_prompt(self._chat().conversation)
         if question is None:
             raise ValueError("nothing was asked yet")
         await self._chat().delete(question.id)
@@ -165,7 +165,7 @@ class ChatCommands:
             branches = chat.conversation.branches(turn.id)
             if len(branches) > 1:
                 at = branches.index(turn)
-                await chat.walk(turn.id, 1 if at + 1 < len(branches) else -at)
+                await chat.switch_branch(turn.id, 1 if at + 1 < len(branches) else -at)
                 self._chats.show(chat)
                 return
         raise ValueError("there is only one branch: /retry makes another")
@@ -178,16 +178,18 @@ class ChatCommands:
         if chosen:
             await self._chats.resume(chosen)
 
-    async def look(self, screen: HistoryScreen, words: str) -> None:
+    async def search_history(self, screen: HistoryScreen, words: str) -> None:
         """Fill the list of conversations."""
         if self._chats.history is not None:
             screen.show(words, await find_conversations(self._chats.history, words))
 
-    async def forget(self, screen: HistoryScreen, conversation_id: str, words: str) -> None:
+    async def delete_conversation(
+        self, screen: HistoryScreen, conversation_id: str, words: str
+    ) -> None:
         """Delete a conversation, and list the others."""
         if self._chats.history is not None:
-            await self._chats.forget(conversation_id)
-            await self.look(screen, words)
+            await self._chats.delete_conversation(conversation_id)
+            await self.search_history(screen, words)
 
     async def _rename(self, command: SlashCommand) -> None:
         await self._chat().rename(command.rest)
@@ -197,36 +199,36 @@ class ChatCommands:
         directory = self._paths().data / "exports"
         is_json = command.name == "export"
         conversation = self._chat().conversation
-        path = await export(conversation, command.rest, directory, json=is_json)
-        self._tell(f"Written to {path}")
+        path = await export_conversation(conversation, command.rest, directory, json=is_json)
+        self._notify(f"Written to {path}")
 
     async def _file(self, command: SlashCommand) -> None:
-        prompt, image = await attach("", command.rest)
+        prompt, image = await attach_file("", command.rest)
         if image is None:
-            self._pane().prompt.put(prompt)
+            self._pane().prompt.set_text(prompt)
         else:
             self._chats.attachments = (*self._chats.attachments, image)
-            self._tell(f"{image.name} goes along with the next prompt")
+            self._notify(f"{image.name} goes along with the next prompt")
 
     async def _help(self, _: SlashCommand) -> None:
         rows = [(kind.usage, kind.does, "") for kind in KINDS]
         self._app.push_screen(HelpScreen(rows, "Commands of the prompt", signs=False))
 
-    def _chat(self) -> Chat:
+    def _chat(self) -> ChatSession:
         if self._chats.chat is None:
             raise ValueError("there is no conversation yet")
         return self._chats.chat
 
-    def _tell(self, words: str) -> None:
+    def _notify(self, words: str) -> None:
         self._app.notify(words, timeout=10, markup=False)
 
 
-def _last_question(conversation: Conversation) -> Turn | None:
+def _last_prompt(conversation: Conversation) -> Turn | None:
     asked = (turn for turn in reversed(conversation.path) if turn.role is Role.USER)
     return next(asked, None)
 
 
-def _common_beginning(texts: tuple[str, ...]) -> str:
+def _common_prefix(texts: tuple[str, ...]) -> str:
     first, last = min(texts), max(texts)
     length = next(
         (i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b),

@@ -3,19 +3,19 @@
 from collections.abc import AsyncGenerator
 from dataclasses import replace
 
-from aitui.commands.doctor.examination import Subject, examine
-from aitui.commands.doctor.terminal_checks import Terminal
-from aitui.domain.checks import Check, Stage
+from aitui.commands.doctor.examination import DoctorTarget, examine
+from aitui.commands.doctor.terminal_checks import TerminalInfo
+from aitui.domain.checks import CheckResult, CheckStage
 from aitui.domain.server import Server
-from aitui.ui.opening import Opening
+from aitui.ui.opening import AppContext
 
 
-def check_up(
-    opening: Opening, server: Server | None, size: tuple[int, int]
-) -> AsyncGenerator[Check | Stage, None]:
+def run_checks(
+    opening: AppContext, server: Server | None, size: tuple[int, int]
+) -> AsyncGenerator[CheckResult | CheckStage, None]:
     """Begins one, of the chosen server where no other is shown; `size` is the terminal's."""
     settings = opening.settings
     if server is not None and server is not settings.server:
         origins = {**settings.origins, "server": "chosen in the dashboard"}
         settings = replace(settings, server=server, origins=origins)
-    return examine(Subject(settings, Terminal(size, opening.environment), opening.clock))
+    return examine(DoctorTarget(settings, TerminalInfo(size, opening.environment), opening.clock))

@@ -3,21 +3,23 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from aitui.domain.clean import clean_line
-from aitui.ui.transcript.highlighting import highlighted
+from aitui.domain.clean import sanitize_line
+from aitui.ui.transcript.highlighting import highlight_lines
 from aitui.ui.transcript.inks import Run
 
-LONGEST_LINE = 4000
+MAX_LINE_LENGTH = 4000
 
 
 @dataclass(frozen=True, slots=True)
-class ColouredConfig:
+class HighlightedConfig:
     """One list of runs a line."""
 
     lines: Sequence[Sequence[Run]]
 
 
-def coloured(text: str) -> ColouredConfig:
+def highlight_config(text: str) -> HighlightedConfig:
     """The lines of a text; blocks."""
-    lines = [clean_line(line, LONGEST_LINE) for line in text.removeprefix("\ufeff").splitlines()]
-    return ColouredConfig(tuple(tuple(line) for line in highlighted(lines, "yaml")))
+    lines = [
+        sanitize_line(line, MAX_LINE_LENGTH) for line in text.removeprefix("\ufeff").splitlines()
+    ]
+    return HighlightedConfig(tuple(tuple(line) for line in highlight_lines(lines, "yaml")))

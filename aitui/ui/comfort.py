@@ -5,21 +5,21 @@ import asyncio
 from textual.notifications import Notification, Notify
 from textual.theme import Theme
 
-from aitui.commands.copy import copy
-from aitui.domain.clean import clean_line
+from aitui.commands.copy import copy_text
+from aitui.domain.clean import sanitize_line
 from aitui.errors import AituiError
-from aitui.store.chosen_theme import keep_theme
-from aitui.ui.attention import call_back
-from aitui.ui.deeds import DeedsApp
-from aitui.ui.opening import Opening
+from aitui.store.chosen_theme import save_theme
+from aitui.ui.attention import notification_sequence
+from aitui.ui.deeds import BackgroundTaskApp
+from aitui.ui.opening import AppContext
 
-MOST_SAID = 3
+MAX_NOTIFICATIONS = 3
 """Things that are said in passing side by side."""
-LONGEST_NAMED = 60
+MAX_QUOTED_LENGTH = 60
 """Characters of a copied text that is named whole."""
 
 
-class ComfortApp(DeedsApp):
+class NotifyingApp(BackgroundTaskApp):
     """Keeps what it keeps where the present server has its places: those of a demo are its own."""
 
     # Without colours Textual tells neither the place in a list nor what is selected. What it draws
@@ -31,7 +31,7 @@ class ComfortApp(DeedsApp):
     Screen:nocolor .screen--selection { text-style: reverse; }
     """
 
-    def __init__(self, opening: Opening) -> None:
+    def __init__(self, opening: AppContext) -> None:
         super().__init__(opening)
         self._paths = opening.paths
         if opening.theme in self.available_themes:
@@ -39,60 +39,64 @@ class ComfortApp(DeedsApp):
 
     def on_mount(self) -> None:
         """Keep the theme from now on."""
-        self.theme_changed_signal.subscribe(self, self._theme_chosen)
+        self.theme_changed_signal.subscribe(self, self._handle_theme_change)
 
     def on_notify(self, event: Notify) -> None:
         """Say the same thing once, and no more at a time than leave room."""
         shown = list(self._notifications)
-        again = [one for one in shown if _what_is_said(one) == _what_is_said(event.notification)]
+        again = [
+            one for one in shown if _notification_key(one) == _notification_key(event.notification)
+        ]
         others = [one for one in shown if one not in again]
-        for one in (*again, *others[: max(0, len(others) - MOST_SAID + 1)]):
+        for one in (*again, *others[: max(0, len(others) - MAX_NOTIFICATIONS + 1)]):
             self._unnotify(one, refresh=False)
 
     def copy_to_clipboard(self, text: str) -> None:
         """Copy in one of three ways, and say where it went; also what Textual itself copies."""
         # What its own fields paste.
         self._clipboard = text
-        self._beside(self._copy(text), "copy", exclusive=False)
+        self.run_in_background(self._copy(text), "copy", exclusive=False)
 
-    def call_back(self, words: str) -> None:
+    def notify_if_away(self, words: str) -> None:
         """Ring and notify, where somebody looks at another window or another view.
 
         While a terminal takes nothing, or belongs to an editor, it isn't called: Textual would block.
         """
         view = next(screen for screen in reversed(self.screen_stack) if not screen.is_modal)
         elsewhere = not self.app_focus or view is not self.screen_stack[0]
-        if elsewhere and self._opening.settings.notifications and not self.is_behind:
-            self._write(call_back(words, self._opening.environment))
+        if elsewhere and self._app_context.settings.notifications and not self.is_behind:
+            self._write_to_terminal(notification_sequence(words, self._app_context.environment))
 
     async def _copy(self, text: str) -> None:
-        where = await copy(text, self._opening.environment, self._write, self._paths.state)
-        self.notify(f"Copied {_named(text)} {where}", markup=False)
+        where = await copy_text(
+            text, self._app_context.environment, self._write_to_terminal, self._paths.state
+        )
+        self.notify(f"Copied {_describe_text(text)} {where}", markup=False)
 
-    def _theme_chosen(self, _: Theme) -> None:
-        self.run_worker(self._keep_theme(), group="theme", exit_on_error=False)
+    def _handle_theme_change(self, _: Theme) -> None:
+        self.run_worker(self._save_theme(), group="theme", exit_on_error=False)
 
-    async def _keep_theme(self) -> None:
+    async def _save_theme(self) -> None:
         try:
-            await asyncio.to_thread(keep_theme, self._paths.state, self.theme)
+            await asyncio.to_thread(save_theme, self._paths.state, self.theme)
         except OSError as error:
             words = f"The theme {self.theme} holds for this time only"
             why = f"{self._paths.state}: {error.strerror or error}"
             remedy = "set XDG_STATE_HOME to a folder that can be written"
-            self._say(AituiError(words, why=why, remedy=remedy))
+            self._notify_error(AituiError(words, why=why, remedy=remedy))
 
-    def _write(self, sequence: str) -> None:
+    def _write_to_terminal(self, sequence: str) -> None:
         if self._driver is not None:
             self._driver.write(sequence)
 
 
-def _what_is_said(one: Notification) -> tuple[str, str, str]:
+def _notification_key(one: Notification) -> tuple[str, str, str]:
     return one.message, one.title, one.severity
 
 
-def _named(text: str) -> str:
+def _describe_text(text: str) -> str:
     """The text itself where it is short, else how much of it there is."""
     lines = text.count("\n") + 1
     if lines > 1:
         return f"{lines:,} lines"
-    return clean_line(text) if len(text) <= LONGEST_NAMED else f"{len(text):,} characters"
+    return sanitize_line(text) if len(text) <= MAX_QUOTED_LENGTH else f"{len(text):,} characters"

@@ -3,16 +3,16 @@
 import traceback
 from pathlib import Path
 
-FILE_NAME = "crash.log"
+CRASH_LOG = "crash.log"
 
 
-def crash_report(error: BaseException, state: Path) -> str:
+def write_crash_report(error: BaseException, state: Path) -> str:
     """Write down what happened and say where; never raises.
 
     Blocks on the disk, for which there is no better moment: nothing may run any more.
     """
     told = "".join(traceback.format_exception(error))
-    path = state / FILE_NAME
+    path = state / CRASH_LOG
     try:
         state.mkdir(mode=0o700, parents=True, exist_ok=True)
         path.touch(mode=0o600)

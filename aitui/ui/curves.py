@@ -7,25 +7,25 @@ from itertools import zip_longest
 
 from textual.content import Content
 
-from aitui.domain.hardware.history import Figure, History, of_gpu
-from aitui.domain.hardware.sample import Gpu, Machine, Sample
-from aitui.domain.memory.picture import MemoryPicture
+from aitui.domain.hardware.history import Figure, SampleHistory, gpu_metric
+from aitui.domain.hardware.sample import Gpu, HardwareSample, Machine
+from aitui.domain.memory.picture import MemoryUsage
 from aitui.ui.plots import plot
 
 QUIET = "$foreground 65%"
 LABEL, VALUE = 6, 7
 COOLEST, HOTTEST = 20.0, 100.0
-LEAST_POWER = 50.0
+MIN_POWER_SCALE = 50.0
 PAIRS_FROM, GAP = 100, 3
 """Cells from which two plots stand side by side, and those between them."""
-SCALED_FROM = 3
+MIN_ROWS_WITH_SCALE = 3
 """Rows from which a plot says what its top stands for."""
 
 Lines = list[Content]
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
+class PlotOptions:
     """How it is drawn: cells, seconds that a plot shows, rows of each plot.
 
     `now` is monotonic, `wall` Unix time.
@@ -44,7 +44,7 @@ class Frame:
 
 
 @dataclass(frozen=True, slots=True)
-class Curve:
+class PlotSeries:
     """One figure: its name, its value now in words, and what is plotted of each sample."""
 
     label: str
@@ -60,7 +60,7 @@ class Curve:
         return f"{self.largest:.0f} {self.value.rpartition(' ')[2]}"
 
 
-def drawn(curves: Iterable[Curve], history: History, frame: Frame) -> Lines:
+def plot_curves(curves: Iterable[PlotSeries], history: SampleHistory, frame: PlotOptions) -> Lines:
     """Those that have a value now, two side by side where there is room for it.
 
     Columns end at whole multiples of their width: a plot stands still while nothing changes.
@@ -69,9 +69,9 @@ def drawn(curves: Iterable[Curve], history: History, frame: Frame) -> Lines:
         return []
     shown = [curve for curve in curves if curve.value]
     if len(shown) < 2 or frame.width < PAIRS_FROM:
-        return [line for curve in shown for line in _plotted(curve, history, frame)]
+        return [line for curve in shown for line in _plot_curve(curve, history, frame)]
     half = replace(frame, width=(frame.width - GAP) // 2)
-    plots = [_plotted(curve, history, half) for curve in shown]
+    plots = [_plot_curve(curve, history, half) for curve in shown]
     lines: Lines = []
     for left, right in zip_longest(plots[::2], plots[1::2], fillvalue=[Content("")] * frame.rows):
         lines += [
@@ -81,7 +81,7 @@ def drawn(curves: Iterable[Curve], history: History, frame: Frame) -> Lines:
     return lines
 
 
-def _plotted(curve: Curve, history: History, frame: Frame) -> Lines:
+def _plot_curve(curve: PlotSeries, history: SampleHistory, frame: PlotOptions) -> Lines:
     """Name and value beside the last row; beside the first, where it is high, what its top means."""
     column = frame.seconds / frame.columns
     now = math.ceil(history.samples[-1].at / column) * column
@@ -91,7 +91,7 @@ def _plotted(curve: Curve, history: History, frame: Frame) -> Lines:
     for number, row in enumerate(rows):
         last = number == len(rows) - 1
         name, value = (curve.label, curve.value) if last else ("", "")
-        top = curve.top if number == 0 and len(rows) >= SCALED_FROM else ""
+        top = curve.top if number == 0 and len(rows) >= MIN_ROWS_WITH_SCALE else ""
         lines.append(
             Content.assemble(
                 (name.rjust(LABEL), QUIET),
@@ -104,11 +104,11 @@ def _plotted(curve: Curve, history: History, frame: Frame) -> Lines:
     return lines
 
 
-def card_curves(gpu: Gpu, history: History) -> tuple[Curve, ...]:
+def card_curves(gpu: Gpu, history: SampleHistory) -> tuple[PlotSeries, ...]:
     """Memory, use, temperature and power of one card."""
 
     def known(figure: Callable[[Gpu], float | None]) -> Figure:
-        return of_gpu(gpu.key, figure)
+        return gpu_metric(gpu.key, figure)
 
     strongest = max(
         (one.power or 0.0 for sample in history.samples for one in sample.gpus), default=0.0
@@ -116,61 +116,65 @@ def card_curves(gpu: Gpu, history: History) -> tuple[Curve, ...]:
     heat = "" if gpu.temperature is None else f"{gpu.temperature:.0f} °C"
     power = "" if gpu.power is None else f"{gpu.power:.0f} W"
     return (
-        Curve("memory", _percent(_full(gpu)), known(_full)),
-        Curve("busy", _percent(gpu.use_percent), known(lambda one: one.use_percent), "$success"),
-        Curve("heat", heat, known(lambda one: one.temperature), "$warning", COOLEST, HOTTEST),
-        Curve(
+        PlotSeries("memory", _percent_text(_card_memory_percent(gpu)), known(_card_memory_percent)),
+        PlotSeries(
+            "busy", _percent_text(gpu.use_percent), known(lambda one: one.use_percent), "$success"
+        ),
+        PlotSeries("heat", heat, known(lambda one: one.temperature), "$warning", COOLEST, HOTTEST),
+        PlotSeries(
             "power",
             power,
             known(lambda one: one.power),
             "$accent",
             0.0,
-            max(strongest, LEAST_POWER),
+            max(strongest, MIN_POWER_SCALE),
         ),
     )
 
 
-def machine_curves(machine: Machine) -> tuple[Curve, ...]:
+def machine_curves(machine: Machine) -> tuple[PlotSeries, ...]:
     """Processors and memory."""
     return (
-        Curve(
+        PlotSeries(
             "cpu",
-            _percent(machine.use_percent),
-            _of_machine(lambda one: one.use_percent),
+            _percent_text(machine.use_percent),
+            _machine_figure(lambda one: one.use_percent),
             "$success",
         ),
-        Curve("ram", _percent(_ram(machine)), _of_machine(_ram)),
+        PlotSeries("ram", _percent_text(_ram_percent(machine)), _machine_figure(_ram_percent)),
     )
 
 
-def total_curve(picture: MemoryPicture) -> Curve:
+def total_curve(picture: MemoryUsage) -> PlotSeries:
     """The memory of all cards, or the machine's where there are none."""
     used, total = picture.used_bytes, picture.total_bytes
-    value = _percent(None if used is None or not total else 100.0 * used / total)
-    return Curve("memory", value, _all_cards if picture.on_cards else _of_machine(_ram))
+    value = _percent_text(None if used is None or not total else 100.0 * used / total)
+    return PlotSeries(
+        "memory", value, _total_card_percent if picture.on_cards else _machine_figure(_ram_percent)
+    )
 
 
-def _all_cards(sample: Sample) -> float | None:
+def _total_card_percent(sample: HardwareSample) -> float | None:
     sized = [gpu for gpu in sample.gpus if gpu.total_bytes and gpu.used_bytes is not None]
     total = sum(gpu.total_bytes or 0 for gpu in sized)
     return 100.0 * sum(gpu.used_bytes or 0 for gpu in sized) / total if total else None
 
 
-def _full(gpu: Gpu) -> float | None:
+def _card_memory_percent(gpu: Gpu) -> float | None:
     if gpu.used_bytes is None or not gpu.total_bytes:
         return None
     return 100.0 * gpu.used_bytes / gpu.total_bytes
 
 
-def _ram(machine: Machine) -> float | None:
+def _ram_percent(machine: Machine) -> float | None:
     if machine.memory_used is None or not machine.memory_total:
         return None
     return 100.0 * machine.memory_used / machine.memory_total
 
 
-def _of_machine(figure: Callable[[Machine], float | None]) -> Figure:
+def _machine_figure(figure: Callable[[Machine], float | None]) -> Figure:
     return lambda sample: None if sample.machine is None else figure(sample.machine)
 
 
-def _percent(value: float | None) -> str:
+def _percent_text(value: float | None) -> str:
     return "" if value is None else f"{value:.0f} %"

@@ -10,39 +10,39 @@ from textual.notifications import SeverityLevel
 from textual.worker import Worker, WorkerState
 
 from aitui.errors import AituiError
-from aitui.ui.crash import crash_report
-from aitui.ui.frames import FramesApp
-from aitui.ui.model_id import shortened_id
-from aitui.ui.opening import Opening
-from aitui.ui.words import said
+from aitui.ui.crash import write_crash_report
+from aitui.ui.frames import ScreenDiffApp
+from aitui.ui.model_id import shorten_id
+from aitui.ui.opening import AppContext
+from aitui.ui.words import error_text
 
 LONGEST_TITLE, LONGEST_WORDS = 120, 400
 """Cells of what is said in passing: it must not cover the screen."""
 
 
-class DeedsApp(FramesApp):
+class BackgroundTaskApp(ScreenDiffApp):
     """Runs them; what goes wrong is told, never thrown at the screen."""
 
-    def __init__(self, opening: Opening) -> None:
+    def __init__(self, opening: AppContext) -> None:
         super().__init__()
-        self._opening = opening
+        self._app_context = opening
 
-    def _beside(
+    def run_in_background(
         self, deed: Coroutine[Any, Any, None], group: str, *, exclusive: bool = True
     ) -> None:
         """Run something; where it is exclusive it ends an older deed of its group."""
-        work: Callable[[], Coroutine[None, None, None]] = partial(self._told, deed)
+        work: Callable[[], Coroutine[None, None, None]] = partial(self.report_errors, deed)
         worker: Worker[None] = self.run_worker(
             work, name=group, group=group, exclusive=exclusive, exit_on_error=False
         )
         # Python complains, on the terminal, of a deed that ended before it had begun.
         weakref.finalize(worker, deed.close)
 
-    async def _told(self, deed: Coroutine[Any, Any, None]) -> None:
+    async def report_errors(self, deed: Coroutine[Any, Any, None]) -> None:
         try:
             await deed
         except AituiError as error:
-            self._say(error)
+            self._notify_error(error)
 
     def notify(
         self,
@@ -58,19 +58,19 @@ class DeedsApp(FramesApp):
         Never as markup, which Textual makes of it where nothing else is asked for.
         """
         super().notify(
-            shortened_id(message, LONGEST_WORDS),
-            title=shortened_id(title, LONGEST_TITLE),
+            shorten_id(message, LONGEST_WORDS),
+            title=shorten_id(title, LONGEST_TITLE),
             severity=severity,
             timeout=timeout,
             markup=False,
         )
 
-    def _say(self, error: AituiError) -> None:
-        self.notify(said(error), title=error.what, severity="error", timeout=12, markup=False)
+    def _notify_error(self, error: AituiError) -> None:
+        self.notify(error_text(error), title=error.what, severity="error", timeout=12, markup=False)
 
     @on(Worker.StateChanged)
-    def _worker_failed(self, message: Worker.StateChanged) -> None:
+    def _report_worker_failure(self, message: Worker.StateChanged) -> None:
         error = message.worker.error
         if message.state is WorkerState.ERROR and error is not None:
-            words = crash_report(error, self._opening.paths.state)
+            words = write_crash_report(error, self._app_context.paths.state)
             self.notify(words, title="A fault of aitui itself", severity="error", markup=False)

@@ -20,14 +20,16 @@ from weakref import WeakSet
 
 from textual.app import SuspendNotSupported
 
-from aitui.domain.clean import clean_line, clean_text
+from aitui.domain.clean import sanitize_line, sanitize_text
 from aitui.errors import AituiError
 
 if TYPE_CHECKING:
     from textual.app import App
 
 
-TAKE_A_LINE = frozenset({"vi", "vim", "nvim", "nano", "emacs", "micro", "kak", "joe", "ne"})
+EDITORS_WITH_LINE_ARGUMENT = frozenset(
+    {"vi", "vim", "nvim", "nano", "emacs", "micro", "kak", "joe", "ne"}
+)
 """Editors that begin at line N for `+N`."""
 USUAL = ("editor", "nano", "vim", "vi")
 """What is looked for without $VISUAL and $EDITOR."""
@@ -37,14 +39,14 @@ _LOOK_AGAIN = 0.05
 _ASIDE: "WeakSet[App[None]]" = WeakSet()
 
 
-async def edited(app: "App[None]", text: str, *, suffix: str = ".md") -> str:
+async def edit_text(app: "App[None]", text: str, *, suffix: str = ".md") -> str:
     """The text as it was left in the editor; the loop goes on meanwhile.
 
     Raises AituiError as `edited_bytes` does.
     """
-    content = await edited_bytes(app, text.encode("utf-8"), suffix=suffix)
+    content = await edit_bytes(app, text.encode("utf-8"), suffix=suffix)
     try:
-        return clean_text(content.decode("utf-8")).rstrip("\n")
+        return sanitize_text(content.decode("utf-8")).rstrip("\n")
     except UnicodeDecodeError as error:
         raise AituiError(
             "The edited text can't be used.",
@@ -53,7 +55,7 @@ async def edited(app: "App[None]", text: str, *, suffix: str = ".md") -> str:
         ) from error
 
 
-async def edited_bytes(
+async def edit_bytes(
     app: "App[None]",
     content: bytes,
     *,
@@ -67,31 +69,31 @@ async def edited_bytes(
     count then. Its file stays if it holds anything but `elsewhere`, which is `content` by default.
     """
     command = find_editor(os.environ)
-    words = (*command, *_place_words(command[0], line))
+    words = (*command, *_line_arguments(command[0], line))
     if app in _ASIDE:
         raise AituiError("An editor is open.", remedy="End that one first.")
     _ASIDE.add(app)
     try:
-        with _told_troubles(_unusable(command[0]), remedy="The text is as before."):
+        with _translate_errors(_not_executable_text(command[0]), remedy="The text is as before."):
             draft = await asyncio.to_thread(_Draft.write, content, suffix)
         known = content if elsewhere is None else elsewhere
-        changed = await _edited_draft(app, words, draft, known)
+        changed = await _edit_draft(app, words, draft, known)
     finally:
         _ASIDE.discard(app)
     await asyncio.to_thread(draft.remove)
     return changed
 
 
-async def _edited_draft(
+async def _edit_draft(
     app: "App[None]", words: tuple[str, ...], draft: "_Draft", known: bytes
 ) -> bytes:
     try:
-        with _told_troubles(_unusable(words[0]), remedy="The text is as before."):
+        with _translate_errors(_not_executable_text(words[0]), remedy="The text is as before."):
             await _run(app, (*words, str(draft.path)))
             return await asyncio.to_thread(draft.read)
     except BaseException as error:
         # Without a pause: the end of the loop cancels more than once.
-        kept = draft.put_away(known)
+        kept = draft.set_aside(known)
         if isinstance(error, AituiError) and kept:
             error.remedy = f"The edit is kept in {kept}."
         raise
@@ -100,9 +102,9 @@ async def _edited_draft(
 async def keep_edit(content: bytes, suffix: str) -> str:
     """Write an edit that couldn't be used into a file of its own; its path, as it is shown."""
     remedy = "Make room for temporary files before the next one."
-    with _told_troubles("The edit can't be kept.", remedy=remedy):
+    with _translate_errors("The edit can't be kept.", remedy=remedy):
         draft = await asyncio.to_thread(_Draft.write, content, suffix)
-    return draft.shown
+    return draft.display_path
 
 
 def find_editor(environment: Mapping[str, str]) -> tuple[str, ...]:
@@ -116,12 +118,12 @@ def find_editor(environment: Mapping[str, str]) -> tuple[str, ...]:
         try:
             words = shlex.split(value)
         except ValueError as error:
-            shown = clean_line(value, 100)
+            shown = sanitize_line(value, 100)
             raise AituiError(
                 f"{name} can't be read: {shown}", why=f"{error}.", remedy=remedy
             ) from error
         if shutil.which(words[0], path=path) is None:
-            shown = clean_line(words[0], 100) or "''"
+            shown = sanitize_line(words[0], 100) or "''"
             raise AituiError(
                 f"The editor {shown} can't be started.",
                 why=f"{name} names it, and it is no program that can be run.",
@@ -138,10 +140,10 @@ def find_editor(environment: Mapping[str, str]) -> tuple[str, ...]:
     return (found,)
 
 
-def _place_words(program: str, line: int) -> tuple[str, ...]:
+def _line_arguments(program: str, line: int) -> tuple[str, ...]:
     # Debian's `editor` is a link to vim.basic or the like.
     linked = Path(os.path.realpath(shutil.which(program) or program)).name.partition(".")[0]
-    takes = TAKE_A_LINE & {Path(program).name, linked}
+    takes = EDITORS_WITH_LINE_ARGUMENT & {Path(program).name, linked}
     return (f"+{line}",) if line > 0 and takes else ()
 
 
@@ -165,8 +167,8 @@ class _Draft:
         return cls(Path(file.name))
 
     @property
-    def shown(self) -> str:
-        return clean_line(str(self.path), 300)
+    def display_path(self) -> str:
+        return sanitize_line(str(self.path), 300)
 
     def read(self) -> bytes:
         """What stands there now. Raises OSError, AituiError."""
@@ -174,11 +176,12 @@ class _Draft:
         with open(self.path, "rb", opener=_open_at_once) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise AituiError(
-                    "The edited text can't be read.", why=f"{self.shown} isn't a file any more."
+                    "The edited text can't be read.",
+                    why=f"{self.display_path} isn't a file any more.",
                 )
             return file.read()
 
-    def put_away(self, known: bytes) -> str:
+    def set_aside(self, known: bytes) -> str:
         """Remove what says nothing new; else its path, as it is shown."""
         try:
             says_nothing = self.read() == known
@@ -186,10 +189,10 @@ class _Draft:
             return ""
         except (OSError, AituiError):
             # Something else has been put there, and is left to whoever did.
-            return self.shown
+            return self.display_path
         if says_nothing:
             self.remove()
-        return "" if says_nothing else self.shown
+        return "" if says_nothing else self.display_path
 
     def remove(self) -> None:
         """Remove it, if it can be: it lies where files like it are cleared away."""
@@ -202,7 +205,7 @@ def _open_at_once(path: str, flags: int) -> int:
 
 
 @contextmanager
-def _told_troubles(what: str, *, remedy: str) -> Iterator[None]:
+def _translate_errors(what: str, *, remedy: str) -> Iterator[None]:
     try:
         yield
     except SuspendNotSupported as error:
@@ -213,31 +216,33 @@ def _told_troubles(what: str, *, remedy: str) -> Iterator[None]:
     except OSError as error:
         raise AituiError(
             what,
-            why=clean_line(f"{error.filename or ''}: {error.strerror or error}".lstrip(": "), 300),
+            why=sanitize_line(
+                f"{error.filename or ''}: {error.strerror or error}".lstrip(": "), 300
+            ),
             remedy=remedy,
         ) from error
 
 
-def _unusable(program: str) -> str:
-    return f"{clean_line(program, 100)} can't be used."
+def _not_executable_text(program: str) -> str:
+    return f"{sanitize_line(program, 100)} can't be used."
 
 
 async def _run(app: "App[None]", words: tuple[str, ...]) -> None:
-    with _signals_left_to_the_editor(), _aside(app):
+    with _leave_signals_to_editor(), _suspend_screen(app):
         editor = await asyncio.create_subprocess_exec(*words)
         try:
             status = await editor.wait()
         except BaseException:
-            await _end(editor)
+            await _end_editor(editor)
             raise
     if status:
         raise AituiError(
-            f"{clean_line(words[0], 100)} ended with {_status_words(status)}.",
+            f"{sanitize_line(words[0], 100)} ended with {_describe_status(status)}.",
             why="The text is as before.",
         )
 
 
-def _status_words(status: int) -> str:
+def _describe_status(status: int) -> str:
     if status >= 0:
         return f"status {status}"
     try:
@@ -247,7 +252,7 @@ def _status_words(status: int) -> str:
 
 
 @contextmanager
-def _aside(app: "App[None]") -> Iterator[None]:
+def _suspend_screen(app: "App[None]") -> Iterator[None]:
     """Leave the terminal to another program; whatever happens to that, the screen comes back."""
     failure: BaseException | None = None
     # App.suspend never resumes if an exception reaches it (Textual 8.2.8). None does, unless the
@@ -267,7 +272,7 @@ def _aside(app: "App[None]") -> Iterator[None]:
 
 
 @contextmanager
-def _signals_left_to_the_editor() -> Iterator[None]:
+def _leave_signals_to_editor() -> Iterator[None]:
     """Without raw mode ^c and ^\\ reach all processes of the terminal: they end the editor alone."""
     # SIG_IGN would be inherited by the editor, a handler isn't.
     before = {number: signal.signal(number, _ignore) for number in (signal.SIGINT, signal.SIGQUIT)}
@@ -299,7 +304,7 @@ def _restore_terminal(before: list[Any] | None) -> None:
             termios.tcsetattr(sys.__stdin__, termios.TCSANOW, before)
 
 
-async def _end(editor: Process) -> None:
+async def _end_editor(editor: Process) -> None:
     with suppress(ProcessLookupError):
         editor.terminate()
     loop = asyncio.get_running_loop()

@@ -4,10 +4,10 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
-_WORTH_IT = 64
+_COMPACT_THRESHOLD = 64
 
 
-class FrontList(Generic[T]):
+class RingBuffer(Generic[T]):
     """Items by number; taking the first away costs, on average, as much as adding one.
 
     `items` from `gone` on are there, for bisection; item n stands at `items[n - shift]`.
@@ -15,27 +15,27 @@ class FrontList(Generic[T]):
 
     def __init__(self, first: int = 0) -> None:
         self.items: list[T] = []
-        self.gone = 0
-        self.shift = first
+        self.removed = 0
+        self.offset = first
 
     def __len__(self) -> int:
-        return len(self.items) - self.gone
+        return len(self.items) - self.removed
 
     def __getitem__(self, number: int) -> T:
-        at = number - self.shift
-        if at < self.gone:
+        at = number - self.offset
+        if at < self.removed:
             raise IndexError(number)
         return self.items[at]
 
     @property
     def first(self) -> int:
         """The number of the first item that is there, or will be."""
-        return self.gone + self.shift
+        return self.removed + self.offset
 
     @property
     def end(self) -> int:
         """One more than the number of the last item."""
-        return len(self.items) + self.shift
+        return len(self.items) + self.offset
 
     def append(self, item: T) -> None:
         """Add an item at the end."""
@@ -45,12 +45,12 @@ class FrontList(Generic[T]):
         """Take the last item away."""
         return self.items.pop()
 
-    def pop_first(self) -> T:
+    def popleft(self) -> T:
         """Take the first item away."""
-        item = self.items[self.gone]
-        self.gone += 1
-        if self.gone > _WORTH_IT and self.gone * 8 > len(self.items):
-            del self.items[: self.gone]
-            self.shift += self.gone
-            self.gone = 0
+        item = self.items[self.removed]
+        self.removed += 1
+        if self.removed > _COMPACT_THRESHOLD and self.removed * 8 > len(self.items):
+            del self.items[: self.removed]
+            self.offset += self.removed
+            self.removed = 0
         return item

@@ -14,7 +14,7 @@ from textual.drivers.linux_driver import LinuxDriver
 from textual.keys import Keys
 from textual.message import Message
 
-from aitui.ui.paste_guard import Pasted, PasteGuard, Piece
+from aitui.ui.paste_guard import PastedText, PasteGuard, Piece
 
 if TYPE_CHECKING:
     from textual.app import App
@@ -62,7 +62,7 @@ class GuardedParser(XTermParser):
 
     def _read(self, pieces: Iterable[Piece]) -> Iterator[Message]:
         for piece in pieces:
-            if not isinstance(piece, Pasted):
+            if not isinstance(piece, PastedText):
                 yield from super().feed(piece)
                 continue
             if self._timeout_time is not None:

@@ -6,17 +6,25 @@ from dataclasses import dataclass
 from rich.cells import cell_len, set_cell_size
 from textual.content import Content
 
-from aitui.commands.gpu import machine_lines, memory_words
-from aitui.commands.host_facts import facts_rows, facts_source
+from aitui.commands.gpu import format_machine, format_memory
+from aitui.commands.host_facts import host_info_rows, host_info_source
 from aitui.domain.amounts import format_bytes_gib, format_seconds
-from aitui.domain.hardware.history import History
+from aitui.domain.hardware.history import SampleHistory
 from aitui.domain.hardware.sample import Gpu
-from aitui.domain.memory.hardware import Hardware
-from aitui.domain.memory.picture import CardPicture, MemoryPicture
-from aitui.ui.curves import QUIET, Frame, Lines, card_curves, drawn, machine_curves, total_curve
-from aitui.ui.model_id import shortened_id
-from aitui.ui.packing import Item, packed
-from aitui.ui.plots import stacked
+from aitui.domain.memory.hardware import HardwareState
+from aitui.domain.memory.picture import GpuMemoryUsage, MemoryUsage
+from aitui.ui.curves import (
+    QUIET,
+    Lines,
+    PlotOptions,
+    card_curves,
+    machine_curves,
+    plot_curves,
+    total_curve,
+)
+from aitui.ui.model_id import shorten_id
+from aitui.ui.packing import LineItem, fit_items
+from aitui.ui.plots import bar_cells
 
 FILLS = (
     ("█", "$primary"),
@@ -26,13 +34,13 @@ FILLS = (
     ("▓", "$warning"),
 )
 OTHERS, FREE = ("░", QUIET), ("·", QUIET)
-BETWEEN = " · "
-OLD = 60.0
+SEPARATOR = " · "
+STALE_AFTER = 60.0
 """Seconds after which a sample's age is told."""
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class BarSegment:
     """A piece of a bar, with its words for the legend."""
 
     name: str
@@ -40,58 +48,64 @@ class Part:
     words: str
 
 
-def hardware_lines(hardware: Hardware, frame: Frame) -> Lines:
+def hardware_lines(hardware: HardwareState, frame: PlotOptions) -> Lines:
     """Everything, the most needed first."""
-    picture = hardware.picture
+    picture = hardware.usage
     lines: Lines = []
     if picture.source is None:
-        lines += _nothing(hardware)
+        lines += _no_data_lines(hardware)
     for card in picture.cards:
         lines += [*card_lines(card, hardware, frame), Content("")]
-    lines += [_styled(f"✘ {words}", "$error") for words in vanished(hardware)]
-    lines += _machine(hardware, frame)
-    lines += [_styled(f"! {words}", "$warning") for words in _troubles(hardware)]
+    lines += [_style_line(f"✘ {words}", "$error") for words in missing_card_warnings(hardware)]
+    lines += _machine_section(hardware, frame)
+    lines += [_style_line(f"! {words}", "$warning") for words in _warnings(hardware)]
     return lines
 
 
-def card_lines(card: CardPicture, hardware: Hardware, frame: Frame) -> Lines:
+def card_lines(card: GpuMemoryUsage, hardware: HardwareState, frame: PlotOptions) -> Lines:
     """One card: its name and memory, a bar by models, the legend, and its plots."""
     gpu = card.gpu
     shared = ", the machine's own" if gpu.unified else ""
     free = "" if gpu.free_bytes is None else f" · {format_bytes_gib(gpu.free_bytes)} free"
     lines = [
-        _ends(
+        _justify_line(
             f"GPU {gpu.index}  {gpu.name or 'unnamed'}",
-            f"{memory_words(gpu.used_bytes, gpu.total_bytes)}{free}{shared}",
+            f"{format_memory(gpu.used_bytes, gpu.total_bytes)}{free}{shared}",
             frame.width,
         )
     ]
-    lines += _stack(_parts(card), gpu.total_bytes, frame.width, _fills(hardware.picture))
-    lines += drawn(card_curves(gpu, hardware.history), hardware.history, frame)
+    lines += _usage_bar_lines(
+        _card_parts(card), gpu.total_bytes, frame.width, _model_fills(hardware.usage)
+    )
+    lines += plot_curves(card_curves(gpu, hardware.history), hardware.history, frame)
     return lines
 
 
-def strip_lines(hardware: Hardware, frame: Frame) -> Lines:
+def strip_lines(hardware: HardwareState, frame: PlotOptions) -> Lines:
     """The memory and its history in a few lines, for the view of models on a large screen."""
-    picture = hardware.picture
+    picture = hardware.usage
     lines: Lines = []
     names = [f"GPU {card.gpu.index}" for card in picture.cards]
     left = max(map(cell_len, names), default=0) + 1 if len(names) > 1 else 0
     for name, card in zip(names, picture.cards, strict=True):
-        stack = _stack(_parts(card), card.gpu.total_bytes, frame.width - left, _fills(picture))
+        stack = _usage_bar_lines(
+            _card_parts(card), card.gpu.total_bytes, frame.width - left, _model_fills(picture)
+        )
         for number, line in enumerate(stack):
             margin = name if left and number == 0 else ""
             lines.append(Content.assemble((margin.ljust(left), QUIET), line))
     if not picture.cards and picture.machine is not None:
         total = picture.machine.memory_total
-        lines += _stack(_machine_parts(picture), total, frame.width, _fills(picture))
-    lines += drawn([total_curve(picture)], hardware.history, frame)
+        lines += _usage_bar_lines(
+            _machine_parts(picture), total, frame.width, _model_fills(picture)
+        )
+    lines += plot_curves([total_curve(picture)], hardware.history, frame)
     return lines
 
 
-def vanished(hardware: Hardware) -> list[str]:
+def missing_card_warnings(hardware: HardwareState) -> list[str]:
     """Cards that were measured within the last hour and no longer are."""
-    picture, samples = hardware.picture, hardware.history.samples
+    picture, samples = hardware.usage, hardware.history.samples
     there = {card.gpu.key for card in picture.cards}
     last: dict[str, tuple[Gpu, float]] = {}
     for sample in samples:
@@ -108,43 +122,43 @@ def vanished(hardware: Hardware) -> list[str]:
     ]
 
 
-def source_words(hardware: Hardware, now: float) -> str:
+def source_text(hardware: HardwareState, now: float) -> str:
     """Who measured, and how old that is where it is old."""
-    picture = hardware.picture
+    picture = hardware.usage
     if picture.source is None:
         return ""
-    age = 0.0 if hardware.heard is None else now - hardware.heard
-    old = f", {format_seconds(age)} ago" if age > OLD else ""
+    age = 0.0 if hardware.last_sample_at is None else now - hardware.last_sample_at
+    old = f", {format_seconds(age)} ago" if age > STALE_AFTER else ""
     return f"measured by {picture.source.value}{old}"
 
 
-def facts_words(hardware: Hardware) -> str:
+def host_info_source_text(hardware: HardwareState) -> str:
     """Who told what the machine is, where that is somebody else than who measured."""
-    source, measured = facts_source(hardware.facts), hardware.picture.source
+    source, measured = host_info_source(hardware.facts), hardware.usage.source
     same = measured is not None and source == measured.value
     return f"facts from {source}" if source and not same else ""
 
 
-def _nothing(hardware: Hardware) -> Lines:
-    if hardware.heard is None and not hardware.trouble:
+def _no_data_lines(hardware: HardwareState) -> Lines:
+    if hardware.last_sample_at is None and not hardware.error:
         return [Content("Nothing has been measured yet: the server hasn't answered so far")]
     return [
         Content("Nobody tells how full the memory is"),
-        _styled(hardware.trouble, QUIET),
-        _styled("llama-swap ≥ v217 measures unless performance.disabled is set;", QUIET),
-        _styled("with ssh_host set for this server, aitui asks its machine itself", QUIET),
+        _style_line(hardware.error, QUIET),
+        _style_line("llama-swap ≥ v217 measures unless performance.disabled is set;", QUIET),
+        _style_line("with ssh_host set for this server, aitui asks its machine itself", QUIET),
     ]
 
 
-def _troubles(hardware: Hardware) -> Iterator[str]:
-    if hardware.trouble and hardware.picture.source is not None:
-        yield hardware.trouble
-    yield from hardware.picture.troubles
+def _warnings(hardware: HardwareState) -> Iterator[str]:
+    if hardware.error and hardware.usage.source is not None:
+        yield hardware.error
+    yield from hardware.usage.errors
 
 
-def _parts(card: CardPicture) -> list[Part]:
+def _card_parts(card: GpuMemoryUsage) -> list[BarSegment]:
     parts = [
-        Part(
+        BarSegment(
             share.model,
             share.used_bytes,
             f"{'≈' if share.approximate else ''}{format_bytes_gib(share.used_bytes)}",
@@ -152,50 +166,50 @@ def _parts(card: CardPicture) -> list[Part]:
         for share in card.models
     ]
     if card.others:
-        parts.append(Part("", card.others, f"{format_bytes_gib(card.others)} others"))
+        parts.append(BarSegment("", card.others, f"{format_bytes_gib(card.others)} others"))
     return parts
 
 
-def _machine_parts(picture: MemoryPicture) -> list[Part]:
+def _machine_parts(picture: MemoryUsage) -> list[BarSegment]:
     """Where there is no card, the models are in the machine's memory."""
     machine = picture.machine
     if machine is None or picture.cards:
         return []
     parts = [
-        Part(name, one.host or 0, one.words)
+        BarSegment(name, one.host or 0, one.label)
         for name, one in picture.footprints.items()
-        if name in picture.seen_now
+        if name in picture.observed_now
     ]
     known = sum(part.size for part in parts)
     others = max(0, (machine.memory_used or 0) - known)
-    return [*parts, Part("", others, f"{format_bytes_gib(others)} others")]
+    return [*parts, BarSegment("", others, f"{format_bytes_gib(others)} others")]
 
 
-def _fills(picture: MemoryPicture) -> dict[str, tuple[str, str]]:
+def _model_fills(picture: MemoryUsage) -> dict[str, tuple[str, str]]:
     """A model looks the same on every card."""
     on_cards = (share.model for card in picture.cards for share in card.models)
-    names = dict.fromkeys((*on_cards, *sorted(picture.seen_now)))
+    names = dict.fromkeys((*on_cards, *sorted(picture.observed_now)))
     return {name: FILLS[number % len(FILLS)] for number, name in enumerate(names)}
 
 
-def _stack(
-    parts: Sequence[Part], total: int | None, width: int, fills: Mapping[str, tuple[str, str]]
+def _usage_bar_lines(
+    parts: Sequence[BarSegment], total: int | None, width: int, fills: Mapping[str, tuple[str, str]]
 ) -> Lines:
     if not total or not parts:
         return []
-    cells = stacked([part.size for part in parts], total, width)
+    cells = bar_cells([part.size for part in parts], total, width)
     pieces: list[tuple[str, str]] = []
     legend: list[list[tuple[str, str]]] = []
     for part, count in zip(parts, cells, strict=True):
         fill, style = fills.get(part.name, FILLS[0]) if part.name else OTHERS
         pieces.append((fill * count, style))
-        name = f"{shortened_id(part.name, max(16, min(48, width - 14)))} " if part.name else ""
+        name = f"{shorten_id(part.name, max(16, min(48, width - 14)))} " if part.name else ""
         legend.append([(f"{fill} ", style), (f"{name}{part.words}", "")])
     pieces.append((FREE[0] * max(0, width - sum(cells)), FREE[1]))
-    return [Content.assemble(*pieces), *_legend(legend, width)]
+    return [Content.assemble(*pieces), *_legend_lines(legend, width)]
 
 
-def _legend(items: Sequence[list[tuple[str, str]]], width: int) -> Lines:
+def _legend_lines(items: Sequence[list[tuple[str, str]]], width: int) -> Lines:
     lines: list[list[tuple[str, str]]] = [[]]
     used = 0
     for item in items:
@@ -211,31 +225,35 @@ def _legend(items: Sequence[list[tuple[str, str]]], width: int) -> Lines:
     return [Content.assemble(*line) for line in lines if line]
 
 
-def _machine(hardware: Hardware, frame: Frame) -> Lines:
-    picture, machine = hardware.picture, hardware.picture.machine
-    facts = _facts(hardware, frame)
+def _machine_section(hardware: HardwareState, frame: PlotOptions) -> Lines:
+    picture, machine = hardware.usage, hardware.usage.machine
+    facts = _host_info_lines(hardware, frame)
     if machine is None and not facts:
         return []
-    lines = [_ends("Machine", _network(hardware.history), frame.width)]
+    lines = [_justify_line("Machine", _network_text(hardware.history), frame.width)]
     if machine is not None and not picture.cards:
         total = machine.memory_total
-        lines += _stack(_machine_parts(picture), total, frame.width, _fills(picture))
+        lines += _usage_bar_lines(
+            _machine_parts(picture), total, frame.width, _model_fills(picture)
+        )
     if machine is not None:
-        lines += drawn(machine_curves(machine), hardware.history, frame)
-    return [*lines, *(_styled(line, QUIET) for line in (*machine_lines(machine), *facts))]
+        lines += plot_curves(machine_curves(machine), hardware.history, frame)
+    return [*lines, *(_style_line(line, QUIET) for line in (*format_machine(machine), *facts))]
 
 
-def _facts(hardware: Hardware, frame: Frame) -> list[str]:
+def _host_info_lines(hardware: HardwareState, frame: PlotOptions) -> list[str]:
     """What the machine is, as far as there is room for it."""
-    rows = facts_rows(hardware.facts, frame.wall, with_cards=not hardware.picture.cards)
+    rows = host_info_rows(hardware.facts, frame.wall, with_cards=not hardware.usage.cards)
     found = []
     for row in rows:
-        items = packed([Item(fact.words, fact.need) for fact in row], frame.width, len(BETWEEN))
-        found.append(BETWEEN.join(item.text for item in items))
+        items = fit_items(
+            [LineItem(fact.words, fact.need) for fact in row], frame.width, len(SEPARATOR)
+        )
+        found.append(SEPARATOR.join(item.text for item in items))
     return [line for line in found if line]
 
 
-def _network(history: History) -> str:
+def _network_text(history: SampleHistory) -> str:
     """Bytes a second since the sample before, all interfaces together."""
     machines = [one.machine for one in history.samples[-8:] if one.machine is not None]
     if len(machines) < 2 or not machines[-1].network:
@@ -252,26 +270,26 @@ def _network(history: History) -> str:
     )
     if down < 0 or up < 0:
         return ""
-    return f"net ↓ {_rate(down / seconds)}  ↑ {_rate(up / seconds)}"
+    return f"net ↓ {_rate_text(down / seconds)}  ↑ {_rate_text(up / seconds)}"
 
 
-def _rate(amount: float) -> str:
+def _rate_text(amount: float) -> str:
     for size, unit in ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")):
         if amount >= size:
             return f"{amount / size:.1f} {unit}/s"
     return "<1 KiB/s"
 
 
-def _ends(left: str, right: str, width: int) -> Content:
+def _justify_line(left: str, right: str, width: int) -> Content:
     """Words at both ends of a line; the left ones give way."""
     room = width - cell_len(right) - 1
     if room < 8:
         return Content.styled(set_cell_size(left, width), "bold")
     if cell_len(left) > room:
-        left = shortened_id(left, room)
+        left = shorten_id(left, room)
     gap = " " * (width - cell_len(left) - cell_len(right))
     return Content.assemble((left, "bold"), gap, right)
 
 
-def _styled(text: str, style: str) -> Content:
+def _style_line(text: str, style: str) -> Content:
     return Content.styled(text, style)

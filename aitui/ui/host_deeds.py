@@ -5,25 +5,25 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-from aitui.commands.administration import Administration, no_host, open_administration
-from aitui.commands.change_config import CHANGING, NotEffective, change_config
-from aitui.commands.config_watch import ConfigWatch
-from aitui.commands.ending import end
-from aitui.commands.preset import Preset, read_preset
-from aitui.commands.progress import Progress
+from aitui.commands.administration import HostAdmin, no_host_error, open_administration
+from aitui.commands.change_config import CHANGING, ChangeApplyFailed, apply_change
+from aitui.commands.config_watch import ConfigWatcher
+from aitui.commands.ending import cancel_and_wait
+from aitui.commands.preset import ServerConfig, read_server_config
+from aitui.commands.progress import ProgressTracker
 from aitui.commands.propose import (
-    Proposal,
-    question_before_change,
+    ChangePlan,
+    change_confirmation,
 )
-from aitui.commands.reach import reach
-from aitui.commands.recover import recover
+from aitui.commands.reach import connect
+from aitui.commands.recover import recover_changes
 from aitui.commands.session import Session
 from aitui.commands.undo import (
     UNDOING,
-    question_before_putting_back,
-    undo,
+    rollback_confirmation,
+    undo_change,
 )
-from aitui.domain.question import Question
+from aitui.domain.question import Confirmation
 from aitui.domain.server import Server
 from aitui.domain.snapshot import Snapshot
 from aitui.domain.steps import Steps
@@ -36,8 +36,8 @@ from aitui.errors import (
     SshKeyPassphraseNeeded,
 )
 from aitui.paths import Paths
-from aitui.ui.coloured_config import coloured
-from aitui.ui.opening import Opening
+from aitui.ui.coloured_config import highlight_config
+from aitui.ui.opening import AppContext
 from aitui.ui.screens.config import ConfigScreen
 from aitui.ui.screens.confirm import ConfirmScreen
 from aitui.ui.screens.key_password import KeyPasswordScreen
@@ -51,11 +51,11 @@ WIDE, TALL = 100, 34
 LOG_LINES = 8
 DIFF_LINES = 24
 
-Beside = Callable[[Coroutine[Any, Any, None], str], None]
-Ask = Callable[[Callable[[Snapshot], Question]], Awaitable[bool]]
+RunInBackground = Callable[[Coroutine[Any, Any, None], str], None]
+Ask = Callable[[Callable[[Snapshot], Confirmation]], Awaitable[bool]]
 
 
-class HostDeeds:
+class HostController:
     """Belongs to the app; `beside` runs a deed of a group and tells what goes wrong.
 
     `on_newer` is told what is to be said of a config file that the server hasn't read yet.
@@ -64,208 +64,214 @@ class HostDeeds:
     def __init__(
         self,
         app: "App[None]",
-        opening: Opening,
+        opening: AppContext,
         session: Callable[[], Session | None],
-        beside: Beside,
+        beside: RunInBackground,
         *,
         ask: Ask,
         on_newer: Callable[[str], None],
     ) -> None:
         self._app = app
-        self._opening = opening
+        self._app_context = opening
         self._session = session
-        self._beside = beside
+        self._run_in_background = beside
         self._ask = ask
-        self._on_newer = on_newer
-        self._admin: Administration | None = None
+        self._on_config_note = on_newer
+        self._admin: HostAdmin | None = None
         self._server: Server | None = None
-        self._watch: ConfigWatch | None = None
-        self._rules_known = False
-        self._changing = False
-        self._recovering = asyncio.Lock()
-        self._recovered: set[str] = set()
+        self._config_watcher: ConfigWatcher | None = None
+        self._has_swap_rules = False
+        self._is_changing = False
+        self._recovery_lock = asyncio.Lock()
+        self._reported_recoveries: set[str] = set()
 
     @asynccontextmanager
-    async def serving(self, server: Server, paths: Paths) -> AsyncIterator[None]:
+    async def bind_server(self, server: Server, paths: Paths) -> AsyncIterator[None]:
         """Have the host of that server at hand; without one, the keys say why they can't."""
         self._server, self._admin = server, None
         if not server.ssh_host:
             yield
             return
-        async with open_administration(server, paths, self._opening.clock) as admin:
+        async with open_administration(server, paths, self._app_context.clock) as admin:
             self._admin = admin
             if (session := self._session()) is not None:
-                session.hardware.host_found(admin.host)
-            watch = self._watch = ConfigWatch(admin, self._config_seen)
+                session.hardware.set_host(admin.host)
+            watch = self._config_watcher = ConfigWatcher(admin, self._handle_config)
             watching = asyncio.create_task(watch.run(), name="watch the config file")
             try:
                 yield
             finally:
-                self._admin = self._watch = None
-                await end(watching)
+                self._admin = self._config_watcher = None
+                await cancel_and_wait(watching)
 
     def read_config(self) -> None:
         """Read the file that view 5 shows."""
-        self._beside(self._read_config(), "read config")
+        self._run_in_background(self._read_config(), "read config")
 
-    def _config_seen(self, preset: Preset | None) -> None:
+    def _handle_config(self, preset: ServerConfig | None) -> None:
         session = self._session()
-        self._on_newer(preset.newer if preset is not None else "")
+        self._on_config_note(preset.newer if preset is not None else "")
         if session is None:
             return
         # The monitor tells everybody, as it does of whatever else it learns.
         if preset is None:
             # Only now are they forgotten: that is no reason to try a host again that refuses us.
-            self._rules_known = False
-            self._beside(session.monitor.config_lost(), "config read")
+            self._has_swap_rules = False
+            self._run_in_background(session.monitor.forget_swap_rules(), "config read")
         else:
             rules = preset.swap_rules if preset.in_force else None
-            self._beside(session.monitor.config_read(preset.contexts, rules), "config read")
-            session.hardware.commands_read(preset.commands, preset.environments)
-            if not self._recovering.locked():
-                self._beside(self._recover(), "recover")
+            self._run_in_background(
+                session.monitor.update_config(preset.contexts, rules), "config read"
+            )
+            session.hardware.update_commands(preset.commands, preset.environments)
+            if not self._recovery_lock.locked():
+                self._run_in_background(self._recover(), "recover")
 
-    def snapshot_came(self, snapshot: Snapshot) -> None:
+    def update_snapshot(self, snapshot: Snapshot) -> None:
         """Look at the file again where the server may have begun to run another one."""
-        known, self._rules_known = self._rules_known, snapshot.swap_rules is not None
-        if known and not self._rules_known:
-            self._look_again()
+        known, self._has_swap_rules = self._has_swap_rules, snapshot.swap_rules is not None
+        if known and not self._has_swap_rules:
+            self._check_config()
 
     async def _recover(self) -> None:
         """Settle changes whose end nobody saw, and say once what came of each."""
-        async with self._recovering:
+        async with self._recovery_lock:
             if self._admin is None:
                 return
-            for sentence in await recover(self._admin):
-                if sentence not in self._recovered:
-                    self._recovered.add(sentence)
+            for sentence in await recover_changes(self._admin):
+                if sentence not in self._reported_recoveries:
+                    self._reported_recoveries.add(sentence)
                     self._app.notify(sentence, severity="warning", timeout=20, markup=False)
 
     async def _read_config(self) -> None:
         screen = self._config_screen
         if screen is None:
-            self._look_again()
+            self._check_config()
             return
         try:
-            admin, _ = await self._ready()
-            preset = await read_preset(admin)
+            admin, _ = await self._connect_host()
+            preset = await read_server_config(admin)
         except AituiError as error:
             screen.show_error(error)
             return
-        self._look_again()
-        screen.show_config(preset, await asyncio.to_thread(coloured, preset.text))
+        self._check_config()
+        screen.show_config(preset, await asyncio.to_thread(highlight_config, preset.text))
 
-    def _look_again(self) -> None:
+    def _check_config(self) -> None:
         """What the table shows of the file may have changed, or may only now be readable."""
-        if self._watch is not None:
-            self._watch.look()
+        if self._config_watcher is not None:
+            self._config_watcher.check_now()
 
-    def _change(self, deed: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    def _start_change(self, deed: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Run what changes something there; one at a time, since each waits for its effect."""
-        if self._changing:
+        if self._is_changing:
             words = "Something is being changed there already: wait for its end"
             self._app.notify(words, severity="warning", markup=False)
         else:
-            self._beside(self._changed_by(deed), "change")
+            self._run_in_background(self._run_change(deed), "change")
 
-    async def _changed_by(self, deed: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        self._changing = True
+    async def _run_change(self, deed: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        self._is_changing = True
         try:
             await deed()
         finally:
-            self._changing = False
+            self._is_changing = False
 
-    async def _ready(self, deed: str = "") -> tuple[Administration, Session]:
+    async def _connect_host(self, deed: str = "") -> tuple[HostAdmin, Session]:
         """The host, reached, and the session. Raises what keeps either from being there."""
         admin, session = self._admin, self._session()
         if admin is None or session is None:
-            raise no_host(self._server or self._opening.settings.server)
+            raise no_host_error(self._server or self._app_context.settings.server)
         if deed:
             admin.refuse_if_read_only(deed)
-        await reach(admin, self._ask, self._ask_for_passphrase)
+        await connect(admin, self._ask, self._ask_for_passphrase)
         await self._recover()
         return admin, session
 
     async def _ask_for_passphrase(self, error: SshKeyPassphraseNeeded) -> str:
         return await self._app.push_screen_wait(KeyPasswordScreen(error))
 
-    async def _ask_about(self, proposal: Proposal) -> tuple[bool, bool]:
+    async def _confirm_proposal(self, proposal: ChangePlan) -> tuple[bool, bool]:
         session = self._session()
         if session is None:
             return False, False
         size = self._app.size
         whole = size.width >= WIDE and size.height >= TALL
         screen = ConfirmScreen(
-            lambda snapshot: question_before_change(proposal, snapshot, whole_diff=whole),
+            lambda snapshot: change_confirmation(proposal, snapshot, whole_diff=whole),
             session.snapshot,
         )
         answer = await self._app.push_screen_wait(screen)
         return answer, screen.wants_other
 
-    async def _carry_out(self, admin: Administration, session: Session, proposal: Proposal) -> bool:
+    async def _apply_proposal(
+        self, admin: HostAdmin, session: Session, proposal: ChangePlan
+    ) -> bool:
         """Make the change and show its steps; whether it was made and works."""
         change = proposal.change
         subject = f"{change.flag} of {change.model}" if change.flag else change.model
         deed = "Changing"
         if change.model and not change.flag:
             deed = "Adding" if change.added else "Removing"
-        screen, progress = self._watched(f"{deed} {subject or 'the config file'}", *CHANGING)
-        screen.expected = expected_load(session, change.model)
+        screen, progress = self._show_progress(f"{deed} {subject or 'the config file'}", *CHANGING)
+        screen.expected_load_time = expected_load_time(session, change.model)
         works = False
         try:
-            made = await change_config(admin, session, proposal, progress, self._ask)
-        except NotEffective as error:
-            self._end(screen, *reasons(error.cause), well=False)
-            await self._offer_to_put_back(admin, session, error, screen)
+            made = await apply_change(admin, session, proposal, progress, self._ask)
+        except ChangeApplyFailed as error:
+            self._finish_steps(screen, *error_lines(error.cause), well=False)
+            await self._offer_rollback(admin, session, error, screen)
         except AituiError as error:
-            self._end(screen, *reasons(error), well=False)
+            self._finish_steps(screen, *error_lines(error), well=False)
         else:
             words = f"{change.flag} is {change.new} now" if change.flag else "The file is changed"
-            self._end(screen, f"{words}. Undo is in the palette (:).", *made.warnings, well=True)
+            self._finish_steps(
+                screen, f"{words}. Undo is in the palette (:).", *made.warnings, well=True
+            )
             works = True
         self.read_config()
         return works
 
-    async def _offer_to_put_back(
-        self, admin: Administration, session: Session, error: NotEffective, screen: StepsScreen
+    async def _offer_rollback(
+        self, admin: HostAdmin, session: Session, error: ChangeApplyFailed, screen: StepsScreen
     ) -> None:
-        question = question_before_putting_back(error)
+        question = rollback_confirmation(error)
         if not await self._ask(lambda _: question):
             return
         screen.action_close()
-        screen, progress = self._watched("Putting the old value back", *UNDOING)
-        screen.expected = expected_load(session, error.made.entry.model)
+        screen, progress = self._show_progress("Putting the old value back", *UNDOING)
+        screen.expected_load_time = expected_load_time(session, error.made.entry.model)
         try:
-            await undo(admin, session, error.made.entry, progress, self._ask)
+            await undo_change(admin, session, error.made.entry, progress, self._ask)
         except AituiError as second:
-            self._end(screen, *reasons(second), well=False)
+            self._finish_steps(screen, *error_lines(second), well=False)
         else:
             lines = ("The old value is back, and works.", "The new one didn't:")
-            self._end(screen, *lines, *reasons(error.cause), well=True)
+            self._finish_steps(screen, *lines, *error_lines(error.cause), well=True)
 
-    def _watched(self, title: str, *names: str) -> tuple[StepsScreen, Progress]:
-        screen = StepsScreen(title, self._opening.clock)
+    def _show_progress(self, title: str, *names: str) -> tuple[StepsScreen, ProgressTracker]:
+        screen = StepsScreen(title, self._app_context.clock)
         self._app.push_screen(screen)
 
         def show(steps: Steps) -> None:
             screen.steps = steps
 
-        return screen, Progress(self._opening.clock, show, *names)
+        return screen, ProgressTracker(self._app_context.clock, show, *names)
 
-    async def _until_end(
+    async def _run_steps(
         self, screen: StepsScreen, deed: Coroutine[Any, Any, Any], done: str
     ) -> None:
         try:
             await deed
-        except NotEffective as error:
-            self._end(screen, *reasons(error.cause), well=False)
+        except ChangeApplyFailed as error:
+            self._finish_steps(screen, *error_lines(error.cause), well=False)
         except AituiError as error:
-            self._end(screen, *reasons(error), well=False)
+            self._finish_steps(screen, *error_lines(error), well=False)
         else:
-            self._end(screen, done, well=True)
+            self._finish_steps(screen, done, well=True)
 
-    def _end(self, screen: StepsScreen, *lines: str, well: bool) -> None:
-        screen.end(*lines, well=well)
+    def _finish_steps(self, screen: StepsScreen, *lines: str, well: bool) -> None:
+        screen.finish(*lines, well=well)
         if screen not in self._app.screen_stack:
             self._app.notify(
                 "\n".join(lines[:3]),
@@ -274,8 +280,8 @@ class HostDeeds:
                 markup=False,
             )
 
-    def _say_no_host(self) -> None:
-        error = no_host(self._server or self._opening.settings.server)
+    def _notify_no_host(self) -> None:
+        error = no_host_error(self._server or self._app_context.settings.server)
         self._app.notify(
             f"{error.why}\n{error.remedy}", title=error.what, severity="warning", markup=False
         )
@@ -286,13 +292,13 @@ class HostDeeds:
         return next(screens, None)
 
 
-def expected_load(session: Session, model_id: str) -> float | None:
+def expected_load_time(session: Session, model_id: str) -> float | None:
     """Seconds that loading that model took the last times."""
     model = session.snapshot.model(model_id)
     return None if model is None else model.expected_load
 
 
-def reasons(error: AituiError) -> tuple[str, ...]:
+def error_lines(error: AituiError) -> tuple[str, ...]:
     log: tuple[str, ...] = ()
     if isinstance(error, LoadFailed):
         log = error.log[-LOG_LINES:]
@@ -300,7 +306,7 @@ def reasons(error: AituiError) -> tuple[str, ...]:
         log = error.journal[-LOG_LINES:]
     elif isinstance(error, ConfigChangedMeanwhile):
         # Their change, not ours: what stands there now and wasn't read.
-        log = tuple(error.difference.splitlines()[2 : 2 + DIFF_LINES])
-    place = error.place if isinstance(error, ConfigRefused) else ""
+        log = tuple(error.diff.splitlines()[2 : 2 + DIFF_LINES])
+    place = error.location if isinstance(error, ConfigRefused) else ""
     lines = (error.what, place, error.why, *(f"| {line}" for line in log), error.remedy)
     return tuple(line for line in lines if line)

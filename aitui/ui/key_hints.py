@@ -1,7 +1,7 @@
 """Which keys work now, for the last line: the most needed first."""
 
 from aitui.domain.model import Model, RunState
-from aitui.domain.snapshot import LinkPhase, Snapshot
+from aitui.domain.snapshot import ConnectionPhase, Snapshot
 
 Hint = tuple[str, str, str]
 """Key, words and action."""
@@ -11,12 +11,12 @@ def model_keys(
     model: Model | None, snapshot: Snapshot, *, read_only: bool, running: int, host: bool = False
 ) -> list[Hint]:
     """Those of the table. `running` is how many models are resident, `host` whether one is set."""
-    live = snapshot.link.phase is LinkPhase.LIVE
+    live = snapshot.connection.phase is ConnectionPhase.LIVE
     writable = live and not read_only
     own = model is not None and model.loadable
     waits = model is not None and model.requested is not None
     idle = model is None or not (model.resident or waits)
-    unload = "abort" if _loading(model) else "unload"
+    unload = "abort" if _is_loading(model) else "unload"
     hints = [
         ("l", "load", "load", writable and own and idle),
         ("u", unload, "unload", writable and own and not idle),
@@ -68,7 +68,7 @@ def filter_keys() -> list[Hint]:
     return [("⏎", "keep the filter", "keep_filter"), ("Esc", "show all", "back")]
 
 
-def _loading(model: Model | None) -> bool:
+def _is_loading(model: Model | None) -> bool:
     return model is not None and (
         model.state is RunState.STARTING or (model.requested is not None and not model.resident)
     )

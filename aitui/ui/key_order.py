@@ -14,66 +14,66 @@ from textual import events
 from textual.app import App
 from textual.message import Message
 
-Typed = events.Key | events.Paste | events.AppFocus | events.AppBlur
+QueuedEvent = events.Key | events.Paste | events.AppFocus | events.AppBlur
 """A key tells Textual that its window has the focus: whether it has is told in the same order."""
-PATIENCE = 0.25
+KEY_TIMEOUT = 0.25
 """Seconds that a key may take. One whose widget goes before it is handled never ends by itself."""
-AT_ONCE = 100
-LOOK_AGAIN = 0.002
+FAST_POLLS = 100
+POLL_INTERVAL = 0.002
 
 
-class OrderedApp(App[None]):
+class KeyQueueApp(App[None]):
     """Begins with a key only when the one before it has ended: was used, or wanted by nobody."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._keys_typed: deque[Typed] = deque()
-        self._key_under_way: events.Key | None = None
-        self._key_has_ended = False
+        self._queued_events: deque[QueuedEvent] = deque()
+        self._current_key: events.Key | None = None
+        self._key_done = False
 
     async def on_event(self, event: events.Event) -> None:
         """Take keys, what is pasted, and changes of the window one after another."""
-        if not isinstance(event, Typed):
+        if not isinstance(event, QueuedEvent):
             await super().on_event(event)
         elif not self.screen_stack:
             # The app is about to end: nobody is left to take it.
-            self._keys_typed.clear()
+            self._queued_events.clear()
         elif event.is_forwarded:
             await super().on_event(event)
-            if event is self._key_under_way:
-                self._key_has_ended = True
-        elif self._key_under_way is not None or self._keys_typed:
-            self._keys_typed.append(event)
+            if event is self._current_key:
+                self._key_done = True
+        elif self._current_key is not None or self._queued_events:
+            self._queued_events.append(event)
         else:
-            await self._take_key(event)
+            await self._dispatch_event(event)
 
-    async def _take_key(self, event: Typed) -> None:
+    async def _dispatch_event(self, event: QueuedEvent) -> None:
         if not isinstance(event, events.Key):
             await super().on_event(event)
-            self._take_another()
+            self._schedule_next_event()
             return
-        self._key_under_way, self._key_has_ended = event, False
+        self._current_key, self._key_done = event, False
         # Of a message that the app sent itself, Textual says it was used before the app has it.
         event.set_sender(self.focused or self.screen)
         try:
             await super().on_event(event)
         finally:
-            self._key_has_ended |= not event.is_forwarded
-            self._watch_key(event, time.monotonic() + PATIENCE, AT_ONCE)
+            self._key_done |= not event.is_forwarded
+            self._wait_for_key(event, time.monotonic() + KEY_TIMEOUT, FAST_POLLS)
 
-    def _watch_key(self, key: events.Key, until: float, times: int) -> None:
-        ended = (self._key_has_ended or _was_used(key)) and not self._what_it_posted_is_waiting()
+    def _wait_for_key(self, key: events.Key, until: float, times: int) -> None:
+        ended = (self._key_done or _is_consumed(key)) and not self._has_pending_messages()
         if ended or time.monotonic() > until:
-            self._key_under_way = None
-            self._take_another()
+            self._current_key = None
+            self._schedule_next_event()
             return
         loop = asyncio.get_running_loop()
         if times:
-            loop.call_soon(self._watch_key, key, until, times - 1)
+            loop.call_soon(self._wait_for_key, key, until, times - 1)
         else:
-            loop.call_later(LOOK_AGAIN, self._watch_key, key, until, 0)
+            loop.call_later(POLL_INTERVAL, self._wait_for_key, key, until, 0)
 
-    def _what_it_posted_is_waiting(self) -> bool:
+    def _has_pending_messages(self) -> bool:
         """Whether the widgets around the focus have anything to do yet: a field that was left."""
         focused = self.focused if self.screen_stack else None
         return focused is not None and any(
@@ -82,15 +82,15 @@ class OrderedApp(App[None]):
             if widget is not self
         )
 
-    def _take_another(self) -> None:
-        if self._keys_typed:
+    def _schedule_next_event(self) -> None:
+        if self._queued_events:
             # Behind a change of the focus that the key before it has asked for.
-            self.call_later(self._take_typed_key)
+            self.call_later(self._dispatch_next_event)
 
-    async def _take_typed_key(self) -> None:
-        if self._key_under_way is None and self._keys_typed and self.screen_stack:
-            await self._take_key(self._keys_typed.popleft())
+    async def _dispatch_next_event(self) -> None:
+        if self._current_key is None and self._queued_events and self.screen_stack:
+            await self._dispatch_event(self._queued_events.popleft())
 
 
-def _was_used(message: Message) -> bool:
+def _is_consumed(message: Message) -> bool:
     return message._stop_propagation  # noqa: SLF001 - Textual tells nobody else

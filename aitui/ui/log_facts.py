@@ -1,42 +1,50 @@
 """What the line above a log says, and what it says where there is no line."""
 
 from aitui.domain.log_filter import LogFilter
-from aitui.domain.log_lines import Level
-from aitui.monitor.log_feed import FeedState, Phase
-from aitui.ui.packing import Item, cut_at_end
+from aitui.domain.log_lines import LogLevel
+from aitui.monitor.log_feed import FeedPhase, FeedState
+from aitui.ui.packing import LineItem, truncate
 from aitui.ui.widgets.log_view import LogView
-from aitui.ui.words import found_words
+from aitui.ui.words import match_position_text
 
 BOTH, PROXY, UPSTREAM = "", "proxy", "upstream"
 SERVER_LOGS = (BOTH, PROXY, UPSTREAM)
-LONGEST_PATTERN = 24
-LEVELS = {Level.INFO: "no debug", Level.WARNING: "warnings, errors", Level.ERROR: "errors"}
+MAX_PATTERN_CELLS = 24
+LEVEL_LABELS = {
+    LogLevel.INFO: "no debug",
+    LogLevel.WARNING: "warnings, errors",
+    LogLevel.ERROR: "errors",
+}
 
 
-def facts(view: LogView, state: FeedState, now: float) -> tuple[Item, ...]:
+def log_status_items(view: LogView, state: FeedState, now: float) -> tuple[LineItem, ...]:
     """The most needed stay the longest."""
     rows = view.rows
     chosen = rows.filter
     return (
-        Item(_counted(rows.hidden_own, "poll") + " hidden" if rows.hidden_own else "", 1, "quiet"),
-        Item(_counted(rows.end - rows.first, "line"), 2, "quiet"),
-        Item(LEVELS.get(chosen.level, ""), 8, "waiting"),
-        Item(
-            f"/{cut_at_end(chosen.pattern.words, LONGEST_PATTERN)}/" if chosen.pattern else "",
+        LineItem(
+            _count_text(rows.hidden_polls, "poll") + " hidden" if rows.hidden_polls else "",
+            1,
+            "quiet",
+        ),
+        LineItem(_count_text(rows.end - rows.first, "line"), 2, "quiet"),
+        LineItem(LEVEL_LABELS.get(chosen.level, ""), 8, "waiting"),
+        LineItem(
+            f"/{truncate(chosen.pattern.words, MAX_PATTERN_CELLS)}/" if chosen.pattern else "",
             8,
             "waiting",
         ),
-        Item(_found(view), 9, "waiting"),
-        _place(view),
-        _link(state, now),
+        LineItem(_match_position(view), 9, "waiting"),
+        _position_item(view),
+        _link_item(state, now),
     )
 
 
-def empty_text(state: FeedState, words: str, chosen: LogFilter, hidden: int) -> str:
+def empty_log_text(state: FeedState, words: str, chosen: LogFilter, hidden: int) -> str:
     """Why there is nothing to see."""
-    if chosen.pattern is not None or chosen.level > Level.DEBUG:
+    if chosen.pattern is not None or chosen.level > LogLevel.DEBUG:
         return "No line passes the filter\nEsc takes it away"
-    if state.phase is Phase.FOLLOWING:
+    if state.phase is FeedPhase.FOLLOWING:
         if hidden:
             return f"Nothing in {words} but aitui's own polls\np shows them"
         return f"Nothing in {words} yet"
@@ -45,26 +53,26 @@ def empty_text(state: FeedState, words: str, chosen: LogFilter, hidden: int) -> 
     return f"Waiting for {words}"
 
 
-def _link(state: FeedState, now: float) -> Item:
-    if state.phase is Phase.FOLLOWING:
-        return Item("● live", 10, "good")
-    if state.phase is Phase.WAITING:
-        return Item("◌ connecting", 10, "waiting")
+def _link_item(state: FeedState, now: float) -> LineItem:
+    if state.phase is FeedPhase.FOLLOWING:
+        return LineItem("● live", 10, "good")
+    if state.phase is FeedPhase.WAITING:
+        return LineItem("◌ connecting", 10, "waiting")
     left = max(0.0, (state.retry_at or now) - now)
-    return Item(f"✘ lost, retry in {left:.0f} s", 10, "lost")
+    return LineItem(f"✘ lost, retry in {left:.0f} s", 10, "lost")
 
 
-def _place(view: LogView) -> Item:
+def _position_item(view: LogView) -> LineItem:
     if view.paused:
-        return Item(f"‖ paused +{view.waiting:,}", 9, "waiting")
-    return Item("" if view.following else "↑ scrolled", 7, "quiet")
+        return LineItem(f"‖ paused +{view.pending_lines:,}", 9, "waiting")
+    return LineItem("" if view.following else "↑ scrolled", 7, "quiet")
 
 
-def _found(view: LogView) -> str:
+def _match_position(view: LogView) -> str:
     if view.rows.needle is None:
         return ""
-    return found_words(view.rows.place_found(view.cursor), view.rows.found)
+    return match_position_text(view.rows.match_number(view.cursor), view.rows.match_count)
 
 
-def _counted(number: int, noun: str) -> str:
+def _count_text(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -5,7 +5,7 @@ from textual.message import Message
 from aitui.domain.log_lines import LogLine
 
 
-class LogChosen(Message):
+class LogSelected(Message):
     """Somebody wants to read that log; the name is the server's, empty for proxy and upstream."""
 
     def __init__(self, name: str) -> None:
@@ -13,11 +13,11 @@ class LogChosen(Message):
         self.name = name
 
 
-class LogRetryWished(Message):
+class LogRetryRequested(Message):
     """Somebody doesn't want to wait for the next try."""
 
 
-class LogSaveWished(Message):
+class LogSaveRequested(Message):
     """Somebody wants these lines in a file."""
 
     def __init__(self, name: str, lines: tuple[LogLine, ...]) -> None:

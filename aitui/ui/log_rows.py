@@ -13,13 +13,13 @@ from time import thread_time
 from rich.cells import cell_len, chop_cells
 
 from aitui.domain.line_pattern import PatternTooSlow
-from aitui.domain.log_filter import PATIENCE, LogFilter
+from aitui.domain.log_filter import MATCH_SECONDS, LogFilter
 from aitui.domain.log_lines import LogLine
 from aitui.domain.log_ring import LogRing
-from aitui.ui.front_list import FrontList
+from aitui.ui.front_list import RingBuffer
 
 NO_WRAP = 0
-PATIENCE_WITH_NEWS = 0.25
+LIVE_FILTER_TIMEOUT = 0.25
 """Seconds that the pattern of a filter may compute for lines that came just now."""
 
 
@@ -29,14 +29,14 @@ class LogRows:
     def __init__(self, ring: LogRing | None = None) -> None:
         self.ring = LogRing() if ring is None else ring
         self.widest = 0
-        self.hidden_own = 0
+        self.hidden_polls = 0
         self._filter = LogFilter()
         self._width = NO_WRAP
         self._needle: re.Pattern[str] | None = None
-        self._unfinished: LogLine | None = None
-        self._lines: FrontList[LogLine] = FrontList()
-        self._ends: FrontList[int] = FrontList()
-        self._found: FrontList[int] = FrontList()
+        self._partial_line: LogLine | None = None
+        self._lines: RingBuffer[LogLine] = RingBuffer()
+        self._row_ends: RingBuffer[int] = RingBuffer()
+        self._matches: RingBuffer[int] = RingBuffer()
         self._first_row = 0
 
     @property
@@ -62,12 +62,12 @@ class LogRows:
     @property
     def end_row(self) -> int:
         """One more than the newest row."""
-        return self._ends[self.end - 1] if self._lines else self._first_row
+        return self._row_ends[self.end - 1] if self._lines else self._first_row
 
     @property
-    def found(self) -> int:
+    def match_count(self) -> int:
         """How many shown lines have what is searched for."""
-        return len(self._found)
+        return len(self._matches)
 
     @property
     def needle(self) -> re.Pattern[str] | None:
@@ -78,22 +78,25 @@ class LogRows:
         """The shown line of that number."""
         return self._lines[number]
 
-    def shown(self) -> Iterator[LogLine]:
+    def visible_lines(self) -> Iterator[LogLine]:
         """All shown lines, the oldest first."""
         return (self._lines[number] for number in range(self.first, self.end))
 
     def row_of(self, number: int) -> int:
         """The first row of a line."""
-        return self._first_row if number <= self.first else self._ends[number - 1]
+        return self._first_row if number <= self.first else self._row_ends[number - 1]
 
-    def at(self, row: int) -> tuple[int, int]:
+    def line_at_row(self, row: int) -> tuple[int, int]:
         """The line of a row, and which of its own rows that is."""
-        number = bisect_right(self._ends.items, row, lo=self._ends.gone) + self._ends.shift
+        number = (
+            bisect_right(self._row_ends.items, row, lo=self._row_ends.removed)
+            + self._row_ends.offset
+        )
         return number, row - self.row_of(number)
 
-    def text_at(self, row: int) -> tuple[LogLine, int, int]:
+    def row_text(self, row: int) -> tuple[LogLine, int, int]:
         """A row's line, and from where to where of its text the row shows."""
-        number, part = self.at(row)
+        number, part = self.line_at_row(row)
         line = self._lines[number]
         starts = row_starts(line.text, self._width)
         end = starts[part + 1] if part + 1 < len(starts) else len(line.text)
@@ -106,26 +109,26 @@ class LogRows:
         """
         new = tuple(lines)
         last = () if unfinished is None else (unfinished,)
-        passes = self._passing((*new, *last), PATIENCE_WITH_NEWS)
-        if self._unfinished is not None:
-            self._forget_newest(self._unfinished)
+        passes = self._filter_results((*new, *last), LIVE_FILTER_TIMEOUT)
+        if self._partial_line is not None:
+            self._drop_newest(self._partial_line)
         for line in new:
-            self._show(line, passes=next(passes))
+            self._append_line(line, passes=next(passes))
         gone = self.ring.extend(new)
-        self._unfinished = unfinished
+        self._partial_line = unfinished
         for line in last:
-            self._show(line, passes=next(passes))
+            self._append_line(line, passes=next(passes))
             gone += self.ring.extend((line,))
         for line in gone:
-            self._forget_oldest(line)
+            self._drop_oldest(line)
 
     def clear(self) -> None:
         """Forget every line; what is shown of the next ones stays as it was chosen."""
         self.ring.take()
-        self._unfinished = None
+        self._partial_line = None
         self._rebuild()
 
-    def choose(self, log_filter: LogFilter) -> None:
+    def set_filter(self, log_filter: LogFilter) -> None:
         """Show other lines.
 
         Raises PatternTooSlow where the pattern takes too long; the filter stays as it was then.
@@ -137,7 +140,7 @@ class LogRows:
             self._filter = before
             raise
 
-    def wrap(self, width: int) -> bool:
+    def set_wrap_width(self, width: int) -> bool:
         """Let lines go on below themselves after so many cells, or not at all; whether that is new.
 
         Rows have other numbers afterwards, lines keep theirs.
@@ -145,36 +148,36 @@ class LogRows:
         if width == self._width:
             return False
         self._width = width
-        self._measure()
+        self._update_row_ends()
         return True
 
     def search(self, needle: re.Pattern[str] | None) -> None:
         """Look for that in all shown lines, and in those to come."""
         self._needle = needle
-        self._found = FrontList()
+        self._matches = RingBuffer()
         if needle is not None:
             for number in range(self.first, self.end):
                 if needle.search(self._lines[number].text):
-                    self._found.append(number)
+                    self._matches.append(number)
 
-    def next_found(self, number: int, direction: int) -> int | None:
+    def next_match(self, number: int, direction: int) -> int | None:
         """The nearest line after or before that one which has it; goes round at the ends."""
-        found = self._found
+        found = self._matches
         if not found:
             return None
         if direction > 0:
-            at = bisect_right(found.items, number, lo=found.gone)
-            return found.items[at] if at < len(found.items) else found.items[found.gone]
-        at = bisect_left(found.items, number, lo=found.gone) - 1
-        return found.items[at] if at >= found.gone else found.items[-1]
+            at = bisect_right(found.items, number, lo=found.removed)
+            return found.items[at] if at < len(found.items) else found.items[found.removed]
+        at = bisect_left(found.items, number, lo=found.removed) - 1
+        return found.items[at] if at >= found.removed else found.items[-1]
 
-    def place_found(self, number: int) -> int:
+    def match_number(self, number: int) -> int:
         """Which of the found lines that is, counted from one; 0 where it is none of them."""
-        items, gone = self._found.items, self._found.gone
+        items, gone = self._matches.items, self._matches.removed
         at = bisect_left(items, number, lo=gone)
         return at - gone + 1 if at < len(items) and items[at] == number else 0
 
-    def number_of(self, line: LogLine) -> int:
+    def line_number(self, line: LogLine) -> int:
         """The number of a line, or of the nearest shown one after it."""
         place = self.first
         for kept in self.ring:
@@ -184,59 +187,59 @@ class LogRows:
                 place += 1
         return max(self.first, min(place, self.end - 1))
 
-    def _passing(self, lines: Sequence[LogLine], seconds: float) -> Iterator[bool]:
-        return iter(self._filter.passing(lines, seconds, thread_time))
+    def _filter_results(self, lines: Sequence[LogLine], seconds: float) -> Iterator[bool]:
+        return iter(self._filter.passes_each(lines, seconds, thread_time))
 
-    def _show(self, line: LogLine, *, passes: bool) -> None:
+    def _append_line(self, line: LogLine, *, passes: bool) -> None:
         if not passes:
-            self.hidden_own += line.own
+            self.hidden_polls += line.own
             return
         number = self.end
-        self._ends.append(self.end_row + self._height(line.text))
+        self._row_ends.append(self.end_row + self._row_count(line.text))
         self._lines.append(line)
         if self._needle is not None and self._needle.search(line.text):
-            self._found.append(number)
+            self._matches.append(number)
 
-    def _forget_newest(self, line: LogLine) -> None:
+    def _drop_newest(self, line: LogLine) -> None:
         self.ring.pop()
         if self._lines and self._lines[self.end - 1] is line:
             self._lines.pop()
-            self._ends.pop()
-            if self._found and self._found.items[-1] == self.end:
-                self._found.pop()
+            self._row_ends.pop()
+            if self._matches and self._matches.items[-1] == self.end:
+                self._matches.pop()
         else:
-            self.hidden_own -= line.own
+            self.hidden_polls -= line.own
 
-    def _forget_oldest(self, line: LogLine) -> None:
-        if line is self._unfinished:
-            self._unfinished = None
+    def _drop_oldest(self, line: LogLine) -> None:
+        if line is self._partial_line:
+            self._partial_line = None
         if not self._lines or self._lines[self.first] is not line:
-            self.hidden_own -= line.own
+            self.hidden_polls -= line.own
             return
-        self._first_row = self._ends.pop_first()
-        self._lines.pop_first()
-        if self._found and self._found.items[self._found.gone] < self.first:
-            self._found.pop_first()
+        self._first_row = self._row_ends.popleft()
+        self._lines.popleft()
+        if self._matches and self._matches.items[self._matches.removed] < self.first:
+            self._matches.popleft()
 
     def _rebuild(self) -> None:
         """Begin anew with all lines that are kept. Numbers and rows begin anew as well."""
-        kept, unfinished = tuple(self.ring), self._unfinished
-        passing = self._passing(kept, PATIENCE)
-        self._lines, self._ends, self._found = FrontList(), FrontList(), FrontList()
-        self._first_row = self.hidden_own = self.widest = 0
+        kept, unfinished = tuple(self.ring), self._partial_line
+        passing = self._filter_results(kept, MATCH_SECONDS)
+        self._lines, self._row_ends, self._matches = RingBuffer(), RingBuffer(), RingBuffer()
+        self._first_row = self.hidden_polls = self.widest = 0
         for line, passes in zip(kept, passing, strict=True):
-            self._show(line, passes=passes)
-        self._unfinished = unfinished
+            self._append_line(line, passes=passes)
+        self._partial_line = unfinished
 
-    def _measure(self) -> None:
+    def _update_row_ends(self) -> None:
         lines = self._lines
-        first, self._ends = self._first_row, FrontList(lines.first)
+        first, self._row_ends = self._first_row, RingBuffer(lines.first)
         row = first
         for number in range(lines.first, lines.end):
-            row += self._height(lines[number].text)
-            self._ends.append(row)
+            row += self._row_count(lines[number].text)
+            self._row_ends.append(row)
 
-    def _height(self, text: str) -> int:
+    def _row_count(self, text: str) -> int:
         cells = len(text) if text.isascii() else cell_len(text)
         self.widest = max(self.widest, cells)
         if self._width == NO_WRAP or cells <= self._width:

@@ -12,17 +12,17 @@ from rich.style import Style
 from rich.text import Text
 from textual.strip import Strip
 
-from aitui.domain.log_lines import Level, LogLine
-from aitui.domain.sgr import Colour, Ink
+from aitui.domain.log_lines import LogLevel, LogLine
+from aitui.domain.sgr import AnsiColor, AnsiStyle
 
 PARTS = ("text", "debug", "warning", "error", "mark", "found", "cursor", "evidence", "more")
 GUTTER = 2
-LONGEST_NEEDLE = 200
-_BY_LEVEL = {Level.DEBUG: "debug", Level.WARNING: "warning", Level.ERROR: "error"}
+MAX_MATCH_LENGTH = 200
+_BY_LEVEL = {LogLevel.DEBUG: "debug", LogLevel.WARNING: "warning", LogLevel.ERROR: "error"}
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class LogRow:
     """A row: characters `start` to `end` of its line, and what is to be seen of it.
 
     `selected` are characters of the line. `width` is in cells, the gutter not counted.
@@ -35,12 +35,14 @@ class Row:
     width: int
     sideways: int = 0
     cursor: bool = False
-    evidence: bool = False
+    is_failure_line: bool = False
     needle: re.Pattern[str] | None = None
     selected: tuple[int, int] | None = None
 
 
-def draw(row: Row, styles: Mapping[str, Style], selection: Style, console: Console) -> Strip:
+def render_row(
+    row: LogRow, styles: Mapping[str, Style], selection: Style, console: Console
+) -> Strip:
     """The gutter with its sign, then the text."""
     line = row.line
     base = styles["mark"] if line.mark else styles[_BY_LEVEL.get(line.level, "text")]
@@ -56,9 +58,9 @@ def draw(row: Row, styles: Mapping[str, Style], selection: Style, console: Conso
 
     for span in line.spans:
         if span.start < end and span.end > row.start:
-            lay(rich_style(span.ink), span.start, span.end)
+            lay(rich_style(span.style), span.start, span.end)
     if row.needle is not None and not line.mark:
-        for match in row.needle.finditer(line.text, max(0, row.start - LONGEST_NEEDLE), end):
+        for match in row.needle.finditer(line.text, max(0, row.start - MAX_MATCH_LENGTH), end):
             lay(styles["found"], *match.span())
     if row.selected is not None:
         lay(selection, *row.selected)
@@ -73,22 +75,22 @@ def draw(row: Row, styles: Mapping[str, Style], selection: Style, console: Conso
                 Segment("›", styles["more"] + Style(bgcolor=base.bgcolor)),
             ]
         )
-    return Strip([_gutter(row, base, styles), *strip], row.width + GUTTER)
+    return Strip([_render_gutter(row, base, styles), *strip], row.width + GUTTER)
 
 
-def _gutter(row: Row, base: Style, styles: Mapping[str, Style]) -> Segment:
+def _render_gutter(row: LogRow, base: Style, styles: Mapping[str, Style]) -> Segment:
     ground = Style(bgcolor=base.bgcolor)
-    if row.evidence:
+    if row.is_failure_line:
         return Segment("✘ ", styles["evidence"] + ground)
     return Segment("▌ " if row.cursor else "  ", styles["text"] + ground)
 
 
 @lru_cache(1024)
-def rich_style(ink: Ink) -> Style:
+def rich_style(ink: AnsiStyle) -> Style:
     """The ink in Rich's words; flags that are off stay open."""
     return Style(
-        color=_rich_colour(ink.foreground),
-        bgcolor=_rich_colour(ink.background),
+        color=_rich_color(ink.foreground),
+        bgcolor=_rich_color(ink.background),
         bold=ink.bold or None,
         dim=ink.dim or None,
         italic=ink.italic or None,
@@ -98,7 +100,7 @@ def rich_style(ink: Ink) -> Style:
     )
 
 
-def _rich_colour(colour: Colour | None) -> RichColor | None:
+def _rich_color(colour: AnsiColor | None) -> RichColor | None:
     if colour is None:
         return None
     return RichColor.from_rgb(*colour) if isinstance(colour, tuple) else RichColor.from_ansi(colour)

@@ -2,7 +2,7 @@
 
 from aitui.domain.amounts import format_bytes_gib
 from aitui.domain.memory.footprint import APPROXIMATELY, Footprint
-from aitui.domain.memory.picture import MemoryPicture
+from aitui.domain.memory.picture import MemoryUsage
 
 GIB = 1 << 30
 FULL, EMPTY = "▆", "▁"
@@ -10,7 +10,7 @@ BAR_CELLS = 9
 NEARLY_FULL = 0.92
 
 
-def bar(used: float, total: float, cells: int = BAR_CELLS) -> str:
+def usage_bar(used: float, total: float, cells: int = BAR_CELLS) -> str:
     """A bar that is empty only where nothing is used, and full only where everything is."""
     if total <= 0 or cells < 1:
         return ""
@@ -21,25 +21,25 @@ def bar(used: float, total: float, cells: int = BAR_CELLS) -> str:
     return FULL * full + EMPTY * (cells - full)
 
 
-def total_words(picture: MemoryPicture, *, with_bar: bool) -> str:
+def total_memory_text(picture: MemoryUsage, *, with_bar: bool) -> str:
     """The header's figure: `VRAM ▆▆▆▁▁ 61/96 G`; empty where nothing is known."""
     used, total = picture.used_bytes, picture.total_bytes
     if total is None:
         return ""
     name = "VRAM" if picture.on_cards else "RAM"
     if used is None:
-        return f"{name} {_whole(total)} G"
-    drawn = f"{bar(used, total)} " if with_bar else ""
-    return f"{name} {drawn}{_whole(used)}/{_whole(total)} G"
+        return f"{name} {_whole_gib(total)} G"
+    drawn = f"{usage_bar(used, total)} " if with_bar else ""
+    return f"{name} {drawn}{_whole_gib(used)}/{_whole_gib(total)} G"
 
 
-def is_nearly_full(picture: MemoryPicture) -> bool:
+def is_nearly_full(picture: MemoryUsage) -> bool:
     """Whether so little is free that a small model hardly fits."""
     used, total = picture.used_bytes, picture.total_bytes
     return used is not None and total is not None and used > total * NEARLY_FULL
 
 
-def footprint_words(footprint: Footprint) -> str:
+def footprint_text(footprint: Footprint) -> str:
     """What a model takes, its parts, and where the figure is from."""
     mark = APPROXIMATELY if footprint.approximate else ""
     parts = [
@@ -55,8 +55,8 @@ def footprint_words(footprint: Footprint) -> str:
     if footprint.gpu and footprint.host:
         beside = f", beside {format_bytes_gib(footprint.host)} of RAM"
     of_parts = f" ({' · '.join(parts)})" if parts else ""
-    return f"{footprint.words}{beside}{of_parts}, {footprint.origin.value}"
+    return f"{footprint.label}{beside}{of_parts}, {footprint.origin.value}"
 
 
-def _whole(amount: int) -> str:
+def _whole_gib(amount: int) -> str:
     return f"{amount / GIB:.0f}"

@@ -6,7 +6,7 @@ from aitui.domain.server import Server
 from aitui.domain.snapshot import Snapshot
 
 
-class SnapshotArrived(Message):
+class SnapshotChanged(Message):
     """The monitor has a new snapshot; of several only the latest matters."""
 
     def __init__(self, server: Server, snapshot: Snapshot) -> None:
@@ -16,4 +16,4 @@ class SnapshotArrived(Message):
 
     def can_replace(self, message: Message) -> bool:
         """A later snapshot stands for an earlier one that wasn't shown yet."""
-        return isinstance(message, SnapshotArrived)
+        return isinstance(message, SnapshotChanged)

@@ -6,9 +6,9 @@ from datetime import datetime
 
 from aitui.domain.amounts import format_countdown, format_rate, format_tokens
 from aitui.domain.idle import seconds_until_unload
-from aitui.domain.model import Kind, Model, RunState
+from aitui.domain.model import Model, ModelKind, RunState
 
-NOTHING = "–"
+EMPTY_CELL = "–"
 
 GLYPHS = {
     RunState.STOPPED: "○",
@@ -17,13 +17,13 @@ GLYPHS = {
     RunState.STOPPING: "◑",
     RunState.UNKNOWN: "?",
 }
-ELSEWHERE = "◇"
-WAITING = "◔"
-FAILED = "✘"
+REMOTE_GLYPH = "◇"
+WAITING_GLYPH = "◔"
+FAILED_GLYPH = "✘"
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
+class ClockReading:
     """Now, on both clocks: monotonic seconds for ages, Unix time for what people read."""
 
     monotonic: float
@@ -31,7 +31,7 @@ class Moment:
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class TableColumn:
     """A column of the table.
 
     `width` is in cells, 0 takes what is left; `from_width` is the narrowest table that shows it.
@@ -41,25 +41,25 @@ class Column:
     key: str
     title: str
     width: int
-    from_width: int
-    text: Callable[[Model, Moment], str]
-    order: Callable[[Model, Moment], tuple[object, ...]]
-    right: bool = False
-    falls: bool = False
+    min_width: int
+    text: Callable[[Model, ClockReading], str]
+    sort_key: Callable[[Model, ClockReading], tuple[object, ...]]
+    align_right: bool = False
+    descending: bool = False
 
 
 def glyph(model: Model) -> str:
     """One character for the state, so that colour is never the only sign."""
     if not model.loadable:
-        return ELSEWHERE
+        return REMOTE_GLYPH
     if model.resident:
         return GLYPHS[model.state]
     if model.requested is not None:
-        return WAITING
-    return FAILED if model.failed is not None else GLYPHS[model.state]
+        return WAITING_GLYPH
+    return FAILED_GLYPH if model.failed is not None else GLYPHS[model.state]
 
 
-def mood(model: Model) -> str:
+def state_style(model: Model) -> str:
     """The style of the glyph and the state: ready, transit, failed or quiet."""
     if model.state is RunState.READY:
         return "ready"
@@ -68,12 +68,12 @@ def mood(model: Model) -> str:
     return "failed" if model.failed is not None else "quiet"
 
 
-def state_text(model: Model, moment: Moment) -> str:
+def state_text(model: Model, moment: ClockReading) -> str:
     """The state in words, with seconds so far and expected ones where it is about to change."""
     if not model.loadable:
         return model.kind.value
     if model.state is RunState.STOPPED:
-        return _stopped_text(model, moment)
+        return _not_running_text(model, moment)
     texts = {
         RunState.READY: f"ready · {model.requests} req" if model.requests else "ready",
         RunState.STARTING: f"loading {load_progress(model, moment)}",
@@ -82,17 +82,17 @@ def state_text(model: Model, moment: Moment) -> str:
     return texts.get(model.state, "unknown state")
 
 
-def _stopped_text(model: Model, moment: Moment) -> str:
+def _not_running_text(model: Model, moment: ClockReading) -> str:
     if model.requested is not None:
         return f"waits {max(0.0, moment.monotonic - model.requested):.0f} s"
     if model.evicted is not None and model.failed is None:
         return f"evicted {clock_time(model.evicted.at)}"
     if model.failed is not None:
         return f"failed {clock_time(model.failed.at)}"
-    return NOTHING
+    return EMPTY_CELL
 
 
-def load_progress(model: Model, moment: Moment) -> str:
+def load_progress(model: Model, moment: ClockReading) -> str:
     """Seconds so far of a load, and of how many: `18/≈29 s`."""
     so_far = f"{max(0.0, moment.monotonic - model.since):.0f}"
     if model.expected_load is None:
@@ -105,37 +105,37 @@ def clock_time(at: float) -> str:
     return datetime.fromtimestamp(at).astimezone().strftime("%H:%M")
 
 
-def context_text(model: Model, _moment: Moment) -> str:
+def context_text(model: Model, _moment: ClockReading) -> str:
     """The context size; one that nobody told is marked as a guess by `?`."""
-    if model.kind is not Kind.MODEL:
-        return NOTHING
+    if model.kind is not ModelKind.MODEL:
+        return EMPTY_CELL
     mark = "?" if model.context.source.name == "FALLBACK" else ""
     return format_tokens(model.context.tokens) + mark
 
 
-def ttl_text(model: Model, moment: Moment) -> str:
+def ttl_text(model: Model, moment: ClockReading) -> str:
     """The time until it unloads by itself, `≈` since that is inferred."""
     left = seconds_until_unload(model, moment.monotonic)
-    return NOTHING if left is None else f"≈ {format_countdown(left)}"
+    return EMPTY_CELL if left is None else f"≈ {format_countdown(left)}"
 
 
-def memory_text(model: Model, _moment: Moment) -> str:
+def memory_text(model: Model, _moment: ClockReading) -> str:
     """What it takes, or would: `≈` where that is calculated."""
-    return NOTHING if model.memory is None else model.memory.words
+    return EMPTY_CELL if model.memory is None else model.memory.label
 
 
-def _by_memory(model: Model, _moment: Moment) -> tuple[object, ...]:
+def _memory_sort_key(model: Model, _moment: ClockReading) -> tuple[object, ...]:
     return (0 if model.memory is None else -model.memory.needed,)
 
 
-def rate_text(model: Model, _moment: Moment) -> str:
+def rate_text(model: Model, _moment: ClockReading) -> str:
     """Tokens a second of the last request that ended there."""
-    return NOTHING if model.rate is None else format_rate(model.rate)
+    return EMPTY_CELL if model.rate is None else format_rate(model.rate)
 
 
-def note_text(model: Model, _moment: Moment) -> str:
+def note_text(model: Model, _moment: ClockReading) -> str:
     """The server's own words for the model, or what else its id stands for."""
-    if model.kind is Kind.PEER:
+    if model.kind is ModelKind.PEER:
         return f"at {model.peer}"
     if model.targets:
         return "→ " + ", ".join(model.targets)
@@ -151,32 +151,41 @@ def note_text(model: Model, _moment: Moment) -> str:
 _STATE_ORDER = ("ready", "transit", "failed", "quiet")
 
 
-def _by_state(model: Model, _moment: Moment) -> tuple[object, ...]:
-    return (_STATE_ORDER.index(mood(model)), not model.loadable)
+def _state_sort_key(model: Model, _moment: ClockReading) -> tuple[object, ...]:
+    return (_STATE_ORDER.index(state_style(model)), not model.loadable)
 
 
-def _by_ttl(model: Model, moment: Moment) -> tuple[object, ...]:
+def _ttl_sort_key(model: Model, moment: ClockReading) -> tuple[object, ...]:
     left = seconds_until_unload(model, moment.monotonic)
     return (left is None, left or 0.0)
 
 
 COLUMNS = (
-    Column("id", "Model", 0, 0, lambda m, _: m.id, lambda m, _: (m.id.casefold(),)),
-    Column("state", "State", 17, 0, state_text, _by_state),
-    Column(
+    TableColumn("id", "Model", 0, 0, lambda m, _: m.id, lambda m, _: (m.id.casefold(),)),
+    TableColumn("state", "State", 17, 0, state_text, _state_sort_key),
+    TableColumn(
         "context",
         "Ctx",
         6,
         0,
         context_text,
         lambda m, _: (-m.context.tokens,),
-        right=True,
-        falls=True,
+        align_right=True,
+        descending=True,
     ),
-    Column("memory", "Mem", 7, 52, memory_text, _by_memory, right=True, falls=True),
-    Column(
-        "rate", "tok/s", 6, 84, rate_text, lambda m, _: (-(m.rate or 0.0),), right=True, falls=True
+    TableColumn(
+        "memory", "Mem", 7, 52, memory_text, _memory_sort_key, align_right=True, descending=True
     ),
-    Column("ttl", "TTL", 8, 66, ttl_text, _by_ttl, right=True),
-    Column("note", "Note", 34, 110, note_text, lambda m, t: (note_text(m, t).casefold(),)),
+    TableColumn(
+        "rate",
+        "tok/s",
+        6,
+        84,
+        rate_text,
+        lambda m, _: (-(m.rate or 0.0),),
+        align_right=True,
+        descending=True,
+    ),
+    TableColumn("ttl", "TTL", 8, 66, ttl_text, _ttl_sort_key, align_right=True),
+    TableColumn("note", "Note", 34, 110, note_text, lambda m, t: (note_text(m, t).casefold(),)),
 )

@@ -4,65 +4,70 @@ from dataclasses import dataclass
 
 from aitui.domain.amounts import format_rate, format_seconds
 from aitui.domain.idle import seconds_until_unload
-from aitui.domain.model import Kind, Model, RunState
-from aitui.ui.memory_words import footprint_words
-from aitui.ui.model_cells import Moment, clock_time, load_progress
+from aitui.domain.model import Model, ModelKind, RunState
+from aitui.ui.memory_words import footprint_text
+from aitui.ui.model_cells import ClockReading, clock_time, load_progress
 
 
 @dataclass(frozen=True, slots=True)
-class Fact:
+class DetailLine:
     """One line: a short label, and text of any length; `mood` is a style of the pane."""
 
     label: str
     text: str
-    mood: str = "plain"
+    style: str = "plain"
 
 
-def facts(model: Model, moment: Moment) -> tuple[Fact, ...]:
+def model_facts(model: Model, moment: ClockReading) -> tuple[DetailLine, ...]:
     """The lines, the most urgent first, since a small pane shows only the first few."""
     lines = [
-        Fact("state", _state(model, moment), _mood(model)),
-        *_failure(model),
-        Fact("evicted", _evicted(model), "transit"),
-        Fact("speed", "" if model.rate is None else f"{format_rate(model.rate)} tokens/s lately"),
-        Fact("context", _context(model)),
-        Fact("memory", "" if model.memory is None else footprint_words(model.memory)),
-        Fact("unloads", _unloads(model, moment)),
-        Fact("about", " — ".join(words for words in (_name(model), model.description) if words)),
-        Fact("aliases", ", ".join(model.aliases)),
-        Fact("kind", _kind(model)),
-        Fact("thinks", "before it answers" if model.reasoning else ""),
-        Fact("load", _expected_load(model)),
-        Fact("at", model.proxy),
-        Fact("command", model.command.strip()),
+        DetailLine("state", _state_text(model, moment), _state_style(model)),
+        *_failure_facts(model),
+        DetailLine("evicted", _eviction_text(model), "transit"),
+        DetailLine(
+            "speed", "" if model.rate is None else f"{format_rate(model.rate)} tokens/s lately"
+        ),
+        DetailLine("context", _context_text(model)),
+        DetailLine("memory", "" if model.memory is None else footprint_text(model.memory)),
+        DetailLine("unloads", _unload_text(model, moment)),
+        DetailLine(
+            "about",
+            " — ".join(words for words in (_distinct_name(model), model.description) if words),
+        ),
+        DetailLine("aliases", ", ".join(model.aliases)),
+        DetailLine("kind", _kind_text(model)),
+        DetailLine("thinks", "before it answers" if model.reasoning else ""),
+        DetailLine("load", _load_time_text(model)),
+        DetailLine("at", model.proxy),
+        DetailLine("command", model.command.strip()),
     ]
     return tuple(line for line in lines if line.text)
 
 
-def title(model: Model) -> str:
+def context_title(model: Model) -> str:
     """The context size as the pane's title shows it, exact and with its source."""
-    if model.kind is not Kind.MODEL:
+    if model.kind is not ModelKind.MODEL:
         return ""
     return f"ctx {model.context.tokens:,} from {model.context.source.value}"
 
 
-def _state(model: Model, moment: Moment) -> str:
+def _state_text(model: Model, moment: ClockReading) -> str:
     age = format_seconds(max(0.0, moment.monotonic - model.since))
     match model.state:
         case RunState.STARTING:
             hint = " · u aborts" if model.requested is not None else ""
             return f"loading {load_progress(model, moment)}{hint}"
         case RunState.READY:
-            return f"ready for {age}{_use(model)}"
+            return f"ready for {age}{_usage_text(model)}"
         case RunState.STOPPING:
             return f"stopping for {age}"
         case RunState.UNKNOWN:
             return "a state that this version of aitui doesn't know"
         case RunState.STOPPED:
-            return _stopped(model, moment)
+            return _not_running_text(model, moment)
 
 
-def _stopped(model: Model, moment: Moment) -> str:
+def _not_running_text(model: Model, moment: ClockReading) -> str:
     if model.requested is not None:
         waited = format_seconds(max(0.0, moment.monotonic - model.requested))
         return f"asked for {waited} ago; the server hasn't begun yet · u aborts"
@@ -71,35 +76,35 @@ def _stopped(model: Model, moment: Moment) -> str:
     return "" if model.failed is not None else "not loaded"
 
 
-def _use(model: Model) -> str:
+def _usage_text(model: Model) -> str:
     if model.requests is None:
         return ""
     return f", {model.requests} in use" if model.requests else ", idle"
 
 
-def _failure(model: Model) -> list[Fact]:
+def _failure_facts(model: Model) -> list[DetailLine]:
     failed = model.failed
     if failed is None:
         return []
-    head = Fact("failed", f"{clock_time(failed.at)} — {failed.reason}", "failed")
-    return [head, *(Fact("log", line, "quiet") for line in failed.log)]
+    head = DetailLine("failed", f"{clock_time(failed.at)} — {failed.reason}", "failed")
+    return [head, *(DetailLine("log", line, "quiet") for line in failed.log)]
 
 
-def _evicted(model: Model) -> str:
+def _eviction_text(model: Model) -> str:
     evicted = model.evicted
     if evicted is None:
         return ""
-    whom = f" for {evicted.whom}" if evicted.whom else ""
+    whom = f" for {evicted.requester}" if evicted.requester else ""
     return f"{clock_time(evicted.at)}{whom}, by {evicted.by}"
 
 
-def _context(model: Model) -> str:
-    if model.kind is not Kind.MODEL:
+def _context_text(model: Model) -> str:
+    if model.kind is not ModelKind.MODEL:
         return ""
     return f"{model.context.tokens:,} tokens, from {model.context.source.value}"
 
 
-def _unloads(model: Model, moment: Moment) -> str:
+def _unload_text(model: Model, moment: ClockReading) -> str:
     if model.state is not RunState.READY:
         return ""
     left = seconds_until_unload(model, moment.monotonic)
@@ -110,19 +115,19 @@ def _unloads(model: Model, moment: Moment) -> str:
     return f"{format_seconds(model.ttl)} after the last request"
 
 
-def _name(model: Model) -> str:
+def _distinct_name(model: Model) -> str:
     return "" if model.name == model.id else model.name
 
 
-def _kind(model: Model) -> str:
-    if model.kind is Kind.PEER:
+def _kind_text(model: Model) -> str:
+    if model.kind is ModelKind.PEER:
         return f"runs at the peer {model.peer}; nothing can be loaded or unloaded from here"
-    if model.kind is not Kind.MODEL:
+    if model.kind is not ModelKind.MODEL:
         return f"a {model.kind.value} that chooses among {', '.join(model.targets) or 'models'}"
     return "left out of the server's list" if model.unlisted else ""
 
 
-def _expected_load(model: Model) -> str:
+def _load_time_text(model: Model) -> str:
     if not model.loadable or model.resident:
         return ""
     if model.expected_load is None:
@@ -130,7 +135,7 @@ def _expected_load(model: Model) -> str:
     return f"takes about {format_seconds(model.expected_load)}"
 
 
-def _mood(model: Model) -> str:
+def _state_style(model: Model) -> str:
     if model.state is RunState.READY:
         return "ready"
     return "transit" if model.in_transit or model.requested is not None else "plain"

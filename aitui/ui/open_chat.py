@@ -6,33 +6,33 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from aitui.chat.chat import Chat
-from aitui.commands.chat import explained, may_chat, question_before_chat
+from aitui.chat.chat import ChatSession
+from aitui.commands.chat import chat_confirmation, confirm_chat, diagnose_error
 from aitui.commands.session import Ask, Session
-from aitui.domain.answer import Answer, Phase
-from aitui.domain.attachments import Attachment
+from aitui.domain.answer import Reply, ReplyPhase
+from aitui.domain.attachments import ImageAttachment
 from aitui.domain.snapshot import Snapshot
 from aitui.domain.turn import Role
 from aitui.errors import AituiError, ContextExceeded, LoadFailed
 from aitui.paths import Paths
-from aitui.store.history import History
-from aitui.ui.answer_words import ended_elsewhere, failure_words
-from aitui.ui.asking import offer_evicted
-from aitui.ui.prompt import DRAFT_AFTER, KeptPrompts, Prompt
-from aitui.ui.served_chats import ServedChats
-from aitui.ui.shown_conversation import ShownConversation
+from aitui.store.history import ConversationHistory
+from aitui.ui.answer_words import completion_notice, failure_text
+from aitui.ui.asking import offer_evicted_models
+from aitui.ui.prompt import DRAFT_SAVE_DELAY, PromptDraft, PromptStore
+from aitui.ui.served_chats import ChatSessions
+from aitui.ui.shown_conversation import TranscriptPresenter
 from aitui.ui.widgets.chat_pane import ChatPane
 
 if TYPE_CHECKING:
-    from aitui.ui.comfort import ComfortApp
+    from aitui.ui.comfort import NotifyingApp
 
-Beside = Callable[[Coroutine[Any, Any, None], str], None]
-_COMING = {Phase.THINKING, Phase.STREAMING}
-LONG_ANSWER = 10.0
+RunInBackground = Callable[[Coroutine[Any, Any, None], str], None]
+_GENERATING_PHASES = {ReplyPhase.THINKING, ReplyPhase.STREAMING}
+LONG_REPLY = 10.0
 """Seconds after which whoever waits for an answer may well be elsewhere."""
 
 
-class OpenChat:
+class ChatController:
     """Belongs to the app; `beside` runs a deed of a group and tells what goes wrong in it.
 
     `load` begins to load a model. A wait for it would end with the chat that began it.
@@ -42,26 +42,26 @@ class OpenChat:
 
     def __init__(
         self,
-        app: "ComfortApp",
+        app: "NotifyingApp",
         pane: Callable[[], ChatPane],
         ask: Ask,
-        beside: Beside,
+        beside: RunInBackground,
         load: Callable[[str], None],
     ) -> None:
         self._app = app
         self._pane = pane
         self._ask = ask
-        self._beside = beside
+        self._run_in_background = beside
         self._load = load
-        self._served: ServedChats | None = None
-        self._shown: ShownConversation | None = None
-        self._agreed: set[str] = set()
-        self._asking: set[str] = set()
-        self._drafts: dict[str, Prompt] = {}
-        self._failed: dict[str, str] = {}
-        self._kept = KeptPrompts(self._tell)
-        self.chat: Chat | None = None
-        self.attachments: tuple[Attachment, ...] = ()
+        self._sessions: ChatSessions | None = None
+        self._presenter: TranscriptPresenter | None = None
+        self._confirmed_chats: set[str] = set()
+        self._pending_requests: set[str] = set()
+        self._drafts: dict[str, PromptDraft] = {}
+        self._failures: dict[str, str] = {}
+        self._prompts = PromptStore(self._warn)
+        self.chat: ChatSession | None = None
+        self.attachments: tuple[ImageAttachment, ...] = ()
         self.editing = ""
 
     @property
@@ -72,293 +72,312 @@ class OpenChat:
     @property
     def any_busy(self) -> bool:
         """Whether any answer is under way."""
-        return self._served is not None and self._served.any_busy
+        return self._sessions is not None and self._sessions.any_busy
 
     @property
-    def served(self) -> ServedChats:
+    def sessions(self) -> ChatSessions:
         """The chats of the server that is open. Raises AituiError where none is."""
-        if self._served is None:
+        if self._sessions is None:
             raise AituiError("There is no server yet", remedy="S chooses one")
-        return self._served
+        return self._sessions
 
     @property
     def session(self) -> Session:
         """The session of the server that is open. Raises AituiError where none is."""
-        return self.served.session
+        return self.sessions.session
 
     @property
-    def history(self) -> History | None:
+    def history(self) -> ConversationHistory | None:
         """Earlier conversations, where they can be kept."""
-        return None if self._served is None else self._served.history
+        return None if self._sessions is None else self._sessions.history
 
     @asynccontextmanager
-    async def serving(self, session: Session, paths: Paths) -> AsyncIterator[None]:
+    async def bind_session(self, session: Session, paths: Paths) -> AsyncIterator[None]:
         """Chat with this server within the block; at its end every answer is stopped and kept."""
-        served = self._served = ServedChats(session, paths, self._changed, self._tell)
-        self.chat = self._shown = None
-        self._agreed, self._asking = set(), set()
-        self._drafts, self._failed = {}, {}
+        served = self._sessions = ChatSessions(
+            session, paths, self._handle_reply_change, self._warn
+        )
+        self.chat = self._presenter = None
+        self._confirmed_chats, self._pending_requests = set(), set()
+        self._drafts, self._failures = {}, {}
         watching = asyncio.create_task(served.watch_sleep(), name="watch for sleeps")
         try:
             yield
         finally:
             watching.cancel()
             # The next server may be open already: the one before takes its time to go.
-            if self._served is served:
-                self._served = self.chat = None
-            await self._keep_written(served)
+            if self._sessions is served:
+                self._sessions = self.chat = None
+            await self._save_drafts(served)
             await served.close()
 
-    def put_away(self) -> None:
+    def leave_chat(self) -> None:
         """Keep what is written for the conversation that is shown: another one comes."""
         if self.chat is not None:
-            self._drafts[self.chat.conversation.id] = self._taken(self._pane().prompt.text)
+            self._drafts[self.chat.conversation.id] = self._take_prompt(self._pane().prompt.text)
             self.chat = None
-            self._pane().prompt.put("")
+            self._pane().prompt.set_text("")
 
     async def open(self, model_id: str) -> None:
         """Show the conversation with that model, a new one where there is none."""
-        chat = await self.served.with_model(model_id)
-        await self._recall(chat)
+        chat = await self.sessions.open_model(model_id)
+        await self._load_draft(chat)
         self.show(chat)
 
-    async def begin_anew(self, model_id: str) -> None:
+    async def begin_chat(self, model_id: str) -> None:
         """Begin a new conversation with that model. Raises ValueError where that cuts an answer."""
-        chat = await self.served.begin(model_id)
-        await self._recall(chat)
-        self.put_away()
+        chat = await self.sessions.begin(model_id)
+        await self._load_draft(chat)
+        self.leave_chat()
         self.show(chat)
 
     async def resume(self, conversation_id: str) -> None:
         """Go on with an earlier conversation. Raises ValueError where that cuts an answer."""
-        chat = await self.served.resume(conversation_id)
-        await self._recall(chat)
-        self.put_away()
+        chat = await self.sessions.resume(conversation_id)
+        await self._load_draft(chat)
+        self.leave_chat()
         self.show(chat)
         for turn in chat.conversation.path:
             if turn.role is Role.USER:
-                self._pane().prompt.remember(turn.text)
+                self._pane().prompt.add_to_history(turn.text)
 
-    async def move(self, chat: Chat, model_id: str) -> None:
+    async def switch_model(self, chat: ChatSession, model_id: str) -> None:
         """Go on with another model. Raises ValueError where that cuts an answer."""
-        await self.served.move(chat, model_id)
+        await self.sessions.switch_model(chat, model_id)
         self.show(chat)
 
-    async def forget(self, conversation_id: str) -> None:
+    async def delete_conversation(self, conversation_id: str) -> None:
         """Delete a conversation. Raises AituiError where it is being answered."""
-        before = self.served.opened(conversation_id)
-        after = await self.served.forget(conversation_id)
+        before = self.sessions.find_open(conversation_id)
+        after = await self.sessions.delete_conversation(conversation_id)
         if after is not None and before is self.chat:
             self.show(after)
 
-    def show(self, chat: Chat) -> None:
+    def show(self, chat: ChatSession) -> None:
         """Bring a chat onto the pane."""
         pane = self._pane()
         draft = self._drafts.pop(chat.conversation.id, None)
         self.chat = chat
         if draft is not None and draft.text and pane.prompt.text:
-            pane.prompt.remember(draft.text)
+            pane.prompt.add_to_history(draft.text)
         elif draft is not None and not pane.prompt.text:
-            self._put(draft)
-        self._shown = ShownConversation(pane.transcript)
-        self._shown.show(chat.conversation, chat.answer)
+            self._restore_prompt(draft)
+        self._presenter = TranscriptPresenter(pane.transcript)
+        self._presenter.show(chat.conversation, chat.reply)
         pane.model_id, pane.heading = chat.conversation.model, chat.conversation.title
         pane.transcript.empty_text = "Nothing was asked yet; /help lists what the prompt takes"
-        pane.status.answer = chat.answer if _in_sight(chat) else None
-        pane.status.trouble = self._failed.get(chat.conversation.id, "")
-        pane.answering = chat.busy
-        self.snapshot_came(self.session.snapshot)
+        pane.status.reply = chat.reply if _is_reply_visible(chat) else None
+        pane.status.trouble = self._failures.get(chat.conversation.id, "")
+        pane.is_replying = chat.busy
+        self.update_snapshot(self.session.snapshot)
 
-    def snapshot_came(self, snapshot: Snapshot) -> None:
+    def update_snapshot(self, snapshot: Snapshot) -> None:
         """The server's state has changed: answers that wait want to know of their model."""
-        if self._served is None:
+        if self._sessions is None:
             return
-        for model_id, chat in self._served.by_model.items():
+        for model_id, chat in self._sessions.by_model.items():
             model = snapshot.model(model_id)
             if model is not None:
-                self._served.slots.model_is(model)
+                self._sessions.slots.update_model(model)
                 if chat.busy:
-                    chat.model_is(model.state)
-        self._show_sizes(snapshot)
+                    chat.update_model_state(model.state)
+        self._show_context_size(snapshot)
 
     def send(self, text: str) -> None:
         """Ask the model of the conversation that is shown."""
-        chat, prompt = self.chat, self._taken(text)
-        self.remember(text)
+        chat, prompt = self.chat, self._take_prompt(text)
+        self.add_to_history(text)
         if chat is None:
-            self._put(prompt)
-            self._tell("No conversation is open: ⏎ on a model opens one")
+            self._restore_prompt(prompt)
+            self._warn("No conversation is open: ⏎ on a model opens one")
         elif prompt.editing in chat.conversation.turns:
             self.run(chat, lambda: chat.edit(prompt.editing, text), prompt)
         else:
             self.run(chat, lambda: chat.send(text, prompt.attachments), prompt)
 
-    def remember(self, text: str) -> None:
+    def add_to_history(self, text: str) -> None:
         """Keep a prompt among the earlier ones, here and for the next time."""
-        self._pane().prompt.remember(text)
+        self._pane().prompt.add_to_history(text)
         if self.history is not None:
-            self._app.run_worker(self._kept.add(self.history, text), exit_on_error=False)
+            self._app.run_worker(
+                self._prompts.add_to_history(self.history, text), exit_on_error=False
+            )
 
-    def written(self, text: str) -> None:
+    def schedule_draft_save(self, text: str) -> None:
         """What is being written is that now: it is kept a little later."""
-        served, chat = self._served, self.chat
+        served, chat = self._sessions, self.chat
         if served is None or chat is None:
             return
-        if self._kept.written(chat, Prompt(text, editing=self.editing)):
-            keep = partial(self._keep_written, served)
-            self._app.set_timer(DRAFT_AFTER, lambda: self._beside(keep(), "keep what is written"))
+        if self._prompts.set_draft(chat, PromptDraft(text, editing=self.editing)):
+            keep = partial(self._save_drafts, served)
+            self._app.set_timer(
+                DRAFT_SAVE_DELAY, lambda: self._run_in_background(keep(), "keep what is written")
+            )
 
     def run(
-        self, chat: Chat, ask: Callable[[], Awaitable[Answer]], prompt: Prompt | None = None
+        self,
+        chat: ChatSession,
+        ask: Callable[[], Awaitable[Reply]],
+        prompt: PromptDraft | None = None,
     ) -> None:
         """Have something answered beside the screen; `prompt` comes back where nothing came."""
-        conversation_id, prompt = chat.conversation.id, prompt or Prompt()
-        if chat.busy or conversation_id in self._asking:
-            self._give_back(chat, prompt)
-            self._tell("An answer is under way: ^c stops it")
+        conversation_id, prompt = chat.conversation.id, prompt or PromptDraft()
+        if chat.busy or conversation_id in self._pending_requests:
+            self._return_prompt(chat, prompt)
+            self._warn("An answer is under way: ^c stops it")
             return
-        self._asking.add(conversation_id)
-        self._beside(self._run(chat, ask, prompt), f"chat {conversation_id}")
+        self._pending_requests.add(conversation_id)
+        self._run_in_background(self._run(chat, ask, prompt), f"chat {conversation_id}")
 
     def stop(self) -> None:
         """Stop the answer that is shown: what came stays."""
         if self.chat is not None:
             self.chat.stop()
 
-    async def _run(self, chat: Chat, ask: Callable[[], Awaitable[Answer]], prompt: Prompt) -> None:
+    async def _run(
+        self, chat: ChatSession, ask: Callable[[], Awaitable[Reply]], prompt: PromptDraft
+    ) -> None:
         try:
-            await self._ask_and_tell(chat, ask, prompt)
+            await self._ask_and_report(chat, ask, prompt)
         finally:
-            self._asking.discard(chat.conversation.id)
+            self._pending_requests.discard(chat.conversation.id)
 
-    async def _ask_and_tell(
-        self, chat: Chat, ask: Callable[[], Awaitable[Answer]], prompt: Prompt
+    async def _ask_and_report(
+        self, chat: ChatSession, ask: Callable[[], Awaitable[Reply]], prompt: PromptDraft
     ) -> None:
         session, model_id = self.session, chat.conversation.model
-        if not await self._may_ask(chat, prompt):
+        if not await self._confirm_request(chat, prompt):
             return
-        self._failed_for(chat, "")
+        self._set_failure(chat, "")
         ready_before = {model.id for model in session.snapshot.ready}
         try:
             answer = await ask()
         except ValueError as error:
-            self._give_back(chat, prompt)
+            self._return_prompt(chat, prompt)
             raise AituiError(str(error)) from error
         for warning in chat.warnings:
-            self._tell(warning)
-        self._call_back(chat, answer)
+            self._warn(warning)
+        self._notify_completion(chat, answer)
         if isinstance(answer.error, ContextExceeded) and answer.error.context_size:
-            self.served.slots.told(model_id, answer.error.context_size)
-        if answer.phase is Phase.STOPPED and not answer.text and not answer.reasoning:
-            self._give_back(chat, prompt)
-        if answer.phase is not Phase.FAILED or answer.error is None:
+            self.sessions.slots.record(model_id, answer.error.context_size)
+        if answer.phase is ReplyPhase.STOPPED and not answer.text and not answer.reasoning:
+            self._return_prompt(chat, prompt)
+        if answer.phase is not ReplyPhase.FAILED or answer.error is None:
             return
-        self._give_back(chat, prompt)
-        told = await explained(session, model_id, answer.error)
+        self._return_prompt(chat, prompt)
+        told = await diagnose_error(session, model_id, answer.error)
         # Of a load it is known already which it was.
         why = told.why if isinstance(told, LoadFailed) else ""
-        self._failed_for(chat, why or told.what)
+        self._set_failure(chat, why or told.what)
         if isinstance(told, LoadFailed):
             ready_now = {model.id for model in session.snapshot.ready}
             told.evicted = tuple(sorted(ready_before - ready_now - {model_id}))
             if told.evicted:
-                await offer_evicted(told, self._ask, self._load)
+                await offer_evicted_models(told, self._ask, self._load)
                 return
         can_change = bool(session.server.ssh_host) and not session.server.read_only
-        words = failure_words(told, model_id, can_change=can_change)
+        words = failure_text(told, model_id, can_change=can_change)
         raise AituiError(told.what, why=words, remedy=told.remedy)
 
-    async def _may_ask(self, chat: Chat, prompt: Prompt) -> bool:
+    async def _confirm_request(self, chat: ChatSession, prompt: PromptDraft) -> bool:
         """Whether it may cost what it costs: asked once a conversation."""
         session, model_id = self.session, chat.conversation.model
-        if chat.conversation.id in self._agreed:
+        if chat.conversation.id in self._confirmed_chats:
             return True
-        costs = question_before_chat(model_id, session.snapshot).needed
+        costs = chat_confirmation(model_id, session.snapshot).needed
         try:
-            may = await may_chat(session, model_id, self._ask)
+            may = await confirm_chat(session, model_id, self._ask)
         except AituiError:
-            self._give_back(chat, prompt)
+            self._return_prompt(chat, prompt)
             raise
         if not may:
-            self._give_back(chat, prompt)
+            self._return_prompt(chat, prompt)
         elif costs:
-            self._agreed.add(chat.conversation.id)
+            self._confirmed_chats.add(chat.conversation.id)
         return may
 
-    async def _recall(self, chat: Chat) -> None:
+    async def _load_draft(self, chat: ChatSession) -> None:
         """Bring back what was being written, and asked, when aitui ended."""
         history, conversation = self.history, chat.conversation
         if history is not None:
-            self._pane().prompt.recall(await self._kept.earlier(history))
+            self._pane().prompt.prepend_history(await self._prompts.load_history(history))
             if conversation.id not in self._drafts and chat is not self.chat:
-                self._drafts[conversation.id] = await self._kept.recall(history, conversation)
+                self._drafts[conversation.id] = await self._prompts.load_draft(
+                    history, conversation
+                )
 
-    async def _keep_written(self, served: ServedChats) -> None:
+    async def _save_drafts(self, served: ChatSessions) -> None:
         if served.history is not None:
-            await self._kept.keep(served.history)
+            await self._prompts.save_drafts(served.history)
 
-    def _failed_for(self, chat: Chat, why: str) -> None:
-        self._failed[chat.conversation.id] = why.partition("\n")[0]
+    def _set_failure(self, chat: ChatSession, why: str) -> None:
+        self._failures[chat.conversation.id] = why.partition("\n")[0]
         if chat is self.chat:
-            self._pane().status.trouble = self._failed[chat.conversation.id]
+            self._pane().status.trouble = self._failures[chat.conversation.id]
 
-    def _call_back(self, chat: Chat, answer: Answer) -> None:
-        words = ended_elsewhere(answer)
+    def _notify_completion(self, chat: ChatSession, answer: Reply) -> None:
+        words = completion_notice(answer)
         if not words:
             return
         pane = self._pane()
         if chat is not self.chat or not pane.display:
             self._app.notify(words, markup=False)
-        if (answer.ended_at or 0.0) - answer.asked >= LONG_ANSWER:
-            self._app.call_back(words)
+        if (answer.ended_at or 0.0) - answer.asked >= LONG_REPLY:
+            self._app.notify_if_away(words)
 
-    def _changed(self, chat: Chat, answer: Answer) -> None:
-        served = self._served
-        if served is not None and answer.phase in _COMING and served.slots.wants(answer.model):
-            self._beside(self._learn_slot_size(served, answer.model), f"slots {answer.model}")
-        if chat is not self.chat or self._shown is None:
+    def _handle_reply_change(self, chat: ChatSession, answer: Reply) -> None:
+        served = self._sessions
+        if (
+            served is not None
+            and answer.phase in _GENERATING_PHASES
+            and served.slots.should_fetch(answer.model)
+        ):
+            self._run_in_background(
+                self._learn_slot_size(served, answer.model), f"slots {answer.model}"
+            )
+        if chat is not self.chat or self._presenter is None:
             return
-        self._shown.grow(chat.conversation, answer)
+        self._presenter.update(chat.conversation, answer)
         pane = self._pane()
-        pane.status.answer, pane.answering = answer, chat.busy
+        pane.status.reply, pane.is_replying = answer, chat.busy
 
-    def _taken(self, text: str) -> Prompt:
-        prompt = Prompt(text, self.attachments, self.editing)
+    def _take_prompt(self, text: str) -> PromptDraft:
+        prompt = PromptDraft(text, self.attachments, self.editing)
         self.attachments, self.editing = (), ""
         return prompt
 
-    def _put(self, prompt: Prompt) -> None:
+    def _restore_prompt(self, prompt: PromptDraft) -> None:
         self.attachments, self.editing = prompt.attachments, prompt.editing
-        self._pane().prompt.put(prompt.text)
+        self._pane().prompt.set_text(prompt.text)
 
-    def _give_back(self, chat: Chat, prompt: Prompt) -> None:
+    def _return_prompt(self, chat: ChatSession, prompt: PromptDraft) -> None:
         """Nothing typed is lost: it goes back into the prompt, or is the one before a new one."""
         if not prompt.text:
             return
         if chat is not self.chat:
             self._drafts.setdefault(chat.conversation.id, prompt)
         elif not self._pane().prompt.text:
-            self._put(prompt)
+            self._restore_prompt(prompt)
 
-    async def _learn_slot_size(self, served: ServedChats, model_id: str) -> None:
+    async def _learn_slot_size(self, served: ChatSessions, model_id: str) -> None:
         await served.learn_slot_size(model_id)
-        if served is self._served:
-            self._show_sizes(served.session.snapshot)
+        if served is self._sessions:
+            self._show_context_size(served.session.snapshot)
 
-    def _show_sizes(self, snapshot: Snapshot) -> None:
+    def _show_context_size(self, snapshot: Snapshot) -> None:
         if self.chat is not None:
             model = snapshot.model(self.chat.conversation.model)
             status = self._pane().status
-            status.context_size = None if model is None else self.served.slots.of(model)
+            status.context_size = None if model is None else self.sessions.slots.size_for(model)
             status.expected_load = None if model is None else model.expected_load
 
-    def _tell(self, words: str) -> None:
+    def _warn(self, words: str) -> None:
         self._app.notify(words, severity="warning", markup=False)
 
 
-def _in_sight(chat: Chat) -> bool:
+def _is_reply_visible(chat: ChatSession) -> bool:
     """Whether the last answer is on the branch that is shown; one that failed is nowhere."""
-    answer, conversation = chat.answer, chat.conversation
+    answer, conversation = chat.reply, chat.conversation
     if answer is None or answer.turn_id not in conversation.turns:
         return True
     return any(turn.id == answer.turn_id for turn in conversation.path)

@@ -1,32 +1,32 @@
 """View 5 as the app sees it: opens it, and changes the file as a whole."""
 
 from aitui.commands.edit_config import (
-    propose_content,
-    propose_model,
-    propose_removal,
-    unnamed_files,
+    find_unused_files,
+    plan_content,
+    plan_new_model,
+    plan_removal,
 )
 from aitui.domain.model import Model
-from aitui.domain.question import Question
+from aitui.domain.question import Confirmation
 from aitui.errors import ConfigRefused
-from aitui.ui.editor import edited_bytes, keep_edit
-from aitui.ui.host_deeds import HostDeeds, reasons
+from aitui.ui.editor import edit_bytes, keep_edit
+from aitui.ui.host_deeds import HostController, error_lines
 from aitui.ui.screens.choose import ChooseScreen
 from aitui.ui.screens.config import ConfigScreen
 
 
-class OpenConfig(HostDeeds):
+class ConfigController(HostController):
     """Shows the config file; edits it, puts models into it and takes them out."""
 
     def show_config(self, model: Model | None) -> None:
         """Open view 5."""
         session = self._session()
         if self._admin is None or session is None:
-            self._say_no_host()
+            self._notify_no_host()
         elif not isinstance(self._app.screen, ConfigScreen):
             self._app.push_screen(
                 ConfigScreen(
-                    self._opening.clock,
+                    self._app_context.clock,
                     session.server,
                     session.snapshot,
                     model.id if model is not None else "",
@@ -35,30 +35,30 @@ class OpenConfig(HostDeeds):
 
     def edit_config(self, line: int) -> None:
         """Edit the whole file in `$EDITOR`."""
-        self._change(lambda: self._edit_config(line))
+        self._start_change(lambda: self._edit_config(line))
 
     def add_model(self) -> None:
         """Put a model into the file."""
-        self._change(self._add_model)
+        self._start_change(self._add_model)
 
     def remove_model(self, model_id: str) -> None:
         """Take a model out of the file."""
-        self._change(lambda: self._remove_model(model_id))
+        self._start_change(lambda: self._remove_model(model_id))
 
     async def _edit_config(self, line: int) -> None:
-        admin, session = await self._ready("editing the config file")
+        admin, session = await self._connect_host("editing the config file")
         reading = await admin.config.read()
         content = reading.content
         while True:
-            content = await edited_bytes(
+            content = await edit_bytes(
                 self._app, content, suffix=".yaml", line=line, elsewhere=reading.content
             )
             try:
-                proposal = await propose_content(reading, content)
+                proposal = await plan_content(reading, content)
             except ConfigRefused as error:
-                question = Question(
+                question = Confirmation(
                     "That file can't be used. Edit it again?",
-                    reasons(error),
+                    error_lines(error),
                     yes="Edit again",
                     no="Throw the edit away",
                 )
@@ -69,16 +69,16 @@ class OpenConfig(HostDeeds):
             if proposal is None:
                 self._app.notify("The file is as it was", markup=False)
             elif not (
-                (await self._ask_about(proposal))[0]
-                and await self._carry_out(admin, session, proposal)
+                (await self._confirm_proposal(proposal))[0]
+                and await self._apply_proposal(admin, session, proposal)
             ):
                 words = f"The edit is kept in {await keep_edit(content, '.yaml')}"
                 self._app.notify(words, timeout=20, markup=False)
             return
 
     async def _add_model(self) -> None:
-        admin, session = await self._ready("adding a model")
-        files = await unnamed_files(admin)
+        admin, session = await self._connect_host("adding a model")
+        files = await find_unused_files(admin)
         if not files:
             words = "No GGUF file in the folders of the config's models is without a block"
             self._app.notify(words, severity="warning", timeout=8, markup=False)
@@ -87,12 +87,12 @@ class OpenConfig(HostDeeds):
         if path is not None:
             # One that runs has flags that work.
             likely = [model.id for model in session.snapshot.ready]
-            proposal = await propose_model(admin, path, likely=likely)
-            if (await self._ask_about(proposal))[0]:
-                await self._carry_out(admin, session, proposal)
+            proposal = await plan_new_model(admin, path, likely=likely)
+            if (await self._confirm_proposal(proposal))[0]:
+                await self._apply_proposal(admin, session, proposal)
 
     async def _remove_model(self, model_id: str) -> None:
-        admin, session = await self._ready("removing a model")
-        proposal = await propose_removal(admin, model_id)
-        if (await self._ask_about(proposal))[0]:
-            await self._carry_out(admin, session, proposal)
+        admin, session = await self._connect_host("removing a model")
+        proposal = await plan_removal(admin, model_id)
+        if (await self._confirm_proposal(proposal))[0]:
+            await self._apply_proposal(admin, session, proposal)

@@ -11,36 +11,36 @@ from aitui.domain.log_lines import LogLine
 from aitui.domain.model import Model
 from aitui.monitor.log_feed import LogFeed
 from aitui.ui.log_facts import BOTH, SERVER_LOGS
-from aitui.ui.opening import Opening
+from aitui.ui.opening import AppContext
 from aitui.ui.screens.logs import LogsScreen
 
 if TYPE_CHECKING:
     from textual.app import App
 
-FASTEST = 20
+MAX_FPS = 20
 """Times a second that a log is drawn anew, at most."""
 IDLE_SHARE = 3
 """Drawing takes no more than a quarter of the time, however much comes in."""
 
-Beside = Callable[[Coroutine[Any, Any, None], str], None]
+RunInBackground = Callable[[Coroutine[Any, Any, None], str], None]
 
 
-class OpenLog:
+class LogController:
     """Belongs to the app; `beside` runs a deed of a group, `session` is None while there is none."""
 
     def __init__(
         self,
         app: "App[None]",
-        opening: Opening,
+        opening: AppContext,
         session: Callable[[], Session | None],
-        beside: Beside,
+        beside: RunInBackground,
     ) -> None:
         self._app = app
-        self._opening = opening
+        self._app_context = opening
         self._session = session
-        self._beside = beside
+        self._run_in_background = beside
         self._feed: LogFeed | None = None
-        self._last = BOTH
+        self._last_log = BOTH
 
     def open(self, highlighted: Model | None, *, of_model: bool) -> None:
         """Show the log of that model, or the one that was read last."""
@@ -49,9 +49,9 @@ class OpenLog:
             self._app.notify("There is no server yet", severity="warning", markup=False)
             return
         model = highlighted if highlighted is not None and highlighted.loadable else None
-        if not of_model and self._last not in SERVER_LOGS:
-            model = session.snapshot.model(self._last)
-            self._last = model.id if model is not None else BOTH
+        if not of_model and self._last_log not in SERVER_LOGS:
+            model = session.snapshot.model(self._last_log)
+            self._last_log = model.id if model is not None else BOTH
         if of_model and model is None:
             where = (highlighted.peer if highlighted else "") or "elsewhere"
             words = f"It runs at {where}: its log is there" if highlighted else "There is no model"
@@ -60,54 +60,54 @@ class OpenLog:
         if isinstance(self._app.screen, LogsScreen):
             return
         screen = LogsScreen(
-            self._opening.clock,
+            self._app_context.clock,
             session.server,
             session.snapshot,
-            log=model.id if of_model and model is not None else self._last,
+            log=model.id if of_model and model is not None else self._last_log,
             model_id=model.id if model is not None else "",
             failed=model.failed if model is not None else None,
         )
         self._app.push_screen(screen, lambda _: self._close())
 
-    def choose(self, name: str) -> None:
+    def follow_log(self, name: str) -> None:
         """Feed the view with that log from now on."""
         session = self._session()
         for screen in self._app.screen_stack:
             if session is not None and isinstance(screen, LogsScreen):
-                self._last = name
-                self._beside(self._follow(session, screen, name), "log")
+                self._last_log = name
+                self._run_in_background(self._follow(session, screen, name), "log")
 
     def retry(self) -> None:
         """Connect at once where the log is lost."""
         if self._feed is not None:
-            self._feed.again()
+            self._feed.retry_now()
 
     def save(self, name: str, lines: tuple[LogLine, ...]) -> None:
         """Write the lines to a file, and say where."""
-        self._beside(self._save(name, lines), "save log")
+        self._run_in_background(self._save(name, lines), "save log")
 
     def _close(self) -> None:
         self._feed = None
         self._app.workers.cancel_group(self._app, "log")
 
     async def _follow(self, session: Session, screen: LogsScreen, name: str) -> None:
-        opening = self._opening
+        opening = self._app_context
         feed = LogFeed(session.client, name, clock=opening.clock, random=opening.random)
         self._feed = feed
-        shortest = 1 / min(FASTEST, opening.settings.fps)
+        shortest = 1 / min(MAX_FPS, opening.settings.fps)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(feed.run(), name="log feed")
             while True:
-                await feed.changed()
+                await feed.wait_for_news()
                 began = time.perf_counter()
-                screen.show_news(name, feed.take())
+                screen.show_update(name, feed.take())
                 cost = time.perf_counter() - began
                 await asyncio.sleep(max(shortest, IDLE_SHARE * cost))
 
     async def _save(self, name: str, lines: tuple[LogLine, ...]) -> None:
         session = self._session()
         label = session.server.label if session is not None else "server"
-        at = time.localtime(self._opening.clock.wall())
-        file = await asyncio.to_thread(save_log, self._opening.paths, label, name, lines, at)
+        at = time.localtime(self._app_context.clock.wall())
+        file = await asyncio.to_thread(save_log, self._app_context.paths, label, name, lines, at)
         noun = "line" if len(lines) == 1 else "lines"
         self._app.notify(f"Saved {len(lines):,} {noun} to {file}", timeout=8, markup=False)

@@ -17,7 +17,7 @@ DemoWorld = Callable[[], AbstractAsyncContextManager[tuple[Server, Paths]]]
 
 
 @dataclass(frozen=True, slots=True)
-class Opening:
+class AppContext:
     """Settings, places, clock and chance; `missing` are certificate files that aren't there.
 
     `demo_at_once` opens `demo_world` instead of the chosen server, as `--demo` wants it. `theme` is
@@ -30,7 +30,7 @@ class Opening:
     clock: Clock
     random: Random
     demo_world: DemoWorld
-    missing: tuple[tuple[str, Path], ...] = ()
-    demo_at_once: bool = False
+    missing_certificates: tuple[tuple[str, Path], ...] = ()
+    start_with_demo: bool = False
     theme: str = ""
     environment: Mapping[str, str] = field(default_factory=lambda: os.environ)

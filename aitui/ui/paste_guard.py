@@ -44,14 +44,14 @@ _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
 
 @dataclass(frozen=True, slots=True)
-class Pasted:
+class PastedText:
     """What was pasted, harmless; `left_out` characters more were too many."""
 
     text: str
     left_out: int = 0
 
 
-Piece = str | Pasted
+Piece = str | PastedText
 """Keys and reports as the terminal sent them, or a paste."""
 
 
@@ -75,10 +75,10 @@ class _Paste:
         if self._fresh >= PROGRESS:
             self._fresh, self.until = 0, now + PATIENCE
 
-    def finish(self) -> Pasted:
+    def finish(self) -> PastedText:
         """Return all of it; a second beginning is that of a paste whose end was lost before."""
         text = "".join(self._parts).replace(BEGINS, "")
-        return Pasted(_CONTROLS.sub("", text), self._left_out)
+        return PastedText(_CONTROLS.sub("", text), self._left_out)
 
 
 class PasteGuard:
@@ -107,7 +107,7 @@ class PasteGuard:
         if not text:
             return []
         if self._paste is None and not self._held:
-            if now - self._given_up < AFTERWARDS and _is_rest(text):
+            if now - self._given_up < AFTERWARDS and _is_sequence_rest(text):
                 self._paste = _Paste(now)
             elif text[0] == "[" and now - self._escaped < SEQUENCE_PATIENCE:
                 # The line was slow just behind an ESC, which has been a key meanwhile.
@@ -210,7 +210,7 @@ def _count_of_mark(text: str) -> int:
     return next((n for n in range(len(ENDS) - 1, 0, -1) if text.endswith(ENDS[:n])), 0)
 
 
-def _is_rest(text: str) -> bool:
+def _is_sequence_rest(text: str) -> bool:
     """Whether one read holds more than a person types, or the end of a paste."""
     first = text.partition(BEGINS)[0]
     return ENDS in first or len(_SEQUENCES.sub("", first)) > MOST_KEYS

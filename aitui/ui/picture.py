@@ -12,35 +12,35 @@ from rich.style import Style
 from textual._compositor import ChopsUpdate, CompositorUpdate, LayoutUpdate
 from textual.strip import Strip
 
-NEAR = 8
+MERGE_GAP = 8
 """Cells between two changes that are sent as well: to move and to set colours costs more."""
 
 
-class Ink(NamedTuple):
+class CellStyle(NamedTuple):
     """Colours and flags as parameters of SGR, each empty where it is the terminal's own."""
 
     flags: str = ""
-    colour: str = ""
-    ground: str = ""
+    foreground: str = ""
+    background: str = ""
 
 
-PLAIN = Ink()
-NOT_DRAWN = Ink("?")
+PLAIN = CellStyle()
+UNDRAWN = CellStyle("?")
 
 
 @dataclass(slots=True)
-class Line:
+class ScreenLine:
     """Cells of a line: the text of each, empty where a wide character goes on, and its colours.
 
     `uneven` where terminals may disagree about the width of a character.
     """
 
     texts: list[str] = field(default_factory=list)
-    inks: list[Ink] = field(default_factory=list)
-    uneven: bool = False
+    styles: list[CellStyle] = field(default_factory=list)
+    has_irregular_width: bool = False
 
 
-class Picture:
+class ScreenDiff:
     """Follows what was sent to a terminal that shows nothing else.
 
     A terminal that was written to from elsewhere has to be forgotten. Without `colours` only flags
@@ -48,55 +48,57 @@ class Picture:
     """
 
     def __init__(self, *, colours: bool = True) -> None:
-        self._colours = colours
+        self._colors = colours
         self._size = (0, 0)
-        self._lines: list[Line] = []
+        self._lines: list[ScreenLine] = []
 
-    def forget(self) -> None:
+    def invalidate(self) -> None:
         """Whatever is drawn next, all of it is sent."""
         self._size = (0, 0)
 
-    def difference(self, update: CompositorUpdate, size: tuple[int, int], console: Console) -> str:
+    def diff(self, update: CompositorUpdate, size: tuple[int, int], console: Console) -> str:
         """What makes the terminal show the update, empty where it does already.
 
         Columns and lines are the terminal's. Only for updates that `is_known` is true of.
         """
         if size != self._size:
             self._size = size
-            self._lines = [Line([""] * size[0], [NOT_DRAWN] * size[0]) for _ in range(size[1])]
+            self._lines = [ScreenLine([""] * size[0], [UNDRAWN] * size[0]) for _ in range(size[1])]
         colours = console._color_system or ColorSystem.TRUECOLOR  # noqa: SLF001 - as Textual asks
-        pen = Pen()
-        for y, x, strip in _pieces(update):
+        pen = AnsiWriter()
+        for y, x, strip in _update_strips(update):
             if 0 <= y < size[1] and x < size[0]:
-                self._draw(pen, y, x, _cells(strip, colours if self._colours else None))
+                self._update_line(
+                    pen, y, x, _line_from_strip(strip, colours if self._colors else None)
+                )
         return pen.finish()
 
-    def _draw(self, pen: "Pen", y: int, x: int, new: Line) -> None:
+    def _update_line(self, pen: "AnsiWriter", y: int, x: int, new: ScreenLine) -> None:
         old, end = self._lines[y], min(x + len(new.texts), self._size[0])
-        texts, inks = new.texts[: end - x], new.inks[: end - x]
-        if old.texts[x:end] == texts and old.inks[x:end] == inks:
+        texts, inks = new.texts[: end - x], new.styles[: end - x]
+        if old.texts[x:end] == texts and old.styles[x:end] == inks:
             return
-        if new.uneven or old.uneven:
+        if new.has_irregular_width or old.has_irregular_width:
             runs = [(x, end)]
         else:
             changed = (
                 at
                 for at in range(x, end)
-                if old.texts[at] != texts[at - x] or old.inks[at] != inks[at - x]
+                if old.texts[at] != texts[at - x] or old.styles[at] != inks[at - x]
             )
-            runs = list(_runs(changed))
-        old.texts[x:end], old.inks[x:end] = texts, inks
-        old.uneven = old.uneven or new.uneven
+            runs = list(_merge_changes(changed))
+        old.texts[x:end], old.styles[x:end] = texts, inks
+        old.has_irregular_width = old.has_irregular_width or new.has_irregular_width
         for run in runs:
             pen.write(y, old, run)
 
 
-def is_known(update: object) -> bool:
+def is_diffable(update: object) -> bool:
     """Whether an update is of a kind whose difference can be told."""
     return isinstance(update, ChopsUpdate | LayoutUpdate)
 
 
-def _pieces(update: CompositorUpdate) -> Iterator[tuple[int, int, Strip]]:
+def _update_strips(update: CompositorUpdate) -> Iterator[tuple[int, int, Strip]]:
     """Line, column and content of everything that the update draws."""
     if isinstance(update, LayoutUpdate):
         for y, strips in enumerate(update.strips, update.region.y):
@@ -108,28 +110,28 @@ def _pieces(update: CompositorUpdate) -> Iterator[tuple[int, int, Strip]]:
                     yield y, x, strip if end <= last else strip.crop(0, last - x)
 
 
-def _cells(strip: Strip, colours: ColorSystem | None) -> Line:
-    line = Line()
+def _line_from_strip(strip: Strip, colours: ColorSystem | None) -> ScreenLine:
+    line = ScreenLine()
     for text, style, control in strip:
         if control:
             continue
-        ink = PLAIN if style is None else _ink(style, colours)
+        ink = PLAIN if style is None else _cell_style(style, colours)
         before = len(line.texts)
         if text.isascii():
             line.texts.extend(text)
         else:
-            _add_wide(line, text)
-        line.inks.extend([ink] * (len(line.texts) - before))
+            _append_wide_text(line, text)
+        line.styles.extend([ink] * (len(line.texts) - before))
     return line
 
 
-def _add_wide(line: Line, text: str) -> None:
+def _append_wide_text(line: ScreenLine, text: str) -> None:
     for character in text:
         width = get_character_cell_size(character)
         if width == 1:
             line.texts.append(character)
             continue
-        line.uneven = True
+        line.has_irregular_width = True
         if width:
             line.texts += (character, "")
         elif line.texts:
@@ -137,25 +139,25 @@ def _add_wide(line: Line, text: str) -> None:
 
 
 @lru_cache(4096)
-def _ink(style: Style, colours: ColorSystem | None) -> Ink:
+def _cell_style(style: Style, colours: ColorSystem | None) -> CellStyle:
     """A style for a terminal. Links are left out: nothing here is to be followed."""
     flags = Strip.render_ansi(style.without_color, ColorSystem.STANDARD)
     if colours is None:
-        return Ink(flags)
+        return CellStyle(flags)
     colour = style.color.downgrade(colours).get_ansi_codes() if style.color else ()
     ground = (
         style.bgcolor.downgrade(colours).get_ansi_codes(foreground=False) if style.bgcolor else ()
     )
-    return Ink(flags, ";".join(colour), ";".join(ground))
+    return CellStyle(flags, ";".join(colour), ";".join(ground))
 
 
-def _runs(changed: Iterable[int]) -> Iterator[tuple[int, int]]:
+def _merge_changes(changed: Iterable[int]) -> Iterator[tuple[int, int]]:
     """Cells that changed as stretches, near ones as one."""
     first = last = -1
     for at in changed:
         if first < 0:
             first = at
-        elif at - last > NEAR:
+        elif at - last > MERGE_GAP:
             yield first, last + 1
             first = at
         last = at
@@ -163,30 +165,30 @@ def _runs(changed: Iterable[int]) -> Iterator[tuple[int, int]]:
         yield first, last + 1
 
 
-class Pen:
+class AnsiWriter:
     """Writes cells at places, and of their colours only what differs from those before."""
 
     def __init__(self) -> None:
         self._parts: list[str] = []
-        self._ink = PLAIN
+        self._style = PLAIN
 
-    def write(self, y: int, line: Line, run: tuple[int, int]) -> None:
+    def write(self, y: int, line: ScreenLine, run: tuple[int, int]) -> None:
         """Write a stretch of a line."""
         first, end = run
         self._parts.append(f"\x1b[{y + 1};{first + 1}H")
         for at in range(first, end):
-            if line.inks[at] != self._ink:
-                self._parts.append(_change(self._ink, line.inks[at]))
-                self._ink = line.inks[at]
+            if line.styles[at] != self._style:
+                self._parts.append(_style_transition(self._style, line.styles[at]))
+                self._style = line.styles[at]
             self._parts.append(line.texts[at])
 
     def finish(self) -> str:
         """Everything that was written; colours are back to the terminal's own at its end."""
-        return "".join((*self._parts, _change(self._ink, PLAIN)))
+        return "".join((*self._parts, _style_transition(self._style, PLAIN)))
 
 
 @lru_cache(4096)
-def _change(before: Ink, after: Ink) -> str:
+def _style_transition(before: CellStyle, after: CellStyle) -> str:
     """The shortest way from one ink to another."""
     if before == after:
         return ""
@@ -196,6 +198,6 @@ def _change(before: Ink, after: Ink) -> str:
         # Most flags can't be taken back one at a time.
         clear = "0" if before != PLAIN else ""
         return f"\x1b[{';'.join(filter(None, (clear, *after)))}m"
-    colour = "" if before.colour == after.colour else after.colour or "39"
-    ground = "" if before.ground == after.ground else after.ground or "49"
+    colour = "" if before.foreground == after.foreground else after.foreground or "39"
+    ground = "" if before.background == after.background else after.background or "49"
     return f"\x1b[{';'.join(filter(None, (colour, ground)))}m"

@@ -20,12 +20,12 @@ def plot(
         for value in values
     ]
     return tuple(
-        "".join(_cell(height, (rows - 1 - row) * _EIGHTHS) for height in heights)
+        "".join(_plot_cell(height, (rows - 1 - row) * _EIGHTHS) for height in heights)
         for row in range(rows)
     )
 
 
-def stacked(parts: Sequence[int], total: int, cells: int) -> tuple[int, ...]:
+def bar_cells(parts: Sequence[int], total: int, cells: int) -> tuple[int, ...]:
     """How many cells each part gets of a bar; what is there at all gets one, while there is room."""
     if total <= 0 or cells < 1:
         return tuple(0 for _ in parts)
@@ -35,7 +35,7 @@ def stacked(parts: Sequence[int], total: int, cells: int) -> tuple[int, ...]:
     return tuple(widths)
 
 
-def _cell(height: int | None, below: int) -> str:
+def _plot_cell(height: int | None, below: int) -> str:
     if height is None:
         return " "
     return _STEPS[min(max(height - below, 0), _EIGHTHS)]

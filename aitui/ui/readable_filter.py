@@ -9,13 +9,13 @@ from rich.style import Style
 from textual.color import Color
 from textual.filter import LineFilter
 
-LEAST_CONTRAST = 4.5
+MIN_CONTRAST = 4.5
 BLACK, WHITE = (0, 0, 0), (255, 255, 255)
 
 Rgb = tuple[int, int, int]
 
 
-class ReadableFilter(LineFilter):
+class ContrastFilter(LineFilter):
     """Moves the colour of text towards black or white until it can be read on its background.
 
     Borders and bars are left alone: they are no text. Colours of the terminal's own palette can't
@@ -26,34 +26,34 @@ class ReadableFilter(LineFilter):
         """The segments, with the foreground of words and numbers adjusted where needed."""
         behind = background.rgb
         return [
-            Segment(text, _readable_style(style, behind), control)
+            Segment(text, _contrast_style(style, behind), control)
             if style is not None and not control and any(map(str.isalnum, text))
             else Segment(text, style, control)
             for text, style, control in segments
         ]
 
 
-def contrast(one: Rgb, other: Rgb) -> float:
+def contrast_ratio(one: Rgb, other: Rgb) -> float:
     """The contrast ratio of two colours, 1 to 21 (WCAG 2.2, "contrast ratio")."""
     lighter, darker = sorted((_luminance(one), _luminance(other)), reverse=True)
     return (lighter + 0.05) / (darker + 0.05)
 
 
 @lru_cache(4096)
-def readable(colour: Rgb, background: Rgb) -> Rgb:
+def ensure_contrast(colour: Rgb, background: Rgb) -> Rgb:
     """The nearest colour towards black or white that has the least contrast."""
-    if contrast(colour, background) >= LEAST_CONTRAST:
+    if contrast_ratio(colour, background) >= MIN_CONTRAST:
         return colour
-    goal = max(BLACK, WHITE, key=lambda end: contrast(end, background))
+    goal = max(BLACK, WHITE, key=lambda end: contrast_ratio(end, background))
     for step in range(1, 21):
-        mixed = _mixed(colour, goal, step / 20)
-        if contrast(mixed, background) >= LEAST_CONTRAST:
+        mixed = _mix(colour, goal, step / 20)
+        if contrast_ratio(mixed, background) >= MIN_CONTRAST:
             return mixed
     return goal
 
 
 @lru_cache(4096)
-def _readable_style(style: Style, behind: Rgb) -> Style:
+def _contrast_style(style: Style, behind: Rgb) -> Style:
     if style.color is None or style.color.is_default or style.color.triplet is None:
         return style
     if style.bgcolor is not None and style.bgcolor.triplet is not None:
@@ -62,7 +62,7 @@ def _readable_style(style: Style, behind: Rgb) -> Style:
     ground = behind
     if style.reverse:
         ink, ground = ground, ink
-    better = readable(ink, ground)
+    better = ensure_contrast(ink, ground)
     if better == ink and not style.dim:
         return style
     changed = RichColor.from_rgb(*better)
@@ -84,6 +84,6 @@ def _luminance(colour: Rgb) -> float:
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
-def _mixed(colour: Rgb, goal: Rgb, share: float) -> Rgb:
+def _mix(colour: Rgb, goal: Rgb, share: float) -> Rgb:
     red, green, blue = (round(a + (b - a) * share) for a, b in zip(colour, goal, strict=True))
     return (red, green, blue)

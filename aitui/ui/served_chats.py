@@ -4,22 +4,22 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
-from aitui.chat.chat import Chat
-from aitui.chat.slot_sizes import SlotSizes
+from aitui.chat.chat import ChatSession
+from aitui.chat.slot_sizes import SlotSizeCache
 from aitui.commands.chat import begin_conversation, import_chat_client, new_id
 from aitui.commands.session import Session
-from aitui.domain.answer import Answer
+from aitui.domain.answer import Reply
 from aitui.domain.conversation import Conversation
 from aitui.errors import AituiError, HistoryError
-from aitui.monitor.sleep_watch import sleeps
+from aitui.monitor.sleep_watch import detect_suspends
 from aitui.paths import Paths
-from aitui.store.history import FILE_NAME, History
+from aitui.store.history import FILE_NAME, ConversationHistory
 
 if TYPE_CHECKING:
     from aitui.swap.chat import ChatClient
 
 
-class ServedChats:
+class ChatSessions:
     """Every model has one conversation that is open, and which stays when another is shown.
 
     What would cut an answer raises ValueError, with words for a person.
@@ -29,16 +29,16 @@ class ServedChats:
         self,
         session: Session,
         paths: Paths,
-        on_change: Callable[[Chat, Answer], None],
+        on_change: Callable[[ChatSession, Reply], None],
         tell: Callable[[str], None],
     ) -> None:
         self.session = session
-        self.by_model: dict[str, Chat] = {}
-        self.history: History | None = None
-        self.slots = SlotSizes()
+        self.by_model: dict[str, ChatSession] = {}
+        self.history: ConversationHistory | None = None
+        self.slots = SlotSizeCache()
         self._paths = paths
         self._on_change = on_change
-        self._tell = tell
+        self._warn = tell
         self._client: ChatClient | None = None
 
     @property
@@ -48,9 +48,9 @@ class ServedChats:
 
     async def watch_sleep(self) -> None:
         """After each sleep of the machine, cut what doesn't go on; until it is cancelled."""
-        async for _ in sleeps(self.session.clock):
+        async for _ in detect_suspends(self.session.clock):
             for chat in self.by_model.values():
-                chat.woken()
+                chat.check_after_suspend()
 
     async def close(self) -> None:
         """Stop every answer and keep what came."""
@@ -62,57 +62,57 @@ class ServedChats:
             for chat in self.by_model.values():
                 closing.push_async_callback(chat.close)
 
-    async def with_model(self, model_id: str) -> Chat:
+    async def open_model(self, model_id: str) -> ChatSession:
         """The conversation with that model, a new one where none is open."""
         return self.by_model.get(model_id) or await self.begin(model_id)
 
-    async def begin(self, model_id: str) -> Chat:
+    async def begin(self, model_id: str) -> ChatSession:
         """Begin a new conversation with that model; the one before is closed."""
-        self._check_idle(model_id)
-        history = await self._opened_history()
-        return await self._take(await begin_conversation(self.session, model_id, history))
+        self._require_idle(model_id)
+        history = await self._open_history()
+        return await self._open_chat(await begin_conversation(self.session, model_id, history))
 
-    async def resume(self, conversation_id: str) -> Chat:
+    async def resume(self, conversation_id: str) -> ChatSession:
         """Go on with a conversation of the history, or with a copy where another aitui has it."""
-        here = self.opened(conversation_id)
-        history = await self._opened_history()
+        here = self.find_open(conversation_id)
+        history = await self._open_history()
         if here is not None:
             return here
         if history is None:
             raise ValueError("there is no history")
         opened = await history.resume(conversation_id, new_id)
         try:
-            chat = await self._take(opened.conversation)
+            chat = await self._open_chat(opened.conversation)
         except ValueError:
             await history.release(opened.conversation.id)
             raise
         if opened.forked:
-            self._tell("Another aitui writes that conversation: this is a copy of it")
+            self._warn("Another aitui writes that conversation: this is a copy of it")
         return chat
 
-    async def move(self, chat: Chat, model_id: str) -> None:
+    async def switch_model(self, chat: ChatSession, model_id: str) -> None:
         """Have a conversation go on with another model, whose own is closed."""
         before = chat.conversation.model
         if model_id == before:
             return
         there = self.by_model.get(model_id)
-        self._check_idle(model_id)
+        self._require_idle(model_id)
         await chat.set_model(model_id)
         if there is not None:
             await there.close()
         self.by_model[model_id] = self.by_model.pop(before, chat)
 
-    async def forget(self, conversation_id: str) -> Chat | None:
+    async def delete_conversation(self, conversation_id: str) -> ChatSession | None:
         """Delete a conversation; where it was open, a new one takes its place."""
-        here = self.opened(conversation_id)
+        here = self.find_open(conversation_id)
         if here is not None and here.busy:
             raise AituiError("That conversation is being answered", remedy="^c stops it there")
-        history = await self._opened_history()
+        history = await self._open_history()
         if history is not None:
             await history.delete(conversation_id)
         return None if here is None else await self.begin(here.conversation.model)
 
-    def opened(self, conversation_id: str) -> Chat | None:
+    def find_open(self, conversation_id: str) -> ChatSession | None:
         """The chat with that conversation, where it is open here."""
         chats = self.by_model.values()
         return next((chat for chat in chats if chat.conversation.id == conversation_id), None)
@@ -120,17 +120,17 @@ class ServedChats:
     async def learn_slot_size(self, model_id: str) -> None:
         """Ask a model that is answering for the size of its slots."""
         if self._client is not None:
-            await self.slots.ask(self._client, model_id)
+            await self.slots.fetch(self._client, model_id)
 
-    async def _take(self, conversation: Conversation) -> Chat:
-        self._check_idle(conversation.model)
+    async def _open_chat(self, conversation: Conversation) -> ChatSession:
+        self._require_idle(conversation.model)
         if self._client is None:
             client_class = await import_chat_client()
             self._client = client_class(self.session.server)
         before = self.by_model.get(conversation.model)
         if before is not None:
             await before.close()
-        chat = Chat(
+        chat = ChatSession(
             self._client,
             conversation,
             clock=self.session.clock,
@@ -141,15 +141,15 @@ class ServedChats:
         self.by_model[conversation.model] = chat
         return chat
 
-    def _check_idle(self, model_id: str) -> None:
+    def _require_idle(self, model_id: str) -> None:
         chat = self.by_model.get(model_id)
         if chat is not None and chat.busy:
             raise ValueError(f"{model_id} is answering: ^c in its chat stops it")
 
-    async def _opened_history(self) -> History | None:
+    async def _open_history(self) -> ConversationHistory | None:
         if self.history is None:
             try:
-                self.history = await History.open(self._paths.data / FILE_NAME)
+                self.history = await ConversationHistory.open(self._paths.data / FILE_NAME)
             except HistoryError as error:
-                self._tell(f"Conversations are not kept: {error}")
+                self._warn(f"Conversations are not kept: {error}")
         return self.history

@@ -3,7 +3,7 @@
 import select
 
 
-def is_gone(descriptor: int) -> bool:
+def is_terminal_closed(descriptor: int) -> bool:
     """Whether the terminal behind a file descriptor has hung up.
 
     A program that isn't the terminal's session leader gets no SIGHUP when it closes: nobody would

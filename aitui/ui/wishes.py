@@ -2,10 +2,10 @@
 
 from textual.message import Message
 
-from aitui.domain.model import Model, RunningRequest
+from aitui.domain.model import ActiveRequest, Model
 
 
-class LoadWished(Message):
+class LoadRequested(Message):
     """Somebody wants a model loaded."""
 
     def __init__(self, model: Model) -> None:
@@ -13,23 +13,23 @@ class LoadWished(Message):
         self.model = model
 
 
-class UnloadWished(LoadWished):
+class UnloadRequested(LoadRequested):
     """Somebody wants a model unloaded, or its load aborted."""
 
 
-class UnloadAllWished(Message):
+class UnloadAllRequested(Message):
     """Somebody wants every model unloaded."""
 
 
-class CancelWished(Message):
+class CancelRequested(Message):
     """Somebody wants a running request cancelled."""
 
-    def __init__(self, request: RunningRequest) -> None:
+    def __init__(self, request: ActiveRequest) -> None:
         super().__init__()
         self.request = request
 
 
-class LogWished(Message):
+class LogRequested(Message):
     """Somebody wants to read the log of that model, None where there is none under the cursor."""
 
     def __init__(self, model: Model | None) -> None:
@@ -37,9 +37,9 @@ class LogWished(Message):
         self.model = model
 
 
-class ModelsWished(Message):
+class ModelsViewRequested(Message):
     """Somebody wants to see the models, whatever views were opened from one another."""
 
 
-class ChatWished(LoadWished):
+class ChatRequested(LoadRequested):
     """Somebody wants to chat with a model."""

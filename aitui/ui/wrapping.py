@@ -2,14 +2,14 @@
 
 from rich.cells import cell_len, chop_cells
 
-LONGEST_TEXT = 8000
+MAX_WRAPPED_LENGTH = 8000
 """Characters; a pane shows far fewer, and a hostile text may have millions."""
 
 
-def wrapped(text: str, width: int) -> list[str]:
+def wrap_text(text: str, width: int) -> list[str]:
     """The lines of a text, broken at blanks, and inside words that are wider than a line."""
     lines: list[str] = []
-    for paragraph in text[:LONGEST_TEXT].split("\n"):
+    for paragraph in text[:MAX_WRAPPED_LENGTH].split("\n"):
         line = ""
         for word in paragraph.split():
             longer = f"{line} {word}" if line else word

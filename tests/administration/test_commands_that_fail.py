@@ -8,18 +8,18 @@ import pytest
 
 from administration.conftest import Administered
 from aitui.commands import take_effect
-from aitui.commands.administration import Administration
-from aitui.commands.change_config import CHANGING, NotEffective, change_config
-from aitui.commands.progress import Progress
-from aitui.commands.propose import flag_edit, propose
-from aitui.commands.undo import UNDOING, undo
+from aitui.commands.administration import HostAdmin
+from aitui.commands.change_config import CHANGING, ChangeApplyFailed, apply_change
+from aitui.commands.progress import ProgressTracker
+from aitui.commands.propose import flag_edit, plan_change
+from aitui.commands.undo import UNDOING, undo_change
 from aitui.domain.steps import Steps, StepState
 from aitui.errors import AituiError
 from aitui.host.config_file import ConfigFile
 from aitui.host.opening import open_host
-from aitui.host.service import Service
+from aitui.host.service import SystemdService
 from aitui.host.shell import Host
-from aitui.store.journal import Journal, Outcome
+from aitui.store.journal import ChangeOutcome, Journal
 from host.faults import Fault, FaultyHost
 from service.user_manager import CONFIG
 from watched import Watched, no, nobody, watched
@@ -38,7 +38,7 @@ class Trial:
     calls: list[str]
     steps: Steps
     error: AituiError | None
-    admin: Administration
+    admin: HostAdmin
 
 
 @pytest.fixture
@@ -49,16 +49,14 @@ async def watch(over_ssh: Administered, tmp_path: Path) -> AsyncIterator[Watched
         yield running
 
 
-def administration(
-    over_ssh: Administered, watch: Watched, host: Host, folder: Path
-) -> Administration:
+def administration(over_ssh: Administered, watch: Watched, host: Host, folder: Path) -> HostAdmin:
     """The machine by way of that host."""
     server, clock = over_ssh.server, watch.session.clock
-    return Administration(
+    return HostAdmin(
         server,
         host,
         ConfigFile(host, server.preset_path, clock=clock),
-        Service(host, server.service_unit),
+        SystemdService(host, server.service_unit),
         Journal.open(folder / "journal"),
         clock,
     )
@@ -68,16 +66,16 @@ async def attempt(
     over_ssh: Administered, watch: Watched, faulty: FaultyHost, healthy: Host, folder: Path
 ) -> Trial:
     """Change the context size; the proposal is made over the line that works."""
-    proposal = await propose(
+    proposal = await plan_change(
         administration(over_ssh, watch, healthy, folder), flag_edit("small", "ctx-size", "98304")
     )
     admin = administration(over_ssh, watch, faulty, folder)
     told: list[Steps] = []
-    progress = Progress(watch.session.clock, told.append, *CHANGING)
+    progress = ProgressTracker(watch.session.clock, told.append, *CHANGING)
     error: AituiError | None = None
     try:
         # Nobody wants a restart instead.
-        await change_config(admin, watch.session, proposal, progress, no(watch))
+        await apply_change(admin, watch.session, proposal, progress, no(watch))
     except AituiError as caught:
         error = caught
     return Trial(faulty.calls, told[-1], error, admin)
@@ -91,7 +89,7 @@ async def test_file_and_journal_are_true_and_the_change_can_be_taken_back(
     fault: Fault,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(take_effect, "SEES_FILE_WITHIN", 0.2)
+    monkeypatch.setattr(take_effect, "FILE_WATCH_SECONDS", 0.2)
     healthy = open_host(over_ssh.server)
     assert healthy is not None
     async with healthy:
@@ -109,14 +107,14 @@ async def test_file_and_journal_are_true_and_the_change_can_be_taken_back(
             outcomes = [entry.outcome for entry in await trial.admin.journal.entries()]
             failed = [step.name for step in trial.steps.steps if step.state is StepState.FAILED]
             if trial.error is None:
-                assert (text, outcomes, failed) == (CHANGED, [Outcome.DONE], []), at
-            elif isinstance(trial.error, NotEffective):
-                assert (text, outcomes) == (CHANGED, [Outcome.DONE]), at
+                assert (text, outcomes, failed) == (CHANGED, [ChangeOutcome.DONE], []), at
+            elif isinstance(trial.error, ChangeApplyFailed):
+                assert (text, outcomes) == (CHANGED, [ChangeOutcome.DONE]), at
                 assert failed == ["reload"], at
                 await taken_back(over_ssh, watch, healthy, folder, trial.error)
             else:
                 assert text == CONFIG, at
-                assert outcomes in ([], [Outcome.FAILED]), at
+                assert outcomes in ([], [ChangeOutcome.FAILED]), at
                 assert len(failed) == 1, at
 
 
@@ -127,16 +125,16 @@ def forget_locks(over_ssh: Administered) -> None:
 
 
 async def taken_back(
-    over_ssh: Administered, watch: Watched, healthy: Host, folder: Path, error: NotEffective
+    over_ssh: Administered, watch: Watched, healthy: Host, folder: Path, error: ChangeApplyFailed
 ) -> None:
     """Once the host is there again, undo restores the file."""
     forget_locks(over_ssh)
     admin = administration(over_ssh, watch, healthy, folder)
-    await undo(
+    await undo_change(
         admin,
         None,
         error.made.entry,
-        Progress(watch.session.clock, lambda _: None, *UNDOING),
+        ProgressTracker(watch.session.clock, lambda _: None, *UNDOING),
         nobody,
     )
     assert over_ssh.config.read_text() == CONFIG

@@ -50,7 +50,7 @@ async def test_undo_restores_the_file_byte_for_byte_and_the_model_runs_as_before
         await app.press("y")
         await app.see("✔ verify", "runs with --ctx-size 65536")
         assert isinstance(app.app.screen, StepsScreen)
-        assert app.app.screen.expected is not None
+        assert app.app.screen.expected_load_time is not None
         assert administered.config.read_text() == CONFIG
         commands = await running_commands(administered.server.url)
         assert "--ctx-size 65536" in commands["small"]

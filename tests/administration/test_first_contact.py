@@ -10,8 +10,8 @@ import pytest
 
 from administration.conftest import Administered
 from aitui.commands import config_watch
-from aitui.commands.administration import Administration
-from aitui.commands.preset import Preset, read_preset
+from aitui.commands.administration import HostAdmin
+from aitui.commands.preset import ServerConfig, read_server_config
 from commands.command_line import CommandLine
 from service.user_manager import CONFIG
 from ui.driven import driven
@@ -153,14 +153,14 @@ async def test_read_only_refuses_before_anything_is_sent(
 async def test_a_host_that_refuses_is_not_asked_again_and_again(
     unknown: Administered, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(config_watch, "LOOKS_EVERY", 0.05)
+    monkeypatch.setattr(config_watch, "CHECK_INTERVAL", 0.05)
     asked: list[float] = []
 
-    async def counted(admin: Administration) -> Preset:
+    async def counted(admin: HostAdmin) -> ServerConfig:
         asked.append(admin.clock.monotonic())
-        return await read_preset(admin)
+        return await read_server_config(admin)
 
-    monkeypatch.setattr(config_watch, "read_preset", counted)
+    monkeypatch.setattr(config_watch, "read_server_config", counted)
     async with driven(unknown.server, tmp_path / "aitui") as app:
         await app.see("small")
         await app.until(lambda: asked)

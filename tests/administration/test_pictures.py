@@ -9,14 +9,14 @@ from textual.app import App
 from textual.pilot import Pilot
 from textual.widgets import Input
 
-from aitui.commands.preset import Preset
-from aitui.commands.propose import Proposal, flag_edit, question_before_change
-from aitui.domain.config.document import Document
-from aitui.domain.config.problems import problems
+from aitui.commands.preset import ServerConfig
+from aitui.commands.propose import ChangePlan, change_confirmation, flag_edit
+from aitui.domain.config.document import ConfigDocument
+from aitui.domain.config.problems import find_diagnostics
 from aitui.domain.steps import Steps
-from aitui.host.shell import FileFacts, FileKind
-from aitui.host.transaction import Reading
-from aitui.ui.coloured_config import coloured
+from aitui.host.shell import FileInfo, FileKind
+from aitui.host.transaction import FileSnapshot
+from aitui.ui.coloured_config import highlight_config
 from aitui.ui.screens.config import ConfigScreen
 from aitui.ui.screens.confirm import ConfirmScreen
 from aitui.ui.screens.context_size import ContextSizeScreen
@@ -43,8 +43,8 @@ models:
   another:
     cmd: /opt/llama.cpp/llama-server --port ${{PORT}} -m /models/another.gguf ${{common}}
 """
-FACTS = FileFacts("config.yaml", FileKind.FILE, len(TEXT), 0o644, 1000, 1000, 0.0)
-READING = Reading("~/config.yaml", "/home/me/config.yaml", TEXT.encode(), "", FACTS)
+FACTS = FileInfo("config.yaml", FileKind.FILE, len(TEXT), 0o644, 1000, 1000, 0.0)
+READING = FileSnapshot("~/config.yaml", "/home/me/config.yaml", TEXT.encode(), "", FACTS)
 
 Show = Callable[[Pilot[None]], Awaitable[None]]
 
@@ -103,14 +103,14 @@ def test_asking_for_a_size(looks_as_before: Picture) -> None:
 def test_the_question_before_a_shared_value_changes(
     looks_as_before: Picture, size: tuple[int, int]
 ) -> None:
-    change = flag_edit(IDLE.id, "ctx-size", "65536")(Document.read(TEXT))
-    proposal = Proposal(READING, change)
+    change = flag_edit(IDLE.id, "ctx-size", "65536")(ConfigDocument.read(TEXT))
+    proposal = ChangePlan(READING, change)
     whole = size == MIDDLE
 
     async def show(pilot: Pilot[None]) -> None:
         pilot.app.push_screen(
             ConfirmScreen(
-                lambda known: question_before_change(proposal, known, whole_diff=whole), SNAPSHOT
+                lambda known: change_confirmation(proposal, known, whole_diff=whole), SNAPSHOT
             )
         )
 
@@ -118,7 +118,9 @@ def test_the_question_before_a_shared_value_changes(
 
 
 def changing() -> Steps:
-    steps = Steps.named("read", "edit", "check", "back up", "replace", "reload", "load", "verify")
+    steps = Steps.from_names(
+        "read", "edit", "check", "back up", "replace", "reload", "load", "verify"
+    )
     for number, name in enumerate(("read", "edit", "check", "back up", "replace", "reload")):
         steps = steps.begin(name, NOW - 20 + number).end(name, NOW - 19.6 + number, "as it was")
     return steps
@@ -127,7 +129,7 @@ def changing() -> Steps:
 def test_steps_under_way(looks_as_before: Picture) -> None:
     async def show(pilot: Pilot[None]) -> None:
         screen = StepsScreen("Changing --ctx-size of small", STILL)
-        screen.expected = 29.0
+        screen.expected_load_time = 29.0
         pilot.app.push_screen(screen)
         screen.steps = changing().begin("load", NOW - 14)
 
@@ -139,7 +141,7 @@ def test_steps_that_failed(looks_as_before: Picture) -> None:
         screen = StepsScreen("Changing --ctx-size of small", STILL)
         pilot.app.push_screen(screen)
         screen.steps = changing().begin("load", NOW - 14).fail("load", NOW - 2, "small is gone")
-        screen.end(
+        screen.finish(
             "small didn't come up",
             "out of memory: 3200.00 MiB did not fit on device 0",
             "| allocating 3200.00 MiB on device 0: cudaMalloc failed: out of memory",
@@ -152,13 +154,13 @@ def test_steps_that_failed(looks_as_before: Picture) -> None:
 
 @sizes
 def test_the_config_file(looks_as_before: Picture, size: tuple[int, int]) -> None:
-    models = Document.read(TEXT).models
-    preset = Preset(
+    models = ConfigDocument.read(TEXT).models
+    preset = ServerConfig(
         "me@box:/home/me/config.yaml",
         READING,
         TEXT,
         models,
-        problems(TEXT),
+        find_diagnostics(TEXT),
         "the file was changed at 12:39; the server has read it before, and doesn't watch it",
     )
 
@@ -166,6 +168,6 @@ def test_the_config_file(looks_as_before: Picture, size: tuple[int, int]) -> Non
         screen = ConfigScreen(STILL, SERVER, SNAPSHOT, IDLE.id)
         pilot.app.push_screen(screen)
         await pilot.pause()
-        screen.show_config(preset, coloured(TEXT))
+        screen.show_config(preset, highlight_config(TEXT))
 
     assert looks_as_before(show, size)

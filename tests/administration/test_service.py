@@ -11,10 +11,10 @@ from administration.conftest import Administered
 from aitui.arguments import Arguments
 from aitui.commands import take_effect
 from aitui.commands.administration import open_administration
-from aitui.commands.asking import asker
-from aitui.commands.progress import Progress
-from aitui.commands.reload import RELOADING, reload
-from aitui.errors import NotTakenEffect
+from aitui.commands.asking import terminal_ask
+from aitui.commands.progress import ProgressTracker
+from aitui.commands.reload import RELOADING, reload_server
+from aitui.errors import ConfigNotApplied
 from aitui.paths import Paths
 from commands.command_line import CommandLine
 from service.user_manager import CONFIG, UNIT, UNIT_TEXT, UserManager
@@ -198,7 +198,7 @@ async def test_yes_to_a_reload_is_no_yes_to_a_restart(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(take_effect, "RELOADS_WITHIN", 0.5)
+    monkeypatch.setattr(take_effect, "RELOAD_SECONDS", 0.5)
     before = main_pid(systemd)
     async with (
         watched(over_ssh.server, tmp_path / "state") as watch,
@@ -207,10 +207,10 @@ async def test_yes_to_a_reload_is_no_yes_to_a_restart(
         ) as admin,
     ):
         await watch.until_events_flow()
-        ask = asker(Arguments(command="reload", yes=True), lambda: watch.snapshot)
-        progress = Progress(watch.session.clock, lambda _: None, *RELOADING)
-        with pytest.raises(NotTakenEffect, match="gives no sign of a reload") as failed:
-            await reload(admin, watch.session, progress, ask)
+        ask = terminal_ask(Arguments(command="reload", yes=True), lambda: watch.snapshot)
+        progress = ProgressTracker(watch.session.clock, lambda _: None, *RELOADING)
+        with pytest.raises(ConfigNotApplied, match="gives no sign of a reload") as failed:
+            await reload_server(admin, watch.session, progress, ask)
     assert "aitui restart" in failed.value.remedy
     assert main_pid(systemd) == before
 
@@ -238,7 +238,7 @@ async def test_a_restart_in_place_of_a_reload_is_a_question_of_its_own(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(take_effect, "RELOADS_WITHIN", 0.5)
+    monkeypatch.setattr(take_effect, "RELOAD_SECONDS", 0.5)
     before = main_pid(systemd)
     async with driven(over_ssh.server, tmp_path / "aitui", size=(120, 36)) as app:
         await app.see("small")

@@ -6,11 +6,11 @@ import resource
 import time
 from datetime import UTC, datetime
 
-from aitui.domain.hardware.host_script import words
+from aitui.domain.hardware.host_script import sample_command
 from aitui.domain.hardware.samples import USUAL_PAUSE
 from aitui.host.gpu import HostSampler
 from aitui.host.local import LocalHost
-from aitui.swap.performance import samples
+from aitui.swap.performance import parse_samples
 from bench.processes import Bench
 from bench.report import Line
 
@@ -25,7 +25,7 @@ def polling(_bench: Bench) -> list[Line]:
     answer = _answer()
     cpu = time.process_time()
     for _ in range(_READ):
-        samples(answer, "GET /api/performance")
+        parse_samples(answer, "GET /api/performance")
     read = (time.process_time() - cpu) / _READ
     wall, own, there, pause = asyncio.run(_sampled())
     share = there / pause
@@ -39,7 +39,7 @@ def polling(_bench: Bench) -> list[Line]:
         Line("… there", f"{there * 1000:.0f} ms of CPU"),
         Line("… at its pace", f"{share:.2%} of a core", "≤ 2 %", share <= 0.02),
         Line("… here", f"{own * 1000:.1f} ms of CPU"),
-        Line("… the command", f"{sum(map(len, words(PORTS)))} bytes"),
+        Line("… the command", f"{sum(map(len, sample_command(PORTS)))} bytes"),
     ]
 
 

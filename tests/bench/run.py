@@ -24,12 +24,12 @@ from aitui.domain.deltas import TextDelta
 from aitui.domain.server import Server
 from aitui.swap.chat import ChatClient
 from aitui.swap.tls import tls_context
-from aitui.ui.frames import FramesApp
-from aitui.ui.harmless_filter import HarmlessFilter
-from aitui.ui.readable_filter import ReadableFilter
-from aitui.ui.transcript.drawing import drawn
-from aitui.ui.transcript.source import pieces_of
-from aitui.ui.transcript.turns import ShownTurn
+from aitui.ui.frames import ScreenDiffApp
+from aitui.ui.harmless_filter import ControlCharFilter
+from aitui.ui.readable_filter import ContrastFilter
+from aitui.ui.transcript.drawing import render_piece
+from aitui.ui.transcript.source import split_text
+from aitui.ui.transcript.turns import CompletedTurn
 from aitui.ui.widgets.transcript import Transcript
 from bench.measured import Measured, resident
 from bench.tables import merging_run, table_run
@@ -40,14 +40,14 @@ PACE_TEXT = "".join(tokens("mixed", 1000))
 CLOCK = Clock(time.monotonic, time.time)
 
 
-class Streaming(FramesApp):
+class Streaming(ScreenDiffApp):
     """A screen with one widget that an answer streams into."""
 
     CSS = "Transcript, VerticalScroll { height: 1fr; }"
 
     def __init__(self, widget: str, model: str, server: Server, begun: Path) -> None:
         super().__init__()
-        self._filters_before_terminal = (HarmlessFilter(), ReadableFilter())
+        self._filters_before_terminal = (ControlCharFilter(), ContrastFilter())
         self._widget = widget
         self._model = model
         self._server = server
@@ -94,8 +94,8 @@ class Streaming(FramesApp):
     async def _warm_up(self) -> None:
         """Let the lexer be there: its patterns are compiled once for a process."""
         transcript = self.query_one(Transcript)
-        transcript.replace([ShownTurn("0", "assistant", "```python\nx = 1\n```\n")])
-        while not transcript.settled:
+        transcript.replace([CompletedTurn("0", "assistant", "```python\nx = 1\n```\n")])
+        while not transcript.is_settled:
             await asyncio.sleep(0.01)
         transcript.replace([])
 
@@ -105,7 +105,7 @@ class Streaming(FramesApp):
         transcript.begin_turn("1", "assistant", "bench")
         request = ChatRequest(self._model, ({"role": "user", "content": "?"},))
         count = 0
-        async with ChatClient(self._server) as client, client.ask(request) as batches:
+        async with ChatClient(self._server) as client, client.stream(request) as batches:
             began, cpu = time.monotonic(), time.process_time()
             async for batch in batches:
                 for delta in batch:
@@ -121,7 +121,7 @@ class Streaming(FramesApp):
         transcript.call_after_refresh(painted.set)
         await painted.wait()
         measured.painted = time.monotonic()
-        while not transcript.settled:
+        while not transcript.is_settled:
             await asyncio.sleep(0.005)
         measured.cpu, measured.wall = time.process_time() - cpu, time.monotonic() - began
         shape, number, _ = self._model.split(":")
@@ -131,7 +131,7 @@ class Streaming(FramesApp):
 
     async def _unseen(self, _measured: Measured) -> None:
         request = ChatRequest(self._model, ({"role": "user", "content": "?"},))
-        async with ChatClient(self._server) as client, client.ask(request) as batches:
+        async with ChatClient(self._server) as client, client.stream(request) as batches:
             async for _ in batches:
                 pass
 
@@ -140,7 +140,7 @@ class Streaming(FramesApp):
         self.query_one(VerticalScroll).anchor()
         request = ChatRequest(self._model, ({"role": "user", "content": "?"},))
         stream = Markdown.get_stream(widget)
-        async with ChatClient(self._server) as client, client.ask(request) as batches:
+        async with ChatClient(self._server) as client, client.stream(request) as batches:
             began, cpu = time.monotonic(), time.process_time()
             async for batch in batches:
                 for delta in batch:
@@ -157,8 +157,8 @@ class Streaming(FramesApp):
 def paced() -> float:
     """CPU seconds of some work of the transcript's kind, the same each time."""
     began = time.process_time()
-    for piece in pieces_of(PACE_TEXT):
-        drawn(piece, 100)
+    for piece in split_text(PACE_TEXT):
+        render_piece(piece, 100)
     return time.process_time() - began
 
 

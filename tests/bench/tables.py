@@ -8,7 +8,7 @@ from textual.app import App, ComposeResult
 
 from aitui.domain.clock import Clock
 from aitui.domain.model import ListedModel, Model, RunningModel, RunState
-from aitui.monitor.known import Known
+from aitui.monitor.known import ServerState
 from aitui.ui.widgets.model_table import ModelTable
 from bench.measured import Measured
 
@@ -61,13 +61,13 @@ def table_run(count: int) -> Measured:
 
 def merging_run(count: int) -> Measured:
     """Take in answers of `/running` that differ in one of so many models."""
-    known = Known(Clock(time.monotonic, time.time))
-    known.listed(tuple(ListedModel(f"model-{number:06}-Q8_0") for number in range(count)))
+    known = ServerState(Clock(time.monotonic, time.time))
+    known.update_models(tuple(ListedModel(f"model-{number:06}-Q8_0") for number in range(count)))
     known.merge()
     measured = Measured(updates=UPDATES)
     cpu = time.process_time()
     for number in range(UPDATES):
         model = f"model-{number % 20:06}-Q8_0"
-        known.running((RunningModel(model, RunState.READY, "llama-server --ctx-size 4096"),))
+        known.update_running((RunningModel(model, RunState.READY, "llama-server --ctx-size 4096"),))
     measured.cpu = time.process_time() - cpu
     return measured

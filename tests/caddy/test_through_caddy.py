@@ -8,11 +8,11 @@ import pytest
 
 from aitui.demo.dialect import Dialect
 from aitui.demo.stand_in import StandIn
-from aitui.domain.events import StatusChanged
+from aitui.domain.events import ModelStatusChanged
 from aitui.domain.model import RunState
 from aitui.domain.server import Server
 from aitui.errors import LoadFailed
-from aitui.swap.client import SwapClient
+from aitui.swap.client import LlamaSwapClient
 from caddy.proxy import Caddy
 from catalogue import OUT_OF_MEMORY, QUICK, SLASH
 
@@ -28,12 +28,12 @@ each_upstream = pytest.mark.parametrize(
 
 @each_upstream
 async def test_the_models_are_listed(behind_caddy: Server) -> None:
-    async with SwapClient(behind_caddy) as client:
+    async with LlamaSwapClient(behind_caddy) as client:
         assert QUICK in {model.id for model in await client.models()}
 
 
 async def test_a_load_and_an_unload_show_in_running(behind_caddy: Server) -> None:
-    async with SwapClient(behind_caddy) as client:
+    async with LlamaSwapClient(behind_caddy) as client:
         await client.load(QUICK)
         assert [(model.id, model.state) for model in await client.running()] == [
             (QUICK, RunState.READY)
@@ -43,19 +43,19 @@ async def test_a_load_and_an_unload_show_in_running(behind_caddy: Server) -> Non
 
 
 async def test_an_id_with_a_slash_reaches_the_server_whole(behind_caddy: Server) -> None:
-    async with SwapClient(behind_caddy) as client:
+    async with LlamaSwapClient(behind_caddy) as client:
         await client.load(SLASH)
         assert [model.id for model in await client.running()] == [SLASH]
 
 
 async def test_a_load_that_fails_is_not_taken_for_the_proxys_trouble(behind_caddy: Server) -> None:
-    async with SwapClient(behind_caddy) as client:
+    async with LlamaSwapClient(behind_caddy) as client:
         with pytest.raises(LoadFailed):
             await client.load(OUT_OF_MEMORY)
 
 
 async def test_version_and_health_come_through(behind_caddy: Server) -> None:
-    async with SwapClient(behind_caddy) as client:
+    async with LlamaSwapClient(behind_caddy) as client:
         await client.health()
         assert (await client.version()).version == "218"
 
@@ -64,15 +64,15 @@ async def test_version_and_health_come_through(behind_caddy: Server) -> None:
 async def test_an_event_arrives_while_its_stream_is_open(behind_caddy: Server) -> None:
     async with (
         asyncio.timeout(PATIENCE),
-        SwapClient(behind_caddy) as client,
+        LlamaSwapClient(behind_caddy) as client,
         client.events() as events,
     ):
         async for event in events:
-            if isinstance(event, StatusChanged):
+            if isinstance(event, ModelStatusChanged):
                 break
         await client.load(QUICK)
         async for event in events:
-            if isinstance(event, StatusChanged) and RunState.READY in {
+            if isinstance(event, ModelStatusChanged) and RunState.READY in {
                 status.state for status in event.models
             }:
                 return
@@ -86,7 +86,7 @@ async def test_each_line_of_a_log_arrives_before_the_next_is_written(
     order: list[str] = []
     async with (
         asyncio.timeout(PATIENCE),
-        SwapClient(behind_caddy) as client,
+        LlamaSwapClient(behind_caddy) as client,
         client.log("upstream", history=False) as pieces,
     ):
         for line in lines:
@@ -99,7 +99,7 @@ async def test_each_line_of_a_log_arrives_before_the_next_is_written(
 async def test_closing_a_stream_is_seen_behind_the_proxy(behind_caddy: Server) -> None:
     async with (
         asyncio.timeout(PATIENCE),
-        SwapClient(behind_caddy) as client,
+        LlamaSwapClient(behind_caddy) as client,
         client.log("proxy", history=False) as pieces,
     ):
         async with client.events() as events:
@@ -116,7 +116,7 @@ async def test_closing_a_stream_is_seen_behind_the_proxy(behind_caddy: Server) -
 async def test_a_reload_ends_the_streams_cleanly(upstream: StandIn, behind_caddy: Server) -> None:
     async with (
         asyncio.timeout(PATIENCE),
-        SwapClient(behind_caddy) as client,
+        LlamaSwapClient(behind_caddy) as client,
         client.events() as events,
     ):
         await anext(events)
@@ -137,7 +137,7 @@ async def test_the_guides_root_works_where_strict_verification_is_the_default(
         return context
 
     monkeypatch.setattr(ssl, "create_default_context", as_in_python_3_13)
-    async with SwapClient(behind_caddy) as client:
+    async with LlamaSwapClient(behind_caddy) as client:
         await client.health()
 
 

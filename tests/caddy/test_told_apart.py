@@ -16,7 +16,7 @@ from aitui.errors import (
     TlsRefused,
     Unreachable,
 )
-from aitui.swap.client import SwapClient
+from aitui.swap.client import LlamaSwapClient
 from caddy.openssl import Guide, Pair
 from caddy.proxy import Caddy
 
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.real_server("caddy")
 
 async def trouble(server: Server) -> AituiError:
     """What the client says of a server that it doesn't get through to."""
-    async with SwapClient(server) as client:
+    async with LlamaSwapClient(server) as client:
         with pytest.raises(AituiError) as caught:
             await client.running()
     return caught.value
@@ -153,7 +153,7 @@ async def test_a_renewed_certificate_is_taken_up_without_a_restart(
     certificate, key = tmp_path / "client.pem", tmp_path / "client-key.pem"
     shutil.copy(expired.certificate, certificate)
     shutil.copy(expired.key, key)
-    async with SwapClient(presenting(behind_caddy, Pair(certificate, key))) as connection:
+    async with LlamaSwapClient(presenting(behind_caddy, Pair(certificate, key))) as connection:
         with pytest.raises(CertificateFileError, match="has expired"):
             await connection.running()
         shutil.copy(client.certificate, certificate)
@@ -170,7 +170,7 @@ async def test_a_stream_that_is_open_outlives_the_renewal(
     renewed, now = guide.client("renewed"), 0.0
     server = presenting(behind_caddy, Pair(certificate, key))
     async with (
-        SwapClient(server, monotonic=lambda: now) as connection,
+        LlamaSwapClient(server, monotonic=lambda: now) as connection,
         connection.log("upstream", history=False) as pieces,
     ):
         await connection.running()

@@ -7,15 +7,15 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from aitui.chat.chat import Chat
+from aitui.chat.chat import ChatSession
 from aitui.demo.certificates import Certificates
 from aitui.demo.dialect import Dialect
 from aitui.demo.stand_in import StandIn
-from aitui.domain.answer import Answer, Phase
+from aitui.domain.answer import Reply, ReplyPhase
 from aitui.domain.clock import Clock
 from aitui.domain.conversation import Conversation
 from aitui.domain.server import Server
-from aitui.store.history import History
+from aitui.store.history import ConversationHistory
 from aitui.swap.chat import ChatClient
 
 FAST, LONG, ENDLESS = "fast", "long", "endless"
@@ -48,20 +48,20 @@ class Talk:
 
     stand_in: StandIn
     server: Server
-    chat: Chat
-    published: list[Answer] = field(default_factory=list)
+    chat: ChatSession
+    published: list[Reply] = field(default_factory=list)
 
     @property
-    def phases(self) -> list[Phase]:
+    def phases(self) -> list[ReplyPhase]:
         """The phases in their order, each run of one once."""
         return [phase for phase, _ in itertools.groupby(answer.phase for answer in self.published)]
 
     @property
-    def answer(self) -> Answer:
-        assert self.chat.answer is not None
-        return self.chat.answer
+    def answer(self) -> Reply:
+        assert self.chat.reply is not None
+        return self.chat.reply
 
-    async def until(self, condition: Callable[[Answer], object], limit: float = 10.0) -> Answer:
+    async def until(self, condition: Callable[[Reply], object], limit: float = 10.0) -> Reply:
         async with asyncio.timeout(limit):
             while not (self.published and condition(self.published[-1])):
                 await asyncio.sleep(0.005)
@@ -69,7 +69,7 @@ class Talk:
 
     def busy_slots(self, model: str) -> int:
         """How many answers that model is at."""
-        return self.stand_in._living.swap.processes[model].busy_slots
+        return self.stand_in._active_life.swap.processes[model].busy_slots
 
     async def until_idle(self, model: str, limit: float = 10.0) -> None:
         async with asyncio.timeout(limit):
@@ -82,7 +82,7 @@ async def talking(
     certificates: Certificates,
     model: str = FAST,
     *,
-    history: History | None = None,
+    history: ConversationHistory | None = None,
     dialect: Dialect = Dialect.V218,
 ) -> AsyncIterator[Talk]:
     """An empty conversation with that model."""
@@ -95,10 +95,10 @@ async def talking(
             client_key=certificates.client_key,
             timeout=10.0,
         )
-        published: list[Answer] = []
+        published: list[Reply] = []
         numbers = itertools.count(1)
         async with ChatClient(server) as client:
-            chat = Chat(
+            chat = ChatSession(
                 client,
                 Conversation("c", server="stand-in", model=model),
                 clock=Clock(time.monotonic, time.time),

@@ -8,18 +8,18 @@ from pathlib import Path
 
 from aitui.domain.deltas import (
     Delta,
-    Finished,
-    Loading,
+    GenerationFinished,
+    GenerationTimings,
+    LoadProgress,
+    LoadQueued,
     PromptProgress,
-    Queued,
     ReasoningDelta,
     StreamError,
     TextDelta,
-    Timings,
-    Usage,
+    TokenUsage,
 )
 from aitui.errors import AituiError
-from aitui.swap.chat_stream import ChatStream
+from aitui.swap.chat_stream import ChatStreamParser
 
 _FOLDER = Path(__file__).parents[1] / "recordings"
 _STAMP = re.compile(r"(?m)^\[ *[0-9.]+\] ?")
@@ -53,10 +53,10 @@ class Said:
     text: str = ""
     reasoning: str = ""
     pieces: int = 0
-    loading: list[Queued | Loading] = field(default_factory=list)
+    loading: list[LoadQueued | LoadProgress] = field(default_factory=list)
     progress: PromptProgress | None = None
-    timings: Timings | None = None
-    usage: Usage | None = None
+    timings: GenerationTimings | None = None
+    usage: TokenUsage | None = None
     finish: str = ""
     done: bool = False
     error: StreamError | AituiError | str | None = None
@@ -70,15 +70,15 @@ class Said:
                 case ReasoningDelta():
                     self.reasoning += delta.text
                     self.pieces += delta.pieces
-                case Queued() | Loading():
+                case LoadQueued() | LoadProgress():
                     self.loading.append(delta)
                 case PromptProgress():
                     self.progress = delta
-                case Timings():
+                case GenerationTimings():
                     self.timings = delta
-                case Usage():
+                case TokenUsage():
                     self.usage = delta
-                case Finished():
+                case GenerationFinished():
                     self.finish = delta.reason
                 case _:
                     raise AssertionError(f"unexpected {delta}")
@@ -86,7 +86,7 @@ class Said:
 
 def said(data: bytes, cuts: Sequence[int] = ()) -> Said:
     """What the bytes say when they come in pieces that end at these places."""
-    stream, result = ChatStream(), Said()
+    stream, result = ChatStreamParser(), Said()
     edges = [0, *sorted(cuts), len(data)]
     for start, end in pairwise(edges):
         result.add(stream.feed(data[start:end]))

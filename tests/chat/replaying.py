@@ -120,7 +120,7 @@ async def heard_by(
     """The same by a client that stays."""
     result = Said()
     try:
-        async with client.ask(request) as batches:
+        async with client.stream(request) as batches:
             async for batch in batches:
                 result.add(delta for delta in batch if type(delta).__name__ != "Begun")
     except AituiError as error:

@@ -7,18 +7,18 @@ import pytest
 from aiohttp import web
 
 from aitui.domain.chat_messages import ChatRequest
-from aitui.domain.sampling import Sampling
+from aitui.domain.sampling import SamplingParameters
 from aitui.errors import (
     AituiError,
-    AnswerCut,
-    BadAnswer,
+    BadResponse,
     ConnectionLost,
     ContextExceeded,
     LoadFailed,
     NoSuchModel,
-    NotAuthorised,
+    ReplyInterrupted,
     ServerError,
     TooManyRequests,
+    Unauthorized,
     Unreachable,
 )
 from aitui.swap.chat import ChatClient
@@ -48,7 +48,7 @@ async def test_what_streams_is_heard() -> None:
 
 
 async def test_the_request_holds_messages_parameters_and_extras() -> None:
-    asked = replace(REQUEST, sampling=Sampling.of({"temperature": 0.5, "stop": ["x"]}))
+    asked = replace(REQUEST, sampling=SamplingParameters.of({"temperature": 0.5, "stop": ["x"]}))
     async with replaying(stream_of(*WHOLE)) as there:
         await heard(there.server, asked)
     assert there.bodies == [
@@ -135,7 +135,7 @@ async def test_a_context_that_fills_up_midway_keeps_what_came() -> None:
     [
         (404, {"src": "llama-swap", "error": "no router for requested model"}, NoSuchModel),
         (400, "could not find suitable inference handler for m", NoSuchModel),
-        (401, {"src": "llama-swap", "error": "unauthorized"}, NotAuthorised),
+        (401, {"src": "llama-swap", "error": "unauthorized"}, Unauthorized),
         (429, "Too many requests", TooManyRequests),
         (500, {"src": "llama-swap", "error": "upstream command exited"}, LoadFailed),
         (502, "unable to start process: exited prematurely", LoadFailed),
@@ -162,7 +162,7 @@ async def test_a_stream_without_its_end_is_cut_and_says_after_how_much() -> None
     async with replaying(stream_of(says("Hello "), says("wor"))) as there:
         result, error = await heard(there.server)
     assert result.text == "Hello wor"
-    assert isinstance(error, AnswerCut)
+    assert isinstance(error, ReplyInterrupted)
     assert (error.tokens, error.characters) == (2, 9)
 
 
@@ -171,13 +171,13 @@ async def test_a_finish_reason_without_the_end_is_cut_too() -> None:
     async with replaying(stream_of(says("Hello"), finish)) as there:
         result, error = await heard(there.server)
     assert (result.text, result.finish) == ("Hello", "stop")
-    assert isinstance(error, AnswerCut)
+    assert isinstance(error, ReplyInterrupted)
 
 
 async def test_an_empty_stream_never_began() -> None:
     async with replaying(stream_of()) as there:
         _, error = await heard(there.server)
-    assert isinstance(error, AnswerCut)
+    assert isinstance(error, ReplyInterrupted)
     assert error.tokens == 0
 
 
@@ -200,7 +200,7 @@ async def test_a_connection_that_breaks_cuts_the_answer() -> None:
     async with replaying(respond) as there:
         result, error = await heard(there.server)
     assert result.text == "so far"
-    assert isinstance(error, AnswerCut)
+    assert isinstance(error, ReplyInterrupted)
     assert "broke" in error.why
 
 
@@ -232,7 +232,7 @@ async def test_a_stream_that_goes_silent_is_cut() -> None:
     async with replaying(respond) as there:
         result, error = await heard(replace(there.server, timeout=0.2))
     assert result.text == "so far"
-    assert isinstance(error, AnswerCut)
+    assert isinstance(error, ReplyInterrupted)
     assert "silent for 0.2 s" in error.why
 
 
@@ -261,7 +261,7 @@ async def test_leaving_early_closes_the_connection() -> None:
         return response
 
     async with replaying(respond) as there, ChatClient(there.server) as client:
-        async with client.ask(REQUEST) as batches:
+        async with client.stream(REQUEST) as batches:
             async for batch in batches:
                 if len(batch) and type(batch[0]).__name__ != "Begun":
                     break
@@ -289,7 +289,7 @@ async def test_a_slow_reader_gets_everything() -> None:
     pieces = [b"".join(says(word) for word in words[n : n + 100]) for n in range(0, 5_000, 100)]
     async with replaying(stream_of(*pieces, ends())) as there, ChatClient(there.server) as client:
         text = ""
-        async with client.ask(REQUEST) as batches:
+        async with client.stream(REQUEST) as batches:
             async for batch in batches:
                 await asyncio.sleep(0.005)
                 text += "".join(getattr(delta, "text", "") for delta in batch)
@@ -307,7 +307,7 @@ async def test_a_fast_stream_comes_in_few_batches() -> None:
     async with (
         replaying(respond) as there,
         ChatClient(there.server) as client,
-        client.ask(REQUEST) as batches,
+        client.stream(REQUEST) as batches,
     ):
         count = len([batch async for batch in batches])
     assert count < 500
@@ -328,4 +328,4 @@ async def test_a_web_page_is_no_answer() -> None:
 
     async with replaying(respond) as there:
         _, error = await heard(there.server)
-    assert isinstance(error, BadAnswer)
+    assert isinstance(error, BadResponse)

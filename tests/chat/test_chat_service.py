@@ -9,20 +9,20 @@ import pytest
 
 from aitui.demo.certificates import Certificates
 from aitui.demo.dialect import Dialect
-from aitui.demo.faults import Reply
-from aitui.domain.answer import Phase
+from aitui.demo.faults import FixedResponse
+from aitui.domain.answer import ReplyPhase
 from aitui.domain.model import RunState
-from aitui.domain.sampling import Sampling
+from aitui.domain.sampling import SamplingParameters
 from aitui.domain.turn import Role, TurnState
-from aitui.errors import AnswerCut, HistoryError, LoadFailed, NoSuchModel, NotAuthorised
-from aitui.store.history import History
+from aitui.errors import HistoryError, LoadFailed, NoSuchModel, ReplyInterrupted, Unauthorized
+from aitui.store.history import ConversationHistory
 from chat.chatting import BROKEN, DIES, ENDLESS, FAST, LOADS, Talk, talking
 from other_client import OtherClient
 
 
 @pytest.fixture
-async def history(tmp_path: Path) -> AsyncIterator[History]:
-    opened = await History.open(tmp_path / "history.sqlite3")
+async def history(tmp_path: Path) -> AsyncIterator[ConversationHistory]:
+    opened = await ConversationHistory.open(tmp_path / "history.sqlite3")
     yield opened
     await opened.close()
 
@@ -37,7 +37,13 @@ async def test_an_answer_goes_through_its_states(certificates: Certificates) -> 
     async with talking(certificates) as talk:
         answer = await talk.chat.send("Why is the sky blue?")
         assert talk.phases == [
-            *(Phase.QUEUED, Phase.PREFILL, Phase.THINKING, Phase.STREAMING, Phase.DONE)
+            *(
+                ReplyPhase.QUEUED,
+                ReplyPhase.PREFILL,
+                ReplyPhase.THINKING,
+                ReplyPhase.STREAMING,
+                ReplyPhase.DONE,
+            )
         ]
         assert answer.finish == "stop"
         assert answer.rates.tokens == 40
@@ -74,20 +80,20 @@ async def test_a_load_told_in_the_stream_is_loading(
     certificates: Certificates, dialect: Dialect
 ) -> None:
     async with talking(certificates, LOADS, dialect=dialect) as talk:
-        talk.chat.model_is(RunState.STOPPED)
+        talk.chat.update_model_state(RunState.STOPPED)
         answer = await talk.chat.send("hi")
-        assert Phase.LOADING in talk.phases
-        assert answer.phase is Phase.DONE
+        assert ReplyPhase.LOADING in talk.phases
+        assert answer.phase is ReplyPhase.DONE
         assert "llama-swap" not in str(answer.reasoning)
 
 
 async def test_the_monitor_tells_a_load_from_a_queue(certificates: Certificates) -> None:
     async with talking(certificates, ENDLESS) as talk:
         sending = asyncio.create_task(talk.chat.send("hi"))
-        await talk.until(lambda answer: answer.phase is Phase.QUEUED)
-        talk.chat.model_is(RunState.STARTING)
-        talk.chat.model_is(RunState.READY)
-        assert talk.phases == [Phase.QUEUED, Phase.LOADING, Phase.QUEUED]
+        await talk.until(lambda answer: answer.phase is ReplyPhase.QUEUED)
+        talk.chat.update_model_state(RunState.STARTING)
+        talk.chat.update_model_state(RunState.READY)
+        assert talk.phases == [ReplyPhase.QUEUED, ReplyPhase.LOADING, ReplyPhase.QUEUED]
         talk.chat.stop()
         await sending
 
@@ -99,7 +105,7 @@ async def test_stopping_frees_the_slot_and_keeps_what_came(certificates: Certifi
         assert talk.busy_slots(ENDLESS) == 1
         talk.chat.stop()
         answer = await sending
-        assert answer.phase is Phase.STOPPED
+        assert answer.phase is ReplyPhase.STOPPED
         await talk.until_idle(ENDLESS, 1.0)
         turn = talk.chat.conversation.path[-1]
         assert turn.state is TurnState.STOPPED
@@ -113,7 +119,7 @@ async def test_cancelling_whoever_waits_stops_the_answer(certificates: Certifica
         sending.cancel()
         await asyncio.wait({sending})
         assert sending.cancelled()
-        assert talk.answer.phase is Phase.STOPPED
+        assert talk.answer.phase is ReplyPhase.STOPPED
         await talk.until_idle(ENDLESS, 1.0)
 
 
@@ -124,7 +130,7 @@ async def test_stopping_in_the_queue_leaves_it(certificates: Certificates) -> No
             await talk.until(lambda _: asked(talk))
             talk.chat.stop()
             answer = await sending
-            assert answer.phase is Phase.STOPPED
+            assert answer.phase is ReplyPhase.STOPPED
             assert answer.prompt == "hi"
             assert talk.chat.conversation.turns == {}
         await talk.until_idle(ENDLESS)
@@ -133,8 +139,8 @@ async def test_stopping_in_the_queue_leaves_it(certificates: Certificates) -> No
 async def test_a_model_that_dies_cuts_the_answer(certificates: Certificates) -> None:
     async with talking(certificates, DIES) as talk:
         answer = await talk.chat.send("hi")
-        assert answer.phase is Phase.CUT
-        assert isinstance(answer.error, AnswerCut)
+        assert answer.phase is ReplyPhase.CUT
+        assert isinstance(answer.error, ReplyInterrupted)
         assert answer.error.tokens == 20
         turn = talk.chat.conversation.path[-1]
         assert turn.state is TurnState.CUT
@@ -156,14 +162,14 @@ async def test_a_model_that_is_taken_away_cuts_the_answer(
         else:
             await talk.stand_in.stop()
         answer = await sending
-        assert answer.phase is Phase.CUT
+        assert answer.phase is ReplyPhase.CUT
         assert len(answer.reasoning) > 0
 
 
 async def test_a_load_that_fails_gives_the_prompt_back(certificates: Certificates) -> None:
     async with talking(certificates, BROKEN) as talk:
         answer = await talk.chat.send("hi there")
-        assert answer.phase is Phase.FAILED
+        assert answer.phase is ReplyPhase.FAILED
         assert isinstance(answer.error, LoadFailed)
         assert answer.prompt == "hi there"
         assert talk.chat.conversation.turns == {}
@@ -172,7 +178,7 @@ async def test_a_load_that_fails_gives_the_prompt_back(certificates: Certificate
 async def test_an_unknown_model_fails(certificates: Certificates) -> None:
     async with talking(certificates, "nope") as talk:
         answer = await talk.chat.send("hi")
-        assert (answer.phase, type(answer.error)) == (Phase.FAILED, NoSuchModel)
+        assert (answer.phase, type(answer.error)) == (ReplyPhase.FAILED, NoSuchModel)
 
 
 async def test_the_next_question_knows_what_was_said(certificates: Certificates) -> None:
@@ -198,7 +204,7 @@ async def test_an_edited_question_stands_beside_the_old_one(certificates: Certif
             "other",
         ]
         assert asked(talk)[-1] == [{"role": "user", "content": "other"}]
-        await talk.chat.walk(talk.chat.conversation.path[0].id, -1)
+        await talk.chat.switch_branch(talk.chat.conversation.path[0].id, -1)
         assert talk.chat.conversation.path[0].text == "one"
 
 
@@ -206,11 +212,11 @@ async def test_a_regenerated_answer_stands_beside_the_old_one(certificates: Cert
     async with talking(certificates) as talk:
         await talk.chat.send("one")
         old = talk.chat.conversation.path[-1]
-        await talk.chat.set_sampling(Sampling.of({"seed": 7}))
+        await talk.chat.set_sampling(SamplingParameters.of({"seed": 7}))
         await talk.chat.regenerate(old.id)
         new = talk.chat.conversation.path[-1]
         assert talk.chat.conversation.branches(new.id) == (old, new)
-        assert new.sampling == Sampling.of({"seed": 7})
+        assert new.sampling == SamplingParameters.of({"seed": 7})
 
 
 async def test_a_failed_regeneration_shows_the_old_answer_again(certificates: Certificates) -> None:
@@ -219,7 +225,7 @@ async def test_a_failed_regeneration_shows_the_old_answer_again(certificates: Ce
         before = talk.chat.conversation
         await talk.stand_in.stop()
         answer = await talk.chat.regenerate(before.shown)
-        assert answer.phase is Phase.FAILED
+        assert answer.phase is ReplyPhase.FAILED
         assert talk.chat.conversation == before
 
 
@@ -251,7 +257,7 @@ async def test_nothing_to_ask_is_refused(certificates: Certificates) -> None:
 
 
 async def test_an_answer_is_kept_while_it_comes(
-    certificates: Certificates, history: History
+    certificates: Certificates, history: ConversationHistory
 ) -> None:
     async with talking(certificates, ENDLESS, history=history) as talk:
         sending = asyncio.create_task(talk.chat.send("one"))
@@ -266,7 +272,7 @@ async def test_an_answer_is_kept_while_it_comes(
 
 
 async def test_what_is_done_to_a_conversation_is_kept(
-    certificates: Certificates, history: History
+    certificates: Certificates, history: ConversationHistory
 ) -> None:
     async with talking(certificates, history=history) as talk:
         await talk.chat.send("one")
@@ -275,11 +281,11 @@ async def test_what_is_done_to_a_conversation_is_kept(
         await talk.chat.rename("Numbers")
         await talk.chat.delete(talk.chat.conversation.path[2].id)
         assert await history.read("c") == talk.chat.conversation
-        assert await history.settings("stand-in", FAST) == ("Be brief.", Sampling())
+        assert await history.settings("stand-in", FAST) == ("Be brief.", SamplingParameters())
 
 
 async def test_a_history_that_fails_stops_no_answer(
-    certificates: Certificates, history: History, monkeypatch: pytest.MonkeyPatch
+    certificates: Certificates, history: ConversationHistory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def full(*_: object) -> None:
         raise HistoryError("the disk is full")
@@ -288,7 +294,7 @@ async def test_a_history_that_fails_stops_no_answer(
     monkeypatch.setattr(history, "append", full)
     async with talking(certificates, history=history) as talk:
         answer = await talk.chat.send("one")
-        assert answer.phase is Phase.DONE
+        assert answer.phase is ReplyPhase.DONE
         assert talk.chat.warnings == ("the disk is full",)
 
 
@@ -296,21 +302,21 @@ async def test_the_oldest_turns_can_be_left_out(certificates: Certificates) -> N
     async with talking(certificates) as talk:
         await talk.chat.send("one")
         await talk.chat.send("two")
-        await talk.chat.leave_out_oldest()
+        await talk.chat.drop_oldest_turns()
         await talk.chat.send("three")
         assert asked(talk)[-1][0] == {"role": "user", "content": "two"}
         assert len(talk.chat.conversation.path) == 6
 
 
 async def test_closing_stops_the_answer_and_lets_others_go_on(
-    certificates: Certificates, history: History, tmp_path: Path
+    certificates: Certificates, history: ConversationHistory, tmp_path: Path
 ) -> None:
     async with talking(certificates, ENDLESS, history=history) as talk:
         sending = asyncio.create_task(talk.chat.send("one"))
         await talk.until(lambda answer: answer.rates.tokens > 5)
         await talk.chat.close()
-        assert (await sending).phase is Phase.STOPPED
-        other = await History.open(tmp_path / "history.sqlite3")
+        assert (await sending).phase is ReplyPhase.STOPPED
+        other = await ConversationHistory.open(tmp_path / "history.sqlite3")
         opened = await other.resume("c", lambda: "never")
         assert not opened.forked
         assert opened.conversation == talk.chat.conversation
@@ -318,11 +324,11 @@ async def test_closing_stops_the_answer_and_lets_others_go_on(
 
 
 async def test_an_answer_of_escape_sequences_is_kept_harmless(
-    certificates: Certificates, history: History
+    certificates: Certificates, history: ConversationHistory
 ) -> None:
     hostile = b'data: {"id":"x","choices":[{"delta":{"content":"a\\u001b]0;title\\u0007b"}}]}\n\n'
     async with talking(certificates, history=history) as talk:
-        reply = Reply(200, hostile + b"data: [DONE]\n\n", "text/event-stream")
+        reply = FixedResponse(200, hostile + b"data: [DONE]\n\n", "text/event-stream")
         talk.stand_in.fault("/v1/chat", reply)
         await talk.chat.send("one")
         assert (await history.read("c")).path[-1].text == "ab"
@@ -332,7 +338,7 @@ async def test_a_key_that_is_not_accepted_fails_and_gives_the_prompt_back(
     certificates: Certificates,
 ) -> None:
     async with talking(certificates) as talk:
-        talk.stand_in.fault("/v1/chat", Reply(401, b'{"error":"unauthorized"}'))
+        talk.stand_in.fault("/v1/chat", FixedResponse(401, b'{"error":"unauthorized"}'))
         answer = await talk.chat.send("one")
-        assert (answer.phase, type(answer.error)) == (Phase.FAILED, NotAuthorised)
+        assert (answer.phase, type(answer.error)) == (ReplyPhase.FAILED, Unauthorized)
         assert answer.prompt == "one"

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aitui.domain.clean import clean_text
+from aitui.domain.clean import sanitize_text
 from aitui.domain.deltas import StreamError
-from aitui.swap.chat_stream import ChatStream
+from aitui.swap.chat_stream import ChatStreamParser
 from chat.recorded_streams import Said, said
 
 DONE = b"data: [DONE]\n\n"
@@ -62,20 +62,20 @@ hostile = st.text(
 
 @given(hostile, st.lists(st.integers(0, 30), max_size=6))
 def test_an_escape_sequence_in_several_deltas_is_removed_as_one(text: str, cuts: list[int]) -> None:
-    assert said(answer("x", *pieces_of(text, cuts))).text == clean_text("x" + text)
+    assert said(answer("x", *pieces_of(text, cuts))).text == sanitize_text("x" + text)
 
 
 @given(hostile, st.lists(st.integers(0, 30), max_size=6))
 def test_reasoning_is_cleaned_the_same_way(text: str, cuts: list[int]) -> None:
     parts = [delta(reasoning_content=piece) for piece in pieces_of(text, cuts)]
-    assert said(b"".join(parts) + DONE).reasoning == clean_text(text)
+    assert said(b"".join(parts) + DONE).reasoning == sanitize_text(text)
 
 
 def test_an_endless_escape_sequence_does_not_fill_the_memory() -> None:
-    stream = ChatStream()
+    stream = ChatStreamParser()
     for _ in range(2_000):
         stream.feed(delta(content="\x1b]" + "x" * 100))
-        assert len(stream._clean_text._held) <= 4096
+        assert len(stream._text_sanitizer._pending) <= 4096
 
 
 @pytest.mark.parametrize("field", ["reasoning_content", "reasoning"])
@@ -166,14 +166,14 @@ def test_what_is_no_part_of_an_answer_is_told_after_what_came(data: bytes) -> No
 
 
 def test_a_line_of_megabytes_is_told_after_what_came() -> None:
-    stream, result = ChatStream(largest_line=100_000), Said()
+    stream, result = ChatStreamParser(largest_line=100_000), Said()
     result.add(stream.feed(delta(content="so far") + b"data: " + b"x" * 300_000))
     assert result.text == "so far"
     assert stream.error is not None
 
 
 def test_an_answer_without_end_is_broken_off() -> None:
-    stream, result = ChatStream(longest_answer=1000), Said()
+    stream, result = ChatStreamParser(longest_answer=1000), Said()
     for _ in range(50):
         result.add(stream.feed(delta(content="x" * 100)))
     assert stream.error is not None

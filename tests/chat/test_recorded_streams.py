@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from aitui.domain.deltas import Loading, Queued, StreamError
+from aitui.domain.deltas import LoadProgress, LoadQueued, StreamError
 from chat.recorded_streams import body, said, stream_names
 
 NAMES = stream_names()
@@ -80,7 +80,7 @@ def test_of_two_answers_only_the_first_is_taken() -> None:
 @pytest.mark.parametrize("build", [HEAD, V218, V217])
 def test_loading_lines_are_no_reasoning(build: str) -> None:
     result = said(body(f"{build}/loading_chat_qwen_cold.txt"))
-    assert Loading("qwen3-8b") in result.loading
+    assert LoadProgress("qwen3-8b") in result.loading
     assert result.reasoning == "think0 think1 think2 think3 "
     assert result.text.startswith("word0 word1")
 
@@ -88,7 +88,7 @@ def test_loading_lines_are_no_reasoning(build: str) -> None:
 @pytest.mark.parametrize("build", [HEAD, V218])
 def test_the_place_in_the_queue_is_told_once(build: str) -> None:
     result = said(body(f"{build}/loading_queue_position_2.txt"))
-    assert [told for told in result.loading if isinstance(told, Queued)] == [Queued(1)]
+    assert [told for told in result.loading if isinstance(told, LoadQueued)] == [LoadQueued(1)]
 
 
 @pytest.mark.parametrize("build", [HEAD, V218, V217])

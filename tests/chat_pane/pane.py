@@ -6,9 +6,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from aitui.chat.chat import Chat
+from aitui.chat.chat import ChatSession
 from aitui.demo.stand_in import StandIn
-from aitui.domain.answer import Answer, Phase
+from aitui.domain.answer import Reply, ReplyPhase
 from aitui.domain.server import Server
 from aitui.ui.widgets.chat_pane import ChatPane
 from ui.driven import Driven, driven
@@ -58,15 +58,15 @@ class Pane:
         return self.widget.prompt.text
 
     @property
-    def chat(self) -> Chat:
-        chat = self.app.app._chats.chat
+    def chat(self) -> ChatSession:
+        chat = self.app.app._chat_controller.chat
         assert chat is not None
         return chat
 
     @property
-    def answer(self) -> Answer:
-        assert self.chat.answer is not None
-        return self.chat.answer
+    def answer(self) -> Reply:
+        assert self.chat.reply is not None
+        return self.chat.reply
 
     @property
     def said(self) -> list[str]:
@@ -89,7 +89,7 @@ class Pane:
         self.app.table.focus()
         self.app.go_to(model_id)
         await self.app.press("enter")
-        chats = self.app.app._chats
+        chats = self.app.app._chat_controller
         await self.app.until(
             lambda: chats.chat is not None and chats.chat.conversation.model == model_id, "open"
         )
@@ -97,20 +97,20 @@ class Pane:
     async def send(self, text: str) -> None:
         """Write that and send it."""
         self.widget.prompt.focus()
-        self.widget.prompt.put(text)
+        self.widget.prompt.set_text(text)
         await self.app.press("enter")
 
-    async def ask(self, text: str) -> Answer:
+    async def ask(self, text: str) -> Reply:
         """Send that, and wait for the answer's end."""
-        before = self.app.app._chats.chat and self.chat.answer
+        before = self.app.app._chat_controller.chat and self.chat.reply
         await self.send(text)
-        await self.app.until(lambda: self.chat.answer is not before, "asked")
+        await self.app.until(lambda: self.chat.reply is not before, "asked")
         return await self.ended()
 
-    async def ended(self) -> Answer:
+    async def ended(self) -> Reply:
         """Wait until no answer is under way any more, and everything is said of it."""
-        chats = self.app.app._chats
-        await self.app.until(lambda: not chats.any_busy and not chats._asking, "ended")
+        chats = self.app.app._chat_controller
+        await self.app.until(lambda: not chats.any_busy and not chats._pending_requests, "ended")
         await self.app.settle()
         return self.answer
 
@@ -123,12 +123,12 @@ class Pane:
     async def begun(self) -> None:
         """Wait until text of an answer is on screen."""
         await self.app.until(
-            lambda: self.chat.busy and self.answer.phase is Phase.STREAMING, "text"
+            lambda: self.chat.busy and self.answer.phase is ReplyPhase.STREAMING, "text"
         )
 
     def busy_slots(self, model_id: str) -> int:
         """How many answers that model is at."""
-        return self.stand_in._living.swap.processes[model_id].busy_slots
+        return self.stand_in._active_life.swap.processes[model_id].busy_slots
 
 
 @asynccontextmanager

@@ -9,10 +9,10 @@ import pytest
 
 from aitui.demo.dialect import Dialect
 from aitui.demo.stand_in import StandIn
-from aitui.domain.answer import Phase
+from aitui.domain.answer import ReplyPhase
 from aitui.domain.server import Server
 from aitui.ui import open_chat
-from aitui.ui.frames import WRITES_WAITING
+from aitui.ui.frames import MAX_PENDING_WRITES
 from aitui.ui.screens.confirm import ConfirmScreen
 from aitui.ui.widgets.composer import Composer
 from catalogue import dialects
@@ -68,7 +68,7 @@ async def test_every_model_has_its_own_conversation(
 
 async def test_a_prompt_is_asked_and_answered(pane: Pane) -> None:
     answer = await pane.ask("Why is the sky blue?")
-    assert answer.phase is Phase.DONE
+    assert answer.phase is ReplyPhase.DONE
     assert pane.asked == [[{"role": "user", "content": "Why is the sky blue?"}]]
     await pane.app.see("Why is the sky blue?", "stand-in: no weights were loaded", "40 tokens")
     assert pane.written == ""
@@ -91,7 +91,7 @@ async def test_how_long_it_thought_is_known_when_its_chat_is_shown_again(
         await pane.begun()
         thought = pane.answer.thought
         assert thought is not None
-        pane.app.app._chats.show(pane.chat)
+        pane.app.app._chat_controller.show(pane.chat)
         assert pane.chat.busy
         await pane.app.see(f"thought for {thought:.1f} s")
 
@@ -110,7 +110,7 @@ async def test_interrupting_stops_the_answer_and_keeps_what_came(
         await pane.streams()
         await pane.app.press("ctrl+c")
         answer = await pane.ended()
-        assert answer.phase is Phase.STOPPED
+        assert answer.phase is ReplyPhase.STOPPED
         await pane.app.until(lambda: not pane.busy_slots(ENDLESS), "disconnected")
         await pane.app.see("stopped")
         assert pane.chat.conversation.path[-1].reasoning
@@ -146,7 +146,7 @@ async def test_leaving_goes_from_the_prompt_to_the_text_to_the_models(
     async with chatting(stand_in, server, tmp_path, ENDLESS) as pane:
         await pane.send("go on")
         await pane.streams()
-        pane.widget.prompt.put("a draft")
+        pane.widget.prompt.set_text("a draft")
         await pane.app.press("escape")
         assert pane.app.models.focused is pane.widget.transcript
         await pane.app.press("escape")
@@ -212,7 +212,7 @@ async def test_nothing_is_laid_out_for_a_terminal_that_takes_nothing(
         pane.app.app._driver._writer_thread = SimpleNamespace(_queue=waiting)  # type: ignore[union-attr]
         await pane.send("go on")
         await pane.streams()
-        for _ in range(WRITES_WAITING + 1):
+        for _ in range(MAX_PENDING_WRITES + 1):
             waiting.put("a frame that was not taken yet")
         thoughts = pane.widget.transcript.conversation._turns[-1].parts[-1]
         tokens, laid_out = pane.answer.rates.tokens, thoughts.source
@@ -300,7 +300,7 @@ async def test_read_only_chats_with_what_is_loaded(
     async with chatting(stand_in, replace(server, read_only=True), tmp_path) as pane:
         await pane.app.until_ready(FAST)
         answer = await pane.ask("hi")
-        assert answer.phase is Phase.DONE
+        assert answer.phase is ReplyPhase.DONE
 
 
 # --- elsewhere
@@ -340,16 +340,16 @@ async def test_a_long_answer_calls_back_who_is_elsewhere(
     stand_in: StandIn, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     called: list[str] = []
-    monkeypatch.setattr(open_chat, "LONG_ANSWER", 0.0)
+    monkeypatch.setattr(open_chat, "LONG_REPLY", 0.0)
     async with chatting(stand_in, server, tmp_path) as pane:
-        monkeypatch.setattr(pane.app.app, "call_back", called.append)
+        monkeypatch.setattr(pane.app.app, "notify_if_away", called.append)
         await pane.ask("hi")
         assert called == [f"{FAST} has answered"]
 
 
 async def test_a_short_one_calls_nobody(pane: Pane, monkeypatch: pytest.MonkeyPatch) -> None:
     called: list[str] = []
-    monkeypatch.setattr(pane.app.app, "call_back", called.append)
+    monkeypatch.setattr(pane.app.app, "notify_if_away", called.append)
     await pane.ask("hi")
     assert called == []
 

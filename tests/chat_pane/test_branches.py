@@ -7,7 +7,7 @@ from chat_pane.pane import Pane
 
 def shows_rates(pane: Pane) -> bool:
     """Whether the line above the prompt is of the latest answer."""
-    return pane.widget.status.answer is pane.answer
+    return pane.widget.status.reply is pane.answer
 
 
 async def test_the_status_of_an_answer_on_another_branch_goes(pane: Pane) -> None:

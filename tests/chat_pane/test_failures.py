@@ -11,11 +11,18 @@ from typing import Any
 import pytest
 
 from aitui.chat import chat as chat_module
-from aitui.demo.answers import EVENT_STREAM, JSON, Answer, Response, Stream, Whole
-from aitui.demo.call import Call
-from aitui.demo.faults import Close, Fault, Page, Reply
+from aitui.demo.answers import (
+    EVENT_STREAM,
+    JSON,
+    ChunkedResponse,
+    CompleteResponse,
+    Response,
+    ResponseContent,
+)
+from aitui.demo.call import IncomingRequest
+from aitui.demo.faults import ConnectionClose, Fault, FixedResponse, HtmlPage
 from aitui.demo.stand_in import StandIn
-from aitui.domain.answer import Phase
+from aitui.domain.answer import ReplyPhase
 from aitui.domain.clock import Clock
 from aitui.domain.server import Server
 from aitui.domain.turn import TurnState
@@ -33,9 +40,9 @@ class Streams(Fault):
 
     pieces: tuple[bytes, ...]
 
-    async def answer(self, call: Call, /) -> Response:
+    async def respond(self, call: IncomingRequest, /) -> Response:
         """Send them."""
-        stream = await call.begin(Stream({"Content-Type": EVENT_STREAM}))
+        stream = await call.begin(ChunkedResponse({"Content-Type": EVENT_STREAM}))
         for piece in self.pieces:
             await stream.send(piece)
         return stream
@@ -47,9 +54,9 @@ class FallsSilent(Fault):
 
     pieces: tuple[bytes, ...]
 
-    async def answer(self, call: Call, /) -> Response:
+    async def respond(self, call: IncomingRequest, /) -> Response:
         """Send them."""
-        stream = await call.begin(Stream({"Content-Type": EVENT_STREAM}))
+        stream = await call.begin(ChunkedResponse({"Content-Type": EVENT_STREAM}))
         for piece in self.pieces:
             await stream.send(piece)
         await asyncio.Event().wait()
@@ -64,9 +71,9 @@ class Refuses(Fault):
     body: bytes
     headers: tuple[tuple[str, str], ...] = ()
 
-    async def answer(self, _call: Call, /) -> Response:
+    async def respond(self, _call: IncomingRequest, /) -> Response:
         """Send it."""
-        return Whole(Answer(self.status, self.body, JSON, dict(self.headers)))
+        return CompleteResponse(ResponseContent(self.status, self.body, JSON, dict(self.headers)))
 
 
 def says(text: str) -> bytes:
@@ -95,7 +102,7 @@ async def cut_midway(pane: Pane, cut: Callable[[], Any]) -> None:
     if asyncio.iscoroutine(result):
         await result
     answer = await pane.ended()
-    assert answer.phase is Phase.CUT
+    assert answer.phase is ReplyPhase.CUT
     turn = pane.chat.conversation.path[-1]
     assert turn.state is TurnState.CUT
     assert turn.reasoning
@@ -107,7 +114,7 @@ async def cut_midway(pane: Pane, cut: Callable[[], Any]) -> None:
 async def test_a_server_that_dies_midway(stand_in: StandIn, server: Server, tmp_path: Path) -> None:
     async with chatting(stand_in, server, tmp_path, DIES) as pane:
         answer = await pane.ask("hi")
-        assert answer.phase is Phase.CUT
+        assert answer.phase is ReplyPhase.CUT
         await pane.app.see("✘ cut", "after 20 tokens", "/continue")
         assert pane.written == ""
 
@@ -159,7 +166,7 @@ async def test_what_was_cut_is_there_after_a_restart(
 async def test_a_stream_without_its_end(pane: Pane) -> None:
     pane.stand_in.fault(CHAT, Streams((says("half of an an"),)), 1)
     answer = await pane.ask("hi")
-    assert answer.phase is Phase.CUT
+    assert answer.phase is ReplyPhase.CUT
     await pane.app.see("half of an an", "✘ cut", "/continue")
 
 
@@ -167,14 +174,14 @@ async def test_an_error_object_inside_a_stream(pane: Pane) -> None:
     told = error(code=500, message="CUDA error: out of luck", type="server_error")
     pane.stand_in.fault(CHAT, Streams((says("half of"), b"data: " + told + b"\n\n")), 1)
     answer = await pane.ask("hi")
-    assert answer.phase is Phase.CUT
+    assert answer.phase is ReplyPhase.CUT
     await pane.app.see("half of", "CUDA error: out of luck")
 
 
 async def test_a_bare_error_line_inside_a_stream(pane: Pane) -> None:
     pane.stand_in.fault(CHAT, Streams((says("half of"), b'{"error": "exit status 1"}\n')), 1)
     answer = await pane.ask("hi")
-    assert answer.phase is Phase.CUT
+    assert answer.phase is ReplyPhase.CUT
     await pane.app.see("half of", "exit status 1")
 
 
@@ -191,14 +198,14 @@ async def test_retry_after_a_cut_asks_anew(pane: Pane) -> None:
     await pane.send("/retry")
     await pane.app.until(lambda: len(pane.bodies) == 2, "asked")
     answer = await pane.ended()
-    assert answer.phase is Phase.DONE
+    assert answer.phase is ReplyPhase.DONE
 
 
 async def test_what_a_sleep_of_the_machine_cut_is_gone_on_with(
     monkeypatch: pytest.MonkeyPatch, stand_in: StandIn, server: Server, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(sleep_watch, "EVERY", 0.05)
-    monkeypatch.setattr(chat_module, "AFTER_SLEEP", 0.2)
+    monkeypatch.setattr(sleep_watch, "CHECK_SECONDS", 0.05)
+    monkeypatch.setattr(chat_module, "SILENCE_AFTER_SUSPEND", 0.2)
     slept = [0.0]
     clock = Clock(time.monotonic, lambda: time.time() + slept[0])
     async with chatting(stand_in, server, tmp_path, clock=clock) as pane:
@@ -207,11 +214,11 @@ async def test_what_a_sleep_of_the_machine_cut_is_gone_on_with(
         await pane.begun()
         slept[0] = 3600.0
         answer = await pane.ended()
-        assert answer.phase is Phase.CUT
+        assert answer.phase is ReplyPhase.CUT
         await pane.app.see("half of", "has slept", "/continue")
         await pane.send("/continue")
         await pane.app.until(lambda: len(pane.bodies) == 2, "asked")
-        assert (await pane.ended()).phase is Phase.DONE
+        assert (await pane.ended()).phase is ReplyPhase.DONE
         assert pane.said[-1].startswith("half of")
 
 
@@ -227,9 +234,9 @@ async def test_what_a_sleep_of_the_machine_cut_is_gone_on_with(
             "7 s",
         ),
         (Refuses(401, error(message="Invalid API Key")), "Invalid API Key"),
-        (Reply(502, b"", "text/plain"), "502"),
-        (Page(), "web page"),
-        (Close(), "127.0.0.1"),
+        (FixedResponse(502, b"", "text/plain"), "502"),
+        (HtmlPage(), "web page"),
+        (ConnectionClose(), "127.0.0.1"),
         (Streams(()), "never began"),
     ],
     ids=["context", "too-many", "key", "proxy", "page", "closed", "empty"],
@@ -274,7 +281,7 @@ async def test_an_image_comes_back_with_its_prompt(pane: Pane, tmp_path: Path) -
     (tmp_path / "cat.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     await pane.send(f"/file {tmp_path / 'cat.png'}")
     await pane.app.told("goes along")
-    pane.stand_in.fault(CHAT, Reply(502, b"", "text/plain"), 1)
+    pane.stand_in.fault(CHAT, FixedResponse(502, b"", "text/plain"), 1)
     await pane.send("What is this?")
     await pane.app.until(lambda: pane.written == "What is this?", "back")
     await pane.app.press("enter")

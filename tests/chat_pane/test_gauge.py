@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from aitui.demo.faults import Reply
+from aitui.demo.faults import FixedResponse
 from aitui.demo.stand_in import StandIn
 from aitui.domain.server import Server
 from chat_pane.pane import FAST, SHARED, Pane, chatting
@@ -26,14 +26,14 @@ async def test_slots_that_share_the_context_have_all_of_it(
 @pytest.mark.parametrize(
     "reply",
     [
-        Reply(501, b'{"error":{"code":501,"message":"Start it with `--slots`"}}'),
-        Reply(200, b"not JSON"),
-        Reply(200, b'[{"id":0,"n_ctx":-1}]'),
-        Reply(200, b"[]"),
+        FixedResponse(501, b'{"error":{"code":501,"message":"Start it with `--slots`"}}'),
+        FixedResponse(200, b"not JSON"),
+        FixedResponse(200, b'[{"id":0,"n_ctx":-1}]'),
+        FixedResponse(200, b"[]"),
     ],
 )
 async def test_a_server_that_does_not_tell_leaves_the_figures_of_its_command(
-    reply: Reply, stand_in: StandIn, server: Server, tmp_path: Path
+    reply: FixedResponse, stand_in: StandIn, server: Server, tmp_path: Path
 ) -> None:
     stand_in.fault(f"/upstream/{SHARED}/slots", reply)
     async with chatting(stand_in, server, tmp_path, SHARED) as pane:
@@ -49,7 +49,7 @@ async def test_a_model_is_asked_once_a_load_and_only_while_it_answers(pane: Pane
     await pane.ask("two")
     assert asked_for_slots(pane.stand_in) == 1
     await pane.app.until_ready(FAST)
-    await pane.app.app._chats.session.client.unload(FAST)
+    await pane.app.app._chat_controller.session.client.unload(FAST)
     await pane.app.until(lambda: not pane.app.models.snapshot.ready, "unloaded")
     assert asked_for_slots(pane.stand_in) == 1
     await pane.ask("three")

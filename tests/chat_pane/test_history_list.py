@@ -23,7 +23,7 @@ async def test_a_conversation_is_found_and_gone_on_with_after_a_restart(
         await pane.app.until(lambda: isinstance(pane.app.app.screen, HistoryScreen), "open")
         await pane.app.see("Why is the sky blue?")
         await pane.app.press("enter", "enter")
-        await pane.app.until(lambda: pane.app.app._chats.chat and pane.said, "resumed")
+        await pane.app.until(lambda: pane.app.app._chat_controller.chat and pane.said, "resumed")
         await pane.app.see("stand-in: no weights were loaded")
         await pane.ask("And at night?")
         assert len(pane.asked[-1]) == 3

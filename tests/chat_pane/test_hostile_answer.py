@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from textual import events
 
-from aitui.demo.answers import EVENT_STREAM, Response, Stream
-from aitui.demo.call import Call
-from aitui.demo.faults import Fault, Reply
+from aitui.demo.answers import EVENT_STREAM, ChunkedResponse, Response
+from aitui.demo.call import IncomingRequest
+from aitui.demo.faults import Fault, FixedResponse
 from aitui.demo.stand_in import StandIn
 from chat_pane.pane import CONFIG, FAST, Pane
 from pseudo_terminal.terminal import Terminal, surroundings, terminal
@@ -28,9 +28,9 @@ class Says(Fault):
 
     texts: tuple[str, ...]
 
-    async def answer(self, call: Call, /) -> Response:
+    async def respond(self, call: IncomingRequest, /) -> Response:
         """Send them."""
-        stream = await call.begin(Stream({"Content-Type": EVENT_STREAM}))
+        stream = await call.begin(ChunkedResponse({"Content-Type": EVENT_STREAM}))
         for text in self.texts:
             delta = {"choices": [{"index": 0, "delta": {"content": text}}]}
             await stream.send(f"data: {json.dumps(delta)}\n\n".encode())
@@ -88,7 +88,7 @@ async def test_what_is_pasted_is_shown_harmlessly(pane: Pane) -> None:
 
 async def test_hostile_words_of_an_error_are_shown_harmlessly(pane: Pane) -> None:
     told = json.dumps({"error": {"message": f"no {CLIPBOARD}{MARKUP}"}}).encode()
-    pane.stand_in.fault("/v1/chat", Reply(400, told), 1)
+    pane.stand_in.fault("/v1/chat", FixedResponse(400, told), 1)
     await pane.send("hi")
     await pane.app.told("[@click=app.quit]press[/]")
     for strip in pane.app.strips:

@@ -13,7 +13,7 @@ async def test_a_draft_in_a_new_conversation_comes_back_with_its_model(
     stand_in: StandIn, server: Server, tmp_path: Path
 ) -> None:
     async with chatting(stand_in, server, tmp_path) as pane:
-        pane.widget.prompt.put("half a\nquestion")
+        pane.widget.prompt.set_text("half a\nquestion")
         await pane.app.settle()
     async with chatting(stand_in, server, tmp_path, OTHER) as pane:
         assert pane.written == ""
@@ -27,17 +27,17 @@ async def test_a_draft_comes_back_with_its_conversation(
     async with chatting(stand_in, server, tmp_path) as pane:
         await pane.ask("first")
         conversation = pane.chat.conversation.id
-        pane.widget.prompt.put("and then")
+        pane.widget.prompt.set_text("and then")
         await pane.app.settle()
     async with chatting(stand_in, server, tmp_path) as pane:
         assert pane.written == ""
-        await pane.app.app._chats.resume(conversation)
+        await pane.app.app._chat_controller.resume(conversation)
         await pane.app.until(lambda: pane.written == "and then", "draft")
 
 
 async def test_a_draft_is_kept_while_it_is_written(pane: Pane, tmp_path: Path) -> None:
-    pane.widget.prompt.put("not sent")
-    history = pane.app.app._chats.history
+    pane.widget.prompt.set_text("not sent")
+    history = pane.app.app._chat_controller.history
     assert history is not None
     conversation = pane.chat.conversation
     key = f"{conversation.server} {conversation.model}"
@@ -53,7 +53,7 @@ async def test_what_was_sent_is_no_draft_any_more(
     stand_in: StandIn, server: Server, tmp_path: Path
 ) -> None:
     async with chatting(stand_in, server, tmp_path) as pane:
-        pane.widget.prompt.put("first")
+        pane.widget.prompt.set_text("first")
         await pane.app.settle()
         await pane.ask("first")
     async with chatting(stand_in, server, tmp_path) as pane:
@@ -69,7 +69,7 @@ async def test_an_edit_that_was_begun_is_still_one(
         await pane.send("/edit")
         await pane.app.until(lambda: pane.written == "first", "edit")
     async with chatting(stand_in, server, tmp_path) as pane:
-        await pane.app.app._chats.resume(conversation)
+        await pane.app.app._chat_controller.resume(conversation)
         await pane.app.until(lambda: pane.written == "first", "edit")
         await pane.ask("second")
         assert pane.said[0] == "second"

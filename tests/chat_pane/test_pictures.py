@@ -9,18 +9,18 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 
-from aitui.domain.answer import Answer, Phase
+from aitui.domain.answer import Reply, ReplyPhase
 from aitui.domain.conversation import Conversation
-from aitui.domain.deltas import PromptProgress, Timings, Usage
+from aitui.domain.deltas import GenerationTimings, PromptProgress, TokenUsage
 from aitui.domain.growing_text import GrowingText
 from aitui.domain.model import ContextSize, ContextSource, Model, RunState
-from aitui.domain.rates import Rates
+from aitui.domain.rates import TokenRates
 from aitui.domain.turn import Role, Turn, TurnState
 from aitui.paths import Paths
 from aitui.settings import Settings
 from aitui.ui.app import AituiApp
-from aitui.ui.opening import Opening
-from aitui.ui.shown_conversation import ShownConversation
+from aitui.ui.opening import AppContext
+from aitui.ui.shown_conversation import TranscriptPresenter
 from ui.driven import Driven, _no_demo
 from ui.hand_made import NOW, SERVER, STILL, WALL, live, show_instead_of_servers
 
@@ -40,14 +40,14 @@ TEXT = (
     "| colour | scattered |\n|---|---|\n| blue | 5.5 × |\n| red | 1 × |\n\n"
     "```python\ndef scattered(wavelength: float) -> float:\n    return wavelength**-4\n```\n"
 )
-RATES = Rates(812, 0.41, 48.3, (31.0, 40.0, 44.0, 47.5, 46.0, 48.3))
-TIMINGS = Timings(1024, 2048, 4.2, 487.6, 812, 16.8, 48.3, 96, 71)
-USAGE = Usage(3072, 812, 1024)
+RATES = TokenRates(812, 0.41, 48.3, (31.0, 40.0, 44.0, 47.5, 46.0, 48.3))
+TIMINGS = GenerationTimings(1024, 2048, 4.2, 487.6, 812, 16.8, 48.3, 96, 71)
+USAGE = TokenUsage(3072, 812, 1024)
 
 
-def answer(phase: Phase, **more: Any) -> Answer:
+def answer(phase: ReplyPhase, **more: Any) -> Reply:
     text, reasoning = more.pop("text", ""), more.pop("reasoning", "")
-    return Answer(
+    return Reply(
         "a",
         MODEL,
         asked=NOW - 21.4,
@@ -60,20 +60,25 @@ def answer(phase: Phase, **more: Any) -> Answer:
 
 
 ANSWERS = {
-    "queued": answer(Phase.QUEUED, position=2),
-    "loading": answer(Phase.LOADING),
-    "prefill": answer(Phase.PREFILL, progress=PromptProgress(41_210, 1024, 25_600, 12.1)),
+    "queued": answer(ReplyPhase.QUEUED, position=2),
+    "loading": answer(ReplyPhase.LOADING),
+    "prefill": answer(ReplyPhase.PREFILL, progress=PromptProgress(41_210, 1024, 25_600, 12.1)),
     "thinking": answer(
-        Phase.THINKING, reasoning=THOUGHT, rates=replace(RATES, tokens=9), timings=TIMINGS
+        ReplyPhase.THINKING, reasoning=THOUGHT, rates=replace(RATES, tokens=9), timings=TIMINGS
     ),
     "streaming": answer(
-        Phase.STREAMING, reasoning=THOUGHT, text=TEXT, thought=2.1, rates=RATES, timings=TIMINGS
+        ReplyPhase.STREAMING,
+        reasoning=THOUGHT,
+        text=TEXT,
+        thought=2.1,
+        rates=RATES,
+        timings=TIMINGS,
     ),
 }
 ENDED = {
-    "stopped": (Phase.STOPPED, TurnState.STOPPED, {"text": TEXT}),
+    "stopped": (ReplyPhase.STOPPED, TurnState.STOPPED, {"text": TEXT}),
     "cut": (
-        Phase.CUT,
+        ReplyPhase.CUT,
         TurnState.CUT,
         {
             "text": TEXT,
@@ -81,7 +86,7 @@ ENDED = {
             " was unloaded, or its server restarted — continue it, or ask again",
         },
     ),
-    "done": (Phase.DONE, TurnState.DONE, {"text": TEXT, "finish": "stop"}),
+    "done": (ReplyPhase.DONE, TurnState.DONE, {"text": TEXT, "finish": "stop"}),
 }
 
 
@@ -95,14 +100,14 @@ def conversation(state: TurnState, **more: Any) -> Conversation:
 
 
 def app_in(folder: Path) -> AituiApp:
-    opening = Opening(
+    opening = AppContext(
         settings=Settings(SERVER, (SERVER,)),
         paths=Paths.below(folder),
         home=folder,
         clock=STILL,
         random=Random(1),
         demo_world=_no_demo,
-        missing=(),
+        missing_certificates=(),
     )
     app = AituiApp(opening)
     app.animation_level = "none"
@@ -110,7 +115,7 @@ def app_in(folder: Path) -> AituiApp:
 
 
 def showing(
-    tree: Conversation, latest: Answer, keys: tuple[str, ...] = ()
+    tree: Conversation, latest: Reply, keys: tuple[str, ...] = ()
 ) -> Callable[[Pilot[Any]], Any]:
     async def show(pilot: Pilot[Any]) -> None:
         driven = Driven(pilot.app, pilot)  # type: ignore[arg-type]
@@ -120,10 +125,10 @@ def showing(
         driven.models.show_chat(shown=True)
         pane.prompt.focus()
         pane.model_id = MODEL
-        ShownConversation(pane.transcript).show(tree, latest)
-        pane.status.answer, pane.answering = latest, not latest.phase.ended
+        TranscriptPresenter(pane.transcript).show(tree, latest)
+        pane.status.reply, pane.is_replying = latest, not latest.phase.is_final
         pane.status.expected_load, pane.status.context_size = 29.0, 262_144
-        await driven.until(lambda: pane.transcript.settled, "settled")
+        await driven.until(lambda: pane.transcript.is_settled, "settled")
         await pilot.press(*keys)
         await driven.settle()
 
@@ -143,10 +148,10 @@ def test_under_way(snap_compare: Callable[..., bool], app: AituiApp, name: str) 
     assert snap_compare(app, terminal_size=(80, 24), run_before=show)
 
 
-def ended(name: str) -> tuple[Conversation, Answer]:
+def ended(name: str) -> tuple[Conversation, Reply]:
     """A conversation whose answer has ended so."""
     phase, state, more = ENDED[name]
-    measured = {"usage": USAGE, "timings": TIMINGS} if phase is Phase.DONE else {}
+    measured = {"usage": USAGE, "timings": TIMINGS} if phase is ReplyPhase.DONE else {}
     tree = conversation(state, reasoning=THOUGHT, thought=2.1, first_token=0.41, **measured, **more)
     latest = answer(phase, text=TEXT, rates=RATES, timings=TIMINGS, ended_at=NOW)
     return tree, latest
@@ -159,7 +164,7 @@ def test_ended(snap_compare: Callable[..., bool], app: AituiApp, name: str) -> N
 
 def test_failed(snap_compare: Callable[..., bool], app: AituiApp) -> None:
     empty = Conversation("c", model=MODEL)
-    show = showing(empty, answer(Phase.FAILED, ended_at=NOW), tuple("Why?"))
+    show = showing(empty, answer(ReplyPhase.FAILED, ended_at=NOW), tuple("Why?"))
     assert snap_compare(app, terminal_size=(80, 24), run_before=show)
 
 

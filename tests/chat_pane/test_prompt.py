@@ -24,9 +24,9 @@ async def test_a_new_line_is_written_and_sent_with_the_rest(pane: Pane) -> None:
 
 
 async def test_the_prompt_grows_with_its_lines(pane: Pane) -> None:
-    pane.widget.prompt.put("\n".join("abc"))
+    pane.widget.prompt.set_text("\n".join("abc"))
     await pane.app.until(lambda: pane.widget.prompt.size.height == 3, "three lines high")
-    pane.widget.prompt.put("x" * 1000 + "\n" * 20)
+    pane.widget.prompt.set_text("x" * 1000 + "\n" * 20)
     await pane.app.until(lambda: pane.widget.prompt.size.height == 8, "at its highest")
 
 
@@ -63,7 +63,7 @@ async def test_up_moves_within_a_prompt_first(pane: Pane) -> None:
 
 async def test_up_moves_within_a_line_that_is_wrapped_first(pane: Pane) -> None:
     await pane.ask("one")
-    pane.widget.prompt.put("word " * 40)
+    pane.widget.prompt.set_text("word " * 40)
     await pane.app.press("up")
     assert pane.written == "word " * 40
 
@@ -79,7 +79,7 @@ async def test_every_conversation_has_its_own_draft(
     stand_in: StandIn, server: Server, tmp_path: Path
 ) -> None:
     async with chatting(stand_in, server, tmp_path, size=(120, 36)) as pane:
-        pane.widget.prompt.put("for the fast one")
+        pane.widget.prompt.set_text("for the fast one")
         await pane.open(ENDLESS)
         assert pane.written == ""
         await pane.open(FAST)
@@ -91,26 +91,26 @@ async def test_every_conversation_has_its_own_draft(
     [("/sta", "/status"), ("/unl", "/unload "), ("/load fast", f"/load {FAST}")],
 )
 async def test_tab_completes_commands_and_ids(pane: Pane, begun: str, completed: str) -> None:
-    pane.widget.prompt.put(begun)
+    pane.widget.prompt.set_text(begun)
     await pane.app.press("tab")
     assert pane.written == completed
 
 
 async def test_tab_finds_an_id_by_its_middle(pane: Pane) -> None:
-    pane.widget.prompt.put("/model 30b")
+    pane.widget.prompt.set_text("/model 30b")
     await pane.app.press("tab")
     assert pane.written == f"/model {ENDLESS}"
 
 
 async def test_tab_says_what_there_is_to_choose_from(pane: Pane) -> None:
-    pane.widget.prompt.put("/re")
+    pane.widget.prompt.set_text("/re")
     await pane.app.press("tab")
     await pane.app.told("/refresh /retry /rename")
     assert pane.written == "/re"
 
 
 async def test_tab_says_where_nothing_completes(pane: Pane) -> None:
-    pane.widget.prompt.put("/load nothing-like-it")
+    pane.widget.prompt.set_text("/load nothing-like-it")
     await pane.app.press("tab")
     await pane.app.told("Nothing completes that")
 
@@ -141,7 +141,7 @@ async def test_the_editor_gets_the_prompt_and_gives_it_back(
     editor.chmod(stat.S_IRWXU)
     monkeypatch.setitem(os.environ, "VISUAL", str(editor))
     monkeypatch.setattr(pane.app.app, "suspend", nullcontext)
-    pane.widget.prompt.put("once upon a time")
+    pane.widget.prompt.set_text("once upon a time")
     await pane.app.press("ctrl+e")
     await pane.app.until(lambda: pane.written == "once upon a time and so on", "edited")
 
@@ -150,7 +150,7 @@ async def test_an_editor_that_is_missing_leaves_the_prompt_alone(
     pane: Pane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(os.environ, "VISUAL", "/nonexistent/editor")
-    pane.widget.prompt.put("once upon a time")
+    pane.widget.prompt.set_text("once upon a time")
     await pane.app.press("ctrl+e")
     await pane.app.told("The editor /nonexistent/editor can't be started.")
     assert pane.written == "once upon a time"
@@ -161,7 +161,7 @@ async def test_no_room_for_the_editor_s_file_leaves_the_prompt_alone(
 ) -> None:
     monkeypatch.setitem(os.environ, "VISUAL", "true")
     monkeypatch.setattr(tempfile, "tempdir", "/nonexistent")
-    pane.widget.prompt.put("once upon a time")
+    pane.widget.prompt.set_text("once upon a time")
     await pane.app.press("ctrl+e")
     await pane.app.told("No such file or directory")
     assert pane.written == "once upon a time"
@@ -173,7 +173,7 @@ async def test_without_a_terminal_there_is_no_editor(
     monkeypatch.setitem(os.environ, "VISUAL", "true")
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     before = sorted(tmp_path.iterdir())
-    pane.widget.prompt.put("once upon a time")
+    pane.widget.prompt.set_text("once upon a time")
     await pane.app.press("ctrl+e")
     await pane.app.told("It needs a terminal of its own")
     assert pane.written == "once upon a time"

@@ -4,12 +4,12 @@ from pathlib import Path
 
 from aitui.demo.stand_in import StandIn
 from aitui.domain.server import Server
-from aitui.ui.open_chat import OpenChat
+from aitui.ui.open_chat import ChatController
 from chat_pane.pane import Pane, chatting
 
 
-def chats_of(pane: Pane) -> OpenChat:
-    return pane.app.app._chats
+def chats_of(pane: Pane) -> ChatController:
+    return pane.app.app._chat_controller
 
 
 async def test_the_same_conversation_opened_twice_forks(

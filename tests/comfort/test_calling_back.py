@@ -10,8 +10,8 @@ import pytest
 
 from aitui.demo.stand_in import StandIn
 from aitui.domain.server import Server
-from aitui.ui.attention import call_back
-from aitui.ui.frames import WRITES_WAITING
+from aitui.ui.attention import notification_sequence
+from aitui.ui.frames import MAX_PENDING_WRITES
 from catalogue import OUT_OF_MEMORY, PAIR_CHAT, QUICK, UNHURRIED
 from pseudo_terminal.terminal import Terminal, surroundings, terminal
 from ui.driven import driven
@@ -48,11 +48,11 @@ async def test_nobody_is_called_by_a_terminal_that_takes_nothing(
         driver._writer_thread = SimpleNamespace(_queue=waiting)  # type: ignore[attr-defined]
         driver.write = written.append  # type: ignore[method-assign, assignment]
         running.app.app_focus = False
-        running.app.call_back("it is ready")
+        running.app.notify_if_away("it is ready")
         assert len(written) == 1
-        for _ in range(WRITES_WAITING + 1):
+        for _ in range(MAX_PENDING_WRITES + 1):
             waiting.put("a frame that was not taken yet")
-        running.app.call_back("it is ready")
+        running.app.notify_if_away("it is ready")
         assert len(written) == 1
 
 
@@ -107,17 +107,17 @@ async def test_it_can_be_turned_off(plain: StandIn, tmp_path: Path) -> None:
 
 
 def test_inside_tmux_it_is_wrapped_to_be_passed_through() -> None:
-    sent = call_back("done", {"TERM": "tmux-256color", "TMUX": "/tmp/tmux,1,0"})
+    sent = notification_sequence("done", {"TERM": "tmux-256color", "TMUX": "/tmp/tmux,1,0"})
     assert sent == "\x07\x1bPtmux;\x1b\x1b]9;aitui: done\x1b\x1b\\\x1b\\"
 
 
 @pytest.mark.parametrize("environment", [{"TERM": "linux"}, {}, {"TERM": "screen", "STY": "1.x"}])
 def test_a_terminal_without_notifications_gets_the_bell_alone(environment: dict[str, str]) -> None:
-    assert call_back("done", environment) == "\x07"
+    assert notification_sequence("done", environment) == "\x07"
 
 
 def test_hostile_words_stay_within_the_notification() -> None:
-    sent = call_back("4;1\x1b\\\x07\x9c\x1b]52;c;eA==\x07 end\n", {"TERM": "xterm"})
+    sent = notification_sequence("4;1\x1b\\\x07\x9c\x1b]52;c;eA==\x07 end\n", {"TERM": "xterm"})
     assert (
         sent.removeprefix("\x07")
         .removeprefix("\x1b]9;aitui: ")

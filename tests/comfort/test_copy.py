@@ -11,8 +11,8 @@ from time import monotonic
 
 import pytest
 
-from aitui.commands.clipboards import LONGEST, takes_clipboard
-from aitui.commands.copy import FILE_NAME, copy
+from aitui.commands.clipboards import LARGEST_COPY, supports_osc52
+from aitui.commands.copy import FILE_NAME, copy_text
 from aitui.demo.stand_in import StandIn
 from aitui.errors import AituiError
 from catalogue import ODD, QUICK
@@ -71,7 +71,7 @@ async def test_inside_tmux_it_goes_to_its_buffer(tmux: Tmux) -> None:
 async def test_a_tmux_that_has_gone_is_passed_over(tmp_path: Path) -> None:
     sent: list[str] = []
     gone = {**os.environ, **GOOD, "TMUX": f"{tmp_path}/gone,1,0"}
-    assert await copy("text", gone, sent.append, tmp_path) == "to the terminal's clipboard"
+    assert await copy_text("text", gone, sent.append, tmp_path) == "to the terminal's clipboard"
     assert "".join(sent).encode() == osc_52("text")
 
 
@@ -107,9 +107,9 @@ async def test_where_the_terminal_takes_none_a_file_is_written(
 
 async def test_the_most_that_terminals_take_is_sent_and_more_goes_to_a_file(tmp_path: Path) -> None:
     sent: list[str] = []
-    await copy("x" * LONGEST, GOOD, sent.append, tmp_path)
+    await copy_text("x" * LARGEST_COPY, GOOD, sent.append, tmp_path)
     assert len(sent[0]) == 100_000
-    where = await copy("x" * (LONGEST + 1), GOOD, sent.append, tmp_path)
+    where = await copy_text("x" * (LARGEST_COPY + 1), GOOD, sent.append, tmp_path)
     assert where == f"to {tmp_path / FILE_NAME}"
     assert len(sent) == 1
 
@@ -117,7 +117,7 @@ async def test_the_most_that_terminals_take_is_sent_and_more_goes_to_a_file(tmp_
 async def test_where_nothing_can_be_written_that_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(AituiError, match="Nothing could be copied"):
-        await copy("text", {}, print, tmp_path / "file")
+        await copy_text("text", {}, print, tmp_path / "file")
 
 
 @pytest.mark.parametrize(
@@ -135,4 +135,4 @@ async def test_where_nothing_can_be_written_that_is_said(tmp_path: Path) -> None
     ],
 )
 def test_terminals_are_told_by_their_environment(environment: dict[str, str], takes: bool) -> None:
-    assert takes_clipboard(environment) is takes
+    assert supports_osc52(environment) is takes

@@ -4,7 +4,7 @@ import asyncio
 from pathlib import Path
 from time import monotonic
 
-from aitui.demo.faults import Reply
+from aitui.demo.faults import FixedResponse
 from aitui.demo.stand_in import StandIn
 from catalogue import CATALOGUE, NAPS, QUICK
 from pseudo_terminal.terminal import Terminal, surroundings, terminal
@@ -29,7 +29,7 @@ async def test_with_events_next_to_nothing_is_sent(plain: StandIn, tmp_path: Pat
 
 
 async def test_polling_without_events_costs_little(plain: StandIn, tmp_path: Path) -> None:
-    plain.fault("/api/events", Reply(404, b"not found"))
+    plain.fault("/api/events", FixedResponse(404, b"not found"))
     async with terminal(["--url", plain.url], surroundings(tmp_path), frames=True) as shown:
         await shown.see("● live", QUICK)
         assert await bytes_a_second(shown) <= MOST

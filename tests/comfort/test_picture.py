@@ -10,7 +10,7 @@ from textual._compositor import ChopsUpdate, LayoutUpdate
 from textual.geometry import Region
 from textual.strip import Strip
 
-from aitui.ui.picture import Picture
+from aitui.ui.picture import ScreenDiff
 
 WIDTH, HEIGHT = 24, 3
 CONSOLE = Console(color_system="truecolor", force_terminal=True)
@@ -61,35 +61,35 @@ def shown(sent: list[str]) -> list[list[object]]:
 def test_differences_end_with_the_same_screen(
     updates: list[LayoutUpdate | ChopsUpdate], first: LayoutUpdate
 ) -> None:
-    picture = Picture()
+    picture = ScreenDiff()
     every = [first, *updates]
-    ours = [picture.difference(update, (WIDTH, HEIGHT), CONSOLE) for update in every]
+    ours = [picture.diff(update, (WIDTH, HEIGHT), CONSOLE) for update in every]
     assert shown(ours) == shown([update.render_segments(CONSOLE) for update in every])
 
 
 @given(wholes)
 def test_what_is_shown_already_is_not_sent_again(update: LayoutUpdate) -> None:
-    picture = Picture()
-    picture.difference(update, (WIDTH, HEIGHT), CONSOLE)
-    assert not picture.difference(update, (WIDTH, HEIGHT), CONSOLE)
+    picture = ScreenDiff()
+    picture.diff(update, (WIDTH, HEIGHT), CONSOLE)
+    assert not picture.diff(update, (WIDTH, HEIGHT), CONSOLE)
 
 
 @given(wholes)
 def test_what_was_forgotten_is_sent_whole(update: LayoutUpdate) -> None:
-    picture = Picture()
-    whole = picture.difference(update, (WIDTH, HEIGHT), CONSOLE)
-    picture.forget()
-    assert picture.difference(update, (WIDTH, HEIGHT), CONSOLE) == whole
+    picture = ScreenDiff()
+    whole = picture.diff(update, (WIDTH, HEIGHT), CONSOLE)
+    picture.invalidate()
+    assert picture.diff(update, (WIDTH, HEIGHT), CONSOLE) == whole
 
 
 def test_a_single_letter_costs_a_few_bytes() -> None:
-    picture = Picture()
+    picture = ScreenDiff()
     style = Style(color="#102030", bgcolor="#405060")
     for text in ("ttl 25 m, and more", "ttl 24 m, and more"):
-        sent = picture.difference(one_line(Segment(text, style)), (WIDTH, 1), CONSOLE)
+        sent = picture.diff(one_line(Segment(text, style)), (WIDTH, 1), CONSOLE)
     assert len(sent) < 60
 
 
 def test_a_link_is_not_sent() -> None:
     update = one_line(Segment("here", Style(link="http://evil.invalid")))
-    assert Picture().difference(update, (WIDTH, 1), CONSOLE).endswith("here")
+    assert ScreenDiff().diff(update, (WIDTH, 1), CONSOLE).endswith("here")

@@ -6,7 +6,7 @@ from time import monotonic
 
 import pytest
 
-from aitui.demo.faults import Reply
+from aitui.demo.faults import FixedResponse
 from aitui.demo.stand_in import StandIn
 from catalogue import QUICK
 from pseudo_terminal.terminal import FRAME, Terminal, surroundings, terminal
@@ -40,7 +40,7 @@ async def test_without_the_cap_more_frames_come(plain: StandIn, tmp_path: Path) 
 
 async def test_a_terminal_that_takes_nothing_stops_nobody(plain: StandIn, shown: Terminal) -> None:
     # Without events the server is asked every other second, unless everything waits.
-    plain.fault("/api/events", Reply(404))
+    plain.fault("/api/events", FixedResponse(404))
     await plain.reload()
     shown.press("2")
     await shown.see("lines")

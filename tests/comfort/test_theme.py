@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from aitui.demo.stand_in import StandIn
-from aitui.store.chosen_theme import FILE_NAME, keep_theme, read_theme
+from aitui.store.chosen_theme import FILE_NAME, read_theme, save_theme
 from catalogue import QUICK
 from pseudo_terminal.terminal import surroundings, terminal
 
@@ -49,5 +49,5 @@ async def test_a_file_that_names_no_theme_is_as_none(
 
 def test_what_is_kept_is_read(tmp_path: Path) -> None:
     assert not read_theme(tmp_path)
-    keep_theme(tmp_path, "nord")
+    save_theme(tmp_path, "nord")
     assert read_theme(tmp_path) == "nord"

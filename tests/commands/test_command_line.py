@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from aitui.demo.certificates import Certificates, make_foreign_certificates
-from aitui.demo.faults import Hang, Page, Reply
+from aitui.demo.faults import FixedResponse, Hang, HtmlPage
 from aitui.demo.stand_in import StandIn
 from catalogue import (
     ALIAS,
@@ -186,7 +186,7 @@ async def test_a_model_in_use_is_not_unloaded_without_a_yes(
 async def test_a_server_without_events_is_served_all_the_same(
     aitui: CommandLine, stand_in: StandIn
 ) -> None:
-    stand_in.fault("/api/events", Reply(404, b"404 page not found", "text/plain"))
+    stand_in.fault("/api/events", FixedResponse(404, b"404 page not found", "text/plain"))
     assert (await aitui.run("load", QUICK)).status == DONE
 
 
@@ -253,7 +253,7 @@ async def test_a_silent_server_is_unreachable(aitui: CommandLine, stand_in: Stan
 async def test_a_proxy_without_its_server_is_unreachable(
     aitui: CommandLine, stand_in: StandIn
 ) -> None:
-    stand_in.fault("/", Page(502))
+    stand_in.fault("/", HtmlPage(502))
     outcome = await aitui.run("status")
     assert outcome.status == UNREACHABLE
     assert "502" in outcome.err
@@ -262,14 +262,14 @@ async def test_a_proxy_without_its_server_is_unreachable(
 async def test_a_web_page_instead_of_json_is_a_failure(
     aitui: CommandLine, stand_in: StandIn
 ) -> None:
-    stand_in.fault("/v1/models", Page())
+    stand_in.fault("/v1/models", HtmlPage())
     outcome = await aitui.run("status")
     assert outcome.status == FAILED
     assert "HTML" in outcome.err
 
 
 async def test_an_error_of_the_server_is_a_failure(aitui: CommandLine, stand_in: StandIn) -> None:
-    stand_in.fault("/running", Reply(500, b'{"error":"the hamster is tired"}'))
+    stand_in.fault("/running", FixedResponse(500, b'{"error":"the hamster is tired"}'))
     outcome = await aitui.run("status")
     assert outcome.status == FAILED
     assert "the hamster is tired" in outcome.err

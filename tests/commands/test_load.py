@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from aitui.commands.coming_up import NotUp
-from aitui.commands.load import Loaded, load
-from aitui.commands.unload import unload
+from aitui.commands.coming_up import ModelNotReady
+from aitui.commands.load import LoadResult, load_model
+from aitui.commands.unload import unload_model
 from aitui.demo.dialect import Dialect
-from aitui.demo.faults import Close, Hang, Page
+from aitui.demo.faults import ConnectionClose, Hang, HtmlPage
 from aitui.demo.stand_in import StandIn
 from aitui.domain.model import RunState
 from aitui.domain.server import Server
-from aitui.errors import LoadFailed, NoSuchModel, ProxyError, Refused, Unreachable
+from aitui.errors import ActionRefused, LoadFailed, NoSuchModel, ProxyError, Unreachable
 from catalogue import (
     ALIAS,
     LONG,
@@ -41,7 +41,7 @@ from watched import Watched, asked_for, beside, eventually, no, nobody, watched,
 async def test_a_load_ends_when_running_lists_the_model_as_ready(
     watch: Watched, stand_in: StandIn
 ) -> None:
-    loaded = await load(watch.session, STEADY, nobody)
+    loaded = await load_model(watch.session, STEADY, nobody)
     assert loaded is not None
     assert loaded.model_id == STEADY
     assert loaded.seconds > 0.2
@@ -56,27 +56,27 @@ async def test_a_load_ends_when_running_lists_the_model_as_ready(
 async def test_ids_of_any_kind_go_out_right(
     watch: Watched, stand_in: StandIn, model_id: str
 ) -> None:
-    await load(watch.session, model_id, nobody)
+    await load_model(watch.session, model_id, nobody)
     assert stand_in.running() == {model_id: "ready"}
 
 
 @each_dialect
 async def test_an_alias_is_as_good_as_an_id(watch: Watched, stand_in: StandIn) -> None:
-    loaded = await load(watch.session, ALIAS, nobody)
+    loaded = await load_model(watch.session, ALIAS, nobody)
     assert loaded is not None
     assert loaded.model_id == QUICK
     assert stand_in.running() == {QUICK: "ready"}
 
 
 async def test_a_ready_model_is_not_asked_for_again(watch: Watched, stand_in: StandIn) -> None:
-    await load(watch.session, QUICK, nobody)
+    await load_model(watch.session, QUICK, nobody)
     asked = len(asked_for(stand_in, "/upstream/"))
-    assert await load(watch.session, QUICK, nobody) == Loaded(QUICK, 0.0)
+    assert await load_model(watch.session, QUICK, nobody) == LoadResult(QUICK, 0.0)
     assert len(asked_for(stand_in, "/upstream/")) == asked
 
 
 async def test_while_it_loads_the_model_is_marked_as_waited_for(watch: Watched) -> None:
-    async with beside(load(watch.session, STEADY, nobody)) as (loading,):
+    async with beside(load_model(watch.session, STEADY, nobody)) as (loading,):
         await watch.until(
             lambda now: (model := now.model(STEADY)) is not None and model.requested is not None
         )
@@ -89,7 +89,7 @@ async def test_while_it_loads_the_model_is_marked_as_waited_for(watch: Watched) 
 @each_dialect
 async def test_two_loads_of_one_model_share_it(watch: Watched, stand_in: StandIn) -> None:
     first, second = await asyncio.gather(
-        load(watch.session, STEADY, nobody), load(watch.session, STEADY, nobody)
+        load_model(watch.session, STEADY, nobody), load_model(watch.session, STEADY, nobody)
     )
     assert first is not None
     assert second is not None
@@ -99,9 +99,9 @@ async def test_two_loads_of_one_model_share_it(watch: Watched, stand_in: StandIn
 async def test_a_load_that_evicts_names_the_victim_and_asks(
     watch: Watched, stand_in: StandIn
 ) -> None:
-    await load(watch.session, QUICK, nobody)
+    await load_model(watch.session, QUICK, nobody)
     answers = yes(watch)
-    await load(watch.session, STEADY, answers)
+    await load_model(watch.session, STEADY, answers)
     (question,) = answers.questions
     assert question.title == f"Load {STEADY}?"
     assert any(f"≈ evicts {QUICK}" in fact for fact in question.facts)
@@ -110,8 +110,8 @@ async def test_a_load_that_evicts_names_the_victim_and_asks(
 
 @each_dialect
 async def test_no_loads_nothing(watch: Watched, stand_in: StandIn) -> None:
-    await load(watch.session, QUICK, nobody)
-    assert await load(watch.session, STEADY, no(watch)) is None
+    await load_model(watch.session, QUICK, nobody)
+    assert await load_model(watch.session, STEADY, no(watch)) is None
     assert stand_in.running() == {QUICK: "ready"}
     assert len(asked_for(stand_in, f"/upstream/{STEADY}")) == 0
 
@@ -124,32 +124,32 @@ async def test_the_question_says_how_many_requests_the_victim_serves(
         await watch.until(lambda now: now.requests.total == 1)
         await watch.until_state(QUICK, RunState.READY)
         answers = no(watch)
-        await load(watch.session, STEADY, answers)
+        await load_model(watch.session, STEADY, answers)
         assert any("1 request runs there" in fact for fact in answers.questions[0].facts)
 
 
 async def test_the_question_says_how_long_it_took_the_last_times(watch: Watched) -> None:
-    await load(watch.session, STEADY, nobody)
+    await load_model(watch.session, STEADY, nobody)
     await eventually(lambda: watch.load_times.expected("stand-in", STEADY) is not None)
-    await load(watch.session, QUICK, yes(watch))
+    await load_model(watch.session, QUICK, yes(watch))
     answers = no(watch)
-    await load(watch.session, STEADY, answers)
+    await load_model(watch.session, STEADY, answers)
     assert any("took" in fact for fact in answers.questions[0].facts)
 
 
 @each_dialect
 async def test_known_companions_are_not_asked_about(watch: Watched) -> None:
-    await load(watch.session, PAIR_CHAT, nobody)
-    await load(watch.session, PAIR_EMBED, yes(watch))
-    await unload(watch.session, PAIR_EMBED, nobody)
-    await load(watch.session, PAIR_EMBED, nobody)
+    await load_model(watch.session, PAIR_CHAT, nobody)
+    await load_model(watch.session, PAIR_EMBED, yes(watch))
+    await unload_model(watch.session, PAIR_EMBED, nobody)
+    await load_model(watch.session, PAIR_EMBED, nobody)
 
 
 @each_dialect
 async def test_a_failed_load_says_why_with_the_log_and_whom_it_evicted(watch: Watched) -> None:
-    await load(watch.session, QUICK, nobody)
+    await load_model(watch.session, QUICK, nobody)
     with pytest.raises(LoadFailed) as caught:
-        await load(watch.session, OUT_OF_MEMORY, yes(watch))
+        await load_model(watch.session, OUT_OF_MEMORY, yes(watch))
     assert caught.value.why == OUT_OF_MEMORY_REASON
     assert any("cudaMalloc failed" in line for line in caught.value.log)
     assert caught.value.evicted == (QUICK,)
@@ -158,7 +158,7 @@ async def test_a_failed_load_says_why_with_the_log_and_whom_it_evicted(watch: Wa
 @each_dialect
 async def test_a_failed_load_stays_with_its_model(watch: Watched) -> None:
     with pytest.raises(LoadFailed):
-        await load(watch.session, MISSING_FILE, nobody)
+        await load_model(watch.session, MISSING_FILE, nobody)
     model = watch.snapshot.model(MISSING_FILE)
     assert model is not None
     assert model.failed is not None
@@ -169,13 +169,13 @@ async def test_a_failed_load_stays_with_its_model(watch: Watched) -> None:
 @each_dialect
 async def test_a_program_that_does_not_exist_is_named(watch: Watched) -> None:
     with pytest.raises(LoadFailed) as caught:
-        await load(watch.session, NO_PROGRAM, nobody)
+        await load_model(watch.session, NO_PROGRAM, nobody)
     assert caught.value.why == "the program /nonexistent/llama-server does not exist"
 
 
 async def test_an_unknown_id_gets_the_nearest_ones(watch: Watched, stand_in: StandIn) -> None:
     with pytest.raises(NoSuchModel) as caught:
-        await load(watch.session, "steady-30b", nobody)
+        await load_model(watch.session, "steady-30b", nobody)
     assert STEADY in caught.value.why
     assert not asked_for(stand_in, "/upstream/")
 
@@ -185,8 +185,8 @@ async def test_a_model_of_a_peer_is_refused_with_its_name(
     watch: Watched, stand_in: StandIn
 ) -> None:
     peer = next(model.id for model in watch.snapshot.models if model.peer)
-    with pytest.raises(Refused, match="peer1"):
-        await load(watch.session, peer, nobody)
+    with pytest.raises(ActionRefused, match="peer1"):
+        await load_model(watch.session, peer, nobody)
     assert not asked_for(stand_in, "/upstream/")
 
 
@@ -194,8 +194,8 @@ async def test_a_read_only_server_is_left_as_it_is(
     server: Server, stand_in: StandIn, tmp_path: Path
 ) -> None:
     async with watched(replace(server, read_only=True), tmp_path) as watch:
-        with pytest.raises(Refused, match="read-only"):
-            await load(watch.session, QUICK, nobody)
+        with pytest.raises(ActionRefused, match="read-only"):
+            await load_model(watch.session, QUICK, nobody)
     assert not asked_for(stand_in, "/upstream/")
 
 
@@ -203,10 +203,10 @@ async def test_a_read_only_server_is_left_as_it_is(
 async def test_a_load_that_is_unloaded_meanwhile_ends_with_nothing(
     watch: Watched, stand_in: StandIn
 ) -> None:
-    async with beside(load(watch.session, UNHURRIED, nobody)) as (loading,):
+    async with beside(load_model(watch.session, UNHURRIED, nobody)) as (loading,):
         await watch.until_state(UNHURRIED, RunState.STARTING)
         began = time.monotonic()
-        async with beside(unload(watch.session, UNHURRIED, nobody)) as (unloading,):
+        async with beside(unload_model(watch.session, UNHURRIED, nobody)) as (unloading,):
             assert await loading is None
             assert time.monotonic() - began < 0.8
             assert await unloading == (UNHURRIED,)
@@ -220,7 +220,7 @@ async def test_a_load_that_is_unloaded_meanwhile_ends_with_nothing(
 async def test_a_load_of_a_busy_server_waits(watch: Watched, stand_in: StandIn) -> None:
     async with beside() as _, stand_in.busy(QUICK):
         await watch.until_state(QUICK, RunState.READY)
-        loading = asyncio.create_task(load(watch.session, STEADY, yes(watch)))
+        loading = asyncio.create_task(load_model(watch.session, STEADY, yes(watch)))
         await eventually(lambda: asked_for(stand_in, f"/upstream/{STEADY}"))
         await asyncio.sleep(0.5)
         assert not loading.done()
@@ -233,9 +233,9 @@ async def test_a_load_of_a_busy_server_waits(watch: Watched, stand_in: StandIn) 
 async def test_a_load_in_the_queue_can_be_taken_back(watch: Watched, stand_in: StandIn) -> None:
     async with stand_in.busy(QUICK):
         await watch.until_state(QUICK, RunState.READY)
-        async with beside(load(watch.session, STEADY, yes(watch))) as (loading,):
+        async with beside(load_model(watch.session, STEADY, yes(watch))) as (loading,):
             await eventually(lambda: asked_for(stand_in, f"/upstream/{STEADY}"))
-            await unload(watch.session, STEADY, nobody)
+            await unload_model(watch.session, STEADY, nobody)
             assert await loading is None
     await asyncio.sleep(0.3)
     assert stand_in.running() == {QUICK: "ready"}
@@ -249,7 +249,7 @@ async def test_the_time_limit_does_not_count_while_the_load_is_queued(
         await watch.until_events_flow()
         async with stand_in.busy(QUICK):
             await watch.until_state(QUICK, RunState.READY)
-            loading = asyncio.create_task(load(watch.session, STEADY, yes(watch)))
+            loading = asyncio.create_task(load_model(watch.session, STEADY, yes(watch)))
             await asyncio.sleep(1)
             assert not loading.done()
         assert await loading is not None
@@ -261,22 +261,22 @@ async def test_the_time_limit_counts_from_when_the_server_begins(
 ) -> None:
     async with watched(replace(server, timeout=0.4), tmp_path) as watch:
         await watch.until_events_flow()
-        with pytest.raises(NotUp, match="limit"):
-            await load(watch.session, UNHURRIED, nobody)
+        with pytest.raises(ModelNotReady, match="limit"):
+            await load_model(watch.session, UNHURRIED, nobody)
         assert stand_in.running() == {UNHURRIED: "starting"}
         model = watch.snapshot.model(UNHURRIED)
         assert model is not None
         assert model.failed is None
 
 
-@pytest.mark.parametrize("fault", [Page(504), Hang(0.3)], ids=["a page", "no word"])
+@pytest.mark.parametrize("fault", [HtmlPage(504), Hang(0.3)], ids=["a page", "no word"])
 async def test_a_load_whose_wait_a_proxy_cuts_is_watched_on(
-    watch: Watched, other: OtherClient, stand_in: StandIn, fault: Page | Hang
+    watch: Watched, other: OtherClient, stand_in: StandIn, fault: HtmlPage | Hang
 ) -> None:
     async with beside(other.load(UNHURRIED)):
         await watch.until_state(UNHURRIED, RunState.STARTING)
         stand_in.fault("/upstream/", fault)
-        assert await load(watch.session, UNHURRIED, nobody) is not None
+        assert await load_model(watch.session, UNHURRIED, nobody) is not None
         assert stand_in.running() == {UNHURRIED: "ready"}
 
 
@@ -286,8 +286,8 @@ async def test_a_load_whose_connection_breaks_is_watched_on(
 ) -> None:
     async with beside(other.load(UNHURRIED)):
         await watch.until_state(UNHURRIED, RunState.STARTING)
-        stand_in.fault("/upstream/", Close())
-        assert await load(watch.session, UNHURRIED, nobody) is not None
+        stand_in.fault("/upstream/", ConnectionClose())
+        assert await load_model(watch.session, UNHURRIED, nobody) is not None
         assert stand_in.running() == {UNHURRIED: "ready"}
 
 
@@ -297,24 +297,24 @@ async def test_a_load_whose_long_answer_breaks_and_that_vanishes_has_failed(
 ) -> None:
     async with beside(other.load(OUT_OF_MEMORY)):
         await watch.until_state(OUT_OF_MEMORY, RunState.STARTING)
-        stand_in.fault("/upstream/", Close())
+        stand_in.fault("/upstream/", ConnectionClose())
         with pytest.raises(LoadFailed) as caught:
-            await load(watch.session, OUT_OF_MEMORY, nobody)
+            await load_model(watch.session, OUT_OF_MEMORY, nobody)
     assert caught.value.why == OUT_OF_MEMORY_REASON
 
 
 async def test_a_load_that_never_reached_the_server_is_not_said_to_have_failed(
     watch: Watched, stand_in: StandIn
 ) -> None:
-    stand_in.fault("/upstream/", Page(502))
+    stand_in.fault("/upstream/", HtmlPage(502))
     with pytest.raises(ProxyError):
-        await load(watch.session, QUICK, nobody)
+        await load_model(watch.session, QUICK, nobody)
 
 
 async def test_a_server_that_goes_while_it_loads_is_unreachable(
     watch: Watched, stand_in: StandIn
 ) -> None:
-    async with beside(load(watch.session, UNHURRIED, nobody)) as (loading,):
+    async with beside(load_model(watch.session, UNHURRIED, nobody)) as (loading,):
         await watch.until_state(UNHURRIED, RunState.STARTING)
         await stand_in.stop()
         with pytest.raises(Unreachable):
@@ -325,7 +325,7 @@ async def test_a_server_that_goes_while_it_loads_is_unreachable(
 async def test_a_load_that_is_no_longer_watched_goes_on_at_the_server(
     watch: Watched, stand_in: StandIn
 ) -> None:
-    async with beside(load(watch.session, STEADY, nobody)):
+    async with beside(load_model(watch.session, STEADY, nobody)):
         await watch.until_state(STEADY, RunState.STARTING)
     await watch.until_state(STEADY, RunState.READY)
     model = watch.snapshot.model(STEADY)
@@ -335,7 +335,7 @@ async def test_a_load_that_is_no_longer_watched_goes_on_at_the_server(
 
 async def test_a_load_does_not_end_before_running_agrees(watch: Watched, stand_in: StandIn) -> None:
     stand_in.fault("/running", Hang(1.0), times=1)
-    await load(watch.session, QUICK, nobody)
+    await load_model(watch.session, QUICK, nobody)
     model = watch.snapshot.model(QUICK)
     assert model is not None
     assert model.state is RunState.READY

@@ -1,20 +1,20 @@
 """What a test of an edit looks at: one line of a file before, and after."""
 
-from aitui.domain.config.change import Change, change_flag, change_key
-from aitui.domain.config.document import Document
+from aitui.domain.config.change import ConfigChange, change_flag, change_key
+from aitui.domain.config.document import ConfigDocument
 
 
 def flag_changed(
     text: str, model: str, flag: str, value: str, *, only_this_model: bool = False
-) -> Change:
+) -> ConfigChange:
     """The change of one flag in a text."""
-    document = Document.read(text)
+    document = ConfigDocument.read(text)
     return change_flag(document, model, flag, value, only_this_model=only_this_model)
 
 
 def key_changed(
     text: str, model: str, key: str, value: str, *, only_this_model: bool = False
-) -> Change:
+) -> ConfigChange:
     """The change of one key in a text."""
-    document = Document.read(text)
+    document = ConfigDocument.read(text)
     return change_key(document, model, key, value, only_this_model=only_this_model)

@@ -2,8 +2,8 @@
 
 import pytest
 
-from aitui.domain.config.blocks import model_folders, named_files, new_block, remove_model
-from aitui.domain.config.document import Document
+from aitui.domain.config.blocks import add_model, model_files, model_folders, remove_model
+from aitui.domain.config.document import ConfigDocument
 from aitui.errors import ConfigRefused
 
 TEXT = """\
@@ -37,20 +37,20 @@ groups:
 
 
 def test_the_folders_and_files_that_a_config_uses() -> None:
-    document = Document.read(TEXT)
+    document = ConfigDocument.read(TEXT)
     assert model_folders(document) == ("/home/ai/models", "/srv/models")
-    assert named_files(document) == {"/home/ai/models/Qwen.gguf", "/srv/models/Mini Max.gguf"}
+    assert model_files(document) == {"/home/ai/models/Qwen.gguf", "/srv/models/Mini Max.gguf"}
 
 
 def test_a_file_of_the_environment_counts_and_a_relative_one_has_no_folder() -> None:
     text = "models:\n  a: {cmd: x, env: [LLAMA_ARG_MODEL=/m/a.gguf]}\n  b: {cmd: llama-server -m b.gguf}\n"
-    document = Document.read(text)
+    document = ConfigDocument.read(text)
     assert model_folders(document) == ("/m",)
-    assert named_files(document) == {"/m/a.gguf", "b.gguf"}
+    assert model_files(document) == {"/m/a.gguf", "b.gguf"}
 
 
 def test_a_new_block_is_like_the_last_one_and_stands_behind_it() -> None:
-    change = new_block(Document.read(TEXT), "Gemma-3", "/srv/models/gemma.gguf")
+    change = add_model(ConfigDocument.read(TEXT), "Gemma-3", "/srv/models/gemma.gguf")
     assert change.after == TEXT.replace(
         "      - A=b\n",
         "      - A=b\n\n  Gemma-3: # small\n    cmd: >-\n      /opt/llama-server --port ${PORT}\n"
@@ -61,7 +61,7 @@ def test_a_new_block_is_like_the_last_one_and_stands_behind_it() -> None:
 
 
 def test_a_new_block_like_another_leaves_out_what_is_that_ones_own() -> None:
-    change = new_block(Document.read(TEXT), "g", "/m/g.gguf", like="Qwen")
+    change = add_model(ConfigDocument.read(TEXT), "g", "/m/g.gguf", like="Qwen")
     assert change.after == TEXT.replace(
         "      - A=b\n",
         "      - A=b\n\n  g:\n    cmd: |\n      /opt/llama-server --port ${PORT}\n"
@@ -72,13 +72,13 @@ def test_a_new_block_like_another_leaves_out_what_is_that_ones_own() -> None:
 
 def test_a_new_block_keeps_windows_line_ends_and_a_missing_last_one() -> None:
     text = "models:\r\n  a:\r\n    cmd: llama-server -m /m/a.gguf"
-    change = new_block(Document.read(text), "b: c", "/m/b c.gguf")
+    change = add_model(ConfigDocument.read(text), "b: c", "/m/b c.gguf")
     assert change.after == text + "\r\n  \"b: c\":\r\n    cmd: llama-server -m '/m/b c.gguf'"
 
 
 def test_the_file_of_a_macro_is_replaced_for_the_new_model_alone() -> None:
     text = "macros: {f: /m/a.gguf}\nmodels:\n  a:\n    cmd: llama-server -m ${f}\n"
-    change = new_block(Document.read(text), "b", "/m/b.gguf")
+    change = add_model(ConfigDocument.read(text), "b", "/m/b.gguf")
     assert change.after == text + "  b:\n    cmd: llama-server -m /m/b.gguf\n"
 
 
@@ -97,11 +97,11 @@ def test_the_file_of_a_macro_is_replaced_for_the_new_model_alone() -> None:
 )
 def test_a_block_that_can_not_be_added_is_refused(text: str, model: str, path: str) -> None:
     with pytest.raises(ConfigRefused):
-        new_block(Document.read(text), model, path)
+        add_model(ConfigDocument.read(text), model, path)
 
 
 def test_a_removed_model_takes_the_comments_directly_above_it_along() -> None:
-    document = Document.read(TEXT.replace("[q]", "[]"))
+    document = ConfigDocument.read(TEXT.replace("[q]", "[]"))
     change = remove_model(document, "Qwen")
     first = document.text.index("\n  # of its own")
     last = document.text.index("\n  MiniMax")
@@ -111,20 +111,20 @@ def test_a_removed_model_takes_the_comments_directly_above_it_along() -> None:
 
 
 def test_the_last_model_is_removed_without_what_follows() -> None:
-    change = remove_model(Document.read(TEXT), "MiniMax")
+    change = remove_model(ConfigDocument.read(TEXT), "MiniMax")
     first, last = TEXT.index("\n  MiniMax"), TEXT.index("# the end")
     assert change.after == TEXT[:first] + TEXT[last:]
 
 
 def test_the_last_model_of_a_file_without_a_last_line_end_is_removed() -> None:
     text = "models:\r\n  a:\r\n    cmd: x\r\n  b:\r\n    cmd: y"
-    assert remove_model(Document.read(text), "b").after == "models:\r\n  a:\r\n    cmd: x"
+    assert remove_model(ConfigDocument.read(text), "b").after == "models:\r\n  a:\r\n    cmd: x"
 
 
 def test_a_model_that_was_added_is_removed_to_the_same_bytes() -> None:
     text = "models:\n  a:\n    cmd: llama-server -m /m/a.gguf\n# end\n"
-    added = new_block(Document.read(text), "b", "/m/b.gguf").after
-    assert remove_model(Document.read(added), "b").after == text
+    added = add_model(ConfigDocument.read(text), "b", "/m/b.gguf").after
+    assert remove_model(ConfigDocument.read(added), "b").after == text
 
 
 @pytest.mark.parametrize(
@@ -142,4 +142,4 @@ def test_a_model_that_was_added_is_removed_to_the_same_bytes() -> None:
 )
 def test_a_model_that_something_else_needs_is_not_removed(text: str, why: str) -> None:
     with pytest.raises(ConfigRefused, match=why):
-        remove_model(Document.read(text), "Qwen")
+        remove_model(ConfigDocument.read(text), "Qwen")

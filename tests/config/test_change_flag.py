@@ -2,8 +2,8 @@
 
 import pytest
 
-from aitui.domain.config.document import Document
-from aitui.domain.config.values import Where
+from aitui.domain.config.document import ConfigDocument
+from aitui.domain.config.values import ValueSource
 from config.edits import flag_changed
 
 # Each holds the one value 4096 that is to become 131072.
@@ -127,7 +127,7 @@ def test_a_flag_that_is_absent_is_added_in_the_files_style(body: str, after: str
     change = flag_changed(in_a_file(body), "a", "-c", "5")
     assert change.after == in_a_file(after)
     assert (change.old, change.new, change.added) == (None, "5", True)
-    assert change.where is Where.COMMAND
+    assert change.where is ValueSource.COMMAND
 
 
 def test_a_flag_is_added_at_the_end_of_a_file_without_a_last_line_end() -> None:
@@ -172,7 +172,7 @@ def test_a_value_arrives_as_it_was_given(value: str) -> None:
         end = quote if quote in {"'", '"'} else ""
         text = f"models:\n  a:\n    cmd: {quote}llama-server --alias old -v{end}\n"
         change = flag_changed(text, "a", "--alias", value)
-        document = Document.read(change.after)
+        document = ConfigDocument.read(change.after)
         again = flag_changed(change.after, "a", "--alias", value)
         assert again.after == change.after
         assert again.old == value
@@ -183,7 +183,7 @@ def test_a_value_that_stands_there_already_changes_nothing() -> None:
     text = "models: {a: {cmd: llama-server -c 5}}\n"
     change = flag_changed(text, "a", "--ctx-size", "5")
     assert change.before == change.after == text
-    assert (change.old, change.new, change.difference) == ("5", "5", "")
+    assert (change.old, change.new, change.diff) == ("5", "5", "")
 
 
 def test_other_models_change_with_a_macro_and_are_named() -> None:
@@ -194,7 +194,7 @@ def test_other_models_change_with_a_macro_and_are_named() -> None:
     )
     change = flag_changed(text, "a", "-c", "8192")
     assert change.after == text.replace("size: 4096", "size: 8192")
-    assert (change.where, change.shared_name, change.also) == (Where.MACRO, "size", ("b",))
+    assert (change.where, change.shared_name, change.also) == (ValueSource.MACRO, "size", ("b",))
 
 
 def test_other_models_change_with_an_anchor_and_are_named() -> None:
@@ -204,7 +204,7 @@ def test_other_models_change_with_an_anchor_and_are_named() -> None:
     )
     change = flag_changed(text, "b", "-c", "8192")
     assert change.after == text.replace("4096", "8192")
-    assert (change.where, change.shared_name) == (Where.ANCHOR, "cmd")
+    assert (change.where, change.shared_name) == (ValueSource.ANCHOR, "cmd")
     assert change.also == ("a", "c", "d")
 
 
@@ -230,23 +230,21 @@ def test_a_value_that_the_command_puts_together_is_replaced_there(written: str, 
     )
     change = flag_changed(text.format(written), "a", "--model", "/n/b.gguf")
     assert change.after == text.format(after)
-    assert (change.where, change.also) == (Where.COMMAND, ())
+    assert (change.where, change.also) == (ValueSource.COMMAND, ())
 
 
 def test_the_difference_is_a_unified_one() -> None:
     text = "a1: &x 1\nmodels:\r\n  a:\r\n    cmd: llama-server -c 4096\r\n    ttl: 5\r\n    name: x\r\n"
     change = flag_changed(text, "a", "-c", "8192")
-    assert change.difference == (
+    assert change.diff == (
         "--- config.yaml\n+++ config.yaml\n@@ -1,6 +1,6 @@\n"
         " a1: &x 1\n models:\n   a:\n"
         "-    cmd: llama-server -c 4096\n+    cmd: llama-server -c 8192\n"
         "     ttl: 5\n     name: x\n"
     )
-    assert change.changed_lines == (
-        "-    cmd: llama-server -c 4096\n+    cmd: llama-server -c 8192\n"
-    )
+    assert change.diff_lines == ("-    cmd: llama-server -c 4096\n+    cmd: llama-server -c 8192\n")
 
 
 def test_the_difference_is_harmless_to_show() -> None:
     text = "models:\n  a:\n    name: '\u202e\u2066x'\n    cmd: llama-server -c 4096\n"
-    assert "\u202e" not in flag_changed(text, "a", "-c", "8192").difference
+    assert "\u202e" not in flag_changed(text, "a", "-c", "8192").diff

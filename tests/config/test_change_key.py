@@ -2,7 +2,7 @@
 
 import pytest
 
-from aitui.domain.config.values import Where
+from aitui.domain.config.values import ValueSource
 from aitui.errors import ConfigRefused
 from config.edits import key_changed
 
@@ -24,7 +24,7 @@ def test_a_number_is_replaced_or_added(body: str, after: str) -> None:
     text = "models:\n  a:\n    {}\n  # of b\n  b:\n    cmd: x\n"
     change = key_changed(text.format(body), "a", "ttl", "600")
     assert change.after == text.format(after)
-    assert (change.where, change.flag, change.new) == (Where.KEY, "ttl", "600")
+    assert (change.where, change.flag, change.new) == (ValueSource.KEY, "ttl", "600")
 
 
 def test_a_key_stands_first_where_the_end_belongs_to_a_block() -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aitui.domain.config.document import Document
+from aitui.domain.config.document import ConfigDocument
 from aitui.errors import ConfigRefused
 
 OURS = """\
@@ -50,7 +50,7 @@ models:
 
 
 def test_a_models_lines_are_those_of_its_block() -> None:
-    blocks = Document.read(OURS).models
+    blocks = ConfigDocument.read(OURS).models
     assert [(block.id, block.first_line, block.last_line) for block in blocks] == [
         ("Qwen_Qwen3.6-35B-A3B-Q8_0", 3, 8),
         ("MiniMax: M2", 11, 17),
@@ -59,16 +59,16 @@ def test_a_models_lines_are_those_of_its_block() -> None:
 
 def test_lines_are_the_same_with_byte_order_mark_and_carriage_returns() -> None:
     dos = "\ufeff" + OURS.replace("\n", "\r\n")
-    assert Document.read(dos).models == Document.read(OURS).models
+    assert ConfigDocument.read(dos).models == ConfigDocument.read(OURS).models
 
 
 def test_a_model_knows_its_aliases() -> None:
-    assert Document.read(OURS).model("MiniMax: M2").aliases == ("mini", "m2")
+    assert ConfigDocument.read(OURS).model("MiniMax: M2").aliases == ("mini", "m2")
 
 
 def test_a_model_that_is_another_ones_alias_has_one_line() -> None:
     text = "models:\n  a: &a\n    cmd: x\n    ttl: 5\n  b: *a # same\n"
-    block = Document.read(text).model("b")
+    block = ConfigDocument.read(text).model("b")
     assert (block.first_line, block.last_line) == (5, 5)
 
 
@@ -78,16 +78,16 @@ def test_a_model_that_is_another_ones_alias_has_one_line() -> None:
 )
 def test_a_block_that_ends_with_nothing_ends_there(body: str, last: int) -> None:
     text = f"models:\n  a:\n    {body}\n\n  # more\n  b:\n    cmd: x\n"
-    assert Document.read(text).model("a").last_line == last
+    assert ConfigDocument.read(text).model("a").last_line == last
 
 
 def test_comment_lines_are_no_part_of_a_command() -> None:
-    document = Document.read(OURS)
+    document = ConfigDocument.read(OURS)
     assert document.command("MiniMax: M2") == "llama-server\n--ctx-size 131072\n"
 
 
 def test_macros_are_put_in_from_the_last_to_the_first() -> None:
-    document = Document.read(MACROS)
+    document = ConfigDocument.read(MACROS)
     assert (
         document.command("a")
         == "/opt/llama-server --port ${PORT} --ctx-size 4096 --temp 0.7 --alias a"
@@ -95,11 +95,11 @@ def test_macros_are_put_in_from_the_last_to_the_first() -> None:
 
 
 def test_a_models_macro_takes_the_place_of_the_global_one() -> None:
-    assert Document.read(MACROS).command("b").endswith("--ctx-size 8192 --jinja")
+    assert ConfigDocument.read(MACROS).command("b").endswith("--ctx-size 8192 --jinja")
 
 
 def test_a_macro_can_only_name_those_before_it() -> None:
-    assert Document.read(MACROS).command("c") == "x ${unknown}"
+    assert ConfigDocument.read(MACROS).command("c") == "x ${unknown}"
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,9 @@ def test_a_macro_can_only_name_those_before_it() -> None:
     ],
 )
 def test_a_number_is_printed_as_go_prints_it(written: str, printed: str) -> None:
-    document = Document.read(f"macros: {{x: {written}}}\nmodels: {{a: {{cmd: 'y ${{x}}'}}}}\n")
+    document = ConfigDocument.read(
+        f"macros: {{x: {written}}}\nmodels: {{a: {{cmd: 'y ${{x}}'}}}}\n"
+    )
     assert document.command("a") == f"y {printed}"
 
 
@@ -128,7 +130,7 @@ def test_merged_keys_give_way_to_own_ones() -> None:
         "other: &other {cmd: llama-server -c 2048, name: x}\n"
         "models:\n  a:\n    <<: [*base, *other]\n  b:\n    <<: *base\n    cmd: llama-server\n"
     )
-    document = Document.read(text)
+    document = ConfigDocument.read(text)
     assert document.context_size("a") == 1024
     assert document.context_size("b") is None
 
@@ -149,12 +151,12 @@ def test_merged_keys_give_way_to_own_ones() -> None:
     ],
 )
 def test_the_context_size_of_a_model(body: str, tokens: int | None) -> None:
-    assert Document.read(f"models:\n  a:\n    {body}\n").context_size("a") == tokens
+    assert ConfigDocument.read(f"models:\n  a:\n    {body}\n").context_size("a") == tokens
 
 
 def test_a_model_that_is_not_there_is_refused() -> None:
     with pytest.raises(ConfigRefused, match="no model “peer”"):
-        Document.read(OURS).command("peer")
+        ConfigDocument.read(OURS).command("peer")
 
 
 @pytest.mark.parametrize(
@@ -176,30 +178,30 @@ def test_what_does_not_parse_is_refused_with_line_and_column(
     text: str, line: int, column: int
 ) -> None:
     with pytest.raises(ConfigRefused, match="isn't valid YAML") as refused:
-        Document.read(text)
+        ConfigDocument.read(text)
     assert (refused.value.line, refused.value.column) == (line, column)
 
 
 def test_another_version_of_yaml_is_refused() -> None:
     with pytest.raises(ConfigRefused, match="isn't valid YAML"):
-        Document.read("%YAML 1.3\n---\na: 1\n")
+        ConfigDocument.read("%YAML 1.3\n---\na: 1\n")
 
 
 def test_an_anchor_that_is_set_again_counts_from_there_on() -> None:
     text = "x: &c llama-server -c 1\ny: &c llama-server -c 2\nmodels: {a: {cmd: *c}}\n"
-    assert Document.read(text).context_size("a") == 2
+    assert ConfigDocument.read(text).context_size("a") == 2
 
 
 @pytest.mark.parametrize("text", ["", "# only a comment\n", "word", "- a\n- b\n", "~"])
 def test_anything_but_a_mapping_is_refused(text: str) -> None:
     with pytest.raises(ConfigRefused, match="no settings"):
-        Document.read(text)
+        ConfigDocument.read(text)
 
 
 @pytest.mark.parametrize("opening", ["[", "{a: ", "? ", "- ", "a: [\n"])
 def test_hostile_nesting_is_refused(opening: str) -> None:
     with pytest.raises(ConfigRefused):
-        Document.read(opening * 20_000)
+        ConfigDocument.read(opening * 20_000)
 
 
 def test_merges_that_multiply_are_refused() -> None:
@@ -207,20 +209,20 @@ def test_merges_that_multiply_are_refused() -> None:
     lines += [f"m{n}: &m{n} {{<<: *m{n - 1}}}" for n in range(1, 400)]
     lines.append("models:\n  a: {<<: *m399}")
     with pytest.raises(ConfigRefused, match="too many times"):
-        Document.read("\n".join(lines))
+        ConfigDocument.read("\n".join(lines))
 
 
 def test_macros_that_multiply_are_refused() -> None:
     macros = "".join(f"  m{n}: ${{m{n - 1}}}${{m{n - 1}}}\n" for n in range(1, 40))
     text = f"macros:\n  m0: xxxxxxxx\n{macros}models:\n  a:\n    cmd: ${{m39}}\n"
     with pytest.raises(ConfigRefused, match="beyond all measure"):
-        Document.read(text).command("a")
+        ConfigDocument.read(text).command("a")
 
 
 @given(st.text(st.sampled_from("ab:- \n&*|>'\"[]{},#?!<\t\r\ufeff%\\\x07\u2028")))
 def test_any_text_is_read_or_refused(text: str) -> None:
     try:
-        document = Document.read(text)
+        document = ConfigDocument.read(text)
     except ConfigRefused:
         return
     assert document.text == text
@@ -236,6 +238,6 @@ def test_the_variables_of_a_model_have_their_macros_expanded_and_the_last_one_co
         "  b:\n"
         "    cmd: llama-server\n"
     )
-    document = Document.read(text)
+    document = ConfigDocument.read(text)
     assert document.variables("a") == {"CUDA_VISIBLE_DEVICES": "1", "A": "2=3"}
     assert document.variables("b") == {}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from aitui.domain.config.environment import arguments
+from aitui.domain.config.environment import environment_arguments
 
 
 @pytest.mark.parametrize(
@@ -20,4 +20,4 @@ from aitui.domain.config.environment import arguments
     ],
 )
 def test_a_variable_becomes_its_flag(name: str, value: str, found: tuple[str, ...]) -> None:
-    assert arguments({name: value}) == found
+    assert environment_arguments({name: value}) == found

@@ -2,8 +2,13 @@
 
 import pytest
 
-from aitui.domain.command_line import words
-from aitui.domain.config.flags import find_flag, flags_given, last_given, value_in
+from aitui.domain.command_line import split_words
+from aitui.domain.config.flags import (
+    effective_flag_value,
+    find_flag,
+    flag_occurrences,
+    last_occurrence,
+)
 from aitui.errors import ConfigRefused
 
 
@@ -60,13 +65,13 @@ def test_what_can_not_be_a_flag_is_refused(given_name: str) -> None:
 def test_which_words_are_flags_and_which_are_values(
     command: str, found: list[tuple[str, str]]
 ) -> None:
-    assert [(given.name, given.value) for given in flags_given(words(command))] == found
+    assert [(given.name, given.value) for given in flag_occurrences(split_words(command))] == found
 
 
 def test_the_last_spelling_of_a_flag_counts() -> None:
-    given = last_given(words("-c 1 --ctx-size=2 -ngl 3"), find_flag("-c"))
+    given = last_occurrence(split_words("-c 1 --ctx-size=2 -ngl 3"), find_flag("-c"))
     assert given is not None
-    assert (given.value, given.joined) == ("2", True)
+    assert (given.value, given.has_equals_sign) == ("2", True)
 
 
 @pytest.mark.parametrize(
@@ -84,4 +89,4 @@ def test_the_last_spelling_of_a_flag_counts() -> None:
     ],
 )
 def test_the_value_that_a_command_gives_a_flag(command: str, flag: str, value: str | None) -> None:
-    assert value_in(command, find_flag(flag)) == value
+    assert effective_flag_value(command, find_flag(flag)) == value

@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aitui.domain.config.document import Document
-from aitui.domain.config.groups import DEFAULT, Group, Groups
+from aitui.domain.config.document import ConfigDocument
+from aitui.domain.config.groups import DEFAULT, SwapGroup, SwapGroups
 from aitui.domain.config.rules_reading import read_swap_rules
 from aitui.domain.config.swap_rules import SwapRules
 
@@ -13,15 +13,15 @@ IDS = ("a", "b", "c", "d")
 
 
 def rules(text: str) -> SwapRules:
-    found = read_swap_rules(Document.read(MODELS + text))
+    found = read_swap_rules(ConfigDocument.read(MODELS + text))
     assert found is not None
     return found
 
 
 def gone(text: str, wanted: str, *running: str) -> set[str]:
-    leaving = rules(text).leaving(wanted, running)
+    leaving = rules(text).eviction_plan(wanted, running)
     assert leaving is not None
-    assert not leaving.weighed
+    assert not leaving.by_cost
     return set(leaving.models)
 
 
@@ -94,8 +94,8 @@ def test_merged_keys_and_anchors_count() -> None:
 
 
 def test_a_model_that_the_file_does_not_know_leaves_everything_open() -> None:
-    assert rules("").leaving("new", ["a"]) is None
-    assert rules("").leaving("a", ["new"]) is None
+    assert rules("").eviction_plan("new", ["a"]) is None
+    assert rules("").eviction_plan("a", ["new"]) is None
 
 
 REFUSED = (
@@ -122,22 +122,22 @@ REFUSED = (
 
 def test_what_llama_swap_refuses_gives_no_rules() -> None:
     for text in REFUSED:
-        assert read_swap_rules(Document.read(MODELS + text)) is None, text
+        assert read_swap_rules(ConfigDocument.read(MODELS + text)) is None, text
 
 
 _groups = st.lists(
-    st.builds(Group, st.sampled_from("ghi"), st.booleans(), st.booleans(), st.booleans()),
+    st.builds(SwapGroup, st.sampled_from("ghi"), st.booleans(), st.booleans(), st.booleans()),
     unique_by=lambda group: group.name,
 )
 
 
 @given(_groups, st.data())
-def test_whom_nobody_may_touch_stays(groups: list[Group], data: st.DataObject) -> None:
+def test_whom_nobody_may_touch_stays(groups: list[SwapGroup], data: st.DataObject) -> None:
     of = st.sampled_from([*groups, DEFAULT])
     group_of = {name: data.draw(of) for name in IDS}
     running = data.draw(st.sets(st.sampled_from(IDS)))
     wanted = data.draw(st.sampled_from(IDS))
-    leaving = Groups(group_of).leaving(wanted, running).models
+    leaving = SwapGroups(group_of).eviction_plan(wanted, running).models
     assert leaving <= running - {wanted}
     own = group_of[wanted]
     for other in running - {wanted}:
@@ -148,7 +148,7 @@ def test_whom_nobody_may_touch_stays(groups: list[Group], data: st.DataObject) -
 
 
 @given(_groups, st.data())
-def test_what_is_read_is_what_was_written(groups: list[Group], data: st.DataObject) -> None:
+def test_what_is_read_is_what_was_written(groups: list[SwapGroup], data: st.DataObject) -> None:
     of = st.sampled_from([*groups, DEFAULT])
     group_of = {name: data.draw(of) for name in IDS}
     lines = ["groups:"] if groups else []
@@ -162,5 +162,5 @@ def test_what_is_read_is_what_was_written(groups: list[Group], data: st.DataObje
             f"    members: [{', '.join(members)}]",
         ]
     router = rules("\n".join([*lines, ""])).router
-    assert isinstance(router, Groups)
+    assert isinstance(router, SwapGroups)
     assert {name: router.group_of.get(name, DEFAULT) for name in IDS} == group_of

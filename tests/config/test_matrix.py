@@ -9,18 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aitui.domain.config.document import Document
-from aitui.domain.config.leaving import Leaving
-from aitui.domain.config.matrix import Matrix
+from aitui.domain.config.document import ConfigDocument
+from aitui.domain.config.leaving import EvictionPlan
+from aitui.domain.config.matrix import SwapMatrix
 from aitui.domain.config.rules_reading import MOST_SETS, read_swap_rules
 from aitui.domain.config.set_expression import (
     DEEPEST,
     LONGEST,
-    Either,
-    Every,
+    AllOf,
+    AnyOf,
     Expression,
-    Name,
-    Reference,
+    ModelTerm,
+    SetReference,
     parse_set,
 )
 from aitui.errors import ConfigRefused
@@ -30,20 +30,20 @@ IDS = ("a", "b", "c", "d")
 RECORDINGS = Path(__file__).parents[1] / "recordings" / "llama-swap"
 
 
-def leaving(sets: str, wanted: str, *running: str, more: str = "") -> Leaving:
-    found = read_swap_rules(Document.read(f"{MODELS}matrix:\n{more}  sets:\n{sets}"))
+def leaving(sets: str, wanted: str, *running: str, more: str = "") -> EvictionPlan:
+    found = read_swap_rules(ConfigDocument.read(f"{MODELS}matrix:\n{more}  sets:\n{sets}"))
     assert found is not None
-    answer = found.leaving(wanted, running)
+    answer = found.eviction_plan(wanted, running)
     assert answer is not None
     return answer
 
 
-def sure(*gone: str) -> Leaving:
-    return Leaving(frozenset(gone))
+def sure(*gone: str) -> EvictionPlan:
+    return EvictionPlan(frozenset(gone))
 
 
-def weighed(*gone: str) -> Leaving:
-    return Leaving(frozenset(gone), weighed=True)
+def weighed(*gone: str) -> EvictionPlan:
+    return EvictionPlan(frozenset(gone), by_cost=True)
 
 
 def test_models_of_one_set_run_side_by_side() -> None:
@@ -100,10 +100,10 @@ def test_nothing_is_weighed_where_one_combination_keeps_whatever_another_would()
 def test_a_matrix_below_routing_is_as_good_as_at_the_top() -> None:
     matrix = "{vars: {x: b}, sets: {s: a & x}}"
     text = f"routing: {{router: {{use: matrix, settings: {{matrix: {matrix}}}}}}}\n"
-    found = read_swap_rules(Document.read(MODELS + text))
+    found = read_swap_rules(ConfigDocument.read(MODELS + text))
     assert found is not None
     assert found.in_routing
-    assert found.leaving("first", ["b", "c"]) == sure("c")
+    assert found.eviction_plan("first", ["b", "c"]) == sure("c")
 
 
 def test_a_set_that_others_refer_to_counts_as_one_of_its_own() -> None:
@@ -113,7 +113,7 @@ def test_a_set_that_others_refer_to_counts_as_one_of_its_own() -> None:
 @pytest.mark.parametrize("build", ["v217", "v218", "2026-08-head"])
 def test_a_matrix_swaps_as_a_server_was_seen_to(build: str) -> None:
     text = (RECORDINGS / "config" / f"{build}-matrix.yaml").read_text()
-    found = read_swap_rules(Document.read(text))
+    found = read_swap_rules(ConfigDocument.read(text))
     assert found is not None
     assert found.in_routing is (build == "2026-08-head")
     two = recorded_running(build, "two")
@@ -121,9 +121,9 @@ def test_a_matrix_swaps_as_a_server_was_seen_to(build: str) -> None:
         ("slow-start", "after_swap_q_to_s"),
         ("slow-load", "after_model_in_no_set"),
     ):
-        answer = found.leaving(wanted, two)
+        answer = found.eviction_plan(wanted, two)
         assert answer is not None
-        assert not answer.weighed
+        assert not answer.by_cost
         after = recorded_running(build, recording)
         assert two - answer.models | {wanted} == after
         two = after
@@ -170,18 +170,20 @@ REFUSED = (
 
 def test_what_llama_swap_refuses_or_may_read_otherwise_gives_no_rules() -> None:
     for text in REFUSED:
-        assert read_swap_rules(Document.read(MODELS + text)) is None, text
+        assert read_swap_rules(ConfigDocument.read(MODELS + text)) is None, text
 
 
 def test_too_many_combinations_leave_everything_open() -> None:
     wide = " & ".join(f"({name}0 | {name}1)" for name in "abcdefghijklmnopqr")
     models = [f"{name}{number}" for name in "abcdefghijklmnopqr" for number in (0, 1)]
-    assert Matrix({"s": parse_set(wide)}, {}, {}).leaving("a0", models[1:]) is None
+    assert SwapMatrix({"s": parse_set(wide)}, {}, {}).eviction_plan("a0", models[1:]) is None
 
 
 def test_a_few_that_run_are_found_in_a_set_of_many() -> None:
     wide = " & ".join(f"({name}0 | {name}1)" for name in "abcdefghijklmnopqr")
-    assert Matrix({"s": parse_set(wide)}, {}, {}).leaving("a0", ["a1", "b0"]) == sure("a1")
+    assert SwapMatrix({"s": parse_set(wide)}, {}, {}).eviction_plan("a0", ["a1", "b0"]) == sure(
+        "a1"
+    )
 
 
 @pytest.mark.parametrize(
@@ -200,12 +202,12 @@ def test_any_text_is_a_set_or_refused(text: str) -> None:
         parse_set(text)
 
 
-_leaves = st.builds(Name, st.sampled_from(IDS)) | st.builds(Reference, st.just("s"))
+_leaves = st.builds(ModelTerm, st.sampled_from(IDS)) | st.builds(SetReference, st.just("s"))
 _expressions = st.recursive(
     _leaves,
     lambda inner: (
-        st.builds(Every, st.lists(inner, min_size=2, max_size=3).map(tuple))
-        | st.builds(Either, st.lists(inner, min_size=2, max_size=3).map(tuple))
+        st.builds(AllOf, st.lists(inner, min_size=2, max_size=3).map(tuple))
+        | st.builds(AnyOf, st.lists(inner, min_size=2, max_size=3).map(tuple))
     ),
     max_leaves=8,
 )
@@ -213,31 +215,31 @@ _expressions = st.recursive(
 
 def written(expression: Expression) -> str:
     match expression:
-        case Name(name):
+        case ModelTerm(name):
             return name
-        case Reference(name):
+        case SetReference(name):
             return f"+{name}"
-        case Every(parts):
+        case AllOf(parts):
             return " & ".join(_bracketed(part) for part in parts)
-        case Either(parts):
+        case AnyOf(parts):
             return "|".join(_bracketed(part) for part in parts)
 
 
 def _bracketed(expression: Expression) -> str:
     text = written(expression)
-    return text if isinstance(expression, Name | Reference) else f"( {text})"
+    return text if isinstance(expression, ModelTerm | SetReference) else f"( {text})"
 
 
 def written_out(expression: Expression, of_set: list[frozenset[str]]) -> list[frozenset[str]]:
     """Every combination in full, one after the other."""
     match expression:
-        case Name(name):
+        case ModelTerm(name):
             return [frozenset({name})]
-        case Reference(_):
+        case SetReference(_):
             return of_set
-        case Either(parts):
+        case AnyOf(parts):
             return list(chain.from_iterable(written_out(part, of_set) for part in parts))
-        case Every(parts):
+        case AllOf(parts):
             choices = (written_out(part, of_set) for part in parts)
             return [frozenset().union(*chosen) for chosen in product(*choices)]
 
@@ -258,13 +260,13 @@ def test_it_is_the_first_of_the_cheapest_when_all_are_written_out(
 ) -> None:
     others = running - {wanted}
     two = [frozenset("ab"), frozenset("c")]
-    sets = {"s": Either((Every((Name("a"), Name("b"))), Name("c"))), "t": expression}
+    sets = {"s": AnyOf((AllOf((ModelTerm("a"), ModelTerm("b"))), ModelTerm("c"))), "t": expression}
     every = [one for one in two + written_out(expression, two) if wanted in one]
-    answer = Matrix(sets, {}, costs).leaving(wanted, others)
+    answer = SwapMatrix(sets, {}, costs).eviction_plan(wanted, others)
     assert answer is not None
     if not every:
-        assert answer == Leaving(frozenset(others))
+        assert answer == EvictionPlan(frozenset(others))
         return
     best = min(every, key=lambda one: sum(costs.get(name, 1) for name in others - one))
     assert answer.models == others - best
-    assert answer.weighed == any(not (one & others) <= best for one in every)
+    assert answer.by_cost == any(not (one & others) <= best for one in every)

@@ -2,8 +2,8 @@
 
 import pytest
 
-from aitui.domain.config.document import Document
-from aitui.domain.config.values import Where
+from aitui.domain.config.document import ConfigDocument
+from aitui.domain.config.values import ValueSource
 from config.edits import flag_changed
 
 BASE = "base: &base\n  cmd: >-\n    llama-server\n    -c 4096\n    --temp 1\n  ttl: 9\n"
@@ -16,7 +16,7 @@ def test_a_macro_named_in_the_command_gives_way_to_the_value() -> None:
     )
     change = flag_changed(text, "a", "-c", "8192", only_this_model=True)
     assert change.after == text.replace("-c ${size}", "-c 8192", 1)
-    assert (change.where, change.also) == (Where.COMMAND, ())
+    assert (change.where, change.also) == (ValueSource.COMMAND, ())
 
 
 def test_a_flag_inside_a_macro_is_given_again_behind_it() -> None:
@@ -50,7 +50,7 @@ def test_an_alias_gives_way_to_a_copy() -> None:
     change = flag_changed(text, "b", "-c", "2", only_this_model=True)
     assert (
         change.after == text.replace("*c # same", "|\r\n      llama-server\r\n      -c 2 # same")
-        or Document.read(change.after).context_size("a") == 1
+        or ConfigDocument.read(change.after).context_size("a") == 1
     )
 
 
@@ -79,10 +79,10 @@ def test_no_other_model_changes(flag: str) -> None:
         "  a: {cmd: '${s} -c ${size}'}\n  b: {cmd: '${s} -c ${size}'}\n"
         "  c:\n    <<: *base\n  d:\n    <<: *base\n"
     )
-    before = Document.read(text)
+    before = ConfigDocument.read(text)
     for model in ("a", "b", "c", "d"):
         change = flag_changed(text, model, flag, "7", only_this_model=True)
-        after = Document.read(change.after)
+        after = ConfigDocument.read(change.after)
         changed = [one for one in "abcd" if before.command(one) != after.command(one)]
         assert changed == [model]
         assert change.also == ()

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aitui.domain.command_line import words
-from aitui.domain.config.document import Document
-from aitui.domain.config.values import Where, current_value
+from aitui.domain.command_line import split_words
+from aitui.domain.config.document import ConfigDocument
+from aitui.domain.config.values import ValueSource, current_value
 from aitui.errors import ConfigRefused
 from config.edits import flag_changed
 
@@ -195,7 +195,7 @@ def test_only_an_own_long_flag_of_another_program_can_be_set(command: str, flag:
 
 @pytest.mark.parametrize("command", [*FOREIGN, "docker run -c 512 x /opt/llama-server -m q"])
 def test_the_flags_of_others_are_no_context_size(command: str) -> None:
-    document = Document.read(in_a_file(command))
+    document = ConfigDocument.read(in_a_file(command))
     assert document.context_size("a") is None
     assert current_value(document, "a", "-c") is None
 
@@ -204,7 +204,7 @@ def test_the_variable_of_a_script_is_llama_servers_and_can_be_set() -> None:
     text = in_a_file("run-wolf.sh -c 5").replace("ttl: 5", "env: [LLAMA_ARG_CTX_SIZE=4096]")
     change = flag_changed(text, "a", "-c", "16384")
     assert change.after == text.replace("4096", "16384")
-    assert change.where is Where.ENVIRONMENT
+    assert change.where is ValueSource.ENVIRONMENT
 
 
 def test_a_macro_may_hold_the_server_and_what_stands_before_it() -> None:
@@ -256,7 +256,7 @@ def commands(draw: st.DrawFn, programs: st.SearchStrategy[str]) -> tuple[str, st
 def test_no_word_but_the_servers_own_value_changes(command: tuple[str, str], size: int) -> None:
     before, behind = command
     change = flag_changed(in_a_file(f"{before} {behind}"), "a", "-c", str(size))
-    after = [word.text for word in words(Document.read(change.after).command("a"))]
+    after = [word.text for word in split_words(ConfigDocument.read(change.after).command("a"))]
     own = shlex.split(behind)
     assert after[: len(shlex.split(before))] == shlex.split(before)
     if "-c" in own:

@@ -4,7 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aitui.domain.config.problems import MOST, Problem, new_fatal_problems, problems
+from aitui.domain.config.problems import (
+    MOST_DIAGNOSTICS,
+    Diagnostic,
+    find_diagnostics,
+    new_fatal_diagnostics,
+)
 
 # Written like the example that llama-swap comes with: every key once.
 EXAMPLE = """\
@@ -91,7 +96,7 @@ peers:
 
 
 def test_a_file_like_llama_swaps_own_example_is_without_problems() -> None:
-    assert problems(EXAMPLE) == ()
+    assert find_diagnostics(EXAMPLE) == ()
 
 
 def test_anchors_merges_and_extensions_are_without_problems() -> None:
@@ -99,7 +104,7 @@ def test_anchors_merges_and_extensions_are_without_problems() -> None:
         "x-any: 1\nshared: &s {ttl: 5, env: &e [A=b]}\n"
         "models:\n  a: &a\n    <<: *s\n    cmd: llama-server --port ${PORT}\n  b:\n    <<: [*a, *s]\n"
     )
-    assert problems(text) == ()
+    assert find_diagnostics(text) == ()
 
 
 MODEL_A = "models:\n  a:\n    cmd: llama-server --port ${PORT}\n"
@@ -149,39 +154,39 @@ MODEL_A = "models:\n  a:\n    cmd: llama-server --port ${PORT}\n"
 def test_a_problem_with_its_place(
     text: str, line: int, column: int, words: str, fatal: bool
 ) -> None:
-    found = problems(text)
+    found = find_diagnostics(text)
     assert [problem for problem in found if words in problem.words] == [
-        Problem(line, column, next(p.words for p in found if words in p.words), fatal)
+        Diagnostic(line, column, next(p.words for p in found if words in p.words), fatal)
     ]
 
 
 def test_a_file_none_of_whose_models_has_a_port_is_not_fatal() -> None:
-    (problem,) = problems("models:\n  a:\n    cmd: llama-server -m x\n")
+    (problem,) = find_diagnostics("models:\n  a:\n    cmd: llama-server -m x\n")
     assert "${PORT}" in problem.words
     assert not problem.fatal
 
 
 def test_problems_come_in_the_order_of_the_text() -> None:
-    found = problems("nonsense: 1\nmodels:\n  a: {ttl: x, more: 1}\n  b: 5\nlast: 2\n")
+    found = find_diagnostics("nonsense: 1\nmodels:\n  a: {ttl: x, more: 1}\n  b: 5\nlast: 2\n")
     assert list(found) == sorted(found, key=lambda problem: (problem.line, problem.column))
     assert len(found) >= 5
 
 
 def test_there_is_an_end_to_problems() -> None:
-    assert len(problems("".join(f"wrong{n}: 1\n" for n in range(1000)))) == MOST
+    assert len(find_diagnostics("".join(f"wrong{n}: 1\n" for n in range(1000)))) == MOST_DIAGNOSTICS
 
 
 def test_only_what_a_change_made_worse_is_new() -> None:
     before = MODEL_A + "  b:\n    ttl: x\n"
     after = "# more\n" + before + "  c: 5\n"
-    assert new_fatal_problems(before, before) == ()
-    assert [problem.words for problem in new_fatal_problems(before, after)][-1] == (
+    assert new_fatal_diagnostics(before, before) == ()
+    assert [problem.words for problem in new_fatal_diagnostics(before, after)][-1] == (
         "c takes a mapping."
     )
 
 
 def test_words_from_the_file_are_harmless() -> None:
-    found = problems('"evil\\e]0;title\\a": 1\nmodels: {a: {"\\u202e": 1}}\n')
+    found = find_diagnostics('"evil\\e]0;title\\a": 1\nmodels: {a: {"\\u202e": 1}}\n')
     assert found
     assert not any("\x1b" in one.words or "\u202e" in one.words for one in found)
 
@@ -198,7 +203,7 @@ YAMLISH = st.lists(
 
 @given(YAMLISH)
 def test_no_text_makes_it_raise(text: str) -> None:
-    for problem in problems(text):
+    for problem in find_diagnostics(text):
         assert problem.line >= 1
         assert problem.column >= 1
         assert problem.words

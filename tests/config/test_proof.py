@@ -2,16 +2,20 @@
 
 import pytest
 
-from aitui.domain.config.document import Document
-from aitui.domain.config.proof import changed_models, only_keys, only_scalar
-from aitui.domain.config.tree import Collection, Scalar
+from aitui.domain.config.document import ConfigDocument
+from aitui.domain.config.proof import (
+    differs_only_in_keys,
+    differs_only_in_scalar,
+    find_changed_models,
+)
+from aitui.domain.config.tree import YamlCollection, YamlScalar
 from aitui.errors import ConfigRefused
 from config.edits import flag_changed
 
 BEFORE = "m: {s: &s 1}\nmodels:\n  a: {cmd: x -c 1, ttl: *s}\n  b: {cmd: y}\n"
 
 
-def command_of_a(document: Document) -> Scalar:
+def command_of_a(document: ConfigDocument) -> YamlScalar:
     """The scalar that is meant to change."""
     node = document.command_node("a")
     assert node is not None
@@ -37,19 +41,19 @@ def command_of_a(document: Document) -> Scalar:
     ],
 )
 def test_one_scalar_and_nothing_else(old: str, new: str, proven: bool) -> None:
-    before, after = Document.read(BEFORE), Document.read(BEFORE.replace(old, new))
+    before, after = ConfigDocument.read(BEFORE), ConfigDocument.read(BEFORE.replace(old, new))
     meant = command_of_a(before)
     if old == "ttl: *s":
         ttl = before.entry("a").keys["ttl"].value
-        assert isinstance(ttl, Scalar)
+        assert isinstance(ttl, YamlScalar)
         meant = ttl
-    assert only_scalar(before.root, after.root, meant) is proven
+    assert differs_only_in_scalar(before.root, after.root, meant) is proven
 
 
 def test_two_changes_are_not_one() -> None:
-    before = Document.read(BEFORE)
-    after = Document.read(BEFORE.replace("-c 1", "-c 2").replace("cmd: y", "cmd: z"))
-    assert not only_scalar(before.root, after.root, command_of_a(before))
+    before = ConfigDocument.read(BEFORE)
+    after = ConfigDocument.read(BEFORE.replace("-c 1", "-c 2").replace("cmd: y", "cmd: z"))
+    assert not differs_only_in_scalar(before.root, after.root, command_of_a(before))
 
 
 @pytest.mark.parametrize(
@@ -64,18 +68,18 @@ def test_two_changes_are_not_one() -> None:
     ],
 )
 def test_one_key_and_nothing_else(old: str, new: str, proven: bool) -> None:
-    before, after = Document.read(BEFORE), Document.read(BEFORE.replace(old, new))
+    before, after = ConfigDocument.read(BEFORE), ConfigDocument.read(BEFORE.replace(old, new))
     mapping = before.entry("b").pair.value
-    assert isinstance(mapping, Collection)
-    assert only_keys(before.root, after.root, mapping, frozenset({"ttl"})) is proven
+    assert isinstance(mapping, YamlCollection)
+    assert differs_only_in_keys(before.root, after.root, mapping, frozenset({"ttl"})) is proven
 
 
 def test_the_models_that_llama_swap_would_start_otherwise() -> None:
-    before = Document.read(BEFORE + "  c: {cmd: 'z   1'}\n  d: {cmd: z}\n")
-    after = Document.read(
+    before = ConfigDocument.read(BEFORE + "  c: {cmd: 'z   1'}\n  d: {cmd: z}\n")
+    after = ConfigDocument.read(
         BEFORE.replace("s: &s 1", "s: &s 2") + "  c: {cmd: 'z 1'}\n  e: {cmd: z}\n"
     )
-    assert changed_models(before, after) == ("a", "d", "e")
+    assert find_changed_models(before, after) == ("a", "d", "e")
 
 
 def test_a_model_that_would_change_unnamed_keeps_the_value_from_changing() -> None:

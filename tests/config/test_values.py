@@ -2,8 +2,8 @@
 
 import pytest
 
-from aitui.domain.config.document import Document
-from aitui.domain.config.values import FlagValue, Where, current_value
+from aitui.domain.config.document import ConfigDocument
+from aitui.domain.config.values import FlagValue, ValueSource, current_value
 from aitui.errors import ConfigRefused
 
 TEXT = """\
@@ -43,21 +43,21 @@ models:
     cmd: &unused llama-server -c 77
 """
 
-DOCUMENT = Document.read(TEXT)
+DOCUMENT = ConfigDocument.read(TEXT)
 
 
 @pytest.mark.parametrize(
     ("model", "flag", "value"),
     [
-        ("own", "-c", FlagValue("2", Where.COMMAND, 15)),
-        ("macro", "-c", FlagValue("4096", Where.MACRO, 2, "ctx", ("pieces",))),
-        ("macro", "--temp", FlagValue("0.7", Where.MACRO, 5, "server", ("third",))),
-        ("merged", "--ctx-size", FlagValue("8192", Where.ANCHOR, 9, "base", ("merged too",))),
-        ("set", "ctx-size", FlagValue("1024", Where.ENVIRONMENT, 25)),
-        ("script", "-c", FlagValue("12", Where.COMMAND, 30)),
-        ("pieces", "-c", FlagValue("40960", Where.COMMAND, 32)),
-        ("pieces", "-a", FlagValue("pieces", Where.COMMAND, 32)),
-        ("lone", "-c", FlagValue("77", Where.COMMAND, 34)),
+        ("own", "-c", FlagValue("2", ValueSource.COMMAND, 15)),
+        ("macro", "-c", FlagValue("4096", ValueSource.MACRO, 2, "ctx", ("pieces",))),
+        ("macro", "--temp", FlagValue("0.7", ValueSource.MACRO, 5, "server", ("third",))),
+        ("merged", "--ctx-size", FlagValue("8192", ValueSource.ANCHOR, 9, "base", ("merged too",))),
+        ("set", "ctx-size", FlagValue("1024", ValueSource.ENVIRONMENT, 25)),
+        ("script", "-c", FlagValue("12", ValueSource.COMMAND, 30)),
+        ("pieces", "-c", FlagValue("40960", ValueSource.COMMAND, 32)),
+        ("pieces", "-a", FlagValue("pieces", ValueSource.COMMAND, 32)),
+        ("lone", "-c", FlagValue("77", ValueSource.COMMAND, 34)),
         ("own", "--top-k", None),
     ],
 )
@@ -69,8 +69,8 @@ def test_a_shared_environment_is_named_by_its_anchor() -> None:
     text = (
         "e: &env [LLAMA_ARG_CTX_SIZE=5]\nmodels: {a: {cmd: x, env: *env}, b: {cmd: x, env: *env}}\n"
     )
-    value = current_value(Document.read(text), "a", "-c")
-    assert value == FlagValue("5", Where.ENVIRONMENT, 1, "env", ("b",))
+    value = current_value(ConfigDocument.read(text), "a", "-c")
+    assert value == FlagValue("5", ValueSource.ENVIRONMENT, 1, "env", ("b",))
 
 
 def test_an_unknown_model_is_refused() -> None:

@@ -10,8 +10,8 @@ from yarl import URL
 
 from aitui.demo import ssh_host
 from aitui.demo.dialect import Dialect
-from aitui.demo.shell_commands import Reply
-from aitui.demo.ssh_host import SshDoor
+from aitui.demo.shell_commands import ShellResult
+from aitui.demo.ssh_host import DemoSshServer
 from aitui.demo.stand_in import StandIn
 from demo.lab import lab_config
 
@@ -35,8 +35,8 @@ async def until_hung_up(caller: socket.socket) -> None:
                 pass
 
 
-async def nothing(_: str) -> Reply:
-    return Reply()
+async def nothing(_: str) -> ShellResult:
+    return ShellResult()
 
 
 @pytest.mark.parametrize("turns", range(_TURNS))
@@ -49,8 +49,8 @@ async def test_the_stand_in_hangs_up_on_who_has_just_come_in(turns: int) -> None
 
 @pytest.mark.parametrize("turns", range(_TURNS))
 async def test_the_ssh_door_hangs_up_on_who_has_just_come_in(turns: int, tmp_path: Path) -> None:
-    async with SshDoor(tmp_path, tmp_path, nothing) as door:
-        port = int(door.set_up.config.read_text().partition("Port ")[2].split()[0])
+    async with DemoSshServer(tmp_path, tmp_path, nothing) as door:
+        port = int(door.setup.config.read_text().partition("Port ")[2].split()[0])
         caller = await come_in(port, turns)
     with caller:
         await until_hung_up(caller)
@@ -63,8 +63,8 @@ async def test_the_ssh_door_hangs_up_also_where_nobody_waits_for_it(
     ports: asyncio.Queue[int] = asyncio.Queue()
 
     async def stand_open() -> None:
-        async with SshDoor(tmp_path, tmp_path, nothing) as door:
-            set_up = door.set_up.config.read_text()
+        async with DemoSshServer(tmp_path, tmp_path, nothing) as door:
+            set_up = door.setup.config.read_text()
             await ports.put(int(set_up.partition("Port ")[2].split()[0]))
             await asyncio.Event().wait()
 
@@ -88,9 +88,9 @@ async def test_an_ssh_door_that_does_not_open_closes_its_port(
         ports.append(port)
         raise PermissionError
 
-    monkeypatch.setattr(ssh_host, "_write_set_up", fail)
+    monkeypatch.setattr(ssh_host, "_write_setup", fail)
     with pytest.raises(PermissionError):
-        async with SshDoor(tmp_path, tmp_path, nothing):
+        async with DemoSshServer(tmp_path, tmp_path, nothing):
             pass
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", ports[0]))

@@ -12,7 +12,7 @@ import pytest
 from aitui.demo.configuration import parse_configuration
 from aitui.demo.fake_flags import read_flags
 from aitui.demo.unit import CONFIG_PATH, UNIT
-from aitui.demo.world import World, demo_world
+from aitui.demo.world import DemoEnvironment, demo_world
 from aitui.errors import (
     FilePermissionDenied,
     HostError,
@@ -20,12 +20,12 @@ from aitui.errors import (
     NoSuchFile,
     ServiceFailed,
 )
-from aitui.host.facts import read_host_facts
+from aitui.host.facts import read_host_info
 from aitui.host.gpu import HostSampler
 from aitui.host.model_header import read_model_header
-from aitui.host.service import Service
+from aitui.host.service import SystemdService
 from aitui.host.ssh import SshHost
-from aitui.host.ssh_user import SshPlace, SshUser
+from aitui.host.ssh_user import SshConfigPaths, SshUser
 from demo.test_stand_in_life import client_context
 
 CONFIG = """\
@@ -37,23 +37,23 @@ models:
 
 
 @pytest.fixture
-async def world() -> AsyncIterator[World]:
+async def world() -> AsyncIterator[DemoEnvironment]:
     async with demo_world(config_text=CONFIG) as there:
         yield there
 
 
-def user_of(world: World) -> SshUser:
-    set_up = world.ssh_set_up
-    return SshUser(SshPlace(set_up.home, set_up.config, global_known_hosts=()), {})
+def user_of(world: DemoEnvironment) -> SshUser:
+    set_up = world.ssh_setup
+    return SshUser(SshConfigPaths(set_up.home, set_up.config, global_known_hosts=()), {})
 
 
 @pytest.fixture
-async def host(world: World) -> AsyncIterator[SshHost]:
+async def host(world: DemoEnvironment) -> AsyncIterator[SshHost]:
     async with SshHost(world.ssh_host, user_of(world)) as there:
         yield there
 
 
-async def command(world: World) -> str:
+async def command(world: DemoEnvironment) -> str:
     pair = world.certificates.client_cert, world.certificates.client_key
     connector = aiohttp.TCPConnector(ssl=client_context(world.certificates.root_ca, pair))
     async with aiohttp.ClientSession(world.url, connector=connector) as session:
@@ -64,13 +64,15 @@ async def command(world: World) -> str:
     return str(running[0]["cmd"]) if running else ""
 
 
-async def test_the_config_file_is_where_aitui_looks_for_it(world: World, host: SshHost) -> None:
+async def test_the_config_file_is_where_aitui_looks_for_it(
+    world: DemoEnvironment, host: SshHost
+) -> None:
     assert await host.resolve("~/.config/llama-swap/config.yaml") == CONFIG_PATH
     assert (await host.read("~/.config/llama-swap/config.yaml")).decode() == CONFIG
     assert world.config_file.read_text() == CONFIG
 
 
-async def test_the_config_file_can_be_replaced_whole(world: World, host: SshHost) -> None:
+async def test_the_config_file_can_be_replaced_whole(world: DemoEnvironment, host: SshHost) -> None:
     await host.create(f"{CONFIG_PATH}.tmp", b"models: {}\n", mode=0o640)
     await host.rename(f"{CONFIG_PATH}.tmp", CONFIG_PATH)
     assert world.config_file.read_bytes() == b"models: {}\n"
@@ -83,25 +85,25 @@ async def test_nothing_outside_of_the_demo_is_seen(host: SshHost, path: str) -> 
         await host.read(path)
 
 
-async def test_a_link_leads_nowhere_outside(world: World, host: SshHost) -> None:
+async def test_a_link_leads_nowhere_outside(world: DemoEnvironment, host: SshHost) -> None:
     (world.config_file.parent / "link").symlink_to("/etc/passwd")
     with pytest.raises((NoSuchFile, FilePermissionDenied)):
         await host.resolve("~/.config/llama-swap/link")
 
 
 async def test_the_unit_is_up_and_runs_that_file(host: SshHost) -> None:
-    facts = await Service(host, UNIT).facts()
+    facts = await SystemdService(host, UNIT).facts()
     assert facts.running
     assert facts.enabled
     assert facts.linger is True
     assert facts.config_path == CONFIG_PATH
     assert facts.watches_config is False
     assert facts.started_at is not None
-    assert await Service(host, UNIT).faults() == ()
+    assert await SystemdService(host, UNIT).faults() == ()
 
 
-async def test_a_reload_brings_the_new_value(world: World, host: SshHost) -> None:
-    service = Service(host, UNIT)
+async def test_a_reload_brings_the_new_value(world: DemoEnvironment, host: SshHost) -> None:
+    service = SystemdService(host, UNIT)
     before = (await service.facts()).main_pid
     world.config_file.write_text(CONFIG.replace("4096", "8192"))
     await service.reload()
@@ -109,22 +111,26 @@ async def test_a_reload_brings_the_new_value(world: World, host: SshHost) -> Non
     assert (await service.facts()).main_pid == before
 
 
-async def test_a_reload_of_invalid_yaml_keeps_the_old_value(world: World, host: SshHost) -> None:
-    service = Service(host, UNIT)
+async def test_a_reload_of_invalid_yaml_keeps_the_old_value(
+    world: DemoEnvironment, host: SshHost
+) -> None:
+    service = SystemdService(host, UNIT)
     world.config_file.write_text("models: [")
     await service.reload()
     assert "--ctx-size 4096" in await command(world)
     assert any("failed to reload config" in line for line in await service.journal(50))
 
 
-async def test_a_value_above_the_limit_kills_the_model(world: World, host: SshHost) -> None:
+async def test_a_value_above_the_limit_kills_the_model(
+    world: DemoEnvironment, host: SshHost
+) -> None:
     world.config_file.write_text(CONFIG.replace("4096", "16384"))
-    await Service(host, UNIT).reload()
+    await SystemdService(host, UNIT).reload()
     assert await command(world) == ""
 
 
-async def test_a_restart_starts_another_process(world: World, host: SshHost) -> None:
-    service = Service(host, UNIT)
+async def test_a_restart_starts_another_process(world: DemoEnvironment, host: SshHost) -> None:
+    service = SystemdService(host, UNIT)
     before = (await service.facts()).main_pid
     world.config_file.write_text(CONFIG.replace("4096", "2048"))
     after = await service.restart()
@@ -133,9 +139,9 @@ async def test_a_restart_starts_another_process(world: World, host: SshHost) -> 
 
 
 async def test_a_restart_on_invalid_yaml_stays_down_until_it_is_mended(
-    world: World, host: SshHost
+    world: DemoEnvironment, host: SshHost
 ) -> None:
-    service = Service(host, UNIT)
+    service = SystemdService(host, UNIT)
     world.config_file.write_text("models: [")
     with pytest.raises(ServiceFailed) as failed:
         await service.restart()
@@ -152,42 +158,42 @@ async def test_a_restart_on_invalid_yaml_stays_down_until_it_is_mended(
 
 async def test_a_wrong_unit_is_explained_as_on_a_real_machine(host: SshHost) -> None:
     with pytest.raises(ServiceFailed, match=r"There is no unit llamaswap\.service") as failed:
-        await Service(host, "llamaswap").restart()
+        await SystemdService(host, "llamaswap").restart()
     assert failed.value.why == f"the nearest is {UNIT}"
 
 
 async def test_a_command_that_is_not_known_is_not_found(host: SshHost) -> None:
     finished = await host.run(("rm", "-rf", "/"))
     assert finished.status == 127
-    assert b"not found" in finished.complaint
+    assert b"not found" in finished.stderr
 
 
-async def test_the_hardware_is_that_of_the_demo(world: World, host: SshHost) -> None:
+async def test_the_hardware_is_that_of_the_demo(world: DemoEnvironment, host: SshHost) -> None:
     await command(world)
     sample = await HostSampler(host).sample((5800,))
     assert [card.name.partition(" ")[0] for card in sample.sample.gpus] == ["NVIDIA", "NVIDIA"]
-    held = sample.held(5800)
+    held = sample.usage_at_port(5800)
     assert held is not None
     assert held.gpu_bytes == 1000 << 20
     assert sample.whole
-    assert sample.troubles == ()
+    assert sample.errors == ()
 
 
 async def test_the_machine_tells_what_it_is(host: SshHost) -> None:
-    found = await read_host_facts(host, 1e9)
+    found = await read_host_info(host, 1e9)
     assert found.system.startswith("Debian")
     assert (found.sockets, found.cores, found.nvidia_driver) == (1, 8, "580.142")
 
 
-async def test_nobody_else_is_let_in(world: World, host: SshHost) -> None:
+async def test_nobody_else_is_let_in(world: DemoEnvironment, host: SshHost) -> None:
     stranger = asyncssh.generate_private_key("ssh-ed25519")
-    world.ssh_set_up.identity.write_bytes(stranger.export_private_key())
+    world.ssh_setup.identity.write_bytes(stranger.export_private_key())
     with pytest.raises(HostLoginRefused):
         await host.run(("id", "-u"))
 
 
-async def test_the_host_is_known_and_no_other_set_up_is_read(world: World) -> None:
-    world.ssh_set_up.known_hosts.write_text("")
+async def test_the_host_is_known_and_no_other_set_up_is_read(world: DemoEnvironment) -> None:
+    world.ssh_setup.known_hosts.write_text("")
     async with SshHost(world.ssh_host, user_of(world)) as host:
         with pytest.raises(HostError, match="not known yet"):
             await host.run(("id", "-u"))

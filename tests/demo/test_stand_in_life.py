@@ -19,7 +19,16 @@ from aitui.demo.certificates import (
     make_foreign_certificates,
 )
 from aitui.demo.dialect import Dialect
-from aitui.demo.faults import Close, Fault, Garbage, Hang, Page, Reply, Slow, WrongTypes
+from aitui.demo.faults import (
+    ConnectionClose,
+    Fault,
+    FixedResponse,
+    GarbageBody,
+    Hang,
+    HtmlPage,
+    SlowBody,
+    WrongTypes,
+)
 from aitui.demo.stand_in import StandIn
 from aitui.demo.world import demo_world
 from demo.lab import lab_config, open_lab
@@ -144,11 +153,11 @@ async def test_every_request_is_kept_as_it_came() -> None:
 @pytest.mark.parametrize(
     ("fault", "status", "beginning"),
     [
-        (Garbage(100), 200, ""),
-        (Page(502), 502, "<!doctype html>"),
-        (Reply(500, b"no"), 500, "no"),
+        (GarbageBody(100), 200, ""),
+        (HtmlPage(502), 502, "<!doctype html>"),
+        (FixedResponse(500, b"no"), 500, "no"),
         (WrongTypes(), 200, '{"running":7'),
-        (Slow(b"[]", 0.001), 200, "[]"),
+        (SlowBody(b"[]", 0.001), 200, "[]"),
         (Hang(0.01), 504, ""),
     ],
 )
@@ -162,7 +171,7 @@ async def test_misbehaves_to_order(fault: Fault, status: int, beginning: str) ->
         assert (await lab.get("/running"))[0] == 200
 
 
-@pytest.mark.parametrize("fault", [Close(), Close(b"[")])
+@pytest.mark.parametrize("fault", [ConnectionClose(), ConnectionClose(b"[")])
 async def test_breaks_connections_to_order(fault: Fault) -> None:
     async with open_lab(Dialect.V218) as lab:
         lab.server.fault("/running", fault)

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from aitui.demo.dialect import Dialect
-from aitui.demo.log_ring import HISTORY_BYTES, Broadcast, LogRing
+from aitui.demo.log_ring import HISTORY_BYTES, Broadcast, ServerLog
 from demo.lab import open_lab
 from demo.situations import GEMMA
 
@@ -22,7 +22,7 @@ async def test_a_slow_reader_loses_what_does_not_fit_and_is_not_told() -> None:
 
 
 def test_a_log_remembers_its_last_hundred_kibibytes() -> None:
-    ring = LogRing()
+    ring = ServerLog()
     for number in range(20_000):
         ring.write(f"line {number}\n")
     assert len(ring.history) == HISTORY_BYTES

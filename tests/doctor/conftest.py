@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from aitui.domain.server import Server
-from aitui.host.ssh_user import SshPlace
+from aitui.host.ssh_user import SshConfigPaths
 from host.conftest import make_place, sshd
 from host.sshd import Sshd
 from service.user_manager import ACCOUNT, UserManager, user_manager
@@ -32,14 +32,16 @@ def no_agent(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def user(sshd: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_agent: None) -> SshPlace:
+def user(
+    sshd: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_agent: None
+) -> SshConfigPaths:
     """Whoever runs the check-up; the sshd is called `box` in their SSH config."""
     monkeypatch.setenv("HOME", str(tmp_path / "user"))
     return make_place(tmp_path / "user", sshd)
 
 
 @pytest.fixture
-def box(user: SshPlace, preset: Path) -> Server:
+def box(user: SshConfigPaths, preset: Path) -> Server:
     """A server whose machine is this one over SSH; the server itself isn't asked."""
     return Server("http://127.0.0.1:9", identity="box", ssh_host="box", preset_path=str(preset))
 

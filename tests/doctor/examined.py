@@ -4,27 +4,27 @@ from collections.abc import Mapping
 from pathlib import Path
 from time import monotonic, time
 
-from aitui.commands.doctor.examination import Subject, examine
-from aitui.commands.doctor.terminal_checks import Terminal
-from aitui.domain.checks import Check, Status
+from aitui.commands.doctor.examination import DoctorTarget, examine
+from aitui.commands.doctor.terminal_checks import TerminalInfo
+from aitui.domain.checks import CheckResult, CheckStatus
 from aitui.domain.clock import Clock
 from aitui.domain.server import Server
 from aitui.errors import SettingsError
 from aitui.settings import Settings
 
-NO_TERMINAL = Terminal(None, {})
+NO_TERMINAL = TerminalInfo(None, {})
 REAL_CLOCK = Clock(monotonic, time)
 
 
 class Report:
     """What was found, by the names of the checks."""
 
-    def __init__(self, checks: list[Check]) -> None:
+    def __init__(self, checks: list[CheckResult]) -> None:
         self.checks = checks
         self._by_name = {check.name: check for check in checks}
         assert len(self._by_name) == len(checks), "two checks have the same name"
 
-    def __getitem__(self, name: str) -> Check:
+    def __getitem__(self, name: str) -> CheckResult:
         return self._by_name[name]
 
     def __contains__(self, name: str) -> bool:
@@ -33,27 +33,27 @@ class Report:
     @property
     def failed(self) -> list[str]:
         """The names of the checks that failed, in their order."""
-        return [check.name for check in self.checks if check.status is Status.FAILED]
+        return [check.name for check in self.checks if check.status is CheckStatus.FAILED]
 
-    def status(self, name: str) -> Status:
+    def status(self, name: str) -> CheckStatus:
         return self._by_name[name].status
 
 
 async def examined(
     settings: Server | Settings | SettingsError,
     *,
-    terminal: Terminal = NO_TERMINAL,
+    terminal: TerminalInfo = NO_TERMINAL,
     clock: Clock = REAL_CLOCK,
 ) -> Report:
     """The whole check-up."""
     if isinstance(settings, Server):
         settings = Settings(settings, (settings,))
-    subject = Subject(settings, terminal, clock)
-    return Report([item async for item in examine(subject) if isinstance(item, Check)])
+    subject = DoctorTarget(settings, terminal, clock)
+    return Report([item async for item in examine(subject) if isinstance(item, CheckResult)])
 
 
-def in_terminal(environment: Mapping[str, str], size: tuple[int, int] = (80, 24)) -> Terminal:
-    return Terminal(size, environment)
+def in_terminal(environment: Mapping[str, str], size: tuple[int, int] = (80, 24)) -> TerminalInfo:
+    return TerminalInfo(size, environment)
 
 
 def nowhere(**settings: Path | str | None) -> Server:

@@ -7,32 +7,32 @@ import pytest
 
 from aitui.commands.doctor import event_checks
 from aitui.demo.dialect import Dialect
-from aitui.demo.faults import Close, Hang, Page, Reply
+from aitui.demo.faults import ConnectionClose, FixedResponse, Hang, HtmlPage
 from aitui.demo.stand_in import StandIn
-from aitui.domain.checks import Status, exit_code
+from aitui.domain.checks import CheckStatus, exit_code
 from aitui.domain.clock import Clock
 from aitui.domain.server import Server
-from aitui.swap.client import SwapClient
+from aitui.swap.client import LlamaSwapClient
 from catalogue import CATALOGUE, QUICK, dialects
 from doctor.examined import examined
 
 
 async def test_what_runs_is_named(server: Server) -> None:
-    async with SwapClient(server) as client:
+    async with LlamaSwapClient(server) as client:
         await client.load(QUICK)
     assert (await examined(server))["/running"].seen == f"{QUICK} ready"
 
 
 async def test_the_models_are_counted(server: Server) -> None:
-    async with SwapClient(server) as client:
+    async with LlamaSwapClient(server) as client:
         listed = await client.models()
     assert (await examined(server))["/v1/models"].seen == f"{len(listed)} models"
 
 
 async def test_a_proxy_without_its_llama_swap_is_told(stand_in: StandIn, server: Server) -> None:
-    stand_in.fault("/", Reply(502, b"", ""))
+    stand_in.fault("/", FixedResponse(502, b"", ""))
     report = await examined(server)
-    assert report.status("certificate accepted") is Status.PASSED
+    assert report.status("certificate accepted") is CheckStatus.PASSED
     assert report.failed == ["/health"]
     assert "llama-swap behind it does not answer" in report["/health"].seen
     assert report["/health"].remedy == "check and restart llama-swap.service"
@@ -42,26 +42,26 @@ async def test_a_proxy_without_its_llama_swap_is_told(stand_in: StandIn, server:
 @pytest.mark.parametrize(
     ("fault", "words"),
     [
-        (Page(), "something else than OK"),
-        (Reply(200, b"", "text/plain"), "a name that it doesn't serve"),
-        (Reply(404, b"404 page not found", "text/plain"), "has no GET /health"),
+        (HtmlPage(), "something else than OK"),
+        (FixedResponse(200, b"", "text/plain"), "a name that it doesn't serve"),
+        (FixedResponse(404, b"404 page not found", "text/plain"), "has no GET /health"),
     ],
 )
 async def test_a_health_that_isnt_llama_swaps_is_told(
-    stand_in: StandIn, server: Server, fault: Reply, words: str
+    stand_in: StandIn, server: Server, fault: FixedResponse, words: str
 ) -> None:
     stand_in.fault("/health", fault)
     report = await examined(server)
     assert report.failed == ["/health"]
     assert words in report["/health"].seen
-    assert report.status("/v1/models") is Status.PASSED
+    assert report.status("/v1/models") is CheckStatus.PASSED
 
 
 @pytest.mark.parametrize("path", ["/v1/models", "/running"])
 async def test_an_endpoint_that_answers_nonsense_is_told(
     stand_in: StandIn, server: Server, path: str
 ) -> None:
-    stand_in.fault(path, Reply(200, b"{]", "application/json"))
+    stand_in.fault(path, FixedResponse(200, b"{]", "application/json"))
     report = await examined(server)
     assert path in report.failed
     assert "can't be its JSON" in report[path].seen
@@ -71,7 +71,7 @@ async def test_a_wrong_api_key_is_told(server: Server, certificates: object) -> 
     guarded = f"apiKeys: [right]\n{CATALOGUE}"
     async with StandIn(guarded, Dialect.V218) as there:
         report = await examined(Server(there.url, identity="x", api_key="wrong"))
-    assert report.status("/health") is Status.PASSED
+    assert report.status("/health") is CheckStatus.PASSED
     assert "doesn't accept the API key" in report["/v1/models"].seen
     assert report["/v1/models"].remedy == "set the server's api_key"
 
@@ -79,23 +79,23 @@ async def test_a_wrong_api_key_is_told(server: Server, certificates: object) -> 
 @dialects(*Dialect)
 async def test_events_flow_while_their_stream_is_open(server: Server) -> None:
     check = (await examined(server))["/api/events"]
-    assert check.status is Status.PASSED
+    assert check.status is CheckStatus.PASSED
     assert "after its cause" in check.seen
 
 
 async def test_events_that_are_held_back_are_told(
     monkeypatch: pytest.MonkeyPatch, stand_in: StandIn, server: Server
 ) -> None:
-    monkeypatch.setattr(event_checks, "FIRST_WITHIN", 0.2)
+    monkeypatch.setattr(event_checks, "FIRST_EVENT_SECONDS", 0.2)
     stand_in.fault("/api/events", Hang())
     check = (await examined(server))["/api/events"]
-    assert check.status is Status.FAILED
+    assert check.status is CheckStatus.FAILED
     assert "something on the way holds it back" in check.seen
     assert "flush_interval -1" in check.remedy
 
 
 async def test_a_stream_that_breaks_is_told(stand_in: StandIn, server: Server) -> None:
-    stand_in.fault("/api/events", Close())
+    stand_in.fault("/api/events", ConnectionClose())
     assert (await examined(server)).failed == ["/api/events"]
 
 
@@ -107,7 +107,7 @@ async def test_an_older_server_isnt_at_fault_for_the_views_it_lacks(server: Serv
     assert report["view: profiles"].seen == "needs llama-swap ≥ v241"
     assert report["view: cancel a request"].seen == "needs llama-swap ≥ v235"
     assert report["view: who is using it"].seen == "only their number; needs llama-swap ≥ v235"
-    assert report.status("view: performance") is Status.PASSED
+    assert report.status("view: performance") is CheckStatus.PASSED
 
 
 @dialects(Dialect.HEAD)
@@ -115,7 +115,7 @@ async def test_a_newer_server_has_every_view(server: Server) -> None:
     report = await examined(server)
     views = [check for check in report.checks if check.name.startswith("view: ")]
     assert len(views) == 6
-    assert {check.status for check in views} == {Status.PASSED}
+    assert {check.status for check in views} == {CheckStatus.PASSED}
 
 
 async def test_a_view_that_is_switched_off_is_told(server: Server) -> None:
@@ -125,7 +125,7 @@ async def test_a_view_that_is_switched_off_is_told(server: Server) -> None:
 
 
 async def test_clocks_that_agree_pass(server: Server) -> None:
-    assert (await examined(server)).status("clock") is Status.PASSED
+    assert (await examined(server)).status("clock") is CheckStatus.PASSED
 
 
 @pytest.mark.parametrize(("shift", "words"), [(600.0, "behind"), (-600.0, "ahead of")])

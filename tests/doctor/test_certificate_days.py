@@ -10,7 +10,7 @@ from aitui.demo.certificates import Certificates
 from aitui.demo.stand_in import StandIn
 from aitui.domain.server import Server
 from aitui.monitor import certificate_watch
-from aitui.swap.client import SwapClient
+from aitui.swap.client import LlamaSwapClient
 from aitui.ui.certificate_days import certificate_item
 from catalogue import CATALOGUE
 from swap.authority import Authority, Issued
@@ -72,10 +72,10 @@ def settings(own_files: Issued, authority: Authority, url: str = "https://127.0.
 
 async def test_a_renewed_file_moves_the_end(authority: Authority, own_files: Issued) -> None:
     put(authority.issue("first", days=10), own_files)
-    async with SwapClient(settings(own_files, authority)) as client:
-        first = await client.certificate_ends()
+    async with LlamaSwapClient(settings(own_files, authority)) as client:
+        first = await client.certificate_expiry()
         put(authority.issue("second", days=300), own_files)
-        second = await client.certificate_ends()
+        second = await client.certificate_expiry()
     assert first is not None
     assert second is not None
     assert second - first == pytest.approx(290 * DAY, abs=60)
@@ -83,21 +83,21 @@ async def test_a_renewed_file_moves_the_end(authority: Authority, own_files: Iss
 
 async def test_a_file_that_cant_be_read_has_no_end(authority: Authority, own_files: Issued) -> None:
     own_files.certificate.write_text("nonsense")
-    async with SwapClient(settings(own_files, authority)) as client:
-        assert await client.certificate_ends() is None
+    async with LlamaSwapClient(settings(own_files, authority)) as client:
+        assert await client.certificate_expiry() is None
 
 
 async def test_without_tls_there_is_no_end(authority: Authority, own_files: Issued) -> None:
     put(authority.issue("first", days=10), own_files)
     server = replace(settings(own_files, authority), url="http://127.0.0.1:9")
-    async with SwapClient(server) as client:
-        assert await client.certificate_ends() is None
+    async with LlamaSwapClient(server) as client:
+        assert await client.certificate_expiry() is None
 
 
 @pytest.fixture
 def soon_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(certificate_watch, "FIRST_LOOK", 0.0)
-    monkeypatch.setattr(certificate_watch, "LOOK_AGAIN", 0.05)
+    monkeypatch.setattr(certificate_watch, "FIRST_CHECK_DELAY", 0.0)
+    monkeypatch.setattr(certificate_watch, "CHECK_INTERVAL", 0.05)
 
 
 def words(app: Driven) -> str:

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from aitui.demo.world import demo_world
-from aitui.domain.checks import Status
-from aitui.domain.model import Kind, ListedModel
+from aitui.domain.checks import CheckStatus
+from aitui.domain.model import ListedModel, ModelKind
 from aitui.domain.server import Server
 from doctor.conftest import VALID
 from doctor.examined import examined
@@ -24,7 +24,7 @@ over_ssh = pytest.mark.real_server("openssh-server")
 
 async def test_a_good_file_is_described(local: Server, preset: Path) -> None:
     report = await machine_of(local, listed=[ONE])
-    assert [report.status(name) for name in LINES] == [Status.PASSED] * len(LINES)
+    assert [report.status(name) for name in LINES] == [CheckStatus.PASSED] * len(LINES)
     assert report["config file"].seen == f"{preset}, {preset.stat().st_size} bytes"
     assert report["config file valid"].seen == "1 model"
     assert report["config file's models"].seen == "1 model, as the server lists them"
@@ -40,15 +40,15 @@ async def test_a_link_is_told_with_where_it_leads(local: Server, preset: Path) -
 async def test_a_file_that_isnt_there(local: Server, preset: Path) -> None:
     preset.unlink()
     report = await machine_of(local)
-    assert report.status("config file") is Status.FAILED
+    assert report.status("config file") is CheckStatus.FAILED
     assert report["config file"].remedy == "check preset_path in config.toml"
-    assert {report.status(name) for name in LINES[1:]} == {Status.OPEN}
-    assert report.status("config file's models") is Status.OPEN
+    assert {report.status(name) for name in LINES[1:]} == {CheckStatus.OPEN}
+    assert report.status("config file's models") is CheckStatus.OPEN
 
 
 async def test_a_folder_in_the_files_place(local: Server, preset: Path) -> None:
     report = await machine_of(replace(local, preset_path=str(preset.parent)))
-    assert report.status("config file") is Status.FAILED
+    assert report.status("config file") is CheckStatus.FAILED
     assert "is no file but a folder" in report["config file"].seen
 
 
@@ -57,7 +57,7 @@ async def test_a_file_that_is_read_only_would_be_replaced_all_the_same(
 ) -> None:
     preset.chmod(0o444)
     report = await machine_of(local)
-    assert report.status("config folder writable") is Status.OPEN
+    assert report.status("config folder writable") is CheckStatus.OPEN
     assert "is read-only, and would be replaced" in report["config folder writable"].seen
     assert report["config folder writable"].remedy == f"chmod u+w {preset}"
 
@@ -73,12 +73,12 @@ async def test_nothing_is_written_to_see_whether_it_could_be(local: Server, pres
 async def test_a_folder_that_the_login_may_not_write(served: Server, machine: UserManager) -> None:
     machine.config.parent.chmod(0o555)
     report = await machine_of(served)
-    assert report.status("config folder writable") is Status.FAILED
+    assert report.status("config folder writable") is CheckStatus.FAILED
     assert "No file can be made in /mnt/home/.config/llama-swap" in (
         report["config folder writable"].seen
     )
     assert "on box: ls -ld" in report["config folder writable"].remedy
-    assert report.status("config file valid") is Status.PASSED
+    assert report.status("config file valid") is CheckStatus.PASSED
 
 
 @on_a_machine
@@ -86,8 +86,8 @@ async def test_a_folder_that_the_login_may_not_write(served: Server, machine: Us
 async def test_a_file_whose_owner_cant_be_kept(served: Server, machine: UserManager) -> None:
     os.chown(machine.config, 0, 0)
     report = await machine_of(served)
-    assert report.status("config folder writable") is Status.PASSED
-    assert report.status("config file's owner") is Status.FAILED
+    assert report.status("config folder writable") is CheckStatus.PASSED
+    assert report.status("config file's owner") is CheckStatus.FAILED
     owner = report["config file's owner"]
     assert "belongs to user 0, group 0: the login is user" in owner.seen
     number = machine.number
@@ -107,7 +107,7 @@ async def test_a_file_with_which_llama_swap_would_not_start_is_told_with_its_lin
 ) -> None:
     preset.write_text(text)
     valid = (await machine_of(local))["config file valid"]
-    assert valid.status is Status.FAILED
+    assert valid.status is CheckStatus.FAILED
     assert valid.seen.startswith(f"llama-swap would not start with it: {seen}")
 
 
@@ -116,20 +116,20 @@ async def test_a_key_that_llama_swap_passes_over_is_told_and_no_fault(
 ) -> None:
     preset.write_text(f"{preset.read_text()}    timeToLive: 5\n")
     valid = (await machine_of(local))["config file valid"]
-    assert valid.status is Status.OPEN
+    assert valid.status is CheckStatus.OPEN
     assert "line 4: " in valid.seen
 
 
 async def test_bytes_that_are_no_text(local: Server, preset: Path) -> None:
     preset.write_bytes(b"models:\n  \xff\xfe: 1\n")
     report = await machine_of(local, listed=[ONE])
-    assert report.status("config file valid") is Status.FAILED
-    assert report.status("config file's models") is Status.OPEN
+    assert report.status("config file valid") is CheckStatus.FAILED
+    assert report.status("config file's models") is CheckStatus.OPEN
 
 
 async def test_models_that_are_missing_on_either_side_are_named(local: Server) -> None:
     models = (await machine_of(local, listed=[ListedModel("two")]))["config file's models"]
-    assert models.status is Status.FAILED
+    assert models.status is CheckStatus.FAILED
     assert models.seen == "not in the server's list: one; not in the file: two"
     assert "aitui reload" in models.remedy
 
@@ -151,25 +151,25 @@ async def test_what_only_the_server_can_list_is_no_difference(local: Server, pre
         ListedModel("uno"),
         ListedModel("one-fast"),
         ListedModel("far", peer="elsewhere"),
-        ListedModel("any", kind=Kind.SELECTOR),
+        ListedModel("any", kind=ModelKind.SELECTOR),
     ]
     models = (await machine_of(local, listed=listed))["config file's models"]
-    assert models.status is Status.PASSED, models
+    assert models.status is CheckStatus.PASSED, models
 
 
 async def test_a_list_that_isnt_known_leaves_the_models_open(local: Server) -> None:
-    assert (await machine_of(local))["config file's models"].status is Status.OPEN
+    assert (await machine_of(local))["config file's models"].status is CheckStatus.OPEN
 
 
 async def test_a_file_that_doesnt_parse_leaves_the_models_open(local: Server, preset: Path) -> None:
     preset.write_text("models: [a\n")
     models = (await machine_of(local, listed=[ONE]))["config file's models"]
-    assert models.status is Status.OPEN
+    assert models.status is CheckStatus.OPEN
 
 
 async def test_hostile_names_are_harmless(local: Server) -> None:
     models = (await machine_of(local, listed=[ONE]))["config file's models"]
-    assert models.status is Status.PASSED
+    assert models.status is CheckStatus.PASSED
     report = await machine_of(replace(local, preset_path="/no/\x1b]0;x\x07file"))
     assert not [check for check in report.checks if "\x1b" in check.seen + check.remedy]
 
@@ -177,7 +177,7 @@ async def test_hostile_names_are_harmless(local: Server) -> None:
 async def test_the_list_of_the_server_is_what_the_server_said(server: Server, preset: Path) -> None:
     report = await examined(replace(server, ssh_host="local", preset_path=str(preset)))
     models = report["config file's models"]
-    assert models.status is Status.FAILED
+    assert models.status is CheckStatus.FAILED
     assert models.seen.startswith("not in the server's list: one; not in the file: ")
 
 
@@ -187,8 +187,8 @@ async def test_a_login_without_the_command_test_leaves_the_rights_open() -> None
             "http://127.0.0.1:9",
             identity="demo",
             ssh_host=world.ssh_host,
-            ssh_home=world.ssh_set_up.home,
+            ssh_home=world.ssh_setup.home,
         )
         report = await machine_of(server)
-    assert report.status("config folder writable") is Status.OPEN
+    assert report.status("config folder writable") is CheckStatus.OPEN
     assert report.failed == []

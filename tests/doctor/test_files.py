@@ -14,7 +14,7 @@ from aitui.demo.certificates import (
     make_expired_client,
     make_foreign_certificates,
 )
-from aitui.domain.checks import Status, exit_code
+from aitui.domain.checks import CheckStatus, exit_code
 from aitui.domain.clock import Clock
 from aitui.domain.server import Server
 from doctor.examined import examined, nowhere
@@ -70,9 +70,9 @@ async def test_one_missing_file_keeps_no_other_from_being_checked(
 ) -> None:
     files.client_cert.unlink()
     report = await examined(settings)
-    assert report.status("certificate authority") is Status.PASSED
-    assert report.status("client key permissions") is Status.PASSED
-    assert report.status("client key belongs") is Status.OPEN
+    assert report.status("certificate authority") is CheckStatus.PASSED
+    assert report.status("client key permissions") is CheckStatus.PASSED
+    assert report.status("client key belongs") is CheckStatus.OPEN
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
@@ -118,7 +118,7 @@ async def test_an_encrypted_key_without_its_password_is_told(
     report = await examined(replace(settings, client_key=encrypted))
     assert "is encrypted: no password is set" in report["client key belongs"].seen
     opened = replace(settings, client_key=encrypted, client_key_password="secret")
-    assert (await examined(opened)).status("client key belongs") is Status.PASSED
+    assert (await examined(opened)).status("client key belongs") is CheckStatus.PASSED
 
 
 async def test_an_expired_certificate_is_told_with_its_date(
@@ -140,7 +140,7 @@ async def test_a_certificate_of_the_future_points_at_the_clock(settings: Server)
 async def test_the_last_thirty_days_are_told_in_time(settings: Server) -> None:
     soon = Clock(monotonic, lambda: time() + 3630 * DAY)
     check = (await examined(settings, clock=soon))["client certificate dates"]
-    assert check.status is Status.PASSED
+    assert check.status is CheckStatus.PASSED
     assert "19 days left" in check.seen or "20 days left" in check.seen
     assert "renew it: openssl x509 -req" in check.remedy
     assert f"-out {settings.client_cert}" in check.remedy
@@ -153,7 +153,7 @@ async def test_a_foreign_issuer_is_told_and_not_judged(settings: Server, tmp_pat
         replace(settings, client_cert=foreign.client_cert, client_key=foreign.client_key)
     )
     check = report["client certificate issuer"]
-    assert check.status is Status.OPEN
+    assert check.status is CheckStatus.OPEN
     assert "CN=Foreign Root CA, an authority other than the one in" in check.seen
     assert check.remedy.startswith("openssl verify -CAfile")
 
@@ -170,6 +170,6 @@ async def test_an_issuer_of_the_same_name_with_another_key_is_told(
 
 async def test_a_server_without_files_has_nothing_to_check() -> None:
     report = await examined(nowhere())
-    assert report.status("certificate authority") is Status.OPEN
-    assert report.status("client certificate") is Status.OPEN
+    assert report.status("certificate authority") is CheckStatus.OPEN
+    assert report.status("client certificate") is CheckStatus.OPEN
     assert "client key belongs" not in report

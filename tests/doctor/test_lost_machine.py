@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 
 from aitui.commands.doctor.config_checks import config_checks
-from aitui.commands.doctor.host_found import HostFound
+from aitui.commands.doctor.host_found import HostFindings
 from aitui.commands.doctor.service_checks import service_checks
-from aitui.commands.doctor.so_far import SoFar
-from aitui.domain.checks import Status
+from aitui.commands.doctor.so_far import ServerFindings
+from aitui.domain.checks import CheckStatus
 from aitui.host.config_file import ConfigFile
 from aitui.host.local import LocalHost
-from aitui.host.service import Service
+from aitui.host.service import SystemdService
 from doctor.examined import REAL_CLOCK, Report
 from host.faults import Fault, FaultyHost
 from service.inside import Inside
@@ -20,10 +20,10 @@ from service.user_manager import UNIT, UserManager
 
 async def report_of(host: FaultyHost, preset: str) -> Report:
     """Both groups of checks, as they follow each other."""
-    found, checks = HostFound(host, 10.0), []
+    found, checks = HostFindings(host, 10.0), []
     config = ConfigFile(host, preset, clock=REAL_CLOCK)
-    checks += [check async for check in config_checks(config, found, SoFar())]
-    checks += [check async for check in service_checks(Service(host, UNIT), found)]
+    checks += [check async for check in config_checks(config, found, ServerFindings())]
+    checks += [check async for check in service_checks(SystemdService(host, UNIT), found)]
     return Report(checks)
 
 
@@ -39,7 +39,7 @@ async def test_whenever_it_is_lost_one_line_fails_and_the_rest_stay_open(
         report = await report_of(FaultyHost(inside, Fault.CUT_BEFORE, at), preset)
         assert [check.name for check in report.checks] == names, at
         lost = [check for check in report.checks if "connection was lost" in check.seen]
-        failed = [check for check in lost if check.status is Status.FAILED]
+        failed = [check for check in lost if check.status is CheckStatus.FAILED]
         assert len(failed) == 1, (at, traced.calls[at], lost)
         assert lost[0] is failed[0]
 
@@ -53,10 +53,10 @@ async def test_a_command_that_hangs_is_waited_for_no_longer_than_a_check_may_tak
     (hanging / "test").chmod(0o755)
     monkeypatch.setenv("PATH", str(hanging), prepend=":")
     host = LocalHost()
-    found = HostFound(host, 0.5)
+    found = HostFindings(host, 0.5)
     config = ConfigFile(host, str(preset), clock=REAL_CLOCK)
-    report = Report([check async for check in config_checks(config, found, SoFar())])
+    report = Report([check async for check in config_checks(config, found, ServerFindings())])
     assert report.failed == ["config folder writable"]
     assert "this machine does not answer" in report["config folder writable"].seen
-    assert report.status("config file's owner") is Status.OPEN
-    assert report.status("config file valid") is Status.PASSED
+    assert report.status("config file's owner") is CheckStatus.OPEN
+    assert report.status("config file valid") is CheckStatus.PASSED

@@ -8,7 +8,7 @@ import pytest
 
 from aitui.demo.certificates import Certificates, make_expired_client, make_foreign_certificates
 from aitui.demo.stand_in import StandIn
-from aitui.domain.checks import Status, exit_code
+from aitui.domain.checks import CheckStatus, exit_code
 from aitui.domain.server import Server
 from catalogue import CATALOGUE
 from doctor.examined import examined, nowhere
@@ -27,13 +27,13 @@ async def test_a_name_that_nobody_knows_is_told() -> None:
     report = await examined(Server("https://no-such-host.invalid", identity="x"))
     assert report.failed == ["host name"]
     assert "The name no-such-host.invalid is not known" in report["host name"].seen
-    assert report.status("TCP") is Status.OPEN
+    assert report.status("TCP") is CheckStatus.OPEN
     assert exit_code(report.checks) == 3
 
 
 async def test_a_port_where_nothing_listens_is_told() -> None:
     report = await examined(nowhere())
-    assert report.status("host name") is Status.PASSED
+    assert report.status("host name") is CheckStatus.PASSED
     assert report.failed == ["TCP"]
     assert "refuses connections" in report["TCP"].seen
 
@@ -51,8 +51,8 @@ async def test_plain_http_leaves_tls_out() -> None:
     async with StandIn(CATALOGUE) as plain:
         report = await examined(Server(plain.url, identity="x"))
     assert report.failed == []
-    assert report.status("TLS") is Status.OPEN
-    assert report.status("/running") is Status.PASSED
+    assert report.status("TLS") is CheckStatus.OPEN
+    assert report.status("/running") is CheckStatus.PASSED
 
 
 async def test_the_wrong_ca_is_told_and_what_the_server_presents_as_well(
@@ -63,9 +63,9 @@ async def test_the_wrong_ca_is_told_and_what_the_server_presents_as_well(
     assert report.failed == ["TLS"]
     assert f"was not issued by an authority in {foreign.root_ca}" in report["TLS"].seen
     presented = report["server certificate"]
-    assert presented.status is Status.OPEN
+    assert presented.status is CheckStatus.OPEN
     assert presented.seen.startswith("not trusted: C=DE,O=Example,CN=localhost")
-    assert report.status("/health") is Status.OPEN
+    assert report.status("/health") is CheckStatus.OPEN
 
 
 async def test_a_wrong_host_name_is_told(certificates: Certificates, tmp_path: Path) -> None:
@@ -105,14 +105,14 @@ async def test_bad_files_of_ours_leave_the_server_to_be_looked_at(
 ) -> None:
     report = await examined(replace(server, client_cert=tmp_path / "gone.pem"))
     assert report.failed == ["client certificate"]
-    assert report.status("TLS") is Status.PASSED
-    assert report.status("server certificate") is Status.PASSED
-    assert report.status("certificate accepted") is Status.OPEN
+    assert report.status("TLS") is CheckStatus.PASSED
+    assert report.status("server certificate") is CheckStatus.PASSED
+    assert report.status("certificate accepted") is CheckStatus.OPEN
 
 
 async def test_no_certificate_is_one_that_is_wanted(server: Server) -> None:
     report = await examined(replace(server, client_cert=None, client_key=None))
-    assert report.status("TLS") is Status.PASSED
+    assert report.status("TLS") is CheckStatus.PASSED
     assert report.failed == ["certificate accepted"]
     assert "wants a client certificate" in report["certificate accepted"].seen
     assert exit_code(report.checks) == 4

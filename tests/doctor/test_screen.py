@@ -8,15 +8,21 @@ from typing import Any
 import pytest
 from textual.app import App
 
-from aitui.domain.checks import Check, Stage, Status, left_open, passed
+from aitui.domain.checks import (
+    CheckResult,
+    CheckStage,
+    CheckStatus,
+    inconclusive_check,
+    passing_check,
+)
 from aitui.domain.clock import Clock
 from aitui.domain.server import Server
 from aitui.ui.screens import models
-from aitui.ui.screens.doctor import CheckUp, DoctorScreen
+from aitui.ui.screens.doctor import DoctorScreen, RunChecks
 from ui.driven import Driven, driven
 
 FROZEN = Clock(lambda: 100.0, lambda: 1_800_000_000.0)
-WRONG = Check("TLS", Status.FAILED, "wrong CA [@click=app.quit]x[/]", "set ca", 4)
+WRONG = CheckResult("TLS", CheckStatus.FAILED, "wrong CA [@click=app.quit]x[/]", "set ca", 4)
 
 
 class Bench(App[None]):
@@ -24,7 +30,7 @@ class Bench(App[None]):
 
     CSS_PATH = Path(models.__file__).with_suffix(".tcss")
 
-    def __init__(self, check_up: CheckUp) -> None:
+    def __init__(self, check_up: RunChecks) -> None:
         super().__init__()
         self._check_up = check_up
         self.animation_level = "none"
@@ -38,15 +44,15 @@ async def checked(seen: Driven) -> None:
 
     def ended() -> bool:
         screen = seen.app.screen
-        return isinstance(screen, DoctorScreen) and not screen._under_way
+        return isinstance(screen, DoctorScreen) and not screen._checks_running
 
     await seen.until(ended, "checked")
 
 
-async def of_many_lines() -> AsyncGenerator[Check | Stage, None]:
+async def of_many_lines() -> AsyncGenerator[CheckResult | CheckStage, None]:
     """More than a screen holds, the last one a fault."""
     for number in range(40):
-        yield passed(f"line {number}", "seen")
+        yield passing_check(f"line {number}", "seen")
     yield WRONG
 
 
@@ -95,9 +101,9 @@ async def test_the_palette_offers_it(opened: Driven) -> None:
 
 
 async def test_r_looks_again() -> None:
-    answers = iter([passed("TCP", "takes connections"), WRONG])
+    answers = iter([passing_check("TCP", "takes connections"), WRONG])
 
-    async def found() -> AsyncGenerator[Check | Stage, None]:
+    async def found() -> AsyncGenerator[CheckResult | CheckStage, None]:
         yield next(answers)
 
     async with Bench(found).run_test(size=(80, 24)) as pilot:
@@ -119,9 +125,9 @@ async def test_the_first_fault_is_brought_into_sight() -> None:
 async def test_lines_appear_before_the_check_up_has_ended() -> None:
     go_on = asyncio.Event()
 
-    async def slow() -> AsyncGenerator[Check | Stage, None]:
-        yield Stage("network", 3, 8)
-        yield passed("TCP", "takes connections")
+    async def slow() -> AsyncGenerator[CheckResult | CheckStage, None]:
+        yield CheckStage("network", 3, 8)
+        yield passing_check("TCP", "takes connections")
         await go_on.wait()
         yield WRONG
 
@@ -137,9 +143,9 @@ async def test_lines_appear_before_the_check_up_has_ended() -> None:
 async def test_closing_ends_the_check_up(server: Server, tmp_path: Path) -> None:
     ended = asyncio.Event()
 
-    async def endless() -> AsyncGenerator[Check | Stage, None]:
+    async def endless() -> AsyncGenerator[CheckResult | CheckStage, None]:
         try:
-            yield Stage("network", 3, 8)
+            yield CheckStage("network", 3, 8)
             await asyncio.Event().wait()
         finally:
             ended.set()
@@ -153,7 +159,7 @@ async def test_closing_ends_the_check_up(server: Server, tmp_path: Path) -> None
 
 
 async def test_what_is_seen_is_text_and_no_markup() -> None:
-    async def found() -> AsyncGenerator[Check | Stage, None]:
+    async def found() -> AsyncGenerator[CheckResult | CheckStage, None]:
         yield WRONG
 
     app = Bench(found)
@@ -162,21 +168,25 @@ async def test_what_is_seen_is_text_and_no_markup() -> None:
 
 
 def test_the_screen_looks_so(snap_compare: Any) -> None:
-    async def found() -> AsyncGenerator[Check | Stage, None]:
-        yield Stage("certificate files", 2, 8)
-        yield passed("certificate authority", "/home/me/certs/root-ca.pem: CN=Example Root CA")
-        yield passed(
+    async def found() -> AsyncGenerator[CheckResult | CheckStage, None]:
+        yield CheckStage("certificate files", 2, 8)
+        yield passing_check(
+            "certificate authority", "/home/me/certs/root-ca.pem: CN=Example Root CA"
+        )
+        yield passing_check(
             "client certificate dates",
             "valid until 2026-12-04 12:00 UTC, 12 days left",
             "renew it in time; a renewed file is picked up without a restart",
         )
-        yield Stage("network", 3, 8)
-        yield passed("TCP", "192.168.2.2 takes connections")
+        yield CheckStage("network", 3, 8)
+        yield passing_check("TCP", "192.168.2.2 takes connections")
         yield WRONG
-        yield Stage("answers", 4, 8)
-        yield left_open("/health", "not tried: the certificate of ai.example.org isn't trusted")
-        yield Stage("terminal", 8, 8)
-        yield left_open(
+        yield CheckStage("answers", 4, 8)
+        yield inconclusive_check(
+            "/health", "not tried: the certificate of ai.example.org isn't trusted"
+        )
+        yield CheckStage("terminal", 8, 8)
+        yield inconclusive_check(
             "tmux set-clipboard",
             "external: copies go to tmux's buffer",
             "tmux set -s set-clipboard on",

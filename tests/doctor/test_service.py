@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from aitui.domain.checks import Status, exit_code
+from aitui.domain.checks import CheckStatus, exit_code
 from aitui.domain.server import Server
 from doctor.examined import examined
 from doctor.machine_examined import machine_of
@@ -39,7 +39,7 @@ async def test_nothing_is_wrong_with_a_machine_that_works(
     report = await examined(served)
     assert report.failed == []
     assert exit_code(report.checks) == 0
-    assert [name for name in LINES if report.status(name) is not Status.PASSED] == [
+    assert [name for name in LINES if report.status(name) is not CheckStatus.PASSED] == [
         "watches its config file"
     ]
     assert report["config file's models"].seen == "2 models, as the server lists them"
@@ -56,42 +56,42 @@ async def test_it_changes_nothing_there(served: Server, machine: UserManager) ->
 
 async def test_a_unit_that_isnt_there_is_told_with_the_nearest(served: Server) -> None:
     report = await machine_of(replace(served, service_unit="llamaswap"))
-    assert report.status("unit") is Status.FAILED
+    assert report.status("unit") is CheckStatus.FAILED
     assert "There is no unit llamaswap.service" in report["unit"].seen
     assert f"the nearest is {UNIT}" in report["unit"].seen
     assert "AI_SERVER_SERVICE_UNIT" in report["unit"].remedy
-    assert report.status("unit active") is Status.OPEN
-    assert report.status("linger") is Status.FAILED
+    assert report.status("unit active") is CheckStatus.OPEN
+    assert report.status("linger") is CheckStatus.FAILED
 
 
 async def test_a_name_that_no_unit_can_have(served: Server) -> None:
     report = await machine_of(replace(served, service_unit="*"))
-    assert report.status("unit") is Status.FAILED
+    assert report.status("unit") is CheckStatus.FAILED
     assert "can't be the name of a unit" in report["unit"].seen
-    assert {report.status(name) for name in LINES[1:]} == {Status.OPEN}
+    assert {report.status(name) for name in LINES[1:]} == {CheckStatus.OPEN}
 
 
 async def test_a_unit_that_was_stopped(served: Server, machine: UserManager) -> None:
     machine.systemctl("stop", UNIT)
     report = await machine_of(served)
-    assert report.status("unit") is Status.PASSED
-    assert report.status("unit active") is Status.FAILED
+    assert report.status("unit") is CheckStatus.PASSED
+    assert report.status("unit active") is CheckStatus.FAILED
     assert f"{UNIT} isn't running" in report["unit active"].seen
-    assert report.status("config file in force") is Status.OPEN
+    assert report.status("config file in force") is CheckStatus.OPEN
 
 
 async def test_a_unit_that_does_not_come_up_by_itself(served: Server, machine: UserManager) -> None:
     machine.systemctl("disable", UNIT)
     report = await machine_of(served)
-    assert report.status("unit enabled") is Status.FAILED
+    assert report.status("unit enabled") is CheckStatus.FAILED
     assert report["unit enabled"].remedy == f"on box: systemctl --user enable {UNIT}"
-    assert report.status("unit active") is Status.PASSED
+    assert report.status("unit active") is CheckStatus.PASSED
     machine.systemctl("enable", UNIT)
 
 
 async def test_a_login_that_doesnt_linger(served: Server) -> None:
     check = (await machine_of(served))["linger"]
-    assert check.status is Status.FAILED
+    assert check.status is CheckStatus.FAILED
     assert "ends with its last session" in check.seen
     assert check.remedy == "on box: loginctl enable-linger"
 
@@ -100,7 +100,7 @@ async def test_a_unit_as_a_guide_prints_it(served: Server, machine: UserManager)
     text = UNIT_TEXT.format(port=machine.port)
     machine.write_unit(text.replace("LimitNOFILE=1024", "User=nobody\nLimitMEMLOCK_BYTES=1"))
     check = (await machine_of(served))["unit as written"]
-    assert check.status is Status.FAILED
+    assert check.status is CheckStatus.FAILED
     assert "User=nobody stands in a user's unit" in check.seen
     assert "no setting LimitMEMLOCK_BYTES=" in check.seen
     assert "remove that line" in check.remedy
@@ -111,7 +111,7 @@ async def test_a_setting_that_systemd_passes_over_is_told_and_no_fault(
 ) -> None:
     text = UNIT_TEXT.format(port=machine.port)
     machine.write_unit(text.replace("LimitNOFILE=1024", "LimitMEMLOCK_BYTES=1"))
-    assert (await machine_of(served))["unit as written"].status is Status.OPEN
+    assert (await machine_of(served))["unit as written"].status is CheckStatus.OPEN
 
 
 async def test_a_unit_whose_file_has_changed_since_systemd_read_it(
@@ -120,7 +120,7 @@ async def test_a_unit_whose_file_has_changed_since_systemd_read_it(
     later = time.time() + HOUR
     os.utime(machine.unit_file, (later, later))
     check = (await machine_of(served))["unit as written"]
-    assert check.status is Status.OPEN
+    assert check.status is CheckStatus.OPEN
     assert "daemon-reload" in check.remedy
 
 
@@ -130,7 +130,7 @@ async def test_a_unit_that_reads_another_file(served: Server, machine: UserManag
     os.chown(other, machine.number, machine.number)
     path = "~/.config/llama-swap/other.yaml"
     check = (await machine_of(replace(served, preset_path=path)))["unit's config file"]
-    assert check.status is Status.FAILED
+    assert check.status is CheckStatus.FAILED
     assert check.seen == (
         f"it reads /mnt/home/.config/llama-swap/config.yaml, and aitui would change {path}"
     )
@@ -145,20 +145,20 @@ async def test_a_server_that_watches_its_file(served: Server, machine: UserManag
     machine.systemctl("restart", UNIT)
     change_at(machine, time.time() + HOUR)
     report = await machine_of(served)
-    assert report.status("watches its config file") is Status.PASSED
-    assert report.status("config file in force") is Status.PASSED
+    assert report.status("watches its config file") is CheckStatus.PASSED
+    assert report.status("config file in force") is CheckStatus.PASSED
 
 
 async def test_a_server_that_doesnt_watch_its_file_is_no_fault(served: Server) -> None:
     check = (await machine_of(served))["watches its config file"]
-    assert check.status is Status.OPEN
+    assert check.status is CheckStatus.OPEN
     assert "-watch-config" in check.remedy
 
 
 async def test_a_file_newer_than_what_the_server_runs(served: Server, machine: UserManager) -> None:
     change_at(machine, time.time() + HOUR)
     check = (await machine_of(served))["config file in force"]
-    assert check.status is Status.FAILED
+    assert check.status is CheckStatus.FAILED
     assert "its journal tells of no reload since" in check.seen
     assert "aitui reload" in check.remedy
 
@@ -171,8 +171,8 @@ async def test_a_newer_file_that_the_server_has_reloaded_is_in_force(
     machine.systemctl("kill", "-s", "HUP", UNIT)
     async with asyncio.timeout(15):
         while (check := (await machine_of(served))["config file in force"]).status is (
-            Status.FAILED
+            CheckStatus.FAILED
         ):
             await asyncio.sleep(0.1)
-    assert check.status is Status.PASSED, check
+    assert check.status is CheckStatus.PASSED, check
     assert "it has reloaded since" in check.seen

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from aitui.domain.checks import Status
-from aitui.settings import Flags, Settings, read_settings
+from aitui.domain.checks import CheckStatus
+from aitui.settings import Settings, SettingsFlags, read_settings
 from doctor.examined import examined
 
 DEAD = "http://127.0.0.1:9"
@@ -12,7 +12,7 @@ DEAD = "http://127.0.0.1:9"
 def read(tmp_path: Path, environment: dict[str, str], config: str = "", **flags: str) -> Settings:
     if config:
         (tmp_path / "config.toml").write_text(config)
-    return read_settings(Flags(**flags), environment, tmp_path, tmp_path)  # type: ignore[arg-type]
+    return read_settings(SettingsFlags(**flags), environment, tmp_path, tmp_path)  # type: ignore[arg-type]
 
 
 async def test_a_value_from_the_environment_is_shown_with_its_variable(tmp_path: Path) -> None:
@@ -33,7 +33,7 @@ async def test_what_nobody_set_is_one_line(tmp_path: Path) -> None:
     report = await examined(read(tmp_path, {"AI_SERVER_URL": DEAD}))
     assert "timeout 300 s" in report["settings left at default"].seen
     assert "setting timeout" not in report
-    assert report.status("config.toml") is Status.OPEN
+    assert report.status("config.toml") is CheckStatus.OPEN
 
 
 async def test_a_key_is_named_and_not_shown(tmp_path: Path) -> None:

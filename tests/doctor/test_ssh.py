@@ -10,9 +10,9 @@ from pathlib import Path
 import asyncssh
 import pytest
 
-from aitui.domain.checks import Status, exit_code
+from aitui.domain.checks import CheckStatus, exit_code
 from aitui.domain.server import Server
-from aitui.host.ssh_user import SshPlace
+from aitui.host.ssh_user import SshConfigPaths
 from doctor.examined import examined
 from doctor.machine_examined import machine_of
 from host.conftest import make_place
@@ -24,7 +24,7 @@ STEPS = ("SSH config", "SSH host name", "SSH port", "SSH host key", "SSH login",
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
-def lead_to(place: SshPlace, lines: str) -> None:
+def lead_to(place: SshConfigPaths, lines: str) -> None:
     """Make the SSH config's `box` something else."""
     place.config.write_text(f"Host box\n{lines}")
 
@@ -69,13 +69,13 @@ async def web(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
 
 
-def known_hosts(place: SshPlace) -> Path:
+def known_hosts(place: SshConfigPaths) -> Path:
     return place.home / ".ssh" / "known_hosts"
 
 
-async def test_a_good_way_is_described(box: Server, sshd: Sshd, user: SshPlace) -> None:
+async def test_a_good_way_is_described(box: Server, sshd: Sshd, user: SshConfigPaths) -> None:
     report = await machine_of(box)
-    assert [report.status(name) for name in STEPS] == [Status.PASSED] * len(STEPS)
+    assert [report.status(name) for name in STEPS] == [CheckStatus.PASSED] * len(STEPS)
     assert report["SSH config"].seen == f"box is {getpass.getuser()}@127.0.0.1"
     assert report["SSH host name"].seen == "127.0.0.1 is 127.0.0.1"
     assert f"port {sshd.port} answers SSH-2.0-OpenSSH" in report["SSH port"].seen
@@ -97,17 +97,17 @@ async def test_an_address_that_is_none(box: Server) -> None:
     assert "is no SSH address" in report["machine"].seen
 
 
-async def test_an_ssh_config_that_must_not_be_overlooked(box: Server, user: SshPlace) -> None:
+async def test_an_ssh_config_that_must_not_be_overlooked(box: Server, user: SshConfigPaths) -> None:
     user.config.write_text("KnownHostsCommand /bin/true\n")
     report = await machine_of(box)
     assert report.failed == ["SSH config"]
     assert "KnownHostsCommand is not supported" in report["SSH config"].seen
-    assert {report.status(name) for name in STEPS[1:]} == {Status.OPEN}
-    assert report.status("config file") is Status.OPEN
-    assert report.status("unit") is Status.OPEN
+    assert {report.status(name) for name in STEPS[1:]} == {CheckStatus.OPEN}
+    assert report.status("config file") is CheckStatus.OPEN
+    assert report.status("unit") is CheckStatus.OPEN
 
 
-async def test_a_name_that_nobody_knows(box: Server, user: SshPlace) -> None:
+async def test_a_name_that_nobody_knows(box: Server, user: SshConfigPaths) -> None:
     lead_to(user, "  HostName no-such-host.invalid\n")
     report = await machine_of(box)
     assert report.failed == ["SSH host name"]
@@ -116,14 +116,14 @@ async def test_a_name_that_nobody_knows(box: Server, user: SshPlace) -> None:
     assert exit_code(report.checks) == 3
 
 
-async def test_a_port_where_no_sshd_listens(box: Server, user: SshPlace) -> None:
+async def test_a_port_where_no_sshd_listens(box: Server, user: SshConfigPaths) -> None:
     lead_to(user, "  HostName 127.0.0.1\n  Port 9\n")
     report = await machine_of(box)
     assert report.failed == ["SSH port"]
     assert "127.0.0.1 port 9 refuses connections" in report["SSH port"].seen
 
 
-async def test_a_port_where_something_else_listens(box: Server, user: SshPlace) -> None:
+async def test_a_port_where_something_else_listens(box: Server, user: SshConfigPaths) -> None:
     async with listening(web) as port:
         lead_to(user, f"  HostName 127.0.0.1\n  Port {port}\n")
         report = await machine_of(box)
@@ -131,7 +131,7 @@ async def test_a_port_where_something_else_listens(box: Server, user: SshPlace) 
     assert "does not speak SSH" in report["SSH port"].seen
 
 
-async def test_a_machine_that_hangs_before_its_greeting(box: Server, user: SshPlace) -> None:
+async def test_a_machine_that_hangs_before_its_greeting(box: Server, user: SshConfigPaths) -> None:
     async with listening(silent) as port:
         lead_to(user, f"  HostName 127.0.0.1\n  Port {port}\n")
         report = await machine_of(box, seconds=1.5)
@@ -139,12 +139,12 @@ async def test_a_machine_that_hangs_before_its_greeting(box: Server, user: SshPl
     assert "does not answer" in report["SSH port"].seen
 
 
-async def test_a_machine_that_hangs_behind_its_greeting(box: Server, user: SshPlace) -> None:
+async def test_a_machine_that_hangs_behind_its_greeting(box: Server, user: SshConfigPaths) -> None:
     async with listening(greeting_alone) as port:
         lead_to(user, f"  HostName 127.0.0.1\n  Port {port}\n")
         report = await machine_of(box, seconds=1.5)
     assert report["SSH port"].seen.endswith("answers SSH-2.0-Hung")
-    assert report.status("SSH host key") is Status.OPEN
+    assert report.status("SSH host key") is CheckStatus.OPEN
     assert report.failed == ["SSH login"]
     assert "box does not answer" in report["SSH login"].seen
     assert "box does not answer" in report["config file"].seen
@@ -152,7 +152,7 @@ async def test_a_machine_that_hangs_behind_its_greeting(box: Server, user: SshPl
 
 
 async def test_an_unknown_host_key_is_told_and_not_remembered(
-    box: Server, user: SshPlace, sshd: Sshd
+    box: Server, user: SshConfigPaths, sshd: Sshd
 ) -> None:
     known_hosts(user).write_text("")
     report = await machine_of(box)
@@ -164,24 +164,26 @@ async def test_an_unknown_host_key_is_told_and_not_remembered(
     assert exit_code(report.checks) == 4
 
 
-async def test_a_changed_host_key_is_told_apart(box: Server, user: SshPlace, sshd: Sshd) -> None:
+async def test_a_changed_host_key_is_told_apart(
+    box: Server, user: SshConfigPaths, sshd: Sshd
+) -> None:
     other = asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode()
     known_hosts(user).write_text(f"[127.0.0.1]:{sshd.port} {other}")
     report = await machine_of(box)
     assert report.failed == ["SSH host key"]
     assert "has CHANGED" in report["SSH host key"].seen
     assert "ssh-keygen -R" in report["SSH host key"].remedy
-    assert report.status("SSH login") is Status.OPEN
+    assert report.status("SSH login") is CheckStatus.OPEN
 
 
 async def test_a_login_that_accepts_none_of_our_keys(
-    box: Server, user: SshPlace, sshd: Sshd, tmp_path: Path
+    box: Server, user: SshConfigPaths, sshd: Sshd, tmp_path: Path
 ) -> None:
     strange = tmp_path / "strange"
     strange.write_bytes(asyncssh.generate_private_key("ssh-ed25519").export_private_key())
     lead_to(user, f"  HostName 127.0.0.1\n  Port {sshd.port}\n  IdentityFile {strange}\n")
     report = await machine_of(box)
-    assert report.status("SSH host key") is Status.PASSED
+    assert report.status("SSH host key") is CheckStatus.PASSED
     assert report.failed == ["SSH login"]
     assert "accepts none of your SSH keys" in report["SSH login"].seen
     assert f"keys tried: {strange}; no agent" in report["SSH login"].seen
@@ -189,7 +191,7 @@ async def test_a_login_that_accepts_none_of_our_keys(
 
 
 async def test_a_key_with_a_passphrase_is_told_and_not_asked_for(
-    box: Server, user: SshPlace, sshd: Sshd, tmp_path: Path
+    box: Server, user: SshConfigPaths, sshd: Sshd, tmp_path: Path
 ) -> None:
     locked = tmp_path / "locked"
     key = asyncssh.read_private_key(sshd.key)
@@ -218,13 +220,13 @@ async def test_a_machine_without_file_transfer(
         monkeypatch.setenv("HOME", str(tmp_path / "other user"))
         make_place(tmp_path / "other user", bare)
         report = await machine_of(box)
-    assert report.status("SSH login") is Status.PASSED
+    assert report.status("SSH login") is CheckStatus.PASSED
     assert report.failed == ["SFTP"]
     assert "Subsystem sftp internal-sftp" in report["SFTP"].remedy
 
 
 async def test_over_another_machine_the_first_one_is_looked_at(
-    box: Server, user: SshPlace, sshd: Sshd
+    box: Server, user: SshConfigPaths, sshd: Sshd
 ) -> None:
     user.config.write_text(
         f"{user.config.read_text()}Host inner\n  HostName 127.0.0.1\n  Port {sshd.port}\n"
@@ -232,12 +234,12 @@ async def test_over_another_machine_the_first_one_is_looked_at(
     )
     report = await machine_of(replace(box, ssh_host="inner"))
     assert report["SSH config"].seen.endswith("127.0.0.1, over box")
-    assert report.status("SSH port") is Status.PASSED
-    assert report.status("SFTP") is Status.PASSED
+    assert report.status("SSH port") is CheckStatus.PASSED
+    assert report.status("SFTP") is CheckStatus.PASSED
 
 
 async def test_behind_a_command_nothing_is_looked_at_before_the_login(
-    box: Server, user: SshPlace, sshd: Sshd
+    box: Server, user: SshConfigPaths, sshd: Sshd
 ) -> None:
     with user.config.open("a") as config:
         config.write("  ProxyCommand sh -c 'exec 3<>/dev/null'\n")
@@ -246,7 +248,7 @@ async def test_behind_a_command_nothing_is_looked_at_before_the_login(
     async with asyncio.timeout(10):
         while children() - before:
             await asyncio.sleep(0.02)
-    assert report.status("SSH host name") is Status.OPEN
+    assert report.status("SSH host name") is CheckStatus.OPEN
     assert "ProxyCommand" in report["SSH port"].seen
     assert report.failed == ["SSH login"]
 
@@ -254,12 +256,12 @@ async def test_behind_a_command_nothing_is_looked_at_before_the_login(
 async def test_on_this_machine_there_is_no_way_to_look_at(local: Server) -> None:
     report = await machine_of(local)
     assert not [name for name in STEPS if name in report]
-    assert report.status("config file") is Status.PASSED
+    assert report.status("config file") is CheckStatus.PASSED
 
 
 async def test_without_a_host_one_line_says_how_to_set_it(server: Server) -> None:
     report = await examined(server)
-    assert report.status("machine") is Status.OPEN
+    assert report.status("machine") is CheckStatus.OPEN
     assert "AI_SERVER_SSH_HOST" in report["machine"].remedy
     assert "config file" not in report
     assert "unit" not in report

@@ -2,10 +2,10 @@
 
 import pytest
 
-from aitui.commands.doctor.examination import Subject, examine
+from aitui.commands.doctor.examination import DoctorTarget, examine
 from aitui.commands.doctor.report import as_json, as_text
 from aitui.demo.stand_in import StandIn
-from aitui.domain.checks import Check, Stage, Status, exit_code
+from aitui.domain.checks import CheckResult, CheckStage, CheckStatus, exit_code
 from aitui.domain.server import Server
 from aitui.errors import SettingsError
 from aitui.settings import Settings
@@ -30,12 +30,12 @@ async def test_it_changes_nothing_and_asks_nothing_below_upstream(
 
 
 async def test_each_stage_is_told_before_its_checks(server: Server) -> None:
-    subject = Subject(Settings(server, (server,)), NO_TERMINAL, REAL_CLOCK)
+    subject = DoctorTarget(Settings(server, (server,)), NO_TERMINAL, REAL_CLOCK)
     items = [item async for item in examine(subject)]
-    stages = [item for item in items if isinstance(item, Stage)]
+    stages = [item for item in items if isinstance(item, CheckStage)]
     assert [stage.number for stage in stages] == list(range(1, stages[0].of + 1))
-    assert isinstance(items[0], Stage)
-    assert isinstance(items[-1], Check)
+    assert isinstance(items[0], CheckStage)
+    assert isinstance(items[-1], CheckResult)
 
 
 async def test_settings_that_cant_be_used_leave_only_the_terminal_to_look_at() -> None:
@@ -52,7 +52,7 @@ async def test_a_stopped_server_leaves_later_checks_open(stand_in: StandIn, serv
     report = await examined(server)
     assert report.failed == ["TCP"]
     for name in ("TLS", "/health", "/v1/models", "/running", "/api/events", "version"):
-        assert report.status(name) is Status.OPEN
+        assert report.status(name) is CheckStatus.OPEN
         assert "refuses connections" in report[name].seen
     assert exit_code(report.checks) == 3
 

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aitui.domain.amounts import (
-    WIDEST,
+    WIDEST_CELL,
     format_bytes_gib,
     format_countdown,
     format_rate,
@@ -98,7 +98,7 @@ def test_memory_is_told_in_gib(amount: float, text: str) -> None:
 
 @given(st.integers())
 def test_tokens_fit_a_cell(tokens: int) -> None:
-    assert len(format_tokens(tokens)) <= WIDEST
+    assert len(format_tokens(tokens)) <= WIDEST_CELL
 
 
 @given(floats)
@@ -109,4 +109,4 @@ def test_every_other_amount_fits_a_cell(amount: float) -> None:
         format_rate(amount),
         format_bytes_gib(amount),
     ):
-        assert 1 <= len(text) <= WIDEST
+        assert 1 <= len(text) <= WIDEST_CELL

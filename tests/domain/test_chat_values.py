@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aitui.domain import conversation_edits as edits
-from aitui.domain.attachments import image, with_text_file
+from aitui.domain.attachments import append_text_file, encode_image
 from aitui.domain.conversation import Conversation
-from aitui.domain.export import as_json, as_markdown
+from aitui.domain.export import conversation_as_json, conversation_as_markdown
 from aitui.domain.growing_text import GrowingText
-from aitui.domain.sampling import Sampling, sampling_from
+from aitui.domain.sampling import SamplingParameters, parse_sampling
 from aitui.domain.turn import TurnState
 
 
@@ -30,7 +30,7 @@ from aitui.domain.turn import TurnState
     ],
 )
 def test_a_parameter_is_read_as_json_or_as_text(text: str, value: object) -> None:
-    assert list(sampling_from([text]).as_object().values()) == [value]
+    assert list(parse_sampling([text]).as_object().values()) == [value]
 
 
 @pytest.mark.parametrize(
@@ -43,16 +43,18 @@ def test_a_parameter_is_read_as_json_or_as_text(text: str, value: object) -> Non
 )
 def test_a_parameter_that_makes_no_sense_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"\w"):
-        sampling_from([text])
+        parse_sampling([text])
 
 
 def test_an_empty_value_removes_a_parameter() -> None:
-    assert sampling_from(["seed=1", "top_k=2", "seed="]) == sampling_from(["top_k=2"])
+    assert parse_sampling(["seed=1", "top_k=2", "seed="]) == parse_sampling(["top_k=2"])
 
 
 def test_the_later_parameter_counts() -> None:
-    assert sampling_from(["seed=1", "seed=2"]).as_object() == {"seed": 2}
-    merged = Sampling.of({"seed": 1, "top_k": 3}).with_values(Sampling.of({"seed": 2}))
+    assert parse_sampling(["seed=1", "seed=2"]).as_object() == {"seed": 2}
+    merged = SamplingParameters.of({"seed": 1, "top_k": 3}).with_values(
+        SamplingParameters.of({"seed": 2})
+    )
     assert merged.as_object() == {"seed": 2, "top_k": 3}
 
 
@@ -66,23 +68,23 @@ def test_the_later_parameter_counts() -> None:
     ],
 )
 def test_an_image_is_known_by_its_first_bytes(content: bytes, kind: str) -> None:
-    assert image("x", content).media_type == kind
+    assert encode_image("x", content).media_type == kind
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", b"<svg/>", b"\x89PNG" + b"x" * (21 << 20)])
 def test_what_is_no_image_or_too_large_is_refused(content: bytes) -> None:
     with pytest.raises(ValueError, match=r"image|larger"):
-        image("x", content)
+        encode_image("x", content)
 
 
 def test_a_text_file_is_fenced_safely() -> None:
-    assert with_text_file("What?", "a.md", b"```\nx") == "What?\n\na.md:\n````\n```\nx\n````"
+    assert append_text_file("What?", "a.md", b"```\nx") == "What?\n\na.md:\n````\n```\nx\n````"
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfe", b"a\0b"])
 def test_what_is_no_text_is_refused(content: bytes) -> None:
     with pytest.raises(ValueError, match="neither"):
-        with_text_file("", "x", content)
+        append_text_file("", "x", content)
 
 
 @given(st.lists(st.text(max_size=3000), max_size=12), st.data())
@@ -100,21 +102,21 @@ def test_a_growing_text_is_its_pieces(pieces: list[str], data: st.DataObject) ->
 
 @pytest.fixture
 def talk() -> Conversation:
-    asked = edits.asked(Conversation("c", model="m", system="Be brief."), "q", "Why?", 1.0)
-    running = edits.answering(asked, "a", 2.0)
+    asked = edits.add_question(Conversation("c", model="m", system="Be brief."), "q", "Why?", 1.0)
+    running = edits.with_reply(asked, "a", 2.0)
     answer = replace(running.turns["a"], text="Because.", reasoning="hm", state=TurnState.CUT)
     return running.with_turn(answer)
 
 
 def test_markdown_reads_as_a_conversation(talk: Conversation) -> None:
-    assert as_markdown(talk) == (
+    assert conversation_as_markdown(talk) == (
         "# Why?\n\nm\n\n**System**\n\nBe brief.\n\n## You\n\nWhy?\n\n## m\n\nBecause.\n\n*(cut)*\n"
     )
-    assert "> hm" in as_markdown(talk, reasoning=True)
+    assert "> hm" in conversation_as_markdown(talk, reasoning=True)
 
 
 def test_json_holds_every_turn(talk: Conversation) -> None:
-    value = json.loads(as_json(edits.regenerating(talk, "a", "b", 3.0)))
+    value = json.loads(conversation_as_json(edits.add_alternative_reply(talk, "a", "b", 3.0)))
     assert value["version"] == 1
     assert [turn["id"] for turn in value["turns"]] == ["q", "a", "b"]
     assert value["turns"][1]["state"] == "cut"

@@ -13,7 +13,7 @@ from aitui.domain.command_line import (
     has_flag,
     model_path,
     parallel_slots,
-    words,
+    split_words,
 )
 
 plain = st.text(string.ascii_letters + string.digits + "._/:", min_size=1, max_size=8)
@@ -54,7 +54,7 @@ def test_the_last_context_size_is_read_back_in_any_style(case: tuple[str, int | 
 @given(st.lists(st.text(max_size=12)))
 def test_quoted_words_are_read_back(texts: list[str]) -> None:
     assume(not any("\n" in text for text in texts))
-    assert [word.text for word in words(shlex.join(texts))] == texts
+    assert [word.text for word in split_words(shlex.join(texts))] == texts
 
 
 @given(awkward)
@@ -64,7 +64,7 @@ def test_words_are_what_a_shell_makes_of_them(text: str) -> None:
         expected = shlex.split(text)
     except ValueError:
         assume(False)
-    assert [word.text for word in words(text)] == expected
+    assert [word.text for word in split_words(text)] == expected
 
 
 @given(awkward)
@@ -77,14 +77,14 @@ def test_no_command_raises(text: str) -> None:
 
 @given(awkward)
 def test_a_word_knows_its_place(text: str) -> None:
-    found = words(text)
+    found = split_words(text)
     assert all(word.start < word.end for word in found)
     assert all(left.end < right.start for left, right in itertools.pairwise(found))
 
 
 def test_the_place_of_a_word_includes_its_quotes() -> None:
     command = "# -c 1\nllama-server -c '4096' -m x"
-    value = next(word for word in words(command) if word.text == "4096")
+    value = next(word for word in split_words(command) if word.text == "4096")
     assert command[value.start : value.end] == "'4096'"
 
 

@@ -4,19 +4,19 @@ from dataclasses import replace
 
 import pytest
 
-from aitui.commands.chat import question_before_chat
-from aitui.commands.load import question_before_load
-from aitui.domain.clients import those_who_wait
-from aitui.domain.config.document import Document
+from aitui.commands.chat import chat_confirmation
+from aitui.commands.load import load_confirmation
+from aitui.domain.clients import describe_waiting_clients
+from aitui.domain.config.document import ConfigDocument
 from aitui.domain.config.rules_reading import read_swap_rules
-from aitui.domain.eviction import victims
-from aitui.domain.hardware.sample import Gpu, Sample, Source
-from aitui.domain.memory.hardware import Hardware
+from aitui.domain.eviction import predict_victims
+from aitui.domain.hardware.sample import Gpu, HardwareSample, SampleSource
+from aitui.domain.memory.hardware import HardwareState
 from aitui.domain.memory.known_model import ModelMemory
-from aitui.domain.memory.measurement import Known, Measurement
-from aitui.domain.memory.picture import memory_picture
-from aitui.domain.memory.setup import Setup
-from aitui.domain.model import Kind, Model, Requests, RunningRequest, RunState
+from aitui.domain.memory.measurement import Measurement, MemoryRecords
+from aitui.domain.memory.picture import memory_usage
+from aitui.domain.memory.setup import LaunchProfile
+from aitui.domain.model import ActiveRequest, ActiveRequests, Model, ModelKind, RunState
 from aitui.domain.snapshot import Snapshot
 
 MODELS = "models: {a: {cmd: x}, b: {cmd: x}, c: {cmd: x}, small: {cmd: x, aliases: [s]}}\n"
@@ -31,7 +31,7 @@ BELOW_ROUTING = (
 def standing(text: str | None, *models: Model, version: str = "218") -> Snapshot:
     listed = {name: Model(name) for name in ("a", "b", "c", "small")}
     listed |= {model.id: model for model in models}
-    rules = None if text is None else read_swap_rules(Document.read(MODELS + text))
+    rules = None if text is None else read_swap_rules(ConfigDocument.read(MODELS + text))
     assert (rules is None) is (text is None)
     return Snapshot(models=tuple(listed.values()), version=version, swap_rules=rules)
 
@@ -40,7 +40,7 @@ def told(wanted: str, snapshot: Snapshot) -> dict[str, bool]:
     """The victims, and whether they are certain."""
     model = snapshot.model(wanted)
     assert model is not None
-    return {victim.model.id: victim.certain for victim in victims(model, snapshot)}
+    return {victim.model.id: victim.certain for victim in predict_victims(model, snapshot)}
 
 
 def ready(name: str) -> Model:
@@ -101,7 +101,7 @@ def test_what_is_weighed_is_certain_at_servers_that_weigh_by_the_file(
 ) -> None:
     snapshot = standing(SETS, ready("b"), ready("c"), version=version)
     assert told("a", snapshot) == {"c": certain}
-    facts = question_before_load("a", snapshot).facts
+    facts = load_confirmation("a", snapshot).facts
     assert ("≈ evicts c: whether" in facts[0]) is not certain
     assert any("the config file alone doesn't tell" in fact for fact in facts) is not certain
 
@@ -116,13 +116,13 @@ def test_a_server_that_ignores_routing_runs_by_other_rules(version: str, certain
 
 
 def test_a_certain_victim_is_named_without_a_doubt() -> None:
-    facts = question_before_load("a", standing(GROUPS, ready("b"))).facts
+    facts = load_confirmation("a", standing(GROUPS, ready("b"))).facts
     assert facts[0].startswith("evicts b: ")
     assert not any("≈" in fact for fact in facts)
 
 
 def test_who_costs_nobody_anything_is_loaded_without_a_question() -> None:
-    assert not question_before_load("small", standing(GROUPS, ready("b"))).needed
+    assert not load_confirmation("small", standing(GROUPS, ready("b"))).needed
 
 
 def test_only_the_memory_of_whoever_goes_becomes_free() -> None:
@@ -130,40 +130,41 @@ def test_only_the_memory_of_whoever_goes_becomes_free() -> None:
     taken = {"a": 16 << 30, "b": 20 << 30, "small": 10 << 30}
     known = {name: Measurement(32_768, size, setup="same") for name, size in taken.items()}
     card = Gpu(0, "A card", used_bytes=50 << 30, total_bytes=64 << 30)
-    picture = memory_picture(
-        Sample(1.0, Source.SERVER, (card,)),
+    picture = memory_usage(
+        HardwareSample(1.0, SampleSource.SERVER, (card,)),
         snapshot.models,
         expected={name: one.footprint for name, one in known.items()},
     )
     memories = {
-        name: ModelMemory(Setup(fingerprint="same"), Known((one,))) for name, one in known.items()
+        name: ModelMemory(LaunchProfile(fingerprint="same"), MemoryRecords((one,)))
+        for name, one in known.items()
     }
-    facts = question_before_load(
-        "a", replace(snapshot, hardware=Hardware(picture, models=memories))
+    facts = load_confirmation(
+        "a", replace(snapshot, hardware=HardwareState(picture, models=memories))
     )
     assert "14G free, 34G after what goes" in " ".join(facts.facts)
 
 
 def test_a_chat_with_a_ready_model_asks_where_its_group_excludes_another() -> None:
-    question = question_before_chat("a", standing(GROUPS, ready("a"), ready("small")))
+    question = chat_confirmation("a", standing(GROUPS, ready("a"), ready("small")))
     assert question.needed
     assert question.yes == "Send"
     assert question.facts[0].startswith("evicts small: ")
-    assert not question_before_chat("small", standing(GROUPS, ready("a"), ready("small"))).needed
+    assert not chat_confirmation("small", standing(GROUPS, ready("a"), ready("small"))).needed
 
 
 def test_a_chat_with_a_peer_costs_nobody_anything() -> None:
-    peer = Model("p", kind=Kind.PEER)
-    assert not question_before_chat("p", standing(GROUPS, peer, ready("b"))).needed
+    peer = Model("p", kind=ModelKind.PEER)
+    assert not chat_confirmation("p", standing(GROUPS, peer, ready("b"))).needed
 
 
 def test_whom_somebody_who_waits_will_evict_is_told_without_a_doubt() -> None:
-    running = (RunningRequest("1", "s", client="10.0.0.9"),)
+    running = (ActiveRequest("1", "s", client="10.0.0.9"),)
     alone = standing(GROUPS, ready("b"))
-    assert those_who_wait(replace(alone, requests=Requests(1, running))) == ()
+    assert describe_waiting_clients(replace(alone, requests=ActiveRequests(1, running))) == ()
     aliased = replace(Model("small"), aliases=("s",))
-    snapshot = replace(standing(GROUPS, aliased, ready("b")), requests=Requests(1, running))
-    assert those_who_wait(snapshot) == ("10.0.0.9 waits for small",)
-    running = (RunningRequest("1", "c", client="10.0.0.9"),)
-    snapshot = replace(snapshot, requests=Requests(1, running))
-    assert those_who_wait(snapshot) == ("10.0.0.9 waits for c, which evicts b",)
+    snapshot = replace(standing(GROUPS, aliased, ready("b")), requests=ActiveRequests(1, running))
+    assert describe_waiting_clients(snapshot) == ("10.0.0.9 waits for small",)
+    running = (ActiveRequest("1", "c", client="10.0.0.9"),)
+    snapshot = replace(snapshot, requests=ActiveRequests(1, running))
+    assert describe_waiting_clients(snapshot) == ("10.0.0.9 waits for c, which evicts b",)

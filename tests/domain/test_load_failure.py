@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aitui.domain.load_failure import MOST_LINES, explain
+from aitui.domain.load_failure import MOST_LINES, find_cause
 
 MISSING_FILE = """\
 0.00.003.475 E gguf_init_from_file: failed to open GGUF file 'models/none.gguf' (No such file or directory)
@@ -53,7 +53,7 @@ NO_LIBRARY = (
     ],
 )
 def test_the_reason_is_recognised_in_a_whole_log(log: str, reason: str) -> None:
-    assert explain(log.splitlines())[0] == reason
+    assert find_cause(log.splitlines())[0] == reason
 
 
 @pytest.mark.parametrize(
@@ -163,41 +163,41 @@ def test_the_reason_is_recognised_in_a_whole_log(log: str, reason: str) -> None:
     ],
 )
 def test_the_reason_is_recognised_in_a_line(line: str, reason: str) -> None:
-    assert explain(["srv  start", line]) == (reason, (line,))
+    assert find_cause(["srv  start", line]) == (reason, (line,))
 
 
 def test_the_lines_that_say_so_come_with_the_reason() -> None:
     lines = MISSING_FILE.splitlines()
-    assert explain(lines)[1] == (lines[0],)
+    assert find_cause(lines)[1] == (lines[0],)
 
 
 def test_a_line_that_repeats_is_told_once() -> None:
-    assert explain(["std::bad_alloc"] * 3)[1] == ("std::bad_alloc",)
+    assert find_cause(["std::bad_alloc"] * 3)[1] == ("std::bad_alloc",)
 
 
 def test_of_many_lines_the_last_are_told() -> None:
     lines = [f"std::bad_alloc {n}" for n in range(20)]
-    assert explain(lines)[1] == tuple(lines[-MOST_LINES:])
+    assert find_cause(lines)[1] == tuple(lines[-MOST_LINES:])
 
 
 def test_without_a_known_reason_the_last_lines_are_told() -> None:
     lines = [f"line {n}" for n in range(20)] + ["", "  "]
-    assert explain(lines) == ("", tuple(f"line {n}" for n in range(15, 20)))
+    assert find_cause(lines) == ("", tuple(f"line {n}" for n in range(15, 20)))
 
 
 def test_an_empty_log_tells_nothing() -> None:
-    assert explain([]) == ("", ())
+    assert find_cause([]) == ("", ())
 
 
 def test_braces_in_a_log_are_text() -> None:
-    assert explain(["error: unknown argument: --{what}"])[0].endswith("--{what}")
+    assert find_cause(["error: unknown argument: --{what}"])[0].endswith("--{what}")
 
 
 def test_a_hostile_detail_is_made_harmless() -> None:
-    assert explain(["error: unknown argument: --\x1b[31mx"])[0].endswith("--x")
+    assert find_cause(["error: unknown argument: --\x1b[31mx"])[0].endswith("--x")
 
 
 @given(st.lists(st.text()))
 def test_no_log_raises(lines: list[str]) -> None:
-    _reason, evidence = explain(lines)
+    _reason, evidence = find_cause(lines)
     assert len(evidence) <= MOST_LINES

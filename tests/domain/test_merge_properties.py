@@ -4,16 +4,16 @@ from dataclasses import fields, replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aitui.domain.merge import Facts, Merging, merge
+from aitui.domain.merge import ModelFacts, ModelMerger, merge_models
 from aitui.domain.model import (
+    ActiveRequest,
+    ActiveRequests,
     ContextSize,
-    Kind,
     ListedModel,
     Model,
+    ModelKind,
     ModelStatus,
-    Requests,
     RunningModel,
-    RunningRequest,
     RunState,
 )
 
@@ -29,28 +29,28 @@ def running(model_id: str, command: str = "") -> RunningModel:
 
 
 def test_nothing_new_gives_the_same_tuple() -> None:
-    facts = Facts(listed("a", "b"), (running("a", command=COMMAND),))
-    before = merge(facts, (), 1.0)
-    again = Facts(listed("a", "b"), (running("a", command=COMMAND),))
-    assert merge(again, before, 2.0) is before
+    facts = ModelFacts(listed("a", "b"), (running("a", command=COMMAND),))
+    before = merge_models(facts, (), 1.0)
+    again = ModelFacts(listed("a", "b"), (running("a", command=COMMAND),))
+    assert merge_models(again, before, 2.0) is before
 
 
 def test_only_the_model_that_changed_is_a_new_object() -> None:
-    before = merge(Facts(listed("a", "b", "c")), (), 1.0)
-    after = merge(Facts(listed("a", "b", "c"), (running("b"),)), before, 2.0)
+    before = merge_models(ModelFacts(listed("a", "b", "c")), (), 1.0)
+    after = merge_models(ModelFacts(listed("a", "b", "c"), (running("b"),)), before, 2.0)
     assert [new is old for new, old in zip(after, before, strict=True)] == [True, False, True]
 
 
 def test_another_order_moves_the_same_objects() -> None:
-    before = merge(Facts(listed("a", "b")), (), 1.0)
-    after = merge(Facts(listed("b", "a")), before, 2.0)
+    before = merge_models(ModelFacts(listed("a", "b")), (), 1.0)
+    after = merge_models(ModelFacts(listed("b", "a")), before, 2.0)
     assert after[0] is before[1]
     assert after[1] is before[0]
 
 
 def test_a_model_that_is_gone_leaves_the_others_as_they_are() -> None:
-    before = merge(Facts(listed("a", "b")), (), 1.0)
-    after = merge(Facts(listed("b")), before, 2.0)
+    before = merge_models(ModelFacts(listed("a", "b")), (), 1.0)
+    after = merge_models(ModelFacts(listed("b")), before, 2.0)
     assert after == (before[1],)
     assert after[0] is before[1]
 
@@ -60,13 +60,13 @@ names = st.sampled_from(["", "Qwen3", "plain"])
 states = st.sampled_from(list(RunState))
 aliases = st.lists(ids, max_size=2).map(tuple)
 facts_of_any_server = st.builds(
-    Facts,
+    ModelFacts,
     listed=st.lists(
         st.builds(
             ListedModel,
             id=ids,
             name=names,
-            kind=st.sampled_from(list(Kind)),
+            kind=st.sampled_from(list(ModelKind)),
             aliases=aliases,
             targets=aliases,
             context_length=st.none() | st.integers(-1, 9),
@@ -79,10 +79,10 @@ facts_of_any_server = st.builds(
         st.builds(ModelStatus, id=ids, state=states, aliases=aliases, unlisted=st.booleans())
     ).map(tuple),
     requests=st.builds(
-        Requests,
+        ActiveRequests,
         total=st.none() | st.integers(0, 3),
         running=st.none()
-        | st.lists(st.builds(RunningRequest, id=st.text(max_size=2), model=ids)).map(tuple),
+        | st.lists(st.builds(ActiveRequest, id=st.text(max_size=2), model=ids)).map(tuple),
     ),
     last_used=st.dictionaries(ids, st.floats(0, 9)),
     requested=st.dictionaries(ids, st.floats(0, 9)),
@@ -91,17 +91,19 @@ facts_of_any_server = st.builds(
 
 
 @given(facts_of_any_server, facts_of_any_server)
-def test_merging_the_same_facts_again_changes_nothing(first: Facts, second: Facts) -> None:
-    models = merge(second, merge(first, (), 1.0), 2.0)
-    assert merge(second, models, 3.0) is models
+def test_merging_the_same_facts_again_changes_nothing(
+    first: ModelFacts, second: ModelFacts
+) -> None:
+    models = merge_models(second, merge_models(first, (), 1.0), 2.0)
+    assert merge_models(second, models, 3.0) is models
 
 
 @given(facts_of_any_server, facts_of_any_server)
 def test_what_was_before_matters_to_times_and_the_last_context_alone(
-    first: Facts, second: Facts
+    first: ModelFacts, second: ModelFacts
 ) -> None:
-    fresh = merge(second, (), 2.0)
-    after = merge(second, merge(first, (), 1.0), 2.0)
+    fresh = merge_models(second, (), 2.0)
+    after = merge_models(second, merge_models(first, (), 1.0), 2.0)
     assert [_without_memory(model) for model in after] == [
         _without_memory(model) for model in fresh
     ]
@@ -113,15 +115,15 @@ def _without_memory(model: Model) -> Model:
 
 
 @given(st.data(), st.lists(facts_of_any_server, min_size=1, max_size=3))
-def test_merging_what_changed_is_merging_all(data: st.DataObject, told: list[Facts]) -> None:
+def test_merging_what_changed_is_merging_all(data: st.DataObject, told: list[ModelFacts]) -> None:
     """Each time some facts are new and the others the very same objects."""
-    merging, facts = Merging(), told[0]
+    merging, facts = ModelMerger(), told[0]
     before: tuple[Model, ...] = ()
     for now in range(6):
         new = data.draw(st.sampled_from(told))
-        names = data.draw(st.sets(st.sampled_from([each.name for each in fields(Facts)])))
+        names = data.draw(st.sets(st.sampled_from([each.name for each in fields(ModelFacts)])))
         facts = replace(facts, **{name: getattr(new, name) for name in names})
-        expected = merge(facts, before, float(now))
+        expected = merge_models(facts, before, float(now))
         before = merging.merge(facts, float(now))
         assert before == expected
 
@@ -135,37 +137,39 @@ def test_a_model_of_which_nothing_new_is_told_is_not_looked_at() -> None:
             return super().get(key, default)
 
     server = listed(*(f"model-{number}" for number in range(100)))
-    merging = Merging()
-    merging.merge(Facts(server), 1.0)
-    facts = Facts(server, (running("model-7", COMMAND),), expected_load=Told())
+    merging = ModelMerger()
+    merging.merge(ModelFacts(server), 1.0)
+    facts = ModelFacts(server, (running("model-7", COMMAND),), expected_load=Told())
     merging.merge(facts, 2.0)
     assert looked_at == ["model-7"]
     assert merging.models[7].command == COMMAND
 
 
 @given(facts_of_any_server)
-def test_every_id_appears_once(facts: Facts) -> None:
-    models = merge(facts, (), 0.0)
+def test_every_id_appears_once(facts: ModelFacts) -> None:
+    models = merge_models(facts, (), 0.0)
     assert len({model.id for model in models}) == len(models)
 
 
 @given(facts_of_any_server)
-def test_every_running_model_appears(facts: Facts) -> None:
-    assert {entry.id for entry in facts.running} <= {model.id for model in merge(facts, (), 0.0)}
+def test_every_running_model_appears(facts: ModelFacts) -> None:
+    assert {entry.id for entry in facts.running} <= {
+        model.id for model in merge_models(facts, (), 0.0)
+    }
 
 
 @given(facts_of_any_server)
-def test_no_alias_is_the_id_of_another_model(facts: Facts) -> None:
-    models = merge(facts, (), 0.0)
+def test_no_alias_is_the_id_of_another_model(facts: ModelFacts) -> None:
+    models = merge_models(facts, (), 0.0)
     shown = {model.id for model in models}
     assert not [model for model in models if shown & set(model.aliases) - {model.id}]
 
 
 def test_a_hundred_thousand_models_of_which_nothing_is_new_are_not_merged_again() -> None:
     many = listed(*(f"author/Qwen3.6-35B-A3B-Q8_0-{n}" for n in range(100_000)))
-    facts = Facts(many, (running(many[0].id, command=COMMAND),))
+    facts = ModelFacts(many, (running(many[0].id, command=COMMAND),))
     started = time.process_time()
-    before = merge(facts, (), 1.0)
+    before = merge_models(facts, (), 1.0)
     at_first = time.process_time() - started
-    assert merge(facts, before, 2.0) is before
+    assert merge_models(facts, before, 2.0) is before
     assert time.process_time() - started - at_first < at_first

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from aitui.domain.merge import Facts, merge
+from aitui.domain.merge import ModelFacts, merge_models
 from aitui.domain.model import (
     ContextSize,
     ContextSource,
-    Kind,
     ListedModel,
     Model,
+    ModelKind,
     ModelStatus,
     RunningModel,
     RunState,
@@ -31,7 +31,7 @@ def listed(build: str, name: str = "v1_models") -> tuple[ListedModel, ...]:
     entries = []
     for raw in answer(build, name)["data"]:
         ours = raw.get("meta", {}).get("llamaswap", {})
-        kind = Kind(ours.get("type", "peer" if "peerID" in ours else "model"))
+        kind = ModelKind(ours.get("type", "peer" if "peerID" in ours else "model"))
         entries.append(
             ListedModel(
                 raw["id"],
@@ -71,28 +71,28 @@ def statuses(build: str) -> tuple[ModelStatus, ...]:
     )
 
 
-def by_id(facts: Facts) -> dict[str, Model]:
-    return {model.id: model for model in merge(facts, (), 1.0)}
+def by_id(facts: ModelFacts) -> dict[str, Model]:
+    return {model.id: model for model in merge_models(facts, (), 1.0)}
 
 
 @pytest.mark.parametrize("build", BUILDS)
 def test_the_list_is_complete_and_in_the_servers_order(build: str) -> None:
     entries = listed(build)
-    models = merge(Facts(entries, (), statuses(build)), (), 1.0)
+    models = merge_models(ModelFacts(entries, (), statuses(build)), (), 1.0)
     assert [model.id for model in models] == [*(entry.id for entry in entries), "hidden-embed"]
 
 
 @pytest.mark.parametrize("build", BUILDS)
 def test_aliases_in_the_list_are_folded(build: str) -> None:
     entries = listed(build, "noperf_v1_models_aliases_in_list")
-    models = by_id(Facts(entries, (), statuses(build)))
+    models = by_id(ModelFacts(entries, (), statuses(build)))
     assert not {"gpt-4o-mini", "qwen"} & set(models)
     assert set(models["qwen3-8b"].aliases) == {"gpt-4o-mini", "qwen"}
 
 
 @pytest.mark.parametrize("build", BUILDS)
 def test_two_running_models_are_ready_with_the_context_of_their_commands(build: str) -> None:
-    models = by_id(Facts(listed(build), running(build, "running_two"), statuses(build)))
+    models = by_id(ModelFacts(listed(build), running(build, "running_two"), statuses(build)))
     assert models["qwen3-8b"].context == ContextSize(4096, ContextSource.RUNNING_COMMAND)
     assert models["hidden-embed"].context == ContextSize(512, ContextSource.RUNNING_COMMAND)
     assert (models["qwen3-8b"].ttl, models["hidden-embed"].unlisted) == (600, True)
@@ -100,21 +100,21 @@ def test_two_running_models_are_ready_with_the_context_of_their_commands(build: 
 
 @pytest.mark.parametrize("build", BUILDS)
 def test_peers_are_told_apart(build: str) -> None:
-    models = merge(Facts(listed(build), (), statuses(build)), (), 1.0)
-    assert {model.peer for model in models if model.kind is Kind.PEER} == {"peer1", "deadpeer"}
+    models = merge_models(ModelFacts(listed(build), (), statuses(build)), (), 1.0)
+    assert {model.peer for model in models if model.kind is ModelKind.PEER} == {"peer1", "deadpeer"}
 
 
 @pytest.mark.parametrize("build", ["v218", "2026-08-head"])
 def test_a_model_that_starts_is_starting(build: str) -> None:
-    models = by_id(Facts(listed(build), running(build, "running_one_starting")))
+    models = by_id(ModelFacts(listed(build), running(build, "running_one_starting")))
     assert [model.id for model in models.values() if model.state is RunState.STARTING] != []
 
 
 def test_a_stopped_model_has_the_context_of_the_servers_metadata() -> None:
-    model = by_id(Facts(listed("2026-08-head")))["qwen3-8b"]
+    model = by_id(ModelFacts(listed("2026-08-head")))["qwen3-8b"]
     assert model.context == ContextSize(32768, ContextSource.SERVER_METADATA)
 
 
 def test_a_selector_is_told_apart() -> None:
-    model = by_id(Facts(listed("2026-08-head")))["warm-any"]
-    assert (model.kind, model.targets) == (Kind.SELECTOR, ("slow-start", "qwen3-8b"))
+    model = by_id(ModelFacts(listed("2026-08-head")))["warm-any"]
+    assert (model.kind, model.targets) == (ModelKind.SELECTOR, ("slow-start", "qwen3-8b"))

@@ -1,31 +1,31 @@
 """The machine that the demo plays tells the same as the server it plays."""
 
-from aitui.demo.hardware_script import hardware_answer
+from aitui.demo.hardware_script import hardware_output
 from aitui.demo.stand_in import StandIn
-from aitui.domain.hardware.host_sample import host_sample
-from aitui.domain.hardware.host_script import words
-from aitui.domain.memory.picture import memory_picture, port_of
+from aitui.domain.hardware.host_sample import parse_host_sample
+from aitui.domain.hardware.host_script import sample_command
+from aitui.domain.memory.picture import memory_usage, port_of
 from aitui.domain.model import ContextSize, Model, RunState
 from aitui.domain.server import Server
-from aitui.swap.client import SwapClient
+from aitui.swap.client import LlamaSwapClient
 from catalogue import QUICK
 
 MIB = 1 << 20
 
 
 async def test_a_loaded_model_is_found_on_the_card(stand_in: StandIn, server: Server) -> None:
-    async with SwapClient(server) as client:
+    async with LlamaSwapClient(server) as client:
         await client.load(QUICK)
         (running,) = await client.running()
         *_, sample = await client.performance()
     port = port_of(running.proxy)
     assert port is not None
-    command = words([port])
-    found = host_sample(hardware_answer(command[2], command[3:], stand_in).encode(), 5.0)
+    command = sample_command([port])
+    found = parse_host_sample(hardware_output(command[2], command[3:], stand_in).encode(), 5.0)
     assert found.whole
-    assert found.troubles == ()
+    assert found.errors == ()
     model = Model(QUICK, state=RunState.READY, proxy=running.proxy, context=ContextSize(8192))
-    picture = memory_picture(sample, [model], host=found)
+    picture = memory_usage(sample, [model], host=found)
     (card,) = picture.cards
     (share,) = card.models
     assert (share.model, share.used_bytes, share.approximate) == (QUICK, 4096 * MIB, False)
@@ -35,8 +35,8 @@ async def test_a_loaded_model_is_found_on_the_card(stand_in: StandIn, server: Se
 
 
 async def test_an_empty_machine_has_its_card_and_others_alone(stand_in: StandIn) -> None:
-    command = words([])
-    found = host_sample(hardware_answer(command[2], command[3:], stand_in).encode(), 5.0)
-    (card,) = memory_picture(None, [], host=found).cards
+    command = sample_command([])
+    found = parse_host_sample(hardware_output(command[2], command[3:], stand_in).encode(), 5.0)
+    (card,) = memory_usage(None, [], host=found).cards
     assert card.models == ()
     assert card.others == 612 * MIB

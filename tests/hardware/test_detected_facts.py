@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 
 from aitui import errors
 from aitui.demo.dialect import Dialect
-from aitui.demo.machine_facts import facts_answer
+from aitui.demo.machine_facts import host_facts_output
 from aitui.demo.stand_in import StandIn
-from aitui.domain.hardware.facts_output import host_facts
-from aitui.domain.hardware.facts_script import facts_words
-from aitui.domain.hardware.host_facts import NATIVE, HostFacts
+from aitui.domain.hardware.facts_output import parse_host_info
+from aitui.domain.hardware.facts_script import host_info_command
+from aitui.domain.hardware.host_facts import NATIVE, HostInfo
 from aitui.domain.server import Server
-from aitui.swap.client import SwapClient
-from aitui.swap.hardware import MOST_ACCELERATORS, detected_facts
+from aitui.swap.client import LlamaSwapClient
+from aitui.swap.hardware import MOST_ACCELERATORS, parse_hardware
 from hardware.test_performance import JSON
 from swap.conftest import server_at
 from swap.raw_server import RawServer, always, answer
@@ -40,13 +40,13 @@ RADEON = {
 }
 
 
-def facts(**fields: Any) -> HostFacts:
-    return detected_facts(json.dumps(fields).encode(), "GET /api/hardware")
+def facts(**fields: Any) -> HostInfo:
+    return parse_hardware(json.dumps(fields).encode(), "GET /api/hardware")
 
 
 def test_the_recorded_machine_is_told_whole() -> None:
     said = recorded("2026-08-head", "api_hardware")
-    assert detected_facts(said.body, said.endpoint) == HostFacts(
+    assert parse_hardware(said.body, said.endpoint) == HostInfo(
         system="Debian 12.11",
         kernel="Linux 6.18.44-fc-v595",
         architecture="x86_64",
@@ -111,7 +111,7 @@ def test_a_number_that_no_machine_has_is_unknown(nonsense: object) -> None:
 def test_a_part_of_another_type_leaves_the_others_alone(nonsense: object) -> None:
     names = ("architecture", "operating_system", "environment", "memory", "accelerators")
     found = facts(cpu={"model": "EPYC"}, **dict.fromkeys(names, nonsense))
-    assert found == HostFacts(processor="EPYC")
+    assert found == HostInfo(processor="EPYC")
 
 
 def test_a_name_cannot_write_to_the_terminal_and_is_no_book() -> None:
@@ -131,8 +131,8 @@ def test_no_answer_is_bad_enough_to_fail(parts: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("bad", [b"", b"[]", b"<html>", b"[" * 100_000, b"\xff"])
 def test_something_else_is_a_bad_answer(bad: bytes) -> None:
-    with pytest.raises(errors.BadAnswer):
-        detected_facts(bad, "GET /api/hardware")
+    with pytest.raises(errors.BadResponse):
+        parse_hardware(bad, "GET /api/hardware")
 
 
 @pytest.mark.parametrize(
@@ -141,19 +141,19 @@ def test_something_else_is_a_bad_answer(bad: bytes) -> None:
 async def test_a_server_that_cannot_tell_does_not_support_it(status: int, words: str) -> None:
     async with (
         RawServer(always(answer(words, status))) as there,
-        SwapClient(server_at(there.url)) as client,
+        LlamaSwapClient(server_at(there.url)) as client,
     ):
         with pytest.raises(errors.NotSupported):
-            await client.host_facts()
+            await client.host_info()
 
 
 async def test_a_busy_proxy_is_not_taken_for_a_server_that_cannot_tell() -> None:
     async with (
         RawServer(always(answer("{}", 503))) as there,
-        SwapClient(server_at(there.url)) as client,
+        LlamaSwapClient(server_at(there.url)) as client,
     ):
         with pytest.raises(errors.AituiError) as refused:
-            await client.host_facts()
+            await client.host_info()
     assert not isinstance(refused.value, errors.NotSupported)
 
 
@@ -161,9 +161,11 @@ async def test_a_busy_proxy_is_not_taken_for_a_server_that_cannot_tell() -> None
 async def test_the_stand_in_is_the_same_machine_by_both_ways(
     stand_in: StandIn, server: Server
 ) -> None:
-    async with SwapClient(server) as client:
-        told = await client.host_facts()
-    own = host_facts(facts_answer(facts_words()[2], stand_in.cards.cards).encode(), 1e9)
+    async with LlamaSwapClient(server) as client:
+        told = await client.host_info()
+    own = parse_host_info(
+        host_facts_output(host_info_command()[2], stand_in.cards.cards).encode(), 1e9
+    )
     for name in ("kernel", "architecture", "processor", "cores", "threads", "memory_bytes"):
         assert getattr(told, name) == getattr(own, name)
     assert told.nvidia_driver == own.nvidia_driver == "580.142"

@@ -4,21 +4,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aitui.domain.hardware.fdinfo import DrmClient, clients
+from aitui.domain.hardware.fdinfo import DrmClient, parse_clients
 from aitui.domain.hardware.sample import Gpu
-from aitui.domain.hardware.sysfs import cards, gpu_of, uses_of
+from aitui.domain.hardware.sysfs import build_gpu, card_uses, parse_cards
 from hardware.recorded_outputs import output
 
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 
 
 def found(name: str) -> tuple[DrmClient, ...]:
-    return clients(output(name).splitlines())
+    return parse_clients(output(name).splitlines())
 
 
 def card(text: str, others: tuple[DrmClient, ...] = ()) -> Gpu | None:
-    (one,) = cards(text.splitlines())
-    return gpu_of(one, others, 7.0)
+    (one,) = parse_cards(text.splitlines())
+    return build_gpu(one, others, 7.0)
 
 
 def test_an_old_amdgpu_tells_one_figure_a_region() -> None:
@@ -38,13 +38,13 @@ def test_two_descriptors_of_one_client_count_once() -> None:
 def test_a_client_that_two_processes_share_counts_once() -> None:
     text = output("fdinfo-xe.txt")
     inherited = text.replace("/proc/300/", "/proc/9000/")
-    assert clients((text + inherited).splitlines()) == found("fdinfo-xe.txt")
+    assert parse_clients((text + inherited).splitlines()) == found("fdinfo-xe.txt")
 
 
 def test_clients_of_two_cards_may_have_the_same_number() -> None:
     text = output("fdinfo-xe.txt")
     other = text.replace("0000:03:00.0", "0000:04:00.0").replace("/proc/30", "/proc/31")
-    assert len(clients((text + other).splitlines())) == 4
+    assert len(parse_clients((text + other).splitlines())) == 4
 
 
 def test_i915_calls_its_own_memory_local_and_leaves_out_what_is_stolen() -> None:
@@ -68,7 +68,7 @@ LINE = st.sampled_from(
 
 @given(st.lists(LINE | st.text(max_size=40)))
 def test_broken_lines_are_never_figures_beyond_belief(lines: list[str]) -> None:
-    for client in clients(lines):
+    for client in parse_clients(lines):
         assert 0 <= client.own_bytes <= 1 << 53
         assert 0 <= client.shared_bytes <= 1 << 53
 
@@ -122,7 +122,7 @@ def test_a_process_holds_what_is_in_the_card_s_own_memory() -> None:
     others = found("fdinfo-amdgpu-old.txt")
     gpu = card(RADEON, others)
     assert gpu is not None
-    (use,) = uses_of(gpu, others)
+    (use,) = card_uses(gpu, others)
     assert (use.gpu, use.pid, use.used_bytes) == (gpu.key, 2217, 2068 * KIB)
 
 
@@ -147,7 +147,7 @@ def test_a_card_that_works_in_the_machine_s_memory_counts_both() -> None:
     assert gpu.total_bytes == 536_870_912 + 24_696_061_952
     assert gpu.used_bytes == 519_950_336 + 14_810_259_456
     assert (gpu.name, gpu.power) == ("AMD Radeon 890M", 21)
-    (use,) = uses_of(gpu, others)
+    (use,) = card_uses(gpu, others)
     assert use.used_bytes == (25_258_000 + 5348) * KIB
 
 
@@ -179,6 +179,6 @@ def test_a_driver_that_tells_nothing_makes_everything_unknown() -> None:
 
 @given(st.lists(st.text(max_size=30) | st.sampled_from(RADEON.splitlines())))
 def test_broken_files_do_no_harm(lines: list[str]) -> None:
-    for one in cards(lines):
-        gpu = gpu_of(one, (), 0.0)
+    for one in parse_cards(lines):
+        gpu = build_gpu(one, (), 0.0)
         assert gpu is None or gpu.used_bytes is None or gpu.used_bytes >= 0

@@ -4,61 +4,61 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aitui.domain.hardware.history import KEPT_SECONDS, MOST_SAMPLES, History, of_gpu
-from aitui.domain.hardware.sample import Gpu, Sample, Source
+from aitui.domain.hardware.history import HISTORY_SECONDS, MOST_SAMPLES, SampleHistory, gpu_metric
+from aitui.domain.hardware.sample import Gpu, HardwareSample, SampleSource
 
-USE = of_gpu("GPU-1", lambda gpu: gpu.use_percent)
+USE = gpu_metric("GPU-1", lambda gpu: gpu.use_percent)
 
 
-def at(moment: float, use: float | None, uuid: str = "GPU-1") -> Sample:
-    return Sample(moment, Source.SERVER, (Gpu(0, uuid=uuid, use_percent=use),))
+def at(moment: float, use: float | None, uuid: str = "GPU-1") -> HardwareSample:
+    return HardwareSample(moment, SampleSource.SERVER, (Gpu(0, uuid=uuid, use_percent=use),))
 
 
 def test_a_column_has_the_mean_of_its_samples() -> None:
-    history = History().with_samples([at(1, 10), at(2, 30), at(6, 50)])
+    history = SampleHistory().with_samples([at(1, 10), at(2, 30), at(6, 50)])
     assert history.series(USE, 10, 2, now=10) == (20, 50)
 
 
 def test_a_sample_holds_until_the_next_one() -> None:
-    history = History().with_samples([at(1, 10), at(31, 50)])
+    history = SampleHistory().with_samples([at(1, 10), at(31, 50)])
     assert history.series(USE, 40, 4, now=40) == (10, 10, 10, 50)
 
 
 def test_nothing_is_made_up_for_longer_than_a_minute() -> None:
-    history = History().with_samples([at(10, 10), at(290, 50)])
+    history = SampleHistory().with_samples([at(10, 10), at(290, 50)])
     assert history.series(USE, 300, 5, now=300) == (10, 10, None, None, 50)
 
 
 def test_what_came_before_the_plot_holds_into_it() -> None:
-    history = History().with_samples([at(90, 10)])
+    history = SampleHistory().with_samples([at(90, 10)])
     assert history.series(USE, 20, 2, now=120) == (10, 10)
 
 
 def test_a_card_that_has_gone_leaves_a_gap() -> None:
-    history = History().with_samples([at(1, 10), at(6, 50, uuid="GPU-2")])
+    history = SampleHistory().with_samples([at(1, 10), at(6, 50, uuid="GPU-2")])
     assert history.series(USE, 10, 2, now=10)[0] == 10
 
 
 def test_samples_that_are_known_already_come_once() -> None:
-    history = History().with_samples([at(1, 10), at(2, 20)])
+    history = SampleHistory().with_samples([at(1, 10), at(2, 20)])
     assert history.with_samples([at(1, 10), at(2, 20)]) is history
     assert len(history.with_samples([at(2, 20), at(3, 30)]).samples) == 3
 
 
 def test_an_hour_is_kept_and_no_more() -> None:
-    history = History().with_samples(at(float(second), 1) for second in range(0, 8000, 5))
+    history = SampleHistory().with_samples(at(float(second), 1) for second in range(0, 8000, 5))
     first, last = history.samples[0].at, history.samples[-1].at
-    assert last - first <= KEPT_SECONDS
+    assert last - first <= HISTORY_SECONDS
 
 
 def test_a_flood_of_samples_is_bounded() -> None:
-    history = History().with_samples(at(number / 100, 1) for number in range(10_000))
+    history = SampleHistory().with_samples(at(number / 100, 1) for number in range(10_000))
     assert len(history.samples) == MOST_SAMPLES
 
 
 @pytest.mark.parametrize(("seconds", "columns"), [(0, 10), (10, 0), (-5, 3), (10, -1)])
 def test_a_plot_of_no_size_is_empty(seconds: float, columns: int) -> None:
-    assert History((at(1, 1),)).series(USE, seconds, columns, now=2) == ()
+    assert SampleHistory((at(1, 1),)).series(USE, seconds, columns, now=2) == ()
 
 
 @given(
@@ -68,7 +68,7 @@ def test_a_plot_of_no_size_is_empty(seconds: float, columns: int) -> None:
 def test_columns_stay_between_the_smallest_and_the_largest(
     rows: list[tuple[float, float | None]], columns: int
 ) -> None:
-    history = History().with_samples(at(moment, use) for moment, use in rows)
+    history = SampleHistory().with_samples(at(moment, use) for moment, use in rows)
     series = history.series(USE, 900, columns, now=5000)
     assert len(series) == columns
     assert all(value is None or -1e-9 <= value <= 100 + 1e-9 for value in series)

@@ -4,27 +4,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aitui.domain.hardware.facts_output import host_facts
-from aitui.domain.hardware.facts_script import SCRIPT, facts_words
-from aitui.domain.hardware.host_facts import NATIVE, HostFacts, facts_of
-from aitui.domain.hardware.sample import Source
+from aitui.domain.hardware.facts_output import parse_host_info
+from aitui.domain.hardware.facts_script import INFO_SCRIPT, host_info_command
+from aitui.domain.hardware.host_facts import NATIVE, HostInfo, merge_host_info
+from aitui.domain.hardware.sample import SampleSource
 from hardware.recorded_outputs import output
 
 KIB = 1 << 10
 NOW = 1_788_000_000.0
 
 
-def facts(name: str) -> HostFacts:
-    return host_facts(output(f"facts-{name}.txt").encode(), NOW)
+def facts(name: str) -> HostInfo:
+    return parse_host_info(output(f"facts-{name}.txt").encode(), NOW)
 
 
-def of_section(name: str, *lines: str) -> HostFacts:
+def of_section(name: str, *lines: str) -> HostInfo:
     text = "\n".join((f"@aitui {name}", *lines, "@aitui end", ""))
-    return host_facts(text.encode(), NOW)
+    return parse_host_info(text.encode(), NOW)
 
 
 def test_a_recorded_machine_is_told_whole() -> None:
-    assert facts("debian-container") == HostFacts(
+    assert facts("debian-container") == HostInfo(
         system="Debian GNU/Linux 12 (bookworm)",
         kernel="Linux 6.18.44-fc-v669",
         architecture="x86_64",
@@ -81,7 +81,7 @@ def test_a_machine_without_systemd_does_not_tell_what_it_runs_in() -> None:
 
 
 def test_a_machine_without_proc_tells_its_kernel() -> None:
-    assert facts("macos") == HostFacts(kernel="Darwin 24.6.0", architecture="arm64")
+    assert facts("macos") == HostInfo(kernel="Darwin 24.6.0", architecture="arm64")
 
 
 @pytest.mark.parametrize(
@@ -135,8 +135,8 @@ def test_a_time_since_the_start_that_no_machine_has_is_unknown(said: str) -> Non
 def test_no_output_is_broken_enough_to_fail(noise: bytes) -> None:
     whole = output("facts-debian-container.txt").encode()
     for text in (noise, whole[: len(noise)] + noise, noise + b"\n" + whole):
-        found = host_facts(text, NOW)
-        assert "\x1b" not in repr(found.known())
+        found = parse_host_info(text, NOW)
+        assert "\x1b" not in repr(found.non_empty_fields())
         assert len(found.system) <= 100
 
 
@@ -152,27 +152,32 @@ def test_nobody_runs_more_threads_than_there_are_numbers_for() -> None:
 
 
 def test_the_host_counts_before_the_server_and_each_fact_says_who_told_it() -> None:
-    host = HostFacts(system="Debian GNU/Linux 12", environment=NATIVE, threads=16, booted_at=5.0)
-    server = HostFacts(
+    host = HostInfo(system="Debian GNU/Linux 12", environment=NATIVE, threads=16, booted_at=5.0)
+    server = HostInfo(
         system="Debian 12.11", environment="Docker container", threads=16, cores=8, kernel="Linux 6"
     )
-    found = facts_of(host, server)
+    found = merge_host_info(host, server)
     assert (found.system, found.environment) == ("Debian GNU/Linux 12", NATIVE)
     assert (found.cores, found.kernel, found.booted_at) == (8, "Linux 6", 5.0)
-    assert found.origins["system"] is Source.HOST
-    assert found.origins["cores"] is found.origins["kernel"] is Source.SERVER
-    assert found.origins.keys() == found.known().keys()
+    assert found.origins["system"] is SampleSource.HOST
+    assert found.origins["cores"] is found.origins["kernel"] is SampleSource.SERVER
+    assert found.origins.keys() == found.non_empty_fields().keys()
 
 
 def test_cores_of_another_number_of_threads_are_those_of_something_else() -> None:
-    found = facts_of(HostFacts(threads=20), HostFacts(threads=4, cores=2, sockets=1))
+    found = merge_host_info(HostInfo(threads=20), HostInfo(threads=4, cores=2, sockets=1))
     assert (found.sockets, found.cores, found.threads) == (None, None, 20)
 
 
 def test_nobody_tells_nothing() -> None:
-    assert facts_of(None, None) == HostFacts()
+    assert merge_host_info(None, None) == HostInfo()
 
 
 def test_nothing_reaches_the_text_of_the_command() -> None:
-    assert facts_words()[2:] == (SCRIPT, "aitui", "", "8")
-    assert facts_words(without_nvidia=True, tool_seconds=1)[2:] == (SCRIPT, "aitui", "nvidia", "1")
+    assert host_info_command()[2:] == (INFO_SCRIPT, "aitui", "", "8")
+    assert host_info_command(without_nvidia=True, tool_seconds=1)[2:] == (
+        INFO_SCRIPT,
+        "aitui",
+        "nvidia",
+        "1",
+    )

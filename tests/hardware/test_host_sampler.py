@@ -9,10 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from aitui.domain.hardware.host_script import SCRIPT, words
+from aitui.domain.hardware.host_script import SAMPLE_SCRIPT, sample_command
 from aitui.errors import HostError
-from aitui.host.facts import read_host_facts
-from aitui.host.gpu import FAILING_PAUSE, LONGEST_PAUSE, SHORTEST_PAUSE, HostSampler, pace
+from aitui.host.facts import read_host_info
+from aitui.host.gpu import (
+    FAILING_PAUSE,
+    LONGEST_PAUSE,
+    SHORTEST_PAUSE,
+    HostSampler,
+    sampling_interval,
+)
 from aitui.host.local import LocalHost
 from hardware.recorded_outputs import output
 
@@ -66,7 +72,7 @@ def put(folder: Path, name: str, script: str) -> None:
 async def test_a_port_leads_to_its_process_and_the_children_of_that() -> None:
     async with running(PARENT) as (process, port):
         found = await HostSampler(LocalHost()).sample([int(port)])
-    held = found.held(int(port))
+    held = found.usage_at_port(int(port))
     assert held is not None
     assert process.pid in held.pids
     assert len(held.pids) == 2
@@ -82,7 +88,7 @@ async def test_a_process_that_ss_does_not_show_is_found_by_its_command(
     code = "import time; print('up', flush=True); time.sleep(60)"
     async with running(code, *arguments) as (process, _):
         found = await HostSampler(LocalHost()).sample([45017])
-    held = found.held(45017)
+    held = found.usage_at_port(45017)
     assert held is not None
     assert process.pid in held.pids
 
@@ -92,7 +98,7 @@ async def test_a_number_that_is_no_port_leads_nowhere(tools: Path) -> None:
     code = "import time; print('up', flush=True); time.sleep(60)"
     async with running(code, "--size", "45018"):
         found = await HostSampler(LocalHost()).sample([45018])
-    assert found.held(45018) is None
+    assert found.usage_at_port(45018) is None
 
 
 async def test_the_second_sample_knows_the_cores() -> None:
@@ -110,7 +116,7 @@ async def test_cards_come_from_nvidia_smi(tools: Path) -> None:
     put(tools, "nvidia-smi", f"cat <<'EOF'\n{output('nvidia-610-two.csv')}EOF")
     found = await HostSampler(LocalHost()).sample()
     assert [gpu.index for gpu in found.sample.gpus] == [0, 1]
-    assert found.troubles == ()
+    assert found.errors == ()
 
 
 async def test_a_process_whose_name_looks_like_a_section_hides_no_card(tools: Path) -> None:
@@ -119,13 +125,13 @@ async def test_a_process_whose_name_looks_like_a_section_hides_no_card(tools: Pa
     put(tools, "nvidia-smi", f"cat <<'EOF'\n{output('nvidia-610-two.csv')}EOF")
     found = await HostSampler(LocalHost()).sample([45019])
     assert [gpu.index for gpu in found.sample.gpus] == [0, 1]
-    assert found.troubles == ()
+    assert found.errors == ()
 
 
 async def test_a_tool_that_writes_what_looks_like_a_section_changes_no_fact(tools: Path) -> None:
     put(tools, "systemd-detect-virt", r"printf 'none\n@aitui nvidia\n999.99\n'")
     put(tools, "nvidia-smi", "exit 9")
-    assert (await read_host_facts(LocalHost(), 1e9)).nvidia_driver != "999.99"
+    assert (await read_host_info(LocalHost(), 1e9)).nvidia_driver != "999.99"
 
 
 async def test_a_tool_that_fails_is_named_and_left_alone_for_a_while(tools: Path) -> None:
@@ -134,7 +140,7 @@ async def test_a_tool_that_fails_is_named_and_left_alone_for_a_while(tools: Path
     sampler = HostSampler(LocalHost(), monotonic=lambda: now)
     for _ in range(3):
         found = await sampler.sample()
-        assert found.troubles == ("nvidia-smi: Failed to initialize NVML",)
+        assert found.errors == ("nvidia-smi: Failed to initialize NVML",)
         assert found.sample.machine is not None
     assert (tools / "asked").read_text() == "x\n"
     now = FAILING_PAUSE + 1
@@ -146,9 +152,9 @@ async def test_a_tool_that_hangs_is_ended_and_named(tools: Path) -> None:
     put(tools, "nvidia-smi", f'echo $$ >>"{tools}/asked"; exec sleep 60')
     sampler = HostSampler(LocalHost(), tool_seconds=1)
     found = await sampler.sample()
-    assert found.troubles == ("nvidia-smi does not answer",)
+    assert found.errors == ("nvidia-smi does not answer",)
     assert found.sample.machine is not None
-    assert (await sampler.sample()).troubles == found.troubles
+    assert (await sampler.sample()).errors == found.errors
     (pid,) = (tools / "asked").read_text().split()
     assert not Path(f"/proc/{pid}").exists()
 
@@ -157,11 +163,11 @@ async def test_a_tool_that_works_again_is_no_trouble_any_more(tools: Path) -> No
     put(tools, "nvidia-smi", "exit 9")
     now = 0.0
     sampler = HostSampler(LocalHost(), monotonic=lambda: now)
-    assert (await sampler.sample()).troubles
+    assert (await sampler.sample()).errors
     put(tools, "nvidia-smi", f"cat <<'EOF'\n{output('nvidia-580.csv')}EOF")
     now = FAILING_PAUSE + 1
     found = await sampler.sample()
-    assert found.troubles == ()
+    assert found.errors == ()
     assert len(found.sample.gpus) == 1
 
 
@@ -188,18 +194,18 @@ async def test_a_driver_is_asked_of_a_tool_only_where_its_module_tells_nothing(
     tools: Path,
 ) -> None:
     put(tools, "nvidia-smi", f'echo "$@" >"{tools}/asked"; echo 580.142')
-    found = await read_host_facts(LocalHost(), 1e9)
+    found = await read_host_info(LocalHost(), 1e9)
     assert found.nvidia_driver
     assert (tools / "asked").exists() != Path("/proc/driver/nvidia/version").exists()
     (tools / "asked").unlink(missing_ok=True)
-    await read_host_facts(LocalHost(), 1e9, without_nvidia=True)
+    await read_host_info(LocalHost(), 1e9, without_nvidia=True)
     assert not (tools / "asked").exists()
 
 
 async def test_a_tool_that_hangs_costs_its_fact_alone(tools: Path) -> None:
     for name in ("nvidia-smi", "systemd-detect-virt"):
         put(tools, name, f'echo $$ >>"{tools}/asked"; exec sleep 60')
-    found = await read_host_facts(LocalHost(), 1e9, tool_seconds=1)
+    found = await read_host_info(LocalHost(), 1e9, tool_seconds=1)
     assert found.environment == ""
     assert found.kernel
     assert found.threads == os.cpu_count()
@@ -212,8 +218,8 @@ async def test_a_machine_without_any_tool_tells_nothing_of_itself(
 ) -> None:
     (tmp_path / "sh").symlink_to("/bin/sh")
     monkeypatch.setenv("PATH", str(tmp_path))
-    found = await read_host_facts(LocalHost(), 1e9)
-    assert found.known().keys() <= {"environment"}
+    found = await read_host_info(LocalHost(), 1e9)
+    assert found.non_empty_fields().keys() <= {"environment"}
 
 
 async def test_a_machine_without_a_shell_cannot_tell_what_it_is(
@@ -221,21 +227,21 @@ async def test_a_machine_without_a_shell_cannot_tell_what_it_is(
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(HostError):
-        await read_host_facts(LocalHost(), 1e9)
+        await read_host_info(LocalHost(), 1e9)
 
 
 async def test_nothing_is_left_behind(tmp_path: Path) -> None:
     await HostSampler(LocalHost(home=tmp_path)).sample([1234])
-    await read_host_facts(LocalHost(home=tmp_path), 1e9)
+    await read_host_info(LocalHost(home=tmp_path), 1e9)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_dear_sample_is_taken_less_often() -> None:
-    assert pace(0.0) == pace(0.05) == SHORTEST_PAUSE
-    assert pace(0.5) == 25.0
-    assert pace(60.0) == LONGEST_PAUSE
+    assert sampling_interval(0.0) == sampling_interval(0.05) == SHORTEST_PAUSE
+    assert sampling_interval(0.5) == 25.0
+    assert sampling_interval(60.0) == LONGEST_PAUSE
 
 
 def test_only_ports_reach_the_command_and_never_its_text() -> None:
-    assert words([9001, 0, 70_000, -1])[3:] == ("aitui", "", "8", "9001")
-    assert words([9001])[2] == SCRIPT
+    assert sample_command([9001, 0, 70_000, -1])[3:] == ("aitui", "", "8", "9001")
+    assert sample_command([9001])[2] == SAMPLE_SCRIPT

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from aitui.errors import ModelFileUnreadable, NoSuchFile
-from aitui.host.facts import read_host_facts
+from aitui.host.facts import read_host_info
 from aitui.host.gpu import HostSampler
 from aitui.host.model_header import read_model_header
 from aitui.host.shell import Host
@@ -24,11 +24,11 @@ async def test_a_sample_has_the_machine_and_its_cores(host: Host) -> None:
     assert found.whole
     assert found.sample.machine is not None
     assert len(found.sample.machine.cores) == os.cpu_count()
-    assert os.getpid() in found.everyone
+    assert os.getpid() in found.processes
 
 
 async def test_a_machine_tells_what_it_is(host: Host) -> None:
-    found = await read_host_facts(host, time.time())
+    found = await read_host_info(host, time.time())
     there = os.uname()
     assert found.kernel == f"{there.sysname} {there.release}"
     assert found.architecture == there.machine

@@ -4,10 +4,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aitui.domain.hardware.host_sample import host_sample
-from aitui.domain.hardware.machine_files import Counters, counters, machine, shares
-from aitui.domain.hardware.processes import listeners, named, processes, with_descendants
-from aitui.domain.hardware.sample import Source
+from aitui.domain.hardware.host_sample import parse_host_sample
+from aitui.domain.hardware.machine_files import (
+    CpuCounters,
+    core_usage,
+    parse_counters,
+    parse_machine,
+)
+from aitui.domain.hardware.processes import (
+    parse_listeners,
+    parse_port_arguments,
+    parse_processes,
+    with_descendants,
+)
+from aitui.domain.hardware.sample import SampleSource
 from hardware.recorded_outputs import output
 
 KIB, MIB = 1 << 10, 1 << 20
@@ -15,10 +25,10 @@ RECORDED = output("machine.txt")
 
 
 def test_a_recorded_sample_has_the_machine_s_memory_and_load() -> None:
-    found = host_sample(RECORDED.encode(), 100.0)
+    found = parse_host_sample(RECORDED.encode(), 100.0)
     assert found.whole
-    assert found.troubles == ()
-    assert found.sample.source is Source.HOST
+    assert found.errors == ()
+    assert found.sample.source is SampleSource.HOST
     assert found.sample.gpus == ()
     there = found.sample.machine
     assert there is not None
@@ -29,15 +39,15 @@ def test_a_recorded_sample_has_the_machine_s_memory_and_load() -> None:
     assert there.load is not None
     assert "eth0" in {interface.name for interface in there.network}
     assert len(found.counters.ticks) == 2
-    assert len(found.everyone) > 5
+    assert len(found.processes) > 5
 
 
 def test_the_cores_are_told_from_two_samples() -> None:
-    first = host_sample(RECORDED.encode(), 100.0)
+    first = parse_host_sample(RECORDED.encode(), 100.0)
     assert first.sample.machine is not None
     assert first.sample.machine.cores == ()
     later = RECORDED.replace("cpu0 ", "cpu0 1")
-    second = host_sample(later.encode(), 105.0, first.counters)
+    second = parse_host_sample(later.encode(), 105.0, first.counters)
     assert second.sample.machine is not None
     busy, idle = second.sample.machine.cores
     assert busy == 100
@@ -45,23 +55,23 @@ def test_the_cores_are_told_from_two_samples() -> None:
 
 
 def test_waiting_for_a_disk_is_idle() -> None:
-    before = counters(["cpu0 10 0 10 100 0 0 0 0 0 0"], 0.0)
-    after = counters(["cpu0 15 0 15 140 50 0 0 0 0 0"], 1.0)
-    assert shares(before, after) == (10.0,)
+    before = parse_counters(["cpu0 10 0 10 100 0 0 0 0 0 0"], 0.0)
+    after = parse_counters(["cpu0 15 0 15 140 50 0 0 0 0 0"], 1.0)
+    assert core_usage(before, after) == (10.0,)
 
 
 def test_a_core_that_was_taken_away_leaves_the_shares_unknown() -> None:
-    before = counters(["cpu0 1 1 1 1 1 1 1 1", "cpu1 1 1 1 1 1 1 1 1"], 0.0)
-    assert shares(before, counters(["cpu0 2 2 2 2 2 2 2 2"], 1.0)) == ()
+    before = parse_counters(["cpu0 1 1 1 1 1 1 1 1", "cpu1 1 1 1 1 1 1 1 1"], 0.0)
+    assert core_usage(before, parse_counters(["cpu0 2 2 2 2 2 2 2 2"], 1.0)) == ()
 
 
 def test_counters_that_run_backwards_are_bounded() -> None:
-    before = counters(["cpu0 900 0 0 900 0 0 0 0"], 0.0)
-    assert shares(before, counters(["cpu0 100 0 0 2000 0 0 0 0"], 1.0)) == (0.0,)
+    before = parse_counters(["cpu0 900 0 0 900 0 0 0 0"], 0.0)
+    assert core_usage(before, parse_counters(["cpu0 100 0 0 2000 0 0 0 0"], 1.0)) == (0.0,)
 
 
 def test_a_kernel_without_an_available_figure_counts_what_is_free() -> None:
-    found = machine(["MemTotal: 1000 kB", "MemFree: 300 kB"], "", [], (), 0.0)
+    found = parse_machine(["MemTotal: 1000 kB", "MemFree: 300 kB"], "", [], (), 0.0)
     assert found.memory_used == 700 * KIB
     assert (found.swap_total, found.load, found.use_percent) == (None, None, None)
 
@@ -77,22 +87,22 @@ ESTAB  0      0          127.0.0.1:9003     10.0.0.1:55   users:(("x",pid=9,fd=1
 
 
 def test_listeners_are_told_by_port() -> None:
-    assert listeners(SS.splitlines()) == {9001: {4100}, 9002: {1, 2}}
+    assert parse_listeners(SS.splitlines()) == {9001: {4100}, 9002: {1, 2}}
 
 
 def test_a_process_is_told_by_the_port_in_its_command() -> None:
-    assert named(["9001 /proc/77/cmdline", "9001 /proc/78/cmdline", "x", "9001 /etc/passwd"]) == {
-        9001: {77, 78}
-    }
+    assert parse_port_arguments(
+        ["9001 /proc/77/cmdline", "9001 /proc/78/cmdline", "x", "9001 /etc/passwd"]
+    ) == {9001: {77, 78}}
 
 
 def test_children_and_their_children_belong_to_a_process() -> None:
-    everyone = processes(["1 0 10", "10 1 5", "11 10 5", "12 11 5", "20 1 5"], 4096)
+    everyone = parse_processes(["1 0 10", "10 1 5", "11 10 5", "12 11 5", "20 1 5"], 4096)
     assert with_descendants([10], everyone) == {10, 11, 12}
 
 
 def test_a_circle_of_parents_ends() -> None:
-    everyone = processes(["1 2 1", "2 1 1"], 4096)
+    everyone = parse_processes(["1 2 1", "2 1 1"], 4096)
     assert with_descendants([1], everyone) == {1, 2}
 
 
@@ -122,7 +132,7 @@ GPU-4fb6ac9a-29e1-b611-4af7-b61a99e3b92d, 5000, 300
 
 
 def test_a_port_leads_to_what_its_processes_hold() -> None:
-    held = host_sample(SAMPLE.encode(), 0.0).held(9001)
+    held = parse_host_sample(SAMPLE.encode(), 0.0).usage_at_port(9001)
     assert held is not None
     assert held.pids == {4100, 4101}
     assert held.gpu_bytes == 30_000 * MIB
@@ -131,17 +141,17 @@ def test_a_port_leads_to_what_its_processes_hold() -> None:
 
 
 def test_where_nobody_is_seen_listening_the_command_tells() -> None:
-    held = host_sample(SAMPLE.encode(), 0.0).held(9004)
+    held = parse_host_sample(SAMPLE.encode(), 0.0).usage_at_port(9004)
     assert held is not None
     assert held.gpu_bytes == 300 * MIB
 
 
 def test_a_process_that_came_after_the_list_was_made_is_nobody() -> None:
-    assert host_sample(SAMPLE.encode(), 0.0).held(9002) is None
+    assert parse_host_sample(SAMPLE.encode(), 0.0).usage_at_port(9002) is None
 
 
 def test_a_port_of_nobody_holds_nothing() -> None:
-    assert host_sample(SAMPLE.encode(), 0.0).held(9999) is None
+    assert parse_host_sample(SAMPLE.encode(), 0.0).usage_at_port(9999) is None
 
 
 def test_a_card_without_memory_of_its_own_is_measured_by_its_processes() -> None:
@@ -150,14 +160,14 @@ def test_a_card_without_memory_of_its_own_is_measured_by_its_processes() -> None
         f"@aitui nvidia\n{output('nvidia-gb10.csv')}@aitui nvidia-status 0\n"
         f"@aitui nvidia-processes\n{output('nvidia-gb10-processes.csv')}@aitui end\n"
     )
-    (gpu,) = host_sample(text.encode(), 0.0).sample.gpus
+    (gpu,) = parse_host_sample(text.encode(), 0.0).sample.gpus
     assert gpu.total_bytes == 125_000_000 * KIB
     assert gpu.used_bytes == 19_135 * MIB
 
 
 def test_a_tool_that_was_cut_off_does_not_answer() -> None:
-    found = host_sample(b"@aitui meminfo\nMemTotal: 1000 kB\n@aitui nvidia\n", 0.0)
-    assert found.troubles == ("nvidia-smi does not answer",)
+    found = parse_host_sample(b"@aitui meminfo\nMemTotal: 1000 kB\n@aitui nvidia\n", 0.0)
+    assert found.errors == ("nvidia-smi does not answer",)
     assert not found.whole
 
 
@@ -167,14 +177,14 @@ def test_cards_of_two_makers_stand_side_by_side() -> None:
         "@aitui cards\ncard 0\nDRIVER=amdgpu\nPCI_SLOT_NAME=0000:c5:00.0\n"
         "mem_info_vram_total 1000000\nmem_info_vram_used 5000\n@aitui nvidia\n",
     )
-    gpus = host_sample(text.encode(), 0.0).sample.gpus
+    gpus = parse_host_sample(text.encode(), 0.0).sample.gpus
     assert [gpu.index for gpu in gpus] == [0, 1, 2]
     assert gpus[2].bus == "0000:c5:00.0"
 
 
 @given(st.integers(0, len(SAMPLE)))
 def test_a_sample_that_is_cut_off_keeps_what_came(length: int) -> None:
-    found = host_sample(SAMPLE[:length].encode(), 0.0)
+    found = parse_host_sample(SAMPLE[:length].encode(), 0.0)
     assert len(found.sample.gpus) <= 2
     assert found.whole == ("@aitui end" in SAMPLE[:length])
 
@@ -183,8 +193,10 @@ def test_a_sample_that_is_cut_off_keeps_what_came(length: int) -> None:
     st.lists(st.sampled_from(SAMPLE.splitlines()) | st.text(max_size=60)), st.binary(max_size=50)
 )
 def test_any_output_is_a_sample(lines: list[str], rest: bytes) -> None:
-    found = host_sample("\n".join(lines).encode("utf-8", "replace") + rest, 0.0, Counters())
-    held = found.held(9001)
+    found = parse_host_sample(
+        "\n".join(lines).encode("utf-8", "replace") + rest, 0.0, CpuCounters()
+    )
+    held = found.usage_at_port(9001)
     assert held is None or (held.gpu_bytes >= 0 and held.resident_bytes >= 0)
     for gpu in found.sample.gpus:
         assert gpu.used_bytes is None or gpu.used_bytes >= 0
@@ -192,5 +204,5 @@ def test_any_output_is_a_sample(lines: list[str], rest: bytes) -> None:
 
 @pytest.mark.parametrize("page", ["", "x", "-1", "0", "1e99"])
 def test_a_page_size_that_is_none_is_the_usual_one(page: str) -> None:
-    found = host_sample(f"@aitui page {page}\n@aitui processes\n7 1 2\n".encode(), 0.0)
-    assert found.everyone[7].resident_bytes > 0
+    found = parse_host_sample(f"@aitui page {page}\n@aitui processes\n7 1 2\n".encode(), 0.0)
+    assert found.processes[7].resident_bytes > 0

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from aitui import errors
 from aitui.demo.dialect import Dialect
 from aitui.demo.stand_in import StandIn
-from aitui.domain.hardware.sample import Sample, Source
-from aitui.domain.hardware.samples import latest, pause
+from aitui.domain.hardware.sample import HardwareSample, SampleSource
+from aitui.domain.hardware.samples import latest_sample, sampling_interval
 from aitui.domain.server import Server
-from aitui.swap.client import SwapClient
-from aitui.swap.performance import performance_path, samples, turned_off
+from aitui.swap.client import LlamaSwapClient
+from aitui.swap.performance import monitor_disabled_error, parse_samples, performance_path
 from catalogue import QUICK
 from swap.conftest import server_at
 from swap.raw_server import RawServer, always, answer
@@ -43,19 +43,19 @@ def body(gpus: object, machines: object = None) -> bytes:
     return json.dumps({"gpu_stats": gpus, "sys_stats": machines}).encode()
 
 
-def only(gpu: dict[str, Any]) -> Sample:
-    (sample,) = samples(body([gpu]), "GET /api/performance")
+def only(gpu: dict[str, Any]) -> HardwareSample:
+    (sample,) = parse_samples(body([gpu]), "GET /api/performance")
     return sample
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_a_machine_without_gpus_has_its_processors_and_memory(dialect: str) -> None:
     answer = recorded(dialect, "api_performance")
-    found = samples(answer.body, answer.endpoint)
+    found = parse_samples(answer.body, answer.endpoint)
     last = found[-1]
     assert len(found) > 5
     assert last.gpus == ()
-    assert last.source is Source.SERVER
+    assert last.source is SampleSource.SERVER
     assert last.machine is not None
     assert last.machine.memory_total == 24105 * MIB
     assert len(last.machine.cores) == 2
@@ -68,18 +68,18 @@ def test_samples_come_the_oldest_first_and_as_far_apart_as_the_server_takes_them
     dialect: str,
 ) -> None:
     answer = recorded(dialect, "api_performance")
-    found = samples(answer.body, answer.endpoint)
+    found = parse_samples(answer.body, answer.endpoint)
     moments = [sample.at for sample in found]
     assert moments == sorted(moments)
-    assert pause(found) == pytest.approx(5, abs=0.1)
+    assert sampling_interval(found) == pytest.approx(5, abs=0.1)
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_a_sample_that_is_known_already_is_left_out(dialect: str) -> None:
     answer = recorded(dialect, "api_performance_after")
-    first, *others = samples(answer.body, answer.endpoint)
-    assert samples(answer.body, answer.endpoint, first.at) == tuple(others)
-    assert samples(answer.body, answer.endpoint, (first, *others)[-1].at) == ()
+    first, *others = parse_samples(answer.body, answer.endpoint)
+    assert parse_samples(answer.body, answer.endpoint, first.at) == tuple(others)
+    assert parse_samples(answer.body, answer.endpoint, (first, *others)[-1].at) == ()
 
 
 def test_the_moment_asked_for_is_in_the_form_that_the_server_reads() -> None:
@@ -127,7 +127,7 @@ def test_rows_that_were_measured_together_are_one_sample() -> None:
     second = {**GPU, "id": 1, "uuid": "GPU-2", "timestamp": "2026-11-22T10:50:53.9Z"}
     later = {**GPU, "timestamp": "2026-11-22T10:50:58.5Z"}
     machine = {"timestamp": "2026-11-22T10:50:53.1Z", "mem_total_mb": 1000, "mem_used_mb": 400}
-    first, last = samples(body([GPU, second, later], [machine]), "x")
+    first, last = parse_samples(body([GPU, second, later], [machine]), "x")
     assert [gpu.uuid for gpu in first.gpus] == ["GPU-1", "GPU-2"]
     assert first.machine is not None
     assert first.machine.memory_available == 600 * MIB
@@ -143,14 +143,14 @@ def at_second(second: int, *uuids: str) -> list[dict[str, Any]]:
 
 def test_a_gpu_that_misses_one_sample_is_still_there() -> None:
     rows = at_second(10, "A", "B") + at_second(20, "A")
-    now = latest(samples(body(rows), "x"))
+    now = latest_sample(parse_samples(body(rows), "x"))
     assert now is not None
     assert [gpu.uuid for gpu in now.gpus] == ["A", "B"]
 
 
 def test_a_gpu_that_misses_two_samples_has_gone() -> None:
     rows = at_second(10, "A", "B") + at_second(20, "A") + at_second(30, "A")
-    now = latest(samples(body(rows), "x"))
+    now = latest_sample(parse_samples(body(rows), "x"))
     assert now is not None
     assert [gpu.uuid for gpu in now.gpus] == ["A"]
 
@@ -161,18 +161,18 @@ def test_cards_and_machine_may_be_measured_at_a_rhythm_of_their_own() -> None:
         {"timestamp": f"2026-11-22T10:50:{second}Z", "mem_total_mb": 100, "mem_used_mb": 40}
         for second in (12.5, 17.5, 22.5)
     ]
-    found = samples(body(rows, machines), "x")
+    found = parse_samples(body(rows, machines), "x")
     assert len(found) == 6
-    assert pause(found) == 5
-    now = latest(found)
+    assert sampling_interval(found) == 5
+    now = latest_sample(found)
     assert now is not None
     assert [gpu.uuid for gpu in now.gpus] == ["A"]
     assert now.machine is not None
 
 
 def test_without_samples_there_is_no_latest_one() -> None:
-    assert latest(()) is None
-    assert pause(()) > 1
+    assert latest_sample(()) is None
+    assert sampling_interval(()) > 1
 
 
 JSON = st.recursive(
@@ -198,7 +198,7 @@ def test_no_row_is_bad_enough_to_fail(
     gpus: list[dict[str, Any]], machines: list[dict[str, Any]], moment: str
 ) -> None:
     rows = [{**row, "timestamp": row.get("timestamp", moment)} for row in gpus]
-    for sample in samples(body(rows, machines), "x"):
+    for sample in parse_samples(body(rows, machines), "x"):
         for gpu in sample.gpus:
             assert gpu.used_bytes is None or gpu.used_bytes >= 0
             assert gpu.use_percent is None or 0 <= gpu.use_percent <= 100
@@ -206,13 +206,13 @@ def test_no_row_is_bad_enough_to_fail(
 
 @pytest.mark.parametrize("bad", [b"", b"[]", b'{"gpu_stats": 3}', b"<html>", b"[" * 100_000])
 def test_something_else_is_a_bad_answer(bad: bytes) -> None:
-    with pytest.raises(errors.BadAnswer):
-        samples(bad, "GET /api/performance")
+    with pytest.raises(errors.BadResponse):
+        parse_samples(bad, "GET /api/performance")
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_a_monitor_that_is_turned_off_is_named(dialect: str) -> None:
-    error = turned_off(recorded(dialect, "noperf_api_performance"))
+    error = monitor_disabled_error(recorded(dialect, "noperf_api_performance"))
     assert error is not None
     assert "turned off" in error.why
     assert "performance.disabled" in error.remedy
@@ -221,7 +221,7 @@ def test_a_monitor_that_is_turned_off_is_named(dialect: str) -> None:
 async def test_a_server_without_the_endpoint_does_not_support_it() -> None:
     async with (
         RawServer(always(answer("404 page not found", 404))) as there,
-        SwapClient(server_at(there.url)) as client,
+        LlamaSwapClient(server_at(there.url)) as client,
     ):
         with pytest.raises(errors.NotSupported):
             await client.performance()
@@ -230,7 +230,7 @@ async def test_a_server_without_the_endpoint_does_not_support_it() -> None:
 async def test_a_busy_proxy_is_not_taken_for_a_monitor_that_is_turned_off() -> None:
     async with (
         RawServer(always(answer("{}", 503))) as there,
-        SwapClient(server_at(there.url)) as client,
+        LlamaSwapClient(server_at(there.url)) as client,
     ):
         with pytest.raises(errors.AituiError) as refused:
             await client.performance()
@@ -239,7 +239,7 @@ async def test_a_busy_proxy_is_not_taken_for_a_monitor_that_is_turned_off() -> N
 
 @pytest.mark.parametrize("stand_in", list(Dialect), indirect=True)
 async def test_a_model_that_is_loaded_fills_the_gpu(stand_in: StandIn, server: Server) -> None:
-    async with SwapClient(server) as client:
+    async with LlamaSwapClient(server) as client:
         *_, before = await client.performance()
         await client.load(QUICK)
         async with asyncio.timeout(10):
@@ -247,6 +247,6 @@ async def test_a_model_that_is_loaded_fills_the_gpu(stand_in: StandIn, server: S
                 await asyncio.sleep(0.05)
 
 
-def used(samples: tuple[Sample, ...]) -> int:
+def used(samples: tuple[HardwareSample, ...]) -> int:
     """Bytes on all cards, as of the last sample."""
     return sum(gpu.used_bytes or 0 for gpu in samples[-1].gpus) if samples else 0

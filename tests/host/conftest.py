@@ -10,7 +10,7 @@ from aitui.host.config_file import ConfigFile
 from aitui.host.local import LocalHost
 from aitui.host.shell import Host
 from aitui.host.ssh import SshHost
-from aitui.host.ssh_user import SshPlace, SshUser
+from aitui.host.ssh_user import SshConfigPaths, SshUser
 from host.sshd import Sshd
 from host.writing import OLD, config_on
 
@@ -23,12 +23,12 @@ def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
 
 
 @pytest.fixture
-def place(sshd: Sshd, tmp_path: Path) -> SshPlace:
+def place(sshd: Sshd, tmp_path: Path) -> SshConfigPaths:
     """A user's set-up of its own, in which the sshd is called `box`."""
     return make_place(tmp_path / "user", sshd)
 
 
-def make_place(home: Path, sshd: Sshd, more: str = "") -> SshPlace:
+def make_place(home: Path, sshd: Sshd, more: str = "") -> SshConfigPaths:
     """A home with an SSH config for an sshd; `more` are lines for its Host block."""
     folder = home / ".ssh"
     folder.mkdir(parents=True, mode=0o700)
@@ -37,11 +37,11 @@ def make_place(home: Path, sshd: Sshd, more: str = "") -> SshPlace:
         f"  IdentityFile {sshd.key}\n{more}"
     )
     (folder / "known_hosts").write_text(f"{sshd.known_line}\n")
-    return SshPlace(home, folder / "config", agent="", global_known_hosts=())
+    return SshConfigPaths(home, folder / "config", agent="", global_known_hosts=())
 
 
 @pytest.fixture
-async def box(place: SshPlace) -> AsyncIterator[SshHost]:
+async def box(place: SshConfigPaths) -> AsyncIterator[SshHost]:
     """This machine over SSH."""
     async with SshHost("box", SshUser(place, {})) as host:
         yield host

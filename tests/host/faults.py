@@ -12,7 +12,7 @@ from aitui.errors import (
     HostTimedOut,
     HostUnreachable,
 )
-from aitui.host.shell import FileFacts, Finished, Host
+from aitui.host.shell import CommandResult, FileInfo, Host
 from host.writing import FOREIGN
 
 _T = TypeVar("_T")
@@ -77,14 +77,14 @@ class FaultyHost:
         seconds: float = 30.0,
         given: bytes = b"",
         largest: int = 1 << 20,
-    ) -> Finished:
+    ) -> CommandResult:
         """Perhaps run a command."""
         return await self._call(
             "run",
             lambda: self._inner.run(words, seconds=seconds, given=given, largest=largest),
         )
 
-    async def facts(self, path: str) -> FileFacts:
+    async def facts(self, path: str) -> FileInfo:
         """Perhaps look at a file."""
         return await self._call("facts", lambda: self._inner.facts(path))
 
@@ -98,7 +98,7 @@ class FaultyHost:
             "read", lambda: self._inner.read(path, start=start, largest=largest)
         )
 
-    async def list(self, folder: str) -> tuple[FileFacts, ...]:
+    async def list(self, folder: str) -> tuple[FileInfo, ...]:
         """Perhaps list a folder."""
         return await self._call("list", lambda: self._inner.list(folder))
 

@@ -13,15 +13,15 @@ from host.test_files import HOSTILE_NAMES
 
 async def test_a_command_has_two_outputs_and_a_status(host: Host) -> None:
     finished = await host.run(["sh", "-c", "echo out; echo err >&2; exit 3"])
-    assert (finished.output, finished.complaint, finished.status) == (b"out\n", b"err\n", 3)
+    assert (finished.stdout, finished.stderr, finished.status) == (b"out\n", b"err\n", 3)
 
 
 async def test_a_command_reads_what_it_is_given(host: Host) -> None:
-    assert (await host.run(["cat"], given=b"\0\xffgiven")).output == b"\0\xffgiven"
+    assert (await host.run(["cat"], given=b"\0\xffgiven")).stdout == b"\0\xffgiven"
 
 
 async def test_a_command_without_input_does_not_wait_for_any(host: Host) -> None:
-    assert (await host.run(["cat"])).output == b""
+    assert (await host.run(["cat"])).stdout == b""
 
 
 async def test_a_command_may_leave_its_input_unread(host: Host) -> None:
@@ -31,7 +31,7 @@ async def test_a_command_may_leave_its_input_unread(host: Host) -> None:
 @pytest.mark.parametrize("word", ["", *HOSTILE_NAMES])
 async def test_a_word_arrives_as_it_is(host: Host, word: str) -> None:
     finished = await host.run(["printf", "%s|", word, "next"])
-    assert finished.output == f"{word}|next|".encode()
+    assert finished.stdout == f"{word}|next|".encode()
 
 
 async def test_a_word_does_no_harm_as_a_program(host: Host, folder: Path) -> None:
@@ -43,7 +43,7 @@ async def test_a_word_does_no_harm_as_a_program(host: Host, folder: Path) -> Non
 async def test_a_program_that_is_not_there(host: Host) -> None:
     finished = await host.run(["no-such-program"])
     assert finished.status == 127
-    assert b"no-such-program" in finished.complaint
+    assert b"no-such-program" in finished.stderr
 
 
 async def test_no_word_contains_a_nul(host: Host) -> None:
@@ -57,14 +57,14 @@ async def test_a_signal_that_ends_a_command_is_its_status(host: Host) -> None:
 
 async def test_output_is_kept_up_to_a_limit(host: Host) -> None:
     finished = await host.run(["sh", "-c", "head -c 3000000 /dev/zero"], largest=1000)
-    assert finished.output == b"\0" * 1000
-    assert finished.cut
+    assert finished.stdout == b"\0" * 1000
+    assert finished.is_truncated
 
 
 async def test_output_up_to_the_limit_is_whole(host: Host) -> None:
     finished = await host.run(["printf", "12345"], largest=5)
-    assert finished.output == b"12345"
-    assert not finished.cut
+    assert finished.stdout == b"12345"
+    assert not finished.is_truncated
 
 
 async def test_commands_run_side_by_side(host: Host, folder: Path) -> None:
@@ -143,4 +143,4 @@ async def test_a_command_that_writes_for_ever_is_ended(host: Host) -> None:
 async def test_the_host_answers_after_a_command_was_ended(host: Host) -> None:
     with pytest.raises(HostTimedOut):
         await host.run(["sleep", "600"], seconds=0.2)
-    assert (await host.run(["echo", "here"])).output == b"here\n"
+    assert (await host.run(["echo", "here"])).stdout == b"here\n"

@@ -19,7 +19,7 @@ from aitui.errors import (
 from aitui.host.config_file import ConfigFile
 from aitui.host.local import LocalHost
 from aitui.host.shell import Host
-from aitui.host.transaction import LARGEST_CONFIG, Step, Whole, digest_of
+from aitui.host.transaction import LARGEST_CONFIG, FileVersion, WriteStep, digest_of
 from host.writing import (
     ENDED,
     FOREIGN,
@@ -41,7 +41,7 @@ async def test_a_reading_is_the_file(file: ConfigFile, path: Path) -> None:
 async def test_the_new_text_takes_the_place_of_the_old(file: ConfigFile, path: Path) -> None:
     written = await file.write(await file.read(), NEW)
     assert path.read_bytes() == NEW
-    assert (written.proven, written.changed_after, written.warnings) == (True, False, ())
+    assert (written.verified, written.changed_after, written.warnings) == (True, False, ())
     assert (written.before, written.after) == (digest_of(OLD), digest_of(NEW))
 
 
@@ -66,9 +66,9 @@ async def test_mode_and_owner_stay(file: ConfigFile, path: Path) -> None:
 
 
 async def test_the_steps_are_told_in_their_order(file: ConfigFile) -> None:
-    told: list[Step] = []
+    told: list[WriteStep] = []
     await file.write(await file.read(), NEW, on_step=told.append)
-    assert told == list(Step)
+    assert told == list(WriteStep)
 
 
 async def test_a_link_stays_a_link(host: Host, folder: Path) -> None:
@@ -148,16 +148,16 @@ async def test_a_change_of_somebody_else_is_noticed_and_shown(file: ConfigFile, 
     path.write_bytes(OLD.replace(b"the first", b"the best"))
     with pytest.raises(ConfigChangedMeanwhile) as caught:
         await file.write(reading, NEW)
-    assert "-  one: # the first" in caught.value.difference
-    assert "+  one: # the best" in caught.value.difference
+    assert "-  one: # the first" in caught.value.diff
+    assert "+  one: # the best" in caught.value.diff
     assert "(while comparing it with what was read)" in str(caught.value)
     assert b"best" in path.read_bytes()
     assert names_in(path.parent) == {"config.yaml"}
 
 
 async def test_a_change_while_it_is_written_is_noticed(file: ConfigFile, path: Path) -> None:
-    def interfere(step: Step) -> None:
-        if step is Step.COMPARE_AGAIN:
+    def interfere(step: WriteStep) -> None:
+        if step is WriteStep.COMPARE_AGAIN:
             path.write_bytes(FOREIGN)
 
     with pytest.raises(ConfigChangedMeanwhile, match="comparing it once more"):
@@ -167,12 +167,12 @@ async def test_a_change_while_it_is_written_is_noticed(file: ConfigFile, path: P
 
 
 async def test_a_change_after_it_was_written_is_told(file: ConfigFile, path: Path) -> None:
-    def interfere(step: Step) -> None:
-        if step is Step.VERIFY:
+    def interfere(step: WriteStep) -> None:
+        if step is WriteStep.VERIFY:
             path.write_bytes(FOREIGN)
 
     written = await file.write(await file.read(), NEW, on_step=interfere)
-    assert (written.proven, written.changed_after) == (False, True)
+    assert (written.verified, written.changed_after) == (False, True)
     assert "+somebody else's" in written.difference
     assert path.read_bytes() == FOREIGN
 
@@ -204,7 +204,7 @@ async def test_what_somebody_changed_since_is_not_undone(file: ConfigFile, path:
     path.write_bytes(NEW + b"# mine\n")
     with pytest.raises(ConfigChangedMeanwhile) as caught:
         await file.undo(backup=written.backup, before=written.before, after=written.after)
-    assert "+# mine" in caught.value.difference
+    assert "+# mine" in caught.value.diff
     assert path.read_bytes() == NEW + b"# mine\n"
 
 
@@ -262,20 +262,20 @@ async def test_a_hostile_path_is_only_a_path(host: Host, folder: Path) -> None:
     assert len(names_in(folder)) == 2
 
 
-@pytest.mark.parametrize("step", [step for step in Step if step is not Step.CHECK])
+@pytest.mark.parametrize("step", [step for step in WriteStep if step is not WriteStep.CHECK])
 async def test_a_cancelled_write_leaves_one_file_whole_and_nothing_else(
-    file: ConfigFile, path: Path, step: Step
+    file: ConfigFile, path: Path, step: WriteStep
 ) -> None:
     reading = await file.read()
 
-    def cancel(begun: Step) -> None:
+    def cancel(begun: WriteStep) -> None:
         if begun is step:
             writing.cancel()
 
     writing = asyncio.create_task(file.write(reading, NEW, on_step=cancel))
     with pytest.raises(asyncio.CancelledError):
         await writing
-    replaced = step in {Step.REPLACE, Step.VERIFY, Step.TIDY}
+    replaced = step in {WriteStep.REPLACE, WriteStep.VERIFY, WriteStep.TIDY}
     assert path.read_bytes() == (NEW if replaced else OLD)
     backups = {"config.yaml.20260921T141320Z.aitui"} if replaced else set()
     assert names_in(path.parent) == {"config.yaml", *backups}
@@ -293,18 +293,19 @@ async def test_what_a_dead_writer_left_is_cleared_away(
     path.with_name(".config.yaml.aitui-0123abcd.tmp").write_bytes(NEW[:10])
     path.with_name(".config.yaml.other.tmp").write_bytes(b"")
     recovered = await file.recover(digest_of(OLD), digest_of(NEW))
-    assert recovered.whole is Whole.OLD
+    assert recovered.state is FileVersion.OLD
     assert names_in(path.parent) == {"config.yaml", ".config.yaml.other.tmp"}
 
 
 @pytest.mark.parametrize(
-    ("content", "whole"), [(OLD, Whole.OLD), (NEW, Whole.NEW), (FOREIGN, Whole.OTHER)]
+    ("content", "whole"),
+    [(OLD, FileVersion.OLD), (NEW, FileVersion.NEW), (FOREIGN, FileVersion.OTHER)],
 )
 async def test_it_is_told_which_file_is_whole(
-    file: ConfigFile, path: Path, content: bytes, whole: Whole
+    file: ConfigFile, path: Path, content: bytes, whole: FileVersion
 ) -> None:
     path.write_bytes(content)
-    assert (await file.recover(digest_of(OLD), digest_of(NEW))).whole is whole
+    assert (await file.recover(digest_of(OLD), digest_of(NEW))).state is whole
 
 
 async def test_nothing_is_cleared_away_while_somebody_writes(

@@ -13,7 +13,7 @@ from aitui.errors import (
 from aitui.host.config_file import ConfigFile
 from aitui.host.config_lock import STALE_SECONDS, UNFINISHED_SECONDS, ConfigLock
 from aitui.host.shell import Host
-from aitui.host.transaction import Step
+from aitui.host.transaction import WriteStep
 from host.faults import Fault, FaultyHost
 from host.writing import (
     ENDED,
@@ -84,8 +84,8 @@ async def test_a_lock_that_was_never_finished_is_taken_over_sooner(
 
 
 async def test_who_lost_the_lock_writes_nothing(host: Host, file: ConfigFile, path: Path) -> None:
-    def interfere(step: Step) -> None:
-        if step is Step.COMPARE_AGAIN:
+    def interfere(step: WriteStep) -> None:
+        if step is WriteStep.COMPARE_AGAIN:
             lock_of(path).write_bytes(b'{"token":"x"}')
 
     with pytest.raises(ConfigRefused, match="took the lock over"):

@@ -10,8 +10,8 @@ from aitui.errors import ConfigWriteUncertain, HostError
 from aitui.host.config_file import ConfigFile
 from aitui.host.config_lock import UNFINISHED_SECONDS
 from aitui.host.ssh import SshHost
-from aitui.host.ssh_user import Limits, SshUser
-from aitui.host.transaction import Reading, Whole, digest_of
+from aitui.host.ssh_user import SshTimeouts, SshUser
+from aitui.host.transaction import FileSnapshot, FileVersion, digest_of
 from host.conftest import make_place
 from host.cutting import CuttingForwarder
 from host.sshd import Sshd
@@ -48,7 +48,7 @@ class Line:
             known.write_text(known.read_text().replace(str(self._sshd.port), str(line.port)))
             # Those of a line that works are long enough for a busy machine.
             seconds = 1.0 if stalls else 30.0
-            user = SshUser(place, {}, limits=Limits(connect=seconds, login=seconds))
+            user = SshUser(place, {}, limits=SshTimeouts(connect=seconds, login=seconds))
             async with SshHost("box", user, file_seconds=seconds) as host:
                 file = config_on(host, self.path, ENDED)
                 reading = await file.read()
@@ -59,7 +59,7 @@ class Line:
                 return line.passed - start, error
 
     @staticmethod
-    async def _write(file: ConfigFile, reading: Reading) -> HostError | None:
+    async def _write(file: ConfigFile, reading: FileSnapshot) -> HostError | None:
         try:
             await file.write(reading, LONG_NEW)
         except HostError as error:
@@ -105,7 +105,7 @@ async def test_a_line_that_fails_leaves_the_old_file_or_the_new_one(
         os.utime(lock, (modified, modified))
     async with SshHost("box", SshUser(make_place(tmp_path / "c", sshd), {})) as host:
         recovered = await config_on(host, path).recover(digest_of(LONG_OLD), digest_of(LONG_NEW))
-    assert recovered.whole is (Whole.OLD if text == LONG_OLD else Whole.NEW)
+    assert recovered.state is (FileVersion.OLD if text == LONG_OLD else FileVersion.NEW)
     backups = {name for name in names_in(folder) if name.endswith(".aitui")}
     assert names_in(folder) == {"config.yaml", *backups}
     assert all((folder / name).read_bytes() == LONG_OLD for name in backups)

@@ -10,8 +10,8 @@ import pytest
 from aitui.errors import AituiError, ConfigChangedMeanwhile, ConfigWriteUncertain
 from aitui.host.config_lock import UNFINISHED_SECONDS
 from aitui.host.shell import Host
-from aitui.host.transaction import Whole, Written, digest_of
-from aitui.store.journal import Change, Journal, Outcome
+from aitui.host.transaction import FileVersion, WriteResult, digest_of
+from aitui.store.journal import ChangeOutcome, Journal, JournalEntry
 from host.faults import LASTING, Fault, FaultyHost
 from host.writing import ENDED, FOREIGN, NEW, OLD, config_on, lock_of, names_in
 
@@ -38,8 +38,8 @@ class Tried:
     path: Path
     at: int
     calls: tuple[str, ...]
-    change: Change
-    written: Written | None = None
+    change: JournalEntry
+    written: WriteResult | None = None
     error: AituiError | None = None
 
     @property
@@ -69,7 +69,7 @@ async def try_once(host: Host, folder: Path, fault: Fault, at: int) -> Tried:
     path.write_bytes(OLD)
     journal = Journal.open(folder / "state" / "journal")
     reading = await config_on(host, path).read()
-    change = Change(
+    change = JournalEntry(
         id=f"change {at}",
         at=0.0,
         server="server",
@@ -79,7 +79,7 @@ async def try_once(host: Host, folder: Path, fault: Fault, at: int) -> Tried:
         after=digest_of(NEW),
     )
     faulty = FaultyHost(host, fault, at, changes=path)
-    written: Written | None = None
+    written: WriteResult | None = None
     caught: AituiError | None = None
     await journal.begin(change)
     try:
@@ -88,9 +88,9 @@ async def try_once(host: Host, folder: Path, fault: Fault, at: int) -> Tried:
         caught = error
     except AituiError as error:
         caught = error
-        await journal.end(change.id, Outcome.FAILED)
+        await journal.end(change.id, ChangeOutcome.FAILED)
     else:
-        await journal.end(change.id, Outcome.DONE, backup=written.backup)
+        await journal.end(change.id, ChangeOutcome.DONE, backup=written.backup)
     (change,) = [entry for entry in await journal.entries() if entry.id == change.id]
     return Tried(path, at, tuple(faulty.calls), change, written, caught)
 
@@ -138,7 +138,7 @@ LOST = pytest.mark.parametrize("fault", [fault for fault in Fault if fault in LA
 async def test_the_calls_of_a_good_run_are_those_that_fail_here(host: Host, folder: Path) -> None:
     tried = await try_once(host, folder, Fault.DENIED, at=-1)
     assert tried.calls == GOOD_RUN
-    assert tried.change.outcome is Outcome.DONE
+    assert tried.change.outcome is ChangeOutcome.DONE
 
 
 @FAULTS
@@ -191,11 +191,11 @@ async def test_the_message_names_the_step(trials: Trials, fault: Fault) -> None:
 @FAULTS
 async def test_the_journal_is_true(trials: Trials, fault: Fault) -> None:
     for tried in await trials(fault):
-        expected = {OLD: Outcome.FAILED, NEW: Outcome.DONE}[tried.text]
+        expected = {OLD: ChangeOutcome.FAILED, NEW: ChangeOutcome.DONE}[tried.text]
         if isinstance(tried.error, ConfigWriteUncertain):
-            expected = Outcome.OPEN
+            expected = ChangeOutcome.OPEN
         assert tried.change.outcome is expected, tried
-        if expected is Outcome.DONE:
+        if expected is ChangeOutcome.DONE:
             assert Path(tried.change.backup).read_bytes() == OLD
 
 
@@ -224,7 +224,7 @@ async def test_the_next_start_says_which_file_is_whole_and_clears_the_rest_away(
             os.utime(lock, (modified, modified))
         file = config_on(host, tried.path)
         recovered = await file.recover(tried.change.before, tried.change.after)
-        assert recovered.whole is {OLD: Whole.OLD, NEW: Whole.NEW}[tried.text], tried
+        assert recovered.state is {OLD: FileVersion.OLD, NEW: FileVersion.NEW}[tried.text], tried
         assert tried.others == set(), tried
         assert all((tried.path.parent / name).read_bytes() == OLD for name in tried.backups), tried
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from aitui.errors import FileInTheWay, HostFileError, NoSuchFile
+from aitui.errors import FileAlreadyExists, HostFileError, NoSuchFile
 from aitui.host.shell import FileKind, Host
 
 HOSTILE_NAMES = (
@@ -61,14 +61,14 @@ async def test_a_new_file_keeps_the_owner_that_was_asked_for(host: Host, folder:
 
 async def test_no_file_is_overwritten_by_creating_one(host: Host, folder: Path) -> None:
     (folder / "file").write_bytes(b"old")
-    with pytest.raises(FileInTheWay):
+    with pytest.raises(FileAlreadyExists):
         await host.create(f"{folder}/file", b"new", mode=0o600)
     assert (folder / "file").read_bytes() == b"old"
 
 
 async def test_no_link_is_followed_by_creating_a_file(host: Host, folder: Path) -> None:
     (folder / "link").symlink_to(folder / "nothing")
-    with pytest.raises(FileInTheWay):
+    with pytest.raises(FileAlreadyExists):
         await host.create(f"{folder}/link", b"new", mode=0o600)
     assert not (folder / "nothing").exists()
 

@@ -15,10 +15,10 @@ import pytest
 from asyncssh import SSHServerProcess
 
 from aitui.errors import HostTimedOut
-from aitui.host.kept import Started
+from aitui.host.kept import MarkedOutput
 from aitui.host.shell import Host
 from aitui.host.ssh import SshHost
-from aitui.host.ssh_user import SshPlace, SshUser
+from aitui.host.ssh_user import SshConfigPaths, SshUser
 
 FORMER_MARK = "aitui-started-4f1c9d"
 _MARK = re.compile(r'echo "([^"$]+) \$\$"')
@@ -115,7 +115,7 @@ async def reached(server: TalkativeServer, home: Path) -> AsyncIterator[SshHost]
     (folder / "known_hosts").write_text(
         f"[127.0.0.1]:{port} {host_key.export_public_key().decode()}"
     )
-    place = SshPlace(home, folder / "config", agent="", global_known_hosts=())
+    place = SshConfigPaths(home, folder / "config", agent="", global_known_hosts=())
     try:
         async with SshHost("box", SshUser(place, {})) as there:
             yield there
@@ -158,8 +158,8 @@ async def test_what_the_shell_writes_before_the_command_is_no_output(
 ) -> None:
     server.says = lambda _: banner
     finished = await host.run(["id", "-u"])
-    assert finished.output == f"{os.getuid()}\n".encode()
-    assert not finished.cut
+    assert finished.stdout == f"{os.getuid()}\n".encode()
+    assert not finished.is_truncated
 
 
 @pytest.mark.parametrize(
@@ -190,7 +190,7 @@ async def test_a_number_that_is_not_killed_is_no_output(
     host: Host, server: TalkativeServer
 ) -> None:
     server.replaces = "1"
-    assert (await host.run(["echo", "there"])).output == b"there\n"
+    assert (await host.run(["echo", "there"])).stdout == b"there\n"
 
 
 async def test_each_command_has_a_mark_of_its_own(host: Host, server: TalkativeServer) -> None:
@@ -202,7 +202,7 @@ async def test_each_command_has_a_mark_of_its_own(host: Host, server: TalkativeS
 
 async def test_a_command_that_writes_what_marks_look_like_is_left_alone(host: Host) -> None:
     said = f"{FORMER_MARK} 1\n"
-    assert (await host.run(["printf", "%s", said])).output == said.encode()
+    assert (await host.run(["printf", "%s", said])).stdout == said.encode()
 
 
 async def test_a_shell_that_does_not_start_the_command_is_quoted(
@@ -211,24 +211,24 @@ async def test_a_shell_that_does_not_start_the_command_is_quoted(
     # As nologin has it, which writes to its output and never runs anything.
     server.says = lambda _: "This account is not available"
     server.replaces = "$(exit)"
-    assert b"not available" in (await host.run(["true"])).output
+    assert b"not available" in (await host.run(["true"])).stdout
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 64])
 def test_a_mark_is_found_however_it_is_cut(size: int) -> None:
-    started = Started("mark-1", 100)
+    started = MarkedOutput("mark-1", 100)
     output = b"noise mark-1 mark-1 4711\r\nout\nmark-1 1\n"
     for start in range(0, len(output), size):
         started.add(output[start : start + size])
     assert started.number == 4711
-    assert started.kept == b"out\nmark-1 1\n"
+    assert started.content == b"out\nmark-1 1\n"
 
 
 def test_what_comes_without_a_mark_takes_no_more_room_than_is_kept() -> None:
-    started = Started("mark-1", 100)
+    started = MarkedOutput("mark-1", 100)
     for _ in range(1000):
         started.add(b"n" * 10_000)
-    assert started.kept == b"n" * 100
+    assert started.content == b"n" * 100
     assert started.is_cut
     started.add(b"mark-1 4711\nout")
-    assert (started.number, started.kept, started.is_cut) == (4711, b"out", False)
+    assert (started.number, started.content, started.is_cut) == (4711, b"out", False)

@@ -11,7 +11,7 @@ import pytest
 
 from aitui.errors import HostError, HostKeyRefused
 from aitui.host.ssh import SshHost
-from aitui.host.ssh_user import SshPlace, SshUser
+from aitui.host.ssh_user import SshConfigPaths, SshUser
 from host.conftest import make_place
 from host.sshd import Sshd
 
@@ -26,27 +26,29 @@ def other_key(algorithm: str = "ssh-ed25519") -> str:
     return public_line(asyncssh.generate_private_key(algorithm))
 
 
-def known_hosts(place: SshPlace) -> Path:
+def known_hosts(place: SshConfigPaths) -> Path:
     return place.home / ".ssh" / "known_hosts"
 
 
-async def refusal(place: SshPlace) -> HostKeyRefused:
+async def refusal(place: SshConfigPaths) -> HostKeyRefused:
     async with SshHost("box", SshUser(place, {})) as host:
         with pytest.raises(HostKeyRefused) as caught:
             await host.run(["true"])
     return caught.value
 
 
-async def is_accepted(place: SshPlace) -> bool:
+async def is_accepted(place: SshConfigPaths) -> bool:
     async with SshHost("box", SshUser(place, {})) as host:
         return (await host.run(["true"])).status == 0
 
 
-async def test_a_known_key_is_accepted(place: SshPlace) -> None:
+async def test_a_known_key_is_accepted(place: SshConfigPaths) -> None:
     assert await is_accepted(place)
 
 
-async def test_an_unknown_key_is_refused_with_its_fingerprint(place: SshPlace, sshd: Sshd) -> None:
+async def test_an_unknown_key_is_refused_with_its_fingerprint(
+    place: SshConfigPaths, sshd: Sshd
+) -> None:
     known_hosts(place).unlink()
     refused = await refusal(place)
     assert refused.fingerprint == sshd.host_key.get_fingerprint()
@@ -55,14 +57,16 @@ async def test_an_unknown_key_is_refused_with_its_fingerprint(place: SshPlace, s
     assert "not known yet" in refused.what
 
 
-async def test_nobody_logs_in_where_the_key_is_unknown(place: SshPlace, sshd: Sshd) -> None:
+async def test_nobody_logs_in_where_the_key_is_unknown(place: SshConfigPaths, sshd: Sshd) -> None:
     known_hosts(place).unlink()
     before = sshd.log.count("Accepted publickey")
     await refusal(place)
     assert sshd.log.count("Accepted publickey") == before
 
 
-async def test_an_unknown_key_that_is_remembered_is_known_from_then_on(place: SshPlace) -> None:
+async def test_an_unknown_key_that_is_remembered_is_known_from_then_on(
+    place: SshConfigPaths,
+) -> None:
     known_hosts(place).unlink()
     async with SshHost("box", SshUser(place, {})) as host:
         with pytest.raises(HostKeyRefused) as caught:
@@ -72,7 +76,9 @@ async def test_an_unknown_key_that_is_remembered_is_known_from_then_on(place: Ss
     assert await is_accepted(place)
 
 
-async def test_known_hosts_is_made_for_the_user_alone(place: SshPlace, tmp_path: Path) -> None:
+async def test_known_hosts_is_made_for_the_user_alone(
+    place: SshConfigPaths, tmp_path: Path
+) -> None:
     elsewhere = tmp_path / "new" / "known"
     place.config.write_text(f"UserKnownHostsFile {elsewhere}\n{place.config.read_text()}")
     async with SshHost("box", SshUser(place, {})) as host:
@@ -84,7 +90,7 @@ async def test_known_hosts_is_made_for_the_user_alone(place: SshPlace, tmp_path:
     assert elsewhere.read_text() == f"{caught.value.line}\n"
 
 
-async def test_remembering_keeps_the_lines_that_are_there(place: SshPlace) -> None:
+async def test_remembering_keeps_the_lines_that_are_there(place: SshConfigPaths) -> None:
     known_hosts(place).write_text("# mine\nelsewhere " + other_key())  # no newline at its end
     async with SshHost("box", SshUser(place, {})) as host:
         with pytest.raises(HostKeyRefused) as caught:
@@ -94,7 +100,7 @@ async def test_remembering_keeps_the_lines_that_are_there(place: SshPlace) -> No
     assert (len(lines), lines[0], lines[2]) == (3, "# mine", caught.value.line)
 
 
-async def test_only_a_key_that_was_asked_about_is_remembered(place: SshPlace) -> None:
+async def test_only_a_key_that_was_asked_about_is_remembered(place: SshConfigPaths) -> None:
     async with SshHost("box", SshUser(place, {})) as host:
         with pytest.raises(HostError):
             await host.remember_host_key(f"box {other_key()}")
@@ -102,7 +108,7 @@ async def test_only_a_key_that_was_asked_about_is_remembered(place: SshPlace) ->
 
 @pytest.mark.parametrize("algorithm", ["ssh-ed25519", "ecdsa-sha2-nistp256"])
 async def test_a_changed_key_is_refused_and_not_to_be_remembered(
-    place: SshPlace, sshd: Sshd, algorithm: str
+    place: SshConfigPaths, sshd: Sshd, algorithm: str
 ) -> None:
     known_hosts(place).write_text(f"[127.0.0.1]:{sshd.port} {other_key(algorithm)}\n")
     refused = await refusal(place)
@@ -112,7 +118,7 @@ async def test_a_changed_key_is_refused_and_not_to_be_remembered(
     assert f"ssh-keygen -R '[127.0.0.1]:{sshd.port}'" in refused.remedy
 
 
-async def test_a_revoked_key_is_refused(place: SshPlace, sshd: Sshd) -> None:
+async def test_a_revoked_key_is_refused(place: SshConfigPaths, sshd: Sshd) -> None:
     known = known_hosts(place)
     known.write_text(f"{known.read_text()}@revoked * {public_line(sshd.host_key)}\n")
     refused = await refusal(place)
@@ -120,7 +126,7 @@ async def test_a_revoked_key_is_refused(place: SshPlace, sshd: Sshd) -> None:
     assert "revoked" in str(refused)
 
 
-async def test_a_hashed_name_is_known(place: SshPlace, sshd: Sshd) -> None:
+async def test_a_hashed_name_is_known(place: SshConfigPaths, sshd: Sshd) -> None:
     name = f"[127.0.0.1]:{sshd.port}"
     salt = b"0123456789abcdefghij"
     digest = hmac.new(salt, name.encode(), sha1).digest()
@@ -129,7 +135,9 @@ async def test_a_hashed_name_is_known(place: SshPlace, sshd: Sshd) -> None:
     assert await is_accepted(place)
 
 
-async def test_a_changed_key_is_seen_behind_a_hashed_name(place: SshPlace, sshd: Sshd) -> None:
+async def test_a_changed_key_is_seen_behind_a_hashed_name(
+    place: SshConfigPaths, sshd: Sshd
+) -> None:
     salt = b"0123456789abcdefghij"
     digest = hmac.new(salt, f"[127.0.0.1]:{sshd.port}".encode(), sha1).digest()
     hashed = f"|1|{base64.b64encode(salt).decode()}|{base64.b64encode(digest).decode()}"
@@ -137,30 +145,30 @@ async def test_a_changed_key_is_seen_behind_a_hashed_name(place: SshPlace, sshd:
     assert "CHANGED" in (await refusal(place)).what
 
 
-async def test_the_same_key_without_the_port_is_known(place: SshPlace, sshd: Sshd) -> None:
+async def test_the_same_key_without_the_port_is_known(place: SshConfigPaths, sshd: Sshd) -> None:
     known_hosts(place).write_text(f"127.0.0.1 {public_line(sshd.host_key)}\n")
     assert await is_accepted(place)
 
 
-async def test_another_key_without_the_port_is_another_server(place: SshPlace) -> None:
+async def test_another_key_without_the_port_is_another_server(place: SshConfigPaths) -> None:
     known_hosts(place).write_text(f"127.0.0.1 {other_key()}\n")
     assert "not known yet" in (await refusal(place)).what
 
 
-async def test_an_alias_for_keys_is_looked_up(place: SshPlace, sshd: Sshd) -> None:
+async def test_an_alias_for_keys_is_looked_up(place: SshConfigPaths, sshd: Sshd) -> None:
     place.config.write_text(f"HostKeyAlias the-box\n{place.config.read_text()}")
     known_hosts(place).write_text(f"the-box {public_line(sshd.host_key)}\n")
     assert await is_accepted(place)
 
 
-async def test_a_line_that_can_not_be_read_hides_no_other(place: SshPlace) -> None:
+async def test_a_line_that_can_not_be_read_hides_no_other(place: SshConfigPaths) -> None:
     known = known_hosts(place)
     known.write_text(f"garbage\n@wrong x y\n|1|no base64 z\n{known.read_text()}")
     assert await is_accepted(place)
 
 
 @pytest.mark.parametrize("where", ["none", "/dev/null"])
-async def test_without_a_file_every_key_is_asked_about(place: SshPlace, where: str) -> None:
+async def test_without_a_file_every_key_is_asked_about(place: SshConfigPaths, where: str) -> None:
     place.config.write_text(f"UserKnownHostsFile {where}\n{place.config.read_text()}")
     async with SshHost("box", SshUser(place, {})) as host:
         with pytest.raises(HostKeyRefused) as caught:
@@ -170,7 +178,7 @@ async def test_without_a_file_every_key_is_asked_about(place: SshPlace, where: s
     assert "not known yet" in (await refusal(place)).what
 
 
-async def test_a_config_that_checks_nothing_is_not_believed(place: SshPlace) -> None:
+async def test_a_config_that_checks_nothing_is_not_believed(place: SshConfigPaths) -> None:
     place.config.write_text(f"StrictHostKeyChecking no\n{place.config.read_text()}")
     known_hosts(place).unlink()
     assert "not known yet" in (await refusal(place)).what

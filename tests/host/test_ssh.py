@@ -20,7 +20,7 @@ from aitui.errors import (
 from aitui.host.local import LocalHost
 from aitui.host.opening import open_host
 from aitui.host.ssh import SshHost
-from aitui.host.ssh_user import Limits, SshPlace, SshUser
+from aitui.host.ssh_user import SshConfigPaths, SshTimeouts, SshUser
 from host.conftest import make_place
 from host.cutting import CuttingForwarder
 from host.reaching import add_to_config, host_of, is_there
@@ -33,24 +33,26 @@ def logins(sshd: Sshd) -> int:
     return sshd.log.count("Accepted publickey")
 
 
-async def test_an_alias_of_the_config_is_reached(place: SshPlace) -> None:
+async def test_an_alias_of_the_config_is_reached(place: SshConfigPaths) -> None:
     async with host_of(place) as host:
         assert await is_there(host)
 
 
-async def test_an_address_is_reached(place: SshPlace, sshd: Sshd) -> None:
+async def test_an_address_is_reached(place: SshConfigPaths, sshd: Sshd) -> None:
     add_to_config(place, f"IdentityFile {sshd.key}\n")
     async with host_of(place, f"{getpass.getuser()}@127.0.0.1:{sshd.port}") as host:
         assert await is_there(host)
 
 
-async def test_a_default_key_is_found(place: SshPlace, sshd: Sshd) -> None:
+async def test_a_default_key_is_found(place: SshConfigPaths, sshd: Sshd) -> None:
     (place.home / ".ssh" / "id_ed25519").write_bytes(sshd.key.read_bytes())
     async with host_of(place, f"{getpass.getuser()}@127.0.0.1:{sshd.port}") as host:
         assert await is_there(host)
 
 
-async def test_all_calls_share_one_connection(place: SshPlace, sshd: Sshd, folder: Path) -> None:
+async def test_all_calls_share_one_connection(
+    place: SshConfigPaths, sshd: Sshd, folder: Path
+) -> None:
     before = logins(sshd)
     async with host_of(place) as host:
         await asyncio.gather(*(host.run(["true"]) for _ in range(5)), host.list(str(folder)))
@@ -59,7 +61,7 @@ async def test_all_calls_share_one_connection(place: SshPlace, sshd: Sshd, folde
 
 
 async def test_a_machine_is_reached_over_another(
-    place: SshPlace, sshd: Sshd, tmp_path: Path
+    place: SshConfigPaths, sshd: Sshd, tmp_path: Path
 ) -> None:
     with Sshd(make(tmp_path / "inner")) as inner:
         add_to_config(
@@ -76,7 +78,7 @@ async def test_a_machine_is_reached_over_another(
 
 
 async def test_the_host_key_of_a_machine_on_the_way_is_checked(
-    place: SshPlace, sshd: Sshd, tmp_path: Path
+    place: SshConfigPaths, sshd: Sshd, tmp_path: Path
 ) -> None:
     add_to_config(place, "Host inner\n  HostName 127.0.0.1\n  Port 9\n  ProxyJump box\n")
     (place.home / ".ssh" / "known_hosts").write_text("")
@@ -88,14 +90,14 @@ async def test_the_host_key_of_a_machine_on_the_way_is_checked(
             await host.run(["true"])
 
 
-async def test_machines_that_lead_to_each_other_are_given_up(place: SshPlace) -> None:
+async def test_machines_that_lead_to_each_other_are_given_up(place: SshConfigPaths) -> None:
     place.config.write_text("Host a\n  ProxyJump b\nHost b\n  ProxyJump a\n")
     async with host_of(place, "a") as host:
         with pytest.raises(HostError, match="too many machines"):
             await host.run(["true"])
 
 
-async def test_a_proxy_command_is_the_way(place: SshPlace, tmp_path: Path) -> None:
+async def test_a_proxy_command_is_the_way(place: SshConfigPaths, tmp_path: Path) -> None:
     relay = tmp_path / "relay.py"
     relay.write_text(
         "import os, socket, sys, threading\n"
@@ -111,7 +113,7 @@ async def test_a_proxy_command_is_the_way(place: SshPlace, tmp_path: Path) -> No
         assert await is_there(host)
 
 
-async def test_a_lost_connection_is_opened_again(place: SshPlace, folder: Path) -> None:
+async def test_a_lost_connection_is_opened_again(place: SshConfigPaths, folder: Path) -> None:
     async with host_of(place) as host:
         with pytest.raises(HostUnreachable):
             await host.run(["sh", "-c", "kill -s KILL $PPID; sleep 20"])
@@ -119,11 +121,11 @@ async def test_a_lost_connection_is_opened_again(place: SshPlace, folder: Path) 
 
 
 async def test_looking_goes_on_where_the_connection_died_unnoticed(
-    place: SshPlace, folder: Path
+    place: SshConfigPaths, folder: Path
 ) -> None:
     (folder / "file").write_bytes(b"content")
     async with host_of(place) as host:
-        number = int((await host.run(["sh", "-c", "echo $PPID"])).output)
+        number = int((await host.run(["sh", "-c", "echo $PPID"])).stdout)
         await host.list(str(folder))
         os.kill(number, signal.SIGKILL)
         assert await host.read(f"{folder}/file") == b"content"
@@ -137,23 +139,23 @@ async def test_a_server_that_is_gone_is_told_in_time(tmp_path: Path, folder: Pat
             await host.list(str(folder))
 
 
-async def test_a_server_that_never_speaks_is_given_up(place: SshPlace) -> None:
+async def test_a_server_that_never_speaks_is_given_up(place: SshConfigPaths) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         address = f"me@127.0.0.1:{listener.getsockname()[1]}"
-        user = SshUser(place, {}, limits=Limits(connect=0.5, login=0.5))
+        user = SshUser(place, {}, limits=SshTimeouts(connect=0.5, login=0.5))
         async with SshHost(address, user) as host:
             with pytest.raises(HostUnreachable):
                 await host.run(["true"])
 
 
-async def test_a_name_that_nobody_has_is_told(place: SshPlace) -> None:
+async def test_a_name_that_nobody_has_is_told(place: SshConfigPaths) -> None:
     async with host_of(place, "me@no-such-machine.invalid") as host:
         with pytest.raises(HostUnreachable, match="There is no machine called"):
             await host.run(["true"])
 
 
 async def test_a_cancelled_caller_leaves_the_connection_to_the_others(
-    place: SshPlace, folder: Path
+    place: SshConfigPaths, folder: Path
 ) -> None:
     async with host_of(place) as host:
         first = asyncio.create_task(host.list(str(folder)))
@@ -163,7 +165,7 @@ async def test_a_cancelled_caller_leaves_the_connection_to_the_others(
         assert await second == ()
 
 
-async def test_a_closed_host_opens_nothing(place: SshPlace) -> None:
+async def test_a_closed_host_opens_nothing(place: SshConfigPaths) -> None:
     host = host_of(place)
     async with host:
         pass
@@ -171,7 +173,7 @@ async def test_a_closed_host_opens_nothing(place: SshPlace) -> None:
         await host.run(["true"])
 
 
-async def test_closing_ends_an_opening(place: SshPlace) -> None:
+async def test_closing_ends_an_opening(place: SshConfigPaths) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         async with host_of(place, f"me@127.0.0.1:{listener.getsockname()[1]}") as host:
             asked = asyncio.create_task(host.run(["true"]))
@@ -180,10 +182,10 @@ async def test_closing_ends_an_opening(place: SshPlace) -> None:
             await asked
 
 
-async def test_a_file_call_without_answer_is_given_up(place: SshPlace, folder: Path) -> None:
+async def test_a_file_call_without_answer_is_given_up(place: SshConfigPaths, folder: Path) -> None:
     async with SshHost("box", SshUser(place, {}), file_seconds=0.3) as host:
         await host.list(str(folder))
-        number = int((await host.run(["sh", "-c", "echo $PPID"])).output)
+        number = int((await host.run(["sh", "-c", "echo $PPID"])).stdout)
         os.kill(number, signal.SIGSTOP)
         try:
             with pytest.raises(HostTimedOut):
@@ -194,7 +196,7 @@ async def test_a_file_call_without_answer_is_given_up(place: SshPlace, folder: P
 
 
 async def test_a_command_over_a_line_that_fell_silent_is_given_up(
-    place: SshPlace, sshd: Sshd
+    place: SshConfigPaths, sshd: Sshd
 ) -> None:
     async with CuttingForwarder(sshd.port, stalls=True) as line:
         for path in (place.config, place.home / ".ssh" / "known_hosts"):
@@ -206,7 +208,7 @@ async def test_a_command_over_a_line_that_fell_silent_is_given_up(
                 await host.run(["true"], seconds=0.3)
 
 
-async def test_a_config_that_can_not_be_read_is_told(place: SshPlace) -> None:
+async def test_a_config_that_can_not_be_read_is_told(place: SshConfigPaths) -> None:
     place.config.write_text("Host box\n  Port many\n")
     async with host_of(place) as host:
         with pytest.raises(HostError, match="line 2"):
@@ -214,14 +216,16 @@ async def test_a_config_that_can_not_be_read_is_told(place: SshPlace) -> None:
 
 
 @pytest.mark.parametrize("option", ["RevokedHostKeys /etc/revoked", "KnownHostsCommand /bin/x"])
-async def test_what_must_not_be_overlooked_is_refused(place: SshPlace, option: str) -> None:
+async def test_what_must_not_be_overlooked_is_refused(place: SshConfigPaths, option: str) -> None:
     add_to_config(place, f"  {option}\n")
     async with host_of(place) as host:
         with pytest.raises(HostError, match=option.partition(" ")[0]):
             await host.run(["true"])
 
 
-async def test_what_must_not_be_overlooked_is_found_in_included_files(place: SshPlace) -> None:
+async def test_what_must_not_be_overlooked_is_found_in_included_files(
+    place: SshConfigPaths,
+) -> None:
     add_to_config(place, "Include conf.d/*.conf\n")
     (place.home / ".ssh" / "conf.d").mkdir()
     (place.home / ".ssh" / "conf.d" / "a.conf").write_text("RevokedHostKeys /etc/revoked\n")

@@ -16,7 +16,7 @@ from aitui.errors import (
     SshKeyPassphraseNeeded,
 )
 from aitui.host.ssh import SshHost
-from aitui.host.ssh_user import SshPlace, SshUser
+from aitui.host.ssh_user import SshConfigPaths, SshUser
 from host.conftest import make_place
 from host.reaching import add_to_config, host_of, is_there
 from host.sshd import Sshd
@@ -43,7 +43,7 @@ def variant(tmp_path: Path) -> Variant:
     return start
 
 
-async def test_a_key_that_is_not_accepted(place: SshPlace, tmp_path: Path) -> None:
+async def test_a_key_that_is_not_accepted(place: SshConfigPaths, tmp_path: Path) -> None:
     other = tmp_path / "other_key"
     other.touch(mode=0o600)
     other.write_bytes(asyncssh.generate_private_key("ssh-ed25519").export_private_key())
@@ -69,7 +69,7 @@ async def test_too_many_keys_are_told(variant: Variant, tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def locked_key(place: SshPlace, sshd: Sshd, tmp_path: Path) -> Path:
+def locked_key(place: SshConfigPaths, sshd: Sshd, tmp_path: Path) -> Path:
     """The key that logs in, encrypted, in the place of the plain one."""
     path = tmp_path / "locked_key"
     path.touch(mode=0o600)
@@ -79,7 +79,9 @@ def locked_key(place: SshPlace, sshd: Sshd, tmp_path: Path) -> Path:
     return path
 
 
-async def test_an_encrypted_key_asks_for_its_passphrase(place: SshPlace, locked_key: Path) -> None:
+async def test_an_encrypted_key_asks_for_its_passphrase(
+    place: SshConfigPaths, locked_key: Path
+) -> None:
     async with host_of(place) as host:
         with pytest.raises(SshKeyPassphraseNeeded) as caught:
             await host.run(["true"])
@@ -87,13 +89,13 @@ async def test_an_encrypted_key_asks_for_its_passphrase(place: SshPlace, locked_
 
 
 async def test_an_encrypted_key_logs_in_with_its_passphrase(
-    place: SshPlace, locked_key: Path
+    place: SshConfigPaths, locked_key: Path
 ) -> None:
     async with SshHost("box", SshUser(place, {str(locked_key): "right"})) as host:
         assert await is_there(host)
 
 
-async def test_a_wrong_passphrase_is_told(place: SshPlace, locked_key: Path) -> None:
+async def test_a_wrong_passphrase_is_told(place: SshConfigPaths, locked_key: Path) -> None:
     async with SshHost("box", SshUser(place, {str(locked_key): "wrong"})) as host:
         with pytest.raises(SshKeyPassphraseNeeded, match="passphrase is wrong"):
             await host.run(["true"])
@@ -116,7 +118,7 @@ def agent(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.mark.parametrize("identities_only", [False, True])
 async def test_a_key_of_the_agent_logs_in(
-    place: SshPlace, sshd: Sshd, locked_key: Path, agent: Path, identities_only: bool
+    place: SshConfigPaths, sshd: Sshd, locked_key: Path, agent: Path, identities_only: bool
 ) -> None:
     key = asyncssh.read_private_key(sshd.key)
     async with asyncssh.connect_agent(str(agent)) as connected:
@@ -124,7 +126,7 @@ async def test_a_key_of_the_agent_logs_in(
     if identities_only:
         add_to_config(place, "IdentitiesOnly yes\n")
         Path(f"{locked_key}.pub").write_bytes(key.export_public_key())
-    with_agent = SshPlace(place.home, place.config, str(agent), ())
+    with_agent = SshConfigPaths(place.home, place.config, str(agent), ())
     async with host_of(with_agent) as host:
         assert await is_there(host)
 
@@ -168,4 +170,4 @@ async def test_a_server_that_only_reads_is_told(variant: Variant, folder: Path) 
 async def test_what_the_start_of_a_shell_writes_is_no_output(variant: Variant, noise: str) -> None:
     noisy = f"ForceCommand sh -c '{noise}; eval \"$SSH_ORIGINAL_COMMAND\"'"
     async with variant(more=noisy) as host:
-        assert (await host.run(["echo", "there"])).output == b"there\n"
+        assert (await host.run(["echo", "there"])).stdout == b"there\n"

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from aitui.host.unbroken import unbroken
-from aitui.swap.closing import to_the_end
+from aitui.host.unbroken import shield
+from aitui.swap.closing import shield_cleanup
 
 ToItsEnd = Callable[[Coroutine[Any, Any, None]], Coroutine[Any, Any, None]]
 
-both = pytest.mark.parametrize("to_its_end", [unbroken, to_the_end])
+both = pytest.mark.parametrize("to_its_end", [shield, shield_cleanup])
 
 
 @both

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from aitui.domain.clock import Clock
 from aitui.host.config_file import ConfigFile
-from aitui.host.config_lock import Author, ConfigLock
+from aitui.host.config_lock import ConfigLock, LockOwner
 from aitui.host.shell import Host
 
 OLD = b"models:\r\n  one: # the first\n    cmd: x --ctx-size 4096\n"
@@ -17,9 +17,9 @@ NOON = 1_790_000_000.0
 """Unix time, seconds: 2026-09-21 14:13:20 UTC."""
 
 # The highest number that Linux gives to a process is 2**22.
-ENDED = Author("me", "my machine", 2**22 + 1)
-LIVING = Author("me", "my machine", os.getpid())
-STRANGER = Author("someone", "another machine", 4711)
+ENDED = LockOwner("me", "my machine", 2**22 + 1)
+LIVING = LockOwner("me", "my machine", os.getpid())
+STRANGER = LockOwner("someone", "another machine", 4711)
 
 
 @dataclass
@@ -33,7 +33,7 @@ class Wall:
         return Clock(monotonic=lambda: 0.0, wall=lambda: self.now)
 
 
-def config_on(host: Host, path: Path | str, author: Author = LIVING) -> ConfigFile:
+def config_on(host: Host, path: Path | str, author: LockOwner = LIVING) -> ConfigFile:
     """A config file, written by an author at noon."""
     return ConfigFile(host, str(path), clock=Wall().clock(), author=author)
 
@@ -48,7 +48,9 @@ def lock_of(path: Path) -> Path:
     return path.with_name(f".{path.name}.aitui-lock")
 
 
-async def taken_lock(host: Host, path: Path, author: Author, token: str = "theirs") -> ConfigLock:
+async def taken_lock(
+    host: Host, path: Path, author: LockOwner, token: str = "theirs"
+) -> ConfigLock:
     lock = ConfigLock(
         host,
         str(lock_of(path)),

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from aitui.demo.faults import Reply
+from aitui.demo.faults import FixedResponse
 from aitui.demo.stand_in import StandIn
 from hostile.payloads import EVIL, leaks
 from pseudo_terminal.terminal import surroundings, terminal
@@ -15,7 +15,7 @@ async def test_a_hundred_thousand_models_are_listed_and_searched(tmp_path: Path)
     data = [{"id": f"model-{number:06d}{MARK}", "object": "model"} for number in range(MANY)]
     body = json.dumps({"object": "list", "data": data}).encode()
     async with StandIn("models: {}") as stand_in:
-        stand_in.fault("/v1/models", Reply(200, body))
+        stand_in.fault("/v1/models", FixedResponse(200, body))
         async with terminal(["--url", stand_in.url], surroundings(tmp_path)) as shown:
             await shown.see("● live", "model-000000")
             shown.press("G")

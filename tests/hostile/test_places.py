@@ -3,7 +3,7 @@
 import asyncio
 import json
 
-from aitui.demo.faults import Reply
+from aitui.demo.faults import FixedResponse
 from aitui.demo.stand_in import StandIn
 from hostile.payloads import EVIL, MARKUP, SEQUENCES, leaks
 from pseudo_terminal.terminal import Terminal
@@ -109,7 +109,7 @@ async def test_clients_and_their_requests(hostile: StandIn, shown: Terminal) -> 
 
 async def test_the_version_and_what_events_tell(hostile: StandIn, shown: Terminal) -> None:
     version = json.dumps({"version": EVIL, "commit": EVIL, "build_date": EVIL}).encode()
-    hostile.fault("/api/version", Reply(200, version))
+    hostile.fault("/api/version", FixedResponse(200, version))
     shown.press("\x1b[15~")
     # A long version goes first where the header has no room.
     shown.resize(200, 36)
@@ -125,19 +125,19 @@ async def test_bodies_of_errors(hostile: StandIn, shown: Terminal) -> None:
     bodies = (EVIL, json.dumps({"error": {"message": EVIL}}), json.dumps({"error": EVIL}))
     for status, body in zip((500, 400, 502), bodies, strict=True):
         hostile.clear_faults()
-        hostile.fault("/running", Reply(status, body.encode()))
+        hostile.fault("/running", FixedResponse(status, body.encode()))
         shown.press("\x1b[15~")
         await shown.see("✘ lost", f"{status}")
         await harmless(shown)
 
 
 async def test_the_doctor(hostile: StandIn, shown: Terminal) -> None:
-    hostile.fault("/api/version", Reply(200, json.dumps({"version": EVIL}).encode()))
-    hostile.fault("/health", Reply(500, EVIL.encode()))
+    hostile.fault("/api/version", FixedResponse(200, json.dumps({"version": EVIL}).encode()))
+    hostile.fault("/health", FixedResponse(500, EVIL.encode()))
     shown.press("D")
     await shown.see("Checked")
     await harmless(shown)
 
 
 def _names(stand_in: StandIn) -> list[str]:
-    return list(stand_in._living.swap.processes)
+    return list(stand_in._active_life.swap.processes)

@@ -10,8 +10,8 @@ from time import monotonic, time
 from aitui.domain.clock import Clock
 from aitui.domain.log_lines import LogLine
 from aitui.domain.server import Server
-from aitui.monitor.log_feed import LogFeed, Phase
-from aitui.swap.client import SwapClient
+from aitui.monitor.log_feed import FeedPhase, LogFeed
+from aitui.swap.client import LlamaSwapClient
 
 PATIENCE = 15.0
 REAL_CLOCK = Clock(monotonic, time)
@@ -40,14 +40,14 @@ class LogReader:
         async with asyncio.timeout(PATIENCE):
             self.take()
             while not condition():
-                await self.feed.changed()
+                await self.feed.wait_for_news()
                 self.take()
 
     async def see(self, text: str) -> None:
         """Read on until a line has that text."""
         await self.until(lambda: any(text in line.text for line in self.lines))
 
-    async def phase(self, phase: Phase) -> None:
+    async def phase(self, phase: FeedPhase) -> None:
         """Read on until the stream is in that phase."""
         await self.until(lambda: self.feed.state.phase is phase)
 
@@ -63,7 +63,7 @@ async def log_reader(
     server: Server, name: str = "", clock: Clock = REAL_CLOCK
 ) -> AsyncIterator[LogReader]:
     """A reader that follows a log for as long as the block runs."""
-    async with SwapClient(server) as client:
+    async with LlamaSwapClient(server) as client:
         feed = LogFeed(client, name, clock=clock, random=Random(1))
         running = asyncio.create_task(feed.run())
         try:

@@ -6,12 +6,12 @@ from time import monotonic
 import pytest
 
 from aitui.demo.dialect import Dialect
-from aitui.demo.faults import Close, Garbage, Page
+from aitui.demo.faults import ConnectionClose, GarbageBody, HtmlPage
 from aitui.demo.stand_in import StandIn
 from aitui.domain.clock import Clock
 from aitui.domain.server import Server
-from aitui.errors import BadAnswer, NoSuchModel
-from aitui.monitor.log_feed import Phase
+from aitui.errors import BadResponse, NoSuchModel
+from aitui.monitor.log_feed import FeedPhase
 from catalogue import ALIAS, ODD, QUICK, SLASH, dialects, each_dialect
 from logs.reading import LogReader, log_reader
 
@@ -46,13 +46,13 @@ async def test_a_silent_model_is_waited_for(stand_in: StandIn, server: Server) -
     async with log_reader(server, QUICK) as reader:
         while not any(QUICK in request.path for request in stand_in.requests):
             await asyncio.sleep(0.01)
-        assert reader.feed.state.phase is Phase.WAITING
+        assert reader.feed.state.phase is FeedPhase.WAITING
         stand_in.write_log("at last\n", source=QUICK)
         await reader.see("at last")
 
 
 async def test_an_unfinished_line_is_told(stand_in: StandIn, reader: LogReader) -> None:
-    await reader.phase(Phase.FOLLOWING)
+    await reader.phase(FeedPhase.FOLLOWING)
     stand_in.write_log("loading ....")
     await reader.until(lambda: reader.unfinished and reader.unfinished.text == "loading ....")
     stand_in.write_log(". done\n")
@@ -65,7 +65,7 @@ async def test_after_a_restart_lines_may_be_missing_and_it_says_so(
     stand_in.write_log("old one\nold two\n")
     await reader.see("old two")
     await stand_in.stop()
-    await reader.phase(Phase.LOST)
+    await reader.phase(FeedPhase.LOST)
     await stand_in.start()
     stand_in.write_log("new\n")
     await reader.see("new")
@@ -93,7 +93,7 @@ async def test_a_line_cut_by_a_break_is_kept_whole_or_in_its_part(
     stand_in.write_log("one\ntwo\nhalf of")
     await reader.until(lambda: reader.unfinished)
     await stand_in.stop()
-    await reader.phase(Phase.LOST)
+    await reader.phase(FeedPhase.LOST)
     await stand_in.start()
     await reader.until(lambda: reader.marks)
     assert "half of" in reader.texts
@@ -102,7 +102,7 @@ async def test_a_line_cut_by_a_break_is_kept_whole_or_in_its_part(
 async def test_many_breaks_in_a_row_leave_one_mark(stand_in: StandIn, reader: LogReader) -> None:
     stand_in.write_log("old one\nold two\n")
     await reader.see("old two")
-    stand_in.fault("/logs/stream", Close(), times=3)
+    stand_in.fault("/logs/stream", ConnectionClose(), times=3)
     await stand_in.reload()
     await reader.until(lambda: reader.marks)
     stand_in.write_log("new\n")
@@ -111,26 +111,26 @@ async def test_many_breaks_in_a_row_leave_one_mark(stand_in: StandIn, reader: Lo
 
 
 async def test_pauses_between_tries_grow(stand_in: StandIn, reader: LogReader) -> None:
-    await reader.phase(Phase.FOLLOWING)
-    stand_in.fault("/logs/stream", Close())
+    await reader.phase(FeedPhase.FOLLOWING)
+    stand_in.fault("/logs/stream", ConnectionClose())
     await stand_in.reload()
     pauses: list[float] = []
     while len(pauses) < 3:
-        await reader.phase(Phase.LOST)
+        await reader.phase(FeedPhase.LOST)
         pauses.append((reader.feed.state.retry_at or 0) - monotonic())
-        reader.feed.again()
-        await reader.until(lambda: reader.feed.state.phase is not Phase.LOST)
+        reader.feed.retry_now()
+        await reader.until(lambda: reader.feed.state.phase is not FeedPhase.LOST)
     assert pauses[2] > pauses[1]
     assert all(0 < pause < 30 for pause in pauses)
 
 
 async def test_trying_again_can_be_had_at_once(stand_in: StandIn, server: Server) -> None:
-    stand_in.fault("/logs/stream", Close(), times=1)
+    stand_in.fault("/logs/stream", ConnectionClose(), times=1)
     async with log_reader(server) as reader:
-        await reader.phase(Phase.LOST)
+        await reader.phase(FeedPhase.LOST)
         assert reader.feed.state.error is not None
-        reader.feed.again()
-        await reader.phase(Phase.FOLLOWING)
+        reader.feed.retry_now()
+        await reader.phase(FeedPhase.FOLLOWING)
 
 
 async def test_a_sleep_of_the_machine_opens_the_stream_anew(
@@ -148,21 +148,21 @@ async def test_a_sleep_of_the_machine_opens_the_stream_anew(
 
 async def test_an_unknown_model_is_told(server: Server, stand_in: StandIn) -> None:
     async with log_reader(server, "nobody") as reader:
-        await reader.phase(Phase.LOST)
+        await reader.phase(FeedPhase.LOST)
         assert isinstance(reader.feed.state.error, NoSuchModel)
 
 
 async def test_a_web_page_is_no_log(server: Server, stand_in: StandIn) -> None:
-    stand_in.fault("/logs/stream", Page())
+    stand_in.fault("/logs/stream", HtmlPage())
     async with log_reader(server) as reader:
-        await reader.phase(Phase.LOST)
-        assert isinstance(reader.feed.state.error, BadAnswer)
+        await reader.phase(FeedPhase.LOST)
+        assert isinstance(reader.feed.state.error, BadResponse)
 
 
 async def test_bytes_that_are_no_text_stay_harmless(server: Server, stand_in: StandIn) -> None:
-    stand_in.fault("/logs/stream", Garbage(100_000))
+    stand_in.fault("/logs/stream", GarbageBody(100_000))
     async with log_reader(server) as reader:
-        await reader.phase(Phase.LOST)
+        await reader.phase(FeedPhase.LOST)
     assert reader.lines
     assert all(line.text.isprintable() or "�" in line.text for line in reader.lines)
 
@@ -170,10 +170,10 @@ async def test_bytes_that_are_no_text_stay_harmless(server: Server, stand_in: St
 async def test_what_nobody_takes_is_bounded_and_counted(
     stand_in: StandIn, reader: LogReader
 ) -> None:
-    await reader.phase(Phase.FOLLOWING)
+    await reader.phase(FeedPhase.FOLLOWING)
     reader.feed._arrived.most_lines = 100
     stand_in.write_log("".join(f"line {number}\n" for number in range(1000)))
-    await reader.feed.changed()
+    await reader.feed.wait_for_news()
     while "line 999" not in [line.text for line in reader.feed._arrived]:
         await asyncio.sleep(0.01)
     reader.take()

@@ -67,7 +67,7 @@ async def test_a_line_of_ten_megabytes_is_cut(logs: Driven, stand_in: StandIn) -
     await logs.see("after it", "xxx")
     line = next(
         line
-        for line in logs.app.screen.query_one(LogView).rows.shown()
+        for line in logs.app.screen.query_one(LogView).rows.visible_lines()
         if line.text.startswith("xxx")
     )
     assert len(line.text) < 40_000

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aitui.domain.log_lines import Level, LineAssembler, LogLine, level_of, log_line
+from aitui.domain.log_lines import LineAssembler, LogLevel, LogLine, detect_level, parse_log_line
 
 OWN = '[INFO] Request 127.0.0.1 "{}" 200 265 "aitui/0.1.0 (me@desk)" 175.796µs'
 BYTES = st.lists(
@@ -63,7 +63,7 @@ def test_a_line_of_ten_megabytes_keeps_its_beginning_and_says_so() -> None:
     piece = b"x" * 64 * 1024
     for _ in range(160):
         assert assembler.feed(piece).whole == ()
-        assert len(assembler._kept) <= 32 * 1024
+        assert len(assembler._buffer) <= 32 * 1024
     line = assembler.feed(b"\n").whole[0]
     assert line.text == "x" * 32 * 1024 + "… (10,452,992 bytes more)"
 
@@ -71,24 +71,24 @@ def test_a_line_of_ten_megabytes_keeps_its_beginning_and_says_so() -> None:
 @pytest.mark.parametrize(
     ("text", "level"),
     [
-        ("[DEBUG] x", Level.DEBUG),
-        ("[INFO] the last error was long ago", Level.INFO),
-        ("2026-11-22T10:58:46Z [WARN] group: starting broken failed", Level.WARNING),
-        ("[ERROR] x", Level.ERROR),
-        ("0.00.050.752 E ggml: x", Level.ERROR),
-        ("0.00.050.752 W x", Level.WARNING),
-        ("0.00.050.752 I no error", Level.INFO),
-        ("llama_model_load: error loading model: unable to allocate", Level.ERROR),
-        ("srv    load_model: failed to load model", Level.ERROR),
-        ("cudaMalloc failed: out of memory", Level.ERROR),
-        ("warning: no usable GPU found", Level.WARNING),
-        ("srv  update_slots: all slots are idle", Level.INFO),
-        ("srv  log_server_r: request: POST /v1 127.0.0.1 b'{\"an error\"}'", Level.INFO),
-        ("terror and forewarning", Level.INFO),
+        ("[DEBUG] x", LogLevel.DEBUG),
+        ("[INFO] the last error was long ago", LogLevel.INFO),
+        ("2026-11-22T10:58:46Z [WARN] group: starting broken failed", LogLevel.WARNING),
+        ("[ERROR] x", LogLevel.ERROR),
+        ("0.00.050.752 E ggml: x", LogLevel.ERROR),
+        ("0.00.050.752 W x", LogLevel.WARNING),
+        ("0.00.050.752 I no error", LogLevel.INFO),
+        ("llama_model_load: error loading model: unable to allocate", LogLevel.ERROR),
+        ("srv    load_model: failed to load model", LogLevel.ERROR),
+        ("cudaMalloc failed: out of memory", LogLevel.ERROR),
+        ("warning: no usable GPU found", LogLevel.WARNING),
+        ("srv  update_slots: all slots are idle", LogLevel.INFO),
+        ("srv  log_server_r: request: POST /v1 127.0.0.1 b'{\"an error\"}'", LogLevel.INFO),
+        ("terror and forewarning", LogLevel.INFO),
     ],
 )
-def test_levels(text: str, level: Level) -> None:
-    assert level_of(text) is level
+def test_levels(text: str, level: LogLevel) -> None:
+    assert detect_level(text) is level
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_levels(text: str, level: Level) -> None:
     ],
 )
 def test_own_polls_are_known(request_line: str) -> None:
-    assert log_line(OWN.format(request_line)).own
+    assert parse_log_line(OWN.format(request_line)).own
 
 
 @pytest.mark.parametrize(
@@ -113,4 +113,4 @@ def test_own_polls_are_known(request_line: str) -> None:
     ],
 )
 def test_what_others_do_and_what_aitui_changes_is_no_poll(line: str) -> None:
-    assert not log_line(line).own
+    assert not parse_log_line(line).own

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aitui.domain.log_lines import LogLine, log_line
-from aitui.domain.log_overlap import known_part
+from aitui.domain.log_lines import LogLine, parse_log_line
+from aitui.domain.log_overlap import overlap_length
 from aitui.domain.log_ring import LogRing
 from aitui.ui.log_rows import LogRows
 
@@ -30,7 +30,9 @@ def test_what_a_ring_says_it_takes_is_close_to_what_it_takes() -> None:
     tracemalloc.start()
     try:
         ring = LogRing()
-        ring.extend(log_line(f"\x1b[31m[INFO]\x1b[0m line {number}") for number in range(2000))
+        ring.extend(
+            parse_log_line(f"\x1b[31m[INFO]\x1b[0m line {number}") for number in range(2000)
+        )
         taken, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -42,7 +44,9 @@ def test_a_flood_takes_no_more_than_what_is_kept_of_it() -> None:
     try:
         rows = LogRows(LogRing(most_lines=2000))
         for start in range(0, 10_000, 500):
-            rows.extend((log_line(f"[INFO] line {start + n} {'x' * 60}") for n in range(500)), None)
+            rows.extend(
+                (parse_log_line(f"[INFO] line {start + n} {'x' * 60}") for n in range(500)), None
+            )
         taken, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -55,7 +59,7 @@ def test_lines_of_a_megabyte_stay_within_the_limit() -> None:
     try:
         rows = LogRows()
         for number in range(2500):
-            rows.extend((log_line(f"{number} {'x' * 30_000}"),), None)
+            rows.extend((parse_log_line(f"{number} {'x' * 30_000}"),), None)
         taken, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -79,7 +83,7 @@ def test_lines_of_a_megabyte_stay_within_the_limit() -> None:
     ],
 )
 def test_where_a_history_joins(old: str, told: str, known: int | None) -> None:
-    assert known_part(old, told) == known
+    assert overlap_length(old, told) == known
 
 
 @given(st.lists(st.integers(), min_size=1, unique=True), st.lists(st.integers(100, 200)), st.data())
@@ -88,6 +92,6 @@ def test_what_is_new_comes_after_what_is_known(
 ) -> None:
     old = [1000 + number * 3 for number in old]
     told = old[data.draw(st.integers(0, max(0, len(old) - 2))) :] + new
-    known = known_part(old, told)
+    known = overlap_length(old, told)
     assert known is not None
     assert told[known:] == new

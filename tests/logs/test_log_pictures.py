@@ -6,12 +6,12 @@ from typing import Any
 from textual.app import App
 
 from aitui.domain.clock import Clock
-from aitui.domain.log_lines import LogLine, log_line
-from aitui.domain.model import FailedLoad, Model, RunState
+from aitui.domain.log_lines import LogLine, parse_log_line
+from aitui.domain.model import LoadFailure, Model, RunState
 from aitui.domain.server import Server
-from aitui.domain.snapshot import Link, LinkPhase, Snapshot
+from aitui.domain.snapshot import ConnectionPhase, ConnectionStatus, Snapshot
 from aitui.errors import Unreachable
-from aitui.monitor.log_feed import FeedState, LogNews, Phase
+from aitui.monitor.log_feed import FeedPhase, FeedState, LogUpdate
 from aitui.ui.screens import models
 from aitui.ui.screens.logs import LogsScreen
 from ui.driven import Driven
@@ -19,7 +19,7 @@ from ui.driven import Driven
 FROZEN = Clock(lambda: 100.0, lambda: 1_800_000_000.0)
 MODEL = "Qwen_Qwen3.6-35B-A3B-Q8_0"
 SNAPSHOT = Snapshot(
-    Link(LinkPhase.LIVE, 100.0, 0.014),
+    ConnectionStatus(ConnectionPhase.LIVE, 100.0, 0.014),
     (Model(MODEL, state=RunState.READY), Model("embed-small")),
     version="v218",
 )
@@ -43,7 +43,7 @@ FAILED_LOG = (
     "0.00.050.944 E llama_model_load: error loading model: unable to allocate CUDA0 buffer",
     "0.00.051.079 E srv  llama_server: exiting due to model loading error",
 )
-FAILED = FailedLoad(
+FAILED = LoadFailure(
     0.0, "out of memory: 63488.00 MiB did not fit on device 0", (FAILED_LOG[2], FAILED_LOG[3])
 )
 
@@ -56,7 +56,7 @@ class Bench(App[None]):
     def __init__(self, name: str, lines: tuple[LogLine, ...], **more: Any) -> None:
         super().__init__()
         self.animation_level = "none"
-        self._state = more.pop("state", FeedState(Phase.FOLLOWING))
+        self._state = more.pop("state", FeedState(FeedPhase.FOLLOWING))
         self._name, self._lines = name, lines
         server = Server("https://ai.example.org", "home", "home")
         self.logs = LogsScreen(FROZEN, server, SNAPSHOT, log=name, model_id=MODEL, **more)
@@ -64,12 +64,12 @@ class Bench(App[None]):
     def on_mount(self) -> None:
         self.push_screen(self.logs)
         self.call_after_refresh(
-            self.logs.show_news, self._name, LogNews(self._lines, None, self._state)
+            self.logs.show_update, self._name, LogUpdate(self._lines, None, self._state)
         )
 
 
 def read(lines: tuple[str, ...]) -> tuple[LogLine, ...]:
-    return tuple(log_line(line) for line in lines)
+    return tuple(parse_log_line(line) for line in lines)
 
 
 def test_colours_and_found_words(snap_compare: Any) -> None:
@@ -99,6 +99,6 @@ def test_a_lost_log_that_was_lost_before(snap_compare: Any) -> None:
     bench = Bench(
         "proxy",
         (*read(PROXY_LOG[:3]), mark, *read(PROXY_LOG[3:])),
-        state=FeedState(Phase.LOST, error, 103.0),
+        state=FeedState(FeedPhase.LOST, error, 103.0),
     )
     assert snap_compare(bench, terminal_size=(80, 24), run_before=until_lost)

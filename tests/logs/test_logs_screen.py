@@ -25,7 +25,7 @@ def view(app: Driven) -> LogView:
 
 
 def shown(app: Driven) -> list[str]:
-    return [line.text for line in view(app).rows.shown()]
+    return [line.text for line in view(app).rows.visible_lines()]
 
 
 async def test_lines_appear_as_they_are_written(logs: Driven, stand_in: StandIn) -> None:
@@ -63,7 +63,7 @@ async def test_the_log_read_last_comes_again(logs: Driven) -> None:
 
 async def test_the_logs_in_turn(logs: Driven, stand_in: StandIn) -> None:
     stand_in.write_log("from upstream\n", source="upstream")
-    model = logs.models.highlighted
+    model = logs.models.selected_model
     assert model is not None
     stand_in.write_log("from the model\n", source=model.id)
     await logs.press("tab")
@@ -112,7 +112,7 @@ async def test_a_failed_load_opens_at_the_lines_that_say_why(
     failed = app.model(model_id).failed
     assert failed is not None
     await app.see(f"✘ {model_id} didn't come up: {failed.reason[:30]}")
-    await app.until(lambda: view(app).evidence.found, "found")
+    await app.until(lambda: view(app).failure_lines.is_found, "found")
     line = view(app).cursor_line
     assert line is not None
     assert line.text in failed.log
@@ -127,7 +127,7 @@ async def test_a_reason_that_another_log_tells_is_on_top(
         app.go_to(OUT_OF_MEMORY)
         await app.press("l")
         await app.until(lambda: app.model(OUT_OF_MEMORY).failed, "failed")
-        stand_in._living.swap.processes[OUT_OF_MEMORY].ring._history = b""
+        stand_in._active_life.swap.processes[OUT_OF_MEMORY].ring._history = b""
         await app.press("L")
         await app.see(OUT_OF_MEMORY_REASON[:30], "cudaMalloc failed", "Nothing in the log of")
 
@@ -145,7 +145,7 @@ async def test_finding_counts_and_goes_from_one_to_the_next(
     await logs.press("n", "n")
     await logs.see("1 of 11")
     assert view(logs).cursor_line in [
-        line for line in view(logs).rows.shown() if "line 5" in line.text
+        line for line in view(logs).rows.visible_lines() if "line 5" in line.text
     ]
     await logs.press("escape")
     await logs.unsee("1 of 11")

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aitui.domain.clean import clean_line
-from aitui.domain.sgr import Ink, Span, read_sgr, with_sgr
+from aitui.domain.clean import sanitize_line
+from aitui.domain.sgr import AnsiStyle, StyledSpan, format_ansi, parse_ansi
 
 HARMFUL = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 PIECES = st.sampled_from(
@@ -22,59 +22,59 @@ HOSTILE = st.lists(st.one_of(PIECES, st.text(max_size=6)), max_size=30).map("".j
 
 
 def test_plain_text_has_no_spans() -> None:
-    assert read_sgr("all slots are idle") == ("all slots are idle", ())
+    assert parse_ansi("all slots are idle") == ("all slots are idle", ())
 
 
 def test_a_colour_goes_from_its_sequence_to_the_next() -> None:
-    text, spans = read_sgr("a \x1b[31mred\x1b[0m b")
+    text, spans = parse_ansi("a \x1b[31mred\x1b[0m b")
     assert text == "a red b"
-    assert spans == (Span(2, 5, Ink(foreground=1)),)
+    assert spans == (StyledSpan(2, 5, AnsiStyle(foreground=1)),)
 
 
 @pytest.mark.parametrize(
     ("parameters", "ink"),
     [
-        ("31", Ink(foreground=1)),
-        ("92", Ink(foreground=10)),
-        ("44", Ink(background=4)),
-        ("103", Ink(background=11)),
-        ("1;2;3;4;7;9", Ink(None, None, *[True] * 6)),
-        ("38;5;208", Ink(foreground=208)),
-        ("38:5:208", Ink(foreground=208)),
-        ("48;2;1;2;3", Ink(background=(1, 2, 3))),
-        ("38:2::1:2:3", Ink(foreground=(1, 2, 3))),
-        ("38;5;208;1", Ink(foreground=208, bold=True)),
-        ("38;2;1;2;3;44", Ink(foreground=(1, 2, 3), background=4)),
-        ("4:3", Ink(underline=True)),
+        ("31", AnsiStyle(foreground=1)),
+        ("92", AnsiStyle(foreground=10)),
+        ("44", AnsiStyle(background=4)),
+        ("103", AnsiStyle(background=11)),
+        ("1;2;3;4;7;9", AnsiStyle(None, None, *[True] * 6)),
+        ("38;5;208", AnsiStyle(foreground=208)),
+        ("38:5:208", AnsiStyle(foreground=208)),
+        ("48;2;1;2;3", AnsiStyle(background=(1, 2, 3))),
+        ("38:2::1:2:3", AnsiStyle(foreground=(1, 2, 3))),
+        ("38;5;208;1", AnsiStyle(foreground=208, bold=True)),
+        ("38;2;1;2;3;44", AnsiStyle(foreground=(1, 2, 3), background=4)),
+        ("4:3", AnsiStyle(underline=True)),
     ],
 )
-def test_each_way_of_writing_a_colour(parameters: str, ink: Ink) -> None:
-    assert read_sgr(f"\x1b[{parameters}mx") == ("x", (Span(0, 1, ink),))
+def test_each_way_of_writing_a_colour(parameters: str, ink: AnsiStyle) -> None:
+    assert parse_ansi(f"\x1b[{parameters}mx") == ("x", (StyledSpan(0, 1, ink),))
 
 
 @pytest.mark.parametrize("parameters", ["31;39", "44;49", "1;22", "3;23", "31;0", "31;", "5", "8"])
 def test_what_is_turned_off_or_would_hide_text_leaves_no_span(parameters: str) -> None:
-    assert read_sgr(f"\x1b[{parameters}mx") == ("x", ())
+    assert parse_ansi(f"\x1b[{parameters}mx") == ("x", ())
 
 
 @pytest.mark.parametrize("parameters", ["38;5;999", "38;5", "38;2;1;2", "38", "48;9;9", "9999999"])
 def test_nonsense_colours_nothing(parameters: str) -> None:
-    assert read_sgr(f"\x1b[{parameters}mx")[0] == "x"
+    assert parse_ansi(f"\x1b[{parameters}mx")[0] == "x"
 
 
 def test_tabs_become_columns() -> None:
-    assert read_sgr("a\tb")[0] == "a       b"
+    assert parse_ansi("a\tb")[0] == "a       b"
 
 
 @given(HOSTILE)
 def test_no_escape_sequence_and_no_control_character_is_left(line: str) -> None:
-    text, _ = read_sgr(line)
+    text, _ = parse_ansi(line)
     assert not HARMFUL.search(text)
 
 
 @given(HOSTILE)
 def test_spans_lie_in_the_text_in_order(line: str) -> None:
-    text, spans = read_sgr(line)
+    text, spans = parse_ansi(line)
     places = [place for span in spans for place in (span.start, span.end)]
     assert places == sorted(places)
     assert all(0 <= span.start < span.end <= len(text) for span in spans)
@@ -82,19 +82,19 @@ def test_spans_lie_in_the_text_in_order(line: str) -> None:
 
 @given(HOSTILE)
 def test_colours_written_again_are_read_as_the_same(line: str) -> None:
-    text, spans = read_sgr(line)
-    again = read_sgr(with_sgr(text, spans))
+    text, spans = parse_ansi(line)
+    again = parse_ansi(format_ansi(text, spans))
     assert again[0] == text
     assert _by_character(*again) == _by_character(text, spans)
 
 
 @given(st.text())
 def test_a_line_without_colours_is_cleaned_as_everywhere(line: str) -> None:
-    assert read_sgr(line)[0] == clean_line(line.expandtabs(8))
+    assert parse_ansi(line)[0] == sanitize_line(line.expandtabs(8))
 
 
-def _by_character(text: str, spans: tuple[Span, ...]) -> list[Ink]:
-    inks = [Ink()] * len(text)
+def _by_character(text: str, spans: tuple[StyledSpan, ...]) -> list[AnsiStyle]:
+    inks = [AnsiStyle()] * len(text)
     for span in spans:
-        inks[span.start : span.end] = [span.ink] * (span.end - span.start)
+        inks[span.start : span.end] = [span.style] * (span.end - span.start)
     return inks

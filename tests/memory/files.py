@@ -4,8 +4,8 @@ import struct
 from collections.abc import Sequence
 from pathlib import Path
 
-from aitui.domain.gguf.header import Header
-from aitui.domain.gguf.reader import HeaderReader
+from aitui.domain.gguf.header import GgufHeader
+from aitui.domain.gguf.reader import GgufHeaderReader
 
 RECORDED = Path(__file__).parents[1] / "recordings" / "llama-server"
 BIG = (RECORDED / "big.gguf.header").read_bytes()
@@ -14,9 +14,9 @@ Tensor = tuple[str, tuple[int, ...], int]
 U32, F32, BOOL, STRING, ARRAY, U64 = 4, 6, 7, 8, 9, 10
 
 
-def read(content: bytes, length: int | None = None, piece: int | None = None) -> Header:
+def read(content: bytes, length: int | None = None, piece: int | None = None) -> GgufHeader:
     """The header of a file in memory; at most `piece` bytes are given at a time."""
-    reader = HeaderReader(length)
+    reader = GgufHeaderReader(length)
     while (needs := reader.needs) is not None:
         length_given = needs.length if piece is None else min(piece, needs.length)
         reader.feed(content[needs.offset : needs.offset + length_given])

@@ -2,9 +2,9 @@
 
 import pytest
 
-from aitui.domain.memory.estimate import compute_bytes, estimate, unestimable
-from aitui.domain.memory.footprint import Footprint, Origin
-from aitui.domain.memory.setup import setup
+from aitui.domain.memory.estimate import compute_bytes, estimate, reason_not_estimable
+from aitui.domain.memory.footprint import Footprint, FootprintOrigin
+from aitui.domain.memory.setup import launch_profile
 from memory.files import BIG, dense, read, written
 
 MIB = 1 << 20
@@ -16,7 +16,7 @@ F16 = 1
 def test_without_a_gpu_everything_is_in_the_machine_s_memory(
     context_size: int, mebibytes: float
 ) -> None:
-    found = estimate(read(BIG), setup(SERVER), context_size, has_gpu=False)
+    found = estimate(read(BIG), launch_profile(SERVER), context_size, has_gpu=False)
     assert found is not None
     assert found.gpu == 0
     assert found.needed / MIB == pytest.approx(mebibytes, rel=0.02)
@@ -31,7 +31,7 @@ def test_the_buffers_are_about_as_large_as_the_recorded_ones(
 
 def test_on_a_gpu_the_embedding_stays_behind() -> None:
     header = read(BIG)
-    found = estimate(header, setup(f"{SERVER} -ngl 99"), 32_768)
+    found = estimate(header, launch_profile(f"{SERVER} -ngl 99"), 32_768)
     assert found is not None
     assert found.gpu - (found.cache or 0) - (found.compute or 0) == (
         header.weights.total - header.weights.embedding
@@ -42,7 +42,7 @@ def test_on_a_gpu_the_embedding_stays_behind() -> None:
 def test_an_embedding_that_is_the_output_as_well_is_loaded_twice() -> None:
     tensors = [("token_embd.weight", (512, 1000), F16), ("blk.0.attn_q.weight", (512, 512), F16)]
     header = read(written(dense(layers=1), tensors))
-    found = estimate(header, setup(f"{SERVER} -ngl 99"), 4096)
+    found = estimate(header, launch_profile(f"{SERVER} -ngl 99"), 4096)
     assert found is not None
     assert found.gpu - (found.cache or 0) - (found.compute or 0) == header.weights.total
     assert found.host == header.weights.embedding
@@ -50,7 +50,7 @@ def test_an_embedding_that_is_the_output_as_well_is_loaded_twice() -> None:
 
 def test_layers_that_stay_in_the_machine_take_their_cache_with_them() -> None:
     header = read(BIG)
-    found = estimate(header, setup(f"{SERVER} -ngl 4"), 32_768)
+    found = estimate(header, launch_profile(f"{SERVER} -ngl 4"), 32_768)
     assert found is not None
     assert found.host is not None
     assert found.gpu == sum(header.weights.layers[-4:]) + 512 * MIB + (found.compute or 0)
@@ -58,7 +58,7 @@ def test_layers_that_stay_in_the_machine_take_their_cache_with_them() -> None:
 
 
 def test_a_cache_that_is_kept_from_the_gpu_is_the_machine_s() -> None:
-    found = estimate(read(BIG), setup(f"{SERVER} -ngl 99 -nkvo"), 32_768)
+    found = estimate(read(BIG), launch_profile(f"{SERVER} -ngl 99 -nkvo"), 32_768)
     assert found is not None
     assert found.host is not None
     assert found.host > 2048 * MIB
@@ -66,20 +66,20 @@ def test_a_cache_that_is_kept_from_the_gpu_is_the_machine_s() -> None:
 
 
 def test_no_layers_on_the_gpu_need_none() -> None:
-    found = estimate(read(BIG), setup(f"{SERVER} --n-gpu-layers 0"), 32_768)
+    found = estimate(read(BIG), launch_profile(f"{SERVER} --n-gpu-layers 0"), 32_768)
     assert found is not None
     assert found.gpu == 0
 
 
 def test_an_estimate_says_that_it_is_one() -> None:
-    found = estimate(read(BIG), setup(SERVER), 32_768)
+    found = estimate(read(BIG), launch_profile(SERVER), 32_768)
     assert found is not None
-    assert found.origin is Origin.ESTIMATED
-    assert found.words == "≈2.4G"
+    assert found.origin is FootprintOrigin.ESTIMATED
+    assert found.label == "≈2.4G"
 
 
 def test_what_was_measured_carries_no_such_mark() -> None:
-    assert Footprint(4096, 44_200_000_000, origin=Origin.MEASURED).words == "41.2G"
+    assert Footprint(4096, 44_200_000_000, origin=FootprintOrigin.MEASURED).label == "41.2G"
 
 
 @pytest.mark.parametrize(
@@ -87,13 +87,13 @@ def test_what_was_measured_carries_no_such_mark() -> None:
     ["-ot exps=CPU", "--cpu-moe", "--n-cpu-moe 12", "-md draft.gguf", "--mmproj eyes.gguf"],
 )
 def test_what_a_command_adds_or_moves_is_not_estimated(flag: str) -> None:
-    chosen = setup(f"{SERVER} {flag}")
-    assert unestimable(read(BIG), chosen)
+    chosen = launch_profile(f"{SERVER} {flag}")
+    assert reason_not_estimable(read(BIG), chosen)
     assert estimate(read(BIG), chosen, 4096) is None
 
 
 def test_what_decides_about_memory_is_read_from_a_command() -> None:
-    chosen = setup(f"{SERVER} -c 8192 -ctk q8_0 --cache-type-v Q4_0 -np 3 -ub 256 -ngl 20")
+    chosen = launch_profile(f"{SERVER} -c 8192 -ctk q8_0 --cache-type-v Q4_0 -np 3 -ub 256 -ngl 20")
     assert chosen.context_size == 8192
     assert (chosen.cache_k, chosen.cache_v) == ("q8_0", "q4_0")
     assert (chosen.streams, chosen.micro_batch, chosen.gpu_layers) == (3, 256, 20)
@@ -101,26 +101,26 @@ def test_what_decides_about_memory_is_read_from_a_command() -> None:
 
 def test_without_flash_attention_every_head_has_its_scores() -> None:
     header = read(BIG)
-    with_it = estimate(header, setup(f"{SERVER} -fa on"), 32_768)
-    without = estimate(header, setup(f"{SERVER} -fa off"), 32_768)
+    with_it = estimate(header, launch_profile(f"{SERVER} -fa on"), 32_768)
+    without = estimate(header, launch_profile(f"{SERVER} -fa off"), 32_768)
     assert with_it is not None
     assert without is not None
     assert without.gpu - with_it.gpu == 16 * 512 * 32_768 * 4
 
 
 def test_slots_share_one_cache_unless_their_number_is_given() -> None:
-    assert setup(SERVER).streams == 1
-    assert setup(f"{SERVER} --parallel 4").streams == 4
-    assert setup(f"{SERVER} --parallel 4 --kv-unified").streams == 1
+    assert launch_profile(SERVER).streams == 1
+    assert launch_profile(f"{SERVER} --parallel 4").streams == 4
+    assert launch_profile(f"{SERVER} --parallel 4 --kv-unified").streams == 1
 
 
 @pytest.mark.parametrize("same", ["-c 512", "--port 9999", "--temp 0.7", "--alias x --jinja"])
 def test_what_takes_no_memory_leaves_the_fingerprint_alone(same: str) -> None:
-    assert setup(f"{SERVER} {same}").fingerprint == setup(SERVER).fingerprint
+    assert launch_profile(f"{SERVER} {same}").fingerprint == launch_profile(SERVER).fingerprint
 
 
 @pytest.mark.parametrize(
     "other", ["-ctk q8_0", "-ngl 3", "-np 2", "--no-kv-offload", "-m other.gguf", "--cpu-moe"]
 )
 def test_what_takes_memory_changes_the_fingerprint(other: str) -> None:
-    assert setup(f"{SERVER} {other}").fingerprint != setup(SERVER).fingerprint
+    assert launch_profile(f"{SERVER} {other}").fingerprint != launch_profile(SERVER).fingerprint

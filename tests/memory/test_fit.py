@@ -4,15 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aitui.domain.memory.fit import Verdict, fit, largest_context
+from aitui.domain.memory.fit import FitVerdict, check_fit, largest_context
 from aitui.domain.memory.footprint import Footprint
-from aitui.domain.memory.room import Room
+from aitui.domain.memory.room import Headroom
 
 GIB = 1 << 30
 
 
-def room(free: int | None, after: int | None = None, cards: int = 1) -> Room:
-    return Room(free, free if after is None else after, cards=cards)
+def room(free: int | None, after: int | None = None, cards: int = 1) -> Headroom:
+    return Headroom(free, free if after is None else after, cards=cards)
 
 
 def needing(gib: float, context_size: int = 32_768) -> Footprint:
@@ -22,41 +22,43 @@ def needing(gib: float, context_size: int = 32_768) -> Footprint:
 @pytest.mark.parametrize(
     ("needed", "free", "verdict"),
     [
-        (10, 24, Verdict.FITS),
-        (23.4, 24, Verdict.TIGHT),
-        (24, 24, Verdict.TIGHT),
-        (24.1, 24, Verdict.NO),
-        (10, 0, Verdict.NO),
+        (10, 24, FitVerdict.FITS),
+        (23.4, 24, FitVerdict.TIGHT),
+        (24, 24, FitVerdict.TIGHT),
+        (24.1, 24, FitVerdict.NO),
+        (10, 0, FitVerdict.NO),
     ],
 )
-def test_the_verdict(needed: float, free: float, verdict: Verdict) -> None:
-    assert fit(needing(needed), room(round(free * GIB))).verdict is verdict
+def test_the_verdict(needed: float, free: float, verdict: FitVerdict) -> None:
+    assert check_fit(needing(needed), room(round(free * GIB))).verdict is verdict
 
 
 def test_what_will_be_evicted_counts_as_free() -> None:
-    found = fit(needing(20), room(4 * GIB, after=24 * GIB))
-    assert found.verdict is Verdict.FITS
+    found = check_fit(needing(20), room(4 * GIB, after=24 * GIB))
+    assert found.verdict is FitVerdict.FITS
     assert (found.free, found.free_after) == (4 * GIB, 24 * GIB)
 
 
 def test_each_card_wants_some_room_to_spare() -> None:
-    assert fit(needing(23), room(24 * GIB, cards=1)).verdict is Verdict.FITS
-    assert fit(needing(23), room(24 * GIB, cards=4)).verdict is Verdict.TIGHT
+    assert check_fit(needing(23), room(24 * GIB, cards=1)).verdict is FitVerdict.FITS
+    assert check_fit(needing(23), room(24 * GIB, cards=4)).verdict is FitVerdict.TIGHT
 
 
 def test_what_is_not_known_is_not_guessed() -> None:
-    assert fit(None, room(24 * GIB)).verdict is Verdict.UNKNOWN
-    assert fit(needing(2), room(None)).verdict is Verdict.UNKNOWN
+    assert check_fit(None, room(24 * GIB)).verdict is FitVerdict.UNKNOWN
+    assert check_fit(needing(2), room(None)).verdict is FitVerdict.UNKNOWN
 
 
 def test_as_much_as_once_died_does_not_fit_whatever_the_figures_say() -> None:
-    assert fit(needing(2, 40_000), room(24 * GIB), failed_at=40_000).verdict is Verdict.NO
-    assert fit(needing(2, 39_000), room(24 * GIB), failed_at=40_000).verdict is Verdict.FITS
+    assert check_fit(needing(2, 40_000), room(24 * GIB), failed_at=40_000).verdict is FitVerdict.NO
+    assert (
+        check_fit(needing(2, 39_000), room(24 * GIB), failed_at=40_000).verdict is FitVerdict.FITS
+    )
 
 
 def test_it_says_at_which_context_it_died() -> None:
-    assert fit(None, room(None), context_size=50_000, failed_at=40_000).failed_at == 40_000
-    assert fit(None, room(None), context_size=30_000, failed_at=40_000).failed_at is None
+    assert check_fit(None, room(None), context_size=50_000, failed_at=40_000).failed_at == 40_000
+    assert check_fit(None, room(None), context_size=30_000, failed_at=40_000).failed_at is None
 
 
 def linear(context_size: int) -> Footprint | None:
@@ -64,11 +66,11 @@ def linear(context_size: int) -> Footprint | None:
 
 
 def test_the_largest_context_is_the_last_that_fits_without_being_tight() -> None:
-    found = fit(linear(4096), room(8 * GIB), footprint_at=linear, longest=262_144)
+    found = check_fit(linear(4096), room(8 * GIB), footprint_at=linear, longest=262_144)
     size = found.largest_context
     assert size is not None
-    assert fit(linear(size), room(8 * GIB)).verdict is Verdict.FITS
-    assert fit(linear(size + 256), room(8 * GIB)).verdict is Verdict.TIGHT
+    assert check_fit(linear(size), room(8 * GIB)).verdict is FitVerdict.FITS
+    assert check_fit(linear(size + 256), room(8 * GIB)).verdict is FitVerdict.TIGHT
 
 
 def test_the_largest_context_is_not_beyond_the_model_s_own() -> None:
@@ -76,7 +78,7 @@ def test_the_largest_context_is_not_beyond_the_model_s_own() -> None:
 
 
 def test_the_largest_context_stays_below_what_once_died() -> None:
-    found = fit(
+    found = check_fit(
         linear(4096), room(100 * GIB), failed_at=20_000, footprint_at=linear, longest=262_144
     )
     assert found.largest_context == 19_968
@@ -95,4 +97,4 @@ def test_the_largest_context_always_fits(free: int, longest: int) -> None:
     size = largest_context(linear, free, longest)
     if size is not None:
         assert size <= longest
-        assert fit(linear(size), room(free)).verdict is Verdict.FITS
+        assert check_fit(linear(size), room(free)).verdict is FitVerdict.FITS

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from aitui.domain.gguf.header import whole
+from aitui.domain.gguf.header import merge_headers
 from aitui.domain.gguf.parts import part_paths
-from aitui.domain.gguf.reader import HeaderReader
+from aitui.domain.gguf.reader import GgufHeaderReader
 from aitui.domain.gguf.tensor_types import tensor_bytes
 from aitui.errors import ModelFileUnreadable
 from memory.files import BIG, dense, read, written
@@ -36,7 +36,7 @@ def test_the_facts_of_the_recorded_model() -> None:
 
 
 def test_one_read_is_enough_for_a_small_header() -> None:
-    reader = HeaderReader()
+    reader = GgufHeaderReader()
     assert reader.needs is not None
     assert reader.needs.offset == 0
     reader.feed(BIG)
@@ -134,7 +134,7 @@ def test_a_split_model_is_the_sum_of_its_parts() -> None:
     second = read(
         written({"split.count": 2}, [("blk.0.b", (64, 1), F16), ("output.weight", (64,), F16)])
     )
-    both = whole([first, second])
+    both = merge_headers([first, second])
     assert both.weights.total == 8192 + 128 + 128
     assert both.weights.layers == (8320,)
     assert both.architecture == "llama"
@@ -235,7 +235,7 @@ def test_claims_beyond_belief_are_refused_without_fetching_much(content: bytes) 
 
 
 def read_counting(content: bytes, asked: list[int]) -> None:
-    reader = HeaderReader()
+    reader = GgufHeaderReader()
     while (needs := reader.needs) is not None:
         asked.append(needs.length)
         reader.feed(content[needs.offset : needs.offset + needs.length])
@@ -243,7 +243,7 @@ def read_counting(content: bytes, asked: list[int]) -> None:
 
 def test_a_header_is_not_there_before_it_is_read() -> None:
     with pytest.raises(ValueError, match="yet"):
-        _ = HeaderReader().header
+        _ = GgufHeaderReader().header
 
 
 def test_a_name_in_the_metadata_cannot_write_to_the_terminal() -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aitui.domain.memory.architecture import unknown_because
+from aitui.domain.memory.architecture import reason_cache_unknown
 from aitui.domain.memory.kv_cache import kv_cache_bytes
 from memory.files import BIG, dense, read, written
 
@@ -75,8 +75,8 @@ def test_a_type_that_llama_server_has_not_is_unknown() -> None:
 
 
 def test_a_dense_model_can_be_estimated() -> None:
-    assert unknown_because(read(BIG)) == ""
-    assert unknown_because(read(written(dense(expert_count=128, expert_used_count=8)))) == ""
+    assert reason_cache_unknown(read(BIG)) == ""
+    assert reason_cache_unknown(read(written(dense(expert_count=128, expert_used_count=8)))) == ""
 
 
 @pytest.mark.parametrize(
@@ -99,25 +99,27 @@ def test_a_model_of_another_kind_is_unknown_until_measured(
     key: str, value: int, words: str
 ) -> None:
     header = read(written({**dense(), f"llama.{key}": value}))
-    assert words in unknown_because(header)
+    assert words in reason_cache_unknown(header)
     assert kv_cache_bytes(header, 4096) is None
 
 
 def test_a_sliding_window_of_zero_is_none() -> None:
-    assert unknown_because(read(written({**dense(), "llama.attention.sliding_window": 0}))) == ""
+    assert (
+        reason_cache_unknown(read(written({**dense(), "llama.attention.sliding_window": 0}))) == ""
+    )
 
 
 def test_an_architecture_that_is_not_known_is_not_guessed() -> None:
     metadata = {key.replace("llama.", "newer."): value for key, value in dense().items()}
     header = read(written({**metadata, "general.architecture": "newer"}))
-    assert unknown_because(header) == "newer is not known to aitui"
+    assert reason_cache_unknown(header) == "newer is not known to aitui"
 
 
 @pytest.mark.parametrize("missing", ["block_count", "embedding_length", "attention.head_count"])
 def test_a_header_that_lacks_a_size_is_unknown(missing: str) -> None:
     metadata = dense()
     del metadata[f"llama.{missing}"]
-    assert unknown_because(read(written(metadata)))
+    assert reason_cache_unknown(read(written(metadata)))
 
 
 @pytest.mark.parametrize("heads", [0, 2**31])

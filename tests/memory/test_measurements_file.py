@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from aitui.domain.memory.measurement import Measurement, OutOfMemory, UsualRate
-from aitui.store.measurements import FILE_NAME, Measurements, Seen
+from aitui.store.measurements import FILE_NAME, Measurements, Observation
 
 HOME, LAB = "home", "https://lab.example.org"
 GIB = 1 << 30
@@ -23,7 +23,7 @@ def file(tmp_path: Path) -> Path:
 
 async def test_nothing_seen_is_nothing_known(file: Path) -> None:
     kept = await Measurements.open(file)
-    assert kept.known(HOME, "m").measurements == ()
+    assert kept.of_model(HOME, "m").measurements == ()
     assert kept.warnings == ()
     assert not file.parent.exists()
 
@@ -33,7 +33,7 @@ async def test_the_next_start_knows_everything(file: Path) -> None:
     await kept.record(HOME, "größe/ä b%", SEEN)
     await kept.record(HOME, "größe/ä b%", OutOfMemory(65_536, "a1b2", 5.0))
     await kept.record(HOME, "größe/ä b%", UsualRate(32_768, 48.5, "a1b2", 6.0))
-    again = (await Measurements.open(file)).known(HOME, "größe/ä b%")
+    again = (await Measurements.open(file)).of_model(HOME, "größe/ä b%")
     assert again.measurements == (SEEN,)
     assert again.rates == (UsualRate(32_768, 48.5, "a1b2", 6.0),)
     assert again.failures == (OutOfMemory(65_536, "a1b2", 5.0),)
@@ -42,16 +42,16 @@ async def test_the_next_start_knows_everything(file: Path) -> None:
 async def test_the_cards_are_kept_apart(file: Path) -> None:
     kept = await Measurements.open(file)
     await kept.record(HOME, "m", ON_TWO_CARDS)
-    again = (await Measurements.open(file)).known(HOME, "m")
+    again = (await Measurements.open(file)).of_model(HOME, "m")
     assert again.measurements == (ON_TWO_CARDS,)
-    assert again.seen_on("a1b2") == {"GPU-1", "GPU-2"}
-    assert again.seen_on("another") == frozenset()
+    assert again.last_cards("a1b2") == {"GPU-1", "GPU-2"}
+    assert again.last_cards("another") == frozenset()
 
 
 async def test_servers_are_told_apart(file: Path) -> None:
     kept = await Measurements.open(file)
     await kept.record(HOME, "m", SEEN)
-    assert kept.known(LAB, "m").measurements == ()
+    assert kept.of_model(LAB, "m").measurements == ()
 
 
 async def test_nobody_else_reads_them(file: Path) -> None:
@@ -67,7 +67,7 @@ async def test_two_that_write_lose_nothing(file: Path) -> None:
         *(kept.record(HOME, f"m{number}", SEEN) for number, kept in enumerate(both * 5))
     )
     again = await Measurements.open(file)
-    assert all(again.known(HOME, f"m{number}").measurements for number in range(10))
+    assert all(again.of_model(HOME, f"m{number}").measurements for number in range(10))
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ async def test_a_broken_file_is_set_aside(file: Path, content: bytes) -> None:
     await kept.record(HOME, "m", SEEN)
     assert file.with_name(f"{FILE_NAME}.broken").read_bytes() == content
     assert len(kept.warnings) == 1
-    assert (await Measurements.open(file)).known(HOME, "m").measurements == (SEEN,)
+    assert (await Measurements.open(file)).of_model(HOME, "m").measurements == (SEEN,)
 
 
 async def test_a_file_of_a_newer_aitui_is_left_alone(file: Path) -> None:
@@ -91,7 +91,7 @@ async def test_a_file_of_a_newer_aitui_is_left_alone(file: Path) -> None:
     kept = await Measurements.open(file)
     await kept.record(HOME, "m", SEEN)
     assert file.read_bytes() == content
-    assert kept.known(HOME, "m").measurements == (SEEN,)
+    assert kept.of_model(HOME, "m").measurements == (SEEN,)
     assert "newer" in kept.warnings[0]
 
 
@@ -99,7 +99,7 @@ async def test_what_cannot_be_written_is_remembered_until_the_end(tmp_path: Path
     (tmp_path / "state").write_text("a file where a directory should be")
     kept = await Measurements.open(tmp_path / "state" / FILE_NAME)
     await kept.record(HOME, "m", SEEN)
-    assert kept.known(HOME, "m").measurements == (SEEN,)
+    assert kept.of_model(HOME, "m").measurements == (SEEN,)
     assert kept.warnings
 
 
@@ -113,7 +113,7 @@ async def test_what_cannot_be_written_is_remembered_until_the_end(tmp_path: Path
         UsualRate(1, -1.0),
     ],
 )
-async def test_absurd_figures_are_refused(file: Path, absurd: Seen) -> None:
+async def test_absurd_figures_are_refused(file: Path, absurd: Observation) -> None:
     kept = await Measurements.open(file)
     with pytest.raises(ValueError, match="Expected"):
         await kept.record(HOME, "m", absurd)

@@ -4,13 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aitui.domain.hardware.sample import Gpu, Machine, Sample, Source
-from aitui.domain.memory.fit import Verdict
-from aitui.domain.memory.forecast import will_fit
-from aitui.domain.memory.measurement import Known, Measurement
-from aitui.domain.memory.picture import MemoryPicture, memory_picture
+from aitui.domain.hardware.sample import Gpu, HardwareSample, Machine, SampleSource
+from aitui.domain.memory.fit import FitVerdict
+from aitui.domain.memory.forecast import forecast_fit
+from aitui.domain.memory.measurement import Measurement, MemoryRecords
+from aitui.domain.memory.picture import MemoryUsage, memory_usage
 from aitui.domain.memory.placement import Placement
-from aitui.domain.memory.setup import setup
+from aitui.domain.memory.setup import launch_profile
 
 GIB = 1 << 30
 SMALL = Gpu(0, "NVIDIA GeForce RTX 3060", "GPU-aaaa-1", 4 * GIB, 12 * GIB)
@@ -21,7 +21,7 @@ ALL = (SMALL, LARGE)
 
 
 def placed(flags: str = "", **environment: str) -> Placement:
-    return setup(f"llama-server -m a.gguf {flags}", environment).placement
+    return launch_profile(f"llama-server -m a.gguf {flags}", environment).placement
 
 
 def numbers(found: tuple[Gpu, ...]) -> list[int]:
@@ -86,15 +86,15 @@ def test_where_it_was_seen_counts_for_more_than_the_command() -> None:
 
 
 def test_free_memory_is_shared_out_unless_proportions_are_given() -> None:
-    assert placed().room([8 * GIB, 22 * GIB]) == 30 * GIB
-    assert placed("-ts 1,1").room([8 * GIB, 22 * GIB]) == 16 * GIB
-    assert placed("--tensor-split 1/3").room([8 * GIB, 22 * GIB]) == 22 * GIB * 4 // 3
-    assert placed("-ts 0,1").room([8 * GIB, 22 * GIB]) == 22 * GIB
+    assert placed().headroom([8 * GIB, 22 * GIB]) == 30 * GIB
+    assert placed("-ts 1,1").headroom([8 * GIB, 22 * GIB]) == 16 * GIB
+    assert placed("--tensor-split 1/3").headroom([8 * GIB, 22 * GIB]) == 22 * GIB * 4 // 3
+    assert placed("-ts 0,1").headroom([8 * GIB, 22 * GIB]) == 22 * GIB
 
 
 @pytest.mark.parametrize("flags", ["-ts x,1", "-ts 0,0", "-ts nan,1", "-ts", "-ts -1,3"])
 def test_proportions_that_are_none_are_passed_over(flags: str) -> None:
-    assert placed(flags).room([8 * GIB, 22 * GIB]) == 30 * GIB
+    assert placed(flags).headroom([8 * GIB, 22 * GIB]) == 30 * GIB
 
 
 @given(
@@ -102,28 +102,28 @@ def test_proportions_that_are_none_are_passed_over(flags: str) -> None:
     st.lists(st.floats(0, 1000), max_size=8),
 )
 def test_there_is_never_more_room_than_is_free(free: list[int], shares: list[float]) -> None:
-    assert 0 <= Placement(proportions=tuple(shares)).room(free) <= sum(free)
+    assert 0 <= Placement(proportions=tuple(shares)).headroom(free) <= sum(free)
 
 
 @given(st.text(max_size=80), st.text(max_size=80))
 def test_whatever_stands_there_some_cards_are_found_or_none(flags: str, visible: str) -> None:
-    found = setup(f"llama-server {flags}", {"CUDA_VISIBLE_DEVICES": visible}).placement
+    found = launch_profile(f"llama-server {flags}", {"CUDA_VISIBLE_DEVICES": visible}).placement
     assert set(found.cards((SMALL, LARGE, INSIDE))) <= {SMALL, LARGE, INSIDE}
 
 
 def test_other_visible_cards_are_another_setup() -> None:
-    plain = setup("llama-server -m a.gguf")
-    hidden = setup("llama-server -m a.gguf", {"CUDA_VISIBLE_DEVICES": "1"})
-    assert plain.fingerprint == setup("llama-server -m a.gguf", {"HOME": "/"}).fingerprint
+    plain = launch_profile("llama-server -m a.gguf")
+    hidden = launch_profile("llama-server -m a.gguf", {"CUDA_VISIBLE_DEVICES": "1"})
+    assert plain.fingerprint == launch_profile("llama-server -m a.gguf", {"HOME": "/"}).fingerprint
     assert hidden.fingerprint != plain.fingerprint
 
 
-def both(machine: Machine | None = None) -> MemoryPicture:
-    return memory_picture(Sample(1.0, Source.SERVER, ALL, machine), [])
+def both(machine: Machine | None = None) -> MemoryUsage:
+    return memory_usage(HardwareSample(1.0, SampleSource.SERVER, ALL, machine), [])
 
 
-def measured(gib: float, flags: str = "", *cards: str, host: float = 0) -> Known:
-    command = setup(f"llama-server -m a.gguf {flags}")
+def measured(gib: float, flags: str = "", *cards: str, host: float = 0) -> MemoryRecords:
+    command = launch_profile(f"llama-server -m a.gguf {flags}")
     seen = Measurement(
         4096,
         round(gib * GIB),
@@ -131,36 +131,38 @@ def measured(gib: float, flags: str = "", *cards: str, host: float = 0) -> Known
         setup=command.fingerprint,
         cards=tuple((card, GIB) for card in cards),
     )
-    return Known((seen,))
+    return MemoryRecords((seen,))
 
 
 def test_a_model_on_one_card_has_the_room_of_that_card() -> None:
-    command = setup("llama-server -m a.gguf --device CUDA0")
-    found = will_fit(both(), measured(10, "--device CUDA0"), command, 4096)
-    assert (found.verdict, found.free, found.where) == (Verdict.NO, 8 * GIB, "on GPU 0")
+    command = launch_profile("llama-server -m a.gguf --device CUDA0")
+    found = forecast_fit(both(), measured(10, "--device CUDA0"), command, 4096)
+    assert (found.verdict, found.free, found.where) == (FitVerdict.NO, 8 * GIB, "on GPU 0")
 
 
 def test_a_model_on_all_cards_has_the_room_of_all() -> None:
-    found = will_fit(both(), measured(25), setup("llama-server -m a.gguf"), 4096)
-    assert (found.verdict, found.free, found.where) == (Verdict.FITS, 30 * GIB, "")
+    found = forecast_fit(both(), measured(25), launch_profile("llama-server -m a.gguf"), 4096)
+    assert (found.verdict, found.free, found.where) == (FitVerdict.FITS, 30 * GIB, "")
 
 
 def test_a_model_that_was_seen_on_one_card_is_expected_there() -> None:
     known = measured(25, "", "GPU-bbbb-2")
-    found = will_fit(both(), known, setup("llama-server -m a.gguf"), 4096)
-    assert (found.verdict, found.where) == (Verdict.NO, "on GPU 1")
+    found = forecast_fit(both(), known, launch_profile("llama-server -m a.gguf"), 4096)
+    assert (found.verdict, found.where) == (FitVerdict.NO, "on GPU 1")
 
 
 def test_a_model_that_uses_no_card_has_the_room_of_the_machine() -> None:
     machine = Machine(memory_total=64 * GIB, memory_used=24 * GIB)
     known = measured(0, "-ngl 0", host=39)
-    found = will_fit(both(machine), known, setup("llama-server -m a.gguf -ngl 0"), 4096)
-    assert (found.verdict, found.free, found.where) == (Verdict.TIGHT, 40 * GIB, "in RAM")
+    found = forecast_fit(
+        both(machine), known, launch_profile("llama-server -m a.gguf -ngl 0"), 4096
+    )
+    assert (found.verdict, found.free, found.where) == (FitVerdict.TIGHT, 40 * GIB, "in RAM")
 
 
 def test_what_goes_to_the_machine_beside_the_cards_must_find_room_as_well() -> None:
     machine = Machine(memory_total=64 * GIB, memory_used=60 * GIB)
-    command = setup("llama-server -m a.gguf -ngl 20")
-    found = will_fit(both(machine), measured(10, "-ngl 20", host=20), command, 4096)
-    assert found.verdict is Verdict.TIGHT
+    command = launch_profile("llama-server -m a.gguf -ngl 20")
+    found = forecast_fit(both(machine), measured(10, "-ngl 20", host=20), command, 4096)
+    assert found.verdict is FitVerdict.TIGHT
     assert found.reason == "20.0G of it go to RAM, where 4.0G are free"

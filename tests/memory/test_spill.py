@@ -4,14 +4,14 @@ import pytest
 
 from aitui.domain.memory.footprint import Footprint
 from aitui.domain.memory.known_model import ModelMemory
-from aitui.domain.memory.measurement import Known, Measurement, UsualRate
-from aitui.domain.memory.setup import setup
-from aitui.domain.memory.spill import Spill, find_spill
+from aitui.domain.memory.measurement import Measurement, MemoryRecords, UsualRate
+from aitui.domain.memory.setup import launch_profile
+from aitui.domain.memory.spill import OffloadSlowdown, find_slowdown
 from memory.files import BIG, read
 
 GIB = 1 << 30
-SETUP = setup("llama-server -m big.gguf -ngl 99")
-KNOWN = Known(
+SETUP = launch_profile("llama-server -m big.gguf -ngl 99")
+KNOWN = MemoryRecords(
     (
         Measurement(32_768, 3 * GIB, setup=SETUP.fingerprint),
         Measurement(65_536, 2 * GIB, setup=SETUP.fingerprint),
@@ -33,22 +33,24 @@ def seen(gib: float) -> Footprint:
 def test_a_model_that_is_much_slower_and_not_all_there_has_spilled(
     rate: float, on_card: float, found: bool
 ) -> None:
-    assert bool(find_spill("m", MEMORY, 65_536, rate, seen(on_card))) is found
+    assert bool(find_slowdown("m", MEMORY, 65_536, rate, seen(on_card))) is found
 
 
 def test_it_is_told_with_both_contexts_and_rates() -> None:
-    assert find_spill("m", MEMORY, 65_536, 9.0, None) == Spill("m", 65_536, 32_768, 9.0, 50.0)
+    assert find_slowdown("m", MEMORY, 65_536, 9.0, None) == OffloadSlowdown(
+        "m", 65_536, 32_768, 9.0, 50.0
+    )
 
 
 def test_without_an_earlier_rate_nothing_has_spilled() -> None:
-    assert find_spill("m", ModelMemory(SETUP), 65_536, 1.0, None) is None
-    assert find_spill("m", MEMORY, 32_768, 1.0, None) is None
+    assert find_slowdown("m", ModelMemory(SETUP), 65_536, 1.0, None) is None
+    assert find_slowdown("m", MEMORY, 32_768, 1.0, None) is None
 
 
 def test_another_setup_has_rates_of_its_own() -> None:
-    other = ModelMemory(setup("llama-server -m big.gguf -ngl 20"), KNOWN)
-    assert find_spill("m", other, 65_536, 1.0, None) is None
+    other = ModelMemory(launch_profile("llama-server -m big.gguf -ngl 20"), KNOWN)
+    assert find_slowdown("m", other, 65_536, 1.0, None) is None
 
 
 def test_nothing_is_known_before_the_first_answer() -> None:
-    assert find_spill("m", MEMORY, 65_536, None, seen(4)) is None
+    assert find_slowdown("m", MEMORY, 65_536, None, seen(4)) is None

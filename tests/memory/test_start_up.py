@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aitui.domain.memory.start_up import StartUp, StartUpReader
+from aitui.domain.memory.start_up import StartupLogReader, StartupMemory
 from memory.files import RECORDED
 
 MIB = 1 << 20
@@ -17,8 +17,8 @@ STARTS = {
 }
 
 
-def told(*lines: str) -> StartUp:
-    found = StartUpReader().feed_all(lines).memory
+def told(*lines: str) -> StartupMemory:
+    found = StartupLogReader().feed_all(lines).memory
     assert found is not None
     return found
 
@@ -61,7 +61,7 @@ def test_json_lines_tell_the_projection_at_the_usual_verbosity() -> None:
 
 def test_the_usual_verbosity_says_nothing() -> None:
     lines = STARTS["big, default verbosity (3), cold page cache"]
-    assert StartUpReader().feed_all(lines).memory is None
+    assert StartupLogReader().feed_all(lines).memory is None
 
 
 def test_only_the_last_start_counts() -> None:
@@ -159,7 +159,7 @@ PIECES = st.sampled_from(
 
 @given(st.lists(st.lists(PIECES | st.text(max_size=12), max_size=8).map("".join), max_size=20))
 def test_anything_may_stand_in_a_log(lines: list[str]) -> None:
-    found = StartUpReader().feed_all(lines).memory
+    found = StartupLogReader().feed_all(lines).memory
     if found is not None:
         assert found.gpu_bytes >= 0
         assert found.host_bytes >= 0

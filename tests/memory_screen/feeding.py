@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from aitui.commands.session import Session
-from aitui.domain.memory.hardware import Hardware
+from aitui.domain.memory.hardware import HardwareState
 from aitui.domain.server import Server
 from aitui.domain.snapshot import Snapshot
 from watched import Watched, beside, watched
@@ -22,11 +22,11 @@ async def fed(server: Server, folder: Path) -> AsyncIterator[Watched]:
             yield watch
 
 
-async def until_memory(watch: Watched, condition: Callable[[Hardware], object]) -> Snapshot:
+async def until_memory(watch: Watched, condition: Callable[[HardwareState], object]) -> Snapshot:
     """Wait until what is known of memory fulfils a condition."""
     return await watch.until(lambda snapshot: bool(condition(snapshot.hardware)))
 
 
 def used(session: Session) -> int | None:
     """Bytes on all cards."""
-    return session.snapshot.hardware.picture.used_bytes
+    return session.snapshot.hardware.usage.used_bytes

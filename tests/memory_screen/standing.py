@@ -4,13 +4,19 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from aitui.domain.hardware.history import History
-from aitui.domain.hardware.host_facts import HostFacts, facts_of
-from aitui.domain.hardware.host_sample import Held, HostSample
-from aitui.domain.hardware.sample import Gpu, Machine, Network, Sample, Source
-from aitui.domain.memory.footprint import Footprint, Origin
-from aitui.domain.memory.hardware import Hardware
-from aitui.domain.memory.picture import CardPicture, MemoryPicture, Share
+from aitui.domain.hardware.history import SampleHistory
+from aitui.domain.hardware.host_facts import HostInfo, merge_host_info
+from aitui.domain.hardware.host_sample import HostSample, ProcessMemory
+from aitui.domain.hardware.sample import (
+    Gpu,
+    HardwareSample,
+    Machine,
+    NetworkInterface,
+    SampleSource,
+)
+from aitui.domain.memory.footprint import Footprint, FootprintOrigin
+from aitui.domain.memory.hardware import HardwareState
+from aitui.domain.memory.picture import GpuMemoryUsage, GpuShare, MemoryUsage
 from ui.hand_made import NOW, WALL
 
 __all__ = ["Held", "HostSample"]
@@ -43,10 +49,10 @@ MACHINE = Machine(
     swap_total=8 * GIB,
     swap_used=GIB,
     load=(1.2, 0.9, 0.7),
-    network=(Network("eth0", 1 << 30, 1 << 29),),
+    network=(NetworkInterface("eth0", 1 << 30, 1 << 29),),
 )
-FACTS = facts_of(
-    HostFacts(
+FACTS = merge_host_info(
+    HostInfo(
         system="Debian GNU/Linux 12 (bookworm)",
         kernel="Linux 6.18.44",
         architecture="x86_64",
@@ -64,7 +70,7 @@ FACTS = facts_of(
 BIG, SMALL = "Qwen_Qwen3.6-35B-A3B-Q8_0", "SmolLM3-3B-Q8_0"
 
 
-def hour(*gpus: Gpu, machine: Machine | None = MACHINE, step: float = 15.0) -> History:
+def hour(*gpus: Gpu, machine: Machine | None = MACHINE, step: float = 15.0) -> SampleHistory:
     """Samples of the last hour, in waves."""
     samples = []
     for number in range(int(3600 / step)):
@@ -80,40 +86,40 @@ def hour(*gpus: Gpu, machine: Machine | None = MACHINE, step: float = 15.0) -> H
             for gpu in gpus
         )
         own = None if machine is None else replace(machine, sampled_at=at)
-        samples.append(Sample(at, Source.SERVER, cards, own))
-    return History(tuple(samples))
+        samples.append(HardwareSample(at, SampleSource.SERVER, cards, own))
+    return SampleHistory(tuple(samples))
 
 
-def shares(gpu: Gpu, *parts: tuple[str, int]) -> CardPicture:
+def shares(gpu: Gpu, *parts: tuple[str, int]) -> GpuMemoryUsage:
     """A card with these models on it, in GiB."""
-    own = tuple(Share(name, size * GIB, Origin.MEASURED) for name, size in parts)
+    own = tuple(GpuShare(name, size * GIB, FootprintOrigin.MEASURED) for name, size in parts)
     known = sum(share.used_bytes for share in own)
     others = None if gpu.used_bytes is None else gpu.used_bytes - known
-    return CardPicture(gpu, own, others)
+    return GpuMemoryUsage(gpu, own, others)
 
 
 def hardware(
-    *cards: CardPicture,
+    *cards: GpuMemoryUsage,
     machine: Machine | None = MACHINE,
     before: Sequence[Gpu] = (),
-    source: Source = Source.SERVER,
+    source: SampleSource = SampleSource.SERVER,
     troubles: tuple[str, ...] = (),
-) -> Hardware:
+) -> HardwareState:
     """How it stands; `before` are cards that were there earlier as well."""
     gpus = tuple(card.gpu for card in cards)
     history = hour(*gpus, machine=machine)
     if before:
         first = replace(history.samples[0], gpus=tuple(before))
-        history = History((first, *history.samples[1:]))
+        history = SampleHistory((first, *history.samples[1:]))
     footprints = {
-        share.model: Footprint(32_768, share.used_bytes, origin=Origin.MEASURED)
+        share.model: Footprint(32_768, share.used_bytes, origin=FootprintOrigin.MEASURED)
         for card in cards
         for share in card.models
     }
-    picture = MemoryPicture(
+    picture = MemoryUsage(
         tuple(cards), machine, footprints, source, WALL, troubles, frozenset(footprints)
     )
-    return Hardware(picture, history, heard=NOW, facts=FACTS)
+    return HardwareState(picture, history, last_sample_at=NOW, facts=FACTS)
 
 
 TWO_CARDS = hardware(shares(FIRST, (BIG, 16), (SMALL, 2)), shares(SECOND, (SMALL, 1)))

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from aitui.commands.load import load
+from aitui.commands.load import load_model
 from aitui.demo.stand_in import StandIn
-from aitui.domain.hardware.sample import Source
-from aitui.domain.memory.fit import Verdict
-from aitui.domain.memory.footprint import Origin
+from aitui.domain.hardware.sample import SampleSource
+from aitui.domain.memory.fit import FitVerdict
+from aitui.domain.memory.footprint import FootprintOrigin
 from aitui.domain.model import ContextSize, ContextSource, RunState
 from aitui.domain.server import Server
 from aitui.errors import LoadFailed
@@ -33,9 +33,9 @@ async def test_an_idle_server_has_its_card_and_what_others_use(
     server: Server, tmp_path: Path, stand_in: StandIn
 ) -> None:
     async with fed(server, tmp_path) as watch:
-        snapshot = await until_memory(watch, lambda memory: memory.picture.source)
-        picture = snapshot.hardware.picture
-        assert picture.source is Source.SERVER
+        snapshot = await until_memory(watch, lambda memory: memory.usage.source)
+        picture = snapshot.hardware.usage
+        assert picture.source is SampleSource.SERVER
         assert picture.total_bytes == 96 * 1024 * MIB
         assert picture.cards[0].others == OTHERS
         assert picture.cards[0].models == ()
@@ -45,13 +45,13 @@ async def test_a_loaded_model_has_what_its_log_says_it_took(
     server: Server, tmp_path: Path, stand_in: StandIn
 ) -> None:
     async with fed(server, tmp_path) as watch:
-        await load(watch.session, QUICK, nobody)
-        snapshot = await until_memory(watch, lambda memory: QUICK in memory.picture.seen_now)
+        await load_model(watch.session, QUICK, nobody)
+        snapshot = await until_memory(watch, lambda memory: QUICK in memory.usage.observed_now)
         model = snapshot.model(QUICK)
         assert model is not None
         assert model.memory is not None
         assert model.memory.gpu == pytest.approx(MODEL, rel=0.001)
-        assert model.memory.origin is Origin.MEASURED
+        assert model.memory.origin is FootprintOrigin.MEASURED
         assert model.memory.weights is not None
         assert model.memory.cache is not None
 
@@ -60,11 +60,11 @@ async def test_the_card_fills_with_a_load_and_empties_with_an_unload(
     server: Server, tmp_path: Path, stand_in: StandIn
 ) -> None:
     async with fed(server, tmp_path) as watch:
-        await until_memory(watch, lambda memory: memory.picture.used_bytes == OTHERS)
-        await load(watch.session, QUICK, nobody)
-        await until_memory(watch, lambda memory: memory.picture.used_bytes == OTHERS + MODEL)
+        await until_memory(watch, lambda memory: memory.usage.used_bytes == OTHERS)
+        await load_model(watch.session, QUICK, nobody)
+        await until_memory(watch, lambda memory: memory.usage.used_bytes == OTHERS + MODEL)
         await watch.session.client.unload(QUICK)
-        await until_memory(watch, lambda memory: memory.picture.used_bytes == OTHERS)
+        await until_memory(watch, lambda memory: memory.usage.used_bytes == OTHERS)
         assert used(watch.session) == OTHERS
 
 
@@ -72,20 +72,20 @@ async def test_what_a_load_took_is_remembered_by_server_model_and_context(
     server: Server, tmp_path: Path, stand_in: StandIn
 ) -> None:
     async with fed(server, tmp_path) as watch:
-        await load(watch.session, QUICK, nobody)
+        await load_model(watch.session, QUICK, nobody)
         await until_memory(watch, lambda memory: QUICK in memory.models)
     kept = await Measurements.open(tmp_path / "memory.json")
-    (measured,) = kept.known(server.identity, QUICK).measurements
+    (measured,) = kept.of_model(server.identity, QUICK).measurements
     assert measured.context_size == 8192
     assert measured.gpu == pytest.approx(MODEL, rel=0.001)
-    assert kept.known("another server", QUICK).measurements == ()
+    assert kept.of_model("another server", QUICK).measurements == ()
 
 
 async def test_what_was_measured_once_is_told_of_a_model_that_is_not_loaded(
     server: Server, tmp_path: Path, stand_in: StandIn
 ) -> None:
     async with fed(server, tmp_path) as watch:
-        await load(watch.session, QUICK, nobody)
+        await load_model(watch.session, QUICK, nobody)
         await until_memory(watch, lambda memory: QUICK in memory.models)
         await watch.session.client.unload(QUICK)
         snapshot = await watch.until(
@@ -105,14 +105,14 @@ async def test_a_load_that_died_of_memory_is_remembered_and_will_not_fit(
     server: Server, tmp_path: Path, stand_in: StandIn
 ) -> None:
     async with fed(server, tmp_path) as watch:
-        await until_memory(watch, lambda memory: memory.picture.source)
+        await until_memory(watch, lambda memory: memory.usage.source)
         with pytest.raises(LoadFailed):
-            await load(watch.session, OUT_OF_MEMORY, yes(watch))
+            await load_model(watch.session, OUT_OF_MEMORY, yes(watch))
         snapshot = await until_memory(watch, lambda memory: OUT_OF_MEMORY in memory.models)
         fit = snapshot.hardware.fit(OUT_OF_MEMORY, 4096)
-        assert fit.verdict is Verdict.NO
+        assert fit.verdict is FitVerdict.NO
         assert "4,096" in fit.reason
-        assert snapshot.hardware.fit(OUT_OF_MEMORY, 2048).verdict is not Verdict.NO
+        assert snapshot.hardware.fit(OUT_OF_MEMORY, 2048).verdict is not FitVerdict.NO
 
 
 async def test_a_server_that_does_not_measure_says_so_and_shows_no_figure(
@@ -121,19 +121,19 @@ async def test_a_server_that_does_not_measure_says_so_and_shows_no_figure(
     async with StandIn(NO_MONITOR) as stand_in:
         server = Server(url=stand_in.url, identity="plain")
         async with fed(server, tmp_path) as watch:
-            snapshot = await until_memory(watch, lambda memory: memory.trouble)
-            assert snapshot.hardware.picture.total_bytes is None
-            assert "turned off" in snapshot.hardware.trouble
+            snapshot = await until_memory(watch, lambda memory: memory.error)
+            assert snapshot.hardware.usage.total_bytes is None
+            assert "turned off" in snapshot.hardware.error
 
 
 async def test_where_the_server_does_not_measure_its_machine_is_asked(tmp_path: Path) -> None:
     async with StandIn(NO_MONITOR) as stand_in:
         server = Server(url=stand_in.url, identity="plain")
         async with LocalHost() as host, fed(server, tmp_path) as watch:
-            watch.session.hardware.host_found(host)
-            snapshot = await until_memory(watch, lambda memory: memory.picture.source)
-            assert snapshot.hardware.picture.source is Source.HOST
-            assert snapshot.hardware.picture.machine is not None
+            watch.session.hardware.set_host(host)
+            snapshot = await until_memory(watch, lambda memory: memory.usage.source)
+            assert snapshot.hardware.usage.source is SampleSource.HOST
+            assert snapshot.hardware.usage.machine is not None
             assert snapshot.hardware.history.samples
 
 
@@ -141,7 +141,7 @@ async def test_only_newer_samples_are_fetched(
     server: Server, tmp_path: Path, stand_in: StandIn
 ) -> None:
     async with fed(server, tmp_path) as watch:
-        await until_memory(watch, lambda memory: memory.picture.source)
+        await until_memory(watch, lambda memory: memory.usage.source)
         await until_memory(watch, lambda memory: len(memory.history.samples) >= 3)
     first, *others = asked_for(stand_in, "/api/performance")
     assert first == "/api/performance"
@@ -154,7 +154,7 @@ async def test_a_models_command_is_not_run_to_learn_of_it(
     server: Server, tmp_path: Path, stand_in: StandIn
 ) -> None:
     async with fed(server, tmp_path) as watch:
-        await load(watch.session, STEADY, nobody)
+        await load_model(watch.session, STEADY, nobody)
         await until_memory(watch, lambda memory: STEADY in memory.models)
     assert not asked_for(stand_in, f"/upstream/{QUICK}")
 
@@ -163,7 +163,7 @@ async def test_the_next_start_knows_with_which_context_a_stopped_model_ran(
     server: Server, tmp_path: Path, stand_in: StandIn
 ) -> None:
     async with fed(server, tmp_path) as watch:
-        await load(watch.session, QUICK, nobody)
+        await load_model(watch.session, QUICK, nobody)
         await until_memory(watch, lambda memory: QUICK in memory.models)
         await watch.session.client.unload(QUICK)
     async with fed(server, tmp_path) as watch:

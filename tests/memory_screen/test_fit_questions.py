@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from aitui.commands.load import question_before_load
-from aitui.domain.hardware.sample import Gpu, Sample, Source
-from aitui.domain.memory.hardware import Hardware
+from aitui.commands.load import load_confirmation
+from aitui.domain.hardware.sample import Gpu, HardwareSample, SampleSource
+from aitui.domain.memory.hardware import HardwareState
 from aitui.domain.memory.known_model import ModelMemory
-from aitui.domain.memory.measurement import Known, Measurement, OutOfMemory
-from aitui.domain.memory.picture import memory_picture
-from aitui.domain.memory.setup import Setup
+from aitui.domain.memory.measurement import Measurement, MemoryRecords, OutOfMemory
+from aitui.domain.memory.picture import memory_usage
+from aitui.domain.memory.setup import LaunchProfile
 from aitui.domain.model import ContextSize, ContextSource, Model, RunState
 from aitui.domain.snapshot import Snapshot
 from aitui.ui.screens.context_size import ContextSizeScreen
@@ -29,31 +29,33 @@ def standing(
     """A card of 64 GiB with one model on it, and another that was measured earlier."""
     failures = () if died_at is None else (OutOfMemory(died_at, "same", 1.0),)
     known = {
-        WANTED: Known(
+        WANTED: MemoryRecords(
             (
                 Measurement(16_384, (takes - 4) * GIB, setup="same"),
                 Measurement(32_768, takes * GIB, setup="same"),
             ),
             failures,
         ),
-        LOADED: Known((Measurement(32_768, loaded_takes * GIB, setup="same"),)),
+        LOADED: MemoryRecords((Measurement(32_768, loaded_takes * GIB, setup="same"),)),
     }
     models = (
         Model(WANTED, context=CONTEXT),
         Model(LOADED, context=CONTEXT, state=RunState.READY),
     )
-    memories = {name: ModelMemory(Setup(fingerprint="same"), one) for name, one in known.items()}
+    memories = {
+        name: ModelMemory(LaunchProfile(fingerprint="same"), one) for name, one in known.items()
+    }
     card = Gpu(0, "A card", used_bytes=used * GIB, total_bytes=64 * GIB)
-    picture = memory_picture(
-        Sample(1.0, Source.SERVER, (card,)),
+    picture = memory_usage(
+        HardwareSample(1.0, SampleSource.SERVER, (card,)),
         models,
         expected={name: one.measurements[-1].footprint for name, one in known.items()},
     )
-    return replace(live(*models), hardware=Hardware(picture, models=memories))
+    return replace(live(*models), hardware=HardwareState(picture, models=memories))
 
 
 def asked(snapshot: Snapshot) -> str:
-    return "\n".join(question_before_load(WANTED, snapshot).facts)
+    return "\n".join(load_confirmation(WANTED, snapshot).facts)
 
 
 def test_a_load_that_fits_says_what_it_needs_and_what_is_free_before_and_after() -> None:
@@ -80,11 +82,11 @@ def test_after_a_death_of_memory_the_question_says_so_at_that_size_or_more() -> 
 def test_what_does_not_fit_is_asked_about_though_nobody_is_evicted() -> None:
     snapshot = standing(died_at=32_768)
     alone = replace(snapshot, models=snapshot.models[:1])
-    assert question_before_load(WANTED, alone).needed
+    assert load_confirmation(WANTED, alone).needed
 
 
 def test_where_nothing_is_known_nothing_is_said() -> None:
-    snapshot = replace(standing(), hardware=Hardware())
+    snapshot = replace(standing(), hardware=HardwareState())
     assert "fit" not in asked(snapshot)
 
 

@@ -9,10 +9,10 @@ import pytest
 from textual.theme import BUILTIN_THEMES
 
 from aitui.demo.stand_in import StandIn
-from aitui.domain.hardware.host_facts import NATIVE, HostFacts, facts_of
-from aitui.domain.hardware.sample import Source
-from aitui.domain.memory.hardware import Hardware
-from aitui.domain.model import Requests
+from aitui.domain.hardware.host_facts import NATIVE, HostInfo, merge_host_info
+from aitui.domain.hardware.sample import SampleSource
+from aitui.domain.memory.hardware import HardwareState
+from aitui.domain.model import ActiveRequests
 from aitui.domain.server import Server
 from catalogue import QUICK
 from memory_screen.standing import (
@@ -36,7 +36,7 @@ TERMINALS_OWN = {"ansi-dark", "ansi-light"}
 
 @asynccontextmanager
 async def looking_at(
-    standing: Hardware,
+    standing: HardwareState,
     monkeypatch: pytest.MonkeyPatch,
     folder: Path,
     size: tuple[int, int] = (120, 36),
@@ -143,10 +143,10 @@ async def test_what_the_machine_is_loses_whole_facts_the_least_needed_first(
 async def test_what_the_machine_is_is_told_where_nobody_measures(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    told = HostFacts(
+    told = HostInfo(
         system="Ubuntu 24.04", environment=NATIVE, accelerators=("Tesla P40", "Tesla P40", "RTX")
     )
-    nothing = Hardware(trouble="turned off", facts=facts_of(None, told))
+    nothing = HardwareState(error="turned off", facts=merge_host_info(None, told))
     async with looking_at(nothing, monkeypatch, tmp_path) as app:
         assert app.line_of("Ubuntu").strip() == "Ubuntu 24.04"
         assert "2 × Tesla P40 · RTX" in app.text
@@ -157,7 +157,7 @@ async def test_what_the_machine_is_is_told_where_nobody_measures(
 async def test_nobody_tells_what_the_machine_is(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    standing = replace(hardware(shares(FIRST)), facts=HostFacts())
+    standing = replace(hardware(shares(FIRST)), facts=HostInfo())
     async with looking_at(standing, monkeypatch, tmp_path) as app:
         assert "facts" not in app.text
         assert app.text.rstrip().count("swap  1.0G of 8.0G") == 1
@@ -166,7 +166,7 @@ async def test_nobody_tells_what_the_machine_is(
 async def test_without_a_card_the_memory_of_the_machine_is_shared_out(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    standing = hardware(source=Source.HOST)
+    standing = hardware(source=SampleSource.HOST)
     async with looking_at(standing, monkeypatch, tmp_path) as app:
         assert "GPU" not in app.text
         assert "22.0G others" in app.text
@@ -186,13 +186,15 @@ async def test_cards_that_two_sources_call_differently_have_not_vanished(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     renamed = replace(FIRST, uuid="0000:01:00.0")
-    standing = replace(hardware(shares(renamed), source=Source.HOST), history=TWO_CARDS.history)
+    standing = replace(
+        hardware(shares(renamed), source=SampleSource.HOST), history=TWO_CARDS.history
+    )
     async with looking_at(standing, monkeypatch, tmp_path) as app:
         assert "vanished" not in app.text
 
 
 async def test_a_tool_that_hangs_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    standing = hardware(source=Source.HOST, troubles=("nvidia-smi does not answer",))
+    standing = hardware(source=SampleSource.HOST, troubles=("nvidia-smi does not answer",))
     async with looking_at(standing, monkeypatch, tmp_path) as app:
         assert "! nvidia-smi does not answer" in app.text
 
@@ -200,7 +202,7 @@ async def test_a_tool_that_hangs_is_named(monkeypatch: pytest.MonkeyPatch, tmp_p
 async def test_a_server_that_tells_nothing_has_words_and_no_empty_bar(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    nothing = Hardware(trouble="its performance monitor is turned off")
+    nothing = HardwareState(error="its performance monitor is turned off")
     async with looking_at(nothing, monkeypatch, tmp_path) as app:
         assert "Nobody tells how full the memory is" in app.text
         assert "its performance monitor is turned off" in app.text
@@ -212,7 +214,7 @@ async def test_a_server_that_tells_nothing_has_words_and_no_empty_bar(
 async def test_a_sample_that_has_grown_old_says_how_old(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    old = replace(TWO_CARDS, heard=NOW - 300)
+    old = replace(TWO_CARDS, last_sample_at=NOW - 300)
     async with looking_at(old, monkeypatch, tmp_path) as app:
         assert "measured by the server, 5m 00s ago" in app.text
 
@@ -284,7 +286,7 @@ async def test_the_header_keeps_the_memory_at_every_width(
 async def test_the_bar_goes_before_the_requests_do(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    busy = replace(live(requests=Requests(total=12_345)), hardware=TWO_CARDS)
+    busy = replace(live(requests=ActiveRequests(total=12_345)), hardware=TWO_CARDS)
     show_instead_of_servers(monkeypatch, busy)
     name = "a server so named"
     async with driven(replace(SERVER, name=name), tmp_path, size=(80, 24), clock=STILL) as app:

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from aitui.demo.stand_in import StandIn
-from aitui.domain.hardware.sample import Source
-from aitui.domain.memory.footprint import Origin
+from aitui.domain.hardware.sample import SampleSource
+from aitui.domain.memory.footprint import FootprintOrigin
 from aitui.domain.server import Server
 from aitui.host.local import LocalHost
 from aitui.host.opening import open_host
@@ -36,20 +36,20 @@ async def test_a_model_that_never_ran_is_estimated_from_the_header_of_its_file(
     async with StandIn(config(file)) as stand_in:
         server = Server(url=stand_in.url, identity="plain")
         async with fed(server, tmp_path) as watch:
-            watch.session.hardware.host_found(host)
-            await watch.session.monitor.config_read({"big": 32_768})
+            watch.session.hardware.set_host(host)
+            await watch.session.monitor.update_config({"big": 32_768})
             command = config(file).split("cmd: ")[1]
-            watch.session.hardware.commands_read({"big": command})
+            watch.session.hardware.update_commands({"big": command})
             snapshot = await watch.until(
                 lambda now: (model := now.model("big")) is not None and model.memory is not None
             )
             model = snapshot.model("big")
             assert model is not None
             assert model.memory is not None
-            assert model.memory.origin is Origin.ESTIMATED
+            assert model.memory.origin is FootprintOrigin.ESTIMATED
             assert model.memory.weights == pytest.approx(393 * MIB, rel=0.02)
             assert model.memory.cache == 2048 * MIB
-            assert snapshot.hardware.picture.source is Source.HOST
+            assert snapshot.hardware.usage.source is SampleSource.HOST
             assert snapshot.hardware.longest_context("big") is not None
 
 
@@ -60,13 +60,13 @@ async def test_the_header_of_a_file_is_read_once(host: Host, tmp_path: Path) -> 
         server = Server(url=stand_in.url, identity="plain")
         async with fed(server, tmp_path) as watch:
             hardware = watch.session.hardware
-            hardware.host_found(host)
-            await watch.session.monitor.config_read({"big": 32_768})
-            hardware.commands_read({"big": f"llama-server -m {file} -c 32768"})
+            hardware.set_host(host)
+            await watch.session.monitor.update_config({"big": 32_768})
+            hardware.update_commands({"big": f"llama-server -m {file} -c 32768"})
             await until_memory(watch, lambda memory: "big" in memory.models)
             file.unlink()
-            hardware.commands_read({"big": f"llama-server -m {file} -c 65536"})
-            await hardware.look()
+            hardware.update_commands({"big": f"llama-server -m {file} -c 65536"})
+            await hardware.sample_once()
             assert hardware.hardware.models["big"].header is not None
 
 
@@ -78,10 +78,10 @@ async def test_a_machine_that_cannot_be_reached_becomes_words_and_no_figure(
         host = open_host(replace(server, ssh_host="nobody@127.0.0.1:9"))
         assert host is not None
         async with host, fed(server, tmp_path) as watch:
-            watch.session.hardware.host_found(host)
-            snapshot = await until_memory(watch, lambda memory: "127.0.0.1" in memory.trouble)
-            assert snapshot.hardware.picture.source is None
-            assert snapshot.hardware.picture.total_bytes is None
+            watch.session.hardware.set_host(host)
+            snapshot = await until_memory(watch, lambda memory: "127.0.0.1" in memory.error)
+            assert snapshot.hardware.usage.source is None
+            assert snapshot.hardware.usage.total_bytes is None
 
 
 @pytest.mark.parametrize(
@@ -104,10 +104,10 @@ async def test_a_tool_that_does_not_work_is_named_beside_what_the_server_tells(
     async with StandIn(text) as stand_in:
         server = Server(url=stand_in.url, identity="plain")
         async with LocalHost() as here, fed(server, tmp_path) as watch:
-            watch.session.hardware.host_found(here)
-            snapshot = await until_memory(watch, lambda memory: memory.picture.troubles)
-            picture = snapshot.hardware.picture
-            assert picture.troubles[0].startswith(said)
-            assert picture.source is Source.SERVER
+            watch.session.hardware.set_host(here)
+            snapshot = await until_memory(watch, lambda memory: memory.usage.errors)
+            picture = snapshot.hardware.usage
+            assert picture.errors[0].startswith(said)
+            assert picture.source is SampleSource.SERVER
             assert picture.total_bytes == 96 * 1024 * MIB
             assert picture.machine is not None

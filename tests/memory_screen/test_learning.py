@@ -4,17 +4,17 @@ from dataclasses import replace
 
 import pytest
 
-from aitui.domain.hardware.sample import Gpu, Sample, Source
+from aitui.domain.hardware.sample import Gpu, HardwareSample, SampleSource
 from aitui.domain.memory.known_model import ModelMemory
-from aitui.domain.memory.measurement import Known, Measurement, OutOfMemory, UsualRate
-from aitui.domain.memory.picture import MemoryPicture, memory_picture
-from aitui.domain.memory.setup import setup
-from aitui.domain.memory.spill import Spill
-from aitui.domain.model import ContextSize, ContextSource, FailedLoad, Model, RunState
-from aitui.monitor.memory_learning import FIRST_RATES, Lesson, MemoryLearning
+from aitui.domain.memory.measurement import Measurement, MemoryRecords, OutOfMemory, UsualRate
+from aitui.domain.memory.picture import MemoryUsage, memory_usage
+from aitui.domain.memory.setup import launch_profile
+from aitui.domain.memory.spill import OffloadSlowdown
+from aitui.domain.model import ContextSize, ContextSource, LoadFailure, Model, RunState
+from aitui.monitor.memory_learning import SETTLING_RATES, MemoryLearner, MemoryObservation
 
 GIB = 1 << 30
-NOTHING = MemoryPicture()
+NOTHING = MemoryUsage()
 COMMAND = "llama-server -m /models/a.gguf -c 8192 -ngl 99"
 
 
@@ -33,45 +33,49 @@ def model(name: str = "a", tokens: int = 8192, **more: object) -> Model:
     return replace(ready, **more)  # type: ignore[arg-type]
 
 
-def sample(at: float, used: int) -> Sample:
-    return Sample(at, Source.SERVER, (Gpu(0, "card", used_bytes=used, total_bytes=64 * GIB),))
+def sample(at: float, used: int) -> HardwareSample:
+    return HardwareSample(
+        at, SampleSource.SERVER, (Gpu(0, "card", used_bytes=used, total_bytes=64 * GIB),)
+    )
 
 
 class Taught:
     """Samples and models, fed one after the other; what was learnt is kept."""
 
     def __init__(self) -> None:
-        self.known: dict[str, Known] = {}
-        self.lessons: list[Lesson] = []
+        self.known: dict[str, MemoryRecords] = {}
+        self.lessons: list[MemoryObservation] = []
         self.at = 0.0
         self.start_anew()
 
     def start_anew(self) -> None:
         """The next start of aitui: only what was kept is known."""
-        self.learning = MemoryLearning(
+        self.learning = MemoryLearner(
             lambda: 5.0,
-            lambda _, command: setup(command),
-            lambda name: self.known.get(name, Known()),
+            lambda _, command: launch_profile(command),
+            lambda name: self.known.get(name, MemoryRecords()),
         )
 
     def models(self, *models: Model) -> None:
-        found = self.learning.models_came(models, {})
+        found = self.learning.observe_models(models, {})
         self.lessons += found
         for lesson in found:
-            if isinstance(lesson.seen, UsualRate):
-                before = self.known.get(lesson.model, Known())
-                self.known[lesson.model] = before.with_rate(lesson.seen)
+            if isinstance(lesson.observation, UsualRate):
+                before = self.known.get(lesson.model, MemoryRecords())
+                self.known[lesson.model] = before.with_rate(lesson.observation)
 
-    def spills(self, model: Model) -> tuple[Spill, ...]:
-        memory = ModelMemory(setup(model.command), self.known.get(model.id, Known()))
-        return self.learning.spills((model,), NOTHING, {model.id: memory})
+    def spills(self, model: Model) -> tuple[OffloadSlowdown, ...]:
+        memory = ModelMemory(
+            launch_profile(model.command), self.known.get(model.id, MemoryRecords())
+        )
+        return self.learning.slowdowns((model,), NOTHING, {model.id: memory})
 
     def samples(self, used: int, *models: Model, count: int = 2) -> None:
         for _ in range(count):
             self.at += 5
             taken = sample(self.at, used)
-            picture = memory_picture(taken, models)
-            self.lessons += self.learning.sample_came(taken, models, picture)
+            picture = memory_usage(taken, models)
+            self.lessons += self.learning.observe_sample(taken, models, picture)
 
 
 def test_where_the_machine_cannot_be_asked_the_difference_of_two_samples_counts() -> None:
@@ -81,9 +85,13 @@ def test_where_the_machine_cannot_be_asked_the_difference_of_two_samples_counts(
     taught.models(model())
     taught.samples(9 * GIB, model())
     (lesson,) = taught.lessons
-    assert isinstance(lesson.seen, Measurement)
-    assert (lesson.model, lesson.seen.gpu, lesson.seen.context_size) == ("a", 8 * GIB, 8192)
-    assert lesson.seen.setup == setup(COMMAND).fingerprint
+    assert isinstance(lesson.observation, Measurement)
+    assert (lesson.model, lesson.observation.gpu, lesson.observation.context_size) == (
+        "a",
+        8 * GIB,
+        8192,
+    )
+    assert lesson.observation.setup == launch_profile(COMMAND).fingerprint
 
 
 def test_a_swap_is_measured_against_the_samples_without_either() -> None:
@@ -93,7 +101,11 @@ def test_a_swap_is_measured_against_the_samples_without_either() -> None:
     taught.samples(21 * GIB, model("b"))
     taught.models(model("a"))
     taught.samples(9 * GIB, model("a"))
-    assert [(one.model, one.seen.gpu) for one in taught.lessons if hasattr(one.seen, "gpu")] == [
+    assert [
+        (one.model, one.observation.gpu)
+        for one in taught.lessons
+        if hasattr(one.observation, "gpu")
+    ] == [
         ("b", 20 * GIB),
         ("a", 8 * GIB),
     ]
@@ -129,17 +141,17 @@ def test_a_death_of_memory_is_kept_with_the_context_that_it_ran_with() -> None:
     taught.models(model(tokens=65_536, state=RunState.STARTING))
     # The change was taken back by the time that the failure is told.
     told = ContextSize(8192, ContextSource.CONFIG_FILE)
-    failed = FailedLoad(7.0, "out of memory: 48211.00 MiB did not fit on device 0")
+    failed = LoadFailure(7.0, "out of memory: 48211.00 MiB did not fit on device 0")
     dead = Model("a", failed=failed, context=told)
     taught.models(dead)
     taught.models(dead)
     (lesson,) = taught.lessons
-    assert lesson.seen == OutOfMemory(65_536, setup(COMMAND).fingerprint, 7.0)
+    assert lesson.observation == OutOfMemory(65_536, launch_profile(COMMAND).fingerprint, 7.0)
 
 
 def test_another_failure_teaches_nothing_of_memory() -> None:
     taught = Taught()
-    taught.models(Model("a", failed=FailedLoad(7.0, "the file /x does not exist")))
+    taught.models(Model("a", failed=LoadFailure(7.0, "the file /x does not exist")))
     assert taught.lessons == []
 
 
@@ -184,7 +196,9 @@ def test_the_rate_from_before_a_restart_of_aitui_counts() -> None:
 
 
 def rates_kept(taught: Taught) -> list[float]:
-    return [one.seen.rate for one in taught.lessons if isinstance(one.seen, UsualRate)]
+    return [
+        one.observation.rate for one in taught.lessons if isinstance(one.observation, UsualRate)
+    ]
 
 
 def test_a_rate_that_stays_is_not_kept_at_every_answer() -> None:
@@ -192,7 +206,7 @@ def test_a_rate_that_stays_is_not_kept_at_every_answer() -> None:
     for number in range(40):
         taught.models(model(rate=50.0 + number % 3))
     assert rates_kept(taught)[-1] == 51.0
-    assert len(rates_kept(taught)) <= FIRST_RATES
+    assert len(rates_kept(taught)) <= SETTLING_RATES
 
 
 def test_a_rate_that_has_changed_takes_the_place_of_the_one_before() -> None:

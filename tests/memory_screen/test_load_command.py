@@ -22,7 +22,7 @@ async def kept(aitui: CommandLine) -> Measurements:
 async def test_what_it_loaded_is_measured(aitui: CommandLine, server: Server) -> None:
     outcome = await aitui.run("load", QUICK)
     assert outcome.status == 0
-    (measured,) = (await kept(aitui)).known(server.url, QUICK).measurements
+    (measured,) = (await kept(aitui)).of_model(server.url, QUICK).measurements
     assert measured.context_size == 8192
     assert measured.gpu == pytest.approx(4096 * MIB, rel=0.001)
 

@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from aitui.commands.administration import Administration, open_administration
-from aitui.commands.load import load
-from aitui.commands.preset import read_preset
-from aitui.demo.graphics_cards import TWO_CARDS, Driver, GraphicsCard
+from aitui.commands.administration import HostAdmin, open_administration
+from aitui.commands.load import load_model
+from aitui.commands.preset import read_server_config
+from aitui.demo.graphics_cards import TWO_CARDS, GraphicsCard, GraphicsDriver
 from aitui.demo.stand_in import StandIn
-from aitui.demo.world import World, demo_world
+from aitui.demo.world import DemoEnvironment, demo_world
 from aitui.domain.clock import Clock
-from aitui.domain.hardware.sample import Source
-from aitui.domain.memory.fit import Verdict
-from aitui.domain.memory.hardware import Hardware
+from aitui.domain.hardware.sample import SampleSource
+from aitui.domain.memory.fit import FitVerdict
+from aitui.domain.memory.hardware import HardwareState
 from aitui.domain.server import Server
 from aitui.errors import LoadFailed
 from aitui.paths import Paths
@@ -24,8 +24,8 @@ from memory_screen.feeding import fed, until_memory
 from watched import Watched, nobody, yes
 
 MIB = 1 << 20
-RADEON = GraphicsCard(0, "AMD Radeon PRO W7900", 48 * 1024, "0000:03:00.0", Driver.AMDGPU)
-ARC = GraphicsCard(1, "Arc Pro B60", 24 * 1024, "0000:08:00.0", Driver.XE)
+RADEON = GraphicsCard(0, "AMD Radeon PRO W7900", 48 * 1024, "0000:03:00.0", GraphicsDriver.AMDGPU)
+ARC = GraphicsCard(1, "Arc Pro B60", 24 * 1024, "0000:08:00.0", GraphicsDriver.XE)
 GEFORCE = GraphicsCard(2, "NVIDIA GeForce RTX 3090", 24 * 1024, "0000:0a:00.0")
 SMALL_CARDS = (
     GraphicsCard(0, "NVIDIA GeForce RTX 3060", 12 * 1024, "0000:01:00.0"),
@@ -52,15 +52,15 @@ def shares(watch: Watched, model: str) -> dict[int, int]:
     """MiB that a model has of each card, by the card's number."""
     return {
         card.gpu.index: round(share.used_bytes / MIB)
-        for card in watch.snapshot.hardware.picture.cards
+        for card in watch.snapshot.hardware.usage.cards
         for share in card.models
         if share.model == model
     }
 
 
-def use(memory: Hardware) -> list[int]:
+def use(memory: HardwareState) -> list[int]:
     """MiB in use on each card."""
-    return [(card.gpu.used_bytes or 0) // MIB for card in memory.picture.cards]
+    return [(card.gpu.used_bytes or 0) // MIB for card in memory.usage.cards]
 
 
 @asynccontextmanager
@@ -69,12 +69,12 @@ async def two_cards(folder: Path) -> AsyncIterator[tuple[StandIn, Watched]]:
     async with StandIn(MODELS, cards=TWO_CARDS) as stand_in, AsyncExitStack() as stack:
         server = Server(url=stand_in.url, identity="two")
         watch = await stack.enter_async_context(fed(server, folder))
-        await until_memory(watch, lambda memory: len(memory.picture.cards) == 2)
+        await until_memory(watch, lambda memory: len(memory.usage.cards) == 2)
         yield stand_in, watch
 
 
 @asynccontextmanager
-async def administered(world: World, folder: Path) -> AsyncIterator[Administration]:
+async def administered(world: DemoEnvironment, folder: Path) -> AsyncIterator[HostAdmin]:
     """The machine behind a demo's server, as the dashboard has it at hand."""
     certificates = world.certificates
     server = Server(
@@ -84,7 +84,7 @@ async def administered(world: World, folder: Path) -> AsyncIterator[Administrati
         client_cert=certificates.client_cert,
         client_key=certificates.client_key,
         ssh_host=world.ssh_host,
-        ssh_home=world.ssh_set_up.home,
+        ssh_home=world.ssh_setup.home,
     )
     clock = Clock(time.monotonic, time.time)
     async with open_administration(server, Paths.below(folder), clock) as admin:
@@ -94,7 +94,7 @@ async def administered(world: World, folder: Path) -> AsyncIterator[Administrati
 @asynccontextmanager
 async def machine(
     folder: Path, *cards: GraphicsCard, text: str = MODELS
-) -> AsyncIterator[tuple[World, Watched]]:
+) -> AsyncIterator[tuple[DemoEnvironment, Watched]]:
     """A server and, over SSH, its machine with these cards; its config file has been read."""
     async with AsyncExitStack() as stack:
         world = await stack.enter_async_context(
@@ -102,28 +102,28 @@ async def machine(
         )
         admin = await stack.enter_async_context(administered(world, folder))
         watch = await stack.enter_async_context(fed(admin.server, folder))
-        watch.session.hardware.host_found(admin.host)
-        preset = await read_preset(admin)
-        await watch.session.monitor.config_read(preset.contexts)
-        watch.session.hardware.commands_read(preset.commands, preset.environments)
-        await until_memory(watch, lambda memory: memory.picture.source is Source.HOST)
+        watch.session.hardware.set_host(admin.host)
+        preset = await read_server_config(admin)
+        await watch.session.monitor.update_config(preset.contexts)
+        watch.session.hardware.update_commands(preset.commands, preset.environments)
+        await until_memory(watch, lambda memory: memory.usage.source is SampleSource.HOST)
         yield world, watch
 
 
 async def test_a_model_on_two_cards_has_its_share_of_each(tmp_path: Path) -> None:
     async with two_cards(tmp_path) as (stand_in, watch):
-        await load(watch.session, "spread", nobody)
-        await until_memory(watch, lambda memory: "spread" in memory.picture.seen_now)
+        await load_model(watch.session, "spread", nobody)
+        await until_memory(watch, lambda memory: "spread" in memory.usage.observed_now)
         (process,) = (one for one in stand_in.processes if one.id == "spread")
-        held = stand_in.cards.held(process)
+        held = stand_in.cards.allocation(process)
         assert set(held) == {0, 1}
         assert shares(watch, "spread") == pytest.approx(held, abs=2)
-        assert watch.snapshot.hardware.picture.total_bytes == 96 * 1024 * MIB
+        assert watch.snapshot.hardware.usage.total_bytes == 96 * 1024 * MIB
 
 
 async def test_each_card_empties_when_its_model_goes(tmp_path: Path) -> None:
     async with two_cards(tmp_path) as (_, watch):
-        await load(watch.session, "first", nobody)
+        await load_model(watch.session, "first", nobody)
         taken = 9000 + 1536 + 256
         await until_memory(watch, lambda memory: use(memory) == [612 + taken, 612])
         await watch.session.client.unload("first")
@@ -132,16 +132,16 @@ async def test_each_card_empties_when_its_model_goes(tmp_path: Path) -> None:
 
 async def test_a_card_that_vanishes_no_longer_counts(tmp_path: Path) -> None:
     async with two_cards(tmp_path) as (stand_in, watch):
-        stand_in.cards.vanish(TWO_CARDS[1])
-        found = await until_memory(watch, lambda memory: len(memory.picture.cards) == 1)
-        assert found.hardware.picture.total_bytes == 48 * 1024 * MIB
+        stand_in.cards.remove(TWO_CARDS[1])
+        found = await until_memory(watch, lambda memory: len(memory.usage.cards) == 1)
+        assert found.hardware.usage.total_bytes == 48 * 1024 * MIB
 
 
 async def test_a_radeon_is_told_by_the_kernel(tmp_path: Path) -> None:
     async with machine(tmp_path, RADEON) as (_, watch):
-        await load(watch.session, "spread", nobody)
-        found = await until_memory(watch, lambda memory: "spread" in memory.picture.seen_now)
-        (card,) = found.hardware.picture.cards
+        await load_model(watch.session, "spread", nobody)
+        found = await until_memory(watch, lambda memory: "spread" in memory.usage.observed_now)
+        (card,) = found.hardware.usage.cards
         assert (card.gpu.name, card.gpu.unified) == (RADEON.name, False)
         assert card.gpu.total_bytes == 48 * 1024 * MIB
         assert card.gpu.temperature
@@ -151,18 +151,18 @@ async def test_a_radeon_is_told_by_the_kernel(tmp_path: Path) -> None:
 
 async def test_an_arc_is_as_full_as_its_clients_make_it(tmp_path: Path) -> None:
     async with machine(tmp_path, ARC) as (_, watch):
-        await load(watch.session, "spread", nobody)
-        found = await until_memory(watch, lambda memory: "spread" in memory.picture.seen_now)
-        (card,) = found.hardware.picture.cards
+        await load_model(watch.session, "spread", nobody)
+        found = await until_memory(watch, lambda memory: "spread" in memory.usage.observed_now)
+        (card,) = found.hardware.usage.cards
         assert card.gpu.total_bytes == 24 * 1024 * MIB
         assert card.gpu.used_bytes == (9000 + 1536 + 256) * MIB
 
 
 async def test_cards_of_three_makers_stand_side_by_side(tmp_path: Path) -> None:
     async with machine(tmp_path, RADEON, ARC, GEFORCE) as (_, watch):
-        await load(watch.session, "first", nobody)
-        found = await until_memory(watch, lambda memory: "first" in memory.picture.seen_now)
-        cards = found.hardware.picture.cards
+        await load_model(watch.session, "first", nobody)
+        found = await until_memory(watch, lambda memory: "first" in memory.usage.observed_now)
+        cards = found.hardware.usage.cards
         assert [card.gpu.total_bytes for card in cards] == [
             24 * 1024 * MIB,
             48 * 1024 * MIB,
@@ -176,11 +176,11 @@ async def test_cards_of_three_makers_stand_side_by_side(tmp_path: Path) -> None:
 async def test_a_load_ends_as_the_fit_says(tmp_path: Path, model: str, tokens: int) -> None:
     text = MODELS.replace("-c 16384", f"-c {tokens}")
     async with machine(tmp_path, *SMALL_CARDS, text=text) as (_, watch):
-        await until_memory(watch, lambda memory: model in memory.picture.footprints)
+        await until_memory(watch, lambda memory: model in memory.usage.footprints)
         verdict = watch.snapshot.hardware.fit(model, tokens).verdict
         try:
-            await load(watch.session, model, yes(watch))
+            await load_model(watch.session, model, yes(watch))
         except LoadFailed:
-            assert verdict in {Verdict.NO, Verdict.TIGHT}
+            assert verdict in {FitVerdict.NO, FitVerdict.TIGHT}
         else:
-            assert verdict in {Verdict.FITS, Verdict.TIGHT}
+            assert verdict in {FitVerdict.FITS, FitVerdict.TIGHT}

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from aitui.domain.memory.spill import Spill
+from aitui.domain.memory.spill import OffloadSlowdown
 from memory_screen.standing import TWO_CARDS
 from ui.driven import driven
 from ui.hand_made import SERVER, STILL, live, show_instead_of_servers
 from ui.mixture import READY
 
-SPILL = Spill(READY.id, 262_144, 65_536, rate=9.1, usual=48.0)
-SLOW = replace(live(READY), hardware=replace(TWO_CARDS, spills=(SPILL,)))
+SPILL = OffloadSlowdown(READY.id, 262_144, 65_536, rate=9.1, usual=48.0)
+SLOW = replace(live(READY), hardware=replace(TWO_CARDS, slowdowns=(SPILL,)))
 
 
 async def test_where_the_file_can_be_changed_the_old_size_is_offered(
@@ -24,7 +24,7 @@ async def test_where_the_file_can_be_changed_the_old_size_is_offered(
         await app.see("has become slow", "back to 65,536?", "9.1 tok/s with 262,144 tokens")
         await app.answer("n")
         await app.unsee("has become slow")
-        app.app._pass_on(app.server, replace(SLOW, version="219"))
+        app.app._post_snapshot(app.server, replace(SLOW, version="219"))
         await app.until(lambda: app.models.snapshot.version == "219")
         assert not app.asking
 

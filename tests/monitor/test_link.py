@@ -9,12 +9,21 @@ from pathlib import Path
 import pytest
 
 from aitui.demo.dialect import Dialect
-from aitui.demo.faults import Close, Endless, Fault, Garbage, Hang, Page, Reply, WrongTypes
+from aitui.demo.faults import (
+    ConnectionClose,
+    EndlessBody,
+    Fault,
+    FixedResponse,
+    GarbageBody,
+    Hang,
+    HtmlPage,
+    WrongTypes,
+)
 from aitui.demo.stand_in import StandIn
 from aitui.domain.model import RunState
 from aitui.domain.server import Server
-from aitui.domain.snapshot import LinkPhase
-from aitui.errors import AituiError, BadAnswer, ProxyError, Unreachable
+from aitui.domain.snapshot import ConnectionPhase
+from aitui.errors import AituiError, BadResponse, ProxyError, Unreachable
 from aitui.monitor import pace
 from catalogue import CATALOGUE, QUICK, STEADY, each_dialect
 from other_client import OtherClient
@@ -41,24 +50,24 @@ async def test_a_lost_server_is_known_for_what_it_was_with_the_error_and_the_nex
 ) -> None:
     await other.load(QUICK)
     await watch.until_state(QUICK, RunState.READY)
-    heard = watch.snapshot.link.heard
+    heard = watch.snapshot.connection.last_response_at
     await stand_in.stop()
     snapshot = await watch.until_lost()
     model = snapshot.model(QUICK)
     assert model is not None
     assert model.state is RunState.READY
-    assert isinstance(snapshot.link.error, AituiError)
-    assert snapshot.link.heard is not None
+    assert isinstance(snapshot.connection.error, AituiError)
+    assert snapshot.connection.last_response_at is not None
     assert heard is not None
-    assert snapshot.link.heard >= heard
-    assert snapshot.link.retry_at is not None
+    assert snapshot.connection.last_response_at >= heard
+    assert snapshot.connection.retry_at is not None
 
 
 async def test_how_many_requests_run_is_unknown_while_the_server_is_lost(
     watch: Watched, stand_in: StandIn
 ) -> None:
     await stand_in.stop()
-    snapshot = await watch.until(lambda now: now.link.phase is LinkPhase.LOST)
+    snapshot = await watch.until(lambda now: now.connection.phase is ConnectionPhase.LOST)
     assert snapshot.requests.total is None
     assert not snapshot.events_flow
 
@@ -70,9 +79,11 @@ async def test_a_server_that_is_back_is_live_again_by_itself(
     await stand_in.stop()
     await watch.until_lost()
     await stand_in.start()
-    snapshot = await watch.until(lambda now: now.link.phase is LinkPhase.LIVE and now.events_flow)
-    assert snapshot.link.error is None
-    assert snapshot.link.attempts == 0
+    snapshot = await watch.until(
+        lambda now: now.connection.phase is ConnectionPhase.LIVE and now.events_flow
+    )
+    assert snapshot.connection.error is None
+    assert snapshot.connection.attempts == 0
     await other.load(QUICK)
     await watch.until_state(QUICK, RunState.READY)
 
@@ -81,8 +92,8 @@ async def test_each_failed_try_is_counted(
     impatient: None, watch: Watched, stand_in: StandIn
 ) -> None:
     await stand_in.stop()
-    snapshot = await watch.until(lambda now: now.link.attempts >= 3)
-    assert isinstance(snapshot.link.error, Unreachable)
+    snapshot = await watch.until(lambda now: now.connection.attempts >= 3)
+    assert isinstance(snapshot.connection.error, Unreachable)
 
 
 async def test_a_key_asks_a_lost_server_at_once(
@@ -98,7 +109,7 @@ async def test_a_key_asks_a_lost_server_at_once(
 async def test_a_key_gives_up_a_try_that_hangs(
     patient: None, watch: Watched, stand_in: StandIn
 ) -> None:
-    stand_in.fault("/running", Close())
+    stand_in.fault("/running", ConnectionClose())
     watch.session.monitor.refresh()
     await watch.until_lost()
     stand_in.clear_faults()
@@ -139,15 +150,15 @@ async def test_the_version_is_asked_again_after_a_restart(
 
 
 FAULTS = {
-    "200 MB": (Garbage(200 * 1024 * 1024), BadAnswer),
-    "a body that never ends": (Endless(), BadAnswer),
-    "noise": (Garbage(), BadAnswer),
-    "a web page": (Page(), BadAnswer),
-    "wrong types": (WrongTypes(), BadAnswer),
-    "nothing at all": (Reply(), BadAnswer),
-    "502 of a proxy": (Page(502), ProxyError),
-    "a closed connection": (Close(), Unreachable),
-    "half an answer": (Close(b'{"running":['), Unreachable),
+    "200 MB": (GarbageBody(200 * 1024 * 1024), BadResponse),
+    "a body that never ends": (EndlessBody(), BadResponse),
+    "noise": (GarbageBody(), BadResponse),
+    "a web page": (HtmlPage(), BadResponse),
+    "wrong types": (WrongTypes(), BadResponse),
+    "nothing at all": (FixedResponse(), BadResponse),
+    "502 of a proxy": (HtmlPage(502), ProxyError),
+    "a closed connection": (ConnectionClose(), Unreachable),
+    "half an answer": (ConnectionClose(b'{"running":['), Unreachable),
 }
 
 
@@ -162,21 +173,21 @@ async def test_nonsense_loses_the_server_with_a_clear_error_until_it_ends(
     stand_in.fault("/running", fault)
     watch.session.monitor.refresh()
     snapshot = await watch.until_lost()
-    assert isinstance(snapshot.link.error, error)
-    assert snapshot.link.error.what
+    assert isinstance(snapshot.connection.error, error)
+    assert snapshot.connection.error.what
     assert snapshot.model(QUICK) is not None
     stand_in.clear_faults()
     await watch.until_live()
 
 
-@pytest.mark.parametrize("fault", [Page(), WrongTypes()], ids=["a web page", "wrong types"])
+@pytest.mark.parametrize("fault", [HtmlPage(), WrongTypes()], ids=["a web page", "wrong types"])
 async def test_nonsense_in_place_of_the_list_loses_the_server_and_keeps_the_models(
     impatient: None, watch: Watched, stand_in: StandIn, fault: Fault
 ) -> None:
     stand_in.fault("/v1/models", fault)
     watch.session.monitor.refresh()
     snapshot = await watch.until_lost()
-    assert isinstance(snapshot.link.error, BadAnswer)
+    assert isinstance(snapshot.connection.error, BadResponse)
     assert snapshot.model(QUICK) is not None
     stand_in.clear_faults()
     await watch.until_live()
@@ -197,7 +208,7 @@ async def test_silence_loses_the_server_when_its_time_is_over(
         stand_in.fault("/running", Hang())
         watch.session.monitor.refresh()
         snapshot = await watch.until_lost()
-        assert isinstance(snapshot.link.error, Unreachable)
+        assert isinstance(snapshot.connection.error, Unreachable)
         stand_in.clear_faults()
         await watch.until_live()
 
@@ -205,18 +216,20 @@ async def test_silence_loses_the_server_when_its_time_is_over(
 async def test_garbage_without_end_takes_bounded_memory(
     impatient: None, watch: Watched, stand_in: StandIn
 ) -> None:
-    stand_in.fault("/running", Endless())
+    stand_in.fault("/running", EndlessBody())
     tracemalloc.start()
     try:
         watch.session.monitor.refresh()
-        await watch.until(lambda now: now.link.attempts >= 2)
+        await watch.until(lambda now: now.connection.attempts >= 2)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
     assert peak < 150 * 1024 * 1024
 
 
-@pytest.mark.parametrize("fault", [Garbage(), Page(), WrongTypes(), Close(), Endless(b"x" * 65536)])
+@pytest.mark.parametrize(
+    "fault", [GarbageBody(), HtmlPage(), WrongTypes(), ConnectionClose(), EndlessBody(b"x" * 65536)]
+)
 async def test_nonsense_in_place_of_events_leaves_the_polls(
     server: Server, stand_in: StandIn, other: OtherClient, tmp_path: Path, fault: Fault
 ) -> None:
@@ -231,7 +244,7 @@ async def test_a_hundred_thousand_models_are_taken_in(
     server: Server, stand_in: StandIn, tmp_path: Path
 ) -> None:
     entries = ",".join(f'{{"id":"model-{number}","object":"model"}}' for number in range(100_000))
-    stand_in.fault("/v1/models", Reply(body=f'{{"data":[{entries}]}}'.encode()))
+    stand_in.fault("/v1/models", FixedResponse(body=f'{{"data":[{entries}]}}'.encode()))
     async with watched(server, tmp_path) as watch:
         assert len(watch.snapshot.models) >= 100_000
 

@@ -4,7 +4,7 @@ import asyncio
 
 from aitui.demo.dialect import Dialect
 from aitui.demo.stand_in import StandIn
-from aitui.domain.model import ContextSource, Kind, RunState
+from aitui.domain.model import ContextSource, ModelKind, RunState
 from catalogue import (
     ALIAS,
     HIDDEN,
@@ -41,7 +41,7 @@ def states_of(watch: Watched, model_id: str) -> list[RunState]:
 async def test_every_model_of_the_server_is_listed(watch: Watched) -> None:
     ids = {model.id for model in watch.snapshot.models}
     assert {QUICK, STEADY, SLASH, ODD, HIDDEN} <= ids
-    assert any(model.kind is Kind.PEER and PEER in model.id for model in watch.snapshot.models)
+    assert any(model.kind is ModelKind.PEER and PEER in model.id for model in watch.snapshot.models)
 
 
 @each_dialect
@@ -141,7 +141,7 @@ async def test_a_load_that_another_client_aborts_has_not_failed(
         await watch.until_state(STEADY, RunState.STOPPED)
         explained = len(asked_for(stand_in, "/logs/stream/"))
         await asyncio.sleep(0.1)
-        await watch.session.monitor.look()
+        await watch.session.monitor.poll_now()
         if explained:
             await eventually(lambda: len(asked_for(stand_in, "/logs/stream/proxy")))
             await asyncio.sleep(1)
@@ -227,11 +227,11 @@ async def test_a_load_is_timed_and_its_time_kept(watch: Watched, other: OtherCli
 
 
 async def test_a_program_that_does_not_exist_is_named(watch: Watched, stand_in: StandIn) -> None:
-    from aitui.monitor.log_tail import why_it_failed
+    from aitui.monitor.log_tail import diagnose_load_failure
 
     async with beside(watch.session.client.load(NO_PROGRAM)) as (load,):
         await asyncio.wait({load})
-    reason = await why_it_failed(watch.session.client, NO_PROGRAM)
+    reason = await diagnose_load_failure(watch.session.client, NO_PROGRAM)
     assert reason.words == "the program /nonexistent/llama-server does not exist"
 
 
@@ -242,5 +242,5 @@ async def test_watching_never_touches_upstream(
     await other.load(STEADY)
     await watch.until_state(STEADY, RunState.READY)
     watch.session.monitor.refresh()
-    await watch.session.monitor.look()
+    await watch.session.monitor.poll_now()
     assert asked_for(stand_in, "/upstream/") == [f"/upstream/{STEADY}/health"]

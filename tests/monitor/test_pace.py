@@ -9,42 +9,42 @@ from random import Random
 import pytest
 
 from aitui.demo.dialect import Dialect
-from aitui.demo.faults import Reply
+from aitui.demo.faults import FixedResponse
 from aitui.demo.stand_in import StandIn
 from aitui.domain.clock import Clock
 from aitui.domain.model import RunState
 from aitui.domain.server import Server
 from aitui.monitor import event_stream, pace, sleep_watch
-from aitui.monitor.pace import poll_pause, retry_pause
+from aitui.monitor.pace import poll_interval, retry_delay
 from catalogue import QUICK, SLOW, STEADY, dialects, each_dialect
 from other_client import OtherClient
 from watched import Watched, asked_for, beside, eventually, watched
 
-NO_EVENTS = Reply(404, b"404 page not found\n", "text/plain")
+NO_EVENTS = FixedResponse(404, b"404 page not found\n", "text/plain")
 
 
 def test_a_model_in_transit_is_looked_at_every_second() -> None:
-    assert poll_pause(in_transit=True, events_flow=True) == 1
-    assert poll_pause(in_transit=True, events_flow=False) == 1
+    assert poll_interval(in_transit=True, events_flow=True) == 1
+    assert poll_interval(in_transit=True, events_flow=False) == 1
 
 
 def test_an_idle_server_is_asked_every_two_seconds_without_events() -> None:
-    assert poll_pause(in_transit=False, events_flow=False) == 2
+    assert poll_interval(in_transit=False, events_flow=False) == 2
 
 
 def test_an_idle_server_is_asked_every_fifteen_seconds_while_events_flow() -> None:
-    assert poll_pause(in_transit=False, events_flow=True) == 15
+    assert poll_interval(in_transit=False, events_flow=True) == 15
 
 
 def test_pauses_before_retries_double_up_to_half_a_minute() -> None:
-    pauses = [retry_pause(attempts, Random(1)) for attempts in range(40)]
+    pauses = [retry_delay(attempts, Random(1)) for attempts in range(40)]
     assert all(0.25 <= pauses[0] <= 0.5 for _ in pauses)
     assert pauses[:7] == sorted(pauses[:7])
     assert max(pauses) <= 30
 
 
 def test_two_dashboards_do_not_retry_at_the_same_moment() -> None:
-    assert retry_pause(5, Random(1)) != retry_pause(5, Random(2))
+    assert retry_delay(5, Random(1)) != retry_delay(5, Random(2))
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ async def test_a_flood_of_events_becomes_few_polls(watch: Watched, stand_in: Sta
         state = "stopped" if number % 2 else "starting"
         stand_in.publish("modelStatus", [{"id": QUICK, "state": state}])
         await asyncio.sleep(0)
-    await watch.session.monitor.look()
+    await watch.session.monitor.poll_now()
     seconds = time.monotonic() - began
     assert len(asked_for(stand_in, "/running")) - before <= 10 * seconds + 5
 
@@ -103,7 +103,7 @@ async def test_own_polls_are_no_change(watch: Watched, stand_in: StandIn) -> Non
     models = watch.snapshot.models
     published = len(watch.published)
     for _ in range(3):
-        await watch.session.monitor.look()
+        await watch.session.monitor.poll_now()
     assert watch.snapshot.models is models
     # One for each poll, because of the link's latency: the log lines of the polls make none.
     assert len(watch.published) - published <= 4
@@ -112,7 +112,7 @@ async def test_own_polls_are_no_change(watch: Watched, stand_in: StandIn) -> Non
 async def test_log_events_publish_nothing(
     quick_pace: None, watch: Watched, stand_in: StandIn
 ) -> None:
-    await watch.session.monitor.look()
+    await watch.session.monitor.poll_now()
     await asyncio.sleep(0.2)
     published = len(watch.published)
     for number in range(50):
@@ -124,13 +124,14 @@ async def test_log_events_publish_nothing(
 async def test_a_change_that_no_event_told_opens_the_stream_anew(
     monkeypatch: pytest.MonkeyPatch, server: Server, stand_in: StandIn, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(event_stream, "SILENT_EVENTS", 0.0)
+    monkeypatch.setattr(event_stream, "SILENCE_SECONDS", 0.0)
     monkeypatch.setattr(pace, "IDLE_WITH_EVENTS", 0.3)
     async with watched(server, tmp_path) as watch:
         await watch.until_events_flow()
         streams = len(asked_for(stand_in, "/api/events"))
         stand_in.fault(
-            "/running", Reply(body=b'{"running":[{"model":"%s","state":"ready"}]}' % QUICK.encode())
+            "/running",
+            FixedResponse(body=b'{"running":[{"model":"%s","state":"ready"}]}' % QUICK.encode()),
         )
         await watch.until_state(QUICK, RunState.READY)
         await eventually(lambda: len(asked_for(stand_in, "/api/events")) > streams)
@@ -149,7 +150,7 @@ class MovedClock:
 async def test_after_a_sleep_every_connection_is_opened_anew(
     monkeypatch: pytest.MonkeyPatch, server: Server, stand_in: StandIn, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(sleep_watch, "EVERY", 0.05)
+    monkeypatch.setattr(sleep_watch, "CHECK_SECONDS", 0.05)
     moved = MovedClock()
     async with watched(server, tmp_path, clock=Clock(time.monotonic, moved.wall)) as watch:
         await watch.until_events_flow()
@@ -168,7 +169,7 @@ async def test_after_a_sleep_times_are_older_by_it(
     other: OtherClient,
     tmp_path: Path,
 ) -> None:
-    monkeypatch.setattr(sleep_watch, "EVERY", 0.05)
+    monkeypatch.setattr(sleep_watch, "CHECK_SECONDS", 0.05)
     moved = MovedClock()
     async with watched(server, tmp_path, clock=Clock(time.monotonic, moved.wall)) as watch:
         await other.load(STEADY)
@@ -182,7 +183,7 @@ async def test_after_a_sleep_times_are_older_by_it(
 async def test_a_wall_clock_that_is_set_right_by_a_second_drops_nothing(
     monkeypatch: pytest.MonkeyPatch, server: Server, stand_in: StandIn, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(sleep_watch, "EVERY", 0.02)
+    monkeypatch.setattr(sleep_watch, "CHECK_SECONDS", 0.02)
     moved = MovedClock()
     async with watched(server, tmp_path, clock=Clock(time.monotonic, moved.wall)) as watch:
         await watch.until_events_flow()

@@ -6,17 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from aitui.commands.administration import Administration
-from aitui.commands.change_config import record_and_write
-from aitui.commands.progress import Progress
+from aitui.commands.administration import HostAdmin
+from aitui.commands.change_config import write_with_journal
+from aitui.commands.progress import ProgressTracker
 from aitui.domain.clock import Clock
 from aitui.domain.server import Server
 from aitui.errors import ConfigWriteUncertain
 from aitui.host.config_file import ConfigFile
-from aitui.host.service import Service
+from aitui.host.service import SystemdService
 from aitui.host.shell import Host
 from aitui.host.transaction import digest_of
-from aitui.store.journal import Change, Journal
+from aitui.store.journal import Journal, JournalEntry
 from host.conftest import folder, host, sshd
 from host.faults import Fault, FaultyHost
 from host.writing import ENDED, NEW, NOON, OLD, config_on
@@ -24,7 +24,7 @@ from host.writing import ENDED, NEW, NOON, OLD, config_on
 __all__ = ["folder", "host", "sshd"]
 
 LATER = NOON + 120.0
-FLAG = Change(
+FLAG = JournalEntry(
     id="cut",
     at=NOON,
     server="box",
@@ -48,41 +48,41 @@ def config(folder: Path) -> Path:
 
 
 @pytest.fixture
-def admin(host: Host, config: Path, tmp_path: Path) -> Administration:
+def admin(host: Host, config: Path, tmp_path: Path) -> HostAdmin:
     """The host two minutes after noon, when the change was made."""
     return administration(host, config, tmp_path / "state" / "changes.jsonl")
 
 
 def administration(
     host: Host, config: Path, journal: Path, *, at: float = LATER, read_only: bool = False
-) -> Administration:
+) -> HostAdmin:
     """A host at a time (Unix time), with a journal of its own."""
     server = Server("http://box", identity="box", preset_path=str(config), read_only=read_only)
-    return Administration(
+    return HostAdmin(
         server,
         host,
         config_on(host, config),
-        Service(host, "llama-swap"),
+        SystemdService(host, "llama-swap"),
         Journal.open(journal),
         Clock(lambda: 0.0, lambda: at),
     )
 
 
-CutOff = Callable[[Fault], Awaitable[Change]]
+CutOff = Callable[[Fault], Awaitable[JournalEntry]]
 
 
 @pytest.fixture
-def cut_off(admin: Administration, config: Path) -> CutOff:
+def cut_off(admin: HostAdmin, config: Path) -> CutOff:
     """Changes the file at noon by a process that ends when its connection is lost."""
 
-    async def change(fault: Fault) -> Change:
+    async def change(fault: Fault) -> JournalEntry:
         faulty = FaultyHost(admin.host, fault, await _replacing(admin.host, config))
         entry = replace(FLAG, host=admin.host.label, path=str(config))
         file = config_on(faulty, config, ENDED)
         reading = await config_on(admin.host, config).read()
-        progress = Progress(admin.clock, lambda _: None, "check", "back up", "replace")
+        progress = ProgressTracker(admin.clock, lambda _: None, "check", "back up", "replace")
         with pytest.raises(ConfigWriteUncertain):
-            await record_and_write(
+            await write_with_journal(
                 admin, entry, progress, lambda tell: file.write(reading, NEW, on_step=tell)
             )
         return entry

@@ -8,7 +8,7 @@ import pytest
 
 from aitui.domain.server import Server
 from aitui.paths import Paths
-from aitui.store.journal import FILE_NAME, Change, Journal, Outcome
+from aitui.store.journal import FILE_NAME, ChangeOutcome, Journal, JournalEntry
 from commands.command_line import CommandLine
 from host.writing import NEW
 from recover.conftest import FLAG
@@ -27,7 +27,7 @@ def here(config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return home
 
 
-def cut_off(server: str, config: Path) -> Change:
+def cut_off(server: str, config: Path) -> JournalEntry:
     return replace(FLAG, host="this machine", server=server, path=str(config))
 
 
@@ -51,7 +51,7 @@ async def test_every_command_for_the_host_tells_it_first(
     assert TOLD in outcome.err
     assert TOLD not in outcome.out
     (entry,) = await journal.entries()
-    assert entry.outcome is Outcome.DONE
+    assert entry.outcome is ChangeOutcome.DONE
 
 
 async def test_the_dashboard_tells_it_when_it_has_reached_the_host(
@@ -64,7 +64,7 @@ async def test_the_dashboard_tells_it_when_it_has_reached_the_host(
     async with driven(administered, folder) as app:
         await app.told("was cut off: the new file is in its place")
         async with asyncio.timeout(10):
-            while (await journal.entries())[0].outcome is Outcome.OPEN:
+            while (await journal.entries())[0].outcome is ChangeOutcome.OPEN:
                 await asyncio.sleep(0.02)
     (entry,) = await journal.entries()
-    assert entry.outcome is Outcome.DONE
+    assert entry.outcome is ChangeOutcome.DONE

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from aitui.host.service import Service
+from aitui.host.service import SystemdService
 from service.inside import Inside
 from service.user_manager import UNIT, UserManager, user_manager
 
@@ -30,9 +30,9 @@ def host(systemd: UserManager) -> Inside:
 
 
 @pytest.fixture
-def service(machine: UserManager, host: Inside) -> Service:
+def service(machine: UserManager, host: Inside) -> SystemdService:
     """The service as it was installed, running."""
-    return Service(host, UNIT)
+    return SystemdService(host, UNIT)
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from aitui.host.local import LocalHost
-from aitui.host.shell import FileFacts, Finished
+from aitui.host.shell import CommandResult, FileInfo
 from service.user_manager import UserManager
 
 
@@ -37,12 +37,12 @@ class Inside(LocalHost):
         seconds: float = 30.0,
         given: bytes = b"",
         largest: int = 1 << 20,
-    ) -> Finished:
+    ) -> CommandResult:
         """Run a command there."""
         self.commands.append(tuple(words))
         whole = (*self._before, *words)
         return await super().run(whole, seconds=seconds, given=given, largest=largest)
 
-    async def facts(self, path: str) -> FileFacts:
+    async def facts(self, path: str) -> FileInfo:
         """What stands at a path there."""
         return await super().facts(f"{self._machine.there}{path}")

@@ -10,9 +10,9 @@ import pytest
 
 from aitui.domain.clock import Clock
 from aitui.host.config_file import ConfigFile
-from aitui.host.service import Service
+from aitui.host.service import SystemdService
 from aitui.host.ssh import SshHost
-from aitui.host.ssh_user import SshPlace, SshUser
+from aitui.host.ssh_user import SshConfigPaths, SshUser
 from service.installed import CONFIG
 from service.user_manager import ACCOUNT, UNIT, UserManager, user_manager
 
@@ -28,7 +28,7 @@ def over_ssh(machine: UserManager) -> SshHost:
         f"Host box\n  HostName 127.0.0.1\n  Port {machine.ssh_port}\n  User {ACCOUNT}\n"
         f"  IdentityFile {machine.identity}\n  UserKnownHostsFile {machine.known_hosts}\n"
     )
-    place = SshPlace(folder.parent, folder / "config", global_known_hosts=())
+    place = SshConfigPaths(folder.parent, folder / "config", global_known_hosts=())
     return SshHost("box", SshUser(place, {}))
 
 
@@ -75,7 +75,7 @@ async def test_a_changed_file_is_taken_up_and_undone(box: SshHost, machine: User
     changed = reading.content.replace(b"65536", b"131072")
     written = await config.write(reading, changed)
     assert machine.config.read_bytes() == changed
-    await Service(box, UNIT).reload()
+    await SystemdService(box, UNIT).reload()
     await until_reloaded(machine, 1)
     assert answer(machine, "/upstream/small/health")[0] == 200
     assert "--ctx-size 131072" in loaded(machine)[0]
@@ -88,7 +88,7 @@ async def test_a_value_that_kills_the_model_is_seen_in_its_log(
     box: SshHost, machine: UserManager
 ) -> None:
     machine.write_config(CONFIG.replace("65536", "262144"))
-    await Service(box, UNIT).reload()
+    await SystemdService(box, UNIT).reload()
     await until_reloaded(machine, 1)
     assert answer(machine, "/upstream/small/health")[0] == 500
     assert loaded(machine) == []
@@ -96,7 +96,7 @@ async def test_a_value_that_kills_the_model_is_seen_in_its_log(
 
 
 async def test_the_unit_is_seen_and_restarted(box: SshHost) -> None:
-    service = Service(box, UNIT)
+    service = SystemdService(box, UNIT)
     before = await service.facts()
     assert before.config_path == "/mnt/home/.config/llama-swap/config.yaml"
     assert (await service.restart()).main_pid not in {0, before.main_pid}
@@ -104,8 +104,8 @@ async def test_the_unit_is_seen_and_restarted(box: SshHost) -> None:
 
 async def test_a_login_that_is_told_nothing_finds_its_systemd(sessionless: UserManager) -> None:
     async with over_ssh(sessionless) as host:
-        assert b"XDG_RUNTIME_DIR" not in (await host.run(("env",))).output
-        service = Service(host, UNIT)
+        assert b"XDG_RUNTIME_DIR" not in (await host.run(("env",))).stdout
+        service = SystemdService(host, UNIT)
         assert (await service.facts()).running
         await service.reload()
         await until_reloaded(sessionless, 1)

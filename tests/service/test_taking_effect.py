@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from aitui.host.service import Service
+from aitui.host.service import SystemdService
 from service.inside import Inside
 from service.installed import CONFIG, UNIT_TEXT
 from service.user_manager import ACCOUNT, UNIT, UserManager
@@ -36,7 +36,7 @@ async def until(holds: Callable[[], bool]) -> None:
 
 
 async def test_the_facts_are_those_of_the_running_unit(
-    service: Service, machine: UserManager
+    service: SystemdService, machine: UserManager
 ) -> None:
     facts = await service.facts()
     assert (facts.unit, facts.load_state, facts.active_state, facts.sub_state) == (
@@ -62,7 +62,7 @@ async def test_the_facts_are_those_of_the_running_unit(
 
 
 async def test_a_reload_puts_the_new_value_into_the_running_command(
-    service: Service, machine: UserManager
+    service: SystemdService, machine: UserManager
 ) -> None:
     before = (await service.facts()).main_pid
     machine.write_config(CONFIG.replace("65536", "131072"))
@@ -73,7 +73,7 @@ async def test_a_reload_puts_the_new_value_into_the_running_command(
 
 
 async def test_a_reload_of_invalid_yaml_keeps_the_old_values(
-    service: Service, machine: UserManager
+    service: SystemdService, machine: UserManager
 ) -> None:
     machine.write_config("models: [")
     await service.reload()
@@ -82,7 +82,7 @@ async def test_a_reload_of_invalid_yaml_keeps_the_old_values(
 
 
 async def test_a_restart_starts_another_process_with_the_new_value(
-    service: Service, machine: UserManager
+    service: SystemdService, machine: UserManager
 ) -> None:
     before = (await service.facts()).main_pid
     machine.write_config(CONFIG.replace("65536", "32768"))
@@ -93,7 +93,7 @@ async def test_a_restart_starts_another_process_with_the_new_value(
 
 
 async def test_a_server_that_watches_its_file_says_so_and_needs_no_signal(
-    service: Service, machine: UserManager
+    service: SystemdService, machine: UserManager
 ) -> None:
     machine.write_unit(UNIT_TEXT.replace("config.yaml", "config.yaml -watch-config"))
     await service.restart()
@@ -105,12 +105,12 @@ async def test_a_server_that_watches_its_file_says_so_and_needs_no_signal(
 
 
 async def test_invalid_yaml_ends_a_restart_and_the_journal_says_why(
-    service: Service, machine: UserManager
+    service: SystemdService, machine: UserManager
 ) -> None:
     machine.write_config("models:\n  small: [")
     await service.restart()
     async with asyncio.timeout(10):
-        while (trouble := await service.trouble()) is None:
+        while (trouble := await service.find_failure()) is None:
             await asyncio.sleep(0.02)
     assert "systemd tries again" in trouble.what
     assert "its config file isn't accepted" in trouble.why
@@ -121,7 +121,7 @@ async def test_invalid_yaml_ends_a_restart_and_the_journal_says_why(
 async def test_a_login_without_a_session_finds_its_systemd(
     machine: UserManager, lonely: Inside
 ) -> None:
-    service = Service(lonely, UNIT)
+    service = SystemdService(lonely, UNIT)
     assert (await service.facts()).running
     await service.reload()
     await until(lambda: "configuration reloaded" in proxy_log(machine))
@@ -130,20 +130,20 @@ async def test_a_login_without_a_session_finds_its_systemd(
 
 async def test_a_wrong_runtime_directory_is_set_right(machine: UserManager) -> None:
     astray = Inside(machine, session=False, surroundings=("XDG_RUNTIME_DIR=/nowhere",))
-    assert (await Service(astray, UNIT).facts()).running
+    assert (await SystemdService(astray, UNIT).facts()).running
 
 
 async def test_the_suffix_of_a_service_may_be_left_out(machine: UserManager, host: Inside) -> None:
-    assert (await Service(host, "llama-swap").facts()).running
+    assert (await SystemdService(host, "llama-swap").facts()).running
 
 
-async def test_the_journal_has_the_last_lines_and_no_more(service: Service) -> None:
+async def test_the_journal_has_the_last_lines_and_no_more(service: SystemdService) -> None:
     assert len(await service.journal(1)) == 1
     assert any("llama-swap listening on" in line for line in await service.journal(50))
 
 
 async def test_what_a_process_said_before_the_journal_looked_for_its_unit_is_not_lost(
-    machine: UserManager, service: Service
+    machine: UserManager, service: SystemdService
 ) -> None:
     machine.run("systemd-cat", "--identifier=llama-swap", "echo", "said and gone")
     machine.run("systemd-cat", "--identifier=somebody-else", "echo", "said by another")
@@ -158,7 +158,7 @@ async def test_hostile_lines_of_the_journal_are_made_harmless(
 ) -> None:
     (machine.home / "noise").write_text("printf '\\033]0;title\\007[red]\\n'; sleep 100\n")
     machine.write_unit("[Service]\nExecStart=/bin/sh /mnt/home/noise\n", "noisy.service")
-    noisy = Service(host, "noisy.service")
+    noisy = SystemdService(host, "noisy.service")
     await noisy.restart()
     async with asyncio.timeout(10):
         while not (lines := [line for line in await noisy.journal() if "[red]" in line]):
@@ -167,14 +167,14 @@ async def test_hostile_lines_of_the_journal_are_made_harmless(
     machine.systemctl("stop", "noisy.service")
 
 
-async def test_lingering_is_told(machine: UserManager, service: Service) -> None:
+async def test_lingering_is_told(machine: UserManager, service: SystemdService) -> None:
     assert (await service.facts()).linger is False
     (machine.there / "var/lib/systemd/linger" / ACCOUNT).touch()
     assert (await service.facts()).linger is True
 
 
 async def test_a_unit_that_changed_since_it_was_read_is_stale(
-    machine: UserManager, service: Service
+    machine: UserManager, service: SystemdService
 ) -> None:
     assert not (await service.facts()).stale
     machine.unit_file.write_text(machine.unit_file.read_text() + "# another line\n")
@@ -185,6 +185,6 @@ async def test_words_stay_readable_in_a_login_of_another_language(machine: UserM
     german = Inside(
         machine, surroundings=("LANG=de_DE.UTF-8", "LC_ALL=de_DE.UTF-8", "TZ=Asia/Tokyo")
     )
-    facts = await Service(german, UNIT).facts()
+    facts = await SystemdService(german, UNIT).facts()
     assert facts.started_at is not None
     assert abs(time.time() - facts.started_at) < 60

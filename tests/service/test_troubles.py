@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from aitui.errors import HostError, ServiceFailed
-from aitui.host.service import Service
+from aitui.host.service import SystemdService
 from service.inside import Inside
 from service.installed import UNIT_TEXT
 from service.user_manager import ACCOUNT, UNIT, UserManager
@@ -23,19 +23,19 @@ async def trouble_of(
     """What is said of a unit with these settings once it has been started."""
     lines = "\n".join(settings)
     systemd.write_unit(f"[Service]\n{lines}\n[Install]\nWantedBy=default.target\n", name)
-    service = Service(host, name)
+    service = SystemdService(host, name)
     try:
         await service.restart()
     except ServiceFailed as failed:
         return failed
     async with asyncio.timeout(10):
-        while (trouble := await service.trouble()) is None:
+        while (trouble := await service.find_failure()) is None:
             await asyncio.sleep(0.02)
     return trouble
 
 
-async def test_a_unit_that_runs_has_no_trouble(service: Service) -> None:
-    assert await service.trouble() is None
+async def test_a_unit_that_runs_has_no_trouble(service: SystemdService) -> None:
+    assert await service.find_failure() is None
     assert await service.faults() == ()
 
 
@@ -106,7 +106,7 @@ async def test_a_unit_that_ends_again_and_again(systemd: UserManager, host: Insi
     )
     async with asyncio.timeout(10):
         while "in a row" not in failed.why:
-            failed = await Service(host, "again.service").trouble() or failed
+            failed = await SystemdService(host, "again.service").find_failure() or failed
             await asyncio.sleep(0.02)
     assert "with exit status 3" in failed.why
     assert failed.remedy.endswith("systemctl --user reset-failed again.service, and R")
@@ -116,7 +116,7 @@ async def test_a_unit_that_systemd_does_not_start_again_so_soon(
     systemd: UserManager, host: Inside
 ) -> None:
     systemd.write_unit("[Service]\nExecStart=/bin/sleep 100\n", "often.service")
-    service = Service(host, "often.service")
+    service = SystemdService(host, "often.service")
     for _ in range(5):
         await service.restart()
     with pytest.raises(ServiceFailed) as refused:
@@ -130,7 +130,7 @@ async def test_a_masked_unit(systemd: UserManager, host: Inside) -> None:
     systemd.unit_file.with_name("masked.service").symlink_to("/dev/null")
     systemd.systemctl("daemon-reload")
     with pytest.raises(ServiceFailed, match=r"masked\.service can't be restarted") as refused:
-        await Service(host, "masked.service").restart()
+        await SystemdService(host, "masked.service").restart()
     assert "it is masked" in refused.value.why
     assert refused.value.remedy == "systemctl --user unmask masked.service"
 
@@ -143,8 +143,8 @@ async def test_a_setting_that_systemd_refuses(systemd: UserManager, host: Inside
 
 async def test_a_unit_that_was_never_started(systemd: UserManager, host: Inside) -> None:
     systemd.write_unit(f"[Service]\n{SLEEPS}\n[Install]\nWantedBy=default.target\n", "idle.service")
-    service = Service(host, "idle.service")
-    failed = await service.trouble()
+    service = SystemdService(host, "idle.service")
+    failed = await service.find_failure()
     assert failed is not None
     assert failed.what == "idle.service isn't running"
     assert "isn't enabled" in failed.why
@@ -155,17 +155,19 @@ async def test_a_unit_that_was_never_started(systemd: UserManager, host: Inside)
 
 async def test_a_unit_that_cannot_be_enabled(systemd: UserManager, host: Inside) -> None:
     systemd.write_unit(f"[Service]\n{SLEEPS}\n", "static.service")
-    service = Service(host, "static.service")
+    service = SystemdService(host, "static.service")
     assert not (await service.facts()).enabled
-    failed = await service.trouble()
+    failed = await service.find_failure()
     assert failed is not None
     assert "can't be enabled" in failed.why
     assert "WantedBy=default.target" in failed.remedy
 
 
-async def test_the_nearest_unit_is_named_for_a_wrong_name(service: Service, host: Inside) -> None:
+async def test_the_nearest_unit_is_named_for_a_wrong_name(
+    service: SystemdService, host: Inside
+) -> None:
     with pytest.raises(ServiceFailed) as refused:
-        await Service(host, "llamaswap").restart()
+        await SystemdService(host, "llamaswap").restart()
     assert refused.value.what == "There is no unit llamaswap.service on the machine"
     assert refused.value.why == f"the nearest is {UNIT}"
     assert "AI_SERVER_SERVICE_UNIT" in refused.value.remedy
@@ -176,7 +178,7 @@ async def test_a_limit_that_systemd_does_not_know_is_a_fault_and_no_trouble(
 ) -> None:
     name = "limit.service"
     systemd.write_unit(f"[Service]\n{SLEEPS}\nLimitMEMLOCK_BYTES=infinity\n", name)
-    service = Service(host, name)
+    service = SystemdService(host, name)
     assert (await service.restart()).running
     (fault,) = await service.faults()
     assert "there is no setting LimitMEMLOCK_BYTES=" in fault.what
@@ -191,32 +193,38 @@ async def test_the_unit_as_the_guide_prints_it(machine: UserManager, host: Insid
         .replace("LimitNOFILE=1024", "User=ai-server\nGroup=ai-server\nLimitMEMLOCK_BYTES=infinity")
         .replace("default.target", "multi-user.target")
     )
-    faults = await Service(host, UNIT).faults()
+    faults = await SystemdService(host, UNIT).faults()
     assert [fault.fatal for fault in faults] == [True, True, True, False, False]
 
 
-@pytest.mark.parametrize("call", [Service.facts, Service.reload, Service.restart, Service.journal])
+@pytest.mark.parametrize(
+    "call",
+    [SystemdService.facts, SystemdService.reload, SystemdService.restart, SystemdService.journal],
+)
 @pytest.mark.parametrize(
     "name", ["*", "llama-?wap", "a b", "$(touch /tmp/x)", "a;b", "x\ny", "", "../x", "a" * 300, "é"]
 )
 async def test_a_name_that_is_none_is_never_sent(
-    systemd: UserManager, host: Inside, name: str, call: Callable[[Service], Awaitable[object]]
+    systemd: UserManager,
+    host: Inside,
+    name: str,
+    call: Callable[[SystemdService], Awaitable[object]],
 ) -> None:
     with pytest.raises(ServiceFailed, match="can't be the name of a unit"):
-        await call(Service(host, name))
+        await call(SystemdService(host, name))
     assert host.commands == []
 
 
 async def test_a_name_like_an_option_is_no_option(systemd: UserManager, host: Inside) -> None:
-    facts = await Service(host, "--all").facts()
-    assert not facts.found
+    facts = await SystemdService(host, "--all").facts()
+    assert not facts.exists
     assert facts.unit == "--all.service"
 
 
 async def test_no_systemd_on_the_machine(systemd: UserManager) -> None:
     bare = Inside(systemd, surroundings=("PATH=/nowhere:/mnt/home/nothing",))
     with pytest.raises(HostError):
-        await Service(bare, UNIT).facts()
+        await SystemdService(bare, UNIT).facts()
 
 
 async def test_no_systemctl_among_the_programs(systemd: UserManager) -> None:
@@ -228,7 +236,7 @@ async def test_no_systemctl_among_the_programs(systemd: UserManager) -> None:
         link.symlink_to(f"/usr/bin/{name}")
     bare = Inside(systemd, surroundings=("PATH=/mnt/home/programs",))
     with pytest.raises(ServiceFailed, match="There is no systemd on the machine") as failed:
-        await Service(bare, UNIT).restart()
+        await SystemdService(bare, UNIT).restart()
     assert "systemctl is missing" in failed.value.why
 
 
@@ -237,7 +245,7 @@ async def test_a_login_whose_systemd_does_not_run_is_told_of_lingering(
 ) -> None:
     stranger = Inside(systemd, session=False, number=1)
     with pytest.raises(ServiceFailed, match="own systemd doesn't answer") as failed:
-        await Service(stranger, UNIT).facts()
+        await SystemdService(stranger, UNIT).facts()
     assert "unless lingering is on" in failed.value.why
     assert "loginctl enable-linger" in failed.value.remedy
 
@@ -248,12 +256,12 @@ async def test_a_service_without_a_readable_journal_shows_its_status(machine: Us
     (programs / "journalctl").write_text("#!/bin/sh\nexit 1\n")
     (programs / "journalctl").chmod(0o755)
     mute = Inside(machine, surroundings=("PATH=/mnt/home/mute:/usr/bin:/bin",))
-    lines = await Service(mute, UNIT).journal(20)
+    lines = await SystemdService(mute, UNIT).journal(20)
     assert any("Active: active (running)" in line for line in lines)
 
 
 async def test_lingering_of_another_login_counts_for_nothing(
-    machine: UserManager, service: Service
+    machine: UserManager, service: SystemdService
 ) -> None:
     linger = machine.there / "var/lib/systemd/linger"
     (linger / f"{ACCOUNT}2").touch()
@@ -266,7 +274,7 @@ async def test_a_login_that_lingers_and_whose_systemd_does_not_run_is_told_so(
     linger = systemd.there / "var/lib/systemd/linger/daemon"
     linger.touch()
     with pytest.raises(ServiceFailed, match="own systemd doesn't answer") as failed:
-        await Service(Inside(systemd, session=False, number=1), UNIT).facts()
+        await SystemdService(Inside(systemd, session=False, number=1), UNIT).facts()
     linger.unlink()
     assert failed.value.why == "lingering is on, yet it isn't running"
     assert "systemctl restart user@" in failed.value.remedy
@@ -284,6 +292,6 @@ async def test_a_unit_of_the_whole_system_is_told_from_one_that_does_not_exist(
     program.chmod(0o755)
     host = Inside(systemd, surroundings=("PATH=/mnt/home/system-wide:/usr/bin:/bin",))
     with pytest.raises(ServiceFailed, match="none of the login's own units") as refused:
-        await Service(host, "everybodys.service").restart()
+        await SystemdService(host, "everybodys.service").restart()
     assert refused.value.why == "it is a unit of the whole system"
     assert "sudo systemctl restart everybodys.service" in refused.value.remedy

@@ -6,15 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aitui.host.service_trouble import explain
+from aitui.host.service_trouble import diagnose_unit
 from aitui.host.unit_facts import (
     PROPERTIES,
-    UnitFacts,
-    facts_from,
+    UnitInfo,
+    build_unit_facts,
     read_properties,
     server_flags,
 )
-from aitui.host.unit_text import faults, settings
+from aitui.host.unit_text import find_faults, parse_settings
 
 SHOWN = b"""\
 MainPID=812
@@ -33,7 +33,7 @@ WorkingDirectory=!/home/ai-server
 
 
 def test_systemds_lines_become_facts() -> None:
-    facts = facts_from("llama-swap.service", read_properties(SHOWN))
+    facts = build_unit_facts("llama-swap.service", read_properties(SHOWN))
     assert facts.running
     assert (facts.main_pid, facts.restarts) == (812, 2)
     assert facts.started_at == 1795397098.0
@@ -43,13 +43,15 @@ def test_systemds_lines_become_facts() -> None:
 
 def test_the_words_of_the_process_keep_the_blanks_that_systemds_lose() -> None:
     process = ("/x/llama-swap", "-config", "/a b/c.yaml")
-    assert facts_from("u", read_properties(SHOWN), process=process).config_path == "/a b/c.yaml"
+    assert (
+        build_unit_facts("u", read_properties(SHOWN), process=process).config_path == "/a b/c.yaml"
+    )
 
 
 def test_nothing_known_is_a_unit_that_is_not_found() -> None:
-    facts = facts_from("u", read_properties(b""))
-    assert facts == UnitFacts("u")
-    assert not facts.found
+    facts = build_unit_facts("u", read_properties(b""))
+    assert facts == UnitInfo("u")
+    assert not facts.exists
     assert facts.watches_config is None
     assert facts.config_path is None
 
@@ -57,7 +59,7 @@ def test_nothing_known_is_a_unit_that_is_not_found() -> None:
 @given(st.binary(max_size=400))
 def test_any_bytes_are_read_and_are_harmless(output: bytes) -> None:
     properties = read_properties(output)
-    facts_from("u", properties)
+    build_unit_facts("u", properties)
     assert not any(ord(letter) < 32 for value in properties.values() for letter in value)
 
 
@@ -90,12 +92,12 @@ def test_the_flags_are_read_as_llama_swap_reads_them(
     command: str, path: str | None, watches: bool | None
 ) -> None:
     words = tuple(command.split())
-    facts = UnitFacts("u", exec_start=words, working_directory="/srv")
+    facts = UnitInfo("u", exec_start=words, working_directory="/srv")
     assert (facts.config_path, facts.watches_config) == (path, watches)
 
 
 def test_a_config_file_without_a_working_directory_is_below_the_home() -> None:
-    facts = UnitFacts("u", exec_start=("llama-swap", "-config", "c.yaml"))
+    facts = UnitInfo("u", exec_start=("llama-swap", "-config", "c.yaml"))
     assert facts.config_path == "~/c.yaml"
 
 
@@ -122,7 +124,7 @@ def test_any_words_have_flags_or_none(words: list[str]) -> None:
     ],
 )
 def test_the_faults_of_a_unit_are_found_in_its_text(text: str, found: list[str]) -> None:
-    told = faults(text)
+    told = find_faults(text)
     assert len(told) == len(found)
     for fault, words in zip(told, found, strict=True):
         assert words in fault.what
@@ -130,41 +132,41 @@ def test_the_faults_of_a_unit_are_found_in_its_text(text: str, found: list[str])
 
 @given(st.text(max_size=300))
 def test_any_text_is_read_as_a_unit(text: str) -> None:
-    faults(f"[Service]\n{text}")
-    assert all("\n" not in setting.value for setting in settings(text))
+    find_faults(f"[Service]\n{text}")
+    assert all("\n" not in setting.value for setting in parse_settings(text))
 
 
 @given(st.lists(st.sampled_from(["-listen", ":80", "a b", "$x", "%h"]), max_size=4))
 def test_settings_keep_their_value(words: list[str]) -> None:
     command = shlex.join(["/x/llama-swap", *words])
-    (setting,) = settings(f"[Service]\nExecStart={command}\n")
+    (setting,) = parse_settings(f"[Service]\nExecStart={command}\n")
     assert setting.value == command
 
 
 @pytest.mark.parametrize(
     ("facts", "journal", "why"),
     [
-        (UnitFacts("u", result="oom-kill"), (), "ran out of memory"),
-        (UnitFacts("u", result="signal", active_state="failed"), (), "a signal ended it"),
-        (UnitFacts("u", result="core-dump", active_state="failed"), (), "it crashed"),
-        (UnitFacts("u", result="timeout", active_state="failed"), (), "took longer"),
-        (UnitFacts("u", result="exit-code", exit_status=9), (), "exit status 9"),
-        (UnitFacts("u", exit_status=200), (), "working directory"),
-        (UnitFacts("u", exit_status=217), (), "another user or group"),
+        (UnitInfo("u", result="oom-kill"), (), "ran out of memory"),
+        (UnitInfo("u", result="signal", active_state="failed"), (), "a signal ended it"),
+        (UnitInfo("u", result="core-dump", active_state="failed"), (), "it crashed"),
+        (UnitInfo("u", result="timeout", active_state="failed"), (), "took longer"),
+        (UnitInfo("u", result="exit-code", exit_status=9), (), "exit status 9"),
+        (UnitInfo("u", exit_status=200), (), "working directory"),
+        (UnitInfo("u", exit_status=217), (), "another user or group"),
         (
-            UnitFacts("u", exit_status=2),
+            UnitInfo("u", exit_status=2),
             ('invalid value "x" for flag -listen: no',),
             "invalid value",
         ),
         (
-            UnitFacts("u", exit_status=1),
+            UnitInfo("u", exit_status=1),
             ("[ERROR] Error loading config: yaml: line 3: found a tab",),
             "line 3",
         ),
     ],
 )
-def test_what_is_known_is_told(facts: UnitFacts, journal: tuple[str, ...], why: str) -> None:
-    failed = explain(facts, journal, ())
+def test_what_is_known_is_told(facts: UnitInfo, journal: tuple[str, ...], why: str) -> None:
+    failed = diagnose_unit(facts, journal, ())
     assert why in failed.why
     assert failed.remedy
     assert failed.journal == journal

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aitui.errors import ServiceFailed
-from aitui.host.hang_up import read_hang_up
-from aitui.host.service import Service
+from aitui.host.hang_up import parse_sighup_result
+from aitui.host.service import SystemdService
 from service.inside import Inside
 from service.installed import CONFIG, UNIT_TEXT
 from service.test_taking_effect import proxy_log, running_command, until
@@ -51,11 +51,11 @@ exit $?
 """
 
 
-async def launched_by(machine: UserManager, host: Inside, script: str) -> Service:
+async def launched_by(machine: UserManager, host: Inside, script: str) -> SystemdService:
     """The service, started by that launcher."""
     machine.write_program(LAUNCHER, script)
     machine.write_unit(UNIT_TEXT.replace("bin/llama-swap", LAUNCHER))
-    service = Service(host, UNIT)
+    service = SystemdService(host, UNIT)
     await service.restart()
     await until(machine.answers)
     return service
@@ -105,7 +105,7 @@ async def test_a_launcher_without_llama_swap_is_not_signalled(
     machine.write_unit(
         '[Service]\nExecStart=/bin/sh -c "sleep 100; llama-swap"\n', "launcher.service"
     )
-    service = Service(host, "launcher.service")
+    service = SystemdService(host, "launcher.service")
     await service.restart()
     with pytest.raises(ServiceFailed, match="can't be reloaded") as refused:
         await service.reload()
@@ -134,7 +134,7 @@ async def test_llama_swap_is_known_by_the_name_of_its_executable(
     # `sleep` dies of SIGHUP, so that one that was signalled runs no more.
     machine.copy_program("/bin/sleep", f"programs/{name}")
     machine.write_unit(f"[Service]\nExecStart=%h/programs/{name} 100\n", "named.service")
-    service = Service(host, "named.service")
+    service = SystemdService(host, "named.service")
     await service.restart()
     try:
         if is_signalled:
@@ -152,7 +152,7 @@ async def test_llama_swap_is_known_by_the_name_of_its_executable(
 
 
 async def test_an_executable_that_was_replaced_since_is_still_known(
-    machine: UserManager, service: Service
+    machine: UserManager, service: SystemdService
 ) -> None:
     machine.copy_program(python_path(), EXECUTABLE)
     pid = (await service.facts()).main_pid
@@ -173,12 +173,12 @@ async def test_an_executable_that_may_not_be_seen_is_not_signalled(
     (blind / "readlink").symlink_to("/bin/false")
     there = Inside(machine, surroundings=("PATH=/mnt/home/blind:/usr/bin:/bin",))
     with pytest.raises(ServiceFailed, match="can't be reloaded"):
-        await Service(there, UNIT).reload()
+        await SystemdService(there, UNIT).reload()
     assert "SIGHUP" not in proxy_log(machine)
 
 
 @given(st.binary(max_size=200))
 def test_any_answer_is_read_and_only_one_means_sent(output: bytes) -> None:
-    hang_up = read_hang_up(output)
+    hang_up = parse_sighup_result(output)
     assert hang_up.sent is (output.decode(errors="replace").split()[:1] == ["sent"])
     assert not any(ord(letter) < 32 for letter in hang_up.why_not)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from aitui.errors import SettingsError
-from aitui.settings import Flags, Settings, read_settings
+from aitui.settings import Settings, SettingsFlags, read_settings
 
 HOME = Path("/home/ada")
 
@@ -18,11 +18,14 @@ def read(tmp_path: Path) -> Read:
     """Read settings: `config` is the text of config.toml, `env` the environment."""
 
     def read_with(
-        flags: Flags | None = None, *, env: dict[str, str] | None = None, config: str | None = None
+        flags: SettingsFlags | None = None,
+        *,
+        env: dict[str, str] | None = None,
+        config: str | None = None,
     ) -> Settings:
         if config is not None:
             (tmp_path / "config.toml").write_text(config, encoding="utf-8")
-        return read_settings(flags or Flags(), env or {}, tmp_path, HOME)
+        return read_settings(flags or SettingsFlags(), env or {}, tmp_path, HOME)
 
     return read_with
 
@@ -32,7 +35,10 @@ def wrong(read: Read) -> Callable[..., str]:
     """Read settings that can't be used, and return what is said about it."""
 
     def read_wrong(
-        flags: Flags | None = None, *, env: dict[str, str] | None = None, config: str | None = None
+        flags: SettingsFlags | None = None,
+        *,
+        env: dict[str, str] | None = None,
+        config: str | None = None,
     ) -> str:
         with pytest.raises(SettingsError) as caught:
             read(flags, env=env, config=config)

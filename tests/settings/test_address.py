@@ -8,16 +8,16 @@ from hypothesis import strategies as st
 
 from aitui.errors import SettingsError
 from aitui.settings.address import read_address
-from aitui.settings.given import Given
+from aitui.settings.given import RawValue
 
 
 def url_of(text: str) -> str:
-    return read_address(Given.by_flag("--url", text)).url
+    return read_address(RawValue.from_flag("--url", text)).url
 
 
 def refusal(text: object) -> str:
     with pytest.raises(SettingsError) as caught:
-        read_address(Given.by_flag("--url", text))
+        read_address(RawValue.from_flag("--url", text))
     return str(caught.value)
 
 
@@ -43,7 +43,7 @@ def test_a_url_has_one_form(written: str, read: str) -> None:
 
 
 def test_user_info_is_kept_beside_the_url_and_out_of_sight() -> None:
-    address = read_address(Given.by_flag("--url", "https://me:s%40cret@ai.example.org"))
+    address = read_address(RawValue.from_flag("--url", "https://me:s%40cret@ai.example.org"))
     assert address.user_info == ("me", "s@cret")
     assert "cret" not in repr(address)
 
@@ -114,7 +114,7 @@ def test_a_password_is_in_no_message(written: str) -> None:
 @given(st.text())
 def test_no_text_raises_anything_else(text: str) -> None:
     with suppress(SettingsError):
-        read_address(Given.by_flag("--url", text))
+        read_address(RawValue.from_flag("--url", text))
 
 
 @given(st.text("\x00\x07\x1b\x9b[]2J;\u202e", min_size=1))

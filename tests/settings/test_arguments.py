@@ -8,7 +8,7 @@ import pytest
 
 from aitui import __version__
 from aitui.arguments import Arguments, parse
-from aitui.settings import Flags
+from aitui.settings import SettingsFlags
 
 
 def refusal(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
@@ -26,12 +26,14 @@ def printed(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
 
 
 def test_nothing_said_opens_the_dashboard() -> None:
-    assert parse([]) == Arguments(command="tui", flags=Flags())
+    assert parse([]) == Arguments(command="tui", flags=SettingsFlags())
 
 
 def test_all_settings_by_flag() -> None:
     argv = ["--config", "c.toml", "--url", "http://x", "--read-only", "--fps", "10"]
-    assert parse(argv).flags == Flags(config=Path("c.toml"), url="http://x", read_only=True, fps=10)
+    assert parse(argv).flags == SettingsFlags(
+        config=Path("c.toml"), url="http://x", read_only=True, fps=10
+    )
 
 
 @pytest.mark.parametrize(
@@ -44,7 +46,7 @@ def test_all_settings_by_flag() -> None:
     ],
 )
 def test_server_options_stand_before_and_after_the_command(argv: list[str]) -> None:
-    expected = Arguments("status", flags=Flags(server="home", read_only=True), json=True)
+    expected = Arguments("status", flags=SettingsFlags(server="home", read_only=True), json=True)
     assert parse(argv) == expected
 
 

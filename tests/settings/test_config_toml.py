@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aitui.errors import SettingsError
-from aitui.settings import Flags, Settings
+from aitui.settings import Settings, SettingsFlags
 from aitui.settings.config_file import LARGEST_FILE, read_config_file
 from aitui.settings.toml_lines import line_numbers
 
@@ -42,13 +42,13 @@ def test_a_server_has_the_same_settings_as_the_environment(read: Read) -> None:
     assert (server.client_key_password, server.api_key) == ("pass", "sk")
     assert (server.timeout, server.ssh_host, server.preset_path) == (1.0, "local", "/p")
     assert (server.service_unit, server.endpoints.models) == ("s.service", "/m")
-    assert (server.endpoints.unload, server.colour, server.read_only) == ("/u/<id>", "green", True)
+    assert (server.endpoints.unload, server.color, server.read_only) == ("/u/<id>", "green", True)
     assert server.origins["timeout"] == "config.toml [servers.home]"
 
 
 def test_a_relative_path_starts_at_the_file(read: Read, tmp_path: Path) -> None:
     config = '[servers.home]\nurl = "https://h"\nca = "certs/ca.pem"\n'
-    assert read(Flags(server="home"), config=config).server.ca == tmp_path / "certs/ca.pem"
+    assert read(SettingsFlags(server="home"), config=config).server.ca == tmp_path / "certs/ca.pem"
 
 
 def test_notifications_are_on_unless_turned_off(read: Read) -> None:
@@ -67,7 +67,7 @@ def test_notifications_that_are_no_switch_are_refused(wrong: Wrong) -> None:
 
 def test_color_is_a_colour(read: Read) -> None:
     config = '[servers.home]\nurl = "https://h"\ncolor = "#0a0"\n'
-    assert read(Flags(server="home"), config=config).server.colour == "#0a0"
+    assert read(SettingsFlags(server="home"), config=config).server.color == "#0a0"
 
 
 def test_colour_and_color_together_are_refused(wrong: Wrong) -> None:
@@ -78,7 +78,7 @@ def test_colour_and_color_together_are_refused(wrong: Wrong) -> None:
 def test_another_file_by_flag(read: Read, tmp_path: Path) -> None:
     other = tmp_path / "other.toml"
     other.write_text('[servers.lab]\nurl = "http://lab"\n', encoding="utf-8")
-    settings = read(Flags(config=other, server="lab"), config="broken [")
+    settings = read(SettingsFlags(config=other, server="lab"), config="broken [")
     assert settings.server.origins["url"] == "other.toml [servers.lab]"
     assert settings.config_file == other
 
@@ -88,7 +88,7 @@ def test_no_file_is_no_error(read: Read) -> None:
 
 
 def test_a_file_by_flag_that_is_not_there_is_an_error(wrong: Wrong, tmp_path: Path) -> None:
-    assert "there is no such file" in wrong(Flags(config=tmp_path / "none.toml"))
+    assert "there is no such file" in wrong(SettingsFlags(config=tmp_path / "none.toml"))
 
 
 def test_broken_toml_is_named_with_line_and_column(wrong: Wrong, tmp_path: Path) -> None:
@@ -170,7 +170,7 @@ def test_a_directory_in_its_place_is_an_error(wrong: Wrong, tmp_path: Path) -> N
 
 
 def test_a_file_without_an_end_is_refused(wrong: Wrong) -> None:
-    assert "larger than 1 MiB" in wrong(Flags(config=Path("/dev/zero")))
+    assert "larger than 1 MiB" in wrong(SettingsFlags(config=Path("/dev/zero")))
 
 
 def test_endless_nesting_is_refused(wrong: Wrong) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from aitui.settings import Flags, Settings
+from aitui.settings import Settings, SettingsFlags
 
 Read = Callable[..., Settings]
 Wrong = Callable[..., str]
@@ -175,10 +175,12 @@ def test_a_password_in_the_ssh_host_is_not_repeated(wrong: Wrong) -> None:
 
 def test_frames_a_second_by_flag_beat_those_of_the_config(read: Read) -> None:
     assert read(config="fps = 5\n").fps == 5
-    chosen = read(Flags(fps=10), config="fps = 5\n")
+    chosen = read(SettingsFlags(fps=10), config="fps = 5\n")
     assert (chosen.fps, chosen.origins["fps"]) == (10, "flag --fps")
 
 
 @pytest.mark.parametrize("fps", [0, 61, -1])
 def test_frames_a_second_have_bounds(wrong: Wrong, fps: int) -> None:
-    assert wrong(Flags(fps=fps)).startswith(f"--fps {fps} (flag): expected a whole number from 1")
+    assert wrong(SettingsFlags(fps=fps)).startswith(
+        f"--fps {fps} (flag): expected a whole number from 1"
+    )

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from aitui.settings import DEFAULT_URL, Flags, Settings, server_at
+from aitui.settings import DEFAULT_URL, Settings, SettingsFlags, server_at
 
 Read = Callable[..., Settings]
 Wrong = Callable[..., str]
@@ -38,7 +38,7 @@ def test_nothing_set_is_the_default_server(read: Read) -> None:
 
 @pytest.mark.parametrize("url", ["http://localhost:8080", "https://ai.example.org"])
 def test_another_url_by_flag_has_neither_certificates_nor_ssh_host(read: Read, url: str) -> None:
-    server = read(Flags(url=url)).server
+    server = read(SettingsFlags(url=url)).server
     assert server.certificate_files == ()
     assert server.ssh_host == ""
     assert not server.is_default
@@ -52,21 +52,21 @@ def test_another_url_by_environment_has_neither_certificates_nor_ssh_host(read: 
 
 @pytest.mark.parametrize("url", [f"{DEFAULT_URL}/", f"{DEFAULT_URL}:443", DEFAULT_URL.upper()])
 def test_the_default_url_in_other_spellings_keeps_its_defaults(read: Read, url: str) -> None:
-    assert read(Flags(url=url)).server.is_default
+    assert read(SettingsFlags(url=url)).server.is_default
     assert read(env={"AI_SERVER_URL": url}).server.ca == CERTS / "root-ca.pem"
 
 
 def test_what_the_environment_gives_goes_with_a_url_by_flag(read: Read) -> None:
     env = {"AI_SERVER_CERTS_DIR": "~/lab", "AI_SERVER_SSH_HOST": "lab"}
-    server = read(Flags(url="https://lab:8443"), env=env).server
+    server = read(SettingsFlags(url="https://lab:8443"), env=env).server
     assert server.ca == HOME / "lab/root-ca.pem"
     assert server.ssh_host == "lab"
 
 
 def test_keys_of_the_environments_server_are_nothing_to_a_second_one(read: Read) -> None:
     env = {"AI_SERVER_URL": "https://a.example.org", "AI_SERVER_API_KEY": "sk-a"}
-    assert read(Flags(url="https://b.example.org"), env=env).server.api_key is None
-    assert read(Flags(url="https://a.example.org/"), env=env).server.api_key == "sk-a"
+    assert read(SettingsFlags(url="https://b.example.org"), env=env).server.api_key is None
+    assert read(SettingsFlags(url="https://a.example.org/"), env=env).server.api_key == "sk-a"
 
 
 def test_config_names_the_default_server(read: Read) -> None:
@@ -89,26 +89,28 @@ def test_an_empty_variable_chooses_nothing(read: Read) -> None:
 
 def test_flag_server_beats_the_environment_and_takes_nothing_from_it(read: Read) -> None:
     env = {"AI_SERVER_URL": "http://x", "AI_SERVER_API_KEY": "sk-x", "AI_SERVER_SSH_HOST": "x"}
-    server = read(Flags(server="lab"), env=env, config=TWO_SERVERS).server
+    server = read(SettingsFlags(server="lab"), env=env, config=TWO_SERVERS).server
     assert (server.url, server.api_key, server.ssh_host) == ("http://lab:8080", None, "")
 
 
 def test_flag_url_beats_the_default_server_of_the_config(read: Read) -> None:
-    assert read(Flags(url="http://x"), config=TWO_SERVERS).server.url == "http://x"
+    assert read(SettingsFlags(url="http://x"), config=TWO_SERVERS).server.url == "http://x"
 
 
 def test_server_and_url_together_are_refused(wrong: Wrong) -> None:
-    assert "one of the two" in wrong(Flags(server="lab", url="http://x"), config=TWO_SERVERS)
+    assert "one of the two" in wrong(
+        SettingsFlags(server="lab", url="http://x"), config=TWO_SERVERS
+    )
 
 
 def test_a_server_that_config_has_not_is_answered_with_the_nearest(wrong: Wrong) -> None:
-    message = wrong(Flags(server="hme"), config=TWO_SERVERS)
+    message = wrong(SettingsFlags(server="hme"), config=TWO_SERVERS)
     assert message.startswith("--server hme (flag): expected home")
     assert "lab" in message
 
 
 def test_a_default_that_config_has_not_is_wrong_even_where_another_is_chosen(wrong: Wrong) -> None:
-    message = wrong(Flags(url="http://x"), config='default = "hme"\n')
+    message = wrong(SettingsFlags(url="http://x"), config='default = "hme"\n')
     assert message.startswith("default = hme (config.toml, line 1): expected")
 
 
@@ -119,7 +121,7 @@ def test_a_key_switches_between_the_unnamed_and_all_named_servers(read: Read) ->
 
 
 def test_read_only_by_flag_holds_for_every_server(read: Read) -> None:
-    servers = read(Flags(read_only=True), config=TWO_SERVERS).servers
+    servers = read(SettingsFlags(read_only=True), config=TWO_SERVERS).servers
     assert all(server.read_only for server in servers)
     assert {server.origins["read_only"] for server in servers} == {"flag --read-only"}
 
@@ -130,7 +132,7 @@ def test_read_only_of_one_server_is_its_own(read: Read) -> None:
 
 
 def test_a_named_server_at_the_default_url_has_no_defaults_of_it(read: Read) -> None:
-    server = read(Flags(server="x"), config=f'[servers.x]\nurl = "{DEFAULT_URL}"\n').server
+    server = read(SettingsFlags(server="x"), config=f'[servers.x]\nurl = "{DEFAULT_URL}"\n').server
     assert (server.ca, server.ssh_host, server.is_default) == (None, "", False)
 
 
@@ -176,7 +178,7 @@ def test_the_later_source_wins(
     read: Read, by_flag: bool, by_variable: bool, by_config: bool
 ) -> None:
     chosen = read(
-        Flags(url="http://flag") if by_flag else Flags(),
+        SettingsFlags(url="http://flag") if by_flag else SettingsFlags(),
         env={"AI_SERVER_URL": "http://environment"} if by_variable else {},
         config=TWO_SERVERS if by_config else "",
     )

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from aitui.domain import conversation_edits as edits
-from aitui.domain.attachments import Attachment
+from aitui.domain.attachments import ImageAttachment
 from aitui.domain.conversation import Conversation
-from aitui.domain.deltas import Timings, Usage
-from aitui.domain.sampling import Sampling
+from aitui.domain.deltas import GenerationTimings, TokenUsage
+from aitui.domain.sampling import SamplingParameters
 from aitui.domain.turn import Turn, TurnState
 from aitui.errors import HistoryError
-from aitui.store.history import FILE_NAME, History
+from aitui.store.history import FILE_NAME, ConversationHistory
 from aitui.store.history_prompts import PROMPTS_KEPT
 from aitui.store.history_schema import VERSION
 
@@ -27,8 +27,8 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-async def history(path: Path) -> AsyncIterator[History]:
-    opened = await History.open(path)
+async def history(path: Path) -> AsyncIterator[ConversationHistory]:
+    opened = await ConversationHistory.open(path)
     yield opened
     await opened.close()
 
@@ -42,8 +42,8 @@ def new_id() -> Callable[[], str]:
 def talk(name: str = "c", question: str = "Why?", answer: str = "Because.") -> Conversation:
     """A question with its answer."""
     empty = Conversation(name, server="home", model="m", created=1.0)
-    asked = edits.asked(empty, f"{name}-q", question, 2.0)
-    running = edits.answering(asked, f"{name}-a", 3.0)
+    asked = edits.add_question(empty, f"{name}-q", question, 2.0)
+    running = edits.with_reply(asked, f"{name}-a", 3.0)
     return running if answer == "…" else ended(running, answer)
 
 
@@ -53,27 +53,29 @@ def ended(conversation: Conversation, answer: str) -> Conversation:
     return replace(conversation.with_turn(done), changed=4.0)
 
 
-async def reopened(history: History, path: Path) -> History:
+async def reopened(history: ConversationHistory, path: Path) -> ConversationHistory:
     await history.close()
-    return await History.open(path)
+    return await ConversationHistory.open(path)
 
 
-async def test_a_conversation_comes_back_as_it_was(history: History, path: Path) -> None:
-    image = Attachment("a.png", "image/png", "data:image/png;base64,AA")
+async def test_a_conversation_comes_back_as_it_was(
+    history: ConversationHistory, path: Path
+) -> None:
+    image = ImageAttachment("a.png", "image/png", "data:image/png;base64,AA")
     conversation = talk(question="größer ☃?")
     question = replace(conversation.turns["c-q"], attachments=(image,))
     answer = replace(
         conversation.turns["c-a"],
         reasoning="hm",
         finish="stop",
-        usage=Usage(1, 2, 3),
-        timings=Timings(tokens=2, rate=48.3, drafted=1),
-        sampling=Sampling.of({"temperature": 0.5}),
+        usage=TokenUsage(1, 2, 3),
+        timings=GenerationTimings(tokens=2, rate=48.3, drafted=1),
+        sampling=SamplingParameters.of({"temperature": 0.5}),
     )
     conversation = replace(
         conversation.with_turn(question).with_turn(answer),
         system="Be brief.",
-        sampling=Sampling.of({"top_k": 3}),
+        sampling=SamplingParameters.of({"top_k": 3}),
     )
     await history.save(conversation)
     again = await reopened(history, path)
@@ -81,14 +83,16 @@ async def test_a_conversation_comes_back_as_it_was(history: History, path: Path)
     await again.close()
 
 
-async def test_nobody_else_reads_it(history: History, path: Path) -> None:
+async def test_nobody_else_reads_it(history: ConversationHistory, path: Path) -> None:
     await history.save(talk())
     files = [file for file in path.parent.iterdir() if file.is_file()]
     assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
 
 
-async def test_what_came_of_a_running_answer_survives_as_cut(history: History, path: Path) -> None:
+async def test_what_came_of_a_running_answer_survives_as_cut(
+    history: ConversationHistory, path: Path
+) -> None:
     await history.save(talk(answer="…"))
     await history.append("c-a", "so ", "hm ")
     await history.append("c-a", "far", "hm")
@@ -98,7 +102,7 @@ async def test_what_came_of_a_running_answer_survives_as_cut(history: History, p
     await again.close()
 
 
-async def test_an_answer_that_ended_replaces_its_pieces(history: History) -> None:
+async def test_an_answer_that_ended_replaces_its_pieces(history: ConversationHistory) -> None:
     running = talk(answer="…")
     await history.save(running)
     await history.append("c-a", "so far")
@@ -106,24 +110,24 @@ async def test_an_answer_that_ended_replaces_its_pieces(history: History) -> Non
     assert (await history.read("c")).turns["c-a"].text == "so far and on"
 
 
-async def test_an_answer_that_goes_on_keeps_what_it_had(history: History) -> None:
+async def test_an_answer_that_goes_on_keeps_what_it_had(history: ConversationHistory) -> None:
     cut = talk()
     cut = cut.with_turn(replace(cut.turns["c-a"], state=TurnState.CUT, text="so "))
     await history.save(cut)
-    await history.save(edits.continuing(cut, "c-a"))
+    await history.save(edits.reopen_reply(cut, "c-a"))
     await history.append("c-a", "far")
     assert (await history.read("c")).turns["c-a"].text == "so far"
 
 
-async def test_a_deleted_turn_is_gone(history: History) -> None:
+async def test_a_deleted_turn_is_gone(history: ConversationHistory) -> None:
     conversation = talk()
     await history.save(conversation)
-    await history.save(edits.without(conversation, "c-a"))
+    await history.save(edits.delete_turn(conversation, "c-a"))
     assert list((await history.read("c")).turns) == ["c-q"]
     assert await history.search("because") == ()
 
 
-async def test_the_list_begins_with_the_latest_of_that_server(history: History) -> None:
+async def test_the_list_begins_with_the_latest_of_that_server(history: ConversationHistory) -> None:
     await history.save(talk("old"))
     await history.save(replace(talk("new", "What now?"), changed=9.0))
     await history.save(replace(talk("other"), server="lab"))
@@ -136,7 +140,7 @@ async def test_the_list_begins_with_the_latest_of_that_server(history: History) 
     assert len(await history.conversations()) == 3
 
 
-async def test_a_title_stays_when_the_conversation_goes_on(history: History) -> None:
+async def test_a_title_stays_when_the_conversation_goes_on(history: ConversationHistory) -> None:
     conversation = talk()
     await history.save(conversation)
     await history.rename("c", "Skies")
@@ -144,7 +148,7 @@ async def test_a_title_stays_when_the_conversation_goes_on(history: History) -> 
     assert (await history.conversations())[0].heading == "Skies"
 
 
-async def test_a_deleted_conversation_is_gone(history: History) -> None:
+async def test_a_deleted_conversation_is_gone(history: ConversationHistory) -> None:
     await history.save(talk())
     await history.delete("c")
     assert await history.conversations() == ()
@@ -156,7 +160,7 @@ async def test_a_deleted_conversation_is_gone(history: History) -> None:
 @pytest.mark.parametrize("full_text", [True, False])
 @pytest.mark.parametrize("words", ["λ⁻⁴ scat", "SCATTER short", '100% "blue"', "a_b"])
 async def test_words_are_found(path: Path, words: str, full_text: bool) -> None:
-    history = await History.open(path, full_text=full_text)
+    history = await ConversationHistory.open(path, full_text=full_text)
     await history.save(talk("x", answer='Short waves scatter: λ⁻⁴. 100% "blue" a_b'))
     await history.save(talk("y", answer="100 axb"))
     assert [found.conversation for found in await history.search(words)] == ["x"]
@@ -166,30 +170,30 @@ async def test_words_are_found(path: Path, words: str, full_text: bool) -> None:
 @pytest.mark.parametrize("full_text", [True, False])
 @pytest.mark.parametrize("words", ["", "  ", "nothing", '"', "*", "a OR b", "NEAR(", "\0"])
 async def test_what_is_nowhere_is_not_found(path: Path, words: str, full_text: bool) -> None:
-    history = await History.open(path, full_text=full_text)
+    history = await ConversationHistory.open(path, full_text=full_text)
     await history.save(talk())
     assert await history.search(words) == ()
     await history.close()
 
 
 async def test_what_was_written_without_an_index_is_found_later(path: Path) -> None:
-    without = await History.open(path, full_text=False)
+    without = await ConversationHistory.open(path, full_text=False)
     await without.save(talk())
     await without.close()
-    history = await History.open(path)
+    history = await ConversationHistory.open(path)
     assert len(await history.search("because")) == 1
     await history.close()
 
 
-async def test_settings_are_remembered_for_each_model(history: History) -> None:
-    cool = Sampling.of({"temperature": 0.1})
+async def test_settings_are_remembered_for_each_model(history: ConversationHistory) -> None:
+    cool = SamplingParameters.of({"temperature": 0.1})
     await history.remember_settings("home", "m", "Be brief.", cool)
     assert await history.settings("home", "m") == ("Be brief.", cool)
-    assert await history.settings("home", "n") == ("", Sampling())
+    assert await history.settings("home", "n") == ("", SamplingParameters())
 
 
-async def test_two_at_once_write_one_database(history: History, path: Path) -> None:
-    other = await History.open(path)
+async def test_two_at_once_write_one_database(history: ConversationHistory, path: Path) -> None:
+    other = await ConversationHistory.open(path)
     for number in range(20):
         await history.save(talk(f"a{number}"))
         await other.save(talk(f"b{number}"))
@@ -198,25 +202,25 @@ async def test_two_at_once_write_one_database(history: History, path: Path) -> N
 
 
 async def test_a_conversation_that_is_open_elsewhere_forks(
-    history: History, path: Path, new_id: Callable[[], str]
+    history: ConversationHistory, path: Path, new_id: Callable[[], str]
 ) -> None:
     await history.save(talk())
-    other = await History.open(path)
+    other = await ConversationHistory.open(path)
     opened = await other.resume("c", new_id)
     assert opened.forked
     assert opened.conversation.forked_from == "c"
     assert [turn.text for turn in opened.conversation.path] == ["Why?", "Because."]
-    await other.save(edits.asked(opened.conversation, "more", "And?", 9.0))
+    await other.save(edits.add_question(opened.conversation, "more", "And?", 9.0))
     assert len((await history.read("c")).turns) == 2
     await other.close()
 
 
 async def test_a_running_answer_forks_with_what_came(
-    history: History, path: Path, new_id: Callable[[], str]
+    history: ConversationHistory, path: Path, new_id: Callable[[], str]
 ) -> None:
     await history.save(talk(answer="…"))
     await history.append("c-a", "so far")
-    other = await History.open(path)
+    other = await ConversationHistory.open(path)
     opened = await other.resume("c", new_id)
     assert opened.conversation.path[-1].text == "so far"
     await history.append("c-a", " and on")
@@ -226,11 +230,11 @@ async def test_a_running_answer_forks_with_what_came(
 
 
 async def test_a_released_conversation_is_gone_on_with(
-    history: History, path: Path, new_id: Callable[[], str]
+    history: ConversationHistory, path: Path, new_id: Callable[[], str]
 ) -> None:
     await history.save(talk())
     await history.release("c")
-    other = await History.open(path)
+    other = await ConversationHistory.open(path)
     assert not (await other.resume("c", new_id)).forked
     with pytest.raises(HistoryError, match="Another aitui"):
         await history.save(talk())
@@ -239,7 +243,7 @@ async def test_a_released_conversation_is_gone_on_with(
     await other.close()
 
 
-async def test_locks_leave_no_files(history: History, path: Path) -> None:
+async def test_locks_leave_no_files(history: ConversationHistory, path: Path) -> None:
     await history.save(talk())
     await history.release("c")
     assert list(path.with_name(f"{FILE_NAME}.locks").iterdir()) == []
@@ -248,7 +252,7 @@ async def test_locks_leave_no_files(history: History, path: Path) -> None:
 async def test_what_is_no_database_is_set_aside(path: Path) -> None:
     path.parent.mkdir()
     path.write_bytes(b"no database at all" * 100)
-    history = await History.open(path)
+    history = await ConversationHistory.open(path)
     assert f"{FILE_NAME}.broken" in history.warnings[0]
     await history.save(talk())
     assert len(await history.conversations()) == 1
@@ -262,18 +266,18 @@ async def test_a_database_of_a_newer_aitui_is_left_alone(path: Path) -> None:
     database.close()
     before = path.read_bytes()
     with pytest.raises(HistoryError, match="newer aitui"):
-        await History.open(path)
+        await ConversationHistory.open(path)
     assert path.read_bytes() == before
 
 
 async def test_where_nothing_can_be_written_it_says_so(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("a file where the directory would be")
     with pytest.raises(HistoryError, match="can't be used"):
-        await History.open(tmp_path / "data" / FILE_NAME)
+        await ConversationHistory.open(tmp_path / "data" / FILE_NAME)
 
 
 async def test_a_closed_history_says_so(path: Path) -> None:
-    history = await History.open(path)
+    history = await ConversationHistory.open(path)
     await history.save(talk())
     await history.close()
     with pytest.raises(HistoryError, match="closed"):
@@ -281,7 +285,7 @@ async def test_a_closed_history_says_so(path: Path) -> None:
 
 
 async def test_a_turn_of_a_newer_aitui_with_more_facts_is_read(
-    history: History, path: Path
+    history: ConversationHistory, path: Path
 ) -> None:
     await history.save(talk())
     database = sqlite3.connect(path)
@@ -291,30 +295,32 @@ async def test_a_turn_of_a_newer_aitui_with_more_facts_is_read(
     assert isinstance((await history.read("c")).turns["c-a"], Turn)
 
 
-async def test_a_database_without_drafts_gets_room_for_them(history: History, path: Path) -> None:
+async def test_a_database_without_drafts_gets_room_for_them(
+    history: ConversationHistory, path: Path
+) -> None:
     await history.save(talk())
     await history.close()
     database = sqlite3.connect(path)
     database.executescript("DROP TABLE drafts; DROP TABLE prompts; PRAGMA user_version = 1")
     database.close()
-    again = await History.open(path)
-    await again.keep_draft("c", "and")
+    again = await ConversationHistory.open(path)
+    await again.save_draft("c", "and")
     assert (await again.draft("c"))[0] == "and"
     assert (await again.read("c")).path[0].text == "Why?"
     await again.close()
 
 
-async def test_a_draft_is_kept_until_it_is_empty(history: History, path: Path) -> None:
-    await history.keep_draft("c", "half a", "turn")
-    await history.keep_draft("c", "half a question", "turn")
+async def test_a_draft_is_kept_until_it_is_empty(history: ConversationHistory, path: Path) -> None:
+    await history.save_draft("c", "half a", "turn")
+    await history.save_draft("c", "half a question", "turn")
     again = await reopened(history, path)
     assert await again.draft("c") == ("half a question", "turn")
-    await again.keep_draft("c", "")
+    await again.save_draft("c", "")
     assert await again.draft("c") == ("", "")
     await again.close()
 
 
-async def test_the_latest_prompts_are_kept_in_their_order(history: History) -> None:
+async def test_the_latest_prompts_are_kept_in_their_order(history: ConversationHistory) -> None:
     for number in range(PROMPTS_KEPT + 5):
         await history.add_prompt(f"prompt {number}")
     await history.add_prompt("x" * 1_000_000)
@@ -322,11 +328,13 @@ async def test_the_latest_prompts_are_kept_in_their_order(history: History) -> N
     assert kept == tuple(f"prompt {number}" for number in range(5, PROMPTS_KEPT + 5))
 
 
-async def test_a_deleted_conversation_takes_its_draft_and_prompts_along(history: History) -> None:
+async def test_a_deleted_conversation_takes_its_draft_and_prompts_along(
+    history: ConversationHistory,
+) -> None:
     await history.save(talk())
     for text in ("Why?", "something else"):
         await history.add_prompt(text)
-    await history.keep_draft("c", "and")
+    await history.save_draft("c", "and")
     await history.delete("c")
     assert await history.prompts() == ("something else",)
     assert await history.draft("c") == ("", "")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from aitui.domain.turn import TurnState
-from aitui.store.history import History
+from aitui.store.history import ConversationHistory
 
 WORDS = [f"word{number} " for number in range(100_000)]
 PROGRAM = """
@@ -78,7 +78,7 @@ def test_a_kill_costs_at_most_a_second(tmp_path: Path, seed: int) -> None:
 
 
 async def _answer(path: Path):  # type: ignore[no-untyped-def]  # noqa: ANN202
-    history = await History.open(path)
+    history = await ConversationHistory.open(path)
     opened = await history.resume("c", lambda: "never")
     assert not opened.forked
     await history.close()

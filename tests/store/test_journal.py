@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aitui.errors import JournalError
-from aitui.store.journal import CHANGES_KEPT, Change, Journal, Outcome
+from aitui.store.journal import CHANGES_KEPT, ChangeOutcome, Journal, JournalEntry
 
-FIRST = Change(
+FIRST = JournalEntry(
     id="1",
     at=1000.5,
     server="home",
@@ -38,9 +38,9 @@ def journal(path: Path) -> Journal:
     return Journal.open(path)
 
 
-async def done(journal: Journal, change: Change) -> None:
+async def done(journal: Journal, change: JournalEntry) -> None:
     await journal.begin(change)
-    await journal.end(change.id, Outcome.DONE, backup=f"/backup of {change.id}")
+    await journal.end(change.id, ChangeOutcome.DONE, backup=f"/backup of {change.id}")
 
 
 async def test_a_journal_begins_empty(journal: Journal, path: Path) -> None:
@@ -51,16 +51,16 @@ async def test_a_journal_begins_empty(journal: Journal, path: Path) -> None:
 async def test_what_is_begun_is_open_until_it_ends(journal: Journal) -> None:
     await journal.begin(FIRST)
     assert await journal.entries() == (FIRST,)
-    assert await journal.unclear("home") == (FIRST,)
+    assert await journal.open_changes("home") == (FIRST,)
 
 
 async def test_what_has_ended_keeps_its_outcome_and_its_backup(
     journal: Journal, path: Path
 ) -> None:
     await done(journal, FIRST)
-    expected = replace(FIRST, outcome=Outcome.DONE, backup="/backup of 1")
+    expected = replace(FIRST, outcome=ChangeOutcome.DONE, backup="/backup of 1")
     assert await Journal.open(path).entries() == (expected,)
-    assert await journal.unclear("home") == ()
+    assert await journal.open_changes("home") == ()
 
 
 async def test_the_latest_change_is_the_one_to_undo(journal: Journal) -> None:
@@ -74,7 +74,7 @@ async def test_the_latest_change_is_the_one_to_undo(journal: Journal) -> None:
 async def test_what_failed_is_not_to_be_undone(journal: Journal) -> None:
     await done(journal, FIRST)
     await journal.begin(SECOND)
-    await journal.end("2", Outcome.FAILED)
+    await journal.end("2", ChangeOutcome.FAILED)
     undoable = await journal.last_undoable("home")
     assert undoable is not None
     assert undoable.id == "1"
@@ -92,9 +92,9 @@ async def test_an_undo_that_was_done_leaves_the_change_before_to_be_undone(
     await done(journal, SECOND)
     await done(journal, replace(SECOND, id="3", undoes="2", before="cc", after="bb"))
     assert [entry.outcome for entry in await journal.entries()] == [
-        Outcome.DONE,
-        Outcome.UNDONE,
-        Outcome.DONE,
+        ChangeOutcome.DONE,
+        ChangeOutcome.UNDONE,
+        ChangeOutcome.DONE,
     ]
     undoable = await journal.last_undoable("home")
     assert undoable is not None
@@ -104,7 +104,7 @@ async def test_an_undo_that_was_done_leaves_the_change_before_to_be_undone(
 async def test_an_undo_that_failed_undid_nothing(journal: Journal) -> None:
     await done(journal, FIRST)
     await journal.begin(replace(FIRST, id="2", undoes="1"))
-    await journal.end("2", Outcome.FAILED)
+    await journal.end("2", ChangeOutcome.FAILED)
     undoable = await journal.last_undoable("home")
     assert undoable is not None
     assert undoable.id == "1"
@@ -150,7 +150,7 @@ async def test_the_journal_keeps_the_last_changes(journal: Journal, path: Path) 
     entries = await journal.entries()
     assert len(entries) == CHANGES_KEPT + 1
     assert [entry.id for entry in entries[-2:]] == [str(5 * CHANGES_KEPT - 1), "last"]
-    assert all(entry.outcome is Outcome.DONE for entry in entries)
+    assert all(entry.outcome is ChangeOutcome.DONE for entry in entries)
     assert path.stat().st_size < len(lines) * (CHANGES_KEPT + 2)
 
 
@@ -160,7 +160,7 @@ async def test_several_write_at_once(path: Path) -> None:
     )
     entries = await Journal.open(path).entries()
     assert {entry.id for entry in entries} == {str(number) for number in range(20)}
-    assert all(entry.outcome is Outcome.DONE for entry in entries)
+    assert all(entry.outcome is ChangeOutcome.DONE for entry in entries)
 
 
 async def test_what_is_shown_is_harmless(journal: Journal) -> None:

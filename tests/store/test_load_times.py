@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from aitui.store.load_times import FILE_NAME, MODELS_KEPT, LoadTimes, _bounded, _with
-from aitui.store.private_file import locked
+from aitui.store.load_times import FILE_NAME, MODELS_KEPT, LoadTimes, _limit_size, _merge
+from aitui.store.private_file import lock_file
 
 HOME, LAB = "home", "https://lab.example.org"
 
@@ -183,7 +183,7 @@ async def test_what_could_not_be_written_goes_out_with_the_next_value(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     times = await recorded(file, 5)
-    with monkeypatch.context() as patched, locked(file):
+    with monkeypatch.context() as patched, lock_file(file):
         patched.setattr("aitui.store.private_file._wait_for_lock", _gives_up)
         await times.record(HOME, "n", 7)
     await times.record(HOME, "m", 5)
@@ -196,20 +196,20 @@ def _gives_up(*_: object) -> None:
 
 def test_a_lock_that_another_keeps_is_given_up_on(file: Path) -> None:
     file.parent.mkdir()
-    with locked(file), pytest.raises(TimeoutError), locked(file, patience=0):
+    with lock_file(file), pytest.raises(TimeoutError), lock_file(file, patience=0):
         pass
 
 
 def test_the_models_least_recently_loaded_go_first() -> None:
     times = {HOME: {str(n): [1.0] for n in range(MODELS_KEPT)}}
-    times = _with(times, [(HOME, "0", 2.0), (HOME, "new", 3.0)])
+    times = _merge(times, [(HOME, "0", 2.0), (HOME, "new", 3.0)])
     assert len(times[HOME]) == MODELS_KEPT
     assert times[HOME]["0"] == [1.0, 2.0]
     assert "1" not in times[HOME]
 
 
 def test_a_file_that_was_made_larger_by_hand_is_bounded() -> None:
-    assert _bounded({HOME: {"m": [1.0] * 9}}) == {HOME: {"m": [1.0] * 5}}
+    assert _limit_size({HOME: {"m": [1.0] * 9}}) == {HOME: {"m": [1.0] * 5}}
 
 
 @pytest.mark.parametrize("seconds", [-1, float("nan"), float("inf")])

@@ -12,7 +12,7 @@ from aitui.demo.listener import close_listener
 
 
 @dataclass(frozen=True)
-class Request:
+class RawRequest:
     """A request as it came: the target is the raw one, header names are in lower case."""
 
     method: str
@@ -20,7 +20,7 @@ class Request:
     headers: dict[str, str]
 
 
-Respond = Callable[[Request, asyncio.StreamWriter], Awaitable[None]]
+Respond = Callable[[RawRequest, asyncio.StreamWriter], Awaitable[None]]
 
 
 def answer(
@@ -43,7 +43,7 @@ def head(content_type: str = "application/json", status: int = 200) -> bytes:
 def always(content: bytes) -> Respond:
     """Answers every request with the same bytes."""
 
-    async def respond(_: Request, writer: asyncio.StreamWriter) -> None:
+    async def respond(_: RawRequest, writer: asyncio.StreamWriter) -> None:
         writer.write(content)
 
     return respond
@@ -61,7 +61,7 @@ async def until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
             await asyncio.sleep(0.005)
 
 
-async def hang(_: Request, writer: asyncio.StreamWriter) -> None:
+async def hang(_: RawRequest, writer: asyncio.StreamWriter) -> None:
     """Answers nothing."""
     del writer
     await asyncio.Event().wait()
@@ -73,7 +73,7 @@ class RawServer:
 
     respond: Respond
     context: ssl.SSLContext | None = None
-    requests: list[Request] = field(default_factory=list)
+    requests: list[RawRequest] = field(default_factory=list)
     connections: int = 0
     greeting: bytes = b""
     _server: asyncio.Server | None = None
@@ -136,7 +136,7 @@ class RawServer:
                 method, target, _ = first.split(" ", 2)
                 pairs = (line.partition(": ") for line in lines)
                 headers = {name.lower(): value for name, _, value in pairs}
-                request = Request(method, target, headers)
+                request = RawRequest(method, target, headers)
                 self.requests.append(request)
                 await self.respond(request, writer)
                 await writer.drain()

@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from aitui.swap.answers import Answer
+from aitui.swap.answers import Response
 
 DIALECTS = ("v217", "v218", "2026-08-head")
 
 _FOLDER = Path(__file__).parents[1] / "recordings" / "llama-swap"
 
 
-def recorded(dialect: str, name: str) -> Answer:
+def recorded(dialect: str, name: str) -> Response:
     """One recorded call, with the endpoint from its command line."""
     content = (_FOLDER / dialect / f"{name}.txt").read_bytes()
     command, _, rest = content.partition(b"\n")
@@ -18,7 +18,7 @@ def recorded(dialect: str, name: str) -> Answer:
     pairs = (line.partition(": ") for line in lines)
     words = command.decode().split()
     url = next(word for word in words if word.startswith("http://"))
-    return Answer(
+    return Response(
         endpoint=f"{'POST' if 'POST' in words else 'GET'} /{url.split('/', 3)[3]}",
         status=int(status.split()[1]),
         headers={key.lower(): value for key, _, value in pairs},

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from aitui.errors import ConnectionLost
-from aitui.swap.client import SwapClient
+from aitui.swap.client import LlamaSwapClient
 from swap.authority import Authority, Issued
 from swap.conftest import server_at
-from swap.raw_server import RawServer, Request, always, answer, hang, head, until
+from swap.raw_server import RawRequest, RawServer, always, answer, hang, head, until
 
 RUNNING = answer('{"running":[]}')
 
@@ -59,13 +59,13 @@ async def cancelled_twice(task: "asyncio.Task[object]") -> None:
 
 
 async def test_a_request_works_after_a_storm_of_cancels() -> None:
-    async def respond(_: Request, writer: asyncio.StreamWriter) -> None:
+    async def respond(_: RawRequest, writer: asyncio.StreamWriter) -> None:
         if hanging:
             await asyncio.Event().wait()
         writer.write(RUNNING)
 
     hanging = True
-    async with RawServer(respond) as there, SwapClient(server_at(there.url, 20)) as client:
+    async with RawServer(respond) as there, LlamaSwapClient(server_at(there.url, 20)) as client:
         for turn in range(20):
             tasks = [asyncio.create_task(client.running()) for _ in range(30)]
             for _ in range(turn):
@@ -79,10 +79,10 @@ async def test_a_request_works_after_a_storm_of_cancels() -> None:
 
 
 async def test_slots_that_httpx_leaves_stuck_are_replaced() -> None:
-    async def respond(_: Request, writer: asyncio.StreamWriter) -> None:
+    async def respond(_: RawRequest, writer: asyncio.StreamWriter) -> None:
         writer.write(RUNNING)
 
-    async with RawServer(respond) as there, SwapClient(server_at(there.url, 20)) as client:
+    async with RawServer(respond) as there, LlamaSwapClient(server_at(there.url, 20)) as client:
         await client.running()
         pool = client._connections._pool
         assert pool is not None
@@ -99,7 +99,7 @@ async def test_slots_that_httpx_leaves_stuck_are_replaced() -> None:
 async def test_a_cancelled_load_leaves_nothing_behind() -> None:
     async with (
         RawServer(hang) as there,
-        SwapClient(server_at(there.url)) as client,
+        LlamaSwapClient(server_at(there.url)) as client,
         nothing_left_behind(),
     ):
         load = asyncio.create_task(client.load("a"))
@@ -118,7 +118,7 @@ async def test_a_cancel_during_the_handshake_closes_the_socket(
             client_cert=client_certificate.certificate,
             client_key=client_certificate.key,
         )
-        async with SwapClient(server) as client, nothing_left_behind():
+        async with LlamaSwapClient(server) as client, nothing_left_behind():
             asking = asyncio.create_task(client.running())
             await until(lambda: there.connections == 1)
             await asyncio.sleep(0.05)
@@ -127,7 +127,7 @@ async def test_a_cancel_during_the_handshake_closes_the_socket(
 
 
 async def test_leaving_a_stream_early_leaves_nothing_behind() -> None:
-    async def respond(_: Request, writer: asyncio.StreamWriter) -> None:
+    async def respond(_: RawRequest, writer: asyncio.StreamWriter) -> None:
         writer.write(head("text/event-stream"))
         while True:
             writer.write(b'data:{"type":"x"}\n\n')
@@ -136,7 +136,7 @@ async def test_leaving_a_stream_early_leaves_nothing_behind() -> None:
 
     async with (
         RawServer(respond) as there,
-        SwapClient(server_at(there.url)) as client,
+        LlamaSwapClient(server_at(there.url)) as client,
         nothing_left_behind(),
     ):
         async with client.events() as events:
@@ -148,19 +148,19 @@ async def test_leaving_a_stream_early_leaves_nothing_behind() -> None:
 async def test_a_stream_cancelled_twice_leaves_nothing_behind() -> None:
     reading = asyncio.Event()
 
-    async def respond(_: Request, writer: asyncio.StreamWriter) -> None:
+    async def respond(_: RawRequest, writer: asyncio.StreamWriter) -> None:
         writer.write(head("text/event-stream") + b'data:{"type":"x"}\n\n')
         await writer.drain()
         await asyncio.Event().wait()
 
-    async def follow(client: SwapClient) -> None:
+    async def follow(client: LlamaSwapClient) -> None:
         async with client.events() as events:
             async for _ in events:
                 reading.set()
 
     async with (
         RawServer(respond) as there,
-        SwapClient(server_at(there.url)) as client,
+        LlamaSwapClient(server_at(there.url)) as client,
         nothing_left_behind(),
     ):
         following = asyncio.create_task(follow(client))
@@ -173,7 +173,7 @@ async def test_a_stream_cancelled_twice_leaves_nothing_behind() -> None:
 async def test_closing_ends_everything_under_way(
     over_tls: bool, mutual_tls: ssl.SSLContext, authority: Authority, client_certificate: Issued
 ) -> None:
-    async def respond(request: Request, writer: asyncio.StreamWriter) -> None:
+    async def respond(request: RawRequest, writer: asyncio.StreamWriter) -> None:
         if request.target.startswith(("/api", "/logs")):
             writer.write(head("text/event-stream"))
             await writer.drain()
@@ -200,7 +200,7 @@ async def test_closing_ends_everything_under_way(
             client_cert=client_certificate.certificate,
             client_key=client_certificate.key,
         )
-        async with SwapClient(server) as client:
+        async with LlamaSwapClient(server) as client:
             under_way = [
                 asyncio.create_task(asking)
                 for asking in (follow(), read(), client.load("a"), client.running())
@@ -217,7 +217,7 @@ async def test_a_connection_that_is_being_made_closes_with_its_client() -> None:
         server = server_at(there.url.replace("localhost", "127.0.0.1"))
         for number in range(20):
             files = open_files()
-            async with SwapClient(server) as client:
+            async with LlamaSwapClient(server) as client:
                 await client.running()
                 loading = asyncio.create_task(client.load("a"))
                 await turns_of_the_loop(number)
@@ -236,7 +236,7 @@ async def test_a_connection_closes_with_its_client_in_the_middle_of_the_handshak
             client_key=client_certificate.key,
         )
         files = open_files()
-        async with SwapClient(server) as client:
+        async with LlamaSwapClient(server) as client:
             asking = asyncio.create_task(client.running())
             await until(lambda: there.connections == 1)
             await asyncio.sleep(0.05)
@@ -249,7 +249,7 @@ async def test_a_cancel_forgets_none_of_the_connections_that_the_server_dropped(
     async with RawServer(always(RUNNING)) as there:
         for number in range(6):
             files = open_files()
-            async with SwapClient(server_at(there.url)) as client:
+            async with LlamaSwapClient(server_at(there.url)) as client:
                 await asyncio.gather(*(client.running() for _ in range(4)))
                 await there.hang_up()
                 asking = asyncio.create_task(client.running())
@@ -259,12 +259,12 @@ async def test_a_cancel_forgets_none_of_the_connections_that_the_server_dropped(
 
 
 async def test_a_closed_client_refuses_new_requests() -> None:
-    async with SwapClient(server_at("http://localhost:1")) as client:
+    async with LlamaSwapClient(server_at("http://localhost:1")) as client:
         pass
     with pytest.raises(ConnectionLost, match="closed"):
         await client.running()
 
 
 async def test_closing_twice_is_no_harm() -> None:
-    async with SwapClient(server_at("http://localhost:1")) as client:
+    async with LlamaSwapClient(server_at("http://localhost:1")) as client:
         await client.aclose()

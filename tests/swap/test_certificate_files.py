@@ -8,7 +8,12 @@ import pytest
 
 from aitui.domain.server import Server
 from aitui.errors import CertificateFileError, KeyPasswordNeeded, TlsRefused
-from aitui.swap.certificate_files import check_own_files, expiries, key_warnings, why_refused
+from aitui.swap.certificate_files import (
+    client_certificate_error,
+    expiries,
+    find_file_error,
+    key_warnings,
+)
 from swap.authority import Authority, Issued
 from swap.conftest import server_at
 
@@ -29,13 +34,13 @@ def using(authority: Authority, issued: Issued, **settings: Any) -> Server:
 
 
 def wrong(server: Server) -> CertificateFileError:
-    found = check_own_files(server)
+    found = find_file_error(server)
     assert found is not None
     return found
 
 
 def test_good_files_are_good(folder: Authority) -> None:
-    assert check_own_files(using(folder, folder.issue("client"))) is None
+    assert find_file_error(using(folder, folder.issue("client"))) is None
 
 
 def test_a_missing_file_is_named_with_its_setting(folder: Authority) -> None:
@@ -105,7 +110,7 @@ def test_an_expired_authority_in_a_bundle_is_no_fault(folder: Authority) -> None
     issued = folder.issue("client")
     old = folder.issue("old", from_days=-20, days=10)
     folder.root.write_bytes(old.certificate.read_bytes() + folder.root.read_bytes())
-    assert check_own_files(using(folder, issued)) is None
+    assert find_file_error(using(folder, issued)) is None
 
 
 def test_a_key_of_another_certificate_is_named(folder: Authority) -> None:
@@ -125,7 +130,7 @@ def test_key_and_certificate_may_share_a_file(folder: Authority) -> None:
     client = folder.issue("client")
     client.certificate.write_bytes(client.key.read_bytes() + client.certificate.read_bytes())
     server = server_at("https://localhost", client_cert=client.certificate)
-    assert check_own_files(server) is None
+    assert find_file_error(server) is None
 
 
 @pytest.mark.parametrize(("password", "why"), [(None, "no password"), ("no", "wrong")])
@@ -140,22 +145,22 @@ def test_an_encrypted_key_wants_its_password(
 
 def test_an_encrypted_key_with_its_password_is_good(folder: Authority) -> None:
     issued = folder.issue("client", password="secret")
-    assert check_own_files(using(folder, issued, client_key_password="secret")) is None
+    assert find_file_error(using(folder, issued, client_key_password="secret")) is None
 
 
 def test_a_refusal_is_explained_by_our_own_files_first(folder: Authority) -> None:
     expired = folder.issue("client", from_days=-20, days=10)
-    assert isinstance(why_refused(using(folder, expired)), CertificateFileError)
+    assert isinstance(client_certificate_error(using(folder, expired)), CertificateFileError)
 
 
 def test_a_refusal_without_a_client_certificate_says_so() -> None:
-    error = why_refused(server_at("https://localhost:8443"))
+    error = client_certificate_error(server_at("https://localhost:8443"))
     assert "localhost:8443 wants a client certificate" in error.what
 
 
 def test_a_refusal_of_good_files_names_their_issuer(folder: Authority, tmp_path: Path) -> None:
     foreign = Authority(tmp_path, "Other CA").issue("foreign")
-    error = why_refused(using(folder, foreign), "bad certificate")
+    error = client_certificate_error(using(folder, foreign), "bad certificate")
     assert type(error) is TlsRefused
     assert "did not accept" in error.what
     assert "bad certificate" in error.why

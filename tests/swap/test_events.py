@@ -10,16 +10,16 @@ from aitui.domain.events import (
     ActivityAdded,
     Event,
     LogWritten,
-    ModelsUsed,
+    ModelStatusChanged,
     OtherEvent,
     RequestEnded,
     RequestsCounted,
+    RequestsFinished,
     RequestsListed,
     RequestUpdated,
-    StatusChanged,
 )
 from aitui.domain.model import FinishedRequest, RunState
-from aitui.swap.events import event_of, read_events
+from aitui.swap.events import parse_event, read_events
 from swap.recorded import recorded
 
 
@@ -28,7 +28,7 @@ def frame(kind: object, data: object) -> bytes:
 
 
 def event(kind: object, data: object) -> Event:
-    return event_of(frame(kind, data), lambda: 1000.0)
+    return parse_event(frame(kind, data), lambda: 1000.0)
 
 
 async def replayed(dialect: str, name: str, size: int = 1000) -> list[Event]:
@@ -43,16 +43,24 @@ async def replayed(dialect: str, name: str, size: int = 1000) -> list[Event]:
 @pytest.mark.parametrize(
     ("dialect", "name", "kinds"),
     [
-        ("v217", "api_events_full", {LogWritten, StatusChanged, RequestsCounted}),
-        ("v218", "api_events_idle_initial", {LogWritten, StatusChanged, RequestsCounted}),
-        ("v218", "api_events_full", {LogWritten, StatusChanged, RequestsCounted, ModelsUsed}),
-        ("2026-08-head", "api_events_idle_initial", {LogWritten, StatusChanged, RequestsListed}),
+        ("v217", "api_events_full", {LogWritten, ModelStatusChanged, RequestsCounted}),
+        ("v218", "api_events_idle_initial", {LogWritten, ModelStatusChanged, RequestsCounted}),
+        (
+            "v218",
+            "api_events_full",
+            {LogWritten, ModelStatusChanged, RequestsCounted, RequestsFinished},
+        ),
+        (
+            "2026-08-head",
+            "api_events_idle_initial",
+            {LogWritten, ModelStatusChanged, RequestsListed},
+        ),
         (
             "2026-08-head",
             "api_events_full",
             {
                 LogWritten,
-                StatusChanged,
+                ModelStatusChanged,
                 RequestsListed,
                 RequestUpdated,
                 RequestEnded,
@@ -83,7 +91,7 @@ def test_a_status_holds_state_aliases_peer_and_context() -> None:
             {"id": "c", "state": "dreaming"},
         ],
     )
-    assert isinstance(found, StatusChanged)
+    assert isinstance(found, ModelStatusChanged)
     first, second, third = found.models
     assert (first.state, first.aliases, first.context_length) == (RunState.STARTING, ("x",), 4096)
     assert (second.state, second.peer, second.unlisted) == (RunState.STOPPED, "peer1", True)
@@ -132,7 +140,7 @@ def test_rows_of_an_old_server_tell_which_model_was_used_and_when() -> None:
         {"model": "c", "timestamp": 5},
         {"model": ""},
     ]
-    assert event("metrics", rows) == ModelsUsed(
+    assert event("metrics", rows) == RequestsFinished(
         (FinishedRequest("a", 60.5), FinishedRequest("b"), FinishedRequest("c"))
     )
 
@@ -164,4 +172,4 @@ def test_an_unknown_type_is_another_event() -> None:
     ],
 )
 def test_a_frame_that_cannot_be_read_is_another_event(data: bytes) -> None:
-    assert isinstance(event_of(data, lambda: 0.0), OtherEvent)
+    assert isinstance(parse_event(data, lambda: 0.0), OtherEvent)

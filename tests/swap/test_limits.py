@@ -7,21 +7,21 @@ import tracemalloc
 import pytest
 
 from aitui import errors
-from aitui.swap.client import SwapClient
+from aitui.swap.client import LlamaSwapClient
 from swap.conftest import server_at
-from swap.raw_server import RawServer, Request, always, answer, hang, head
+from swap.raw_server import RawRequest, RawServer, always, answer, hang, head
 
 PAGE = "<html><head><title>Router</title></head></html>"
 
 
-async def endless(_: Request, writer: asyncio.StreamWriter) -> None:
+async def endless(_: RawRequest, writer: asyncio.StreamWriter) -> None:
     writer.write(head())
     while True:
         writer.write(b"x" * 2**20)
         await writer.drain()
 
 
-async def drip(_: Request, writer: asyncio.StreamWriter) -> None:
+async def drip(_: RawRequest, writer: asyncio.StreamWriter) -> None:
     writer.write(head())
     while True:
         writer.write(b" ")
@@ -29,10 +29,10 @@ async def drip(_: Request, writer: asyncio.StreamWriter) -> None:
 
 
 async def test_a_body_without_end_is_cut_off_with_memory_bounded() -> None:
-    async with RawServer(endless) as there, SwapClient(server_at(there.url, 60)) as client:
+    async with RawServer(endless) as there, LlamaSwapClient(server_at(there.url, 60)) as client:
         tracemalloc.start()
         try:
-            with pytest.raises(errors.BadAnswer, match="more than 32 MiB"):
+            with pytest.raises(errors.BadResponse, match="more than 32 MiB"):
                 await client.models()
             _, peak = tracemalloc.get_traced_memory()
         finally:
@@ -41,37 +41,37 @@ async def test_a_body_without_end_is_cut_off_with_memory_bounded() -> None:
 
 
 async def test_an_error_without_end_is_cut_off() -> None:
-    async def respond(_: Request, writer: asyncio.StreamWriter) -> None:
+    async def respond(_: RawRequest, writer: asyncio.StreamWriter) -> None:
         writer.write(head(status=500))
         while True:
             writer.write(b"x" * 2**16)
             await writer.drain()
 
-    async with RawServer(respond) as there, SwapClient(server_at(there.url)) as client:
+    async with RawServer(respond) as there, LlamaSwapClient(server_at(there.url)) as client:
         with pytest.raises(errors.ServerError):
             await client.models()
 
 
 async def test_a_body_that_drips_ends_at_the_time_limit() -> None:
-    async with RawServer(drip) as there, SwapClient(server_at(there.url, 0.3)) as client:
+    async with RawServer(drip) as there, LlamaSwapClient(server_at(there.url, 0.3)) as client:
         with pytest.raises(errors.TimedOut, match="GET /running"):
             await client.running()
 
 
 async def test_headers_that_never_come_end_at_the_time_limit() -> None:
-    async with RawServer(hang) as there, SwapClient(server_at(there.url, 0.3)) as client:
+    async with RawServer(hang) as there, LlamaSwapClient(server_at(there.url, 0.3)) as client:
         with pytest.raises(errors.TimedOut, match="GET /running"):
             await client.running()
 
 
 async def test_headers_without_end_are_no_http() -> None:
-    async def respond(_: Request, writer: asyncio.StreamWriter) -> None:
+    async def respond(_: RawRequest, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\n")
         while True:
             writer.write(b"X-Header: " + b"x" * 1000 + b"\r\n")
             await writer.drain()
 
-    async with RawServer(respond) as there, SwapClient(server_at(there.url)) as client:
+    async with RawServer(respond) as there, LlamaSwapClient(server_at(there.url)) as client:
         with pytest.raises(errors.ConnectionLost):
             await client.running()
 
@@ -80,19 +80,19 @@ async def test_a_compressed_body_is_refused() -> None:
     bomb = gzip.compress(b"x" * 10_000_000)
     async with (
         RawServer(always(answer(bomb, Content_Encoding="gzip"))) as there,
-        SwapClient(server_at(there.url)) as client,
+        LlamaSwapClient(server_at(there.url)) as client,
     ):
-        with pytest.raises(errors.BadAnswer, match="compressed"):
+        with pytest.raises(errors.BadResponse, match="compressed"):
             await client.running()
 
 
 @pytest.mark.parametrize("garbage", [b"\x00\xff\r\n", b"SSH-2.0-OpenSSH_9\r\n", b"\r\n\r\n"])
 async def test_a_port_that_speaks_no_http_is_connection_lost(garbage: bytes) -> None:
-    async def respond(_: Request, writer: asyncio.StreamWriter) -> None:
+    async def respond(_: RawRequest, writer: asyncio.StreamWriter) -> None:
         writer.write(garbage)
         writer.close()
 
-    async with RawServer(respond) as there, SwapClient(server_at(there.url)) as client:
+    async with RawServer(respond) as there, LlamaSwapClient(server_at(there.url)) as client:
         with pytest.raises(errors.ConnectionLost):
             await client.running()
 
@@ -100,15 +100,15 @@ async def test_a_port_that_speaks_no_http_is_connection_lost(garbage: bytes) -> 
 async def test_a_web_page_is_no_success_to_anything() -> None:
     async with (
         RawServer(always(answer(PAGE, content_type="text/html"))) as there,
-        SwapClient(server_at(there.url)) as client,
+        LlamaSwapClient(server_at(there.url)) as client,
     ):
         for asking in (client.models, client.running, client.health, client.unload_all):
-            with pytest.raises(errors.BadAnswer):
+            with pytest.raises(errors.BadResponse):
                 await asking()
-        with pytest.raises(errors.BadAnswer):
+        with pytest.raises(errors.BadResponse):
             async with client.events():
                 pass
-        with pytest.raises(errors.BadAnswer):
+        with pytest.raises(errors.BadResponse):
             async with client.log():
                 pass
 
@@ -125,7 +125,7 @@ async def test_many_models_do_not_stop_the_loop() -> None:
 
     async with (
         RawServer(always(answer(body))) as there,
-        SwapClient(server_at(there.url, 60)) as client,
+        LlamaSwapClient(server_at(there.url, 60)) as client,
     ):
         watching = asyncio.create_task(watch())
         assert len(await client.models()) == 100_000

@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aitui.domain.clean import clean_text
-from aitui.swap.log_text import LogText
+from aitui.domain.clean import sanitize_text
+from aitui.swap.log_text import LogTextDecoder
 
 _PIECES = st.sampled_from(
     ["a", "é", "😀", "\n", "\r", "\r\n", "\x1b[1;31m", "\x1b]0;t\x07", "\x1b(B", "\t"]
@@ -12,7 +12,7 @@ _PIECES = st.sampled_from(
 
 
 def cleaned(*pieces: bytes) -> str:
-    text = LogText()
+    text = LogTextDecoder()
     return "".join([*(text.feed(piece) for piece in pieces), text.finish()])
 
 
@@ -29,7 +29,7 @@ def test_a_line_end_in_two_pieces_is_one() -> None:
 
 
 def test_a_sequence_that_never_ends_holds_nothing_back_for_long() -> None:
-    text = LogText()
+    text = LogTextDecoder()
     assert "x" * 1000 in text.feed(b"\x1b]0;" + b"x" * 500) + text.feed(b"\n" + b"x" * 1000)
 
 
@@ -43,4 +43,4 @@ def test_cuts_change_nothing(log: str, data: st.DataObject) -> None:
     cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=6)))
     ends = [*cuts, len(stream)]
     pieces = [stream[start:end] for start, end in zip([0, *cuts], ends, strict=True)]
-    assert cleaned(*pieces) == clean_text(log)
+    assert cleaned(*pieces) == sanitize_text(log)

@@ -6,7 +6,7 @@ import socket
 import httpcore
 import pytest
 
-from aitui.swap.client import SwapClient
+from aitui.swap.client import LlamaSwapClient
 from aitui.swap.network import ClosingBackend
 from swap.conftest import server_at
 from swap.raw_server import RawServer, hang, until
@@ -25,7 +25,7 @@ async def ended_early(listening: socket.socket, turns: int) -> socket.socket:
     """The server's end of a request that is cancelled so many turns before the end of the loop."""
     listening.setblocking(False)
     loop = asyncio.get_running_loop()
-    client = SwapClient(server_at(f"http://127.0.0.1:{listening.getsockname()[1]}"))
+    client = LlamaSwapClient(server_at(f"http://127.0.0.1:{listening.getsockname()[1]}"))
     loading = loop.create_task(client.load("a"))
     accepted, _ = await loop.sock_accept(listening)
     assert await loop.sock_recv(accepted, 10_000)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aitui.errors import BadAnswer
+from aitui.errors import BadResponse
 from aitui.swap.sse import SseEvent, SseParser
 
 _FIELDS = [b"data:", b"data: ", b"event:", b":", b"id: 1", b"a", b"{}", b" "]
@@ -79,14 +79,14 @@ def test_drops_a_line_of_data_that_the_end_of_the_stream_cuts() -> None:
 
 
 def test_refuses_an_event_beyond_its_limit() -> None:
-    with pytest.raises(BadAnswer, match="more than"):
+    with pytest.raises(BadResponse, match="more than"):
         SseParser(largest=1000).feed((b"data: " + b"x" * 50 + b"\n") * 100)
 
 
 def test_refuses_a_line_beyond_its_limit() -> None:
     parser = SseParser(largest=1000)
     parser.feed(b"x" * 1000)
-    with pytest.raises(BadAnswer, match="more than"):
+    with pytest.raises(BadResponse, match="more than"):
         parser.feed(b"x")
 
 

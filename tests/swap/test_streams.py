@@ -6,9 +6,9 @@ import pytest
 
 from aitui import errors
 from aitui.domain.events import LogWritten, RequestsCounted
-from aitui.swap.client import SwapClient
+from aitui.swap.client import LlamaSwapClient
 from swap.conftest import server_at
-from swap.raw_server import RawServer, Request, always, answer, head
+from swap.raw_server import RawRequest, RawServer, always, answer, head
 
 COUNTED = b'event:message\ndata:{"type":"inflight","data":"{\\"total\\":1}"}\n\n'
 LOGGED = b'event:message\ndata:{"type":"logData","data":"{\\"data\\":\\"x\\"}"}\n\n'
@@ -17,13 +17,13 @@ LOGGED = b'event:message\ndata:{"type":"logData","data":"{\\"data\\":\\"x\\"}"}\
 async def test_events_come_as_they_are_sent_and_end_with_the_stream() -> None:
     go_on = asyncio.Event()
 
-    async def respond(_: Request, writer: asyncio.StreamWriter) -> None:
+    async def respond(_: RawRequest, writer: asyncio.StreamWriter) -> None:
         writer.write(head("text/event-stream") + COUNTED)
         await go_on.wait()
         writer.write(LOGGED)
         writer.close()
 
-    async with RawServer(respond) as there, SwapClient(server_at(there.url)) as client:
+    async with RawServer(respond) as there, LlamaSwapClient(server_at(there.url)) as client:
         async with client.events() as events:
             assert await anext(events) == RequestsCounted(1)
             go_on.set()
@@ -32,7 +32,7 @@ async def test_events_come_as_they_are_sent_and_end_with_the_stream() -> None:
 
 
 async def test_a_stream_outlives_the_time_limit_of_requests() -> None:
-    async def respond(_: Request, writer: asyncio.StreamWriter) -> None:
+    async def respond(_: RawRequest, writer: asyncio.StreamWriter) -> None:
         writer.write(head("text/event-stream"))
         await asyncio.sleep(0.5)
         writer.write(COUNTED)
@@ -40,7 +40,7 @@ async def test_a_stream_outlives_the_time_limit_of_requests() -> None:
 
     async with (
         RawServer(respond) as there,
-        SwapClient(server_at(there.url, 0.2)) as client,
+        LlamaSwapClient(server_at(there.url, 0.2)) as client,
         client.events() as events,
     ):
         assert [event async for event in events] == [RequestsCounted(1)]
@@ -49,7 +49,7 @@ async def test_a_stream_outlives_the_time_limit_of_requests() -> None:
 async def test_a_server_without_events_is_not_supported() -> None:
     async with (
         RawServer(always(answer("404 page not found", 404, "text/plain"))) as there,
-        SwapClient(server_at(there.url)) as client,
+        LlamaSwapClient(server_at(there.url)) as client,
     ):
         with pytest.raises(errors.NotSupported):
             async with client.events():
@@ -57,14 +57,14 @@ async def test_a_server_without_events_is_not_supported() -> None:
 
 
 async def test_a_connection_that_breaks_is_connection_lost() -> None:
-    async def respond(_: Request, writer: asyncio.StreamWriter) -> None:
+    async def respond(_: RawRequest, writer: asyncio.StreamWriter) -> None:
         chunk = b"%x\r\n%b\r\n" % (len(COUNTED), COUNTED)
         writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk)
         writer.close()
 
     async with (
         RawServer(respond) as there,
-        SwapClient(server_at(there.url)) as client,
+        LlamaSwapClient(server_at(there.url)) as client,
         client.events() as events,
     ):
         assert await anext(events) == RequestsCounted(1)
@@ -74,7 +74,7 @@ async def test_a_connection_that_breaks_is_connection_lost() -> None:
 
 async def test_an_error_of_the_reader_comes_out_as_it_is() -> None:
     async def read() -> None:
-        async with SwapClient(server_at(there.url)) as client, client.events() as events:
+        async with LlamaSwapClient(server_at(there.url)) as client, client.events() as events:
             async for _ in events:
                 raise OSError("the disk is full")
 
@@ -94,7 +94,7 @@ async def test_an_error_of_the_reader_comes_out_as_it_is() -> None:
 async def test_a_log_is_asked_for_by_name(name: str, history: bool, target: str) -> None:
     async with RawServer(always(answer("a\x1b[31mb\n", content_type="text/plain"))) as there:
         async with (
-            SwapClient(server_at(there.url)) as client,
+            LlamaSwapClient(server_at(there.url)) as client,
             client.log(name, history=history) as pieces,
         ):
             assert "".join([piece async for piece in pieces]) == "ab\n"
@@ -102,13 +102,13 @@ async def test_a_log_is_asked_for_by_name(name: str, history: bool, target: str)
 
 
 async def test_a_log_whose_headers_take_longer_than_any_limit_is_waited_for() -> None:
-    async def respond(_: Request, writer: asyncio.StreamWriter) -> None:
+    async def respond(_: RawRequest, writer: asyncio.StreamWriter) -> None:
         await asyncio.sleep(0.5)
         writer.write(answer("late", content_type="text/plain"))
 
     async with (
         RawServer(respond) as there,
-        SwapClient(server_at(there.url, 0.1)) as client,
+        LlamaSwapClient(server_at(there.url, 0.1)) as client,
         client.log("a") as pieces,
     ):
         assert [piece async for piece in pieces] == ["late"]
@@ -118,7 +118,7 @@ async def test_a_log_of_no_model_is_no_such_model() -> None:
     body = "llama-swap: invalid logger. Use 'proxy', 'upstream' or a model's ID"
     async with (
         RawServer(always(answer(body, 400, "text/plain"))) as there,
-        SwapClient(server_at(there.url)) as client,
+        LlamaSwapClient(server_at(there.url)) as client,
     ):
         with pytest.raises(errors.NoSuchModel, match="nothing"):
             async with client.log("nothing"):

@@ -15,17 +15,17 @@ from aitui.errors import (
     KeyPasswordNeeded,
     TlsRefused,
 )
-from aitui.swap.client import SwapClient
+from aitui.swap.client import LlamaSwapClient
 from aitui.swap.tls import fingerprint, tls_context
 from swap.authority import Authority, Issued
 from swap.conftest import server_at, server_context
-from swap.raw_server import RawServer, Request, json_answer
+from swap.raw_server import RawRequest, RawServer, json_answer
 
 NOTHING_RUNS = json_answer({"running": []})
 
 
 async def refused(server: Server) -> AituiError:
-    async with SwapClient(server) as client:
+    async with LlamaSwapClient(server) as client:
         with pytest.raises(AituiError) as caught:
             await client.running()
     return caught.value
@@ -48,7 +48,7 @@ async def test_a_client_certificate_opens_the_door(
 ) -> None:
     async with (
         RawServer(NOTHING_RUNS, either_tls) as there,
-        SwapClient(trusting(there.url, authority, client_certificate)) as client,
+        LlamaSwapClient(trusting(there.url, authority, client_certificate)) as client,
     ):
         assert await client.running() == ()
 
@@ -69,7 +69,7 @@ async def test_a_root_without_key_usage_works_where_strict_is_the_default(
     monkeypatch.setattr(ssl, "create_default_context", as_in_python_3_13)
     async with (
         RawServer(NOTHING_RUNS, mutual_tls) as there,
-        SwapClient(trusting(there.url, authority, client_certificate)) as client,
+        LlamaSwapClient(trusting(there.url, authority, client_certificate)) as client,
     ):
         assert await client.running() == ()
 
@@ -126,7 +126,7 @@ async def test_a_missing_client_certificate_is_said_under_tls_1_2(
     assert "client certificate" in str(error)
 
 
-async def hang_up(_: Request, writer: asyncio.StreamWriter) -> None:
+async def hang_up(_: RawRequest, writer: asyncio.StreamWriter) -> None:
     writer.transport.abort()
 
 
@@ -144,7 +144,7 @@ async def test_a_break_after_a_good_answer_is_no_refusal(
 ) -> None:
     async with (
         RawServer(NOTHING_RUNS, mutual_tls) as there,
-        SwapClient(trusting(there.url, authority, client_certificate)) as client,
+        LlamaSwapClient(trusting(there.url, authority, client_certificate)) as client,
     ):
         await client.running()
         there.respond = hang_up
@@ -159,7 +159,7 @@ async def test_what_breaks_long_after_the_handshake_is_no_refusal(
     client_certificate: Issued,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    async def respond(_: Request, writer: asyncio.StreamWriter) -> None:
+    async def respond(_: RawRequest, writer: asyncio.StreamWriter) -> None:
         await asyncio.sleep(0.2)
         writer.transport.abort()
 
@@ -218,7 +218,7 @@ async def test_an_encrypted_key_opens_with_its_password(
     encrypted = authority.issue("encrypted", password="secret")
     async with RawServer(NOTHING_RUNS, mutual_tls) as there:
         server = trusting(there.url, authority, encrypted, client_key_password="secret")
-        async with SwapClient(server) as client:
+        async with LlamaSwapClient(server) as client:
             assert await client.running() == ()
 
 
@@ -251,7 +251,7 @@ async def test_an_expired_server_is_refused(authority: Authority) -> None:
 
 
 async def test_a_port_without_tls_is_said_so(authority: Authority) -> None:
-    async with RawServer(NOTHING_RUNS, greeting=b"HTTP/1.1 400 Bad Request\r\n\r\n") as there:
+    async with RawServer(NOTHING_RUNS, greeting=b"HTTP/1.1 400 Bad RawRequest\r\n\r\n") as there:
         error = await refused(trusting(there.url.replace("http:", "https:"), authority, None))
     assert isinstance(error, TlsRefused)
     assert "does not speak TLS" in error.what
@@ -265,7 +265,7 @@ async def test_a_renewed_certificate_is_taken_without_a_restart(
     now = 0.0
     async with RawServer(NOTHING_RUNS, mutual_tls) as there:
         server = trusting(there.url, authority, issued)
-        async with SwapClient(server, monotonic=lambda: now) as client:
+        async with LlamaSwapClient(server, monotonic=lambda: now) as client:
             with pytest.raises(TlsRefused):
                 await client.running()
             renewed = authority.issue("renewed")
@@ -281,7 +281,7 @@ async def test_new_connections_present_a_certificate_that_was_renewed_in_time(
     now = 0.0
     async with RawServer(NOTHING_RUNS, mutual_tls) as there:
         server = trusting(there.url, authority, issued)
-        async with SwapClient(server, monotonic=lambda: now) as client:
+        async with LlamaSwapClient(server, monotonic=lambda: now) as client:
             await client.running()
             await client.running()
             assert there.connections == 1

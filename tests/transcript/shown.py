@@ -8,8 +8,8 @@ from textual.filter import LineFilter
 from textual.pilot import Pilot
 
 from aitui.domain.clock import Clock
-from aitui.ui.harmless_filter import HarmlessFilter
-from aitui.ui.readable_filter import ReadableFilter
+from aitui.ui.harmless_filter import ControlCharFilter
+from aitui.ui.readable_filter import ContrastFilter
 from aitui.ui.widgets.transcript import Transcript
 
 
@@ -32,7 +32,7 @@ class Chat(App[None]):
     def __init__(self) -> None:
         super().__init__()
         self.animation_level = "none"
-        self._filters_before_terminal = (HarmlessFilter(), ReadableFilter())
+        self._filters_before_terminal = (ControlCharFilter(), ContrastFilter())
         self.copied: list[tuple[str, str]] = []
         self.opened: list[str] = []
 
@@ -42,10 +42,10 @@ class Chat(App[None]):
     def compose(self) -> ComposeResult:
         yield Transcript(Clock(Ticking(), lambda: 0.0))
 
-    def on_transcript_copied(self, message: Transcript.Copied) -> None:
+    def on_transcript_copied(self, message: Transcript.CopyRequested) -> None:
         self.copied.append((message.what, message.text))
 
-    def on_transcript_opened(self, message: Transcript.Opened) -> None:
+    def on_transcript_opened(self, message: Transcript.OpenRequested) -> None:
         self.opened.append(message.text)
 
 
@@ -76,7 +76,7 @@ class Shown:
     async def settle(self) -> None:
         """Wait until everything is drawn as it will stay."""
         await self.pilot.pause()
-        while not self.transcript.settled:
+        while not self.transcript.is_settled:
             await self.pilot.pause(0.01)
         await self.pilot.pause()
 

@@ -6,14 +6,14 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 
-from aitui.ui.transcript.turns import ShownTurn
+from aitui.ui.transcript.turns import CompletedTurn
 from aitui.ui.widgets.transcript import Transcript
 from transcript.documents import MIXED
 from transcript.shown import Chat
 
 TURNS = [
-    ShownTurn("1", "user", "Why is the sky blue?\nPlease be brief."),
-    ShownTurn(
+    CompletedTurn("1", "user", "Why is the sky blue?\nPlease be brief."),
+    CompletedTurn(
         "2", "assistant", MIXED, "Qwen_Qwen3.6-35B-A3B-Q8_0", "Hm.", 2.1, "48.3 tok/s · stop"
     ),
 ]
@@ -25,7 +25,7 @@ def test_a_conversation(snap_compare: Callable[..., bool], size: tuple[int, int]
         transcript = pilot.app.query_one(Transcript)
         transcript.focus()
         transcript.replace(TURNS)
-        while not transcript.settled:
+        while not transcript.is_settled:
             await pilot.pause(0.01)
         await pilot.press("K", "K", "g")
         await pilot.pause()

@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from rich.cells import cell_len
 
-from aitui.ui.transcript.drawing import code_lines, drawn
-from aitui.ui.transcript.highlighting import highlighted
-from aitui.ui.transcript.inks import Row
-from aitui.ui.transcript.pieces import Kind, Piece
-from aitui.ui.transcript.quick_colours import CODE, quick_runs
-from aitui.ui.transcript.source import GrowingText, harmless, pieces_of
-from aitui.ui.transcript.splitter import LONGEST_PIECE
+from aitui.ui.transcript.drawing import code_lines, render_piece
+from aitui.ui.transcript.highlighting import highlight_lines
+from aitui.ui.transcript.inks import TranscriptRow
+from aitui.ui.transcript.pieces import Piece, PieceKind
+from aitui.ui.transcript.quick_colours import CODE_STYLE, highlight_quickly
+from aitui.ui.transcript.source import StreamedText, replace_control_characters, split_text
+from aitui.ui.transcript.splitter import MAX_PIECE_LENGTH
 from transcript.documents import MIXED, documents, split_documents
 
 WIDTHS = (41, 77, 117)
@@ -22,7 +22,7 @@ WIDTHS = (41, 77, 117)
 
 def streamed(deltas: list[str]) -> list[Piece]:
     """The pieces of a text that came in deltas, with a look at the end after each."""
-    growing = GrowingText()
+    growing = StreamedText()
     pieces: list[Piece] = []
     for delta in deltas:
         growing.add(delta)
@@ -31,9 +31,9 @@ def streamed(deltas: list[str]) -> list[Piece]:
     return pieces + growing.tail()
 
 
-def rows_of(text: str, width: int) -> list[Row]:
+def rows_of(text: str, width: int) -> list[TranscriptRow]:
     """All rows of a text."""
-    return [row for piece in pieces_of(text) for row in drawn(piece, width)]
+    return [row for piece in split_text(text) for row in render_piece(piece, width)]
 
 
 def texts_of(text: str, width: int = 77) -> list[str]:
@@ -45,19 +45,21 @@ def texts_of(text: str, width: int = 77) -> list[str]:
 @given(split_documents())
 def test_any_split_gives_the_pieces_of_the_whole(split: tuple[str, list[str]]) -> None:
     document, deltas = split
-    assert streamed(deltas) == pieces_of(document)
+    assert streamed(deltas) == split_text(document)
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 64])
 def test_the_mixed_document_in_deltas_of_one_size(size: int) -> None:
     deltas = [MIXED[at : at + size] for at in range(0, len(MIXED), size)]
-    assert streamed(deltas) == pieces_of(MIXED)
+    assert streamed(deltas) == split_text(MIXED)
 
 
 @settings(deadline=None, max_examples=40)
 @given(documents)
 def test_the_sources_of_all_pieces_are_the_text(document: str) -> None:
-    assert "".join(piece.source for piece in pieces_of(document)) == harmless(document)
+    assert "".join(piece.source for piece in split_text(document)) == replace_control_characters(
+        document
+    )
 
 
 @settings(deadline=None, max_examples=40)
@@ -71,8 +73,8 @@ def test_no_row_is_wider_than_the_screen(document: str, width: int) -> None:
 @given(documents, st.sampled_from(WIDTHS))
 def test_no_word_is_lost(document: str, width: int) -> None:
     shown = re.sub(r"\W", "", "".join(row.text for row in rows_of(document, width)))
-    for piece in pieces_of(document):
-        if piece.shape.kind is Kind.PARAGRAPH:
+    for piece in split_text(document):
+        if piece.shape.kind is PieceKind.PARAGRAPH:
             for word in re.findall(r"word|longerword|bold|code", piece.source):
                 assert word in shown
 
@@ -80,8 +82,8 @@ def test_no_word_is_lost(document: str, width: int) -> None:
 @settings(deadline=None, max_examples=40)
 @given(documents)
 def test_no_piece_is_larger_than_what_can_be_drawn_in_a_frame(document: str) -> None:
-    for piece in pieces_of(document):
-        assert len(piece.source) <= 2 * LONGEST_PIECE + 1
+    for piece in split_text(document):
+        assert len(piece.source) <= 2 * MAX_PIECE_LENGTH + 1
         # Blank lines cost nothing: they are counted by their characters alone.
         assert sum(bool(line.strip()) for line in piece.source.splitlines()) <= 41
 
@@ -95,11 +97,11 @@ def test_drawing_twice_gives_the_same(document: str, width: int) -> None:
 def test_the_code_of_a_cut_fence_is_that_of_the_whole() -> None:
     lines = [f"    line {number}" if number % 3 else "" for number in range(200)]
     text = "```python\n" + "\n".join(lines) + "\n```\nafter\n"
-    code = [piece for piece in pieces_of(text) if piece.shape.kind is Kind.CODE]
+    code = [piece for piece in split_text(text) if piece.shape.kind is PieceKind.CODE]
     assert len(code) > 1
     assert [line for piece in code for line in code_lines(piece)] == lines
     assert [piece.opens for piece in code] == [True] + [False] * (len(code) - 1)
-    assert pieces_of(text)[-1].source == "after\n"
+    assert split_text(text)[-1].source == "after\n"
 
 
 def test_rows_of_a_cut_fence_are_those_of_its_lines() -> None:
@@ -187,14 +189,14 @@ def test_words_come_in_the_order_that_markdown_it_has_them(text: str) -> None:
 
 def test_a_line_of_a_megabyte_is_cut_and_whole() -> None:
     text = "x" * 1_000_000
-    pieces = pieces_of(text)
+    pieces = split_text(text)
     assert "".join(piece.source for piece in pieces) == text
-    assert "".join(row.text for piece in pieces for row in drawn(piece, 100)) == text
+    assert "".join(row.text for piece in pieces for row in render_piece(piece, 100)) == text
 
 
 def test_a_lexer_sees_no_line_that_is_too_long() -> None:
     lines = ["short = 1", "y" * 3000]
-    assert list(highlighted(lines, "python")) == [[(line, CODE)] for line in lines]
+    assert list(highlight_lines(lines, "python")) == [[(line, CODE_STYLE)] for line in lines]
 
 
 @pytest.mark.parametrize(
@@ -202,6 +204,6 @@ def test_a_lexer_sees_no_line_that_is_too_long() -> None:
 )
 def test_colours_change_no_character_of_code(language: str) -> None:
     lines = ["", "\tdef x(): return 'a'  # b", "/* a", "", '  " ` ( */ $ 1 <b>', "é 日本 🙂 \\", ""]
-    assert ["".join(text for text, _ in runs) for runs in highlighted(lines, language)] == lines
-    quick = ["".join(text for text, _ in quick_runs(line, language)) for line in lines]
+    assert ["".join(text for text, _ in runs) for runs in highlight_lines(lines, language)] == lines
+    quick = ["".join(text for text, _ in highlight_quickly(line, language)) for line in lines]
     assert quick == lines

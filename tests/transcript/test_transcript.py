@@ -3,7 +3,7 @@
 from textual.geometry import Offset
 from textual.selection import Selection
 
-from aitui.ui.transcript.turns import ShownTurn
+from aitui.ui.transcript.turns import CompletedTurn
 from transcript.documents import MIXED
 from transcript.shown import Shown, shown
 
@@ -161,8 +161,8 @@ async def test_a_prompt_is_shown_as_it_was_typed() -> None:
 
 async def test_another_branch_takes_the_place_of_what_was_shown() -> None:
     turns = [
-        ShownTurn("a", "user", "Why?"),
-        ShownTurn("b", "assistant", PARAGRAPHS, "model", "Hm", 2.14, "stop"),
+        CompletedTurn("a", "user", "Why?"),
+        CompletedTurn("b", "assistant", PARAGRAPHS, "model", "Hm", 2.14, "stop"),
     ]
     async with shown() as running:
         await running.answer("old")
@@ -264,7 +264,7 @@ async def test_frames_are_left_out_while_the_terminal_takes_no_more() -> None:
     async with shown() as running:
         transcript = running.transcript
         takes_more: list[bool] = []
-        transcript._drained = lambda: bool(takes_more)
+        transcript._is_drained = lambda: bool(takes_more)
         transcript.begin_turn("1", "assistant", "model")
         transcript.append("1", "waits")
         await running.pilot.pause(0.2)
@@ -299,7 +299,7 @@ FACTS = "1,204 tokens · 48.3 tok/s · 25 s · first token 0.41 s · prompt 812 
 
 async def test_a_footer_drops_whole_items_from_its_end() -> None:
     async with shown((60, 12)) as running:
-        running.transcript.replace([ShownTurn("1", "assistant", "Yes.", footer=FACTS)])
+        running.transcript.replace([CompletedTurn("1", "assistant", "Yes.", footer=FACTS)])
         await running.settle()
         assert rows_of(running)[-1] == "1,204 tokens · 48.3 tok/s · 25 s · first token 0.41 s"
 
@@ -307,7 +307,9 @@ async def test_a_footer_drops_whole_items_from_its_end() -> None:
 async def test_a_sentence_in_a_footer_is_whole_and_has_the_facts_below_it() -> None:
     cut = "✘ cut: the model was unloaded, or its server restarted (/continue goes on)"
     async with shown((60, 12)) as running:
-        running.transcript.replace([ShownTurn("1", "assistant", "Yes.", footer=f"{cut} · {FACTS}")])
+        running.transcript.replace(
+            [CompletedTurn("1", "assistant", "Yes.", footer=f"{cut} · {FACTS}")]
+        )
         await running.settle()
         rows = rows_of(running)
         assert " ".join(rows[-3:-1]) == cut

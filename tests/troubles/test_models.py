@@ -6,7 +6,7 @@ from time import monotonic, time
 
 import pytest
 
-from aitui.demo.faults import Reply
+from aitui.demo.faults import FixedResponse
 from aitui.demo.stand_in import StandIn
 from aitui.domain.clock import Clock
 from aitui.domain.server import Server
@@ -17,7 +17,7 @@ from ui.driven import Driven, driven
 async def test_a_model_that_has_gone_from_the_config(
     stand_in: StandIn, server: Server, tmp_path: Path
 ) -> None:
-    stand_in.fault("/api/events", Reply(404))
+    stand_in.fault("/api/events", FixedResponse(404))
     async with driven(server, tmp_path, size=(120, 30)) as app:
         await app.see("● live", QUICK)
         await stand_in.reload(CATALOGUE.replace(QUICK, "quick-7b-Q8_0"))

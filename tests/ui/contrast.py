@@ -6,7 +6,7 @@ from rich.color import Color
 from rich.style import Style
 from textual.strip import Strip
 
-from aitui.ui.readable_filter import LEAST_CONTRAST, Rgb, contrast
+from aitui.ui.readable_filter import MIN_CONTRAST, Rgb, contrast_ratio
 
 
 def unreadable(strips: Sequence[Strip]) -> Iterator[str]:
@@ -16,7 +16,7 @@ def unreadable(strips: Sequence[Strip]) -> Iterator[str]:
             if control or not any(map(str.isalnum, text)):
                 continue
             ratio = _contrast_of(style or Style.null())
-            if ratio is None or ratio < LEAST_CONTRAST:
+            if ratio is None or ratio < MIN_CONTRAST:
                 yield f"line {row}: {text.strip()!r} {style} has {ratio}"
 
 
@@ -25,7 +25,7 @@ def _contrast_of(style: Style) -> float | None:
     ink, ground = _rgb(style.color), _rgb(style.bgcolor)
     if ink is None or ground is None or style.dim:
         return None
-    return contrast(ink, ground)
+    return contrast_ratio(ink, ground)
 
 
 def _rgb(colour: Color | None) -> Rgb | None:

@@ -20,7 +20,7 @@ from aitui.domain.server import Server
 from aitui.paths import Paths
 from aitui.settings import Settings
 from aitui.ui.app import AituiApp
-from aitui.ui.opening import DemoWorld, Opening
+from aitui.ui.opening import AppContext, DemoWorld
 from aitui.ui.screens.confirm import ConfirmScreen
 from aitui.ui.screens.models import ModelsScreen
 from aitui.ui.widgets.model_table import ModelTable
@@ -62,7 +62,7 @@ class Driven:
     @property
     def under_cursor(self) -> str:
         """The id of the model under the cursor."""
-        model = self.table.highlighted
+        model = self.table.selected_model
         return "" if model is None else model.id
 
     @property
@@ -201,14 +201,14 @@ def opened(
     clock: Clock = REAL_CLOCK,
 ) -> AituiApp:
     """The app, not yet running, without animations."""
-    opening = Opening(
+    opening = AppContext(
         settings=Settings(server, tuple(servers) or (server,)),
         paths=Paths.below(folder),
         home=folder,
         clock=clock,
         random=Random(1),
         demo_world=demo_world or _no_demo,
-        missing=missing,
+        missing_certificates=missing,
     )
     app = AituiApp(opening)
     app.animation_level = "none"

@@ -11,14 +11,14 @@ import pytest
 from aitui.domain.clock import Clock
 from aitui.domain.model import Model
 from aitui.domain.server import Server
-from aitui.domain.snapshot import Link, LinkPhase, Snapshot
+from aitui.domain.snapshot import ConnectionPhase, ConnectionStatus, Snapshot
 from aitui.ui import app as app_module
 
 NOW = 1_000_000.0
 WALL = 1_788_000_000.0
 STILL = Clock(lambda: NOW, lambda: WALL)
 SERVER = Server("https://ai.example.org", identity="home", name="home")
-LIVE = Link(LinkPhase.LIVE, heard=NOW - 1, latency=0.014)
+LIVE = ConnectionStatus(ConnectionPhase.LIVE, last_response_at=NOW - 1, latency=0.014)
 
 
 @dataclass
@@ -62,7 +62,7 @@ class StillSession:
         return self.monitor.snapshot
 
 
-def live(*models: Model, link: Link = LIVE, **more: object) -> Snapshot:
+def live(*models: Model, link: ConnectionStatus = LIVE, **more: object) -> Snapshot:
     """A snapshot of a server that answers."""
     snapshot = Snapshot(link, models, version="218", events_flow=True)
     return replace(snapshot, **more)  # type: ignore[arg-type]

@@ -1,14 +1,14 @@
 """Models in every state that the table knows."""
 
-from aitui.domain.memory.footprint import Footprint, Origin
+from aitui.domain.memory.footprint import Footprint, FootprintOrigin
 from aitui.domain.model import (
+    ActiveRequest,
+    ActiveRequests,
     ContextSize,
     ContextSource,
-    FailedLoad,
-    Kind,
+    LoadFailure,
     Model,
-    Requests,
-    RunningRequest,
+    ModelKind,
     RunState,
 )
 from ui.hand_made import NOW, WALL
@@ -42,7 +42,7 @@ READY = Model(
         weights=round(34.4 * GIB),
         cache=round(5.6 * GIB),
         compute=round(1.2 * GIB),
-        origin=Origin.MEASURED,
+        origin=FootprintOrigin.MEASURED,
     ),
 )
 LOADING = Model(
@@ -59,7 +59,7 @@ WAITING = Model(
     requested=NOW - 7,
     context=context(131_072, ContextSource.SERVER_METADATA),
     expected_load=41,
-    memory=Footprint(131_072, 52 * GIB, origin=Origin.SCALED),
+    memory=Footprint(131_072, 52 * GIB, origin=FootprintOrigin.SCALED),
 )
 STOPPING = Model(
     "gemma-3-27b-it-Q4_K_M",
@@ -69,7 +69,7 @@ STOPPING = Model(
 )
 FAILED = Model(
     "too-big-405b-Q8_0",
-    failed=FailedLoad(
+    failed=LoadFailure(
         WALL - 300,
         "out of memory: 48211.00 MiB did not fit on device 0",
         ("E alloc_tensor_range: failed to allocate CUDA0 buffer of size 50552897536",),
@@ -78,17 +78,17 @@ FAILED = Model(
     expected_load=12,
 )
 IDLE = Model("embed-small", description="for search", expected_load=3)
-PEER = Model("peer1/remote-llama", kind=Kind.PEER, peer="peer1")
-SELECTOR = Model("best", kind=Kind.SELECTOR, targets=("a-7b", "b-13b"))
+PEER = Model("peer1/remote-llama", kind=ModelKind.PEER, peer="peer1")
+SELECTOR = Model("best", kind=ModelKind.SELECTOR, targets=("a-7b", "b-13b"))
 HIDDEN = Model("hidden-embed", unlisted=True, context=context(512, ContextSource.CONFIG_FILE))
 
 MIXTURE = (READY, WAITING, LOADING, STOPPING, FAILED, IDLE, PEER, SELECTOR, HIDDEN)
-REQUESTS = Requests(
+REQUESTS = ActiveRequests(
     total=2,
     running=(
-        RunningRequest(
+        ActiveRequest(
             "1", READY.id, client="192.168.2.20", user_agent="OpenWebUI/0.6", started=NOW - 35
         ),
-        RunningRequest("2", READY.id, client="192.168.2.31", started=NOW - 3),
+        ActiveRequest("2", READY.id, client="192.168.2.31", started=NOW - 3),
     ),
 )

@@ -94,7 +94,7 @@ async def test_one_interrupt_says_how_to_quit_and_the_second_quits(app: Driven) 
 
 async def test_a_late_second_interrupt_asks_again(app: Driven) -> None:
     await app.press("ctrl+c")
-    app.app._interrupted -= 3
+    app.app._interrupted_at -= 3
     await app.press("ctrl+c")
     await app.settle()
     assert app.app.is_running

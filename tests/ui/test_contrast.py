@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from textual.theme import BUILTIN_THEMES
 
-from aitui.domain.question import Question
-from aitui.domain.snapshot import Link, LinkPhase
+from aitui.domain.question import Confirmation
+from aitui.domain.snapshot import ConnectionPhase, ConnectionStatus
 from aitui.errors import Unreachable
 from aitui.ui.screens.confirm import ConfirmScreen
-from aitui.ui.screens.help import HelpScreen, keys_of
+from aitui.ui.screens.help import HelpScreen, active_keys
 from aitui.ui.screens.servers import ServersScreen
 from aitui.ui.screens.setup import SetupScreen
 from ui.contrast import unreadable
@@ -22,12 +22,12 @@ from ui.mixture import MIXTURE, REQUESTS
 TERMINALS_OWN = {"ansi-dark", "ansi-light"}
 """Themes made of the terminal's own sixteen colours: what those look like is up to the terminal."""
 THEMES = sorted(set(BUILTIN_THEMES) - TERMINALS_OWN)
-QUESTION = Question("Load it?", ("≈ evicts another: idle", "Loading took 29 s."), yes="Load")
+QUESTION = Confirmation("Load it?", ("≈ evicts another: idle", "Loading took 29 s."), yes="Load")
 
 
 async def lost(app: Driven) -> None:
     error = Unreachable("home refuses connections", why="nothing listens", remedy="look there")
-    link = Link(LinkPhase.LOST, NOW - 75, None, error, 3, NOW + 4)
+    link = ConnectionStatus(ConnectionPhase.LOST, NOW - 75, None, error, 3, NOW + 4)
     app.models.snapshot = live(*MIXTURE, link=link, warnings=("load times can't be kept",))
     await app.see("✘ lost for")
 
@@ -43,7 +43,7 @@ async def other_choice(app: Driven) -> None:
 
 
 async def help_(app: Driven) -> None:
-    app.app.push_screen(HelpScreen(keys_of(app.models)))
+    app.app.push_screen(HelpScreen(active_keys(app.models)))
     await app.see("Keys that work here")
 
 

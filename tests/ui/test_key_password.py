@@ -52,8 +52,8 @@ async def test_a_wrong_password_is_asked_for_again(locked: Driven) -> None:
 async def test_esc_leaves_it_alone_until_one_refreshes(locked: Driven, stand_in: StandIn) -> None:
     await locked.press("escape")
     await locked.unsee("Password of the private key")
-    attempts = locked.models.snapshot.link.attempts
-    await locked.until(lambda: locked.models.snapshot.link.attempts > attempts + 1, "retried")
+    attempts = locked.models.snapshot.connection.attempts
+    await locked.until(lambda: locked.models.snapshot.connection.attempts > attempts + 1, "retried")
     assert not isinstance(locked.app.screen, KeyPasswordScreen)
     assert "is encrypted" in " ".join(locked.text.split()), locked.strips[-6:]
     await locked.press("f5")

@@ -6,7 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from aitui.demo.faults import Close, Endless, Fault, Garbage, Hang, Page, Reply, WrongTypes
+from aitui.demo.faults import (
+    ConnectionClose,
+    EndlessBody,
+    Fault,
+    FixedResponse,
+    GarbageBody,
+    Hang,
+    HtmlPage,
+    WrongTypes,
+)
 from aitui.demo.stand_in import StandIn
 from aitui.domain.server import Server
 from aitui.ui.widgets.model_detail import ModelDetail
@@ -24,7 +33,7 @@ async def test_a_lost_server_stays_on_screen_greyed_with_its_age(
     assert QUICK in app.text
     assert app.table.stale
     pane = app.models.query_one(ModelDetail)
-    assert {fact.mood for fact in pane.lines} == {"quiet"}
+    assert {fact.style for fact in pane.lines} == {"quiet"}
     assert "l load" not in app.text
 
 
@@ -44,7 +53,7 @@ async def test_a_server_that_comes_back_is_live_again_by_itself(
 
 async def test_f5_retries_a_lost_server_at_once(app: Driven, stand_in: StandIn) -> None:
     await stand_in.stop()
-    await app.until(lambda: app.models.snapshot.link.attempts >= 3, "a long pause")
+    await app.until(lambda: app.models.snapshot.connection.attempts >= 3, "a long pause")
     await stand_in.start()
     await app.press("f5")
     await app.see("● live")
@@ -76,15 +85,15 @@ async def test_a_dead_port_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("fault", "words"),
     [
-        (Page(), "HTML"),
-        (Page(502), "502"),
-        (Garbage(), "JSON"),
-        (Endless(), "answers with more than 32 MiB"),
+        (HtmlPage(), "HTML"),
+        (HtmlPage(502), "502"),
+        (GarbageBody(), "JSON"),
+        (EndlessBody(), "answers with more than 32 MiB"),
         (WrongTypes(), "something that can't be its JSON"),
-        (Reply(body=b""), "empty"),
-        (Reply(401), "wants an API key"),
-        (Close(), "broke"),
-        (Close(b'{"running": ['), "closed"),
+        (FixedResponse(body=b""), "empty"),
+        (FixedResponse(401), "wants an API key"),
+        (ConnectionClose(), "broke"),
+        (ConnectionClose(b'{"running": ['), "closed"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Fault) else "",
 )
@@ -104,7 +113,7 @@ async def test_nonsense_is_named_and_survived(
 async def test_two_hundred_megabytes_of_garbage_are_given_up_early(
     server: Server, stand_in: StandIn, tmp_path: Path
 ) -> None:
-    stand_in.fault("/v1/models", Garbage(200 * MEGABYTE), times=1)
+    stand_in.fault("/v1/models", GarbageBody(200 * MEGABYTE), times=1)
     stand_in.fault("/v1/models", Hang(1.0))
     async with driven(replace(server, timeout=60.0), tmp_path) as app:
         await app.see("✘ not reached for", "answers with more than 32 MiB")

@@ -16,10 +16,10 @@ from textual.screen import Screen
 from textual.widgets._toast import Toast
 
 import aitui.ui
-from aitui.commands.conversations import ListedConversation, question_before_deletion
+from aitui.commands.conversations import ListedConversation, deletion_confirmation
 from aitui.demo.stand_in import StandIn
 from aitui.domain.model import Model
-from aitui.domain.question import Question
+from aitui.domain.question import Confirmation
 from aitui.domain.server import Server
 from aitui.domain.snapshot import Snapshot
 from aitui.domain.steps import Step, Steps, StepState
@@ -185,14 +185,14 @@ def screens() -> list[Screen[Any]]:
     model = Model(ENDS, name=ACTS, description=UNFINISHED)
     server = Server(ENDS, identity=ACTS, name=UNFINISHED, ca=Path(ENDS), client_key=Path(ACTS))
     error = KeyPasswordNeeded(ENDS, why=ACTS, remedy=UNFINISHED)
-    question = Question(
-        ENDS, (ACTS, UNFINISHED), yes=ACTS, other=ENDS, difference=(f"- {ENDS}", f"+ {ACTS}")
+    question = Confirmation(
+        ENDS, (ACTS, UNFINISHED), yes=ACTS, other=ENDS, diff=(f"- {ENDS}", f"+ {ACTS}")
     )
     conversation = ListedConversation("1", heading=ACTS, changed=0.0, model=ENDS)
     return [
         ChooseScreen(ENDS, HOSTILE),
         ConfirmScreen(lambda _: question, Snapshot()),
-        ConfirmScreen(lambda _: question_before_deletion(conversation), Snapshot()),
+        ConfirmScreen(lambda _: deletion_confirmation(conversation), Snapshot()),
         ContextSizeScreen(model),
         HelpScreen([(ENDS, ACTS, "")], UNFINISHED),
         HistoryScreen(ENDS),
@@ -212,7 +212,7 @@ async def test_steps_and_their_outcome(hostile: Driven) -> None:
     screen = StepsScreen(ENDS, REAL_CLOCK)
     await hostile.app.push_screen(screen)
     screen.steps = Steps((Step(ACTS, StepState.DONE, words=ENDS),))
-    screen.end(UNFINISHED, well=False)
+    screen.finish(UNFINISHED, well=False)
     await assert_is_text(hostile, *HOSTILE)
     await hostile.press("y")
     await assert_is_text(hostile, *HOSTILE)
@@ -223,7 +223,9 @@ async def test_conversations_that_are_found(hostile: Driven) -> None:
     await hostile.press("enter")
     await hostile.see("Nothing was asked yet")
     await hostile.press(*ACTS, "enter")
-    await hostile.until(lambda: not hostile.app._chats.any_busy and hostile.toasts == [], "asked")
+    await hostile.until(
+        lambda: not hostile.app._chat_controller.any_busy and hostile.toasts == [], "asked"
+    )
     await hostile.press(*"/history", "enter")
     await assert_is_text(hostile, "Conversations", ACTS)
 
@@ -239,7 +241,7 @@ async def test_why_the_app_ends_may_hold_anything(
 
 
 async def test_what_went_wrong_is_text(hostile: Driven) -> None:
-    hostile.app._say(AituiError(ENDS, why=ACTS, remedy=UNFINISHED))
+    hostile.app._notify_error(AituiError(ENDS, why=ACTS, remedy=UNFINISHED))
     await assert_is_text(hostile, *HOSTILE)
 
 

@@ -18,7 +18,7 @@ from aitui.ui.paste_guard import (
     MOST_COLUMNS,
     MOST_ROWS,
     PATIENCE,
-    Pasted,
+    PastedText,
     PasteGuard,
     Piece,
 )
@@ -144,7 +144,7 @@ def test_a_mark_whose_rest_is_late_is_a_mark(mark: str, place: int, late: float)
     pieces += guard.feed(mark[place:] + behind, late)
     # An ESC that nothing follows is a key after a tenth of a second, or none would ever be.
     is_key = mark == BEGINS and place == 1 and late > 0.1
-    assert pieces == [*(["\x1b"] if is_key else []), Pasted("qUy")]
+    assert pieces == [*(["\x1b"] if is_key else []), PastedText("qUy")]
 
 
 @pytest.mark.parametrize("late", [2.0, 100.0, 10_000.0])
@@ -153,7 +153,7 @@ def test_most_of_a_mark_waits_for_its_rest_for_any_time(place: int, late: float)
     guard = PasteGuard()
     assert guard.feed(BEGINS[:place], 0.0) == []
     assert guard.tick(late) == []
-    assert guard.feed(BEGINS[place:] + "q" + ENDS, late) == [Pasted("q")]
+    assert guard.feed(BEGINS[place:] + "q" + ENDS, late) == [PastedText("q")]
 
 
 def test_a_key_behind_an_escape_that_has_gone_is_itself() -> None:
@@ -185,7 +185,7 @@ def test_a_paste_that_never_ends_is_over_when_nothing_comes_any_more() -> None:
     guard = PasteGuard()
     assert guard.feed(BEGINS + "abc\x1b[2", 0.0) == []
     assert guard.tick(PATIENCE - 0.1) == []
-    assert guard.tick(PATIENCE) == [Pasted("abc[2")]
+    assert guard.tick(PATIENCE) == [PastedText("abc[2")]
     assert guard.feed("j", PATIENCE + 1) == ["j"]
 
 
@@ -208,7 +208,7 @@ def test_a_slow_line_keeps_a_paste_open() -> None:
         pieces += guard.feed("0123456789" * 2, tenth / 10)
         pieces += guard.tick(tenth / 10)
     assert pieces == []
-    assert guard.feed(ENDS, 100.0) == [Pasted("0123456789" * 2 * 999)]
+    assert guard.feed(ENDS, 100.0) == [PastedText("0123456789" * 2 * 999)]
 
 
 @pytest.mark.parametrize("rest", ["qUy" + ENDS, ENDS, "qUy " * 20, "qUy " * 20 + ENDS])
@@ -219,7 +219,7 @@ def test_the_rest_of_a_paste_that_was_given_up_is_no_key(rest: str) -> None:
     pieces += guard.feed(rest, PATIENCE + AFTERWARDS / 2)
     pieces += guard.tick(2 * PATIENCE + AFTERWARDS)
     inside = rest.removesuffix(ENDS)
-    assert pieces == [Pasted("abc"), *([Pasted(inside)] if inside else [])]
+    assert pieces == [PastedText("abc"), *([PastedText(inside)] if inside else [])]
     assert guard.feed("q" * 100, 3 * AFTERWARDS) == ["q" * 100]
 
 
@@ -229,7 +229,7 @@ def test_keys_behind_a_paste_that_was_given_up_are_keys() -> None:
     guard.tick(PATIENCE)
     mouse = "\x1b[<35;10;20M" * 20
     assert join(guard.feed("j" + mouse, PATIENCE + 1)) == ["j" + mouse]
-    assert guard.feed(BEGINS + "q" + ENDS + "j", PATIENCE + 2) == [Pasted("q"), "j"]
+    assert guard.feed(BEGINS + "q" + ENDS + "j", PATIENCE + 2) == [PastedText("q"), "j"]
     assert guard.feed("q" * 100, PATIENCE + 3) == ["q" * 100]
 
 
@@ -239,7 +239,7 @@ def test_a_paste_has_a_largest_size_and_says_what_is_left_out() -> None:
     for _ in range(LONGEST_PASTE // 1000 + 5):
         assert guard.feed("x" * 1000, 0.0) == []
     pasted, key = guard.feed(ENDS + "j", 0.0)
-    assert pasted == Pasted("x" * LONGEST_PASTE, left_out=5000)
+    assert pasted == PastedText("x" * LONGEST_PASTE, left_out=5000)
     assert key == "j"
 
 

@@ -10,10 +10,10 @@ from textual.app import App
 from textual.pilot import Pilot
 from textual.widgets import Input
 
-from aitui.commands.load import question_before_load
+from aitui.commands.load import load_confirmation
 from aitui.domain.model import Model, RunState
 from aitui.domain.server import Server
-from aitui.domain.snapshot import Link, LinkPhase, Snapshot
+from aitui.domain.snapshot import ConnectionPhase, ConnectionStatus, Snapshot
 from aitui.errors import Unreachable
 from aitui.ui.screens.confirm import ConfirmScreen
 from aitui.ui.screens.servers import ServersScreen
@@ -35,9 +35,9 @@ BUSY = live(*MIXTURE, requests=REQUESTS)
 CONNECTING = Snapshot()
 LOST = live(
     *MIXTURE,
-    link=Link(
-        LinkPhase.LOST,
-        heard=NOW - 75,
+    link=ConnectionStatus(
+        ConnectionPhase.LOST,
+        last_response_at=NOW - 75,
         error=Unreachable(
             "ai.example.org refuses connections",
             why="nothing listens on that port",
@@ -147,7 +147,7 @@ def test_long_ids(looks_as_before: Picture) -> None:
 
 
 def test_a_read_only_server(looks_as_before: Picture) -> None:
-    server = replace(SERVER, read_only=True, colour="orange")
+    server = replace(SERVER, read_only=True, color="orange")
     assert looks_as_before(BUSY, SMALL, server=server)
 
 
@@ -157,7 +157,7 @@ def test_a_question(looks_as_before: Picture, size: tuple[int, int]) -> None:
 
     async def ask(pilot: Pilot[None]) -> None:
         pilot.app.push_screen(
-            ConfirmScreen(lambda known: question_before_load(IDLE.id, known), snapshot)
+            ConfirmScreen(lambda known: load_confirmation(IDLE.id, known), snapshot)
         )
         await pilot.pause()
 

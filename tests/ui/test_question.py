@@ -7,10 +7,10 @@ import pytest
 
 from aitui.demo.stand_in import StandIn
 from aitui.domain.model import Model, RunState
-from aitui.domain.question import Question
+from aitui.domain.question import Confirmation
 from aitui.domain.server import Server
 from aitui.domain.snapshot import Snapshot
-from aitui.ui.messages import SnapshotArrived
+from aitui.ui.messages import SnapshotChanged
 from aitui.ui.screens.confirm import ConfirmScreen
 from catalogue import QUICK, STEADY
 from ui.driven import Driven
@@ -19,8 +19,8 @@ from ui.received import orders
 
 def settled(app: Driven) -> bool:
     """Whether QUICK is measured and on its card: both would be new facts of the question."""
-    picture = app.models.snapshot.hardware.picture
-    return QUICK in picture.seen_now and (picture.used_bytes or 0) > 4 << 30
+    picture = app.models.snapshot.hardware.usage
+    return QUICK in picture.observed_now and (picture.used_bytes or 0) > 4 << 30
 
 
 @pytest.fixture
@@ -119,7 +119,7 @@ async def test_facts_that_change_are_shown_and_must_be_read_anew(
 
 async def test_a_snapshot_that_changes_nothing_it_says_leaves_it_armed(asked: Driven) -> None:
     snapshot = asked.models.snapshot
-    asked.app._pass_on(
+    asked.app._post_snapshot(
         asked.server,
         replace(snapshot, models=(*snapshot.models, Model("new", state=RunState.STOPPED))),
     )
@@ -138,7 +138,9 @@ async def test_it_goes_when_the_server_is_left(
 
 
 async def test_many_facts_leave_the_choices_in_sight(app: Driven) -> None:
-    question = Question("Unload all?", tuple(f"unloads number {n}" for n in range(200)), yes="Do")
+    question = Confirmation(
+        "Unload all?", tuple(f"unloads number {n}" for n in range(200)), yes="Do"
+    )
     app.app.push_screen(ConfirmScreen(lambda _: question, Snapshot()))
     await app.see("Unload all?", "unloads number 0", "▸ n Cancel", "y Do")
 
@@ -147,12 +149,12 @@ async def test_a_snapshot_may_come_before_the_question_is_painted(app: Driven) -
     """The question is pushed, and its widgets come a moment later."""
     versions = []
 
-    def question(now: Snapshot) -> Question:
+    def question(now: Snapshot) -> Confirmation:
         versions.append(now.version)
-        return Question("later?" if "later" in versions else "at first?", (), yes="Yes")
+        return Confirmation("later?" if "later" in versions else "at first?", (), yes="Yes")
 
     snapshot = app.models.snapshot
     waiting = app.app.push_screen(ConfirmScreen(question, snapshot))
-    app.app._show(SnapshotArrived(app.server, replace(snapshot, version="later")))
+    app.app._handle_snapshot(SnapshotChanged(app.server, replace(snapshot, version="later")))
     await waiting
     await app.see("later?")

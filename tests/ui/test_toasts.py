@@ -1,6 +1,6 @@
 """What is said in passing: once, and no more at a time than leaves the screen in sight."""
 
-from aitui.ui.comfort import MOST_SAID
+from aitui.ui.comfort import MAX_NOTIFICATIONS
 from ui.driven import Driven
 
 
@@ -12,8 +12,8 @@ async def test_the_same_is_said_once(app: Driven) -> None:
 
 
 async def test_the_oldest_goes_where_there_are_too_many(app: Driven) -> None:
-    for number in range(MOST_SAID + 2):
+    for number in range(MAX_NOTIFICATIONS + 2):
         app.app.notify(f"number {number}")
-    await app.told(f"number {MOST_SAID + 1}")
-    await app.until(lambda: len(app.toasts) == MOST_SAID, "the oldest went")
+    await app.told(f"number {MAX_NOTIFICATIONS + 1}")
+    await app.until(lambda: len(app.toasts) == MAX_NOTIFICATIONS, "the oldest went")
     assert "number 1" not in " ".join(app.toasts)

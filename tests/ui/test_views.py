@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from aitui.domain.snapshot import Link, LinkPhase
+from aitui.domain.snapshot import ConnectionPhase, ConnectionStatus
 from aitui.errors import Unreachable
 from ui.driven import Driven, driven
 from ui.hand_made import NOW, SERVER, STILL, live, show_instead_of_servers
@@ -26,7 +26,9 @@ async def test_esc_goes_back_one_view(app: Driven) -> None:
 async def test_another_view_knows_since_when_the_server_is_not_reached(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    link = Link(LinkPhase.LOST, error=Unreachable("nobody is there"), opened=NOW - 75)
+    link = ConnectionStatus(
+        ConnectionPhase.LOST, error=Unreachable("nobody is there"), opened_at=NOW - 75
+    )
     show_instead_of_servers(monkeypatch, live(link=link))
     async with driven(SERVER, tmp_path, clock=STILL) as app:
         await app.press("4")

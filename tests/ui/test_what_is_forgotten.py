@@ -8,7 +8,7 @@ from textual.widget import Widget
 
 from aitui.demo.stand_in import StandIn
 from aitui.domain.server import Server
-from aitui.ui.frames import forget_widgets_that_have_gone
+from aitui.ui.frames import clear_style_caches
 from aitui.ui.screens.logs import LogsScreen
 from aitui.ui.widgets.log_view import LogView
 from ui.driven import driven
@@ -28,7 +28,7 @@ async def test_what_a_view_drew_goes_with_it(
         assert any(cache() is not None for cache in drawn)
         await app.press("escape")
         await app.settle()
-        forget_widgets_that_have_gone()
+        clear_style_caches()
         gc.collect()
         assert [cache() for cache in drawn if cache() is not None] == []
 

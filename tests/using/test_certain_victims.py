@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from aitui.commands.administration import Administration, open_administration
-from aitui.commands.preset import read_preset
+from aitui.commands.administration import HostAdmin, open_administration
+from aitui.commands.preset import read_server_config
 from aitui.demo.unit import CONFIG_PATH
-from aitui.demo.world import World, demo_world
+from aitui.demo.world import DemoEnvironment, demo_world
 from aitui.domain.server import Server
 from aitui.paths import Paths
 from ui.driven import REAL_CLOCK, Driven, driven
@@ -33,13 +33,13 @@ LATER = 3600.0
 
 
 @pytest.fixture
-async def world() -> AsyncIterator[World]:
+async def world() -> AsyncIterator[DemoEnvironment]:
     async with demo_world(config_text=CONFIG, pauses=(LATER, LATER)) as there:
         yield there
 
 
 @pytest.fixture
-def server(world: World) -> Server:
+def server(world: DemoEnvironment) -> Server:
     return Server(
         url=world.url,
         identity="demo",
@@ -48,7 +48,7 @@ def server(world: World) -> Server:
         client_cert=world.certificates.client_cert,
         client_key=world.certificates.client_key,
         ssh_host=world.ssh_host,
-        ssh_home=world.ssh_set_up.home,
+        ssh_home=world.ssh_setup.home,
     )
 
 
@@ -61,7 +61,7 @@ async def app(server: Server, tmp_path: Path) -> AsyncIterator[Driven]:
 
 
 @pytest.fixture
-async def admin(server: Server, tmp_path: Path) -> AsyncIterator[Administration]:
+async def admin(server: Server, tmp_path: Path) -> AsyncIterator[HostAdmin]:
     async with open_administration(server, Paths.below(tmp_path), REAL_CLOCK) as there:
         yield there
 
@@ -78,7 +78,7 @@ async def load(app: Driven, model_id: str) -> None:
 
 
 async def test_the_victims_are_named_for_certain_and_whoever_stays_is_not(
-    app: Driven, world: World
+    app: Driven, world: DemoEnvironment
 ) -> None:
     for model_id in ("kept-8b", "big-70b", "small-3b"):
         await load(app, model_id)
@@ -94,7 +94,7 @@ async def test_the_victims_are_named_for_certain_and_whoever_stays_is_not(
 
 
 async def test_a_model_whose_group_excludes_nobody_is_loaded_without_a_question(
-    app: Driven, world: World
+    app: Driven, world: DemoEnvironment
 ) -> None:
     await load(app, "big-70b")
     await load(app, "embed-1b")
@@ -103,7 +103,7 @@ async def test_a_model_whose_group_excludes_nobody_is_loaded_without_a_question(
 
 
 async def test_a_chat_with_a_ready_model_asks_where_it_evicts_another(
-    app: Driven, world: World
+    app: Driven, world: DemoEnvironment
 ) -> None:
     await load(app, "big-70b")
     await load(app, "small-3b")
@@ -117,7 +117,7 @@ async def test_a_chat_with_a_ready_model_asks_where_it_evicts_another(
 
 
 async def test_after_a_reload_by_somebody_else_nothing_is_certain_any_more(
-    app: Driven, world: World
+    app: Driven, world: DemoEnvironment
 ) -> None:
     text = CONFIG.replace("exclusive: false", "exclusive: true")
     world.config_file.write_text(text)
@@ -132,7 +132,9 @@ async def test_after_a_reload_by_somebody_else_nothing_is_certain_any_more(
     await app.press("n")
 
 
-async def test_after_a_restart_it_is_certain_by_the_new_file(app: Driven, world: World) -> None:
+async def test_after_a_restart_it_is_certain_by_the_new_file(
+    app: Driven, world: DemoEnvironment
+) -> None:
     before = app.models.snapshot.swap_rules
     world.config_file.write_text(CONFIG.replace("exclusive: false", "exclusive: true"))
     await app.press("R")
@@ -142,35 +144,37 @@ async def test_after_a_restart_it_is_certain_by_the_new_file(app: Driven, world:
     )
 
 
-async def test_the_file_of_a_server_that_has_read_it_is_in_force(admin: Administration) -> None:
-    preset = await read_preset(admin)
+async def test_the_file_of_a_server_that_has_read_it_is_in_force(admin: HostAdmin) -> None:
+    preset = await read_server_config(admin)
     assert preset.in_force
     assert preset.swap_rules is not None
 
 
-async def test_a_file_that_was_changed_since_is_not(admin: Administration, world: World) -> None:
+async def test_a_file_that_was_changed_since_is_not(
+    admin: HostAdmin, world: DemoEnvironment
+) -> None:
     later = time.time() + 60
     await asyncio.to_thread(os.utime, world.config_file, (later, later))
-    preset = await read_preset(admin)
+    preset = await read_server_config(admin)
     assert preset.newer
     assert not preset.in_force
 
 
 async def test_another_file_than_the_servers_is_not(
-    world: World, server: Server, tmp_path: Path
+    world: DemoEnvironment, server: Server, tmp_path: Path
 ) -> None:
     other = world.config_file.with_name("other.yaml")
     other.write_text(CONFIG)
     path = CONFIG_PATH.replace("config.yaml", "other.yaml")
     elsewhere = replace(server, preset_path=path)
     async with open_administration(elsewhere, Paths.below(tmp_path), REAL_CLOCK) as there:
-        preset = await read_preset(there)
+        preset = await read_server_config(there)
     assert not preset.newer
     assert not preset.in_force
 
 
 async def test_a_file_that_the_server_would_refuse_has_no_rules(
-    admin: Administration, world: World
+    admin: HostAdmin, world: DemoEnvironment
 ) -> None:
     world.config_file.write_text(CONFIG + "logToStdout: nowhere\n")
-    assert (await read_preset(admin)).swap_rules is None
+    assert (await read_server_config(admin)).swap_rules is None

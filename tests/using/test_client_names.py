@@ -2,8 +2,8 @@
 
 import pytest
 
-from aitui.domain.clients import client_name, uses
-from aitui.domain.model import Kind, Model, Requests, RunningRequest, RunState
+from aitui.domain.clients import client_name, list_uses
+from aitui.domain.model import ActiveRequest, ActiveRequests, Model, ModelKind, RunState
 from aitui.domain.snapshot import Snapshot
 
 
@@ -19,47 +19,47 @@ from aitui.domain.snapshot import Snapshot
     ],
 )
 def test_a_client_is_named_by_address_and_program(address: str, agent: str, name: str) -> None:
-    assert client_name(RunningRequest("1", "m", client=address, user_agent=agent)) == name
+    assert client_name(ActiveRequest("1", "m", client=address, user_agent=agent)) == name
 
 
-def snapshot(*models: Model, requests: tuple[RunningRequest, ...]) -> Snapshot:
-    return Snapshot(models=models, requests=Requests(len(requests), requests))
+def snapshot(*models: Model, requests: tuple[ActiveRequest, ...]) -> Snapshot:
+    return Snapshot(models=models, requests=ActiveRequests(len(requests), requests))
 
 
 def test_a_request_at_a_ready_model_uses_it() -> None:
     ready = Model("a", state=RunState.READY)
-    (use,) = uses(snapshot(ready, requests=(RunningRequest("1", "a"),)))
+    (use,) = list_uses(snapshot(ready, requests=(ActiveRequest("1", "a"),)))
     assert (use.model, use.waits) == (ready, False)
 
 
 def test_a_request_by_alias_uses_the_model_behind_it() -> None:
     ready = Model("a", aliases=("gpt",), state=RunState.READY)
-    (use,) = uses(snapshot(ready, requests=(RunningRequest("1", "gpt"),)))
+    (use,) = list_uses(snapshot(ready, requests=(ActiveRequest("1", "gpt"),)))
     assert use.model is ready
 
 
 def test_a_request_at_a_model_that_is_not_ready_waits_and_evicts() -> None:
     ready, wanted = Model("a", state=RunState.READY), Model("b")
-    (use,) = uses(snapshot(ready, wanted, requests=(RunningRequest("1", "b"),)))
+    (use,) = list_uses(snapshot(ready, wanted, requests=(ActiveRequest("1", "b"),)))
     assert use.waits
     assert [victim.model for victim in use.evicts] == [ready]
 
 
 def test_a_request_at_a_peer_waits_for_nobody_here() -> None:
-    peer = Model("p", kind=Kind.PEER)
-    (use,) = uses(snapshot(peer, requests=(RunningRequest("1", "p"),)))
+    peer = Model("p", kind=ModelKind.PEER)
+    (use,) = list_uses(snapshot(peer, requests=(ActiveRequest("1", "p"),)))
     assert not use.waits
 
 
 def test_those_who_wait_come_after_those_who_are_served_each_the_oldest_first() -> None:
-    found = uses(
+    found = list_uses(
         snapshot(
             Model("a", state=RunState.READY),
             Model("b"),
             requests=(
-                RunningRequest("late", "a", started=9.0),
-                RunningRequest("waits", "b", started=1.0),
-                RunningRequest("early", "a", started=2.0),
+                ActiveRequest("late", "a", started=9.0),
+                ActiveRequest("waits", "b", started=1.0),
+                ActiveRequest("early", "a", started=2.0),
             ),
         )
     )

@@ -3,13 +3,13 @@
 import asyncio
 from pathlib import Path
 
-from aitui.commands.load import question_before_load
-from aitui.commands.unload import question_before_unload, question_before_unload_all
+from aitui.commands.load import load_confirmation
+from aitui.commands.unload import unload_all_confirmation, unload_confirmation
 from aitui.demo.certificates import Certificates
 from aitui.demo.dialect import Dialect
 from aitui.demo.stand_in import StandIn
-from aitui.domain.clients import MOST_NAMED
-from aitui.domain.model import Model, Requests, RunningRequest, RunState
+from aitui.domain.clients import MOST_CLIENTS_SHOWN
+from aitui.domain.model import ActiveRequest, ActiveRequests, Model, RunState
 from aitui.domain.server import Server
 from aitui.domain.snapshot import Snapshot
 from catalogue import ALIAS, QUICK, SLOW, STEADY, dialects
@@ -20,18 +20,18 @@ PHONE, LAPTOP = "192.168.2.31 · OpenWebUI", "192.168.2.32 · pi"
 WANTED = "wanted"
 
 
-def request(number: int, model: str, client: str, agent: str) -> RunningRequest:
-    return RunningRequest(str(number), model, client=client, user_agent=agent)
+def request(number: int, model: str, client: str, agent: str) -> ActiveRequest:
+    return ActiveRequest(str(number), model, client=client, user_agent=agent)
 
 
-def busy(*requests: RunningRequest) -> Snapshot:
+def busy(*requests: ActiveRequest) -> Snapshot:
     return Snapshot(
         models=(
             Model(QUICK, state=RunState.READY, aliases=(ALIAS,), requests=1),
             Model(STEADY),
             Model(WANTED),
         ),
-        requests=Requests(total=len(requests), running=requests),
+        requests=ActiveRequests(total=len(requests), running=requests),
     )
 
 
@@ -42,37 +42,37 @@ BOTH = busy(
 
 
 def test_a_load_names_who_uses_its_victim() -> None:
-    assert f"in use by {PHONE}" in question_before_load(WANTED, BOTH).facts
+    assert f"in use by {PHONE}" in load_confirmation(WANTED, BOTH).facts
 
 
 def test_a_load_names_who_waits_and_whom_that_evicts() -> None:
-    facts = question_before_load(WANTED, BOTH).facts
+    facts = load_confirmation(WANTED, BOTH).facts
     assert f"{LAPTOP} waits for {STEADY}, which evicts ≈ {QUICK}" in facts
 
 
 def test_an_unload_names_who_uses_the_model_also_by_an_alias() -> None:
-    assert f"in use by {PHONE}" in question_before_unload(QUICK, BOTH).facts
+    assert f"in use by {PHONE}" in unload_confirmation(QUICK, BOTH).facts
 
 
 def test_unloading_everything_names_everybody() -> None:
-    facts = question_before_unload_all(BOTH).facts
+    facts = unload_all_confirmation(BOTH).facts
     assert f"in use by {PHONE}: {QUICK}" in facts
     assert f"{LAPTOP} waits for {STEADY}, which evicts ≈ {QUICK}" in facts
 
 
 def test_of_very_many_the_first_are_named_and_the_others_counted() -> None:
     crowd = (request(number, QUICK, f"10.0.0.{number}", "curl/8") for number in range(20))
-    facts = question_before_unload(QUICK, busy(*crowd)).facts
-    assert sum(fact.startswith("in use by") for fact in facts) == MOST_NAMED
-    assert f"and {20 - MOST_NAMED} more" in facts
+    facts = unload_confirmation(QUICK, busy(*crowd)).facts
+    assert sum(fact.startswith("in use by") for fact in facts) == MOST_CLIENTS_SHOWN
+    assert f"and {20 - MOST_CLIENTS_SHOWN} more" in facts
 
 
 def test_a_server_that_tells_only_a_number_has_that_told() -> None:
     snapshot = Snapshot(
-        models=(Model(QUICK, state=RunState.READY), Model(STEADY)), requests=Requests(total=3)
+        models=(Model(QUICK, state=RunState.READY), Model(STEADY)), requests=ActiveRequests(total=3)
     )
-    assert "3 running requests will be cut." in question_before_unload_all(snapshot).facts
-    assert "3 requests run there" in " ".join(question_before_load(STEADY, snapshot).facts)
+    assert "3 running requests will be cut." in unload_all_confirmation(snapshot).facts
+    assert "3 requests run there" in " ".join(load_confirmation(STEADY, snapshot).facts)
 
 
 @dialects(Dialect.HEAD)

@@ -7,12 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from aitui.domain.clients import Use
-from aitui.domain.eviction import Victim
-from aitui.domain.model import Model, RunningRequest, RunState
+from aitui.domain.clients import ClientRequest
+from aitui.domain.eviction import EvictionVictim
+from aitui.domain.model import ActiveRequest, Model, RunState
 from aitui.ui.use_lines import WORD_WIDTH, use_line
 
-REQUEST = RunningRequest(
+REQUEST = ActiveRequest(
     "1",
     "Qwen_Qwen3.6-35B-A3B-Q8_0",
     client="192.168.2.20",
@@ -20,9 +20,9 @@ REQUEST = RunningRequest(
     started=0.0,
     received_bytes=1_234_567,
 )
-USING = Use(REQUEST, Model(REQUEST.model, state=RunState.READY))
-VICTIMS = tuple(Victim(Model(f"victim-{number}-235B-Q4_K_M"), None) for number in range(3))
-WAITING = Use(REQUEST, Model(REQUEST.model), waits=True, evicts=VICTIMS)
+USING = ClientRequest(REQUEST, Model(REQUEST.model, state=RunState.READY))
+VICTIMS = tuple(EvictionVictim(Model(f"victim-{number}-235B-Q4_K_M"), None) for number in range(3))
+WAITING = ClientRequest(REQUEST, Model(REQUEST.model), waits=True, evicts=VICTIMS)
 NOW = 754.0
 
 
@@ -56,7 +56,7 @@ def test_another_aitui_goes_by_its_user_where_there_is_no_room() -> None:
 
 
 @given(st.integers(30, 200), st.sampled_from([USING, WAITING]))
-def test_a_line_is_made_of_whole_items(width: int, use: Use) -> None:
+def test_a_line_is_made_of_whole_items(width: int, use: ClientRequest) -> None:
     line = use_line(use, NOW, width)
     assert cell_len(line) <= width
     items = [item for item in re.split(r" {2,}", line[WORD_WIDTH:].strip()) if item]

@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from aitui.commands.cancel import cancel
-from aitui.commands.load import load
+from aitui.commands.cancel import cancel_request
+from aitui.commands.load import load_model
 from aitui.demo.certificates import Certificates
 from aitui.demo.dialect import Dialect
 from aitui.demo.stand_in import StandIn
-from aitui.domain.model import Evicted, RunState
+from aitui.domain.model import Eviction, RunState
 from aitui.domain.server import Server
-from aitui.errors import Refused
+from aitui.errors import ActionRefused
 from catalogue import ALIAS, QUICK, STEADY, dialects, each_dialect
 from other_client import OtherClient, chat
 from watched import Watched, nobody, watched, yes
@@ -63,10 +63,10 @@ async def test_an_eviction_for_ourselves_says_you(
 ) -> None:
     async with watched(server, tmp_path) as watch:
         await watch.until_events_flow()
-        await load(watch.session, QUICK, nobody)
-        await load(watch.session, STEADY, yes(watch))
+        await load_model(watch.session, QUICK, nobody)
+        await load_model(watch.session, STEADY, yes(watch))
         model = await watch.until_state(QUICK, RunState.STOPPED)
-        assert model.evicted == Evicted(model.evicted.at if model.evicted else 0, STEADY, "you")
+        assert model.evicted == Eviction(model.evicted.at if model.evicted else 0, STEADY, "you")
 
 
 @dialects(Dialect.HEAD)
@@ -81,7 +81,7 @@ async def test_an_eviction_for_another_client_names_it(
             await watch.until_state(STEADY, RunState.READY)
             model = await watch.until_state(QUICK, RunState.STOPPED)
         assert model.evicted is not None
-        assert model.evicted.whom == "10.0.0.9 · OpenWebUI"
+        assert model.evicted.requester == "10.0.0.9 · OpenWebUI"
 
 
 async def test_a_model_that_is_loaded_again_is_no_longer_evicted(
@@ -90,7 +90,7 @@ async def test_a_model_that_is_loaded_again_is_no_longer_evicted(
     async with watched(server, tmp_path) as watch:
         await watch.until_events_flow()
         for model_id in (QUICK, STEADY, QUICK):
-            await load(watch.session, model_id, yes(watch))
+            await load_model(watch.session, model_id, yes(watch))
         assert (await watch.until_state(QUICK, RunState.READY)).evicted is None
 
 
@@ -102,7 +102,7 @@ async def test_a_cancelled_request_ends(stand_in: StandIn, server: Server, tmp_p
             snapshot = await watch.until(lambda now: bool(now.requests.running))
             (request,) = snapshot.requests.running or ()
             answers = yes(watch)
-            assert await cancel(watch.session, request, answers)
+            assert await cancel_request(watch.session, request, answers)
             assert watch.snapshot.requests.running == ()
     assert "192.168.2.20 · OpenWebUI" in answers.questions[0].facts[0]
 
@@ -124,6 +124,6 @@ async def test_a_read_only_server_cancels_nothing(
         async with stand_in.busy(QUICK):
             snapshot = await watch.until(lambda now: bool(now.requests.running))
             (request,) = snapshot.requests.running or ()
-            with pytest.raises(Refused):
-                await cancel(watch.session, request, nobody)
+            with pytest.raises(ActionRefused):
+                await cancel_request(watch.session, request, nobody)
     assert not [one for one in stand_in.requests if "cancel" in one.path]

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from aitui.commands.clipboards import takes_clipboard
-from aitui.domain.clean import clean_line
+from aitui.commands.clipboards import supports_osc52
+from aitui.domain.clean import sanitize_line
 
 _BY_TERM = {
     "xterm-kitty": "kitty",
@@ -22,9 +22,9 @@ _NOT_BY_PROGRAM = {"Apple_Terminal": "the Terminal of macOS"}
 _TO_FILES = "copies go to a file where the terminal takes none"
 
 
-def clipboard_words(environment: Mapping[str, str]) -> tuple[bool, str, str]:
+def describe_clipboard(environment: Mapping[str, str]) -> tuple[bool, str, str]:
     """Whether it is known to work, what is known, and what helps where it isn't."""
-    refusal = _known_refusal(environment)
+    refusal = _clipboard_obstacle(environment)
     if refusal:
         return False, refusal, _TO_FILES
     term, program = environment.get("TERM", ""), environment.get("TERM_PROGRAM", "")
@@ -38,17 +38,17 @@ def clipboard_words(environment: Mapping[str, str]) -> tuple[bool, str, str]:
         known = "VTE"
     if known:
         return True, f"taken by {known}", ""
-    return False, f"not known of TERM={clean_line(term, 60) or '(unset)'}", _TO_FILES
+    return False, f"not known of TERM={sanitize_line(term, 60) or '(unset)'}", _TO_FILES
 
 
-def _known_refusal(environment: Mapping[str, str]) -> str:
+def _clipboard_obstacle(environment: Mapping[str, str]) -> str:
     """Why `y` won't try it, empty where it will."""
-    if takes_clipboard(environment):
+    if supports_osc52(environment):
         return ""
     if environment.get("STY"):
         return "GNU screen keeps it to itself"
     if environment.get("VTE_VERSION"):
-        return f"VTE {clean_line(environment['VTE_VERSION'], 20)} is too old to take it"
+        return f"VTE {sanitize_line(environment['VTE_VERSION'], 20)} is too old to take it"
     program = _NOT_BY_PROGRAM.get(environment.get("TERM_PROGRAM", ""))
-    term = clean_line(environment.get("TERM", ""), 60)
+    term = sanitize_line(environment.get("TERM", ""), 60)
     return f"not taken by {program or f'TERM={term}'}"

@@ -7,10 +7,10 @@ import time
 from collections.abc import Mapping
 from contextlib import aclosing
 
-from aitui.commands.doctor.examination import Subject, examine
+from aitui.commands.doctor.examination import DoctorTarget, examine
 from aitui.commands.doctor.report import as_json, as_lines, summary
-from aitui.commands.doctor.terminal_checks import Terminal
-from aitui.domain.checks import Check, exit_code
+from aitui.commands.doctor.terminal_checks import TerminalInfo
+from aitui.domain.checks import CheckResult, exit_code
 from aitui.domain.clock import Clock
 from aitui.errors import SettingsError
 from aitui.settings import Settings
@@ -20,18 +20,18 @@ async def run_doctor(
     settings: Settings | SettingsError, environment: Mapping[str, str], *, json: bool
 ) -> int:
     """Print each check as it ends, or all of them as JSON at the end; the exit status."""
-    subject = Subject(
+    subject = DoctorTarget(
         settings=settings,
-        terminal=Terminal(_size(), environment),
+        terminal=TerminalInfo(_terminal_size(), environment),
         clock=Clock(time.monotonic, time.time),
     )
     plain = not _prints_unicode()
     if plain and isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
-    checks: list[Check] = []
+    checks: list[CheckResult] = []
     async with aclosing(examine(subject)) as found:
         async for item in found:
-            if not isinstance(item, Check):
+            if not isinstance(item, CheckResult):
                 continue
             checks.append(item)
             if not json:
@@ -45,7 +45,7 @@ async def run_doctor(
     return exit_code(checks)
 
 
-def _size() -> tuple[int, int] | None:
+def _terminal_size() -> tuple[int, int] | None:
     """Columns and lines of the terminal that we were started in."""
     for stream in (sys.stdout, sys.stderr, sys.stdin):
         try:

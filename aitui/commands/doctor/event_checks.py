@@ -4,16 +4,16 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 
-from aitui.commands.doctor.answer_checks import milliseconds
-from aitui.commands.doctor.so_far import SoFar
-from aitui.domain.checks import Check, failed, left_open, passed
+from aitui.commands.doctor.answer_checks import format_milliseconds
+from aitui.commands.doctor.so_far import ServerFindings
+from aitui.domain.checks import CheckResult, failing_check, inconclusive_check, passing_check
 from aitui.domain.events import Event, RequestEnded, RequestsCounted, RequestsListed, RequestUpdated
 from aitui.errors import AituiError, ConnectionLost, TimedOut
-from aitui.swap.client import SwapClient
+from aitui.swap.client import LlamaSwapClient
 
 EVENTS = "/api/events"
-FIRST_WITHIN = 10.0
-NEXT_WITHIN = 3.0
+FIRST_EVENT_SECONDS = 10.0
+NEXT_EVENT_SECONDS = 3.0
 
 _SETTLES = 0.3
 _SETTLED_WITHIN = 1.5
@@ -21,18 +21,18 @@ _UNBUFFERED = "let the proxy pass events on at once; Caddy: flush_interval -1 in
 
 
 async def event_checks(
-    client: SwapClient, so_far: SoFar, monotonic: Callable[[], float]
-) -> AsyncIterator[Check]:
+    client: LlamaSwapClient, so_far: ServerFindings, monotonic: Callable[[], float]
+) -> AsyncIterator[CheckResult]:
     """One check: opens the stream, then asks for `/running`, which the server's log tells of."""
     if so_far.blocked:
-        yield next(so_far.not_tried(EVENTS))
+        yield next(so_far.inconclusive_checks(EVENTS))
         return
     queue: asyncio.Queue[Event | AituiError] = asyncio.Queue()
-    reading = asyncio.create_task(_read(client, queue), name="events of the check-up")
+    reading = asyncio.create_task(_read_events(client, queue), name="events of the check-up")
     try:
-        check = await _flow(client, queue, so_far, monotonic)
+        check = await _flow_check(client, queue, so_far, monotonic)
     except AituiError as error:
-        check = failed(EVENTS, error)
+        check = failing_check(EVENTS, error)
     finally:
         reading.cancel()
         with suppress(asyncio.CancelledError):
@@ -40,34 +40,38 @@ async def event_checks(
     yield check
 
 
-async def _flow(
-    client: SwapClient,
+async def _flow_check(
+    client: LlamaSwapClient,
     queue: "asyncio.Queue[Event | AituiError]",
-    so_far: SoFar,
+    so_far: ServerFindings,
     monotonic: Callable[[], float],
-) -> Check:
+) -> CheckResult:
     began = monotonic()
-    first = await _next(queue, FIRST_WITHIN, so_far)
+    first = await _next_event(queue, FIRST_EVENT_SECONDS, so_far)
     if first is None:
         raise TimedOut(
-            f"no event within {FIRST_WITHIN:.0f} s",
+            f"no event within {FIRST_EVENT_SECONDS:.0f} s",
             why="llama-swap sends its state at once: something on the way holds it back",
             remedy=_UNBUFFERED,
         )
-    words = f"the first after {milliseconds(monotonic() - began)}"
+    words = f"the first after {format_milliseconds(monotonic() - began)}"
     settled_at = monotonic() + _SETTLED_WITHIN
-    while monotonic() < settled_at and await _next(queue, _SETTLES, so_far) is not None:
+    while monotonic() < settled_at and await _next_event(queue, _SETTLES, so_far) is not None:
         pass
     asked = monotonic()
     await client.running()
-    if await _next(queue, NEXT_WITHIN, so_far) is None:
-        return left_open(
-            EVENTS, f"{words}; nothing more within {NEXT_WITHIN:.0f} s of a request", _UNBUFFERED
+    if await _next_event(queue, NEXT_EVENT_SECONDS, so_far) is None:
+        return inconclusive_check(
+            EVENTS,
+            f"{words}; nothing more within {NEXT_EVENT_SECONDS:.0f} s of a request",
+            _UNBUFFERED,
         )
-    return passed(EVENTS, f"{words}, another {milliseconds(monotonic() - asked)} after its cause")
+    return passing_check(
+        EVENTS, f"{words}, another {format_milliseconds(monotonic() - asked)} after its cause"
+    )
 
 
-async def _read(client: SwapClient, queue: "asyncio.Queue[Event | AituiError]") -> None:
+async def _read_events(client: LlamaSwapClient, queue: "asyncio.Queue[Event | AituiError]") -> None:
     try:
         async with client.events() as events:
             async for event in events:
@@ -77,8 +81,8 @@ async def _read(client: SwapClient, queue: "asyncio.Queue[Event | AituiError]") 
         queue.put_nowait(error)
 
 
-async def _next(
-    queue: "asyncio.Queue[Event | AituiError]", within: float, so_far: SoFar
+async def _next_event(
+    queue: "asyncio.Queue[Event | AituiError]", within: float, so_far: ServerFindings
 ) -> Event | None:
     """The next event, None where none comes in time; raises what ended the stream."""
     try:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from aitui.commands.doctor.clock_checks import clock_checks
 from aitui.commands.doctor.setting_checks import setting_checks
-from aitui.commands.doctor.so_far import SoFar
-from aitui.commands.doctor.terminal_checks import Terminal, terminal_checks
-from aitui.domain.checks import Check, Stage, failed, left_open
+from aitui.commands.doctor.so_far import ServerFindings
+from aitui.commands.doctor.terminal_checks import TerminalInfo, terminal_checks
+from aitui.domain.checks import CheckResult, CheckStage, failing_check, inconclusive_check
 from aitui.domain.clock import Clock
 from aitui.domain.server import Server
 from aitui.errors import SettingsError
@@ -22,15 +22,15 @@ STAGES = (
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class DoctorTarget:
     """What is examined: the settings, or why there are none, and the terminal."""
 
     settings: Settings | SettingsError
-    terminal: Terminal
+    terminal: TerminalInfo
     clock: Clock
 
 
-async def examine(subject: Subject) -> AsyncGenerator[Check | Stage, None]:
+async def examine(subject: DoctorTarget) -> AsyncGenerator[CheckResult | CheckStage, None]:
     """Each check as it ends, and before each group of them its stage.
 
     Asks nothing below `/upstream/` and changes nothing at the server. Whatever goes wrong becomes
@@ -38,9 +38,9 @@ async def examine(subject: Subject) -> AsyncGenerator[Check | Stage, None]:
     """
     if isinstance(subject.settings, SettingsError):
         yield _stage("settings")
-        yield failed("settings", subject.settings)
+        yield failing_check("settings", subject.settings)
     else:
-        async with aclosing(_of_server(subject.settings, subject.clock)) as found:
+        async with aclosing(_server_checks(subject.settings, subject.clock)) as found:
             async for item in found:
                 yield item
     yield _stage("terminal")
@@ -48,8 +48,10 @@ async def examine(subject: Subject) -> AsyncGenerator[Check | Stage, None]:
         yield check
 
 
-async def _of_server(settings: Settings, clock: Clock) -> AsyncGenerator[Check | Stage, None]:
-    server, so_far = settings.server, SoFar()
+async def _server_checks(
+    settings: Settings, clock: Clock
+) -> AsyncGenerator[CheckResult | CheckStage, None]:
+    server, so_far = settings.server, ServerFindings()
     yield _stage("settings")
     for check in setting_checks(settings):
         yield check
@@ -58,32 +60,32 @@ async def _of_server(settings: Settings, clock: Clock) -> AsyncGenerator[Check |
     checks = await asyncio.to_thread(_certificates, server, clock.wall())
     for check in checks:
         yield check
-    async with aclosing(_over_the_network(server, so_far, clock)) as found:
+    async with aclosing(_network_stages(server, so_far, clock)) as found:
         async for item in found:
             yield item
     yield _stage("clock")
     for check in clock_checks(so_far):
         yield check
     yield _stage("machine")
-    async with aclosing(_of_machine(server, so_far, clock)) as machine:
+    async with aclosing(_machine_checks(server, so_far, clock)) as machine:
         async for check in machine:
             yield check
 
 
-async def _over_the_network(
-    server: Server, so_far: SoFar, clock: Clock
-) -> AsyncGenerator[Check | Stage, None]:
-    from aitui.commands.doctor.answer_checks import answer_checks
+async def _network_stages(
+    server: Server, so_far: ServerFindings, clock: Clock
+) -> AsyncGenerator[CheckResult | CheckStage, None]:
+    from aitui.commands.doctor.answer_checks import endpoint_checks
     from aitui.commands.doctor.event_checks import event_checks
     from aitui.commands.doctor.network_checks import network_checks
     from aitui.commands.doctor.view_checks import view_checks
-    from aitui.swap.client import SwapClient
-    from aitui.swap.probe import Probe
+    from aitui.swap.client import LlamaSwapClient
+    from aitui.swap.probe import ServerProbe
 
-    async with SwapClient(server) as client, Probe(server, clock.monotonic) as probe:
-        stages: tuple[tuple[str, Callable[[], AsyncIterator[Check]]], ...] = (
+    async with LlamaSwapClient(server) as client, ServerProbe(server, clock.monotonic) as probe:
+        stages: tuple[tuple[str, Callable[[], AsyncIterator[CheckResult]]], ...] = (
             ("network", lambda: network_checks(server, so_far, clock.wall())),
-            ("answers", lambda: answer_checks(server, client, probe, so_far, clock)),
+            ("answers", lambda: endpoint_checks(server, client, probe, so_far, clock)),
             ("events", lambda: event_checks(client, so_far, clock.monotonic)),
             ("views", lambda: view_checks(client, probe, so_far)),
         )
@@ -93,10 +95,12 @@ async def _over_the_network(
                 yield check
 
 
-async def _of_machine(server: Server, so_far: SoFar, clock: Clock) -> AsyncGenerator[Check, None]:
+async def _machine_checks(
+    server: Server, so_far: ServerFindings, clock: Clock
+) -> AsyncGenerator[CheckResult, None]:
     if not server.ssh_host:
         remedy = "set ssh_host in config.toml or AI_SERVER_SSH_HOST, `local` for this machine"
-        yield left_open("machine", "not looked at: no ssh_host is set", remedy)
+        yield inconclusive_check("machine", "not looked at: no ssh_host is set", remedy)
         return
     from aitui.commands.doctor.host_checks import host_checks
 
@@ -105,11 +109,11 @@ async def _of_machine(server: Server, so_far: SoFar, clock: Clock) -> AsyncGener
             yield check
 
 
-def _certificates(server: Server, wall: float) -> tuple[Check, ...]:
+def _certificates(server: Server, wall: float) -> tuple[CheckResult, ...]:
     from aitui.swap.certificate_checks import certificate_checks
 
     return certificate_checks(server, wall)
 
 
-def _stage(words: str) -> Stage:
-    return Stage(words, STAGES.index(words) + 1, len(STAGES))
+def _stage(words: str) -> CheckStage:
+    return CheckStage(words, STAGES.index(words) + 1, len(STAGES))

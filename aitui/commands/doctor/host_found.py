@@ -5,17 +5,17 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from aitui.domain.checks import Check, failed, left_open
+from aitui.domain.checks import CheckResult, failing_check, inconclusive_check
 from aitui.errors import AituiError, HostError, HostTimedOut, HostUnreachable
 from aitui.host.shell import Host
-from aitui.host.transaction import Reading
+from aitui.host.transaction import FileSnapshot
 
-ANSWERS_WITHIN = 20.0
+HOST_RESPONSE_TIMEOUT = 20.0
 """Seconds for each thing that is asked of the machine."""
 
 
 @dataclass(slots=True)
-class HostFound:
+class HostFindings:
     """`blocked` says why the machine can't be asked anything more, and is empty while it can.
 
     `reading` is its config file, None while that isn't read. `seconds` is how long each check may
@@ -23,33 +23,33 @@ class HostFound:
     """
 
     host: Host
-    seconds: float = ANSWERS_WITHIN
+    seconds: float = HOST_RESPONSE_TIMEOUT
     blocked: str = ""
-    reading: Reading | None = None
+    reading: FileSnapshot | None = None
 
-    def not_tried(self, *names: str, why: str = "") -> Iterator[Check]:
+    def inconclusive_checks(self, *names: str, why: str = "") -> Iterator[CheckResult]:
         """These checks, left open for `why`, else for the reason that blocks them."""
         for name in names:
-            yield left_open(name, f"not tried: {why or self.blocked}")
+            yield inconclusive_check(name, f"not tried: {why or self.blocked}")
 
-    async def check(self, name: str, look: Callable[[], Awaitable[Check]]) -> Check:
+    async def run_check(self, name: str, look: Callable[[], Awaitable[CheckResult]]) -> CheckResult:
         """A check that asks the machine something; one that isn't reached is asked nothing more."""
         if self.blocked:
-            return next(self.not_tried(name))
+            return next(self.inconclusive_checks(name))
         try:
-            async with self.in_time():
+            async with self.time_limit():
                 return await look()
         except HostError as error:
-            return self.failed(name, error)
+            return self.failing_check(name, error)
 
-    def failed(self, name: str, error: AituiError) -> Check:
+    def failing_check(self, name: str, error: AituiError) -> CheckResult:
         """A check that an exception tells of; where it says so, nothing more is asked."""
         if isinstance(error, HostUnreachable):
             self.blocked = error.what
-        return failed(name, error)
+        return failing_check(name, error)
 
     @asynccontextmanager
-    async def in_time(self) -> AsyncIterator[None]:
+    async def time_limit(self) -> AsyncIterator[None]:
         """Raises HostTimedOut where the block takes longer than a check may."""
         try:
             async with asyncio.timeout(self.seconds):

@@ -4,13 +4,13 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from aitui.domain.checks import Check, Status
+from aitui.domain.checks import CheckResult, CheckStatus
 
-MARKS = {Status.PASSED: "✔", Status.FAILED: "✘", Status.OPEN: "–"}
-PLAIN_MARKS = {Status.PASSED: "ok", Status.FAILED: "FAILED", Status.OPEN: "-"}
+MARKS = {CheckStatus.PASSED: "✔", CheckStatus.FAILED: "✘", CheckStatus.OPEN: "–"}
+PLAIN_MARKS = {CheckStatus.PASSED: "ok", CheckStatus.FAILED: "FAILED", CheckStatus.OPEN: "-"}
 
 
-class CheckRow(msgspec.Struct, frozen=True):
+class CheckReport(msgspec.Struct, frozen=True):
     """One row of `doctor --json`; `status` is passed, failed or open."""
 
     check: str
@@ -19,29 +19,31 @@ class CheckRow(msgspec.Struct, frozen=True):
     remedy: str
 
 
-def as_json(checks: Iterable[Check]) -> str:
+def as_json(checks: Iterable[CheckResult]) -> str:
     """All checks as an indented JSON list."""
-    rows = [CheckRow(check.name, check.status.value, check.seen, check.remedy) for check in checks]
+    rows = [
+        CheckReport(check.name, check.status.value, check.seen, check.remedy) for check in checks
+    ]
     indented: bytes = msgspec.json.format(msgspec.json.encode(rows), indent=2)
     return indented.decode()
 
 
-def as_lines(check: Check, *, plain: bool = False) -> tuple[str, ...]:
+def as_lines(check: CheckResult, *, plain: bool = False) -> tuple[str, ...]:
     """A check as its line, and one more for what mends it; `plain` for output without Unicode."""
     marks, arrow = (PLAIN_MARKS, "->") if plain else (MARKS, "→")
     line = f"{marks[check.status]} {check.name}: {check.seen}"
     return (line, f"    {arrow} {check.remedy}") if check.remedy else (line,)
 
 
-def as_text(checks: Iterable[Check]) -> str:
+def as_text(checks: Iterable[CheckResult]) -> str:
     """The whole report, as it is copied."""
     return "\n".join(line for check in checks for line in as_lines(check))
 
 
-def summary(checks: Sequence[Check]) -> str:
+def summary(checks: Sequence[CheckResult]) -> str:
     """How many checks ended how."""
     counts = {
         status: sum(check.status is status for check in checks)
-        for status in (Status.PASSED, Status.FAILED, Status.OPEN)
+        for status in (CheckStatus.PASSED, CheckStatus.FAILED, CheckStatus.OPEN)
     }
     return ", ".join(f"{count} {status.value}" for status, count in counts.items())

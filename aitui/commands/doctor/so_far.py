@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 
-from aitui.domain.checks import Check, left_open
+from aitui.domain.checks import CheckResult, inconclusive_check
 from aitui.domain.model import ListedModel
 
 
 @dataclass(slots=True)
-class SoFar:
+class ServerFindings:
     """`blocked` says why the server can't be asked anything more, and is empty while it can.
 
     `clock_ahead` is how many seconds the server's clock is ahead of ours, None while unknown.
@@ -20,14 +20,14 @@ class SoFar:
     blocked: str = ""
     clock_ahead: float | None = None
     lists_requests: bool | None = None
-    listed: tuple[ListedModel, ...] | None = None
+    models: tuple[ListedModel, ...] | None = None
 
-    def not_tried(self, *names: str) -> Iterator[Check]:
+    def inconclusive_checks(self, *names: str) -> Iterator[CheckResult]:
         """These checks, left open for the reason that blocks them."""
         for name in names:
-            yield left_open(name, f"not tried: {self.blocked}")
+            yield inconclusive_check(name, f"not tried: {self.blocked}")
 
-    def saw_date(self, header: str, wall: float) -> None:
+    def record_date(self, header: str, wall: float) -> None:
         """Take in a Date header that was written about `wall` (Unix time)."""
         try:
             date = parsedate_to_datetime(header).timestamp()

@@ -2,12 +2,12 @@
 
 from collections.abc import AsyncIterator
 
-from aitui.commands.doctor.host_found import HostFound
-from aitui.domain.checks import Check, failed, left_open, passed
-from aitui.domain.clean import clean_line
+from aitui.commands.doctor.host_found import HostFindings
+from aitui.domain.checks import CheckResult, failing_check, inconclusive_check, passing_check
+from aitui.domain.clean import sanitize_line
 from aitui.errors import AituiError, HostError, HostKeyRefused, HostLoginRefused
 from aitui.host.ssh import SshHost
-from aitui.host.ssh_way import SshWay, addresses_of, find_way, greeting
+from aitui.host.ssh_way import SshRoute, fetch_greeting, resolve_addresses, resolve_route
 
 CONFIG = "SSH config"
 NAME = "SSH host name"
@@ -16,108 +16,114 @@ HOST_KEY = "SSH host key"
 LOGIN = "SSH login"
 FILES = "SFTP"
 
-_GREETS_WITHIN = 10.0
+_GREETING_SECONDS = 10.0
 
 
-async def ssh_checks(address: str, host: SshHost, found: HostFound) -> AsyncIterator[Check]:
+async def ssh_checks(
+    address: str, host: SshHost, found: HostFindings
+) -> AsyncIterator[CheckResult]:
     """From the SSH config to the first answer about a file; what fails is set in `found`."""
     try:
-        async with found.in_time():
-            way = await find_way(address, host.place)
+        async with found.time_limit():
+            way = await resolve_route(address, host.ssh_config)
     except AituiError as error:
         found.blocked = error.what
-        yield failed(CONFIG, error)
-        for check in found.not_tried(NAME, PORT, HOST_KEY, LOGIN, FILES):
+        yield failing_check(CONFIG, error)
+        for check in found.inconclusive_checks(NAME, PORT, HOST_KEY, LOGIN, FILES):
             yield check
         return
-    yield passed(CONFIG, _way_words(address, way))
+    yield passing_check(CONFIG, _describe_route(address, way))
     async for check in _network_checks(way, found):
         yield check
     if found.blocked:
-        for check in found.not_tried(HOST_KEY, LOGIN, FILES):
+        for check in found.inconclusive_checks(HOST_KEY, LOGIN, FILES):
             yield check
         return
     async for check in _login_checks(way, host, found):
         yield check
 
 
-async def _network_checks(way: SshWay, found: HostFound) -> AsyncIterator[Check]:
+async def _network_checks(way: SshRoute, found: HostFindings) -> AsyncIterator[CheckResult]:
     if way.by_command:
-        for check in found.not_tried(NAME, PORT, why="a ProxyCommand of ~/.ssh/config connects"):
+        for check in found.inconclusive_checks(
+            NAME, PORT, why="a ProxyCommand of ~/.ssh/config connects"
+        ):
             yield check
         return
     try:
-        async with found.in_time():
-            addresses = await addresses_of(way)
+        async with found.time_limit():
+            addresses = await resolve_addresses(way)
     except AituiError as error:
         found.blocked = error.what
-        yield failed(NAME, error)
-        yield next(found.not_tried(PORT))
+        yield failing_check(NAME, error)
+        yield next(found.inconclusive_checks(PORT))
         return
-    yield passed(NAME, f"{way.host} is {', '.join(addresses)}")
+    yield passing_check(NAME, f"{way.host} is {', '.join(addresses)}")
     try:
-        hello = await greeting(way, min(_GREETS_WITHIN, found.seconds))
+        hello = await fetch_greeting(way, min(_GREETING_SECONDS, found.seconds))
     except AituiError as error:
         found.blocked = error.what
-        yield failed(PORT, error)
+        yield failing_check(PORT, error)
     else:
-        yield passed(PORT, f"{way.host} port {way.port} answers {hello}")
+        yield passing_check(PORT, f"{way.host} port {way.port} answers {hello}")
 
 
-async def _login_checks(way: SshWay, host: SshHost, found: HostFound) -> AsyncIterator[Check]:
-    tried = _tried_words(way)
+async def _login_checks(
+    way: SshRoute, host: SshHost, found: HostFindings
+) -> AsyncIterator[CheckResult]:
+    tried = _describe_keys(way)
     try:
-        async with found.in_time():
+        async with found.time_limit():
             key = await host.host_key()
     except HostKeyRefused as error:
         found.blocked = error.what
-        yield _key_refused(error, host.label)
-        for check in found.not_tried(LOGIN, FILES):
+        yield _host_key_failure(error, host.label)
+        for check in found.inconclusive_checks(LOGIN, FILES):
             yield check
         return
     except HostLoginRefused as error:
         found.blocked = error.what
-        yield passed(HOST_KEY, "it is known")
-        refused = failed(LOGIN, error)
-        yield Check(LOGIN, refused.status, f"{refused.seen}; {tried}", refused.remedy, 4)
+        yield passing_check(HOST_KEY, "it is known")
+        refused = failing_check(LOGIN, error)
+        yield CheckResult(LOGIN, refused.status, f"{refused.seen}; {tried}", refused.remedy, 4)
     except AituiError as error:
         found.blocked = error.what
-        yield left_open(HOST_KEY, "not known: the connection did not get that far")
-        yield failed(LOGIN, error)
+        yield inconclusive_check(HOST_KEY, "not known: the connection did not get that far")
+        yield failing_check(LOGIN, error)
     else:
-        yield passed(HOST_KEY, f"known: {key}")
-        yield passed(LOGIN, f"logged in to {way.label}; {tried}", _locked_remedy(way))
-        yield await _files(host, found)
+        yield passing_check(HOST_KEY, f"known: {key}")
+        yield passing_check(LOGIN, f"logged in to {way.label}; {tried}", _passphrase_remedy(way))
+        yield await _sftp_check(host, found)
         return
-    yield next(found.not_tried(FILES))
+    yield next(found.inconclusive_checks(FILES))
 
 
-async def _files(host: SshHost, found: HostFound) -> Check:
+async def _sftp_check(host: SshHost, found: HostFindings) -> CheckResult:
     try:
-        async with found.in_time():
+        async with found.time_limit():
             home = await host.resolve("~/")
     except HostError as error:
         found.blocked = error.what
-        return failed(FILES, error)
-    return passed(FILES, f"it works; the login's folder is {clean_line(home, 300)}")
+        return failing_check(FILES, error)
+    return passing_check(FILES, f"it works; the login's folder is {sanitize_line(home, 300)}")
 
 
-def _key_refused(error: HostKeyRefused, label: str) -> Check:
-    check = failed(HOST_KEY, error)
+def _host_key_failure(error: HostKeyRefused, label: str) -> CheckResult:
+    check = failing_check(HOST_KEY, error)
     if not error.line:
         return check
     # The dashboard asks; a check-up remembers nothing.
     own = "ssh-keygen -lf /etc/ssh/ssh_host_*_key.pub"
     remedy = f"compare it with what {own} says there; then ssh {label} remembers it"
-    return Check(HOST_KEY, check.status, check.seen, remedy, check.exit_code)
+    return CheckResult(HOST_KEY, check.status, check.seen, remedy, check.exit_code)
 
 
-def _way_words(address: str, way: SshWay) -> str:
+def _describe_route(address: str, way: SshRoute) -> str:
     over = f", over {', '.join(way.jumps)}" if way.jumps else ""
-    return f"{clean_line(address, 100)} is {way.label}{over}"
+    return f"{sanitize_line(address, 100)} is {way.label}{over}"
 
 
-def _tried_words(way: SshWay) -> str:
+def _describe_keys(way: SshRoute) -> str:
     words = [f"keys tried: {', '.join(way.keys) or 'no file'}"]
     if way.locked:
         words.append(f"not tried, since they want a passphrase: {', '.join(way.locked)}")
@@ -130,5 +136,5 @@ def _tried_words(way: SshWay) -> str:
     return "; ".join(words)
 
 
-def _locked_remedy(way: SshWay) -> str:
+def _passphrase_remedy(way: SshRoute) -> str:
     return f"ssh-add {way.locked[0]}, if that one is to be used" if way.locked else ""

@@ -3,47 +3,51 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 
-from aitui.domain.checks import Check, left_open, passed
-from aitui.domain.clean import clean_line
+from aitui.domain.checks import CheckResult, inconclusive_check, passing_check
+from aitui.domain.clean import sanitize_line
 
 TMUX = "tmux"
 SET_CLIPBOARD = "tmux set-clipboard"
 PASSTHROUGH = "tmux allow-passthrough"
 
-_ANSWERS_WITHIN = 3.0
+_TMUX_TIMEOUT = 3.0
 
 
-async def tmux_checks(environment: Mapping[str, str]) -> AsyncIterator[Check]:
+async def tmux_checks(environment: Mapping[str, str]) -> AsyncIterator[CheckResult]:
     """Version, `set-clipboard` and `allow-passthrough` of the tmux that we run in."""
     if not environment.get("TMUX"):
-        yield left_open(TMUX, "we are not inside one")
+        yield inconclusive_check(TMUX, "we are not inside one")
         return
-    version = await _asked(environment, "display-message", "-p", "#{version}, #{client_termname}")
+    version = await _query_tmux(
+        environment, "display-message", "-p", "#{version}, #{client_termname}"
+    )
     if version is None:
-        yield left_open(TMUX, "TMUX is set, and it doesn't answer", "tmux display-message -p ok")
+        yield inconclusive_check(
+            TMUX, "TMUX is set, and it doesn't answer", "tmux display-message -p ok"
+        )
         return
-    yield passed(TMUX, version.rstrip(", "))
-    clipboard = await _asked(environment, "show-options", "-sv", "set-clipboard")
+    yield passing_check(TMUX, version.rstrip(", "))
+    clipboard = await _query_tmux(environment, "show-options", "-sv", "set-clipboard")
     seen = clipboard or "not known"
     if clipboard == "on":
-        yield passed(SET_CLIPBOARD, seen)
+        yield passing_check(SET_CLIPBOARD, seen)
     else:
-        yield left_open(
+        yield inconclusive_check(
             SET_CLIPBOARD, f"{seen}: copies go to tmux's buffer", "tmux set -s set-clipboard on"
         )
-    through = await _asked(environment, "show-options", "-gwv", "allow-passthrough")
+    through = await _query_tmux(environment, "show-options", "-gwv", "allow-passthrough")
     if through in {"on", "all"}:
-        yield passed(PASSTHROUGH, through)
+        yield passing_check(PASSTHROUGH, through)
     else:
         seen = through or "not known to this version"
-        yield left_open(
+        yield inconclusive_check(
             PASSTHROUGH,
             f"{seen}: notifications stay inside tmux",
             "tmux set -wg allow-passthrough on",
         )
 
 
-async def _asked(environment: Mapping[str, str], *words: str) -> str | None:
+async def _query_tmux(environment: Mapping[str, str], *words: str) -> str | None:
     """What tmux answers on one line, None where it doesn't."""
     try:
         process = await asyncio.create_subprocess_exec(
@@ -57,7 +61,7 @@ async def _asked(environment: Mapping[str, str], *words: str) -> str | None:
     except OSError:  # TMUX came along from another machine, where it is installed
         return None
     try:
-        async with asyncio.timeout(_ANSWERS_WITHIN):
+        async with asyncio.timeout(_TMUX_TIMEOUT):
             answer, _ = await process.communicate()
     except TimeoutError:
         process.kill()
@@ -65,4 +69,4 @@ async def _asked(environment: Mapping[str, str], *words: str) -> str | None:
         return None
     if process.returncode:
         return None
-    return clean_line(answer.decode("utf-8", "replace").strip(), 120)
+    return sanitize_line(answer.decode("utf-8", "replace").strip(), 120)

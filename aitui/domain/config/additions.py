@@ -3,11 +3,11 @@
 import re
 from dataclasses import dataclass
 
-from aitui.domain.command_line import words
+from aitui.domain.command_line import split_words
 from aitui.domain.config.document import ModelEntry, block_end
 from aitui.domain.config.flags import is_flag
-from aitui.domain.config.spelling import Spelling, spelled
-from aitui.domain.config.tree import Collection, Scalar
+from aitui.domain.config.spelling import SourceMap, escape_fragment
+from aitui.domain.config.tree import YamlCollection, YamlScalar
 from aitui.errors import ConfigRefused
 
 _ONE_STEP = "  "
@@ -19,11 +19,11 @@ class Splice:
 
     start: int
     end: int
-    put_in: str
+    text: str
 
-    def applied(self, text: str) -> str:
+    def apply(self, text: str) -> str:
         """The text after it."""
-        return text[: self.start] + self.put_in + text[self.end :]
+        return text[: self.start] + self.text + text[self.end :]
 
 
 def line_break(text: str) -> str:
@@ -32,51 +32,55 @@ def line_break(text: str) -> str:
     return "\r\n" if first > 0 and text[first - 1] == "\r" else "\n"
 
 
-def appended_words(text: str, command: Scalar, added: str) -> Splice:
+def word_insertion(text: str, command: YamlScalar, added: str) -> Splice:
     """Puts words behind the last one of a command.
 
     On a line of their own where the command has one flag a line, with a backslash where the others
     have one; else on the last word's line.
     """
-    found = words(command.value)
+    found = split_words(command.value)
     if not found:
         raise ConfigRefused("The command is empty.", remedy="Change it in the editor (e).")
-    spelling = Spelling.read(text, command)
+    spelling = SourceMap.read(text, command)
     last = found[-1]
-    end = spelling.place(text, last.end - 1, last.end)[1]
+    end = spelling.locate(text, last.end - 1, last.end)[1]
     start = text.rfind("\n", 0, end) + 1
     before = text[start:end]
     content = before.lstrip(" \t")
-    own_line = start > command.start and sum(is_flag(word.text) for word in words(content)) == 1
-    fragment = spelled(added, command.style)
+    own_line = (
+        start > command.start and sum(is_flag(word.text) for word in split_words(content)) == 1
+    )
+    fragment = escape_fragment(added, command.style)
     if not (own_line and content.startswith("-")):
         return Splice(end, end, " " + fragment)
     indentation = before[: len(before) - len(content)]
     ending = line_break(text)
-    if _continued(text[end:]):
-        return _behind_backslash(text, end, ending + indentation + fragment)
+    if _is_continued(text[end:]):
+        return _insertion_after_backslash(text, end, ending + indentation + fragment)
     previous = text[:start].rstrip("\r\n").rpartition("\n")[2].rstrip()
     backslash = " \\" if previous.endswith("\\") else ""
     return Splice(end, end, backslash + ending + indentation + fragment)
 
 
-def _continued(rest: str) -> bool:
+def _is_continued(rest: str) -> bool:
     return rest.partition("\n")[0].strip() == "\\"
 
 
-def _behind_backslash(text: str, end: int, put_in: str) -> Splice:
+def _insertion_after_backslash(text: str, end: int, put_in: str) -> Splice:
     at = text.index("\\", end) + 1
     return Splice(at, at, put_in)
 
 
-def added_key(text: str, entry: ModelEntry, key: str, raw: str, *, first: bool = False) -> Splice:
+def key_insertion(
+    text: str, entry: ModelEntry, key: str, raw: str, *, first: bool = False
+) -> Splice:
     """Puts a key into a model's own mapping: at its end, or before its first key.
 
     `raw` is the value as the file shall have it, its further lines indented for a key at column 0.
     Raises ConfigRefused where the block is another model's, or empty.
     """
     mapping = entry.pair.value
-    if entry.pair.aliased or not isinstance(mapping, Collection) or not mapping.pairs:
+    if entry.pair.aliased or not isinstance(mapping, YamlCollection) or not mapping.pairs:
         raise ConfigRefused(
             "The model has no block of its own.",
             why="All of it stands elsewhere.",
@@ -112,7 +116,7 @@ def end_of_line(text: str, at: int) -> int:
     return end - 1 if text[end - 1] == "\r" else end
 
 
-def raw_copy(text: str, scalar: Scalar, begin: int) -> str:
+def copy_scalar(text: str, scalar: YamlScalar, begin: int) -> str:
     """A scalar as it is written, without anchor and tag, indented for a key at column 0.
 
     `begin` is where its own spelling starts, behind the anchor.

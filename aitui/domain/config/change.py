@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 
 from aitui.domain.config import difference
-from aitui.domain.config.document import Document
-from aitui.domain.config.values import Where
+from aitui.domain.config.document import ConfigDocument
+from aitui.domain.config.values import ValueSource
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class ConfigChange:
     """The text before and after, and what differs.
 
     `flag` is the flag or key as it stands in the file; `old` is None where it wasn't there, `new`
@@ -23,25 +23,25 @@ class Change:
     flag: str
     old: str | None
     new: str | None
-    where: Where
+    where: ValueSource
     shared_name: str = ""
     also: tuple[str, ...] = ()
     added: bool = False
 
     @property
-    def difference(self) -> str:
+    def diff(self) -> str:
         """A unified diff of the whole change, three lines around it, lines ending in LF."""
-        return difference.unified(self.before, self.after)
+        return difference.config_diff(self.before, self.after)
 
     @property
-    def changed_lines(self) -> str:
+    def diff_lines(self) -> str:
         """Only the lines that go and come, with their `-` and `+`."""
-        return difference.changed_lines(self.before, self.after)
+        return difference.diff_lines(self.before, self.after)
 
 
 def change_flag(
-    document: Document, model_id: str, flag: str, value: str, *, only_this_model: bool = False
-) -> Change:
+    document: ConfigDocument, model_id: str, flag: str, value: str, *, only_this_model: bool = False
+) -> ConfigChange:
     """Gives a llama-server flag of one model another value; call it in a thread.
 
     Where the value stands in a macro or behind an anchor, the shared text changes, unless
@@ -49,19 +49,19 @@ def change_flag(
     nothing can be changed safely: through a shell's script, digits written as escapes, a value put
     together from several places.
     """
-    from aitui.domain.config.flag_change import changed_flag
+    from aitui.domain.config.flag_change import build_flag_change
 
-    return changed_flag(document, model_id, flag, value, only_this_model=only_this_model)
+    return build_flag_change(document, model_id, flag, value, only_this_model=only_this_model)
 
 
 def change_key(
-    document: Document, model_id: str, key: str, value: str, *, only_this_model: bool = False
-) -> Change:
+    document: ConfigDocument, model_id: str, key: str, value: str, *, only_this_model: bool = False
+) -> ConfigChange:
     """Gives a plain key of one model, such as `ttl`, another value; call it in a thread.
 
     Raises ConfigRefused for a key whose value isn't a single one, and for a value that isn't of
     the key's kind.
     """
-    from aitui.domain.config.key_change import changed_key
+    from aitui.domain.config.key_change import build_key_change
 
-    return changed_key(document, model_id, key, value, only_this_model=only_this_model)
+    return build_key_change(document, model_id, key, value, only_this_model=only_this_model)

@@ -2,39 +2,43 @@
 
 import difflib
 
-from aitui.domain.clean import clean_text
+from aitui.domain.clean import sanitize_text
 
-_AROUND = 3
+_CONTEXT_LINES = 3
 _NAME = "config.yaml"
 
 
-def unified(before: str, after: str) -> str:
+def config_diff(before: str, after: str) -> str:
     """A unified diff, harmless to show, its lines ending in LF; "" where nothing differs."""
-    old, new = _lines(before), _lines(after)
-    first, last = _equal_ends(old, new)
+    old, new = _split_lines(before), _split_lines(after)
+    first, last = _common_ends(old, new)
     if first == len(old) == len(new):
         return ""
-    start = max(0, first - _AROUND)
-    old_window = old[start : len(old) - last + _AROUND if last > _AROUND else len(old)]
-    new_window = new[start : len(new) - last + _AROUND if last > _AROUND else len(new)]
-    body = "".join(f"{clean_text(line)}\n" for line in _body(old_window, new_window))
+    start = max(0, first - _CONTEXT_LINES)
+    old_window = old[
+        start : len(old) - last + _CONTEXT_LINES if last > _CONTEXT_LINES else len(old)
+    ]
+    new_window = new[
+        start : len(new) - last + _CONTEXT_LINES if last > _CONTEXT_LINES else len(new)
+    ]
+    body = "".join(f"{sanitize_text(line)}\n" for line in _hunk_body(old_window, new_window))
     header = (
         f"--- {_NAME}\n+++ {_NAME}\n"
-        f"@@ -{_range(start, len(old_window))} +{_range(start, len(new_window))} @@\n"
+        f"@@ -{_hunk_range(start, len(old_window))} +{_hunk_range(start, len(new_window))} @@\n"
     )
     return header + body
 
 
-def changed_lines(before: str, after: str) -> str:
+def diff_lines(before: str, after: str) -> str:
     """The lines that go and come, each with its `-` or `+`."""
     return "".join(
         line + "\n"
-        for line in unified(before, after).split("\n")[3:]
+        for line in config_diff(before, after).split("\n")[3:]
         if line.startswith(("-", "+"))
     )
 
 
-def _body(old: list[str], new: list[str]) -> list[str]:
+def _hunk_body(old: list[str], new: list[str]) -> list[str]:
     body: list[str] = []
     matcher = difflib.SequenceMatcher(None, old, new, autojunk=False)
     for kind, old_start, old_end, new_start, new_end in matcher.get_opcodes():
@@ -46,17 +50,17 @@ def _body(old: list[str], new: list[str]) -> list[str]:
     return body
 
 
-def _range(start: int, length: int) -> str:
+def _hunk_range(start: int, length: int) -> str:
     first = start + 1 if length else start
     return str(first) if length == 1 else f"{first},{length}"
 
 
-def _lines(text: str) -> list[str]:
+def _split_lines(text: str) -> list[str]:
     lines = text.removeprefix("\ufeff").replace("\r\n", "\n").split("\n")
     return lines[:-1] if lines[-1] == "" else lines
 
 
-def _equal_ends(old: list[str], new: list[str]) -> tuple[int, int]:
+def _common_ends(old: list[str], new: list[str]) -> tuple[int, int]:
     """How many lines are the same at the start, and then at the end."""
     shorter = min(len(old), len(new))
     first = next((n for n in range(shorter) if old[n] != new[n]), shorter)

@@ -5,20 +5,27 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from aitui.domain import command_line
-from aitui.domain.clean import clean_line
-from aitui.domain.config.macros import MODEL_ID, Macro, Traced, expand, macro_text, trace
-from aitui.domain.config.macros import without_comments as _without_comments
+from aitui.domain.clean import sanitize_line
+from aitui.domain.config.macros import (
+    MODEL_ID,
+    ExpandedCommand,
+    Macro,
+    expand,
+    format_macro_value,
+    trace,
+)
+from aitui.domain.config.macros import remove_comment_lines as _without_comments
 from aitui.domain.config.tree import (
-    Collection,
-    Entry,
-    Lines,
-    Merged,
+    LineIndex,
+    MappingEntry,
+    MergedKeys,
     Node,
-    Pair,
-    Scalar,
+    YamlCollection,
+    YamlPair,
+    YamlScalar,
     is_mapping,
     read_tree,
-    text_of,
+    scalar_text,
 )
 from aitui.errors import ConfigRefused
 
@@ -42,31 +49,31 @@ class ModelEntry:
     """A model's nodes: its pair in `models`, and its keys with those that `<<` merges in."""
 
     id: str
-    pair: Pair
+    pair: YamlPair
     anchor: str
-    keys: Mapping[str, Entry]
+    keys: Mapping[str, MappingEntry]
 
     @property
-    def key(self) -> Scalar:
+    def key(self) -> YamlScalar:
         """The node of the id."""
-        assert isinstance(self.pair.key, Scalar)
+        assert isinstance(self.pair.key, YamlScalar)
         return self.pair.key
 
 
 @dataclass(frozen=True, slots=True)
-class Document:
+class ConfigDocument:
     """A config file that parses. `text` is the whole of it, byte order mark and line ends too."""
 
     text: str
     models: tuple[ModelBlock, ...]
-    lines: Lines = field(repr=False)
+    lines: LineIndex = field(repr=False)
     root: Node = field(repr=False)
     entries: Mapping[str, ModelEntry] = field(repr=False)
     macros: tuple[Macro, ...] = field(repr=False)
-    merged: Merged = field(repr=False)
+    merged: MergedKeys = field(repr=False)
 
     @classmethod
-    def read(cls, text: str) -> "Document":
+    def read(cls, text: str) -> "ConfigDocument":
         """Parses a config file; call it in a thread, it takes 4 ms a KiB.
 
         Raises ConfigRefused, with line and column, for what isn't YAML, for duplicate keys, for
@@ -77,20 +84,20 @@ class Document:
             raise ConfigRefused(
                 "The config file holds no settings.", line=1, why="Its top is not a mapping."
             )
-        lines = Lines.of(text)
-        merged = Merged()
+        lines = LineIndex.of(text)
+        merged = MergedKeys()
         top = merged.keys(root)
         entries = {
             name: ModelEntry(name, entry.pair, entry.anchor, merged.keys(entry.value))
-            for name, entry in merged.keys(_value(top, "models")).items()
+            for name, entry in merged.keys(_value_node(top, "models")).items()
         }
         return cls(
             text=text,
-            models=_blocks(text, lines, entries),
+            models=_build_blocks(text, lines, entries),
             lines=lines,
             root=root,
             entries=entries,
-            macros=_macros(merged, _value(top, "macros")),
+            macros=_build_macros(merged, _value_node(top, "macros")),
             merged=merged,
         )
 
@@ -104,7 +111,7 @@ class Document:
         entry = self.entries.get(model_id)
         if entry is None:
             raise ConfigRefused(
-                f"The config file has no model “{clean_line(model_id, 80)}”.",
+                f"The config file has no model “{sanitize_line(model_id, 80)}”.",
                 remedy="Models of a peer are not in it.",
             )
         return entry
@@ -116,12 +123,12 @@ class Document:
             return ""
         return expand(_without_comments(node.value), self.macros_of(model_id))
 
-    def command_node(self, model_id: str) -> Scalar | None:
+    def command_node(self, model_id: str) -> YamlScalar | None:
         """The scalar under `cmd`, None where there is none."""
-        node = _value(self.entry(model_id).keys, "cmd")
-        return node if isinstance(node, Scalar) and text_of(node) is not None else None
+        node = _value_node(self.entry(model_id).keys, "cmd")
+        return node if isinstance(node, YamlScalar) and scalar_text(node) is not None else None
 
-    def trace(self, model_id: str) -> Traced | None:
+    def trace(self, model_id: str) -> ExpandedCommand | None:
         """The expanded command with the origin of each character, None where there is none."""
         node = self.command_node(model_id)
         return None if node is None else trace(node, self.macros_of(model_id))
@@ -131,7 +138,7 @@ class Document:
         entry = self.entry(model_id)
         macros = [Macro(MODEL_ID, model_id, None), *self.macros]
         place = {macro.name: index for index, macro in enumerate(macros)}
-        for macro in _macros(self.merged, _value(entry.keys, "macros")):
+        for macro in _build_macros(self.merged, _value_node(entry.keys, "macros")):
             if macro.name in place:
                 macros[place[macro.name]] = macro
             else:
@@ -139,14 +146,14 @@ class Document:
                 macros.append(macro)
         return tuple(macros)
 
-    def environment(self, model_id: str) -> tuple[Scalar, ...]:
+    def environment(self, model_id: str) -> tuple[YamlScalar, ...]:
         """The scalars of the model's `env` list, each `NAME=VALUE`."""
-        node = _value(self.entry(model_id).keys, "env")
-        if not isinstance(node, Collection) or node.mapping:
+        node = _value_node(self.entry(model_id).keys, "env")
+        if not isinstance(node, YamlCollection) or node.mapping:
             return ()
-        return tuple(item for item in node.items if isinstance(item, Scalar))
+        return tuple(item for item in node.items if isinstance(item, YamlScalar))
 
-    def variable(self, model_id: str, name: str) -> Scalar | None:
+    def variable(self, model_id: str, name: str) -> YamlScalar | None:
         """The scalar that sets an environment variable, the last one where there are several."""
         found = None
         for item in self.environment(model_id):
@@ -174,7 +181,7 @@ class Document:
 
 def content_end(text: str, node: Node) -> int:
     """Where a node's own text ends: before the blank and comment lines that follow it."""
-    if isinstance(node, Scalar):
+    if isinstance(node, YamlScalar):
         return node.start + len(text[node.start : node.end].rstrip())
     if not node.flow and node.mapping and node.pairs:
         return block_end(text, node.pairs[-1])
@@ -187,46 +194,48 @@ def content_end(text: str, node: Node) -> int:
     return node.start + len("\n".join(lines).rstrip())
 
 
-def block_end(text: str, pair: Pair) -> int:
+def block_end(text: str, pair: YamlPair) -> int:
     """Where the text of a key and its value ends."""
     if pair.aliased:
         alias = _ALIAS.match(text, pair.key.end)
         return alias.end() if alias else pair.key.end
     if pair.value.start == pair.value.end:
-        return behind_colon(text, pair)
+        return after_colon(text, pair)
     return content_end(text, pair.value)
 
 
-def behind_colon(text: str, pair: Pair) -> int:
+def after_colon(text: str, pair: YamlPair) -> int:
     """The place behind a key's colon, where a value would start that isn't there."""
     colon = _COLON.match(text, pair.key.end)
     return colon.end() if colon else pair.key.end
 
 
-def _blocks(text: str, lines: Lines, entries: Mapping[str, ModelEntry]) -> tuple[ModelBlock, ...]:
+def _build_blocks(
+    text: str, lines: LineIndex, entries: Mapping[str, ModelEntry]
+) -> tuple[ModelBlock, ...]:
     blocks: list[ModelBlock] = []
     for entry in entries.values():
-        aliases = _value(entry.keys, "aliases")
-        items = aliases.items if isinstance(aliases, Collection) else ()
+        aliases = _value_node(entry.keys, "aliases")
+        items = aliases.items if isinstance(aliases, YamlCollection) else ()
         blocks.append(
             ModelBlock(
                 entry.id,
                 lines.line(entry.key.start),
                 lines.line(block_end(text, entry.pair)),
-                tuple(name for item in items if (name := text_of(item))),
+                tuple(name for item in items if (name := scalar_text(item))),
             )
         )
     return tuple(blocks)
 
 
-def _macros(merged: Merged, node: Node | None) -> tuple[Macro, ...]:
+def _build_macros(merged: MergedKeys, node: Node | None) -> tuple[Macro, ...]:
     return tuple(
-        Macro(name, macro_text(entry.value), entry.value)
+        Macro(name, format_macro_value(entry.value), entry.value)
         for name, entry in merged.keys(node).items()
-        if isinstance(entry.value, Scalar)
+        if isinstance(entry.value, YamlScalar)
     )
 
 
-def _value(keys: Mapping[str, Entry], name: str) -> Node | None:
+def _value_node(keys: Mapping[str, MappingEntry], name: str) -> Node | None:
     entry = keys.get(name)
     return entry.value if entry else None

@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping
 
-from aitui.domain.config.flags import Takes, find_flag
+from aitui.domain.config.flags import FlagArity, find_flag
 
 _PREFIX = "LLAMA_ARG_"
 _LONGEST_NAME = 80
 _OFF = frozenset({"", "0", "off", "false", "disabled", "no"})
 
 
-def arguments(environment: Mapping[str, str]) -> tuple[str, ...]:
+def environment_arguments(environment: Mapping[str, str]) -> tuple[str, ...]:
     """The flags that stand for the variables; llama-server lets those of the command win."""
     found: list[str] = []
     for name, value in environment.items():
@@ -18,7 +18,7 @@ def arguments(environment: Mapping[str, str]) -> tuple[str, ...]:
         flag = find_flag(name)
         if flag.environment != name:
             continue
-        if flag.takes is not Takes.NOTHING:
+        if flag.takes is not FlagArity.NOTHING:
             found += [flag.long_name, value]
         elif value.strip().lower() not in _OFF:
             found.append(flag.long_name)

@@ -6,23 +6,23 @@ from dataclasses import dataclass
 from enum import Enum
 from functools import cache
 
-from aitui.domain.clean import clean_line
-from aitui.domain.command_line import CONTEXT_SIZE, Word, flag_value, launch, words
+from aitui.domain.clean import sanitize_line
+from aitui.domain.command_line import CONTEXT_SIZE, CommandWord, flag_value, launch, split_words
 from aitui.domain.config import flag_table
 from aitui.errors import ConfigRefused
 
-_GIVEN = re.compile(r"-{0,2}[A-Za-z][A-Za-z0-9._-]{0,79}")
+_FLAG_NAME = re.compile(r"-{0,2}[A-Za-z][A-Za-z0-9._-]{0,79}")
 _CONTEXT_SIZE = frozenset(CONTEXT_SIZE)
 _NUMBER = re.compile(r"-\.?[0-9]")
 
 
-class Takes(Enum):
+class FlagArity(Enum):
     """How many values follow a flag."""
 
     NOTHING = "nothing"
     ONE = "one"
     TWO = "two"
-    PERHAPS_ONE = "perhaps one"
+    OPTIONAL = "perhaps one"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Flag:
     """One flag with all its spellings. `environment` is "" where no variable means the same."""
 
     names: tuple[str, ...]
-    takes: Takes
+    takes: FlagArity
     environment: str = ""
 
     @property
@@ -47,19 +47,19 @@ class Flag:
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class FlagOccurrence:
     """A flag in a command: its word, and the word that holds its value.
 
     `value_word` is the flag's own word where `=` joins the two, and None where no value follows.
     """
 
     name: str
-    flag_word: Word
-    value_word: Word | None
+    flag_word: CommandWord
+    value_word: CommandWord | None
     value: str
 
     @property
-    def joined(self) -> bool:
+    def has_equals_sign(self) -> bool:
         """Whether the value stands behind `=` in the flag's own word."""
         return self.value_word is self.flag_word
 
@@ -71,25 +71,25 @@ def find_flag(given: str) -> Flag:
 
     Raises ConfigRefused for what can't be the name of a flag.
     """
-    if not _GIVEN.fullmatch(given):
+    if not _FLAG_NAME.fullmatch(given):
         raise ConfigRefused(
-            f"“{clean_line(given, 60)}” can't be a flag.", remedy="Give it as --name or -n."
+            f"“{sanitize_line(given, 60)}” can't be a flag.", remedy="Give it as --name or -n."
         )
-    if given in _known():
-        return _known()[given]
+    if given in _flags_by_name():
+        return _flags_by_name()[given]
     likely = ("--", "-") if len(given) > 1 else ("-", "--")
     dashes = ("",) if given.startswith("-") else likely
-    names = [same_dashes(dash + given) for dash in dashes]
-    known = (_known()[name] for name in names if name in _known())
-    return next(known, Flag((names[0],), Takes.PERHAPS_ONE))
+    names = [normalize_flag_name(dash + given) for dash in dashes]
+    known = (_flags_by_name()[name] for name in names if name in _flags_by_name())
+    return next(known, Flag((names[0],), FlagArity.OPTIONAL))
 
 
-def same_dashes(name: str) -> str:
+def normalize_flag_name(name: str) -> str:
     """A flag's name as llama-server compares it: `_` counts as `-` in long names."""
     return name.replace("_", "-") if name.startswith("--") else name
 
 
-def flags_given(words: tuple[Word, ...]) -> Iterator[Given]:
+def flag_occurrences(words: tuple[CommandWord, ...]) -> Iterator[FlagOccurrence]:
     """The flags among the words, with their values, as llama-server would take them."""
     index = 0
     while index < len(words):
@@ -98,18 +98,18 @@ def flags_given(words: tuple[Word, ...]) -> Iterator[Given]:
         if not is_flag(word.text):
             continue
         name, equals, attached = word.text.partition("=")
-        name = same_dashes(name)
+        name = normalize_flag_name(name)
         if equals:
-            yield Given(name, word, word, attached)
+            yield FlagOccurrence(name, word, word, attached)
             continue
-        takes = _takes(name)
+        takes = _value_arity(name)
         following = words[index] if index < len(words) else None
-        alone = takes is Takes.PERHAPS_ONE and following is not None and is_flag(following.text)
-        if takes is Takes.NOTHING or following is None or alone:
-            yield Given(name, word, None, "")
+        alone = takes is FlagArity.OPTIONAL and following is not None and is_flag(following.text)
+        if takes is FlagArity.NOTHING or following is None or alone:
+            yield FlagOccurrence(name, word, None, "")
         else:
-            yield Given(name, word, following, following.text)
-            index += 2 if takes is Takes.TWO else 1
+            yield FlagOccurrence(name, word, following, following.text)
+            index += 2 if takes is FlagArity.TWO else 1
 
 
 def is_flag(text: str) -> bool:
@@ -117,61 +117,61 @@ def is_flag(text: str) -> bool:
     return len(text) > 1 and text.startswith("-") and not _NUMBER.match(text)
 
 
-def last_given(words: tuple[Word, ...], flag: Flag) -> Given | None:
+def last_occurrence(words: tuple[CommandWord, ...], flag: Flag) -> FlagOccurrence | None:
     """The flag where it stands last, which is the one that counts."""
     found = None
-    for given in flags_given(words):
+    for given in flag_occurrences(words):
         if given.name in flag.names:
             found = given
     return found
 
 
-def given_in(command: str, flag: Flag) -> Given | None:
+def find_occurrence(command: str, flag: Flag) -> FlagOccurrence | None:
     """The flag in a command, where it stands last behind the llama-server.
 
     In a command that starts another program, only long flags that are that program's own count,
     and the context size never: it is another flag there.
     """
-    found, every = launch(command), words(command)
+    found, every = launch(command), split_words(command)
     if found.begin is not None:
-        return last_given(every[found.begin :], flag)
+        return last_occurrence(every[found.begin :], flag)
     if found.script is not None or not flag.names_elsewhere:
         return None
     given = None
     for index, word in enumerate(every[found.behind :], start=found.behind):
         name, equals, attached = word.text.partition("=")
-        if same_dashes(name) not in flag.names_elsewhere:
+        if normalize_flag_name(name) not in flag.names_elsewhere:
             continue
         following = every[index + 1] if index + 1 < len(every) else None
         value_word = word if equals else following
         if value_word is None or (not equals and is_flag(value_word.text)):
             continue
         value = attached if equals else value_word.text
-        given = Given(same_dashes(name), word, value_word, value)
+        given = FlagOccurrence(normalize_flag_name(name), word, value_word, value)
     return given
 
 
-def value_in(command: str, flag: Flag) -> str | None:
+def effective_flag_value(command: str, flag: Flag) -> str | None:
     """The value that a command gives a flag, "" for one that stands alone, None without it."""
     if launch(command).script is not None:
         return flag_value(command, flag.names)
-    given = given_in(command, flag)
+    given = find_occurrence(command, flag)
     return given.value if given else None
 
 
-def _takes(name: str) -> Takes:
-    known = _known().get(name)
-    return known.takes if known else Takes.PERHAPS_ONE
+def _value_arity(name: str) -> FlagArity:
+    known = _flags_by_name().get(name)
+    return known.takes if known else FlagArity.OPTIONAL
 
 
 @cache
-def _known() -> dict[str, Flag]:
+def _flags_by_name() -> dict[str, Flag]:
     known: dict[str, Flag] = {}
     for takes, table in (
-        (Takes.ONE, flag_table.TAKING_ONE_VALUE),
-        (Takes.TWO, flag_table.TAKING_TWO_VALUES),
-        (Takes.PERHAPS_ONE, flag_table.TAKING_A_VALUE_OR_NONE),
-        (Takes.NOTHING, flag_table.TAKING_NO_VALUE),
+        (FlagArity.ONE, flag_table.TAKING_ONE_VALUE),
+        (FlagArity.TWO, flag_table.TAKING_TWO_VALUES),
+        (FlagArity.OPTIONAL, flag_table.TAKING_A_VALUE_OR_NONE),
+        (FlagArity.NOTHING, flag_table.TAKING_NO_VALUE),
     ):
         for line in table.split("\n"):
             names = tuple(word for word in line.split() if word.startswith("-"))

@@ -3,11 +3,11 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from aitui.domain.config.leaving import Leaving
+from aitui.domain.config.leaving import EvictionPlan
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class SwapGroup:
     """Models that take turns (`swap`) or live together.
 
     An `exclusive` group sends the models of all others away, but for those of `persistent` ones.
@@ -19,30 +19,32 @@ class Group:
     persistent: bool = False
 
 
-DEFAULT = Group("(default)")
+DEFAULT = SwapGroup("(default)")
 """That of the models which are in none."""
 
 
 @dataclass(frozen=True, slots=True)
-class Groups:
+class SwapGroups:
     """The group of each model that is in one, by its id."""
 
-    group_of: Mapping[str, Group]
+    group_of: Mapping[str, SwapGroup]
 
-    def leaving(self, wanted: str, running: Collection[str]) -> Leaving:
+    def eviction_plan(self, wanted: str, running: Collection[str]) -> EvictionPlan:
         """Whom a request for that model sends away, also where it runs already."""
         own = self.group_of.get(wanted, DEFAULT)
-        return Leaving(
+        return EvictionPlan(
             frozenset(
-                other for other in running if other != wanted and self._goes(own, self._of(other))
+                other
+                for other in running
+                if other != wanted and self._must_leave(own, self._group(other))
             )
         )
 
-    def _of(self, model_id: str) -> Group:
+    def _group(self, model_id: str) -> SwapGroup:
         return self.group_of.get(model_id, DEFAULT)
 
     @staticmethod
-    def _goes(own: Group, others: Group) -> bool:
+    def _must_leave(own: SwapGroup, others: SwapGroup) -> bool:
         if own.name == others.name:
             return own.swap
         return own.exclusive and not others.persistent

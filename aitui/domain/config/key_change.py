@@ -2,175 +2,183 @@
 
 import re
 
-from aitui.domain.clean import clean_line
-from aitui.domain.config.additions import Splice, added_key
-from aitui.domain.config.change import Change
-from aitui.domain.config.document import Document, behind_colon
-from aitui.domain.config.kinds import fits, oversteps
-from aitui.domain.config.known_keys import MODEL, Takes
+from aitui.domain.clean import sanitize_line
+from aitui.domain.config.additions import Splice, key_insertion
+from aitui.domain.config.change import ConfigChange
+from aitui.domain.config.document import ConfigDocument, after_colon
+from aitui.domain.config.kinds import constraint_violation, matches_schema
+from aitui.domain.config.known_keys import MODEL, ValueType
 from aitui.domain.config.proof import (
-    changed_models,
-    not_proven,
-    only_keys,
-    only_scalar,
-    refuse_unless,
-    reread,
+    differs_only_in_keys,
+    differs_only_in_scalar,
+    find_changed_models,
+    not_verified_error,
+    reparse,
+    require_verified,
 )
 from aitui.domain.config.shell_words import refuse_unwritable
-from aitui.domain.config.spelling import Spelling, spelled
-from aitui.domain.config.tree import Collection, Entry, Pair, Scalar, text_of
-from aitui.domain.config.values import Where
+from aitui.domain.config.spelling import SourceMap, escape_fragment
+from aitui.domain.config.tree import MappingEntry, YamlCollection, YamlPair, YamlScalar, scalar_text
+from aitui.domain.config.values import ValueSource
 from aitui.errors import ConfigRefused
 
-_SINGLE = (Takes.TEXT, Takes.NUMBER, Takes.SWITCH)
+_SINGLE = (ValueType.TEXT, ValueType.NUMBER, ValueType.SWITCH)
 _PLAIN = re.compile(r"[A-Za-z/][A-Za-z0-9_./ ()+-]*[A-Za-z0-9_./()+-]|[A-Za-z/]")
 _NOT_TEXT = re.compile(r"(?i:true|false|null|yes|no|on|off|y|n)")
 
 
-def changed_key(
-    document: Document, model_id: str, key: str, value: str, *, only_this_model: bool
-) -> Change:
+def build_key_change(
+    document: ConfigDocument, model_id: str, key: str, value: str, *, only_this_model: bool
+) -> ConfigChange:
     """See `change.change_key`."""
     line = document.model(model_id).first_line
     kind = MODEL.keys.get(key)
     if kind is None or kind.takes not in _SINGLE or key == "cmd":
         raise ConfigRefused(
-            f"“{clean_line(key, 60)}” is no key with a single value.",
+            f"“{sanitize_line(key, 60)}” is no key with a single value.",
             line=line,
             remedy="Change it in the editor (e).",
         )
     refuse_unwritable(value, line)
-    wanted = Scalar(value, "", "", "", 0, 0)
-    wrong = "" if fits(wanted, kind) else f"takes {kind.takes.value}"
-    wrong = wrong or oversteps(wanted, kind)
+    wanted = YamlScalar(value, "", "", "", 0, 0)
+    wrong = "" if matches_schema(wanted, kind) else f"takes {kind.takes.value}"
+    wrong = wrong or constraint_violation(wanted, kind)
     if wrong or not value:
         raise ConfigRefused(
-            f"“{clean_line(value, 60)}” can't be the {key} of a model.",
+            f"“{sanitize_line(value, 60)}” can't be the {key} of a model.",
             line=line,
             why=f"{key} {wrong}." if wrong else "It is empty.",
         )
     entry = document.entry(model_id).keys.get(key)
-    others = _sharers(document, model_id, key, entry)
+    others = _find_sharers(document, model_id, key, entry)
     if entry is None or (others and only_this_model):
-        return _added(document, model_id, key, value, entry, alone=only_this_model)
-    return _replaced(document, model_id, key, value, entry, shared=bool(others))
+        return _add_key(document, model_id, key, value, entry, alone=only_this_model)
+    return _replace_key(document, model_id, key, value, entry, shared=bool(others))
 
 
-def _replaced(
-    document: Document, model_id: str, key: str, value: str, entry: Entry, *, shared: bool
-) -> Change:
+def _replace_key(
+    document: ConfigDocument,
+    model_id: str,
+    key: str,
+    value: str,
+    entry: MappingEntry,
+    *,
+    shared: bool,
+) -> ConfigChange:
     node = entry.value
     line = document.lines.line(node.start)
-    if not isinstance(node, Scalar) or node.style in {"|", ">"}:
+    if not isinstance(node, YamlScalar) or node.style in {"|", ">"}:
         raise ConfigRefused(
             f"The {key} of this model is no single value.",
             line=line,
             remedy="Change it in the editor (e).",
         )
     text = document.text
-    old = text_of(node)
+    old = scalar_text(node)
     also: tuple[str, ...] = ()
     after = text
     if old != value:
-        after = _splice(document, entry.pair, node, value).applied(text)
-        result = reread(after, line)
-        refuse_unless(proven=only_scalar(document.root, result.root, node), line=line)
-        also = _proven(document, result, model_id, key, value)
-        refuse_unless(proven=shared or not also, line=line)
-    return Change(
+        after = _value_splice(document, entry.pair, node, value).apply(text)
+        result = reparse(after, line)
+        require_verified(proven=differs_only_in_scalar(document.root, result.root, node), line=line)
+        also = _verify_key(document, result, model_id, key, value)
+        require_verified(proven=shared or not also, line=line)
+    return ConfigChange(
         before=text,
         after=after,
         model=model_id,
         flag=key,
         old=old,
         new=value,
-        where=Where.KEY,
-        shared_name=_anchor(document, model_id, entry) if shared else "",
+        where=ValueSource.KEY,
+        shared_name=_anchor_name(document, model_id, entry) if shared else "",
         also=also,
         added=old is None,
     )
 
 
-def _splice(document: Document, pair: Pair, node: Scalar, value: str) -> Splice:
+def _value_splice(document: ConfigDocument, pair: YamlPair, node: YamlScalar, value: str) -> Splice:
     text = document.text
-    key = pair.key.value if isinstance(pair.key, Scalar) else ""
+    key = pair.key.value if isinstance(pair.key, YamlScalar) else ""
     if node.start == node.end:
-        at = behind_colon(text, pair)
-        return Splice(at, at, " " + _spelled(value, key))
-    begin = Spelling.read(text, node).begin
+        at = after_colon(text, pair)
+        return Splice(at, at, " " + _format_value(value, key))
+    begin = SourceMap.read(text, node).begin
     if node.style in {"'", '"'}:
-        return Splice(begin + 1, node.end - 1, spelled(value, node.style))
-    return Splice(begin, node.end, _spelled(value, key))
+        return Splice(begin + 1, node.end - 1, escape_fragment(value, node.style))
+    return Splice(begin, node.end, _format_value(value, key))
 
 
-def _spelled(value: str, key: str) -> str:
+def _format_value(value: str, key: str) -> str:
     """A value as YAML that means exactly it, of the key's kind."""
-    if MODEL.keys[key].takes is not Takes.TEXT:
+    if MODEL.keys[key].takes is not ValueType.TEXT:
         return value
     if _PLAIN.fullmatch(value) and not _NOT_TEXT.fullmatch(value):
         return value
-    return '"' + spelled(value, '"') + '"'
+    return '"' + escape_fragment(value, '"') + '"'
 
 
-def _added(
-    document: Document,
+def _add_key(
+    document: ConfigDocument,
     model_id: str,
     key: str,
     value: str,
-    merged: Entry | None,
+    merged: MappingEntry | None,
     *,
     alone: bool,
-) -> Change:
+) -> ConfigChange:
     text = document.text
     entry = document.entry(model_id)
     line = document.model(model_id).last_line
     mapping = entry.pair.value
     for first in (False, True):
-        splice = added_key(text, entry, key, _spelled(value, key), first=first)
-        after = splice.applied(text)
+        splice = key_insertion(text, entry, key, _format_value(value, key), first=first)
+        after = splice.apply(text)
         try:
-            result = reread(after, line)
+            result = reparse(after, line)
         except ConfigRefused:
             continue
-        assert isinstance(mapping, Collection)
-        if only_keys(document.root, result.root, mapping, frozenset({key})):
+        assert isinstance(mapping, YamlCollection)
+        if differs_only_in_keys(document.root, result.root, mapping, frozenset({key})):
             break
     else:
-        raise not_proven(line)
-    also = _proven(document, result, model_id, key, value)
-    refuse_unless(proven=not also or not (merged or alone), line=line)
-    return Change(
+        raise not_verified_error(line)
+    also = _verify_key(document, result, model_id, key, value)
+    require_verified(proven=not also or not (merged or alone), line=line)
+    return ConfigChange(
         before=text,
         after=after,
         model=model_id,
         flag=key,
-        old=text_of(merged.value) if merged else None,
+        old=scalar_text(merged.value) if merged else None,
         new=value,
-        where=Where.KEY,
+        where=ValueSource.KEY,
         shared_name=mapping.anchor if also else "",
         also=also,
         added=True,
     )
 
 
-def _proven(
-    document: Document, result: Document, model_id: str, key: str, value: str
+def _verify_key(
+    document: ConfigDocument, result: ConfigDocument, model_id: str, key: str, value: str
 ) -> tuple[str, ...]:
     """The other models that changed; raises where this one didn't get exactly this value."""
     entry = result.entry(model_id).keys.get(key)
-    changed = changed_models(document, result)
+    changed = find_changed_models(document, result)
     proven = (
         entry is not None
-        and text_of(entry.value) == value
-        and fits(entry.value, MODEL.keys[key])
+        and scalar_text(entry.value) == value
+        and matches_schema(entry.value, MODEL.keys[key])
         and document.command(model_id) == result.command(model_id)
         and model_id in changed
     )
-    refuse_unless(proven=proven, line=document.model(model_id).first_line)
+    require_verified(proven=proven, line=document.model(model_id).first_line)
     return tuple(other for other in changed if other != model_id)
 
 
-def _sharers(document: Document, model_id: str, key: str, entry: Entry | None) -> tuple[str, ...]:
+def _find_sharers(
+    document: ConfigDocument, model_id: str, key: str, entry: MappingEntry | None
+) -> tuple[str, ...]:
     if entry is None:
         return ()
     return tuple(
@@ -180,6 +188,6 @@ def _sharers(document: Document, model_id: str, key: str, entry: Entry | None) -
     )
 
 
-def _anchor(document: Document, model_id: str, entry: Entry) -> str:
+def _anchor_name(document: ConfigDocument, model_id: str, entry: MappingEntry) -> str:
     model = document.entry(model_id)
     return entry.value.anchor or entry.anchor or model.pair.value.anchor or model.anchor

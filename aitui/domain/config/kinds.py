@@ -2,8 +2,8 @@
 
 import re
 
-from aitui.domain.config.known_keys import Kind, Takes
-from aitui.domain.config.tree import Node, Scalar
+from aitui.domain.config.known_keys import KeySchema, ValueType
+from aitui.domain.config.tree import Node, YamlScalar
 
 _SWITCHES = frozenset(
     word
@@ -13,38 +13,38 @@ _SWITCHES = frozenset(
 _NUMBER = re.compile(r"[-+]?[0-9][0-9_]*|0[xX][0-9A-Fa-f_]+|0o?[0-7_]+|[-+]?[0-9]+\.0*")
 
 
-def fits(node: Node, kind: Kind) -> bool:
+def matches_schema(node: Node, kind: KeySchema) -> bool:
     """Whether llama-swap can read the value; null leaves every key at its default."""
-    if kind.takes is Takes.ANYTHING:
+    if kind.takes is ValueType.ANYTHING:
         return True
-    if not isinstance(node, Scalar):
-        return node.mapping is (kind.takes is Takes.MAPPING) and kind.takes in {
-            Takes.MAPPING,
-            Takes.LIST,
+    if not isinstance(node, YamlScalar):
+        return node.mapping is (kind.takes is ValueType.MAPPING) and kind.takes in {
+            ValueType.MAPPING,
+            ValueType.LIST,
         }
     if node.tag.endswith(":null"):
         return True
-    if kind.takes is Takes.NUMBER:
+    if kind.takes is ValueType.NUMBER:
         return not node.style and bool(_NUMBER.fullmatch(node.value))
-    if kind.takes is Takes.SWITCH:
+    if kind.takes is ValueType.SWITCH:
         return node.value in _SWITCHES
-    return kind.takes is Takes.TEXT
+    return kind.takes is ValueType.TEXT
 
 
-def oversteps(node: Scalar, kind: Kind) -> str:
+def constraint_violation(node: YamlScalar, kind: KeySchema) -> str:
     """Why a value of the right kind still isn't one that the key takes; "" where it is."""
     if node.tag.endswith(":null"):
         return ""
     if kind.choices and node.value not in kind.choices:
         return "takes " + ", ".join(choice or '""' for choice in kind.choices)
-    if kind.least is not None and _below(node.value, kind.least):
+    if kind.least is not None and _is_below(node.value, kind.least):
         return f"takes {kind.least} or more"
     if kind.pattern and not kind.pattern.fullmatch(node.value):
         return "has a form of its own"
     return ""
 
 
-def _below(text: str, least: int) -> bool:
+def _is_below(text: str, least: int) -> bool:
     try:
         return int(float(text)) < least
     except (ValueError, OverflowError):

@@ -11,7 +11,7 @@ from enum import Enum
 from types import MappingProxyType
 
 
-class Takes(Enum):
+class ValueType(Enum):
     """The kinds of values, worded for a person."""
 
     TEXT = "text"
@@ -23,7 +23,7 @@ class Takes(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class KeySchema:
     """What a key takes.
 
     `keys` are those that a mapping may have, empty where it may have any; `each` is the kind of a
@@ -31,9 +31,9 @@ class Kind:
     bound a single value, and `strict` says that llama-swap refuses a file which oversteps them.
     """
 
-    takes: Takes
-    keys: Mapping[str, "Kind"] = field(default_factory=lambda: MappingProxyType({}))
-    each: "Kind | None" = None
+    takes: ValueType
+    keys: Mapping[str, "KeySchema"] = field(default_factory=lambda: MappingProxyType({}))
+    each: "KeySchema | None" = None
     required: tuple[str, ...] = ()
     least: int | None = None
     choices: tuple[str, ...] = ()
@@ -41,33 +41,33 @@ class Kind:
     strict: bool = False
 
 
-def _mapping(required: tuple[str, ...] = (), /, **keys: Kind) -> Kind:
-    return Kind(Takes.MAPPING, keys=MappingProxyType(keys), required=required)
+def _mapping(required: tuple[str, ...] = (), /, **keys: KeySchema) -> KeySchema:
+    return KeySchema(ValueType.MAPPING, keys=MappingProxyType(keys), required=required)
 
 
-def _free(each: Kind) -> Kind:
-    return Kind(Takes.MAPPING, each=each)
+def _free(each: KeySchema) -> KeySchema:
+    return KeySchema(ValueType.MAPPING, each=each)
 
 
-def _list(each: Kind) -> Kind:
-    return Kind(Takes.LIST, each=each)
+def _list(each: KeySchema) -> KeySchema:
+    return KeySchema(ValueType.LIST, each=each)
 
 
-def _number(least: int | None = None, *, strict: bool = False) -> Kind:
-    return Kind(Takes.NUMBER, least=least, strict=strict)
+def _number(least: int | None = None, *, strict: bool = False) -> KeySchema:
+    return KeySchema(ValueType.NUMBER, least=least, strict=strict)
 
 
-def _choice(*choices: str, strict: bool = False) -> Kind:
-    return Kind(Takes.TEXT, choices=choices, strict=strict)
+def _choice(*choices: str, strict: bool = False) -> KeySchema:
+    return KeySchema(ValueType.TEXT, choices=choices, strict=strict)
 
 
-def _pattern(pattern: str) -> Kind:
-    return Kind(Takes.TEXT, pattern=re.compile(pattern))
+def _pattern(pattern: str) -> KeySchema:
+    return KeySchema(ValueType.TEXT, pattern=re.compile(pattern))
 
 
-ANYTHING = Kind(Takes.ANYTHING)
-TEXT = Kind(Takes.TEXT)
-SWITCH = Kind(Takes.SWITCH)
+ANYTHING = KeySchema(ValueType.ANYTHING)
+TEXT = KeySchema(ValueType.TEXT)
+SWITCH = KeySchema(ValueType.SWITCH)
 SECONDS = _number(0)
 TEXTS = _list(TEXT)
 FREE = _free(ANYTHING)
@@ -80,7 +80,7 @@ _TIMEOUTS = _mapping(
     expectContinue=SECONDS,
     idleConn=SECONDS,
 )
-_FILTERS: dict[str, Kind] = {"stripParams": TEXT, "strip_params": TEXT, "setParams": FREE}
+_FILTERS: dict[str, KeySchema] = {"stripParams": TEXT, "strip_params": TEXT, "setParams": FREE}
 _SENSES = _list(_choice("text", "audio", "image"))
 
 MODEL = _mapping(
@@ -103,8 +103,8 @@ MODEL = _mapping(
     unlisted=SWITCH,
     timeouts=_TIMEOUTS,
     compat=_mapping(ignoreWebsockets=SWITCH),
-    capabilities=Kind(
-        Takes.MAPPING,
+    capabilities=KeySchema(
+        ValueType.MAPPING,
         keys=MappingProxyType(
             {
                 "in": _SENSES,

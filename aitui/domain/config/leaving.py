@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Leaving:
+class EvictionPlan:
     """The ids of the models that have to go.
 
     `weighed`: others could have gone instead, and what each of them costs decided.
     """
 
     models: frozenset[str]
-    weighed: bool = False
+    by_cost: bool = False

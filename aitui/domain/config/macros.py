@@ -10,13 +10,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 
-from aitui.domain.clean import clean_line
-from aitui.domain.config.tree import Scalar
+from aitui.domain.clean import sanitize_line
+from aitui.domain.config.tree import YamlScalar
 from aitui.errors import ConfigRefused
 
 MODEL_ID = "MODEL_ID"
 REFERENCE = re.compile(r"\$\{([A-Za-z0-9_-]+)\}")
-LONGEST = 64 * 1024
+LONGEST_COMMAND = 64 * 1024
 
 _SIMPLE_INTEGER = re.compile(r"-?(?:0|[1-9][0-9]*)")
 
@@ -27,36 +27,36 @@ class Macro:
 
     name: str
     text: str
-    node: Scalar | None
+    node: YamlScalar | None
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class CommandSource:
     """A scalar that a command is put together from; `macro` is "" for the command itself."""
 
-    node: Scalar | None
+    node: YamlScalar | None
     text: str
     macro: str
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class SourceRange:
     """The part `text[start:end]` of one source's decoded text."""
 
-    source: Source
+    source: CommandSource
     start: int
     end: int
 
 
 @dataclass(frozen=True, slots=True)
-class Traced:
+class ExpandedCommand:
     """An expanded command; each character knows its source and its place there."""
 
     text: str
-    sources: tuple[Source, ...]
+    sources: tuple[CommandSource, ...]
     places: tuple[tuple[int, int], ...]
 
-    def origin(self, start: int, end: int) -> Origin | None:
+    def origin(self, start: int, end: int) -> SourceRange | None:
         """The one source that a stretch was taken from in one piece; None where it wasn't."""
         places = self.places[start:end]
         if not places:
@@ -64,10 +64,10 @@ class Traced:
         source, first = places[0]
         if any(place != (source, first + step) for step, place in enumerate(places)):
             return None
-        return Origin(self.sources[source], first, first + len(places))
+        return SourceRange(self.sources[source], first, first + len(places))
 
 
-def macro_text(node: Scalar) -> str:
+def format_macro_value(node: YamlScalar) -> str:
     """What a macro's value looks like in a command: numbers as Go prints them."""
     if node.tag.endswith(":bool"):
         return node.value.lower()
@@ -96,7 +96,7 @@ def _go_float(text: str) -> str:
     return f"{number:f}"
 
 
-def without_comments(command: str) -> str:
+def remove_comment_lines(command: str) -> str:
     """A command without the lines whose first character is `#`."""
     if "#" not in command:
         return command
@@ -112,22 +112,22 @@ def expand(text: str, macros: Iterable[Macro]) -> str:
         reference = "${" + macro.name + "}"
         count = text.count(reference)
         if count:
-            if len(text) + count * (len(macro.text) - len(reference)) > LONGEST:
-                raise _too_long(macro)
+            if len(text) + count * (len(macro.text) - len(reference)) > LONGEST_COMMAND:
+                raise _too_long_error(macro)
             text = text.replace(reference, macro.text)
     return text
 
 
-def trace(command: Scalar, macros: Iterable[Macro]) -> Traced:
+def trace(command: YamlScalar, macros: Iterable[Macro]) -> ExpandedCommand:
     """A command expanded as `expand` does it, with the origin of every character."""
-    sources = [Source(command, command.value, "")]
-    text, places = _kept_lines(command.value)
+    sources = [CommandSource(command, command.value, "")]
+    text, places = _strip_comment_lines(command.value)
     for macro in reversed(tuple(macros)):
         reference = "${" + macro.name + "}"
         at = text.find(reference)
         if at < 0:
             continue
-        sources.append(Source(macro.node, macro.text, macro.name))
+        sources.append(CommandSource(macro.node, macro.text, macro.name))
         put_in = [(len(sources) - 1, offset) for offset in range(len(macro.text))]
         pieces: list[str] = []
         moved: list[tuple[int, int]] = []
@@ -136,16 +136,16 @@ def trace(command: Scalar, macros: Iterable[Macro]) -> Traced:
             pieces += (text[done:at], macro.text)
             moved += places[done:at]
             moved += put_in
-            if len(moved) > LONGEST:
-                raise _too_long(macro)
+            if len(moved) > LONGEST_COMMAND:
+                raise _too_long_error(macro)
             done = at + len(reference)
             at = text.find(reference, done)
         text = "".join(pieces) + text[done:]
         places = moved + places[done:]
-    return Traced(text, tuple(sources), tuple(places))
+    return ExpandedCommand(text, tuple(sources), tuple(places))
 
 
-def _kept_lines(command: str) -> tuple[str, list[tuple[int, int]]]:
+def _strip_comment_lines(command: str) -> tuple[str, list[tuple[int, int]]]:
     kept: list[str] = []
     places: list[tuple[int, int]] = []
     start = 0
@@ -159,8 +159,8 @@ def _kept_lines(command: str) -> tuple[str, list[tuple[int, int]]]:
     return "\n".join(kept), places
 
 
-def _too_long(macro: Macro) -> ConfigRefused:
+def _too_long_error(macro: Macro) -> ConfigRefused:
     return ConfigRefused(
         "A command grows beyond all measure when its macros are put in.",
-        why=f"More than {LONGEST:,} characters, at “{clean_line(macro.name, 60)}”.",
+        why=f"More than {LONGEST_COMMAND:,} characters, at “{sanitize_line(macro.name, 60)}”.",
     )

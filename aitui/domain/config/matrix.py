@@ -7,15 +7,15 @@ whose leavers cost least, the first of equal ones. A model in no set runs alone.
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-from aitui.domain.config.leaving import Leaving
-from aitui.domain.config.set_expression import Either, Every, Expression, Name, Reference
+from aitui.domain.config.leaving import EvictionPlan
+from aitui.domain.config.set_expression import AllOf, AnyOf, Expression, ModelTerm, SetReference
 
 MOST_STEPS = 20_000
 """Combinations looked at before it is given up: a matter of milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
-class Matrix:
+class SwapMatrix:
     """Sets by name, each behind those that it refers to.
 
     `variables` are the models that short names stand for; `costs` are those of evicting a model,
@@ -26,28 +26,28 @@ class Matrix:
     variables: Mapping[str, str]
     costs: Mapping[str, int]
 
-    def leaving(self, wanted: str, running: Collection[str]) -> Leaving | None:
+    def eviction_plan(self, wanted: str, running: Collection[str]) -> EvictionPlan | None:
         """Whom loading that model sends away; None where there are too many combinations."""
         if wanted in running:
-            return Leaving(frozenset())
+            return EvictionPlan(frozenset())
         others = sorted(set(running))
         try:
             allowed = _Combinations(self, (wanted, *others)).all()
-        except _TooMany:
+        except _TooManyCombinations:
             return None
         # Bit 0 is the wanted model.
         candidates = [mask for mask in allowed if mask & 1]
         if not candidates:
-            return Leaving(frozenset(others))
-        best = min(candidates, key=lambda mask: self._cost(mask, others))
-        gone = frozenset(_absent(best, others))
-        return Leaving(gone, weighed=any(mask & ~best for mask in candidates))
+            return EvictionPlan(frozenset(others))
+        best = min(candidates, key=lambda mask: self._eviction_cost(mask, others))
+        gone = frozenset(_missing_models(best, others))
+        return EvictionPlan(gone, by_cost=any(mask & ~best for mask in candidates))
 
-    def _cost(self, mask: int, others: list[str]) -> int:
-        return sum(self.costs.get(model_id, 1) for model_id in _absent(mask, others))
+    def _eviction_cost(self, mask: int, others: list[str]) -> int:
+        return sum(self.costs.get(model_id, 1) for model_id in _missing_models(mask, others))
 
 
-class _TooMany(Exception):
+class _TooManyCombinations(Exception):
     """The sets allow more combinations than are looked at."""
 
 
@@ -57,30 +57,30 @@ class _Combinations:
     In the order in which they would be written out in full, each once.
     """
 
-    def __init__(self, matrix: Matrix, models: tuple[str, ...]) -> None:
+    def __init__(self, matrix: SwapMatrix, models: tuple[str, ...]) -> None:
         self._matrix = matrix
         self._bits = {model_id: 1 << place for place, model_id in enumerate(models)}
-        self._of_set: dict[str, tuple[int, ...]] = {}
+        self._masks_by_set: dict[str, tuple[int, ...]] = {}
         self._steps = 0
 
     def all(self) -> tuple[int, ...]:
         """Those of all sets."""
         for name, expression in self._matrix.sets.items():
-            self._of_set[name] = self._of(expression)
-        return self._distinct(mask for masks in self._of_set.values() for mask in masks)
+            self._masks_by_set[name] = self._masks(expression)
+        return self._distinct(mask for masks in self._masks_by_set.values() for mask in masks)
 
-    def _of(self, expression: Expression) -> tuple[int, ...]:
+    def _masks(self, expression: Expression) -> tuple[int, ...]:
         match expression:
-            case Name(name):
+            case ModelTerm(name):
                 return (self._bits.get(self._matrix.variables.get(name, name), 0),)
-            case Reference(name):
-                return self._of_set[name]
-            case Either(parts):
-                return self._distinct(mask for part in parts for mask in self._of(part))
-            case Every(parts):
+            case SetReference(name):
+                return self._masks_by_set[name]
+            case AnyOf(parts):
+                return self._distinct(mask for part in parts for mask in self._masks(part))
+            case AllOf(parts):
                 found: tuple[int, ...] = (0,)
                 for part in parts:
-                    masks = self._of(part)
+                    masks = self._masks(part)
                     found = self._distinct(left | right for left in found for right in masks)
                 return found
 
@@ -89,10 +89,10 @@ class _Combinations:
         for mask in masks:
             self._steps += 1
             if self._steps > MOST_STEPS:
-                raise _TooMany
+                raise _TooManyCombinations
             found[mask] = None
         return tuple(found)
 
 
-def _absent(mask: int, others: list[str]) -> Iterable[str]:
+def _missing_models(mask: int, others: list[str]) -> Iterable[str]:
     return (model_id for place, model_id in enumerate(others, 1) if not mask >> place & 1)

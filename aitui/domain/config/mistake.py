@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Mistake:
+class OffsetDiagnostic:
     """`at` counts characters from 0; `fatal`: llama-swap would not start."""
 
     at: int

@@ -3,19 +3,19 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from aitui.domain.config.document import Document
-from aitui.domain.config.key_problems import key_mistakes
-from aitui.domain.config.macro_problems import macro_mistakes
-from aitui.domain.config.mistake import Mistake
-from aitui.domain.config.name_problems import name_mistakes
-from aitui.domain.config.tree import Lines
+from aitui.domain.config.document import ConfigDocument
+from aitui.domain.config.key_problems import key_diagnostics
+from aitui.domain.config.macro_problems import macro_diagnostics
+from aitui.domain.config.mistake import OffsetDiagnostic
+from aitui.domain.config.name_problems import name_diagnostics
+from aitui.domain.config.tree import LineIndex
 from aitui.errors import ConfigRefused
 
-MOST = 200
+MOST_DIAGNOSTICS = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class Diagnostic:
     """One mistake; line and column are counted from 1. `fatal`: llama-swap would not start."""
 
     line: int
@@ -24,44 +24,46 @@ class Problem:
     fatal: bool
 
 
-def problems(text: str) -> tuple[Problem, ...]:
+def find_diagnostics(text: str) -> tuple[Diagnostic, ...]:
     """At most MOST mistakes, in the order of the text; call it in a thread. Never raises."""
     try:
-        document = Document.read(text)
+        document = ConfigDocument.read(text)
     except ConfigRefused as error:
-        return (_unreadable(error),)
-    lines = Lines.of(text)
-    found: dict[Problem, None] = {}
+        return (_parse_failure(error),)
+    lines = LineIndex.of(text)
+    found: dict[Diagnostic, None] = {}
     try:
-        for mistake in _mistakes(document):
-            line, column = lines.place(mistake.at)
-            found[Problem(line, column, mistake.words, mistake.fatal)] = None
-            if len(found) == MOST:
+        for mistake in _iter_diagnostics(document):
+            line, column = lines.position(mistake.at)
+            found[Diagnostic(line, column, mistake.words, mistake.fatal)] = None
+            if len(found) == MOST_DIAGNOSTICS:
                 break
     except ConfigRefused as error:
-        found[Problem(error.line or 1, 1, str(error), fatal=True)] = None
+        found[Diagnostic(error.line or 1, 1, str(error), fatal=True)] = None
     return tuple(sorted(found, key=lambda problem: (problem.line, problem.column)))
 
 
-def new_fatal_problems(before: str, after: str) -> tuple[Problem, ...]:
+def new_fatal_diagnostics(before: str, after: str) -> tuple[Diagnostic, ...]:
     """The fatal problems of a text that the one before it didn't have, wherever they stand.
 
     A file may hold what the newest llama-swap refuses and the one that runs it takes; that must
     not stand in the way of changing another value.
     """
-    known = {problem.words for problem in problems(before) if problem.fatal}
+    known = {problem.words for problem in find_diagnostics(before) if problem.fatal}
     return tuple(
-        problem for problem in problems(after) if problem.fatal and problem.words not in known
+        problem
+        for problem in find_diagnostics(after)
+        if problem.fatal and problem.words not in known
     )
 
 
-def _mistakes(document: Document) -> Iterator[Mistake]:
-    yield from key_mistakes(document.root)
-    yield from macro_mistakes(document)
-    yield from name_mistakes(document)
+def _iter_diagnostics(document: ConfigDocument) -> Iterator[OffsetDiagnostic]:
+    yield from key_diagnostics(document.root)
+    yield from macro_diagnostics(document)
+    yield from name_diagnostics(document)
 
 
-def _unreadable(error: ConfigRefused) -> Problem:
+def _parse_failure(error: ConfigRefused) -> Diagnostic:
     line, column = error.line or 1, error.column or 1
     words = error.why.removeprefix(f"Line {line}, column {column}: ") or error.what
-    return Problem(line, column, words, fatal=True)
+    return Diagnostic(line, column, words, fatal=True)

@@ -2,14 +2,14 @@
 
 from dataclasses import dataclass
 
-from aitui.domain.command_line import words
-from aitui.domain.config.document import Document
-from aitui.domain.config.tree import Collection, Node, Pair, Scalar, text_of
+from aitui.domain.command_line import split_words
+from aitui.domain.config.document import ConfigDocument
+from aitui.domain.config.tree import Node, YamlCollection, YamlPair, YamlScalar, scalar_text
 from aitui.errors import ConfigRefused
 
 
 @dataclass(frozen=True, slots=True)
-class Effect:
+class EffectiveModel:
     """What llama-swap makes of one model: its command's words, its environment, its plain keys."""
 
     command: str
@@ -17,40 +17,40 @@ class Effect:
     keys: tuple[tuple[str, str], ...]
 
 
-def effect(document: Document, model_id: str) -> Effect:
+def model_effect(document: ConfigDocument, model_id: str) -> EffectiveModel:
     """What llama-swap makes of one model."""
     keys = document.entry(model_id).keys
-    return Effect(
+    return EffectiveModel(
         document.command(model_id),
         tuple(item.value for item in document.environment(model_id)),
         tuple(
             sorted(
                 (name, text)
                 for name, entry in keys.items()
-                if name != "cmd" and (text := text_of(entry.value)) is not None
+                if name != "cmd" and (text := scalar_text(entry.value)) is not None
             )
         ),
     )
 
 
-def command_words(document: Document, model_id: str) -> tuple[str, ...]:
+def command_words(document: ConfigDocument, model_id: str) -> tuple[str, ...]:
     """The words that llama-swap would start a model with."""
-    return tuple(word.text for word in words(document.command(model_id)))
+    return tuple(word.text for word in split_words(document.command(model_id)))
 
 
-def changed_models(before: Document, after: Document) -> tuple[str, ...]:
+def find_changed_models(before: ConfigDocument, after: ConfigDocument) -> tuple[str, ...]:
     """The models that llama-swap would start otherwise, those that come or go among them."""
     return tuple(
         model_id
         for model_id in dict.fromkeys([*before.entries, *after.entries])
         if model_id not in before.entries
         or model_id not in after.entries
-        or _differs(before, after, model_id)
+        or _has_changed(before, after, model_id)
     )
 
 
-def _differs(before: Document, after: Document, model_id: str) -> bool:
-    old, new = effect(before, model_id), effect(after, model_id)
+def _has_changed(before: ConfigDocument, after: ConfigDocument, model_id: str) -> bool:
+    old, new = model_effect(before, model_id), model_effect(after, model_id)
     if old == new:
         return False
     if (old.environment, old.keys) != (new.environment, new.keys):
@@ -58,21 +58,21 @@ def _differs(before: Document, after: Document, model_id: str) -> bool:
     return command_words(before, model_id) != command_words(after, model_id)
 
 
-def reread(after: str, line: int | None) -> Document:
+def reparse(after: str, line: int | None) -> ConfigDocument:
     """The changed text, parsed. Raises ConfigRefused, which says that nothing was changed."""
     try:
-        return Document.read(after)
+        return ConfigDocument.read(after)
     except ConfigRefused as error:
-        raise not_proven(line) from error
+        raise not_verified_error(line) from error
 
 
-def refuse_unless(*, proven: bool, line: int | None) -> None:
+def require_verified(*, proven: bool, line: int | None) -> None:
     """Raises ConfigRefused unless everything is as it was meant to be."""
     if not proven:
-        raise not_proven(line)
+        raise not_verified_error(line)
 
 
-def not_proven(line: int | None) -> ConfigRefused:
+def not_verified_error(line: int | None) -> ConfigRefused:
     """The error for a change that would change more than was meant, or something else."""
     return ConfigRefused(
         "The value can't be changed on its own.",
@@ -82,22 +82,24 @@ def not_proven(line: int | None) -> ConfigRefused:
     )
 
 
-def only_scalar(before: Node, after: Node, scalar: Scalar) -> bool:
+def differs_only_in_scalar(before: Node, after: Node, scalar: YamlScalar) -> bool:
     """Whether the two trees differ in this one scalar and nowhere else."""
-    found = differences(before, after)
-    return len(found) == 1 and found[0][0] is scalar and isinstance(found[0][1], Scalar)
+    found = node_differences(before, after)
+    return len(found) == 1 and found[0][0] is scalar and isinstance(found[0][1], YamlScalar)
 
 
-def only_keys(before: Node, after: Node, mapping: Collection, names: frozenset[str]) -> bool:
+def differs_only_in_keys(
+    before: Node, after: Node, mapping: YamlCollection, names: frozenset[str]
+) -> bool:
     """Whether the two trees differ in nothing but these keys, gone from or put into one mapping."""
-    found = differences(before, after)
+    found = node_differences(before, after)
     if len(found) != 1 or found[0][0] is not mapping:
         return False
     new = found[0][1]
-    return isinstance(new, Collection) and _names(mapping) ^ _names(new) == names
+    return isinstance(new, YamlCollection) and _key_names(mapping) ^ _key_names(new) == names
 
 
-def differences(before: Node, after: Node) -> list[tuple[Node, Node]]:
+def node_differences(before: Node, after: Node) -> list[tuple[Node, Node]]:
     """The nodes of two trees that differ: scalars by value, collections by what they hold.
 
     A pair of nodes is compared once, however many aliases lead to it. Where a mapping has keys that
@@ -111,26 +113,26 @@ def differences(before: Node, after: Node) -> list[tuple[Node, Node]]:
         if (id(old), id(new)) in seen:
             continue
         seen.add((id(old), id(new)))
-        if isinstance(old, Scalar) or isinstance(new, Scalar):
-            if not _same_scalar(old, new):
+        if isinstance(old, YamlScalar) or isinstance(new, YamlScalar):
+            if not _is_same_scalar(old, new):
                 found.append((old, new))
             continue
-        if not _same_kind(old, new):
+        if not _is_same_collection(old, new):
             found.append((old, new))
-        waiting.extend(_common(old, new))
+        waiting.extend(_common_nodes(old, new))
     return found
 
 
-def _same_scalar(old: Node, new: Node) -> bool:
+def _is_same_scalar(old: Node, new: Node) -> bool:
     return (
-        isinstance(old, Scalar)
-        and isinstance(new, Scalar)
+        isinstance(old, YamlScalar)
+        and isinstance(new, YamlScalar)
         and (old.value, old.tag, old.style, old.anchor)
         == (new.value, new.tag, new.style, new.anchor)
     )
 
 
-def _same_kind(old: Collection, new: Collection) -> bool:
+def _is_same_collection(old: YamlCollection, new: YamlCollection) -> bool:
     return (
         (old.mapping, old.flow, old.tag, old.anchor) == (new.mapping, new.flow, new.tag, new.anchor)
         and len(old.items) == len(new.items)
@@ -138,23 +140,23 @@ def _same_kind(old: Collection, new: Collection) -> bool:
     )
 
 
-def _common(old: Collection, new: Collection) -> list[tuple[Node, Node]]:
+def _common_nodes(old: YamlCollection, new: YamlCollection) -> list[tuple[Node, Node]]:
     found = list(zip(old.items, new.items, strict=False))
     if len(old.pairs) == len(new.pairs):
         for old_pair, new_pair in zip(old.pairs, new.pairs, strict=True):
             found += ((old_pair.key, new_pair.key), (old_pair.value, new_pair.value))
         return found
-    known = {_name(pair): pair for pair in new.pairs}
+    known = {_key_name(pair): pair for pair in new.pairs}
     for pair in old.pairs:
-        other = known.get(_name(pair))
+        other = known.get(_key_name(pair))
         if other is not None:
             found += ((pair.key, other.key), (pair.value, other.value))
     return found
 
 
-def _name(pair: Pair) -> str:
-    return pair.key.value if isinstance(pair.key, Scalar) else ""
+def _key_name(pair: YamlPair) -> str:
+    return pair.key.value if isinstance(pair.key, YamlScalar) else ""
 
 
-def _names(node: Collection) -> frozenset[str]:
-    return frozenset(_name(pair) for pair in node.pairs)
+def _key_names(node: YamlCollection) -> frozenset[str]:
+    return frozenset(_key_name(pair) for pair in node.pairs)

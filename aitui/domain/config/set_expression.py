@@ -14,34 +14,34 @@ DEEPEST = 50
 
 
 @dataclass(frozen=True, slots=True)
-class Name:
+class ModelTerm:
     """A model, or a variable that stands for one."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
-class Reference:
+class SetReference:
     """`+name`: whatever another set allows."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
-class Every:
+class AllOf:
     """Parts that run together."""
 
     parts: tuple["Expression", ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Either:
+class AnyOf:
     """Parts of which one is chosen."""
 
     parts: tuple["Expression", ...]
 
 
-Expression: TypeAlias = Name | Reference | Every | Either
+Expression: TypeAlias = ModelTerm | SetReference | AllOf | AnyOf
 
 
 def parse_set(text: str) -> Expression:
@@ -51,16 +51,16 @@ def parse_set(text: str) -> Expression:
     """
     if len(text) > LONGEST:
         raise ConfigRefused(f"A set of more than {LONGEST:,} characters is not read.")
-    parser = _Parser(tuple(_tokens(text)))
-    expression = parser.either(0)
+    parser = _SetExpressionParser(tuple(_tokens(text)))
+    expression = parser.parse_either(0)
     if not parser.at_end:
         raise ConfigRefused("Something follows a set that is complete.")
     return expression
 
 
-def leaves(expression: Expression) -> Iterator[Name | Reference]:
+def leaves(expression: Expression) -> Iterator[ModelTerm | SetReference]:
     """The names and references of an expression, from left to right."""
-    if isinstance(expression, Name | Reference):
+    if isinstance(expression, ModelTerm | SetReference):
         yield expression
     else:
         for part in expression.parts:
@@ -73,8 +73,8 @@ def _tokens(text: str) -> Iterator[str]:
     while at < len(text):
         sign = text[at]
         end = at + 1
-        if sign == "+" or _is_of_name(sign):
-            while end < len(text) and _is_of_name(text[end]):
+        if sign == "+" or _is_name_character(sign):
+            while end < len(text) and _is_name_character(text[end]):
                 end += 1
             if text[at:end] == "+":
                 raise ConfigRefused("A + in a set names no other one.")
@@ -86,11 +86,11 @@ def _tokens(text: str) -> Iterator[str]:
         at = end
 
 
-def _is_of_name(sign: str) -> bool:
+def _is_name_character(sign: str) -> bool:
     return sign.isalpha() or sign.isdecimal() or sign in "_-."
 
 
-class _Parser:
+class _SetExpressionParser:
     """Reads tokens from left to right; `""` stands behind the last one."""
 
     def __init__(self, tokens: tuple[str, ...]) -> None:
@@ -101,38 +101,38 @@ class _Parser:
     def at_end(self) -> bool:
         return self._at == len(self._tokens)
 
-    def either(self, depth: int) -> Expression:
-        parts = [self._every(depth)]
-        while self._takes("|"):
-            parts.append(self._every(depth))
-        return parts[0] if len(parts) == 1 else Either(tuple(parts))
+    def parse_either(self, depth: int) -> Expression:
+        parts = [self._parse_every(depth)]
+        while self._accept("|"):
+            parts.append(self._parse_every(depth))
+        return parts[0] if len(parts) == 1 else AnyOf(tuple(parts))
 
-    def _every(self, depth: int) -> Expression:
-        parts = [self._one(depth)]
-        while self._takes("&"):
-            parts.append(self._one(depth))
-        return parts[0] if len(parts) == 1 else Every(tuple(parts))
+    def _parse_every(self, depth: int) -> Expression:
+        parts = [self._parse_one(depth)]
+        while self._accept("&"):
+            parts.append(self._parse_one(depth))
+        return parts[0] if len(parts) == 1 else AllOf(tuple(parts))
 
-    def _one(self, depth: int) -> Expression:
-        if self._takes("("):
+    def _parse_one(self, depth: int) -> Expression:
+        if self._accept("("):
             if depth == DEEPEST:
                 raise ConfigRefused("A set is nested too deeply.")
-            inner = self.either(depth + 1)
-            if not self._takes(")"):
+            inner = self.parse_either(depth + 1)
+            if not self._accept(")"):
                 raise ConfigRefused("A bracket of a set isn't closed.")
             return inner
-        token = self._next()
+        token = self._next_token()
         if token in {"", "&", "|", ")"}:
             raise ConfigRefused("A model is missing in a set.")
-        return Reference(token[1:]) if token.startswith("+") else Name(token)
+        return SetReference(token[1:]) if token.startswith("+") else ModelTerm(token)
 
-    def _takes(self, sign: str) -> bool:
+    def _accept(self, sign: str) -> bool:
         if self.at_end or self._tokens[self._at] != sign:
             return False
         self._at += 1
         return True
 
-    def _next(self) -> str:
+    def _next_token(self) -> str:
         if self.at_end:
             return ""
         self._at += 1

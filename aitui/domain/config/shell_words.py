@@ -2,35 +2,35 @@
 
 import re
 
-from aitui.domain.clean import clean_line
+from aitui.domain.clean import sanitize_line
 from aitui.errors import ConfigRefused
 
-LONGEST = 4096
+LONGEST_VALUE = 4096
 
 _SAFE = re.compile(r"[A-Za-z0-9._/:=,+@%~^{}\[\]()<>|&;?*!-]+")
 _SAFE_INSIDE = {"'": re.compile(r"[^']*"), '"': re.compile(r'[^"\\]*')}
-_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff\ud800-\udfff]")
+_CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff\ud800-\udfff]")
 
 
 def refuse_unwritable(value: str, line: int) -> None:
     """Raises ConfigRefused for what can't be a value: control characters, macros, a novel."""
-    if len(value) > LONGEST:
-        raise ConfigRefused(f"A value has at most {LONGEST:,} characters.", line=line)
-    if _UNPRINTABLE.search(value):
+    if len(value) > LONGEST_VALUE:
+        raise ConfigRefused(f"A value has at most {LONGEST_VALUE:,} characters.", line=line)
+    if _CONTROL_CHARACTERS.search(value):
         raise ConfigRefused(
-            f"“{clean_line(value, 60)}” can't be a value.",
+            f"“{sanitize_line(value, 60)}” can't be a value.",
             line=line,
             why="It holds a line break or another control character.",
         )
     if "${" in value:
         raise ConfigRefused(
-            f"“{clean_line(value, 60)}” names a macro.",
+            f"“{sanitize_line(value, 60)}” names a macro.",
             line=line,
             remedy="Give the value itself, or change it in the editor (e).",
         )
 
 
-def quoted(value: str) -> str:
+def quote_word(value: str) -> str:
     """The value as one word: as it is where nothing in it splits, else in quotes."""
     if _SAFE.fullmatch(value):
         return value
@@ -39,7 +39,7 @@ def quoted(value: str) -> str:
     return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def fits_inside(value: str, quote: str) -> bool:
+def fits_in_quotes(value: str, quote: str) -> bool:
     """Whether the value can stand between these quotes as it is; "" for none."""
     if not quote:
         return bool(_SAFE.fullmatch(value))

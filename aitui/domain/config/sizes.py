@@ -3,12 +3,12 @@
 import re
 from decimal import Decimal
 
-from aitui.domain.clean import clean_line
+from aitui.domain.clean import sanitize_line
 from aitui.errors import ConfigRefused
 
 SMALLEST = 256
 LARGEST = 16 * 1024 * 1024
-ROOM_FOR_AN_ANSWER = 1.1
+REPLY_HEADROOM_FACTOR = 1.1
 
 _SIZE = re.compile(
     r"([0-9]{1,12}(?:\.[0-9]{1,6})?|\.[0-9]{1,6})\s*(?:([km])(?:i?b?)?)?", re.IGNORECASE
@@ -29,13 +29,13 @@ def parse_context_size(text: str) -> int:
     found = _SIZE.fullmatch(given)
     if not found:
         raise ConfigRefused(
-            f"“{clean_line(text, 40)}” is no context size.",
+            f"“{sanitize_line(text, 40)}” is no context size.",
             remedy="Give tokens, such as 131072 or 128k.",
         )
     tokens = Decimal(found[1]) * _UNITS[(found[2] or "").lower()]
     if tokens != tokens.to_integral_value():
         raise ConfigRefused(
-            f"“{clean_line(text, 40)}” is no whole number of tokens.",
+            f"“{sanitize_line(text, 40)}” is no whole number of tokens.",
             remedy="Give tokens, such as 131072 or 128k.",
         )
     if not SMALLEST <= tokens <= LARGEST:
@@ -59,6 +59,6 @@ def double(tokens: int) -> int:
 def next_size(tokens: int, needed: int) -> int:
     """The context that holds `needed` tokens and some of an answer: doubled as often as it takes."""
     size = max(SMALLEST, tokens)
-    while size < needed * ROOM_FOR_AN_ANSWER and size < LARGEST:
+    while size < needed * REPLY_HEADROOM_FACTOR and size < LARGEST:
         size = double(size)
     return size

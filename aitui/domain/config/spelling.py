@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from aitui.domain.config.tree import Lines, Scalar
+from aitui.domain.config.tree import LineIndex, YamlScalar
 from aitui.errors import ConfigRefused
 
 _BLANKS = " \t\r\n\x85\u2028\u2029\ufeff"
@@ -35,24 +35,24 @@ _SHORT_ESCAPES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Spelling:
+class SourceMap:
     """The places of a scalar's characters: the one at `n` is `text[starts[n]:ends[n]]`.
 
     −1 for blanks and line breaks. `escaped` holds those that are spelled as a number or a letter.
     """
 
-    scalar: Scalar
+    scalar: YamlScalar
     begin: int
     starts: tuple[int, ...]
     ends: tuple[int, ...]
     escaped: frozenset[int]
 
     @classmethod
-    def read(cls, text: str, scalar: Scalar) -> "Spelling":
+    def read(cls, text: str, scalar: YamlScalar) -> "SourceMap":
         """Matches a scalar with its text. Raises ConfigRefused where they don't fit."""
         properties = _PROPERTIES.match(text, scalar.start, scalar.end)
         begin = properties.end() if properties else scalar.start
-        raw = list(_characters(text, scalar, begin))
+        raw = list(_iter_characters(text, scalar, begin))
         starts = [-1] * len(scalar.value)
         ends = [-1] * len(scalar.value)
         escaped: set[int] = set()
@@ -61,16 +61,16 @@ class Spelling:
             if character in _BLANKS:
                 continue
             if at >= len(raw) or raw[at][0] != character:
-                raise _unclear(text, scalar)
+                raise _unclear_error(text, scalar)
             _, starts[index], ends[index], numbered = raw[at]
             if numbered:
                 escaped.add(index)
             at += 1
         if at != len(raw):
-            raise _unclear(text, scalar)
+            raise _unclear_error(text, scalar)
         return cls(scalar, begin, tuple(starts), tuple(ends), frozenset(escaped))
 
-    def place(self, text: str, start: int, end: int) -> tuple[int, int]:
+    def locate(self, text: str, start: int, end: int) -> tuple[int, int]:
         """Where the characters `start` to `end` stand in the file.
 
         Raises ConfigRefused where one is spelled as an escape, or a blank stands at either end.
@@ -78,16 +78,16 @@ class Spelling:
         if self.escaped.intersection(range(start, end)):
             raise ConfigRefused(
                 "The value is written in escapes.",
-                line=Lines.of(text).line(self.starts[start]),
+                line=LineIndex.of(text).line(self.starts[start]),
                 why="It can't be told which of them to replace.",
                 remedy="Write it out, in the editor (e).",
             )
         if start >= end or self.starts[start] < 0 or self.ends[end - 1] < 0:
-            raise _unclear(text, self.scalar)
+            raise _unclear_error(text, self.scalar)
         return self.starts[start], self.ends[end - 1]
 
 
-def spelled(fragment: str, style: str) -> str:
+def escape_fragment(fragment: str, style: str) -> str:
     """A piece of text as it is written inside a scalar of a style."""
     if style == "'":
         return fragment.replace("'", "''")
@@ -96,10 +96,12 @@ def spelled(fragment: str, style: str) -> str:
     return fragment
 
 
-def _characters(text: str, scalar: Scalar, begin: int) -> Iterator[tuple[str, int, int, bool]]:
+def _iter_characters(
+    text: str, scalar: YamlScalar, begin: int
+) -> Iterator[tuple[str, int, int, bool]]:
     """The characters that aren't blank: what they are, their place, whether they are escapes."""
     if scalar.style == '"':
-        yield from _double_quoted(text, begin + 1, scalar.end - 1)
+        yield from _iter_double_quoted(text, begin + 1, scalar.end - 1)
         return
     start, end = begin, scalar.end
     if scalar.style in {"|", ">"}:
@@ -115,7 +117,7 @@ def _characters(text: str, scalar: Scalar, begin: int) -> Iterator[tuple[str, in
         at += size
 
 
-def _double_quoted(text: str, start: int, end: int) -> Iterator[tuple[str, int, int, bool]]:
+def _iter_double_quoted(text: str, start: int, end: int) -> Iterator[tuple[str, int, int, bool]]:
     for found in _DOUBLE.finditer(text, start, end):
         plain, one = found["plain"], found["one"]
         if plain is not None:
@@ -125,20 +127,20 @@ def _double_quoted(text: str, start: int, end: int) -> Iterator[tuple[str, int, 
             character = " " if one in _ESCAPED_BLANKS else _SHORT_ESCAPES.get(one, one)
         else:
             code = found["x"] or found["u"] or found["U"]
-            character, numbered = _character(code), True
+            character, numbered = _decode_escape(code), True
         if character not in _BLANKS:
             yield character, found.start(), found.end(), numbered
 
 
-def _character(code: str | None) -> str:
+def _decode_escape(code: str | None) -> str:
     number = int(code, 16) if code else 0x20
     return chr(number) if number <= 0x10FFFF else "\ufffd"
 
 
-def _unclear(text: str, scalar: Scalar) -> ConfigRefused:
+def _unclear_error(text: str, scalar: YamlScalar) -> ConfigRefused:
     return ConfigRefused(
         "The value can't be found again in the file.",
-        line=Lines.of(text).line(scalar.start),
+        line=LineIndex.of(text).line(scalar.start),
         why="It is spelled in a way that can't be followed.",
         remedy="Change it in the editor (e).",
     )

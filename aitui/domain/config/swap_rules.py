@@ -3,9 +3,9 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from aitui.domain.config.groups import Groups
-from aitui.domain.config.leaving import Leaving
-from aitui.domain.config.matrix import Matrix
+from aitui.domain.config.groups import SwapGroups
+from aitui.domain.config.leaving import EvictionPlan
+from aitui.domain.config.matrix import SwapMatrix
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,10 +16,10 @@ class SwapRules:
     """
 
     names: Mapping[str, str]
-    router: Groups | Matrix
+    router: SwapGroups | SwapMatrix
     in_routing: bool = False
 
-    def leaving(self, wanted: str, running: Collection[str]) -> Leaving | None:
+    def eviction_plan(self, wanted: str, running: Collection[str]) -> EvictionPlan | None:
         """Whom a request for that model sends away.
 
         None where that doesn't follow from the file: it doesn't know the model or one that runs,
@@ -29,8 +29,8 @@ class SwapRules:
         known = {name: model_id for name, model_id in ids.items() if model_id is not None}
         if len(known) < len(ids):
             return None
-        found = self.router.leaving(known[wanted], {known[name] for name in running})
+        found = self.router.eviction_plan(known[wanted], {known[name] for name in running})
         if found is None:
             return None
         gone = frozenset(name for name in running if known[name] in found.models)
-        return Leaving(gone, found.weighed)
+        return EvictionPlan(gone, found.by_cost)

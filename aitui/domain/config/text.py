@@ -2,19 +2,19 @@
 
 from aitui.errors import ConfigRefused
 
-LARGEST = 1024 * 1024
+LARGEST_FILE = 1024 * 1024
 
 
-def decode(content: bytes) -> str:
+def decode_config(content: bytes) -> str:
     """The text of a file, its byte order mark and line ends included.
 
     Raises ConfigRefused, with the line, for more than LARGEST bytes, for what isn't UTF-8, and for
     NUL.
     """
-    if len(content) > LARGEST:
+    if len(content) > LARGEST_FILE:
         raise ConfigRefused(
             f"The config file has {len(content):,} bytes.",
-            why=f"More than {LARGEST:,} are not read.",
+            why=f"More than {LARGEST_FILE:,} are not read.",
         )
     try:
         text = content.decode("utf-8")
@@ -33,7 +33,7 @@ def decode(content: bytes) -> str:
     return text
 
 
-def encode(text: str) -> bytes:
+def encode_config(text: str) -> bytes:
     """The bytes that `decode` made the text of.
 
     Raises ConfigRefused, with the line, for a lone surrogate, which no file can hold.

@@ -6,22 +6,22 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
-from aitui.domain.clean import clean_line
+from aitui.domain.clean import sanitize_line
 from aitui.errors import ConfigRefused
 
 if TYPE_CHECKING:
     from ruamel.yaml.nodes import Node as RuamelNode
 
-LARGEST = 1024 * 1024
+LARGEST_DOCUMENT = 1024 * 1024
 MERGE_TAG = "tag:yaml.org,2002:merge"
 _MOST_MERGED_KEYS = 100_000
 # What ruamel.yaml lets through where it stumbles: over `%YAML 1.3`, for one.
 _OTHER_REFUSALS = (AssertionError, AttributeError, LookupError, TypeError, ValueError)
-_BREAK = re.compile(r"\r\n|[\r\n]")
+_LINE_BREAK = re.compile(r"\r\n|[\r\n]")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Scalar:
+class YamlScalar:
     """One value. `style` is `|`, `>`, `'`, `"` or "" for plain; `text[start:end]` spells it."""
 
     value: str
@@ -33,7 +33,7 @@ class Scalar:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Pair:
+class YamlPair:
     """A key and its value. `aliased`: the value stands elsewhere, behind its anchor."""
 
     key: "Node"
@@ -42,10 +42,10 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Collection:
+class YamlCollection:
     """A mapping's pairs or a sequence's items. `flow`: in braces or brackets."""
 
-    pairs: tuple[Pair, ...]
+    pairs: tuple[YamlPair, ...]
     items: tuple["Node", ...]
     mapping: bool
     flow: bool
@@ -55,17 +55,17 @@ class Collection:
     end: int
 
 
-Node: TypeAlias = Scalar | Collection
+Node: TypeAlias = YamlScalar | YamlCollection
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Entry:
+class MappingEntry:
     """What a mapping has under one key, merged keys included.
 
     `anchor` names the merged mapping that the pair comes from, "" for the mapping's own pairs.
     """
 
-    pair: Pair
+    pair: YamlPair
     anchor: str
 
     @property
@@ -80,8 +80,8 @@ def read_tree(text: str) -> Node | None:
     Raises ConfigRefused, with line and column, for what is no YAML, for duplicate keys, for an
     alias inside its own anchor, and for what is nested too deeply.
     """
-    if len(text) > LARGEST:
-        raise ConfigRefused(f"More than {LARGEST:,} characters are not read.")
+    if len(text) > LARGEST_DOCUMENT:
+        raise ConfigRefused(f"More than {LARGEST_DOCUMENT:,} characters are not read.")
     from ruamel.yaml import YAML
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
     from ruamel.yaml.reader import ReaderError
@@ -91,24 +91,28 @@ def read_tree(text: str) -> Node | None:
     yaml.composer.warn_double_anchors = False
     try:
         found = yaml.compose(text)
-        return None if found is None else _Builder(text).node(found)
+        return None if found is None else _TreeBuilder(text).node(found)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         words = " ".join(part for part in (error.context, error.problem) if part)
-        raise refusal(text, mark.index if mark else 0, clean_line(words, 160)) from error
+        raise invalid_yaml_error(
+            text, mark.index if mark else 0, sanitize_line(words, 160)
+        ) from error
     except ReaderError as error:
-        raise refusal(text, error.position, "A character that YAML doesn't allow.") from error
+        raise invalid_yaml_error(
+            text, error.position, "A character that YAML doesn't allow."
+        ) from error
     except RecursionError as error:
         raise ConfigRefused("The config file is nested too deeply.") from error
     except (YAMLError, *_OTHER_REFUSALS) as error:
         raise ConfigRefused(
-            "The config file isn't valid YAML.", why=clean_line(str(error), 160)
+            "The config file isn't valid YAML.", why=sanitize_line(str(error), 160)
         ) from error
 
 
-def refusal(text: str, index: int, why: str) -> ConfigRefused:
+def invalid_yaml_error(text: str, index: int, why: str) -> ConfigRefused:
     """The error for a text that is no YAML from a place on."""
-    line, column = Lines.of(text).place(index)
+    line, column = LineIndex.of(text).position(index)
     return ConfigRefused(
         "The config file isn't valid YAML.",
         line=line,
@@ -119,83 +123,83 @@ def refusal(text: str, index: int, why: str) -> ConfigRefused:
 
 
 @dataclass(frozen=True, slots=True)
-class Lines:
+class LineIndex:
     """Where the lines of a text start; LF, CR LF and CR end them."""
 
     starts: tuple[int, ...]
 
     @classmethod
-    def of(cls, text: str) -> "Lines":
+    def of(cls, text: str) -> "LineIndex":
         """The lines of a text; a byte order mark stands before the first one."""
         first = 1 if text.startswith("\ufeff") else 0
-        return cls((first, *(found.end() for found in _BREAK.finditer(text))))
+        return cls((first, *(found.end() for found in _LINE_BREAK.finditer(text))))
 
     def line(self, index: int) -> int:
         """The line of a place, from 1."""
         return max(1, bisect_right(self.starts, index))
 
-    def place(self, index: int) -> tuple[int, int]:
+    def position(self, index: int) -> tuple[int, int]:
         """Line and column of a place, both from 1."""
         line = self.line(index)
         return line, max(0, index - self.starts[line - 1]) + 1
 
 
-def text_of(node: Node | None) -> str | None:
+def scalar_text(node: Node | None) -> str | None:
     """The text of a scalar that isn't null, else None."""
-    return node.value if isinstance(node, Scalar) and not node.tag.endswith(":null") else None
+    return node.value if isinstance(node, YamlScalar) and not node.tag.endswith(":null") else None
 
 
 def is_mapping(node: Node | None) -> bool:
     """Whether the node is a mapping."""
-    return isinstance(node, Collection) and node.mapping
+    return isinstance(node, YamlCollection) and node.mapping
 
 
-class Merged:
+class MergedKeys:
     """The keys of mappings with what `<<` brings in; own keys win, then the first merged one.
 
     Raises ConfigRefused where merges repeat beyond reason.
     """
 
     def __init__(self) -> None:
-        self._known: dict[int, Mapping[str, Entry]] = {}
-        self._left = _MOST_MERGED_KEYS
+        self._known: dict[int, Mapping[str, MappingEntry]] = {}
+        self._keys_left = _MOST_MERGED_KEYS
 
-    def keys(self, node: Node | None) -> Mapping[str, Entry]:
+    def keys(self, node: Node | None) -> Mapping[str, MappingEntry]:
         """The entries of a mapping in the order of the text; none of anything else."""
-        if not isinstance(node, Collection) or not node.mapping:
+        if not isinstance(node, YamlCollection) or not node.mapping:
             return {}
         known = self._known.get(id(node))
         if known is None:
             known = self._known[id(node)] = self._read(node)
         return known
 
-    def _read(self, node: Collection) -> Mapping[str, Entry]:
+    def _read(self, node: YamlCollection) -> Mapping[str, MappingEntry]:
         entries = {
-            pair.key.value: Entry(pair, "")
+            pair.key.value: MappingEntry(pair, "")
             for pair in node.pairs
-            if isinstance(pair.key, Scalar) and pair.key.tag != MERGE_TAG
+            if isinstance(pair.key, YamlScalar) and pair.key.tag != MERGE_TAG
         }
         for source in _merge_sources(node):
             for name, entry in self.keys(source).items():
                 anchor = source.anchor or entry.anchor
-                entries.setdefault(name, Entry(entry.pair, anchor))
-                self._left -= 1
-                if self._left < 0:
+                entries.setdefault(name, MappingEntry(entry.pair, anchor))
+                self._keys_left -= 1
+                if self._keys_left < 0:
                     raise ConfigRefused("The config file merges the same keys too many times.")
         return entries
 
 
-def _merge_sources(node: Collection) -> Iterator[Node]:
+def _merge_sources(node: YamlCollection) -> Iterator[Node]:
     for pair in node.pairs:
-        if isinstance(pair.key, Scalar) and pair.key.tag == MERGE_TAG:
+        if isinstance(pair.key, YamlScalar) and pair.key.tag == MERGE_TAG:
             value = pair.value
-            if isinstance(value, Collection) and not value.mapping:
+            if isinstance(value, YamlCollection) and not value.mapping:
                 yield from value.items
             else:
                 yield value
 
 
-class _Builder:
+class _TreeBuilder:
     """Turns the parser's nodes into ours, each one once, and checks its keys."""
 
     def __init__(self, text: str) -> None:
@@ -207,7 +211,9 @@ class _Builder:
         built = self._built.get(id(raw))
         if built is None:
             if id(raw) in self._open:
-                raise refusal(self._text, raw.start_mark.index, "An alias inside its own anchor.")
+                raise invalid_yaml_error(
+                    self._text, raw.start_mark.index, "An alias inside its own anchor."
+                )
             self._open.add(id(raw))
             built = self._built[id(raw)] = self._build(raw)
             self._open.discard(id(raw))
@@ -219,25 +225,27 @@ class _Builder:
         start, end, anchor = raw.start_mark.index, raw.end_mark.index, raw.anchor or ""
         tag = str(raw.tag)
         if isinstance(raw, ScalarNode):
-            return Scalar(str(raw.value), tag, raw.style or "", anchor, start, end)
+            return YamlScalar(str(raw.value), tag, raw.style or "", anchor, start, end)
         assert isinstance(raw, CollectionNode)
         flow = bool(raw.flow_style)
         if isinstance(raw, MappingNode):
             pairs = tuple(self._pair(key, value) for key, value in raw.value)
             self._refuse_duplicates(pairs)
-            return Collection(pairs, (), True, flow, tag, anchor, start, end)
+            return YamlCollection(pairs, (), True, flow, tag, anchor, start, end)
         items = tuple(self.node(item) for item in raw.value)
-        return Collection((), items, False, flow, tag, anchor, start, end)
+        return YamlCollection((), items, False, flow, tag, anchor, start, end)
 
-    def _pair(self, key: "RuamelNode", value: "RuamelNode") -> Pair:
+    def _pair(self, key: "RuamelNode", value: "RuamelNode") -> YamlPair:
         aliased = value.start_mark.index < key.start_mark.index
-        return Pair(self.node(key), self.node(value), aliased)
+        return YamlPair(self.node(key), self.node(value), aliased)
 
-    def _refuse_duplicates(self, pairs: tuple[Pair, ...]) -> None:
+    def _refuse_duplicates(self, pairs: tuple[YamlPair, ...]) -> None:
         seen: set[str] = set()
         for pair in pairs:
-            if isinstance(pair.key, Scalar):
+            if isinstance(pair.key, YamlScalar):
                 if pair.key.value in seen:
-                    name = clean_line(pair.key.value, 60)
-                    raise refusal(self._text, pair.key.start, f"“{name}” stands there twice.")
+                    name = sanitize_line(pair.key.value, 60)
+                    raise invalid_yaml_error(
+                        self._text, pair.key.start, f"“{name}” stands there twice."
+                    )
                 seen.add(pair.key.value)

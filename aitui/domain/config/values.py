@@ -4,19 +4,32 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
-from aitui.domain.clean import clean_line
-from aitui.domain.command_line import Word, flag_value, launch, words
-from aitui.domain.config.document import Document, ModelEntry
-from aitui.domain.config.flags import Flag, Given, Takes, find_flag, flags_given, given_in
-from aitui.domain.config.macros import Macro, Source, Traced, expand, without_comments
-from aitui.domain.config.spelling import Spelling
-from aitui.domain.config.tree import Node, Scalar
+from aitui.domain.clean import sanitize_line
+from aitui.domain.command_line import CommandWord, flag_value, launch, split_words
+from aitui.domain.config.document import ConfigDocument, ModelEntry
+from aitui.domain.config.flags import (
+    Flag,
+    FlagArity,
+    FlagOccurrence,
+    find_flag,
+    find_occurrence,
+    flag_occurrences,
+)
+from aitui.domain.config.macros import (
+    CommandSource,
+    ExpandedCommand,
+    Macro,
+    expand,
+    remove_comment_lines,
+)
+from aitui.domain.config.spelling import SourceMap
+from aitui.domain.config.tree import Node, YamlScalar
 from aitui.errors import ConfigRefused
 
-_MARK = "\0"
+_MARKER = "\0"
 
 
-class Where(Enum):
+class ValueSource(Enum):
     """The place in the file that a value comes from."""
 
     COMMAND = "command"
@@ -35,14 +48,14 @@ class FlagValue:
     """
 
     text: str
-    where: Where
+    where: ValueSource
     line: int
     shared_name: str = ""
     also: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Located:
+class LocatedValue:
     """A flag's value as a stretch of one scalar's decoded text.
 
     `node` is None where the value is put together from several places. `quote` are the quotes that
@@ -52,74 +65,80 @@ class Located:
 
     name: str
     text: str
-    where: Where
+    where: ValueSource
     line: int
     shared_name: str
     also: tuple[str, ...]
-    node: Scalar | None
+    node: YamlScalar | None
     start: int = 0
     end: int = 0
     quote: str = ""
     prefix: str = ""
     as_word: bool = True
-    given: Given | None = None
+    occurrence: FlagOccurrence | None = None
 
 
-def current_value(document: Document, model_id: str, flag: str) -> FlagValue | None:
+def current_value(document: ConfigDocument, model_id: str, flag: str) -> FlagValue | None:
     """The value of a flag by any of its spellings, or of its environment variable.
 
     None where the config doesn't say. Raises ConfigRefused for a model that isn't there.
     """
-    found = locate(document, model_id, find_flag(flag))
+    found = locate_flag(document, model_id, find_flag(flag))
     if found is None:
         return None
     return FlagValue(found.text, found.where, found.line, found.shared_name, found.also)
 
 
-def locate(document: Document, model_id: str, flag: Flag) -> Located | None:
+def locate_flag(document: ConfigDocument, model_id: str, flag: Flag) -> LocatedValue | None:
     """The value that counts, and its place. Raises ConfigRefused as `current_value` does."""
     traced = document.trace(model_id)
     if traced is not None:
         if launch(traced.text).script is not None:
-            return _in_script(document, model_id, traced.text, flag)
-        given = given_in(traced.text, flag)
+            return _locate_in_script(document, model_id, traced.text, flag)
+        given = find_occurrence(traced.text, flag)
         if given is not None:
-            return _in_command(document, model_id, traced, given)
-    return _in_environment(document, model_id, flag)
+            return _locate_in_command(document, model_id, traced, given)
+    return _locate_in_environment(document, model_id, flag)
 
 
-def command_sharers(document: Document, model_id: str) -> tuple[str, ...]:
+def models_sharing_command(document: ConfigDocument, model_id: str) -> tuple[str, ...]:
     """The other models whose `cmd` is the very same text."""
     node = document.command_node(model_id)
-    return _others(document, model_id, lambda other: document.command_node(other) is node)
+    return _other_models_where(
+        document, model_id, lambda other: document.command_node(other) is node
+    )
 
 
-def command_anchor(document: Document, model_id: str) -> str:
+def command_anchor_name(document: ConfigDocument, model_id: str) -> str:
     """The anchor through which a model has its `cmd`, "" where none is named."""
-    return _anchor(document.entry(model_id), "cmd")
+    return _anchor_name(document.entry(model_id), "cmd")
 
 
-def shared_macro(document: Document, model_id: str, node: Scalar) -> tuple[str, ...]:
+def models_using_macro(
+    document: ConfigDocument, model_id: str, node: YamlScalar
+) -> tuple[str, ...]:
     """The other models that a macro's text reaches."""
-    return _others(document, model_id, lambda other: _reaches(document, other, node))
+    return _other_models_where(document, model_id, lambda other: _uses_macro(document, other, node))
 
 
-def _in_command(document: Document, model_id: str, traced: Traced, given: Given) -> Located:
-    stretch = _stretch(traced.text, given)
+def _locate_in_command(
+    document: ConfigDocument, model_id: str, traced: ExpandedCommand, given: FlagOccurrence
+) -> LocatedValue:
+    stretch = _value_range(traced.text, given)
     start, end, quote, prefix = stretch or (0, 0, "", "")
     origin = traced.origin(start, end)
     command = document.command_node(model_id)
     assert command is not None
     if origin is None or (node := origin.source.node) is None:
-        return own_reference(document, model_id, traced, given) or Located(
+        return locate_macro_reference(document, model_id, traced, given) or LocatedValue(
             name=given.name,
             text=given.value,
-            where=Where.COMMAND,
+            where=ValueSource.COMMAND,
             line=document.lines.line(command.start),
             shared_name="",
             also=(),
             node=None,
-            given=given,
+            occurrence=given,
         )
     source = origin.source
     start, end = origin.start, origin.end
@@ -127,9 +146,9 @@ def _in_command(document: Document, model_id: str, traced: Traced, given: Given)
         # A number that Go prints in other digits than the file's: all of it or nothing.
         whole = (start, end) == (0, len(source.text))
         start, end = 0, len(node.value) if whole else 0
-    where, shared_name, also = _share(document, model_id, source, node)
-    line = _line(document, node, start, end)
-    return Located(
+    where, shared_name, also = _sharing(document, model_id, source, node)
+    line = _line_number(document, node, start, end)
+    return LocatedValue(
         name=given.flag_word.text.partition("=")[0],
         text=given.value,
         where=where,
@@ -141,66 +160,72 @@ def _in_command(document: Document, model_id: str, traced: Traced, given: Given)
         end=end,
         quote=quote,
         prefix=prefix,
-        given=given,
+        occurrence=given,
     )
 
 
-def own_reference(
-    document: Document, model_id: str, traced: Traced, given: Given
-) -> Located | None:
+def locate_macro_reference(
+    document: ConfigDocument, model_id: str, traced: ExpandedCommand, given: FlagOccurrence
+) -> LocatedValue | None:
     """The value as the command itself has it, `${macro}` and all; None where a macro holds it."""
     command = document.command_node(model_id)
     flag = traced.origin(given.flag_word.start, given.flag_word.start + 1)
     if command is None or flag is None or flag.source.macro:
         return None
     # What stands before it may be a wrapper's, and isn't read as flags of llama-server.
-    behind = tuple(word for word in words(command.value) if word.start >= flag.start)
-    for own in flags_given(behind):
+    behind = tuple(word for word in split_words(command.value) if word.start >= flag.start)
+    for own in flag_occurrences(behind):
         if own.flag_word.start == flag.start and "${" in own.value:
-            stretch = _stretch(command.value, own)
+            stretch = _value_range(command.value, own)
             if stretch is None:
                 return None
             start, end, quote, prefix = stretch
-            also = command_sharers(document, model_id)
-            return Located(
+            also = models_sharing_command(document, model_id)
+            return LocatedValue(
                 name=own.flag_word.text.partition("=")[0],
                 text=given.value,
-                where=Where.ANCHOR if also else Where.COMMAND,
-                line=_line(document, command, start, end),
-                shared_name=command_anchor(document, model_id) if also else "",
+                where=ValueSource.ANCHOR if also else ValueSource.COMMAND,
+                line=_line_number(document, command, start, end),
+                shared_name=command_anchor_name(document, model_id) if also else "",
                 also=also,
                 node=command,
                 start=start,
                 end=end,
                 quote=quote,
                 prefix=prefix,
-                given=given,
+                occurrence=given,
             )
     return None
 
 
-def _in_script(document: Document, model_id: str, command: str, flag: Flag) -> Located | None:
+def _locate_in_script(
+    document: ConfigDocument, model_id: str, command: str, flag: Flag
+) -> LocatedValue | None:
     value = flag_value(command, flag.names)
     if value is None:
-        return _in_environment(document, model_id, flag)
+        return _locate_in_environment(document, model_id, flag)
     node = document.command_node(model_id)
     assert node is not None
     line = document.lines.line(node.start)
-    return Located(flag.names[0], value, Where.COMMAND, line, "", (), None)
+    return LocatedValue(flag.names[0], value, ValueSource.COMMAND, line, "", (), None)
 
 
-def _share(
-    document: Document, model_id: str, source: Source, node: Scalar
-) -> tuple[Where, str, tuple[str, ...]]:
+def _sharing(
+    document: ConfigDocument, model_id: str, source: CommandSource, node: YamlScalar
+) -> tuple[ValueSource, str, tuple[str, ...]]:
     if source.macro:
-        return Where.MACRO, clean_line(source.macro, 80), shared_macro(document, model_id, node)
-    also = command_sharers(document, model_id)
+        return (
+            ValueSource.MACRO,
+            sanitize_line(source.macro, 80),
+            models_using_macro(document, model_id, node),
+        )
+    also = models_sharing_command(document, model_id)
     if also:
-        return Where.ANCHOR, command_anchor(document, model_id), also
-    return Where.COMMAND, "", ()
+        return ValueSource.ANCHOR, command_anchor_name(document, model_id), also
+    return ValueSource.COMMAND, "", ()
 
 
-def _stretch(text: str, given: Given) -> tuple[int, int, str, str] | None:
+def _value_range(text: str, given: FlagOccurrence) -> tuple[int, int, str, str] | None:
     """Where the value stands in the command: start, end, the quotes around it, what goes before.
 
     None where quotes run across the `=`.
@@ -211,25 +236,31 @@ def _stretch(text: str, given: Given) -> tuple[int, int, str, str] | None:
         return last.end - 1, last.end, "", text[last.end - 1 : last.end] + " "
     start = word.start
     raw = text[start : word.end]
-    if given.joined:
+    if given.has_equals_sign:
         name = word.text.partition("=")[0]
         if raw[:1] in {"'", '"'} and raw == raw[0] + word.text + raw[0]:
             start += len(name) + 2
-            return (start, word.end - 1, raw[0], "") if given.value else _behind(start, raw[0])
+            return (
+                (start, word.end - 1, raw[0], "")
+                if given.value
+                else _range_after_equals(start, raw[0])
+            )
         if not raw.startswith(name + "="):
             return None
         start += len(name) + 1
         if not given.value and start == word.end:
-            return _behind(start, "")
-    return _without_quotes(text, word, start, given.value)
+            return _range_after_equals(start, "")
+    return _range_inside_quotes(text, word, start, given.value)
 
 
-def _behind(start: int, quote: str) -> tuple[int, int, str, str]:
+def _range_after_equals(start: int, quote: str) -> tuple[int, int, str, str]:
     """An empty value behind its `=`: the sign is written again, and the value after it."""
     return start - 1, start, quote, "="
 
 
-def _without_quotes(text: str, word: Word, start: int, value: str) -> tuple[int, int, str, str]:
+def _range_inside_quotes(
+    text: str, word: CommandWord, start: int, value: str
+) -> tuple[int, int, str, str]:
     raw = text[start : word.end]
     quote = raw[:1]
     inside = quote in {"'", '"'} and raw == quote + value + quote
@@ -238,25 +269,27 @@ def _without_quotes(text: str, word: Word, start: int, value: str) -> tuple[int,
     return start, word.end, "", ""
 
 
-def _in_environment(document: Document, model_id: str, flag: Flag) -> Located | None:
-    if flag.takes not in {Takes.ONE, Takes.PERHAPS_ONE}:
+def _locate_in_environment(
+    document: ConfigDocument, model_id: str, flag: Flag
+) -> LocatedValue | None:
+    if flag.takes not in {FlagArity.ONE, FlagArity.OPTIONAL}:
         return None
     item = document.variable(model_id, flag.environment)
     if item is None:
         return None
-    also = _others(
+    also = _other_models_where(
         document, model_id, lambda other: any(item is node for node in document.environment(other))
     )
     name, _, value = item.value.partition("=")
     start, prefix = len(name) + 1, ""
     if not value.strip():
         start, prefix = start - 1, "="
-    return Located(
+    return LocatedValue(
         name=name,
         text=value,
-        where=Where.ENVIRONMENT,
+        where=ValueSource.ENVIRONMENT,
         line=document.lines.line(item.start),
-        shared_name=_anchor(document.entry(model_id), "env") if also else "",
+        shared_name=_anchor_name(document.entry(model_id), "env") if also else "",
         also=also,
         node=item,
         start=start,
@@ -266,34 +299,36 @@ def _in_environment(document: Document, model_id: str, flag: Flag) -> Located | 
     )
 
 
-def _anchor(entry: ModelEntry, key: str) -> str:
+def _anchor_name(entry: ModelEntry, key: str) -> str:
     found = entry.keys.get(key)
     if found is None:
         return ""
     value: Node = found.value
     name = value.anchor or found.anchor or entry.pair.value.anchor or entry.anchor
-    return clean_line(name, 80)
+    return sanitize_line(name, 80)
 
 
-def _others(document: Document, model_id: str, same: Callable[[str], bool]) -> tuple[str, ...]:
+def _other_models_where(
+    document: ConfigDocument, model_id: str, same: Callable[[str], bool]
+) -> tuple[str, ...]:
     return tuple(other for other in document.entries if other != model_id and same(other))
 
 
-def _reaches(document: Document, model_id: str, node: Scalar) -> bool:
+def _uses_macro(document: ConfigDocument, model_id: str, node: YamlScalar) -> bool:
     command = document.command_node(model_id)
     macros = document.macros_of(model_id)
     if command is None or all(macro.node is not node for macro in macros):
         return False
     marked = (
-        Macro(macro.name, _MARK if macro.node is node else macro.text, macro.node)
+        Macro(macro.name, _MARKER if macro.node is node else macro.text, macro.node)
         for macro in macros
     )
-    return _MARK in expand(without_comments(command.value), marked)
+    return _MARKER in expand(remove_comment_lines(command.value), marked)
 
 
-def _line(document: Document, node: Scalar, start: int, end: int) -> int:
+def _line_number(document: ConfigDocument, node: YamlScalar, start: int, end: int) -> int:
     try:
-        place = Spelling.read(document.text, node).place(document.text, start, end)[0]
+        place = SourceMap.read(document.text, node).locate(document.text, start, end)[0]
     except ConfigRefused as error:
         return error.line or document.lines.line(node.start)
     return document.lines.line(place)

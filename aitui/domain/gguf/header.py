@@ -11,7 +11,7 @@ _LARGEST = 1 << 40
 
 
 @dataclass(frozen=True, slots=True)
-class Weights:
+class TensorWeights:
     """Bytes of the tensors: in all, of the token embedding, and of each layer in its order.
 
     llama.cpp keeps the embedding in the machine's memory. What is neither that nor of a layer is
@@ -22,11 +22,11 @@ class Weights:
     embedding: int = 0
     layers: tuple[int, ...] = ()
 
-    def with_those_of(self, other: "Weights") -> "Weights":
+    def add(self, other: "TensorWeights") -> "TensorWeights":
         """The sum: parts of one model."""
         count = max(len(self.layers), len(other.layers))
-        mine, others = _padded(self.layers, count), _padded(other.layers, count)
-        return Weights(
+        mine, others = _pad(self.layers, count), _pad(other.layers, count)
+        return TensorWeights(
             self.total + other.total,
             self.embedding + other.embedding,
             tuple(map(sum, zip(mine, others, strict=True))),
@@ -34,7 +34,7 @@ class Weights:
 
 
 @dataclass(frozen=True, slots=True)
-class Header:
+class GgufHeader:
     """Metadata with the keys of the GGUF specification, without the tokenizer's, and the weights.
 
     `vocabulary` is the number of tokens, 0 where it has no embedding of them. `read_bytes` is how
@@ -43,7 +43,7 @@ class Header:
     """
 
     metadata: Mapping[str, Value] = field(default_factory=dict)
-    weights: Weights = field(default_factory=Weights)
+    weights: TensorWeights = field(default_factory=TensorWeights)
     tied: bool = False
     has_output: bool = False
     vocabulary: int = 0
@@ -102,7 +102,7 @@ class Header:
         return count if count is not None and 1 < count <= 99_999 else 1
 
 
-def whole(headers: Iterable[Header]) -> Header:
+def merge_headers(headers: Iterable[GgufHeader]) -> GgufHeader:
     """One header for all parts of a split model: the first one's metadata, everyone's weights.
 
     Raises ValueError where there is no part.
@@ -110,24 +110,24 @@ def whole(headers: Iterable[Header]) -> Header:
     parts = list(headers)
     if not parts:
         raise ValueError("a model has at least one file")
-    weights = Weights()
+    weights = TensorWeights()
     for part in parts:
-        weights = weights.with_those_of(part.weights)
+        weights = weights.add(part.weights)
     return replace(
         parts[0],
         weights=weights,
-        tied=_tied(parts),
+        tied=_is_tied(parts),
         vocabulary=max(part.vocabulary for part in parts),
         read_bytes=sum(part.read_bytes for part in parts),
     )
 
 
-def _tied(parts: list[Header]) -> bool:
+def _is_tied(parts: list[GgufHeader]) -> bool:
     """Whether none of the parts has an output of its own: the embedding and it may be apart."""
     return any(part.tied for part in parts) and not any(part.has_output for part in parts)
 
 
-def _padded(numbers: tuple[int, ...], count: int) -> tuple[int, ...]:
+def _pad(numbers: tuple[int, ...], count: int) -> tuple[int, ...]:
     return numbers + (0,) * (count - len(numbers))
 
 

@@ -12,17 +12,17 @@ LARGEST_READ = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Range:
+class ByteRange:
     """Bytes of a file that are wanted next; fewer may come where it ends."""
 
     offset: int
     length: int
 
 
-Wants = Generator[Range, bytes, None]
+Wants = Generator[ByteRange, bytes, None]
 
 
-class Window:
+class FileWindow:
     """What is known of the file around the place that is being read.
 
     Reads grow from 64 KiB to 1 MiB: most headers end within a few of them, and long arrays of
@@ -36,8 +36,8 @@ class Window:
         self._place = 0
         self._length = SMALLEST_READ
         self.fetched = 0
-        self.kept = 0
-        self.passed = 0
+        self.kept_numbers = 0
+        self.skipped_texts = 0
         self.order = "<"
 
     @property
@@ -45,21 +45,23 @@ class Window:
         """Where in the file the next value begins."""
         return self._start + self._place
 
-    def ready(self, count: int) -> bool:
+    def has_bytes(self, count: int) -> bool:
         """Whether so many bytes can be taken without fetching any."""
         return len(self._bytes) - self._place >= count
 
     def fetch(self, count: int) -> Wants:
         """Ask for more until so many bytes can be taken. Raises ModelFileUnreadable."""
-        while not self.ready(count):
+        while not self.has_bytes(count):
             if self.offset + count > LARGEST_HEADER:
-                raise broken(f"its header is longer than {LARGEST_HEADER >> 20} MiB")
+                raise unreadable_header_error(
+                    f"its header is longer than {LARGEST_HEADER >> 20} MiB"
+                )
             self._bytes = self._bytes[self._place :]
             self._start, self._place = self.offset, 0
             missing = max(count - len(self._bytes), self._length)
-            more = yield Range(self._start + len(self._bytes), missing)
+            more = yield ByteRange(self._start + len(self._bytes), missing)
             if not more:
-                raise broken("it ends before its header does")
+                raise unreadable_header_error("it ends before its header does")
             self._bytes += more
             self.fetched += len(more)
             self._length = min(self._length * 2, LARGEST_READ)
@@ -67,7 +69,7 @@ class Window:
     def skip(self, count: int) -> None:
         """Step over bytes, fetched or not. Raises ModelFileUnreadable."""
         if count > LARGEST_HEADER:
-            raise broken(f"its header is longer than {LARGEST_HEADER >> 20} MiB")
+            raise unreadable_header_error(f"its header is longer than {LARGEST_HEADER >> 20} MiB")
         self._place += count
         beyond = self._place - len(self._bytes)
         if beyond > 0:
@@ -87,13 +89,13 @@ class Window:
         self._place += struct.calcsize(shape)
         return values
 
-    def raw(self, count: int) -> bytes:
+    def take(self, count: int) -> bytes:
         """The next bytes, which must be ready."""
         found = self._bytes[self._place : self._place + count]
         self._place += count
         return found
 
 
-def broken(why: str) -> ModelFileUnreadable:
+def unreadable_header_error(why: str) -> ModelFileUnreadable:
     """The exception for a file that can't be what it should be."""
     return ModelFileUnreadable("The model file's header can't be read", why=why)

@@ -6,7 +6,7 @@ LARGEST_MEMORY = 1 << 52
 """Bytes: 4 PiB, which no single machine has."""
 
 
-def number(value: object, smallest: float, largest: float) -> float | None:
+def number_in_range(value: object, smallest: float, largest: float) -> float | None:
     """A finite number between the two, None for everything else."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
@@ -15,19 +15,19 @@ def number(value: object, smallest: float, largest: float) -> float | None:
     return float(value) if smallest <= value <= largest else None
 
 
-def percent(value: object) -> float | None:
+def percentage(value: object) -> float | None:
     """A share in percent. Rounding may lead a little beyond 100, which is cut off."""
-    share = number(value, 0.0, 1000.0)
+    share = number_in_range(value, 0.0, 1000.0)
     return None if share is None else min(share, 100.0)
 
 
-def memory(value: object, unit: int = 1) -> int | None:
+def memory_bytes(value: object, unit: int = 1) -> int | None:
     """An amount of memory in bytes, from a figure in units of so many bytes."""
-    amount = number(value, 0, LARGEST_MEMORY / unit)
+    amount = number_in_range(value, 0, LARGEST_MEMORY / unit)
     return None if amount is None else int(amount * unit)
 
 
-def written(text: str) -> float | None:
+def parse_number(text: str) -> float | None:
     """A number as programs print it, None for anything else: `[N/A]`, words, nothing."""
     stripped = text.strip()
     if not stripped or len(stripped) > 32 or not stripped[-1].isdecimal():

@@ -7,7 +7,7 @@ from aitui.domain.hardware.sample import Gpu
 
 _DEVICE = re.compile(r"(?P<back_end>[A-Za-z]{2,20})(?P<number>[0-9]{1,3})")
 _NVIDIA, _AMD, _INTEL = "NVIDIA", "AMD", "Intel"
-_MAKERS = {"CUDA": _NVIDIA, "ROCM": _AMD, "HIP": _AMD, "SYCL": _INTEL, "MUSA": "MTT"}
+_VENDORS = {"CUDA": _NVIDIA, "ROCM": _AMD, "HIP": _AMD, "SYCL": _INTEL, "MUSA": "MTT"}
 _NAMES = (
     (_NVIDIA, re.compile(r"nvidia|geforce|quadro|tesla|\brtx\b|\bgtx\b", re.IGNORECASE)),
     (_AMD, re.compile(r"\bamd\b|radeon|instinct", re.IGNORECASE)),
@@ -16,7 +16,7 @@ _NAMES = (
 )
 
 
-def card_of(device: str, gpus: Sequence[Gpu]) -> Gpu | None:
+def find_device_card(device: str, gpus: Sequence[Gpu]) -> Gpu | None:
     """The card behind a device's name, None where there is none of that number.
 
     A back end counts the cards that it can use; Vulkan can use all. Their order is taken for that
@@ -25,18 +25,18 @@ def card_of(device: str, gpus: Sequence[Gpu]) -> Gpu | None:
     found = _DEVICE.fullmatch(device.strip())
     if found is None:
         return None
-    usable = of_maker(_MAKERS.get(found["back_end"].upper(), ""), gpus)
+    usable = cards_of_vendor(_VENDORS.get(found["back_end"].upper(), ""), gpus)
     number = int(found["number"])
     return usable[number] if number < len(usable) else None
 
 
-def of_maker(maker: str, gpus: Sequence[Gpu]) -> tuple[Gpu, ...]:
+def cards_of_vendor(maker: str, gpus: Sequence[Gpu]) -> tuple[Gpu, ...]:
     """The cards of a maker; all of them for no maker, and where none of them tells its own."""
-    if not maker or not any(_maker(gpu) for gpu in gpus):
+    if not maker or not any(_vendor(gpu) for gpu in gpus):
         return tuple(gpus)
-    return tuple(gpu for gpu in gpus if _maker(gpu) in {maker, ""})
+    return tuple(gpu for gpu in gpus if _vendor(gpu) in {maker, ""})
 
 
-def _maker(gpu: Gpu) -> str:
+def _vendor(gpu: Gpu) -> str:
     usual = _NVIDIA if gpu.uuid.startswith(("GPU-", "MIG-")) else ""
     return next((maker for maker, name in _NAMES if name.search(gpu.name)), usual)

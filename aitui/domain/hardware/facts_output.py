@@ -8,10 +8,10 @@ import re
 import shlex
 from collections.abc import Iterable
 
-from aitui.domain.clean import clean_line
+from aitui.domain.clean import sanitize_line
 from aitui.domain.hardware import bounds, machine_files
-from aitui.domain.hardware.host_facts import NATIVE, HostFacts
-from aitui.domain.hardware.host_script import MARK, sections
+from aitui.domain.hardware.host_facts import NATIVE, HostInfo
+from aitui.domain.hardware.host_script import MARK, parse_sections
 
 LONGEST_NAME = 100
 MOST_THREADS = 1 << 16
@@ -26,7 +26,7 @@ _DRIVER = re.compile(
 # "uarch".
 _MODELS = ("model name", "cpu model", "cpu", "uarch")
 # As the server spells those that systemd-detect-virt knows by another word.
-_SPELLED = {
+_ENVIRONMENT_NAMES = {
     "docker": "Docker",
     "kvm": "KVM",
     "lxc": "LXC",
@@ -39,21 +39,23 @@ _SPELLED = {
 }
 
 
-def host_facts(output: bytes, at: float, *, mark: str = MARK) -> HostFacts:
+def parse_host_info(output: bytes, at: float, *, mark: str = MARK) -> HostInfo:
     """The facts in an output. `at` is Unix time, to tell when the machine was started."""
-    found = sections(output.decode("utf-8", "replace"), mark)
+    found = parse_sections(output.decode("utf-8", "replace"), mark)
     said = {name: first for name, (first, _) in found.items()}
     lines = {name: rest for name, (_, rest) in found.items()}
     processors = _pairs(lines.get("processors", []))
-    sockets, cores, threads = _counts(processors)
-    up = bounds.number(bounds.written(said.get("uptime", "")[:80].partition(" ")[0]), 0, 1e12)
-    memory = machine_files.machine(lines.get("meminfo", []), "", (), (), at).memory_total
-    return HostFacts(
+    sockets, cores, threads = _core_counts(processors)
+    up = bounds.number_in_range(
+        bounds.parse_number(said.get("uptime", "")[:80].partition(" ")[0]), 0, 1e12
+    )
+    memory = machine_files.parse_machine(lines.get("meminfo", []), "", (), (), at).memory_total
+    return HostInfo(
         system=_system(lines.get("system", [])),
         kernel=_name(said.get("kernel", "")),
         architecture=_name(said.get("architecture", "")),
         environment=_environment(lines.get("environment", [])),
-        processor=_model(processors) or _models_of_lscpu(lines.get("lscpu", [])),
+        processor=_model(processors) or _lscpu_models(lines.get("lscpu", [])),
         sockets=sockets,
         cores=cores,
         threads=threads,
@@ -65,13 +67,13 @@ def host_facts(output: bytes, at: float, *, mark: str = MARK) -> HostFacts:
 
 def _system(lines: Iterable[str]) -> str:
     told = dict(line[:400].split("=", 1) for line in lines if "=" in line[:400])
-    whole = _unquoted(told.get("PRETTY_NAME", ""))
+    whole = _unquote(told.get("PRETTY_NAME", ""))
     if whole:
         return whole
-    return f"{_unquoted(told.get('NAME', ''))} {_unquoted(told.get('VERSION_ID', ''))}".strip()
+    return f"{_unquote(told.get('NAME', ''))} {_unquote(told.get('VERSION_ID', ''))}".strip()
 
 
-def _unquoted(value: str) -> str:
+def _unquote(value: str) -> str:
     try:
         words = shlex.split(value)
     except ValueError:
@@ -84,7 +86,9 @@ def _pairs(lines: Iterable[str]) -> list[tuple[str, str]]:
     return [(key.strip(), value.strip()) for key, colon, value in found if colon]
 
 
-def _counts(processors: Iterable[tuple[str, str]]) -> tuple[int | None, int | None, int | None]:
+def _core_counts(
+    processors: Iterable[tuple[str, str]],
+) -> tuple[int | None, int | None, int | None]:
     """Sockets, cores and threads, None for what this architecture doesn't list."""
     threads, socket = 0, ""
     sockets: set[str] = set()
@@ -109,7 +113,7 @@ def _model(processors: Iterable[tuple[str, str]]) -> str:
     return next((name for key in _MODELS if (name := _name(first.get(key, "")))), "")
 
 
-def _models_of_lscpu(lines: Iterable[str]) -> str:
+def _lscpu_models(lines: Iterable[str]) -> str:
     """A name for each kind of core; "-" where lscpu doesn't know it."""
     names = dict.fromkeys(_name(value) for _, value in _pairs(lines))
     return _name(" + ".join(name for name in names if name not in {"", "-"}))
@@ -120,9 +124,13 @@ def _environment(lines: Iterable[str]) -> str:
     found = dict(line[:100].strip().split(" ", 1) for line in lines if " " in line[:100].strip())
     container, machine = found.get("container", ""), found.get("machine", "")
     if _ENVIRONMENT.fullmatch(container) and container != "none":
-        return "WSL" if container == "wsl" else f"{_SPELLED.get(container, container)} container"
+        return (
+            "WSL"
+            if container == "wsl"
+            else f"{_ENVIRONMENT_NAMES.get(container, container)} container"
+        )
     if _ENVIRONMENT.fullmatch(machine) and machine != "none":
-        return f"{_SPELLED.get(machine, machine)} virtual machine"
+        return f"{_ENVIRONMENT_NAMES.get(machine, machine)} virtual machine"
     return NATIVE if container == machine == "none" else ""
 
 
@@ -132,4 +140,4 @@ def _driver(lines: Iterable[str]) -> str:
 
 
 def _name(text: str) -> str:
-    return " ".join(clean_line(text, LONGEST_NAME).split())
+    return " ".join(sanitize_line(text, LONGEST_NAME).split())

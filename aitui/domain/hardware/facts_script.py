@@ -8,7 +8,7 @@ from aitui.domain.hardware.host_script import MARK, TOOL_SECONDS
 
 # The module's own file comes before nvidia-smi, which wakes cards that sleep. Where it is missing
 # there may still be cards: WSL has none.
-SCRIPT = rf"""
+INFO_SCRIPT = rf"""
 LC_ALL=C
 export LC_ALL
 skip=$1
@@ -54,9 +54,9 @@ exit 0
 """
 
 
-def facts_words(
+def host_info_command(
     *, mark: str = MARK, without_nvidia: bool = False, tool_seconds: int = TOOL_SECONDS
 ) -> tuple[str, ...]:
     """The command as words, none of which a shell interprets but the script itself."""
     skipped = "nvidia" if without_nvidia else ""
-    return ("sh", "-c", SCRIPT.replace(MARK, mark), "aitui", skipped, str(tool_seconds))
+    return ("sh", "-c", INFO_SCRIPT.replace(MARK, mark), "aitui", skipped, str(tool_seconds))

@@ -16,7 +16,7 @@ _LINE = re.compile(
 _REGION = re.compile(r"(?P<kind>total|resident|memory)-(?P<region>vram|local|gtt|system)[0-9]*")
 _UNITS = {None: 1, "kB": 1 << 10, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 # Resident memory is what is really there; old kernels have one figure without saying which.
-_TRUSTED = {"resident": 3, "memory": 2, "total": 1}
+_KIND_PRIORITY = {"resident": 3, "memory": 2, "total": 1}
 _OWN_MEMORY = ("vram", "local")
 _MOST_DESCRIPTORS = 20_000
 _LARGEST = 1 << 52
@@ -33,7 +33,7 @@ class DrmClient:
     shared_bytes: int
 
 
-def clients(lines: Iterable[str]) -> tuple[DrmClient, ...]:
+def parse_clients(lines: Iterable[str]) -> tuple[DrmClient, ...]:
     """Every client once, with the process of the smallest number that has it.
 
     The lines are those of `grep -H ^drm-` over the files; others are passed over.
@@ -48,22 +48,24 @@ def clients(lines: Iterable[str]) -> tuple[DrmClient, ...]:
             descriptors.setdefault(key, {})[found["key"]] = found["value"], found["unit"]
     seen: dict[tuple[str, str], DrmClient] = {}
     for (pid, _), values in sorted(descriptors.items()):
-        client = _client(pid, values)
+        client = _build_client(pid, values)
         before = seen.get((client.bus, client.client))
         # An old kernel names no client: then each process counts once a card.
         if before is None or _size(client) > _size(before):
-            seen[client.bus, client.client] = client if before is None else _grown(before, client)
+            seen[client.bus, client.client] = (
+                client if before is None else _with_sizes(before, client)
+            )
     return tuple(seen.values())
 
 
-def _client(pid: int, values: dict[str, tuple[str, str | None]]) -> DrmClient:
+def _build_client(pid: int, values: dict[str, tuple[str, str | None]]) -> DrmClient:
     figures: dict[str, tuple[int, int]] = {}
     for key, (value, unit) in values.items():
         region = _REGION.fullmatch(key)
         if region is None or not (value.isascii() and value.isdecimal()):
             continue
         size = min(int(value) * _UNITS[unit], _LARGEST)
-        name, trusted = key.partition("-")[2], _TRUSTED[region["kind"]]
+        name, trusted = key.partition("-")[2], _KIND_PRIORITY[region["kind"]]
         if trusted > figures.get(name, (0, 0))[0]:
             figures[name] = trusted, size
     own = sum(size for name, (_, size) in figures.items() if name.startswith(_OWN_MEMORY))
@@ -81,5 +83,5 @@ def _size(client: DrmClient) -> int:
     return client.own_bytes + client.shared_bytes
 
 
-def _grown(before: DrmClient, now: DrmClient) -> DrmClient:
+def _with_sizes(before: DrmClient, now: DrmClient) -> DrmClient:
     return DrmClient(before.pid, before.bus, before.client, now.own_bytes, now.shared_bytes)

@@ -15,7 +15,7 @@ TOOL_SECONDS = 8
 # `timeout` is missing on some systems: then the whole command's time limit holds. A port counts as
 # an argument only of processes that have a flag for one; ss tells the processes of others only to
 # root, and reads less.
-SCRIPT = rf"""
+SAMPLE_SCRIPT = rf"""
 LC_ALL=C
 export LC_ALL
 skip=$1
@@ -88,7 +88,7 @@ exit 0
 """
 
 
-def words(
+def sample_command(
     ports: Iterable[int],
     *,
     mark: str = MARK,
@@ -99,7 +99,7 @@ def words(
     return (
         "sh",
         "-c",
-        SCRIPT.replace(MARK, mark),
+        SAMPLE_SCRIPT.replace(MARK, mark),
         "aitui",
         "nvidia" if without_nvidia else "",
         str(tool_seconds),
@@ -107,7 +107,7 @@ def words(
     )
 
 
-def sections(text: str, mark: str = MARK) -> dict[str, tuple[str, list[str]]]:
+def parse_sections(text: str, mark: str = MARK) -> dict[str, tuple[str, list[str]]]:
     """The output by section: what stands on its first line, and the lines that follow."""
     found: dict[str, tuple[str, list[str]]] = {}
     lines: list[str] = []

@@ -4,9 +4,9 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from aitui.domain.clean import clean_line
+from aitui.domain.clean import sanitize_line
 from aitui.domain.hardware import bounds
-from aitui.domain.hardware.sample import Machine, Network
+from aitui.domain.hardware.sample import Machine, NetworkInterface
 
 _MEMORY = re.compile(r"(\w{1,40}):\s*([0-9]{1,15}) kB\s*")
 _CORE = re.compile(r"cpu([0-9]{1,4}) ([0-9 ]{1,400})")
@@ -19,14 +19,14 @@ Ticks = tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Counters:
+class CpuCounters:
     """What has to be read twice to tell anything. `at` is Unix time."""
 
     at: float = 0.0
     ticks: Ticks = ()
 
 
-def counters(stat: Iterable[str], at: float) -> Counters:
+def parse_counters(stat: Iterable[str], at: float) -> CpuCounters:
     """The cores' ticks. Waiting for a disk counts as idle; a guest's time is in its host's."""
     found: list[tuple[int, int]] = []
     for line in stat:
@@ -36,10 +36,10 @@ def counters(stat: Iterable[str], at: float) -> Counters:
             total = sum(values)
             idle = sum(values[3:5])
             found.append((total - idle, total))
-    return Counters(at, tuple(found))
+    return CpuCounters(at, tuple(found))
 
 
-def shares(before: Counters, after: Counters) -> tuple[float, ...]:
+def core_usage(before: CpuCounters, after: CpuCounters) -> tuple[float, ...]:
     """How much of the time between two readings each core was at work, in percent."""
     if len(before.ticks) != len(after.ticks):
         return ()
@@ -51,7 +51,7 @@ def shares(before: Counters, after: Counters) -> tuple[float, ...]:
     return tuple(found)
 
 
-def machine(
+def parse_machine(
     meminfo: Iterable[str],
     loadavg: str,
     interfaces: Iterable[str],
@@ -60,7 +60,7 @@ def machine(
 ) -> Machine:
     """The machine at one moment. What is used is what no new process could have."""
     memory = {
-        found[1]: bounds.memory(int(found[2]), 1024)
+        found[1]: bounds.memory_bytes(int(found[2]), 1024)
         for found in map(_MEMORY.fullmatch, (line[:100] for line in meminfo))
         if found is not None
     }
@@ -68,30 +68,32 @@ def machine(
     return Machine(
         cores=cores,
         memory_total=total or None,
-        memory_used=_less(total, memory.get("MemAvailable", memory.get("MemFree"))),
+        memory_used=_used_bytes(total, memory.get("MemAvailable", memory.get("MemFree"))),
         swap_total=swap,
-        swap_used=_less(swap, memory.get("SwapFree")),
-        load=_load(loadavg),
-        network=_network(interfaces),
+        swap_used=_used_bytes(swap, memory.get("SwapFree")),
+        load=_parse_load(loadavg),
+        network=_parse_network(interfaces),
         sampled_at=at,
     )
 
 
-def _less(total: int | None, free: int | None) -> int | None:
+def _used_bytes(total: int | None, free: int | None) -> int | None:
     return None if total is None or free is None else max(0, total - free)
 
 
-def _load(text: str) -> tuple[float, float, float] | None:
-    values = [bounds.number(bounds.written(word), 0, 1e6) for word in text[:100].split()[:3]]
+def _parse_load(text: str) -> tuple[float, float, float] | None:
+    values = [
+        bounds.number_in_range(bounds.parse_number(word), 0, 1e6) for word in text[:100].split()[:3]
+    ]
     if len(values) < 3 or values[0] is None or values[1] is None or values[2] is None:
         return None
     return values[0], values[1], values[2]
 
 
-def _network(lines: Iterable[str]) -> tuple[Network, ...]:
+def _parse_network(lines: Iterable[str]) -> tuple[NetworkInterface, ...]:
     found = (_INTERFACE.fullmatch(line[:400]) for line in lines)
     interfaces = [
-        Network(clean_line(match[1]), int(match[2]), int(match[3]))
+        NetworkInterface(sanitize_line(match[1]), int(match[2]), int(match[3]))
         for match in found
         if match is not None and match[1] != "lo"
     ]

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from aitui.domain.clean import clean_line
+from aitui.domain.clean import sanitize_line
 from aitui.domain.hardware import bounds
 from aitui.domain.hardware.sample import Gpu
 
@@ -19,7 +19,7 @@ GPU_FIELDS = (
 )
 PROCESS_FIELDS = "gpu_uuid,pid,used_memory"
 
-DOES_NOT_ANSWER = "nvidia-smi does not answer"
+NVIDIA_SMI_UNRESPONSIVE = "nvidia-smi does not answer"
 
 _NO_CARDS = "No devices were found"
 _MIB = 1 << 20
@@ -33,7 +33,7 @@ _UNIFIED = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class GpuUse:
+class GpuProcessMemory:
     """Bytes that a process holds on a card, which is told by its uuid or PCI address."""
 
     gpu: str
@@ -41,24 +41,24 @@ class GpuUse:
     used_bytes: int
 
 
-def gpus(text: str, at: float) -> tuple[Gpu, ...]:
+def parse_gpus(text: str, at: float) -> tuple[Gpu, ...]:
     """The rows of `--query-gpu` with GPU_FIELDS; lines that are none are passed over."""
-    found = (_gpu(fields, at) for fields in _rows(text, 11))
+    found = (_build_gpu(fields, at) for fields in _split_rows(text, 11))
     return tuple(gpu for gpu in found if gpu is not None)
 
 
-def uses(text: str) -> tuple[GpuUse, ...]:
+def parse_uses(text: str) -> tuple[GpuProcessMemory, ...]:
     """The rows of `--query-compute-apps` with PROCESS_FIELDS whose memory is told."""
-    found: list[GpuUse] = []
-    for uuid, pid_text, memory in _rows(text, 3):
-        pid, used = bounds.written(pid_text), bounds.written(memory)
-        size = None if used is None else bounds.memory(used, _MIB)
+    found: list[GpuProcessMemory] = []
+    for uuid, pid_text, memory in _split_rows(text, 3):
+        pid, used = bounds.parse_number(pid_text), bounds.parse_number(memory)
+        size = None if used is None else bounds.memory_bytes(used, _MIB)
         if _UUID.fullmatch(uuid) and pid is not None and 0 < pid < 2**32 and size is not None:
-            found.append(GpuUse(uuid, int(pid), size))
+            found.append(GpuProcessMemory(uuid, int(pid), size))
     return tuple(found)
 
 
-def trouble(text: str, status: int | None) -> str:
+def tool_error(text: str, status: int | None) -> str:
     """What nvidia-smi complains of, in its own words; "" where it does its work.
 
     `status` is its exit status, None where it isn't installed.
@@ -66,41 +66,41 @@ def trouble(text: str, status: int | None) -> str:
     if status is None or _NO_CARDS in text[:4000]:
         return ""
     if status in {124, 137}:
-        return DOES_NOT_ANSWER
-    lines = (clean_line(line, 200).strip() for line in text[:4000].splitlines())
+        return NVIDIA_SMI_UNRESPONSIVE
+    lines = (sanitize_line(line, 200).strip() for line in text[:4000].splitlines())
     words = next((line for line in lines if line), "")
     if status == 0:
-        understood = not words or gpus(text, 0.0)
+        understood = not words or parse_gpus(text, 0.0)
         return "" if understood else f"nvidia-smi answers what aitui can't read: {words}"
     return f"nvidia-smi: {words}" if words else f"nvidia-smi ends with status {status}"
 
 
-def _rows(text: str, count: int) -> Iterator[list[str]]:
+def _split_rows(text: str, count: int) -> Iterator[list[str]]:
     for line in text.splitlines()[:_MOST_ROWS]:
         fields = [field.strip() for field in line[:1000].split(",", count - 1)]
         if len(fields) == count:
             yield fields
 
 
-def _gpu(fields: list[str], at: float) -> Gpu | None:
+def _build_gpu(fields: list[str], at: float) -> Gpu | None:
     index, uuid, bus, *figures, name = fields
-    number = bounds.written(index)
+    number = bounds.parse_number(index)
     if number is None or not 0 <= number < 1024 or not _UUID.fullmatch(uuid):
         return None
-    used, total, use, temperature, hottest, power, fan = map(bounds.written, figures)
+    used, total, use, temperature, hottest, power, fan = map(bounds.parse_number, figures)
     place = _BUS.fullmatch(bus)
-    total_bytes = bounds.memory(total, _MIB) or None
+    total_bytes = bounds.memory_bytes(total, _MIB) or None
     return Gpu(
         index=int(number),
-        name=clean_line(name, 100),
+        name=sanitize_line(name, 100),
         uuid=uuid,
-        used_bytes=None if total_bytes is None else bounds.memory(used, _MIB),
+        used_bytes=None if total_bytes is None else bounds.memory_bytes(used, _MIB),
         total_bytes=total_bytes,
-        use_percent=bounds.percent(use),
-        temperature=bounds.number(temperature, 0, 200),
-        memory_temperature=bounds.number(hottest, 0, 200) or None,
-        power=bounds.number(power, 0, 100_000),
-        fan_percent=bounds.percent(fan),
+        use_percent=bounds.percentage(use),
+        temperature=bounds.number_in_range(temperature, 0, 200),
+        memory_temperature=bounds.number_in_range(hottest, 0, 200) or None,
+        power=bounds.number_in_range(power, 0, 100_000),
+        fan_percent=bounds.percentage(fan),
         sampled_at=at,
         unified=total_bytes is None and _UNIFIED.search(name) is not None,
         bus=place[1].lower() if place else "",

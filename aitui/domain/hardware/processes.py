@@ -7,7 +7,7 @@ from dataclasses import dataclass
 _MOST_PROCESSES = 100_000
 _LISTENING = re.compile(r"^LISTEN\s+\S+\s+\S+\s+\S*:(?P<port>[0-9]{1,5})\s")
 _PID = re.compile(r"\bpid=([0-9]{1,10})\b")
-_NAMED = re.compile(r"(?P<port>[0-9]{1,5}) /proc/(?P<pid>[0-9]{1,10})/cmdline")
+_PORT_ARGUMENT = re.compile(r"(?P<port>[0-9]{1,5}) /proc/(?P<pid>[0-9]{1,10})/cmdline")
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,7 @@ class Process:
     resident_bytes: int
 
 
-def processes(lines: Iterable[str], page: int) -> Mapping[int, Process]:
+def parse_processes(lines: Iterable[str], page: int) -> Mapping[int, Process]:
     """Lines of `pid parent pages`; others are passed over."""
     found: dict[int, Process] = {}
     for line in lines:
@@ -33,7 +33,7 @@ def processes(lines: Iterable[str], page: int) -> Mapping[int, Process]:
     return found
 
 
-def listeners(lines: Iterable[str]) -> Mapping[int, frozenset[int]]:
+def parse_listeners(lines: Iterable[str]) -> Mapping[int, frozenset[int]]:
     """Which processes listen on which port, as `ss -ltnp` says."""
     found: dict[int, set[int]] = {}
     for line in lines:
@@ -44,11 +44,11 @@ def listeners(lines: Iterable[str]) -> Mapping[int, frozenset[int]]:
     return {port: frozenset(pids) for port, pids in found.items() if pids}
 
 
-def named(lines: Iterable[str]) -> Mapping[int, frozenset[int]]:
+def parse_port_arguments(lines: Iterable[str]) -> Mapping[int, frozenset[int]]:
     """Which processes were started with a port as argument: lines of `port /proc/pid/cmdline`."""
     found: dict[int, set[int]] = {}
     for line in lines:
-        match = _NAMED.fullmatch(line[:100].strip())
+        match = _PORT_ARGUMENT.fullmatch(line[:100].strip())
         if match is not None:
             found.setdefault(int(match["port"]), set()).add(int(match["pid"]))
     return {port: frozenset(pids) for port, pids in found.items()}

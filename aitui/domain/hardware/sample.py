@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 
-class Source(Enum):
+class SampleSource(Enum):
     """Who measured."""
 
     SERVER = "the server"
@@ -48,7 +48,7 @@ class Gpu:
 
 
 @dataclass(frozen=True, slots=True)
-class Network:
+class NetworkInterface:
     """One network interface: bytes since the machine was started."""
 
     name: str
@@ -69,7 +69,7 @@ class Machine:
     swap_total: int | None = None
     swap_used: int | None = None
     load: tuple[float, float, float] | None = None
-    network: tuple[Network, ...] = ()
+    network: tuple[NetworkInterface, ...] = ()
     sampled_at: float = 0.0
 
     @property
@@ -86,10 +86,10 @@ class Machine:
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class HardwareSample:
     """Everything that one source measured at one moment, in Unix time."""
 
     at: float
-    source: Source
+    source: SampleSource
     gpus: tuple[Gpu, ...] = ()
     machine: Machine | None = field(default=None)

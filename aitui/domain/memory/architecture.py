@@ -1,6 +1,6 @@
 """Which models keep one key and one value for each token in each layer, and so can be estimated."""
 
-from aitui.domain.gguf.header import Header
+from aitui.domain.gguf.header import GgufHeader
 
 # Architectures whose cache is the plain one in llama.cpp's `llama_kv_cache`. The others differ, or
 # are too new to be known here: they are measured instead.
@@ -69,7 +69,7 @@ _PLAIN = frozenset(
 )
 
 
-def unknown_because(header: Header) -> str:
+def reason_cache_unknown(header: GgufHeader) -> str:
     """Why a model's cache can't be calculated, in words; "" for a dense one, which can."""
     if header.layers is None:
         return "its header doesn't say how many layers it has"
@@ -95,7 +95,7 @@ _SPECIAL = (
 )
 
 
-def _missing_sizes(header: Header) -> bool:
+def _missing_sizes(header: GgufHeader) -> bool:
     heads = header.each_layer("attention.head_count")
     sizes = header.number("attention.key_length"), header.number("attention.value_length")
     if all(sizes) and header.each_layer("attention.head_count_kv") is not None:

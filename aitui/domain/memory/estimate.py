@@ -1,23 +1,23 @@
 """What a model will take that never ran here, from the header of its file."""
 
-from aitui.domain.gguf.header import Header
-from aitui.domain.memory.architecture import unknown_because
-from aitui.domain.memory.footprint import Footprint, Origin
+from aitui.domain.gguf.header import GgufHeader
+from aitui.domain.memory.architecture import reason_cache_unknown
+from aitui.domain.memory.footprint import Footprint, FootprintOrigin
 from aitui.domain.memory.kv_cache import kv_cache_bytes
-from aitui.domain.memory.setup import Setup
+from aitui.domain.memory.setup import LaunchProfile
 
 _MASK_BYTES = 2
 _FLOAT_BYTES = 4
 
 
 def estimate(
-    header: Header, setup: Setup, context_size: int, *, has_gpu: bool = True
+    header: GgufHeader, setup: LaunchProfile, context_size: int, *, has_gpu: bool = True
 ) -> Footprint | None:
     """Weights, cache and buffers of a dense model, None where that can't be calculated.
 
     `unestimable` says why not.
     """
-    if unestimable(header, setup):
+    if reason_not_estimable(header, setup):
         return None
     cache = kv_cache_bytes(header, context_size, setup.cache_k, setup.cache_v, setup.streams)
     layers = header.layers
@@ -46,21 +46,21 @@ def estimate(
         weights=weights,
         cache=cache,
         compute=compute,
-        origin=Origin.ESTIMATED,
+        origin=FootprintOrigin.ESTIMATED,
     )
 
 
-def unestimable(header: Header, setup: Setup) -> str:
+def reason_not_estimable(header: GgufHeader, setup: LaunchProfile) -> str:
     """Why a model's memory can't be calculated, in words; "" where it can."""
     if setup.moved:
         return "its command puts single tensors elsewhere"
     if setup.companions:
         return "its command loads more than one model"
-    return unknown_because(header)
+    return reason_cache_unknown(header)
 
 
 def compute_bytes(
-    header: Header, context_size: int, micro_batch: int, *, scores: bool = False
+    header: GgufHeader, context_size: int, micro_batch: int, *, scores: bool = False
 ) -> int:
     """About what llama.cpp's compute buffer takes.
 

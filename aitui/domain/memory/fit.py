@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from enum import Enum
 
 from aitui.domain.memory.footprint import Footprint
-from aitui.domain.memory.room import Room
+from aitui.domain.memory.room import Headroom
 
 _MARGIN_SHARE = 0.03
 _LEAST_MARGIN = 512 << 20
 _STEP = 256
 
 
-class Verdict(Enum):
+class FitVerdict(Enum):
     """How a load will end, as far as that can be told."""
 
     FITS = "fits"
@@ -22,7 +22,7 @@ class Verdict(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Fit:
+class FitForecast:
     """What is needed and what is there, in bytes, None where that isn't known.
 
     `free_after` is what is free when everything has gone that will be evicted. `failed_at` is set
@@ -32,7 +32,7 @@ class Fit:
     memory that counts, where it isn't all there is.
     """
 
-    verdict: Verdict
+    verdict: FitVerdict
     needed: Footprint | None = None
     free: int | None = None
     free_after: int | None = None
@@ -42,15 +42,15 @@ class Fit:
     where: str = ""
 
 
-def fit(
+def check_fit(
     needed: Footprint | None,
-    room: Room,
+    room: Headroom,
     *,
     context_size: int = 0,
     failed_at: int | None = None,
     footprint_at: Callable[[int], Footprint | None] | None = None,
     longest: int | None = None,
-) -> Fit:
+) -> FitForecast:
     """Compares. `longest` is the model's own maximum.
 
     A load that ran out of memory is believed more than any figure: that much or more won't fit.
@@ -63,12 +63,12 @@ def fit(
         below = longest if failed_at is None else min(longest, failed_at - 1)
         largest = largest_context(footprint_at, after, below, cards=room.cards)
     if failed is not None:
-        verdict = Verdict.NO
+        verdict = FitVerdict.NO
     elif needed is None or after is None:
-        verdict = Verdict.UNKNOWN
+        verdict = FitVerdict.UNKNOWN
     else:
-        verdict = _verdict(needed.needed, after, room.cards)
-    return Fit(verdict, needed, room.now, after, failed, largest, where=room.where)
+        verdict = _fit_verdict(needed.needed, after, room.cards)
+    return FitForecast(verdict, needed, room.now, after, failed, largest, where=room.where)
 
 
 def largest_context(
@@ -81,16 +81,16 @@ def largest_context(
         footprint = footprint_at(middle * _STEP)
         if footprint is None:
             return None
-        if _verdict(footprint.needed, room, cards) is Verdict.FITS:
+        if _fit_verdict(footprint.needed, room, cards) is FitVerdict.FITS:
             low = middle
         else:
             high = middle - 1
     return low * _STEP or None
 
 
-def _verdict(needed: int, room: int, cards: int) -> Verdict:
+def _fit_verdict(needed: int, room: int, cards: int) -> FitVerdict:
     """Each card needs some room to spare: layers go to it whole, and each has buffers of its own."""
     if needed > room:
-        return Verdict.NO
+        return FitVerdict.NO
     margin = max(_LEAST_MARGIN * max(1, cards), round(needed * _MARGIN_SHARE))
-    return Verdict.TIGHT if needed + margin > room else Verdict.FITS
+    return FitVerdict.TIGHT if needed + margin > room else FitVerdict.FITS

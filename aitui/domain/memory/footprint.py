@@ -8,7 +8,7 @@ from aitui.domain.amounts import format_bytes_gib
 APPROXIMATELY = "≈"
 
 
-class Origin(Enum):
+class FootprintOrigin(Enum):
     """Where a figure of memory comes from, the most trusted first."""
 
     MEASURED = "measured"
@@ -31,13 +31,13 @@ class Footprint:
     weights: int | None = None
     cache: int | None = None
     compute: int | None = None
-    origin: Origin = Origin.ESTIMATED
+    origin: FootprintOrigin = FootprintOrigin.ESTIMATED
     cards: tuple[tuple[str, int], ...] = ()
 
     @property
     def approximate(self) -> bool:
         """Whether the figure is calculated, and not what was seen."""
-        return self.origin is not Origin.MEASURED
+        return self.origin is not FootprintOrigin.MEASURED
 
     @property
     def needed(self) -> int:
@@ -45,7 +45,7 @@ class Footprint:
         return self.gpu or self.host or 0
 
     @property
-    def words(self) -> str:
+    def label(self) -> str:
         """As a table shows it: "41.2G", "≈52.0G"."""
         mark = APPROXIMATELY if self.approximate else ""
         return f"{mark}{format_bytes_gib(self.needed)}"

@@ -4,48 +4,48 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from aitui.domain.amounts import format_bytes_gib
-from aitui.domain.gguf.header import Header
+from aitui.domain.gguf.header import GgufHeader
 from aitui.domain.hardware.sample import Gpu
-from aitui.domain.memory.estimate import estimate, unestimable
-from aitui.domain.memory.fit import Fit, Verdict, fit
+from aitui.domain.memory.estimate import estimate, reason_not_estimable
+from aitui.domain.memory.fit import FitForecast, FitVerdict, check_fit
 from aitui.domain.memory.footprint import Footprint
 from aitui.domain.memory.kv_cache import kv_cache_bytes
-from aitui.domain.memory.measurement import Known, expected
-from aitui.domain.memory.picture import MemoryPicture
-from aitui.domain.memory.room import Room, room_in_machine, room_on_cards
-from aitui.domain.memory.setup import Setup
+from aitui.domain.memory.measurement import MemoryRecords, expected_footprint
+from aitui.domain.memory.picture import MemoryUsage
+from aitui.domain.memory.room import Headroom, headroom_in_machine, headroom_on_cards
+from aitui.domain.memory.setup import LaunchProfile
 
 
-def forecast(
-    known: Known,
-    setup: Setup,
+def forecast_memory(
+    known: MemoryRecords,
+    setup: LaunchProfile,
     context_size: int,
-    header: Header | None = None,
+    header: GgufHeader | None = None,
     *,
     has_gpu: bool = True,
 ) -> Footprint | None:
     """What was measured, else what follows from a measurement, else what the file's header says."""
 
     def cache_bytes(tokens: int) -> int | None:
-        if header is None or unestimable(header, setup):
+        if header is None or reason_not_estimable(header, setup):
             return None
         return kv_cache_bytes(header, tokens, setup.cache_k, setup.cache_v, setup.streams)
 
-    found = expected(known.measurements, setup.fingerprint, context_size, cache_bytes)
+    found = expected_footprint(known.measurements, setup.fingerprint, context_size, cache_bytes)
     if found is not None or header is None:
         return found
     return estimate(header, setup, context_size, has_gpu=has_gpu)
 
 
-def will_fit(
-    picture: MemoryPicture,
-    known: Known,
-    setup: Setup,
+def forecast_fit(
+    picture: MemoryUsage,
+    known: MemoryRecords,
+    setup: LaunchProfile,
     context_size: int,
-    header: Header | None = None,
+    header: GgufHeader | None = None,
     *,
     leaving: Iterable[str] = (),
-) -> Fit:
+) -> FitForecast:
     """Whether a load at a context size will fit, once the models that are `leaving` have gone.
 
     A model that is loaded anew with another context size leaves, too. Where a model goes to the
@@ -53,17 +53,17 @@ def will_fit(
     lacks there is read from the file again and again.
     """
     going = frozenset(leaving)
-    cards = usable_cards([card.gpu for card in picture.cards], known, setup)
+    cards = placement_cards([card.gpu for card in picture.cards], known, setup)
 
     def at(tokens: int) -> Footprint | None:
-        return forecast(known, setup, tokens, header, has_gpu=bool(cards))
+        return forecast_memory(known, setup, tokens, header, has_gpu=bool(cards))
 
     needed = at(context_size)
     on_cards = bool(cards) if needed is None else needed.gpu > 0
-    in_machine = room_in_machine(picture, going)
-    cards = cards or picture.counted
-    room = room_on_cards(picture, cards, setup.placement, going) if on_cards else in_machine
-    found = fit(
+    in_machine = headroom_in_machine(picture, going)
+    cards = cards or picture.eligible_gpus
+    room = headroom_on_cards(picture, cards, setup.placement, going) if on_cards else in_machine
+    found = check_fit(
         needed,
         room,
         context_size=context_size,
@@ -71,33 +71,35 @@ def will_fit(
         footprint_at=at,
         longest=None if header is None else header.context_length,
     )
-    if on_cards and needed is not None and found.verdict is Verdict.FITS:
-        found = _with_machine(found, needed.host or 0, in_machine)
-    return replace(found, reason=found.reason or _reason(found, setup, header))
+    if on_cards and needed is not None and found.verdict is FitVerdict.FITS:
+        found = _limit_by_ram(found, needed.host or 0, in_machine)
+    return replace(found, reason=found.reason or _fit_reason(found, setup, header))
 
 
-def usable_cards(gpus: Sequence[Gpu], known: Known, setup: Setup) -> tuple[Gpu, ...]:
+def placement_cards(
+    gpus: Sequence[Gpu], known: MemoryRecords, setup: LaunchProfile
+) -> tuple[Gpu, ...]:
     """The cards that a model is put on, as far as its command and its earlier loads tell."""
     if not setup.on_gpu:
         return ()
-    return setup.placement.cards(gpus, known.seen_on(setup.fingerprint))
+    return setup.placement.cards(gpus, known.last_cards(setup.fingerprint))
 
 
-def _with_machine(found: Fit, host: int, room: Room) -> Fit:
+def _limit_by_ram(found: FitForecast, host: int, room: Headroom) -> FitForecast:
     if room.after is None or host <= room.after:
         return found
     words = (
         f"{format_bytes_gib(host)} of it go to RAM, where {format_bytes_gib(room.after)} are free"
     )
-    return replace(found, verdict=Verdict.TIGHT, reason=words)
+    return replace(found, verdict=FitVerdict.TIGHT, reason=words)
 
 
-def _reason(found: Fit, setup: Setup, header: Header | None) -> str:
+def _fit_reason(found: FitForecast, setup: LaunchProfile, header: GgufHeader | None) -> str:
     if found.failed_at is not None:
         return f"it ran out of memory with {found.failed_at:,} tokens"
-    if found.verdict is not Verdict.UNKNOWN:
+    if found.verdict is not FitVerdict.UNKNOWN:
         return ""
     if found.needed is None:
-        why = "" if header is None else unestimable(header, setup)
+        why = "" if header is None else reason_not_estimable(header, setup)
         return f"{why}, so only a load can tell" if why else "it has not been measured yet"
     return "it isn't known what is free" if found.free is None else ""

@@ -3,19 +3,19 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from aitui.domain.hardware.history import History
-from aitui.domain.hardware.host_facts import HostFacts
+from aitui.domain.hardware.history import SampleHistory
+from aitui.domain.hardware.host_facts import HostInfo
 from aitui.domain.hardware.sample import Gpu
-from aitui.domain.memory.fit import Fit, Verdict
+from aitui.domain.memory.fit import FitForecast, FitVerdict
 from aitui.domain.memory.footprint import Footprint
-from aitui.domain.memory.forecast import forecast, usable_cards, will_fit
+from aitui.domain.memory.forecast import forecast_fit, forecast_memory, placement_cards
 from aitui.domain.memory.known_model import ModelMemory
-from aitui.domain.memory.picture import MemoryPicture
-from aitui.domain.memory.spill import Spill
+from aitui.domain.memory.picture import MemoryUsage
+from aitui.domain.memory.spill import OffloadSlowdown
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Hardware:
+class HardwareState:
     """The memory of one server as it stands.
 
     `heard` is when the last sample came (monotonic seconds), None before the first. `trouble` says
@@ -23,13 +23,13 @@ class Hardware:
     what the machine is.
     """
 
-    picture: MemoryPicture = field(default_factory=MemoryPicture)
-    history: History = field(default_factory=History)
+    usage: MemoryUsage = field(default_factory=MemoryUsage)
+    history: SampleHistory = field(default_factory=SampleHistory)
     models: Mapping[str, ModelMemory] = field(default_factory=dict)
-    spills: tuple[Spill, ...] = ()
-    heard: float | None = None
-    trouble: str = ""
-    facts: HostFacts = field(default_factory=HostFacts)
+    slowdowns: tuple[OffloadSlowdown, ...] = ()
+    last_sample_at: float | None = None
+    error: str = ""
+    facts: HostInfo = field(default_factory=HostInfo)
 
     @property
     def last_contexts(self) -> dict[str, int]:
@@ -37,14 +37,19 @@ class Hardware:
         found = ((name, memory.known.last_context) for name, memory in self.models.items())
         return {name: tokens for name, tokens in found if tokens is not None}
 
-    def fit(self, model_id: str, context_size: int, leaving: Iterable[str] = ()) -> Fit:
+    def fit(self, model_id: str, context_size: int, leaving: Iterable[str] = ()) -> FitForecast:
         """Whether that model will fit at a context size once those that are leaving have gone."""
         model = self.models.get(model_id)
         if model is None:
-            reason = "" if self.picture.source is None else "it has not been measured yet"
-            return Fit(Verdict.UNKNOWN, free=self.picture.free_bytes, reason=reason)
-        return will_fit(
-            self.picture, model.known, model.setup, context_size, model.header, leaving=leaving
+            reason = "" if self.usage.source is None else "it has not been measured yet"
+            return FitForecast(FitVerdict.UNKNOWN, free=self.usage.free_bytes, reason=reason)
+        return forecast_fit(
+            self.usage,
+            model.known,
+            model.launch_profile,
+            context_size,
+            model.header,
+            leaving=leaving,
         )
 
     def longest_context(self, model_id: str) -> int | None:
@@ -52,12 +57,14 @@ class Hardware:
         model = self.models.get(model_id)
         return model.header.context_length if model is not None and model.header else None
 
-    def spill(self, model_id: str) -> Spill | None:
+    def slowdown(self, model_id: str) -> OffloadSlowdown | None:
         """How that model became slower, None where it didn't."""
-        return next((one for one in self.spills if one.model == model_id), None)
+        return next((one for one in self.slowdowns if one.model == model_id), None)
 
 
 def expected_memory(model: ModelMemory, context_size: int, gpus: Sequence[Gpu]) -> Footprint | None:
     """What a model that doesn't run will take, of the cards or of the machine."""
-    cards = usable_cards(gpus, model.known, model.setup)
-    return forecast(model.known, model.setup, context_size, model.header, has_gpu=bool(cards))
+    cards = placement_cards(gpus, model.known, model.launch_profile)
+    return forecast_memory(
+        model.known, model.launch_profile, context_size, model.header, has_gpu=bool(cards)
+    )

@@ -2,15 +2,15 @@
 
 from dataclasses import dataclass, field
 
-from aitui.domain.gguf.header import Header
-from aitui.domain.memory.measurement import Known
-from aitui.domain.memory.setup import Setup
+from aitui.domain.gguf.header import GgufHeader
+from aitui.domain.memory.measurement import MemoryRecords
+from aitui.domain.memory.setup import LaunchProfile
 
 
 @dataclass(frozen=True, slots=True)
 class ModelMemory:
     """What decides: its command, what was measured, and its file's header."""
 
-    setup: Setup = field(default_factory=Setup)
-    known: Known = field(default_factory=Known)
-    header: Header | None = None
+    launch_profile: LaunchProfile = field(default_factory=LaunchProfile)
+    known: MemoryRecords = field(default_factory=MemoryRecords)
+    header: GgufHeader | None = None

@@ -1,14 +1,14 @@
 """The key and value cache of a dense model."""
 
-from aitui.domain.gguf.header import Header
+from aitui.domain.gguf.header import GgufHeader
 from aitui.domain.gguf.tensor_types import CACHE_TYPES
-from aitui.domain.memory.architecture import unknown_because
+from aitui.domain.memory.architecture import reason_cache_unknown
 
 _PADDING = 256
 
 
 def kv_cache_bytes(
-    header: Header,
+    header: GgufHeader,
     context_size: int,
     cache_type_k: str = "f16",
     cache_type_v: str = "f16",
@@ -21,7 +21,7 @@ def kv_cache_bytes(
     256 cells.
     """
     key_block, value_block = CACHE_TYPES.get(cache_type_k), CACHE_TYPES.get(cache_type_v)
-    if key_block is None or value_block is None or unknown_because(header) or context_size < 1:
+    if key_block is None or value_block is None or reason_cache_unknown(header) or context_size < 1:
         return None
     each = -(-context_size // max(1, streams))
     cells = max(1, streams) * -(-each // _PADDING) * _PADDING
@@ -31,13 +31,13 @@ def kv_cache_bytes(
     )
     assert heads is not None
     row = sum(
-        _row(count * key, key_block) + _row(count * value, value_block)
+        _row_bytes(count * key, key_block) + _row_bytes(count * value, value_block)
         for count, key, value in zip(heads, keys, values, strict=True)
     )
     return cells * row
 
 
-def head_sizes(header: Header) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def head_sizes(header: GgufHeader) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Values in one head's key and in its value, for each layer of a dense model."""
     count = header.layers or 0
     embedding = header.number("embedding_length") or 0
@@ -47,5 +47,5 @@ def head_sizes(header: Header) -> tuple[tuple[int, ...], tuple[int, ...]]:
     return (key,) * count if key else usual, (value,) * count if value else usual
 
 
-def _row(values: int, block: tuple[int, int]) -> int:
+def _row_bytes(values: int, block: tuple[int, int]) -> int:
     return -(-values // block[0]) * block[1]

@@ -4,12 +4,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from aitui.domain.memory.footprint import Footprint, Origin
+from aitui.domain.memory.footprint import Footprint, FootprintOrigin
 
 MEASUREMENTS_KEPT = 12
 FAILURES_KEPT = 12
 RATES_KEPT = 12
-SLOW = 0.6
+SLOW_SHARE = 0.6
 """The share of its usual rate below which a model has become slow."""
 
 CacheBytes = Callable[[int], int | None]
@@ -45,7 +45,7 @@ class Measurement:
             self.weights,
             self.cache,
             self.compute,
-            Origin.MEASURED,
+            FootprintOrigin.MEASURED,
             self.cards,
         )
 
@@ -73,7 +73,7 @@ _Kept = TypeVar("_Kept", bound=Measurement | OutOfMemory | UsualRate)
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class MemoryRecords:
     """Everything that is remembered of one model at one server, the oldest first."""
 
     measurements: tuple[Measurement, ...] = ()
@@ -91,7 +91,7 @@ class Known:
         sizes = [failure.context_size for failure in self.failures if failure.setup == setup]
         return min(sizes, default=None)
 
-    def seen_on(self, setup: str) -> frozenset[str]:
+    def last_cards(self, setup: str) -> frozenset[str]:
         """The keys of the cards where it was the last time that these were told apart."""
         told = [one for one in self.measurements if one.setup == setup and one.cards]
         if not told:
@@ -99,7 +99,7 @@ class Known:
         last = max(told, key=lambda one: one.at)
         return frozenset(key for key, size in last.cards if size)
 
-    def with_measurement(self, new: Measurement) -> "Known":
+    def with_measurement(self, new: Measurement) -> "MemoryRecords":
         """The same with a load that came up: what failed at no more than that is forgotten."""
         failures = tuple(
             one
@@ -107,16 +107,18 @@ class Known:
             if one.setup != new.setup or one.context_size > new.context_size
         )
         return replace(
-            self, measurements=_with(self.measurements, new, MEASUREMENTS_KEPT), failures=failures
+            self,
+            measurements=_replace_or_append(self.measurements, new, MEASUREMENTS_KEPT),
+            failures=failures,
         )
 
-    def with_failure(self, new: OutOfMemory) -> "Known":
+    def with_failure(self, new: OutOfMemory) -> "MemoryRecords":
         """The same with a load that didn't."""
-        return replace(self, failures=_with(self.failures, new, FAILURES_KEPT))
+        return replace(self, failures=_replace_or_append(self.failures, new, FAILURES_KEPT))
 
-    def with_rate(self, new: UsualRate) -> "Known":
+    def with_rate(self, new: UsualRate) -> "MemoryRecords":
         """The same with the rate at which it writes by now."""
-        return replace(self, rates=_with(self.rates, new, RATES_KEPT))
+        return replace(self, rates=_replace_or_append(self.rates, new, RATES_KEPT))
 
     def usual_rate(self, setup: str, context_size: int) -> UsualRate | None:
         """How fast it was with that context size."""
@@ -125,29 +127,29 @@ class Known:
             None,
         )
 
-    def fast_below(self, setup: str, context_size: int) -> UsualRate | None:
+    def fast_rate_below(self, setup: str, context_size: int) -> UsualRate | None:
         """The largest of the smaller contexts that it ran with at a good pace."""
         below = [
             one for one in self.rates if one.setup == setup and one.context_size < context_size
         ]
         best = max((one.rate for one in below), default=0.0)
-        fast = [one for one in below if one.rate >= best * SLOW]
+        fast = [one for one in below if one.rate >= best * SLOW_SHARE]
         return max(fast, key=lambda one: one.context_size, default=None)
 
-    def below(self, context_size: int) -> "Known":
+    def without_larger_contexts(self, context_size: int) -> "MemoryRecords":
         """The same without what it took at that context size or a larger one."""
         kept = tuple(one for one in self.measurements if one.context_size < context_size)
         return replace(self, measurements=kept)
 
 
-def _with(ones: tuple[_Kept, ...], new: _Kept, most: int) -> tuple[_Kept, ...]:
+def _replace_or_append(ones: tuple[_Kept, ...], new: _Kept, most: int) -> tuple[_Kept, ...]:
     """A newer one of the same setup and context size takes the place of an older one."""
     same = (new.setup, new.context_size)
     others = [one for one in ones if (one.setup, one.context_size) != same]
     return tuple([*others, new][-most:])
 
 
-def expected(
+def expected_footprint(
     known: Iterable[Measurement],
     setup: str,
     context_size: int,
@@ -168,11 +170,11 @@ def expected(
         return nearest.footprint
     others = [one for one in fitting if one.context_size != nearest.context_size]
     if others:
-        return _on_the_line(nearest, others[0], context_size)
-    return _with_cache(nearest, context_size, cache_bytes) if cache_bytes else None
+        return _interpolate(nearest, others[0], context_size)
+    return _scale_cache(nearest, context_size, cache_bytes) if cache_bytes else None
 
 
-def _with_cache(one: Measurement, context_size: int, cache_bytes: CacheBytes) -> Footprint | None:
+def _scale_cache(one: Measurement, context_size: int, cache_bytes: CacheBytes) -> Footprint | None:
     before, after = cache_bytes(one.context_size), cache_bytes(context_size)
     if before is None or after is None:
         return None
@@ -185,11 +187,11 @@ def _with_cache(one: Measurement, context_size: int, cache_bytes: CacheBytes) ->
         weights=one.weights,
         cache=after,
         compute=one.compute,
-        origin=Origin.SCALED,
+        origin=FootprintOrigin.SCALED,
     )
 
 
-def _on_the_line(one: Measurement, other: Measurement, context_size: int) -> Footprint:
+def _interpolate(one: Measurement, other: Measurement, context_size: int) -> Footprint:
     def at(first: int, second: int) -> int:
         slope = (second - first) / (other.context_size - one.context_size)
         return max(0, round(first + slope * (context_size - one.context_size)))
@@ -200,5 +202,5 @@ def _on_the_line(one: Measurement, other: Measurement, context_size: int) -> Foo
         gpu=at(one.gpu, other.gpu),
         host=at(one.host or 0, other.host or 0) if both else one.host,
         weights=one.weights,
-        origin=Origin.SCALED,
+        origin=FootprintOrigin.SCALED,
     )

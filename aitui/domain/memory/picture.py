@@ -4,13 +4,13 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from aitui.domain.hardware.devices import card_of
-from aitui.domain.hardware.host_sample import Held, HostSample
-from aitui.domain.hardware.sample import Gpu, Machine, Sample, Source
-from aitui.domain.memory.footprint import Footprint, Origin
-from aitui.domain.memory.placement import counted
-from aitui.domain.memory.seen import seen
-from aitui.domain.memory.start_up import StartUp
+from aitui.domain.hardware.devices import find_device_card
+from aitui.domain.hardware.host_sample import HostSample, ProcessMemory
+from aitui.domain.hardware.sample import Gpu, HardwareSample, Machine, SampleSource
+from aitui.domain.memory.footprint import Footprint, FootprintOrigin
+from aitui.domain.memory.placement import eligible_gpus
+from aitui.domain.memory.seen import observe_footprint
+from aitui.domain.memory.start_up import StartupMemory
 from aitui.domain.model import Model, RunState
 
 _PORT = re.compile(
@@ -19,30 +19,30 @@ _PORT = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
+class GpuShare:
     """What one model has of one card. `origin` says how that is known."""
 
     model: str
     used_bytes: int
-    origin: Origin
+    origin: FootprintOrigin
 
     @property
     def approximate(self) -> bool:
         """Whether the figure is calculated, and not what was seen."""
-        return self.origin is not Origin.MEASURED
+        return self.origin is not FootprintOrigin.MEASURED
 
 
 @dataclass(frozen=True, slots=True)
-class CardPicture:
+class GpuMemoryUsage:
     """One card: the models on it, the largest first. `others` is None where its use isn't known."""
 
     gpu: Gpu
-    models: tuple[Share, ...] = ()
+    models: tuple[GpuShare, ...] = ()
     others: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class MemoryPicture:
+class MemoryUsage:
     """The memory of one server at one moment.
 
     `footprints` has a figure for every model of which anything is known, running or not. `source`
@@ -50,29 +50,29 @@ class MemoryPicture:
     `seen_now` are the models whose figure is of their present run, not of an earlier one.
     """
 
-    cards: tuple[CardPicture, ...] = ()
+    cards: tuple[GpuMemoryUsage, ...] = ()
     machine: Machine | None = None
     footprints: Mapping[str, Footprint] = field(default_factory=dict)
-    source: Source | None = None
+    source: SampleSource | None = None
     at: float = 0.0
-    troubles: tuple[str, ...] = ()
-    seen_now: frozenset[str] = frozenset()
+    errors: tuple[str, ...] = ()
+    observed_now: frozenset[str] = frozenset()
 
     @property
-    def counted(self) -> tuple[Gpu, ...]:
+    def eligible_gpus(self) -> tuple[Gpu, ...]:
         """The cards that a model can be put on: one in the processor isn't used beside others."""
-        return counted([card.gpu for card in self.cards])
+        return eligible_gpus([card.gpu for card in self.cards])
 
     @property
     def on_cards(self) -> bool:
         """Whether the bar of the header is that of graphics cards, not of the machine's memory."""
-        return bool(self.counted)
+        return bool(self.eligible_gpus)
 
     @property
     def total_bytes(self) -> int | None:
         """Of all cards together, else of the machine."""
         if self.on_cards:
-            return sum(gpu.total_bytes or 0 for gpu in self.counted)
+            return sum(gpu.total_bytes or 0 for gpu in self.eligible_gpus)
         return None if self.machine is None else self.machine.memory_total
 
     @property
@@ -80,8 +80,8 @@ class MemoryPicture:
         """The same; None where a card that has a size doesn't tell its use."""
         if not self.on_cards:
             return None if self.machine is None else self.machine.memory_used
-        known = [gpu.used_bytes for gpu in self.counted if gpu.used_bytes is not None]
-        return sum(known) if len(known) == len(self.counted) else None
+        known = [gpu.used_bytes for gpu in self.eligible_gpus if gpu.used_bytes is not None]
+        return sum(known) if len(known) == len(self.eligible_gpus) else None
 
     @property
     def free_bytes(self) -> int | None:
@@ -93,16 +93,16 @@ class MemoryPicture:
             return None
         free = max(0, total - used)
         available = None if self.machine is None else self.machine.memory_available
-        unified = all(gpu.unified for gpu in self.counted)
+        unified = all(gpu.unified for gpu in self.eligible_gpus)
         return free if available is None or not unified else min(free, available)
 
     def free_on(self, gpu: Gpu, leaving: Collection[str] = ()) -> int | None:
         """What is free on a card once these models have gone, as far as that is known."""
         if gpu.free_bytes is None or gpu.total_bytes is None:
             return None
-        return min(gpu.total_bytes, gpu.free_bytes + self.held_on(gpu, leaving))
+        return min(gpu.total_bytes, gpu.free_bytes + self.usage_on(gpu, leaving))
 
-    def held_on(self, gpu: Gpu, models: Collection[str]) -> int:
+    def usage_on(self, gpu: Gpu, models: Collection[str]) -> int:
         """What these models have of a card."""
         return sum(
             share.used_bytes
@@ -113,14 +113,14 @@ class MemoryPicture:
         )
 
 
-def memory_picture(
-    sample: Sample | None,
+def memory_usage(
+    sample: HardwareSample | None,
     models: Iterable[Model],
     *,
     host: HostSample | None = None,
-    starts: Mapping[str, StartUp] | None = None,
+    starts: Mapping[str, StartupMemory] | None = None,
     expected: Mapping[str, Footprint] | None = None,
-) -> MemoryPicture:
+) -> MemoryUsage:
     """Joins what is known.
 
     `sample` is the server's, `host` the machine's own where that can be asked: its cards count for
@@ -131,39 +131,39 @@ def memory_picture(
     own = host.sample if host is not None else None
     of_cards = own if own is not None and own.gpus else sample
     chosen = of_cards or own
-    shares: dict[str, dict[str, Share]] = {}
+    shares: dict[str, dict[str, GpuShare]] = {}
     footprints: dict[str, Footprint] = dict(expected or {})
     gpus = chosen.gpus if chosen is not None else ()
     seen_now: set[str] = set()
     for model in listed:
         if not model.resident:
             continue
-        held = None if host is None else _held(host, model)
+        held = None if host is None else _process_usage(host, model)
         start = (starts or {}).get(model.id)
         # While it loads, its processes hold but a part.
         loading = model.state is RunState.STARTING and model.id in footprints
-        own_figure = None if loading else seen(model.context.tokens, held, start)
+        own_figure = None if loading else observe_footprint(model.context.tokens, held, start)
         found = own_figure or footprints.get(model.id)
         if found is None:
             continue
-        parts, certain = _parts(found, held, start, gpus)
+        parts, certain = _parts_by_card(found, held, start, gpus)
         certain = certain and (not loading or bool(held and held.gpu_bytes))
         if own_figure is not None:
             seen_now.add(model.id)
             found = replace(found, cards=tuple(parts.items()) if certain else ())
         footprints[model.id] = found
-        origin = found.origin if certain else Origin.ESTIMATED
+        origin = found.origin if certain else FootprintOrigin.ESTIMATED
         shares[model.id] = {
-            key: Share(model.id, size, origin) for key, size in parts.items() if size
+            key: GpuShare(model.id, size, origin) for key, size in parts.items() if size
         }
-    return MemoryPicture(
-        cards=tuple(_card(gpu, shares) for gpu in gpus),
-        machine=_newest(sample, own),
+    return MemoryUsage(
+        cards=tuple(_build_card(gpu, shares) for gpu in gpus),
+        machine=_newest_machine(sample, own),
         footprints=footprints,
         source=None if chosen is None else chosen.source,
         at=0.0 if chosen is None else chosen.at,
-        troubles=() if host is None else host.troubles,
-        seen_now=frozenset(seen_now),
+        errors=() if host is None else host.errors,
+        observed_now=frozenset(seen_now),
     )
 
 
@@ -174,26 +174,26 @@ def port_of(proxy: str) -> int | None:
     return port if 0 < port < 65536 else None
 
 
-def _held(host: HostSample, model: Model) -> Held | None:
+def _process_usage(host: HostSample, model: Model) -> ProcessMemory | None:
     port = port_of(model.proxy)
-    return None if port is None else host.held(port)
+    return None if port is None else host.usage_at_port(port)
 
 
-def _newest(*samples: Sample | None) -> Machine | None:
+def _newest_machine(*samples: HardwareSample | None) -> Machine | None:
     found = [one.machine for one in samples if one is not None and one.machine is not None]
     return max(found, key=lambda machine: machine.sampled_at, default=None)
 
 
-def _card(gpu: Gpu, shares: Mapping[str, Mapping[str, Share]]) -> CardPicture:
+def _build_card(gpu: Gpu, shares: Mapping[str, Mapping[str, GpuShare]]) -> GpuMemoryUsage:
     own = [by_card[gpu.key] for by_card in shares.values() if gpu.key in by_card]
-    own = _within(gpu, own)
+    own = _limit_estimates(gpu, own)
     own.sort(key=lambda share: (-share.used_bytes, share.model))
     known = sum(share.used_bytes for share in own)
     others = None if gpu.used_bytes is None else max(0, gpu.used_bytes - known)
-    return CardPicture(gpu, tuple(own), others)
+    return GpuMemoryUsage(gpu, tuple(own), others)
 
 
-def _within(gpu: Gpu, shares: list[Share]) -> list[Share]:
+def _limit_estimates(gpu: Gpu, shares: list[GpuShare]) -> list[GpuShare]:
     """Guesses are no more than what is in use beside what is certain."""
     if gpu.used_bytes is None:
         return shares
@@ -208,25 +208,28 @@ def _within(gpu: Gpu, shares: list[Share]) -> list[Share]:
     return [share for share in found if share.used_bytes]
 
 
-def _parts(
-    footprint: Footprint, held: Held | None, start: StartUp | None, gpus: tuple[Gpu, ...]
+def _parts_by_card(
+    footprint: Footprint,
+    held: ProcessMemory | None,
+    start: StartupMemory | None,
+    gpus: tuple[Gpu, ...],
 ) -> tuple[dict[str, int], bool]:
     """What a model has of each card: by its processes, by its log, as it was before, or else as the
     cards are used; and whether that is more than a guess.
     """
     if held is not None and held.gpu_bytes:
-        return _by_process(held, gpus), True
+        return _parts_by_process(held, gpus), True
     if len(gpus) == 1:
         return {gpus[0].key: footprint.gpu}, True
-    if start is not None and (numbered := _by_log(start, gpus)):
+    if start is not None and (numbered := _parts_by_log(start, gpus)):
         return numbered, True
     before = {key: size for key, size in footprint.cards if any(gpu.key == key for gpu in gpus)}
     if before:
         return before, True
-    return _as_used(footprint.gpu, counted(gpus)), False
+    return _parts_by_use(footprint.gpu, eligible_gpus(gpus)), False
 
 
-def _by_process(held: Held, gpus: tuple[Gpu, ...]) -> dict[str, int]:
+def _parts_by_process(held: ProcessMemory, gpus: tuple[Gpu, ...]) -> dict[str, int]:
     """A partition that isn't listed as a card is on the only card there is."""
     known = {gpu.key for gpu in gpus}
     parts: dict[str, int] = {}
@@ -236,20 +239,20 @@ def _by_process(held: Held, gpus: tuple[Gpu, ...]) -> dict[str, int]:
     return parts
 
 
-def _by_log(start: StartUp, gpus: tuple[Gpu, ...]) -> dict[str, int]:
+def _parts_by_log(start: StartupMemory, gpus: tuple[Gpu, ...]) -> dict[str, int]:
     """By the names of the devices; nothing where one of them is no card that is there."""
     parts: dict[str, int] = {}
     for device in start.devices:
         if not device.is_gpu:
             continue
-        card = card_of(device.name, gpus)
+        card = find_device_card(device.name, gpus)
         if card is None:
             return {}
         parts[card.key] = parts.get(card.key, 0) + device.total
     return parts
 
 
-def _as_used(size: int, gpus: tuple[Gpu, ...]) -> dict[str, int]:
+def _parts_by_use(size: int, gpus: tuple[Gpu, ...]) -> dict[str, int]:
     used = sum(gpu.used_bytes or 0 for gpu in gpus)
     if not used:
         return {}

@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from aitui.domain.command_line import CommandLine
-from aitui.domain.hardware.devices import card_of, of_maker
+from aitui.domain.hardware.devices import cards_of_vendor, find_device_card
 from aitui.domain.hardware.sample import Gpu
 
 DEVICES = ("-dev", "--device")
@@ -54,15 +54,15 @@ class Placement:
         seen = tuple(gpu for gpu in gpus if gpu.key in seen_on)
         if seen:
             return seen
-        found = self._visible(counted(gpus))
+        found = self._visible_gpus(eligible_gpus(gpus))
         if self.devices is not None:
-            named = (card_of(device, found) for device in self.devices)
+            named = (find_device_card(device, found) for device in self.devices)
             found = tuple(gpu for gpu in named if gpu is not None)
         if self.only is not None:
             found = found[self.only : self.only + 1]
         return found
 
-    def room(self, free: Sequence[int]) -> int:
+    def headroom(self, free: Sequence[int]) -> int:
         """Bytes of a model that find room where so much is free on each of its cards."""
         shares = self.proportions[: len(free)]
         total = sum(shares)
@@ -73,48 +73,48 @@ class Placement:
         ]
         return int(min(rooms))
 
-    def _visible(self, gpus: tuple[Gpu, ...]) -> tuple[Gpu, ...]:
+    def _visible_gpus(self, gpus: tuple[Gpu, ...]) -> tuple[Gpu, ...]:
         if self.visible is None:
             return gpus
         variable, names = self.visible
-        theirs = of_maker(VISIBLE.get(variable, ""), gpus)
-        found = (_named(name, theirs) for name in names)
+        theirs = cards_of_vendor(VISIBLE.get(variable, ""), gpus)
+        found = (_find_gpu(name, theirs) for name in names)
         return tuple(gpu for gpu in found if gpu is not None)
 
 
-def placement(line: CommandLine, environment: Mapping[str, str]) -> Placement:
+def parse_placement(line: CommandLine, environment: Mapping[str, str]) -> Placement:
     """Reads a command, the flags of its environment included, and the environment itself."""
     alone = line.value(SPLIT_MODE) == "none"
     return Placement(
-        devices=_names(line.value(DEVICES)),
+        devices=_parse_names(line.value(DEVICES)),
         visible=next(
             (
-                (name, _names(environment[name]) or ())
+                (name, _parse_names(environment[name]) or ())
                 for name in VISIBLE
                 if name in environment and environment[name].strip().lower() != "all"
             ),
             None,
         ),
-        proportions=_proportions(line.value(TENSOR_SPLIT)),
-        only=_number(line.value(MAIN_GPU)) if alone else None,
+        proportions=_parse_proportions(line.value(TENSOR_SPLIT)),
+        only=_parse_gpu_number(line.value(MAIN_GPU)) if alone else None,
     )
 
 
-def counted(gpus: Sequence[Gpu]) -> tuple[Gpu, ...]:
+def eligible_gpus(gpus: Sequence[Gpu]) -> tuple[Gpu, ...]:
     """The cards that a model can be put on: those with memory of their own, if there are any."""
     sized = tuple(gpu for gpu in gpus if gpu.total_bytes)
     own = tuple(gpu for gpu in sized if not gpu.unified)
     return own or sized
 
 
-def _named(name: str, gpus: Sequence[Gpu]) -> Gpu | None:
+def _find_gpu(name: str, gpus: Sequence[Gpu]) -> Gpu | None:
     if name.isascii() and name.isdecimal():
         number = int(name[:6])
         return gpus[number] if number < len(gpus) else None
     return next((gpu for gpu in gpus if len(name) > 4 and gpu.uuid.startswith(name)), None)
 
 
-def _names(text: str | None) -> tuple[str, ...] | None:
+def _parse_names(text: str | None) -> tuple[str, ...] | None:
     """The items of a list with commas; `none` leaves none, and nothing at all means no choice."""
     if text is None or not text.strip():
         return None
@@ -122,14 +122,14 @@ def _names(text: str | None) -> tuple[str, ...] | None:
     return tuple(item for item in items if item and item.lower() not in {"none", "-1"})
 
 
-def _proportions(text: str | None) -> tuple[float, ...]:
+def _parse_proportions(text: str | None) -> tuple[float, ...]:
     if not text:
         return ()
-    shares = [_share(item) for item in text.replace("/", ",").split(",")[:_MOST_DEVICES]]
+    shares = [_parse_share(item) for item in text.replace("/", ",").split(",")[:_MOST_DEVICES]]
     return tuple(shares) if all(share is not None for share in shares) else ()  # type: ignore[arg-type]
 
 
-def _share(text: str) -> float | None:
+def _parse_share(text: str) -> float | None:
     try:
         share = float(text)
     except ValueError:
@@ -137,5 +137,5 @@ def _share(text: str) -> float | None:
     return share if math.isfinite(share) and share >= 0 else None
 
 
-def _number(text: str | None) -> int:
+def _parse_gpu_number(text: str | None) -> int:
     return int(text) if text and text.isascii() and text.isdecimal() and len(text) < 5 else 0

@@ -2,16 +2,18 @@
 
 from collections.abc import Collection
 
-from aitui.domain.hardware.host_sample import Held
-from aitui.domain.hardware.sample import Gpu, Sample
-from aitui.domain.memory.footprint import Footprint, Origin
+from aitui.domain.hardware.host_sample import ProcessMemory
+from aitui.domain.hardware.sample import Gpu, HardwareSample
+from aitui.domain.memory.footprint import Footprint, FootprintOrigin
 from aitui.domain.memory.measurement import Measurement
-from aitui.domain.memory.start_up import StartUp
+from aitui.domain.memory.start_up import StartupMemory
 
-_LEAST = 32 << 20
+_LEAST_GROWTH = 32 << 20
 
 
-def seen(context_size: int, held: Held | None, start: StartUp | None) -> Footprint | None:
+def observe_footprint(
+    context_size: int, held: ProcessMemory | None, start: StartupMemory | None
+) -> Footprint | None:
     """The figures of its processes, with the parts that its log tells apart.
 
     None where neither says anything. Resident bytes hold the pages of the model's file, so they
@@ -32,12 +34,12 @@ def seen(context_size: int, held: Held | None, start: StartUp | None) -> Footpri
         weights=start.weights_bytes if start is not None else None,
         cache=start.cache_bytes if start is not None else None,
         compute=start.compute_bytes if start is not None else None,
-        origin=Origin.MEASURED,
+        origin=FootprintOrigin.MEASURED,
     )
 
 
-def by_difference(
-    context_size: int, before: Sample, after: Sample, moved: Collection[str] = ()
+def footprint_by_difference(
+    context_size: int, before: HardwareSample, after: HardwareSample, moved: Collection[str] = ()
 ) -> Footprint | None:
     """What a load took, from samples before it began and after it ended.
 
@@ -60,15 +62,17 @@ def by_difference(
     if not after.gpus and before.machine is not None and after.machine is not None:
         used, used_before = after.machine.memory_used, before.machine.memory_used
         host = None if used is None or used_before is None else max(0, used - used_before)
-    if max(sum_grown, host or 0) < _LEAST:
+    if max(sum_grown, host or 0) < _LEAST_GROWTH:
         return None
-    cards = tuple((key, growth) for key, growth in grown.items() if growth >= _LEAST)
-    return Footprint(context_size, max(0, sum_grown), host, origin=Origin.MEASURED, cards=cards)
+    cards = tuple((key, growth) for key, growth in grown.items() if growth >= _LEAST_GROWTH)
+    return Footprint(
+        context_size, max(0, sum_grown), host, origin=FootprintOrigin.MEASURED, cards=cards
+    )
 
 
-def measurement(footprint: Footprint, setup: str, at: float) -> Measurement | None:
+def build_measurement(footprint: Footprint, setup: str, at: float) -> Measurement | None:
     """As it is kept, None for a figure that was not seen. `setup` is the command's fingerprint."""
-    if footprint.origin is not Origin.MEASURED or footprint.context_size < 1:
+    if footprint.origin is not FootprintOrigin.MEASURED or footprint.context_size < 1:
         return None
     return Measurement(
         context_size=footprint.context_size,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from aitui.domain.command_line import MODEL, MODEL_REPOSITORY, PARALLEL, CommandLine
-from aitui.domain.config.environment import arguments
+from aitui.domain.config.environment import environment_arguments
 from aitui.domain.memory.placement import (
     DEVICES,
     MAIN_GPU,
@@ -14,7 +14,7 @@ from aitui.domain.memory.placement import (
     TENSOR_SPLIT,
     VISIBLE,
     Placement,
-    placement,
+    parse_placement,
 )
 
 CACHE_TYPE_K = ("-ctk", "--cache-type-k")
@@ -67,7 +67,7 @@ _USUAL_MICRO_BATCH = 512
 
 
 @dataclass(frozen=True, slots=True)
-class Setup:
+class LaunchProfile:
     """What a command says. `cache_k` and `cache_v` are types of llama-server's.
 
     `context_size` is None where the command leaves it to llama-server. `gpu_layers` is how many
@@ -96,33 +96,33 @@ class Setup:
         return self.gpu_layers != 0 and self.placement.devices != ()
 
 
-def setup(command: str, environment: Mapping[str, str] = _NO_ENVIRONMENT) -> Setup:
+def launch_profile(command: str, environment: Mapping[str, str] = _NO_ENVIRONMENT) -> LaunchProfile:
     """Reads a command and the environment that it runs in, as far as that is known.
 
     The fingerprint is the same for two that differ in nothing else than context size and what takes
     no memory.
     """
     own = CommandLine.read(command)
-    line = CommandLine((*arguments(environment), *own.arguments))
+    line = CommandLine((*environment_arguments(environment), *own.arguments))
     slots = _natural(line.value(PARALLEL)) or 1
     unified = line.has(("-kvu", "--kv-unified")) or line.value(PARALLEL) is None
-    return Setup(
+    return LaunchProfile(
         context_size=line.context_size or None,
         cache_k=(line.value(CACHE_TYPE_K) or "f16").lower(),
         cache_v=(line.value(CACHE_TYPE_V) or "f16").lower(),
-        gpu_layers=_gpu_layers(line.value(GPU_LAYERS)),
+        gpu_layers=_parse_gpu_layers(line.value(GPU_LAYERS)),
         streams=1 if unified else slots,
         micro_batch=_natural(line.value(MICRO_BATCH)) or _USUAL_MICRO_BATCH,
         cache_on_gpu=not line.has(("-nkvo", "--no-kv-offload")),
         flash_attention=line.value(FLASH_ATTENTION) not in {"off", "0", "disabled", "false"},
         moved=any(line.has(names) for names in _MOVED_TENSORS),
         companions=any(line.has(names) for names in _COMPANIONS),
-        fingerprint=_fingerprint(line, environment),
-        placement=placement(line, environment),
+        fingerprint=_compute_fingerprint(line, environment),
+        placement=parse_placement(line, environment),
     )
 
 
-def _fingerprint(line: CommandLine, environment: Mapping[str, str]) -> str:
+def _compute_fingerprint(line: CommandLine, environment: Mapping[str, str]) -> str:
     values = [line.value(names) for names in (*_OTHERS, *_MOVED_TENSORS, *_COMPANIONS)]
     switches = [line.has(names) for names in (*_SWITCHES, *_MOVED_TENSORS)]
     seen = [(name, environment[name]) for name in VISIBLE if name in environment]
@@ -130,7 +130,7 @@ def _fingerprint(line: CommandLine, environment: Mapping[str, str]) -> str:
     return hashlib.blake2b(said, digest_size=8).hexdigest()
 
 
-def _gpu_layers(text: str | None) -> int | None:
+def _parse_gpu_layers(text: str | None) -> int | None:
     if text is None or text == "auto":
         return None
     if text in ("all", "-1"):

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from aitui.domain.clean import clean_line
+from aitui.domain.clean import sanitize_line
 from aitui.domain.hardware import bounds
 
 _MIB = 1 << 20
@@ -39,7 +39,7 @@ _GPU = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Device:
+class DeviceMemory:
     """Bytes that a start put on one device, by what they hold."""
 
     name: str
@@ -64,10 +64,10 @@ class Device:
 
 
 @dataclass(frozen=True, slots=True)
-class StartUp:
+class StartupMemory:
     """The memory of one start. `context_size` is that of all slots together."""
 
-    devices: tuple[Device, ...] = ()
+    devices: tuple[DeviceMemory, ...] = ()
     context_size: int | None = None
     slots: int | None = None
     slot_context: int | None = None
@@ -102,64 +102,64 @@ class StartUp:
         return sum(device.compute for device in self.devices)
 
 
-class StartUpReader:
+class StartupLogReader:
     """Lines of a model's log in, the memory of its last start out."""
 
     def __init__(self) -> None:
-        self._start = _Start()
+        self._start = _StartupRun()
 
     def feed(self, line: str) -> None:
         """One line, with or without colours; anything may stand in it."""
-        text = _message(clean_line(line, _LONGEST_LINE))
+        text = _extract_message(sanitize_line(line, _LONGEST_LINE))
         if isinstance(text, dict):
-            self._start.project(_rows_of_json(text))
+            self._start.add_projection(_devices_from_json(text))
         elif _BEGINS.search(text):
-            self._start = _Start()
+            self._start = _StartupRun()
         elif "buffer size" in text:
-            self._start.buffer(text)
+            self._start.add_buffer(text)
         elif "|" in text:
-            self._start.row(text)
+            self._start.add_row(text)
         elif "n_ctx" in text:
-            self._start.sizes(text)
+            self._start.read_sizes(text)
 
-    def feed_all(self, lines: Iterable[str]) -> "StartUpReader":
+    def feed_all(self, lines: Iterable[str]) -> "StartupLogReader":
         """Several lines, the oldest first."""
         for line in lines:
             self.feed(line)
         return self
 
     @property
-    def memory(self) -> StartUp | None:
+    def memory(self) -> StartupMemory | None:
         """What is known of the last start, None where its log says nothing of memory."""
         return self._start.memory
 
 
-class _Start:
+class _StartupRun:
     def __init__(self) -> None:
         self._buffers: dict[tuple[str, str], int] = {}
-        self._projected: dict[str, Device] = {}
+        self._projected: dict[str, DeviceMemory] = {}
         self._context: int | None = None
         self._slots: int | None = None
         self._slot_context: int | None = None
 
     @property
-    def memory(self) -> StartUp | None:
+    def memory(self) -> StartupMemory | None:
         """The buffers that were made count for more than the projection before them."""
         names = dict.fromkeys(name for name, _ in self._buffers)
-        devices = tuple(map(self._made, names)) or tuple(self._projected.values())
+        devices = tuple(map(self._device_from_buffers, names)) or tuple(self._projected.values())
         if not devices:
             return None
-        return StartUp(devices, self._context, self._slots, self._slot_context)
+        return StartupMemory(devices, self._context, self._slots, self._slot_context)
 
-    def _made(self, name: str) -> Device:
+    def _device_from_buffers(self, name: str) -> DeviceMemory:
         def of(*kinds: str) -> int:
             return sum(self._buffers.get((name, kind), 0) for kind in kinds)
 
-        return Device(name, of("model"), of("KV", "RS"), of("compute", "output"))
+        return DeviceMemory(name, of("model"), of("KV", "RS"), of("compute", "output"))
 
-    def buffer(self, text: str) -> None:
+    def add_buffer(self, text: str) -> None:
         found = _BUFFER.search(text)
-        size = None if found is None else bounds.memory(float(found["mib"]), _MIB)
+        size = None if found is None else bounds.memory_bytes(float(found["mib"]), _MIB)
         if found is None or size is None:
             return
         key = found["device"], found["what"] or "model"
@@ -170,20 +170,22 @@ class _Start:
         again = key[1] in {"compute", "output"}
         self._buffers[key] = max(before, size) if again else before + size
 
-    def row(self, text: str) -> None:
+    def add_row(self, text: str) -> None:
         if _TABLE in text:
             self._projected = {}
             return
         found = _ROW.search(text)
         if found is not None:
-            self.project([_device(found["device"], *found.group("model", "context", "compute"))])
+            self.add_projection(
+                [_build_device(found["device"], *found.group("model", "context", "compute"))]
+            )
 
-    def project(self, devices: Iterable[Device]) -> None:
+    def add_projection(self, devices: Iterable[DeviceMemory]) -> None:
         for device in devices:
             if device.name in self._projected or len(self._projected) < _MOST_DEVICES:
                 self._projected[device.name] = device
 
-    def sizes(self, text: str) -> None:
+    def read_sizes(self, text: str) -> None:
         slots = _SLOTS.search(text)
         context = _CONTEXT.search(text)
         if slots is not None:
@@ -192,7 +194,7 @@ class _Start:
             self._context = int(context[1]) or None
 
 
-def _message(line: str) -> str | dict[str, object]:
+def _extract_message(line: str) -> str | dict[str, object]:
     """The text of a line; of a line of JSON its message, or itself where it is no message."""
     if not line.startswith("{"):
         return line
@@ -203,24 +205,29 @@ def _message(line: str) -> str | dict[str, object]:
     if not isinstance(found, dict):
         return line
     message = found.get("msg")
-    return clean_line(message, _LONGEST_LINE).strip() if isinstance(message, str) else found
+    return sanitize_line(message, _LONGEST_LINE).strip() if isinstance(message, str) else found
 
 
-def _rows_of_json(event: dict[str, object]) -> list[Device]:
+def _devices_from_json(event: dict[str, object]) -> list[DeviceMemory]:
     data = event.get("data")
     rows = data.get("rows") if isinstance(data, dict) else None
     if event.get("type") != "fit_memory_breakdown" or not isinstance(rows, list):
         return []
     return [
-        _device(str(row.get("name", "")), row.get("model"), row.get("context"), row.get("compute"))
+        _build_device(
+            str(row.get("name", "")), row.get("model"), row.get("context"), row.get("compute")
+        )
         for row in rows[:_MOST_DEVICES]
         if isinstance(row, dict)
     ]
 
 
-def _device(name: str, *mebibytes: object) -> Device:
+def _build_device(name: str, *mebibytes: object) -> DeviceMemory:
     weights, cache, compute = (
-        bounds.memory(bounds.written(amount) if isinstance(amount, str) else amount, _MIB) or 0
+        bounds.memory_bytes(
+            bounds.parse_number(amount) if isinstance(amount, str) else amount, _MIB
+        )
+        or 0
         for amount in mebibytes
     )
-    return Device(clean_line(name, 40), weights, cache, compute)
+    return DeviceMemory(sanitize_line(name, 40), weights, cache, compute)

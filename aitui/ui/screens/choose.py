@@ -11,10 +11,10 @@ from textual.screen import ModalScreen
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
-from aitui.ui.model_id import shortened_id
+from aitui.ui.model_id import shorten_id
 from aitui.ui.plain import plain
 
-LONGEST = 56
+MAX_CHOICE_CELLS = 56
 
 
 class ChooseScreen(ModalScreen[str | None]):
@@ -33,7 +33,7 @@ class ChooseScreen(ModalScreen[str | None]):
         with Vertical(id="dialog"):
             yield Static(self._title, id="title", markup=False)
             yield OptionList(
-                *(Option(plain(shortened_id(choice, LONGEST))) for choice in self._choices),
+                *(Option(plain(shorten_id(choice, MAX_CHOICE_CELLS))) for choice in self._choices),
                 id="list",
             )
             yield Static("⏎ choose   Esc back", id="hints", markup=False)
@@ -48,6 +48,6 @@ class ChooseScreen(ModalScreen[str | None]):
             self.dismiss(None)
 
     @on(OptionList.OptionSelected)
-    def _selected(self, message: OptionList.OptionSelected) -> None:
+    def _handle_option(self, message: OptionList.OptionSelected) -> None:
         if self.is_current:
             self.dismiss(self._choices[message.option_index])

@@ -10,23 +10,23 @@ from textual.content import Content
 from textual.screen import Screen
 from textual.widgets import Input, Static
 
-from aitui.commands.preset import Preset
+from aitui.commands.preset import ServerConfig
 from aitui.domain.clock import Clock
 from aitui.domain.server import Server
 from aitui.domain.snapshot import Snapshot
 from aitui.errors import AituiError
 from aitui.ui.admin_messages import (
-    ConfigEditWished,
-    ConfigWished,
-    ModelAddWished,
-    ModelRemovalWished,
+    ConfigEditRequested,
+    ConfigViewRequested,
+    ModelAddRequested,
+    ModelRemovalRequested,
 )
-from aitui.ui.coloured_config import ColouredConfig
-from aitui.ui.config_facts import facts, warnings
+from aitui.ui.coloured_config import HighlightedConfig
+from aitui.ui.config_facts import config_status_line, line_warnings
 from aitui.ui.widgets.config_view import ConfigView
 from aitui.ui.widgets.key_bar import KeyBar
 from aitui.ui.widgets.server_header import ServerHeader
-from aitui.ui.wishes import ModelsWished
+from aitui.ui.wishes import ModelsViewRequested
 
 
 class ConfigScreen(Screen[None]):
@@ -59,7 +59,7 @@ class ConfigScreen(Screen[None]):
         self._server = server
         self._snapshot = snapshot
         self._model_id = model_id
-        self._preset: Preset | None = None
+        self._server_config: ServerConfig | None = None
         self._error: AituiError | None = None
 
     def compose(self) -> ComposeResult:
@@ -79,7 +79,7 @@ class ConfigScreen(Screen[None]):
         self._view.empty_text = "Reading the config file"
         self._view.focus()
         self._show()
-        self.post_message(ConfigWished())
+        self.post_message(ConfigViewRequested())
 
     def show(self, snapshot: Snapshot) -> None:
         """The server's state has changed."""
@@ -87,13 +87,13 @@ class ConfigScreen(Screen[None]):
         if self.is_mounted:
             self.query_one(ServerHeader).snapshot = snapshot
 
-    def show_config(self, preset: Preset, coloured: ColouredConfig) -> None:
+    def show_config(self, preset: ServerConfig, coloured: HighlightedConfig) -> None:
         """The file was read."""
-        first = self._preset is None
-        self._preset, self._error = preset, None
+        first = self._server_config is None
+        self._server_config, self._error = preset, None
         if not self.is_mounted:
             return
-        self._view.show(coloured.lines, preset.problems)
+        self._view.show(coloured.lines, preset.diagnostics)
         self._view.empty_text = "The file is empty"
         block = next((block for block in preset.models if block.id == self._model_id), None)
         if first and block is not None:
@@ -104,19 +104,19 @@ class ConfigScreen(Screen[None]):
         """The file couldn't be read."""
         self._error = error
         if self.is_mounted:
-            self._view.empty_text = "" if self._preset else "Not read: F5 tries again"
+            self._view.empty_text = "" if self._server_config else "Not read: F5 tries again"
             self._show()
 
     @property
     def model_id(self) -> str:
         """The model whose block the cursor is in, empty outside of all."""
-        if self._preset is None:
+        if self._server_config is None:
             return ""
         at = self._view.cursor
         return next(
             (
                 block.id
-                for block in self._preset.models
+                for block in self._server_config.models
                 if block.first_line <= at <= block.last_line
             ),
             "",
@@ -145,7 +145,7 @@ class ConfigScreen(Screen[None]):
 
     def action_next_problem(self) -> None:
         """Go to the next line that is wrong."""
-        problems = self._preset.problems if self._preset else ()
+        problems = self._server_config.diagnostics if self._server_config else ()
         if not problems:
             self.notify("No problem was found in this file", markup=False)
             return
@@ -154,7 +154,7 @@ class ConfigScreen(Screen[None]):
 
     def action_next_block(self, direction: int) -> None:
         """Go to the next model, or to the one before."""
-        blocks = self._preset.models if self._preset else ()
+        blocks = self._server_config.models if self._server_config else ()
         at = self._view.cursor
         ahead = [
             block for block in blocks
@@ -166,18 +166,18 @@ class ConfigScreen(Screen[None]):
 
     def action_edit(self) -> None:
         """Edit the whole file, at the line of the cursor."""
-        self.post_message(ConfigEditWished(self._view.cursor))
+        self.post_message(ConfigEditRequested(self._view.cursor))
 
     def action_add(self) -> None:
         """Add a model whose file is there and not yet in the config."""
-        self.post_message(ModelAddWished())
+        self.post_message(ModelAddRequested())
 
     def action_remove(self) -> None:
         """Take the model that the cursor is in out of the file."""
         if self.model_id:
-            self.post_message(ModelRemovalWished(self.model_id))
+            self.post_message(ModelRemovalRequested(self.model_id))
         else:
-            self._say_no_block()
+            self._warn_no_block()
 
     def action_copy(self) -> None:
         """Copy the line under the cursor."""
@@ -186,11 +186,11 @@ class ConfigScreen(Screen[None]):
 
     def action_read_again(self) -> None:
         """Read the file once more."""
-        self.post_message(ConfigWished())
+        self.post_message(ConfigViewRequested())
 
     def action_models(self) -> None:
         """Back to the models, from wherever this view was opened."""
-        self.post_message(ModelsWished())
+        self.post_message(ModelsViewRequested())
 
     def action_back(self) -> None:
         """Leave the entry, then the search, then the view."""
@@ -212,13 +212,18 @@ class ConfigScreen(Screen[None]):
             ("1", "models", "models", True),
             ("F5", "read again", "read_again", self._error is not None),
             ("c", "ctx", "app.change_context", inside and writable),
-            ("e", "edit", "edit", writable and self._preset is not None),
-            ("a", "add a model", "add", writable and self._preset is not None),
+            ("e", "edit", "edit", writable and self._server_config is not None),
+            ("a", "add a model", "add", writable and self._server_config is not None),
             ("Del", "remove", "remove", inside and writable),
             ("H", "reload", "app.reload_config", writable),
-            ("n", "next", "find_next(1)", bool(self._view.found)),
+            ("n", "next", "find_next(1)", bool(self._view.matches)),
             ("/", "find", "find", True),
-            ("p", "problem", "next_problem", bool(self._preset and self._preset.problems)),
+            (
+                "p",
+                "problem",
+                "next_problem",
+                bool(self._server_config and self._server_config.diagnostics),
+            ),
             ("Tab", "next model", "next_block(1)", True),
             ("y", "copy", "copy", True),
             ("?", "keys", "app.help", True),
@@ -237,7 +242,7 @@ class ConfigScreen(Screen[None]):
     def _entry(self) -> Input:
         return self.query_one("#entry", Input)
 
-    def _say_no_block(self) -> None:
+    def _warn_no_block(self) -> None:
         words = "The cursor is in no model's block: Tab goes to the next one"
         self.notify(words, severity="warning", markup=False)
 
@@ -247,13 +252,13 @@ class ConfigScreen(Screen[None]):
         self._show()
 
     def _show(self) -> None:
-        preset, error = self._preset, self._error
+        preset, error = self._server_config, self._error
         place = self.query_one("#place", Static)
-        place.update(facts(preset, self._view, self.size.width - 2) if preset else "")
+        place.update(config_status_line(preset, self._view, self.size.width - 2) if preset else "")
         lines = (
             [f"✘ {error.what}", error.why, error.remedy]
             if error
-            else warnings(preset, self._view.cursor)
+            else line_warnings(preset, self._view.cursor)
         )
         trouble = self.query_one("#trouble", Static)
         trouble.display = any(lines)
@@ -265,12 +270,12 @@ class ConfigScreen(Screen[None]):
         """There is room for more, or for less."""
         self._show()
 
-    @on(ConfigView.Moved)
-    def _moved(self) -> None:
+    @on(ConfigView.CursorMoved)
+    def _handle_cursor_move(self) -> None:
         self._show()
 
     @on(Input.Changed, "#entry")
-    def _typed(self, message: Input.Changed) -> None:
+    def _handle_input(self, message: Input.Changed) -> None:
         words, view = message.value, self._view
         flags = re.IGNORECASE if words == words.lower() else re.NOFLAG
         view.needle = re.compile(re.escape(words), flags) if words else None
@@ -280,9 +285,9 @@ class ConfigScreen(Screen[None]):
         self._show()
 
     @on(Input.Submitted, "#entry")
-    def _entered(self) -> None:
+    def _handle_submit(self) -> None:
         self._close_entry()
 
     @on(KeyBar.Clicked)
-    async def _key_clicked(self, message: KeyBar.Clicked) -> None:
+    async def _handle_key_click(self, message: KeyBar.Clicked) -> None:
         await self.run_action(message.action)

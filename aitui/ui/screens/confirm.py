@@ -11,20 +11,20 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from aitui.domain.question import Question
+from aitui.domain.question import Confirmation
 from aitui.domain.snapshot import Snapshot
-from aitui.ui.model_id import shortened_id
+from aitui.ui.model_id import shorten_id
 from aitui.ui.widgets.choice import Choice
 
-ARMED_AFTER = 0.25
+ARM_DELAY = 0.25
 """Seconds after painting before a key counts: nobody reads and answers faster."""
 
-CALM = 1.0
+UNREQUESTED_ARM_DELAY = 1.0
 """Seconds without a key until a question that came by itself takes one: what is typed meanwhile was
 meant for what it covers."""
 
-LONGEST = 240
-LONGEST_CHOICE = 40
+MAX_FACT_CELLS = 240
+MAX_CHOICE_CELLS = 40
 """Cells of a fact and of a choice: a hostile id must not push the choices out of sight."""
 
 
@@ -44,31 +44,33 @@ class ConfirmScreen(ModalScreen[bool]):
         Binding("left,right,h,l,up,down", "other_choice", "Other choice", show=False),
     ]
 
-    def __init__(self, build: Callable[[Snapshot], Question], snapshot: Snapshot) -> None:
+    def __init__(self, build: Callable[[Snapshot], Confirmation], snapshot: Snapshot) -> None:
         super().__init__()
         self._build = build
-        self._question = build(snapshot)
+        self._confirmation = build(snapshot)
         self._armed = False
-        self._arming = 0
+        self._arm_count = 0
         self.wants_other = False
         """Whether it ended with what the question offered beside yes and no."""
 
     def compose(self) -> ComposeResult:
         """The title, the facts, and the two choices."""
         with Vertical(id="dialog"):
-            yield Static(shortened_id(self._question.title, LONGEST), id="title", markup=False)
+            yield Static(
+                shorten_id(self._confirmation.title, MAX_FACT_CELLS), id="title", markup=False
+            )
             with VerticalScroll(id="seen", can_focus=False):
                 yield Static(id="difference", markup=False)
                 yield Static(id="facts", markup=False)
             with Horizontal(id="choices"):
                 no, yes = (
-                    shortened_id(words, LONGEST_CHOICE)
-                    for words in (self._question.no, self._question.yes)
+                    shorten_id(words, MAX_CHOICE_CELLS)
+                    for words in (self._confirmation.no, self._confirmation.yes)
                 )
                 yield Choice(f"n {no}", answer=False, id="no")
                 yield Choice(f"y {yes}", answer=True, id="yes")
-                if self._question.other:
-                    yield Static(f"o {self._question.other}", id="other", markup=False)
+                if self._confirmation.other:
+                    yield Static(f"o {self._confirmation.other}", id="other", markup=False)
 
     def on_mount(self) -> None:
         """Show the facts; the safe choice has the focus."""
@@ -77,24 +79,24 @@ class ConfirmScreen(ModalScreen[bool]):
     def show(self, snapshot: Snapshot) -> None:
         """Compare the facts with those of a new snapshot."""
         question = self._build(snapshot)
-        if question != self._question:
-            self._question = question
+        if question != self._confirmation:
+            self._confirmation = question
             self._show()
 
     def action_answer(self, answer: bool) -> None:  # noqa: FBT001
         """Close with that answer; No counts at once, Yes only from an armed dialog."""
-        if self.is_current and (self._armed or not (answer or self._question.unasked)):
+        if self.is_current and (self._armed or not (answer or self._confirmation.unprompted)):
             self._armed = False
             self.dismiss(answer)
 
     def on_key(self) -> None:
         """Somebody types on."""
-        if self._question.unasked and not self._armed:
-            self._arm_later()
+        if self._confirmation.unprompted and not self._armed:
+            self._schedule_arming()
 
     def action_want_other(self) -> None:
         """Close without yes, since something else is wanted."""
-        if self.is_current and self._armed and self._question.other:
+        if self.is_current and self._armed and self._confirmation.other:
             self.wants_other = True
             self.action_answer(answer=False)
 
@@ -103,36 +105,38 @@ class ConfirmScreen(ModalScreen[bool]):
         self.focus_next(Choice)
 
     @on(Choice.Chosen)
-    def _chosen(self, message: Choice.Chosen) -> None:
-        self.action_answer(message.answer)
+    def _handle_choice(self, message: Choice.Chosen) -> None:
+        self.action_answer(message.value)
 
     def _show(self) -> None:
         self._armed = False
-        facts = self._question.facts or ("Nobody else will notice.",)
-        self.query_one("#title", Static).update(shortened_id(self._question.title, LONGEST))
+        facts = self._confirmation.facts or ("Nobody else will notice.",)
+        self.query_one("#title", Static).update(
+            shorten_id(self._confirmation.title, MAX_FACT_CELLS)
+        )
         self.query_one("#facts", Static).update(Content("\n").join(map(_fact_line, facts)))
         difference = self.query_one("#difference", Static)
-        difference.display = bool(self._question.difference)
-        difference.update(Content("\n").join(map(_diff_line, self._question.difference)))
+        difference.display = bool(self._confirmation.diff)
+        difference.update(Content("\n").join(map(_diff_line, self._confirmation.diff)))
         self.query_one("#no", Choice).focus()
-        self.call_after_refresh(self._arm_later)
+        self.call_after_refresh(self._schedule_arming)
 
-    def _arm_later(self) -> None:
-        self._arming += 1
-        turn = self._arming
-        seconds = CALM if self._question.unasked else ARMED_AFTER
+    def _schedule_arming(self) -> None:
+        self._arm_count += 1
+        turn = self._arm_count
+        seconds = UNREQUESTED_ARM_DELAY if self._confirmation.unprompted else ARM_DELAY
         self.set_timer(seconds, lambda: self._arm(turn))
 
     def _arm(self, turn: int) -> None:
-        if turn == self._arming:
+        if turn == self._arm_count:
             self._armed = True
 
 
 def _fact_line(fact: str) -> Content:
     style = {"✘": "$error", "!": "$warning"}.get(fact[:1], "")
-    return Content.styled(shortened_id(fact, LONGEST), style)
+    return Content.styled(shorten_id(fact, MAX_FACT_CELLS), style)
 
 
 def _diff_line(line: str) -> Content:
     style = {"-": "$error", "+": "$success", "@": "$foreground 65%"}.get(line[:1], "")
-    return Content.styled(shortened_id(line, LONGEST), style)
+    return Content.styled(shorten_id(line, MAX_FACT_CELLS), style)

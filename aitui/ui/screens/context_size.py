@@ -11,14 +11,14 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
 from aitui.domain.config.sizes import double, half, parse_context_size
-from aitui.domain.memory.fit import Fit, Verdict
-from aitui.domain.memory.fit_words import fit_facts
+from aitui.domain.memory.fit import FitForecast, FitVerdict
+from aitui.domain.memory.fit_words import describe_fit
 from aitui.domain.model import Model
 from aitui.domain.snapshot import Snapshot
 from aitui.errors import ConfigRefused
-from aitui.ui.model_id import shortened_id
+from aitui.ui.model_id import shorten_id
 
-LONGEST_ID = 56
+MAX_ID_CELLS = 56
 
 
 class ContextSizeScreen(ModalScreen[int | None]):
@@ -38,14 +38,14 @@ class ContextSizeScreen(ModalScreen[int | None]):
         super().__init__()
         self._model = model
         self._snapshot = snapshot or Snapshot()
-        self._largest = self._snapshot.hardware.longest_context(model.id)
+        self._max_context = self._snapshot.hardware.longest_context(model.id)
 
     def compose(self) -> ComposeResult:
         """The model, its size now, the field, and what that would mean."""
         context = self._model.context
         with Vertical(id="dialog"):
-            yield Static(shortened_id(self._model.id, LONGEST_ID), id="title", markup=False)
-            yield Static(_now(self._model), id="now", markup=False)
+            yield Static(shorten_id(self._model.id, MAX_ID_CELLS), id="title", markup=False)
+            yield Static(_current_size_text(self._model), id="now", markup=False)
             yield Input(str(context.tokens), id="size", placeholder="tokens, 256k, 0.25M")
             yield Static(id="meaning", markup=False)
             yield Static(id="fit", markup=False)
@@ -61,7 +61,7 @@ class ContextSizeScreen(ModalScreen[int | None]):
     def show(self, snapshot: Snapshot) -> None:
         """The config file may just have told the size; what was typed stays."""
         self._snapshot = snapshot
-        self._largest = snapshot.hardware.longest_context(self._model.id)
+        self._max_context = snapshot.hardware.longest_context(self._model.id)
         self._show_hints()
         self._show_fit()
         model = snapshot.model(self._model.id)
@@ -70,7 +70,7 @@ class ContextSizeScreen(ModalScreen[int | None]):
         entry = self.query_one(Input)
         untouched = entry.value == str(self._model.context.tokens)
         self._model = model
-        self.query_one("#now", Static).update(Content(_now(model)))
+        self.query_one("#now", Static).update(Content(_current_size_text(model)))
         if untouched:
             entry.value = str(model.context.tokens)
             entry.action_select_all()
@@ -82,28 +82,28 @@ class ContextSizeScreen(ModalScreen[int | None]):
 
     def action_double(self) -> None:
         """Twice of what stands in the field."""
-        self._put(double(self._tokens()))
+        self._set_tokens(double(self._input_tokens()))
 
     def action_half(self) -> None:
         """Half of what stands in the field."""
-        self._put(half(self._tokens()))
+        self._set_tokens(half(self._input_tokens()))
 
     def action_most(self) -> None:
         """As many tokens as the model was made for."""
-        if self._largest is not None:
-            self._put(self._largest)
+        if self._max_context is not None:
+            self._set_tokens(self._max_context)
         else:
             self.notify("Nobody told how many tokens this model was made for", markup=False)
 
     def action_fitting(self) -> None:
         """As many tokens as fit into the memory once everything else has gone."""
-        fitting = self._fit(self._tokens()).largest_context
+        fitting = self._fit(self._input_tokens()).largest_context
         if fitting is not None:
-            self._put(fitting)
+            self._set_tokens(fitting)
         else:
             self.notify("It isn't known how many tokens fit", markup=False)
 
-    def _fit(self, tokens: int) -> Fit:
+    def _fit(self, tokens: int) -> FitForecast:
         goes = [model.id for model in self._snapshot.resident]
         return self._snapshot.hardware.fit(self._model.id, tokens, goes)
 
@@ -114,19 +114,19 @@ class ContextSizeScreen(ModalScreen[int | None]):
         except ConfigRefused:
             shown.update("")
             return
-        shown.set_class(fit.verdict is Verdict.NO, "-no")
-        shown.set_class(fit.verdict is Verdict.TIGHT, "-tight")
-        shown.update(Content("\n".join(fit_facts(fit))))
+        shown.set_class(fit.verdict is FitVerdict.NO, "-no")
+        shown.set_class(fit.verdict is FitVerdict.TIGHT, "-tight")
+        shown.update(Content("\n".join(describe_fit(fit))))
 
     def _show_hints(self) -> None:
-        most = f"   ^x maximum {self._largest:,}" if self._largest else ""
+        most = f"   ^x maximum {self._max_context:,}" if self._max_context else ""
         fitting = self._fit(self._model.context.tokens).largest_context
         fits = f"   ^f fits {fitting:,}" if fitting else ""
         words = f"⏎ preview   ↑ double   ↓ half{most}{fits}   Esc leave it"
         self.query_one("#hints", Static).update(Content(words))
 
     @on(Input.Changed)
-    def _typed(self, message: Input.Changed) -> None:
+    def _handle_input(self, message: Input.Changed) -> None:
         self._show_fit()
         meaning = self.query_one("#meaning", Static)
         try:
@@ -136,10 +136,12 @@ class ContextSizeScreen(ModalScreen[int | None]):
             meaning.update(Content(f"{error.what} {error.remedy}" if message.value else ""))
             return
         meaning.remove_class("-wrong")
-        meaning.update(Content(_meaning(tokens, self._model.context.tokens, self._largest)))
+        meaning.update(
+            Content(_comparison_text(tokens, self._model.context.tokens, self._max_context))
+        )
 
     @on(Input.Submitted)
-    def _entered(self, message: Input.Submitted) -> None:
+    def _handle_submit(self, message: Input.Submitted) -> None:
         try:
             tokens = parse_context_size(message.value)
         except ConfigRefused as error:
@@ -148,23 +150,23 @@ class ContextSizeScreen(ModalScreen[int | None]):
         if self.is_current:
             self.dismiss(tokens)
 
-    def _tokens(self) -> int:
+    def _input_tokens(self) -> int:
         try:
             return parse_context_size(self.query_one(Input).value)
         except ConfigRefused:
             return self._model.context.tokens
 
-    def _put(self, tokens: int) -> None:
+    def _set_tokens(self, tokens: int) -> None:
         entry = self.query_one(Input)
         entry.value = str(tokens)
         entry.action_end()
 
 
-def _now(model: Model) -> str:
+def _current_size_text(model: Model) -> str:
     return f"context now {model.context.tokens:,} tokens, from {model.context.source.value}"
 
 
-def _meaning(tokens: int, now: int, largest: int | None) -> str:
+def _comparison_text(tokens: int, now: int, largest: int | None) -> str:
     if largest is not None and tokens > largest:
         return f"{tokens:,} tokens: more than the {largest:,} that the model was made for"
     if tokens == now:

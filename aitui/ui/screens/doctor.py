@@ -15,11 +15,11 @@ from textual.worker import Worker, WorkerState
 
 from aitui.commands.doctor.report import MARKS, as_text, summary
 from aitui.domain.amounts import format_seconds
-from aitui.domain.checks import Check, Stage
+from aitui.domain.checks import CheckResult, CheckStage
 from aitui.domain.clock import Clock
 from aitui.ui.widgets.key_bar import KeyBar
 
-CheckUp = Callable[[], AsyncGenerator[Check | Stage, None]]
+RunChecks = Callable[[], AsyncGenerator[CheckResult | CheckStage, None]]
 """Begins a check-up of the server that is shown."""
 
 
@@ -39,14 +39,14 @@ class DoctorScreen(Screen[None]):
         Binding("G", "go_to_end", "last line", show=False),
     ]
 
-    def __init__(self, check_up: CheckUp, clock: Clock) -> None:
+    def __init__(self, check_up: RunChecks, clock: Clock) -> None:
         super().__init__()
-        self._check_up = check_up
+        self._run_checks = check_up
         self._clock = clock
-        self._checks: list[Check] = []
-        self._stage: Stage | None = None
+        self._checks: list[CheckResult] = []
+        self._stage: CheckStage | None = None
         self._began = clock.monotonic()
-        self._under_way = True
+        self._checks_running = True
 
     def compose(self) -> ComposeResult:
         """How far it is, the checks, and the keys."""
@@ -101,14 +101,14 @@ class DoctorScreen(Screen[None]):
         self._checks = []
         self._stage = None
         self._began = self._clock.monotonic()
-        self._under_way = True
+        self._checks_running = True
         self.run_worker(self._examine(), name="doctor", group="doctor", exit_on_error=False)
 
     async def _examine(self) -> None:
         checks = self.query_one("#checks")
-        async with aclosing(self._check_up()) as found:
+        async with aclosing(self._run_checks()) as found:
             async for item in found:
-                if isinstance(item, Stage):
+                if isinstance(item, CheckStage):
                     self._stage = item
                     await checks.mount(Static(item.words, classes="stage", markup=False))
                 else:
@@ -121,9 +121,9 @@ class DoctorScreen(Screen[None]):
             self.call_after_refresh(checks.scroll_to_widget, first_failed, animate=False)
 
     @on(Worker.StateChanged)
-    def _ended(self, message: Worker.StateChanged) -> None:
+    def _handle_worker_state(self, message: Worker.StateChanged) -> None:
         if message.state in {WorkerState.SUCCESS, WorkerState.ERROR}:
-            self._under_way = False
+            self._checks_running = False
             self._show_progress()
 
     def _show_progress(self) -> None:
@@ -131,7 +131,7 @@ class DoctorScreen(Screen[None]):
             return
         progress = self.query_one("#progress", Static)
         counts = summary(self._checks)
-        if self._under_way:
+        if self._checks_running:
             seconds = format_seconds(self._clock.monotonic() - self._began)
             stage = self._stage
             where = f"{stage.number} of {stage.of}: {stage.words}" if stage else "beginning"
@@ -143,7 +143,7 @@ class DoctorScreen(Screen[None]):
 class CheckRow(Horizontal):
     """One check; what mends it stands below what was seen."""
 
-    def __init__(self, check: Check) -> None:
+    def __init__(self, check: CheckResult) -> None:
         super().__init__(classes=f"-{check.status.value}")
         self._check = check
 

@@ -11,12 +11,12 @@ from textual.widgets import Static
 from aitui.domain.clock import Clock
 from aitui.domain.server import Server
 from aitui.domain.snapshot import Snapshot
-from aitui.ui.hardware_lines import facts_words, source_words
-from aitui.ui.packing import Item, packed
+from aitui.ui.hardware_lines import host_info_source_text, source_text
+from aitui.ui.packing import LineItem, fit_items
 from aitui.ui.widgets.hardware_view import SPANS, HardwareView
 from aitui.ui.widgets.key_bar import KeyBar
 from aitui.ui.widgets.server_header import ServerHeader
-from aitui.ui.wishes import ModelsWished
+from aitui.ui.wishes import ModelsViewRequested
 
 
 class HardwareScreen(Screen[None]):
@@ -56,18 +56,18 @@ class HardwareScreen(Screen[None]):
         self._snapshot = snapshot
         self.query_one(ServerHeader).snapshot = snapshot
         self._view.hardware = snapshot.hardware
-        self._show_place()
+        self._show_status_line()
 
     def on_resize(self) -> None:
         """There is room for more, or for less."""
         if self.is_mounted:
-            self._show_place()
+            self._show_status_line()
 
     def action_next_span(self) -> None:
         """Let the plots show another time."""
         view = self._view
         view.seconds = SPANS[(SPANS.index(view.seconds) + 1) % len(SPANS)]
-        self._show_place()
+        self._show_status_line()
 
     def action_scroll(self, lines: int) -> None:
         """Move down or up."""
@@ -75,7 +75,7 @@ class HardwareScreen(Screen[None]):
 
     def action_models(self) -> None:
         """Back to the models, from wherever this view was opened."""
-        self.post_message(ModelsWished())
+        self.post_message(ModelsViewRequested())
 
     def action_back(self) -> None:
         """Back to where this view was opened."""
@@ -94,17 +94,17 @@ class HardwareScreen(Screen[None]):
     def _view(self) -> HardwareView:
         return self.query_one(HardwareView)
 
-    def _show_place(self) -> None:
-        source = source_words(self._snapshot.hardware, self._clock.monotonic())
+    def _show_status_line(self) -> None:
+        source = source_text(self._snapshot.hardware, self._clock.monotonic())
         items = (
-            Item("Hardware", 4),
-            Item(f"the plots show {self._view.seconds / 60:.0f} min", 3),
-            Item(source, 2),
-            Item(facts_words(self._snapshot.hardware), 1),
+            LineItem("Hardware", 4),
+            LineItem(f"the plots show {self._view.seconds / 60:.0f} min", 3),
+            LineItem(source, 2),
+            LineItem(host_info_source_text(self._snapshot.hardware), 1),
         )
-        words = packed(items, self.size.width - 2)
+        words = fit_items(items, self.size.width - 2)
         self.query_one("#place", Static).update("  ".join(item.text for item in words))
 
     @on(KeyBar.Clicked)
-    async def _key_clicked(self, message: KeyBar.Clicked) -> None:
+    async def _handle_key_click(self, message: KeyBar.Clicked) -> None:
         await self.run_action(message.action)

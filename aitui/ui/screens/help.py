@@ -28,7 +28,7 @@ _SIGNS = (
 )
 
 
-_TEXTUALS_OWN = {"app.focus_next": "next pane", "app.focus_previous": "previous pane"}
+_TEXTUAL_BINDINGS = {"app.focus_next": "next pane", "app.focus_previous": "previous pane"}
 """Its words for what it brings along, in ours; they come last."""
 
 
@@ -68,7 +68,7 @@ class HelpScreen(ModalScreen[None]):
     def compose(self) -> ComposeResult:
         """Keys, then signs."""
         with HelpText(id="dialog"):
-            yield Static(self._text(), markup=False)
+            yield Static(self._help_content(), markup=False)
 
     def on_mount(self) -> None:
         """Let the arrow keys scroll."""
@@ -81,17 +81,17 @@ class HelpScreen(ModalScreen[None]):
         """Back to where one was."""
         self.dismiss()
 
-    def _text(self) -> Content:
-        lines = [_line(key, words) for key, words in self._keys]
+    def _help_content(self) -> Content:
+        lines = [_help_line(key, words) for key, words in self._keys]
         if not self._signs:
             return Content("\n").join(lines)
         lines += [Content(""), Content.styled("Signs in the table", "bold"), Content("")]
-        lines += [_line(sign, words) for sign, words in _SIGNS]
+        lines += [_help_line(sign, words) for sign, words in _SIGNS]
         return Content("\n").join(lines)
 
 
-_SIGN_KEYS = frozenset({"slash", "colon", "question_mark"})
-_OF_FIELDS = frozenset(
+_PUNCTUATION_KEYS = frozenset({"slash", "colon", "question_mark"})
+_TEXT_FIELD_BINDINGS = frozenset(
     binding.description
     for field in (Input, TextArea)
     for binding in field.BINDINGS
@@ -100,7 +100,7 @@ _OF_FIELDS = frozenset(
 """The many ways of every text field to move, select and delete, which nobody looks up here."""
 
 
-def keys_of(screen: Screen[Any]) -> list[tuple[str, str, str]]:
+def active_keys(screen: Screen[Any]) -> list[tuple[str, str, str]]:
     """Keys, words and action of everything that works on a screen, its own first."""
     found: dict[str, tuple[list[str], str]] = {}
     writing = screen.focused if isinstance(screen.focused, Input | TextArea) else None
@@ -108,7 +108,7 @@ def keys_of(screen: Screen[Any]) -> list[tuple[str, str, str]]:
     bindings = sorted(
         screen.active_bindings.values(),
         key=lambda active: (
-            active.binding.action in _TEXTUALS_OWN,
+            active.binding.action in _TEXTUAL_BINDINGS,
             owners.index(active.node) if active.node in owners else len(owners),
         ),
     )
@@ -119,8 +119,8 @@ def keys_of(screen: Screen[Any]) -> list[tuple[str, str, str]]:
         if writing is not None:
             if (
                 len(binding.key) == 1
-                or binding.key in _SIGN_KEYS
-                or binding.description in _OF_FIELDS
+                or binding.key in _PUNCTUATION_KEYS
+                or binding.description in _TEXT_FIELD_BINDINGS
             ):
                 continue
             if active.node is screen.app:
@@ -129,7 +129,7 @@ def keys_of(screen: Screen[Any]) -> list[tuple[str, str, str]]:
         owner = "app." if active.node is screen.app and "." not in binding.action else ""
         keys, _ = found.setdefault(
             owner + binding.action,
-            ([], _words(binding)),
+            ([], _binding_text(binding)),
         )
         key = screen.app.get_key_display(binding)
         if key not in keys:
@@ -137,10 +137,10 @@ def keys_of(screen: Screen[Any]) -> list[tuple[str, str, str]]:
     return [(" ".join(keys), words, action) for action, (keys, words) in found.items()]
 
 
-def _words(binding: Binding) -> str:
-    words = _TEXTUALS_OWN.get(binding.action, binding.description)
+def _binding_text(binding: Binding) -> str:
+    words = _TEXTUAL_BINDINGS.get(binding.action, binding.description)
     return words[:1].lower() + words[1:]
 
 
-def _line(key: str, words: str) -> Content:
+def _help_line(key: str, words: str) -> Content:
     return Content.assemble((key.ljust(KEY_WIDTH), "bold $accent"), " ", words)

@@ -26,14 +26,14 @@ class HistoryScreen(ModalScreen[str]):
         Binding("delete", "delete", "delete", key_display="Del"),
     ]
 
-    class Looked(Message):
+    class SearchRequested(Message):
         """Somebody wants to see the conversations with these words."""
 
         def __init__(self, words: str) -> None:
             super().__init__()
             self.words = words
 
-    class Forgotten(Message):
+    class DeleteRequested(Message):
         """Somebody wants a conversation deleted."""
 
         def __init__(self, conversation: ListedConversation, words: str) -> None:
@@ -43,22 +43,22 @@ class HistoryScreen(ModalScreen[str]):
 
     def __init__(self, words: str) -> None:
         super().__init__()
-        self._words = words
-        self._found: tuple[ListedConversation, ...] = ()
-        self._found_for: str | None = None
+        self._initial_words = words
+        self._conversations: tuple[ListedConversation, ...] = ()
+        self._listed_words: str | None = None
 
     def compose(self) -> ComposeResult:
         """The words to look for, and what has them."""
         with Vertical(id="dialog"):
             yield Static("Conversations", id="title", markup=False)
-            yield Input(self._words, placeholder="words that were said", id="entry")
+            yield Input(self._initial_words, placeholder="words that were said", id="entry")
             yield OptionList(id="list")
             yield Static("⏎ go on with it   Del delete   Esc back", id="hints", markup=False)
 
     def on_mount(self) -> None:
         """Look at once."""
         self.query_one(Input).focus()
-        self.post_message(self.Looked(self._words))
+        self.post_message(self.SearchRequested(self._initial_words))
 
     def action_give_up(self) -> None:
         """Close without choosing."""
@@ -66,51 +66,53 @@ class HistoryScreen(ModalScreen[str]):
 
     def action_to_list(self) -> None:
         """From the words to what has them."""
-        self._to_list()
+        self._focus_list()
 
     def action_delete(self) -> None:
         """Forget the conversation under the cursor."""
         at = self.query_one(OptionList).highlighted
-        if at is not None and at < len(self._found):
-            self.post_message(self.Forgotten(self._found[at], self.query_one(Input).value))
+        if at is not None and at < len(self._conversations):
+            self.post_message(
+                self.DeleteRequested(self._conversations[at], self.query_one(Input).value)
+            )
 
     def show(self, words: str, found: tuple[ListedConversation, ...]) -> None:
         """List what has these words, unless others stand there by now."""
         if words != self.query_one(Input).value:
             return
-        self._found, self._found_for = found, words
+        self._conversations, self._listed_words = found, words
         listed = self.query_one(OptionList)
         at = listed.highlighted or 0
         listed.clear_options()
         for one in found:
-            below = one.excerpt or f"{_day(one.changed)} · {one.model}"
+            below = one.excerpt or f"{_date_text(one.changed)} · {one.model}"
             listed.add_option(Option(plain(f"{one.heading}\n    {below}"), id=one.id))
         if not found:
             listed.add_option(Option(plain("no conversation has these words"), disabled=True))
         elif self.focused is listed:
             listed.highlighted = min(at, len(found) - 1)
 
-    def _to_list(self) -> None:
+    def _focus_list(self) -> None:
         listed = self.query_one(OptionList)
         listed.focus()
         # Of what was found for other words nothing must be opened: what has these is on its way.
-        if listed.highlighted is None and self._found_for == self.query_one(Input).value:
+        if listed.highlighted is None and self._listed_words == self.query_one(Input).value:
             listed.action_first()
 
     @on(Input.Changed)
-    def _typed(self, message: Input.Changed) -> None:
+    def _handle_input(self, message: Input.Changed) -> None:
         self.query_one(OptionList).highlighted = None
-        self.post_message(self.Looked(message.value))
+        self.post_message(self.SearchRequested(message.value))
 
     @on(Input.Submitted)
-    def _entered(self) -> None:
-        self._to_list()
+    def _handle_submit(self) -> None:
+        self._focus_list()
 
     @on(OptionList.OptionSelected)
-    def _selected(self, message: OptionList.OptionSelected) -> None:
+    def _handle_option(self, message: OptionList.OptionSelected) -> None:
         if self.is_current:
             self.dismiss(message.option.id or "")
 
 
-def _day(at: float) -> str:
+def _date_text(at: float) -> str:
     return datetime.fromtimestamp(at).astimezone().strftime("%Y-%m-%d %H:%M")

@@ -39,6 +39,6 @@ class KeyPasswordScreen(ModalScreen[str]):
         self.dismiss("")
 
     @on(Input.Submitted)
-    def _entered(self, message: Input.Submitted) -> None:
+    def _handle_submit(self, message: Input.Submitted) -> None:
         if self.is_current:
             self.dismiss(message.value)

@@ -11,22 +11,22 @@ from textual.screen import Screen
 from textual.widgets import Input, Static
 
 from aitui.domain.clock import Clock
-from aitui.domain.line_pattern import PatternTooSlow, line_pattern
+from aitui.domain.line_pattern import PatternTooSlow, compile_pattern
 from aitui.domain.log_filter import LogFilter
-from aitui.domain.log_lines import Level
-from aitui.domain.model import FailedLoad
+from aitui.domain.log_lines import LogLevel
+from aitui.domain.model import LoadFailure
 from aitui.domain.server import Server
-from aitui.domain.snapshot import LinkPhase, Snapshot
+from aitui.domain.snapshot import ConnectionPhase, Snapshot
 from aitui.errors import AituiError
-from aitui.monitor.log_feed import FeedState, LogNews, Phase
-from aitui.ui.evidence import Evidence
-from aitui.ui.log_facts import BOTH, PROXY, UPSTREAM, empty_text, facts
-from aitui.ui.log_messages import LogChosen, LogRetryWished, LogSaveWished
+from aitui.monitor.log_feed import FeedPhase, FeedState, LogUpdate
+from aitui.ui.evidence import FailureLines
+from aitui.ui.log_facts import BOTH, PROXY, UPSTREAM, empty_log_text, log_status_items
+from aitui.ui.log_messages import LogRetryRequested, LogSaveRequested, LogSelected
 from aitui.ui.widgets.key_bar import KeyBar
 from aitui.ui.widgets.log_bar import LogBar
 from aitui.ui.widgets.log_view import LogView
 from aitui.ui.widgets.server_header import ServerHeader
-from aitui.ui.wishes import ModelsWished
+from aitui.ui.wishes import ModelsViewRequested
 
 FIND, FILTER = "find", "filter"
 PLACEHOLDERS = {
@@ -66,7 +66,7 @@ class LogsScreen(Screen[None]):
         *,
         log: str = BOTH,
         model_id: str = "",
-        failed: FailedLoad | None = None,
+        failed: LoadFailure | None = None,
     ) -> None:
         super().__init__()
         self._clock = clock
@@ -74,9 +74,9 @@ class LogsScreen(Screen[None]):
         self._snapshot = snapshot
         self._model_id = model_id
         self._failed = failed
-        self._state = FeedState()
-        self._entry_for = FIND
-        self._found_from = 0
+        self._feed_state = FeedState()
+        self._entry_mode = FIND
+        self._search_start = 0
         self.log_name = log
 
     def compose(self) -> ComposeResult:
@@ -100,25 +100,26 @@ class LogsScreen(Screen[None]):
         self.query_one(LogBar).names = tuple(names)
         self._view.focus()
         self.set_interval(1.0, self._show)
-        self._choose(self.log_name)
+        self._select_log(self.log_name)
 
     def show(self, snapshot: Snapshot) -> None:
         """The server's state has changed; where it came back the log may come back at once."""
         came_back = (
-            snapshot.link.phase is LinkPhase.LIVE and self._snapshot.link.phase is LinkPhase.LOST
+            snapshot.connection.phase is ConnectionPhase.LIVE
+            and self._snapshot.connection.phase is ConnectionPhase.LOST
         )
         self._snapshot = snapshot
         if not self.is_mounted:
             return
         self.query_one(ServerHeader).snapshot = snapshot
-        if came_back and self._state.phase is Phase.LOST:
-            self.post_message(LogRetryWished())
+        if came_back and self._feed_state.phase is FeedPhase.LOST:
+            self.post_message(LogRetryRequested())
 
-    def show_news(self, name: str, news: LogNews) -> None:
+    def show_update(self, name: str, news: LogUpdate) -> None:
         """What has come of a log; of one that is no longer chosen nothing is shown."""
         if name != self.log_name or not self.is_mounted:
             return
-        self._state = news.state
+        self._feed_state = news.state
         self._view.extend(news.lines, news.unfinished)
         self._show()
 
@@ -129,7 +130,7 @@ class LogsScreen(Screen[None]):
 
     def action_find(self) -> None:
         """Look for words."""
-        self._found_from = self._view.cursor
+        self._search_start = self._view.cursor
         self._open_entry(FIND, "")
 
     def action_find_next(self, direction: int) -> None:
@@ -147,13 +148,13 @@ class LogsScreen(Screen[None]):
     def action_level(self) -> None:
         """Leave out what is less bad, and begin anew after the worst."""
         chosen = self._view.rows.filter
-        level = Level((chosen.level + 1) % len(Level))
-        self._show_only(LogFilter(level, chosen.pattern, chosen.own))
+        level = LogLevel((chosen.level + 1) % len(LogLevel))
+        self._apply_filter(LogFilter(level, chosen.pattern, chosen.show_own))
 
     def action_polls(self) -> None:
         """Show the lines that aitui's own polling leaves, or hide them again."""
         chosen = self._view.rows.filter
-        self._show_only(LogFilter(chosen.level, chosen.pattern, not chosen.own))
+        self._apply_filter(LogFilter(chosen.level, chosen.pattern, not chosen.show_own))
 
     def action_wrap(self) -> None:
         """Let long lines go on below themselves, or cut them."""
@@ -166,7 +167,7 @@ class LogsScreen(Screen[None]):
     def action_other_log(self, direction: int) -> None:
         """Read the next log, or the previous one."""
         names = [name for name, _ in self.query_one(LogBar).names]
-        self._choose(names[(names.index(self.log_name) + direction) % len(names)])
+        self._select_log(names[(names.index(self.log_name) + direction) % len(names)])
 
     def action_copy(self) -> None:
         """Copy what is selected, else the line under the cursor."""
@@ -180,19 +181,19 @@ class LogsScreen(Screen[None]):
 
     def action_save(self) -> None:
         """Save the lines that are shown."""
-        lines = tuple(self._view.rows.shown())
+        lines = tuple(self._view.rows.visible_lines())
         if lines:
-            self.post_message(LogSaveWished(self.log_name, lines))
+            self.post_message(LogSaveRequested(self.log_name, lines))
         else:
             self.notify("There is no line to save", severity="warning", markup=False)
 
     def action_retry(self) -> None:
         """Ask the server at once."""
-        self.post_message(LogRetryWished())
+        self.post_message(LogRetryRequested())
 
     def action_models(self) -> None:
         """Back to the models, from wherever this view was opened."""
-        self.post_message(ModelsWished())
+        self.post_message(ModelsViewRequested())
 
     async def action_submit_entry(self) -> None:
         """Take what was typed."""
@@ -206,8 +207,8 @@ class LogsScreen(Screen[None]):
             self._close_entry()
         elif view.rows.needle is not None:
             view.search(None, view.cursor)
-        elif chosen.pattern is not None or chosen.level > Level.DEBUG:
-            self._show_only(LogFilter(own=chosen.own))
+        elif chosen.pattern is not None or chosen.level > LogLevel.DEBUG:
+            self._apply_filter(LogFilter(show_own=chosen.show_own))
         else:
             self.dismiss()
 
@@ -215,12 +216,12 @@ class LogsScreen(Screen[None]):
         """Key, words and action of what works now, the most needed first."""
         view = self._view
         if self._entry.display:
-            done = ("⏎", "filter" if self._entry_for == FILTER else "done", "submit_entry")
+            done = ("⏎", "filter" if self._entry_mode == FILTER else "done", "submit_entry")
             return [done, ("Esc", "back", "back")]
-        found = view.rows.needle is not None and bool(view.rows.found)
+        found = view.rows.needle is not None and bool(view.rows.match_count)
         hints = [
             ("1", "models", "models", True),
-            ("F5", "retry now", "retry", self._state.phase is Phase.LOST),
+            ("F5", "retry now", "retry", self._feed_state.phase is FeedPhase.LOST),
             ("End", "follow", "follow", not view.following),
             ("space", "go on" if view.paused else "pause", "pause", True),
             ("n", "next", "find_next(1)", found),
@@ -232,7 +233,7 @@ class LogsScreen(Screen[None]):
             ("y", "copy", "copy", view.cursor_line is not None),
             ("w", "cut" if view.wraps else "wrap", "wrap", True),
             ("^s", "save", "save", view.cursor_line is not None),
-            ("p", "hide polls" if view.rows.filter.own else "polls", "polls", True),
+            ("p", "hide polls" if view.rows.filter.show_own else "polls", "polls", True),
             ("?", "keys", "app.help", True),
         ]
         return [(key, words, action) for key, words, action, works in hints if works]
@@ -245,21 +246,21 @@ class LogsScreen(Screen[None]):
     def _entry(self) -> Input:
         return self.query_one("#entry", Input)
 
-    def _choose(self, name: str) -> None:
+    def _select_log(self, name: str) -> None:
         self.log_name = name
-        self._state = FeedState()
+        self._feed_state = FeedState()
         view = self._view
         view.clear()
         if self._failed is not None and name == self._model_id:
-            view.evidence = Evidence(self._failed.log, wanted=True)
+            view.failure_lines = FailureLines(self._failed.log, jump_pending=True)
         self.query_one(LogBar).chosen = name
-        self.post_message(LogChosen(name))
+        self.post_message(LogSelected(name))
         self._show()
 
-    def _show_only(self, log_filter: LogFilter) -> bool:
+    def _apply_filter(self, log_filter: LogFilter) -> bool:
         """Whether that could be done: a pattern that takes too long changes nothing."""
         try:
-            self._view.show_only(log_filter)
+            self._view.set_filter(log_filter)
         except PatternTooSlow as error:
             self._warn(error)
             return False
@@ -268,15 +269,15 @@ class LogsScreen(Screen[None]):
 
     def _show(self) -> None:
         view, now = self._view, self._clock.monotonic()
-        self.query_one(LogBar).facts = facts(view, self._state, now)
+        self.query_one(LogBar).status_items = log_status_items(view, self._feed_state, now)
         self.query_one(KeyBar).hints = tuple(self.keys())
-        view.empty_text = empty_text(
-            self._state, self._words(), view.rows.filter, view.rows.hidden_own
+        view.empty_text = empty_log_text(
+            self._feed_state, self._log_title(), view.rows.filter, view.rows.hidden_polls
         )
         self._show_reason()
-        error = self._state.error
+        error = self._feed_state.error
         lines = [] if error is None else [f"✘ {error.what}", error.why, error.remedy]
-        _fill(self.query_one("#trouble", Static), lines)
+        _update_lines(self.query_one("#trouble", Static), lines)
 
     def _show_reason(self) -> None:
         """Why the load failed; the lines themselves only where the log doesn't have them."""
@@ -284,11 +285,11 @@ class LogsScreen(Screen[None]):
         lines: list[str] = []
         if failed is not None and self.log_name == self._model_id:
             lines = [f"✘ {self._model_id} didn't come up: {failed.reason}"]
-            if not self._view.evidence.found:
+            if not self._view.failure_lines.is_found:
                 lines += [f"  {line}" for line in failed.log]
-        _fill(self.query_one("#reason", Static), lines)
+        _update_lines(self.query_one("#reason", Static), lines)
 
-    def _words(self) -> str:
+    def _log_title(self) -> str:
         if self.log_name == BOTH:
             return "the log of proxy and models"
         if self.log_name == PROXY:
@@ -299,7 +300,7 @@ class LogsScreen(Screen[None]):
 
     def _open_entry(self, entry_for: str, text: str) -> None:
         entry = self._entry
-        self._entry_for = entry_for
+        self._entry_mode = entry_for
         with self.prevent(Input.Changed):
             entry.value = text
         entry.placeholder = PLACEHOLDERS[entry_for]
@@ -313,28 +314,28 @@ class LogsScreen(Screen[None]):
         self._show()
 
     @on(Input.Changed, "#entry")
-    def _typed(self, message: Input.Changed) -> None:
-        if self._entry_for == FIND:
+    def _handle_input(self, message: Input.Changed) -> None:
+        if self._entry_mode == FIND:
             words = message.value
             flags = re.IGNORECASE if words == words.lower() else re.NOFLAG
             needle = re.compile(re.escape(words), flags) if words else None
-            self._view.search(needle, self._found_from)
+            self._view.search(needle, self._search_start)
 
     @on(Input.Submitted, "#entry")
-    def _entered(self, message: Input.Submitted) -> None:
-        if self._entry_for == FILTER:
+    def _handle_submit(self, message: Input.Submitted) -> None:
+        if self._entry_mode == FILTER:
             chosen = self._view.rows.filter
             try:
-                pattern = line_pattern(message.value)
+                pattern = compile_pattern(message.value)
             except AituiError as error:
                 self._warn(error)
                 return
-            if not self._show_only(LogFilter(chosen.level, pattern, chosen.own)):
+            if not self._apply_filter(LogFilter(chosen.level, pattern, chosen.show_own)):
                 return
         self._close_entry()
 
-    @on(LogView.FilterGivenUp)
-    def _filter_given_up(self, message: LogView.FilterGivenUp) -> None:
+    @on(LogView.FilterDropped)
+    def _handle_filter_timeout(self, message: LogView.FilterDropped) -> None:
         self._warn(message.error)
         self._show()
 
@@ -342,22 +343,22 @@ class LogsScreen(Screen[None]):
         words = "\n".join(part for part in (error.why, error.remedy) if part)
         self.notify(words, title=error.what, severity="warning", markup=False)
 
-    @on(LogView.Moved)
-    def _moved(self) -> None:
+    @on(LogView.PositionChanged)
+    def _handle_cursor_move(self) -> None:
         self._show()
 
-    @on(LogBar.Clicked)
-    def _name_clicked(self, message: LogBar.Clicked) -> None:
-        self._choose(message.name)
+    @on(LogBar.NameClicked)
+    def _handle_name_click(self, message: LogBar.NameClicked) -> None:
+        self._select_log(message.name)
 
     @on(KeyBar.Clicked)
-    async def _key_clicked(self, message: KeyBar.Clicked) -> None:
+    async def _handle_key_click(self, message: KeyBar.Clicked) -> None:
         if message.action == "follow":
             self._view.action_follow()
         else:
             await self.run_action(message.action)
 
 
-def _fill(pane: Static, lines: list[str]) -> None:
+def _update_lines(pane: Static, lines: list[str]) -> None:
     pane.display = bool(lines)
     pane.update(Content("\n".join(line for line in lines if line)))

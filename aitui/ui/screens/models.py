@@ -15,16 +15,16 @@ from textual.reactive import reactive
 from textual.screen import Screen
 from textual.widgets import Input, Static
 
-from aitui.domain.clients import uses
+from aitui.domain.clients import list_uses
 from aitui.domain.clock import Clock
 from aitui.domain.model import Model
 from aitui.domain.server import Server
-from aitui.domain.snapshot import LinkPhase, Snapshot
-from aitui.ui.certificate_days import certificate_item, renewal_words
+from aitui.domain.snapshot import ConnectionPhase, Snapshot
+from aitui.ui.certificate_days import certificate_item, renewal_notice
 from aitui.ui.key_hints import chat_keys, filter_keys, model_keys
-from aitui.ui.model_cells import Moment
-from aitui.ui.model_facts import facts, title
-from aitui.ui.model_id import shortened_id
+from aitui.ui.model_cells import ClockReading
+from aitui.ui.model_facts import context_title, model_facts
+from aitui.ui.model_id import shorten_id
 from aitui.ui.plain import plain
 from aitui.ui.widgets.chat_pane import ChatPane
 from aitui.ui.widgets.column_titles import ColumnTitles
@@ -37,17 +37,17 @@ from aitui.ui.widgets.request_list import RequestList
 from aitui.ui.widgets.server_header import ServerHeader
 from aitui.ui.widgets.transcript import Transcript
 from aitui.ui.wishes import (
-    CancelWished,
-    ChatWished,
-    LoadWished,
-    LogWished,
-    UnloadAllWished,
-    UnloadWished,
+    CancelRequested,
+    ChatRequested,
+    LoadRequested,
+    LogRequested,
+    UnloadAllRequested,
+    UnloadRequested,
 )
 from aitui.ui.words import NOT_REACHED
 
 CHAT_PARTS = (Composer, Transcript)
-STRIP_FROM = (160, 44)
+MEMORY_STRIP_MIN_SIZE = (160, 44)
 """Columns and lines from which memory and its history get a strip of their own."""
 
 
@@ -80,7 +80,7 @@ class ModelsScreen(Screen[None]):
         super().__init__()
         self._clock = clock
         self._running_models = 0
-        self._told_of_end: float | None = None
+        self._reported_certificate_end: float | None = None
 
     def compose(self) -> ComposeResult:
         """The header, the table with its filter, the detail pane, and the keys."""
@@ -101,7 +101,7 @@ class ModelsScreen(Screen[None]):
         """Start with the table in focus and without filter."""
         self.query_one("#filter", Input).display = False
         self._table.focus()
-        self.set_interval(1.0, self._grow_older)
+        self.set_interval(1.0, self._update_ages)
         self._show()
 
     def watch_server(self, server: Server | None) -> None:
@@ -119,31 +119,31 @@ class ModelsScreen(Screen[None]):
 
     def action_chat(self) -> None:
         """Chat with the model under the cursor."""
-        if self._table.highlighted is not None:
+        if self._table.selected_model is not None:
             self.show_chat(shown=True)
             self.set_focus(self.chat.prompt)
-        self._wish(ChatWished)
+        self._post_model_request(ChatRequested)
 
     def action_load(self) -> None:
         """Load the model under the cursor."""
-        self._wish(LoadWished)
+        self._post_model_request(LoadRequested)
 
     def action_unload(self) -> None:
         """Unload the model under the cursor, or abort its load."""
-        self._wish(UnloadWished)
+        self._post_model_request(UnloadRequested)
 
     def action_unload_all(self) -> None:
         """Unload every model."""
-        self.post_message(UnloadAllWished())
+        self.post_message(UnloadAllRequested())
 
     def action_log(self) -> None:
         """Read the log of the model under the cursor; this never loads it."""
-        self.post_message(LogWished(self.highlighted))
+        self.post_message(LogRequested(self.selected_model))
 
     def action_cancel_request(self) -> None:
         """Cancel the request under the cursor of its list, or the only one."""
         requests = self.query_one(RequestList)
-        if requests.chosen is None:
+        if requests.selected_use is None:
             words = "No request runs"
             if self.snapshot.requests.running is None:
                 words += ", or this server doesn't tell which: llama-swap ≥ v235 does"
@@ -152,7 +152,7 @@ class ModelsScreen(Screen[None]):
             requests.focus()
             self.notify("Which one? Choose it and press x again", markup=False)
         else:
-            self.post_message(CancelWished(requests.chosen.request))
+            self.post_message(CancelRequested(requests.selected_use.request))
 
     def action_filter(self) -> None:
         """Open the filter line; where the chat has the whole screen, in front of the models again."""
@@ -180,16 +180,16 @@ class ModelsScreen(Screen[None]):
 
     def action_copy_id(self) -> None:
         """Copy the id of the model under the cursor."""
-        model = self._table.highlighted
+        model = self._table.selected_model
         if model is None:
-            self._say_no_model()
+            self._warn_no_model()
         else:
             self.app.copy_to_clipboard(model.id)
 
     def action_back(self) -> None:
         """Leave the filter; say of a load how it is aborted."""
         line = self.query_one("#filter", Input)
-        model = self._table.highlighted
+        model = self._table.selected_model
         if line.display:
             line.value = ""
             self._close_filter()
@@ -200,11 +200,11 @@ class ModelsScreen(Screen[None]):
         """Key, words and action of what works now, the most needed first."""
         if isinstance(self.focused, CHAT_PARTS):
             writing = isinstance(self.focused, Composer)
-            return chat_keys(writing=writing, answering=self.chat.answering)
+            return chat_keys(writing=writing, answering=self.chat.is_replying)
         if isinstance(self.focused, Input):
             return filter_keys()
         return model_keys(
-            self._table.highlighted,
+            self._table.selected_model,
             self.snapshot,
             read_only=self.server is None or self.server.read_only,
             running=self._running_models,
@@ -234,23 +234,23 @@ class ModelsScreen(Screen[None]):
         self.show_chat(shown=False)
 
     @property
-    def highlighted(self) -> Model | None:
+    def selected_model(self) -> Model | None:
         """The model under the cursor."""
-        return self._table.highlighted
+        return self._table.selected_model
 
     @property
     def _table(self) -> ModelTable:
         return self.query_one(ModelTable)
 
-    def _wish(self, wish: type[LoadWished]) -> None:
-        model = self._table.highlighted
+    def _post_model_request(self, wish: type[LoadRequested]) -> None:
+        model = self._table.selected_model
         if model is None:
-            self._say_no_model()
+            self._warn_no_model()
         else:
             self.post_message(wish(model))
 
-    def _say_no_model(self) -> None:
-        live = self.snapshot.link.phase is LinkPhase.LIVE
+    def _warn_no_model(self) -> None:
+        live = self.snapshot.connection.phase is ConnectionPhase.LIVE
         words = "There is no model under the cursor" if live else NOT_REACHED
         self.notify(words, severity="warning", markup=False)
 
@@ -259,7 +259,7 @@ class ModelsScreen(Screen[None]):
         with suppress(NoMatches):
             self._show_snapshot()
 
-    def _grow_older(self) -> None:
+    def _update_ages(self) -> None:
         with suppress(NoMatches):
             self._show_ages()
 
@@ -268,16 +268,16 @@ class ModelsScreen(Screen[None]):
         # Counted once a snapshot: keys and seconds come more often, and there may be many models.
         self._running_models = len(snapshot.resident)
         self.query_one(ServerHeader).snapshot = snapshot
-        table.stale = snapshot.link.phase is LinkPhase.LOST
+        table.stale = snapshot.connection.phase is ConnectionPhase.LOST
         table.empty_text = self._empty_text()
         table.models = snapshot.models
         self._show_memory()
         requests = self.query_one(RequestList)
-        requests.uses = uses(snapshot)
+        requests.uses = list_uses(snapshot)
         requests.display = bool(requests.uses)
-        self._show_trouble()
+        self._show_problems()
         self._show_ages()
-        self._tell_of_certificate()
+        self._report_certificate_expiry()
 
     def on_resize(self) -> None:
         """A large screen has room for the memory's last hour."""
@@ -286,38 +286,45 @@ class ModelsScreen(Screen[None]):
 
     def _show_memory(self) -> None:
         strip, hardware = self.query_one(MemoryStrip), self.snapshot.hardware
-        large = self.size.width >= STRIP_FROM[0] and self.size.height >= STRIP_FROM[1]
-        strip.display = large and hardware.picture.source is not None
+        large = (
+            self.size.width >= MEMORY_STRIP_MIN_SIZE[0]
+            and self.size.height >= MEMORY_STRIP_MIN_SIZE[1]
+        )
+        strip.display = large and hardware.usage.source is not None
         if strip.display:
             strip.hardware = hardware
 
-    def _tell_of_certificate(self) -> None:
+    def _report_certificate_expiry(self) -> None:
         """Once for each certificate: what the days in the header ask for."""
-        ends, wall = self.snapshot.certificate_ends, self._clock.wall()
-        if ends is None or ends == self._told_of_end or not certificate_item(ends, wall).text:
+        ends, wall = self.snapshot.certificate_expires_at, self._clock.wall()
+        if (
+            ends is None
+            or ends == self._reported_certificate_end
+            or not certificate_item(ends, wall).text
+        ):
             return
-        self._told_of_end = ends
-        title, words = renewal_words(ends, wall)
+        self._reported_certificate_end = ends
+        title, words = renewal_notice(ends, wall)
         self.notify(words, title=title, severity="warning", timeout=15, markup=False)
 
     def _show_ages(self) -> None:
-        model = self._table.highlighted
+        model = self._table.selected_model
         detail = self.query_one(ModelDetail)
         if model is None:
             detail.lines = ()
             detail.border_title = ""
         else:
-            moment = Moment(self._clock.monotonic(), self._clock.wall())
-            lines = facts(model, moment)
+            moment = ClockReading(self._clock.monotonic(), self._clock.wall())
+            lines = model_facts(model, moment)
             if self._table.stale:
-                lines = tuple(replace(line, mood="quiet") for line in lines)
+                lines = tuple(replace(line, style="quiet") for line in lines)
             # A small pane has the context size in its title.
             detail.lines = tuple(
                 line for line in lines if line.label != "context" or self.has_class("-wide")
             )
-            context = "" if self.has_class("-wide") else title(model)
+            context = "" if self.has_class("-wide") else context_title(model)
             room = detail.size.width - len(context) - 8
-            words = (shortened_id(model.id, max(16, room)), context)
+            words = (shorten_id(model.id, max(16, room)), context)
             detail.border_title = plain(" ─ ".join(word for word in words if word))
         snapshot = self.snapshot
         running = f"{self._running_models} of {len(snapshot.models)} running"
@@ -325,8 +332,8 @@ class ModelsScreen(Screen[None]):
         self.query_one("#models").border_title = plain(words_of_table)
         self.query_one(KeyBar).hints = tuple(self.keys())
 
-    def _show_trouble(self) -> None:
-        error = self.snapshot.link.error
+    def _show_problems(self) -> None:
+        error = self.snapshot.connection.error
         lines = [] if error is None else [f"✘ {error.what}", error.why, error.remedy]
         lines += [f"! {warning}" for warning in self.snapshot.warnings]
         lines += [f"! {self.config_note}   H reload"] if self.config_note else []
@@ -336,15 +343,15 @@ class ModelsScreen(Screen[None]):
         trouble.update(Content("\n".join(line for line in lines if line)))
 
     def _empty_text(self) -> str:
-        link = self.snapshot.link
+        link = self.snapshot.connection
         if self.server is None:
             return "No server"
         if self.snapshot.models:
             words = self._table.view.words
             return f"No model matches “{words}”\nEsc clears the filter"
-        if link.phase is LinkPhase.CONNECTING:
+        if link.phase is ConnectionPhase.CONNECTING:
             return f"Connecting to {self.server.url}"
-        if link.heard is None:
+        if link.last_response_at is None:
             return f"{self.server.url} was not reached yet"
         return "The server lists no models\nAdd some to its config.yaml, then refresh with F5"
 
@@ -359,39 +366,39 @@ class ModelsScreen(Screen[None]):
         self._table.focus()
 
     @on(Input.Changed, "#filter")
-    def _filter_changed(self, message: Input.Changed) -> None:
+    def _handle_filter_input(self, message: Input.Changed) -> None:
         view = self._table.view
         self._table.view = type(view)(message.value, view.sort)
         self._table.empty_text = self._empty_text()
 
     @on(Input.Submitted, "#filter")
-    def _filter_chosen(self) -> None:
+    def _handle_filter_submit(self) -> None:
         self._close_filter()
 
-    @on(ChatPane.Closed)
-    def _chat_closed(self) -> None:
+    @on(ChatPane.CloseRequested)
+    def _handle_chat_close(self) -> None:
         self.show_chat(shown=False)
 
     def on_descendant_focus(self) -> None:
         """Other keys work now."""
-        self._grow_older()
+        self._update_ages()
 
-    @on(ModelTable.Resized)
-    def _table_resized(self, message: ModelTable.Resized) -> None:
+    @on(ModelTable.WidthChanged)
+    def _handle_table_width_change(self, message: ModelTable.WidthChanged) -> None:
         self.query_one(ColumnTitles).table_width = message.width
 
     @on(ModelTable.Highlighted)
-    def _highlighted(self) -> None:
+    def _handle_model_selection(self) -> None:
         self._show_ages()
 
-    @on(ColumnTitles.Clicked)
-    def _title_clicked(self, message: ColumnTitles.Clicked) -> None:
+    @on(ColumnTitles.SortRequested)
+    def _handle_sort_request(self, message: ColumnTitles.SortRequested) -> None:
         self._sort_by(message.sort)
 
-    @on(ChatPane.AnsweringChanged)
-    def _answering_changed(self) -> None:
+    @on(ChatPane.ReplyingChanged)
+    def _handle_replying_change(self) -> None:
         self._show_ages()
 
     @on(KeyBar.Clicked)
-    async def _key_clicked(self, message: KeyBar.Clicked) -> None:
+    async def _handle_key_click(self, message: KeyBar.Clicked) -> None:
         await self.run_action(message.action)

@@ -57,12 +57,12 @@ class ServersScreen(ModalScreen[Server | str | None]):
         self.dismiss(None)
 
     @on(OptionList.OptionSelected)
-    def _selected(self, message: OptionList.OptionSelected) -> None:
+    def _handle_option(self, message: OptionList.OptionSelected) -> None:
         if self.is_current:
             self.dismiss(self._servers[message.option_index])
 
     @on(Input.Submitted)
-    def _entered(self, message: Input.Submitted) -> None:
+    def _handle_submit(self, message: Input.Submitted) -> None:
         if self.is_current and message.value.strip():
             self.dismiss(message.value.strip())
 

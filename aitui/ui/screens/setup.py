@@ -15,11 +15,11 @@ from aitui.domain.server import Server
 from aitui.ui.widgets.key_bar import KeyBar
 
 
-class DemoWished(Message):
+class DemoRequested(Message):
     """Somebody wants to see the stand-in server."""
 
 
-class LookAgainWished(Message):
+class RecheckRequested(Message):
     """Somebody has put the files in their place."""
 
 
@@ -79,11 +79,11 @@ class SetupScreen(Screen[None]):
 
     def action_demo(self) -> None:
         """Open the stand-in server."""
-        self.post_message(DemoWished())
+        self.post_message(DemoRequested())
 
     def action_look_again(self) -> None:
         """Look for the files once more."""
-        self.post_message(LookAgainWished())
+        self.post_message(RecheckRequested())
 
     async def on_key_bar_clicked(self, message: KeyBar.Clicked) -> None:
         """A click on a key does what the key does."""

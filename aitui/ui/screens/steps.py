@@ -13,17 +13,17 @@ from textual.widgets import Static
 from aitui.domain.amounts import format_seconds
 from aitui.domain.clock import Clock
 from aitui.domain.steps import Step, Steps, StepState
-from aitui.ui.model_id import shortened_id
-from aitui.ui.words import seconds_words
+from aitui.ui.model_id import shorten_id
+from aitui.ui.words import seconds_text
 
 MARKS = {
     StepState.WAITING: ("○", "$foreground 65%"),
     StepState.RUNNING: ("◐", "$warning"),
     StepState.DONE: ("✔", "$success"),
     StepState.FAILED: ("✘", "$error"),
-    StepState.LEFT_OUT: ("–", "$foreground 65%"),
+    StepState.SKIPPED: ("–", "$foreground 65%"),
 }
-LONGEST = 600
+MAX_LINE_CELLS = 600
 """Cells of a step's words, and of the outcome's lines."""
 
 
@@ -39,7 +39,7 @@ class StepsScreen(ModalScreen[None]):
     ]
 
     steps: reactive[Steps] = reactive(Steps(), init=False)
-    expected: reactive[float | None] = reactive(None, init=False)
+    expected_load_time: reactive[float | None] = reactive(None, init=False)
     """Seconds that the step called `load` took the last times."""
 
     def __init__(self, title: str, clock: Clock) -> None:
@@ -47,12 +47,12 @@ class StepsScreen(ModalScreen[None]):
         self._title = title
         self._clock = clock
         self._outcome: tuple[str, ...] = ()
-        self._ended_well: bool | None = None
+        self._has_succeeded: bool | None = None
 
     def compose(self) -> ComposeResult:
         """The title, the steps, and what came of them."""
         with Vertical(id="dialog"):
-            yield Static(shortened_id(self._title, LONGEST), id="title", markup=False)
+            yield Static(shorten_id(self._title, MAX_LINE_CELLS), id="title", markup=False)
             with VerticalScroll(id="seen", can_focus=False):
                 yield Static(id="steps", markup=False)
                 yield Static(id="outcome", markup=False)
@@ -68,14 +68,14 @@ class StepsScreen(ModalScreen[None]):
         self._show()
 
     @property
-    def under_way(self) -> bool:
+    def in_progress(self) -> bool:
         """Whether the end hasn't been told yet."""
-        return self._ended_well is None
+        return self._has_succeeded is None
 
-    def end(self, *lines: str, well: bool) -> None:
+    def finish(self, *lines: str, well: bool) -> None:
         """Tell what came of it."""
-        self._outcome = tuple(shortened_id(line, LONGEST) for line in lines if line)
-        self._ended_well = well
+        self._outcome = tuple(shorten_id(line, MAX_LINE_CELLS) for line in lines if line)
+        self._has_succeeded = well
         self._show()
 
     def action_close(self) -> None:
@@ -90,7 +90,7 @@ class StepsScreen(ModalScreen[None]):
     def action_copy_report(self) -> None:
         """Copy the steps and their outcome as text."""
         now = self._clock.monotonic()
-        lines = [_line(step, now, None).plain for step in self.steps.steps]
+        lines = [_step_line(step, now, None).plain for step in self.steps.steps]
         self.app.copy_to_clipboard("\n".join([self._title, *lines, *self._outcome]))
 
     def _show(self) -> None:
@@ -98,31 +98,31 @@ class StepsScreen(ModalScreen[None]):
             # It comes a moment after the first of its steps, and goes before the last.
             return
         now = self._clock.monotonic()
-        lines = [_line(step, now, self.expected) for step in self.steps.steps]
+        lines = [_step_line(step, now, self.expected_load_time) for step in self.steps.steps]
         self.query_one("#steps", Static).update(Content("\n").join(lines))
         outcome = self.query_one("#outcome", Static)
         outcome.display = bool(self._outcome)
-        outcome.set_class(self._ended_well is False, "-failed")
+        outcome.set_class(self._has_succeeded is False, "-failed")
         outcome.update(Content("\n".join(self._outcome)))
-        words = "Esc closes; it goes on" if self.under_way else "Esc closes   y copies the report"
+        words = "Esc closes; it goes on" if self.in_progress else "Esc closes   y copies the report"
         self.query_one("#hint", Static).update(words)
 
 
-def _line(step: Step, now: float, expected: float | None) -> Content:
+def _step_line(step: Step, now: float, expected: float | None) -> Content:
     mark, style = MARKS[step.state]
     time = ""
     if step.state in {StepState.RUNNING, StepState.DONE, StepState.FAILED}:
-        time = seconds_words(step.seconds(now))
+        time = seconds_text(step.seconds(now))
         if step.state is StepState.RUNNING and step.name == "load" and expected:
             time += f" of ≈ {format_seconds(expected)}"
-    quiet = step.state in {StepState.WAITING, StepState.LEFT_OUT}
+    quiet = step.state in {StepState.WAITING, StepState.SKIPPED}
     return Content.assemble(
         (mark, style),
         " ",
         (step.name.ljust(9), "$foreground 65%" if quiet else ""),
         (time.rjust(8), "$foreground 65%"),
         # Why a step failed stands below, whole.
-        f"  {shortened_id(step.words, LONGEST)}"
+        f"  {shorten_id(step.words, MAX_LINE_CELLS)}"
         if step.words and step.state is not StepState.FAILED
         else "",
     )

@@ -5,82 +5,105 @@ from dataclasses import replace
 
 from rich.cells import cell_len
 
-from aitui.ui.transcript.inks import EMPTY, MARKER, TEXT, Ink, Row, Run
-from aitui.ui.transcript.inline import inline
-from aitui.ui.transcript.pieces import Kind, Piece
-from aitui.ui.transcript.quick_colours import CODE, quick_runs
-from aitui.ui.transcript.source import pieces_of
+from aitui.ui.transcript.inks import (
+    EMPTY_ROW,
+    MARKER_STYLE,
+    TEXT_STYLE,
+    Run,
+    TextStyle,
+    TranscriptRow,
+)
+from aitui.ui.transcript.inline import parse_inline
+from aitui.ui.transcript.pieces import Piece, PieceKind
+from aitui.ui.transcript.quick_colours import CODE_STYLE, highlight_quickly
+from aitui.ui.transcript.source import split_text
 from aitui.ui.transcript.tables import table_rows
-from aitui.ui.transcript.wrapping import wrapped_runs
+from aitui.ui.transcript.wrapping import wrap_runs
 
-NARROWEST = 8
+NARROWEST_BLOCK = 8
 """Cells that text gets at least; narrower panes cut it."""
-CODE_BAR: Run = ("│ ", Ink("line", ground="code"))
-QUOTE_BAR: Run = ("▎ ", Ink("line"))
-ASIDE: Run = ("  ", TEXT)
-DEEPEST_QUOTE = 6
+CODE_BAR: Run = ("│ ", TextStyle("line", ground="code"))
+QUOTE_BAR: Run = ("▎ ", TextStyle("line"))
+REASONING_INDENT: Run = ("  ", TEXT_STYLE)
+MAX_QUOTE_DEPTH = 6
 ITEM_GAP = " · "
 """Between the items of a footer, which go as a whole, the last ones first, where there is no room."""
-_PROMPT = Ink("prompt")
+_PROMPT_STYLE = TextStyle("prompt")
 
 
-def drawn(piece: Piece, width: int, *, raw: bool = False, depth: int = 0) -> tuple[Row, ...]:
+def render_piece(
+    piece: Piece, width: int, *, raw: bool = False, depth: int = 0
+) -> tuple[TranscriptRow, ...]:
     """The rows of a piece, of its source where it is wanted `raw`."""
-    width = max(NARROWEST >> depth, 1, width)
+    width = max(NARROWEST_BLOCK >> depth, 1, width)
     if piece.shape.indent > width // 3:
         piece = replace(piece, shape=replace(piece.shape, indent=width // 3))
-    if raw and piece.shape.kind is not Kind.PLAIN:
-        return tuple(_plain(piece.source.removesuffix("\n"), width, 0, TEXT))
-    rows = _rows(piece, width, depth)
-    return (EMPTY, *rows) if piece.shape.gap and rows else tuple(rows)
+    if raw and piece.shape.kind is not PieceKind.PLAIN:
+        return tuple(_render_plain(piece.source.removesuffix("\n"), width, 0, TEXT_STYLE))
+    rows = _render_content(piece, width, depth)
+    return (EMPTY_ROW, *rows) if piece.shape.gap and rows else tuple(rows)
 
 
-def drawn_aside(piece: Piece, width: int, *, raw: bool = False) -> tuple[Row, ...]:
+def render_reasoning(piece: Piece, width: int, *, raw: bool = False) -> tuple[TranscriptRow, ...]:
     """The rows of a piece of reasoning: indented, and quieter."""
     return tuple(
-        Row((ASIDE, *_quiet(row.runs, "reasoning")), row.glue, row.lead and row.lead + 2, row.fill)
+        TranscriptRow(
+            (REASONING_INDENT, *_dim_runs(row.runs, "reasoning")),
+            row.glue,
+            row.lead and row.lead + 2,
+            row.fill,
+        )
         if row.runs
         else row
-        for row in drawn(piece, width - 2, raw=raw)
+        for row in render_piece(piece, width - 2, raw=raw)
     )
 
 
-def estimated_height(piece: Piece, width: int) -> int:
+def estimate_height(piece: Piece, width: int) -> int:
     """About how many rows a piece takes."""
     lines = piece.source.count("\n")
-    return max(1, lines, len(piece.source) // max(NARROWEST, width - piece.shape.indent))
+    return max(1, lines, len(piece.source) // max(NARROWEST_BLOCK, width - piece.shape.indent))
 
 
-def _rows(piece: Piece, width: int, depth: int) -> list[Row]:
+def _render_content(piece: Piece, width: int, depth: int) -> list[TranscriptRow]:
     shape = piece.shape
-    if shape.kind is Kind.PLAIN:
-        return _plain(piece.source.removesuffix("\n"), width, shape.indent, _PROMPT)
-    if shape.kind is Kind.QUOTE:
-        return _quote(piece, width, depth)
-    return _SIMPLE[shape.kind](piece, width)
+    if shape.kind is PieceKind.PLAIN:
+        return _render_plain(piece.source.removesuffix("\n"), width, shape.indent, _PROMPT_STYLE)
+    if shape.kind is PieceKind.QUOTE:
+        return _render_quote(piece, width, depth)
+    return _RENDERERS[shape.kind](piece, width)
 
 
-def _label(piece: Piece, width: int) -> list[Row]:
-    ink = Ink(piece.shape.ink, bold=piece.shape.level > 0)
-    if piece.shape.ink != "footer":
-        return wrapped_runs(((piece.source, ink),), width)
+def _render_label(piece: Piece, width: int) -> list[TranscriptRow]:
+    ink = TextStyle(piece.shape.style, bold=piece.shape.level > 0)
+    if piece.shape.style != "footer":
+        return wrap_runs(((piece.source, ink),), width)
     first, *others = piece.source.split(ITEM_GAP)
-    rows = wrapped_runs(((first, ink),), width)
+    rows = wrap_runs(((first, ink),), width)
     if len(rows) > 1 and others:
         # A first one of several lines is a sentence, and the others stand below it.
-        return [*rows, *_label(replace(piece, source=ITEM_GAP.join(others)), width)]
+        return [*rows, *_render_label(replace(piece, source=ITEM_GAP.join(others)), width)]
     while others and cell_len(ITEM_GAP.join((first, *others))) > width:
         others.pop()
-    return wrapped_runs(((ITEM_GAP.join((first, *others)), ink),), width)
+    return wrap_runs(((ITEM_GAP.join((first, *others)), ink),), width)
 
 
-def _rule(piece: Piece, width: int) -> list[Row]:
-    return [Row((*_first(piece), ("─" * max(1, width - _taken(piece)), Ink("line"))))]
+def _render_rule(piece: Piece, width: int) -> list[TranscriptRow]:
+    return [
+        TranscriptRow(
+            (
+                *_first_row_prefix(piece),
+                ("─" * max(1, width - _prefix_width(piece)), TextStyle("line")),
+            )
+        )
+    ]
 
 
-def _code(piece: Piece, width: int) -> list[Row]:
+def _render_code(piece: Piece, width: int) -> list[TranscriptRow]:
     language = piece.shape.language
-    return code_rows(piece, width, (quick_runs(line, language) for line in code_lines(piece)))
+    return render_code(
+        piece, width, (highlight_quickly(line, language) for line in code_lines(piece))
+    )
 
 
 def code_lines(piece: Piece) -> list[str]:
@@ -98,109 +121,119 @@ def code_lines(piece: Piece) -> list[str]:
         lines = lines[:-1]
     if shape.fence and piece.begins:
         lines = lines[1:]
-    return [_dedented(line, shape.dedent).expandtabs(4) for line in lines]
+    return [_dedent_line(line, shape.dedent).expandtabs(4) for line in lines]
 
 
-def code_rows(piece: Piece, width: int, lines: Iterator[list[Run]]) -> list[Row]:
+def render_code(piece: Piece, width: int, lines: Iterator[list[Run]]) -> list[TranscriptRow]:
     """Rows of code whose lines are already in inks."""
     shape = piece.shape
-    rows: list[Row] = []
-    margin: Run = (" " * _taken(piece), TEXT)
+    rows: list[TranscriptRow] = []
+    margin: Run = (" " * _prefix_width(piece), TEXT_STYLE)
     bar = (margin, CODE_BAR) if margin[0] else (CODE_BAR,)
     lead = sum(len(text) for text, _ in bar)
-    first = _first(piece)
+    first = _first_row_prefix(piece)
     if piece.begins and (shape.language or shape.marker):
-        name = (shape.language, Ink("quiet", ground="code"))
-        rows.append(Row((*first, CODE_BAR, name), lead=lead + len(name[0]), fill=CODE))
+        name = (shape.language, TextStyle("quiet", ground="code"))
+        rows.append(
+            TranscriptRow((*first, CODE_BAR, name), lead=lead + len(name[0]), fill=CODE_STYLE)
+        )
     for runs in lines:
-        rows.extend(wrapped_runs(runs, width, others=bar, fill=CODE, anywhere=True))
+        rows.extend(wrap_runs(runs, width, others=bar, fill=CODE_STYLE, anywhere=True))
     return rows
 
 
-def _prose(piece: Piece, width: int) -> list[Row]:
+def _render_prose(piece: Piece, width: int) -> list[TranscriptRow]:
     shape = piece.shape
     lines = piece.source[shape.skip :].strip(" \t\n").split("\n")
-    ink = TEXT
-    if shape.kind is Kind.HEADING:
-        ink = Ink("heading", bold=shape.level < 4, italic=shape.level >= 3)
+    ink = TEXT_STYLE
+    if shape.kind is PieceKind.HEADING:
+        ink = TextStyle("heading", bold=shape.level < 4, italic=shape.level >= 3)
         if not piece.source[: shape.skip].strip(" \t").endswith("#"):
             lines = lines[:-1]
         else:
-            lines = [_without_closing_marks(lines[0])]
+            lines = [_strip_closing_marks(lines[0])]
     text = "\n".join(line.lstrip(" \t") for line in lines)
-    runs = [(part.expandtabs(4), ink) for part, ink in inline(text, ink)]
+    runs = [(part.expandtabs(4), ink) for part, ink in parse_inline(text, ink)]
     if not runs and not shape.marker:
         return []
-    rest: Run = (" " * _taken(piece), TEXT)
-    return wrapped_runs(runs, width, first=_first(piece), others=(rest,) if rest[0] else ())
+    rest: Run = (" " * _prefix_width(piece), TEXT_STYLE)
+    return wrap_runs(runs, width, first=_first_row_prefix(piece), others=(rest,) if rest[0] else ())
 
 
-def _without_closing_marks(line: str) -> str:
+def _strip_closing_marks(line: str) -> str:
     bare = line.rstrip(" \t").rstrip("#")
     return bare.rstrip(" \t") if not bare or bare[-1] in " \t" else line
 
 
-def _table(piece: Piece, width: int) -> list[Row]:
+def _render_table(piece: Piece, width: int) -> list[TranscriptRow]:
     shape = piece.shape
     lines = piece.source[shape.skip :].rstrip(" \t\n").split("\n")
     head = piece.head.rstrip(" \t\n").split("\n") if piece.head else []
-    margin: Run = (" " * _taken(piece), TEXT)
+    margin: Run = (" " * _prefix_width(piece), TEXT_STYLE)
     rows = table_rows(lines, width, head, margin)
     if rows is None:
-        return _plain(piece.source[shape.skip :].rstrip(" \t\n"), width, _taken(piece), TEXT)
+        return _render_plain(
+            piece.source[shape.skip :].rstrip(" \t\n"), width, _prefix_width(piece), TEXT_STYLE
+        )
     if shape.marker:
-        rows[0] = Row((*_first(piece), *rows[0].runs[1:]))
+        rows[0] = TranscriptRow((*_first_row_prefix(piece), *rows[0].runs[1:]))
     return rows
 
 
-def _quote(piece: Piece, width: int, depth: int) -> list[Row]:
+def _render_quote(piece: Piece, width: int, depth: int) -> list[TranscriptRow]:
     lines = piece.source[piece.shape.skip :].rstrip(" \t\n").split("\n")
-    text = "\n".join(_unquoted(line) for line in lines)
-    if depth >= DEEPEST_QUOTE:
-        return _plain(text, width, _taken(piece), TEXT)
-    margin: Run = (" " * _taken(piece), TEXT)
+    text = "\n".join(_strip_quote_mark(line) for line in lines)
+    if depth >= MAX_QUOTE_DEPTH:
+        return _render_plain(text, width, _prefix_width(piece), TEXT_STYLE)
+    margin: Run = (" " * _prefix_width(piece), TEXT_STYLE)
     before = (margin, QUOTE_BAR) if margin[0] else (QUOTE_BAR,)
     lead = sum(len(text) for text, _ in before)
-    inner = [row for part in pieces_of(text) for row in drawn(part, width - lead, depth=depth + 1)]
+    inner = [
+        row
+        for part in split_text(text)
+        for row in render_piece(part, width - lead, depth=depth + 1)
+    ]
     rows = [
-        Row((*before, *_quiet(row.runs, "quote")), row.glue, lead + row.lead, row.fill)
+        TranscriptRow((*before, *_dim_runs(row.runs, "quote")), row.glue, lead + row.lead, row.fill)
         for row in inner
     ]
     if rows and piece.shape.marker:
-        rows[0] = Row((*_first(piece), QUOTE_BAR, *_quiet(inner[0].runs, "quote")))
+        rows[0] = TranscriptRow(
+            (*_first_row_prefix(piece), QUOTE_BAR, *_dim_runs(inner[0].runs, "quote"))
+        )
     return rows
 
 
-def _quiet(runs: Sequence[Run], part: str) -> Iterator[Run]:
+def _dim_runs(runs: Sequence[Run], part: str) -> Iterator[Run]:
     return ((text, ink._replace(part=part) if ink.part == "text" else ink) for text, ink in runs)
 
 
-def _plain(text: str, width: int, indent: int, ink: Ink) -> list[Row]:
-    margin: Run = (" " * indent, TEXT)
+def _render_plain(text: str, width: int, indent: int, ink: TextStyle) -> list[TranscriptRow]:
+    margin: Run = (" " * indent, TEXT_STYLE)
     before = (margin,) if indent else ()
     return [
         row
         for line in text.split("\n")
-        for row in wrapped_runs(((line.expandtabs(4), ink),) if line else (), width, others=before)
+        for row in wrap_runs(((line.expandtabs(4), ink),) if line else (), width, others=before)
     ]
 
 
-def _first(piece: Piece) -> tuple[Run, ...]:
+def _first_row_prefix(piece: Piece) -> tuple[Run, ...]:
     margin, marker = " " * piece.shape.indent, piece.shape.marker
-    return tuple(run for run in ((margin, TEXT), (marker, MARKER)) if run[0])
+    return tuple(run for run in ((margin, TEXT_STYLE), (marker, MARKER_STYLE)) if run[0])
 
 
-def _taken(piece: Piece) -> int:
+def _prefix_width(piece: Piece) -> int:
     """Cells that the indentation and the marker take."""
     return piece.shape.indent + cell_len(piece.shape.marker)
 
 
-def _unquoted(line: str) -> str:
+def _strip_quote_mark(line: str) -> str:
     bare = line.lstrip(" \t")
     return bare[1:].removeprefix(" ") if bare.startswith(">") else line
 
 
-def _dedented(line: str, columns: int) -> str:
+def _dedent_line(line: str, columns: int) -> str:
     at = 0
     while at < len(line) and at < columns and line[at] == " ":
         at += 1
@@ -209,12 +242,12 @@ def _dedented(line: str, columns: int) -> str:
     return line[at:]
 
 
-_SIMPLE: dict[Kind, Callable[[Piece, int], list[Row]]] = {
-    Kind.NOTHING: lambda _piece, _width: [],
-    Kind.LABEL: _label,
-    Kind.PARAGRAPH: _prose,
-    Kind.HEADING: _prose,
-    Kind.CODE: _code,
-    Kind.TABLE: _table,
-    Kind.RULE: _rule,
+_RENDERERS: dict[PieceKind, Callable[[Piece, int], list[TranscriptRow]]] = {
+    PieceKind.NOTHING: lambda _piece, _width: [],
+    PieceKind.LABEL: _render_label,
+    PieceKind.PARAGRAPH: _render_prose,
+    PieceKind.HEADING: _render_prose,
+    PieceKind.CODE: _render_code,
+    PieceKind.TABLE: _render_table,
+    PieceKind.RULE: _render_rule,
 }

@@ -5,14 +5,14 @@ The rows stay the same ones: only their inks change.
 
 from collections.abc import Iterator, Sequence
 
-from aitui.ui.transcript.drawing import code_lines, code_rows
-from aitui.ui.transcript.highlighting import highlighted, lexer_for
-from aitui.ui.transcript.inks import EMPTY, Run
-from aitui.ui.transcript.layout import Laid
-from aitui.ui.transcript.pieces import Kind
+from aitui.ui.transcript.drawing import code_lines, render_code
+from aitui.ui.transcript.highlighting import find_lexer, highlight_lines
+from aitui.ui.transcript.inks import EMPTY_ROW, Run
+from aitui.ui.transcript.layout import LaidOutPiece
+from aitui.ui.transcript.pieces import PieceKind
 
 
-def next_fence(entries: Sequence[Laid], start: int, end: int) -> Sequence[Laid]:
+def next_fence(entries: Sequence[LaidOutPiece], start: int, end: int) -> Sequence[LaidOutPiece]:
     """The entries of the first fence from `start` on, none where there is none before `end`."""
     while start < end and not (_is_code(entries[start]) and entries[start].piece.begins):
         start += 1
@@ -22,27 +22,27 @@ def next_fence(entries: Sequence[Laid], start: int, end: int) -> Sequence[Laid]:
     return entries[start:last]
 
 
-def colour(fence: Sequence[Laid], width: int) -> Iterator[None]:
+def highlight_fence(fence: Sequence[LaidOutPiece], width: int) -> Iterator[None]:
     """Colour a fence, with a pause after every line of it; nothing changes before the end."""
     parts = [code_lines(laid.piece) for laid in fence]
     lines: list[list[Run]] = []
-    for line in highlighted(
+    for line in highlight_lines(
         [line for part in parts for line in part], fence[0].piece.shape.language
     ):
         lines.append(line)
         yield
     at = 0
     for laid, part in zip(fence, parts, strict=True):
-        rows = code_rows(laid.piece, width, iter(lines[at : at + len(part)]))
+        rows = render_code(laid.piece, width, iter(lines[at : at + len(part)]))
         at += len(part)
-        gap = (EMPTY,) if laid.piece.shape.gap and rows else ()
+        gap = (EMPTY_ROW,) if laid.piece.shape.gap and rows else ()
         laid.rows, laid.refined = (*gap, *rows), True
 
 
-def _is_code(laid: Laid) -> bool:
-    return laid.piece.shape.kind is Kind.CODE and not laid.aside
+def _is_code(laid: LaidOutPiece) -> bool:
+    return laid.piece.shape.kind is PieceKind.CODE and not laid.aside
 
 
-def wants_colours(fence: Sequence[Laid]) -> bool:
+def can_highlight(fence: Sequence[LaidOutPiece]) -> bool:
     """Whether there is a lexer for a fence that has not had its turn yet."""
-    return not fence[0].refined and lexer_for(fence[0].piece.shape.language) is not None
+    return not fence[0].refined and find_lexer(fence[0].piece.shape.language) is not None

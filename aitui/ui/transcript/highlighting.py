@@ -8,12 +8,12 @@ from pygments.lexers import get_lexer_by_name
 from pygments.token import Token, _TokenType
 from pygments.util import ClassNotFound
 
-from aitui.ui.transcript.inks import Ink, Run
-from aitui.ui.transcript.quick_colours import CODE
+from aitui.ui.transcript.inks import Run, TextStyle
+from aitui.ui.transcript.quick_colours import CODE_STYLE
 
-LONGEST_LINE = 1000
+MAX_LINE_LENGTH = 1000
 """Characters; lexers may take very long for a line that no person has written."""
-_PARTS = {
+_TOKEN_PARTS = {
     Token.Keyword: "code-keyword",
     Token.Operator.Word: "code-keyword",
     Token.Name.Function: "code-function",
@@ -32,34 +32,34 @@ _PARTS = {
 }
 
 
-def highlighted(lines: Sequence[str], language: str) -> Iterator[list[Run]]:
+def highlight_lines(lines: Sequence[str], language: str) -> Iterator[list[Run]]:
     """The runs of each line; plain ones where the language is unknown or a line too long."""
-    lexer = lexer_for(language)
-    if lexer is None or any(len(line) > LONGEST_LINE for line in lines):
+    lexer = find_lexer(language)
+    if lexer is None or any(len(line) > MAX_LINE_LENGTH for line in lines):
         for line in lines:
-            yield [(line, CODE)] if line else []
+            yield [(line, CODE_STYLE)] if line else []
         return
-    rows = _by_line(lexer, "\n".join(lines))
+    rows = _tokenize_lines(lexer, "\n".join(lines))
     for line in lines:
         row = next(rows, [])
         # Lexers should pass all text on; where one doesn't, the code counts, not its colours.
-        yield row if "".join(text for text, _ in row) == line else [(line, CODE)]
+        yield row if "".join(text for text, _ in row) == line else [(line, CODE_STYLE)]
 
 
-def _by_line(lexer: Lexer, text: str) -> Iterator[list[Run]]:
+def _tokenize_lines(lexer: Lexer, text: str) -> Iterator[list[Run]]:
     row: list[Run] = []
     for _, kind, value in lexer.get_tokens_unprocessed(text):
-        ink = _ink(kind)
+        ink = _token_style(kind)
         first, *others = value.split("\n")
-        _put(row, first, ink)
+        _append_text(row, first, ink)
         for part in others:
             yield row
             row = []
-            _put(row, part, ink)
+            _append_text(row, part, ink)
     yield row
 
 
-def _put(row: list[Run], text: str, ink: Ink) -> None:
+def _append_text(row: list[Run], text: str, ink: TextStyle) -> None:
     if row and (row[-1][1] is ink or not text.strip()):
         row[-1] = (row[-1][0] + text, row[-1][1])
     elif text:
@@ -67,17 +67,17 @@ def _put(row: list[Run], text: str, ink: Ink) -> None:
 
 
 @lru_cache(256)
-def _ink(kind: _TokenType) -> Ink:
+def _token_style(kind: _TokenType) -> TextStyle:
     known: _TokenType | None = kind
     while known is not None:
-        if known in _PARTS:
-            return CODE._replace(part=_PARTS[known])
+        if known in _TOKEN_PARTS:
+            return CODE_STYLE._replace(part=_TOKEN_PARTS[known])
         known = known.parent
-    return CODE
+    return CODE_STYLE
 
 
 @lru_cache(64)
-def lexer_for(language: str) -> Lexer | None:
+def find_lexer(language: str) -> Lexer | None:
     """The lexer of a language, None for one that is unknown or not named."""
     if not language:
         return None

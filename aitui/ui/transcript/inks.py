@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 
-class Ink(NamedTuple):
+class TextStyle(NamedTuple):
     """What a run of text looks like; `part` names a component class of the transcript."""
 
     part: str = "text"
@@ -15,14 +15,14 @@ class Ink(NamedTuple):
     """The component class that gives the background, or none."""
 
 
-Run = tuple[str, Ink]
+Run = tuple[str, TextStyle]
 
-TEXT = Ink()
-MARKER = Ink("marker")
+TEXT_STYLE = TextStyle()
+MARKER_STYLE = TextStyle("marker")
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class TranscriptRow:
     """One row of the screen.
 
     `glue` joins it to the row above when it is copied: a line break, or what stood where a long
@@ -33,7 +33,7 @@ class Row:
     runs: tuple[Run, ...]
     glue: str = "\n"
     lead: int = 0
-    fill: Ink = TEXT
+    fill: TextStyle = TEXT_STYLE
 
     @property
     def text(self) -> str:
@@ -41,4 +41,4 @@ class Row:
         return "".join(text for text, _ in self.runs)
 
 
-EMPTY = Row(())
+EMPTY_ROW = TranscriptRow(())

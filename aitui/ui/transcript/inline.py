@@ -6,21 +6,23 @@ from functools import lru_cache
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from aitui.ui.transcript.inks import TEXT, Ink, Run
+from aitui.ui.transcript.inks import TEXT_STYLE, Run, TextStyle
 
 _SPECIAL = frozenset("\\`*_[]<&~\n")
-_LONGEST_KEPT = 160
+_MAX_CACHED_LENGTH = 160
 _PARSER = MarkdownIt("commonmark", {"html": False, "maxNesting": 20}).enable("strikethrough")
 
 
-def inline(text: str, ink: Ink = TEXT) -> tuple[Run, ...]:
+def parse_inline(text: str, ink: TextStyle = TEXT_STYLE) -> tuple[Run, ...]:
     r"""The runs of a paragraph's text; `\n` in them is a line break that the author wants."""
     if _SPECIAL.isdisjoint(text):
         return ((text, ink),) if text else ()
-    return _kept(text, ink) if len(text) <= _LONGEST_KEPT else _parsed(text, ink)
+    return (
+        _parse_cached_runs(text, ink) if len(text) <= _MAX_CACHED_LENGTH else _parse_runs(text, ink)
+    )
 
 
-def _parsed(text: str, ink: Ink) -> tuple[Run, ...]:
+def _parse_runs(text: str, ink: TextStyle) -> tuple[Run, ...]:
     tokens = _PARSER.parseInline(text)[0].children or []
     runs: list[Run] = []
     inks = [ink]
@@ -33,31 +35,31 @@ def _parsed(text: str, ink: Ink) -> tuple[Run, ...]:
         elif kind in _CLOSING:
             inks.pop()
         elif kind == "image":
-            _put(runs, f"[image: {token.content}]", ink._replace(part="link"))
-            _put_target(runs, _target(token, "src"), ink)
+            _append_run(runs, f"[image: {token.content}]", ink._replace(part="link"))
+            _append_target(runs, _link_target(token, "src"), ink)
         elif kind == "code_inline":
-            _put(runs, token.content, ink._replace(part="code", ground="code"))
+            _append_run(runs, token.content, ink._replace(part="code", ground="code"))
         else:
-            _put(runs, _BREAKS.get(kind, token.content), ink)
+            _append_run(runs, _BREAKS.get(kind, token.content), ink)
         if kind == "link_open":
-            targets.append("" if token.info == "auto" else _target(token, "href"))
+            targets.append("" if token.info == "auto" else _link_target(token, "href"))
         elif kind == "link_close":
-            _put_target(runs, targets.pop(), inks[-1])
+            _append_target(runs, targets.pop(), inks[-1])
     return tuple(runs)
 
 
 _BREAKS = {"softbreak": " ", "hardbreak": "\n"}
-_OPENING: dict[str, Callable[[Ink], Ink]] = {
+_OPENING: dict[str, Callable[[TextStyle], TextStyle]] = {
     "em_open": lambda ink: ink._replace(italic=True),
     "strong_open": lambda ink: ink._replace(bold=True),
     "s_open": lambda ink: ink._replace(strike=True),
     "link_open": lambda ink: ink._replace(part="link"),
 }
 _CLOSING = {"em_close", "strong_close", "s_close", "link_close"}
-_kept = lru_cache(512)(_parsed)
+_parse_cached_runs = lru_cache(512)(_parse_runs)
 
 
-def _put(runs: list[Run], text: str, ink: Ink) -> None:
+def _append_run(runs: list[Run], text: str, ink: TextStyle) -> None:
     if not text:
         return
     if runs and runs[-1][1] == ink:
@@ -66,10 +68,10 @@ def _put(runs: list[Run], text: str, ink: Ink) -> None:
         runs.append((text, ink))
 
 
-def _put_target(runs: list[Run], target: str, ink: Ink) -> None:
+def _append_target(runs: list[Run], target: str, ink: TextStyle) -> None:
     if target and (not runs or runs[-1][0] != target):
-        _put(runs, f" ({target})", ink._replace(part="quiet"))
+        _append_run(runs, f" ({target})", ink._replace(part="quiet"))
 
 
-def _target(token: Token, name: str) -> str:
+def _link_target(token: Token, name: str) -> str:
     return str(token.attrs.get(name, ""))

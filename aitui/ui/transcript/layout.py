@@ -3,12 +3,12 @@
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 
-from aitui.ui.transcript.drawing import drawn, drawn_aside, estimated_height
-from aitui.ui.transcript.inks import Row
-from aitui.ui.transcript.pieces import Kind, Piece
+from aitui.ui.transcript.drawing import estimate_height, render_piece, render_reasoning
+from aitui.ui.transcript.inks import TranscriptRow
+from aitui.ui.transcript.pieces import Piece, PieceKind
 
 
-class Laid:
+class LaidOutPiece:
     """A piece and its rows, None until somebody looks at them at this width.
 
     `aside`: it is reasoning. `refined`: it was coloured together with the rest of its fence.
@@ -19,28 +19,28 @@ class Laid:
     def __init__(self, piece: Piece, *, aside: bool = False) -> None:
         self.piece = piece
         self.aside = aside
-        self.rows: tuple[Row, ...] | None = None
+        self.rows: tuple[TranscriptRow, ...] | None = None
         self.height = 0
         self.refined = False
 
     @property
     def is_label(self) -> bool:
         """Whether it is a line of ours."""
-        return self.piece.shape.kind is Kind.LABEL
+        return self.piece.shape.kind is PieceKind.LABEL
 
 
-class Layout:
+class TranscriptLayout:
     """The entries in their order. Rows are counted from the top; `height` may be an estimate."""
 
     def __init__(self) -> None:
         self.width = 0
         self.raw = False
-        self._entries: list[Laid] = []
+        self._entries: list[LaidOutPiece] = []
         self._tops = [0]
         self._undrawn = 0
 
     @property
-    def entries(self) -> Sequence[Laid]:
+    def entries(self) -> Sequence[LaidOutPiece]:
         """All entries."""
         return self._entries
 
@@ -58,7 +58,7 @@ class Layout:
         """The first row of an entry; of the one behind the last, the height."""
         return self._tops[index]
 
-    def at(self, row: int) -> int:
+    def entry_at(self, row: int) -> int:
         """The index of the entry that has the row."""
         return min(bisect_right(self._tops, row) - 1, len(self._entries) - 1)
 
@@ -68,7 +68,7 @@ class Layout:
         del self._entries[count:]
         del self._tops[count + 1 :]
 
-    def extend(self, entries: Iterable[Laid], draw_last: int = 64) -> None:
+    def extend(self, entries: Iterable[LaidOutPiece], draw_last: int = 64) -> None:
         """Add entries at the end; of those without rows only the last ones are drawn at once."""
         new = list(entries)
         for laid in new[-draw_last:]:
@@ -76,7 +76,7 @@ class Layout:
         for laid in new:
             if laid.rows is None:
                 self._undrawn += 1
-                laid.height = estimated_height(laid.piece, self.width)
+                laid.height = estimate_height(laid.piece, self.width)
             self._entries.append(laid)
             self._tops.append(self._tops[-1] + laid.height)
 
@@ -85,25 +85,25 @@ class Layout:
         self.width, self.raw = width, raw
         for laid in self._entries:
             laid.rows, laid.refined = None, False
-            laid.height = estimated_height(laid.piece, width)
+            laid.height = estimate_height(laid.piece, width)
         self._undrawn = len(self._entries)
-        self._retop(0)
+        self._update_tops(0)
 
     def draw_below(self, index: int, rows: int) -> None:
         """Draw entries from that one downwards until they fill so many rows."""
         start = index
         while index < len(self._entries) and rows > 0:
-            rows -= self._draw_counted(self._entries[index])
+            rows -= self._draw_and_count(self._entries[index])
             index += 1
-        self._retop(start)
+        self._update_tops(start)
 
     def draw_last(self, rows: int) -> None:
         """Draw entries from the last one upwards until they fill so many rows."""
         index = len(self._entries)
         while index > 0 and rows > 0:
             index -= 1
-            rows -= self._draw_counted(self._entries[index])
-        self._retop(index)
+            rows -= self._draw_and_count(self._entries[index])
+        self._update_tops(index)
 
     def draw_rest(self, near: int, enough: Callable[[], bool]) -> None:
         """Draw what isn't drawn yet, what is above `near` first, until it is `enough`."""
@@ -113,42 +113,42 @@ class Layout:
         for index in (*range(min(near, least - 1), -1, -1), *range(near + 1, least)):
             laid = self._entries[index]
             if laid.rows is None:
-                self._draw_counted(laid)
+                self._draw_and_count(laid)
                 least = min(least, index)
                 if enough():
                     break
-        self._retop(least)
+        self._update_tops(least)
 
-    def replace(self, index: int, laid: Laid) -> None:
+    def replace(self, index: int, laid: LaidOutPiece) -> None:
         """Put another entry in the place of one."""
         self._undrawn += (laid.rows is None) - (self._entries[index].rows is None)
         self._entries[index] = laid
-        self._draw_counted(laid)
-        self._retop(index)
+        self._draw_and_count(laid)
+        self._update_tops(index)
 
-    def row(self, number: int) -> Row | None:
+    def row(self, number: int) -> TranscriptRow | None:
         """A row, its entry drawn where it was not; None beyond the last."""
         if not 0 <= number < self.height:
             return None
-        index = self.at(number)
+        index = self.entry_at(number)
         laid = self._entries[index]
         if laid.rows is None:
             self.draw_below(index, 1)
             return self.row(number)
         return laid.rows[number - self._tops[index]]
 
-    def _draw_counted(self, laid: Laid) -> int:
+    def _draw_and_count(self, laid: LaidOutPiece) -> int:
         self._undrawn -= laid.rows is None
         self._draw(laid)
         return laid.height
 
-    def _draw(self, laid: Laid) -> None:
+    def _draw(self, laid: LaidOutPiece) -> None:
         if laid.rows is None:
-            draw = drawn_aside if laid.aside else drawn
+            draw = render_reasoning if laid.aside else render_piece
             laid.rows = draw(laid.piece, self.width, raw=self.raw)
         laid.height = len(laid.rows)
 
-    def _retop(self, index: int) -> None:
+    def _update_tops(self, index: int) -> None:
         tops = self._tops
         top = tops[index]
         for at in range(index, len(self._entries)):

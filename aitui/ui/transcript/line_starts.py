@@ -16,7 +16,7 @@ _STARTS = frozenset("#`~>-+*_0123456789")
 TAB = 4
 
 
-def measured(text: str, position: int = 0, column: int = 0) -> tuple[int, int]:
+def skip_blanks(text: str, position: int = 0, column: int = 0) -> tuple[int, int]:
     """Index and column of the first character that is no blank, tabs at every fourth column."""
     while position < len(text):
         if text[position] == " ":
@@ -29,7 +29,7 @@ def measured(text: str, position: int = 0, column: int = 0) -> tuple[int, int]:
     return position, column
 
 
-def starts_block(content: str) -> bool:
+def is_block_start(content: str) -> bool:
     """Whether a line without its indentation begins something, even right below a paragraph.
 
     A list that would interrupt a paragraph needs text, and the number 1.
@@ -44,20 +44,20 @@ def starts_block(content: str) -> bool:
     return number is not None and number[1] == "1" and number.end() < len(content)
 
 
-def starts_item(content: str) -> bool:
+def is_item_start(content: str) -> bool:
     """Whether a line without its indentation begins a list item."""
     if content[:1] not in _STARTS or RULE.match(content):
         return False
     return bool(BULLET.match(content) or NUMBER.match(content))
 
 
-def closes_fence(content: str, fence: str) -> bool:
+def is_fence_end(content: str, fence: str) -> bool:
     """Whether a line without its indentation ends what `fence` opened."""
     mark = content.rstrip(" \t")
     return len(mark) >= len(fence) and mark == fence[0] * len(mark)
 
 
-def cells_of(line: str) -> list[str]:
+def split_cells(line: str) -> list[str]:
     r"""The cells of a table's row, `\|` being a bar in a cell."""
     line = line.strip(" \t")
     line = line.removeprefix("|")
@@ -73,5 +73,5 @@ def is_table_head(line: str, delimiters: str) -> bool:
         and "|" in delimiters
         and "-" in delimiters
         and DELIMITERS.match(delimiters) is not None
-        and len(cells_of(line)) == len(cells_of(delimiters))
+        and len(split_cells(line)) == len(split_cells(delimiters))
     )

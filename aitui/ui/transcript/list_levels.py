@@ -4,15 +4,15 @@ from dataclasses import dataclass
 
 from rich.cells import cell_len
 
-from aitui.ui.transcript.line_starts import BULLET, NUMBER, RULE, TAB, TASK, measured
+from aitui.ui.transcript.line_starts import BULLET, NUMBER, RULE, TAB, TASK, skip_blanks
 
 BULLETS = "•◦▪"
-DEEPEST = 24
+MAX_INDENT = 24
 """Cells of indentation; what is nested deeper is not indented further."""
 
 
 @dataclass(frozen=True, slots=True)
-class Level:
+class ListLevel:
     """One list item: the source column of its text, the cells of its indentation, its mark.
 
     `mark` is what siblings share. `number` is that of an ordered list.
@@ -25,16 +25,18 @@ class Level:
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class ListMarker:
     """What a marker stands for: its level, how it is shown, and where its text begins."""
 
-    level: Level
-    shown: str
+    level: ListLevel
+    marker: str
     position: int
     column: int
 
 
-def left(levels: tuple[Level, ...], column: int) -> tuple[tuple[Level, ...], Level | None]:
+def leave_levels(
+    levels: tuple[ListLevel, ...], column: int
+) -> tuple[tuple[ListLevel, ...], ListLevel | None]:
     """The levels that a line at that column belongs to, and the outermost one that it leaves."""
     gone = None
     while levels and column < levels[-1].column:
@@ -42,9 +44,9 @@ def left(levels: tuple[Level, ...], column: int) -> tuple[tuple[Level, ...], Lev
     return levels, gone
 
 
-def item_at(
-    text: str, position: int, column: int, levels: tuple[Level, ...], gone: Level | None
-) -> Item | None:
+def parse_item(
+    text: str, position: int, column: int, levels: tuple[ListLevel, ...], gone: ListLevel | None
+) -> ListMarker | None:
     """The list item that begins at a place in a line, a sibling of `gone` if it has its mark."""
     content = text[position:]
     if RULE.match(content):
@@ -60,13 +62,13 @@ def item_at(
         shown = f"{count}{mark} "
     else:
         return None
-    cells = min(DEEPEST, (levels[-1].cells if levels else 0) + cell_len(shown))
+    cells = min(MAX_INDENT, (levels[-1].cells if levels else 0) + cell_len(shown))
     after = column + width
-    position, text_column = measured(text, position + width, after)
+    position, text_column = skip_blanks(text, position + width, after)
     # Five blanks and more are one, and four of indented code, which is shown as text here.
     inner = after + 1 if position == len(text) or text_column - after > TAB else text_column
     task = TASK.match(text, position) if bullet is not None else None
     if task is not None:
         shown += "☐ " if task[1] == " " else "☑ "
         position = task.end()
-    return Item(Level(inner, cells, mark, count), shown, position, inner)
+    return ListMarker(ListLevel(inner, cells, mark, count), shown, position, inner)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 
-class Kind(Enum):
+class PieceKind(Enum):
     """What a piece is drawn as."""
 
     NOTHING = auto()
@@ -19,7 +19,7 @@ class Kind(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class PieceFormat:
     """How a piece is drawn, as far as that is known when it begins.
 
     `indent` is in cells; `marker` stands in front of the first row; `gap` asks for an empty row
@@ -28,7 +28,7 @@ class Shape:
     of a label, which is a line of ours and no part of a text.
     """
 
-    kind: Kind
+    kind: PieceKind
     indent: int = 0
     marker: str = ""
     gap: bool = False
@@ -37,7 +37,7 @@ class Shape:
     dedent: int = 0
     language: str = ""
     fence: str = ""
-    ink: str = ""
+    style: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Piece:
     """
 
     source: str
-    shape: Shape
+    shape: PieceFormat
     opens: bool = True
     begins: bool = True
     ends: bool = True

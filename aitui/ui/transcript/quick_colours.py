@@ -7,10 +7,10 @@ when the fence is complete.
 import re
 from functools import lru_cache
 
-from aitui.ui.transcript.inks import Ink, Run
+from aitui.ui.transcript.inks import Run, TextStyle
 
-CODE = Ink("code-text", ground="code")
-_HASH = frozenset(
+CODE_STYLE = TextStyle("code-text", ground="code")
+_HASH_COMMENT_LANGUAGES = frozenset(
     [
         "bash",
         "console",
@@ -37,7 +37,7 @@ _HASH = frozenset(
         "zsh",
     ]
 )
-_DASHES = frozenset(("haskell", "lua", "sql", "ada", "elm"))
+_DASH_COMMENT_LANGUAGES = frozenset(("haskell", "lua", "sql", "ada", "elm"))
 _KEYWORDS = frozenset(
     [
         "abstract",
@@ -171,38 +171,38 @@ _KEYWORDS = frozenset(
         "long",
     ]
 )
-_PARTS = {
-    "comment": CODE._replace(part="code-comment"),
-    "string": CODE._replace(part="code-string"),
-    "number": CODE._replace(part="code-number"),
-    "call": CODE._replace(part="code-function"),
+_GROUP_PARTS = {
+    "comment": CODE_STYLE._replace(part="code-comment"),
+    "string": CODE_STYLE._replace(part="code-string"),
+    "number": CODE_STYLE._replace(part="code-number"),
+    "call": CODE_STYLE._replace(part="code-function"),
 }
-_KEYWORD = CODE._replace(part="code-keyword")
+_KEYWORD_STYLE = CODE_STYLE._replace(part="code-keyword")
 
 
-def quick_runs(line: str, language: str) -> list[Run]:
+def highlight_quickly(line: str, language: str) -> list[Run]:
     """The runs of one line of code."""
     if not language or not line:
-        return [(line, CODE)] if line else []
+        return [(line, CODE_STYLE)] if line else []
     runs: list[Run] = []
     at = 0
-    for match in _pattern(language.lower()).finditer(line):
+    for match in _token_pattern(language.lower()).finditer(line):
         kind = match.lastgroup
         start, end = match.span()
         if at < start:
-            runs.append((line[at:start], CODE))
-        runs.append((line[start:end], _PARTS.get(kind or "", _KEYWORD)))
+            runs.append((line[at:start], CODE_STYLE))
+        runs.append((line[start:end], _GROUP_PARTS.get(kind or "", _KEYWORD_STYLE)))
         at = end
     if at < len(line):
-        runs.append((line[at:], CODE))
+        runs.append((line[at:], CODE_STYLE))
     return runs
 
 
 @lru_cache(64)
-def _pattern(language: str) -> re.Pattern[str]:
-    if language in _HASH:
+def _token_pattern(language: str) -> re.Pattern[str]:
+    if language in _HASH_COMMENT_LANGUAGES:
         comment = r"(?:(?<=\s)|^)#.*"
-    elif language in _DASHES:
+    elif language in _DASH_COMMENT_LANGUAGES:
         comment = r"--.*"
     else:
         comment = r"//.*|/\*.*?(?:\*/|$)"

@@ -2,12 +2,12 @@
 
 from textual.selection import Selection
 
-from aitui.ui.transcript.inks import Row
-from aitui.ui.transcript.layout import Layout
+from aitui.ui.transcript.inks import TranscriptRow
+from aitui.ui.transcript.layout import TranscriptLayout
 from aitui.ui.transcript.strips import GUTTER
 
 
-def selected_span(selection: Selection, number: int, row: Row) -> tuple[int, int] | None:
+def selection_span(selection: Selection, number: int, row: TranscriptRow) -> tuple[int, int] | None:
     """The selected characters of a row, counted with its gutter."""
     span = selection.get_span(number)
     if span is None:
@@ -19,14 +19,14 @@ def selected_span(selection: Selection, number: int, row: Row) -> tuple[int, int
     return (start, end) if start < end else None
 
 
-def selected_text(layout: Layout, selection: Selection) -> str:
+def selection_text(layout: TranscriptLayout, selection: Selection) -> str:
     """The text between two places."""
     first = 0 if selection.start is None else max(0, selection.start.y)
     last = layout.height - 1 if selection.end is None else selection.end.y
     text, number = "", first
     parts: list[str] = []
     while number <= last and (row := layout.row(number)) is not None:
-        span = selected_span(selection, number, row)
+        span = selection_span(selection, number, row)
         text = row.text[span[0] - GUTTER : span[1] - GUTTER] if span is not None else ""
         parts.append((row.glue if parts else "") + text)
         number += 1

@@ -7,7 +7,7 @@ from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
 
-from aitui.ui.transcript.inks import Ink, Row
+from aitui.ui.transcript.inks import TextStyle, TranscriptRow
 
 PARTS = (
     "text",
@@ -36,18 +36,18 @@ PARTS = (
 GUTTER = 2
 
 
-class Palette:
+class StyleCache:
     """The styles of inks, looked up once. `look_up` gives the style of a part."""
 
     def __init__(self, look_up: Callable[[str], Style]) -> None:
         self._look_up = look_up
-        self._styles: dict[Ink, Style] = {}
+        self._styles: dict[TextStyle, Style] = {}
 
     def clear(self) -> None:
         """Forget the styles: the theme has changed."""
         self._styles.clear()
 
-    def style(self, ink: Ink) -> Style:
+    def style(self, ink: TextStyle) -> Style:
         """The style of an ink."""
         style = self._styles.get(ink)
         if style is None:
@@ -59,17 +59,17 @@ class Palette:
             self._styles[ink] = style
         return style
 
-    def strip(self, row: Row, width: int, *, cursor: bool) -> Strip:
+    def render_strip(self, row: TranscriptRow, width: int, *, cursor: bool) -> Strip:
         """A row of exactly that many cells, the gutter with the cursor's mark in front."""
-        mark = Segment("▌ ", self.style(Ink("cursor"))) if cursor else self._blank_gutter()
+        mark = Segment("▌ ", self.style(TextStyle("cursor"))) if cursor else self._blank_gutter()
         segments = [mark, *(Segment(text, self.style(ink)) for text, ink in row.runs)]
         return Strip(segments).adjust_cell_length(width, self.style(row.fill))
 
     def _blank_gutter(self) -> Segment:
-        return Segment(" " * GUTTER, self.style(Ink()))
+        return Segment(" " * GUTTER, self.style(TextStyle()))
 
 
-def selected(strip: Strip, start: int, end: int, style: Style) -> Strip:
+def highlight_selection(strip: Strip, start: int, end: int, style: Style) -> Strip:
     """The strip with characters `start` to `end` in another style."""
     segments: list[Segment] = []
     at = 0
@@ -85,7 +85,7 @@ def selected(strip: Strip, start: int, end: int, style: Style) -> Strip:
     return Strip(segments, strip.cell_length)
 
 
-def with_hint(strip: Strip, words: str, style: Style, end: int) -> Strip:
+def add_hint(strip: Strip, words: str, style: Style, end: int) -> Strip:
     """The strip with words that end at a cell."""
     size = min(end, cell_len(words))
     hint = Segment(set_cell_size(words, size), style)

@@ -3,15 +3,15 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from aitui.ui.transcript.layout import Laid
-from aitui.ui.transcript.pieces import Kind, Piece, Shape
-from aitui.ui.transcript.source import GrowingText, harmless, plain_pieces
+from aitui.ui.transcript.layout import LaidOutPiece
+from aitui.ui.transcript.pieces import Piece, PieceFormat, PieceKind
+from aitui.ui.transcript.source import StreamedText, replace_control_characters, split_plain_text
 
 PROMPT_INDENT = 2
 
 
 @dataclass(frozen=True, slots=True)
-class ShownTurn:
+class CompletedTurn:
     """A turn that is whole. `thought_for` is in seconds, `role` is user, assistant or system."""
 
     id: str
@@ -23,63 +23,66 @@ class ShownTurn:
     footer: str = ""
 
 
-class Part:
+class TurnPart:
     """A run of text of one kind within a turn."""
 
     def __init__(self, *, reasoning: bool, plain: bool = False) -> None:
         self.reasoning = reasoning
         self._plain = plain
-        self.opened = not reasoning
+        self.is_open = not reasoning
         self.began: float | None = None
         self.seconds: float | None = None
-        self.laid: list[Laid] = []
-        self.tail: list[Laid] = []
-        self.fold = Laid(_label("", "reasoning"))
-        self._text = GrowingText()
+        self.entries: list[LaidOutPiece] = []
+        self.tail: list[LaidOutPiece] = []
+        self.fold = LaidOutPiece(_make_label("", "reasoning"))
+        self._text = StreamedText()
 
     @property
-    def waiting(self) -> bool:
+    def has_pending(self) -> bool:
         """Whether text came that is in no piece yet."""
-        return self._text.waiting
+        return self._text.has_pending
 
     @property
     def source(self) -> str:
         """The text that is in pieces, as it came."""
-        return "".join(laid.piece.source for laid in (*self.laid, *self.tail))
+        return "".join(laid.piece.source for laid in (*self.entries, *self.tail))
 
     def add(self, delta: str) -> None:
         """Take more text."""
         self._text.add(delta)
 
-    def advance(self) -> list[Laid]:
+    def advance(self) -> list[LaidOutPiece]:
         """Cut what came into pieces; returns those that are finished now."""
         before = {laid.piece: laid for laid in self.tail}
         if self._plain:
-            text = self.source + self._text.all_of_it()
+            text = self.source + self._text.take_pending_text()
             self.tail = [
-                before.get(piece) or Laid(piece) for piece in plain_pieces(text, PROMPT_INDENT)
+                before.get(piece) or LaidOutPiece(piece)
+                for piece in split_plain_text(text, PROMPT_INDENT)
             ]
             return []
         new = [
-            before.get(piece) or Laid(piece, aside=self.reasoning) for piece in self._text.advance()
+            before.get(piece) or LaidOutPiece(piece, aside=self.reasoning)
+            for piece in self._text.advance()
         ]
-        self.laid += new
+        self.entries += new
         self.tail = [
-            before.get(piece) or Laid(piece, aside=self.reasoning) for piece in self._text.tail()
+            before.get(piece) or LaidOutPiece(piece, aside=self.reasoning)
+            for piece in self._text.tail()
         ]
         return new
 
     def fold_label(self, now: float) -> Piece:
         """The line that stands for the reasoning."""
-        sign = "▾" if self.opened else "▸"
+        sign = "▾" if self.is_open else "▸"
         if self.seconds is not None:
-            return _label(f"{sign} thought for {self.seconds:.1f} s", "reasoning")
+            return _make_label(f"{sign} thought for {self.seconds:.1f} s", "reasoning")
         if self.began is not None:
-            return _label(f"{sign} thinking {max(0.0, now - self.began):.1f} s", "reasoning")
-        return _label(f"{sign} thought", "reasoning")
+            return _make_label(f"{sign} thinking {max(0.0, now - self.began):.1f} s", "reasoning")
+        return _make_label(f"{sign} thought", "reasoning")
 
 
-class Turn:
+class TranscriptTurn:
     """One turn: a header, its parts, a footer. `at` is where the layout has it."""
 
     def __init__(self, turn_id: str, role: str, model: str = "") -> None:
@@ -90,18 +93,18 @@ class Turn:
         self.footer = ""
         self.ended = False
         self.at = 0
-        self.head: Laid | None = None
-        self.parts: list[Part] = []
+        self.head: LaidOutPiece | None = None
+        self.parts: list[TurnPart] = []
 
     @classmethod
-    def whole(cls, shown: ShownTurn) -> "Turn":
+    def whole(cls, shown: CompletedTurn) -> "TranscriptTurn":
         """A turn that doesn't grow any more."""
         turn = cls(shown.id, shown.role, shown.model)
         turn.footer = shown.footer
         turn.ended = True
         for text, reasoning in ((shown.reasoning, True), (shown.text, False)):
             if text:
-                part = turn.part(reasoning=reasoning)
+                part = turn.part_for(reasoning=reasoning)
                 part.seconds = shown.thought_for
                 part.add(text)
                 part.advance()
@@ -112,43 +115,47 @@ class Turn:
         """What was said, without reasoning."""
         return "".join(part.source for part in self.parts if not part.reasoning)
 
-    def part(self, *, reasoning: bool) -> Part:
+    def part_for(self, *, reasoning: bool) -> TurnPart:
         """The part that text of a kind goes to now: the last one, or a new one."""
         if not self.parts or self.parts[-1].reasoning is not reasoning:
-            self.parts.append(Part(reasoning=reasoning, plain=self.role == "user"))
+            self.parts.append(TurnPart(reasoning=reasoning, plain=self.role == "user"))
         return self.parts[-1]
 
     def header(self, *, first: bool) -> Piece:
         """The line that says who speaks, and in which state an answer is."""
         who = {"user": "You", "system": "System"}.get(self.role, self.model or "Assistant")
         words = f"{who} · {self.state}" if self.state else who
-        return _label(words, "user" if self.role == "user" else "who", bold=True, gap=not first)
+        return _make_label(
+            words, "user" if self.role == "user" else "who", bold=True, gap=not first
+        )
 
-    def entries(self, now: float, *, first: bool) -> Iterator[Laid]:
+    def entries(self, now: float, *, first: bool) -> Iterator[LaidOutPiece]:
         """Everything of the turn that is shown, from top to bottom."""
         header = self.header(first=first)
         if self.head is None or self.head.piece != header:
-            self.head = Laid(header)
+            self.head = LaidOutPiece(header)
         yield self.head
         for part in self.parts:
             if part.reasoning:
                 fold = part.fold_label(now)
-                part.fold = part.fold if part.fold.piece == fold else Laid(fold)
+                part.fold = part.fold if part.fold.piece == fold else LaidOutPiece(fold)
                 yield part.fold
-            if part.opened:
-                yield from part.laid
+            if part.is_open:
+                yield from part.entries
                 yield from part.tail
-            if part.reasoning and part.opened:
-                yield Laid(_label("", "text"))
-        yield from self.ending()
+            if part.reasoning and part.is_open:
+                yield LaidOutPiece(_make_label("", "text"))
+        yield from self.footer_entries()
 
-    def ending(self) -> list[Laid]:
+    def footer_entries(self) -> list[LaidOutPiece]:
         """What stands below the text."""
-        return [Laid(_label(self.footer, "footer"))] if self.footer else []
+        return [LaidOutPiece(_make_label(self.footer, "footer"))] if self.footer else []
 
 
-def _label(text: str, ink: str, *, bold: bool = False, gap: bool = False) -> Piece:
-    line = " ".join(harmless(text).split())
+def _make_label(text: str, ink: str, *, bold: bool = False, gap: bool = False) -> Piece:
+    line = " ".join(replace_control_characters(text).split())
     return Piece(
-        line, Shape(Kind.LABEL, gap=gap, level=int(bold), ink=ink), opens=ink == "reasoning"
+        line,
+        PieceFormat(PieceKind.LABEL, gap=gap, level=int(bold), style=ink),
+        opens=ink == "reasoning",
     )

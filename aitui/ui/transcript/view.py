@@ -16,21 +16,21 @@ from textual.widget import Widget
 
 from aitui.domain.clock import Clock
 from aitui.ui.transcript import blocks
-from aitui.ui.transcript.conversation import Conversation
-from aitui.ui.transcript.inks import Row
-from aitui.ui.transcript.selecting import selected_span, selected_text
-from aitui.ui.transcript.strips import GUTTER, PARTS, Palette, selected, with_hint
+from aitui.ui.transcript.conversation import TranscriptDocument
+from aitui.ui.transcript.inks import TranscriptRow
+from aitui.ui.transcript.selecting import selection_span, selection_text
+from aitui.ui.transcript.strips import GUTTER, PARTS, StyleCache, add_hint, highlight_selection
 
-FRAMES = 20
+MAX_FPS = 20
 """A second, at most."""
-SHARE = 4
+CPU_SHARE = 4
 """The transcript takes at most one part in so many of the time."""
-SLICE = 0.008
+IDLE_SLICE = 0.008
 """Seconds that work behind the scenes takes at a time."""
-BAR_EVERY = 0.25
+SCROLLBAR_INTERVAL = 0.25
 """Seconds; the scroll bar costs a fifth of a frame, and while the end is followed it stays below."""
 MARGIN = 1
-KEPT_STRIPS = 512
+MAX_CACHED_STRIPS = 512
 
 
 class TranscriptView(ScrollView, can_focus=True, inherit_bindings=False):
@@ -84,28 +84,28 @@ class TranscriptView(ScrollView, can_focus=True, inherit_bindings=False):
         self,
         clock: Clock,
         *,
-        frames: int = FRAMES,
+        frames: int = MAX_FPS,
         drained: Callable[[], bool] = lambda: True,
         worked: Callable[[], float] = time.thread_time,
         id: str | None = None,  # noqa: A002
     ) -> None:
         super().__init__(id=id)
         self._now = clock.monotonic
-        self._worked = worked
-        self._pause = 1 / max(1, frames)
-        self._drained = drained
-        self.conversation = Conversation(clock.monotonic)
+        self._cpu_time = worked
+        self._frame_interval = 1 / max(1, frames)
+        self._is_drained = drained
+        self.conversation = TranscriptDocument(clock.monotonic)
         self._layout = self.conversation.layout
-        self._palette = Palette(self._part_style)
-        self._strips: dict[int, tuple[Row, Strip]] = {}
-        self._filtered: dict[int, tuple[Strip, Strip]] = {}
+        self._palette = StyleCache(self._part_style)
+        self._strips: dict[int, tuple[TranscriptRow, Strip]] = {}
+        self._filtered_strips: dict[int, tuple[Strip, Strip]] = {}
         self.following = True
         self._seen_rows = 0
         self._cursor: int | None = None
-        self._flush_waits = False
-        self._work_waits = False
-        self._not_before = 0.0
-        self._bar_not_before = 0.0
+        self._flush_scheduled = False
+        self._idle_work_scheduled = False
+        self._next_flush_at = 0.0
+        self._next_scrollbar_at = 0.0
         self._moving = False
         self._painting = False
 
@@ -125,9 +125,11 @@ class TranscriptView(ScrollView, can_focus=True, inherit_bindings=False):
         return 0 if self.following else max(0, self._layout.height - self._seen_rows)
 
     @property
-    def settled(self) -> bool:
+    def is_settled(self) -> bool:
         """Whether everything is drawn as it will stay."""
-        return self._layout.exact and not (self.conversation.waiting or self._work_waits)
+        return self._layout.exact and not (
+            self.conversation.has_pending or self._idle_work_scheduled
+        )
 
     def watch_raw(self) -> None:
         """Draw everything anew."""
@@ -145,43 +147,43 @@ class TranscriptView(ScrollView, can_focus=True, inherit_bindings=False):
             return super().render_lines(crop)
         self._painting = True
         try:
-            strips = [self._painted_line(y) for y in crop.line_range]
+            strips = [self._render_filtered_line(y) for y in crop.line_range]
         finally:
             self._painting = False
         return [strip.crop(*crop.column_span) for strip in strips]
 
-    def _painted_line(self, y: int) -> Strip:
+    def _render_filtered_line(self, y: int) -> Strip:
         """One line behind the app's filters."""
         strip = self.render_line(y)
         number = self.scroll_offset.y + y
-        known, painted = self._filtered.get(number, (None, strip))
+        known, painted = self._filtered_strips.get(number, (None, strip))
         if known is not strip:
             segments, background = list(strip), self.background_colors[1]
             for line_filter in self.get_line_filters():
                 segments = line_filter.apply(segments, background)
             painted = Strip(segments, strip.cell_length)
-            self._filtered[number] = (strip, painted)
+            self._filtered_strips[number] = (strip, painted)
         return painted
 
     def render_line(self, y: int) -> Strip:
         """One row, with the hint about what came below on the last one."""
         number = self.scroll_offset.y + y
-        strip = self._strip(number)
+        strip = self._render_row_strip(number)
         selection = self.text_selection
         if selection is not None:
             row = self._layout.row(number)
-            span = selected_span(selection, number, row) if row is not None else None
+            span = selection_span(selection, number, row) if row is not None else None
             if span is not None:
                 look = self.screen.get_component_rich_style("screen--selection")
-                strip = selected(strip, *span, look)
+                strip = highlight_selection(strip, *span, look)
         if y == self.size.height - 1 and self.unseen:
             words = f" ↓ {self.unseen} new lines · End follows "
-            strip = with_hint(strip, words, self._part_style("hint"), self.room.width)
+            strip = add_hint(strip, words, self._part_style("hint"), self.room.width)
         return strip if self._painting else strip.apply_offsets(0, number)
 
     def get_selection(self, selection: Selection) -> tuple[str, str] | None:
         """The text between two places; rows of one wrapped line are one line again."""
-        return selected_text(self._layout, selection), "\n"
+        return selection_text(self._layout, selection), "\n"
 
     def notify_style_update(self) -> None:
         """Other colours."""
@@ -195,7 +197,7 @@ class TranscriptView(ScrollView, can_focus=True, inherit_bindings=False):
         if width != self._layout.width:
             self._reflow()
         else:
-            self._settle()
+            self._sync_view()
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         """Whoever scrolls to the end follows it; whoever scrolls away doesn't."""
@@ -206,59 +208,59 @@ class TranscriptView(ScrollView, can_focus=True, inherit_bindings=False):
             return
         self._set_following(following=self.scroll_offset.y >= self.max_scroll_y)
         if not self._layout.exact:
-            self._settle()
+            self._sync_view()
 
-    def _strip(self, number: int) -> Strip:
+    def _render_row_strip(self, number: int) -> Strip:
         width = self.size.width
         row = self._layout.row(number)
         if row is None:
-            return self._blank(number, width)
-        if self.has_focus and blocks.covers(self._layout, self._cursor, number):
-            return self._palette.strip(row, width, cursor=True)
+            return self._render_blank(number, width)
+        if self.has_focus and blocks.block_contains_row(self._layout, self._cursor, number):
+            return self._palette.render_strip(row, width, cursor=True)
         known = self._strips.get(number)
         # Most rows of what is drawn again for a frame are what they were.
         if known is not None and known[0] == row and known[1].cell_length == width:
             return known[1]
-        if len(self._strips) > KEPT_STRIPS:
+        if len(self._strips) > MAX_CACHED_STRIPS:
             self._forget_strips()
-        strip = self._palette.strip(row, width, cursor=False)
+        strip = self._palette.render_strip(row, width, cursor=False)
         self._strips[number] = (row, strip)
         return strip
 
-    def _blank(self, number: int, width: int) -> Strip:
+    def _render_blank(self, number: int, width: int) -> Strip:
         words = self.empty_text if not number and not self._layout.entries else ""
         blank = Strip.blank(width, self._part_style("text"))
         end = GUTTER + cell_len(words)
-        return with_hint(blank, words, self._part_style("quiet"), end) if words else blank
+        return add_hint(blank, words, self._part_style("quiet"), end) if words else blank
 
     def _part_style(self, part: str) -> Style:
         return self.get_component_rich_style(f"transcript--{part}")
 
     # --- keeping up
 
-    def _flush_soon(self) -> None:
-        if not self._flush_waits and self.is_attached:
-            self._flush_waits = True
-            self.set_timer(max(0.001, self._not_before - self._now()), self._flush)
+    def _schedule_flush(self) -> None:
+        if not self._flush_scheduled and self.is_attached:
+            self._flush_scheduled = True
+            self.set_timer(max(0.001, self._next_flush_at - self._now()), self._flush)
 
     def _flush(self) -> None:
         """Show what came since the last frame, then leave the others at least as much time."""
-        self._flush_waits = False
-        if not self._drained():
-            self._not_before = self._now() + self._pause
-            self._flush_soon()
+        self._flush_scheduled = False
+        if not self._is_drained():
+            self._next_flush_at = self._now() + self._frame_interval
+            self._schedule_flush()
             return
-        began = self._worked()
+        began = self._cpu_time()
         self._show()
-        self._not_before = float("inf")
-        self.call_after_refresh(self._painted, began)
+        self._next_flush_at = float("inf")
+        self.call_after_refresh(self._finish_frame, began)
 
-    def _painted(self, began: float) -> None:
-        cost = self._worked() - began
-        self._not_before = self._now() + max(self._pause, (SHARE - 1) * cost)
-        if self._flush_waits or self.conversation.waiting:
-            self._flush_waits = False
-            self._flush_soon()
+    def _finish_frame(self, began: float) -> None:
+        cost = self._cpu_time() - began
+        self._next_flush_at = self._now() + max(self._frame_interval, (CPU_SHARE - 1) * cost)
+        if self._flush_scheduled or self.conversation.has_pending:
+            self._flush_scheduled = False
+            self._schedule_flush()
 
     def _show(self) -> None:
         """Lay out what is new, and paint it."""
@@ -270,28 +272,28 @@ class TranscriptView(ScrollView, can_focus=True, inherit_bindings=False):
             marked = entries[self._cursor]
         self.conversation.advance()
         if marked is not None:
-            self._cursor = blocks.place(entries, marked, self._cursor)
-        self._settle()
-        if self.conversation.finds_fence():
-            self._work_soon()
+            self._cursor = blocks.find_entry(entries, marked, self._cursor)
+        self._sync_view()
+        if self.conversation.has_pending_highlight():
+            self._schedule_idle_work()
 
     def _reflow(self) -> None:
         if not self.size.width:
             return
         anchor, inside = self._anchor()
         self.conversation.advance()
-        self._bar_not_before = 0.0
+        self._next_scrollbar_at = 0.0
         self.conversation.reflow(self.room.width - GUTTER - MARGIN, raw=self.raw)
         self.screen.clear_selection()
-        self._settle((anchor, inside))
+        self._sync_view((anchor, inside))
 
     def _anchor(self) -> tuple[int, int]:
         """The entry at the top of the view, and how many of its rows are above."""
         top = self.scroll_offset.y
-        index = max(0, self._layout.at(top))
+        index = max(0, self._layout.entry_at(top))
         return index, top - self._layout.top(index) if self._layout.entries else 0
 
-    def _settle(self, anchor: tuple[int, int] | None = None) -> None:
+    def _sync_view(self, anchor: tuple[int, int] | None = None) -> None:
         """After any change of the rows: draw those in sight, and put the view where it was."""
         layout, height = self._layout, self.size.height
         if not layout.exact:
@@ -301,7 +303,7 @@ class TranscriptView(ScrollView, can_focus=True, inherit_bindings=False):
             else:
                 layout.draw_below(index, inside + height)
             self._resize_content(layout.top(min(index, len(layout.entries))) + inside)
-            self._work_soon()
+            self._schedule_idle_work()
         else:
             self._resize_content(None)
         # Not the scroll bar beside it.
@@ -318,34 +320,34 @@ class TranscriptView(ScrollView, can_focus=True, inherit_bindings=False):
                 self.scroll_to(y=self.max_scroll_y, animate=False, force=True)
             elif top is not None:
                 self.scroll_to(y=top, animate=False, force=True)
-            if not self.following or self._now() >= self._bar_not_before:
-                self._bar_not_before = self._now() + BAR_EVERY
+            if not self.following or self._now() >= self._next_scrollbar_at:
+                self._next_scrollbar_at = self._now() + SCROLLBAR_INTERVAL
                 self._scroll_update(size)
                 if self.show_vertical_scrollbar:
                     self.vertical_scrollbar.position = self.scroll_y
         finally:
             self._moving = False
 
-    def _work_soon(self) -> None:
-        if not self._work_waits and self.is_attached:
-            self._work_waits = True
-            self.set_timer(SLICE * (SHARE - 1), self._work)
+    def _schedule_idle_work(self) -> None:
+        if not self._idle_work_scheduled and self.is_attached:
+            self._idle_work_scheduled = True
+            self.set_timer(IDLE_SLICE * (CPU_SHARE - 1), self._run_idle_work)
 
-    def _work(self) -> None:
+    def _run_idle_work(self) -> None:
         """Draw something of what is out of sight, or colour something of a long fence."""
-        self._work_waits = False
-        until = self._now() + SLICE
+        self._idle_work_scheduled = False
+        until = self._now() + IDLE_SLICE
         anchor = self._anchor()
-        if self.conversation.work(anchor[0], lambda: self._now() >= until):
-            self._bar_not_before = 0.0
+        if self.conversation.run_idle_work(anchor[0], lambda: self._now() >= until):
+            self._next_scrollbar_at = 0.0
             self._resize_content(self._layout.top(anchor[0]) + anchor[1])
             self.refresh()
-        if not self._layout.exact or self.conversation.finds_fence():
-            self._work_soon()
+        if not self._layout.exact or self.conversation.has_pending_highlight():
+            self._schedule_idle_work()
 
     def _forget_strips(self) -> None:
         self._strips.clear()
-        self._filtered.clear()
+        self._filtered_strips.clear()
 
     def _set_following(self, *, following: bool) -> None:
         if following is self.following:
@@ -355,9 +357,9 @@ class TranscriptView(ScrollView, can_focus=True, inherit_bindings=False):
         self.post_message(self.FollowingChanged(following=following))
         self.refresh()
 
-    def _bring_into_sight(self, index: int) -> None:
+    def _scroll_block_into_view(self, index: int) -> None:
         first = self._layout.top(index)
-        last = self._layout.top(blocks.end(self._layout.entries, index))
+        last = self._layout.top(blocks.block_end(self._layout.entries, index))
         top, height = self.scroll_offset.y, self.size.height
         if first < top or last - first >= height:
             self.scroll_to(y=first, animate=False, force=True)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from rich.cells import cell_len, split_graphemes
 
-from aitui.ui.transcript.inks import TEXT, Ink, Row, Run
+from aitui.ui.transcript.inks import TEXT_STYLE, Run, TextStyle, TranscriptRow
 
 _WIDE = (
     "\u1100-\u115f\u2e80-\ua4cf\ua960-\ua97f\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60"
@@ -19,15 +19,15 @@ Break = tuple[int, int, str]
 """Start and end of a row in the text, and what stood between it and the row before."""
 
 
-def wrapped_runs(
+def wrap_runs(
     runs: Sequence[Run],
     width: int,
     *,
     first: Sequence[Run] | None = None,
     others: Sequence[Run] = (),
-    fill: Ink = TEXT,
+    fill: TextStyle = TEXT_STYLE,
     anywhere: bool = False,
-) -> list[Row]:
+) -> list[TranscriptRow]:
     """Rows of at most `width` cells, with `others` in front of each.
 
     `first`, a marker of the same width, stands before the first row and is copied with it. Code
@@ -38,18 +38,18 @@ def wrapped_runs(
     text = "".join(text for text, _ in runs)
     if len(text) <= room and text.isascii() and "\n" not in text:
         # Most lines of code, and many others: there is nothing to break.
-        return [Row((*(first or others), *runs), lead=0 if first else lead, fill=fill)]
-    breaks = _breaks(text, room, anywhere=anywhere)
+        return [TranscriptRow((*(first or others), *runs), lead=0 if first else lead, fill=fill)]
+    breaks = _find_breaks(text, room, anywhere=anywhere)
     rows = [
-        Row((*others, *row), glue, lead, fill)
-        for (_, _, glue), row in zip(breaks, _sliced(runs, breaks), strict=True)
+        TranscriptRow((*others, *row), glue, lead, fill)
+        for (_, _, glue), row in zip(breaks, _slice_runs(runs, breaks), strict=True)
     ]
     if first:
-        rows[0] = Row((*first, *rows[0].runs[len(others) :]), fill=fill)
+        rows[0] = TranscriptRow((*first, *rows[0].runs[len(others) :]), fill=fill)
     return rows
 
 
-def _breaks(text: str, width: int, *, anywhere: bool) -> list[Break]:
+def _find_breaks(text: str, width: int, *, anywhere: bool) -> list[Break]:
     breaks: list[Break] = []
     start = 0
     for line in text.split("\n"):
@@ -57,16 +57,16 @@ def _breaks(text: str, width: int, *, anywhere: bool) -> list[Break]:
         if cell_len(line) <= width:
             breaks.append((start, start + len(line), glue))
         else:
-            cut = _chopped(line, width) if anywhere else _at_words(line, width)
+            cut = _chop_line(line, width) if anywhere else _break_at_words(line, width)
             for begin, end, between in cut:
                 breaks.append((start + begin, start + end, glue if not begin else between))
         start += len(line) + 1
     return breaks
 
 
-def _at_words(line: str, width: int) -> list[Break]:
+def _break_at_words(line: str, width: int) -> list[Break]:
     if line.isascii():
-        return _at_blanks(line, width)
+        return _break_at_blanks(line, width)
     breaks: list[Break] = []
     start = end = cells = 0
     glue = ""
@@ -81,7 +81,7 @@ def _at_words(line: str, width: int) -> list[Break]:
             glue = " " if end < match.start() else ""
             start, cells = match.start(), 0
         if size + cells > width:
-            *whole, last = _chopped(line[start : match.end()], width)
+            *whole, last = _chop_line(line[start : match.end()], width)
             breaks.extend((start + a, start + b, glue if not a else "") for a, b, _ in whole)
             if whole:
                 glue = ""
@@ -94,7 +94,7 @@ def _at_words(line: str, width: int) -> list[Break]:
     return breaks
 
 
-def _at_blanks(line: str, width: int) -> list[Break]:
+def _break_at_blanks(line: str, width: int) -> list[Break]:
     breaks: list[Break] = []
     start, glue = 0, ""
     while len(line) - start > width:
@@ -113,7 +113,7 @@ def _at_blanks(line: str, width: int) -> list[Break]:
     return breaks
 
 
-def _chopped(line: str, width: int) -> list[Break]:
+def _chop_line(line: str, width: int) -> list[Break]:
     if line.isascii():
         return [(at, min(at + width, len(line)), "") for at in range(0, len(line), width)]
     breaks: list[Break] = []
@@ -127,7 +127,7 @@ def _chopped(line: str, width: int) -> list[Break]:
     return breaks
 
 
-def _sliced(runs: Sequence[Run], breaks: Sequence[Break]) -> list[tuple[Run, ...]]:
+def _slice_runs(runs: Sequence[Run], breaks: Sequence[Break]) -> list[tuple[Run, ...]]:
     """The runs of each row. Rows are in order and don't overlap."""
     rows: list[tuple[Run, ...]] = []
     index, offset = 0, 0

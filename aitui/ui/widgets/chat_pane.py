@@ -11,16 +11,16 @@ from textual.message import Message
 from textual.reactive import reactive
 
 from aitui.domain.clock import Clock
-from aitui.ui.frames import FramesApp
-from aitui.ui.model_id import shortened_id
+from aitui.ui.frames import ScreenDiffApp
+from aitui.ui.model_id import shorten_id
 from aitui.ui.plain import plain
 from aitui.ui.widgets.chat_status import ChatStatus
 from aitui.ui.widgets.composer import Composer
 from aitui.ui.widgets.transcript import Transcript
 
-LONGEST_PROMPT = 8
+MAX_PROMPT_LINES = 8
 """Lines of the prompt that are in sight."""
-LONGEST_NAMED = 24
+MAX_ID_CELLS = 24
 """Cells of a model's id in an empty prompt, beside what the prompt takes."""
 
 
@@ -34,12 +34,12 @@ class ChatPane(Vertical):
 
     model_id: reactive[str] = reactive("")
     heading: reactive[str] = reactive("")
-    answering: reactive[bool] = reactive(False)
+    is_replying: reactive[bool] = reactive(False)
 
-    class AnsweringChanged(Message):
+    class ReplyingChanged(Message):
         """The answer that is shown is under way now, or isn't any more."""
 
-    class Closed(Message):
+    class CloseRequested(Message):
         """Somebody wants to see the models again."""
 
     def __init__(self, clock: Clock, *, id: str | None = None) -> None:  # noqa: A002
@@ -55,7 +55,7 @@ class ChatPane(Vertical):
     @cached_property
     def transcript(self) -> Transcript:
         """The conversation."""
-        return Transcript(self._clock, drained=self._terminal_takes_more, id="transcript")
+        return Transcript(self._clock, drained=self._is_terminal_ready, id="transcript")
 
     @cached_property
     def status(self) -> ChatStatus:
@@ -69,18 +69,18 @@ class ChatPane(Vertical):
 
     def watch_model_id(self) -> None:
         """Name the model in the border, and in the prompt, which a small screen has alone."""
-        whom = shortened_id(self.model_id, LONGEST_NAMED) if self.model_id else ""
+        whom = shorten_id(self.model_id, MAX_ID_CELLS) if self.model_id else ""
         words = " ".join(word for word in ("Ask", whom, "…") if word)
         self.prompt.placeholder = plain(f"{words}  (⏎ sends, / commands)")
-        self._show_title()
+        self._update_title()
 
     def watch_heading(self) -> None:
         """Name the conversation in the border."""
-        self._show_title()
+        self._update_title()
 
-    def watch_answering(self) -> None:
+    def watch_is_replying(self) -> None:
         """Tell whoever shows the keys that work."""
-        self.post_message(self.AnsweringChanged())
+        self.post_message(self.ReplyingChanged())
 
     def action_write(self) -> None:
         """Go to the prompt."""
@@ -88,23 +88,23 @@ class ChatPane(Vertical):
 
     def action_close(self) -> None:
         """Back to the models; an answer goes on."""
-        self.post_message(self.Closed())
+        self.post_message(self.CloseRequested())
 
-    def _terminal_takes_more(self) -> bool:
+    def _is_terminal_ready(self) -> bool:
         app = self.app
-        return not (isinstance(app, FramesApp) and app.is_behind)
+        return not (isinstance(app, ScreenDiffApp) and app.is_behind)
 
-    def _show_title(self) -> None:
-        words = [f"Chat · {shortened_id(self.model_id, 40)}" if self.model_id else "Chat"]
+    def _update_title(self) -> None:
+        words = [f"Chat · {shorten_id(self.model_id, 40)}" if self.model_id else "Chat"]
         if self.heading:
             words.append(self.heading[:60])
         self.border_title = plain(" · ".join(words))
 
-    @on(Composer.Left)
-    def _prompt_left(self) -> None:
+    @on(Composer.LeaveRequested)
+    def _handle_prompt_exit(self) -> None:
         self.transcript.focus()
 
     @on(Composer.Changed)
-    def _prompt_changed(self) -> None:
-        lines = min(LONGEST_PROMPT, max(1, self.prompt.wrapped_document.height))
+    def _resize_prompt(self) -> None:
+        lines = min(MAX_PROMPT_LINES, max(1, self.prompt.wrapped_document.height))
         self.prompt.styles.height = lines

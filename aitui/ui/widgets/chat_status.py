@@ -8,18 +8,18 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from aitui.domain.amounts import format_rate, format_tokens
-from aitui.domain.answer import Answer, Phase
+from aitui.domain.answer import Reply, ReplyPhase
 from aitui.domain.clock import Clock
-from aitui.ui.answer_words import phase_words
-from aitui.ui.packing import Item, cut_at_end, packed, total_width
+from aitui.ui.answer_words import phase_text
+from aitui.ui.packing import LineItem, fit_items, total_width, truncate
 
 BARS = "▁▂▃▄▅▆▇█"
-BARS_SHOWN = 12
+MAX_BARS = 12
 
 
 def sparkline(series: tuple[float, ...]) -> str:
     """The latest rates as bars, the highest of them full."""
-    shown = series[-BARS_SHOWN:]
+    shown = series[-MAX_BARS:]
     top = max(shown, default=0.0)
     if top <= 0:
         return ""
@@ -35,7 +35,7 @@ class ChatStatus(Widget):
         "chat-status--failed",
     }
 
-    answer: reactive[Answer | None] = reactive(None)
+    reply: reactive[Reply | None] = reactive(None)
     context_size: reactive[int | None] = reactive(None)
     expected_load: reactive[float | None] = reactive(None)
     trouble: reactive[str] = reactive("")
@@ -44,25 +44,25 @@ class ChatStatus(Widget):
     def __init__(self, clock: Clock, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
         self._clock = clock
-        self._drawn: tuple[Item, ...] = ()
+        self._last_items: tuple[LineItem, ...] = ()
 
     def on_mount(self) -> None:
         """Let seconds go on while nothing comes."""
-        self.set_interval(1.0, self._redraw_what_ages)
+        self.set_interval(1.0, self._refresh_if_changed)
 
-    def watch_answer(self) -> None:
+    def watch_reply(self) -> None:
         """Draw the line anew only where its words changed."""
-        self._redraw_what_ages()
+        self._refresh_if_changed()
 
     def watch_trouble(self) -> None:
         """Say why it failed."""
-        self._redraw_what_ages()
+        self._refresh_if_changed()
 
     def render_line(self, y: int) -> Strip:
         """The items, the gauge at the right end."""
         width, plain = self.size.width, self.rich_style
-        self._drawn = self._items()
-        kept = packed(self._drawn, width - 2)
+        self._last_items = self._items()
+        kept = fit_items(self._last_items, width - 2)
         if y or not kept:
             return Strip.blank(width, plain)
         segments = [Segment(" ", plain)]
@@ -73,26 +73,28 @@ class ChatStatus(Widget):
             segments += [Segment(" " * gap, plain), Segment(item.text, style)]
         return Strip(segments).adjust_cell_length(width, plain)
 
-    def _items(self) -> tuple[Item, ...]:
-        answer = self.answer
+    def _items(self) -> tuple[LineItem, ...]:
+        answer = self.reply
         if answer is None:
             return ()
-        words = phase_words(answer, self.expected_load, self._clock.monotonic())
-        if answer.phase is Phase.FAILED and self.trouble:
-            return (Item(cut_at_end(f"{words}: {self.trouble}", self.size.width - 2), 9, "failed"),)
+        words = phase_text(answer, self.expected_load, self._clock.monotonic())
+        if answer.phase is ReplyPhase.FAILED and self.trouble:
+            return (
+                LineItem(truncate(f"{words}: {self.trouble}", self.size.width - 2), 9, "failed"),
+            )
         rates = answer.rates
-        items = [Item(words, 9, "phase")]
+        items = [LineItem(words, 9, "phase")]
         if rates.per_second is not None:
-            items.append(Item(f"{format_rate(rates.per_second)} tok/s", 8, "phase"))
-            items.append(Item(sparkline(rates.series), 3, "phase"))
+            items.append(LineItem(f"{format_rate(rates.per_second)} tok/s", 8, "phase"))
+            items.append(LineItem(sparkline(rates.series), 3, "phase"))
         if rates.tokens:
-            items.append(Item(f"{rates.tokens:,} tok", 4, "quiet"))
+            items.append(LineItem(f"{rates.tokens:,} tok", 4, "quiet"))
         if rates.first_token is not None:
-            items.append(Item(f"first {rates.first_token:.2f} s", 5, "quiet"))
-        items.append(Item(self._gauge(answer), 6, "quiet"))
+            items.append(LineItem(f"first {rates.first_token:.2f} s", 5, "quiet"))
+        items.append(LineItem(self._context_gauge(answer), 6, "quiet"))
         return tuple(item for item in items if item.text)
 
-    def _gauge(self, answer: Answer) -> str:
+    def _context_gauge(self, answer: Reply) -> str:
         used, size = answer.context_used, self.context_size
         if used is None:
             return ""
@@ -100,6 +102,6 @@ class ChatStatus(Widget):
             return f"ctx {format_tokens(used)}"
         return f"ctx {format_tokens(used)}/{format_tokens(size)} {used * 100 // size} %"
 
-    def _redraw_what_ages(self) -> None:
-        if self._items() != self._drawn:
+    def _refresh_if_changed(self) -> None:
+        if self._items() != self._last_items:
             self.refresh()

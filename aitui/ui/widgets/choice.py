@@ -29,12 +29,12 @@ class Choice(Static, can_focus=True):
 
         def __init__(self, *, answer: bool) -> None:
             super().__init__()
-            self.answer = answer
+            self.value = answer
 
     def __init__(self, words: str, *, answer: bool, id: str | None = None) -> None:  # noqa: A002
         super().__init__(words, id=id, markup=False)
         self._words = words
-        self._answer = answer
+        self._value = answer
 
     def on_focus(self) -> None:
         """Mark the focus by a sign, since a colour alone may not show."""
@@ -54,4 +54,4 @@ class Choice(Static, can_focus=True):
 
     def action_choose(self) -> None:
         """Tell the dialog."""
-        self.post_message(self.Chosen(answer=self._answer))
+        self.post_message(self.Chosen(answer=self._value))

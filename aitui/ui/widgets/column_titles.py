@@ -8,7 +8,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from aitui.ui.table_rows import SORT_KEYS, sort_after_click, sort_mark
-from aitui.ui.widgets.model_table import GAP, GLYPH_WIDTH, aligned, shown_columns
+from aitui.ui.widgets.model_table import GAP, GLYPH_WIDTH, align_text, visible_columns
 
 
 class ColumnTitles(Widget):
@@ -18,7 +18,7 @@ class ColumnTitles(Widget):
     table_width: reactive[int] = reactive(0)
     """Cells of the table below, which may have a scroll bar."""
 
-    class Clicked(Message):
+    class SortRequested(Message):
         """Somebody wants the rows sorted by that column, or in the server's order again."""
 
         def __init__(self, sort: str) -> None:
@@ -31,15 +31,15 @@ class ColumnTitles(Widget):
         if y:
             return Strip.blank(width, style)
         text = " " * GLYPH_WIDTH
-        for column, cells in shown_columns(self.table_width or width):
+        for column, cells in visible_columns(self.table_width or width):
             title = column.title + sort_mark(column, self.sort)
-            text += aligned(title, column, cells) + " " * GAP
+            text += align_text(title, column, cells) + " " * GAP
         return Strip([Segment(text, style)]).adjust_cell_length(width, style)
 
     def on_click(self, event: events.Click) -> None:
         """Find the column that was clicked."""
         start = GLYPH_WIDTH
-        for column, cells in shown_columns(self.table_width or self.size.width):
+        for column, cells in visible_columns(self.table_width or self.size.width):
             if start <= event.x < start + cells and column.key in SORT_KEYS:
-                self.post_message(self.Clicked(sort_after_click(column.key, self.sort)))
+                self.post_message(self.SortRequested(sort_after_click(column.key, self.sort)))
             start += cells + GAP

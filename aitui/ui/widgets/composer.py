@@ -8,7 +8,7 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.widgets import TextArea
 
-HISTORY_KEPT = 200
+MAX_HISTORY = 200
 
 
 class Composer(TextArea):
@@ -35,50 +35,50 @@ class Composer(TextArea):
         ),
     ]
 
-    class Sent(Message):
+    class Submitted(Message):
         """Somebody wants that text asked or done."""
 
         def __init__(self, text: str) -> None:
             super().__init__()
             self.text = text
 
-    class CompletionWished(Message):
+    class CompletionRequested(Message):
         """Somebody wants the command completed."""
 
         def __init__(self, text: str) -> None:
             super().__init__()
             self.text = text
 
-    class EditorWished(Message):
+    class EditorRequested(Message):
         """Somebody wants to go on in an editor."""
 
         def __init__(self, text: str) -> None:
             super().__init__()
             self.text = text
 
-    class Left(Message):
+    class LeaveRequested(Message):
         """Somebody is done with writing for now; the text stays."""
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id, soft_wrap=True, show_line_numbers=False, tab_behavior="focus")
-        self._earlier: list[str] = []
-        self._place = 0
+        self._earlier_prompts: list[str] = []
+        self._history_index = 0
         self._draft = ""
-        self.on_their_way = 0
+        self.pending_sends = 0
         """Texts that were sent, and that nobody has taken yet."""
 
-    def remember(self, text: str) -> None:
+    def add_to_history(self, text: str) -> None:
         """Keep a prompt that was sent among the earlier ones."""
-        if text and (not self._earlier or self._earlier[-1] != text):
-            self._earlier = [*self._earlier, text][-HISTORY_KEPT:]
-        self._place = len(self._earlier)
+        if text and (not self._earlier_prompts or self._earlier_prompts[-1] != text):
+            self._earlier_prompts = [*self._earlier_prompts, text][-MAX_HISTORY:]
+        self._history_index = len(self._earlier_prompts)
 
-    def recall(self, texts: Sequence[str]) -> None:
+    def prepend_history(self, texts: Sequence[str]) -> None:
         """Have these in front of the earlier prompts."""
-        self._earlier = [*texts, *self._earlier][-HISTORY_KEPT:]
-        self._place = len(self._earlier)
+        self._earlier_prompts = [*texts, *self._earlier_prompts][-MAX_HISTORY:]
+        self._history_index = len(self._earlier_prompts)
 
-    def put(self, text: str) -> None:
+    def set_text(self, text: str) -> None:
         """Have that text in the prompt, the cursor at its end."""
         self.text = text
         self.move_cursor(self.document.end)
@@ -97,9 +97,9 @@ class Composer(TextArea):
         """Send what is written, unless it is nothing; what is typed from now on is another text."""
         text = self.text
         if text.strip():
-            self.on_their_way += 1
-            self.post_message(self.Sent(text))
-            self.put("")
+            self.pending_sends += 1
+            self.post_message(self.Submitted(text))
+            self.set_text("")
 
     def action_newline(self) -> None:
         """Begin a new line."""
@@ -107,40 +107,40 @@ class Composer(TextArea):
 
     def action_edit(self) -> None:
         """Go on in an editor."""
-        self.post_message(self.EditorWished(self.text))
+        self.post_message(self.EditorRequested(self.text))
 
     def action_complete(self) -> None:
         """Complete a command; elsewhere, go on to the next pane."""
         if self.text.startswith("/"):
-            self.post_message(self.CompletionWished(self.text))
+            self.post_message(self.CompletionRequested(self.text))
         else:
             self.screen.focus_next()
 
     def action_leave(self) -> None:
         """Leave the prompt."""
-        self.post_message(self.Left())
+        self.post_message(self.LeaveRequested())
 
     def action_earlier(self) -> None:
         """Up one line, or to the prompt before."""
-        if self._row > 0 or not self._earlier:
+        if self._cursor_row > 0 or not self._earlier_prompts:
             self.action_cursor_up()
             return
-        if self._place >= len(self._earlier):
-            self._draft, self._place = self.text, len(self._earlier)
-        self._place = max(0, self._place - 1)
-        self.put(self._earlier[self._place])
+        if self._history_index >= len(self._earlier_prompts):
+            self._draft, self._history_index = self.text, len(self._earlier_prompts)
+        self._history_index = max(0, self._history_index - 1)
+        self.set_text(self._earlier_prompts[self._history_index])
 
     def action_later(self) -> None:
         """Down one line, or to the prompt after."""
-        is_last_line = self._row >= self.wrapped_document.height - 1
-        if not is_last_line or self._place >= len(self._earlier):
+        is_last_line = self._cursor_row >= self.wrapped_document.height - 1
+        if not is_last_line or self._history_index >= len(self._earlier_prompts):
             self.action_cursor_down()
             return
-        self._place += 1
-        at_end = self._place == len(self._earlier)
-        self.put(self._draft if at_end else self._earlier[self._place])
+        self._history_index += 1
+        at_end = self._history_index == len(self._earlier_prompts)
+        self.set_text(self._draft if at_end else self._earlier_prompts[self._history_index])
 
     @property
-    def _row(self) -> int:
+    def _cursor_row(self) -> int:
         """The line of the cursor as it is shown: a long one takes several."""
         return self.wrapped_document.location_to_offset(self.cursor_location).y

@@ -16,10 +16,10 @@ from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from aitui.domain.config.problems import Problem
+from aitui.domain.config.problems import Diagnostic
 from aitui.ui.transcript.inks import Run
 
-SIDEWAYS = 16
+SCROLL_STEP = 16
 _PARTS = ("code", "code-text", "code-keyword", "code-function", "code-string", "code-number",
           "code-comment", "code-deleted")  # fmt: skip
 
@@ -50,35 +50,35 @@ class ConfigView(ScrollView, can_focus=True, inherit_bindings=False):
     needle: reactive[re.Pattern[str] | None] = reactive(None, init=False)
     empty_text: reactive[str] = reactive("", init=False)
 
-    class Moved(Message):
+    class CursorMoved(Message):
         """The cursor stands on another line."""
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
         self._lines: Sequence[Sequence[Run]] = ()
-        self._wrong: Mapping[int, Problem] = {}
-        self.found: Sequence[int] = ()
+        self._problems: Mapping[int, Diagnostic] = {}
+        self.matches: Sequence[int] = ()
         """The lines that have what is searched for."""
 
     @property
     def line(self) -> str:
         """The text under the cursor."""
-        return self.text_of(self.cursor) if 1 <= self.cursor <= len(self._lines) else ""
+        return self.line_text(self.cursor) if 1 <= self.cursor <= len(self._lines) else ""
 
-    def text_of(self, number: int) -> str:
+    def line_text(self, number: int) -> str:
         """The text of a line."""
         return "".join(text for text, _ in self._lines[number - 1])
 
-    def show(self, lines: Sequence[Sequence[Run]], problems: Sequence[Problem]) -> None:
+    def show(self, lines: Sequence[Sequence[Run]], problems: Sequence[Diagnostic]) -> None:
         """Show another text; the cursor stays on its line as far as there is one."""
         self._lines = lines
-        self._look()
-        wrong: dict[int, Problem] = {}
+        self._find_matches()
+        wrong: dict[int, Diagnostic] = {}
         for problem in problems:
             if problem.line not in wrong or (problem.fatal and not wrong[problem.line].fatal):
                 wrong[problem.line] = problem
-        self._wrong = wrong
-        widest = max((cell_len(self.text_of(at + 1)) for at in range(len(lines))), default=0)
+        self._problems = wrong
+        widest = max((cell_len(self.line_text(at + 1)) for at in range(len(lines))), default=0)
         self.virtual_size = Size(widest + self._gutter + 1, len(lines))
         self.go_to(self.cursor)
         self.refresh()
@@ -89,28 +89,28 @@ class ConfigView(ScrollView, can_focus=True, inherit_bindings=False):
         top, height = self.scroll_offset.y, self.size.height
         row = self.cursor - 1
         if not top <= row < top + height:
-            self._stand_at(row - height // 3)
-        self.post_message(self.Moved())
+            self._scroll_to_row(row - height // 3)
+        self.post_message(self.CursorMoved())
 
     def focus_block(self, first: int, last: int) -> None:
         """Mark the lines of a model, and go to the first."""
         self.block = (first, last)
         self.cursor = max(1, first)
-        self._stand_at(first - 3)
-        self.post_message(self.Moved())
+        self._scroll_to_row(first - 3)
+        self.post_message(self.CursorMoved())
 
     def find(self, needle: re.Pattern[str], start: int, direction: int) -> int | None:
         """The next line that has it, going round; None where none has."""
         count = len(self._lines)
         for step in range(count):
             number = (start - 1 + direction * step) % count + 1
-            if needle.search(self.text_of(number)):
+            if needle.search(self.line_text(number)):
                 return number
         return None
 
-    def place_found(self) -> int:
+    def match_number(self) -> int:
         """Which of the found lines the cursor is on, counted from one; 0 where it is on none."""
-        return self.found.index(self.cursor) + 1 if self.cursor in self.found else 0
+        return self.matches.index(self.cursor) + 1 if self.cursor in self.matches else 0
 
     def watch_cursor(self) -> None:
         """Draw it elsewhere."""
@@ -120,16 +120,16 @@ class ConfigView(ScrollView, can_focus=True, inherit_bindings=False):
 
     def watch_needle(self) -> None:
         """Look for it in all lines."""
-        self._look()
+        self._find_matches()
         self.refresh()
 
     def action_move(self, lines: int) -> None:
         """Move the cursor."""
         row, top, height = self.cursor - 1 + lines, self.scroll_offset.y, self.size.height
         if row < top:
-            self._stand_at(row)
+            self._scroll_to_row(row)
         elif row >= top + height:
-            self._stand_at(row - height + 1)
+            self._scroll_to_row(row - height + 1)
         self.go_to(self.cursor + lines)
 
     def action_move_page(self, pages: float) -> None:
@@ -142,7 +142,7 @@ class ConfigView(ScrollView, can_focus=True, inherit_bindings=False):
 
     def action_sideways(self, direction: int) -> None:
         """Show more of long lines."""
-        x = max(0, self.scroll_offset.x + direction * SIDEWAYS)
+        x = max(0, self.scroll_offset.x + direction * SCROLL_STEP)
         self.scroll_to(x=x, animate=False, force=True, immediate=True)
 
     def on_click(self, event: events.Click) -> None:
@@ -159,29 +159,29 @@ class ConfigView(ScrollView, can_focus=True, inherit_bindings=False):
         if number > len(self._lines):
             return Strip.blank(width, plain)
         ground = Style(bgcolor=self._style("cursor").bgcolor) if number == self.cursor else Style()
-        text = Strip(self._runs(number, plain + ground))
+        text = Strip(self._render_text(number, plain + ground))
         room = width - self._gutter
         x = self.scroll_offset.x
         goes_on = text.cell_length > x + room
         text = text.crop_extend(x, x + room - goes_on, plain + ground)
         more = [Segment("›", plain + self._style("number") + ground)] if goes_on else []
-        return Strip([*self._margin(number, plain + ground), *text, *more], width)
+        return Strip([*self._render_margin(number, plain + ground), *text, *more], width)
 
-    def _look(self) -> None:
+    def _find_matches(self) -> None:
         needle, numbers = self.needle, range(1, len(self._lines) + 1)
-        self.found = [
+        self.matches = [
             number
             for number in numbers
-            if needle is not None and needle.search(self.text_of(number))
+            if needle is not None and needle.search(self.line_text(number))
         ]
 
     @property
     def _gutter(self) -> int:
         return len(str(max(1, len(self._lines)))) + 3
 
-    def _margin(self, number: int, plain: Style) -> list[Segment]:
+    def _render_margin(self, number: int, plain: Style) -> list[Segment]:
         digits = str(number).rjust(self._gutter - 3)
-        problem = self._wrong.get(number)
+        problem = self._problems.get(number)
         if problem is not None:
             part, sign = ("wrong", "✘") if problem.fatal else ("doubtful", "!")
         elif self.block[0] <= number <= self.block[1]:
@@ -193,7 +193,7 @@ class ConfigView(ScrollView, can_focus=True, inherit_bindings=False):
             Segment(f"{sign} ", plain + Style(color=self._style(part).color, bold=True)),
         ]
 
-    def _runs(self, number: int, plain: Style) -> list[Segment]:
+    def _render_text(self, number: int, plain: Style) -> list[Segment]:
         text = Text(no_wrap=True, end="")
         for words, ink in self._lines[number - 1]:
             text.append(words, plain + Style(color=self._style(ink.part).color))
@@ -203,7 +203,7 @@ class ConfigView(ScrollView, can_focus=True, inherit_bindings=False):
         # An empty line renders as a segment without a style, which a filter for no colours can't take.
         return [part for part in text.render(self.app.console) if part.text]
 
-    def _stand_at(self, y: int) -> None:
+    def _scroll_to_row(self, y: int) -> None:
         y = max(0, min(y, len(self._lines) - self.size.height))
         self.scroll_to(y=y, animate=False, force=True, immediate=True)
 

@@ -7,8 +7,8 @@ from textual.reactive import reactive
 from textual.widgets import Static
 
 from aitui.domain.clock import Clock
-from aitui.domain.memory.hardware import Hardware
-from aitui.ui.curves import Frame, Lines
+from aitui.domain.memory.hardware import HardwareState
+from aitui.ui.curves import Lines, PlotOptions
 from aitui.ui.hardware_lines import hardware_lines, strip_lines
 
 HEIGHTS = (6, 5, 4, 3, 2)
@@ -20,7 +20,7 @@ SPANS = (300.0, 900.0, 3600.0)
 class HardwareView(VerticalScroll):
     """All of it, in a pane that scrolls."""
 
-    hardware: reactive[Hardware] = reactive(Hardware(), init=False)
+    hardware: reactive[HardwareState] = reactive(HardwareState(), init=False)
     seconds: reactive[float] = reactive(SPANS[1], init=False)
 
     def __init__(self, clock: Clock, *, id: str | None = None) -> None:  # noqa: A002
@@ -34,21 +34,21 @@ class HardwareView(VerticalScroll):
 
     def on_mount(self) -> None:
         """Draw what is there."""
-        self.draw()
+        self.redraw()
 
     def on_resize(self) -> None:
         """There is room for more, or for less."""
-        self.draw()
+        self.redraw()
 
     def watch_hardware(self) -> None:
         """Something was measured."""
-        self.draw()
+        self.redraw()
 
     def watch_seconds(self) -> None:
         """The plots show another time."""
-        self.draw()
+        self.redraw()
 
-    def draw(self) -> None:
+    def redraw(self) -> None:
         """Draw the lines anew."""
         region = self.scrollable_content_region
         if region.width > 0:
@@ -62,14 +62,14 @@ class HardwareView(VerticalScroll):
                 return found
         return hardware_lines(self.hardware, self._frame(width, 1))
 
-    def _frame(self, width: int, rows: int) -> Frame:
-        return Frame(width, self.seconds, rows, self._clock.monotonic(), self._clock.wall())
+    def _frame(self, width: int, rows: int) -> PlotOptions:
+        return PlotOptions(width, self.seconds, rows, self._clock.monotonic(), self._clock.wall())
 
 
 class MemoryStrip(Static):
     """Memory and its last hour, in a few lines."""
 
-    hardware: reactive[Hardware] = reactive(Hardware(), init=False)
+    hardware: reactive[HardwareState] = reactive(HardwareState(), init=False)
 
     def __init__(self, clock: Clock, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id, markup=False)
@@ -78,14 +78,14 @@ class MemoryStrip(Static):
 
     def on_resize(self) -> None:
         """The lines follow the width; their number asks for another layout, after this one."""
-        self.call_after_refresh(self._draw)
+        self.call_after_refresh(self._redraw)
 
     def watch_hardware(self) -> None:
         """Something was measured."""
-        self._draw()
+        self._redraw()
 
-    def _draw(self) -> None:
+    def _redraw(self) -> None:
         width = self.content_region.width
         if width > 0:
-            frame = Frame(width, SPANS[-1], 2, self._clock.monotonic(), self._clock.wall())
+            frame = PlotOptions(width, SPANS[-1], 2, self._clock.monotonic(), self._clock.wall())
             self.update(Content("\n").join(strip_lines(self.hardware, frame)))

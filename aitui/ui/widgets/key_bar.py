@@ -10,7 +10,7 @@ from textual.reactive import reactive
 from textual.strip import Strip
 from textual.widget import Widget
 
-from aitui.ui.packing import Item, packed, total_width
+from aitui.ui.packing import LineItem, fit_items, total_width
 
 
 class KeyBar(Widget):
@@ -35,7 +35,7 @@ class KeyBar(Widget):
             return Strip.blank(width, plain)
         segments: list[Segment] = []
         at = 0
-        for start, item in self._placed(width):
+        for start, item in self._position_items(width):
             key, words = item.text.split(" ", 1)
             segments.append(Segment(" " * (start - at), plain))
             segments.append(Segment(key, self._style("key", item)))
@@ -45,21 +45,23 @@ class KeyBar(Widget):
 
     def on_click(self, event: events.Click) -> None:
         """Tell which hint was clicked."""
-        for start, item in self._placed(self.size.width):
+        for start, item in self._position_items(self.size.width):
             if start <= event.x < start + total_width((item,)):
                 self.post_message(self.Clicked(item.action))
 
-    def _style(self, part: str, _item: Item) -> Style:
+    def _style(self, part: str, _item: LineItem) -> Style:
         return self.get_component_rich_style(f"key-bar--{part}")
 
-    def _placed(self, width: int) -> list[tuple[int, Item]]:
+    def _position_items(self, width: int) -> list[tuple[int, LineItem]]:
         count = len(self.hints)
         items = [
-            Item(f"{key} {words}", count + 1 if index == count - 1 else count - index, "", action)
+            LineItem(
+                f"{key} {words}", count + 1 if index == count - 1 else count - index, "", action
+            )
             for index, (key, words, action) in enumerate(self.hints)
         ]
-        kept = packed(items, width - 2)
-        placed: list[tuple[int, Item]] = []
+        kept = fit_items(items, width - 2)
+        placed: list[tuple[int, LineItem]] = []
         at = 1
         for item in kept:
             if item is items[-1]:

@@ -8,10 +8,10 @@ from textual.reactive import reactive
 from textual.strip import Strip
 from textual.widget import Widget
 
-from aitui.ui.model_id import shortened_id
-from aitui.ui.packing import Item, packed, total_width
+from aitui.ui.model_id import shorten_id
+from aitui.ui.packing import LineItem, fit_items, total_width
 
-LONGEST_ID = 28
+MAX_ID_CELLS = 28
 
 
 class LogBar(Widget):
@@ -29,9 +29,9 @@ class LogBar(Widget):
     names: reactive[tuple[tuple[str, str], ...]] = reactive(())
     """Each log's name for the server, and the word for it."""
     chosen: reactive[str] = reactive("")
-    facts: reactive[tuple[Item, ...]] = reactive(())
+    status_items: reactive[tuple[LineItem, ...]] = reactive(())
 
-    class Clicked(Message):
+    class NameClicked(Message):
         """Somebody clicked on the name of a log."""
 
         def __init__(self, name: str) -> None:
@@ -43,7 +43,7 @@ class LogBar(Widget):
         width, plain = self.size.width, self.rich_style
         if y:
             return Strip.blank(width, plain)
-        names, facts = self._placed(width)
+        names, facts = self._fitting_items(width)
         segments = [Segment(" ", plain)]
         for name in names:
             segments += (Segment(name.text, self._style(name.style)), Segment("  ", plain))
@@ -57,26 +57,26 @@ class LogBar(Widget):
     def on_click(self, event: events.Click) -> None:
         """Tell which name was clicked."""
         at = 1
-        for name in self._placed(self.size.width)[0]:
+        for name in self._fitting_items(self.size.width)[0]:
             end = at + total_width((name,))
             if at <= event.x < end:
-                self.post_message(self.Clicked(name.action))
+                self.post_message(self.NameClicked(name.action))
             at = end + 2
 
-    def _placed(self, width: int) -> tuple[tuple[Item, ...], tuple[Item, ...]]:
+    def _fitting_items(self, width: int) -> tuple[tuple[LineItem, ...], tuple[LineItem, ...]]:
         names = tuple(
-            Item(
-                ("▸" if name == self.chosen else " ") + shortened_id(words, LONGEST_ID),
+            LineItem(
+                ("▸" if name == self.chosen else " ") + shorten_id(words, MAX_ID_CELLS),
                 100 if name == self.chosen else 5,
                 "chosen" if name == self.chosen else "name",
                 action=name,
             )
             for name, words in self.names
         )
-        kept = packed((*names, *self.facts), width - 2)
+        kept = fit_items((*names, *self.status_items), width - 2)
         return (
             tuple(name for name in names if name in kept),
-            tuple(fact for fact in self.facts if fact in kept),
+            tuple(fact for fact in self.status_items if fact in kept),
         )
 
     def _style(self, part: str) -> Style:

@@ -20,11 +20,11 @@ from aitui.domain.line_pattern import PatternTooSlow
 from aitui.domain.log_filter import LogFilter
 from aitui.domain.log_lines import LogLine
 from aitui.domain.log_ring import LogRing
-from aitui.ui.evidence import Evidence
+from aitui.ui.evidence import FailureLines
 from aitui.ui.log_rows import NO_WRAP, LogRows
-from aitui.ui.log_strips import GUTTER, PARTS, Row, draw
+from aitui.ui.log_strips import GUTTER, PARTS, LogRow, render_row
 
-SIDEWAYS = 16
+SCROLL_STEP = 16
 NARROWEST = 8
 
 
@@ -49,10 +49,10 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
     paused: reactive[bool] = reactive(False, init=False)
     empty_text: reactive[str] = reactive("", init=False)
 
-    class Moved(Message):
+    class PositionChanged(Message):
         """What is in sight, or where the cursor stands, has changed by somebody's wish."""
 
-    class FilterGivenUp(Message):
+    class FilterDropped(Message):
         """New lines made the filter's pattern take too long: it is gone."""
 
         def __init__(self, error: PatternTooSlow) -> None:
@@ -64,8 +64,8 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
         self.rows = LogRows(ring)
         self.following = True
         self.cursor = 0
-        self.evidence = Evidence()
-        self._paused_at = 0
+        self.failure_lines = FailureLines()
+        self._pause_row = 0
         self._moving = False
 
     @property
@@ -80,58 +80,58 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
         return rows.line(self.cursor) if rows.first <= self.cursor < rows.end else None
 
     @property
-    def waiting(self) -> int:
+    def pending_lines(self) -> int:
         """How many lines have come since the view was paused."""
         if not self.paused or self._end_row >= self.rows.end_row:
             return 0
-        return self.rows.end - self.rows.at(self._end_row)[0]
+        return self.rows.end - self.rows.line_at_row(self._end_row)[0]
 
     def extend(self, lines: Iterable[LogLine], unfinished: LogLine | None = None) -> None:
         """Add lines at the end; who has scrolled away sees the same lines as before."""
-        first_row, bottom = self.rows.first_row, self._bottom_in_sight
+        first_row, bottom = self.rows.first_row, self._is_at_bottom
         new = tuple(lines)
         try:
             self.rows.extend(new, unfinished)
         except PatternTooSlow as error:
-            self.show_only(replace(self.rows.filter, pattern=None))
+            self.set_filter(replace(self.rows.filter, pattern=None))
             self.rows.extend(new, unfinished)
-            self.post_message(self.FilterGivenUp(error))
-        at = self.evidence.look(self.rows) if self.evidence.wanted else None
+            self.post_message(self.FilterDropped(error))
+        at = self.failure_lines.locate(self.rows) if self.failure_lines.jump_pending else None
         if at is not None:
             self.go_to(at)
-        self._settle(self.rows.first_row - first_row)
+        self._sync_view(self.rows.first_row - first_row)
         if bottom or self.following:
             self.refresh()
 
     def clear(self) -> None:
         """Forget all lines and follow those to come."""
         self.rows.clear()
-        self.evidence = Evidence()
+        self.failure_lines = FailureLines()
         self.cursor, self.following, self.paused = 0, True, False
-        self._settle()
+        self._sync_view()
         self.refresh()
 
-    def show_only(self, log_filter: LogFilter) -> None:
+    def set_filter(self, log_filter: LogFilter) -> None:
         """Show other lines; the cursor stays with its line where that is still shown.
 
         Raises PatternTooSlow where finding them takes too long; nothing changes then.
         """
         line = self.cursor_line
-        self.rows.choose(log_filter)
-        self._after_renumbering(line)
+        self.rows.set_filter(log_filter)
+        self._handle_renumbering(line)
 
     def search(self, needle: re.Pattern[str] | None, start: int) -> None:
         """Look for that; go to the nearest line that has it, at `start` or before."""
         self.rows.search(needle)
-        found = self.rows.next_found(start + 1, -1)
+        found = self.rows.next_match(start + 1, -1)
         if found is not None:
             self.go_to(found)
         self.refresh()
-        self.post_message(self.Moved())
+        self.post_message(self.PositionChanged())
 
     def search_next(self, direction: int) -> None:
         """Go to the next line that has what is searched for, or to the one before."""
-        found = self.rows.next_found(self.cursor, direction)
+        found = self.rows.next_match(self.cursor, direction)
         if found is not None:
             self.go_to(found)
 
@@ -141,23 +141,23 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
         self.cursor = number
         row = self.rows.row_of(number) - self.rows.first_row
         if not self.scroll_offset.y <= row < self.scroll_offset.y + self.size.height:
-            self._settle()
-            self._stand_at(row - self.size.height // 2)
-        self._show_found(number)
+            self._sync_view()
+            self._scroll_to_row(row - self.size.height // 2)
+        self._scroll_to_match(number)
         self.refresh()
-        self.post_message(self.Moved())
+        self.post_message(self.PositionChanged())
 
     def watch_wraps(self) -> None:
         """Let lines go on below themselves, or cut them."""
-        self.rows.wrap(self._wrap_width)
-        self._after_renumbering(self.cursor_line)
+        self.rows.set_wrap_width(self._wrap_width)
+        self._handle_renumbering(self.cursor_line)
 
     def watch_paused(self) -> None:
         """Stand still, or show what has come meanwhile."""
-        self._paused_at = self.rows.end_row
-        self._settle()
+        self._pause_row = self.rows.end_row
+        self._sync_view()
         self.refresh()
-        self.post_message(self.Moved())
+        self.post_message(self.PositionChanged())
 
     def watch_empty_text(self) -> None:
         """Say something else while there are no lines."""
@@ -169,22 +169,22 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
         super().watch_scroll_y(old_value, new_value)
         if self._moving or round(old_value) == round(new_value):
             return
-        self.following = self._bottom_in_sight
+        self.following = self._is_at_bottom
         top = self.rows.first_row + self.scroll_offset.y
         bottom = min(top + self.size.height, self._end_row) - 1
         if self.following:
-            self.cursor = self._last
+            self.cursor = self._last_line
         elif top <= bottom:
-            lowest = self.rows.at(bottom)[0]
-            self.cursor = max(self.rows.at(top)[0], min(self.cursor, lowest))
-        self.post_message(self.Moved())
+            lowest = self.rows.line_at_row(bottom)[0]
+            self.cursor = max(self.rows.line_at_row(top)[0], min(self.cursor, lowest))
+        self.post_message(self.PositionChanged())
 
     def on_resize(self) -> None:
         """Wrapped lines follow the width; the end stays in sight."""
-        if self.rows.wrap(self._wrap_width):
-            self._after_renumbering(self.cursor_line)
+        if self.rows.set_wrap_width(self._wrap_width):
+            self._handle_renumbering(self.cursor_line)
         else:
-            self._settle()
+            self._sync_view()
 
     def on_unmount(self) -> None:
         """Whatever still knows of the view keeps no log by that."""
@@ -195,13 +195,13 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
         width, plain = self._width, self._style("text")
         row = self.rows.first_row + self.scroll_offset.y + y
         if self.rows.first == self.rows.end:
-            return self._empty_line(y, width, plain)
+            return self._render_empty_line(y, width, plain)
         if row >= self._end_row:
             return Strip.blank(width, plain)
-        number, _ = self.rows.at(row)
-        line, start, end = self.rows.text_at(row)
-        return draw(
-            Row(
+        number, _ = self.rows.line_at_row(row)
+        line, start, end = self.rows.row_text(row)
+        return render_row(
+            LogRow(
                 line,
                 start,
                 end,
@@ -209,9 +209,9 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
                 width - GUTTER,
                 sideways=0 if self.wraps else self.scroll_offset.x,
                 cursor=number == self.cursor,
-                evidence=self.evidence.is_at(number, line),
+                is_failure_line=self.failure_lines.is_failure_line(number, line),
                 needle=self.rows.needle,
-                selected=self._selected(row, start, end),
+                selected=self._selected_range(row, start, end),
             ),
             {part: self._style(part) for part in PARTS},
             self.screen.get_component_rich_style("screen--selection"),
@@ -226,9 +226,9 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
         text = ""
         before = -1
         for row in range(max(first, rows.first_row), min(last, rows.end_row - 1) + 1):
-            number, _ = rows.at(row)
-            line, start, end = rows.text_at(row)
-            selected = self._span(selection, row, start, end)
+            number, _ = rows.line_at_row(row)
+            line, start, end = rows.row_text(row)
+            selected = self._selection_range(selection, row, start, end)
             text += "\n" if before not in {-1, number} else ""
             text += line.text[slice(*selected)] if selected else ""
             before = number
@@ -236,7 +236,7 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
 
     def action_move(self, lines: int) -> None:
         """Move the cursor by lines."""
-        self._move_to(self.cursor + lines)
+        self._move_cursor(self.cursor + lines)
 
     def action_move_page(self, pages: float) -> None:
         """Move the cursor by pages or parts of one; inside a line that is longer, the view."""
@@ -244,80 +244,80 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
             return
         rows = round(pages * max(1, self.size.height - 1))
         row = self.rows.row_of(self.cursor) + rows
-        number, _ = self.rows.at(max(self.rows.first_row, min(row, self._end_row - 1)))
+        number, _ = self.rows.line_at_row(max(self.rows.first_row, min(row, self._end_row - 1)))
         if number == self.cursor:
-            self.evidence.wanted = False
+            self.failure_lines.jump_pending = False
             self.scroll_to(y=self.scroll_offset.y + rows, animate=False, immediate=True)
         else:
-            self._move_to(number)
+            self._move_cursor(number)
 
     def action_first(self) -> None:
         """Go to the oldest line."""
-        self._move_to(self.rows.first)
+        self._move_cursor(self.rows.first)
 
     def action_follow(self) -> None:
         """Go to the end, and stay there."""
         self.following = True
-        self._settle()
+        self._sync_view()
         self.refresh()
-        self.post_message(self.Moved())
+        self.post_message(self.PositionChanged())
 
     def action_sideways(self, direction: int) -> None:
         """Show more of lines that are cut."""
-        x = self.scroll_offset.x + direction * SIDEWAYS
+        x = self.scroll_offset.x + direction * SCROLL_STEP
         self.scroll_to(x=max(0, x), animate=False, force=True, immediate=True)
 
-    def _move_to(self, number: int) -> None:
+    def _move_cursor(self, number: int) -> None:
         if self.rows.first == self.rows.end:
             return
-        self.evidence.wanted = False
-        self.cursor = max(self.rows.first, min(number, self._last))
-        self.following = self.cursor == self._last and not self.paused
+        self.failure_lines.jump_pending = False
+        self.cursor = max(self.rows.first, min(number, self._last_line))
+        self.following = self.cursor == self._last_line and not self.paused
         top = self.rows.row_of(self.cursor) - self.rows.first_row
         height = self.size.height
         bottom = self.rows.row_of(self.cursor + 1) - self.rows.first_row
         if top < self.scroll_offset.y:
-            self._stand_at(top)
+            self._scroll_to_row(top)
         elif bottom > self.scroll_offset.y + height:
-            self._stand_at(min(top, bottom - height))
+            self._scroll_to_row(min(top, bottom - height))
         self.refresh()
-        self.post_message(self.Moved())
+        self.post_message(self.PositionChanged())
 
-    def _settle(self, rows_gone: int = 0) -> None:
+    def _sync_view(self, rows_gone: int = 0) -> None:
         """After any change of the rows: the size, the cursor, and where the view stands."""
         rows = self.rows
         if self.paused and rows_gone:
             # What was in sight may have gone: then the oldest lines that are there are shown.
-            self._paused_at = max(
-                self._paused_at, min(rows.first_row + self.size.height, rows.end_row)
+            self._pause_row = max(
+                self._pause_row, min(rows.first_row + self.size.height, rows.end_row)
             )
         before = self.scroll_offset.y
         width = self._width if self.wraps else max(self._width, rows.widest + GUTTER)
-        with self._moved_by_us():
+        with self._programmatic_scroll():
             self.virtual_size = Size(width, self._end_row - rows.first_row)
         self.cursor = max(rows.first, min(self.cursor, max(rows.first, rows.end - 1)))
         if self.following and not self.paused:
-            self.cursor = self._last
-            self._stand_at(self.virtual_size.height)
+            self.cursor = self._last_line
+            self._scroll_to_row(self.virtual_size.height)
         elif rows_gone:
-            self._stand_at(before - rows_gone)
+            self._scroll_to_row(before - rows_gone)
 
-    def _after_renumbering(self, line: LogLine | None) -> None:
+    def _handle_renumbering(self, line: LogLine | None) -> None:
         self.screen.clear_selection()
-        self.evidence.forget_place()
-        self._paused_at = self.rows.end_row
+        self.failure_lines.reset_position()
+        self._pause_row = self.rows.end_row
         if line is not None:
-            self.cursor = self.rows.number_of(line)
-        self._settle()
+            self.cursor = self.rows.line_number(line)
+        self._sync_view()
         if not self.following:
             row = self.rows.row_of(self.cursor) - self.rows.first_row
-            self._stand_at(row - self.size.height // 2)
-        if self.evidence:
-            self.evidence.look(self.rows)
+            self._scroll_to_row(row - self.size.height // 2)
+        if self.failure_lines:
+            self.failure_lines.locate(self.rows)
         self.refresh()
-        self.post_message(self.Moved())
+        self.post_message(self.PositionChanged())
 
-    def _show_found(self, number: int) -> None:
+    def _scroll_to_match(self, number: int) -> None:
         needle = self.rows.needle
         match = needle.search(self.rows.line(number).text) if needle and not self.wraps else None
         room = self._width - GUTTER
@@ -327,13 +327,13 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
             x = 0 if match.end() < room else max(0, match.start() - room // 2)
             self.scroll_to(x=x, animate=False, force=True, immediate=True)
 
-    def _stand_at(self, y: int) -> None:
+    def _scroll_to_row(self, y: int) -> None:
         y = max(0, min(y, self.virtual_size.height - self.size.height))
-        with self._moved_by_us():
+        with self._programmatic_scroll():
             self.scroll_to(y=y, animate=False, force=True, immediate=True)
 
     @contextmanager
-    def _moved_by_us(self) -> Iterator[None]:
+    def _programmatic_scroll(self) -> Iterator[None]:
         self._moving = True
         try:
             yield
@@ -342,18 +342,18 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
 
     @property
     def _end_row(self) -> int:
-        return min(self._paused_at, self.rows.end_row) if self.paused else self.rows.end_row
+        return min(self._pause_row, self.rows.end_row) if self.paused else self.rows.end_row
 
     @property
-    def _last(self) -> int:
+    def _last_line(self) -> int:
         """The number of the last line that is shown."""
         rows = self.rows
         if rows.first == rows.end:
             return rows.first
-        return rows.at(max(rows.first_row, self._end_row - 1))[0]
+        return rows.line_at_row(max(rows.first_row, self._end_row - 1))[0]
 
     @property
-    def _bottom_in_sight(self) -> bool:
+    def _is_at_bottom(self) -> bool:
         bottom = self.scroll_offset.y + self.size.height
         return bottom >= self._end_row - self.rows.first_row
 
@@ -366,12 +366,14 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
     def _wrap_width(self) -> int:
         return max(NARROWEST, self._width - GUTTER) if self.wraps else NO_WRAP
 
-    def _selected(self, row: int, start: int, end: int) -> tuple[int, int] | None:
+    def _selected_range(self, row: int, start: int, end: int) -> tuple[int, int] | None:
         selection = self.text_selection
-        return None if selection is None else self._span(selection, row, start, end)
+        return None if selection is None else self._selection_range(selection, row, start, end)
 
     @staticmethod
-    def _span(selection: Selection, row: int, start: int, end: int) -> tuple[int, int] | None:
+    def _selection_range(
+        selection: Selection, row: int, start: int, end: int
+    ) -> tuple[int, int] | None:
         span = selection.get_span(row)
         if span is None:
             return None
@@ -381,7 +383,7 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
     def _style(self, part: str) -> Style:
         return self.get_component_rich_style(f"log-view--{part}")
 
-    def _empty_line(self, y: int, width: int, style: Style) -> Strip:
+    def _render_empty_line(self, y: int, width: int, style: Style) -> Strip:
         lines: Sequence[str] = self.empty_text.split("\n")
         top = max(0, (self.size.height - len(lines)) // 2)
         if not top <= y < top + len(lines):

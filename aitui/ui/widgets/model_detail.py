@@ -6,8 +6,8 @@ from textual.content import Content
 from textual.reactive import reactive
 from textual.widgets import Static
 
-from aitui.ui.model_facts import Fact
-from aitui.ui.wrapping import wrapped
+from aitui.ui.model_facts import DetailLine
+from aitui.ui.wrapping import wrap_text
 
 LABEL_WIDTH = 8
 STYLES = {
@@ -21,7 +21,7 @@ STYLES = {
 class ModelDetail(VerticalScroll):
     """A pane of facts, each with its label; long ones go on below their own beginning."""
 
-    lines: reactive[tuple[Fact, ...]] = reactive((), init=False)
+    lines: reactive[tuple[DetailLine, ...]] = reactive((), init=False)
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
@@ -41,14 +41,14 @@ class ModelDetail(VerticalScroll):
 
     def _show(self) -> None:
         width = max(20, self.scrollable_content_region.width - LABEL_WIDTH - 1)
-        lines = [line for fact in self.lines for line in _lines(fact, width)]
+        lines = [line for fact in self.lines for line in _fact_lines(fact, width)]
         self._text.update(Content("\n").join(lines))
 
 
-def _lines(fact: Fact, width: int) -> list[Content]:
-    style = STYLES.get(fact.mood, "")
+def _fact_lines(fact: DetailLine, width: int) -> list[Content]:
+    style = STYLES.get(fact.style, "")
     lines: list[Content] = []
-    for text in wrapped(fact.text, width):
+    for text in wrap_text(fact.text, width):
         label = "" if lines else fact.label
         lines.append(
             Content.assemble(

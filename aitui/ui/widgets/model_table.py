@@ -16,18 +16,18 @@ from textual.strip import Strip
 
 from aitui.domain.clock import Clock
 from aitui.domain.model import Model
-from aitui.ui.model_cells import COLUMNS, Column, Moment, glyph, mood
-from aitui.ui.model_id import shortened_id
-from aitui.ui.packing import cut_at_end
-from aitui.ui.table_rows import View, rows
+from aitui.ui.model_cells import COLUMNS, ClockReading, TableColumn, glyph, state_style
+from aitui.ui.model_id import shorten_id
+from aitui.ui.packing import truncate
+from aitui.ui.table_rows import TableQuery, visible_rows
 
 GLYPH_WIDTH = 3
 GAP = 1
 
 
-def shown_columns(width: int) -> list[tuple[Column, int]]:
+def visible_columns(width: int) -> list[tuple[TableColumn, int]]:
     """The columns that a table of that width shows, each with its width in cells."""
-    shown = [column for column in COLUMNS if width >= column.from_width]
+    shown = [column for column in COLUMNS if width >= column.min_width]
     fixed = sum(column.width for column in shown) + GAP * len(shown) + GLYPH_WIDTH
     return [(column, column.width or max(8, width - fixed)) for column in shown]
 
@@ -57,7 +57,7 @@ class ModelTable(ScrollView, can_focus=True, inherit_bindings=False):
 
     # Repainted by their watchers, and only where something changed.
     models: reactive[tuple[Model, ...]] = reactive((), init=False, repaint=False)
-    view: reactive[View] = reactive(View(), init=False, repaint=False)
+    view: reactive[TableQuery] = reactive(TableQuery(), init=False, repaint=False)
     stale: reactive[bool] = reactive(False, init=False, repaint=False)
     empty_text: reactive[str] = reactive("", init=False, repaint=False)
 
@@ -68,7 +68,7 @@ class ModelTable(ScrollView, can_focus=True, inherit_bindings=False):
             super().__init__()
             self.model = model
 
-    class Resized(Message):
+    class WidthChanged(Message):
         """The rows have another width."""
 
         def __init__(self, width: int) -> None:
@@ -79,23 +79,23 @@ class ModelTable(ScrollView, can_focus=True, inherit_bindings=False):
         super().__init__(id=id)
         self._clock = clock
         self._rows: tuple[Model, ...] = ()
-        self._at: int = 0
-        self._at_id = ""
-        self._drawn: dict[str, tuple[str, ...]] = {}
+        self._cursor_index: int = 0
+        self._cursor_id = ""
+        self._last_texts: dict[str, tuple[str, ...]] = {}
 
     @property
-    def shown(self) -> tuple[Model, ...]:
+    def visible_models(self) -> tuple[Model, ...]:
         """The rows, in the order on screen."""
         return self._rows
 
     @property
-    def highlighted(self) -> Model | None:
+    def selected_model(self) -> Model | None:
         """The model under the cursor."""
-        return self._rows[self._at] if self._rows else None
+        return self._rows[self._cursor_index] if self._rows else None
 
     def on_mount(self) -> None:
         """Let the seconds of loads and TTLs go on between two snapshots."""
-        self.set_interval(1.0, self._redraw_what_ages)
+        self.set_interval(1.0, self._refresh_changed_rows)
 
     def watch_models(self, before: tuple[Model, ...], _after: tuple[Model, ...]) -> None:
         """Show what is new; where the rows keep their places only changed ones are drawn."""
@@ -121,46 +121,46 @@ class ModelTable(ScrollView, can_focus=True, inherit_bindings=False):
         """Put the cursor on that model, if it is shown."""
         for index, model in enumerate(self._rows):
             if model.id == model_id:
-                self._move_to(index)
+                self._move_cursor(index)
                 return
 
     def render_line(self, y: int) -> Strip:
         """One row, or the words for an empty table."""
         width = self.size.width
         if not self._rows:
-            return self._empty_line(y, width)
+            return self._render_empty_line(y, width)
         index = y + self.scroll_offset.y
         if index >= len(self._rows):
             return Strip.blank(width, self.rich_style)
-        return self._row(self._rows[index], width, cursor=index == self._at)
+        return self._render_row(self._rows[index], width, cursor=index == self._cursor_index)
 
     def on_resize(self) -> None:
         """Columns follow the width."""
         self.virtual_size = Size(self.size.width, len(self._rows))
-        self.post_message(self.Resized(self.size.width))
+        self.post_message(self.WidthChanged(self.size.width))
 
     def on_click(self, event: events.Click) -> None:
         """The mouse puts the cursor where it clicks."""
         index = event.y + self.scroll_offset.y
         if index < len(self._rows):
-            self._move_to(index)
+            self._move_cursor(index)
 
     def action_move(self, rows_down: int) -> None:
         """Move the cursor by rows."""
-        self._move_to(self._at + rows_down)
+        self._move_cursor(self._cursor_index + rows_down)
 
     def action_move_to_end(self, direction: int) -> None:
         """Move the cursor to the first or the last row."""
-        self._move_to(0 if direction < 0 else len(self._rows) - 1)
+        self._move_cursor(0 if direction < 0 else len(self._rows) - 1)
 
     def action_move_page(self, pages: float) -> None:
         """Move the cursor by pages or parts of one."""
-        self._move_to(self._at + round(pages * max(1, self.size.height - 1)))
+        self._move_cursor(self._cursor_index + round(pages * max(1, self.size.height - 1)))
 
     def _show_rows(self, before: tuple[Model, ...], otherwise: int | None = None) -> None:
-        old_rows, at = self._rows, self._at
-        self._rows = rows(self.models, self.view, self._moment())
-        self._at = self._place_of_cursor(otherwise)
+        old_rows, at = self._rows, self._cursor_index
+        self._rows = visible_rows(self.models, self.view, self._moment())
+        self._cursor_index = self._find_cursor_row(otherwise)
         if len(old_rows) != len(self._rows):
             self.virtual_size = Size(self.size.width, len(self._rows))
         if not before or len(old_rows) != len(self._rows):
@@ -170,59 +170,59 @@ class ModelTable(ScrollView, can_focus=True, inherit_bindings=False):
                 if old is not new:
                     self._refresh_row(index)
             self._refresh_row(at)
-            self._refresh_row(self._at)
-        self.scroll_to_region(Region(0, self._at, 1, 1), animate=False)
-        self._tell_highlighted()
+            self._refresh_row(self._cursor_index)
+        self.scroll_to_region(Region(0, self._cursor_index, 1, 1), animate=False)
+        self._post_selection()
 
-    def _place_of_cursor(self, otherwise: int | None) -> int:
-        near = max(0, min(self._at, len(self._rows) - 1))
-        if self._rows and self._rows[near].id == self._at_id:
+    def _find_cursor_row(self, otherwise: int | None) -> int:
+        near = max(0, min(self._cursor_index, len(self._rows) - 1))
+        if self._rows and self._rows[near].id == self._cursor_id:
             return near
-        same = (index for index, model in enumerate(self._rows) if model.id == self._at_id)
+        same = (index for index, model in enumerate(self._rows) if model.id == self._cursor_id)
         return next(same, near if otherwise is None else otherwise)
 
-    def _move_to(self, index: int) -> None:
-        before, self._at = self._at, max(0, min(index, len(self._rows) - 1))
+    def _move_cursor(self, index: int) -> None:
+        before, self._cursor_index = self._cursor_index, max(0, min(index, len(self._rows) - 1))
         self._refresh_row(before)
-        self._refresh_row(self._at)
-        self.scroll_to_region(Region(0, self._at, 1, 1), animate=False)
-        self._tell_highlighted()
+        self._refresh_row(self._cursor_index)
+        self.scroll_to_region(Region(0, self._cursor_index, 1, 1), animate=False)
+        self._post_selection()
 
-    def _tell_highlighted(self) -> None:
-        model = self.highlighted
-        self._at_id = model.id if model is not None else self._at_id
+    def _post_selection(self) -> None:
+        model = self.selected_model
+        self._cursor_id = model.id if model is not None else self._cursor_id
         self.post_message(self.Highlighted(model))
 
     def _refresh_row(self, index: int) -> None:
         self.refresh_lines(index, 1)
 
-    def _redraw_what_ages(self) -> None:
+    def _refresh_changed_rows(self) -> None:
         """Draw rows anew whose words changed by the mere passing of time."""
         first, moment = self.scroll_offset.y, self._moment()
         for index, model in enumerate(self._rows[first : first + self.size.height], first):
-            if self._drawn.get(model.id) != self._texts(model, moment):
+            if self._last_texts.get(model.id) != self._cell_texts(model, moment):
                 self._refresh_row(index)
 
-    def _texts(self, model: Model, moment: Moment) -> tuple[str, ...]:
+    def _cell_texts(self, model: Model, moment: ClockReading) -> tuple[str, ...]:
         return (glyph(model), *(column.text(model, moment) for column in COLUMNS))
 
-    def _moment(self) -> Moment:
-        return Moment(self._clock.monotonic(), self._clock.wall())
+    def _moment(self) -> ClockReading:
+        return ClockReading(self._clock.monotonic(), self._clock.wall())
 
-    def _row(self, model: Model, width: int, *, cursor: bool) -> Strip:
-        texts = self._texts(model, self._moment())
-        if len(self._drawn) > 4 * max(64, self.size.height):
-            self._drawn.clear()
-        self._drawn[model.id] = texts
+    def _render_row(self, model: Model, width: int, *, cursor: bool) -> Strip:
+        texts = self._cell_texts(model, self._moment())
+        if len(self._last_texts) > 4 * max(64, self.size.height):
+            self._last_texts.clear()
+        self._last_texts[model.id] = texts
         plain = self._style("stale" if self.stale else "text", cursor=cursor)
-        state = self._style("stale" if self.stale else mood(model), cursor=cursor)
+        state = self._style("stale" if self.stale else state_style(model), cursor=cursor)
         quiet = self._style("stale" if self.stale else "quiet", cursor=cursor)
         styles = {"id": plain, "state": state, "note": quiet}
         mark = "▌" if cursor and self.has_focus else " "
         segments = [Segment(mark, plain), Segment(texts[0] + " ", state)]
         by_key = dict(zip((column.key for column in COLUMNS), texts[1:], strict=True))
-        for column, cells in shown_columns(width):
-            text = aligned(by_key[column.key], column, cells) + " " * GAP
+        for column, cells in visible_columns(width):
+            text = align_text(by_key[column.key], column, cells) + " " * GAP
             segments.append(Segment(text, styles.get(column.key, plain)))
         return Strip(segments).adjust_cell_length(width, plain)
 
@@ -233,7 +233,7 @@ class ModelTable(ScrollView, can_focus=True, inherit_bindings=False):
             style += Style(bgcolor=ground.bgcolor, bold=self.has_focus)
         return style
 
-    def _empty_line(self, y: int, width: int) -> Strip:
+    def _render_empty_line(self, y: int, width: int) -> Strip:
         style = self._style("text", cursor=False)
         lines: Sequence[str] = self.empty_text.split("\n")
         top = max(0, (self.size.height - len(lines)) // 2)
@@ -244,9 +244,11 @@ class ModelTable(ScrollView, can_focus=True, inherit_bindings=False):
         return Strip([Segment(" " * left + text, style)]).adjust_cell_length(width, style)
 
 
-def aligned(text: str, column: Column, cells: int) -> str:
+def align_text(text: str, column: TableColumn, cells: int) -> str:
     """The text in exactly that many cells: ids lose their middle, other words their end."""
     if column.key == "id":
-        return set_cell_size(shortened_id(text, cells), cells)
-    text = cut_at_end(text, cells)
-    return " " * (cells - cell_len(text)) + text if column.right else set_cell_size(text, cells)
+        return set_cell_size(shorten_id(text, cells), cells)
+    text = truncate(text, cells)
+    return (
+        " " * (cells - cell_len(text)) + text if column.align_right else set_cell_size(text, cells)
+    )

@@ -10,7 +10,7 @@ from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from aitui.domain.clients import Use
+from aitui.domain.clients import ClientRequest
 from aitui.domain.clock import Clock
 from aitui.ui.use_lines import WORD_WIDTH, use_line
 
@@ -28,27 +28,31 @@ class RequestList(ScrollView, can_focus=True, inherit_bindings=False):
         Binding("k,up", "move(-1)", "up", show=False),
     ]
 
-    uses: reactive[tuple[Use, ...]] = reactive((), init=False)
+    uses: reactive[tuple[ClientRequest, ...]] = reactive((), init=False)
 
     def __init__(self, clock: Clock, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
         self._clock = clock
-        self._at = 0
+        self._cursor_index = 0
 
     @property
-    def chosen(self) -> Use | None:
+    def selected_use(self) -> ClientRequest | None:
         """The request under the cursor."""
-        return self.uses[self._at] if self._at < len(self.uses) else None
+        return self.uses[self._cursor_index] if self._cursor_index < len(self.uses) else None
 
     def on_mount(self) -> None:
         """Let ages go on between two snapshots."""
         self.set_interval(1.0, self.refresh)
 
-    def watch_uses(self, before: tuple[Use, ...], after: tuple[Use, ...]) -> None:
+    def watch_uses(
+        self, before: tuple[ClientRequest, ...], after: tuple[ClientRequest, ...]
+    ) -> None:
         """Keep the cursor with its request."""
-        chosen = before[self._at].request.id if self._at < len(before) else ""
+        chosen = before[self._cursor_index].request.id if self._cursor_index < len(before) else ""
         places = [index for index, use in enumerate(after) if use.request.id == chosen]
-        self._at = places[0] if places else min(self._at, max(0, len(after) - 1))
+        self._cursor_index = (
+            places[0] if places else min(self._cursor_index, max(0, len(after) - 1))
+        )
         self.virtual_size = Size(self.size.width, len(after))
         self.refresh()
 
@@ -58,7 +62,7 @@ class RequestList(ScrollView, can_focus=True, inherit_bindings=False):
         if index >= len(self.uses):
             return Strip.blank(width, self.rich_style)
         use = self.uses[index]
-        chosen = index == self._at and self.has_focus
+        chosen = index == self._cursor_index and self.has_focus
         style = self.rich_style
         word = self.get_component_rich_style(
             "request-list--waiting" if use.waits else "request-list--using"
@@ -74,13 +78,13 @@ class RequestList(ScrollView, can_focus=True, inherit_bindings=False):
 
     def on_click(self, event: events.Click) -> None:
         """The mouse puts the cursor where it clicks."""
-        self._move_to(event.y + self.scroll_offset.y)
+        self._move_cursor(event.y + self.scroll_offset.y)
 
     def action_move(self, rows_down: int) -> None:
         """Move the cursor."""
-        self._move_to(self._at + rows_down)
+        self._move_cursor(self._cursor_index + rows_down)
 
-    def _move_to(self, index: int) -> None:
-        self._at = max(0, min(index, len(self.uses) - 1))
-        self.scroll_to_region(Region(0, self._at, 1, 1), animate=False)
+    def _move_cursor(self, index: int) -> None:
+        self._cursor_index = max(0, min(index, len(self.uses) - 1))
+        self.scroll_to_region(Region(0, self._cursor_index, 1, 1), animate=False)
         self.refresh()

@@ -7,7 +7,7 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 
 from aitui.ui.transcript import blocks
-from aitui.ui.transcript.turns import ShownTurn
+from aitui.ui.transcript.turns import CompletedTurn
 from aitui.ui.transcript.view import TranscriptView
 
 
@@ -33,7 +33,7 @@ class Transcript(TranscriptView):
         Binding("pageup", "scroll_pages(-1)", "page up", show=False),
     ]
 
-    class Copied(Message):
+    class CopyRequested(Message):
         """Somebody wants that text on the clipboard: a block, an answer or the conversation."""
 
         def __init__(self, text: str, what: str) -> None:
@@ -41,7 +41,7 @@ class Transcript(TranscriptView):
             self.text = text
             self.what = what
 
-    class Opened(Message):
+    class OpenRequested(Message):
         """Somebody wants to see that block in an editor."""
 
         def __init__(self, text: str) -> None:
@@ -61,26 +61,26 @@ class Transcript(TranscriptView):
         Raises KeyError for a turn that was never begun.
         """
         self.conversation.append(turn_id, text, reasoning=kind == "reasoning")
-        self._flush_soon()
+        self._schedule_flush()
 
     def set_state(self, turn_id: str, words: str) -> None:
         """Say beside the model's name what a turn waits for or does. Raises KeyError."""
         self.conversation.set_state(turn_id, words)
         self._show()
 
-    def set_thought(self, turn_id: str, seconds: float) -> None:
+    def set_thinking_time(self, turn_id: str, seconds: float) -> None:
         """Say how long the reasoning of a turn took that is over. Raises KeyError."""
-        self.conversation.set_thought(turn_id, seconds)
+        self.conversation.set_thinking_time(turn_id, seconds)
         self._show()
 
     def finish(self, turn_id: str, footer: str = "") -> None:
         """End a turn: everything of it is shown at once, and `footer` below it. Raises KeyError."""
         self.conversation.finish(turn_id, footer)
-        self._bar_not_before = 0.0
+        self._next_scrollbar_at = 0.0
         self._show()
-        self._work_soon()
+        self._schedule_idle_work()
 
-    def replace(self, turns: Iterable[ShownTurn]) -> None:
+    def replace(self, turns: Iterable[CompletedTurn]) -> None:
         """Show other turns: another branch, or another conversation. Follows their end."""
         self.conversation.replace(turns)
         self._cursor, self.following = None, True
@@ -91,7 +91,7 @@ class Transcript(TranscriptView):
     def action_follow(self) -> None:
         """Go to the end, and stay there."""
         self._set_following(following=True)
-        self._settle()
+        self._sync_view()
 
     def action_scroll_rows(self, rows: int) -> None:
         """Scroll by rows."""
@@ -105,13 +105,13 @@ class Transcript(TranscriptView):
         """Put the cursor on the next block, or the one before; first on the last one in sight."""
         entries = self._layout.entries
         if self._cursor is None or self._cursor >= len(entries):
-            bottom = self._layout.at(self.scroll_offset.y + self.size.height - 1)
-            found = blocks.opening(entries, bottom)
+            bottom = self._layout.entry_at(self.scroll_offset.y + self.size.height - 1)
+            found = blocks.block_start(entries, bottom)
         else:
-            found = blocks.next_block(entries, self._cursor, direction)
+            found = blocks.next_block_start(entries, self._cursor, direction)
         if found is not None:
             self._cursor = found
-            self._bring_into_sight(found)
+            self._scroll_block_into_view(found)
         self.refresh()
 
     def action_copy(self, what: str) -> None:
@@ -119,17 +119,17 @@ class Transcript(TranscriptView):
         if what == "conversation":
             text = self.conversation.text
         elif what == "answer":
-            text = self.conversation.answer_at(self._cursor)
+            text = self.conversation.reply_at(self._cursor)
         else:
-            text = blocks.text(self._layout.entries, self._cursor)
+            text = blocks.block_text(self._layout.entries, self._cursor)
         if text:
-            self.post_message(self.Copied(text, what))
+            self.post_message(self.CopyRequested(text, what))
 
     def action_open_block(self) -> None:
         """Ask for an editor with the block."""
-        text = blocks.text(self._layout.entries, self._cursor)
+        text = blocks.block_text(self._layout.entries, self._cursor)
         if text:
-            self.post_message(self.Opened(text))
+            self.post_message(self.OpenRequested(text))
 
     def action_reasoning(self) -> None:
         """Unfold or fold the reasoning under the cursor, else the last one."""
