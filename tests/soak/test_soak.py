@@ -16,7 +16,7 @@ from time import monotonic
 import pytest
 
 from catalogue import QUICK
-from pseudo_terminal.terminal import Terminal, surroundings, terminal
+from e2e.pseudo_terminal.terminal import Terminal, surroundings, terminal
 from soak.world import LAST
 
 TESTS = Path(__file__).parents[1]

@@ -1,0 +1,365 @@
+"""status, load and unload on the command line, over TLS with a client certificate."""
+
+import asyncio
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from aitui.demo.certificates import Certificates, make_foreign_certificates
+from aitui.demo.faults import FixedResponse, Hang, HtmlPage
+from aitui.demo.stand_in import StandIn
+from catalogue import (
+    ALIAS,
+    HIDDEN,
+    ODD,
+    OUT_OF_MEMORY,
+    OUT_OF_MEMORY_REASON,
+    PEER,
+    QUICK,
+    SLASH,
+    SLOW,
+    STEADY,
+    each_dialect,
+)
+from cli.command_line import CommandLine, finish, interrupt
+from other_client import OtherClient
+from watched import asked_for, eventually
+
+DONE, FAILED, USAGE, UNREACHABLE, TLS, NO_MODEL, REFUSED, INTERRUPTED = 0, 1, 2, 3, 4, 5, 6, 130
+
+
+async def test_status_shows_every_model_and_its_state(
+    aitui: CommandLine, other: OtherClient
+) -> None:
+    await other.load(STEADY)
+    outcome = await aitui.run("status")
+    assert (outcome.status, outcome.err) == (DONE, "")
+    head, _, first, *_ = outcome.out.splitlines()
+    assert "1 of" in head
+    assert first.split()[:3] == [STEADY, "ready", "131k"]
+    assert QUICK in outcome.out
+
+
+@each_dialect
+async def test_status_as_json_is_for_scripts(
+    aitui: CommandLine, stand_in: StandIn, other: OtherClient
+) -> None:
+    await other.load(STEADY)
+    outcome = await aitui.run("status", "--json")
+    assert (outcome.status, outcome.err) == (DONE, "")
+    said = json.loads(outcome.out)
+    assert said["server"].keys() == {"url", "identity", "version", "latency_ms", "read_only"}
+    assert said["server"]["url"] == stand_in.url
+    assert said["server"]["version"] == stand_in.dialect.habits.version["version"]
+    models = {model["id"]: model for model in said["models"]}
+    steady = models[STEADY]
+    command = steady.pop("command")
+    assert "--ctx-size 131072" in command
+    assert steady == {
+        "id": STEADY,
+        "name": "",
+        "description": "takes a third of a second",
+        "kind": "model",
+        "state": "ready",
+        "aliases": [],
+        "context_size": 131072,
+        "context_source": "running_command",
+        "ttl": 0,
+        "reasoning": False,
+        "unlisted": False,
+    }
+    assert models[QUICK]["state"] == "stopped"
+    assert {SLASH, ODD} <= models.keys()
+    assert any(model["kind"] == "peer" for id_, model in models.items() if PEER in id_)
+
+
+async def test_status_loads_nothing(aitui: CommandLine, stand_in: StandIn) -> None:
+    await aitui.run("status")
+    assert stand_in.running() == {}
+    assert {request.method for request in stand_in.requests} == {"GET"}
+    assert not asked_for(stand_in, "/upstream/")
+
+
+async def test_the_server_is_told_who_asks(aitui: CommandLine, stand_in: StandIn) -> None:
+    await aitui.run("status")
+    agents = {request.headers["User-Agent"] for request in stand_in.requests}
+    assert len(agents) == 1
+    assert agents.pop().startswith("aitui/")
+
+
+async def test_load_waits_until_the_model_is_ready(aitui: CommandLine, stand_in: StandIn) -> None:
+    outcome = await aitui.run("load", STEADY)
+    assert (outcome.status, outcome.err) == (DONE, "")
+    assert outcome.out.startswith(f"{STEADY} is ready after ")
+    assert stand_in.running() == {STEADY: "ready"}
+
+
+@pytest.mark.parametrize(("name", "model_id"), [(ALIAS, QUICK), (SLASH, SLASH), (ODD, ODD)])
+async def test_load_takes_any_id_and_alias(
+    aitui: CommandLine, stand_in: StandIn, name: str, model_id: str
+) -> None:
+    assert (await aitui.run("load", name)).status == DONE
+    assert stand_in.running() == {model_id: "ready"}
+
+
+async def test_load_of_a_ready_model_says_so(aitui: CommandLine, other: OtherClient) -> None:
+    await other.load(QUICK)
+    assert (await aitui.run("load", QUICK)).out == f"{QUICK} is ready already\n"
+
+
+@each_dialect
+async def test_a_load_that_fails_says_why_and_whom_it_evicted(
+    aitui: CommandLine, other: OtherClient
+) -> None:
+    await other.load(QUICK)
+    outcome = await aitui.run("load", "--yes", OUT_OF_MEMORY)
+    assert (outcome.status, outcome.out) == (FAILED, "")
+    assert OUT_OF_MEMORY_REASON in outcome.err
+    assert "cudaMalloc failed" in outcome.err
+    assert QUICK in outcome.err
+    assert "Traceback" not in outcome.err
+
+
+async def test_unload_ends_when_the_model_is_gone(
+    aitui: CommandLine, stand_in: StandIn, other: OtherClient
+) -> None:
+    await other.load(STEADY)
+    outcome = await aitui.run("unload", STEADY)
+    assert (outcome.status, outcome.out, outcome.err) == (DONE, f"unloaded {STEADY}\n", "")
+    assert stand_in.running() == {}
+
+
+@each_dialect
+async def test_unload_takes_an_alias(
+    aitui: CommandLine, stand_in: StandIn, other: OtherClient
+) -> None:
+    await other.load(QUICK)
+    assert (await aitui.run("unload", ALIAS)).out == f"unloaded {QUICK}\n"
+    assert stand_in.running() == {}
+
+
+async def test_unload_of_what_does_not_run_is_done(aitui: CommandLine) -> None:
+    outcome = await aitui.run("unload", QUICK)
+    assert (outcome.status, outcome.out) == (DONE, "nothing to unload: it is not loaded\n")
+
+
+async def test_unload_all_frees_everything(
+    aitui: CommandLine, stand_in: StandIn, other: OtherClient
+) -> None:
+    await other.load(HIDDEN)
+    outcome = await aitui.run("unload", "--all", "--yes")
+    assert (outcome.status, outcome.out) == (DONE, f"unloaded {HIDDEN}\n")
+    assert stand_in.running() == {}
+
+
+async def test_unload_all_of_an_idle_server_is_done(aitui: CommandLine) -> None:
+    outcome = await aitui.run("unload", "--all", "--yes")
+    assert outcome.status == DONE
+    assert outcome.out.startswith("nothing to unload")
+
+
+async def test_a_question_that_nobody_can_answer_is_refused_and_printed(
+    aitui: CommandLine, stand_in: StandIn, other: OtherClient
+) -> None:
+    await other.load(QUICK)
+    outcome = await aitui.run("load", STEADY)
+    assert (outcome.status, outcome.out) == (REFUSED, "")
+    assert f"evicts {QUICK}" in outcome.err
+    assert "--yes" in outcome.err
+    assert stand_in.running() == {QUICK: "ready"}
+
+
+async def test_a_model_in_use_is_not_unloaded_without_a_yes(
+    aitui: CommandLine, stand_in: StandIn
+) -> None:
+    async with stand_in.busy(QUICK):
+        outcome = await aitui.run("unload", QUICK)
+        assert outcome.status == REFUSED
+        assert "1 running request will be cut" in outcome.err
+        assert stand_in.running() == {QUICK: "ready"}
+        assert (await aitui.run("unload", QUICK, "--yes")).status == DONE
+        assert stand_in.running() == {}
+
+
+async def test_a_server_without_events_is_served_all_the_same(
+    aitui: CommandLine, stand_in: StandIn
+) -> None:
+    stand_in.fault("/api/events", FixedResponse(404, b"404 page not found", "text/plain"))
+    assert (await aitui.run("load", QUICK)).status == DONE
+
+
+async def test_yes_answers_the_question(
+    aitui: CommandLine, stand_in: StandIn, other: OtherClient
+) -> None:
+    await other.load(QUICK)
+    assert (await aitui.run("load", STEADY, "--yes")).status == DONE
+    assert stand_in.running() == {STEADY: "ready"}
+
+
+@pytest.mark.parametrize("command", [("load", QUICK), ("unload", QUICK), ("unload", "--all")])
+async def test_read_only_is_refused(
+    aitui: CommandLine, stand_in: StandIn, command: tuple[str, ...]
+) -> None:
+    outcome = await aitui.run(*command, "--read-only")
+    assert outcome.status == REFUSED
+    assert "--read-only" in outcome.err
+    assert {request.method for request in stand_in.requests} == {"GET"}
+    assert not asked_for(stand_in, "/upstream/")
+
+
+@pytest.mark.parametrize("command", ["load", "unload"])
+async def test_an_unknown_id_gets_the_nearest_ones(aitui: CommandLine, command: str) -> None:
+    outcome = await aitui.run(command, "steady-30b")
+    assert outcome.status == NO_MODEL
+    assert STEADY in outcome.err
+
+
+@pytest.mark.parametrize("command", ["load", "unload"])
+async def test_a_peers_model_is_refused(aitui: CommandLine, command: str) -> None:
+    outcome = await aitui.run(command, PEER)
+    assert outcome.status == REFUSED
+    assert "peer1" in outcome.err
+
+
+async def test_a_wrong_setting_is_named_with_its_origin(aitui: CommandLine) -> None:
+    aitui.environment["AI_SERVER_TIMEOUT_MS"] = "soon"
+    outcome = await aitui.run("status")
+    assert outcome.status == USAGE
+    assert "AI_SERVER_TIMEOUT_MS" in outcome.err
+
+
+async def test_a_wrong_command_line_is_usage(aitui: CommandLine) -> None:
+    assert (await aitui.run("lod", QUICK)).status == USAGE
+
+
+async def test_a_dead_port_is_unreachable(aitui: CommandLine, stand_in: StandIn) -> None:
+    await stand_in.stop()
+    outcome = await aitui.run("status")
+    assert outcome.status == UNREACHABLE
+    assert "refuses connections" in outcome.err
+    assert "Traceback" not in outcome.err
+
+
+async def test_a_silent_server_is_unreachable(aitui: CommandLine, stand_in: StandIn) -> None:
+    stand_in.fault("/", Hang())
+    aitui.environment["AI_SERVER_TIMEOUT_MS"] = "300"
+    outcome = await aitui.run("status")
+    assert outcome.status == UNREACHABLE
+    assert "0.3 s" in outcome.err
+
+
+async def test_a_proxy_without_its_server_is_unreachable(
+    aitui: CommandLine, stand_in: StandIn
+) -> None:
+    stand_in.fault("/", HtmlPage(502))
+    outcome = await aitui.run("status")
+    assert outcome.status == UNREACHABLE
+    assert "502" in outcome.err
+
+
+async def test_a_web_page_instead_of_json_is_a_failure(
+    aitui: CommandLine, stand_in: StandIn
+) -> None:
+    stand_in.fault("/v1/models", HtmlPage())
+    outcome = await aitui.run("status")
+    assert outcome.status == FAILED
+    assert "HTML" in outcome.err
+
+
+async def test_an_error_of_the_server_is_a_failure(aitui: CommandLine, stand_in: StandIn) -> None:
+    stand_in.fault("/running", FixedResponse(500, b'{"error":"the hamster is tired"}'))
+    outcome = await aitui.run("status")
+    assert outcome.status == FAILED
+    assert "the hamster is tired" in outcome.err
+
+
+async def test_a_foreign_client_certificate_is_refused_by_tls(
+    aitui: CommandLine, stand_in: StandIn, tmp_path: Path
+) -> None:
+    foreign = make_foreign_certificates(tmp_path / "foreign")
+    aitui.environment["AI_SERVER_CLIENT_CERT"] = str(foreign.client_cert)
+    aitui.environment["AI_SERVER_CLIENT_KEY"] = str(foreign.client_key)
+    outcome = await aitui.run("status")
+    assert outcome.status == TLS
+    assert str(foreign.client_cert) in outcome.err
+
+
+async def test_a_server_of_another_authority_is_refused_by_tls(
+    aitui: CommandLine, stand_in: StandIn, tmp_path: Path
+) -> None:
+    foreign = make_foreign_certificates(tmp_path / "foreign")
+    aitui.environment["AI_SERVER_CA"] = str(foreign.root_ca)
+    outcome = await aitui.run("status")
+    assert outcome.status == TLS
+    assert str(foreign.root_ca) in outcome.err
+
+
+async def test_a_missing_certificate_file_is_named(
+    aitui: CommandLine, stand_in: StandIn, certificates: Certificates
+) -> None:
+    aitui.environment["AI_SERVER_CLIENT_KEY"] = "/nonexistent/client-key.pem"
+    outcome = await aitui.run("status")
+    assert outcome.status == TLS
+    assert "/nonexistent/client-key.pem" in outcome.err
+    assert not stand_in.requests
+
+
+async def test_the_default_server_without_its_files_is_not_asked(tmp_path: Path) -> None:
+    outcome = await CommandLine(tmp_path).run("status")
+    assert outcome.status == TLS
+    for name in ("root-ca.pem", "client.pem", "client-key.pem"):
+        assert str(tmp_path / ".pi/agent/certs" / name) in outcome.err
+    assert "--url" in outcome.err
+
+
+async def test_a_reader_that_goes_away_makes_no_traceback(aitui: CommandLine) -> None:
+    reading, writing = os.pipe()
+    process = await aitui.start("status", "--json", stdout=writing)
+    os.close(writing)
+    os.close(reading)
+    outcome = await finish(process)
+    assert outcome.status == FAILED
+    assert outcome.err == ""
+
+
+async def test_an_interrupted_load_says_what_may_become_of_it(
+    aitui: CommandLine, stand_in: StandIn
+) -> None:
+    process = await aitui.start("load", SLOW)
+    await eventually(lambda: stand_in.running().get(SLOW) == "starting")
+    interrupt(process)
+    outcome = await finish(process)
+    assert outcome.status == INTERRUPTED
+    what, why, *remedy = outcome.err.splitlines()
+    assert what == f"aitui: Left {SLOW} before it was ready"
+    assert why.endswith("unload it as soon as it is ready")
+    assert remedy == [
+        f"  aitui load {SLOW} waits for it again",
+        f"  aitui unload {SLOW} aborts the load",
+    ]
+    assert stand_in.running() == {SLOW: "starting"}
+
+
+async def test_an_interrupted_status_ends_quietly(aitui: CommandLine, stand_in: StandIn) -> None:
+    stand_in.fault("/", Hang())
+    process = await aitui.start("status")
+    await eventually(lambda: stand_in.requests)
+    interrupt(process)
+    outcome = await finish(process)
+    assert (outcome.status, outcome.err) == (INTERRUPTED, "")
+
+
+async def test_two_loads_at_once_both_end_well(aitui: CommandLine, stand_in: StandIn) -> None:
+    first, second = await asyncio.gather(aitui.run("load", STEADY), aitui.run("load", STEADY))
+    assert (first.status, second.status) == (DONE, DONE)
+
+
+async def test_a_load_is_timed_for_the_next_one(
+    aitui: CommandLine, stand_in: StandIn, other: OtherClient
+) -> None:
+    await aitui.run("load", STEADY)
+    times = json.loads((aitui.home / ".local/state/aitui/load-times.json").read_text())
+    (seconds,) = times["servers"][stand_in.url][STEADY]
+    assert 0.1 < seconds < 10

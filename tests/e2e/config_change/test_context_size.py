@@ -1,0 +1,162 @@
+"""A context size changed from the table and from the shell: written, in force, and taken back."""
+
+from pathlib import Path
+
+import pytest
+
+from e2e.config_change.answering import running_commands
+from e2e.config_change.conftest import Administered
+from aitui.ui.screens.steps import StepsScreen
+from cli.command_line import CommandLine
+from e2e.service.user_manager import CONFIG
+from ui.driven import Driven, driven
+
+CHANGED = CONFIG.replace("--ctx-size 65536", "--ctx-size 131072")
+
+
+async def change(app: Driven, size: str) -> None:
+    await app.see("small")
+    app.go_to("small")
+    app.burst("c", *size, "enter")
+    await app.armed()
+    await app.see(f"+      --ctx-size {size}", "-      --ctx-size 65536")
+    await app.press("y")
+
+
+async def test_keys_change_exactly_these_digits_and_the_model_runs_with_them(
+    administered: Administered, tmp_path: Path
+) -> None:
+    async with driven(administered.server, tmp_path / "aitui") as app:
+        await change(app, "131072")
+        await app.see("✔ verify", "runs with --ctx-size 131072")
+        assert administered.config.read_text() == CHANGED
+        commands = await running_commands(administered.server.url)
+        assert "--ctx-size 131072" in commands["small"]
+        await app.press("escape")
+        await app.until(lambda: app.model("small").context.tokens == 131072)
+        await app.see("131k")
+
+
+async def test_undo_restores_the_file_byte_for_byte_and_the_model_runs_as_before(
+    administered: Administered, tmp_path: Path
+) -> None:
+    async with driven(administered.server, tmp_path / "aitui") as app:
+        await change(app, "131072")
+        await app.see("✔ verify")
+        await app.press("escape")
+        app.app.action_undo_change()
+        await app.armed()
+        await app.see("Undo the last change", "small", ["131072", "→", "65536"][0])
+        await app.press("y")
+        await app.see("✔ verify", "runs with --ctx-size 65536")
+        assert isinstance(app.app.screen, StepsScreen)
+        assert app.app.screen.expected_load_time is not None
+        assert administered.config.read_text() == CONFIG
+        commands = await running_commands(administered.server.url)
+        assert "--ctx-size 65536" in commands["small"]
+
+
+async def test_a_value_that_kills_the_model_ends_with_the_old_one_and_the_reason(
+    administered: Administered, tmp_path: Path
+) -> None:
+    async with driven(administered.server, tmp_path / "aitui") as app:
+        await change(app, "262144")
+        await app.see("Put the old value back?", "out of memory")
+        await app.answer("y")
+        await app.see("The old value is back", "✔ verify", "out of memory")
+        assert administered.config.read_text() == CONFIG
+        await app.press("escape")
+        await app.until_ready("small")
+        commands = await running_commands(administered.server.url)
+        assert "--ctx-size 65536" in commands["small"]
+
+
+async def test_the_environment_of_a_model_is_changed_and_proven_by_the_model_itself(
+    administered: Administered, tmp_path: Path
+) -> None:
+    async with driven(administered.server, tmp_path / "aitui") as app:
+        await app.see("from-the-environment")
+        app.go_to("from-the-environment")
+        await app.press("c", *"32768", "enter")
+        await app.answer("y")
+        await app.see("✔ verify", "runs with a context of 32,768 tokens")
+        expected = CONFIG.replace("CTX_SIZE=16384", "CTX_SIZE=32768")
+        assert administered.config.read_text() == expected
+
+
+@pytest.mark.parametrize(("size", "whole"), [((120, 40), True), ((120, 30), False)])
+async def test_the_lines_around_a_change_are_shown_where_they_push_nothing_out_of_sight(
+    on_this_machine: Administered, tmp_path: Path, size: tuple[int, int], *, whole: bool
+) -> None:
+    async with driven(on_this_machine.server, tmp_path / "aitui", size=size) as app:
+        await app.see("small")
+        app.go_to("small")
+        await app.press("c", *"131072", "enter")
+        await app.armed()
+        await app.see("+      --ctx-size 131072", "looks whether it took effect")
+        assert ("@@" in app.text) is whole
+
+
+async def test_no_changes_nothing(administered: Administered, tmp_path: Path) -> None:
+    async with driven(administered.server, tmp_path / "aitui") as app:
+        await app.see("small")
+        app.go_to("small")
+        await app.press("c", *"131072", "enter")
+        await app.answer("n")
+        await app.unsee("Change --ctx-size")
+        assert administered.config.read_text() == CONFIG
+        assert not await running_commands(administered.server.url)
+
+
+@pytest.fixture
+def shell(administered: Administered) -> CommandLine:
+    """A user whose environment names the server and its machine."""
+    line = CommandLine.towards(administered.server, administered.home)
+    line.environment["AI_SERVER_SSH_HOST"] = administered.server.ssh_host
+    return line
+
+
+async def test_the_command_line_changes_it_proves_it_and_takes_it_back(
+    administered: Administered, shell: CommandLine
+) -> None:
+    changed = await shell.run("ctx", "small", "128k", "--yes")
+    assert changed.status == 0, changed.err
+    assert "✔ verify" in changed.err
+    assert administered.config.read_text() == CHANGED
+    assert "--ctx-size 131072" in (await running_commands(administered.server.url))["small"]
+    undone = await shell.run("undo", "--yes")
+    assert undone.status == 0, undone.err
+    assert administered.config.read_text() == CONFIG
+    journal = await shell.run("journal")
+    assert [line.split()[2] for line in journal.out.splitlines()] == ["undone", "done"]
+
+
+async def test_the_command_line_puts_back_what_kills_the_model_and_fails_with_the_reason(
+    administered: Administered, shell: CommandLine
+) -> None:
+    outcome = await shell.run("ctx", "small", "262144", "--yes")
+    assert outcome.status == 1
+    assert "out of memory" in outcome.err
+    assert administered.config.read_text() == CONFIG
+    assert "--ctx-size 65536" in (await running_commands(administered.server.url))["small"]
+
+
+async def test_without_yes_and_terminal_nothing_is_written(
+    administered: Administered, shell: CommandLine
+) -> None:
+    outcome = await shell.run("ctx", "small", "131072")
+    assert outcome.status == 6
+    assert "--yes" in outcome.err
+    assert administered.config.read_text() == CONFIG
+
+
+async def test_no_reload_writes_and_stops_and_needs_no_server(
+    on_this_machine: Administered,
+) -> None:
+    shell = CommandLine(
+        on_this_machine.home,
+        {"AI_SERVER_SSH_HOST": "local", "AI_SERVER_URL": "http://127.0.0.1:1"},
+    )
+    outcome = await shell.run("ctx", "small", "131072", "--yes", "--no-reload")
+    assert outcome.status == 0, outcome.err
+    assert on_this_machine.config.read_text() == CHANGED

@@ -1,0 +1,31 @@
+"""A hundred thousand models, in a real pseudo-terminal."""
+
+import json
+from pathlib import Path
+
+from aitui.demo.faults import FixedResponse
+from aitui.demo.stand_in import StandIn
+from e2e.hostile.payloads import EVIL, leaks
+from e2e.pseudo_terminal.terminal import surroundings, terminal
+
+MANY = 100_000
+
+
+async def test_a_hundred_thousand_models_are_listed_and_searched(tmp_path: Path) -> None:
+    data = [{"id": f"model-{number:06d}{MARK}", "object": "model"} for number in range(MANY)]
+    body = json.dumps({"object": "list", "data": data}).encode()
+    async with StandIn("models: {}") as stand_in:
+        stand_in.fault("/v1/models", FixedResponse(200, body))
+        async with terminal(["--url", stand_in.url], surroundings(tmp_path)) as shown:
+            await shown.see("● live", "model-000000")
+            shown.press("G")
+            await shown.see("model-099999")
+            shown.press("/")
+            await shown.see("words that the id")
+            shown.press("054321")
+            await shown.see("model-054321")
+            await shown.unsee("model-099999")
+            assert not leaks(bytes(shown.sent))
+
+
+MARK = EVIL[:40]

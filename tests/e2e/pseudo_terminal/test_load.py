@@ -1,0 +1,79 @@
+"""`aitui load` on a terminal: what ^c, and the end of the terminal, do to a load."""
+
+import asyncio
+import signal
+
+import pytest
+
+from aitui.demo.stand_in import StandIn
+from catalogue import CATALOGUE, QUICK, SLOW, STEADY, each_dialect
+from e2e.pseudo_terminal.terminal import Terminal, terminal
+
+WITH_TTL = f"globalTTL: 60\n{CATALOGUE}"
+WARNING = f"Still loading {SLOW}: ^c again leaves it, and llama-swap may "
+LOOKS_EACH = 1.0
+"""Seconds between two looks of llama-swap for models that nobody has used."""
+
+
+async def until_begun(shown: Terminal, stand_in: StandIn, model_id: str) -> None:
+    """Wait until the server loads the model."""
+    await shown.until(lambda: stand_in.running().get(model_id) == "starting", "begun")
+
+
+@each_dialect
+async def test_the_first_interrupt_explains_and_waits_on(
+    environment: dict[str, str], stand_in: StandIn
+) -> None:
+    await stand_in.reload(WITH_TTL)
+    async with terminal(("load", SLOW), environment, size=(120, 24)) as shown:
+        await until_begun(shown, stand_in, SLOW)
+        shown.press("\x03")
+        await shown.see(WARNING, "unload it as soon as it is ready")
+        assert await shown.ends() == 0
+        lines = shown.text.split("\n")
+        assert lines[0].startswith("Still loading")
+        assert lines[1].startswith(f"{SLOW} is ready after")
+    await asyncio.sleep(2 * LOOKS_EACH)
+    assert stand_in.running() == {SLOW: "ready"}
+
+
+async def test_the_second_interrupt_leaves(environment: dict[str, str], stand_in: StandIn) -> None:
+    async with terminal(("load", SLOW), environment, size=(120, 24)) as shown:
+        await until_begun(shown, stand_in, SLOW)
+        shown.press("\x03")
+        await shown.see(WARNING)
+        shown.press("\x03")
+        assert await shown.ends() == 130
+        what, why, *remedy = [line for line in shown.text.split("\n")[1:] if line]
+        assert what == f"aitui: Left {SLOW} before it was ready"
+        assert why.endswith("unload it as soon as it is ready")
+        assert remedy == [
+            f"  aitui load {SLOW} waits for it again",
+            f"  aitui unload {SLOW} aborts the load",
+        ]
+
+
+async def test_an_interrupt_in_the_queue_names_what_may_become_of_it(
+    environment: dict[str, str], stand_in: StandIn
+) -> None:
+    async with stand_in.busy(QUICK):
+        arguments = ("load", "--yes", STEADY)
+        async with terminal(arguments, environment, size=(120, 24)) as shown:
+            await shown.until(
+                lambda: any(STEADY in request.path for request in stand_in.requests), "asked for"
+            )
+            shown.press("\x03")
+            await shown.see(f"Still loading {STEADY}: ^c again leaves it", "may not load it")
+            shown.press("\x03")
+            assert await shown.ends() == 130
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+async def test_other_signals_end_it_at_once(
+    environment: dict[str, str], stand_in: StandIn, number: signal.Signals
+) -> None:
+    async with terminal(("load", SLOW), environment) as shown:
+        await until_begun(shown, stand_in, SLOW)
+        shown.process.send_signal(number)
+        assert await shown.ends() == -number
+    assert stand_in.running() == {SLOW: "starting"}

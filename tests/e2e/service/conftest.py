@@ -1,0 +1,41 @@
+"""A machine with a real systemd, and aitui's way to the service there."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from aitui.host.service import SystemdService
+from e2e.service.inside import Inside
+from e2e.service.user_manager import UNIT, UserManager, user_manager
+
+
+@pytest.fixture(scope="session")
+def systemd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[UserManager]:
+    """A machine for all tests of a worker; units other than llama-swap's are each test's own."""
+    with user_manager(tmp_path_factory.mktemp("systemd") / "machine") as machine:
+        yield machine
+
+
+@pytest.fixture
+def machine(systemd: UserManager) -> UserManager:
+    """The machine with its service as it was installed."""
+    systemd.reset()
+    return systemd
+
+
+@pytest.fixture
+def host(systemd: UserManager) -> Inside:
+    """The way to the machine in a login that has a session."""
+    return Inside(systemd)
+
+
+@pytest.fixture
+def service(machine: UserManager, host: Inside) -> SystemdService:
+    """The service as it was installed, running."""
+    return SystemdService(host, UNIT)
+
+
+@pytest.fixture
+def lonely(systemd: UserManager) -> Inside:
+    """A login without a session: nothing says where its systemd is."""
+    return Inside(systemd, session=False)

@@ -1,0 +1,149 @@
+"""Recorded refusals, and those of proxies, as exceptions."""
+
+import json
+
+import pytest
+
+from aitui import errors
+from aitui.domain.server import Server
+from aitui.swap.answers import Response, is_model_response, load_error, response_error
+from llamaswap.recorded import DIALECTS, recorded
+
+SERVER = Server(url="https://ai.example.org", identity="x")
+
+
+def made(status: int, body: str = "", **headers: str) -> Response:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Response("GET /running", status, named, body.encode())
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("call", ["unload_unknown", "upstream_unknown_model", "chat_unknown_model"])
+def test_an_unknown_model_is_no_such_model(dialect: str, call: str) -> None:
+    error = response_error(SERVER, recorded(dialect, call), "no-such-model")
+    assert isinstance(error, errors.NoSuchModel)
+    assert "no-such-model" in error.what
+    assert error.status in {400, 404}
+
+
+def test_v217_says_it_in_json_when_asked_for_json() -> None:
+    error = response_error(SERVER, recorded("v217", "unload_unknown_accept_json"), "no-such-model")
+    assert isinstance(error, errors.NoSuchModel)
+    assert error.words == "Model not found"
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_an_unknown_log_is_no_such_model(dialect: str) -> None:
+    error = response_error(SERVER, recorded(dialect, "logs_stream_unknown"), "no-such-model")
+    assert isinstance(error, errors.NoSuchModel)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize(
+    ("call", "reason"),
+    [
+        ("upstream_health_broken", "upstream command exited prematurely"),
+        ("upstream_health_never_healthy", "health check timed out after 15s"),
+    ],
+)
+def test_a_load_that_fails_is_load_failed_in_the_servers_words(
+    dialect: str, call: str, reason: str
+) -> None:
+    error = load_error(SERVER, recorded(dialect, call), "broken")
+    assert isinstance(error, errors.LoadFailed)
+    assert reason in error.why
+
+
+@pytest.mark.parametrize("dialect", ["v218", "2026-08-head"])
+def test_a_load_that_is_unloaded_meanwhile_is_load_failed(dialect: str) -> None:
+    answer = recorded(dialect, "upstream_health_unloaded_while_starting")
+    error = load_error(SERVER, answer, "slow-start")
+    assert isinstance(error, errors.LoadFailed)
+    assert "model unloaded" in error.why
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_a_404_of_the_models_own_means_that_it_runs(dialect: str) -> None:
+    assert is_model_response(recorded(dialect, "upstream_404_from_model"))
+    assert not is_model_response(recorded(dialect, "upstream_unknown_model"))
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_a_wrong_key_is_not_authorised(dialect: str) -> None:
+    error = response_error(SERVER, recorded(dialect, "keys_wrong_bearer"))
+    assert isinstance(error, errors.Unauthorized)
+    assert error.words == "unauthorized: invalid or missing API key"
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("call", ["unknown_path", "unload_by_GET", "root"])
+def test_an_endpoint_that_is_not_there_is_not_supported(dialect: str, call: str) -> None:
+    assert isinstance(response_error(SERVER, recorded(dialect, call)), errors.NotSupported)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_429_is_too_many_requests(dialect: str) -> None:
+    error = response_error(SERVER, recorded(dialect, "chat_concurrency_limit_429"))
+    assert isinstance(error, errors.TooManyRequests)
+    assert error.retry_after == (1.0 if dialect == "2026-08-head" else None)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_a_502_in_llama_swaps_words_is_not_the_proxys(dialect: str) -> None:
+    error = response_error(SERVER, recorded(dialect, "chat_deadpeer"))
+    assert isinstance(error, errors.ServerError)
+    assert not isinstance(error, errors.ProxyError)
+    assert "connection refused" in error.words
+
+
+@pytest.mark.parametrize("status", [502, 503, 504])
+@pytest.mark.parametrize(
+    "body", ["", "<html><body>Bad Gateway</body></html>", "upstream connect error or disconnect"]
+)
+def test_a_proxy_without_llama_swap_is_a_proxy_error(status: int, body: str) -> None:
+    for error in (
+        response_error(SERVER, made(status, body)),
+        load_error(SERVER, made(status, body), "a"),
+    ):
+        assert isinstance(error, errors.ProxyError)
+        assert "ai.example.org:443" in error.what
+
+
+def test_a_name_that_the_proxy_does_not_serve_is_said_so() -> None:
+    error = response_error(SERVER, made(421))
+    assert isinstance(error, errors.NotSupported)
+    assert "doesn't serve the name ai.example.org" in error.what
+
+
+def test_a_redirect_names_its_target() -> None:
+    error = response_error(SERVER, made(301, location="https://other.example\x1b[31m/"))
+    assert isinstance(error, errors.NotSupported)
+    assert "https://other.example/" in error.what
+
+
+def test_http_sent_to_an_https_port_is_said_so() -> None:
+    error = response_error(SERVER, made(400, "Client sent an HTTP request to an HTTPS server.\n"))
+    assert "https://" in error.remedy
+
+
+def test_an_error_of_the_model_keeps_its_words() -> None:
+    body = json.dumps({"error": {"code": 400, "message": "too long", "type": "x"}})
+    error = response_error(SERVER, made(400, body), "a")
+    assert isinstance(error, errors.ServerError)
+    assert error.words == "too long"
+
+
+@pytest.mark.parametrize(
+    "body", ['{"error":{"message":[1]}}', '{"error":5}', "[" * 100_000, '{"error":{}}', "\x00\x1b"]
+)
+def test_an_error_of_any_shape_is_a_server_error(body: str) -> None:
+    error = response_error(SERVER, made(500, body))
+    assert isinstance(error, errors.ServerError)
+    assert error.why
+
+
+def test_the_servers_words_are_cleaned_and_shortened() -> None:
+    error = response_error(SERVER, made(500, "\x1b]0;evil\x07" + "x" * 5000))
+    assert isinstance(error, errors.ServerError)
+    assert len(error.words) == 300
+    assert "\x1b" not in error.words

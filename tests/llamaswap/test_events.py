@@ -1,0 +1,175 @@
+"""Frames of the event stream as values: recorded streams of each dialect, and broken frames."""
+
+import json
+from collections import Counter
+from collections.abc import AsyncIterator
+
+import pytest
+
+from aitui.domain.events import (
+    ActivityAdded,
+    Event,
+    LogWritten,
+    ModelStatusChanged,
+    OtherEvent,
+    RequestEnded,
+    RequestsCounted,
+    RequestsFinished,
+    RequestsListed,
+    RequestUpdated,
+)
+from aitui.domain.model import FinishedRequest, RunState
+from aitui.swap.events import parse_event, read_events
+from llamaswap.recorded import recorded
+
+
+def frame(kind: object, data: object) -> bytes:
+    return json.dumps({"type": kind, "data": json.dumps(data)}).encode()
+
+
+def event(kind: object, data: object) -> Event:
+    return parse_event(frame(kind, data), lambda: 1000.0)
+
+
+async def replayed(dialect: str, name: str, size: int = 1000) -> list[Event]:
+    async def chunks() -> AsyncIterator[bytes]:
+        body = recorded(dialect, name).body
+        for start in range(0, len(body), size):
+            yield body[start : start + size]
+
+    return [event async for event in read_events(chunks(), lambda: 0.0)]
+
+
+@pytest.mark.parametrize(
+    ("dialect", "name", "kinds"),
+    [
+        ("v217", "api_events_full", {LogWritten, ModelStatusChanged, RequestsCounted}),
+        ("v218", "api_events_idle_initial", {LogWritten, ModelStatusChanged, RequestsCounted}),
+        (
+            "v218",
+            "api_events_full",
+            {LogWritten, ModelStatusChanged, RequestsCounted, RequestsFinished},
+        ),
+        (
+            "2026-08-head",
+            "api_events_idle_initial",
+            {LogWritten, ModelStatusChanged, RequestsListed},
+        ),
+        (
+            "2026-08-head",
+            "api_events_full",
+            {
+                LogWritten,
+                ModelStatusChanged,
+                RequestsListed,
+                RequestUpdated,
+                RequestEnded,
+                ActivityAdded,
+            },
+        ),
+    ],
+)
+async def test_reads_a_recorded_stream(dialect: str, name: str, kinds: set[type]) -> None:
+    found = await replayed(dialect, name)
+    assert kinds <= {type(event) for event in found}
+    others = Counter(event.type for event in found if isinstance(event, OtherEvent))
+    assert set(others) <= {"uiConfig", "profileChanged", "metrics"}
+
+
+async def test_the_size_of_the_chunks_changes_nothing() -> None:
+    assert await replayed("v218", "api_events_full", 1) == await replayed(
+        "v218", "api_events_full", 100_000
+    )
+
+
+def test_a_status_holds_state_aliases_peer_and_context() -> None:
+    found = event(
+        "modelStatus",
+        [
+            {"id": "a", "state": "starting", "aliases": ["x"], "context_length": 4096},
+            {"id": "b", "state": "", "peerID": "peer1", "unlisted": True},
+            {"id": "c", "state": "dreaming"},
+        ],
+    )
+    assert isinstance(found, ModelStatusChanged)
+    first, second, third = found.models
+    assert (first.state, first.aliases, first.context_length) == (RunState.STARTING, ("x",), 4096)
+    assert (second.state, second.peer, second.unlisted) == (RunState.STOPPED, "peer1", True)
+    assert third.state is RunState.UNKNOWN
+
+
+def test_a_log_is_cleaned_and_keeps_its_lines() -> None:
+    found = event("logData", {"source": "proxy", "data": "a\x1b[31m\nb"})
+    assert found == LogWritten("proxy", "a\nb")
+
+
+def test_an_old_server_counts_requests() -> None:
+    assert event("inflight", {"total": 2}) == RequestsCounted(2)
+
+
+def test_an_empty_snapshot_has_no_requests() -> None:
+    assert event("inflight", {"operation": "snapshot"}) == RequestsListed(())
+
+
+def test_a_request_began_its_age_before_now() -> None:
+    request = {
+        "id": 7,
+        "model": "a",
+        "req_path": "/v1/chat/completions",
+        "remote_ip": "192.168.2.9",
+        "req_headers": {"User-Agent": "curl"},
+        "resp_headers": {"Server": "llama.cpp", "X": 5},
+        "resp_bytes": 10,
+        "elapsed_ms": 2500,
+    }
+    found = event("inflight", {"operation": "upsert", "request": request})
+    assert isinstance(found, RequestUpdated)
+    assert (found.request.id, found.request.started) == ("7", 997.5)
+    assert (found.request.client, found.request.user_agent) == ("192.168.2.9", "curl")
+    assert found.request.response_headers == {"server": "llama.cpp"}
+
+
+def test_a_request_that_ended_is_named_by_its_id() -> None:
+    assert event("inflight", {"operation": "remove", "id": "7"}) == RequestEnded("7")
+
+
+def test_rows_of_an_old_server_tell_which_model_was_used_and_when() -> None:
+    rows = [
+        {"model": "a", "timestamp": "1970-01-01T00:01:00.500000000Z"},
+        {"model": "b", "timestamp": "0001-01-01T00:00:00Z"},
+        {"model": "c", "timestamp": 5},
+        {"model": ""},
+    ]
+    assert event("metrics", rows) == RequestsFinished(
+        (FinishedRequest("a", 60.5), FinishedRequest("b"), FinishedRequest("c"))
+    )
+
+
+def test_a_row_of_a_new_server_is_named_by_its_id() -> None:
+    assert event("activity", {"id": 4}) == ActivityAdded(4)
+
+
+def test_an_unknown_type_is_another_event() -> None:
+    assert event("uiConfig\x1b[31m", {"a": 1}) == OtherEvent("uiConfig")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"{",
+        b"5",
+        b'{"type":5}',
+        b'{"type":"logData"}',
+        b'{"type":"logData","data":5}',
+        b'{"type":"logData","data":"{"}',
+        b'{"type":"modelStatus","data":"[{}]"}',
+        b'{"type":"inflight","data":"{}"}',
+        b'{"type":"inflight","data":"{\\"operation\\":\\"upsert\\"}"}',
+        b'{"type":"activity","data":"{\\"id\\":\\"x\\"}"}',
+        b'{"type":"logData","data":' + b"[" * 100_000,
+        b'{"type":"\xff"}',
+    ],
+)
+def test_a_frame_that_cannot_be_read_is_another_event(data: bytes) -> None:
+    assert isinstance(parse_event(data, lambda: 0.0), OtherEvent)

@@ -1,7 +1,0 @@
-"""The command line and the app in front of the stand-in; this machine, directly and over sshd."""
-
-from commands.conftest import aitui
-from host.conftest import host, sshd
-from ui.conftest import app
-
-__all__ = ["aitui", "app", "host", "sshd"]

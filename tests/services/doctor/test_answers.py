@@ -1,0 +1,144 @@
+"""What the server answers, events, views and clock."""
+
+from dataclasses import replace
+from time import monotonic, time
+
+import pytest
+
+from aitui.commands.doctor import event_checks
+from aitui.demo.dialect import Dialect
+from aitui.demo.faults import ConnectionClose, FixedResponse, Hang, HtmlPage
+from aitui.demo.stand_in import StandIn
+from aitui.domain.checks import CheckStatus, exit_code
+from aitui.domain.clock import Clock
+from aitui.domain.server import Server
+from aitui.swap.client import LlamaSwapClient
+from catalogue import CATALOGUE, QUICK, dialects
+from services.doctor.examined import examined
+
+
+async def test_what_runs_is_named(server: Server) -> None:
+    async with LlamaSwapClient(server) as client:
+        await client.load(QUICK)
+    assert (await examined(server))["/running"].seen == f"{QUICK} ready"
+
+
+async def test_the_models_are_counted(server: Server) -> None:
+    async with LlamaSwapClient(server) as client:
+        listed = await client.models()
+    assert (await examined(server))["/v1/models"].seen == f"{len(listed)} models"
+
+
+async def test_a_proxy_without_its_llama_swap_is_told(stand_in: StandIn, server: Server) -> None:
+    stand_in.fault("/", FixedResponse(502, b"", ""))
+    report = await examined(server)
+    assert report.status("certificate accepted") is CheckStatus.PASSED
+    assert report.failed == ["/health"]
+    assert "llama-swap behind it does not answer" in report["/health"].seen
+    assert report["/health"].remedy == "check and restart llama-swap.service"
+    assert exit_code(report.checks) == 3
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        (HtmlPage(), "something else than OK"),
+        (FixedResponse(200, b"", "text/plain"), "a name that it doesn't serve"),
+        (FixedResponse(404, b"404 page not found", "text/plain"), "has no GET /health"),
+    ],
+)
+async def test_a_health_that_isnt_llama_swaps_is_told(
+    stand_in: StandIn, server: Server, fault: FixedResponse, words: str
+) -> None:
+    stand_in.fault("/health", fault)
+    report = await examined(server)
+    assert report.failed == ["/health"]
+    assert words in report["/health"].seen
+    assert report.status("/v1/models") is CheckStatus.PASSED
+
+
+@pytest.mark.parametrize("path", ["/v1/models", "/running"])
+async def test_an_endpoint_that_answers_nonsense_is_told(
+    stand_in: StandIn, server: Server, path: str
+) -> None:
+    stand_in.fault(path, FixedResponse(200, b"{]", "application/json"))
+    report = await examined(server)
+    assert path in report.failed
+    assert "can't be its JSON" in report[path].seen
+
+
+async def test_a_wrong_api_key_is_told(server: Server, certificates: object) -> None:
+    guarded = f"apiKeys: [right]\n{CATALOGUE}"
+    async with StandIn(guarded, Dialect.V218) as there:
+        report = await examined(Server(there.url, identity="x", api_key="wrong"))
+    assert report.status("/health") is CheckStatus.PASSED
+    assert "doesn't accept the API key" in report["/v1/models"].seen
+    assert report["/v1/models"].remedy == "set the server's api_key"
+
+
+@dialects(*Dialect)
+async def test_events_flow_while_their_stream_is_open(server: Server) -> None:
+    check = (await examined(server))["/api/events"]
+    assert check.status is CheckStatus.PASSED
+    assert "after its cause" in check.seen
+
+
+async def test_events_that_are_held_back_are_told(
+    monkeypatch: pytest.MonkeyPatch, stand_in: StandIn, server: Server
+) -> None:
+    monkeypatch.setattr(event_checks, "FIRST_EVENT_SECONDS", 0.2)
+    stand_in.fault("/api/events", Hang())
+    check = (await examined(server))["/api/events"]
+    assert check.status is CheckStatus.FAILED
+    assert "something on the way holds it back" in check.seen
+    assert "flush_interval -1" in check.remedy
+
+
+async def test_a_stream_that_breaks_is_told(stand_in: StandIn, server: Server) -> None:
+    stand_in.fault("/api/events", ConnectionClose())
+    assert (await examined(server)).failed == ["/api/events"]
+
+
+async def test_an_older_server_isnt_at_fault_for_the_views_it_lacks(server: Server) -> None:
+    report = await examined(server)
+    assert report["version"].seen.startswith("llama-swap 218 (02e015f")
+    assert report["view: activity"].seen == "needs llama-swap ≥ v236"
+    assert report["view: hardware"].seen == "needs llama-swap ≥ v247"
+    assert report["view: profiles"].seen == "needs llama-swap ≥ v241"
+    assert report["view: cancel a request"].seen == "needs llama-swap ≥ v235"
+    assert report["view: who is using it"].seen == "only their number; needs llama-swap ≥ v235"
+    assert report.status("view: performance") is CheckStatus.PASSED
+
+
+@dialects(Dialect.HEAD)
+async def test_a_newer_server_has_every_view(server: Server) -> None:
+    report = await examined(server)
+    views = [check for check in report.checks if check.name.startswith("view: ")]
+    assert len(views) == 6
+    assert {check.status for check in views} == {CheckStatus.PASSED}
+
+
+async def test_a_view_that_is_switched_off_is_told(server: Server) -> None:
+    async with StandIn(f"performance: {{disabled: true}}\n{CATALOGUE}") as there:
+        report = await examined(Server(there.url, identity="x"))
+    assert "switched off" in report["view: performance"].seen
+
+
+async def test_clocks_that_agree_pass(server: Server) -> None:
+    assert (await examined(server)).status("clock") is CheckStatus.PASSED
+
+
+@pytest.mark.parametrize(("shift", "words"), [(600.0, "behind"), (-600.0, "ahead of")])
+async def test_a_clock_that_is_off_is_told(server: Server, shift: float, words: str) -> None:
+    report = await examined(server, clock=Clock(monotonic, lambda: time() + shift))
+    assert report.failed == ["clock"]
+    assert f"{words} ours" in report["clock"].seen
+    assert "timedatectl set-ntp true" in report["clock"].remedy
+    assert exit_code(report.checks) == 1
+
+
+async def test_a_silent_server_is_given_up(stand_in: StandIn, server: Server) -> None:
+    stand_in.fault("/health", Hang())
+    report = await examined(replace(server, timeout=0.3))
+    assert report.failed == ["/health"]
+    assert "did not finish GET /health" in report["/health"].seen

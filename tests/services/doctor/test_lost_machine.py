@@ -1,0 +1,62 @@
+"""A machine that is lost in the middle of the check-up: told once, and waited for once."""
+
+from pathlib import Path
+
+import pytest
+
+from aitui.commands.doctor.config_checks import config_checks
+from aitui.commands.doctor.host_found import HostFindings
+from aitui.commands.doctor.service_checks import service_checks
+from aitui.commands.doctor.so_far import ServerFindings
+from aitui.domain.checks import CheckStatus
+from aitui.host.config_file import ConfigFile
+from aitui.host.local import LocalHost
+from aitui.host.service import SystemdService
+from services.doctor.examined import REAL_CLOCK, Report
+from host.faults import Fault, FaultyHost
+from e2e.service.inside import Inside
+from e2e.service.user_manager import UNIT, UserManager
+
+
+async def report_of(host: FaultyHost, preset: str) -> Report:
+    """Both groups of checks, as they follow each other."""
+    found, checks = HostFindings(host, 10.0), []
+    config = ConfigFile(host, preset, clock=REAL_CLOCK)
+    checks += [check async for check in config_checks(config, found, ServerFindings())]
+    checks += [check async for check in service_checks(SystemdService(host, UNIT), found)]
+    return Report(checks)
+
+
+@pytest.mark.real_server("systemd")
+@pytest.mark.real_server("openssh-server")
+async def test_whenever_it_is_lost_one_line_fails_and_the_rest_stay_open(
+    machine: UserManager,
+) -> None:
+    inside, preset = Inside(machine), str(machine.config)
+    traced = FaultyHost(inside)
+    names = [check.name for check in (await report_of(traced, preset)).checks]
+    for at in range(len(traced.calls)):
+        report = await report_of(FaultyHost(inside, Fault.CUT_BEFORE, at), preset)
+        assert [check.name for check in report.checks] == names, at
+        lost = [check for check in report.checks if "connection was lost" in check.seen]
+        failed = [check for check in lost if check.status is CheckStatus.FAILED]
+        assert len(failed) == 1, (at, traced.calls[at], lost)
+        assert lost[0] is failed[0]
+
+
+async def test_a_command_that_hangs_is_waited_for_no_longer_than_a_check_may_take(
+    preset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hanging = tmp_path / "programs"
+    hanging.mkdir()
+    (hanging / "test").write_text("#!/bin/sh\nexec sleep 60\n")
+    (hanging / "test").chmod(0o755)
+    monkeypatch.setenv("PATH", str(hanging), prepend=":")
+    host = LocalHost()
+    found = HostFindings(host, 0.5)
+    config = ConfigFile(host, str(preset), clock=REAL_CLOCK)
+    report = Report([check async for check in config_checks(config, found, ServerFindings())])
+    assert report.failed == ["config folder writable"]
+    assert "this machine does not answer" in report["config folder writable"].seen
+    assert report.status("config file's owner") is CheckStatus.OPEN
+    assert report.status("config file valid") is CheckStatus.PASSED

@@ -1,0 +1,237 @@
+"""What the slash commands of the prompt do."""
+
+from pathlib import Path
+
+import pytest
+
+from aitui.demo.stand_in import StandIn
+from aitui.domain.server import Server
+from ui.chat.pane import ENDLESS, FAST, OTHER, Pane, chatting
+
+WIDE = (120, 36)
+
+
+async def test_status_tells_what_runs(pane: Pane) -> None:
+    await pane.ask("hi")
+    await pane.app.until_ready(FAST)
+    await pane.send("/status")
+    await pane.app.told(FAST)
+
+
+@pytest.mark.parametrize("command", ["/load", "/ai-server-load"])
+async def test_load_loads(pane: Pane, command: str) -> None:
+    await pane.send(f"{command} {OTHER}")
+    await pane.app.told(f"{OTHER} is ready")
+
+
+async def test_unload_unloads(pane: Pane) -> None:
+    await pane.ask("hi")
+    await pane.app.until_ready(FAST)
+    await pane.send(f"/unload {FAST}")
+    await pane.app.told(f"{FAST} is unloaded")
+
+
+async def test_refresh_asks_for_everything_again(pane: Pane) -> None:
+    before = len(pane.stand_in.requests)
+    await pane.send("/ai-server-refresh")
+    await pane.app.until(lambda: len(pane.stand_in.requests) > before, "asked")
+
+
+async def test_an_id_that_is_unknown_gets_the_nearest(pane: Pane) -> None:
+    await pane.send("/load fast-8b")
+    await pane.app.told(FAST)
+
+
+async def test_a_command_that_is_unknown_gets_the_nearest_and_stays_written(pane: Pane) -> None:
+    await pane.send("/statsu")
+    await pane.app.told("did you mean /status?")
+    assert pane.written == "/statsu"
+    assert pane.asked == []
+
+
+async def test_a_command_without_what_it_needs_says_how_it_is_written(pane: Pane) -> None:
+    await pane.send("/load")
+    await pane.app.told("/load ID")
+
+
+@pytest.mark.parametrize("command", ["/ctx fast-7b 4096", "/preset", "/ai-server-restart"])
+async def test_what_needs_the_machine_says_so(pane: Pane, command: str) -> None:
+    await pane.send(command)
+    await pane.app.told("no SSH host is set")
+
+
+async def test_a_path_is_no_command(pane: Pane) -> None:
+    await pane.ask("/ is the root, what is below it?")
+    assert pane.said[0] == "/ is the root, what is below it?"
+
+
+async def test_model_goes_on_with_another_one(
+    stand_in: StandIn, server: Server, tmp_path: Path
+) -> None:
+    async with chatting(stand_in, server, tmp_path, size=WIDE) as pane:
+        await pane.ask("one")
+        await pane.app.until_ready(FAST)
+        await pane.send(f"/model {OTHER}")
+        await pane.app.see(f"Chat · {OTHER}")
+        await pane.open(FAST)
+        assert pane.said == []
+        await pane.open(OTHER)
+        assert pane.said[0] == "one"
+
+
+async def test_system_goes_along_and_is_remembered_for_the_model(
+    stand_in: StandIn, server: Server, tmp_path: Path
+) -> None:
+    async with chatting(stand_in, server, tmp_path) as pane:
+        await pane.send("/system Be brief.")
+        await pane.app.told("The system prompt is set")
+        await pane.ask("hi")
+        assert pane.asked[0][0] == {"role": "system", "content": "Be brief."}
+    async with chatting(stand_in, server, tmp_path) as pane:
+        await pane.ask("again")
+        assert pane.asked[-1][0] == {"role": "system", "content": "Be brief."}
+
+
+async def test_parameters_go_along_and_are_remembered_for_the_model(
+    stand_in: StandIn, server: Server, tmp_path: Path
+) -> None:
+    async with chatting(stand_in, server, tmp_path) as pane:
+        await pane.send("/set temperature 0.2")
+        await pane.app.told("temperature 0.2")
+        await pane.ask("hi")
+        assert pane.bodies[0]["temperature"] == 0.2
+    async with chatting(stand_in, server, tmp_path) as pane:
+        await pane.ask("again")
+        assert pane.bodies[-1]["temperature"] == 0.2
+
+
+async def test_a_parameter_without_a_value_is_cleared(pane: Pane) -> None:
+    await pane.send("/set temperature 0.2")
+    await pane.app.told("temperature 0.2")
+    await pane.send("/set temperature")
+    await pane.app.told("those of the server")
+    await pane.ask("hi")
+    assert "temperature" not in pane.bodies[0]
+
+
+async def test_a_value_that_is_none_is_refused(pane: Pane) -> None:
+    await pane.send("/set temperature hot")
+    await pane.app.told("temperature")
+    assert pane.written == "/set temperature hot"
+
+
+async def test_clear_begins_a_new_conversation(pane: Pane) -> None:
+    await pane.ask("hi")
+    await pane.send("/clear")
+    await pane.app.until(lambda: pane.said == [], "new")
+    await pane.app.see("Nothing was asked yet")
+
+
+async def test_nothing_cuts_an_answer_without_saying(
+    stand_in: StandIn, server: Server, tmp_path: Path
+) -> None:
+    async with chatting(stand_in, server, tmp_path, ENDLESS) as pane:
+        await pane.send("go on")
+        await pane.streams()
+        await pane.send("/clear")
+        await pane.app.told("^c in its chat stops it")
+        assert pane.chat.busy
+        assert pane.written == "/clear"
+
+
+async def test_retry_answers_again_and_branch_walks(pane: Pane) -> None:
+    await pane.ask("hi")
+    first = pane.chat.conversation.shown
+    await pane.send("/retry")
+    await pane.app.until(lambda: len(pane.bodies) == 2, "asked again")
+    await pane.ended()
+    second = pane.chat.conversation.shown
+    await pane.app.see("2 of 2, /branch shows the next")
+    await pane.send("/branch")
+    await pane.app.see("1 of 2, /branch shows the next")
+    assert pane.chat.conversation.shown == first
+    await pane.send("/branch")
+    await pane.app.see("2 of 2")
+    assert pane.chat.conversation.shown == second
+
+
+async def test_one_branch_is_nothing_to_walk(pane: Pane) -> None:
+    await pane.ask("hi")
+    await pane.send("/branch")
+    await pane.app.told("there is only one branch")
+
+
+async def test_edit_asks_differently_and_keeps_the_old_branch(pane: Pane) -> None:
+    await pane.ask("hi")
+    await pane.send("/edit")
+    await pane.app.until(lambda: pane.written == "hi", "to be edited")
+    await pane.app.press(*"!!", "enter")
+    await pane.app.until(lambda: len(pane.bodies) == 2, "asked")
+    await pane.ended()
+    assert pane.said[0] == "hi!!"
+    assert len(pane.asked[1]) == 1
+    await pane.app.see("2 of 2")
+    await pane.send("/branch")
+    await pane.app.until(lambda: pane.said[0] == "hi", "the old one")
+
+
+async def test_an_edit_that_is_emptied_is_dropped(pane: Pane) -> None:
+    await pane.ask("hi")
+    await pane.send("/edit")
+    await pane.app.until(lambda: pane.written == "hi", "to be edited")
+    await pane.app.press("backspace", "backspace")
+    await pane.app.settle()
+    await pane.ask("more")
+    assert len(pane.asked[1]) == 3
+
+
+async def test_delete_drops_the_last_question_and_its_answer(pane: Pane) -> None:
+    await pane.ask("one")
+    await pane.ask("two")
+    await pane.send("/delete")
+    await pane.app.unsee("two")
+    assert pane.said[::2] == ["one"]
+
+
+async def test_continue_goes_on_with_an_answer_that_was_stopped(
+    stand_in: StandIn, server: Server, tmp_path: Path
+) -> None:
+    async with chatting(stand_in, server, tmp_path, ENDLESS) as pane:
+        await pane.send("/set max_tokens 20")
+        await pane.app.told("max_tokens 20")
+        await pane.ask("go on")
+        before = pane.said[1]
+        await pane.app.see("at its limit of tokens", "/continue")
+        await pane.send("/continue")
+        await pane.app.until(lambda: len(pane.bodies) == 2, "asked")
+        await pane.ended()
+        assert pane.said[1].startswith(before)
+        assert len(pane.said[1]) > len(before)
+
+
+async def test_continue_of_a_whole_answer_says_so(pane: Pane) -> None:
+    await pane.ask("hi")
+    await pane.send("/continue")
+    await pane.app.told("the last answer is complete")
+
+
+@pytest.mark.parametrize("command", ["/retry", "/edit", "/delete", "/continue"])
+async def test_nothing_to_do_it_with_says_so(pane: Pane, command: str) -> None:
+    await pane.send(command)
+    await pane.app.told("nothing was" if command != "/continue" else "the last answer is complete")
+
+
+async def test_rename_gives_a_title(stand_in: StandIn, server: Server, tmp_path: Path) -> None:
+    async with chatting(stand_in, server, tmp_path, size=WIDE) as pane:
+        await pane.ask("hi")
+        await pane.send("/rename about greetings")
+        await pane.app.see("about greetings")
+
+
+async def test_help_lists_the_commands(stand_in: StandIn, server: Server, tmp_path: Path) -> None:
+    async with chatting(stand_in, server, tmp_path, size=WIDE) as pane:
+        await pane.send("/help")
+        await pane.app.see("/set NAME VALUE", "/history WORDS", "/restart")
+
+
+# --- files

@@ -1,0 +1,91 @@
+"""What goes out of a conversation into files, and from files into the prompt."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ui.chat.pane import Pane
+
+PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 20
+
+
+def read(path: Path) -> Any:
+    assert path.stat().st_mode & 0o777 == 0o600
+    text = path.read_text()
+    return json.loads(text) if path.suffix == ".json" else text
+
+
+def exported(folder: Path, suffix: str) -> list[Path]:
+    return list(folder.rglob(f"exports/*{suffix}"))
+
+
+async def test_save_writes_markdown_to_a_private_file(pane: Pane, tmp_path: Path) -> None:
+    await pane.ask("Why is the sky blue?")
+    await pane.send("/save")
+    await pane.app.told("Written to")
+    (path,) = exported(tmp_path, ".md")
+    assert "Why is the sky blue?" in read(path)
+
+
+async def test_export_writes_json_to_a_private_file(pane: Pane, tmp_path: Path) -> None:
+    await pane.ask("Why is the sky blue?")
+    await pane.send("/export")
+    await pane.app.told("Written to")
+    (path,) = exported(tmp_path, ".json")
+    assert "Why is the sky blue?" in json.dumps(read(path))
+
+
+async def test_a_name_of_its_own_is_below_the_exports(pane: Pane, tmp_path: Path) -> None:
+    await pane.ask("hi")
+    await pane.send("/save sky.md")
+    await pane.app.told("Written to")
+    (path,) = exported(tmp_path, ".md")
+    assert path.name == "sky.md"
+    read(path)
+
+
+async def test_no_file_is_written_over(pane: Pane, tmp_path: Path) -> None:
+    there = tmp_path / "there.md"
+    there.write_text("mine")
+    await pane.ask("hi")
+    await pane.send(f"/save {there}")
+    await pane.app.told("exists already")
+    assert there.read_text() == "mine"
+    assert pane.written == f"/save {there}"
+
+
+async def test_a_text_file_comes_into_the_prompt(pane: Pane, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("first\nsecond\n")
+    await pane.send(f"/file {tmp_path / 'notes.txt'}")
+    await pane.app.until(lambda: "first\nsecond" in pane.written, "there")
+    assert pane.written.startswith("notes.txt:\n```")
+
+
+async def test_an_image_goes_along_with_the_next_prompt_alone(pane: Pane, tmp_path: Path) -> None:
+    (tmp_path / "cat.png").write_bytes(PNG)
+    await pane.send(f"/file {tmp_path / 'cat.png'}")
+    await pane.app.told("cat.png goes along with the next prompt")
+    await pane.ask("What is this?")
+    await pane.ask("Are you sure?")
+    content = pane.asked[0][0]["content"]
+    assert [part["type"] for part in content].count("image_url") == 1
+    assert isinstance(pane.asked[1][-1]["content"], str)
+    await pane.app.press("escape", "g")
+    await pane.app.see("[image: cat.png]")
+
+
+@pytest.mark.parametrize("content", [None, b"\x7fELF\0\0"])
+async def test_what_is_no_file_to_send_stays_written(
+    pane: Pane, tmp_path: Path, content: bytes | None
+) -> None:
+    path = tmp_path / "thing"
+    if content is not None:
+        path.write_bytes(content)
+    await pane.send(f"/file {path}")
+    await pane.app.told("is no file" if content is None else "neither a text")
+    assert pane.written == f"/file {path}"
+
+
+# --- earlier conversations

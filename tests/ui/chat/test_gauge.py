@@ -1,0 +1,56 @@
+"""The gauge counts against what one slot holds, as the model's own server says it."""
+
+from pathlib import Path
+
+import pytest
+
+from aitui.demo.faults import FixedResponse
+from aitui.demo.stand_in import StandIn
+from aitui.domain.server import Server
+from ui.chat.pane import FAST, SHARED, Pane, chatting
+
+
+def asked_for_slots(stand_in: StandIn) -> int:
+    return sum(request.path.endswith("/slots") for request in stand_in.requests)
+
+
+async def test_slots_that_share_the_context_have_all_of_it(
+    stand_in: StandIn, server: Server, tmp_path: Path
+) -> None:
+    async with chatting(stand_in, server, tmp_path, SHARED) as pane:
+        await pane.ask("hi")
+        # By its command alone each of the four would have 2,048.
+        await pane.app.see(f"ctx {pane.answer.context_used}/8k")
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        FixedResponse(501, b'{"error":{"code":501,"message":"Start it with `--slots`"}}'),
+        FixedResponse(200, b"not JSON"),
+        FixedResponse(200, b'[{"id":0,"n_ctx":-1}]'),
+        FixedResponse(200, b"[]"),
+    ],
+)
+async def test_a_server_that_does_not_tell_leaves_the_figures_of_its_command(
+    reply: FixedResponse, stand_in: StandIn, server: Server, tmp_path: Path
+) -> None:
+    stand_in.fault(f"/upstream/{SHARED}/slots", reply)
+    async with chatting(stand_in, server, tmp_path, SHARED) as pane:
+        await pane.ask("hi")
+        await pane.app.until(lambda: asked_for_slots(stand_in), "asked")
+        await pane.app.see(f"ctx {pane.answer.context_used}/2k")
+        assert not pane.app.toasts
+
+
+async def test_a_model_is_asked_once_a_load_and_only_while_it_answers(pane: Pane) -> None:
+    assert not asked_for_slots(pane.stand_in)
+    await pane.ask("one")
+    await pane.ask("two")
+    assert asked_for_slots(pane.stand_in) == 1
+    await pane.app.until_ready(FAST)
+    await pane.app.app._chat_controller.session.client.unload(FAST)
+    await pane.app.until(lambda: not pane.app.models.snapshot.ready, "unloaded")
+    assert asked_for_slots(pane.stand_in) == 1
+    await pane.ask("three")
+    assert asked_for_slots(pane.stand_in) == 2

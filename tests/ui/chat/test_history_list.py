@@ -1,0 +1,170 @@
+"""Earlier conversations: found, gone on with, deleted."""
+
+from pathlib import Path
+
+import pytest
+from textual.widgets import Input, OptionList
+
+from aitui.commands.conversations import ListedConversation
+from aitui.demo.stand_in import StandIn
+from aitui.domain.server import Server
+from aitui.ui.screens.history import HistoryScreen
+from ui.chat.pane import FAST, Pane, chatting
+
+
+async def test_a_conversation_is_found_and_gone_on_with_after_a_restart(
+    stand_in: StandIn, server: Server, tmp_path: Path
+) -> None:
+    async with chatting(stand_in, server, tmp_path) as pane:
+        await pane.ask("Why is the sky blue?")
+    async with chatting(stand_in, server, tmp_path) as pane:
+        assert pane.said == []
+        await pane.send("/history blue")
+        await pane.app.until(lambda: isinstance(pane.app.app.screen, HistoryScreen), "open")
+        await pane.app.see("Why is the sky blue?")
+        await pane.app.press("enter", "enter")
+        await pane.app.until(lambda: pane.app.app._chat_controller.chat and pane.said, "resumed")
+        await pane.app.see("stand-in: no weights were loaded")
+        await pane.ask("And at night?")
+        assert len(pane.asked[-1]) == 3
+
+
+@pytest.mark.parametrize("keys", [("down", "enter"), ("enter", "enter")])
+async def test_leaving_the_words_highlights_the_first_that_has_them(
+    pane: Pane, keys: tuple[str, ...]
+) -> None:
+    await pane.ask("about apples")
+    apples = pane.chat.conversation.id
+    await pane.send("/clear")
+    await pane.app.until(lambda: pane.said == [], "new")
+    await pane.ask("about pears")
+    await pane.send("/history")
+    await pane.app.until(lambda: "about apples" in history_text(pane), "listed")
+    await pane.app.press(*"apples")
+    await pane.app.until(lambda: "about pears" not in history_text(pane), "found")
+    await pane.app.press(*keys)
+    await pane.app.until(lambda: pane.chat.conversation.id == apples, "opened")
+
+
+async def test_nothing_is_opened_of_what_other_words_have(pane: Pane) -> None:
+    await pane.ask("about apples")
+    await pane.send("/history")
+    await pane.app.until(lambda: "about apples" in history_text(pane), "listed")
+    screen = pane.app.app.screen
+    assert isinstance(screen, HistoryScreen)
+    screen.query_one(Input).value = "pears"
+    screen.action_to_list()
+    assert screen.query_one(OptionList).highlighted is None
+    await pane.app.see("no conversation has these words")
+    screen.show("", (ListedConversation("late", "found for other words", 0.0),))
+    await pane.app.press("enter")
+    await pane.app.settle()
+    assert history_open(pane)
+
+
+async def test_history_without_words_lists_all_and_finds_as_one_types(
+    stand_in: StandIn, server: Server, tmp_path: Path
+) -> None:
+    async with chatting(stand_in, server, tmp_path) as pane:
+        await pane.ask("about apples")
+        await pane.send("/clear")
+        await pane.app.until(lambda: pane.said == [], "new")
+        await pane.ask("about pears")
+        await pane.send("/history")
+        await pane.app.see("about apples", "about pears")
+        await pane.app.press(*"pears")
+        await pane.app.until(lambda: "about apples" not in history_text(pane), "found")
+        assert "about pears" in history_text(pane)
+
+
+async def test_the_open_conversation_is_shown_and_not_copied(pane: Pane) -> None:
+    await pane.ask("about apples")
+    before = pane.chat
+    await pane.send("/history")
+    await pane.app.until(lambda: "about apples" in history_text(pane), "listed")
+    await pane.app.press("enter", "enter")
+    await pane.app.until(lambda: not history_open(pane), "chosen")
+    await pane.app.settle()
+    assert pane.chat is before
+
+
+async def test_a_conversation_is_deleted_from_the_history(pane: Pane) -> None:
+    await pane.ask("about apples")
+    await pane.send("/clear")
+    await pane.app.until(lambda: pane.said == [], "new")
+    await pane.send("/history")
+    await pane.app.until(lambda: "about apples" in history_text(pane), "listed")
+    await pane.app.press("down", "delete")
+    await pane.app.see("Delete this conversation?", "about apples", "n Keep it")
+    await pane.app.answer("y")
+    await pane.app.see("no conversation has these words")
+
+
+async def test_a_conversation_stays_where_the_answer_is_the_safe_one(pane: Pane) -> None:
+    await pane.ask("about apples")
+    for keys in ("n", "enter"):
+        await pane.send("/history")
+        await pane.app.until(lambda: "about apples" in history_text(pane), "listed")
+        await pane.app.press("down", "delete")
+        await pane.app.answer(keys)
+        await pane.app.until(lambda: "about apples" in history_text(pane), "listed still")
+        await pane.app.press("escape")
+        await pane.app.until(lambda: not history_open(pane), "closed")
+    assert pane.said[0] == "about apples"
+
+
+async def test_what_moves_elsewhere_deletes_no_conversation(pane: Pane) -> None:
+    await pane.ask("about apples")
+    await pane.send("/history")
+    await pane.app.until(lambda: "about apples" in history_text(pane), "listed")
+    await pane.app.press("down", "ctrl+d", "ctrl+u")
+    await pane.app.settle()
+    assert history_open(pane)
+    assert "about apples" in history_text(pane)
+
+
+async def test_deleting_the_open_conversation_begins_a_new_one(pane: Pane) -> None:
+    await pane.ask("about apples")
+    await pane.send("/history")
+    await pane.app.until(lambda: "about apples" in history_text(pane), "listed")
+    await pane.app.press("down", "delete")
+    await pane.app.answer("y")
+    await pane.app.see("no conversation has these words")
+    await pane.app.press("escape")
+    await pane.app.until(lambda: pane.said == [], "new")
+    await pane.ask("about pears")
+    assert len(pane.asked[-1]) == 1
+
+
+async def test_leaving_the_history_changes_nothing(pane: Pane) -> None:
+    await pane.ask("about apples")
+    await pane.send("/history")
+    await pane.app.until(lambda: history_open(pane), "open")
+    await pane.app.press("escape")
+    await pane.app.until(lambda: not history_open(pane), "closed")
+    assert pane.said[0] == "about apples"
+
+
+async def test_a_history_that_can_not_be_written_leaves_the_chat(
+    stand_in: StandIn, server: Server, tmp_path: Path
+) -> None:
+    async with chatting(stand_in, server, tmp_path, "") as pane:
+        data = pane.app.app._paths.data
+        data.parent.mkdir(parents=True, exist_ok=True)
+        data.write_text("in the way")
+        await pane.open(FAST)
+        await pane.app.told("Conversations are not kept")
+        await pane.ask("hi")
+        assert pane.said[0] == "hi"
+
+
+def history_open(pane: Pane) -> bool:
+    return isinstance(pane.app.app.screen, HistoryScreen)
+
+
+def history_text(pane: Pane) -> str:
+    """What the dialog shows."""
+    if not history_open(pane):
+        return ""
+    dialog = pane.app.app.screen.query_one("#list").region
+    return "\n".join(strip.text for strip in pane.app.strips[dialog.y : dialog.bottom])

@@ -1,0 +1,219 @@
+"""Writing: lines, pastes, earlier prompts, drafts, completion, help."""
+
+import os
+import stat
+import tempfile
+from contextlib import nullcontext
+from pathlib import Path
+
+import pytest
+from textual import events
+
+from aitui.demo.stand_in import StandIn
+from aitui.domain.server import Server
+from aitui.ui.screens.help import HelpScreen
+from ui.chat.pane import ENDLESS, FAST, Pane, chatting
+
+LONG_PASTE = "".join(f"line {number} of what was pasted\n" for number in range(3000))
+
+
+async def test_a_new_line_is_written_and_sent_with_the_rest(pane: Pane) -> None:
+    await pane.app.press(*"a", "ctrl+j", *"b", "enter")
+    await pane.ended()
+    assert pane.said[0] == "a\nb"
+
+
+async def test_the_prompt_grows_with_its_lines(pane: Pane) -> None:
+    pane.widget.prompt.set_text("\n".join("abc"))
+    await pane.app.until(lambda: pane.widget.prompt.size.height == 3, "three lines high")
+    pane.widget.prompt.set_text("x" * 1000 + "\n" * 20)
+    await pane.app.until(lambda: pane.widget.prompt.size.height == 8, "at its highest")
+
+
+async def test_a_long_paste_stays_whole(pane: Pane) -> None:
+    pane.app.app.post_message(events.Paste(LONG_PASTE))
+    await pane.app.until(lambda: pane.written == LONG_PASTE, "pasted")
+    await pane.app.press("enter")
+    await pane.app.until(lambda: pane.asked, "asked")
+    assert pane.asked[0][0]["content"] == LONG_PASTE
+
+
+async def test_nothing_is_not_sent(pane: Pane) -> None:
+    await pane.app.press("enter", "space", "enter")
+    await pane.app.settle()
+    assert pane.asked == []
+
+
+async def test_up_and_down_walk_earlier_prompts_and_keep_the_draft(pane: Pane) -> None:
+    for text in ("one", "two"):
+        await pane.ask(text)
+    await pane.app.press(*"dra", "up")
+    assert pane.written == "two"
+    await pane.app.press("up", "up")
+    assert pane.written == "one"
+    await pane.app.press("down", "down")
+    assert pane.written == "dra"
+
+
+async def test_up_moves_within_a_prompt_first(pane: Pane) -> None:
+    await pane.ask("one")
+    await pane.app.press(*"ab", "ctrl+j", *"cd", "up", *"x")
+    assert pane.written == "abx\ncd"
+
+
+async def test_up_moves_within_a_line_that_is_wrapped_first(pane: Pane) -> None:
+    await pane.ask("one")
+    pane.widget.prompt.set_text("word " * 40)
+    await pane.app.press("up")
+    assert pane.written == "word " * 40
+
+
+async def test_commands_are_among_the_earlier_prompts(pane: Pane) -> None:
+    await pane.send("/set seed 7")
+    await pane.app.told("seed 7")
+    await pane.app.press("up")
+    assert pane.written == "/set seed 7"
+
+
+async def test_every_conversation_has_its_own_draft(
+    stand_in: StandIn, server: Server, tmp_path: Path
+) -> None:
+    async with chatting(stand_in, server, tmp_path, size=(120, 36)) as pane:
+        pane.widget.prompt.set_text("for the fast one")
+        await pane.open(ENDLESS)
+        assert pane.written == ""
+        await pane.open(FAST)
+        assert pane.written == "for the fast one"
+
+
+@pytest.mark.parametrize(
+    ("begun", "completed"),
+    [("/sta", "/status"), ("/unl", "/unload "), ("/load fast", f"/load {FAST}")],
+)
+async def test_tab_completes_commands_and_ids(pane: Pane, begun: str, completed: str) -> None:
+    pane.widget.prompt.set_text(begun)
+    await pane.app.press("tab")
+    assert pane.written == completed
+
+
+async def test_tab_finds_an_id_by_its_middle(pane: Pane) -> None:
+    pane.widget.prompt.set_text("/model 30b")
+    await pane.app.press("tab")
+    assert pane.written == f"/model {ENDLESS}"
+
+
+async def test_tab_says_what_there_is_to_choose_from(pane: Pane) -> None:
+    pane.widget.prompt.set_text("/re")
+    await pane.app.press("tab")
+    await pane.app.told("/refresh /retry /rename")
+    assert pane.written == "/re"
+
+
+async def test_tab_says_where_nothing_completes(pane: Pane) -> None:
+    pane.widget.prompt.set_text("/load nothing-like-it")
+    await pane.app.press("tab")
+    await pane.app.told("Nothing completes that")
+
+
+async def test_tab_goes_on_elsewhere_in_a_text(pane: Pane) -> None:
+    await pane.app.press(*"text", "tab")
+    await pane.app.until(lambda: pane.app.models.focused is not pane.widget.prompt, "left")
+    assert pane.written == "text"
+
+
+async def test_a_question_mark_is_written(pane: Pane) -> None:
+    await pane.app.press("question_mark")
+    assert pane.written == "?"
+
+
+async def test_help_tells_the_keys_of_the_prompt_first(pane: Pane) -> None:
+    await pane.app.press("f1")
+    await pane.app.until(lambda: isinstance(pane.app.app.screen, HelpScreen), "help")
+    await pane.app.see("send", "new line", "write in $EDITOR", "leave the prompt")
+    assert "unload" not in pane.app.text
+
+
+async def test_the_editor_gets_the_prompt_and_gives_it_back(
+    pane: Pane, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    editor = tmp_path / "editor"
+    editor.write_text('#!/bin/sh\nprintf " and so on\\n" >> "$1"\n')
+    editor.chmod(stat.S_IRWXU)
+    monkeypatch.setitem(os.environ, "VISUAL", str(editor))
+    monkeypatch.setattr(pane.app.app, "suspend", nullcontext)
+    pane.widget.prompt.set_text("once upon a time")
+    await pane.app.press("ctrl+e")
+    await pane.app.until(lambda: pane.written == "once upon a time and so on", "edited")
+
+
+async def test_an_editor_that_is_missing_leaves_the_prompt_alone(
+    pane: Pane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(os.environ, "VISUAL", "/nonexistent/editor")
+    pane.widget.prompt.set_text("once upon a time")
+    await pane.app.press("ctrl+e")
+    await pane.app.told("The editor /nonexistent/editor can't be started.")
+    assert pane.written == "once upon a time"
+
+
+async def test_no_room_for_the_editor_s_file_leaves_the_prompt_alone(
+    pane: Pane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(os.environ, "VISUAL", "true")
+    monkeypatch.setattr(tempfile, "tempdir", "/nonexistent")
+    pane.widget.prompt.set_text("once upon a time")
+    await pane.app.press("ctrl+e")
+    await pane.app.told("No such file or directory")
+    assert pane.written == "once upon a time"
+
+
+async def test_without_a_terminal_there_is_no_editor(
+    pane: Pane, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(os.environ, "VISUAL", "true")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    before = sorted(tmp_path.iterdir())
+    pane.widget.prompt.set_text("once upon a time")
+    await pane.app.press("ctrl+e")
+    await pane.app.told("It needs a terminal of its own")
+    assert pane.written == "once upon a time"
+    assert sorted(tmp_path.iterdir()) == before
+
+
+# --- the text above
+
+
+async def test_y_copies_the_block_under_the_cursor(pane: Pane) -> None:
+    await pane.ask("hi")
+    await pane.app.press("escape", "K", "y")
+    await pane.app.told("Copied")
+
+
+async def test_t_opens_the_reasoning(pane: Pane) -> None:
+    await pane.ask("hi")
+    await pane.app.press("escape")
+    assert "The user wants" not in pane.app.text
+    await pane.app.press("t")
+    await pane.app.see("The user wants an answer")
+
+
+async def test_the_key_that_stops_is_named_only_while_something_can_be_stopped(
+    stand_in: StandIn, server: Server, tmp_path: Path
+) -> None:
+    async with chatting(stand_in, server, tmp_path, ENDLESS) as pane:
+        assert "^c stop" not in pane.app.text
+        await pane.send("go on")
+        await pane.app.see("^c stop")
+        await pane.app.press("ctrl+c")
+        await pane.app.unsee("^c stop")
+
+
+async def test_the_mouse_can_press_the_keys_of_the_last_line(
+    stand_in: StandIn, server: Server, tmp_path: Path
+) -> None:
+    async with chatting(stand_in, server, tmp_path, ENDLESS) as pane:
+        await pane.send("go on")
+        await pane.streams()
+        await pane.app.click("^c stop")
+        await pane.ended()
+        assert pane.said[0] == "go on"

@@ -1,0 +1,25 @@
+"""A stand-in without TLS, and the real program in front of it."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from aitui.demo.stand_in import StandIn
+from catalogue import CATALOGUE, QUICK
+from e2e.pseudo_terminal.terminal import Terminal, surroundings, terminal
+
+
+@pytest.fixture
+async def plain() -> AsyncIterator[StandIn]:
+    """A stand-in at an http URL."""
+    async with StandIn(CATALOGUE) as running:
+        yield running
+
+
+@pytest.fixture
+async def shown(plain: StandIn, tmp_path: Path) -> AsyncIterator[Terminal]:
+    """The program, its table listed."""
+    async with terminal(["--url", plain.url], surroundings(tmp_path)) as running:
+        await running.see("● live", QUICK)
+        yield running

@@ -1,0 +1,69 @@
+"""With NO_COLOR no colour is sent, and everything can still be told."""
+
+import re
+from pathlib import Path
+
+from aitui.demo.stand_in import StandIn
+from catalogue import ODD, OUT_OF_MEMORY, QUICK, SLASH
+from e2e.pseudo_terminal.terminal import Terminal, surroundings, terminal
+
+SGR = re.compile(rb"\x1b\[([\d;]*)m")
+FLAGS = {b"", *(str(flag).encode() for flag in range(10))}
+
+
+def coloured(shown: Terminal) -> set[bytes]:
+    """Every SGR that has more than flags, such as bold and reverse: greys are colours, too."""
+    sent = {match[1] for match in SGR.finditer(bytes(shown.sent))}
+    return {sgr for sgr in sent if not FLAGS.issuperset(sgr.split(b";"))}
+
+
+def underlined(shown: Terminal) -> list[int]:
+    """Rows that begin with underlined words."""
+    return [row for row in range(shown.screen.lines) if shown.screen.buffer[row][4].underscore]
+
+
+async def test_states_and_the_cursor_are_told_without_colours(
+    plain: StandIn, tmp_path: Path
+) -> None:
+    environment = surroundings(tmp_path, NO_COLOR="1")
+    async with plain.busy(QUICK), terminal(["--url", plain.url], environment) as shown:
+        await shown.see("● live", f"● {QUICK}", "ready")
+        row = shown.line_of(ODD)
+        assert shown.screen.display[row].startswith("▌")
+        assert shown.screen.buffer[row][4].bold
+        shown.press("j")
+        await shown.until(lambda: shown.screen.display[row + 1].startswith("▌"), "moved")
+        assert not shown.screen.display[row].startswith("▌")
+        assert shown.screen.buffer[shown.line_of(SLASH)][4].bold
+        await shown.see("○", OUT_OF_MEMORY)
+        assert not coloured(shown)
+
+
+async def test_dialogs_lists_and_finds_show_their_place_without_colours(
+    plain: StandIn, tmp_path: Path
+) -> None:
+    environment = surroundings(tmp_path, NO_COLOR="1")
+    async with plain.busy(QUICK), terminal(["--url", plain.url], environment) as shown:
+        await shown.see("● live", f"● {QUICK}")
+        shown.press("l")
+        await shown.see("▸ n Cancel")
+        shown.press("\x1b[C")
+        await shown.see("▸ y Load")
+        shown.press("n")
+        await shown.unsee("Cancel")
+        shown.press("2")
+        await shown.see("listening on")
+        shown.press("/")
+        await shown.see("find: words")
+        shown.press("listening")
+        await shown.see("1 of 1")
+        row = shown.line_of("listening on")
+        column = shown.screen.display[row].index("listening")
+        await shown.until(lambda: shown.screen.buffer[row][column].reverse, "marked")
+        shown.press("\r")
+        await shown.see("/ find")
+        shown.press(":")
+        await shown.see("Search for commands")
+        shown.press("\x1b[B")
+        await shown.until(lambda: underlined(shown), "a place in the list")
+        assert not coloured(shown)

@@ -1,0 +1,56 @@
+"""Frames: no more than --fps allows, and none for a terminal that takes nothing."""
+
+import asyncio
+from pathlib import Path
+from time import monotonic
+
+import pytest
+
+from aitui.demo.faults import FixedResponse
+from aitui.demo.stand_in import StandIn
+from catalogue import QUICK
+from e2e.pseudo_terminal.terminal import FRAME, Terminal, surroundings, terminal
+
+FLOODED = 4.0
+
+
+async def frames_a_second(stand_in: StandIn, shown: Terminal) -> float:
+    """While the number of requests changes a hundred times a second."""
+    await shown.see("● live", QUICK)
+    before, began, number = shown.sent.count(FRAME), monotonic(), 0
+    while monotonic() - began < FLOODED:
+        number += 1
+        stand_in.publish("inflight", {"total": number})
+        await asyncio.sleep(0.01)
+    return (shown.sent.count(FRAME) - before) / (monotonic() - began)
+
+
+@pytest.mark.parametrize("left_there", ["", "60"])
+async def test_frames_a_second_are_capped(plain: StandIn, tmp_path: Path, left_there: str) -> None:
+    environment = surroundings(tmp_path, **({"TEXTUAL_FPS": left_there} if left_there else {}))
+    arguments = ["--url", plain.url, "--fps", "2"]
+    async with terminal(arguments, environment, frames=True) as shown:
+        assert 0 < await frames_a_second(plain, shown) <= 3
+
+
+async def test_without_the_cap_more_frames_come(plain: StandIn, tmp_path: Path) -> None:
+    async with terminal(["--url", plain.url], surroundings(tmp_path), frames=True) as shown:
+        assert await frames_a_second(plain, shown) > 3
+
+
+async def test_a_terminal_that_takes_nothing_stops_nobody(plain: StandIn, shown: Terminal) -> None:
+    # Without events the server is asked every other second, unless everything waits.
+    plain.fault("/api/events", FixedResponse(404))
+    await plain.reload()
+    shown.press("2")
+    await shown.see("lines")
+    shown.stall()
+    for number in range(500):
+        plain.write_log("".join(f"[INFO] {number} {line} flood\n" for line in range(40)))
+        await asyncio.sleep(0.02)
+    await asyncio.sleep(2)
+    asked = len(plain.requests)
+    await shown.until(lambda: len(plain.requests) > asked, "still at work")
+    plain.write_log("[INFO] the very last line\n")
+    shown.go_on()
+    await shown.see("the very last line")
