@@ -11,10 +11,9 @@ from pathlib import Path
 from random import Random
 from typing import TextIO
 
-from aitui.arguments import Arguments, parse
+from aitui.cli.args import Arguments, parse
 from aitui.collector import tune_collector
-from aitui.domain.clock import Clock
-from aitui.domain.server import Server
+from aitui.domain.snapshot import Clock, Server
 from aitui.errors import AituiError, ConfigRefused, LoadFailed, SettingsError
 from aitui.paths import Paths, home_directory
 from aitui.settings import Settings, missing_certificates, read_settings
@@ -43,10 +42,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _command(arguments: Arguments, settings: Settings, paths: Paths) -> int:
-    from aitui.commands.terminal import run_command
+    from aitui.cli.main import run_command
 
     if arguments.command == "chat":
-        from aitui.commands.chat_terminal import read_standard_input
+        from aitui.cli.chat import read_standard_input
 
         # Before the event loop runs, where ^C ends a read.
         arguments = read_standard_input(arguments)
@@ -56,7 +55,7 @@ def _command(arguments: Arguments, settings: Settings, paths: Paths) -> int:
 
 
 def _doctor(arguments: Arguments, paths: Paths, home: Path) -> int:
-    from aitui.commands.doctor.console import run_doctor
+    from aitui.cli.doctor import run_doctor
 
     settings: Settings | SettingsError
     try:
@@ -75,9 +74,9 @@ def _dashboard(arguments: Arguments, settings: Settings, paths: Paths, home: Pat
     # Textual reads it once, when it is imported. One that was left there yields to one set for us.
     if settings.origins["fps"] != "default" or "TEXTUAL_FPS" not in os.environ:
         os.environ["TEXTUAL_FPS"] = str(settings.fps)
-    from aitui.store.chosen_theme import read_theme
+    from aitui.store.json_store import read_theme
     from aitui.ui.app import AituiApp
-    from aitui.ui.opening import AppContext
+    from aitui.ui.context import AppContext
 
     opening = AppContext(
         settings=settings,

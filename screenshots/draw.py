@@ -12,13 +12,12 @@ from random import Random
 from textual.pilot import Pilot
 
 from aitui.__main__ import demo_server
-from aitui.domain.clock import Clock
-from aitui.domain.model import RunState
-from aitui.domain.snapshot import Snapshot
+from aitui.domain.models import RunState
+from aitui.domain.snapshot import Clock, Snapshot
 from aitui.paths import Paths
 from aitui.settings import SettingsFlags, read_settings
 from aitui.ui.app import AituiApp
-from aitui.ui.opening import AppContext
+from aitui.ui.context import AppContext
 from aitui.ui.screens.confirm import ConfirmScreen
 from aitui.ui.screens.models import ModelsScreen
 from aitui.ui.widgets.model_table import ModelTable

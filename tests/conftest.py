@@ -9,7 +9,7 @@ from hypothesis import settings
 from aitui.demo.certificates import Certificates, make_certificates
 from aitui.demo.dialect import Dialect
 from aitui.demo.stand_in import StandIn
-from aitui.domain.server import Server
+from aitui.domain.snapshot import Server
 from catalogue import CATALOGUE
 from other_client import OtherClient
 from watched import Watched, watched

@@ -8,13 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
-from aitui.commands.session import Session, open_session, run_monitor
 from aitui.demo.stand_in import StandIn
-from aitui.domain.clock import Clock
-from aitui.domain.model import Model, RunState
-from aitui.domain.question import Confirmation
-from aitui.domain.server import Server
-from aitui.domain.snapshot import ConnectionPhase, Snapshot
+from aitui.domain.confirmation import Confirmation
+from aitui.domain.models import Model, RunState
+from aitui.domain.snapshot import Clock, ConnectionPhase, Server, Snapshot
+from aitui.services.session import Session, open_session, run_monitor
 from aitui.store.load_times import LoadTimes
 from aitui.store.measurements import Measurements
 

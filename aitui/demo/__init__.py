@@ -1,1 +1,1 @@
-"""The stand-in: a llama-swap server on real sockets, with only the GPUs and the weights faked."""
+"""The stand-in server and its machine."""

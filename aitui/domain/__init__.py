@@ -1,1 +1,1 @@
-"""Pure values and rules: no I/O, no Textual, no clock that isn't handed in."""
+"""Values and rules, pure: no I/O, no clock of its own."""

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from aitui.domain.model import ActiveRequest, FinishedRequest, ModelStatus
+from aitui.domain.models import ActiveRequest, FinishedRequest, ModelStatus
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from enum import Enum
 
-from aitui.domain.conversation import Conversation
-from aitui.domain.turn import Role, Turn, TurnState
+from aitui.domain.chat.conversation import Conversation, Role, Turn, TurnState
 
 JSON_VERSION = 1
 

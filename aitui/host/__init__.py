@@ -1,1 +1,1 @@
-"""The machine behind the server: its files and its commands, over SSH or on this one."""
+"""The machine behind a server: the only place that imports asyncssh."""

@@ -10,10 +10,10 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from aitui.domain.clean import sanitize_line
+from aitui.domain.sanitize import sanitize_line
 from aitui.errors import ConfigLocked, FileAlreadyExists, NoSuchFile
-from aitui.host.shell import Host
-from aitui.host.transaction import digest_of
+from aitui.host.base import Host
+from aitui.host.config_types import digest_of
 
 STALE_SECONDS = 600.0
 UNFINISHED_SECONDS = 120.0

@@ -1,18 +1,18 @@
 """What a person set: defaults, then config.toml, then the environment, then flags."""
 
-from aitui.settings.flags import SettingsFlags
-from aitui.settings.resolve import (
+from aitui.settings.load import (
+    DEFAULT_URL,
     Settings,
     missing_certificates,
     read_settings,
     server_at,
 )
-from aitui.settings.server import DEFAULT_URL
+from aitui.settings.raw import SettingsFlags
 
 __all__ = [
     "DEFAULT_URL",
-    "SettingsFlags",
     "Settings",
+    "SettingsFlags",
     "missing_certificates",
     "read_settings",
     "server_at",

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from aitui.settings.given import RawValue
+from aitui.settings.raw import RawValue
 
 SLOWEST_FPS, FASTEST_FPS = 1, 60
 LONGEST_TIMEOUT_MS = 7 * 24 * 3600 * 1000

@@ -1,1 +1,1 @@
-"""What aitui keeps between two starts."""
+"""What is kept between two runs."""

@@ -5,7 +5,7 @@ import os
 import re
 from pathlib import Path
 
-from aitui.store.private_file import make_private_directory
+from aitui.store.json_store import make_private_directory
 
 _UNFIT = re.compile(r"[^A-Za-z0-9_-]")
 

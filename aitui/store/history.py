@@ -10,31 +10,31 @@ from typing import TypeVar
 
 import msgspec
 
-from aitui.domain.clean import sanitize_line
-from aitui.domain.conversation import Conversation
-from aitui.domain.sampling import SamplingParameters
-from aitui.domain.turn import Turn, TurnState
+from aitui.domain.chat.conversation import Conversation, SamplingParameters, Turn, TurnState
+from aitui.domain.sanitize import sanitize_line
 from aitui.errors import HistoryError
 from aitui.store.conversation_lock import ConversationLocks
-from aitui.store.history_prompts import (
-    forget_prompts,
-    read_draft,
-    read_prompts,
-    write_draft,
-    write_prompt,
-)
-from aitui.store.history_rows import (
+from aitui.store.history_db import (
     CRASHED,
     ConversationSummary,
     SearchHit,
+    forget_prompts,
+    has_full_text_search,
+    list_conversations,
+    open_database,
     read_conversation,
+    read_draft,
+    read_prompts,
     sampling_of,
     sampling_text,
+    search_text,
+    search_words,
+    transaction,
     write_conversation,
+    write_draft,
+    write_prompt,
     write_turn,
 )
-from aitui.store.history_schema import has_full_text_search, open_database, transaction
-from aitui.store.history_search import list_conversations, search_text, search_words
 
 FILE_NAME = "conversations.sqlite3"
 

@@ -15,9 +15,9 @@ from typing import TypeVar
 
 import msgspec
 
-from aitui.domain.clean import sanitize_line
+from aitui.domain.sanitize import sanitize_line
 from aitui.errors import JournalError
-from aitui.store.private_file import lock_file, make_private_directory, replace_atomically
+from aitui.store.json_store import lock_file, make_private_directory, replace_atomically
 
 FILE_NAME = "changes.jsonl"
 CHANGES_KEPT = 500

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import msgspec
 
-from aitui.store.shared_file import FileFormat, JsonStore
+from aitui.store.json_store import FileFormat, JsonStore
 
 FILE_NAME = "load-times.json"
 VALUES_KEPT = 5

@@ -8,7 +8,7 @@ from typing import Annotated
 import msgspec
 
 from aitui.domain.memory.measurement import Measurement, MemoryRecords, OutOfMemory, UsualRate
-from aitui.store.shared_file import FileFormat, JsonStore
+from aitui.store.json_store import FileFormat, JsonStore
 
 FILE_NAME = "memory.json"
 MODELS_KEPT = 1000

@@ -1,1 +1,1 @@
-"""The screen: the only place that knows Textual."""
+"""The screen: the only place that imports Textual."""

@@ -6,20 +6,20 @@ from textual import on
 from textual.binding import Binding, BindingType
 from textual.widgets import Input, TextArea
 
-from aitui.commands.spilled import revert_context_confirmation, slowdown_text
 from aitui.domain.config.sizes import parse_context_size
-from aitui.domain.memory.spill import OffloadSlowdown
+from aitui.domain.memory.forecast import OffloadSlowdown
 from aitui.domain.slash import SlashCommand
 from aitui.domain.snapshot import Snapshot
-from aitui.ui.admin_messages import (
+from aitui.services.slowdown import revert_context_confirmation, slowdown_text
+from aitui.ui.chatting import ChatApp
+from aitui.ui.context import AppContext
+from aitui.ui.controllers.open_admin import AdminController
+from aitui.ui.messages import (
     ConfigEditRequested,
     ConfigViewRequested,
     ModelAddRequested,
     ModelRemovalRequested,
 )
-from aitui.ui.chatting import ChatApp
-from aitui.ui.open_admin import AdminController
-from aitui.ui.opening import AppContext
 from aitui.ui.screens.config import ConfigScreen
 from aitui.ui.screens.models import ModelsScreen
 from aitui.ui.widgets.composer import Composer

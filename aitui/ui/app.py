@@ -17,32 +17,35 @@ from textual.drivers.linux_driver import LinuxDriver
 from textual.filter import LineFilter
 from textual.screen import Screen
 
-from aitui.commands.cancel import cancel_request
-from aitui.commands.leaving import leave_confirmation
-from aitui.commands.load import load_model
-from aitui.commands.session import Session, open_session
-from aitui.commands.unload import unload_all_models, unload_model
-from aitui.domain.model import ActiveRequest
-from aitui.domain.server import Server
-from aitui.domain.snapshot import ConnectionPhase, ConnectionStatus, Snapshot
+from aitui.domain.models import ActiveRequest
+from aitui.domain.snapshot import ConnectionPhase, ConnectionStatus, Server, Snapshot
 from aitui.errors import KeyPasswordNeeded, LoadFailed
 from aitui.paths import Paths
+from aitui.services.load import leave_confirmation, load_model
+from aitui.services.session import Session, open_session
+from aitui.services.unload import cancel_request, unload_all_models, unload_model
 from aitui.settings import missing_certificates, server_at
 from aitui.store.load_times import FILE_NAME, LoadTimes
 from aitui.store.measurements import FILE_NAME as MEASUREMENTS
 from aitui.store.measurements import Measurements
 from aitui.ui.administering import AdminApp
-from aitui.ui.asking import ask_for_password, ask_for_server, offer_evicted_models
-from aitui.ui.check_up import run_checks
+from aitui.ui.context import AppContext
+from aitui.ui.controllers.doctor import run_checks
+from aitui.ui.controllers.logs import LogController
+from aitui.ui.controllers.questions import ask_for_password, ask_for_server, offer_evicted_models
 from aitui.ui.crash import write_crash_report
-from aitui.ui.guarded_driver import GuardedDriver, PasteCut
-from aitui.ui.harmless_filter import ControlCharFilter
-from aitui.ui.log_messages import LogRetryRequested, LogSaveRequested, LogSelected
-from aitui.ui.messages import SnapshotChanged
-from aitui.ui.open_log import LogController
-from aitui.ui.opening import AppContext
-from aitui.ui.paste_guard import LONGEST_PASTE
-from aitui.ui.readable_filter import ContrastFilter
+from aitui.ui.messages import (
+    CancelRequested,
+    LoadRequested,
+    LogRequested,
+    LogRetryRequested,
+    LogSaveRequested,
+    LogSelected,
+    ModelsViewRequested,
+    SnapshotChanged,
+    UnloadAllRequested,
+    UnloadRequested,
+)
 from aitui.ui.screens.config import ConfigScreen
 from aitui.ui.screens.confirm import ConfirmScreen
 from aitui.ui.screens.context_size import ContextSizeScreen
@@ -51,16 +54,11 @@ from aitui.ui.screens.hardware import HardwareScreen
 from aitui.ui.screens.help import HelpScreen, active_keys
 from aitui.ui.screens.logs import LogsScreen
 from aitui.ui.screens.setup import DemoRequested, RecheckRequested, SetupScreen
+from aitui.ui.terminal.driver import GuardedDriver, PasteCut
+from aitui.ui.terminal.filters import ContrastFilter, ControlCharFilter
+from aitui.ui.terminal.paste_guard import LONGEST_PASTE
 from aitui.ui.terminal_gone import is_terminal_closed
-from aitui.ui.wishes import (
-    CancelRequested,
-    LoadRequested,
-    LogRequested,
-    ModelsViewRequested,
-    UnloadAllRequested,
-    UnloadRequested,
-)
-from aitui.ui.words import NOT_REACHED, seconds_text
+from aitui.ui.text import NOT_REACHED, seconds_text
 
 LIVE_SCREENS = (ConfirmScreen, LogsScreen, ConfigScreen, ContextSizeScreen, HardwareScreen)
 """Those that are told of each snapshot, wherever in the stack they are."""

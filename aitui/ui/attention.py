@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from aitui.domain.clean import sanitize_line
+from aitui.domain.sanitize import sanitize_line
 
 MAX_NOTIFICATION_CELLS = 200
 _BELL = "\x07"

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from aitui.ui.packing import LineItem
+from aitui.ui.text import LineItem
 
 WARNING_DAYS = 30
 URGENT_DAYS = 7

@@ -8,24 +8,23 @@ from typing import ClassVar
 from textual import on
 from textual.binding import Binding, BindingType
 
-from aitui.commands.conversations import deletion_confirmation
-from aitui.commands.leaving import open_loads, quit_confirmation
-from aitui.commands.session import Session
-from aitui.domain.clock import Clock
-from aitui.domain.question import Confirmation
+from aitui.domain.confirmation import Confirmation
 from aitui.domain.slash import SlashCommand, is_slash_command
-from aitui.domain.snapshot import Snapshot
-from aitui.ui.chat_commands import SlashCommandRunner
+from aitui.domain.snapshot import Clock, Snapshot
+from aitui.services.conversations import deletion_confirmation
+from aitui.services.load import open_loads, quit_confirmation
+from aitui.services.session import Session
 from aitui.ui.comfort import NotifyingApp
-from aitui.ui.editor import edit_text
-from aitui.ui.open_chat import ChatController
-from aitui.ui.opening import AppContext
+from aitui.ui.context import AppContext
+from aitui.ui.controllers.chat import ChatController
+from aitui.ui.controllers.slash_commands import SlashCommandRunner
+from aitui.ui.messages import ChatRequested
 from aitui.ui.screens.confirm import ConfirmScreen
 from aitui.ui.screens.history import HistoryScreen
 from aitui.ui.screens.models import ModelsScreen
+from aitui.ui.terminal.external_editor import edit_text
 from aitui.ui.widgets.composer import Composer
 from aitui.ui.widgets.transcript import Transcript
-from aitui.ui.wishes import ChatRequested
 
 DOUBLE_INTERRUPT_SECONDS = 2.0
 """Seconds in which a second ^c quits."""

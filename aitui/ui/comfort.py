@@ -5,13 +5,13 @@ import asyncio
 from textual.notifications import Notification, Notify
 from textual.theme import Theme
 
-from aitui.commands.copy import copy_text
-from aitui.domain.clean import sanitize_line
+from aitui.domain.sanitize import sanitize_line
 from aitui.errors import AituiError
-from aitui.store.chosen_theme import save_theme
+from aitui.services.clipboard import copy_text
+from aitui.store.json_store import save_theme
 from aitui.ui.attention import notification_sequence
+from aitui.ui.context import AppContext
 from aitui.ui.deeds import BackgroundTaskApp
-from aitui.ui.opening import AppContext
 
 MAX_NOTIFICATIONS = 3
 """Things that are said in passing side by side."""

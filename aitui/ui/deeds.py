@@ -10,11 +10,10 @@ from textual.notifications import SeverityLevel
 from textual.worker import Worker, WorkerState
 
 from aitui.errors import AituiError
+from aitui.ui.context import AppContext
 from aitui.ui.crash import write_crash_report
-from aitui.ui.frames import ScreenDiffApp
-from aitui.ui.model_id import shorten_id
-from aitui.ui.opening import AppContext
-from aitui.ui.words import error_text
+from aitui.ui.terminal.screen_diff import ScreenDiffApp
+from aitui.ui.text import error_text, shorten_id
 
 LONGEST_TITLE, LONGEST_WORDS = 120, 400
 """Cells of what is said in passing: it must not cover the screen."""

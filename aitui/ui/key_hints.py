@@ -1,6 +1,6 @@
 """Which keys work now, for the last line: the most needed first."""
 
-from aitui.domain.model import Model, RunState
+from aitui.domain.models import Model, RunState
 from aitui.domain.snapshot import ConnectionPhase, Snapshot
 
 Hint = tuple[str, str, str]

@@ -2,11 +2,10 @@
 
 from dataclasses import dataclass
 
-from aitui.domain.amounts import format_rate, format_seconds
-from aitui.domain.idle import seconds_until_unload
-from aitui.domain.model import Model, ModelKind, RunState
-from aitui.ui.memory_words import footprint_text
-from aitui.ui.model_cells import ClockReading, clock_time, load_progress
+from aitui.domain.models import Model, ModelKind, RunState, seconds_until_unload
+from aitui.domain.units import format_rate, format_seconds
+from aitui.format.hardware import footprint_text
+from aitui.ui.models_table import ClockReading, clock_time, load_progress
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,9 @@
 
 from collections.abc import Iterator
 
-from aitui.domain.amounts import format_seconds
-from aitui.domain.clients import ClientRequest, client_name
-from aitui.ui.model_id import shorten_id
-from aitui.ui.packing import LineItem, fit_items, total_width
+from aitui.domain.eviction import ClientRequest, client_name
+from aitui.domain.units import format_seconds
+from aitui.ui.text import LineItem, fit_items, shorten_id, total_width
 
 WORD_WIDTH = 8
 _WHOLE, _LONGEST, _SHORTEST = 1000, 48, 16

@@ -6,11 +6,11 @@ import resource
 import time
 from datetime import UTC, datetime
 
-from aitui.domain.hardware.host_script import sample_command
-from aitui.domain.hardware.samples import USUAL_PAUSE
-from aitui.host.gpu import HostSampler
+from aitui.domain.hardware.sample import USUAL_PAUSE
+from aitui.domain.hardware.script import sample_command
 from aitui.host.local import LocalHost
-from aitui.swap.performance import parse_samples
+from aitui.host.sampler import HostSampler
+from aitui.llamaswap.hardware import parse_samples
 from bench.processes import Bench
 from bench.report import Line
 

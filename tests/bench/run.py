@@ -18,17 +18,15 @@ from textual.filter import LineFilter
 from textual.widgets import Markdown
 
 from aitui.collector import tune_collector
-from aitui.domain.chat_messages import ChatRequest
-from aitui.domain.clock import Clock
-from aitui.domain.deltas import TextDelta
-from aitui.domain.server import Server
-from aitui.swap.chat import ChatClient
-from aitui.swap.tls import tls_context
-from aitui.ui.frames import ScreenDiffApp
-from aitui.ui.harmless_filter import ControlCharFilter
-from aitui.ui.readable_filter import ContrastFilter
-from aitui.ui.transcript.drawing import render_piece
-from aitui.ui.transcript.source import split_text
+from aitui.domain.chat.conversation import ChatRequest
+from aitui.domain.chat.reply import TextDelta
+from aitui.domain.snapshot import Clock, Server
+from aitui.llamaswap.chat import ChatClient
+from aitui.llamaswap.tls import tls_context
+from aitui.ui.terminal.filters import ContrastFilter, ControlCharFilter
+from aitui.ui.terminal.screen_diff import ScreenDiffApp
+from aitui.ui.transcript.blocks import split_text
+from aitui.ui.transcript.render import render_piece
 from aitui.ui.transcript.turns import CompletedTurn
 from aitui.ui.widgets.transcript import Transcript
 from bench.measured import Measured, resident

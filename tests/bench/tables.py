@@ -6,9 +6,9 @@ from dataclasses import replace
 
 from textual.app import App, ComposeResult
 
-from aitui.domain.clock import Clock
-from aitui.domain.model import ListedModel, Model, RunningModel, RunState
-from aitui.monitor.known import ServerState
+from aitui.domain.models import ListedModel, Model, RunningModel, RunState
+from aitui.domain.snapshot import Clock
+from aitui.services.state import ServerState
 from aitui.ui.widgets.model_table import ModelTable
 from bench.measured import Measured
 

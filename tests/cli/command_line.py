@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from aitui.domain.server import Server
+from aitui.domain.snapshot import Server
 
 LIMIT = 30.0
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from aitui.domain.server import Server
+from aitui.domain.snapshot import Server
 from cli.command_line import CommandLine
 
 

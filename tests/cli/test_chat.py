@@ -15,10 +15,10 @@ import pytest
 
 from aitui.demo.certificates import Certificates
 from aitui.demo.stand_in import StandIn
-from aitui.domain.server import Server
-from services.chat.chatting import BROKEN, CONFIG, DIES, ENDLESS, FAST, LONG
+from aitui.domain.snapshot import Server
 from cli.command_line import CommandLine, Outcome, finish, interrupt, read_until
 from other_client import OtherClient
+from services.chat.chatting import BROKEN, CONFIG, DIES, ENDLESS, FAST, LONG
 from watched import eventually
 
 DONE, FAILED, USAGE, UNREACHABLE, NO_MODEL, REFUSED, INTERRUPTED = 0, 1, 2, 3, 5, 6, 130
@@ -277,7 +277,7 @@ async def test_the_status_line_tells_of_a_server_that_is_lost(shell: Shell) -> N
 
 
 def test_a_chat_from_the_shell_loads_no_screen() -> None:
-    code = "import sys, aitui.commands.chat_terminal, aitui.swap.chat; print(*sys.modules)"
+    code = "import sys, aitui.cli.chat, aitui.llamaswap.chat; print(*sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
     )

@@ -10,8 +10,8 @@ from aitui.demo.dialect import Dialect
 from aitui.demo.stand_in import StandIn
 from catalogue import QUICK
 from cli.command_line import CommandLine
-from ui.memory.test_feed import NO_MONITOR
 from other_client import OtherClient
+from ui.memory.test_feed import NO_MONITOR
 
 GIB = 1 << 30
 

@@ -7,15 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from aitui.commands.coming_up import ModelNotReady
-from aitui.commands.load import LoadResult, load_model
-from aitui.commands.unload import unload_model
 from aitui.demo.dialect import Dialect
 from aitui.demo.faults import ConnectionClose, Hang, HtmlPage
 from aitui.demo.stand_in import StandIn
-from aitui.domain.model import RunState
-from aitui.domain.server import Server
+from aitui.domain.models import RunState
+from aitui.domain.snapshot import Server
 from aitui.errors import ActionRefused, LoadFailed, NoSuchModel, ProxyError, Unreachable
+from aitui.services.load import LoadResult, ModelNotReady, load_model
+from aitui.services.unload import unload_model
 from catalogue import (
     ALIAS,
     LONG,

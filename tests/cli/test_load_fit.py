@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from aitui.demo.stand_in import StandIn
-from aitui.domain.server import Server
+from aitui.domain.snapshot import Server
 from aitui.paths import Paths
 from aitui.store.measurements import FILE_NAME, Measurements
 from catalogue import OUT_OF_MEMORY, QUICK, STEADY

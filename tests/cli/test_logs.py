@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from aitui.demo.stand_in import StandIn
-from aitui.domain.server import Server
+from aitui.domain.snapshot import Server
 from catalogue import ALIAS, PEER, QUICK
 from cli.command_line import CommandLine, finish, interrupt
 

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from aitui.commands import unload as unload_module
-from aitui.commands.load import load_model
-from aitui.commands.unload import unload_all_models, unload_model
 from aitui.demo.dialect import Dialect
 from aitui.demo.faults import FixedResponse
 from aitui.demo.stand_in import StandIn
-from aitui.domain.model import RunState
-from aitui.domain.server import Server
+from aitui.domain.models import RunState
+from aitui.domain.snapshot import Server
 from aitui.errors import ActionRefused, NoSuchModel, UnloadFailed
+from aitui.services import unload as unload_module
+from aitui.services.load import load_model
+from aitui.services.unload import unload_all_models, unload_model
 from catalogue import (
     ALIAS,
     ODD,

@@ -20,12 +20,10 @@ from aitui.errors import (
     NoSuchFile,
     ServiceFailed,
 )
-from aitui.host.facts import read_host_info
-from aitui.host.gpu import HostSampler
-from aitui.host.model_header import read_model_header
+from aitui.host.sampler import HostSampler, read_host_info, read_model_header
 from aitui.host.service import SystemdService
-from aitui.host.ssh import SshHost
-from aitui.host.ssh_user import SshConfigPaths, SshUser
+from aitui.host.ssh.config import SshConfigPaths, SshUser
+from aitui.host.ssh.host import SshHost
 from demo.test_stand_in_life import client_context
 
 CONFIG = """\

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aitui.domain.clean import sanitize_line
-from aitui.domain.sgr import AnsiStyle, StyledSpan, format_ansi, parse_ansi
+from aitui.domain.ansi import AnsiStyle, StyledSpan, format_ansi, parse_ansi
+from aitui.domain.sanitize import sanitize_line
 
 HARMFUL = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 PIECES = st.sampled_from(

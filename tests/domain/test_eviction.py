@@ -4,20 +4,18 @@ from dataclasses import replace
 
 import pytest
 
-from aitui.commands.chat import chat_confirmation
-from aitui.commands.load import load_confirmation
-from aitui.domain.clients import describe_waiting_clients
 from aitui.domain.config.document import ConfigDocument
-from aitui.domain.config.rules_reading import read_swap_rules
-from aitui.domain.eviction import predict_victims
+from aitui.domain.config.read_rules import read_swap_rules
+from aitui.domain.eviction import describe_waiting_clients, predict_victims
 from aitui.domain.hardware.sample import Gpu, HardwareSample, SampleSource
-from aitui.domain.memory.hardware import HardwareState
-from aitui.domain.memory.known_model import ModelMemory
+from aitui.domain.memory.forecast import HardwareState, ModelMemory
+from aitui.domain.memory.launch_profile import LaunchProfile
 from aitui.domain.memory.measurement import Measurement, MemoryRecords
-from aitui.domain.memory.picture import memory_usage
-from aitui.domain.memory.setup import LaunchProfile
-from aitui.domain.model import ActiveRequest, ActiveRequests, Model, ModelKind, RunState
+from aitui.domain.memory.usage import memory_usage
+from aitui.domain.models import ActiveRequest, ActiveRequests, Model, ModelKind, RunState
 from aitui.domain.snapshot import Snapshot
+from aitui.services.chat_rules import chat_confirmation
+from aitui.services.load import load_confirmation
 
 MODELS = "models: {a: {cmd: x}, b: {cmd: x}, c: {cmd: x}, small: {cmd: x, aliases: [s]}}\n"
 GROUPS = "groups: {g: {exclusive: false, swap: false, members: [small]}}\n"

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aitui.domain.command_line import CommandLine, context_size
 from aitui.domain.launch import context_flag_of, find_launch
+from aitui.domain.llama_server import CommandLine, context_size
 
 
 def own_arguments(command: str) -> list[str] | None:

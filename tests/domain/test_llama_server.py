@@ -6,7 +6,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from aitui.domain.command_line import (
+from aitui.domain.llama_server import (
     CommandLine,
     context_size,
     flag_value,

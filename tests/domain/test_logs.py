@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aitui.domain.log_lines import LineAssembler, LogLevel, LogLine, detect_level, parse_log_line
+from aitui.domain.logs import LineAssembler, LogLevel, LogLine, detect_level, parse_log_line
 
 OWN = '[INFO] Request 127.0.0.1 "{}" 200 265 "aitui/0.1.0 (me@desk)" 175.796µs'
 BYTES = st.lists(

@@ -3,8 +3,7 @@ from dataclasses import replace
 
 import pytest
 
-from aitui.domain.merge import ModelFacts, merge_models
-from aitui.domain.model import (
+from aitui.domain.models import (
     ActiveRequest,
     ActiveRequests,
     ContextSize,
@@ -12,10 +11,12 @@ from aitui.domain.model import (
     ListedModel,
     LoadFailure,
     Model,
+    ModelFacts,
     ModelKind,
     ModelStatus,
     RunningModel,
     RunState,
+    merge_models,
 )
 
 COMMAND = "/opt/llama.cpp/llama-server --port 18407\n--ctx-size 4096 --alias qwen3-8b\n--model /m/Q.gguf\n"

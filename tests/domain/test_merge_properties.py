@@ -4,17 +4,19 @@ from dataclasses import fields, replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aitui.domain.merge import ModelFacts, ModelMerger, merge_models
-from aitui.domain.model import (
+from aitui.domain.models import (
     ActiveRequest,
     ActiveRequests,
     ContextSize,
     ListedModel,
     Model,
+    ModelFacts,
     ModelKind,
+    ModelMerger,
     ModelStatus,
     RunningModel,
     RunState,
+    merge_models,
 )
 
 COMMAND = "/opt/llama.cpp/llama-server --port 18407\n--ctx-size 4096 --alias qwen3-8b\n"

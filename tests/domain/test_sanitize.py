@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aitui.domain.clean import ELLIPSIS, sanitize_line, sanitize_text
+from aitui.domain.sanitize import ELLIPSIS, sanitize_line, sanitize_text
 
 BIDI = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 SEPARATORS = "\u2028\u2029"

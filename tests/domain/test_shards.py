@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aitui.domain.shards import is_shard_artefact
+from aitui.domain.models import is_shard_artefact
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aitui.domain.amounts import (
+from aitui.domain.units import (
     WIDEST_CELL,
     format_bytes_gib,
     format_countdown,

@@ -54,7 +54,7 @@ def test_importing_aitui_loads_nothing_of_it() -> None:
 @pytest.fixture(scope="module")
 def loaded_at_start() -> set[str]:
     """The modules that are loaded before it is known what to do."""
-    return loaded_after("import aitui.__main__, aitui.arguments, aitui.settings")
+    return loaded_after("import aitui.__main__, aitui.cli.args, aitui.settings")
 
 
 @pytest.mark.parametrize("heavy", ["textual", "rich", "httpx", "asyncssh", "aiohttp", "ruamel"])
@@ -93,7 +93,7 @@ def test_only_the_screen_imports_textual() -> None:
 
 
 def test_only_the_client_imports_httpx() -> None:
-    assert files_that_import("httpx") == {"swap"}
+    assert files_that_import("httpx") == {"llamaswap"}
 
 
 def test_only_the_stand_in_imports_aiohttp() -> None:

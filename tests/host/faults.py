@@ -6,13 +6,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
-from aitui.errors import (
-    FilePermissionDenied,
-    HostFileError,
-    HostTimedOut,
-    HostUnreachable,
-)
-from aitui.host.shell import CommandResult, FileInfo, Host
+from aitui.errors import FilePermissionDenied, HostFileError, HostTimedOut, HostUnreachable
+from aitui.host.base import CommandResult, FileInfo, Host
 from host.writing import FOREIGN
 
 _T = TypeVar("_T")

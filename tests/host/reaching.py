@@ -1,7 +1,7 @@
 """A host over SSH, as a test reaches it."""
 
-from aitui.host.ssh import SshHost
-from aitui.host.ssh_user import SshConfigPaths, SshUser
+from aitui.host.ssh.config import SshConfigPaths, SshUser
+from aitui.host.ssh.host import SshHost
 
 
 def host_of(place: SshConfigPaths, name: str = "box") -> SshHost:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from aitui.errors import HostError, HostTimedOut
-from aitui.host.shell import Host
+from aitui.host.base import Host
 from host.test_files import HOSTILE_NAMES
 
 

@@ -16,10 +16,10 @@ from aitui.errors import (
     HostFileError,
     NoSuchFile,
 )
+from aitui.host.base import Host
 from aitui.host.config_file import ConfigFile
+from aitui.host.config_types import LARGEST_CONFIG, FileVersion, WriteStep, digest_of
 from aitui.host.local import LocalHost
-from aitui.host.shell import Host
-from aitui.host.transaction import LARGEST_CONFIG, FileVersion, WriteStep, digest_of
 from host.writing import (
     ENDED,
     FOREIGN,

@@ -6,14 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from aitui.errors import (
-    ConfigLocked,
-    ConfigRefused,
-)
+from aitui.errors import ConfigLocked, ConfigRefused
+from aitui.host.base import Host
 from aitui.host.config_file import ConfigFile
 from aitui.host.config_lock import STALE_SECONDS, UNFINISHED_SECONDS, ConfigLock
-from aitui.host.shell import Host
-from aitui.host.transaction import WriteStep
+from aitui.host.config_types import WriteStep
 from host.faults import Fault, FaultyHost
 from host.writing import (
     ENDED,

@@ -9,9 +9,9 @@ import pytest
 from aitui.errors import ConfigWriteUncertain, HostError
 from aitui.host.config_file import ConfigFile
 from aitui.host.config_lock import UNFINISHED_SECONDS
-from aitui.host.ssh import SshHost
-from aitui.host.ssh_user import SshTimeouts, SshUser
-from aitui.host.transaction import FileSnapshot, FileVersion, digest_of
+from aitui.host.config_types import FileSnapshot, FileVersion, digest_of
+from aitui.host.ssh.config import SshTimeouts, SshUser
+from aitui.host.ssh.host import SshHost
 from host.conftest import make_place
 from host.cutting import CuttingForwarder
 from host.sshd import Sshd

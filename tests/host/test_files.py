@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from aitui.errors import FileAlreadyExists, HostFileError, NoSuchFile
-from aitui.host.shell import FileKind, Host
+from aitui.host.base import FileKind, Host
 
 HOSTILE_NAMES = (
     "with blanks",

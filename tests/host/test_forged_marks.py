@@ -15,10 +15,9 @@ import pytest
 from asyncssh import SSHServerProcess
 
 from aitui.errors import HostTimedOut
-from aitui.host.kept import MarkedOutput
-from aitui.host.shell import Host
-from aitui.host.ssh import SshHost
-from aitui.host.ssh_user import SshConfigPaths, SshUser
+from aitui.host.base import Host, MarkedOutput
+from aitui.host.ssh.config import SshConfigPaths, SshUser
+from aitui.host.ssh.host import SshHost
 
 FORMER_MARK = "aitui-started-4f1c9d"
 _MARK = re.compile(r'echo "([^"$]+) \$\$"')

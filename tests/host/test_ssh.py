@@ -10,17 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from aitui.domain.server import Server
-from aitui.errors import (
-    HostError,
-    HostKeyRefused,
-    HostTimedOut,
-    HostUnreachable,
-)
+from aitui.domain.snapshot import Server
+from aitui.errors import HostError, HostKeyRefused, HostTimedOut, HostUnreachable
 from aitui.host.local import LocalHost
-from aitui.host.opening import open_host
-from aitui.host.ssh import SshHost
-from aitui.host.ssh_user import SshConfigPaths, SshTimeouts, SshUser
+from aitui.host.open import open_host
+from aitui.host.ssh.config import SshConfigPaths, SshTimeouts, SshUser
+from aitui.host.ssh.host import SshHost
 from host.conftest import make_place
 from host.cutting import CuttingForwarder
 from host.reaching import add_to_config, host_of, is_there

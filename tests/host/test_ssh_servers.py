@@ -15,8 +15,8 @@ from aitui.errors import (
     HostLoginRefused,
     SshKeyPassphraseNeeded,
 )
-from aitui.host.ssh import SshHost
-from aitui.host.ssh_user import SshConfigPaths, SshUser
+from aitui.host.ssh.config import SshConfigPaths, SshUser
+from aitui.host.ssh.host import SshHost
 from host.conftest import make_place
 from host.reaching import add_to_config, host_of, is_there
 from host.sshd import Sshd

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from aitui.host.unbroken import shield
-from aitui.swap.closing import shield_cleanup
+from aitui.host.base import shield
+from aitui.llamaswap.transport import shield_cleanup
 
 ToItsEnd = Callable[[Coroutine[Any, Any, None]], Coroutine[Any, Any, None]]
 

@@ -4,10 +4,10 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from aitui.domain.clock import Clock
+from aitui.domain.snapshot import Clock
+from aitui.host.base import Host
 from aitui.host.config_file import ConfigFile
 from aitui.host.config_lock import ConfigLock, LockOwner
-from aitui.host.shell import Host
 
 OLD = b"models:\r\n  one: # the first\n    cmd: x --ctx-size 4096\n"
 NEW = OLD.replace(b"4096", b"8192")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from aitui.domain.server import Server
+from aitui.domain.snapshot import Server
 from llamaswap.authority import Authority, Issued
 
 

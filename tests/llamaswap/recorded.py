@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from aitui.swap.answers import Response
+from aitui.llamaswap.errors import Response
 
 DIALECTS = ("v217", "v218", "2026-08-head")
 

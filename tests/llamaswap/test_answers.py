@@ -5,8 +5,8 @@ import json
 import pytest
 
 from aitui import errors
-from aitui.domain.server import Server
-from aitui.swap.answers import Response, is_model_response, load_error, response_error
+from aitui.domain.snapshot import Server
+from aitui.llamaswap.errors import Response, is_model_response, load_error, response_error
 from llamaswap.recorded import DIALECTS, recorded
 
 SERVER = Server(url="https://ai.example.org", identity="x")

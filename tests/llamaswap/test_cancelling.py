@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from aitui.errors import ConnectionLost
-from aitui.swap.client import LlamaSwapClient
+from aitui.llamaswap.client import LlamaSwapClient
 from llamaswap.authority import Authority, Issued
 from llamaswap.conftest import server_at
 from llamaswap.raw_server import RawRequest, RawServer, always, answer, hang, head, until

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from aitui.domain.server import Server
+from aitui.domain.snapshot import Server
 from aitui.errors import CertificateFileError, KeyPasswordNeeded, TlsRefused
-from aitui.swap.certificate_files import (
+from aitui.llamaswap.certificates import (
     client_certificate_error,
     expiries,
     find_file_error,

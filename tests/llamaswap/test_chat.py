@@ -6,8 +6,7 @@ from dataclasses import replace
 import pytest
 from aiohttp import web
 
-from aitui.domain.chat_messages import ChatRequest
-from aitui.domain.sampling import SamplingParameters
+from aitui.domain.chat.conversation import ChatRequest, SamplingParameters
 from aitui.errors import (
     AituiError,
     BadResponse,
@@ -21,7 +20,7 @@ from aitui.errors import (
     Unauthorized,
     Unreachable,
 )
-from aitui.swap.chat import ChatClient
+from aitui.llamaswap.chat import ChatClient
 from services.chat.recorded_streams import body
 from services.chat.replaying import (
     REQUEST,

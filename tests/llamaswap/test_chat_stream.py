@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aitui.domain.clean import sanitize_text
-from aitui.domain.deltas import StreamError
-from aitui.swap.chat_stream import ChatStreamParser
+from aitui.domain.chat.reply import StreamError
+from aitui.domain.sanitize import sanitize_text
+from aitui.llamaswap.chat_stream import ChatStreamParser
 from services.chat.recorded_streams import Said, said
 
 DONE = b"data: [DONE]\n\n"

@@ -18,8 +18,8 @@ from aitui.domain.events import (
     RequestsListed,
     RequestUpdated,
 )
-from aitui.domain.model import FinishedRequest, RunState
-from aitui.swap.events import parse_event, read_events
+from aitui.domain.models import FinishedRequest, RunState
+from aitui.llamaswap.events import parse_event, read_events
 from llamaswap.recorded import recorded
 
 

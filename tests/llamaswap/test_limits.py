@@ -7,7 +7,7 @@ import tracemalloc
 import pytest
 
 from aitui import errors
-from aitui.swap.client import LlamaSwapClient
+from aitui.llamaswap.client import LlamaSwapClient
 from llamaswap.conftest import server_at
 from llamaswap.raw_server import RawRequest, RawServer, always, answer, hang, head
 

@@ -6,8 +6,8 @@ import socket
 import httpcore
 import pytest
 
-from aitui.swap.client import LlamaSwapClient
-from aitui.swap.network import ClosingBackend
+from aitui.llamaswap.client import LlamaSwapClient
+from aitui.llamaswap.transport import ClosingBackend
 from llamaswap.conftest import server_at
 from llamaswap.raw_server import RawServer, hang, until
 

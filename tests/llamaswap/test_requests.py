@@ -6,10 +6,9 @@ import re
 import pytest
 
 from aitui import errors
-from aitui.domain.server import Endpoints
-from aitui.swap.client import LlamaSwapClient
-from aitui.swap.connections import ClientPool
-from aitui.swap.exchange import HttpClient, Request
+from aitui.domain.snapshot import Endpoints
+from aitui.llamaswap.client import LlamaSwapClient
+from aitui.llamaswap.http import ClientPool, HttpClient, Request
 from llamaswap.conftest import server_at
 from llamaswap.raw_server import RawRequest, RawServer, always, answer, hang, json_answer, until
 

@@ -6,7 +6,7 @@ import pytest
 
 from aitui import errors
 from aitui.domain.events import LogWritten, RequestsCounted
-from aitui.swap.client import LlamaSwapClient
+from aitui.llamaswap.client import LlamaSwapClient
 from llamaswap.conftest import server_at
 from llamaswap.raw_server import RawRequest, RawServer, always, answer, head
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from aitui.domain.server import Server
+from aitui.domain.snapshot import Server
 from aitui.errors import (
     AituiError,
     CertificateFileError,
@@ -15,8 +15,8 @@ from aitui.errors import (
     KeyPasswordNeeded,
     TlsRefused,
 )
-from aitui.swap.client import LlamaSwapClient
-from aitui.swap.tls import fingerprint, tls_context
+from aitui.llamaswap.client import LlamaSwapClient
+from aitui.llamaswap.tls import fingerprint, tls_context
 from llamaswap.authority import Authority, Issued
 from llamaswap.conftest import server_at, server_context
 from llamaswap.raw_server import RawRequest, RawServer, json_answer
@@ -163,7 +163,7 @@ async def test_what_breaks_long_after_the_handshake_is_no_refusal(
         await asyncio.sleep(0.2)
         writer.transport.abort()
 
-    monkeypatch.setattr("aitui.swap.connection_errors._REFUSAL_SECONDS", 0.1)
+    monkeypatch.setattr("aitui.llamaswap.connection_errors._REFUSAL_SECONDS", 0.1)
     async with RawServer(respond, mutual_tls) as there:
         error = await refused(trusting(there.url, authority, client_certificate))
     assert isinstance(error, ConnectionLost)

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from aitui.domain.model import ModelKind, RunState
+from aitui.domain.models import ModelKind, RunState
 from aitui.errors import BadResponse
-from aitui.swap import wire
+from aitui.llamaswap import schemas as wire
 from llamaswap.recorded import DIALECTS, recorded
 
 

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aitui.domain.load_failure import MOST_LINES, find_cause
+from aitui.services.failures import MOST_LINES, find_cause
 
 MISSING_FILE = """\
 0.00.003.475 E gguf_init_from_file: failed to open GGUF file 'models/none.gguf' (No such file or directory)

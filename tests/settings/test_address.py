@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from aitui.errors import SettingsError
 from aitui.settings.address import read_address
-from aitui.settings.given import RawValue
+from aitui.settings.raw import RawValue
 
 
 def url_of(text: str) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from aitui import __version__
-from aitui.arguments import Arguments, parse
+from aitui.cli.args import Arguments, parse
 from aitui.settings import SettingsFlags
 
 
@@ -145,7 +145,7 @@ def test_help_has_examples_and_every_exit_code(capsys: pytest.CaptureFixture[str
 
 def test_reading_the_command_line_imports_neither_screen_nor_network() -> None:
     program = (
-        "import sys; from aitui.arguments import parse; parse(['status']); "
+        "import sys; from aitui.cli.args import parse; parse(['status']); "
         "print({'textual', 'rich', 'httpx', 'asyncio', 'ssl', 'asyncssh'} & set(sys.modules))"
     )
     shown = subprocess.run(

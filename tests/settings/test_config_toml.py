@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from aitui.errors import SettingsError
 from aitui.settings import Settings, SettingsFlags
-from aitui.settings.config_file import LARGEST_FILE, read_config_file
-from aitui.settings.toml_lines import line_numbers
+from aitui.settings.toml import LARGEST_FILE, line_numbers, read_config_file
 
 Read = Callable[..., Settings]
 Wrong = Callable[..., str]

@@ -6,7 +6,7 @@ from random import Random
 
 from aitui.demo.dialect import Dialect
 from aitui.demo.stand_in import StandIn
-from aitui.domain.server import Server
+from aitui.domain.snapshot import Server
 from catalogue import CATALOGUE, QUICK
 from soak.world import floods, reloads, restarts, swaps
 from ui.driven import Driven, driven

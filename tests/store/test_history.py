@@ -9,16 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from aitui.domain import conversation_edits as edits
-from aitui.domain.attachments import ImageAttachment
-from aitui.domain.conversation import Conversation
-from aitui.domain.deltas import GenerationTimings, TokenUsage
-from aitui.domain.sampling import SamplingParameters
-from aitui.domain.turn import Turn, TurnState
+from aitui.domain.chat import conversation as edits
+from aitui.domain.chat.conversation import (
+    Conversation,
+    ImageAttachment,
+    SamplingParameters,
+    Turn,
+    TurnState,
+)
+from aitui.domain.chat.reply import GenerationTimings, TokenUsage
 from aitui.errors import HistoryError
 from aitui.store.history import FILE_NAME, ConversationHistory
-from aitui.store.history_prompts import PROMPTS_KEPT
-from aitui.store.history_schema import VERSION
+from aitui.store.history_db import PROMPTS_KEPT, VERSION
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from aitui.domain.turn import TurnState
+from aitui.domain.chat.conversation import TurnState
 from aitui.store.history import ConversationHistory
 
 WORDS = [f"word{number} " for number in range(100_000)]

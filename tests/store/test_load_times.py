@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from aitui.store.json_store import lock_file
 from aitui.store.load_times import FILE_NAME, MODELS_KEPT, LoadTimes, _limit_size, _merge
-from aitui.store.private_file import lock_file
 
 HOME, LAB = "home", "https://lab.example.org"
 
@@ -171,7 +171,7 @@ async def test_a_full_disk_leaves_the_old_file(file: Path, monkeypatch: pytest.M
 
     times = await recorded(file, 5)
     before = file.read_bytes()
-    monkeypatch.setattr("aitui.store.private_file.os.fsync", no_space)
+    monkeypatch.setattr("aitui.store.json_store.os.fsync", no_space)
     await times.record(HOME, "m", 7)
     assert file.read_bytes() == before
     assert times.expected(HOME, "m") == 6
@@ -184,7 +184,7 @@ async def test_what_could_not_be_written_goes_out_with_the_next_value(
 ) -> None:
     times = await recorded(file, 5)
     with monkeypatch.context() as patched, lock_file(file):
-        patched.setattr("aitui.store.private_file._wait_for_lock", _gives_up)
+        patched.setattr("aitui.store.json_store._wait_for_lock", _gives_up)
         await times.record(HOME, "n", 7)
     await times.record(HOME, "m", 5)
     assert (await LoadTimes.open(file)).expected(HOME, "n") == 7

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from aitui.domain.server import Server
+from aitui.domain.snapshot import Server
 from ui.driven import Driven, driven
 
 

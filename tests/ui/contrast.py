@@ -6,7 +6,7 @@ from rich.color import Color
 from rich.style import Style
 from textual.strip import Strip
 
-from aitui.ui.readable_filter import MIN_CONTRAST, Rgb, contrast_ratio
+from aitui.ui.terminal.filters import MIN_CONTRAST, Rgb, contrast_ratio
 
 
 def unreadable(strips: Sequence[Strip]) -> Iterator[str]:

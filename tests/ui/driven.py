@@ -14,13 +14,12 @@ from textual.pilot import Pilot
 from textual.strip import Strip
 from textual.widgets._toast import Toast
 
-from aitui.domain.clock import Clock
-from aitui.domain.model import Model
-from aitui.domain.server import Server
+from aitui.domain.models import Model
+from aitui.domain.snapshot import Clock, Server
 from aitui.paths import Paths
 from aitui.settings import Settings
 from aitui.ui.app import AituiApp
-from aitui.ui.opening import AppContext, DemoWorld
+from aitui.ui.context import AppContext, DemoWorld
 from aitui.ui.screens.confirm import ConfirmScreen
 from aitui.ui.screens.models import ModelsScreen
 from aitui.ui.widgets.model_table import ModelTable

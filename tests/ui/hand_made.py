@@ -8,10 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from aitui.domain.clock import Clock
-from aitui.domain.model import Model
-from aitui.domain.server import Server
-from aitui.domain.snapshot import ConnectionPhase, ConnectionStatus, Snapshot
+from aitui.domain.models import Model
+from aitui.domain.snapshot import Clock, ConnectionPhase, ConnectionStatus, Server, Snapshot
 from aitui.ui import app as app_module
 
 NOW = 1_000_000.0

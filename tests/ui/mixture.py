@@ -1,7 +1,7 @@
 """Models in every state that the table knows."""
 
 from aitui.domain.memory.footprint import Footprint, FootprintOrigin
-from aitui.domain.model import (
+from aitui.domain.models import (
     ActiveRequest,
     ActiveRequests,
     ContextSize,

@@ -9,10 +9,10 @@ from textual.command import CommandPalette
 
 from aitui.demo.certificates import Certificates
 from aitui.demo.stand_in import StandIn
-from aitui.domain.server import Server
+from aitui.domain.snapshot import Server
+from aitui.ui.screens.dialogs import ServersScreen
 from aitui.ui.screens.help import HelpScreen
 from aitui.ui.screens.models import ModelsScreen
-from aitui.ui.screens.servers import ServersScreen
 from catalogue import QUICK
 from ui.driven import Driven, driven
 

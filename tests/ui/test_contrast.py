@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from textual.theme import BUILTIN_THEMES
 
-from aitui.domain.question import Confirmation
+from aitui.domain.confirmation import Confirmation
 from aitui.domain.snapshot import ConnectionPhase, ConnectionStatus
 from aitui.errors import Unreachable
 from aitui.ui.screens.confirm import ConfirmScreen
+from aitui.ui.screens.dialogs import ServersScreen
 from aitui.ui.screens.help import HelpScreen, active_keys
-from aitui.ui.screens.servers import ServersScreen
 from aitui.ui.screens.setup import SetupScreen
 from ui.contrast import unreadable
 from ui.driven import Driven, driven

@@ -8,8 +8,8 @@ import pytest
 
 from aitui.demo.certificates import Certificates, encrypt_client_key
 from aitui.demo.stand_in import StandIn
-from aitui.domain.server import Server
-from aitui.ui.screens.key_password import KeyPasswordScreen
+from aitui.domain.snapshot import Server
+from aitui.ui.screens.dialogs import KeyPasswordScreen
 from catalogue import QUICK
 from ui.driven import Driven, driven
 

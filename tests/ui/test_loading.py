@@ -11,8 +11,8 @@ from textual.command import CommandPalette
 
 from aitui.demo.dialect import Dialect
 from aitui.demo.stand_in import StandIn
-from aitui.domain.model import RunState
-from aitui.domain.server import Server
+from aitui.domain.models import RunState
+from aitui.domain.snapshot import Server
 from aitui.ui.screens.models import ModelsScreen
 from aitui.ui.screens.setup import SetupScreen
 from catalogue import (

@@ -17,7 +17,7 @@ from aitui.demo.faults import (
     WrongTypes,
 )
 from aitui.demo.stand_in import StandIn
-from aitui.domain.server import Server
+from aitui.domain.snapshot import Server
 from aitui.ui.widgets.model_detail import ModelDetail
 from catalogue import QUICK
 from ui.driven import Driven, driven

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from textual.strip import Strip
 
-from aitui.domain.model import ContextSize, ContextSource, Model, RunState
+from aitui.domain.models import ContextSize, ContextSource, Model, RunState
 from aitui.ui.widgets.model_table import ModelTable
 from ui.driven import Driven, driven
 from ui.hand_made import NOW, SERVER, STILL, live, show_instead_of_servers

@@ -16,22 +16,19 @@ from textual.screen import Screen
 from textual.widgets._toast import Toast
 
 import aitui.ui
-from aitui.commands.conversations import ListedConversation, deletion_confirmation
 from aitui.demo.stand_in import StandIn
-from aitui.domain.model import Model
-from aitui.domain.question import Confirmation
-from aitui.domain.server import Server
-from aitui.domain.snapshot import Snapshot
-from aitui.domain.steps import Step, Steps, StepState
+from aitui.domain.confirmation import Confirmation
+from aitui.domain.models import Model
+from aitui.domain.snapshot import Server, Snapshot
 from aitui.errors import AituiError, KeyPasswordNeeded
+from aitui.services.config_apply import Step, Steps, StepState
+from aitui.services.conversations import ListedConversation, deletion_confirmation
 from aitui.ui.plain import plain
-from aitui.ui.screens.choose import ChooseScreen
 from aitui.ui.screens.confirm import ConfirmScreen
 from aitui.ui.screens.context_size import ContextSizeScreen
+from aitui.ui.screens.dialogs import ChooseScreen, KeyPasswordScreen, ServersScreen
 from aitui.ui.screens.help import HelpScreen
 from aitui.ui.screens.history import HistoryScreen
-from aitui.ui.screens.key_password import KeyPasswordScreen
-from aitui.ui.screens.servers import ServersScreen
 from aitui.ui.screens.setup import SetupScreen
 from aitui.ui.screens.steps import StepsScreen
 from ui.driven import REAL_CLOCK, Driven, driven

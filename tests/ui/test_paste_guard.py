@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from textual import events
 from textual.message import Message
 
-from aitui.ui.guarded_driver import GuardedParser, PasteCut
-from aitui.ui.paste_guard import (
+from aitui.ui.terminal.driver import GuardedParser, PasteCut
+from aitui.ui.terminal.paste_guard import (
     AFTERWARDS,
     BEGINS,
     ENDS,

@@ -10,13 +10,12 @@ from textual.app import App
 from textual.pilot import Pilot
 from textual.widgets import Input
 
-from aitui.commands.load import load_confirmation
-from aitui.domain.model import Model, RunState
-from aitui.domain.server import Server
-from aitui.domain.snapshot import ConnectionPhase, ConnectionStatus, Snapshot
+from aitui.domain.models import Model, RunState
+from aitui.domain.snapshot import ConnectionPhase, ConnectionStatus, Server, Snapshot
 from aitui.errors import Unreachable
+from aitui.services.load import load_confirmation
 from aitui.ui.screens.confirm import ConfirmScreen
-from aitui.ui.screens.servers import ServersScreen
+from aitui.ui.screens.dialogs import ServersScreen
 from catalogue import LONG
 from ui.driven import opened
 from ui.hand_made import (

@@ -6,10 +6,9 @@ from pathlib import Path
 import pytest
 
 from aitui.demo.stand_in import StandIn
-from aitui.domain.model import Model, RunState
-from aitui.domain.question import Confirmation
-from aitui.domain.server import Server
-from aitui.domain.snapshot import Snapshot
+from aitui.domain.confirmation import Confirmation
+from aitui.domain.models import Model, RunState
+from aitui.domain.snapshot import Server, Snapshot
 from aitui.ui.messages import SnapshotChanged
 from aitui.ui.screens.confirm import ConfirmScreen
 from catalogue import QUICK, STEADY

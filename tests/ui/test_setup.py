@@ -10,7 +10,7 @@ import pytest
 
 from aitui.demo.certificates import Certificates
 from aitui.demo.stand_in import StandIn
-from aitui.domain.server import Server
+from aitui.domain.snapshot import Server
 from aitui.paths import Paths
 from aitui.settings import missing_certificates
 from aitui.ui.screens.setup import SetupScreen

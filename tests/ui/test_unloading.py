@@ -5,8 +5,8 @@ from pathlib import Path
 
 from aitui.demo.dialect import Dialect
 from aitui.demo.stand_in import StandIn
-from aitui.domain.model import RunState
-from aitui.domain.server import Server
+from aitui.domain.models import RunState
+from aitui.domain.snapshot import Server
 from catalogue import PAIR_CHAT, PAIR_EMBED, PEER, QUICK, SLOW, dialects, each_dialect
 from ui.driven import Driven, driven
 from ui.received import orders

@@ -1,1 +1,1 @@
-"""llama-swap's config.yaml as text: read, looked into, and changed by single values."""
+"""llama-swap's config.yaml: parse, locate, edit, verify, lint."""

@@ -3,23 +3,32 @@
 import posixpath
 import re
 
-from aitui.domain.clean import sanitize_line
-from aitui.domain.command_line import MODEL, has_flag
-from aitui.domain.config.additions import Splice, end_of_line, line_break
-from aitui.domain.config.change import ConfigChange, change_flag
-from aitui.domain.config.document import ConfigDocument, ModelEntry, block_end
-from aitui.domain.config.flags import effective_flag_value, find_flag
-from aitui.domain.config.name_problems import entries_at, list_items
-from aitui.domain.config.proof import (
+from aitui.domain.config.document import (
+    ConfigDocument,
+    ModelEntry,
+    Node,
+    YamlCollection,
+    YamlScalar,
+    block_end,
+    scalar_text,
+)
+from aitui.domain.config.edit import ConfigChange, Splice, change_flag, end_of_line, line_break
+from aitui.domain.config.lint import entries_at, list_items
+from aitui.domain.config.locate import ValueSource, current_value, escape_fragment
+from aitui.domain.config.verify import (
     differs_only_in_keys,
     find_changed_models,
     reparse,
     require_verified,
 )
-from aitui.domain.config.shell_words import refuse_unwritable
-from aitui.domain.config.spelling import escape_fragment
-from aitui.domain.config.tree import Node, YamlCollection, YamlScalar, scalar_text
-from aitui.domain.config.values import ValueSource, current_value
+from aitui.domain.llama_server import (
+    MODEL,
+    effective_flag_value,
+    find_flag,
+    has_flag,
+    refuse_unwritable,
+)
+from aitui.domain.sanitize import sanitize_line
 from aitui.errors import ConfigRefused
 
 _PLAIN_KEY = re.compile(r"[A-Za-z][A-Za-z0-9_./+-]*(?:[ :][A-Za-z0-9_./+-]+)*")

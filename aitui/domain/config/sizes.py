@@ -3,7 +3,7 @@
 import re
 from decimal import Decimal
 
-from aitui.domain.clean import sanitize_line
+from aitui.domain.sanitize import sanitize_line
 from aitui.errors import ConfigRefused
 
 SMALLEST = 256

@@ -1,11 +1,283 @@
 """Who may run beside whom at one server, as the config file that it runs says."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
 
-from aitui.domain.config.groups import SwapGroups
-from aitui.domain.config.leaving import EvictionPlan
-from aitui.domain.config.matrix import SwapMatrix
+from aitui.errors import ConfigRefused
+
+
+@dataclass(frozen=True, slots=True)
+class EvictionPlan:
+    """The ids of the models that have to go.
+
+    `weighed`: others could have gone instead, and what each of them costs decided.
+    """
+
+    models: frozenset[str]
+    by_cost: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SwapGroup:
+    """Models that take turns (`swap`) or live together.
+
+    An `exclusive` group sends the models of all others away, but for those of `persistent` ones.
+    """
+
+    name: str
+    swap: bool = True
+    exclusive: bool = True
+    persistent: bool = False
+
+
+DEFAULT = SwapGroup("(default)")
+"""That of the models which are in none."""
+
+
+@dataclass(frozen=True, slots=True)
+class SwapGroups:
+    """The group of each model that is in one, by its id."""
+
+    group_of: Mapping[str, SwapGroup]
+
+    def eviction_plan(self, wanted: str, running: Collection[str]) -> EvictionPlan:
+        """Whom a request for that model sends away, also where it runs already."""
+        own = self.group_of.get(wanted, DEFAULT)
+        return EvictionPlan(
+            frozenset(
+                other
+                for other in running
+                if other != wanted and self._must_leave(own, self._group(other))
+            )
+        )
+
+    def _group(self, model_id: str) -> SwapGroup:
+        return self.group_of.get(model_id, DEFAULT)
+
+    @staticmethod
+    def _must_leave(own: SwapGroup, others: SwapGroup) -> bool:
+        if own.name == others.name:
+            return own.swap
+        return own.exclusive and not others.persistent
+
+
+LONGEST = 4096
+DEEPEST = 50
+
+
+@dataclass(frozen=True, slots=True)
+class ModelTerm:
+    """A model, or a variable that stands for one."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetReference:
+    """`+name`: whatever another set allows."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class AllOf:
+    """Parts that run together."""
+
+    parts: tuple["Expression", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AnyOf:
+    """Parts of which one is chosen."""
+
+    parts: tuple["Expression", ...]
+
+
+Expression: TypeAlias = ModelTerm | SetReference | AllOf | AnyOf
+
+
+def parse_set(text: str) -> Expression:
+    """The expression that a text spells.
+
+    Raises ConfigRefused for what llama-swap refuses, and for what is long or deep beyond reason.
+    """
+    if len(text) > LONGEST:
+        raise ConfigRefused(f"A set of more than {LONGEST:,} characters is not read.")
+    parser = _SetExpressionParser(tuple(_tokens(text)))
+    expression = parser.parse_either(0)
+    if not parser.at_end:
+        raise ConfigRefused("Something follows a set that is complete.")
+    return expression
+
+
+def leaves(expression: Expression) -> Iterator[ModelTerm | SetReference]:
+    """The names and references of an expression, from left to right."""
+    if isinstance(expression, ModelTerm | SetReference):
+        yield expression
+    else:
+        for part in expression.parts:
+            yield from leaves(part)
+
+
+def _tokens(text: str) -> Iterator[str]:
+    """Signs, names, and references as `+name`."""
+    at = 0
+    while at < len(text):
+        sign = text[at]
+        end = at + 1
+        if sign == "+" or _is_name_character(sign):
+            while end < len(text) and _is_name_character(text[end]):
+                end += 1
+            if text[at:end] == "+":
+                raise ConfigRefused("A + in a set names no other one.")
+            yield text[at:end]
+        elif sign in "&|()":
+            yield sign
+        elif not sign.isspace():
+            raise ConfigRefused("A set holds a character that has no meaning there.")
+        at = end
+
+
+def _is_name_character(sign: str) -> bool:
+    return sign.isalpha() or sign.isdecimal() or sign in "_-."
+
+
+class _SetExpressionParser:
+    """Reads tokens from left to right; `""` stands behind the last one."""
+
+    def __init__(self, tokens: tuple[str, ...]) -> None:
+        self._tokens = tokens
+        self._at = 0
+
+    @property
+    def at_end(self) -> bool:
+        return self._at == len(self._tokens)
+
+    def parse_either(self, depth: int) -> Expression:
+        parts = [self._parse_every(depth)]
+        while self._accept("|"):
+            parts.append(self._parse_every(depth))
+        return parts[0] if len(parts) == 1 else AnyOf(tuple(parts))
+
+    def _parse_every(self, depth: int) -> Expression:
+        parts = [self._parse_one(depth)]
+        while self._accept("&"):
+            parts.append(self._parse_one(depth))
+        return parts[0] if len(parts) == 1 else AllOf(tuple(parts))
+
+    def _parse_one(self, depth: int) -> Expression:
+        if self._accept("("):
+            if depth == DEEPEST:
+                raise ConfigRefused("A set is nested too deeply.")
+            inner = self.parse_either(depth + 1)
+            if not self._accept(")"):
+                raise ConfigRefused("A bracket of a set isn't closed.")
+            return inner
+        token = self._next_token()
+        if token in {"", "&", "|", ")"}:
+            raise ConfigRefused("A model is missing in a set.")
+        return SetReference(token[1:]) if token.startswith("+") else ModelTerm(token)
+
+    def _accept(self, sign: str) -> bool:
+        if self.at_end or self._tokens[self._at] != sign:
+            return False
+        self._at += 1
+        return True
+
+    def _next_token(self) -> str:
+        if self.at_end:
+            return ""
+        self._at += 1
+        return self._tokens[self._at - 1]
+
+
+MOST_STEPS = 20_000
+"""Combinations looked at before it is given up: a matter of milliseconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class SwapMatrix:
+    """Sets by name, each behind those that it refers to.
+
+    `variables` are the models that short names stand for; `costs` are those of evicting a model,
+    1 where none is given.
+    """
+
+    sets: Mapping[str, Expression]
+    variables: Mapping[str, str]
+    costs: Mapping[str, int]
+
+    def eviction_plan(self, wanted: str, running: Collection[str]) -> EvictionPlan | None:
+        """Whom loading that model sends away; None where there are too many combinations."""
+        if wanted in running:
+            return EvictionPlan(frozenset())
+        others = sorted(set(running))
+        try:
+            allowed = _Combinations(self, (wanted, *others)).all()
+        except _TooManyCombinations:
+            return None
+        # Bit 0 is the wanted model.
+        candidates = [mask for mask in allowed if mask & 1]
+        if not candidates:
+            return EvictionPlan(frozenset(others))
+        best = min(candidates, key=lambda mask: self._eviction_cost(mask, others))
+        gone = frozenset(_missing_models(best, others))
+        return EvictionPlan(gone, by_cost=any(mask & ~best for mask in candidates))
+
+    def _eviction_cost(self, mask: int, others: list[str]) -> int:
+        return sum(self.costs.get(model_id, 1) for model_id in _missing_models(mask, others))
+
+
+class _TooManyCombinations(Exception):
+    """The sets allow more combinations than are looked at."""
+
+
+class _Combinations:
+    """What sets allow, seen through those models alone which matter now: a bit for each of them.
+
+    In the order in which they would be written out in full, each once.
+    """
+
+    def __init__(self, matrix: SwapMatrix, models: tuple[str, ...]) -> None:
+        self._matrix = matrix
+        self._bits = {model_id: 1 << place for place, model_id in enumerate(models)}
+        self._masks_by_set: dict[str, tuple[int, ...]] = {}
+        self._steps = 0
+
+    def all(self) -> tuple[int, ...]:
+        """Those of all sets."""
+        for name, expression in self._matrix.sets.items():
+            self._masks_by_set[name] = self._masks(expression)
+        return self._distinct(mask for masks in self._masks_by_set.values() for mask in masks)
+
+    def _masks(self, expression: Expression) -> tuple[int, ...]:
+        match expression:
+            case ModelTerm(name):
+                return (self._bits.get(self._matrix.variables.get(name, name), 0),)
+            case SetReference(name):
+                return self._masks_by_set[name]
+            case AnyOf(parts):
+                return self._distinct(mask for part in parts for mask in self._masks(part))
+            case AllOf(parts):
+                found: tuple[int, ...] = (0,)
+                for part in parts:
+                    masks = self._masks(part)
+                    found = self._distinct(left | right for left in found for right in masks)
+                return found
+
+    def _distinct(self, masks: Iterable[int]) -> tuple[int, ...]:
+        found: dict[int, None] = {}
+        for mask in masks:
+            self._steps += 1
+            if self._steps > MOST_STEPS:
+                raise _TooManyCombinations
+            found[mask] = None
+        return tuple(found)
+
+
+def _missing_models(mask: int, others: list[str]) -> Iterable[str]:
+    return (model_id for place, model_id in enumerate(others, 1) if not mask >> place & 1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,1 +1,1 @@
-"""The machine behind the server: its graphics cards, processors and memory at one moment."""
+"""Samples of a machine: GPUs, processors, memory."""

@@ -3,19 +3,22 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from aitui.domain.hardware import bounds, machine_files, nvidia, sysfs
-from aitui.domain.hardware.fdinfo import parse_clients
-from aitui.domain.hardware.host_script import MARK, parse_sections
-from aitui.domain.hardware.machine_files import CpuCounters
-from aitui.domain.hardware.nvidia import GpuProcessMemory
-from aitui.domain.hardware.processes import (
+from aitui.domain.hardware import drm as sysfs
+from aitui.domain.hardware import machine as machine_files
+from aitui.domain.hardware import nvidia
+from aitui.domain.hardware import sample as bounds
+from aitui.domain.hardware.drm import parse_clients
+from aitui.domain.hardware.machine import (
+    CpuCounters,
     Process,
     parse_listeners,
     parse_port_arguments,
     parse_processes,
     with_descendants,
 )
+from aitui.domain.hardware.nvidia import GpuProcessMemory
 from aitui.domain.hardware.sample import Gpu, HardwareSample, SampleSource
+from aitui.domain.hardware.script import MARK, parse_sections
 
 _USUAL_PAGE = 4096
 

@@ -9,9 +9,14 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from aitui.domain.clean import sanitize_line
-from aitui.domain.hardware import bounds
-from aitui.domain.hardware.sample import Gpu
+from aitui.domain.hardware.sample import (
+    Gpu,
+    memory_bytes,
+    number_in_range,
+    parse_number,
+    percentage,
+)
+from aitui.domain.sanitize import sanitize_line
 
 GPU_FIELDS = (
     "index,uuid,pci.bus_id,memory.used,memory.total,utilization.gpu,"
@@ -51,8 +56,8 @@ def parse_uses(text: str) -> tuple[GpuProcessMemory, ...]:
     """The rows of `--query-compute-apps` with PROCESS_FIELDS whose memory is told."""
     found: list[GpuProcessMemory] = []
     for uuid, pid_text, memory in _split_rows(text, 3):
-        pid, used = bounds.parse_number(pid_text), bounds.parse_number(memory)
-        size = None if used is None else bounds.memory_bytes(used, _MIB)
+        pid, used = parse_number(pid_text), parse_number(memory)
+        size = None if used is None else memory_bytes(used, _MIB)
         if _UUID.fullmatch(uuid) and pid is not None and 0 < pid < 2**32 and size is not None:
             found.append(GpuProcessMemory(uuid, int(pid), size))
     return tuple(found)
@@ -84,23 +89,23 @@ def _split_rows(text: str, count: int) -> Iterator[list[str]]:
 
 def _build_gpu(fields: list[str], at: float) -> Gpu | None:
     index, uuid, bus, *figures, name = fields
-    number = bounds.parse_number(index)
+    number = parse_number(index)
     if number is None or not 0 <= number < 1024 or not _UUID.fullmatch(uuid):
         return None
-    used, total, use, temperature, hottest, power, fan = map(bounds.parse_number, figures)
+    used, total, use, temperature, hottest, power, fan = map(parse_number, figures)
     place = _BUS.fullmatch(bus)
-    total_bytes = bounds.memory_bytes(total, _MIB) or None
+    total_bytes = memory_bytes(total, _MIB) or None
     return Gpu(
         index=int(number),
         name=sanitize_line(name, 100),
         uuid=uuid,
-        used_bytes=None if total_bytes is None else bounds.memory_bytes(used, _MIB),
+        used_bytes=None if total_bytes is None else memory_bytes(used, _MIB),
         total_bytes=total_bytes,
-        use_percent=bounds.percentage(use),
-        temperature=bounds.number_in_range(temperature, 0, 200),
-        memory_temperature=bounds.number_in_range(hottest, 0, 200) or None,
-        power=bounds.number_in_range(power, 0, 100_000),
-        fan_percent=bounds.percentage(fan),
+        use_percent=percentage(use),
+        temperature=number_in_range(temperature, 0, 200),
+        memory_temperature=number_in_range(hottest, 0, 200) or None,
+        power=number_in_range(power, 0, 100_000),
+        fan_percent=percentage(fan),
         sampled_at=at,
         unified=total_bytes is None and _UNIFIED.search(name) is not None,
         bus=place[1].lower() if place else "",

@@ -1,7 +1,12 @@
 """What was measured at one moment. None wherever the source doesn't tell."""
 
+import math
+import re
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from itertools import pairwise
+from statistics import median
 
 
 class SampleSource(Enum):
@@ -93,3 +98,230 @@ class HardwareSample:
     source: SampleSource
     gpus: tuple[Gpu, ...] = ()
     machine: Machine | None = field(default=None)
+
+
+LARGEST_MEMORY = 1 << 52
+"""Bytes: 4 PiB, which no single machine has."""
+
+
+def number_in_range(value: object, smallest: float, largest: float) -> float | None:
+    """A finite number between the two, None for everything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return float(value) if smallest <= value <= largest else None
+
+
+def percentage(value: object) -> float | None:
+    """A share in percent. Rounding may lead a little beyond 100, which is cut off."""
+    share = number_in_range(value, 0.0, 1000.0)
+    return None if share is None else min(share, 100.0)
+
+
+def memory_bytes(value: object, unit: int = 1) -> int | None:
+    """An amount of memory in bytes, from a figure in units of so many bytes."""
+    amount = number_in_range(value, 0, LARGEST_MEMORY / unit)
+    return None if amount is None else int(amount * unit)
+
+
+def parse_number(text: str) -> float | None:
+    """A number as programs print it, None for anything else: `[N/A]`, words, nothing."""
+    stripped = text.strip()
+    if not stripped or len(stripped) > 32 or not stripped[-1].isdecimal():
+        return None
+    try:
+        value = float(stripped) if stripped.isascii() and "_" not in stripped else math.nan
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+_DEVICE = re.compile(r"(?P<back_end>[A-Za-z]{2,20})(?P<number>[0-9]{1,3})")
+_NVIDIA, _AMD, _INTEL = "NVIDIA", "AMD", "Intel"
+_VENDORS = {"CUDA": _NVIDIA, "ROCM": _AMD, "HIP": _AMD, "SYCL": _INTEL, "MUSA": "MTT"}
+_NAMES = (
+    (_NVIDIA, re.compile(r"nvidia|geforce|quadro|tesla|\brtx\b|\bgtx\b", re.IGNORECASE)),
+    (_AMD, re.compile(r"\bamd\b|radeon|instinct", re.IGNORECASE)),
+    (_INTEL, re.compile(r"intel|\barc\b", re.IGNORECASE)),
+    ("MTT", re.compile(r"\bmtt\b|moore threads", re.IGNORECASE)),
+)
+
+
+def find_device_card(device: str, gpus: Sequence[Gpu]) -> Gpu | None:
+    """The card behind a device's name, None where there is none of that number.
+
+    A back end counts the cards that it can use; Vulkan can use all. Their order is taken for that
+    of the cards' numbers, which it is unless somebody has changed it (`CUDA_DEVICE_ORDER`).
+    """
+    found = _DEVICE.fullmatch(device.strip())
+    if found is None:
+        return None
+    usable = cards_of_vendor(_VENDORS.get(found["back_end"].upper(), ""), gpus)
+    number = int(found["number"])
+    return usable[number] if number < len(usable) else None
+
+
+def cards_of_vendor(maker: str, gpus: Sequence[Gpu]) -> tuple[Gpu, ...]:
+    """The cards of a maker; all of them for no maker, and where none of them tells its own."""
+    if not maker or not any(_vendor(gpu) for gpu in gpus):
+        return tuple(gpus)
+    return tuple(gpu for gpu in gpus if _vendor(gpu) in {maker, ""})
+
+
+def _vendor(gpu: Gpu) -> str:
+    usual = _NVIDIA if gpu.uuid.startswith(("GPU-", "MIG-")) else ""
+    return next((maker for maker, name in _NAMES if name.search(gpu.name)), usual)
+
+
+HISTORY_SECONDS = 3600.0
+MOST_SAMPLES = 4000
+
+Figure = Callable[[HardwareSample], float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class SampleHistory:
+    """Samples of one source, the oldest first, no older than an hour before the last."""
+
+    samples: tuple[HardwareSample, ...] = ()
+
+    def with_samples(self, new: Iterable[HardwareSample]) -> "SampleHistory":
+        """The same with those that are newer than its last one."""
+        last = self.samples[-1].at if self.samples else float("-inf")
+        added = sorted((one for one in new if one.at > last), key=lambda one: one.at)
+        if not added:
+            return self
+        start = added[-1].at - HISTORY_SECONDS
+        kept = [one for one in (*self.samples, *added) if one.at >= start]
+        return SampleHistory(tuple(kept[-MOST_SAMPLES:]))
+
+    def series(
+        self, figure: Figure, seconds: float, columns: int, now: float
+    ) -> tuple[float | None, ...]:
+        """A figure over the last so many seconds: the mean of each column, None where nothing is.
+
+        A sample holds until the next one comes, but no longer than a minute: what is sampled
+        rarely has no gaps, and what wasn't sampled is not made up.
+        """
+        if columns < 1 or seconds <= 0:
+            return ()
+        width = seconds / columns
+        start = now - seconds
+        sums, counts = [0.0] * columns, [0] * columns
+        held: list[float | None] = [None] * columns
+        for index, one in enumerate(self.samples):
+            value = figure(one)
+            if value is None or one.at < start - _HOLD_SECONDS or one.at > now:
+                continue
+            column = min(columns - 1, int((one.at - start) // width))
+            if column >= 0:
+                sums[column] += value
+                counts[column] += 1
+            following = self.samples[index + 1].at if index + 1 < len(self.samples) else now
+            until = min(following, one.at + _HOLD_SECONDS, now)
+            for later in range(max(0, column + 1), min(columns, int((until - start) // width) + 1)):
+                held[later] = value
+        return tuple(
+            total / count if count else before
+            for total, count, before in zip(sums, counts, held, strict=True)
+        )
+
+
+_HOLD_SECONDS = 60.0
+
+
+def gpu_metric(key: str, figure: Callable[[Gpu], float | None]) -> Figure:
+    """A figure of one card; None while it isn't there."""
+
+    def pick(sample: HardwareSample) -> float | None:
+        return next((figure(gpu) for gpu in sample.gpus if gpu.key == key), None)
+
+    return pick
+
+
+SAMPLE_WINDOW = 2.0
+"""Seconds: llama-swap asks its tools one after another, and stamps each answer by itself."""
+SHORTEST_PAUSE = 1.0
+USUAL_PAUSE = 15.0
+LONGEST_PAUSE = 120.0
+
+_RECENT = 40
+_MISSED_STEPS = 1.6
+
+
+def group_samples(
+    gpus: Iterable[Gpu], machines: Iterable[Machine], source: SampleSource = SampleSource.SERVER
+) -> tuple[HardwareSample, ...]:
+    """Rows that were measured together, as one sample each, the oldest first.
+
+    A sample begins anew where a card, or the machine, comes a second time.
+    """
+    rows: list[Gpu | Machine] = [*gpus, *machines]
+    rows.sort(key=lambda row: row.sampled_at)
+    samples: list[HardwareSample] = []
+    group: dict[str, Gpu | Machine] = {}
+    began = 0.0
+    for row in rows:
+        key = row.key if isinstance(row, Gpu) else ""
+        if group and (key in group or row.sampled_at - began > SAMPLE_WINDOW):
+            samples.append(_build_sample(group.values(), source))
+            group = {}
+        if not group:
+            began = row.sampled_at
+        group[key] = row
+    if group:
+        samples.append(_build_sample(group.values(), source))
+    return tuple(samples)
+
+
+def latest_sample(samples: Sequence[HardwareSample]) -> HardwareSample | None:
+    """How things stand: the last sample, with what only those shortly before it have.
+
+    A server measures cards and machine at a rhythm of their own, and may miss one. A card that is
+    missing twice running has gone.
+    """
+    if not samples:
+        return None
+    recent = samples[-_RECENT:]
+    last = recent[-1]
+    step = _median_interval([one for one in recent if one.gpus]) or USUAL_PAUSE
+    cards = {
+        gpu.key: gpu
+        for one in recent
+        if one.at > last.at - _MISSED_STEPS * step
+        for gpu in one.gpus
+    }
+    machines = [one.machine for one in recent if one.machine is not None]
+    return HardwareSample(
+        at=last.at,
+        source=last.source,
+        gpus=_sort_by_index(cards.values()),
+        machine=machines[-1] if machines else None,
+    )
+
+
+def sampling_interval(samples: Sequence[HardwareSample]) -> float:
+    """Seconds until it makes sense to ask again: as long as the source itself waits."""
+    recent = samples[-_RECENT:]
+    step = _median_interval([one for one in recent if one.machine is not None]) or _median_interval(
+        recent
+    )
+    return min(max(step or USUAL_PAUSE, SHORTEST_PAUSE), LONGEST_PAUSE)
+
+
+def _median_interval(samples: Sequence[HardwareSample]) -> float | None:
+    """How far samples are apart, None for less than two."""
+    steps = [after.at - before.at for before, after in pairwise(samples)]
+    return median(steps) if steps else None
+
+
+def _build_sample(rows: Iterable[Gpu | Machine], source: SampleSource) -> HardwareSample:
+    found = tuple(rows)
+    gpus = _sort_by_index(row for row in found if isinstance(row, Gpu))
+    machine = next((row for row in found if isinstance(row, Machine)), None)
+    return HardwareSample(max(row.sampled_at for row in found), source, gpus, machine)
+
+
+def _sort_by_index(gpus: Iterable[Gpu]) -> tuple[Gpu, ...]:
+    return tuple(sorted(gpus, key=lambda gpu: (gpu.index, gpu.key)))

@@ -1,1 +1,1 @@
-"""How much memory a model takes: measured where it has run, estimated where that can be told."""
+"""How much memory a model takes, and whether the next one fits."""

@@ -1,10 +1,156 @@
 """What a model will take that never ran here, from the header of its file."""
 
-from aitui.domain.gguf.header import GgufHeader
-from aitui.domain.memory.architecture import reason_cache_unknown
+from aitui.domain.gguf import CACHE_TYPES, GgufHeader
 from aitui.domain.memory.footprint import Footprint, FootprintOrigin
-from aitui.domain.memory.kv_cache import kv_cache_bytes
-from aitui.domain.memory.setup import LaunchProfile
+from aitui.domain.memory.launch_profile import LaunchProfile
+
+# Architectures whose cache is the plain one in llama.cpp's `llama_kv_cache`. The others differ, or
+# are too new to be known here: they are measured instead.
+_PLAIN = frozenset(
+    [
+        "arcee",
+        "arctic",
+        "baichuan",
+        "bailingmoe",
+        "bailingmoe2",
+        "bloom",
+        "chatglm",
+        "codeshell",
+        "command-r",
+        "dbrx",
+        "deci",
+        "deepseek",
+        "dots1",
+        "ernie4_5",
+        "ernie4_5-moe",
+        "exaone",
+        "falcon",
+        "gemma",
+        "glm4",
+        "gpt2",
+        "gptneox",
+        "granite",
+        "granitemoe",
+        "grok",
+        "hunyuan-dense",
+        "hunyuan-moe",
+        "internlm2",
+        "jais",
+        "llama",
+        "maincoder",
+        "minicpm",
+        "minimax-m2",
+        "mistral3",
+        "mpt",
+        "nemotron",
+        "olmo",
+        "olmo2",
+        "olmoe",
+        "openelm",
+        "orion",
+        "pangu-embedded",
+        "phi2",
+        "phimoe",
+        "plamo",
+        "qwen",
+        "qwen2",
+        "qwen2moe",
+        "qwen2vl",
+        "qwen3",
+        "qwen3moe",
+        "qwen3vl",
+        "qwen3vlmoe",
+        "refact",
+        "seed_oss",
+        "smollm3",
+        "stablelm",
+        "starcoder",
+        "starcoder2",
+        "xverse",
+    ]
+)
+
+
+def reason_cache_unknown(header: GgufHeader) -> str:
+    """Why a model's cache can't be calculated, in words; "" for a dense one, which can."""
+    if header.layers is None:
+        return "its header doesn't say how many layers it has"
+    for reason, keys in _SPECIAL:
+        if header.has(*keys):
+            return reason
+    if header.metadata.get(f"{header.architecture}.attention.causal") is False:
+        return "it keeps no cache"
+    if header.architecture not in _PLAIN:
+        return f"{header.architecture or 'its architecture'} is not known to aitui"
+    if _missing_sizes(header):
+        return "its header doesn't say how large its heads are"
+    return ""
+
+
+_SPECIAL = (
+    ("it has recurrent layers", ("ssm.", "wkv.", "shortconv.", "full_attention_interval", "kda.")),
+    ("it has latent attention", ("attention.kv_lora_rank", "attention.key_length_mla")),
+    ("it has a sliding window", ("attention.sliding_window", "attention.chunk")),
+    ("some of its layers share their cache", ("attention.shared_kv_layers",)),
+    ("it has layers that predict further tokens", ("nextn_predict_layers",)),
+    ("it has a sparse index", ("attention.indexer.",)),
+)
+
+
+def _missing_sizes(header: GgufHeader) -> bool:
+    heads = header.each_layer("attention.head_count")
+    sizes = header.number("attention.key_length"), header.number("attention.value_length")
+    if all(sizes) and header.each_layer("attention.head_count_kv") is not None:
+        return False
+    return heads is None or not all(heads) or not header.number("embedding_length")
+
+
+_PADDING = 256
+
+
+def kv_cache_bytes(
+    header: GgufHeader,
+    context_size: int,
+    cache_type_k: str = "f16",
+    cache_type_v: str = "f16",
+    streams: int = 1,
+) -> int | None:
+    """Bytes of the cache, None for a model whose cache isn't the plain one.
+
+    For each cell of each layer, one row of KV heads × head size in the type of either side, as in
+    llama.cpp's `llama_kv_cache`: the context is divided among the streams, and each is padded to
+    256 cells.
+    """
+    key_block, value_block = CACHE_TYPES.get(cache_type_k), CACHE_TYPES.get(cache_type_v)
+    if key_block is None or value_block is None or reason_cache_unknown(header) or context_size < 1:
+        return None
+    each = -(-context_size // max(1, streams))
+    cells = max(1, streams) * -(-each // _PADDING) * _PADDING
+    keys, values = head_sizes(header)
+    heads = header.each_layer("attention.head_count_kv") or header.each_layer(
+        "attention.head_count"
+    )
+    assert heads is not None
+    row = sum(
+        _row_bytes(count * key, key_block) + _row_bytes(count * value, value_block)
+        for count, key, value in zip(heads, keys, values, strict=True)
+    )
+    return cells * row
+
+
+def head_sizes(header: GgufHeader) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Values in one head's key and in its value, for each layer of a dense model."""
+    count = header.layers or 0
+    embedding = header.number("embedding_length") or 0
+    heads = header.each_layer("attention.head_count") or (1,) * count
+    usual = tuple(embedding // max(1, number) for number in heads)
+    key, value = header.number("attention.key_length"), header.number("attention.value_length")
+    return (key,) * count if key else usual, (value,) * count if value else usual
+
+
+def _row_bytes(values: int, block: tuple[int, int]) -> int:
+    return -(-values // block[0]) * block[1]
+
 
 _MASK_BYTES = 2
 _FLOAT_BYTES = 4

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import Enum
 
-from aitui.domain.amounts import format_bytes_gib
+from aitui.domain.units import format_bytes_gib
 
 APPROXIMATELY = "≈"
 

@@ -1,19 +1,106 @@
 """What a model will take, from the best that is known, and whether that will fit."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import Enum
 
-from aitui.domain.amounts import format_bytes_gib
-from aitui.domain.gguf.header import GgufHeader
-from aitui.domain.hardware.sample import Gpu
-from aitui.domain.memory.estimate import estimate, reason_not_estimable
-from aitui.domain.memory.fit import FitForecast, FitVerdict, check_fit
-from aitui.domain.memory.footprint import Footprint
-from aitui.domain.memory.kv_cache import kv_cache_bytes
-from aitui.domain.memory.measurement import MemoryRecords, expected_footprint
-from aitui.domain.memory.picture import MemoryUsage
-from aitui.domain.memory.room import Headroom, headroom_in_machine, headroom_on_cards
-from aitui.domain.memory.setup import LaunchProfile
+from aitui.domain.gguf import GgufHeader
+from aitui.domain.hardware.info import HostInfo
+from aitui.domain.hardware.sample import Gpu, SampleHistory
+from aitui.domain.memory.estimate import estimate, kv_cache_bytes, reason_not_estimable
+from aitui.domain.memory.footprint import APPROXIMATELY, Footprint
+from aitui.domain.memory.launch_profile import LaunchProfile
+from aitui.domain.memory.measurement import SLOW_SHARE, MemoryRecords, expected_footprint
+from aitui.domain.memory.usage import Headroom, MemoryUsage, headroom_in_machine, headroom_on_cards
+from aitui.domain.units import format_bytes_gib
+
+_MARGIN_SHARE = 0.03
+_LEAST_MARGIN = 512 << 20
+_STEP = 256
+
+
+class FitVerdict(Enum):
+    """How a load will end, as far as that can be told."""
+
+    FITS = "fits"
+    TIGHT = "tight"
+    NO = "does not fit"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class FitForecast:
+    """What is needed and what is there, in bytes, None where that isn't known.
+
+    `free_after` is what is free when everything has gone that will be evicted. `failed_at` is set
+    where the model has run out of memory at this context size or at a smaller one.
+    `largest_context` is the most tokens that would fit, None where that can't be told or nothing
+    does. `reason` says in words why it is known not to fit, or not known at all. `where` names the
+    memory that counts, where it isn't all there is.
+    """
+
+    verdict: FitVerdict
+    needed: Footprint | None = None
+    free: int | None = None
+    free_after: int | None = None
+    failed_at: int | None = None
+    largest_context: int | None = None
+    reason: str = ""
+    where: str = ""
+
+
+def check_fit(
+    needed: Footprint | None,
+    room: Headroom,
+    *,
+    context_size: int = 0,
+    failed_at: int | None = None,
+    footprint_at: Callable[[int], Footprint | None] | None = None,
+    longest: int | None = None,
+) -> FitForecast:
+    """Compares. `longest` is the model's own maximum.
+
+    A load that ran out of memory is believed more than any figure: that much or more won't fit.
+    """
+    after = room.after
+    size = needed.context_size if needed is not None else context_size
+    failed = failed_at if failed_at is not None and size >= failed_at else None
+    largest = None
+    if after is not None and footprint_at is not None and longest:
+        below = longest if failed_at is None else min(longest, failed_at - 1)
+        largest = largest_context(footprint_at, after, below, cards=room.cards)
+    if failed is not None:
+        verdict = FitVerdict.NO
+    elif needed is None or after is None:
+        verdict = FitVerdict.UNKNOWN
+    else:
+        verdict = _fit_verdict(needed.needed, after, room.cards)
+    return FitForecast(verdict, needed, room.now, after, failed, largest, where=room.where)
+
+
+def largest_context(
+    footprint_at: Callable[[int], Footprint | None], room: int, longest: int, *, cards: int = 1
+) -> int | None:
+    """The most tokens whose footprint fits without being tight, in steps of 256."""
+    low, high = 0, longest // _STEP
+    while low < high:
+        middle = (low + high + 1) // 2
+        footprint = footprint_at(middle * _STEP)
+        if footprint is None:
+            return None
+        if _fit_verdict(footprint.needed, room, cards) is FitVerdict.FITS:
+            low = middle
+        else:
+            high = middle - 1
+    return low * _STEP or None
+
+
+def _fit_verdict(needed: int, room: int, cards: int) -> FitVerdict:
+    """Each card needs some room to spare: layers go to it whole, and each has buffers of its own."""
+    if needed > room:
+        return FitVerdict.NO
+    margin = max(_LEAST_MARGIN * max(1, cards), round(needed * _MARGIN_SHARE))
+    return FitVerdict.TIGHT if needed + margin > room else FitVerdict.FITS
 
 
 def forecast_memory(
@@ -103,3 +190,139 @@ def _fit_reason(found: FitForecast, setup: LaunchProfile, header: GgufHeader | N
         why = "" if header is None else reason_not_estimable(header, setup)
         return f"{why}, so only a load can tell" if why else "it has not been measured yet"
     return "it isn't known what is free" if found.free is None else ""
+
+
+_VERDICTS = {
+    FitVerdict.FITS: "✔ fits",
+    FitVerdict.TIGHT: "! tight: it may not come up, or be slow",
+    FitVerdict.NO: "✘ does not fit",
+}
+_GIB = 1 << 30
+_ROUGH_FROM = 10 * _GIB
+
+
+def describe_fit(fit: FitForecast) -> tuple[str, ...]:
+    """The verdict with what is needed and free, and the largest context that fits.
+
+    Empty where nothing is known: no figure is better than a made-up one.
+    """
+    if fit.verdict is FitVerdict.UNKNOWN and fit.needed is None and fit.free is None:
+        return ()
+    verdict = _VERDICTS.get(fit.verdict, "? whether it fits isn't known")
+    if fit.reason:
+        verdict = f"{verdict.partition(': ')[0]}: {fit.reason}"
+    facts = [verdict]
+    if fit.needed is not None:
+        facts.append(f"needs {fit.needed.label}, {fit.needed.origin.value}")
+    if fit.free is not None:
+        grows = fit.free_after is not None and fit.free_after > fit.free
+        after = f", {_format_rough(fit.free_after or 0)} after what goes" if grows else ""
+        where = f" {fit.where}" if fit.where else ""
+        facts.append(f"{_format_rough(fit.free)} free{where}{after}")
+    if fit.verdict in {FitVerdict.NO, FitVerdict.TIGHT} and fit.largest_context is not None:
+        facts.append(f"the largest context that fits: {APPROXIMATELY}{fit.largest_context:,}")
+    return tuple(facts)
+
+
+def _format_rough(amount: int) -> str:
+    """In whole GiB where it is much: a question must not change with every sample."""
+    return f"{amount / _GIB:.0f}G" if amount >= _ROUGH_FROM else format_bytes_gib(amount)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelMemory:
+    """What decides: its command, what was measured, and its file's header."""
+
+    launch_profile: LaunchProfile = field(default_factory=LaunchProfile)
+    known: MemoryRecords = field(default_factory=MemoryRecords)
+    header: GgufHeader | None = None
+
+
+_VERY_SLOW_SHARE = 1 / 3
+_ALL_ON_GPU = 0.97
+
+
+@dataclass(frozen=True, slots=True)
+class OffloadSlowdown:
+    """What happened to which model. Rates in tokens a second."""
+
+    model: str
+    context_size: int
+    context_before: int
+    rate: float
+    usual: float
+
+
+def find_slowdown(
+    model: str, memory: ModelMemory, context_size: int, rate: float | None, seen: Footprint | None
+) -> OffloadSlowdown | None:
+    """Compares a running model's rate with the one it had with a smaller context.
+
+    `seen` is what it takes by now, None where that isn't known. A long prompt makes a model slower,
+    too: where all of it is on the cards, it must be slower by far.
+    """
+    before = memory.known.fast_rate_below(memory.launch_profile.fingerprint, context_size)
+    if before is None or rate is None or not 0 < rate < before.rate * SLOW_SHARE:
+        return None
+    earlier = memory.known.without_larger_contexts(context_size)
+    wanted = forecast_memory(earlier, memory.launch_profile, context_size, memory.header)
+    all_there = seen is not None and wanted is not None and seen.gpu >= wanted.gpu * _ALL_ON_GPU
+    if all_there and rate >= before.rate * _VERY_SLOW_SHARE:
+        return None
+    return OffloadSlowdown(model, context_size, before.context_size, rate, before.rate)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HardwareState:
+    """The memory of one server as it stands.
+
+    `heard` is when the last sample came (monotonic seconds), None before the first. `trouble` says
+    in words why nothing is known. `models` has what is remembered or read of each model, `facts`
+    what the machine is.
+    """
+
+    usage: MemoryUsage = field(default_factory=MemoryUsage)
+    history: SampleHistory = field(default_factory=SampleHistory)
+    models: Mapping[str, ModelMemory] = field(default_factory=dict)
+    slowdowns: tuple[OffloadSlowdown, ...] = ()
+    last_sample_at: float | None = None
+    error: str = ""
+    facts: HostInfo = field(default_factory=HostInfo)
+
+    @property
+    def last_contexts(self) -> dict[str, int]:
+        """The context sizes that models were last measured with."""
+        found = ((name, memory.known.last_context) for name, memory in self.models.items())
+        return {name: tokens for name, tokens in found if tokens is not None}
+
+    def fit(self, model_id: str, context_size: int, leaving: Iterable[str] = ()) -> FitForecast:
+        """Whether that model will fit at a context size once those that are leaving have gone."""
+        model = self.models.get(model_id)
+        if model is None:
+            reason = "" if self.usage.source is None else "it has not been measured yet"
+            return FitForecast(FitVerdict.UNKNOWN, free=self.usage.free_bytes, reason=reason)
+        return forecast_fit(
+            self.usage,
+            model.known,
+            model.launch_profile,
+            context_size,
+            model.header,
+            leaving=leaving,
+        )
+
+    def longest_context(self, model_id: str) -> int | None:
+        """As many tokens as the model was made for, None where nobody told."""
+        model = self.models.get(model_id)
+        return model.header.context_length if model is not None and model.header else None
+
+    def slowdown(self, model_id: str) -> OffloadSlowdown | None:
+        """How that model became slower, None where it didn't."""
+        return next((one for one in self.slowdowns if one.model == model_id), None)
+
+
+def expected_memory(model: ModelMemory, context_size: int, gpus: Sequence[Gpu]) -> Footprint | None:
+    """What a model that doesn't run will take, of the cards or of the machine."""
+    cards = placement_cards(gpus, model.known, model.launch_profile)
+    return forecast_memory(
+        model.known, model.launch_profile, context_size, model.header, has_gpu=bool(cards)
+    )

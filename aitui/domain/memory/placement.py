@@ -11,9 +11,8 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from aitui.domain.command_line import CommandLine
-from aitui.domain.hardware.devices import cards_of_vendor, find_device_card
-from aitui.domain.hardware.sample import Gpu
+from aitui.domain.hardware.sample import Gpu, cards_of_vendor, find_device_card
+from aitui.domain.llama_server import CommandLine
 
 DEVICES = ("-dev", "--device")
 SPLIT_MODE = ("-sm", "--split-mode")

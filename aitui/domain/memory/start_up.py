@@ -10,8 +10,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from aitui.domain.clean import sanitize_line
-from aitui.domain.hardware import bounds
+from aitui.domain.hardware.sample import memory_bytes, parse_number
+from aitui.domain.sanitize import sanitize_line
 
 _MIB = 1 << 20
 _LONGEST_LINE = 2000
@@ -159,7 +159,7 @@ class _StartupRun:
 
     def add_buffer(self, text: str) -> None:
         found = _BUFFER.search(text)
-        size = None if found is None else bounds.memory_bytes(float(found["mib"]), _MIB)
+        size = None if found is None else memory_bytes(float(found["mib"]), _MIB)
         if found is None or size is None:
             return
         key = found["device"], found["what"] or "model"
@@ -224,10 +224,7 @@ def _devices_from_json(event: dict[str, object]) -> list[DeviceMemory]:
 
 def _build_device(name: str, *mebibytes: object) -> DeviceMemory:
     weights, cache, compute = (
-        bounds.memory_bytes(
-            bounds.parse_number(amount) if isinstance(amount, str) else amount, _MIB
-        )
-        or 0
+        memory_bytes(parse_number(amount) if isinstance(amount, str) else amount, _MIB) or 0
         for amount in mebibytes
     )
     return DeviceMemory(sanitize_line(name, 40), weights, cache, compute)

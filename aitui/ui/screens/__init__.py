@@ -1,1 +1,1 @@
-"""One screen a file, each with its style sheet."""
+"""One file a view or dialog."""

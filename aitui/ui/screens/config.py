@@ -1,6 +1,8 @@
 """View 5: the server's config file, the selected model's block in focus, its mistakes marked."""
 
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import ClassVar
 
 from textual import on
@@ -10,23 +12,73 @@ from textual.content import Content
 from textual.screen import Screen
 from textual.widgets import Input, Static
 
-from aitui.commands.preset import ServerConfig
-from aitui.domain.clock import Clock
-from aitui.domain.server import Server
-from aitui.domain.snapshot import Snapshot
+from aitui.domain.sanitize import sanitize_line
+from aitui.domain.snapshot import Clock, Server, Snapshot
 from aitui.errors import AituiError
-from aitui.ui.admin_messages import (
+from aitui.services.config_plan import ServerConfig
+from aitui.ui.messages import (
     ConfigEditRequested,
     ConfigViewRequested,
     ModelAddRequested,
     ModelRemovalRequested,
+    ModelsViewRequested,
 )
-from aitui.ui.coloured_config import HighlightedConfig
-from aitui.ui.config_facts import config_status_line, line_warnings
+from aitui.ui.text import LineItem, fit_items, match_position_text, shorten_id
+from aitui.ui.transcript.highlight import highlight_lines
+from aitui.ui.transcript.style import Run
 from aitui.ui.widgets.config_view import ConfigView
 from aitui.ui.widgets.key_bar import KeyBar
 from aitui.ui.widgets.server_header import ServerHeader
-from aitui.ui.wishes import ModelsViewRequested
+
+MAX_LINE_LENGTH = 4000
+
+
+@dataclass(frozen=True, slots=True)
+class HighlightedConfig:
+    """One list of runs a line."""
+
+    lines: Sequence[Sequence[Run]]
+
+
+def highlight_config(text: str) -> HighlightedConfig:
+    """The lines of a text; blocks."""
+    lines = [
+        sanitize_line(line, MAX_LINE_LENGTH) for line in text.removeprefix("\ufeff").splitlines()
+    ]
+    return HighlightedConfig(tuple(tuple(line) for line in highlight_lines(lines, "yaml")))
+
+
+def config_status_line(preset: ServerConfig, view: ConfigView, room: int) -> Content:
+    """The most needed stay the longest."""
+    count = preset.text.count("\n") + (not preset.text.endswith("\n"))
+    at, models = f"line {view.cursor} of {count}", f"{len(preset.models)} models"
+    found = (
+        "" if view.needle is None else match_position_text(view.match_number(), len(view.matches))
+    )
+    where = shorten_id(preset.where, max(16, room - len(at) - len(found) - 4))
+    items = (
+        LineItem(where, 2),
+        LineItem(at, 3),
+        LineItem(found, 4, "$warning"),
+        LineItem(models, 1),
+    )
+    shown = (Content.styled(item.text, item.style) for item in fit_items(items, room))
+    return Content("  ").join(shown)
+
+
+def line_warnings(preset: ServerConfig | None, line: int) -> list[str]:
+    """What is wrong on this line, else how much is wrong elsewhere."""
+    if preset is None:
+        return []
+    here = [problem for problem in preset.diagnostics if problem.line == line]
+    lines = [f"{'✘' if problem.fatal else '!'} {problem.words}" for problem in here]
+    if not here and preset.diagnostics:
+        count = len(preset.diagnostics)
+        noun = "problem" if count == 1 else "problems"
+        lines.append(f"! {count} {noun} in this file: p goes to the next")
+    if preset.newer:
+        lines.append(f"! {preset.newer}   H reload")
+    return lines
 
 
 class ConfigScreen(Screen[None]):

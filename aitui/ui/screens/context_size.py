@@ -11,12 +11,11 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
 from aitui.domain.config.sizes import double, half, parse_context_size
-from aitui.domain.memory.fit import FitForecast, FitVerdict
-from aitui.domain.memory.fit_words import describe_fit
-from aitui.domain.model import Model
+from aitui.domain.memory.forecast import FitForecast, FitVerdict, describe_fit
+from aitui.domain.models import Model
 from aitui.domain.snapshot import Snapshot
 from aitui.errors import ConfigRefused
-from aitui.ui.model_id import shorten_id
+from aitui.ui.text import shorten_id
 
 MAX_ID_CELLS = 56
 

@@ -13,10 +13,10 @@ from textual.screen import Screen
 from textual.widgets import Static
 from textual.worker import Worker, WorkerState
 
-from aitui.commands.doctor.report import MARKS, as_text, summary
-from aitui.domain.amounts import format_seconds
 from aitui.domain.checks import CheckResult, CheckStage
-from aitui.domain.clock import Clock
+from aitui.domain.snapshot import Clock
+from aitui.domain.units import format_seconds
+from aitui.format.doctor import MARKS, as_text, summary
 from aitui.ui.widgets.key_bar import KeyBar
 
 RunChecks = Callable[[], AsyncGenerator[CheckResult | CheckStage, None]]

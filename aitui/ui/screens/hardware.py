@@ -8,15 +8,13 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.widgets import Static
 
-from aitui.domain.clock import Clock
-from aitui.domain.server import Server
-from aitui.domain.snapshot import Snapshot
-from aitui.ui.hardware_lines import host_info_source_text, source_text
-from aitui.ui.packing import LineItem, fit_items
+from aitui.domain.snapshot import Clock, Server, Snapshot
+from aitui.ui.hardware import host_info_source_text, source_text
+from aitui.ui.messages import ModelsViewRequested
+from aitui.ui.text import LineItem, fit_items
 from aitui.ui.widgets.hardware_view import SPANS, HardwareView
 from aitui.ui.widgets.key_bar import KeyBar
 from aitui.ui.widgets.server_header import ServerHeader
-from aitui.ui.wishes import ModelsViewRequested
 
 
 class HardwareScreen(Screen[None]):

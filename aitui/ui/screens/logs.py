@@ -3,30 +3,180 @@
 import re
 from typing import ClassVar
 
-from textual import on
+from rich.segment import Segment
+from rich.style import Style
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
+from textual.message import Message
+from textual.reactive import reactive
 from textual.screen import Screen
+from textual.strip import Strip
+from textual.widget import Widget
 from textual.widgets import Input, Static
 
-from aitui.domain.clock import Clock
-from aitui.domain.line_pattern import PatternTooSlow, compile_pattern
-from aitui.domain.log_filter import LogFilter
-from aitui.domain.log_lines import LogLevel
-from aitui.domain.model import LoadFailure
-from aitui.domain.server import Server
-from aitui.domain.snapshot import ConnectionPhase, Snapshot
+from aitui.domain.logs import LogFilter, LogLevel, PatternTooSlow, compile_pattern
+from aitui.domain.models import LoadFailure
+from aitui.domain.snapshot import Clock, ConnectionPhase, Server, Snapshot
 from aitui.errors import AituiError
-from aitui.monitor.log_feed import FeedPhase, FeedState, LogUpdate
-from aitui.ui.evidence import FailureLines
-from aitui.ui.log_facts import BOTH, PROXY, UPSTREAM, empty_log_text, log_status_items
-from aitui.ui.log_messages import LogRetryRequested, LogSaveRequested, LogSelected
+from aitui.services.log_feed import FeedPhase, FeedState, LogUpdate
+from aitui.ui.logs.model import FailureLines
+from aitui.ui.messages import LogRetryRequested, LogSaveRequested, LogSelected, ModelsViewRequested
+from aitui.ui.text import (
+    LineItem,
+    fit_items,
+    match_position_text,
+    shorten_id,
+    total_width,
+    truncate,
+)
 from aitui.ui.widgets.key_bar import KeyBar
-from aitui.ui.widgets.log_bar import LogBar
 from aitui.ui.widgets.log_view import LogView
 from aitui.ui.widgets.server_header import ServerHeader
-from aitui.ui.wishes import ModelsViewRequested
+
+BOTH, PROXY, UPSTREAM = "", "proxy", "upstream"
+SERVER_LOGS = (BOTH, PROXY, UPSTREAM)
+MAX_PATTERN_CELLS = 24
+LEVEL_LABELS = {
+    LogLevel.INFO: "no debug",
+    LogLevel.WARNING: "warnings, errors",
+    LogLevel.ERROR: "errors",
+}
+
+
+def log_status_items(view: LogView, state: FeedState, now: float) -> tuple[LineItem, ...]:
+    """The most needed stay the longest."""
+    rows = view.rows
+    chosen = rows.filter
+    return (
+        LineItem(
+            _count_text(rows.hidden_polls, "poll") + " hidden" if rows.hidden_polls else "",
+            1,
+            "quiet",
+        ),
+        LineItem(_count_text(rows.end - rows.first, "line"), 2, "quiet"),
+        LineItem(LEVEL_LABELS.get(chosen.level, ""), 8, "waiting"),
+        LineItem(
+            f"/{truncate(chosen.pattern.words, MAX_PATTERN_CELLS)}/" if chosen.pattern else "",
+            8,
+            "waiting",
+        ),
+        LineItem(_match_position(view), 9, "waiting"),
+        _position_item(view),
+        _link_item(state, now),
+    )
+
+
+def empty_log_text(state: FeedState, words: str, chosen: LogFilter, hidden: int) -> str:
+    """Why there is nothing to see."""
+    if chosen.pattern is not None or chosen.level > LogLevel.DEBUG:
+        return "No line passes the filter\nEsc takes it away"
+    if state.phase is FeedPhase.FOLLOWING:
+        if hidden:
+            return f"Nothing in {words} but aitui's own polls\np shows them"
+        return f"Nothing in {words} yet"
+    if state.error is not None:
+        return f"{words} could not be read"
+    return f"Waiting for {words}"
+
+
+def _link_item(state: FeedState, now: float) -> LineItem:
+    if state.phase is FeedPhase.FOLLOWING:
+        return LineItem("● live", 10, "good")
+    if state.phase is FeedPhase.WAITING:
+        return LineItem("◌ connecting", 10, "waiting")
+    left = max(0.0, (state.retry_at or now) - now)
+    return LineItem(f"✘ lost, retry in {left:.0f} s", 10, "lost")
+
+
+def _position_item(view: LogView) -> LineItem:
+    if view.paused:
+        return LineItem(f"‖ paused +{view.pending_lines:,}", 9, "waiting")
+    return LineItem("" if view.following else "↑ scrolled", 7, "quiet")
+
+
+def _match_position(view: LogView) -> str:
+    if view.rows.needle is None:
+        return ""
+    return match_position_text(view.rows.match_number(view.cursor), view.rows.match_count)
+
+
+def _count_text(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+MAX_ID_CELLS = 28
+
+
+class LogBar(Widget):
+    """Names of logs at the left, the chosen one marked; at the right what goes on."""
+
+    COMPONENT_CLASSES = {  # noqa: RUF012
+        "log-bar--name",
+        "log-bar--chosen",
+        "log-bar--good",
+        "log-bar--waiting",
+        "log-bar--lost",
+        "log-bar--quiet",
+    }
+
+    names: reactive[tuple[tuple[str, str], ...]] = reactive(())
+    """Each log's name for the server, and the word for it."""
+    chosen: reactive[str] = reactive("")
+    status_items: reactive[tuple[LineItem, ...]] = reactive(())
+
+    class NameClicked(Message):
+        """Somebody clicked on the name of a log."""
+
+        def __init__(self, name: str) -> None:
+            super().__init__()
+            self.name = name
+
+    def render_line(self, y: int) -> Strip:
+        """Names, room, facts; facts go first where there is none."""
+        width, plain = self.size.width, self.rich_style
+        if y:
+            return Strip.blank(width, plain)
+        names, facts = self._fitting_items(width)
+        segments = [Segment(" ", plain)]
+        for name in names:
+            segments += (Segment(name.text, self._style(name.style)), Segment("  ", plain))
+        room = width - 2 - total_width(names) - 2 * bool(names) - total_width(facts)
+        segments.append(Segment(" " * max(0, room), plain))
+        for index, fact in enumerate(facts):
+            segments.append(Segment("  " * bool(index), plain))
+            segments.append(Segment(fact.text, self._style(fact.style)))
+        return Strip(segments).adjust_cell_length(width, plain)
+
+    def on_click(self, event: events.Click) -> None:
+        """Tell which name was clicked."""
+        at = 1
+        for name in self._fitting_items(self.size.width)[0]:
+            end = at + total_width((name,))
+            if at <= event.x < end:
+                self.post_message(self.NameClicked(name.action))
+            at = end + 2
+
+    def _fitting_items(self, width: int) -> tuple[tuple[LineItem, ...], tuple[LineItem, ...]]:
+        names = tuple(
+            LineItem(
+                ("▸" if name == self.chosen else " ") + shorten_id(words, MAX_ID_CELLS),
+                100 if name == self.chosen else 5,
+                "chosen" if name == self.chosen else "name",
+                action=name,
+            )
+            for name, words in self.names
+        )
+        kept = fit_items((*names, *self.status_items), width - 2)
+        return (
+            tuple(name for name in names if name in kept),
+            tuple(fact for fact in self.status_items if fact in kept),
+        )
+
+    def _style(self, part: str) -> Style:
+        return self.get_component_rich_style(f"log-bar--{part}") if part else self.rich_style
+
 
 FIND, FILTER = "find", "filter"
 PLACEHOLDERS = {

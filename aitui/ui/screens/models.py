@@ -15,17 +15,23 @@ from textual.reactive import reactive
 from textual.screen import Screen
 from textual.widgets import Input, Static
 
-from aitui.domain.clients import list_uses
-from aitui.domain.clock import Clock
-from aitui.domain.model import Model
-from aitui.domain.server import Server
-from aitui.domain.snapshot import ConnectionPhase, Snapshot
+from aitui.domain.eviction import list_uses
+from aitui.domain.models import Model
+from aitui.domain.snapshot import Clock, ConnectionPhase, Server, Snapshot
 from aitui.ui.certificate_days import certificate_item, renewal_notice
 from aitui.ui.key_hints import chat_keys, filter_keys, model_keys
-from aitui.ui.model_cells import ClockReading
+from aitui.ui.messages import (
+    CancelRequested,
+    ChatRequested,
+    LoadRequested,
+    LogRequested,
+    UnloadAllRequested,
+    UnloadRequested,
+)
 from aitui.ui.model_facts import context_title, model_facts
-from aitui.ui.model_id import shorten_id
+from aitui.ui.models_table import ClockReading
 from aitui.ui.plain import plain
+from aitui.ui.text import NOT_REACHED, shorten_id
 from aitui.ui.widgets.chat_pane import ChatPane
 from aitui.ui.widgets.column_titles import ColumnTitles
 from aitui.ui.widgets.composer import Composer
@@ -36,15 +42,6 @@ from aitui.ui.widgets.model_table import ModelTable
 from aitui.ui.widgets.request_list import RequestList
 from aitui.ui.widgets.server_header import ServerHeader
 from aitui.ui.widgets.transcript import Transcript
-from aitui.ui.wishes import (
-    CancelRequested,
-    ChatRequested,
-    LoadRequested,
-    LogRequested,
-    UnloadAllRequested,
-    UnloadRequested,
-)
-from aitui.ui.words import NOT_REACHED
 
 CHAT_PARTS = (Composer, Transcript)
 MEMORY_STRIP_MIN_SIZE = (160, 44)

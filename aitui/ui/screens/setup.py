@@ -11,7 +11,7 @@ from textual.message import Message
 from textual.screen import Screen
 from textual.widgets import Static
 
-from aitui.domain.server import Server
+from aitui.domain.snapshot import Server
 from aitui.ui.widgets.key_bar import KeyBar
 
 

@@ -10,11 +10,10 @@ from textual.reactive import reactive
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from aitui.domain.amounts import format_seconds
-from aitui.domain.clock import Clock
-from aitui.domain.steps import Step, Steps, StepState
-from aitui.ui.model_id import shorten_id
-from aitui.ui.words import seconds_text
+from aitui.domain.snapshot import Clock
+from aitui.domain.units import format_seconds
+from aitui.services.config_apply import Step, Steps, StepState
+from aitui.ui.text import seconds_text, shorten_id
 
 MARKS = {
     StepState.WAITING: ("○", "$foreground 65%"),

@@ -1,1 +1,1 @@
-"""How a conversation becomes rows of a terminal, piece by piece while it streams in."""
+"""A chat's Markdown on Textual's line API."""

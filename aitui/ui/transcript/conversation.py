@@ -2,8 +2,13 @@
 
 from collections.abc import Callable, Iterable, Iterator
 
-from aitui.ui.transcript.fence_colours import can_highlight, highlight_fence, next_fence
-from aitui.ui.transcript.layout import LaidOutPiece, TranscriptLayout
+from aitui.ui.transcript.layout import (
+    LaidOutPiece,
+    TranscriptLayout,
+    can_highlight,
+    highlight_fence,
+    next_fence,
+)
 from aitui.ui.transcript.turns import CompletedTurn, TranscriptTurn, TurnPart
 
 

@@ -1,11 +1,21 @@
 """Pieces below each other: which rows they take, as far as they have been drawn yet."""
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from aitui.ui.transcript.drawing import estimate_height, render_piece, render_reasoning
-from aitui.ui.transcript.inks import TranscriptRow
-from aitui.ui.transcript.pieces import Piece, PieceKind
+from textual.selection import Selection
+
+from aitui.ui.transcript.blocks import Piece, PieceKind
+from aitui.ui.transcript.highlight import find_lexer, highlight_lines
+from aitui.ui.transcript.render import (
+    code_lines,
+    estimate_height,
+    render_code,
+    render_piece,
+    render_reasoning,
+)
+from aitui.ui.transcript.strips import GUTTER
+from aitui.ui.transcript.style import EMPTY_ROW, Run, TranscriptRow
 
 
 class LaidOutPiece:
@@ -154,3 +164,120 @@ class TranscriptLayout:
         for at in range(index, len(self._entries)):
             top += self._entries[at].height
             tops[at + 1] = top
+
+
+def block_start(entries: Sequence[LaidOutPiece], index: int) -> int | None:
+    """The first entry of the block that has an entry, else of the nearest one before."""
+    for at in range(min(index, len(entries) - 1), -1, -1):
+        if entries[at].piece.opens:
+            return at
+    return None
+
+
+def next_block_start(entries: Sequence[LaidOutPiece], index: int, direction: int) -> int | None:
+    """The first entry of the following block, or of the one before; None at the end."""
+    at = index + direction
+    while 0 <= at < len(entries):
+        if entries[at].piece.opens:
+            return at
+        at += direction
+    return None
+
+
+def find_entry(
+    entries: Sequence[LaidOutPiece], marked: LaidOutPiece, index: int | None
+) -> int | None:
+    """Where an entry is after others have come or gone; where it has gone itself, where it was."""
+    if index is not None and index < len(entries) and entries[index] is marked:
+        return index
+    found = (at for at, laid in enumerate(entries) if laid is marked)
+    return next(found, block_start(entries, len(entries) if index is None else index))
+
+
+def block_end(entries: Sequence[LaidOutPiece], index: int) -> int:
+    """The entry behind the last one of a block."""
+    at = index + 1
+    while at < len(entries) and not entries[at].piece.opens and not entries[at].is_label:
+        at += 1
+    return at
+
+
+def block_text(entries: Sequence[LaidOutPiece], index: int | None) -> str:
+    """The source of a block, of a fence its code alone; the last block where none is chosen."""
+    index = block_start(entries, len(entries) if index is None else index)
+    if index is None:
+        return ""
+    pieces = [laid.piece for laid in entries[index : block_end(entries, index)]]
+    if pieces[0].shape.kind is PieceKind.CODE:
+        return "\n".join(line for piece in pieces for line in code_lines(piece))
+    return "".join(piece.source for piece in pieces).strip("\n")
+
+
+def block_contains_row(layout: TranscriptLayout, index: int | None, row: int) -> bool:
+    """Whether a row belongs to the block that begins with an entry, gaps not counted."""
+    if index is None or index >= len(layout.entries):
+        return False
+    first = layout.top(index) + layout.entries[index].piece.shape.gap
+    return first <= row < layout.top(block_end(layout.entries, index))
+
+
+def next_fence(entries: Sequence[LaidOutPiece], start: int, end: int) -> Sequence[LaidOutPiece]:
+    """The entries of the first fence from `start` on, none where there is none before `end`."""
+    while start < end and not (_is_code(entries[start]) and entries[start].piece.begins):
+        start += 1
+    last = min(start + 1, end)
+    while last < end and _is_code(entries[last]) and not entries[last].piece.begins:
+        last += 1
+    return entries[start:last]
+
+
+def highlight_fence(fence: Sequence[LaidOutPiece], width: int) -> Iterator[None]:
+    """Colour a fence, with a pause after every line of it; nothing changes before the end."""
+    parts = [code_lines(laid.piece) for laid in fence]
+    lines: list[list[Run]] = []
+    for line in highlight_lines(
+        [line for part in parts for line in part], fence[0].piece.shape.language
+    ):
+        lines.append(line)
+        yield
+    at = 0
+    for laid, part in zip(fence, parts, strict=True):
+        rows = render_code(laid.piece, width, iter(lines[at : at + len(part)]))
+        at += len(part)
+        gap = (EMPTY_ROW,) if laid.piece.shape.gap and rows else ()
+        laid.rows, laid.refined = (*gap, *rows), True
+
+
+def _is_code(laid: LaidOutPiece) -> bool:
+    return laid.piece.shape.kind is PieceKind.CODE and not laid.aside
+
+
+def can_highlight(fence: Sequence[LaidOutPiece]) -> bool:
+    """Whether there is a lexer for a fence that has not had its turn yet."""
+    return not fence[0].refined and find_lexer(fence[0].piece.shape.language) is not None
+
+
+def selection_span(selection: Selection, number: int, row: TranscriptRow) -> tuple[int, int] | None:
+    """The selected characters of a row, counted with its gutter."""
+    span = selection.get_span(number)
+    if span is None:
+        return None
+    length = GUTTER + len(row.text)
+    start, end = span
+    start = max(GUTTER + row.lead, start)
+    end = length if end == -1 else min(end, length)
+    return (start, end) if start < end else None
+
+
+def selection_text(layout: TranscriptLayout, selection: Selection) -> str:
+    """The text between two places."""
+    first = 0 if selection.start is None else max(0, selection.start.y)
+    last = layout.height - 1 if selection.end is None else selection.end.y
+    text, number = "", first
+    parts: list[str] = []
+    while number <= last and (row := layout.row(number)) is not None:
+        span = selection_span(selection, number, row)
+        text = row.text[span[0] - GUTTER : span[1] - GUTTER] if span is not None else ""
+        parts.append((row.glue if parts else "") + text)
+        number += 1
+    return "".join(parts)

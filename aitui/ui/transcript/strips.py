@@ -7,7 +7,7 @@ from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
 
-from aitui.ui.transcript.inks import TextStyle, TranscriptRow
+from aitui.ui.transcript.style import TextStyle, TranscriptRow
 
 PARTS = (
     "text",

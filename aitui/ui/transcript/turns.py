@@ -3,9 +3,15 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from aitui.ui.transcript.blocks import (
+    Piece,
+    PieceFormat,
+    PieceKind,
+    StreamedText,
+    replace_control_characters,
+    split_plain_text,
+)
 from aitui.ui.transcript.layout import LaidOutPiece
-from aitui.ui.transcript.pieces import Piece, PieceFormat, PieceKind
-from aitui.ui.transcript.source import StreamedText, replace_control_characters, split_plain_text
 
 PROMPT_INDENT = 2
 

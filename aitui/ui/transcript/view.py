@@ -14,12 +14,17 @@ from textual.selection import Selection
 from textual.strip import Strip
 from textual.widget import Widget
 
-from aitui.domain.clock import Clock
-from aitui.ui.transcript import blocks
+from aitui.domain.snapshot import Clock
 from aitui.ui.transcript.conversation import TranscriptDocument
-from aitui.ui.transcript.inks import TranscriptRow
-from aitui.ui.transcript.selecting import selection_span, selection_text
+from aitui.ui.transcript.layout import (
+    block_contains_row,
+    block_end,
+    find_entry,
+    selection_span,
+    selection_text,
+)
 from aitui.ui.transcript.strips import GUTTER, PARTS, StyleCache, add_hint, highlight_selection
+from aitui.ui.transcript.style import TranscriptRow
 
 MAX_FPS = 20
 """A second, at most."""
@@ -215,7 +220,7 @@ class TranscriptView(ScrollView, can_focus=True, inherit_bindings=False):
         row = self._layout.row(number)
         if row is None:
             return self._render_blank(number, width)
-        if self.has_focus and blocks.block_contains_row(self._layout, self._cursor, number):
+        if self.has_focus and block_contains_row(self._layout, self._cursor, number):
             return self._palette.render_strip(row, width, cursor=True)
         known = self._strips.get(number)
         # Most rows of what is drawn again for a frame are what they were.
@@ -272,7 +277,7 @@ class TranscriptView(ScrollView, can_focus=True, inherit_bindings=False):
             marked = entries[self._cursor]
         self.conversation.advance()
         if marked is not None:
-            self._cursor = blocks.find_entry(entries, marked, self._cursor)
+            self._cursor = find_entry(entries, marked, self._cursor)
         self._sync_view()
         if self.conversation.has_pending_highlight():
             self._schedule_idle_work()
@@ -359,7 +364,7 @@ class TranscriptView(ScrollView, can_focus=True, inherit_bindings=False):
 
     def _scroll_block_into_view(self, index: int) -> None:
         first = self._layout.top(index)
-        last = self._layout.top(blocks.block_end(self._layout.entries, index))
+        last = self._layout.top(block_end(self._layout.entries, index))
         top, height = self.scroll_offset.y, self.size.height
         if first < top or last - first >= height:
             self.scroll_to(y=first, animate=False, force=True)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from rich.cells import cell_len, split_graphemes
 
-from aitui.ui.transcript.inks import TEXT_STYLE, Run, TextStyle, TranscriptRow
+from aitui.ui.transcript.style import TEXT_STYLE, Run, TextStyle, TranscriptRow
 
 _WIDE = (
     "\u1100-\u115f\u2e80-\ua4cf\ua960-\ua97f\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60"

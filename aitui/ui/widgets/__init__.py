@@ -1,1 +1,1 @@
-"""One widget a file; widgets show and ask, and decide nothing."""
+"""One file a thing on screen."""

@@ -10,10 +10,10 @@ from textual.containers import Vertical
 from textual.message import Message
 from textual.reactive import reactive
 
-from aitui.domain.clock import Clock
-from aitui.ui.frames import ScreenDiffApp
-from aitui.ui.model_id import shorten_id
+from aitui.domain.snapshot import Clock
 from aitui.ui.plain import plain
+from aitui.ui.terminal.screen_diff import ScreenDiffApp
+from aitui.ui.text import shorten_id
 from aitui.ui.widgets.chat_status import ChatStatus
 from aitui.ui.widgets.composer import Composer
 from aitui.ui.widgets.transcript import Transcript

@@ -7,11 +7,11 @@ from textual.reactive import reactive
 from textual.strip import Strip
 from textual.widget import Widget
 
-from aitui.domain.amounts import format_rate, format_tokens
-from aitui.domain.answer import Reply, ReplyPhase
-from aitui.domain.clock import Clock
-from aitui.ui.answer_words import phase_text
-from aitui.ui.packing import LineItem, fit_items, total_width, truncate
+from aitui.domain.chat.reply import Reply, ReplyPhase
+from aitui.domain.snapshot import Clock
+from aitui.domain.units import format_rate, format_tokens
+from aitui.ui.reply_text import phase_text
+from aitui.ui.text import LineItem, fit_items, total_width, truncate
 
 BARS = "▁▂▃▄▅▆▇█"
 MAX_BARS = 12

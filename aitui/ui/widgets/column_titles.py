@@ -7,7 +7,7 @@ from textual.reactive import reactive
 from textual.strip import Strip
 from textual.widget import Widget
 
-from aitui.ui.table_rows import SORT_KEYS, sort_after_click, sort_mark
+from aitui.ui.models_table import SORT_KEYS, sort_after_click, sort_mark
 from aitui.ui.widgets.model_table import GAP, GLYPH_WIDTH, align_text, visible_columns
 
 

@@ -16,8 +16,8 @@ from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from aitui.domain.config.problems import Diagnostic
-from aitui.ui.transcript.inks import Run
+from aitui.domain.config.lint import Diagnostic
+from aitui.ui.transcript.style import Run
 
 SCROLL_STEP = 16
 _PARTS = ("code", "code-text", "code-keyword", "code-function", "code-string", "code-number",

@@ -6,10 +6,9 @@ from textual.content import Content
 from textual.reactive import reactive
 from textual.widgets import Static
 
-from aitui.domain.clock import Clock
-from aitui.domain.memory.hardware import HardwareState
-from aitui.ui.curves import Lines, PlotOptions
-from aitui.ui.hardware_lines import hardware_lines, strip_lines
+from aitui.domain.memory.forecast import HardwareState
+from aitui.domain.snapshot import Clock
+from aitui.ui.hardware import Lines, PlotOptions, hardware_lines, strip_lines
 
 HEIGHTS = (6, 5, 4, 3, 2)
 """Rows of a plot, the most first, where all of them have room."""

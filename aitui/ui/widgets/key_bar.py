@@ -10,7 +10,7 @@ from textual.reactive import reactive
 from textual.strip import Strip
 from textual.widget import Widget
 
-from aitui.ui.packing import LineItem, fit_items, total_width
+from aitui.ui.text import LineItem, fit_items, total_width
 
 
 class KeyBar(Widget):

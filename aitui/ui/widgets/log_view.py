@@ -16,13 +16,9 @@ from textual.scroll_view import ScrollView
 from textual.selection import Selection
 from textual.strip import Strip
 
-from aitui.domain.line_pattern import PatternTooSlow
-from aitui.domain.log_filter import LogFilter
-from aitui.domain.log_lines import LogLine
-from aitui.domain.log_ring import LogRing
-from aitui.ui.evidence import FailureLines
-from aitui.ui.log_rows import NO_WRAP, LogRows
-from aitui.ui.log_strips import GUTTER, PARTS, LogRow, render_row
+from aitui.domain.logs import LogFilter, LogLine, LogRing, PatternTooSlow
+from aitui.ui.logs.model import NO_WRAP, FailureLines, LogRows
+from aitui.ui.logs.strips import GUTTER, PARTS, LogRow, render_row
 
 SCROLL_STEP = 16
 NARROWEST = 8

@@ -7,7 +7,7 @@ from textual.reactive import reactive
 from textual.widgets import Static
 
 from aitui.ui.model_facts import DetailLine
-from aitui.ui.wrapping import wrap_text
+from aitui.ui.text import wrap_text
 
 LABEL_WIDTH = 8
 STYLES = {

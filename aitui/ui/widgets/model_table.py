@@ -14,12 +14,18 @@ from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from aitui.domain.clock import Clock
-from aitui.domain.model import Model
-from aitui.ui.model_cells import COLUMNS, ClockReading, TableColumn, glyph, state_style
-from aitui.ui.model_id import shorten_id
-from aitui.ui.packing import truncate
-from aitui.ui.table_rows import TableQuery, visible_rows
+from aitui.domain.models import Model
+from aitui.domain.snapshot import Clock
+from aitui.ui.models_table import (
+    COLUMNS,
+    ClockReading,
+    TableColumn,
+    TableQuery,
+    glyph,
+    state_style,
+    visible_rows,
+)
+from aitui.ui.text import shorten_id, truncate
 
 GLYPH_WIDTH = 3
 GAP = 1

@@ -10,8 +10,8 @@ from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from aitui.domain.clients import ClientRequest
-from aitui.domain.clock import Clock
+from aitui.domain.eviction import ClientRequest
+from aitui.domain.snapshot import Clock
 from aitui.ui.use_lines import WORD_WIDTH, use_line
 
 

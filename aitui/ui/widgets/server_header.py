@@ -9,15 +9,12 @@ from textual.reactive import reactive
 from textual.strip import Strip
 from textual.widget import Widget
 
-from aitui.domain.amounts import format_seconds
-from aitui.domain.clients import list_uses
-from aitui.domain.clock import Clock
-from aitui.domain.server import Server
-from aitui.domain.snapshot import ConnectionPhase, Snapshot
+from aitui.domain.eviction import list_uses
+from aitui.domain.snapshot import Clock, ConnectionPhase, Server, Snapshot
+from aitui.domain.units import format_seconds
+from aitui.format.hardware import is_nearly_full, total_memory_text
 from aitui.ui.certificate_days import certificate_item
-from aitui.ui.memory_words import is_nearly_full, total_memory_text
-from aitui.ui.model_id import shorten_id
-from aitui.ui.packing import LineItem, fit_items, total_width
+from aitui.ui.text import LineItem, fit_items, shorten_id, total_width
 
 
 class ServerHeader(Widget):

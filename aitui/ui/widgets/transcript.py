@@ -6,7 +6,7 @@ from typing import ClassVar
 from textual.binding import Binding, BindingType
 from textual.message import Message
 
-from aitui.ui.transcript import blocks
+from aitui.ui.transcript.layout import block_start, block_text, next_block_start
 from aitui.ui.transcript.turns import CompletedTurn
 from aitui.ui.transcript.view import TranscriptView
 
@@ -106,9 +106,9 @@ class Transcript(TranscriptView):
         entries = self._layout.entries
         if self._cursor is None or self._cursor >= len(entries):
             bottom = self._layout.entry_at(self.scroll_offset.y + self.size.height - 1)
-            found = blocks.block_start(entries, bottom)
+            found = block_start(entries, bottom)
         else:
-            found = blocks.next_block_start(entries, self._cursor, direction)
+            found = next_block_start(entries, self._cursor, direction)
         if found is not None:
             self._cursor = found
             self._scroll_block_into_view(found)
@@ -121,13 +121,13 @@ class Transcript(TranscriptView):
         elif what == "answer":
             text = self.conversation.reply_at(self._cursor)
         else:
-            text = blocks.block_text(self._layout.entries, self._cursor)
+            text = block_text(self._layout.entries, self._cursor)
         if text:
             self.post_message(self.CopyRequested(text, what))
 
     def action_open_block(self) -> None:
         """Ask for an editor with the block."""
-        text = blocks.block_text(self._layout.entries, self._cursor)
+        text = block_text(self._layout.entries, self._cursor)
         if text:
             self.post_message(self.OpenRequested(text))
 

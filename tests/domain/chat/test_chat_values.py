@@ -7,13 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aitui.domain import conversation_edits as edits
-from aitui.domain.attachments import append_text_file, encode_image
-from aitui.domain.conversation import Conversation
+from aitui.domain.chat import conversation as edits
+from aitui.domain.chat.conversation import (
+    Conversation,
+    SamplingParameters,
+    TurnState,
+    append_text_file,
+    encode_image,
+    parse_sampling,
+)
+from aitui.domain.chat.reply import GrowingText
 from aitui.domain.export import conversation_as_json, conversation_as_markdown
-from aitui.domain.growing_text import GrowingText
-from aitui.domain.sampling import SamplingParameters, parse_sampling
-from aitui.domain.turn import TurnState
 
 
 @pytest.mark.parametrize(

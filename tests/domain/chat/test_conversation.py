@@ -6,12 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aitui.domain import conversation_edits as edits
-from aitui.domain.attachments import encode_image
-from aitui.domain.chat_messages import build_chat_request
-from aitui.domain.conversation import Conversation
-from aitui.domain.sampling import SamplingParameters
-from aitui.domain.turn import Role, TurnState
+from aitui.domain.chat import conversation as edits
+from aitui.domain.chat.conversation import (
+    Conversation,
+    Role,
+    SamplingParameters,
+    TurnState,
+    build_chat_request,
+    encode_image,
+)
 
 PNG = b"\x89PNG\r\n\x1a\n rest"
 

@@ -2,8 +2,7 @@
 
 import pytest
 
-from aitui.domain.deltas import GenerationTimings
-from aitui.domain.rates import POINTS_KEPT, RateMeter
+from aitui.domain.chat.reply import POINTS_KEPT, GenerationTimings, RateMeter
 
 
 def steady(meter: RateMeter, rate: float, seconds: float, start: float = 0.0) -> float:

@@ -1,7 +1,7 @@
 """What a test of an edit looks at: one line of a file before, and after."""
 
-from aitui.domain.config.change import ConfigChange, change_flag, change_key
 from aitui.domain.config.document import ConfigDocument
+from aitui.domain.config.edit import ConfigChange, change_flag, change_key
 
 
 def flag_changed(

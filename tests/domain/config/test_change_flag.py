@@ -3,7 +3,7 @@
 import pytest
 
 from aitui.domain.config.document import ConfigDocument
-from aitui.domain.config.values import ValueSource
+from aitui.domain.config.locate import ValueSource
 from domain.config.edits import flag_changed
 
 # Each holds the one value 4096 that is to become 131072.

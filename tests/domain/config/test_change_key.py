@@ -2,7 +2,7 @@
 
 import pytest
 
-from aitui.domain.config.values import ValueSource
+from aitui.domain.config.locate import ValueSource
 from aitui.errors import ConfigRefused
 from domain.config.edits import key_changed
 

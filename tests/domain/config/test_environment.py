@@ -2,7 +2,7 @@
 
 import pytest
 
-from aitui.domain.config.environment import environment_arguments
+from aitui.domain.llama_server import environment_arguments
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,12 @@
 
 import pytest
 
-from aitui.domain.command_line import split_words
-from aitui.domain.config.flags import (
+from aitui.domain.llama_server import (
     effective_flag_value,
     find_flag,
     flag_occurrences,
     last_occurrence,
+    split_words,
 )
 from aitui.errors import ConfigRefused
 

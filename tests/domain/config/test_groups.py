@@ -4,9 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aitui.domain.config.document import ConfigDocument
-from aitui.domain.config.groups import DEFAULT, SwapGroup, SwapGroups
-from aitui.domain.config.rules_reading import read_swap_rules
-from aitui.domain.config.swap_rules import SwapRules
+from aitui.domain.config.read_rules import read_swap_rules
+from aitui.domain.config.swap_rules import DEFAULT, SwapGroup, SwapGroups, SwapRules
 
 MODELS = "models: {a: {cmd: x, aliases: [first]}, b: {cmd: x}, c: {cmd: x}, d: {cmd: x}}\n"
 IDS = ("a", "b", "c", "d")

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aitui.domain.config.problems import (
+from aitui.domain.config.lint import (
     MOST_DIAGNOSTICS,
     Diagnostic,
     find_diagnostics,

@@ -10,17 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aitui.domain.config.document import ConfigDocument
-from aitui.domain.config.leaving import EvictionPlan
-from aitui.domain.config.matrix import SwapMatrix
-from aitui.domain.config.rules_reading import MOST_SETS, read_swap_rules
-from aitui.domain.config.set_expression import (
+from aitui.domain.config.read_rules import MOST_SETS, read_swap_rules
+from aitui.domain.config.swap_rules import (
     DEEPEST,
     LONGEST,
     AllOf,
     AnyOf,
+    EvictionPlan,
     Expression,
     ModelTerm,
     SetReference,
+    SwapMatrix,
     parse_set,
 )
 from aitui.errors import ConfigRefused

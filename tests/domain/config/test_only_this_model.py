@@ -3,7 +3,7 @@
 import pytest
 
 from aitui.domain.config.document import ConfigDocument
-from aitui.domain.config.values import ValueSource
+from aitui.domain.config.locate import ValueSource
 from domain.config.edits import flag_changed
 
 BASE = "base: &base\n  cmd: >-\n    llama-server\n    -c 4096\n    --temp 1\n  ttl: 9\n"

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aitui.domain.command_line import split_words
 from aitui.domain.config.document import ConfigDocument
-from aitui.domain.config.values import ValueSource, current_value
+from aitui.domain.config.locate import ValueSource, current_value
+from aitui.domain.llama_server import split_words
 from aitui.errors import ConfigRefused
 from domain.config.edits import flag_changed
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aitui.domain.config.text import LARGEST_FILE, decode_config, encode_config
+from aitui.domain.config.document import LARGEST_FILE, decode_config, encode_config
 from aitui.errors import ConfigRefused
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from aitui.domain.config.document import ConfigDocument
-from aitui.domain.config.values import FlagValue, ValueSource, current_value
+from aitui.domain.config.locate import FlagValue, ValueSource, current_value
 from aitui.errors import ConfigRefused
 
 TEXT = """\

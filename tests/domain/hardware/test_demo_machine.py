@@ -3,11 +3,11 @@
 from aitui.demo.hardware_script import hardware_output
 from aitui.demo.stand_in import StandIn
 from aitui.domain.hardware.host_sample import parse_host_sample
-from aitui.domain.hardware.host_script import sample_command
-from aitui.domain.memory.picture import memory_usage, port_of
-from aitui.domain.model import ContextSize, Model, RunState
-from aitui.domain.server import Server
-from aitui.swap.client import LlamaSwapClient
+from aitui.domain.hardware.script import sample_command
+from aitui.domain.memory.usage import memory_usage, port_of
+from aitui.domain.models import ContextSize, Model, RunState
+from aitui.domain.snapshot import Server
+from aitui.llamaswap.client import LlamaSwapClient
 from catalogue import QUICK
 
 MIB = 1 << 20

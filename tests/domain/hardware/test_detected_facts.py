@@ -11,12 +11,11 @@ from aitui import errors
 from aitui.demo.dialect import Dialect
 from aitui.demo.machine_facts import host_facts_output
 from aitui.demo.stand_in import StandIn
-from aitui.domain.hardware.facts_output import parse_host_info
-from aitui.domain.hardware.facts_script import host_info_command
-from aitui.domain.hardware.host_facts import NATIVE, HostInfo
-from aitui.domain.server import Server
-from aitui.swap.client import LlamaSwapClient
-from aitui.swap.hardware import MOST_ACCELERATORS, parse_hardware
+from aitui.domain.hardware.info import NATIVE, HostInfo, parse_host_info
+from aitui.domain.hardware.script import host_info_command
+from aitui.domain.snapshot import Server
+from aitui.llamaswap.client import LlamaSwapClient
+from aitui.llamaswap.hardware import MOST_ACCELERATORS, parse_hardware
 from domain.hardware.test_performance import JSON
 from llamaswap.conftest import server_at
 from llamaswap.raw_server import RawServer, always, answer

@@ -4,9 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aitui.domain.hardware.fdinfo import DrmClient, parse_clients
+from aitui.domain.hardware.drm import DrmClient, build_gpu, card_uses, parse_cards, parse_clients
 from aitui.domain.hardware.sample import Gpu
-from aitui.domain.hardware.sysfs import build_gpu, card_uses, parse_cards
 from domain.hardware.recorded_outputs import output
 
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30

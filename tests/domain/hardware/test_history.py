@@ -4,8 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aitui.domain.hardware.history import HISTORY_SECONDS, MOST_SAMPLES, SampleHistory, gpu_metric
-from aitui.domain.hardware.sample import Gpu, HardwareSample, SampleSource
+from aitui.domain.hardware.sample import (
+    HISTORY_SECONDS,
+    MOST_SAMPLES,
+    Gpu,
+    HardwareSample,
+    SampleHistory,
+    SampleSource,
+    gpu_metric,
+)
 
 USE = gpu_metric("GPU-1", lambda gpu: gpu.use_percent)
 

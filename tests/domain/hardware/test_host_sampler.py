@@ -9,17 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from aitui.domain.hardware.host_script import SAMPLE_SCRIPT, sample_command
+from aitui.domain.hardware.script import SAMPLE_SCRIPT, sample_command
 from aitui.errors import HostError
-from aitui.host.facts import read_host_info
-from aitui.host.gpu import (
+from aitui.host.local import LocalHost
+from aitui.host.sampler import (
     FAILING_PAUSE,
     LONGEST_PAUSE,
     SHORTEST_PAUSE,
     HostSampler,
+    read_host_info,
     sampling_interval,
 )
-from aitui.host.local import LocalHost
 from domain.hardware.recorded_outputs import output
 
 CHILD = "import time; held = b'x' * (64 << 20); print('up', flush=True); time.sleep(60)"

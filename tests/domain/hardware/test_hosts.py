@@ -7,10 +7,8 @@ from pathlib import Path
 import pytest
 
 from aitui.errors import ModelFileUnreadable, NoSuchFile
-from aitui.host.facts import read_host_info
-from aitui.host.gpu import HostSampler
-from aitui.host.model_header import read_model_header
-from aitui.host.shell import Host
+from aitui.host.base import Host
+from aitui.host.sampler import HostSampler, read_host_info, read_model_header
 from domain.memory.files import BIG, dense, written
 
 MIB = 1 << 20

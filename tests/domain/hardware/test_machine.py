@@ -5,14 +5,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aitui.domain.hardware.host_sample import parse_host_sample
-from aitui.domain.hardware.machine_files import (
+from aitui.domain.hardware.machine import (
     CpuCounters,
     core_usage,
     parse_counters,
-    parse_machine,
-)
-from aitui.domain.hardware.processes import (
     parse_listeners,
+    parse_machine,
     parse_port_arguments,
     parse_processes,
     with_descendants,

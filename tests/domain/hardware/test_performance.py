@@ -12,11 +12,15 @@ from hypothesis import strategies as st
 from aitui import errors
 from aitui.demo.dialect import Dialect
 from aitui.demo.stand_in import StandIn
-from aitui.domain.hardware.sample import HardwareSample, SampleSource
-from aitui.domain.hardware.samples import latest_sample, sampling_interval
-from aitui.domain.server import Server
-from aitui.swap.client import LlamaSwapClient
-from aitui.swap.performance import monitor_disabled_error, parse_samples, performance_path
+from aitui.domain.hardware.sample import (
+    HardwareSample,
+    SampleSource,
+    latest_sample,
+    sampling_interval,
+)
+from aitui.domain.snapshot import Server
+from aitui.llamaswap.client import LlamaSwapClient
+from aitui.llamaswap.hardware import monitor_disabled_error, parse_samples, performance_path
 from catalogue import QUICK
 from llamaswap.conftest import server_at
 from llamaswap.raw_server import RawServer, always, answer

@@ -4,8 +4,7 @@ import struct
 from collections.abc import Sequence
 from pathlib import Path
 
-from aitui.domain.gguf.header import GgufHeader
-from aitui.domain.gguf.reader import GgufHeaderReader
+from aitui.domain.gguf import GgufHeader, GgufHeaderReader
 
 RECORDED = Path(__file__).parents[2] / "recordings" / "llama-server"
 BIG = (RECORDED / "big.gguf.header").read_bytes()

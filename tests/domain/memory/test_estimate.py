@@ -4,7 +4,7 @@ import pytest
 
 from aitui.domain.memory.estimate import compute_bytes, estimate, reason_not_estimable
 from aitui.domain.memory.footprint import Footprint, FootprintOrigin
-from aitui.domain.memory.setup import launch_profile
+from aitui.domain.memory.launch_profile import launch_profile
 from domain.memory.files import BIG, dense, read, written
 
 MIB = 1 << 20

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aitui.domain.memory.fit import FitVerdict, check_fit, largest_context
 from aitui.domain.memory.footprint import Footprint
-from aitui.domain.memory.room import Headroom
+from aitui.domain.memory.forecast import FitVerdict, check_fit, largest_context
+from aitui.domain.memory.usage import Headroom
 
 GIB = 1 << 30
 

@@ -1,13 +1,12 @@
 """What a model will take, from the best that is known; and whether it will fit, with the reason."""
 
 from aitui.domain.hardware.sample import Gpu, HardwareSample, SampleSource
-from aitui.domain.memory.fit import FitVerdict
 from aitui.domain.memory.footprint import Footprint, FootprintOrigin
-from aitui.domain.memory.forecast import forecast_fit, forecast_memory
+from aitui.domain.memory.forecast import FitVerdict, forecast_fit, forecast_memory
+from aitui.domain.memory.launch_profile import launch_profile
 from aitui.domain.memory.measurement import Measurement, MemoryRecords, OutOfMemory
-from aitui.domain.memory.picture import MemoryUsage, memory_usage
-from aitui.domain.memory.setup import launch_profile
-from aitui.domain.model import Model, RunState
+from aitui.domain.memory.usage import MemoryUsage, memory_usage
+from aitui.domain.models import Model, RunState
 from domain.memory.files import BIG, dense, read, written
 
 GIB = 1 << 30

@@ -6,10 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from aitui.domain.gguf.header import merge_headers
-from aitui.domain.gguf.parts import part_paths
-from aitui.domain.gguf.reader import GgufHeaderReader
-from aitui.domain.gguf.tensor_types import tensor_bytes
+from aitui.domain.gguf import GgufHeaderReader, merge_headers, part_paths, tensor_bytes
 from aitui.errors import ModelFileUnreadable
 from domain.memory.files import BIG, dense, read, written
 

@@ -4,8 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aitui.domain.memory.architecture import reason_cache_unknown
-from aitui.domain.memory.kv_cache import kv_cache_bytes
+from aitui.domain.memory.estimate import kv_cache_bytes, reason_cache_unknown
 from domain.memory.files import BIG, dense, read, written
 
 MIB = 1 << 20

@@ -1,7 +1,7 @@
 """Measurements beat formulas, scale where that is right, and remember what died."""
 
+from aitui.domain.memory.estimate import kv_cache_bytes
 from aitui.domain.memory.footprint import FootprintOrigin
-from aitui.domain.memory.kv_cache import kv_cache_bytes
 from aitui.domain.memory.measurement import (
     FAILURES_KEPT,
     MEASUREMENTS_KEPT,

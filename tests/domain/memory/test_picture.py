@@ -5,14 +5,19 @@ from dataclasses import replace
 import pytest
 
 from aitui.domain.hardware.host_sample import HostSample
+from aitui.domain.hardware.machine import Process
 from aitui.domain.hardware.nvidia import GpuProcessMemory
-from aitui.domain.hardware.processes import Process
 from aitui.domain.hardware.sample import Gpu, HardwareSample, Machine, SampleSource
 from aitui.domain.memory.footprint import Footprint, FootprintOrigin
-from aitui.domain.memory.picture import memory_usage, port_of
-from aitui.domain.memory.seen import build_measurement, footprint_by_difference, observe_footprint
 from aitui.domain.memory.start_up import DeviceMemory, StartupMemory
-from aitui.domain.model import ContextSize, Model, RunState
+from aitui.domain.memory.usage import (
+    build_measurement,
+    footprint_by_difference,
+    memory_usage,
+    observe_footprint,
+    port_of,
+)
+from aitui.domain.models import ContextSize, Model, RunState
 
 GIB = 1 << 30
 FIRST = Gpu(0, "RTX 5090", "GPU-1", 20 * GIB, 32 * GIB)

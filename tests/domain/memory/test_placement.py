@@ -5,12 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aitui.domain.hardware.sample import Gpu, HardwareSample, Machine, SampleSource
-from aitui.domain.memory.fit import FitVerdict
-from aitui.domain.memory.forecast import forecast_fit
+from aitui.domain.memory.forecast import FitVerdict, forecast_fit
+from aitui.domain.memory.launch_profile import launch_profile
 from aitui.domain.memory.measurement import Measurement, MemoryRecords
-from aitui.domain.memory.picture import MemoryUsage, memory_usage
 from aitui.domain.memory.placement import Placement
-from aitui.domain.memory.setup import launch_profile
+from aitui.domain.memory.usage import MemoryUsage, memory_usage
 
 GIB = 1 << 30
 SMALL = Gpu(0, "NVIDIA GeForce RTX 3060", "GPU-aaaa-1", 4 * GIB, 12 * GIB)

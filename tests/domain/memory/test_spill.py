@@ -3,10 +3,9 @@
 import pytest
 
 from aitui.domain.memory.footprint import Footprint
-from aitui.domain.memory.known_model import ModelMemory
+from aitui.domain.memory.forecast import ModelMemory, OffloadSlowdown, find_slowdown
+from aitui.domain.memory.launch_profile import launch_profile
 from aitui.domain.memory.measurement import Measurement, MemoryRecords, UsualRate
-from aitui.domain.memory.setup import launch_profile
-from aitui.domain.memory.spill import OffloadSlowdown, find_slowdown
 from domain.memory.files import BIG, read
 
 GIB = 1 << 30

@@ -7,10 +7,10 @@ import pytest
 
 from aitui.demo.dialect import Dialect
 from aitui.demo.stand_in import StandIn
-from aitui.domain.server import Server
+from aitui.domain.snapshot import Server
+from catalogue import CATALOGUE
 from e2e.caddy.openssl import Guide, Pair
 from e2e.caddy.proxy import Caddy
-from catalogue import CATALOGUE
 
 
 @pytest.fixture(scope="session")

@@ -7,13 +7,12 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from aitui.chat.chat import ChatSession
 from aitui.demo.stand_in import StandIn
-from aitui.domain.answer import ReplyPhase
-from aitui.domain.clock import Clock
-from aitui.domain.conversation import Conversation
-from aitui.domain.server import Server
-from aitui.swap.chat import ChatClient
+from aitui.domain.chat.conversation import Conversation
+from aitui.domain.chat.reply import ReplyPhase
+from aitui.domain.snapshot import Clock, Server
+from aitui.llamaswap.chat import ChatClient
+from aitui.services.chat import ChatSession
 from services.chat.chatting import CONFIG, DIES, ENDLESS, FAST
 from watched import eventually
 

@@ -6,7 +6,7 @@ import pytest
 
 from aitui.demo.stand_in import StandIn
 from aitui.domain.checks import CheckStatus
-from aitui.domain.server import Server
+from aitui.domain.snapshot import Server
 from e2e.caddy.openssl import Guide
 from e2e.caddy.proxy import Caddy
 from services.doctor.examined import examined

@@ -9,12 +9,12 @@ import pytest
 from aitui.demo.dialect import Dialect
 from aitui.demo.stand_in import StandIn
 from aitui.domain.events import ModelStatusChanged
-from aitui.domain.model import RunState
-from aitui.domain.server import Server
+from aitui.domain.models import RunState
+from aitui.domain.snapshot import Server
 from aitui.errors import LoadFailed
-from aitui.swap.client import LlamaSwapClient
-from e2e.caddy.proxy import Caddy
+from aitui.llamaswap.client import LlamaSwapClient
 from catalogue import OUT_OF_MEMORY, QUICK, SLASH
+from e2e.caddy.proxy import Caddy
 
 pytestmark = pytest.mark.real_server("caddy")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from aitui.demo.stand_in import StandIn
-from aitui.domain.server import Server
+from aitui.domain.snapshot import Server
 from aitui.errors import (
     AituiError,
     CertificateFileError,
@@ -16,7 +16,7 @@ from aitui.errors import (
     TlsRefused,
     Unreachable,
 )
-from aitui.swap.client import LlamaSwapClient
+from aitui.llamaswap.client import LlamaSwapClient
 from e2e.caddy.openssl import Guide, Pair
 from e2e.caddy.proxy import Caddy
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from aitui.domain.snapshot import Server
 from e2e.config_change.answering import until_it_answers
-from aitui.domain.server import Server
 from e2e.service.user_manager import ACCOUNT, CONFIG, UserManager, free_port, user_manager
 
 

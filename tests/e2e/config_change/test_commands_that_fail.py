@@ -6,22 +6,27 @@ from pathlib import Path
 
 import pytest
 
-from e2e.config_change.conftest import Administered
-from aitui.commands import take_effect
-from aitui.commands.administration import HostAdmin
-from aitui.commands.change_config import CHANGING, ChangeApplyFailed, apply_change
-from aitui.commands.progress import ProgressTracker
-from aitui.commands.propose import flag_edit, plan_change
-from aitui.commands.undo import UNDOING, undo_change
-from aitui.domain.steps import Steps, StepState
 from aitui.errors import AituiError
+from aitui.host.base import Host
 from aitui.host.config_file import ConfigFile
-from aitui.host.opening import open_host
+from aitui.host.open import open_host
 from aitui.host.service import SystemdService
-from aitui.host.shell import Host
+from aitui.services import config_apply as take_effect
+from aitui.services.config_apply import (
+    CHANGING,
+    ChangeApplyFailed,
+    ProgressTracker,
+    Steps,
+    StepState,
+    apply_change,
+)
+from aitui.services.config_plan import flag_edit, plan_change
+from aitui.services.config_recover import UNDOING, undo_change
+from aitui.services.host_admin import HostAdmin
 from aitui.store.journal import ChangeOutcome, Journal
-from host.faults import Fault, FaultyHost
+from e2e.config_change.conftest import Administered
 from e2e.service.user_manager import CONFIG
+from host.faults import Fault, FaultyHost
 from watched import Watched, no, nobody, watched
 
 pytestmark = [

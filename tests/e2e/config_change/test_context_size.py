@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from e2e.config_change.answering import running_commands
-from e2e.config_change.conftest import Administered
 from aitui.ui.screens.steps import StepsScreen
 from cli.command_line import CommandLine
+from e2e.config_change.answering import running_commands
+from e2e.config_change.conftest import Administered
 from e2e.service.user_manager import CONFIG
 from ui.driven import Driven, driven
 

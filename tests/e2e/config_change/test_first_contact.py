@@ -8,11 +8,11 @@ from pathlib import Path
 import asyncssh
 import pytest
 
-from e2e.config_change.conftest import Administered
-from aitui.commands import config_watch
-from aitui.commands.administration import HostAdmin
-from aitui.commands.preset import ServerConfig, read_server_config
+from aitui.services import config_watch
+from aitui.services.config_plan import ServerConfig, read_server_config
+from aitui.services.host_admin import HostAdmin
 from cli.command_line import CommandLine
+from e2e.config_change.conftest import Administered
 from e2e.service.user_manager import CONFIG
 from ui.driven import driven
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from cli.command_line import CommandLine
 from e2e.config_change.answering import running_commands
 from e2e.config_change.conftest import Administered
-from cli.command_line import CommandLine
 from e2e.service.user_manager import CONFIG, UserManager, python_path
 from ui.driven import driven
 

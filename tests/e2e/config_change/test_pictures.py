@@ -9,15 +9,13 @@ from textual.app import App
 from textual.pilot import Pilot
 from textual.widgets import Input
 
-from aitui.commands.preset import ServerConfig
-from aitui.commands.propose import ChangePlan, change_confirmation, flag_edit
 from aitui.domain.config.document import ConfigDocument
-from aitui.domain.config.problems import find_diagnostics
-from aitui.domain.steps import Steps
-from aitui.host.shell import FileInfo, FileKind
-from aitui.host.transaction import FileSnapshot
-from aitui.ui.coloured_config import highlight_config
-from aitui.ui.screens.config import ConfigScreen
+from aitui.domain.config.lint import find_diagnostics
+from aitui.host.base import FileInfo, FileKind
+from aitui.host.config_types import FileSnapshot
+from aitui.services.config_apply import Steps
+from aitui.services.config_plan import ChangePlan, ServerConfig, change_confirmation, flag_edit
+from aitui.ui.screens.config import ConfigScreen, highlight_config
 from aitui.ui.screens.confirm import ConfirmScreen
 from aitui.ui.screens.context_size import ContextSizeScreen
 from aitui.ui.screens.steps import StepsScreen

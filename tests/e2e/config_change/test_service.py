@@ -6,17 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from e2e.config_change.answering import asked, running_commands
-from e2e.config_change.conftest import Administered
-from aitui.arguments import Arguments
-from aitui.commands import take_effect
-from aitui.commands.administration import open_administration
-from aitui.commands.asking import terminal_ask
-from aitui.commands.progress import ProgressTracker
-from aitui.commands.reload import RELOADING, reload_server
+from aitui.cli.args import Arguments
+from aitui.cli.session import terminal_ask
 from aitui.errors import ConfigNotApplied
 from aitui.paths import Paths
+from aitui.services import config_apply as take_effect
+from aitui.services.config_apply import ProgressTracker
+from aitui.services.config_recover import RELOADING, reload_server
+from aitui.services.host_admin import open_administration
 from cli.command_line import CommandLine
+from e2e.config_change.answering import asked, running_commands
+from e2e.config_change.conftest import Administered
 from e2e.service.user_manager import CONFIG, UNIT, UNIT_TEXT, UserManager
 from ui.driven import driven
 from watched import watched

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from e2e.config_change.conftest import Administered
 from cli.command_line import CommandLine, read_until, status_of
+from e2e.config_change.conftest import Administered
 from e2e.pseudo_terminal.terminal import PATIENCE, Terminal, surroundings, terminal
 from e2e.service.user_manager import CONFIG
 from ui.driven import driven

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from aitui.demo.stand_in import StandIn
-from aitui.ui.paste_guard import PATIENCE
+from aitui.ui.terminal.paste_guard import PATIENCE
 from catalogue import QUICK
 from e2e.pseudo_terminal.terminal import Terminal, terminal
 from e2e.pseudo_terminal.test_program import SEQUENCES, assert_given_back

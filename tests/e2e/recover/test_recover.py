@@ -5,15 +5,15 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from aitui.commands.administration import HostAdmin
-from aitui.commands.recover import recover_changes
+from aitui.host.base import Host
 from aitui.host.config_lock import STALE_SECONDS
-from aitui.host.shell import Host
-from aitui.host.transaction import digest_of
+from aitui.host.config_types import digest_of
+from aitui.services.config_recover import recover_changes
+from aitui.services.host_admin import HostAdmin
 from aitui.store.journal import ChangeOutcome, JournalEntry
+from e2e.recover.conftest import FLAG, CutOff, administration
 from host.faults import Fault, FaultyHost
 from host.writing import FOREIGN, NEW, NOON, OLD, lock_of, names_in
-from e2e.recover.conftest import FLAG, CutOff, administration
 
 WORDS = "The change of one  --ctx-size 4096 → 8192 at "
 

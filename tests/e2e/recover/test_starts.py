@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from aitui.domain.server import Server
+from aitui.domain.snapshot import Server
 from aitui.paths import Paths
 from aitui.store.journal import FILE_NAME, ChangeOutcome, Journal, JournalEntry
 from cli.command_line import CommandLine
-from host.writing import NEW
 from e2e.recover.conftest import FLAG
+from host.writing import NEW
 from ui.driven import driven
 
 TOLD = "was cut off: the new file is in its place"

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
+from aitui.host.base import CommandResult, FileInfo
 from aitui.host.local import LocalHost
-from aitui.host.shell import CommandResult, FileInfo
 from e2e.service.user_manager import UserManager
 
 

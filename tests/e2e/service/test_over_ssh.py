@@ -8,11 +8,11 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from aitui.domain.clock import Clock
+from aitui.domain.snapshot import Clock
 from aitui.host.config_file import ConfigFile
 from aitui.host.service import SystemdService
-from aitui.host.ssh import SshHost
-from aitui.host.ssh_user import SshConfigPaths, SshUser
+from aitui.host.ssh.config import SshConfigPaths, SshUser
+from aitui.host.ssh.host import SshHost
 from e2e.service.installed import CONFIG
 from e2e.service.user_manager import ACCOUNT, UNIT, UserManager, user_manager
 

@@ -6,15 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aitui.host.service_trouble import diagnose_unit
-from aitui.host.unit_facts import (
+from aitui.host.service import diagnose_unit
+from aitui.host.unit import (
     PROPERTIES,
     UnitInfo,
     build_unit_facts,
+    find_faults,
+    parse_settings,
     read_properties,
     server_flags,
 )
-from aitui.host.unit_text import find_faults, parse_settings
 
 SHOWN = b"""\
 MainPID=812

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aitui.errors import ServiceFailed
-from aitui.host.hang_up import parse_sighup_result
 from aitui.host.service import SystemdService
+from aitui.host.sighup import parse_sighup_result
 from e2e.service.inside import Inside
 from e2e.service.installed import CONFIG, UNIT_TEXT
 from e2e.service.test_taking_effect import proxy_log, running_command, until

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from aitui.demo.stand_in import StandIn
-from aitui.domain.server import Server
+from aitui.domain.snapshot import Server
 from e2e.caddy.openssl import Guide, Pair
 from e2e.caddy.proxy import Caddy
 from ui.driven import driven

@@ -8,8 +8,7 @@ import pytest
 
 from aitui.demo.faults import FixedResponse
 from aitui.demo.stand_in import StandIn
-from aitui.domain.clock import Clock
-from aitui.domain.server import Server
+from aitui.domain.snapshot import Clock, Server
 from catalogue import CATALOGUE, NAPS, OUT_OF_MEMORY, OUT_OF_MEMORY_REASON, QUICK
 from ui.driven import Driven, driven
 

@@ -7,16 +7,15 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from aitui.chat.chat import ChatSession
 from aitui.demo.certificates import Certificates
 from aitui.demo.dialect import Dialect
 from aitui.demo.stand_in import StandIn
-from aitui.domain.answer import Reply, ReplyPhase
-from aitui.domain.clock import Clock
-from aitui.domain.conversation import Conversation
-from aitui.domain.server import Server
+from aitui.domain.chat.conversation import Conversation
+from aitui.domain.chat.reply import Reply, ReplyPhase
+from aitui.domain.snapshot import Clock, Server
+from aitui.llamaswap.chat import ChatClient
+from aitui.services.chat import ChatSession
 from aitui.store.history import ConversationHistory
-from aitui.swap.chat import ChatClient
 
 FAST, LONG, ENDLESS = "fast", "long", "endless"
 DIES, LOADS, BROKEN = "dies", "loads", "broken"

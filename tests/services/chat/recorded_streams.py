@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
-from aitui.domain.deltas import (
+from aitui.domain.chat.reply import (
     Delta,
     GenerationFinished,
     GenerationTimings,
@@ -19,7 +19,7 @@ from aitui.domain.deltas import (
     TokenUsage,
 )
 from aitui.errors import AituiError
-from aitui.swap.chat_stream import ChatStreamParser
+from aitui.llamaswap.chat_stream import ChatStreamParser
 
 _FOLDER = Path(__file__).parents[2] / "recordings"
 _STAMP = re.compile(r"(?m)^\[ *[0-9.]+\] ?")

@@ -9,10 +9,10 @@ from typing import Any
 
 from aiohttp import web
 
-from aitui.domain.chat_messages import ChatRequest
-from aitui.domain.server import Server
+from aitui.domain.chat.conversation import ChatRequest
+from aitui.domain.snapshot import Server
 from aitui.errors import AituiError
-from aitui.swap.chat import ChatClient
+from aitui.llamaswap.chat import ChatClient
 from services.chat.recorded_streams import Said
 
 REQUEST = ChatRequest("m", ({"role": "user", "content": "hi"},))

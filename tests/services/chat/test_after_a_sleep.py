@@ -9,14 +9,13 @@ from contextlib import asynccontextmanager
 import pytest
 from aiohttp import web
 
-from aitui.chat import chat as chat_module
-from aitui.chat.chat import ChatSession
-from aitui.domain.answer import ReplyPhase
-from aitui.domain.clock import Clock
-from aitui.domain.conversation import Conversation
-from aitui.domain.turn import TurnState
+from aitui.domain.chat.conversation import Conversation, TurnState
+from aitui.domain.chat.reply import ReplyPhase
+from aitui.domain.snapshot import Clock
 from aitui.errors import ReplyInterrupted
-from aitui.swap.chat import ChatClient
+from aitui.llamaswap.chat import ChatClient
+from aitui.services import chat as chat_module
+from aitui.services.chat import ChatSession
 from services.chat.replaying import Replaying, replaying, says, streaming
 
 

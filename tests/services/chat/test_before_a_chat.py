@@ -4,16 +4,16 @@ from dataclasses import replace
 
 import pytest
 
-from aitui.commands.chat import (
+from aitui.domain.models import Model, ModelKind, RunState
+from aitui.domain.snapshot import Snapshot
+from aitui.errors import ActionRefused, AituiError, NoSuchModel
+from aitui.services.chat_rules import (
     chat_confirmation,
     confirm_chat,
     refuse_to_evict,
     resolve_chat_model,
 )
-from aitui.commands.session import Session
-from aitui.domain.model import Model, ModelKind, RunState
-from aitui.domain.snapshot import Snapshot
-from aitui.errors import ActionRefused, AituiError, NoSuchModel
+from aitui.services.session import Session
 from catalogue import QUICK, STEADY
 from other_client import OtherClient
 from watched import Watched, no, nobody, yes

@@ -10,14 +10,13 @@ import pytest
 from aitui.demo.certificates import Certificates
 from aitui.demo.dialect import Dialect
 from aitui.demo.faults import FixedResponse
-from aitui.domain.answer import ReplyPhase
-from aitui.domain.model import RunState
-from aitui.domain.sampling import SamplingParameters
-from aitui.domain.turn import Role, TurnState
+from aitui.domain.chat.conversation import Role, SamplingParameters, TurnState
+from aitui.domain.chat.reply import ReplyPhase
+from aitui.domain.models import RunState
 from aitui.errors import HistoryError, LoadFailed, NoSuchModel, ReplyInterrupted, Unauthorized
 from aitui.store.history import ConversationHistory
-from services.chat.chatting import BROKEN, DIES, ENDLESS, FAST, LOADS, Talk, talking
 from other_client import OtherClient
+from services.chat.chatting import BROKEN, DIES, ENDLESS, FAST, LOADS, Talk, talking
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from aitui.domain.deltas import LoadProgress, LoadQueued, StreamError
+from aitui.domain.chat.reply import LoadProgress, LoadQueued, StreamError
 from services.chat.recorded_streams import body, said, stream_names
 
 NAMES = stream_names()

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from aitui.domain.server import Server
-from aitui.host.ssh_user import SshConfigPaths
+from aitui.domain.snapshot import Server
+from aitui.host.ssh.config import SshConfigPaths
+from e2e.service.user_manager import ACCOUNT, UserManager, user_manager
 from host.conftest import make_place, sshd
 from host.sshd import Sshd
-from e2e.service.user_manager import ACCOUNT, UserManager, user_manager
 
 __all__ = ["sshd"]
 

@@ -4,12 +4,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from time import monotonic, time
 
-from aitui.commands.doctor.examination import DoctorTarget, examine
-from aitui.commands.doctor.terminal_checks import TerminalInfo
 from aitui.domain.checks import CheckResult, CheckStatus
-from aitui.domain.clock import Clock
-from aitui.domain.server import Server
+from aitui.domain.snapshot import Clock, Server
 from aitui.errors import SettingsError
+from aitui.services.doctor.run import DoctorTarget, examine
+from aitui.services.doctor.terminal import TerminalInfo
 from aitui.settings import Settings
 
 NO_TERMINAL = TerminalInfo(None, {})

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from aitui.commands.doctor.host_checks import host_checks
-from aitui.commands.doctor.so_far import ServerFindings
-from aitui.domain.model import ListedModel
-from aitui.domain.server import Server
+from aitui.domain.models import ListedModel
+from aitui.domain.snapshot import Server
+from aitui.services.doctor.host import host_checks
+from aitui.services.doctor.server import ServerFindings
 from services.doctor.examined import REAL_CLOCK, Report
 
 

@@ -5,14 +5,13 @@ from time import monotonic, time
 
 import pytest
 
-from aitui.commands.doctor import event_checks
 from aitui.demo.dialect import Dialect
 from aitui.demo.faults import ConnectionClose, FixedResponse, Hang, HtmlPage
 from aitui.demo.stand_in import StandIn
 from aitui.domain.checks import CheckStatus, exit_code
-from aitui.domain.clock import Clock
-from aitui.domain.server import Server
-from aitui.swap.client import LlamaSwapClient
+from aitui.domain.snapshot import Clock, Server
+from aitui.llamaswap.client import LlamaSwapClient
+from aitui.services.doctor import server as event_checks
 from catalogue import CATALOGUE, QUICK, dialects
 from services.doctor.examined import examined
 

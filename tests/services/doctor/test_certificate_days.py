@@ -8,9 +8,9 @@ import pytest
 
 from aitui.demo.certificates import Certificates
 from aitui.demo.stand_in import StandIn
-from aitui.domain.server import Server
-from aitui.monitor import certificate_watch
-from aitui.swap.client import LlamaSwapClient
+from aitui.domain.snapshot import Server
+from aitui.llamaswap.client import LlamaSwapClient
+from aitui.services import monitor as certificate_watch
 from aitui.ui.certificate_days import certificate_item
 from catalogue import CATALOGUE
 from llamaswap.authority import Authority, Issued

@@ -6,9 +6,9 @@ import os
 import sys
 from pathlib import Path
 
-from aitui.arguments import parse
+from aitui.cli.args import parse
 from aitui.demo.stand_in import StandIn
-from aitui.domain.server import Server
+from aitui.domain.snapshot import Server
 
 
 class Ran:

@@ -8,12 +8,12 @@ import pytest
 
 from aitui.demo.world import demo_world
 from aitui.domain.checks import CheckStatus
-from aitui.domain.model import ListedModel, ModelKind
-from aitui.domain.server import Server
+from aitui.domain.models import ListedModel, ModelKind
+from aitui.domain.snapshot import Server
+from e2e.service.user_manager import UserManager
 from services.doctor.conftest import VALID
 from services.doctor.examined import examined
 from services.doctor.machine_examined import machine_of
-from e2e.service.user_manager import UserManager
 
 LINES = ("config file", "config folder writable", "config file's owner", "config file valid")
 ONE = ListedModel("one")

@@ -15,8 +15,7 @@ from aitui.demo.certificates import (
     make_foreign_certificates,
 )
 from aitui.domain.checks import CheckStatus, exit_code
-from aitui.domain.clock import Clock
-from aitui.domain.server import Server
+from aitui.domain.snapshot import Clock, Server
 from services.doctor.examined import examined, nowhere
 
 DAY = 24 * 3600.0

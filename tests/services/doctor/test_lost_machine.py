@@ -4,18 +4,16 @@ from pathlib import Path
 
 import pytest
 
-from aitui.commands.doctor.config_checks import config_checks
-from aitui.commands.doctor.host_found import HostFindings
-from aitui.commands.doctor.service_checks import service_checks
-from aitui.commands.doctor.so_far import ServerFindings
 from aitui.domain.checks import CheckStatus
 from aitui.host.config_file import ConfigFile
 from aitui.host.local import LocalHost
 from aitui.host.service import SystemdService
-from services.doctor.examined import REAL_CLOCK, Report
-from host.faults import Fault, FaultyHost
+from aitui.services.doctor.host import HostFindings, config_checks, service_checks
+from aitui.services.doctor.server import ServerFindings
 from e2e.service.inside import Inside
 from e2e.service.user_manager import UNIT, UserManager
+from host.faults import Fault, FaultyHost
+from services.doctor.examined import REAL_CLOCK, Report
 
 
 async def report_of(host: FaultyHost, preset: str) -> Report:

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from aitui.demo.stand_in import StandIn
-from aitui.domain.server import Server
+from aitui.domain.snapshot import Server
 from catalogue import CATALOGUE
-from services.doctor.test_command_line import run
 from host.sshd import Sshd
+from services.doctor.test_command_line import run
 from ui.driven import driven
 
 

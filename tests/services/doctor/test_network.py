@@ -9,7 +9,7 @@ import pytest
 from aitui.demo.certificates import Certificates, make_expired_client, make_foreign_certificates
 from aitui.demo.stand_in import StandIn
 from aitui.domain.checks import CheckStatus, exit_code
-from aitui.domain.server import Server
+from aitui.domain.snapshot import Server
 from catalogue import CATALOGUE
 from services.doctor.examined import examined, nowhere
 

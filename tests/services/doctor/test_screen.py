@@ -15,8 +15,7 @@ from aitui.domain.checks import (
     inconclusive_check,
     passing_check,
 )
-from aitui.domain.clock import Clock
-from aitui.domain.server import Server
+from aitui.domain.snapshot import Clock, Server
 from aitui.ui.screens import models
 from aitui.ui.screens.doctor import DoctorScreen, RunChecks
 from ui.driven import Driven, driven

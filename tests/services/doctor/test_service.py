@@ -8,10 +8,10 @@ from dataclasses import replace
 import pytest
 
 from aitui.domain.checks import CheckStatus, exit_code
-from aitui.domain.server import Server
+from aitui.domain.snapshot import Server
+from e2e.service.user_manager import ACCOUNT, UNIT, UNIT_TEXT, UserManager
 from services.doctor.examined import examined
 from services.doctor.machine_examined import machine_of
-from e2e.service.user_manager import ACCOUNT, UNIT, UNIT_TEXT, UserManager
 
 pytestmark = [pytest.mark.real_server("systemd"), pytest.mark.real_server("openssh-server")]
 

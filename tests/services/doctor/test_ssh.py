@@ -11,12 +11,12 @@ import asyncssh
 import pytest
 
 from aitui.domain.checks import CheckStatus, exit_code
-from aitui.domain.server import Server
-from aitui.host.ssh_user import SshConfigPaths
-from services.doctor.examined import examined
-from services.doctor.machine_examined import machine_of
+from aitui.domain.snapshot import Server
+from aitui.host.ssh.config import SshConfigPaths
 from host.conftest import make_place
 from host.sshd import Sshd
+from services.doctor.examined import examined
+from services.doctor.machine_examined import machine_of
 
 pytestmark = pytest.mark.real_server("openssh-server")
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from aitui.commands.doctor.terminal_checks import TerminalInfo, terminal_checks
 from aitui.domain.checks import CheckResult, CheckStatus
+from aitui.services.doctor.terminal import TerminalInfo, terminal_checks
 from services.doctor.examined import Report, in_terminal
 
 

@@ -2,12 +2,12 @@
 
 import pytest
 
-from aitui.commands.doctor.examination import DoctorTarget, examine
-from aitui.commands.doctor.report import as_json, as_text
 from aitui.demo.stand_in import StandIn
 from aitui.domain.checks import CheckResult, CheckStage, CheckStatus, exit_code
-from aitui.domain.server import Server
+from aitui.domain.snapshot import Server
 from aitui.errors import SettingsError
+from aitui.format.doctor import as_json, as_text
+from aitui.services.doctor.run import DoctorTarget, examine
 from aitui.settings import Settings
 from catalogue import each_dialect
 from services.doctor.examined import NO_TERMINAL, REAL_CLOCK, examined, in_terminal

@@ -20,11 +20,10 @@ from aitui.demo.faults import (
     WrongTypes,
 )
 from aitui.demo.stand_in import StandIn
-from aitui.domain.model import RunState
-from aitui.domain.server import Server
-from aitui.domain.snapshot import ConnectionPhase
+from aitui.domain.models import RunState
+from aitui.domain.snapshot import ConnectionPhase, Server
 from aitui.errors import AituiError, BadResponse, ProxyError, Unreachable
-from aitui.monitor import pace
+from aitui.services import events as pace
 from catalogue import CATALOGUE, QUICK, STEADY, each_dialect
 from other_client import OtherClient
 from watched import Watched, asked_for, eventually, watched

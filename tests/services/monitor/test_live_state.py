@@ -4,7 +4,7 @@ import asyncio
 
 from aitui.demo.dialect import Dialect
 from aitui.demo.stand_in import StandIn
-from aitui.domain.model import ContextSource, ModelKind, RunState
+from aitui.domain.models import ContextSource, ModelKind, RunState
 from catalogue import (
     ALIAS,
     HIDDEN,
@@ -227,7 +227,7 @@ async def test_a_load_is_timed_and_its_time_kept(watch: Watched, other: OtherCli
 
 
 async def test_a_program_that_does_not_exist_is_named(watch: Watched, stand_in: StandIn) -> None:
-    from aitui.monitor.log_tail import diagnose_load_failure
+    from aitui.services.failures import diagnose_load_failure
 
     async with beside(watch.session.client.load(NO_PROGRAM)) as (load,):
         await asyncio.wait({load})

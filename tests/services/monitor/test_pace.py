@@ -11,11 +11,12 @@ import pytest
 from aitui.demo.dialect import Dialect
 from aitui.demo.faults import FixedResponse
 from aitui.demo.stand_in import StandIn
-from aitui.domain.clock import Clock
-from aitui.domain.model import RunState
-from aitui.domain.server import Server
-from aitui.monitor import event_stream, pace, sleep_watch
-from aitui.monitor.pace import poll_interval, retry_delay
+from aitui.domain.models import RunState
+from aitui.domain.snapshot import Clock, Server
+from aitui.services import events as event_stream
+from aitui.services import events as pace
+from aitui.services import monitor as sleep_watch
+from aitui.services.events import poll_interval, retry_delay
 from catalogue import QUICK, SLOW, STEADY, dialects, each_dialect
 from other_client import OtherClient
 from watched import Watched, asked_for, beside, eventually, watched

@@ -1,7 +1,7 @@
 """How loads are followed, told by events and seen in `/running`, in any order."""
 
-from aitui.domain.model import RunState
-from aitui.monitor.starts import LoadTracker
+from aitui.domain.models import RunState
+from aitui.services.state import LoadTracker
 
 STOPPED, STARTING, READY, STOPPING = (
     RunState.STOPPED,

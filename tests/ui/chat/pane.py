@@ -6,10 +6,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from aitui.chat.chat import ChatSession
 from aitui.demo.stand_in import StandIn
-from aitui.domain.answer import Reply, ReplyPhase
-from aitui.domain.server import Server
+from aitui.domain.chat.reply import Reply, ReplyPhase
+from aitui.domain.snapshot import Server
+from aitui.services.chat import ChatSession
 from aitui.ui.widgets.chat_pane import ChatPane
 from ui.driven import Driven, driven
 

@@ -9,11 +9,11 @@ import pytest
 
 from aitui.demo.dialect import Dialect
 from aitui.demo.stand_in import StandIn
-from aitui.domain.answer import ReplyPhase
-from aitui.domain.server import Server
-from aitui.ui import open_chat
-from aitui.ui.frames import MAX_PENDING_WRITES
+from aitui.domain.chat.reply import ReplyPhase
+from aitui.domain.snapshot import Server
+from aitui.ui.controllers import chat as open_chat
 from aitui.ui.screens.confirm import ConfirmScreen
+from aitui.ui.terminal.screen_diff import MAX_PENDING_WRITES
 from aitui.ui.widgets.composer import Composer
 from catalogue import dialects
 from ui.chat.pane import ENDLESS, FAST, OTHER, TALKATIVE, UNHURRIED, Pane, chatting

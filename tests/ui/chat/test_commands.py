@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from aitui.demo.stand_in import StandIn
-from aitui.domain.server import Server
+from aitui.domain.snapshot import Server
 from ui.chat.pane import ENDLESS, FAST, OTHER, Pane, chatting
 
 WIDE = (120, 36)

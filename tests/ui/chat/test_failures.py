@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from aitui.chat import chat as chat_module
 from aitui.demo.answers import (
     EVENT_STREAM,
     JSON,
@@ -22,13 +21,13 @@ from aitui.demo.answers import (
 from aitui.demo.call import IncomingRequest
 from aitui.demo.faults import ConnectionClose, Fault, FixedResponse, HtmlPage
 from aitui.demo.stand_in import StandIn
-from aitui.domain.answer import ReplyPhase
-from aitui.domain.clock import Clock
-from aitui.domain.server import Server
-from aitui.domain.turn import TurnState
-from aitui.monitor import sleep_watch
-from ui.chat.pane import BROKEN, CONFIG, DIES, ENDLESS, FAST, OTHER, Pane, chatting
+from aitui.domain.chat.conversation import TurnState
+from aitui.domain.chat.reply import ReplyPhase
+from aitui.domain.snapshot import Clock, Server
+from aitui.services import chat as chat_module
+from aitui.services import monitor as sleep_watch
 from other_client import OtherClient
+from ui.chat.pane import BROKEN, CONFIG, DIES, ENDLESS, FAST, OTHER, Pane, chatting
 
 CHAT = "/v1/chat"
 WIDE = (120, 36)

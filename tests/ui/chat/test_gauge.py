@@ -6,7 +6,7 @@ import pytest
 
 from aitui.demo.faults import FixedResponse
 from aitui.demo.stand_in import StandIn
-from aitui.domain.server import Server
+from aitui.domain.snapshot import Server
 from ui.chat.pane import FAST, SHARED, Pane, chatting
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from textual.widgets import Input, OptionList
 
-from aitui.commands.conversations import ListedConversation
 from aitui.demo.stand_in import StandIn
-from aitui.domain.server import Server
+from aitui.domain.snapshot import Server
+from aitui.services.conversations import ListedConversation
 from aitui.ui.screens.history import HistoryScreen
 from ui.chat.pane import FAST, Pane, chatting
 

@@ -12,8 +12,8 @@ from aitui.demo.answers import EVENT_STREAM, ChunkedResponse, Response
 from aitui.demo.call import IncomingRequest
 from aitui.demo.faults import Fault, FixedResponse
 from aitui.demo.stand_in import StandIn
-from ui.chat.pane import CONFIG, FAST, Pane
 from e2e.pseudo_terminal.terminal import Terminal, surroundings, terminal
+from ui.chat.pane import CONFIG, FAST, Pane
 
 CLIPBOARD = "\x1b]52;c;b3duZWQ=\x07"
 TITLE = "\x1b]0;owned\x07"

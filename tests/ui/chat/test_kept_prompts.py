@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from aitui.demo.stand_in import StandIn
-from aitui.domain.server import Server
+from aitui.domain.snapshot import Server
 from aitui.paths import Paths
 from aitui.store.history import FILE_NAME
 from ui.chat.pane import FAST, OTHER, Pane, chatting

@@ -9,18 +9,22 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 
-from aitui.domain.answer import Reply, ReplyPhase
-from aitui.domain.conversation import Conversation
-from aitui.domain.deltas import GenerationTimings, PromptProgress, TokenUsage
-from aitui.domain.growing_text import GrowingText
-from aitui.domain.model import ContextSize, ContextSource, Model, RunState
-from aitui.domain.rates import TokenRates
-from aitui.domain.turn import Role, Turn, TurnState
+from aitui.domain.chat.conversation import Conversation, Role, Turn, TurnState
+from aitui.domain.chat.reply import (
+    GenerationTimings,
+    GrowingText,
+    PromptProgress,
+    Reply,
+    ReplyPhase,
+    TokenRates,
+    TokenUsage,
+)
+from aitui.domain.models import ContextSize, ContextSource, Model, RunState
 from aitui.paths import Paths
 from aitui.settings import Settings
 from aitui.ui.app import AituiApp
-from aitui.ui.opening import AppContext
-from aitui.ui.shown_conversation import TranscriptPresenter
+from aitui.ui.context import AppContext
+from aitui.ui.controllers.transcript_sync import TranscriptPresenter
 from ui.driven import Driven, _no_demo
 from ui.hand_made import NOW, SERVER, STILL, WALL, live, show_instead_of_servers
 

@@ -10,7 +10,7 @@ import pytest
 from textual import events
 
 from aitui.demo.stand_in import StandIn
-from aitui.domain.server import Server
+from aitui.domain.snapshot import Server
 from aitui.ui.screens.help import HelpScreen
 from ui.chat.pane import ENDLESS, FAST, Pane, chatting
 

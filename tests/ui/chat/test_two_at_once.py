@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from aitui.demo.stand_in import StandIn
-from aitui.domain.server import Server
-from aitui.ui.open_chat import ChatController
+from aitui.domain.snapshot import Server
+from aitui.ui.controllers.chat import ChatController
 from ui.chat.pane import Pane, chatting
 
 

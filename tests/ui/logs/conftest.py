@@ -7,9 +7,9 @@ import pytest
 from hypothesis import settings
 
 from aitui.demo.stand_in import StandIn
-from aitui.domain.server import Server
-from ui.logs.reading import LogReader, log_reader
+from aitui.domain.snapshot import Server
 from ui.driven import Driven, driven
+from ui.logs.reading import LogReader, log_reader
 
 # An example's time says how busy the machine is.
 settings.register_profile("logs", deadline=None)

@@ -7,11 +7,10 @@ from contextlib import asynccontextmanager
 from random import Random
 from time import monotonic, time
 
-from aitui.domain.clock import Clock
-from aitui.domain.log_lines import LogLine
-from aitui.domain.server import Server
-from aitui.monitor.log_feed import FeedPhase, LogFeed
-from aitui.swap.client import LlamaSwapClient
+from aitui.domain.logs import LogLine
+from aitui.domain.snapshot import Clock, Server
+from aitui.llamaswap.client import LlamaSwapClient
+from aitui.services.log_feed import FeedPhase, LogFeed
 
 PATIENCE = 15.0
 REAL_CLOCK = Clock(monotonic, time)

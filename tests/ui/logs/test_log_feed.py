@@ -8,10 +8,9 @@ import pytest
 from aitui.demo.dialect import Dialect
 from aitui.demo.faults import ConnectionClose, GarbageBody, HtmlPage
 from aitui.demo.stand_in import StandIn
-from aitui.domain.clock import Clock
-from aitui.domain.server import Server
+from aitui.domain.snapshot import Clock, Server
 from aitui.errors import BadResponse, NoSuchModel
-from aitui.monitor.log_feed import FeedPhase
+from aitui.services.log_feed import FeedPhase
 from catalogue import ALIAS, ODD, QUICK, SLASH, dialects, each_dialect
 from ui.logs.reading import LogReader, log_reader
 

@@ -6,10 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aitui.domain.log_lines import LogLine, parse_log_line
-from aitui.domain.log_overlap import overlap_length
-from aitui.domain.log_ring import LogRing
-from aitui.ui.log_rows import LogRows
+from aitui.domain.logs import LogLine, LogRing, overlap_length, parse_log_line
+from aitui.ui.logs.model import LogRows
 
 
 def test_the_oldest_lines_go_when_there_are_too_many() -> None:

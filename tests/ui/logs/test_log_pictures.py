@@ -5,13 +5,11 @@ from typing import Any
 
 from textual.app import App
 
-from aitui.domain.clock import Clock
-from aitui.domain.log_lines import LogLine, parse_log_line
-from aitui.domain.model import LoadFailure, Model, RunState
-from aitui.domain.server import Server
-from aitui.domain.snapshot import ConnectionPhase, ConnectionStatus, Snapshot
+from aitui.domain.logs import LogLine, parse_log_line
+from aitui.domain.models import LoadFailure, Model, RunState
+from aitui.domain.snapshot import Clock, ConnectionPhase, ConnectionStatus, Server, Snapshot
 from aitui.errors import Unreachable
-from aitui.monitor.log_feed import FeedPhase, FeedState, LogUpdate
+from aitui.services.log_feed import FeedPhase, FeedState, LogUpdate
 from aitui.ui.screens import models
 from aitui.ui.screens.logs import LogsScreen
 from ui.driven import Driven

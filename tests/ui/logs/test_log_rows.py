@@ -8,11 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from aitui.domain.line_pattern import PatternTooSlow, compile_pattern
-from aitui.domain.log_filter import LogFilter
-from aitui.domain.log_lines import LogLevel, LogLine
-from aitui.domain.log_ring import LogRing
-from aitui.ui.log_rows import LogRows, row_starts
+from aitui.domain.logs import LogFilter, LogLevel, LogLine, LogRing, PatternTooSlow, compile_pattern
+from aitui.ui.logs.model import LogRows, row_starts
 
 LINES = st.builds(
     LogLine,

@@ -10,7 +10,7 @@ from textual.widgets import Input
 
 from aitui.demo.certificates import Certificates
 from aitui.demo.stand_in import StandIn
-from aitui.domain.server import Server
+from aitui.domain.snapshot import Server
 from aitui.ui.screens.logs import LogsScreen
 from aitui.ui.screens.models import ModelsScreen
 from aitui.ui.widgets.log_view import LogView

@@ -4,10 +4,9 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from aitui.commands.session import Session
-from aitui.domain.memory.hardware import HardwareState
-from aitui.domain.server import Server
-from aitui.domain.snapshot import Snapshot
+from aitui.domain.memory.forecast import HardwareState
+from aitui.domain.snapshot import Server, Snapshot
+from aitui.services.session import Session
 from watched import Watched, beside, watched
 
 GIB = 1 << 30

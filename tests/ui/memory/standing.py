@@ -4,22 +4,22 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from aitui.domain.hardware.history import SampleHistory
-from aitui.domain.hardware.host_facts import HostInfo, merge_host_info
-from aitui.domain.hardware.host_sample import HostSample, ProcessMemory
+from aitui.domain.hardware.host_sample import HostSample
+from aitui.domain.hardware.info import HostInfo, merge_host_info
 from aitui.domain.hardware.sample import (
     Gpu,
     HardwareSample,
     Machine,
     NetworkInterface,
+    SampleHistory,
     SampleSource,
 )
 from aitui.domain.memory.footprint import Footprint, FootprintOrigin
-from aitui.domain.memory.hardware import HardwareState
-from aitui.domain.memory.picture import GpuMemoryUsage, GpuShare, MemoryUsage
+from aitui.domain.memory.forecast import HardwareState
+from aitui.domain.memory.usage import GpuMemoryUsage, GpuShare, MemoryUsage
 from ui.hand_made import NOW, WALL
 
-__all__ = ["Held", "HostSample"]
+__all__ = ["HostSample"]
 
 GIB = 1 << 30
 FIRST = Gpu(

@@ -4,15 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from aitui.commands.load import load_model
 from aitui.demo.stand_in import StandIn
 from aitui.domain.hardware.sample import SampleSource
-from aitui.domain.memory.fit import FitVerdict
 from aitui.domain.memory.footprint import FootprintOrigin
-from aitui.domain.model import ContextSize, ContextSource, RunState
-from aitui.domain.server import Server
+from aitui.domain.memory.forecast import FitVerdict
+from aitui.domain.models import ContextSize, ContextSource, RunState
+from aitui.domain.snapshot import Server
 from aitui.errors import LoadFailed
 from aitui.host.local import LocalHost
+from aitui.services.load import load_model
 from aitui.store.measurements import Measurements
 from catalogue import OUT_OF_MEMORY, QUICK, STEADY
 from ui.memory.feeding import fed, until_memory, used

@@ -5,15 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from aitui.commands.load import load_confirmation
 from aitui.domain.hardware.sample import Gpu, HardwareSample, SampleSource
-from aitui.domain.memory.hardware import HardwareState
-from aitui.domain.memory.known_model import ModelMemory
+from aitui.domain.memory.forecast import HardwareState, ModelMemory
+from aitui.domain.memory.launch_profile import LaunchProfile
 from aitui.domain.memory.measurement import Measurement, MemoryRecords, OutOfMemory
-from aitui.domain.memory.picture import memory_usage
-from aitui.domain.memory.setup import LaunchProfile
-from aitui.domain.model import ContextSize, ContextSource, Model, RunState
+from aitui.domain.memory.usage import memory_usage
+from aitui.domain.models import ContextSize, ContextSource, Model, RunState
 from aitui.domain.snapshot import Snapshot
+from aitui.services.load import load_confirmation
 from aitui.ui.screens.context_size import ContextSizeScreen
 from ui.driven import opened
 from ui.hand_made import SERVER, STILL, live, show_instead_of_servers

@@ -9,12 +9,15 @@ import pytest
 from textual.theme import BUILTIN_THEMES
 
 from aitui.demo.stand_in import StandIn
-from aitui.domain.hardware.host_facts import NATIVE, HostInfo, merge_host_info
+from aitui.domain.hardware.info import NATIVE, HostInfo, merge_host_info
 from aitui.domain.hardware.sample import SampleSource
-from aitui.domain.memory.hardware import HardwareState
-from aitui.domain.model import ActiveRequests
-from aitui.domain.server import Server
+from aitui.domain.memory.forecast import HardwareState
+from aitui.domain.models import ActiveRequests
+from aitui.domain.snapshot import Server
 from catalogue import QUICK
+from ui.contrast import unreadable
+from ui.driven import Driven, driven
+from ui.hand_made import NOW, SERVER, STILL, live, show_instead_of_servers
 from ui.memory.standing import (
     BIG,
     FIRST,
@@ -26,9 +29,6 @@ from ui.memory.standing import (
     hardware,
     shares,
 )
-from ui.contrast import unreadable
-from ui.driven import Driven, driven
-from ui.hand_made import NOW, SERVER, STILL, live, show_instead_of_servers
 
 SIZES = [(80, 24), (120, 36), (200, 50)]
 TERMINALS_OWN = {"ansi-dark", "ansi-light"}

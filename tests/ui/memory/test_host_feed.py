@@ -9,10 +9,10 @@ import pytest
 from aitui.demo.stand_in import StandIn
 from aitui.domain.hardware.sample import SampleSource
 from aitui.domain.memory.footprint import FootprintOrigin
-from aitui.domain.server import Server
+from aitui.domain.snapshot import Server
+from aitui.host.base import Host
 from aitui.host.local import LocalHost
-from aitui.host.opening import open_host
-from aitui.host.shell import Host
+from aitui.host.open import open_host
 from domain.memory.files import BIG
 from ui.memory.feeding import fed, until_memory
 

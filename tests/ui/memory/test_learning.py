@@ -5,13 +5,12 @@ from dataclasses import replace
 import pytest
 
 from aitui.domain.hardware.sample import Gpu, HardwareSample, SampleSource
-from aitui.domain.memory.known_model import ModelMemory
+from aitui.domain.memory.forecast import ModelMemory, OffloadSlowdown
+from aitui.domain.memory.launch_profile import launch_profile
 from aitui.domain.memory.measurement import Measurement, MemoryRecords, OutOfMemory, UsualRate
-from aitui.domain.memory.picture import MemoryUsage, memory_usage
-from aitui.domain.memory.setup import launch_profile
-from aitui.domain.memory.spill import OffloadSlowdown
-from aitui.domain.model import ContextSize, ContextSource, LoadFailure, Model, RunState
-from aitui.monitor.memory_learning import SETTLING_RATES, MemoryLearner, MemoryObservation
+from aitui.domain.memory.usage import MemoryUsage, memory_usage
+from aitui.domain.models import ContextSize, ContextSource, LoadFailure, Model, RunState
+from aitui.services.memory_learning import SETTLING_RATES, MemoryLearner, MemoryObservation
 
 GIB = 1 << 30
 NOTHING = MemoryUsage()

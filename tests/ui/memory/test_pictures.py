@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 from textual.pilot import Pilot
 
-from ui.memory.standing import TWO_CARDS
 from ui.hand_made import live
+from ui.memory.standing import TWO_CARDS
 from ui.mixture import MIXTURE
 from ui.test_pictures import LARGE, MIDDLE, SMALL, Picture, looks_as_before, words_of
 

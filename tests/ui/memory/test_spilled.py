@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from aitui.domain.memory.spill import OffloadSlowdown
-from ui.memory.standing import TWO_CARDS
+from aitui.domain.memory.forecast import OffloadSlowdown
 from ui.driven import driven
 from ui.hand_made import SERVER, STILL, live, show_instead_of_servers
+from ui.memory.standing import TWO_CARDS
 from ui.mixture import READY
 
 SPILL = OffloadSlowdown(READY.id, 262_144, 65_536, rate=9.1, usual=48.0)

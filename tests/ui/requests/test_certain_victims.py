@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from aitui.commands.administration import HostAdmin, open_administration
-from aitui.commands.preset import read_server_config
 from aitui.demo.unit import CONFIG_PATH
 from aitui.demo.world import DemoEnvironment, demo_world
-from aitui.domain.server import Server
+from aitui.domain.snapshot import Server
 from aitui.paths import Paths
+from aitui.services.config_plan import read_server_config
+from aitui.services.host_admin import HostAdmin, open_administration
 from ui.driven import REAL_CLOCK, Driven, driven
 
 CONFIG = """\

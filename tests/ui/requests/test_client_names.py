@@ -2,8 +2,8 @@
 
 import pytest
 
-from aitui.domain.clients import client_name, list_uses
-from aitui.domain.model import ActiveRequest, ActiveRequests, Model, ModelKind, RunState
+from aitui.domain.eviction import client_name, list_uses
+from aitui.domain.models import ActiveRequest, ActiveRequests, Model, ModelKind, RunState
 from aitui.domain.snapshot import Snapshot
 
 

@@ -3,15 +3,14 @@
 import asyncio
 from pathlib import Path
 
-from aitui.commands.load import load_confirmation
-from aitui.commands.unload import unload_all_confirmation, unload_confirmation
 from aitui.demo.certificates import Certificates
 from aitui.demo.dialect import Dialect
 from aitui.demo.stand_in import StandIn
-from aitui.domain.clients import MOST_CLIENTS_SHOWN
-from aitui.domain.model import ActiveRequest, ActiveRequests, Model, RunState
-from aitui.domain.server import Server
-from aitui.domain.snapshot import Snapshot
+from aitui.domain.eviction import MOST_CLIENTS_SHOWN
+from aitui.domain.models import ActiveRequest, ActiveRequests, Model, RunState
+from aitui.domain.snapshot import Server, Snapshot
+from aitui.services.load import load_confirmation
+from aitui.services.unload import unload_all_confirmation, unload_confirmation
 from catalogue import ALIAS, QUICK, SLOW, STEADY, dialects
 from other_client import chat
 from ui.driven import driven

@@ -1,7 +1,7 @@
 """Which models count as evicted."""
 
-from aitui.domain.model import RunState
-from aitui.monitor.evictions import SWAP_WINDOW, EvictionTracker
+from aitui.domain.models import RunState
+from aitui.services.state import SWAP_WINDOW, EvictionTracker
 
 READY, STOPPING, STOPPED = RunState.READY, RunState.STOPPING, RunState.STOPPED
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from aitui.demo.certificates import Certificates
 from aitui.demo.dialect import Dialect
 from aitui.demo.stand_in import StandIn
-from aitui.domain.server import Server
+from aitui.domain.snapshot import Server
 from catalogue import QUICK, STEADY, dialects
 from other_client import chat
 from ui.driven import driven

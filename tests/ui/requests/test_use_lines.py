@@ -7,9 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from aitui.domain.clients import ClientRequest
-from aitui.domain.eviction import EvictionVictim
-from aitui.domain.model import ActiveRequest, Model, RunState
+from aitui.domain.eviction import ClientRequest, EvictionVictim
+from aitui.domain.models import ActiveRequest, Model, RunState
 from aitui.ui.use_lines import WORD_WIDTH, use_line
 
 REQUEST = ActiveRequest(

@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from aitui.commands.cancel import cancel_request
-from aitui.commands.load import load_model
 from aitui.demo.certificates import Certificates
 from aitui.demo.dialect import Dialect
 from aitui.demo.stand_in import StandIn
-from aitui.domain.model import Eviction, RunState
-from aitui.domain.server import Server
+from aitui.domain.models import Eviction, RunState
+from aitui.domain.snapshot import Server
 from aitui.errors import ActionRefused
+from aitui.services.load import load_model
+from aitui.services.unload import cancel_request
 from catalogue import ALIAS, QUICK, STEADY, dialects, each_dialect
 from other_client import OtherClient, chat
 from watched import Watched, nobody, watched, yes

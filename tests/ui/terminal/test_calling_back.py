@@ -9,9 +9,9 @@ from types import SimpleNamespace
 import pytest
 
 from aitui.demo.stand_in import StandIn
-from aitui.domain.server import Server
+from aitui.domain.snapshot import Server
 from aitui.ui.attention import notification_sequence
-from aitui.ui.frames import MAX_PENDING_WRITES
+from aitui.ui.terminal.screen_diff import MAX_PENDING_WRITES
 from catalogue import OUT_OF_MEMORY, PAIR_CHAT, QUICK, UNHURRIED
 from e2e.pseudo_terminal.terminal import Terminal, surroundings, terminal
 from ui.driven import driven

@@ -11,10 +11,9 @@ from time import monotonic
 
 import pytest
 
-from aitui.commands.clipboards import LARGEST_COPY, supports_osc52
-from aitui.commands.copy import FILE_NAME, copy_text
 from aitui.demo.stand_in import StandIn
 from aitui.errors import AituiError
+from aitui.services.clipboard import FILE_NAME, LARGEST_COPY, copy_text, supports_osc52
 from catalogue import ODD, QUICK
 from e2e.pseudo_terminal.terminal import PATIENCE, Terminal, surroundings, terminal
 

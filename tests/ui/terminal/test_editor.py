@@ -11,7 +11,7 @@ import pytest
 
 from aitui.demo.stand_in import StandIn
 from aitui.errors import AituiError
-from aitui.ui.editor import USUAL, find_editor
+from aitui.ui.terminal.external_editor import USUAL, find_editor
 from catalogue import QUICK
 from e2e.pseudo_terminal.terminal import Terminal, surroundings, terminal
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from aitui.demo.stand_in import StandIn
-from aitui.store.chosen_theme import FILE_NAME, read_theme, save_theme
+from aitui.store.json_store import FILE_NAME, read_theme, save_theme
 from catalogue import QUICK
 from e2e.pseudo_terminal.terminal import surroundings, terminal
 

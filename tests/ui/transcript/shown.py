@@ -7,9 +7,8 @@ from textual.app import App, ComposeResult
 from textual.filter import LineFilter
 from textual.pilot import Pilot
 
-from aitui.domain.clock import Clock
-from aitui.ui.harmless_filter import ControlCharFilter
-from aitui.ui.readable_filter import ContrastFilter
+from aitui.domain.snapshot import Clock
+from aitui.ui.terminal.filters import ContrastFilter, ControlCharFilter
 from aitui.ui.widgets.transcript import Transcript
 
 

@@ -8,13 +8,17 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from rich.cells import cell_len
 
-from aitui.ui.transcript.drawing import code_lines, render_piece
-from aitui.ui.transcript.highlighting import highlight_lines
-from aitui.ui.transcript.inks import TranscriptRow
-from aitui.ui.transcript.pieces import Piece, PieceKind
-from aitui.ui.transcript.quick_colours import CODE_STYLE, highlight_quickly
-from aitui.ui.transcript.source import StreamedText, replace_control_characters, split_text
-from aitui.ui.transcript.splitter import MAX_PIECE_LENGTH
+from aitui.ui.transcript.blocks import (
+    MAX_PIECE_LENGTH,
+    Piece,
+    PieceKind,
+    StreamedText,
+    replace_control_characters,
+    split_text,
+)
+from aitui.ui.transcript.highlight import CODE_STYLE, highlight_lines, highlight_quickly
+from aitui.ui.transcript.render import code_lines, render_piece
+from aitui.ui.transcript.style import TranscriptRow
 from ui.transcript.documents import MIXED, documents, split_documents
 
 WIDTHS = (41, 77, 117)

@@ -1,0 +1,310 @@
+"""`aitui chat`: a question from the command line and standard input, its answer as it comes."""
+
+import asyncio
+import contextlib
+import signal
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from functools import partial
+from typing import Any, TextIO
+
+import msgspec
+
+from aitui.cli.args import Arguments
+from aitui.domain.chat.conversation import Conversation, SamplingParameters, parse_sampling
+from aitui.domain.chat.reply import Reply, ReplyPhase
+from aitui.domain.models import RunState
+from aitui.domain.snapshot import Snapshot
+from aitui.domain.units import format_seconds
+from aitui.errors import AituiError, HistoryError, ReplyStopped, SettingsError
+from aitui.paths import Paths
+from aitui.services.chat import ChatSession, last_reply
+from aitui.services.chat_rules import (
+    begin_conversation,
+    diagnose_error,
+    import_chat_client,
+    new_id,
+    refuse_to_evict,
+    resolve_chat_model,
+    would_load,
+)
+from aitui.services.session import Session
+from aitui.store.history import FILE_NAME, ConversationHistory
+
+_DIM, _NOT_DIM = "\x1b[2m", "\x1b[22m"
+
+
+def reply_json(answer: Reply, conversation_id: str) -> str:
+    """What `--json` prints: seconds, tokens, and null where nothing is known."""
+    value = {
+        "conversation": conversation_id,
+        "model": answer.model,
+        "state": answer.phase.value,
+        "text": str(answer.text),
+        "reasoning": str(answer.reasoning),
+        "finish_reason": answer.finish or None,
+        "first_token_seconds": answer.rates.first_token,
+        "usage": answer.usage,
+        "timings": answer.timings,
+        "error": None if answer.error is None else str(answer.error),
+    }
+    indented: bytes = msgspec.json.format(msgspec.json.encode(value), indent=2)
+    return indented.decode()
+
+
+class ReplyPrinter:
+    """Writes an answer as it grows: its reasoning dim and only on a terminal."""
+
+    def __init__(self, out: TextIO, *, quiet: bool) -> None:
+        self._out = out
+        self._quiet = quiet
+        self._reasons = out.isatty()
+        self._latest: Reply | None = None
+        self._news = asyncio.Event()
+        self._text = 0
+        self._reasoning = 0
+        self._is_reasoning = False
+        self._ends_line = True
+        with contextlib.suppress(AttributeError):
+            out.reconfigure(errors="replace")  # type: ignore[attr-defined]
+
+    def show(self, answer: Reply) -> None:
+        """The latest state: written as soon as the one before is out."""
+        self._latest = answer
+        self._news.set()
+
+    def skip_existing(self, text: int, reasoning: int) -> None:
+        """So much of the answer was there before."""
+        self._text, self._reasoning = text, reasoning
+
+    async def write_until(self, done: "asyncio.Future[Any]") -> None:
+        """Write until the answer has ended. Raises OSError where nobody reads any more."""
+        done.add_done_callback(lambda _: self._news.set())
+        while not done.done():
+            await self._news.wait()
+            self._news.clear()
+            await self._write()
+        await self._write(end=True)
+
+    async def _write(self, *, end: bool = False) -> None:
+        piece = "" if self._latest is None or self._quiet else self._new_text(self._latest)
+        if piece:
+            self._ends_line = piece.endswith("\n")
+        if end and not self._ends_line:
+            piece += "\n"
+        if piece:
+            # In a thread: whoever reads may be slow, and the answer goes on meanwhile.
+            await asyncio.to_thread(self._write_out, piece)
+
+    def _new_text(self, answer: Reply) -> str:
+        reasoning = answer.reasoning.since(self._reasoning) if self._reasons else ""
+        text = answer.text.since(self._text)
+        self._reasoning, self._text = len(answer.reasoning), len(answer.text)
+        piece = f"{_DIM}{reasoning}{_NOT_DIM}" if reasoning else ""
+        self._is_reasoning |= bool(reasoning)
+        if text and self._is_reasoning:
+            self._is_reasoning = False
+            piece += "\n\n"
+        return piece + text
+
+    def _write_out(self, piece: str) -> None:
+        self._out.write(piece)
+        self._out.flush()
+
+
+def read_standard_input(arguments: Arguments) -> Arguments:
+    """The prompt joined with what is piped in; reads to its end."""
+    if sys.stdin is None or sys.stdin.isatty():
+        piped = ""
+    else:
+        piped = sys.stdin.buffer.read().decode("utf-8", "replace").strip("\n")
+    parts = [part for part in (arguments.prompt, piped) if part.strip()]
+    return replace(arguments, prompt="\n\n".join(parts))
+
+
+async def chat_in_terminal(session: Session, arguments: Arguments, paths: Paths) -> None:
+    """Ask, print the answer as it comes; raises an AituiError where it doesn't end well."""
+    sampling = _sampling(arguments)
+    async with _history(paths, needed=arguments.go_on) as history:
+        conversation = await _conversation(session, arguments, history)
+        model = resolve_chat_model(conversation.model, session.snapshot)
+        if would_load(model, session.snapshot):
+            session.refuse_if_read_only(f"chatting with {model.id}, which isn't loaded,")
+        if not arguments.evict:
+            refuse_to_evict(session, model)
+        client_class = await import_chat_client()
+        async with client_class(session.server) as client:
+            printer = ReplyPrinter(sys.stdout, quiet=arguments.json)
+            chat = ChatSession(
+                client,
+                conversation,
+                clock=session.clock,
+                new_id=new_id,
+                history=history,
+                on_change=printer.show,
+            )
+            try:
+                async with _follow_model_state(session, model.id, chat):
+                    answer = await _ask(chat, arguments, sampling, printer)
+            finally:
+                await chat.close()
+                for warning in chat.warnings:
+                    _print_note(warning)
+    if answer.error is not None:
+        answer = replace(answer, error=await diagnose_error(session, model.id, answer.error))
+    if arguments.json:
+        print(reply_json(answer, conversation.id))
+    _raise_on_failure(answer)
+
+
+async def _ask(
+    chat: ChatSession, arguments: Arguments, sampling: SamplingParameters, printer: ReplyPrinter
+) -> Reply:
+    asking = asyncio.ensure_future(_send(chat, arguments, sampling, printer))
+    with _handle_interrupt(chat.stop):
+        try:
+            await printer.write_until(asking)
+        except BaseException:
+            asking.cancel()
+            await asyncio.wait({asking})
+            raise
+        return await asking
+
+
+def _send(
+    chat: ChatSession, arguments: Arguments, sampling: SamplingParameters, printer: ReplyPrinter
+) -> Awaitable[Reply]:
+    if arguments.prompt:
+        return chat.send(arguments.prompt, sampling=sampling)
+    turn = last_reply(chat.conversation)
+    if not arguments.go_on or turn is None or not turn.is_incomplete:
+        raise SettingsError(
+            "There is nothing to ask",
+            remedy='give a prompt: aitui chat "Why is the sky blue?", or pipe one in',
+        )
+    printer.skip_existing(len(turn.text), len(turn.reasoning))
+    return chat.resume(turn.id, sampling=sampling)
+
+
+async def _conversation(
+    session: Session, arguments: Arguments, history: ConversationHistory | None
+) -> Conversation:
+    if not arguments.go_on:
+        model = resolve_chat_model(arguments.model, session.snapshot)
+        begun = await begin_conversation(session, model.id, history)
+        return begun if arguments.system is None else replace(begun, system=arguments.system)
+    assert history is not None
+    latest = await history.conversations(session.server.identity, 1)
+    if not latest:
+        raise AituiError(
+            "There is no conversation to go on with",
+            why=f"none with {session.server.label} was kept",
+            remedy="leave out --continue",
+        )
+    opened = await history.resume(latest[0].id, new_id)
+    if opened.forked:
+        _print_note("another aitui writes that conversation: going on with a copy of it")
+    conversation = opened.conversation
+    model_id = arguments.model or conversation.model
+    system = conversation.system if arguments.system is None else arguments.system
+    return replace(
+        conversation, model=resolve_chat_model(model_id, session.snapshot).id, system=system
+    )
+
+
+def _sampling(arguments: Arguments) -> SamplingParameters:
+    """Raises SettingsError."""
+    try:
+        sampling = parse_sampling(arguments.settings)
+        if arguments.max_tokens is not None:
+            sampling = sampling.with_text("max_tokens", str(arguments.max_tokens))
+    except ValueError as error:
+        raise SettingsError(f"--set: {error}") from error
+    return sampling
+
+
+@asynccontextmanager
+async def _history(paths: Paths, *, needed: bool) -> AsyncIterator[ConversationHistory | None]:
+    """The history, or None with a word on it where the chat does without."""
+    try:
+        history = await ConversationHistory.open(paths.data / FILE_NAME)
+    except HistoryError as error:
+        if needed:
+            raise
+        _print_note(f"the conversation isn't kept: {error}")
+        yield None
+        return
+    try:
+        for warning in history.warnings:
+            _print_note(warning)
+        yield history
+    finally:
+        await history.close()
+
+
+@asynccontextmanager
+async def _follow_model_state(
+    session: Session, model_id: str, chat: ChatSession
+) -> AsyncIterator[None]:
+    telling = asyncio.create_task(_report_model_state(session, model_id, chat))
+    try:
+        yield
+    finally:
+        telling.cancel()
+        await asyncio.wait({telling})
+
+
+async def _report_model_state(session: Session, model_id: str, chat: ChatSession) -> None:
+    state: RunState | None = None
+    while True:
+        snapshot = await session.monitor.wait_until(
+            partial(_has_state_changed, model_id, state), None
+        )
+        model = snapshot.model(model_id)
+        state = None if model is None else model.state
+        if model is None or state is None:
+            continue
+        chat.update_model_state(state)
+        if state is RunState.STARTING and sys.stderr.isatty():
+            expected = "" if model.expected_load is None else format_seconds(model.expected_load)
+            _print_note(f"{model_id} is loading" + (f", which took {expected}" if expected else ""))
+
+
+def _has_state_changed(model_id: str, state: RunState | None, snapshot: Snapshot) -> bool:
+    model = snapshot.model(model_id)
+    return (None if model is None else model.state) is not state
+
+
+@contextlib.contextmanager
+def _handle_interrupt(stop: Callable[[], None]) -> Iterator[None]:
+    """The first ^C stops the answer, a second one the program."""
+    loop = asyncio.get_running_loop()
+
+    def once() -> None:
+        loop.remove_signal_handler(signal.SIGINT)
+        stop()
+
+    loop.add_signal_handler(signal.SIGINT, once)
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGINT)
+
+
+def _raise_on_failure(answer: Reply) -> None:
+    if answer.error is not None:
+        raise answer.error
+    if answer.phase is ReplyPhase.STOPPED:
+        noun = "token" if answer.rates.tokens == 1 else "tokens"
+        raise ReplyStopped(
+            f"Stopped after {answer.rates.tokens} {noun}",
+            remedy="aitui chat --continue goes on" if len(answer.text) else "",
+        )
+    if answer.finish == "length":
+        _print_note("the answer reached its limit of tokens: aitui chat --continue goes on")
+
+
+def _print_note(words: str) -> None:
+    print(f"aitui: {words}", file=sys.stderr)

@@ -1,0 +1,64 @@
+"""`aitui doctor` on the command line."""
+
+import io
+import os
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import aclosing
+
+from aitui.domain.checks import CheckResult, exit_code
+from aitui.domain.snapshot import Clock
+from aitui.errors import SettingsError
+from aitui.format.doctor import as_json, as_lines, summary
+from aitui.services.doctor.run import DoctorTarget, examine
+from aitui.services.doctor.terminal import TerminalInfo
+from aitui.settings import Settings
+
+
+async def run_doctor(
+    settings: Settings | SettingsError, environment: Mapping[str, str], *, json: bool
+) -> int:
+    """Print each check as it ends, or all of them as JSON at the end; the exit status."""
+    subject = DoctorTarget(
+        settings=settings,
+        terminal=TerminalInfo(_terminal_size(), environment),
+        clock=Clock(time.monotonic, time.time),
+    )
+    plain = not _prints_unicode()
+    if plain and isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
+    checks: list[CheckResult] = []
+    async with aclosing(examine(subject)) as found:
+        async for item in found:
+            if not isinstance(item, CheckResult):
+                continue
+            checks.append(item)
+            if not json:
+                print(*as_lines(item, plain=plain), sep="\n", flush=True)
+    if json:
+        # JSON is UTF-8, whatever the locale says.
+        sys.stdout.buffer.write(f"{as_json(checks)}\n".encode())
+        sys.stdout.flush()
+    else:
+        print(summary(checks))
+    return exit_code(checks)
+
+
+def _terminal_size() -> tuple[int, int] | None:
+    """Columns and lines of the terminal that we were started in."""
+    for stream in (sys.stdout, sys.stderr, sys.stdin):
+        try:
+            size = os.get_terminal_size(stream.fileno())
+        except (OSError, ValueError):  # not a terminal, or closed
+            continue
+        return size.columns, size.lines
+    return None
+
+
+def _prints_unicode() -> bool:
+    try:
+        "✔✘–→×≥…".encode(sys.stdout.encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True

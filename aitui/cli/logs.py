@@ -1,0 +1,130 @@
+"""A log on the command line: its history, and what comes where it is followed."""
+
+import asyncio
+import io
+import os
+import sys
+from dataclasses import dataclass
+from random import Random
+
+from aitui.domain.ansi import format_ansi
+from aitui.domain.logs import LogFilter, LogLine
+from aitui.domain.models import ModelKind
+from aitui.errors import ActionRefused, AituiError, NoSuchModel
+from aitui.services.load import resolve_model
+from aitui.services.log_feed import FeedPhase, LogFeed, LogUpdate
+from aitui.services.session import Session
+
+QUIET_SECONDS = 0.4
+"""Seconds of silence that end a history: the server doesn't say where it does."""
+LATE_SECONDS = 1.0
+HISTORY_SECONDS = 4.0
+"""Seconds after which a log that never falls silent has told its history."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogPrinter:
+    """How lines are written: with aitui's own polls or without, coloured or plain."""
+
+    polls: bool = False
+    colors: bool = False
+
+    @classmethod
+    def for_terminal(cls, *, polls: bool) -> "LogPrinter":
+        """Coloured where stdout is a terminal whose owner doesn't mind (https://no-color.org)."""
+        return cls(polls, sys.stdout.isatty() and not os.environ.get("NO_COLOR"))
+
+    def write(self, lines: tuple[LogLine, ...]) -> None:
+        """The server's lines to stdout, aitui's own marks to stderr. Raises BrokenPipeError."""
+        shown = LogFilter(show_own=self.polls)
+        text = "".join(
+            f"{format_ansi(line.text, line.spans) if self.colors else line.text}\n"
+            for line in lines
+            if shown.passes(line) and not line.mark
+        )
+        marks = "".join(f"{line.text}\n" for line in lines if line.mark)
+        if marks:
+            print(marks, end="", file=sys.stderr, flush=True)
+        if text:
+            print(text, end="", flush=True)
+
+
+async def print_log(session: Session, name: str, output: LogPrinter, *, follow: bool) -> None:
+    """Write a log's history; following, go on for ever and wait for a server that goes.
+
+    `name` is "proxy", "upstream", a model's id or alias, or empty for both. Raises NoSuchModel,
+    Refused, Unreachable and the like where it can't be read at all, BrokenPipeError.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    random = Random()  # noqa: S311
+    feed = LogFeed(session.client, name, clock=session.clock, random=random)
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            running = tasks.create_task(feed.run(), name="log feed")
+            await (_follow(feed, output) if follow else _print_history(feed, output))
+            running.cancel()
+    except ExceptionGroup as group:
+        error = _first_error(group)
+        if isinstance(error, NoSuchModel):
+            error = await _explain_error(session, name, error)
+        raise error from None
+
+
+async def _print_history(feed: LogFeed, output: LogPrinter) -> None:
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + HISTORY_SECONDS
+    pause = HISTORY_SECONDS
+    news = feed.take()
+    while news.state.phase is not FeedPhase.LOST:
+        try:
+            async with asyncio.timeout_at(min(deadline, loop.time() + pause)):
+                await feed.wait_for_news()
+        except TimeoutError:
+            break
+        news = feed.take()
+        await asyncio.to_thread(output.write, news.lines)
+        if news.lines or news.unfinished:
+            pause = QUIET_SECONDS
+        elif news.state.phase is FeedPhase.FOLLOWING:
+            pause = LATE_SECONDS
+    if news.state.error is not None:
+        raise news.state.error
+    if news.unfinished is not None:
+        await asyncio.to_thread(output.write, (news.unfinished,))
+
+
+async def _follow(feed: LogFeed, output: LogPrinter) -> None:
+    reached = False
+    before: LogUpdate | None = None
+    while True:
+        await feed.wait_for_news()
+        news = feed.take()
+        reached = reached or news.state.phase is FeedPhase.FOLLOWING
+        lost = news.state.phase is FeedPhase.LOST
+        if lost and not reached and news.state.error is not None:
+            raise news.state.error
+        # Written beside the loop: a pipe that is full must not keep the stream from being read.
+        await asyncio.to_thread(output.write, news.lines)
+        if lost and before is not None and before.state.phase is FeedPhase.FOLLOWING:
+            why = news.state.error.what if news.state.error is not None else "the server ended it"
+            print(f"── lost: {why}; trying again ──", file=sys.stderr, flush=True)
+        before = news
+
+
+async def _explain_error(session: Session, name: str, error: AituiError) -> AituiError:
+    """Which ids are near, or where the log of that one is."""
+    await session.monitor.fetch()
+    model = resolve_model(name, session.snapshot)
+    if model.kind is ModelKind.PEER:
+        return ActionRefused(
+            f"The log of {model.id} is not on this server",
+            why=f"it runs at the peer {model.peer or 'named in its id'}",
+            remedy="ask that server",
+        )
+    return error
+
+
+def _first_error(group: ExceptionGroup[Exception]) -> Exception:
+    error = group.exceptions[0]
+    return _first_error(error) if isinstance(error, ExceptionGroup) else error

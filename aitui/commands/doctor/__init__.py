@@ -1,1 +1,0 @@
-"""`aitui doctor`: one check after the other, from the settings to the terminal."""

@@ -1,0 +1,177 @@
+r"""The colours of a log line: SGR sequences (ECMA-48, 8.3.117) read into spans, the text made clean.
+
+Only `ESC [ … m` with digits, `;` and `:` counts as a colour. Everything else that begins with an
+escape is removed as `clean_line` removes it, so the text can't steer a terminal. Blinking,
+concealing and alternative fonts are left out: hidden text would not be what the server said.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from aitui.domain.sanitize import sanitize_line
+
+AnsiColor = int | tuple[int, int, int]
+"""A place in the terminal's palette, 0 to 255, or red, green and blue."""
+
+_ANSI_STYLE_SEQUENCE = re.compile(r"\x1b\[([0-9;:]*)m")
+_LONGEST_PARAMETERS = 128
+
+
+@dataclass(frozen=True, slots=True)
+class AnsiStyle:
+    """How a piece of text is to look; None is the default colour."""
+
+    foreground: AnsiColor | None = None
+    background: AnsiColor | None = None
+    bold: bool = False
+    dim: bool = False
+    italic: bool = False
+    underline: bool = False
+    reverse: bool = False
+    strike: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StyledSpan:
+    """Characters `start` to `end` of a line, and their ink."""
+
+    start: int
+    end: int
+    style: AnsiStyle
+
+
+DEFAULT_STYLE = AnsiStyle()
+
+_ATTRIBUTES: dict[int, dict[str, bool]] = {
+    1: {"bold": True},
+    2: {"dim": True},
+    3: {"italic": True},
+    4: {"underline": True},
+    7: {"reverse": True},
+    9: {"strike": True},
+    21: {"underline": True},
+    22: {"bold": False, "dim": False},
+    23: {"italic": False},
+    24: {"underline": False},
+    27: {"reverse": False},
+    29: {"strike": False},
+}
+_ON = (("bold", 1), ("dim", 2), ("italic", 3), ("underline", 4), ("reverse", 7), ("strike", 9))
+
+
+def parse_ansi(line: str) -> tuple[str, tuple[StyledSpan, ...]]:
+    """The clean text of one line and where it is coloured. Each line begins without colour."""
+    if line.isascii() and line.isprintable():
+        return line, ()
+    if "\x1b[" not in line:
+        return _sanitize(line), ()
+    text = ""
+    spans: list[StyledSpan] = []
+    ink = DEFAULT_STYLE
+    for piece, parameters in _pieces(line):
+        cleaned = _sanitize(piece)
+        if cleaned and ink != DEFAULT_STYLE:
+            spans.append(StyledSpan(len(text), len(text) + len(cleaned), ink))
+        text += cleaned
+        ink = _apply_codes(ink, parameters)
+    return text, tuple(spans)
+
+
+def format_ansi(text: str, spans: Sequence[StyledSpan]) -> str:
+    """The text with its colours as sequences again, each closed before the next begins."""
+    parts: list[str] = []
+    at = 0
+    for span in spans:
+        parts += (text[at : span.start], f"\x1b[{_style_codes(span.style)}m")
+        parts += (text[span.start : span.end], "\x1b[0m")
+        at = span.end
+    parts.append(text[at:])
+    return "".join(parts)
+
+
+def _pieces(line: str) -> Iterator[tuple[str, str]]:
+    """Each piece of text with the parameters of the sequence that ends it."""
+    at = 0
+    for match in _ANSI_STYLE_SEQUENCE.finditer(line):
+        yield line[at : match.start()], match[1][:_LONGEST_PARAMETERS]
+        at = match.end()
+    yield line[at:], "0"
+
+
+def _sanitize(text: str) -> str:
+    return sanitize_line(text.expandtabs(8))
+
+
+def _apply_codes(ink: AnsiStyle, parameters: str) -> AnsiStyle:
+    codes = iter(parameters.split(";"))
+    for code in codes:
+        head, *rest = (_number(part) for part in code.split(":"))
+        if head in {38, 48}:
+            colour = _parse_color(rest) if rest else _parse_color_codes(codes)
+            if colour is not None:
+                ink = (
+                    replace(ink, foreground=colour)
+                    if head == 38
+                    else replace(ink, background=colour)
+                )
+        elif head == 4 and rest:
+            ink = replace(ink, underline=rest[0] != 0)
+        else:
+            ink = _apply_code(ink, head)
+    return ink
+
+
+def _apply_code(ink: AnsiStyle, code: int) -> AnsiStyle:
+    if code == 0:
+        return DEFAULT_STYLE
+    if code in _ATTRIBUTES:
+        return replace(ink, **_ATTRIBUTES[code])
+    tens, ones = divmod(code, 10)
+    bright = 8 if tens in {9, 10} else 0
+    if tens in {3, 9} and ones < 8:
+        return replace(ink, foreground=ones + bright)
+    if tens in {4, 10} and ones < 8:
+        return replace(ink, background=ones + bright)
+    if code == 39:
+        return replace(ink, foreground=None)
+    return replace(ink, background=None) if code == 49 else ink
+
+
+def _parse_color_codes(codes: Iterator[str]) -> AnsiColor | None:
+    """A colour written as `38;5;n` or `38;2;r;g;b`: takes what belongs to it."""
+    kind = _number(next(codes, ""))
+    count = {5: 1, 2: 3}.get(kind, 0)
+    return _parse_color([kind, *(_number(next(codes, "")) for _ in range(count))])
+
+
+def _parse_color(numbers: Sequence[int]) -> AnsiColor | None:
+    """A colour of `5:n`, `2:r:g:b` or `2:space:r:g:b`; None where it is none."""
+    if any(not 0 <= number <= 255 for number in numbers):
+        return None
+    if len(numbers) == 2 and numbers[0] == 5:
+        return numbers[1]
+    if len(numbers) >= 4 and numbers[0] == 2:
+        red, green, blue = numbers[1:4] if len(numbers) == 4 else numbers[2:5]
+        return (red, green, blue)
+    return None
+
+
+def _number(digits: str) -> int:
+    return int(digits[:6]) if digits.isdecimal() else 0
+
+
+def _style_codes(ink: AnsiStyle) -> str:
+    codes = [str(code) for name, code in _ON if getattr(ink, name)]
+    for colour, base in ((ink.foreground, 38), (ink.background, 48)):
+        if isinstance(colour, tuple):
+            codes.append(f"{base};2;{colour[0]};{colour[1]};{colour[2]}")
+        elif colour is not None:
+            codes.append(_palette_code(colour, base))
+    return ";".join(codes)
+
+
+def _palette_code(colour: int, base: int) -> str:
+    if colour < 8:
+        return str(base - 8 + colour)
+    return str(base + 52 + colour - 8) if colour < 16 else f"{base};5;{colour}"

@@ -1,0 +1,460 @@
+"""One turn of a conversation: what was asked, or what was answered."""
+
+import base64
+import json
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from typing import Any
+
+from aitui.domain.chat.reply import GenerationTimings, TokenUsage
+
+LARGEST_IMAGE = 20 * 1024 * 1024
+LARGEST_TEXT = 4 * 1024 * 1024
+
+_KINDS = (
+    (b"\x89PNG\r\n\x1a\n", "image/png"),
+    (b"\xff\xd8\xff", "image/jpeg"),
+    (b"GIF87a", "image/gif"),
+    (b"GIF89a", "image/gif"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ImageAttachment:
+    """An image: its file's name, media type and data URL."""
+
+    name: str
+    media_type: str
+    url: str
+
+
+def encode_image(name: str, content: bytes) -> ImageAttachment:
+    """The image in a file, its kind told by its first bytes.
+
+    Raises ValueError, with words for a person, for what is too large or none of PNG, JPEG, GIF
+    and WebP.
+    """
+    if len(content) > LARGEST_IMAGE:
+        raise ValueError(f"{name} is larger than {LARGEST_IMAGE >> 20} MiB")
+    kind = image_type(content)
+    if not kind:
+        raise ValueError(f"{name} is no image that models take: PNG, JPEG, GIF or WebP")
+    return ImageAttachment(name, kind, f"data:{kind};base64,{base64.b64encode(content).decode()}")
+
+
+def image_type(content: bytes) -> str:
+    """The media type of an image, empty for anything else."""
+    if content[:4] == b"RIFF" and content[8:12] == b"WEBP":
+        return "image/webp"
+    return next((kind for start, kind in _KINDS if content.startswith(start)), "")
+
+
+def append_text_file(prompt: str, name: str, content: bytes) -> str:
+    """The prompt with a text file behind it. Raises ValueError for what is no text of UTF-8."""
+    if len(content) > LARGEST_TEXT:
+        raise ValueError(f"{name} is larger than {LARGEST_TEXT >> 20} MiB")
+    try:
+        text = content.decode()
+    except UnicodeDecodeError:
+        text = "\0"
+    if "\0" in text:
+        raise ValueError(f"{name} is neither a text in UTF-8 nor an image")
+    fence = "```"
+    while fence in text:
+        fence += "`"
+    body = text if text.endswith("\n") or not text else f"{text}\n"
+    return "\n\n".join(part for part in (prompt, f"{name}:\n{fence}\n{body}{fence}") if part)
+
+
+RESERVED_NAMES = frozenset(
+    {"model", "messages", "stream", "stream_options", "n", "tools", "tool_choice"}
+)
+"""What aitui itself says in a request."""
+
+_WHOLE = frozenset({"top_k", "seed", "max_tokens", "repeat_last_n", "mirostat", "n_probs"})
+_NUMBERS = _WHOLE | {
+    *("temperature", "top_p", "min_p", "typical_p", "presence_penalty", "frequency_penalty"),
+    *("repeat_penalty", "dry_multiplier", "xtc_probability", "mirostat_tau", "mirostat_eta"),
+    *("dynatemp_range", "thinking_budget_tokens"),
+}
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
+_LONGEST_VALUE = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class SamplingParameters:
+    """Names and values, the values as JSON text, so that they can be compared and kept."""
+
+    values: tuple[tuple[str, str], ...] = ()
+
+    @classmethod
+    def of(cls, values: Mapping[str, object]) -> "SamplingParameters":
+        """The parameters of a JSON object."""
+        return cls(tuple((name, json.dumps(value)) for name, value in values.items()))
+
+    def as_object(self) -> dict[str, object]:
+        """The parameters as they stand in a request."""
+        return {name: json.loads(value) for name, value in self.values}
+
+    def with_text(self, name: str, text: str) -> "SamplingParameters":
+        """One of them set from what a person typed; an empty text removes it.
+
+        A text that is no JSON is meant as text. Raises ValueError, with words for a person.
+        """
+        name = name.strip()
+        _check_name(name)
+        others = tuple(pair for pair in self.values if pair[0] != name)
+        if not text.strip():
+            return SamplingParameters(others)
+        return SamplingParameters((*others, (name, json.dumps(_parse_value(name, text.strip())))))
+
+    def with_values(self, others: "SamplingParameters") -> "SamplingParameters":
+        """These, and the others where both name one."""
+        merged = {**dict(self.values), **dict(others.values)}
+        return SamplingParameters(tuple(merged.items()))
+
+
+def parse_sampling(pairs: Iterable[str]) -> SamplingParameters:
+    """The parameters of `NAME=VALUE` texts. Raises ValueError."""
+    sampling = SamplingParameters()
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        if not equals:
+            raise ValueError(f"“{pair[:80]}” is no NAME=VALUE, like temperature=0.7")
+        sampling = sampling.with_text(name, text)
+    return sampling
+
+
+def _check_name(name: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"“{name[:80]}” can't be the name of a parameter")
+    if name in RESERVED_NAMES:
+        raise ValueError(f"{name} is not a parameter that can be set: aitui sets it itself")
+
+
+def _parse_value(name: str, text: str) -> object:
+    if len(text) > _LONGEST_VALUE:
+        raise ValueError(f"the value of {name} is too long")
+    try:
+        value: object = json.loads(text)
+    except (ValueError, RecursionError):
+        value = text
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{name} can't be {text}")
+    if name in _NUMBERS and not _is_number(value):
+        raise ValueError(f"{name} is a number, not “{text[:80]}”")
+    if name in _WHOLE and value != int(value):  # type: ignore[call-overload]
+        raise ValueError(f"{name} is a whole number, not {text[:80]}")
+    return value
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+class Role(Enum):
+    """Who speaks. The system prompt belongs to the conversation, not to a turn."""
+
+    USER = "user"
+    ASSISTANT = "assistant"
+
+
+class TurnState(Enum):
+    """How far a turn is. `RUNNING` on disk, with nobody who writes it, was cut by a crash."""
+
+    RUNNING = "running"
+    DONE = "done"
+    STOPPED = "stopped"
+    CUT = "cut"
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A node of the tree: its parent is the turn before it, "" for the first.
+
+    `began` and `ended` are Unix time. `thought` is the seconds of reasoning. `trouble` says in
+    words why an answer was cut.
+    """
+
+    id: str
+    parent: str
+    role: Role
+    text: str = ""
+    reasoning: str = ""
+    state: TurnState = TurnState.DONE
+    finish: str = ""
+    trouble: str = ""
+    model: str = ""
+    began: float = 0.0
+    ended: float | None = None
+    first_token: float | None = None
+    thought: float | None = None
+    usage: TokenUsage | None = None
+    timings: GenerationTimings | None = None
+    sampling: SamplingParameters = field(default_factory=SamplingParameters)
+    attachments: tuple[ImageAttachment, ...] = ()
+
+    @property
+    def is_incomplete(self) -> bool:
+        """Whether there is more to come that didn't: it may be continued."""
+        return self.role is Role.ASSISTANT and (
+            self.state is not TurnState.DONE or self.finish == "length"
+        )
+
+
+LONGEST_TITLE = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """A tree of turns by id, in the order in which they were added.
+
+    `shown` is the id of the last turn of the path that is shown, "" where there is none.
+    `sent_from` is the turn with which what the model sees begins, "" for the first. `title` is
+    empty where nobody gave one. `created` and `changed` are Unix time.
+    """
+
+    id: str
+    server: str = ""
+    model: str = ""
+    title: str = ""
+    system: str = ""
+    sampling: SamplingParameters = field(default_factory=SamplingParameters)
+    turns: Mapping[str, Turn] = field(default_factory=dict)
+    shown: str = ""
+    sent_from: str = ""
+    created: float = 0.0
+    changed: float = 0.0
+    forked_from: str = ""
+
+    @property
+    def path(self) -> tuple[Turn, ...]:
+        """The turns that are shown, the first one first."""
+        return self.path_to(self.shown)
+
+    def path_to(self, turn_id: str) -> tuple[Turn, ...]:
+        """The turns that lead to one, itself the last."""
+        path: list[Turn] = []
+        seen: set[str] = set()
+        turn = self.turns.get(turn_id)
+        while turn is not None and turn.id not in seen:
+            seen.add(turn.id)
+            path.append(turn)
+            turn = self.turns.get(turn.parent)
+        return tuple(reversed(path))
+
+    def children(self, turn_id: str) -> tuple[Turn, ...]:
+        """The turns that follow one, the oldest first; "" for the beginnings."""
+        return tuple(turn for turn in self.turns.values() if turn.parent == turn_id)
+
+    def branches(self, turn_id: str) -> tuple[Turn, ...]:
+        """A turn and those that stand in its place on other paths, the oldest first."""
+        turn = self.turns.get(turn_id)
+        return () if turn is None else self.children(turn.parent)
+
+    def newest_leaf(self, turn_id: str) -> str:
+        """The end of the path that goes on from a turn with its newest followers."""
+        children = self.children(turn_id)
+        while children:
+            turn_id = children[-1].id
+            children = self.children(turn_id)
+        return turn_id
+
+    @property
+    def heading(self) -> str:
+        """Its title, else the beginning of what was asked first, on one line."""
+        if self.title:
+            return self.title
+        first = next((turn for turn in self.path if turn.role is Role.USER), None)
+        if first is None:
+            return "new conversation"
+        words = " ".join(first.text[: LONGEST_TITLE * 4].split())
+        return words if len(words) <= LONGEST_TITLE else words[: LONGEST_TITLE - 1] + "…"
+
+    def with_turn(self, turn: Turn) -> "Conversation":
+        """With one turn more, or another in its place."""
+        return replace(self, turns={**self.turns, turn.id: turn})
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRequest:
+    """What is asked of a model; `messages` are ready to be sent."""
+
+    model: str
+    messages: tuple[dict[str, Any], ...]
+    sampling: SamplingParameters = field(default_factory=SamplingParameters)
+
+
+def build_chat_request(conversation: Conversation, answer_id: str) -> ChatRequest:
+    """What has to be asked to get that answer.
+
+    An answer that has text already stands last, unfinished: the model goes on with it. Reasoning
+    isn't sent: models are trained to see none of earlier turns.
+    """
+    path = conversation.path_to(answer_id)
+    start = next((n for n, turn in enumerate(path) if turn.id == conversation.sent_from), 0)
+    messages: list[dict[str, Any]] = []
+    if conversation.system.strip():
+        messages.append({"role": "system", "content": conversation.system})
+    messages += [_build_message(turn) for turn in path[start:] if _has_content(turn)]
+    answer = conversation.turns.get(answer_id)
+    sampling = conversation.sampling if answer is None else answer.sampling
+    return ChatRequest(conversation.model, tuple(messages), sampling)
+
+
+def _has_content(turn: Turn) -> bool:
+    return bool(turn.text or turn.attachments)
+
+
+def _build_message(turn: Turn) -> dict[str, Any]:
+    if turn.role is Role.USER and turn.attachments:
+        parts: list[dict[str, Any]] = [{"type": "text", "text": turn.text}] if turn.text else []
+        parts += [{"type": "image_url", "image_url": {"url": a.url}} for a in turn.attachments]
+        return {"role": turn.role.value, "content": parts}
+    return {"role": turn.role.value, "content": turn.text}
+
+
+def add_question(
+    conversation: Conversation,
+    turn_id: str,
+    text: str,
+    now: float,
+    attachments: Sequence[ImageAttachment] = (),
+) -> Conversation:
+    """With a question after the path that is shown."""
+    question = Turn(turn_id, conversation.shown, Role.USER, text, attachments=tuple(attachments))
+    return _append_question(conversation, question, now)
+
+
+def edit_question(
+    conversation: Conversation, old_id: str, new_id: str, text: str, now: float
+) -> Conversation:
+    """With another question in the place of an old one, which stays on a branch of its own."""
+    old = _find_turn(conversation, old_id, Role.USER)
+    question = Turn(new_id, old.parent, Role.USER, text, attachments=old.attachments)
+    return _append_question(conversation, question, now)
+
+
+def with_reply(
+    conversation: Conversation,
+    turn_id: str,
+    now: float,
+    sampling: SamplingParameters | None = None,
+) -> Conversation:
+    """With an empty answer to the question that is shown last, to be filled."""
+    last = conversation.path[-1:]
+    if not last or last[0].role is not Role.USER:
+        raise ValueError("there is no question to answer")
+    return _with_reply(conversation, turn_id, last[0].id, now, sampling)
+
+
+def add_alternative_reply(
+    conversation: Conversation,
+    old_id: str,
+    new_id: str,
+    now: float,
+    sampling: SamplingParameters | None = None,
+) -> Conversation:
+    """With an empty answer beside an old one, which stays on a branch of its own."""
+    old = _find_turn(conversation, old_id, Role.ASSISTANT)
+    return _with_reply(conversation, new_id, old.parent, now, sampling)
+
+
+def reopen_reply(
+    conversation: Conversation, turn_id: str, sampling: SamplingParameters | None = None
+) -> Conversation:
+    """With an answer that was cut, stopped or at its limit open for more."""
+    turn = _find_turn(conversation, turn_id, Role.ASSISTANT)
+    if not turn.is_incomplete:
+        raise ValueError("this answer is complete")
+    if conversation.children(turn_id):
+        raise ValueError("the conversation has gone on after this answer")
+    opened = replace(
+        turn,
+        state=TurnState.RUNNING,
+        finish="",
+        trouble="",
+        ended=None,
+        usage=None,
+        timings=None,
+        sampling=conversation.sampling if sampling is None else sampling,
+    )
+    return replace(conversation.with_turn(opened), shown=turn_id)
+
+
+def delete_turn(conversation: Conversation, turn_id: str) -> Conversation:
+    """Without a turn and everything that follows it. What stands beside it is shown then."""
+    turn = _find_turn(conversation, turn_id)
+    gone = {turn_id}
+    waiting = [turn_id]
+    while waiting:
+        followers = [child.id for child in conversation.children(waiting.pop())]
+        gone.update(followers)
+        waiting += followers
+    left = replace(
+        conversation,
+        turns={id_: kept for id_, kept in conversation.turns.items() if id_ not in gone},
+        sent_from="" if conversation.sent_from in gone else conversation.sent_from,
+    )
+    if conversation.shown not in gone:
+        return left
+    beside = left.children(turn.parent)
+    shown = left.newest_leaf(beside[-1].id) if beside else turn.parent
+    return replace(left, shown=shown)
+
+
+def switch_branch(conversation: Conversation, turn_id: str, step: int) -> Conversation:
+    """With the branch shown that stands so many steps beside a turn; round at the ends."""
+    turn = _find_turn(conversation, turn_id)
+    branches = conversation.branches(turn_id)
+    other = branches[(branches.index(turn) + step) % len(branches)]
+    return replace(conversation, shown=conversation.newest_leaf(other.id))
+
+
+def drop_oldest_turns(conversation: Conversation, turns: int = 2) -> Conversation:
+    """With so many turns less sent to the model. They stay in sight, and one question is sent."""
+    path = conversation.path
+    start = next((n for n, turn in enumerate(path) if turn.id == conversation.sent_from), 0)
+    later = [turn for turn in path[start + turns :] if turn.role is Role.USER]
+    questions = [turn for turn in path if turn.role is Role.USER]
+    if not questions:
+        raise ValueError("there is nothing to leave out")
+    return replace(conversation, sent_from=(later or questions[-1:])[0].id)
+
+
+def _append_question(conversation: Conversation, question: Turn, now: float) -> Conversation:
+    if not question.text.strip() and not question.attachments:
+        raise ValueError("there is nothing to ask")
+    added = conversation.with_turn(replace(question, began=now, ended=now))
+    return replace(added, shown=question.id, changed=now)
+
+
+def _with_reply(
+    conversation: Conversation,
+    turn_id: str,
+    parent: str,
+    now: float,
+    sampling: SamplingParameters | None,
+) -> Conversation:
+    answer = Turn(
+        turn_id,
+        parent,
+        Role.ASSISTANT,
+        state=TurnState.RUNNING,
+        model=conversation.model,
+        began=now,
+        sampling=conversation.sampling if sampling is None else sampling,
+    )
+    return replace(conversation.with_turn(answer), shown=turn_id, changed=now)
+
+
+def _find_turn(conversation: Conversation, turn_id: str, role: Role | None = None) -> Turn:
+    turn = conversation.turns.get(turn_id)
+    if turn is None:
+        raise ValueError("there is no such turn")
+    if role is not None and turn.role is not role:
+        raise ValueError(f"this turn is the {turn.role.value}'s")
+    return turn

@@ -1,0 +1,474 @@
+"""Where a model's flag has its value from."""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import Enum
+
+from aitui.domain.config.document import (
+    CommandSource,
+    ConfigDocument,
+    ExpandedCommand,
+    LineIndex,
+    Macro,
+    ModelEntry,
+    Node,
+    YamlScalar,
+    expand,
+    remove_comment_lines,
+)
+from aitui.domain.llama_server import (
+    CommandWord,
+    Flag,
+    FlagArity,
+    FlagOccurrence,
+    find_flag,
+    find_occurrence,
+    flag_occurrences,
+    flag_value,
+    launch,
+    split_words,
+)
+from aitui.domain.sanitize import sanitize_line
+from aitui.errors import ConfigRefused
+
+_BLANKS = " \t\r\n\x85\u2028\u2029\ufeff"
+_PROPERTIES = re.compile(r"(?:(?:&[^\s,\[\]{}]+|!\S*)[ \t\r\n]+(?:#[^\r\n]*[\r\n]+[ \t\r\n]*)?)*")
+_BLOCK_HEADER = re.compile(r"[|>][^\r\n]*(?:\r\n|[\r\n]|\Z)")
+_DOUBLE = re.compile(
+    r"\\(?:x(?P<x>[0-9A-Fa-f]{2})|u(?P<u>[0-9A-Fa-f]{4})|U(?P<U>[0-9A-Fa-f]{8})"
+    r"|\r\n|(?P<one>.))|(?P<plain>[^\\])",
+    re.DOTALL,
+)
+_SAME_WHEN_ESCAPED = '"\\/'
+_ESCAPED_BLANKS = "tnNLP \t\r\n\x85\u2028\u2029"
+_SHORT_ESCAPES = {
+    "0": "\0",
+    "a": "\a",
+    "b": "\b",
+    "v": "\v",
+    "f": "\f",
+    "r": "\r",
+    "e": "\x1b",
+    "_": "\xa0",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SourceMap:
+    """The places of a scalar's characters: the one at `n` is `text[starts[n]:ends[n]]`.
+
+    −1 for blanks and line breaks. `escaped` holds those that are spelled as a number or a letter.
+    """
+
+    scalar: YamlScalar
+    begin: int
+    starts: tuple[int, ...]
+    ends: tuple[int, ...]
+    escaped: frozenset[int]
+
+    @classmethod
+    def read(cls, text: str, scalar: YamlScalar) -> "SourceMap":
+        """Matches a scalar with its text. Raises ConfigRefused where they don't fit."""
+        properties = _PROPERTIES.match(text, scalar.start, scalar.end)
+        begin = properties.end() if properties else scalar.start
+        raw = list(_iter_characters(text, scalar, begin))
+        starts = [-1] * len(scalar.value)
+        ends = [-1] * len(scalar.value)
+        escaped: set[int] = set()
+        at = 0
+        for index, character in enumerate(scalar.value):
+            if character in _BLANKS:
+                continue
+            if at >= len(raw) or raw[at][0] != character:
+                raise _unclear_error(text, scalar)
+            _, starts[index], ends[index], numbered = raw[at]
+            if numbered:
+                escaped.add(index)
+            at += 1
+        if at != len(raw):
+            raise _unclear_error(text, scalar)
+        return cls(scalar, begin, tuple(starts), tuple(ends), frozenset(escaped))
+
+    def locate(self, text: str, start: int, end: int) -> tuple[int, int]:
+        """Where the characters `start` to `end` stand in the file.
+
+        Raises ConfigRefused where one is spelled as an escape, or a blank stands at either end.
+        """
+        if self.escaped.intersection(range(start, end)):
+            raise ConfigRefused(
+                "The value is written in escapes.",
+                line=LineIndex.of(text).line(self.starts[start]),
+                why="It can't be told which of them to replace.",
+                remedy="Write it out, in the editor (e).",
+            )
+        if start >= end or self.starts[start] < 0 or self.ends[end - 1] < 0:
+            raise _unclear_error(text, self.scalar)
+        return self.starts[start], self.ends[end - 1]
+
+
+def escape_fragment(fragment: str, style: str) -> str:
+    """A piece of text as it is written inside a scalar of a style."""
+    if style == "'":
+        return fragment.replace("'", "''")
+    if style == '"':
+        return fragment.replace("\\", "\\\\").replace('"', '\\"')
+    return fragment
+
+
+def _iter_characters(
+    text: str, scalar: YamlScalar, begin: int
+) -> Iterator[tuple[str, int, int, bool]]:
+    """The characters that aren't blank: what they are, their place, whether they are escapes."""
+    if scalar.style == '"':
+        yield from _iter_double_quoted(text, begin + 1, scalar.end - 1)
+        return
+    start, end = begin, scalar.end
+    if scalar.style in {"|", ">"}:
+        header = _BLOCK_HEADER.match(text, begin, end)
+        start = header.end() if header else begin
+    elif scalar.style == "'":
+        start, end = begin + 1, end - 1
+    at = start
+    while at < end:
+        size = 2 if scalar.style == "'" and text.startswith("''", at) else 1
+        if text[at] not in _BLANKS:
+            yield text[at], at, at + size, False
+        at += size
+
+
+def _iter_double_quoted(text: str, start: int, end: int) -> Iterator[tuple[str, int, int, bool]]:
+    for found in _DOUBLE.finditer(text, start, end):
+        plain, one = found["plain"], found["one"]
+        if plain is not None:
+            character, numbered = plain, False
+        elif one is not None:
+            numbered = one not in _SAME_WHEN_ESCAPED
+            character = " " if one in _ESCAPED_BLANKS else _SHORT_ESCAPES.get(one, one)
+        else:
+            code = found["x"] or found["u"] or found["U"]
+            character, numbered = _decode_escape(code), True
+        if character not in _BLANKS:
+            yield character, found.start(), found.end(), numbered
+
+
+def _decode_escape(code: str | None) -> str:
+    number = int(code, 16) if code else 0x20
+    return chr(number) if number <= 0x10FFFF else "\ufffd"
+
+
+def _unclear_error(text: str, scalar: YamlScalar) -> ConfigRefused:
+    return ConfigRefused(
+        "The value can't be found again in the file.",
+        line=LineIndex.of(text).line(scalar.start),
+        why="It is spelled in a way that can't be followed.",
+        remedy="Change it in the editor (e).",
+    )
+
+
+_MARKER = "\0"
+
+
+class ValueSource(Enum):
+    """The place in the file that a value comes from."""
+
+    COMMAND = "command"
+    MACRO = "macro"
+    ANCHOR = "anchor"
+    ENVIRONMENT = "environment"
+    KEY = "key"
+
+
+@dataclass(frozen=True, slots=True)
+class FlagValue:
+    """The value that counts: the last one in the command, else the environment's.
+
+    `line` is counted from 1. `shared_name` is the macro or anchor whose text holds it, "" where
+    the model has it to itself; `also` are the ids of the other models that read the same text.
+    """
+
+    text: str
+    where: ValueSource
+    line: int
+    shared_name: str = ""
+    also: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LocatedValue:
+    """A flag's value as a stretch of one scalar's decoded text.
+
+    `node` is None where the value is put together from several places. `quote` are the quotes that
+    stay around the stretch; `prefix` goes before a new value, and `as_word` says whether it has to
+    be one word of a command.
+    """
+
+    name: str
+    text: str
+    where: ValueSource
+    line: int
+    shared_name: str
+    also: tuple[str, ...]
+    node: YamlScalar | None
+    start: int = 0
+    end: int = 0
+    quote: str = ""
+    prefix: str = ""
+    as_word: bool = True
+    occurrence: FlagOccurrence | None = None
+
+
+def current_value(document: ConfigDocument, model_id: str, flag: str) -> FlagValue | None:
+    """The value of a flag by any of its spellings, or of its environment variable.
+
+    None where the config doesn't say. Raises ConfigRefused for a model that isn't there.
+    """
+    found = locate_flag(document, model_id, find_flag(flag))
+    if found is None:
+        return None
+    return FlagValue(found.text, found.where, found.line, found.shared_name, found.also)
+
+
+def locate_flag(document: ConfigDocument, model_id: str, flag: Flag) -> LocatedValue | None:
+    """The value that counts, and its place. Raises ConfigRefused as `current_value` does."""
+    traced = document.trace(model_id)
+    if traced is not None:
+        if launch(traced.text).script is not None:
+            return _locate_in_script(document, model_id, traced.text, flag)
+        given = find_occurrence(traced.text, flag)
+        if given is not None:
+            return _locate_in_command(document, model_id, traced, given)
+    return _locate_in_environment(document, model_id, flag)
+
+
+def models_sharing_command(document: ConfigDocument, model_id: str) -> tuple[str, ...]:
+    """The other models whose `cmd` is the very same text."""
+    node = document.command_node(model_id)
+    return _other_models_where(
+        document, model_id, lambda other: document.command_node(other) is node
+    )
+
+
+def command_anchor_name(document: ConfigDocument, model_id: str) -> str:
+    """The anchor through which a model has its `cmd`, "" where none is named."""
+    return _anchor_name(document.entry(model_id), "cmd")
+
+
+def models_using_macro(
+    document: ConfigDocument, model_id: str, node: YamlScalar
+) -> tuple[str, ...]:
+    """The other models that a macro's text reaches."""
+    return _other_models_where(document, model_id, lambda other: _uses_macro(document, other, node))
+
+
+def _locate_in_command(
+    document: ConfigDocument, model_id: str, traced: ExpandedCommand, given: FlagOccurrence
+) -> LocatedValue:
+    stretch = _value_range(traced.text, given)
+    start, end, quote, prefix = stretch or (0, 0, "", "")
+    origin = traced.origin(start, end)
+    command = document.command_node(model_id)
+    assert command is not None
+    if origin is None or (node := origin.source.node) is None:
+        return locate_macro_reference(document, model_id, traced, given) or LocatedValue(
+            name=given.name,
+            text=given.value,
+            where=ValueSource.COMMAND,
+            line=document.lines.line(command.start),
+            shared_name="",
+            also=(),
+            node=None,
+            occurrence=given,
+        )
+    source = origin.source
+    start, end = origin.start, origin.end
+    if source.macro and source.text != node.value:
+        # A number that Go prints in other digits than the file's: all of it or nothing.
+        whole = (start, end) == (0, len(source.text))
+        start, end = 0, len(node.value) if whole else 0
+    where, shared_name, also = _sharing(document, model_id, source, node)
+    line = _line_number(document, node, start, end)
+    return LocatedValue(
+        name=given.flag_word.text.partition("=")[0],
+        text=given.value,
+        where=where,
+        line=line,
+        shared_name=shared_name,
+        also=also,
+        node=node,
+        start=start,
+        end=end,
+        quote=quote,
+        prefix=prefix,
+        occurrence=given,
+    )
+
+
+def locate_macro_reference(
+    document: ConfigDocument, model_id: str, traced: ExpandedCommand, given: FlagOccurrence
+) -> LocatedValue | None:
+    """The value as the command itself has it, `${macro}` and all; None where a macro holds it."""
+    command = document.command_node(model_id)
+    flag = traced.origin(given.flag_word.start, given.flag_word.start + 1)
+    if command is None or flag is None or flag.source.macro:
+        return None
+    # What stands before it may be a wrapper's, and isn't read as flags of llama-server.
+    behind = tuple(word for word in split_words(command.value) if word.start >= flag.start)
+    for own in flag_occurrences(behind):
+        if own.flag_word.start == flag.start and "${" in own.value:
+            stretch = _value_range(command.value, own)
+            if stretch is None:
+                return None
+            start, end, quote, prefix = stretch
+            also = models_sharing_command(document, model_id)
+            return LocatedValue(
+                name=own.flag_word.text.partition("=")[0],
+                text=given.value,
+                where=ValueSource.ANCHOR if also else ValueSource.COMMAND,
+                line=_line_number(document, command, start, end),
+                shared_name=command_anchor_name(document, model_id) if also else "",
+                also=also,
+                node=command,
+                start=start,
+                end=end,
+                quote=quote,
+                prefix=prefix,
+                occurrence=given,
+            )
+    return None
+
+
+def _locate_in_script(
+    document: ConfigDocument, model_id: str, command: str, flag: Flag
+) -> LocatedValue | None:
+    value = flag_value(command, flag.names)
+    if value is None:
+        return _locate_in_environment(document, model_id, flag)
+    node = document.command_node(model_id)
+    assert node is not None
+    line = document.lines.line(node.start)
+    return LocatedValue(flag.names[0], value, ValueSource.COMMAND, line, "", (), None)
+
+
+def _sharing(
+    document: ConfigDocument, model_id: str, source: CommandSource, node: YamlScalar
+) -> tuple[ValueSource, str, tuple[str, ...]]:
+    if source.macro:
+        return (
+            ValueSource.MACRO,
+            sanitize_line(source.macro, 80),
+            models_using_macro(document, model_id, node),
+        )
+    also = models_sharing_command(document, model_id)
+    if also:
+        return ValueSource.ANCHOR, command_anchor_name(document, model_id), also
+    return ValueSource.COMMAND, "", ()
+
+
+def _value_range(text: str, given: FlagOccurrence) -> tuple[int, int, str, str] | None:
+    """Where the value stands in the command: start, end, the quotes around it, what goes before.
+
+    None where quotes run across the `=`.
+    """
+    word = given.value_word
+    if word is None:
+        last = given.flag_word
+        return last.end - 1, last.end, "", text[last.end - 1 : last.end] + " "
+    start = word.start
+    raw = text[start : word.end]
+    if given.has_equals_sign:
+        name = word.text.partition("=")[0]
+        if raw[:1] in {"'", '"'} and raw == raw[0] + word.text + raw[0]:
+            start += len(name) + 2
+            return (
+                (start, word.end - 1, raw[0], "")
+                if given.value
+                else _range_after_equals(start, raw[0])
+            )
+        if not raw.startswith(name + "="):
+            return None
+        start += len(name) + 1
+        if not given.value and start == word.end:
+            return _range_after_equals(start, "")
+    return _range_inside_quotes(text, word, start, given.value)
+
+
+def _range_after_equals(start: int, quote: str) -> tuple[int, int, str, str]:
+    """An empty value behind its `=`: the sign is written again, and the value after it."""
+    return start - 1, start, quote, "="
+
+
+def _range_inside_quotes(
+    text: str, word: CommandWord, start: int, value: str
+) -> tuple[int, int, str, str]:
+    raw = text[start : word.end]
+    quote = raw[:1]
+    inside = quote in {"'", '"'} and raw == quote + value + quote
+    if inside and value and value == value.strip():
+        return start + 1, word.end - 1, quote, ""
+    return start, word.end, "", ""
+
+
+def _locate_in_environment(
+    document: ConfigDocument, model_id: str, flag: Flag
+) -> LocatedValue | None:
+    if flag.takes not in {FlagArity.ONE, FlagArity.OPTIONAL}:
+        return None
+    item = document.variable(model_id, flag.environment)
+    if item is None:
+        return None
+    also = _other_models_where(
+        document, model_id, lambda other: any(item is node for node in document.environment(other))
+    )
+    name, _, value = item.value.partition("=")
+    start, prefix = len(name) + 1, ""
+    if not value.strip():
+        start, prefix = start - 1, "="
+    return LocatedValue(
+        name=name,
+        text=value,
+        where=ValueSource.ENVIRONMENT,
+        line=document.lines.line(item.start),
+        shared_name=_anchor_name(document.entry(model_id), "env") if also else "",
+        also=also,
+        node=item,
+        start=start,
+        end=len(item.value.rstrip()),
+        prefix=prefix,
+        as_word=False,
+    )
+
+
+def _anchor_name(entry: ModelEntry, key: str) -> str:
+    found = entry.keys.get(key)
+    if found is None:
+        return ""
+    value: Node = found.value
+    name = value.anchor or found.anchor or entry.pair.value.anchor or entry.anchor
+    return sanitize_line(name, 80)
+
+
+def _other_models_where(
+    document: ConfigDocument, model_id: str, same: Callable[[str], bool]
+) -> tuple[str, ...]:
+    return tuple(other for other in document.entries if other != model_id and same(other))
+
+
+def _uses_macro(document: ConfigDocument, model_id: str, node: YamlScalar) -> bool:
+    command = document.command_node(model_id)
+    macros = document.macros_of(model_id)
+    if command is None or all(macro.node is not node for macro in macros):
+        return False
+    marked = (
+        Macro(macro.name, _MARKER if macro.node is node else macro.text, macro.node)
+        for macro in macros
+    )
+    return _MARKER in expand(remove_comment_lines(command.value), marked)
+
+
+def _line_number(document: ConfigDocument, node: YamlScalar, start: int, end: int) -> int:
+    try:
+        place = SourceMap.read(document.text, node).locate(document.text, start, end)[0]
+    except ConfigRefused as error:
+        return error.line or document.lines.line(node.start)
+    return document.lines.line(place)

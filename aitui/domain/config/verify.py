@@ -1,0 +1,273 @@
+"""Proof that a changed text differs from the one before in what was meant, and in nothing else."""
+
+import difflib
+from dataclasses import dataclass
+from difflib import unified_diff
+
+from aitui.domain.config.document import (
+    ConfigDocument,
+    Node,
+    YamlCollection,
+    YamlPair,
+    YamlScalar,
+    scalar_text,
+)
+from aitui.domain.llama_server import split_words
+from aitui.domain.sanitize import sanitize_line, sanitize_text
+from aitui.errors import ConfigRefused
+
+
+@dataclass(frozen=True, slots=True)
+class EffectiveModel:
+    """What llama-swap makes of one model: its command's words, its environment, its plain keys."""
+
+    command: str
+    environment: tuple[str, ...]
+    keys: tuple[tuple[str, str], ...]
+
+
+def model_effect(document: ConfigDocument, model_id: str) -> EffectiveModel:
+    """What llama-swap makes of one model."""
+    keys = document.entry(model_id).keys
+    return EffectiveModel(
+        document.command(model_id),
+        tuple(item.value for item in document.environment(model_id)),
+        tuple(
+            sorted(
+                (name, text)
+                for name, entry in keys.items()
+                if name != "cmd" and (text := scalar_text(entry.value)) is not None
+            )
+        ),
+    )
+
+
+def command_words(document: ConfigDocument, model_id: str) -> tuple[str, ...]:
+    """The words that llama-swap would start a model with."""
+    return tuple(word.text for word in split_words(document.command(model_id)))
+
+
+def find_changed_models(before: ConfigDocument, after: ConfigDocument) -> tuple[str, ...]:
+    """The models that llama-swap would start otherwise, those that come or go among them."""
+    return tuple(
+        model_id
+        for model_id in dict.fromkeys([*before.entries, *after.entries])
+        if model_id not in before.entries
+        or model_id not in after.entries
+        or _has_changed(before, after, model_id)
+    )
+
+
+def _has_changed(before: ConfigDocument, after: ConfigDocument, model_id: str) -> bool:
+    old, new = model_effect(before, model_id), model_effect(after, model_id)
+    if old == new:
+        return False
+    if (old.environment, old.keys) != (new.environment, new.keys):
+        return True
+    return command_words(before, model_id) != command_words(after, model_id)
+
+
+def reparse(after: str, line: int | None) -> ConfigDocument:
+    """The changed text, parsed. Raises ConfigRefused, which says that nothing was changed."""
+    try:
+        return ConfigDocument.read(after)
+    except ConfigRefused as error:
+        raise not_verified_error(line) from error
+
+
+def require_verified(*, proven: bool, line: int | None) -> None:
+    """Raises ConfigRefused unless everything is as it was meant to be."""
+    if not proven:
+        raise not_verified_error(line)
+
+
+def not_verified_error(line: int | None) -> ConfigRefused:
+    """The error for a change that would change more than was meant, or something else."""
+    return ConfigRefused(
+        "The value can't be changed on its own.",
+        line=line,
+        why="Something else in the file would change with it.",
+        remedy="Change it in the editor (e).",
+    )
+
+
+def differs_only_in_scalar(before: Node, after: Node, scalar: YamlScalar) -> bool:
+    """Whether the two trees differ in this one scalar and nowhere else."""
+    found = node_differences(before, after)
+    return len(found) == 1 and found[0][0] is scalar and isinstance(found[0][1], YamlScalar)
+
+
+def differs_only_in_keys(
+    before: Node, after: Node, mapping: YamlCollection, names: frozenset[str]
+) -> bool:
+    """Whether the two trees differ in nothing but these keys, gone from or put into one mapping."""
+    found = node_differences(before, after)
+    if len(found) != 1 or found[0][0] is not mapping:
+        return False
+    new = found[0][1]
+    return isinstance(new, YamlCollection) and _key_names(mapping) ^ _key_names(new) == names
+
+
+def node_differences(before: Node, after: Node) -> list[tuple[Node, Node]]:
+    """The nodes of two trees that differ: scalars by value, collections by what they hold.
+
+    A pair of nodes is compared once, however many aliases lead to it. Where a mapping has keys that
+    the other one hasn't, it is reported itself, and its common keys are compared further.
+    """
+    found: list[tuple[Node, Node]] = []
+    seen: set[tuple[int, int]] = set()
+    waiting = [(before, after)]
+    while waiting:
+        old, new = waiting.pop()
+        if (id(old), id(new)) in seen:
+            continue
+        seen.add((id(old), id(new)))
+        if isinstance(old, YamlScalar) or isinstance(new, YamlScalar):
+            if not _is_same_scalar(old, new):
+                found.append((old, new))
+            continue
+        if not _is_same_collection(old, new):
+            found.append((old, new))
+        waiting.extend(_common_nodes(old, new))
+    return found
+
+
+def _is_same_scalar(old: Node, new: Node) -> bool:
+    return (
+        isinstance(old, YamlScalar)
+        and isinstance(new, YamlScalar)
+        and (old.value, old.tag, old.style, old.anchor)
+        == (new.value, new.tag, new.style, new.anchor)
+    )
+
+
+def _is_same_collection(old: YamlCollection, new: YamlCollection) -> bool:
+    return (
+        (old.mapping, old.flow, old.tag, old.anchor) == (new.mapping, new.flow, new.tag, new.anchor)
+        and len(old.items) == len(new.items)
+        and len(old.pairs) == len(new.pairs)
+    )
+
+
+def _common_nodes(old: YamlCollection, new: YamlCollection) -> list[tuple[Node, Node]]:
+    found = list(zip(old.items, new.items, strict=False))
+    if len(old.pairs) == len(new.pairs):
+        for old_pair, new_pair in zip(old.pairs, new.pairs, strict=True):
+            found += ((old_pair.key, new_pair.key), (old_pair.value, new_pair.value))
+        return found
+    known = {_key_name(pair): pair for pair in new.pairs}
+    for pair in old.pairs:
+        other = known.get(_key_name(pair))
+        if other is not None:
+            found += ((pair.key, other.key), (pair.value, other.value))
+    return found
+
+
+def _key_name(pair: YamlPair) -> str:
+    return pair.key.value if isinstance(pair.key, YamlScalar) else ""
+
+
+def _key_names(node: YamlCollection) -> frozenset[str]:
+    return frozenset(_key_name(pair) for pair in node.pairs)
+
+
+_CONTEXT_LINES = 3
+_NAME = "config.yaml"
+
+
+def config_diff(before: str, after: str) -> str:
+    """A unified diff, harmless to show, its lines ending in LF; "" where nothing differs."""
+    old, new = _split_lines(before), _split_lines(after)
+    first, last = _common_ends(old, new)
+    if first == len(old) == len(new):
+        return ""
+    start = max(0, first - _CONTEXT_LINES)
+    old_window = old[
+        start : len(old) - last + _CONTEXT_LINES if last > _CONTEXT_LINES else len(old)
+    ]
+    new_window = new[
+        start : len(new) - last + _CONTEXT_LINES if last > _CONTEXT_LINES else len(new)
+    ]
+    body = "".join(f"{sanitize_text(line)}\n" for line in _hunk_body(old_window, new_window))
+    header = (
+        f"--- {_NAME}\n+++ {_NAME}\n"
+        f"@@ -{_hunk_range(start, len(old_window))} +{_hunk_range(start, len(new_window))} @@\n"
+    )
+    return header + body
+
+
+def diff_lines(before: str, after: str) -> str:
+    """The lines that go and come, each with its `-` or `+`."""
+    return "".join(
+        line + "\n"
+        for line in config_diff(before, after).split("\n")[3:]
+        if line.startswith(("-", "+"))
+    )
+
+
+def _hunk_body(old: list[str], new: list[str]) -> list[str]:
+    body: list[str] = []
+    matcher = difflib.SequenceMatcher(None, old, new, autojunk=False)
+    for kind, old_start, old_end, new_start, new_end in matcher.get_opcodes():
+        if kind == "equal":
+            body += (" " + line for line in old[old_start:old_end])
+        else:
+            body += ("-" + line for line in old[old_start:old_end])
+            body += ("+" + line for line in new[new_start:new_end])
+    return body
+
+
+def _hunk_range(start: int, length: int) -> str:
+    first = start + 1 if length else start
+    return str(first) if length == 1 else f"{first},{length}"
+
+
+def _split_lines(text: str) -> list[str]:
+    lines = text.removeprefix("\ufeff").replace("\r\n", "\n").split("\n")
+    return lines[:-1] if lines[-1] == "" else lines
+
+
+def _common_ends(old: list[str], new: list[str]) -> tuple[int, int]:
+    """How many lines are the same at the start, and then at the end."""
+    shorter = min(len(old), len(new))
+    first = next((n for n in range(shorter) if old[n] != new[n]), shorter)
+    rest = shorter - first
+    last = next((n for n in range(rest) if old[-1 - n] != new[-1 - n]), rest)
+    return first, last
+
+
+_LINES_COMPARED = 2000
+_LINES_SHOWN = 200
+_LONGEST_LINE = 500
+
+
+def file_diff(old: bytes, new: bytes, old_name: str, new_name: str) -> str:
+    """A unified diff, harmless and of a bounded length. Blocks: large files take a while."""
+    old_lines, new_lines = _split_bytes(old), _split_bytes(new)
+    start = _common_prefix(old_lines, new_lines)
+    start = max(start - 3, 0)  # the lines that a diff shows around a change
+    head = slice(start, start + _LINES_COMPARED)
+    lines = list(
+        unified_diff(
+            [""] * start + old_lines[head],
+            [""] * start + new_lines[head],
+            sanitize_line(old_name, 300),
+            sanitize_line(new_name, 300),
+            lineterm="",
+        )
+    )
+    shown = lines[:_LINES_SHOWN]
+    if len(lines) > len(shown):
+        shown.append("…")
+    return "\n".join(shown)
+
+
+def _split_bytes(content: bytes) -> list[str]:
+    # A return that came or went would be invisible in a cleaned line.
+    text = content.decode(errors="replace").replace("\r\n", "␍\n")
+    return [sanitize_line(line, _LONGEST_LINE) for line in text.split("\n")]
+
+
+def _common_prefix(old: list[str], new: list[str]) -> int:
+    pairs = zip(old, new, strict=False)
+    return next((n for n, (a, b) in enumerate(pairs) if a != b), min(len(old), len(new)))

@@ -1,0 +1,548 @@
+"""What the header of a GGUF file says of its model."""
+
+import math
+import re
+import struct
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from aitui.domain.sanitize import sanitize_line
+from aitui.errors import ModelFileUnreadable
+
+Value = int | float | bool | str | tuple[int | float | bool, ...]
+
+_MOST_LAYERS = 4096
+_LARGEST = 1 << 40
+
+
+@dataclass(frozen=True, slots=True)
+class TensorWeights:
+    """Bytes of the tensors: in all, of the token embedding, and of each layer in its order.
+
+    llama.cpp keeps the embedding in the machine's memory. What is neither that nor of a layer is
+    the output.
+    """
+
+    total: int = 0
+    embedding: int = 0
+    layers: tuple[int, ...] = ()
+
+    def add(self, other: "TensorWeights") -> "TensorWeights":
+        """The sum: parts of one model."""
+        count = max(len(self.layers), len(other.layers))
+        mine, others = _pad(self.layers, count), _pad(other.layers, count)
+        return TensorWeights(
+            self.total + other.total,
+            self.embedding + other.embedding,
+            tuple(map(sum, zip(mine, others, strict=True))),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class GgufHeader:
+    """Metadata with the keys of the GGUF specification, without the tokenizer's, and the weights.
+
+    `vocabulary` is the number of tokens, 0 where it has no embedding of them. `read_bytes` is how
+    much of the file was read. `tied` is set where the output shares the
+    token embedding: llama.cpp then loads that twice.
+    """
+
+    metadata: Mapping[str, Value] = field(default_factory=dict)
+    weights: TensorWeights = field(default_factory=TensorWeights)
+    tied: bool = False
+    has_output: bool = False
+    vocabulary: int = 0
+    version: int = 3
+    read_bytes: int = 0
+
+    @property
+    def architecture(self) -> str:
+        """The word that the keys of the model's own metadata begin with, "" where it is missing."""
+        value = self.metadata.get("general.architecture")
+        return value if isinstance(value, str) else ""
+
+    def has(self, *prefixes: str) -> bool:
+        """Whether any key of the architecture begins with one of these words."""
+        starts = tuple(f"{self.architecture}.{prefix}" for prefix in prefixes)
+        return any(
+            key.startswith(starts) and value not in (0, False, "", ())
+            for key, value in self.metadata.items()
+        )
+
+    def number(self, name: str) -> int | None:
+        """A whole number of the architecture, such as `block_count`."""
+        return _natural(self.metadata.get(f"{self.architecture}.{name}"))
+
+    def each_layer(self, name: str, fallback: int | None = None) -> tuple[int, ...] | None:
+        """A number for each layer, which the file gives once for all or as a list.
+
+        None where it is missing without a fallback, or doesn't fit the number of layers.
+        """
+        count = self.layers
+        if count is None:
+            return None
+        value = self.metadata.get(f"{self.architecture}.{name}")
+        if isinstance(value, tuple):
+            numbers = tuple(_natural(item) for item in value)
+            known = tuple(number for number in numbers if number is not None)
+            return known if len(known) == len(numbers) == count else None
+        one = fallback if value is None else _natural(value)
+        return None if one is None else (one,) * count
+
+    @property
+    def layers(self) -> int | None:
+        """The number of layers."""
+        count = self.number("block_count")
+        return count if count is not None and 0 < count <= _MOST_LAYERS else None
+
+    @property
+    def context_length(self) -> int | None:
+        """Tokens that the model was trained with."""
+        return self.number("context_length") or None
+
+    @property
+    def parts(self) -> int:
+        """How many files the model is split into."""
+        count = _natural(self.metadata.get("split.count"))
+        return count if count is not None and 1 < count <= 99_999 else 1
+
+
+def merge_headers(headers: Iterable[GgufHeader]) -> GgufHeader:
+    """One header for all parts of a split model: the first one's metadata, everyone's weights.
+
+    Raises ValueError where there is no part.
+    """
+    parts = list(headers)
+    if not parts:
+        raise ValueError("a model has at least one file")
+    weights = TensorWeights()
+    for part in parts:
+        weights = weights.add(part.weights)
+    return replace(
+        parts[0],
+        weights=weights,
+        tied=_is_tied(parts),
+        vocabulary=max(part.vocabulary for part in parts),
+        read_bytes=sum(part.read_bytes for part in parts),
+    )
+
+
+def _is_tied(parts: list[GgufHeader]) -> bool:
+    """Whether none of the parts has an output of its own: the embedding and it may be apart."""
+    return any(part.tied for part in parts) and not any(part.has_output for part in parts)
+
+
+def _pad(numbers: tuple[int, ...], count: int) -> tuple[int, ...]:
+    return numbers + (0,) * (count - len(numbers))
+
+
+def _natural(value: object) -> int | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    if not math.isfinite(value) or not 0 <= value < _LARGEST or value != int(value):
+        return None
+    return int(value)
+
+
+# The pattern of llama.cpp's `llama_split_path`: prefix-%05d-of-%05d.gguf.
+_PART = re.compile(r"(?P<prefix>.*)-[0-9]{5}-of-(?P<count>[0-9]{5})\.gguf\Z", re.DOTALL)
+MOST_PARTS = 1000
+
+
+def part_paths(path: str, count: int) -> tuple[str, ...]:
+    """The paths of all parts, from that of any of them; the path itself where it is of none."""
+    found = _PART.fullmatch(path)
+    if found is None or count != int(found["count"]) or not 1 < count <= MOST_PARTS:
+        return (path,)
+    prefix, digits = found["prefix"], found["count"]
+    return tuple(f"{prefix}-{number:05}-of-{digits}.gguf" for number in range(1, count + 1))
+
+
+# `ggml_type` of ggml.h and GGML_QUANT_SIZES of gguf-py: values a block, bytes a block. Types that
+# were withdrawn (31 to 33, 36 to 38) are packed like those they came from.
+_BLOCKS: dict[int, tuple[int, int]] = {
+    0: (1, 4),  # F32
+    1: (1, 2),  # F16
+    2: (32, 18),  # Q4_0
+    3: (32, 20),  # Q4_1
+    6: (32, 22),  # Q5_0
+    7: (32, 24),  # Q5_1
+    8: (32, 34),  # Q8_0
+    9: (32, 36),  # Q8_1
+    10: (256, 84),  # Q2_K
+    11: (256, 110),  # Q3_K
+    12: (256, 144),  # Q4_K
+    13: (256, 176),  # Q5_K
+    14: (256, 210),  # Q6_K
+    15: (256, 292),  # Q8_K
+    16: (256, 66),  # IQ2_XXS
+    17: (256, 74),  # IQ2_XS
+    18: (256, 98),  # IQ3_XXS
+    19: (256, 50),  # IQ1_S
+    20: (32, 18),  # IQ4_NL
+    21: (256, 110),  # IQ3_S
+    22: (256, 82),  # IQ2_S
+    23: (256, 136),  # IQ4_XS
+    24: (1, 1),  # I8
+    25: (1, 2),  # I16
+    26: (1, 4),  # I32
+    27: (1, 8),  # I64
+    28: (1, 8),  # F64
+    29: (256, 56),  # IQ1_M
+    30: (1, 2),  # BF16
+    31: (32, 18),
+    32: (32, 18),
+    33: (32, 18),
+    34: (256, 54),  # TQ1_0
+    35: (256, 66),  # TQ2_0
+    36: (32, 18),
+    37: (32, 18),
+    38: (32, 18),
+    39: (32, 17),  # MXFP4
+    40: (64, 36),  # NVFP4
+    41: (128, 18),  # Q1_0
+}
+
+CACHE_TYPES: dict[str, tuple[int, int]] = {
+    "f32": _BLOCKS[0],
+    "f16": _BLOCKS[1],
+    "bf16": _BLOCKS[30],
+    "q8_0": _BLOCKS[8],
+    "q4_0": _BLOCKS[2],
+    "q4_1": _BLOCKS[3],
+    "iq4_nl": _BLOCKS[20],
+    "q5_0": _BLOCKS[6],
+    "q5_1": _BLOCKS[7],
+}
+"""What llama-server takes for `--cache-type-k` and `-v`: values and bytes a block."""
+
+
+def tensor_bytes(kind: int, shape: Sequence[int]) -> int | None:
+    """The bytes of a tensor, None for a type that isn't known here.
+
+    Its rows, the first dimension, are made of whole blocks.
+    """
+    block = _BLOCKS.get(kind)
+    if block is None:
+        return None
+    values, size = block
+    row = shape[0] if shape else 1
+    return -(-row // values) * size * math.prod(shape[1:])
+
+
+LARGEST_HEADER = 128 << 20
+SMALLEST_READ = 64 << 10
+LARGEST_READ = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class ByteRange:
+    """Bytes of a file that are wanted next; fewer may come where it ends."""
+
+    offset: int
+    length: int
+
+
+Wants = Generator[ByteRange, bytes, None]
+
+
+class FileWindow:
+    """What is known of the file around the place that is being read.
+
+    Reads grow from 64 KiB to 1 MiB: most headers end within a few of them, and long arrays of
+    numbers are stepped over without being fetched. `kept` numbers and `passed` texts are counted
+    by whoever reads, to bound what a hostile file can ask for.
+    """
+
+    def __init__(self) -> None:
+        self._bytes = b""
+        self._start = 0
+        self._place = 0
+        self._length = SMALLEST_READ
+        self.fetched = 0
+        self.kept_numbers = 0
+        self.skipped_texts = 0
+        self.order = "<"
+
+    @property
+    def offset(self) -> int:
+        """Where in the file the next value begins."""
+        return self._start + self._place
+
+    def has_bytes(self, count: int) -> bool:
+        """Whether so many bytes can be taken without fetching any."""
+        return len(self._bytes) - self._place >= count
+
+    def fetch(self, count: int) -> Wants:
+        """Ask for more until so many bytes can be taken. Raises ModelFileUnreadable."""
+        while not self.has_bytes(count):
+            if self.offset + count > LARGEST_HEADER:
+                raise unreadable_header_error(
+                    f"its header is longer than {LARGEST_HEADER >> 20} MiB"
+                )
+            self._bytes = self._bytes[self._place :]
+            self._start, self._place = self.offset, 0
+            missing = max(count - len(self._bytes), self._length)
+            more = yield ByteRange(self._start + len(self._bytes), missing)
+            if not more:
+                raise unreadable_header_error("it ends before its header does")
+            self._bytes += more
+            self.fetched += len(more)
+            self._length = min(self._length * 2, LARGEST_READ)
+
+    def skip(self, count: int) -> None:
+        """Step over bytes, fetched or not. Raises ModelFileUnreadable."""
+        if count > LARGEST_HEADER:
+            raise unreadable_header_error(f"its header is longer than {LARGEST_HEADER >> 20} MiB")
+        self._place += count
+        beyond = self._place - len(self._bytes)
+        if beyond > 0:
+            self._start, self._bytes, self._place = self.offset, b"", 0
+
+    def number(self, form: str) -> int | float:
+        """The next number, in a form of `struct`; its bytes must be ready."""
+        (value,) = struct.unpack_from(self.order + form, self._bytes, self._place)
+        self._place += struct.calcsize(form)
+        assert isinstance(value, int | float)
+        return value
+
+    def numbers(self, form: str, count: int) -> tuple[int | float, ...]:
+        """The next numbers of one form; their bytes must be ready."""
+        shape = f"{self.order}{count}{form}"
+        values = struct.unpack_from(shape, self._bytes, self._place)
+        self._place += struct.calcsize(shape)
+        return values
+
+    def take(self, count: int) -> bytes:
+        """The next bytes, which must be ready."""
+        found = self._bytes[self._place : self._place + count]
+        self._place += count
+        return found
+
+
+def unreadable_header_error(why: str) -> ModelFileUnreadable:
+    """The exception for a file that can't be what it should be."""
+    return ModelFileUnreadable("The model file's header can't be read", why=why)
+
+
+_MAGIC = b"GGUF"
+_MOST_PAIRS = 20_000
+_MOST_TENSORS = 200_000
+_MOST_ITEMS = 4_000_000
+_MOST_LISTS = 10_000
+_MOST_TEXTS = 2_000_000
+_MOST_NUMBERS = 100_000
+_LONGEST_LIST_KEPT = 4096
+_LONGEST_KEY = 65_535
+_LONGEST_TEXT_KEPT = 200
+_MOST_DIMENSIONS = 8
+_LARGEST_DIMENSION = 1 << 48
+_LARGEST_MODEL = 1 << 52
+_USUAL_ALIGNMENT = 32
+_STRING, _ARRAY, _BOOL = 8, 9, 7
+_FORMS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "B", 10: "Q", 11: "q", 12: "d"}
+_LAYER = re.compile(r"blk\.([0-9]{1,4})\.")
+_IGNORED_PREFIXES = ("tokenizer.",)
+
+_Tensor = tuple[str, tuple[int, ...], int, int]
+
+
+class GgufHeaderReader:
+    """Says which bytes it wants, and is given them, until the header is known.
+
+    `length` is the file's size in bytes where that is known: it tells the size of a last tensor
+    whose type isn't known here.
+    """
+
+    def __init__(self, length: int | None = None) -> None:
+        self._header: GgufHeader | None = None
+        self._steps = _read(FileWindow(), length)
+        self._needs: ByteRange | None = next(self._steps)
+
+    @property
+    def needs(self) -> ByteRange | None:
+        """The bytes to feed next, None when the header is known."""
+        return self._needs
+
+    @property
+    def header(self) -> GgufHeader:
+        """What was read. Raises ValueError before the end."""
+        if self._header is None:
+            raise ValueError("the header isn't read yet")
+        return self._header
+
+    def feed(self, content: bytes) -> None:
+        """The bytes that were wanted, fewer where the file ends. Raises ModelFileUnreadable."""
+        if self._needs is None:
+            raise ValueError("the header is read already")
+        try:
+            self._needs = self._steps.send(content[: self._needs.length])
+        except StopIteration as ended:
+            self._needs = None
+            self._header = ended.value
+
+
+def _read(window: FileWindow, length: int | None) -> Generator[ByteRange, bytes, GgufHeader]:
+    version = yield from _read_version(window)
+    tensor_count = yield from _read_count(window, _MOST_TENSORS, "tensors")
+    pair_count = yield from _read_count(window, _MOST_PAIRS, "pieces of metadata")
+    metadata: dict[str, Value] = {}
+    for _ in range(pair_count):
+        yield from _read_pair(window, metadata)
+    tensors: list[_Tensor] = []
+    for _ in range(tensor_count):
+        tensors += [(yield from _read_tensor(window))]
+    alignment = metadata.get("general.alignment", _USUAL_ALIGNMENT)
+    if not isinstance(alignment, int) or not 0 < alignment <= 1 << 20:
+        raise unreadable_header_error("its alignment is none")
+    ends = None if length is None else length - -(-window.offset // alignment) * alignment
+    shapes = {name: shape for name, shape, *_ in tensors}
+    embedding = shapes.get("token_embd.weight", ())
+    return GgufHeader(
+        metadata=metadata,
+        weights=_sum_weights(tensors, ends),
+        tied="output.weight" not in shapes and bool(embedding),
+        has_output="output.weight" in shapes,
+        vocabulary=min(embedding[-1], _MOST_ITEMS) if embedding else 0,
+        version=version,
+        read_bytes=window.fetched,
+    )
+
+
+def _read_version(window: FileWindow) -> Generator[ByteRange, bytes, int]:
+    yield from window.fetch(8)
+    if window.take(4) != _MAGIC:
+        raise unreadable_header_error("it doesn't begin like a GGUF file")
+    version = window.take(4)
+    if version[0] == 0:
+        window.order = ">"
+    (number,) = struct.unpack(window.order + "I", version)
+    if number not in (2, 3):
+        raise unreadable_header_error(
+            f"it is of version {number} of the format, and only 2 and 3 are known"
+        )
+    assert isinstance(number, int)
+    return number
+
+
+def _read_count(window: FileWindow, most: int, of_what: str) -> Generator[ByteRange, bytes, int]:
+    yield from window.fetch(8)
+    count = window.number("Q")
+    if count > most:
+        raise unreadable_header_error(f"it claims to have {count:,} {of_what}")
+    return int(count)
+
+
+def _read_string(window: FileWindow, longest: int) -> Generator[ByteRange, bytes, str]:
+    length = yield from _read_count(window, longest, "characters in a name")
+    yield from window.fetch(length)
+    return window.take(length).decode("utf-8", "replace")
+
+
+def _read_pair(window: FileWindow, metadata: dict[str, Value]) -> Wants:
+    key = yield from _read_string(window, _LONGEST_KEY)
+    yield from window.fetch(4)
+    kind = int(window.number("I"))
+    if key.startswith(_IGNORED_PREFIXES):
+        yield from _skip(window, kind, 1)
+        return
+    value = yield from _read_value(window, kind)
+    if isinstance(value, tuple):
+        window.kept_numbers += len(value)
+        if window.kept_numbers > _MOST_NUMBERS:
+            raise unreadable_header_error("its metadata has more lists than any model's")
+    if value is not None:
+        metadata[sanitize_line(key, _LONGEST_TEXT_KEPT)] = value
+
+
+def _read_value(window: FileWindow, kind: int) -> Generator[ByteRange, bytes, Value | None]:
+    """A value that may be of use, None for one that isn't: lists of texts, very long ones."""
+    if kind == _STRING:
+        length = yield from _read_count(window, _LARGEST_MODEL, "characters in a text")
+        kept = min(length, _LONGEST_TEXT_KEPT * 4)
+        yield from window.fetch(kept)
+        text = window.take(kept).decode("utf-8", "replace")
+        window.skip(length - kept)
+        return sanitize_line(text, _LONGEST_TEXT_KEPT)
+    if kind == _ARRAY:
+        yield from window.fetch(12)
+        inner, count = int(window.number("I")), int(window.number("Q"))
+        if inner not in _FORMS or count > _LONGEST_LIST_KEPT:
+            yield from _skip(window, inner, count)
+            return None
+        form = _FORMS[inner]
+        yield from window.fetch(struct.calcsize(form) * count)
+        numbers = window.numbers(form, count)
+        return tuple(map(bool, numbers)) if inner == _BOOL else numbers
+    form = _number_format(kind)
+    yield from window.fetch(struct.calcsize(form))
+    number = window.number(form)
+    return bool(number) if kind == _BOOL else number
+
+
+def _skip(window: FileWindow, kind: int, count: int, depth: int = 0) -> Wants:
+    """Step over values of one kind."""
+    if count > _MOST_ITEMS:
+        raise unreadable_header_error(f"it claims to have a list of {count:,} values")
+    if kind == _STRING:
+        window.skipped_texts += count
+        if window.skipped_texts > _MOST_TEXTS:
+            raise unreadable_header_error(
+                f"it claims to have lists of {window.skipped_texts:,} texts"
+            )
+        for _ in range(count):
+            if not window.has_bytes(8):
+                yield from window.fetch(8)
+            window.skip(int(window.number("Q")))
+    elif kind == _ARRAY:
+        if depth > 2 or count > _MOST_LISTS:
+            raise unreadable_header_error("its lists are nested beyond belief")
+        for _ in range(count):
+            yield from window.fetch(12)
+            inner, items = int(window.number("I")), int(window.number("Q"))
+            yield from _skip(window, inner, items, depth + 1)
+    else:
+        window.skip(struct.calcsize(_number_format(kind)) * count)
+
+
+def _number_format(kind: int) -> str:
+    form = _FORMS.get(kind)
+    if form is None:
+        raise unreadable_header_error(f"it has a value of kind {kind}, which is none")
+    return form
+
+
+def _read_tensor(window: FileWindow) -> Generator[ByteRange, bytes, _Tensor]:
+    name = yield from _read_string(window, _LONGEST_KEY)
+    yield from window.fetch(4)
+    dimensions = int(window.number("I"))
+    if dimensions > _MOST_DIMENSIONS:
+        raise unreadable_header_error(f"it has a tensor of {dimensions:,} dimensions")
+    yield from window.fetch(8 * dimensions + 12)
+    shape = tuple(int(size) for size in window.numbers("Q", dimensions))
+    if any(size > _LARGEST_DIMENSION for size in shape):
+        raise unreadable_header_error("it has a tensor that is larger than any memory")
+    kind, offset = int(window.number("I")), int(window.number("Q"))
+    return name, shape, kind, offset
+
+
+def _sum_weights(tensors: list[_Tensor], ends: int | None) -> TensorWeights:
+    """The bytes of all tensors. One of an unknown type reaches to the next one, or to the end."""
+    offsets = sorted({offset for *_, offset in tensors})
+    following = dict(zip(offsets, [*offsets[1:], ends], strict=False))
+    total = embedding = 0
+    layers: dict[int, int] = {}
+    for name, shape, kind, offset in tensors:
+        size = tensor_bytes(kind, shape)
+        if size is None:
+            size = max(0, (following[offset] or offset) - offset)
+        total += size
+        if total > _LARGEST_MODEL:
+            raise unreadable_header_error("its tensors are larger than any memory")
+        layer = _LAYER.match(name)
+        if layer is not None:
+            layers[int(layer[1])] = layers.get(int(layer[1]), 0) + size
+        elif name == "token_embd.weight":
+            embedding += size
+    depth = max(layers, default=-1) + 1
+    return TensorWeights(total, embedding, tuple(layers.get(index, 0) for index in range(depth)))

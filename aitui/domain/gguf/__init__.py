@@ -1,1 +1,0 @@
-"""The header of a GGUF model file: what is needed to tell its memory, read by ranges."""

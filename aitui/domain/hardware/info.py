@@ -1,0 +1,191 @@
+"""What a machine is, as opposed to how it fares: told once, by the host or by the server."""
+
+import re
+import shlex
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+from aitui.domain.hardware import machine as machine_files
+from aitui.domain.hardware import sample as bounds
+from aitui.domain.hardware.sample import SampleSource
+from aitui.domain.hardware.script import MARK, parse_sections
+from aitui.domain.sanitize import sanitize_line
+
+NATIVE = "native"
+
+
+@dataclass(frozen=True, slots=True)
+class HostInfo:
+    """One machine; empty or None is whatever nobody tells.
+
+    `environment` is the container or the virtual machine that it is, NATIVE where it is neither.
+    `booted_at` is Unix time. `origins` says of each field that is known who told it.
+    """
+
+    system: str = ""
+    kernel: str = ""
+    architecture: str = ""
+    environment: str = ""
+    processor: str = ""
+    sockets: int | None = None
+    cores: int | None = None
+    threads: int | None = None
+    memory_bytes: int | None = None
+    booted_at: float | None = None
+    nvidia_driver: str = ""
+    accelerators: tuple[str, ...] = ()
+    origins: Mapping[str, SampleSource] = field(default_factory=dict)
+
+    def non_empty_fields(self) -> dict[str, Any]:
+        """The facts that are told, by the names of their fields."""
+        every = {one.name: getattr(self, one.name) for one in fields(self)}
+        del every["origins"]
+        return {name: value for name, value in every.items() if value not in (None, "", ())}
+
+
+def merge_host_info(host: HostInfo | None, server: HostInfo | None) -> HostInfo:
+    """What both tell together. The host sees more of itself than a server in a container does.
+
+    The server's number of cores belongs to its number of threads: where that is another one than
+    the host's, none of them counts.
+    """
+    own, other = host or HostInfo(), server or HostInfo()
+    if own.threads not in {None, other.threads}:
+        other = replace(other, sockets=None, cores=None, threads=None)
+    known = {**other.non_empty_fields(), **own.non_empty_fields()}
+    origins = {
+        **dict.fromkeys(other.non_empty_fields(), SampleSource.SERVER),
+        **dict.fromkeys(own.non_empty_fields(), SampleSource.HOST),
+    }
+    return HostInfo(**known, origins=origins)
+
+
+LONGEST_NAME = 100
+MOST_THREADS = 1 << 16
+
+_LONGEST_UPTIME = 100 * 366 * 86400.0
+_ENVIRONMENT = re.compile(r"[a-z0-9][a-z0-9_.\-]{0,40}")
+_DRIVER = re.compile(
+    r"(?:NVRM version:.{0,80} Kernel Module(?:\s+for \S{1,20})?\s{1,8})?"
+    r"([0-9]{2,5}(?:\.[0-9]{1,5}){1,3})(?:\s.*)?"
+)
+# ARM has none of them, and leaves the name to lscpu; POWER has "cpu", MIPS "cpu model", RISC-V
+# "uarch".
+_MODELS = ("model name", "cpu model", "cpu", "uarch")
+# As the server spells those that systemd-detect-virt knows by another word.
+_ENVIRONMENT_NAMES = {
+    "docker": "Docker",
+    "kvm": "KVM",
+    "lxc": "LXC",
+    "microsoft": "Hyper-V",
+    "oracle": "VirtualBox",
+    "podman": "Podman",
+    "qemu": "QEMU",
+    "vmware": "VMware",
+    "xen": "Xen",
+}
+
+
+def parse_host_info(output: bytes, at: float, *, mark: str = MARK) -> HostInfo:
+    """The facts in an output. `at` is Unix time, to tell when the machine was started."""
+    found = parse_sections(output.decode("utf-8", "replace"), mark)
+    said = {name: first for name, (first, _) in found.items()}
+    lines = {name: rest for name, (_, rest) in found.items()}
+    processors = _pairs(lines.get("processors", []))
+    sockets, cores, threads = _core_counts(processors)
+    up = bounds.number_in_range(
+        bounds.parse_number(said.get("uptime", "")[:80].partition(" ")[0]), 0, 1e12
+    )
+    memory = machine_files.parse_machine(lines.get("meminfo", []), "", (), (), at).memory_total
+    return HostInfo(
+        system=_system(lines.get("system", [])),
+        kernel=_name(said.get("kernel", "")),
+        architecture=_name(said.get("architecture", "")),
+        environment=_environment(lines.get("environment", [])),
+        processor=_model(processors) or _lscpu_models(lines.get("lscpu", [])),
+        sockets=sockets,
+        cores=cores,
+        threads=threads,
+        memory_bytes=memory,
+        booted_at=None if up is None or up > min(at, _LONGEST_UPTIME) else at - up,
+        nvidia_driver=_driver(lines.get("nvidia", [])),
+    )
+
+
+def _system(lines: Iterable[str]) -> str:
+    told = dict(line[:400].split("=", 1) for line in lines if "=" in line[:400])
+    whole = _unquote(told.get("PRETTY_NAME", ""))
+    if whole:
+        return whole
+    return f"{_unquote(told.get('NAME', ''))} {_unquote(told.get('VERSION_ID', ''))}".strip()
+
+
+def _unquote(value: str) -> str:
+    try:
+        words = shlex.split(value)
+    except ValueError:
+        words = [value.strip("\"' ")]
+    return _name(" ".join(words))
+
+
+def _pairs(lines: Iterable[str]) -> list[tuple[str, str]]:
+    found = (line[:300].partition(":") for line in lines)
+    return [(key.strip(), value.strip()) for key, colon, value in found if colon]
+
+
+def _core_counts(
+    processors: Iterable[tuple[str, str]],
+) -> tuple[int | None, int | None, int | None]:
+    """Sockets, cores and threads, None for what this architecture doesn't list."""
+    threads, socket = 0, ""
+    sockets: set[str] = set()
+    cores: set[tuple[str, str]] = set()
+    for key, value in processors:
+        if key == "processor":
+            threads, socket = threads + 1, ""
+        elif key == "physical id":
+            socket = value
+            sockets.add(value)
+        elif key == "core id":
+            cores.add((socket, value))
+    if threads > MOST_THREADS:
+        return None, None, None
+    return len(sockets) or None, len(cores) if sockets and cores else None, threads or None
+
+
+def _model(processors: Iterable[tuple[str, str]]) -> str:
+    first: dict[str, str] = {}
+    for key, value in processors:
+        first.setdefault(key, value)
+    return next((name for key in _MODELS if (name := _name(first.get(key, "")))), "")
+
+
+def _lscpu_models(lines: Iterable[str]) -> str:
+    """A name for each kind of core; "-" where lscpu doesn't know it."""
+    names = dict.fromkeys(_name(value) for _, value in _pairs(lines))
+    return _name(" + ".join(name for name in names if name not in {"", "-"}))
+
+
+def _environment(lines: Iterable[str]) -> str:
+    """A container in a virtual machine is a container; "none" is what says that it is neither."""
+    found = dict(line[:100].strip().split(" ", 1) for line in lines if " " in line[:100].strip())
+    container, machine = found.get("container", ""), found.get("machine", "")
+    if _ENVIRONMENT.fullmatch(container) and container != "none":
+        return (
+            "WSL"
+            if container == "wsl"
+            else f"{_ENVIRONMENT_NAMES.get(container, container)} container"
+        )
+    if _ENVIRONMENT.fullmatch(machine) and machine != "none":
+        return f"{_ENVIRONMENT_NAMES.get(machine, machine)} virtual machine"
+    return NATIVE if container == machine == "none" else ""
+
+
+def _driver(lines: Iterable[str]) -> str:
+    found = (_DRIVER.fullmatch(line[:300].strip()) for line in lines)
+    return next((match[1] for match in found if match is not None), "")
+
+
+def _name(text: str) -> str:
+    return " ".join(sanitize_line(text, LONGEST_NAME).split())

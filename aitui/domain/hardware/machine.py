@@ -1,0 +1,169 @@
+"""The machine itself, from `/proc/meminfo`, `/proc/stat`, `/proc/loadavg` and `/proc/net/dev`."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from aitui.domain.hardware import sample as bounds
+from aitui.domain.hardware.sample import Machine, NetworkInterface
+from aitui.domain.sanitize import sanitize_line
+
+_MEMORY = re.compile(r"(\w{1,40}):\s*([0-9]{1,15}) kB\s*")
+_CORE = re.compile(r"cpu([0-9]{1,4}) ([0-9 ]{1,400})")
+_INTERFACE = re.compile(r"\s*([^\s:]{1,40}):\s*([0-9]{1,20})\s+(?:[0-9]+\s+){7}([0-9]{1,20})\s.*")
+_MOST_CORES = 1024
+_MOST_INTERFACES = 64
+
+Ticks = tuple[tuple[int, int], ...]
+"""For each core: ticks at work, and ticks in all, since the machine was started."""
+
+
+@dataclass(frozen=True, slots=True)
+class CpuCounters:
+    """What has to be read twice to tell anything. `at` is Unix time."""
+
+    at: float = 0.0
+    ticks: Ticks = ()
+
+
+def parse_counters(stat: Iterable[str], at: float) -> CpuCounters:
+    """The cores' ticks. Waiting for a disk counts as idle; a guest's time is in its host's."""
+    found: list[tuple[int, int]] = []
+    for line in stat:
+        core = _CORE.fullmatch(line[:500].rstrip())
+        if core is not None and len(found) < _MOST_CORES:
+            values = [int(value) for value in core[2].split()[:8]]
+            total = sum(values)
+            idle = sum(values[3:5])
+            found.append((total - idle, total))
+    return CpuCounters(at, tuple(found))
+
+
+def core_usage(before: CpuCounters, after: CpuCounters) -> tuple[float, ...]:
+    """How much of the time between two readings each core was at work, in percent."""
+    if len(before.ticks) != len(after.ticks):
+        return ()
+    found = []
+    for (busy_then, total_then), (busy, total) in zip(before.ticks, after.ticks, strict=True):
+        passed = total - total_then
+        share = 100 * (busy - busy_then) / passed if passed > 0 else 0.0
+        found.append(min(max(share, 0.0), 100.0))
+    return tuple(found)
+
+
+def parse_machine(
+    meminfo: Iterable[str],
+    loadavg: str,
+    interfaces: Iterable[str],
+    cores: tuple[float, ...],
+    at: float,
+) -> Machine:
+    """The machine at one moment. What is used is what no new process could have."""
+    memory = {
+        found[1]: bounds.memory_bytes(int(found[2]), 1024)
+        for found in map(_MEMORY.fullmatch, (line[:100] for line in meminfo))
+        if found is not None
+    }
+    total, swap = memory.get("MemTotal"), memory.get("SwapTotal")
+    return Machine(
+        cores=cores,
+        memory_total=total or None,
+        memory_used=_used_bytes(total, memory.get("MemAvailable", memory.get("MemFree"))),
+        swap_total=swap,
+        swap_used=_used_bytes(swap, memory.get("SwapFree")),
+        load=_parse_load(loadavg),
+        network=_parse_network(interfaces),
+        sampled_at=at,
+    )
+
+
+def _used_bytes(total: int | None, free: int | None) -> int | None:
+    return None if total is None or free is None else max(0, total - free)
+
+
+def _parse_load(text: str) -> tuple[float, float, float] | None:
+    values = [
+        bounds.number_in_range(bounds.parse_number(word), 0, 1e6) for word in text[:100].split()[:3]
+    ]
+    if len(values) < 3 or values[0] is None or values[1] is None or values[2] is None:
+        return None
+    return values[0], values[1], values[2]
+
+
+def _parse_network(lines: Iterable[str]) -> tuple[NetworkInterface, ...]:
+    found = (_INTERFACE.fullmatch(line[:400]) for line in lines)
+    interfaces = [
+        NetworkInterface(sanitize_line(match[1]), int(match[2]), int(match[3]))
+        for match in found
+        if match is not None and match[1] != "lo"
+    ]
+    return tuple(interfaces[:_MOST_INTERFACES])
+
+
+_MOST_PROCESSES = 100_000
+_LISTENING = re.compile(r"^LISTEN\s+\S+\s+\S+\s+\S*:(?P<port>[0-9]{1,5})\s")
+_PID = re.compile(r"\bpid=([0-9]{1,10})\b")
+_PORT_ARGUMENT = re.compile(r"(?P<port>[0-9]{1,5}) /proc/(?P<pid>[0-9]{1,10})/cmdline")
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """One process: `resident_bytes` are those in memory, shared pages and files included."""
+
+    pid: int
+    parent: int
+    resident_bytes: int
+
+
+def parse_processes(lines: Iterable[str], page: int) -> Mapping[int, Process]:
+    """Lines of `pid parent pages`; others are passed over."""
+    found: dict[int, Process] = {}
+    for line in lines:
+        fields = line[:100].split()
+        if len(fields) != 3 or not all(_is_number(field) for field in fields):
+            continue
+        if len(found) >= _MOST_PROCESSES:
+            break
+        pid, parent, pages = map(int, fields)
+        found[pid] = Process(pid, parent, pages * page)
+    return found
+
+
+def parse_listeners(lines: Iterable[str]) -> Mapping[int, frozenset[int]]:
+    """Which processes listen on which port, as `ss -ltnp` says."""
+    found: dict[int, set[int]] = {}
+    for line in lines:
+        listening = _LISTENING.match(line[:2000])
+        if listening is not None:
+            pids = map(int, _PID.findall(line[:2000])[:100])
+            found.setdefault(int(listening["port"]), set()).update(pids)
+    return {port: frozenset(pids) for port, pids in found.items() if pids}
+
+
+def parse_port_arguments(lines: Iterable[str]) -> Mapping[int, frozenset[int]]:
+    """Which processes were started with a port as argument: lines of `port /proc/pid/cmdline`."""
+    found: dict[int, set[int]] = {}
+    for line in lines:
+        match = _PORT_ARGUMENT.fullmatch(line[:100].strip())
+        if match is not None:
+            found.setdefault(int(match["port"]), set()).add(int(match["pid"]))
+    return {port: frozenset(pids) for port, pids in found.items()}
+
+
+def with_descendants(pids: Iterable[int], everyone: Mapping[int, Process]) -> frozenset[int]:
+    """These processes, their children, and theirs."""
+    children: dict[int, list[int]] = {}
+    for process in everyone.values():
+        children.setdefault(process.parent, []).append(process.pid)
+    found: set[int] = set()
+    waiting = list(pids)
+    while waiting:
+        pid = waiting.pop()
+        if pid not in found:
+            found.add(pid)
+            waiting += children.get(pid, ())
+    return frozenset(found)
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) < 16

@@ -1,0 +1,463 @@
+"""Reading the command lines that llama-swap starts its models with.
+
+llama-swap drops the lines whose first character is `#`, takes a backslash at the end of a line for
+a blank, and splits the rest like a POSIX shell, without expansions (`SanitizeCommand` in its
+`config` package). Here every word keeps its place in the text, and nothing raises: a quote that is
+never closed reaches to the end.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from functools import cache
+
+from aitui.domain.config import flag_table
+from aitui.domain.launch import Launch, ends_command, find_launch
+from aitui.domain.sanitize import sanitize_line
+from aitui.errors import ConfigRefused
+
+CONTEXT_SIZE = ("-c", "--ctx-size")
+PARALLEL = ("-np", "--parallel")
+MODEL = ("-m", "--model")
+MODEL_REPOSITORY = ("-hf", "-hfr", "--hf-repo")
+
+_COMMENT_LINE = re.compile(r"^[^\S\n]*#[^\n]*", re.MULTILINE)
+_CONTINUATION = re.compile(r"\\(?=[^\S\n]*$)", re.MULTILINE)
+_PIECE = re.compile(
+    r"""'(?P<single>[^']*)(?:'|\Z)
+    |   "(?P<double>(?:[^"\\]|\\.)*)(?:"|\\?\Z)
+    |   \\(?P<escaped>.)
+    |   (?P<blank>[ \t\r\n]+)
+    |   (?P<plain>[^'"\\ \t\r\n]+|\\\Z)""",
+    re.VERBOSE | re.DOTALL,
+)
+_ESCAPED_IN_DOUBLE_QUOTES = re.compile(r"\\([\\\"])")
+_NATURAL = re.compile(r"[0-9]{1,18}")
+_DEEPEST_NESTING = 3
+
+
+@dataclass(frozen=True, slots=True)
+class CommandWord:
+    """One word of a command and its place, `command[start:end]`, quotes included."""
+
+    text: str
+    start: int
+    end: int
+
+
+def split_words(command: str) -> tuple[CommandWord, ...]:
+    """The words that llama-swap makes of a command."""
+    text = _COMMENT_LINE.sub(lambda line: " " * len(line[0]), command)
+    text = _CONTINUATION.sub(" ", text)
+    found: list[CommandWord] = []
+    pieces: list[str] = []
+    start = 0
+    for piece in _PIECE.finditer(text):
+        if piece.lastgroup != "blank":
+            if not pieces:
+                start = piece.start()
+            pieces.append(_unquote(piece))
+        elif pieces:
+            found.append(CommandWord("".join(pieces), start, piece.start()))
+            pieces = []
+    if pieces:
+        found.append(CommandWord("".join(pieces), start, len(text)))
+    return tuple(found)
+
+
+def _unquote(piece: re.Match[str]) -> str:
+    kind = piece.lastgroup or "plain"
+    if kind == "double":
+        return _ESCAPED_IN_DOUBLE_QUOTES.sub(r"\1", piece[kind])
+    return piece[kind]
+
+
+@dataclass(frozen=True, slots=True)
+class CommandLine:
+    """The arguments of a llama-server, without what stands before it (`taskset -c 0-7 …`).
+
+    There are none for a command that starts no llama-server: its flags mean what that program says.
+    """
+
+    arguments: tuple[str, ...]
+
+    @classmethod
+    def read(cls, command: str) -> "CommandLine":
+        """Reads a command; a script in `bash -c "…"` is read as if it stood there itself."""
+        return cls(tuple(_own_arguments([word.text for word in split_words(command)])))
+
+    def value(self, names: Iterable[str]) -> str | None:
+        """The last value given to any of the flags; "" for one that ends the command."""
+        wanted = frozenset(names)
+        value: str | None = None
+        for index, argument in enumerate(self.arguments):
+            name, equals, attached = _flag(argument)
+            if name in wanted:
+                following = self.arguments[index + 1 : index + 2]
+                value = attached if equals else "".join(following)
+        return value
+
+    def has(self, names: Iterable[str]) -> bool:
+        """Whether any of the flags is given, with a value or without."""
+        wanted = frozenset(names)
+        return any(_flag(argument)[0] in wanted for argument in self.arguments)
+
+    @property
+    def context_size(self) -> int | None:
+        """Tokens of `--ctx-size`; None where absent, nonsense, or 0 ("from the model")."""
+        return _natural(self.value(CONTEXT_SIZE)) or None
+
+    @property
+    def parallel_slots(self) -> int | None:
+        """Slots of `--parallel`; None where absent, nonsense, or left to llama-server (−1)."""
+        return _natural(self.value(PARALLEL)) or None
+
+    @property
+    def model(self) -> str | None:
+        """The file of `--model`, else the repository of `--hf-repo`."""
+        return self.value(MODEL) or self.value(MODEL_REPOSITORY) or None
+
+    @property
+    def reasoning(self) -> bool | None:
+        """Whether the flags switch reasoning on or off; None where they leave it to the model.
+
+        `--jinja` and `--reasoning-format none` say how thoughts are told, not whether there are
+        any.
+        """
+        verdicts = (self._switch(), self._template_switch(), self._budget(), self._format())
+        return next((verdict for verdict in verdicts if verdict is not None), None)
+
+    def _switch(self) -> bool | None:
+        return {"on": True, "off": False}.get(self.value(("-rea", "--reasoning")) or "")
+
+    def _template_switch(self) -> bool | None:
+        text = self.value(("--chat-template-kwargs",))
+        if text is None:
+            return None
+        try:
+            given = json.loads(text)
+        except (ValueError, RecursionError):
+            return None
+        if not isinstance(given, dict):
+            return None
+        for name in ("enable_thinking", "thinking"):
+            if isinstance(given.get(name), bool):
+                return bool(given[name])
+        return given["reasoning_effort"] != "none" if "reasoning_effort" in given else None
+
+    def _budget(self) -> bool | None:
+        budget = _natural(self.value(("--reasoning-budget",)))
+        return None if budget is None else budget > 0
+
+    def _format(self) -> bool | None:
+        chosen = self.value(("--reasoning-format",))
+        return True if chosen in {"deepseek", "deepseek-legacy"} else None
+
+
+def context_size(command: str) -> int | None:
+    """Tokens of the last `--ctx-size N`, `--ctx-size=N` or `-c N`.
+
+    None where there is none, where it isn't a number, and for 0, which means "as many as the model
+    was trained for".
+    """
+    return CommandLine.read(command).context_size
+
+
+def parallel_slots(command: str) -> int | None:
+    """Slots that share the context; None where llama-server decides."""
+    return CommandLine.read(command).parallel_slots
+
+
+def model_path(command: str) -> str | None:
+    """The model's file, else its repository."""
+    return CommandLine.read(command).model
+
+
+def flag_value(command: str, names: Iterable[str]) -> str | None:
+    """The last value given to any of the flags, None where none of them is given."""
+    return CommandLine.read(command).value(names)
+
+
+def has_flag(command: str, names: Iterable[str]) -> bool:
+    """Whether any of the flags is given, with a value or without."""
+    return CommandLine.read(command).has(names)
+
+
+def launch(command: str) -> Launch:
+    """What a command starts, as places among its words."""
+    return find_launch([word.text for word in split_words(command)])
+
+
+def _flag(argument: str) -> tuple[str, str, str]:
+    """Name, `=`, value; llama-server takes `_` for `-` in long names."""
+    if not argument.startswith("-"):
+        return "", "", ""
+    name, equals, value = argument.partition("=")
+    return (name.replace("_", "-") if name.startswith("--") else name), equals, value
+
+
+def _natural(text: str | None) -> int | None:
+    return int(text) if text is not None and _NATURAL.fullmatch(text) else None
+
+
+def _own_arguments(arguments: list[str], nesting: int = 0) -> list[str]:
+    """What follows the llama-server, be it in a script within a script; nothing without one."""
+    found = find_launch(arguments)
+    if found.begin is not None:
+        return arguments[found.begin :]
+    if found.script is None or nesting == _DEEPEST_NESTING:
+        return []
+    script = arguments[found.script]
+    commands = _commands([word.text for word in split_words(script)])
+    if "$@" in script:
+        # The word behind the script is `$0`.
+        commands.append(arguments[found.behind + 1 :])
+    read = (_own_arguments(command, nesting + 1) for command in commands)
+    return next((own for own in read if own), [])
+
+
+def _commands(script: list[str]) -> list[list[str]]:
+    """The commands of a script: what stands between `&&`, `;`, `|` and their like."""
+    commands: list[list[str]] = [[]]
+    for word in script:
+        if not ends_command(word):
+            commands[-1].append(word)
+            continue
+        if word.endswith(";"):
+            commands[-1].append(word[:-1])
+        commands.append([])
+    return [command for command in commands if command]
+
+
+_FLAG_NAME = re.compile(r"-{0,2}[A-Za-z][A-Za-z0-9._-]{0,79}")
+_CONTEXT_SIZE = frozenset(CONTEXT_SIZE)
+_NUMBER = re.compile(r"-\.?[0-9]")
+
+
+class FlagArity(Enum):
+    """How many values follow a flag."""
+
+    NOTHING = "nothing"
+    ONE = "one"
+    TWO = "two"
+    OPTIONAL = "perhaps one"
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """One flag with all its spellings. `environment` is "" where no variable means the same."""
+
+    names: tuple[str, ...]
+    takes: FlagArity
+    environment: str = ""
+
+    @property
+    def long_name(self) -> str:
+        """The first spelling with two dashes, else the first one."""
+        return next((name for name in self.names if name.startswith("--")), self.names[0])
+
+    @property
+    def names_elsewhere(self) -> frozenset[str]:
+        """The spellings that can mean the same to a program that is no llama-server."""
+        if not _CONTEXT_SIZE.isdisjoint(self.names):
+            return frozenset()
+        return frozenset(name for name in self.names if name.startswith("--"))
+
+
+@dataclass(frozen=True, slots=True)
+class FlagOccurrence:
+    """A flag in a command: its word, and the word that holds its value.
+
+    `value_word` is the flag's own word where `=` joins the two, and None where no value follows.
+    """
+
+    name: str
+    flag_word: CommandWord
+    value_word: CommandWord | None
+    value: str
+
+    @property
+    def has_equals_sign(self) -> bool:
+        """Whether the value stands behind `=` in the flag's own word."""
+        return self.value_word is self.flag_word
+
+
+def find_flag(given: str) -> Flag:
+    """The flag of a spelling, with or without dashes, or of its environment variable.
+
+    One of its own where none is known.
+
+    Raises ConfigRefused for what can't be the name of a flag.
+    """
+    if not _FLAG_NAME.fullmatch(given):
+        raise ConfigRefused(
+            f"“{sanitize_line(given, 60)}” can't be a flag.", remedy="Give it as --name or -n."
+        )
+    if given in _flags_by_name():
+        return _flags_by_name()[given]
+    likely = ("--", "-") if len(given) > 1 else ("-", "--")
+    dashes = ("",) if given.startswith("-") else likely
+    names = [normalize_flag_name(dash + given) for dash in dashes]
+    known = (_flags_by_name()[name] for name in names if name in _flags_by_name())
+    return next(known, Flag((names[0],), FlagArity.OPTIONAL))
+
+
+def normalize_flag_name(name: str) -> str:
+    """A flag's name as llama-server compares it: `_` counts as `-` in long names."""
+    return name.replace("_", "-") if name.startswith("--") else name
+
+
+def flag_occurrences(words: tuple[CommandWord, ...]) -> Iterator[FlagOccurrence]:
+    """The flags among the words, with their values, as llama-server would take them."""
+    index = 0
+    while index < len(words):
+        word = words[index]
+        index += 1
+        if not is_flag(word.text):
+            continue
+        name, equals, attached = word.text.partition("=")
+        name = normalize_flag_name(name)
+        if equals:
+            yield FlagOccurrence(name, word, word, attached)
+            continue
+        takes = _value_arity(name)
+        following = words[index] if index < len(words) else None
+        alone = takes is FlagArity.OPTIONAL and following is not None and is_flag(following.text)
+        if takes is FlagArity.NOTHING or following is None or alone:
+            yield FlagOccurrence(name, word, None, "")
+        else:
+            yield FlagOccurrence(name, word, following, following.text)
+            index += 2 if takes is FlagArity.TWO else 1
+
+
+def is_flag(text: str) -> bool:
+    """Whether a word can be a flag: a dash, and no negative number behind it."""
+    return len(text) > 1 and text.startswith("-") and not _NUMBER.match(text)
+
+
+def last_occurrence(words: tuple[CommandWord, ...], flag: Flag) -> FlagOccurrence | None:
+    """The flag where it stands last, which is the one that counts."""
+    found = None
+    for given in flag_occurrences(words):
+        if given.name in flag.names:
+            found = given
+    return found
+
+
+def find_occurrence(command: str, flag: Flag) -> FlagOccurrence | None:
+    """The flag in a command, where it stands last behind the llama-server.
+
+    In a command that starts another program, only long flags that are that program's own count,
+    and the context size never: it is another flag there.
+    """
+    found, every = launch(command), split_words(command)
+    if found.begin is not None:
+        return last_occurrence(every[found.begin :], flag)
+    if found.script is not None or not flag.names_elsewhere:
+        return None
+    given = None
+    for index, word in enumerate(every[found.behind :], start=found.behind):
+        name, equals, attached = word.text.partition("=")
+        if normalize_flag_name(name) not in flag.names_elsewhere:
+            continue
+        following = every[index + 1] if index + 1 < len(every) else None
+        value_word = word if equals else following
+        if value_word is None or (not equals and is_flag(value_word.text)):
+            continue
+        value = attached if equals else value_word.text
+        given = FlagOccurrence(normalize_flag_name(name), word, value_word, value)
+    return given
+
+
+def effective_flag_value(command: str, flag: Flag) -> str | None:
+    """The value that a command gives a flag, "" for one that stands alone, None without it."""
+    if launch(command).script is not None:
+        return flag_value(command, flag.names)
+    given = find_occurrence(command, flag)
+    return given.value if given else None
+
+
+def _value_arity(name: str) -> FlagArity:
+    known = _flags_by_name().get(name)
+    return known.takes if known else FlagArity.OPTIONAL
+
+
+@cache
+def _flags_by_name() -> dict[str, Flag]:
+    known: dict[str, Flag] = {}
+    for takes, table in (
+        (FlagArity.ONE, flag_table.TAKING_ONE_VALUE),
+        (FlagArity.TWO, flag_table.TAKING_TWO_VALUES),
+        (FlagArity.OPTIONAL, flag_table.TAKING_A_VALUE_OR_NONE),
+        (FlagArity.NOTHING, flag_table.TAKING_NO_VALUE),
+    ):
+        for line in table.split("\n"):
+            names = tuple(word for word in line.split() if word.startswith("-"))
+            environment = "".join(word for word in line.split() if not word.startswith("-"))
+            for name in (*names, environment) if environment else names:
+                known[name] = Flag(names, takes, environment)
+    return known
+
+
+_PREFIX = "LLAMA_ARG_"
+_LONGEST_NAME = 80
+_OFF = frozenset({"", "0", "off", "false", "disabled", "no"})
+
+
+def environment_arguments(environment: Mapping[str, str]) -> tuple[str, ...]:
+    """The flags that stand for the variables; llama-server lets those of the command win."""
+    found: list[str] = []
+    for name, value in environment.items():
+        if not name.startswith(_PREFIX) or len(name) > _LONGEST_NAME or not name.isidentifier():
+            continue
+        flag = find_flag(name)
+        if flag.environment != name:
+            continue
+        if flag.takes is not FlagArity.NOTHING:
+            found += [flag.long_name, value]
+        elif value.strip().lower() not in _OFF:
+            found.append(flag.long_name)
+    return tuple(found)
+
+
+LONGEST_VALUE = 4096
+
+_SAFE = re.compile(r"[A-Za-z0-9._/:=,+@%~^{}\[\]()<>|&;?*!-]+")
+_SAFE_INSIDE = {"'": re.compile(r"[^']*"), '"': re.compile(r'[^"\\]*')}
+_CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff\ud800-\udfff]")
+
+
+def refuse_unwritable(value: str, line: int) -> None:
+    """Raises ConfigRefused for what can't be a value: control characters, macros, a novel."""
+    if len(value) > LONGEST_VALUE:
+        raise ConfigRefused(f"A value has at most {LONGEST_VALUE:,} characters.", line=line)
+    if _CONTROL_CHARACTERS.search(value):
+        raise ConfigRefused(
+            f"“{sanitize_line(value, 60)}” can't be a value.",
+            line=line,
+            why="It holds a line break or another control character.",
+        )
+    if "${" in value:
+        raise ConfigRefused(
+            f"“{sanitize_line(value, 60)}” names a macro.",
+            line=line,
+            remedy="Give the value itself, or change it in the editor (e).",
+        )
+
+
+def quote_word(value: str) -> str:
+    """The value as one word: as it is where nothing in it splits, else in quotes."""
+    if _SAFE.fullmatch(value):
+        return value
+    if "'" not in value:
+        return f"'{value}'"
+    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def fits_in_quotes(value: str, quote: str) -> bool:
+    """Whether the value can stand between these quotes as it is; "" for none."""
+    if not quote:
+        return bool(_SAFE.fullmatch(value))
+    return bool(value) and value == value.strip() and bool(_SAFE_INSIDE[quote].fullmatch(value))

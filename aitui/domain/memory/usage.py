@@ -1,0 +1,405 @@
+"""Whose the memory is: every card, by model and others, and what each model takes."""
+
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from aitui.domain.hardware.host_sample import HostSample, ProcessMemory
+from aitui.domain.hardware.sample import (
+    Gpu,
+    HardwareSample,
+    Machine,
+    SampleSource,
+    find_device_card,
+)
+from aitui.domain.memory.footprint import Footprint, FootprintOrigin
+from aitui.domain.memory.measurement import Measurement
+from aitui.domain.memory.placement import Placement, eligible_gpus
+from aitui.domain.memory.start_up import StartupMemory
+from aitui.domain.models import Model, RunState
+
+_LEAST_GROWTH = 32 << 20
+
+
+def observe_footprint(
+    context_size: int, held: ProcessMemory | None, start: StartupMemory | None
+) -> Footprint | None:
+    """The figures of its processes, with the parts that its log tells apart.
+
+    None where neither says anything. Resident bytes hold the pages of the model's file, so they
+    tell what a model takes of the machine only where nothing of it is on a card.
+    """
+    on_cards = held.gpu_bytes if held is not None else 0
+    logged = start.gpu_bytes if start is not None else 0
+    gpu = on_cards or logged
+    host = start.host_bytes if start is not None else None
+    if not gpu and held is not None and held.resident_bytes:
+        host = held.resident_bytes
+    if not gpu and not host:
+        return None
+    return Footprint(
+        context_size=context_size,
+        gpu=gpu,
+        host=host,
+        weights=start.weights_bytes if start is not None else None,
+        cache=start.cache_bytes if start is not None else None,
+        compute=start.compute_bytes if start is not None else None,
+        origin=FootprintOrigin.MEASURED,
+    )
+
+
+def footprint_by_difference(
+    context_size: int, before: HardwareSample, after: HardwareSample, moved: Collection[str] = ()
+) -> Footprint | None:
+    """What a load took, from samples before it began and after it ended.
+
+    For servers whose machine can't be asked. None where other models came or went meanwhile
+    (`moved`), a card did, or nothing has grown.
+    """
+    if moved:
+        return None
+    cards_before = {gpu.key: gpu for gpu in before.gpus}
+    if set(cards_before) != {gpu.key for gpu in after.gpus}:
+        return None
+    grown: dict[str, int] = {}
+    for gpu in after.gpus:
+        growth = _growth(cards_before[gpu.key], gpu)
+        if growth is None:
+            return None
+        grown[gpu.key] = growth
+    sum_grown = sum(grown.values())
+    host = None
+    if not after.gpus and before.machine is not None and after.machine is not None:
+        used, used_before = after.machine.memory_used, before.machine.memory_used
+        host = None if used is None or used_before is None else max(0, used - used_before)
+    if max(sum_grown, host or 0) < _LEAST_GROWTH:
+        return None
+    cards = tuple((key, growth) for key, growth in grown.items() if growth >= _LEAST_GROWTH)
+    return Footprint(
+        context_size, max(0, sum_grown), host, origin=FootprintOrigin.MEASURED, cards=cards
+    )
+
+
+def build_measurement(footprint: Footprint, setup: str, at: float) -> Measurement | None:
+    """As it is kept, None for a figure that was not seen. `setup` is the command's fingerprint."""
+    if footprint.origin is not FootprintOrigin.MEASURED or footprint.context_size < 1:
+        return None
+    return Measurement(
+        context_size=footprint.context_size,
+        gpu=footprint.gpu,
+        host=footprint.host,
+        weights=footprint.weights,
+        cache=footprint.cache,
+        compute=footprint.compute,
+        setup=setup,
+        at=at,
+        cards=footprint.cards,
+    )
+
+
+def _growth(before: Gpu, after: Gpu) -> int | None:
+    if before.used_bytes is None or after.used_bytes is None:
+        return None
+    return after.used_bytes - before.used_bytes
+
+
+_PORT = re.compile(
+    r"[a-z]{2,10}://(?:[^/@\s]*@)?(?:\[[0-9a-fA-F:.%]+\]|[^/:\s]+):([0-9]{1,5})(?:/|\Z)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class GpuShare:
+    """What one model has of one card. `origin` says how that is known."""
+
+    model: str
+    used_bytes: int
+    origin: FootprintOrigin
+
+    @property
+    def approximate(self) -> bool:
+        """Whether the figure is calculated, and not what was seen."""
+        return self.origin is not FootprintOrigin.MEASURED
+
+
+@dataclass(frozen=True, slots=True)
+class GpuMemoryUsage:
+    """One card: the models on it, the largest first. `others` is None where its use isn't known."""
+
+    gpu: Gpu
+    models: tuple[GpuShare, ...] = ()
+    others: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryUsage:
+    """The memory of one server at one moment.
+
+    `footprints` has a figure for every model of which anything is known, running or not. `source`
+    is None before the first sample. `troubles` are tools of the host that don't work, in words.
+    `seen_now` are the models whose figure is of their present run, not of an earlier one.
+    """
+
+    cards: tuple[GpuMemoryUsage, ...] = ()
+    machine: Machine | None = None
+    footprints: Mapping[str, Footprint] = field(default_factory=dict)
+    source: SampleSource | None = None
+    at: float = 0.0
+    errors: tuple[str, ...] = ()
+    observed_now: frozenset[str] = frozenset()
+
+    @property
+    def eligible_gpus(self) -> tuple[Gpu, ...]:
+        """The cards that a model can be put on: one in the processor isn't used beside others."""
+        return eligible_gpus([card.gpu for card in self.cards])
+
+    @property
+    def on_cards(self) -> bool:
+        """Whether the bar of the header is that of graphics cards, not of the machine's memory."""
+        return bool(self.eligible_gpus)
+
+    @property
+    def total_bytes(self) -> int | None:
+        """Of all cards together, else of the machine."""
+        if self.on_cards:
+            return sum(gpu.total_bytes or 0 for gpu in self.eligible_gpus)
+        return None if self.machine is None else self.machine.memory_total
+
+    @property
+    def used_bytes(self) -> int | None:
+        """The same; None where a card that has a size doesn't tell its use."""
+        if not self.on_cards:
+            return None if self.machine is None else self.machine.memory_used
+        known = [gpu.used_bytes for gpu in self.eligible_gpus if gpu.used_bytes is not None]
+        return sum(known) if len(known) == len(self.eligible_gpus) else None
+
+    @property
+    def free_bytes(self) -> int | None:
+        """What a load can have now. A card that works in the machine's memory has no more than it."""
+        if not self.on_cards:
+            return None if self.machine is None else self.machine.memory_available
+        total, used = self.total_bytes, self.used_bytes
+        if total is None or used is None:
+            return None
+        free = max(0, total - used)
+        available = None if self.machine is None else self.machine.memory_available
+        unified = all(gpu.unified for gpu in self.eligible_gpus)
+        return free if available is None or not unified else min(free, available)
+
+    def free_on(self, gpu: Gpu, leaving: Collection[str] = ()) -> int | None:
+        """What is free on a card once these models have gone, as far as that is known."""
+        if gpu.free_bytes is None or gpu.total_bytes is None:
+            return None
+        return min(gpu.total_bytes, gpu.free_bytes + self.usage_on(gpu, leaving))
+
+    def usage_on(self, gpu: Gpu, models: Collection[str]) -> int:
+        """What these models have of a card."""
+        return sum(
+            share.used_bytes
+            for card in self.cards
+            if card.gpu.key == gpu.key
+            for share in card.models
+            if share.model in models
+        )
+
+
+def memory_usage(
+    sample: HardwareSample | None,
+    models: Iterable[Model],
+    *,
+    host: HostSample | None = None,
+    starts: Mapping[str, StartupMemory] | None = None,
+    expected: Mapping[str, Footprint] | None = None,
+) -> MemoryUsage:
+    """Joins what is known.
+
+    `sample` is the server's, `host` the machine's own where that can be asked: its cards count for
+    more, because its processes are on them. `starts` are the memory lines of the logs of running
+    models, `expected` what was measured before or estimated, by model.
+    """
+    listed = tuple(models)
+    own = host.sample if host is not None else None
+    of_cards = own if own is not None and own.gpus else sample
+    chosen = of_cards or own
+    shares: dict[str, dict[str, GpuShare]] = {}
+    footprints: dict[str, Footprint] = dict(expected or {})
+    gpus = chosen.gpus if chosen is not None else ()
+    seen_now: set[str] = set()
+    for model in listed:
+        if not model.resident:
+            continue
+        held = None if host is None else _process_usage(host, model)
+        start = (starts or {}).get(model.id)
+        # While it loads, its processes hold but a part.
+        loading = model.state is RunState.STARTING and model.id in footprints
+        own_figure = None if loading else observe_footprint(model.context.tokens, held, start)
+        found = own_figure or footprints.get(model.id)
+        if found is None:
+            continue
+        parts, certain = _parts_by_card(found, held, start, gpus)
+        certain = certain and (not loading or bool(held and held.gpu_bytes))
+        if own_figure is not None:
+            seen_now.add(model.id)
+            found = replace(found, cards=tuple(parts.items()) if certain else ())
+        footprints[model.id] = found
+        origin = found.origin if certain else FootprintOrigin.ESTIMATED
+        shares[model.id] = {
+            key: GpuShare(model.id, size, origin) for key, size in parts.items() if size
+        }
+    return MemoryUsage(
+        cards=tuple(_build_card(gpu, shares) for gpu in gpus),
+        machine=_newest_machine(sample, own),
+        footprints=footprints,
+        source=None if chosen is None else chosen.source,
+        at=0.0 if chosen is None else chosen.at,
+        errors=() if host is None else host.errors,
+        observed_now=frozenset(seen_now),
+    )
+
+
+def port_of(proxy: str) -> int | None:
+    """The port of the address that llama-swap reaches a model at."""
+    found = _PORT.match(proxy)
+    port = int(found[1]) if found is not None else 0
+    return port if 0 < port < 65536 else None
+
+
+def _process_usage(host: HostSample, model: Model) -> ProcessMemory | None:
+    port = port_of(model.proxy)
+    return None if port is None else host.usage_at_port(port)
+
+
+def _newest_machine(*samples: HardwareSample | None) -> Machine | None:
+    found = [one.machine for one in samples if one is not None and one.machine is not None]
+    return max(found, key=lambda machine: machine.sampled_at, default=None)
+
+
+def _build_card(gpu: Gpu, shares: Mapping[str, Mapping[str, GpuShare]]) -> GpuMemoryUsage:
+    own = [by_card[gpu.key] for by_card in shares.values() if gpu.key in by_card]
+    own = _limit_estimates(gpu, own)
+    own.sort(key=lambda share: (-share.used_bytes, share.model))
+    known = sum(share.used_bytes for share in own)
+    others = None if gpu.used_bytes is None else max(0, gpu.used_bytes - known)
+    return GpuMemoryUsage(gpu, tuple(own), others)
+
+
+def _limit_estimates(gpu: Gpu, shares: list[GpuShare]) -> list[GpuShare]:
+    """Guesses are no more than what is in use beside what is certain."""
+    if gpu.used_bytes is None:
+        return shares
+    left = gpu.used_bytes - sum(share.used_bytes for share in shares if not share.approximate)
+    found = []
+    for share in shares:
+        size = share.used_bytes
+        if share.approximate:
+            size = max(0, min(size, left))
+            left -= size
+        found.append(replace(share, used_bytes=size))
+    return [share for share in found if share.used_bytes]
+
+
+def _parts_by_card(
+    footprint: Footprint,
+    held: ProcessMemory | None,
+    start: StartupMemory | None,
+    gpus: tuple[Gpu, ...],
+) -> tuple[dict[str, int], bool]:
+    """What a model has of each card: by its processes, by its log, as it was before, or else as the
+    cards are used; and whether that is more than a guess.
+    """
+    if held is not None and held.gpu_bytes:
+        return _parts_by_process(held, gpus), True
+    if len(gpus) == 1:
+        return {gpus[0].key: footprint.gpu}, True
+    if start is not None and (numbered := _parts_by_log(start, gpus)):
+        return numbered, True
+    before = {key: size for key, size in footprint.cards if any(gpu.key == key for gpu in gpus)}
+    if before:
+        return before, True
+    return _parts_by_use(footprint.gpu, eligible_gpus(gpus)), False
+
+
+def _parts_by_process(held: ProcessMemory, gpus: tuple[Gpu, ...]) -> dict[str, int]:
+    """A partition that isn't listed as a card is on the only card there is."""
+    known = {gpu.key for gpu in gpus}
+    parts: dict[str, int] = {}
+    for key, size in held.gpus.items():
+        place = key if key in known or len(gpus) != 1 else gpus[0].key
+        parts[place] = parts.get(place, 0) + size
+    return parts
+
+
+def _parts_by_log(start: StartupMemory, gpus: tuple[Gpu, ...]) -> dict[str, int]:
+    """By the names of the devices; nothing where one of them is no card that is there."""
+    parts: dict[str, int] = {}
+    for device in start.devices:
+        if not device.is_gpu:
+            continue
+        card = find_device_card(device.name, gpus)
+        if card is None:
+            return {}
+        parts[card.key] = parts.get(card.key, 0) + device.total
+    return parts
+
+
+def _parts_by_use(size: int, gpus: tuple[Gpu, ...]) -> dict[str, int]:
+    used = sum(gpu.used_bytes or 0 for gpu in gpus)
+    if not used:
+        return {}
+    return {gpu.key: size * (gpu.used_bytes or 0) // used for gpu in gpus}
+
+
+@dataclass(frozen=True, slots=True)
+class Headroom:
+    """Bytes that a load finds `now`, and `after` other models have gone; None where not known.
+
+    `where` names the cards if not all count, and the machine's memory beside cards. `cards` is how
+    many there are, none in the machine's memory.
+    """
+
+    now: int | None
+    after: int | None
+    where: str = ""
+    cards: int = 0
+
+
+def headroom_on_cards(
+    picture: MemoryUsage, cards: Sequence[Gpu], placement: Placement, leaving: Collection[str]
+) -> Headroom:
+    """The room on these cards together, as far as the command lets the model use it."""
+    now, after = (
+        _free_on_cards(picture, cards, placement, ()),
+        _free_on_cards(picture, cards, placement, leaving),
+    )
+    everywhere = eligible_gpus([card.gpu for card in picture.cards])
+    all_of_them = {gpu.key for gpu in cards} == {gpu.key for gpu in everywhere}
+    return Headroom(now, after, "" if all_of_them else _cards_label(cards), len(cards))
+
+
+def headroom_in_machine(picture: MemoryUsage, leaving: Collection[str]) -> Headroom:
+    """The room in the machine's own memory."""
+    available = None if picture.machine is None else picture.machine.memory_available
+    where = "in RAM" if picture.on_cards else ""
+    if available is None:
+        return Headroom(None, None, where)
+    found = (picture.footprints.get(model) for model in leaving)
+    return Headroom(available, available + sum(one.host or 0 for one in found if one), where)
+
+
+def _free_on_cards(
+    picture: MemoryUsage, cards: Sequence[Gpu], placement: Placement, leaving: Collection[str]
+) -> int | None:
+    free = [picture.free_on(gpu, leaving) for gpu in cards]
+    known = [amount for amount in free if amount is not None]
+    if len(known) < len(free) or not known:
+        return None
+    room = placement.headroom(known)
+    available = None if picture.machine is None else picture.machine.memory_available
+    if available is None or not all(gpu.unified for gpu in cards):
+        return room
+    return min(room, available + sum(picture.usage_on(gpu, leaving) for gpu in cards))
+
+
+def _cards_label(cards: Sequence[Gpu]) -> str:
+    *most, last = [str(gpu.index) for gpu in cards] or [""]
+    return f"on GPUs {', '.join(most)} and {last}" if most else f"on GPU {last}"

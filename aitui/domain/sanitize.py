@@ -1,0 +1,126 @@
+"""Hostile text made harmless: what a server sent can't steer the terminal or break a column.
+
+Removed whole: escape sequences (ECMA-48, 7-bit and C1 forms, incomplete ones as well), bidi
+controls, and characters without a width of their own. Shown as `�`, a run of them as one: every
+other control character and lone surrogates. An unterminated string sequence ends at the next
+control character; of its C1 form only the opener goes, since U+009D is a common piece of text
+decoded wrongly (`â€` and U+009D for a quotation mark) and would swallow the rest of the line.
+"""
+
+import re
+
+REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+ELLIPSIS = "…"
+
+_STRING_BODY = r"[^\x00-\x1f\x7f-\x9f]*"
+_STRING_END = r"(?:\x07|\x1b\\|\x9c)"
+_ESCAPES = "|".join(
+    (
+        rf"\x1b[\]PX^_]{_STRING_BODY}{_STRING_END}?",  # OSC, DCS, SOS, PM, APC
+        rf"[\x90\x98\x9d-\x9f]{_STRING_BODY}{_STRING_END}",
+        r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]?",  # CSI
+        r"\x1b[ -/]*[0-~]?",
+    )
+)
+_BIDI = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
+_INVISIBLE = (
+    "\u00ad\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u2060-\u2065\u206a-\u206f\u3164"
+    "\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
+)
+# Joiners and variation selectors: right in prose, where Persian, Hindi and emoji need them, and
+# wrong in a cell, because terminals disagree about the width that they give their neighbours.
+_JOINERS = "\u200c\u200d\ufe00-\ufe0f"
+_BREAKS = "\n\r\x0b\x0c\x85\u2028\u2029"
+_CONTROLS = r"\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff"
+
+_REMOVED_FROM_TEXT = re.compile(f"{_ESCAPES}|[{_BIDI}{_INVISIBLE}]+")
+_REMOVED_FROM_LINE = re.compile(f"{_ESCAPES}|[{_BIDI}{_INVISIBLE}{_JOINERS}]+")
+_REPLACED_CONTROLS = re.compile(f"[{_CONTROLS}]+")
+_BREAKS_AND_TABS = re.compile(f"[\t{_BREAKS}]+")
+_OTHER_BREAKS = re.compile("[\r\x0b\x0c\x85\u2028\u2029]")
+_UNSAFE_IN_TEXT = re.compile(f"[{_CONTROLS}{_BIDI}{_INVISIBLE}\r\x0b\x0c\x85\u2028\u2029]")
+_UNSAFE_IN_LINE = re.compile(f"[{_CONTROLS}{_BIDI}{_INVISIBLE}{_JOINERS}\t{_BREAKS}]")
+
+
+def sanitize_line(text: str, limit: int | None = None) -> str:
+    """One harmless line of at most `limit` characters, the last of them `…` where it was cut.
+
+    Runs of tabs and line breaks become one blank, line breaks at either end vanish, zero-width
+    joiners and variation selectors are removed. Looks at no more than a few times `limit`
+    characters, so a longer run of what is removed ends the line early.
+    """
+    head = _head(text, limit)
+    if not (head.isascii() and head.isprintable()) and _UNSAFE_IN_LINE.search(head):
+        cleaned = _REMOVED_FROM_LINE.sub("", head.strip("\r\n"))
+        cleaned = _REPLACED_CONTROLS.sub(REPLACEMENT, _BREAKS_AND_TABS.sub(" ", cleaned))
+    else:
+        cleaned = head
+    return _truncate(cleaned, limit, more=len(head) < len(text))
+
+
+def sanitize_text(text: str, limit: int | None = None) -> str:
+    r"""Harmless text of at most `limit` characters that keeps its `\n` and `\t`.
+
+    Every other line break becomes `\n`; joiners and variation selectors stay.
+    """
+    head = _head(text, limit)
+    if _UNSAFE_IN_TEXT.search(head):
+        cleaned = _REMOVED_FROM_TEXT.sub("", head).replace("\r\n", "\n")
+        cleaned = _REPLACED_CONTROLS.sub(REPLACEMENT, _OTHER_BREAKS.sub("\n", cleaned))
+    else:
+        cleaned = head
+    return _truncate(cleaned, limit, more=len(head) < len(text))
+
+
+def _head(text: str, limit: int | None) -> str:
+    """As much of the text as `limit` characters are likely made of, colours included."""
+    return text if limit is None else text[: max(limit, 0) * 4 + 1024]
+
+
+def _truncate(cleaned: str, limit: int | None, *, more: bool) -> str:
+    if limit is None or (len(cleaned) <= limit and not more):
+        return cleaned
+    return cleaned[: limit - 1] + ELLIPSIS if limit > 0 else ""
+
+
+LONGEST_PENDING = 4096
+
+_CUT_C1_STRING = rf"[\x90\x98\x9d-\x9f]{_STRING_BODY}\x1b?\Z"
+# What may be one with what comes next: a sequence, a run that is shown as one mark, half a CRLF.
+_OPEN_ENDED = re.compile(rf"(?:{_CUT_C1_STRING}|{_ESCAPES}|[\r{_CONTROLS}{_BIDI}{_INVISIBLE}])+")
+
+
+class StreamSanitizer:
+    """Pieces in, harmless pieces out: joined they are what `clean_text` makes of the whole.
+
+    Holds back at most `LONGEST_HELD` characters, whatever comes.
+    """
+
+    __slots__ = ("_pending",)
+
+    def __init__(self) -> None:
+        self._pending = ""
+
+    def feed(self, piece: str) -> str:
+        """As much harmless text as is certain by now."""
+        if not self._pending and not _UNSAFE_IN_TEXT.search(piece):
+            return piece
+        text = self._pending + piece
+        start = _open_end(text)
+        if len(text) - start > LONGEST_PENDING:
+            start = len(text)
+        self._pending = text[start:]
+        return sanitize_text(text[:start])
+
+    def finish(self) -> str:
+        """What was held back, when nothing more comes."""
+        held, self._pending = self._pending, ""
+        return sanitize_text(held)
+
+
+def _open_end(text: str) -> int:
+    """Where the run begins that the next piece may go on with."""
+    for found in _OPEN_ENDED.finditer(text):
+        if found.end() == len(text):
+            return found.start()
+    return len(text)

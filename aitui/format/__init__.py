@@ -1,0 +1,1 @@
+"""Values to text, shared by the command line and the screen."""

@@ -1,0 +1,441 @@
+"""The memory and the hardware of a server as text for people and as JSON for scripts."""
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+
+import msgspec
+
+from aitui.domain.hardware.info import NATIVE, HostInfo
+from aitui.domain.hardware.sample import Gpu, Machine, SampleSource
+from aitui.domain.memory.footprint import APPROXIMATELY, Footprint
+from aitui.domain.memory.forecast import HardwareState
+from aitui.domain.memory.usage import GpuMemoryUsage, MemoryUsage
+from aitui.domain.snapshot import Snapshot
+from aitui.domain.units import format_bytes_gib, format_seconds
+
+# What makers add to a processor's name and nobody says aloud.
+_TRIMMINGS = re.compile(
+    r"\((?:R|TM)\)|\s+@\s+[0-9.]+\s?GHz|(?<!Virtual)\s+(?:CPU|Processor)\b|\s+[0-9]+-Core\b"
+    r"|\s+(?:with|w/) Radeon.*",
+    re.IGNORECASE,
+)
+
+
+class HostReport(msgspec.Struct, frozen=True):
+    """One machine; null wherever nobody tells. `origins` says of each field who told it."""
+
+    system: str | None
+    kernel: str | None
+    architecture: str | None
+    environment: str | None
+    processor: str | None
+    sockets: int | None
+    cores: int | None
+    threads: int | None
+    memory_bytes: int | None
+    booted_at: float | None
+    nvidia_driver: str | None
+    accelerators: tuple[str, ...]
+    origins: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class RankedText:
+    """Some words; the higher `need`, the longer they stay where room is short."""
+
+    words: str
+    need: int
+
+
+def host_report(facts: HostInfo) -> HostReport | None:
+    """The facts for scripts, None where there are none."""
+    if not facts.non_empty_fields():
+        return None
+    return HostReport(
+        system=facts.system or None,
+        kernel=facts.kernel or None,
+        architecture=facts.architecture or None,
+        environment=facts.environment or None,
+        processor=facts.processor or None,
+        sockets=facts.sockets,
+        cores=facts.cores,
+        threads=facts.threads,
+        memory_bytes=facts.memory_bytes,
+        booted_at=facts.booted_at,
+        nvidia_driver=facts.nvidia_driver or None,
+        accelerators=facts.accelerators,
+        origins={name: source.value for name, source in facts.origins.items()},
+    )
+
+
+def host_info_rows(
+    facts: HostInfo, now: float, *, with_cards: bool
+) -> tuple[tuple[RankedText, ...], ...]:
+    """The system in one row, the hardware in another. `now` is Unix time.
+
+    Cards are named only where they are shown nowhere else.
+    """
+    system = (
+        RankedText(facts.system, 9),
+        RankedText(facts.kernel, 7),
+        RankedText(facts.architecture, 5),
+        RankedText("" if facts.environment == NATIVE else facts.environment, 4),
+        RankedText(
+            "" if facts.booted_at is None else f"up {_format_uptime(now - facts.booted_at)}", 8
+        ),
+    )
+    driver = f"NVIDIA driver {facts.nvidia_driver}" if facts.nvidia_driver else ""
+    hardware = (
+        RankedText(format_processor(facts.processor), 9),
+        RankedText(_format_count(facts.sockets, "socket"), 2 if facts.sockets == 1 else 5),
+        RankedText(_format_count(facts.cores, "core"), 8),
+        RankedText(_format_count(facts.threads, "thread"), 7),
+        RankedText(
+            "" if facts.memory_bytes is None else f"{format_bytes_gib(facts.memory_bytes)} RAM", 3
+        ),
+        *(
+            RankedText(words, 4)
+            for words in (_group_names(facts.accelerators) if with_cards else ())
+        ),
+        RankedText(driver, 6),
+    )
+    rows = (tuple(one for one in row if one.words) for row in (system, hardware))
+    return tuple(row for row in rows if row)
+
+
+def host_info_source(facts: HostInfo) -> str:
+    """Who told what is shown of it, "" where nothing is."""
+    shown = set(facts.origins) - {"accelerators"} or set(facts.origins)
+    tellers = {facts.origins[name] for name in shown}
+    return " and ".join(
+        one.value for one in (SampleSource.HOST, SampleSource.SERVER) if one in tellers
+    )
+
+
+def format_processor(name: str) -> str:
+    """A processor as people call it: "Intel Xeon E5-2699 v4"."""
+    return " ".join(_TRIMMINGS.sub("", name).split())
+
+
+def _format_count(number: int | None, name: str) -> str:
+    return "" if number is None else f"{number} {name}{'' if number == 1 else 's'}"
+
+
+def _group_names(names: tuple[str, ...]) -> list[str]:
+    counts = Counter(names)
+    return [name if count == 1 else f"{count} × {name}" for name, count in counts.items()]
+
+
+def _format_uptime(seconds: float) -> str:
+    return format_seconds(max(0.0, seconds))
+
+
+class GpuShareReport(msgspec.Struct, frozen=True):
+    """What one model has of one card. `source` is "measured" or how it was calculated."""
+
+    model: str
+    bytes: int
+    source: str
+
+
+class GpuReport(msgspec.Struct, frozen=True):
+    """One card; null wherever nobody tells. Power in watts, temperatures in °C."""
+
+    index: int
+    name: str
+    uuid: str
+    used_bytes: int | None
+    total_bytes: int | None
+    use_percent: float | None
+    temperature: float | None
+    power: float | None
+    fan_percent: float | None
+    unified: bool
+    models: tuple[GpuShareReport, ...]
+    other_bytes: int | None
+
+
+class ModelMemoryReport(msgspec.Struct, frozen=True):
+    """What a model takes, or would."""
+
+    model: str
+    running: bool
+    context_size: int
+    gpu_bytes: int
+    host_bytes: int | None
+    weights_bytes: int | None
+    cache_bytes: int | None
+    compute_bytes: int | None
+    source: str
+
+
+class MachineReport(msgspec.Struct, frozen=True):
+    """The machine without its cards."""
+
+    cores: int
+    use_percent: float | None
+    memory_used_bytes: int | None
+    memory_total_bytes: int | None
+    swap_used_bytes: int | None
+    swap_total_bytes: int | None
+    load: tuple[float, ...]
+
+
+class HardwareReport(msgspec.Struct, frozen=True):
+    """All of `gpu --json`. `source` is who measured, null where nobody does; `trouble` says why."""
+
+    server: str
+    source: str | None
+    at: float | None
+    used_bytes: int | None
+    total_bytes: int | None
+    free_bytes: int | None
+    gpus: tuple[GpuReport, ...]
+    models: tuple[ModelMemoryReport, ...]
+    machine: MachineReport | None
+    host: HostReport | None
+    troubles: tuple[str, ...]
+
+
+def gpu_report(label: str, snapshot: Snapshot) -> HardwareReport:
+    """What is known, for scripts."""
+    hardware, picture = snapshot.hardware, snapshot.hardware.usage
+    return HardwareReport(
+        server=label,
+        source=picture.source.value if picture.source is not None else None,
+        at=picture.at or None,
+        used_bytes=picture.used_bytes,
+        total_bytes=picture.total_bytes,
+        free_bytes=picture.free_bytes,
+        gpus=tuple(map(_card_report, picture.cards)),
+        models=tuple(
+            _model_report(model.id, model.resident, model.memory)
+            for model in snapshot.models
+            if model.memory is not None
+        ),
+        machine=_machine_report(picture.machine),
+        host=host_report(hardware.facts),
+        troubles=hardware_errors(hardware),
+    )
+
+
+def hardware_errors(hardware: HardwareState) -> tuple[str, ...]:
+    """What doesn't work, in words."""
+    return tuple(words for words in (hardware.error, *hardware.usage.errors) if words)
+
+
+def gpus_as_json(value: HardwareReport) -> str:
+    """Indented."""
+    indented: bytes = msgspec.json.format(msgspec.json.encode(value), indent=2)
+    return indented.decode()
+
+
+def gpus_as_text(label: str, snapshot: Snapshot, now: float) -> str:
+    """Cards with their models, the machine, and what models that don't run would take.
+
+    `now` is Unix time.
+    """
+    picture = snapshot.hardware.usage
+    source = f", measured by {picture.source.value}" if picture.source is not None else ""
+    lines = [f"{label}: {_format_total(picture)}{source}"]
+    for card in picture.cards:
+        lines += _format_card_models(card)
+    lines += format_machine(picture.machine)
+    lines += _format_host(snapshot.hardware, now)
+    resident = {model.id for model in snapshot.resident}
+    rows = [
+        (model.id, model.memory)
+        for model in snapshot.models
+        if model.memory is not None and (model.id not in resident or not picture.cards)
+    ]
+    if rows:
+        lines.append("not loaded:" if picture.cards else "models:")
+        lines += [f"  {format_model_memory(name, memory)}" for name, memory in rows]
+    lines += [f"! {words}" for words in hardware_errors(snapshot.hardware)]
+    return "\n".join(lines)
+
+
+def format_card(gpu: Gpu) -> str:
+    """Use, temperature, power and fan of a card, as far as they are told."""
+    parts = (
+        "" if gpu.use_percent is None else f"{gpu.use_percent:.0f} % busy",
+        "" if gpu.temperature is None else f"{gpu.temperature:.0f} °C",
+        "" if gpu.memory_temperature is None else f"memory {gpu.memory_temperature:.0f} °C",
+        "" if gpu.power is None else f"{gpu.power:.0f} W",
+        "" if gpu.fan_percent is None else f"fan {gpu.fan_percent:.0f} %",
+    )
+    return " · ".join(part for part in parts if part)
+
+
+def format_memory(used: int | None, total: int | None) -> str:
+    """`61.2G of 96.0G`, with whatever of it is known."""
+    if used is None and total is None:
+        return "its memory isn't told"
+    if used is None or total is None:
+        return f"{format_bytes_gib(used or total or 0)} {'used' if total is None else 'in all'}"
+    return f"{format_bytes_gib(used)} of {format_bytes_gib(total)}"
+
+
+def format_machine(machine: Machine | None) -> list[str]:
+    """CPU, memory, swap and load of the machine, as far as they are told."""
+    if machine is None:
+        return []
+    lines = []
+    if machine.cores:
+        share = f"{machine.use_percent:.0f} %" if machine.use_percent is not None else ""
+        load = " · load " + " ".join(f"{one:.1f}" for one in machine.load) if machine.load else ""
+        lines.append(f"CPU   {share} of {len(machine.cores)} cores{load}")
+    elif machine.load:
+        lines.append("CPU   load " + " ".join(f"{one:.1f}" for one in machine.load))
+    if machine.memory_total is not None:
+        lines.append(f"RAM   {format_memory(machine.memory_used, machine.memory_total)}")
+    if machine.swap_total:
+        lines.append(f"swap  {format_memory(machine.swap_used, machine.swap_total)}")
+    return lines
+
+
+def format_model_memory(name: str, memory: Footprint) -> str:
+    """A model with what it takes, and where that figure is from."""
+    return f"{memory.label:>8}  {name}, {memory.origin.value}"
+
+
+def _format_host(hardware: HardwareState, now: float) -> list[str]:
+    rows = host_info_rows(hardware.facts, now, with_cards=not hardware.usage.cards)
+    lines = [" · ".join(fact.words for fact in row) for row in rows]
+    if not lines:
+        return []
+    lines[-1] += f", told by {host_info_source(hardware.facts)}"
+    return [f"{'host' if not number else '':<6}{line}" for number, line in enumerate(lines)]
+
+
+def _format_total(picture: MemoryUsage) -> str:
+    if picture.total_bytes is None:
+        return "nobody tells how much memory is in use"
+    name = "VRAM" if picture.on_cards else "RAM"
+    count = f" on {len(picture.cards)} GPUs" if len(picture.cards) > 1 else ""
+    return f"{format_memory(picture.used_bytes, picture.total_bytes)} {name} in use{count}"
+
+
+def _format_card_models(card: GpuMemoryUsage) -> list[str]:
+    gpu = card.gpu
+    shared = ", in the machine's own memory" if gpu.unified else ""
+    head = f"GPU {gpu.index}  {gpu.name or 'unnamed'}: "
+    head += format_memory(gpu.used_bytes, gpu.total_bytes) + shared
+    words = format_card(gpu)
+    lines = [f"{head} · {words}" if words else head]
+    for share in card.models:
+        mark = "≈" if share.approximate else ""
+        size = f"{mark}{format_bytes_gib(share.used_bytes)}"
+        lines.append(f"  {size:>8}  {share.model}, {share.origin.value}")
+    if card.others:
+        lines.append(f"  {format_bytes_gib(card.others):>8}  others")
+    return lines
+
+
+def _card_report(card: GpuMemoryUsage) -> GpuReport:
+    gpu = card.gpu
+    shares = tuple(
+        GpuShareReport(share.model, share.used_bytes, share.origin.value) for share in card.models
+    )
+    return GpuReport(
+        index=gpu.index,
+        name=gpu.name,
+        uuid=gpu.uuid,
+        used_bytes=gpu.used_bytes,
+        total_bytes=gpu.total_bytes,
+        use_percent=gpu.use_percent,
+        temperature=gpu.temperature,
+        power=gpu.power,
+        fan_percent=gpu.fan_percent,
+        unified=gpu.unified,
+        models=shares,
+        other_bytes=card.others,
+    )
+
+
+def _model_report(name: str, running: bool, memory: Footprint) -> ModelMemoryReport:  # noqa: FBT001
+    return ModelMemoryReport(
+        model=name,
+        running=running,
+        context_size=memory.context_size,
+        gpu_bytes=memory.gpu,
+        host_bytes=memory.host,
+        weights_bytes=memory.weights,
+        cache_bytes=memory.cache,
+        compute_bytes=memory.compute,
+        source=memory.origin.value,
+    )
+
+
+def _machine_report(machine: Machine | None) -> MachineReport | None:
+    if machine is None:
+        return None
+    share = machine.use_percent
+    return MachineReport(
+        cores=len(machine.cores),
+        use_percent=None if share is None else round(share, 1),
+        memory_used_bytes=machine.memory_used,
+        memory_total_bytes=machine.memory_total,
+        swap_used_bytes=machine.swap_used,
+        swap_total_bytes=machine.swap_total,
+        load=machine.load or (),
+    )
+
+
+GIB = 1 << 30
+FULL, EMPTY = "▆", "▁"
+BAR_CELLS = 9
+NEARLY_FULL = 0.92
+
+
+def usage_bar(used: float, total: float, cells: int = BAR_CELLS) -> str:
+    """A bar that is empty only where nothing is used, and full only where everything is."""
+    if total <= 0 or cells < 1:
+        return ""
+    share = min(max(used / total, 0.0), 1.0)
+    full = round(share * cells)
+    if 0 < share < 1 and cells > 1:
+        full = min(max(full, 1), cells - 1)
+    return FULL * full + EMPTY * (cells - full)
+
+
+def total_memory_text(picture: MemoryUsage, *, with_bar: bool) -> str:
+    """The header's figure: `VRAM ▆▆▆▁▁ 61/96 G`; empty where nothing is known."""
+    used, total = picture.used_bytes, picture.total_bytes
+    if total is None:
+        return ""
+    name = "VRAM" if picture.on_cards else "RAM"
+    if used is None:
+        return f"{name} {_whole_gib(total)} G"
+    drawn = f"{usage_bar(used, total)} " if with_bar else ""
+    return f"{name} {drawn}{_whole_gib(used)}/{_whole_gib(total)} G"
+
+
+def is_nearly_full(picture: MemoryUsage) -> bool:
+    """Whether so little is free that a small model hardly fits."""
+    used, total = picture.used_bytes, picture.total_bytes
+    return used is not None and total is not None and used > total * NEARLY_FULL
+
+
+def footprint_text(footprint: Footprint) -> str:
+    """What a model takes, its parts, and where the figure is from."""
+    mark = APPROXIMATELY if footprint.approximate else ""
+    parts = [
+        f"{name} {mark if name != 'weights' else ''}{format_bytes_gib(size)}"
+        for name, size in (
+            ("weights", footprint.weights),
+            ("cache", footprint.cache),
+            ("compute", footprint.compute),
+        )
+        if size
+    ]
+    beside = ""
+    if footprint.gpu and footprint.host:
+        beside = f", beside {format_bytes_gib(footprint.host)} of RAM"
+    of_parts = f" ({' · '.join(parts)})" if parts else ""
+    return f"{footprint.label}{beside}{of_parts}, {footprint.origin.value}"
+
+
+def _whole_gib(amount: int) -> str:
+    return f"{amount / GIB:.0f}"

@@ -1,0 +1,147 @@
+"""The state of a server as text for people and as JSON for scripts."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from aitui.domain.models import Model, RunState, seconds_until_unload
+from aitui.domain.snapshot import Snapshot
+from aitui.domain.units import format_seconds, format_tokens
+from aitui.errors import AituiError
+from aitui.services.session import Session
+
+
+class ServerReport(msgspec.Struct, frozen=True):
+    """The server's part of `status --json`."""
+
+    url: str
+    identity: str
+    version: str
+    latency_ms: float | None
+    read_only: bool
+
+
+class ModelReport(msgspec.Struct, frozen=True):
+    """One model of `status --json`; `ttl` in seconds, 0 where it never unloads by itself."""
+
+    id: str
+    name: str
+    description: str
+    kind: str
+    state: str
+    aliases: tuple[str, ...]
+    context_size: int
+    context_source: str
+    ttl: int
+    reasoning: bool
+    unlisted: bool
+    command: str
+
+
+class StatusReport(msgspec.Struct, frozen=True):
+    """All of `status --json`."""
+
+    server: ServerReport
+    models: tuple[ModelReport, ...]
+
+
+async def fetch_status(session: Session) -> StatusReport:
+    """Ask the server once for everything; raises what its answer was."""
+    snapshot = await session.monitor.fetch()
+    latency = snapshot.connection.latency
+    return StatusReport(
+        ServerReport(
+            url=session.server.url,
+            identity=session.server.identity,
+            version=snapshot.version,
+            latency_ms=None if latency is None else round(latency * 1000, 1),
+            read_only=session.server.read_only,
+        ),
+        tuple(_model_status(model) for model in snapshot.models),
+    )
+
+
+def status_as_json(value: StatusReport) -> str:
+    """The status as indented JSON."""
+    indented: bytes = msgspec.json.format(msgspec.json.encode(value), indent=2)
+    return indented.decode()
+
+
+def status_as_text(session: Session, snapshot: Snapshot) -> str:
+    """The status as a table: resident models first, then the others in the server's order."""
+    now = session.clock.monotonic()
+    models = sorted(snapshot.models, key=lambda model: not model.resident)
+    rows = [("MODEL", "STATE", "CTX", "TTL")]
+    rows += [
+        (model.id, _state(model), format_tokens(model.context.tokens), _ttl(model, now))
+        for model in models
+    ]
+    head = f"{session.server.label}: {len(snapshot.resident)} of {len(models)} models running"
+    if snapshot.version:
+        head += f", llama-swap {snapshot.version}"
+    if not models:
+        return f"{head}\nThe server lists no models: add some to its config.yaml."
+    return "\n".join((head, *_align_columns(rows)))
+
+
+def _model_status(model: Model) -> ModelReport:
+    return ModelReport(
+        id=model.id,
+        name=model.name,
+        description=model.description,
+        kind=model.kind.value,
+        state=model.state.value,
+        aliases=model.aliases,
+        context_size=model.context.tokens,
+        context_source=model.context.source.name.lower(),
+        ttl=model.ttl,
+        reasoning=model.reasoning,
+        unlisted=model.unlisted,
+        command=model.command,
+    )
+
+
+def _state(model: Model) -> str:
+    if not model.loadable:
+        return model.kind.value
+    return "-" if model.state is RunState.STOPPED else model.state.value
+
+
+def _ttl(model: Model, now: float) -> str:
+    left = seconds_until_unload(model, now)
+    # A single look can't know when the model was last used: the whole TTL is all that is known.
+    return "-" if left is None else f"<= {format_seconds(left)}"
+
+
+def _align_columns(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+
+
+_GLYPHS = {RunState.READY: "●", RunState.STARTING: "◐", RunState.STOPPING: "◌"}
+
+
+def status_line(label: str, snapshot: Snapshot) -> str:
+    """Which server, whether it is alive, what it runs, and for how many."""
+    parts = [f"{label} ●"]
+    latency = snapshot.connection.latency
+    if latency is not None:
+        parts[0] += f" {latency * 1000:.0f} ms"
+    parts += [_format_model(model) for model in snapshot.resident] or ["no model loaded"]
+    if snapshot.requests.total:
+        noun = "request" if snapshot.requests.total == 1 else "requests"
+        parts.append(f"{snapshot.requests.total} {noun}")
+    return " · ".join(parts)
+
+
+def error_line(label: str, error: AituiError) -> str:
+    """The same for a server that didn't answer."""
+    return f"{label} ✘ {error.what}"
+
+
+def _format_model(model: Model) -> str:
+    state = "" if model.state is RunState.READY else f" {model.state.value}"
+    return f"{_GLYPHS.get(model.state, '?')} {model.id}{state}"

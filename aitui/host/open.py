@@ -1,0 +1,30 @@
+"""Which host a server's settings lead to."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from aitui.domain.snapshot import Server
+from aitui.host.base import Host
+from aitui.host.local import LocalHost
+from aitui.host.ssh.config import SshConfigPaths, SshUser
+from aitui.host.ssh.host import SshHost, current_ssh_user
+
+LOCAL = "local"
+_NO_PASSPHRASES: Mapping[str, str] = MappingProxyType({})
+
+
+def open_host(server: Server, *, passphrases: Mapping[str, str] = _NO_PASSPHRASES) -> Host | None:
+    """The machine behind a server, not connected yet; None where nobody administers it from here.
+
+    `passphrases` are those of encrypted SSH keys, by their path. Raises HostError for an address
+    that is none.
+    """
+    if not server.ssh_host:
+        return None
+    if server.ssh_host == LOCAL:
+        return LocalHost()
+    if server.ssh_home is not None:
+        home = server.ssh_home
+        place = SshConfigPaths(home, home / ".ssh" / "config", global_known_hosts=())
+        return SshHost(server.ssh_host, SshUser(place, passphrases))
+    return SshHost(server.ssh_host, current_ssh_user(passphrases))

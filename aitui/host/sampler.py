@@ -1,0 +1,156 @@
+"""Samples of the machine behind the server: its graphics cards, and what each process holds."""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+
+from aitui.domain.gguf import GgufHeader, GgufHeaderReader, merge_headers, part_paths
+from aitui.domain.hardware.host_sample import HostSample, parse_host_sample
+from aitui.domain.hardware.info import HostInfo, parse_host_info
+from aitui.domain.hardware.machine import CpuCounters
+from aitui.domain.hardware.nvidia import NVIDIA_SMI_UNRESPONSIVE
+from aitui.domain.hardware.script import TOOL_SECONDS, host_info_command, sample_command
+from aitui.domain.sanitize import sanitize_line
+from aitui.errors import HostError, HostTimedOut, ModelFileUnreadable
+from aitui.host.base import Host, new_mark
+
+SHORTEST_PAUSE = 5.0
+LONGEST_PAUSE = 120.0
+LARGEST_SAMPLE_OUTPUT = 2 << 20
+SILENT_PAUSE = 600.0
+FAILING_PAUSE = 120.0
+
+_SHARE = 0.02
+_MOST_PORTS = 64
+
+
+def sampling_interval(cost: float) -> float:
+    """Seconds from one sample to the next, for one that took `cost` seconds: 2 % of the time."""
+    return min(max(SHORTEST_PAUSE, cost / _SHARE), LONGEST_PAUSE)
+
+
+class HostSampler:
+    """Samples one host, and remembers what the next sample needs of the last.
+
+    A tool that hangs or fails is named in the samples, and left alone for a while.
+    """
+
+    def __init__(
+        self,
+        host: Host,
+        clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+        tool_seconds: int = TOOL_SECONDS,
+    ) -> None:
+        self._host = host
+        self._clock = clock
+        self._monotonic = monotonic
+        self._tool_seconds = tool_seconds
+        self._counters: CpuCounters | None = None
+        self._cost = 0.0
+        self._nvidia_error = ""
+        self._nvidia_retry_at = 0.0
+
+    @property
+    def pause(self) -> float:
+        """Seconds to wait before the next sample: longer where the last one was dear."""
+        return sampling_interval(self._cost)
+
+    async def sample(self, ports: Iterable[int] = ()) -> HostSample:
+        """One sample, with the processes behind these ports.
+
+        Raises HostError where the machine can't be asked at all.
+        """
+        wanted = tuple(ports)[:_MOST_PORTS]
+        began = self._monotonic()
+        resting = began < self._nvidia_retry_at
+        try:
+            found = await self._run_script(wanted, without_nvidia=resting)
+        except HostTimedOut:
+            if resting:
+                raise
+            self._suspend_nvidia(NVIDIA_SMI_UNRESPONSIVE, SILENT_PAUSE)
+            resting = True
+            found = await self._run_script(wanted, without_nvidia=True)
+        finally:
+            self._cost = self._monotonic() - began
+        self._counters = found.counters
+        if resting:
+            return replace(found, errors=(*found.errors, self._nvidia_error))
+        for trouble in found.errors:
+            self._suspend_nvidia(
+                trouble, SILENT_PAUSE if trouble == NVIDIA_SMI_UNRESPONSIVE else FAILING_PAUSE
+            )
+        return found
+
+    async def _run_script(self, ports: tuple[int, ...], *, without_nvidia: bool) -> HostSample:
+        mark = f"@{new_mark()} "
+        command = sample_command(
+            ports, mark=mark, without_nvidia=without_nvidia, tool_seconds=self._tool_seconds
+        )
+        ended = await self._host.run(
+            command, seconds=2.0 * self._tool_seconds + 6.0, largest=LARGEST_SAMPLE_OUTPUT
+        )
+        if mark.encode() not in ended.stdout:
+            said = sanitize_line(ended.stderr[:1000].decode("utf-8", "replace").strip(), 200)
+            raise HostError(
+                f"{self._host.label} can't be sampled",
+                why=said or f"its shell ended with status {ended.status} and said nothing",
+            )
+        return parse_host_sample(ended.stdout, self._clock(), self._counters, mark=mark)
+
+    def _suspend_nvidia(self, trouble: str, seconds: float) -> None:
+        self._nvidia_error = trouble
+        self._nvidia_retry_at = self._monotonic() + seconds
+
+
+LARGEST_INFO_OUTPUT = 2 << 20
+_TOOLS = 4
+
+
+async def read_host_info(
+    host: Host, now: float, *, without_nvidia: bool = False, tool_seconds: int = TOOL_SECONDS
+) -> HostInfo:
+    """The facts, as far as the machine tells them; `now` is Unix time. Raises HostError."""
+    mark = f"@{new_mark()} "
+    ended = await host.run(
+        host_info_command(mark=mark, without_nvidia=without_nvidia, tool_seconds=tool_seconds),
+        seconds=_TOOLS * (tool_seconds + 1.0),
+        largest=LARGEST_INFO_OUTPUT,
+    )
+    if mark.encode() not in ended.stdout:
+        said = sanitize_line(ended.stderr[:1000].decode("utf-8", "replace").strip(), 200)
+        raise HostError(
+            f"{host.label} doesn't tell what it is",
+            why=said or f"its shell ended with status {ended.status} and said nothing",
+        )
+    return parse_host_info(ended.stdout, now, mark=mark)
+
+
+async def read_model_header(host: Host, path: str) -> GgufHeader:
+    """What a model's file says of it; a split model is read from all of its files.
+
+    `path` is that of any of them. Raises ModelFileUnreadable where it is no GGUF file, and
+    HostError.
+    """
+    first = await _read_header(host, path)
+    others = [other for other in part_paths(path, first.parts) if other != path]
+    headers = [first, *[await _read_header(host, other) for other in others]]
+    # The first part alone has the model's metadata; the path may be that of another one.
+    headers.sort(key=lambda header: header.layers is None)
+    return merge_headers(headers)
+
+
+async def _read_header(host: Host, path: str) -> GgufHeader:
+    facts = await host.facts(await host.resolve(path))
+    try:
+        reader = GgufHeaderReader(facts.size)
+        while (needs := reader.needs) is not None:
+            content = await host.read(path, start=needs.offset, largest=needs.length)
+            await asyncio.to_thread(reader.feed, content)
+    except ModelFileUnreadable as error:
+        raise ModelFileUnreadable(
+            f"The header of {sanitize_line(path, 300)} can't be read", why=error.why
+        ) from error
+    return reader.header

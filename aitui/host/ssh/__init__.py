@@ -1,0 +1,1 @@
+"""The machine behind a server over SSH."""

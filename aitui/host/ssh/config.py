@@ -1,0 +1,290 @@
+"""The user's own SSH set-up: what `~/.ssh/config` says of one machine, and the keys for it."""
+
+import re
+import shlex
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import asyncssh
+from asyncssh import SSHKey
+
+from aitui.domain.sanitize import sanitize_line
+from aitui.errors import HostError
+from aitui.host.ssh.known_hosts import entry_name
+
+_FORM = re.compile(
+    r"""(?:(?P<user>[^@\s:]+)@)?
+        (?: \[(?P<bracketed>[0-9A-Fa-f:.]+(?:%[\w.-]+)?)\] | (?P<host>[^\s\[\]:@/]+) | (?P<bare>[0-9A-Fa-f]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*) )
+        (?::(?P<port>\d{1,5}))?""",
+    re.VERBOSE,
+)
+_LARGEST_PORT = 65535
+
+
+@dataclass(frozen=True, slots=True)
+class SshAddress:
+    """What was asked for. `host` may be an alias; what isn't given is left to the SSH config."""
+
+    host: str
+    user: str | None = None
+    port: int | None = None
+
+    @classmethod
+    def read(cls, text: str) -> "SshAddress":
+        """Raises HostError where it is no such form."""
+        match = _FORM.fullmatch(text.strip().removeprefix("ssh://"))
+        port = int(match["port"]) if match and match["port"] else None
+        host = "" if match is None else match["bracketed"] or match["host"] or match["bare"]
+        # A leading dash would be an option to whatever is started with it.
+        is_option = host.startswith("-") or (match is not None and (match["user"] or "")[:1] == "-")
+        if match is None or is_option or (port is not None and not 0 < port <= _LARGEST_PORT):
+            raise HostError(
+                f"{sanitize_line(text, 100)} is no SSH address",
+                remedy="set ssh_host to user@host, user@host:port, or a Host of ~/.ssh/config",
+            )
+        return cls(host, match["user"], port)
+
+
+_GLOBAL_KNOWN_HOSTS = (Path("/etc/ssh/ssh_known_hosts"), Path("/etc/ssh/ssh_known_hosts2"))
+
+
+@dataclass(frozen=True, slots=True)
+class SshConfigPaths:
+    """Where the set-up lies. `agent` is the socket of the SSH agent, empty where there is none."""
+
+    home: Path
+    config: Path
+    agent: str = ""
+    global_known_hosts: tuple[Path, ...] = _GLOBAL_KNOWN_HOSTS
+
+    @classmethod
+    def of_user(cls, home: Path, environment: Mapping[str, str]) -> "SshConfigPaths":
+        """Of whoever has this home and environment."""
+        return cls(home, home / ".ssh" / "config", environment.get("SSH_AUTH_SOCK", ""))
+
+    def expand(self, text: str) -> Path:
+        """A path of the config, with `~` and `%d` for the home."""
+        text = text.replace("%d", str(self.home))
+        if text == "~" or text.startswith("~/"):
+            return self.home / text[2:]
+        return Path(text)
+
+
+@dataclass(frozen=True, slots=True)
+class SshTimeouts:
+    """Seconds for each machine on the way: until it takes the connection, and until the login."""
+
+    connect: float = 15.0
+    login: float = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class SshUser:
+    """Whose connections these are. `passphrases` are by the path of their key.
+
+    `remembered` are known_hosts lines on top of those in the files.
+    """
+
+    ssh_config: SshConfigPaths
+    passphrases: Mapping[str, str]
+    remembered: tuple[str, ...] = ()
+    limits: SshTimeouts = SshTimeouts()
+
+
+_LARGEST_CONFIG = 1 << 20
+_DEEPEST_INCLUDE = 8
+_INCLUDE = re.compile(r"^\s*Include[\s=]+(.+?)\s*$", re.IGNORECASE | re.MULTILINE)
+_DEFAULT_KEYS = ("id_ed25519", "id_ecdsa", "id_rsa")
+# Overlooking these would trust what the user doesn't, or go a way that nobody wants.
+_UNSUPPORTED_OPTION = re.compile(
+    r"^\s*(RevokedHostKeys|KnownHostsCommand)\b", re.IGNORECASE | re.MULTILINE
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SshTarget:
+    """One machine as the config has it. `jumps` are the machines on the way, in their order.
+
+    `by_command` is set where a ProxyCommand makes the connection. `remember_in` is the file for a
+    new host key, None where the config says to keep none.
+    """
+
+    address: SshAddress
+    configs: tuple[str, ...]
+    host: str
+    port: int
+    user: str
+    known_name: str
+    jumps: tuple[SshAddress, ...]
+    by_command: bool
+    known_hosts: tuple[Path, ...]
+    remember_in: Path | None
+    identities: tuple[Path, ...]
+    certificates: tuple[Path, ...]
+    identities_only: bool
+    agent: str
+    sets_keepalive: bool
+    sets_host_key_algorithms: bool
+
+    @property
+    def label(self) -> str:
+        """What messages call it."""
+        return sanitize_line(f"{self.user}@{self.host}", 100)
+
+
+def read_target(address: SshAddress, place: SshConfigPaths) -> SshTarget:
+    """What the config says of an address. Blocks. Raises HostError."""
+    try:
+        configs = _config_paths(place)
+        options = asyncssh.SSHClientConnectionOptions(
+            host=address.host,
+            port=address.port or (),
+            username=address.user or (),
+            config=configs,
+            known_hosts=b"",
+            client_keys=None,
+        )
+    except (asyncssh.Error, ValueError, OSError, RecursionError) as error:
+        raise HostError(
+            f"{sanitize_line(str(place.config), 300)} can't be used for SSH",
+            why=sanitize_line(str(error), 300),
+            remedy="mend that line; ssh -G shows what OpenSSH makes of it",
+        ) from error
+    config = options.config
+    user_files = cast("list[str] | None", config.get("UserKnownHostsFile"))
+    files = _host_key_files(user_files, place)
+    global_files = cast("list[str] | None", config.get("GlobalKnownHostsFile"))
+    identities = cast("list[str] | None", config.get("IdentityFile"))
+    agent = config.get("IdentityAgent", place.agent)
+    return SshTarget(
+        address=address,
+        configs=tuple(configs),
+        host=options.host,
+        port=options.port,
+        user=options.username,
+        known_name=entry_name(
+            options.host, options.port, cast("str | None", config.get("HostKeyAlias"))
+        ),
+        jumps=_parse_jumps(cast("str | None", config.get("ProxyJump"))),
+        by_command=bool(config.get("ProxyCommand")),
+        known_hosts=(
+            *files,
+            *(
+                place.global_known_hosts
+                if global_files is None
+                else map(place.expand, global_files)
+            ),
+        ),
+        remember_in=next((path for path in files if str(path) != "/dev/null"), None),
+        identities=tuple(
+            map(place.expand, identities)
+            if identities is not None
+            else (place.home / ".ssh" / name for name in _DEFAULT_KEYS)
+        ),
+        certificates=tuple(map(place.expand, cast("list[str]", config.get("CertificateFile", [])))),
+        identities_only=bool(config.get("IdentitiesOnly")),
+        agent=_agent_socket(cast("str | None", agent), place),
+        sets_keepalive=config.get("ServerAliveInterval") is not None,
+        sets_host_key_algorithms=config.get("HostKeyAlgorithms") is not None,
+    )
+
+
+def _config_paths(place: SshConfigPaths) -> list[str]:
+    if not place.config.exists():
+        return []
+    for text in _config_texts(place.config, place, 0):
+        found = _UNSUPPORTED_OPTION.search(text)
+        if found:
+            raise ValueError(f"{found[1]} is not supported here, and must not be overlooked")
+    return [str(place.config)]
+
+
+def _config_texts(path: Path, place: SshConfigPaths, depth: int) -> Iterator[str]:
+    """The config and what it includes, whatever Host or Match that is for."""
+    with path.open("rb") as file:
+        text = file.read(_LARGEST_CONFIG).decode(errors="replace")
+    yield text
+    if depth == _DEEPEST_INCLUDE:
+        return
+    for line in _INCLUDE.finditer(text):
+        for pattern in shlex.split(line[1]):
+            wanted = place.home / ".ssh" / place.expand(pattern)
+            relative = wanted.relative_to(wanted.anchor)
+            for included in Path(wanted.anchor).glob(str(relative)):
+                if included.is_file():
+                    yield from _config_texts(included, place, depth + 1)
+
+
+def _host_key_files(given: list[str] | None, place: SshConfigPaths) -> tuple[Path, ...]:
+    if given is None:
+        return (place.home / ".ssh" / "known_hosts", place.home / ".ssh" / "known_hosts2")
+    return tuple(map(place.expand, given))
+
+
+def _parse_jumps(given: str | None) -> tuple[SshAddress, ...]:
+    if not given:
+        return ()
+    return tuple(SshAddress.read(hop) for hop in given.split(",") if hop.strip())
+
+
+def _agent_socket(given: str | None, place: SshConfigPaths) -> str:
+    if given is None:
+        return ""
+    if given.startswith("$") or given == "SSH_AUTH_SOCK":
+        return place.agent
+    return str(place.expand(given)) if given else ""
+
+
+@dataclass(frozen=True, slots=True)
+class SshKeys:
+    """What there is to log in with. `locked` are the key files whose passphrase is missing.
+
+    `wrong` are those whose passphrase was given and doesn't fit; `public` is the public data of
+    all of them, as far as known, by which the agent's are chosen.
+    """
+
+    usable: tuple[SSHKey, ...]
+    locked: tuple[Path, ...]
+    wrong: tuple[Path, ...]
+    public: tuple[bytes, ...]
+
+
+def read_keys(target: SshTarget, passphrases: Mapping[str, str]) -> SshKeys:
+    """The keys of a target. Blocks, for long where one is encrypted.
+
+    Files that are missing or no keys are passed over, as OpenSSH does.
+    """
+    usable: list[SSHKey] = []
+    locked: list[Path] = []
+    wrong: list[Path] = []
+    public: list[bytes] = []
+    for path in target.identities:
+        public += _read_public_data(path)
+        try:
+            key = asyncssh.read_private_key(path, passphrases.get(str(path)))
+        except asyncssh.KeyEncryptionError:
+            wrong.append(path)
+        except asyncssh.KeyImportError as error:
+            if "assphrase" in str(error):
+                (wrong if str(path) in passphrases else locked).append(path)
+        except (OSError, ValueError):
+            continue
+        else:
+            usable.append(key)
+            public.append(key.public_data)
+    return SshKeys(tuple(usable), tuple(locked), tuple(wrong), tuple(public))
+
+
+def _read_public_data(path: Path) -> list[bytes]:
+    try:
+        return [asyncssh.read_public_key(f"{path}.pub").public_data]
+    except (OSError, ValueError):
+        return []
+
+
+def certificates_of(target: SshTarget) -> list[str]:
+    """The certificates for its keys. Blocks."""
+    beside = (Path(f"{path}-cert.pub") for path in target.identities)
+    return [str(path) for path in (*target.certificates, *beside) if path.is_file()]

@@ -1,0 +1,275 @@
+"""Files of the host over one SFTP session, with the troubles by name.
+
+SFTP's version 3 as OpenSSH speaks it (draft-ietf-secsh-filexfer-02, and the extensions
+`posix-rename`, `fsync` and `statvfs` of its PROTOCOL file). It says "failure" for everything that
+is not missing and not forbidden: what was meant is looked up after it.
+"""
+
+import asyncio
+import posixpath
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+import asyncssh
+from asyncssh import SFTPAttrs, SFTPClient, SFTPClientFile
+
+from aitui.domain.sanitize import sanitize_line
+from aitui.errors import FileAlreadyExists, FilePermissionDenied, HostFileError, NoSuchFile
+from aitui.host.base import LARGEST_FOLDER, FileInfo, FileKind, shield
+from aitui.host.files import PATH_REMEDY, WRITE_REMEDY, disk_full_error, display_path, file_kind
+
+_READ_ONLY = 1
+_CLEANUP_SECONDS = 3.0
+# Block by block: asyncssh's parallel requests forget those of their tasks that a lost connection
+# ends, and asyncio complains of them on the screen. Every server takes as much at once.
+_BLOCK = 1 << 16
+_MISSING_ERRORS = (
+    asyncssh.SFTPNoSuchFile,
+    asyncssh.SFTPNoSuchPath,
+    asyncssh.SFTPNotADirectory,
+    asyncssh.SFTPLinkLoop,
+)
+_DENIED_ERRORS = (
+    asyncssh.SFTPPermissionDenied,
+    asyncssh.SFTPWriteProtect,
+    asyncssh.SFTPOwnerInvalid,
+    asyncssh.SFTPGroupInvalid,
+)
+_LOST_ERRORS = (asyncssh.SFTPConnectionLost, asyncssh.SFTPNoConnection)
+
+
+class SshFiles:
+    """The file half of the protocol `Host`. Raises HostFileError, and asyncssh's errors where the
+    session is lost.
+    """
+
+    def __init__(self, session: SFTPClient, where: str) -> None:
+        self._session = session
+        self._where = where
+        self._home = ""
+
+    async def facts(self, path: str) -> FileInfo:
+        """What stands at a path."""
+        place = await self._expand_path(path)
+        with self._translate_sftp_errors("look at", path):
+            return _file_facts(posixpath.basename(path), await self._session.lstat(place))
+
+    async def resolve(self, path: str) -> str:
+        """The absolute path without symbolic links."""
+        place = await self._expand_path(path)
+        with self._translate_sftp_errors("find", path):
+            real = await self._session.realpath(place)
+            await self._session.lstat(real)  # a path to nothing is an answer as well
+        return _text(real)
+
+    async def read(self, path: str, start: int, largest: int) -> bytes:
+        """Part of a regular file."""
+        place = await self._expand_path(path)
+        with self._translate_sftp_errors("read", path):
+            # Opening a pipe would keep the whole session waiting.
+            status = await self._session.stat(place)
+            if file_kind(status.permissions or 0) is not FileKind.FILE:
+                raise HostFileError(f"Can't read {display_path(path)}", why="it is no regular file")
+            async with self._session.open(place, "rb", encoding=None, block_size=0) as file:
+                return await _read_part(file, start, largest)
+
+    async def list(self, folder: str) -> tuple[FileInfo, ...]:
+        """What is in a folder, by name."""
+        place = await self._expand_path(folder)
+        found: list[FileInfo] = []
+        with self._translate_sftp_errors("list", folder):
+            async for entry in self._session.scandir(place):
+                name = _text(entry.filename)
+                if name in {".", ".."}:
+                    continue
+                if len(found) == LARGEST_FOLDER:
+                    raise HostFileError(
+                        f"Can't list {display_path(folder)}",
+                        why=f"there are more than {LARGEST_FOLDER} files in it",
+                    )
+                found.append(_file_facts(name, entry.attrs))
+        return tuple(sorted(found, key=lambda facts: facts.name))
+
+    async def create(
+        self, path: str, content: bytes, mode: int, belongs_to: tuple[int, int] | None
+    ) -> None:
+        """Write a new file and bring it to the disk; on failure there is none."""
+        place = await self._expand_path(path)
+        try:
+            with self._translate_sftp_errors("write", path):
+                file = await self._open_new(place)
+        except HostFileError as error:
+            raise await self._creation_error(error, place) from error
+        try:
+            with self._translate_sftp_errors("write", path):
+                async with file:
+                    for start in range(0, len(content), _BLOCK):
+                        await file.write(content[start : start + _BLOCK], start)
+                    if belongs_to is not None:
+                        await self._set_owner(file, path, *belongs_to)
+                    # After the hand-over, which clears bits.
+                    await file.setstat(SFTPAttrs(permissions=mode))
+                    await file.fsync()
+        except HostFileError as error:
+            meant = await self._write_error(error, place)
+            await self._remove_partial(place)
+            raise meant from error
+        except BaseException:
+            await shield(self._remove_partial(place))
+            raise
+
+    async def rename(self, path: str, onto: str) -> None:
+        """Put a file in the place of another one and bring the folder to the disk."""
+        source, target = await self._expand_path(path), await self._expand_path(onto)
+        try:
+            with self._translate_sftp_errors("replace", onto):
+                await self._session.posix_rename(source, target)
+        except HostFileError as error:
+            raise await self._write_error(error, target) from error
+        # Not every server opens a folder; the rename is done.
+        with suppress(asyncssh.SFTPError):
+            async with self._session.open(posixpath.dirname(target), "rb", encoding=None) as folder:
+                await folder.fsync()
+
+    async def remove(self, path: str) -> None:
+        """Remove one file."""
+        place = await self._expand_path(path)
+        with self._translate_sftp_errors("remove", path):
+            await self._session.remove(place)
+
+    async def _expand_path(self, path: str) -> bytes:
+        if path == "~" or path.startswith("~/"):
+            if not self._home:
+                self._home = _text(await self._session.realpath(b"."))
+            path = posixpath.join(self._home, path[2:])
+        if not path.startswith("/"):
+            raise HostFileError(f"{display_path(path)} is neither absolute nor below ~/")
+        if "\0" in path:
+            raise HostFileError(f"{display_path(path)} is no path", why="it contains a NUL")
+        return path.encode(errors="surrogateescape")
+
+    async def _set_owner(self, file: SFTPClientFile, path: str, owner: int, group: int) -> None:
+        status = await file.stat()
+        if (status.uid, status.gid) == (owner, group):
+            return
+        try:
+            await file.setstat(SFTPAttrs(uid=owner, gid=group))
+        except asyncssh.SFTPError as error:
+            if isinstance(error, _LOST_ERRORS):
+                raise
+            raise FilePermissionDenied(
+                f"Can't write {display_path(path)}",
+                why=f"it would not belong to user {owner}, group {group} any more",
+                remedy=WRITE_REMEDY,
+            ) from error
+
+    async def _open_new(self, place: bytes) -> SFTPClientFile:
+        """Open a file that must not exist yet. A cancelled call takes it back."""
+
+        async def open_new() -> SFTPClientFile:
+            attributes = SFTPAttrs(permissions=0o600)
+            return await self._session.open(place, "xb", attributes, encoding=None, block_size=0)
+
+        opening = asyncio.ensure_future(open_new())
+        try:
+            return await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            await shield(self._abort_open(opening, place))
+            raise
+
+    async def _abort_open(self, opening: "asyncio.Task[SFTPClientFile]", place: bytes) -> None:
+        await asyncio.wait({opening}, timeout=_CLEANUP_SECONDS)
+        if not opening.done():
+            opening.cancel()
+        elif not opening.cancelled() and opening.exception() is None:
+            with suppress(asyncssh.Error, OSError):
+                await opening.result().close()
+            await self._remove_partial(place)
+
+    async def _remove_partial(self, place: bytes) -> None:
+        """Nobody hears of a file that can't be removed: what went wrong before is told."""
+        with suppress(asyncssh.Error, OSError):
+            await self._session.remove(place)
+
+    async def _creation_error(self, error: HostFileError, place: bytes) -> HostFileError:
+        if isinstance(error.__cause__, asyncssh.SFTPFailure):
+            with suppress(asyncssh.SFTPNoSuchFile):
+                await self._session.lstat(place)
+                return FileAlreadyExists(error.what, why="there is such a file already")
+        return await self._write_error(error, place)
+
+    async def _write_error(self, error: HostFileError, place: bytes) -> HostFileError:
+        """What a bare "failure" was about, as far as the machine says."""
+        if not isinstance(error.__cause__, asyncssh.SFTPFailure):
+            return error
+        try:
+            disk = await self._session.statvfs(posixpath.dirname(place))
+        except (asyncssh.SFTPOpUnsupported, asyncssh.SFTPFailure):
+            return error
+        if disk.flags & _READ_ONLY:
+            return FilePermissionDenied(
+                error.what,
+                why="the file system there is read-only",
+                remedy="mount it so that it can be written",
+            )
+        if disk.bavail == 0 or (disk.favail == 0 and disk.files):
+            return disk_full_error(error.what)
+        return error
+
+    @contextmanager
+    def _translate_sftp_errors(self, deed: str, path: str) -> Iterator[None]:
+        what = f"Can't {deed} {display_path(path)} on {self._where}"
+        try:
+            yield
+        except _LOST_ERRORS:
+            raise
+        except _MISSING_ERRORS as error:
+            raise NoSuchFile(what, why=_reason_text(error), remedy=PATH_REMEDY) from error
+        except _DENIED_ERRORS as error:
+            raise FilePermissionDenied(
+                what, why=_reason_text(error), remedy=WRITE_REMEDY
+            ) from error
+        except asyncssh.SFTPFileAlreadyExists as error:
+            raise FileAlreadyExists(what, why=_reason_text(error)) from error
+        except (asyncssh.SFTPNoSpaceOnFilesystem, asyncssh.SFTPQuotaExceeded) as error:
+            raise disk_full_error(what) from error
+        except asyncssh.SFTPOpUnsupported as error:
+            raise HostFileError(
+                what,
+                why=f"{_reason_text(error)}: that server can't replace a file whole",
+                remedy="aitui needs the SFTP of OpenSSH there (Subsystem sftp internal-sftp)",
+            ) from error
+        except asyncssh.SFTPError as error:
+            raise HostFileError(what, why=_reason_text(error)) from error
+
+
+async def _read_part(file: SFTPClientFile, start: int, largest: int) -> bytes:
+    content = bytearray()
+    while len(content) < largest:
+        block: bytes = await file.read(min(_BLOCK, largest - len(content)), start + len(content))
+        if not block:
+            break
+        content += block
+    return bytes(content)
+
+
+def _file_facts(name: str, attributes: SFTPAttrs) -> FileInfo:
+    mode = attributes.permissions or 0
+    return FileInfo(
+        name=name,
+        kind=file_kind(mode),
+        size=attributes.size or 0,
+        mode=stat.S_IMODE(mode),
+        owner=attributes.uid or 0,
+        group=attributes.gid or 0,
+        modified=float(attributes.mtime or 0),
+    )
+
+
+def _text(path: bytes | str) -> str:
+    return path.decode(errors="surrogateescape") if isinstance(path, bytes) else path
+
+
+def _reason_text(error: asyncssh.SFTPError) -> str:
+    return sanitize_line(error.reason, 200)

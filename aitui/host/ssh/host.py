@@ -1,0 +1,259 @@
+"""A machine over SSH as the host: one connection for all calls, made when first needed."""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self, TypeVar
+
+from aitui.domain.sanitize import sanitize_line
+from aitui.errors import HostError, HostTimedOut, HostUnreachable
+from aitui.host.base import CommandResult, FileInfo, shield
+from aitui.host.ssh.config import SshAddress, SshConfigPaths, SshUser
+
+if TYPE_CHECKING:
+    from aitui.host.ssh.connection import SshConnection
+    from aitui.host.ssh.files import SshFiles
+
+FILE_SECONDS = 30.0
+_TIDYING_SECONDS = 5.0
+
+_T = TypeVar("_T")
+
+
+class SshHost:
+    """The protocol `Host` over SSH, for what `ssh_host` says.
+
+    asyncssh is imported when the first call needs it. Where the connection was lost, the next call
+    opens another one, and calls that only look are repeated once. `passphrases` are those of
+    encrypted keys, by path; they stay in memory.
+
+    Raises HostError for an address that is none.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        user: SshUser,
+        *,
+        file_seconds: float = FILE_SECONDS,
+    ) -> None:
+        self._address = SshAddress.read(address)
+        self._label = sanitize_line(address, 100)
+        self._user = user
+        self._file_seconds = file_seconds
+        self._connection: SshConnection | None = None
+        self._opening: asyncio.Task[SshConnection] | None = None
+        self._remember_in: dict[str, Path | None] = {}
+        self._is_closed = False
+
+    @property
+    def label(self) -> str:
+        """What messages call it."""
+        return self._label
+
+    @property
+    def ssh_config(self) -> SshConfigPaths:
+        """Where the SSH set-up lies that it goes by."""
+        return self._user.ssh_config
+
+    async def __aenter__(self) -> Self:
+        """Nothing is connected before something is asked."""
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the connection, or stop opening it."""
+        self._is_closed = True
+        if self._opening is not None:
+            self._opening.cancel()
+            await asyncio.wait({self._opening})
+        await self._close_connection(self._connection)
+
+    async def remember_host_key(self, line: str) -> None:
+        """Trust a key from now on: the `line` of a HostKeyRefused, after somebody compared it.
+
+        It goes to the user's known_hosts file, unless the config keeps none. Raises HostError.
+        """
+        if line not in self._remember_in:
+            raise HostError("That host key was not asked about")
+        self._user = replace(self._user, remembered=(*self._user.remembered, line))
+        path = self._remember_in.pop(line)
+        if path is None:
+            return
+        from aitui.host.ssh.known_hosts import append_line
+
+        try:
+            await asyncio.to_thread(append_line, path, line)
+        except OSError as error:
+            raise HostError(
+                f"The host key can't be remembered in {sanitize_line(str(path), 300)}",
+                why=sanitize_line(error.strerror or str(error), 200),
+                remedy="it is trusted until aitui ends",
+            ) from error
+
+    async def host_key(self) -> str:
+        """The key that the machine showed and that was accepted: `algorithm SHA256:…`.
+
+        Connects and logs in where that isn't done.
+        """
+        return (await self._get_connection()).host_key
+
+    async def run(
+        self,
+        words: Sequence[str],
+        *,
+        seconds: float = 30.0,
+        given: bytes = b"",
+        largest: int = 1 << 20,
+    ) -> CommandResult:
+        """Run a command, each word quoted for the login's shell; it wants `sh` there."""
+        program = sanitize_line(words[0], 100)
+        if any("\0" in word for word in words):
+            raise HostError(f"Can't start {program}", why="a word contains a NUL")
+        link = await self._get_connection()
+        try:
+            async with asyncio.timeout(seconds):
+                return await link.translate_errors(lambda link: link.run(words, given, largest))
+        except TimeoutError as error:
+            raise HostTimedOut(
+                f"{program} did not end within {seconds:g} seconds", why="it was ended"
+            ) from error
+        except HostUnreachable:
+            await self._close_connection(link)
+            raise
+
+    async def facts(self, path: str) -> FileInfo:
+        """What stands at a path."""
+        return await self._read_with_retry(path, lambda files: files.facts(path))
+
+    async def resolve(self, path: str) -> str:
+        """The absolute path without symbolic links."""
+        return await self._read_with_retry(path, lambda files: files.resolve(path))
+
+    async def read(self, path: str, *, start: int = 0, largest: int = 1 << 22) -> bytes:
+        """At most `largest` bytes of a file, from byte `start` on."""
+        return await self._read_with_retry(path, lambda files: files.read(path, start, largest))
+
+    async def list(self, folder: str) -> tuple[FileInfo, ...]:
+        """What is in a folder, by name."""
+        return await self._read_with_retry(folder, lambda files: files.list(folder))
+
+    async def create(
+        self, path: str, content: bytes, *, mode: int, belongs_to: tuple[int, int] | None = None
+    ) -> None:
+        """Write a file that must not exist yet."""
+        await self._run_on_files(path, lambda files: files.create(path, content, mode, belongs_to))
+
+    async def rename(self, path: str, onto: str) -> None:
+        """Put a file in the place of another one."""
+        await self._run_on_files(onto, lambda files: files.rename(path, onto))
+
+    async def remove(self, path: str) -> None:
+        """Remove one file."""
+        await self._run_on_files(path, lambda files: files.remove(path))
+
+    async def _read_with_retry(self, path: str, work: Callable[["SshFiles"], Awaitable[_T]]) -> _T:
+        """Work that changes nothing: once more where an old connection turns out to be dead."""
+        link = self._connection
+        try:
+            return await self._run_on_files(path, work)
+        except HostTimedOut:
+            raise
+        except HostUnreachable:
+            if link is None or self._connection is link or self._is_closed:
+                raise
+        return await self._run_on_files(path, work)
+
+    async def _run_on_files(self, path: str, work: Callable[["SshFiles"], Awaitable[_T]]) -> _T:
+        async def with_files(link: "SshConnection") -> _T:
+            return await work(await link.files())
+
+        link = await self._get_connection()
+        doing = asyncio.ensure_future(link.translate_errors(with_files))
+        try:
+            done, _ = await asyncio.wait({doing}, timeout=self._file_seconds)
+        except asyncio.CancelledError:
+            doing.cancel()
+            await shield(self._await_end(doing, link, _TIDYING_SECONDS))
+            raise
+        if not done:
+            await shield(self._await_end(doing, link, 0.0))
+            raise HostTimedOut(
+                f"{self._label} does not answer about {sanitize_line(path, 300)}",
+                why=f"for {self._file_seconds:g} seconds",
+            )
+        try:
+            return doing.result()
+        except HostUnreachable:
+            await self._close_connection(link)
+            raise
+
+    async def _await_end(
+        self, doing: "asyncio.Task[_T]", link: "SshConnection", seconds: float
+    ) -> None:
+        """Let it tidy up for some time, then close the connection: that ends whatever waits.
+
+        What was asked may still be under way there, so nothing more is asked on that line.
+        """
+        _, going_on = await asyncio.wait({doing}, timeout=seconds)
+        if going_on:
+            await self._close_connection(link)
+            doing.cancel()
+            await asyncio.wait({doing})
+        if not doing.cancelled():
+            doing.exception()  # the caller hears of something else
+
+    async def _get_connection(self) -> "SshConnection":
+        """The connection, opened where there is none; those who wait share the opening."""
+        while self._opening is None:
+            if self._is_closed:
+                raise HostUnreachable(f"The connection to {self._label} is closed")
+            link = self._connection
+            if link is not None and link.is_open:
+                return link
+            if link is None:
+                self._opening = asyncio.create_task(self._open(), name=f"ssh {self._label}")
+                self._opening.add_done_callback(self._store_connection)
+            else:
+                await self._close_connection(link)
+        return await asyncio.shield(self._opening)
+
+    async def _open(self) -> "SshConnection":
+        await asyncio.to_thread(_load_asyncssh)
+        from aitui.host.ssh.connection import HostKeyUnknown, open_connection
+
+        try:
+            return await open_connection(self._address, self._user, self._label)
+        except HostKeyUnknown as error:
+            if error.refusal.line:
+                self._remember_in[error.refusal.line] = error.remember_in
+            raise error.refusal from error
+
+    def _store_connection(self, opening: "asyncio.Task[SshConnection]") -> None:
+        self._opening = None
+        if not opening.cancelled() and opening.exception() is None:
+            self._connection = opening.result()
+
+    async def _close_connection(self, link: "SshConnection | None") -> None:
+        if link is None:
+            return
+        if self._connection is link:
+            self._connection = None
+        await link.close()
+
+
+def current_ssh_user(passphrases: Mapping[str, str]) -> SshUser:
+    """The set-up of whoever runs aitui."""
+    return SshUser(SshConfigPaths.of_user(Path.home(), os.environ), passphrases)
+
+
+def _load_asyncssh() -> None:
+    """It takes some tenths of a second, in which the screen would stand still."""
+    import aitui.host.ssh.connection  # noqa: F401

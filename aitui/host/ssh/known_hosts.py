@@ -1,0 +1,127 @@
+"""Which keys are known for a machine, as OpenSSH's known_hosts files say (sshd(8))."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from asyncssh import SSHKey, SSHKnownHosts
+
+from aitui.domain.sanitize import sanitize_line
+from aitui.errors import HostKeyRefused
+
+_LARGEST_FILE = 8 << 20
+_SSH_PORT = 22
+
+
+@dataclass(frozen=True, slots=True)
+class KnownHostKeys:
+    """What is known of one machine under one name.
+
+    `keys` are its own, `authorities` those that may sign for it. `others` are the keys that are
+    known for its name without the port: OpenSSH trusts them too, but another key than theirs is
+    not a changed one.
+    """
+
+    name: str
+    keys: tuple[SSHKey, ...]
+    authorities: tuple[SSHKey, ...]
+    revoked: tuple[SSHKey, ...]
+    others: tuple[SSHKey, ...]
+
+    @property
+    def acceptable_keys(self) -> tuple[SSHKey, ...]:
+        """The keys that need no question."""
+        return self.keys or self.others
+
+    def refusal(self, key: SSHKey, shown_as: str) -> HostKeyRefused:
+        """Why this key isn't accepted. `shown_as` is what messages call the machine."""
+        algorithm = key.algorithm.decode("ascii", "replace")
+        fingerprint = key.get_fingerprint("sha256")
+        seen = f"it showed the {algorithm} key {fingerprint}"
+        if key in self.revoked:
+            return HostKeyRefused(
+                f"The host key of {shown_as} is revoked",
+                algorithm=algorithm,
+                fingerprint=fingerprint,
+                why=f"{seen}, and known_hosts says never to trust it",
+                remedy="ask whoever runs that machine for a new one",
+            )
+        if self.keys:
+            known = ", ".join(known.get_fingerprint("sha256") for known in self.keys[:5])
+            return HostKeyRefused(
+                f"The host key of {shown_as} has CHANGED",
+                algorithm=algorithm,
+                fingerprint=fingerprint,
+                why=f"{seen}; known is {known}. Somebody may be listening in between, or the "
+                "machine was set up anew",
+                remedy=f"ask whoever runs it; if that is right: ssh-keygen -R '{self.name}'",
+            )
+        return HostKeyRefused(
+            f"The host key of {shown_as} is not known yet",
+            algorithm=algorithm,
+            fingerprint=fingerprint,
+            line=f"{self.name} {_without_comment(key)}",
+            why=seen,
+            remedy="compare the fingerprint with the machine's own, then remember it",
+        )
+
+
+def _without_comment(key: SSHKey) -> str:
+    return " ".join(key.export_public_key().decode("ascii").split()[:2])
+
+
+def entry_name(host: str, port: int, alias: str | None) -> str:
+    """The name under which OpenSSH looks a machine up: HostKeyAlias, else `host` or `[host]:port`."""
+    if alias:
+        return alias.lower()
+    return host.lower() if port == _SSH_PORT else f"[{host.lower()}]:{port}"
+
+
+def match_known_hosts(name: str, host: str, texts: list[str]) -> KnownHostKeys:
+    """What known_hosts texts say; lines that can't be read say nothing, as with OpenSSH."""
+    known = SSHKnownHosts()
+    for text in texts:
+        for line in text.splitlines():
+            try:
+                known.load(line)
+            except ValueError:
+                continue
+    keys, authorities, revoked, *_ = known.match(name, "", None)
+    others, other_authorities, other_revoked, *_ = known.match(host.lower(), "", None)
+    return KnownHostKeys(
+        name,
+        tuple(key for key in keys if key not in revoked),
+        tuple(key for key in (authorities or other_authorities) if key not in revoked),
+        (*revoked, *other_revoked),
+        tuple(key for key in others if key not in other_revoked and key not in revoked),
+    )
+
+
+def read_known_hosts(files: tuple[Path, ...]) -> list[str]:
+    """The texts of the files that exist. Blocks. Raises HostKeyRefused where one can't be read."""
+    texts = []
+    for path in files:
+        try:
+            with path.open("rb") as file:
+                texts.append(file.read(_LARGEST_FILE).decode(errors="replace"))
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise HostKeyRefused(
+                f"Can't read {sanitize_line(str(path), 300)}",
+                algorithm="",
+                fingerprint="",
+                why=f"{sanitize_line(error.strerror or str(error), 200)}: no host key can be checked",
+            ) from error
+    return texts
+
+
+def append_line(path: Path, line: str) -> None:
+    """Add a line to a known_hosts file, made where there is none. Blocks. Raises OSError."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path.touch(mode=0o600, exist_ok=True)
+    with path.open("rb+") as file:
+        end = file.seek(0, 2)
+        if end:
+            file.seek(end - 1)
+        last = file.read(1) if end else b"\n"
+        file.write((b"" if last == b"\n" else b"\n") + line.encode() + b"\n")

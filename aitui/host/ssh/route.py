@@ -1,0 +1,153 @@
+"""The way to a machine over SSH, looked at step by step before anybody logs in."""
+
+import asyncio
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from aitui.domain.sanitize import sanitize_line
+from aitui.errors import HostTimedOut, HostUnreachable
+from aitui.host.ssh.config import SshAddress, SshConfigPaths, SshTimeouts
+
+if TYPE_CHECKING:
+    from aitui.host.ssh.config import SshTarget
+
+_MOST_JUMPS = 5
+_LONGEST_GREETING = 255
+"""Bytes: RFC 4253, section 4.2."""
+_MOST_BANNER_LINES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class SshRoute:
+    """Where `ssh_host` leads by the user's SSH config; every text is harmless.
+
+    `host` and `port` are those of the machine that is connected to first: the machine itself, or
+    the first of `jumps`. `by_command` is set where a ProxyCommand makes the connection, so that
+    nothing can be looked at before it. `keys` are the files of keys that are tried, `locked` those
+    that want a passphrase. `agent` is the agent's socket, `agent_keys` how many keys it has, None
+    where it doesn't answer.
+    """
+
+    label: str
+    host: str
+    port: int
+    jumps: tuple[str, ...]
+    by_command: bool
+    keys: tuple[str, ...]
+    locked: tuple[str, ...]
+    agent: str
+    agent_keys: int | None
+
+
+async def resolve_route(address: str, place: SshConfigPaths) -> SshRoute:
+    """What the config says, without touching the network. Raises HostError."""
+    way, agent = await asyncio.to_thread(_read_route, address, place)
+    return replace(way, agent_keys=await _count_agent_keys(agent) if agent else None)
+
+
+async def resolve_addresses(way: SshRoute) -> tuple[str, ...]:
+    """The addresses that the first machine's name stands for. Raises HostUnreachable."""
+    loop = asyncio.get_running_loop()
+    try:
+        found = await loop.getaddrinfo(way.host, way.port, type=socket.SOCK_STREAM)
+    except (socket.gaierror, UnicodeError) as error:
+        said = getattr(error, "strerror", "") or str(error)
+        raise HostUnreachable(
+            f"There is no machine called {way.host}",
+            why=sanitize_line(said, 200),
+            remedy="check ssh_host in config.toml, or HostName in ~/.ssh/config",
+        ) from error
+    return tuple(dict.fromkeys(str(entry[4][0]) for entry in found))
+
+
+async def fetch_greeting(way: SshRoute, seconds: float = SshTimeouts().connect) -> str:
+    """How the SSH server of the first machine calls itself (RFC 4253, section 4.2).
+
+    Raises HostUnreachable, HostTimedOut where nothing comes within `seconds`.
+    """
+    where = f"{way.host} port {way.port}"
+    try:
+        async with asyncio.timeout(seconds):
+            reader, writer = await asyncio.open_connection(way.host, way.port, limit=4096)
+            try:
+                return await _read_greeting(reader, where)
+            finally:
+                writer.close()
+    except TimeoutError as error:
+        raise HostTimedOut(
+            f"{where} does not answer",
+            why=f"nothing came within {seconds:g} seconds",
+            remedy="is it switched on, and is the way there open?",
+        ) from error
+    except ConnectionRefusedError as error:
+        raise HostUnreachable(
+            f"{where} refuses connections",
+            why="nothing listens at that port",
+            remedy="does sshd run there, and at this port?",
+        ) from error
+    except OSError as error:
+        raise HostUnreachable(
+            f"{where} can't be reached", why=sanitize_line(error.strerror or str(error), 200)
+        ) from error
+
+
+async def _read_greeting(reader: asyncio.StreamReader, where: str) -> str:
+    for _ in range(_MOST_BANNER_LINES):
+        try:
+            line = await reader.readline()
+        except ValueError:  # a line beyond any limit
+            break
+        if line.startswith(b"SSH-"):
+            return sanitize_line(line[:_LONGEST_GREETING].decode("ascii", "replace").strip(), 100)
+        if not line:
+            break
+    raise HostUnreachable(
+        f"{where} takes connections, and does not speak SSH",
+        why="another service listens there, or the connection is closed at once",
+        remedy="check the port in ssh_host, or Port in ~/.ssh/config",
+    )
+
+
+def _read_route(address: str, place: SshConfigPaths) -> tuple[SshRoute, str]:
+    # asyncssh is dear to import, and this only reads files.
+    from aitui.host.ssh.config import read_keys, read_target
+
+    target = read_target(SshAddress.read(address), place)
+    keys = read_keys(target, {})
+    refused = {*keys.locked, *keys.wrong}
+    tried = (path for path in target.identities if path not in refused and path.is_file())
+    first = _first_hop(target, lambda hop: read_target(hop, place))
+    way = SshRoute(
+        label=target.label,
+        host=sanitize_line(first.host, 200),
+        port=first.port,
+        jumps=tuple(sanitize_line(hop.host, 100) for hop in target.jumps),
+        by_command=first.by_command,
+        keys=tuple(sanitize_line(str(path), 300) for path in tried),
+        locked=tuple(sanitize_line(str(path), 300) for path in (*keys.locked, *keys.wrong)),
+        agent=sanitize_line(target.agent, 300),
+        agent_keys=None,
+    )
+    return way, target.agent
+
+
+def _first_hop(target: "SshTarget", read: Callable[[SshAddress], "SshTarget"]) -> "SshTarget":
+    """The machine that is connected to first."""
+    for _ in range(_MOST_JUMPS):
+        if not target.jumps:
+            break
+        target = read(target.jumps[0])
+    return target
+
+
+async def _count_agent_keys(path: str) -> int | None:
+    import asyncssh
+
+    try:
+        async with asyncio.timeout(SshTimeouts().connect), asyncssh.connect_agent(path) as agent:
+            return len(await agent.get_keys())
+    except (OSError, ValueError, asyncssh.Error, TimeoutError):
+        # It says so: None is an agent that doesn't answer.
+        return None

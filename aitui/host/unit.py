@@ -1,0 +1,290 @@
+"""What systemd says about a unit, read from the lines of `systemctl show`."""
+
+import re
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from posixpath import basename
+
+from aitui.domain.sanitize import sanitize_line
+
+PROPERTIES = (
+    "Id",
+    "LoadState",
+    "LoadError",
+    "ActiveState",
+    "SubState",
+    "UnitFileState",
+    "MainPID",
+    "ExecStart",
+    "ExecMainStartTimestamp",
+    "ExecMainStatus",
+    "Result",
+    "NRestarts",
+    "FragmentPath",
+    "WorkingDirectory",
+    "NeedDaemonReload",
+)
+"""What is asked for; older managers leave out what they don't know."""
+
+_LONGEST_VALUE = 8192
+_PROGRAM = re.compile(r"\{ path=(?P<path>.*?) ; argv")
+_ARGUMENTS = re.compile(r"argv\[\]=(?P<words>.*?) ; (?:ignore_errors|flags)=")
+_TIMESTAMP = re.compile(r"(?:\w+ )?(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d)(?:\.\d+)? (?:UTC|GMT)")
+_SERVER = re.compile(r"llama[-_.]?swap", re.IGNORECASE)
+_TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
+
+
+@dataclass(frozen=True, slots=True)
+class UnitInfo:
+    """One unit of the login's own manager, in systemd's words; what is unknown is "" or None.
+
+    `exec_start` is how the running process was started, else how the unit would start it.
+    `started_at` is Unix time in seconds, None where nothing runs. `exit_status` is that of the
+    last process which ended, from 200 on systemd's own (systemd.exec(5), "process exit codes").
+    `watches_config` and `config_path` are from llama-swap's flags, None where something else is
+    started that may start llama-swap. `linger` is whether the login's manager outlives its
+    sessions. `program` is the path of ExecStart. `stale` is set where the unit's file has changed since systemd read it.
+    """
+
+    unit: str
+    load_state: str = ""
+    load_error: str = ""
+    active_state: str = ""
+    sub_state: str = ""
+    unit_file_state: str = ""
+    main_pid: int = 0
+    exec_start: tuple[str, ...] = ()
+    started_at: float | None = None
+    result: str = ""
+    exit_status: int = 0
+    restarts: int = 0
+    fragment_path: str = ""
+    working_directory: str = ""
+    program: str = ""
+    linger: bool | None = None
+    stale: bool = False
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is such a unit."""
+        return self.load_state not in {"", "not-found"}
+
+    @property
+    def running(self) -> bool:
+        """Whether its main process runs and systemd is content with it."""
+        return self.active_state in {"active", "reloading"} and self.main_pid > 0
+
+    @property
+    def enabled(self) -> bool:
+        """Whether it comes up by itself."""
+        return self.unit_file_state in {"enabled", "enabled-runtime", "generated"}
+
+    @property
+    def watches_config(self) -> bool | None:
+        """Whether llama-swap reads its config file again by itself when that changes."""
+        flags = server_flags(self.exec_start)
+        return None if flags is None else flags.get("watch-config", "false") in _TRUE
+
+    @property
+    def names_config(self) -> bool:
+        """Whether llama-swap itself is started, no launcher or container, with a file that is named."""
+        itself = bool(self.exec_start) and _SERVER.search(basename(self.exec_start[0])) is not None
+        return itself and "config" in (server_flags(self.exec_start) or {})
+
+    @property
+    def config_path(self) -> str | None:
+        """The config file, absolute or below `~/`; llama-swap's default is `config.yaml`."""
+        flags = server_flags(self.exec_start)
+        if flags is None:
+            return None
+        path = flags.get("config", "config.yaml")
+        if path.startswith("/"):
+            return path
+        folder = self.working_directory or "~"
+        return f"{folder.rstrip('/')}/{path.removeprefix('./')}"
+
+
+def server_flags(words: Sequence[str]) -> dict[str, str] | None:
+    """The flags behind the word that names llama-swap, as Go's `flag` package reads them.
+
+    None where no word does. Names are without dashes; a flag without a value is `true`.
+    """
+    place = next((at for at, word in enumerate(words) if _SERVER.search(basename(word))), None)
+    if place is None:
+        return None
+    found: dict[str, str] = {}
+    rest = list(words[place + 1 :])
+    while rest and rest[0].startswith("-") and rest[0] not in {"-", "--"}:
+        name, equals, value = rest.pop(0).removeprefix("-").removeprefix("-").partition("=")
+        if equals:
+            found[name] = value
+        elif name in {"watch-config", "version"} or not rest:
+            found[name] = "true"
+        else:
+            found[name] = rest.pop(0)
+    return found
+
+
+def read_properties(output: bytes) -> dict[str, str]:
+    """The lines `Name=value` of `systemctl show`, harmless, each name once."""
+    found: dict[str, str] = {}
+    for line in output.decode(errors="replace").split("\n"):
+        name, equals, value = line.partition("=")
+        if equals and name.isalnum():
+            found.setdefault(name, sanitize_line(value, _LONGEST_VALUE))
+    return found
+
+
+def build_unit_facts(
+    unit: str,
+    properties: Mapping[str, str],
+    *,
+    process: tuple[str, ...] = (),
+    linger: bool | None = None,
+) -> UnitInfo:
+    """Put facts together; `process` are the words of the main process, where they are known.
+
+    systemd joins the words of ExecStart with blanks, so there they can't be told apart for sure.
+    """
+    main_pid = _parse_number(properties.get("MainPID", ""))
+    program = _PROGRAM.match(properties.get("ExecStart", ""))
+    return UnitInfo(
+        unit=unit,
+        load_state=properties.get("LoadState", ""),
+        load_error=_strip_error_name(properties.get("LoadError", "")),
+        active_state=properties.get("ActiveState", ""),
+        sub_state=properties.get("SubState", ""),
+        unit_file_state=properties.get("UnitFileState", ""),
+        main_pid=main_pid,
+        exec_start=process or _parse_arguments(properties.get("ExecStart", "")),
+        started_at=_unix_time(properties.get("ExecMainStartTimestamp", "")) if main_pid else None,
+        result=properties.get("Result", ""),
+        exit_status=_parse_number(properties.get("ExecMainStatus", "")),
+        restarts=_parse_number(properties.get("NRestarts", "")),
+        fragment_path=properties.get("FragmentPath", ""),
+        working_directory=properties.get("WorkingDirectory", "").lstrip("!"),
+        program=program["path"] if program else "",
+        linger=linger,
+        stale=properties.get("NeedDaemonReload") == "yes",
+    )
+
+
+def _parse_arguments(text: str) -> tuple[str, ...]:
+    match = _ARGUMENTS.search(text)
+    return tuple(match["words"].split()) if match else ()
+
+
+def _unix_time(text: str) -> float | None:
+    match = _TIMESTAMP.fullmatch(text)
+    if match is None:
+        return None
+    moment = datetime.fromisoformat(f"{match[1]}T{match[2]}")
+    return moment.replace(tzinfo=UTC).timestamp()
+
+
+def _parse_number(text: str) -> int:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 12 else 0
+
+
+def _strip_error_name(text: str) -> str:
+    """`org.freedesktop.systemd1.NoSuchUnit "Unit x not found."` without its D-Bus name."""
+    return text.partition(" ")[2].strip('"') if text.startswith("org.") else text
+
+
+_CONTINUATION = re.compile(r"\\\n(?:[ \t]*[#;][^\n]*\n)*")
+_SECTION = re.compile(r"\[(?P<name>[^\]]+)\]\s*")
+_LONGEST_SHOWN_VALUE = 200
+_DAEMON_RELOAD = "then systemctl --user daemon-reload"
+
+
+@dataclass(frozen=True, slots=True)
+class UnitFileFault:
+    """A fault in a unit file; `fatal` where the unit can't start with it."""
+
+    what: str
+    remedy: str
+    fatal: bool
+
+
+@dataclass(frozen=True, slots=True)
+class UnitSetting:
+    """One `name=value` of a unit file."""
+
+    section: str
+    name: str
+    value: str
+
+
+def parse_settings(text: str) -> tuple[UnitSetting, ...]:
+    """All settings with a value in the order in which systemd reads them, drop-ins last."""
+    return tuple(_iter_settings(text))
+
+
+def find_faults(text: str) -> tuple[UnitFileFault, ...]:
+    """The faults of a unit whose files are these, the fatal ones first."""
+    found: list[UnitFileFault] = []
+    for setting in parse_settings(text):
+        found.extend(_setting_faults(setting))
+    return tuple(sorted(dict.fromkeys(found), key=lambda fault: not fault.fatal))
+
+
+def _iter_settings(text: str) -> Iterator[UnitSetting]:
+    section = ""
+    for line in _CONTINUATION.sub(" ", text.replace("\r\n", "\n")).split("\n"):
+        stripped = line.strip()
+        if not stripped or stripped[0] in "#;":
+            continue
+        opened = _SECTION.fullmatch(stripped)
+        if opened:
+            section = opened["name"]
+            continue
+        name, equals, value = stripped.partition("=")
+        if equals and value.strip():
+            yield UnitSetting(section, name.strip(), value.strip())
+
+
+def _setting_faults(setting: UnitSetting) -> Iterator[UnitFileFault]:
+    match setting.section, setting.name:
+        case "Service", "User" | "Group" | "SupplementaryGroups":
+            yield UnitFileFault(
+                f"{setting.name}={_shorten(setting.value)} stands in a user's unit, "
+                "and a user's systemd can't change users",
+                f"remove that line, {_DAEMON_RELOAD}",
+                fatal=True,
+            )
+        case "Service", "LimitMEMLOCK_BYTES":
+            yield UnitFileFault(
+                "there is no setting LimitMEMLOCK_BYTES=, systemd passes over it",
+                f"write LimitMEMLOCK=infinity instead, {_DAEMON_RELOAD}",
+                fatal=False,
+            )
+        case "Service", "ExecStart":
+            yield from _flag_faults(setting.value)
+        case "Install", "WantedBy" if "multi-user.target" in setting.value.split():
+            yield UnitFileFault(
+                "WantedBy=multi-user.target names a target that a user's systemd doesn't have, "
+                "so the unit won't come up by itself",
+                f"write WantedBy=default.target, {_DAEMON_RELOAD}, and enable it again",
+                fatal=False,
+            )
+
+
+def _flag_faults(command: str) -> Iterator[UnitFileFault]:
+    try:
+        words = shlex.split(command)
+    except ValueError:
+        words = command.split()
+    flags = server_flags(words) or {}
+    wrong = [f"--{name}" for name in ("host", "port") if name in flags]
+    if wrong:
+        yield UnitFileFault(
+            f"llama-swap doesn't know {' and '.join(wrong)}",
+            f"write -listen ADDRESS:PORT in ExecStart, {_DAEMON_RELOAD}",
+            fatal=True,
+        )
+
+
+def _shorten(value: str) -> str:
+    return sanitize_line(value, _LONGEST_SHOWN_VALUE)

@@ -1,0 +1,1 @@
+"""llama-swap over HTTP: the only place that imports httpx."""

@@ -1,0 +1,480 @@
+"""Our own certificate files, looked at first when TLS fails: which one, which check, what mends it.
+
+The messages of a TLS library name neither file nor cause, and under TLS 1.3 a refused client
+certificate is told apart from nothing at all. Everything here reads files: call it in a thread.
+"""
+
+import re
+import shlex
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aitui.domain.checks import (
+    CheckResult,
+    CheckStatus,
+    failing_check,
+    inconclusive_check,
+    passing_check,
+)
+from aitui.domain.sanitize import sanitize_line
+from aitui.domain.snapshot import Server
+from aitui.errors import AituiError, CertificateFileError, KeyPasswordNeeded, TlsRefused
+from aitui.llamaswap.urls import authority_of, is_https
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
+    from cryptography.x509 import Certificate, Name
+if TYPE_CHECKING:
+    from cryptography.x509 import Certificate
+
+
+_LARGEST_FILE = 4 * 1024 * 1024
+_PRIVATE_KEY = re.compile(rb"-----BEGIN ([A-Z0-9 ]*PRIVATE KEY)-----.*?-----END \1-----", re.DOTALL)
+_SETTINGS = {
+    "certificate authority": "ca",
+    "client certificate": "client_cert",
+    "client key": "client_key",
+}
+_RENEW = (
+    "openssl x509 -req -in client.csr -CA root-ca.pem -CAkey root-ca.key -CAcreateserial "
+    "-days 3650 -out {}"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateExpiry:
+    """Until when the certificate in one of our files is valid."""
+
+    what: str
+    path: Path
+    not_after: datetime
+
+
+def check_files_present(server: Server) -> None:
+    """Asks of every file that is set whether it can be opened, without opening it.
+
+    Raises CertificateFileError.
+    """
+    for what, path in server.certificate_files:
+        check_present(what, path)
+
+
+def check_present(what: str, path: Path) -> None:
+    """Asks of one file whether it can be opened, without opening it.
+
+    Raises CertificateFileError.
+    """
+    try:
+        found = path.expanduser().stat()
+    except OSError as error:
+        raise unreadable_file_error(what, path, error) from error
+    if not stat.S_ISREG(found.st_mode):
+        raise CertificateFileError(
+            f"The {what} {format_path(path)} is not a regular file",
+            remedy=f"set {_SETTINGS[what]} to a PEM file",
+        )
+
+
+def find_file_error(server: Server, now: datetime | None = None) -> CertificateFileError | None:
+    """The first thing that is wrong with our own files, None where nothing is."""
+    try:
+        check_files_present(server)
+        for what, path, certificate in _iter_certificates(server):
+            check_dates(what, path, certificate, now or datetime.now(UTC))
+        check_key(server)
+    except CertificateFileError as error:
+        return error
+    return None
+
+
+def client_certificate_error(server: Server, words: str = "") -> TlsRefused:
+    """Why the server refused our client certificate; `words` are those of its alert."""
+    return _client_certificate_error(server, "", words)
+
+
+def hangup_error(server: Server) -> TlsRefused:
+    """Why the server may have hung up on us after the handshake, without a word."""
+    return _client_certificate_error(server, "hung up, maybe because it ", "")
+
+
+def _client_certificate_error(server: Server, how: str, words: str) -> TlsRefused:
+    own = find_file_error(server)
+    if own is not None:
+        return own
+    where = authority_of(server)
+    if server.client_cert is None:
+        return TlsRefused(
+            f"{where} {how}wants a client certificate",
+            why=words or "none is set",
+            remedy="set client_cert and client_key",
+        )
+    certificate = format_path(server.client_cert)
+    reasons = [words, f"{certificate} {_describe_issuer(server, server.client_cert)}"]
+    ca = format_path(server.ca) if server.ca is not None else "root-ca.pem"
+    return TlsRefused(
+        f"{where} {how}did not accept the client certificate",
+        why="; ".join(reason for reason in reasons if reason),
+        remedy=f"check it with the server's CA: openssl verify -CAfile {ca} {certificate}",
+    )
+
+
+def expiries(server: Server) -> tuple[CertificateExpiry, ...]:
+    """Until when our certificates are valid, the soonest first; none of a file that is wrong."""
+    try:
+        found = [
+            CertificateExpiry(what, path, certificate.not_valid_after_utc)
+            for what, path, certificate in _iter_certificates(server)
+        ]
+    except CertificateFileError:
+        return ()
+    return tuple(sorted(found, key=lambda expiry: expiry.not_after))
+
+
+def key_warnings(server: Server) -> tuple[str, ...]:
+    """A private key that others can read, with path, mode and what mends it."""
+    path = server.client_key or server.client_cert
+    if path is None:
+        return ()
+    try:
+        mode = stat.S_IMODE(path.expanduser().stat().st_mode)
+    except OSError:  # said where the file is used
+        return ()
+    if not mode & 0o044:
+        return ()
+    return (
+        f"Others can read the key {format_path(path)} (mode {mode:04o}): chmod 600 {format_path(path)}",
+    )
+
+
+def unreadable_file_error(what: str, path: Path, error: OSError) -> CertificateFileError:
+    """The error for a file that can't be opened, or that the TLS library can't use."""
+    setting = _SETTINGS[what]
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        return CertificateFileError(
+            f"The {what} {format_path(path)} does not exist",
+            remedy=f"copy it there, or set {setting}",
+        )
+    if isinstance(error, PermissionError):
+        return CertificateFileError(
+            f"The {what} {format_path(path)} can't be read",
+            why="permission denied",
+            remedy=f"chmod u+r {format_path(path)}",
+        )
+    return CertificateFileError(
+        f"The {what} {format_path(path)} can't be used",
+        why=sanitize_line(error.strerror or str(error), 200),
+        remedy=f"set {setting} to a PEM file",
+    )
+
+
+def key_password_error(server: Server) -> KeyPasswordNeeded:
+    """The error for an encrypted key without its password, or with a wrong one."""
+    path = server.client_key or server.client_cert or Path()
+    missing = server.client_key_password is None
+    return KeyPasswordNeeded(
+        f"The client key {format_path(path)} is encrypted",
+        why="no password is set" if missing else "the password is wrong",
+        remedy=f"give its password, or decrypt a copy: openssl pkey -in {format_path(path)} -out …",
+    )
+
+
+def _iter_certificates(server: Server) -> Iterator[tuple[str, Path, "Certificate"]]:
+    """The certificate of the CA file that lasts longest, and the first of the client's."""
+    if server.ca is not None:
+        what = "certificate authority"
+        authorities = read_certificates(what, server.ca)
+        # A bundle may well hold some that have expired.
+        yield what, server.ca, max(authorities, key=lambda found: found.not_valid_after_utc)
+    if server.client_cert is not None:
+        what = "client certificate"
+        yield what, server.client_cert, read_certificates(what, server.client_cert)[0]
+
+
+def read_certificates(what: str, path: Path) -> list["Certificate"]:
+    """The certificates in a PEM file, at least one. Raises CertificateFileError."""
+    from cryptography.x509 import load_pem_x509_certificates
+
+    content = _read(what, path)
+    if b"-----BEGIN " not in content:
+        raise _not_pem_error(what, path, content)
+    try:
+        return load_pem_x509_certificates(content)
+    except ValueError as error:
+        raise CertificateFileError(
+            f"The {what} {format_path(path)} holds no certificate that can be read",
+            why=sanitize_line(str(error), 200),
+            remedy=f"look at it: openssl x509 -in {format_path(path)} -noout -text",
+        ) from error
+
+
+def _read(what: str, path: Path) -> bytes:
+    try:
+        with path.expanduser().open("rb") as file:
+            return file.read(_LARGEST_FILE)
+    except OSError as error:
+        raise unreadable_file_error(what, path, error) from error
+
+
+def _not_pem_error(what: str, path: Path, content: bytes) -> CertificateFileError:
+    shown = format_path(path)
+    if not content.strip():
+        why, remedy = "it is empty", f"set {_SETTINGS[what]} to a PEM file"
+    elif path.suffix.lower() in {".p12", ".pfx"}:
+        parts = "-nocerts" if what == "client key" else "-clcerts -nokeys"
+        why, remedy = "it is PKCS#12", f"openssl pkcs12 -legacy -in {shown} {parts} -out …"
+    elif content.startswith(b"\x30"):
+        command = "pkey" if what == "client key" else "x509"
+        why, remedy = "it is DER", f"openssl {command} -inform der -in {shown} -out …"
+    else:
+        why, remedy = "there is no line -----BEGIN …", f"set {_SETTINGS[what]} to a PEM file"
+    return CertificateFileError(f"The {what} {shown} is not PEM", why=why, remedy=remedy)
+
+
+def renewal_command(path: Path) -> str:
+    """The command that makes a new client certificate in that file, where the authority is."""
+    return _RENEW.format(format_path(path))
+
+
+def check_dates(what: str, path: Path, certificate: "Certificate", now: datetime) -> None:
+    """Raises CertificateFileError where a certificate isn't valid any more, or yet."""
+    shown = format_path(path)
+    if now > certificate.not_valid_after_utc:
+        raise CertificateFileError(
+            f"The {what} {shown} has expired",
+            why=f"it was valid until {format_date(certificate.not_valid_after_utc)}",
+            remedy=f"renew it: {renewal_command(path)}"
+            if what == "client certificate"
+            else "copy the renewed one from the server",
+        )
+    if now < certificate.not_valid_before_utc:
+        raise CertificateFileError(
+            f"The {what} {shown} is not valid yet",
+            why=f"it is valid from {format_date(certificate.not_valid_before_utc)}",
+            remedy="check this machine's clock: timedatectl",
+        )
+
+
+def check_key(server: Server) -> None:
+    """Asks whether the client's key can be read and is that of its certificate.
+
+    Raises CertificateFileError, KeyPasswordNeeded.
+    """
+    path = server.client_key or server.client_cert
+    if path is None or server.client_cert is None:
+        return
+    what = "client key" if server.client_key is not None else "client certificate"
+    content = _read(what, path)
+    found = _PRIVATE_KEY.search(content)
+    if found is None:
+        if what == "client key" and b"-----BEGIN " not in content:
+            raise _not_pem_error(what, path, content)
+        raise CertificateFileError(
+            f"The {what} {format_path(path)} holds no private key",
+            remedy="set client_key to the file with the key",
+        )
+    key = _load_key(server, path, found[0])
+    certificate = read_certificates("client certificate", server.client_cert)[0]
+    if _public_bytes(key.public_key()) != _public_bytes(certificate.public_key()):
+        raise CertificateFileError(
+            f"The client key {format_path(path)} does not belong to {format_path(server.client_cert)}",
+            why=f"that certificate is for {format_name(certificate.subject)}, of another key",
+            remedy=f"set the key that it was made with, or have it made anew: {_signing_request_command(path)}",
+        )
+
+
+def _load_key(server: Server, path: Path, content: bytes) -> "PrivateKeyTypes":
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    encrypted = b"ENCRYPTED" in content[:200]
+    password = None
+    if encrypted:
+        if server.client_key_password is None:
+            raise key_password_error(server)
+        password = server.client_key_password.encode("utf-8", "surrogateescape")
+    try:
+        return load_pem_private_key(content, password)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        if encrypted:
+            raise key_password_error(server) from error
+        raise CertificateFileError(
+            f"The client key {format_path(path)} can't be read",
+            why=sanitize_line(str(error), 200),
+            remedy=f"look at it: openssl pkey -in {format_path(path)} -noout",
+        ) from error
+
+
+def _public_bytes(key: "PublicKeyTypes") -> bytes:
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+    return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
+def _describe_issuer(server: Server, path: Path) -> str:
+    """Who issued the client certificate, and until when; the files are known to be good."""
+    certificate = read_certificates("client certificate", path)[0]
+    text = (
+        f"was issued by {format_name(certificate.issuer)} "
+        f"and is valid until {format_date(certificate.not_valid_after_utc)}"
+    )
+    if server.ca is not None:
+        authorities = read_certificates("certificate authority", server.ca)
+        if certificate.issuer not in {authority.subject for authority in authorities}:
+            text += f", not by the authority in {format_path(server.ca)}"
+    return text
+
+
+def _signing_request_command(key: Path) -> str:
+    return f"openssl req -new -key {format_path(key)} -out client.csr"
+
+
+def format_name(name: "Name") -> str:
+    """A subject or issuer on one harmless line."""
+    return sanitize_line(name.rfc4514_string(), 120)
+
+
+def format_date(moment: datetime) -> str:
+    """A moment as certificates name it, to the minute."""
+    return f"{moment:%Y-%m-%d %H:%M} UTC"
+
+
+def format_path(path: Path) -> str:
+    """A path as a shell takes it."""
+    return sanitize_line(shlex.quote(str(path)))
+
+
+CA = "certificate authority"
+CERTIFICATE = "client certificate"
+KEY = "client key"
+DATES = "client certificate dates"
+ISSUER = "client certificate issuer"
+PERMISSIONS = "client key permissions"
+KEY_MATCH = "client key belongs"
+
+
+def certificate_checks(server: Server, wall: float) -> tuple[CheckResult, ...]:
+    """What our files are worth at `wall` (Unix time); one check where none is used."""
+    if not is_https(server):
+        return (inconclusive_check("certificate files", "none is used: the URL is http://"),)
+    now = datetime.fromtimestamp(wall, UTC)
+    authorities, of_ca = _authorities_check(server, now)
+    certificate, of_certificate = _certificate_check(server)
+    checks = [of_ca, of_certificate]
+    if certificate is not None and server.client_cert is not None:
+        checks.append(_dates_check(server.client_cert, certificate, now))
+        checks.append(_issuer_check(server, certificate, authorities))
+    return (*checks, *_key_checks(server, certificate))
+
+
+def _authorities_check(server: Server, now: datetime) -> tuple[list["Certificate"], CheckResult]:
+    path = server.ca
+    if path is None:
+        return [], inconclusive_check(CA, "none is set: the system's trust store is used")
+    try:
+        check_present(CA, path)
+        found = read_certificates(CA, path)
+        lasting = max(found, key=lambda one: one.not_valid_after_utc)
+        check_dates(CA, path, lasting, now)
+    except AituiError as error:
+        return [], failing_check(CA, error)
+    others = f" and {len(found) - 1} more" if len(found) > 1 else ""
+    return found, passing_check(
+        CA,
+        f"{format_path(path)}: {format_name(lasting.subject)}{others}, "
+        f"valid until {format_date(lasting.not_valid_after_utc)}",
+    )
+
+
+def _certificate_check(server: Server) -> tuple["Certificate | None", CheckResult]:
+    path = server.client_cert
+    if path is None:
+        return None, inconclusive_check(CERTIFICATE, "none is set")
+    try:
+        check_present(CERTIFICATE, path)
+        first = read_certificates(CERTIFICATE, path)[0]
+    except AituiError as error:
+        return None, failing_check(CERTIFICATE, error)
+    return first, passing_check(CERTIFICATE, f"{format_path(path)}: {format_name(first.subject)}")
+
+
+def _dates_check(path: Path, certificate: "Certificate", now: datetime) -> CheckResult:
+    try:
+        check_dates(CERTIFICATE, path, certificate, now)
+    except AituiError as error:
+        return failing_check(DATES, error)
+    days = (certificate.not_valid_after_utc - now).days
+    until = f"valid until {format_date(certificate.not_valid_after_utc)}, {days} days left"
+    soon = f"renew it: {renewal_command(path)}; a renewed file is picked up without a restart"
+    return passing_check(DATES, until, soon if days <= 30 else "")
+
+
+def _issuer_check(
+    server: Server, certificate: "Certificate", authorities: list["Certificate"]
+) -> CheckResult:
+    issuer = format_name(certificate.issuer)
+    if server.ca is None or server.client_cert is None or not authorities:
+        return inconclusive_check(ISSUER, f"{issuer}: no authority of its own to compare it with")
+    ca = format_path(server.ca)
+    if any(_is_issued_by(certificate, authority) for authority in authorities):
+        return passing_check(ISSUER, f"{issuer}, the authority in {ca}")
+    # A server may trust other authorities than the one that issued its own certificate.
+    namesake = certificate.issuer in {authority.subject for authority in authorities}
+    how = "of the same name as" if namesake else "other than"
+    return inconclusive_check(
+        ISSUER,
+        f"{issuer}, an authority {how} the one in {ca}; the server may trust it",
+        f"openssl verify -CAfile {ca} {format_path(server.client_cert)}",
+    )
+
+
+def _is_issued_by(certificate: "Certificate", authority: "Certificate") -> bool:
+    from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+
+    try:
+        certificate.verify_directly_issued_by(authority)
+    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
+        return False
+    return True
+
+
+def _key_checks(server: Server, certificate: "Certificate | None") -> tuple[CheckResult, ...]:
+    path = server.client_key or server.client_cert
+    if path is None:
+        return ()
+    if server.client_cert is None:
+        alone = CertificateFileError(
+            "A client key is set, but no client certificate", remedy="set client_cert as well"
+        )
+        return (failing_check(KEY, alone),)
+    try:
+        check_present(KEY, path)
+    except AituiError as error:
+        return (failing_check(KEY, error),)
+    permissions = _permissions_check(path)
+    if certificate is None:
+        return permissions, inconclusive_check(KEY_MATCH, "no certificate to compare it with")
+    try:
+        check_key(server)
+    except AituiError as error:
+        return permissions, failing_check(KEY_MATCH, error)
+    return permissions, passing_check(
+        KEY_MATCH, f"{format_path(path)} is the key of the certificate"
+    )
+
+
+def _permissions_check(path: Path) -> CheckResult:
+    mode = stat.S_IMODE(path.expanduser().stat().st_mode)
+    if mode & 0o044:
+        shown = format_path(path)
+        return CheckResult(
+            PERMISSIONS,
+            CheckStatus.FAILED,
+            f"others can read {shown} (mode {mode:04o})",
+            f"chmod 600 {shown}",
+            CertificateFileError.exit_code,
+        )
+    return passing_check(PERMISSIONS, f"mode {mode:04o}: nobody else can read it")

@@ -1,0 +1,442 @@
+"""From the bytes of a chat's stream to what they say, cut anywhere.
+
+Bytes become events, events chunks, chunks deltas: harmless, reasoning told from answer, llama-swap's
+loading lines told from reasoning. Deltas of one kind that come together leave as one.
+"""
+
+import json
+from collections.abc import Iterator
+from typing import Any, TypeVar
+
+import msgspec
+
+from aitui.domain.chat.reply import (
+    Delta,
+    GenerationFinished,
+    GenerationTimings,
+    PromptProgress,
+    ReasoningDelta,
+    StreamError,
+    TextDelta,
+    TokenUsage,
+)
+from aitui.domain.chat.stream_filters import LoadingLineFilter, ThinkTagFilter
+from aitui.domain.sanitize import StreamSanitizer, sanitize_line
+from aitui.errors import AituiError, BadResponse
+from aitui.llamaswap.sse import SseEvent, SseParser
+
+_LONGEST_WORDS = 300
+_LARGEST_COUNT = 2**53
+
+
+class ChunkDelta(msgspec.Struct, gc=False):
+    """What one choice adds; vLLM and others call the reasoning `reasoning`."""
+
+    content: str | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+
+
+class ChunkChoice(msgspec.Struct, gc=False):
+    """One answer of several; aitui asks for one. `message` is that of a whole answer."""
+
+    index: int = 0
+    delta: ChunkDelta | None = None
+    message: ChunkDelta | None = None
+    finish_reason: str | None = None
+
+
+class ChunkTimings(msgspec.Struct, gc=False):
+    """llama-server's figures; milliseconds."""
+
+    cache_n: float = 0
+    prompt_n: float = 0
+    prompt_ms: float = 0
+    prompt_per_second: float | None = 0
+    predicted_n: float = 0
+    predicted_ms: float = 0
+    predicted_per_second: float | None = 0
+    draft_n: float | None = None
+    draft_n_accepted: float | None = None
+
+
+class ChunkProgress(msgspec.Struct, gc=False):
+    """llama-server's `prompt_progress`; milliseconds."""
+
+    total: float = 0
+    cache: float = 0
+    processed: float = 0
+    time_ms: float = 0
+
+
+class CachedTokens(msgspec.Struct, gc=False):
+    """`prompt_tokens_details`."""
+
+    cached_tokens: float | None = None
+
+
+class ChunkUsage(msgspec.Struct, gc=False):
+    """Token counts of the request."""
+
+    prompt_tokens: float = 0
+    completion_tokens: float | None = None
+    prompt_tokens_details: CachedTokens | None = None
+
+
+class ChatChunk(msgspec.Struct):
+    """One event of a chat, or a whole answer. `id` and `model` are told apart from missing only."""
+
+    choices: list[ChunkChoice] | None = None
+    id: str | None = None
+    model: str | None = None
+    timings: ChunkTimings | None = None
+    prompt_progress: ChunkProgress | None = None
+    usage: ChunkUsage | None = None
+    error: Any = None
+    src: Any = None
+
+
+_CHUNK = msgspec.json.Decoder(ChatChunk)
+_T = TypeVar("_T")
+
+
+def parse_chunks(data: bytes) -> list[ChatChunk]:
+    """The chunks of one event's data: one, or several glued together.
+
+    Raises ValueError where it can't be JSON.
+    """
+    try:
+        return [_CHUNK.decode(data)]
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        text = data.decode("utf-8", "replace")
+        try:
+            return [_build_chunk(value) for value in _iter_json_values(text)]
+        except RecursionError as error:
+            raise ValueError("it is nested too deeply") from error
+
+
+def _iter_json_values(text: str) -> Iterator[Any]:
+    """The JSON values of a text, with or without `data:` between them."""
+    decoder = json.JSONDecoder()
+    rest = text.strip()
+    while rest:
+        value, end = decoder.raw_decode(rest)
+        yield value
+        rest = rest[end:].lstrip().removeprefix("data:").lstrip()
+        if rest == "[DONE]":
+            return
+
+
+def _build_chunk(value: object) -> ChatChunk:
+    if not isinstance(value, dict):
+        raise ValueError("it is no JSON object")  # noqa: TRY004 - one kind of error for the caller
+    choices = value.get("choices")
+    return ChatChunk(
+        choices=[_build_choice(choice) for choice in choices if isinstance(choice, dict)]
+        if isinstance(choices, list)
+        else None,
+        id=_text(value.get("id")),
+        model=_text(value.get("model")),
+        timings=_part(value.get("timings"), ChunkTimings),
+        prompt_progress=_part(value.get("prompt_progress"), ChunkProgress),
+        usage=_part(value.get("usage"), ChunkUsage),
+        error=value.get("error"),
+        src=value.get("src"),
+    )
+
+
+def _build_choice(value: dict[str, Any]) -> ChunkChoice:
+    index = value.get("index")
+    return ChunkChoice(
+        index=index if isinstance(index, int) else 0,
+        delta=_build_delta(value.get("delta")),
+        message=_build_delta(value.get("message")),
+        finish_reason=_text(value.get("finish_reason")),
+    )
+
+
+def _build_delta(value: object) -> ChunkDelta | None:
+    if not isinstance(value, dict):
+        return None
+    return ChunkDelta(
+        _content(value.get("content")),
+        _text(value.get("reasoning_content")),
+        _text(value.get("reasoning")),
+    )
+
+
+def _content(value: object) -> str | None:
+    """Text, or the parts of it that some servers send as a list."""
+    if isinstance(value, list):
+        texts = [part.get("text") for part in value if isinstance(part, dict)]
+        return "".join(text for text in texts if isinstance(text, str))
+    return _text(value)
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _part(value: object, kind: type[_T]) -> _T | None:
+    try:
+        return None if value is None else msgspec.convert(value, kind)
+    except (msgspec.ValidationError, RecursionError):
+        return None
+
+
+def build_timings(found: ChunkTimings) -> GenerationTimings:
+    """The server's measurements, in seconds."""
+    return GenerationTimings(
+        cached=_count(found.cache_n),
+        prompt_tokens=_count(found.prompt_n),
+        prompt_seconds=_amount(found.prompt_ms) / 1000,
+        prompt_rate=_amount(found.prompt_per_second),
+        tokens=_count(found.predicted_n),
+        seconds=_amount(found.predicted_ms) / 1000,
+        rate=_amount(found.predicted_per_second),
+        drafted=None if found.draft_n is None else _count(found.draft_n),
+        accepted=None if found.draft_n_accepted is None else _count(found.draft_n_accepted),
+    )
+
+
+def build_progress(found: ChunkProgress) -> PromptProgress:
+    """How far the prompt is read."""
+    return PromptProgress(
+        _count(found.total),
+        _count(found.cache),
+        _count(found.processed),
+        _amount(found.time_ms) / 1000,
+    )
+
+
+def build_usage(found: ChunkUsage) -> TokenUsage:
+    """The token counts."""
+    details = found.prompt_tokens_details
+    cached = None if details is None else details.cached_tokens
+    return TokenUsage(
+        _count(found.prompt_tokens),
+        _count(found.completion_tokens or 0),
+        None if cached is None else _count(cached),
+    )
+
+
+def build_stream_error(error: object, *, from_llama_swap: bool) -> StreamError:
+    """An error object in any of the dialects."""
+    if not isinstance(error, dict):
+        return StreamError(_format_reason(error), loading=from_llama_swap)
+    code = error.get("code")
+    kind = error.get("type")
+    return StreamError(
+        words=_format_reason(error.get("message") or kind or "the server gave no reason"),
+        kind=kind if isinstance(kind, str) else "",
+        code=code if isinstance(code, int) else None,
+        prompt_tokens=_token_count(error.get("n_prompt_tokens")),
+        context_size=_token_count(error.get("n_ctx")),
+        loading=from_llama_swap,
+    )
+
+
+def _format_reason(value: object) -> str:
+    return sanitize_line(str(value).strip(), _LONGEST_WORDS)
+
+
+def _token_count(value: object) -> int | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return _count(value) or None
+
+
+def _count(value: float) -> int:
+    return int(value) if 0 < value < _LARGEST_COUNT else 0
+
+
+def _amount(value: float | None) -> float:
+    return value if value is not None and 0 < value < _LARGEST_COUNT else 0.0
+
+
+LARGEST_LINE = 8 * 1024 * 1024
+LONGEST_REPLY = 16 * 1024 * 1024
+
+_SLICE = 64 * 1024
+_LONGEST_REASON = 60
+
+
+class ChatStreamParser:
+    """One answer. `done` is set by its proper end, `error` by what ended it otherwise.
+
+    `tokens` counts the deltas, `characters` the text and reasoning that came so far. Nothing is
+    read after an end.
+    """
+
+    def __init__(
+        self, *, largest_line: int = LARGEST_LINE, longest_answer: int = LONGEST_REPLY
+    ) -> None:
+        self.done = False
+        self.error: StreamError | AituiError | None = None
+        self.tokens = 0
+        self.characters = 0
+        self._longest = longest_answer
+        self._events = SseParser(largest_line)
+        self._loading = LoadingLineFilter()
+        self._loading_sanitizer = StreamSanitizer()
+        self._text_sanitizer = StreamSanitizer()
+        self._reasoning_sanitizer = StreamSanitizer()
+        self._think_tags = ThinkTagFilter()
+        self._out: list[Delta] = []
+        self._run: list[str] = []
+        self._run_is_text = False
+        self._uncounted = 0
+        self._timings: GenerationTimings | None = None
+        self._progress: PromptProgress | None = None
+
+    def feed(self, data: bytes) -> list[Delta]:
+        """What these bytes complete."""
+        for start in range(0, len(data), _SLICE):
+            if self._is_finished:
+                break
+            try:
+                # In slices: the parser forgets what it found beside a line that is too large.
+                events = self._events.feed(data[start : start + _SLICE])
+            except BadResponse as error:
+                self.error = error
+                break
+            self._feed_events(events)
+        return self._take_deltas()
+
+    def finish(self) -> list[Delta]:
+        """What the end of the body completes."""
+        if not self._is_finished:
+            self._feed_events(self._events.finish())
+        self._end_run()
+        self._flush()
+        reasoning, text = self._think_tags.finish()
+        self._emit(reasoning, text, 0)
+        return self._take_deltas()
+
+    def feed_whole(self, body: bytes) -> list[Delta]:
+        """What an answer says that came at once, to somebody who asked for a stream."""
+        self._feed_data(body)
+        self.done = self.error is None
+        return [*self._take_deltas(), *self.finish()]
+
+    @property
+    def _is_finished(self) -> bool:
+        return self.done or self.error is not None
+
+    def _feed_events(self, events: list[SseEvent]) -> None:
+        for event in events:
+            if self._is_finished:
+                return
+            if event.data == b"[DONE]":
+                self.done = True
+            elif not event.bare or event.data.lstrip().startswith(b"{"):
+                self._feed_data(event.data)
+
+    def _feed_data(self, data: bytes) -> None:
+        try:
+            chunks = parse_chunks(data)
+        except ValueError as error:
+            self.error = BadResponse(
+                "The stream holds something that can't be a part of an answer", why=str(error)
+            )
+            return
+        for chunk in chunks:
+            self._feed_chunk(chunk)
+            if self._is_finished:
+                return
+
+    def _feed_chunk(self, chunk: ChatChunk) -> None:
+        if chunk.error is not None:
+            self.error = build_stream_error(
+                chunk.error, from_llama_swap=chunk.src is not None and not self.characters
+            )
+            return
+        if chunk.prompt_progress is not None:
+            self._progress = build_progress(chunk.prompt_progress)
+        for choice in chunk.choices or ():
+            if choice.index:
+                continue
+            delta = choice.delta or choice.message
+            if delta is not None:
+                self._feed_delta(delta, nameless=chunk.id is None and chunk.model is None)
+            if choice.finish_reason:
+                self._end_run()
+                self._out.append(GenerationFinished(choice.finish_reason[:_LONGEST_REASON]))
+        if chunk.timings is not None:
+            self._timings = build_timings(chunk.timings)
+        if chunk.usage is not None:
+            self._out.append(build_usage(chunk.usage))
+
+    def _feed_delta(self, delta: ChunkDelta, *, nameless: bool) -> None:
+        reasoning = delta.reasoning_content or delta.reasoning
+        if reasoning:
+            if nameless and self._loading.claims(reasoning):
+                self._feed_loading(reasoning)
+            else:
+                self._append(reasoning, is_text=False)
+        if delta.content:
+            self._append(delta.content, is_text=True)
+        if self.characters > self._longest:
+            self.error = BadResponse(
+                f"The answer is longer than {self._longest >> 20} Mi characters",
+                why="no model's context holds that much",
+            )
+
+    def _feed_loading(self, piece: str) -> None:
+        for told in self._loading.feed(self._loading_sanitizer.feed(piece)):
+            if isinstance(told, StreamError):
+                self.error = told
+                return
+            self._out.append(told)
+
+    def _append(self, piece: str, *, is_text: bool) -> None:
+        if self._run_is_text is not is_text:
+            self._end_run()
+            self._flush()
+            self._run_is_text = is_text
+        self._run.append(piece)
+        self.tokens += 1
+        self.characters += len(piece)
+
+    def _end_run(self) -> None:
+        if not self._run:
+            return
+        run, pieces = "".join(self._run), len(self._run)
+        self._run.clear()
+        if self._run_is_text:
+            self._emit_text(self._text_sanitizer.feed(run), pieces)
+        else:
+            self._emit(self._reasoning_sanitizer.feed(run), "", pieces)
+
+    def _flush(self) -> None:
+        """Nothing of this kind comes next: what was held back is all there is."""
+        if self._run_is_text:
+            self._emit_text(self._text_sanitizer.finish(), 0)
+        else:
+            self._emit(self._reasoning_sanitizer.finish(), "", 0)
+
+    def _emit_text(self, text: str, pieces: int) -> None:
+        reasoning, text = self._think_tags.feed(text)
+        self._emit(reasoning, text, pieces)
+
+    def _emit(self, reasoning: str, text: str, pieces: int) -> None:
+        """The pieces are counted with the last of what they became, or later where that is held."""
+        self._uncounted += pieces
+        if not reasoning and not text:
+            return
+        pieces, self._uncounted = self._uncounted, 0
+        if reasoning:
+            self._out.append(ReasoningDelta(reasoning, 0 if text else pieces))
+        if text:
+            self._out.append(TextDelta(text, pieces))
+
+    def _take_deltas(self) -> list[Delta]:
+        self._end_run()
+        out, self._out = self._out, []
+        if self._progress is not None:
+            out.insert(0, self._progress)
+            self._progress = None
+        if self._timings is not None:
+            out.append(self._timings)
+            self._timings = None
+        return out

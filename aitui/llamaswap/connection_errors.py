@@ -1,0 +1,221 @@
+"""From an exception of httpx, TLS or the network to one that a person understands.
+
+Under TLS 1.3 a server refuses a client certificate after the handshake, so the client sees it as
+whatever its first read or write fails with: a raw `ssl.SSLError` with an alert against Caddy, an
+empty `httpx.ReadError` against others, a broken pipe for a large body. Our own files are looked
+at first, and what is left is "not accepted": for certain where there was an alert, else maybe.
+"""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import httpx
+
+from aitui.domain.sanitize import sanitize_line
+from aitui.domain.snapshot import Server
+from aitui.errors import AituiError, ConnectionLost, TimedOut, TlsRefused, Unreachable
+from aitui.llamaswap.certificates import client_certificate_error, find_file_error, hangup_error
+from aitui.llamaswap.urls import authority_of, host_of, is_https
+
+TRANSLATABLE_ERRORS = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError)
+
+_BROKEN_ERRORS = (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError, OSError)
+_EXPIRED, _NOT_YET_VALID = 10, 9
+_SELF_SIGNED = {18, 19}
+_UNKNOWN_ISSUER = {2, 20, 21, 27}
+_WRONG_NAME = {62, 64}
+_CLIENT_CERTIFICATE_ALERTS = (
+    "BAD_CERTIFICATE",
+    "CERTIFICATE_REQUIRED",
+    "CERTIFICATE_EXPIRED",
+    "CERTIFICATE_REVOKED",
+    "CERTIFICATE_UNKNOWN",
+    "UNSUPPORTED_CERTIFICATE",
+    "UNKNOWN_CA",
+    "ACCESS_DENIED",
+    "HANDSHAKE_FAILURE",
+    "DECRYPT_ERROR",
+)
+_NAME_ALERTS = ("UNRECOGNIZED_NAME", "INTERNAL_ERROR")
+_NO_TLS = {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE"}
+
+
+# A server refuses a client certificate in the first round trip after the handshake; what breaks
+# later broke for another reason, a load that waited for minutes above all.
+_REFUSAL_SECONDS = 5.0
+
+
+@dataclass(slots=True)
+class RequestTrace:
+    """How far a request came, filled in by httpx's trace; `shook_hands` is the loop's time."""
+
+    handshake_at: float | None = None
+    headers: bool = False
+
+    async def __call__(self, event: str, info: object) -> None:  # noqa: ARG002 - httpx calls it so
+        """One event of the trace extension."""
+        if event == "connection.start_tls.complete":
+            self.handshake_at = asyncio.get_running_loop().time()
+        elif event.endswith("receive_response_headers.complete"):
+            self.headers = True
+
+    @property
+    def is_just_after_handshake(self) -> bool:
+        """Whether TLS was set up a moment ago and nothing was answered yet."""
+        if self.handshake_at is None or self.headers:
+            return False
+        return asyncio.get_running_loop().time() - self.handshake_at < _REFUSAL_SECONDS
+
+
+async def translate_error(
+    server: Server, error: Exception, progress: RequestTrace, *, accepted: bool = False
+) -> AituiError:
+    """The exception to raise for a request that failed with one of `TROUBLES`.
+
+    `accepted` says that the server took the client certificate before: a connection that breaks
+    without a word of TLS broke for another reason then. Certificate files are read in a thread.
+    """
+    for cause in _causes(error):
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return await asyncio.to_thread(_verification_error, server, cause)
+        if isinstance(cause, ssl.SSLError):
+            return await asyncio.to_thread(_tls_error, server, cause)
+    refusal = is_https(server) and progress.is_just_after_handshake and not accepted
+    if refusal and isinstance(error, _BROKEN_ERRORS):
+        return await asyncio.to_thread(hangup_error, server)
+    if isinstance(error, httpx.TimeoutException):
+        return _timeout_error(server, error)
+    if isinstance(error, httpx.ConnectError):
+        return await asyncio.to_thread(_connect_error, server, error)
+    return _other_error(server, error, progress)
+
+
+def _timeout_error(server: Server, error: httpx.TimeoutException) -> TimedOut:
+    where = authority_of(server)
+    if isinstance(error, httpx.ConnectTimeout | httpx.PoolTimeout):
+        return TimedOut(
+            f"{where} does not answer",
+            why="no connection within the time limit",
+            remedy="check the network, VPN and firewall",
+        )
+    return TimedOut(f"{where} went silent", why="no answer within the time limit")
+
+
+def _other_error(server: Server, error: Exception, progress: RequestTrace) -> AituiError:
+    where = authority_of(server)
+    if isinstance(error, httpx.ProxyError):
+        return Unreachable(
+            f"The proxy of the environment does not connect to {where}",
+            why=_error_text(error),
+            remedy=f"set NO_PROXY={host_of(server)}",
+        )
+    if isinstance(error, httpx.UnsupportedProtocol | httpx.InvalidURL):
+        return Unreachable(
+            f"{sanitize_line(server.url)} can't be used as a URL",
+            why=_error_text(error),
+            remedy="write it as https://host:port",
+        )
+    hint = "" if is_https(server) or progress.headers else "check whether it wants https://"
+    return ConnectionLost(f"The connection to {where} broke", why=_error_text(error), remedy=hint)
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    current: BaseException | None = error
+    while current is not None and id(current) not in seen:
+        seen.add(id(current))
+        yield current
+        current = current.__cause__ or current.__context__
+
+
+def _connect_error(server: Server, error: httpx.ConnectError) -> AituiError:
+    where = authority_of(server)
+    for cause in _causes(error):
+        if isinstance(cause, socket.gaierror):
+            return Unreachable(
+                f"The name {host_of(server)} is not known",
+                why=sanitize_line(cause.strerror or ""),
+                remedy="check the URL, DNS and VPN",
+            )
+        if isinstance(cause, ConnectionRefusedError):
+            return Unreachable(
+                f"{where} refuses connections",
+                why="nothing listens on that port",
+                remedy="check the port, and whether the server runs",
+            )
+        if isinstance(cause, OSError) and cause.strerror:
+            return Unreachable(
+                f"{where} can't be reached",
+                why=sanitize_line(cause.strerror),
+                remedy="check the network and VPN",
+            )
+    if is_https(server):  # a network error has a number: this one is of the handshake
+        return _handshake_error(server, _error_text(error))
+    return Unreachable(f"{where} can't be reached", why=_error_text(error))
+
+
+def _verification_error(server: Server, error: ssl.SSLCertVerificationError) -> TlsRefused:
+    """Why the server's certificate isn't trusted; an expired file of our own comes first."""
+    own = find_file_error(server)
+    if own is not None:
+        return own
+    where, code = authority_of(server), error.verify_code
+    trust = str(server.ca) if server.ca is not None else "the system's trust store"
+    words = sanitize_line(error.verify_message or error.reason or "")
+    if code in _WRONG_NAME:
+        what = f"The certificate of {where} is for another name"
+        remedy = "use a host name that the certificate holds (subjectAltName)"
+    elif code == _EXPIRED:
+        what = f"The certificate of {where} has expired"
+        remedy = "renew it on the server"
+    elif code == _NOT_YET_VALID:
+        what = f"The certificate of {where} is not valid yet"
+        remedy = "check the clocks of both machines: timedatectl"
+    elif code in _SELF_SIGNED | _UNKNOWN_ISSUER:
+        what = (
+            f"The certificate of {where} was not issued by an authority in {sanitize_line(trust)}"
+        )
+        remedy = "set ca to the root certificate of the server"
+    else:
+        what = f"The certificate of {where} can't be verified"
+        remedy = f"look at it: openssl s_client -connect {where} -showcerts"
+    return TlsRefused(what, why=words, remedy=remedy)
+
+
+def _tls_error(server: Server, error: ssl.SSLError) -> TlsRefused:
+    where = authority_of(server)
+    reason = error.reason or ""
+    words = sanitize_line(reason.replace("_", " ").lower() or str(error))
+    if any(alert in reason for alert in _CLIENT_CERTIFICATE_ALERTS):
+        return client_certificate_error(server, words)
+    if any(alert in reason for alert in _NAME_ALERTS):
+        return TlsRefused(
+            f"{where} has no certificate for the name {host_of(server)}",
+            why=words,
+            remedy="use the host name that the server is set up for",
+        )
+    if reason in _NO_TLS:
+        return TlsRefused(
+            f"{where} does not speak TLS", why=words, remedy="use http:// in the URL, or its port"
+        )
+    return _handshake_error(server, words)
+
+
+def _handshake_error(server: Server, words: str) -> TlsRefused:
+    """A handshake cut short; our own files come first, since TLS 1.2 refuses them here."""
+    own = find_file_error(server)
+    if own is not None:
+        return own
+    without = "; no client certificate is set" if server.client_cert is None else ""
+    return TlsRefused(
+        f"{authority_of(server)} broke off the TLS handshake",
+        why=words + without,
+        remedy="check that the port speaks TLS, and which client certificates the server takes",
+    )
+
+
+def _error_text(error: Exception) -> str:
+    return sanitize_line(str(error), 200)

@@ -1,0 +1,204 @@
+r"""The event stream's frames, turned into values.
+
+A frame is `{"type", "data"}`, and `data` is JSON in a string: it is decoded twice. Servers before
+v235 say `inflight {"total"}` and `metrics [rows]`, later ones `inflight {"operation", …}` and
+`activity {"id"}`. A frame that can't be read is an OtherEvent: one odd frame is no reason to lose
+the others, and `/running` reconciles what was missed.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from typing import Any
+
+import msgspec
+
+from aitui.domain.events import (
+    ActivityAdded,
+    Event,
+    LogWritten,
+    ModelStatusChanged,
+    OtherEvent,
+    RequestEnded,
+    RequestsCounted,
+    RequestsFinished,
+    RequestsListed,
+    RequestUpdated,
+)
+from aitui.domain.models import ActiveRequest, ModelStatus
+from aitui.domain.sanitize import sanitize_line, sanitize_text
+from aitui.llamaswap import schemas as activity
+from aitui.llamaswap import schemas as wire
+from aitui.llamaswap.sse import SseParser
+
+_DECODE_IN_THREAD = 64 * 1024
+_MOST_HEADERS = 100
+
+
+class _Frame(msgspec.Struct):
+    type: str
+    data: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class _Status(msgspec.Struct):
+    id: str
+    state: str | None = None
+    name: str | None = None
+    description: str | None = None
+    aliases: Any = None
+    unlisted: bool | None = None
+    peerID: str | None = None  # noqa: N815 - the server's spelling
+    context_length: Any = None
+
+
+class _Log(msgspec.Struct):
+    data: str
+    source: str = ""
+
+
+class _Request(msgspec.Struct):
+    id: str | int
+    model: str | None = None
+    req_path: str | None = None
+    remote_ip: str | None = None
+    req_headers: dict[str, Any] | None = None
+    resp_headers: dict[str, Any] | None = None
+    resp_bytes: int | None = None
+    elapsed_ms: int | float | None = None
+
+
+class _InFlight(msgspec.Struct):
+    total: int | None = None
+    operation: str | None = None
+    requests: list[_Request] | None = None
+    request: _Request | None = None
+    id: str | int | None = None
+
+
+class _Activity(msgspec.Struct):
+    id: int
+
+
+_FRAME = msgspec.json.Decoder(_Frame)
+_TEXT = msgspec.json.Decoder(str)
+_STATUSES = msgspec.json.Decoder(list[_Status] | None)
+_LOG = msgspec.json.Decoder(_Log)
+_IN_FLIGHT = msgspec.json.Decoder(_InFlight)
+_ACTIVITY = msgspec.json.Decoder(_Activity)
+
+
+async def read_events(
+    chunks: AsyncIterator[bytes], monotonic: Callable[[], float]
+) -> AsyncGenerator[Event, None]:
+    """The events of a stream until it ends.
+
+    Raises BadAnswer for an event beyond all measure, and what `chunks` raises.
+    """
+    parser = SseParser()
+    async for chunk in chunks:
+        for frame in parser.feed(chunk):
+            if len(frame.data) > _DECODE_IN_THREAD:
+                yield await asyncio.to_thread(parse_event, frame.data, monotonic)
+            else:
+                yield parse_event(frame.data, monotonic)
+
+
+def parse_event(frame: bytes, monotonic: Callable[[], float]) -> Event:
+    """The value of one frame; `monotonic` says now, in seconds."""
+    kind = ""
+    try:
+        envelope = _FRAME.decode(frame)
+        kind = envelope.type
+        read = _READERS.get(kind)
+        if read is not None:
+            return read(_unwrap(envelope.data), monotonic)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return OtherEvent(sanitize_line(kind, 100))
+    return OtherEvent(sanitize_line(kind, 100))
+
+
+def _unwrap(data: msgspec.Raw) -> bytes:
+    """The JSON inside the string; a server that stops wrapping it is understood as well."""
+    raw = bytes(data)
+    return _TEXT.decode(raw).encode() if raw.startswith(b'"') else raw
+
+
+def _parse_statuses(data: bytes, _: Callable[[], float]) -> Event:
+    models: dict[str, ModelStatus] = {}
+    for entry in _STATUSES.decode(data) or []:
+        identifier = sanitize_line(entry.id)
+        if identifier:
+            models.setdefault(identifier, _build_status(identifier, entry))
+    return ModelStatusChanged(tuple(models.values()))
+
+
+def _build_status(identifier: str, entry: _Status) -> ModelStatus:
+    return ModelStatus(
+        id=identifier,
+        state=wire.parse_run_state(entry.state),
+        name=wire.sanitize_name(entry.name),
+        description=wire.sanitize_description(entry.description),
+        aliases=wire.parse_names(entry.aliases),
+        unlisted=bool(entry.unlisted),
+        peer=wire.sanitize_name(entry.peerID),
+        context_length=wire.parse_token_count(entry.context_length),
+    )
+
+
+def _parse_log(data: bytes, _: Callable[[], float]) -> Event:
+    found = _LOG.decode(data)
+    return LogWritten(sanitize_line(found.source, 100), sanitize_text(found.data))
+
+
+def _parse_in_flight(data: bytes, monotonic: Callable[[], float]) -> Event:
+    found = _IN_FLIGHT.decode(data)
+    now = monotonic()
+    if found.operation is None and found.total is not None:
+        return RequestsCounted(max(found.total, 0))
+    if found.operation == "snapshot":
+        return RequestsListed(tuple(_build_request(entry, now) for entry in found.requests or []))
+    if found.operation == "upsert" and found.request is not None:
+        return RequestUpdated(_build_request(found.request, now))
+    if found.operation == "remove" and found.id is not None:
+        return RequestEnded(sanitize_line(str(found.id)))
+    return OtherEvent("inflight")
+
+
+def _build_request(entry: _Request, now: float) -> ActiveRequest:
+    headers = _sanitize_headers(entry.req_headers)
+    age = max(entry.elapsed_ms or 0, 0) / 1000
+    return ActiveRequest(
+        id=sanitize_line(str(entry.id)),
+        model=sanitize_line(entry.model or ""),
+        path=wire.sanitize_name(entry.req_path),
+        client=wire.sanitize_name(entry.remote_ip),
+        user_agent=headers.get("user-agent", ""),
+        started=now - age,
+        received_bytes=max(entry.resp_bytes or 0, 0),
+        response_headers=_sanitize_headers(entry.resp_headers),
+    )
+
+
+def _sanitize_headers(found: dict[str, Any] | None) -> dict[str, str]:
+    """Headers with their names in lower case."""
+    texts = [(key, value) for key, value in (found or {}).items() if isinstance(value, str)]
+    return {
+        sanitize_line(key, 100).lower(): wire.sanitize_name(value)
+        for key, value in texts[:_MOST_HEADERS]
+    }
+
+
+def _parse_metrics(data: bytes, _: Callable[[], float]) -> Event:
+    return RequestsFinished(activity.parse_finished_requests(data))
+
+
+def _parse_activity(data: bytes, _: Callable[[], float]) -> Event:
+    return ActivityAdded(_ACTIVITY.decode(data).id)
+
+
+_READERS: dict[str, Callable[[bytes, Callable[[], float]], Event]] = {
+    "modelStatus": _parse_statuses,
+    "logData": _parse_log,
+    "inflight": _parse_in_flight,
+    "metrics": _parse_metrics,
+    "activity": _parse_activity,
+}

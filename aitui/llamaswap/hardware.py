@@ -1,0 +1,400 @@
+"""`/api/hardware`: what the server found its machine to be, once, when it was started.
+
+llama-swap's `HardwareSnapshot` (internal/hw/types.go, schema 1): what its detection doesn't know is
+null, "unknown", or "other" with the word itself in the field `raw_…`. Nonsense in single fields
+makes those fields unknown, not the answer bad.
+"""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+import msgspec
+
+from aitui.domain.hardware import sample as bounds
+from aitui.domain.hardware.info import LONGEST_NAME, MOST_THREADS, NATIVE, HostInfo
+from aitui.domain.hardware.sample import (
+    Gpu,
+    HardwareSample,
+    Machine,
+    NetworkInterface,
+    group_samples,
+)
+from aitui.domain.sanitize import sanitize_line
+from aitui.errors import BadResponse, NotSupported
+from aitui.llamaswap.errors import Response, parse_error
+from aitui.llamaswap.schemas import looks_like_html
+
+MOST_ACCELERATORS = 64
+
+# The server has the identifiers of os-release(5), and the Go library's words for the others.
+_SYSTEMS = {
+    "darwin": "macOS",
+    "freebsd": "FreeBSD",
+    "nixos": "NixOS",
+    "opensuse-leap": "openSUSE Leap",
+    "opensuse-tumbleweed": "openSUSE Tumbleweed",
+    "redhat": "Red Hat",
+    "rhel": "Red Hat Enterprise Linux",
+}
+_KERNELS = {"freebsd": "FreeBSD", "linux": "Linux", "macos": "Darwin", "windows": "NT"}
+_ENVIRONMENTS = {"container": "container", "virtual_machine": "virtual machine", "wsl": "WSL"}
+_KINDS = {"gpu": "GPU", "npu": "NPU"}
+
+
+class _Named(msgspec.Struct):
+    """`architecture` and an accelerator's `driver`."""
+
+    name: Any = None
+    raw_name: Any = None
+    version: Any = None
+
+
+class _System(msgspec.Struct):
+    family: Any = None
+    name: Any = None
+    version: Any = None
+    kernel: Any = None
+    raw_family: Any = None
+
+
+class _Environment(msgspec.Struct):
+    kind: Any = None
+    name: Any = None
+    raw_kind: Any = None
+
+
+class _Processor(msgspec.Struct):
+    model: Any = None
+    socket_count: Any = None
+    physical_core_count: Any = None
+    logical_thread_count: Any = None
+
+
+class _Memory(msgspec.Struct):
+    capacity_bytes: Any = None
+
+
+class _Accelerator(msgspec.Struct):
+    kind: Any = None
+    raw_kind: Any = None
+    vendor: Any = None
+    model: Any = None
+    driver: Any = None
+
+
+class _Hardware(msgspec.Struct):
+    architecture: Any = None
+    operating_system: Any = None
+    environment: Any = None
+    cpu: Any = None
+    memory: Any = None
+    accelerators: Any = None
+
+
+_Part = TypeVar("_Part", bound=msgspec.Struct)
+_HARDWARE = msgspec.json.Decoder(_Hardware)
+
+
+def detection_error(answer: Response) -> NotSupported | None:
+    """The exception for a server whose detection failed, None where the refusal is another one."""
+    words = parse_error(answer).text
+    if answer.status != 503 or "hardware detection" not in words:
+        return None
+    return NotSupported(
+        "The server doesn't know its machine",
+        status=answer.status,
+        words=words,
+        why="its detection of the hardware failed when it was started",
+    )
+
+
+def parse_hardware(body: bytes, endpoint: str) -> HostInfo:
+    """The facts of an answer. Raises BadAnswer."""
+    if looks_like_html(body):
+        raise BadResponse(
+            f"{endpoint} answered with HTML, not JSON",
+            remedy="check that the URL is that of a llama-swap server",
+        )
+    try:
+        found = _HARDWARE.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BadResponse(
+            f"{endpoint} answered with something else than the facts of a machine",
+            why=sanitize_line(str(error), 200),
+        ) from error
+    system = _convert_part(found.operating_system, _System)
+    processor = _convert_part(found.cpu, _Processor)
+    accelerators = _accelerators(found.accelerators)
+    return HostInfo(
+        system=_system(system),
+        kernel=_kernel(system),
+        architecture=_architecture(_convert_part(found.architecture, _Named)),
+        environment=_environment(_convert_part(found.environment, _Environment)),
+        processor=_text(processor.model),
+        sockets=_count(processor.socket_count),
+        cores=_count(processor.physical_core_count),
+        threads=_count(processor.logical_thread_count),
+        memory_bytes=bounds.memory_bytes(_convert_part(found.memory, _Memory).capacity_bytes)
+        or None,
+        nvidia_driver=next(filter(None, map(_nvidia_driver, accelerators)), ""),
+        accelerators=tuple(filter(None, map(_accelerator, accelerators))),
+    )
+
+
+def _convert_part(value: object, kind: type[_Part]) -> _Part:
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError:
+        return kind()
+
+
+def _text(value: object) -> str:
+    """A harmless name; "" for what isn't text, and for the server's words for not knowing."""
+    text = " ".join(sanitize_line(value, LONGEST_NAME).split()) if isinstance(value, str) else ""
+    return "" if text in {"unknown", "other"} else text
+
+
+def _count(value: object) -> int | None:
+    found = bounds.number_in_range(value, 1, MOST_THREADS)
+    return None if found is None else int(found)
+
+
+def _system(system: _System) -> str:
+    name = _text(system.name) or _text(system.family) or _text(system.raw_family)
+    spelled = _SYSTEMS.get(name, name.capitalize() if name.islower() else name)
+    version = _text(system.version)
+    return spelled if version in spelled else f"{spelled} {version}".strip()
+
+
+def _kernel(system: _System) -> str:
+    version = _text(system.kernel)
+    family = _text(system.family)
+    return f"{_KERNELS.get(family, 'kernel')} {version}" if version else ""
+
+
+def _architecture(architecture: _Named) -> str:
+    return _text(architecture.name) or _text(architecture.raw_name)
+
+
+def _environment(environment: _Environment) -> str:
+    kind, name = _text(environment.kind), _text(environment.name)
+    if kind == NATIVE:
+        return NATIVE
+    words = _ENVIRONMENTS.get(kind) or _text(environment.raw_kind)
+    return words if name in words else f"{name} {words}".strip()
+
+
+def _accelerators(value: object) -> list[_Accelerator]:
+    if not isinstance(value, list):
+        return []
+    return [_convert_part(entry, _Accelerator) for entry in value[:MOST_ACCELERATORS]]
+
+
+def _accelerator(accelerator: _Accelerator) -> str:
+    """Its name, or its maker and kind where it has none."""
+    kind = _text(accelerator.kind) or _text(accelerator.raw_kind)
+    vendor = _text(accelerator.vendor)
+    return _text(accelerator.model) or (
+        f"{vendor} {_KINDS.get(kind, kind)}".strip() if vendor else ""
+    )
+
+
+def _nvidia_driver(accelerator: _Accelerator) -> str:
+    """The version alone: the maker's driver calls itself NVIDIA, the kernel's module nvidia."""
+    driver = _convert_part(accelerator.driver, _Named)
+    return _text(driver.version) if _text(driver.name).lower() == "nvidia" else ""
+
+
+LARGEST_SAMPLES = 16 << 20
+
+_MOST_ROWS = 20_000
+_MOST_CORES = 1024
+_MOST_INTERFACES = 64
+_LONGEST_NAME = 100
+_MIB = 1 << 20
+_HOTTEST = 200.0
+_STRONGEST = 100_000.0
+
+
+class _GpuRow(msgspec.Struct):
+    timestamp: Any = None
+    id: Any = None
+    name: Any = None
+    uuid: Any = None
+    temp_c: Any = None
+    vram_temp_c: Any = None
+    gpu_util_pct: Any = None
+    mem_used_mb: Any = None
+    mem_total_mb: Any = None
+    fan_speed_pct: Any = None
+    power_draw_w: Any = None
+
+
+class _Interface(msgspec.Struct):
+    name: Any = None
+    bytes_recv: Any = None
+    bytes_sent: Any = None
+
+
+class _SystemRow(msgspec.Struct):
+    timestamp: Any = None
+    cpu_util_per_core: Any = None
+    mem_total_mb: Any = None
+    mem_used_mb: Any = None
+    swap_total_mb: Any = None
+    swap_used_mb: Any = None
+    load_avg_1: Any = None
+    load_avg_5: Any = None
+    load_avg_15: Any = None
+    net_io: Any = None
+
+
+class _Performance(msgspec.Struct):
+    gpu_stats: list[_GpuRow] | None = None
+    sys_stats: list[_SystemRow] | None = None
+
+
+_Row = TypeVar("_Row", Gpu, Machine)
+_PERFORMANCE = msgspec.json.Decoder(_Performance)
+
+
+def performance_path(after: float | None) -> str:
+    """Where to ask for the samples that are newer than one at that Unix time."""
+    if after is None:
+        return "/api/performance"
+    moment = datetime.fromtimestamp(after, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return f"/api/performance?after={moment}"
+
+
+def monitor_disabled_error(answer: Response) -> NotSupported | None:
+    """The exception for a server that doesn't measure, None where the refusal is another one."""
+    if answer.status != 503:
+        return None
+    words = parse_error(answer).text
+    if "performance monitor" not in words and '"enabled":false' not in words.replace(" ", ""):
+        return None
+    return NotSupported(
+        "The server doesn't measure its machine",
+        status=answer.status,
+        words=words,
+        why="its performance monitor is turned off",
+        remedy="remove performance.disabled from its config.yaml",
+    )
+
+
+def parse_samples(
+    body: bytes, endpoint: str, after: float | None = None
+) -> tuple[HardwareSample, ...]:
+    """The samples of an answer that are newer than `after`, the oldest first.
+
+    The server's clock has nanoseconds, which `after` can't hold: its own sample comes again.
+    Raises BadAnswer.
+    """
+    if looks_like_html(body):
+        raise BadResponse(
+            f"{endpoint} answered with HTML, not JSON",
+            remedy="check that the URL is that of a llama-swap server",
+        )
+    try:
+        found = _PERFORMANCE.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BadResponse(
+            f"{endpoint} answered with something else than samples",
+            why=sanitize_line(str(error), 200),
+        ) from error
+    gpus = (_gpu(row) for row in (found.gpu_stats or ())[-_MOST_ROWS:])
+    machines = (_machine(row) for row in (found.sys_stats or ())[-_MOST_ROWS:])
+    return group_samples(_newer(gpus, after), _newer(machines, after))
+
+
+def _newer(rows: Iterable[_Row | None], after: float | None) -> list[_Row]:
+    start = 0.0 if after is None else after
+    return [row for row in rows if row is not None and row.sampled_at > start]
+
+
+def _gpu(row: _GpuRow) -> Gpu | None:
+    at = _unix_time(row.timestamp)
+    index = bounds.number_in_range(row.id, 0, 1023)
+    if at is None or index is None:
+        return None
+    total = bounds.memory_bytes(row.mem_total_mb, _MIB) or None
+    return Gpu(
+        index=int(index),
+        name=_name(row.name),
+        uuid=_name(row.uuid),
+        used_bytes=None if total is None else bounds.memory_bytes(row.mem_used_mb, _MIB),
+        total_bytes=total,
+        use_percent=bounds.percentage(row.gpu_util_pct),
+        temperature=bounds.number_in_range(row.temp_c, 0, _HOTTEST) or None,
+        memory_temperature=bounds.number_in_range(row.vram_temp_c, 0, _HOTTEST) or None,
+        power=bounds.number_in_range(row.power_draw_w, 0, _STRONGEST) or None,
+        fan_percent=bounds.percentage(row.fan_speed_pct) or None,
+        sampled_at=at,
+    )
+
+
+def _machine(row: _SystemRow) -> Machine | None:
+    at = _unix_time(row.timestamp)
+    if at is None:
+        return None
+    total = bounds.memory_bytes(row.mem_total_mb, _MIB) or None
+    return Machine(
+        cores=_cores(row.cpu_util_per_core),
+        memory_total=total,
+        memory_used=None if total is None else bounds.memory_bytes(row.mem_used_mb, _MIB),
+        swap_total=bounds.memory_bytes(row.swap_total_mb, _MIB),
+        swap_used=bounds.memory_bytes(row.swap_used_mb, _MIB),
+        load=_load(row),
+        network=_network(row.net_io),
+        sampled_at=at,
+    )
+
+
+def _cores(value: object) -> tuple[float, ...]:
+    if not isinstance(value, list):
+        return ()
+    return tuple(bounds.percentage(share) or 0.0 for share in value[:_MOST_CORES])
+
+
+def _load(row: _SystemRow) -> tuple[float, float, float] | None:
+    one, five, fifteen = (
+        bounds.number_in_range(value, 0, 1e6)
+        for value in (row.load_avg_1, row.load_avg_5, row.load_avg_15)
+    )
+    if one is None or five is None or fifteen is None:
+        return None
+    return one, five, fifteen
+
+
+def _network(value: object) -> tuple[NetworkInterface, ...]:
+    if not isinstance(value, list):
+        return ()
+    found = (_interface(entry) for entry in value[:_MOST_INTERFACES])
+    return tuple(interface for interface in found if interface is not None)
+
+
+def _interface(value: object) -> NetworkInterface | None:
+    try:
+        entry = msgspec.convert(value, _Interface)
+    except msgspec.ValidationError:
+        return None
+    received = bounds.number_in_range(entry.bytes_recv, 0, 2**64)
+    sent = bounds.number_in_range(entry.bytes_sent, 0, 2**64)
+    if received is None or sent is None:
+        return None
+    return NetworkInterface(_name(entry.name), int(received), int(sent))
+
+
+def _name(value: object) -> str:
+    return sanitize_line(value, _LONGEST_NAME).strip() if isinstance(value, str) else ""
+
+
+def _unix_time(value: object) -> float | None:
+    try:
+        moment = msgspec.convert(value, datetime)
+    except msgspec.ValidationError:
+        return None
+    if moment.tzinfo is None or moment.year < 1970 or moment.year > 9000:
+        return None
+    return moment.timestamp()

@@ -1,0 +1,205 @@
+"""A server looked at layer by layer: name, port, TLS, and single answers with their headers."""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Self, TypeVar
+from urllib.parse import urlsplit
+
+import httpx
+
+from aitui.domain.sanitize import sanitize_line
+from aitui.domain.snapshot import Server
+from aitui.errors import TimedOut
+from aitui.llamaswap.certificates import format_name
+from aitui.llamaswap.connection_errors import TRANSLATABLE_ERRORS, RequestTrace, translate_error
+from aitui.llamaswap.errors import Response, response_error
+from aitui.llamaswap.http import ClientPool, HttpClient, Request, environment_proxy
+from aitui.llamaswap.tls import tls_context
+from aitui.llamaswap.urls import authority_of, host_of, port_of
+
+if TYPE_CHECKING:
+    from cryptography.x509 import Certificate
+
+CONNECT_SECONDS = 10.0
+RESPONSE_SECONDS = 15.0
+
+_SMALL = 4 * 1024 * 1024
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class ServerCertificate:
+    """What a server presents of itself; names are those of subjectAltName."""
+
+    subject: str
+    issuer: str
+    names: tuple[str, ...]
+    not_before: datetime
+    not_after: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class TlsHandshake:
+    """A handshake that was verified, chain and host name."""
+
+    protocol: str
+    certificate: ServerCertificate
+
+
+@dataclass(frozen=True, slots=True)
+class TimedResponse:
+    """An answer; `seconds` from asking to its end."""
+
+    response: Response
+    seconds: float
+
+
+async def resolve_addresses(server: Server) -> tuple[str, ...]:
+    """The addresses of the server's host name, in the order in which they are tried.
+
+    Raises Unreachable.
+    """
+    loop = asyncio.get_running_loop()
+    asking = loop.getaddrinfo(host_of(server), port_of(server), type=socket.SOCK_STREAM)
+    found = await _run_within_limit(server, asking)
+    return tuple(dict.fromkeys(str(address[0]) for *_, address in found))
+
+
+async def connect_address(server: Server) -> str:
+    """The address that takes a TCP connection to the server's port.
+
+    Raises Unreachable.
+    """
+    async with _connect(server, None) as writer:
+        return str(writer.get_extra_info("peername")[0])
+
+
+async def handshake(server: Server, *, present: bool = True) -> TlsHandshake:
+    """Shake hands as every request does; without our certificate where it isn't to be presented.
+
+    A server that doesn't accept ours says so here under TLS 1.2, and later under TLS 1.3.
+    Raises Unreachable, TlsRefused.
+    """
+    if not present:
+        server = replace(server, client_cert=None, client_key=None)
+    async with _connect(server, await tls_context(server)) as writer:
+        return TlsHandshake(
+            writer.get_extra_info("ssl_object").version(), await _read_server_certificate(writer)
+        )
+
+
+async def fetch_unverified_certificate(server: Server) -> ServerCertificate:
+    """What the server presents, whoever issued it: to say why it isn't trusted.
+
+    Nothing is sent over this connection, neither our certificate nor a request.
+    Raises Unreachable, TlsRefused.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    async with _connect(server, context) as writer:
+        return await _read_server_certificate(writer)
+
+
+def proxy_address(server: Server) -> str:
+    """Host and port of the environment's proxy for a server, without its password; or nothing."""
+    proxy = environment_proxy(server)
+    return urlsplit(proxy).netloc.rpartition("@")[2] if proxy else ""
+
+
+class ServerProbe:
+    """Single questions to a server over one pool."""
+
+    def __init__(self, server: Server, monotonic: Callable[[], float]) -> None:
+        self._server = server
+        self._monotonic = monotonic
+        self._connections = ClientPool(server)
+        self._exchange = HttpClient(server, self._connections)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._connections.aclose()
+
+    async def ask(self, path: str) -> TimedResponse:
+        """The answer to a GET, whatever its status.
+
+        Raises Unreachable, TlsRefused, BadAnswer.
+        """
+        limit = min(RESPONSE_SECONDS, self._server.timeout)
+        began = self._monotonic()
+        answer = await self._exchange.request(Request("GET", path, limit, max_bytes=_SMALL))
+        return TimedResponse(answer, self._monotonic() - began)
+
+    def check(self, answer: Response) -> None:
+        """Raises ServerError where an answer isn't one of success."""
+        if not answer.is_success:
+            raise response_error(self._server, answer)
+
+
+@asynccontextmanager
+async def _connect(
+    server: Server, context: ssl.SSLContext | None
+) -> AsyncIterator[asyncio.StreamWriter]:
+    host = host_of(server)
+    name = host if context is not None else None
+    _, writer = await _run_within_limit(
+        server,
+        asyncio.open_connection(host, port_of(server), ssl=context, server_hostname=name),
+    )
+    try:
+        yield writer
+    finally:
+        # Not closed politely: a refusal that is on its way would be raised from there.
+        writer.transport.abort()
+
+
+async def _run_within_limit(server: Server, deed: Awaitable[_T]) -> _T:
+    try:
+        async with asyncio.timeout(CONNECT_SECONDS):
+            return await deed
+    except TimeoutError as error:
+        raise TimedOut(
+            f"{authority_of(server)} does not answer",
+            why=f"nothing within {CONNECT_SECONDS:g} s",
+            remedy="check the network, VPN and firewall",
+        ) from error
+    except TRANSLATABLE_ERRORS as error:
+        connecting = httpx.ConnectError(str(error))
+        connecting.__cause__ = error
+        raise await translate_error(server, connecting, RequestTrace()) from error
+
+
+async def _read_server_certificate(writer: asyncio.StreamWriter) -> ServerCertificate:
+    der = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+    return await asyncio.to_thread(_parse_certificate, der)
+
+
+def _parse_certificate(der: bytes) -> ServerCertificate:
+    from cryptography.x509 import load_der_x509_certificate
+
+    certificate = load_der_x509_certificate(der)
+    return ServerCertificate(
+        subject=format_name(certificate.subject),
+        issuer=format_name(certificate.issuer),
+        names=_alternative_names(certificate),
+        not_before=certificate.not_valid_before_utc,
+        not_after=certificate.not_valid_after_utc,
+    )
+
+
+def _alternative_names(certificate: "Certificate") -> tuple[str, ...]:
+    from cryptography.x509 import DNSName, ExtensionNotFound, IPAddress, SubjectAlternativeName
+
+    try:
+        found = certificate.extensions.get_extension_for_class(SubjectAlternativeName).value
+    except (ExtensionNotFound, ValueError):
+        return ()
+    names = [str(name.value) for name in found if isinstance(name, DNSName | IPAddress)]
+    return tuple(sanitize_line(name, 100) for name in names[:20])

@@ -1,0 +1,295 @@
+"""The server's JSON, checked and turned into values.
+
+Strict about what aitui stands on, lenient about what users put into their configuration:
+`meta.llamaswap` holds metadata of any shape, unknown fields are ignored, and a state or kind that
+this version doesn't know is no reason to show nothing.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeVar
+
+import msgspec
+
+from aitui.domain.models import FinishedRequest, ListedModel, ModelKind, RunningModel, RunState
+from aitui.domain.sanitize import sanitize_line, sanitize_text
+from aitui.errors import BadResponse
+
+MOST_MODELS = 200_000
+
+_LONGEST_NAME = 300
+_LONGEST_DESCRIPTION = 2_000
+_BOM = b"\xef\xbb\xbf"
+_TITLE = re.compile(rb"<title[^>]*>(.{0,400}?)</title>", re.IGNORECASE | re.DOTALL)
+_LARGEST_CONTEXT = 2**40
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class ServerVersion:
+    """The build of a server, from `/api/version`; empty where it doesn't say."""
+
+    version: str
+    commit: str = ""
+    build_date: str = ""
+
+
+class _ListedEntry(msgspec.Struct):
+    id: str
+    name: str | None = None
+    description: str | None = None
+    context_length: int | float | None = None
+    meta: Any = None
+    status: Any = msgspec.UNSET
+
+
+class _ModelList(msgspec.Struct):
+    data: list[_ListedEntry] | None
+
+
+class _RunningEntry(msgspec.Struct):
+    model: str | None = None
+    id: str | None = None
+    state: str | None = "ready"
+    cmd: str | None = None
+    proxy: str | None = None
+    ttl: int | float | None = None
+    name: str | None = None
+    description: str | None = None
+
+
+class _RunningList(msgspec.Struct):
+    running: list[_RunningEntry] | None
+
+
+class _Version(msgspec.Struct):
+    version: str
+    commit: str | None = None
+    build_date: str | None = None
+
+
+_MODELS = msgspec.json.Decoder(_ModelList)
+_RUNNING = msgspec.json.Decoder(_RunningList)
+_VERSION = msgspec.json.Decoder(_Version)
+
+
+def parse_models(body: bytes, endpoint: str) -> tuple[ListedModel, ...]:
+    """The entries of `/v1/models`, each id once.
+
+    Raises BadAnswer.
+    """
+    entries = _decode(_MODELS, body, endpoint).data or []
+    _check_model_count(len(entries), endpoint)
+    models: dict[str, ListedModel] = {}
+    for entry in entries:
+        model = _build_listed_model(entry)
+        if model.id:
+            models.setdefault(model.id, model)
+    return tuple(models.values())
+
+
+def parse_running(body: bytes, endpoint: str) -> tuple[RunningModel, ...]:
+    """The entries of `/running`, each id once. Old servers say `id` where others say `model`.
+
+    Raises BadAnswer.
+    """
+    entries = _decode(_RUNNING, body, endpoint).running or []
+    _check_model_count(len(entries), endpoint)
+    models: dict[str, RunningModel] = {}
+    for entry in entries:
+        identifier = sanitize_line(entry.model or entry.id or "")
+        if identifier:
+            models.setdefault(identifier, _build_running_model(identifier, entry))
+    return tuple(models.values())
+
+
+def parse_version(body: bytes, endpoint: str) -> ServerVersion:
+    """The answer of `/api/version`.
+
+    Raises BadAnswer.
+    """
+    found = _decode(_VERSION, body, endpoint)
+    return ServerVersion(
+        sanitize_name(found.version), sanitize_name(found.commit), sanitize_name(found.build_date)
+    )
+
+
+def parse_run_state(text: str | None) -> RunState:
+    """A state in the server's words; "" is what a peer's model has."""
+    if not text:
+        return RunState.STOPPED
+    try:
+        return RunState(text)
+    except ValueError:
+        return RunState.UNKNOWN
+
+
+def sanitize_name(text: str | None) -> str:
+    """A name of the server's, harmless and no longer than a name should be."""
+    return sanitize_line(text or "", _LONGEST_NAME)
+
+
+def sanitize_description(text: str | None) -> str:
+    """A description of the server's, on one harmless line."""
+    return sanitize_line(text or "", _LONGEST_DESCRIPTION)
+
+
+def parse_token_count(value: object) -> int | None:
+    """A context size that can be one, in tokens."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return int(value) if 0 < value < _LARGEST_CONTEXT else None
+
+
+def parse_names(value: object) -> tuple[str, ...]:
+    """The texts of a list that a user may have written as anything."""
+    if not isinstance(value, Iterable) or isinstance(value, str | Mapping):
+        return ()
+    return tuple(sanitize_name(item) for item in value if isinstance(item, str) and item)
+
+
+def _build_listed_model(entry: _ListedEntry) -> ListedModel:
+    meta = entry.meta if isinstance(entry.meta, dict) else {}
+    ours = meta.get("llamaswap")
+    ours = ours if isinstance(ours, dict) else {}
+    peer = ours.get("peerID")
+    peer = sanitize_name(peer) if isinstance(peer, str) else ""
+    # Servers that know kinds also send `status`; elsewhere `type` is a user's own metadata.
+    knows_kinds = entry.status is not msgspec.UNSET
+    kind = _parse_kind(ours.get("type")) if knows_kinds else ModelKind.MODEL
+    return ListedModel(
+        id=sanitize_line(entry.id),
+        name=sanitize_name(entry.name),
+        description=sanitize_description(entry.description),
+        kind=ModelKind.PEER if peer and kind is ModelKind.MODEL else kind,
+        aliases=parse_names(ours.get("aliases")) if knows_kinds else (),
+        peer=peer,
+        targets=parse_names(ours.get("targets")) if knows_kinds else (),
+        context_length=parse_token_count(entry.context_length)
+        or parse_token_count(meta.get("n_ctx")),
+    )
+
+
+def _parse_kind(value: object) -> ModelKind:
+    try:
+        return ModelKind(value)
+    except ValueError:
+        return ModelKind.MODEL
+
+
+def _build_running_model(identifier: str, entry: _RunningEntry) -> RunningModel:
+    ttl = entry.ttl or 0
+    return RunningModel(
+        id=identifier,
+        state=parse_run_state(entry.state),
+        command=sanitize_text(entry.cmd or ""),
+        proxy=sanitize_name(entry.proxy),
+        ttl=int(ttl) if 0 < ttl < _LARGEST_CONTEXT else 0,
+        name=sanitize_name(entry.name),
+        description=sanitize_description(entry.description),
+    )
+
+
+def _decode(decoder: msgspec.json.Decoder[_T], body: bytes, endpoint: str) -> _T:
+    if looks_like_html(body):
+        raise BadResponse(
+            f"{endpoint} answered with HTML, not JSON",
+            why=_page_title(body),
+            remedy="check that the URL is that of a llama-swap server",
+        )
+    try:
+        return decoder.decode(body.removeprefix(_BOM))
+    except msgspec.ValidationError as error:
+        why = str(error)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        why = str(error) if body.strip() else "the answer is empty"
+    except RecursionError:
+        why = "it is nested too deeply"
+    raise BadResponse(
+        f"{endpoint} answered with something that can't be its JSON",
+        why=sanitize_line(why, _LONGEST_NAME),
+        remedy="check that the URL is that of a llama-swap server",
+    )
+
+
+def looks_like_html(body: bytes) -> bool:
+    """Whether a body is a web page."""
+    start = body[:512].removeprefix(_BOM).lstrip().lower()
+    return start.startswith((b"<!doctype", b"<html", b"<head", b"<body", b"<?xml", b"<!--"))
+
+
+def _page_title(body: bytes) -> str:
+    found = _TITLE.search(body[:65_536])
+    title = sanitize_line(found[1].decode("utf-8", "replace").strip(), 100) if found else ""
+    return f"the page is called “{title}”" if title else "the page has no title"
+
+
+def _check_model_count(count: int, endpoint: str) -> None:
+    if count > MOST_MODELS:
+        raise BadResponse(
+            f"{endpoint} lists {count:,} models", why=f"aitui shows at most {MOST_MODELS:,}"
+        )
+
+
+class _Tokens(msgspec.Struct):
+    output_tokens: Any = None
+    tokens_per_second: Any = None
+
+
+class _Row(msgspec.Struct):
+    model: str | None = None
+    timestamp: Any = None
+    tokens: _Tokens | None = None
+
+
+class _Page(msgspec.Struct):
+    data: list[_Row] | None = None
+
+
+_ROWS = msgspec.json.Decoder(list[_Row] | None)
+_PAGE = msgspec.json.Decoder(_Page)
+
+
+def parse_finished_requests(body: bytes) -> tuple[FinishedRequest, ...]:
+    """The rows of a bare list; raises msgspec.DecodeError."""
+    return _build_requests(_ROWS.decode(body))
+
+
+def parse_activity_page(body: bytes) -> tuple[FinishedRequest, ...]:
+    """The rows of one page of `/api/metrics/activity`; raises msgspec.DecodeError."""
+    return _build_requests(_PAGE.decode(body).data)
+
+
+def _build_requests(rows: list[_Row] | None) -> tuple[FinishedRequest, ...]:
+    return tuple(_build_request(row, row.tokens or _Tokens()) for row in rows or () if row.model)
+
+
+def _build_request(row: _Row, tokens: _Tokens) -> FinishedRequest:
+    """One row. The figures are −1 where the server doesn't know, and 0 where there were none."""
+    count = _positive(tokens.output_tokens)
+    return FinishedRequest(
+        model=sanitize_line(row.model or ""),
+        at=_unix_time(row.timestamp),
+        tokens=None if count is None else int(count),
+        rate=_positive(tokens.tokens_per_second),
+    )
+
+
+def _positive(value: object) -> float | None:
+    """A finite number above zero; anything else is unknown."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    return float(value) if 0 < value < 1e12 else None
+
+
+def _unix_time(value: object) -> float | None:
+    try:
+        moment = msgspec.convert(value, datetime)
+    except msgspec.ValidationError:
+        return None
+    if moment.tzinfo is None or moment.year < 1970:
+        return None
+    return moment.timestamp()

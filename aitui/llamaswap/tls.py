@@ -1,0 +1,150 @@
+"""The TLS context of one server, built from its certificate files."""
+
+import asyncio
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+
+from aitui.domain.snapshot import Server
+from aitui.errors import CertificateFileError
+from aitui.llamaswap.certificates import (
+    check_files_present,
+    find_file_error,
+    key_password_error,
+    key_warnings,
+    read_certificates,
+    unreadable_file_error,
+)
+from aitui.llamaswap.urls import is_https
+
+_LONGEST_PASSWORD = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class FileFingerprint:
+    """What tells a renewed file from the old one: time, inode and size of each, None if absent."""
+
+    files: tuple[tuple[int, int, int] | None, ...]
+
+
+async def tls_context(server: Server) -> ssl.SSLContext | None:
+    """The context for a server's https URL, None for http. Files are read in a thread.
+
+    Chain and host name are always verified. With a CA file of its own only that is trusted, and
+    `VERIFY_X509_STRICT` is cleared: Python 3.13 sets it, and it rejects a root CA without the
+    keyUsage extension, which is what `openssl req -new -x509` makes ("CA cert does not include
+    key usage extension"). Nothing else of the verification is loosened, and certificates of the
+    system's trust store are held to Python's default.
+
+    Raises CertificateFileError, KeyPasswordNeeded.
+    """
+    if not is_https(server):
+        return None
+    return await asyncio.to_thread(_build_context, server)
+
+
+async def fingerprint(server: Server) -> FileFingerprint:
+    """The present state of the certificate files, looked at in a thread."""
+    paths = [path for _, path in server.certificate_files]
+    if not paths:
+        return FileFingerprint(())
+    return await asyncio.to_thread(_read_fingerprint, paths)
+
+
+def _read_fingerprint(paths: list[Path]) -> FileFingerprint:
+    return FileFingerprint(tuple(_file_state(path) for path in paths))
+
+
+def _file_state(path: Path) -> tuple[int, int, int] | None:
+    try:
+        found = path.expanduser().stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_ino, found.st_size
+
+
+def _build_context(server: Server) -> ssl.SSLContext:
+    check_files_present(server)
+    context = _trust_context(server)
+    context.minimum_version = max(ssl.TLSVersion.TLSv1_2, context.minimum_version)
+    if server.client_cert is not None:
+        _load_client_certificate(context, server, server.client_cert)
+    elif server.client_key is not None:
+        raise CertificateFileError(
+            "A client key is set, but no client certificate", remedy="set client_cert as well"
+        )
+    return context
+
+
+def _trust_context(server: Server) -> ssl.SSLContext:
+    if server.ca is None:
+        return ssl.create_default_context()
+    try:
+        context = ssl.create_default_context(cafile=str(server.ca.expanduser()))
+    except OSError as error:  # ssl.SSLError is one
+        diagnosis = find_file_error(server)
+        raise diagnosis or unreadable_file_error(
+            "certificate authority", server.ca, error
+        ) from error
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    return context
+
+
+def _load_client_certificate(context: ssl.SSLContext, server: Server, certificate: Path) -> None:
+    key = server.client_key
+
+    def password() -> bytes:
+        # Without a callable OpenSSL would ask at the terminal and block the whole program.
+        return _password(server)
+
+    try:
+        context.load_cert_chain(
+            str(certificate.expanduser()),
+            str(key.expanduser()) if key is not None else None,
+            password=password,
+        )
+    except OSError as error:
+        diagnosis = find_file_error(server)
+        raise diagnosis or unreadable_file_error(
+            "client certificate", certificate, error
+        ) from error
+
+
+def _password(server: Server) -> bytes:
+    password = (server.client_key_password or "").encode("utf-8", "surrogateescape")
+    if server.client_key_password is None or len(password) > _LONGEST_PASSWORD:
+        raise key_password_error(server)
+    return password
+
+
+class ClientCertificate:
+    """The end of one server's client certificate; read again only when a file has changed."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._read_from: FileFingerprint | None = None
+        self._expiry: float | None = None
+
+    async def expiry(self) -> float | None:
+        """Unix time; None without a certificate, or where its file can't be read."""
+        found = await fingerprint(self._server)
+        if found != self._read_from:
+            self._expiry = await asyncio.to_thread(_read_expiry, self._server)
+            self._read_from = found
+        return self._expiry
+
+    async def warnings(self) -> tuple[str, ...]:
+        """A key that others can read. Looked at each time: a mode changes without its file."""
+        if not is_https(self._server):
+            return ()
+        return await asyncio.to_thread(key_warnings, self._server)
+
+
+def _read_expiry(server: Server) -> float | None:
+    if not is_https(server) or server.client_cert is None:
+        return None
+    try:
+        first = read_certificates("client certificate", server.client_cert)[0]
+    except CertificateFileError:  # said where the file is used
+        return None
+    return first.not_valid_after_utc.timestamp()

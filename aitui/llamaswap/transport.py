@@ -1,0 +1,289 @@
+"""Sockets for httpx that close with their client, whatever httpcore forgets.
+
+httpcore closes a socket when the handshake over it fails, and forgets it when the task is
+cancelled meanwhile. It forgets one whose pool is closed before it is connected, and one that does
+not take its options. And a task that is cancelled while it closes several connections, as after a
+restart of the server, leaves the rest of them open. So closing one here never waits: what waits
+can be cancelled, at the end of the loop even before it has begun.
+"""
+
+import asyncio
+import contextlib
+import inspect
+import socket
+import ssl
+from collections.abc import AsyncIterator, Coroutine, Iterable
+from types import TracebackType
+from typing import Any, Self
+
+import httpcore
+import httpx
+
+
+class ClosingBackend(httpcore.AsyncNetworkBackend):
+    """httpcore's own backend, which knows what it has opened."""
+
+    def __init__(self) -> None:
+        self._backend = httpcore.AnyIOBackend()
+        self._open: set[_TrackedStream] = set()
+        self._is_closed = False
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether it opens nothing any more."""
+        return self._is_closed
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        """A connection; httpcore's exceptions."""
+        stream = self.track(await self._backend.connect_tcp(host, port, timeout, local_address))
+        try:
+            for option in socket_options or ():
+                stream.get_extra_info("socket").setsockopt(*option)
+        except OSError as error:
+            # As macOS answers for a connection that the other side has just reset.
+            await stream.aclose()
+            raise httpcore.ConnectError(str(error)) from error
+        return stream
+
+    async def sleep(self, seconds: float) -> None:
+        """A pause, in seconds."""
+        await self._backend.sleep(seconds)
+
+    def track(self, stream: httpcore.AsyncNetworkStream) -> httpcore.AsyncNetworkStream:
+        """The stream, closed with this at the latest. Raises ConnectError where that has been."""
+        kept = _TrackedStream(self, stream)
+        self._open.add(kept)
+        if self._is_closed:
+            self.close(kept)
+            raise httpcore.ConnectError("closed while it was being connected")
+        return kept
+
+    def close(self, stream: "_TrackedStream") -> None:
+        """Close one."""
+        if stream in self._open:
+            self._open.discard(stream)
+            _run_to_completion(stream.wrapped.aclose())
+
+    def untrack(self, stream: "_TrackedStream") -> None:
+        """Leave one to what is built upon it."""
+        self._open.discard(stream)
+
+    def close_all(self) -> None:
+        """Close all there is, and what is still being connected as soon as it is."""
+        self._is_closed = True
+        for stream in list(self._open):
+            self.close(stream)
+
+
+class ClosingTransport(httpx.AsyncHTTPTransport):
+    """httpx's own transport over a backend that is closed with it."""
+
+    def __init__(
+        self,
+        context: ssl.SSLContext,
+        proxy: str | None,
+        limits: httpx.Limits,
+        socket_options: Iterable[httpcore.SOCKET_OPTION],
+    ) -> None:
+        super().__init__(
+            verify=context,
+            http2=False,
+            proxy=proxy,
+            trust_env=False,
+            limits=limits,
+            socket_options=socket_options,
+        )
+        self._backend = ClosingBackend()
+        # httpx has no parameter for what httpcore calls network_backend.
+        self._pool._network_backend = self._backend  # noqa: SLF001
+
+    def close_connections(self) -> None:
+        """Close every connection, at once; what waits for an answer over one gets an error."""
+        self._backend.close_all()
+
+    async def aclose(self) -> None:
+        """Hang up, and let go of all there is."""
+        self.close_connections()
+        await super().aclose()
+        await asyncio.sleep(0)  # asyncio closes the sockets themselves one turn later
+
+
+class _TrackedStream(httpcore.AsyncNetworkStream):
+    def __init__(self, owner: ClosingBackend, wrapped: httpcore.AsyncNetworkStream) -> None:
+        self._owner = owner
+        self.wrapped = wrapped
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return await self.wrapped.read(max_bytes, timeout)
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        await self.wrapped.write(buffer, timeout)
+
+    async def aclose(self) -> None:
+        self._owner.close(self)
+
+    async def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        try:
+            secured = await self.wrapped.start_tls(ssl_context, server_hostname, timeout)
+        except BaseException as error:
+            self._owner.close(self)
+            if self._owner.is_closed and isinstance(error, Exception):
+                # anyio's own error for a socket that is closed here is none that httpx knows.
+                raise httpcore.ConnectError("closed during the handshake") from error
+            raise
+        self._owner.untrack(self)
+        return self._owner.track(secured)
+
+    def get_extra_info(self, info: str) -> object:
+        return self.wrapped.get_extra_info(info)
+
+
+def _run_to_completion(closing: Coroutine[Any, Any, None]) -> None:
+    """anyio pauses for turns of the loop only, which closing an own socket has no need of."""
+    try:
+        while closing.send(None) is None:
+            pass
+    except StopIteration:
+        return
+    finally:
+        closing.close()
+
+
+async def shield_cleanup(closing: Coroutine[Any, Any, None]) -> None:
+    """Awaits a closing to its end even when cancelled meanwhile, then lets the cancel through."""
+    task = asyncio.ensure_future(_await(closing))
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError as error:
+            cancelled = error
+        if task.done() and inspect.getcoroutinestate(closing) == inspect.CORO_CREATED:
+            # The end of the loop cancels every task, and this one had not begun.
+            task = asyncio.ensure_future(_await(closing))
+    if cancelled is not None:
+        if not task.cancelled():
+            task.exception()  # the cancellation is what the caller hears of
+        raise cancelled
+    task.result()
+
+
+async def _await(closing: Coroutine[Any, Any, None]) -> None:
+    await closing
+
+
+_IDLE_SECONDS = 30
+_INTERVAL_SECONDS = 10
+_PROBES = 3
+
+
+def _socket_options() -> list[tuple[int, int, int]]:
+    options = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]
+    for name, value in (
+        ("TCP_KEEPIDLE", _IDLE_SECONDS),
+        ("TCP_KEEPINTVL", _INTERVAL_SECONDS),
+        ("TCP_KEEPCNT", _PROBES),
+    ):
+        option = getattr(socket, name, None)  # macOS calls the first TCP_KEEPALIVE
+        if option is not None:
+            options.append((socket.IPPROTO_TCP, option, value))
+    return options
+
+
+KEEPALIVE = _socket_options()
+
+
+ROUND_SECONDS = 0.015
+LARGEST_BACKLOG = 1024 * 1024
+# asyncio hands over at most 64 KiB a read: with that much there is more behind it.
+_LARGE_READ = 48 * 1024
+
+
+class PacedReader:
+    """Reads chunks for as long as the context is open, and no faster than they are taken."""
+
+    def __init__(self, chunks: AsyncIterator[bytes]) -> None:
+        self._chunks = chunks
+        self._waiting = bytearray()
+        self._news = asyncio.Event()
+        self._room = asyncio.Event()
+        self._has_waited = False
+        self._reading: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        self._reading = asyncio.create_task(self._read(), name="read a stream")
+        self._reading.add_done_callback(lambda _: self._news.set())
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._reading is not None:
+            self._reading.cancel()
+            await shield_cleanup(_wait_for(self._reading))
+
+    async def take(self, limit: float | None) -> bytes:
+        """All that has come since the last time, as soon as there is any; b"" at the end.
+
+        Raises TimeoutError where nothing comes for `limit` seconds, and what reading raised.
+        """
+        assert self._reading is not None
+        if not self._waiting and not self._reading.done():
+            self._news.clear()
+            async with asyncio.timeout(limit):
+                await self._news.wait()
+        if not self._waiting:
+            self._reading.result()
+            return b""
+        taken = bytes(self._waiting)
+        self._waiting.clear()
+        self._room.set()
+        return taken
+
+    async def _read(self) -> None:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        much = 0
+        while True:
+            self._has_waited = False
+            turn = loop.call_soon(self._mark_waited)
+            try:
+                chunk = await anext(self._chunks, None)
+            finally:
+                turn.cancel()
+            if chunk is None:
+                return
+            self._waiting += chunk
+            self._news.set()
+            much += len(chunk)
+            if self._has_waited:
+                pause = began + ROUND_SECONDS - loop.time()
+                if pause > 0 and much < _LARGE_READ:
+                    await asyncio.sleep(pause)
+                began, much = loop.time(), 0
+            while len(self._waiting) > LARGEST_BACKLOG:
+                self._room.clear()
+                await self._room.wait()
+
+    def _mark_waited(self) -> None:
+        self._has_waited = True
+
+
+async def _wait_for(task: "asyncio.Task[None]") -> None:
+    with contextlib.suppress(asyncio.CancelledError):
+        await asyncio.wait({task})

@@ -1,1 +1,0 @@
-"""The live state of one server: polls, listens, merges, reconnects."""

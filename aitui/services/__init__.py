@@ -1,0 +1,1 @@
+"""What aitui does, without a screen: one module a feature."""

@@ -1,0 +1,465 @@
+"""One conversation with a model: what a person can do with it, and the answer under way."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from aitui.domain.chat import conversation as edits
+from aitui.domain.chat.conversation import (
+    Conversation,
+    ImageAttachment,
+    Role,
+    SamplingParameters,
+    Turn,
+    TurnState,
+    build_chat_request,
+)
+from aitui.domain.chat.reply import (
+    Delta,
+    GenerationFinished,
+    GenerationTimings,
+    GrowingText,
+    LoadProgress,
+    LoadQueued,
+    PromptProgress,
+    RateMeter,
+    ReasoningDelta,
+    Reply,
+    ReplyPhase,
+    ResponseStarted,
+    TextDelta,
+    TokenUsage,
+)
+from aitui.domain.models import RunState
+from aitui.domain.snapshot import Clock
+from aitui.errors import AituiError, ReplyInterrupted
+from aitui.llamaswap.transport import shield_cleanup
+from aitui.services.chat_saving import ConversationSaver
+from aitui.store.history import ConversationHistory
+
+if TYPE_CHECKING:
+    from aitui.llamaswap.chat import ChatClient
+
+
+_WAITING = {ReplyPhase.QUEUED, ReplyPhase.LOADING}
+_STATES = {ReplyPhase.DONE: TurnState.DONE, ReplyPhase.STOPPED: TurnState.STOPPED}
+
+
+class ReplyBuilder:
+    """queued → loading → prefill → thinking → streaming → stopped, cut, failed or done.
+
+    `now` is monotonic seconds everywhere. A turn that has text already is gone on with.
+    """
+
+    def __init__(self, turn: Turn, prompt: str, now: float) -> None:
+        self._turn = turn
+        self._text = GrowingText(turn.text)
+        self._reasoning = GrowingText(turn.reasoning)
+        self._meter = RateMeter(now)
+        self._thought = turn.thought or 0.0
+        self._state: RunState | None = None
+        self._reply = Reply(
+            turn.id, turn.model, asked=now, phase_since=now, thought=turn.thought, prompt=prompt
+        )
+
+    @property
+    def phase(self) -> ReplyPhase:
+        """What the answer is at."""
+        return self._reply.phase
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing came since it was asked for."""
+        came = len(self._text) + len(self._reasoning)
+        return came == len(self._turn.text) + len(self._turn.reasoning)
+
+    def apply(self, batch: Iterable[Delta], now: float) -> None:
+        """The stream has said this."""
+        for delta in batch:
+            self._apply(delta, now)
+
+    def update_model_state(self, state: RunState, now: float) -> None:
+        """The server's list has said what the model is at, which counts while nothing streams."""
+        self._state = state
+        if self.phase in _WAITING:
+            starting = state is RunState.STARTING
+            self._set_phase(ReplyPhase.LOADING if starting else ReplyPhase.QUEUED, now)
+
+    def end(self, now: float, phase: ReplyPhase, error: AituiError | None = None) -> None:
+        """The stream is over: `DONE`, `STOPPED`, or `CUT`, which is `FAILED` of an empty answer."""
+        if phase is ReplyPhase.CUT and self.is_empty:
+            phase = ReplyPhase.FAILED
+        self._set_phase(phase, now)
+        self._reply = replace(self._reply, error=error, ended_at=now)
+
+    def view(self, now: float) -> Reply:
+        """The answer at this moment."""
+        return replace(
+            self._reply,
+            text=self._text.view(),
+            reasoning=self._reasoning.view(),
+            rates=self._meter.read(self._reply.ended_at or now),
+        )
+
+    def build_turn(self, ended: float) -> Turn:
+        """The turn that it has become; `ended` is Unix time."""
+        answer = self._reply
+        trouble = "" if answer.error is None else str(answer.error)
+        return replace(
+            self._turn,
+            text=str(self._text.view()),
+            reasoning=str(self._reasoning.view()),
+            state=_STATES.get(answer.phase, TurnState.CUT),
+            finish=answer.finish,
+            trouble=trouble,
+            ended=ended,
+            first_token=self._meter.read(answer.phase_since).first_token,
+            thought=answer.thought,
+            usage=answer.usage,
+            timings=answer.timings,
+        )
+
+    def _apply(self, delta: Delta, now: float) -> None:
+        match delta:
+            case TextDelta():
+                self._append_text(self._text, delta, ReplyPhase.STREAMING, now)
+            case ReasoningDelta():
+                self._append_text(self._reasoning, delta, ReplyPhase.THINKING, now)
+            case GenerationTimings():
+                self._meter.apply_timings(now, delta)
+                self._reply = replace(self._reply, timings=delta)
+            case PromptProgress():
+                self._reply = replace(self._reply, progress=delta)
+                self._begin_prefill(now)
+            case TokenUsage():
+                self._reply = replace(self._reply, usage=delta)
+            case GenerationFinished():
+                self._reply = replace(self._reply, finish=delta.reason)
+            case _:
+                self._apply_waiting(delta, now)
+
+    def _apply_waiting(self, delta: Delta, now: float) -> None:
+        match delta:
+            case ResponseStarted():
+                if self._state in {None, RunState.READY}:
+                    self._begin_prefill(now)
+            case LoadQueued():
+                self._set_phase(ReplyPhase.QUEUED, now)
+                self._reply = replace(self._reply, position=delta.position)
+            case LoadProgress():
+                self._set_phase(ReplyPhase.LOADING, now)
+                self._reply = replace(self._reply, words=delta.words, position=0)
+            case _:
+                pass
+
+    def _append_text(
+        self, text: GrowingText, delta: TextDelta | ReasoningDelta, phase: ReplyPhase, now: float
+    ) -> None:
+        text.append(delta.text)
+        self._meter.count_tokens(now, delta.pieces)
+        self._set_phase(phase, now)
+
+    def _begin_prefill(self, now: float) -> None:
+        if self.phase in _WAITING:
+            self._set_phase(ReplyPhase.PREFILL, now)
+
+    def _set_phase(self, phase: ReplyPhase, now: float) -> None:
+        before = self._reply
+        if phase is before.phase:
+            return
+        if before.phase is ReplyPhase.THINKING:
+            self._thought += now - before.phase_since
+            before = replace(before, thought=self._thought)
+        self._reply = replace(before, phase=phase, phase_since=now)
+
+
+SILENCE_AFTER_SUSPEND = 5.0
+"""Seconds in which an answer whose connection outlived a sleep of the machine goes on."""
+_STREAMING_PHASES = {ReplyPhase.THINKING, ReplyPhase.STREAMING}
+
+
+class ChatSession:
+    """Asks, streams, meters, stores. One answer at a time.
+
+    `on_change` is called in the event loop with each new state of the answer: a frozen value, of
+    which the latest counts. What a person can't do now raises ValueError with words. What goes
+    wrong with an answer is in its `error`, and what can't be kept in `warnings`: neither raises.
+    """
+
+    def __init__(
+        self,
+        client: "ChatClient",
+        conversation: Conversation,
+        *,
+        clock: Clock,
+        new_id: Callable[[], str],
+        history: ConversationHistory | None = None,
+        on_change: Callable[[Reply], None] | None = None,
+    ) -> None:
+        self._client = client
+        self._conversation = conversation
+        self._clock = clock
+        self._new_id = new_id
+        self._saving = ConversationSaver(history)
+        self._on_change = on_change
+        self._reply_builder: ReplyBuilder | None = None
+        self._reply: Reply | None = None
+        self._stream: asyncio.Task[None] | None = None
+        self._suspend_check: asyncio.Task[None] | None = None
+        self._was_suspended = False
+        self._running = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    @property
+    def conversation(self) -> Conversation:
+        """The tree. The text of a turn that runs is in `answer`, and put here when it ends."""
+        return self._conversation
+
+    @property
+    def reply(self) -> Reply | None:
+        """The latest state of the answer under way, or of the last one."""
+        return self._reply
+
+    @property
+    def busy(self) -> bool:
+        """Whether an answer is under way."""
+        return self._reply_builder is not None
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What couldn't be kept, in words for the user."""
+        return self._saving.warnings
+
+    async def send(
+        self,
+        text: str,
+        attachments: Sequence[ImageAttachment] = (),
+        *,
+        sampling: SamplingParameters | None = None,
+    ) -> Reply:
+        """Ask, and return when the answer has ended, well or not.
+
+        `sampling` goes before the conversation's for this once. Where nothing came, the question is taken back too: it is in the answer's `prompt`.
+        Cancelling stops the answer like `stop`.
+        """
+        self._require_idle()
+        before, now = self._conversation, self._clock.wall()
+        question = edits.add_question(
+            before, self._new_id(), _replace_surrogates(text), now, attachments
+        )
+        parameters = before.sampling.with_values(sampling or SamplingParameters())
+        after = edits.with_reply(question, self._new_id(), now, parameters)
+        return await self._run(after, before, text)
+
+    async def edit(self, turn_id: str, text: str) -> Reply:
+        """Ask something else in the place of a question; the old one stays on its branch."""
+        self._require_idle()
+        before, now = self._conversation, self._clock.wall()
+        question = edits.edit_question(
+            before, turn_id, self._new_id(), _replace_surrogates(text), now
+        )
+        return await self._run(edits.with_reply(question, self._new_id(), now), before, text)
+
+    async def regenerate(self, turn_id: str) -> Reply:
+        """Have a question answered once more; the old answer stays on its branch."""
+        self._require_idle()
+        before = self._conversation
+        after = edits.add_alternative_reply(
+            before, turn_id, self._new_id(), self._clock.wall(), before.sampling
+        )
+        return await self._run(after, before)
+
+    async def resume(self, turn_id: str, *, sampling: SamplingParameters | None = None) -> Reply:
+        """Have an answer gone on with that was cut, stopped or at its limit.
+
+        One without text can't be gone on with and is generated once more.
+        """
+        self._require_idle()
+        before = self._conversation
+        turn = before.turns.get(turn_id)
+        if turn is not None and not turn.text:
+            return await self.regenerate(turn_id)
+        parameters = before.sampling.with_values(sampling or SamplingParameters())
+        return await self._run(edits.reopen_reply(before, turn_id, parameters), before)
+
+    def stop(self) -> None:
+        """Stop the answer: the connection closes, what came stays."""
+        if self._stream is not None:
+            self._stream.cancel()
+
+    def check_after_suspend(self) -> None:
+        """The machine has slept: where no more of an answer comes now, its connection is dead."""
+        answer = self._reply
+        if self._stream is not None and answer is not None and answer.phase in _STREAMING_PHASES:
+            self._suspend_check = asyncio.create_task(
+                self._cut_if_silent(self._stream, answer), name="look after a sleep"
+            )
+
+    def update_model_state(self, state: RunState) -> None:
+        """The monitor says what the model is at: tells a load from a queue while nothing comes."""
+        if self._reply_builder is not None and self._reply_builder.phase in {
+            ReplyPhase.QUEUED,
+            ReplyPhase.LOADING,
+        }:
+            self._reply_builder.update_model_state(state, self._clock.monotonic())
+            self._publish(self._reply_builder)
+
+    async def delete(self, turn_id: str) -> None:
+        """Delete a turn and all that follows it."""
+        self._require_idle()
+        await self._change(edits.delete_turn(self._conversation, turn_id))
+
+    async def switch_branch(self, turn_id: str, step: int) -> None:
+        """Show the branch that stands so many steps beside a turn."""
+        self._require_idle()
+        await self._change(edits.switch_branch(self._conversation, turn_id, step))
+
+    async def drop_oldest_turns(self, turns: int = 2) -> None:
+        """Send so many turns less from now on."""
+        self._require_idle()
+        await self._change(edits.drop_oldest_turns(self._conversation, turns))
+
+    async def set_model(self, model: str) -> None:
+        """Go on with another model."""
+        self._require_idle()
+        await self._change(replace(self._conversation, model=model))
+
+    async def set_system(self, text: str) -> None:
+        """Set the system prompt, for this model's next conversations too."""
+        self._require_idle()
+        await self._change(replace(self._conversation, system=_replace_surrogates(text)))
+        await self._saving.remember_settings(self._conversation)
+
+    async def set_sampling(self, sampling: SamplingParameters) -> None:
+        """Set the parameters, for this model's next conversations too."""
+        self._require_idle()
+        await self._change(replace(self._conversation, sampling=sampling))
+        await self._saving.remember_settings(self._conversation)
+
+    async def rename(self, title: str) -> None:
+        """Give the conversation a title, "" for none of its own."""
+        self._conversation = replace(self._conversation, title=_replace_surrogates(title))
+        await self._saving.rename(self._conversation)
+
+    async def close(self) -> None:
+        """Stop what runs, and let another aitui go on with the conversation."""
+        self.stop()
+        await self._idle.wait()
+        await self._saving.release(self._conversation)
+
+    async def _change(self, conversation: Conversation) -> None:
+        self._conversation = conversation
+        if conversation.turns:
+            await self._saving.save(conversation)
+
+    async def _run(self, asking: Conversation, before: Conversation, prompt: str = "") -> Reply:
+        """Fill the answer that is shown last; what it was before comes back where nothing came."""
+        self._running += 1
+        self._idle.clear()
+        try:
+            return await self._run_shielded(asking, before, prompt)
+        finally:
+            self._running -= 1
+            if not self._running:
+                self._idle.set()
+
+    async def _run_shielded(self, asking: Conversation, before: Conversation, prompt: str) -> Reply:
+        turn = asking.turns[asking.shown]
+        self._conversation = asking
+        answering = self._reply_builder = ReplyBuilder(turn, prompt, self._clock.monotonic())
+        self._publish(answering)
+        self._was_suspended = False
+        self._stream = asyncio.create_task(
+            self._stream_reply(answering, turn), name="stream an answer"
+        )
+        stream = self._stream
+        cancelled: asyncio.CancelledError | None = None
+        while not stream.done():
+            try:
+                await asyncio.wait({stream})
+            except asyncio.CancelledError as error:
+                cancelled = error
+                stream.cancel()
+        self._stream = None
+        if self._suspend_check is not None:
+            self._suspend_check.cancel()
+        await shield_cleanup(self._finish_reply(answering, stream, before))
+        if cancelled is not None:
+            raise cancelled
+        if not stream.cancelled() and not isinstance(stream.exception(), AituiError):
+            stream.result()
+        return answering.view(self._clock.monotonic())
+
+    async def _stream_reply(self, answering: ReplyBuilder, turn: Turn) -> None:
+        conversation = self._conversation
+        request = build_chat_request(conversation, turn.id)
+        async with (
+            self._saving.save_while_streaming(conversation, turn, self._view),
+            self._client.stream(request) as batches,
+        ):
+            async for batch in batches:
+                answering.apply(batch, self._clock.monotonic())
+                self._publish(answering)
+
+    async def _finish_reply(
+        self, answering: ReplyBuilder, stream: "asyncio.Task[None]", before: Conversation
+    ) -> None:
+        now = self._clock.monotonic()
+        if stream.cancelled() and self._was_suspended:
+            answering.end(now, ReplyPhase.CUT, _suspend_error())
+        elif stream.cancelled():
+            answering.end(now, ReplyPhase.STOPPED)
+        elif stream.exception() is None:
+            answering.end(now, ReplyPhase.DONE)
+        else:
+            error = stream.exception()
+            answering.end(now, ReplyPhase.CUT, error if isinstance(error, AituiError) else None)
+        if answering.is_empty and answering.phase is not ReplyPhase.DONE:
+            self._conversation = before
+        else:
+            filled = self._conversation.with_turn(answering.build_turn(self._clock.wall()))
+            self._conversation = replace(filled, changed=self._clock.wall())
+        self._reply_builder = None
+        self._publish(answering)
+        await self._saving.save(self._conversation)
+
+    async def _cut_if_silent(self, stream: "asyncio.Task[None]", before: Reply) -> None:
+        await asyncio.sleep(SILENCE_AFTER_SUSPEND)
+        now = self._view()
+        if (len(now.text), len(now.reasoning)) == (len(before.text), len(before.reasoning)):
+            self._was_suspended = True
+            stream.cancel()
+
+    def _view(self) -> Reply:
+        assert self._reply is not None
+        return self._reply
+
+    def _publish(self, answering: ReplyBuilder) -> None:
+        self._reply = answering.view(self._clock.monotonic())
+        if self._on_change is not None:
+            self._on_change(self._reply)
+
+    def _require_idle(self) -> None:
+        if self._reply_builder is not None:
+            raise ValueError("an answer is under way: stop it first")
+
+
+def last_reply(conversation: Conversation) -> Turn | None:
+    """The last answer of the path that is shown."""
+    answers = (turn for turn in reversed(conversation.path) if turn.role is Role.ASSISTANT)
+    return next(answers, None)
+
+
+def _suspend_error() -> ReplyInterrupted:
+    return ReplyInterrupted(
+        "The answer was cut",
+        why="this machine has slept, and nothing more came after that",
+        remedy="continue it, or ask again",
+    )
+
+
+def _replace_surrogates(text: str) -> str:
+    """Without lone surrogates, as a terminal in another encoding makes them: no JSON holds them."""
+    return text.encode("utf-8", "replace").decode()

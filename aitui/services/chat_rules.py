@@ -1,0 +1,152 @@
+"""Before and after a chat: with which model, at whose cost, and why it failed."""
+
+import asyncio
+import uuid
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from aitui.domain.chat.conversation import Conversation, SamplingParameters
+from aitui.domain.confirmation import Confirmation
+from aitui.domain.eviction import predict_victims
+from aitui.domain.models import Model, ModelKind, RunState
+from aitui.domain.snapshot import Snapshot
+from aitui.domain.suggest import nearest
+from aitui.errors import ActionRefused, AituiError, HistoryError, LoadFailed, NoSuchModel
+from aitui.services.failures import diagnose_load_failure
+from aitui.services.load import load_confirmation, resolve_model
+from aitui.services.session import Ask, Session
+from aitui.store.history import ConversationHistory
+
+if TYPE_CHECKING:
+    from aitui.llamaswap.chat import ChatClient
+
+
+def new_id() -> str:
+    """An id for a turn or a conversation."""
+    return uuid.uuid4().hex
+
+
+def resolve_chat_model(wanted: str, snapshot: Snapshot) -> Model:
+    """The model of that id or alias, or without one the loaded model.
+
+    Raises NoSuchModel, and AituiError where not exactly one is loaded.
+    """
+    if wanted:
+        return resolve_model(wanted, snapshot)
+    loaded = snapshot.ready or tuple(
+        model for model in snapshot.models if model.state is RunState.STARTING
+    )
+    if len(loaded) == 1:
+        return loaded[0]
+    if not loaded:
+        raise AituiError(
+            "No model is loaded",
+            why="without -m the chat is with the loaded one",
+            remedy="name one with -m ID: aitui status lists them",
+        )
+    raise AituiError(
+        f"{len(loaded)} models are loaded",
+        why=", ".join(model.id for model in loaded),
+        remedy="name one of them with -m ID",
+    )
+
+
+def chat_confirmation(model_id: str, snapshot: Snapshot) -> Confirmation:
+    """What a chat with that model will cost whom; not needed where it evicts nothing."""
+    model = snapshot.model(model_id) or Model(model_id)
+    question = load_confirmation(model_id, snapshot)
+    ready = model.state is RunState.READY
+    return replace(
+        question,
+        title=f"Chat with {model_id}?",
+        yes="Send" if ready else "Load and send",
+        needed=question.needed and (ready or would_load(model, snapshot)),
+    )
+
+
+def would_load(model: Model, snapshot: Snapshot) -> bool:
+    """Whether a chat with it makes this server load something."""
+    if model.resident or model.kind is ModelKind.PEER:
+        return False
+    return not any(ready.id in model.targets for ready in snapshot.ready)
+
+
+async def confirm_chat(session: Session, model_id: str, ask: Ask) -> bool:
+    """Ask where a chat evicts something. Raises Refused where nothing may be loaded here."""
+    model = session.snapshot.model(model_id) or Model(model_id)
+    if would_load(model, session.snapshot):
+        session.refuse_if_read_only(f"chatting with {model_id}, which isn't loaded,")
+    if not chat_confirmation(model_id, session.snapshot).needed:
+        return True
+    return await ask(lambda snapshot: chat_confirmation(model_id, snapshot))
+
+
+def refuse_to_evict(session: Session, model: Model) -> None:
+    """For callers that can't ask. Raises Refused where a chat would evict something."""
+    snapshot = session.snapshot
+    if not would_load(model, snapshot):
+        return
+    evicted = [victim.model.id for victim in predict_victims(model, snapshot)]
+    if evicted:
+        raise ActionRefused(
+            f"{model.id} isn't loaded, and loading it would evict {', '.join(evicted)}",
+            why="others may be using it",
+            remedy="give --evict to do it all the same, or chat with the loaded model without -m",
+        )
+
+
+async def begin_conversation(
+    session: Session, model_id: str, history: ConversationHistory | None
+) -> Conversation:
+    """An empty conversation, with what was last set for that model."""
+    now = session.clock.wall()
+    system, sampling = "", SamplingParameters()
+    if history is not None:
+        try:
+            system, sampling = await history.settings(session.server.identity, model_id)
+        except HistoryError:
+            # The same trouble is told when the first turn is to be written.
+            system, sampling = "", SamplingParameters()
+    return Conversation(
+        new_id(),
+        server=session.server.identity,
+        model=model_id,
+        system=system,
+        sampling=sampling,
+        created=now,
+        changed=now,
+    )
+
+
+async def diagnose_error(session: Session, model_id: str, error: AituiError) -> AituiError:
+    """The same error with what the server's list and log know about it."""
+    if isinstance(error, LoadFailed):
+        reason = await diagnose_load_failure(session.client, model_id, error.why)
+        return LoadFailed(
+            f"{model_id} didn't come up",
+            why=reason.words or error.why or error.what,
+            remedy="its log tells more",
+            log=reason.failure_lines,
+            evicted=error.evicted,
+        )
+    if isinstance(error, NoSuchModel):
+        near = nearest(model_id, [model.id for model in session.snapshot.models])
+        return NoSuchModel(
+            error.what,
+            status=error.status,
+            words=error.words,
+            why=f"nearest: {', '.join(near)}" if near else error.why,
+            remedy=error.remedy,
+        )
+    return error
+
+
+async def import_chat_client() -> "type[ChatClient]":
+    """The class of chat clients: importing it imports httpx, so that happens in a thread."""
+    return await asyncio.to_thread(_import_client_class)
+
+
+def _import_client_class() -> "type[ChatClient]":
+    from aitui.llamaswap.chat import ChatClient
+
+    return ChatClient

@@ -1,0 +1,151 @@
+"""Keeping a conversation while it happens, without ever standing in its way."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from aitui.domain.chat.conversation import Conversation, Turn
+from aitui.domain.chat.reply import Reply
+from aitui.domain.llama_server import parallel_slots
+from aitui.domain.models import Model, RunState
+from aitui.errors import AituiError, HistoryError
+from aitui.store.history import ConversationHistory
+
+if TYPE_CHECKING:
+    from aitui.llamaswap.chat import ChatClient
+
+
+SAVE_INTERVAL = 0.3
+"""Seconds between two writes of a running answer; at most a second of it may be lost."""
+
+
+class ConversationSaver:
+    """Writes to the history where there is one. What goes wrong becomes a warning, each once."""
+
+    def __init__(self, history: ConversationHistory | None) -> None:
+        self._history = history
+        self._warnings: list[str] = []
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What couldn't be kept, and why."""
+        return tuple(self._warnings)
+
+    async def save(self, conversation: Conversation) -> None:
+        """Write what has changed."""
+        if self._history is not None:
+            with self._collect_warnings():
+                await self._history.save(conversation)
+
+    async def remember_settings(self, conversation: Conversation) -> None:
+        """Keep the system prompt and the parameters for the model's next conversation."""
+        if self._history is not None:
+            with self._collect_warnings():
+                await self._history.remember_settings(
+                    conversation.server,
+                    conversation.model,
+                    conversation.system,
+                    conversation.sampling,
+                )
+
+    async def rename(self, conversation: Conversation) -> None:
+        """Write the title."""
+        if self._history is not None:
+            with self._collect_warnings():
+                await self._history.rename(conversation.id, conversation.title)
+
+    async def release(self, conversation: Conversation) -> None:
+        """Let others go on with it."""
+        if self._history is not None:
+            with self._collect_warnings():
+                await self._history.release(conversation.id)
+
+    @asynccontextmanager
+    async def save_while_streaming(
+        self, conversation: Conversation, turn: Turn, view: Callable[[], Reply]
+    ) -> AsyncIterator[None]:
+        """Write the conversation, and what that turn of it grows by, while the block runs."""
+        if self._history is None:
+            yield
+            return
+        writing = asyncio.create_task(
+            self._save_periodically(self._history, conversation, turn, view), name="save the answer"
+        )
+        try:
+            yield
+        finally:
+            writing.cancel()
+            await asyncio.wait({writing})
+
+    async def _save_periodically(
+        self,
+        history: ConversationHistory,
+        conversation: Conversation,
+        turn: Turn,
+        view: Callable[[], Reply],
+    ) -> None:
+        await self.save(conversation)
+        text, reasoning = len(turn.text), len(turn.reasoning)
+        while True:
+            await asyncio.sleep(SAVE_INTERVAL)
+            answer = view()
+            if len(answer.text) == text and len(answer.reasoning) == reasoning:
+                continue
+            with self._collect_warnings():
+                await history.append(
+                    answer.turn_id, answer.text.since(text), answer.reasoning.since(reasoning)
+                )
+                text, reasoning = len(answer.text), len(answer.reasoning)
+
+    @contextlib.contextmanager
+    def _collect_warnings(self) -> Iterator[None]:
+        try:
+            yield
+        except HistoryError as error:
+            if str(error) not in self._warnings:
+                self._warnings.append(str(error))
+
+
+class SlotSizeCache:
+    """What the models of one server said, for as long as they stay loaded."""
+
+    def __init__(self) -> None:
+        self._sizes: dict[str, int] = {}
+        """0: it was asked, and doesn't tell."""
+        self._seen_ready: set[str] = set()
+
+    def size_for(self, model: Model) -> int:
+        """Tokens of one slot: as it was told, else the context divided by the command's slots."""
+        slots = parallel_slots(model.command) or 1
+        return self._sizes.get(model.id) or model.context.tokens // max(1, slots)
+
+    def should_fetch(self, model_id: str) -> bool:
+        """Whether a model that is answering has to be asked: True once a load."""
+        wanted = model_id not in self._sizes
+        self._sizes.setdefault(model_id, 0)
+        return wanted
+
+    def record(self, model_id: str, tokens: int) -> None:
+        """The server has said so."""
+        self._sizes[model_id] = tokens
+
+    def update_model(self, model: Model) -> None:
+        """A model that isn't loaded any more may come back with other slots.
+
+        Lists lag behind: one that was never seen ready may well be answering already.
+        """
+        if model.state is RunState.READY:
+            self._seen_ready.add(model.id)
+        elif model.id in self._seen_ready:
+            self._seen_ready.discard(model.id)
+            self._sizes.pop(model.id, None)
+
+    async def fetch(self, client: "ChatClient", model_id: str) -> None:
+        """Ask the model. Only for one that is answering: asking loads any other."""
+        try:
+            self._sizes[model_id] = await client.slot_size(model_id)
+        except AituiError:
+            # Servers without --slots answer 501: the command's own figures have to do.
+            return

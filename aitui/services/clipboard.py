@@ -1,0 +1,160 @@
+"""Copies text to where its user can paste it from, also over SSH: tmux, the terminal, or a file."""
+
+import asyncio
+import base64
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from aitui.domain.sanitize import sanitize_line
+from aitui.errors import AituiError
+from aitui.store.json_store import make_private_directory, replace_atomically
+
+LARGEST_COPY = 74_994
+"""Bytes before base64: hterm's osc52.sh, the usual measure, sends no sequence of over 100,000."""
+
+_VTE_SINCE = 7600
+_UNSUPPORTED_TERMS = (
+    "linux",
+    "dumb",
+    "unknown",
+    "vt100",
+    "vt102",
+    "vt220",
+    "cons25",
+    "eterm",
+    "sun",
+)
+
+
+def supports_osc52(environment: Mapping[str, str]) -> bool:
+    """Whether it plausibly takes OSC 52; a terminal never answers, so nobody can be sure."""
+    term = environment.get("TERM", "")
+    vte = environment.get("VTE_VERSION", "")
+    if (
+        not term
+        or term in _UNSUPPORTED_TERMS
+        or environment.get("TERM_PROGRAM") == "Apple_Terminal"
+    ):
+        return False
+    # GNU screen keeps unknown sequences to itself.
+    if environment.get("STY"):
+        return False
+    return not (vte.isascii() and vte.isdecimal()) or int(vte) >= _VTE_SINCE
+
+
+FILE_NAME = "clipboard.txt"
+_TMUX_BUFFER_TIMEOUT = 5.0
+
+
+async def copy_text(
+    text: str, environment: Mapping[str, str], write: Callable[[str], None], folder: Path
+) -> str:
+    """Copy it in the best of three ways; returns where it went, in words.
+
+    `write` sends to the terminal, `folder` takes the file. Raises AituiError.
+    """
+    content = text.encode("utf-8", "replace")
+    if environment.get("TMUX") and await _copy_to_tmux(content, environment):
+        return "to tmux's buffer"
+    if len(content) <= LARGEST_COPY and supports_osc52(environment):
+        write(f"\x1b]52;c;{base64.b64encode(content).decode()}\x07")
+        return "to the terminal's clipboard"
+    file = folder / FILE_NAME
+    await asyncio.to_thread(_copy_to_file, file, content)
+    return f"to {file}"
+
+
+async def _copy_to_tmux(content: bytes, environment: Mapping[str, str]) -> bool:
+    """Whether tmux took it. It passes it on to the terminal's clipboard, where it may."""
+    # tmux before 3.2 has no -w.
+    for options in (("-w",), ()):
+        if await _load_tmux_buffer(content, environment, options):
+            return True
+    return False
+
+
+async def _load_tmux_buffer(
+    content: bytes, environment: Mapping[str, str], options: tuple[str, ...]
+) -> bool:
+    nowhere = asyncio.subprocess.DEVNULL
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *("tmux", "load-buffer", *options, "-"),
+            env=dict(environment),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=nowhere,
+            stderr=nowhere,
+        )
+    except OSError:  # TMUX came along from another machine, where it is installed
+        return False
+    try:
+        async with asyncio.timeout(_TMUX_BUFFER_TIMEOUT):
+            await process.communicate(content)
+    except TimeoutError:
+        return False
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    return process.returncode == 0
+
+
+def _copy_to_file(file: Path, content: bytes) -> None:
+    try:
+        make_private_directory(file.parent)
+        replace_atomically(file, content)
+    except OSError as error:
+        raise AituiError(
+            "Nothing could be copied",
+            why=f"the terminal takes no text, and {file} can't be written: {error.strerror}",
+            remedy="set XDG_STATE_HOME to a folder that can be written",
+        ) from error
+
+
+_BY_TERM = {
+    "xterm-kitty": "kitty",
+    "alacritty": "Alacritty",
+    "foot": "foot",
+    "foot-extra": "foot",
+    "xterm-ghostty": "Ghostty",
+    "contour": "Contour",
+    "wezterm": "WezTerm",
+    "rio": "Rio",
+    "st-256color": "st",
+    "tmux-256color": "tmux",
+}
+_BY_PROGRAM = {"WezTerm": "WezTerm", "ghostty": "Ghostty", "vscode": "VS Code", "rio": "Rio"}
+_NOT_BY_PROGRAM = {"Apple_Terminal": "the Terminal of macOS"}
+_TO_FILES = "copies go to a file where the terminal takes none"
+
+
+def describe_clipboard(environment: Mapping[str, str]) -> tuple[bool, str, str]:
+    """Whether it is known to work, what is known, and what helps where it isn't."""
+    refusal = _clipboard_obstacle(environment)
+    if refusal:
+        return False, refusal, _TO_FILES
+    term, program = environment.get("TERM", ""), environment.get("TERM_PROGRAM", "")
+    if program == "iTerm.app":
+        where = "Settings, General, Selection: applications may access the clipboard"
+        return False, "iTerm2 takes it where its settings allow it", where
+    known = _BY_TERM.get(term, "") or _BY_PROGRAM.get(program, "")
+    if environment.get("WT_SESSION"):
+        known = "Windows Terminal"
+    if environment.get("VTE_VERSION"):
+        known = "VTE"
+    if known:
+        return True, f"taken by {known}", ""
+    return False, f"not known of TERM={sanitize_line(term, 60) or '(unset)'}", _TO_FILES
+
+
+def _clipboard_obstacle(environment: Mapping[str, str]) -> str:
+    """Why `y` won't try it, empty where it will."""
+    if supports_osc52(environment):
+        return ""
+    if environment.get("STY"):
+        return "GNU screen keeps it to itself"
+    if environment.get("VTE_VERSION"):
+        return f"VTE {sanitize_line(environment['VTE_VERSION'], 20)} is too old to take it"
+    program = _NOT_BY_PROGRAM.get(environment.get("TERM_PROGRAM", ""))
+    term = sanitize_line(environment.get("TERM", ""), 60)
+    return f"not taken by {program or f'TERM={term}'}"

@@ -1,0 +1,66 @@
+"""The config file as llama-swap would read it now: none that it refuses is reloaded or restarted into."""
+
+import asyncio
+
+from aitui.domain.config.document import decode_config
+from aitui.domain.config.lint import find_diagnostics
+from aitui.domain.sanitize import sanitize_line
+from aitui.errors import ConfigRefused, HostError, HostFileError, NoSuchFile
+from aitui.host.config_file import ConfigFile
+from aitui.host.config_types import FileSnapshot
+from aitui.host.unit import UnitInfo
+from aitui.services.host_admin import HostAdmin
+
+_LONGEST = 300
+
+
+async def refuse_invalid_config(admin: HostAdmin, outcome: str) -> None:
+    """Raise ConfigRefused, with file and line, where llama-swap would refuse its config file.
+
+    A reload keeps its old values then, a restart ends it. `outcome` says what wasn't done. Raises
+    HostError where the file can't be read; a server in a container, with a file that isn't to be
+    found on the host, isn't checked.
+    """
+    reading = await _server_file(admin, outcome)
+    if reading is None:
+        return
+    text = await asyncio.to_thread(decode_config, reading.content)
+    fatal = [
+        problem for problem in await asyncio.to_thread(find_diagnostics, text) if problem.fatal
+    ]
+    if fatal:
+        first = fatal[0]
+        path = sanitize_line(reading.real_path, _LONGEST)
+        more = f" (and {len(fatal) - 1} more)" if len(fatal) > 1 else ""
+        raise ConfigRefused(
+            f"{outcome}: llama-swap would refuse its config file",
+            why=f"{path}:{first.line}:{first.column}: {first.words}{more}",
+            remedy="correct that line first: 5 shows the file, e edits it (aitui preset)",
+        )
+
+
+async def _server_file(admin: HostAdmin, outcome: str) -> FileSnapshot | None:
+    """The file that the unit names, else the one of the settings; None where there is neither."""
+    facts = await _read_unit_info(admin)
+    if facts is not None and facts.config_path is not None:
+        try:
+            return await ConfigFile(admin.host, facts.config_path, clock=admin.clock).read()
+        except HostFileError as error:
+            if facts.names_config:
+                raise ConfigRefused(
+                    f"{outcome}: llama-swap could not read its config file",
+                    why=f"{error.what}: {error.why}" if error.why else error.what,
+                    remedy=f"put it there, or change -config in {facts.unit}",
+                ) from error
+    try:
+        return await admin.config.read()
+    except NoSuchFile:
+        return None
+
+
+async def _read_unit_info(admin: HostAdmin) -> UnitInfo | None:
+    """What systemd says of the server, None where it says nothing."""
+    try:
+        return await admin.service.facts()
+    except HostError:
+        return None

@@ -1,0 +1,363 @@
+"""A change of the config file as it would be: read, edited and checked, and nothing written."""
+
+import asyncio
+import posixpath
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from aitui.domain.config.blocks import add_model, model_files, model_folders, remove_model
+from aitui.domain.config.document import ConfigDocument, ModelBlock, decode_config, encode_config
+from aitui.domain.config.edit import ConfigChange, change_flag, change_key
+from aitui.domain.config.lint import Diagnostic, find_diagnostics, new_fatal_diagnostics
+from aitui.domain.config.locate import ValueSource
+from aitui.domain.config.read_rules import read_swap_rules
+from aitui.domain.config.swap_rules import SwapRules
+from aitui.domain.confirmation import Confirmation
+from aitui.domain.eviction import describe_unload
+from aitui.domain.memory.forecast import describe_fit
+from aitui.domain.models import Model
+from aitui.domain.sanitize import sanitize_line, sanitize_text
+from aitui.domain.snapshot import Snapshot
+from aitui.domain.units import format_seconds
+from aitui.errors import ConfigRefused, HostError, HostFileError
+from aitui.host.base import FileKind
+from aitui.host.config_types import FileSnapshot
+from aitui.host.unit import UnitInfo
+from aitui.services.host_admin import HostAdmin
+
+CONTEXT_SIZE = "ctx-size"
+LONGEST_LABEL = 300
+MOST_DIAGNOSTICS_SHOWN = 5
+CONTEXT_SIZE_FLAGS = frozenset({"-c", "--ctx-size", "LLAMA_ARG_CTX_SIZE"})
+KEYS = frozenset({"ttl"})
+"""What is no flag of llama-server but a key of llama-swap's own."""
+
+Edit = Callable[[ConfigDocument], ConfigChange]
+
+
+@dataclass(frozen=True, slots=True)
+class ChangePlan:
+    """What stands there now, and what would."""
+
+    reading: FileSnapshot
+    change: ConfigChange
+    diagnostics: tuple[Diagnostic, ...] = ()
+    """What is wrong with the new text, though llama-swap would come up with it."""
+    notes: tuple[str, ...] = ()
+    """What else is to be known of it, in sentences."""
+
+    @property
+    def content(self) -> bytes:
+        """The bytes that would be written."""
+        return encode_config(self.change.after)
+
+
+def flag_edit(model_id: str, flag: str, value: str, *, only_this_model: bool = False) -> Edit:
+    """Gives a flag of llama-server, or a key of llama-swap's such as `ttl`, another value."""
+
+    def edit(document: ConfigDocument) -> ConfigChange:
+        change = change_key if flag in KEYS else change_flag
+        named = (block.id for block in document.models if model_id in {block.id, *block.aliases})
+        return change(document, next(named, model_id), flag, value, only_this_model=only_this_model)
+
+    return edit
+
+
+async def plan_change(admin: HostAdmin, edit: Edit) -> ChangePlan:
+    """What an edit would make of the config file as it is now.
+
+    Raises HostError, and ConfigRefused where it can't be made safely.
+    """
+    reading = await admin.config.read()
+    change, found = await asyncio.to_thread(_apply_edit, reading.content, edit)
+    return ChangePlan(reading, change, found)
+
+
+def require_startable(before: bytes, content: bytes) -> None:
+    """Raises ConfigRefused where llama-swap would not come up with a file any more; blocks.
+
+    What was wrong before and is so still doesn't stand in the way of another value.
+    """
+    fatal = new_fatal_diagnostics(decode_config(before), decode_config(content))
+    if fatal:
+        first = fatal[0]
+        more = f" (and {len(fatal) - 1} more)" if len(fatal) > 1 else ""
+        raise ConfigRefused(
+            f"{first.words}{more}",
+            line=first.line,
+            column=first.column,
+            why="llama-swap would not come up with that file",
+            remedy="mend that line first: view 5, e edits the file",
+        )
+
+
+def change_confirmation(
+    proposal: ChangePlan, snapshot: Snapshot | None, *, whole_diff: bool = True
+) -> Confirmation:
+    """What a change will hit: the lines, the models that change with it, and whose work is cut.
+
+    `snapshot` is None where the change is only written, and takes effect later.
+    """
+    change = proposal.change
+    facts = [
+        f"! line {doubt.line}: {doubt.words}"
+        for doubt in proposal.diagnostics[:MOST_DIAGNOSTICS_SHOWN]
+    ]
+    facts += proposal.notes
+    if change.also:
+        place = {ValueSource.MACRO: "macro", ValueSource.ANCHOR: "anchor"}.get(change.where, "text")
+        name = f"the {place} {change.shared_name} " if change.shared_name else "it "
+        others = sanitize_line(", ".join(change.also), LONGEST_LABEL)
+        facts.append(f"! {name}is shared: {others} would change as well")
+    if snapshot is not None:
+        facts += consequences(snapshot, change.model)
+        facts += _fit_facts(change, snapshot)
+    lines = (change.diff if whole_diff else change.diff_lines).splitlines()
+    model = sanitize_line(change.model, LONGEST_LABEL)
+    title = f"Change {model or 'the config file'}"
+    if change.flag:
+        title = f"Change {change.flag} of {model}"
+    elif model:
+        title = f"Add {model}" if change.added else f"Remove {model}"
+    if change.flag and change.new is not None:
+        title += f" to {sanitize_line(change.new, LONGEST_LABEL)}"
+    return Confirmation(
+        f"{title}?",
+        tuple(facts),
+        yes=title.partition(" ")[0],
+        diff=tuple(lines[2:] if whole_diff else lines),
+        other=f"only {model}" if change.also else "",
+    )
+
+
+def consequences(snapshot: Snapshot, then_loads: str = "") -> list[str]:
+    """Whom a reload or a restart hits, in sentences."""
+    resident = snapshot.resident
+    facts = [f"{describe_unload(model)}{_request_count(model)}" for model in resident]
+    for request in snapshot.requests.running or ():
+        agent = f" · {request.user_agent}" if request.user_agent else ""
+        facts.append(
+            f"cuts the request of {request.client or 'somebody'}{agent} at {request.model}"
+        )
+    if snapshot.requests.running is None and snapshot.requests.total:
+        facts.append(f"cuts {snapshot.requests.total} running requests")
+    if not resident:
+        facts.append("No model is loaded: nobody is cut.")
+    elif snapshot.requests.total == 0:
+        facts.append("No request runs there.")
+    if then_loads:
+        model = snapshot.model(then_loads)
+        expected = model.expected_load if model else None
+        took = f", which took {format_seconds(expected)} before" if expected else ""
+        name = sanitize_line(then_loads, LONGEST_LABEL)
+        facts.append(f"then loads {name}{took}, and looks whether it took effect")
+    return facts
+
+
+def _fit_facts(change: ConfigChange, snapshot: Snapshot) -> tuple[str, ...]:
+    """Whether the model fits with its new context size, once everything has been unloaded."""
+    of_context = change.flag in CONTEXT_SIZE_FLAGS and change.new is not None
+    if not of_context or not (change.new or "").isdecimal():
+        return ()
+    goes = [model.id for model in snapshot.resident]
+    return describe_fit(snapshot.hardware.fit(change.model, int(change.new or 0), goes))
+
+
+def _request_count(model: Model) -> str:
+    if not model.requests:
+        return ""
+    return ", 1 request there" if model.requests == 1 else f", {model.requests} requests there"
+
+
+def new_diagnostics(before: str, after: str) -> tuple[Diagnostic, ...]:
+    """What is wrong now and wasn't before, wherever it stands; blocks."""
+    known = {problem.words for problem in find_diagnostics(before)}
+    return tuple(problem for problem in find_diagnostics(after) if problem.words not in known)
+
+
+def _apply_edit(content: bytes, edit: Edit) -> tuple[ConfigChange, tuple[Diagnostic, ...]]:
+    change = edit(ConfigDocument.read(decode_config(content)))
+    require_startable(content, encode_config(change.after))
+    return change, new_diagnostics(change.before, change.after)
+
+
+_LATER_SHARD = re.compile(r"-(?!00001-of-)\d{5}-of-\d{5}\.gguf\Z", re.IGNORECASE)
+_PROJECTOR = re.compile(r"(?:\A|[-_.])mmproj[-_.]", re.IGNORECASE)
+_MODEL_SUFFIX = re.compile(r"(?:-00001-of-\d{5})?\.gguf\Z", re.IGNORECASE)
+
+
+async def plan_content(reading: FileSnapshot, content: bytes) -> ChangePlan | None:
+    """The file as somebody has edited it, None where it is as it was.
+
+    Raises ConfigRefused, with line and column, where llama-swap would not come up with it.
+    """
+    if content == reading.content:
+        return None
+    await asyncio.to_thread(require_startable, reading.content, content)
+    before, after = decode_config(reading.content), decode_config(content)
+    change = ConfigChange(
+        before, after, model="", flag="", old=None, new=None, where=ValueSource.KEY
+    )
+    return ChangePlan(reading, change, await asyncio.to_thread(new_diagnostics, before, after))
+
+
+async def find_unused_files(admin: HostAdmin) -> tuple[str, ...]:
+    """The GGUF files that lie in the folders of the config's models and that no block names.
+
+    Of a split model the first part alone, of vision projectors none. Raises HostError.
+    """
+    reading = await admin.config.read()
+    document = await asyncio.to_thread(ConfigDocument.read, decode_config(reading.content))
+    named = model_files(document)
+    found: list[str] = []
+    for folder in model_folders(document):
+        try:
+            entries = await admin.host.list(folder)
+        except HostFileError:
+            # One folder may be a disk that isn't mounted: the others count all the same.
+            continue
+        for entry in entries:
+            path = posixpath.join(folder, entry.name)
+            is_file = entry.kind in {FileKind.FILE, FileKind.LINK}
+            if is_file and _is_model_file(entry.name) and path not in named:
+                found.append(path)
+    return tuple(found)
+
+
+def suggest_id(path: str) -> str:
+    """The id that a file's name suggests."""
+    return _MODEL_SUFFIX.sub("", posixpath.basename(path))
+
+
+async def plan_new_model(admin: HostAdmin, path: str, *, likely: Sequence[str] = ()) -> ChangePlan:
+    """A block for that file with the flags of another model's.
+
+    That one is the first of `likely` which has a block, such as models that are known to run, else
+    the last of the file.
+    """
+    chosen: list[str] = []
+
+    def edit(document: ConfigDocument) -> ConfigChange:
+        known = {block.id for block in document.models}
+        like = next((model_id for model_id in likely if model_id in known), None)
+        chosen.extend([like] if like else [])
+        return add_model(document, suggest_id(path), path, like=like)
+
+    proposal = await plan_change(admin, edit)
+    note = f"its flags are those of {sanitize_line(chosen[0], 120)}" if chosen else ""
+    return replace(proposal, notes=(note,) if note else ())
+
+
+async def plan_removal(admin: HostAdmin, model_id: str) -> ChangePlan:
+    """The file without that model. Raises ConfigRefused where something else names it."""
+    return await plan_change(admin, lambda document: remove_model(document, model_id))
+
+
+def _is_model_file(name: str) -> bool:
+    return (
+        name.lower().endswith(".gguf")
+        and not _LATER_SHARD.search(name)
+        and not _PROJECTOR.search(name)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ServerConfig:
+    """The file. `where` is host and path; `newer` says, if so, that the server runs an older one.
+
+    `in_force` is only set where the server surely runs what the file says. `models` is empty where
+    the file doesn't parse: `problems` says why.
+    """
+
+    where: str
+    reading: FileSnapshot
+    text: str
+    models: tuple[ModelBlock, ...]
+    diagnostics: tuple[Diagnostic, ...]
+    newer: str = ""
+    contexts: Mapping[str, int] = field(default_factory=dict)
+    """Tokens that the file gives each model, where it does."""
+    commands: Mapping[str, str] = field(default_factory=dict)
+    """What the file runs for each model, macros expanded."""
+    environments: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """The variables that the file sets for each model."""
+    in_force: bool = False
+    swap_rules: SwapRules | None = None
+    """Who may run beside whom; None where a server that read the file would refuse it."""
+
+
+async def read_server_config(admin: HostAdmin) -> ServerConfig:
+    """Read the file; raises HostError, and ConfigRefused where it is no text."""
+    reading = await admin.config.read()
+    text = await asyncio.to_thread(decode_config, reading.content)
+    where = sanitize_line(f"{admin.host.label}:{reading.real_path}", 300)
+    found = await asyncio.to_thread(_parse_config, where, reading, text)
+    facts = await _read_unit_facts(admin)
+    newer = _reload_hint(admin, reading, facts)
+    in_force = not newer and await _is_server_file(admin, reading, facts)
+    return replace(found, newer=newer, in_force=in_force)
+
+
+async def _read_unit_facts(admin: HostAdmin) -> UnitInfo | None:
+    """What systemd says of the server, None where it says nothing."""
+    try:
+        return await admin.service.facts()
+    except HostError:
+        return None
+
+
+def _reload_hint(admin: HostAdmin, reading: FileSnapshot, facts: UnitInfo | None) -> str:
+    """Says that the file was changed after the server read it; empty where it wasn't, or may not.
+
+    llama-swap doesn't tell when it read its file: it does so at its start, at a reload of ours,
+    and where it watches the file.
+    """
+    if facts is None or facts.watches_config or facts.started_at is None:
+        return ""
+    read_at = max(facts.started_at, admin.last_reload.at or 0.0)
+    if reading.facts.modified <= read_at + 1.0:
+        return ""
+    changed = time.strftime("%H:%M", time.localtime(reading.facts.modified))
+    return f"the file was changed at {changed}; the server has read it before, and doesn't watch it"
+
+
+async def _is_server_file(admin: HostAdmin, reading: FileSnapshot, facts: UnitInfo | None) -> bool:
+    """Whether it is known that the running server reads this file, and no other."""
+    if facts is None or facts.started_at is None or facts.config_path is None:
+        return False
+    try:
+        return await admin.host.resolve(facts.config_path) == reading.real_path
+    except HostError:
+        return False
+
+
+def sanitize_config(preset: ServerConfig) -> str:
+    """The text, fit for a terminal."""
+    return sanitize_text(preset.text.removeprefix("\ufeff"))
+
+
+def _parse_config(where: str, reading: FileSnapshot, text: str) -> ServerConfig:
+    found = find_diagnostics(text)
+    try:
+        document = ConfigDocument.read(text)
+        told = {block.id: document.context_size(block.id) for block in document.models}
+        commands = {block.id: document.command(block.id) for block in document.models}
+        environments = {block.id: document.variables(block.id) for block in document.models}
+    except ConfigRefused:
+        # Why is among the problems.
+        return ServerConfig(where, reading, text, (), found)
+    # A server that is given a file with fatal problems goes on with the one before.
+    fatal = any(problem.fatal for problem in found)
+    return ServerConfig(
+        where,
+        reading,
+        text,
+        document.models,
+        found,
+        contexts={name: size for name, size in told.items() if size},
+        commands=commands,
+        environments=environments,
+        swap_rules=None if fatal else read_swap_rules(document),
+    )

@@ -1,0 +1,43 @@
+"""Earlier conversations: listed, or found by words that were said in them."""
+
+from dataclasses import dataclass
+
+from aitui.domain.confirmation import Confirmation
+from aitui.domain.sanitize import sanitize_line
+from aitui.store.history import ConversationHistory
+
+
+@dataclass(frozen=True, slots=True)
+class ListedConversation:
+    """One to choose from; `excerpt` is the text around what was looked for. Unix time."""
+
+    id: str
+    heading: str
+    changed: float
+    model: str = ""
+    excerpt: str = ""
+
+
+async def find_conversations(
+    history: ConversationHistory, words: str
+) -> tuple[ListedConversation, ...]:
+    """Those with these words, or all, the latest first; each once. Raises HistoryError."""
+    if not words.strip():
+        return tuple(
+            ListedConversation(one.id, one.heading, one.changed, one.model)
+            for one in await history.conversations()
+        )
+    found: dict[str, ListedConversation] = {}
+    for one in await history.search(words):
+        excerpt = sanitize_line(one.excerpt, 200)
+        found.setdefault(
+            one.conversation,
+            ListedConversation(one.conversation, one.heading, one.changed, excerpt=excerpt),
+        )
+    return tuple(found.values())
+
+
+def deletion_confirmation(conversation: ListedConversation) -> Confirmation:
+    """Which conversation would be gone."""
+    facts = (conversation.heading, "All that was said in it is gone for good.")
+    return Confirmation("Delete this conversation?", facts, yes="Delete", no="Keep it")

@@ -1,0 +1,1 @@
+"""The checks of `aitui doctor`, from the settings to the terminal."""

@@ -1,0 +1,211 @@
+"""What the terminal can do, as far as its environment tells."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import dataclass
+
+from aitui.domain.checks import CheckResult, CheckStatus, inconclusive_check, passing_check
+from aitui.domain.sanitize import sanitize_line
+from aitui.domain.snapshot import Server
+from aitui.services.clipboard import describe_clipboard
+from aitui.settings import Settings
+from aitui.settings.address import without_user_info
+
+TMUX = "tmux"
+SET_CLIPBOARD = "tmux set-clipboard"
+PASSTHROUGH = "tmux allow-passthrough"
+
+_TMUX_TIMEOUT = 3.0
+
+
+async def tmux_checks(environment: Mapping[str, str]) -> AsyncIterator[CheckResult]:
+    """Version, `set-clipboard` and `allow-passthrough` of the tmux that we run in."""
+    if not environment.get("TMUX"):
+        yield inconclusive_check(TMUX, "we are not inside one")
+        return
+    version = await _query_tmux(
+        environment, "display-message", "-p", "#{version}, #{client_termname}"
+    )
+    if version is None:
+        yield inconclusive_check(
+            TMUX, "TMUX is set, and it doesn't answer", "tmux display-message -p ok"
+        )
+        return
+    yield passing_check(TMUX, version.rstrip(", "))
+    clipboard = await _query_tmux(environment, "show-options", "-sv", "set-clipboard")
+    seen = clipboard or "not known"
+    if clipboard == "on":
+        yield passing_check(SET_CLIPBOARD, seen)
+    else:
+        yield inconclusive_check(
+            SET_CLIPBOARD, f"{seen}: copies go to tmux's buffer", "tmux set -s set-clipboard on"
+        )
+    through = await _query_tmux(environment, "show-options", "-gwv", "allow-passthrough")
+    if through in {"on", "all"}:
+        yield passing_check(PASSTHROUGH, through)
+    else:
+        seen = through or "not known to this version"
+        yield inconclusive_check(
+            PASSTHROUGH,
+            f"{seen}: notifications stay inside tmux",
+            "tmux set -wg allow-passthrough on",
+        )
+
+
+async def _query_tmux(environment: Mapping[str, str], *words: str) -> str | None:
+    """What tmux answers on one line, None where it doesn't."""
+    try:
+        process = await asyncio.create_subprocess_exec(
+            "tmux",
+            *words,
+            env=dict(environment),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+    except OSError:  # TMUX came along from another machine, where it is installed
+        return None
+    try:
+        async with asyncio.timeout(_TMUX_TIMEOUT):
+            answer, _ = await process.communicate()
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+        return None
+    if process.returncode:
+        return None
+    return sanitize_line(answer.decode("utf-8", "replace").strip(), 120)
+
+
+SIZE = "terminal size"
+COLORS = "terminal colours"
+UNICODE = "terminal Unicode"
+CLIPBOARD = "terminal clipboard (OSC 52)"
+
+SMALLEST = (80, 24)
+
+
+@dataclass(frozen=True, slots=True)
+class TerminalInfo:
+    """Columns and lines, None where there is no terminal; and the environment that tells of it."""
+
+    size: tuple[int, int] | None
+    environment: Mapping[str, str]
+
+
+async def terminal_checks(terminal: TerminalInfo) -> AsyncIterator[CheckResult]:
+    """One check where there is no terminal, else one for each thing that the dashboard uses."""
+    if terminal.size is None:
+        yield inconclusive_check("terminal", "there is none here: run aitui doctor in one to see")
+        return
+    environment = terminal.environment
+    yield _size_check(*terminal.size)
+    yield _color_check(environment)
+    yield _unicode_check(environment)
+    yield _clipboard_check(environment)
+    async for check in tmux_checks(environment):
+        yield check
+
+
+def _size_check(columns: int, lines: int) -> CheckResult:
+    seen = f"{columns}×{lines}"
+    if columns >= SMALLEST[0] and lines >= SMALLEST[1]:
+        return passing_check(SIZE, seen)
+    wanted = f"enlarge it to {SMALLEST[0]}×{SMALLEST[1]}, or choose a smaller font"
+    return CheckResult(SIZE, CheckStatus.FAILED, seen, wanted, 1)
+
+
+def _color_check(environment: Mapping[str, str]) -> CheckResult:
+    term = environment.get("TERM", "")
+    more = "export COLORTERM=truecolor, where the terminal can show it"
+    if environment.get("NO_COLOR"):
+        return inconclusive_check(COLORS, "none: NO_COLOR is set; signs and words tell everything")
+    if environment.get("COLORTERM", "").lower() in {"truecolor", "24bit"}:
+        return passing_check(COLORS, "16 million (COLORTERM)")
+    if term in {"", "dumb", "unknown"}:
+        seen = f"TERM={term or '(unset)'} can't draw a screen"
+        return CheckResult(COLORS, CheckStatus.FAILED, seen, "export TERM=xterm-256color", 1)
+    if "256color" in term or "direct" in term:
+        return passing_check(COLORS, f"256 (TERM={sanitize_line(term, 60)})", more)
+    return inconclusive_check(COLORS, f"16, by TERM={sanitize_line(term, 60)}", more)
+
+
+def _unicode_check(environment: Mapping[str, str]) -> CheckResult:
+    variable, locale = next(
+        (
+            (name, environment[name])
+            for name in ("LC_ALL", "LC_CTYPE", "LANG")
+            if environment.get(name)
+        ),
+        ("LANG", ""),
+    )
+    seen = f"{variable}={sanitize_line(locale, 60) or '(unset)'}"
+    remedy = "export LANG=C.UTF-8"
+    charset = locale.partition(".")[2].partition("@")[0].lower().replace("-", "")
+    if charset == "utf8":
+        return passing_check(UNICODE, seen)
+    if charset:
+        return CheckResult(
+            UNICODE, CheckStatus.FAILED, f"{seen} names another character set", remedy, 1
+        )
+    return inconclusive_check(UNICODE, f"{seen} doesn't tell", remedy)
+
+
+def _clipboard_check(environment: Mapping[str, str]) -> CheckResult:
+    if environment.get("TMUX"):
+        return inconclusive_check(CLIPBOARD, "up to tmux: see there")
+    able, words, remedy = describe_clipboard(environment)
+    return passing_check(CLIPBOARD, words) if able else inconclusive_check(CLIPBOARD, words, remedy)
+
+
+_DEFAULT = "default"
+_SET = "set, not shown"
+_BY_HAND = "chosen in the dashboard"
+
+
+def setting_checks(settings: Settings) -> Iterator[CheckResult]:
+    """One check for each value that somebody set, and one for all that are left at their default."""
+    server = settings.server
+    named = f"server “{server.name}”" if server.name else "the unnamed server"
+    config = settings.config_file
+    yield passing_check("settings", f"{named} ({settings.origins.get('server', _BY_HAND)})")
+    yield (
+        passing_check("config.toml", str(config))
+        if config
+        else inconclusive_check("config.toml", "there is none")
+    )
+    defaults: list[str] = []
+    for name, value in _setting_values(server):
+        origin = server.origins.get(name, _DEFAULT)
+        if origin == _DEFAULT and name != "url":
+            defaults.append(f"{name} {value}")
+        else:
+            yield passing_check(f"setting {name}", f"{value} ({origin})")
+    if server.basic_auth is not None:
+        origin = server.origins.get("url", _DEFAULT)
+        yield passing_check("setting user and password of the url", f"{_SET} ({origin})")
+    fps = settings.origins.get("fps", _DEFAULT)
+    if fps == _DEFAULT:
+        defaults.append(f"fps {settings.fps}")
+    else:
+        yield passing_check("setting fps", f"{settings.fps} ({fps})")
+    yield passing_check("settings left at default", ", ".join(defaults))
+
+
+def _setting_values(server: Server) -> Iterator[tuple[str, str]]:
+    yield "url", without_user_info(server.url)
+    for name in ("ca", "client_cert", "client_key"):
+        path = getattr(server, name)
+        yield name, str(path) if path is not None else "none"
+    yield "client_key_password", "none" if server.client_key_password is None else _SET
+    yield "api_key", "none" if server.api_key is None else _SET
+    yield "timeout", f"{server.timeout:g} s"
+    yield "ssh_host", server.ssh_host or "none"
+    yield "preset_path", server.preset_path
+    yield "service_unit", server.service_unit
+    for name in ("models", "running", "unload", "unload_all", "upstream_health"):
+        setting = f"{name}_path"
+        if server.origins.get(setting, _DEFAULT) != _DEFAULT:
+            yield setting, str(getattr(server.endpoints, name))
+    yield "colour", server.color or "none"
+    yield "read_only", "yes" if server.read_only else "no"

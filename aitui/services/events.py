@@ -1,0 +1,140 @@
+"""The server's events: listened to while it can be reached, begun anew when they end."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from random import Random
+from typing import TYPE_CHECKING
+
+from aitui.domain.events import Event
+from aitui.domain.snapshot import Clock
+from aitui.errors import AituiError, NotSupported
+
+if TYPE_CHECKING:
+    from aitui.llamaswap.client import LlamaSwapClient
+
+
+IN_TRANSIT = 1.0
+IDLE_WITHOUT_EVENTS = 2.0
+IDLE_WITH_EVENTS = 15.0
+FIRST_RETRY = 0.5
+LONGEST_RETRY = 30.0
+
+
+def poll_interval(*, in_transit: bool, events_flow: bool) -> float:
+    """Seconds until `/running` is asked again.
+
+    Each poll writes some 83 bytes to the server's log, which comes back as an event: while events
+    flow, one a second would fill the log's 100 KiB with itself within twenty minutes.
+    """
+    if in_transit:
+        return IN_TRANSIT
+    return IDLE_WITH_EVENTS if events_flow else IDLE_WITHOUT_EVENTS
+
+
+def retry_delay(attempts: int, random: Random) -> float:
+    """Seconds until the next try after so many failed ones: doubling, jittered by a half.
+
+    The jitter keeps a room full of dashboards from coming back at the same moment.
+    """
+    longest = min(LONGEST_RETRY, FIRST_RETRY * 2.0 ** min(attempts, 10))
+    return longest * (0.5 + random.random() / 2)
+
+
+UNSUPPORTED_RETRY = 60.0
+SILENCE_SECONDS = 5.0
+SHORTEST_GAP = 0.1
+
+
+class EventStream:
+    """`on_begin` is called with the first event of a stream, `on_event` with each.
+
+    `on_end` is told of every end, and whether anything had come; a reload and a restart of the
+    server are clean ends.
+    """
+
+    def __init__(
+        self,
+        client: "LlamaSwapClient",
+        clock: Clock,
+        random: Random,
+        *,
+        on_begin: Callable[[], Awaitable[None]],
+        on_event: Callable[[Event], Awaitable[None]],
+        on_end: Callable[[bool], Awaitable[None]],
+    ) -> None:
+        self._client = client
+        self._clock = clock
+        self._random = random
+        self._on_begin = on_begin
+        self._on_event = on_event
+        self._on_end = on_end
+        self._reachable = asyncio.Event()
+        self._stream: asyncio.Timeout | None = None
+        self._last_status = float("-inf")
+        self._silent_since: float | None = None
+        self.flows = False
+
+    async def run(self) -> None:
+        """Listen until cancelled."""
+        failures = 0
+        while True:
+            await self._reachable.wait()
+            pause = UNSUPPORTED_RETRY
+            try:
+                async with asyncio.timeout(None) as self._stream:
+                    await self._read()
+                failures = 0 if self.flows else failures + 1
+                pause = retry_delay(failures, self._random) if failures else SHORTEST_GAP
+            except TimeoutError:
+                pause = SHORTEST_GAP
+            except NotSupported:
+                pass
+            except AituiError:
+                failures += 1
+                pause = retry_delay(failures, self._random)
+            finally:
+                self._stream = None
+            flowed, self.flows = self.flows, False
+            await self._on_end(flowed)
+            await asyncio.sleep(pause)
+
+    def mark_server_reachable(self) -> None:
+        """The server can be reached, or still can."""
+        self._reachable.set()
+
+    def mark_lost(self) -> None:
+        """Begin no stream until it answers again, and end the one that is open."""
+        self._reachable.clear()
+        self.drop()
+
+    def record_status(self) -> None:
+        """An event told the states of the models: the stream lives."""
+        self._last_status = self._clock.monotonic()
+        self._silent_since = None
+
+    def expect_status(self) -> None:
+        """`/running` changed: an event that tells of it may still be on its way."""
+        now = self._clock.monotonic()
+        if self.flows and now - self._last_status > SILENCE_SECONDS:
+            self._silent_since = now
+
+    def drop_if_silent(self) -> None:
+        """No event told of what changed: the stream is dead, or drops its events."""
+        since = self._silent_since
+        if since is not None and self._clock.monotonic() - since > SHORTEST_GAP:
+            self._silent_since = None
+            self.drop()
+
+    def drop(self) -> None:
+        """End the stream; once, since closing it takes a while."""
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            stream.reschedule(asyncio.get_running_loop().time())
+
+    async def _read(self) -> None:
+        async with self._client.events() as events:
+            async for event in events:
+                if not self.flows:
+                    self.flows = True
+                    await self._on_begin()
+                await self._on_event(event)

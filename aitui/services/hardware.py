@@ -1,0 +1,476 @@
+"""Keeps true what is known of a server's memory: samples, measures, reads headers, remembers."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from aitui.domain.gguf import GgufHeader
+from aitui.domain.hardware.info import merge_host_info
+from aitui.domain.hardware.sample import SampleHistory
+from aitui.domain.llama_server import model_path
+from aitui.domain.memory.footprint import Footprint
+from aitui.domain.memory.forecast import HardwareState, ModelMemory, expected_memory
+from aitui.domain.memory.launch_profile import LaunchProfile, launch_profile
+from aitui.domain.memory.measurement import MemoryRecords
+from aitui.domain.memory.start_up import StartupLogReader, StartupMemory
+from aitui.domain.memory.usage import MemoryUsage, memory_usage, port_of
+from aitui.domain.models import ContextSource, Model, RunState
+from aitui.domain.snapshot import Clock, ConnectionPhase, Snapshot
+from aitui.errors import AituiError, HostError, HostFileError, ModelFileUnreadable
+from aitui.host.base import Host
+from aitui.host.sampler import read_model_header
+from aitui.llamaswap.transport import shield_cleanup
+from aitui.services.memory_learning import MemoryLearner, MemoryObservation
+from aitui.services.samplers import HostInfoFetcher, HostSampleSource, ServerSampleSource
+from aitui.store.measurements import Measurements
+
+if TYPE_CHECKING:
+    from aitui.llamaswap.client import LlamaSwapClient
+
+
+COMMANDS_KEPT = 2000
+NO_ENVIRONMENTS: Mapping[str, Mapping[str, str]] = MappingProxyType({})
+
+
+class ModelCommands:
+    """`configured` are the commands of the config file, by model."""
+
+    def __init__(self) -> None:
+        self.configured: Mapping[str, str] = {}
+        self._environments: Mapping[str, Mapping[str, str]] = {}
+        self._last: dict[str, str] = {}
+        self._launch_profiles: dict[tuple[str, str], LaunchProfile] = {}
+
+    def configure(
+        self, commands: Mapping[str, str], environments: Mapping[str, Mapping[str, str]]
+    ) -> bool:
+        """Take in what the config file says, and tell whether that is anything new."""
+        if (commands, environments) == (self.configured, self._environments):
+            return False
+        self.configured, self._environments = commands, environments
+        self._launch_profiles = {}
+        return True
+
+    def remember(self, resident: Iterable[Model]) -> None:
+        """These models run: by that command, they ran last when they have gone."""
+        for model in resident:
+            if model.command:
+                self._last[model.id] = model.command
+        while len(self._last) > COMMANDS_KEPT:
+            self._last.pop(next(iter(self._last)))
+
+    def command_of(self, model: Model) -> str:
+        """The command that counts, "" where nobody told any."""
+        return model.command or self.configured.get(model.id) or self._last.get(model.id) or ""
+
+    def launch_profile(self, model_id: str, command: str) -> LaunchProfile:
+        """What a command decides, with the environment that the config file gives its model."""
+        key = model_id, command
+        found = self._launch_profiles.get(key)
+        if found is None:
+            if len(self._launch_profiles) >= COMMANDS_KEPT:
+                self._launch_profiles.clear()
+            found = self._launch_profiles[key] = launch_profile(
+                command, self._environments.get(model_id, {})
+            )
+        return found
+
+
+MOST_FILES = 500
+
+
+class ModelHeaders:
+    """What can't be read is not tried again: the model will be measured instead."""
+
+    def __init__(self) -> None:
+        self._headers: dict[str, GgufHeader | None] = {}
+
+    def header_of(self, command: str) -> GgufHeader | None:
+        """The header of the file that a command names, None where it isn't known."""
+        path = _header_path(command)
+        return self._headers.get(path) if path else None
+
+    def unread(self, commands: Iterable[str]) -> tuple[str, ...]:
+        """The files that these commands name and that nobody has looked at yet."""
+        places = dict.fromkeys(place for place in map(_header_path, commands) if place)
+        room = max(0, MOST_FILES - len(self._headers))
+        return tuple(place for place in places if place not in self._headers)[:room]
+
+    async def read(self, host: Host, path: str) -> None:
+        """Read one file's header. Raises HostError where the machine itself can't be reached."""
+        try:
+            self._headers[path] = await read_model_header(host, path)
+        except (ModelFileUnreadable, HostFileError):
+            self._headers[path] = None
+
+
+def _header_path(command: str) -> str:
+    path = model_path(command) or ""
+    return path if path.startswith(("/", "~/")) else ""
+
+
+QUIET_SECONDS = 0.5
+PATIENT_QUIET_SECONDS = 2.0
+"""Of a line that brings little at a time, a log is read once more before nothing is believed of it."""
+FIRST_LINE_SECONDS = 10.0
+"""A server may send nothing at all of a model that has said nothing."""
+LOG_SECONDS = 15.0
+LONGEST_LINE = 4000
+
+
+class StartupLogs:
+    """Keeps what was read for as long as the model stays the same process."""
+
+    def __init__(self, client: "LlamaSwapClient") -> None:
+        self._client = client
+        self._read: dict[str, tuple[float, StartupMemory | None]] = {}
+
+    @property
+    def starts(self) -> dict[str, StartupMemory]:
+        """The memory of each start that told of it."""
+        return {name: start for name, (_, start) in self._read.items() if start is not None}
+
+    def unread(self, models: tuple[Model, ...]) -> tuple[Model, ...]:
+        """The ready models whose log nobody has looked at; what is of others is forgotten."""
+        ready = {model.id: model for model in models if model.state is RunState.READY}
+        self._read = {
+            name: read
+            for name, read in self._read.items()
+            if name in ready and ready[name].since == read[0]
+        }
+        return tuple(model for name, model in ready.items() if name not in self._read)
+
+    async def read(self, model: Model) -> None:
+        """Read the history of its log; this loads nothing."""
+        start = None
+        # A log that can't be read tells nothing; the view of logs says why.
+        with contextlib.suppress(AituiError):
+            start = await self._read_last_start(model.id, QUIET_SECONDS)
+            start = start or await self._read_last_start(model.id, PATIENT_QUIET_SECONDS)
+        self._read[model.id] = model.since, start
+
+    async def _read_last_start(self, name: str, quiet: float) -> StartupMemory | None:
+        """The stream goes on for ever after its history, so it is read until it falls silent."""
+        reader, rest = StartupLogReader(), ""
+        loop = asyncio.get_running_loop()
+        with contextlib.suppress(TimeoutError):
+            async with (
+                asyncio.timeout(FIRST_LINE_SECONDS) as limit,
+                self._client.log(name, history=True) as chunks,
+            ):
+                deadline = loop.time() + LOG_SECONDS
+                limit.reschedule(loop.time() + FIRST_LINE_SECONDS)
+                async for chunk in chunks:
+                    *whole, rest = (rest + chunk).split("\n")
+                    rest = rest[-LONGEST_LINE:]
+                    reader.feed_all(whole)
+                    limit.reschedule(min(deadline, loop.time() + quiet))
+        return reader.memory
+
+
+SLOW_INTERVAL = 60.0
+"""Seconds between two samples of a machine whose cards the server tells of already."""
+HEADER_PAUSE = 0.2
+LOG_READ_SECONDS = 3.0
+"""Seconds that somebody who waits is kept waiting for the logs of running models."""
+
+
+class HardwareMonitor:
+    """The memory of one server. `on_change` is told of each new state.
+
+    Nothing is asked of a server that is lost, and nothing of any person: a machine that can't be
+    reached without a question is left alone.
+    """
+
+    def __init__(
+        self,
+        client: "LlamaSwapClient",
+        *,
+        identity: str,
+        clock: Clock,
+        measurements: Measurements,
+        on_change: Callable[[HardwareState], Awaitable[None]],
+    ) -> None:
+        self._identity = identity
+        self._clock = clock
+        self._measurements = measurements
+        self._on_change = on_change
+        self._server = ServerSampleSource(client)
+        self._facts = HostInfoFetcher(client, clock.monotonic)
+        self._logs = StartupLogs(client)
+        self._headers = ModelHeaders()
+        self._commands = ModelCommands()
+        self._learning = MemoryLearner(
+            clock.wall, self._commands.launch_profile, self._measurements_of
+        )
+        self._host: HostSampleSource | None = None
+        self._snapshot = Snapshot()
+        self._models: tuple[Model, ...] = ()
+        self._live = asyncio.Event()
+        self._host_wake = asyncio.Event()
+        self._changed = asyncio.Event()
+        self._headers_due = asyncio.Event()
+        self._logs_due = asyncio.Event()
+        self._last_sample_at: float | None = None
+        self.hardware = HardwareState()
+
+    async def run(self) -> None:
+        """Go on until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._poll_server(), name="sample the server")
+            tasks.create_task(self._facts.run(self._publish), name="learn what the machine is")
+            tasks.create_task(self._poll_host(), name="sample the host")
+            tasks.create_task(self._read_headers(), name="read model headers")
+            tasks.create_task(self._follow_models(), name="watch memory")
+            tasks.create_task(self._read_logs(), name="read start-up logs")
+
+    @property
+    def is_host_responding(self) -> bool:
+        """Whether the machine behind the server was asked and has answered."""
+        return self._host is not None and self._host.latest is not None
+
+    async def sample_once(self) -> HardwareState:
+        """Ask server and host once, as far as they answer; never raises what they say."""
+        self._commands.remember(self._snapshot.resident)
+        await self._record(
+            self._learning.observe_models(self._snapshot.models, self._commands.configured)
+        )
+        await self._server.fetch()
+        if self._facts.facts is None:
+            await self._facts.fetch()
+        if self._host is not None:
+            await self._host.sample(self._ports)
+            await self._read_unread_headers(pause=0.0)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LOG_READ_SECONDS):
+                for model in self._logs.unread(self._snapshot.models):
+                    await self._logs.read(model)
+        await self._publish(heard=True)
+        # What was measured before tells context sizes, and these what is needed.
+        await self._publish()
+        return self.hardware
+
+    def update_snapshot(self, snapshot: Snapshot) -> None:
+        """The server's state has changed."""
+        self._snapshot = snapshot
+        self._facts.update_link(live=snapshot.connection.phase is ConnectionPhase.LIVE)
+        if snapshot.connection.phase is ConnectionPhase.LIVE:
+            self._live.set()
+        else:
+            self._live.clear()
+        before, after = self._models, snapshot.models
+        self._models = after
+        if before is after:
+            return
+        # Models that didn't change are the same objects: there may be very many of them.
+        pairs = zip(before, after, strict=True) if len(before) == len(after) else None
+        changed = None if pairs is None else [(a, b) for a, b in pairs if a is not b]
+        if changed is None or any(_memory_facts(old) != _memory_facts(new) for old, new in changed):
+            if changed is None or any(
+                _process_identity(old) != _process_identity(new) for old, new in changed
+            ):
+                self._host_wake.set()
+            self._changed.set()
+
+    def set_host(self, host: Host | None) -> None:
+        """The machine behind the server, None where it is no longer at hand."""
+        self._host = None if host is None else HostSampleSource(host, self._clock)
+        self._host_wake.set()
+
+    def update_commands(
+        self,
+        commands: Mapping[str, str],
+        environments: Mapping[str, Mapping[str, str]] = NO_ENVIRONMENTS,
+    ) -> None:
+        """What the config file runs for each model, and with which variables."""
+        if self._commands.configure(commands, environments):
+            self._headers_due.set()
+            self._changed.set()
+        if self._host is not None and self._host.error:
+            self._host_wake.set()
+
+    async def _poll_server(self) -> None:
+        while True:
+            await self._live.wait()
+            before = self._server.history, self._server.error
+            pause = await self._server.fetch()
+            if (self._server.history, self._server.error) != before:
+                await self._publish(heard=not self._server.error)
+            await asyncio.sleep(pause)
+
+    async def _poll_host(self) -> None:
+        while True:
+            self._host_wake.clear()
+            pause = SLOW_INTERVAL
+            if self._host is not None:
+                await self._live.wait()
+                pause = await self._host.sample(self._ports)
+                if self._server.latest is not None and self._server.latest.gpus:
+                    pause = max(pause, SLOW_INTERVAL)
+                self._headers_due.set()
+                await self._publish(heard=not self._host.error)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._host_wake.wait()
+
+    async def _read_headers(self) -> None:
+        while True:
+            await self._headers_due.wait()
+            self._headers_due.clear()
+            await self._read_unread_headers(pause=HEADER_PAUSE)
+
+    async def _read_unread_headers(self, pause: float) -> None:
+        while (host := self._host) is not None and host.latest is not None:
+            unread = self._headers.unread(map(self._commands.command_of, self._snapshot.models))
+            if not unread:
+                return
+            try:
+                await self._headers.read(host.host, unread[0])
+            except HostError:
+                # The sampler meets the same trouble, and words it.
+                return
+            self._changed.set()
+            await asyncio.sleep(pause)
+
+    async def _follow_models(self) -> None:
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            self._commands.remember(self._snapshot.resident)
+            await self._record(
+                self._learning.observe_models(self._snapshot.models, self._commands.configured)
+            )
+            self._logs_due.set()
+            await self._publish()
+
+    async def _read_logs(self) -> None:
+        while True:
+            await self._logs_due.wait()
+            self._logs_due.clear()
+            for model in self._logs.unread(self._snapshot.models):
+                await self._logs.read(model)
+                await self._publish()
+
+    async def _publish(self, *, heard: bool = False) -> None:
+        if heard:
+            self._last_sample_at = self._clock.monotonic()
+        sample, host = self._server.latest, self._host.latest if self._host else None
+        models = self._snapshot.models
+        known = self._model_memory()
+        picture = self._memory_usage(known)
+        own = host.sample if host is not None else None
+        of_cards = sample if sample is not None and sample.gpus else own or sample
+        lessons = self._learning.observe_sample(of_cards, models, picture)
+        if lessons:
+            await self._record(lessons)
+            known = self._model_memory()
+            picture = self._memory_usage(known)
+        self.hardware = HardwareState(
+            usage=picture,
+            history=self._choose_history(picture),
+            models=known,
+            slowdowns=self._learning.slowdowns(models, picture, known),
+            last_sample_at=self._last_sample_at,
+            error=self._error_text(),
+            facts=merge_host_info(self._host.facts if self._host else None, self._facts.facts),
+        )
+        await self._on_change(self.hardware)
+
+    def _choose_history(self, picture: MemoryUsage) -> SampleHistory:
+        """That of the server, which is longer, unless it is of other cards than those shown."""
+        server, host = self._server, self._host
+        if host is None or not host.history.samples:
+            return server.history
+        shown = {card.gpu.key for card in picture.cards}
+        sample = server.latest
+        told = {gpu.key for gpu in sample.gpus} if sample is not None else set()
+        same = bool(shown & told) or (not shown and sample is not None)
+        return server.history if same else host.history
+
+    def _memory_usage(self, known: Mapping[str, ModelMemory]) -> MemoryUsage:
+        sample, host = self._server.latest, self._host
+        host_sample = host.latest if host is not None else None
+        cards = next((one.gpus for one in (host_sample and host_sample.sample, sample) if one), ())
+        expected: dict[str, Footprint] = {}
+        for model in self._snapshot.models:
+            memory = known.get(model.id)
+            if memory is None:
+                continue
+            untold = model.context.source is ContextSource.FALLBACK
+            tokens = memory.known.last_context if untold else model.context.tokens
+            found = expected_memory(memory, tokens, cards) if tokens else None
+            if found is not None:
+                expected[model.id] = found
+        return memory_usage(
+            sample,
+            self._snapshot.models,
+            host=host_sample,
+            starts=self._logs.starts,
+            expected=expected,
+        )
+
+    def _model_memory(self) -> dict[str, ModelMemory]:
+        """Only models of which something is remembered or read.
+
+        Of a model whose command nobody told, what was seen last counts.
+        """
+        found: dict[str, ModelMemory] = {}
+        for model in self._snapshot.models:
+            command = self._commands.command_of(model)
+            known = self._measurements_of(model.id)
+            header = self._headers.header_of(command)
+            if command and (known != MemoryRecords() or header is not None):
+                found[model.id] = ModelMemory(
+                    self._commands.launch_profile(model.id, command), known, header
+                )
+            elif known != MemoryRecords():
+                taken = [(one.at, one.setup) for one in known.measurements]
+                died = [(one.at, one.setup) for one in known.failures]
+                found[model.id] = ModelMemory(
+                    LaunchProfile(fingerprint=max(taken + died)[1]), known
+                )
+        return found
+
+    def _measurements_of(self, model_id: str) -> MemoryRecords:
+        return self._measurements.of_model(self._identity, model_id)
+
+    @property
+    def _ports(self) -> list[int]:
+        found = (port_of(model.proxy) for model in self._snapshot.resident)
+        return [port for port in found if port is not None]
+
+    def _error_text(self) -> str:
+        host = self._host
+        if self._server.latest is not None or (host is not None and host.latest is not None):
+            own = host.error if host is not None else ""
+            return "; ".join(words for words in (own, *self._measurements.warnings) if words)
+        return "; ".join(
+            words for words in (self._server.error, host.error if host else "") if words
+        )
+
+    async def _record(self, lessons: tuple[MemoryObservation, ...]) -> None:
+        for lesson in lessons:
+            # Learnt once, it is lost where its keeping is cut off.
+            await shield_cleanup(
+                self._measurements.record(self._identity, lesson.model, lesson.observation)
+            )
+
+
+def _memory_facts(model: Model) -> tuple[object, ...]:
+    """What of a model decides about memory, or tells of it."""
+    failed = model.failed.at if model.failed is not None else None
+    context = model.context
+    return (
+        *_process_identity(model),
+        model.command,
+        model.rate,
+        failed,
+        context.tokens,
+        context.source,
+    )
+
+
+def _process_identity(model: Model) -> tuple[object, ...]:
+    return (model.id, model.state, model.proxy)

@@ -1,0 +1,356 @@
+"""Load a model: asks before it evicts, ends when `/running` agrees, says why when it fails."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from aitui.domain.confirmation import Confirmation
+from aitui.domain.eviction import (
+    EvictionVictim,
+    describe_users,
+    describe_waiting_clients,
+    guess_reason,
+    predict_victims,
+)
+from aitui.domain.memory.forecast import FitVerdict, describe_fit
+from aitui.domain.models import LoadFailure, Model, ModelKind, RunState
+from aitui.domain.snapshot import ConnectionPhase, Snapshot
+from aitui.domain.suggest import find_model, nearest
+from aitui.domain.units import format_seconds
+from aitui.errors import (
+    ActionRefused,
+    AituiError,
+    CertificateFileError,
+    ConnectionLost,
+    LoadFailed,
+    NoSuchModel,
+    ServerError,
+    TlsRefused,
+    TooManyRequests,
+    Unreachable,
+)
+from aitui.services.failures import diagnose_load_failure
+from aitui.services.session import Ask, Session, cancel_and_wait
+
+UNLOADED_WHEN_READY = "llama-swap may unload it as soon as it is ready"
+NEVER_LOADED = "llama-swap may not load it, or unload it as soon as it is ready"
+"""llama-swap before v256 counts the TTL from the last request that the model answered. A load that
+nobody waits for to its end has none."""
+
+
+def open_loads(snapshot: Snapshot) -> tuple[Model, ...]:
+    """The models that aitui has asked for and that are not ready yet."""
+    return tuple(
+        model
+        for model in snapshot.models
+        if model.requested is not None and model.state is not RunState.READY
+    )
+
+
+def abandoned_load_outcome(model: Model) -> str:
+    """What the server may do with a model that nobody waits for any more."""
+    return UNLOADED_WHEN_READY if model.resident else NEVER_LOADED
+
+
+def quit_confirmation(snapshot: Snapshot, *, answering: bool) -> Confirmation:
+    """What quitting cuts: `answering` is set while a chat is being answered."""
+    facts = _abandoned_load_lines(snapshot, "aitui quits now")
+    if answering:
+        facts = (*facts, "An answer is under way. What came of it is kept.")
+    facts = facts or ("Nothing is loading any more.",)
+    return Confirmation("Quit aitui?", facts, yes="Quit", no="Stay")
+
+
+def leave_confirmation(label: str, snapshot: Snapshot) -> Confirmation:
+    """What going to another server cuts at the server of that label."""
+    facts = _abandoned_load_lines(snapshot, "aitui leaves this server now")
+    facts = facts or ("Nothing is loading any more.",)
+    return Confirmation(f"Leave {label}?", facts, yes="Leave", no="Stay")
+
+
+def _abandoned_load_lines(snapshot: Snapshot, condition: str) -> tuple[str, ...]:
+    return tuple(
+        f"{model.id} {'is still loading' if model.resident else 'is not loading yet'}. "
+        f"{abandoned_load_outcome(model)} if {condition}."
+        for model in open_loads(snapshot)
+    )
+
+
+STATE_CONFIRMED_WITHIN = 30.0
+
+
+class ModelNotReady(LoadFailed):
+    """The model isn't up although its load didn't fail: no log tells why."""
+
+
+async def wait_until_ready(
+    session: Session, model_id: str, at_limit: Callable[[], None] | None = None
+) -> bool:
+    """Have a model loaded; True once `/running` has it ready, False where aitui unloads it.
+
+    The time limit counts from when the server begins, not while it waits in the server's queue. It
+    ends the wait with NotUp, or calls `at_limit` where one is given.
+    Raises LoadFailed, NoSuchModel, Unreachable, TlsRefused, ServerError.
+    """
+    monitor = session.monitor
+    coming = asyncio.create_task(
+        _load_within_limit(session, model_id, at_limit), name=f"load {model_id}"
+    )
+    aborted = asyncio.create_task(
+        monitor.wait_until(lambda _: monitor.was_unload_requested(model_id), limit=None),
+        name=f"abort {model_id}",
+    )
+    try:
+        await asyncio.wait({coming, aborted}, return_when=asyncio.FIRST_COMPLETED)
+        if monitor.was_unload_requested(model_id):
+            # Hanging up takes a load that has not begun out of the server's queue.
+            return False
+        await coming
+        return True
+    finally:
+        await cancel_and_wait(coming, aborted)
+
+
+async def _load_within_limit(
+    session: Session, model_id: str, at_limit: Callable[[], None] | None
+) -> None:
+    limit = session.server.timeout
+    begun = asyncio.Event()
+    try:
+        async with asyncio.timeout(None) as running_out:
+            now = asyncio.get_running_loop().time
+            end_wait = at_limit or (lambda: running_out.reschedule(now()))
+            counting = asyncio.create_task(
+                _start_timeout_when_loading(session, model_id, begun, end_wait)
+            )
+            try:
+                await _request_and_watch(session, model_id, begun)
+            finally:
+                await cancel_and_wait(counting)
+    except TimeoutError:
+        raise ModelNotReady(
+            f"{model_id} is not up after {limit:.0f} s",
+            why=f"that is the limit set for a load; {UNLOADED_WHEN_READY}",
+            remedy="raise AI_SERVER_TIMEOUT_MS, or look at its log",
+        ) from None
+
+
+async def _start_timeout_when_loading(
+    session: Session, model_id: str, begun: asyncio.Event, at_limit: Callable[[], None]
+) -> None:
+    await session.monitor.wait_until(
+        lambda snapshot: _model_state(model_id, snapshot) in {RunState.STARTING, RunState.READY},
+        None,
+    )
+    begun.set()
+    await asyncio.sleep(session.server.timeout)
+    at_limit()
+
+
+async def _request_and_watch(session: Session, model_id: str, begun: asyncio.Event) -> None:
+    trouble = await _request_load(session, model_id)
+    snapshot = await session.monitor.poll_now()
+    while True:
+        state = _model_state(model_id, snapshot)
+        if state is RunState.READY:
+            return
+        lost = _is_lost(snapshot)
+        if trouble is not None and lost:
+            # The latest error is the nearest to the truth.
+            raise snapshot.connection.error or trouble
+        if state is RunState.STOPPED and not lost:
+            raise _absent_model_error(model_id, trouble, begun=begun.is_set())
+        # A proxy's patience, or a connection, may end long before the load does.
+        snapshot = await session.monitor.wait_until(
+            partial(_has_changed, model_id, state, lost),
+            STATE_CONFIRMED_WITHIN if trouble is None else None,
+        )
+
+
+async def _request_load(session: Session, model_id: str) -> AituiError | None:
+    """What ended the long wait before its time; raises what has nothing to do with waiting."""
+    try:
+        await session.client.load(model_id)
+    except (CertificateFileError, TooManyRequests):
+        raise
+    except TlsRefused as error:
+        # A connection that breaks before any answer looks like that; `/running` will tell.
+        lost = ConnectionLost("The connection broke while the model was waited for")
+        lost.__cause__ = error
+        return lost
+    except (LoadFailed, Unreachable) as error:
+        return error
+    except ServerError as error:
+        if error.status < 500:
+            raise
+        return error
+    return None
+
+
+def _absent_model_error(model_id: str, trouble: AituiError | None, *, begun: bool) -> AituiError:
+    """What to raise for a model that `/running` doesn't list after the wait for it has ended."""
+    if trouble is None:
+        return ModelNotReady(
+            f"{model_id} came up and is gone again",
+            why="another client unloaded it, or loaded another one",
+            remedy="look who is using the server",
+        )
+    if begun and not isinstance(trouble, LoadFailed):
+        return LoadFailed(f"{model_id} didn't come up", why=trouble.what)
+    return trouble
+
+
+def _has_changed(model_id: str, state: RunState, lost: bool, later: Snapshot) -> bool:  # noqa: FBT001
+    return _model_state(model_id, later) is not state or _is_lost(later) is not lost
+
+
+def _is_lost(snapshot: Snapshot) -> bool:
+    return snapshot.connection.phase is not ConnectionPhase.LIVE
+
+
+def _model_state(model_id: str, snapshot: Snapshot) -> RunState:
+    model = snapshot.model(model_id)
+    return RunState.STOPPED if model is None else model.state
+
+
+def resolve_model(wanted: str, snapshot: Snapshot) -> Model:
+    """The model of that id or alias; raises NoSuchModel with the nearest ids."""
+    model = find_model(wanted, snapshot.models)
+    if model is None:
+        raise no_such_model_error(wanted, snapshot)
+    return model
+
+
+def no_such_model_error(wanted: str, snapshot: Snapshot) -> NoSuchModel:
+    """The error for an id that the server doesn't know, whatever the snapshot still lists."""
+    near = nearest(wanted, [model.id for model in snapshot.models if model.id != wanted])
+    return NoSuchModel(
+        f"no model “{wanted}” on this server",
+        status=404,
+        why=f"nearest: {', '.join(near)}" if near else "the server lists nothing like it",
+        remedy="refresh if it was added just now (F5)",
+    )
+
+
+def resolve_loadable_model(wanted: str, snapshot: Snapshot) -> Model:
+    """The same, raising Refused for what this server lists and doesn't run itself."""
+    model = resolve_model(wanted, snapshot)
+    if model.loadable:
+        return model
+    if model.kind is ModelKind.PEER:
+        raise ActionRefused(
+            f"{model.id} can't be loaded or unloaded from here",
+            why=f"it runs at the peer {model.peer or 'named in its id'}",
+            remedy="ask that server",
+        )
+    targets = ", ".join(model.targets)
+    raise ActionRefused(
+        f"{model.id} is a {model.kind.value}, not a model",
+        why=f"it chooses among {targets}" if targets else "it has no process of its own",
+        remedy="load one of its targets",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class LoadResult:
+    """A load that ended well; `seconds` is 0 where the model was ready already."""
+
+    model_id: str
+    seconds: float
+
+
+async def load_model(
+    session: Session, wanted: str, ask: Ask, at_limit: Callable[[], None] | None = None
+) -> LoadResult | None:
+    """Load the model of that id or alias.
+
+    The request stays open until the load has ended, also beyond the time limit where `at_limit` is
+    given: it is called then. None where the answer to the question was no, or where the load was
+    aborted from here. Raises LoadFailed with the reason and the models that were evicted in vain,
+    NotUp at the time limit, NoSuchModel, Refused, Unreachable.
+    """
+    model = resolve_loadable_model(wanted, session.snapshot)
+    session.refuse_if_read_only(f"loading {model.id}")
+    if model.state is RunState.READY:
+        return LoadResult(model.id, 0.0)
+    if load_confirmation(model.id, session.snapshot).needed and not await ask(
+        lambda snapshot: load_confirmation(model.id, snapshot)
+    ):
+        return None
+    return await _load_and_report(session, model, at_limit)
+
+
+def load_confirmation(model_id: str, snapshot: Snapshot) -> Confirmation:
+    """What loading that model will cost whom, as of that snapshot."""
+    model = snapshot.model(model_id) or Model(model_id)
+    evicted = predict_victims(model, snapshot)
+    facts: list[str] = []
+    for victim in evicted:
+        facts += (_describe_victim(victim), *describe_users(victim.model, snapshot))
+    facts += describe_waiting_clients(snapshot)
+    if any(not victim.certain for victim in evicted):
+        facts.append(guess_reason(snapshot))
+    if model.state is RunState.READY:
+        # By its groups a request for it may evict others, though nothing is loaded.
+        return Confirmation(f"Load {model_id}?", tuple(facts), yes="Load", needed=bool(evicted))
+    if model.expected_load is not None:
+        facts.append(f"Loading took {format_seconds(model.expected_load)} the last times.")
+    goes = [victim.model.id for victim in evicted]
+    fit = snapshot.hardware.fit(model_id, model.context.tokens, goes)
+    needed = bool(evicted) or fit.verdict is FitVerdict.NO
+    facts += describe_fit(fit)
+    return Confirmation(f"Load {model_id}?", tuple(facts), yes="Load", needed=needed)
+
+
+def _describe_victim(victim: EvictionVictim) -> str:
+    mark = "" if victim.certain else "≈ "
+    if victim.requests is None:
+        use = "whether it is in use is not told by this server"
+    elif victim.requests == 0:
+        use = "idle"
+    else:
+        use = (
+            "1 request runs there, and the load waits for it"
+            if victim.requests == 1
+            else f"{victim.requests} requests run there, and the load waits for them"
+        )
+    return f"{mark}evicts {victim.model.id}: {use}"
+
+
+async def _load_and_report(
+    session: Session, model: Model, at_limit: Callable[[], None] | None
+) -> LoadResult | None:
+    monitor = session.monitor
+    began = session.clock.monotonic()
+    ready_before = {other.id for other in session.snapshot.ready}
+    failed: LoadFailure | None = None
+    await monitor.begin_load(model.id)
+    try:
+        if await wait_until_ready(session, model.id, at_limit):
+            return LoadResult(model.id, session.clock.monotonic() - began)
+    except ModelNotReady:
+        raise
+    except NoSuchModel as error:
+        # It went from the config since it was listed: what is there now?
+        raise no_such_model_error(model.id, await monitor.fetch()) from error
+    except LoadFailed as error:
+        failed = await _diagnose_failure(session, model.id, error)
+        ready_now = {other.id for other in session.snapshot.ready}
+        raise LoadFailed(
+            f"{model.id} didn't come up",
+            why=failed.reason,
+            remedy="its log tells more",
+            log=failed.log,
+            evicted=tuple(sorted(ready_before - ready_now - {model.id})),
+        ) from error
+    else:
+        return None
+    finally:
+        await monitor.end_load(model.id, failed)
+
+
+async def _diagnose_failure(session: Session, model_id: str, error: LoadFailed) -> LoadFailure:
+    reason = await diagnose_load_failure(session.client, model_id, error.why)
+    words = reason.words or error.why or error.what
+    return LoadFailure(session.clock.wall(), words, reason.failure_lines)

@@ -1,0 +1,234 @@
+"""Follows one log of a server: history first, then what comes, across every break."""
+
+import asyncio
+import contextlib
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum
+from random import Random
+from typing import TYPE_CHECKING
+
+from aitui.domain.logs import MOST_BYTES, MOST_LINES, LineBatch, LogLine, LogRing, overlap_length
+from aitui.domain.snapshot import Clock
+from aitui.errors import AituiError
+from aitui.services.events import retry_delay
+from aitui.services.monitor import detect_suspends
+
+if TYPE_CHECKING:
+    from aitui.llamaswap.client import LlamaSwapClient
+
+QUIET_SECONDS = 0.25
+"""Seconds of silence that end a history told again."""
+HISTORY_BYTES = 128 * 1024
+"""More than any server keeps: past that many it is not history any more."""
+LINES_REMEMBERED = 8000
+STEADY_SECONDS = 2.0
+"""Seconds that a stream must last for the next break to count as the first one."""
+
+
+class FeedPhase(Enum):
+    """How things stand with the stream."""
+
+    WAITING = "waiting"
+    FOLLOWING = "following"
+    LOST = "lost"
+
+
+@dataclass(frozen=True, slots=True)
+class FeedState:
+    """`error` is why the stream is lost, None where the server ended it; `retry_at` monotonic."""
+
+    phase: FeedPhase = FeedPhase.WAITING
+    error: AituiError | None = None
+    retry_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LogUpdate:
+    """Lines since the last news, and the one that is being written; it replaces the one before."""
+
+    lines: tuple[LogLine, ...]
+    unfinished: LogLine | None
+    state: FeedState
+
+
+@dataclass(slots=True)
+class _PendingHistory:
+    """A history told again, held back until it is known where it joins."""
+
+    timer: asyncio.TimerHandle
+    lines: list[LogLine] = field(default_factory=list)
+    unfinished: LogLine | None = None
+    bytes: int = 0
+
+
+class LogFeed:
+    """Collects the lines of one log until they are taken; keeps no more than its limits."""
+
+    def __init__(
+        self,
+        client: "LlamaSwapClient",
+        name: str,
+        *,
+        clock: Clock,
+        random: Random,
+        most_lines: int = MOST_LINES,
+        most_bytes: int = MOST_BYTES,
+        local_time: Callable[[float], time.struct_time] = time.localtime,
+    ) -> None:
+        self._client = client
+        self._name = name
+        self._clock = clock
+        self._random = random
+        self._local_time = local_time
+        self._arrived = LogRing(most_lines, most_bytes)
+        self._unfinished: LogLine | None = None
+        self._dropped_lines = 0
+        self._state = FeedState()
+        self._news = asyncio.Event()
+        self._wake = asyncio.Event()
+        self._stream: asyncio.Timeout | None = None
+        self._line_hashes: deque[int] = deque(maxlen=LINES_REMEMBERED)
+        self._rejoining: _PendingHistory | None = None
+        self._broke_at: float | None = None
+        self._began = float("inf")
+
+    @property
+    def state(self) -> FeedState:
+        """How things stand with the stream."""
+        return self._state
+
+    async def run(self) -> None:
+        """Follow until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._watch_clock(), name="watch the clock for the log")
+            await self._follow()
+
+    async def wait_for_news(self) -> None:
+        """Returns when there is something to take."""
+        await self._news.wait()
+
+    def take(self) -> LogUpdate:
+        """Everything that came since the last time."""
+        self._news.clear()
+        lines = self._arrived.take()
+        if self._dropped_lines:
+            words = (
+                f"{self._dropped_lines:,} lines came faster than they could be shown, and are gone"
+            )
+            lines = (_mark_line(words), *lines)
+            self._dropped_lines = 0
+        return LogUpdate(lines, self._unfinished, self._state)
+
+    def retry_now(self) -> None:
+        """Connect at once where the stream is lost."""
+        self._wake.set()
+
+    def reconnect(self) -> None:
+        """Connect anew, whatever the stream seems to be: the machine has slept, say."""
+        self._wake.set()
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            stream.reschedule(asyncio.get_running_loop().time())
+
+    async def _follow(self) -> None:
+        failures = 0
+        while True:
+            self._wake.clear()
+            self._set_state(FeedState(FeedPhase.WAITING, self._state.error))
+            error: AituiError | None = None
+            self._began = float("inf")
+            try:
+                async with asyncio.timeout(None) as self._stream:
+                    await self._read()
+            except TimeoutError:
+                pass  # dropped on purpose
+            except AituiError as trouble:
+                error = trouble
+            finally:
+                self._stream = None
+                self._handle_break()
+            steady = self._clock.monotonic() - self._began >= STEADY_SECONDS
+            failures = 0 if steady else failures + 1
+            pause = retry_delay(max(0, failures - 1), self._random)
+            self._set_state(FeedState(FeedPhase.LOST, error, self._clock.monotonic() + pause))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._wake.wait()
+
+    async def _read(self) -> None:
+        async with self._client.log_lines(self._name) as pieces:
+            self._began = self._clock.monotonic()
+            if self._broke_at is not None:
+                self._rejoining = _PendingHistory(self._join_when_quiet())
+            self._set_state(FeedState(FeedPhase.FOLLOWING))
+            async for lines in pieces:
+                self._receive(lines)
+
+    def _receive(self, lines: LineBatch) -> None:
+        rejoining = self._rejoining
+        if rejoining is None:
+            self._unfinished = lines.unfinished
+            self._append(lines.whole)
+            return
+        rejoining.lines += lines.whole
+        rejoining.unfinished = lines.unfinished
+        rejoining.bytes += sum(len(line.text) for line in lines.whole)
+        rejoining.timer.cancel()
+        rejoining.timer = self._join_when_quiet()
+        if rejoining.bytes > HISTORY_BYTES:
+            self._join()
+
+    def _handle_break(self) -> None:
+        if self._rejoining is not None and not self._rejoining.lines:
+            # It told nothing before it broke again: the gap is still the same one.
+            self._rejoining.timer.cancel()
+            self._rejoining = None
+        self._join()
+        if self._began < float("inf") and self._broke_at is None:
+            self._broke_at = self._clock.monotonic()
+
+    def _join_when_quiet(self) -> asyncio.TimerHandle:
+        return asyncio.get_running_loop().call_later(QUIET_SECONDS, self._join)
+
+    def _join(self) -> None:
+        """Go on after a break with what is new, and say what is known of the gap."""
+        rejoining, self._rejoining = self._rejoining, None
+        if rejoining is None:
+            return
+        rejoining.timer.cancel()
+        told = [hash(line.text) for line in rejoining.lines]
+        known = overlap_length(self._line_hashes, told) if self._line_hashes or told else 0
+        if known is None and self._unfinished is not None:
+            self._append((self._unfinished,))
+        self._unfinished = rejoining.unfinished
+        broke_at = self._broke_at or self._clock.monotonic()
+        self._broke_at = None
+        away = self._clock.monotonic() - broke_at
+        at = time.strftime("%H:%M:%S", self._local_time(self._clock.wall()))
+        if known is None:
+            words = "lines may be missing here"
+        else:
+            words = "no gap, unless the server dropped lines"
+        self._arrived.extend((_mark_line(f"{at} back after {away:.0f} s: {words}"),))
+        self._append(tuple(rejoining.lines[known or 0 :]))
+
+    def _append(self, lines: tuple[LogLine, ...]) -> None:
+        self._line_hashes.extend(hash(line.text) for line in lines)
+        self._dropped_lines += len(self._arrived.extend(lines))
+        self._news.set()
+
+    def _set_state(self, state: FeedState) -> None:
+        self._state = state
+        self._news.set()
+
+    async def _watch_clock(self) -> None:
+        """After a sleep of the machine the stream may be dead, and would never say so."""
+        async for _ in detect_suspends(self._clock):
+            self.reconnect()
+
+
+def _mark_line(words: str) -> LogLine:
+    return LogLine(f"── {words} ──", mark=True)

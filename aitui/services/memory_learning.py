@@ -1,0 +1,214 @@
+"""What loads teach about memory: what each took, which died of it, and which became slow."""
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from statistics import median
+
+from aitui.domain.hardware.sample import HardwareSample
+from aitui.domain.llama_server import context_size
+from aitui.domain.memory.footprint import Footprint
+from aitui.domain.memory.forecast import ModelMemory, OffloadSlowdown, find_slowdown
+from aitui.domain.memory.launch_profile import LaunchProfile
+from aitui.domain.memory.measurement import Measurement, MemoryRecords, OutOfMemory, UsualRate
+from aitui.domain.memory.usage import MemoryUsage, build_measurement, footprint_by_difference
+from aitui.domain.models import ContextSource, Model, RunState
+
+OUT_OF_MEMORY = "out of memory"
+"""What the reason of a failed load says of memory, as `domain.load_failure` words it."""
+LONGEST_SAMPLE_GAP = 1800.0
+"""Seconds between two samples whose difference still counts as a load's."""
+RATE_SAMPLES = 20
+LEAST_RATE_CHANGE = 0.1
+"""By which share a rate has to differ from the one that is kept, to be kept in its place."""
+SETTLING_RATES = 5
+"""So many are kept at once, until the usual one has settled."""
+MODELS_KEPT = 1000
+BASELINES_KEPT = 32
+LEAST_GROWTH = 1.02
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryObservation:
+    """Something to be kept of one model."""
+
+    model: str
+    observation: Measurement | OutOfMemory | UsualRate
+
+
+class MemoryLearner:
+    """Watches models and samples.
+
+    `wall` gives Unix time, `setup_of` what the command of a model decides, `known_of` what is
+    remembered of a model.
+    """
+
+    def __init__(
+        self,
+        wall: Callable[[], float],
+        setup_of: Callable[[str, str], LaunchProfile],
+        known_of: Callable[[str], MemoryRecords],
+    ) -> None:
+        self._wall = wall
+        self._launch_profile_of = setup_of
+        self._known_of = known_of
+        self._commands: dict[str, str] = {}
+        self._failures: dict[str, float] = {}
+        self._recorded: dict[str, tuple[str, int]] = {}
+        self._rates: dict[str, tuple[str, deque[float]]] = {}
+        self._last_rates: dict[str, float] = {}
+        self._baselines: dict[frozenset[str], HardwareSample] = {}
+        self._residents: frozenset[tuple[str, str]] = frozenset()
+        self._samples_since = 0
+        self._last_at = float("-inf")
+
+    def observe_models(
+        self, models: tuple[Model, ...], commands: Mapping[str, str]
+    ) -> tuple[MemoryObservation, ...]:
+        """Take in the models; `commands` are those of the config file."""
+        lessons: list[MemoryObservation] = []
+        for model in models:
+            if model.resident and model.command:
+                self._commands[model.id] = model.command
+                if model.in_transit:
+                    self._recorded.pop(model.id, None)
+            lessons += self._failure_lessons(model, commands)
+            lessons += self._rate_lessons(model)
+        residents = frozenset((model.id, model.state.value) for model in models if model.resident)
+        if residents != self._residents:
+            self._residents, self._samples_since = residents, 0
+        for known in (
+            self._commands,
+            self._failures,
+            self._recorded,
+            self._rates,
+            self._last_rates,
+        ):
+            while len(known) > MODELS_KEPT:
+                known.pop(next(iter(known)))
+        return tuple(lessons)
+
+    def observe_sample(
+        self, sample: HardwareSample | None, models: tuple[Model, ...], picture: MemoryUsage
+    ) -> tuple[MemoryObservation, ...]:
+        """Take in how things stand, and what each running model was seen to take by now.
+
+        The server's clock is not ours: the second sample after a model came is the first that was
+        surely measured after that.
+        """
+        if sample is not None and sample.at > self._last_at:
+            self._last_at = sample.at
+            self._samples_since += 1
+        ready = [model for model in models if model.state is RunState.READY]
+        settled = self._samples_since >= 2 and len(ready) == len(self._residents)
+        lessons = []
+        for model in ready:
+            found = picture.footprints.get(model.id)
+            if model.id not in picture.observed_now:
+                found = self._footprint_by_difference(model, sample, ready) if settled else None
+            if found is not None:
+                lessons += self._measurement_lessons(model, found)
+        if settled and sample is not None:
+            names = frozenset(model.id for model in ready)
+            self._baselines.pop(names, None)
+            self._baselines[names] = sample
+            while len(self._baselines) > BASELINES_KEPT:
+                self._baselines.pop(next(iter(self._baselines)))
+        return tuple(lessons)
+
+    def slowdowns(
+        self,
+        models: tuple[Model, ...],
+        picture: MemoryUsage,
+        known: Mapping[str, ModelMemory],
+    ) -> tuple[OffloadSlowdown, ...]:
+        """The ready models that are much slower than with the smaller context they had before."""
+        found = (
+            find_slowdown(
+                model.id,
+                known[model.id],
+                model.context.tokens,
+                self._current_rate(model),
+                picture.footprints.get(model.id) if model.id in picture.observed_now else None,
+            )
+            for model in models
+            if model.state is RunState.READY and model.id in known
+        )
+        return tuple(spill for spill in found if spill is not None)
+
+    def _failure_lessons(
+        self, model: Model, commands: Mapping[str, str]
+    ) -> list[MemoryObservation]:
+        failed = model.failed
+        if failed is None or self._failures.get(model.id) == failed.at:
+            return []
+        self._failures[model.id] = failed.at
+        if OUT_OF_MEMORY not in failed.reason:
+            return []
+        command = self._commands.get(model.id) or model.command or commands.get(model.id, "")
+        size = context_size(command) or _context_tokens(model)
+        if not size:
+            return []
+        return [
+            MemoryObservation(
+                model.id,
+                OutOfMemory(
+                    size, self._launch_profile_of(model.id, command).fingerprint, failed.at
+                ),
+            )
+        ]
+
+    def _footprint_by_difference(
+        self, model: Model, sample: HardwareSample | None, ready: list[Model]
+    ) -> Footprint | None:
+        others = frozenset(other.id for other in ready if other.id != model.id)
+        before = self._baselines.get(others)
+        if sample is None or before is None or sample.at - before.at > LONGEST_SAMPLE_GAP:
+            return None
+        return footprint_by_difference(model.context.tokens, before, sample)
+
+    def _measurement_lessons(self, model: Model, found: Footprint) -> list[MemoryObservation]:
+        if model.context.source is ContextSource.FALLBACK or not model.command:
+            return []
+        fingerprint = self._launch_profile_of(model.id, model.command).fingerprint
+        key = f"{fingerprint} {found.context_size}"
+        kept = self._recorded.get(model.id)
+        if kept is not None and kept[0] == key and found.needed <= kept[1] * LEAST_GROWTH:
+            return []
+        seen = build_measurement(found, fingerprint, self._wall())
+        if seen is None:
+            return []
+        self._recorded[model.id] = key, found.needed
+        return [MemoryObservation(model.id, seen)]
+
+    def _rate_lessons(self, model: Model) -> list[MemoryObservation]:
+        if model.rate is None or model.state is not RunState.READY or not model.command:
+            return []
+        if self._last_rates.get(model.id) == model.rate:
+            return []
+        self._last_rates[model.id] = model.rate
+        key, rates = self._rates.get(model.id, ("", deque[float]()))
+        fingerprint = self._launch_profile_of(model.id, model.command).fingerprint
+        size = model.context.tokens
+        if key != f"{fingerprint} {size}":
+            rates = deque(maxlen=RATE_SAMPLES)
+            self._rates[model.id] = f"{fingerprint} {size}", rates
+        rates.append(model.rate)
+        usual = median(rates)
+        kept = self._known_of(model.id).usual_rate(fingerprint, size)
+        other = 0.0 if len(rates) <= SETTLING_RATES else LEAST_RATE_CHANGE
+        if kept is not None and abs(usual - kept.rate) <= kept.rate * other:
+            return []
+        if not size or model.context.source is ContextSource.FALLBACK:
+            return []
+        return [MemoryObservation(model.id, UsualRate(size, usual, fingerprint, self._wall()))]
+
+    def _current_rate(self, model: Model) -> float | None:
+        """The last rate since it runs with this context; what was told before says nothing."""
+        key, rates = self._rates.get(model.id, ("", deque[float]()))
+        fingerprint = self._launch_profile_of(model.id, model.command).fingerprint
+        return rates[-1] if rates and key == f"{fingerprint} {model.context.tokens}" else None
+
+
+def _context_tokens(model: Model) -> int:
+    return 0 if model.context.source is ContextSource.FALLBACK else model.context.tokens

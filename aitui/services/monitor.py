@@ -1,0 +1,445 @@
+"""Keeps one frozen snapshot of a server true: polls, listens, reconnects."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from dataclasses import replace
+from random import Random
+from typing import TYPE_CHECKING
+
+from aitui.domain.config.swap_rules import SwapRules
+from aitui.domain.events import ActivityAdded, Event, ModelStatusChanged
+from aitui.domain.memory.forecast import HardwareState
+from aitui.domain.models import FinishedRequest, LoadFailure, version_number
+from aitui.domain.snapshot import Clock, ConnectionPhase, ConnectionStatus, Snapshot
+from aitui.errors import AituiError, NotSupported, TimedOut
+from aitui.services.events import SHORTEST_GAP, EventStream, poll_interval, retry_delay
+from aitui.services.failures import FailureDiagnoser
+from aitui.services.state import ServerState, Transitions
+from aitui.store.load_times import LoadTimes
+
+if TYPE_CHECKING:
+    from aitui.llamaswap.client import LlamaSwapClient
+
+
+FETCH_INTERVAL = 1.0
+"""Seconds between two questions: the rows of one second are asked for together."""
+
+
+class ActivityFetcher:
+    """Asks for the rows whose ids were pushed, and hands them on."""
+
+    def __init__(
+        self,
+        client: "LlamaSwapClient",
+        hand_on: Callable[[tuple[FinishedRequest, ...]], Awaitable[None]],
+    ) -> None:
+        self._client = client
+        self._deliver = hand_on
+        self._first_id: int | None = None
+        self._pending = asyncio.Event()
+
+    def enqueue(self, row_id: int) -> None:
+        """A row of that id was pushed."""
+        self._first_id = row_id if self._first_id is None else min(self._first_id, row_id)
+        self._pending.set()
+
+    async def run(self) -> None:
+        """Go on until cancelled."""
+        while True:
+            await self._pending.wait()
+            self._pending.clear()
+            first, self._first_id = self._first_id, None
+            if first is not None:
+                # The rates are a comfort: whether the server is there is for /running to say.
+                with contextlib.suppress(AituiError):
+                    await self._deliver(await self._client.activity(first))
+            await asyncio.sleep(FETCH_INTERVAL)
+
+
+FIRST_CHECK_DELAY = 1.0
+CHECK_INTERVAL = 30.0
+
+
+class CertificateWatcher:
+    """`ends` is Unix time, None where there is none to know; `warnings` are words for the user.
+
+    `changed` is awaited when one of them is another.
+    """
+
+    def __init__(self, client: "LlamaSwapClient", changed: Callable[[], Awaitable[None]]) -> None:
+        self._client = client
+        self._on_change = changed
+        self.expires_at: float | None = None
+        self.warnings: tuple[str, ...] = ()
+
+    async def run(self) -> None:
+        """Look until cancelled. Reading certificates is dear to import: what is live comes first."""
+        await asyncio.sleep(FIRST_CHECK_DELAY)
+        while True:
+            found = await self._client.certificate_expiry(), await self._client.key_warnings()
+            if found != (self.expires_at, self.warnings):
+                self.expires_at, self.warnings = found
+                await self._on_change()
+            await asyncio.sleep(CHECK_INTERVAL)
+
+
+CHECK_SECONDS = 1.0
+SUSPEND_THRESHOLD = 5.0
+
+
+async def detect_suspends(clock: Clock) -> AsyncIterator[float]:
+    """The seconds of each jump of the wall clock, as soon as it is noticed; negative for back.
+
+    Somebody who sets the clock looks the same, and starting afresh does no harm then.
+    """
+    offset = clock.wall() - clock.monotonic()
+    while True:
+        await asyncio.sleep(CHECK_SECONDS)
+        now = clock.wall() - clock.monotonic()
+        jumped, offset = now - offset, now
+        if abs(jumped) >= SUSPEND_THRESHOLD:
+            yield jumped
+
+
+LIST_INTERVAL = 30.0
+LAST_VERSION_LISTING_ONLY_READY = 217
+
+
+class Monitor:
+    """The live state of one server.
+
+    `on_change` is called in the event loop with each new snapshot. `run` goes on until it is
+    cancelled and never touches `/upstream/`: such a request would start models and keep them from
+    ever unloading by themselves.
+    """
+
+    def __init__(
+        self,
+        client: "LlamaSwapClient",
+        *,
+        identity: str,
+        clock: Clock,
+        load_times: LoadTimes,
+        random: Random,
+        on_change: Callable[[Snapshot], None] | None = None,
+    ) -> None:
+        self._client = client
+        self._identity = identity
+        self._clock = clock
+        self._load_times = load_times
+        self._random = random
+        self._on_change = on_change
+        self._known = ServerState(clock)
+        self._snapshot = Snapshot(ConnectionStatus(opened_at=clock.monotonic()))
+        self._changed = asyncio.Condition()
+        self._wake = asyncio.Event()
+        self._attempt: asyncio.Timeout | None = None
+        self._polls_started = 0
+        self._polls_finished = 0
+        self._swap_rules: SwapRules | None = None
+        self._list_everything = True
+        self._listed_at = float("-inf")
+        self._unload_requests: set[str] = set()
+        self._explanations = FailureDiagnoser(client, clock, self._record_load_failure)
+        self._events = EventStream(
+            client,
+            clock,
+            random,
+            on_begin=self._publish,
+            on_event=self._apply_event,
+            on_end=self._handle_stream_end,
+        )
+        self._activity = ActivityFetcher(client, self._record_finished_requests)
+        self._certificate = CertificateWatcher(client, self._publish)
+        self._tasks: asyncio.TaskGroup | None = None
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The latest state."""
+        return self._snapshot
+
+    async def run(self) -> None:
+        """Keep the snapshot true until cancelled."""
+        try:
+            async with asyncio.TaskGroup() as self._tasks:
+                self._tasks.create_task(self._poll(), name="poll /running")
+                self._tasks.create_task(self._events.run(), name="listen to events")
+                self._tasks.create_task(self._watch_clock(), name="watch the clock")
+                self._tasks.create_task(self._activity.run(), name="read activity")
+                self._tasks.create_task(self._certificate.run(), name="watch the certificate")
+        finally:
+            self._tasks = None
+
+    async def fetch(self) -> Snapshot:
+        """Ask for everything once, without polling; raises what the server's answer was."""
+        await self._fetch_all()
+        await self._publish(
+            ConnectionStatus(ConnectionPhase.LIVE, self._clock.monotonic(), self._client.latency)
+        )
+        return self._snapshot
+
+    def refresh(self) -> None:
+        """Ask for everything again, at once, also while the server is lost."""
+        self._list_everything = True
+        self._wake.set()
+        if self._snapshot.connection.phase is not ConnectionPhase.LIVE:
+            self._drop_attempt()
+
+    async def poll_now(self) -> Snapshot:
+        """The snapshot after `/running` was asked once more, whether it answered or not."""
+        number = self._polls_started + 1
+        self._wake.set()
+        async with self._changed:
+            await self._changed.wait_for(lambda: self._polls_finished >= number)
+            return self._snapshot
+
+    async def wait_until(
+        self, condition: Callable[[Snapshot], bool], limit: float | None
+    ) -> Snapshot:
+        """The first snapshot that fulfils the condition; TimedOut after `limit` seconds."""
+        try:
+            async with asyncio.timeout(limit), self._changed:
+                await self._changed.wait_for(lambda: condition(self._snapshot))
+                return self._snapshot
+        except TimeoutError:
+            raise TimedOut(f"the server's list didn't change within {limit:.0f} s") from None
+
+    async def begin_load(self, model_id: str) -> None:
+        """aitui waits for that model to come up from now on."""
+        self._unload_requests.discard(model_id)
+        self._known.begin_load(model_id)
+        self._wake.set()
+        await self._publish()
+
+    async def end_load(self, model_id: str, failed: LoadFailure | None = None) -> None:
+        """That wait is over, well or not."""
+        self._known.end_load(model_id)
+        if failed is not None:
+            self._known.record_failure(model_id, failed)
+        self._wake.set()
+        await self._publish()
+
+    async def update_config(
+        self, contexts: Mapping[str, int], swap_rules: SwapRules | None = None
+    ) -> None:
+        """The config file gives these models these context sizes, in tokens.
+
+        `swap_rules` are its rules, None where the server may run by others.
+        """
+        self._known.update_config(contexts)
+        self._swap_rules = swap_rules
+        await self._publish()
+
+    async def forget_swap_rules(self) -> None:
+        """The config file can't be read any more: by which rules the server runs is unknown."""
+        self._swap_rules = None
+        await self._publish()
+
+    async def update_hardware(self, hardware: HardwareState) -> None:
+        """The memory of the server's machine, as it stands by now."""
+        self._known.update_memory(hardware.usage.footprints, hardware.last_contexts)
+        self._snapshot = replace(self._snapshot, hardware=hardware)
+        await self._publish(changed=True)
+
+    async def expect_unload(self, *model_ids: str) -> None:
+        """These models are about to vanish because aitui says so: no failure."""
+        self._unload_requests.update(model_ids)
+        async with self._changed:
+            self._changed.notify_all()
+
+    def was_unload_requested(self, model_id: str) -> bool:
+        """Whether aitui itself asked for that model's unloading since a load of it last began."""
+        return model_id in self._unload_requests
+
+    async def _poll(self) -> None:
+        while True:
+            self._wake.clear()
+            self._polls_started += 1
+            if await self._poll_once():
+                self._polls_finished = self._polls_started
+            async with self._changed:
+                self._changed.notify_all()
+            asked = self._clock.monotonic()
+            link = self._snapshot.connection
+            if link.phase is ConnectionPhase.LIVE:
+                pause = poll_interval(
+                    in_transit=self._known.in_transit, events_flow=self._events.flows
+                )
+            else:
+                pause = max(0.0, (link.retry_at or asked) - asked)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._wake.wait()
+            # Events can come in floods; each of them may ask for a poll, together they get one.
+            await asyncio.sleep(max(0.0, SHORTEST_GAP - (self._clock.monotonic() - asked)))
+
+    async def _poll_once(self) -> bool:
+        """Ask what is due; False where that was broken off to begin again."""
+        self._events.drop_if_silent()
+        try:
+            async with asyncio.timeout(None) as self._attempt:
+                stale = self._clock.monotonic() - self._listed_at > LIST_INTERVAL
+                if self._list_everything or (stale and not self._events.flows):
+                    await self._fetch_all()
+                else:
+                    await self._fetch_running()
+        except TimeoutError:
+            self._wake.set()
+            return False
+        except AituiError as error:
+            await self._mark_lost(error)
+            return True
+        finally:
+            self._attempt = None
+        now = self._clock.monotonic()
+        self._events.mark_server_reachable()
+        await self._publish(ConnectionStatus(ConnectionPhase.LIVE, now, self._client.latency))
+        return True
+
+    async def _fetch_all(self) -> None:
+        models = await self._client.models()
+        if not self._snapshot.version or self._list_everything:
+            await self._fetch_version()
+        await self._read_expected_loads(tuple(model.id for model in models))
+        self._known.update_models(models)
+        await self._fetch_running()
+        self._list_everything = False
+        self._listed_at = self._clock.monotonic()
+
+    async def _fetch_version(self) -> None:
+        try:
+            version = await self._client.version()
+        except NotSupported:
+            return
+        self._snapshot = replace(self._snapshot, version=version.version)
+        number = version_number(version.version)
+        self._known.lists_only_ready = (
+            number is not None and number <= LAST_VERSION_LISTING_ONLY_READY
+        )
+
+    async def _read_expected_loads(self, model_ids: tuple[str, ...]) -> None:
+        for model_id in model_ids:
+            seconds = self._load_times.expected(self._identity, model_id)
+            if seconds is not None:
+                self._known.set_expected_load(model_id, seconds)
+
+    async def _fetch_running(self) -> None:
+        transitions = self._known.update_running(await self._client.running())
+        if transitions.changed:
+            self._events.expect_status()
+        self._apply_transitions(transitions)
+
+    def _apply_transitions(self, transitions: Transitions) -> None:
+        for model_id in transitions.started:
+            self._known.record_evictions(model_id, self._unload_requests)
+        self._unload_requests.difference_update(transitions.started)
+        for model_id, seconds in transitions.loaded:
+            self._known.set_expected_load(model_id, seconds)
+            self._run_in_background(self._remember_load(model_id, seconds))
+        for model_id in transitions.vanished:
+            model = self._snapshot.model(model_id)
+            ours = model is not None and model.requested is not None
+            if not ours and model_id not in self._unload_requests:
+                self._run_in_background(self._explanations.diagnose(model_id))
+
+    async def _remember_load(self, model_id: str, seconds: float) -> None:
+        await self._load_times.record(self._identity, model_id, seconds)
+        expected = self._load_times.expected(self._identity, model_id)
+        if expected is not None:
+            self._known.set_expected_load(model_id, expected)
+            await self._publish()
+
+    async def _record_load_failure(self, model_id: str, failed: LoadFailure) -> None:
+        self._known.record_failure(model_id, failed)
+        await self._publish()
+
+    async def _mark_lost(self, error: AituiError) -> None:
+        before = self._snapshot.connection
+        attempts = before.attempts + 1
+        self._list_everything = True
+        self._events.mark_lost()
+        self._known.clear_event_state()
+        await self._publish(
+            ConnectionStatus(
+                ConnectionPhase.LOST,
+                opened_at=before.opened_at,
+                last_response_at=before.last_response_at,
+                error=error,
+                attempts=attempts,
+                retry_at=self._clock.monotonic() + retry_delay(attempts - 1, self._random),
+            )
+        )
+
+    async def _apply_event(self, event: Event) -> None:
+        if isinstance(event, ModelStatusChanged):
+            self._events.record_status()
+            names = frozenset(status.id for status in event.models)
+            if self._known.model_ids and names != self._known.model_ids:
+                self._list_everything = True
+            transitions = self._known.update_statuses(event)
+            self._apply_transitions(transitions)
+            if transitions.changed:
+                self._wake.set()
+            await self._publish()
+            return
+        if isinstance(event, ActivityAdded):
+            self._activity.enqueue(event.id)
+            return
+        self._known.apply_event(event)
+        await self._publish()
+
+    async def _record_finished_requests(self, requests: tuple[FinishedRequest, ...]) -> None:
+        self._known.record_finished_requests(requests)
+        await self._publish()
+
+    async def _handle_stream_end(self, flowed: bool) -> None:  # noqa: FBT001
+        """A reload or a restart ends every stream with a clean end: ask for everything again."""
+        self._known.clear_event_state()
+        if flowed:
+            # A server that came up anew may have read another file since.
+            self._swap_rules = None
+            self.refresh()
+            await self._publish()
+
+    def _drop_attempt(self) -> None:
+        attempt, self._attempt = self._attempt, None
+        if attempt is not None:
+            attempt.reschedule(asyncio.get_running_loop().time())
+
+    async def _watch_clock(self) -> None:
+        """After a sleep of the machine every connection is half dead: start them all afresh."""
+        async for jumped in detect_suspends(self._clock):
+            self._known.shift_clock(max(0.0, jumped))
+            self._events.drop()
+            self._drop_attempt()
+            await self._client.drop_connections()
+            self.refresh()
+
+    def _run_in_background(self, work: Coroutine[None, None, None]) -> None:
+        if self._tasks is None:
+            work.close()
+        else:
+            self._tasks.create_task(work)
+
+    async def _publish(
+        self, link: ConnectionStatus | None = None, *, changed: bool = False
+    ) -> None:
+        snapshot = replace(
+            self._snapshot,
+            connection=link or self._snapshot.connection,
+            models=self._known.merge(),
+            requests=self._known.requests,
+            events_flow=self._events.flows,
+            companions=self._known.companions,
+            warnings=(*self._load_times.warnings, *self._certificate.warnings),
+            certificate_expires_at=self._certificate.expires_at,
+            swap_rules=self._swap_rules,
+        )
+        if snapshot == self._snapshot and not changed:
+            return
+        self._snapshot = snapshot
+        if self._on_change is not None:
+            self._on_change(snapshot)
+        async with self._changed:
+            self._changed.notify_all()

@@ -1,0 +1,167 @@
+"""What the server itself measures of its machine: only what is new, and no faster than it samples."""
+
+import asyncio
+import contextlib
+import math
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TYPE_CHECKING
+
+from aitui.domain.hardware.host_sample import HostSample
+from aitui.domain.hardware.info import HostInfo
+from aitui.domain.hardware.sample import (
+    HardwareSample,
+    SampleHistory,
+    latest_sample,
+    sampling_interval,
+)
+from aitui.domain.snapshot import Clock
+from aitui.errors import AituiError, HostError, NotSupported
+from aitui.host.base import Host
+from aitui.host.sampler import LONGEST_PAUSE, HostSampler, read_host_info
+
+if TYPE_CHECKING:
+    from aitui.llamaswap.client import LlamaSwapClient
+
+
+SERVER_SAMPLE_MAX_PAUSE = 600.0
+"""Seconds until a server that doesn't measure is asked once more."""
+SERVER_SAMPLE_RETRY = 15.0
+EMPTY_RESPONSES = 8
+"""So many in a row mean that the server's clock was set back, or that it no longer measures."""
+
+
+class ServerSampleSource:
+    """`measures` is None until the server has answered; `trouble` says why there is nothing."""
+
+    def __init__(self, client: "LlamaSwapClient") -> None:
+        self._client = client
+        self._empty = 0
+        self.history = SampleHistory()
+        self.measures: bool | None = None
+        self.error = ""
+
+    @property
+    def latest(self) -> HardwareSample | None:
+        """How things stand, as far as the server tells."""
+        return latest_sample(self.history.samples)
+
+    async def fetch(self) -> float:
+        """Fetch what is new, and give the seconds until it makes sense to ask again."""
+        samples = self.history.samples
+        anew = self._empty >= EMPTY_RESPONSES
+        after = samples[-1].at if samples and not anew else None
+        try:
+            new = await self._client.performance(after)
+        except NotSupported as error:
+            self.measures, self.history = False, SampleHistory()
+            self.error = error.why or error.what
+            return SERVER_SAMPLE_MAX_PAUSE
+        except AituiError as error:
+            self.error = error.what
+            return SERVER_SAMPLE_RETRY
+        self.measures, self.error = True, ""
+        self._empty = 0 if new else self._empty + 1
+        if anew and new and new[-1].at < samples[-1].at:
+            self.history = SampleHistory()
+        self.history = self.history.with_samples(new)
+        return sampling_interval(self.history.samples)
+
+
+HOST_INFO_MAX_AGE = 600.0
+"""Seconds until a machine that didn't tell what it is is asked once more."""
+
+
+class HostSampleSource:
+    """`latest` is None while the machine can't be asked; `trouble` then says why.
+
+    `facts` is what the machine is, asked once: anew where it was out of reach meanwhile.
+    """
+
+    def __init__(self, host: Host, clock: Clock) -> None:
+        self.host = host
+        self._clock = clock
+        self._sampler = HostSampler(host, clock.wall, clock.monotonic)
+        self._facts_due = 0.0
+        self.history = SampleHistory()
+        self.latest: HostSample | None = None
+        self.facts: HostInfo | None = None
+        self.error = ""
+
+    async def sample(self, ports: Iterable[int]) -> float:
+        """Take a sample, and give the seconds until the next."""
+        try:
+            found = await self._sampler.sample(ports)
+        except HostError as error:
+            # Old figures would look like new ones.
+            self.latest = self.facts = None
+            self._facts_due = 0.0
+            self.error = ": ".join(words for words in (error.what, error.why) if words)
+            return LONGEST_PAUSE
+        self.latest, self.error = found, ""
+        self.history = self.history.with_samples([found.sample])
+        if self._clock.monotonic() >= self._facts_due:
+            await self._read_info(without_nvidia=bool(found.errors))
+        return self._sampler.pause
+
+    async def _read_info(self, *, without_nvidia: bool) -> None:
+        try:
+            now = self._clock.wall()
+            self.facts = await read_host_info(self.host, now, without_nvidia=without_nvidia)
+        except HostError:
+            # The samples tell all that matters, and their trouble is in words already.
+            self._facts_due = self._clock.monotonic() + HOST_INFO_MAX_AGE
+        else:
+            self._facts_due = math.inf
+
+
+SERVER_INFO_MAX_AGE = 600.0
+"""Seconds until a server that can't tell is asked once more."""
+SERVER_INFO_RETRY = 60.0
+
+
+class HostInfoFetcher:
+    """`facts` is None until the server has told them, and where it can't."""
+
+    def __init__(self, client: "LlamaSwapClient", monotonic: Callable[[], float]) -> None:
+        self._client = client
+        self._monotonic = monotonic
+        self._refused_until = 0.0
+        self._live = False
+        self._connected = asyncio.Event()
+        self.facts: HostInfo | None = None
+
+    def update_link(self, *, live: bool) -> None:
+        """How things stand with the server: each new connection may be to a new machine."""
+        if live and not self._live:
+            self._connected.set()
+        self._live = live
+
+    async def run(self, on_change: Callable[[], Awaitable[None]]) -> None:
+        """Ask whenever it makes sense, until cancelled."""
+        pause: float | None = None
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._connected.wait()
+            self._connected.clear()
+            before = self.facts
+            pause = await self.fetch() if self._live else None
+            if self.facts != before:
+                await on_change()
+
+    async def fetch(self) -> float | None:
+        """Ask once, and give the seconds until the next time, None for not in this connection.
+
+        What was told before stays where there is no answer.
+        """
+        now = self._monotonic()
+        if now < self._refused_until:
+            return self._refused_until - now
+        try:
+            self.facts = await self._client.host_info()
+        except NotSupported:
+            self.facts, self._refused_until = None, now + SERVER_INFO_MAX_AGE
+            return SERVER_INFO_MAX_AGE
+        except AituiError:
+            return SERVER_INFO_RETRY
+        return None

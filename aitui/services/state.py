@@ -1,0 +1,449 @@
+"""What has been learnt of one server so far, and the models that follow from it."""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from aitui.domain.events import (
+    Event,
+    ModelStatusChanged,
+    RequestEnded,
+    RequestsCounted,
+    RequestsFinished,
+    RequestsListed,
+    RequestUpdated,
+)
+from aitui.domain.eviction import client_name
+from aitui.domain.memory.footprint import Footprint
+from aitui.domain.models import (
+    ActiveRequest,
+    ActiveRequests,
+    Eviction,
+    FinishedRequest,
+    ListedModel,
+    LoadFailure,
+    Model,
+    ModelFacts,
+    ModelMerger,
+    ModelStatus,
+    RunningModel,
+    RunState,
+)
+from aitui.domain.snapshot import Clock
+
+SWAP_WINDOW = 30.0
+"""Seconds between a model's going and the start of the one it went for; stopping takes a while."""
+
+
+class EvictionTracker:
+    """Pairs models that left with the load that began after it. Times in monotonic seconds."""
+
+    def __init__(self) -> None:
+        self._states: Mapping[str, RunState] = {}
+        self._left: dict[str, float] = {}
+
+    def update_states(self, states: Mapping[str, RunState], now: float) -> None:
+        """Take in what an event or an answer of `/running` tells: whichever comes first counts."""
+        for model_id, before in self._states.items():
+            if before is not RunState.READY:
+                continue
+            if states.get(model_id, RunState.STOPPED) in {RunState.STOPPED, RunState.STOPPING}:
+                self._left[model_id] = now
+        self._states = dict(states)
+
+    def take_victims(self, started: str, now: float, on_purpose: Iterable[str]) -> tuple[str, ...]:
+        """The models that went for that load: not those that somebody unloaded from here.
+
+        Each is named once.
+        """
+        gone = tuple(
+            model_id
+            for model_id, left in self._left.items()
+            if now - left <= SWAP_WINDOW and model_id != started
+        )
+        self._left.clear()
+        purposely = set(on_purpose)
+        return tuple(model_id for model_id in gone if model_id not in purposely)
+
+
+@dataclass(frozen=True, slots=True)
+class Transitions:
+    """What one look at the server, or one event, showed to have changed.
+
+    `started` are loads that began; `loaded` pairs a model with the seconds its load took;
+    `vanished` were starting and are gone.
+    """
+
+    changed: bool = False
+    started: tuple[str, ...] = ()
+    loaded: tuple[tuple[str, float], ...] = ()
+    vanished: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class _PendingLoad:
+    at: float
+    seen_running: bool
+
+
+class LoadTracker:
+    """Follows loads from their beginning to their end. Times in monotonic seconds.
+
+    Events tell at once when a load begins, and of loads too short for any poll; `/running` has the
+    last word on how a load ended that it has shown.
+    """
+
+    def __init__(self) -> None:
+        self._pending_loads: dict[str, _PendingLoad] = {}
+        self._running_states: Mapping[str, RunState] | None = None
+        self._event_states: Mapping[str, RunState] | None = None
+
+    def forget_times(self) -> None:
+        """The clocks are not to be trusted: no load that is under way is measured."""
+        self._pending_loads.clear()
+
+    def clear_event_states(self) -> None:
+        """What the next event tells first began at an unknown moment."""
+        self._event_states = None
+
+    def apply_event_states(self, states: Mapping[str, RunState], now: float) -> Transitions:
+        """Take in the states of an event."""
+        before, self._event_states = self._event_states, states
+        if before is None:
+            return Transitions()
+        started: list[str] = []
+        vanished: list[str] = []
+        for model_id, state in states.items():
+            was = before.get(model_id)
+            if was is state and model_id not in self._pending_loads:
+                continue
+            if state is RunState.STARTING:
+                if was is not RunState.STARTING and model_id not in self._pending_loads:
+                    self._pending_loads[model_id] = _PendingLoad(now, seen_running=False)
+                    started.append(model_id)
+            elif state in {RunState.STOPPED, RunState.STOPPING}:
+                begun = self._pending_loads.get(model_id)
+                if begun is not None and not begun.seen_running:
+                    del self._pending_loads[model_id]
+                    if state is RunState.STOPPED:
+                        vanished.append(model_id)
+        return Transitions(started=tuple(started), vanished=tuple(vanished))
+
+    def apply_running_states(
+        self, states: Mapping[str, RunState], now: float, requested: Mapping[str, float]
+    ) -> Transitions:
+        """Take in the states of an answer of `/running`; a model that it doesn't list is stopped.
+
+        `requested` has loads that count from when they were asked for if nobody saw them begin.
+        """
+        before, self._running_states = self._running_states, states
+        first = before is None
+        was = before or {}
+        started: list[str] = []
+        loaded: list[tuple[str, float]] = []
+        for model_id, state in states.items():
+            if state is RunState.STARTING:
+                # One that was starting already at the first look began at an unknown moment.
+                if not first and was.get(model_id) is not RunState.STARTING:
+                    if model_id not in self._pending_loads:
+                        self._pending_loads[model_id] = _PendingLoad(now, seen_running=True)
+                        started.append(model_id)
+                    self._pending_loads[model_id].seen_running = True
+                continue
+            begun = self._pending_loads.get(model_id)
+            if begun is not None and (begun.seen_running or state is RunState.READY):
+                del self._pending_loads[model_id]
+            if state is RunState.READY and was.get(model_id) is not RunState.READY:
+                at = begun.at if begun is not None else requested.get(model_id)
+                if at is not None:
+                    loaded.append((model_id, now - at))
+        vanished = tuple(
+            model_id
+            for model_id, state in was.items()
+            if state is RunState.STARTING
+            and states.get(model_id, RunState.STOPPED) is RunState.STOPPED
+        )
+        for model_id in vanished:
+            self._pending_loads.pop(model_id, None)
+        changed = not first and _without_stopped(was) != _without_stopped(states)
+        return Transitions(changed, tuple(started), tuple(loaded), vanished)
+
+
+def _without_stopped(states: Mapping[str, RunState]) -> dict[str, RunState]:
+    return {id_: state for id_, state in states.items() if state is not RunState.STOPPED}
+
+
+QUEUE_GRACE = 2.0
+"""Seconds in which a load that nobody saw starting can't have waited for others."""
+
+POLLS_UNTIL_LISTED = 2
+"""Answers of `/running` that may miss a model which was told to be ready."""
+
+
+class ServerState:
+    """The facts about one server, gathered from its answers and its events."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._listed: tuple[ListedModel, ...] = ()
+        self._running: tuple[RunningModel, ...] = ()
+        self._statuses: tuple[ModelStatus, ...] = ()
+        self._failures: dict[str, LoadFailure] = {}
+        self._requested: dict[str, float] = {}
+        self._last_used: dict[str, float] = {}
+        self._expected_load: dict[str, float] = {}
+        self._configured_context: Mapping[str, int] = {}
+        self._last_context: Mapping[str, int] = {}
+        self._memory: Mapping[str, Footprint] = {}
+        self._requests: dict[str, ActiveRequest] | None = None
+        self._request_total: int | None = None
+        self._rates: dict[str, float] = {}
+        self._evicted: dict[str, Eviction] = {}
+        self._evictions = EvictionTracker()
+        self._starts = LoadTracker()
+        self._pending_ready: dict[str, int] = {}
+        self._stale = True
+        self._merging = ModelMerger()
+        self.companions: frozenset[frozenset[str]] = frozenset()
+        self.lists_only_ready = False
+
+    @property
+    def models(self) -> tuple[Model, ...]:
+        """The models as of the last `merge`."""
+        return self._merging.models
+
+    @property
+    def requests(self) -> ActiveRequests:
+        """The requests under way."""
+        if self._requests is None:
+            return ActiveRequests(total=self._request_total)
+        return ActiveRequests(total=len(self._requests), running=tuple(self._requests.values()))
+
+    @property
+    def in_transit(self) -> bool:
+        """Whether a model is about to change its state, or is waited for."""
+        return bool(self._requested) or any(model.in_transit for model in self.models)
+
+    @property
+    def model_ids(self) -> frozenset[str]:
+        """The ids that the last event named; empty where no event came."""
+        return frozenset(status.id for status in self._statuses)
+
+    def update_models(self, models: tuple[ListedModel, ...]) -> None:
+        """Take in an answer of `/v1/models`."""
+        if models != self._listed:
+            self._listed = models
+            self._stale = True
+
+    def set_expected_load(self, model_id: str, seconds: float) -> None:
+        """Remember how long a load of that model is expected to take."""
+        if self._expected_load.get(model_id) != seconds:
+            self._expected_load[model_id] = seconds
+            self._stale = True
+
+    def begin_load(self, model_id: str) -> None:
+        """aitui waits for that model from now on; an earlier failure is forgotten."""
+        self._requested.setdefault(model_id, self._clock.monotonic())
+        self._failures.pop(model_id, None)
+        self._stale = True
+
+    def update_config(self, contexts: Mapping[str, int]) -> None:
+        """What the config file says of context sizes, in tokens, takes the place of what it said."""
+        if contexts != self._configured_context:
+            self._configured_context = contexts
+            self._stale = True
+
+    def update_memory(
+        self, memory: Mapping[str, Footprint], last_context: Mapping[str, int]
+    ) -> None:
+        """What each model takes, or would, and the context sizes that they were measured with."""
+        if (memory, last_context) != (self._memory, self._last_context):
+            self._memory, self._last_context = memory, last_context
+            self._stale = True
+
+    def end_load(self, model_id: str) -> None:
+        """aitui no longer waits for that model."""
+        self._requested.pop(model_id, None)
+        self._stale = True
+
+    def record_failure(self, model_id: str, failed: LoadFailure) -> None:
+        """Remember why a load failed, until the model is tried again."""
+        self._failures[model_id] = failed
+        self._stale = True
+
+    def clear_event_state(self) -> None:
+        """The event stream ended: what only events tell is unknown until it is back."""
+        self._requests = None
+        self._request_total = None
+        self._starts.clear_event_states()
+        if self.lists_only_ready:
+            self._statuses = ()
+        self._stale = True
+
+    def update_running(self, models: tuple[RunningModel, ...]) -> Transitions:
+        """Take in an answer of `/running`, and say what it shows to have changed."""
+        if models != self._running:
+            self._running = models
+            self._stale = True
+        self._expire_pending_ready()
+        self.merge()
+        self._remember_companions()
+        now = self._clock.monotonic()
+        unseen = {
+            model_id: at
+            for model_id, at in self._requested.items()
+            if self.lists_only_ready or now - at < QUEUE_GRACE
+        }
+        states = {
+            model.id: model.state for model in self.models if model.state is not RunState.STOPPED
+        }
+        self._evictions.update_states(states, now)
+        return self._forget_resolved(self._starts.apply_running_states(states, now, unseen))
+
+    def update_statuses(self, event: ModelStatusChanged) -> Transitions:
+        """Take in the states that an event tells; `changed` where `/running` should be asked."""
+        before = {status.id: status.state for status in self._statuses}
+        states = {status.id: status.state for status in event.models}
+        told = self._hold_back_ready(event.models)
+        if told != self._statuses:
+            self._statuses = told
+            self._stale = True
+        now = self._clock.monotonic()
+        self._evictions.update_states(states, now)
+        transitions = self._starts.apply_event_states(states, now)
+        return self._forget_resolved(replace(transitions, changed=before != states))
+
+    def apply_event(self, event: Event) -> None:
+        """Take in an event of any other kind."""
+        match event:
+            case RequestsCounted(total):
+                self._request_total = total
+            case RequestsListed(requests):
+                self._requests = {request.id: request for request in requests}
+            case RequestUpdated(request):
+                self._requests = {**(self._requests or {}), request.id: request}
+                self._last_used[request.model] = self._clock.monotonic()
+            case RequestEnded(request_id):
+                self._remove_request(request_id)
+            case RequestsFinished(requests):
+                self.record_finished_requests(requests)
+            case _:
+                return
+        self._stale = True
+
+    def record_finished_requests(self, requests: tuple[FinishedRequest, ...]) -> None:
+        """Requests ended: their models were in use until then, and this fast."""
+        now, wall = self._clock.monotonic(), self._clock.wall()
+        for request in sorted(requests, key=lambda request: request.at or wall):
+            age = 0.0 if request.at is None else max(0.0, wall - request.at)
+            used = self._last_used.get(request.model, now - age)
+            self._last_used[request.model] = max(used, now - age)
+            if request.rate is not None:
+                self._rates[request.model] = request.rate
+        self._stale = True
+
+    def record_evictions(self, started: str, on_purpose: Collection[str]) -> None:
+        """A load began: the ready models that left just before had to go for it."""
+        now = self._clock.monotonic()
+        for victim in self._evictions.take_victims(started, now, on_purpose):
+            self._evicted[victim] = Eviction(self._clock.wall(), started, self._requester(started))
+            self._stale = True
+
+    def merge(self) -> tuple[Model, ...]:
+        """The models that follow from everything known; unchanged ones are the same objects."""
+        if not self._stale:
+            return self.models
+        self._stale = False
+        return self._merging.merge(
+            ModelFacts(
+                listed=self._listed,
+                running=self._running,
+                statuses=self._statuses,
+                configured_context=self._configured_context,
+                last_context=self._last_context,
+                seen_reasoning={},
+                failures=dict(self._failures),
+                requests=self.requests,
+                last_used=dict(self._last_used),
+                expected_load=dict(self._expected_load),
+                requested=dict(self._requested),
+                rates=dict(self._rates),
+                evicted=dict(self._evicted),
+                memory=self._memory,
+                running_lists_only_ready=self.lists_only_ready,
+            ),
+            self._clock.monotonic(),
+        )
+
+    def shift_clock(self, seconds: float) -> None:
+        """The machine slept that long while the monotonic clock stood still: ages grow by it."""
+        self._last_used = {key: used - seconds for key, used in self._last_used.items()}
+        self._merging.start_from(
+            tuple(replace(model, since=model.since - seconds) for model in self.models)
+        )
+        self._starts.forget_times()
+        self._stale = True
+
+    def _hold_back_ready(self, statuses: tuple[ModelStatus, ...]) -> tuple[ModelStatus, ...]:
+        """v217 lists only ready models: one that is told to be so is still starting until then."""
+        if not self.lists_only_ready:
+            return statuses
+        listed = {model.id for model in self._running}
+        starting = {status.id for status in self._statuses if status.state is RunState.STARTING}
+        coming = {
+            status.id
+            for status in statuses
+            if status.state is RunState.READY and status.id in starting - listed
+        }
+        self._pending_ready = {
+            model_id: self._pending_ready.get(model_id, POLLS_UNTIL_LISTED) for model_id in coming
+        }
+        return tuple(
+            replace(status, state=RunState.STARTING) if status.id in coming else status
+            for status in statuses
+        )
+
+    def _expire_pending_ready(self) -> None:
+        listed = {model.id for model in self._running}
+        self._pending_ready = {
+            model_id: looks - 1
+            for model_id, looks in self._pending_ready.items()
+            if model_id not in listed
+        }
+        given_up = {model_id for model_id, looks in self._pending_ready.items() if looks <= 0}
+        if given_up:
+            self._statuses = tuple(
+                replace(status, state=RunState.READY) if status.id in given_up else status
+                for status in self._statuses
+            )
+            self._stale = True
+
+    def _remove_request(self, request_id: str) -> None:
+        ended = (self._requests or {}).get(request_id)
+        if ended is None or self._requests is None:
+            return
+        self._requests = {
+            key: request for key, request in self._requests.items() if key != request_id
+        }
+        self._last_used[ended.model] = self._clock.monotonic()
+
+    def _remember_companions(self) -> None:
+        ready = sorted(model.id for model in self.models if model.state is RunState.READY)
+        if 2 <= len(ready) <= 32:
+            pairs = {frozenset((a, b)) for a in ready for b in ready if a < b}
+            if not pairs <= self.companions:
+                self.companions |= pairs
+
+    def _forget_resolved(self, transitions: Transitions) -> Transitions:
+        """A failure or an eviction is over once the model is loaded again, by whomever."""
+        for model_id in (*transitions.started, *(model_id for model_id, _ in transitions.loaded)):
+            for over in (self._failures, self._evicted):
+                if over.pop(model_id, None) is not None:
+                    self._stale = True
+        return transitions
+
+    def _requester(self, model_id: str) -> str:
+        """Who wanted that model: aitui's own user, or the client that asks for it."""
+        if model_id in self._requested:
+            return "you"
+        wanted = next((use for use in self.requests.running or () if use.model == model_id), None)
+        return "" if wanted is None else client_name(wanted)

@@ -1,0 +1,150 @@
+"""Unload one model, or all: asks where somebody is using it, ends when `/running` agrees."""
+
+from aitui.domain.confirmation import Confirmation
+from aitui.domain.eviction import (
+    client_name,
+    describe_all_users,
+    describe_unload,
+    describe_users,
+    request_count,
+)
+from aitui.domain.models import ActiveRequest, Model, RunState
+from aitui.domain.snapshot import Snapshot
+from aitui.domain.units import format_seconds
+from aitui.errors import TimedOut, UnloadFailed
+from aitui.services.load import resolve_loadable_model
+from aitui.services.session import Ask, Session
+
+UNLOAD_CONFIRMED_WITHIN = 60.0
+
+
+async def unload_model(session: Session, wanted: str, ask: Ask) -> tuple[str, ...]:
+    """Unload the model of that id or alias; while it loads, this aborts the load.
+
+    Returns the ids that are gone: none where the answer was no, or where it didn't run.
+    Raises NoSuchModel, Refused, UnloadFailed, Unreachable.
+    """
+    model = resolve_loadable_model(wanted, session.snapshot)
+    session.refuse_if_read_only(f"unloading {model.id}")
+    if not model.resident and model.requested is None:
+        return ()
+    if unload_confirmation(model.id, session.snapshot).needed and not await ask(
+        lambda snapshot: unload_confirmation(model.id, snapshot)
+    ):
+        return ()
+    await session.monitor.expect_unload(model.id)
+    await session.client.unload(model.id)
+    await _wait_until_unloaded(session, {model.id})
+    return (model.id,)
+
+
+async def unload_all_models(session: Session, ask: Ask) -> tuple[str, ...]:
+    """Unload every model, after asking; returns the ids that are gone."""
+    session.refuse_if_read_only("unloading all models")
+    gone = {model.id for model in session.snapshot.resident}
+    if not gone or not await ask(unload_all_confirmation):
+        return ()
+    gone |= {model.id for model in session.snapshot.resident}
+    await session.monitor.expect_unload(*gone)
+    await session.client.unload_all()
+    await _wait_until_unloaded(session, gone)
+    return tuple(sorted(gone))
+
+
+def unload_confirmation(model_id: str, snapshot: Snapshot) -> Confirmation:
+    """Whose requests unloading that model will cut, as of that snapshot."""
+    model = snapshot.model(model_id) or Model(model_id)
+    requests = request_count(model, snapshot) if model.state is RunState.READY else 0
+    if requests is None:
+        facts: tuple[str, ...] = (
+            f"{snapshot.requests.total} requests run on this server."
+            if snapshot.requests.total
+            else "This server doesn't tell whether requests run.",
+            "Those at this model will be cut.",
+        )
+        # Without an event stream nobody knows of requests, and every unload would ask.
+        needed = bool(snapshot.requests.total)
+    else:
+        facts = (_describe_cut(requests), *describe_users(model, snapshot))
+        needed = requests > 0
+    return Confirmation(f"Unload {model_id}?", facts, yes="Unload", needed=needed)
+
+
+def unload_all_confirmation(snapshot: Snapshot) -> Confirmation:
+    """What unloading everything will cost whom."""
+    resident = snapshot.resident
+    facts = [describe_unload(model) for model in resident]
+    if snapshot.requests.total is None:
+        facts.append("This server doesn't tell whether requests run; they will be cut.")
+    else:
+        facts += (_describe_cut(snapshot.requests.total), *describe_all_users(snapshot))
+    what = "the only model" if len(resident) == 1 else f"all {len(resident)} models"
+    return Confirmation(f"Unload {what}?", tuple(facts), yes="Unload all")
+
+
+def _describe_cut(requests: int) -> str:
+    if requests == 0:
+        return "No request runs there."
+    return (
+        "1 running request will be cut."
+        if requests == 1
+        else (f"{requests} running requests will be cut.")
+    )
+
+
+async def _wait_until_unloaded(session: Session, model_ids: set[str]) -> None:
+    await session.monitor.poll_now()
+    try:
+        await session.monitor.wait_until(
+            lambda snapshot: (
+                not any(model.resident for model in snapshot.models if model.id in model_ids)
+            ),
+            UNLOAD_CONFIRMED_WITHIN,
+        )
+    except TimedOut as error:
+        still = [model.id for model in session.snapshot.resident if model.id in model_ids]
+        raise UnloadFailed(
+            f"{', '.join(still)} still runs",
+            why=f"the server said OK, and lists it {UNLOAD_CONFIRMED_WITHIN:.0f} s later all the same",
+            remedy="another client may have loaded it again: look who is using it",
+        ) from error
+
+
+CANCEL_CONFIRMED_WITHIN = 15.0
+
+
+async def cancel_request(session: Session, request: ActiveRequest, ask: Ask) -> bool:
+    """Cancel that request; False where the answer was no, or where it had ended by then.
+
+    Raises Refused, NotSupported on servers before v235, Unreachable.
+    """
+    session.refuse_if_read_only("cancelling a request")
+
+    def build(snapshot: Snapshot) -> Confirmation:
+        return cancel_confirmation(request, snapshot, session.clock.monotonic())
+
+    if not await ask(build) or not _is_running(request, session.snapshot):
+        return False
+    await session.client.cancel_request(request.id)
+    await session.monitor.wait_until(
+        lambda snapshot: not _is_running(request, snapshot), CANCEL_CONFIRMED_WITHIN
+    )
+    return True
+
+
+def cancel_confirmation(request: ActiveRequest, snapshot: Snapshot, now: float) -> Confirmation:
+    """Whose request would be cut."""
+    if not _is_running(request, snapshot):
+        return Confirmation("Cancel this request?", ("It has ended by now.",), yes="Cancel it")
+    # Its age goes on while one reads: told in tens of seconds, it doesn't disarm the dialog.
+    age = max(0.0, now - request.started) // 10 * 10
+    facts = (
+        f"{client_name(request)} at {request.model or 'no model'}",
+        f"{request.path}, for {format_seconds(age)} or more",
+        "Its answer is cut where it stands.",
+    )
+    return Confirmation("Cancel this request?", facts, yes="Cancel it", no="Let it run")
+
+
+def _is_running(request: ActiveRequest, snapshot: Snapshot) -> bool:
+    return any(other.id == request.id for other in snapshot.requests.running or ())

@@ -1,0 +1,187 @@
+"""config.toml: read, its keys checked, its values kept with their lines."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from aitui.domain.sanitize import sanitize_line
+from aitui.errors import SettingsError
+from aitui.settings.raw import AT_THE_TOP, OF_A_SERVER, RawValue, nearest_name
+
+KeyPath = tuple[str, ...]
+
+_PART = r"""(?:[A-Za-z0-9_-]+|"[^"\\]*"|'[^']*')"""
+_DOTTED = rf"{_PART}(?:\s*\.\s*{_PART})*"
+_TABLE = re.compile(rf"\s*\[\s*({_DOTTED})\s*\]")
+_KEY = re.compile(rf"\s*({_DOTTED})\s*=")
+
+
+def line_numbers(text: str) -> dict[KeyPath, int]:
+    """The line that each table and key is first named on, counted from 1.
+
+    A hint, not a parser: keys with escapes and those in inline tables have none.
+    """
+    lines: dict[KeyPath, int] = {}
+    table: KeyPath = ()
+    for number, line in enumerate(text.split("\n"), start=1):
+        if header := _TABLE.match(line):
+            table = path = _parts(header[1])
+        elif key := _KEY.match(line):
+            path = table + _parts(key[1])
+        else:
+            continue
+        for depth in range(1, len(path) + 1):
+            lines.setdefault(path[:depth], number)
+    return lines
+
+
+def _parts(dotted: str) -> KeyPath:
+    return tuple(part.strip("\"'") for part in re.findall(_PART, dotted))
+
+
+LARGEST_FILE = 1 << 20
+_LONGEST_NAME = 64
+_AT = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
+
+
+@dataclass(frozen=True, slots=True)
+class SettingsFile:
+    """What config.toml says, values unread. `path` is None where there is no such file."""
+
+    path: Path | None = None
+    default: RawValue | None = None
+    fps: RawValue | None = None
+    notifications: RawValue | None = None
+    servers: Mapping[str, Mapping[str, RawValue]] = field(default_factory=dict)
+
+    def no_such_server(self, given: RawValue) -> SettingsError:
+        """The error for a name that no `[servers.NAME]` has, with the nearest that one has."""
+        if not self.servers:
+            where = "config.toml" if self.path is None else sanitize_line(str(self.path))
+            return given.error(f"a server of {where}, and it has no [servers.NAME] yet")
+        near = nearest_name(str(given.value), self.servers)
+        names = ", ".join(self.servers)
+        return given.error(f"{near}, maybe; config.toml has {names}" if near else f"one of {names}")
+
+
+def read_config_file(path: Path, *, required: bool) -> SettingsFile:
+    """Read the file; without it there are no named servers, unless it is `required`.
+
+    Blocks. Raises SettingsError with line and column, or with the nearest known key.
+    """
+    shown = sanitize_line(str(path))
+    try:
+        with path.open("rb") as file:
+            content = file.read(LARGEST_FILE + 1)
+    except FileNotFoundError as error:
+        if not required:
+            return SettingsFile()
+        raise SettingsError(f"{shown} (flag --config): there is no such file") from error
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise SettingsError(f"{shown} can't be read: {sanitize_line(why)}") from error
+    if len(content) > LARGEST_FILE:
+        raise SettingsError(f"{shown} is larger than 1 MiB: expected a config.toml")
+    return _SettingsFileReader(path, _decode(content, shown)).read()
+
+
+def _decode(content: bytes, shown: str) -> str:
+    try:
+        return content.decode("utf-8-sig").replace("\r\n", "\n")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise SettingsError(f"{shown}, line {line}: expected UTF-8 text") from error
+
+
+class _SettingsFileReader:
+    """Goes through the tables of one file, which it names in every error."""
+
+    def __init__(self, path: Path, text: str) -> None:
+        self._path = path
+        self._shown = sanitize_line(str(path))
+        self._text = text
+        self._lines = line_numbers(text)
+
+    def read(self) -> SettingsFile:
+        top = self._parse()
+        self._check_keys((), top, AT_THE_TOP)
+        servers = top.get("servers", {})
+        single = {name: self._raw_value((), name, top[name]) for name in top if name != "servers"}
+        if not isinstance(servers, dict):
+            raise self._error(("servers",), "expected tables, like [servers.home]")
+        return SettingsFile(
+            path=self._path,
+            default=single.get("default"),
+            fps=single.get("fps"),
+            notifications=single.get("notifications"),
+            servers={name: self._read_server(name, table) for name, table in servers.items()},
+        )
+
+    def _parse(self) -> dict[str, object]:
+        import tomllib
+
+        try:
+            return tomllib.loads(self._text)
+        except tomllib.TOMLDecodeError as error:
+            message = sanitize_line(str(error))
+            at = _AT.search(message)
+            what = message[: at.start()] if at else message
+            line, column = (at[1], at[2]) if at and at[1] else self._end_position()
+            raise SettingsError(
+                f"{self._shown}, line {line}, column {column}: {what}: expected TOML"
+            ) from error
+        except (RecursionError, ValueError) as error:
+            raise SettingsError(f"{self._shown}: expected TOML of a few tables") from error
+
+    def _end_position(self) -> tuple[int, int]:
+        lines = self._text.split("\n")
+        return len(lines), len(lines[-1]) + 1
+
+    def _read_server(self, name: str, table: object) -> dict[str, RawValue]:
+        at = ("servers", name)
+        fine = name == sanitize_line(name, _LONGEST_NAME).strip() and name and "/" not in name
+        if not fine:
+            raise self._error(
+                at, f"expected a name of up to {_LONGEST_NAME} printable characters without /"
+            )
+        if not isinstance(table, dict):
+            raise self._error(at, f"expected a table, like [servers.{name}]")
+        self._check_keys(at, table, OF_A_SERVER)
+        if "colour" in table and "color" in table:
+            raise self._error((*at, "color"), "expected either colour or color, not both")
+        if "url" not in table:
+            raise self._error(at, "expected a url, like https://ai.example.org")
+        return {
+            "colour" if key == "color" else key: self._raw_value(at, key, value)
+            for key, value in table.items()
+            if value != "" or key in {"url", "ssh_host"}
+        }
+
+    def _check_keys(self, at: KeyPath, table: Mapping[str, object], known: tuple[str, ...]) -> None:
+        for key in table:
+            if key in known:
+                continue
+            near = nearest_name(key, known)
+            expected = f"expected {near}" if near else f"expected one of {', '.join(known)}"
+            if not at and key in OF_A_SERVER:
+                expected = "expected it below a [servers.NAME]"
+            raise self._error((*at, key), f"unknown key, {expected}")
+
+    def _raw_value(self, at: KeyPath, key: str, value: object) -> RawValue:
+        where = f"{self._path.name} [{'.'.join(at)}]" if at else self._path.name
+        line = self._lines.get((*at, key))
+        return RawValue(
+            value=value,
+            prefix=f"{key} = ",
+            place=sanitize_line(f"{where}, line {line}" if line else where),
+            origin=sanitize_line(where),
+            base=self._path.parent,
+        )
+
+    def _error(self, at: KeyPath, words: str) -> SettingsError:
+        line = next(
+            (self._lines[at[:n]] for n in range(len(at), 0, -1) if at[:n] in self._lines), 0
+        )
+        where = f"{self._shown}, line {line}" if line else self._shown
+        return SettingsError(f"{where}: {sanitize_line('.'.join(at), 120)}: {words}")

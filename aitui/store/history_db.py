@@ -1,0 +1,402 @@
+"""The database of conversations: its tables, and how it is opened."""
+
+import os
+import sqlite3
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import msgspec
+
+from aitui.domain.chat.conversation import (
+    LONGEST_TITLE,
+    Conversation,
+    SamplingParameters,
+    Turn,
+    TurnState,
+)
+from aitui.errors import HistoryError
+from aitui.store.json_store import make_private_directory, set_aside
+
+BUSY_SECONDS = 5.0
+
+_CONVERSATIONS = """
+CREATE TABLE conversations (
+    id TEXT PRIMARY KEY, server TEXT NOT NULL, model TEXT NOT NULL, title TEXT NOT NULL,
+    system TEXT NOT NULL, sampling TEXT NOT NULL, shown TEXT NOT NULL, sent_from TEXT NOT NULL,
+    created REAL NOT NULL, changed REAL NOT NULL, forked_from TEXT NOT NULL
+);
+CREATE INDEX conversations_by_change ON conversations (changed);
+CREATE TABLE turns (
+    number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE,
+    conversation TEXT NOT NULL REFERENCES conversations (id) ON DELETE CASCADE,
+    parent TEXT NOT NULL, role TEXT NOT NULL, state TEXT NOT NULL,
+    text TEXT NOT NULL, reasoning TEXT NOT NULL, facts TEXT NOT NULL
+);
+CREATE INDEX turns_of_conversation ON turns (conversation, number);
+CREATE TABLE pieces (
+    number INTEGER PRIMARY KEY,
+    turn TEXT NOT NULL REFERENCES turns (id) ON DELETE CASCADE,
+    text TEXT NOT NULL, reasoning TEXT NOT NULL
+);
+CREATE INDEX pieces_of_turn ON pieces (turn, number);
+CREATE TABLE settings (
+    server TEXT NOT NULL, model TEXT NOT NULL, system TEXT NOT NULL, sampling TEXT NOT NULL,
+    PRIMARY KEY (server, model)
+);
+"""
+"""`facts` is the rest of a turn as JSON. `pieces` hold what came of a running answer: appending
+costs the same however long it has become."""
+_PROMPTS = """
+CREATE TABLE drafts (key TEXT PRIMARY KEY, text TEXT NOT NULL, editing TEXT NOT NULL);
+CREATE TABLE prompts (number INTEGER PRIMARY KEY, text TEXT NOT NULL);
+"""
+_STEPS = (_CONVERSATIONS, _PROMPTS)
+VERSION = len(_STEPS)
+"""A database of an older version takes the steps that it lacks."""
+
+
+def open_database(path: Path) -> tuple[sqlite3.Connection, str]:
+    """The database, made where there is none, and a warning where a broken one was set aside.
+
+    Raises HistoryError, OSError, sqlite3.Error.
+    """
+    make_private_directory(path.parent)
+    try:
+        return _open(path), ""
+    except sqlite3.OperationalError:
+        raise
+    except sqlite3.DatabaseError as error:
+        aside = set_aside(path)
+        for ending in ("-wal", "-shm"):
+            path.with_name(path.name + ending).unlink(missing_ok=True)
+        warning = (
+            f"The conversations in {path} can't be read ({error}): "
+            f"the file is now {aside.name}, and a new one begins"
+        )
+        return _open(path), warning
+
+
+def has_full_text_search(database: sqlite3.Connection) -> bool:
+    """Whether this SQLite has FTS5; makes its table, filled, where it is missing or lags."""
+    try:
+        database.execute("CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts5 (text)")
+        known = database.execute("SELECT count(*) FROM words").fetchone()
+    except sqlite3.OperationalError:
+        return False
+    # An aitui on a SQLite without FTS5 may have written meanwhile.
+    if known != database.execute("SELECT count(*) FROM turns WHERE state != 'running'").fetchone():
+        with transaction(database):
+            database.execute("DELETE FROM words")
+            database.execute(
+                "INSERT INTO words (rowid, text)"
+                " SELECT number, text FROM turns WHERE state != 'running'"
+            )
+    return True
+
+
+class transaction:  # noqa: N801 - a context manager
+    """Everything in the block, or nothing. Waits for other writers, then raises sqlite3.Error."""
+
+    def __init__(self, database: sqlite3.Connection) -> None:
+        self._database = database
+
+    def __enter__(self) -> None:
+        self._database.execute("BEGIN IMMEDIATE")
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self._database.execute("COMMIT")
+        elif self._database.in_transaction:
+            self._database.execute("ROLLBACK")
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    # SQLite gives its other files the mode of this one.
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    os.fchmod(descriptor, 0o600)
+    os.close(descriptor)
+    database = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
+    try:
+        database.execute("PRAGMA foreign_keys = ON")
+        if _version(database) == 0:
+            database.execute("PRAGMA journal_mode = WAL")
+        database.execute("PRAGMA synchronous = NORMAL")
+        _make_tables(database, path)
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+def _make_tables(database: sqlite3.Connection, path: Path) -> None:
+    if _version(database) < VERSION:
+        with transaction(database):
+            # Another aitui may have been faster.
+            for step in _STEPS[_version(database) :]:
+                for statement in filter(str.strip, step.split(";")):
+                    database.execute(statement)
+            database.execute(f"PRAGMA user_version = {max(VERSION, _version(database))}")
+    if _version(database) > VERSION:
+        raise HistoryError(
+            f"The conversations in {path} were written by a newer aitui",
+            remedy="update aitui",
+        )
+
+
+def _version(database: sqlite3.Connection) -> int:
+    return int(database.execute("PRAGMA user_version").fetchone()[0])
+
+
+PROMPTS_KEPT = 200
+LONGEST_PROMPT = 100_000
+"""Characters; longer ones, whole files say, are not kept among the earlier prompts."""
+
+
+def read_draft(database: sqlite3.Connection, key: str) -> tuple[str, str]:
+    """Text, and the turn in whose place it stands; empty where there is no draft."""
+    row = database.execute("SELECT text, editing FROM drafts WHERE key = ?", (key,)).fetchone()
+    return ("", "") if row is None else (row[0], row[1])
+
+
+def write_draft(database: sqlite3.Connection, key: str, text: str, editing: str) -> None:
+    """Keep a draft, or forget it where it is empty."""
+    if text:
+        database.execute("INSERT OR REPLACE INTO drafts VALUES (?, ?, ?)", (key, text, editing))
+    else:
+        database.execute("DELETE FROM drafts WHERE key = ?", (key,))
+
+
+def read_prompts(database: sqlite3.Connection) -> tuple[str, ...]:
+    """The earlier prompts, the latest last."""
+    rows = database.execute(
+        "SELECT text FROM prompts ORDER BY number DESC LIMIT ?", (PROMPTS_KEPT,)
+    ).fetchall()
+    return tuple(row[0] for row in reversed(rows))
+
+
+def write_prompt(database: sqlite3.Connection, text: str) -> None:
+    """Add a prompt; the oldest go."""
+    if len(text) > LONGEST_PROMPT:
+        return
+    database.execute("INSERT INTO prompts (text) VALUES (?)", (text,))
+    database.execute(
+        "DELETE FROM prompts WHERE number <= (SELECT max(number) FROM prompts) - ?",
+        (PROMPTS_KEPT,),
+    )
+
+
+def forget_prompts(database: sqlite3.Connection, conversation_id: str) -> None:
+    """Forget what was asked in a conversation, and what is being written for it."""
+    database.execute(
+        "DELETE FROM prompts WHERE text IN"
+        " (SELECT text FROM turns WHERE conversation = ? AND role = 'user')",
+        (conversation_id,),
+    )
+    database.execute("DELETE FROM drafts WHERE key = ?", (conversation_id,))
+
+
+CRASHED = "aitui ended while the answer came"
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationSummary:
+    """One line of the list of conversations. `changed` is Unix time."""
+
+    id: str
+    heading: str
+    server: str
+    model: str
+    turns: int
+    changed: float
+
+
+@dataclass(frozen=True, slots=True)
+class SearchHit:
+    """A turn in which a search found something; `excerpt` is the text around it."""
+
+    conversation: str
+    turn: str
+    heading: str
+    excerpt: str
+    changed: float
+
+
+def write_conversation(database: sqlite3.Connection, conversation: Conversation) -> None:
+    """The conversation's own row; its title is left to `rename` once it is there."""
+    database.execute(
+        "INSERT INTO conversations VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT (id) DO UPDATE SET model = excluded.model, system = excluded.system,"
+        " sampling = excluded.sampling, shown = excluded.shown, sent_from = excluded.sent_from,"
+        " changed = excluded.changed",
+        (
+            conversation.id,
+            conversation.server,
+            conversation.model,
+            conversation.title,
+            conversation.system,
+            sampling_text(conversation.sampling),
+            conversation.shown,
+            conversation.sent_from,
+            conversation.created,
+            conversation.changed,
+            conversation.forked_from,
+        ),
+    )
+
+
+def write_turn(database: sqlite3.Connection, conversation_id: str, turn: Turn) -> int:
+    """One turn's row, its pieces folded into it where it has ended; gives the row's number."""
+    facts = msgspec.json.encode(replace(turn, text="", reasoning="")).decode()
+    database.execute(
+        "INSERT INTO turns (id, conversation, parent, role, state, text, reasoning, facts)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT (id) DO UPDATE SET parent = excluded.parent, state = excluded.state,"
+        " text = excluded.text, reasoning = excluded.reasoning, facts = excluded.facts",
+        (
+            turn.id,
+            conversation_id,
+            turn.parent,
+            turn.role.value,
+            turn.state.value,
+            turn.text,
+            turn.reasoning,
+            facts,
+        ),
+    )
+    # A turn that runs begins with this text, whatever came in an earlier run of it.
+    database.execute("DELETE FROM pieces WHERE turn = ?", (turn.id,))
+    row = database.execute("SELECT number FROM turns WHERE id = ?", (turn.id,)).fetchone()
+    return int(row[0])
+
+
+def read_conversation(database: sqlite3.Connection, conversation_id: str) -> Conversation | None:
+    """A conversation with all its turns; None where there is none of that id."""
+    row = database.execute(
+        "SELECT id, server, model, title, system, sampling, shown, sent_from, created, changed,"
+        " forked_from FROM conversations WHERE id = ?",
+        (conversation_id,),
+    ).fetchone()
+    if row is None:
+        return None
+    turns = [
+        _turn(database, *found)
+        for found in database.execute(
+            "SELECT facts, text, reasoning FROM turns WHERE conversation = ? ORDER BY number",
+            (conversation_id,),
+        ).fetchall()
+    ]
+    return Conversation(
+        id=row[0],
+        server=row[1],
+        model=row[2],
+        title=row[3],
+        system=row[4],
+        sampling=sampling_of(row[5]),
+        turns={turn.id: turn for turn in turns},
+        shown=row[6],
+        sent_from=row[7],
+        created=row[8],
+        changed=row[9],
+        forked_from=row[10],
+    )
+
+
+def sampling_text(sampling: SamplingParameters) -> str:
+    """Parameters as JSON."""
+    return msgspec.json.encode(sampling.values).decode()
+
+
+def sampling_of(text: str) -> SamplingParameters:
+    """Parameters from JSON."""
+    return SamplingParameters(msgspec.json.decode(text, type=tuple[tuple[str, str], ...]))
+
+
+def _turn(database: sqlite3.Connection, facts: str, text: str, reasoning: str) -> Turn:
+    turn = msgspec.json.decode(facts, type=Turn)
+    if turn.state is TurnState.RUNNING:
+        pieces = database.execute(
+            "SELECT text, reasoning FROM pieces WHERE turn = ? ORDER BY number", (turn.id,)
+        ).fetchall()
+        text += "".join(piece[0] for piece in pieces)
+        reasoning += "".join(piece[1] for piece in pieces)
+        turn = replace(turn, state=TurnState.CUT, trouble=CRASHED)
+    return replace(turn, text=text, reasoning=reasoning)
+
+
+_AROUND = 60
+_HEADING = (
+    # No word of a user's is in any of these texts.
+    f"CASE WHEN c.title != '' THEN c.title ELSE coalesce((SELECT substr(t.text, 1, {LONGEST_TITLE})"  # noqa: S608
+    " FROM turns t WHERE t.conversation = c.id AND t.role = 'user' ORDER BY t.number LIMIT 1), '')"
+    " END"
+)
+
+
+def list_conversations(
+    database: sqlite3.Connection, server: str, limit: int
+) -> tuple[ConversationSummary, ...]:
+    """The conversations that hold a turn, of one server or of all, the latest first."""
+    rows = database.execute(
+        f"SELECT c.id, {_HEADING}, c.server, c.model,"  # noqa: S608
+        " (SELECT count(*) FROM turns t WHERE t.conversation = c.id) AS turns, c.changed"
+        " FROM conversations c WHERE turns > 0 AND (? = '' OR c.server = ?)"
+        " ORDER BY c.changed DESC, c.rowid DESC LIMIT ?",
+        (server, server, limit),
+    ).fetchall()
+    return tuple(ConversationSummary(row[0], _single_line(row[1]), *row[2:]) for row in rows)
+
+
+def search_words(database: sqlite3.Connection, text: str, limit: int) -> tuple[SearchHit, ...]:
+    """The turns that hold all the words, or words that begin so, the best first. Wants FTS5."""
+    quoted = [word.replace('"', '""') for word in text.replace("\0", " ").split()]
+    if not quoted:
+        return ()
+    rows = database.execute(
+        f"SELECT c.id, t.id, {_HEADING}, snippet(words, 0, '', '', '…', 12), c.changed"  # noqa: S608
+        " FROM words JOIN turns t ON t.number = words.rowid"
+        " JOIN conversations c ON c.id = t.conversation"
+        " WHERE words MATCH ? ORDER BY rank LIMIT ?",
+        (" ".join(f'"{word}"*' for word in quoted), limit),
+    ).fetchall()
+    return tuple(
+        SearchHit(row[0], row[1], _single_line(row[2]), _single_line(row[3]), row[4])
+        for row in rows
+    )
+
+
+def search_text(database: sqlite3.Connection, text: str, limit: int) -> tuple[SearchHit, ...]:
+    """The turns that hold all the words anywhere, the latest first."""
+    words = text.replace("\0", " ").split()
+    if not words:
+        return ()
+    like = " AND ".join(["t.text LIKE ? ESCAPE '\\'"] * len(words))
+    rows = database.execute(
+        f"SELECT c.id, t.id, {_HEADING}, t.text, c.changed"  # noqa: S608
+        " FROM turns t JOIN conversations c ON c.id = t.conversation"
+        f" WHERE {like} ORDER BY c.changed DESC, t.number DESC LIMIT ?",
+        (*(f"%{_escape_like(word)}%" for word in words), limit),
+    ).fetchall()
+    return tuple(
+        SearchHit(
+            row[0],
+            row[1],
+            _single_line(row[2]),
+            _single_line(_build_excerpt(row[3], words[0])),
+            row[4],
+        )
+        for row in rows
+    )
+
+
+def _escape_like(word: str) -> str:
+    return word.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_")
+
+
+def _build_excerpt(text: str, word: str) -> str:
+    at = max(0, text.casefold().find(word.casefold()))
+    start, end = max(0, at - _AROUND), at + len(word) + _AROUND
+    return f"{'…' if start else ''}{text[start:end]}{'…' if end < len(text) else ''}"
+
+
+def _single_line(text: str) -> str:
+    return " ".join(text.split())

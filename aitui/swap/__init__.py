@@ -1,1 +1,0 @@
-"""The llama-swap server over HTTP: the only place that knows httpx."""

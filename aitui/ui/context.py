@@ -1,0 +1,35 @@
+"""What the app is given when it starts."""
+
+import os
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+
+from aitui.domain.snapshot import Clock, Server
+from aitui.paths import Paths
+from aitui.settings import Settings
+
+DemoWorld = Callable[[], AbstractAsyncContextManager[tuple[Server, Paths]]]
+"""Opens a stand-in server with places of its own; nothing of either is left after the block."""
+
+
+@dataclass(frozen=True, slots=True)
+class AppContext:
+    """Settings, places, clock and chance; `missing` are certificate files that aren't there.
+
+    `demo_at_once` opens `demo_world` instead of the chosen server, as `--demo` wants it. `theme` is
+    the one to begin with, empty for Textual's; `environment` tells of the terminal.
+    """
+
+    settings: Settings
+    paths: Paths
+    home: Path
+    clock: Clock
+    random: Random
+    demo_world: DemoWorld
+    missing_certificates: tuple[tuple[str, Path], ...] = ()
+    start_with_demo: bool = False
+    theme: str = ""
+    environment: Mapping[str, str] = field(default_factory=lambda: os.environ)

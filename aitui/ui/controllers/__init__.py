@@ -1,0 +1,1 @@
+"""Objects that act for the app with a connected session."""

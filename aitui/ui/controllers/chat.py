@@ -1,0 +1,620 @@
+"""The chats of one server: opens them, sends prompts, and shows what comes."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from aitui.domain.chat.conversation import Conversation, ImageAttachment, Role
+from aitui.domain.chat.reply import Reply, ReplyPhase
+from aitui.domain.snapshot import Snapshot
+from aitui.errors import AituiError, ContextExceeded, HistoryError, LoadFailed
+from aitui.paths import Paths
+from aitui.services.chat import ChatSession
+from aitui.services.chat_rules import (
+    begin_conversation,
+    chat_confirmation,
+    confirm_chat,
+    diagnose_error,
+    import_chat_client,
+    new_id,
+)
+from aitui.services.chat_saving import SlotSizeCache
+from aitui.services.monitor import detect_suspends
+from aitui.services.session import Ask, Session
+from aitui.store.history import FILE_NAME, ConversationHistory
+from aitui.ui.controllers.questions import offer_evicted_models
+from aitui.ui.controllers.transcript_sync import TranscriptPresenter
+from aitui.ui.reply_text import completion_notice, failure_text
+from aitui.ui.widgets.chat_pane import ChatPane
+
+if TYPE_CHECKING:
+    from aitui.llamaswap.chat import ChatClient
+if TYPE_CHECKING:
+    from aitui.ui.comfort import NotifyingApp
+
+
+DRAFT_SAVE_DELAY = 0.5
+"""Seconds after which what was written is kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class PromptDraft:
+    """What is to be asked; `editing` is the question in whose place it stands."""
+
+    text: str = ""
+    attachments: tuple[ImageAttachment, ...] = ()
+    editing: str = ""
+
+
+class PromptStore:
+    """Drafts, of each conversation one, and what was asked before, in the history.
+
+    Conversations in which nothing was asked yet are nowhere: the draft of such a one belongs to its
+    model. Attachments are not kept. What can't be kept stops nobody: `tell` says it once.
+    """
+
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        self._warn = tell
+        self._reported: set[str] = set()
+        self._draft_keys: dict[str, str] = {}
+        self._unsaved: dict[str, tuple[ChatSession, PromptDraft]] = {}
+        self._has_loaded_history = False
+
+    async def load_history(self, history: ConversationHistory) -> tuple[str, ...]:
+        """What was asked before this aitui began; the second time nothing."""
+        known, self._has_loaded_history = self._has_loaded_history, True
+        try:
+            return () if known else await history.prompts()
+        except HistoryError as error:
+            self._report_once(error)
+            return ()
+
+    async def add_to_history(self, history: ConversationHistory, text: str) -> None:
+        """Keep what was asked."""
+        try:
+            await history.add_prompt(text)
+        except HistoryError as error:
+            self._report_once(error)
+
+    async def load_draft(
+        self, history: ConversationHistory, conversation: Conversation
+    ) -> PromptDraft:
+        """What was being written when aitui ended."""
+        key = self._draft_keys[conversation.id] = _draft_key(conversation)
+        try:
+            text, editing = await history.draft(key)
+        except HistoryError as error:
+            self._report_once(error)
+            return PromptDraft()
+        return PromptDraft(text, editing=editing)
+
+    def set_draft(self, chat: ChatSession, prompt: PromptDraft) -> bool:
+        """Somebody is writing that now; returns whether `keep` has to be called a little later."""
+        waits = bool(self._unsaved)
+        self._unsaved[chat.conversation.id] = (chat, prompt)
+        return not waits
+
+    async def save_drafts(self, history: ConversationHistory) -> None:
+        """Keep what was written since the last time."""
+        unsaved, self._unsaved = self._unsaved, {}
+        try:
+            for chat, prompt in unsaved.values():
+                await self._save_draft(history, chat.conversation, prompt)
+        except HistoryError as error:
+            self._report_once(error)
+
+    async def _save_draft(
+        self, history: ConversationHistory, conversation: Conversation, prompt: PromptDraft
+    ) -> None:
+        key = _draft_key(conversation)
+        before = self._draft_keys.get(conversation.id, key)
+        if before != key:
+            # The first question was asked meanwhile.
+            await history.save_draft(before, "")
+        self._draft_keys[conversation.id] = key
+        await history.save_draft(key, prompt.text, prompt.editing)
+
+    def _report_once(self, error: HistoryError) -> None:
+        if str(error) not in self._reported:
+            self._reported.add(str(error))
+            self._warn(str(error))
+
+
+def _draft_key(conversation: Conversation) -> str:
+    return conversation.id if conversation.turns else f"{conversation.server} {conversation.model}"
+
+
+class ChatSessions:
+    """Every model has one conversation that is open, and which stays when another is shown.
+
+    What would cut an answer raises ValueError, with words for a person.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        paths: Paths,
+        on_change: Callable[[ChatSession, Reply], None],
+        tell: Callable[[str], None],
+    ) -> None:
+        self.session = session
+        self.by_model: dict[str, ChatSession] = {}
+        self.history: ConversationHistory | None = None
+        self.slots = SlotSizeCache()
+        self._paths = paths
+        self._on_change = on_change
+        self._warn = tell
+        self._client: ChatClient | None = None
+
+    @property
+    def any_busy(self) -> bool:
+        """Whether any answer is under way."""
+        return any(chat.busy for chat in self.by_model.values())
+
+    async def watch_sleep(self) -> None:
+        """After each sleep of the machine, cut what doesn't go on; until it is cancelled."""
+        async for _ in detect_suspends(self.session.clock):
+            for chat in self.by_model.values():
+                chat.check_after_suspend()
+
+    async def close(self) -> None:
+        """Stop every answer and keep what came."""
+        async with AsyncExitStack() as closing:
+            if self.history is not None:
+                closing.push_async_callback(self.history.close)
+            if self._client is not None:
+                closing.push_async_callback(self._client.aclose)
+            for chat in self.by_model.values():
+                closing.push_async_callback(chat.close)
+
+    async def open_model(self, model_id: str) -> ChatSession:
+        """The conversation with that model, a new one where none is open."""
+        return self.by_model.get(model_id) or await self.begin(model_id)
+
+    async def begin(self, model_id: str) -> ChatSession:
+        """Begin a new conversation with that model; the one before is closed."""
+        self._require_idle(model_id)
+        history = await self._open_history()
+        return await self._open_chat(await begin_conversation(self.session, model_id, history))
+
+    async def resume(self, conversation_id: str) -> ChatSession:
+        """Go on with a conversation of the history, or with a copy where another aitui has it."""
+        here = self.find_open(conversation_id)
+        history = await self._open_history()
+        if here is not None:
+            return here
+        if history is None:
+            raise ValueError("there is no history")
+        opened = await history.resume(conversation_id, new_id)
+        try:
+            chat = await self._open_chat(opened.conversation)
+        except ValueError:
+            await history.release(opened.conversation.id)
+            raise
+        if opened.forked:
+            self._warn("Another aitui writes that conversation: this is a copy of it")
+        return chat
+
+    async def switch_model(self, chat: ChatSession, model_id: str) -> None:
+        """Have a conversation go on with another model, whose own is closed."""
+        before = chat.conversation.model
+        if model_id == before:
+            return
+        there = self.by_model.get(model_id)
+        self._require_idle(model_id)
+        await chat.set_model(model_id)
+        if there is not None:
+            await there.close()
+        self.by_model[model_id] = self.by_model.pop(before, chat)
+
+    async def delete_conversation(self, conversation_id: str) -> ChatSession | None:
+        """Delete a conversation; where it was open, a new one takes its place."""
+        here = self.find_open(conversation_id)
+        if here is not None and here.busy:
+            raise AituiError("That conversation is being answered", remedy="^c stops it there")
+        history = await self._open_history()
+        if history is not None:
+            await history.delete(conversation_id)
+        return None if here is None else await self.begin(here.conversation.model)
+
+    def find_open(self, conversation_id: str) -> ChatSession | None:
+        """The chat with that conversation, where it is open here."""
+        chats = self.by_model.values()
+        return next((chat for chat in chats if chat.conversation.id == conversation_id), None)
+
+    async def learn_slot_size(self, model_id: str) -> None:
+        """Ask a model that is answering for the size of its slots."""
+        if self._client is not None:
+            await self.slots.fetch(self._client, model_id)
+
+    async def _open_chat(self, conversation: Conversation) -> ChatSession:
+        self._require_idle(conversation.model)
+        if self._client is None:
+            client_class = await import_chat_client()
+            self._client = client_class(self.session.server)
+        before = self.by_model.get(conversation.model)
+        if before is not None:
+            await before.close()
+        chat = ChatSession(
+            self._client,
+            conversation,
+            clock=self.session.clock,
+            new_id=new_id,
+            history=self.history,
+            on_change=lambda answer: self._on_change(chat, answer),
+        )
+        self.by_model[conversation.model] = chat
+        return chat
+
+    def _require_idle(self, model_id: str) -> None:
+        chat = self.by_model.get(model_id)
+        if chat is not None and chat.busy:
+            raise ValueError(f"{model_id} is answering: ^c in its chat stops it")
+
+    async def _open_history(self) -> ConversationHistory | None:
+        if self.history is None:
+            try:
+                self.history = await ConversationHistory.open(self._paths.data / FILE_NAME)
+            except HistoryError as error:
+                self._warn(f"Conversations are not kept: {error}")
+        return self.history
+
+
+RunInBackground = Callable[[Coroutine[Any, Any, None], str], None]
+_GENERATING_PHASES = {ReplyPhase.THINKING, ReplyPhase.STREAMING}
+LONG_REPLY = 10.0
+"""Seconds after which whoever waits for an answer may well be elsewhere."""
+
+
+class ChatController:
+    """Belongs to the app; `beside` runs a deed of a group and tells what goes wrong in it.
+
+    `load` begins to load a model. A wait for it would end with the chat that began it.
+
+    Every model has a conversation of its own, which stays when another one is shown.
+    """
+
+    def __init__(
+        self,
+        app: "NotifyingApp",
+        pane: Callable[[], ChatPane],
+        ask: Ask,
+        beside: RunInBackground,
+        load: Callable[[str], None],
+    ) -> None:
+        self._app = app
+        self._pane = pane
+        self._ask = ask
+        self._run_in_background = beside
+        self._load = load
+        self._sessions: ChatSessions | None = None
+        self._presenter: TranscriptPresenter | None = None
+        self._confirmed_chats: set[str] = set()
+        self._pending_requests: set[str] = set()
+        self._drafts: dict[str, PromptDraft] = {}
+        self._failures: dict[str, str] = {}
+        self._prompts = PromptStore(self._warn)
+        self.chat: ChatSession | None = None
+        self.attachments: tuple[ImageAttachment, ...] = ()
+        self.editing = ""
+
+    @property
+    def busy(self) -> bool:
+        """Whether the answer that is shown is under way."""
+        return self.chat is not None and self.chat.busy
+
+    @property
+    def any_busy(self) -> bool:
+        """Whether any answer is under way."""
+        return self._sessions is not None and self._sessions.any_busy
+
+    @property
+    def sessions(self) -> ChatSessions:
+        """The chats of the server that is open. Raises AituiError where none is."""
+        if self._sessions is None:
+            raise AituiError("There is no server yet", remedy="S chooses one")
+        return self._sessions
+
+    @property
+    def session(self) -> Session:
+        """The session of the server that is open. Raises AituiError where none is."""
+        return self.sessions.session
+
+    @property
+    def history(self) -> ConversationHistory | None:
+        """Earlier conversations, where they can be kept."""
+        return None if self._sessions is None else self._sessions.history
+
+    @asynccontextmanager
+    async def bind_session(self, session: Session, paths: Paths) -> AsyncIterator[None]:
+        """Chat with this server within the block; at its end every answer is stopped and kept."""
+        served = self._sessions = ChatSessions(
+            session, paths, self._handle_reply_change, self._warn
+        )
+        self.chat = self._presenter = None
+        self._confirmed_chats, self._pending_requests = set(), set()
+        self._drafts, self._failures = {}, {}
+        watching = asyncio.create_task(served.watch_sleep(), name="watch for sleeps")
+        try:
+            yield
+        finally:
+            watching.cancel()
+            # The next server may be open already: the one before takes its time to go.
+            if self._sessions is served:
+                self._sessions = self.chat = None
+            await self._save_drafts(served)
+            await served.close()
+
+    def leave_chat(self) -> None:
+        """Keep what is written for the conversation that is shown: another one comes."""
+        if self.chat is not None:
+            self._drafts[self.chat.conversation.id] = self._take_prompt(self._pane().prompt.text)
+            self.chat = None
+            self._pane().prompt.set_text("")
+
+    async def open(self, model_id: str) -> None:
+        """Show the conversation with that model, a new one where there is none."""
+        chat = await self.sessions.open_model(model_id)
+        await self._load_draft(chat)
+        self.show(chat)
+
+    async def begin_chat(self, model_id: str) -> None:
+        """Begin a new conversation with that model. Raises ValueError where that cuts an answer."""
+        chat = await self.sessions.begin(model_id)
+        await self._load_draft(chat)
+        self.leave_chat()
+        self.show(chat)
+
+    async def resume(self, conversation_id: str) -> None:
+        """Go on with an earlier conversation. Raises ValueError where that cuts an answer."""
+        chat = await self.sessions.resume(conversation_id)
+        await self._load_draft(chat)
+        self.leave_chat()
+        self.show(chat)
+        for turn in chat.conversation.path:
+            if turn.role is Role.USER:
+                self._pane().prompt.add_to_history(turn.text)
+
+    async def switch_model(self, chat: ChatSession, model_id: str) -> None:
+        """Go on with another model. Raises ValueError where that cuts an answer."""
+        await self.sessions.switch_model(chat, model_id)
+        self.show(chat)
+
+    async def delete_conversation(self, conversation_id: str) -> None:
+        """Delete a conversation. Raises AituiError where it is being answered."""
+        before = self.sessions.find_open(conversation_id)
+        after = await self.sessions.delete_conversation(conversation_id)
+        if after is not None and before is self.chat:
+            self.show(after)
+
+    def show(self, chat: ChatSession) -> None:
+        """Bring a chat onto the pane."""
+        pane = self._pane()
+        draft = self._drafts.pop(chat.conversation.id, None)
+        self.chat = chat
+        if draft is not None and draft.text and pane.prompt.text:
+            pane.prompt.add_to_history(draft.text)
+        elif draft is not None and not pane.prompt.text:
+            self._restore_prompt(draft)
+        self._presenter = TranscriptPresenter(pane.transcript)
+        self._presenter.show(chat.conversation, chat.reply)
+        pane.model_id, pane.heading = chat.conversation.model, chat.conversation.title
+        pane.transcript.empty_text = "Nothing was asked yet; /help lists what the prompt takes"
+        pane.status.reply = chat.reply if _is_reply_visible(chat) else None
+        pane.status.trouble = self._failures.get(chat.conversation.id, "")
+        pane.is_replying = chat.busy
+        self.update_snapshot(self.session.snapshot)
+
+    def update_snapshot(self, snapshot: Snapshot) -> None:
+        """The server's state has changed: answers that wait want to know of their model."""
+        if self._sessions is None:
+            return
+        for model_id, chat in self._sessions.by_model.items():
+            model = snapshot.model(model_id)
+            if model is not None:
+                self._sessions.slots.update_model(model)
+                if chat.busy:
+                    chat.update_model_state(model.state)
+        self._show_context_size(snapshot)
+
+    def send(self, text: str) -> None:
+        """Ask the model of the conversation that is shown."""
+        chat, prompt = self.chat, self._take_prompt(text)
+        self.add_to_history(text)
+        if chat is None:
+            self._restore_prompt(prompt)
+            self._warn("No conversation is open: ⏎ on a model opens one")
+        elif prompt.editing in chat.conversation.turns:
+            self.run(chat, lambda: chat.edit(prompt.editing, text), prompt)
+        else:
+            self.run(chat, lambda: chat.send(text, prompt.attachments), prompt)
+
+    def add_to_history(self, text: str) -> None:
+        """Keep a prompt among the earlier ones, here and for the next time."""
+        self._pane().prompt.add_to_history(text)
+        if self.history is not None:
+            self._app.run_worker(
+                self._prompts.add_to_history(self.history, text), exit_on_error=False
+            )
+
+    def schedule_draft_save(self, text: str) -> None:
+        """What is being written is that now: it is kept a little later."""
+        served, chat = self._sessions, self.chat
+        if served is None or chat is None:
+            return
+        if self._prompts.set_draft(chat, PromptDraft(text, editing=self.editing)):
+            keep = partial(self._save_drafts, served)
+            self._app.set_timer(
+                DRAFT_SAVE_DELAY, lambda: self._run_in_background(keep(), "keep what is written")
+            )
+
+    def run(
+        self,
+        chat: ChatSession,
+        ask: Callable[[], Awaitable[Reply]],
+        prompt: PromptDraft | None = None,
+    ) -> None:
+        """Have something answered beside the screen; `prompt` comes back where nothing came."""
+        conversation_id, prompt = chat.conversation.id, prompt or PromptDraft()
+        if chat.busy or conversation_id in self._pending_requests:
+            self._return_prompt(chat, prompt)
+            self._warn("An answer is under way: ^c stops it")
+            return
+        self._pending_requests.add(conversation_id)
+        self._run_in_background(self._run(chat, ask, prompt), f"chat {conversation_id}")
+
+    def stop(self) -> None:
+        """Stop the answer that is shown: what came stays."""
+        if self.chat is not None:
+            self.chat.stop()
+
+    async def _run(
+        self, chat: ChatSession, ask: Callable[[], Awaitable[Reply]], prompt: PromptDraft
+    ) -> None:
+        try:
+            await self._ask_and_report(chat, ask, prompt)
+        finally:
+            self._pending_requests.discard(chat.conversation.id)
+
+    async def _ask_and_report(
+        self, chat: ChatSession, ask: Callable[[], Awaitable[Reply]], prompt: PromptDraft
+    ) -> None:
+        session, model_id = self.session, chat.conversation.model
+        if not await self._confirm_request(chat, prompt):
+            return
+        self._set_failure(chat, "")
+        ready_before = {model.id for model in session.snapshot.ready}
+        try:
+            answer = await ask()
+        except ValueError as error:
+            self._return_prompt(chat, prompt)
+            raise AituiError(str(error)) from error
+        for warning in chat.warnings:
+            self._warn(warning)
+        self._notify_completion(chat, answer)
+        if isinstance(answer.error, ContextExceeded) and answer.error.context_size:
+            self.sessions.slots.record(model_id, answer.error.context_size)
+        if answer.phase is ReplyPhase.STOPPED and not answer.text and not answer.reasoning:
+            self._return_prompt(chat, prompt)
+        if answer.phase is not ReplyPhase.FAILED or answer.error is None:
+            return
+        self._return_prompt(chat, prompt)
+        told = await diagnose_error(session, model_id, answer.error)
+        # Of a load it is known already which it was.
+        why = told.why if isinstance(told, LoadFailed) else ""
+        self._set_failure(chat, why or told.what)
+        if isinstance(told, LoadFailed):
+            ready_now = {model.id for model in session.snapshot.ready}
+            told.evicted = tuple(sorted(ready_before - ready_now - {model_id}))
+            if told.evicted:
+                await offer_evicted_models(told, self._ask, self._load)
+                return
+        can_change = bool(session.server.ssh_host) and not session.server.read_only
+        words = failure_text(told, model_id, can_change=can_change)
+        raise AituiError(told.what, why=words, remedy=told.remedy)
+
+    async def _confirm_request(self, chat: ChatSession, prompt: PromptDraft) -> bool:
+        """Whether it may cost what it costs: asked once a conversation."""
+        session, model_id = self.session, chat.conversation.model
+        if chat.conversation.id in self._confirmed_chats:
+            return True
+        costs = chat_confirmation(model_id, session.snapshot).needed
+        try:
+            may = await confirm_chat(session, model_id, self._ask)
+        except AituiError:
+            self._return_prompt(chat, prompt)
+            raise
+        if not may:
+            self._return_prompt(chat, prompt)
+        elif costs:
+            self._confirmed_chats.add(chat.conversation.id)
+        return may
+
+    async def _load_draft(self, chat: ChatSession) -> None:
+        """Bring back what was being written, and asked, when aitui ended."""
+        history, conversation = self.history, chat.conversation
+        if history is not None:
+            self._pane().prompt.prepend_history(await self._prompts.load_history(history))
+            if conversation.id not in self._drafts and chat is not self.chat:
+                self._drafts[conversation.id] = await self._prompts.load_draft(
+                    history, conversation
+                )
+
+    async def _save_drafts(self, served: ChatSessions) -> None:
+        if served.history is not None:
+            await self._prompts.save_drafts(served.history)
+
+    def _set_failure(self, chat: ChatSession, why: str) -> None:
+        self._failures[chat.conversation.id] = why.partition("\n")[0]
+        if chat is self.chat:
+            self._pane().status.trouble = self._failures[chat.conversation.id]
+
+    def _notify_completion(self, chat: ChatSession, answer: Reply) -> None:
+        words = completion_notice(answer)
+        if not words:
+            return
+        pane = self._pane()
+        if chat is not self.chat or not pane.display:
+            self._app.notify(words, markup=False)
+        if (answer.ended_at or 0.0) - answer.asked >= LONG_REPLY:
+            self._app.notify_if_away(words)
+
+    def _handle_reply_change(self, chat: ChatSession, answer: Reply) -> None:
+        served = self._sessions
+        if (
+            served is not None
+            and answer.phase in _GENERATING_PHASES
+            and served.slots.should_fetch(answer.model)
+        ):
+            self._run_in_background(
+                self._learn_slot_size(served, answer.model), f"slots {answer.model}"
+            )
+        if chat is not self.chat or self._presenter is None:
+            return
+        self._presenter.update(chat.conversation, answer)
+        pane = self._pane()
+        pane.status.reply, pane.is_replying = answer, chat.busy
+
+    def _take_prompt(self, text: str) -> PromptDraft:
+        prompt = PromptDraft(text, self.attachments, self.editing)
+        self.attachments, self.editing = (), ""
+        return prompt
+
+    def _restore_prompt(self, prompt: PromptDraft) -> None:
+        self.attachments, self.editing = prompt.attachments, prompt.editing
+        self._pane().prompt.set_text(prompt.text)
+
+    def _return_prompt(self, chat: ChatSession, prompt: PromptDraft) -> None:
+        """Nothing typed is lost: it goes back into the prompt, or is the one before a new one."""
+        if not prompt.text:
+            return
+        if chat is not self.chat:
+            self._drafts.setdefault(chat.conversation.id, prompt)
+        elif not self._pane().prompt.text:
+            self._restore_prompt(prompt)
+
+    async def _learn_slot_size(self, served: ChatSessions, model_id: str) -> None:
+        await served.learn_slot_size(model_id)
+        if served is self._sessions:
+            self._show_context_size(served.session.snapshot)
+
+    def _show_context_size(self, snapshot: Snapshot) -> None:
+        if self.chat is not None:
+            model = snapshot.model(self.chat.conversation.model)
+            status = self._pane().status
+            status.context_size = None if model is None else self.sessions.slots.size_for(model)
+            status.expected_load = None if model is None else model.expected_load
+
+    def _warn(self, words: str) -> None:
+        self._app.notify(words, severity="warning", markup=False)
+
+
+def _is_reply_visible(chat: ChatSession) -> bool:
+    """Whether the last answer is on the branch that is shown; one that failed is nowhere."""
+    answer, conversation = chat.reply, chat.conversation
+    if answer is None or answer.turn_id not in conversation.turns:
+        return True
+    return any(turn.id == answer.turn_id for turn in conversation.path)

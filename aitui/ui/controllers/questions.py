@@ -1,0 +1,36 @@
+"""Questions that need an answer in words."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from aitui.domain.snapshot import Server
+from aitui.errors import KeyPasswordNeeded, LoadFailed
+from aitui.services.session import Ask
+from aitui.ui.screens.dialogs import KeyPasswordScreen, ServersScreen
+from aitui.ui.text import restore_confirmation
+
+if TYPE_CHECKING:
+    from textual.app import App
+
+
+async def ask_for_server(
+    app: "App[None]", servers: tuple[Server, ...], current: Server | None
+) -> Server | str | None:
+    """One of the servers, a URL, or None."""
+    return await app.push_screen_wait(ServersScreen(servers, current))
+
+
+async def ask_for_password(
+    app: "App[None]", server: Server, error: KeyPasswordNeeded
+) -> Server | None:
+    """The server with the password of its key, or None; kept in memory alone."""
+    password = await app.push_screen_wait(KeyPasswordScreen(error))
+    return replace(server, client_key_password=password) if password else None
+
+
+async def offer_evicted_models(error: LoadFailed, ask: Ask, load: Callable[[str], None]) -> None:
+    """Tell why a load failed, and begin to load what had to go for it where that is wished."""
+    for victim in error.evicted:
+        if await ask(lambda _: restore_confirmation(error, victim)):  # noqa: B023
+            load(victim)

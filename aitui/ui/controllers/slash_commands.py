@@ -1,0 +1,236 @@
+"""What the slash commands of the prompt do: the same as keys and palette where there are such."""
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+from aitui.domain.chat.conversation import Conversation, Role, Turn
+from aitui.domain.slash import KINDS, SlashCommand, completions, read_slash_command
+from aitui.errors import AituiError
+from aitui.format.status import status_as_text
+from aitui.paths import Paths
+from aitui.services.chat import ChatSession, last_reply
+from aitui.services.conversations import find_conversations
+from aitui.services.export import attach_file, export_conversation
+from aitui.services.load import resolve_model
+from aitui.ui.controllers.chat import ChatController
+from aitui.ui.screens.help import HelpScreen
+from aitui.ui.screens.history import HistoryScreen
+from aitui.ui.widgets.chat_pane import ChatPane
+
+if TYPE_CHECKING:
+    from textual.app import App
+
+
+class SlashCommandRunner:
+    """Belongs to the app, whose own deeds `act` (load, unload, refresh) and `administer` run."""
+
+    def __init__(
+        self,
+        app: "App[None]",
+        chats: ChatController,
+        pane: Callable[[], ChatPane],
+        paths: Callable[[], Paths],
+        act: Callable[[str, str], None],
+        *,
+        administer: Callable[[SlashCommand, str], None],
+    ) -> None:
+        self._app = app
+        self._chats = chats
+        self._pane = pane
+        self._paths = paths
+        self._run_app_command = act
+        self._run_host_command = administer
+        self._handlers: dict[str, Callable[[SlashCommand], Awaitable[None]]] = {
+            "status": self._status,
+            "refresh": self._app_command,
+            "load": self._app_command,
+            "unload": self._app_command,
+            "gpu": self._app_command,
+            "model": self._model,
+            "system": self._system,
+            "set": self._set,
+            "clear": self._clear,
+            "retry": self._retry,
+            "continue": self._continue,
+            "edit": self._edit,
+            "delete": self._delete,
+            "branch": self._branch,
+            "history": self._history,
+            "rename": self._rename,
+            "save": self._export,
+            "export": self._export,
+            "file": self._file,
+            "ctx": self._host_command,
+            "flag": self._host_command,
+            "preset": self._host_command,
+            "reload": self._host_command,
+            "restart": self._host_command,
+            "undo": self._host_command,
+            "help": self._help,
+        }
+
+    async def run(self, text: str) -> None:
+        """Do what was typed. Raises AituiError with words, and the text is back in the prompt."""
+        try:
+            command = read_slash_command(text)
+            await self._handlers[command.name](command)
+        except (ValueError, AituiError) as error:
+            if not self._pane().prompt.text:
+                self._pane().prompt.set_text(text)
+            raise error if isinstance(error, AituiError) else AituiError(str(error)) from error
+
+    def complete(self, text: str) -> None:
+        """Complete a command in the prompt, and say what there is to choose from."""
+        session = self._chats.session
+        ids = [model.id for model in session.snapshot.models if model.loadable]
+        found = completions(text, ids)
+        if not found:
+            self._notify("Nothing completes that")
+            return
+        common = _common_prefix(found)
+        if len(found) == 1 or len(common) > len(text):
+            self._pane().prompt.set_text(common)
+        if len(found) > 1:
+            self._notify("  ".join(one.strip() for one in found[:12]))
+
+    async def _status(self, _: SlashCommand) -> None:
+        session = self._chats.session
+        self._notify(status_as_text(session, session.snapshot))
+
+    async def _app_command(self, command: SlashCommand) -> None:
+        model_id = ""
+        if command.rest:
+            model_id = resolve_model(command.rest, self._chats.session.snapshot).id
+        self._run_app_command(command.name, model_id)
+
+    async def _host_command(self, command: SlashCommand) -> None:
+        model_id = ""
+        if command.name in {"ctx", "flag"}:
+            model_id = resolve_model(command.words[0], self._chats.session.snapshot).id
+        self._run_host_command(command, model_id)
+
+    async def _model(self, command: SlashCommand) -> None:
+        model = resolve_model(command.rest, self._chats.session.snapshot)
+        await self._chats.switch_model(self._chat(), model.id)
+
+    async def _system(self, command: SlashCommand) -> None:
+        await self._chat().set_system(command.rest)
+        self._notify("The system prompt is set" if command.rest else "The system prompt is gone")
+
+    async def _set(self, command: SlashCommand) -> None:
+        name, _, value = command.rest.partition(" ")
+        chat = self._chat()
+        await chat.set_sampling(chat.conversation.sampling.with_text(name, value))
+        shown = ", ".join(f"{key} {text}" for key, text in chat.conversation.sampling.values)
+        self._notify(f"Parameters: {shown or 'those of the server'}")
+
+    async def _clear(self, _: SlashCommand) -> None:
+        await self._chats.begin_chat(self._chat().conversation.model)
+
+    async def _retry(self, _: SlashCommand) -> None:
+        chat = self._chat()
+        answer = last_reply(chat.conversation)
+        if answer is None:
+            raise ValueError("nothing was answered yet")
+        self._chats.run(chat, lambda: chat.regenerate(answer.id))
+
+    async def _continue(self, _: SlashCommand) -> None:
+        chat = self._chat()
+        answer = last_reply(chat.conversation)
+        if answer is None or not answer.is_incomplete:
+            raise ValueError("the last answer is complete")
+        self._chats.run(chat, lambda: chat.resume(answer.id))
+
+    async def _edit(self, _: SlashCommand) -> None:
+        question = _last_prompt(self._chat().conversation)
+        if question is None:
+            raise ValueError("nothing was asked yet")
+        if self._chat().busy:
+            raise ValueError("an answer is under way: stop it first")
+        self._chats.editing = question.id
+        self._pane().prompt.set_text(question.text)
+        self._notify("⏎ asks it in the place of the old one; an empty prompt drops the change")
+
+    async def _delete(self, _: SlashCommand) -> None:
+        question = _last_prompt(self._chat().conversation)
+        if question is None:
+            raise ValueError("nothing was asked yet")
+        await self._chat().delete(question.id)
+        self._chats.show(self._chat())
+
+    async def _branch(self, _: SlashCommand) -> None:
+        chat = self._chat()
+        for turn in reversed(chat.conversation.path):
+            branches = chat.conversation.branches(turn.id)
+            if len(branches) > 1:
+                at = branches.index(turn)
+                await chat.switch_branch(turn.id, 1 if at + 1 < len(branches) else -at)
+                self._chats.show(chat)
+                return
+        raise ValueError("there is only one branch: /retry makes another")
+
+    async def _history(self, command: SlashCommand) -> None:
+        history = self._chats.history
+        if history is None:
+            raise ValueError("there is no history")
+        chosen = await self._app.push_screen_wait(HistoryScreen(command.rest))
+        if chosen:
+            await self._chats.resume(chosen)
+
+    async def search_history(self, screen: HistoryScreen, words: str) -> None:
+        """Fill the list of conversations."""
+        if self._chats.history is not None:
+            screen.show(words, await find_conversations(self._chats.history, words))
+
+    async def delete_conversation(
+        self, screen: HistoryScreen, conversation_id: str, words: str
+    ) -> None:
+        """Delete a conversation, and list the others."""
+        if self._chats.history is not None:
+            await self._chats.delete_conversation(conversation_id)
+            await self.search_history(screen, words)
+
+    async def _rename(self, command: SlashCommand) -> None:
+        await self._chat().rename(command.rest)
+        self._pane().heading = command.rest
+
+    async def _export(self, command: SlashCommand) -> None:
+        directory = self._paths().data / "exports"
+        is_json = command.name == "export"
+        conversation = self._chat().conversation
+        path = await export_conversation(conversation, command.rest, directory, json=is_json)
+        self._notify(f"Written to {path}")
+
+    async def _file(self, command: SlashCommand) -> None:
+        prompt, image = await attach_file("", command.rest)
+        if image is None:
+            self._pane().prompt.set_text(prompt)
+        else:
+            self._chats.attachments = (*self._chats.attachments, image)
+            self._notify(f"{image.name} goes along with the next prompt")
+
+    async def _help(self, _: SlashCommand) -> None:
+        rows = [(kind.usage, kind.does, "") for kind in KINDS]
+        self._app.push_screen(HelpScreen(rows, "Commands of the prompt", signs=False))
+
+    def _chat(self) -> ChatSession:
+        if self._chats.chat is None:
+            raise ValueError("there is no conversation yet")
+        return self._chats.chat
+
+    def _notify(self, words: str) -> None:
+        self._app.notify(words, timeout=10, markup=False)
+
+
+def _last_prompt(conversation: Conversation) -> Turn | None:
+    asked = (turn for turn in reversed(conversation.path) if turn.role is Role.USER)
+    return next(asked, None)
+
+
+def _common_prefix(texts: tuple[str, ...]) -> str:
+    first, last = min(texts), max(texts)
+    length = next(
+        (i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b),
+        min(len(first), len(last)),
+    )
+    return first[:length]

@@ -1,0 +1,121 @@
+"""Brings a conversation onto the transcript, and of a growing answer only what is new."""
+
+from collections.abc import Iterable
+
+from aitui.domain.chat.conversation import Conversation, Role, Turn
+from aitui.domain.chat.reply import Reply, ReplyPhase
+from aitui.ui.reply_text import END_LABELS, footer_items
+from aitui.ui.transcript.render import ITEM_GAP
+from aitui.ui.transcript.turns import CompletedTurn
+from aitui.ui.widgets.transcript import Transcript
+
+
+class TranscriptPresenter:
+    """What of a conversation the transcript shows already."""
+
+    def __init__(self, transcript: Transcript) -> None:
+        self._transcript = transcript
+        self._turns: list[str] = []
+        self._streaming_id = ""
+        self._text_length = 0
+        self._reasoning_length = 0
+        self._phase: ReplyPhase | None = None
+
+    def show(self, conversation: Conversation, answer: Reply | None) -> None:
+        """Show all of it anew: another conversation, or another branch."""
+        growing = answer is not None and not answer.phase.is_final
+        path = conversation.path
+        whole = path[:-1] if growing else path
+        self._streaming_id = ""
+        self._transcript.replace(_make_turn(turn, conversation) for turn in whole)
+        self._turns = [turn.id for turn in whole]
+        if answer is not None and growing:
+            self.update(conversation, answer)
+
+    def update(self, conversation: Conversation, answer: Reply) -> None:
+        """Show what is new of the answer under way, or of one that has just ended."""
+        if answer.turn_id != self._streaming_id:
+            if answer.phase.is_final:
+                return
+            self._begin_reply(conversation, answer)
+        transcript, turn_id = self._transcript, answer.turn_id
+        reasoning, text = (
+            answer.reasoning.since(self._reasoning_length),
+            answer.text.since(self._text_length),
+        )
+        if reasoning:
+            transcript.append(turn_id, reasoning, "reasoning")
+        if text:
+            transcript.append(turn_id, text)
+        self._reasoning_length, self._text_length = len(answer.reasoning), len(answer.text)
+        if answer.phase is not self._phase:
+            self._phase = answer.phase
+            transcript.set_state(turn_id, END_LABELS.get(answer.phase, answer.phase.value))
+            if answer.thought is not None and answer.phase is ReplyPhase.STREAMING:
+                # All of it may have come at once: when its chat is shown again, say.
+                transcript.set_thinking_time(turn_id, answer.thought)
+        if answer.phase.is_final:
+            self._finish_reply(conversation, turn_id)
+
+    def _begin_reply(self, conversation: Conversation, answer: Reply) -> None:
+        before = conversation.path_to(answer.turn_id)[:-1]
+        known = [turn.id for turn in before[: len(self._turns)]]
+        if known != self._turns or self._streaming_id:
+            self._transcript.replace(_make_turn(turn, conversation) for turn in before)
+        else:
+            for turn in before[len(known) :]:
+                self._transcript.begin_turn(turn.id, turn.role.value, turn.model)
+                self._transcript.append(turn.id, _turn_text(turn))
+                self._transcript.finish(turn.id)
+        self._turns = [turn.id for turn in before]
+        self._transcript.begin_turn(answer.turn_id, Role.ASSISTANT.value, answer.model)
+        self._streaming_id, self._text_length, self._reasoning_length, self._phase = (
+            answer.turn_id,
+            0,
+            0,
+            None,
+        )
+
+    def _finish_reply(self, conversation: Conversation, turn_id: str) -> None:
+        turn = conversation.turns.get(turn_id)
+        if turn is None:
+            self.show(conversation, None)
+            return
+        self._transcript.set_state(turn_id, "")
+        self._transcript.finish(turn_id, _footer_text(turn, conversation))
+        self._turns.append(turn_id)
+        self._streaming_id = ""
+
+
+def _make_turn(turn: Turn, conversation: Conversation) -> CompletedTurn:
+    return CompletedTurn(
+        turn.id,
+        turn.role.value,
+        _turn_text(turn),
+        model=turn.model,
+        reasoning=turn.reasoning,
+        thought_for=turn.thought,
+        footer=_footer_text(turn, conversation),
+    )
+
+
+def _footer_text(turn: Turn, conversation: Conversation) -> str:
+    place = _branch_text(turn, conversation)
+    return ITEM_GAP.join(footer_items(turn, place)) if turn.role is Role.ASSISTANT else place
+
+
+def _turn_text(turn: Turn) -> str:
+    images = "".join(f"\n[image: {attachment.name}]" for attachment in turn.attachments)
+    return turn.text + images
+
+
+def _branch_text(turn: Turn, conversation: Conversation) -> str:
+    """Which of several answers to the same question this is."""
+    branches = _turn_ids(conversation.branches(turn.id))
+    if len(branches) < 2:
+        return ""
+    return f"{branches.index(turn.id) + 1} of {len(branches)}, /branch shows the next"
+
+
+def _turn_ids(turns: Iterable[Turn]) -> list[str]:
+    return [turn.id for turn in turns]

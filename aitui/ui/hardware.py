@@ -1,0 +1,498 @@
+"""The hardware in lines: whose each card's memory is, and how things went lately."""
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import zip_longest
+
+from rich.cells import cell_len, set_cell_size
+from textual.content import Content
+
+from aitui.domain.hardware.sample import (
+    Figure,
+    Gpu,
+    HardwareSample,
+    Machine,
+    SampleHistory,
+    gpu_metric,
+)
+from aitui.domain.memory.forecast import HardwareState
+from aitui.domain.memory.usage import GpuMemoryUsage, MemoryUsage
+from aitui.domain.units import format_bytes_gib, format_seconds
+from aitui.format.hardware import format_machine, format_memory, host_info_rows, host_info_source
+from aitui.ui.text import LineItem, fit_items, shorten_id
+
+_STEPS = " ▁▂▃▄▅▆▇█"
+_EIGHTHS = 8
+
+
+def plot(
+    values: Sequence[float | None], smallest: float, largest: float, rows: int
+) -> tuple[str, ...]:
+    """One column a value, the top row first. A value that is known leaves a trace, however small;
+    what isn't known is blank.
+    """
+    span = max(largest - smallest, 1e-9)
+    heights = [
+        None
+        if value is None
+        else max(1, round(min(max((value - smallest) / span, 0.0), 1.0) * rows * _EIGHTHS))
+        for value in values
+    ]
+    return tuple(
+        "".join(_plot_cell(height, (rows - 1 - row) * _EIGHTHS) for height in heights)
+        for row in range(rows)
+    )
+
+
+def bar_cells(parts: Sequence[int], total: int, cells: int) -> tuple[int, ...]:
+    """How many cells each part gets of a bar; what is there at all gets one, while there is room."""
+    if total <= 0 or cells < 1:
+        return tuple(0 for _ in parts)
+    widths = [max(1, round(part * cells / total)) if part > 0 else 0 for part in parts]
+    while sum(widths) > cells:
+        widths[widths.index(max(widths))] -= 1
+    return tuple(widths)
+
+
+def _plot_cell(height: int | None, below: int) -> str:
+    if height is None:
+        return " "
+    return _STEPS[min(max(height - below, 0), _EIGHTHS)]
+
+
+QUIET = "$foreground 65%"
+LABEL, VALUE = 6, 7
+COOLEST, HOTTEST = 20.0, 100.0
+MIN_POWER_SCALE = 50.0
+PAIRS_FROM, GAP = 100, 3
+"""Cells from which two plots stand side by side, and those between them."""
+MIN_ROWS_WITH_SCALE = 3
+"""Rows from which a plot says what its top stands for."""
+
+Lines = list[Content]
+
+
+@dataclass(frozen=True, slots=True)
+class PlotOptions:
+    """How it is drawn: cells, seconds that a plot shows, rows of each plot.
+
+    `now` is monotonic, `wall` Unix time.
+    """
+
+    width: int
+    seconds: float
+    rows: int
+    now: float
+    wall: float
+
+    @property
+    def columns(self) -> int:
+        """Cells of a plot."""
+        return max(8, self.width - LABEL - VALUE - 3)
+
+
+@dataclass(frozen=True, slots=True)
+class PlotSeries:
+    """One figure: its name, its value now in words, and what is plotted of each sample."""
+
+    label: str
+    value: str
+    figure: Figure
+    style: str = "$primary"
+    smallest: float = 0.0
+    largest: float = 100.0
+
+    @property
+    def top(self) -> str:
+        """What the upper edge of its plot stands for, in the unit of its value."""
+        return f"{self.largest:.0f} {self.value.rpartition(' ')[2]}"
+
+
+def plot_curves(curves: Iterable[PlotSeries], history: SampleHistory, frame: PlotOptions) -> Lines:
+    """Those that have a value now, two side by side where there is room for it.
+
+    Columns end at whole multiples of their width: a plot stands still while nothing changes.
+    """
+    if not history.samples:
+        return []
+    shown = [curve for curve in curves if curve.value]
+    if len(shown) < 2 or frame.width < PAIRS_FROM:
+        return [line for curve in shown for line in _plot_curve(curve, history, frame)]
+    half = replace(frame, width=(frame.width - GAP) // 2)
+    plots = [_plot_curve(curve, history, half) for curve in shown]
+    lines: Lines = []
+    for left, right in zip_longest(plots[::2], plots[1::2], fillvalue=[Content("")] * frame.rows):
+        lines += [
+            Content.assemble(one, " " * (half.width + GAP - one.cell_length), other)
+            for one, other in zip(left, right, strict=True)
+        ]
+    return lines
+
+
+def _plot_curve(curve: PlotSeries, history: SampleHistory, frame: PlotOptions) -> Lines:
+    """Name and value beside the last row; beside the first, where it is high, what its top means."""
+    column = frame.seconds / frame.columns
+    now = math.ceil(history.samples[-1].at / column) * column
+    series = history.series(curve.figure, frame.seconds, frame.columns, now)
+    rows = plot(series, curve.smallest, curve.largest, frame.rows)
+    lines: Lines = []
+    for number, row in enumerate(rows):
+        last = number == len(rows) - 1
+        name, value = (curve.label, curve.value) if last else ("", "")
+        top = curve.top if number == 0 and len(rows) >= MIN_ROWS_WITH_SCALE else ""
+        lines.append(
+            Content.assemble(
+                (name.rjust(LABEL), QUIET),
+                " ",
+                (value.rjust(VALUE), "") if last else (top.rjust(VALUE), QUIET),
+                "  ",
+                (row, curve.style),
+            )
+        )
+    return lines
+
+
+def card_curves(gpu: Gpu, history: SampleHistory) -> tuple[PlotSeries, ...]:
+    """Memory, use, temperature and power of one card."""
+
+    def known(figure: Callable[[Gpu], float | None]) -> Figure:
+        return gpu_metric(gpu.key, figure)
+
+    strongest = max(
+        (one.power or 0.0 for sample in history.samples for one in sample.gpus), default=0.0
+    )
+    heat = "" if gpu.temperature is None else f"{gpu.temperature:.0f} °C"
+    power = "" if gpu.power is None else f"{gpu.power:.0f} W"
+    return (
+        PlotSeries("memory", _percent_text(_card_memory_percent(gpu)), known(_card_memory_percent)),
+        PlotSeries(
+            "busy", _percent_text(gpu.use_percent), known(lambda one: one.use_percent), "$success"
+        ),
+        PlotSeries("heat", heat, known(lambda one: one.temperature), "$warning", COOLEST, HOTTEST),
+        PlotSeries(
+            "power",
+            power,
+            known(lambda one: one.power),
+            "$accent",
+            0.0,
+            max(strongest, MIN_POWER_SCALE),
+        ),
+    )
+
+
+def machine_curves(machine: Machine) -> tuple[PlotSeries, ...]:
+    """Processors and memory."""
+    return (
+        PlotSeries(
+            "cpu",
+            _percent_text(machine.use_percent),
+            _machine_figure(lambda one: one.use_percent),
+            "$success",
+        ),
+        PlotSeries("ram", _percent_text(_ram_percent(machine)), _machine_figure(_ram_percent)),
+    )
+
+
+def total_curve(picture: MemoryUsage) -> PlotSeries:
+    """The memory of all cards, or the machine's where there are none."""
+    used, total = picture.used_bytes, picture.total_bytes
+    value = _percent_text(None if used is None or not total else 100.0 * used / total)
+    return PlotSeries(
+        "memory", value, _total_card_percent if picture.on_cards else _machine_figure(_ram_percent)
+    )
+
+
+def _total_card_percent(sample: HardwareSample) -> float | None:
+    sized = [gpu for gpu in sample.gpus if gpu.total_bytes and gpu.used_bytes is not None]
+    total = sum(gpu.total_bytes or 0 for gpu in sized)
+    return 100.0 * sum(gpu.used_bytes or 0 for gpu in sized) / total if total else None
+
+
+def _card_memory_percent(gpu: Gpu) -> float | None:
+    if gpu.used_bytes is None or not gpu.total_bytes:
+        return None
+    return 100.0 * gpu.used_bytes / gpu.total_bytes
+
+
+def _ram_percent(machine: Machine) -> float | None:
+    if machine.memory_used is None or not machine.memory_total:
+        return None
+    return 100.0 * machine.memory_used / machine.memory_total
+
+
+def _machine_figure(figure: Callable[[Machine], float | None]) -> Figure:
+    return lambda sample: None if sample.machine is None else figure(sample.machine)
+
+
+def _percent_text(value: float | None) -> str:
+    return "" if value is None else f"{value:.0f} %"
+
+
+FILLS = (
+    ("█", "$primary"),
+    ("▓", "$success"),
+    ("▒", "$accent"),
+    ("█", "$secondary"),
+    ("▓", "$warning"),
+)
+OTHERS, FREE = ("░", QUIET), ("·", QUIET)
+SEPARATOR = " · "
+STALE_AFTER = 60.0
+"""Seconds after which a sample's age is told."""
+
+
+@dataclass(frozen=True, slots=True)
+class BarSegment:
+    """A piece of a bar, with its words for the legend."""
+
+    name: str
+    size: int
+    words: str
+
+
+def hardware_lines(hardware: HardwareState, frame: PlotOptions) -> Lines:
+    """Everything, the most needed first."""
+    picture = hardware.usage
+    lines: Lines = []
+    if picture.source is None:
+        lines += _no_data_lines(hardware)
+    for card in picture.cards:
+        lines += [*card_lines(card, hardware, frame), Content("")]
+    lines += [_style_line(f"✘ {words}", "$error") for words in missing_card_warnings(hardware)]
+    lines += _machine_section(hardware, frame)
+    lines += [_style_line(f"! {words}", "$warning") for words in _warnings(hardware)]
+    return lines
+
+
+def card_lines(card: GpuMemoryUsage, hardware: HardwareState, frame: PlotOptions) -> Lines:
+    """One card: its name and memory, a bar by models, the legend, and its plots."""
+    gpu = card.gpu
+    shared = ", the machine's own" if gpu.unified else ""
+    free = "" if gpu.free_bytes is None else f" · {format_bytes_gib(gpu.free_bytes)} free"
+    lines = [
+        _justify_line(
+            f"GPU {gpu.index}  {gpu.name or 'unnamed'}",
+            f"{format_memory(gpu.used_bytes, gpu.total_bytes)}{free}{shared}",
+            frame.width,
+        )
+    ]
+    lines += _usage_bar_lines(
+        _card_parts(card), gpu.total_bytes, frame.width, _model_fills(hardware.usage)
+    )
+    lines += plot_curves(card_curves(gpu, hardware.history), hardware.history, frame)
+    return lines
+
+
+def strip_lines(hardware: HardwareState, frame: PlotOptions) -> Lines:
+    """The memory and its history in a few lines, for the view of models on a large screen."""
+    picture = hardware.usage
+    lines: Lines = []
+    names = [f"GPU {card.gpu.index}" for card in picture.cards]
+    left = max(map(cell_len, names), default=0) + 1 if len(names) > 1 else 0
+    for name, card in zip(names, picture.cards, strict=True):
+        stack = _usage_bar_lines(
+            _card_parts(card), card.gpu.total_bytes, frame.width - left, _model_fills(picture)
+        )
+        for number, line in enumerate(stack):
+            margin = name if left and number == 0 else ""
+            lines.append(Content.assemble((margin.ljust(left), QUIET), line))
+    if not picture.cards and picture.machine is not None:
+        total = picture.machine.memory_total
+        lines += _usage_bar_lines(
+            _machine_parts(picture), total, frame.width, _model_fills(picture)
+        )
+    lines += plot_curves([total_curve(picture)], hardware.history, frame)
+    return lines
+
+
+def missing_card_warnings(hardware: HardwareState) -> list[str]:
+    """Cards that were measured within the last hour and no longer are."""
+    picture, samples = hardware.usage, hardware.history.samples
+    there = {card.gpu.key for card in picture.cards}
+    last: dict[str, tuple[Gpu, float]] = {}
+    for sample in samples:
+        for gpu in sample.gpus:
+            last[gpu.key] = gpu, sample.at
+    # Two sources may call the same cards differently.
+    if there and not there & last.keys():
+        return []
+    return [
+        f"GPU {gpu.index} {gpu.name} has vanished: it was measured last "
+        f"{format_seconds(samples[-1].at - at)} ago"
+        for key, (gpu, at) in last.items()
+        if key not in there
+    ]
+
+
+def source_text(hardware: HardwareState, now: float) -> str:
+    """Who measured, and how old that is where it is old."""
+    picture = hardware.usage
+    if picture.source is None:
+        return ""
+    age = 0.0 if hardware.last_sample_at is None else now - hardware.last_sample_at
+    old = f", {format_seconds(age)} ago" if age > STALE_AFTER else ""
+    return f"measured by {picture.source.value}{old}"
+
+
+def host_info_source_text(hardware: HardwareState) -> str:
+    """Who told what the machine is, where that is somebody else than who measured."""
+    source, measured = host_info_source(hardware.facts), hardware.usage.source
+    same = measured is not None and source == measured.value
+    return f"facts from {source}" if source and not same else ""
+
+
+def _no_data_lines(hardware: HardwareState) -> Lines:
+    if hardware.last_sample_at is None and not hardware.error:
+        return [Content("Nothing has been measured yet: the server hasn't answered so far")]
+    return [
+        Content("Nobody tells how full the memory is"),
+        _style_line(hardware.error, QUIET),
+        _style_line("llama-swap ≥ v217 measures unless performance.disabled is set;", QUIET),
+        _style_line("with ssh_host set for this server, aitui asks its machine itself", QUIET),
+    ]
+
+
+def _warnings(hardware: HardwareState) -> Iterator[str]:
+    if hardware.error and hardware.usage.source is not None:
+        yield hardware.error
+    yield from hardware.usage.errors
+
+
+def _card_parts(card: GpuMemoryUsage) -> list[BarSegment]:
+    parts = [
+        BarSegment(
+            share.model,
+            share.used_bytes,
+            f"{'≈' if share.approximate else ''}{format_bytes_gib(share.used_bytes)}",
+        )
+        for share in card.models
+    ]
+    if card.others:
+        parts.append(BarSegment("", card.others, f"{format_bytes_gib(card.others)} others"))
+    return parts
+
+
+def _machine_parts(picture: MemoryUsage) -> list[BarSegment]:
+    """Where there is no card, the models are in the machine's memory."""
+    machine = picture.machine
+    if machine is None or picture.cards:
+        return []
+    parts = [
+        BarSegment(name, one.host or 0, one.label)
+        for name, one in picture.footprints.items()
+        if name in picture.observed_now
+    ]
+    known = sum(part.size for part in parts)
+    others = max(0, (machine.memory_used or 0) - known)
+    return [*parts, BarSegment("", others, f"{format_bytes_gib(others)} others")]
+
+
+def _model_fills(picture: MemoryUsage) -> dict[str, tuple[str, str]]:
+    """A model looks the same on every card."""
+    on_cards = (share.model for card in picture.cards for share in card.models)
+    names = dict.fromkeys((*on_cards, *sorted(picture.observed_now)))
+    return {name: FILLS[number % len(FILLS)] for number, name in enumerate(names)}
+
+
+def _usage_bar_lines(
+    parts: Sequence[BarSegment], total: int | None, width: int, fills: Mapping[str, tuple[str, str]]
+) -> Lines:
+    if not total or not parts:
+        return []
+    cells = bar_cells([part.size for part in parts], total, width)
+    pieces: list[tuple[str, str]] = []
+    legend: list[list[tuple[str, str]]] = []
+    for part, count in zip(parts, cells, strict=True):
+        fill, style = fills.get(part.name, FILLS[0]) if part.name else OTHERS
+        pieces.append((fill * count, style))
+        name = f"{shorten_id(part.name, max(16, min(48, width - 14)))} " if part.name else ""
+        legend.append([(f"{fill} ", style), (f"{name}{part.words}", "")])
+    pieces.append((FREE[0] * max(0, width - sum(cells)), FREE[1]))
+    return [Content.assemble(*pieces), *_legend_lines(legend, width)]
+
+
+def _legend_lines(items: Sequence[list[tuple[str, str]]], width: int) -> Lines:
+    lines: list[list[tuple[str, str]]] = [[]]
+    used = 0
+    for item in items:
+        length = sum(cell_len(text) for text, _ in item)
+        if used and used + 3 + length > width:
+            lines.append([])
+            used = 0
+        if used:
+            lines[-1].append(("   ", ""))
+            used += 3
+        lines[-1] += item
+        used += length
+    return [Content.assemble(*line) for line in lines if line]
+
+
+def _machine_section(hardware: HardwareState, frame: PlotOptions) -> Lines:
+    picture, machine = hardware.usage, hardware.usage.machine
+    facts = _host_info_lines(hardware, frame)
+    if machine is None and not facts:
+        return []
+    lines = [_justify_line("Machine", _network_text(hardware.history), frame.width)]
+    if machine is not None and not picture.cards:
+        total = machine.memory_total
+        lines += _usage_bar_lines(
+            _machine_parts(picture), total, frame.width, _model_fills(picture)
+        )
+    if machine is not None:
+        lines += plot_curves(machine_curves(machine), hardware.history, frame)
+    return [*lines, *(_style_line(line, QUIET) for line in (*format_machine(machine), *facts))]
+
+
+def _host_info_lines(hardware: HardwareState, frame: PlotOptions) -> list[str]:
+    """What the machine is, as far as there is room for it."""
+    rows = host_info_rows(hardware.facts, frame.wall, with_cards=not hardware.usage.cards)
+    found = []
+    for row in rows:
+        items = fit_items(
+            [LineItem(fact.words, fact.need) for fact in row], frame.width, len(SEPARATOR)
+        )
+        found.append(SEPARATOR.join(item.text for item in items))
+    return [line for line in found if line]
+
+
+def _network_text(history: SampleHistory) -> str:
+    """Bytes a second since the sample before, all interfaces together."""
+    machines = [one.machine for one in history.samples[-8:] if one.machine is not None]
+    if len(machines) < 2 or not machines[-1].network:
+        return ""
+    before, after = machines[-2], machines[-1]
+    seconds = after.sampled_at - before.sampled_at
+    if seconds <= 0:
+        return ""
+    down = sum(one.received_bytes for one in after.network) - sum(
+        one.received_bytes for one in before.network
+    )
+    up = sum(one.sent_bytes for one in after.network) - sum(
+        one.sent_bytes for one in before.network
+    )
+    if down < 0 or up < 0:
+        return ""
+    return f"net ↓ {_rate_text(down / seconds)}  ↑ {_rate_text(up / seconds)}"
+
+
+def _rate_text(amount: float) -> str:
+    for size, unit in ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")):
+        if amount >= size:
+            return f"{amount / size:.1f} {unit}/s"
+    return "<1 KiB/s"
+
+
+def _justify_line(left: str, right: str, width: int) -> Content:
+    """Words at both ends of a line; the left ones give way."""
+    room = width - cell_len(right) - 1
+    if room < 8:
+        return Content.styled(set_cell_size(left, width), "bold")
+    if cell_len(left) > room:
+        left = shorten_id(left, room)
+    gap = " " * (width - cell_len(left) - cell_len(right))
+    return Content.assemble((left, "bold"), gap, right)
+
+
+def _style_line(text: str, style: str) -> Content:
+    return Content.styled(text, style)

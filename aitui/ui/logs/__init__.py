@@ -1,0 +1,1 @@
+"""The log view: its rows, their search, and their strips."""

@@ -1,0 +1,105 @@
+"""What is said of an answer: while it comes, and below it when it has ended."""
+
+from aitui.domain.chat.conversation import Turn, TurnState
+from aitui.domain.chat.reply import Reply, ReplyPhase
+from aitui.domain.config.sizes import next_size
+from aitui.domain.units import format_rate, format_seconds
+from aitui.errors import AituiError, ContextExceeded
+from aitui.ui.text import seconds_text
+
+INCOMPLETE_HINT = "/continue goes on, /retry asks again"
+
+
+END_LABELS = {
+    ReplyPhase.STOPPED: "stopped",
+    ReplyPhase.CUT: "cut",
+    ReplyPhase.FAILED: "failed",
+    ReplyPhase.DONE: "done",
+}
+
+
+def phase_text(answer: Reply, expected_load: float | None, now: float) -> str:
+    """What the answer is at, with seconds so far, and expected ones where they are known."""
+    so_far = f"{max(0.0, now - answer.phase_since):.0f}"
+    match answer.phase:
+        case ReplyPhase.QUEUED:
+            place = f", place {answer.position}" if answer.position else ""
+            return f"waits in the server's queue{place}, {so_far} s"
+        case ReplyPhase.LOADING:
+            expected = "" if expected_load is None else f" of ≈{expected_load:.0f}"
+            return f"the model is loading, {so_far}{expected} s"
+        case ReplyPhase.PREFILL:
+            share = "" if answer.progress is None else f" {answer.progress.share * 100:.0f} %"
+            return f"reads the prompt{share}, {so_far} s"
+        case ReplyPhase.THINKING:
+            return f"thinks, {so_far} s"
+        case ReplyPhase.STREAMING:
+            return "answers"
+        case _:
+            pass
+    return END_LABELS.get(answer.phase, "")
+
+
+def footer_items(turn: Turn, place: str = "") -> tuple[str, ...]:
+    """The items below an answer that has ended, the most needed first.
+
+    `place` is which of several answers it is.
+    """
+    parts = [_end_reason(turn), place]
+    if turn.usage is not None:
+        parts.append(f"{turn.usage.completion_tokens:,} tokens")
+    timings = turn.timings
+    if timings is not None and timings.rate:
+        parts.append(f"{format_rate(timings.rate)} tok/s")
+    if turn.ended is not None and turn.began:
+        parts.append(_duration_text(max(0.0, turn.ended - turn.began)))
+    if turn.first_token is not None:
+        parts.append(f"first token {turn.first_token:.2f} s")
+    if timings is not None:
+        if timings.prompt_rate:
+            parts.append(f"prompt {format_rate(timings.prompt_rate)} tok/s")
+        if timings.cached:
+            parts.append(f"{timings.cached:,} cached")
+        if timings.drafted:
+            parts.append(f"{timings.accepted or 0:,} of {timings.drafted:,} drafted taken")
+    return tuple(part for part in parts if part)
+
+
+def _duration_text(seconds: float) -> str:
+    return seconds_text(seconds) if seconds < 60 else format_seconds(seconds)
+
+
+def _end_reason(turn: Turn) -> str:
+    if turn.state is TurnState.STOPPED:
+        return "stopped"
+    if turn.state in {TurnState.CUT, TurnState.RUNNING}:
+        # The commands below say what helps: the error's own remedy would say it twice.
+        trouble = turn.trouble.removesuffix(" — continue it, or ask again")
+        return f"✘ cut: {trouble or 'aitui ended before it did'} ({INCOMPLETE_HINT})"
+    if turn.finish == "length":
+        return f"at its limit of tokens ({INCOMPLETE_HINT})"
+    return ""
+
+
+def completion_notice(answer: Reply) -> str:
+    """What to call somebody back with who didn't see it end; nothing where they stopped it."""
+    match answer.phase:
+        case ReplyPhase.DONE:
+            return f"{answer.model} has answered"
+        case ReplyPhase.CUT:
+            return f"The answer of {answer.model} was cut"
+        case ReplyPhase.FAILED:
+            return f"{answer.model} has not answered"
+        case _:
+            return ""
+
+
+def failure_text(error: AituiError, model_id: str, *, can_change: bool) -> str:
+    """Why nothing came, and what helps; `can_change` where the server's config can be."""
+    if isinstance(error, ContextExceeded):
+        ways = ["/delete drops turns", "/clear begins anew"]
+        if can_change and error.prompt_tokens and error.context_size:
+            size = next_size(error.context_size, error.prompt_tokens)
+            ways.insert(0, f"/ctx {model_id} {size} makes room")
+        return f"{error.why or error.what}: {', '.join(ways)}"
+    return error.why

@@ -1,0 +1,146 @@
+"""Chooses one of several texts."""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from textual import events, on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.screen import ModalScreen
+from textual.widgets import Input, OptionList, Static
+from textual.widgets.option_list import Option
+
+from aitui.domain.snapshot import Server
+from aitui.errors import KeyPasswordNeeded, SshKeyPassphraseNeeded
+from aitui.ui.plain import plain
+from aitui.ui.text import shorten_id
+
+MAX_CHOICE_CELLS = 56
+
+
+class ChooseScreen(ModalScreen[str | None]):
+    """Ends with one of them, or with None."""
+
+    CSS_PATH = "small_dialog.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q", "give_up", "Back")]
+
+    def __init__(self, title: str, choices: Sequence[str]) -> None:
+        super().__init__()
+        self._title = title
+        self._choices = choices
+
+    def compose(self) -> ComposeResult:
+        """The title and the list."""
+        with Vertical(id="dialog"):
+            yield Static(self._title, id="title", markup=False)
+            yield OptionList(
+                *(Option(plain(shorten_id(choice, MAX_CHOICE_CELLS))) for choice in self._choices),
+                id="list",
+            )
+            yield Static("⏎ choose   Esc back", id="hints", markup=False)
+
+    def on_mount(self) -> None:
+        """The list has the focus."""
+        self.query_one(OptionList).focus()
+
+    def action_give_up(self) -> None:
+        """Choose nothing."""
+        if self.is_current:
+            self.dismiss(None)
+
+    @on(OptionList.OptionSelected)
+    def _handle_option(self, message: OptionList.OptionSelected) -> None:
+        if self.is_current:
+            self.dismiss(self._choices[message.option_index])
+
+
+class KeyPasswordScreen(ModalScreen[str]):
+    """Ends with the password, or with an empty text where nobody gives it."""
+
+    CSS_PATH = "small_dialog.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "give_up", "Give up")]
+
+    def __init__(self, error: KeyPasswordNeeded | SshKeyPassphraseNeeded) -> None:
+        super().__init__()
+        self._error = error
+
+    def compose(self) -> ComposeResult:
+        """What is wanted, and where to type it."""
+        with Vertical(id="dialog"):
+            yield Static("Password of the private key", id="title", markup=False)
+            yield Static(str(self._error), id="words", markup=False)
+            yield Input(password=True, id="entry")
+            yield Static("⏎ connect   Esc give up", id="hints", markup=False)
+
+    def on_mount(self) -> None:
+        """The entry has the focus."""
+        self.query_one(Input).focus()
+
+    def action_give_up(self) -> None:
+        """Close without a password."""
+        self.dismiss("")
+
+    @on(Input.Submitted)
+    def _handle_submit(self, message: Input.Submitted) -> None:
+        if self.is_current:
+            self.dismiss(message.value)
+
+
+EXAMPLE = "http://localhost:8080"
+
+
+class ServersScreen(ModalScreen[Server | str | None]):
+    """Ends with a server of the list, with a URL that was typed, or with None."""
+
+    CSS_PATH = "small_dialog.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "give_up", "Back")]
+
+    def __init__(self, servers: tuple[Server, ...], current: Server | None) -> None:
+        super().__init__()
+        self._servers = servers
+        self._current = current
+
+    def compose(self) -> ComposeResult:
+        """The servers of the settings, and a line for another one."""
+        with Vertical(id="dialog"):
+            yield Static("Servers", id="title", markup=False)
+            yield OptionList(*(self._option(server) for server in self._servers), id="list")
+            yield Static("or the URL of another one", id="words", markup=False)
+            yield Input(placeholder=EXAMPLE, select_on_focus=False, id="entry")
+            yield Static("⏎ connect   Tab list or URL   Esc back", id="hints", markup=False)
+
+    def on_mount(self) -> None:
+        """The list has the focus, at the present server."""
+        listed = self.query_one(OptionList)
+        if self._current in self._servers:
+            listed.highlighted = self._servers.index(self._current)
+        listed.focus()
+
+    def on_key(self, event: events.Key) -> None:
+        """What is typed in front of the list belongs to the URL: nothing in the list takes letters."""
+        entry = self.query_one(Input)
+        letter = event.character if event.is_printable else None
+        if self.focused is not entry and letter is not None and not letter.isspace():
+            event.stop()
+            self.set_focus(entry)
+            entry.insert_text_at_cursor(letter)
+
+    def action_give_up(self) -> None:
+        """Stay where we are."""
+        self.dismiss(None)
+
+    @on(OptionList.OptionSelected)
+    def _handle_option(self, message: OptionList.OptionSelected) -> None:
+        if self.is_current:
+            self.dismiss(self._servers[message.option_index])
+
+    @on(Input.Submitted)
+    def _handle_submit(self, message: Input.Submitted) -> None:
+        if self.is_current and message.value.strip():
+            self.dismiss(message.value.strip())
+
+    def _option(self, server: Server) -> Option:
+        mark = "● " if server == self._current else "  "
+        notes = " (read-only)" if server.read_only else ""
+        return Option(plain(f"{mark}{server.label}{notes}\n    {server.url}"))

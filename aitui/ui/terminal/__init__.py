@@ -1,0 +1,1 @@
+"""Workarounds for Textual and terminals, each with its reason."""

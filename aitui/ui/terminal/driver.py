@@ -1,0 +1,132 @@
+"""The terminal's input on its way to Textual: nothing that comes in can end the app or act for it."""
+
+import errno
+import os
+import selectors
+import time
+from codecs import getincrementaldecoder
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from textual import constants, events
+from textual._xterm_parser import XTermParser
+from textual.drivers.linux_driver import LinuxDriver
+from textual.keys import Keys
+from textual.message import Message
+
+from aitui.ui.terminal.paste_guard import PastedText, PasteGuard, Piece
+
+if TYPE_CHECKING:
+    from textual.app import App
+
+READ_AT_ONCE = 1 << 16
+LOOK_AGAIN, LOOK_AGAIN_SOON = 0.1, 0.02
+"""Seconds until what waits for its rest is looked at again."""
+
+
+class PasteCut(Message):
+    """A paste was too long, and so many characters of it were left out."""
+
+    def __init__(self, left_out: int) -> None:
+        super().__init__()
+        self.left_out = left_out
+
+
+class GuardedParser(XTermParser):
+    """Textual's parser behind a guard: it never sees what is inside of a paste."""
+
+    def __init__(self, *, debug: bool = False) -> None:
+        super().__init__(debug)
+        self.guard = PasteGuard(constants.ESCAPE_DELAY)
+
+    def feed(self, data: str) -> Iterator[Message]:
+        """Read what came; the empty text is the end of it."""
+        if not data:
+            yield from super().feed(data)
+        yield from self._read(self.guard.feed(data, time.monotonic()))
+
+    def tick(self) -> Iterator[Message]:
+        """Read what has waited for its rest long enough."""
+        pieces = self.guard.tick(time.monotonic())
+        yield from self._read(pieces)
+        if pieces and self._timeout_time is not None:
+            # The guard has waited already: an ESC is a key now.
+            self._timeout_time = 0.0
+        yield from super().tick()
+
+    def parse_mouse_code(self, code: str) -> Message | None:
+        """Take places as they are if the terminal says 0 for its size in pixels."""
+        if self.terminal_pixel_size is not None and not all(self.terminal_pixel_size):
+            self.mouse_pixels = False
+        return super().parse_mouse_code(code)
+
+    def _read(self, pieces: Iterable[Piece]) -> Iterator[Message]:
+        for piece in pieces:
+            if not isinstance(piece, PastedText):
+                yield from super().feed(piece)
+                continue
+            if self._timeout_time is not None:
+                # An ESC in front of the paste is a key, and comes before it.
+                self._timeout_time = 0.0
+                yield from super().tick()
+            yield events.Paste(piece.text)
+            if piece.left_out:
+                yield PasteCut(piece.left_out)
+
+    def _sequence_to_key_events(self, sequence: str, alt: bool = False) -> list[events.Key]:  # noqa: FBT001, FBT002 - as Textual has it
+        """Ignore reports of keys that no keyboard has; Textual fails at their numbers."""
+        ignored = [events.Key(Keys.Ignore, sequence)]
+        try:
+            keys = list(super()._sequence_to_key_events(sequence, alt))
+        except (ValueError, OverflowError):
+            return ignored
+        # Half of a surrogate pair can neither be shown nor sent nor saved.
+        return ignored if any(_is_half(key.character) for key in keys) else keys
+
+
+class GuardedDriver(LinuxDriver):
+    """Textual's driver with the guarded parser; bytes that aren't UTF-8 become `�`."""
+
+    def _run_input_thread(self) -> None:
+        try:
+            self.run_input_thread()
+        except BaseException as error:  # noqa: BLE001 - the app reports it and ends with status 1
+            self._loop.call_soon_threadsafe(_fail, self._app, error)
+
+    def run_input_thread(self) -> None:
+        """Read until the driver ends; a terminal that hung up is left to `is_gone`."""
+        parser = GuardedParser(debug=self._debug)
+        decode = getincrementaldecoder("utf-8")("replace").decode
+        with selectors.SelectSelector() as selector:
+            selector.register(self.fileno, selectors.EVENT_READ)
+            while not self.exit_event.is_set():
+                soon = parser.guard.is_waiting
+                if selector.select(LOOK_AGAIN_SOON if soon else LOOK_AGAIN):
+                    data = _read(self.fileno)
+                    if not data:
+                        self.exit_event.wait(LOOK_AGAIN)
+                    # Half a character is no text yet, and no text would be the end for the parser.
+                    if text := decode(data):
+                        for event in parser.feed(text):
+                            self.process_message(event)
+                for event in parser.tick():
+                    self.process_message(event)
+
+
+def _read(descriptor: int) -> bytes:
+    try:
+        return os.read(descriptor, READ_AT_ONCE)
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
+        # A terminal that hung up, if it isn't the one that the program is controlled by.
+        return b""
+
+
+def _fail(app: "App[object]", error: BaseException) -> None:
+    failure = error if isinstance(error, Exception) else RuntimeError(repr(error))
+    app._handle_exception(failure)  # noqa: SLF001 - what Textual does with faults of its own
+
+
+def _is_half(character: str | None) -> bool:
+    return character is not None and any("\ud800" <= part <= "\udfff" for part in character)

@@ -1,0 +1,117 @@
+"""The last gate before the terminal: no control character of any origin gets through."""
+
+import re
+from functools import lru_cache
+
+from rich.color import Color as RichColor
+from rich.color_triplet import ColorTriplet
+from rich.segment import Segment
+from rich.style import Style
+from textual.color import Color
+from textual.filter import LineFilter
+
+# C0 without a place in a line, DEL, C1, bidi controls, line separators.
+_CONTROL_CHARACTERS = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]"
+)
+
+
+class ControlCharFilter(LineFilter):
+    """Replaces what could steer a terminal by a visible mark of one cell.
+
+    Everything from a server is cleaned where it comes in; this catches what a place forgot.
+    Textual's own control segments have no text and stay.
+    """
+
+    def apply(self, segments: list[Segment], background: Color) -> list[Segment]:  # noqa: ARG002
+        """The segments, with harmful characters replaced by `�`."""
+        if not any(
+            _CONTROL_CHARACTERS.search(text) for text, _, control in segments if not control
+        ):
+            return segments
+        return [
+            segment
+            if segment.control
+            else Segment(_CONTROL_CHARACTERS.sub("\ufffd", segment.text), segment.style)
+            for segment in segments
+        ]
+
+
+MIN_CONTRAST = 4.5
+BLACK, WHITE = (0, 0, 0), (255, 255, 255)
+
+Rgb = tuple[int, int, int]
+
+
+class ContrastFilter(LineFilter):
+    """Moves the colour of text towards black or white until it can be read on its background.
+
+    Borders and bars are left alone: they are no text. Colours of the terminal's own palette can't
+    be judged and stay as they are.
+    """
+
+    def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
+        """The segments, with the foreground of words and numbers adjusted where needed."""
+        behind = background.rgb
+        return [
+            Segment(text, _contrast_style(style, behind), control)
+            if style is not None and not control and any(map(str.isalnum, text))
+            else Segment(text, style, control)
+            for text, style, control in segments
+        ]
+
+
+def contrast_ratio(one: Rgb, other: Rgb) -> float:
+    """The contrast ratio of two colours, 1 to 21 (WCAG 2.2, "contrast ratio")."""
+    lighter, darker = sorted((_luminance(one), _luminance(other)), reverse=True)
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+@lru_cache(4096)
+def ensure_contrast(colour: Rgb, background: Rgb) -> Rgb:
+    """The nearest colour towards black or white that has the least contrast."""
+    if contrast_ratio(colour, background) >= MIN_CONTRAST:
+        return colour
+    goal = max(BLACK, WHITE, key=lambda end: contrast_ratio(end, background))
+    for step in range(1, 21):
+        mixed = _mix(colour, goal, step / 20)
+        if contrast_ratio(mixed, background) >= MIN_CONTRAST:
+            return mixed
+    return goal
+
+
+@lru_cache(4096)
+def _contrast_style(style: Style, behind: Rgb) -> Style:
+    if style.color is None or style.color.is_default or style.color.triplet is None:
+        return style
+    if style.bgcolor is not None and style.bgcolor.triplet is not None:
+        behind = _rgb(style.bgcolor.triplet)
+    ink = _rgb(style.color.triplet)
+    ground = behind
+    if style.reverse:
+        ink, ground = ground, ink
+    better = ensure_contrast(ink, ground)
+    if better == ink and not style.dim:
+        return style
+    changed = RichColor.from_rgb(*better)
+    if style.reverse:
+        return style + Style(bgcolor=changed, dim=False)
+    return style + Style(color=changed, dim=False)
+
+
+def _rgb(triplet: ColorTriplet) -> Rgb:
+    return (triplet.red, triplet.green, triplet.blue)
+
+
+def _luminance(colour: Rgb) -> float:
+    """Relative luminance, 0 to 1 (WCAG 2.2, "relative luminance")."""
+    red, green, blue = (
+        channel / 3294.6 if channel <= 10 else ((channel / 255 + 0.055) / 1.055) ** 2.4
+        for channel in colour
+    )
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def _mix(colour: Rgb, goal: Rgb, share: float) -> Rgb:
+    red, green, blue = (round(a + (b - a) * share) for a, b in zip(colour, goal, strict=True))
+    return (red, green, blue)

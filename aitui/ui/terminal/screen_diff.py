@@ -1,0 +1,301 @@
+"""Frames for slow lines: each sends only what differs, and none is sent that nobody takes."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
+
+from rich.cells import get_character_cell_size
+from rich.color import ColorSystem
+from rich.console import Console
+from rich.style import Style
+from textual._compositor import ChopsUpdate, CompositorUpdate, LayoutUpdate
+from textual._styles_cache import StylesCache
+from textual.geometry import Offset
+from textual.strip import Strip
+
+from aitui.ui.terminal.key_queue import KeyQueueApp
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from textual.screen import Screen
+
+
+MERGE_GAP = 8
+"""Cells between two changes that are sent as well: to move and to set colours costs more."""
+
+
+class CellStyle(NamedTuple):
+    """Colours and flags as parameters of SGR, each empty where it is the terminal's own."""
+
+    flags: str = ""
+    foreground: str = ""
+    background: str = ""
+
+
+PLAIN = CellStyle()
+UNDRAWN = CellStyle("?")
+
+
+@dataclass(slots=True)
+class ScreenLine:
+    """Cells of a line: the text of each, empty where a wide character goes on, and its colours.
+
+    `uneven` where terminals may disagree about the width of a character.
+    """
+
+    texts: list[str] = field(default_factory=list)
+    styles: list[CellStyle] = field(default_factory=list)
+    has_irregular_width: bool = False
+
+
+class ScreenDiff:
+    """Follows what was sent to a terminal that shows nothing else.
+
+    A terminal that was written to from elsewhere has to be forgotten. Without `colours` only flags
+    are sent, such as bold and reverse: greys are colours, too.
+    """
+
+    def __init__(self, *, colours: bool = True) -> None:
+        self._colors = colours
+        self._size = (0, 0)
+        self._lines: list[ScreenLine] = []
+
+    def invalidate(self) -> None:
+        """Whatever is drawn next, all of it is sent."""
+        self._size = (0, 0)
+
+    def diff(self, update: CompositorUpdate, size: tuple[int, int], console: Console) -> str:
+        """What makes the terminal show the update, empty where it does already.
+
+        Columns and lines are the terminal's. Only for updates that `is_known` is true of.
+        """
+        if size != self._size:
+            self._size = size
+            self._lines = [ScreenLine([""] * size[0], [UNDRAWN] * size[0]) for _ in range(size[1])]
+        colours = console._color_system or ColorSystem.TRUECOLOR  # noqa: SLF001 - as Textual asks
+        pen = AnsiWriter()
+        for y, x, strip in _update_strips(update):
+            if 0 <= y < size[1] and x < size[0]:
+                self._update_line(
+                    pen, y, x, _line_from_strip(strip, colours if self._colors else None)
+                )
+        return pen.finish()
+
+    def _update_line(self, pen: "AnsiWriter", y: int, x: int, new: ScreenLine) -> None:
+        old, end = self._lines[y], min(x + len(new.texts), self._size[0])
+        texts, inks = new.texts[: end - x], new.styles[: end - x]
+        if old.texts[x:end] == texts and old.styles[x:end] == inks:
+            return
+        if new.has_irregular_width or old.has_irregular_width:
+            runs = [(x, end)]
+        else:
+            changed = (
+                at
+                for at in range(x, end)
+                if old.texts[at] != texts[at - x] or old.styles[at] != inks[at - x]
+            )
+            runs = list(_merge_changes(changed))
+        old.texts[x:end], old.styles[x:end] = texts, inks
+        old.has_irregular_width = old.has_irregular_width or new.has_irregular_width
+        for run in runs:
+            pen.write(y, old, run)
+
+
+def is_diffable(update: object) -> bool:
+    """Whether an update is of a kind whose difference can be told."""
+    return isinstance(update, ChopsUpdate | LayoutUpdate)
+
+
+def _update_strips(update: CompositorUpdate) -> Iterator[tuple[int, int, Strip]]:
+    """Line, column and content of everything that the update draws."""
+    if isinstance(update, LayoutUpdate):
+        for y, strips in enumerate(update.strips, update.region.y):
+            yield y, update.region.x, Strip.join(strips)
+    elif isinstance(update, ChopsUpdate):
+        for y, first, last in update.spans:
+            for end, (x, strip) in zip(update.chop_ends[y], update.chops[y].items(), strict=False):
+                if strip is not None and x <= last and end > first:
+                    yield y, x, strip if end <= last else strip.crop(0, last - x)
+
+
+def _line_from_strip(strip: Strip, colours: ColorSystem | None) -> ScreenLine:
+    line = ScreenLine()
+    for text, style, control in strip:
+        if control:
+            continue
+        ink = PLAIN if style is None else _cell_style(style, colours)
+        before = len(line.texts)
+        if text.isascii():
+            line.texts.extend(text)
+        else:
+            _append_wide_text(line, text)
+        line.styles.extend([ink] * (len(line.texts) - before))
+    return line
+
+
+def _append_wide_text(line: ScreenLine, text: str) -> None:
+    for character in text:
+        width = get_character_cell_size(character)
+        if width == 1:
+            line.texts.append(character)
+            continue
+        line.has_irregular_width = True
+        if width:
+            line.texts += (character, "")
+        elif line.texts:
+            line.texts[-1] += character
+
+
+@lru_cache(4096)
+def _cell_style(style: Style, colours: ColorSystem | None) -> CellStyle:
+    """A style for a terminal. Links are left out: nothing here is to be followed."""
+    flags = Strip.render_ansi(style.without_color, ColorSystem.STANDARD)
+    if colours is None:
+        return CellStyle(flags)
+    colour = style.color.downgrade(colours).get_ansi_codes() if style.color else ()
+    ground = (
+        style.bgcolor.downgrade(colours).get_ansi_codes(foreground=False) if style.bgcolor else ()
+    )
+    return CellStyle(flags, ";".join(colour), ";".join(ground))
+
+
+def _merge_changes(changed: Iterable[int]) -> Iterator[tuple[int, int]]:
+    """Cells that changed as stretches, near ones as one."""
+    first = last = -1
+    for at in changed:
+        if first < 0:
+            first = at
+        elif at - last > MERGE_GAP:
+            yield first, last + 1
+            first = at
+        last = at
+    if first >= 0:
+        yield first, last + 1
+
+
+class AnsiWriter:
+    """Writes cells at places, and of their colours only what differs from those before."""
+
+    def __init__(self) -> None:
+        self._parts: list[str] = []
+        self._style = PLAIN
+
+    def write(self, y: int, line: ScreenLine, run: tuple[int, int]) -> None:
+        """Write a stretch of a line."""
+        first, end = run
+        self._parts.append(f"\x1b[{y + 1};{first + 1}H")
+        for at in range(first, end):
+            if line.styles[at] != self._style:
+                self._parts.append(_style_transition(self._style, line.styles[at]))
+                self._style = line.styles[at]
+            self._parts.append(line.texts[at])
+
+    def finish(self) -> str:
+        """Everything that was written; colours are back to the terminal's own at its end."""
+        return "".join((*self._parts, _style_transition(self._style, PLAIN)))
+
+
+@lru_cache(4096)
+def _style_transition(before: CellStyle, after: CellStyle) -> str:
+    """The shortest way from one ink to another."""
+    if before == after:
+        return ""
+    if after == PLAIN:
+        return "\x1b[0m"
+    if before.flags != after.flags:
+        # Most flags can't be taken back one at a time.
+        clear = "0" if before != PLAIN else ""
+        return f"\x1b[{';'.join(filter(None, (clear, *after)))}m"
+    colour = "" if before.foreground == after.foreground else after.foreground or "39"
+    ground = "" if before.background == after.background else after.background or "49"
+    return f"\x1b[{';'.join(filter(None, (colour, ground)))}m"
+
+
+MAX_PENDING_WRITES = 6
+"""Writes that wait for the terminal, a frame is up to three; Textual would block at 30."""
+RETRY_INTERVAL = 0.05
+"""Seconds until a terminal that took nothing is looked at again."""
+
+CACHE_CLEAR_INTERVAL = 60.0
+"""Seconds. A screen with a log is 200 kB of drawn lines."""
+
+
+class RenderedUpdate(CompositorUpdate):
+    """An update that is text for the terminal already."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def render_segments(self, console: Console) -> str:  # noqa: ARG002 - as Textual calls it
+        """The text."""
+        return self._text
+
+
+class ScreenDiffApp(KeyQueueApp):
+    """Sends less than Textual does: an idle dashboard costs a slow line next to nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._screen_diff = ScreenDiff(colours=not self.no_color)
+        self._last_cursor: Offset | None = None
+        self._frame_pending = False
+
+    def redraw_screen(self) -> None:
+        """Send the whole screen: something else may have written to the terminal."""
+        self._screen_diff.invalidate()
+        self.refresh(layout=True)
+
+    def on_mount(self) -> None:
+        """After `^z` and `fg`, or another program in between, nothing is known of the screen."""
+        self.app_resume_signal.subscribe(self, lambda _: self.redraw_screen(), immediate=True)
+        self.set_interval(CACHE_CLEAR_INTERVAL, clear_style_caches)
+
+    def on_resize(self) -> None:
+        """Terminals do as they like with what they showed."""
+        self._screen_diff.invalidate()
+
+    def _display(self, screen: "Screen[object]", renderable: "RenderableType | None") -> None:
+        update: object = renderable
+        if not isinstance(update, CompositorUpdate) or not self._can_diff(update):
+            super()._display(screen, renderable)
+            return
+        if self.is_behind:
+            if not self._frame_pending:
+                self._frame_pending = True
+                self.set_timer(RETRY_INTERVAL, self._send_skipped_frame)
+            return
+        size = (self.size.width, self.size.height)
+        text = self._screen_diff.diff(update, size, self.console)
+        if text or self._last_cursor != self.cursor_position:
+            self._last_cursor = self.cursor_position
+            super()._display(screen, RenderedUpdate(text))  # type: ignore[arg-type]
+
+    def _can_diff(self, update: CompositorUpdate) -> bool:
+        """Whether Textual would send this now, as a whole frame of a full-screen terminal."""
+        runs = self._running and not self._closed and not self._batch_count
+        return runs and not self.is_headless and not self.is_inline and is_diffable(update)
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether the terminal hasn't taken the last frames yet."""
+        # Drivers of other systems have no such thread, and so never seem to be behind.
+        writer = getattr(self._driver, "_writer_thread", None)
+        return writer is not None and writer._queue.qsize() > MAX_PENDING_WRITES  # noqa: SLF001
+
+    def _send_skipped_frame(self) -> None:
+        """Instead of the frames that were left out: one of how it is by now."""
+        if self.is_behind:
+            self.set_timer(RETRY_INTERVAL, self._send_skipped_frame)
+        else:
+            self._frame_pending = False
+            self.screen.refresh()
+
+
+def clear_style_caches() -> None:
+    """Let go of the lines of widgets that are no more.
+
+    Textual keeps the last thousand widgets' backgrounds, and by that everything that those widgets
+    had drawn. What it asks for again costs it two styles a widget.
+    """
+    StylesCache.get_inner_outer.cache_clear()

@@ -1,0 +1,125 @@
+"""One line of a limited width: whole items go, the least needed first."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich.cells import cell_len, chop_cells, set_cell_size
+
+from aitui.domain.confirmation import Confirmation
+from aitui.errors import AituiError, ConfigRefused, LoadFailed
+
+
+@dataclass(frozen=True, slots=True)
+class LineItem:
+    """A piece of a line; the higher `need`, the longer it stays."""
+
+    text: str
+    priority: int
+    style: str = ""
+    action: str = ""
+
+
+def fit_items(items: Sequence[LineItem], width: int, gap: int = 2) -> tuple[LineItem, ...]:
+    """The items that fit into `width` cells with `gap` cells between them, in their order."""
+    kept = [item for item in items if item.text]
+    while kept and total_width(kept, gap) > width:
+        least = min(kept, key=lambda item: item.priority)
+        kept.remove(least)
+    return tuple(kept)
+
+
+def total_width(items: Sequence[LineItem], gap: int = 2) -> int:
+    """Cells that the items take, gaps between them included."""
+    return sum(cell_len(item.text) for item in items) + gap * max(0, len(items) - 1)
+
+
+def truncate(text: str, cells: int) -> str:
+    """The text in at most that many cells; `…` tells that words are missing."""
+    if cell_len(text) <= cells:
+        return text
+    return set_cell_size(text, max(0, cells - 1)).rstrip() + "…" if cells > 0 else ""
+
+
+_QUANTIZATION = re.compile(
+    r"[-_.:@](?:(?:UD|i\d)[-_.])?"
+    r"(?:I?Q\d(?:_\w+)?|TQ\d(?:_\w+)?|[bB]?[fF]\d{2}|[fF][pP]\d+|mxfp4|nvfp4|int\d|w\d+a\d+"
+    r"|awq|gptq|exl\d|qat|\d+bit)(?:\.gguf)?$",
+    re.IGNORECASE,
+)
+
+
+def shorten_id(model_id: str, width: int) -> str:
+    """The id in at most `width` cells, with `…` in the place of what was left out."""
+    if cell_len(model_id) <= width:
+        return model_id
+    if width <= 1:
+        return "…"[:width]
+    quantisation = _QUANTIZATION.search(model_id)
+    tail = quantisation.group() if quantisation else ""
+    wanted = max(cell_len(tail), (width - 1) // 3)
+    tail = _last_cells(model_id, min(wanted, width - 1))
+    return set_cell_size(model_id, width - 1 - cell_len(tail)).rstrip() + "…" + tail
+
+
+def _last_cells(text: str, width: int) -> str:
+    taken, cells = "", 0
+    for character in reversed(text):
+        cells += cell_len(character)
+        if cells > width:
+            break
+        taken = character + taken
+    return taken
+
+
+LOG_LINES = 6
+NOT_REACHED = "The server isn't reached: F5 tries at once, D says what is wrong"
+
+
+def error_text(error: AituiError) -> str:
+    """Where and why it happened and what mends it, a line each."""
+    place = error.location if isinstance(error, ConfigRefused) else ""
+    return "\n".join(part for part in (place, error.why, error.remedy) if part)
+
+
+def seconds_text(seconds: float) -> str:
+    """Seconds of something that just ended, as exact as they are known."""
+    return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+
+
+def match_position_text(place: int, count: int) -> str:
+    """Which of the lines that were found one is on; `place` is 0 on none of them."""
+    return f"{place or '–'} of {count:,}" if count else "not found"
+
+
+def restore_confirmation(error: LoadFailed, victim: str) -> Confirmation:
+    """Offers to bring back a model that was evicted in vain."""
+    return Confirmation(
+        f"{error.what}. Load {victim} again?",
+        (error.why, *error.log[-LOG_LINES:], "", f"{victim} was evicted for it."),
+        yes=f"Load {victim}",
+        no="Leave it",
+        unprompted=True,
+    )
+
+
+MAX_WRAPPED_LENGTH = 8000
+"""Characters; a pane shows far fewer, and a hostile text may have millions."""
+
+
+def wrap_text(text: str, width: int) -> list[str]:
+    """The lines of a text, broken at blanks, and inside words that are wider than a line."""
+    lines: list[str] = []
+    for paragraph in text[:MAX_WRAPPED_LENGTH].split("\n"):
+        line = ""
+        for word in paragraph.split():
+            longer = f"{line} {word}" if line else word
+            if cell_len(longer) <= width:
+                line = longer
+                continue
+            if line:
+                lines.append(line)
+            *whole, line = chop_cells(word, width) or [""]
+            lines.extend(whole)
+        lines.append(line)
+    return lines
