@@ -5,12 +5,12 @@ import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal, NoReturn
 
 from aitui import __version__
 from aitui.domain.sanitize import sanitize_line
+from aitui.domain.suggest import nearest_one
 from aitui.settings.raw import SettingsFlags
 from aitui.settings.values import FASTEST_FPS, SLOWEST_FPS
 
@@ -301,14 +301,10 @@ class _ArgumentParser(argparse.ArgumentParser):
     def _suggest(self, message: str) -> str:
         """The nearest to the unknown command or option that argparse complains about."""
         if command := re.search(r"invalid choice: '([^']*)'", message):
-            return _nearest(command[1], COMMANDS)
+            return nearest_one(command[1], COMMANDS)
         if option := re.search(r"unrecognized arguments: (--[^\s=]+)", message):
-            return _nearest(option[1], _OPTIONS)
+            return nearest_one(option[1], _OPTIONS)
         return ""
-
-
-def _nearest(word: str, known: Sequence[str]) -> str:
-    return next(iter(get_close_matches(word.lower(), known, n=1, cutoff=0.5)), "")
 
 
 def _parser() -> _ArgumentParser:
