@@ -12,10 +12,12 @@ from aitui.domain.config.document import (
     block_end,
     scalar_text,
 )
-from aitui.domain.config.edit import ConfigChange, Splice, change_flag, end_of_line, line_break
+from aitui.domain.config.flag_edit import change_flag
 from aitui.domain.config.lint import entries_at, list_items
 from aitui.domain.config.locate import ValueSource, current_value, escape_fragment
+from aitui.domain.config.splice import Splice, end_of_line, line_break
 from aitui.domain.config.verify import (
+    ConfigChange,
     differs_only_in_keys,
     find_changed_models,
     reparse,
