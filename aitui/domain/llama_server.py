@@ -159,35 +159,6 @@ class CommandLine:
         return True if chosen in {"deepseek", "deepseek-legacy"} else None
 
 
-def context_size(command: str) -> int | None:
-    """Tokens of the last `--ctx-size N`, `--ctx-size=N` or `-c N`.
-
-    None where there is none, where it isn't a number, and for 0, which means "as many as the model
-    was trained for".
-    """
-    return CommandLine.read(command).context_size
-
-
-def parallel_slots(command: str) -> int | None:
-    """Slots that share the context; None where llama-server decides."""
-    return CommandLine.read(command).parallel_slots
-
-
-def model_path(command: str) -> str | None:
-    """Return the model's file, else its repository."""
-    return CommandLine.read(command).model
-
-
-def flag_value(command: str, names: Iterable[str]) -> str | None:
-    """Return the last value given to any of the flags, None if none of them is given."""
-    return CommandLine.read(command).value(names)
-
-
-def has_flag(command: str, names: Iterable[str]) -> bool:
-    """Whether any of the flags is given, with a value or without."""
-    return CommandLine.read(command).has(names)
-
-
 def launch(command: str) -> Launch:
     """Return what a command starts, as indices of its words."""
     return find_launch([word.text for word in split_words(command)])
@@ -402,7 +373,7 @@ def find_occurrence(command: str, flag: Flag) -> FlagOccurrence | None:
 def effective_flag_value(command: str, flag: Flag) -> str | None:
     """Return the value of a flag in a command, "" if it stands alone, None without it."""
     if launch(command).script is not None:
-        return flag_value(command, flag.names)
+        return CommandLine.read(command).value(flag.names)
     given = find_occurrence(command, flag)
     return given.value if given else None
 

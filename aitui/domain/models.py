@@ -8,12 +8,12 @@ from enum import Enum
 from operator import is_
 from typing import Protocol, TypeVar
 
-from aitui.domain.llama_server import CommandLine, context_size, is_later_shard
+from aitui.domain.llama_server import CommandLine, is_later_shard
 from aitui.domain.memory.footprint import Footprint
 
 FALLBACK_CONTEXT_SIZE = 32768
 MAX_MODELS = 5000
-"""How many models a merge keeps, besides those that run: nobody reads a longer table."""
+"""How many models a merge keeps, besides those that run: a longer table is of no use."""
 
 
 class RunState(Enum):
@@ -537,7 +537,7 @@ def _context_size(
         is_read = before is not None and before.command == command
         if is_read and known.source is ContextSource.RUNNING_COMMAND:
             return known
-        tokens = context_size(command)
+        tokens = CommandLine.read(command).context_size
         if tokens:
             return ContextSize(tokens, ContextSource.RUNNING_COMMAND)
     configured = facts.configured_context.get(model_id, 0)

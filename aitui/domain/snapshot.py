@@ -71,7 +71,7 @@ class Snapshot:
 
     @property
     def resident(self) -> tuple[Model, ...]:
-        """The models whose processes exist."""
+        """The models that have a process."""
         return tuple(model for model in self.models if model.resident)
 
     @property

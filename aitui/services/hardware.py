@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from aitui.domain.gguf import GgufHeader
 from aitui.domain.hardware.info import merge_host_info
 from aitui.domain.hardware.sample import SampleHistory
-from aitui.domain.llama_server import model_path
+from aitui.domain.llama_server import CommandLine
 from aitui.domain.memory.footprint import Footprint
 from aitui.domain.memory.forecast import HardwareState, ModelMemory, expected_memory
 from aitui.domain.memory.launch_profile import LaunchProfile, launch_profile
@@ -107,7 +107,7 @@ class ModelHeaders:
 
 
 def _header_path(command: str) -> str:
-    path = model_path(command) or ""
+    path = CommandLine.read(command).model or ""
     return path if path.startswith(("/", "~/")) else ""
 
 

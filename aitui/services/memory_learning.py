@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from aitui.domain.hardware.sample import HardwareSample
-from aitui.domain.llama_server import context_size
+from aitui.domain.llama_server import CommandLine
 from aitui.domain.memory.footprint import Footprint
 from aitui.domain.memory.forecast import ModelMemory, OffloadSlowdown, find_slowdown
 from aitui.domain.memory.launch_profile import LaunchProfile
@@ -146,7 +146,7 @@ class MemoryLearner:
         if OUT_OF_MEMORY not in failed.reason:
             return []
         command = self._commands.get(model.id) or model.command or commands.get(model.id, "")
-        size = context_size(command) or _context_tokens(model)
+        size = CommandLine.read(command).context_size or _context_tokens(model)
         if not size:
             return []
         return [

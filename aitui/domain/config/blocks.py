@@ -25,9 +25,9 @@ from aitui.domain.config.verify import (
 )
 from aitui.domain.llama_server import (
     MODEL,
+    CommandLine,
     effective_flag_value,
     find_flag,
-    has_flag,
     refuse_unwritable,
 )
 from aitui.domain.sanitize import sanitize_line
@@ -148,7 +148,7 @@ def _find_template(document: ConfigDocument, like: str | None) -> ModelEntry:
     usable = [
         entry
         for entry in document.entries.values()
-        if has_flag(document.command(entry.id), MODEL) and not entry.pair.aliased
+        if CommandLine.read(document.command(entry.id)).has(MODEL) and not entry.pair.aliased
     ]
     if not usable:
         raise ConfigRefused(
