@@ -276,9 +276,9 @@ def find_slowdown(
 class HardwareState:
     """The memory of one server.
 
-    `heard` is when the last sample came (monotonic seconds), None before the first. `trouble` says
-    in words why nothing is known. `models` has what is remembered or read of each model, `facts`
-    what the machine is.
+    `last_sample_at` is when the last sample came (monotonic seconds), None before the first.
+    `error` says in words why nothing is known. `models` has what is remembered or read of each
+    model, `facts` what the machine is.
     """
 
     usage: MemoryUsage = field(default_factory=MemoryUsage)
@@ -291,7 +291,7 @@ class HardwareState:
 
     @property
     def last_contexts(self) -> dict[str, int]:
-        """Return the context sizes that models were last measured with."""
+        """The context sizes that models were last measured with."""
         found = ((name, memory.known.last_context) for name, memory in self.models.items())
         return {name: tokens for name, tokens in found if tokens is not None}
 

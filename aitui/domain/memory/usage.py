@@ -118,7 +118,7 @@ class GpuShare:
 
     @property
     def approximate(self) -> bool:
-        """Whether the figure is calculated, and not what was seen."""
+        """Whether the figure is calculated, not measured."""
         return self.origin is not FootprintOrigin.MEASURED
 
 
@@ -136,8 +136,8 @@ class MemoryUsage:
     """The memory of one server at one moment.
 
     `footprints` has a figure for every model of which anything is known, running or not. `source`
-    is None before the first sample. `troubles` are tools of the host that don't work, in words.
-    `seen_now` are the models with a figure of their present run, not of an earlier one.
+    is None before the first sample. `errors` are tools of the host that don't work, in words.
+    `observed_now` are the models with a figure of their present run, not of an earlier one.
     """
 
     cards: tuple[GpuMemoryUsage, ...] = ()
