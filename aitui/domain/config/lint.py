@@ -7,21 +7,23 @@ from enum import Enum
 from types import MappingProxyType
 
 from aitui.domain.config.document import (
-    MERGE_TAG,
     REFERENCE,
     ConfigDocument,
+    ModelEntry,
+    expand,
+    format_macro_value,
+    remove_comment_lines,
+)
+from aitui.domain.config.yaml_tree import (
+    MERGE_TAG,
     LineIndex,
     MappingEntry,
     MergedKeys,
-    ModelEntry,
     Node,
     YamlCollection,
     YamlPair,
     YamlScalar,
-    expand,
-    format_macro_value,
     is_mapping,
-    remove_comment_lines,
     scalar_text,
 )
 from aitui.domain.sanitize import sanitize_line
