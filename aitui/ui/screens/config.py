@@ -13,7 +13,7 @@ from textual.screen import Screen
 from textual.widgets import Input, Static
 
 from aitui.domain.sanitize import sanitize_line
-from aitui.domain.snapshot import Clock, Server, Snapshot
+from aitui.domain.snapshot import Clock, Server
 from aitui.errors import AituiError
 from aitui.services.config_plan import ServerConfig
 from aitui.ui.messages import (
@@ -103,13 +103,10 @@ class ConfigScreen(Screen[None]):
         Binding("escape", "back", "back", show=False),
     ]
 
-    def __init__(
-        self, clock: Clock, server: Server | None, snapshot: Snapshot, model_id: str
-    ) -> None:
+    def __init__(self, clock: Clock, server: Server, model_id: str) -> None:
         super().__init__()
         self._clock = clock
         self._server = server
-        self._snapshot = snapshot
         self._model_id = model_id
         self._server_config: ServerConfig | None = None
         self._error: AituiError | None = None
@@ -125,19 +122,11 @@ class ConfigScreen(Screen[None]):
 
     def on_mount(self) -> None:
         """Ask for the file, and start with it in focus."""
-        header = self.query_one(ServerHeader)
-        header.server, header.snapshot = self._server, self._snapshot
         self._entry.display = False
         self._view.empty_text = "Reading the config file"
         self._view.focus()
         self._show()
         self.post_message(ConfigViewRequested())
-
-    def show(self, snapshot: Snapshot) -> None:
-        """The server's state has changed."""
-        self._snapshot = snapshot
-        if self.is_mounted:
-            self.query_one(ServerHeader).snapshot = snapshot
 
     def show_config(self, preset: ServerConfig, coloured: HighlightedConfig) -> None:
         """The file was read."""
@@ -259,7 +248,7 @@ class ConfigScreen(Screen[None]):
         if self._entry.display:
             return [("⏎", "done", "submit_entry"), ("Esc", "back", "back")]
         inside = bool(self.model_id)
-        writable = self._server is not None and not self._server.read_only
+        writable = not self._server.read_only
         hints = [
             ("1", "models", "models", True),
             ("F5", "read again", "read_again", self._error is not None),
