@@ -3,8 +3,8 @@
 import asyncio
 import signal
 import sys
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from rich.text import Text
@@ -21,17 +21,14 @@ from textual.theme import Theme
 from textual.widgets import Input
 from textual.worker import Worker
 
-from aitui.domain.checks import CheckResult, CheckStage
 from aitui.domain.sanitize import sanitize_line
 from aitui.domain.slash import is_slash_command
 from aitui.domain.snapshot import Server, Snapshot
 from aitui.errors import AituiError
 from aitui.services.clipboard import copy_text
-from aitui.services.doctor.run import DoctorTarget, examine
-from aitui.services.doctor.terminal import TerminalInfo
 from aitui.services.load import quit_confirmation
 from aitui.store.json_store import save_theme
-from aitui.ui.background import BackgroundTasks, write_crash_report
+from aitui.ui.background import TaskRunner, write_crash_report
 from aitui.ui.context import AppContext
 from aitui.ui.controllers.server import ServerControllers, ServerSwitcher
 from aitui.ui.messages import (
@@ -52,7 +49,7 @@ from aitui.ui.messages import (
     UnloadRequested,
 )
 from aitui.ui.screens.config import ConfigScreen
-from aitui.ui.screens.doctor import DoctorScreen
+from aitui.ui.screens.doctor import DoctorScreen, run_checks
 from aitui.ui.screens.hardware import HardwareScreen
 from aitui.ui.screens.help import HelpScreen, active_keys
 from aitui.ui.screens.history import HistoryScreen
@@ -128,7 +125,7 @@ class AituiApp(App[None]):
         self._key_queue = KeyQueue(self, super().on_event)
         self._frames = FrameWriter(self, super()._display)
         self._line_filters = (ControlCharFilter(), ContrastFilter())
-        self._tasks = BackgroundTasks(self, context.paths.state)
+        self._tasks = TaskRunner(self, context.paths.state)
         notifications = context.settings.notifications
         self._notifier = TerminalNotifier(self, context.environment, enabled=notifications)
         self._models_screen = ModelsScreen(context.clock)
@@ -249,7 +246,9 @@ class AituiApp(App[None]):
     def action_doctor(self) -> None:
         """Check everything between the settings and the terminal."""
         if not isinstance(self.screen, DoctorScreen):
-            self.push_screen(DoctorScreen(self._run_checks, self._app_context.clock))
+            context, size = self._app_context, (self.size.width, self.size.height)
+            checks = partial(run_checks, context, self.server, size)
+            self.push_screen(DoctorScreen(checks, context.clock))
 
     def action_switch_server(self) -> None:
         """Choose another server."""
@@ -496,15 +495,6 @@ class AituiApp(App[None]):
 
     def _show_server(self, server: Server, snapshot: Snapshot) -> None:
         self.server, self.snapshot = server, snapshot
-
-    def _run_checks(self) -> AsyncGenerator[CheckResult | CheckStage, None]:
-        """Check the server that is shown, or the chosen one if none is."""
-        context, settings = self._app_context, self._app_context.settings
-        if self.server is not None and self.server is not settings.server:
-            origins = {**settings.origins, "server": "chosen in the dashboard"}
-            settings = replace(settings, server=self.server, origins=origins)
-        terminal = TerminalInfo((self.size.width, self.size.height), context.environment)
-        return examine(DoctorTarget(settings, terminal, context.clock))
 
     async def _copy(self, text: str) -> None:
         environment, state = self._app_context.environment, self._servers.paths.state

@@ -12,7 +12,7 @@ from aitui.domain.snapshot import Clock, Server
 from aitui.paths import Paths
 from aitui.services.session import Ask, Session
 from aitui.settings import Settings
-from aitui.ui.background import BackgroundTasks
+from aitui.ui.background import TaskRunner
 from aitui.ui.terminal.notifications import TerminalNotifier
 
 if TYPE_CHECKING:
@@ -53,6 +53,6 @@ class ServerContext:
     app_context: AppContext
     session: Session
     paths: Paths
-    tasks: BackgroundTasks
+    tasks: TaskRunner
     notifier: TerminalNotifier
     ask: Ask

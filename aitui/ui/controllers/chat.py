@@ -544,7 +544,7 @@ class ChatController:
             return
         pane = self.pane
         if chat is not self.chat or not pane.display:
-            self._app.notify(words, markup=False)
+            self._app.notify(words)
         if (answer.ended_at or 0.0) - answer.asked >= LONG_REPLY:
             self._notifier.notify_if_away(words)
 
@@ -589,7 +589,7 @@ class ChatController:
             status.expected_load = None if model is None else model.expected_load
 
     def _warn(self, words: str) -> None:
-        self._app.notify(words, severity="warning", markup=False)
+        self._app.notify(words, severity="warning")
 
 
 def _is_reply_visible(chat: ChatSession) -> bool:

@@ -44,7 +44,7 @@ class ConfigController:
         if not self._host.has_host:
             error = no_host_error(self._session.server)
             words = f"{error.why}\n{error.remedy}"
-            self._app.notify(words, title=error.what, severity="warning", markup=False)
+            self._app.notify(words, title=error.what, severity="warning")
         elif not isinstance(self._app.screen, ConfigScreen):
             model_id = model.id if model is not None else ""
             self._app.push_screen(ConfigScreen(self._clock, self._session.server, model_id))
@@ -108,7 +108,7 @@ class ConfigController:
             return
         words = f"{slowdown_text(slowdown)}. /ctx {model_id} {before} goes back."
         title = f"{model_id} has become slow"
-        self._app.notify(words, title=title, severity="warning", timeout=20, markup=False)
+        self._app.notify(words, title=title, severity="warning", timeout=20)
 
     async def _change_context_size(self, model_id: str, size: int | None) -> None:
         admin, session = await self._host.connect_host("changing a context size"), self._session
@@ -156,13 +156,13 @@ class ConfigController:
                     continue
                 return
             if proposal is None:
-                self._app.notify("The file is as it was", markup=False)
+                self._app.notify("The file is as it was")
             elif not (
                 (await self._host.confirm_change(proposal))[0]
                 and await self._host.make_change(admin, proposal)
             ):
                 words = f"The edit is kept in {await keep_edit(content, '.yaml')}"
-                self._app.notify(words, timeout=20, markup=False)
+                self._app.notify(words, timeout=20)
             return
 
     async def _add_model(self) -> None:
@@ -170,7 +170,7 @@ class ConfigController:
         files = await find_unused_files(admin)
         if not files:
             words = "No GGUF file in the folders of the config's models is without a block"
-            self._app.notify(words, severity="warning", timeout=8, markup=False)
+            self._app.notify(words, severity="warning", timeout=8)
             return
         path = await self._app.push_screen_wait(ChooseScreen("Add which file as a model?", files))
         if path is not None:

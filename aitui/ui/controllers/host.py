@@ -154,7 +154,7 @@ class HostController:
             for sentence in await recover_changes(self._admin):
                 if sentence not in self._reported_recoveries:
                     self._reported_recoveries.add(sentence)
-                    self._app.notify(sentence, severity="warning", timeout=20, markup=False)
+                    self._app.notify(sentence, severity="warning", timeout=20)
 
     async def _read_config(self) -> None:
         screen = self._config_screen
@@ -179,7 +179,7 @@ class HostController:
         """Run what changes something there; one at a time, since each waits for its effect."""
         if self._is_changing:
             words = "Something is being changed there already: wait for its end"
-            self._app.notify(words, severity="warning", markup=False)
+            self._app.notify(words, severity="warning")
         else:
             self._run_in_background(self._run_change(change), "change")
 
@@ -318,7 +318,6 @@ class HostController:
                 "\n".join(lines[:3]),
                 severity="information" if well else "error",
                 timeout=10,
-                markup=False,
             )
 
     @property

@@ -15,7 +15,7 @@ from aitui.settings import missing_certificates, server_at
 from aitui.store.load_times import FILE_NAME, LoadTimes
 from aitui.store.measurements import FILE_NAME as MEASUREMENTS
 from aitui.store.measurements import Measurements
-from aitui.ui.background import BackgroundTasks
+from aitui.ui.background import TaskRunner
 from aitui.ui.context import AppContext, ServerContext
 from aitui.ui.controllers.chat import ChatController, PromptStore
 from aitui.ui.controllers.config import ConfigController
@@ -91,7 +91,7 @@ class ServerSwitcher:
         self,
         app: "App[None]",
         context: AppContext,
-        tasks: BackgroundTasks,
+        tasks: TaskRunner,
         notifier: TerminalNotifier,
         *,
         screen: ModelsScreen,

@@ -247,7 +247,7 @@ class SlashCommandRunner:
         return self._chats.chat
 
     def _notify(self, words: str) -> None:
-        self._app.notify(words, timeout=10, markup=False)
+        self._app.notify(words, timeout=10)
 
 
 def _last_prompt(conversation: Conversation) -> Turn | None:

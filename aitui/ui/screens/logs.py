@@ -14,7 +14,7 @@ from textual.reactive import reactive
 from textual.screen import Screen
 from textual.strip import Strip
 from textual.widget import Widget
-from textual.widgets import Input, Static
+from textual.widgets import Input
 
 from aitui.domain.logs import LogFilter, LogLevel, PatternTooSlow, compile_pattern
 from aitui.domain.models import LoadFailure
@@ -23,6 +23,7 @@ from aitui.errors import AituiError
 from aitui.services.log_feed import FeedPhase, FeedState, LogUpdate
 from aitui.ui.logs.model import FailureLines
 from aitui.ui.messages import LogRetryRequested, LogSaveRequested, LogSelected, ModelsViewRequested
+from aitui.ui.plain import PlainText
 from aitui.ui.text import (
     LineItem,
     fit_items,
@@ -230,8 +231,8 @@ class LogsScreen(Screen[None]):
         """The header, the logs there are, trouble, the log, a line to type in, and the keys."""
         yield ServerHeader(self._clock, id="header")
         yield LogBar(id="bar")
-        yield Static(id="reason", markup=False)
-        yield Static(id="trouble", markup=False)
+        yield PlainText(id="reason")
+        yield PlainText(id="trouble")
         yield LogView(id="log")
         yield Input(id="entry")
         yield KeyBar(id="keys")
@@ -316,7 +317,7 @@ class LogsScreen(Screen[None]):
         line = self._view.cursor_line
         text = selected or (line.text if line is not None else "")
         if not text:
-            self.notify("There is no line to copy", severity="warning", markup=False)
+            self.notify("There is no line to copy", severity="warning")
             return
         self.app.copy_to_clipboard(text)
 
@@ -326,7 +327,7 @@ class LogsScreen(Screen[None]):
         if lines:
             self.post_message(LogSaveRequested(self.log_name, lines))
         else:
-            self.notify("There is no line to save", severity="warning", markup=False)
+            self.notify("There is no line to save", severity="warning")
 
     def action_retry(self) -> None:
         """Ask the server at once."""
@@ -418,7 +419,7 @@ class LogsScreen(Screen[None]):
         self._show_reason()
         error = self._feed_state.error
         lines = [] if error is None else [f"✘ {error.what}", error.why, error.remedy]
-        _update_lines(self.query_one("#trouble", Static), lines)
+        _update_lines(self.query_one("#trouble", PlainText), lines)
 
     def _show_reason(self) -> None:
         """Why the load failed; the lines themselves only where the log doesn't have them."""
@@ -428,7 +429,7 @@ class LogsScreen(Screen[None]):
             lines = [f"✘ {self._model_id} didn't come up: {failed.reason}"]
             if not self._view.failure_lines.is_found:
                 lines += [f"  {line}" for line in failed.log]
-        _update_lines(self.query_one("#reason", Static), lines)
+        _update_lines(self.query_one("#reason", PlainText), lines)
 
     def _log_title(self) -> str:
         if self.log_name == BOTH:
@@ -482,7 +483,7 @@ class LogsScreen(Screen[None]):
 
     def _warn(self, error: AituiError) -> None:
         words = "\n".join(part for part in (error.why, error.remedy) if part)
-        self.notify(words, title=error.what, severity="warning", markup=False)
+        self.notify(words, title=error.what, severity="warning")
 
     @on(LogView.PositionChanged)
     def _handle_cursor_move(self) -> None:
@@ -500,6 +501,6 @@ class LogsScreen(Screen[None]):
             await self.run_action(message.action)
 
 
-def _update_lines(pane: Static, lines: list[str]) -> None:
+def _update_lines(pane: PlainText, lines: list[str]) -> None:
     pane.display = bool(lines)
     pane.update(Content("\n".join(line for line in lines if line)))

@@ -11,7 +11,7 @@ from textual.containers import Container, Vertical
 from textual.content import Content
 from textual.reactive import reactive
 from textual.screen import Screen
-from textual.widgets import Input, Static
+from textual.widgets import Input
 
 from aitui.domain.eviction import list_uses
 from aitui.domain.models import Model
@@ -26,17 +26,15 @@ from aitui.ui.messages import (
     UnloadAllRequested,
     UnloadRequested,
 )
-from aitui.ui.model_facts import context_title, model_facts
 from aitui.ui.models_table import ClockReading
-from aitui.ui.plain import plain
+from aitui.ui.plain import PlainText, plain
 from aitui.ui.text import NOT_REACHED, shorten_id
 from aitui.ui.widgets.chat_pane import ChatPane
-from aitui.ui.widgets.column_titles import ColumnTitles
 from aitui.ui.widgets.composer import Composer
 from aitui.ui.widgets.hardware_view import MemoryStrip
 from aitui.ui.widgets.key_bar import KeyBar
-from aitui.ui.widgets.model_detail import ModelDetail
-from aitui.ui.widgets.model_table import ModelTable
+from aitui.ui.widgets.model_detail import ModelDetail, context_title, model_facts
+from aitui.ui.widgets.model_table import ColumnTitles, ModelTable
 from aitui.ui.widgets.request_list import RequestList
 from aitui.ui.widgets.server_header import ServerHeader
 from aitui.ui.widgets.transcript import Transcript
@@ -81,7 +79,7 @@ class ModelsScreen(Screen[None]):
         self._requests = RequestList(clock, id="requests")
         self._detail = ModelDetail(id="detail")
         self._memory = MemoryStrip(clock, id="memory")
-        self._trouble = Static(id="trouble", markup=False)
+        self._trouble = PlainText(id="trouble")
         self._key_bar = KeyBar(id="keys")
         self._running_models = 0
         self._reported_certificate_end: float | None = None
@@ -143,10 +141,10 @@ class ModelsScreen(Screen[None]):
             words = "No request runs"
             if self.snapshot.requests.running is None:
                 words += ", or this server doesn't tell which: llama-swap ≥ v235 does"
-            self.notify(words, severity="warning", markup=False)
+            self.notify(words, severity="warning")
         elif not requests.has_focus and len(requests.uses) > 1:
             requests.focus()
-            self.notify("Which one? Choose it and press x again", markup=False)
+            self.notify("Which one? Choose it and press x again")
         else:
             self.post_message(CancelRequested(requests.selected_use.request))
 
@@ -190,7 +188,7 @@ class ModelsScreen(Screen[None]):
             line.value = ""
             self._close_filter()
         elif model is not None and model.requested is not None:
-            self.notify(f"{model.id} goes on loading; u aborts it", markup=False)
+            self.notify(f"{model.id} goes on loading; u aborts it")
 
     def keys(self) -> list[tuple[str, str, str]]:
         """Key, words and action of what works now, the most needed first."""
@@ -246,7 +244,7 @@ class ModelsScreen(Screen[None]):
     def _warn_no_model(self) -> None:
         live = self.snapshot.connection.phase is ConnectionPhase.LIVE
         words = "There is no model under the cursor" if live else NOT_REACHED
-        self.notify(words, severity="warning", markup=False)
+        self.notify(words, severity="warning")
 
     def _show_server(self, server: Server | None) -> None:
         self.server = server
@@ -296,7 +294,7 @@ class ModelsScreen(Screen[None]):
             return
         self._reported_certificate_end = ends
         title, words = renewal_notice(ends, wall)
-        self.notify(words, title=title, severity="warning", timeout=15, markup=False)
+        self.notify(words, title=title, severity="warning", timeout=15)
 
     def _show_ages(self) -> None:
         model = self._table.selected_model
