@@ -16,6 +16,7 @@ from aitui.domain.sanitize import sanitize_line
 from aitui.domain.snapshot import Clock, Server, Snapshot
 from aitui.errors import AituiError
 from aitui.services.config_plan import ServerConfig
+from aitui.ui.keymap import remedy_text
 from aitui.ui.messages import (
     ConfigEditRequested,
     ConfigViewRequested,
@@ -308,7 +309,7 @@ class ConfigScreen(Screen[None]):
         place = self.query_one("#place", Static)
         place.update(config_status_line(preset, self._view, self.size.width - 2) if preset else "")
         lines = (
-            [f"✘ {error.what}", error.why, error.remedy]
+            [f"✘ {error.what}", error.why, remedy_text(error)]
             if error
             else line_warnings(preset, self._view.cursor)
         )

@@ -15,6 +15,7 @@ from aitui.domain.memory.forecast import FitForecast, FitVerdict, describe_fit
 from aitui.domain.models import Model
 from aitui.domain.snapshot import Snapshot
 from aitui.errors import ConfigRefused
+from aitui.ui.keymap import remedy_text
 from aitui.ui.text import shorten_id
 
 MAX_ID_CELLS = 56
@@ -132,7 +133,7 @@ class ContextSizeScreen(ModalScreen[int | None]):
             tokens = parse_context_size(message.value)
         except ConfigRefused as error:
             meaning.add_class("-wrong")
-            meaning.update(Content(f"{error.what} {error.remedy}" if message.value else ""))
+            meaning.update(Content(f"{error.what} {remedy_text(error)}" if message.value else ""))
             return
         meaning.remove_class("-wrong")
         meaning.update(
@@ -144,7 +145,7 @@ class ContextSizeScreen(ModalScreen[int | None]):
         try:
             tokens = parse_context_size(message.value)
         except ConfigRefused as error:
-            self.notify(error.remedy, title=error.what, severity="warning", markup=False)
+            self.notify(remedy_text(error), title=error.what, severity="warning", markup=False)
             return
         if self.is_current:
             self.dismiss(tokens)

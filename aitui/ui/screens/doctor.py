@@ -17,6 +17,7 @@ from aitui.domain.checks import CheckResult, CheckStage
 from aitui.domain.snapshot import Clock
 from aitui.domain.units import format_seconds
 from aitui.format.doctor import MARKS, as_text, summary
+from aitui.ui.keymap import remedy_text
 from aitui.ui.widgets.key_bar import KeyBar
 
 RunChecks = Callable[[], AsyncGenerator[CheckResult | CheckStage, None]]
@@ -152,6 +153,6 @@ class CheckRow(Horizontal):
         check = self._check
         words = Content.assemble((check.name, "bold"), "  ", check.seen)
         if check.remedy:
-            words = Content.assemble(words, "\n", (f"→ {check.remedy}", "$text-accent"))
+            words = Content.assemble(words, "\n", (f"→ {remedy_text(check)}", "$text-accent"))
         yield Static(MARKS[check.status], classes="mark", markup=False)
         yield Static(words, classes="words", markup=False)

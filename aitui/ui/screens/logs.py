@@ -21,6 +21,7 @@ from aitui.domain.models import LoadFailure
 from aitui.domain.snapshot import Clock, ConnectionPhase, Server, Snapshot
 from aitui.errors import AituiError
 from aitui.services.log_feed import FeedPhase, FeedState, LogUpdate
+from aitui.ui.keymap import remedy_text
 from aitui.ui.logs.model import FailureLines
 from aitui.ui.messages import LogRetryRequested, LogSaveRequested, LogSelected, ModelsViewRequested
 from aitui.ui.text import (
@@ -426,7 +427,7 @@ class LogsScreen(Screen[None]):
         )
         self._show_reason()
         error = self._feed_state.error
-        lines = [] if error is None else [f"✘ {error.what}", error.why, error.remedy]
+        lines = [] if error is None else [f"✘ {error.what}", error.why, remedy_text(error)]
         _update_lines(self.query_one("#trouble", Static), lines)
 
     def _show_reason(self) -> None:
@@ -490,7 +491,7 @@ class LogsScreen(Screen[None]):
         self._show()
 
     def _warn(self, error: AituiError) -> None:
-        words = "\n".join(part for part in (error.why, error.remedy) if part)
+        words = "\n".join(part for part in (error.why, remedy_text(error)) if part)
         self.notify(words, title=error.what, severity="warning", markup=False)
 
     @on(LogView.PositionChanged)

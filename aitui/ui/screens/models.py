@@ -20,6 +20,7 @@ from aitui.domain.models import Model
 from aitui.domain.snapshot import Clock, ConnectionPhase, Server, Snapshot
 from aitui.ui.certificate_days import certificate_item, renewal_notice
 from aitui.ui.key_hints import chat_keys, filter_keys, model_keys
+from aitui.ui.keymap import remedy_text
 from aitui.ui.messages import (
     CancelRequested,
     ChatRequested,
@@ -331,7 +332,7 @@ class ModelsScreen(Screen[None]):
 
     def _show_problems(self) -> None:
         error = self.snapshot.connection.error
-        lines = [] if error is None else [f"✘ {error.what}", error.why, error.remedy]
+        lines = [] if error is None else [f"✘ {error.what}", error.why, remedy_text(error)]
         lines += [f"! {warning}" for warning in self.snapshot.warnings]
         lines += [f"! {self.config_note}   H reload"] if self.config_note else []
         trouble = self.query_one("#trouble", Static)
