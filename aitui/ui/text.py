@@ -8,7 +8,7 @@ from rich.cells import cell_len, chop_cells, set_cell_size
 
 from aitui.domain.confirmation import Confirmation
 from aitui.errors import AituiError, ConfigRefused, LoadFailed
-from aitui.ui.keymap import remedy_text
+from aitui.ui.keymap import APP, remedy_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,10 @@ def _last_cells(text: str, width: int) -> str:
 
 
 LOG_LINES = 6
-NOT_REACHED = "The server isn't reached: F5 tries at once, D says what is wrong"
+NOT_REACHED = (
+    f"The server isn't reached: {APP.sign('refresh_server')} tries at once, "
+    f"{APP.sign('doctor')} says what is wrong"
+)
 
 
 def error_text(error: AituiError) -> str:
