@@ -10,7 +10,7 @@ import pytest
 
 from aitui.domain.models import Model
 from aitui.domain.snapshot import Clock, ConnectionPhase, ConnectionStatus, Server, Snapshot
-from aitui.ui import app as app_module
+from aitui.ui.controllers import server as server_module
 
 NOW = 1_000_000.0
 WALL = 1_788_000_000.0
@@ -47,6 +47,7 @@ class StillHardware:
 class StillSession:
     """A session with nobody."""
 
+    server: Server
     monitor: StillMonitor
     hardware: StillHardware = field(default_factory=StillHardware)
 
@@ -79,9 +80,9 @@ def show_instead_of_servers(monkeypatch: pytest.MonkeyPatch, snapshot: Snapshot)
         measurements: object = None,
     ) -> AsyncIterator[StillSession]:
         on_change(snapshot)
-        yield StillSession(StillMonitor(snapshot))
+        yield StillSession(server, StillMonitor(snapshot))
 
-    monkeypatch.setattr(app_module, "open_session", session)
+    monkeypatch.setattr(server_module, "open_session", session)
 
 
 def certificate_paths(folder: Path) -> tuple[tuple[str, Path], ...]:

@@ -1,11 +1,11 @@
-"""Deeds at the machine behind the server: reached, asked about, watched step by step."""
+"""The machine behind the server: reach it, change something there step by step, and watch its config."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from aitui.domain.confirmation import Confirmation
 from aitui.domain.snapshot import Server, Snapshot
 from aitui.errors import (
     AituiError,
@@ -30,58 +30,50 @@ from aitui.services.config_plan import (
     read_server_config,
 )
 from aitui.services.config_recover import (
+    RELOADING,
+    RESTARTING,
     UNDOING,
+    confirm_reload,
+    confirm_restart,
+    last_change,
     recover_changes,
+    reload_server,
+    restart_server,
     rollback_confirmation,
     undo_change,
+    undo_confirmation,
 )
 from aitui.services.config_watch import ConfigWatcher
 from aitui.services.connect_host import connect
 from aitui.services.host_admin import HostAdmin, no_host_error, open_administration
 from aitui.services.session import Session, cancel_and_wait
-from aitui.ui.context import AppContext
+from aitui.ui.context import ServerContext
 from aitui.ui.keymap import remedy_text
 from aitui.ui.screens.config import ConfigScreen, highlight_config
 from aitui.ui.screens.confirm import ConfirmScreen
 from aitui.ui.screens.dialogs import KeyPasswordScreen
 from aitui.ui.screens.steps import StepsScreen
 
-if TYPE_CHECKING:
-    from textual.app import App
-
 WIDE, TALL = 100, 34
 """Columns and rows from which a diff has room for the lines around it."""
 LOG_LINES = 8
 DIFF_LINES = 24
 
-RunInBackground = Callable[[Coroutine[Any, Any, None], str], None]
-Ask = Callable[[Callable[[Snapshot], Confirmation]], Awaitable[bool]]
-
 
 class HostController:
-    """Belongs to the app; `beside` runs a deed of a group and tells what goes wrong.
+    """Changes something on the host of one session, one thing at a time.
 
-    `on_newer` is told what is to be said of a config file that the server hasn't read yet.
+    `on_config_note` gets what is to be said of a config file that the server hasn't read yet.
     """
 
-    def __init__(
-        self,
-        app: "App[None]",
-        opening: AppContext,
-        session: Callable[[], Session | None],
-        beside: RunInBackground,
-        *,
-        ask: Ask,
-        on_newer: Callable[[str], None],
-    ) -> None:
-        self._app = app
-        self._app_context = opening
-        self._session = session
-        self._run_in_background = beside
-        self._ask = ask
-        self._on_config_note = on_newer
+    def __init__(self, context: ServerContext, on_config_note: Callable[[str], None]) -> None:
+        self._app = context.app
+        self._app_context = context.app_context
+        self._session = context.session
+        self._run_in_background = context.tasks.run_in_background
+        self._ask = context.ask
+        self._on_config_note = on_config_note
         self._admin: HostAdmin | None = None
-        self._server: Server | None = None
         self._config_watcher: ConfigWatcher | None = None
         self._has_swap_rules = False
         self._is_changing = False
@@ -91,14 +83,12 @@ class HostController:
     @asynccontextmanager
     async def bind_server(self, server: Server, paths: Paths) -> AsyncIterator[None]:
         """Have the host of that server at hand; without one, the keys say why they can't."""
-        self._server, self._admin = server, None
         if not server.ssh_host:
             yield
             return
         async with open_administration(server, paths, self._app_context.clock) as admin:
             self._admin = admin
-            if (session := self._session()) is not None:
-                session.hardware.set_host(admin.host)
+            self._session.hardware.set_host(admin.host)
             watch = self._config_watcher = ConfigWatcher(admin, self._handle_config)
             watching = asyncio.create_task(watch.run(), name="watch the config file")
             try:
@@ -107,15 +97,36 @@ class HostController:
                 self._admin = self._config_watcher = None
                 await cancel_and_wait(watching)
 
+    @property
+    def has_host(self) -> bool:
+        """Whether a host is set for the server."""
+        return self._admin is not None
+
+    @property
+    def can_change(self) -> bool:
+        """Whether a change could begin now."""
+        writable = not self._session.server.read_only
+        return self.has_host and writable and not self._is_changing
+
+    def reload(self) -> None:
+        """Have the server read its config file again."""
+        self.start_change(self._reload)
+
+    def restart(self) -> None:
+        """Restart the service."""
+        self.start_change(self._restart)
+
+    def undo(self) -> None:
+        """Take the last change of the config file back."""
+        self.start_change(self._undo)
+
     def read_config(self) -> None:
         """Read the file that view 5 shows."""
         self._run_in_background(self._read_config(), "read config")
 
     def _handle_config(self, preset: ServerConfig | None) -> None:
-        session = self._session()
+        session = self._session
         self._on_config_note(preset.newer if preset is not None else "")
-        if session is None:
-            return
         # The monitor tells everybody, as it does of whatever else it learns.
         if preset is None:
             # Only now are they forgotten: that is no reason to try a host again that refuses us.
@@ -152,7 +163,7 @@ class HostController:
             self._check_config()
             return
         try:
-            admin, _ = await self._connect_host()
+            admin = await self.connect_host()
             preset = await read_server_config(admin)
         except AituiError as error:
             screen.show_error(error)
@@ -165,65 +176,66 @@ class HostController:
         if self._config_watcher is not None:
             self._config_watcher.check_now()
 
-    def _start_change(self, deed: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    def start_change(self, change: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Run what changes something there; one at a time, since each waits for its effect."""
         if self._is_changing:
             words = "Something is being changed there already: wait for its end"
             self._app.notify(words, severity="warning", markup=False)
         else:
-            self._run_in_background(self._run_change(deed), "change")
+            self._run_in_background(self._run_change(change), "change")
 
-    async def _run_change(self, deed: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    async def _run_change(self, change: Callable[[], Coroutine[Any, Any, None]]) -> None:
         self._is_changing = True
         try:
-            await deed()
+            await change()
         finally:
             self._is_changing = False
 
-    async def _connect_host(self, deed: str = "") -> tuple[HostAdmin, Session]:
-        """The host, reached, and the session. Raises what keeps either from being there."""
-        admin, session = self._admin, self._session()
-        if admin is None or session is None:
-            raise no_host_error(self._server or self._app_context.settings.server)
-        if deed:
-            admin.refuse_if_read_only(deed)
+    async def connect_host(self, action: str = "") -> HostAdmin:
+        """Reach the host, for an action that a read-only server refuses.
+
+        Raises what keeps it from being reached.
+        """
+        admin = self._admin
+        if admin is None:
+            raise no_host_error(self._session.server)
+        if action:
+            admin.refuse_if_read_only(action)
         await connect(admin, self._ask, self._ask_for_passphrase)
         await self._recover()
-        return admin, session
+        return admin
 
     async def _ask_for_passphrase(self, error: SshKeyPassphraseNeeded) -> str:
         return await self._app.push_screen_wait(KeyPasswordScreen(error))
 
-    async def _confirm_proposal(self, proposal: ChangePlan) -> tuple[bool, bool]:
-        session = self._session()
-        if session is None:
-            return False, False
+    async def confirm_change(self, proposal: ChangePlan) -> tuple[bool, bool]:
+        """Ask whether to make a change; the second value: whether the other choice was taken."""
         size = self._app.size
         whole = size.width >= WIDE and size.height >= TALL
         screen = ConfirmScreen(
             lambda snapshot: change_confirmation(proposal, snapshot, whole_diff=whole),
-            session.snapshot,
+            self._session.snapshot,
         )
         answer = await self._app.push_screen_wait(screen)
         return answer, screen.wants_other
 
-    async def _apply_proposal(
-        self, admin: HostAdmin, session: Session, proposal: ChangePlan
-    ) -> bool:
+    async def make_change(self, admin: HostAdmin, proposal: ChangePlan) -> bool:
         """Make the change and show its steps; whether it was made and works."""
-        change = proposal.change
+        session, change = self._session, proposal.change
         subject = f"{change.flag} of {change.model}" if change.flag else change.model
-        deed = "Changing"
+        action = "Changing"
         if change.model and not change.flag:
-            deed = "Adding" if change.added else "Removing"
-        screen, progress = self._show_progress(f"{deed} {subject or 'the config file'}", *CHANGING)
+            action = "Adding" if change.added else "Removing"
+        screen, progress = self._show_progress(
+            f"{action} {subject or 'the config file'}", *CHANGING
+        )
         screen.expected_load_time = expected_load_time(session, change.model)
         works = False
         try:
             made = await apply_change(admin, session, proposal, progress, self._ask)
         except ChangeApplyFailed as error:
             self._finish_steps(screen, *error_lines(error.cause), well=False)
-            await self._offer_rollback(admin, session, error, screen)
+            await self._offer_rollback(admin, error, screen)
         except AituiError as error:
             self._finish_steps(screen, *error_lines(error), well=False)
         else:
@@ -236,8 +248,9 @@ class HostController:
         return works
 
     async def _offer_rollback(
-        self, admin: HostAdmin, session: Session, error: ChangeApplyFailed, screen: StepsScreen
+        self, admin: HostAdmin, error: ChangeApplyFailed, screen: StepsScreen
     ) -> None:
+        session = self._session
         question = rollback_confirmation(error)
         if not await self._ask(lambda _: question):
             return
@@ -252,6 +265,32 @@ class HostController:
             lines = ("The old value is back, and works.", "The new one didn't:")
             self._finish_steps(screen, *lines, *error_lines(error.cause), well=True)
 
+    async def _reload(self) -> None:
+        admin = await self.connect_host("reloading the server")
+        if await confirm_reload(admin, self._ask):
+            screen, progress = self._show_progress("Reloading the config file", *RELOADING)
+            steps = reload_server(admin, self._session, progress, self._ask)
+            await self._run_steps(screen, steps, "Reloaded")
+            self.read_config()
+
+    async def _restart(self) -> None:
+        admin = await self.connect_host("restarting the service")
+        if await confirm_restart(admin, self._ask):
+            screen, progress = self._show_progress(f"Restarting {admin.service.unit}", *RESTARTING)
+            steps = restart_server(admin, self._session, progress)
+            await self._run_steps(screen, steps, "Restarted")
+
+    async def _undo(self) -> None:
+        admin = await self.connect_host("undoing a change")
+        entry = await last_change(admin)
+        at = time.strftime("%H:%M", time.localtime(entry.at))
+        if await self._ask(lambda snapshot: undo_confirmation(entry, at, snapshot)):
+            screen, progress = self._show_progress("Undoing the last change", *UNDOING)
+            screen.expected_load_time = expected_load_time(self._session, entry.model)
+            steps = undo_change(admin, self._session, entry, progress, self._ask)
+            await self._run_steps(screen, steps, "Undone")
+            self.read_config()
+
     def _show_progress(self, title: str, *names: str) -> tuple[StepsScreen, ProgressTracker]:
         screen = StepsScreen(title, self._app_context.clock)
         self._app.push_screen(screen)
@@ -262,10 +301,10 @@ class HostController:
         return screen, ProgressTracker(self._app_context.clock, show, *names)
 
     async def _run_steps(
-        self, screen: StepsScreen, deed: Coroutine[Any, Any, Any], done: str
+        self, screen: StepsScreen, steps: Coroutine[Any, Any, Any], done: str
     ) -> None:
         try:
-            await deed
+            await steps
         except ChangeApplyFailed as error:
             self._finish_steps(screen, *error_lines(error.cause), well=False)
         except AituiError as error:
@@ -282,12 +321,6 @@ class HostController:
                 timeout=10,
                 markup=False,
             )
-
-    def _notify_no_host(self) -> None:
-        error = no_host_error(self._server or self._app_context.settings.server)
-        self._app.notify(
-            f"{error.why}\n{remedy_text(error)}", title=error.what, severity="warning", markup=False
-        )
 
     @property
     def _config_screen(self) -> ConfigScreen | None:
