@@ -181,7 +181,7 @@ class MarkedOutput(BoundedOutput):
         self.is_started = True
         self.number = _number_of_command(int(start[1]))
         self._content.clear()
-        self.is_cut = False
+        self.is_truncated = False
         super().add(seen[start.end() :])
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from aitui.domain.confirmation import Confirmation
 from aitui.domain.snapshot import Snapshot
 from aitui.errors import (
+    Action,
     ActionRefused,
     AituiError,
     ConfigLocked,
@@ -49,7 +50,8 @@ async def last_change(admin: HostAdmin) -> Entry:
         raise ActionRefused(
             "There is nothing to undo",
             why=f"aitui changed nothing at {admin.server.label}, or took it all back",
-            remedy="aitui journal lists the changes",
+            remedy="list the changes",
+            action=Action.SHOW_JOURNAL,
         )
     return entry
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from rich.text import Text
 from textual import events, on
 from textual.app import App, SystemCommand
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.driver import Driver
 from textual.drivers.linux_driver import LinuxDriver
 from textual.filter import LineFilter
@@ -31,6 +31,7 @@ from aitui.store.json_store import save_theme
 from aitui.ui.background import TaskRunner, write_crash_report
 from aitui.ui.context import AppContext
 from aitui.ui.controllers.server import ServerControllers, ServerSwitcher
+from aitui.ui.keymap import APP
 from aitui.ui.messages import (
     CancelRequested,
     ChatRequested,
@@ -96,23 +97,7 @@ class AituiApp(App[None]):
     OptionList:nocolor > .option-list--option-highlighted { text-style: bold underline; }
     Screen:nocolor .screen--selection { text-style: reverse; }
     """
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding(
-            "ctrl+c", "interrupt", "stop the answer; twice: quit", show=False, key_display="^c"
-        ),
-        Binding("5", "config", "config file"),
-        Binding("H", "reload_config", "reload the config"),
-        Binding("R", "restart_service", "restart the service"),
-        Binding("f5,ctrl+r", "refresh_server", "refresh", key_display="F5"),
-        Binding("S", "switch_server", "another server"),
-        Binding("2", "logs", "logs"),
-        Binding("4", "hardware", "hardware"),
-        Binding("question_mark,f1", "help", "keys", key_display="?"),
-        Binding("D", "doctor", "doctor: check everything"),
-        Binding("colon", "command_palette", "command palette", key_display=":"),
-        Binding("ctrl+p", "command_palette", "command palette", show=False),
-        Binding("q", "quit", "quit"),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = APP.bindings()
 
     server: var[Server | None] = var(None, init=False)
     """The server that is shown, open or about to be."""

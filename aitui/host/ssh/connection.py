@@ -23,16 +23,8 @@ from aitui.errors import (
     SshKeyPassphraseNeeded,
 )
 from aitui.host.base import BoundedOutput, CommandResult, MarkedOutput, new_mark, shield
-from aitui.host.ssh.config import (
-    SshAddress,
-    SshKeys,
-    SshTarget,
-    SshTimeouts,
-    SshUser,
-    certificates_of,
-    read_keys,
-    read_target,
-)
+from aitui.host.ssh.address import SshAddress, SshTimeouts, SshUser
+from aitui.host.ssh.config import SshKeys, SshTarget, certificates_of, read_keys, read_target
 from aitui.host.ssh.files import SshFiles
 from aitui.host.ssh.known_hosts import KnownHostKeys, match_known_hosts, read_known_hosts
 
@@ -381,7 +373,7 @@ class SshConnection:
             _exit_status(process),
             output.content,
             complaint.content,
-            is_truncated=output.is_cut or complaint.is_truncated,
+            is_truncated=output.is_truncated or complaint.is_truncated,
         )
 
     async def _start_process(self, command: str, mark: str) -> SSHClientProcess[bytes]:

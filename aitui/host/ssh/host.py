@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 from aitui.domain.sanitize import sanitize_line
 from aitui.errors import HostError, HostTimedOut, HostUnreachable
 from aitui.host.base import CommandResult, FileInfo, shield
-from aitui.host.ssh.config import SshAddress, SshConfigPaths, SshUser
+from aitui.host.ssh.address import SshAddress, SshConfigPaths, SshUser
 
 if TYPE_CHECKING:
     from aitui.host.ssh.connection import SshConnection

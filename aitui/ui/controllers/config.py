@@ -21,6 +21,7 @@ from aitui.services.load import resolve_model
 from aitui.services.slowdown import revert_context_confirmation, slowdown_text
 from aitui.ui.context import ServerContext
 from aitui.ui.controllers.host import HostController, error_lines
+from aitui.ui.keymap import remedy_text
 from aitui.ui.screens.config import ConfigScreen
 from aitui.ui.screens.context_size import ContextSizeScreen
 from aitui.ui.screens.dialogs import ChooseScreen
@@ -43,7 +44,7 @@ class ConfigController:
         """Open view 5."""
         if not self._host.has_host:
             error = no_host_error(self._session.server)
-            words = f"{error.why}\n{error.remedy}"
+            words = f"{error.why}\n{remedy_text(error)}"
             self._app.notify(words, title=error.what, severity="warning")
         elif not isinstance(self._app.screen, ConfigScreen):
             model_id = model.id if model is not None else ""

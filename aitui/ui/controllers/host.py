@@ -48,6 +48,7 @@ from aitui.services.connect_host import connect
 from aitui.services.host_admin import HostAdmin, no_host_error, open_administration
 from aitui.services.session import Session, cancel_and_wait
 from aitui.ui.context import ServerContext
+from aitui.ui.keymap import remedy_text
 from aitui.ui.screens.config import ConfigScreen, highlight_config
 from aitui.ui.screens.confirm import ConfirmScreen
 from aitui.ui.screens.dialogs import KeyPasswordScreen
@@ -342,5 +343,5 @@ def error_lines(error: AituiError) -> tuple[str, ...]:
         # Their change, not ours: what stands there now and wasn't read.
         log = tuple(error.diff.splitlines()[2 : 2 + DIFF_LINES])
     place = error.location if isinstance(error, ConfigRefused) else ""
-    lines = (error.what, place, error.why, *(f"| {line}" for line in log), error.remedy)
+    lines = (error.what, place, error.why, *(f"| {line}" for line in log), remedy_text(error))
     return tuple(line for line in lines if line)
