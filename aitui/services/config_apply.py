@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from aitui.aio import cancel_and_wait
 from aitui.domain.config.locate import ValueSource
 from aitui.domain.confirmation import Confirmation
 from aitui.domain.llama_server import effective_flag_value, find_flag
@@ -25,7 +26,7 @@ from aitui.services.config_check import refuse_invalid_config
 from aitui.services.config_plan import CONTEXT_SIZE, ChangePlan, require_startable
 from aitui.services.host_admin import HostAdmin
 from aitui.services.load import load_model
-from aitui.services.session import Ask, Session, cancel_and_wait
+from aitui.services.session import Ask, Session
 from aitui.store.journal import ChangeOutcome
 from aitui.store.journal import JournalEntry as Entry
 
