@@ -12,86 +12,8 @@ from asyncssh import SSHKey
 
 from aitui.domain.sanitize import sanitize_line
 from aitui.errors import HostError
+from aitui.host.ssh.address import SshAddress, SshConfigPaths
 from aitui.host.ssh.known_hosts import entry_name
-
-_FORM = re.compile(
-    r"""(?:(?P<user>[^@\s:]+)@)?
-        (?: \[(?P<bracketed>[0-9A-Fa-f:.]+(?:%[\w.-]+)?)\] | (?P<host>[^\s\[\]:@/]+) | (?P<bare>[0-9A-Fa-f]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*) )
-        (?::(?P<port>\d{1,5}))?""",
-    re.VERBOSE,
-)
-_LARGEST_PORT = 65535
-
-
-@dataclass(frozen=True, slots=True)
-class SshAddress:
-    """What was asked for. `host` may be an alias; what isn't given is left to the SSH config."""
-
-    host: str
-    user: str | None = None
-    port: int | None = None
-
-    @classmethod
-    def read(cls, text: str) -> "SshAddress":
-        """Raises HostError where it is no such form."""
-        match = _FORM.fullmatch(text.strip().removeprefix("ssh://"))
-        port = int(match["port"]) if match and match["port"] else None
-        host = "" if match is None else match["bracketed"] or match["host"] or match["bare"]
-        # A leading dash would be an option to whatever is started with it.
-        is_option = host.startswith("-") or (match is not None and (match["user"] or "")[:1] == "-")
-        if match is None or is_option or (port is not None and not 0 < port <= _LARGEST_PORT):
-            raise HostError(
-                f"{sanitize_line(text, 100)} is no SSH address",
-                remedy="set ssh_host to user@host, user@host:port, or a Host of ~/.ssh/config",
-            )
-        return cls(host, match["user"], port)
-
-
-_GLOBAL_KNOWN_HOSTS = (Path("/etc/ssh/ssh_known_hosts"), Path("/etc/ssh/ssh_known_hosts2"))
-
-
-@dataclass(frozen=True, slots=True)
-class SshConfigPaths:
-    """Where the set-up lies. `agent` is the socket of the SSH agent, empty where there is none."""
-
-    home: Path
-    config: Path
-    agent: str = ""
-    global_known_hosts: tuple[Path, ...] = _GLOBAL_KNOWN_HOSTS
-
-    @classmethod
-    def of_user(cls, home: Path, environment: Mapping[str, str]) -> "SshConfigPaths":
-        """Of whoever has this home and environment."""
-        return cls(home, home / ".ssh" / "config", environment.get("SSH_AUTH_SOCK", ""))
-
-    def expand(self, text: str) -> Path:
-        """A path of the config, with `~` and `%d` for the home."""
-        text = text.replace("%d", str(self.home))
-        if text == "~" or text.startswith("~/"):
-            return self.home / text[2:]
-        return Path(text)
-
-
-@dataclass(frozen=True, slots=True)
-class SshTimeouts:
-    """Seconds for each machine on the way: until it takes the connection, and until the login."""
-
-    connect: float = 15.0
-    login: float = 20.0
-
-
-@dataclass(frozen=True, slots=True)
-class SshUser:
-    """Whose connections these are. `passphrases` are by the path of their key.
-
-    `remembered` are known_hosts lines on top of those in the files.
-    """
-
-    ssh_config: SshConfigPaths
-    passphrases: Mapping[str, str]
-    remembered: tuple[str, ...] = ()
-    limits: SshTimeouts = SshTimeouts()
-
 
 _LARGEST_CONFIG = 1 << 20
 _DEEPEST_INCLUDE = 8

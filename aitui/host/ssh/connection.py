@@ -24,16 +24,8 @@ from aitui.errors import (
     SshKeyPassphraseNeeded,
 )
 from aitui.host.base import BoundedOutput, CommandResult, MarkedOutput, new_mark
-from aitui.host.ssh.config import (
-    SshAddress,
-    SshKeys,
-    SshTarget,
-    SshTimeouts,
-    SshUser,
-    certificates_of,
-    read_keys,
-    read_target,
-)
+from aitui.host.ssh.address import SshAddress, SshTimeouts, SshUser
+from aitui.host.ssh.config import SshKeys, SshTarget, certificates_of, read_keys, read_target
 from aitui.host.ssh.files import SshFiles
 from aitui.host.ssh.known_hosts import KnownHostKeys, match_known_hosts, read_known_hosts
 
