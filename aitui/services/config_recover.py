@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from aitui.aio import cancel_and_wait
 from aitui.domain.confirmation import Confirmation
+from aitui.domain.progress import ProgressTracker
 from aitui.domain.snapshot import Snapshot
 from aitui.errors import (
     ActionRefused,
@@ -23,7 +24,6 @@ from aitui.services.config_apply import (
     ChangeApplyFailed,
     ChangeObserver,
     ExpectedSetting,
-    ProgressTracker,
     ReloadWatch,
     WrittenChange,
     trigger_reload,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from aitui.aio import cancel_and_wait
 from aitui.domain.confirmation import Confirmation
+from aitui.domain.progress import ProgressTracker, Steps
 from aitui.domain.snapshot import Server, Snapshot
 from aitui.errors import (
     AituiError,
@@ -20,8 +21,6 @@ from aitui.paths import Paths
 from aitui.services.config_apply import (
     CHANGING,
     ChangeApplyFailed,
-    ProgressTracker,
-    Steps,
     apply_change,
 )
 from aitui.services.config_plan import (
