@@ -16,6 +16,7 @@ from aitui.cli.session import (
     wait_for_first_events,
 )
 from aitui.domain.config.sizes import parse_context_size
+from aitui.domain.progress import ProgressTracker, Step, Steps, StepState
 from aitui.domain.sanitize import sanitize_line
 from aitui.domain.snapshot import Clock, Server, Snapshot
 from aitui.errors import ActionRefused, ConfigChangedMeanwhile
@@ -23,10 +24,6 @@ from aitui.paths import Paths
 from aitui.services.config_apply import (
     CHANGING,
     ChangeApplyFailed,
-    ProgressTracker,
-    Step,
-    Steps,
-    StepState,
     apply_change,
 )
 from aitui.services.config_plan import (

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from random import Random
 
+from aitui.aio import cancel_and_wait
 from aitui.cli.args import Arguments
 from aitui.domain.confirmation import Confirmation
 from aitui.domain.snapshot import Clock, Server, Snapshot
@@ -18,7 +19,7 @@ from aitui.paths import Paths
 from aitui.services.config_plan import read_server_config
 from aitui.services.host_admin import HostAdmin, open_administration
 from aitui.services.load import abandoned_load_outcome, open_loads
-from aitui.services.session import Ask, Session, cancel_and_wait, open_session
+from aitui.services.session import Ask, Session, open_session
 from aitui.settings import missing_certificates
 from aitui.store.load_times import FILE_NAME, LoadTimes
 from aitui.store.measurements import FILE_NAME as MEASUREMENTS

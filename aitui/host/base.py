@@ -1,14 +1,12 @@
 """What aitui asks of the machine behind the server, wherever that is."""
 
-import asyncio
-import inspect
 import re
 import secrets
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from types import TracebackType
-from typing import Any, Protocol, Self, TypeVar
+from typing import Protocol, Self
 
 LARGEST_FOLDER = 20_000
 
@@ -187,29 +185,3 @@ class MarkedOutput(BoundedOutput):
 
 def _number_of_command(number: int) -> int | None:
     return number if 1 < number <= _LARGEST_NUMBER else None
-
-
-_T = TypeVar("_T")
-
-
-async def shield(work: Coroutine[Any, Any, _T]) -> _T:
-    """Await to the end, however often the caller is cancelled; the cancellation comes after it."""
-    doing = asyncio.ensure_future(_await(work))
-    cancelled: asyncio.CancelledError | None = None
-    while not doing.done():
-        try:
-            await asyncio.wait({doing})
-        except asyncio.CancelledError as error:
-            cancelled = error
-        if doing.done() and inspect.getcoroutinestate(work) == inspect.CORO_CREATED:
-            # The end of the loop cancels every task, and this one had not begun.
-            doing = asyncio.ensure_future(_await(work))
-    if cancelled is not None:
-        if not doing.cancelled():
-            doing.exception()  # the cancellation is what the caller hears of
-        raise cancelled
-    return doing.result()
-
-
-async def _await(work: Coroutine[Any, Any, _T]) -> _T:
-    return await work

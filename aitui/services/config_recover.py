@@ -5,7 +5,9 @@ import secrets
 import time
 from collections.abc import Sequence
 
+from aitui.aio import cancel_and_wait
 from aitui.domain.confirmation import Confirmation
+from aitui.domain.progress import ProgressTracker
 from aitui.domain.snapshot import Snapshot
 from aitui.errors import (
     ActionRefused,
@@ -22,7 +24,6 @@ from aitui.services.config_apply import (
     ChangeApplyFailed,
     ChangeObserver,
     ExpectedSetting,
-    ProgressTracker,
     ReloadWatch,
     WrittenChange,
     trigger_reload,
@@ -34,7 +35,7 @@ from aitui.services.config_apply import (
 from aitui.services.config_check import refuse_invalid_config
 from aitui.services.config_plan import KEYS, consequences
 from aitui.services.host_admin import HostAdmin
-from aitui.services.session import Ask, Session, cancel_and_wait
+from aitui.services.session import Ask, Session
 from aitui.store.journal import ChangeOutcome, JournalEntry
 from aitui.store.journal import JournalEntry as Entry
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+from aitui.aio import cancel_and_wait
 from aitui.domain.confirmation import Confirmation
 from aitui.domain.eviction import (
     EvictionVictim,
@@ -31,7 +32,7 @@ from aitui.errors import (
     Unreachable,
 )
 from aitui.services.failures import diagnose_load_failure
-from aitui.services.session import Ask, Session, cancel_and_wait
+from aitui.services.session import Ask, Session
 
 UNLOADED_WHEN_READY = "llama-swap may unload it as soon as it is ready"
 NEVER_LOADED = "llama-swap may not load it, or unload it as soon as it is ready"

@@ -1,4 +1,7 @@
-"""Who connects over SSH, to which address, and the paths of that user's SSH files."""
+"""A machine's SSH address, and the user's files and limits to reach it with.
+
+asyncssh costs as much to import as Textual, and this is needed before anything is connected.
+"""
 
 import re
 from collections.abc import Mapping
@@ -14,8 +17,6 @@ _FORM = re.compile(
         (?::(?P<port>\d{1,5}))?""",
     re.VERBOSE,
 )
-
-
 _LARGEST_PORT = 65535
 
 

@@ -5,7 +5,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+from aitui.aio import cancel_and_wait
 from aitui.domain.confirmation import Confirmation
+from aitui.domain.progress import ProgressTracker, Steps
 from aitui.domain.snapshot import Server, Snapshot
 from aitui.errors import (
     AituiError,
@@ -19,8 +21,6 @@ from aitui.paths import Paths
 from aitui.services.config_apply import (
     CHANGING,
     ChangeApplyFailed,
-    ProgressTracker,
-    Steps,
     apply_change,
 )
 from aitui.services.config_plan import (
@@ -38,7 +38,7 @@ from aitui.services.config_recover import (
 from aitui.services.config_watch import ConfigWatcher
 from aitui.services.connect_host import connect
 from aitui.services.host_admin import HostAdmin, no_host_error, open_administration
-from aitui.services.session import Session, cancel_and_wait
+from aitui.services.session import Session
 from aitui.ui.context import AppContext
 from aitui.ui.screens.config import ConfigScreen, highlight_config
 from aitui.ui.screens.confirm import ConfirmScreen
