@@ -1,6 +1,8 @@
 """Commands on the command line: run one, print its outcome, and ask on the terminal."""
 
 import contextlib
+import os
+from collections.abc import Awaitable, Callable
 
 from aitui.cli.args import Arguments
 from aitui.cli.logs import LogPrinter, print_log
@@ -13,7 +15,7 @@ from aitui.cli.session import (
     wait_for_first_events,
 )
 from aitui.domain.suggest import find_model
-from aitui.errors import ActionRefused, AituiError
+from aitui.errors import ActionRefused, AituiError, SettingsError
 from aitui.format.hardware import gpu_report, gpus_as_json, gpus_as_text
 from aitui.format.status import (
     error_line,
@@ -29,43 +31,73 @@ from aitui.services.session import Session, run_monitor
 from aitui.services.unload import unload_all_models, unload_model
 from aitui.settings import Settings
 
-ADMIN_COMMANDS = frozenset({"ctx", "flag", "preset", "reload", "restart", "undo", "journal"})
+Handler = Callable[[Arguments, Settings | SettingsError, Paths], Awaitable[int]]
+SessionHandler = Callable[[Session, Arguments, Paths], Awaitable[None]]
 
 
-async def run_command(arguments: Arguments, settings: Settings, paths: Paths) -> None:
-    """Run the command that was given; raises an AituiError where it doesn't end well."""
-    if arguments.command in ADMIN_COMMANDS:
-        from aitui.cli.config import run_admin_command
+async def run_command(
+    arguments: Arguments, settings: Settings | SettingsError, paths: Paths
+) -> int:
+    """Run the command that was given; the exit status.
 
-        await run_admin_command(arguments, settings.server, paths)
-        return
-    await refuse_without_certificates(settings.server)
-    async with terminal_session(settings.server, paths) as session:
-        if arguments.command == "status":
-            await _status(session, arguments)
-            return
-        if arguments.command == "gpu":
-            await print_hardware(session, arguments, paths)
-            return
-        if arguments.command == "logs":
-            output = LogPrinter.for_terminal(polls=arguments.polls)
-            name = arguments.model or arguments.log
-            await print_log(session, name, output, follow=arguments.follow)
-            return
-        await session.monitor.fetch()
-        async with run_monitor(session):
-            await wait_for_first_events(session)
-            if arguments.command == "chat":
-                from aitui.cli.chat import chat_in_terminal
-
-                await chat_in_terminal(session, arguments, paths)
-            elif arguments.command == "load":
-                await _load(session, arguments, paths)
-            else:
-                await _unload(session, arguments)
+    Raises an AituiError where it doesn't end well. Only the doctor runs with settings that are
+    wrong: it names what.
+    """
+    return await HANDLERS[arguments.command](arguments, settings, paths)
 
 
-async def _status(session: Session, arguments: Arguments) -> None:
+def _with_session(handle: SessionHandler, *, monitor: bool = True) -> Handler:
+    """Run `handle` with a connected session, and with its monitor running if `monitor`."""
+
+    async def run(arguments: Arguments, settings: Settings | SettingsError, paths: Paths) -> int:
+        server = _require(settings).server
+        await refuse_without_certificates(server)
+        async with terminal_session(server, paths) as session:
+            if not monitor:
+                await handle(session, arguments, paths)
+                return 0
+            await session.monitor.fetch()
+            async with run_monitor(session):
+                await wait_for_first_events(session)
+                await handle(session, arguments, paths)
+        return 0
+
+    return run
+
+
+def _require(settings: Settings | SettingsError) -> Settings:
+    if isinstance(settings, SettingsError):
+        raise settings
+    return settings
+
+
+async def _administer(
+    arguments: Arguments, settings: Settings | SettingsError, paths: Paths
+) -> int:
+    from aitui.cli.config import run_admin_command
+
+    await run_admin_command(arguments, _require(settings).server, paths)
+    return 0
+
+
+async def _doctor(arguments: Arguments, settings: Settings | SettingsError, _: Paths) -> int:
+    from aitui.cli.doctor import run_doctor
+
+    return await run_doctor(settings, os.environ, json=arguments.json)
+
+
+async def _chat(session: Session, arguments: Arguments, paths: Paths) -> None:
+    from aitui.cli.chat import chat_in_terminal
+
+    await chat_in_terminal(session, arguments, paths)
+
+
+async def _logs(session: Session, arguments: Arguments, _: Paths) -> None:
+    output = LogPrinter.for_terminal(polls=arguments.polls)
+    await print_log(session, arguments.model or arguments.log, output, follow=arguments.follow)
+
+
+async def _status(session: Session, arguments: Arguments, _: Paths) -> None:
     try:
         value = await fetch_status(session)
     except AituiError as error:
@@ -94,7 +126,7 @@ async def _load(session: Session, arguments: Arguments, paths: Paths) -> None:
         print(f"{loaded.model_id} is ready{ready}", flush=True)
 
 
-async def _unload(session: Session, arguments: Arguments) -> None:
+async def _unload(session: Session, arguments: Arguments, _: Paths) -> None:
     ask = terminal_ask(arguments, lambda: session.monitor.snapshot)
     resident = bool(session.snapshot.resident)
     if arguments.all:
@@ -125,3 +157,22 @@ async def print_hardware(session: Session, arguments: Arguments, paths: Paths) -
         print(gpus_as_json(gpu_report(label, snapshot)))
     else:
         print(gpus_as_text(label, snapshot, session.clock.wall()))
+
+
+HANDLERS: dict[str, Handler] = {
+    "status": _with_session(_status, monitor=False),
+    "gpu": _with_session(print_hardware, monitor=False),
+    "logs": _with_session(_logs, monitor=False),
+    "load": _with_session(_load),
+    "unload": _with_session(_unload),
+    "chat": _with_session(_chat),
+    "doctor": _doctor,
+    "ctx": _administer,
+    "flag": _administer,
+    "preset": _administer,
+    "reload": _administer,
+    "restart": _administer,
+    "undo": _administer,
+    "journal": _administer,
+}
+"""What runs each command of `COMMANDS`."""
