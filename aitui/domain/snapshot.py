@@ -7,7 +7,7 @@ from pathlib import Path
 
 from aitui.domain.config.swap_rules import SwapRules
 from aitui.domain.memory.forecast import HardwareState
-from aitui.domain.models import ActiveRequests, Model, RunState
+from aitui.domain.models import MAX_MODELS, ActiveRequests, Model, RunState
 from aitui.errors import AituiError
 
 
@@ -41,16 +41,18 @@ _NO_HARDWARE = HardwareState()
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What is known of the server. `models` keeps the server's order.
+    """What is known about the server.
 
-    `companions` are pairs of ids that were seen ready side by side: neither evicts the other.
-    `certificate_ends` is until when our client certificate is valid (Unix time), None while that
-    isn't known. `hardware` is the memory of its machine. `swap_rules` are those by which it runs, None
-    where the config file wasn't read, or isn't the one that it runs.
+    `models` keeps the server's order; of a very long list it holds the first, and `total_models`
+    counts all of them. `companions` are pairs of ids that were seen ready at the same time: neither
+    evicts the other. `certificate_expires_at` is when our client certificate expires (Unix time),
+    None if that isn't known. `hardware` is the memory of its machine. `swap_rules` are None if the
+    config file wasn't read, or isn't the one that the server runs with.
     """
 
     connection: ConnectionStatus = field(default_factory=ConnectionStatus)
     models: tuple[Model, ...] = ()
+    total_models: int = 0
     requests: ActiveRequests = field(default_factory=ActiveRequests)
     version: str = ""
     events_flow: bool = False
@@ -59,6 +61,13 @@ class Snapshot:
     certificate_expires_at: float | None = None
     hardware: HardwareState = _NO_HARDWARE
     swap_rules: SwapRules | None = None
+
+    @property
+    def models_note(self) -> str:
+        """Which part of a long list `models` holds, empty if it holds all of them."""
+        if self.total_models <= MAX_MODELS:
+            return ""
+        return f"first {MAX_MODELS:,} of {self.total_models:,}"
 
     @property
     def resident(self) -> tuple[Model, ...]:

@@ -429,6 +429,7 @@ class Monitor:
             self._snapshot,
             connection=link or self._snapshot.connection,
             models=self._known.merge(),
+            total_models=self._known.total_models,
             requests=self._known.requests,
             events_flow=self._events.flows,
             companions=self._known.companions,

@@ -4,7 +4,6 @@ import re
 import shlex
 from dataclasses import dataclass
 
-from aitui.domain.config import verify as difference
 from aitui.domain.config.document import (
     ConfigDocument,
     MappingEntry,
@@ -36,6 +35,7 @@ from aitui.domain.config.verify import (
     not_verified_error,
     reparse,
     require_verified,
+    unified_diff,
 )
 from aitui.domain.launch import context_flag_of
 from aitui.domain.llama_server import (
@@ -80,12 +80,13 @@ class ConfigChange:
     @property
     def diff(self) -> str:
         """A unified diff of the whole change, three lines around it, lines ending in LF."""
-        return difference.config_diff(self.before, self.after)
+        return unified_diff(self.before, self.after)
 
     @property
     def diff_lines(self) -> str:
         """Only the lines that go and come, with their `-` and `+`."""
-        return difference.diff_lines(self.before, self.after)
+        lines = self.diff.splitlines(keepends=True)[2:]
+        return "".join(line for line in lines if line.startswith(("-", "+")))
 
 
 def change_flag(

@@ -267,6 +267,7 @@ class ModelsScreen(Screen[None]):
         self.query_one(ServerHeader).snapshot = snapshot
         table.stale = snapshot.connection.phase is ConnectionPhase.LOST
         table.empty_text = self._empty_text()
+        self.query_one(ColumnTitles).note = self.snapshot.models_note
         table.models = snapshot.models
         self._show_memory()
         requests = self.query_one(RequestList)
