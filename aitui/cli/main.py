@@ -14,7 +14,7 @@ from aitui.cli.session import (
     terminal_session,
     wait_for_first_events,
 )
-from aitui.domain.suggest import find_model
+from aitui.domain.models import find_model
 from aitui.errors import ActionRefused, AituiError, SettingsError
 from aitui.format.hardware import gpu_report, gpus_as_json, gpus_as_text
 from aitui.format.status import (

@@ -4,13 +4,13 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from aitui.domain.hardware.gpu.vendors import find_device_card
 from aitui.domain.hardware.host_sample import HostSample, ProcessMemory
 from aitui.domain.hardware.sample import (
     Gpu,
     HardwareSample,
     Machine,
     SampleSource,
-    find_device_card,
 )
 from aitui.domain.memory.footprint import Footprint, FootprintOrigin
 from aitui.domain.memory.measurement import Measurement
