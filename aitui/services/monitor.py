@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from aitui.domain.config.swap_rules import SwapRules
 from aitui.domain.events import ActivityAdded, Event, ModelStatusChanged
-from aitui.domain.memory.forecast import HardwareState
+from aitui.domain.memory.hardware_state import HardwareState
 from aitui.domain.models import FinishedRequest, LoadFailure, version_number
 from aitui.domain.snapshot import Clock, ConnectionPhase, ConnectionStatus, Snapshot
 from aitui.errors import AituiError, NotSupported, TimedOut

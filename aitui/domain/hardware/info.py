@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from aitui.domain.hardware import machine as machine_files
 from aitui.domain.hardware import sample as bounds
 from aitui.domain.hardware.sample import SampleSource
 from aitui.domain.hardware.script import MARK, parse_sections
@@ -89,6 +88,8 @@ _ENVIRONMENT_NAMES = {
 
 def parse_host_info(output: bytes, at: float, *, mark: str = MARK) -> HostInfo:
     """The facts in an output. `at` is Unix time, to tell when the machine was started."""
+    from aitui.domain.hardware.machine import parse_machine
+
     found = parse_sections(output.decode("utf-8", "replace"), mark)
     said = {name: first for name, (first, _) in found.items()}
     lines = {name: rest for name, (_, rest) in found.items()}
@@ -97,7 +98,7 @@ def parse_host_info(output: bytes, at: float, *, mark: str = MARK) -> HostInfo:
     up = bounds.number_in_range(
         bounds.parse_number(said.get("uptime", "")[:80].partition(" ")[0]), 0, 1e12
     )
-    memory = machine_files.parse_machine(lines.get("meminfo", []), "", (), (), at).memory_total
+    memory = parse_machine(lines.get("meminfo", []), "", (), (), at).memory_total
     return HostInfo(
         system=_system(lines.get("system", [])),
         kernel=_name(said.get("kernel", "")),
