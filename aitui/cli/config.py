@@ -10,7 +10,6 @@ from dataclasses import asdict
 from aitui.cli.args import Arguments
 from aitui.cli.session import (
     preflight,
-    refuse_without_certificates,
     terminal_ask,
     terminal_session,
     wait_for_first_events,
@@ -51,6 +50,7 @@ from aitui.services.config_recover import (
 )
 from aitui.services.host_admin import HostAdmin, open_administration
 from aitui.services.session import Ask, Session, run_monitor
+from aitui.settings import require_certificates
 from aitui.store.journal import JournalEntry as Entry
 
 _MARKS = {StepState.DONE: "✔", StepState.FAILED: "✘", StepState.SKIPPED: "–"}
@@ -183,7 +183,7 @@ def _step_line(step: Step) -> str:
 
 @asynccontextmanager
 async def _live_session(server: Server, paths: Paths) -> AsyncIterator[Session]:
-    await refuse_without_certificates(server)
+    await require_certificates(server)
     async with terminal_session(server, paths) as session:
         await session.monitor.fetch()
         async with run_monitor(session):

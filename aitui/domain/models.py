@@ -6,10 +6,10 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from operator import is_
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from aitui.domain.llama_server import CommandLine, context_size, is_later_shard
-from aitui.domain.memory.footprint import Footprint
+if TYPE_CHECKING:
+    from aitui.domain.memory.footprint import Footprint
 
 FALLBACK_CONTEXT_SIZE = 32768
 MAX_MODELS = 5000
@@ -158,7 +158,7 @@ class Model:
     expected_load: float | None = None
     rate: float | None = None
     evicted: Eviction | None = None
-    memory: Footprint | None = None
+    memory: "Footprint | None" = None
 
     @property
     def resident(self) -> bool:
@@ -271,11 +271,18 @@ def is_reasoning(
     """
     if seen is not None:
         return seen
-    by_flags = CommandLine.read(command).reasoning if command else None
+    by_flags = _reasoning_flag(command) if command else None
     if by_flags is not None:
         return by_flags
     text = f"{model_id}\n{name}".lower()
     return _is_in_family(text, _REASONING) and not _is_in_family(text, _NOT_REASONING)
+
+
+def _reasoning_flag(command: str) -> bool | None:
+    # With the first command: a list of models that don't run needs none of it (14 ms).
+    from aitui.domain.llama_server import CommandLine
+
+    return CommandLine.read(command).reasoning
 
 
 def _is_in_family(text: str, families: Iterable[tuple[str, str]]) -> bool:
@@ -305,7 +312,7 @@ class ModelFacts:
     requested: Mapping[str, float] = field(default_factory=dict)
     rates: Mapping[str, float] = field(default_factory=dict)
     evicted: Mapping[str, Eviction] = field(default_factory=dict)
-    memory: Mapping[str, Footprint] = field(default_factory=dict)
+    memory: Mapping[str, "Footprint"] = field(default_factory=dict)
     running_lists_only_ready: bool = False
 
 
@@ -537,6 +544,8 @@ def _context_size(
         is_read = before is not None and before.command == command
         if is_read and known.source is ContextSource.RUNNING_COMMAND:
             return known
+        from aitui.domain.llama_server import context_size
+
         tokens = context_size(command)
         if tokens:
             return ContextSize(tokens, ContextSource.RUNNING_COMMAND)
@@ -552,6 +561,32 @@ def _context_size(
         if entry.context_length is not None and entry.context_length > 0:
             return ContextSize(entry.context_length, ContextSource.SERVER_METADATA)
     return _FALLBACK
+
+
+# llama.cpp's `llama_split_path` names the files of a split model prefix-%05d-of-%05d.gguf, and
+# llama-server loads all of them by the name of the first.
+_SHARD = re.compile(r"-([0-9]{5})-of-([0-9]{5})(?:\.gguf)?\Z", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """One file of a split model: what its name begins with, its number and how many there are."""
+
+    prefix: str
+    number: int
+    count: int
+
+
+def parse_shard(name: str) -> Shard | None:
+    """Read the name of a shard, with or without `.gguf`; None for any other name."""
+    found = _SHARD.search(name)
+    return Shard(name[: found.start()], int(found[1]), int(found[2])) if found else None
+
+
+def is_later_shard(name: str) -> bool:
+    """Whether a name is of a shard that can't be loaded by itself: any but the first."""
+    shard = parse_shard(name)
+    return shard is not None and shard.number != 1
 
 
 def version_number(version: str) -> int | None:

@@ -4,11 +4,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from aitui.domain.config.swap_rules import SwapRules
-from aitui.domain.memory.forecast import HardwareState
+from aitui.domain.memory.hardware_state import HardwareState
 from aitui.domain.models import MAX_MODELS, ActiveRequests, Model, RunState
-from aitui.errors import AituiError
+
+if TYPE_CHECKING:
+    from aitui.domain.config.swap_rules import SwapRules
+    from aitui.errors import AituiError
 
 
 class ConnectionPhase(Enum):
@@ -30,7 +33,7 @@ class ConnectionStatus:
     phase: ConnectionPhase = ConnectionPhase.CONNECTING
     last_response_at: float | None = None
     latency: float | None = None
-    error: AituiError | None = None
+    error: "AituiError | None" = None
     attempts: int = 0
     retry_at: float | None = None
     opened_at: float | None = None
@@ -60,7 +63,7 @@ class Snapshot:
     warnings: tuple[str, ...] = ()
     certificate_expires_at: float | None = None
     hardware: HardwareState = _NO_HARDWARE
-    swap_rules: SwapRules | None = None
+    swap_rules: "SwapRules | None" = None
 
     @property
     def models_note(self) -> str:

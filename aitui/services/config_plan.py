@@ -16,9 +16,8 @@ from aitui.domain.config.read_rules import read_swap_rules
 from aitui.domain.config.swap_rules import SwapRules
 from aitui.domain.confirmation import Confirmation
 from aitui.domain.eviction import describe_unload
-from aitui.domain.llama_server import is_later_shard, parse_shard
 from aitui.domain.memory.forecast import describe_fit
-from aitui.domain.models import Model
+from aitui.domain.models import Model, is_later_shard, parse_shard
 from aitui.domain.sanitize import sanitize_line, sanitize_text
 from aitui.domain.snapshot import Snapshot
 from aitui.domain.units import format_seconds

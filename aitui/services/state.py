@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from aitui.domain.events import (
     Event,
@@ -13,7 +14,6 @@ from aitui.domain.events import (
     RequestUpdated,
 )
 from aitui.domain.eviction import client_name
-from aitui.domain.memory.footprint import Footprint
 from aitui.domain.models import (
     MAX_MODELS,
     ActiveRequest,
@@ -30,7 +30,10 @@ from aitui.domain.models import (
     count_models,
     merge_models,
 )
-from aitui.domain.snapshot import Clock
+
+if TYPE_CHECKING:
+    from aitui.domain.memory.footprint import Footprint
+    from aitui.domain.snapshot import Clock
 
 SWAP_WINDOW = 30.0
 """Seconds between a model's going and the start of the one it went for; stopping takes a while."""
@@ -187,7 +190,7 @@ class ServerState:
     `models` are those of the last merge, `total_models` counts them with those it left out.
     """
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: "Clock") -> None:
         self._clock = clock
         self._listed: tuple[ListedModel, ...] = ()
         self._running: tuple[RunningModel, ...] = ()
@@ -254,7 +257,7 @@ class ServerState:
             self._stale = True
 
     def update_memory(
-        self, memory: Mapping[str, Footprint], last_context: Mapping[str, int]
+        self, memory: Mapping[str, "Footprint"], last_context: Mapping[str, int]
     ) -> None:
         """What each model takes, or would, and the context sizes that they were measured with."""
         if (memory, last_context) != (self._memory, self._last_context):

@@ -95,7 +95,9 @@ class SlashCommandRunner:
 
     async def _status(self, _: SlashCommand) -> None:
         session = self._chats.session
-        self._notify(status_as_text(session, session.snapshot))
+        self._notify(
+            status_as_text(session.server.label, session.snapshot, session.clock.monotonic())
+        )
 
     async def _app_command(self, command: SlashCommand) -> None:
         model_id = ""
