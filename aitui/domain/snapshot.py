@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class ConnectionPhase(Enum):
-    """How things stand between aitui and the server."""
+    """Whether aitui is connected to the server."""
 
     CONNECTING = "connecting"
     LIVE = "live"
@@ -24,10 +24,10 @@ class ConnectionPhase(Enum):
 
 @dataclass(frozen=True, slots=True)
 class ConnectionStatus:
-    """The connection: monotonic seconds, `latency` in seconds of the last short answer.
+    """The connection. Times are monotonic seconds, `latency` is that of the last short response.
 
-    `opened` is when it was first tried, `heard` when the server last answered, None before the first
-    time; `retry_at` when the next try is due while the server is lost.
+    `opened_at` is when it was first tried, `last_response_at` when the server last responded, None
+    before the first time; `retry_at` is when the next try is due while the connection is lost.
     """
 
     phase: ConnectionPhase = ConnectionPhase.CONNECTING
@@ -67,7 +67,7 @@ class Snapshot:
 
     @property
     def models_note(self) -> str:
-        """Which part of a long list `models` holds, empty if it holds all of them."""
+        """Return which part of a long list `models` holds, empty if it holds all of them."""
         if self.total_models <= MAX_MODELS:
             return ""
         return f"first {MAX_MODELS:,} of {self.total_models:,}"
@@ -79,11 +79,11 @@ class Snapshot:
 
     @property
     def ready(self) -> tuple[Model, ...]:
-        """The models that answer at once."""
+        """The models that respond at once."""
         return tuple(model for model in self.models if model.state is RunState.READY)
 
     def model(self, model_id: str) -> Model | None:
-        """The model of exactly that id."""
+        """Return the model of exactly that id."""
         return next((model for model in self.models if model.id == model_id), None)
 
 
@@ -108,14 +108,14 @@ class Endpoints:
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """Where one server is, how to reach it, and what may be done there.
+    """Where a server is, how to reach it, and what may be done there.
 
     `url` has no trailing slash, query or user info. `ca`, `client_cert` and `client_key` are None
-    where the server needs none: without `ca` the system's trust store is used. `basic_auth` is the
-    user and password that stood in the URL. `timeout` is in seconds. `ssh_host` is empty where
-    nobody administers the host from here, "local" for this machine. `ssh_home` is the home whose SSH
-    set-up is used in the place of the user's own. `origins` maps a setting's
-    name to the place its value came from.
+    if the server needs none: without `ca` the system's trust store is used. `basic_auth` is the
+    user and password of the URL. `timeout` is in seconds. `ssh_host` is empty if the host isn't
+    administered from here, "local" for this machine. `ssh_home` is the home directory with the SSH
+    settings, if it isn't the user's own. `origins` maps a setting's name to the place its value
+    came from.
     """
 
     url: str
@@ -140,7 +140,7 @@ class Server:
 
     @property
     def label(self) -> str:
-        """What the header calls it: its name, else the host and port of its URL."""
+        """The server's name in the header, else the host and port of its URL."""
         return self.name or self.identity.split("://", 1)[-1].split("/", 1)[0]
 
     @property
