@@ -1,13 +1,11 @@
 """Commands on the command line: run one, print its outcome, and ask on the terminal."""
 
-import contextlib
-
 from aitui.cli.args import Arguments
 from aitui.cli.logs import LogPrinter, print_log
 from aitui.cli.session import (
     explain_interrupts,
+    preflight,
     refuse_without_certificates,
-    sample_machine,
     terminal_ask,
     terminal_session,
     wait_for_first_events,
@@ -23,7 +21,6 @@ from aitui.format.status import (
     status_line,
 )
 from aitui.paths import Paths
-from aitui.services.host_admin import open_administration
 from aitui.services.load import load_model
 from aitui.services.session import Session, run_monitor
 from aitui.services.unload import unload_all_models, unload_model
@@ -45,7 +42,7 @@ async def run_command(arguments: Arguments, settings: Settings, paths: Paths) ->
             await _status(session, arguments)
             return
         if arguments.command == "gpu":
-            await print_hardware(session, arguments, paths)
+            await print_hardware(session, arguments)
             return
         if arguments.command == "logs":
             output = LogPrinter.for_terminal(polls=arguments.polls)
@@ -60,7 +57,7 @@ async def run_command(arguments: Arguments, settings: Settings, paths: Paths) ->
 
                 await chat_in_terminal(session, arguments, paths)
             elif arguments.command == "load":
-                await _load(session, arguments, paths)
+                await _load(session, arguments)
             else:
                 await _unload(session, arguments)
 
@@ -80,11 +77,9 @@ async def _status(session: Session, arguments: Arguments) -> None:
         )
 
 
-async def _load(session: Session, arguments: Arguments, paths: Paths) -> None:
-    from aitui.cli.session import preflight
-
+async def _load(session: Session, arguments: Arguments) -> None:
     ask = terminal_ask(arguments, lambda: session.monitor.snapshot)
-    async with preflight(session, paths) as memory:
+    async with preflight(session) as memory:
         asked = ask if arguments.yes else memory.delay(ask)
         with explain_interrupts(session):
             loaded = await load_model(session, arguments.model, asked)
@@ -111,15 +106,10 @@ async def _unload(session: Session, arguments: Arguments) -> None:
         print("nothing to unload: it is not loaded")
 
 
-async def print_hardware(session: Session, arguments: Arguments, paths: Paths) -> None:
-    """Raises what the server says; what its machine says becomes part of what is printed."""
+async def print_hardware(session: Session, arguments: Arguments) -> None:
+    """Print the hardware; raises the server's errors, those of its host are part of the output."""
     await session.monitor.fetch()
-    async with contextlib.AsyncExitStack() as stack:
-        admin = None
-        if session.server.ssh_host:
-            administration = open_administration(session.server, paths, session.clock)
-            admin = await stack.enter_async_context(administration)
-        await sample_machine(session, admin)
+    await session.sample_memory()
     label, snapshot = session.server.label, session.snapshot
     if arguments.json:
         print(gpus_as_json(gpu_report(label, snapshot)))

@@ -46,7 +46,8 @@ class Snapshot:
     `companions` are pairs of ids that were seen ready side by side: neither evicts the other.
     `certificate_ends` is until when our client certificate is valid (Unix time), None while that
     isn't known. `hardware` is the memory of its machine. `swap_rules` are those by which it runs, None
-    where the config file wasn't read, or isn't the one that it runs.
+    where the config file wasn't read, or isn't the one that it runs. `config_note` says that the file
+    was changed since the server read it.
     """
 
     connection: ConnectionStatus = field(default_factory=ConnectionStatus)
@@ -59,6 +60,7 @@ class Snapshot:
     certificate_expires_at: float | None = None
     hardware: HardwareState = _NO_HARDWARE
     swap_rules: SwapRules | None = None
+    config_note: str = ""
 
     @property
     def resident(self) -> tuple[Model, ...]:
