@@ -5,7 +5,7 @@ from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.reactive import reactive
 
-from aitui.domain.memory.forecast import HardwareState
+from aitui.domain.memory.hardware_state import HardwareState
 from aitui.domain.snapshot import Clock
 from aitui.ui.hardware import Lines, PlotOptions, hardware_lines, strip_lines
 from aitui.ui.plain import PlainText
