@@ -21,12 +21,9 @@ from textual.theme import Theme
 from textual.widgets import Input
 from textual.worker import Worker
 
-from aitui.domain.sanitize import sanitize_line
-from aitui.domain.slash import is_slash_command
 from aitui.domain.snapshot import Server, Snapshot
 from aitui.errors import AituiError
 from aitui.services.clipboard import copy_text
-from aitui.services.load import quit_confirmation
 from aitui.store.json_store import save_theme
 from aitui.ui.background import TaskRunner, write_crash_report
 from aitui.ui.context import AppContext
@@ -68,7 +65,7 @@ from aitui.ui.terminal.notifications import (
 )
 from aitui.ui.terminal.paste_guard import LONGEST_PASTE
 from aitui.ui.terminal.screen_diff import FrameWriter
-from aitui.ui.text import shorten_id
+from aitui.ui.text import shorten_id, text_summary
 from aitui.ui.widgets.composer import Composer
 from aitui.ui.widgets.transcript import Transcript
 
@@ -79,8 +76,6 @@ VIEW_SCREENS = (LogsScreen, ConfigScreen, HardwareScreen)
 """Those that can be opened from one another."""
 DOUBLE_INTERRUPT_SECONDS = 2.0
 """Seconds in which a second ^c quits."""
-MAX_QUOTED_LENGTH = 60
-"""Characters of a copied text that is named whole."""
 
 
 class AituiApp(App[None]):
@@ -296,15 +291,13 @@ class AituiApp(App[None]):
     async def action_quit(self) -> None:
         """Quit; ask first if a reply or a load would be cut."""
         current = self._servers.controllers
-        if current is None or not (current.chat.any_busy or current.models.is_loading):
+        if current is None or not current.has_open_work:
             self.exit()
         elif all(worker.group != "quit" or worker.is_finished for worker in self.workers):
             self._tasks.run_in_background(self._confirm_quit(current), "quit")
 
     async def _confirm_quit(self, current: ServerControllers) -> None:
-        if await current.ask(
-            lambda snapshot: quit_confirmation(snapshot, answering=current.chat.any_busy)
-        ):
+        if await current.confirm_quit():
             self.exit()
 
     def _current(self) -> ServerControllers | None:
@@ -384,31 +377,21 @@ class AituiApp(App[None]):
     @on(ChatRequested)
     def _handle_chat_request(self, message: ChatRequested) -> None:
         if current := self._current():
-            current.chat.leave_chat()
-            self._tasks.run_in_background(current.chat.open(message.model.id), "open chat")
+            current.chat.open_model(message.model.id)
 
     @on(Composer.Submitted)
     def _handle_submission(self, message: Composer.Submitted) -> None:
         prompt = self._models_screen.chat.prompt
         prompt.pending_sends -= 1
-        current = self._current()
-        if current is None:
-            prompt.set_text(message.text)
-        elif is_slash_command(message.text):
-            current.chat.add_to_history(message.text)
-            self._tasks.run_in_background(current.commands.run(message.text), "slash command")
+        if current := self._current():
+            current.submit(message.text)
         else:
-            current.chat.send(message.text)
+            prompt.set_text(message.text)
 
     @on(Composer.Changed, "#prompt")
     def _handle_prompt_change(self) -> None:
-        prompt, current = self._models_screen.chat.prompt, self._servers.controllers
-        if current is None:
-            return
-        # One that was just sent is empty, too, and what it was to replace is still needed.
-        if not prompt.text and not prompt.pending_sends:
-            current.chat.editing = ""
-        current.chat.schedule_draft_save(prompt.text)
+        if self._servers.controllers is not None:
+            self._servers.controllers.chat.update_draft()
 
     @on(Composer.CompletionRequested)
     def _handle_completion_request(self, message: Composer.CompletionRequested) -> None:
@@ -418,14 +401,12 @@ class AituiApp(App[None]):
     @on(Composer.EditorRequested)
     def _handle_editor_request(self, message: Composer.EditorRequested) -> None:
         if current := self._current():
-            editing = current.chat.edit_prompt(message.text)
-            self._tasks.run_in_background(editing, "editor", exclusive=False)
+            current.chat.edit_prompt(message.text)
 
     @on(Transcript.OpenRequested)
     def _handle_open_request(self, message: Transcript.OpenRequested) -> None:
         if current := self._current():
-            showing = current.chat.show_in_editor(message.text)
-            self._tasks.run_in_background(showing, "editor", exclusive=False)
+            current.chat.show_in_editor(message.text)
 
     @on(Transcript.CopyRequested)
     def _handle_copy_request(self, message: Transcript.CopyRequested) -> None:
@@ -484,7 +465,7 @@ class AituiApp(App[None]):
     async def _copy(self, text: str) -> None:
         environment, state = self._app_context.environment, self._servers.paths.state
         where = await copy_text(text, environment, self._notifier.write, state)
-        self.notify(f"Copied {_describe_text(text)} {where}")
+        self.notify(f"Copied {text_summary(text)} {where}")
 
     def _handle_theme_change(self, _: Theme) -> None:
         self._tasks.run_in_background(self._save_theme(), "theme", exclusive=False)
@@ -513,11 +494,3 @@ class AituiApp(App[None]):
 
     def _exit_on_signal(self, number: signal.Signals) -> None:
         self.exit(return_code=128 + number)
-
-
-def _describe_text(text: str) -> str:
-    """The text itself if it is short, else how much of it there is."""
-    lines = text.count("\n") + 1
-    if lines > 1:
-        return f"{lines:,} lines"
-    return sanitize_line(text) if len(text) <= MAX_QUOTED_LENGTH else f"{len(text):,} characters"

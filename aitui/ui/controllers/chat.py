@@ -335,8 +335,12 @@ class ChatController:
             self.chat = None
             self.pane.prompt.set_text("")
 
-    async def open(self, model_id: str) -> None:
-        """Show the conversation with that model, a new one where there is none."""
+    def open_model(self, model_id: str) -> None:
+        """Show the conversation with that model, a new one if there is none."""
+        self.leave_chat()
+        self._tasks.run_in_background(self._open_model(model_id), "open chat")
+
+    async def _open_model(self, model_id: str) -> None:
         chat = await self._sessions.open_model(model_id)
         await self._load_draft(chat)
         self.show(chat)
@@ -417,24 +421,34 @@ class ChatController:
                 self._prompts.add_to_history(self.history, text), exit_on_error=False
             )
 
-    def schedule_draft_save(self, text: str) -> None:
-        """What is being written is that now: it is kept a little later."""
+    def update_draft(self) -> None:
+        """Save what is being written a little later."""
+        prompt = self.pane.prompt
+        # One that was just sent is empty, too, and what it was to replace is still needed.
+        if not prompt.text and not prompt.pending_sends:
+            self.editing = ""
         if self.chat is None:
             return
-        if self._prompts.set_draft(self.chat, PromptDraft(text, editing=self.editing)):
+        if self._prompts.set_draft(self.chat, PromptDraft(prompt.text, editing=self.editing)):
             self._app.set_timer(
                 DRAFT_SAVE_DELAY,
                 lambda: self._tasks.run_in_background(self._save_drafts(), "save drafts"),
             )
 
-    async def edit_prompt(self, text: str) -> None:
+    def edit_prompt(self, text: str) -> None:
         """Write on in an editor."""
+        self._tasks.run_in_background(self._edit_prompt(text), "editor", exclusive=False)
+
+    async def _edit_prompt(self, text: str) -> None:
         self.pane.prompt.set_text(await edit_text(self._app, text))
         await asyncio.sleep(0)
         self.pane.prompt.focus()
 
-    async def show_in_editor(self, text: str) -> None:
+    def show_in_editor(self, text: str) -> None:
         """Show a text in an editor; what is changed there is dropped."""
+        self._tasks.run_in_background(self._show_in_editor(text), "editor", exclusive=False)
+
+    async def _show_in_editor(self, text: str) -> None:
         await edit_text(self._app, text)
 
     def run(

@@ -6,12 +6,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from aitui.domain.confirmation import Ask
+from aitui.domain.slash import is_slash_command
 from aitui.domain.snapshot import ConnectionStatus, Server, Snapshot
 from aitui.errors import KeyPasswordNeeded
 from aitui.paths import Paths
-from aitui.services.load import leave_confirmation
-from aitui.services.session import Session, open_session
+from aitui.services.load import leave_confirmation, quit_confirmation
+from aitui.services.session import open_session
 from aitui.settings import missing_certificates, server_at
 from aitui.ui.background import TaskRunner
 from aitui.ui.context import AppContext, ServerContext
@@ -36,14 +36,32 @@ if TYPE_CHECKING:
 class ServerControllers:
     """What the app delegates to while a server is open."""
 
-    session: Session
-    ask: Ask
+    context: ServerContext
     models: ModelsController
     chat: ChatController
     host: HostController
     config: ConfigController
     logs: LogController
     commands: SlashCommandRunner
+
+    @property
+    def has_open_work(self) -> bool:
+        """Whether a load or a reply would be cut if this server were left."""
+        return self.chat.any_busy or self.models.is_loading
+
+    async def confirm_quit(self) -> bool:
+        """Ask whether to quit although that cuts something."""
+        return await self.context.ask(
+            lambda snapshot: quit_confirmation(snapshot, answering=self.chat.any_busy)
+        )
+
+    def submit(self, text: str) -> None:
+        """Run a slash command, or send a prompt."""
+        if is_slash_command(text):
+            self.chat.add_to_history(text)
+            self.context.tasks.run_in_background(self.commands.run(text), "slash command")
+        else:
+            self.chat.send(text)
 
     def update_snapshot(self, snapshot: Snapshot) -> None:
         """Pass a new state of the server on to those that act on it."""
@@ -64,16 +82,8 @@ async def open_controllers(
     config = ConfigController(context, host)
     commands = SlashCommandRunner(context, chat, models, host, config)
     async with chat.keep_open():
-        yield ServerControllers(
-            context.session,
-            context.ask,
-            models,
-            chat,
-            host,
-            config,
-            LogController(context),
-            commands,
-        )
+        logs = LogController(context)
+        yield ServerControllers(context, models, chat, host, config, logs, commands)
 
 
 class ServerSwitcher:
@@ -129,7 +139,7 @@ class ServerSwitcher:
         """Ask the server for everything, at once."""
         self._has_asked_for_password = False
         if self.controllers is not None:
-            self.controllers.session.monitor.refresh()
+            self.controllers.context.session.monitor.refresh()
 
     def update_snapshot(self, server: Server, snapshot: Snapshot) -> None:
         """Act on a new state of the server: it may wait for the password of a key."""
@@ -166,8 +176,8 @@ class ServerSwitcher:
         """Go to another server; ask first if a load would be cut."""
         current = self.controllers
         if current is not None and current.models.is_loading:
-            label = current.session.server.label
-            if not await current.ask(lambda snapshot: leave_confirmation(label, snapshot)):
+            label = current.context.session.server.label
+            if not await current.context.ask(lambda snapshot: leave_confirmation(label, snapshot)):
                 return
         # Not from here: it ends every worker, this one as well.
         self._app.call_next(connect)
