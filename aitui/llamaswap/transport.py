@@ -8,8 +8,6 @@ can be cancelled, at the end of the loop even before it has begun.
 """
 
 import asyncio
-import contextlib
-import inspect
 import socket
 import ssl
 from collections.abc import AsyncIterator, Coroutine, Iterable
@@ -18,6 +16,8 @@ from typing import Any, Self
 
 import httpcore
 import httpx
+
+from aitui.aio import cancel_and_wait
 
 
 class ClosingBackend(httpcore.AsyncNetworkBackend):
@@ -161,29 +161,6 @@ def _run_to_completion(closing: Coroutine[Any, Any, None]) -> None:
         closing.close()
 
 
-async def shield_cleanup(closing: Coroutine[Any, Any, None]) -> None:
-    """Awaits a closing to its end even when cancelled meanwhile, then lets the cancel through."""
-    task = asyncio.ensure_future(_await(closing))
-    cancelled: asyncio.CancelledError | None = None
-    while not task.done():
-        try:
-            await asyncio.wait({task})
-        except asyncio.CancelledError as error:
-            cancelled = error
-        if task.done() and inspect.getcoroutinestate(closing) == inspect.CORO_CREATED:
-            # The end of the loop cancels every task, and this one had not begun.
-            task = asyncio.ensure_future(_await(closing))
-    if cancelled is not None:
-        if not task.cancelled():
-            task.exception()  # the cancellation is what the caller hears of
-        raise cancelled
-    task.result()
-
-
-async def _await(closing: Coroutine[Any, Any, None]) -> None:
-    await closing
-
-
 _IDLE_SECONDS = 30
 _INTERVAL_SECONDS = 10
 _PROBES = 3
@@ -234,8 +211,7 @@ class PacedReader:
         traceback: TracebackType | None,
     ) -> None:
         if self._reading is not None:
-            self._reading.cancel()
-            await shield_cleanup(_wait_for(self._reading))
+            await cancel_and_wait(self._reading)
 
     async def take(self, limit: float | None) -> bytes:
         """All that has come since the last time, as soon as there is any; b"" at the end.
@@ -282,8 +258,3 @@ class PacedReader:
 
     def _mark_waited(self) -> None:
         self._has_waited = True
-
-
-async def _wait_for(task: "asyncio.Task[None]") -> None:
-    with contextlib.suppress(asyncio.CancelledError):
-        await asyncio.wait({task})

@@ -2,319 +2,37 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from enum import Enum
-from typing import TYPE_CHECKING
 
 from aitui.domain.config.locate import ValueSource
-from aitui.domain.confirmation import Confirmation
+from aitui.domain.confirmation import Ask, Confirmation
 from aitui.domain.llama_server import effective_flag_value, find_flag
-from aitui.domain.snapshot import Clock, ConnectionPhase
+from aitui.domain.progress import ProgressTracker
+from aitui.domain.snapshot import Snapshot
 from aitui.errors import (
     Action,
+    ActionRefused,
     AituiError,
     ConfigNotApplied,
     ConfigWriteUncertain,
-    HostError,
-    NotSupported,
-    ServiceFailed,
+    LoadFailed,
 )
 from aitui.host.config_types import WriteResult, WriteStep, digest_of
-from aitui.services.config_check import refuse_invalid_config
-from aitui.services.config_plan import CONTEXT_SIZE, ChangePlan, require_startable
+from aitui.services.config_plan import (
+    CONTEXT_SIZE,
+    KEYS,
+    ChangePlan,
+    consequences,
+    require_startable,
+)
+from aitui.services.config_recover import describe_entry
 from aitui.services.host_admin import HostAdmin
 from aitui.services.load import load_model
-from aitui.services.session import Ask, Session, cancel_and_wait
+from aitui.services.reload import trigger_reload, watch_reload
+from aitui.services.session import Session
 from aitui.store.journal import ChangeOutcome
 from aitui.store.journal import JournalEntry as Entry
-
-if TYPE_CHECKING:
-    from aitui.llamaswap.client import LlamaSwapClient
-
-
-class StepState(Enum):
-    """How far a step is; what is left out was not needed, or never came about."""
-
-    WAITING = "waiting"
-    RUNNING = "running"
-    DONE = "done"
-    FAILED = "failed"
-    SKIPPED = "left out"
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One step. `began` and `ended` are monotonic seconds, `words` what came of it."""
-
-    name: str
-    state: StepState = StepState.WAITING
-    began: float = 0.0
-    ended: float = 0.0
-    words: str = ""
-
-    def seconds(self, now: float) -> float:
-        """How long it has taken, or took."""
-        if self.state is StepState.RUNNING:
-            return max(0.0, now - self.began)
-        return max(0.0, self.ended - self.began)
-
-
-@dataclass(frozen=True, slots=True)
-class Steps:
-    """All of them, in their order."""
-
-    steps: tuple[Step, ...] = ()
-
-    @classmethod
-    def from_names(cls, *names: str) -> "Steps":
-        """Steps that wait."""
-        return cls(tuple(Step(name) for name in names))
-
-    def step(self, name: str) -> Step:
-        """The step of that name; raises KeyError where there is none."""
-        for step in self.steps:
-            if step.name == name:
-                return step
-        raise KeyError(name)
-
-    def begin(self, name: str, now: float) -> "Steps":
-        """That step runs from now on; one that is new comes last."""
-        running = Step(name, StepState.RUNNING, now, now)
-        if all(step.name != name for step in self.steps):
-            return Steps((*self.steps, running))
-        return self._replace(running)
-
-    def end(self, name: str, now: float, words: str = "") -> "Steps":
-        """That step is done."""
-        return self._replace(Step(name, StepState.DONE, self.step(name).began, now, words))
-
-    def fail(self, name: str, now: float, words: str = "") -> "Steps":
-        """That step failed."""
-        return self._replace(Step(name, StepState.FAILED, self.step(name).began, now, words))
-
-    def skip(self, name: str, words: str = "") -> "Steps":
-        """That step isn't needed."""
-        return self._replace(Step(name, StepState.SKIPPED, words=words))
-
-    @property
-    def running(self) -> Step | None:
-        """The step that is under way."""
-        return next((step for step in self.steps if step.state is StepState.RUNNING), None)
-
-    def _replace(self, changed: Step) -> "Steps":
-        return Steps(tuple(changed if step.name == changed.name else step for step in self.steps))
-
-
-class ProgressTracker:
-    """Keeps the steps true; `on_change` is called with each new state of them."""
-
-    def __init__(self, clock: Clock, on_change: Callable[[Steps], None], *names: str) -> None:
-        self._clock = clock
-        self._on_change = on_change
-        self.steps = Steps.from_names(*names)
-        on_change(self.steps)
-
-    @contextmanager
-    def step(self, name: str) -> Iterator[list[str]]:
-        """That step is under way within the block; what is put into the list is said of it."""
-        words: list[str] = []
-        self._publish(self.steps.begin(name, self._clock.monotonic()))
-        try:
-            yield words
-        except AituiError as error:
-            self._publish(self.steps.fail(name, self._clock.monotonic(), error.what))
-            raise
-        except BaseException:
-            self._publish(self.steps.fail(name, self._clock.monotonic(), "broken off"))
-            raise
-        self._publish(self.steps.end(name, self._clock.monotonic(), " ".join(words)))
-
-    def advance(self, name: str) -> None:
-        """The step that is under way is done, and that one begins."""
-        self.finish()
-        self._publish(self.steps.begin(name, self._clock.monotonic()))
-
-    def finish(self, words: str = "") -> None:
-        """The step that is under way is done."""
-        running = self.steps.running
-        if running is not None:
-            self._publish(self.steps.end(running.name, self._clock.monotonic(), words))
-
-    def fail(self, words: str) -> None:
-        """The step that is under way failed."""
-        running = self.steps.running
-        if running is not None:
-            self._publish(self.steps.fail(running.name, self._clock.monotonic(), words))
-
-    def skip(self, *names: str, words: str = "") -> None:
-        """These steps aren't needed."""
-        steps = self.steps
-        for name in names:
-            steps = steps.skip(name, words)
-        self._publish(steps)
-
-    def _publish(self, steps: Steps) -> None:
-        self.steps = steps
-        self._on_change(steps)
-
-
-CONNECT_SECONDS = 5.0
-POLL_INTERVAL = 0.3
-
-
-class ReloadDetector:
-    """Watches from before the reload on, since the sign may be over in a moment."""
-
-    def __init__(self, ended: "asyncio.Task[None]") -> None:
-        self._ended = ended
-
-    async def wait(self, seconds: float) -> bool:
-        """Whether the server has reloaded since the watch began, or does so in that time."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await asyncio.shield(self._ended)
-        return self._ended.done()
-
-
-@asynccontextmanager
-async def detect_reload(client: "LlamaSwapClient") -> AsyncIterator[ReloadDetector]:
-    """Watch for a reload while the block runs; raises what keeps the server from being watched."""
-    listening = asyncio.Event()
-    ended = asyncio.create_task(_wait_for_stream_end(client, listening), name="watch for a reload")
-    waiting = asyncio.create_task(listening.wait())
-    try:
-        await asyncio.wait({ended, waiting}, timeout=CONNECT_SECONDS,
-                           return_when=asyncio.FIRST_COMPLETED)  # fmt: skip
-        if ended.done():
-            ended.result()
-        yield ReloadDetector(ended)
-    finally:
-        await cancel_and_wait(waiting, ended)
-
-
-async def _wait_for_stream_end(client: "LlamaSwapClient", listening: asyncio.Event) -> None:
-    try:
-        async with client.events() as events:
-            listening.set()
-            with suppress(AituiError):
-                # A reload ends it like a server that goes away does; both have read the file.
-                async for _ in events:
-                    pass
-    except NotSupported:
-        await _wait_until_empty(client, listening)
-
-
-async def _wait_until_empty(client: "LlamaSwapClient", listening: asyncio.Event) -> None:
-    """Without an event stream: everything that ran has gone, or nothing ran."""
-    before = {model.id for model in await client.running()}
-    listening.set()
-    while True:
-        await asyncio.sleep(POLL_INTERVAL)
-        if not before & {model.id for model in await client.running()}:
-            return
-
-
-FILE_WATCH_SECONDS = 8.0
-"""Seconds in which a server that watches its file sees a change of it."""
-RELOAD_SECONDS = 20.0
-SERVER_RESPONSE_TIMEOUT = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class ReloadWatch:
-    """What is known before the file changes: the sign of a reload, and who brings it about.
-
-    `watches` is None where nobody tells whether the server watches its file.
-    """
-
-    detector: ReloadDetector | None
-    watches: bool | None
-
-
-@asynccontextmanager
-async def watch_reload(admin: HostAdmin, session: Session) -> AsyncIterator[ReloadWatch]:
-    """Watch the server from before the change on; a server that is away has no sign to give."""
-    try:
-        watches = (await admin.service.facts()).watches_config
-    except HostError:
-        # It may run elsewhere, in a container say: what is wrong shows when it is to be reloaded.
-        watches = None
-    if session.snapshot.connection.phase is ConnectionPhase.LOST:
-        yield ReloadWatch(None, watches)
-        return
-    async with detect_reload(session.client) as sign:
-        yield ReloadWatch(sign, watches)
-
-
-async def trigger_reload(admin: HostAdmin, session: Session, watch: ReloadWatch, ask: Ask) -> str:
-    """Have the server read its file again; returns how.
-
-    It sees the change by itself, or gets SIGHUP, or is restarted where it can't be reloaded and
-    the answer to that question is yes. Raises ServiceFailed, HostUnreachable, ConfigRefused where
-    a restart would end it, and NotTakenEffect where the server gives no sign of it.
-    """
-    await session.monitor.expect_unload(*(model.id for model in session.snapshot.resident))
-    how = "the server watches its file"
-    seen = (
-        watch.watches is not False
-        and watch.detector is not None
-        and await watch.detector.wait(FILE_WATCH_SECONDS)
-    )
-    if not seen:
-        how = await _signal_or_restart(admin, session, watch, ask)
-    admin.last_reload.at = admin.clock.wall()
-    await wait_for_response(session)
-    return how
-
-
-async def _signal_or_restart(
-    admin: HostAdmin, session: Session, watch: ReloadWatch, ask: Ask
-) -> str:
-    trouble: ServiceFailed | ConfigNotApplied
-    try:
-        await admin.service.reload()
-    except ServiceFailed as error:
-        trouble = error
-    else:
-        if watch.detector is None or await watch.detector.wait(RELOAD_SECONDS):
-            return "by SIGHUP"
-        trouble = ConfigNotApplied(
-            f"{session.server.label} gives no sign of a reload",
-            why=f"SIGHUP was sent, and its streams went on for {RELOAD_SECONDS:.0f} s",
-            remedy="look into its log, then restart it",
-            action=Action.RESTART_SERVICE,
-        )
-    # No sign of a reload may mean a file that was refused: the server serves on, and would end.
-    await refuse_invalid_config(admin, "Not restarted")
-    unit = admin.service.unit
-    if not await ask(lambda _: restart_instead_confirmation(trouble, unit)):
-        raise trouble
-    await refuse_invalid_config(admin, "Not restarted")
-    await admin.service.restart()
-    return "by a restart"
-
-
-def restart_instead_confirmation(trouble: AituiError, unit: str) -> Confirmation:
-    """Offers the last way there is; who is cut by it was named before the change."""
-    facts = tuple(words for words in (trouble.what, trouble.why) if words)
-    return Confirmation(
-        f"It can't be reloaded. Restart {unit} instead?",
-        facts,
-        yes="Restart",
-        unprompted=True,
-        separate=True,
-    )
-
-
-async def wait_for_response(session: Session) -> None:
-    """Wait until the server answers; raises what keeps it from that."""
-    session.monitor.refresh()
-    await session.monitor.poll_now()
-    await session.monitor.wait_until(
-        lambda snapshot: snapshot.connection.phase is ConnectionPhase.LIVE, SERVER_RESPONSE_TIMEOUT
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -580,3 +298,81 @@ def _write_warnings(written: WriteResult) -> tuple[str, ...]:
             "Somebody else wrote the file right after it: it holds their text now.",
         )
     return written.warnings
+
+
+LOG_LINES = 6
+UNDOING = ("check", "back up", "replace", "reload", "load", "verify")
+
+
+async def last_change(admin: HostAdmin) -> Entry:
+    """The change that `undo` would take back; raises Refused where there is none."""
+    entry = await admin.journal.last_undoable(admin.server.identity)
+    if entry is None:
+        raise ActionRefused(
+            "There is nothing to undo",
+            why=f"aitui changed nothing at {admin.server.label}, or took it all back",
+            remedy="list the changes",
+            action=Action.SHOW_JOURNAL,
+        )
+    return entry
+
+
+def undo_confirmation(entry: Entry, at: str, snapshot: Snapshot | None) -> Confirmation:
+    """What taking back will hit; `at` is the time of the change, in words."""
+    facts = [f"made {at}: {describe_entry(entry)}"]
+    if snapshot is not None:
+        facts += consequences(snapshot, entry.model)
+    return Confirmation("Undo the last change of the config file?", tuple(facts), yes="Undo")
+
+
+def rollback_confirmation(cause: AituiError) -> Confirmation:
+    """Offer the old value if the new one didn't take effect."""
+    log = cause.log if isinstance(cause, LoadFailed) else ()
+    facts = (cause.what, cause.why, *log[-LOG_LINES:])
+    return Confirmation(
+        "It did not take effect. Put the old value back?",
+        tuple(fact for fact in facts if fact),
+        yes="Put it back",
+        no="Keep the new one",
+        unprompted=True,
+    )
+
+
+async def undo_change(
+    admin: HostAdmin, session: Session | None, entry: Entry, progress: ProgressTracker, ask: Ask
+) -> WrittenChange:
+    """Put the file back as it was before that change, and see that it works.
+
+    Raises what `change_config` raises; ConfigChangedMeanwhile where the file isn't ours any more.
+    """
+    admin.refuse_if_read_only("undoing a change")
+    backwards = Entry(
+        id=secrets.token_hex(8),
+        at=admin.clock.wall(),
+        server=entry.server,
+        host=entry.host,
+        path=entry.path,
+        before=entry.after,
+        after=entry.before,
+        model=entry.model,
+        flag=entry.flag,
+        old=entry.new,
+        new=entry.old,
+        undoes=entry.id,
+    )
+    expected = ExpectedSetting(entry.model) if entry.model else None
+    if entry.model and entry.flag and entry.flag not in KEYS:
+        expected = ExpectedSetting(entry.model, entry.flag, entry.old or None, in_command=None)
+    return await write_and_apply(
+        admin,
+        session,
+        lambda: write_with_journal(
+            admin,
+            backwards,
+            progress,
+            lambda tell: admin.config.undo(
+                backup=entry.backup, before=entry.before, after=entry.after, on_step=tell
+            ),
+        ),
+        ChangeObserver(progress, ask, expected),
+    )

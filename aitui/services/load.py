@@ -5,7 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from aitui.domain.confirmation import Confirmation
+from aitui.aio import cancel_and_wait
+from aitui.domain.confirmation import Ask, Confirmation
 from aitui.domain.eviction import (
     EvictionVictim,
     describe_users,
@@ -14,9 +15,9 @@ from aitui.domain.eviction import (
     predict_victims,
 )
 from aitui.domain.memory.forecast import FitVerdict, describe_fit
-from aitui.domain.models import LoadFailure, Model, ModelKind, RunState
+from aitui.domain.models import LoadFailure, Model, ModelKind, RunState, find_model
 from aitui.domain.snapshot import ConnectionPhase, Snapshot
-from aitui.domain.suggest import find_model, nearest
+from aitui.domain.suggest import nearest
 from aitui.domain.units import format_seconds
 from aitui.errors import (
     Action,
@@ -32,7 +33,7 @@ from aitui.errors import (
     Unreachable,
 )
 from aitui.services.failures import diagnose_load_failure
-from aitui.services.session import Ask, Session, cancel_and_wait
+from aitui.services.session import Session
 
 UNLOADED_WHEN_READY = "llama-swap may unload it as soon as it is ready"
 NEVER_LOADED = "llama-swap may not load it, or unload it as soon as it is ready"

@@ -4,6 +4,7 @@ from aitui.settings.load import (
     Settings,
     missing_certificates,
     read_settings,
+    require_certificates,
     server_at,
 )
 from aitui.settings.raw import SettingsFlags
@@ -15,5 +16,6 @@ __all__ = [
     "SettingsFlags",
     "missing_certificates",
     "read_settings",
+    "require_certificates",
     "server_at",
 ]

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from aitui.domain.snapshot import Endpoints, Server
-from aitui.errors import SettingsError
+from aitui.errors import CertificateFileError, SettingsError
 from aitui.settings.address import ServerAddress, read_address
 from aitui.settings.raw import RawValue, SettingsFlags
 from aitui.settings.table import (
@@ -166,6 +166,21 @@ def missing_certificates(server: Server) -> tuple[tuple[str, Path], ...]:
     if not server.is_default:
         return ()
     return tuple((what, path) for what, path in server.certificate_files if _is_missing(path))
+
+
+async def require_certificates(server: Server) -> None:
+    """Raise CertificateFileError where certificate files are set and not there."""
+    # Reading the command line must not pay for asyncio and ssl: `aitui --help` ends before it.
+    import asyncio
+
+    missing = await asyncio.to_thread(missing_certificates, server)
+    if missing:
+        files = ", ".join(f"{path} ({what})" for what, path in missing)
+        raise CertificateFileError(
+            "The default server lets in only clients with a certificate, and files are missing",
+            why=files,
+            remedy="put them there, or name another server with --url or AI_SERVER_URL",
+        )
 
 
 def read_settings(

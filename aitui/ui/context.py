@@ -8,9 +8,10 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
 
+from aitui.domain.confirmation import Ask
 from aitui.domain.snapshot import Clock, Server
 from aitui.paths import Paths
-from aitui.services.session import Ask, Session
+from aitui.services.session import Session
 from aitui.settings import Settings
 from aitui.ui.background import BackgroundTasks
 from aitui.ui.terminal.notifications import TerminalNotifier

@@ -16,12 +16,11 @@ from textual.screen import Screen
 from textual.widgets._toast import Toast
 
 import aitui.ui
-from aitui.demo.stand_in import StandIn
 from aitui.domain.confirmation import Confirmation
 from aitui.domain.models import Model
+from aitui.domain.progress import Step, Steps, StepState
 from aitui.domain.snapshot import Server, Snapshot
 from aitui.errors import AituiError, KeyPasswordNeeded
-from aitui.services.config_apply import Step, Steps, StepState
 from aitui.services.conversations import ListedConversation, deletion_confirmation
 from aitui.ui.plain import plain
 from aitui.ui.screens.confirm import ConfirmScreen
@@ -31,6 +30,7 @@ from aitui.ui.screens.help import HelpScreen
 from aitui.ui.screens.history import HistoryScreen
 from aitui.ui.screens.setup import SetupScreen
 from aitui.ui.screens.steps import StepsScreen
+from stand_in import StandIn
 from ui.driven import REAL_CLOCK, Driven, driven
 
 FOREIGN = "zqx"

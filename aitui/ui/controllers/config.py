@@ -10,17 +10,16 @@ from aitui.errors import ConfigRefused
 from aitui.services.config_plan import (
     CONTEXT_SIZE,
     find_unused_files,
-    flag_edit,
-    plan_change,
     plan_content,
     plan_new_model,
     plan_removal,
 )
-from aitui.services.host_admin import HostAdmin, no_host_error
+from aitui.services.host_admin import no_host_error
 from aitui.services.load import resolve_model
 from aitui.services.slowdown import revert_context_confirmation, slowdown_text
 from aitui.ui.context import ServerContext
-from aitui.ui.controllers.host import HostController, error_lines
+from aitui.ui.controllers.frontend import error_lines
+from aitui.ui.controllers.host import HostController
 from aitui.ui.keymap import remedy_text
 from aitui.ui.screens.config import ConfigScreen
 from aitui.ui.screens.context_size import ContextSizeScreen
@@ -45,7 +44,7 @@ class ConfigController:
         if not self._host.has_host:
             error = no_host_error(self._session.server)
             words = f"{error.why}\n{remedy_text(error)}"
-            self._app.notify(words, title=error.what, severity="warning", markup=False)
+            self._app.notify(words, title=error.what, severity="warning")
         elif not isinstance(self._app.screen, ConfigScreen):
             model_id = model.id if model is not None else ""
             self._app.push_screen(ConfigScreen(self._clock, self._session.server, model_id))
@@ -74,7 +73,7 @@ class ConfigController:
 
     def change_flag(self, model_id: str, flag: str, value: str) -> None:
         """Give a flag of llama-server, or `ttl`, another value."""
-        self._host.start_change(lambda: self._connect_and_change_flag(model_id, flag, value))
+        self._host.start_change(lambda: self._change_flag(model_id, flag, value))
 
     def edit(self, line: int) -> None:
         """Edit the whole file in `$EDITOR`."""
@@ -109,80 +108,69 @@ class ConfigController:
             return
         words = f"{slowdown_text(slowdown)}. /ctx {model_id} {before} goes back."
         title = f"{model_id} has become slow"
-        self._app.notify(words, title=title, severity="warning", timeout=20, markup=False)
+        self._app.notify(words, title=title, severity="warning", timeout=20)
 
     async def _change_context_size(self, model_id: str, size: int | None) -> None:
-        admin, session = await self._host.connect_host("changing a context size"), self._session
-        model = session.snapshot.model(model_id) or resolve_model(model_id, session.snapshot)
+        runner = await self._host.open_runner("changing a context size")
+        snapshot = self._session.snapshot
+        model = snapshot.model(model_id) or resolve_model(model_id, snapshot)
         if size is None:
-            size = await self._app.push_screen_wait(ContextSizeScreen(model, session.snapshot))
-        if size is not None:
-            await self._change_flag(admin, model.id, CONTEXT_SIZE, str(size))
+            size = await self._app.push_screen_wait(ContextSizeScreen(model, snapshot))
+        if size is not None and await runner.change_flag(model.id, CONTEXT_SIZE, str(size)):
+            self._host.read_config()
 
-    async def _connect_and_change_flag(self, model_id: str, flag: str, value: str) -> None:
-        admin = await self._host.connect_host("changing a flag")
-        await self._change_flag(admin, model_id, flag, value)
-
-    async def _change_flag(self, admin: HostAdmin, model_id: str, flag: str, value: str) -> None:
-        only = False
-        while True:
-            edit = flag_edit(model_id, flag, value, only_this_model=only)
-            proposal = await plan_change(admin, edit)
-            answer, wants_other = await self._host.confirm_change(proposal)
-            if not wants_other:
-                break
-            only = True
-        if answer:
-            await self._host.make_change(admin, proposal)
+    async def _change_flag(self, model_id: str, flag: str, value: str) -> None:
+        runner = await self._host.open_runner("changing a flag")
+        if await runner.change_flag(model_id, flag, value):
+            self._host.read_config()
 
     async def _edit(self, line: int) -> None:
-        admin = await self._host.connect_host("editing the config file")
-        reading = await admin.config.read()
+        runner = await self._host.open_runner("editing the config file")
+        reading = await runner.admin.config.read()
         content = reading.content
         while True:
             content = await edit_bytes(
                 self._app, content, suffix=".yaml", line=line, elsewhere=reading.content
             )
             try:
-                proposal = await plan_content(reading, content)
+                plan = await plan_content(reading, content)
             except ConfigRefused as error:
-                question = Confirmation(
+                confirmation = Confirmation(
                     "That file can't be used. Edit it again?",
                     error_lines(error),
                     yes="Edit again",
                     no="Throw the edit away",
                 )
                 line = error.line or line
-                if await self._ask(lambda _: question):  # noqa: B023
+                if await self._ask(lambda _: confirmation):  # noqa: B023
                     continue
                 return
-            if proposal is None:
-                self._app.notify("The file is as it was", markup=False)
-            elif not (
-                (await self._host.confirm_change(proposal))[0]
-                and await self._host.make_change(admin, proposal)
-            ):
+            if plan is None:
+                self._app.notify("The file is as it was")
+                return
+            result = await runner.change(plan)
+            if result is not None:
+                self._host.read_config()
+            if result is None or result.error is not None:
                 words = f"The edit is kept in {await keep_edit(content, '.yaml')}"
-                self._app.notify(words, timeout=20, markup=False)
+                self._app.notify(words, timeout=20)
             return
 
     async def _add_model(self) -> None:
-        admin = await self._host.connect_host("adding a model")
-        files = await find_unused_files(admin)
+        runner = await self._host.open_runner("adding a model")
+        files = await find_unused_files(runner.admin)
         if not files:
             words = "No GGUF file in the folders of the config's models is without a block"
-            self._app.notify(words, severity="warning", timeout=8, markup=False)
+            self._app.notify(words, severity="warning", timeout=8)
             return
         path = await self._app.push_screen_wait(ChooseScreen("Add which file as a model?", files))
         if path is not None:
             # One that runs has flags that work.
             likely = [model.id for model in self._session.snapshot.ready]
-            proposal = await plan_new_model(admin, path, likely=likely)
-            if (await self._host.confirm_change(proposal))[0]:
-                await self._host.make_change(admin, proposal)
+            if await runner.change(await plan_new_model(runner.admin, path, likely=likely)):
+                self._host.read_config()
 
     async def _remove_model(self, model_id: str) -> None:
-        admin = await self._host.connect_host("removing a model")
-        proposal = await plan_removal(admin, model_id)
-        if (await self._host.confirm_change(proposal))[0]:
-            await self._host.make_change(admin, proposal)
+        runner = await self._host.open_runner("removing a model")
+        if await runner.change(await plan_removal(runner.admin, model_id)):
+            self._host.read_config()

@@ -4,10 +4,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from aitui.domain.confirmation import Confirmation
+from aitui.domain.confirmation import Ask, Confirmation
 from aitui.domain.snapshot import Server, Snapshot
 from aitui.errors import KeyPasswordNeeded, LoadFailed
-from aitui.services.session import Ask, Session
+from aitui.services.session import Session
 from aitui.ui.screens.confirm import ConfirmScreen
 from aitui.ui.screens.dialogs import KeyPasswordScreen, ServersScreen
 from aitui.ui.text import restore_confirmation

@@ -6,15 +6,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from aitui.domain.confirmation import Ask
 from aitui.domain.snapshot import ConnectionStatus, Server, Snapshot
 from aitui.errors import KeyPasswordNeeded
 from aitui.paths import Paths
 from aitui.services.load import leave_confirmation
-from aitui.services.session import Ask, Session, open_session
+from aitui.services.session import Session, open_session
 from aitui.settings import missing_certificates, server_at
-from aitui.store.load_times import FILE_NAME, LoadTimes
-from aitui.store.measurements import FILE_NAME as MEASUREMENTS
-from aitui.store.measurements import Measurements
 from aitui.ui.background import BackgroundTasks
 from aitui.ui.context import AppContext, ServerContext
 from aitui.ui.controllers.chat import ChatController, PromptStore
@@ -50,7 +48,6 @@ class ServerControllers:
     def update_snapshot(self, snapshot: Snapshot) -> None:
         """Pass a new state of the server on to those that act on it."""
         self.chat.update_snapshot(snapshot)
-        self.host.update_snapshot(snapshot)
         self.config.report_slowdowns(snapshot)
 
 
@@ -59,15 +56,14 @@ async def open_controllers(
     context: ServerContext,
     pane: ChatPane,
     prompts: PromptStore,
-    on_config_note: Callable[[str], None],
 ) -> AsyncIterator[ServerControllers]:
     """Open the controllers of a session; at the end its replies are stopped and kept."""
     models = ModelsController(context)
     chat = ChatController(context, pane, prompts, load=models.load)
-    host = HostController(context, on_config_note)
+    host = HostController(context)
     config = ConfigController(context, host)
     commands = SlashCommandRunner(context, chat, models, host, config)
-    async with chat.keep_open(), host.bind_server(context.session.server, context.paths):
+    async with chat.keep_open():
         yield ServerControllers(
             context.session,
             context.ask,
@@ -197,31 +193,25 @@ class ServerSwitcher:
         context = self._app_context
         self.paths = paths
         self._show(server, Snapshot(ConnectionStatus(opened_at=context.clock.monotonic())))
-        load_times = await LoadTimes.open(paths.state / FILE_NAME)
         async with open_session(
             server,
-            load_times,
+            paths,
             context.clock,
             context.random,
             on_change=lambda snapshot: self.post_snapshot(server, snapshot),
-            measurements=await Measurements.open(paths.state / MEASUREMENTS),
+            on_notice=lambda words: self._app.notify(words, severity="warning", timeout=20),
         ) as session:
             ask = screen_ask(self._app, session)
             opened = ServerContext(
                 self._app, context, session, paths, self._tasks, self._notifier, ask
             )
-            async with open_controllers(
-                opened, self._screen.chat, self._prompts, self._show_config_note
-            ) as controllers:
+            async with open_controllers(opened, self._screen.chat, self._prompts) as controllers:
                 self.controllers = controllers
                 try:
                     await session.run()
                 finally:
                     if self.controllers is controllers:
                         self.controllers = None
-
-    def _show_config_note(self, words: str) -> None:
-        self._screen.config_note = words
 
     def _server_from_url(self, url: str) -> Server:
         # `--read-only` makes every server of the settings so, and means a typed one as well.

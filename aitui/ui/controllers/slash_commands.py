@@ -73,7 +73,9 @@ class SlashCommandRunner:
 
     async def _status(self, _: SlashCommand) -> None:
         session = self._chats.session
-        self._notify(status_as_text(session, session.snapshot))
+        self._notify(
+            status_as_text(session.server.label, session.snapshot, session.clock.monotonic())
+        )
 
     async def _refresh(self, _: SlashCommand) -> None:
         await self._app.run_action("app.refresh_server")

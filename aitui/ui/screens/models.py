@@ -9,7 +9,6 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Container, Vertical
 from textual.content import Content
-from textual.reactive import reactive
 from textual.screen import Screen
 from textual.widgets import Input, Static
 
@@ -53,9 +52,6 @@ class ModelsScreen(Screen[None]):
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (118, "-wide")]  # noqa: RUF012
     BINDINGS: ClassVar[list[BindingType]] = MODELS.bindings()
 
-    config_note: reactive[str] = reactive("", init=False)
-    """What is to be said of the config file, empty where nothing is."""
-
     def __init__(self, clock: Clock) -> None:
         super().__init__()
         self._clock = clock
@@ -95,10 +91,6 @@ class ModelsScreen(Screen[None]):
         self.set_interval(1.0, self._show_ages)
         self.watch(self.app, "server", self._show_server)
         self.watch(self.app, "snapshot", self._show_snapshot)
-
-    def watch_config_note(self) -> None:
-        """Say it, or no longer."""
-        self._show()
 
     def action_chat(self) -> None:
         """Chat with the model under the cursor."""
@@ -252,6 +244,7 @@ class ModelsScreen(Screen[None]):
         self._running_models = len(snapshot.resident)
         table.stale = snapshot.connection.phase is ConnectionPhase.LOST
         table.empty_text = self._empty_text()
+        self.query_one(ColumnTitles).note = self.snapshot.models_note
         table.models = snapshot.models
         self._show_memory()
         requests = self._requests
@@ -318,8 +311,8 @@ class ModelsScreen(Screen[None]):
         lines = [] if error is None else [f"✘ {error.what}", error.why, remedy_text(error)]
         lines += [f"! {warning}" for warning in self.snapshot.warnings]
         lines += (
-            [f"! {self.config_note}   {APP.sign('reload_config')} reload"]
-            if self.config_note
+            [f"! {note}   {APP.sign('reload_config')} reload"]
+            if (note := self.snapshot.config_note)
             else []
         )
         trouble = self._trouble

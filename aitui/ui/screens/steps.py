@@ -10,9 +10,9 @@ from textual.reactive import reactive
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from aitui.domain.progress import Step, Steps, StepState
 from aitui.domain.snapshot import Clock
 from aitui.domain.units import format_seconds
-from aitui.services.config_apply import Step, Steps, StepState
 from aitui.ui.keymap import STEPS
 from aitui.ui.text import seconds_text, shorten_id
 
