@@ -15,10 +15,10 @@ from aitui.errors import ActionRefused, AituiError
 from aitui.format.hardware import gpu_report, gpus_as_json, gpus_as_text
 from aitui.format.status import (
     error_line,
-    fetch_status,
     status_as_json,
     status_as_text,
     status_line,
+    status_report,
 )
 from aitui.paths import Paths
 from aitui.services.load import load_model
@@ -64,17 +64,17 @@ async def run_command(arguments: Arguments, settings: Settings, paths: Paths) ->
 
 async def _status(session: Session, arguments: Arguments) -> None:
     try:
-        value = await fetch_status(session)
+        snapshot = await session.monitor.fetch()
     except AituiError as error:
         if arguments.line:
             print(error_line(session.server.label, error))
         raise
     if arguments.line:
-        print(status_line(session.server.label, session.snapshot))
+        print(status_line(session.server.label, snapshot))
+    elif arguments.json:
+        print(status_as_json(status_report(session.server, snapshot)))
     else:
-        print(
-            status_as_json(value) if arguments.json else status_as_text(session, session.snapshot)
-        )
+        print(status_as_text(session.server.label, snapshot, session.clock.monotonic()))
 
 
 async def _load(session: Session, arguments: Arguments) -> None:

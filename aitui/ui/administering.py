@@ -10,7 +10,7 @@ from aitui.domain.config.sizes import parse_context_size
 from aitui.domain.memory.forecast import OffloadSlowdown
 from aitui.domain.slash import SlashCommand
 from aitui.domain.snapshot import Snapshot
-from aitui.services.slowdown import revert_context_confirmation, slowdown_text
+from aitui.services.config_plan import revert_context_confirmation, slowdown_text
 from aitui.ui.chatting import ChatApp
 from aitui.ui.context import AppContext
 from aitui.ui.controllers.host import HostController

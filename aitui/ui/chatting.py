@@ -11,7 +11,7 @@ from textual.binding import Binding, BindingType
 from aitui.domain.confirmation import Confirmation
 from aitui.domain.slash import SlashCommand, is_slash_command
 from aitui.domain.snapshot import Clock, Snapshot
-from aitui.services.conversations import deletion_confirmation
+from aitui.services.history import deletion_confirmation
 from aitui.services.load import open_loads, quit_confirmation
 from aitui.services.session import Session
 from aitui.ui.comfort import NotifyingApp

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from aitui.domain.logs import LogLine
 from aitui.domain.models import Model
-from aitui.services.log_feed import LogFeed
-from aitui.services.save_log import save_log
+from aitui.services.logs import LogFeed, save_log
 from aitui.services.session import Session
 from aitui.ui.context import AppContext
 from aitui.ui.screens.logs import BOTH, SERVER_LOGS, LogsScreen

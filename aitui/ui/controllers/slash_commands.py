@@ -9,8 +9,8 @@ from aitui.errors import AituiError
 from aitui.format.status import status_as_text
 from aitui.paths import Paths
 from aitui.services.chat import ChatSession, last_reply
-from aitui.services.conversations import find_conversations
 from aitui.services.export import attach_file, export_conversation
+from aitui.services.history import find_conversations
 from aitui.services.load import resolve_model
 from aitui.ui.controllers.chat import ChatController
 from aitui.ui.screens.help import HelpScreen
@@ -95,7 +95,8 @@ class SlashCommandRunner:
 
     async def _status(self, _: SlashCommand) -> None:
         session = self._chats.session
-        self._notify(status_as_text(session, session.snapshot))
+        now = session.clock.monotonic()
+        self._notify(status_as_text(session.server.label, session.snapshot, now))
 
     async def _app_command(self, command: SlashCommand) -> None:
         model_id = ""

@@ -12,7 +12,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
-from aitui.services.conversations import ListedConversation
+from aitui.services.history import ListedConversation
 from aitui.ui.plain import plain
 
 

@@ -7,7 +7,7 @@ from textual.widgets import Input, OptionList
 
 from aitui.demo.stand_in import StandIn
 from aitui.domain.snapshot import Server
-from aitui.services.conversations import ListedConversation
+from aitui.services.history import ListedConversation
 from aitui.ui.screens.history import HistoryScreen
 from ui.chat.pane import FAST, Pane, chatting
 
