@@ -67,9 +67,11 @@ class FakeServer:
         """A stream that ends at the next reload."""
         reloaded = self._reloaded
 
+        nothing: tuple[None, ...] = ()
+
         async def stream() -> AsyncIterator[None]:
             await reloaded.wait()
-            for event in ():
+            for event in nothing:
                 yield event
 
         yield stream()
