@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
-from aitui.demo.stand_in import StandIn
 from aitui.domain.confirmation import Confirmation
 from aitui.domain.models import Model, RunState
 from aitui.domain.snapshot import Clock, ConnectionPhase, Server, Snapshot
 from aitui.paths import Paths
 from aitui.services.session import Session, open_session, run_monitor
 from aitui.store.load_times import LoadTimes
+from stand_in import StandIn
 
 PATIENCE = 30.0
 

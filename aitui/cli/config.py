@@ -10,7 +10,6 @@ from dataclasses import asdict
 from aitui.cli.args import Arguments
 from aitui.cli.session import (
     preflight,
-    refuse_without_certificates,
     terminal_ask,
     terminal_session,
     wait_for_first_events,
@@ -33,6 +32,7 @@ from aitui.services.config_recover import describe_entry, recover_changes
 from aitui.services.config_runner import ConfigRunner, Job, JobResult, PlanAnswer
 from aitui.services.host_admin import HostAdmin, no_host_error, open_administration
 from aitui.services.session import Session, run_monitor
+from aitui.settings import require_certificates
 
 _MARKS = {StepState.DONE: "✔", StepState.FAILED: "✘", StepState.SKIPPED: "–"}
 
@@ -94,7 +94,7 @@ async def run_admin_command(arguments: Arguments, server: Server, paths: Paths) 
         return
     if not server.ssh_host:
         raise no_host_error(server)
-    await refuse_without_certificates(server)
+    await require_certificates(server)
     async with terminal_session(server, paths) as session:
         admin, config_watch = session.require_host()
         await config_watch.recover()

@@ -14,11 +14,10 @@ from aitui.aio import cancel_and_wait
 from aitui.cli.args import Arguments
 from aitui.domain.confirmation import Ask, Confirmation
 from aitui.domain.snapshot import Clock, Server, Snapshot
-from aitui.errors import ActionRefused, CertificateFileError, TimedOut
+from aitui.errors import ActionRefused, TimedOut
 from aitui.paths import Paths
 from aitui.services.load import abandoned_load_outcome, open_loads
 from aitui.services.session import Session, open_session
-from aitui.settings import missing_certificates
 
 HOST_SECONDS = 3.0
 """Seconds that a confirmation waits for the host, which may be asleep or far away."""
@@ -166,15 +165,3 @@ async def terminal_session(server: Server, paths: Paths) -> AsyncIterator[Sessio
         on_notice=lambda sentence: print(sentence, file=sys.stderr),
     ) as session:
         yield session
-
-
-async def refuse_without_certificates(server: Server) -> None:
-    """Raise CertificateFileError where certificate files are set and not there."""
-    missing = await asyncio.to_thread(missing_certificates, server)
-    if missing:
-        files = ", ".join(f"{path} ({what})" for what, path in missing)
-        raise CertificateFileError(
-            "The default server lets in only clients with a certificate, and files are missing",
-            why=files,
-            remedy="put them there, or name another server with --url or AI_SERVER_URL",
-        )

@@ -1,13 +1,16 @@
 """The state of a server as text for people and as JSON for scripts."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from aitui.domain.models import Model, RunState, seconds_until_unload
-from aitui.domain.snapshot import Server, Snapshot
 from aitui.domain.units import format_seconds, format_tokens
-from aitui.errors import AituiError
+
+if TYPE_CHECKING:
+    from aitui.domain.snapshot import Server, Snapshot
+    from aitui.errors import AituiError
 
 
 class ServerReport(msgspec.Struct, frozen=True):
@@ -44,8 +47,8 @@ class StatusReport(msgspec.Struct, frozen=True):
     models: tuple[ModelReport, ...]
 
 
-def status_report(server: Server, snapshot: Snapshot) -> StatusReport:
-    """Collect what scripts may want to know."""
+def status_report(server: "Server", snapshot: "Snapshot") -> StatusReport:
+    """Collect what `status --json` prints."""
     latency = snapshot.connection.latency
     return StatusReport(
         ServerReport(
@@ -55,17 +58,17 @@ def status_report(server: Server, snapshot: Snapshot) -> StatusReport:
             latency_ms=None if latency is None else round(latency * 1000, 1),
             read_only=server.read_only,
         ),
-        tuple(_model_report(model) for model in snapshot.models),
+        tuple(_model_status(model) for model in snapshot.models),
     )
 
 
-def status_as_json(report: StatusReport) -> str:
+def status_as_json(value: StatusReport) -> str:
     """Format the status as indented JSON."""
-    indented: bytes = msgspec.json.format(msgspec.json.encode(report), indent=2)
+    indented: bytes = msgspec.json.format(msgspec.json.encode(value), indent=2)
     return indented.decode()
 
 
-def status_as_text(label: str, snapshot: Snapshot, now: float) -> str:
+def status_as_text(label: str, snapshot: "Snapshot", now: float) -> str:
     """Format the status as a table: loaded models first, else in the server's order.
 
     `now` is in monotonic seconds.
@@ -84,7 +87,7 @@ def status_as_text(label: str, snapshot: Snapshot, now: float) -> str:
     return "\n".join((head, *_align_columns(rows)))
 
 
-def _model_report(model: Model) -> ModelReport:
+def _model_status(model: Model) -> ModelReport:
     return ModelReport(
         id=model.id,
         name=model.name,
@@ -124,7 +127,7 @@ def _align_columns(rows: Sequence[tuple[str, ...]]) -> list[str]:
 _GLYPHS = {RunState.READY: "●", RunState.STARTING: "◐", RunState.STOPPING: "◌"}
 
 
-def status_line(label: str, snapshot: Snapshot) -> str:
+def status_line(label: str, snapshot: "Snapshot") -> str:
     """Format the status as one line: the server, its latency, its models, its requests."""
     parts = [f"{label} ●"]
     latency = snapshot.connection.latency
@@ -137,7 +140,7 @@ def status_line(label: str, snapshot: Snapshot) -> str:
     return " · ".join(parts)
 
 
-def error_line(label: str, error: AituiError) -> str:
+def error_line(label: str, error: "AituiError") -> str:
     """Format the line of a server that didn't answer."""
     return f"{label} ✘ {error.what}"
 

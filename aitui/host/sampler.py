@@ -1,4 +1,4 @@
-"""Samples of the machine behind the server: its graphics cards, and what each process holds."""
+"""What a host is asked about itself: samples of its hardware, what it is, its model files."""
 
 import asyncio
 import time
@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from aitui.domain.gguf import GgufHeader, GgufHeaderReader, merge_headers, part_paths
+from aitui.domain.hardware.gpu.nvidia import NVIDIA_SMI_UNRESPONSIVE
 from aitui.domain.hardware.host_sample import HostSample, parse_host_sample
 from aitui.domain.hardware.info import HostInfo, parse_host_info
 from aitui.domain.hardware.machine import CpuCounters
-from aitui.domain.hardware.nvidia import NVIDIA_SMI_UNRESPONSIVE
 from aitui.domain.hardware.script import TOOL_SECONDS, host_info_command, sample_command
 from aitui.domain.sanitize import sanitize_line
 from aitui.errors import HostError, HostTimedOut, ModelFileUnreadable
@@ -18,22 +18,24 @@ from aitui.host.base import Host, new_mark
 SHORTEST_PAUSE = 5.0
 LONGEST_PAUSE = 120.0
 LARGEST_SAMPLE_OUTPUT = 2 << 20
+LARGEST_INFO_OUTPUT = 2 << 20
 SILENT_PAUSE = 600.0
 FAILING_PAUSE = 120.0
 
 _SHARE = 0.02
 _MOST_PORTS = 64
+_TOOLS = 4
 
 
 def sampling_interval(cost: float) -> float:
-    """Seconds from one sample to the next, for one that took `cost` seconds: 2 % of the time."""
+    """Return the seconds between samples that take `cost` seconds each: sampling gets 2 %."""
     return min(max(SHORTEST_PAUSE, cost / _SHARE), LONGEST_PAUSE)
 
 
 class HostSampler:
-    """Samples one host, and remembers what the next sample needs of the last.
+    """Samples one host, and keeps the counters that the next sample is compared with.
 
-    A tool that hangs or fails is named in the samples, and left alone for a while.
+    A tool that hangs or fails is named in the samples, and not asked again for a while.
     """
 
     def __init__(
@@ -54,25 +56,25 @@ class HostSampler:
 
     @property
     def pause(self) -> float:
-        """Seconds to wait before the next sample: longer where the last one was dear."""
+        """Seconds to wait before the next sample: longer if the last one took long."""
         return sampling_interval(self._cost)
 
     async def sample(self, ports: Iterable[int] = ()) -> HostSample:
-        """One sample, with the processes behind these ports.
+        """Take one sample, with the processes behind these ports.
 
-        Raises HostError where the machine can't be asked at all.
+        Raises HostError if the script can't run at all.
         """
         wanted = tuple(ports)[:_MOST_PORTS]
         began = self._monotonic()
         resting = began < self._nvidia_retry_at
         try:
-            found = await self._run_script(wanted, without_nvidia=resting)
+            found = await self._run_script(wanted, without_tools=resting)
         except HostTimedOut:
             if resting:
                 raise
             self._suspend_nvidia(NVIDIA_SMI_UNRESPONSIVE, SILENT_PAUSE)
             resting = True
-            found = await self._run_script(wanted, without_nvidia=True)
+            found = await self._run_script(wanted, without_tools=True)
         finally:
             self._cost = self._monotonic() - began
         self._counters = found.counters
@@ -84,10 +86,10 @@ class HostSampler:
             )
         return found
 
-    async def _run_script(self, ports: tuple[int, ...], *, without_nvidia: bool) -> HostSample:
+    async def _run_script(self, ports: tuple[int, ...], *, without_tools: bool) -> HostSample:
         mark = f"@{new_mark()} "
         command = sample_command(
-            ports, mark=mark, without_nvidia=without_nvidia, tool_seconds=self._tool_seconds
+            ports, mark=mark, without_tools=without_tools, tool_seconds=self._tool_seconds
         )
         ended = await self._host.run(
             command, seconds=2.0 * self._tool_seconds + 6.0, largest=LARGEST_SAMPLE_OUTPUT
@@ -105,17 +107,13 @@ class HostSampler:
         self._nvidia_retry_at = self._monotonic() + seconds
 
 
-LARGEST_INFO_OUTPUT = 2 << 20
-_TOOLS = 4
-
-
 async def read_host_info(
-    host: Host, now: float, *, without_nvidia: bool = False, tool_seconds: int = TOOL_SECONDS
+    host: Host, now: float, *, without_tools: bool = False, tool_seconds: int = TOOL_SECONDS
 ) -> HostInfo:
-    """The facts, as far as the machine tells them; `now` is Unix time. Raises HostError."""
+    """Read what a machine is, as far as it reports it; `now` is Unix time. Raises HostError."""
     mark = f"@{new_mark()} "
     ended = await host.run(
-        host_info_command(mark=mark, without_nvidia=without_nvidia, tool_seconds=tool_seconds),
+        host_info_command(mark=mark, without_tools=without_tools, tool_seconds=tool_seconds),
         seconds=_TOOLS * (tool_seconds + 1.0),
         largest=LARGEST_INFO_OUTPUT,
     )
@@ -129,10 +127,9 @@ async def read_host_info(
 
 
 async def read_model_header(host: Host, path: str) -> GgufHeader:
-    """What a model's file says of it; a split model is read from all of its files.
+    """Read the header of a model's file; a split model is read from all of its files.
 
-    `path` is that of any of them. Raises ModelFileUnreadable where it is no GGUF file, and
-    HostError.
+    `path` is any of them. Raises ModelFileUnreadable if it is no GGUF file, and HostError.
     """
     first = await _read_header(host, path)
     others = [other for other in part_paths(path, first.parts) if other != path]

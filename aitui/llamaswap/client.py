@@ -9,31 +9,14 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 import msgspec
 
-from aitui.domain.events import Event
-from aitui.domain.hardware.info import HostInfo
-from aitui.domain.hardware.sample import HardwareSample
-from aitui.domain.logs import LineBatch
-from aitui.domain.models import FinishedRequest, ListedModel, RunningModel
 from aitui.domain.sanitize import sanitize_line
-from aitui.domain.snapshot import Server
 from aitui.errors import AituiError, BadResponse
 from aitui.llamaswap.errors import Response, is_model_response, load_error, response_error
-from aitui.llamaswap.events import read_events
-from aitui.llamaswap.hardware import (
-    LARGEST_SAMPLES,
-    detection_error,
-    monitor_disabled_error,
-    parse_hardware,
-    parse_samples,
-    performance_path,
-)
 from aitui.llamaswap.http import LARGEST_RESPONSE, ClientPool, HttpClient, Request, ResponseStream
-from aitui.llamaswap.logs import read_lines, read_text
-from aitui.llamaswap.model_info import parse_context_sizes, properties_path
 from aitui.llamaswap.schemas import (
     ServerVersion,
     looks_like_html,
@@ -44,6 +27,14 @@ from aitui.llamaswap.schemas import (
 )
 from aitui.llamaswap.tls import ClientCertificate
 from aitui.llamaswap.urls import fill_path, path_segment
+
+if TYPE_CHECKING:
+    from aitui.domain.events import Event
+    from aitui.domain.hardware.info import HostInfo
+    from aitui.domain.hardware.sample import HardwareSample
+    from aitui.domain.logs import LineBatch
+    from aitui.domain.models import FinishedRequest, ListedModel, RunningModel
+    from aitui.domain.snapshot import Server
 
 _LIST_SECONDS = 30.0
 _SHORT_SECONDS = 15.0
@@ -58,7 +49,7 @@ _T = TypeVar("_T")
 class LlamaSwapClient:
     """One llama-swap server. Opening does no I/O: the first request connects."""
 
-    def __init__(self, server: Server, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, server: "Server", monotonic: Callable[[], float] = time.monotonic) -> None:
         self._server = server
         self._monotonic = monotonic
         self._connections = ClientPool(server, monotonic)
@@ -98,7 +89,7 @@ class LlamaSwapClient:
         """What is unsafe about our own key, in words for the user."""
         return await self._certificate.warnings()
 
-    async def models(self) -> tuple[ListedModel, ...]:
+    async def models(self) -> tuple["ListedModel", ...]:
         """The models that the server lists.
 
         Raises Unreachable, TlsRefused, ServerError, BadAnswer.
@@ -106,7 +97,7 @@ class LlamaSwapClient:
         answer = await self._get(self._server.endpoints.models, _LIST_SECONDS)
         return await _decode_response(parse_models, answer)
 
-    async def running(self) -> tuple[RunningModel, ...]:
+    async def running(self) -> tuple["RunningModel", ...]:
         """The models that have a process, in the order of the server.
 
         Raises Unreachable, TlsRefused, ServerError, BadAnswer.
@@ -132,7 +123,7 @@ class LlamaSwapClient:
         answer = await self._get("/health", _SHORT_SECONDS, largest=_SMALL)
         _refuse_web_page(answer)
 
-    async def activity(self, from_id: int) -> tuple[FinishedRequest, ...]:
+    async def activity(self, from_id: int) -> tuple["FinishedRequest", ...]:
         """The requests that ended, from that row on, the newest first; servers from v236 on.
 
         Raises NotSupported, Unreachable, TlsRefused, ServerError, BadAnswer.
@@ -147,23 +138,32 @@ class LlamaSwapClient:
                 why=sanitize_line(str(error), 200),
             ) from error
 
-    async def performance(self, after: float | None = None) -> tuple[HardwareSample, ...]:
+    async def performance(self, after: float | None = None) -> tuple["HardwareSample", ...]:
         """What the server measured of its machine, later than at that Unix time, the oldest first.
 
         Raises NotSupported where it doesn't measure, Unreachable, TlsRefused, ServerError,
         BadAnswer.
         """
+        from aitui.llamaswap.hardware import (
+            LARGEST_SAMPLES,
+            monitor_disabled_error,
+            parse_samples,
+            performance_path,
+        )
+
         path = performance_path(after)
         answer = await self._get(
             path, _SHORT_SECONDS, LARGEST_SAMPLES, known=monitor_disabled_error
         )
         return await asyncio.to_thread(parse_samples, answer.body, answer.endpoint, after)
 
-    async def host_info(self) -> HostInfo:
+    async def host_info(self) -> "HostInfo":
         """What the server found its machine to be when it was started; servers from v247 on.
 
         Raises NotSupported, Unreachable, TlsRefused, ServerError, BadAnswer.
         """
+        from aitui.llamaswap.hardware import detection_error, parse_hardware
+
         answer = await self._get("/api/hardware", _SHORT_SECONDS, known=detection_error)
         return parse_hardware(answer.body, answer.endpoint)
 
@@ -173,6 +173,8 @@ class LlamaSwapClient:
         Asking starts a stopped model. Raises NoSuchModel, Unreachable, TlsRefused, ServerError,
         BadAnswer.
         """
+        from aitui.llamaswap.model_info import parse_context_sizes, properties_path
+
         answer = await self._get(properties_path(model_id), _SHORT_SECONDS)
         return parse_context_sizes(answer)
 
@@ -215,13 +217,15 @@ class LlamaSwapClient:
         await self._post(self._server.endpoints.unload_all)
 
     @asynccontextmanager
-    async def events(self) -> AsyncIterator[AsyncIterator[Event]]:
+    async def events(self) -> AsyncIterator[AsyncIterator["Event"]]:
         """The server's events from now on, over a connection of its own, until it ends the stream.
 
         Read fast: the server drops events of a slow reader and says nothing. There is no
         heartbeat. Restart and reload of the server end the stream cleanly.
         Raises Unreachable, TlsRefused, ServerError, BadAnswer, also while reading.
         """
+        from aitui.llamaswap.events import read_events
+
         limit = min(_HEADERS_SECONDS, self._server.timeout)
         question = Request("GET", "/api/events", limit, accept="text/event-stream")
         async with self._exchange.stream(question) as stream:
@@ -242,6 +246,8 @@ class LlamaSwapClient:
         headers only with the first piece, so opening waits for as long as the log is silent.
         Raises NoSuchModel, Unreachable, TlsRefused, ServerError, BadAnswer, also while reading.
         """
+        from aitui.llamaswap.logs import read_text
+
         async with (
             self._log_chunks(name, history=history) as chunks,
             aclosing(read_text(chunks)) as pieces,
@@ -249,11 +255,13 @@ class LlamaSwapClient:
             yield pieces
 
     @asynccontextmanager
-    async def log_lines(self, name: str = "") -> AsyncIterator[AsyncIterator[LineBatch]]:
+    async def log_lines(self, name: str = "") -> AsyncIterator[AsyncIterator["LineBatch"]]:
         """The same log with its history, in whole lines with their colours.
 
         Raises NoSuchModel, Unreachable, TlsRefused, ServerError, BadAnswer, also while reading.
         """
+        from aitui.llamaswap.logs import read_lines
+
         async with (
             self._log_chunks(name, history=True) as chunks,
             aclosing(read_lines(chunks)) as lines,

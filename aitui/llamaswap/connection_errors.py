@@ -11,14 +11,17 @@ import socket
 import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import httpx
 
 from aitui.domain.sanitize import sanitize_line
-from aitui.domain.snapshot import Server
 from aitui.errors import AituiError, ConnectionLost, TimedOut, TlsRefused, Unreachable
 from aitui.llamaswap.certificates import client_certificate_error, find_file_error, hangup_error
 from aitui.llamaswap.urls import authority_of, host_of, is_https
+
+if TYPE_CHECKING:
+    from aitui.domain.snapshot import Server
 
 TRANSLATABLE_ERRORS = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError)
 
@@ -71,7 +74,7 @@ class RequestTrace:
 
 
 async def translate_error(
-    server: Server, error: Exception, progress: RequestTrace, *, accepted: bool = False
+    server: "Server", error: Exception, progress: RequestTrace, *, accepted: bool = False
 ) -> AituiError:
     """The exception to raise for a request that failed with one of `TROUBLES`.
 
@@ -93,7 +96,7 @@ async def translate_error(
     return _other_error(server, error, progress)
 
 
-def _timeout_error(server: Server, error: httpx.TimeoutException) -> TimedOut:
+def _timeout_error(server: "Server", error: httpx.TimeoutException) -> TimedOut:
     where = authority_of(server)
     if isinstance(error, httpx.ConnectTimeout | httpx.PoolTimeout):
         return TimedOut(
@@ -104,7 +107,7 @@ def _timeout_error(server: Server, error: httpx.TimeoutException) -> TimedOut:
     return TimedOut(f"{where} went silent", why="no answer within the time limit")
 
 
-def _other_error(server: Server, error: Exception, progress: RequestTrace) -> AituiError:
+def _other_error(server: "Server", error: Exception, progress: RequestTrace) -> AituiError:
     where = authority_of(server)
     if isinstance(error, httpx.ProxyError):
         return Unreachable(
@@ -131,7 +134,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         current = current.__cause__ or current.__context__
 
 
-def _connect_error(server: Server, error: httpx.ConnectError) -> AituiError:
+def _connect_error(server: "Server", error: httpx.ConnectError) -> AituiError:
     where = authority_of(server)
     for cause in _causes(error):
         if isinstance(cause, socket.gaierror):
@@ -157,7 +160,7 @@ def _connect_error(server: Server, error: httpx.ConnectError) -> AituiError:
     return Unreachable(f"{where} can't be reached", why=_error_text(error))
 
 
-def _verification_error(server: Server, error: ssl.SSLCertVerificationError) -> TlsRefused:
+def _verification_error(server: "Server", error: ssl.SSLCertVerificationError) -> TlsRefused:
     """Why the server's certificate isn't trusted; an expired file of our own comes first."""
     own = find_file_error(server)
     if own is not None:
@@ -185,7 +188,7 @@ def _verification_error(server: Server, error: ssl.SSLCertVerificationError) -> 
     return TlsRefused(what, why=words, remedy=remedy)
 
 
-def _tls_error(server: Server, error: ssl.SSLError) -> TlsRefused:
+def _tls_error(server: "Server", error: ssl.SSLError) -> TlsRefused:
     where = authority_of(server)
     reason = error.reason or ""
     words = sanitize_line(reason.replace("_", " ").lower() or str(error))
@@ -204,7 +207,7 @@ def _tls_error(server: Server, error: ssl.SSLError) -> TlsRefused:
     return _handshake_error(server, words)
 
 
-def _handshake_error(server: Server, words: str) -> TlsRefused:
+def _handshake_error(server: "Server", words: str) -> TlsRefused:
     """A handshake cut short; our own files come first, since TLS 1.2 refuses them here."""
     own = find_file_error(server)
     if own is not None:

@@ -11,6 +11,7 @@ from aitui.domain.llama_server import effective_flag_value, find_flag
 from aitui.domain.progress import ProgressTracker
 from aitui.domain.snapshot import Snapshot
 from aitui.errors import (
+    Action,
     ActionRefused,
     AituiError,
     ConfigNotApplied,
@@ -87,7 +88,8 @@ async def _verify(session: Session, expected: ExpectedSetting) -> str:
         raise ConfigNotApplied(
             f"{expected.model} runs with {flag} {runs_with or 'unset'}, not {value or 'unset'}",
             why="the server reads another file, or has not read this one",
-            remedy="aitui doctor shows which file the service reads",
+            remedy="see which file the service reads",
+            action=Action.RUN_DOCTOR,
         )
     return f"runs with {flag} {runs_with or 'unset'}, and answers"
 
@@ -102,7 +104,8 @@ async def _verify_by_properties(session: Session, expected: ExpectedSetting) -> 
         raise ConfigNotApplied(
             f"{expected.model} runs with a context of {max(sizes):,} tokens, not {int(value):,}",
             why="its environment was read before the change, or the model has fewer",
-            remedy="aitui doctor shows which file the service reads",
+            remedy="see which file the service reads",
+            action=Action.RUN_DOCTOR,
         )
     return f"runs with a context of {int(value):,} tokens, and answers"
 
@@ -157,7 +160,7 @@ class ChangeApplyFailed(AituiError):
     """
 
     def __init__(self, made: WrittenChange, cause: AituiError) -> None:
-        super().__init__(cause.what, why=cause.why, remedy=cause.remedy)
+        super().__init__(cause.what, why=cause.why, remedy=cause.remedy, action=cause.action)
         self.made = made
         self.cause = cause
 
@@ -308,7 +311,8 @@ async def last_change(admin: HostAdmin) -> Entry:
         raise ActionRefused(
             "There is nothing to undo",
             why=f"aitui changed nothing at {admin.server.label}, or took it all back",
-            remedy="aitui journal lists the changes",
+            remedy="list the changes",
+            action=Action.SHOW_JOURNAL,
         )
     return entry
 

@@ -14,7 +14,8 @@ from aitui.domain.hardware.info import merge_host_info
 from aitui.domain.hardware.sample import SampleHistory
 from aitui.domain.llama_server import model_path
 from aitui.domain.memory.footprint import Footprint
-from aitui.domain.memory.forecast import HardwareState, ModelMemory, expected_memory
+from aitui.domain.memory.forecast import ModelMemory, expected_memory
+from aitui.domain.memory.hardware_state import HardwareState
 from aitui.domain.memory.launch_profile import LaunchProfile, launch_profile
 from aitui.domain.memory.measurement import MemoryRecords
 from aitui.domain.memory.start_up import StartupLogReader, StartupMemory

@@ -11,6 +11,7 @@ from aitui.domain.confirmation import Ask, Confirmation
 from aitui.domain.progress import ProgressTracker
 from aitui.domain.snapshot import ConnectionPhase, Snapshot
 from aitui.errors import (
+    Action,
     AituiError,
     ConfigNotApplied,
     HostError,
@@ -150,7 +151,8 @@ async def _signal_or_restart(
         trouble = ConfigNotApplied(
             f"{session.server.label} gives no sign of a reload",
             why=f"SIGHUP was sent, and its streams went on for {RELOAD_SECONDS:.0f} s",
-            remedy="its log says why: L (aitui logs --proxy); R (aitui restart) restarts it",
+            remedy="look into its log, then restart it",
+            action=Action.RESTART_SERVICE,
         )
     # No sign of a reload may mean a file that was refused: the server serves on, and would end.
     await refuse_invalid_config(admin, "Not restarted")

@@ -1,6 +1,7 @@
 """The conversations of all servers, in one database that several aitui may share."""
 
 import asyncio
+import re
 import sqlite3
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -8,12 +9,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
+import filelock
 import msgspec
 
 from aitui.domain.chat.conversation import Conversation, SamplingParameters, Turn, TurnState
 from aitui.domain.sanitize import sanitize_line
 from aitui.errors import HistoryError
-from aitui.store.conversation_lock import ConversationLocks
 from aitui.store.history_db import (
     CRASHED,
     ConversationSummary,
@@ -35,10 +36,15 @@ from aitui.store.history_db import (
     write_prompt,
     write_turn,
 )
+from aitui.store.json_store import make_private_directory
 
 FILE_NAME = "conversations.sqlite3"
 
 _T = TypeVar("_T")
+
+_UNSAFE = re.compile(r"[^A-Za-z0-9_-]")
+_LOCK_SECONDS, _POLL_SECONDS = 0.02, 0.005
+"""A lock is free or taken for long. The wait covers an owner that removes its file just then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +53,52 @@ class ResumedConversation:
 
     conversation: Conversation
     forked: bool = False
+
+
+class ConversationLocks:
+    """The conversations that this process writes: for each a lock file that dies with its process."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._held: dict[str, filelock.BaseFileLock] = {}
+
+    def holds(self, conversation_id: str) -> bool:
+        """Return whether this process took it."""
+        return conversation_id in self._held
+
+    def take(self, conversation_id: str) -> bool:
+        """Take a lock that is free; False if any process has it, this one included.
+
+        Raises OSError.
+        """
+        if conversation_id in self._held:
+            return False
+        make_private_directory(self._directory)
+        lock = filelock.FileLock(
+            self._directory / f"{_UNSAFE.sub('-', conversation_id)}.lock",
+            mode=0o600,
+            thread_local=False,
+        )
+        try:
+            lock.acquire(timeout=_LOCK_SECONDS, poll_interval=_POLL_SECONDS)
+        except filelock.Timeout:
+            return False
+        self._held[conversation_id] = lock
+        return True
+
+    def release(self, conversation_id: str) -> None:
+        """Release a lock and remove its file. Raises OSError."""
+        lock = self._held.pop(conversation_id, None)
+        if lock is not None:
+            try:
+                Path(lock.lock_file).unlink(missing_ok=True)
+            finally:
+                lock.release()
+
+    def release_all(self) -> None:
+        """Release all locks. Raises OSError."""
+        for conversation_id in list(self._held):
+            self.release(conversation_id)
 
 
 class ConversationHistory:

@@ -16,6 +16,7 @@ from aitui.errors import (
 from aitui.services.config_plan import ChangePlan, change_confirmation
 from aitui.services.config_runner import Job, JobResult, PlanAnswer
 from aitui.services.session import Session
+from aitui.ui.keymap import remedy_text
 from aitui.ui.screens.confirm import ConfirmScreen
 from aitui.ui.screens.steps import StepsScreen
 
@@ -109,5 +110,5 @@ def error_lines(error: AituiError) -> tuple[str, ...]:
         # Their change, not ours: what stands there now and wasn't read.
         log = tuple(error.diff.splitlines()[2 : 2 + DIFF_LINES])
     place = error.location if isinstance(error, ConfigRefused) else ""
-    lines = (error.what, place, error.why, *(f"| {line}" for line in log), error.remedy)
+    lines = (error.what, place, error.why, *(f"| {line}" for line in log), remedy_text(error))
     return tuple(line for line in lines if line)

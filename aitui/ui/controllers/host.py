@@ -23,6 +23,7 @@ from aitui.services.load import resolve_model
 from aitui.services.session import Session
 from aitui.ui.context import AppContext
 from aitui.ui.controllers.frontend import DialogFrontend, error_lines
+from aitui.ui.keymap import remedy_text
 from aitui.ui.screens.config import ConfigScreen, highlight_config
 from aitui.ui.screens.context_size import ContextSizeScreen
 from aitui.ui.screens.dialogs import ChooseScreen, KeyPasswordScreen
@@ -275,7 +276,7 @@ class HostController:
     def _notify_no_host(self) -> None:
         error = self._no_host_error()
         self._app.notify(
-            f"{error.why}\n{error.remedy}", title=error.what, severity="warning", markup=False
+            f"{error.why}\n{remedy_text(error)}", title=error.what, severity="warning", markup=False
         )
 
     @property

@@ -8,16 +8,17 @@ from pathlib import Path
 import pytest
 
 from aitui.demo.graphics_cards import TWO_CARDS, GraphicsCard, GraphicsDriver
-from aitui.demo.stand_in import StandIn
 from aitui.demo.world import DemoEnvironment, demo_world
 from aitui.domain.hardware.sample import SampleSource
-from aitui.domain.memory.forecast import FitVerdict, HardwareState
+from aitui.domain.memory.forecast import FitVerdict
+from aitui.domain.memory.hardware_state import HardwareState
 from aitui.domain.snapshot import Clock, Server
 from aitui.errors import LoadFailed
 from aitui.paths import Paths
 from aitui.services.config_plan import read_server_config
 from aitui.services.host_admin import HostAdmin, open_administration
 from aitui.services.load import load_model
+from stand_in import StandIn
 from ui.memory.feeding import fed, until_memory
 from watched import Watched, nobody, yes
 
