@@ -22,7 +22,7 @@ from aitui.domain.models import Model
 from aitui.domain.progress import Step, Steps, StepState
 from aitui.domain.snapshot import Server, Snapshot
 from aitui.errors import AituiError, KeyPasswordNeeded
-from aitui.services.conversations import ListedConversation, deletion_confirmation
+from aitui.services.history import ListedConversation, deletion_confirmation
 from aitui.ui.plain import plain
 from aitui.ui.screens.confirm import ConfirmScreen
 from aitui.ui.screens.context_size import ContextSizeScreen

@@ -12,7 +12,8 @@ from aitui.domain.snapshot import Snapshot
 from aitui.errors import AituiError, ContextExceeded, HistoryError, LoadFailed
 from aitui.paths import Paths
 from aitui.services.chat import ChatSession
-from aitui.services.chat_rules import (
+from aitui.services.chat_saving import SlotSizeCache
+from aitui.services.chat_setup import (
     begin_conversation,
     chat_confirmation,
     confirm_chat,
@@ -20,7 +21,6 @@ from aitui.services.chat_rules import (
     import_chat_client,
     new_id,
 )
-from aitui.services.chat_saving import SlotSizeCache
 from aitui.services.monitor import detect_suspends
 from aitui.services.session import Session
 from aitui.store.history import FILE_NAME, ConversationHistory

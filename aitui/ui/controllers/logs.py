@@ -5,8 +5,7 @@ import time
 
 from aitui.domain.logs import LogLine
 from aitui.domain.models import Model
-from aitui.services.log_feed import LogFeed
-from aitui.services.save_log import save_log
+from aitui.services.logs import LogFeed, save_log
 from aitui.ui.context import ServerContext
 from aitui.ui.screens.logs import BOTH, SERVER_LOGS, LogsScreen
 

@@ -12,7 +12,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList
 from textual.widgets.option_list import Option
 
-from aitui.services.conversations import ListedConversation
+from aitui.services.history import ListedConversation
 from aitui.ui.keymap import HISTORY
 from aitui.ui.plain import PlainText, plain
 

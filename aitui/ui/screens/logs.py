@@ -20,7 +20,7 @@ from aitui.domain.logs import LogFilter, LogLevel, PatternTooSlow, compile_patte
 from aitui.domain.models import LoadFailure
 from aitui.domain.snapshot import Clock, ConnectionPhase, Snapshot
 from aitui.errors import AituiError
-from aitui.services.log_feed import FeedPhase, FeedState, LogUpdate
+from aitui.services.logs import FeedPhase, FeedState, LogUpdate
 from aitui.ui.keymap import APP, ENTRY, LOG_VIEW, LOGS, Hint, remedy_text
 from aitui.ui.logs.model import FailureLines
 from aitui.ui.messages import LogRetryRequested, LogSaveRequested, LogSelected, ModelsViewRequested
