@@ -39,7 +39,7 @@ class RawValue:
     def error(self, expected: str, *, shown: str | None = None) -> SettingsError:
         """The error that names this value, its place, and what would be right.
 
-        `shown` replaces the value where the value itself, or a part of it, is a secret.
+        `shown` replaces the value if the value itself, or a part of it, is a secret.
         """
         text = _format_value(self.value) if shown is None else shown
         return SettingsError(
@@ -60,7 +60,7 @@ def _format_value(value: object) -> str:
 
 @dataclass(frozen=True, slots=True)
 class SettingsFlags:
-    """The settings among the options. None, or False for `read_only`, where one wasn't given."""
+    """The settings among the options. None, or False for `read_only`, if one wasn't given."""
 
     config: Path | None = None
     server: str | None = None
@@ -96,7 +96,7 @@ def variable_name(setting: str) -> str:
 
 
 def nearest_name(word: str, known: Iterable[str]) -> str:
-    """The known word that was probably meant, empty where none is near."""
+    """The known word that was probably meant, empty if none is near."""
     folded = {name.casefold(): name for name in known}
     matches = get_close_matches(word.casefold().replace("-", "_"), folded, n=1, cutoff=0.6)
     return folded[matches[0]] if matches else ""

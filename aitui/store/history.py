@@ -49,7 +49,7 @@ _LOCK_SECONDS, _POLL_SECONDS = 0.02, 0.005
 
 @dataclass(frozen=True, slots=True)
 class ResumedConversation:
-    """A conversation to be gone on with; `forked` where another aitui writes the original."""
+    """A conversation to be gone on with; `forked` if another aitui writes the original."""
 
     conversation: Conversation
     forked: bool = False
@@ -159,11 +159,11 @@ class ConversationHistory:
         return await self._run(lambda: self._read(conversation_id))
 
     async def resume(self, conversation_id: str, new_id: Callable[[], str]) -> ResumedConversation:
-        """A conversation to be gone on with; a copy under new ids where another one writes it."""
+        """A conversation to be gone on with; a copy under new ids if another one writes it."""
         return await self._run(lambda: self._resume(conversation_id, new_id))
 
     async def save(self, conversation: Conversation) -> None:
-        """Write what has changed since it was saved last, and take it where it is new."""
+        """Write what has changed since it was saved last, and take it if it is new."""
         await self._run(lambda: self._save(conversation))
 
     async def append(self, turn_id: str, text: str = "", reasoning: str = "") -> None:
@@ -184,7 +184,7 @@ class ConversationHistory:
         )
 
     async def delete(self, conversation_id: str) -> None:
-        """Forget a conversation; HistoryError where another aitui writes it."""
+        """Forget a conversation; HistoryError if another aitui writes it."""
         await self._run(lambda: self._delete(conversation_id))
 
     async def release(self, conversation_id: str) -> None:
@@ -207,11 +207,11 @@ class ConversationHistory:
         )
 
     async def draft(self, key: str) -> tuple[str, str]:
-        """What was being written, and the turn in whose place; empty where there is nothing."""
+        """What was being written, and the turn in whose place; empty if there is nothing."""
         return await self._run(lambda: read_draft(self._open_database, key))
 
     async def save_draft(self, key: str, text: str, editing: str = "") -> None:
-        """Keep what is being written; forget it where it is empty."""
+        """Keep what is being written; forget it if it is empty."""
         await self._run(lambda: self._in_transaction(write_draft, key, text, editing))
 
     async def prompts(self) -> tuple[str, ...]:

@@ -56,7 +56,7 @@ VERSION = len(_STEPS)
 
 
 def open_database(path: Path) -> tuple[sqlite3.Connection, str]:
-    """The database, made where there is none, and a warning where a broken one was set aside.
+    """The database, made if there is none, and a warning if a broken one was set aside.
 
     Raises HistoryError, OSError, sqlite3.Error.
     """
@@ -77,7 +77,7 @@ def open_database(path: Path) -> tuple[sqlite3.Connection, str]:
 
 
 def has_full_text_search(database: sqlite3.Connection) -> bool:
-    """Whether this SQLite has FTS5; makes its table, filled, where it is missing or lags."""
+    """Whether this SQLite has FTS5; makes its table, filled, if it is missing or lags."""
     try:
         database.execute("CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts5 (text)")
         known = database.execute("SELECT count(*) FROM words").fetchone()
@@ -153,13 +153,13 @@ LONGEST_PROMPT = 100_000
 
 
 def read_draft(database: sqlite3.Connection, key: str) -> tuple[str, str]:
-    """Text, and the turn in whose place it stands; empty where there is no draft."""
+    """Text, and the turn in whose place it stands; empty if there is no draft."""
     row = database.execute("SELECT text, editing FROM drafts WHERE key = ?", (key,)).fetchone()
     return ("", "") if row is None else (row[0], row[1])
 
 
 def write_draft(database: sqlite3.Connection, key: str, text: str, editing: str) -> None:
-    """Keep a draft, or forget it where it is empty."""
+    """Keep a draft, or forget it if it is empty."""
     if text:
         database.execute("INSERT OR REPLACE INTO drafts VALUES (?, ?, ?)", (key, text, editing))
     else:
@@ -245,7 +245,7 @@ def write_conversation(database: sqlite3.Connection, conversation: Conversation)
 
 
 def write_turn(database: sqlite3.Connection, conversation_id: str, turn: Turn) -> int:
-    """One turn's row, its pieces folded into it where it has ended; gives the row's number."""
+    """One turn's row, its pieces folded into it if it has ended; gives the row's number."""
     facts = msgspec.json.encode(replace(turn, text="", reasoning="")).decode()
     database.execute(
         "INSERT INTO turns (id, conversation, parent, role, state, text, reasoning, facts)"
@@ -270,7 +270,7 @@ def write_turn(database: sqlite3.Connection, conversation_id: str, turn: Turn) -
 
 
 def read_conversation(database: sqlite3.Connection, conversation_id: str) -> Conversation | None:
-    """A conversation with all its turns; None where there is none of that id."""
+    """A conversation with all its turns; None if there is none of that id."""
     row = database.execute(
         "SELECT id, server, model, title, system, sampling, shown, sent_from, created, changed,"
         " forked_from FROM conversations WHERE id = ?",

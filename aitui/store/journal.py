@@ -41,7 +41,7 @@ class JournalEntry:
     """One change of one file.
 
     `at` is Unix time in seconds, `server` a server's identity, `host` what its machine is called.
-    `flag`, `old` and `new` say what was changed, each empty where that isn't one value. `before`
+    `flag`, `old` and `new` say what was changed, each empty if that isn't one value. `before`
     and `after` are the digests of the file, `backup` is the path of its copy there; both paths are
     as the host has them, to be cleaned where they are shown. `undoes` is the id of the change that
     this one takes back: when it is done, that one counts as undone.
@@ -88,7 +88,7 @@ class Journal:
         await self._do(lambda: self._append(msgspec.json.encode(_sanitize_change(change))))
 
     async def end(self, change_id: str, outcome: ChangeOutcome, *, backup: str = "") -> None:
-        """Write down what came of it; `backup` where the path of the copy is known only now."""
+        """Write down what came of it; `backup` if the path of the copy is known only now."""
         ended = _OutcomeRecord(change_id, outcome, backup)
         await self._do(lambda: self._append(msgspec.json.encode(ended)))
 
