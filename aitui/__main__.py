@@ -25,10 +25,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         paths = Paths.from_environment(os.environ)
         home = home_directory(os.environ)
-        if arguments.command == "doctor":
-            return _doctor(arguments, paths, home)
-        settings = read_settings(arguments.flags, os.environ, paths.config, home)
-        if arguments.command != "tui":
+        settings: Settings | SettingsError
+        try:
+            settings = read_settings(arguments.flags, os.environ, paths.config, home)
+        except SettingsError as error:
+            if arguments.command != "doctor":
+                raise
+            settings = error
+        if arguments.command != "tui" or isinstance(settings, SettingsError):
             return _command(arguments, settings, paths)
         return _dashboard(arguments, settings, paths, home)
     except AituiError as error:
@@ -41,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
 
 
-def _command(arguments: Arguments, settings: Settings, paths: Paths) -> int:
+def _command(arguments: Arguments, settings: Settings | SettingsError, paths: Paths) -> int:
     from aitui.cli.main import run_command
 
     if arguments.command == "chat":
@@ -49,20 +53,9 @@ def _command(arguments: Arguments, settings: Settings, paths: Paths) -> int:
 
         # Before the event loop runs, where ^C ends a read.
         arguments = read_standard_input(arguments)
-    asyncio.run(run_command(arguments, settings, paths))
+    status = asyncio.run(run_command(arguments, settings, paths))
     sys.stdout.flush()
-    return 0
-
-
-def _doctor(arguments: Arguments, paths: Paths, home: Path) -> int:
-    from aitui.cli.doctor import run_doctor
-
-    settings: Settings | SettingsError
-    try:
-        settings = read_settings(arguments.flags, os.environ, paths.config, home)
-    except SettingsError as error:
-        settings = error
-    return asyncio.run(run_doctor(settings, os.environ, json=arguments.json))
+    return status
 
 
 def _dashboard(arguments: Arguments, settings: Settings, paths: Paths, home: Path) -> int:
@@ -135,7 +128,7 @@ async def demo_server() -> AsyncIterator[tuple[Server, Paths]]:
 def _print_error(error: AituiError) -> None:
     print(f"aitui: {error.what}", file=sys.stderr)
     place = error.location if isinstance(error, ConfigRefused) else ""
-    for line in (place, error.why, *_load_failure_lines(error), error.remedy):
+    for line in (place, error.why, *_load_failure_lines(error), error.shell_remedy):
         if line:
             print(f"  {line}", file=sys.stderr)
 

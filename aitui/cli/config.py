@@ -10,12 +10,12 @@ from dataclasses import asdict
 from aitui.cli.args import Arguments
 from aitui.cli.session import (
     preflight,
-    refuse_without_certificates,
     terminal_ask,
     terminal_session,
     wait_for_first_events,
 )
 from aitui.domain.config.sizes import parse_context_size
+from aitui.domain.progress import ProgressTracker, Step, Steps, StepState
 from aitui.domain.sanitize import sanitize_line
 from aitui.domain.snapshot import Clock, Server, Snapshot
 from aitui.errors import ActionRefused, ConfigChangedMeanwhile
@@ -23,10 +23,6 @@ from aitui.paths import Paths
 from aitui.services.config_apply import (
     CHANGING,
     ChangeApplyFailed,
-    ProgressTracker,
-    Step,
-    Steps,
-    StepState,
     apply_change,
 )
 from aitui.services.config_plan import (
@@ -54,6 +50,7 @@ from aitui.services.config_recover import (
 )
 from aitui.services.host_admin import HostAdmin, open_administration
 from aitui.services.session import Ask, Session, run_monitor
+from aitui.settings import require_certificates
 from aitui.store.journal import JournalEntry as Entry
 
 _MARKS = {StepState.DONE: "✔", StepState.FAILED: "✘", StepState.SKIPPED: "–"}
@@ -186,7 +183,7 @@ def _step_line(step: Step) -> str:
 
 @asynccontextmanager
 async def _live_session(server: Server, paths: Paths) -> AsyncIterator[Session]:
-    await refuse_without_certificates(server)
+    await require_certificates(server)
     async with terminal_session(server, paths) as session:
         await session.monitor.fetch()
         async with run_monitor(session):

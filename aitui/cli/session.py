@@ -10,16 +10,16 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from random import Random
 
+from aitui.aio import cancel_and_wait
 from aitui.cli.args import Arguments
 from aitui.domain.confirmation import Confirmation
 from aitui.domain.snapshot import Clock, Server, Snapshot
-from aitui.errors import ActionRefused, AituiError, CertificateFileError, TimedOut
+from aitui.errors import ActionRefused, AituiError, TimedOut
 from aitui.paths import Paths
 from aitui.services.config_plan import read_server_config
 from aitui.services.host_admin import HostAdmin, open_administration
 from aitui.services.load import abandoned_load_outcome, open_loads
-from aitui.services.session import Ask, Session, cancel_and_wait, open_session
-from aitui.settings import missing_certificates
+from aitui.services.session import Ask, Session, open_session
 from aitui.store.load_times import FILE_NAME, LoadTimes
 from aitui.store.measurements import FILE_NAME as MEASUREMENTS
 from aitui.store.measurements import Measurements
@@ -194,15 +194,3 @@ async def terminal_session(server: Server, paths: Paths) -> AsyncIterator[Sessio
         measurements=measurements,
     ) as session:
         yield session
-
-
-async def refuse_without_certificates(server: Server) -> None:
-    """Raise CertificateFileError where certificate files are set and not there."""
-    missing = await asyncio.to_thread(missing_certificates, server)
-    if missing:
-        files = ", ".join(f"{path} ({what})" for what, path in missing)
-        raise CertificateFileError(
-            "The default server lets in only clients with a certificate, and files are missing",
-            why=files,
-            remedy="put them there, or name another server with --url or AI_SERVER_URL",
-        )

@@ -6,6 +6,7 @@ import asyncio
 import time
 from urllib.parse import urlsplit
 
+from aitui.aio import cancel_and_wait
 from aitui.demo import loading_text
 from aitui.demo.activity import NO_TOKENS
 from aitui.demo.answers import (
@@ -153,13 +154,13 @@ class InferenceEndpoints:
         )
         try:
             async with self._swap.swapping.claim(process.id) as claim:
-                await _cancel_and_wait(talk)
+                await cancel_and_wait(talk)
                 for data in loading_text.loading_end(habits, time.monotonic() - began):
                     await stream.send(data)
                 exchange = ChatExchange(call, process, claim, name, running, stream)
                 return await self._forward(exchange, path)
         except UpstreamLoadFailed as failure:
-            await _cancel_and_wait(talk)
+            await cancel_and_wait(talk)
             answer = load_error(habits, failure)
             if habits.glues_failure and failure.cause is LoadFailureCause.NO_BINARY:
                 pieces = loading_text.early_failure(answer.body)
@@ -295,8 +296,3 @@ class InferenceEndpoints:
             routed=routed,
             selector=selector,
         )
-
-
-async def _cancel_and_wait(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.wait({task})

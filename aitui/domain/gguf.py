@@ -6,6 +6,7 @@ import struct
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from aitui.domain.models import parse_shard
 from aitui.domain.sanitize import sanitize_line
 from aitui.errors import ModelFileUnreadable
 
@@ -144,18 +145,15 @@ def _natural(value: object) -> int | None:
     return int(value)
 
 
-# The pattern of llama.cpp's `llama_split_path`: prefix-%05d-of-%05d.gguf.
-_PART = re.compile(r"(?P<prefix>.*)-[0-9]{5}-of-(?P<count>[0-9]{5})\.gguf\Z", re.DOTALL)
 MOST_PARTS = 1000
 
 
 def part_paths(path: str, count: int) -> tuple[str, ...]:
-    """The paths of all parts, from that of any of them; the path itself where it is of none."""
-    found = _PART.fullmatch(path)
-    if found is None or count != int(found["count"]) or not 1 < count <= MOST_PARTS:
+    """Return the paths of all parts, from that of any of them; of no part, the path itself."""
+    shard = parse_shard(path) if path.endswith(".gguf") else None
+    if shard is None or count != shard.count or not 1 < count <= MOST_PARTS:
         return (path,)
-    prefix, digits = found["prefix"], found["count"]
-    return tuple(f"{prefix}-{number:05}-of-{digits}.gguf" for number in range(1, count + 1))
+    return tuple(f"{shard.prefix}-{number:05}-of-{count:05}.gguf" for number in range(1, count + 1))
 
 
 # `ggml_type` of ggml.h and GGML_QUANT_SIZES of gguf-py: values a block, bytes a block. Types that

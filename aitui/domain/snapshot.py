@@ -4,15 +4,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from aitui.domain.config.swap_rules import SwapRules
-from aitui.domain.memory.forecast import HardwareState
-from aitui.domain.models import ActiveRequests, Model, RunState
-from aitui.errors import AituiError
+from aitui.domain.memory.hardware_state import HardwareState
+from aitui.domain.models import MAX_MODELS, ActiveRequests, Model, RunState
+
+if TYPE_CHECKING:
+    from aitui.domain.config.swap_rules import SwapRules
+    from aitui.errors import AituiError
 
 
 class ConnectionPhase(Enum):
-    """How things stand between aitui and the server."""
+    """Whether aitui is connected to the server."""
 
     CONNECTING = "connecting"
     LIVE = "live"
@@ -21,16 +24,16 @@ class ConnectionPhase(Enum):
 
 @dataclass(frozen=True, slots=True)
 class ConnectionStatus:
-    """The connection: monotonic seconds, `latency` in seconds of the last short answer.
+    """The connection. Times are monotonic seconds, `latency` is that of the last short response.
 
-    `opened` is when it was first tried, `heard` when the server last answered, None before the first
-    time; `retry_at` when the next try is due while the server is lost.
+    `opened_at` is when it was first tried, `last_response_at` when the server last responded, None
+    before the first time; `retry_at` is when the next try is due while the connection is lost.
     """
 
     phase: ConnectionPhase = ConnectionPhase.CONNECTING
     last_response_at: float | None = None
     latency: float | None = None
-    error: AituiError | None = None
+    error: "AituiError | None" = None
     attempts: int = 0
     retry_at: float | None = None
     opened_at: float | None = None
@@ -41,16 +44,18 @@ _NO_HARDWARE = HardwareState()
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What is known of the server. `models` keeps the server's order.
+    """What is known about the server.
 
-    `companions` are pairs of ids that were seen ready side by side: neither evicts the other.
-    `certificate_ends` is until when our client certificate is valid (Unix time), None while that
-    isn't known. `hardware` is the memory of its machine. `swap_rules` are those by which it runs, None
-    where the config file wasn't read, or isn't the one that it runs.
+    `models` keeps the server's order; of a very long list it holds the first, and `total_models`
+    counts all of them. `companions` are pairs of ids that were seen ready at the same time: neither
+    evicts the other. `certificate_expires_at` is when our client certificate expires (Unix time),
+    None if that isn't known. `hardware` is the memory of its machine. `swap_rules` are None if the
+    config file wasn't read, or isn't the one that the server runs with.
     """
 
     connection: ConnectionStatus = field(default_factory=ConnectionStatus)
     models: tuple[Model, ...] = ()
+    total_models: int = 0
     requests: ActiveRequests = field(default_factory=ActiveRequests)
     version: str = ""
     events_flow: bool = False
@@ -58,7 +63,14 @@ class Snapshot:
     warnings: tuple[str, ...] = ()
     certificate_expires_at: float | None = None
     hardware: HardwareState = _NO_HARDWARE
-    swap_rules: SwapRules | None = None
+    swap_rules: "SwapRules | None" = None
+
+    @property
+    def models_note(self) -> str:
+        """Return which part of a long list `models` holds, empty if it holds all of them."""
+        if self.total_models <= MAX_MODELS:
+            return ""
+        return f"first {MAX_MODELS:,} of {self.total_models:,}"
 
     @property
     def resident(self) -> tuple[Model, ...]:
@@ -67,11 +79,11 @@ class Snapshot:
 
     @property
     def ready(self) -> tuple[Model, ...]:
-        """The models that answer at once."""
+        """The models that respond at once."""
         return tuple(model for model in self.models if model.state is RunState.READY)
 
     def model(self, model_id: str) -> Model | None:
-        """The model of exactly that id."""
+        """Return the model of exactly that id."""
         return next((model for model in self.models if model.id == model_id), None)
 
 
@@ -96,14 +108,14 @@ class Endpoints:
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """Where one server is, how to reach it, and what may be done there.
+    """Where a server is, how to reach it, and what may be done there.
 
     `url` has no trailing slash, query or user info. `ca`, `client_cert` and `client_key` are None
-    where the server needs none: without `ca` the system's trust store is used. `basic_auth` is the
-    user and password that stood in the URL. `timeout` is in seconds. `ssh_host` is empty where
-    nobody administers the host from here, "local" for this machine. `ssh_home` is the home whose SSH
-    set-up is used in the place of the user's own. `origins` maps a setting's
-    name to the place its value came from.
+    if the server needs none: without `ca` the system's trust store is used. `basic_auth` is the
+    user and password of the URL. `timeout` is in seconds. `ssh_host` is empty if the host isn't
+    administered from here, "local" for this machine. `ssh_home` is the home directory with the SSH
+    settings, if it isn't the user's own. `origins` maps a setting's name to the place its value
+    came from.
     """
 
     url: str
@@ -128,7 +140,7 @@ class Server:
 
     @property
     def label(self) -> str:
-        """What the header calls it: its name, else the host and port of its URL."""
+        """The server's name in the header, else the host and port of its URL."""
         return self.name or self.identity.split("://", 1)[-1].split("/", 1)[0]
 
     @property

@@ -9,7 +9,7 @@ import msgspec
 from aitui.domain.hardware.info import NATIVE, HostInfo
 from aitui.domain.hardware.sample import Gpu, Machine, SampleSource
 from aitui.domain.memory.footprint import APPROXIMATELY, Footprint
-from aitui.domain.memory.forecast import HardwareState
+from aitui.domain.memory.hardware_state import HardwareState
 from aitui.domain.memory.usage import GpuMemoryUsage, MemoryUsage
 from aitui.domain.snapshot import Snapshot
 from aitui.domain.units import format_bytes_gib, format_seconds

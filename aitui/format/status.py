@@ -1,14 +1,16 @@
 """The state of a server as text for people and as JSON for scripts."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from aitui.domain.models import Model, RunState, seconds_until_unload
-from aitui.domain.snapshot import Snapshot
 from aitui.domain.units import format_seconds, format_tokens
-from aitui.errors import AituiError
-from aitui.services.session import Session
+
+if TYPE_CHECKING:
+    from aitui.domain.snapshot import Server, Snapshot
+    from aitui.errors import AituiError
 
 
 class ServerReport(msgspec.Struct, frozen=True):
@@ -45,17 +47,16 @@ class StatusReport(msgspec.Struct, frozen=True):
     models: tuple[ModelReport, ...]
 
 
-async def fetch_status(session: Session) -> StatusReport:
-    """Ask the server once for everything; raises what its answer was."""
-    snapshot = await session.monitor.fetch()
+def status_report(server: "Server", snapshot: "Snapshot") -> StatusReport:
+    """Return what `status --json` prints."""
     latency = snapshot.connection.latency
     return StatusReport(
         ServerReport(
-            url=session.server.url,
-            identity=session.server.identity,
+            url=server.url,
+            identity=server.identity,
             version=snapshot.version,
             latency_ms=None if latency is None else round(latency * 1000, 1),
-            read_only=session.server.read_only,
+            read_only=server.read_only,
         ),
         tuple(_model_status(model) for model in snapshot.models),
     )
@@ -67,16 +68,15 @@ def status_as_json(value: StatusReport) -> str:
     return indented.decode()
 
 
-def status_as_text(session: Session, snapshot: Snapshot) -> str:
+def status_as_text(label: str, snapshot: "Snapshot", now: float) -> str:
     """The status as a table: resident models first, then the others in the server's order."""
-    now = session.clock.monotonic()
     models = sorted(snapshot.models, key=lambda model: not model.resident)
     rows = [("MODEL", "STATE", "CTX", "TTL")]
     rows += [
         (model.id, _state(model), format_tokens(model.context.tokens), _ttl(model, now))
         for model in models
     ]
-    head = f"{session.server.label}: {len(snapshot.resident)} of {len(models)} models running"
+    head = f"{label}: {len(snapshot.resident)} of {len(models)} models running"
     if snapshot.version:
         head += f", llama-swap {snapshot.version}"
     if not models:
@@ -124,7 +124,7 @@ def _align_columns(rows: Sequence[tuple[str, ...]]) -> list[str]:
 _GLYPHS = {RunState.READY: "●", RunState.STARTING: "◐", RunState.STOPPING: "◌"}
 
 
-def status_line(label: str, snapshot: Snapshot) -> str:
+def status_line(label: str, snapshot: "Snapshot") -> str:
     """Which server, whether it is alive, what it runs, and for how many."""
     parts = [f"{label} ●"]
     latency = snapshot.connection.latency
@@ -137,7 +137,7 @@ def status_line(label: str, snapshot: Snapshot) -> str:
     return " · ".join(parts)
 
 
-def error_line(label: str, error: AituiError) -> str:
+def error_line(label: str, error: "AituiError") -> str:
     """The same for a server that didn't answer."""
     return f"{label} ✘ {error.what}"
 

@@ -1,14 +1,12 @@
 """The machine behind a server: the protocol, its values, and bounded output of commands."""
 
-import asyncio
-import inspect
 import re
 import secrets
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from types import TracebackType
-from typing import Any, Protocol, Self, TypeVar
+from typing import Protocol, Self
 
 LARGEST_FOLDER = 20_000
 _LARGEST_PID = (1 << 31) - 1
@@ -181,29 +179,3 @@ class MarkedOutput(BoundedOutput):
 
 def _command_pid(number: int) -> int | None:
     return number if 1 < number <= _LARGEST_PID else None
-
-
-_T = TypeVar("_T")
-
-
-async def shield(work: Coroutine[Any, Any, _T]) -> _T:
-    """Await to the end, however often the caller is cancelled; the cancellation comes after it."""
-    doing = asyncio.ensure_future(_await(work))
-    cancelled: asyncio.CancelledError | None = None
-    while not doing.done():
-        try:
-            await asyncio.wait({doing})
-        except asyncio.CancelledError as error:
-            cancelled = error
-        if doing.done() and inspect.getcoroutinestate(work) == inspect.CORO_CREATED:
-            # The end of the loop cancels every task, and this one had not begun.
-            doing = asyncio.ensure_future(_await(work))
-    if cancelled is not None:
-        if not doing.cancelled():
-            doing.exception()  # the cancellation is what the caller hears of
-        raise cancelled
-    return doing.result()
-
-
-async def _await(work: Coroutine[Any, Any, _T]) -> _T:
-    return await work

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 
+from aitui.aio import shield
 from aitui.domain.config.verify import file_diff
 from aitui.domain.sanitize import sanitize_line
 from aitui.domain.snapshot import Clock
@@ -22,7 +23,7 @@ from aitui.errors import (
     HostFileError,
     NoSuchFile,
 )
-from aitui.host.base import FileInfo, FileKind, Host, shield
+from aitui.host.base import FileInfo, FileKind, Host
 from aitui.host.config_lock import ConfigLock, LockOwner
 from aitui.host.config_types import (
     LARGEST_CONFIG,

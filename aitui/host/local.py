@@ -9,9 +9,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
+from aitui.aio import shield
 from aitui.domain.sanitize import sanitize_line
 from aitui.errors import HostError, HostFileError, HostTimedOut
-from aitui.host.base import BoundedOutput, CommandResult, FileInfo, shield
+from aitui.host.base import BoundedOutput, CommandResult, FileInfo
 from aitui.host.files import (
     create_file,
     display_path,

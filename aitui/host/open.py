@@ -6,7 +6,7 @@ from types import MappingProxyType
 from aitui.domain.snapshot import Server
 from aitui.host.base import Host
 from aitui.host.local import LocalHost
-from aitui.host.ssh.config import SshConfigPaths, SshUser
+from aitui.host.ssh.address import SshConfigPaths, SshUser
 from aitui.host.ssh.host import SshHost, current_ssh_user
 
 LOCAL = "local"

@@ -15,8 +15,14 @@ from aitui.domain.chat.conversation import ChatRequest
 from aitui.domain.chat.reply import Delta, ResponseStarted, StreamError
 from aitui.domain.snapshot import Server
 from aitui.errors import AituiError, BadResponse, Unreachable
+from aitui.llamaswap.chat_errors import (
+    EXTRAS,
+    chat_error,
+    reduce_extras,
+    reply_cut_error,
+    stream_error,
+)
 from aitui.llamaswap.chat_stream import ChatStreamParser
-from aitui.llamaswap.errors import EXTRAS, chat_error, reduce_extras, reply_cut_error, stream_error
 from aitui.llamaswap.http import ClientPool, HttpClient, Request, ResponseStream
 from aitui.llamaswap.model_info import parse_slot_size, slots_path
 from aitui.llamaswap.transport import PacedReader

@@ -5,36 +5,18 @@ when they first connect, after the first frame.
 """
 
 import asyncio
-import codecs
-import re
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 import msgspec
 
-from aitui.domain.events import Event
-from aitui.domain.hardware.info import HostInfo
-from aitui.domain.hardware.sample import HardwareSample
-from aitui.domain.logs import LineAssembler, LineBatch
-from aitui.domain.models import FinishedRequest, ListedModel, RunningModel
-from aitui.domain.sanitize import sanitize_line, sanitize_text
-from aitui.domain.snapshot import Server
+from aitui.domain.sanitize import sanitize_line
 from aitui.errors import AituiError, BadResponse
 from aitui.llamaswap.errors import Response, is_model_response, load_error, response_error
-from aitui.llamaswap.events import read_events
-from aitui.llamaswap.hardware import (
-    LARGEST_SAMPLES,
-    detection_error,
-    monitor_disabled_error,
-    parse_hardware,
-    parse_samples,
-    performance_path,
-)
 from aitui.llamaswap.http import LARGEST_RESPONSE, ClientPool, HttpClient, Request, ResponseStream
-from aitui.llamaswap.model_info import parse_context_sizes, properties_path
 from aitui.llamaswap.schemas import (
     ServerVersion,
     looks_like_html,
@@ -46,17 +28,20 @@ from aitui.llamaswap.schemas import (
 from aitui.llamaswap.tls import ClientCertificate
 from aitui.llamaswap.urls import fill_path, path_segment
 
+if TYPE_CHECKING:
+    from aitui.domain.events import Event
+    from aitui.domain.hardware.info import HostInfo
+    from aitui.domain.hardware.sample import HardwareSample
+    from aitui.domain.logs import LineBatch
+    from aitui.domain.models import FinishedRequest, ListedModel, RunningModel
+    from aitui.domain.snapshot import Server
+
 _LIST_SECONDS = 30.0
 _SHORT_SECONDS = 15.0
 _HEADERS_SECONDS = 30.0
 _DECODE_IN_THREAD = 64 * 1024
 _SMALL = 64 * 1024
 _ACTIVITY_ROWS = 100
-_LONGEST_PENDING = 256
-_WHOLE = r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[ -/]+[0-~]"
-_CUT = r"\x1b(?:\[[0-?]*[ -/]*|\][^\x07\x1b]*\x1b?|[ -/]*)"
-# An escape sequence that the next piece may complete, and half of a CRLF, colors after it or not.
-_UNFINISHED = re.compile(rf"(?:\r(?:{_WHOLE})*(?:{_CUT})?|{_CUT})\Z")
 
 _T = TypeVar("_T")
 
@@ -64,7 +49,7 @@ _T = TypeVar("_T")
 class LlamaSwapClient:
     """One llama-swap server. Opening does no I/O: the first request connects."""
 
-    def __init__(self, server: Server, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, server: "Server", monotonic: Callable[[], float] = time.monotonic) -> None:
         self._server = server
         self._monotonic = monotonic
         self._connections = ClientPool(server, monotonic)
@@ -104,7 +89,7 @@ class LlamaSwapClient:
         """Return what is unsafe about our own key, in words for the user."""
         return await self._certificate.warnings()
 
-    async def models(self) -> tuple[ListedModel, ...]:
+    async def models(self) -> tuple["ListedModel", ...]:
         """Fetch the models that the server lists.
 
         Raises Unreachable, TlsRefused, ServerError, BadResponse.
@@ -112,7 +97,7 @@ class LlamaSwapClient:
         response = await self._get(self._server.endpoints.models, _LIST_SECONDS)
         return await _decode_response(parse_models, response)
 
-    async def running(self) -> tuple[RunningModel, ...]:
+    async def running(self) -> tuple["RunningModel", ...]:
         """Fetch the models that have a process, in the server's order.
 
         Raises Unreachable, TlsRefused, ServerError, BadResponse.
@@ -138,7 +123,7 @@ class LlamaSwapClient:
         response = await self._get("/health", _SHORT_SECONDS, largest=_SMALL)
         _refuse_web_page(response)
 
-    async def activity(self, from_id: int) -> tuple[FinishedRequest, ...]:
+    async def activity(self, from_id: int) -> tuple["FinishedRequest", ...]:
         """Fetch the finished requests from a row on, the newest first; servers from v236 on.
 
         Raises NotSupported, Unreachable, TlsRefused, ServerError, BadResponse.
@@ -153,23 +138,32 @@ class LlamaSwapClient:
                 why=sanitize_line(str(error), 200),
             ) from error
 
-    async def performance(self, after: float | None = None) -> tuple[HardwareSample, ...]:
+    async def performance(self, after: float | None = None) -> tuple["HardwareSample", ...]:
         """Fetch the samples after a Unix time, the oldest first.
 
         Raises NotSupported if it doesn't measure, Unreachable, TlsRefused, ServerError,
         BadResponse.
         """
+        from aitui.llamaswap.hardware import (
+            LARGEST_SAMPLES,
+            monitor_disabled_error,
+            parse_samples,
+            performance_path,
+        )
+
         path = performance_path(after)
         response = await self._get(
             path, _SHORT_SECONDS, LARGEST_SAMPLES, known=monitor_disabled_error
         )
         return await asyncio.to_thread(parse_samples, response.body, response.endpoint, after)
 
-    async def host_info(self) -> HostInfo:
+    async def host_info(self) -> "HostInfo":
         """Fetch what the server detected about its machine at its start; servers from v247 on.
 
         Raises NotSupported, Unreachable, TlsRefused, ServerError, BadResponse.
         """
+        from aitui.llamaswap.hardware import detection_error, parse_hardware
+
         response = await self._get("/api/hardware", _SHORT_SECONDS, known=detection_error)
         return parse_hardware(response.body, response.endpoint)
 
@@ -179,6 +173,8 @@ class LlamaSwapClient:
         Asking starts a stopped model. Raises NoSuchModel, Unreachable, TlsRefused, ServerError,
         BadResponse.
         """
+        from aitui.llamaswap.model_info import parse_context_sizes, properties_path
+
         response = await self._get(properties_path(model_id), _SHORT_SECONDS)
         return parse_context_sizes(response)
 
@@ -221,13 +217,15 @@ class LlamaSwapClient:
         await self._post(self._server.endpoints.unload_all)
 
     @asynccontextmanager
-    async def events(self) -> AsyncIterator[AsyncIterator[Event]]:
+    async def events(self) -> AsyncIterator[AsyncIterator["Event"]]:
         """Yield the server's events over a connection of its own, until it ends the stream.
 
         Read fast: the server silently drops events for a slow reader. There is no heartbeat. A
         restart or reload of the server ends the stream cleanly.
         Raises Unreachable, TlsRefused, ServerError, BadResponse, also while reading.
         """
+        from aitui.llamaswap.events import read_events
+
         limit = min(_HEADERS_SECONDS, self._server.timeout)
         request = Request("GET", "/api/events", limit, accept="text/event-stream")
         async with self._http.stream(request) as stream:
@@ -248,6 +246,8 @@ class LlamaSwapClient:
         headers only with the first piece, so opening waits for as long as the log is silent.
         Raises NoSuchModel, Unreachable, TlsRefused, ServerError, BadResponse, also while reading.
         """
+        from aitui.llamaswap.logs import read_text
+
         async with (
             self._log_chunks(name, history=history) as chunks,
             aclosing(read_text(chunks)) as pieces,
@@ -255,11 +255,13 @@ class LlamaSwapClient:
             yield pieces
 
     @asynccontextmanager
-    async def log_lines(self, name: str = "") -> AsyncIterator[AsyncIterator[LineBatch]]:
+    async def log_lines(self, name: str = "") -> AsyncIterator[AsyncIterator["LineBatch"]]:
         """Yield the same log with its history, in whole lines with their colors.
 
         Raises NoSuchModel, Unreachable, TlsRefused, ServerError, BadResponse, also while reading.
         """
+        from aitui.llamaswap.logs import read_lines
+
         async with (
             self._log_chunks(name, history=True) as chunks,
             aclosing(read_lines(chunks)) as lines,
@@ -316,46 +318,3 @@ def _refuse_web_page(response: Response) -> None:
             f"{response.endpoint} answered with a web page",
             remedy="check that the URL is that of a llama-swap server",
         )
-
-
-async def read_lines(chunks: AsyncIterator[bytes]) -> AsyncGenerator[LineBatch, None]:
-    """Yield what each chunk completes; a chunk that only continues a line changes `unfinished`."""
-    assembler = LineAssembler()
-    async for chunk in chunks:
-        yield assembler.feed(chunk)
-
-
-class LogTextDecoder:
-    """Decodes and sanitizes piece by piece: a sequence in two pieces is removed as one."""
-
-    def __init__(self) -> None:
-        self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
-        self._pending = ""
-
-    def feed(self, piece: bytes) -> str:
-        """Return as much sanitized text as is certain by now."""
-        text = self._pending + self._decode(piece)
-        self._pending = ""
-        found = _UNFINISHED.search(text, max(len(text) - _LONGEST_PENDING, 0))
-        if found is not None:
-            self._pending = text[found.start() :]
-            text = text[: found.start()]
-        return sanitize_text(text)
-
-    def finish(self) -> str:
-        """Return what was held back, at the end of the log."""
-        text = self._pending + self._decode(b"", True)
-        self._pending = ""
-        return sanitize_text(text)
-
-
-async def read_text(chunks: AsyncIterator[bytes]) -> AsyncGenerator[str, None]:
-    """Yield the text of chunks; a chunk that completes nothing yields none."""
-    text = LogTextDecoder()
-    async for chunk in chunks:
-        piece = text.feed(chunk)
-        if piece:
-            yield piece
-    piece = text.finish()
-    if piece:
-        yield piece

@@ -11,14 +11,17 @@ import socket
 import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import httpx
 
 from aitui.domain.sanitize import sanitize_line
-from aitui.domain.snapshot import Server
 from aitui.errors import AituiError, ConnectionLost, TimedOut, TlsRefused, Unreachable
 from aitui.llamaswap.certificates import client_certificate_error, find_file_error, hangup_error
 from aitui.llamaswap.urls import authority_of, host_of, is_https
+
+if TYPE_CHECKING:
+    from aitui.domain.snapshot import Server
 
 TRANSLATABLE_ERRORS = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError)
 
@@ -70,7 +73,7 @@ class RequestTrace:
 
 
 async def translate_error(
-    server: Server, error: Exception, trace: RequestTrace, *, accepted: bool = False
+    server: "Server", error: Exception, trace: RequestTrace, *, accepted: bool = False
 ) -> AituiError:
     """Return the exception to raise for a request that failed with a `TRANSLATABLE_ERRORS`.
 
@@ -92,7 +95,7 @@ async def translate_error(
     return _other_error(server, error, trace)
 
 
-def _timeout_error(server: Server, error: httpx.TimeoutException) -> TimedOut:
+def _timeout_error(server: "Server", error: httpx.TimeoutException) -> TimedOut:
     where = authority_of(server)
     if isinstance(error, httpx.ConnectTimeout | httpx.PoolTimeout):
         return TimedOut(
@@ -103,7 +106,7 @@ def _timeout_error(server: Server, error: httpx.TimeoutException) -> TimedOut:
     return TimedOut(f"{where} went silent", why="no answer within the time limit")
 
 
-def _other_error(server: Server, error: Exception, trace: RequestTrace) -> AituiError:
+def _other_error(server: "Server", error: Exception, trace: RequestTrace) -> AituiError:
     where = authority_of(server)
     if isinstance(error, httpx.ProxyError):
         return Unreachable(
@@ -130,7 +133,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         current = current.__cause__ or current.__context__
 
 
-def _connect_error(server: Server, error: httpx.ConnectError) -> AituiError:
+def _connect_error(server: "Server", error: httpx.ConnectError) -> AituiError:
     where = authority_of(server)
     for cause in _causes(error):
         if isinstance(cause, socket.gaierror):
@@ -156,7 +159,7 @@ def _connect_error(server: Server, error: httpx.ConnectError) -> AituiError:
     return Unreachable(f"{where} can't be reached", why=_error_text(error))
 
 
-def _verification_error(server: Server, error: ssl.SSLCertVerificationError) -> TlsRefused:
+def _verification_error(server: "Server", error: ssl.SSLCertVerificationError) -> TlsRefused:
     """Return why the server's certificate isn't trusted; our own faulty files come first."""
     own = find_file_error(server)
     if own is not None:
@@ -184,7 +187,7 @@ def _verification_error(server: Server, error: ssl.SSLCertVerificationError) -> 
     return TlsRefused(what, why=words, remedy=remedy)
 
 
-def _tls_error(server: Server, error: ssl.SSLError) -> TlsRefused:
+def _tls_error(server: "Server", error: ssl.SSLError) -> TlsRefused:
     where = authority_of(server)
     reason = error.reason or ""
     words = sanitize_line(reason.replace("_", " ").lower() or str(error))
@@ -203,7 +206,7 @@ def _tls_error(server: Server, error: ssl.SSLError) -> TlsRefused:
     return _handshake_error(server, words)
 
 
-def _handshake_error(server: Server, words: str) -> TlsRefused:
+def _handshake_error(server: "Server", words: str) -> TlsRefused:
     """Return why a handshake broke; our own files come first: TLS 1.2 refuses them here."""
     own = find_file_error(server)
     if own is not None:

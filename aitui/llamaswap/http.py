@@ -18,6 +18,7 @@ from urllib.request import getproxies, proxy_bypass
 
 import httpx
 
+from aitui.aio import shield
 from aitui.domain.sanitize import sanitize_line
 from aitui.domain.snapshot import Server
 from aitui.errors import (
@@ -32,7 +33,7 @@ from aitui.errors import (
 from aitui.llamaswap.connection_errors import TRANSLATABLE_ERRORS, RequestTrace, translate_error
 from aitui.llamaswap.errors import Response
 from aitui.llamaswap.tls import FileFingerprint, fingerprint, tls_context
-from aitui.llamaswap.transport import KEEPALIVE, ClosingTransport, shield_cleanup
+from aitui.llamaswap.transport import KEEPALIVE, ClosingTransport
 from aitui.llamaswap.urls import authority_of, host_of, is_loopback, user_agent
 
 CONNECT_SECONDS = 10.0
@@ -358,7 +359,7 @@ class ClientPool:
         self._pool = None
         for transport in self._open.values():
             transport.close_connections()
-        await shield_cleanup(self._close_all())
+        await shield(self._close_all())
 
     async def _close_all(self) -> None:
         while self._open:
@@ -369,7 +370,7 @@ class ClientPool:
         transport = self._open.pop(client, None)
         if transport is not None:
             transport.close_connections()
-            await shield_cleanup(client.aclose())
+            await shield(client.aclose())
 
     async def _current_context(self) -> ssl.SSLContext | None:
         async with self._renewing:

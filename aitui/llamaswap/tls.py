@@ -4,8 +4,8 @@ import asyncio
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from aitui.domain.snapshot import Server
 from aitui.errors import CertificateFileError
 from aitui.llamaswap.certificates import (
     check_files_present,
@@ -17,6 +17,9 @@ from aitui.llamaswap.certificates import (
 )
 from aitui.llamaswap.urls import is_https
 
+if TYPE_CHECKING:
+    from aitui.domain.snapshot import Server
+
 _LONGEST_PASSWORD = 1024
 
 
@@ -27,7 +30,7 @@ class FileFingerprint:
     files: tuple[tuple[int, int, int] | None, ...]
 
 
-async def tls_context(server: Server) -> ssl.SSLContext | None:
+async def tls_context(server: "Server") -> ssl.SSLContext | None:
     """Build the context for a server's https URL, None for http. Files are read in a thread.
 
     Chain and host name are always verified. A CA file replaces the system's trust store.
@@ -39,7 +42,7 @@ async def tls_context(server: Server) -> ssl.SSLContext | None:
     return await asyncio.to_thread(_build_context, server)
 
 
-async def fingerprint(server: Server) -> FileFingerprint:
+async def fingerprint(server: "Server") -> FileFingerprint:
     """Read the state of the certificate files in a thread."""
     paths = [path for _, path in server.certificate_files]
     if not paths:
@@ -59,7 +62,7 @@ def _file_state(path: Path) -> tuple[int, int, int] | None:
     return found.st_mtime_ns, found.st_ino, found.st_size
 
 
-def _build_context(server: Server) -> ssl.SSLContext:
+def _build_context(server: "Server") -> ssl.SSLContext:
     check_files_present(server)
     context = _trust_context(server)
     context.minimum_version = max(ssl.TLSVersion.TLSv1_2, context.minimum_version)
@@ -72,7 +75,7 @@ def _build_context(server: Server) -> ssl.SSLContext:
     return context
 
 
-def _trust_context(server: Server) -> ssl.SSLContext:
+def _trust_context(server: "Server") -> ssl.SSLContext:
     if server.ca is None:
         return ssl.create_default_context()
     try:
@@ -88,7 +91,7 @@ def _trust_context(server: Server) -> ssl.SSLContext:
     return context
 
 
-def _load_client_certificate(context: ssl.SSLContext, server: Server, certificate: Path) -> None:
+def _load_client_certificate(context: ssl.SSLContext, server: "Server", certificate: Path) -> None:
     key = server.client_key
 
     def password() -> bytes:
@@ -108,7 +111,7 @@ def _load_client_certificate(context: ssl.SSLContext, server: Server, certificat
         ) from error
 
 
-def _password(server: Server) -> bytes:
+def _password(server: "Server") -> bytes:
     password = (server.client_key_password or "").encode("utf-8", "surrogateescape")
     if server.client_key_password is None or len(password) > _LONGEST_PASSWORD:
         raise key_password_error(server)
@@ -118,7 +121,7 @@ def _password(server: Server) -> bytes:
 class ClientCertificate:
     """The end of a server's client certificate, read again only when a file has changed."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: "Server") -> None:
         self._server = server
         self._read_from: FileFingerprint | None = None
         self._expiry: float | None = None
@@ -138,7 +141,7 @@ class ClientCertificate:
         return await asyncio.to_thread(key_warnings, self._server)
 
 
-def _read_expiry(server: Server) -> float | None:
+def _read_expiry(server: "Server") -> float | None:
     if not is_https(server) or server.client_cert is None:
         return None
     try:

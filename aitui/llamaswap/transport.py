@@ -7,8 +7,6 @@ closing a socket here never awaits: an awaiting close can itself be cancelled.
 """
 
 import asyncio
-import contextlib
-import inspect
 import socket
 import ssl
 from collections.abc import AsyncIterator, Coroutine, Iterable
@@ -17,6 +15,8 @@ from typing import Any, Self
 
 import httpcore
 import httpx
+
+from aitui.aio import cancel_and_wait
 
 _IDLE_SECONDS = 30
 _INTERVAL_SECONDS = 10
@@ -169,29 +169,6 @@ def _run_to_completion(closing: Coroutine[Any, Any, None]) -> None:
         closing.close()
 
 
-async def shield_cleanup(closing: Coroutine[Any, Any, None]) -> None:
-    """Awaits a closing to its end even when cancelled meanwhile, then lets the cancel through."""
-    task = asyncio.ensure_future(_await(closing))
-    cancelled: asyncio.CancelledError | None = None
-    while not task.done():
-        try:
-            await asyncio.wait({task})
-        except asyncio.CancelledError as error:
-            cancelled = error
-        if task.done() and inspect.getcoroutinestate(closing) == inspect.CORO_CREATED:
-            # The end of the loop cancels every task, and this one had not begun.
-            task = asyncio.ensure_future(_await(closing))
-    if cancelled is not None:
-        if not task.cancelled():
-            task.exception()  # the cancellation is what the caller hears of
-        raise cancelled
-    task.result()
-
-
-async def _await(closing: Coroutine[Any, Any, None]) -> None:
-    await closing
-
-
 def _socket_options() -> list[tuple[int, int, int]]:
     options = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]
     for name, value in (
@@ -235,8 +212,7 @@ class PacedReader:
         traceback: TracebackType | None,
     ) -> None:
         if self._reading is not None:
-            self._reading.cancel()
-            await shield_cleanup(_wait_for(self._reading))
+            await cancel_and_wait(self._reading)
 
     async def take(self, limit: float | None) -> bytes:
         """Return what has come since the last call, after waiting for some; b"" at the end.
@@ -284,8 +260,3 @@ class PacedReader:
 
     def _mark_waited(self) -> None:
         self._has_waited = True
-
-
-async def _wait_for(task: "asyncio.Task[None]") -> None:
-    with contextlib.suppress(asyncio.CancelledError):
-        await asyncio.wait({task})

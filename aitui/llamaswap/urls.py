@@ -4,39 +4,42 @@ import getpass
 import ipaddress
 import platform
 import re
+from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
 from aitui import __version__
-from aitui.domain.snapshot import Server
+
+if TYPE_CHECKING:
+    from aitui.domain.snapshot import Server
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _UNFIT_FOR_HEADERS = re.compile(r"[^A-Za-z0-9._-]+")
 _LONGEST_NAME = 64
 
 
-def host_of(server: Server) -> str:
+def host_of(server: "Server") -> str:
     """Return the host name or address of the server's URL, without brackets."""
     return urlsplit(server.url).hostname or ""
 
 
-def authority_of(server: Server) -> str:
+def authority_of(server: "Server") -> str:
     """Return host and port, as messages name the server."""
     host, port = host_of(server), port_of(server)
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def port_of(server: Server) -> int:
+def port_of(server: "Server") -> int:
     """Return the port of the server's URL, by default that of its scheme."""
     parts = urlsplit(server.url)
     return parts.port or _DEFAULT_PORTS.get(parts.scheme, 0)
 
 
-def is_https(server: Server) -> bool:
+def is_https(server: "Server") -> bool:
     """Whether the server is reached over TLS."""
     return urlsplit(server.url).scheme == "https"
 
 
-def is_loopback(server: Server) -> bool:
+def is_loopback(server: "Server") -> bool:
     """Whether the server's URL names this machine itself."""
     host = host_of(server)
     if host == "localhost" or host.endswith(".localhost"):

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from aitui.aio import cancel_and_wait, shield
 from aitui.domain.chat import conversation as edits
 from aitui.domain.chat.conversation import (
     Conversation,
@@ -34,7 +35,6 @@ from aitui.domain.chat.reply import (
 from aitui.domain.models import RunState
 from aitui.domain.snapshot import Clock
 from aitui.errors import AituiError, ReplyInterrupted
-from aitui.llamaswap.transport import shield_cleanup
 from aitui.services.chat_saving import ConversationSaver
 from aitui.store.history import ConversationHistory
 
@@ -359,13 +359,13 @@ class ChatSession:
         self._running += 1
         self._idle.clear()
         try:
-            return await self._run_shielded(asking, before, prompt)
+            return await self._fill_reply(asking, before, prompt)
         finally:
             self._running -= 1
             if not self._running:
                 self._idle.set()
 
-    async def _run_shielded(self, asking: Conversation, before: Conversation, prompt: str) -> Reply:
+    async def _fill_reply(self, asking: Conversation, before: Conversation, prompt: str) -> Reply:
         turn = asking.turns[asking.shown]
         self._conversation = asking
         answering = self._reply_builder = ReplyBuilder(turn, prompt, self._clock.monotonic())
@@ -375,19 +375,11 @@ class ChatSession:
             self._stream_reply(answering, turn), name="stream an answer"
         )
         stream = self._stream
-        cancelled: asyncio.CancelledError | None = None
-        while not stream.done():
-            try:
-                await asyncio.wait({stream})
-            except asyncio.CancelledError as error:
-                cancelled = error
-                stream.cancel()
-        self._stream = None
-        if self._suspend_check is not None:
-            self._suspend_check.cancel()
-        await shield_cleanup(self._finish_reply(answering, stream, before))
-        if cancelled is not None:
-            raise cancelled
+        try:
+            await asyncio.wait({stream})
+        finally:
+            # What has come is kept and saved, also when the caller is cancelled.
+            await shield(self._finish_reply(answering, stream, before))
         if not stream.cancelled() and not isinstance(stream.exception(), AituiError):
             stream.result()
         return answering.view(self._clock.monotonic())
@@ -406,6 +398,10 @@ class ChatSession:
     async def _finish_reply(
         self, answering: ReplyBuilder, stream: "asyncio.Task[None]", before: Conversation
     ) -> None:
+        await cancel_and_wait(stream)
+        self._stream = None
+        if self._suspend_check is not None:
+            self._suspend_check.cancel()
         now = self._clock.monotonic()
         if stream.cancelled() and self._was_suspended:
             answering.end(now, ReplyPhase.CUT, _suspend_error())

@@ -2,17 +2,19 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
-from enum import Enum
 from typing import TYPE_CHECKING
 
+from aitui.aio import cancel_and_wait
 from aitui.domain.config.locate import ValueSource
 from aitui.domain.confirmation import Confirmation
 from aitui.domain.llama_server import effective_flag_value, find_flag
-from aitui.domain.snapshot import Clock, ConnectionPhase
+from aitui.domain.progress import ProgressTracker
+from aitui.domain.snapshot import ConnectionPhase
 from aitui.errors import (
+    Action,
     AituiError,
     ConfigNotApplied,
     ConfigWriteUncertain,
@@ -25,138 +27,12 @@ from aitui.services.config_check import refuse_invalid_config
 from aitui.services.config_plan import CONTEXT_SIZE, ChangePlan, require_startable
 from aitui.services.host_admin import HostAdmin
 from aitui.services.load import load_model
-from aitui.services.session import Ask, Session, cancel_and_wait
+from aitui.services.session import Ask, Session
 from aitui.store.journal import ChangeOutcome
 from aitui.store.journal import JournalEntry as Entry
 
 if TYPE_CHECKING:
     from aitui.llamaswap.client import LlamaSwapClient
-
-
-class StepState(Enum):
-    """How far a step is; what is left out was not needed, or never came about."""
-
-    WAITING = "waiting"
-    RUNNING = "running"
-    DONE = "done"
-    FAILED = "failed"
-    SKIPPED = "left out"
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One step. `began` and `ended` are monotonic seconds, `words` what came of it."""
-
-    name: str
-    state: StepState = StepState.WAITING
-    began: float = 0.0
-    ended: float = 0.0
-    words: str = ""
-
-    def seconds(self, now: float) -> float:
-        """How long it has taken, or took."""
-        if self.state is StepState.RUNNING:
-            return max(0.0, now - self.began)
-        return max(0.0, self.ended - self.began)
-
-
-@dataclass(frozen=True, slots=True)
-class Steps:
-    """All of them, in their order."""
-
-    steps: tuple[Step, ...] = ()
-
-    @classmethod
-    def from_names(cls, *names: str) -> "Steps":
-        """Steps that wait."""
-        return cls(tuple(Step(name) for name in names))
-
-    def step(self, name: str) -> Step:
-        """The step of that name; raises KeyError where there is none."""
-        for step in self.steps:
-            if step.name == name:
-                return step
-        raise KeyError(name)
-
-    def begin(self, name: str, now: float) -> "Steps":
-        """That step runs from now on; one that is new comes last."""
-        running = Step(name, StepState.RUNNING, now, now)
-        if all(step.name != name for step in self.steps):
-            return Steps((*self.steps, running))
-        return self._replace(running)
-
-    def end(self, name: str, now: float, words: str = "") -> "Steps":
-        """That step is done."""
-        return self._replace(Step(name, StepState.DONE, self.step(name).began, now, words))
-
-    def fail(self, name: str, now: float, words: str = "") -> "Steps":
-        """That step failed."""
-        return self._replace(Step(name, StepState.FAILED, self.step(name).began, now, words))
-
-    def skip(self, name: str, words: str = "") -> "Steps":
-        """That step isn't needed."""
-        return self._replace(Step(name, StepState.SKIPPED, words=words))
-
-    @property
-    def running(self) -> Step | None:
-        """The step that is under way."""
-        return next((step for step in self.steps if step.state is StepState.RUNNING), None)
-
-    def _replace(self, changed: Step) -> "Steps":
-        return Steps(tuple(changed if step.name == changed.name else step for step in self.steps))
-
-
-class ProgressTracker:
-    """Keeps the steps true; `on_change` is called with each new state of them."""
-
-    def __init__(self, clock: Clock, on_change: Callable[[Steps], None], *names: str) -> None:
-        self._clock = clock
-        self._on_change = on_change
-        self.steps = Steps.from_names(*names)
-        on_change(self.steps)
-
-    @contextmanager
-    def step(self, name: str) -> Iterator[list[str]]:
-        """That step is under way within the block; what is put into the list is said of it."""
-        words: list[str] = []
-        self._publish(self.steps.begin(name, self._clock.monotonic()))
-        try:
-            yield words
-        except AituiError as error:
-            self._publish(self.steps.fail(name, self._clock.monotonic(), error.what))
-            raise
-        except BaseException:
-            self._publish(self.steps.fail(name, self._clock.monotonic(), "broken off"))
-            raise
-        self._publish(self.steps.end(name, self._clock.monotonic(), " ".join(words)))
-
-    def advance(self, name: str) -> None:
-        """The step that is under way is done, and that one begins."""
-        self.finish()
-        self._publish(self.steps.begin(name, self._clock.monotonic()))
-
-    def finish(self, words: str = "") -> None:
-        """The step that is under way is done."""
-        running = self.steps.running
-        if running is not None:
-            self._publish(self.steps.end(running.name, self._clock.monotonic(), words))
-
-    def fail(self, words: str) -> None:
-        """The step that is under way failed."""
-        running = self.steps.running
-        if running is not None:
-            self._publish(self.steps.fail(running.name, self._clock.monotonic(), words))
-
-    def skip(self, *names: str, words: str = "") -> None:
-        """These steps aren't needed."""
-        steps = self.steps
-        for name in names:
-            steps = steps.skip(name, words)
-        self._publish(steps)
-
-    def _publish(self, steps: Steps) -> None:
-        self.steps = steps
-        self._on_change(steps)
 
 
 CONNECT_SECONDS = 5.0
@@ -282,7 +158,8 @@ async def _signal_or_restart(
         trouble = ConfigNotApplied(
             f"{session.server.label} gives no sign of a reload",
             why=f"SIGHUP was sent, and its streams went on for {RELOAD_SECONDS:.0f} s",
-            remedy="its log says why: L (aitui logs --proxy); R (aitui restart) restarts it",
+            remedy="look into its log, then restart it",
+            action=Action.RESTART_SERVICE,
         )
     # No sign of a reload may mean a file that was refused: the server serves on, and would end.
     await refuse_invalid_config(admin, "Not restarted")
@@ -368,7 +245,8 @@ async def _verify(session: Session, expected: ExpectedSetting) -> str:
         raise ConfigNotApplied(
             f"{expected.model} runs with {flag} {runs_with or 'unset'}, not {value or 'unset'}",
             why="the server reads another file, or has not read this one",
-            remedy="aitui doctor shows which file the service reads",
+            remedy="see which file the service reads",
+            action=Action.RUN_DOCTOR,
         )
     return f"runs with {flag} {runs_with or 'unset'}, and answers"
 
@@ -383,7 +261,8 @@ async def _verify_by_properties(session: Session, expected: ExpectedSetting) -> 
         raise ConfigNotApplied(
             f"{expected.model} runs with a context of {max(sizes):,} tokens, not {int(value):,}",
             why="its environment was read before the change, or the model has fewer",
-            remedy="aitui doctor shows which file the service reads",
+            remedy="see which file the service reads",
+            action=Action.RUN_DOCTOR,
         )
     return f"runs with a context of {int(value):,} tokens, and answers"
 
@@ -438,7 +317,7 @@ class ChangeApplyFailed(AituiError):
     """
 
     def __init__(self, made: WrittenChange, cause: AituiError) -> None:
-        super().__init__(cause.what, why=cause.why, remedy=cause.remedy)
+        super().__init__(cause.what, why=cause.why, remedy=cause.remedy, action=cause.action)
         self.made = made
         self.cause = cause
 

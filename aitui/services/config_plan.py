@@ -9,15 +9,17 @@ from dataclasses import dataclass, field, replace
 
 from aitui.domain.config.blocks import add_model, model_files, model_folders, remove_model
 from aitui.domain.config.document import ConfigDocument, ModelBlock, decode_config, encode_config
-from aitui.domain.config.edit import ConfigChange, change_flag, change_key
+from aitui.domain.config.flag_edit import change_flag
+from aitui.domain.config.key_edit import change_key
 from aitui.domain.config.lint import Diagnostic, find_diagnostics, new_fatal_diagnostics
 from aitui.domain.config.locate import ValueSource
 from aitui.domain.config.read_rules import read_swap_rules
 from aitui.domain.config.swap_rules import SwapRules
+from aitui.domain.config.verify import ConfigChange
 from aitui.domain.confirmation import Confirmation
 from aitui.domain.eviction import describe_unload
 from aitui.domain.memory.forecast import describe_fit
-from aitui.domain.models import Model
+from aitui.domain.models import Model, is_later_shard, parse_shard
 from aitui.domain.sanitize import sanitize_line, sanitize_text
 from aitui.domain.snapshot import Snapshot
 from aitui.domain.units import format_seconds
@@ -183,9 +185,8 @@ def _apply_edit(content: bytes, edit: Edit) -> tuple[ConfigChange, tuple[Diagnos
     return change, new_diagnostics(change.before, change.after)
 
 
-_LATER_SHARD = re.compile(r"-(?!00001-of-)\d{5}-of-\d{5}\.gguf\Z", re.IGNORECASE)
 _PROJECTOR = re.compile(r"(?:\A|[-_.])mmproj[-_.]", re.IGNORECASE)
-_MODEL_SUFFIX = re.compile(r"(?:-00001-of-\d{5})?\.gguf\Z", re.IGNORECASE)
+_SUFFIX = re.compile(r"\.gguf\Z", re.IGNORECASE)
 
 
 async def plan_content(reading: FileSnapshot, content: bytes) -> ChangePlan | None:
@@ -228,7 +229,9 @@ async def find_unused_files(admin: HostAdmin) -> tuple[str, ...]:
 
 def suggest_id(path: str) -> str:
     """The id that a file's name suggests."""
-    return _MODEL_SUFFIX.sub("", posixpath.basename(path))
+    name = posixpath.basename(path)
+    shard = parse_shard(name)
+    return shard.prefix if shard and shard.number == 1 else _SUFFIX.sub("", name)
 
 
 async def plan_new_model(admin: HostAdmin, path: str, *, likely: Sequence[str] = ()) -> ChangePlan:
@@ -257,9 +260,7 @@ async def plan_removal(admin: HostAdmin, model_id: str) -> ChangePlan:
 
 def _is_model_file(name: str) -> bool:
     return (
-        name.lower().endswith(".gguf")
-        and not _LATER_SHARD.search(name)
-        and not _PROJECTOR.search(name)
+        name.lower().endswith(".gguf") and not is_later_shard(name) and not _PROJECTOR.search(name)
     )
 
 

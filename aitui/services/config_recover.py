@@ -5,9 +5,12 @@ import secrets
 import time
 from collections.abc import Sequence
 
+from aitui.aio import cancel_and_wait
 from aitui.domain.confirmation import Confirmation
+from aitui.domain.progress import ProgressTracker
 from aitui.domain.snapshot import Snapshot
 from aitui.errors import (
+    Action,
     ActionRefused,
     AituiError,
     ConfigLocked,
@@ -22,7 +25,6 @@ from aitui.services.config_apply import (
     ChangeApplyFailed,
     ChangeObserver,
     ExpectedSetting,
-    ProgressTracker,
     ReloadWatch,
     WrittenChange,
     trigger_reload,
@@ -34,7 +36,7 @@ from aitui.services.config_apply import (
 from aitui.services.config_check import refuse_invalid_config
 from aitui.services.config_plan import KEYS, consequences
 from aitui.services.host_admin import HostAdmin
-from aitui.services.session import Ask, Session, cancel_and_wait
+from aitui.services.session import Ask, Session
 from aitui.store.journal import ChangeOutcome, JournalEntry
 from aitui.store.journal import JournalEntry as Entry
 
@@ -49,7 +51,8 @@ async def last_change(admin: HostAdmin) -> Entry:
         raise ActionRefused(
             "There is nothing to undo",
             why=f"aitui changed nothing at {admin.server.label}, or took it all back",
-            remedy="aitui journal lists the changes",
+            remedy="list the changes",
+            action=Action.SHOW_JOURNAL,
         )
     return entry
 

@@ -5,11 +5,11 @@ from collections.abc import Awaitable, Callable
 from random import Random
 from typing import TYPE_CHECKING
 
-from aitui.domain.events import Event
-from aitui.domain.snapshot import Clock
 from aitui.errors import AituiError, NotSupported
 
 if TYPE_CHECKING:
+    from aitui.domain.events import Event
+    from aitui.domain.snapshot import Clock
     from aitui.llamaswap.client import LlamaSwapClient
 
 
@@ -55,11 +55,11 @@ class EventStream:
     def __init__(
         self,
         client: "LlamaSwapClient",
-        clock: Clock,
+        clock: "Clock",
         random: Random,
         *,
         on_begin: Callable[[], Awaitable[None]],
-        on_event: Callable[[Event], Awaitable[None]],
+        on_event: Callable[["Event"], Awaitable[None]],
         on_end: Callable[[bool], Awaitable[None]],
     ) -> None:
         self._client = client

@@ -6,12 +6,14 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from aitui.aio import shield
 from aitui.domain.gguf import GgufHeader
 from aitui.domain.hardware.info import merge_host_info
 from aitui.domain.hardware.sample import SampleHistory
 from aitui.domain.llama_server import model_path
 from aitui.domain.memory.footprint import Footprint
-from aitui.domain.memory.forecast import HardwareState, ModelMemory, expected_memory
+from aitui.domain.memory.forecast import ModelMemory, expected_memory
+from aitui.domain.memory.hardware_state import HardwareState
 from aitui.domain.memory.launch_profile import LaunchProfile, launch_profile
 from aitui.domain.memory.measurement import MemoryRecords
 from aitui.domain.memory.start_up import StartupLogReader, StartupMemory
@@ -21,7 +23,6 @@ from aitui.domain.snapshot import Clock, ConnectionPhase, Snapshot
 from aitui.errors import AituiError, HostError, HostFileError, ModelFileUnreadable
 from aitui.host.base import Host
 from aitui.host.sampler import read_model_header
-from aitui.llamaswap.transport import shield_cleanup
 from aitui.services.memory_learning import MemoryLearner, MemoryObservation
 from aitui.services.samplers import HostInfoFetcher, HostSampleSource, ServerSampleSource
 from aitui.store.measurements import Measurements
@@ -453,7 +454,7 @@ class HardwareMonitor:
     async def _record(self, lessons: tuple[MemoryObservation, ...]) -> None:
         for lesson in lessons:
             # Learnt once, it is lost where its keeping is cut off.
-            await shield_cleanup(
+            await shield(
                 self._measurements.record(self._identity, lesson.model, lesson.observation)
             )
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+from aitui.aio import cancel_and_wait
 from aitui.domain.confirmation import Confirmation
 from aitui.domain.eviction import (
     EvictionVictim,
@@ -14,11 +15,12 @@ from aitui.domain.eviction import (
     predict_victims,
 )
 from aitui.domain.memory.forecast import FitVerdict, describe_fit
-from aitui.domain.models import LoadFailure, Model, ModelKind, RunState
+from aitui.domain.models import LoadFailure, Model, ModelKind, RunState, find_model
 from aitui.domain.snapshot import ConnectionPhase, Snapshot
-from aitui.domain.suggest import find_model, nearest
+from aitui.domain.suggest import nearest
 from aitui.domain.units import format_seconds
 from aitui.errors import (
+    Action,
     ActionRefused,
     AituiError,
     CertificateFileError,
@@ -31,7 +33,7 @@ from aitui.errors import (
     Unreachable,
 )
 from aitui.services.failures import diagnose_load_failure
-from aitui.services.session import Ask, Session, cancel_and_wait
+from aitui.services.session import Ask, Session
 
 UNLOADED_WHEN_READY = "llama-swap may unload it as soon as it is ready"
 NEVER_LOADED = "llama-swap may not load it, or unload it as soon as it is ready"
@@ -229,7 +231,8 @@ def no_such_model_error(wanted: str, snapshot: Snapshot) -> NoSuchModel:
         f"no model “{wanted}” on this server",
         status=404,
         why=f"nearest: {', '.join(near)}" if near else "the server lists nothing like it",
-        remedy="refresh if it was added just now (F5)",
+        remedy="refresh if it was added just now",
+        action=Action.REFRESH,
     )
 
 

@@ -4,22 +4,23 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from dataclasses import replace
+from functools import cached_property
 from random import Random
 from typing import TYPE_CHECKING
 
-from aitui.domain.config.swap_rules import SwapRules
 from aitui.domain.events import ActivityAdded, Event, ModelStatusChanged
-from aitui.domain.memory.forecast import HardwareState
 from aitui.domain.models import FinishedRequest, LoadFailure, version_number
 from aitui.domain.snapshot import Clock, ConnectionPhase, ConnectionStatus, Snapshot
 from aitui.errors import AituiError, NotSupported, TimedOut
 from aitui.services.events import SHORTEST_GAP, EventStream, poll_interval, retry_delay
-from aitui.services.failures import FailureDiagnoser
 from aitui.services.state import ServerState, Transitions
-from aitui.store.load_times import LoadTimes
 
 if TYPE_CHECKING:
+    from aitui.domain.config.swap_rules import SwapRules
+    from aitui.domain.memory.hardware_state import HardwareState
     from aitui.llamaswap.client import LlamaSwapClient
+    from aitui.services.failures import FailureDiagnoser
+    from aitui.store.load_times import LoadTimes
 
 
 FETCH_INTERVAL = 1.0
@@ -120,7 +121,7 @@ class Monitor:
         *,
         identity: str,
         clock: Clock,
-        load_times: LoadTimes,
+        load_times: "LoadTimes",
         random: Random,
         on_change: Callable[[Snapshot], None] | None = None,
     ) -> None:
@@ -141,7 +142,6 @@ class Monitor:
         self._list_everything = True
         self._listed_at = float("-inf")
         self._unload_requests: set[str] = set()
-        self._explanations = FailureDiagnoser(client, clock, self._record_load_failure)
         self._events = EventStream(
             client,
             clock,
@@ -153,6 +153,13 @@ class Monitor:
         self._activity = ActivityFetcher(client, self._record_finished_requests)
         self._certificate = CertificateWatcher(client, self._publish)
         self._tasks: asyncio.TaskGroup | None = None
+
+    @cached_property
+    def _failures(self) -> "FailureDiagnoser":
+        # With the first failure: its 41 patterns take 3 ms to compile.
+        from aitui.services.failures import FailureDiagnoser
+
+        return FailureDiagnoser(self._client, self._clock, self._record_load_failure)
 
     @property
     def snapshot(self) -> Snapshot:
@@ -221,7 +228,7 @@ class Monitor:
         await self._publish()
 
     async def update_config(
-        self, contexts: Mapping[str, int], swap_rules: SwapRules | None = None
+        self, contexts: Mapping[str, int], swap_rules: "SwapRules | None" = None
     ) -> None:
         """The config file gives these models these context sizes, in tokens.
 
@@ -236,7 +243,7 @@ class Monitor:
         self._swap_rules = None
         await self._publish()
 
-    async def update_hardware(self, hardware: HardwareState) -> None:
+    async def update_hardware(self, hardware: "HardwareState") -> None:
         """The memory of the server's machine, as it stands by now."""
         self._known.update_memory(hardware.usage.footprints, hardware.last_contexts)
         self._snapshot = replace(self._snapshot, hardware=hardware)
@@ -341,7 +348,7 @@ class Monitor:
             model = self._snapshot.model(model_id)
             ours = model is not None and model.requested is not None
             if not ours and model_id not in self._unload_requests:
-                self._run_in_background(self._explanations.diagnose(model_id))
+                self._run_in_background(self._failures.diagnose(model_id))
 
     async def _remember_load(self, model_id: str, seconds: float) -> None:
         await self._load_times.record(self._identity, model_id, seconds)
@@ -429,6 +436,7 @@ class Monitor:
             self._snapshot,
             connection=link or self._snapshot.connection,
             models=self._known.merge(),
+            total_models=self._known.total_models,
             requests=self._known.requests,
             events_flow=self._events.flows,
             companions=self._known.companions,

@@ -5,11 +5,11 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from aitui.aio import cancel_and_wait
 from aitui.domain.confirmation import Confirmation
 from aitui.domain.snapshot import Clock, Server, Snapshot
-from aitui.llamaswap.transport import shield_cleanup
 from aitui.services.hardware import HardwareMonitor
 from aitui.services.host_admin import refuse_if_read_only
 from aitui.services.monitor import Monitor
@@ -18,20 +18,6 @@ from aitui.store.measurements import Measurements
 
 if TYPE_CHECKING:
     from aitui.llamaswap.client import LlamaSwapClient
-
-
-async def cancel_and_wait(*tasks: "asyncio.Task[Any]") -> None:
-    """Cancel tasks and wait until they have ended, also where the caller is cancelled meanwhile.
-
-    One that is left behind may be closing its connection when the loop stops, and never end it.
-    """
-    for task in tasks:
-        task.cancel()
-    await shield_cleanup(_gather(*tasks))
-
-
-async def _gather(*tasks: "asyncio.Task[Any]") -> None:
-    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 Ask = Callable[[Callable[[Snapshot], Confirmation]], Awaitable[bool]]

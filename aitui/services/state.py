@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from aitui.domain.events import (
     Event,
@@ -13,8 +14,8 @@ from aitui.domain.events import (
     RequestUpdated,
 )
 from aitui.domain.eviction import client_name
-from aitui.domain.memory.footprint import Footprint
 from aitui.domain.models import (
+    MAX_MODELS,
     ActiveRequest,
     ActiveRequests,
     Eviction,
@@ -23,12 +24,16 @@ from aitui.domain.models import (
     LoadFailure,
     Model,
     ModelFacts,
-    ModelMerger,
     ModelStatus,
     RunningModel,
     RunState,
+    count_models,
+    merge_models,
 )
-from aitui.domain.snapshot import Clock
+
+if TYPE_CHECKING:
+    from aitui.domain.memory.footprint import Footprint
+    from aitui.domain.snapshot import Clock
 
 SWAP_WINDOW = 30.0
 """Seconds between a model's going and the start of the one it went for; stopping takes a while."""
@@ -180,9 +185,12 @@ POLLS_UNTIL_LISTED = 2
 
 
 class ServerState:
-    """The facts about one server, gathered from its answers and its events."""
+    """The facts about one server, gathered from its answers and its events.
 
-    def __init__(self, clock: Clock) -> None:
+    `models` are those of the last merge, `total_models` counts them with those it left out.
+    """
+
+    def __init__(self, clock: "Clock") -> None:
         self._clock = clock
         self._listed: tuple[ListedModel, ...] = ()
         self._running: tuple[RunningModel, ...] = ()
@@ -202,14 +210,10 @@ class ServerState:
         self._starts = LoadTracker()
         self._pending_ready: dict[str, int] = {}
         self._stale = True
-        self._merging = ModelMerger()
+        self.models: tuple[Model, ...] = ()
+        self.total_models = 0
         self.companions: frozenset[frozenset[str]] = frozenset()
         self.lists_only_ready = False
-
-    @property
-    def models(self) -> tuple[Model, ...]:
-        """The models as of the last `merge`."""
-        return self._merging.models
 
     @property
     def requests(self) -> ActiveRequests:
@@ -253,7 +257,7 @@ class ServerState:
             self._stale = True
 
     def update_memory(
-        self, memory: Mapping[str, Footprint], last_context: Mapping[str, int]
+        self, memory: Mapping[str, "Footprint"], last_context: Mapping[str, int]
     ) -> None:
         """What each model takes, or would, and the context sizes that they were measured with."""
         if (memory, last_context) != (self._memory, self._last_context):
@@ -353,33 +357,31 @@ class ServerState:
         if not self._stale:
             return self.models
         self._stale = False
-        return self._merging.merge(
-            ModelFacts(
-                listed=self._listed,
-                running=self._running,
-                statuses=self._statuses,
-                configured_context=self._configured_context,
-                last_context=self._last_context,
-                seen_reasoning={},
-                failures=dict(self._failures),
-                requests=self.requests,
-                last_used=dict(self._last_used),
-                expected_load=dict(self._expected_load),
-                requested=dict(self._requested),
-                rates=dict(self._rates),
-                evicted=dict(self._evicted),
-                memory=self._memory,
-                running_lists_only_ready=self.lists_only_ready,
-            ),
-            self._clock.monotonic(),
+        facts = ModelFacts(
+            listed=self._listed,
+            running=self._running,
+            statuses=self._statuses,
+            configured_context=self._configured_context,
+            last_context=self._last_context,
+            failures=self._failures,
+            requests=self.requests,
+            last_used=self._last_used,
+            expected_load=self._expected_load,
+            requested=self._requested,
+            rates=self._rates,
+            evicted=self._evicted,
+            memory=self._memory,
+            running_lists_only_ready=self.lists_only_ready,
         )
+        self.models = merge_models(facts, self.models, self._clock.monotonic())
+        count = len(self.models)
+        self.total_models = count_models(facts) if count >= MAX_MODELS else count
+        return self.models
 
     def shift_clock(self, seconds: float) -> None:
         """The machine slept that long while the monotonic clock stood still: ages grow by it."""
         self._last_used = {key: used - seconds for key, used in self._last_used.items()}
-        self._merging.start_from(
-            tuple(replace(model, since=model.since - seconds) for model in self.models)
-        )
+        self.models = tuple(replace(model, since=model.since - seconds) for model in self.models)
         self._starts.forget_times()
         self._stale = True
 

@@ -16,7 +16,7 @@ from aitui.domain.hardware.sample import (
     SampleHistory,
     gpu_metric,
 )
-from aitui.domain.memory.forecast import HardwareState
+from aitui.domain.memory.hardware_state import HardwareState
 from aitui.domain.memory.usage import GpuMemoryUsage, MemoryUsage
 from aitui.domain.units import format_bytes_gib, format_seconds
 from aitui.format.hardware import format_machine, format_memory, host_info_rows, host_info_source

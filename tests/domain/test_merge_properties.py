@@ -1,10 +1,10 @@
-import time
-from dataclasses import fields, replace
+from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from aitui.domain.models import (
+    MAX_MODELS,
     ActiveRequest,
     ActiveRequests,
     ContextSize,
@@ -12,10 +12,10 @@ from aitui.domain.models import (
     Model,
     ModelFacts,
     ModelKind,
-    ModelMerger,
     ModelStatus,
     RunningModel,
     RunState,
+    count_models,
     merge_models,
 )
 
@@ -116,37 +116,6 @@ def _without_memory(model: Model) -> Model:
     return replace(model, since=0.0, last_used=None, context=context)
 
 
-@given(st.data(), st.lists(facts_of_any_server, min_size=1, max_size=3))
-def test_merging_what_changed_is_merging_all(data: st.DataObject, told: list[ModelFacts]) -> None:
-    """Each time some facts are new and the others the very same objects."""
-    merging, facts = ModelMerger(), told[0]
-    before: tuple[Model, ...] = ()
-    for now in range(6):
-        new = data.draw(st.sampled_from(told))
-        names = data.draw(st.sets(st.sampled_from([each.name for each in fields(ModelFacts)])))
-        facts = replace(facts, **{name: getattr(new, name) for name in names})
-        expected = merge_models(facts, before, float(now))
-        before = merging.merge(facts, float(now))
-        assert before == expected
-
-
-def test_a_model_of_which_nothing_new_is_told_is_not_looked_at() -> None:
-    looked_at: list[str] = []
-
-    class Told(dict[str, float]):
-        def get(self, key: str, default: float | None = None) -> float | None:  # type: ignore[override]
-            looked_at.append(key)
-            return super().get(key, default)
-
-    server = listed(*(f"model-{number}" for number in range(100)))
-    merging = ModelMerger()
-    merging.merge(ModelFacts(server), 1.0)
-    facts = ModelFacts(server, (running("model-7", COMMAND),), expected_load=Told())
-    merging.merge(facts, 2.0)
-    assert looked_at == ["model-7"]
-    assert merging.models[7].command == COMMAND
-
-
 @given(facts_of_any_server)
 def test_every_id_appears_once(facts: ModelFacts) -> None:
     models = merge_models(facts, (), 0.0)
@@ -167,11 +136,13 @@ def test_no_alias_is_the_id_of_another_model(facts: ModelFacts) -> None:
     assert not [model for model in models if shown & set(model.aliases) - {model.id}]
 
 
-def test_a_hundred_thousand_models_of_which_nothing_is_new_are_not_merged_again() -> None:
+def test_a_very_long_list_is_cut_but_what_runs_or_is_waited_for_stays() -> None:
     many = listed(*(f"author/Qwen3.6-35B-A3B-Q8_0-{n}" for n in range(100_000)))
-    facts = ModelFacts(many, (running(many[0].id, command=COMMAND),))
-    started = time.process_time()
-    before = merge_models(facts, (), 1.0)
-    at_first = time.process_time() - started
-    assert merge_models(facts, before, 2.0) is before
-    assert time.process_time() - started - at_first < at_first
+    runs, waited_for = many[70_000].id, many[80_000].id
+    facts = ModelFacts(many, (running(runs, command=COMMAND),), requested={waited_for: 1.0})
+    models = merge_models(facts, (), 1.0)
+    assert [model.id for model in models[:MAX_MODELS]] == [each.id for each in many[:MAX_MODELS]]
+    assert [model.id for model in models[MAX_MODELS:]] == [runs, waited_for]
+    assert not any(model.unlisted for model in models)
+    assert count_models(facts) == 100_000
+    assert merge_models(facts, models, 2.0) is models

@@ -16,7 +16,7 @@ from asyncssh import SSHServerProcess
 
 from aitui.errors import HostTimedOut
 from aitui.host.base import Host, MarkedOutput
-from aitui.host.ssh.config import SshConfigPaths, SshUser
+from aitui.host.ssh.address import SshConfigPaths, SshUser
 from aitui.host.ssh.host import SshHost
 
 FORMER_MARK = "aitui-started-4f1c9d"

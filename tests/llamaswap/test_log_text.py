@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aitui.domain.sanitize import sanitize_text
-from aitui.llamaswap.client import LogTextDecoder
+from aitui.llamaswap.logs import LogTextDecoder
 
 _PIECES = st.sampled_from(
     ["a", "é", "😀", "\n", "\r", "\r\n", "\x1b[1;31m", "\x1b]0;t\x07", "\x1b(B", "\t"]

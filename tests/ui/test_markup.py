@@ -18,9 +18,9 @@ from textual.widgets._toast import Toast
 import aitui.ui
 from aitui.domain.confirmation import Confirmation
 from aitui.domain.models import Model
+from aitui.domain.progress import Step, Steps, StepState
 from aitui.domain.snapshot import Server, Snapshot
 from aitui.errors import AituiError, KeyPasswordNeeded
-from aitui.services.config_apply import Step, Steps, StepState
 from aitui.services.conversations import ListedConversation, deletion_confirmation
 from aitui.ui.plain import plain
 from aitui.ui.screens.confirm import ConfirmScreen

@@ -1,8 +1,13 @@
-"""Proof that a changed text differs from the one before in what was meant, and in nothing else."""
+"""A changed text, its diff, and the proof that it differs in what was meant and in nothing else.
 
-import difflib
+A text is spliced at the exact marks of a scalar, parsed again, and accepted only if nothing but the
+target differs. A load and dump with ruamel changed 44 of 79 probes with default settings, 35 with
+the best ones (byte-order marks, CRLF, flow spacing, `~`, comments in flow …), and on llama-swap's
+own example 170 lines instead of 5.
+"""
+
 from dataclasses import dataclass
-from difflib import unified_diff
+from difflib import SequenceMatcher
 
 from aitui.domain.config.document import (
     ConfigDocument,
@@ -12,9 +17,43 @@ from aitui.domain.config.document import (
     YamlScalar,
     scalar_text,
 )
+from aitui.domain.config.locate import ValueSource
 from aitui.domain.llama_server import split_words
-from aitui.domain.sanitize import sanitize_line, sanitize_text
+from aitui.domain.sanitize import sanitize_line
 from aitui.errors import ConfigRefused
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigChange:
+    """The text before and after, and what differs.
+
+    `flag` is the flag or key as it stands in the file; `old` is None if it wasn't there, `new` if it
+    goes away. `shared_name` is the macro or anchor in which the text changed, and `also` are the ids
+    of the other models that change with it. `added` is set if there was no value to replace. If the
+    value is the wanted one already, `after` is `before`.
+    """
+
+    before: str
+    after: str
+    model: str
+    flag: str
+    old: str | None
+    new: str | None
+    where: ValueSource
+    shared_name: str = ""
+    also: tuple[str, ...] = ()
+    added: bool = False
+
+    @property
+    def diff(self) -> str:
+        """A unified diff of the whole change, three lines around it, lines ending in LF."""
+        return unified_diff(self.before, self.after)
+
+    @property
+    def diff_lines(self) -> str:
+        """Only the lines that are removed and added, with their `-` and `+`."""
+        lines = self.diff.splitlines(keepends=True)[2:]
+        return "".join(line for line in lines if line.startswith(("-", "+")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,54 +211,48 @@ def _key_names(node: YamlCollection) -> frozenset[str]:
 
 
 _CONTEXT_LINES = 3
-_NAME = "config.yaml"
+# Comparing takes quadratic time, and a file that someone else wrote may be of any length.
+_MAX_LINES_COMPARED = 2000
+_MAX_LINES_SHOWN = 400
+_MAX_LINE_LENGTH = 4096
 
 
-def config_diff(before: str, after: str) -> str:
-    """A unified diff, harmless to show, its lines ending in LF; "" where nothing differs."""
+def unified_diff(
+    before: str, after: str, old_name: str = "config.yaml", new_name: str = "config.yaml"
+) -> str:
+    """Return a unified diff of a bounded length, safe to show, "" if nothing differs. Blocks."""
     old, new = _split_lines(before), _split_lines(after)
-    first, last = _common_ends(old, new)
-    if first == len(old) == len(new):
+    start, end = _common_ends(old, new)
+    start, end = max(0, start - _CONTEXT_LINES), max(0, end - _CONTEXT_LINES)
+    old = old[start : len(old) - end][:_MAX_LINES_COMPARED]
+    new = new[start : len(new) - end][:_MAX_LINES_COMPARED]
+    lines: list[str] = []
+    matcher = SequenceMatcher(None, old, new, autojunk=False)
+    for group in matcher.get_grouped_opcodes(_CONTEXT_LINES):
+        first, last = group[0], group[-1]
+        old_range = _hunk_range(start + first[1], last[2] - first[1])
+        new_range = _hunk_range(start + first[3], last[4] - first[3])
+        lines.append(f"@@ -{old_range} +{new_range} @@")
+        for kind, old_start, old_end, new_start, new_end in group:
+            lines += ((" " if kind == "equal" else "-") + line for line in old[old_start:old_end])
+            if kind != "equal":
+                lines += ("+" + line for line in new[new_start:new_end])
+    if not lines:
         return ""
-    start = max(0, first - _CONTEXT_LINES)
-    old_window = old[
-        start : len(old) - last + _CONTEXT_LINES if last > _CONTEXT_LINES else len(old)
-    ]
-    new_window = new[
-        start : len(new) - last + _CONTEXT_LINES if last > _CONTEXT_LINES else len(new)
-    ]
-    body = "".join(f"{sanitize_text(line)}\n" for line in _hunk_body(old_window, new_window))
-    header = (
-        f"--- {_NAME}\n+++ {_NAME}\n"
-        f"@@ -{_hunk_range(start, len(old_window))} +{_hunk_range(start, len(new_window))} @@\n"
+    shown = [sanitize_line(line, _MAX_LINE_LENGTH) for line in lines[:_MAX_LINES_SHOWN]]
+    if len(lines) > len(shown):
+        shown.append("…")
+    names = (f"--- {sanitize_line(old_name, 300)}", f"+++ {sanitize_line(new_name, 300)}")
+    return "\n".join((*names, *shown)) + "\n"
+
+
+def file_diff(old: bytes, new: bytes, old_name: str, new_name: str) -> str:
+    """Return a unified diff of two files that may hold anything. Blocks."""
+    # A carriage return that came or went would be invisible in a sanitized line.
+    before, after = (
+        content.decode(errors="replace").replace("\r\n", "␍\n") for content in (old, new)
     )
-    return header + body
-
-
-def diff_lines(before: str, after: str) -> str:
-    """The lines that go and come, each with its `-` or `+`."""
-    return "".join(
-        line + "\n"
-        for line in config_diff(before, after).split("\n")[3:]
-        if line.startswith(("-", "+"))
-    )
-
-
-def _hunk_body(old: list[str], new: list[str]) -> list[str]:
-    body: list[str] = []
-    matcher = difflib.SequenceMatcher(None, old, new, autojunk=False)
-    for kind, old_start, old_end, new_start, new_end in matcher.get_opcodes():
-        if kind == "equal":
-            body += (" " + line for line in old[old_start:old_end])
-        else:
-            body += ("-" + line for line in old[old_start:old_end])
-            body += ("+" + line for line in new[new_start:new_end])
-    return body
-
-
-def _hunk_range(start: int, length: int) -> str:
-    first = start + 1 if length else start
-    return str(first) if length == 1 else f"{first},{length}"
+    return unified_diff(before, after, old_name, new_name).removesuffix("\n")
 
 
 def _split_lines(text: str) -> list[str]:
@@ -228,7 +261,7 @@ def _split_lines(text: str) -> list[str]:
 
 
 def _common_ends(old: list[str], new: list[str]) -> tuple[int, int]:
-    """How many lines are the same at the start, and then at the end."""
+    """Return how many lines are the same at the start, and then at the end."""
     shorter = min(len(old), len(new))
     first = next((n for n in range(shorter) if old[n] != new[n]), shorter)
     rest = shorter - first
@@ -236,38 +269,6 @@ def _common_ends(old: list[str], new: list[str]) -> tuple[int, int]:
     return first, last
 
 
-_LINES_COMPARED = 2000
-_LINES_SHOWN = 200
-_LONGEST_LINE = 500
-
-
-def file_diff(old: bytes, new: bytes, old_name: str, new_name: str) -> str:
-    """A unified diff, harmless and of a bounded length. Blocks: large files take a while."""
-    old_lines, new_lines = _split_bytes(old), _split_bytes(new)
-    start = _common_prefix(old_lines, new_lines)
-    start = max(start - 3, 0)  # the lines that a diff shows around a change
-    head = slice(start, start + _LINES_COMPARED)
-    lines = list(
-        unified_diff(
-            [""] * start + old_lines[head],
-            [""] * start + new_lines[head],
-            sanitize_line(old_name, 300),
-            sanitize_line(new_name, 300),
-            lineterm="",
-        )
-    )
-    shown = lines[:_LINES_SHOWN]
-    if len(lines) > len(shown):
-        shown.append("…")
-    return "\n".join(shown)
-
-
-def _split_bytes(content: bytes) -> list[str]:
-    # A return that came or went would be invisible in a cleaned line.
-    text = content.decode(errors="replace").replace("\r\n", "␍\n")
-    return [sanitize_line(line, _LONGEST_LINE) for line in text.split("\n")]
-
-
-def _common_prefix(old: list[str], new: list[str]) -> int:
-    pairs = zip(old, new, strict=False)
-    return next((n for n, (a, b) in enumerate(pairs) if a != b), min(len(old), len(new)))
+def _hunk_range(start: int, length: int) -> str:
+    first = start + 1 if length else start
+    return str(first) if length == 1 else f"{first},{length}"

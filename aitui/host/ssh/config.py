@@ -5,21 +5,15 @@ import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import cast
+
+import asyncssh
+from asyncssh import SSHKey
 
 from aitui.domain.sanitize import sanitize_line
 from aitui.errors import HostError
+from aitui.host.ssh.address import SshAddress, SshConfigPaths
 
-if TYPE_CHECKING:
-    from asyncssh import SSHKey
-
-_FORM = re.compile(
-    r"""(?:(?P<user>[^@\s:]+)@)?
-        (?: \[(?P<bracketed>[0-9A-Fa-f:.]+(?:%[\w.-]+)?)\] | (?P<host>[^\s\[\]:@/]+) | (?P<bare>[0-9A-Fa-f]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*) )
-        (?::(?P<port>\d{1,5}))?""",
-    re.VERBOSE,
-)
-_LARGEST_PORT = 65535
 _SSH_PORT = 22
 _LARGEST_CONFIG = 1 << 20
 _DEEPEST_INCLUDE = 8
@@ -29,74 +23,6 @@ _DEFAULT_KEYS = ("id_ed25519", "id_ecdsa", "id_rsa")
 _UNSUPPORTED_OPTION = re.compile(
     r"^\s*(RevokedHostKeys|KnownHostsCommand)\b", re.IGNORECASE | re.MULTILINE
 )
-_GLOBAL_KNOWN_HOSTS = (Path("/etc/ssh/ssh_known_hosts"), Path("/etc/ssh/ssh_known_hosts2"))
-
-
-@dataclass(frozen=True, slots=True)
-class SshAddress:
-    """An address as configured. `host` may be an alias; the SSH config fills in what is missing."""
-
-    host: str
-    user: str | None = None
-    port: int | None = None
-
-    @classmethod
-    def read(cls, text: str) -> "SshAddress":
-        """Parse `user@host:port`. Raises HostError for anything else."""
-        match = _FORM.fullmatch(text.strip().removeprefix("ssh://"))
-        port = int(match["port"]) if match and match["port"] else None
-        host = "" if match is None else match["bracketed"] or match["host"] or match["bare"]
-        # A leading dash would be an option of a program that gets it as an argument.
-        is_option = host.startswith("-") or (match is not None and (match["user"] or "")[:1] == "-")
-        if match is None or is_option or (port is not None and not 0 < port <= _LARGEST_PORT):
-            raise HostError(
-                f"{sanitize_line(text, 100)} is no SSH address",
-                remedy="set ssh_host to user@host, user@host:port, or a Host of ~/.ssh/config",
-            )
-        return cls(host, match["user"], port)
-
-
-@dataclass(frozen=True, slots=True)
-class SshConfigPaths:
-    """The paths of the configuration. `agent` is the SSH agent's socket, empty without one."""
-
-    home: Path
-    config: Path
-    agent: str = ""
-    global_known_hosts: tuple[Path, ...] = _GLOBAL_KNOWN_HOSTS
-
-    @classmethod
-    def of_user(cls, home: Path, environment: Mapping[str, str]) -> "SshConfigPaths":
-        """Return the paths for a home directory and its environment."""
-        return cls(home, home / ".ssh" / "config", environment.get("SSH_AUTH_SOCK", ""))
-
-    def expand(self, text: str) -> Path:
-        """Expand `~` and `%d` in a path of the config."""
-        text = text.replace("%d", str(self.home))
-        if text == "~" or text.startswith("~/"):
-            return self.home / text[2:]
-        return Path(text)
-
-
-@dataclass(frozen=True, slots=True)
-class SshTimeouts:
-    """Seconds for each machine on the route: to connect, and to log in."""
-
-    connect: float = 15.0
-    login: float = 20.0
-
-
-@dataclass(frozen=True, slots=True)
-class SshUser:
-    """The user who connects. `passphrases` are by the path of their key.
-
-    `remembered` are known_hosts lines on top of those in the files.
-    """
-
-    ssh_config: SshConfigPaths
-    passphrases: Mapping[str, str]
-    remembered: tuple[str, ...] = ()
-    limits: SshTimeouts = SshTimeouts()
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,9 +58,6 @@ class SshTarget:
 
 def read_target(address: SshAddress, place: SshConfigPaths) -> SshTarget:
     """Read what the config says about an address. Blocks. Raises HostError."""
-    # Importing asyncssh costs as much as Textual: only here, where a host is used.
-    import asyncssh
-
     try:
         configs = _config_paths(place)
         options = asyncssh.SSHClientConnectionOptions(
@@ -251,7 +174,7 @@ class SshKeys:
     them, as far as known, by which the agent's keys are chosen.
     """
 
-    usable: "tuple[SSHKey, ...]"
+    usable: tuple[SSHKey, ...]
     locked: tuple[Path, ...]
     wrong: tuple[Path, ...]
     public: tuple[bytes, ...]
@@ -262,8 +185,6 @@ def read_keys(target: SshTarget, passphrases: Mapping[str, str]) -> SshKeys:
 
     Files that are missing or no keys are skipped, as OpenSSH does.
     """
-    import asyncssh
-
     usable: list[SSHKey] = []
     locked: list[Path] = []
     wrong: list[Path] = []
@@ -287,8 +208,6 @@ def read_keys(target: SshTarget, passphrases: Mapping[str, str]) -> SshKeys:
 
 
 def _read_public_data(path: Path) -> list[bytes]:
-    import asyncssh
-
     try:
         return [asyncssh.read_public_key(f"{path}.pub").public_data]
     except (OSError, ValueError):

@@ -13,6 +13,7 @@ from typing import TypeVar
 import asyncssh
 from asyncssh import SSHClient, SSHClientConnection, SSHClientProcess, SSHKey, SSHReader
 
+from aitui.aio import shield
 from aitui.domain.sanitize import sanitize_line
 from aitui.errors import (
     HostError,
@@ -22,17 +23,9 @@ from aitui.errors import (
     HostUnreachable,
     SshKeyPassphraseNeeded,
 )
-from aitui.host.base import BoundedOutput, CommandResult, MarkedOutput, new_mark, shield
-from aitui.host.ssh.config import (
-    SshAddress,
-    SshKeys,
-    SshTarget,
-    SshTimeouts,
-    SshUser,
-    certificates_of,
-    read_keys,
-    read_target,
-)
+from aitui.host.base import BoundedOutput, CommandResult, MarkedOutput, new_mark
+from aitui.host.ssh.address import SshAddress, SshTimeouts, SshUser
+from aitui.host.ssh.config import SshKeys, SshTarget, certificates_of, read_keys, read_target
 from aitui.host.ssh.files import SshFiles
 from aitui.host.ssh.known_hosts import KnownHostKeys, match_known_hosts, read_known_hosts
 

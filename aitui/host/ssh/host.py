@@ -8,10 +8,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
+from aitui.aio import shield
 from aitui.domain.sanitize import sanitize_line
 from aitui.errors import HostError, HostTimedOut, HostUnreachable
-from aitui.host.base import CommandResult, FileInfo, shield
-from aitui.host.ssh.config import SshAddress, SshConfigPaths, SshUser
+from aitui.host.base import CommandResult, FileInfo
+from aitui.host.ssh.address import SshAddress, SshConfigPaths, SshUser
 
 if TYPE_CHECKING:
     from aitui.host.ssh.connection import SshConnection

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from aitui.domain.sanitize import sanitize_line
 from aitui.errors import HostTimedOut, HostUnreachable
-from aitui.host.ssh.config import SshAddress, SshConfigPaths, SshTimeouts
+from aitui.host.ssh.address import SshAddress, SshConfigPaths, SshTimeouts
 
 if TYPE_CHECKING:
     from aitui.host.ssh.config import SshTarget

@@ -5,7 +5,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+from aitui.aio import cancel_and_wait
 from aitui.domain.confirmation import Confirmation
+from aitui.domain.progress import ProgressTracker, Steps
 from aitui.domain.snapshot import Server, Snapshot
 from aitui.errors import (
     AituiError,
@@ -19,8 +21,6 @@ from aitui.paths import Paths
 from aitui.services.config_apply import (
     CHANGING,
     ChangeApplyFailed,
-    ProgressTracker,
-    Steps,
     apply_change,
 )
 from aitui.services.config_plan import (
@@ -38,8 +38,9 @@ from aitui.services.config_recover import (
 from aitui.services.config_watch import ConfigWatcher
 from aitui.services.connect_host import connect
 from aitui.services.host_admin import HostAdmin, no_host_error, open_administration
-from aitui.services.session import Session, cancel_and_wait
+from aitui.services.session import Session
 from aitui.ui.context import AppContext
+from aitui.ui.keymap import remedy_text
 from aitui.ui.screens.config import ConfigScreen, highlight_config
 from aitui.ui.screens.confirm import ConfirmScreen
 from aitui.ui.screens.dialogs import KeyPasswordScreen
@@ -285,7 +286,7 @@ class HostController:
     def _notify_no_host(self) -> None:
         error = no_host_error(self._server or self._app_context.settings.server)
         self._app.notify(
-            f"{error.why}\n{error.remedy}", title=error.what, severity="warning", markup=False
+            f"{error.why}\n{remedy_text(error)}", title=error.what, severity="warning", markup=False
         )
 
     @property
@@ -310,5 +311,5 @@ def error_lines(error: AituiError) -> tuple[str, ...]:
         # Their change, not ours: what stands there now and wasn't read.
         log = tuple(error.diff.splitlines()[2 : 2 + DIFF_LINES])
     place = error.location if isinstance(error, ConfigRefused) else ""
-    lines = (error.what, place, error.why, *(f"| {line}" for line in log), error.remedy)
+    lines = (error.what, place, error.why, *(f"| {line}" for line in log), remedy_text(error))
     return tuple(line for line in lines if line)

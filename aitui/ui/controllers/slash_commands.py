@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from aitui.domain.chat.conversation import Conversation, Role, Turn
-from aitui.domain.slash import KINDS, SlashCommand, completions, read_slash_command
+from aitui.domain.slash import SLASH_COMMANDS, SlashCommand, completions, read_slash_command
 from aitui.errors import AituiError
 from aitui.format.status import status_as_text
 from aitui.paths import Paths
@@ -95,7 +95,9 @@ class SlashCommandRunner:
 
     async def _status(self, _: SlashCommand) -> None:
         session = self._chats.session
-        self._notify(status_as_text(session, session.snapshot))
+        self._notify(
+            status_as_text(session.server.label, session.snapshot, session.clock.monotonic())
+        )
 
     async def _app_command(self, command: SlashCommand) -> None:
         model_id = ""
@@ -210,7 +212,7 @@ class SlashCommandRunner:
             self._notify(f"{image.name} goes along with the next prompt")
 
     async def _help(self, _: SlashCommand) -> None:
-        rows = [(kind.usage, kind.does, "") for kind in KINDS]
+        rows = [(spec.usage, spec.help, "") for spec in SLASH_COMMANDS]
         self._app.push_screen(HelpScreen(rows, "Commands of the prompt", signs=False))
 
     def _chat(self) -> ChatSession:

@@ -15,6 +15,8 @@ class ColumnTitles(Widget):
     """One line; the column that the rows are sorted by carries a mark: `▴` rises, `▾` falls."""
 
     sort: reactive[str] = reactive("")
+    note: reactive[str] = reactive("")
+    """What the rows don't show, behind the title of the first column."""
     table_width: reactive[int] = reactive(0)
     """Cells of the table below, which may have a scroll bar."""
 
@@ -31,8 +33,10 @@ class ColumnTitles(Widget):
         if y:
             return Strip.blank(width, style)
         text = " " * GLYPH_WIDTH
-        for column, cells in visible_columns(self.table_width or width):
+        for number, (column, cells) in enumerate(visible_columns(self.table_width or width)):
             title = column.title + sort_mark(column, self.sort)
+            if self.note and not number:
+                title += f" · {self.note}"
             text += align_text(title, column, cells) + " " * GAP
         return Strip([Segment(text, style)]).adjust_cell_length(width, style)
 

@@ -6,7 +6,7 @@ from textual.content import Content
 from textual.reactive import reactive
 from textual.widgets import Static
 
-from aitui.domain.memory.forecast import HardwareState
+from aitui.domain.memory.hardware_state import HardwareState
 from aitui.domain.snapshot import Clock
 from aitui.ui.hardware import Lines, PlotOptions, hardware_lines, strip_lines
 

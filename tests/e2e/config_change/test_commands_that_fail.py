@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from aitui.domain.progress import ProgressTracker, Steps, StepState
 from aitui.errors import AituiError
 from aitui.host.base import Host
 from aitui.host.config_file import ConfigFile
@@ -15,9 +16,6 @@ from aitui.services import config_apply as take_effect
 from aitui.services.config_apply import (
     CHANGING,
     ChangeApplyFailed,
-    ProgressTracker,
-    Steps,
-    StepState,
     apply_change,
 )
 from aitui.services.config_plan import flag_edit, plan_change

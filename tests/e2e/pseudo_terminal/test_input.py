@@ -20,7 +20,7 @@ OPENS = b"\x1b[2Jx\x1b[?\x1b[201\x1bz2\x1bz4\x1bz?\x1bzD\x03\x03\x1b[21~q"
 BREAK_INPUT = """
 import sys
 from aitui.__main__ import main
-from aitui.ui.guarded_driver import GuardedParser
+from aitui.ui.terminal.driver import GuardedParser
 def feed(self, data):
     raise ZeroDivisionError("inside the input")
 GuardedParser.feed = feed

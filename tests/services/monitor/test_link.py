@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from aitui.demo.dialect import Dialect
-from aitui.domain.models import RunState
+from aitui.domain.models import MAX_MODELS, RunState
 from aitui.domain.snapshot import ConnectionPhase, Server
 from aitui.errors import AituiError, BadResponse, ProxyError, Unreachable
 from aitui.services import events as pace
@@ -239,13 +239,14 @@ async def test_nonsense_in_place_of_events_leaves_the_polls(
         await watch.until_state(QUICK, RunState.READY)
 
 
-async def test_a_hundred_thousand_models_are_taken_in(
+async def test_of_a_hundred_thousand_models_the_first_5000_are_kept(
     server: Server, stand_in: StandIn, tmp_path: Path
 ) -> None:
     entries = ",".join(f'{{"id":"model-{number}","object":"model"}}' for number in range(100_000))
     stand_in.fault("/v1/models", FixedResponse(body=f'{{"data":[{entries}]}}'.encode()))
     async with watched(server, tmp_path) as watch:
-        assert len(watch.snapshot.models) >= 100_000
+        assert len(watch.snapshot.models) == MAX_MODELS
+        assert watch.snapshot.total_models >= 100_000
 
 
 async def test_closing_leaves_no_task_and_no_open_file(

@@ -10,7 +10,7 @@ from textual.theme import BUILTIN_THEMES
 
 from aitui.domain.hardware.info import NATIVE, HostInfo, merge_host_info
 from aitui.domain.hardware.sample import SampleSource
-from aitui.domain.memory.forecast import HardwareState
+from aitui.domain.memory.hardware_state import HardwareState
 from aitui.domain.models import ActiveRequests
 from aitui.domain.snapshot import Server
 from catalogue import QUICK

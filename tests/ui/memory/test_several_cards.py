@@ -10,7 +10,8 @@ import pytest
 from aitui.demo.graphics_cards import TWO_CARDS, GraphicsCard, GraphicsDriver
 from aitui.demo.world import DemoEnvironment, demo_world
 from aitui.domain.hardware.sample import SampleSource
-from aitui.domain.memory.forecast import FitVerdict, HardwareState
+from aitui.domain.memory.forecast import FitVerdict
+from aitui.domain.memory.hardware_state import HardwareState
 from aitui.domain.snapshot import Clock, Server
 from aitui.errors import LoadFailed
 from aitui.paths import Paths
