@@ -122,7 +122,7 @@ def read_service_unit(given: RawValue) -> str:
 
 
 def read_endpoint(given: RawValue, *, of_model: bool, example: str) -> str:
-    """A path below the server's URL; `<id>` once where it is about a model, and else never."""
+    """A path below the server's URL; `<id>` once if it is about a model, and else never."""
     path = read_text(given, example)
     if not path.startswith("/") or path.startswith("//"):
         raise given.error(f"a path that starts with one /, like {example}")
