@@ -2,11 +2,14 @@
 
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from aitui.domain.config.swap_rules import EvictionPlan
 from aitui.domain.models import ActiveRequest, Model, RunState, version_number
-from aitui.domain.snapshot import Snapshot
 from aitui.domain.units import format_seconds
+
+if TYPE_CHECKING:
+    from aitui.domain.config.swap_rules import EvictionPlan
+    from aitui.domain.snapshot import Snapshot
 
 LAST_VERSION_WITH_FILE_COSTS = 250
 """Later ones may weigh what they evict by how long its loads took, which no endpoint tells."""
@@ -28,7 +31,7 @@ class EvictionVictim:
     certain: bool = False
 
 
-def predict_victims(wanted: Model, snapshot: Snapshot) -> tuple[EvictionVictim, ...]:
+def predict_victims(wanted: Model, snapshot: "Snapshot") -> tuple[EvictionVictim, ...]:
     """The models that a request for `wanted` will evict.
 
     Certain where the config file was read that the server runs: by its groups, a request for a
@@ -50,14 +53,14 @@ def predict_victims(wanted: Model, snapshot: Snapshot) -> tuple[EvictionVictim, 
     )
 
 
-def guess_reason(snapshot: Snapshot) -> str:
+def guess_reason(snapshot: "Snapshot") -> str:
     """Why victims that aren't certain are not, in a sentence."""
     if snapshot.swap_rules is None:
         return "≈ a guess: groups stand in the server's config alone"
     return "≈ a guess: the config file alone doesn't tell what this server will do"
 
 
-def request_count(model: Model, snapshot: Snapshot) -> int | None:
+def request_count(model: Model, snapshot: "Snapshot") -> int | None:
     """How many requests run at a model, None where that can't be known.
 
     A bare total tells nothing about one model, unless it is zero or the model runs alone.
@@ -70,7 +73,7 @@ def request_count(model: Model, snapshot: Snapshot) -> int | None:
     return None
 
 
-def _plan_by_rules(wanted: Model, snapshot: Snapshot) -> EvictionPlan | None:
+def _plan_by_rules(wanted: Model, snapshot: "Snapshot") -> "EvictionPlan | None":
     rules = snapshot.swap_rules
     if rules is None or any(model.state is RunState.UNKNOWN for model in snapshot.models):
         return None
@@ -83,7 +86,7 @@ def _plan_by_rules(wanted: Model, snapshot: Snapshot) -> EvictionPlan | None:
     return rules.eviction_plan(wanted.id, [model.id for model in snapshot.resident])
 
 
-def _guess_victims(wanted: Model, snapshot: Snapshot) -> tuple[EvictionVictim, ...]:
+def _guess_victims(wanted: Model, snapshot: "Snapshot") -> tuple[EvictionVictim, ...]:
     if wanted.resident:
         return ()
     return tuple(
@@ -93,7 +96,7 @@ def _guess_victims(wanted: Model, snapshot: Snapshot) -> tuple[EvictionVictim, .
     )
 
 
-def _evictable_models(snapshot: Snapshot) -> tuple[Model, ...]:
+def _evictable_models(snapshot: "Snapshot") -> tuple[Model, ...]:
     """The models that run, and don't end already."""
     return tuple(
         model for model in snapshot.models if model.state in {RunState.READY, RunState.STARTING}
@@ -135,7 +138,7 @@ class ClientRequest:
         return "" if all(victim.certain for victim in self.evicts) else "≈ "
 
 
-def list_uses(snapshot: Snapshot) -> tuple[ClientRequest, ...]:
+def list_uses(snapshot: "Snapshot") -> tuple[ClientRequest, ...]:
     """Who uses what and who waits for what, the oldest first; empty where the server won't say."""
     running = snapshot.requests.running
     if not running:
@@ -151,20 +154,20 @@ def list_uses(snapshot: Snapshot) -> tuple[ClientRequest, ...]:
     return tuple(sorted(found, key=lambda use: (use.waits, use.request.started)))
 
 
-def _build_use(request: ActiveRequest, model: Model | None, snapshot: Snapshot) -> ClientRequest:
+def _build_use(request: ActiveRequest, model: Model | None, snapshot: "Snapshot") -> ClientRequest:
     if model is None or not model.loadable or model.state is RunState.READY:
         return ClientRequest(request, model)
     return ClientRequest(request, model, waits=True, evicts=predict_victims(model, snapshot))
 
 
-def describe_users(model: Model, snapshot: Snapshot) -> tuple[str, ...]:
+def describe_users(model: Model, snapshot: "Snapshot") -> tuple[str, ...]:
     """Whose requests a model serves now, a line each; empty where the server won't say."""
     return _limit_lines(
         [_describe_use(use) for use in list_uses(snapshot) if use.model is model and not use.waits]
     )
 
 
-def describe_all_users(snapshot: Snapshot) -> tuple[str, ...]:
+def describe_all_users(snapshot: "Snapshot") -> tuple[str, ...]:
     """Whose requests the server has, and at which model, a line each."""
     found = list_uses(snapshot)
     return _limit_lines(
@@ -175,7 +178,7 @@ def describe_all_users(snapshot: Snapshot) -> tuple[str, ...]:
     )
 
 
-def describe_waiting_clients(snapshot: Snapshot) -> tuple[str, ...]:
+def describe_waiting_clients(snapshot: "Snapshot") -> tuple[str, ...]:
     """Who waits for which model, and whom that will evict, a line each."""
     return _limit_lines([_describe_wait(use) for use in list_uses(snapshot) if use.waits])
 
