@@ -3,14 +3,14 @@
 import argparse
 import re
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NoReturn
 
 from aitui import __version__
 from aitui.domain.sanitize import sanitize_line
+from aitui.domain.suggest import nearest_one
 from aitui.settings.raw import SettingsFlags
 from aitui.settings.values import FASTEST_FPS, SLOWEST_FPS
 
@@ -375,14 +375,10 @@ class _ArgumentParser(argparse.ArgumentParser):
     def _suggest(self, message: str) -> str:
         """The nearest to the unknown command or option that argparse complains about."""
         if command := re.search(r"invalid choice: '([^']*)'", message):
-            return _nearest(command[1], (one.name for one in COMMANDS))
+            return nearest_one(command[1], [one.name for one in COMMANDS])
         if option := re.search(r"unrecognized arguments: (--[^\s=]+)", message):
-            return _nearest(option[1], _LONG_NAMES)
+            return nearest_one(option[1], _LONG_NAMES)
         return ""
-
-
-def _nearest(word: str, known: Iterable[str]) -> str:
-    return next(iter(get_close_matches(word.lower(), list(known), n=1, cutoff=0.5)), "")
 
 
 def _parser() -> _ArgumentParser:

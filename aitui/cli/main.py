@@ -148,7 +148,7 @@ async def _load(session: "Session", arguments: Arguments, paths: Paths) -> None:
 
 async def _unload(session: "Session", arguments: Arguments, _: Paths) -> None:
     from aitui.cli.session import terminal_ask
-    from aitui.domain.suggest import find_model
+    from aitui.domain.models import find_model
     from aitui.services.unload import unload_all_models, unload_model
 
     ask = terminal_ask(arguments, lambda: session.monitor.snapshot)

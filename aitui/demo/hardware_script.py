@@ -14,7 +14,7 @@ from aitui.demo.performance import gpu_samples, system_sample
 from aitui.demo.stand_in import StandIn
 from aitui.demo.upstream_process import ProcessState, UpstreamProcess
 
-_MARK = re.compile(r'echo "(?P<mark>[^"$]*)end"')
+_MARK = re.compile(r'echo "(?P<mark>[^"$]*)\$\*"')
 _CARD_FIELDS = re.compile(r"--query-gpu=(?P<fields>\S+)")
 _FIRST_PID = 20000
 _PAGE = 4096

@@ -10,7 +10,7 @@ from typing import Any
 from aitui.demo.go_text import timestamp
 from aitui.demo.graphics_cards import GraphicsCard, GraphicsDriver
 
-_MARK = re.compile(r'echo "(?P<mark>[^"$]*)end"')
+_MARK = re.compile(r'echo "(?P<mark>[^"$]*)\$\*"')
 _KERNEL = "6.1.0-37-amd64"
 _PROCESSOR = "AMD EPYC 3201 8-Core Processor"
 _CORES = 8

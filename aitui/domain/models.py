@@ -213,6 +213,17 @@ def seconds_until_unload(model: Model, now: float) -> float | None:
     return max(0.0, model.ttl - (now - last_used))
 
 
+def find_model(wanted: str, models: Iterable[Model]) -> Model | None:
+    """Return the model of exactly that id, else the one with exactly that alias."""
+    by_alias: Model | None = None
+    for model in models:
+        if model.id == wanted:
+            return model
+        if by_alias is None and wanted in model.aliases:
+            by_alias = model
+    return by_alias
+
+
 # Words that a model's id or name holds, in lower case, and the pattern that must match as well. The
 # word alone rules most names out, which is much quicker than searching for every pattern.
 _NOT_REASONING = (

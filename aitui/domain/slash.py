@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from difflib import get_close_matches
+
+from aitui.domain.suggest import nearest_one
 
 OLD_PREFIX = "ai-server-"
 """The long forms of the editor extension that aitui takes the place of: `/ai-server-load`."""
@@ -85,8 +86,8 @@ def read_slash_command(text: str) -> SlashCommand:
     name = name.lower().removeprefix(OLD_PREFIX)
     spec = _BY_NAME.get(name)
     if spec is None:
-        near = get_close_matches(name, _BY_NAME, n=1)
-        hint = f"did you mean /{near[0]}?" if near else "/help lists them"
+        near = nearest_one(name, _BY_NAME)
+        hint = f"did you mean /{near}?" if near else "/help lists them"
         raise ValueError(f"there is no command /{name}: {hint}")
     command = SlashCommand(name, rest.strip())
     if len(command.words) < spec.needs:

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from aitui.domain.gguf import GgufHeader, GgufHeaderReader, merge_headers, part_paths
+from aitui.domain.hardware.gpu.nvidia import NVIDIA_SMI_UNRESPONSIVE
 from aitui.domain.hardware.host_sample import HostSample, parse_host_sample
 from aitui.domain.hardware.info import HostInfo, parse_host_info
 from aitui.domain.hardware.machine import CpuCounters
-from aitui.domain.hardware.nvidia import NVIDIA_SMI_UNRESPONSIVE
 from aitui.domain.hardware.script import TOOL_SECONDS, host_info_command, sample_command
 from aitui.domain.sanitize import sanitize_line
 from aitui.errors import HostError, HostTimedOut, ModelFileUnreadable
@@ -66,13 +66,13 @@ class HostSampler:
         began = self._monotonic()
         resting = began < self._nvidia_retry_at
         try:
-            found = await self._run_script(wanted, without_nvidia=resting)
+            found = await self._run_script(wanted, without_tools=resting)
         except HostTimedOut:
             if resting:
                 raise
             self._suspend_nvidia(NVIDIA_SMI_UNRESPONSIVE, SILENT_PAUSE)
             resting = True
-            found = await self._run_script(wanted, without_nvidia=True)
+            found = await self._run_script(wanted, without_tools=True)
         finally:
             self._cost = self._monotonic() - began
         self._counters = found.counters
@@ -84,10 +84,10 @@ class HostSampler:
             )
         return found
 
-    async def _run_script(self, ports: tuple[int, ...], *, without_nvidia: bool) -> HostSample:
+    async def _run_script(self, ports: tuple[int, ...], *, without_tools: bool) -> HostSample:
         mark = f"@{new_mark()} "
         command = sample_command(
-            ports, mark=mark, without_nvidia=without_nvidia, tool_seconds=self._tool_seconds
+            ports, mark=mark, without_tools=without_tools, tool_seconds=self._tool_seconds
         )
         ended = await self._host.run(
             command, seconds=2.0 * self._tool_seconds + 6.0, largest=LARGEST_SAMPLE_OUTPUT
@@ -110,12 +110,12 @@ _TOOLS = 4
 
 
 async def read_host_info(
-    host: Host, now: float, *, without_nvidia: bool = False, tool_seconds: int = TOOL_SECONDS
+    host: Host, now: float, *, without_tools: bool = False, tool_seconds: int = TOOL_SECONDS
 ) -> HostInfo:
     """The facts, as far as the machine tells them; `now` is Unix time. Raises HostError."""
     mark = f"@{new_mark()} "
     ended = await host.run(
-        host_info_command(mark=mark, without_nvidia=without_nvidia, tool_seconds=tool_seconds),
+        host_info_command(mark=mark, without_tools=without_tools, tool_seconds=tool_seconds),
         seconds=_TOOLS * (tool_seconds + 1.0),
         largest=LARGEST_INFO_OUTPUT,
     )

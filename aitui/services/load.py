@@ -15,9 +15,9 @@ from aitui.domain.eviction import (
     predict_victims,
 )
 from aitui.domain.memory.forecast import FitVerdict, describe_fit
-from aitui.domain.models import LoadFailure, Model, ModelKind, RunState
+from aitui.domain.models import LoadFailure, Model, ModelKind, RunState, find_model
 from aitui.domain.snapshot import ConnectionPhase, Snapshot
-from aitui.domain.suggest import find_model, nearest
+from aitui.domain.suggest import nearest
 from aitui.domain.units import format_seconds
 from aitui.errors import (
     ActionRefused,

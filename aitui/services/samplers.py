@@ -100,13 +100,13 @@ class HostSampleSource:
         self.latest, self.error = found, ""
         self.history = self.history.with_samples([found.sample])
         if self._clock.monotonic() >= self._facts_due:
-            await self._read_info(without_nvidia=bool(found.errors))
+            await self._read_info(without_tools=bool(found.errors))
         return self._sampler.pause
 
-    async def _read_info(self, *, without_nvidia: bool) -> None:
+    async def _read_info(self, *, without_tools: bool) -> None:
         try:
             now = self._clock.wall()
-            self.facts = await read_host_info(self.host, now, without_nvidia=without_nvidia)
+            self.facts = await read_host_info(self.host, now, without_tools=without_tools)
         except HostError:
             # The samples tell all that matters, and their trouble is in words already.
             self._facts_due = self._clock.monotonic() + HOST_INFO_MAX_AGE

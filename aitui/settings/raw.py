@@ -1,8 +1,6 @@
 """A value as somebody wrote it, with the place it was written at."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
 
 from aitui.domain.sanitize import sanitize_line
@@ -67,10 +65,3 @@ class SettingsFlags:
     url: str | None = None
     read_only: bool = False
     fps: int | None = None
-
-
-def nearest_name(word: str, known: Iterable[str]) -> str:
-    """The known word that was probably meant, empty where none is near."""
-    folded = {name.casefold(): name for name in known}
-    matches = get_close_matches(word.casefold().replace("-", "_"), folded, n=1, cutoff=0.6)
-    return folded[matches[0]] if matches else ""

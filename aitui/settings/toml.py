@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from aitui.domain.sanitize import sanitize_line
+from aitui.domain.suggest import nearest_one
 from aitui.errors import SettingsError
-from aitui.settings.raw import RawValue, nearest_name
+from aitui.settings.raw import RawValue
 from aitui.settings.table import SERVER_SETTINGS, TOP_SETTINGS
 
 KeyPath = tuple[str, ...]
@@ -63,7 +64,7 @@ class SettingsFile:
         if not self.servers:
             where = "config.toml" if self.path is None else sanitize_line(str(self.path))
             return given.error(f"a server of {where}, and it has no [servers.NAME] yet")
-        near = nearest_name(str(given.value), self.servers)
+        near = nearest_one(str(given.value), self.servers)
         names = ", ".join(self.servers)
         return given.error(f"{near}, maybe; config.toml has {names}" if near else f"one of {names}")
 
@@ -163,7 +164,7 @@ class _SettingsFileReader:
         for key in table:
             if key in known:
                 continue
-            near = nearest_name(key, known)
+            near = nearest_one(key.replace("-", "_"), known)
             expected = f"expected {near}" if near else f"expected one of {', '.join(known)}"
             if not at and key in _SERVER_KEYS:
                 expected = "expected it below a [servers.NAME]"

@@ -3,8 +3,8 @@ import time
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aitui.domain.models import Model
-from aitui.domain.suggest import find_model, nearest
+from aitui.domain.models import Model, find_model
+from aitui.domain.suggest import nearest
 
 KNOWN = ["Qwen_Qwen3.6-35B-A3B-Q8_0", "MiniMax-M2.7-IQ3_XXS", "gpt-oss-120b-mxfp4", "embed-small"]
 

@@ -15,7 +15,8 @@ from aitui.domain.config.document import (
     block_end,
     scalar_text,
 )
-from aitui.domain.config.lint import MODEL, ValueType, constraint_violation, matches_schema
+from aitui.domain.config.keys import MODEL, ValueType
+from aitui.domain.config.lint import constraint_violation, matches_schema
 from aitui.domain.config.locate import (
     LocatedValue,
     SourceMap,

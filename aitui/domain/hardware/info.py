@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from aitui.domain.hardware import sample as bounds
+from aitui.domain.hardware.gpu.probe import Sections
 from aitui.domain.hardware.sample import SampleSource
-from aitui.domain.hardware.script import MARK, parse_sections
+from aitui.domain.hardware.script import MARK
 from aitui.domain.sanitize import sanitize_line
 
 NATIVE = "native"
@@ -90,27 +91,25 @@ def parse_host_info(output: bytes, at: float, *, mark: str = MARK) -> HostInfo:
     """The facts in an output. `at` is Unix time, to tell when the machine was started."""
     from aitui.domain.hardware.machine import parse_machine
 
-    found = parse_sections(output.decode("utf-8", "replace"), mark)
-    said = {name: first for name, (first, _) in found.items()}
-    lines = {name: rest for name, (_, rest) in found.items()}
-    processors = _pairs(lines.get("processors", []))
+    found = Sections.parse(output.decode("utf-8", "replace"), mark)
+    processors = _pairs(found.lines("processors"))
     sockets, cores, threads = _core_counts(processors)
     up = bounds.number_in_range(
-        bounds.parse_number(said.get("uptime", "")[:80].partition(" ")[0]), 0, 1e12
+        bounds.parse_number(found.value("uptime")[:80].partition(" ")[0]), 0, 1e12
     )
-    memory = parse_machine(lines.get("meminfo", []), "", (), (), at).memory_total
+    memory = parse_machine(found.lines("meminfo"), "", (), (), at).memory_total
     return HostInfo(
-        system=_system(lines.get("system", [])),
-        kernel=_name(said.get("kernel", "")),
-        architecture=_name(said.get("architecture", "")),
-        environment=_environment(lines.get("environment", [])),
-        processor=_model(processors) or _lscpu_models(lines.get("lscpu", [])),
+        system=_system(found.lines("system")),
+        kernel=_name(found.value("kernel")),
+        architecture=_name(found.value("architecture")),
+        environment=_environment(found.lines("environment")),
+        processor=_model(processors) or _lscpu_models(found.lines("lscpu")),
         sockets=sockets,
         cores=cores,
         threads=threads,
         memory_bytes=memory,
         booted_at=None if up is None or up > min(at, _LONGEST_UPTIME) else at - up,
-        nvidia_driver=_driver(lines.get("nvidia", [])),
+        nvidia_driver=_driver(found.lines("nvidia")),
     )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from aitui.domain.hardware.gpu.vendors import VISIBILITY_VARIABLES
 from aitui.domain.llama_server import (
     MODEL,
     MODEL_REPOSITORY,
@@ -17,7 +18,6 @@ from aitui.domain.memory.placement import (
     MAIN_GPU,
     SPLIT_MODE,
     TENSOR_SPLIT,
-    VISIBLE,
     Placement,
     parse_placement,
 )
@@ -130,7 +130,7 @@ def launch_profile(command: str, environment: Mapping[str, str] = _NO_ENVIRONMEN
 def _compute_fingerprint(line: CommandLine, environment: Mapping[str, str]) -> str:
     values = [line.value(names) for names in (*_OTHERS, *_MOVED_TENSORS, *_COMPANIONS)]
     switches = [line.has(names) for names in (*_SWITCHES, *_MOVED_TENSORS)]
-    seen = [(name, environment[name]) for name in VISIBLE if name in environment]
+    seen = [(name, environment[name]) for name in VISIBILITY_VARIABLES if name in environment]
     said = repr((values, switches, *seen)).encode("utf-8", "backslashreplace")
     return hashlib.blake2b(said, digest_size=8).hexdigest()
 

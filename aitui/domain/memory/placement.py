@@ -12,7 +12,12 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from aitui.domain.hardware.sample import Gpu, cards_of_vendor, find_device_card
+from aitui.domain.hardware.gpu.vendors import (
+    VISIBILITY_VARIABLES,
+    cards_of_vendor,
+    find_device_card,
+)
+from aitui.domain.hardware.sample import Gpu
 
 if TYPE_CHECKING:
     from aitui.domain.llama_server import CommandLine
@@ -21,14 +26,6 @@ DEVICES = ("-dev", "--device")
 SPLIT_MODE = ("-sm", "--split-mode")
 TENSOR_SPLIT = ("-ts", "--tensor-split")
 MAIN_GPU = ("-mg", "--main-gpu")
-VISIBLE = {
-    "CUDA_VISIBLE_DEVICES": "NVIDIA",
-    "NVIDIA_VISIBLE_DEVICES": "NVIDIA",
-    "HIP_VISIBLE_DEVICES": "AMD",
-    "ROCR_VISIBLE_DEVICES": "AMD",
-    "GGML_VK_VISIBLE_DEVICES": "",
-}
-"""The variables that hide cards, and whose cards each of them counts; "" for everybody's."""
 
 _MOST_DEVICES = 64
 
@@ -79,7 +76,7 @@ class Placement:
         if self.visible is None:
             return gpus
         variable, names = self.visible
-        theirs = cards_of_vendor(VISIBLE.get(variable, ""), gpus)
+        theirs = cards_of_vendor(VISIBILITY_VARIABLES.get(variable, ""), gpus)
         found = (_find_gpu(name, theirs) for name in names)
         return tuple(gpu for gpu in found if gpu is not None)
 
@@ -92,7 +89,7 @@ def parse_placement(line: "CommandLine", environment: Mapping[str, str]) -> Plac
         visible=next(
             (
                 (name, _parse_names(environment[name]) or ())
-                for name in VISIBLE
+                for name in VISIBILITY_VARIABLES
                 if name in environment and environment[name].strip().lower() != "all"
             ),
             None,

@@ -5,12 +5,12 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from aitui.domain.hardware.gpu.vendors import find_device_card
 from aitui.domain.hardware.sample import (
     Gpu,
     HardwareSample,
     Machine,
     SampleSource,
-    find_device_card,
 )
 from aitui.domain.memory.footprint import Footprint, FootprintOrigin
 from aitui.domain.memory.placement import Placement, eligible_gpus

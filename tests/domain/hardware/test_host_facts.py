@@ -174,9 +174,9 @@ def test_nobody_tells_nothing() -> None:
 
 def test_nothing_reaches_the_text_of_the_command() -> None:
     assert host_info_command()[2:] == (INFO_SCRIPT, "aitui", "", "8")
-    assert host_info_command(without_nvidia=True, tool_seconds=1)[2:] == (
+    assert host_info_command(without_tools=True, tool_seconds=1)[2:] == (
         INFO_SCRIPT,
         "aitui",
-        "nvidia",
+        "tools",
         "1",
     )

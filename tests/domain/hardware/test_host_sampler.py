@@ -198,7 +198,7 @@ async def test_a_driver_is_asked_of_a_tool_only_where_its_module_tells_nothing(
     assert found.nvidia_driver
     assert (tools / "asked").exists() != Path("/proc/driver/nvidia/version").exists()
     (tools / "asked").unlink(missing_ok=True)
-    await read_host_info(LocalHost(), 1e9, without_nvidia=True)
+    await read_host_info(LocalHost(), 1e9, without_tools=True)
     assert not (tools / "asked").exists()
 
 

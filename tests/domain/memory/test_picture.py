@@ -6,8 +6,13 @@ import pytest
 
 from aitui.domain.hardware.host_sample import HostSample
 from aitui.domain.hardware.machine import Process
-from aitui.domain.hardware.nvidia import GpuProcessMemory
-from aitui.domain.hardware.sample import Gpu, HardwareSample, Machine, SampleSource
+from aitui.domain.hardware.sample import (
+    Gpu,
+    GpuProcessMemory,
+    HardwareSample,
+    Machine,
+    SampleSource,
+)
 from aitui.domain.memory.footprint import Footprint, FootprintOrigin
 from aitui.domain.memory.start_up import DeviceMemory, StartupMemory
 from aitui.domain.memory.usage import (

@@ -4,7 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aitui.domain.hardware.drm import DrmClient, build_gpu, card_uses, parse_cards, parse_clients
+from aitui.domain.hardware.gpu.drm import (
+    DrmCard,
+    DrmClient,
+    card_uses,
+    parse_cards,
+    parse_clients,
+)
+from aitui.domain.hardware.gpu.probe import GpuOutput, Sections
+from aitui.domain.hardware.gpu.vendors import PROBES
 from aitui.domain.hardware.sample import Gpu
 from domain.hardware.recorded_outputs import output
 
@@ -13,6 +21,11 @@ KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 
 def found(name: str) -> tuple[DrmClient, ...]:
     return parse_clients(output(name).splitlines())
+
+
+def build_gpu(one: DrmCard, others: tuple[DrmClient, ...], at: float) -> Gpu | None:
+    output = GpuOutput(Sections({}), (one,), others, None, at)
+    return next((gpu for probe in PROBES for gpu in probe.read(output).gpus), None)
 
 
 def card(text: str, others: tuple[DrmClient, ...] = ()) -> Gpu | None:

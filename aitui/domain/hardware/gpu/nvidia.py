@@ -1,16 +1,18 @@
-"""What `nvidia-smi` prints: cards and the processes on them, as CSV without header and units.
+"""NVIDIA: what `nvidia-smi` prints, cards and their processes as CSV without header and units.
 
-A field it can't tell reads `[N/A]`, `N/A`, `[Not Supported]`, `[Unknown Error]`,
-`[Insufficient Permissions]` or `[GPU requires reset]`, by driver version. It prints its troubles
-where the rows should be.
+A field that is unknown reads `[N/A]`, `N/A`, `[Not Supported]`, `[Unknown Error]`,
+`[Insufficient Permissions]` or `[GPU requires reset]`, by driver version. Errors are printed in the
+place of the rows.
 """
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
+from aitui.domain.hardware.gpu.probe import GpuOutput, GpuReading, GpuVendor
 from aitui.domain.hardware.sample import (
     Gpu,
+    GpuProcessMemory,
     memory_bytes,
     number_in_range,
     parse_number,
@@ -31,29 +33,70 @@ _MIB = 1 << 20
 _MOST_ROWS = 1024
 _BUS = re.compile(r"(?:[0-9A-Fa-f]{4})?([0-9A-Fa-f]{4}:[0-9A-Fa-f]{2}:[0-9A-Fa-f]{2}\.[0-7])")
 _UUID = re.compile(r"(?:GPU|MIG)-[0-9A-Za-z/\-]{1,80}")
-# Cards without memory of their own, which nvidia-smi says nothing of.
+# Cards without memory of their own, of which nvidia-smi reports no memory.
 _UNIFIED = re.compile(
     r"\b(?:GB10|GH200|GB200|GB300|Jetson|Tegra|Orin|Thor|Xavier)\b", re.IGNORECASE
 )
 
 
-@dataclass(frozen=True, slots=True)
-class GpuProcessMemory:
-    """Bytes that a process holds on a card, which is told by its uuid or PCI address."""
+VENDOR = GpuVendor(
+    "NVIDIA",
+    re.compile(r"nvidia|geforce|quadro|tesla|\brtx\b|\bgtx\b", re.IGNORECASE),
+    back_ends=("CUDA",),
+    variables=("CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES"),
+    uuid_prefixes=("GPU-", "MIG-"),
+)
+DRIVERS: tuple[str, ...] = ()
+FILES: tuple[str, ...] = ()
+SCRIPT = f"""\
+if command -v nvidia-smi >/dev/null 2>&1; then
+  section nvidia
+  $limit nvidia-smi --query-gpu={GPU_FIELDS} --format=csv,noheader,nounits 2>&1 </dev/null
+  status=$?
+  section nvidia-status $status
+  if [ "$status" = 0 ]; then
+    section nvidia-processes
+    $limit nvidia-smi --query-compute-apps={PROCESS_FIELDS} --format=csv,noheader,nounits 2>&1 </dev/null
+  fi
+fi
+"""
+# The module's own file comes before nvidia-smi, which wakes cards that sleep. Where it is missing
+# there may still be cards: WSL has none.
+DRIVER_SCRIPT = """\
+if [ -r /proc/driver/nvidia/version ]; then
+  section nvidia
+  cat /proc/driver/nvidia/version 2>/dev/null
+elif [ "$skip" != tools ] && command -v nvidia-smi >/dev/null 2>&1; then
+  section nvidia
+  $limit nvidia-smi --query-gpu=driver_version --format=csv,noheader 2>/dev/null </dev/null
+fi
+"""
 
-    gpu: str
-    pid: int
-    used_bytes: int
+
+def read(output: GpuOutput) -> GpuReading:
+    """Read the output of SCRIPT; a tool that was cut off is one that doesn't answer."""
+    sections = output.sections
+    text = "\n".join(sections.lines("nvidia"))
+    status = parse_number(sections.value("nvidia-status"))
+    unfinished = 124 if "nvidia" in sections else None
+    uses = parse_uses("\n".join(sections.lines("nvidia-processes")))
+    return GpuReading(
+        gpus=tuple(
+            _with_machine_memory(gpu, output.memory, uses) for gpu in parse_gpus(text, output.at)
+        ),
+        uses=uses,
+        error=tool_error(text, unfinished if status is None else int(status)),
+    )
 
 
 def parse_gpus(text: str, at: float) -> tuple[Gpu, ...]:
-    """The rows of `--query-gpu` with GPU_FIELDS; lines that are none are passed over."""
+    """Read the rows of `--query-gpu` with GPU_FIELDS; other lines are skipped."""
     found = (_build_gpu(fields, at) for fields in _split_rows(text, 11))
     return tuple(gpu for gpu in found if gpu is not None)
 
 
 def parse_uses(text: str) -> tuple[GpuProcessMemory, ...]:
-    """The rows of `--query-compute-apps` with PROCESS_FIELDS whose memory is told."""
+    """Read the rows of `--query-compute-apps` with PROCESS_FIELDS, if their memory is known."""
     found: list[GpuProcessMemory] = []
     for uuid, pid_text, memory in _split_rows(text, 3):
         pid, used = parse_number(pid_text), parse_number(memory)
@@ -64,7 +107,7 @@ def parse_uses(text: str) -> tuple[GpuProcessMemory, ...]:
 
 
 def tool_error(text: str, status: int | None) -> str:
-    """What nvidia-smi complains of, in its own words; "" where it does its work.
+    """Return what nvidia-smi complains about, in its own words; "" if it works.
 
     `status` is its exit status, None where it isn't installed.
     """
@@ -110,3 +153,11 @@ def _build_gpu(fields: list[str], at: float) -> Gpu | None:
         unified=total_bytes is None and _UNIFIED.search(name) is not None,
         bus=place[1].lower() if place else "",
     )
+
+
+def _with_machine_memory(gpu: Gpu, memory: int | None, uses: Iterable[GpuProcessMemory]) -> Gpu:
+    """Without memory of its own, a card has the machine's, and uses what its processes hold."""
+    if not gpu.unified:
+        return gpu
+    used = sum(use.used_bytes for use in uses if use.gpu == gpu.uuid)
+    return replace(gpu, total_bytes=memory, used_bytes=used)

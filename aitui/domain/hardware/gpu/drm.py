@@ -1,19 +1,16 @@
-"""Graphics cards as the kernel's drivers tell of them below `/sys/class/drm/cardN/device`.
+"""Graphics cards as the kernel's drivers describe them, and the processes that work there.
 
-amdgpu: `mem_info_vram_*` and `mem_info_gtt_*` in bytes, `gpu_busy_percent`, and in `hwmon` the
-temperature in thousandths of a degree, the power in millionths of a watt, the fan's `pwm1` of 255.
-A card of its own names the maker of its memory and how busy that is; only one in a processor has
-the voltage of the northbridge, `in1_input` (kernel, `amdgpu_pm.c` and `amdgpu_vram_mgr.c`).
-xe and i915 tell the size of their memory only, and their power where the kernel is new.
+Files of a card are below `/sys/class/drm/cardN`; in its `hwmon` are the temperature in thousandths
+of a degree, the power in millionths of a watt and the fan's `pwm1` of 255. A process has what it
+holds in `/proc/PID/fdinfo` (kernel, `drm-usage-stats.rst`).
 """
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from aitui.domain.hardware import sample as bounds
-from aitui.domain.hardware.nvidia import GpuProcessMemory
-from aitui.domain.hardware.sample import Gpu
+from aitui.domain.hardware.sample import Gpu, GpuProcessMemory
 from aitui.domain.sanitize import sanitize_line
 
 _LINE = re.compile(
@@ -31,7 +28,7 @@ _LARGEST = 1 << 52
 
 @dataclass(frozen=True, slots=True)
 class DrmClient:
-    """One client: bytes in the card's own memory, and in the machine's that the card works in."""
+    """What a process has open on a card: bytes in the card's memory, and in the machine's."""
 
     pid: int
     bus: str
@@ -41,9 +38,9 @@ class DrmClient:
 
 
 def parse_clients(lines: Iterable[str]) -> tuple[DrmClient, ...]:
-    """Every client once, with the process of the smallest number that has it.
+    """Return every client once, with the lowest process number that has it.
 
-    The lines are those of `grep -H ^drm-` over the files; others are passed over.
+    The lines are those of `grep -H ^drm-` over the files; others are skipped.
     """
     descriptors: dict[tuple[int, int], dict[str, tuple[str, str | None]]] = {}
     for line in lines:
@@ -94,21 +91,23 @@ def _with_sizes(before: DrmClient, now: DrmClient) -> DrmClient:
     return DrmClient(before.pid, before.bus, before.client, now.own_bytes, now.shared_bytes)
 
 
-_DRIVERS = {"amdgpu": "AMD", "i915": "Intel", "xe": "Intel"}
 _MOST_CARDS = 64
-_UNIFIED_RATIO = 2
+SENSOR_FILES = tuple(
+    f"device/hwmon/hwmon*/{name}"
+    for name in ("temp1_input", "temp3_input", "power1_average", "power1_input", "pwm1")
+)
 
 
 @dataclass(frozen=True, slots=True)
 class DrmCard:
-    """One card: what its files hold, by their names."""
+    """A card: what its files hold, by their names."""
 
     index: int
     values: Mapping[str, str]
 
     @property
     def driver(self) -> str:
-        """The kernel's driver, "" where none is bound."""
+        """The kernel's driver, "" if none is bound."""
         return self.values.get("DRIVER", "")
 
     @property
@@ -118,7 +117,7 @@ class DrmCard:
 
 
 def parse_cards(lines: Iterable[str]) -> tuple[DrmCard, ...]:
-    """Blocks of `card N` and then `name value` or `NAME=value` lines."""
+    """Read blocks of `card N` and then `name value` or `NAME=value` lines."""
     found: list[tuple[int, dict[str, str]]] = []
     for line in lines:
         name, _, value = sanitize_line(line, 300).replace("=", " ", 1).strip().partition(" ")
@@ -131,20 +130,13 @@ def parse_cards(lines: Iterable[str]) -> tuple[DrmCard, ...]:
     return tuple(DrmCard(index, values) for index, values in found if values)
 
 
-def build_gpu(card: DrmCard, clients: Iterable[DrmClient], at: float) -> Gpu | None:
-    """A card of a driver that is known here, None for others: they have their own tools.
-
-    Both its own memory and the machine's count for one in a processor, which works in either. The use of an Intel card is what the clients that can be seen hold, no less than that.
-    """
-    maker = _DRIVERS.get(card.driver)
-    if maker is None:
-        return None
-    own = [client for client in clients if client.bus == card.bus]
-    gpu = Gpu(
+def build_card(card: DrmCard, vendor: str, at: float) -> Gpu:
+    """Return a card with everything that is the same for all drivers: all but its memory."""
+    return Gpu(
         index=card.index,
-        name=_card_name(card, maker),
+        name=_card_name(card, vendor),
         used_bytes=None,
-        use_percent=bounds.percentage(_read_number(card, "gpu_busy_percent")),
+        use_percent=bounds.percentage(read_number(card, "gpu_busy_percent")),
         temperature=_read_scaled(card, "temp1_input", 1000, 200),
         memory_temperature=_read_scaled(card, "temp3_input", 1000, 200),
         power=_read_scaled(card, "power1_average", 1_000_000, 100_000)
@@ -154,13 +146,10 @@ def build_gpu(card: DrmCard, clients: Iterable[DrmClient], at: float) -> Gpu | N
         bus=card.bus,
         uuid=card.bus,
     )
-    if card.driver == "amdgpu":
-        return _add_amd_memory(gpu, card)
-    return _add_intel_memory(gpu, card, own)
 
 
 def card_uses(gpu: Gpu, clients: Iterable[DrmClient]) -> tuple[GpuProcessMemory, ...]:
-    """What each process holds on a card: in its own memory, or wherever it works."""
+    """Return what each process holds on a card: in its own memory, or wherever it works."""
     sums: dict[int, int] = {}
     for client in clients:
         if client.bus == gpu.bus:
@@ -169,53 +158,21 @@ def card_uses(gpu: Gpu, clients: Iterable[DrmClient]) -> tuple[GpuProcessMemory,
     return tuple(GpuProcessMemory(gpu.key, pid, size) for pid, size in sums.items() if size)
 
 
-def _add_amd_memory(gpu: Gpu, card: DrmCard) -> Gpu:
-    total, used = _read_bytes(card, "mem_info_vram_total"), _read_bytes(card, "mem_info_vram_used")
-    window, in_window = (
-        _read_bytes(card, "mem_info_gtt_total"),
-        _read_bytes(card, "mem_info_gtt_used"),
-    )
-    if window is not None and _is_integrated(card, total or 0, window):
-        both = None if used is None and in_window is None else (used or 0) + (in_window or 0)
-        return replace(gpu, total_bytes=(total or 0) + window, used_bytes=both, unified=True)
-    return replace(gpu, total_bytes=total or None, used_bytes=used if total else None)
-
-
-def _is_integrated(card: DrmCard, own: int, window: int) -> bool:
-    """By what only one of the two kinds tells; where neither does, as with old kernels, by sizes.
-
-    The window to the machine's memory is half of that or more also for cards of their own.
-    """
-    maker = card.values.get("mem_info_vram_vendor", "")
-    if (maker and maker != "unknown") or "mem_busy_percent" in card.values:
-        return False
-    return "in1_input" in card.values or window >= own * _UNIFIED_RATIO
-
-
-def _add_intel_memory(gpu: Gpu, card: DrmCard, clients: list[DrmClient]) -> Gpu:
-    total = _read_bytes(card, "physical_vram_size_bytes") or _read_bytes(card, "lmem_total_bytes")
-    if not total:
-        shared = sum(client.own_bytes + client.shared_bytes for client in clients)
-        return replace(gpu, used_bytes=shared or None, unified=True)
-    free = _read_bytes(card, "lmem_avail_bytes")
-    seen = sum(client.own_bytes for client in clients)
-    used = seen if free is None else max(total - free, 0)
-    return replace(gpu, total_bytes=total, used_bytes=min(used, total))
-
-
-def _card_name(card: DrmCard, maker: str) -> str:
+def _card_name(card: DrmCard, vendor: str) -> str:
     name = card.values.get("product_name") or card.values.get("PCI_ID", "")
-    return f"{maker} {name}".strip() if maker.lower() not in name.lower() else name
+    return f"{vendor} {name}".strip() if vendor.lower() not in name.lower() else name
 
 
-def _read_number(card: DrmCard, name: str) -> float | None:
+def read_number(card: DrmCard, name: str) -> float | None:
+    """Return the number in a card's file, None if there is none."""
     return bounds.parse_number(card.values.get(name, ""))
 
 
-def _read_bytes(card: DrmCard, name: str) -> int | None:
-    return bounds.memory_bytes(_read_number(card, name))
+def read_bytes(card: DrmCard, name: str) -> int | None:
+    """Return the bytes in a card's file, None if there are none."""
+    return bounds.memory_bytes(read_number(card, name))
 
 
 def _read_scaled(card: DrmCard, name: str, unit: float, largest: float) -> float | None:
-    value = _read_number(card, name)
+    value = read_number(card, name)
     return None if value is None else bounds.number_in_range(value / unit, 0, largest)

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from aitui.domain.hardware.nvidia import GpuProcessMemory, parse_gpus, parse_uses, tool_error
+from aitui.domain.hardware.gpu.nvidia import parse_gpus, parse_uses, tool_error
+from aitui.domain.hardware.sample import GpuProcessMemory
 from domain.hardware.recorded_outputs import output
 
 MIB = 1 << 20

@@ -1,0 +1,1 @@
+"""Graphics cards: one module a vendor, each a `GpuProbe`."""
