@@ -13,7 +13,7 @@ from typing import NoReturn, TextIO
 
 from aitui.cli.args import Arguments, parse
 from aitui.collector import tune_collector
-from aitui.domain.snapshot import Clock, Server
+from aitui.domain.server import Clock, Server
 from aitui.errors import AituiError, ConfigRefused, LoadFailed, SettingsError
 from aitui.paths import Paths, home_directory
 from aitui.settings import Settings, missing_certificates, read_settings

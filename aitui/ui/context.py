@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
-from aitui.domain.snapshot import Clock, Server
+from aitui.domain.server import Clock, Server
 from aitui.paths import Paths
 from aitui.settings import Settings
 
