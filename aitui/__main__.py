@@ -128,7 +128,7 @@ async def demo_server() -> AsyncIterator[tuple[Server, Paths]]:
 def _print_error(error: AituiError) -> None:
     print(f"aitui: {error.what}", file=sys.stderr)
     place = error.location if isinstance(error, ConfigRefused) else ""
-    for line in (place, error.why, *_load_failure_lines(error), error.remedy):
+    for line in (place, error.why, *_load_failure_lines(error), error.shell_remedy):
         if line:
             print(f"  {line}", file=sys.stderr)
 

@@ -1,6 +1,27 @@
 """One family of exceptions: what happened, why, and what mends it."""
 
+from enum import Enum
 from typing import ClassVar
+
+
+class Action(Enum):
+    """What a person can do in aitui itself about an error; the value is its shell command.
+
+    An error names no key: `ui` shows that of its keymap.
+    """
+
+    REFRESH = "aitui status"
+    SHOW_CONFIG = "aitui preset"
+    EDIT_CONFIG = "aitui"
+    RELOAD_CONFIG = "aitui reload"
+    RESTART_SERVICE = "aitui restart"
+    SHOW_JOURNAL = "aitui journal"
+    RUN_DOCTOR = "aitui doctor"
+
+
+def remedy_with(remedy: str, way: str) -> str:
+    """A remedy, with the key or the command that does it."""
+    return f"{remedy} ({way})" if remedy and way else remedy
 
 
 class AituiError(Exception):
@@ -11,15 +32,23 @@ class AituiError(Exception):
 
     exit_code: ClassVar[int] = 1
 
-    def __init__(self, what: str, *, why: str = "", remedy: str = "") -> None:
+    def __init__(
+        self, what: str, *, why: str = "", remedy: str = "", action: Action | None = None
+    ) -> None:
         super().__init__(what)
         self.what = what
         self.why = why
         self.remedy = remedy
+        self.action = action
+
+    @property
+    def shell_remedy(self) -> str:
+        """What mends it, with the command that does it."""
+        return remedy_with(self.remedy, self.action.value if self.action else "")
 
     def __str__(self) -> str:
         """The whole message on one line, for logs and the command line."""
-        return " — ".join(part for part in (self.what, self.why, self.remedy) if part)
+        return " — ".join(part for part in (self.what, self.why, self.shell_remedy) if part)
 
 
 class SettingsError(AituiError):
@@ -63,9 +92,16 @@ class ServerError(AituiError):
     """
 
     def __init__(
-        self, what: str, *, status: int, words: str = "", why: str = "", remedy: str = ""
+        self,
+        what: str,
+        *,
+        status: int,
+        words: str = "",
+        why: str = "",
+        remedy: str = "",
+        action: Action | None = None,
     ) -> None:
-        super().__init__(what, why=why, remedy=remedy)
+        super().__init__(what, why=why, remedy=remedy, action=action)
         self.status = status
         self.words = words
 
@@ -278,8 +314,9 @@ class ConfigRefused(AituiError):
         column: int | None = None,
         why: str = "",
         remedy: str = "",
+        action: Action | None = None,
     ) -> None:
-        super().__init__(what, why=why, remedy=remedy)
+        super().__init__(what, why=why, remedy=remedy, action=action)
         self.line = line
         self.column = column
 
@@ -322,9 +359,15 @@ class ServiceFailed(HostError):
     """systemd couldn't do it, or the unit didn't come up; `journal` holds its last lines."""
 
     def __init__(
-        self, what: str, *, journal: tuple[str, ...] = (), why: str = "", remedy: str = ""
+        self,
+        what: str,
+        *,
+        journal: tuple[str, ...] = (),
+        why: str = "",
+        remedy: str = "",
+        action: Action | None = None,
     ) -> None:
-        super().__init__(what, why=why, remedy=remedy)
+        super().__init__(what, why=why, remedy=remedy, action=action)
         self.journal = journal
 
 

@@ -22,7 +22,8 @@ class CheckReport(msgspec.Struct, frozen=True):
 def as_json(checks: Iterable[CheckResult]) -> str:
     """All checks as an indented JSON list."""
     rows = [
-        CheckReport(check.name, check.status.value, check.seen, check.remedy) for check in checks
+        CheckReport(check.name, check.status.value, check.seen, check.shell_remedy)
+        for check in checks
     ]
     indented: bytes = msgspec.json.format(msgspec.json.encode(rows), indent=2)
     return indented.decode()
@@ -32,7 +33,7 @@ def as_lines(check: CheckResult, *, plain: bool = False) -> tuple[str, ...]:
     """A check as its line, and one more for what mends it; `plain` for output without Unicode."""
     marks, arrow = (PLAIN_MARKS, "->") if plain else (MARKS, "→")
     line = f"{marks[check.status]} {check.name}: {check.seen}"
-    return (line, f"    {arrow} {check.remedy}") if check.remedy else (line,)
+    return (line, f"    {arrow} {check.shell_remedy}") if check.remedy else (line,)
 
 
 def as_text(checks: Iterable[CheckResult]) -> str:

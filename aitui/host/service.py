@@ -7,7 +7,7 @@ from posixpath import basename
 
 from aitui.domain.sanitize import sanitize_line
 from aitui.domain.suggest import nearest
-from aitui.errors import HostFileError, NoSuchFile, ServiceFailed
+from aitui.errors import Action, HostFileError, NoSuchFile, ServiceFailed
 from aitui.host import unit as unit_text
 from aitui.host.base import CommandResult, Host
 from aitui.host.sighup import parse_sighup_result, sighup_command
@@ -136,7 +136,7 @@ def _reason_from_journal(journal: Sequence[str]) -> tuple[str, str] | None:
 
 
 def _reason_from_restarts(facts: UnitInfo) -> tuple[str, str] | None:
-    remedy = f"when its cause is mended: systemctl --user reset-failed {facts.unit}, and R"
+    remedy = f"when its cause is mended: systemctl --user reset-failed {facts.unit}, and restart it"
     if facts.active_state == "failed" and facts.restarts:
         times = facts.restarts + 1
         return f"it ended {times} times in a row, with exit status {facts.exit_status}", remedy
@@ -232,7 +232,8 @@ class SystemdService:
         raise ServiceFailed(
             f"{self._unit} can't be reloaded",
             why=hang_up.why_not,
-            remedy="start llama-swap itself in ExecStart, or restart it: R (aitui restart)",
+            remedy="start llama-swap itself in ExecStart, or restart it",
+            action=Action.RESTART_SERVICE,
         )
 
     async def restart(self) -> UnitInfo:

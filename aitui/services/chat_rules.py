@@ -11,7 +11,7 @@ from aitui.domain.eviction import predict_victims
 from aitui.domain.models import Model, ModelKind, RunState
 from aitui.domain.snapshot import Snapshot
 from aitui.domain.suggest import nearest
-from aitui.errors import ActionRefused, AituiError, HistoryError, LoadFailed, NoSuchModel
+from aitui.errors import Action, ActionRefused, AituiError, HistoryError, LoadFailed, NoSuchModel
 from aitui.services.failures import diagnose_load_failure
 from aitui.services.load import load_confirmation, resolve_model
 from aitui.services.session import Ask, Session
@@ -42,7 +42,8 @@ def resolve_chat_model(wanted: str, snapshot: Snapshot) -> Model:
         raise AituiError(
             "No model is loaded",
             why="without -m the chat is with the loaded one",
-            remedy="name one with -m ID: aitui status lists them",
+            remedy="name one with -m ID",
+            action=Action.REFRESH,
         )
     raise AituiError(
         f"{len(loaded)} models are loaded",
@@ -137,6 +138,7 @@ async def diagnose_error(session: Session, model_id: str, error: AituiError) -> 
             words=error.words,
             why=f"nearest: {', '.join(near)}" if near else error.why,
             remedy=error.remedy,
+            action=error.action,
         )
     return error
 

@@ -14,6 +14,7 @@ from aitui.domain.llama_server import effective_flag_value, find_flag
 from aitui.domain.progress import ProgressTracker
 from aitui.domain.snapshot import ConnectionPhase
 from aitui.errors import (
+    Action,
     AituiError,
     ConfigNotApplied,
     ConfigWriteUncertain,
@@ -157,7 +158,8 @@ async def _signal_or_restart(
         trouble = ConfigNotApplied(
             f"{session.server.label} gives no sign of a reload",
             why=f"SIGHUP was sent, and its streams went on for {RELOAD_SECONDS:.0f} s",
-            remedy="its log says why: L (aitui logs --proxy); R (aitui restart) restarts it",
+            remedy="look into its log, then restart it",
+            action=Action.RESTART_SERVICE,
         )
     # No sign of a reload may mean a file that was refused: the server serves on, and would end.
     await refuse_invalid_config(admin, "Not restarted")
@@ -243,7 +245,8 @@ async def _verify(session: Session, expected: ExpectedSetting) -> str:
         raise ConfigNotApplied(
             f"{expected.model} runs with {flag} {runs_with or 'unset'}, not {value or 'unset'}",
             why="the server reads another file, or has not read this one",
-            remedy="aitui doctor shows which file the service reads",
+            remedy="see which file the service reads",
+            action=Action.RUN_DOCTOR,
         )
     return f"runs with {flag} {runs_with or 'unset'}, and answers"
 
@@ -258,7 +261,8 @@ async def _verify_by_properties(session: Session, expected: ExpectedSetting) -> 
         raise ConfigNotApplied(
             f"{expected.model} runs with a context of {max(sizes):,} tokens, not {int(value):,}",
             why="its environment was read before the change, or the model has fewer",
-            remedy="aitui doctor shows which file the service reads",
+            remedy="see which file the service reads",
+            action=Action.RUN_DOCTOR,
         )
     return f"runs with a context of {int(value):,} tokens, and answers"
 
@@ -313,7 +317,7 @@ class ChangeApplyFailed(AituiError):
     """
 
     def __init__(self, made: WrittenChange, cause: AituiError) -> None:
-        super().__init__(cause.what, why=cause.why, remedy=cause.remedy)
+        super().__init__(cause.what, why=cause.why, remedy=cause.remedy, action=cause.action)
         self.made = made
         self.cause = cause
 

@@ -5,7 +5,7 @@ import asyncio
 from aitui.domain.config.document import decode_config
 from aitui.domain.config.lint import find_diagnostics
 from aitui.domain.sanitize import sanitize_line
-from aitui.errors import ConfigRefused, HostError, HostFileError, NoSuchFile
+from aitui.errors import Action, ConfigRefused, HostError, HostFileError, NoSuchFile
 from aitui.host.config_file import ConfigFile
 from aitui.host.config_types import FileSnapshot
 from aitui.host.unit import UnitInfo
@@ -35,7 +35,8 @@ async def refuse_invalid_config(admin: HostAdmin, outcome: str) -> None:
         raise ConfigRefused(
             f"{outcome}: llama-swap would refuse its config file",
             why=f"{path}:{first.line}:{first.column}: {first.words}{more}",
-            remedy="correct that line first: 5 shows the file, e edits it (aitui preset)",
+            remedy="correct that line first",
+            action=Action.SHOW_CONFIG,
         )
 
 

@@ -10,6 +10,7 @@ from aitui.domain.confirmation import Confirmation
 from aitui.domain.progress import ProgressTracker
 from aitui.domain.snapshot import Snapshot
 from aitui.errors import (
+    Action,
     ActionRefused,
     AituiError,
     ConfigLocked,
@@ -50,7 +51,8 @@ async def last_change(admin: HostAdmin) -> Entry:
         raise ActionRefused(
             "There is nothing to undo",
             why=f"aitui changed nothing at {admin.server.label}, or took it all back",
-            remedy="aitui journal lists the changes",
+            remedy="list the changes",
+            action=Action.SHOW_JOURNAL,
         )
     return entry
 

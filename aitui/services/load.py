@@ -20,6 +20,7 @@ from aitui.domain.snapshot import ConnectionPhase, Snapshot
 from aitui.domain.suggest import nearest
 from aitui.domain.units import format_seconds
 from aitui.errors import (
+    Action,
     ActionRefused,
     AituiError,
     CertificateFileError,
@@ -230,7 +231,8 @@ def no_such_model_error(wanted: str, snapshot: Snapshot) -> NoSuchModel:
         f"no model “{wanted}” on this server",
         status=404,
         why=f"nearest: {', '.join(near)}" if near else "the server lists nothing like it",
-        remedy="refresh if it was added just now (F5)",
+        remedy="refresh if it was added just now",
+        action=Action.REFRESH,
     )
 
 

@@ -16,7 +16,6 @@ The defaults of certificates and SSH host hold at the default URL and nowhere el
 certificate is used, wherever it was set.
 """
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -171,6 +170,9 @@ def missing_certificates(server: Server) -> tuple[tuple[str, Path], ...]:
 
 async def require_certificates(server: Server) -> None:
     """Raise CertificateFileError where certificate files are set and not there."""
+    # Reading the command line must not pay for asyncio and ssl: `aitui --help` ends before it.
+    import asyncio
+
     missing = await asyncio.to_thread(missing_certificates, server)
     if missing:
         files = ", ".join(f"{path} ({what})" for what, path in missing)

@@ -8,6 +8,7 @@ from rich.cells import cell_len, chop_cells, set_cell_size
 
 from aitui.domain.confirmation import Confirmation
 from aitui.errors import AituiError, ConfigRefused, LoadFailed
+from aitui.ui.keymap import APP, remedy_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +74,16 @@ def _last_cells(text: str, width: int) -> str:
 
 
 LOG_LINES = 6
-NOT_REACHED = "The server isn't reached: F5 tries at once, D says what is wrong"
+NOT_REACHED = (
+    f"The server isn't reached: {APP.sign('refresh_server')} tries at once, "
+    f"{APP.sign('doctor')} says what is wrong"
+)
 
 
 def error_text(error: AituiError) -> str:
     """Where and why it happened and what mends it, a line each."""
     place = error.location if isinstance(error, ConfigRefused) else ""
-    return "\n".join(part for part in (place, error.why, error.remedy) if part)
+    return "\n".join(part for part in (place, error.why, remedy_text(error)) if part)
 
 
 def seconds_text(seconds: float) -> str:

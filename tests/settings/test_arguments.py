@@ -17,6 +17,7 @@ from aitui.cli.args import (
     parse,
 )
 from aitui.cli.main import HANDLERS
+from aitui.errors import Action
 from aitui.settings import SettingsFlags
 
 
@@ -154,6 +155,11 @@ def test_help_has_examples_and_every_exit_code(capsys: pytest.CaptureFixture[str
 
 def test_every_command_has_a_handler() -> None:
     assert {command.name for command in COMMANDS} == HANDLERS.keys()
+
+
+def test_the_command_of_every_action_exists() -> None:
+    commands = {"aitui", *(f"aitui {command.name}" for command in COMMANDS)}
+    assert {action.value for action in Action} <= commands
 
 
 def test_every_option_is_read_into_a_field() -> None:

@@ -514,7 +514,7 @@ class ChatController:
                 return
         can_change = bool(session.server.ssh_host) and not session.server.read_only
         words = failure_text(told, model_id, can_change=can_change)
-        raise AituiError(told.what, why=words, remedy=told.remedy)
+        raise AituiError(told.what, why=words, remedy=told.remedy, action=told.action)
 
     async def _confirm_request(self, chat: ChatSession, prompt: PromptDraft) -> bool:
         """Whether it may cost what it costs: asked once a conversation."""

@@ -40,6 +40,7 @@ from aitui.services.connect_host import connect
 from aitui.services.host_admin import HostAdmin, no_host_error, open_administration
 from aitui.services.session import Session
 from aitui.ui.context import AppContext
+from aitui.ui.keymap import remedy_text
 from aitui.ui.screens.config import ConfigScreen, highlight_config
 from aitui.ui.screens.confirm import ConfirmScreen
 from aitui.ui.screens.dialogs import KeyPasswordScreen
@@ -285,7 +286,7 @@ class HostController:
     def _notify_no_host(self) -> None:
         error = no_host_error(self._server or self._app_context.settings.server)
         self._app.notify(
-            f"{error.why}\n{error.remedy}", title=error.what, severity="warning", markup=False
+            f"{error.why}\n{remedy_text(error)}", title=error.what, severity="warning", markup=False
         )
 
     @property
@@ -310,5 +311,5 @@ def error_lines(error: AituiError) -> tuple[str, ...]:
         # Their change, not ours: what stands there now and wasn't read.
         log = tuple(error.diff.splitlines()[2 : 2 + DIFF_LINES])
     place = error.location if isinstance(error, ConfigRefused) else ""
-    lines = (error.what, place, error.why, *(f"| {line}" for line in log), error.remedy)
+    lines = (error.what, place, error.why, *(f"| {line}" for line in log), remedy_text(error))
     return tuple(line for line in lines if line)

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.content import Content
 from textual.screen import Screen
 from textual.widgets import Input, Static
@@ -16,6 +16,7 @@ from aitui.domain.sanitize import sanitize_line
 from aitui.domain.snapshot import Clock, Server, Snapshot
 from aitui.errors import AituiError
 from aitui.services.config_plan import ServerConfig
+from aitui.ui.keymap import APP, CONFIG, ENTRY, Hint, remedy_text
 from aitui.ui.messages import (
     ConfigEditRequested,
     ConfigViewRequested,
@@ -75,9 +76,11 @@ def line_warnings(preset: ServerConfig | None, line: int) -> list[str]:
     if not here and preset.diagnostics:
         count = len(preset.diagnostics)
         noun = "problem" if count == 1 else "problems"
-        lines.append(f"! {count} {noun} in this file: p goes to the next")
+        lines.append(
+            f"! {count} {noun} in this file: {CONFIG.sign('next_problem')} goes to the next"
+        )
     if preset.newer:
-        lines.append(f"! {preset.newer}   H reload")
+        lines.append(f"! {preset.newer}   {APP.sign('reload_config')} reload")
     return lines
 
 
@@ -85,23 +88,7 @@ class ConfigScreen(Screen[None]):
     """Shows the file as it was last read, and passes on what somebody wants changed in it."""
 
     CSS_PATH = "config.tcss"
-    BINDINGS: ClassVar[list[BindingType]] = [
-        # With priority: what is typed ahead after it belongs to the entry.
-        Binding("slash", "find", "find", key_display="/", priority=True),
-        Binding("n", "find_next(1)", "next found"),
-        Binding("N", "find_next(-1)", "previous found"),
-        Binding("c", "app.change_context", "context size of this model", priority=True),
-        Binding("e", "edit", "edit the file in $EDITOR"),
-        Binding("a", "add", "add a model"),
-        Binding("delete", "remove", "remove this model", key_display="Del"),
-        Binding("p", "next_problem", "next problem"),
-        Binding("tab", "next_block(1)", "next model", key_display="Tab"),
-        Binding("shift+tab", "next_block(-1)", "previous model", key_display="⇧Tab"),
-        Binding("y", "copy", "copy the line"),
-        Binding("f5,ctrl+r", "read_again", "read it again", key_display="F5"),
-        Binding("1", "models", "models"),
-        Binding("escape", "back", "back", show=False),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = CONFIG.bindings()
 
     def __init__(
         self, clock: Clock, server: Server | None, snapshot: Snapshot, model_id: str
@@ -156,7 +143,9 @@ class ConfigScreen(Screen[None]):
         """The file couldn't be read."""
         self._error = error
         if self.is_mounted:
-            self._view.empty_text = "" if self._server_config else "Not read: F5 tries again"
+            self._view.empty_text = (
+                "" if self._server_config else f"Not read: {CONFIG.sign('read_again')} tries again"
+            )
             self._show()
 
     @property
@@ -254,33 +243,30 @@ class ConfigScreen(Screen[None]):
         else:
             self.dismiss()
 
-    def keys(self) -> list[tuple[str, str, str]]:
+    def keys(self) -> list[Hint]:
         """Key, words and action of what works now, the most needed first."""
         if self._entry.display:
-            return [("⏎", "done", "submit_entry"), ("Esc", "back", "back")]
+            return [ENTRY.hint("submit_entry"), ENTRY.hint("back")]
         inside = bool(self.model_id)
         writable = self._server is not None and not self._server.read_only
+        editable = writable and self._server_config is not None
+        diagnostics = self._server_config.diagnostics if self._server_config else ()
         hints = [
-            ("1", "models", "models", True),
-            ("F5", "read again", "read_again", self._error is not None),
-            ("c", "ctx", "app.change_context", inside and writable),
-            ("e", "edit", "edit", writable and self._server_config is not None),
-            ("a", "add a model", "add", writable and self._server_config is not None),
-            ("Del", "remove", "remove", inside and writable),
-            ("H", "reload", "app.reload_config", writable),
-            ("n", "next", "find_next(1)", bool(self._view.matches)),
-            ("/", "find", "find", True),
-            (
-                "p",
-                "problem",
-                "next_problem",
-                bool(self._server_config and self._server_config.diagnostics),
-            ),
-            ("Tab", "next model", "next_block(1)", True),
-            ("y", "copy", "copy", True),
-            ("?", "keys", "app.help", True),
+            (CONFIG.hint("models"), True),
+            (CONFIG.hint("read_again"), self._error is not None),
+            (CONFIG.hint("app.change_context"), inside and writable),
+            (CONFIG.hint("edit"), editable),
+            (CONFIG.hint("add"), editable),
+            (CONFIG.hint("remove"), inside and writable),
+            (APP.hint("reload_config"), writable),
+            (CONFIG.hint("find_next(1)"), bool(self._view.matches)),
+            (CONFIG.hint("find"), True),
+            (CONFIG.hint("next_problem"), bool(diagnostics)),
+            (CONFIG.hint("next_block(1)"), True),
+            (CONFIG.hint("copy"), True),
+            (APP.hint("help"), True),
         ]
-        return [(key, words, action) for key, words, action, works in hints if works]
+        return [hint for hint, works in hints if works]
 
     async def action_submit_entry(self) -> None:
         """Take what was typed."""
@@ -308,7 +294,7 @@ class ConfigScreen(Screen[None]):
         place = self.query_one("#place", Static)
         place.update(config_status_line(preset, self._view, self.size.width - 2) if preset else "")
         lines = (
-            [f"✘ {error.what}", error.why, error.remedy]
+            [f"✘ {error.what}", error.why, remedy_text(error)]
             if error
             else line_warnings(preset, self._view.cursor)
         )

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.message import Message
@@ -14,13 +14,14 @@ from textual.widgets import Static
 
 from aitui.domain.confirmation import Confirmation
 from aitui.domain.snapshot import Snapshot
+from aitui.ui.keymap import CHOICE, CONFIRM
 from aitui.ui.text import shorten_id
 
 
 class Choice(Static, can_focus=True):
     """A word that can be focused, clicked, and chosen with Enter; the focused one is marked."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter,space", "choose", "Choose", show=False)]
+    BINDINGS: ClassVar[list[BindingType]] = CHOICE.bindings()
     DEFAULT_CSS = """
     Choice {
         width: auto;
@@ -88,12 +89,7 @@ class ConfirmScreen(ModalScreen[bool]):
     """
 
     CSS_PATH = "confirm.tcss"
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("y", "answer(True)", "Yes"),
-        Binding("n,escape,q", "answer(False)", "No"),
-        Binding("o", "want_other", "Something else"),
-        Binding("left,right,h,l,up,down", "other_choice", "Other choice", show=False),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = CONFIRM.bindings()
 
     def __init__(self, build: Callable[[Snapshot], Confirmation], snapshot: Snapshot) -> None:
         super().__init__()

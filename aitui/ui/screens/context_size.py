@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
@@ -15,6 +15,7 @@ from aitui.domain.memory.forecast import FitForecast, FitVerdict, describe_fit
 from aitui.domain.models import Model
 from aitui.domain.snapshot import Snapshot
 from aitui.errors import ConfigRefused
+from aitui.ui.keymap import CONTEXT_SIZE, remedy_text
 from aitui.ui.text import shorten_id
 
 MAX_ID_CELLS = 56
@@ -24,14 +25,7 @@ class ContextSizeScreen(ModalScreen[int | None]):
     """Ends with tokens, or with None where nothing is to change."""
 
     CSS_PATH = "context_size.tcss"
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "give_up", "leave it as it is"),
-        # With priority: the field would take them for the beginning and the end of its line.
-        Binding("up", "double", "double", priority=True),
-        Binding("down", "half", "half", priority=True),
-        Binding("ctrl+f", "fitting", "largest that fits", key_display="^f", priority=True),
-        Binding("ctrl+x", "most", "the model's maximum", key_display="^x", priority=True),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = CONTEXT_SIZE.bindings()
 
     def __init__(self, model: Model, snapshot: Snapshot | None = None) -> None:
         super().__init__()
@@ -132,7 +126,7 @@ class ContextSizeScreen(ModalScreen[int | None]):
             tokens = parse_context_size(message.value)
         except ConfigRefused as error:
             meaning.add_class("-wrong")
-            meaning.update(Content(f"{error.what} {error.remedy}" if message.value else ""))
+            meaning.update(Content(f"{error.what} {remedy_text(error)}" if message.value else ""))
             return
         meaning.remove_class("-wrong")
         meaning.update(
@@ -144,7 +138,7 @@ class ContextSizeScreen(ModalScreen[int | None]):
         try:
             tokens = parse_context_size(message.value)
         except ConfigRefused as error:
-            self.notify(error.remedy, title=error.what, severity="warning", markup=False)
+            self.notify(remedy_text(error), title=error.what, severity="warning", markup=False)
             return
         if self.is_current:
             self.dismiss(tokens)

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from textual import events, on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
@@ -13,6 +13,7 @@ from textual.widgets.option_list import Option
 
 from aitui.domain.snapshot import Server
 from aitui.errors import KeyPasswordNeeded, SshKeyPassphraseNeeded
+from aitui.ui.keymap import CHOOSE, KEY_PASSWORD, SERVERS
 from aitui.ui.plain import plain
 from aitui.ui.text import shorten_id
 
@@ -23,7 +24,7 @@ class ChooseScreen(ModalScreen[str | None]):
     """Ends with one of them, or with None."""
 
     CSS_PATH = "small_dialog.tcss"
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q", "give_up", "Back")]
+    BINDINGS: ClassVar[list[BindingType]] = CHOOSE.bindings()
 
     def __init__(self, title: str, choices: Sequence[str]) -> None:
         super().__init__()
@@ -59,7 +60,7 @@ class KeyPasswordScreen(ModalScreen[str]):
     """Ends with the password, or with an empty text where nobody gives it."""
 
     CSS_PATH = "small_dialog.tcss"
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "give_up", "Give up")]
+    BINDINGS: ClassVar[list[BindingType]] = KEY_PASSWORD.bindings()
 
     def __init__(self, error: KeyPasswordNeeded | SshKeyPassphraseNeeded) -> None:
         super().__init__()
@@ -94,7 +95,7 @@ class ServersScreen(ModalScreen[Server | str | None]):
     """Ends with a server of the list, with a URL that was typed, or with None."""
 
     CSS_PATH = "small_dialog.tcss"
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "give_up", "Back")]
+    BINDINGS: ClassVar[list[BindingType]] = SERVERS.bindings()
 
     def __init__(self, servers: tuple[Server, ...], current: Server | None) -> None:
         super().__init__()

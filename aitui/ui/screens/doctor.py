@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Horizontal, VerticalScroll
 from textual.content import Content
 from textual.screen import Screen
@@ -17,6 +17,7 @@ from aitui.domain.checks import CheckResult, CheckStage
 from aitui.domain.snapshot import Clock
 from aitui.domain.units import format_seconds
 from aitui.format.doctor import MARKS, as_text, summary
+from aitui.ui.keymap import APP, DOCTOR, remedy_text
 from aitui.ui.widgets.key_bar import KeyBar
 
 RunChecks = Callable[[], AsyncGenerator[CheckResult | CheckStage, None]]
@@ -27,17 +28,7 @@ class DoctorScreen(Screen[None]):
     """Shows each check as it ends; ends the check-up when it is closed."""
 
     CSS_PATH = "doctor.tcss"
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("y", "copy_report", "copy the report"),
-        Binding("r", "check_again", "check again"),
-        Binding("escape,D", "close", "back", key_display="Esc"),
-        Binding("j,down", "scroll(1)", "down", show=False),
-        Binding("k,up", "scroll(-1)", "up", show=False),
-        Binding("ctrl+d", "scroll(10)", "down by half", show=False),
-        Binding("ctrl+u", "scroll(-10)", "up by half", show=False),
-        Binding("g", "go_to_top", "first line", show=False),
-        Binding("G", "go_to_end", "last line", show=False),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = DOCTOR.bindings()
 
     def __init__(self, check_up: RunChecks, clock: Clock) -> None:
         super().__init__()
@@ -57,10 +48,8 @@ class DoctorScreen(Screen[None]):
     def on_mount(self) -> None:
         """Begin at once."""
         self.query_one(KeyBar).hints = (
-            ("y", "copy the report", "copy_report"),
-            ("r", "check again", "check_again"),
-            ("Esc", "back", "close"),
-            ("?", "keys", "app.help"),
+            *(DOCTOR.hint(action) for action in ("copy_report", "check_again", "close")),
+            APP.hint("help"),
         )
         self.query_one("#checks").focus()
         self.set_interval(1.0, self._show_progress)
@@ -152,6 +141,6 @@ class CheckRow(Horizontal):
         check = self._check
         words = Content.assemble((check.name, "bold"), "  ", check.seen)
         if check.remedy:
-            words = Content.assemble(words, "\n", (f"→ {check.remedy}", "$text-accent"))
+            words = Content.assemble(words, "\n", (f"→ {remedy_text(check)}", "$text-accent"))
         yield Static(MARKS[check.status], classes="mark", markup=False)
         yield Static(words, classes="words", markup=False)

@@ -4,12 +4,13 @@ from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.screen import Screen
 from textual.widgets import Static
 
 from aitui.domain.snapshot import Clock, Server, Snapshot
 from aitui.ui.hardware import host_info_source_text, source_text
+from aitui.ui.keymap import APP, HARDWARE, Hint
 from aitui.ui.messages import ModelsViewRequested
 from aitui.ui.text import LineItem, fit_items
 from aitui.ui.widgets.hardware_view import SPANS, HardwareView
@@ -21,13 +22,7 @@ class HardwareScreen(Screen[None]):
     """Shows what each snapshot tells of the hardware."""
 
     CSS_PATH = "hardware.tcss"
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("t", "next_span", "5, 15 or 60 minutes"),
-        Binding("j,down", "scroll(1)", "down", show=False),
-        Binding("k,up", "scroll(-1)", "up", show=False),
-        Binding("1", "models", "models"),
-        Binding("escape", "back", "back", show=False),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = HARDWARE.bindings()
 
     def __init__(self, clock: Clock, server: Server | None, snapshot: Snapshot) -> None:
         super().__init__()
@@ -79,14 +74,10 @@ class HardwareScreen(Screen[None]):
         """Back to where this view was opened."""
         self.dismiss()
 
-    def keys(self) -> list[tuple[str, str, str]]:
-        """Key, words and action of what works now, the most needed first."""
-        return [
-            ("1", "models", "models"),
-            ("t", "5/15/60 min", "next_span"),
-            ("j", "down", "scroll(1)"),
-            ("?", "keys", "app.help"),
-        ]
+    def keys(self) -> list[Hint]:
+        """What works now, the most needed first."""
+        actions = ("models", "next_span", "scroll(1)")
+        return [*(HARDWARE.hint(action) for action in actions), APP.hint("help")]
 
     @property
     def _view(self) -> HardwareView:

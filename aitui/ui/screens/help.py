@@ -11,6 +11,7 @@ from textual.content import Content
 from textual.screen import ModalScreen, Screen
 from textual.widgets import Input, Static, TextArea
 
+from aitui.ui.keymap import HELP, HELP_TEXT
 from aitui.ui.plain import plain
 
 KEY_WIDTH = 16
@@ -35,14 +36,7 @@ _TEXTUAL_BINDINGS = {"app.focus_next": "next pane", "app.focus_previous": "previ
 class HelpText(VerticalScroll):
     """Scrolls by the keys that move elsewhere, beside its own."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("j", "scroll_down", "down", show=False),
-        Binding("k", "scroll_up", "up", show=False),
-        Binding("g", "scroll_home", "first line", show=False),
-        Binding("G", "scroll_end", "last line", show=False),
-        Binding("ctrl+d", "scroll_pages(0.5)", "half a page down", show=False),
-        Binding("ctrl+u", "scroll_pages(-0.5)", "half a page up", show=False),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = HELP_TEXT.bindings()
 
     def action_scroll_pages(self, pages: float) -> None:
         """Move the text by pages."""
@@ -53,9 +47,7 @@ class HelpScreen(ModalScreen[None]):
     """Made of the bindings themselves, so that it can't be out of date."""
 
     CSS_PATH = "help.tcss"
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q,question_mark,f1", "close", "Close", show=False)
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = HELP.bindings()
 
     def __init__(
         self, keys: Iterable[tuple[str, str, str]], title: str = "", *, signs: bool = True

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.message import Message
 from textual.screen import ModalScreen
@@ -13,6 +13,7 @@ from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from aitui.services.conversations import ListedConversation
+from aitui.ui.keymap import HISTORY
 from aitui.ui.plain import plain
 
 
@@ -20,11 +21,7 @@ class HistoryScreen(ModalScreen[str]):
     """Ends with the id of a conversation, "" for none."""
 
     CSS_PATH = "small_dialog.tcss"
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "give_up", "Back"),
-        Binding("down", "to_list", "To the list", show=False),
-        Binding("delete", "delete", "delete", key_display="Del"),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = HISTORY.bindings()
 
     class SearchRequested(Message):
         """Somebody wants to see the conversations with these words."""

@@ -7,7 +7,7 @@ from rich.segment import Segment
 from rich.style import Style
 from textual import events, on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.content import Content
 from textual.message import Message
 from textual.reactive import reactive
@@ -21,6 +21,7 @@ from aitui.domain.models import LoadFailure
 from aitui.domain.snapshot import Clock, ConnectionPhase, Server, Snapshot
 from aitui.errors import AituiError
 from aitui.services.log_feed import FeedPhase, FeedState, LogUpdate
+from aitui.ui.keymap import APP, ENTRY, LOG_VIEW, LOGS, Hint, remedy_text
 from aitui.ui.logs.model import FailureLines
 from aitui.ui.messages import LogRetryRequested, LogSaveRequested, LogSelected, ModelsViewRequested
 from aitui.ui.text import (
@@ -189,24 +190,7 @@ class LogsScreen(Screen[None]):
     """Shows what it is fed of one log, and passes on which one is wanted."""
 
     CSS_PATH = "logs.tcss"
-    BINDINGS: ClassVar[list[BindingType]] = [
-        # These two with priority: what is typed ahead after them belongs to the entry.
-        Binding("slash", "find", "find", key_display="/", priority=True),
-        Binding("f", "filter", "filter by pattern", priority=True),
-        Binding("n", "find_next(1)", "next found"),
-        Binding("N", "find_next(-1)", "previous found"),
-        Binding("v", "level", "filter by level"),
-        Binding("w", "wrap", "wrap long lines"),
-        Binding("space", "pause", "pause"),
-        Binding("tab", "other_log(1)", "next log", key_display="Tab"),
-        Binding("shift+tab", "other_log(-1)", "previous log", key_display="⇧Tab"),
-        Binding("y", "copy", "copy"),
-        Binding("ctrl+s", "save", "save to a file", key_display="^s"),
-        Binding("p", "polls", "aitui's own polls"),
-        Binding("f5,ctrl+r", "retry", "retry now", key_display="F5"),
-        Binding("1", "models", "models"),
-        Binding("escape", "back", "back", show=False),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = LOGS.bindings()
 
     def __init__(
         self,
@@ -362,31 +346,31 @@ class LogsScreen(Screen[None]):
         else:
             self.dismiss()
 
-    def keys(self) -> list[tuple[str, str, str]]:
+    def keys(self) -> list[Hint]:
         """Key, words and action of what works now, the most needed first."""
         view = self._view
         if self._entry.display:
-            done = ("⏎", "filter" if self._entry_mode == FILTER else "done", "submit_entry")
-            return [done, ("Esc", "back", "back")]
+            words = "filter" if self._entry_mode == FILTER else ""
+            return [ENTRY.hint("submit_entry", words), ENTRY.hint("back")]
         found = view.rows.needle is not None and bool(view.rows.match_count)
         hints = [
-            ("1", "models", "models", True),
-            ("F5", "retry now", "retry", self._feed_state.phase is FeedPhase.LOST),
-            ("End", "follow", "follow", not view.following),
-            ("space", "go on" if view.paused else "pause", "pause", True),
-            ("n", "next", "find_next(1)", found),
-            ("N", "previous", "find_next(-1)", found),
-            ("/", "find", "find", True),
-            ("f", "filter", "filter", True),
-            ("v", "level", "level", True),
-            ("Tab", "other log", "other_log(1)", True),
-            ("y", "copy", "copy", view.cursor_line is not None),
-            ("w", "cut" if view.wraps else "wrap", "wrap", True),
-            ("^s", "save", "save", view.cursor_line is not None),
-            ("p", "hide polls" if view.rows.filter.show_own else "polls", "polls", True),
-            ("?", "keys", "app.help", True),
+            (LOGS.hint("models"), True),
+            (LOGS.hint("retry"), self._feed_state.phase is FeedPhase.LOST),
+            (LOG_VIEW.hint("follow"), not view.following),
+            (LOGS.hint("pause", "go on" if view.paused else ""), True),
+            (LOGS.hint("find_next(1)"), found),
+            (LOGS.hint("find_next(-1)"), found),
+            (LOGS.hint("find"), True),
+            (LOGS.hint("filter"), True),
+            (LOGS.hint("level"), True),
+            (LOGS.hint("other_log(1)"), True),
+            (LOGS.hint("copy"), view.cursor_line is not None),
+            (LOGS.hint("wrap", "cut" if view.wraps else ""), True),
+            (LOGS.hint("save"), view.cursor_line is not None),
+            (LOGS.hint("polls", "hide polls" if view.rows.filter.show_own else ""), True),
+            (APP.hint("help"), True),
         ]
-        return [(key, words, action) for key, words, action, works in hints if works]
+        return [hint for hint, works in hints if works]
 
     @property
     def _view(self) -> LogView:
@@ -426,7 +410,7 @@ class LogsScreen(Screen[None]):
         )
         self._show_reason()
         error = self._feed_state.error
-        lines = [] if error is None else [f"✘ {error.what}", error.why, error.remedy]
+        lines = [] if error is None else [f"✘ {error.what}", error.why, remedy_text(error)]
         _update_lines(self.query_one("#trouble", Static), lines)
 
     def _show_reason(self) -> None:
@@ -490,7 +474,7 @@ class LogsScreen(Screen[None]):
         self._show()
 
     def _warn(self, error: AituiError) -> None:
-        words = "\n".join(part for part in (error.why, error.remedy) if part)
+        words = "\n".join(part for part in (error.why, remedy_text(error)) if part)
         self.notify(words, title=error.what, severity="warning", markup=False)
 
     @on(LogView.PositionChanged)

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Container, Vertical
 from textual.content import Content
 from textual.css.query import NoMatches
@@ -20,6 +20,7 @@ from aitui.domain.models import Model
 from aitui.domain.snapshot import Clock, ConnectionPhase, Server, Snapshot
 from aitui.ui.certificate_days import certificate_item, renewal_notice
 from aitui.ui.key_hints import chat_keys, filter_keys, model_keys
+from aitui.ui.keymap import APP, MODELS, Hint, remedy_text
 from aitui.ui.messages import (
     CancelRequested,
     ChatRequested,
@@ -52,21 +53,7 @@ class ModelsScreen(Screen[None]):
     """Shows the snapshot, and passes on what somebody wants done with a model."""
 
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (118, "-wide")]  # noqa: RUF012
-    BINDINGS: ClassVar[list[BindingType]] = [
-        # With priority, like the filter: a prompt that is typed ahead is no key.
-        Binding("enter", "chat", "chat", key_display="⏎", priority=True),
-        Binding("l", "load", "load"),
-        Binding("u", "unload", "unload"),
-        Binding("U", "unload_all", "unload all"),
-        Binding("x", "cancel_request", "cancel a request"),
-        Binding("c", "app.change_context", "context size", priority=True),
-        Binding("L", "log", "log of the model"),
-        # With priority: what is typed ahead after it belongs to the filter, and is no key.
-        Binding("slash", "filter", "filter", key_display="/", priority=True),
-        Binding("s", "sort", "sort"),
-        Binding("y", "copy_id", "copy id"),
-        Binding("escape", "back", "back", show=False),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = MODELS.bindings()
 
     snapshot: reactive[Snapshot] = reactive(Snapshot(), init=False)
     server: reactive[Server | None] = reactive(None, init=False)
@@ -147,7 +134,10 @@ class ModelsScreen(Screen[None]):
             self.notify(words, severity="warning", markup=False)
         elif not requests.has_focus and len(requests.uses) > 1:
             requests.focus()
-            self.notify("Which one? Choose it and press x again", markup=False)
+            self.notify(
+                f"Which one? Choose it and press {MODELS.sign('cancel_request')} again",
+                markup=False,
+            )
         else:
             self.post_message(CancelRequested(requests.selected_use.request))
 
@@ -193,7 +183,7 @@ class ModelsScreen(Screen[None]):
         elif model is not None and model.requested is not None:
             self.notify(f"{model.id} goes on loading; u aborts it", markup=False)
 
-    def keys(self) -> list[tuple[str, str, str]]:
+    def keys(self) -> list[Hint]:
         """Key, words and action of what works now, the most needed first."""
         if isinstance(self.focused, CHAT_PARTS):
             writing = isinstance(self.focused, Composer)
@@ -332,9 +322,13 @@ class ModelsScreen(Screen[None]):
 
     def _show_problems(self) -> None:
         error = self.snapshot.connection.error
-        lines = [] if error is None else [f"✘ {error.what}", error.why, error.remedy]
+        lines = [] if error is None else [f"✘ {error.what}", error.why, remedy_text(error)]
         lines += [f"! {warning}" for warning in self.snapshot.warnings]
-        lines += [f"! {self.config_note}   H reload"] if self.config_note else []
+        lines += (
+            [f"! {self.config_note}   {APP.sign('reload_config')} reload"]
+            if self.config_note
+            else []
+        )
         trouble = self.query_one("#trouble", Static)
         trouble.display = any(lines)
         trouble.set_class(error is not None, "-error")
@@ -351,7 +345,10 @@ class ModelsScreen(Screen[None]):
             return f"Connecting to {self.server.url}"
         if link.last_response_at is None:
             return f"{self.server.url} was not reached yet"
-        return "The server lists no models\nAdd some to its config.yaml, then refresh with F5"
+        refresh = APP.sign("refresh_server")
+        return (
+            f"The server lists no models\nAdd some to its config.yaml, then refresh with {refresh}"
+        )
 
     def _sort_by(self, sort: str) -> None:
         view = self._table.view

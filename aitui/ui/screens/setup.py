@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.message import Message
@@ -12,6 +12,7 @@ from textual.screen import Screen
 from textual.widgets import Static
 
 from aitui.domain.snapshot import Server
+from aitui.ui.keymap import APP, SETUP
 from aitui.ui.widgets.key_bar import KeyBar
 
 
@@ -27,11 +28,7 @@ class SetupScreen(Screen[None]):
     """Says which files were looked for, and what can be done now."""
 
     CSS_PATH = "setup.tcss"
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("d", "demo", "open the demo"),
-        Binding("o", "app.switch_server", "another server"),
-        Binding("f5,r", "look_again", "look again", key_display="F5"),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = SETUP.bindings()
 
     def __init__(self, server: Server, missing: tuple[tuple[str, Path], ...]) -> None:
         super().__init__()
@@ -49,12 +46,8 @@ class SetupScreen(Screen[None]):
         """Show the files, and the keys that work here."""
         self.show(self._missing)
         self.query_one(KeyBar).hints = (
-            ("d", "open the demo", "demo"),
-            ("o", "another server", "app.switch_server"),
-            ("F5", "look again", "look_again"),
-            ("D", "doctor", "app.doctor"),
-            ("q", "quit", "app.quit"),
-            ("?", "keys", "app.help"),
+            *(SETUP.hint(action) for action in ("demo", "app.switch_server", "look_again")),
+            *(APP.hint(action) for action in ("doctor", "quit", "help")),
         )
         self.query_one("#setup").focus()
 

@@ -3,7 +3,7 @@
 from typing import ClassVar
 
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.reactive import reactive
@@ -13,6 +13,7 @@ from textual.widgets import Static
 from aitui.domain.progress import Step, Steps, StepState
 from aitui.domain.snapshot import Clock
 from aitui.domain.units import format_seconds
+from aitui.ui.keymap import STEPS
 from aitui.ui.text import seconds_text, shorten_id
 
 MARKS = {
@@ -30,12 +31,7 @@ class StepsScreen(ModalScreen[None]):
     """Shows steps as they go on. Closing it stops nothing; a message tells the end then."""
 
     CSS_PATH = "steps.tcss"
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,enter,q", "close", "Close", key_display="Esc"),
-        Binding("y", "copy_report", "copy the report"),
-        Binding("j,down", "scroll(1)", "down", show=False),
-        Binding("k,up", "scroll(-1)", "up", show=False),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = STEPS.bindings()
 
     steps: reactive[Steps] = reactive(Steps(), init=False)
     expected_load_time: reactive[float | None] = reactive(None, init=False)

@@ -5,12 +5,13 @@ from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.message import Message
 from textual.reactive import reactive
 
 from aitui.domain.snapshot import Clock
+from aitui.ui.keymap import CHAT_PANE
 from aitui.ui.plain import plain
 from aitui.ui.terminal.screen_diff import ScreenDiffApp
 from aitui.ui.text import shorten_id
@@ -27,10 +28,7 @@ MAX_ID_CELLS = 24
 class ChatPane(Vertical):
     """Shows what it is given, and passes on what somebody wants asked or done."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("i,enter", "write", "write", show=False),
-        Binding("escape", "close", "back to the models"),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = CHAT_PANE.bindings()
 
     model_id: reactive[str] = reactive("")
     heading: reactive[str] = reactive("")

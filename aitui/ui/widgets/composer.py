@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from textual import events
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.message import Message
 from textual.widgets import TextArea
+
+from aitui.ui.keymap import PROMPT
 
 MAX_HISTORY = 200
 
@@ -18,22 +20,7 @@ class Composer(TextArea):
     written comes back at their end.
     """
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "send", "send", key_display="⏎"),
-        Binding("ctrl+j,shift+enter", "newline", "new line", key_display="^j"),
-        Binding("ctrl+e", "edit", "write in $EDITOR", key_display="^e"),
-        Binding("tab", "complete", "complete a command", show=False),
-        Binding("up", "earlier", "earlier prompt", show=False),
-        Binding("down", "later", "later prompt", show=False),
-        Binding("escape", "leave", "leave the prompt"),
-        Binding(
-            "ctrl+c,super+c",
-            "copy",
-            "copy what is selected, else stop the answer",
-            show=False,
-            key_display="^c",
-        ),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = PROMPT.bindings()
 
     class Submitted(Message):
         """Somebody wants that text asked or done."""

@@ -9,7 +9,7 @@ from rich.segment import Segment
 from rich.style import Style
 from rich.text import Text
 from textual import events
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.geometry import Size
 from textual.message import Message
 from textual.reactive import reactive
@@ -17,6 +17,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from aitui.domain.config.lint import Diagnostic
+from aitui.ui.keymap import CONFIG_VIEW
 from aitui.ui.transcript.style import Run
 
 SCROLL_STEP = 16
@@ -31,18 +32,7 @@ class ConfigView(ScrollView, can_focus=True, inherit_bindings=False):
         f"config-view--{part}"
         for part in (*_PARTS, "number", "block", "cursor", "found", "wrong", "doubtful", "empty")
     }
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("j,down", "move(1)", "down", show=False),
-        Binding("k,up", "move(-1)", "up", show=False),
-        Binding("g,home", "go_to(1)", "first line", show=False),
-        Binding("G,end", "go_to(-1)", "last line", show=False),
-        Binding("ctrl+d", "move_page(0.5)", "half a page down", show=False),
-        Binding("ctrl+u", "move_page(-0.5)", "half a page up", show=False),
-        Binding("pagedown", "move_page(1)", "page down", show=False),
-        Binding("pageup", "move_page(-1)", "page up", show=False),
-        Binding("left", "sideways(-1)", "to the left", show=False),
-        Binding("right", "sideways(1)", "to the right", show=False),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = CONFIG_VIEW.bindings()
 
     cursor: reactive[int] = reactive(1, init=False)
     block: reactive[tuple[int, int]] = reactive((0, -1), init=False)

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from rich.segment import Segment
 from rich.style import Style
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.geometry import Size
 from textual.message import Message
 from textual.reactive import reactive
@@ -17,6 +17,7 @@ from textual.selection import Selection
 from textual.strip import Strip
 
 from aitui.domain.logs import LogFilter, LogLine, LogRing, PatternTooSlow
+from aitui.ui.keymap import LOG_VIEW
 from aitui.ui.logs.model import NO_WRAP, FailureLines, LogRows
 from aitui.ui.logs.strips import GUTTER, PARTS, LogRow, render_row
 
@@ -28,18 +29,7 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
     """Lines that come in by `extend`. `following` holds while the last line is in sight."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {f"log-view--{part}" for part in PARTS}
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("G,end", "follow", "follow the end", key_display="End"),
-        Binding("j,down", "move(1)", "down", show=False),
-        Binding("k,up", "move(-1)", "up", show=False),
-        Binding("g,home", "first", "first line", show=False),
-        Binding("ctrl+d", "move_page(0.5)", "half a page down", show=False),
-        Binding("ctrl+u", "move_page(-0.5)", "half a page up", show=False),
-        Binding("pagedown", "move_page(1)", "page down", show=False),
-        Binding("pageup", "move_page(-1)", "page up", show=False),
-        Binding("left", "sideways(-1)", "to the left", show=False),
-        Binding("right", "sideways(1)", "to the right", show=False),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = LOG_VIEW.bindings()
 
     wraps: reactive[bool] = reactive(False, init=False)
     paused: reactive[bool] = reactive(False, init=False)

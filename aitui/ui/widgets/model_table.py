@@ -7,7 +7,7 @@ from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.geometry import Region, Size
 from textual.message import Message
 from textual.reactive import reactive
@@ -16,6 +16,7 @@ from textual.strip import Strip
 
 from aitui.domain.models import Model
 from aitui.domain.snapshot import Clock
+from aitui.ui.keymap import MODEL_TABLE
 from aitui.ui.models_table import (
     COLUMNS,
     ClockReading,
@@ -50,16 +51,7 @@ class ModelTable(ScrollView, can_focus=True, inherit_bindings=False):
         "model-table--cursor",
         "model-table--stale",
     }
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("j,down", "move(1)", "down", show=False),
-        Binding("k,up", "move(-1)", "up", show=False),
-        Binding("g,home", "move_to_end(-1)", "first", show=False),
-        Binding("G,end", "move_to_end(1)", "last", show=False),
-        Binding("ctrl+d", "move_page(0.5)", "half a page down", show=False),
-        Binding("ctrl+u", "move_page(-0.5)", "half a page up", show=False),
-        Binding("pagedown", "move_page(1)", "page down", show=False),
-        Binding("pageup", "move_page(-1)", "page up", show=False),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = MODEL_TABLE.bindings()
 
     # Repainted by their watchers, and only where something changed.
     models: reactive[tuple[Model, ...]] = reactive((), init=False, repaint=False)

@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from rich.segment import Segment
 from textual import events
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.geometry import Region, Size
 from textual.reactive import reactive
 from textual.scroll_view import ScrollView
@@ -12,6 +12,7 @@ from textual.strip import Strip
 
 from aitui.domain.eviction import ClientRequest
 from aitui.domain.snapshot import Clock
+from aitui.ui.keymap import REQUESTS
 from aitui.ui.use_lines import WORD_WIDTH, use_line
 
 
@@ -23,10 +24,7 @@ class RequestList(ScrollView, can_focus=True, inherit_bindings=False):
         "request-list--waiting",
         "request-list--cursor",
     }
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("j,down", "move(1)", "down", show=False),
-        Binding("k,up", "move(-1)", "up", show=False),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = REQUESTS.bindings()
 
     uses: reactive[tuple[ClientRequest, ...]] = reactive((), init=False)
 

@@ -3,9 +3,10 @@
 from collections.abc import Iterable
 from typing import ClassVar
 
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.message import Message
 
+from aitui.ui.keymap import TRANSCRIPT
 from aitui.ui.transcript.layout import block_start, block_text, next_block_start
 from aitui.ui.transcript.turns import CompletedTurn
 from aitui.ui.transcript.view import TranscriptView
@@ -14,24 +15,7 @@ from aitui.ui.transcript.view import TranscriptView
 class Transcript(TranscriptView):
     """Turns that come in by `begin_turn`, `append` and `finish`, or whole by `replace`."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("J", "block(1)", "next block"),
-        Binding("K", "block(-1)", "previous block", show=False),
-        Binding("y", "copy('block')", "copy the block"),
-        Binding("Y", "copy('answer')", "copy the answer", show=False),
-        Binding("ctrl+y", "copy('conversation')", "copy the conversation", show=False),
-        Binding("o", "open_block", "open in $EDITOR", show=False),
-        Binding("t", "reasoning", "reasoning"),
-        Binding("v", "raw", "source text", show=False),
-        Binding("G,end", "follow", "follow the end", key_display="End"),
-        Binding("g,home", "scroll_rows(-1000000)", "first row", show=False),
-        Binding("j,down", "scroll_rows(1)", "down", show=False),
-        Binding("k,up", "scroll_rows(-1)", "up", show=False),
-        Binding("ctrl+d", "scroll_pages(0.5)", "half a page down", show=False),
-        Binding("ctrl+u", "scroll_pages(-0.5)", "half a page up", show=False),
-        Binding("pagedown", "scroll_pages(1)", "page down", show=False),
-        Binding("pageup", "scroll_pages(-1)", "page up", show=False),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = TRANSCRIPT.bindings()
 
     class CopyRequested(Message):
         """Somebody wants that text on the clipboard: a block, an answer or the conversation."""

@@ -211,7 +211,7 @@ async def test_yes_to_a_reload_is_no_yes_to_a_restart(
         progress = ProgressTracker(watch.session.clock, lambda _: None, *RELOADING)
         with pytest.raises(ConfigNotApplied, match="gives no sign of a reload") as failed:
             await reload_server(admin, watch.session, progress, ask)
-    assert "aitui restart" in failed.value.remedy
+    assert "aitui restart" in failed.value.shell_remedy
     assert main_pid(systemd) == before
 
 

@@ -1,0 +1,451 @@
+"""Every key: what it does, in which words, and where it works.
+
+Bindings, the footer, the help, the palette, the keys that errors name and the README's table are made
+of this.
+"""
+
+from dataclasses import dataclass
+
+from textual.binding import Binding, BindingType
+
+from aitui.domain.checks import CheckResult
+from aitui.errors import Action, AituiError, remedy_with
+
+Hint = tuple[str, str, str]
+"""A key of the footer: its sign, its words and its action."""
+
+_SIGNS = {
+    "enter": "⏎",
+    "escape": "Esc",
+    "tab": "Tab",
+    "delete": "Del",
+    "slash": "/",
+    "colon": ":",
+    "question_mark": "?",
+    "home": "Home",
+    "end": "End",
+    "down": "↓",
+    "up": "↑",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One or more keys that do the same: `keys` as Textual names them, the first is the shown one.
+
+    `words` stand in the help and the palette, unless it isn't `listed`, `short` in the footer. `sign`
+    is how it is shown there, empty for Textual's way. `manual` is what the README says of it, empty
+    where it says nothing. `mends` is the action of errors that it does.
+    """
+
+    keys: str
+    action: str
+    words: str
+    short: str = ""
+    sign: str = ""
+    listed: bool = True
+    priority: bool = False
+    manual: str = ""
+    mends: Action | None = None
+
+    @property
+    def signs(self) -> tuple[str, ...]:
+        """All of its keys as a person knows them."""
+        return tuple(_sign(key) for key in self.keys.split(","))
+
+
+def _sign(key: str) -> str:
+    if key.startswith("ctrl+"):
+        return f"^{key[-1]}"
+    return _SIGNS.get(key) or (key.upper() if key.startswith("f") and len(key) > 1 else key)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyGroup:
+    """The keys of one screen or widget; `owner` stands before their actions in the footer."""
+
+    name: str
+    keys: tuple[Key, ...]
+    owner: str = ""
+
+    def bindings(self) -> list[BindingType]:
+        """The keys as Textual takes them."""
+        return [
+            Binding(
+                key.keys,
+                key.action,
+                key.words,
+                show=key.listed,
+                key_display=key.sign or None,
+                priority=key.priority,
+            )
+            for key in self.keys
+        ]
+
+    def hint(self, action: str, words: str = "", runs: str = "") -> Hint:
+        """The footer's hint for the key that does `action`.
+
+        `words` replace those of the key, `runs` is what a click does if it isn't the action itself.
+        """
+        key = self._find(action)
+        owner = f"{self.owner}." if self.owner else ""
+        return self.sign(action), words or key.short or key.words, runs or owner + action
+
+    def sign(self, action: str) -> str:
+        """The sign of the key that does `action`."""
+        key = self._find(action)
+        return key.sign or key.signs[0]
+
+    def _find(self, action: str) -> Key:
+        return next(key for key in self.keys if key.action == action)
+
+
+def _moves(line: str, page: str) -> tuple[Key, ...]:
+    """What moves by lines and by pages."""
+    return (
+        Key("j,down", f"{line}(1)", "down", listed=False, manual="down"),
+        Key("k,up", f"{line}(-1)", "up", listed=False, manual="up"),
+        Key("ctrl+d", f"{page}(0.5)", "half a page down", listed=False, manual="half a page down"),
+        Key("ctrl+u", f"{page}(-0.5)", "half a page up", listed=False, manual="half a page up"),
+        Key("pagedown", f"{page}(1)", "page down", listed=False),
+        Key("pageup", f"{page}(-1)", "page up", listed=False),
+    )
+
+
+APP = KeyGroup(
+    "everywhere",
+    (
+        Key("ctrl+c", "interrupt", "stop the answer; twice: quit", "stop", "^c", listed=False),
+        Key(
+            "5",
+            "config",
+            "config file",
+            "config",
+            manual="the server's config file",
+            mends=Action.SHOW_CONFIG,
+        ),
+        Key(
+            "H",
+            "reload_config",
+            "reload the config",
+            "reload",
+            manual="have the server read its config again; asks",
+            mends=Action.RELOAD_CONFIG,
+        ),
+        Key(
+            "R",
+            "restart_service",
+            "restart the service",
+            "restart",
+            manual="restart the service; asks",
+            mends=Action.RESTART_SERVICE,
+        ),
+        Key(
+            "f5,ctrl+r",
+            "refresh_server",
+            "refresh",
+            "retry now",
+            "F5",
+            manual="refresh; reconnect at once",
+            mends=Action.REFRESH,
+        ),
+        Key("S", "switch_server", "another server", "server", manual="another server, or any URL"),
+        Key("2", "logs", "logs", manual="the log of the server"),
+        Key("4", "hardware", "hardware", manual="the hardware"),
+        Key(
+            "question_mark,f1", "help", "keys", sign="?", manual="the keys that work where you are"
+        ),
+        Key(
+            "D",
+            "doctor",
+            "doctor: check everything",
+            "doctor",
+            manual="doctor: check everything",
+            mends=Action.RUN_DOCTOR,
+        ),
+        Key("colon", "command_palette", "command palette", sign=":", manual="command palette"),
+        Key("ctrl+p", "command_palette", "command palette", listed=False, manual="the same"),
+        Key("q", "quit", "quit", manual="quit"),
+    ),
+    owner="app",
+)
+
+# --- the models
+
+MODELS = KeyGroup(
+    "models",
+    (
+        # With priority, like the filter: a prompt that is typed ahead is no key.
+        Key("enter", "chat", "chat", sign="⏎", priority=True, manual="chat with the model"),
+        Key("l", "load", "load", manual="load; asks before it evicts another model"),
+        Key("u", "unload", "unload", manual="unload, or abort a load; asks when in use"),
+        Key("U", "unload_all", "unload all", manual="unload all; always asks"),
+        Key("x", "cancel_request", "cancel a request", manual="cancel a running request; asks"),
+        Key(
+            "c",
+            "app.change_context",
+            "context size",
+            "ctx",
+            priority=True,
+            manual="change the context size; shows the diff and asks",
+        ),
+        Key("L", "log", "log of the model", "log", manual="the log of the model"),
+        # With priority: what is typed ahead after it belongs to the filter, and is no key.
+        Key("slash", "filter", "filter", sign="/", priority=True, manual="filter by words"),
+        Key("s", "sort", "sort", manual="sort by the next column"),
+        Key("y", "copy_id", "copy id", manual="copy the id"),
+        Key("escape", "back", "back", listed=False, manual="back; clear the filter"),
+    ),
+)
+_LINES_OF_TABLE = _moves("move", "move_page")
+MODEL_TABLE = KeyGroup(
+    "model table",
+    (
+        *_LINES_OF_TABLE[:2],
+        Key("g,home", "move_to_end(-1)", "first", listed=False, manual="first"),
+        Key("G,end", "move_to_end(1)", "last", listed=False, manual="last"),
+        *_LINES_OF_TABLE[2:],
+    ),
+)
+REQUESTS = KeyGroup("requests", _moves("move", "move_page")[:2])
+
+FILTER = KeyGroup(
+    "filter",
+    (
+        # Not bound: the line takes the one itself, the other is the screen's.
+        Key("enter", "keep_filter", "keep the filter"),
+        Key("escape", "back", "show all"),
+    ),
+)
+
+# --- the chat
+
+CHAT_PANE = KeyGroup(
+    "chat",
+    (
+        Key("i,enter", "write", "write", listed=False),
+        Key("escape", "close", "back to the models", "models"),
+    ),
+)
+PROMPT = KeyGroup(
+    "prompt",
+    (
+        Key("enter", "send", "send", sign="⏎"),
+        Key("ctrl+j,shift+enter", "newline", "new line", sign="^j"),
+        Key("ctrl+e", "edit", "write in $EDITOR", "editor", "^e"),
+        Key("tab", "complete", "complete a command", "complete", listed=False),
+        Key("up", "earlier", "earlier prompt", listed=False),
+        Key("down", "later", "later prompt", listed=False),
+        Key("escape", "leave", "leave the prompt", "read"),
+        Key(
+            "ctrl+c,super+c",
+            "copy",
+            "copy what is selected, else stop the answer",
+            sign="^c",
+            listed=False,
+        ),
+    ),
+    owner="focused",
+)
+_ROWS = _moves("scroll_rows", "scroll_pages")
+TRANSCRIPT = KeyGroup(
+    "transcript",
+    (
+        Key("J", "block(1)", "next block"),
+        Key("K", "block(-1)", "previous block", listed=False),
+        Key("y", "copy('block')", "copy the block", "copy block"),
+        Key("Y", "copy('answer')", "copy the answer", listed=False),
+        Key("ctrl+y", "copy('conversation')", "copy the conversation", listed=False),
+        Key("o", "open_block", "open in $EDITOR", listed=False),
+        Key("t", "reasoning", "reasoning"),
+        Key("v", "raw", "source text", listed=False),
+        Key("G,end", "follow", "follow the end", "follow", "End"),
+        Key("g,home", "scroll_rows(-1000000)", "first row", listed=False),
+        *_ROWS,
+    ),
+    owner="focused",
+)
+
+# --- the log
+
+LOGS = KeyGroup(
+    "logs",
+    (
+        # These two with priority: what is typed ahead after them belongs to the entry.
+        Key("slash", "find", "find", sign="/", priority=True),
+        Key("f", "filter", "filter by pattern", "filter", priority=True),
+        Key("n", "find_next(1)", "next found", "next"),
+        Key("N", "find_next(-1)", "previous found", "previous"),
+        Key("v", "level", "filter by level", "level"),
+        Key("w", "wrap", "wrap long lines", "wrap"),
+        Key("space", "pause", "pause"),
+        Key("tab", "other_log(1)", "next log", "other log", "Tab"),
+        Key("shift+tab", "other_log(-1)", "previous log", sign="⇧Tab"),
+        Key("y", "copy", "copy"),
+        Key("ctrl+s", "save", "save to a file", "save", "^s"),
+        Key("p", "polls", "aitui's own polls", "polls"),
+        Key("f5,ctrl+r", "retry", "retry now", sign="F5"),
+        Key("1", "models", "models"),
+        Key("escape", "back", "back", listed=False),
+    ),
+)
+_LINES = _moves("move", "move_page")
+_SIDEWAYS = (
+    Key("left", "sideways(-1)", "to the left", listed=False),
+    Key("right", "sideways(1)", "to the right", listed=False),
+)
+LOG_VIEW = KeyGroup(
+    "log",
+    (
+        Key("G,end", "follow", "follow the end", "follow", "End"),
+        *_LINES[:2],
+        Key("g,home", "first", "first line", listed=False),
+        *_LINES[2:],
+        *_SIDEWAYS,
+    ),
+)
+
+ENTRY = KeyGroup(
+    "entry",
+    (
+        # Not bound: the field takes the one itself, the other is the screen's.
+        Key("enter", "submit_entry", "done"),
+        Key("escape", "back", "back"),
+    ),
+)
+
+# --- the config file
+
+CONFIG = KeyGroup(
+    "config",
+    (
+        # With priority: what is typed ahead after it belongs to the entry.
+        Key("slash", "find", "find", sign="/", priority=True),
+        Key("n", "find_next(1)", "next found", "next"),
+        Key("N", "find_next(-1)", "previous found"),
+        Key("c", "app.change_context", "context size of this model", "ctx", priority=True),
+        Key("e", "edit", "edit the file in $EDITOR", "edit", mends=Action.EDIT_CONFIG),
+        Key("a", "add", "add a model"),
+        Key("delete", "remove", "remove this model", "remove", "Del"),
+        Key("p", "next_problem", "next problem", "problem"),
+        Key("tab", "next_block(1)", "next model", sign="Tab"),
+        Key("shift+tab", "next_block(-1)", "previous model", sign="⇧Tab"),
+        Key("y", "copy", "copy the line", "copy"),
+        Key("f5,ctrl+r", "read_again", "read it again", "read again", "F5"),
+        Key("1", "models", "models"),
+        Key("escape", "back", "back", listed=False),
+    ),
+)
+CONFIG_VIEW = KeyGroup(
+    "config lines",
+    (
+        *_LINES[:2],
+        Key("g,home", "go_to(1)", "first line", listed=False),
+        Key("G,end", "go_to(-1)", "last line", listed=False),
+        *_LINES[2:],
+        *_SIDEWAYS,
+    ),
+)
+
+# --- other views
+
+_SCROLL = _moves("scroll", "scroll_pages")[:2]
+HARDWARE = KeyGroup(
+    "hardware",
+    (
+        Key("t", "next_span", "5, 15 or 60 minutes", "5/15/60 min"),
+        *_SCROLL,
+        Key("1", "models", "models"),
+        Key("escape", "back", "back", listed=False),
+    ),
+)
+DOCTOR = KeyGroup(
+    "doctor",
+    (
+        Key("y", "copy_report", "copy the report"),
+        Key("r", "check_again", "check again"),
+        Key("escape,D", "close", "back", sign="Esc"),
+        *_SCROLL,
+        Key("ctrl+d", "scroll(10)", "down by half", listed=False),
+        Key("ctrl+u", "scroll(-10)", "up by half", listed=False),
+        Key("g", "go_to_top", "first line", listed=False),
+        Key("G", "go_to_end", "last line", listed=False),
+    ),
+)
+SETUP = KeyGroup(
+    "set-up",
+    (
+        Key("d", "demo", "open the demo"),
+        Key("o", "app.switch_server", "another server"),
+        Key("f5,r", "look_again", "look again", sign="F5"),
+    ),
+)
+
+# --- dialogs
+
+HISTORY = KeyGroup(
+    "history",
+    (
+        Key("escape", "give_up", "Back"),
+        Key("down", "to_list", "To the list", listed=False),
+        Key("delete", "delete", "delete", sign="Del"),
+    ),
+)
+CONTEXT_SIZE = KeyGroup(
+    "context size",
+    (
+        Key("escape", "give_up", "leave it as it is"),
+        # With priority: the field would take them for the beginning and the end of its line.
+        Key("up", "double", "double", priority=True),
+        Key("down", "half", "half", priority=True),
+        Key("ctrl+f", "fitting", "largest that fits", sign="^f", priority=True),
+        Key("ctrl+x", "most", "the model's maximum", sign="^x", priority=True),
+    ),
+)
+STEPS = KeyGroup(
+    "steps",
+    (
+        Key("escape,enter,q", "close", "Close", sign="Esc"),
+        Key("y", "copy_report", "copy the report"),
+        *_SCROLL,
+    ),
+)
+CHOICE = KeyGroup("choice", (Key("enter,space", "choose", "Choose", listed=False),))
+CONFIRM = KeyGroup(
+    "confirmation",
+    (
+        Key("y", "answer(True)", "Yes"),
+        Key("n,escape,q", "answer(False)", "No"),
+        Key("o", "want_other", "Something else"),
+        Key("left,right,h,l,up,down", "other_choice", "Other choice", listed=False),
+    ),
+)
+CHOOSE = KeyGroup("list", (Key("escape,q", "give_up", "Back"),))
+KEY_PASSWORD = KeyGroup("password", (Key("escape", "give_up", "Give up"),))
+SERVERS = KeyGroup("servers", (Key("escape", "give_up", "Back"),))
+HELP = KeyGroup("help", (Key("escape,q,question_mark,f1", "close", "Close", listed=False),))
+HELP_TEXT = KeyGroup(
+    "help text",
+    (
+        Key("j", "scroll_down", "down", listed=False),
+        Key("k", "scroll_up", "up", listed=False),
+        Key("g", "scroll_home", "first line", listed=False),
+        Key("G", "scroll_end", "last line", listed=False),
+        *_moves("", "scroll_pages")[2:4],
+    ),
+)
+
+README_GROUPS = (MODEL_TABLE, MODELS, APP)
+"""Those whose keys the README lists."""
+
+_KEYS_OF_ACTIONS = {
+    **{key.mends: APP.sign(key.action) for key in APP.keys if key.mends},
+    Action.EDIT_CONFIG: f"{APP.sign('config')}, then {CONFIG.sign('edit')}",
+}
+
+
+def remedy_text(of: AituiError | CheckResult) -> str:
+    """What mends it, with the key that does it; with its command if there is no key."""
+    if of.action is None:
+        return of.remedy
+    return remedy_with(of.remedy, _KEYS_OF_ACTIONS.get(of.action, of.action.value))
