@@ -1,7 +1,7 @@
-r"""The colours of a log line: SGR sequences (ECMA-48, 8.3.117) read into spans, the text made clean.
+"""The colors of a log line: SGR sequences (ECMA-48, 8.3.117) parsed into spans, the text sanitized.
 
-Only `ESC [ … m` with digits, `;` and `:` counts as a colour. Everything else that begins with an
-escape is removed as `clean_line` removes it, so the text can't steer a terminal. Blinking,
+Only `ESC [ … m` with digits, `;` and `:` counts as a color. Everything else that begins with an
+escape is removed as `sanitize_line` removes it, so the text can't steer a terminal. Blinking,
 concealing and alternative fonts are left out: hidden text would not be what the server said.
 """
 
@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from aitui.domain.sanitize import sanitize_line
 
 AnsiColor = int | tuple[int, int, int]
-"""A place in the terminal's palette, 0 to 255, or red, green and blue."""
+"""An index into the terminal's palette, 0 to 255, or red, green and blue."""
 
 _ANSI_STYLE_SEQUENCE = re.compile(r"\x1b\[([0-9;:]*)m")
 _LONGEST_PARAMETERS = 128
@@ -20,7 +20,7 @@ _LONGEST_PARAMETERS = 128
 
 @dataclass(frozen=True, slots=True)
 class AnsiStyle:
-    """How a piece of text is to look; None is the default colour."""
+    """How a piece of text looks; None is the default color."""
 
     foreground: AnsiColor | None = None
     background: AnsiColor | None = None
@@ -34,7 +34,7 @@ class AnsiStyle:
 
 @dataclass(frozen=True, slots=True)
 class StyledSpan:
-    """Characters `start` to `end` of a line, and their ink."""
+    """Characters `start` to `end` of a line, and their style."""
 
     start: int
     end: int
@@ -61,7 +61,7 @@ _ON = (("bold", 1), ("dim", 2), ("italic", 3), ("underline", 4), ("reverse", 7),
 
 
 def parse_ansi(line: str) -> tuple[str, tuple[StyledSpan, ...]]:
-    """The clean text of one line and where it is coloured. Each line begins without colour."""
+    """Return the sanitized text of one line and its colors. Each line begins without color."""
     if line.isascii() and line.isprintable():
         return line, ()
     if "\x1b[" not in line:
@@ -79,7 +79,7 @@ def parse_ansi(line: str) -> tuple[str, tuple[StyledSpan, ...]]:
 
 
 def format_ansi(text: str, spans: Sequence[StyledSpan]) -> str:
-    """The text with its colours as sequences again, each closed before the next begins."""
+    """Return the text with its colors as sequences again, each closed before the next begins."""
     parts: list[str] = []
     at = 0
     for span in spans:
@@ -91,7 +91,7 @@ def format_ansi(text: str, spans: Sequence[StyledSpan]) -> str:
 
 
 def _pieces(line: str) -> Iterator[tuple[str, str]]:
-    """Each piece of text with the parameters of the sequence that ends it."""
+    """Yield each piece of text with the parameters of the sequence that ends it."""
     at = 0
     for match in _ANSI_STYLE_SEQUENCE.finditer(line):
         yield line[at : match.start()], match[1][:_LONGEST_PARAMETERS]
@@ -139,14 +139,14 @@ def _apply_code(ink: AnsiStyle, code: int) -> AnsiStyle:
 
 
 def _parse_color_codes(codes: Iterator[str]) -> AnsiColor | None:
-    """A colour written as `38;5;n` or `38;2;r;g;b`: takes what belongs to it."""
+    """Parse a color written as `38;5;n` or `38;2;r;g;b`, and consume what belongs to it."""
     kind = _number(next(codes, ""))
     count = {5: 1, 2: 3}.get(kind, 0)
     return _parse_color([kind, *(_number(next(codes, "")) for _ in range(count))])
 
 
 def _parse_color(numbers: Sequence[int]) -> AnsiColor | None:
-    """A colour of `5:n`, `2:r:g:b` or `2:space:r:g:b`; None where it is none."""
+    """Parse a color of `5:n`, `2:r:g:b` or `2:space:r:g:b`; None if it is none."""
     if any(not 0 <= number <= 255 for number in numbers):
         return None
     if len(numbers) == 2 and numbers[0] == 5:

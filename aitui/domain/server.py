@@ -29,14 +29,14 @@ class Endpoints:
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """Where one server is, how to reach it, and what may be done there.
+    """Where a server is, how to reach it, and what may be done there.
 
     `url` has no trailing slash, query or user info. `ca`, `client_cert` and `client_key` are None
-    where the server needs none: without `ca` the system's trust store is used. `basic_auth` is the
-    user and password that stood in the URL. `timeout` is in seconds. `ssh_host` is empty where
-    nobody administers the host from here, "local" for this machine. `ssh_home` is the home whose SSH
-    set-up is used in the place of the user's own. `origins` maps a setting's
-    name to the place its value came from.
+    if the server needs none: without `ca` the system's trust store is used. `basic_auth` is the
+    user and password of the URL. `timeout` is in seconds. `ssh_host` is empty if the host isn't
+    administered from here, "local" for this machine. `ssh_home` is the home directory with the SSH
+    settings, if it isn't the user's own. `origins` maps a setting's name to the place its value
+    came from.
     """
 
     url: str
@@ -61,7 +61,7 @@ class Server:
 
     @property
     def label(self) -> str:
-        """What the header calls it: its name, else the host and port of its URL."""
+        """The server's name in the header, else the host and port of its URL."""
         return self.name or self.identity.split("://", 1)[-1].split("/", 1)[0]
 
     @property

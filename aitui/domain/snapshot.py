@@ -17,7 +17,7 @@ __all__ = ["Clock", "ConnectionPhase", "ConnectionStatus", "Endpoints", "Server"
 
 
 class ConnectionPhase(Enum):
-    """How things stand between aitui and the server."""
+    """Whether aitui is connected to the server."""
 
     CONNECTING = "connecting"
     LIVE = "live"
@@ -26,10 +26,10 @@ class ConnectionPhase(Enum):
 
 @dataclass(frozen=True, slots=True)
 class ConnectionStatus:
-    """The connection: monotonic seconds, `latency` in seconds of the last short answer.
+    """The connection. Times are monotonic seconds, `latency` is that of the last short response.
 
-    `opened` is when it was first tried, `heard` when the server last answered, None before the first
-    time; `retry_at` when the next try is due while the server is lost.
+    `opened_at` is when it was first tried, `last_response_at` when the server last responded, None
+    before the first time; `retry_at` is when the next try is due while the connection is lost.
     """
 
     phase: ConnectionPhase = ConnectionPhase.CONNECTING
@@ -69,7 +69,7 @@ class Snapshot:
 
     @property
     def models_note(self) -> str:
-        """Which part of a long list `models` holds, empty if it holds all of them."""
+        """Return which part of a long list `models` holds, empty if it holds all of them."""
         if self.total_models <= MAX_MODELS:
             return ""
         return f"first {MAX_MODELS:,} of {self.total_models:,}"
@@ -81,9 +81,9 @@ class Snapshot:
 
     @property
     def ready(self) -> tuple[Model, ...]:
-        """The models that answer at once."""
+        """The models that respond at once."""
         return tuple(model for model in self.models if model.state is RunState.READY)
 
     def model(self, model_id: str) -> Model | None:
-        """The model of exactly that id."""
+        """Return the model of exactly that id."""
         return next((model for model in self.models if model.id == model_id), None)

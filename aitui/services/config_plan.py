@@ -9,11 +9,13 @@ from dataclasses import dataclass, field, replace
 
 from aitui.domain.config.blocks import add_model, model_files, model_folders, remove_model
 from aitui.domain.config.document import ConfigDocument, ModelBlock, decode_config, encode_config
-from aitui.domain.config.edit import ConfigChange, change_flag, change_key
+from aitui.domain.config.flag_edit import change_flag
+from aitui.domain.config.key_edit import change_key
 from aitui.domain.config.lint import Diagnostic, find_diagnostics, new_fatal_diagnostics
 from aitui.domain.config.locate import ValueSource
 from aitui.domain.config.read_rules import read_swap_rules
 from aitui.domain.config.swap_rules import SwapRules
+from aitui.domain.config.verify import ConfigChange
 from aitui.domain.confirmation import Confirmation
 from aitui.domain.eviction import describe_unload
 from aitui.domain.memory.forecast import describe_fit

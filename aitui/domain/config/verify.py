@@ -1,4 +1,10 @@
-"""Proof that a changed text differs from the one before in what was meant, and in nothing else."""
+"""A changed text, its diff, and the proof that it differs in what was meant and in nothing else.
+
+A text is spliced at the exact marks of a scalar, parsed again, and accepted only if nothing but the
+target differs. A load and dump with ruamel changed 44 of 79 probes with default settings, 35 with
+the best ones (byte-order marks, CRLF, flow spacing, `~`, comments in flow …), and on llama-swap's
+own example 170 lines instead of 5.
+"""
 
 from dataclasses import dataclass
 from difflib import SequenceMatcher
@@ -11,9 +17,43 @@ from aitui.domain.config.document import (
     YamlScalar,
     scalar_text,
 )
+from aitui.domain.config.locate import ValueSource
 from aitui.domain.llama_server import split_words
 from aitui.domain.sanitize import sanitize_line
 from aitui.errors import ConfigRefused
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigChange:
+    """The text before and after, and what differs.
+
+    `flag` is the flag or key as it stands in the file; `old` is None if it wasn't there, `new` if it
+    goes away. `shared_name` is the macro or anchor in which the text changed, and `also` are the ids
+    of the other models that change with it. `added` is set if there was no value to replace. If the
+    value is the wanted one already, `after` is `before`.
+    """
+
+    before: str
+    after: str
+    model: str
+    flag: str
+    old: str | None
+    new: str | None
+    where: ValueSource
+    shared_name: str = ""
+    also: tuple[str, ...] = ()
+    added: bool = False
+
+    @property
+    def diff(self) -> str:
+        """A unified diff of the whole change, three lines around it, lines ending in LF."""
+        return unified_diff(self.before, self.after)
+
+    @property
+    def diff_lines(self) -> str:
+        """Only the lines that are removed and added, with their `-` and `+`."""
+        lines = self.diff.splitlines(keepends=True)[2:]
+        return "".join(line for line in lines if line.startswith(("-", "+")))
 
 
 @dataclass(frozen=True, slots=True)

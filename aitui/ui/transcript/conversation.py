@@ -87,6 +87,9 @@ class TranscriptDocument:
         turn = self._by_id[turn_id]
         turn.footer, turn.ended = footer, True
         self._end_reasoning(turn.parts[-1] if turn.parts else None)
+        for part in turn.parts:
+            part.advance()
+            part.resolve_links()
         self._mark_dirty(turn)
 
     def replace(self, turns: Iterable[CompletedTurn]) -> None:

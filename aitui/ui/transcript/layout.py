@@ -5,38 +5,48 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from textual.selection import Selection
 
-from aitui.ui.transcript.blocks import Piece, PieceKind
+from aitui.ui.transcript.blocks import Piece, PieceKind, References
 from aitui.ui.transcript.highlight import find_lexer, highlight_lines
 from aitui.ui.transcript.render import (
     code_lines,
     estimate_height,
-    render_code,
     render_piece,
     render_reasoning,
 )
 from aitui.ui.transcript.strips import GUTTER
-from aitui.ui.transcript.style import EMPTY_ROW, Run, TranscriptRow
+from aitui.ui.transcript.style import Run, TranscriptRow
 
 
 class LaidOutPiece:
-    """A piece and its rows, None until somebody looks at them at this width.
+    """A piece and its rows, None until they are needed at this width.
 
-    `aside`: it is reasoning. `refined`: it was coloured together with the rest of its fence.
+    `aside`: it is reasoning. `refined`: it was colored together with the rest of its fence.
+    `references` are the link targets of its text, which may come below it.
     """
 
-    __slots__ = ("aside", "height", "piece", "refined", "rows")
+    __slots__ = ("aside", "height", "piece", "references", "refined", "rows")
 
-    def __init__(self, piece: Piece, *, aside: bool = False) -> None:
+    def __init__(
+        self, piece: Piece, *, aside: bool = False, references: References | None = None
+    ) -> None:
         self.piece = piece
         self.aside = aside
+        self.references: References = {} if references is None else references
         self.rows: tuple[TranscriptRow, ...] | None = None
         self.height = 0
         self.refined = False
 
+    def render(
+        self, width: int, *, raw: bool = False, code: Sequence[list[Run]] | None = None
+    ) -> tuple[TranscriptRow, ...]:
+        """The rows at a width; `code` are its lines in color."""
+        render = render_reasoning if self.aside else render_piece
+        return render(self.piece, width, raw=raw, references=self.references, code=code)
+
     @property
     def is_label(self) -> bool:
         """Whether it is a line of ours."""
-        return self.piece.shape.kind is PieceKind.LABEL
+        return self.piece.kind is PieceKind.LABEL
 
 
 class TranscriptLayout:
@@ -154,8 +164,7 @@ class TranscriptLayout:
 
     def _draw(self, laid: LaidOutPiece) -> None:
         if laid.rows is None:
-            draw = render_reasoning if laid.aside else render_piece
-            laid.rows = draw(laid.piece, self.width, raw=self.raw)
+            laid.rows = laid.render(self.width, raw=self.raw)
         laid.height = len(laid.rows)
 
     def _update_tops(self, index: int) -> None:
@@ -208,8 +217,9 @@ def block_text(entries: Sequence[LaidOutPiece], index: int | None) -> str:
     if index is None:
         return ""
     pieces = [laid.piece for laid in entries[index : block_end(entries, index)]]
-    if pieces[0].shape.kind is PieceKind.CODE:
-        return "\n".join(line for piece in pieces for line in code_lines(piece))
+    pieces = [piece for piece in pieces if piece.kind is not PieceKind.NOTHING] or pieces
+    if all(piece.kind is PieceKind.CODE for piece in pieces):
+        return "".join(piece.text for piece in pieces).removesuffix("\n")
     return "".join(piece.source for piece in pieces).strip("\n")
 
 
@@ -217,7 +227,7 @@ def block_contains_row(layout: TranscriptLayout, index: int | None, row: int) ->
     """Whether a row belongs to the block that begins with an entry, gaps not counted."""
     if index is None or index >= len(layout.entries):
         return False
-    first = layout.top(index) + layout.entries[index].piece.shape.gap
+    first = layout.top(index) + (layout.entries[index].piece.gap is not None)
     return first <= row < layout.top(block_end(layout.entries, index))
 
 
@@ -232,29 +242,27 @@ def next_fence(entries: Sequence[LaidOutPiece], start: int, end: int) -> Sequenc
 
 
 def highlight_fence(fence: Sequence[LaidOutPiece], width: int) -> Iterator[None]:
-    """Colour a fence, with a pause after every line of it; nothing changes before the end."""
+    """Color a fence, with a pause after every line of it; nothing changes before the end."""
     parts = [code_lines(laid.piece) for laid in fence]
     lines: list[list[Run]] = []
-    for line in highlight_lines(
-        [line for part in parts for line in part], fence[0].piece.shape.language
-    ):
+    code = [line for part in parts for line in part]
+    for line in highlight_lines(code, fence[0].piece.language):
         lines.append(line)
         yield
     at = 0
     for laid, part in zip(fence, parts, strict=True):
-        rows = render_code(laid.piece, width, iter(lines[at : at + len(part)]))
+        laid.rows = laid.render(width, code=lines[at : at + len(part)])
+        laid.refined = True
         at += len(part)
-        gap = (EMPTY_ROW,) if laid.piece.shape.gap and rows else ()
-        laid.rows, laid.refined = (*gap, *rows), True
 
 
 def _is_code(laid: LaidOutPiece) -> bool:
-    return laid.piece.shape.kind is PieceKind.CODE and not laid.aside
+    return laid.piece.kind is PieceKind.CODE
 
 
 def can_highlight(fence: Sequence[LaidOutPiece]) -> bool:
     """Whether there is a lexer for a fence that has not had its turn yet."""
-    return not fence[0].refined and find_lexer(fence[0].piece.shape.language) is not None
+    return not fence[0].refined and find_lexer(fence[0].piece.language) is not None
 
 
 def selection_span(selection: Selection, number: int, row: TranscriptRow) -> tuple[int, int] | None:

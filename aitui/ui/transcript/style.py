@@ -19,6 +19,7 @@ Run = tuple[str, TextStyle]
 
 TEXT_STYLE = TextStyle()
 MARKER_STYLE = TextStyle("marker")
+CODE_STYLE = TextStyle("code-text", ground="code")
 
 
 @dataclass(frozen=True, slots=True)
