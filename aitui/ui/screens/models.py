@@ -31,7 +31,7 @@ from aitui.ui.messages import (
 )
 from aitui.ui.model_facts import context_title, model_facts
 from aitui.ui.models_table import ClockReading
-from aitui.ui.plain import plain
+from aitui.ui.plain import set_border_title
 from aitui.ui.text import NOT_REACHED, shorten_id
 from aitui.ui.widgets.chat_pane import ChatPane
 from aitui.ui.widgets.column_titles import ColumnTitles
@@ -300,7 +300,7 @@ class ModelsScreen(Screen[None]):
         detail = self.query_one(ModelDetail)
         if model is None:
             detail.lines = ()
-            detail.border_title = ""
+            set_border_title(detail, "")
         else:
             moment = ClockReading(self._clock.monotonic(), self._clock.wall())
             lines = model_facts(model, moment)
@@ -313,11 +313,11 @@ class ModelsScreen(Screen[None]):
             context = "" if self.has_class("-wide") else context_title(model)
             room = detail.size.width - len(context) - 8
             words = (shorten_id(model.id, max(16, room)), context)
-            detail.border_title = plain(" ─ ".join(word for word in words if word))
+            set_border_title(detail, " ─ ".join(word for word in words if word))
         snapshot = self.snapshot
         running = f"{self._running_models} of {len(snapshot.models)} running"
         words_of_table = f"Models · {running}" if snapshot.models else "Models"
-        self.query_one("#models").border_title = plain(words_of_table)
+        set_border_title(self.query_one("#models"), words_of_table)
         self.query_one(KeyBar).hints = tuple(self.keys())
 
     def _show_problems(self) -> None:
