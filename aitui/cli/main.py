@@ -1,6 +1,5 @@
 """Commands on the command line: run one, print its outcome, and ask on the terminal."""
 
-import contextlib
 import os
 import time
 from collections.abc import Awaitable, Callable
@@ -131,12 +130,12 @@ async def _status(arguments: Arguments, settings: Settings | SettingsError, path
     return 0
 
 
-async def _load(session: "Session", arguments: Arguments, paths: Paths) -> None:
+async def _load(session: "Session", arguments: Arguments, _: Paths) -> None:
     from aitui.cli.session import explain_interrupts, preflight, terminal_ask
     from aitui.services.load import load_model
 
     ask = terminal_ask(arguments, lambda: session.monitor.snapshot)
-    async with preflight(session, paths) as memory:
+    async with preflight(session) as memory:
         asked = ask if arguments.yes else memory.delay(ask)
         with explain_interrupts(session):
             loaded = await load_model(session, arguments.model, asked)
@@ -167,19 +166,12 @@ async def _unload(session: "Session", arguments: Arguments, _: Paths) -> None:
         print("nothing to unload: it is not loaded")
 
 
-async def print_hardware(session: "Session", arguments: Arguments, paths: Paths) -> None:
-    """Raises what the server says; what its machine says becomes part of what is printed."""
-    from aitui.cli.session import sample_machine
+async def print_hardware(session: "Session", arguments: Arguments, _: Paths) -> None:
+    """Print the hardware; raises the server's errors, those of its host are part of the output."""
     from aitui.format.hardware import gpu_report, gpus_as_json, gpus_as_text
-    from aitui.services.host_admin import open_administration
 
     await session.monitor.fetch()
-    async with contextlib.AsyncExitStack() as stack:
-        admin = None
-        if session.server.ssh_host:
-            administration = open_administration(session.server, paths, session.clock)
-            admin = await stack.enter_async_context(administration)
-        await sample_machine(session, admin)
+    await session.sample_memory()
     label, snapshot = session.server.label, session.snapshot
     if arguments.json:
         print(gpus_as_json(gpu_report(label, snapshot)))

@@ -1,4 +1,4 @@
-"""What is known of memory, beside a command that loads a model: before its question, and after it."""
+"""A session for one command: its confirmations on the terminal, and the memory it needs to know."""
 
 import asyncio
 import contextlib
@@ -12,80 +12,54 @@ from random import Random
 
 from aitui.aio import cancel_and_wait
 from aitui.cli.args import Arguments
-from aitui.domain.confirmation import Confirmation
+from aitui.domain.confirmation import Ask, Confirmation
 from aitui.domain.snapshot import Clock, Server, Snapshot
-from aitui.errors import ActionRefused, AituiError, TimedOut
+from aitui.errors import ActionRefused, TimedOut
 from aitui.paths import Paths
-from aitui.services.config_plan import read_server_config
-from aitui.services.host_admin import HostAdmin, open_administration
 from aitui.services.load import abandoned_load_outcome, open_loads
-from aitui.services.session import Ask, Session, open_session
-from aitui.store.load_times import FILE_NAME, LoadTimes
-from aitui.store.measurements import FILE_NAME as MEASUREMENTS
-from aitui.store.measurements import Measurements
+from aitui.services.session import Session, open_session
 
-MACHINE_SECONDS = 3.0
-"""Seconds that a question waits for the machine; it may be asleep, or in another house."""
+HOST_SECONDS = 3.0
+"""Seconds that a confirmation waits for the host, which may be asleep or far away."""
 FINAL_SAMPLE_SECONDS = 3.0
 
 
 class MemoryPreflight:
-    """`wait` is over when the machine has answered, or was given long enough."""
+    """Waits until the host has answered, or has had enough time for it."""
 
-    def __init__(self, looking: "asyncio.Task[None]") -> None:
-        self._looking = looking
+    def __init__(self, sampling: "asyncio.Task[None]") -> None:
+        self._sampling = sampling
 
     async def wait(self) -> None:
-        """Give the machine its time."""
-        await asyncio.wait({self._looking}, timeout=MACHINE_SECONDS)
+        """Give the host its time."""
+        await asyncio.wait({self._sampling}, timeout=HOST_SECONDS)
 
     def delay(self, ask: Ask) -> Ask:
-        """The same question, put once it is known whether the model fits."""
+        """Put the same confirmation once it is known whether the model fits."""
 
-        async def patient(build: Callable[[Snapshot], Confirmation]) -> bool:
+        async def ask_later(build: Callable[[Snapshot], Confirmation]) -> bool:
             await self.wait()
             return await ask(build)
 
-        return patient
+        return ask_later
 
 
 @asynccontextmanager
-async def preflight(
-    session: Session, paths: Paths, admin: HostAdmin | None = None
-) -> AsyncIterator[MemoryPreflight]:
-    """Sample the server at once and its machine beside, and learn from what is loaded meanwhile.
+async def preflight(session: Session) -> AsyncIterator[MemoryPreflight]:
+    """Sample the server now and its host in the background, and learn from what is loaded.
 
-    `admin` is the machine where a command has it open already. Nothing that goes wrong here ends
-    the command: then less is known.
+    No error of these ends the command: then less is known.
     """
-    async with contextlib.AsyncExitStack() as stack:
-        if admin is None and session.server.ssh_host:
-            opened = open_administration(session.server, paths, session.clock)
-            admin = await stack.enter_async_context(opened)
-        await sample_machine(session, None)
-        sampling = asyncio.create_task(session.hardware.run(), name="hardware")
-        looking = asyncio.create_task(sample_machine(session, admin), name="machine")
-        try:
-            yield MemoryPreflight(looking)
-        finally:
-            await cancel_and_wait(looking, sampling)
-            if not session.hardware.is_host_responding:
-                session.hardware.set_host(None)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(FINAL_SAMPLE_SECONDS):
-                    await session.hardware.sample_once()
-
-
-async def sample_machine(session: Session, admin: HostAdmin | None) -> None:
-    """Ask the server, and the machine behind it once, its config file first."""
-    if admin is not None:
-        session.hardware.set_host(admin.host)
-        # Why the file can't be read is for `preset` to say; without it there are no estimates.
-        with contextlib.suppress(AituiError):
-            preset = await read_server_config(admin)
-            await session.monitor.update_config(preset.contexts)
-            session.hardware.update_commands(preset.commands, preset.environments)
-    await session.hardware.sample_once()
+    await session.hardware.sample_once(with_host=False)
+    running = asyncio.create_task(session.hardware.run(), name="hardware")
+    sampling = asyncio.create_task(session.sample_memory(), name="host")
+    try:
+        yield MemoryPreflight(sampling)
+    finally:
+        await cancel_and_wait(sampling, running)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(FINAL_SAMPLE_SECONDS):
+                await session.hardware.sample_once(with_host=session.hardware.is_host_responding)
 
 
 def terminal_ask(arguments: Arguments, snapshot: Callable[[], Snapshot]) -> Ask:
@@ -182,15 +156,12 @@ async def wait_for_first_events(session: Session) -> None:
 
 @asynccontextmanager
 async def terminal_session(server: Server, paths: Paths) -> AsyncIterator[Session]:
-    """A session for a command that ends."""
-    load_times = await LoadTimes.open(paths.state / FILE_NAME)
-    clock = Clock(time.monotonic, time.time)
-    measurements = await Measurements.open(paths.state / MEASUREMENTS)
+    """Open a session for a command that ends."""
     async with open_session(
         server,
-        load_times,
-        clock,
+        paths,
+        Clock(time.monotonic, time.time),
         Random(),  # noqa: S311
-        measurements=measurements,
+        on_notice=lambda sentence: print(sentence, file=sys.stderr),
     ) as session:
         yield session

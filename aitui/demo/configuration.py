@@ -132,7 +132,7 @@ class Configuration:
 def parse_configuration(text: str) -> Configuration:
     """Read the text of a config.yaml.
 
-    Raises BadConfiguration where llama-swap would refuse to start.
+    Raises BadConfiguration if llama-swap would refuse to start.
     """
     try:
         tree = YAML(typ="safe", pure=True).load(text)

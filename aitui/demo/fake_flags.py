@@ -81,17 +81,6 @@ class FakeFlags:
         return PurePosixPath(self.binary).is_relative_to(_MISSING_FOLDER)
 
     @property
-    def will_fail(self) -> bool:
-        """Whether the process exits by itself before it is ready."""
-        return (
-            self.exits_now
-            or self.missing_file
-            or bool(self.wrong_argument)
-            or self.out_of_memory_after is not None
-            or self.context_is_too_large
-        )
-
-    @property
     def context_is_too_large(self) -> bool:
         """Whether the cache for so many tokens finds no room beside the weights."""
         return self.most_context is not None and self.context_size > self.most_context

@@ -85,7 +85,7 @@ class Generation:
         return self._event(self._chunk({kind: word}))
 
     def last_chunks(self, seconds: float) -> bytes:
-        """The last chunks: finish reason, usage where asked for, timings, `[DONE]`."""
+        """The last chunks: finish reason, usage if asked for, timings, `[DONE]`."""
         last = self._chunk({}, finish=self._finish)
         timings = self.timings(seconds)
         if not self._request.include_usage:

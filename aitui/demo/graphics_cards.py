@@ -83,7 +83,7 @@ class GraphicsCards:
         self.cards = tuple(one for one in self.cards if one is not card)
 
     def split(self, flags: FakeFlags, environment: Mapping[str, str]) -> dict[int, float]:
-        """The share of each card, by its number: layer by layer where there is room for it.
+        """The share of each card, by its number: layer by layer if there is room for it.
 
         As llama.cpp does it: in proportion to `--tensor-split`, else to what is free.
         """

@@ -104,7 +104,7 @@ class Routes:
         return CompleteResponse(method_not_allowed(habits, allowed))
 
     def needs_key(self, call: IncomingRequest) -> bool:
-        """Whether the path is behind the API keys, where there are any."""
+        """Whether the path is behind the API keys, if there are any."""
         return call.path not in _OPEN_PATHS
 
     def _route_methods(self, method: str) -> tuple[str, ...]:

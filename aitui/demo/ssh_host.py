@@ -7,6 +7,7 @@ connection comes.
 from __future__ import annotations
 
 import asyncio
+import posixpath
 import socket
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -84,7 +85,7 @@ class DemoSshServer:
                 await connection.wait_closed()
             await self._background.close()
         finally:
-            # Also where somebody who leaves in a hurry doesn't wait for the end.
+            # Also if somebody who leaves in a hurry doesn't wait for the end.
             for caller in self._callers:
                 caller.close()
 
@@ -119,9 +120,16 @@ class DemoSshServer:
             self._connections.discard(connection)
 
     def _files(self, channel: SSHServerChannel[bytes]) -> SFTPServer:
-        from aitui.demo.ssh_files import DemoSftpServer
+        from asyncssh import SFTPServer
 
-        return DemoSftpServer(channel, self._root, HOME)
+        class DemoSftpServer(SFTPServer):
+            """SFTP below one folder, with a home directory in it."""
+
+            def map_path(self, path: bytes) -> bytes:
+                """A relative path begins at the home directory."""
+                return super().map_path(posixpath.join(HOME.encode(), path))
+
+        return DemoSftpServer(channel, chroot=str(self._root).encode())
 
     async def _run(self, process: SSHServerProcess[bytes]) -> None:
         reply = await self._run_command(process.command or "")

@@ -6,7 +6,7 @@ import asyncio
 import base64
 import binascii
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Self
@@ -19,10 +19,8 @@ from aitui.demo.call import IncomingRequest
 from aitui.demo.certificates import Certificates
 from aitui.demo.configuration import BadConfiguration, Configuration, parse_configuration
 from aitui.demo.dialect import Dialect, error
-from aitui.demo.faults import Fault, FaultQueue
 from aitui.demo.go_text import duration
 from aitui.demo.graphics_cards import ONE_CARD, GraphicsCard, GraphicsCards
-from aitui.demo.listener import close_listener
 from aitui.demo.llama_swap import LlamaSwap, ServerLogs
 from aitui.demo.log_ring import ServerLog
 from aitui.demo.routes import Routes
@@ -32,16 +30,8 @@ from aitui.demo.upstream_process import ProcessState, UpstreamProcess
 ANYWHERE = ("127.0.0.1", 0)
 _LARGEST_BODY = 64 * 1024 * 1024
 _GRACE_SECONDS = 0.1
-
-
-@dataclass(frozen=True, slots=True)
-class ReceivedRequest:
-    """A request as it came in. `path` is raw, with the query."""
-
-    method: str
-    path: str
-    headers: Mapping[str, str]
-    body: bytes
+_ACCEPT_TURNS = 3
+"""Turns of the event loop until a connection that was accepted in one has its protocol."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +67,20 @@ async def call_when_set(cut: asyncio.Event, end: Callable[[], None]) -> AsyncIte
         await asyncio.gather(waiting, return_exceptions=True)
 
 
+async def close_listener(listener: asyncio.Server) -> None:
+    """Close a listener as its own `close()` does, but keep connections that were just accepted."""
+    # asyncio forgets the sockets accepted in the turn in which a server closes:
+    # https://github.com/python/cpython/issues/109564
+    loop = asyncio.get_running_loop()
+    for listening in listener.sockets:
+        loop.remove_reader(listening.fileno())
+    try:
+        for _ in range(_ACCEPT_TURNS):
+            await asyncio.sleep(0)
+    finally:
+        listener.close()
+
+
 class StandIn:
     """A llama-swap in the caller's own event loop."""
 
@@ -96,12 +100,10 @@ class StandIn:
         `cards` are the graphics cards of its machine.
         """
         self.cards = GraphicsCards(cards)
-        self.requests: list[ReceivedRequest] = []
         self.dialect = dialect
         self._configuration = parse_configuration(config_text)
         self._certificates = certificates
         self._require_client_certificate = require_client_certificate
-        self._faults = FaultQueue()
         self._on_output = say
         self._logs = ServerLogs()
         self._life: _Runtime | None = None
@@ -214,27 +216,9 @@ class StandIn:
         self._start_swap()
         self._write_log("[INFO] configuration reloaded")
 
-    def fault(self, prefix: str, fault: Fault, times: int | None = None) -> None:
-        """Misbehave for the next `times` requests whose path begins so, or for all of them."""
-        self._faults.add(prefix, fault, times)
-
-    def clear_faults(self) -> None:
-        """Behave again."""
-        self._faults.clear()
-
-    def write_log(self, text: str, *, source: str = "proxy") -> None:
-        """Put text into a log as it is: `proxy`, `upstream`, or a model's id."""
-        swap = self._active_life.swap
-        if source == "proxy":
-            swap.proxy_log.write(text)
-        elif source == "upstream":
-            swap.upstream_log.write(text)
-        else:
-            swap.processes[source].ring.write(text)
-
-    def publish(self, kind: str, data: object) -> None:
-        """Send all listeners of `/api/events` an event of any type."""
-        self._active_life.swap.publish(kind, data)
+    def write_log(self, text: str) -> None:
+        """Write text to the proxy's log."""
+        self._active_life.swap.proxy_log.write(text)
 
     @asynccontextmanager
     async def busy(
@@ -244,7 +228,7 @@ class StandIn:
         remote_ip: str = "192.168.2.20",
         user_agent: str = "OpenWebUI/0.6",
     ) -> AsyncIterator[None]:
-        """Hold a chat of another client at a model, which is loaded first where needed."""
+        """Hold a chat of another client at a model, which is loaded first if needed."""
         swap = self._active_life.swap
         headers = {
             "Accept": "*/*",
@@ -300,12 +284,9 @@ class StandIn:
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         began = time.monotonic()
         call = await IncomingRequest.receive(request)
-        self.requests.append(
-            ReceivedRequest(call.method, request.raw_path, dict(call.headers), call.body)
-        )
         response: Response | None = None
         try:
-            response = await self._respond(call)
+            response = await self.respond(call)
             return response
         finally:
             status = response.status if response else 200
@@ -316,10 +297,8 @@ class StandIn:
                 f'"{call.headers.get("User-Agent", "")}" {duration(time.monotonic() - began)}'
             )
 
-    async def _respond(self, call: IncomingRequest) -> Response:
-        fault = self._faults.next_fault(call.request.raw_path)
-        if fault is not None:
-            return await fault.respond(call)
+    async def respond(self, call: IncomingRequest) -> Response:
+        """Answer a request."""
         life = self._life
         if life is None:
             return CompleteResponse(ResponseContent(503, b"", ""))

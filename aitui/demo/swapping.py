@@ -55,7 +55,7 @@ class ModelSwapper:
 
     @asynccontextmanager
     async def claim(self, model_id: str) -> AsyncIterator[ModelClaim]:
-        """Hold the model ready for one request; load it first where needed.
+        """Hold the model ready for one request; load it first if needed.
 
         Raises LoadFailed.
         """

@@ -60,7 +60,7 @@ class DemoUnit:
 
     @property
     def main_pid(self) -> int:
-        """The number of the process, 0 where none runs."""
+        """The number of the process, 0 if none runs."""
         return 0 if self._has_failed or not self._starts else _FIRST_PID + 211 * (self._starts - 1)
 
     def journal(self, lines: int) -> list[str]:
@@ -89,7 +89,7 @@ class DemoUnit:
         }
 
     async def reload(self) -> bool:
-        """Send it SIGHUP; False where no process is there to take it."""
+        """Send it SIGHUP; False if no process is there to take it."""
         async with self._lock:
             if self._server is None or self._has_failed:
                 return False

@@ -204,7 +204,7 @@ class UpstreamProcess:
     def _allocate(self) -> None:
         """Take memory of the cards, for the weights first.
 
-        Raises LoadFailed where they have no room for it.
+        Raises LoadFailed if they have no room for it.
         """
         flags, cards = self.flags, self.cards
         shares = cards.split(flags, self.configuration.environment)

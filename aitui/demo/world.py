@@ -12,17 +12,17 @@ from random import Random
 
 from aitui.demo.background import BackgroundTasks
 from aitui.demo.catalogue import CATALOGUE, MODELS_WITHOUT_VISITORS
-from aitui.demo.certificates import Certificates, make_certificates
+from aitui.demo.certificates import Certificates, issue_certificates
 from aitui.demo.configuration import ModelConfiguration
 from aitui.demo.dialect import Dialect
 from aitui.demo.graphics_cards import TWO_CARDS, GraphicsCard
+from aitui.demo.load_failed import UpstreamLoadFailed
 from aitui.demo.model_files import write_model_files
 from aitui.demo.shell_commands import ShellCommands
 from aitui.demo.ssh_host import NAME as SSH_NAME
 from aitui.demo.ssh_host import DemoSshServer, SshSetup
 from aitui.demo.stand_in import StandIn
 from aitui.demo.unit import CONFIG_PATH, HOME, UNIT_PATH, UNIT_TEXT, DemoUnit
-from aitui.demo.visitors import run_visitors
 
 _PAUSES = (8.0, 25.0)
 
@@ -67,7 +67,7 @@ async def demo_world(
     """
     with tempfile.TemporaryDirectory(prefix="aitui-demo-") as name:
         folder = Path(name)
-        certificates = await asyncio.to_thread(make_certificates, folder / "certs")
+        certificates = await asyncio.to_thread(issue_certificates, folder / "certs")
         root = folder / "host"
         config_file = root / CONFIG_PATH.removeprefix("/")
         config, data, state = (folder / kind for kind in ("config", "data", "state"))
@@ -105,3 +105,40 @@ def _write_host_files(
     unit_file.parent.mkdir(parents=True)
     unit_file.write_text(UNIT_TEXT)
     write_model_files(root, models, f"{HOME}/models")
+
+
+@dataclass(frozen=True, slots=True)
+class DemoClient:
+    """A program on another machine."""
+
+    user_agent: str
+    remote_ip: str
+
+
+VISITORS = (
+    DemoClient("OpenWebUI/0.6", "192.168.2.20"),
+    DemoClient("Zed/0.210", "192.168.2.31"),
+)
+
+
+async def run_visitors(
+    server: StandIn, random: Random, *, pauses: tuple[float, float], left_alone: frozenset[str]
+) -> None:
+    """Chat now and then, until cancelled. `pauses` are the shortest and the longest, in seconds."""
+    while True:
+        await asyncio.sleep(random.uniform(*pauses))
+        loaded = [
+            id_
+            for id_, state in server.running().items()
+            if state == "ready" and id_ not in left_alone
+        ]
+        if not loaded:
+            continue
+        visitor = random.choice(VISITORS)
+        try:
+            async with server.busy(
+                random.choice(loaded), remote_ip=visitor.remote_ip, user_agent=visitor.user_agent
+            ):
+                await asyncio.sleep(random.uniform(2, 6))
+        except UpstreamLoadFailed:
+            continue  # unloaded between the look and the visit

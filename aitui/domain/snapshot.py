@@ -52,7 +52,8 @@ class Snapshot:
     counts all of them. `companions` are pairs of ids that were seen ready at the same time: neither
     evicts the other. `certificate_expires_at` is when our client certificate expires (Unix time),
     None if that isn't known. `hardware` is the memory of its machine. `swap_rules` are None if the
-    config file wasn't read, or isn't the one that the server runs with.
+    config file wasn't read, or isn't the one that the server runs with. `config_note` says that the
+    file was changed since the server read it.
     """
 
     connection: ConnectionStatus = field(default_factory=ConnectionStatus)
@@ -66,6 +67,7 @@ class Snapshot:
     certificate_expires_at: float | None = None
     hardware: HardwareState = _NO_HARDWARE
     swap_rules: "SwapRules | None" = None
+    config_note: str = ""
 
     @property
     def models_note(self) -> str:

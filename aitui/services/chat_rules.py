@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from aitui.domain.chat.conversation import Conversation, SamplingParameters
-from aitui.domain.confirmation import Confirmation
+from aitui.domain.confirmation import Ask, Confirmation
 from aitui.domain.eviction import predict_victims
 from aitui.domain.models import Model, ModelKind, RunState
 from aitui.domain.snapshot import Snapshot
@@ -14,7 +14,7 @@ from aitui.domain.suggest import nearest
 from aitui.errors import Action, ActionRefused, AituiError, HistoryError, LoadFailed, NoSuchModel
 from aitui.services.failures import diagnose_load_failure
 from aitui.services.load import load_confirmation, resolve_model
-from aitui.services.session import Ask, Session
+from aitui.services.session import Session
 from aitui.store.history import ConversationHistory
 
 if TYPE_CHECKING:

@@ -2,194 +2,37 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
-from aitui.aio import cancel_and_wait
 from aitui.domain.config.locate import ValueSource
-from aitui.domain.confirmation import Confirmation
+from aitui.domain.confirmation import Ask, Confirmation
 from aitui.domain.llama_server import effective_flag_value, find_flag
 from aitui.domain.progress import ProgressTracker
-from aitui.domain.snapshot import ConnectionPhase
+from aitui.domain.snapshot import Snapshot
 from aitui.errors import (
     Action,
+    ActionRefused,
     AituiError,
     ConfigNotApplied,
     ConfigWriteUncertain,
-    HostError,
-    NotSupported,
-    ServiceFailed,
+    LoadFailed,
 )
 from aitui.host.config_types import WriteResult, WriteStep, digest_of
-from aitui.services.config_check import refuse_invalid_config
-from aitui.services.config_plan import CONTEXT_SIZE, ChangePlan, require_startable
+from aitui.services.config_plan import (
+    CONTEXT_SIZE,
+    KEYS,
+    ChangePlan,
+    consequences,
+    require_startable,
+)
+from aitui.services.config_recover import describe_entry
 from aitui.services.host_admin import HostAdmin
 from aitui.services.load import load_model
-from aitui.services.session import Ask, Session
+from aitui.services.reload import trigger_reload, watch_reload
+from aitui.services.session import Session
 from aitui.store.journal import ChangeOutcome
 from aitui.store.journal import JournalEntry as Entry
-
-if TYPE_CHECKING:
-    from aitui.llamaswap.client import LlamaSwapClient
-
-
-CONNECT_SECONDS = 5.0
-POLL_INTERVAL = 0.3
-
-
-class ReloadDetector:
-    """Watches from before the reload on, since the sign may be over in a moment."""
-
-    def __init__(self, ended: "asyncio.Task[None]") -> None:
-        self._ended = ended
-
-    async def wait(self, seconds: float) -> bool:
-        """Whether the server has reloaded since the watch began, or does so in that time."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await asyncio.shield(self._ended)
-        return self._ended.done()
-
-
-@asynccontextmanager
-async def detect_reload(client: "LlamaSwapClient") -> AsyncIterator[ReloadDetector]:
-    """Watch for a reload while the block runs; raises what keeps the server from being watched."""
-    listening = asyncio.Event()
-    ended = asyncio.create_task(_wait_for_stream_end(client, listening), name="watch for a reload")
-    waiting = asyncio.create_task(listening.wait())
-    try:
-        await asyncio.wait({ended, waiting}, timeout=CONNECT_SECONDS,
-                           return_when=asyncio.FIRST_COMPLETED)  # fmt: skip
-        if ended.done():
-            ended.result()
-        yield ReloadDetector(ended)
-    finally:
-        await cancel_and_wait(waiting, ended)
-
-
-async def _wait_for_stream_end(client: "LlamaSwapClient", listening: asyncio.Event) -> None:
-    try:
-        async with client.events() as events:
-            listening.set()
-            with suppress(AituiError):
-                # A reload ends it like a server that goes away does; both have read the file.
-                async for _ in events:
-                    pass
-    except NotSupported:
-        await _wait_until_empty(client, listening)
-
-
-async def _wait_until_empty(client: "LlamaSwapClient", listening: asyncio.Event) -> None:
-    """Without an event stream: everything that ran has gone, or nothing ran."""
-    before = {model.id for model in await client.running()}
-    listening.set()
-    while True:
-        await asyncio.sleep(POLL_INTERVAL)
-        if not before & {model.id for model in await client.running()}:
-            return
-
-
-FILE_WATCH_SECONDS = 8.0
-"""Seconds in which a server that watches its file sees a change of it."""
-RELOAD_SECONDS = 20.0
-SERVER_RESPONSE_TIMEOUT = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class ReloadWatch:
-    """What is known before the file changes: the sign of a reload, and who brings it about.
-
-    `watches` is None where nobody tells whether the server watches its file.
-    """
-
-    detector: ReloadDetector | None
-    watches: bool | None
-
-
-@asynccontextmanager
-async def watch_reload(admin: HostAdmin, session: Session) -> AsyncIterator[ReloadWatch]:
-    """Watch the server from before the change on; a server that is away has no sign to give."""
-    try:
-        watches = (await admin.service.facts()).watches_config
-    except HostError:
-        # It may run elsewhere, in a container say: what is wrong shows when it is to be reloaded.
-        watches = None
-    if session.snapshot.connection.phase is ConnectionPhase.LOST:
-        yield ReloadWatch(None, watches)
-        return
-    async with detect_reload(session.client) as sign:
-        yield ReloadWatch(sign, watches)
-
-
-async def trigger_reload(admin: HostAdmin, session: Session, watch: ReloadWatch, ask: Ask) -> str:
-    """Have the server read its file again; returns how.
-
-    It sees the change by itself, or gets SIGHUP, or is restarted where it can't be reloaded and
-    the answer to that question is yes. Raises ServiceFailed, HostUnreachable, ConfigRefused where
-    a restart would end it, and NotTakenEffect where the server gives no sign of it.
-    """
-    await session.monitor.expect_unload(*(model.id for model in session.snapshot.resident))
-    how = "the server watches its file"
-    seen = (
-        watch.watches is not False
-        and watch.detector is not None
-        and await watch.detector.wait(FILE_WATCH_SECONDS)
-    )
-    if not seen:
-        how = await _signal_or_restart(admin, session, watch, ask)
-    admin.last_reload.at = admin.clock.wall()
-    await wait_for_response(session)
-    return how
-
-
-async def _signal_or_restart(
-    admin: HostAdmin, session: Session, watch: ReloadWatch, ask: Ask
-) -> str:
-    trouble: ServiceFailed | ConfigNotApplied
-    try:
-        await admin.service.reload()
-    except ServiceFailed as error:
-        trouble = error
-    else:
-        if watch.detector is None or await watch.detector.wait(RELOAD_SECONDS):
-            return "by SIGHUP"
-        trouble = ConfigNotApplied(
-            f"{session.server.label} gives no sign of a reload",
-            why=f"SIGHUP was sent, and its streams went on for {RELOAD_SECONDS:.0f} s",
-            remedy="look into its log, then restart it",
-            action=Action.RESTART_SERVICE,
-        )
-    # No sign of a reload may mean a file that was refused: the server serves on, and would end.
-    await refuse_invalid_config(admin, "Not restarted")
-    unit = admin.service.unit
-    if not await ask(lambda _: restart_instead_confirmation(trouble, unit)):
-        raise trouble
-    await refuse_invalid_config(admin, "Not restarted")
-    await admin.service.restart()
-    return "by a restart"
-
-
-def restart_instead_confirmation(trouble: AituiError, unit: str) -> Confirmation:
-    """Offers the last way there is; who is cut by it was named before the change."""
-    facts = tuple(words for words in (trouble.what, trouble.why) if words)
-    return Confirmation(
-        f"It can't be reloaded. Restart {unit} instead?",
-        facts,
-        yes="Restart",
-        unprompted=True,
-        separate=True,
-    )
-
-
-async def wait_for_response(session: Session) -> None:
-    """Wait until the server answers; raises what keeps it from that."""
-    session.monitor.refresh()
-    await session.monitor.poll_now()
-    await session.monitor.wait_until(
-        lambda snapshot: snapshot.connection.phase is ConnectionPhase.LIVE, SERVER_RESPONSE_TIMEOUT
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -455,3 +298,81 @@ def _write_warnings(written: WriteResult) -> tuple[str, ...]:
             "Somebody else wrote the file right after it: it holds their text now.",
         )
     return written.warnings
+
+
+LOG_LINES = 6
+UNDOING = ("check", "back up", "replace", "reload", "load", "verify")
+
+
+async def last_change(admin: HostAdmin) -> Entry:
+    """The change that `undo` would take back; raises Refused where there is none."""
+    entry = await admin.journal.last_undoable(admin.server.identity)
+    if entry is None:
+        raise ActionRefused(
+            "There is nothing to undo",
+            why=f"aitui changed nothing at {admin.server.label}, or took it all back",
+            remedy="list the changes",
+            action=Action.SHOW_JOURNAL,
+        )
+    return entry
+
+
+def undo_confirmation(entry: Entry, at: str, snapshot: Snapshot | None) -> Confirmation:
+    """What taking back will hit; `at` is the time of the change, in words."""
+    facts = [f"made {at}: {describe_entry(entry)}"]
+    if snapshot is not None:
+        facts += consequences(snapshot, entry.model)
+    return Confirmation("Undo the last change of the config file?", tuple(facts), yes="Undo")
+
+
+def rollback_confirmation(cause: AituiError) -> Confirmation:
+    """Offer the old value if the new one didn't take effect."""
+    log = cause.log if isinstance(cause, LoadFailed) else ()
+    facts = (cause.what, cause.why, *log[-LOG_LINES:])
+    return Confirmation(
+        "It did not take effect. Put the old value back?",
+        tuple(fact for fact in facts if fact),
+        yes="Put it back",
+        no="Keep the new one",
+        unprompted=True,
+    )
+
+
+async def undo_change(
+    admin: HostAdmin, session: Session | None, entry: Entry, progress: ProgressTracker, ask: Ask
+) -> WrittenChange:
+    """Put the file back as it was before that change, and see that it works.
+
+    Raises what `change_config` raises; ConfigChangedMeanwhile where the file isn't ours any more.
+    """
+    admin.refuse_if_read_only("undoing a change")
+    backwards = Entry(
+        id=secrets.token_hex(8),
+        at=admin.clock.wall(),
+        server=entry.server,
+        host=entry.host,
+        path=entry.path,
+        before=entry.after,
+        after=entry.before,
+        model=entry.model,
+        flag=entry.flag,
+        old=entry.new,
+        new=entry.old,
+        undoes=entry.id,
+    )
+    expected = ExpectedSetting(entry.model) if entry.model else None
+    if entry.model and entry.flag and entry.flag not in KEYS:
+        expected = ExpectedSetting(entry.model, entry.flag, entry.old or None, in_command=None)
+    return await write_and_apply(
+        admin,
+        session,
+        lambda: write_with_journal(
+            admin,
+            backwards,
+            progress,
+            lambda tell: admin.config.undo(
+                backup=entry.backup, before=entry.before, after=entry.after, on_step=tell
+            ),
+        ),
+        ChangeObserver(progress, ask, expected),
+    )

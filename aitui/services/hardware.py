@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+import operator
+from collections.abc import Iterable, Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -29,6 +31,7 @@ from aitui.store.measurements import Measurements
 
 if TYPE_CHECKING:
     from aitui.llamaswap.client import LlamaSwapClient
+    from aitui.services.monitor import Monitor
 
 
 COMMANDS_KEPT = 2000
@@ -179,25 +182,26 @@ LOG_READ_SECONDS = 3.0
 
 
 class HardwareMonitor:
-    """The memory of one server. `on_change` is told of each new state.
+    """Measures the memory of one server, and hands each new state to its monitor.
 
-    Nothing is asked of a server that is lost, and nothing of any person: a machine that can't be
-    reached without a question is left alone.
+    It follows the monitor's snapshots; the monitor knows nothing of it. Nothing is requested from a
+    lost server, and nothing is asked of the user: a host that can't be reached without a question is
+    left alone.
     """
 
     def __init__(
         self,
         client: "LlamaSwapClient",
+        monitor: "Monitor",
         *,
         identity: str,
         clock: Clock,
         measurements: Measurements,
-        on_change: Callable[[HardwareState], Awaitable[None]],
     ) -> None:
+        self._monitor = monitor
         self._identity = identity
         self._clock = clock
         self._measurements = measurements
-        self._on_change = on_change
         self._server = ServerSampleSource(client)
         self._facts = HostInfoFetcher(client, clock.monotonic)
         self._logs = StartupLogs(client)
@@ -207,8 +211,6 @@ class HardwareMonitor:
             clock.wall, self._commands.launch_profile, self._measurements_of
         )
         self._host: HostSampleSource | None = None
-        self._snapshot = Snapshot()
-        self._models: tuple[Model, ...] = ()
         self._live = asyncio.Event()
         self._host_wake = asyncio.Event()
         self._changed = asyncio.Event()
@@ -220,6 +222,7 @@ class HardwareMonitor:
     async def run(self) -> None:
         """Go on until cancelled."""
         async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._follow_snapshots(), name="follow the server's state")
             tasks.create_task(self._poll_server(), name="sample the server")
             tasks.create_task(self._facts.run(self._publish), name="learn what the machine is")
             tasks.create_task(self._poll_host(), name="sample the host")
@@ -232,8 +235,8 @@ class HardwareMonitor:
         """Whether the machine behind the server was asked and has answered."""
         return self._host is not None and self._host.latest is not None
 
-    async def sample_once(self) -> HardwareState:
-        """Ask server and host once, as far as they answer; never raises what they say."""
+    async def sample_once(self, *, with_host: bool = True) -> HardwareState:
+        """Sample server and host once, as far as they answer; never raises their errors."""
         self._commands.remember(self._snapshot.resident)
         await self._record(
             self._learning.observe_models(self._snapshot.models, self._commands.configured)
@@ -241,7 +244,7 @@ class HardwareMonitor:
         await self._server.fetch()
         if self._facts.facts is None:
             await self._facts.fetch()
-        if self._host is not None:
+        if self._host is not None and with_host:
             await self._host.sample(self._ports)
             await self._read_unread_headers(pause=0.0)
         with contextlib.suppress(TimeoutError):
@@ -253,30 +256,8 @@ class HardwareMonitor:
         await self._publish()
         return self.hardware
 
-    def update_snapshot(self, snapshot: Snapshot) -> None:
-        """The server's state has changed."""
-        self._snapshot = snapshot
-        self._facts.update_link(live=snapshot.connection.phase is ConnectionPhase.LIVE)
-        if snapshot.connection.phase is ConnectionPhase.LIVE:
-            self._live.set()
-        else:
-            self._live.clear()
-        before, after = self._models, snapshot.models
-        self._models = after
-        if before is after:
-            return
-        # Models that didn't change are the same objects: there may be very many of them.
-        pairs = zip(before, after, strict=True) if len(before) == len(after) else None
-        changed = None if pairs is None else [(a, b) for a, b in pairs if a is not b]
-        if changed is None or any(_memory_facts(old) != _memory_facts(new) for old, new in changed):
-            if changed is None or any(
-                _process_identity(old) != _process_identity(new) for old, new in changed
-            ):
-                self._host_wake.set()
-            self._changed.set()
-
     def set_host(self, host: Host | None) -> None:
-        """The machine behind the server, None where it is no longer at hand."""
+        """Sample this host from now on, None to sample none."""
         self._host = None if host is None else HostSampleSource(host, self._clock)
         self._host_wake.set()
 
@@ -291,6 +272,36 @@ class HardwareMonitor:
             self._changed.set()
         if self._host is not None and self._host.error:
             self._host_wake.set()
+
+    @property
+    def _snapshot(self) -> Snapshot:
+        return self._monitor.snapshot
+
+    async def _follow_snapshots(self) -> None:
+        before = Snapshot()
+        while True:
+            snapshot = await self._monitor.wait_until(partial(operator.is_not, before), None)
+            live = snapshot.connection.phase is ConnectionPhase.LIVE
+            self._facts.update_link(live=live)
+            if live:
+                self._live.set()
+            else:
+                self._live.clear()
+            self._compare_models(before.models, snapshot.models)
+            before = snapshot
+
+    def _compare_models(self, before: tuple[Model, ...], after: tuple[Model, ...]) -> None:
+        if before is after:
+            return
+        # Models that didn't change are the same objects: there may be very many of them.
+        pairs = zip(before, after, strict=True) if len(before) == len(after) else None
+        changed = None if pairs is None else [(a, b) for a, b in pairs if a is not b]
+        if changed is None or any(_memory_facts(old) != _memory_facts(new) for old, new in changed):
+            if changed is None or any(
+                _process_identity(old) != _process_identity(new) for old, new in changed
+            ):
+                self._host_wake.set()
+            self._changed.set()
 
     async def _poll_server(self) -> None:
         while True:
@@ -377,7 +388,7 @@ class HardwareMonitor:
             error=self._error_text(),
             facts=merge_host_info(self._host.facts if self._host else None, self._facts.facts),
         )
-        await self._on_change(self.hardware)
+        await self._monitor.update_hardware(self.hardware)
 
     def _choose_history(self, picture: MemoryUsage) -> SampleHistory:
         """That of the server, which is longer, unless it is of other cards than those shown."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from aitui.aio import cancel_and_wait
-from aitui.domain.confirmation import Confirmation
+from aitui.domain.confirmation import Ask, Confirmation
 from aitui.domain.eviction import (
     EvictionVictim,
     describe_users,
@@ -33,7 +33,7 @@ from aitui.errors import (
     Unreachable,
 )
 from aitui.services.failures import diagnose_load_failure
-from aitui.services.session import Ask, Session
+from aitui.services.session import Session
 
 UNLOADED_WHEN_READY = "llama-swap may unload it as soon as it is ready"
 NEVER_LOADED = "llama-swap may not load it, or unload it as soon as it is ready"

@@ -139,6 +139,7 @@ class Monitor:
         self._polls_started = 0
         self._polls_finished = 0
         self._swap_rules: SwapRules | None = None
+        self._config_note = ""
         self._list_everything = True
         self._listed_at = float("-inf")
         self._unload_requests: set[str] = set()
@@ -228,19 +229,23 @@ class Monitor:
         await self._publish()
 
     async def update_config(
-        self, contexts: Mapping[str, int], swap_rules: "SwapRules | None" = None
+        self,
+        contexts: Mapping[str, int],
+        swap_rules: "SwapRules | None" = None,
+        note: str = "",
     ) -> None:
-        """The config file gives these models these context sizes, in tokens.
+        """Take over the context sizes, in tokens, that the config file gives these models.
 
-        `swap_rules` are its rules, None where the server may run by others.
+        `swap_rules` are its rules, None if the server may run by others; `note` says that the
+        server runs an older file.
         """
         self._known.update_config(contexts)
-        self._swap_rules = swap_rules
+        self._swap_rules, self._config_note = swap_rules, note
         await self._publish()
 
-    async def forget_swap_rules(self) -> None:
+    async def forget_config(self) -> None:
         """The config file can't be read any more: by which rules the server runs is unknown."""
-        self._swap_rules = None
+        self._swap_rules, self._config_note = None, ""
         await self._publish()
 
     async def update_hardware(self, hardware: "HardwareState") -> None:
@@ -443,6 +448,7 @@ class Monitor:
             warnings=(*self._load_times.warnings, *self._certificate.warnings),
             certificate_expires_at=self._certificate.expires_at,
             swap_rules=self._swap_rules,
+            config_note=self._config_note,
         )
         if snapshot == self._snapshot and not changed:
             return

@@ -1,6 +1,6 @@
 """Unload one model, or all: asks where somebody is using it, ends when `/running` agrees."""
 
-from aitui.domain.confirmation import Confirmation
+from aitui.domain.confirmation import Ask, Confirmation
 from aitui.domain.eviction import (
     client_name,
     describe_all_users,
@@ -13,7 +13,7 @@ from aitui.domain.snapshot import Snapshot
 from aitui.domain.units import format_seconds
 from aitui.errors import TimedOut, UnloadFailed
 from aitui.services.load import resolve_loadable_model
-from aitui.services.session import Ask, Session
+from aitui.services.session import Session
 
 UNLOAD_CONFIRMED_WITHIN = 60.0
 

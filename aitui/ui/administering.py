@@ -13,7 +13,7 @@ from aitui.domain.snapshot import Snapshot
 from aitui.services.slowdown import revert_context_confirmation, slowdown_text
 from aitui.ui.chatting import ChatApp
 from aitui.ui.context import AppContext
-from aitui.ui.controllers.open_admin import AdminController
+from aitui.ui.controllers.host import HostController
 from aitui.ui.messages import (
     ConfigEditRequested,
     ConfigViewRequested,
@@ -37,7 +37,7 @@ class AdminApp(ChatApp):
     def __init__(self, opening: AppContext) -> None:
         super().__init__(opening)
         self._reported_slowdowns: dict[str, int] = {}
-        self._host_controller = AdminController(
+        self._host_controller = HostController(
             self,
             opening,
             lambda: self._session,

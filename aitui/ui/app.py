@@ -25,9 +25,6 @@ from aitui.services.load import leave_confirmation, load_model
 from aitui.services.session import Session, open_session
 from aitui.services.unload import cancel_request, unload_all_models, unload_model
 from aitui.settings import missing_certificates, server_at
-from aitui.store.load_times import FILE_NAME, LoadTimes
-from aitui.store.measurements import FILE_NAME as MEASUREMENTS
-from aitui.store.measurements import Measurements
 from aitui.ui.administering import AdminApp
 from aitui.ui.context import AppContext
 from aitui.ui.controllers.doctor import run_checks
@@ -218,20 +215,16 @@ class AituiApp(AdminApp):
         self._models_screen.snapshot = Snapshot(
             ConnectionStatus(opened_at=opening.clock.monotonic())
         )
-        load_times = await LoadTimes.open(paths.state / FILE_NAME)
         async with open_session(
             server,
-            load_times,
+            paths,
             opening.clock,
             opening.random,
             on_change=lambda snapshot: self._post_snapshot(server, snapshot),
-            measurements=await Measurements.open(paths.state / MEASUREMENTS),
+            on_notice=lambda words: self.notify(words, severity="warning", timeout=20),
         ) as session:
             self._session = session
-            async with (
-                self._chat_controller.bind_session(session, paths),
-                self._host_controller.bind_server(server, paths),
-            ):
+            async with self._chat_controller.bind_session(session, paths):
                 await session.run()
 
     def _post_snapshot(self, server: Server, snapshot: Snapshot) -> None:

@@ -14,7 +14,7 @@ from aitui.llamaswap.certificates import (
     find_file_error,
     key_warnings,
 )
-from llamaswap.authority import Authority, Issued
+from certificates import Authority, Issued
 from llamaswap.conftest import server_at
 
 

@@ -16,7 +16,6 @@ from textual.screen import Screen
 from textual.widgets._toast import Toast
 
 import aitui.ui
-from aitui.demo.stand_in import StandIn
 from aitui.domain.confirmation import Confirmation
 from aitui.domain.models import Model
 from aitui.domain.progress import Step, Steps, StepState
@@ -31,6 +30,7 @@ from aitui.ui.screens.help import HelpScreen
 from aitui.ui.screens.history import HistoryScreen
 from aitui.ui.screens.setup import SetupScreen
 from aitui.ui.screens.steps import StepsScreen
+from stand_in import StandIn
 from ui.driven import REAL_CLOCK, Driven, driven
 
 FOREIGN = "zqx"

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from aitui.demo.stand_in import StandIn
 from aitui.domain.confirmation import Confirmation
 from aitui.domain.models import Model, RunState
 from aitui.domain.snapshot import Server, Snapshot
 from aitui.ui.messages import SnapshotChanged
 from aitui.ui.screens.confirm import ConfirmScreen
 from catalogue import QUICK, STEADY
+from stand_in import StandIn
 from ui.driven import Driven
 from ui.received import orders
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from aitui.domain.chat.conversation import Conversation, ImageAttachment, Role
 from aitui.domain.chat.reply import Reply, ReplyPhase
+from aitui.domain.confirmation import Ask
 from aitui.domain.snapshot import Snapshot
 from aitui.errors import AituiError, ContextExceeded, HistoryError, LoadFailed
 from aitui.paths import Paths
@@ -23,7 +24,7 @@ from aitui.services.chat_rules import (
 )
 from aitui.services.chat_saving import SlotSizeCache
 from aitui.services.monitor import detect_suspends
-from aitui.services.session import Ask, Session
+from aitui.services.session import Session
 from aitui.store.history import FILE_NAME, ConversationHistory
 from aitui.ui.controllers.questions import offer_evicted_models
 from aitui.ui.controllers.transcript_sync import TranscriptPresenter

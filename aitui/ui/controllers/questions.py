@@ -4,9 +4,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from aitui.domain.confirmation import Ask
 from aitui.domain.snapshot import Server
 from aitui.errors import KeyPasswordNeeded, LoadFailed
-from aitui.services.session import Ask
 from aitui.ui.screens.dialogs import KeyPasswordScreen, ServersScreen
 from aitui.ui.text import restore_confirmation
 

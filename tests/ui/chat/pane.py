@@ -6,11 +6,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from aitui.demo.stand_in import StandIn
 from aitui.domain.chat.reply import Reply, ReplyPhase
 from aitui.domain.snapshot import Server
 from aitui.services.chat import ChatSession
 from aitui.ui.widgets.chat_pane import ChatPane
+from stand_in import StandIn
 from ui.driven import Driven, driven
 
 FAST, OTHER, ENDLESS = "fast-7b", "other-3b", "endless-30b"

@@ -8,7 +8,6 @@ from types import SimpleNamespace
 import pytest
 
 from aitui.demo.dialect import Dialect
-from aitui.demo.stand_in import StandIn
 from aitui.domain.chat.reply import ReplyPhase
 from aitui.domain.snapshot import Server
 from aitui.ui.controllers import chat as open_chat
@@ -16,6 +15,7 @@ from aitui.ui.screens.confirm import ConfirmScreen
 from aitui.ui.terminal.screen_diff import MAX_PENDING_WRITES
 from aitui.ui.widgets.composer import Composer
 from catalogue import dialects
+from stand_in import StandIn
 from ui.chat.pane import ENDLESS, FAST, OTHER, TALKATIVE, UNHURRIED, Pane, chatting
 from ui.driven import driven
 

@@ -4,9 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from aitui.demo.faults import FixedResponse
-from aitui.demo.stand_in import StandIn
 from aitui.domain.snapshot import Server
+from stand_in import FixedResponse, StandIn
 from ui.chat.pane import FAST, SHARED, Pane, chatting
 
 

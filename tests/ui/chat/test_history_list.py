@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from textual.widgets import Input, OptionList
 
-from aitui.demo.stand_in import StandIn
 from aitui.domain.snapshot import Server
 from aitui.services.conversations import ListedConversation
 from aitui.ui.screens.history import HistoryScreen
+from stand_in import StandIn
 from ui.chat.pane import FAST, Pane, chatting
 
 

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from aitui.demo.stand_in import StandIn
 from aitui.domain.snapshot import Server
 from aitui.paths import Paths
 from aitui.store.history import FILE_NAME
+from stand_in import StandIn
 from ui.chat.pane import FAST, OTHER, Pane, chatting
 
 

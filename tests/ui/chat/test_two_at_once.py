@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from aitui.demo.stand_in import StandIn
 from aitui.domain.snapshot import Server
 from aitui.ui.controllers.chat import ChatController
+from stand_in import StandIn
 from ui.chat.pane import Pane, chatting
 
 

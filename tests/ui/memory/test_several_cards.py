@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from aitui.demo.graphics_cards import TWO_CARDS, GraphicsCard, GraphicsDriver
-from aitui.demo.stand_in import StandIn
 from aitui.demo.world import DemoEnvironment, demo_world
 from aitui.domain.hardware.sample import SampleSource
 from aitui.domain.memory.forecast import FitVerdict
@@ -19,6 +18,7 @@ from aitui.paths import Paths
 from aitui.services.config_plan import read_server_config
 from aitui.services.host_admin import HostAdmin, open_administration
 from aitui.services.load import load_model
+from stand_in import StandIn
 from ui.memory.feeding import fed, until_memory
 from watched import Watched, nobody, yes
 

@@ -8,12 +8,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from aitui.demo.stand_in import StandIn
 from aitui.domain.snapshot import Server
 from aitui.ui.attention import notification_sequence
 from aitui.ui.terminal.screen_diff import MAX_PENDING_WRITES
 from catalogue import OUT_OF_MEMORY, PAIR_CHAT, QUICK, UNHURRIED
 from e2e.pseudo_terminal.terminal import Terminal, surroundings, terminal
+from stand_in import StandIn
 from ui.driven import driven
 
 OSC = re.compile(rb"\x1b\][^\x07\x1b]*(?:\x07|\x1b\\\\)")

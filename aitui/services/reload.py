@@ -1,0 +1,287 @@
+"""The server made to read its config file again: by itself, by SIGHUP, or by a restart."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from aitui.aio import cancel_and_wait
+from aitui.domain.confirmation import Ask, Confirmation
+from aitui.domain.progress import ProgressTracker
+from aitui.domain.snapshot import ConnectionPhase, Snapshot
+from aitui.errors import (
+    Action,
+    AituiError,
+    ConfigNotApplied,
+    HostError,
+    NotSupported,
+    ServiceFailed,
+    Unreachable,
+)
+from aitui.services.config_check import refuse_invalid_config
+from aitui.services.config_plan import consequences
+from aitui.services.host_admin import HostAdmin
+from aitui.services.session import Session
+
+if TYPE_CHECKING:
+    from aitui.llamaswap.client import LlamaSwapClient
+
+
+CONNECT_SECONDS = 5.0
+POLL_INTERVAL = 0.3
+
+
+class ReloadDetector:
+    """Watches from before the reload on, since the sign may be over in a moment."""
+
+    def __init__(self, ended: "asyncio.Task[None]") -> None:
+        self._ended = ended
+
+    async def wait(self, seconds: float) -> bool:
+        """Whether the server has reloaded since the watch began, or does so in that time."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await asyncio.shield(self._ended)
+        return self._ended.done()
+
+
+@asynccontextmanager
+async def detect_reload(client: "LlamaSwapClient") -> AsyncIterator[ReloadDetector]:
+    """Watch for a reload while the block runs; raises what keeps the server from being watched."""
+    listening = asyncio.Event()
+    ended = asyncio.create_task(_wait_for_stream_end(client, listening), name="watch for a reload")
+    waiting = asyncio.create_task(listening.wait())
+    try:
+        await asyncio.wait({ended, waiting}, timeout=CONNECT_SECONDS,
+                           return_when=asyncio.FIRST_COMPLETED)  # fmt: skip
+        if ended.done():
+            ended.result()
+        yield ReloadDetector(ended)
+    finally:
+        await cancel_and_wait(waiting, ended)
+
+
+async def _wait_for_stream_end(client: "LlamaSwapClient", listening: asyncio.Event) -> None:
+    try:
+        async with client.events() as events:
+            listening.set()
+            with suppress(AituiError):
+                # A reload ends it like a server that goes away does; both have read the file.
+                async for _ in events:
+                    pass
+    except NotSupported:
+        await _wait_until_empty(client, listening)
+
+
+async def _wait_until_empty(client: "LlamaSwapClient", listening: asyncio.Event) -> None:
+    """Without an event stream: everything that ran has gone, or nothing ran."""
+    before = {model.id for model in await client.running()}
+    listening.set()
+    while True:
+        await asyncio.sleep(POLL_INTERVAL)
+        if not before & {model.id for model in await client.running()}:
+            return
+
+
+FILE_WATCH_SECONDS = 8.0
+"""Seconds in which a server that watches its file sees a change of it."""
+RELOAD_SECONDS = 20.0
+SERVER_RESPONSE_TIMEOUT = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class ReloadWatch:
+    """What is known before the file changes: the sign of a reload, and who brings it about.
+
+    `watches` is None where nobody tells whether the server watches its file.
+    """
+
+    detector: ReloadDetector | None
+    watches: bool | None
+
+
+@asynccontextmanager
+async def watch_reload(admin: HostAdmin, session: Session) -> AsyncIterator[ReloadWatch]:
+    """Watch the server from before the change on; a server that is away has no sign to give."""
+    try:
+        watches = (await admin.service.facts()).watches_config
+    except HostError:
+        # It may run elsewhere, in a container say: what is wrong shows when it is to be reloaded.
+        watches = None
+    if session.snapshot.connection.phase is ConnectionPhase.LOST:
+        yield ReloadWatch(None, watches)
+        return
+    async with detect_reload(session.client) as sign:
+        yield ReloadWatch(sign, watches)
+
+
+async def trigger_reload(admin: HostAdmin, session: Session, watch: ReloadWatch, ask: Ask) -> str:
+    """Have the server read its file again; returns how.
+
+    It sees the change by itself, or gets SIGHUP, or is restarted where it can't be reloaded and
+    the answer to that question is yes. Raises ServiceFailed, HostUnreachable, ConfigRefused where
+    a restart would end it, and NotTakenEffect where the server gives no sign of it.
+    """
+    await session.monitor.expect_unload(*(model.id for model in session.snapshot.resident))
+    how = "the server watches its file"
+    seen = (
+        watch.watches is not False
+        and watch.detector is not None
+        and await watch.detector.wait(FILE_WATCH_SECONDS)
+    )
+    if not seen:
+        how = await _signal_or_restart(admin, session, watch, ask)
+    admin.last_reload.at = admin.clock.wall()
+    await wait_for_response(session)
+    return how
+
+
+async def _signal_or_restart(
+    admin: HostAdmin, session: Session, watch: ReloadWatch, ask: Ask
+) -> str:
+    trouble: ServiceFailed | ConfigNotApplied
+    try:
+        await admin.service.reload()
+    except ServiceFailed as error:
+        trouble = error
+    else:
+        if watch.detector is None or await watch.detector.wait(RELOAD_SECONDS):
+            return "by SIGHUP"
+        trouble = ConfigNotApplied(
+            f"{session.server.label} gives no sign of a reload",
+            why=f"SIGHUP was sent, and its streams went on for {RELOAD_SECONDS:.0f} s",
+            remedy="look into its log, then restart it",
+            action=Action.RESTART_SERVICE,
+        )
+    # No sign of a reload may mean a file that was refused: the server serves on, and would end.
+    await refuse_invalid_config(admin, "Not restarted")
+    unit = admin.service.unit
+    if not await ask(lambda _: restart_instead_confirmation(trouble, unit)):
+        raise trouble
+    await refuse_invalid_config(admin, "Not restarted")
+    await admin.service.restart()
+    return "by a restart"
+
+
+def restart_instead_confirmation(trouble: AituiError, unit: str) -> Confirmation:
+    """Offers the last way there is; who is cut by it was named before the change."""
+    facts = tuple(words for words in (trouble.what, trouble.why) if words)
+    return Confirmation(
+        f"It can't be reloaded. Restart {unit} instead?",
+        facts,
+        yes="Restart",
+        unprompted=True,
+        separate=True,
+    )
+
+
+async def wait_for_response(session: Session) -> None:
+    """Wait until the server answers; raises what keeps it from that."""
+    session.monitor.refresh()
+    await session.monitor.poll_now()
+    await session.monitor.wait_until(
+        lambda snapshot: snapshot.connection.phase is ConnectionPhase.LIVE, SERVER_RESPONSE_TIMEOUT
+    )
+
+
+UNIT_CHECK_INTERVAL = 1.0
+RELOADING = ("check", "reload", "answer")
+RESTARTING = ("check", "restart", "answer")
+
+
+def reload_confirmation(snapshot: Snapshot) -> Confirmation:
+    """Whom a reload hits."""
+    return Confirmation(
+        "Have the server read its config file again?", tuple(consequences(snapshot)), yes="Reload"
+    )
+
+
+def restart_confirmation(unit: str, snapshot: Snapshot) -> Confirmation:
+    """Whom a restart hits."""
+    return Confirmation(f"Restart {unit}?", tuple(consequences(snapshot)), yes="Restart")
+
+
+async def confirm_reload(admin: HostAdmin, ask: Ask) -> bool:
+    """Ask for a reload. Raises ConfigRefused, before the question, where the file is invalid."""
+    admin.refuse_if_read_only("reloading the server")
+    await refuse_invalid_config(admin, "Not reloaded")
+    return await ask(reload_confirmation)
+
+
+async def confirm_restart(admin: HostAdmin, ask: Ask) -> bool:
+    """Ask for a restart. Raises ConfigRefused, before the question, where the file is invalid."""
+    admin.refuse_if_read_only("restarting the server")
+    await refuse_invalid_config(admin, "Not restarted")
+    unit = admin.service.unit
+    return await ask(lambda snapshot: restart_confirmation(unit, snapshot))
+
+
+async def reload_server(
+    admin: HostAdmin, session: Session, progress: ProgressTracker, ask: Ask
+) -> None:
+    """Reload, and wait until the server answers.
+
+    Raises ConfigRefused, with nothing sent, ServiceFailed, NotTakenEffect, HostError.
+    """
+    admin.refuse_if_read_only("reloading the server")
+    await _check(admin, progress, "Not reloaded")
+    async with watch_reload(admin, session) as watch:
+        with progress.step("reload") as words:
+            # The file is as it was: a server that watches it has nothing to notice.
+            words.append(
+                await trigger_reload(
+                    admin, session, ReloadWatch(watch.detector, watches=False), ask
+                )
+            )
+        with progress.step("answer"):
+            await wait_for_response(session)
+
+
+async def restart_server(admin: HostAdmin, session: Session, progress: ProgressTracker) -> None:
+    """Restart the unit, and wait for `/health`.
+
+    Raises ConfigRefused, with nothing sent, and ServiceFailed with the journal's last lines.
+    """
+    admin.refuse_if_read_only("restarting the server")
+    await _check(admin, progress, "Not restarted")
+    gone = tuple(model.id for model in session.snapshot.resident)
+    await session.monitor.expect_unload(*gone)
+    with progress.step("restart") as words:
+        facts = await admin.service.restart()
+        words.append(f"process {facts.main_pid}" if facts.main_pid else facts.active_state)
+    with progress.step("answer"):
+        try:
+            await _wait_until_healthy(admin, session)
+        except Unreachable as error:
+            raise ServiceFailed(
+                f"{admin.service.unit} runs, and {session.server.label} doesn't answer",
+                why=f"{error.what}: waited for {SERVER_RESPONSE_TIMEOUT:.0f} s",
+                journal=await admin.service.journal(),
+                remedy="look at the address it listens on (-listen), and at the proxy before it",
+            ) from error
+    admin.last_reload.at = admin.clock.wall()
+
+
+async def _check(admin: HostAdmin, progress: ProgressTracker, outcome: str) -> None:
+    """Look once more: the file may have been changed while the question was open."""
+    with progress.step("check"):
+        await refuse_invalid_config(admin, outcome)
+
+
+async def _wait_until_healthy(admin: HostAdmin, session: Session) -> None:
+    """Return when the server is healthy; raises ServiceFailed as soon as its unit has ended."""
+    answering = asyncio.create_task(_check_health(session), name="wait for the server")
+    try:
+        while not answering.done():
+            await asyncio.wait({answering}, timeout=UNIT_CHECK_INTERVAL)
+            if not answering.done() and (trouble := await admin.service.find_failure()) is not None:
+                raise trouble
+        await answering
+    finally:
+        await cancel_and_wait(answering)
+
+
+async def _check_health(session: Session) -> None:
+    await wait_for_response(session)
+    await session.client.health()
