@@ -32,6 +32,7 @@ from aitui.services.config_recover import describe_entry, recover_changes
 from aitui.services.config_runner import ConfigRunner, Job, JobResult, PlanAnswer
 from aitui.services.host_admin import HostAdmin, no_host_error, open_administration
 from aitui.services.session import Session, run_monitor
+from aitui.settings import require_certificates
 
 _MARKS = {StepState.DONE: "✔", StepState.FAILED: "✘", StepState.SKIPPED: "–"}
 
