@@ -11,7 +11,7 @@ import pytest
 from aitui.domain.models import Model
 from aitui.domain.snapshot import Clock, ConnectionPhase, ConnectionStatus, Server, Snapshot
 from aitui.services.host_admin import no_host_error
-from aitui.ui import app as app_module
+from aitui.ui.controllers import server as server_module
 
 NOW = 1_000_000.0
 WALL = 1_788_000_000.0
@@ -38,8 +38,8 @@ class StillMonitor:
 class StillSession:
     """A session with nobody, and no host."""
 
+    server: Server
     monitor: StillMonitor
-    server: Server = SERVER
     admin: None = None
     config_watch: None = None
 
@@ -76,9 +76,9 @@ def show_instead_of_servers(monkeypatch: pytest.MonkeyPatch, snapshot: Snapshot)
         on_notice: object = None,
     ) -> AsyncIterator[StillSession]:
         on_change(snapshot)
-        yield StillSession(StillMonitor(snapshot), server)
+        yield StillSession(server, StillMonitor(snapshot))
 
-    monkeypatch.setattr(app_module, "open_session", session)
+    monkeypatch.setattr(server_module, "open_session", session)
 
 
 def certificate_paths(folder: Path) -> tuple[tuple[str, Path], ...]:

@@ -221,7 +221,7 @@ async def test_conversations_that_are_found(hostile: Driven) -> None:
     await hostile.see("Nothing was asked yet")
     await hostile.press(*ACTS, "enter")
     await hostile.until(
-        lambda: not hostile.app._chat_controller.any_busy and hostile.toasts == [], "asked"
+        lambda: not hostile.controllers.chat.any_busy and hostile.toasts == [], "asked"
     )
     await hostile.press(*"/history", "enter")
     await assert_is_text(hostile, "Conversations", ACTS)
@@ -238,7 +238,7 @@ async def test_why_the_app_ends_may_hold_anything(
 
 
 async def test_what_went_wrong_is_text(hostile: Driven) -> None:
-    hostile.app._notify_error(AituiError(ENDS, why=ACTS, remedy=UNFINISHED))
+    hostile.app._tasks.notify_error(AituiError(ENDS, why=ACTS, remedy=UNFINISHED))
     await assert_is_text(hostile, *HOSTILE)
 
 

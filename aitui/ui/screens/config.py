@@ -13,7 +13,7 @@ from textual.screen import Screen
 from textual.widgets import Input, Static
 
 from aitui.domain.sanitize import sanitize_line
-from aitui.domain.snapshot import Clock, Server, Snapshot
+from aitui.domain.snapshot import Clock, Server
 from aitui.errors import AituiError
 from aitui.services.config_plan import ServerConfig
 from aitui.ui.keymap import APP, CONFIG, ENTRY, Hint, remedy_text
@@ -90,13 +90,10 @@ class ConfigScreen(Screen[None]):
     CSS_PATH = "config.tcss"
     BINDINGS: ClassVar[list[BindingType]] = CONFIG.bindings()
 
-    def __init__(
-        self, clock: Clock, server: Server | None, snapshot: Snapshot, model_id: str
-    ) -> None:
+    def __init__(self, clock: Clock, server: Server, model_id: str) -> None:
         super().__init__()
         self._clock = clock
         self._server = server
-        self._snapshot = snapshot
         self._model_id = model_id
         self._server_config: ServerConfig | None = None
         self._error: AituiError | None = None
@@ -112,19 +109,11 @@ class ConfigScreen(Screen[None]):
 
     def on_mount(self) -> None:
         """Ask for the file, and start with it in focus."""
-        header = self.query_one(ServerHeader)
-        header.server, header.snapshot = self._server, self._snapshot
         self._entry.display = False
         self._view.empty_text = "Reading the config file"
         self._view.focus()
         self._show()
         self.post_message(ConfigViewRequested())
-
-    def show(self, snapshot: Snapshot) -> None:
-        """The server's state has changed."""
-        self._snapshot = snapshot
-        if self.is_mounted:
-            self.query_one(ServerHeader).snapshot = snapshot
 
     def show_config(self, preset: ServerConfig, coloured: HighlightedConfig) -> None:
         """The file was read."""
@@ -248,7 +237,7 @@ class ConfigScreen(Screen[None]):
         if self._entry.display:
             return [ENTRY.hint("submit_entry"), ENTRY.hint("back")]
         inside = bool(self.model_id)
-        writable = self._server is not None and not self._server.read_only
+        writable = not self._server.read_only
         editable = writable and self._server_config is not None
         diagnostics = self._server_config.diagnostics if self._server_config else ()
         hints = [

@@ -95,6 +95,13 @@ class ConfirmScreen(ModalScreen[bool]):
         super().__init__()
         self._build = build
         self._confirmation = build(snapshot)
+        title = shorten_id(self._confirmation.title, MAX_FACT_CELLS)
+        self._title = Static(title, id="title", markup=False)
+        self._difference = Static(id="difference", markup=False)
+        self._facts = Static(id="facts", markup=False)
+        no, yes = self._confirmation.no, self._confirmation.yes
+        self._no = Choice(f"n {shorten_id(no, MAX_CHOICE_CELLS)}", answer=False, id="no")
+        self._yes = Choice(f"y {shorten_id(yes, MAX_CHOICE_CELLS)}", answer=True, id="yes")
         self._armed = False
         self._arm_count = 0
         self.wants_other = False
@@ -103,28 +110,22 @@ class ConfirmScreen(ModalScreen[bool]):
     def compose(self) -> ComposeResult:
         """The title, the facts, and the two choices."""
         with Vertical(id="dialog"):
-            yield Static(
-                shorten_id(self._confirmation.title, MAX_FACT_CELLS), id="title", markup=False
-            )
+            yield self._title
             with VerticalScroll(id="seen", can_focus=False):
-                yield Static(id="difference", markup=False)
-                yield Static(id="facts", markup=False)
+                yield self._difference
+                yield self._facts
             with Horizontal(id="choices"):
-                no, yes = (
-                    shorten_id(words, MAX_CHOICE_CELLS)
-                    for words in (self._confirmation.no, self._confirmation.yes)
-                )
-                yield Choice(f"n {no}", answer=False, id="no")
-                yield Choice(f"y {yes}", answer=True, id="yes")
+                yield self._no
+                yield self._yes
                 if self._confirmation.other:
                     yield Static(f"o {self._confirmation.other}", id="other", markup=False)
 
     def on_mount(self) -> None:
         """Show the facts; the safe choice has the focus."""
         self._show()
+        self.watch(self.app, "snapshot", self._compare_facts)
 
-    def show(self, snapshot: Snapshot) -> None:
-        """Compare the facts with those of a new snapshot."""
+    def _compare_facts(self, snapshot: Snapshot) -> None:
         question = self._build(snapshot)
         if question != self._confirmation:
             self._confirmation = question
@@ -158,14 +159,11 @@ class ConfirmScreen(ModalScreen[bool]):
     def _show(self) -> None:
         self._armed = False
         facts = self._confirmation.facts or ("Nobody else will notice.",)
-        self.query_one("#title", Static).update(
-            shorten_id(self._confirmation.title, MAX_FACT_CELLS)
-        )
-        self.query_one("#facts", Static).update(Content("\n").join(map(_fact_line, facts)))
-        difference = self.query_one("#difference", Static)
-        difference.display = bool(self._confirmation.diff)
-        difference.update(Content("\n").join(map(_diff_line, self._confirmation.diff)))
-        self.query_one("#no", Choice).focus()
+        self._title.update(shorten_id(self._confirmation.title, MAX_FACT_CELLS))
+        self._facts.update(Content("\n").join(map(_fact_line, facts)))
+        self._difference.display = bool(self._confirmation.diff)
+        self._difference.update(Content("\n").join(map(_diff_line, self._confirmation.diff)))
+        self._no.focus()
         self.call_after_refresh(self._schedule_arming)
 
     def _schedule_arming(self) -> None:

@@ -32,27 +32,31 @@ class ContextSizeScreen(ModalScreen[int | None]):
         self._model = model
         self._snapshot = snapshot or Snapshot()
         self._max_context = self._snapshot.hardware.longest_context(model.id)
+        self._now = Static(_current_size_text(model), id="now", markup=False)
+        self._entry = Input(str(model.context.tokens), id="size", placeholder="tokens, 256k, 0.25M")
+        self._meaning = Static(id="meaning", markup=False)
+        self._fit_text = Static(id="fit", markup=False)
+        self._hints = Static(id="hints", markup=False)
 
     def compose(self) -> ComposeResult:
         """The model, its size now, the field, and what that would mean."""
-        context = self._model.context
         with Vertical(id="dialog"):
             yield Static(shorten_id(self._model.id, MAX_ID_CELLS), id="title", markup=False)
-            yield Static(_current_size_text(self._model), id="now", markup=False)
-            yield Input(str(context.tokens), id="size", placeholder="tokens, 256k, 0.25M")
-            yield Static(id="meaning", markup=False)
-            yield Static(id="fit", markup=False)
-            yield Static(id="hints", markup=False)
+            yield self._now
+            yield self._entry
+            yield self._meaning
+            yield self._fit_text
+            yield self._hints
 
     def on_mount(self) -> None:
         """What is typed takes the place of the size now."""
-        entry = self.query_one(Input)
-        entry.focus()
-        entry.action_select_all()
+        self._entry.focus()
+        self._entry.action_select_all()
         self._show_hints()
+        self.watch(self.app, "snapshot", self._show_snapshot)
 
-    def show(self, snapshot: Snapshot) -> None:
-        """The config file may just have told the size; what was typed stays."""
+    def _show_snapshot(self, snapshot: Snapshot) -> None:
+        """Show a size that was read from the config file just now; what was typed stays."""
         self._snapshot = snapshot
         self._max_context = snapshot.hardware.longest_context(self._model.id)
         self._show_hints()
@@ -60,10 +64,10 @@ class ContextSizeScreen(ModalScreen[int | None]):
         model = snapshot.model(self._model.id)
         if model is None or model.context == self._model.context:
             return
-        entry = self.query_one(Input)
+        entry = self._entry
         untouched = entry.value == str(self._model.context.tokens)
         self._model = model
-        self.query_one("#now", Static).update(Content(_current_size_text(model)))
+        self._now.update(Content(_current_size_text(model)))
         if untouched:
             entry.value = str(model.context.tokens)
             entry.action_select_all()
@@ -101,9 +105,9 @@ class ContextSizeScreen(ModalScreen[int | None]):
         return self._snapshot.hardware.fit(self._model.id, tokens, goes)
 
     def _show_fit(self) -> None:
-        shown = self.query_one("#fit", Static)
+        shown = self._fit_text
         try:
-            fit = self._fit(parse_context_size(self.query_one(Input).value))
+            fit = self._fit(parse_context_size(self._entry.value))
         except ConfigRefused:
             shown.update("")
             return
@@ -116,12 +120,12 @@ class ContextSizeScreen(ModalScreen[int | None]):
         fitting = self._fit(self._model.context.tokens).largest_context
         fits = f"   ^f fits {fitting:,}" if fitting else ""
         words = f"⏎ preview   ↑ double   ↓ half{most}{fits}   Esc leave it"
-        self.query_one("#hints", Static).update(Content(words))
+        self._hints.update(Content(words))
 
     @on(Input.Changed)
     def _handle_input(self, message: Input.Changed) -> None:
         self._show_fit()
-        meaning = self.query_one("#meaning", Static)
+        meaning = self._meaning
         try:
             tokens = parse_context_size(message.value)
         except ConfigRefused as error:
@@ -145,14 +149,13 @@ class ContextSizeScreen(ModalScreen[int | None]):
 
     def _input_tokens(self) -> int:
         try:
-            return parse_context_size(self.query_one(Input).value)
+            return parse_context_size(self._entry.value)
         except ConfigRefused:
             return self._model.context.tokens
 
     def _set_tokens(self, tokens: int) -> None:
-        entry = self.query_one(Input)
-        entry.value = str(tokens)
-        entry.action_end()
+        self._entry.value = str(tokens)
+        self._entry.action_end()
 
 
 def _current_size_text(model: Model) -> str:

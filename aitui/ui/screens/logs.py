@@ -18,7 +18,7 @@ from textual.widgets import Input, Static
 
 from aitui.domain.logs import LogFilter, LogLevel, PatternTooSlow, compile_pattern
 from aitui.domain.models import LoadFailure
-from aitui.domain.snapshot import Clock, ConnectionPhase, Server, Snapshot
+from aitui.domain.snapshot import Clock, ConnectionPhase, Snapshot
 from aitui.errors import AituiError
 from aitui.services.log_feed import FeedPhase, FeedState, LogUpdate
 from aitui.ui.keymap import APP, ENTRY, LOG_VIEW, LOGS, Hint, remedy_text
@@ -195,8 +195,6 @@ class LogsScreen(Screen[None]):
     def __init__(
         self,
         clock: Clock,
-        server: Server | None,
-        snapshot: Snapshot,
         *,
         log: str = BOTH,
         model_id: str = "",
@@ -204,8 +202,7 @@ class LogsScreen(Screen[None]):
     ) -> None:
         super().__init__()
         self._clock = clock
-        self._server = server
-        self._snapshot = snapshot
+        self._was_lost = False
         self._model_id = model_id
         self._failed = failed
         self._feed_state = FeedState()
@@ -225,8 +222,6 @@ class LogsScreen(Screen[None]):
 
     def on_mount(self) -> None:
         """Ask for the log, and start with it in focus."""
-        header = self.query_one(ServerHeader)
-        header.server, header.snapshot = self._server, self._snapshot
         self._entry.display = False
         names = [(BOTH, "both"), (PROXY, PROXY), (UPSTREAM, UPSTREAM)]
         if self._model_id:
@@ -235,17 +230,13 @@ class LogsScreen(Screen[None]):
         self._view.focus()
         self.set_interval(1.0, self._show)
         self._select_log(self.log_name)
+        self.watch(self.app, "snapshot", self._retry_when_back)
 
-    def show(self, snapshot: Snapshot) -> None:
-        """The server's state has changed; where it came back the log may come back at once."""
-        came_back = (
-            snapshot.connection.phase is ConnectionPhase.LIVE
-            and self._snapshot.connection.phase is ConnectionPhase.LOST
-        )
-        self._snapshot = snapshot
-        if not self.is_mounted:
-            return
-        self.query_one(ServerHeader).snapshot = snapshot
+    def _retry_when_back(self, snapshot: Snapshot) -> None:
+        """If the server came back, the log may come back at once."""
+        phase = snapshot.connection.phase
+        came_back = phase is ConnectionPhase.LIVE and self._was_lost
+        self._was_lost = phase is ConnectionPhase.LOST
         if came_back and self._feed_state.phase is FeedPhase.LOST:
             self.post_message(LogRetryRequested())
 

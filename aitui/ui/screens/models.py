@@ -1,6 +1,5 @@
 """View 1: the live table of models, and what is known of the one under the cursor."""
 
-from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 from typing import ClassVar
@@ -10,8 +9,6 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Container, Vertical
 from textual.content import Content
-from textual.css.query import NoMatches
-from textual.reactive import reactive
 from textual.screen import Screen
 from textual.widgets import Input, Static
 
@@ -55,14 +52,20 @@ class ModelsScreen(Screen[None]):
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (118, "-wide")]  # noqa: RUF012
     BINDINGS: ClassVar[list[BindingType]] = MODELS.bindings()
 
-    snapshot: reactive[Snapshot] = reactive(Snapshot(), init=False)
-    server: reactive[Server | None] = reactive(None, init=False)
-    config_note: reactive[str] = reactive("", init=False)
-    """What is to be said of the config file, empty where nothing is."""
-
     def __init__(self, clock: Clock) -> None:
         super().__init__()
         self._clock = clock
+        self.server: Server | None = None
+        self.snapshot = Snapshot()
+        self._models = Vertical(id="models")
+        self._titles = ColumnTitles(id="titles")
+        self._table = ModelTable(clock, id="table")
+        self._filter = Input(id="filter", placeholder="words that the id, name or state must have")
+        self._requests = RequestList(clock, id="requests")
+        self._detail = ModelDetail(id="detail")
+        self._memory = MemoryStrip(clock, id="memory")
+        self._trouble = Static(id="trouble", markup=False)
+        self._key_bar = KeyBar(id="keys")
         self._running_models = 0
         self._reported_certificate_end: float | None = None
 
@@ -70,36 +73,24 @@ class ModelsScreen(Screen[None]):
         """The header, the table with its filter, the detail pane, and the keys."""
         yield ServerHeader(self._clock, id="header")
         with Container(id="body"):
-            with Vertical(id="models"):
-                yield ColumnTitles(id="titles")
-                yield ModelTable(self._clock, id="table")
-                yield Input(id="filter", placeholder="words that the id, name or state must have")
-                yield RequestList(self._clock, id="requests")
-            yield ModelDetail(id="detail")
+            with self._models:
+                yield self._titles
+                yield self._table
+                yield self._filter
+                yield self._requests
+            yield self._detail
             yield self.chat
-        yield MemoryStrip(self._clock, id="memory")
-        yield Static(id="trouble", markup=False)
-        yield KeyBar(id="keys")
+        yield self._memory
+        yield self._trouble
+        yield self._key_bar
 
     def on_mount(self) -> None:
         """Start with the table in focus and without filter."""
-        self.query_one("#filter", Input).display = False
+        self._filter.display = False
         self._table.focus()
-        self.set_interval(1.0, self._update_ages)
-        self._show()
-
-    def watch_server(self, server: Server | None) -> None:
-        """Another server: its label, and nothing of the one before."""
-        self.query_one(ServerHeader).server = server
-        self._show()
-
-    def watch_snapshot(self) -> None:
-        """Show what changed."""
-        self._show()
-
-    def watch_config_note(self) -> None:
-        """Say it, or no longer."""
-        self._show()
+        self.set_interval(1.0, self._show_ages)
+        self.watch(self.app, "server", self._show_server)
+        self.watch(self.app, "snapshot", self._show_snapshot)
 
     def action_chat(self) -> None:
         """Chat with the model under the cursor."""
@@ -126,7 +117,7 @@ class ModelsScreen(Screen[None]):
 
     def action_cancel_request(self) -> None:
         """Cancel the request under the cursor of its list, or the only one."""
-        requests = self.query_one(RequestList)
+        requests = self._requests
         if requests.selected_use is None:
             words = "No request runs"
             if self.snapshot.requests.running is None:
@@ -143,7 +134,7 @@ class ModelsScreen(Screen[None]):
 
     def action_filter(self) -> None:
         """Open the filter line; where the chat has the whole screen, in front of the models again."""
-        line = self.query_one("#filter", Input)
+        line = self._filter
         if self.has_class("-narrow"):
             self.show_chat(shown=False)
         line.display = True
@@ -175,7 +166,7 @@ class ModelsScreen(Screen[None]):
 
     def action_back(self) -> None:
         """Leave the filter; say of a load how it is aborted."""
-        line = self.query_one("#filter", Input)
+        line = self._filter
         model = self._table.selected_model
         if line.display:
             line.value = ""
@@ -225,42 +216,38 @@ class ModelsScreen(Screen[None]):
         """The model under the cursor."""
         return self._table.selected_model
 
-    @property
-    def _table(self) -> ModelTable:
-        return self.query_one(ModelTable)
-
-    def _post_model_request(self, wish: type[LoadRequested]) -> None:
+    def _post_model_request(
+        self, request: type[LoadRequested | UnloadRequested | ChatRequested]
+    ) -> None:
         model = self._table.selected_model
         if model is None:
             self._warn_no_model()
         else:
-            self.post_message(wish(model))
+            self.post_message(request(model))
 
     def _warn_no_model(self) -> None:
         live = self.snapshot.connection.phase is ConnectionPhase.LIVE
         words = "There is no model under the cursor" if live else NOT_REACHED
         self.notify(words, severity="warning", markup=False)
 
+    def _show_server(self, server: Server | None) -> None:
+        self.server = server
+        self._show()
+
+    def _show_snapshot(self, snapshot: Snapshot) -> None:
+        self.snapshot = snapshot
+        self._show()
+
     def _show(self) -> None:
-        # When the app ends the widgets go first, and a last snapshot may still come.
-        with suppress(NoMatches):
-            self._show_snapshot()
-
-    def _update_ages(self) -> None:
-        with suppress(NoMatches):
-            self._show_ages()
-
-    def _show_snapshot(self) -> None:
         snapshot, table = self.snapshot, self._table
         # Counted once a snapshot: keys and seconds come more often, and there may be many models.
         self._running_models = len(snapshot.resident)
-        self.query_one(ServerHeader).snapshot = snapshot
         table.stale = snapshot.connection.phase is ConnectionPhase.LOST
         table.empty_text = self._empty_text()
         self.query_one(ColumnTitles).note = self.snapshot.models_note
         table.models = snapshot.models
         self._show_memory()
-        requests = self.query_one(RequestList)
+        requests = self._requests
         requests.uses = list_uses(snapshot)
         requests.display = bool(requests.uses)
         self._show_problems()
@@ -269,11 +256,10 @@ class ModelsScreen(Screen[None]):
 
     def on_resize(self) -> None:
         """A large screen has room for the memory's last hour."""
-        with suppress(NoMatches):
-            self._show_memory()
+        self._show_memory()
 
     def _show_memory(self) -> None:
-        strip, hardware = self.query_one(MemoryStrip), self.snapshot.hardware
+        strip, hardware = self._memory, self.snapshot.hardware
         large = (
             self.size.width >= MEMORY_STRIP_MIN_SIZE[0]
             and self.size.height >= MEMORY_STRIP_MIN_SIZE[1]
@@ -297,7 +283,7 @@ class ModelsScreen(Screen[None]):
 
     def _show_ages(self) -> None:
         model = self._table.selected_model
-        detail = self.query_one(ModelDetail)
+        detail = self._detail
         if model is None:
             detail.lines = ()
             set_border_title(detail, "")
@@ -317,19 +303,19 @@ class ModelsScreen(Screen[None]):
         snapshot = self.snapshot
         running = f"{self._running_models} of {len(snapshot.models)} running"
         words_of_table = f"Models · {running}" if snapshot.models else "Models"
-        set_border_title(self.query_one("#models"), words_of_table)
-        self.query_one(KeyBar).hints = tuple(self.keys())
+        set_border_title(self._models, words_of_table)
+        self._key_bar.hints = tuple(self.keys())
 
     def _show_problems(self) -> None:
         error = self.snapshot.connection.error
         lines = [] if error is None else [f"✘ {error.what}", error.why, remedy_text(error)]
         lines += [f"! {warning}" for warning in self.snapshot.warnings]
         lines += (
-            [f"! {self.config_note}   {APP.sign('reload_config')} reload"]
-            if self.config_note
+            [f"! {note}   {APP.sign('reload_config')} reload"]
+            if (note := self.snapshot.config_note)
             else []
         )
-        trouble = self.query_one("#trouble", Static)
+        trouble = self._trouble
         trouble.display = any(lines)
         trouble.set_class(error is not None, "-error")
         trouble.update(Content("\n".join(line for line in lines if line)))
@@ -353,10 +339,10 @@ class ModelsScreen(Screen[None]):
     def _sort_by(self, sort: str) -> None:
         view = self._table.view
         self._table.view = type(view)(view.words, sort)
-        self.query_one(ColumnTitles).sort = sort
+        self._titles.sort = sort
 
     def _close_filter(self) -> None:
-        line = self.query_one("#filter", Input)
+        line = self._filter
         line.display = bool(line.value)
         self._table.focus()
 
@@ -376,11 +362,11 @@ class ModelsScreen(Screen[None]):
 
     def on_descendant_focus(self) -> None:
         """Other keys work now."""
-        self._update_ages()
+        self._show_ages()
 
     @on(ModelTable.WidthChanged)
     def _handle_table_width_change(self, message: ModelTable.WidthChanged) -> None:
-        self.query_one(ColumnTitles).table_width = message.width
+        self._titles.table_width = message.width
 
     @on(ModelTable.Highlighted)
     def _handle_model_selection(self) -> None:

@@ -10,10 +10,11 @@ from textual.containers import Vertical
 from textual.message import Message
 from textual.reactive import reactive
 
+from aitui.domain.chat.conversation import ImageAttachment
 from aitui.domain.snapshot import Clock
 from aitui.ui.keymap import CHAT_PANE
 from aitui.ui.plain import plain, set_border_title
-from aitui.ui.terminal.screen_diff import ScreenDiffApp
+from aitui.ui.terminal.screen_diff import is_terminal_behind
 from aitui.ui.text import shorten_id
 from aitui.ui.widgets.chat_status import ChatStatus
 from aitui.ui.widgets.composer import Composer
@@ -43,6 +44,8 @@ class ChatPane(Vertical):
     def __init__(self, clock: Clock, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
         self._clock = clock
+        self.attachments: tuple[ImageAttachment, ...] = ()
+        """What goes along with the next prompt."""
 
     def compose(self) -> ComposeResult:
         """The conversation above, the prompt below."""
@@ -89,8 +92,7 @@ class ChatPane(Vertical):
         self.post_message(self.CloseRequested())
 
     def _is_terminal_ready(self) -> bool:
-        app = self.app
-        return not (isinstance(app, ScreenDiffApp) and app.is_behind)
+        return not is_terminal_behind(self.app)
 
     def _update_title(self) -> None:
         words = [f"Chat · {shorten_id(self.model_id, 40)}" if self.model_id else "Chat"]
