@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from aitui.domain.snapshot import Endpoints, Server
+from aitui.domain.server import Endpoints, Server
 from aitui.errors import CertificateFileError, SettingsError
 from aitui.settings.address import ServerAddress, read_address
 from aitui.settings.raw import RawValue, SettingsFlags

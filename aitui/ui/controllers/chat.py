@@ -1,16 +1,14 @@
 """The chats of one server: opens them, sends prompts, and shows what comes."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from aitui.domain.chat.conversation import Conversation, ImageAttachment, Role
 from aitui.domain.chat.reply import Reply, ReplyPhase
-from aitui.domain.snapshot import Snapshot
 from aitui.errors import AituiError, ContextExceeded, HistoryError, LoadFailed
-from aitui.paths import Paths
 from aitui.services.chat import ChatSession
 from aitui.services.chat_saving import SlotSizeCache
 from aitui.services.chat_setup import (
@@ -22,17 +20,19 @@ from aitui.services.chat_setup import (
     new_id,
 )
 from aitui.services.monitor import detect_suspends
-from aitui.services.session import Session
 from aitui.store.history import FILE_NAME, ConversationHistory
-from aitui.ui.context import ServerContext
 from aitui.ui.controllers.questions import offer_evicted_models
 from aitui.ui.controllers.transcript_sync import TranscriptPresenter
 from aitui.ui.reply_text import completion_notice, failure_text
 from aitui.ui.terminal.external_editor import edit_text
-from aitui.ui.widgets.chat_pane import ChatPane
 
 if TYPE_CHECKING:
+    from aitui.domain.snapshot import Snapshot
     from aitui.llamaswap.chat import ChatClient
+    from aitui.paths import Paths
+    from aitui.services.session import Session
+    from aitui.ui.context import ServerContext
+    from aitui.ui.widgets.chat_pane import ChatPane
 
 
 DRAFT_SAVE_DELAY = 0.5
@@ -134,8 +134,8 @@ class ChatSessions:
 
     def __init__(
         self,
-        session: Session,
-        paths: Paths,
+        session: "Session",
+        paths: "Paths",
         on_change: Callable[[ChatSession, Reply], None],
         tell: Callable[[str], None],
     ) -> None:
@@ -276,8 +276,8 @@ class ChatController:
 
     def __init__(
         self,
-        context: ServerContext,
-        pane: ChatPane,
+        context: "ServerContext",
+        pane: "ChatPane",
         prompts: PromptStore,
         load: Callable[[str], None],
     ) -> None:
@@ -299,6 +299,7 @@ class ChatController:
         self._failures: dict[str, str] = {}
         self.chat: ChatSession | None = None
         self.editing = ""
+        self._watching = asyncio.create_task(self._sessions.watch_sleep(), name="watch for sleeps")
 
     @property
     def busy(self) -> bool:
@@ -315,18 +316,13 @@ class ChatController:
         """Earlier conversations, if they can be kept."""
         return self._sessions.history
 
-    @asynccontextmanager
-    async def keep_open(self) -> AsyncIterator[None]:
-        """Chat within the block; at its end every answer is stopped and kept."""
-        watching = asyncio.create_task(self._sessions.watch_sleep(), name="watch for sleeps")
-        try:
-            yield
-        finally:
-            watching.cancel()
-            # The pane may belong to the next server already: this one takes its time to close.
-            self.chat = None
-            await self._save_drafts()
-            await self._sessions.close()
+    async def close(self) -> None:
+        """Stop every answer, and keep it."""
+        self._watching.cancel()
+        # The pane may belong to the next server already: this one takes its time to close.
+        self.chat = None
+        await self._save_drafts()
+        await self._sessions.close()
 
     def leave_chat(self) -> None:
         """Keep what is written for the conversation that is shown: another one comes."""
@@ -391,7 +387,7 @@ class ChatController:
         pane.is_replying = chat.busy
         self.update_snapshot(self.session.snapshot)
 
-    def update_snapshot(self, snapshot: Snapshot) -> None:
+    def update_snapshot(self, snapshot: "Snapshot") -> None:
         """The server's state has changed: answers that wait want to know of their model."""
         for model_id, chat in self._sessions.by_model.items():
             model = snapshot.model(model_id)
@@ -595,7 +591,7 @@ class ChatController:
         await self._sessions.learn_slot_size(model_id)
         self._show_context_size(self.session.snapshot)
 
-    def _show_context_size(self, snapshot: Snapshot) -> None:
+    def _show_context_size(self, snapshot: "Snapshot") -> None:
         if self.chat is not None:
             model = snapshot.model(self.chat.conversation.model)
             status = self.pane.status

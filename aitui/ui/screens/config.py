@@ -92,7 +92,7 @@ class ConfigScreen(Screen[None]):
     BINDINGS: ClassVar[list[BindingType]] = CONFIG.bindings()
 
     def __init__(self, clock: Clock, server: Server, model_id: str) -> None:
-        super().__init__()
+        super().__init__(name="config")
         self._clock = clock
         self._server = server
         self._model_id = model_id

@@ -25,7 +25,7 @@ class HardwareScreen(Screen[None]):
     BINDINGS: ClassVar[list[BindingType]] = HARDWARE.bindings()
 
     def __init__(self, clock: Clock) -> None:
-        super().__init__()
+        super().__init__(name="hardware")
         self._clock = clock
         self._place = PlainText(id="place")
         self._view = HardwareView(clock, id="hardware")

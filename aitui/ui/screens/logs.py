@@ -201,7 +201,7 @@ class LogsScreen(Screen[None]):
         model_id: str = "",
         failed: LoadFailure | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(name="logs")
         self._clock = clock
         self._was_lost = False
         self._model_id = model_id

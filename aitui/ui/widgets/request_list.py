@@ -42,7 +42,11 @@ class RequestList(ScrollView, can_focus=True, inherit_bindings=False):
 
     def on_mount(self) -> None:
         """Let ages go on between two snapshots."""
-        self.set_interval(1.0, self.refresh)
+        self.set_interval(1.0, self._refresh_ages)
+
+    def _refresh_ages(self) -> None:
+        if self.uses:
+            self.refresh()
 
     def watch_uses(
         self, before: tuple[ClientRequest, ...], after: tuple[ClientRequest, ...]
