@@ -18,6 +18,7 @@ from textual.strip import Strip
 
 from aitui.domain.config.lint import Diagnostic
 from aitui.ui.keymap import CONFIG_VIEW
+from aitui.ui.motions import motion_rows
 from aitui.ui.transcript.style import Run
 
 SCROLL_STEP = 16
@@ -113,22 +114,15 @@ class ConfigView(ScrollView, can_focus=True, inherit_bindings=False):
         self._find_matches()
         self.refresh()
 
-    def action_move(self, lines: int) -> None:
-        """Move the cursor."""
+    def action_move(self, amount: float, unit: str = "rows") -> None:
+        """Move the cursor by lines or pages."""
+        lines = motion_rows(self, amount, unit)
         row, top, height = self.cursor - 1 + lines, self.scroll_offset.y, self.size.height
         if row < top:
             self._scroll_to_row(row)
         elif row >= top + height:
             self._scroll_to_row(row - height + 1)
         self.go_to(self.cursor + lines)
-
-    def action_move_page(self, pages: float) -> None:
-        """Move the cursor by pages."""
-        self.action_move(int(pages * max(1, self.size.height - 1)))
-
-    def action_go_to(self, number: int) -> None:
-        """Go to a line; to the last one for -1."""
-        self.go_to(len(self._lines) if number < 0 else number)
 
     def action_sideways(self, direction: int) -> None:
         """Show more of long lines."""

@@ -20,6 +20,7 @@ from aitui.domain.logs import LogFilter, LogLine, LogRing, PatternTooSlow
 from aitui.ui.keymap import LOG_VIEW
 from aitui.ui.logs.model import NO_WRAP, FailureLines, LogRows
 from aitui.ui.logs.strips import GUTTER, PARTS, LogRow, render_row
+from aitui.ui.motions import motion_rows
 
 SCROLL_STEP = 16
 NARROWEST = 8
@@ -220,15 +221,12 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
             before = number
         return text, "\n"
 
-    def action_move(self, lines: int) -> None:
-        """Move the cursor by lines."""
-        self._move_cursor(self.cursor + lines)
-
-    def action_move_page(self, pages: float) -> None:
-        """Move the cursor by pages or parts of one; inside a line that is longer, the view."""
-        if self.rows.first == self.rows.end:
+    def action_move(self, amount: float, unit: str = "rows") -> None:
+        """Move the cursor by lines or pages; by pages inside a line that is longer, the view."""
+        rows = motion_rows(self, amount, unit)
+        if unit != "pages" or self.rows.first == self.rows.end:
+            self._move_cursor(self.cursor + rows)
             return
-        rows = round(pages * max(1, self.size.height - 1))
         row = self.rows.row_of(self.cursor) + rows
         number, _ = self.rows.line_at_row(max(self.rows.first_row, min(row, self._end_row - 1)))
         if number == self.cursor:
@@ -236,10 +234,6 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
             self.scroll_to(y=self.scroll_offset.y + rows, animate=False, immediate=True)
         else:
             self._move_cursor(number)
-
-    def action_first(self) -> None:
-        """Go to the oldest line."""
-        self._move_cursor(self.rows.first)
 
     def action_follow(self) -> None:
         """Go to the end, and stay there."""
