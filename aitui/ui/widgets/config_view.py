@@ -90,17 +90,28 @@ class ConfigView(ScrollView, can_focus=True, inherit_bindings=False):
         self._scroll_to_row(first - 3)
         self.post_message(self.CursorMoved())
 
-    def find(self, needle: re.Pattern[str], start: int, direction: int) -> int | None:
-        """The next line that has it, going round; None where none has."""
-        count = len(self._lines)
-        for step in range(count):
-            number = (start - 1 + direction * step) % count + 1
-            if needle.search(self.line_text(number)):
-                return number
-        return None
+    def search(self, needle: re.Pattern[str] | None, start: int) -> None:
+        """Look for that; go to the nearest line that has it, at `start` or after."""
+        self.needle = needle
+        self.cursor = start - 1 if self.matches else self.cursor
+        self.search_next(1)
+
+    def search_next(self, direction: int) -> None:
+        """Go to the next line that has it or to the one before, round at the ends."""
+        matches = self.matches[::direction]
+        if matches:
+            ahead = (at for at in matches if (at - self.cursor) * direction > 0)
+            self.go_to(next(ahead, matches[0]))
+        else:
+            self.post_message(self.CursorMoved())
+
+    @property
+    def match_count(self) -> int:
+        """How many lines have it."""
+        return len(self.matches)
 
     def match_number(self) -> int:
-        """Which of the found lines the cursor is on, counted from one; 0 where it is on none."""
+        """Which of these the cursor is on, counted from one; 0 for none of them."""
         return self.matches.index(self.cursor) + 1 if self.cursor in self.matches else 0
 
     def watch_cursor(self) -> None:

@@ -37,7 +37,7 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
     empty_text: reactive[str] = reactive("", init=False)
 
     class PositionChanged(Message):
-        """What is in sight, or where the cursor stands, has changed by somebody's wish."""
+        """What is in sight or the cursor has been moved."""
 
     class FilterDropped(Message):
         """New lines made the filter's pattern take too long: it is gone."""
@@ -65,6 +65,20 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
         """The line under the cursor."""
         rows = self.rows
         return rows.line(self.cursor) if rows.first <= self.cursor < rows.end else None
+
+    @property
+    def needle(self) -> re.Pattern[str] | None:
+        """What is searched for."""
+        return self.rows.needle
+
+    @property
+    def match_count(self) -> int:
+        """How many shown lines have it."""
+        return self.rows.match_count
+
+    def match_number(self) -> int:
+        """Which of these the cursor is on, counted from one; 0 for none of them."""
+        return self.rows.match_number(self.cursor)
 
     @property
     def pending_lines(self) -> int:
@@ -152,7 +166,7 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
             self.refresh()
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
-        """Whoever scrolls to the end follows it; whoever scrolls away doesn't."""
+        """Follow the end after a scroll to it, and stay after a scroll away from it."""
         super().watch_scroll_y(old_value, new_value)
         if self._moving or round(old_value) == round(new_value):
             return

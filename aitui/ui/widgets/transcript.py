@@ -19,7 +19,7 @@ class Transcript(TranscriptView):
     BINDINGS: ClassVar[list[BindingType]] = TRANSCRIPT.bindings()
 
     class CopyRequested(Message):
-        """Somebody wants that text on the clipboard: a block, an answer or the conversation."""
+        """A copy of a block, an answer or the conversation was requested."""
 
         def __init__(self, text: str, what: str) -> None:
             super().__init__()
@@ -27,7 +27,7 @@ class Transcript(TranscriptView):
             self.what = what
 
     class OpenRequested(Message):
-        """Somebody wants to see that block in an editor."""
+        """An editor with that block was requested."""
 
         def __init__(self, text: str) -> None:
             super().__init__()
