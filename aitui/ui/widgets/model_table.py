@@ -30,6 +30,7 @@ from aitui.ui.models_table import (
     state_style,
     visible_rows,
 )
+from aitui.ui.motions import motion_rows
 from aitui.ui.text import shorten_id, truncate
 
 GLYPH_WIDTH = 3
@@ -147,17 +148,9 @@ class ModelTable(ScrollView, can_focus=True, inherit_bindings=False):
         if index < len(self._rows):
             self._move_cursor(index)
 
-    def action_move(self, rows_down: int) -> None:
-        """Move the cursor by rows."""
-        self._move_cursor(self._cursor_index + rows_down)
-
-    def action_move_to_end(self, direction: int) -> None:
-        """Move the cursor to the first or the last row."""
-        self._move_cursor(0 if direction < 0 else len(self._rows) - 1)
-
-    def action_move_page(self, pages: float) -> None:
-        """Move the cursor by pages or parts of one."""
-        self._move_cursor(self._cursor_index + round(pages * max(1, self.size.height - 1)))
+    def action_move(self, amount: float, unit: str = "rows") -> None:
+        """Move the cursor by rows or pages."""
+        self._move_cursor(self._cursor_index + motion_rows(self, amount, unit))
 
     def _show_rows(self, before: tuple[Model, ...], otherwise: int | None = None) -> None:
         old_rows, at = self._rows, self._cursor_index
