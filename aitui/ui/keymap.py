@@ -35,7 +35,8 @@ class Key:
 
     `words` stand in the help and the palette, unless it isn't `listed`, `short` in the footer. `sign`
     is how it is shown there, empty for Textual's way. `manual` is what the README says of it, empty
-    where it says nothing. `mends` is the action of errors that it does.
+    where it says nothing. `mends` is the action of errors that it does. One that isn't `bound` is taken
+    by the field or the list in focus.
     """
 
     keys: str
@@ -47,6 +48,7 @@ class Key:
     priority: bool = False
     manual: str = ""
     mends: Action | None = None
+    bound: bool = True
 
     @property
     def signs(self) -> tuple[str, ...]:
@@ -80,6 +82,7 @@ class KeyGroup:
                 priority=key.priority,
             )
             for key in self.keys
+            if key.bound
         ]
 
     def hint(self, action: str, words: str = "", runs: str = "") -> Hint:
@@ -90,6 +93,10 @@ class KeyGroup:
         key = self._find(action)
         owner = f"{self.owner}." if self.owner else ""
         return self.sign(action), words or key.short or key.words, runs or owner + action
+
+    def line(self, *actions: str) -> str:
+        """The hints for several keys as one line of text."""
+        return "   ".join(" ".join(self.hint(action)[:2]) for action in actions)
 
     def sign(self, action: str) -> str:
         """The sign of the key that does `action`."""
@@ -200,7 +207,8 @@ MODELS = KeyGroup(
         Key("slash", "filter", "filter", sign="/", priority=True, manual="filter by words"),
         Key("s", "sort", "sort", manual="sort by the next column"),
         Key("y", "copy_id", "copy id", manual="copy the id"),
-        Key("escape", "back", "back", listed=False, manual="back; clear the filter"),
+        Key("escape", "back", "back", "show all", listed=False, manual="back; clear the filter"),
+        Key("enter", "keep_filter", "keep the filter", bound=False),
     ),
 )
 _LINES_OF_TABLE = _moves("move", "move_page")
@@ -214,15 +222,6 @@ MODEL_TABLE = KeyGroup(
     ),
 )
 REQUESTS = KeyGroup("requests", _moves("move", "move_page")[:2])
-
-FILTER = KeyGroup(
-    "filter",
-    (
-        # Not bound: the line takes the one itself, the other is the screen's.
-        Key("enter", "keep_filter", "keep the filter"),
-        Key("escape", "back", "show all"),
-    ),
-)
 
 # --- the chat
 
@@ -274,6 +273,7 @@ TRANSCRIPT = KeyGroup(
 
 # --- the log
 
+_ENTER_OF_ENTRY = Key("enter", "submit_entry", "done", bound=False)
 LOGS = KeyGroup(
     "logs",
     (
@@ -293,6 +293,7 @@ LOGS = KeyGroup(
         Key("f5,ctrl+r", "retry", "retry now", sign="F5"),
         Key("1", "models", "models"),
         Key("escape", "back", "back", listed=False),
+        _ENTER_OF_ENTRY,
     ),
 )
 _LINES = _moves("move", "move_page")
@@ -308,15 +309,6 @@ LOG_VIEW = KeyGroup(
         Key("g,home", "first", "first line", listed=False),
         *_LINES[2:],
         *_SIDEWAYS,
-    ),
-)
-
-ENTRY = KeyGroup(
-    "entry",
-    (
-        # Not bound: the field takes the one itself, the other is the screen's.
-        Key("enter", "submit_entry", "done"),
-        Key("escape", "back", "back"),
     ),
 )
 
@@ -340,6 +332,7 @@ CONFIG = KeyGroup(
         Key("f5,ctrl+r", "read_again", "read it again", "read again", "F5"),
         Key("1", "models", "models"),
         Key("escape", "back", "back", listed=False),
+        _ENTER_OF_ENTRY,
     ),
 )
 CONFIG_VIEW = KeyGroup(
@@ -392,7 +385,8 @@ SETUP = KeyGroup(
 HISTORY = KeyGroup(
     "history",
     (
-        Key("escape", "give_up", "Back"),
+        Key("escape", "give_up", "Back", "back"),
+        Key("enter", "select", "go on with it", bound=False),
         Key("down", "to_list", "To the list", listed=False),
         Key("delete", "delete", "delete", sign="Del"),
     ),
@@ -400,12 +394,13 @@ HISTORY = KeyGroup(
 CONTEXT_SIZE = KeyGroup(
     "context size",
     (
-        Key("escape", "give_up", "leave it as it is"),
+        Key("escape", "give_up", "leave it as it is", "leave it"),
+        Key("enter", "submit", "preview", bound=False),
         # With priority: the field would take them for the beginning and the end of its line.
         Key("up", "double", "double", priority=True),
         Key("down", "half", "half", priority=True),
-        Key("ctrl+f", "fitting", "largest that fits", sign="^f", priority=True),
-        Key("ctrl+x", "most", "the model's maximum", sign="^x", priority=True),
+        Key("ctrl+f", "fitting", "largest that fits", "fits", "^f", priority=True),
+        Key("ctrl+x", "most", "the model's maximum", "maximum", "^x", priority=True),
     ),
 )
 STEPS = KeyGroup(
@@ -426,9 +421,28 @@ CONFIRM = KeyGroup(
         Key("left,right,h,l,up,down", "other_choice", "Other choice", listed=False),
     ),
 )
-CHOOSE = KeyGroup("list", (Key("escape,q", "give_up", "Back"),))
-KEY_PASSWORD = KeyGroup("password", (Key("escape", "give_up", "Give up"),))
-SERVERS = KeyGroup("servers", (Key("escape", "give_up", "Back"),))
+CHOOSE = KeyGroup(
+    "list",
+    (
+        Key("escape,q", "give_up", "Back", "back"),
+        Key("enter", "select", "choose", bound=False),
+    ),
+)
+KEY_PASSWORD = KeyGroup(
+    "password",
+    (
+        Key("escape", "give_up", "Give up", "give up"),
+        Key("enter", "submit", "connect", bound=False),
+    ),
+)
+SERVERS = KeyGroup(
+    "servers",
+    (
+        Key("escape", "give_up", "Back", "back"),
+        Key("enter", "submit", "connect", bound=False),
+        Key("tab", "focus_next", "list or URL", bound=False),
+    ),
+)
 HELP = KeyGroup("help", (Key("escape,q,question_mark,f1", "close", "Close", listed=False),))
 HELP_TEXT = KeyGroup(
     "help text",

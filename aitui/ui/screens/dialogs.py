@@ -39,7 +39,7 @@ class ChooseScreen(ModalScreen[str | None]):
                 *(Option(plain(shorten_id(choice, MAX_CHOICE_CELLS))) for choice in self._choices),
                 id="list",
             )
-            yield Static("⏎ choose   Esc back", id="hints", markup=False)
+            yield Static(CHOOSE.line("select", "give_up"), id="hints", markup=False)
 
     def on_mount(self) -> None:
         """The list has the focus."""
@@ -72,7 +72,7 @@ class KeyPasswordScreen(ModalScreen[str]):
             yield Static("Password of the private key", id="title", markup=False)
             yield Static(str(self._error), id="words", markup=False)
             yield Input(password=True, id="entry")
-            yield Static("⏎ connect   Esc give up", id="hints", markup=False)
+            yield Static(KEY_PASSWORD.line("submit", "give_up"), id="hints", markup=False)
 
     def on_mount(self) -> None:
         """The entry has the focus."""
@@ -109,7 +109,7 @@ class ServersScreen(ModalScreen[Server | str | None]):
             yield OptionList(*(self._option(server) for server in self._servers), id="list")
             yield Static("or the URL of another one", id="words", markup=False)
             yield Input(placeholder=EXAMPLE, select_on_focus=False, id="entry")
-            yield Static("⏎ connect   Tab list or URL   Esc back", id="hints", markup=False)
+            yield Static(SERVERS.line("submit", "focus_next", "give_up"), id="hints", markup=False)
 
     def on_mount(self) -> None:
         """The list has the focus, at the present server."""

@@ -50,7 +50,7 @@ class HistoryScreen(ModalScreen[str]):
             yield Static("Conversations", id="title", markup=False)
             yield Input(self._initial_words, placeholder="words that were said", id="entry")
             yield OptionList(id="list")
-            yield Static("⏎ go on with it   Del delete   Esc back", id="hints", markup=False)
+            yield Static(HISTORY.line("select", "delete", "give_up"), id="hints", markup=False)
 
     def on_mount(self) -> None:
         """Look at once."""

@@ -21,7 +21,7 @@ from aitui.domain.models import LoadFailure
 from aitui.domain.snapshot import Clock, ConnectionPhase, Snapshot
 from aitui.errors import AituiError
 from aitui.services.log_feed import FeedPhase, FeedState, LogUpdate
-from aitui.ui.keymap import APP, ENTRY, LOG_VIEW, LOGS, Hint, remedy_text
+from aitui.ui.keymap import APP, LOG_VIEW, LOGS, Hint, remedy_text
 from aitui.ui.logs.model import FailureLines
 from aitui.ui.messages import LogRetryRequested, LogSaveRequested, LogSelected, ModelsViewRequested
 from aitui.ui.text import (
@@ -342,7 +342,7 @@ class LogsScreen(Screen[None]):
         view = self._view
         if self._entry.display:
             words = "filter" if self._entry_mode == FILTER else ""
-            return [ENTRY.hint("submit_entry", words), ENTRY.hint("back")]
+            return [LOGS.hint("submit_entry", words), LOGS.hint("back")]
         found = view.rows.needle is not None and bool(view.rows.match_count)
         hints = [
             (LOGS.hint("models"), True),
