@@ -1,3 +1,9 @@
 """A full-screen terminal dashboard for a self-hosted llama-swap server."""
 
+import gc
+
 __version__ = "0.1.0"
+
+# Python's own pace, every 700 new objects, has the garbage collector look through all that is being
+# imported over and over: 17 of the 246 ms of CPU that `aitui status` takes.
+gc.set_threshold(20_000, 5, 5)

@@ -1,4 +1,4 @@
-"""The whole world of `aitui --demo`: a server, its certificates, and folders of its own."""
+"""The environment of `aitui --demo`: a server, its host, certificates, folders and visitors."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _PAUSES = (8.0, 25.0)
 
 @dataclass(frozen=True, slots=True)
 class DemoEnvironment:
-    """Where everything is. The folders take the place of the XDG ones."""
+    """The server and its paths. The folders replace the XDG ones."""
 
     server: StandIn
     certificates: Certificates
@@ -42,12 +42,12 @@ class DemoEnvironment:
 
     @property
     def ssh_host(self) -> str:
-        """What the set-up calls the machine behind the server."""
+        """The name of the machine behind the server in the SSH configuration."""
         return SSH_NAME
 
     @property
     def url(self) -> str:
-        """Where the server is."""
+        """The server's URL."""
         return self.server.url
 
 
@@ -60,9 +60,9 @@ async def demo_world(
     pauses: tuple[float, float] = _PAUSES,
     cards: tuple[GraphicsCard, ...] = TWO_CARDS,
 ) -> AsyncIterator[DemoEnvironment]:
-    """Build the world, and leave nothing of it behind.
+    """Yield the environment, and remove all of it at the end.
 
-    `random` decides who visits when; `pauses` are the seconds between two visits. `cards` are the
+    `random` decides on the visits; `pauses` are the seconds between two of them. `cards` are the
     graphics cards of the machine behind the server.
     """
     with tempfile.TemporaryDirectory(prefix="aitui-demo-") as name:
@@ -98,7 +98,7 @@ async def demo_world(
 def _write_host_files(
     root: Path, config_file: Path, config_text: str, models: Mapping[str, ModelConfiguration]
 ) -> None:
-    """What is on the disk of the machine behind the server."""
+    """Write the files of the machine behind the server."""
     config_file.parent.mkdir(parents=True)
     config_file.write_text(config_text)
     unit_file = root / UNIT_PATH.removeprefix("/")
@@ -124,7 +124,7 @@ VISITORS = (
 async def run_visitors(
     server: StandIn, random: Random, *, pauses: tuple[float, float], left_alone: frozenset[str]
 ) -> None:
-    """Chat now and then, until cancelled. `pauses` are the shortest and the longest, in seconds."""
+    """Chat with loaded models from time to time, as other clients would, until cancelled."""
     while True:
         await asyncio.sleep(random.uniform(*pauses))
         loaded = [
@@ -141,4 +141,4 @@ async def run_visitors(
             ):
                 await asyncio.sleep(random.uniform(2, 6))
         except UpstreamLoadFailed:
-            continue  # unloaded between the look and the visit
+            continue  # unloaded just now

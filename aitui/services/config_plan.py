@@ -18,11 +18,11 @@ from aitui.domain.config.swap_rules import SwapRules
 from aitui.domain.config.verify import ConfigChange
 from aitui.domain.confirmation import Confirmation
 from aitui.domain.eviction import describe_unload
-from aitui.domain.memory.forecast import describe_fit
+from aitui.domain.memory.forecast import OffloadSlowdown, describe_fit
 from aitui.domain.models import Model, is_later_shard, parse_shard
 from aitui.domain.sanitize import sanitize_line, sanitize_text
 from aitui.domain.snapshot import Snapshot
-from aitui.domain.units import format_seconds
+from aitui.domain.units import format_rate, format_seconds
 from aitui.errors import ConfigRefused, HostError, HostFileError
 from aitui.host.base import FileKind
 from aitui.host.config_types import FileSnapshot
@@ -171,6 +171,29 @@ def _request_count(model: Model) -> str:
     if not model.requests:
         return ""
     return ", 1 request there" if model.requests == 1 else f", {model.requests} requests there"
+
+
+def slowdown_text(slowdown: OffloadSlowdown) -> str:
+    """Say how much slower the model is, and the probable reason."""
+    return (
+        f"{format_rate(slowdown.rate)} tok/s with {slowdown.context_size:,} tokens, where it made "
+        f"{format_rate(slowdown.usual)} with {slowdown.context_before:,}: "
+        "some of it is probably no longer in the graphics card's memory"
+    )
+
+
+def revert_context_confirmation(slowdown: OffloadSlowdown) -> Confirmation:
+    """Offer the former context size; what that costs is confirmed after it."""
+    return Confirmation(
+        f"{slowdown.model} has become slow. Change its context back to {slowdown.context_before:,}?",
+        (
+            slowdown_text(slowdown),
+            "What that unloads and cuts is asked before anything is changed.",
+        ),
+        yes="Show the change",
+        no="Leave it",
+        unprompted=True,
+    )
 
 
 def new_diagnostics(before: str, after: str) -> tuple[Diagnostic, ...]:

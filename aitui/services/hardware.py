@@ -9,29 +9,27 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from aitui.aio import shield
-from aitui.domain.gguf import GgufHeader
 from aitui.domain.hardware.info import merge_host_info
-from aitui.domain.hardware.sample import SampleHistory
-from aitui.domain.llama_server import model_path
-from aitui.domain.memory.footprint import Footprint
-from aitui.domain.memory.forecast import ModelMemory, expected_memory
 from aitui.domain.memory.hardware_state import HardwareState
-from aitui.domain.memory.launch_profile import LaunchProfile, launch_profile
 from aitui.domain.memory.measurement import MemoryRecords
-from aitui.domain.memory.start_up import StartupLogReader, StartupMemory
 from aitui.domain.memory.usage import MemoryUsage, memory_usage, port_of
 from aitui.domain.models import ContextSource, Model, RunState
 from aitui.domain.snapshot import Clock, ConnectionPhase, Snapshot
 from aitui.errors import AituiError, HostError, HostFileError, ModelFileUnreadable
-from aitui.host.base import Host
-from aitui.host.sampler import read_model_header
 from aitui.services.memory_learning import MemoryLearner, MemoryObservation
 from aitui.services.samplers import HostInfoFetcher, HostSampleSource, ServerSampleSource
-from aitui.store.measurements import Measurements
 
 if TYPE_CHECKING:
+    from aitui.domain.gguf import GgufHeader
+    from aitui.domain.hardware.sample import SampleHistory
+    from aitui.domain.memory.footprint import Footprint
+    from aitui.domain.memory.forecast import ModelMemory
+    from aitui.domain.memory.launch_profile import LaunchProfile
+    from aitui.domain.memory.start_up import StartupMemory
+    from aitui.host.base import Host
     from aitui.llamaswap.client import LlamaSwapClient
     from aitui.services.monitor import Monitor
+    from aitui.store.measurements import Measurements
 
 
 COMMANDS_KEPT = 2000
@@ -69,11 +67,13 @@ class ModelCommands:
         """The command that counts, "" where nobody told any."""
         return model.command or self.configured.get(model.id) or self._last.get(model.id) or ""
 
-    def launch_profile(self, model_id: str, command: str) -> LaunchProfile:
+    def launch_profile(self, model_id: str, command: str) -> "LaunchProfile":
         """What a command decides, with the environment that the config file gives its model."""
         key = model_id, command
         found = self._launch_profiles.get(key)
         if found is None:
+            from aitui.domain.memory.launch_profile import launch_profile
+
             if len(self._launch_profiles) >= COMMANDS_KEPT:
                 self._launch_profiles.clear()
             found = self._launch_profiles[key] = launch_profile(
@@ -91,7 +91,7 @@ class ModelHeaders:
     def __init__(self) -> None:
         self._headers: dict[str, GgufHeader | None] = {}
 
-    def header_of(self, command: str) -> GgufHeader | None:
+    def header_of(self, command: str) -> "GgufHeader | None":
         """The header of the file that a command names, None where it isn't known."""
         path = _header_path(command)
         return self._headers.get(path) if path else None
@@ -102,8 +102,10 @@ class ModelHeaders:
         room = max(0, MOST_FILES - len(self._headers))
         return tuple(place for place in places if place not in self._headers)[:room]
 
-    async def read(self, host: Host, path: str) -> None:
+    async def read(self, host: "Host", path: str) -> None:
         """Read one file's header. Raises HostError where the machine itself can't be reached."""
+        from aitui.host.sampler import read_model_header
+
         try:
             self._headers[path] = await read_model_header(host, path)
         except (ModelFileUnreadable, HostFileError):
@@ -111,6 +113,10 @@ class ModelHeaders:
 
 
 def _header_path(command: str) -> str:
+    if not command:
+        return ""
+    from aitui.domain.llama_server import model_path
+
     path = model_path(command) or ""
     return path if path.startswith(("/", "~/")) else ""
 
@@ -132,7 +138,7 @@ class StartupLogs:
         self._read: dict[str, tuple[float, StartupMemory | None]] = {}
 
     @property
-    def starts(self) -> dict[str, StartupMemory]:
+    def starts(self) -> dict[str, "StartupMemory"]:
         """The memory of each start that told of it."""
         return {name: start for name, (_, start) in self._read.items() if start is not None}
 
@@ -155,8 +161,10 @@ class StartupLogs:
             start = start or await self._read_last_start(model.id, PATIENT_QUIET_SECONDS)
         self._read[model.id] = model.since, start
 
-    async def _read_last_start(self, name: str, quiet: float) -> StartupMemory | None:
+    async def _read_last_start(self, name: str, quiet: float) -> "StartupMemory | None":
         """The stream goes on for ever after its history, so it is read until it falls silent."""
+        from aitui.domain.memory.start_up import StartupLogReader
+
         reader, rest = StartupLogReader(), ""
         loop = asyncio.get_running_loop()
         with contextlib.suppress(TimeoutError):
@@ -196,7 +204,7 @@ class HardwareMonitor:
         *,
         identity: str,
         clock: Clock,
-        measurements: Measurements,
+        measurements: "Measurements",
     ) -> None:
         self._monitor = monitor
         self._identity = identity
@@ -256,7 +264,7 @@ class HardwareMonitor:
         await self._publish()
         return self.hardware
 
-    def set_host(self, host: Host | None) -> None:
+    def set_host(self, host: "Host | None") -> None:
         """Sample this host from now on, None to sample none."""
         self._host = None if host is None else HostSampleSource(host, self._clock)
         self._host_wake.set()
@@ -390,7 +398,7 @@ class HardwareMonitor:
         )
         await self._monitor.update_hardware(self.hardware)
 
-    def _choose_history(self, picture: MemoryUsage) -> SampleHistory:
+    def _choose_history(self, picture: MemoryUsage) -> "SampleHistory":
         """That of the server, which is longer, unless it is of other cards than those shown."""
         server, host = self._server, self._host
         if host is None or not host.history.samples:
@@ -401,7 +409,7 @@ class HardwareMonitor:
         same = bool(shown & told) or (not shown and sample is not None)
         return server.history if same else host.history
 
-    def _memory_usage(self, known: Mapping[str, ModelMemory]) -> MemoryUsage:
+    def _memory_usage(self, known: Mapping[str, "ModelMemory"]) -> MemoryUsage:
         sample, host = self._server.latest, self._host
         host_sample = host.latest if host is not None else None
         cards = next((one.gpus for one in (host_sample and host_sample.sample, sample) if one), ())
@@ -410,6 +418,8 @@ class HardwareMonitor:
             memory = known.get(model.id)
             if memory is None:
                 continue
+            from aitui.domain.memory.forecast import expected_memory
+
             untold = model.context.source is ContextSource.FALLBACK
             tokens = memory.known.last_context if untold else model.context.tokens
             found = expected_memory(memory, tokens, cards) if tokens else None
@@ -423,27 +433,26 @@ class HardwareMonitor:
             expected=expected,
         )
 
-    def _model_memory(self) -> dict[str, ModelMemory]:
-        """Only models of which something is remembered or read.
+    def _model_memory(self) -> dict[str, "ModelMemory"]:
+        """Only models of which something is remembered or read."""
+        found = ((model.id, self._memory_of(model)) for model in self._snapshot.models)
+        return {model_id: memory for model_id, memory in found if memory is not None}
 
-        Of a model whose command nobody told, what was seen last counts.
-        """
-        found: dict[str, ModelMemory] = {}
-        for model in self._snapshot.models:
-            command = self._commands.command_of(model)
-            known = self._measurements_of(model.id)
-            header = self._headers.header_of(command)
-            if command and (known != MemoryRecords() or header is not None):
-                found[model.id] = ModelMemory(
-                    self._commands.launch_profile(model.id, command), known, header
-                )
-            elif known != MemoryRecords():
-                taken = [(one.at, one.setup) for one in known.measurements]
-                died = [(one.at, one.setup) for one in known.failures]
-                found[model.id] = ModelMemory(
-                    LaunchProfile(fingerprint=max(taken + died)[1]), known
-                )
-        return found
+    def _memory_of(self, model: Model) -> "ModelMemory | None":
+        """Of a model whose command nobody told, what was seen last counts."""
+        command = self._commands.command_of(model)
+        known = self._measurements_of(model.id)
+        header = self._headers.header_of(command)
+        if known == MemoryRecords() and header is None:
+            return None
+        from aitui.domain.memory.forecast import ModelMemory
+        from aitui.domain.memory.launch_profile import LaunchProfile
+
+        if command:
+            return ModelMemory(self._commands.launch_profile(model.id, command), known, header)
+        taken = [(one.at, one.setup) for one in known.measurements]
+        died = [(one.at, one.setup) for one in known.failures]
+        return ModelMemory(LaunchProfile(fingerprint=max(taken + died)[1]), known)
 
     def _measurements_of(self, model_id: str) -> MemoryRecords:
         return self._measurements.of_model(self._identity, model_id)

@@ -3,16 +3,17 @@
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from statistics import median
+from typing import TYPE_CHECKING
 
-from aitui.domain.hardware.sample import HardwareSample
-from aitui.domain.llama_server import context_size
-from aitui.domain.memory.footprint import Footprint
-from aitui.domain.memory.forecast import ModelMemory, OffloadSlowdown, find_slowdown
-from aitui.domain.memory.launch_profile import LaunchProfile
 from aitui.domain.memory.measurement import Measurement, MemoryRecords, OutOfMemory, UsualRate
 from aitui.domain.memory.usage import MemoryUsage, build_measurement, footprint_by_difference
 from aitui.domain.models import ContextSource, Model, RunState
+
+if TYPE_CHECKING:
+    from aitui.domain.hardware.sample import HardwareSample
+    from aitui.domain.memory.footprint import Footprint
+    from aitui.domain.memory.forecast import ModelMemory, OffloadSlowdown
+    from aitui.domain.memory.launch_profile import LaunchProfile
 
 OUT_OF_MEMORY = "out of memory"
 """What the reason of a failed load says of memory, as `domain.load_failure` words it."""
@@ -46,7 +47,7 @@ class MemoryLearner:
     def __init__(
         self,
         wall: Callable[[], float],
-        setup_of: Callable[[str, str], LaunchProfile],
+        setup_of: Callable[[str, str], "LaunchProfile"],
         known_of: Callable[[str], MemoryRecords],
     ) -> None:
         self._wall = wall
@@ -89,7 +90,7 @@ class MemoryLearner:
         return tuple(lessons)
 
     def observe_sample(
-        self, sample: HardwareSample | None, models: tuple[Model, ...], picture: MemoryUsage
+        self, sample: "HardwareSample | None", models: tuple[Model, ...], picture: MemoryUsage
     ) -> tuple[MemoryObservation, ...]:
         """Take in how things stand, and what each running model was seen to take by now.
 
@@ -120,9 +121,13 @@ class MemoryLearner:
         self,
         models: tuple[Model, ...],
         picture: MemoryUsage,
-        known: Mapping[str, ModelMemory],
-    ) -> tuple[OffloadSlowdown, ...]:
+        known: Mapping[str, "ModelMemory"],
+    ) -> tuple["OffloadSlowdown", ...]:
         """The ready models that are much slower than with the smaller context they had before."""
+        if not known:
+            return ()
+        from aitui.domain.memory.forecast import find_slowdown
+
         found = (
             find_slowdown(
                 model.id,
@@ -146,6 +151,8 @@ class MemoryLearner:
         if OUT_OF_MEMORY not in failed.reason:
             return []
         command = self._commands.get(model.id) or model.command or commands.get(model.id, "")
+        from aitui.domain.llama_server import context_size
+
         size = context_size(command) or _context_tokens(model)
         if not size:
             return []
@@ -159,15 +166,15 @@ class MemoryLearner:
         ]
 
     def _footprint_by_difference(
-        self, model: Model, sample: HardwareSample | None, ready: list[Model]
-    ) -> Footprint | None:
+        self, model: Model, sample: "HardwareSample | None", ready: list[Model]
+    ) -> "Footprint | None":
         others = frozenset(other.id for other in ready if other.id != model.id)
         before = self._baselines.get(others)
         if sample is None or before is None or sample.at - before.at > LONGEST_SAMPLE_GAP:
             return None
         return footprint_by_difference(model.context.tokens, before, sample)
 
-    def _measurement_lessons(self, model: Model, found: Footprint) -> list[MemoryObservation]:
+    def _measurement_lessons(self, model: Model, found: "Footprint") -> list[MemoryObservation]:
         if model.context.source is ContextSource.FALLBACK or not model.command:
             return []
         fingerprint = self._launch_profile_of(model.id, model.command).fingerprint
@@ -194,6 +201,8 @@ class MemoryLearner:
             rates = deque(maxlen=RATE_SAMPLES)
             self._rates[model.id] = f"{fingerprint} {size}", rates
         rates.append(model.rate)
+        from statistics import median  # 2.5 ms, with fractions and decimal
+
         usual = median(rates)
         kept = self._known_of(model.id).usual_rate(fingerprint, size)
         other = 0.0 if len(rates) <= SETTLING_RATES else LEAST_RATE_CHANGE

@@ -6,20 +6,19 @@ import math
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING
 
-from aitui.domain.hardware.host_sample import HostSample
-from aitui.domain.hardware.info import HostInfo
 from aitui.domain.hardware.sample import (
     HardwareSample,
     SampleHistory,
     latest_sample,
     sampling_interval,
 )
-from aitui.domain.snapshot import Clock
 from aitui.errors import AituiError, HostError, NotSupported
-from aitui.host.base import Host
-from aitui.host.sampler import LONGEST_PAUSE, HostSampler, read_host_info
 
 if TYPE_CHECKING:
+    from aitui.domain.hardware.host_sample import HostSample
+    from aitui.domain.hardware.info import HostInfo
+    from aitui.domain.snapshot import Clock
+    from aitui.host.base import Host
     from aitui.llamaswap.client import LlamaSwapClient
 
 
@@ -77,7 +76,9 @@ class HostSampleSource:
     `facts` is what the machine is, asked once: anew where it was out of reach meanwhile.
     """
 
-    def __init__(self, host: Host, clock: Clock) -> None:
+    def __init__(self, host: "Host", clock: "Clock") -> None:
+        from aitui.host.sampler import HostSampler
+
         self.host = host
         self._clock = clock
         self._sampler = HostSampler(host, clock.wall, clock.monotonic)
@@ -89,6 +90,8 @@ class HostSampleSource:
 
     async def sample(self, ports: Iterable[int]) -> float:
         """Take a sample, and give the seconds until the next."""
+        from aitui.host.sampler import LONGEST_PAUSE
+
         try:
             found = await self._sampler.sample(ports)
         except HostError as error:
@@ -104,6 +107,8 @@ class HostSampleSource:
         return self._sampler.pause
 
     async def _read_info(self, *, without_tools: bool) -> None:
+        from aitui.host.sampler import read_host_info
+
         try:
             now = self._clock.wall()
             self.facts = await read_host_info(self.host, now, without_tools=without_tools)

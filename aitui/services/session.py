@@ -11,14 +11,7 @@ from aitui.aio import cancel_and_wait
 from aitui.domain.snapshot import Clock, Server, Snapshot
 from aitui.errors import AituiError
 from aitui.paths import Paths
-from aitui.services.config_watch import ConfigWatch
 from aitui.services.hardware import HardwareMonitor
-from aitui.services.host_admin import (
-    HostAdmin,
-    no_host_error,
-    open_administration,
-    refuse_if_read_only,
-)
 from aitui.services.monitor import Monitor
 from aitui.store.load_times import FILE_NAME as LOAD_TIMES
 from aitui.store.load_times import LoadTimes
@@ -27,6 +20,8 @@ from aitui.store.measurements import Measurements
 
 if TYPE_CHECKING:
     from aitui.llamaswap.client import LlamaSwapClient
+    from aitui.services.config_watch import ConfigWatch
+    from aitui.services.host_admin import HostAdmin
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +34,8 @@ class Session:
     clock: Clock
     hardware: HardwareMonitor
     load_times: LoadTimes
-    admin: HostAdmin | None = None
-    config_watch: ConfigWatch | None = None
+    admin: "HostAdmin | None" = None
+    config_watch: "ConfigWatch | None" = None
 
     @property
     def snapshot(self) -> Snapshot:
@@ -63,14 +58,18 @@ class Session:
                 await self.config_watch.read()
         await self.hardware.sample_once()
 
-    def require_host(self) -> tuple[HostAdmin, ConfigWatch]:
+    def require_host(self) -> tuple["HostAdmin", "ConfigWatch"]:
         """Return the host and its watch; raises ActionRefused if none is set."""
         if self.admin is None or self.config_watch is None:
+            from aitui.services.host_admin import no_host_error
+
             raise no_host_error(self.server)
         return self.admin, self.config_watch
 
     def refuse_if_read_only(self, action: str) -> None:
         """Raise ActionRefused if this server's settings allow no change."""
+        from aitui.services.host_admin import refuse_if_read_only
+
         refuse_if_read_only(self.server, action)
 
 
@@ -108,6 +107,10 @@ async def open_session(
         )
         admin = watch = None
         if server.ssh_host:
+            # What reads and plans config files takes as long to import as httpx: only with a host.
+            from aitui.services.config_watch import ConfigWatch
+            from aitui.services.host_admin import open_administration
+
             admin = await stack.enter_async_context(open_administration(server, paths, clock))
             hardware.set_host(admin.host)
             watch = ConfigWatch(admin, monitor, hardware, on_notice or _ignore_notice)

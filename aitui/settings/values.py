@@ -122,7 +122,7 @@ def read_service_unit(given: RawValue) -> str:
 
 
 def read_endpoint(given: RawValue, *, of_model: bool, example: str) -> str:
-    """A path below the server's URL; `<id>` once where it is about a model, and else never."""
+    """A path below the server's URL; `<id>` once if it is about a model, and else never."""
     path = read_text(given, example)
     if not path.startswith("/") or path.startswith("//"):
         raise given.error(f"a path that starts with one /, like {example}")
@@ -144,7 +144,7 @@ def _host_and_port(place: str) -> tuple[str, str | None]:
 
 
 def _whole_number(value: object) -> int | None:
-    """An int, or its digits as text; a number of more than a dozen digits is nobody's intention."""
+    """An int, or its digits as text; a number of more than 15 digits is a slip."""
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     if isinstance(value, str) and re.fullmatch(r"[+-]?[0-9]{1,15}", value.strip()):

@@ -3,8 +3,8 @@
 import asyncio
 import signal
 import sys
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from rich.text import Text
@@ -21,17 +21,9 @@ from textual.theme import Theme
 from textual.widgets import Input
 from textual.worker import Worker
 
-from aitui.domain.checks import CheckResult, CheckStage
-from aitui.domain.sanitize import sanitize_line
-from aitui.domain.slash import is_slash_command
 from aitui.domain.snapshot import Server, Snapshot
 from aitui.errors import AituiError
-from aitui.services.clipboard import copy_text
-from aitui.services.doctor.run import DoctorTarget, examine
-from aitui.services.doctor.terminal import TerminalInfo
-from aitui.services.load import quit_confirmation
-from aitui.store.json_store import save_theme
-from aitui.ui.background import BackgroundTasks, write_crash_report
+from aitui.ui.background import TaskRunner, write_crash_report
 from aitui.ui.context import AppContext
 from aitui.ui.controllers.server import ServerControllers, ServerSwitcher
 from aitui.ui.keymap import APP
@@ -52,14 +44,7 @@ from aitui.ui.messages import (
     UnloadAllRequested,
     UnloadRequested,
 )
-from aitui.ui.screens.config import ConfigScreen
-from aitui.ui.screens.doctor import DoctorScreen
-from aitui.ui.screens.hardware import HardwareScreen
-from aitui.ui.screens.help import HelpScreen, active_keys
-from aitui.ui.screens.history import HistoryScreen
-from aitui.ui.screens.logs import LogsScreen
 from aitui.ui.screens.models import ModelsScreen
-from aitui.ui.screens.setup import DemoRequested, RecheckRequested, SetupScreen
 from aitui.ui.terminal.driver import GuardedDriver, PasteCut, is_terminal_closed
 from aitui.ui.terminal.filters import ContrastFilter, ControlCharFilter
 from aitui.ui.terminal.key_queue import KeyQueue
@@ -71,19 +56,22 @@ from aitui.ui.terminal.notifications import (
 )
 from aitui.ui.terminal.paste_guard import LONGEST_PASTE
 from aitui.ui.terminal.screen_diff import FrameWriter
-from aitui.ui.text import shorten_id
-from aitui.ui.widgets.composer import Composer
-from aitui.ui.widgets.transcript import Transcript
+from aitui.ui.text import shorten_id, text_summary
 
+# What another view needs is imported when that is opened, and its messages are handled by their names:
+# all of it together made the first frame 2.7 times as late as that of a ten-line app.
 if TYPE_CHECKING:
     from rich.console import RenderableType
+    from textual.widgets import TextArea
 
-VIEW_SCREENS = (LogsScreen, ConfigScreen, HardwareScreen)
-"""Those that can be opened from one another."""
+    from aitui.ui.screens.history import HistoryScreen
+    from aitui.ui.widgets.composer import Composer
+    from aitui.ui.widgets.transcript import Transcript
+
+VIEWS = frozenset({"logs", "config", "hardware"})
+"""The names of the screens that can be opened from one another."""
 DOUBLE_INTERRUPT_SECONDS = 2.0
 """Seconds in which a second ^c quits."""
-MAX_QUOTED_LENGTH = 60
-"""Characters of a copied text that is named whole."""
 
 
 class AituiApp(App[None]):
@@ -113,7 +101,7 @@ class AituiApp(App[None]):
         self._key_queue = KeyQueue(self, super().on_event)
         self._frames = FrameWriter(self, super()._display)
         self._line_filters = (ControlCharFilter(), ContrastFilter())
-        self._tasks = BackgroundTasks(self, context.paths.state)
+        self._tasks = TaskRunner(self, context.paths.state)
         notifications = context.settings.notifications
         self._notifier = TerminalNotifier(self, context.environment, enabled=notifications)
         self._models_screen = ModelsScreen(context.clock)
@@ -193,6 +181,8 @@ class AituiApp(App[None]):
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """What the palette offers: every key's action, and the themes."""
+        from aitui.ui.screens.help import active_keys
+
         for _, words, action in active_keys(screen):
             if action != "app.command_palette":
                 yield SystemCommand(words.capitalize(), "", self._action_runner(screen, action))
@@ -217,8 +207,10 @@ class AituiApp(App[None]):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """While text is typed, the key of the context size is a letter."""
         if action == "change_context":
-            typing = isinstance(self.focused, Input | Composer)
-            return isinstance(self.screen, ModelsScreen | ConfigScreen) and not typing
+            focused = self.focused
+            typing = isinstance(focused, Input) or (focused is not None and focused.id == "prompt")
+            of_models = isinstance(self.screen, ModelsScreen) or self.screen.name == "config"
+            return of_models and not typing
         return super().check_action(action, parameters)
 
     def action_refresh_server(self) -> None:
@@ -228,13 +220,19 @@ class AituiApp(App[None]):
 
     def action_help(self) -> None:
         """Show the keys that work here."""
+        from aitui.ui.screens.help import HelpScreen, active_keys
+
         if not isinstance(self.screen, HelpScreen):
             self.push_screen(HelpScreen(active_keys(self.screen)))
 
     def action_doctor(self) -> None:
         """Check everything between the settings and the terminal."""
+        from aitui.ui.screens.doctor import DoctorScreen, run_checks
+
         if not isinstance(self.screen, DoctorScreen):
-            self.push_screen(DoctorScreen(self._run_checks, self._app_context.clock))
+            context, size = self._app_context, (self.size.width, self.size.height)
+            checks = partial(run_checks, context, self.server, size)
+            self.push_screen(DoctorScreen(checks, context.clock))
 
     def action_switch_server(self) -> None:
         """Choose another server."""
@@ -247,6 +245,8 @@ class AituiApp(App[None]):
 
     def action_hardware(self) -> None:
         """Show how full the memory is and which models fill it, with the last hour."""
+        from aitui.ui.screens.hardware import HardwareScreen
+
         if not isinstance(self.screen, HardwareScreen):
             self.push_screen(HardwareScreen(self._app_context.clock))
 
@@ -257,6 +257,8 @@ class AituiApp(App[None]):
 
     def action_change_context(self) -> None:
         """Change the context size of the model under the cursor."""
+        from aitui.ui.screens.config import ConfigScreen
+
         screen, highlighted = self.screen, self._models_screen.selected_model
         model_id = highlighted.id if highlighted is not None else ""
         if isinstance(screen, ConfigScreen):
@@ -284,7 +286,7 @@ class AituiApp(App[None]):
     async def action_interrupt(self) -> None:
         """Stop the reply that is shown, else quit at the second ^c within two seconds."""
         current = self._servers.controllers
-        if current is not None and current.chat.busy:
+        if current is not None and current.shows_reply:
             current.chat.stop()
             return
         now = self._app_context.clock.monotonic()
@@ -299,15 +301,13 @@ class AituiApp(App[None]):
     async def action_quit(self) -> None:
         """Quit; ask first if a reply or a load would be cut."""
         current = self._servers.controllers
-        if current is None or not (current.chat.any_busy or current.models.is_loading):
+        if current is None or not current.has_open_work:
             self.exit()
         elif all(worker.group != "quit" or worker.is_finished for worker in self.workers):
             self._tasks.run_in_background(self._confirm_quit(current), "quit")
 
     async def _confirm_quit(self, current: ServerControllers) -> None:
-        if await current.ask(
-            lambda snapshot: quit_confirmation(snapshot, answering=current.chat.any_busy)
-        ):
+        if await current.confirm_quit():
             self.exit()
 
     def _current(self) -> ServerControllers | None:
@@ -340,7 +340,7 @@ class AituiApp(App[None]):
 
     @on(ModelsViewRequested)
     def _handle_models_view_request(self) -> None:
-        while isinstance(self.screen, VIEW_SCREENS):
+        while self.screen.name in VIEWS:
             self.screen.dismiss()
 
     @on(LogRequested)
@@ -387,62 +387,56 @@ class AituiApp(App[None]):
     @on(ChatRequested)
     def _handle_chat_request(self, message: ChatRequested) -> None:
         if current := self._current():
-            current.chat.leave_chat()
-            self._tasks.run_in_background(current.chat.open(message.model.id), "open chat")
+            current.chat.open_model(message.model.id)
 
-    @on(Composer.Submitted)
-    def _handle_submission(self, message: Composer.Submitted) -> None:
+    def on_composer_submitted(self, message: "Composer.Submitted") -> None:
+        """Send what was written, or run it if it is a command."""
+
         prompt = self._models_screen.chat.prompt
         prompt.pending_sends -= 1
-        current = self._current()
-        if current is None:
-            prompt.set_text(message.text)
-        elif is_slash_command(message.text):
-            current.chat.add_to_history(message.text)
-            self._tasks.run_in_background(current.commands.run(message.text), "slash command")
+        if current := self._current():
+            current.submit(message.text)
         else:
-            current.chat.send(message.text)
+            prompt.set_text(message.text)
 
-    @on(Composer.Changed, "#prompt")
-    def _handle_prompt_change(self) -> None:
-        prompt, current = self._models_screen.chat.prompt, self._servers.controllers
-        if current is None:
-            return
-        # One that was just sent is empty, too, and what it was to replace is still needed.
-        if not prompt.text and not prompt.pending_sends:
-            current.chat.editing = ""
-        current.chat.schedule_draft_save(prompt.text)
+    def on_text_area_changed(self, message: "TextArea.Changed") -> None:
+        """Keep what is being written."""
+        current = self._servers.controllers
+        if current is not None and message.text_area.id == "prompt":
+            current.chat.update_draft()
 
-    @on(Composer.CompletionRequested)
-    def _handle_completion_request(self, message: Composer.CompletionRequested) -> None:
+    def on_composer_completion_requested(self, message: "Composer.CompletionRequested") -> None:
+        """Complete a command."""
         if current := self._current():
             current.commands.complete(message.text)
 
-    @on(Composer.EditorRequested)
-    def _handle_editor_request(self, message: Composer.EditorRequested) -> None:
+    def on_composer_editor_requested(self, message: "Composer.EditorRequested") -> None:
+        """Open what is being written in the editor."""
         if current := self._current():
-            editing = current.chat.edit_prompt(message.text)
-            self._tasks.run_in_background(editing, "editor", exclusive=False)
+            current.chat.edit_prompt(message.text)
 
-    @on(Transcript.OpenRequested)
-    def _handle_open_request(self, message: Transcript.OpenRequested) -> None:
+    def on_transcript_open_requested(self, message: "Transcript.OpenRequested") -> None:
+        """Open a part of the conversation in the editor."""
         if current := self._current():
-            showing = current.chat.show_in_editor(message.text)
-            self._tasks.run_in_background(showing, "editor", exclusive=False)
+            current.chat.show_in_editor(message.text)
 
-    @on(Transcript.CopyRequested)
-    def _handle_copy_request(self, message: Transcript.CopyRequested) -> None:
+    def on_transcript_copy_requested(self, message: "Transcript.CopyRequested") -> None:
+        """Copy a part of the conversation."""
         self.copy_to_clipboard(message.text)
 
-    @on(HistoryScreen.SearchRequested)
-    def _handle_search_request(self, message: HistoryScreen.SearchRequested) -> None:
+    def on_history_screen_search_requested(self, message: "HistoryScreen.SearchRequested") -> None:
+        """Search the earlier conversations."""
+        from aitui.ui.screens.history import HistoryScreen
+
         current = self._current()
         if current and isinstance(self.screen, HistoryScreen):
             search = current.commands.search_history(self.screen, message.words)
             self._tasks.run_in_background(search, "look")
 
-    @on(HistoryScreen.DeleteRequested)
-    def _handle_delete_request(self, message: HistoryScreen.DeleteRequested) -> None:
+    def on_history_screen_delete_requested(self, message: "HistoryScreen.DeleteRequested") -> None:
+        """Delete an earlier conversation."""
+        from aitui.ui.screens.history import HistoryScreen
+
         current, screen = self._current(), self.screen
         if current and isinstance(screen, HistoryScreen):
             deletion = current.commands.delete_conversation(
@@ -468,13 +462,15 @@ class AituiApp(App[None]):
             self.snapshot = message.snapshot
             self._servers.update_snapshot(message.server, message.snapshot)
 
-    @on(DemoRequested)
-    def _handle_demo_request(self) -> None:
+    def on_demo_requested(self) -> None:
+        """Leave the server for the demo."""
         leaving = self._servers.leave_for(self._servers.open_demo)
         self._tasks.run_in_background(leaving, "switch")
 
-    @on(RecheckRequested)
-    def _handle_recheck_request(self) -> None:
+    def on_recheck_requested(self) -> None:
+        """Look for the certificates again."""
+        from aitui.ui.screens.setup import SetupScreen
+
         if isinstance(self.screen, SetupScreen):
             checking = self._servers.recheck_certificates(self.screen)
             self._tasks.run_in_background(checking, "switch")
@@ -484,24 +480,19 @@ class AituiApp(App[None]):
     def _show_server(self, server: Server, snapshot: Snapshot) -> None:
         self.server, self.snapshot = server, snapshot
 
-    def _run_checks(self) -> AsyncGenerator[CheckResult | CheckStage, None]:
-        """Check the server that is shown, or the chosen one if none is."""
-        context, settings = self._app_context, self._app_context.settings
-        if self.server is not None and self.server is not settings.server:
-            origins = {**settings.origins, "server": "chosen in the dashboard"}
-            settings = replace(settings, server=self.server, origins=origins)
-        terminal = TerminalInfo((self.size.width, self.size.height), context.environment)
-        return examine(DoctorTarget(settings, terminal, context.clock))
-
     async def _copy(self, text: str) -> None:
+        from aitui.services.clipboard import copy_text
+
         environment, state = self._app_context.environment, self._servers.paths.state
         where = await copy_text(text, environment, self._notifier.write, state)
-        self.notify(f"Copied {_describe_text(text)} {where}")
+        self.notify(f"Copied {text_summary(text)} {where}")
 
     def _handle_theme_change(self, _: Theme) -> None:
         self._tasks.run_in_background(self._save_theme(), "theme", exclusive=False)
 
     async def _save_theme(self) -> None:
+        from aitui.store.json_store import save_theme
+
         try:
             await asyncio.to_thread(save_theme, self._servers.paths.state, self.theme)
         except OSError as error:
@@ -525,11 +516,3 @@ class AituiApp(App[None]):
 
     def _exit_on_signal(self, number: signal.Signals) -> None:
         self.exit(return_code=128 + number)
-
-
-def _describe_text(text: str) -> str:
-    """The text itself if it is short, else how much of it there is."""
-    lines = text.count("\n") + 1
-    if lines > 1:
-        return f"{lines:,} lines"
-    return sanitize_line(text) if len(text) <= MAX_QUOTED_LENGTH else f"{len(text):,} characters"

@@ -8,16 +8,17 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
 
-from aitui.domain.confirmation import Ask
-from aitui.domain.snapshot import Clock, Server
+from aitui.domain.server import Clock, Server
 from aitui.paths import Paths
-from aitui.services.session import Session
-from aitui.settings import Settings
-from aitui.ui.background import BackgroundTasks
-from aitui.ui.terminal.notifications import TerminalNotifier
 
 if TYPE_CHECKING:
     from textual.app import App
+
+    from aitui.domain.confirmation import Ask
+    from aitui.services.session import Session
+    from aitui.settings import Settings
+    from aitui.ui.background import TaskRunner
+    from aitui.ui.terminal.notifications import TerminalNotifier
 
 DemoWorld = Callable[[], AbstractAsyncContextManager[tuple[Server, Paths]]]
 """Opens a stand-in server with places of its own; nothing of either is left after the block."""
@@ -31,7 +32,7 @@ class AppContext:
     the one to begin with, empty for Textual's; `environment` tells of the terminal.
     """
 
-    settings: Settings
+    settings: "Settings"
     paths: Paths
     home: Path
     clock: Clock
@@ -52,8 +53,8 @@ class ServerContext:
 
     app: "App[None]"
     app_context: AppContext
-    session: Session
+    session: "Session"
     paths: Paths
-    tasks: BackgroundTasks
-    notifier: TerminalNotifier
-    ask: Ask
+    tasks: "TaskRunner"
+    notifier: "TerminalNotifier"
+    ask: "Ask"

@@ -5,11 +5,14 @@ of this.
 """
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from textual.binding import Binding, BindingType
 
-from aitui.domain.checks import CheckResult
 from aitui.errors import Action, AituiError, remedy_with
+
+if TYPE_CHECKING:
+    from aitui.domain.checks import CheckResult
 
 Hint = tuple[str, str, str]
 """A key of the footer: its sign, its words and its action."""
@@ -456,7 +459,7 @@ HELP_TEXT = KeyGroup(
 )
 
 README_GROUPS = (MODEL_TABLE, MODELS, APP)
-"""Those whose keys the README lists."""
+"""Those that the README lists."""
 
 _KEYS_OF_ACTIONS = {
     **{key.mends: APP.sign(key.action) for key in APP.keys if key.mends},
@@ -464,7 +467,7 @@ _KEYS_OF_ACTIONS = {
 }
 
 
-def remedy_text(of: AituiError | CheckResult) -> str:
+def remedy_text(of: "AituiError | CheckResult") -> str:
     """What mends it, with the key that does it; with its command if there is no key."""
     if of.action is None:
         return of.remedy

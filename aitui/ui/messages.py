@@ -1,16 +1,19 @@
 """What screens request from the app, and what happened."""
 
+from typing import TYPE_CHECKING
+
 from textual.message import Message
 
-from aitui.domain.logs import LogLine
-from aitui.domain.models import ActiveRequest, Model
-from aitui.domain.snapshot import Server, Snapshot
+if TYPE_CHECKING:
+    from aitui.domain.logs import LogLine
+    from aitui.domain.models import ActiveRequest, Model
+    from aitui.domain.snapshot import Server, Snapshot
 
 
 class LoadRequested(Message):
     """A model is to be loaded."""
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: "Model") -> None:
         super().__init__()
         self.model = model
 
@@ -18,7 +21,7 @@ class LoadRequested(Message):
 class UnloadRequested(Message):
     """A model is to be unloaded, or its load aborted."""
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: "Model") -> None:
         super().__init__()
         self.model = model
 
@@ -30,7 +33,7 @@ class UnloadAllRequested(Message):
 class CancelRequested(Message):
     """A running request is to be cancelled."""
 
-    def __init__(self, request: ActiveRequest) -> None:
+    def __init__(self, request: "ActiveRequest") -> None:
         super().__init__()
         self.request = request
 
@@ -38,7 +41,7 @@ class CancelRequested(Message):
 class LogRequested(Message):
     """The log of a model is to be shown; None if there is none under the cursor."""
 
-    def __init__(self, model: Model | None) -> None:
+    def __init__(self, model: "Model | None") -> None:
         super().__init__()
         self.model = model
 
@@ -50,7 +53,7 @@ class ModelsViewRequested(Message):
 class ChatRequested(Message):
     """The chat with a model is to be opened."""
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: "Model") -> None:
         super().__init__()
         self.model = model
 
@@ -94,7 +97,7 @@ class LogRetryRequested(Message):
 class LogSaveRequested(Message):
     """These lines are to be written to a file."""
 
-    def __init__(self, name: str, lines: tuple[LogLine, ...]) -> None:
+    def __init__(self, name: str, lines: tuple["LogLine", ...]) -> None:
         super().__init__()
         self.name = name
         self.lines = lines
@@ -103,7 +106,7 @@ class LogSaveRequested(Message):
 class SnapshotChanged(Message):
     """The monitor has a new snapshot; of several only the latest matters."""
 
-    def __init__(self, server: Server, snapshot: Snapshot) -> None:
+    def __init__(self, server: "Server", snapshot: "Snapshot") -> None:
         super().__init__()
         self.server = server
         self.snapshot = snapshot

@@ -10,8 +10,8 @@ import pytest
 
 from aitui.domain.models import Model
 from aitui.domain.snapshot import Clock, ConnectionPhase, ConnectionStatus, Server, Snapshot
+from aitui.services import session as session_module
 from aitui.services.host_admin import no_host_error
-from aitui.ui.controllers import server as server_module
 
 NOW = 1_000_000.0
 WALL = 1_788_000_000.0
@@ -78,7 +78,7 @@ def show_instead_of_servers(monkeypatch: pytest.MonkeyPatch, snapshot: Snapshot)
         on_change(snapshot)
         yield StillSession(server, StillMonitor(snapshot))
 
-    monkeypatch.setattr(server_module, "open_session", session)
+    monkeypatch.setattr(session_module, "open_session", session)
 
 
 def certificate_paths(folder: Path) -> tuple[tuple[str, Path], ...]:

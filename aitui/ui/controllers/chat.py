@@ -1,18 +1,17 @@
 """The chats of one server: opens them, sends prompts, and shows what comes."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from aitui.domain.chat.conversation import Conversation, ImageAttachment, Role
 from aitui.domain.chat.reply import Reply, ReplyPhase
-from aitui.domain.snapshot import Snapshot
 from aitui.errors import AituiError, ContextExceeded, HistoryError, LoadFailed
-from aitui.paths import Paths
 from aitui.services.chat import ChatSession
-from aitui.services.chat_rules import (
+from aitui.services.chat_saving import SlotSizeCache
+from aitui.services.chat_setup import (
     begin_conversation,
     chat_confirmation,
     confirm_chat,
@@ -20,20 +19,21 @@ from aitui.services.chat_rules import (
     import_chat_client,
     new_id,
 )
-from aitui.services.chat_saving import SlotSizeCache
 from aitui.services.monitor import detect_suspends
-from aitui.services.session import Session
 from aitui.store.history import FILE_NAME, ConversationHistory
-from aitui.ui.context import ServerContext
 from aitui.ui.controllers.questions import offer_evicted_models
 from aitui.ui.controllers.transcript_sync import TranscriptPresenter
 from aitui.ui.keymap import APP, MODELS
 from aitui.ui.reply_text import completion_notice, failure_text
 from aitui.ui.terminal.external_editor import edit_text
-from aitui.ui.widgets.chat_pane import ChatPane
 
 if TYPE_CHECKING:
+    from aitui.domain.snapshot import Snapshot
     from aitui.llamaswap.chat import ChatClient
+    from aitui.paths import Paths
+    from aitui.services.session import Session
+    from aitui.ui.context import ServerContext
+    from aitui.ui.widgets.chat_pane import ChatPane
 
 
 _STOP = APP.sign("interrupt")
@@ -137,8 +137,8 @@ class ChatSessions:
 
     def __init__(
         self,
-        session: Session,
-        paths: Paths,
+        session: "Session",
+        paths: "Paths",
         on_change: Callable[[ChatSession, Reply], None],
         tell: Callable[[str], None],
     ) -> None:
@@ -281,8 +281,8 @@ class ChatController:
 
     def __init__(
         self,
-        context: ServerContext,
-        pane: ChatPane,
+        context: "ServerContext",
+        pane: "ChatPane",
         prompts: PromptStore,
         load: Callable[[str], None],
     ) -> None:
@@ -304,6 +304,7 @@ class ChatController:
         self._failures: dict[str, str] = {}
         self.chat: ChatSession | None = None
         self.editing = ""
+        self._watching = asyncio.create_task(self._sessions.watch_sleep(), name="watch for sleeps")
 
     @property
     def busy(self) -> bool:
@@ -320,18 +321,13 @@ class ChatController:
         """Earlier conversations, if they can be kept."""
         return self._sessions.history
 
-    @asynccontextmanager
-    async def keep_open(self) -> AsyncIterator[None]:
-        """Chat within the block; at its end every answer is stopped and kept."""
-        watching = asyncio.create_task(self._sessions.watch_sleep(), name="watch for sleeps")
-        try:
-            yield
-        finally:
-            watching.cancel()
-            # The pane may belong to the next server already: this one takes its time to close.
-            self.chat = None
-            await self._save_drafts()
-            await self._sessions.close()
+    async def close(self) -> None:
+        """Stop every answer, and keep it."""
+        self._watching.cancel()
+        # The pane may belong to the next server already: this one takes its time to close.
+        self.chat = None
+        await self._save_drafts()
+        await self._sessions.close()
 
     def leave_chat(self) -> None:
         """Keep what is written for the conversation that is shown: another one comes."""
@@ -340,8 +336,12 @@ class ChatController:
             self.chat = None
             self.pane.prompt.set_text("")
 
-    async def open(self, model_id: str) -> None:
-        """Show the conversation with that model, a new one where there is none."""
+    def open_model(self, model_id: str) -> None:
+        """Show the conversation with that model, a new one if there is none."""
+        self.leave_chat()
+        self._tasks.run_in_background(self._open_model(model_id), "open chat")
+
+    async def _open_model(self, model_id: str) -> None:
         chat = await self._sessions.open_model(model_id)
         await self._load_draft(chat)
         self.show(chat)
@@ -392,7 +392,7 @@ class ChatController:
         pane.is_replying = chat.busy
         self.update_snapshot(self.session.snapshot)
 
-    def update_snapshot(self, snapshot: Snapshot) -> None:
+    def update_snapshot(self, snapshot: "Snapshot") -> None:
         """The server's state has changed: answers that wait want to know of their model."""
         for model_id, chat in self._sessions.by_model.items():
             model = snapshot.model(model_id)
@@ -422,24 +422,34 @@ class ChatController:
                 self._prompts.add_to_history(self.history, text), exit_on_error=False
             )
 
-    def schedule_draft_save(self, text: str) -> None:
-        """What is being written is that now: it is kept a little later."""
+    def update_draft(self) -> None:
+        """Save what is being written a little later."""
+        prompt = self.pane.prompt
+        # One that was just sent is empty, too, and what it was to replace is still needed.
+        if not prompt.text and not prompt.pending_sends:
+            self.editing = ""
         if self.chat is None:
             return
-        if self._prompts.set_draft(self.chat, PromptDraft(text, editing=self.editing)):
+        if self._prompts.set_draft(self.chat, PromptDraft(prompt.text, editing=self.editing)):
             self._app.set_timer(
                 DRAFT_SAVE_DELAY,
                 lambda: self._tasks.run_in_background(self._save_drafts(), "save drafts"),
             )
 
-    async def edit_prompt(self, text: str) -> None:
+    def edit_prompt(self, text: str) -> None:
         """Write on in an editor."""
+        self._tasks.run_in_background(self._edit_prompt(text), "editor", exclusive=False)
+
+    async def _edit_prompt(self, text: str) -> None:
         self.pane.prompt.set_text(await edit_text(self._app, text))
         await asyncio.sleep(0)
         self.pane.prompt.focus()
 
-    async def show_in_editor(self, text: str) -> None:
+    def show_in_editor(self, text: str) -> None:
         """Show a text in an editor; what is changed there is dropped."""
+        self._tasks.run_in_background(self._show_in_editor(text), "editor", exclusive=False)
+
+    async def _show_in_editor(self, text: str) -> None:
         await edit_text(self._app, text)
 
     def run(
@@ -549,7 +559,7 @@ class ChatController:
             return
         pane = self.pane
         if chat is not self.chat or not pane.display:
-            self._app.notify(words, markup=False)
+            self._app.notify(words)
         if (answer.ended_at or 0.0) - answer.asked >= LONG_REPLY:
             self._notifier.notify_if_away(words)
 
@@ -586,7 +596,7 @@ class ChatController:
         await self._sessions.learn_slot_size(model_id)
         self._show_context_size(self.session.snapshot)
 
-    def _show_context_size(self, snapshot: Snapshot) -> None:
+    def _show_context_size(self, snapshot: "Snapshot") -> None:
         if self.chat is not None:
             model = snapshot.model(self.chat.conversation.model)
             status = self.pane.status
@@ -594,7 +604,7 @@ class ChatController:
             status.expected_load = None if model is None else model.expected_load
 
     def _warn(self, words: str) -> None:
-        self._app.notify(words, severity="warning", markup=False)
+        self._app.notify(words, severity="warning")
 
 
 def _is_reply_visible(chat: ChatSession) -> bool:

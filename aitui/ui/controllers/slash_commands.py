@@ -9,12 +9,12 @@ from aitui.domain.slash import SLASH_COMMANDS, SlashCommand, completions, read_s
 from aitui.errors import AituiError
 from aitui.format.status import status_as_text
 from aitui.services.chat import ChatSession, last_reply
-from aitui.services.conversations import (
+from aitui.services.export import attach_file, export_conversation
+from aitui.services.history import (
     ListedConversation,
     deletion_confirmation,
     find_conversations,
 )
-from aitui.services.export import attach_file, export_conversation
 from aitui.services.load import resolve_model
 from aitui.ui.context import ServerContext
 from aitui.ui.controllers.chat import ChatController
@@ -254,7 +254,7 @@ class SlashCommandRunner:
         return self._chats.chat
 
     def _notify(self, words: str) -> None:
-        self._app.notify(words, timeout=10, markup=False)
+        self._app.notify(words, timeout=10)
 
 
 def _last_prompt(conversation: Conversation) -> Turn | None:

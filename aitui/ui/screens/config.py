@@ -10,7 +10,7 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.content import Content
 from textual.screen import Screen
-from textual.widgets import Input, Static
+from textual.widgets import Input
 
 from aitui.domain.sanitize import sanitize_line
 from aitui.domain.snapshot import Clock, Server
@@ -24,6 +24,7 @@ from aitui.ui.messages import (
     ModelRemovalRequested,
     ModelsViewRequested,
 )
+from aitui.ui.plain import PlainText
 from aitui.ui.text import LineItem, fit_items, match_position_text, shorten_id
 from aitui.ui.transcript.highlight import highlight_lines
 from aitui.ui.transcript.style import Run
@@ -91,7 +92,7 @@ class ConfigScreen(Screen[None]):
     BINDINGS: ClassVar[list[BindingType]] = CONFIG.bindings()
 
     def __init__(self, clock: Clock, server: Server, model_id: str) -> None:
-        super().__init__()
+        super().__init__(name="config")
         self._clock = clock
         self._server = server
         self._model_id = model_id
@@ -101,8 +102,8 @@ class ConfigScreen(Screen[None]):
     def compose(self) -> ComposeResult:
         """The header, where the file is, trouble, the file, a line to type in, and the keys."""
         yield ServerHeader(self._clock, id="header")
-        yield Static(id="place", markup=False)
-        yield Static(id="trouble", markup=False)
+        yield PlainText(id="place")
+        yield PlainText(id="trouble")
         yield ConfigView(id="config")
         yield Input(id="entry", placeholder="find: words that a line has")
         yield KeyBar(id="keys")
@@ -177,7 +178,7 @@ class ConfigScreen(Screen[None]):
         """Go to the next line that is wrong."""
         problems = self._server_config.diagnostics if self._server_config else ()
         if not problems:
-            self.notify("No problem was found in this file", markup=False)
+            self.notify("No problem was found in this file")
             return
         later = [problem.line for problem in problems if problem.line > self._view.cursor]
         self._view.go_to(later[0] if later else problems[0].line)
@@ -271,7 +272,7 @@ class ConfigScreen(Screen[None]):
 
     def _warn_no_block(self) -> None:
         words = f"The cursor is in no model's block: {CONFIG.sign('next_block(1)')} goes to the next one"
-        self.notify(words, severity="warning", markup=False)
+        self.notify(words, severity="warning")
 
     def _close_entry(self) -> None:
         self._entry.display = False
@@ -280,14 +281,14 @@ class ConfigScreen(Screen[None]):
 
     def _show(self) -> None:
         preset, error = self._server_config, self._error
-        place = self.query_one("#place", Static)
+        place = self.query_one("#place", PlainText)
         place.update(config_status_line(preset, self._view, self.size.width - 2) if preset else "")
         lines = (
             [f"✘ {error.what}", error.why, remedy_text(error)]
             if error
             else line_warnings(preset, self._view.cursor)
         )
-        trouble = self.query_one("#trouble", Static)
+        trouble = self.query_one("#trouble", PlainText)
         trouble.display = any(lines)
         trouble.set_class(error is not None, "-error")
         trouble.update(Content("\n".join(line for line in lines if line)))

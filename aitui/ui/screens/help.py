@@ -9,10 +9,10 @@ from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen, Screen
-from textual.widgets import Input, Static, TextArea
+from textual.widgets import Input, TextArea
 
 from aitui.ui.keymap import HELP, HELP_TEXT
-from aitui.ui.plain import plain
+from aitui.ui.plain import PlainText, plain
 
 KEY_WIDTH = 16
 
@@ -60,7 +60,7 @@ class HelpScreen(ModalScreen[None]):
     def compose(self) -> ComposeResult:
         """Keys, then signs."""
         with HelpText(id="dialog"):
-            yield Static(self._help_content(), markup=False)
+            yield PlainText(self._help_content())
 
     def on_mount(self) -> None:
         """Let the arrow keys scroll."""

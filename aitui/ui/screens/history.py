@@ -9,12 +9,12 @@ from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.message import Message
 from textual.screen import ModalScreen
-from textual.widgets import Input, OptionList, Static
+from textual.widgets import Input, OptionList
 from textual.widgets.option_list import Option
 
-from aitui.services.conversations import ListedConversation
+from aitui.services.history import ListedConversation
 from aitui.ui.keymap import HISTORY
-from aitui.ui.plain import plain
+from aitui.ui.plain import PlainText, plain
 
 
 class HistoryScreen(ModalScreen[str]):
@@ -47,10 +47,10 @@ class HistoryScreen(ModalScreen[str]):
     def compose(self) -> ComposeResult:
         """The words to look for, and what has them."""
         with Vertical(id="dialog"):
-            yield Static("Conversations", id="title", markup=False)
+            yield PlainText("Conversations", id="title")
             yield Input(self._initial_words, placeholder="words that were said", id="entry")
             yield OptionList(id="list")
-            yield Static(HISTORY.line("select", "delete", "give_up"), id="hints", markup=False)
+            yield PlainText(HISTORY.line("select", "delete", "give_up"), id="hints")
 
     def on_mount(self) -> None:
         """Look at once."""

@@ -14,16 +14,17 @@ from textual.reactive import reactive
 from textual.screen import Screen
 from textual.strip import Strip
 from textual.widget import Widget
-from textual.widgets import Input, Static
+from textual.widgets import Input
 
 from aitui.domain.logs import LogFilter, LogLevel, PatternTooSlow, compile_pattern
 from aitui.domain.models import LoadFailure
 from aitui.domain.snapshot import Clock, ConnectionPhase, Snapshot
 from aitui.errors import AituiError
-from aitui.services.log_feed import FeedPhase, FeedState, LogUpdate
+from aitui.services.logs import FeedPhase, FeedState, LogUpdate
 from aitui.ui.keymap import APP, LOG_VIEW, LOGS, Hint, remedy_text
 from aitui.ui.logs.model import FailureLines
 from aitui.ui.messages import LogRetryRequested, LogSaveRequested, LogSelected, ModelsViewRequested
+from aitui.ui.plain import PlainText
 from aitui.ui.text import (
     LineItem,
     fit_items,
@@ -200,7 +201,7 @@ class LogsScreen(Screen[None]):
         model_id: str = "",
         failed: LoadFailure | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(name="logs")
         self._clock = clock
         self._was_lost = False
         self._model_id = model_id
@@ -214,8 +215,8 @@ class LogsScreen(Screen[None]):
         """The header, the logs there are, trouble, the log, a line to type in, and the keys."""
         yield ServerHeader(self._clock, id="header")
         yield LogBar(id="bar")
-        yield Static(id="reason", markup=False)
-        yield Static(id="trouble", markup=False)
+        yield PlainText(id="reason")
+        yield PlainText(id="trouble")
         yield LogView(id="log")
         yield Input(id="entry")
         yield KeyBar(id="keys")
@@ -300,7 +301,7 @@ class LogsScreen(Screen[None]):
         line = self._view.cursor_line
         text = selected or (line.text if line is not None else "")
         if not text:
-            self.notify("There is no line to copy", severity="warning", markup=False)
+            self.notify("There is no line to copy", severity="warning")
             return
         self.app.copy_to_clipboard(text)
 
@@ -310,7 +311,7 @@ class LogsScreen(Screen[None]):
         if lines:
             self.post_message(LogSaveRequested(self.log_name, lines))
         else:
-            self.notify("There is no line to save", severity="warning", markup=False)
+            self.notify("There is no line to save", severity="warning")
 
     def action_retry(self) -> None:
         """Ask the server at once."""
@@ -402,7 +403,7 @@ class LogsScreen(Screen[None]):
         self._show_reason()
         error = self._feed_state.error
         lines = [] if error is None else [f"✘ {error.what}", error.why, remedy_text(error)]
-        _update_lines(self.query_one("#trouble", Static), lines)
+        _update_lines(self.query_one("#trouble", PlainText), lines)
 
     def _show_reason(self) -> None:
         """Why the load failed; the lines themselves only where the log doesn't have them."""
@@ -412,7 +413,7 @@ class LogsScreen(Screen[None]):
             lines = [f"✘ {self._model_id} didn't come up: {failed.reason}"]
             if not self._view.failure_lines.is_found:
                 lines += [f"  {line}" for line in failed.log]
-        _update_lines(self.query_one("#reason", Static), lines)
+        _update_lines(self.query_one("#reason", PlainText), lines)
 
     def _log_title(self) -> str:
         if self.log_name == BOTH:
@@ -466,7 +467,7 @@ class LogsScreen(Screen[None]):
 
     def _warn(self, error: AituiError) -> None:
         words = "\n".join(part for part in (error.why, remedy_text(error)) if part)
-        self.notify(words, title=error.what, severity="warning", markup=False)
+        self.notify(words, title=error.what, severity="warning")
 
     @on(LogView.PositionChanged)
     def _handle_cursor_move(self) -> None:
@@ -484,6 +485,6 @@ class LogsScreen(Screen[None]):
             await self.run_action(message.action)
 
 
-def _update_lines(pane: Static, lines: list[str]) -> None:
+def _update_lines(pane: PlainText, lines: list[str]) -> None:
     pane.display = bool(lines)
     pane.update(Content("\n".join(line for line in lines if line)))

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from functools import cached_property
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
 from textual.app import ComposeResult
@@ -10,7 +10,7 @@ from textual.binding import BindingType
 from textual.containers import Container, Vertical
 from textual.content import Content
 from textual.screen import Screen
-from textual.widgets import Input, Static
+from textual.widgets import Input
 
 from aitui.domain.eviction import list_uses
 from aitui.domain.models import Model
@@ -26,22 +26,21 @@ from aitui.ui.messages import (
     UnloadAllRequested,
     UnloadRequested,
 )
-from aitui.ui.model_facts import context_title, model_facts
 from aitui.ui.models_table import ClockReading
-from aitui.ui.plain import plain
+from aitui.ui.plain import PlainText, set_border_title
 from aitui.ui.text import NOT_REACHED, shorten_id
-from aitui.ui.widgets.chat_pane import ChatPane
-from aitui.ui.widgets.column_titles import ColumnTitles
-from aitui.ui.widgets.composer import Composer
 from aitui.ui.widgets.hardware_view import MemoryStrip
 from aitui.ui.widgets.key_bar import KeyBar
-from aitui.ui.widgets.model_detail import ModelDetail
-from aitui.ui.widgets.model_table import ModelTable
+from aitui.ui.widgets.model_detail import ModelDetail, context_title, model_facts
+from aitui.ui.widgets.model_table import ColumnTitles, ModelTable
 from aitui.ui.widgets.request_list import RequestList
 from aitui.ui.widgets.server_header import ServerHeader
-from aitui.ui.widgets.transcript import Transcript
 
-CHAT_PARTS = (Composer, Transcript)
+if TYPE_CHECKING:
+    from textual.widget import AwaitMount
+
+    from aitui.ui.widgets.chat_pane import ChatPane
+
 MEMORY_STRIP_MIN_SIZE = (160, 44)
 """Columns and lines from which memory and its history get a strip of their own."""
 
@@ -57,6 +56,7 @@ class ModelsScreen(Screen[None]):
         self._clock = clock
         self.server: Server | None = None
         self.snapshot = Snapshot()
+        self._body = Container(id="body")
         self._models = Vertical(id="models")
         self._titles = ColumnTitles(id="titles")
         self._table = ModelTable(clock, id="table")
@@ -64,22 +64,22 @@ class ModelsScreen(Screen[None]):
         self._requests = RequestList(clock, id="requests")
         self._detail = ModelDetail(id="detail")
         self._memory = MemoryStrip(clock, id="memory")
-        self._trouble = Static(id="trouble", markup=False)
+        self._trouble = PlainText(id="trouble")
         self._key_bar = KeyBar(id="keys")
         self._running_models = 0
         self._reported_certificate_end: float | None = None
+        self._chat_mount: AwaitMount | None = None
 
     def compose(self) -> ComposeResult:
         """The header, the table with its filter, the detail pane, and the keys."""
         yield ServerHeader(self._clock, id="header")
-        with Container(id="body"):
+        with self._body:
             with self._models:
                 yield self._titles
                 yield self._table
                 yield self._filter
                 yield self._requests
             yield self._detail
-            yield self.chat
         yield self._memory
         yield self._trouble
         yield self._key_bar
@@ -92,9 +92,10 @@ class ModelsScreen(Screen[None]):
         self.watch(self.app, "server", self._show_server)
         self.watch(self.app, "snapshot", self._show_snapshot)
 
-    def action_chat(self) -> None:
+    async def action_chat(self) -> None:
         """Chat with the model under the cursor."""
         if self._table.selected_model is not None:
+            await self.mount_chat()
             self.show_chat(shown=True)
             self.set_focus(self.chat.prompt)
         self._post_model_request(ChatRequested)
@@ -122,12 +123,11 @@ class ModelsScreen(Screen[None]):
             words = "No request runs"
             if self.snapshot.requests.running is None:
                 words += ", or this server doesn't tell which: llama-swap ≥ v235 does"
-            self.notify(words, severity="warning", markup=False)
+            self.notify(words, severity="warning")
         elif not requests.has_focus and len(requests.uses) > 1:
             requests.focus()
             self.notify(
                 f"Which one? Choose it and press {MODELS.sign('cancel_request')} again",
-                markup=False,
             )
         else:
             self.post_message(CancelRequested(requests.selected_use.request))
@@ -142,9 +142,9 @@ class ModelsScreen(Screen[None]):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Where something is typed, the filter's key is a letter."""
-        if action == "filter" and isinstance(self.focused, Input | Composer):
+        if action == "filter" and (isinstance(self.focused, Input) or self._is_writing):
             return False
-        if action == "chat" and isinstance(self.focused, (Input, *CHAT_PARTS)):
+        if action == "chat" and (isinstance(self.focused, Input) or self._is_in_chat):
             return False
         return super().check_action(action, parameters)
 
@@ -172,13 +172,12 @@ class ModelsScreen(Screen[None]):
             line.value = ""
             self._close_filter()
         elif model is not None and model.requested is not None:
-            self.notify(f"{model.id} goes on loading; u aborts it", markup=False)
+            self.notify(f"{model.id} goes on loading; u aborts it")
 
     def keys(self) -> list[Hint]:
         """Key, words and action of what works now, the most needed first."""
-        if isinstance(self.focused, CHAT_PARTS):
-            writing = isinstance(self.focused, Composer)
-            return chat_keys(writing=writing, answering=self.chat.is_replying)
+        if self._is_in_chat:
+            return chat_keys(writing=self._is_writing, answering=self.chat.is_replying)
         if isinstance(self.focused, Input):
             return filter_keys()
         return model_keys(
@@ -190,9 +189,28 @@ class ModelsScreen(Screen[None]):
         )
 
     @cached_property
-    def chat(self) -> ChatPane:
+    def chat(self) -> "ChatPane":
         """The conversation beside the table; an answer may still come when it has gone already."""
+        from aitui.ui.widgets.chat_pane import ChatPane
+
         return ChatPane(self._clock, id="chat")
+
+    def mount_chat(self) -> "AwaitMount":
+        """Mount the conversation: not with the table, to which its import and style add a third."""
+        if self._chat_mount is None:
+            self._chat_mount = self._body.mount(self.chat)
+        return self._chat_mount
+
+    @property
+    def _is_in_chat(self) -> bool:
+        return self._chat_mount is not None and self.focused in {
+            self.chat.prompt,
+            self.chat.transcript,
+        }
+
+    @property
+    def _is_writing(self) -> bool:
+        return self._chat_mount is not None and self.focused is self.chat.prompt
 
     def show_chat(self, *, shown: bool) -> None:
         """Show the conversation in the place of the details, or these again."""
@@ -228,7 +246,7 @@ class ModelsScreen(Screen[None]):
     def _warn_no_model(self) -> None:
         live = self.snapshot.connection.phase is ConnectionPhase.LIVE
         words = "There is no model under the cursor" if live else NOT_REACHED
-        self.notify(words, severity="warning", markup=False)
+        self.notify(words, severity="warning")
 
     def _show_server(self, server: Server | None) -> None:
         self.server = server
@@ -279,14 +297,14 @@ class ModelsScreen(Screen[None]):
             return
         self._reported_certificate_end = ends
         title, words = renewal_notice(ends, wall)
-        self.notify(words, title=title, severity="warning", timeout=15, markup=False)
+        self.notify(words, title=title, severity="warning", timeout=15)
 
     def _show_ages(self) -> None:
         model = self._table.selected_model
         detail = self._detail
         if model is None:
             detail.lines = ()
-            detail.border_title = ""
+            set_border_title(detail, "")
         else:
             moment = ClockReading(self._clock.monotonic(), self._clock.wall())
             lines = model_facts(model, moment)
@@ -299,11 +317,11 @@ class ModelsScreen(Screen[None]):
             context = "" if self.has_class("-wide") else context_title(model)
             room = detail.size.width - len(context) - 8
             words = (shorten_id(model.id, max(16, room)), context)
-            detail.border_title = plain(" ─ ".join(word for word in words if word))
+            set_border_title(detail, " ─ ".join(word for word in words if word))
         snapshot = self.snapshot
         running = f"{self._running_models} of {len(snapshot.models)} running"
         words_of_table = f"Models · {running}" if snapshot.models else "Models"
-        self._models.border_title = plain(words_of_table)
+        set_border_title(self._models, words_of_table)
         self._key_bar.hints = tuple(self.keys())
 
     def _show_problems(self) -> None:
@@ -356,8 +374,8 @@ class ModelsScreen(Screen[None]):
     def _handle_filter_submit(self) -> None:
         self._close_filter()
 
-    @on(ChatPane.CloseRequested)
-    def _handle_chat_close(self) -> None:
+    def on_chat_pane_close_requested(self) -> None:
+        """Show the details again."""
         self.show_chat(shown=False)
 
     def on_descendant_focus(self) -> None:
@@ -376,8 +394,8 @@ class ModelsScreen(Screen[None]):
     def _handle_sort_request(self, message: ColumnTitles.SortRequested) -> None:
         self._sort_by(message.sort)
 
-    @on(ChatPane.ReplyingChanged)
-    def _handle_replying_change(self) -> None:
+    def on_chat_pane_replying_changed(self) -> None:
+        """Other keys work now."""
         self._show_ages()
 
     @on(KeyBar.Clicked)

@@ -13,7 +13,7 @@ from textual.reactive import reactive
 from aitui.domain.chat.conversation import ImageAttachment
 from aitui.domain.snapshot import Clock
 from aitui.ui.keymap import CHAT_PANE
-from aitui.ui.plain import plain
+from aitui.ui.plain import plain, set_border_title
 from aitui.ui.terminal.screen_diff import is_terminal_behind
 from aitui.ui.text import shorten_id
 from aitui.ui.widgets.chat_status import ChatStatus
@@ -98,7 +98,7 @@ class ChatPane(Vertical):
         words = [f"Chat · {shorten_id(self.model_id, 40)}" if self.model_id else "Chat"]
         if self.heading:
             words.append(self.heading[:60])
-        self.border_title = plain(" · ".join(words))
+        set_border_title(self, " · ".join(words))
 
     @on(Composer.LeaveRequested)
     def _handle_prompt_exit(self) -> None:
