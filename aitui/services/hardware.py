@@ -115,9 +115,9 @@ class ModelHeaders:
 def _header_path(command: str) -> str:
     if not command:
         return ""
-    from aitui.domain.llama_server import model_path
+    from aitui.domain.llama_server import CommandLine
 
-    path = model_path(command) or ""
+    path = CommandLine.read(command).model or ""
     return path if path.startswith(("/", "~/")) else ""
 
 

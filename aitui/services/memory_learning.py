@@ -151,9 +151,9 @@ class MemoryLearner:
         if OUT_OF_MEMORY not in failed.reason:
             return []
         command = self._commands.get(model.id) or model.command or commands.get(model.id, "")
-        from aitui.domain.llama_server import context_size
+        from aitui.domain.llama_server import CommandLine
 
-        size = context_size(command) or _context_tokens(model)
+        size = CommandLine.read(command).context_size or _context_tokens(model)
         if not size:
             return []
         return [

@@ -1,4 +1,8 @@
-"""The nodes of a YAML text with their exact places, aliases resolved to one and the same node."""
+"""A config file as a tree of YAML nodes with their exact places, its models and macros.
+
+`compose()` of ruamel.yaml gives the exact marks of every scalar, also under CRLF and a byte-order
+mark, so text can be spliced there. Aliases lead to one and the same node.
+"""
 
 import re
 from bisect import bisect_right
@@ -7,7 +11,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, TypeAlias
 
-from aitui.domain import llama_server as command_line
+from aitui.domain.llama_server import CONTEXT_SIZE, CommandLine
 from aitui.domain.sanitize import sanitize_line
 from aitui.errors import ConfigRefused
 
@@ -18,14 +22,14 @@ if TYPE_CHECKING:
 LARGEST_DOCUMENT = 1024 * 1024
 MERGE_TAG = "tag:yaml.org,2002:merge"
 _MOST_MERGED_KEYS = 100_000
-# What ruamel.yaml lets through where it stumbles: over `%YAML 1.3`, for one.
+# Errors of ruamel.yaml itself that it doesn't catch: over `%YAML 1.3`, for one.
 _OTHER_REFUSALS = (AssertionError, AttributeError, LookupError, TypeError, ValueError)
 _LINE_BREAK = re.compile(r"\r\n|[\r\n]")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class YamlScalar:
-    """One value. `style` is `|`, `>`, `'`, `"` or "" for plain; `text[start:end]` spells it."""
+    """One value. `style` is `|`, `>`, `'`, `"` or "" for plain; it is written `text[start:end]`."""
 
     value: str
     tag: str
@@ -37,7 +41,7 @@ class YamlScalar:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class YamlPair:
-    """A key and its value. `aliased`: the value stands elsewhere, behind its anchor."""
+    """A key and its value. `aliased` is set if the value stands elsewhere, behind its anchor."""
 
     key: "Node"
     value: "Node"
@@ -46,7 +50,7 @@ class YamlPair:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class YamlCollection:
-    """A mapping's pairs or a sequence's items. `flow`: in braces or brackets."""
+    """A mapping's pairs or a sequence's items. `flow` is set for braces or brackets."""
 
     pairs: tuple[YamlPair, ...]
     items: tuple["Node", ...]
@@ -78,7 +82,7 @@ class MappingEntry:
 
 
 def read_tree(text: str) -> Node | None:
-    """The nodes of one YAML document; None where it holds nothing.
+    """Parse one YAML document; None if it is empty.
 
     Raises ConfigRefused, with line and column, for what is no YAML, for duplicate keys, for an
     alias inside its own anchor, and for what is nested too deeply.
@@ -90,7 +94,7 @@ def read_tree(text: str) -> Node | None:
     from ruamel.yaml.reader import ReaderError
 
     yaml = YAML(typ="safe", pure=True)
-    # An anchor that is set again is right; a warning would be written across the screen.
+    # Setting an anchor again is valid; the warning would be printed across the screen.
     yaml.composer.warn_double_anchors = False
     try:
         found = yaml.compose(text)
@@ -114,7 +118,7 @@ def read_tree(text: str) -> Node | None:
 
 
 def invalid_yaml_error(text: str, index: int, why: str) -> ConfigRefused:
-    """The error for a text that is no YAML from a place on."""
+    """Return the error for a text that is no YAML from that index on."""
     line, column = LineIndex.of(text).position(index)
     return ConfigRefused(
         "The config file isn't valid YAML.",
@@ -133,22 +137,22 @@ class LineIndex:
 
     @classmethod
     def of(cls, text: str) -> "LineIndex":
-        """The lines of a text; a byte order mark stands before the first one."""
+        """Find the lines of a text; a byte-order mark stands before the first one."""
         first = 1 if text.startswith("\ufeff") else 0
         return cls((first, *(found.end() for found in _LINE_BREAK.finditer(text))))
 
     def line(self, index: int) -> int:
-        """The line of a place, from 1."""
+        """Return the line of an index, from 1."""
         return max(1, bisect_right(self.starts, index))
 
     def position(self, index: int) -> tuple[int, int]:
-        """Line and column of a place, both from 1."""
+        """Return line and column of an index, both from 1."""
         line = self.line(index)
         return line, max(0, index - self.starts[line - 1]) + 1
 
 
 def scalar_text(node: Node | None) -> str | None:
-    """The text of a scalar that isn't null, else None."""
+    """Return the text of a scalar that isn't null, else None."""
     return node.value if isinstance(node, YamlScalar) and not node.tag.endswith(":null") else None
 
 
@@ -158,9 +162,9 @@ def is_mapping(node: Node | None) -> bool:
 
 
 class MergedKeys:
-    """The keys of mappings with what `<<` brings in; own keys win, then the first merged one.
+    """The keys of mappings with those that `<<` merges; own keys win, then the first merged one.
 
-    Raises ConfigRefused where merges repeat beyond reason.
+    Raises ConfigRefused if merges repeat too often.
     """
 
     def __init__(self) -> None:
@@ -168,7 +172,7 @@ class MergedKeys:
         self._keys_left = _MOST_MERGED_KEYS
 
     def keys(self, node: Node | None) -> Mapping[str, MappingEntry]:
-        """The entries of a mapping in the order of the text; none of anything else."""
+        """Return the entries of a mapping in the order of the text; none of anything else."""
         if not isinstance(node, YamlCollection) or not node.mapping:
             return {}
         known = self._known.get(id(node))
@@ -233,6 +237,7 @@ class _TreeBuilder:
         flow = bool(raw.flow_style)
         if isinstance(raw, MappingNode):
             pairs = tuple(self._pair(key, value) for key, value in raw.value)
+            # `compose()` accepts duplicate keys silently.
             self._refuse_duplicates(pairs)
             return YamlCollection(pairs, (), True, flow, tag, anchor, start, end)
         items = tuple(self.node(item) for item in raw.value)
@@ -263,7 +268,7 @@ _SIMPLE_INTEGER = re.compile(r"-?(?:0|[1-9][0-9]*)")
 
 @dataclass(frozen=True, slots=True)
 class Macro:
-    """One macro; `text` is what takes its place. `node` is None for `MODEL_ID`."""
+    """A macro; `text` replaces its references. `node` is None for `MODEL_ID`."""
 
     name: str
     text: str
@@ -290,14 +295,14 @@ class SourceRange:
 
 @dataclass(frozen=True, slots=True)
 class ExpandedCommand:
-    """An expanded command; each character knows its source and its place there."""
+    """An expanded command; each character has its source and its index there."""
 
     text: str
     sources: tuple[CommandSource, ...]
     places: tuple[tuple[int, int], ...]
 
     def origin(self, start: int, end: int) -> SourceRange | None:
-        """The one source that a stretch was taken from in one piece; None where it wasn't."""
+        """Return the one source that a range was taken from in one piece, else None."""
         places = self.places[start:end]
         if not places:
             return None
@@ -308,7 +313,7 @@ class ExpandedCommand:
 
 
 def format_macro_value(node: YamlScalar) -> str:
-    """What a macro's value looks like in a command: numbers as Go prints them."""
+    """Return a macro's value as it is in a command: numbers as Go prints them."""
     if node.tag.endswith(":bool"):
         return node.value.lower()
     if node.tag.endswith(":int") and not _SIMPLE_INTEGER.fullmatch(node.value):
@@ -322,7 +327,7 @@ def format_macro_value(node: YamlScalar) -> str:
 
 
 def _go_float(text: str) -> str:
-    """`%v` of a float64: the shortest digits, with an exponent from 1e+06 on and below 1e-04."""
+    """Format a float64 as `%v`: the shortest digits, an exponent from 1e+06 on and below 1e-04."""
     try:
         number = Decimal(repr(float(text.replace("_", "")))).normalize()
     except (ValueError, InvalidOperation):
@@ -337,16 +342,16 @@ def _go_float(text: str) -> str:
 
 
 def remove_comment_lines(command: str) -> str:
-    """A command without the lines whose first character is `#`."""
+    """Return a command without the lines that begin with `#`."""
     if "#" not in command:
         return command
     return "\n".join(line for line in command.split("\n") if not line.strip().startswith("#"))
 
 
 def expand(text: str, macros: Iterable[Macro]) -> str:
-    """A text with its macros put in, the last one first.
+    """Expand the macros of a text, the last one first.
 
-    Raises ConfigRefused where it grows beyond LONGEST characters.
+    Raises ConfigRefused if it grows beyond LONGEST_COMMAND characters.
     """
     for macro in reversed(tuple(macros)):
         reference = "${" + macro.name + "}"
@@ -359,7 +364,7 @@ def expand(text: str, macros: Iterable[Macro]) -> str:
 
 
 def trace(command: YamlScalar, macros: Iterable[Macro]) -> ExpandedCommand:
-    """A command expanded as `expand` does it, with the origin of every character."""
+    """Expand a command as `expand` does it, with the origin of every character."""
     sources = [CommandSource(command, command.value, "")]
     text, places = _strip_comment_lines(command.value)
     for macro in reversed(tuple(macros)):
@@ -368,14 +373,14 @@ def trace(command: YamlScalar, macros: Iterable[Macro]) -> ExpandedCommand:
         if at < 0:
             continue
         sources.append(CommandSource(macro.node, macro.text, macro.name))
-        put_in = [(len(sources) - 1, offset) for offset in range(len(macro.text))]
+        inserted = [(len(sources) - 1, offset) for offset in range(len(macro.text))]
         pieces: list[str] = []
         moved: list[tuple[int, int]] = []
         done = 0
         while at >= 0:
             pieces += (text[done:at], macro.text)
             moved += places[done:at]
-            moved += put_in
+            moved += inserted
             if len(moved) > LONGEST_COMMAND:
                 raise _too_long_error(macro)
             done = at + len(reference)
@@ -413,7 +418,7 @@ _CONTEXT_VARIABLE = "LLAMA_ARG_CTX_SIZE"
 
 @dataclass(frozen=True, slots=True)
 class ModelBlock:
-    """One entry of `models`. Lines are counted from 1, the last one included."""
+    """An entry of `models`. Lines are counted from 1, the last one included."""
 
     id: str
     first_line: int
@@ -439,7 +444,7 @@ class ModelEntry:
 
 @dataclass(frozen=True, slots=True)
 class ConfigDocument:
-    """A config file that parses. `text` is the whole of it, byte order mark and line ends too."""
+    """A config file that parses. `text` is the whole of it, with byte-order mark and line ends."""
 
     text: str
     models: tuple[ModelBlock, ...]
@@ -451,10 +456,10 @@ class ConfigDocument:
 
     @classmethod
     def read(cls, text: str) -> "ConfigDocument":
-        """Parses a config file; call it in a thread, it takes 4 ms a KiB.
+        """Parse a config file; call it in a thread, it takes 4 ms per KiB.
 
         Raises ConfigRefused, with line and column, for what isn't YAML, for duplicate keys, for
-        anything but a mapping, and for what is nested or repeated beyond reason.
+        anything but a mapping, and for what is nested or repeated too much.
         """
         root = read_tree(text)
         if root is None or not is_mapping(root):
@@ -479,12 +484,12 @@ class ConfigDocument:
         )
 
     def model(self, model_id: str) -> ModelBlock:
-        """The block of exactly that id. Raises ConfigRefused where there is none."""
+        """Return the block of exactly that id. Raises ConfigRefused if there is none."""
         self.entry(model_id)
         return next(block for block in self.models if block.id == model_id)
 
     def entry(self, model_id: str) -> ModelEntry:
-        """The nodes of exactly that id. Raises ConfigRefused where there is none."""
+        """Return the nodes of exactly that id. Raises ConfigRefused if there is none."""
         entry = self.entries.get(model_id)
         if entry is None:
             raise ConfigRefused(
@@ -494,24 +499,24 @@ class ConfigDocument:
         return entry
 
     def command(self, model_id: str) -> str:
-        """The command with its macros expanded as llama-swap does; `${PORT}` stays."""
+        """Return the command with its macros expanded as llama-swap does; `${PORT}` stays."""
         node = self.command_node(model_id)
         if node is None:
             return ""
         return expand(remove_comment_lines(node.value), self.macros_of(model_id))
 
     def command_node(self, model_id: str) -> YamlScalar | None:
-        """The scalar under `cmd`, None where there is none."""
+        """Return the scalar under `cmd`, None if there is none."""
         node = _value_node(self.entry(model_id).keys, "cmd")
         return node if isinstance(node, YamlScalar) and scalar_text(node) is not None else None
 
     def trace(self, model_id: str) -> ExpandedCommand | None:
-        """The expanded command with the origin of each character, None where there is none."""
+        """Return the expanded command with the origin of each character, None if there is none."""
         node = self.command_node(model_id)
         return None if node is None else trace(node, self.macros_of(model_id))
 
     def macros_of(self, model_id: str) -> tuple[Macro, ...]:
-        """The macros that a model's command is expanded with, in llama-swap's order."""
+        """Return the macros that a model's command is expanded with, in llama-swap's order."""
         entry = self.entry(model_id)
         macros = [Macro(MODEL_ID, model_id, None), *self.macros]
         place = {macro.name: index for index, macro in enumerate(macros)}
@@ -524,14 +529,14 @@ class ConfigDocument:
         return tuple(macros)
 
     def environment(self, model_id: str) -> tuple[YamlScalar, ...]:
-        """The scalars of the model's `env` list, each `NAME=VALUE`."""
+        """Return the scalars of the model's `env` list, each `NAME=VALUE`."""
         node = _value_node(self.entry(model_id).keys, "env")
         if not isinstance(node, YamlCollection) or node.mapping:
             return ()
         return tuple(item for item in node.items if isinstance(item, YamlScalar))
 
     def variable(self, model_id: str, name: str) -> YamlScalar | None:
-        """The scalar that sets an environment variable, the last one where there are several."""
+        """Return the scalar that sets an environment variable, the last one of several."""
         found = None
         for item in self.environment(model_id):
             if name and item.value.startswith(f"{name}="):
@@ -539,25 +544,25 @@ class ConfigDocument:
         return found
 
     def variables(self, model_id: str) -> dict[str, str]:
-        """The model's environment with its macros expanded; the last of several counts."""
+        """Return the model's environment with its macros expanded; the last of several counts."""
         macros = self.macros_of(model_id)
         pairs = (item.value.partition("=") for item in self.environment(model_id))
         return {name: expand(value, macros) for name, equals, value in pairs if equals}
 
     def context_size(self, model_id: str) -> int | None:
-        """Tokens of the command's `--ctx-size`, else of `LLAMA_ARG_CTX_SIZE` in `env`."""
-        command = self.command(model_id)
-        if command_line.has_flag(command, command_line.CONTEXT_SIZE):
-            return command_line.context_size(command)
+        """Return the tokens of the command's `--ctx-size`, else of `LLAMA_ARG_CTX_SIZE` in `env`."""
+        command = CommandLine.read(self.command(model_id))
+        if command.has(CONTEXT_SIZE):
+            return command.context_size
         item = self.variable(model_id, _CONTEXT_VARIABLE)
         if item is None:
             return None
         value = item.value.partition("=")[2].strip()
-        return command_line.CommandLine(("-c", value)).context_size
+        return CommandLine(("-c", value)).context_size
 
 
 def content_end(text: str, node: Node) -> int:
-    """Where a node's own text ends: before the blank and comment lines that follow it."""
+    """Return where a node's own text ends: before the blank and comment lines that follow it."""
     if isinstance(node, YamlScalar):
         return node.start + len(text[node.start : node.end].rstrip())
     if not node.flow and node.mapping and node.pairs:
@@ -572,7 +577,7 @@ def content_end(text: str, node: Node) -> int:
 
 
 def block_end(text: str, pair: YamlPair) -> int:
-    """Where the text of a key and its value ends."""
+    """Return where the text of a key and its value ends."""
     if pair.aliased:
         alias = _ALIAS.match(text, pair.key.end)
         return alias.end() if alias else pair.key.end
@@ -582,7 +587,7 @@ def block_end(text: str, pair: YamlPair) -> int:
 
 
 def after_colon(text: str, pair: YamlPair) -> int:
-    """The place behind a key's colon, where a value would start that isn't there."""
+    """Return the index behind a key's colon, where a missing value would start."""
     colon = _COLON.match(text, pair.key.end)
     return colon.end() if colon else pair.key.end
 
@@ -622,10 +627,10 @@ LARGEST_FILE = 1024 * 1024
 
 
 def decode_config(content: bytes) -> str:
-    """The text of a file, its byte order mark and line ends included.
+    """Decode a file's text, its byte-order mark and line ends included.
 
-    Raises ConfigRefused, with the line, for more than LARGEST bytes, for what isn't UTF-8, and for
-    NUL.
+    Raises ConfigRefused, with the line, for more than LARGEST_FILE bytes, for what isn't UTF-8, and
+    for NUL.
     """
     if len(content) > LARGEST_FILE:
         raise ConfigRefused(
@@ -650,7 +655,7 @@ def decode_config(content: bytes) -> str:
 
 
 def encode_config(text: str) -> bytes:
-    """The bytes that `decode` made the text of.
+    """Encode a text that `decode_config` may have decoded.
 
     Raises ConfigRefused, with the line, for a lone surrogate, which no file can hold.
     """

@@ -112,7 +112,7 @@ def change_flag(
             return _detach_shared_command(edit, None)
         return _append_flag(edit, sharers)
     if located.text == value or found_flag.takes is FlagArity.NOTHING:
-        return _located_change(edit, located, document.text)
+        return _change_at(edit, located, document.text)
     if only_this_model and (located.also or located.node is None):
         return _override_flag(edit, located)
     return _replace_flag(edit, located)
@@ -158,10 +158,10 @@ def _replace_flag(edit: FlagEdit, located: LocatedValue) -> ConfigChange:
     else:
         _verify_words(edit, _words_with_value(edit, located), result, located.line)
     also = _other_changed_models(edit, result, located.line, allowed=bool(located.also))
-    return _located_change(edit, located, after, also)
+    return _change_at(edit, located, after, also)
 
 
-def _located_change(
+def _change_at(
     edit: FlagEdit, located: LocatedValue, after: str, also: tuple[str, ...] = ()
 ) -> ConfigChange:
     return ConfigChange(

@@ -9,6 +9,8 @@ from aitui.domain.llama_server import is_flag, split_words
 from aitui.errors import ConfigRefused
 
 _INDENTATION = "  "
+# Without quotes these are no texts, in YAML 1.1 or in 1.2.
+_OTHER_TYPES = re.compile(r"(?i:true|false|null|yes|no|on|off|y|n)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +106,13 @@ def end_of_line(text: str, at: int) -> int:
     if end < 0:
         return len(text)
     return end - 1 if text[end - 1] == "\r" else end
+
+
+def write_text(text: str, plain: re.Pattern[str]) -> str:
+    """Write a text as a YAML scalar: in quotes unless it matches `plain` and stays a text."""
+    if plain.fullmatch(text) and not _OTHER_TYPES.fullmatch(text):
+        return text
+    return '"' + escape_fragment(text, '"') + '"'
 
 
 def copy_scalar(text: str, scalar: YamlScalar, begin: int) -> str:
