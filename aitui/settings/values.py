@@ -144,7 +144,7 @@ def _host_and_port(place: str) -> tuple[str, str | None]:
 
 
 def _whole_number(value: object) -> int | None:
-    """An int, or its digits as text; a number of more than a dozen digits is nobody's intention."""
+    """An int, or its digits as text; a number of more than 15 digits is a slip."""
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     if isinstance(value, str) and re.fullmatch(r"[+-]?[0-9]{1,15}", value.strip()):

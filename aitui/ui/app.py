@@ -294,7 +294,9 @@ class AituiApp(App[None]):
             await self.action_quit()
             return
         self._interrupted_at = now
-        self.notify("Press ^c once more to quit", timeout=DOUBLE_INTERRUPT_SECONDS)
+        self.notify(
+            f"Press {APP.sign('interrupt')} once more to quit", timeout=DOUBLE_INTERRUPT_SECONDS
+        )
 
     async def action_quit(self) -> None:
         """Quit; ask first if a reply or a load would be cut."""

@@ -244,7 +244,7 @@ class _Linter:
         expanded = {
             entry.id: self._expand_values(entry) for entry in self._document.entries.values()
         }
-        # A file none of whose models has a port of llama-swap's runs on one that doesn't ask for it.
+        # If no model has a port from llama-swap, the file runs on any that doesn't ask for one.
         ports_matter = any(_has_port(texts) or _has_own_proxy(texts) for texts in expanded.values())
         for entry in self._document.entries.values():
             if "macros" in entry.keys:
@@ -270,7 +270,7 @@ class _Linter:
     def _check_port(
         self, entry: ModelEntry, expanded: Mapping[str, str], *, fatal: bool
     ) -> Iterator[Diagnostic]:
-        """llama-swap 217 and later want `${PORT}` in a cmd whose proxy has it, as by default."""
+        """llama-swap 217 and later want `${PORT}` in a cmd if its proxy has it, as by default."""
         shown = sanitize_line(entry.id, 80)
         at = entry.key.start
         if not expanded["cmd"].strip():

@@ -23,6 +23,7 @@ from aitui.services.monitor import detect_suspends
 from aitui.store.history import FILE_NAME, ConversationHistory
 from aitui.ui.controllers.questions import offer_evicted_models
 from aitui.ui.controllers.transcript_sync import TranscriptPresenter
+from aitui.ui.keymap import APP, MODELS
 from aitui.ui.reply_text import completion_notice, failure_text
 from aitui.ui.terminal.external_editor import edit_text
 
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from aitui.ui.context import ServerContext
     from aitui.ui.widgets.chat_pane import ChatPane
 
+
+_STOP = APP.sign("interrupt")
 
 DRAFT_SAVE_DELAY = 0.5
 """Seconds after which what was written is kept."""
@@ -213,7 +216,9 @@ class ChatSessions:
         """Delete a conversation; where it was open, a new one takes its place."""
         here = self.find_open(conversation_id)
         if here is not None and here.busy:
-            raise AituiError("That conversation is being answered", remedy="^c stops it there")
+            raise AituiError(
+                "That conversation is being answered", remedy=f"{_STOP} stops it there"
+            )
         history = await self._open_history()
         if history is not None:
             await history.delete(conversation_id)
@@ -251,7 +256,7 @@ class ChatSessions:
     def _require_idle(self, model_id: str) -> None:
         chat = self.by_model.get(model_id)
         if chat is not None and chat.busy:
-            raise ValueError(f"{model_id} is answering: ^c in its chat stops it")
+            raise ValueError(f"{model_id} is answering: {_STOP} in its chat stops it")
 
     async def _open_history(self) -> ConversationHistory | None:
         if self.history is None:
@@ -403,7 +408,7 @@ class ChatController:
         self.add_to_history(text)
         if chat is None:
             self._restore_prompt(prompt)
-            self._warn("No conversation is open: ⏎ on a model opens one")
+            self._warn(f"No conversation is open: {MODELS.sign('chat')} on a model opens one")
         elif prompt.editing in chat.conversation.turns:
             self.run(chat, lambda: chat.edit(prompt.editing, text), prompt)
         else:
@@ -457,7 +462,7 @@ class ChatController:
         conversation_id, prompt = chat.conversation.id, prompt or PromptDraft()
         if chat.busy or conversation_id in self._pending_requests:
             self._return_prompt(chat, prompt)
-            self._warn("An answer is under way: ^c stops it")
+            self._warn(f"An answer is under way: {_STOP} stops it")
             return
         self._pending_requests.add(conversation_id)
         self._tasks.run_in_background(self._run(chat, ask, prompt), f"chat {conversation_id}")

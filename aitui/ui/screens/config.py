@@ -14,7 +14,7 @@ from aitui.domain.sanitize import sanitize_line
 from aitui.domain.snapshot import Clock, Server
 from aitui.errors import AituiError
 from aitui.services.config_plan import ServerConfig
-from aitui.ui.keymap import APP, CONFIG, ENTRY, Hint, remedy_text
+from aitui.ui.keymap import APP, CONFIG, Hint, remedy_text
 from aitui.ui.messages import (
     ConfigEditRequested,
     ConfigViewRequested,
@@ -221,7 +221,7 @@ class ConfigScreen(Screen[None]):
     def keys(self) -> list[Hint]:
         """Key, words and action of what works now, the most needed first."""
         if self._entry.display:
-            return [ENTRY.hint("submit_entry"), ENTRY.hint("back")]
+            return [CONFIG.hint("submit_entry"), CONFIG.hint("back")]
         inside = bool(self.model_id)
         writable = not self._server.read_only
         editable = writable and self._server_config is not None
@@ -256,7 +256,7 @@ class ConfigScreen(Screen[None]):
         return self.query_one(FindBar)
 
     def _warn_no_block(self) -> None:
-        words = "The cursor is in no model's block: Tab goes to the next one"
+        words = f"The cursor is in no model's block: {CONFIG.sign('next_block(1)')} goes to the next one"
         self.notify(words, severity="warning")
 
     def _show(self) -> None:

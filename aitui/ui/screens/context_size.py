@@ -117,11 +117,14 @@ class ContextSizeScreen(ModalScreen[int | None]):
         shown.update(Content("\n".join(describe_fit(fit))))
 
     def _show_hints(self) -> None:
-        most = f"   ^x maximum {self._max_context:,}" if self._max_context else ""
+        hints = [CONTEXT_SIZE.line("submit", "double", "half")]
+        if self._max_context:
+            hints.append(f"{CONTEXT_SIZE.line('most')} {self._max_context:,}")
         fitting = self._fit(self._model.context.tokens).largest_context
-        fits = f"   ^f fits {fitting:,}" if fitting else ""
-        words = f"⏎ preview   ↑ double   ↓ half{most}{fits}   Esc leave it"
-        self._hints.update(Content(words))
+        if fitting:
+            hints.append(f"{CONTEXT_SIZE.line('fitting')} {fitting:,}")
+        hints.append(CONTEXT_SIZE.line("give_up"))
+        self._hints.update(Content("   ".join(hints)))
 
     @on(Input.Changed)
     def _handle_input(self, message: Input.Changed) -> None:

@@ -39,7 +39,7 @@ class ChooseScreen(ModalScreen[str | None]):
                 *(Option(plain(shorten_id(choice, MAX_CHOICE_CELLS))) for choice in self._choices),
                 id="list",
             )
-            yield PlainText("⏎ choose   Esc back", id="hints")
+            yield PlainText(CHOOSE.line("select", "give_up"), id="hints")
 
     def on_mount(self) -> None:
         """The list has the focus."""
@@ -72,7 +72,7 @@ class KeyPasswordScreen(ModalScreen[str]):
             yield PlainText("Password of the private key", id="title")
             yield PlainText(str(self._error), id="words")
             yield Input(password=True, id="entry")
-            yield PlainText("⏎ connect   Esc give up", id="hints")
+            yield PlainText(KEY_PASSWORD.line("submit", "give_up"), id="hints")
 
     def on_mount(self) -> None:
         """The entry has the focus."""
@@ -109,7 +109,7 @@ class ServersScreen(ModalScreen[Server | str | None]):
             yield OptionList(*(self._option(server) for server in self._servers), id="list")
             yield PlainText("or the URL of another one", id="words")
             yield Input(placeholder=EXAMPLE, select_on_focus=False, id="entry")
-            yield PlainText("⏎ connect   Tab list or URL   Esc back", id="hints")
+            yield PlainText(SERVERS.line("submit", "focus_next", "give_up"), id="hints")
 
     def on_mount(self) -> None:
         """The list has the focus, at the present server."""

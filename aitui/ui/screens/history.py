@@ -64,7 +64,7 @@ class HistoryScreen(ModalScreen[str]):
             yield PlainText("Conversations", id="title")
             yield Input(self._initial_words, placeholder="words that were said", id="entry")
             yield ConversationList(id="list")
-            yield PlainText("⏎ go on with it   Del delete   Esc back", id="hints")
+            yield PlainText(HISTORY.line("select", "delete", "give_up"), id="hints")
 
     def on_mount(self) -> None:
         """Look at once."""

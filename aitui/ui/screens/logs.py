@@ -20,7 +20,7 @@ from aitui.domain.models import LoadFailure
 from aitui.domain.snapshot import Clock, ConnectionPhase, Snapshot
 from aitui.errors import AituiError
 from aitui.services.logs import FeedPhase, FeedState, LogUpdate
-from aitui.ui.keymap import APP, ENTRY, LOG_VIEW, LOGS, Hint, remedy_text
+from aitui.ui.keymap import APP, LOG_VIEW, LOGS, Hint, remedy_text
 from aitui.ui.logs.model import FailureLines
 from aitui.ui.messages import LogRetryRequested, LogSaveRequested, LogSelected, ModelsViewRequested
 from aitui.ui.plain import PlainText
@@ -323,7 +323,7 @@ class LogsScreen(Screen[None]):
         view = self._view
         if self._entry.display:
             words = "" if self._entry.finds else "filter"
-            return [ENTRY.hint("submit_entry", words), ENTRY.hint("back")]
+            return [LOGS.hint("submit_entry", words), LOGS.hint("back")]
         found = bool(view.match_count)
         hints = [
             (LOGS.hint("models"), True),
