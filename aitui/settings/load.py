@@ -139,8 +139,8 @@ class Settings:
     """All settings of one run.
 
     `server` is the chosen one, `servers` all that a key switches between, the unnamed one first.
-    `fps` is the most frames a second; `notifications` whether somebody who is elsewhere is called
-    when a load ends. `config_file` is None if there is none. `origins` says where these came
+    `fps` is the most frames a second; `notifications` whether the terminal notifies at the end of a
+    load. `config_file` is None if there is none. `origins` says where these came
     from, and who chose `server`; a server's own values are in its `origins`.
     """
 
