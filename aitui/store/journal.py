@@ -112,17 +112,6 @@ class Journal:
             None,
         )
 
-    async def open_changes(self, server: str) -> tuple[JournalEntry, ...]:
-        """Return the changes of a server with an unknown end, the oldest first.
-
-        One of them may still be running in another instance.
-        """
-        return tuple(
-            change
-            for change in await self.changes_of(server)
-            if change.outcome is ChangeOutcome.OPEN
-        )
-
     async def _do(self, work: Callable[[], _T]) -> _T:
         try:
             return await asyncio.to_thread(self._run_locked, work)
