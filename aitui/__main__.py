@@ -12,7 +12,6 @@ from random import Random
 from typing import NoReturn, TextIO
 
 from aitui.cli.args import Arguments, parse
-from aitui.collector import tune_collector
 from aitui.domain.server import Clock, Server
 from aitui.errors import AituiError, ConfigRefused, LoadFailed, SettingsError
 from aitui.paths import Paths, home_directory
@@ -82,7 +81,6 @@ def _dashboard(arguments: Arguments, settings: Settings, paths: Paths, home: Pat
         start_with_demo=arguments.demo,
         theme=read_theme(paths.state),
     )
-    tune_collector()
     app = AituiApp(opening)
     asyncio.run(app.run_async())
     for stream in (sys.stdout, sys.stderr):
