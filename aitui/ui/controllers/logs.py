@@ -10,7 +10,7 @@ from aitui.ui.context import ServerContext
 from aitui.ui.screens.logs import BOTH, SERVER_LOGS, LogsScreen
 
 MAX_FPS = 20
-"""Times a second that a log is drawn anew, at most."""
+"""The most times a second that a log is painted."""
 IDLE_SHARE = 3
 """Drawing takes no more than a quarter of the time, however much comes in."""
 

@@ -90,7 +90,7 @@ _TEXT_FIELD_BINDINGS = frozenset(
     for binding in field.BINDINGS
     if isinstance(binding, Binding)
 )
-"""The many ways of every text field to move, select and delete, which nobody looks up here."""
+"""The many keys of every text field to move, select and delete, which help leaves out."""
 
 
 def active_keys(screen: Screen[Any]) -> list[tuple[str, str, str]]:

@@ -46,7 +46,7 @@ MEMORY_STRIP_MIN_SIZE = (160, 44)
 
 
 class ModelsScreen(Screen[None]):
-    """Shows the snapshot, and passes on what somebody wants done with a model."""
+    """Shows the snapshot, and passes on requests for its models."""
 
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (118, "-wide")]  # noqa: RUF012
     BINDINGS: ClassVar[list[BindingType]] = MODELS.bindings()
