@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from textual.app import App
 
 MAX_FPS = 20
-"""Times a second that a log is drawn anew, at most."""
+"""Frames a second of a log, at most."""
 IDLE_SHARE = 3
 """Drawing takes no more than a quarter of the time, however much comes in."""
 
@@ -24,7 +24,7 @@ RunInBackground = Callable[[Coroutine[Any, Any, None], str], None]
 
 
 class LogController:
-    """Belongs to the app; `beside` runs a deed of a group, `session` is None while there is none."""
+    """Opens, feeds and saves the log on screen. `session` returns None before one is connected."""
 
     def __init__(
         self,
