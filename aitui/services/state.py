@@ -304,9 +304,9 @@ class ServerState:
         """Take over the states of an event; `changed` asks for a poll of `/running`."""
         before = {status.id: status.state for status in self._statuses}
         states = {status.id: status.state for status in event.models}
-        told = self._hold_back_ready(event.models)
-        if told != self._statuses:
-            self._statuses = told
+        statuses = self._hold_back_ready(event.models)
+        if statuses != self._statuses:
+            self._statuses = statuses
             self._stale = True
         now = self._clock.monotonic()
         self._evictions.update_states(states, now)
