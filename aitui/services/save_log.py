@@ -8,7 +8,7 @@ from pathlib import Path
 from aitui.domain.logs import LogLine
 from aitui.errors import AituiError
 from aitui.paths import Paths
-from aitui.store.json_store import make_private_directory, replace_atomically
+from aitui.store.files import make_private_directory, replace_atomically
 
 _UNSAFE_IN_FILE_NAMES = re.compile(r"[^A-Za-z0-9._-]+")
 _LONGEST_PART = 60
