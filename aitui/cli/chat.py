@@ -21,7 +21,7 @@ from aitui.domain.units import format_seconds
 from aitui.errors import AituiError, HistoryError, ReplyStopped, SettingsError
 from aitui.paths import Paths
 from aitui.services.chat import ChatSession, last_reply
-from aitui.services.chat_rules import (
+from aitui.services.chat_setup import (
     begin_conversation,
     diagnose_error,
     import_chat_client,

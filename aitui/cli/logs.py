@@ -12,7 +12,7 @@ from aitui.domain.logs import LogFilter, LogLine
 from aitui.domain.models import ModelKind
 from aitui.errors import ActionRefused, AituiError, NoSuchModel
 from aitui.services.load import resolve_model
-from aitui.services.log_feed import FeedPhase, LogFeed, LogUpdate
+from aitui.services.logs import FeedPhase, LogFeed, LogUpdate
 from aitui.services.session import Session
 
 QUIET_SECONDS = 0.4

@@ -16,7 +16,7 @@ from aitui.domain.confirmation import Ask, Confirmation
 from aitui.domain.snapshot import Clock, Server, Snapshot
 from aitui.errors import ActionRefused, TimedOut
 from aitui.paths import Paths
-from aitui.services.load import abandoned_load_outcome, open_loads
+from aitui.services.load import open_loads, outcome_without_waiting
 from aitui.services.session import Session, open_session
 
 HOST_SECONDS = 3.0
@@ -120,12 +120,12 @@ def explain_interrupts(session: Session) -> Iterator[None]:
             if sys.stderr.isatty() and not explained:
                 explained = True
                 _print_line(
-                    f"Still loading {model.id}: ^c again leaves it, and {abandoned_load_outcome(model)}"
+                    f"Still loading {model.id}: ^c again leaves it, and {outcome_without_waiting(model)}"
                 )
                 return
             _print_line(f"aitui: Left {model.id} before it was ready")
             quoted = shlex.quote(model.id)
-            print(f"  {abandoned_load_outcome(model)}", file=sys.stderr)
+            print(f"  {outcome_without_waiting(model)}", file=sys.stderr)
             print(f"  aitui load {quoted} waits for it again", file=sys.stderr)
             print(f"  aitui unload {quoted} aborts the load", file=sys.stderr)
         before(signal.SIGINT, None)

@@ -1,4 +1,4 @@
-"""The stand-in server: real sockets, real TLS, a made-up llama-swap behind them."""
+"""The stand-in server: a fake llama-swap behind real sockets and real TLS."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _ACCEPT_TURNS = 3
 
 @dataclass(frozen=True, slots=True)
 class _Runtime:
-    """What lives from one reload to the next."""
+    """What a reload replaces."""
 
     swap: LlamaSwap
     routes: Routes
@@ -53,7 +53,7 @@ class _Listener:
 
 @asynccontextmanager
 async def call_when_set(cut: asyncio.Event, end: Callable[[], None]) -> AsyncIterator[None]:
-    """Call `end` as soon as the event comes, if it comes within the block."""
+    """Call `end` when the event is set within the block."""
 
     async def wait() -> None:
         await cut.wait()
@@ -95,7 +95,7 @@ class StandIn:
         say: Callable[[str], None] | None = None,
         cards: tuple[GraphicsCard, ...] = ONE_CARD,
     ) -> None:
-        """`listen` is where, port 0 for any that is free; `say` gets what it would print.
+        """`listen` is host and port, 0 for any free one; `say` gets what it would print.
 
         `cards` are the graphics cards of its machine.
         """
@@ -119,22 +119,22 @@ class StandIn:
 
     @property
     def url(self) -> str:
-        """Where the server is, without a trailing slash."""
+        """The server's URL, without a trailing slash."""
         scheme = "http" if self._certificates is None else "https"
         return f"{scheme}://{self._host}:{self._port}"
 
     @property
     def configuration(self) -> Configuration:
-        """What it was started with, or read at its last reload."""
+        """The configuration of the start or of the last reload."""
         return self._configuration
 
     @property
     def processes(self) -> tuple[UpstreamProcess, ...]:
-        """The process of every model, running or not; none while the server is down."""
+        """The process of every model, running or not; none while the server is stopped."""
         return () if self._life is None else tuple(self._life.swap.processes.values())
 
     def running(self) -> dict[str, str]:
-        """The state of every model that is not stopped, by id."""
+        """Return the state of every model that is not stopped, by id."""
         return {
             process.id: process.state.value
             for process in self.processes
@@ -142,9 +142,9 @@ class StandIn:
         }
 
     async def start(self, config_text: str | None = None) -> None:
-        """Open the port, the same one as before, with a fresh llama-swap behind it.
+        """Open the port, the same one as before, with a new llama-swap behind it.
 
-        Raises BadConfiguration, and opens nothing, for a text that is none.
+        Raises BadConfiguration, and opens nothing, for an invalid text.
         """
         assert self._door is None, "the stand-in is running already"
         if config_text is not None:
@@ -169,7 +169,7 @@ class StandIn:
         self._write_log(f"[INFO] llama-swap listening on {self.url}")
 
     async def stop(self) -> None:
-        """Go away: streams end, chats are cut, connections close, nothing listens any more."""
+        """End streams, cut chats, close connections and stop listening."""
         door, self._door = self._door, None
         if door is None:
             return
@@ -187,7 +187,7 @@ class StandIn:
             await asyncio.sleep(0)
 
     async def drain(self, seconds: float) -> None:
-        """Do what SIGTERM does: refuse new connections, end streams, let running chats end."""
+        """Act on SIGTERM: refuse new connections, end streams, let running chats finish."""
         door, life = self._door, self._life
         if door is not None and life is not None:
             self._write_log("[INFO] received signal terminated, shutting down")
@@ -199,10 +199,7 @@ class StandIn:
         await self.stop()
 
     async def reload(self, config_text: str | None = None, *, watched: bool = False) -> None:
-        """Do what SIGHUP does, or `watched`, what a changed file does.
-
-        A text that is no configuration leaves everything as it is.
-        """
+        """Act on SIGHUP, or on a changed file if `watched`. Keep everything for an invalid text."""
         if not watched:
             self._write_log("[INFO] received SIGHUP, reloading config")
         self._write_log("[INFO] reloading configuration")
@@ -228,7 +225,7 @@ class StandIn:
         remote_ip: str = "192.168.2.20",
         user_agent: str = "OpenWebUI/0.6",
     ) -> AsyncIterator[None]:
-        """Hold a chat of another client at a model, which is loaded first if needed."""
+        """Hold another client's chat with a model, loaded first if necessary."""
         swap = self._active_life.swap
         headers = {
             "Accept": "*/*",
@@ -321,7 +318,7 @@ class StandIn:
 
 
 def _api_key(call: IncomingRequest) -> str:
-    """The API key of a request: bearer token, password of basic authentication, or x-api-key."""
+    """Return the API key of a request: bearer token, basic password, or x-api-key."""
     scheme, _, value = call.headers.get("Authorization", "").partition(" ")
     if scheme == "Bearer":
         return value

@@ -13,7 +13,8 @@ class Confirmation:
     `needed` is False if no other client would notice: then it may be done without asking. `diff`
     holds the lines of a diff that yes would apply; `other` offers a third choice. `unprompted` is
     set if the question appears by itself, while the user may be typing for something else.
-    `separate` is set if a yes given in advance, such as `--yes`, doesn't answer it.
+    `separate` is set if `--yes` doesn't answer it: that answers for the model that was named, never
+    for others.
     """
 
     title: str

@@ -41,15 +41,15 @@ def predict_victims(wanted: Model, snapshot: "Snapshot") -> tuple[EvictionVictim
     if wanted.state is RunState.STARTING:
         # Its victims are stopping already, and other requests for it share its load.
         return ()
-    leaving = _plan_by_rules(wanted, snapshot)
-    if leaving is None:
+    plan = _plan_by_rules(wanted, snapshot)
+    if plan is None:
         return _guess_victims(wanted, snapshot)
     version = version_number(snapshot.version)
     by_the_file = version is not None and version <= LAST_VERSION_WITH_FILE_COSTS
     return tuple(
-        EvictionVictim(model, request_count(model, snapshot), not leaving.by_cost or by_the_file)
+        EvictionVictim(model, request_count(model, snapshot), not plan.by_cost or by_the_file)
         for model in _evictable_models(snapshot)
-        if model.id in leaving.models
+        if model.id in plan.models
     )
 
 

@@ -71,14 +71,14 @@ class Snapshot:
 
     @property
     def models_note(self) -> str:
-        """Return which part of a long list `models` holds, empty if it holds all of them."""
+        """Which part of a long list `models` holds, empty if it holds all of them."""
         if self.total_models <= MAX_MODELS:
             return ""
         return f"first {MAX_MODELS:,} of {self.total_models:,}"
 
     @property
     def resident(self) -> tuple[Model, ...]:
-        """The models whose processes exist."""
+        """The models that have a process."""
         return tuple(model for model in self.models if model.resident)
 
     @property

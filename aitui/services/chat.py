@@ -246,7 +246,7 @@ class ChatSession:
         """
         self._require_idle()
         before, now = self._conversation, self._clock.wall()
-        question = edits.add_question(
+        question = edits.add_prompt(
             before, self._new_id(), _replace_surrogates(text), now, attachments
         )
         parameters = before.sampling.with_values(sampling or SamplingParameters())
@@ -257,7 +257,7 @@ class ChatSession:
         """Ask something else in the place of a question; the old one stays on its branch."""
         self._require_idle()
         before, now = self._conversation, self._clock.wall()
-        question = edits.edit_question(
+        question = edits.edit_prompt(
             before, turn_id, self._new_id(), _replace_surrogates(text), now
         )
         return await self._run(edits.with_reply(question, self._new_id(), now), before, text)

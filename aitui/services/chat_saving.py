@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from aitui.domain.chat.conversation import Conversation, Turn
 from aitui.domain.chat.reply import Reply
-from aitui.domain.llama_server import parallel_slots
+from aitui.domain.llama_server import CommandLine
 from aitui.domain.models import Model, RunState
 from aitui.errors import AituiError, HistoryError
 from aitui.store.history import ConversationHistory
@@ -118,7 +118,7 @@ class SlotSizeCache:
 
     def size_for(self, model: Model) -> int:
         """Tokens of one slot: as it was told, else the context divided by the command's slots."""
-        slots = parallel_slots(model.command) or 1
+        slots = CommandLine.read(model.command).parallel_slots or 1
         return self._sizes.get(model.id) or model.context.tokens // max(1, slots)
 
     def should_fetch(self, model_id: str) -> bool:

@@ -3,8 +3,8 @@
 import asyncio
 import signal
 import sys
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from rich.text import Text
@@ -21,10 +21,9 @@ from textual.theme import Theme
 from textual.widgets import Input
 from textual.worker import Worker
 
-from aitui.domain.sanitize import sanitize_line
 from aitui.domain.snapshot import Server, Snapshot
 from aitui.errors import AituiError
-from aitui.ui.background import BackgroundTasks, write_crash_report
+from aitui.ui.background import TaskRunner, write_crash_report
 from aitui.ui.context import AppContext
 from aitui.ui.controllers.server import ServerControllers, ServerSwitcher
 from aitui.ui.keymap import APP
@@ -57,7 +56,7 @@ from aitui.ui.terminal.notifications import (
 )
 from aitui.ui.terminal.paste_guard import LONGEST_PASTE
 from aitui.ui.terminal.screen_diff import FrameWriter
-from aitui.ui.text import shorten_id
+from aitui.ui.text import shorten_id, text_summary
 
 # What another view needs is imported when that is opened, and its messages are handled by their names:
 # all of it together made the first frame 2.7 times as late as that of a ten-line app.
@@ -65,7 +64,6 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from textual.widgets import TextArea
 
-    from aitui.domain.checks import CheckResult, CheckStage
     from aitui.ui.screens.history import HistoryScreen
     from aitui.ui.widgets.composer import Composer
     from aitui.ui.widgets.transcript import Transcript
@@ -74,8 +72,6 @@ VIEWS = frozenset({"logs", "config", "hardware"})
 """The names of the screens that can be opened from one another."""
 DOUBLE_INTERRUPT_SECONDS = 2.0
 """Seconds in which a second ^c quits."""
-MAX_QUOTED_LENGTH = 60
-"""Characters of a copied text that is named whole."""
 
 
 class AituiApp(App[None]):
@@ -105,7 +101,7 @@ class AituiApp(App[None]):
         self._key_queue = KeyQueue(self, super().on_event)
         self._frames = FrameWriter(self, super()._display)
         self._line_filters = (ControlCharFilter(), ContrastFilter())
-        self._tasks = BackgroundTasks(self, context.paths.state)
+        self._tasks = TaskRunner(self, context.paths.state)
         notifications = context.settings.notifications
         self._notifier = TerminalNotifier(self, context.environment, enabled=notifications)
         self._models_screen = ModelsScreen(context.clock)
@@ -231,10 +227,12 @@ class AituiApp(App[None]):
 
     def action_doctor(self) -> None:
         """Check everything between the settings and the terminal."""
-        from aitui.ui.screens.doctor import DoctorScreen
+        from aitui.ui.screens.doctor import DoctorScreen, run_checks
 
         if not isinstance(self.screen, DoctorScreen):
-            self.push_screen(DoctorScreen(self._run_checks, self._app_context.clock))
+            context, size = self._app_context, (self.size.width, self.size.height)
+            checks = partial(run_checks, context, self.server, size)
+            self.push_screen(DoctorScreen(checks, context.clock))
 
     def action_switch_server(self) -> None:
         """Choose another server."""
@@ -296,22 +294,20 @@ class AituiApp(App[None]):
             await self.action_quit()
             return
         self._interrupted_at = now
-        self.notify("Press ^c once more to quit", timeout=DOUBLE_INTERRUPT_SECONDS)
+        self.notify(
+            f"Press {APP.sign('interrupt')} once more to quit", timeout=DOUBLE_INTERRUPT_SECONDS
+        )
 
     async def action_quit(self) -> None:
         """Quit; ask first if a reply or a load would be cut."""
         current = self._servers.controllers
-        if current is None or not (current.any_reply or current.models.is_loading):
+        if current is None or not current.has_open_work:
             self.exit()
         elif all(worker.group != "quit" or worker.is_finished for worker in self.workers):
             self._tasks.run_in_background(self._confirm_quit(current), "quit")
 
     async def _confirm_quit(self, current: ServerControllers) -> None:
-        from aitui.services.load import quit_confirmation
-
-        if await current.ask(
-            lambda snapshot: quit_confirmation(snapshot, answering=current.any_reply)
-        ):
+        if await current.confirm_quit():
             self.exit()
 
     def _current(self) -> ServerControllers | None:
@@ -391,34 +387,23 @@ class AituiApp(App[None]):
     @on(ChatRequested)
     def _handle_chat_request(self, message: ChatRequested) -> None:
         if current := self._current():
-            current.chat.leave_chat()
-            self._tasks.run_in_background(current.chat.open(message.model.id), "open chat")
+            current.chat.open_model(message.model.id)
 
     def on_composer_submitted(self, message: "Composer.Submitted") -> None:
         """Send what was written, or run it if it is a command."""
-        from aitui.domain.slash import is_slash_command
 
         prompt = self._models_screen.chat.prompt
         prompt.pending_sends -= 1
-        current = self._current()
-        if current is None:
-            prompt.set_text(message.text)
-        elif is_slash_command(message.text):
-            current.chat.add_to_history(message.text)
-            self._tasks.run_in_background(current.commands.run(message.text), "slash command")
+        if current := self._current():
+            current.submit(message.text)
         else:
-            current.chat.send(message.text)
+            prompt.set_text(message.text)
 
     def on_text_area_changed(self, message: "TextArea.Changed") -> None:
         """Keep what is being written."""
         current = self._servers.controllers
-        if current is None or message.text_area.id != "prompt":
-            return
-        prompt = self._models_screen.chat.prompt
-        # One that was just sent is empty, too, and what it was to replace is still needed.
-        if not prompt.text and not prompt.pending_sends:
-            current.chat.editing = ""
-        current.chat.schedule_draft_save(prompt.text)
+        if current is not None and message.text_area.id == "prompt":
+            current.chat.update_draft()
 
     def on_composer_completion_requested(self, message: "Composer.CompletionRequested") -> None:
         """Complete a command."""
@@ -428,14 +413,12 @@ class AituiApp(App[None]):
     def on_composer_editor_requested(self, message: "Composer.EditorRequested") -> None:
         """Open what is being written in the editor."""
         if current := self._current():
-            editing = current.chat.edit_prompt(message.text)
-            self._tasks.run_in_background(editing, "editor", exclusive=False)
+            current.chat.edit_prompt(message.text)
 
     def on_transcript_open_requested(self, message: "Transcript.OpenRequested") -> None:
         """Open a part of the conversation in the editor."""
         if current := self._current():
-            showing = current.chat.show_in_editor(message.text)
-            self._tasks.run_in_background(showing, "editor", exclusive=False)
+            current.chat.show_in_editor(message.text)
 
     def on_transcript_copy_requested(self, message: "Transcript.CopyRequested") -> None:
         """Copy a part of the conversation."""
@@ -497,24 +480,12 @@ class AituiApp(App[None]):
     def _show_server(self, server: Server, snapshot: Snapshot) -> None:
         self.server, self.snapshot = server, snapshot
 
-    def _run_checks(self) -> AsyncGenerator["CheckResult | CheckStage", None]:
-        """Check the server that is shown, or the chosen one if none is."""
-        from aitui.services.doctor.run import DoctorTarget, examine
-        from aitui.services.doctor.terminal import TerminalInfo
-
-        context, settings = self._app_context, self._app_context.settings
-        if self.server is not None and self.server is not settings.server:
-            origins = {**settings.origins, "server": "chosen in the dashboard"}
-            settings = replace(settings, server=self.server, origins=origins)
-        terminal = TerminalInfo((self.size.width, self.size.height), context.environment)
-        return examine(DoctorTarget(settings, terminal, context.clock))
-
     async def _copy(self, text: str) -> None:
         from aitui.services.clipboard import copy_text
 
         environment, state = self._app_context.environment, self._servers.paths.state
         where = await copy_text(text, environment, self._notifier.write, state)
-        self.notify(f"Copied {_describe_text(text)} {where}")
+        self.notify(f"Copied {text_summary(text)} {where}")
 
     def _handle_theme_change(self, _: Theme) -> None:
         self._tasks.run_in_background(self._save_theme(), "theme", exclusive=False)
@@ -545,11 +516,3 @@ class AituiApp(App[None]):
 
     def _exit_on_signal(self, number: signal.Signals) -> None:
         self.exit(return_code=128 + number)
-
-
-def _describe_text(text: str) -> str:
-    """The text itself if it is short, else how much of it there is."""
-    lines = text.count("\n") + 1
-    if lines > 1:
-        return f"{lines:,} lines"
-    return sanitize_line(text) if len(text) <= MAX_QUOTED_LENGTH else f"{len(text):,} characters"

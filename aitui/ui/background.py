@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 CRASH_LOG = "crash.log"
 
 
-class BackgroundTasks:
+class TaskRunner:
     """Runs them as workers of the app; what goes wrong is shown, never raised into the screen.
 
     `state` is the directory of crash reports.

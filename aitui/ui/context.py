@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from aitui.domain.confirmation import Ask
     from aitui.services.session import Session
     from aitui.settings import Settings
-    from aitui.ui.background import BackgroundTasks
+    from aitui.ui.background import TaskRunner
     from aitui.ui.terminal.notifications import TerminalNotifier
 
 DemoWorld = Callable[[], AbstractAsyncContextManager[tuple[Server, Paths]]]
@@ -55,6 +55,6 @@ class ServerContext:
     app_context: AppContext
     session: "Session"
     paths: Paths
-    tasks: "BackgroundTasks"
+    tasks: "TaskRunner"
     notifier: "TerminalNotifier"
     ask: "Ask"

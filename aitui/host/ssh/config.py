@@ -5,14 +5,14 @@ import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import cast
+
+import asyncssh
+from asyncssh import SSHKey
 
 from aitui.domain.sanitize import sanitize_line
 from aitui.errors import HostError
 from aitui.host.ssh.address import SshAddress, SshConfigPaths
-
-if TYPE_CHECKING:
-    from asyncssh import SSHKey
 
 _SSH_PORT = 22
 _LARGEST_CONFIG = 1 << 20
@@ -58,9 +58,6 @@ class SshTarget:
 
 def read_target(address: SshAddress, place: SshConfigPaths) -> SshTarget:
     """Read what the config says about an address. Blocks. Raises HostError."""
-    # Importing asyncssh costs as much as Textual: only here, where a host is used.
-    import asyncssh
-
     try:
         configs = _config_paths(place)
         options = asyncssh.SSHClientConnectionOptions(
@@ -177,7 +174,7 @@ class SshKeys:
     them, as far as known, by which the agent's keys are chosen.
     """
 
-    usable: "tuple[SSHKey, ...]"
+    usable: tuple[SSHKey, ...]
     locked: tuple[Path, ...]
     wrong: tuple[Path, ...]
     public: tuple[bytes, ...]
@@ -188,8 +185,6 @@ def read_keys(target: SshTarget, passphrases: Mapping[str, str]) -> SshKeys:
 
     Files that are missing or no keys are skipped, as OpenSSH does.
     """
-    import asyncssh
-
     usable: list[SSHKey] = []
     locked: list[Path] = []
     wrong: list[Path] = []
@@ -213,8 +208,6 @@ def read_keys(target: SshTarget, passphrases: Mapping[str, str]) -> SshKeys:
 
 
 def _read_public_data(path: Path) -> list[bytes]:
-    import asyncssh
-
     try:
         return [asyncssh.read_public_key(f"{path}.pub").public_data]
     except (OSError, ValueError):

@@ -10,7 +10,8 @@ from aitui.domain.chat.conversation import Conversation, ImageAttachment, Role
 from aitui.domain.chat.reply import Reply, ReplyPhase
 from aitui.errors import AituiError, ContextExceeded, HistoryError, LoadFailed
 from aitui.services.chat import ChatSession
-from aitui.services.chat_rules import (
+from aitui.services.chat_saving import SlotSizeCache
+from aitui.services.chat_setup import (
     begin_conversation,
     chat_confirmation,
     confirm_chat,
@@ -18,11 +19,11 @@ from aitui.services.chat_rules import (
     import_chat_client,
     new_id,
 )
-from aitui.services.chat_saving import SlotSizeCache
 from aitui.services.monitor import detect_suspends
 from aitui.store.history import FILE_NAME, ConversationHistory
 from aitui.ui.controllers.questions import offer_evicted_models
 from aitui.ui.controllers.transcript_sync import TranscriptPresenter
+from aitui.ui.keymap import APP, MODELS
 from aitui.ui.reply_text import completion_notice, failure_text
 from aitui.ui.terminal.external_editor import edit_text
 
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from aitui.ui.context import ServerContext
     from aitui.ui.widgets.chat_pane import ChatPane
 
+
+_STOP = APP.sign("interrupt")
 
 DRAFT_SAVE_DELAY = 0.5
 """Seconds after which what was written is kept."""
@@ -213,7 +216,9 @@ class ChatSessions:
         """Delete a conversation; where it was open, a new one takes its place."""
         here = self.find_open(conversation_id)
         if here is not None and here.busy:
-            raise AituiError("That conversation is being answered", remedy="^c stops it there")
+            raise AituiError(
+                "That conversation is being answered", remedy=f"{_STOP} stops it there"
+            )
         history = await self._open_history()
         if history is not None:
             await history.delete(conversation_id)
@@ -251,7 +256,7 @@ class ChatSessions:
     def _require_idle(self, model_id: str) -> None:
         chat = self.by_model.get(model_id)
         if chat is not None and chat.busy:
-            raise ValueError(f"{model_id} is answering: ^c in its chat stops it")
+            raise ValueError(f"{model_id} is answering: {_STOP} in its chat stops it")
 
     async def _open_history(self) -> ConversationHistory | None:
         if self.history is None:
@@ -331,8 +336,12 @@ class ChatController:
             self.chat = None
             self.pane.prompt.set_text("")
 
-    async def open(self, model_id: str) -> None:
-        """Show the conversation with that model, a new one where there is none."""
+    def open_model(self, model_id: str) -> None:
+        """Show the conversation with that model, a new one if there is none."""
+        self.leave_chat()
+        self._tasks.run_in_background(self._open_model(model_id), "open chat")
+
+    async def _open_model(self, model_id: str) -> None:
         chat = await self._sessions.open_model(model_id)
         await self._load_draft(chat)
         self.show(chat)
@@ -399,7 +408,7 @@ class ChatController:
         self.add_to_history(text)
         if chat is None:
             self._restore_prompt(prompt)
-            self._warn("No conversation is open: ⏎ on a model opens one")
+            self._warn(f"No conversation is open: {MODELS.sign('chat')} on a model opens one")
         elif prompt.editing in chat.conversation.turns:
             self.run(chat, lambda: chat.edit(prompt.editing, text), prompt)
         else:
@@ -413,24 +422,34 @@ class ChatController:
                 self._prompts.add_to_history(self.history, text), exit_on_error=False
             )
 
-    def schedule_draft_save(self, text: str) -> None:
-        """What is being written is that now: it is kept a little later."""
+    def update_draft(self) -> None:
+        """Save what is being written a little later."""
+        prompt = self.pane.prompt
+        # One that was just sent is empty, too, and what it was to replace is still needed.
+        if not prompt.text and not prompt.pending_sends:
+            self.editing = ""
         if self.chat is None:
             return
-        if self._prompts.set_draft(self.chat, PromptDraft(text, editing=self.editing)):
+        if self._prompts.set_draft(self.chat, PromptDraft(prompt.text, editing=self.editing)):
             self._app.set_timer(
                 DRAFT_SAVE_DELAY,
                 lambda: self._tasks.run_in_background(self._save_drafts(), "save drafts"),
             )
 
-    async def edit_prompt(self, text: str) -> None:
+    def edit_prompt(self, text: str) -> None:
         """Write on in an editor."""
+        self._tasks.run_in_background(self._edit_prompt(text), "editor", exclusive=False)
+
+    async def _edit_prompt(self, text: str) -> None:
         self.pane.prompt.set_text(await edit_text(self._app, text))
         await asyncio.sleep(0)
         self.pane.prompt.focus()
 
-    async def show_in_editor(self, text: str) -> None:
+    def show_in_editor(self, text: str) -> None:
         """Show a text in an editor; what is changed there is dropped."""
+        self._tasks.run_in_background(self._show_in_editor(text), "editor", exclusive=False)
+
+    async def _show_in_editor(self, text: str) -> None:
         await edit_text(self._app, text)
 
     def run(
@@ -443,7 +462,7 @@ class ChatController:
         conversation_id, prompt = chat.conversation.id, prompt or PromptDraft()
         if chat.busy or conversation_id in self._pending_requests:
             self._return_prompt(chat, prompt)
-            self._warn("An answer is under way: ^c stops it")
+            self._warn(f"An answer is under way: {_STOP} stops it")
             return
         self._pending_requests.add(conversation_id)
         self._tasks.run_in_background(self._run(chat, ask, prompt), f"chat {conversation_id}")
@@ -540,7 +559,7 @@ class ChatController:
             return
         pane = self.pane
         if chat is not self.chat or not pane.display:
-            self._app.notify(words, markup=False)
+            self._app.notify(words)
         if (answer.ended_at or 0.0) - answer.asked >= LONG_REPLY:
             self._notifier.notify_if_away(words)
 
@@ -585,7 +604,7 @@ class ChatController:
             status.expected_load = None if model is None else model.expected_load
 
     def _warn(self, words: str) -> None:
-        self._app.notify(words, severity="warning", markup=False)
+        self._app.notify(words, severity="warning")
 
 
 def _is_reply_visible(chat: ChatSession) -> bool:

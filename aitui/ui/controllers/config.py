@@ -13,10 +13,11 @@ from aitui.services.config_plan import (
     plan_content,
     plan_new_model,
     plan_removal,
+    revert_context_confirmation,
+    slowdown_text,
 )
 from aitui.services.host_admin import no_host_error
 from aitui.services.load import resolve_model
-from aitui.services.slowdown import revert_context_confirmation, slowdown_text
 from aitui.ui.context import ServerContext
 from aitui.ui.controllers.frontend import error_lines
 from aitui.ui.controllers.host import HostController

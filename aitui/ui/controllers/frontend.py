@@ -81,7 +81,6 @@ class DialogFrontend:
                 "\n".join(lines[:3]),
                 severity="information" if result.error is None else "error",
                 timeout=10,
-                markup=False,
             )
 
 

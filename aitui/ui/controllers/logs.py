@@ -5,8 +5,7 @@ import time
 
 from aitui.domain.logs import LogLine
 from aitui.domain.models import Model
-from aitui.services.log_feed import LogFeed
-from aitui.services.save_log import save_log
+from aitui.services.logs import LogFeed, save_log
 from aitui.ui.context import ServerContext
 from aitui.ui.screens.logs import BOTH, SERVER_LOGS, LogsScreen
 
@@ -37,7 +36,7 @@ class LogController:
         if of_model and model is None:
             where = (highlighted.peer if highlighted else "") or "elsewhere"
             words = f"It runs at {where}: its log is there" if highlighted else "There is no model"
-            self._app.notify(words, severity="warning", markup=False)
+            self._app.notify(words, severity="warning")
             return
         if isinstance(self._app.screen, LogsScreen):
             return
@@ -88,4 +87,4 @@ class LogController:
         at = time.localtime(self._app_context.clock.wall())
         file = await asyncio.to_thread(save_log, self._app_context.paths, label, name, lines, at)
         noun = "line" if len(lines) == 1 else "lines"
-        self._app.notify(f"Saved {len(lines):,} {noun} to {file}", timeout=8, markup=False)
+        self._app.notify(f"Saved {len(lines):,} {noun} to {file}", timeout=8)

@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     from textual.app import App
 
     from aitui.paths import Paths
-    from aitui.services.session import Session
-    from aitui.ui.background import BackgroundTasks
+    from aitui.ui.background import TaskRunner
     from aitui.ui.controllers.chat import ChatController, PromptStore
     from aitui.ui.controllers.config import ConfigController
     from aitui.ui.controllers.host import HostController
@@ -62,19 +61,17 @@ class ServerControllers:
         screen: "ModelsScreen",
         prompts: "Callable[[], PromptStore]",
     ) -> None:
-        self._context = context
+        self.context = context
         self._screen = screen
         self._prompts = prompts
         self._open_chat: ChatController | None = None
-        self.session: Session = context.session
-        self.ask = context.ask
 
     @cached_property
     def models(self) -> "ModelsController":
         """Loads and unloads."""
         from aitui.ui.controllers.models import ModelsController
 
-        return ModelsController(self._context)
+        return ModelsController(self.context)
 
     @cached_property
     def chat(self) -> "ChatController":
@@ -83,7 +80,7 @@ class ServerControllers:
 
         self._screen.mount_chat()
         chat = ChatController(
-            self._context, self._screen.chat, self._prompts(), load=self.models.load
+            self.context, self._screen.chat, self._prompts(), load=self.models.load
         )
         self._open_chat = chat
         return chat
@@ -93,28 +90,28 @@ class ServerControllers:
         """Acts on the machine behind the server."""
         from aitui.ui.controllers.host import HostController
 
-        return HostController(self._context)
+        return HostController(self.context)
 
     @cached_property
     def config(self) -> "ConfigController":
         """Shows and changes the config file."""
         from aitui.ui.controllers.config import ConfigController
 
-        return ConfigController(self._context, self.host)
+        return ConfigController(self.context, self.host)
 
     @cached_property
     def logs(self) -> "LogController":
         """Follows the logs."""
         from aitui.ui.controllers.logs import LogController
 
-        return LogController(self._context)
+        return LogController(self.context)
 
     @cached_property
     def commands(self) -> "SlashCommandRunner":
         """Runs what is typed with a slash."""
         from aitui.ui.controllers.slash_commands import SlashCommandRunner
 
-        return SlashCommandRunner(self._context, self.chat, self.models, self.host, self.config)
+        return SlashCommandRunner(self.context, self.chat, self.models, self.host, self.config)
 
     @property
     def shows_reply(self) -> bool:
@@ -125,6 +122,29 @@ class ServerControllers:
     def any_reply(self) -> bool:
         """Whether any reply is under way."""
         return self._open_chat is not None and self._open_chat.any_busy
+
+    @property
+    def has_open_work(self) -> bool:
+        """Whether a load or a reply would be cut if this server were left."""
+        return self.any_reply or self.models.is_loading
+
+    async def confirm_quit(self) -> bool:
+        """Ask whether to quit although that cuts something."""
+        from aitui.services.load import quit_confirmation
+
+        return await self.context.ask(
+            lambda snapshot: quit_confirmation(snapshot, answering=self.any_reply)
+        )
+
+    def submit(self, text: str) -> None:
+        """Run a slash command, or send a prompt."""
+        from aitui.domain.slash import is_slash_command
+
+        if is_slash_command(text):
+            self.chat.add_to_history(text)
+            self.context.tasks.run_in_background(self.commands.run(text), "slash command")
+        else:
+            self.chat.send(text)
 
     def update_snapshot(self, snapshot: Snapshot) -> None:
         """Pass a new state of the server on to those that act on it."""
@@ -150,7 +170,7 @@ class ServerSwitcher:
         self,
         app: "App[None]",
         context: AppContext,
-        tasks: "BackgroundTasks",
+        tasks: "TaskRunner",
         notifier: "TerminalNotifier",
         *,
         screen: "ModelsScreen",
@@ -200,7 +220,7 @@ class ServerSwitcher:
         """Ask the server for everything, at once."""
         self._has_asked_for_password = False
         if self.controllers is not None:
-            self.controllers.session.monitor.refresh()
+            self.controllers.context.session.monitor.refresh()
 
     def update_snapshot(self, server: Server, snapshot: Snapshot) -> None:
         """Act on a new state of the server: it may wait for the password of a key."""
@@ -248,8 +268,8 @@ class ServerSwitcher:
 
         current = self.controllers
         if current is not None and current.models.is_loading:
-            label = current.session.server.label
-            if not await current.ask(lambda snapshot: leave_confirmation(label, snapshot)):
+            label = current.context.session.server.label
+            if not await current.context.ask(lambda snapshot: leave_confirmation(label, snapshot)):
                 return
         # Not from here: it ends every worker, this one as well.
         self._app.call_next(connect)

@@ -1,6 +1,7 @@
 """What the slash commands of the prompt do: the same as keys and palette where there are such."""
 
 from collections.abc import Awaitable, Callable
+from typing import ClassVar
 
 from aitui.domain.chat.conversation import Conversation, Role, Turn
 from aitui.domain.config.sizes import parse_context_size
@@ -8,12 +9,12 @@ from aitui.domain.slash import SLASH_COMMANDS, SlashCommand, completions, read_s
 from aitui.errors import AituiError
 from aitui.format.status import status_as_text
 from aitui.services.chat import ChatSession, last_reply
-from aitui.services.conversations import (
+from aitui.services.export import attach_file, export_conversation
+from aitui.services.history import (
     ListedConversation,
     deletion_confirmation,
     find_conversations,
 )
-from aitui.services.export import attach_file, export_conversation
 from aitui.services.load import resolve_model
 from aitui.ui.context import ServerContext
 from aitui.ui.controllers.chat import ChatController
@@ -22,6 +23,8 @@ from aitui.ui.controllers.host import HostController
 from aitui.ui.controllers.models import ModelsController
 from aitui.ui.screens.help import HelpScreen
 from aitui.ui.screens.history import HistoryScreen
+
+Handler = Callable[["SlashCommandRunner", SlashCommand], Awaitable[None]]
 
 
 class SlashCommandRunner:
@@ -43,40 +46,12 @@ class SlashCommandRunner:
         self._models = models
         self._host = host
         self._config = config
-        self._handlers: dict[str, Callable[[SlashCommand], Awaitable[None]]] = {
-            "status": self._status,
-            "refresh": self._refresh,
-            "load": self._load,
-            "unload": self._unload,
-            "gpu": self._gpu,
-            "model": self._model,
-            "system": self._system,
-            "set": self._set,
-            "clear": self._clear,
-            "retry": self._retry,
-            "continue": self._continue,
-            "edit": self._edit,
-            "delete": self._delete,
-            "branch": self._branch,
-            "history": self._history,
-            "rename": self._rename,
-            "save": self._export,
-            "export": self._export,
-            "file": self._file,
-            "ctx": self._ctx,
-            "flag": self._flag,
-            "preset": self._preset,
-            "reload": self._reload,
-            "restart": self._restart,
-            "undo": self._undo,
-            "help": self._help,
-        }
 
     async def run(self, text: str) -> None:
         """Do what was typed. Raises AituiError with words, and the text is back in the prompt."""
         try:
             command = read_slash_command(text)
-            await self._handlers[command.name](command)
+            await self.HANDLERS[command.name](self, command)
         except (ValueError, AituiError) as error:
             if not self._pane.prompt.text:
                 self._pane.prompt.set_text(text)
@@ -243,13 +218,43 @@ class SlashCommandRunner:
         rows = [(spec.usage, spec.help, "") for spec in SLASH_COMMANDS]
         self._app.push_screen(HelpScreen(rows, "Commands of the prompt", signs=False))
 
+    HANDLERS: ClassVar[dict[str, Handler]] = {
+        "status": _status,
+        "refresh": _refresh,
+        "load": _load,
+        "unload": _unload,
+        "gpu": _gpu,
+        "model": _model,
+        "system": _system,
+        "set": _set,
+        "clear": _clear,
+        "retry": _retry,
+        "continue": _continue,
+        "edit": _edit,
+        "delete": _delete,
+        "branch": _branch,
+        "history": _history,
+        "rename": _rename,
+        "save": _export,
+        "export": _export,
+        "file": _file,
+        "ctx": _ctx,
+        "flag": _flag,
+        "preset": _preset,
+        "reload": _reload,
+        "restart": _restart,
+        "undo": _undo,
+        "help": _help,
+    }
+    """What runs each command of `SLASH_COMMANDS`."""
+
     def _chat(self) -> ChatSession:
         if self._chats.chat is None:
             raise ValueError("there is no conversation yet")
         return self._chats.chat
 
     def _notify(self, words: str) -> None:
-        self._app.notify(words, timeout=10, markup=False)
+        self._app.notify(words, timeout=10)
 
 
 def _last_prompt(conversation: Conversation) -> Turn | None:

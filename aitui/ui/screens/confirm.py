@@ -10,15 +10,15 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.message import Message
 from textual.screen import ModalScreen
-from textual.widgets import Static
 
 from aitui.domain.confirmation import Confirmation
 from aitui.domain.snapshot import Snapshot
 from aitui.ui.keymap import CHOICE, CONFIRM
+from aitui.ui.plain import PlainText
 from aitui.ui.text import shorten_id
 
 
-class Choice(Static, can_focus=True):
+class Choice(PlainText, can_focus=True):
     """A word that can be focused, clicked, and chosen with Enter; the focused one is marked."""
 
     BINDINGS: ClassVar[list[BindingType]] = CHOICE.bindings()
@@ -43,7 +43,7 @@ class Choice(Static, can_focus=True):
             self.value = answer
 
     def __init__(self, words: str, *, answer: bool, id: str | None = None) -> None:  # noqa: A002
-        super().__init__(words, id=id, markup=False)
+        super().__init__(words, id=id)
         self._words = words
         self._value = answer
 
@@ -96,9 +96,9 @@ class ConfirmScreen(ModalScreen[bool]):
         self._build = build
         self._confirmation = build(snapshot)
         title = shorten_id(self._confirmation.title, MAX_FACT_CELLS)
-        self._title = Static(title, id="title", markup=False)
-        self._difference = Static(id="difference", markup=False)
-        self._facts = Static(id="facts", markup=False)
+        self._title = PlainText(title, id="title")
+        self._difference = PlainText(id="difference")
+        self._facts = PlainText(id="facts")
         no, yes = self._confirmation.no, self._confirmation.yes
         self._no = Choice(f"n {shorten_id(no, MAX_CHOICE_CELLS)}", answer=False, id="no")
         self._yes = Choice(f"y {shorten_id(yes, MAX_CHOICE_CELLS)}", answer=True, id="yes")
@@ -118,7 +118,7 @@ class ConfirmScreen(ModalScreen[bool]):
                 yield self._no
                 yield self._yes
                 if self._confirmation.other:
-                    yield Static(f"o {self._confirmation.other}", id="other", markup=False)
+                    yield PlainText(f"o {self._confirmation.other}", id="other")
 
     def on_mount(self) -> None:
         """Show the facts; the safe choice has the focus."""

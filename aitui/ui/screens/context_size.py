@@ -8,7 +8,7 @@ from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
-from textual.widgets import Input, Static
+from textual.widgets import Input
 
 from aitui.domain.config.sizes import double, half, parse_context_size
 from aitui.domain.memory.forecast import FitForecast, FitVerdict, describe_fit
@@ -16,6 +16,7 @@ from aitui.domain.models import Model
 from aitui.domain.snapshot import Snapshot
 from aitui.errors import ConfigRefused
 from aitui.ui.keymap import CONTEXT_SIZE, remedy_text
+from aitui.ui.plain import PlainText
 from aitui.ui.text import shorten_id
 
 MAX_ID_CELLS = 56
@@ -32,16 +33,16 @@ class ContextSizeScreen(ModalScreen[int | None]):
         self._model = model
         self._snapshot = snapshot or Snapshot()
         self._max_context = self._snapshot.hardware.longest_context(model.id)
-        self._now = Static(_current_size_text(model), id="now", markup=False)
+        self._now = PlainText(_current_size_text(model), id="now")
         self._entry = Input(str(model.context.tokens), id="size", placeholder="tokens, 256k, 0.25M")
-        self._meaning = Static(id="meaning", markup=False)
-        self._fit_text = Static(id="fit", markup=False)
-        self._hints = Static(id="hints", markup=False)
+        self._meaning = PlainText(id="meaning")
+        self._fit_text = PlainText(id="fit")
+        self._hints = PlainText(id="hints")
 
     def compose(self) -> ComposeResult:
         """The model, its size now, the field, and what that would mean."""
         with Vertical(id="dialog"):
-            yield Static(shorten_id(self._model.id, MAX_ID_CELLS), id="title", markup=False)
+            yield PlainText(shorten_id(self._model.id, MAX_ID_CELLS), id="title")
             yield self._now
             yield self._entry
             yield self._meaning
@@ -90,7 +91,7 @@ class ContextSizeScreen(ModalScreen[int | None]):
         if self._max_context is not None:
             self._set_tokens(self._max_context)
         else:
-            self.notify("Nobody told how many tokens this model was made for", markup=False)
+            self.notify("Nobody told how many tokens this model was made for")
 
     def action_fitting(self) -> None:
         """As many tokens as fit into the memory once everything else has gone."""
@@ -98,7 +99,7 @@ class ContextSizeScreen(ModalScreen[int | None]):
         if fitting is not None:
             self._set_tokens(fitting)
         else:
-            self.notify("It isn't known how many tokens fit", markup=False)
+            self.notify("It isn't known how many tokens fit")
 
     def _fit(self, tokens: int) -> FitForecast:
         goes = [model.id for model in self._snapshot.resident]
@@ -116,11 +117,14 @@ class ContextSizeScreen(ModalScreen[int | None]):
         shown.update(Content("\n".join(describe_fit(fit))))
 
     def _show_hints(self) -> None:
-        most = f"   ^x maximum {self._max_context:,}" if self._max_context else ""
+        hints = [CONTEXT_SIZE.line("submit", "double", "half")]
+        if self._max_context:
+            hints.append(f"{CONTEXT_SIZE.line('most')} {self._max_context:,}")
         fitting = self._fit(self._model.context.tokens).largest_context
-        fits = f"   ^f fits {fitting:,}" if fitting else ""
-        words = f"⏎ preview   ↑ double   ↓ half{most}{fits}   Esc leave it"
-        self._hints.update(Content(words))
+        if fitting:
+            hints.append(f"{CONTEXT_SIZE.line('fitting')} {fitting:,}")
+        hints.append(CONTEXT_SIZE.line("give_up"))
+        self._hints.update(Content("   ".join(hints)))
 
     @on(Input.Changed)
     def _handle_input(self, message: Input.Changed) -> None:
@@ -142,7 +146,7 @@ class ContextSizeScreen(ModalScreen[int | None]):
         try:
             tokens = parse_context_size(message.value)
         except ConfigRefused as error:
-            self.notify(remedy_text(error), title=error.what, severity="warning", markup=False)
+            self.notify(remedy_text(error), title=error.what, severity="warning")
             return
         if self.is_current:
             self.dismiss(tokens)

@@ -6,12 +6,12 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.screen import Screen
-from textual.widgets import Static
 
 from aitui.domain.snapshot import Clock, Snapshot
 from aitui.ui.hardware import host_info_source_text, source_text
 from aitui.ui.keymap import APP, HARDWARE, Hint
 from aitui.ui.messages import ModelsViewRequested
+from aitui.ui.plain import PlainText
 from aitui.ui.text import LineItem, fit_items
 from aitui.ui.widgets.hardware_view import SPANS, HardwareView
 from aitui.ui.widgets.key_bar import KeyBar
@@ -27,7 +27,7 @@ class HardwareScreen(Screen[None]):
     def __init__(self, clock: Clock) -> None:
         super().__init__(name="hardware")
         self._clock = clock
-        self._place = Static(id="place", markup=False)
+        self._place = PlainText(id="place")
         self._view = HardwareView(clock, id="hardware")
         self._snapshot = Snapshot()
 

@@ -10,7 +10,7 @@ from textual.binding import BindingType
 from textual.containers import Container, Vertical
 from textual.content import Content
 from textual.screen import Screen
-from textual.widgets import Input, Static
+from textual.widgets import Input
 
 from aitui.domain.eviction import list_uses
 from aitui.domain.models import Model
@@ -26,14 +26,12 @@ from aitui.ui.messages import (
     UnloadAllRequested,
     UnloadRequested,
 )
-from aitui.ui.model_facts import context_title, model_facts
 from aitui.ui.models_table import ClockReading
-from aitui.ui.plain import set_border_title
+from aitui.ui.plain import PlainText, set_border_title
 from aitui.ui.text import NOT_REACHED, shorten_id
-from aitui.ui.widgets.column_titles import ColumnTitles
 from aitui.ui.widgets.key_bar import KeyBar
-from aitui.ui.widgets.model_detail import ModelDetail
-from aitui.ui.widgets.model_table import ModelTable
+from aitui.ui.widgets.model_detail import ModelDetail, context_title, model_facts
+from aitui.ui.widgets.model_table import ColumnTitles, ModelTable
 from aitui.ui.widgets.request_list import RequestList
 from aitui.ui.widgets.server_header import ServerHeader
 
@@ -66,7 +64,7 @@ class ModelsScreen(Screen[None]):
         self._requests = RequestList(clock, id="requests")
         self._detail = ModelDetail(id="detail")
         self._memory: MemoryStrip | None = None
-        self._trouble = Static(id="trouble", markup=False)
+        self._trouble = PlainText(id="trouble")
         self._key_bar = KeyBar(id="keys")
         self._running_models = 0
         self._reported_certificate_end: float | None = None
@@ -124,12 +122,11 @@ class ModelsScreen(Screen[None]):
             words = "No request runs"
             if self.snapshot.requests.running is None:
                 words += ", or this server doesn't tell which: llama-swap ≥ v235 does"
-            self.notify(words, severity="warning", markup=False)
+            self.notify(words, severity="warning")
         elif not requests.has_focus and len(requests.uses) > 1:
             requests.focus()
             self.notify(
                 f"Which one? Choose it and press {MODELS.sign('cancel_request')} again",
-                markup=False,
             )
         else:
             self.post_message(CancelRequested(requests.selected_use.request))
@@ -174,7 +171,7 @@ class ModelsScreen(Screen[None]):
             line.value = ""
             self._close_filter()
         elif model is not None and model.requested is not None:
-            self.notify(f"{model.id} goes on loading; u aborts it", markup=False)
+            self.notify(f"{model.id} goes on loading; u aborts it")
 
     def keys(self) -> list[Hint]:
         """Key, words and action of what works now, the most needed first."""
@@ -248,7 +245,7 @@ class ModelsScreen(Screen[None]):
     def _warn_no_model(self) -> None:
         live = self.snapshot.connection.phase is ConnectionPhase.LIVE
         words = "There is no model under the cursor" if live else NOT_REACHED
-        self.notify(words, severity="warning", markup=False)
+        self.notify(words, severity="warning")
 
     def _show_server(self, server: Server | None) -> None:
         self.server = server
@@ -306,7 +303,7 @@ class ModelsScreen(Screen[None]):
             return
         self._reported_certificate_end = ends
         title, words = renewal_notice(ends, wall)
-        self.notify(words, title=title, severity="warning", timeout=15, markup=False)
+        self.notify(words, title=title, severity="warning", timeout=15)
 
     def _show_ages(self) -> None:
         model = self._table.selected_model

@@ -6,7 +6,7 @@ import pytest
 from textual.widgets import Input, OptionList
 
 from aitui.domain.snapshot import Server
-from aitui.services.conversations import ListedConversation
+from aitui.services.history import ListedConversation
 from aitui.ui.screens.history import HistoryScreen
 from stand_in import StandIn
 from ui.chat.pane import FAST, Pane, chatting

@@ -9,7 +9,7 @@ from aitui.domain.logs import LogLine, parse_log_line
 from aitui.domain.models import LoadFailure, Model, RunState
 from aitui.domain.snapshot import Clock, ConnectionPhase, ConnectionStatus, Server, Snapshot
 from aitui.errors import Unreachable
-from aitui.services.log_feed import FeedPhase, FeedState, LogUpdate
+from aitui.services.logs import FeedPhase, FeedState, LogUpdate
 from aitui.ui.screens import models
 from aitui.ui.screens.logs import LogsScreen
 from ui.driven import Driven

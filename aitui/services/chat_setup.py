@@ -1,4 +1,4 @@
-"""Before and after a chat: with which model, at whose cost, and why it failed."""
+"""What a chat needs around it: a model, the user's consent, a conversation, a diagnosis."""
 
 import asyncio
 import uuid

@@ -1,20 +1,24 @@
-"""Follows one log of a server: history first, then what comes, across every break."""
+"""A log of a server: followed across every break, history first, and saved to a file."""
 
 import asyncio
 import contextlib
+import re
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from enum import Enum
+from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
 
 from aitui.domain.logs import MOST_BYTES, MOST_LINES, LineBatch, LogLine, LogRing, overlap_length
 from aitui.domain.snapshot import Clock
 from aitui.errors import AituiError
+from aitui.paths import Paths
 from aitui.services.events import retry_delay
 from aitui.services.monitor import detect_suspends
+from aitui.store.files import make_private_directory, replace_atomically
 
 if TYPE_CHECKING:
     from aitui.llamaswap.client import LlamaSwapClient
@@ -232,3 +236,45 @@ class LogFeed:
 
 def _mark_line(words: str) -> LogLine:
     return LogLine(f"── {words} ──", mark=True)
+
+
+_UNSAFE_IN_FILE_NAMES = re.compile(r"[^A-Za-z0-9._-]+")
+_LONGEST_PART = 60
+
+
+def save_log(
+    paths: Paths, server: str, name: str, lines: Iterable[LogLine], at: time.struct_time
+) -> Path:
+    """Write lines of a log below the data directory, for the user alone; return the file.
+
+    Never replaces another file. Blocks. Raises AituiError.
+    """
+    folder = paths.data / "logs"
+    stem = "-".join(
+        (_sanitize_part(server), _sanitize_part(name or "both"), time.strftime("%Y%m%d-%H%M%S", at))
+    )
+    content = "".join(f"{line.text}\n" for line in lines).encode("utf-8", "replace")
+    try:
+        make_private_directory(paths.data)
+        make_private_directory(folder)
+        file = _free_path(folder, stem)
+        replace_atomically(file, content)
+    except OSError as error:
+        raise AituiError(
+            "The log could not be saved",
+            why=f"{folder}: {error.strerror or error}",
+            remedy="set XDG_DATA_HOME to a folder that can be written",
+        ) from error
+    return file
+
+
+def _free_path(folder: Path, stem: str) -> Path:
+    for number in range(1, 1000):
+        file = folder / f"{stem}{'' if number == 1 else f'-{number}'}.log"
+        if not file.exists():
+            return file
+    raise FileExistsError(f"there are too many files like {stem}.log")
+
+
+def _sanitize_part(words: str) -> str:
+    return _UNSAFE_IN_FILE_NAMES.sub("-", words)[:_LONGEST_PART].strip("-.") or "log"

@@ -1,4 +1,4 @@
-"""Earlier conversations: listed, or found by words that were said in them."""
+"""The history of conversations: listed, searched, deleted from."""
 
 from dataclasses import dataclass
 
