@@ -4,7 +4,7 @@ import gc
 
 __version__ = "0.1.0"
 
-# Python's own pace, every 700 new objects, has the garbage collector look through all that is being
-# imported over and over: 17 of the 246 ms of CPU of `aitui status`, 40 of 320 to the first frame. The
-# dashboard collects more often once it has started: see `aitui.collector`.
-gc.set_threshold(100_000, 50, 50)
+# At Python's own pace, every 700 new objects, the collector looks through all that is being imported
+# over and over: 17 of the 246 ms of CPU of `aitui status`, 10 of 260 to the first frame. Whatever goes
+# on for longer than a start calls `tune_collector`.
+gc.disable()

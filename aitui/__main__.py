@@ -66,7 +66,7 @@ def _dashboard(arguments: Arguments, settings: Settings, paths: Paths, home: Pat
     # Textual reads it once, when it is imported. One that was left there yields to one set for us.
     if settings.origins["fps"] != "default" or "TEXTUAL_FPS" not in os.environ:
         os.environ["TEXTUAL_FPS"] = str(settings.fps)
-    from aitui.store.json_store import read_theme
+    from aitui.store.files import read_theme
     from aitui.ui.app import AituiApp
     from aitui.ui.context import AppContext
 

@@ -7,6 +7,7 @@ from random import Random
 from typing import TYPE_CHECKING, TypeAlias
 
 from aitui.cli.args import Arguments
+from aitui.collector import tune_collector
 from aitui.domain.snapshot import Clock
 from aitui.errors import ActionRefused, AituiError, SettingsError
 from aitui.paths import Paths
@@ -26,6 +27,8 @@ async def run_command(
 
     Raises an AituiError if it fails. Only the doctor runs with wrong settings: it names the error.
     """
+    if arguments.command != "status":
+        tune_collector()
     return await HANDLERS[arguments.command](arguments, settings, paths)
 
 

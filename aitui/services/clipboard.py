@@ -7,7 +7,7 @@ from pathlib import Path
 
 from aitui.domain.sanitize import sanitize_line
 from aitui.errors import AituiError
-from aitui.store.json_store import make_private_directory, replace_atomically
+from aitui.store.files import make_private_directory, replace_atomically
 
 LARGEST_COPY = 74_994
 """Bytes before base64: hterm's osc52.sh, the usual measure, sends no sequence of over 100,000."""

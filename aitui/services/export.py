@@ -14,7 +14,7 @@ from aitui.domain.chat.conversation import (
 from aitui.domain.export import conversation_as_json, conversation_as_markdown
 from aitui.domain.sanitize import sanitize_line
 from aitui.errors import AituiError
-from aitui.store.json_store import make_private_directory
+from aitui.store.files import make_private_directory
 
 LARGEST_FILE = 32 << 20
 

@@ -18,7 +18,7 @@ from aitui.errors import AituiError
 from aitui.paths import Paths
 from aitui.services.events import retry_delay
 from aitui.services.monitor import detect_suspends
-from aitui.store.json_store import make_private_directory, replace_atomically
+from aitui.store.files import make_private_directory, replace_atomically
 
 if TYPE_CHECKING:
     from aitui.llamaswap.client import LlamaSwapClient
