@@ -1,25 +1,54 @@
 """One family of exceptions: what happened, why, and what mends it."""
 
+from enum import Enum
 from typing import ClassVar
+
+
+class Action(Enum):
+    """What a person can do in aitui itself about an error; the value is its shell command.
+
+    An error names no key: `ui` shows that of its keymap.
+    """
+
+    REFRESH = "aitui status"
+    SHOW_CONFIG = "aitui preset"
+    EDIT_CONFIG = "aitui"
+    RELOAD_CONFIG = "aitui reload"
+    RESTART_SERVICE = "aitui restart"
+    SHOW_JOURNAL = "aitui journal"
+    RUN_DOCTOR = "aitui doctor"
+
+
+def remedy_with(remedy: str, way: str) -> str:
+    """A remedy, with the key or the command that does it."""
+    return f"{remedy} ({way})" if remedy and way else remedy
 
 
 class AituiError(Exception):
     """Anything that went wrong and can be said to a person.
 
-    Every text is already harmless: whoever raises cleans what came from outside.
+    Every text is already harmless: text from outside is sanitized before the error is raised.
     """
 
     exit_code: ClassVar[int] = 1
 
-    def __init__(self, what: str, *, why: str = "", remedy: str = "") -> None:
+    def __init__(
+        self, what: str, *, why: str = "", remedy: str = "", action: Action | None = None
+    ) -> None:
         super().__init__(what)
         self.what = what
         self.why = why
         self.remedy = remedy
+        self.action = action
+
+    @property
+    def shell_remedy(self) -> str:
+        """What mends it, with the command that does it."""
+        return remedy_with(self.remedy, self.action.value if self.action else "")
 
     def __str__(self) -> str:
         """The whole message on one line, for logs and the command line."""
-        return " — ".join(part for part in (self.what, self.why, self.remedy) if part)
+        return " — ".join(part for part in (self.what, self.why, self.shell_remedy) if part)
 
 
 class SettingsError(AituiError):
@@ -63,9 +92,16 @@ class ServerError(AituiError):
     """
 
     def __init__(
-        self, what: str, *, status: int, words: str = "", why: str = "", remedy: str = ""
+        self,
+        what: str,
+        *,
+        status: int,
+        words: str = "",
+        why: str = "",
+        remedy: str = "",
+        action: Action | None = None,
     ) -> None:
-        super().__init__(what, why=why, remedy=remedy)
+        super().__init__(what, why=why, remedy=remedy, action=action)
         self.status = status
         self.words = words
 
@@ -136,7 +172,7 @@ class BadResponse(AituiError):
 class ReplyInterrupted(AituiError):
     """The stream of an answer ended before the answer did; what came is kept.
 
-    `tokens` and `characters` came before, as far as can be told.
+    `tokens` and `characters` came before, as far as is known.
     """
 
     def __init__(
@@ -148,7 +184,7 @@ class ReplyInterrupted(AituiError):
 
 
 class ReplyStopped(AituiError):
-    """Somebody stopped an answer before its end; what came is kept."""
+    """An answer was stopped before its end; what came is kept."""
 
     exit_code = 130
 
@@ -187,7 +223,7 @@ class UnloadFailed(AituiError):
 
 
 class ActionRefused(AituiError):
-    """aitui itself said no: read-only, or a question that nobody is there to answer."""
+    """aitui itself refused: the server is read-only, or a question needs a terminal."""
 
     exit_code = 6
 
@@ -278,8 +314,9 @@ class ConfigRefused(AituiError):
         column: int | None = None,
         why: str = "",
         remedy: str = "",
+        action: Action | None = None,
     ) -> None:
-        super().__init__(what, why=why, remedy=remedy)
+        super().__init__(what, why=why, remedy=remedy, action=action)
         self.line = line
         self.column = column
 
@@ -293,7 +330,7 @@ class ConfigRefused(AituiError):
 
 
 class ConfigChangedMeanwhile(ConfigRefused):
-    """Somebody else wrote the config file between our reading and our writing.
+    """Another program wrote the config file between our reading and our writing.
 
     `difference` is a unified diff from what was read to what stands there now.
     """
@@ -304,7 +341,7 @@ class ConfigChangedMeanwhile(ConfigRefused):
 
 
 class ConfigLocked(ConfigRefused):
-    """Another aitui is writing the config file; `holder` says whose it is and since when."""
+    """Another aitui is writing the config file; `holder` names it and says since when."""
 
     def __init__(self, what: str, *, holder: str, why: str = "", remedy: str = "") -> None:
         super().__init__(what, why=why, remedy=remedy)
@@ -322,9 +359,15 @@ class ServiceFailed(HostError):
     """systemd couldn't do it, or the unit didn't come up; `journal` holds its last lines."""
 
     def __init__(
-        self, what: str, *, journal: tuple[str, ...] = (), why: str = "", remedy: str = ""
+        self,
+        what: str,
+        *,
+        journal: tuple[str, ...] = (),
+        why: str = "",
+        remedy: str = "",
+        action: Action | None = None,
     ) -> None:
-        super().__init__(what, why=why, remedy=remedy)
+        super().__init__(what, why=why, remedy=remedy, action=action)
         self.journal = journal
 
 

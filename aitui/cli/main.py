@@ -1,100 +1,157 @@
-"""Commands on the command line: run one, print its outcome, and ask on the terminal."""
+"""The commands: each run, its result printed."""
 
-import contextlib
+import os
+import time
+from collections.abc import Awaitable, Callable
+from random import Random
+from typing import TYPE_CHECKING, TypeAlias
 
 from aitui.cli.args import Arguments
-from aitui.cli.logs import LogPrinter, print_log
-from aitui.cli.session import (
-    explain_interrupts,
-    refuse_without_certificates,
-    sample_machine,
-    terminal_ask,
-    terminal_session,
-    wait_for_first_events,
-)
-from aitui.domain.models import find_model
-from aitui.errors import ActionRefused, AituiError
-from aitui.format.hardware import gpu_report, gpus_as_json, gpus_as_text
-from aitui.format.status import (
-    error_line,
-    fetch_status,
-    status_as_json,
-    status_as_text,
-    status_line,
-)
+from aitui.collector import tune_collector
+from aitui.domain.snapshot import Clock
+from aitui.errors import ActionRefused, AituiError, SettingsError
 from aitui.paths import Paths
-from aitui.services.host_admin import open_administration
-from aitui.services.load import load_model
-from aitui.services.session import Session, run_monitor
-from aitui.services.unload import unload_all_models, unload_model
-from aitui.settings import Settings
+from aitui.settings import Settings, require_certificates
 
-ADMIN_COMMANDS = frozenset({"ctx", "flag", "preset", "reload", "restart", "undo", "journal"})
+if TYPE_CHECKING:
+    from aitui.services.session import Session
 
-
-async def run_command(arguments: Arguments, settings: Settings, paths: Paths) -> None:
-    """Run the command that was given; raises an AituiError where it doesn't end well."""
-    if arguments.command in ADMIN_COMMANDS:
-        from aitui.cli.config import run_admin_command
-
-        await run_admin_command(arguments, settings.server, paths)
-        return
-    await refuse_without_certificates(settings.server)
-    async with terminal_session(settings.server, paths) as session:
-        if arguments.command == "status":
-            await _status(session, arguments)
-            return
-        if arguments.command == "gpu":
-            await print_hardware(session, arguments, paths)
-            return
-        if arguments.command == "logs":
-            output = LogPrinter.for_terminal(polls=arguments.polls)
-            name = arguments.model or arguments.log
-            await print_log(session, name, output, follow=arguments.follow)
-            return
-        await session.monitor.fetch()
-        async with run_monitor(session):
-            await wait_for_first_events(session)
-            if arguments.command == "chat":
-                from aitui.cli.chat import chat_in_terminal
-
-                await chat_in_terminal(session, arguments, paths)
-            elif arguments.command == "load":
-                await _load(session, arguments, paths)
-            else:
-                await _unload(session, arguments)
+Handler: TypeAlias = Callable[[Arguments, Settings | SettingsError, Paths], Awaitable[int]]
+SessionHandler: TypeAlias = "Callable[[Session, Arguments, Paths], Awaitable[None]]"
 
 
-async def _status(session: Session, arguments: Arguments) -> None:
-    try:
-        value = await fetch_status(session)
-    except AituiError as error:
-        if arguments.line:
-            print(error_line(session.server.label, error))
-        raise
-    if arguments.line:
-        print(status_line(session.server.label, session.snapshot))
-    else:
-        print(
-            status_as_json(value) if arguments.json else status_as_text(session, session.snapshot)
+async def run_command(
+    arguments: Arguments, settings: Settings | SettingsError, paths: Paths
+) -> int:
+    """Run the command that was given; return the exit status.
+
+    Raises an AituiError if it fails. Only the doctor runs with wrong settings: it names the error.
+    """
+    if arguments.command != "status":
+        tune_collector()
+    return await HANDLERS[arguments.command](arguments, settings, paths)
+
+
+def _with_session(handle: SessionHandler, *, monitor: bool = True) -> Handler:
+    """Run `handle` with a connected session, and with its monitor running if `monitor`."""
+
+    async def run(arguments: Arguments, settings: Settings | SettingsError, paths: Paths) -> int:
+        from aitui.cli.session import terminal_session, wait_for_first_events
+        from aitui.services.session import run_monitor
+
+        server = _require(settings).server
+        await require_certificates(server)
+        async with terminal_session(server, paths) as session:
+            if not monitor:
+                await handle(session, arguments, paths)
+                return 0
+            await session.monitor.fetch()
+            async with run_monitor(session):
+                await wait_for_first_events(session)
+                await handle(session, arguments, paths)
+        return 0
+
+    return run
+
+
+def _require(settings: Settings | SettingsError) -> Settings:
+    if isinstance(settings, SettingsError):
+        raise settings
+    return settings
+
+
+async def _administer(
+    arguments: Arguments, settings: Settings | SettingsError, paths: Paths
+) -> int:
+    from aitui.cli.config import run_admin_command
+
+    await run_admin_command(arguments, _require(settings).server, paths)
+    return 0
+
+
+async def _doctor(arguments: Arguments, settings: Settings | SettingsError, _: Paths) -> int:
+    from aitui.cli.doctor import run_doctor
+
+    return await run_doctor(settings, os.environ, json=arguments.json)
+
+
+async def _chat(session: "Session", arguments: Arguments, paths: Paths) -> None:
+    from aitui.cli.chat import chat_in_terminal
+
+    await chat_in_terminal(session, arguments, paths)
+
+
+async def _logs(session: "Session", arguments: Arguments, _: Paths) -> None:
+    from aitui.cli.logs import LogPrinter, print_log
+
+    output = LogPrinter.for_terminal(polls=arguments.polls)
+    await print_log(session, arguments.model or arguments.log, output, follow=arguments.follow)
+
+
+async def _status(arguments: Arguments, settings: Settings | SettingsError, paths: Paths) -> int:
+    """Print the state of the server.
+
+    Scripts and shell prompts run it again and again, so it imports only what a list of models needs
+    and opens no session: the parts of one that watch memory, host and config file cost as much again
+    as httpx.
+    """
+    from aitui.format.status import (
+        error_line,
+        status_as_json,
+        status_as_text,
+        status_line,
+        status_report,
+    )
+    from aitui.llamaswap.client import LlamaSwapClient
+    from aitui.services.monitor import Monitor
+    from aitui.store.load_times import FILE_NAME, LoadTimes
+
+    server = _require(settings).server
+    await require_certificates(server)
+    clock = Clock(time.monotonic, time.time)
+    async with LlamaSwapClient(server) as client:
+        monitor = Monitor(
+            client,
+            identity=server.identity,
+            clock=clock,
+            load_times=LoadTimes(paths.state / FILE_NAME),
+            random=Random(),  # noqa: S311
         )
+        try:
+            snapshot = await monitor.fetch()
+        except AituiError as error:
+            if arguments.line:
+                print(error_line(server.label, error))
+            raise
+    if arguments.line:
+        print(status_line(server.label, snapshot))
+    elif arguments.json:
+        print(status_as_json(status_report(server, snapshot)))
+    else:
+        print(status_as_text(server.label, snapshot, clock.monotonic()))
+    return 0
 
 
-async def _load(session: Session, arguments: Arguments, paths: Paths) -> None:
-    from aitui.cli.session import preflight
+async def _load(session: "Session", arguments: Arguments, _: Paths) -> None:
+    from aitui.cli.session import explain_interrupts, preflight, terminal_ask
+    from aitui.services.load import load_model
 
     ask = terminal_ask(arguments, lambda: session.monitor.snapshot)
-    async with preflight(session, paths) as memory:
-        asked = ask if arguments.yes else memory.delay(ask)
+    async with preflight(session) as memory:
+        ask_in_time = ask if arguments.yes else memory.delay(ask)
         with explain_interrupts(session):
-            loaded = await load_model(session, arguments.model, asked)
+            loaded = await load_model(session, arguments.model, ask_in_time)
         if loaded is None:
             raise ActionRefused("Not loaded: the answer was no")
         ready = f" after {loaded.seconds:.1f} s" if loaded.seconds else " already"
         print(f"{loaded.model_id} is ready{ready}", flush=True)
 
 
-async def _unload(session: Session, arguments: Arguments) -> None:
+async def _unload(session: "Session", arguments: Arguments, _: Paths) -> None:
+    from aitui.cli.session import terminal_ask
+    from aitui.domain.models import find_model
+    from aitui.services.unload import unload_all_models, unload_model
+
     ask = terminal_ask(arguments, lambda: session.monitor.snapshot)
     resident = bool(session.snapshot.resident)
     if arguments.all:
@@ -111,17 +168,33 @@ async def _unload(session: Session, arguments: Arguments) -> None:
         print("nothing to unload: it is not loaded")
 
 
-async def print_hardware(session: Session, arguments: Arguments, paths: Paths) -> None:
-    """Raises what the server says; what its machine says becomes part of what is printed."""
+async def print_hardware(session: "Session", arguments: Arguments, _: Paths) -> None:
+    """Print the hardware; raises the server's errors, those of its host are part of the output."""
+    from aitui.format.hardware import gpu_report, gpus_as_json, gpus_as_text
+
     await session.monitor.fetch()
-    async with contextlib.AsyncExitStack() as stack:
-        admin = None
-        if session.server.ssh_host:
-            administration = open_administration(session.server, paths, session.clock)
-            admin = await stack.enter_async_context(administration)
-        await sample_machine(session, admin)
+    await session.sample_memory()
     label, snapshot = session.server.label, session.snapshot
     if arguments.json:
         print(gpus_as_json(gpu_report(label, snapshot)))
     else:
         print(gpus_as_text(label, snapshot, session.clock.wall()))
+
+
+HANDLERS: dict[str, Handler] = {
+    "status": _status,
+    "gpu": _with_session(print_hardware, monitor=False),
+    "logs": _with_session(_logs, monitor=False),
+    "load": _with_session(_load),
+    "unload": _with_session(_unload),
+    "chat": _with_session(_chat),
+    "doctor": _doctor,
+    "ctx": _administer,
+    "flag": _administer,
+    "preset": _administer,
+    "reload": _administer,
+    "restart": _administer,
+    "undo": _administer,
+    "journal": _administer,
+}
+"""The function that runs each command of `COMMANDS`."""

@@ -1,4 +1,4 @@
-"""The way to the models: `/v1/…` by name in the body, `/upstream/ID/…` by name in the path."""
+"""The endpoints of the models: `/v1/…` by name in the body, `/upstream/ID/…` by name in the path."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import time
 from urllib.parse import urlsplit
 
+from aitui.aio import cancel_and_wait
 from aitui.demo import loading_text
 from aitui.demo.activity import NO_TOKENS
 from aitui.demo.answers import (
@@ -37,7 +38,7 @@ _LOADING_TEXT_INTERVAL = 1.0
 
 
 class InferenceEndpoints:
-    """Passes requests on to models, loading them first."""
+    """Forwards requests to models, loading them first."""
 
     def __init__(self, swap: LlamaSwap) -> None:
         self._swap = swap
@@ -153,13 +154,13 @@ class InferenceEndpoints:
         )
         try:
             async with self._swap.swapping.claim(process.id) as claim:
-                await _cancel_and_wait(talk)
+                await cancel_and_wait(talk)
                 for data in loading_text.loading_end(habits, time.monotonic() - began):
                     await stream.send(data)
                 exchange = ChatExchange(call, process, claim, name, running, stream)
                 return await self._forward(exchange, path)
         except UpstreamLoadFailed as failure:
-            await _cancel_and_wait(talk)
+            await cancel_and_wait(talk)
             answer = load_error(habits, failure)
             if habits.glues_failure and failure.cause is LoadFailureCause.NO_BINARY:
                 pieces = loading_text.early_failure(answer.body)
@@ -175,7 +176,7 @@ class InferenceEndpoints:
             talk.cancel()
 
     async def _send_loading_text(self, stream: ChunkedResponse, process: UpstreamProcess) -> None:
-        """Say something every second while the model loads."""
+        """Send a dot every second while the model loads."""
         try:
             await asyncio.sleep(0)
             position = self._swap.swapping.queue_position(process.id)
@@ -247,7 +248,7 @@ class InferenceEndpoints:
         )
 
     def _split_model_path(self, path: str) -> tuple[str, str]:
-        """Part the model's id, which may hold slashes, from the path behind it."""
+        """Split the model's id, which may contain slashes, from the path after it."""
         parts = path.split("/")
         for count in range(1, len(parts) + 1):
             name = "/".join(parts[:count])
@@ -295,8 +296,3 @@ class InferenceEndpoints:
             routed=routed,
             selector=selector,
         )
-
-
-async def _cancel_and_wait(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.wait({task})

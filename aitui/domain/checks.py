@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 
-from aitui.errors import AituiError
+from aitui.errors import Action, AituiError, remedy_with
 
 
 class CheckStatus(Enum):
@@ -28,6 +28,12 @@ class CheckResult:
     seen: str
     remedy: str = ""
     exit_code: int = 0
+    action: Action | None = None
+
+    @property
+    def shell_remedy(self) -> str:
+        """What mends it, with the command that does it."""
+        return remedy_with(self.remedy, self.action.value if self.action else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +50,17 @@ def passing_check(name: str, seen: str, remedy: str = "") -> CheckResult:
     return CheckResult(name, CheckStatus.PASSED, seen, remedy)
 
 
-def inconclusive_check(name: str, seen: str, remedy: str = "") -> CheckResult:
+def inconclusive_check(
+    name: str, seen: str, remedy: str = "", action: Action | None = None
+) -> CheckResult:
     """Return a check that neither passed nor failed."""
-    return CheckResult(name, CheckStatus.OPEN, seen, remedy)
+    return CheckResult(name, CheckStatus.OPEN, seen, remedy, action=action)
 
 
 def failing_check(name: str, error: AituiError) -> CheckResult:
     """Return a check that failed with an exception."""
     seen = f"{error.what}: {error.why}" if error.why else error.what
-    return CheckResult(name, CheckStatus.FAILED, seen, error.remedy, error.exit_code)
+    return CheckResult(name, CheckStatus.FAILED, seen, error.remedy, error.exit_code, error.action)
 
 
 def exit_code(checks: Iterable[CheckResult]) -> int:

@@ -1,6 +1,9 @@
 """The question that is asked before something changes that others would notice."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+
+from aitui.domain.snapshot import Snapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,3 +26,11 @@ class Confirmation:
     other: str = ""
     unprompted: bool = False
     separate: bool = False
+
+
+Ask = Callable[[Callable[[Snapshot], Confirmation]], Awaitable[bool]]
+"""Puts a confirmation to the user.
+
+It is built again from each snapshot that arrives while it is open, so that a yes is never given to
+facts that have changed.
+"""

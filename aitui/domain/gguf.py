@@ -11,7 +11,7 @@ import struct
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from aitui.domain.llama_server import parse_shard
+from aitui.domain.models import parse_shard
 from aitui.domain.sanitize import sanitize_line
 from aitui.errors import ModelFileUnreadable
 

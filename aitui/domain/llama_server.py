@@ -210,32 +210,6 @@ _CONTEXT_SIZE = frozenset(CONTEXT_SIZE)
 _NEGATIVE_NUMBER = re.compile(r"-\.?[0-9]")
 
 
-# llama.cpp's `llama_split_path` names the files of a split model prefix-%05d-of-%05d.gguf, and
-# llama-server loads all of them by the name of the first.
-_SHARD = re.compile(r"-([0-9]{5})-of-([0-9]{5})(?:\.gguf)?\Z", re.IGNORECASE)
-
-
-@dataclass(frozen=True, slots=True)
-class Shard:
-    """One file of a split model: what its name begins with, its number and how many there are."""
-
-    prefix: str
-    number: int
-    count: int
-
-
-def parse_shard(name: str) -> Shard | None:
-    """Read the name of a shard, with or without `.gguf`; None for any other name."""
-    found = _SHARD.search(name)
-    return Shard(name[: found.start()], int(found[1]), int(found[2])) if found else None
-
-
-def is_later_shard(name: str) -> bool:
-    """Whether a name is of a shard that can't be loaded by itself: any but the first."""
-    shard = parse_shard(name)
-    return shard is not None and shard.number != 1
-
-
 class FlagArity(Enum):
     """How many values follow a flag."""
 

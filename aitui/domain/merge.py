@@ -8,10 +8,8 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import is_
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from aitui.domain.llama_server import CommandLine, is_later_shard
-from aitui.domain.memory.footprint import Footprint
 from aitui.domain.models import (
     MAX_MODELS,
     ActiveRequests,
@@ -25,7 +23,12 @@ from aitui.domain.models import (
     ModelStatus,
     RunningModel,
     RunState,
+    is_later_shard,
 )
+
+if TYPE_CHECKING:
+    from aitui.domain.llama_server import CommandLine
+    from aitui.domain.memory.footprint import Footprint
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +54,7 @@ class ModelFacts:
     requested: Mapping[str, float] = field(default_factory=dict)
     rates: Mapping[str, float] = field(default_factory=dict)
     evicted: Mapping[str, Eviction] = field(default_factory=dict)
-    memory: Mapping[str, Footprint] = field(default_factory=dict)
+    memory: Mapping[str, "Footprint"] = field(default_factory=dict)
     running_lists_only_ready: bool = False
 
 
@@ -278,7 +281,7 @@ def _context_size(
         is_read = before is not None and before.command == command
         if is_read and known.source is ContextSource.RUNNING_COMMAND:
             return known
-        tokens = CommandLine.read(command).context_size
+        tokens = _read_command(command).context_size
         if tokens:
             return ContextSize(tokens, ContextSource.RUNNING_COMMAND)
     configured = facts.configured_context.get(model_id, 0)
@@ -342,7 +345,7 @@ def is_reasoning(
     """
     if seen is not None:
         return seen
-    by_flags = CommandLine.read(command).reasoning if command else None
+    by_flags = _read_command(command).reasoning if command else None
     if by_flags is not None:
         return by_flags
     text = f"{model_id}\n{name}".lower()
@@ -351,3 +354,10 @@ def is_reasoning(
 
 def _is_in_family(text: str, families: Iterable[tuple[str, str]]) -> bool:
     return any(word in text and re.search(pattern, text) for word, pattern in families)
+
+
+def _read_command(command: str) -> "CommandLine":
+    # With the first command: a list of models that don't run needs none of it (14 ms).
+    from aitui.domain.llama_server import CommandLine
+
+    return CommandLine.read(command)

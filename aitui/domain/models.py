@@ -1,10 +1,13 @@
 """Models as the server lists and runs them, and as the screen shows them."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import TYPE_CHECKING
 
-from aitui.domain.memory.footprint import Footprint
+if TYPE_CHECKING:
+    from aitui.domain.memory.footprint import Footprint
 
 FALLBACK_CONTEXT_SIZE = 32768
 MAX_MODELS = 5000
@@ -153,7 +156,7 @@ class Model:
     expected_load: float | None = None
     rate: float | None = None
     evicted: Eviction | None = None
-    memory: Footprint | None = None
+    memory: "Footprint | None" = None
 
     @property
     def resident(self) -> bool:
@@ -217,6 +220,32 @@ def find_model(wanted: str, models: Iterable[Model]) -> Model | None:
         if by_alias is None and wanted in model.aliases:
             by_alias = model
     return by_alias
+
+
+# llama.cpp's `llama_split_path` names the files of a split model prefix-%05d-of-%05d.gguf, and
+# llama-server loads all of them by the name of the first.
+_SHARD = re.compile(r"-([0-9]{5})-of-([0-9]{5})(?:\.gguf)?\Z", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """One file of a split model: what its name begins with, its number and how many there are."""
+
+    prefix: str
+    number: int
+    count: int
+
+
+def parse_shard(name: str) -> Shard | None:
+    """Read the name of a shard, with or without `.gguf`; None for any other name."""
+    found = _SHARD.search(name)
+    return Shard(name[: found.start()], int(found[1]), int(found[2])) if found else None
+
+
+def is_later_shard(name: str) -> bool:
+    """Whether a name is of a shard that can't be loaded by itself: any but the first."""
+    shard = parse_shard(name)
+    return shard is not None and shard.number != 1
 
 
 def version_number(version: str) -> int | None:

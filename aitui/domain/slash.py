@@ -14,17 +14,22 @@ class SlashCommandSpec:
     """One command: what follows its name, what it does, and how many words it needs at least."""
 
     name: str
-    takes: str
-    does: str
+    arguments: str
+    help: str
     needs: int = 0
 
     @property
     def usage(self) -> str:
         """How it is written."""
-        return f"/{self.name} {self.takes}".rstrip()
+        return f"/{self.name} {self.arguments}".rstrip()
+
+    @property
+    def takes_id(self) -> bool:
+        """Whether a model's id comes first."""
+        return self.arguments.split(" ", 1)[0] == "ID"
 
 
-KINDS = (
+SLASH_COMMANDS = (
     SlashCommandSpec("status", "", "the models that run"),
     SlashCommandSpec("refresh", "", "ask the server for everything again"),
     SlashCommandSpec("load", "ID", "load a model", 1),
@@ -52,8 +57,9 @@ KINDS = (
     SlashCommandSpec("restart", "", "restart the service"),
     SlashCommandSpec("undo", "", "take the last change of the config back"),
 )
-_BY_NAME = {kind.name: kind for kind in KINDS}
-_COMMANDS_WITH_ID = frozenset({"load", "unload", "model", "ctx", "flag"})
+"""Every slash command: reading, completion and `/help` are made of it."""
+
+_BY_NAME = {spec.name: spec for spec in SLASH_COMMANDS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +84,14 @@ def read_slash_command(text: str) -> SlashCommand:
     """The command of a prompt. Raises ValueError, with words for a person."""
     name, _, rest = text.strip()[1:].partition(" ")
     name = name.lower().removeprefix(OLD_PREFIX)
-    kind = _BY_NAME.get(name)
-    if kind is None:
+    spec = _BY_NAME.get(name)
+    if spec is None:
         near = nearest_one(name, _BY_NAME)
         hint = f"did you mean /{near}?" if near else "/help lists them"
         raise ValueError(f"there is no command /{name}: {hint}")
     command = SlashCommand(name, rest.strip())
-    if len(command.words) < kind.needs:
-        raise ValueError(f"it is written {kind.usage}")
+    if len(command.words) < spec.needs:
+        raise ValueError(f"it is written {spec.usage}")
     return command
 
 
@@ -97,14 +103,14 @@ def completions(text: str, model_ids: Iterable[str]) -> tuple[str, ...]:
     if not text.startswith("/") or "\n" in text:
         return ()
     name, blank, begun = text[1:].partition(" ")
+    wanted = name.lower().removeprefix(OLD_PREFIX)
     if not blank:
-        wanted = name.lower().removeprefix(OLD_PREFIX)
         return tuple(
-            f"/{kind.name} " if kind.takes else f"/{kind.name}"
-            for kind in KINDS
-            if kind.name.startswith(wanted)
+            f"/{spec.name} " if spec.arguments else f"/{spec.name}"
+            for spec in SLASH_COMMANDS
+            if spec.name.startswith(wanted)
         )
-    if name.lower().removeprefix(OLD_PREFIX) not in _COMMANDS_WITH_ID:
+    if wanted not in _BY_NAME or not _BY_NAME[wanted].takes_id:
         return ()
     wanted = begun.casefold()
     found = [model_id for model_id in model_ids if wanted in model_id.casefold()]

@@ -1,14 +1,16 @@
 """The state of a server as text for people and as JSON for scripts."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from aitui.domain.models import Model, RunState, seconds_until_unload
-from aitui.domain.snapshot import Snapshot
 from aitui.domain.units import format_seconds, format_tokens
-from aitui.errors import AituiError
-from aitui.services.session import Session
+
+if TYPE_CHECKING:
+    from aitui.domain.snapshot import Server, Snapshot
+    from aitui.errors import AituiError
 
 
 class ServerReport(msgspec.Struct, frozen=True):
@@ -22,7 +24,7 @@ class ServerReport(msgspec.Struct, frozen=True):
 
 
 class ModelReport(msgspec.Struct, frozen=True):
-    """One model of `status --json`; `ttl` in seconds, 0 where it never unloads by itself."""
+    """One model of `status --json`; `ttl` in seconds, 0 for no idle timeout."""
 
     id: str
     name: str
@@ -45,38 +47,39 @@ class StatusReport(msgspec.Struct, frozen=True):
     models: tuple[ModelReport, ...]
 
 
-async def fetch_status(session: Session) -> StatusReport:
-    """Ask the server once for everything; raises what its answer was."""
-    snapshot = await session.monitor.fetch()
+def status_report(server: "Server", snapshot: "Snapshot") -> StatusReport:
+    """Collect what `status --json` prints."""
     latency = snapshot.connection.latency
     return StatusReport(
         ServerReport(
-            url=session.server.url,
-            identity=session.server.identity,
+            url=server.url,
+            identity=server.identity,
             version=snapshot.version,
             latency_ms=None if latency is None else round(latency * 1000, 1),
-            read_only=session.server.read_only,
+            read_only=server.read_only,
         ),
         tuple(_model_status(model) for model in snapshot.models),
     )
 
 
 def status_as_json(value: StatusReport) -> str:
-    """The status as indented JSON."""
+    """Format the status as indented JSON."""
     indented: bytes = msgspec.json.format(msgspec.json.encode(value), indent=2)
     return indented.decode()
 
 
-def status_as_text(session: Session, snapshot: Snapshot) -> str:
-    """The status as a table: resident models first, then the others in the server's order."""
-    now = session.clock.monotonic()
+def status_as_text(label: str, snapshot: "Snapshot", now: float) -> str:
+    """Format the status as a table: loaded models first, else in the server's order.
+
+    `now` is in monotonic seconds.
+    """
     models = sorted(snapshot.models, key=lambda model: not model.resident)
     rows = [("MODEL", "STATE", "CTX", "TTL")]
     rows += [
         (model.id, _state(model), format_tokens(model.context.tokens), _ttl(model, now))
         for model in models
     ]
-    head = f"{session.server.label}: {len(snapshot.resident)} of {len(models)} models running"
+    head = f"{label}: {len(snapshot.resident)} of {len(models)} models running"
     if snapshot.version:
         head += f", llama-swap {snapshot.version}"
     if not models:
@@ -109,7 +112,7 @@ def _state(model: Model) -> str:
 
 def _ttl(model: Model, now: float) -> str:
     left = seconds_until_unload(model, now)
-    # A single look can't know when the model was last used: the whole TTL is all that is known.
+    # One request can't show when the model was last used: at most the whole TTL is left.
     return "-" if left is None else f"<= {format_seconds(left)}"
 
 
@@ -124,8 +127,8 @@ def _align_columns(rows: Sequence[tuple[str, ...]]) -> list[str]:
 _GLYPHS = {RunState.READY: "●", RunState.STARTING: "◐", RunState.STOPPING: "◌"}
 
 
-def status_line(label: str, snapshot: Snapshot) -> str:
-    """Which server, whether it is alive, what it runs, and for how many."""
+def status_line(label: str, snapshot: "Snapshot") -> str:
+    """Format the status as one line: the server, its latency, its models, its requests."""
     parts = [f"{label} ●"]
     latency = snapshot.connection.latency
     if latency is not None:
@@ -137,8 +140,8 @@ def status_line(label: str, snapshot: Snapshot) -> str:
     return " · ".join(parts)
 
 
-def error_line(label: str, error: AituiError) -> str:
-    """The same for a server that didn't answer."""
+def error_line(label: str, error: "AituiError") -> str:
+    """Format the line of a server that didn't answer."""
     return f"{label} ✘ {error.what}"
 
 

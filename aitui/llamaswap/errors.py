@@ -1,4 +1,4 @@
-"""From a status of failure to the exception that says what happened and what to do.
+"""Turn an error response into the exception that says what happened and what to do.
 
 The shapes of an error: `{"src":"llama-swap","error":{"message",…}}` today,
 `{"src":"llama-swap","error":"text"}` from v218 on, plain text or `{"error":"text"}` on v217,
@@ -14,22 +14,18 @@ from typing import Any
 
 import msgspec
 
-from aitui.domain.chat.reply import StreamError
 from aitui.domain.sanitize import sanitize_line
-from aitui.domain.snapshot import Server
+from aitui.domain.server import Server
 from aitui.errors import (
     AituiError,
-    ContextExceeded,
     LoadFailed,
     NoSuchModel,
     NotSupported,
     ProxyError,
-    ReplyInterrupted,
     ServerError,
     TooManyRequests,
     Unauthorized,
 )
-from aitui.llamaswap.chat_stream import build_stream_error
 from aitui.llamaswap.schemas import looks_like_html
 from aitui.llamaswap.urls import authority_of, host_of
 
@@ -45,7 +41,7 @@ _UNKNOWN_MODEL_PHRASES = (
 
 
 class ErrorSource(Enum):
-    """Who wrote the body of an error."""
+    """The program that wrote the body of an error."""
 
     LLAMA_SWAP = auto()
     MODEL = auto()
@@ -55,7 +51,7 @@ class ErrorSource(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """A complete answer; `endpoint` is method and path, header names are in lower case."""
+    """A complete response; `endpoint` is method and path, header names are in lower case."""
 
     endpoint: str
     status: int
@@ -64,13 +60,13 @@ class Response:
 
     @property
     def is_success(self) -> bool:
-        """Whether the status is one of success."""
+        """Whether the status is 2xx."""
         return 200 <= self.status < 300
 
 
 @dataclass(frozen=True, slots=True)
 class ErrorText:
-    """What was said, cleaned and shortened, and by whom."""
+    """The text of an error, sanitized and shortened, and the program it came from."""
 
     text: str
     source: ErrorSource
@@ -84,9 +80,9 @@ class _Error(msgspec.Struct):
 _ERROR = msgspec.json.Decoder(_Error)
 
 
-def parse_error(answer: Response) -> ErrorText:
-    """The error's words in any of the dialects."""
-    body = answer.body
+def parse_error(response: Response) -> ErrorText:
+    """Parse an error in any of the dialects."""
+    body = response.body
     if looks_like_html(body):
         return ErrorText("", ErrorSource.NONE)
     try:
@@ -104,10 +100,10 @@ def parse_error(answer: Response) -> ErrorText:
     return ErrorText(_sanitize(body.decode("utf-8", "replace")), ErrorSource.UNKNOWN)
 
 
-def response_error(server: Server, answer: Response, model: str = "") -> AituiError:
-    """The exception for an answer without success; `model` is the id that was asked about."""
-    words = parse_error(answer)
-    status = answer.status
+def response_error(server: Server, response: Response, model: str = "") -> AituiError:
+    """Return the exception for an error response; `model` is the id in the request."""
+    words = parse_error(response)
+    status = response.status
     if _is_unknown_model(status, words, model):
         return NoSuchModel(
             f"The server knows no model “{sanitize_line(model, _LONGEST_TEXT)}”",
@@ -127,13 +123,13 @@ def response_error(server: Server, answer: Response, model: str = "") -> AituiEr
             remedy="set the server's api_key",
         )
     if status == 429:
-        return _too_many_requests(server, answer, words)
+        return _too_many_requests(server, response, words)
     if status in _GATEWAY and _is_proxy(status, words):
-        return proxy_error(server, answer)
+        return proxy_error(server, response)
     if 300 <= status < 400 or status in {404, 405, 410, 421, 501}:
-        return _not_supported(server, answer, words)
+        return _not_supported(server, response, words)
     return ServerError(
-        f"{answer.endpoint} was answered with {_format_status(status)}",
+        f"{response.endpoint} was answered with {_format_status(status)}",
         status=status,
         words=words.text,
         why=words.text or f"{authority_of(server)} gave no reason",
@@ -141,30 +137,30 @@ def response_error(server: Server, answer: Response, model: str = "") -> AituiEr
     )
 
 
-def load_error(server: Server, answer: Response, model: str) -> AituiError:
-    """The exception for a load that ended without success."""
-    words = parse_error(answer)
-    if answer.status >= 500 and words.text and not _is_proxy(answer.status, words):
+def load_error(server: Server, response: Response, model: str) -> AituiError:
+    """Return the exception for a load that failed."""
+    words = parse_error(response)
+    if response.status >= 500 and words.text and not _is_proxy(response.status, words):
         return LoadFailed(
             f"{sanitize_line(model, _LONGEST_TEXT)} did not load",
             why=words.text,
             remedy="read the model's log",
         )
-    return response_error(server, answer, model)
+    return response_error(server, response, model)
 
 
-def is_model_response(answer: Response) -> bool:
-    """Whether a failure is the model's own answer: its process runs, only its path is unknown."""
-    return 400 <= answer.status < 500 and parse_error(answer).source is ErrorSource.MODEL
+def is_model_response(response: Response) -> bool:
+    """Whether an error comes from the model: its process runs, only the path is unknown."""
+    return 400 <= response.status < 500 and parse_error(response).source is ErrorSource.MODEL
 
 
-def proxy_error(server: Server, answer: Response) -> ProxyError:
-    """A reverse proxy that answers in the place of llama-swap."""
-    words = parse_error(answer)
+def proxy_error(server: Server, response: Response) -> ProxyError:
+    """Return the exception for a reverse proxy that answers instead of llama-swap."""
+    words = parse_error(response)
     return ProxyError(
-        f"The proxy at {authority_of(server)} answers {_format_status(answer.status)}, "
+        f"The proxy at {authority_of(server)} answers {_format_status(response.status)}, "
         "llama-swap behind it does not answer",
-        status=answer.status,
+        status=response.status,
         words=words.text,
         why=words.text,
         remedy=f"check and restart {server.service_unit}" if server.service_unit else "",
@@ -189,25 +185,25 @@ def _is_proxy(status: int, words: ErrorText) -> bool:
     return _status_phrase(status).lower() == text or text.startswith(_PROXY_PHRASES)
 
 
-def _not_supported(server: Server, answer: Response, words: ErrorText) -> NotSupported:
-    status = answer.status
+def _not_supported(server: Server, response: Response, words: ErrorText) -> NotSupported:
+    status = response.status
     where = authority_of(server)
     remedy = "check the URL and the version of llama-swap"
     if 300 <= status < 400:
-        target = _sanitize(answer.headers.get("location", "")) or "nowhere"
-        what = f"{where} redirects {answer.endpoint} to {target}"
+        target = _sanitize(response.headers.get("location", "")) or "nowhere"
+        what = f"{where} redirects {response.endpoint} to {target}"
         why, remedy = "aitui follows no redirect", "set the URL that it redirects to"
     elif status == 421:
         what = f"{where} doesn't serve the name {host_of(server)} over this certificate"
         why, remedy = words.text, "use the host name that the proxy is set up for"
     else:
-        what = f"{where} has no {answer.endpoint}"
+        what = f"{where} has no {response.endpoint}"
         why = words.text or f"it answered {_format_status(status)}"
     return NotSupported(what, status=status, words=words.text, why=why, remedy=remedy)
 
 
-def _too_many_requests(server: Server, answer: Response, words: ErrorText) -> TooManyRequests:
-    seconds = _retry_seconds(answer.headers.get("retry-after", ""))
+def _too_many_requests(server: Server, response: Response, words: ErrorText) -> TooManyRequests:
+    seconds = _retry_seconds(response.headers.get("retry-after", ""))
     pause = f"in {seconds:g} s" if seconds else "in a moment"
     return TooManyRequests(
         f"{authority_of(server)} has too many requests under way",
@@ -219,7 +215,7 @@ def _too_many_requests(server: Server, answer: Response, words: ErrorText) -> To
 
 
 def _retry_seconds(text: str) -> float | None:
-    """`Retry-After` as a number; its form as a date is used by nobody here."""
+    """Parse `Retry-After` as a number; no server in question sends it as a date."""
     return float(text) if text.isascii() and text.isdecimal() and len(text) < 8 else None
 
 
@@ -242,95 +238,3 @@ def _status_phrase(status: int) -> str:
 
 def _sanitize(text: str) -> str:
     return sanitize_line(text.strip(), _LONGEST_TEXT)
-
-
-_CONTEXT_KIND = "exceed_context_size_error"
-_CONTEXT_WORDS = ("context size has been exceeded", "exceeds the available context size")
-_LLAMA_CPP_FIELDS = frozenset({"timings_per_token", "return_progress"})
-_USAGE_FIELDS = frozenset({"stream_options", "include_usage"})
-_UNKNOWN_FIELD_WORDS = (
-    *("extra inputs", "extra_forbidden", "extra fields", "unknown field", "unknown parameter"),
-    *("unrecognized", "unexpected keyword", "additional properties", "unexpected field"),
-)
-
-EXTRAS = _LLAMA_CPP_FIELDS | {"stream_options"}
-"""What aitui asks beyond plain OpenAI."""
-
-
-def reduce_extras(answer: Response, extras: frozenset[str]) -> frozenset[str]:
-    """The extras that are left when a server refuses some; all of them where it didn't."""
-    if answer.status not in {400, 422} or not extras:
-        return extras
-    text = answer.body.decode("utf-8", "replace").lower()
-    refused: set[str] = set()
-    if any(field in text for field in _LLAMA_CPP_FIELDS):
-        refused |= _LLAMA_CPP_FIELDS
-    if any(field in text for field in _USAGE_FIELDS):
-        refused |= {"stream_options"}
-    if not refused and any(words in text for words in _UNKNOWN_FIELD_WORDS):
-        refused |= extras
-    return extras - refused
-
-
-def chat_error(server: Server, answer: Response, model: str) -> AituiError:
-    """The exception for a chat that was answered without success."""
-    told = _parse_error_object(answer)
-    if told is not None and _is_context_exceeded(told):
-        return _context_exceeded_error(told, answer.status)
-    if answer.status >= 500 and parse_error(answer).source is not ErrorSource.MODEL:
-        return load_error(server, answer, model)
-    return response_error(server, answer, model)
-
-
-def stream_error(told: StreamError, model: str) -> AituiError:
-    """The exception for an error object inside a stream."""
-    if _is_context_exceeded(told):
-        return _context_exceeded_error(told, told.code or 500)
-    if told.loading:
-        return LoadFailed(f"{model} did not load", why=told.words, remedy="read the model's log")
-    return ServerError(
-        f"{model} broke off its answer",
-        status=told.code or 500,
-        words=told.words,
-        why=told.words,
-        remedy="read the model's log",
-    )
-
-
-def reply_cut_error(why: str, tokens: int, characters: int) -> ReplyInterrupted:
-    """The exception for a stream that ended before the answer did."""
-    noun = "token" if tokens == 1 else "tokens"
-    what = f"The answer was cut after {tokens:,} {noun}" if tokens else "The answer never began"
-    remedy = "continue it, or ask again" if characters else "ask again"
-    return ReplyInterrupted(what, why=why, remedy=remedy, tokens=tokens, characters=characters)
-
-
-def _parse_error_object(answer: Response) -> StreamError | None:
-    try:
-        body = msgspec.json.decode(answer.body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
-    error = body.get("error") if isinstance(body, dict) else None
-    return build_stream_error(error, from_llama_swap=False) if isinstance(error, dict) else None
-
-
-def _is_context_exceeded(told: StreamError) -> bool:
-    words = told.words.lower()
-    return told.kind == _CONTEXT_KIND or any(known in words for known in _CONTEXT_WORDS)
-
-
-def _context_exceeded_error(told: StreamError, status: int) -> ContextExceeded:
-    prompt, context = told.prompt_tokens, told.context_size
-    if prompt is not None and context is not None:
-        what = f"The prompt has {prompt:,} tokens, the context holds {context:,}"
-    else:
-        what = "The context is full"
-    return ContextExceeded(
-        what,
-        status=status,
-        words=told.words,
-        why=told.words,
-        remedy="raise the context size, or leave out the oldest turns",
-        prompt_tokens=prompt,
-        context_size=context,
-    )

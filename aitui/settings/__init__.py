@@ -1,13 +1,14 @@
 """What a person set: defaults, then config.toml, then the environment, then flags."""
 
 from aitui.settings.load import (
-    DEFAULT_URL,
     Settings,
     missing_certificates,
     read_settings,
+    require_certificates,
     server_at,
 )
 from aitui.settings.raw import SettingsFlags
+from aitui.settings.table import DEFAULT_URL
 
 __all__ = [
     "DEFAULT_URL",
@@ -15,5 +16,6 @@ __all__ = [
     "SettingsFlags",
     "missing_certificates",
     "read_settings",
+    "require_certificates",
     "server_at",
 ]

@@ -16,36 +16,37 @@ The defaults of certificates and SSH host hold at the default URL and nowhere el
 certificate is used, wherever it was set.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from aitui.domain.snapshot import Endpoints, Server
-from aitui.errors import SettingsError
+from aitui.domain.server import Endpoints, Server
+from aitui.errors import CertificateFileError, SettingsError
 from aitui.settings.address import ServerAddress, read_address
-from aitui.settings.raw import CERTIFICATES, IN_ENVIRONMENT, RawValue, SettingsFlags, variable_name
-from aitui.settings.toml import SettingsFile, read_config_file
-from aitui.settings.values import (
-    read_api_key,
-    read_bool,
-    read_color,
-    read_endpoint,
-    read_file_path,
-    read_fps,
-    read_password,
-    read_service_unit,
-    read_ssh_host,
-    read_text,
-    read_timeout,
+from aitui.settings.raw import RawValue, SettingsFlags
+from aitui.settings.table import (
+    API_KEY,
+    CERTIFICATES,
+    CERTS_DIR,
+    CLIENT_KEY_PASSWORD,
+    COLOR,
+    DEFAULT_SERVER,
+    DEFAULT_URL,
+    ENDPOINTS,
+    FPS,
+    NOTIFICATIONS,
+    PRESET_PATH,
+    READ_ONLY,
+    SERVER_SETTINGS,
+    SERVICE_UNIT,
+    SSH_HOST,
+    TIMEOUT,
+    Setting,
 )
+from aitui.settings.toml import SettingsFile, read_config_file
 
-DEFAULT_URL = "https://ai.shahondin1624.de"
-
-_CERTS_DIR = ".pi/agent/certs"
-_SSH_HOST = "ai-server@192.168.2.3"
-_PLAIN = Server(url="", identity="")
-_T = TypeVar("_T")
+T = TypeVar("T")
 
 
 def build_server(
@@ -61,12 +62,13 @@ def build_server(
     `read_only` is what the command line says, whatever else is `given`. Raises SettingsError.
     """
     is_default = not name and address.url == DEFAULT_URL
-    values = _ServerSettingsReader(given, home)
-    files = values.certificates(home / _CERTS_DIR if is_default else None)
+    values = _SettingsReader(given, home, at_default_url=is_default)
+    files = values.certificates()
     if "client_key" in given and "client_cert" not in files:
         raise given["client_key"].error("a client_cert beside it")
     if not address.uses_tls:
         files = {}
+    values.origins["url"] = given["url"].origin if "url" in given else "default"
     if read_only:
         values.origins["read_only"] = "flag --read-only"
     return Server(
@@ -78,73 +80,58 @@ def build_server(
         ca=files.get("ca"),
         client_cert=files.get("client_cert"),
         client_key=files.get("client_key"),
-        client_key_password=values.read("client_key_password", read_password, None),
-        api_key=values.read("api_key", read_api_key, None),
-        timeout=values.read("timeout_ms", read_timeout, _PLAIN.timeout, field="timeout"),
-        ssh_host=values.read("ssh_host", read_ssh_host, _SSH_HOST if is_default else ""),
-        preset_path=values.read("preset_path", _read_preset_path, _PLAIN.preset_path),
-        service_unit=values.read("service_unit", read_service_unit, _PLAIN.service_unit),
-        endpoints=values.endpoints(),
-        color=values.read("colour", read_color, _PLAIN.color),
-        read_only=read_only or values.read("read_only", read_bool, _PLAIN.read_only),
+        client_key_password=values.read(CLIENT_KEY_PASSWORD),
+        api_key=values.read(API_KEY),
+        timeout=values.read(TIMEOUT),
+        ssh_host=values.read(SSH_HOST),
+        preset_path=values.read(PRESET_PATH),
+        service_unit=values.read(SERVICE_UNIT),
+        endpoints=Endpoints(*(values.read(setting) for setting in ENDPOINTS)),
+        color=values.read(COLOR),
+        read_only=read_only or values.read(READ_ONLY),
         origins=values.origins,
     )
 
 
-class _ServerSettingsReader:
-    """Reads the values of one server, and notes where each came from."""
+class _SettingsReader:
+    """Reads values, and notes where each came from."""
 
-    def __init__(self, given: Mapping[str, RawValue], home: Path) -> None:
+    def __init__(
+        self, given: Mapping[str, RawValue], home: Path, *, at_default_url: bool = False
+    ) -> None:
         self._raw_values = given
         self._home = home
-        self.origins = {"url": given["url"].origin if "url" in given else "default"}
+        self._at_default_url = at_default_url
+        self.origins: dict[str, str] = {}
 
-    def read(
-        self, setting: str, reader: Callable[[RawValue], _T], default: _T, *, field: str = ""
-    ) -> _T:
-        given = self._raw_values.get(setting)
-        self.origins[field or setting] = "default" if given is None else given.origin
-        return default if given is None else reader(given)
+    def read(self, setting: Setting[T]) -> T:
+        """What was given, else the default."""
+        given = self._raw_values.get(setting.name)
+        self.origins[setting.field or setting.name] = "default" if given is None else given.origin
+        return self._default(setting) if given is None else setting.read(given, self._home)
 
-    def certificates(self, default_folder: Path | None) -> dict[str, Path]:
+    def _default(self, setting: Setting[T]) -> T:
+        if self._at_default_url and setting.at_default_url is not None:
+            return setting.at_default_url
+        return setting.default
+
+    def certificates(self) -> dict[str, Path]:
         """The certificate files that are set, one by one or by their folder."""
-        folder, of_folder = default_folder, "default"
-        if (certs_dir := self._raw_values.get("certs_dir")) is not None:
-            folder, of_folder = read_file_path(certs_dir, self._home), certs_dir.origin
+        default = self._default(CERTS_DIR)
+        folder = None if default is None else self._home / default
+        of_folder = "default"
+        if (certs_dir := self._raw_values.get(CERTS_DIR.name)) is not None:
+            folder, of_folder = CERTS_DIR.read(certs_dir, self._home), certs_dir.origin
         files = {}
-        for setting, file_name in CERTIFICATES.items():
-            given = self._raw_values.get(setting)
-            self.origins[setting] = of_folder if given is None else given.origin
+        for setting in CERTIFICATES:
+            given = self._raw_values.get(setting.name)
+            self.origins[setting.name] = of_folder if given is None else given.origin
+            file = None if folder is None else folder / setting.shown
             if given is not None:
-                files[setting] = read_file_path(given, self._home)
-            elif folder is not None:
-                files[setting] = folder / file_name
+                file = setting.read(given, self._home)
+            if file is not None:
+                files[setting.name] = file
         return files
-
-    def endpoints(self) -> Endpoints:
-        plain = _PLAIN.endpoints
-        return Endpoints(
-            models=self._endpoint("models_path", plain.models),
-            running=self._endpoint("running_path", plain.running),
-            unload=self._endpoint("unload_path", plain.unload),
-            unload_all=self._endpoint("unload_all_path", plain.unload_all),
-            upstream_health=self._endpoint("upstream_health_path", plain.upstream_health),
-        )
-
-    def _endpoint(self, setting: str, default: str) -> str:
-        return self.read(
-            setting,
-            lambda given: read_endpoint(given, of_model="<id>" in default, example=default),
-            default,
-        )
-
-
-def _read_preset_path(given: RawValue) -> str:
-    """A path on the server's host: `~` is expanded there, not here."""
-    return read_text(given, _PLAIN.preset_path)
-
-
-DEFAULT_FPS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,15 +139,15 @@ class Settings:
     """All settings of one run.
 
     `server` is the chosen one, `servers` all that a key switches between, the unnamed one first.
-    `fps` is the most frames a second; `notifications` whether somebody who is elsewhere is called
-    when a load ends. `config_file` is None where there is none. `origins` says where these came
-    from, and who chose `server`; a server's own values are in its `origins`.
+    `fps` is the most frames a second; `notifications` says whether a load that ends while another
+    window or view is in front rings the bell. `config_file` is None if there is none. `origins` says
+    where these came from, and who chose `server`; a server's own values are in its `origins`.
     """
 
     server: Server
     servers: tuple[Server, ...]
-    fps: int = DEFAULT_FPS
-    notifications: bool = True
+    fps: int = FPS.default
+    notifications: bool = NOTIFICATIONS.default
     config_file: Path | None = None
     origins: Mapping[str, str] = field(default_factory=dict)
 
@@ -181,13 +168,28 @@ def missing_certificates(server: Server) -> tuple[tuple[str, Path], ...]:
     return tuple((what, path) for what, path in server.certificate_files if _is_missing(path))
 
 
+async def require_certificates(server: Server) -> None:
+    """Raise CertificateFileError where certificate files are set and not there."""
+    # Reading the command line must not pay for asyncio and ssl: `aitui --help` ends before it.
+    import asyncio
+
+    missing = await asyncio.to_thread(missing_certificates, server)
+    if missing:
+        files = ", ".join(f"{path} ({what})" for what, path in missing)
+        raise CertificateFileError(
+            "The default server lets in only clients with a certificate, and files are missing",
+            why=files,
+            remedy="put them there, or name another server with --url or AI_SERVER_URL",
+        )
+
+
 def read_settings(
     flags: SettingsFlags, environment: Mapping[str, str], config_dir: Path, home: Path
 ) -> Settings:
     """Put the settings together. Blocks on the disk.
 
     Raises SettingsError that names the wrong value, its origin, and what would be right, also
-    where the value belongs to a server that wasn't chosen.
+    if the value belongs to a server that wasn't chosen.
     """
     if flags.server is not None and flags.url is not None:
         raise SettingsError("--server and --url: expected one of the two, each chooses a server")
@@ -202,26 +204,26 @@ def read_settings(
         )
         for name, given in config.servers.items()
     }
-    server, why = _choose_server(flags, described, config, unnamed, named)
-    fps = RawValue.from_flag("--fps", flags.fps) if flags.fps is not None else config.fps
+    given = dict(config.top)
+    if flags.fps is not None:
+        given[FPS.name] = RawValue.from_flag("--fps", flags.fps)
+    values = _SettingsReader(given, home)
+    default = values.read(DEFAULT_SERVER)
+    server, why = _choose_server(flags, described, config, default, {"": unnamed, **named})
     return Settings(
         server=server,
         servers=(unnamed, *named.values()),
-        fps=DEFAULT_FPS if fps is None else read_fps(fps),
-        notifications=config.notifications is None or read_bool(config.notifications),
+        fps=values.read(FPS),
+        notifications=values.read(NOTIFICATIONS),
         config_file=config.path,
-        origins={
-            "server": why,
-            "fps": "default" if fps is None else fps.origin,
-            "notifications": config.notifications.origin if config.notifications else "default",
-        },
+        origins={**values.origins, "server": why},
     )
 
 
 def server_at(url: str, home: Path, *, read_only: bool = False) -> Server:
     """The server at a URL that was typed while aitui runs, with nothing else known about it.
 
-    Raises SettingsError where the URL can't be one.
+    Raises SettingsError if the URL can't be one.
     """
     given = RawValue(url, prefix="", place="typed", origin="typed")
     return build_server({"url": given}, read_address(given), home=home, read_only=read_only)
@@ -230,10 +232,10 @@ def server_at(url: str, home: Path, *, read_only: bool = False) -> Server:
 def _environment_settings(environment: Mapping[str, str]) -> dict[str, RawValue]:
     """The settings that the environment holds."""
     described = {}
-    for setting in IN_ENVIRONMENT:
-        text = environment.get(variable_name(setting))
-        if text or (text is not None and setting == "ssh_host"):
-            described[setting] = RawValue.from_variable(variable_name(setting), text)
+    for setting in SERVER_SETTINGS:
+        text = environment.get(setting.variable) if setting.variable else None
+        if text or (text is not None and setting.takes_empty):
+            described[setting.name] = RawValue.from_variable(setting.variable, text)
     return described
 
 
@@ -254,25 +256,23 @@ def _choose_server(
     flags: SettingsFlags,
     described: Mapping[str, RawValue],
     config: SettingsFile,
-    unnamed: Server,
-    named: Mapping[str, Server],
+    default: str,
+    servers: Mapping[str, Server],
 ) -> tuple[Server, str]:
-    """The server that is meant, and the place that says so."""
-    default = "" if config.default is None else read_text(config.default, "home")
-    if config.default is not None and default not in named:
-        raise config.no_such_server(config.default)
+    """The server that is meant, and the place that says so; the unnamed one has an empty name."""
+    by_default = config.top.get(DEFAULT_SERVER.name)
+    if default not in servers and by_default is not None:
+        raise config.no_such_server(by_default)
     if flags.server is not None:
         given = RawValue.from_flag("--server", flags.server)
-        if flags.server not in named:
+        if flags.server not in config.servers:
             raise config.no_such_server(given)
-        return named[flags.server], given.origin
+        return servers[flags.server], given.origin
     if flags.url is not None:
-        return unnamed, "flag --url"
+        return servers[""], "flag --url"
     if described:
-        return unnamed, next(iter(described.values())).origin
-    if config.default is not None:
-        return named[default], config.default.origin
-    return unnamed, "default"
+        return servers[""], next(iter(described.values())).origin
+    return servers[default], "default" if by_default is None else by_default.origin
 
 
 def _is_missing(path: Path) -> bool:

@@ -1,4 +1,4 @@
-"""A value as somebody wrote it, with the place it was written at."""
+"""A value as the user wrote it, with the place it was written at."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,7 +37,7 @@ class RawValue:
     def error(self, expected: str, *, shown: str | None = None) -> SettingsError:
         """The error that names this value, its place, and what would be right.
 
-        `shown` replaces the value where the value itself, or a part of it, is a secret.
+        `shown` replaces the value if the value itself, or a part of it, is a secret.
         """
         text = _format_value(self.value) if shown is None else shown
         return SettingsError(
@@ -58,36 +58,10 @@ def _format_value(value: object) -> str:
 
 @dataclass(frozen=True, slots=True)
 class SettingsFlags:
-    """The settings among the options. None, or False for `read_only`, where one wasn't given."""
+    """The settings among the options. None, or False for `read_only`, if one wasn't given."""
 
     config: Path | None = None
     server: str | None = None
     url: str | None = None
     read_only: bool = False
     fps: int | None = None
-
-
-CERTIFICATES = {"ca": "root-ca.pem", "client_cert": "client.pem", "client_key": "client-key.pem"}
-"""The certificate settings, each with its file's name in `certs_dir`."""
-
-ENDPOINTS = ("models", "running", "unload", "unload_all", "upstream_health")
-
-IN_ENVIRONMENT = (
-    "url",
-    "certs_dir",
-    *CERTIFICATES,
-    "client_key_password",
-    "api_key",
-    "timeout_ms",
-    "ssh_host",
-    "preset_path",
-    "service_unit",
-    *(f"{endpoint}_path" for endpoint in ENDPOINTS),
-)
-OF_A_SERVER = (*IN_ENVIRONMENT, "colour", "color", "read_only")
-AT_THE_TOP = ("default", "fps", "notifications", "servers")
-
-
-def variable_name(setting: str) -> str:
-    """The environment variable of a setting."""
-    return f"AI_SERVER_{setting.upper()}"

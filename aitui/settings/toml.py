@@ -1,14 +1,15 @@
 """config.toml: read, its keys checked, its values kept with their lines."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from aitui.domain.sanitize import sanitize_line
 from aitui.domain.suggest import nearest_one
 from aitui.errors import SettingsError
-from aitui.settings.raw import AT_THE_TOP, OF_A_SERVER, RawValue
+from aitui.settings.raw import RawValue
+from aitui.settings.table import SERVER_SETTINGS, TOP_SETTINGS
 
 KeyPath = tuple[str, ...]
 
@@ -42,18 +43,20 @@ def _parts(dotted: str) -> KeyPath:
 
 
 LARGEST_FILE = 1 << 20
+_SERVER_KEYS = {
+    key: setting for setting in SERVER_SETTINGS for key in (setting.name, *setting.aliases)
+}
+_TOP_KEYS = (*(setting.name for setting in TOP_SETTINGS), "servers")
 _LONGEST_NAME = 64
 _AT = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 
 
 @dataclass(frozen=True, slots=True)
 class SettingsFile:
-    """What config.toml says, values unread. `path` is None where there is no such file."""
+    """What config.toml says, values unread. `path` is None if there is no such file."""
 
     path: Path | None = None
-    default: RawValue | None = None
-    fps: RawValue | None = None
-    notifications: RawValue | None = None
+    top: Mapping[str, RawValue] = field(default_factory=dict)
     servers: Mapping[str, Mapping[str, RawValue]] = field(default_factory=dict)
 
     def no_such_server(self, given: RawValue) -> SettingsError:
@@ -106,16 +109,14 @@ class _SettingsFileReader:
 
     def read(self) -> SettingsFile:
         top = self._parse()
-        self._check_keys((), top, AT_THE_TOP)
+        self._check_keys((), top, _TOP_KEYS)
         servers = top.get("servers", {})
         single = {name: self._raw_value((), name, top[name]) for name in top if name != "servers"}
         if not isinstance(servers, dict):
             raise self._error(("servers",), "expected tables, like [servers.home]")
         return SettingsFile(
             path=self._path,
-            default=single.get("default"),
-            fps=single.get("fps"),
-            notifications=single.get("notifications"),
+            top=single,
             servers={name: self._read_server(name, table) for name, table in servers.items()},
         )
 
@@ -148,24 +149,24 @@ class _SettingsFileReader:
             )
         if not isinstance(table, dict):
             raise self._error(at, f"expected a table, like [servers.{name}]")
-        self._check_keys(at, table, OF_A_SERVER)
+        self._check_keys(at, table, _SERVER_KEYS)
         if "colour" in table and "color" in table:
             raise self._error((*at, "color"), "expected either colour or color, not both")
         if "url" not in table:
             raise self._error(at, "expected a url, like https://ai.example.org")
         return {
-            "colour" if key == "color" else key: self._raw_value(at, key, value)
+            _SERVER_KEYS[key].name: self._raw_value(at, key, value)
             for key, value in table.items()
-            if value != "" or key in {"url", "ssh_host"}
+            if value != "" or key == "url" or _SERVER_KEYS[key].takes_empty
         }
 
-    def _check_keys(self, at: KeyPath, table: Mapping[str, object], known: tuple[str, ...]) -> None:
+    def _check_keys(self, at: KeyPath, table: Mapping[str, object], known: Collection[str]) -> None:
         for key in table:
             if key in known:
                 continue
             near = nearest_one(key.replace("-", "_"), known)
             expected = f"expected {near}" if near else f"expected one of {', '.join(known)}"
-            if not at and key in OF_A_SERVER:
+            if not at and key in _SERVER_KEYS:
                 expected = "expected it below a [servers.NAME]"
             raise self._error((*at, key), f"unknown key, {expected}")
 

@@ -2,9 +2,7 @@
 
 from aitui.domain.models import Model, RunState
 from aitui.domain.snapshot import ConnectionPhase, Snapshot
-
-Hint = tuple[str, str, str]
-"""Key, words and action."""
+from aitui.ui.keymap import APP, CHAT_PANE, MODELS, PROMPT, TRANSCRIPT, Hint
 
 
 def model_keys(
@@ -16,56 +14,50 @@ def model_keys(
     own = model is not None and model.loadable
     waits = model is not None and model.requested is not None
     idle = model is None or not (model.resident or waits)
-    unload = "abort" if _is_loading(model) else "unload"
     hints = [
-        ("l", "load", "load", writable and own and idle),
-        ("u", unload, "unload", writable and own and not idle),
-        ("⏎", "chat", "chat", live and model is not None),
-        ("c", "ctx", "app.change_context", writable and own and host),
-        ("F5", "retry now", "app.refresh_server", not live),
-        ("D", "doctor", "app.doctor", not live),
-        ("L", "log", "log", own),
-        ("U", "unload all", "unload_all", writable and running > 0),
-        ("/", "filter", "filter", bool(snapshot.models)),
-        ("R", "restart", "app.restart_service", host and not read_only),
-        ("4", "hardware", "app.hardware", live),
-        ("5", "config", "app.config", host),
-        ("s", "sort", "sort", bool(snapshot.models)),
-        ("y", "copy id", "copy_id", model is not None),
-        ("S", "server", "app.switch_server", True),
-        ("q", "quit", "app.quit", True),
-        ("?", "keys", "app.help", True),
+        (MODELS.hint("load"), writable and own and idle),
+        (
+            MODELS.hint("unload", "abort" if _is_loading(model) else ""),
+            writable and own and not idle,
+        ),
+        (MODELS.hint("chat"), live and model is not None),
+        (MODELS.hint("app.change_context"), writable and own and host),
+        (APP.hint("refresh_server"), not live),
+        (APP.hint("doctor"), not live),
+        (MODELS.hint("log"), own),
+        (MODELS.hint("unload_all"), writable and running > 0),
+        (MODELS.hint("filter"), bool(snapshot.models)),
+        (APP.hint("restart_service"), host and not read_only),
+        (APP.hint("hardware"), live),
+        (APP.hint("config"), host),
+        (MODELS.hint("sort"), bool(snapshot.models)),
+        (MODELS.hint("copy_id"), model is not None),
+        (APP.hint("switch_server"), True),
+        (APP.hint("quit"), True),
+        (APP.hint("help"), True),
     ]
-    return [(key, words, action) for key, words, action, works in hints if works]
+    return [hint for hint, works in hints if works]
 
 
 def chat_keys(*, writing: bool, answering: bool) -> list[Hint]:
     """Those of the prompt, or of the transcript above it."""
-    stop = [("^c", "stop", "app.interrupt")] if answering else []
+    stop = [APP.hint("interrupt")] if answering else []
     if writing:
-        return [
-            *stop,
-            ("⏎", "send", "focused.send"),
-            ("^j", "new line", "focused.newline"),
-            ("^e", "editor", "focused.edit"),
-            ("Tab", "complete", "focused.complete"),
-            ("Esc", "read", "focused.leave"),
-        ]
+        of_prompt = ("send", "newline", "edit", "complete", "leave")
+        return [*stop, *(PROMPT.hint(action) for action in of_prompt)]
+    of_transcript = ("block(1)", "copy('block')", "reasoning", "follow")
     return [
         *stop,
-        ("i", "write", "screen.write_prompt"),
-        ("J", "next block", "focused.block(1)"),
-        ("y", "copy block", "focused.copy('block')"),
-        ("t", "reasoning", "focused.reasoning"),
-        ("End", "follow", "focused.follow"),
-        ("Esc", "models", "screen.close_chat"),
-        ("?", "keys", "app.help"),
+        CHAT_PANE.hint("write", runs="screen.write_prompt"),
+        *(TRANSCRIPT.hint(action) for action in of_transcript),
+        CHAT_PANE.hint("close", runs="screen.close_chat"),
+        APP.hint("help"),
     ]
 
 
 def filter_keys() -> list[Hint]:
     """Those of the filter line, where letters are letters."""
-    return [("⏎", "keep the filter", "keep_filter"), ("Esc", "show all", "back")]
+    return [MODELS.hint("keep_filter"), MODELS.hint("back")]
 
 
 def _is_loading(model: Model | None) -> bool:

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from rich.cells import cell_len, chop_cells, set_cell_size
 
 from aitui.domain.confirmation import Confirmation
+from aitui.domain.sanitize import sanitize_line
 from aitui.errors import AituiError, ConfigRefused, LoadFailed
+from aitui.ui.keymap import APP, remedy_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,23 +75,21 @@ def _last_cells(text: str, width: int) -> str:
 
 
 LOG_LINES = 6
-NOT_REACHED = "The server isn't reached: F5 tries at once, D says what is wrong"
+NOT_REACHED = (
+    f"The server isn't reached: {APP.sign('refresh_server')} tries at once, "
+    f"{APP.sign('doctor')} says what is wrong"
+)
 
 
 def error_text(error: AituiError) -> str:
     """Where and why it happened and what mends it, a line each."""
     place = error.location if isinstance(error, ConfigRefused) else ""
-    return "\n".join(part for part in (place, error.why, error.remedy) if part)
+    return "\n".join(part for part in (place, error.why, remedy_text(error)) if part)
 
 
 def seconds_text(seconds: float) -> str:
     """Seconds of something that just ended, as exact as they are known."""
     return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
-
-
-def match_position_text(place: int, count: int) -> str:
-    """Which of the lines that were found one is on; `place` is 0 on none of them."""
-    return f"{place or '–'} of {count:,}" if count else "not found"
 
 
 def restore_confirmation(error: LoadFailed, victim: str) -> Confirmation:
@@ -123,3 +123,15 @@ def wrap_text(text: str, width: int) -> list[str]:
             lines.extend(whole)
         lines.append(line)
     return lines
+
+
+MAX_QUOTED_LENGTH = 60
+"""Characters of a copied text that is named whole."""
+
+
+def text_summary(text: str) -> str:
+    """Return the text itself if it is short, else how much of it there is."""
+    lines = text.count("\n") + 1
+    if lines > 1:
+        return f"{lines:,} lines"
+    return sanitize_line(text) if len(text) <= MAX_QUOTED_LENGTH else f"{len(text):,} characters"

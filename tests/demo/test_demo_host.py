@@ -22,7 +22,7 @@ from aitui.errors import (
 )
 from aitui.host.sampler import HostSampler, read_host_info, read_model_header
 from aitui.host.service import SystemdService
-from aitui.host.ssh.config import SshConfigPaths, SshUser
+from aitui.host.ssh.address import SshConfigPaths, SshUser
 from aitui.host.ssh.host import SshHost
 from demo.test_stand_in_life import client_context
 

@@ -8,13 +8,14 @@ from aitui.domain.config.document import ConfigDocument
 from aitui.domain.config.read_rules import read_swap_rules
 from aitui.domain.eviction import describe_waiting_clients, predict_victims
 from aitui.domain.hardware.sample import Gpu, HardwareSample, SampleSource
-from aitui.domain.memory.forecast import HardwareState, ModelMemory
+from aitui.domain.memory.forecast import ModelMemory
+from aitui.domain.memory.hardware_state import HardwareState
 from aitui.domain.memory.launch_profile import LaunchProfile
 from aitui.domain.memory.measurement import Measurement, MemoryRecords
 from aitui.domain.memory.usage import memory_usage
 from aitui.domain.models import ActiveRequest, ActiveRequests, Model, ModelKind, RunState
 from aitui.domain.snapshot import Snapshot
-from aitui.services.chat_rules import chat_confirmation
+from aitui.services.chat_setup import chat_confirmation
 from aitui.services.load import load_confirmation
 
 MODELS = "models: {a: {cmd: x}, b: {cmd: x}, c: {cmd: x}, small: {cmd: x, aliases: [s]}}\n"

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aitui.domain.llama_server import is_later_shard
+from aitui.domain.models import is_later_shard
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 from aitui.host.base import Host
 from aitui.host.config_file import ConfigFile
 from aitui.host.local import LocalHost
-from aitui.host.ssh.config import SshConfigPaths, SshUser
+from aitui.host.ssh.address import SshConfigPaths, SshUser
 from aitui.host.ssh.host import SshHost
 from host.sshd import Sshd
 from host.writing import OLD, config_on

@@ -1,6 +1,6 @@
 """A host over SSH, as a test reaches it."""
 
-from aitui.host.ssh.config import SshConfigPaths, SshUser
+from aitui.host.ssh.address import SshConfigPaths, SshUser
 from aitui.host.ssh.host import SshHost
 
 

@@ -16,7 +16,7 @@ from asyncssh import SSHServerProcess
 
 from aitui.errors import HostTimedOut
 from aitui.host.base import Host, MarkedOutput
-from aitui.host.ssh.config import SshConfigPaths, SshUser
+from aitui.host.ssh.address import SshConfigPaths, SshUser
 from aitui.host.ssh.host import SshHost
 
 FORMER_MARK = "aitui-started-4f1c9d"
@@ -228,6 +228,6 @@ def test_what_comes_without_a_mark_takes_no_more_room_than_is_kept() -> None:
     for _ in range(1000):
         started.add(b"n" * 10_000)
     assert started.content == b"n" * 100
-    assert started.is_cut
+    assert started.is_truncated
     started.add(b"mark-1 4711\nout")
-    assert (started.number, started.content, started.is_cut) == (4711, b"out", False)
+    assert (started.number, started.content, started.is_truncated) == (4711, b"out", False)

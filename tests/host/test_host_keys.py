@@ -10,7 +10,7 @@ import asyncssh
 import pytest
 
 from aitui.errors import HostError, HostKeyRefused
-from aitui.host.ssh.config import SshConfigPaths, SshUser
+from aitui.host.ssh.address import SshConfigPaths, SshUser
 from aitui.host.ssh.host import SshHost
 from host.conftest import make_place
 from host.sshd import Sshd

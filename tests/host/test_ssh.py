@@ -14,7 +14,7 @@ from aitui.domain.snapshot import Server
 from aitui.errors import HostError, HostKeyRefused, HostTimedOut, HostUnreachable
 from aitui.host.local import LocalHost
 from aitui.host.open import open_host
-from aitui.host.ssh.config import SshConfigPaths, SshTimeouts, SshUser
+from aitui.host.ssh.address import SshConfigPaths, SshTimeouts, SshUser
 from aitui.host.ssh.host import SshHost
 from host.conftest import make_place
 from host.cutting import CuttingForwarder

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aitui.errors import HostError
-from aitui.host.ssh.config import SshAddress
+from aitui.host.ssh.address import SshAddress
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from aitui.errors import (
     HostLoginRefused,
     SshKeyPassphraseNeeded,
 )
-from aitui.host.ssh.config import SshConfigPaths, SshUser
+from aitui.host.ssh.address import SshConfigPaths, SshUser
 from aitui.host.ssh.host import SshHost
 from host.conftest import make_place
 from host.reaching import add_to_config, host_of, is_there

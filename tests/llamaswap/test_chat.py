@@ -262,7 +262,7 @@ async def test_leaving_early_closes_the_connection() -> None:
     async with replaying(respond) as there, ChatClient(there.server) as client:
         async with client.stream(REQUEST) as batches:
             async for batch in batches:
-                if len(batch) and type(batch[0]).__name__ != "Begun":
+                if len(batch) and type(batch[0]).__name__ != "ResponseStarted":
                     break
         async with asyncio.timeout(5):
             await there.hung_up.wait()

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from aitui import errors
 from aitui.demo.dialect import Dialect
 from aitui.demo.machine_facts import host_facts_output
-from aitui.demo.stand_in import StandIn
 from aitui.domain.hardware.info import NATIVE, HostInfo, parse_host_info
 from aitui.domain.hardware.script import host_info_command
 from aitui.domain.snapshot import Server
@@ -20,6 +19,7 @@ from llamaswap.conftest import server_at
 from llamaswap.raw_server import RawServer, always, answer
 from llamaswap.recorded import recorded
 from llamaswap.test_performance import JSON
+from stand_in import StandIn
 
 P40 = {
     "index": 0,

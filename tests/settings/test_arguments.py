@@ -2,12 +2,22 @@
 
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from aitui import __version__
-from aitui.cli.args import Arguments, parse
+from aitui.cli.args import (
+    COMMANDS,
+    DASHBOARD_OPTIONS,
+    SERVER_OPTIONS,
+    Arguments,
+    CommandSpec,
+    parse,
+)
+from aitui.cli.main import HANDLERS
+from aitui.errors import Action
 from aitui.settings import SettingsFlags
 
 
@@ -141,6 +151,31 @@ def test_help_has_examples_and_every_exit_code(capsys: pytest.CaptureFixture[str
     assert "aitui --demo" in text
     for code in ("0  done", "3  server unreachable", "4  refused by TLS", "6  refused"):
         assert code in text
+
+
+def test_every_command_has_a_handler() -> None:
+    assert {command.name for command in COMMANDS} == HANDLERS.keys()
+
+
+def test_the_command_of_every_action_exists() -> None:
+    commands = {"aitui", *(f"aitui {command.name}" for command in COMMANDS)}
+    assert {action.value for action in Action} <= commands
+
+
+def test_every_option_is_read_into_a_field() -> None:
+    of_commands = (option for command in COMMANDS for option in command.options)
+    options = {option.dest for option in (*SERVER_OPTIONS, *DASHBOARD_OPTIONS, *of_commands)}
+    known = {one.name for one in (*fields(Arguments), *fields(SettingsFlags))}
+    assert options == known - {"command", "flags"}
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: str(command.name))
+def test_help_names_every_option_of_a_command(
+    capsys: pytest.CaptureFixture[str], command: CommandSpec
+) -> None:
+    text = printed(capsys, command.name, "--help")
+    for option in (*command.options, *SERVER_OPTIONS):
+        assert str(option.reads.get("metavar", option.names[-1])) in text
 
 
 def test_reading_the_command_line_imports_neither_screen_nor_network() -> None:

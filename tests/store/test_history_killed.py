@@ -17,15 +17,15 @@ PROGRAM = """
 import asyncio, itertools, sys, time
 from contextlib import asynccontextmanager
 from pathlib import Path
-from aitui.chat.chat import Chat
-from aitui.domain.clock import Clock
-from aitui.domain.conversation import Conversation
-from aitui.domain.deltas import TextDelta
-from aitui.store.history import History
+from aitui.domain.chat.conversation import Conversation
+from aitui.domain.chat.reply import TextDelta
+from aitui.domain.snapshot import Clock
+from aitui.services.chat import ChatSession
+from aitui.store.history import ConversationHistory
 
 class Fast:
     @asynccontextmanager
-    async def ask(self, request):
+    async def stream(self, request):
         yield self.answer()
 
     async def answer(self):
@@ -38,9 +38,9 @@ class Fast:
             await asyncio.sleep(0.002)
 
 async def main():
-    history = await History.open(Path(sys.argv[1]))
+    history = await ConversationHistory.open(Path(sys.argv[1]))
     ids = iter(["q", "a"])
-    chat = Chat(
+    chat = ChatSession(
         Fast(),
         Conversation("c", server="home", model="m"),
         clock=Clock(time.monotonic, time.time),

@@ -1,15 +1,17 @@
 """Load times: expected from the last ones, kept in one file that several processes share."""
 
 import asyncio
+import json
 import stat
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from aitui.store.json_store import lock_file
-from aitui.store.load_times import FILE_NAME, MODELS_KEPT, LoadTimes, _limit_size, _merge
+from aitui.store.files import lock_file
+from aitui.store.load_times import FILE_NAME, MODELS_KEPT, LoadTimes
 
 HOME, LAB = "home", "https://lab.example.org"
 
@@ -171,7 +173,7 @@ async def test_a_full_disk_leaves_the_old_file(file: Path, monkeypatch: pytest.M
 
     times = await recorded(file, 5)
     before = file.read_bytes()
-    monkeypatch.setattr("aitui.store.json_store.os.fsync", no_space)
+    monkeypatch.setattr("aitui.store.files.os.fsync", no_space)
     await times.record(HOME, "m", 7)
     assert file.read_bytes() == before
     assert times.expected(HOME, "m") == 6
@@ -184,14 +186,10 @@ async def test_what_could_not_be_written_goes_out_with_the_next_value(
 ) -> None:
     times = await recorded(file, 5)
     with monkeypatch.context() as patched, lock_file(file):
-        patched.setattr("aitui.store.json_store._wait_for_lock", _gives_up)
+        patched.setattr("aitui.store.json_store.lock_file", partial(lock_file, patience=0))
         await times.record(HOME, "n", 7)
     await times.record(HOME, "m", 5)
     assert (await LoadTimes.open(file)).expected(HOME, "n") == 7
-
-
-def _gives_up(*_: object) -> None:
-    raise TimeoutError("locked")
 
 
 def test_a_lock_that_another_keeps_is_given_up_on(file: Path) -> None:
@@ -200,16 +198,33 @@ def test_a_lock_that_another_keeps_is_given_up_on(file: Path) -> None:
         pass
 
 
-def test_the_models_least_recently_loaded_go_first() -> None:
-    times = {HOME: {str(n): [1.0] for n in range(MODELS_KEPT)}}
-    times = _merge(times, [(HOME, "0", 2.0), (HOME, "new", 3.0)])
-    assert len(times[HOME]) == MODELS_KEPT
-    assert times[HOME]["0"] == [1.0, 2.0]
-    assert "1" not in times[HOME]
+def saved(file: Path) -> dict[str, list[float]]:
+    """The models of HOME as the file has them."""
+    models: dict[str, list[float]] = json.loads(file.read_bytes())["servers"][HOME]
+    return models
 
 
-def test_a_file_that_was_made_larger_by_hand_is_bounded() -> None:
-    assert _limit_size({HOME: {"m": [1.0] * 9}}) == {HOME: {"m": [1.0] * 5}}
+def save(file: Path, models: dict[str, list[float]]) -> None:
+    file.parent.mkdir()
+    file.write_text(json.dumps({"version": 1, "servers": {HOME: models}}))
+
+
+async def test_the_models_least_recently_loaded_go_first(file: Path) -> None:
+    save(file, {str(n): [1.0] for n in range(MODELS_KEPT)})
+    times = await recorded(file, 2.0, model="0")
+    await times.record(HOME, "new", 3.0)
+    models = saved(file)
+    assert len(models) == MODELS_KEPT
+    assert models["0"] == [1.0, 2.0]
+    assert "1" not in models
+
+
+async def test_a_file_that_was_made_larger_by_hand_is_bounded(file: Path) -> None:
+    save(file, {"m": [9.0] * 9 + [1.0] * 3})
+    times = await LoadTimes.open(file)
+    assert times.expected(HOME, "m") == 1.0
+    await times.record(HOME, "m", 1.0)
+    assert saved(file) == {"m": [9.0] + [1.0] * 4}
 
 
 @pytest.mark.parametrize("seconds", [-1, float("nan"), float("inf")])

@@ -3,7 +3,8 @@
 import re
 
 from aitui.domain.config.document import ConfigDocument
-from aitui.domain.config.lint import MODEL, ValueType, constraint_violation, matches_schema
+from aitui.domain.config.keys import MODEL, ValueType
+from aitui.domain.config.lint import constraint_violation, matches_schema
 from aitui.domain.config.locate import SourceMap, ValueSource, escape_fragment
 from aitui.domain.config.splice import Splice, key_insertion, write_text
 from aitui.domain.config.verify import (

@@ -6,11 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from aitui.domain.hardware import machine as machine_files
 from aitui.domain.hardware import sample as bounds
-from aitui.domain.hardware.gpu.probe import Sections
 from aitui.domain.hardware.sample import SampleSource
-from aitui.domain.hardware.script import MARK
 from aitui.domain.sanitize import sanitize_line
 
 NATIVE = "native"
@@ -88,15 +85,19 @@ _ENVIRONMENT_NAMES = {
 }
 
 
-def parse_host_info(output: bytes, at: float, *, mark: str = MARK) -> HostInfo:
+def parse_host_info(output: bytes, at: float, *, mark: str = "") -> HostInfo:
     """Parse the facts in an output. `at` is Unix time, to compute when the machine was started."""
-    found = Sections.parse(output.decode("utf-8", "replace"), mark)
+    from aitui.domain.hardware.gpu.probe import Sections
+    from aitui.domain.hardware.machine import parse_machine
+    from aitui.domain.hardware.script import MARK
+
+    found = Sections.parse(output.decode("utf-8", "replace"), mark or MARK)
     processors = _pairs(found.lines("processors"))
     sockets, cores, threads = _core_counts(processors)
     up = bounds.number_in_range(
         bounds.parse_number(found.value("uptime")[:80].partition(" ")[0]), 0, 1e12
     )
-    memory = machine_files.parse_machine(found.lines("meminfo"), "", (), (), at).memory_total
+    memory = parse_machine(found.lines("meminfo"), "", (), (), at).memory_total
     return HostInfo(
         system=_system(found.lines("system")),
         kernel=_name(found.value("kernel")),

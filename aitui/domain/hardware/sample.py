@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from itertools import pairwise
-from statistics import median
 
 
 class SampleSource(Enum):
@@ -284,7 +283,11 @@ def sampling_interval(samples: Sequence[HardwareSample]) -> float:
 def _median_interval(samples: Sequence[HardwareSample]) -> float | None:
     """Return how far samples are apart, None for less than two."""
     steps = [after.at - before.at for before, after in pairwise(samples)]
-    return median(steps) if steps else None
+    if not steps:
+        return None
+    from statistics import median  # 2.5 ms, with fractions and decimal
+
+    return median(steps)
 
 
 def _build_sample(rows: Iterable[Gpu | Machine], source: SampleSource) -> HardwareSample:

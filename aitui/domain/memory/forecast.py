@@ -1,12 +1,11 @@
 """What a model will take, from the best that is known, and whether that will fit."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from aitui.domain.gguf import GgufHeader
-from aitui.domain.hardware.info import HostInfo
-from aitui.domain.hardware.sample import Gpu, SampleHistory
+from aitui.domain.hardware.sample import Gpu
 from aitui.domain.memory.estimate import estimate, kv_cache_bytes, reason_not_estimable
 from aitui.domain.memory.footprint import APPROXIMATELY, Footprint
 from aitui.domain.memory.launch_profile import LaunchProfile
@@ -270,50 +269,6 @@ def find_slowdown(
     if all_there and rate >= before.rate * _VERY_SLOW_SHARE:
         return None
     return OffloadSlowdown(model, context_size, before.context_size, rate, before.rate)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class HardwareState:
-    """The memory of one server.
-
-    `last_sample_at` is when the last sample came (monotonic seconds), None before the first.
-    `error` says in words why nothing is known. `models` has what is remembered or read of each
-    model, `facts` what the machine is.
-    """
-
-    usage: MemoryUsage = field(default_factory=MemoryUsage)
-    history: SampleHistory = field(default_factory=SampleHistory)
-    models: Mapping[str, ModelMemory] = field(default_factory=dict)
-    slowdowns: tuple[OffloadSlowdown, ...] = ()
-    last_sample_at: float | None = None
-    error: str = ""
-    facts: HostInfo = field(default_factory=HostInfo)
-
-    @property
-    def last_contexts(self) -> dict[str, int]:
-        """The context sizes that models were last measured with."""
-        found = ((name, memory.known.last_context) for name, memory in self.models.items())
-        return {name: tokens for name, tokens in found if tokens is not None}
-
-    def fit(self, model_id: str, context_size: int, evicted: Iterable[str] = ()) -> FitForecast:
-        """Forecast whether that model will fit at a context size once the evicted ones have gone."""
-        model = self.models.get(model_id)
-        if model is None:
-            reason = "" if self.usage.source is None else "it has not been measured yet"
-            return FitForecast(FitVerdict.UNKNOWN, free=self.usage.free_bytes, reason=reason)
-        return forecast_fit(
-            self.usage,
-            model.known,
-            model.launch_profile,
-            context_size,
-            model.header,
-            evicted=evicted,
-        )
-
-    def longest_context(self, model_id: str) -> int | None:
-        """Return as many tokens as the model was made for, None if that isn't known."""
-        model = self.models.get(model_id)
-        return model.header.context_length if model is not None and model.header else None
 
 
 def expected_memory(model: ModelMemory, context_size: int, gpus: Sequence[Gpu]) -> Footprint | None:

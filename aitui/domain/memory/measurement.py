@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Annotated, TypeVar
+
+import msgspec
 
 from aitui.domain.memory.footprint import Footprint, FootprintOrigin
 
@@ -11,6 +13,13 @@ FAILURES_KEPT = 12
 RATES_KEPT = 12
 SLOW_SHARE = 0.6
 """The share of its usual rate below which a model has become slow."""
+
+# The limits hold for what is read from the file of measurements.
+_Tokens = Annotated[int, msgspec.Meta(ge=1, le=1 << 40)]
+_Bytes = Annotated[int, msgspec.Meta(ge=0, le=1 << 52)]
+_Rate = Annotated[float, msgspec.Meta(gt=0, le=1e9)]
+_CardKey = Annotated[str, msgspec.Meta(max_length=200)]
+_Cards = Annotated[tuple[tuple[_CardKey, _Bytes], ...], msgspec.Meta(max_length=64)]
 
 CacheBytes = Callable[[int], int | None]
 """The cache at a context size, as a formula has it; None for models that have no formula."""
@@ -25,15 +34,15 @@ class Measurement:
     each card by its key, empty if only the sum is known.
     """
 
-    context_size: int
-    gpu: int
-    host: int | None = None
-    weights: int | None = None
-    cache: int | None = None
-    compute: int | None = None
+    context_size: _Tokens
+    gpu: _Bytes
+    host: _Bytes | None = None
+    weights: _Bytes | None = None
+    cache: _Bytes | None = None
+    compute: _Bytes | None = None
     setup: str = ""
     at: float = 0.0
-    cards: tuple[tuple[str, int], ...] = ()
+    cards: _Cards = ()
 
     @property
     def footprint(self) -> Footprint:
@@ -54,7 +63,7 @@ class Measurement:
 class OutOfMemory:
     """A load that ran out of memory: at how many tokens, with which setup, when (Unix time)."""
 
-    context_size: int
+    context_size: _Tokens
     setup: str = ""
     at: float = 0.0
 
@@ -63,8 +72,8 @@ class OutOfMemory:
 class UsualRate:
     """How fast a model wrote at one context size: tokens per second, seen until `at` (Unix time)."""
 
-    context_size: int
-    rate: float
+    context_size: _Tokens
+    rate: _Rate
     setup: str = ""
     at: float = 0.0
 

@@ -10,6 +10,7 @@ there is no other one (`llama_model_load_from_file_impl` in llama.cpp).
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from aitui.domain.hardware.gpu.vendors import (
     VISIBILITY_VARIABLES,
@@ -17,7 +18,9 @@ from aitui.domain.hardware.gpu.vendors import (
     find_device_card,
 )
 from aitui.domain.hardware.sample import Gpu
-from aitui.domain.llama_server import CommandLine
+
+if TYPE_CHECKING:
+    from aitui.domain.llama_server import CommandLine
 
 DEVICES = ("-dev", "--device")
 SPLIT_MODE = ("-sm", "--split-mode")
@@ -78,7 +81,7 @@ class Placement:
         return tuple(gpu for gpu in found if gpu is not None)
 
 
-def parse_placement(line: CommandLine, environment: Mapping[str, str]) -> Placement:
+def parse_placement(line: "CommandLine", environment: Mapping[str, str]) -> Placement:
     """Read a command, the flags of its environment included, and the environment itself."""
     alone = line.value(SPLIT_MODE) == "none"
     return Placement(

@@ -3,9 +3,9 @@
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from aitui.domain.hardware.gpu.vendors import find_device_card
-from aitui.domain.hardware.host_sample import HostSample, ProcessMemory
 from aitui.domain.hardware.sample import (
     Gpu,
     HardwareSample,
@@ -13,16 +13,19 @@ from aitui.domain.hardware.sample import (
     SampleSource,
 )
 from aitui.domain.memory.footprint import Footprint, FootprintOrigin
-from aitui.domain.memory.measurement import Measurement
 from aitui.domain.memory.placement import Placement, eligible_gpus
-from aitui.domain.memory.start_up import StartupMemory
 from aitui.domain.models import Model, RunState
+
+if TYPE_CHECKING:
+    from aitui.domain.hardware.host_sample import HostSample, ProcessMemory
+    from aitui.domain.memory.measurement import Measurement
+    from aitui.domain.memory.start_up import StartupMemory
 
 _LEAST_GROWTH = 32 << 20
 
 
 def observe_footprint(
-    context_size: int, held: ProcessMemory | None, start: StartupMemory | None
+    context_size: int, held: "ProcessMemory | None", start: "StartupMemory | None"
 ) -> Footprint | None:
     """Return the figures of a model's processes, with the parts that its log distinguishes.
 
@@ -80,10 +83,12 @@ def footprint_by_difference(
     )
 
 
-def build_measurement(footprint: Footprint, setup: str, at: float) -> Measurement | None:
+def build_measurement(footprint: Footprint, setup: str, at: float) -> "Measurement | None":
     """Return a footprint as it is stored with its `setup`, None if it wasn't measured."""
     if footprint.origin is not FootprintOrigin.MEASURED or footprint.context_size < 1:
         return None
+    from aitui.domain.memory.measurement import Measurement
+
     return Measurement(
         context_size=footprint.context_size,
         gpu=footprint.gpu,
@@ -207,8 +212,8 @@ def memory_usage(
     sample: HardwareSample | None,
     models: Iterable[Model],
     *,
-    host: HostSample | None = None,
-    starts: Mapping[str, StartupMemory] | None = None,
+    host: "HostSample | None" = None,
+    starts: Mapping[str, "StartupMemory"] | None = None,
     expected: Mapping[str, Footprint] | None = None,
 ) -> MemoryUsage:
     """Join what is known.
@@ -264,7 +269,7 @@ def port_of(proxy: str) -> int | None:
     return port if 0 < port < 65536 else None
 
 
-def _process_usage(host: HostSample, model: Model) -> ProcessMemory | None:
+def _process_usage(host: "HostSample", model: Model) -> "ProcessMemory | None":
     port = port_of(model.proxy)
     return None if port is None else host.usage_at_port(port)
 
@@ -300,8 +305,8 @@ def _limit_estimates(gpu: Gpu, shares: list[GpuShare]) -> list[GpuShare]:
 
 def _parts_by_card(
     footprint: Footprint,
-    held: ProcessMemory | None,
-    start: StartupMemory | None,
+    held: "ProcessMemory | None",
+    start: "StartupMemory | None",
     gpus: tuple[Gpu, ...],
 ) -> tuple[dict[str, int], bool]:
     """Return what a model has of each card, and whether that is more than a guess.
@@ -320,7 +325,7 @@ def _parts_by_card(
     return _parts_by_use(footprint.gpu, eligible_gpus(gpus)), False
 
 
-def _parts_by_process(held: ProcessMemory, gpus: tuple[Gpu, ...]) -> dict[str, int]:
+def _parts_by_process(held: "ProcessMemory", gpus: tuple[Gpu, ...]) -> dict[str, int]:
     """Return the bytes by card. A partition that isn't listed as a card is on the only card."""
     known = {gpu.key for gpu in gpus}
     parts: dict[str, int] = {}
@@ -330,7 +335,7 @@ def _parts_by_process(held: ProcessMemory, gpus: tuple[Gpu, ...]) -> dict[str, i
     return parts
 
 
-def _parts_by_log(start: StartupMemory, gpus: tuple[Gpu, ...]) -> dict[str, int]:
+def _parts_by_log(start: "StartupMemory", gpus: tuple[Gpu, ...]) -> dict[str, int]:
     """Return the bytes by card, by the names of devices; nothing if one of them is no card."""
     parts: dict[str, int] = {}
     for device in start.devices:

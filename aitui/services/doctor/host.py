@@ -21,6 +21,7 @@ from aitui.domain.models import ListedModel, ModelKind
 from aitui.domain.sanitize import sanitize_line
 from aitui.domain.snapshot import Clock, Server
 from aitui.errors import (
+    Action,
     AituiError,
     ConfigRefused,
     FilePermissionDenied,
@@ -101,7 +102,7 @@ MODELS = "config file's models"
 _SHOWN_DIAGNOSTICS = 3
 _SHOWN_MODELS = 5
 _TRUE = frozenset({"true", "yes", "on", "y"})
-_REMEDY = "press 5, then e, to mend it in $EDITOR"
+_REMEDY = "mend it in $EDITOR"
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,9 +241,16 @@ def _validity_check(understood: ConfigFindings) -> CheckResult:
     seen = "; ".join(shown) + (f"; and {more} more" if more else "")
     if any(problem.fatal for problem in wrong):
         return CheckResult(
-            VALID, CheckStatus.FAILED, f"llama-swap would not start with it: {seen}", _REMEDY, 1
+            VALID,
+            CheckStatus.FAILED,
+            f"llama-swap would not start with it: {seen}",
+            _REMEDY,
+            1,
+            Action.EDIT_CONFIG,
         )
-    return inconclusive_check(VALID, f"llama-swap takes it, and yet: {seen}", _REMEDY)
+    return inconclusive_check(
+        VALID, f"llama-swap takes it, and yet: {seen}", _REMEDY, Action.EDIT_CONFIG
+    )
 
 
 def _models_check(
@@ -264,8 +272,10 @@ def _models_check(
     if strange:
         told.append(f"not in the file: {_format_names(strange)}")
     if told:
-        remedy = "H reloads the server (aitui reload); else preset_path names another file than its"
-        return CheckResult(MODELS, CheckStatus.FAILED, "; ".join(told), remedy, 1)
+        remedy = "unless preset_path names another file than its, reload it"
+        return CheckResult(
+            MODELS, CheckStatus.FAILED, "; ".join(told), remedy, 1, Action.RELOAD_CONFIG
+        )
     return passing_check(
         MODELS, f"{_format_count(len(understood.models), 'model')}, as the server lists them"
     )
@@ -437,11 +447,11 @@ def _reload_check(lines: tuple[str, ...], times: str, *, readable: bool) -> Chec
         unknown = "its journal is too long to look for a reload since"
     elif not readable:
         unknown = "whether it reloaded since isn't known: its journal can't be read"
-    remedy = "H reloads it (aitui reload)"
+    remedy, action = "reload it", Action.RELOAD_CONFIG
     if unknown:
-        return inconclusive_check(CONFIG_IN_EFFECT, f"{times}; {unknown}", remedy)
+        return inconclusive_check(CONFIG_IN_EFFECT, f"{times}; {unknown}", remedy, action)
     seen = f"{times}, it doesn't watch the file, and its journal tells of no reload since"
-    return CheckResult(CONFIG_IN_EFFECT, CheckStatus.FAILED, seen, remedy, 1)
+    return CheckResult(CONFIG_IN_EFFECT, CheckStatus.FAILED, seen, remedy, 1, action)
 
 
 async def _read_journal(host: Host, unit: str, *options: str) -> tuple[str, ...]:

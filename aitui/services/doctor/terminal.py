@@ -10,6 +10,7 @@ from aitui.domain.snapshot import Server
 from aitui.services.clipboard import describe_clipboard
 from aitui.settings import Settings
 from aitui.settings.address import without_user_info
+from aitui.settings.table import CERTIFICATES, ENDPOINTS
 
 TMUX = "tmux"
 SET_CLIPBOARD = "tmux set-clipboard"
@@ -194,18 +195,17 @@ def setting_checks(settings: Settings) -> Iterator[CheckResult]:
 
 def _setting_values(server: Server) -> Iterator[tuple[str, str]]:
     yield "url", without_user_info(server.url)
-    for name in ("ca", "client_cert", "client_key"):
-        path = getattr(server, name)
-        yield name, str(path) if path is not None else "none"
+    for certificate in CERTIFICATES:
+        path = getattr(server, certificate.name)
+        yield certificate.name, str(path) if path is not None else "none"
     yield "client_key_password", "none" if server.client_key_password is None else _SET
     yield "api_key", "none" if server.api_key is None else _SET
     yield "timeout", f"{server.timeout:g} s"
     yield "ssh_host", server.ssh_host or "none"
     yield "preset_path", server.preset_path
     yield "service_unit", server.service_unit
-    for name in ("models", "running", "unload", "unload_all", "upstream_health"):
-        setting = f"{name}_path"
-        if server.origins.get(setting, _DEFAULT) != _DEFAULT:
-            yield setting, str(getattr(server.endpoints, name))
+    for setting in ENDPOINTS:
+        if server.origins.get(setting.name, _DEFAULT) != _DEFAULT:
+            yield setting.name, str(getattr(server.endpoints, setting.name.removesuffix("_path")))
     yield "colour", server.color or "none"
     yield "read_only", "yes" if server.read_only else "no"

@@ -2,22 +2,39 @@
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from dataclasses import replace
 from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Horizontal, VerticalScroll
 from textual.content import Content
 from textual.screen import Screen
-from textual.widgets import Static
 from textual.worker import Worker, WorkerState
 
 from aitui.domain.checks import CheckResult, CheckStage
-from aitui.domain.snapshot import Clock
+from aitui.domain.snapshot import Clock, Server
 from aitui.domain.units import format_seconds
 from aitui.format.doctor import MARKS, as_text, summary
+from aitui.services.doctor.run import DoctorTarget, examine
+from aitui.services.doctor.terminal import TerminalInfo
+from aitui.ui.context import AppContext
+from aitui.ui.keymap import APP, DOCTOR, remedy_text
+from aitui.ui.plain import PlainText
 from aitui.ui.widgets.key_bar import KeyBar
+
+
+def run_checks(
+    context: AppContext, server: Server | None, size: tuple[int, int]
+) -> AsyncGenerator[CheckResult | CheckStage, None]:
+    """Check the server that is shown, or the chosen one if none is; `size` is the terminal's."""
+    settings = context.settings
+    if server is not None and server is not settings.server:
+        origins = {**settings.origins, "server": "chosen in the dashboard"}
+        settings = replace(settings, server=server, origins=origins)
+    return examine(DoctorTarget(settings, TerminalInfo(size, context.environment), context.clock))
+
 
 RunChecks = Callable[[], AsyncGenerator[CheckResult | CheckStage, None]]
 """Begins a check-up of the server that is shown."""
@@ -27,17 +44,7 @@ class DoctorScreen(Screen[None]):
     """Shows each check as it ends; ends the check-up when it is closed."""
 
     CSS_PATH = "doctor.tcss"
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("y", "copy_report", "copy the report"),
-        Binding("r", "check_again", "check again"),
-        Binding("escape,D", "close", "back", key_display="Esc"),
-        Binding("j,down", "scroll(1)", "down", show=False),
-        Binding("k,up", "scroll(-1)", "up", show=False),
-        Binding("ctrl+d", "scroll(10)", "down by half", show=False),
-        Binding("ctrl+u", "scroll(-10)", "up by half", show=False),
-        Binding("g", "go_to_top", "first line", show=False),
-        Binding("G", "go_to_end", "last line", show=False),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = DOCTOR.bindings()
 
     def __init__(self, check_up: RunChecks, clock: Clock) -> None:
         super().__init__()
@@ -50,17 +57,15 @@ class DoctorScreen(Screen[None]):
 
     def compose(self) -> ComposeResult:
         """How far it is, the checks, and the keys."""
-        yield Static(id="progress", markup=False)
+        yield PlainText(id="progress")
         yield VerticalScroll(id="checks")
         yield KeyBar(id="keys")
 
     def on_mount(self) -> None:
         """Begin at once."""
         self.query_one(KeyBar).hints = (
-            ("y", "copy the report", "copy_report"),
-            ("r", "check again", "check_again"),
-            ("Esc", "back", "close"),
-            ("?", "keys", "app.help"),
+            *(DOCTOR.hint(action) for action in ("copy_report", "check_again", "close")),
+            APP.hint("help"),
         )
         self.query_one("#checks").focus()
         self.set_interval(1.0, self._show_progress)
@@ -110,7 +115,7 @@ class DoctorScreen(Screen[None]):
             async for item in found:
                 if isinstance(item, CheckStage):
                     self._stage = item
-                    await checks.mount(Static(item.words, classes="stage", markup=False))
+                    await checks.mount(PlainText(item.words, classes="stage"))
                 else:
                     self._checks.append(item)
                     await checks.mount(CheckRow(item))
@@ -129,7 +134,7 @@ class DoctorScreen(Screen[None]):
     def _show_progress(self) -> None:
         if not self.is_attached:
             return
-        progress = self.query_one("#progress", Static)
+        progress = self.query_one("#progress", PlainText)
         counts = summary(self._checks)
         if self._checks_running:
             seconds = format_seconds(self._clock.monotonic() - self._began)
@@ -152,6 +157,6 @@ class CheckRow(Horizontal):
         check = self._check
         words = Content.assemble((check.name, "bold"), "  ", check.seen)
         if check.remedy:
-            words = Content.assemble(words, "\n", (f"→ {check.remedy}", "$text-accent"))
-        yield Static(MARKS[check.status], classes="mark", markup=False)
-        yield Static(words, classes="words", markup=False)
+            words = Content.assemble(words, "\n", (f"→ {remedy_text(check)}", "$text-accent"))
+        yield PlainText(MARKS[check.status], classes="mark")
+        yield PlainText(words, classes="words")

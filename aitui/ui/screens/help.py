@@ -9,9 +9,11 @@ from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen, Screen
-from textual.widgets import Input, Static, TextArea
+from textual.widgets import Input, TextArea
 
-from aitui.ui.plain import plain
+from aitui.ui.keymap import HELP, HELP_TEXT
+from aitui.ui.motions import motion_rows
+from aitui.ui.plain import PlainText, plain
 
 KEY_WIDTH = 16
 
@@ -33,29 +35,20 @@ _TEXTUAL_BINDINGS = {"app.focus_next": "next pane", "app.focus_previous": "previ
 
 
 class HelpText(VerticalScroll):
-    """Scrolls by the keys that move elsewhere, beside its own."""
+    """Scrolls by the keys that move elsewhere."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("j", "scroll_down", "down", show=False),
-        Binding("k", "scroll_up", "up", show=False),
-        Binding("g", "scroll_home", "first line", show=False),
-        Binding("G", "scroll_end", "last line", show=False),
-        Binding("ctrl+d", "scroll_pages(0.5)", "half a page down", show=False),
-        Binding("ctrl+u", "scroll_pages(-0.5)", "half a page up", show=False),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = HELP_TEXT.bindings()
 
-    def action_scroll_pages(self, pages: float) -> None:
-        """Move the text by pages."""
-        self.scroll_relative(y=int(pages * self.size.height), animate=False)
+    def action_move(self, amount: float, unit: str = "rows") -> None:
+        """Scroll by rows or pages."""
+        self.scroll_relative(y=motion_rows(self, amount, unit), animate=False)
 
 
 class HelpScreen(ModalScreen[None]):
     """Made of the bindings themselves, so that it can't be out of date."""
 
     CSS_PATH = "help.tcss"
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q,question_mark,f1", "close", "Close", show=False)
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = HELP.bindings()
 
     def __init__(
         self, keys: Iterable[tuple[str, str, str]], title: str = "", *, signs: bool = True
@@ -68,7 +61,7 @@ class HelpScreen(ModalScreen[None]):
     def compose(self) -> ComposeResult:
         """Keys, then signs."""
         with HelpText(id="dialog"):
-            yield Static(self._help_content(), markup=False)
+            yield PlainText(self._help_content())
 
     def on_mount(self) -> None:
         """Let the arrow keys scroll."""
@@ -97,7 +90,7 @@ _TEXT_FIELD_BINDINGS = frozenset(
     for binding in field.BINDINGS
     if isinstance(binding, Binding)
 )
-"""The many ways of every text field to move, select and delete, which nobody looks up here."""
+"""The many keys of every text field to move, select and delete, which help leaves out."""
 
 
 def active_keys(screen: Screen[Any]) -> list[tuple[str, str, str]]:

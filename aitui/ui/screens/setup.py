@@ -4,34 +4,31 @@ from pathlib import Path
 from typing import ClassVar
 
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.message import Message
 from textual.screen import Screen
-from textual.widgets import Static
 
 from aitui.domain.snapshot import Server
+from aitui.ui.keymap import APP, SETUP
+from aitui.ui.plain import PlainText
 from aitui.ui.widgets.key_bar import KeyBar
 
 
 class DemoRequested(Message):
-    """Somebody wants to see the stand-in server."""
+    """The demo is to be opened."""
 
 
 class RecheckRequested(Message):
-    """Somebody has put the files in their place."""
+    """The files may be in their place by now."""
 
 
 class SetupScreen(Screen[None]):
     """Says which files were looked for, and what can be done now."""
 
     CSS_PATH = "setup.tcss"
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("d", "demo", "open the demo"),
-        Binding("o", "app.switch_server", "another server"),
-        Binding("f5,r", "look_again", "look again", key_display="F5"),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = SETUP.bindings()
 
     def __init__(self, server: Server, missing: tuple[tuple[str, Path], ...]) -> None:
         super().__init__()
@@ -41,20 +38,16 @@ class SetupScreen(Screen[None]):
     def compose(self) -> ComposeResult:
         """The files, the ways on, and the keys."""
         with VerticalScroll(id="setup"):
-            yield Static("aitui has not connected to anything yet", id="title", markup=False)
-            yield Static(id="text", markup=False)
+            yield PlainText("aitui has not connected to anything yet", id="title")
+            yield PlainText(id="text")
         yield KeyBar(id="keys")
 
     def on_mount(self) -> None:
         """Show the files, and the keys that work here."""
         self.show(self._missing)
         self.query_one(KeyBar).hints = (
-            ("d", "open the demo", "demo"),
-            ("o", "another server", "app.switch_server"),
-            ("F5", "look again", "look_again"),
-            ("D", "doctor", "app.doctor"),
-            ("q", "quit", "app.quit"),
-            ("?", "keys", "app.help"),
+            *(SETUP.hint(action) for action in ("demo", "app.switch_server", "look_again")),
+            *(APP.hint(action) for action in ("doctor", "quit", "help")),
         )
         self.query_one("#setup").focus()
 
@@ -75,7 +68,7 @@ class SetupScreen(Screen[None]):
             )
             lines.append(Content.assemble("  ", (f"{mark:<9}", style), f"  {path} ({what})"))
         lines += [Content(""), *(Content(line) for line in _STEPS)]
-        self.query_one("#text", Static).update(Content("\n").join(lines))
+        self.query_one("#text", PlainText).update(Content("\n").join(lines))
 
     def action_demo(self) -> None:
         """Open the stand-in server."""

@@ -5,38 +5,48 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from textual.selection import Selection
 
-from aitui.ui.transcript.blocks import Piece, PieceKind
+from aitui.ui.transcript.blocks import Piece, PieceKind, References
 from aitui.ui.transcript.highlight import find_lexer, highlight_lines
 from aitui.ui.transcript.render import (
     code_lines,
     estimate_height,
-    render_code,
     render_piece,
     render_reasoning,
 )
 from aitui.ui.transcript.strips import GUTTER
-from aitui.ui.transcript.style import EMPTY_ROW, Run, TranscriptRow
+from aitui.ui.transcript.style import Run, TranscriptRow
 
 
 class LaidOutPiece:
-    """A piece and its rows, None until somebody looks at them at this width.
+    """A piece and its rows, None until they are needed at this width.
 
-    `aside`: it is reasoning. `refined`: it was coloured together with the rest of its fence.
+    `aside`: it is reasoning. `refined`: it was colored together with the rest of its fence.
+    `references` are the link targets of its text, which may come below it.
     """
 
-    __slots__ = ("aside", "height", "piece", "refined", "rows")
+    __slots__ = ("aside", "height", "piece", "references", "refined", "rows")
 
-    def __init__(self, piece: Piece, *, aside: bool = False) -> None:
+    def __init__(
+        self, piece: Piece, *, aside: bool = False, references: References | None = None
+    ) -> None:
         self.piece = piece
         self.aside = aside
+        self.references: References = {} if references is None else references
         self.rows: tuple[TranscriptRow, ...] | None = None
         self.height = 0
         self.refined = False
 
+    def render(
+        self, width: int, *, raw: bool = False, code: Sequence[list[Run]] | None = None
+    ) -> tuple[TranscriptRow, ...]:
+        """The rows at a width; `code` are its lines in color."""
+        render = render_reasoning if self.aside else render_piece
+        return render(self.piece, width, raw=raw, references=self.references, code=code)
+
     @property
     def is_label(self) -> bool:
         """Whether it is a line of ours."""
-        return self.piece.shape.kind is PieceKind.LABEL
+        return self.piece.kind is PieceKind.LABEL
 
 
 class TranscriptLayout:
@@ -137,7 +147,7 @@ class TranscriptLayout:
         self._update_tops(index)
 
     def row(self, number: int) -> TranscriptRow | None:
-        """A row, its entry drawn where it was not; None beyond the last."""
+        """A row, its entry drawn first if needed; None beyond the last."""
         if not 0 <= number < self.height:
             return None
         index = self.entry_at(number)
@@ -154,8 +164,7 @@ class TranscriptLayout:
 
     def _draw(self, laid: LaidOutPiece) -> None:
         if laid.rows is None:
-            draw = render_reasoning if laid.aside else render_piece
-            laid.rows = draw(laid.piece, self.width, raw=self.raw)
+            laid.rows = laid.render(self.width, raw=self.raw)
         laid.height = len(laid.rows)
 
     def _update_tops(self, index: int) -> None:
@@ -187,7 +196,7 @@ def next_block_start(entries: Sequence[LaidOutPiece], index: int, direction: int
 def find_entry(
     entries: Sequence[LaidOutPiece], marked: LaidOutPiece, index: int | None
 ) -> int | None:
-    """Where an entry is after others have come or gone; where it has gone itself, where it was."""
+    """The index of an entry after others have come or gone; of its block's start if it has gone too."""
     if index is not None and index < len(entries) and entries[index] is marked:
         return index
     found = (at for at, laid in enumerate(entries) if laid is marked)
@@ -203,13 +212,14 @@ def block_end(entries: Sequence[LaidOutPiece], index: int) -> int:
 
 
 def block_text(entries: Sequence[LaidOutPiece], index: int | None) -> str:
-    """The source of a block, of a fence its code alone; the last block where none is chosen."""
+    """The source of a block, of a fence its code alone; of the last block if none is chosen."""
     index = block_start(entries, len(entries) if index is None else index)
     if index is None:
         return ""
     pieces = [laid.piece for laid in entries[index : block_end(entries, index)]]
-    if pieces[0].shape.kind is PieceKind.CODE:
-        return "\n".join(line for piece in pieces for line in code_lines(piece))
+    pieces = [piece for piece in pieces if piece.kind is not PieceKind.NOTHING] or pieces
+    if all(piece.kind is PieceKind.CODE for piece in pieces):
+        return "".join(piece.text for piece in pieces).removesuffix("\n")
     return "".join(piece.source for piece in pieces).strip("\n")
 
 
@@ -217,12 +227,12 @@ def block_contains_row(layout: TranscriptLayout, index: int | None, row: int) ->
     """Whether a row belongs to the block that begins with an entry, gaps not counted."""
     if index is None or index >= len(layout.entries):
         return False
-    first = layout.top(index) + layout.entries[index].piece.shape.gap
+    first = layout.top(index) + (layout.entries[index].piece.gap is not None)
     return first <= row < layout.top(block_end(layout.entries, index))
 
 
 def next_fence(entries: Sequence[LaidOutPiece], start: int, end: int) -> Sequence[LaidOutPiece]:
-    """The entries of the first fence from `start` on, none where there is none before `end`."""
+    """The entries of the first fence from `start` on, none if there is none before `end`."""
     while start < end and not (_is_code(entries[start]) and entries[start].piece.begins):
         start += 1
     last = min(start + 1, end)
@@ -232,29 +242,27 @@ def next_fence(entries: Sequence[LaidOutPiece], start: int, end: int) -> Sequenc
 
 
 def highlight_fence(fence: Sequence[LaidOutPiece], width: int) -> Iterator[None]:
-    """Colour a fence, with a pause after every line of it; nothing changes before the end."""
+    """Color a fence, with a pause after every line of it; nothing changes before the end."""
     parts = [code_lines(laid.piece) for laid in fence]
     lines: list[list[Run]] = []
-    for line in highlight_lines(
-        [line for part in parts for line in part], fence[0].piece.shape.language
-    ):
+    code = [line for part in parts for line in part]
+    for line in highlight_lines(code, fence[0].piece.language):
         lines.append(line)
         yield
     at = 0
     for laid, part in zip(fence, parts, strict=True):
-        rows = render_code(laid.piece, width, iter(lines[at : at + len(part)]))
+        laid.rows = laid.render(width, code=lines[at : at + len(part)])
+        laid.refined = True
         at += len(part)
-        gap = (EMPTY_ROW,) if laid.piece.shape.gap and rows else ()
-        laid.rows, laid.refined = (*gap, *rows), True
 
 
 def _is_code(laid: LaidOutPiece) -> bool:
-    return laid.piece.shape.kind is PieceKind.CODE and not laid.aside
+    return laid.piece.kind is PieceKind.CODE
 
 
 def can_highlight(fence: Sequence[LaidOutPiece]) -> bool:
     """Whether there is a lexer for a fence that has not had its turn yet."""
-    return not fence[0].refined and find_lexer(fence[0].piece.shape.language) is not None
+    return not fence[0].refined and find_lexer(fence[0].piece.language) is not None
 
 
 def selection_span(selection: Selection, number: int, row: TranscriptRow) -> tuple[int, int] | None:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from aitui.ui.transcript.blocks import (
     Piece,
-    PieceFormat,
     PieceKind,
+    References,
     StreamedText,
     replace_control_characters,
     split_plain_text,
@@ -42,6 +42,7 @@ class TurnPart:
         self.tail: list[LaidOutPiece] = []
         self.fold = LaidOutPiece(_make_label("", "reasoning"))
         self._text = StreamedText()
+        self._references: References = {}
 
     @property
     def has_pending(self) -> bool:
@@ -62,21 +63,26 @@ class TurnPart:
         before = {laid.piece: laid for laid in self.tail}
         if self._plain:
             text = self.source + self._text.take_pending_text()
-            self.tail = [
-                before.get(piece) or LaidOutPiece(piece)
-                for piece in split_plain_text(text, PROMPT_INDENT)
-            ]
-            return []
-        new = [
-            before.get(piece) or LaidOutPiece(piece, aside=self.reasoning)
-            for piece in self._text.advance()
-        ]
-        self.entries += new
-        self.tail = [
-            before.get(piece) or LaidOutPiece(piece, aside=self.reasoning)
-            for piece in self._text.tail()
-        ]
-        return new
+            new, tail = [], split_plain_text(text, PROMPT_INDENT)
+        else:
+            new, tail = self._text.advance(), self._text.tail()
+            self._references |= self._text.references
+        finished = [before.get(piece) or self._lay_out(piece) for piece in new]
+        self.entries += finished
+        self.tail = [before.get(piece) or self._lay_out(piece) for piece in tail]
+        return finished
+
+    def resolve_links(self) -> None:
+        """Draw links by reference again: their definitions mostly come below them."""
+        self._references |= self._text.tail_references() | self._text.references
+        if self._references:
+            for pieces in (self.entries, self.tail):
+                for at, laid in enumerate(pieces):
+                    if "[" in laid.piece.text:
+                        pieces[at] = self._lay_out(laid.piece)
+
+    def _lay_out(self, piece: Piece) -> LaidOutPiece:
+        return LaidOutPiece(piece, aside=self.reasoning, references=self._references)
 
     def fold_label(self, now: float) -> Piece:
         """The line that stands for the reasoning."""
@@ -89,7 +95,7 @@ class TurnPart:
 
 
 class TranscriptTurn:
-    """One turn: a header, its parts, a footer. `at` is where the layout has it."""
+    """One turn: a header, its parts, a footer. `at` is its first entry in the layout."""
 
     def __init__(self, turn_id: str, role: str, model: str = "") -> None:
         self.id = turn_id
@@ -114,6 +120,7 @@ class TranscriptTurn:
                 part.seconds = shown.thought_for
                 part.add(text)
                 part.advance()
+                part.resolve_links()
         return turn
 
     @property
@@ -128,7 +135,7 @@ class TranscriptTurn:
         return self.parts[-1]
 
     def header(self, *, first: bool) -> Piece:
-        """The line that says who speaks, and in which state an answer is."""
+        """The line with the speaker, and the state of an answer."""
         who = {"user": "You", "system": "System"}.get(self.role, self.model or "Assistant")
         words = f"{who} · {self.state}" if self.state else who
         return _make_label(
@@ -158,10 +165,13 @@ class TranscriptTurn:
         return [LaidOutPiece(_make_label(self.footer, "footer"))] if self.footer else []
 
 
-def _make_label(text: str, ink: str, *, bold: bool = False, gap: bool = False) -> Piece:
+def _make_label(text: str, style: str, *, bold: bool = False, gap: bool = False) -> Piece:
     line = " ".join(replace_control_characters(text).split())
     return Piece(
         line,
-        PieceFormat(PieceKind.LABEL, gap=gap, level=int(bold), style=ink),
-        opens=ink == "reasoning",
+        PieceKind.LABEL,
+        gap=() if gap else None,
+        level=int(bold),
+        opens=style == "reasoning",
+        style=style,
     )

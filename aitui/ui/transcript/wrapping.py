@@ -1,4 +1,4 @@
-"""Inked text broken into rows of a limited width, in cells: no character is lost."""
+"""Styled text broken into rows of a limited width, in cells: no character is lost."""
 
 import re
 from collections.abc import Sequence
@@ -23,30 +23,25 @@ def wrap_runs(
     runs: Sequence[Run],
     width: int,
     *,
-    first: Sequence[Run] | None = None,
-    others: Sequence[Run] = (),
+    lead: Run = ("", TEXT_STYLE),
     fill: TextStyle = TEXT_STYLE,
     anywhere: bool = False,
 ) -> list[TranscriptRow]:
-    """Rows of at most `width` cells, with `others` in front of each.
+    """Rows of at most `width` cells, with `lead` in front of each.
 
-    `first`, a marker of the same width, stands before the first row and is copied with it. Code
-    breaks `anywhere`, prose at blanks.
+    Code breaks `anywhere`, prose at blanks.
     """
-    lead = sum(len(text) for text, _ in others)
-    room = max(1, width - sum(cell_len(text) for text, _ in others))
+    before = (lead,) if lead[0] else ()
+    room = max(1, width - cell_len(lead[0]))
     text = "".join(text for text, _ in runs)
     if len(text) <= room and text.isascii() and "\n" not in text:
         # Most lines of code, and many others: there is nothing to break.
-        return [TranscriptRow((*(first or others), *runs), lead=0 if first else lead, fill=fill)]
+        return [TranscriptRow((*before, *runs), lead=len(lead[0]), fill=fill)]
     breaks = _find_breaks(text, room, anywhere=anywhere)
-    rows = [
-        TranscriptRow((*others, *row), glue, lead, fill)
+    return [
+        TranscriptRow((*before, *row), glue, len(lead[0]), fill)
         for (_, _, glue), row in zip(breaks, _slice_runs(runs, breaks), strict=True)
     ]
-    if first:
-        rows[0] = TranscriptRow((*first, *rows[0].runs[len(others) :]), fill=fill)
-    return rows
 
 
 def _find_breaks(text: str, width: int, *, anywhere: bool) -> list[Break]:
@@ -134,10 +129,10 @@ def _slice_runs(runs: Sequence[Run], breaks: Sequence[Break]) -> list[tuple[Run,
     for start, end, _ in breaks:
         row: list[Run] = []
         while index < len(runs):
-            text, ink = runs[index]
+            text, style = runs[index]
             begin, stop = max(0, start - offset), min(len(text), end - offset)
             if begin < stop:
-                row.append((text[begin:stop], ink))
+                row.append((text[begin:stop], style))
             if offset + len(text) > end:
                 break
             offset += len(text)

@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from textual import events
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.message import Message
 from textual.widgets import TextArea
+
+from aitui.ui.keymap import PROMPT
 
 MAX_HISTORY = 200
 
@@ -18,46 +20,31 @@ class Composer(TextArea):
     written comes back at their end.
     """
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "send", "send", key_display="⏎"),
-        Binding("ctrl+j,shift+enter", "newline", "new line", key_display="^j"),
-        Binding("ctrl+e", "edit", "write in $EDITOR", key_display="^e"),
-        Binding("tab", "complete", "complete a command", show=False),
-        Binding("up", "earlier", "earlier prompt", show=False),
-        Binding("down", "later", "later prompt", show=False),
-        Binding("escape", "leave", "leave the prompt"),
-        Binding(
-            "ctrl+c,super+c",
-            "copy",
-            "copy what is selected, else stop the answer",
-            show=False,
-            key_display="^c",
-        ),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = PROMPT.bindings()
 
     class Submitted(Message):
-        """Somebody wants that text asked or done."""
+        """A prompt or a slash command was submitted."""
 
         def __init__(self, text: str) -> None:
             super().__init__()
             self.text = text
 
     class CompletionRequested(Message):
-        """Somebody wants the command completed."""
+        """The command is to be completed."""
 
         def __init__(self, text: str) -> None:
             super().__init__()
             self.text = text
 
     class EditorRequested(Message):
-        """Somebody wants to go on in an editor."""
+        """The prompt is to be continued in an editor."""
 
         def __init__(self, text: str) -> None:
             super().__init__()
             self.text = text
 
     class LeaveRequested(Message):
-        """Somebody is done with writing for now; the text stays."""
+        """The prompt was left; the text stays."""
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id, soft_wrap=True, show_line_numbers=False, tab_behavior="focus")
@@ -65,7 +52,7 @@ class Composer(TextArea):
         self._history_index = 0
         self._draft = ""
         self.pending_sends = 0
-        """Texts that were sent, and that nobody has taken yet."""
+        """Texts that were submitted and not taken yet."""
 
     def add_to_history(self, text: str) -> None:
         """Keep a prompt that was sent among the earlier ones."""

@@ -3,9 +3,11 @@
 from collections.abc import Iterable
 from typing import ClassVar
 
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.message import Message
 
+from aitui.ui.keymap import TRANSCRIPT
+from aitui.ui.motions import motion_rows
 from aitui.ui.transcript.layout import block_start, block_text, next_block_start
 from aitui.ui.transcript.turns import CompletedTurn
 from aitui.ui.transcript.view import TranscriptView
@@ -14,27 +16,10 @@ from aitui.ui.transcript.view import TranscriptView
 class Transcript(TranscriptView):
     """Turns that come in by `begin_turn`, `append` and `finish`, or whole by `replace`."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("J", "block(1)", "next block"),
-        Binding("K", "block(-1)", "previous block", show=False),
-        Binding("y", "copy('block')", "copy the block"),
-        Binding("Y", "copy('answer')", "copy the answer", show=False),
-        Binding("ctrl+y", "copy('conversation')", "copy the conversation", show=False),
-        Binding("o", "open_block", "open in $EDITOR", show=False),
-        Binding("t", "reasoning", "reasoning"),
-        Binding("v", "raw", "source text", show=False),
-        Binding("G,end", "follow", "follow the end", key_display="End"),
-        Binding("g,home", "scroll_rows(-1000000)", "first row", show=False),
-        Binding("j,down", "scroll_rows(1)", "down", show=False),
-        Binding("k,up", "scroll_rows(-1)", "up", show=False),
-        Binding("ctrl+d", "scroll_pages(0.5)", "half a page down", show=False),
-        Binding("ctrl+u", "scroll_pages(-0.5)", "half a page up", show=False),
-        Binding("pagedown", "scroll_pages(1)", "page down", show=False),
-        Binding("pageup", "scroll_pages(-1)", "page up", show=False),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = TRANSCRIPT.bindings()
 
     class CopyRequested(Message):
-        """Somebody wants that text on the clipboard: a block, an answer or the conversation."""
+        """A copy of a block, an answer or the conversation was requested."""
 
         def __init__(self, text: str, what: str) -> None:
             super().__init__()
@@ -42,7 +27,7 @@ class Transcript(TranscriptView):
             self.what = what
 
     class OpenRequested(Message):
-        """Somebody wants to see that block in an editor."""
+        """An editor with that block was requested."""
 
         def __init__(self, text: str) -> None:
             super().__init__()
@@ -93,13 +78,10 @@ class Transcript(TranscriptView):
         self._set_following(following=True)
         self._sync_view()
 
-    def action_scroll_rows(self, rows: int) -> None:
-        """Scroll by rows."""
+    def action_move(self, amount: float, unit: str = "rows") -> None:
+        """Scroll by rows or pages."""
+        rows = motion_rows(self, amount, unit)
         self.scroll_to(y=self.scroll_offset.y + rows, animate=False, force=True)
-
-    def action_scroll_pages(self, pages: float) -> None:
-        """Scroll by pages or parts of one."""
-        self.action_scroll_rows(round(pages * max(1, self.size.height - 1)))
 
     def action_block(self, direction: int) -> None:
         """Put the cursor on the next block, or the one before; first on the last one in sight."""

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aitui.domain.config.keys import MODEL, TOP
 from aitui.domain.config.lint import (
     MOST_DIAGNOSTICS,
     Diagnostic,
@@ -108,6 +109,18 @@ def test_anchors_merges_and_extensions_are_without_problems() -> None:
 
 
 MODEL_A = "models:\n  a:\n    cmd: llama-server --port ${PORT}\n"
+
+
+def test_the_keys_of_newer_releases_are_known() -> None:
+    text = (
+        MODEL_A + "    disableKeepAlives: true\n    capabilities: {disableAuto: true}\n"
+        "tailcat: {allow: ['*'], models: [a], admin: false, debug: false}\n"
+        "globalConcurrencyLimit: 8\nsecurity: {cors: {allowedOrigins: ['https://x'], maxAge: 60}}\n"
+        "hooks: {on_startup: {profile: p}}\n"
+        "peers: {p: {proxy: 'tailcat://t', models: [m], tailcatKey: ephemeral}}\n"
+    )
+    assert find_diagnostics(text) == ()
+    assert (TOP.keys["security"].since, MODEL.keys["disableKeepAlives"].since) == (257, 263)
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,9 @@ from textual.widgets import Input
 
 from aitui.domain.config.document import ConfigDocument
 from aitui.domain.config.lint import find_diagnostics
+from aitui.domain.progress import Steps
 from aitui.host.base import FileInfo, FileKind
 from aitui.host.config_types import FileSnapshot
-from aitui.services.config_apply import Steps
 from aitui.services.config_plan import ChangePlan, ServerConfig, change_confirmation, flag_edit
 from aitui.ui.screens.config import ConfigScreen, highlight_config
 from aitui.ui.screens.confirm import ConfirmScreen
@@ -163,7 +163,7 @@ def test_the_config_file(looks_as_before: Picture, size: tuple[int, int]) -> Non
     )
 
     async def show(pilot: Pilot[None]) -> None:
-        screen = ConfigScreen(STILL, SERVER, SNAPSHOT, IDLE.id)
+        screen = ConfigScreen(STILL, SERVER, IDLE.id)
         pilot.app.push_screen(screen)
         await pilot.pause()
         screen.show_config(preset, highlight_config(TEXT))

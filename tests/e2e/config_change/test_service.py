@@ -8,12 +8,12 @@ import pytest
 
 from aitui.cli.args import Arguments
 from aitui.cli.session import terminal_ask
+from aitui.domain.progress import ProgressTracker
 from aitui.errors import ConfigNotApplied
 from aitui.paths import Paths
-from aitui.services import config_apply as take_effect
-from aitui.services.config_apply import ProgressTracker
-from aitui.services.config_recover import RELOADING, reload_server
+from aitui.services import reload as take_effect
 from aitui.services.host_admin import open_administration
+from aitui.services.reload import RELOADING, reload_server
 from cli.command_line import CommandLine
 from e2e.config_change.answering import asked, running_commands
 from e2e.config_change.conftest import Administered
@@ -211,7 +211,7 @@ async def test_yes_to_a_reload_is_no_yes_to_a_restart(
         progress = ProgressTracker(watch.session.clock, lambda _: None, *RELOADING)
         with pytest.raises(ConfigNotApplied, match="gives no sign of a reload") as failed:
             await reload_server(admin, watch.session, progress, ask)
-    assert "aitui restart" in failed.value.remedy
+    assert "aitui restart" in failed.value.shell_remedy
     assert main_pid(systemd) == before
 
 

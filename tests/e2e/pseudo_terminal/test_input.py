@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from aitui.demo.stand_in import StandIn
 from aitui.ui.terminal.paste_guard import PATIENCE
 from catalogue import QUICK
 from e2e.pseudo_terminal.terminal import Terminal, terminal
 from e2e.pseudo_terminal.test_program import SEQUENCES, assert_given_back
+from stand_in import StandIn
 
 ACTS_WITHIN = 1.0
 """Seconds after which a key would have opened or ended something; the demo never falls silent."""
@@ -20,7 +20,7 @@ OPENS = b"\x1b[2Jx\x1b[?\x1b[201\x1bz2\x1bz4\x1bz?\x1bzD\x03\x03\x1b[21~q"
 BREAK_INPUT = """
 import sys
 from aitui.__main__ import main
-from aitui.ui.guarded_driver import GuardedParser
+from aitui.ui.terminal.driver import GuardedParser
 def feed(self, data):
     raise ZeroDivisionError("inside the input")
 GuardedParser.feed = feed

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from aitui.domain.progress import ProgressTracker
 from aitui.domain.snapshot import Clock, Server
 from aitui.errors import ConfigWriteUncertain
 from aitui.host.base import Host
 from aitui.host.config_file import ConfigFile
 from aitui.host.config_types import digest_of
 from aitui.host.service import SystemdService
-from aitui.services.config_apply import ProgressTracker, write_with_journal
+from aitui.services.config_apply import write_with_journal
 from aitui.services.host_admin import HostAdmin
 from aitui.store.journal import Journal, JournalEntry
 from host.conftest import folder, host, sshd

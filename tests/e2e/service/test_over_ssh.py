@@ -11,7 +11,7 @@ import pytest
 from aitui.domain.snapshot import Clock
 from aitui.host.config_file import ConfigFile
 from aitui.host.service import SystemdService
-from aitui.host.ssh.config import SshConfigPaths, SshUser
+from aitui.host.ssh.address import SshConfigPaths, SshUser
 from aitui.host.ssh.host import SshHost
 from e2e.service.installed import CONFIG
 from e2e.service.user_manager import ACCOUNT, UNIT, UserManager, user_manager

@@ -109,7 +109,7 @@ async def test_a_unit_that_ends_again_and_again(systemd: UserManager, host: Insi
             failed = await SystemdService(host, "again.service").find_failure() or failed
             await asyncio.sleep(0.02)
     assert "with exit status 3" in failed.why
-    assert failed.remedy.endswith("systemctl --user reset-failed again.service, and R")
+    assert failed.remedy.endswith("systemctl --user reset-failed again.service, and restart it")
 
 
 async def test_a_unit_that_systemd_does_not_start_again_so_soon(

@@ -122,7 +122,7 @@ async def heard_by(
     try:
         async with client.stream(request) as batches:
             async for batch in batches:
-                result.add(delta for delta in batch if type(delta).__name__ != "Begun")
+                result.add(delta for delta in batch if type(delta).__name__ != "ResponseStarted")
     except AituiError as error:
         return result, error
     return result, None

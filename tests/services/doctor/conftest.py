@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from aitui.domain.snapshot import Server
-from aitui.host.ssh.config import SshConfigPaths
+from aitui.host.ssh.address import SshConfigPaths
 from e2e.service.user_manager import ACCOUNT, UserManager, user_manager
 from host.conftest import make_place, sshd
 from host.sshd import Sshd

@@ -131,7 +131,7 @@ async def test_models_that_are_missing_on_either_side_are_named(local: Server) -
     models = (await machine_of(local, listed=[ListedModel("two")]))["config file's models"]
     assert models.status is CheckStatus.FAILED
     assert models.seen == "not in the server's list: one; not in the file: two"
-    assert "aitui reload" in models.remedy
+    assert "aitui reload" in models.shell_remedy
 
 
 async def test_many_missing_models_are_counted(local: Server) -> None:

@@ -160,7 +160,7 @@ async def test_a_file_newer_than_what_the_server_runs(served: Server, machine: U
     check = (await machine_of(served))["config file in force"]
     assert check.status is CheckStatus.FAILED
     assert "its journal tells of no reload since" in check.seen
-    assert "aitui reload" in check.remedy
+    assert "aitui reload" in check.shell_remedy
 
 
 async def test_a_newer_file_that_the_server_has_reloaded_is_in_force(

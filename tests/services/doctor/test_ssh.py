@@ -12,7 +12,7 @@ import pytest
 
 from aitui.domain.checks import CheckStatus, exit_code
 from aitui.domain.snapshot import Server
-from aitui.host.ssh.config import SshConfigPaths
+from aitui.host.ssh.address import SshConfigPaths
 from host.conftest import make_place
 from host.sshd import Sshd
 from services.doctor.examined import examined

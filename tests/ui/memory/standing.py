@@ -15,7 +15,7 @@ from aitui.domain.hardware.sample import (
     SampleSource,
 )
 from aitui.domain.memory.footprint import Footprint, FootprintOrigin
-from aitui.domain.memory.forecast import HardwareState
+from aitui.domain.memory.hardware_state import HardwareState
 from aitui.domain.memory.usage import GpuMemoryUsage, GpuShare, MemoryUsage
 from ui.hand_made import NOW, WALL
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from aitui.domain.hardware.sample import Gpu, HardwareSample, SampleSource
-from aitui.domain.memory.forecast import HardwareState, ModelMemory
+from aitui.domain.memory.forecast import ModelMemory
+from aitui.domain.memory.hardware_state import HardwareState
 from aitui.domain.memory.launch_profile import LaunchProfile
 from aitui.domain.memory.measurement import Measurement, MemoryRecords, OutOfMemory
 from aitui.domain.memory.usage import memory_usage

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from aitui.demo.stand_in import StandIn
-from aitui.store.json_store import FILE_NAME, read_theme, save_theme
+from aitui.store.files import THEME_FILE, read_theme, save_theme
 from catalogue import QUICK
 from e2e.pseudo_terminal.terminal import surroundings, terminal
+from stand_in import StandIn
 
 GRUVBOX_GROUND = b"48;2;40;40;40"
 
@@ -28,7 +28,7 @@ async def test_a_chosen_theme_is_there_at_the_next_start(plain: StandIn, tmp_pat
         await shown.unsee("nord")
         shown.press("\r")
         await shown.until(lambda: GRUVBOX_GROUND in shown.sent, "in other colours")
-        file = tmp_path / ".local/state/aitui" / FILE_NAME
+        file = tmp_path / ".local/state/aitui" / THEME_FILE
         await shown.until(file.exists, "kept")
         assert file.stat().st_mode & 0o777 == 0o600
     async with terminal(["--url", plain.url], environment) as again:
@@ -42,7 +42,7 @@ async def test_a_file_that_names_no_theme_is_as_none(
 ) -> None:
     state = tmp_path / ".local/state/aitui"
     state.mkdir(parents=True)
-    (state / FILE_NAME).write_bytes(content)
+    (state / THEME_FILE).write_bytes(content)
     async with terminal(["--url", plain.url], surroundings(tmp_path)) as shown:
         await shown.see("● live", QUICK)
 

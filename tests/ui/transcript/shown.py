@@ -41,10 +41,10 @@ class Chat(App[None]):
     def compose(self) -> ComposeResult:
         yield Transcript(Clock(Ticking(), lambda: 0.0))
 
-    def on_transcript_copied(self, message: Transcript.CopyRequested) -> None:
+    def on_transcript_copy_requested(self, message: Transcript.CopyRequested) -> None:
         self.copied.append((message.what, message.text))
 
-    def on_transcript_opened(self, message: Transcript.OpenRequested) -> None:
+    def on_transcript_open_requested(self, message: Transcript.OpenRequested) -> None:
         self.opened.append(message.text)
 
 

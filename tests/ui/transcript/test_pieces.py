@@ -16,12 +16,19 @@ from aitui.ui.transcript.blocks import (
     replace_control_characters,
     split_text,
 )
-from aitui.ui.transcript.highlight import CODE_STYLE, highlight_lines, highlight_quickly
+from aitui.ui.transcript.highlight import highlight_lines
 from aitui.ui.transcript.render import code_lines, render_piece
-from aitui.ui.transcript.style import TranscriptRow
+from aitui.ui.transcript.style import CODE_STYLE, TranscriptRow
 from ui.transcript.documents import MIXED, documents, split_documents
 
 WIDTHS = (41, 77, 117)
+OPEN_BLOCKS = [
+    *("- ", "12. ", "> ", "    ", "  ", "\n", "\n\n", "- [ ] ", "10. ", "---\n", "'t\n"),
+    *("word ", "word\n", "[x]: /u\n", "zz " * 3000, "```py\n", "~~~\n", "  - b\n" * 50),
+    *("> a\n" * 45, "  c\n" * 50, "    code\n" * 30, "> ```\n" + "> k\n" * 30),
+    *("| a | b |\n|---|---|\n" + "| 1 | 2 |\n" * 45, "> > r\n" * 44, "   v\n" * 30),
+]
+"""Blocks that are longer than a piece, and what may stand before, in and after them."""
 
 
 def streamed(deltas: list[str]) -> list[Piece]:
@@ -78,7 +85,7 @@ def test_no_row_is_wider_than_the_screen(document: str, width: int) -> None:
 def test_no_word_is_lost(document: str, width: int) -> None:
     shown = re.sub(r"\W", "", "".join(row.text for row in rows_of(document, width)))
     for piece in split_text(document):
-        if piece.shape.kind is PieceKind.PARAGRAPH:
+        if piece.kind is PieceKind.PARAGRAPH:
             for word in re.findall(r"word|longerword|bold|code", piece.source):
                 assert word in shown
 
@@ -101,7 +108,7 @@ def test_drawing_twice_gives_the_same(document: str, width: int) -> None:
 def test_the_code_of_a_cut_fence_is_that_of_the_whole() -> None:
     lines = [f"    line {number}" if number % 3 else "" for number in range(200)]
     text = "```python\n" + "\n".join(lines) + "\n```\nafter\n"
-    code = [piece for piece in split_text(text) if piece.shape.kind is PieceKind.CODE]
+    code = [piece for piece in split_text(text) if piece.kind is PieceKind.CODE]
     assert len(code) > 1
     assert [line for piece in code for line in code_lines(piece)] == lines
     assert [piece.opens for piece in code] == [True] + [False] * (len(code) - 1)
@@ -191,6 +198,20 @@ def test_words_come_in_the_order_that_markdown_it_has_them(text: str) -> None:
         place = shown.index(word, place)
 
 
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.sampled_from(OPEN_BLOCKS), max_size=10).map("".join), st.integers(1, 90))
+def test_what_stays_open_over_a_cut_is_what_it_was(document: str, size: int) -> None:
+    deltas = [document[at : at + size] for at in range(0, len(document), size)]
+    assert streamed(deltas) == split_text(document)
+
+
+def test_markers_without_number_go_no_deeper_than_the_parser() -> None:
+    deep = "- " * 500 + "word\n\nafter\n"
+    shown = "".join(row.text for row in rows_of(deep, 77))
+    assert "word" in shown
+    assert "after" in shown
+
+
 def test_a_line_of_a_megabyte_is_cut_and_whole() -> None:
     text = "x" * 1_000_000
     pieces = split_text(text)
@@ -209,5 +230,3 @@ def test_a_lexer_sees_no_line_that_is_too_long() -> None:
 def test_colours_change_no_character_of_code(language: str) -> None:
     lines = ["", "\tdef x(): return 'a'  # b", "/* a", "", '  " ` ( */ $ 1 <b>', "é 日本 🙂 \\", ""]
     assert ["".join(text for text, _ in runs) for runs in highlight_lines(lines, language)] == lines
-    quick = ["".join(text for text, _ in highlight_quickly(line, language)) for line in lines]
-    assert quick == lines

@@ -250,6 +250,26 @@ async def test_hostile_text_is_text() -> None:
         assert running.app.is_running
 
 
+async def test_links_by_reference_show_the_target_that_is_defined_below_them() -> None:
+    text = "See [the notes][1] and [2].\n\nMore.\n\n[1]: https://example.org/notes\n[2]: <https://b.org>"
+    async with shown() as whole, shown() as parts:
+        await whole.answer(text)
+        assert [row for row in rows_of(whole)[1:] if row] == [
+            "See the notes (https://example.org/notes) and 2 (https://b.org).",
+            "More.",
+        ]
+        parts.transcript.begin_turn("1", "assistant", "model")
+        for character in text:
+            parts.transcript.append("1", character)
+            parts.transcript._show()
+        parts.transcript.finish("1")
+        await parts.settle()
+        assert rows_of(parts) == rows_of(whole)
+        await parts.pilot.press("ctrl+y")
+        await parts.settle()
+        assert parts.app.copied == [("conversation", text)]
+
+
 async def test_nothing_waits_after_the_end() -> None:
     async with shown() as running:
         transcript = running.transcript

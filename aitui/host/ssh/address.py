@@ -1,0 +1,88 @@
+"""A machine's SSH address, and the user's files and limits to reach it with.
+
+asyncssh costs as much to import as Textual, and this is needed before anything is connected.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from aitui.domain.sanitize import sanitize_line
+from aitui.errors import HostError
+
+_FORM = re.compile(
+    r"""(?:(?P<user>[^@\s:]+)@)?
+        (?: \[(?P<bracketed>[0-9A-Fa-f:.]+(?:%[\w.-]+)?)\] | (?P<host>[^\s\[\]:@/]+) | (?P<bare>[0-9A-Fa-f]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*) )
+        (?::(?P<port>\d{1,5}))?""",
+    re.VERBOSE,
+)
+_LARGEST_PORT = 65535
+_GLOBAL_KNOWN_HOSTS = (Path("/etc/ssh/ssh_known_hosts"), Path("/etc/ssh/ssh_known_hosts2"))
+
+
+@dataclass(frozen=True, slots=True)
+class SshAddress:
+    """An address as configured. `host` may be an alias; the SSH config fills in what is missing."""
+
+    host: str
+    user: str | None = None
+    port: int | None = None
+
+    @classmethod
+    def read(cls, text: str) -> "SshAddress":
+        """Parse `user@host:port`. Raises HostError for anything else."""
+        match = _FORM.fullmatch(text.strip().removeprefix("ssh://"))
+        port = int(match["port"]) if match and match["port"] else None
+        host = "" if match is None else match["bracketed"] or match["host"] or match["bare"]
+        # A leading dash would be an option of a program that gets it as an argument.
+        is_option = host.startswith("-") or (match is not None and (match["user"] or "")[:1] == "-")
+        if match is None or is_option or (port is not None and not 0 < port <= _LARGEST_PORT):
+            raise HostError(
+                f"{sanitize_line(text, 100)} is no SSH address",
+                remedy="set ssh_host to user@host, user@host:port, or a Host of ~/.ssh/config",
+            )
+        return cls(host, match["user"], port)
+
+
+@dataclass(frozen=True, slots=True)
+class SshConfigPaths:
+    """The paths of the configuration. `agent` is the SSH agent's socket, empty without one."""
+
+    home: Path
+    config: Path
+    agent: str = ""
+    global_known_hosts: tuple[Path, ...] = _GLOBAL_KNOWN_HOSTS
+
+    @classmethod
+    def of_user(cls, home: Path, environment: Mapping[str, str]) -> "SshConfigPaths":
+        """Return the paths for a home directory and its environment."""
+        return cls(home, home / ".ssh" / "config", environment.get("SSH_AUTH_SOCK", ""))
+
+    def expand(self, text: str) -> Path:
+        """Expand `~` and `%d` in a path of the config."""
+        text = text.replace("%d", str(self.home))
+        if text == "~" or text.startswith("~/"):
+            return self.home / text[2:]
+        return Path(text)
+
+
+@dataclass(frozen=True, slots=True)
+class SshTimeouts:
+    """Seconds for each machine on the route: to connect, and to log in."""
+
+    connect: float = 15.0
+    login: float = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class SshUser:
+    """The user who connects. `passphrases` are by the path of their key.
+
+    `remembered` are known_hosts lines on top of those in the files.
+    """
+
+    ssh_config: SshConfigPaths
+    passphrases: Mapping[str, str]
+    remembered: tuple[str, ...] = ()
+    limits: SshTimeouts = SshTimeouts()

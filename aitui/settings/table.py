@@ -1,0 +1,205 @@
+"""Every setting, once: its key, its variable, its default, how it is read, and what it means."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from aitui.domain.server import Server
+from aitui.settings.address import ServerAddress, read_address
+from aitui.settings.raw import RawValue
+from aitui.settings.values import (
+    read_api_key,
+    read_bool,
+    read_color,
+    read_endpoint,
+    read_file_path,
+    read_fps,
+    read_password,
+    read_service_unit,
+    read_ssh_host,
+    read_text,
+    read_timeout,
+)
+
+DEFAULT_URL = "https://ai.shahondin1624.de"
+
+_PLAIN = Server(url="", identity="")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Setting(Generic[T]):
+    """One setting: `name` is its key in config.toml, `aliases` are other spellings of the key.
+
+    `default` holds wherever nothing sets it, `at_default_url` in its place for the built-in server.
+    `shown` is the default in words, empty for `default` itself. `field` is that of Server, empty
+    for `name`. `takes_empty` says that an empty text means none instead of unset.
+    """
+
+    name: str
+    words: str
+    default: T
+    read: Callable[[RawValue, Path], T]
+    at_default_url: T | None = None
+    shown: str = ""
+    field: str = ""
+    aliases: tuple[str, ...] = ()
+    in_environment: bool = True
+    takes_empty: bool = False
+
+    @property
+    def variable(self) -> str:
+        """Its environment variable, empty where it has none."""
+        return f"AI_SERVER_{self.name.upper()}" if self.in_environment else ""
+
+    @property
+    def default_text(self) -> str:
+        """Its default, as it would be written."""
+        return self.shown or str(self.at_default_url or self.default)
+
+
+def _value(read: Callable[[RawValue], T]) -> Callable[[RawValue, Path], T]:
+    """Read what needs no home directory."""
+    return lambda given, _: read(given)
+
+
+def _endpoint(name: str, words: str) -> Setting[str]:
+    default: str = getattr(_PLAIN.endpoints, name)
+
+    def read(given: RawValue, _: Path) -> str:
+        return read_endpoint(given, of_model="<id>" in default, example=default)
+
+    return Setting(f"{name}_path", words, default, read)
+
+
+def _file(
+    name: str, words: str, *, shown: str, at_default_url: Path | None = None
+) -> Setting[Path | None]:
+    return Setting(name, words, None, read_file_path, at_default_url, shown)
+
+
+URL = Setting(
+    "url", "the server's URL", ServerAddress(DEFAULT_URL), _value(read_address), shown=DEFAULT_URL
+)
+CERTS_DIR = _file(
+    "certs_dir",
+    "a directory with the next three",
+    shown="~/.pi/agent/certs",
+    at_default_url=Path(".pi/agent/certs"),
+)
+CA = _file("ca", "the authority that signed the server's certificate", shown="root-ca.pem")
+CLIENT_CERT = _file("client_cert", "the certificate that lets this client in", shown="client.pem")
+CLIENT_KEY = _file("client_key", "its private key", shown="client-key.pem")
+CLIENT_KEY_PASSWORD: Setting[str | None] = Setting(
+    "client_key_password",
+    "the password of an encrypted key",
+    None,
+    _value(read_password),
+    shown="none",
+)
+API_KEY: Setting[str | None] = Setting(
+    "api_key", "a key that llama-swap asks for", None, _value(read_api_key), shown="none"
+)
+TIMEOUT = Setting(
+    "timeout_ms",
+    "the limit of a load, from when the server begins it",
+    _PLAIN.timeout,
+    _value(read_timeout),
+    shown="300000",
+    field="timeout",
+)
+SSH_HOST = Setting(
+    "ssh_host",
+    "the machine behind the server; `local` for this one",
+    _PLAIN.ssh_host,
+    _value(read_ssh_host),
+    at_default_url="ai-server@192.168.2.3",
+    takes_empty=True,
+)
+PRESET_PATH = Setting(
+    "preset_path",
+    "llama-swap's config file on that machine",
+    _PLAIN.preset_path,
+    # `~` is expanded on the server's machine, not here.
+    lambda given, _: read_text(given, _PLAIN.preset_path),
+)
+SERVICE_UNIT = Setting(
+    "service_unit",
+    "the systemd user unit that runs it",
+    _PLAIN.service_unit,
+    _value(read_service_unit),
+)
+ENDPOINTS = tuple(
+    _endpoint(name, words)
+    for name, words in (
+        ("models", "where the server lists its models"),
+        ("running", "where it lists those that run"),
+        ("unload", "what unloads one model"),
+        ("unload_all", "what unloads all"),
+        ("upstream_health", "what says that a model is ready"),
+    )
+)
+COLOR = Setting(
+    "colour",
+    "a color of the server's own",
+    _PLAIN.color,
+    _value(read_color),
+    shown="none",
+    aliases=("color",),
+    in_environment=False,
+)
+READ_ONLY = Setting(
+    "read_only",
+    "load, unload and change nothing",
+    _PLAIN.read_only,
+    _value(read_bool),
+    shown="false",
+    in_environment=False,
+)
+
+CERTIFICATES = (CA, CLIENT_CERT, CLIENT_KEY)
+"""The certificate files; `shown` is the name of each in `certs_dir`."""
+
+SERVER_SETTINGS: tuple[Setting[Any], ...] = (
+    URL,
+    CERTS_DIR,
+    *CERTIFICATES,
+    CLIENT_KEY_PASSWORD,
+    API_KEY,
+    TIMEOUT,
+    SSH_HOST,
+    PRESET_PATH,
+    SERVICE_UNIT,
+    *ENDPOINTS,
+    COLOR,
+    READ_ONLY,
+)
+"""Those of a `[servers.NAME]`, and, if they have a variable, of the environment."""
+
+DEFAULT_SERVER = Setting(
+    "default",
+    "the server to open, by its name",
+    "",
+    lambda given, _: read_text(given, "home"),
+    shown="none",
+    in_environment=False,
+)
+FPS = Setting(
+    "fps",
+    "frames a second at most; `--fps N` for once",
+    20,
+    _value(read_fps),
+    in_environment=False,
+)
+NOTIFICATIONS = Setting(
+    "notifications",
+    "bell and OSC 9 when a load ends while you are elsewhere",
+    True,
+    _value(read_bool),
+    shown="true",
+    in_environment=False,
+)
+
+TOP_SETTINGS: tuple[Setting[Any], ...] = (DEFAULT_SERVER, FPS, NOTIFICATIONS)
+"""Those at the top of config.toml."""
