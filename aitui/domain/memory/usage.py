@@ -5,7 +5,6 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from aitui.domain.hardware.gpu.vendors import find_device_card
 from aitui.domain.hardware.sample import (
     Gpu,
     HardwareSample,
@@ -337,6 +336,9 @@ def _parts_by_process(held: "ProcessMemory", gpus: tuple[Gpu, ...]) -> dict[str,
 
 def _parts_by_log(start: "StartupMemory", gpus: tuple[Gpu, ...]) -> dict[str, int]:
     """Return the bytes by card, by the names of devices; nothing if one of them is no card."""
+    # Part of every snapshot, this module doesn't need the vendors before a model runs.
+    from aitui.domain.hardware.gpu.vendors import find_device_card
+
     parts: dict[str, int] = {}
     for device in start.devices:
         if not device.is_gpu:
