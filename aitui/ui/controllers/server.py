@@ -45,8 +45,8 @@ WARM_UP = (
     "cryptography.x509",
     "pygments.lexers",
 )
-"""What the views import when they are first opened: together 0.4 s of CPU, so before that, while
-nobody waits for it."""
+"""What the views import when they are first opened: together 0.4 s of CPU, so before that, while the
+app is idle."""
 
 
 class ServerControllers:
