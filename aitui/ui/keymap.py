@@ -458,6 +458,12 @@ HELP_TEXT = KeyGroup(
     ),
 )
 
+PALETTE = (
+    ("Undo", "Take the last change of the config back", "app.undo_change"),
+    ("Theme", "Choose other colours", "app.change_theme"),
+)
+"""What the palette offers without a key: title, words and action."""
+
 README_GROUPS = (MODEL_TABLE, MODELS, APP)
 """Those that the README lists."""
 
