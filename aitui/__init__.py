@@ -4,6 +4,7 @@ import gc
 
 __version__ = "0.1.0"
 
-# Python's own pace, every 700 new objects, has the garbage collector look through all that is being
-# imported over and over: 17 of the 246 ms of CPU that `aitui status` takes.
-gc.set_threshold(20_000, 5, 5)
+# At Python's own pace, every 700 new objects, the collector looks through all that is being imported
+# over and over: 17 of the 246 ms of CPU of `aitui status`, 10 of 260 to the first frame. Whatever goes
+# on for longer than a start calls `tune_collector`.
+gc.disable()

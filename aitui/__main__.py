@@ -12,7 +12,6 @@ from random import Random
 from typing import NoReturn, TextIO
 
 from aitui.cli.args import Arguments, parse
-from aitui.collector import tune_collector
 from aitui.domain.server import Clock, Server
 from aitui.errors import AituiError, ConfigRefused, LoadFailed, SettingsError
 from aitui.paths import Paths, home_directory
@@ -67,7 +66,7 @@ def _dashboard(arguments: Arguments, settings: Settings, paths: Paths, home: Pat
     # Textual reads it once, when it is imported. One that was left there yields to one set for us.
     if settings.origins["fps"] != "default" or "TEXTUAL_FPS" not in os.environ:
         os.environ["TEXTUAL_FPS"] = str(settings.fps)
-    from aitui.store.json_store import read_theme
+    from aitui.store.files import read_theme
     from aitui.ui.app import AituiApp
     from aitui.ui.context import AppContext
 
@@ -82,7 +81,6 @@ def _dashboard(arguments: Arguments, settings: Settings, paths: Paths, home: Pat
         start_with_demo=arguments.demo,
         theme=read_theme(paths.state),
     )
-    tune_collector()
     app = AituiApp(opening)
     asyncio.run(app.run_async())
     for stream in (sys.stdout, sys.stderr):
@@ -94,7 +92,7 @@ def _dashboard(arguments: Arguments, settings: Settings, paths: Paths, home: Pat
 
 
 def _discard_output(stream: TextIO) -> None:
-    """Whoever read it has gone; Python would complain once more when it flushes at its end."""
+    """Send the rest nowhere: the reader is gone, and Python would report that again at its final flush."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
@@ -146,7 +144,7 @@ def run() -> NoReturn:
     """Run aitui, and end the process at once.
 
     Python would take down every module first: 45 of the 230 ms of CPU of `aitui status`. Threads have
-    ended with the event loop, and files are closed by whoever opened them.
+    ended with the event loop, and files are closed by what opened them.
     """
     status = main()
     for stream in (sys.stdout, sys.stderr):

@@ -78,10 +78,6 @@ class GraphicsCards:
         """Return the MiB that a process has on each card, by the card's number."""
         return dict(self._allocations.get(owner, {}))
 
-    def remove(self, card: GraphicsCard) -> None:
-        """Drop a card, as if it had fallen off the bus."""
-        self.cards = tuple(one for one in self.cards if one is not card)
-
     def split(self, flags: FakeFlags, environment: Mapping[str, str]) -> dict[int, float]:
         """Return the share of each card by its number, in whole layers.
 

@@ -48,7 +48,6 @@ class DemoSshServer:
     """Listens on a port of this machine for a client with the key of the configuration."""
 
     def __init__(self, folder: Path, root: Path, answer: CommandHandler) -> None:
-        self._folder = folder
         self._root = root
         self._run_command = answer
         self._background = BackgroundTasks()

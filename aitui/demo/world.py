@@ -34,9 +34,6 @@ class DemoEnvironment:
     server: StandIn
     certificates: Certificates
     folder: Path
-    config_home: Path
-    data_home: Path
-    state_home: Path
     config_file: Path
     ssh_setup: SshSetup
 
@@ -65,14 +62,13 @@ async def demo_world(
     `random` decides on the visits; `pauses` are the seconds between two of them. `cards` are the
     graphics cards of the machine behind the server.
     """
-    with tempfile.TemporaryDirectory(prefix="aitui-demo-") as name:
-        folder = Path(name)
+    with tempfile.TemporaryDirectory(prefix="aitui-demo-") as temporary:
+        folder = Path(temporary)
         certificates = await asyncio.to_thread(issue_certificates, folder / "certs")
         root = folder / "host"
         config_file = root / CONFIG_PATH.removeprefix("/")
-        config, data, state = (folder / kind for kind in ("config", "data", "state"))
-        for path in (config, data, state, root):
-            path.mkdir(mode=0o700)
+        for name in ("config", "data", "state", "host"):
+            (folder / name).mkdir(mode=0o700)
         unit = DemoUnit(config_file)
         server = StandIn(config_text, dialect, certificates, say=unit.write, cards=cards)
         models = server.configuration.models
@@ -88,9 +84,7 @@ async def demo_world(
                 name="visitors",
             )
             try:
-                yield DemoEnvironment(
-                    server, certificates, folder, config, data, state, config_file, door.setup
-                )
+                yield DemoEnvironment(server, certificates, folder, config_file, door.setup)
             finally:
                 await visits.close()
 

@@ -81,7 +81,7 @@ class Host(Protocol):
         given: bytes = b"",
         largest: int = 1 << 20,
     ) -> CommandResult:
-        """Run a command whose words no shell interprets; `given` is its input.
+        """Run a command; no shell interprets its words. `given` is its input.
 
         At most `largest` bytes of each of its two outputs are kept. After `seconds` its process
         group is killed and HostTimedOut raised. A missing program has the status 127, as in a

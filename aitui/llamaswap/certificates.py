@@ -8,7 +8,6 @@ import re
 import shlex
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -45,15 +44,6 @@ _RENEW = (
     "openssl x509 -req -in client.csr -CA root-ca.pem -CAkey root-ca.key -CAcreateserial "
     "-days 3650 -out {}"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class CertificateExpiry:
-    """The end of a certificate in one of our files."""
-
-    what: str
-    path: Path
-    not_after: datetime
 
 
 def check_files_present(server: Server) -> None:
@@ -122,18 +112,6 @@ def _client_certificate_error(server: Server, how: str, words: str) -> TlsRefuse
         why="; ".join(reason for reason in reasons if reason),
         remedy=f"check it with the server's CA: openssl verify -CAfile {ca} {certificate}",
     )
-
-
-def expiries(server: Server) -> tuple[CertificateExpiry, ...]:
-    """Return the ends of our certificates, the soonest first; none if a file is unusable."""
-    try:
-        found = [
-            CertificateExpiry(what, path, certificate.not_valid_after_utc)
-            for what, path, certificate in _iter_certificates(server)
-        ]
-    except CertificateFileError:
-        return ()
-    return tuple(sorted(found, key=lambda expiry: expiry.not_after))
 
 
 def key_warnings(server: Server) -> tuple[str, ...]:

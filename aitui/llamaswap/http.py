@@ -179,7 +179,7 @@ class HttpClient:
 
 
 class ResponseStream:
-    """A response whose body is read chunk by chunk."""
+    """A response with a body that is read chunk by chunk."""
 
     def __init__(
         self,

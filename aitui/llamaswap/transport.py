@@ -218,7 +218,7 @@ class PacedReader:
         """Return what has come since the last call, after waiting for some; b"" at the end.
 
         Raises TimeoutError if nothing comes for `limit` seconds, and what reading raised. This is
-        the watchdog of streams, whose httpx read timeout is off.
+        the watchdog of streams: httpx's own read timeout is off.
         """
         assert self._reading is not None
         if not self._waiting and not self._reading.done():

@@ -1,4 +1,4 @@
-"""A proposed change carried out: written as a transaction, taken up by the server, and proven."""
+"""A planned change carried out: written as a transaction, applied by a reload, verified by a load."""
 
 import asyncio
 import secrets
@@ -37,10 +37,10 @@ from aitui.store.journal import JournalEntry as Entry
 
 @dataclass(frozen=True, slots=True)
 class ExpectedSetting:
-    """What a model is to run with; `value` is None where the flag is to be absent.
+    """What a model should run with; `value` is None if the flag should be absent.
 
-    `flag` is empty where nothing can be expected of the command, as for `ttl`. `in_command` is
-    False where the value stands in the model's environment, None where that isn't known.
+    `flag` is empty if the command can't show the change, as for `ttl`. `in_command` is False if the
+    value is in the model's environment, None if that isn't known.
     """
 
     model: str
@@ -52,9 +52,9 @@ class ExpectedSetting:
 async def load_and_verify(
     session: Session, expected: ExpectedSetting, progress: ProgressTracker
 ) -> None:
-    """Load the model, and see the value in the command that runs.
+    """Load the model, and compare the command that runs with what is expected.
 
-    Raises LoadFailed with the log, and NotTakenEffect where the model runs with something else.
+    Raises LoadFailed with the log, and ConfigNotApplied if the model runs with another value.
     """
     with progress.step("load") as words:
         if await load_model(session, expected.model, _always_yes) is None:
@@ -95,7 +95,7 @@ async def _verify(session: Session, expected: ExpectedSetting) -> str:
 
 
 async def _verify_by_properties(session: Session, expected: ExpectedSetting) -> str:
-    """llama-swap shows no environment: the model itself is asked, right after it was loaded."""
+    """Ask the model itself, right after it was loaded: llama-swap shows no environment."""
     value = expected.value or ""
     if find_flag(expected.flag) != find_flag(CONTEXT_SIZE) or not value.isdecimal():
         return "the model answers; what is in its environment isn't told"
@@ -111,7 +111,7 @@ async def _verify_by_properties(session: Session, expected: ExpectedSetting) -> 
 
 
 async def _always_yes(build: object) -> bool:
-    """Who said yes to the change said yes to the load that proves it."""
+    """Answer yes: the confirmed change includes the load that verifies it."""
     del build
     return True
 
@@ -135,7 +135,7 @@ _NAMES = {
 
 @dataclass(frozen=True, slots=True)
 class WrittenChange:
-    """A change that stands in the file; `warnings` are sentences about what isn't quite right."""
+    """A change that is in the file; `warnings` are sentences about what went wrong beside it."""
 
     entry: Entry
     warnings: tuple[str, ...] = ()
@@ -146,7 +146,7 @@ Write = Callable[[], Awaitable[WrittenChange]]
 
 @dataclass(frozen=True, slots=True)
 class ChangeObserver:
-    """Who watches a change: is told its steps, is asked where it has two ways, and expects this."""
+    """Where the steps of a change go, how to ask on the way, and what it should lead to."""
 
     progress: ProgressTracker
     ask: Ask
@@ -154,35 +154,35 @@ class ChangeObserver:
 
 
 class ChangeApplyFailed(AituiError):
-    """The change stands in the file, and it didn't take effect; `cause` is why.
+    """The change is in the file and didn't take effect, because of `cause`.
 
-    `made` is what can be taken back.
+    `written` is what can be taken back.
     """
 
-    def __init__(self, made: WrittenChange, cause: AituiError) -> None:
+    def __init__(self, written: WrittenChange, cause: AituiError) -> None:
         super().__init__(cause.what, why=cause.why, remedy=cause.remedy, action=cause.action)
-        self.made = made
+        self.written = written
         self.cause = cause
 
 
 async def apply_change(
     admin: HostAdmin,
     session: Session | None,
-    proposal: ChangePlan,
+    plan: ChangePlan,
     progress: ProgressTracker,
     ask: Ask,
 ) -> WrittenChange:
-    """The whole road, from reading to the proof; without a session the file alone is changed.
+    """Make a change, from reading to verifying; without a session only the file is changed.
 
-    Raises NotEffective where the file was changed and something behind that failed; Refused,
-    ConfigRefused and its kin, HostError, JournalError where nothing was written, but for
+    Raises ChangeApplyFailed if the file was changed and a later step failed; ActionRefused,
+    ConfigRefused and its kin, HostError and JournalError if nothing was written, except for
     ConfigWriteUncertain.
     """
     return await write_and_apply(
         admin,
         session,
-        lambda: _write_change(admin, proposal, progress),
-        ChangeObserver(progress, ask, _expected_result(proposal)),
+        lambda: _write_change(admin, plan, progress),
+        ChangeObserver(progress, ask, _expected_result(plan)),
     )
 
 
@@ -190,26 +190,26 @@ async def write_and_apply(
     admin: HostAdmin,
     session: Session | None,
     write: Write,
-    watched: "ChangeObserver",
+    observer: ChangeObserver,
 ) -> WrittenChange:
-    """Write, have the server read it, load the model that is expected if there is one, and look."""
-    progress, expected = watched.progress, watched.expected
+    """Write, make the server read the file, load the expected model if there is one, and verify."""
+    progress, expected = observer.progress, observer.expected
     if session is None:
-        made = await write()
+        written = await write()
         progress.skip(*TAKING_EFFECT, words="the server goes on with what it has")
-        return made
+        return written
     async with watch_reload(admin, session) as watch:
-        made = await write()
+        written = await write()
         try:
             with progress.step("reload") as words:
-                words.append(await trigger_reload(admin, session, watch, watched.ask))
+                words.append(await trigger_reload(admin, session, watch, observer.ask))
             if expected is None:
                 progress.skip("load", "verify")
             else:
                 await load_and_verify(session, expected, progress)
         except AituiError as error:
-            raise ChangeApplyFailed(made, error) from error
-    return made
+            raise ChangeApplyFailed(written, error) from error
+    return written
 
 
 async def write_with_journal(
@@ -218,12 +218,12 @@ async def write_with_journal(
     progress: ProgressTracker,
     write: Callable[[Callable[[WriteStep], object]], Awaitable[WriteResult]],
 ) -> WrittenChange:
-    """Write, with the journal true before and after; the steps of the writing are told."""
+    """Write with an entry in the journal before and after, and follow the steps."""
     await admin.journal.begin(entry)
     try:
         written = await write(lambda step: _advance_to(progress, _NAMES[step]))
     except ConfigWriteUncertain as error:
-        # Which file is there is seen, and told, at the next start.
+        # The next start finds out which file is there, and reports it.
         progress.fail(error.what)
         raise
     except AituiError as error:
@@ -239,15 +239,15 @@ async def write_with_journal(
 
 
 async def _write_change(
-    admin: HostAdmin, proposal: ChangePlan, progress: ProgressTracker
+    admin: HostAdmin, plan: ChangePlan, progress: ProgressTracker
 ) -> WrittenChange:
     admin.refuse_if_read_only("changing the config file")
-    change, reading = proposal.change, proposal.reading
+    change, reading = plan.change, plan.reading
     with progress.step("read") as words:
         now = await admin.config.read()
         words.append(f"{len(now.content):,} bytes")
     with progress.step("edit") as words:
-        content = proposal.content
+        content = plan.content
         words.append(f"{change.old or 'unset'} → {change.new}" if change.flag else "")
     with progress.step("check"):
         await asyncio.to_thread(require_startable, reading.content, content)
@@ -268,8 +268,8 @@ async def _write_change(
         admin,
         entry,
         progress,
-        # What was read when it was proposed: whoever wrote since is noticed, and not overwritten.
-        lambda tell: admin.config.write(reading, content, on_step=tell),
+        # The text read for the plan: what others wrote since then is noticed, not overwritten.
+        lambda on_step: admin.config.write(reading, content, on_step=on_step),
     )
 
 
@@ -279,9 +279,9 @@ def _advance_to(progress: ProgressTracker, name: str) -> None:
         progress.advance(name)
 
 
-def _expected_result(proposal: ChangePlan) -> ExpectedSetting | None:
-    """What the changed model is to run with; None where there is no such model any more."""
-    change = proposal.change
+def _expected_result(plan: ChangePlan) -> ExpectedSetting | None:
+    """Return what the changed model should run with; None if the model was removed."""
+    change = plan.change
     if not change.model or change.new is None:
         return None
     if change.where is ValueSource.KEY or not change.flag:
@@ -305,7 +305,7 @@ UNDOING = ("check", "back up", "replace", "reload", "load", "verify")
 
 
 async def last_change(admin: HostAdmin) -> Entry:
-    """The change that `undo` would take back; raises Refused where there is none."""
+    """Return the change that `undo` would take back; raises ActionRefused if there is none."""
     entry = await admin.journal.last_undoable(admin.server.identity)
     if entry is None:
         raise ActionRefused(
@@ -318,7 +318,7 @@ async def last_change(admin: HostAdmin) -> Entry:
 
 
 def undo_confirmation(entry: Entry, at: str, snapshot: Snapshot | None) -> Confirmation:
-    """What taking back will hit; `at` is the time of the change, in words."""
+    """Confirm an undo, with what it unloads; `at` is the time of the change, in words."""
     facts = [f"made {at}: {describe_entry(entry)}"]
     if snapshot is not None:
         facts += consequences(snapshot, entry.model)
@@ -341,9 +341,9 @@ def rollback_confirmation(cause: AituiError) -> Confirmation:
 async def undo_change(
     admin: HostAdmin, session: Session | None, entry: Entry, progress: ProgressTracker, ask: Ask
 ) -> WrittenChange:
-    """Put the file back as it was before that change, and see that it works.
+    """Put back the file from before that change, apply and verify it.
 
-    Raises what `change_config` raises; ConfigChangedMeanwhile where the file isn't ours any more.
+    Raises what `apply_change` raises, and ConfigChangedMeanwhile if the file was changed since.
     """
     admin.refuse_if_read_only("undoing a change")
     backwards = Entry(
@@ -370,8 +370,8 @@ async def undo_change(
             admin,
             backwards,
             progress,
-            lambda tell: admin.config.undo(
-                backup=entry.backup, before=entry.before, after=entry.after, on_step=tell
+            lambda on_step: admin.config.undo(
+                backup=entry.backup, before=entry.before, after=entry.after, on_step=on_step
             ),
         ),
         ChangeObserver(progress, ask, expected),

@@ -1,4 +1,4 @@
-"""Changes of the config file that were cut off: found in the journal, and settled."""
+"""Interrupted changes of the config file: found in the journal, and settled."""
 
 import time
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from aitui.services.host_admin import HostAdmin
 from aitui.store.journal import ChangeOutcome, JournalEntry
 
 MAYBE_RUNNING_SECONDS = 60.0
-"""A change younger than this may be going on in another aitui."""
+"""A younger change may still be running in another aitui."""
 
 _OUTCOMES = {
     FileVersion.OLD: ChangeOutcome.FAILED,
@@ -20,12 +20,12 @@ _OUTCOMES = {
 
 
 async def recover_changes(admin: HostAdmin) -> tuple[str, ...]:
-    """Settle what was cut off earlier; one sentence for each such change.
+    """Settle interrupted changes, and return a sentence about each.
 
-    The journal says DONE or FAILED after it, and nothing is left beside the file. Left alone are
-    changes that are under way, those of another machine, and all of them where the settings forbid
-    to change anything. Raises nothing but a cancellation: what can't be settled now is told, and
-    tried again the next time.
+    Afterwards the journal says DONE or FAILED, and no lock or temporary file is left. Changes that
+    are still running and those of another machine are left alone, all of them if the settings allow
+    no change. Raises no AituiError: what can't be settled now is reported, and tried again the next
+    time.
     """
     if admin.server.read_only:
         return ()
@@ -33,12 +33,12 @@ async def recover_changes(admin: HostAdmin) -> tuple[str, ...]:
         changes = await admin.journal.changes_of(admin.server.identity)
     except AituiError as error:
         return (str(error),)
-    told: list[str] = []
+    sentences: list[str] = []
     for change in changes:
         is_ours = change.outcome is ChangeOutcome.OPEN and change.host == admin.host.label
         if is_ours and abs(admin.clock.wall() - change.at) >= MAYBE_RUNNING_SECONDS:
-            told += await _settle_change(admin, change, changes)
-    return tuple(told)
+            sentences += await _settle_change(admin, change, changes)
+    return tuple(sentences)
 
 
 async def _settle_change(
@@ -49,14 +49,14 @@ async def _settle_change(
     )
     file = ConfigFile(admin.host, change.path, clock=admin.clock)
     if change.path == admin.config.path:
-        file = admin.config  # it knows the locks that it could not give back
+        file = admin.config  # it remembers the locks that it could not release
     try:
         found = await file.recover(change.before, change.after)
         later = _state_from_later_change(change, changes)
         whole = later or found.state
         backup = ""
         if whole is FileVersion.NEW:
-            # Its path was to be written down at the end, and undo wants it.
+            # Its path is written to the journal at the end of a change, and undo needs it.
             real_path = await admin.host.resolve(change.path)
             backup = await find_backup(admin.host, real_path, change.before)
         await admin.journal.end(change.id, _OUTCOMES[whole], backup=backup)
@@ -70,7 +70,7 @@ async def _settle_change(
 def _state_from_later_change(
     change: JournalEntry, changes: Sequence[JournalEntry]
 ) -> FileVersion | None:
-    """Which file was in its place by what a later change found there, None where none tells."""
+    """Return which file a later change found in its place, None if no later change says so."""
     later = changes[changes.index(change) + 1 :]
     for other in later:
         if other.path == change.path and other.outcome in {
@@ -93,14 +93,14 @@ def _describe_state(whole: FileVersion, found: RecoveryResult, *, is_past: bool)
 
 
 def _format_time(at: float, now: float) -> str:
-    """The time of a change, with its day where that isn't today."""
+    """Format the time of a change, with the date if that isn't today."""
     moment = time.localtime(at)
     is_today = moment[:3] == time.localtime(now)[:3]
     return time.strftime("%H:%M" if is_today else "%Y-%m-%d %H:%M", moment)
 
 
 def describe_entry(entry: JournalEntry) -> str:
-    """A change in words."""
+    """Word a change."""
     if entry.flag:
         return f"{entry.model}  {entry.flag} {entry.old or 'unset'} → {entry.new or 'unset'}"
     return entry.model or "the whole file"

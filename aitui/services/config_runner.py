@@ -196,7 +196,7 @@ class ConfigRunner:
         try:
             result = replace(result, written=await work(progress))
         except ChangeApplyFailed as error:
-            result = replace(result, written=error.made, error=error.cause)
+            result = replace(result, written=error.written, error=error.cause)
         except AituiError as error:
             result = replace(result, error=error)
         self.frontend.finish(result)

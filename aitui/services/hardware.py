@@ -1,4 +1,4 @@
-"""Keeps true what is known of a server's memory: samples, measures, reads headers, remembers."""
+"""The memory of a server: sampled, measured, calculated from model files, remembered."""
 
 import asyncio
 import contextlib
@@ -37,7 +37,7 @@ NO_ENVIRONMENTS: Mapping[str, Mapping[str, str]] = MappingProxyType({})
 
 
 class ModelCommands:
-    """`configured` are the commands of the config file, by model."""
+    """The command of each model. `configured` are those of the config file, by model."""
 
     def __init__(self) -> None:
         self.configured: Mapping[str, str] = {}
@@ -48,7 +48,7 @@ class ModelCommands:
     def configure(
         self, commands: Mapping[str, str], environments: Mapping[str, Mapping[str, str]]
     ) -> bool:
-        """Take in what the config file says, and tell whether that is anything new."""
+        """Take over what the config file says; return whether it is new."""
         if (commands, environments) == (self.configured, self._environments):
             return False
         self.configured, self._environments = commands, environments
@@ -56,7 +56,7 @@ class ModelCommands:
         return True
 
     def remember(self, resident: Iterable[Model]) -> None:
-        """These models run: by that command, they ran last when they have gone."""
+        """Remember the commands of models that run, for when they have stopped."""
         for model in resident:
             if model.command:
                 self._last[model.id] = model.command
@@ -64,11 +64,11 @@ class ModelCommands:
             self._last.pop(next(iter(self._last)))
 
     def command_of(self, model: Model) -> str:
-        """The command that counts, "" where nobody told any."""
+        """Return the command to calculate with, "" if none is known."""
         return model.command or self.configured.get(model.id) or self._last.get(model.id) or ""
 
     def launch_profile(self, model_id: str, command: str) -> "LaunchProfile":
-        """What a command decides, with the environment that the config file gives its model."""
+        """Return the launch profile of a command in the environment of its model."""
         key = model_id, command
         found = self._launch_profiles.get(key)
         if found is None:
@@ -86,24 +86,24 @@ MOST_FILES = 500
 
 
 class ModelHeaders:
-    """What can't be read is not tried again: the model will be measured instead."""
+    """The headers of model files. One that can't be read is not tried again."""
 
     def __init__(self) -> None:
         self._headers: dict[str, GgufHeader | None] = {}
 
     def header_of(self, command: str) -> "GgufHeader | None":
-        """The header of the file that a command names, None where it isn't known."""
+        """Return the header of the file that a command names, None if it isn't known."""
         path = _header_path(command)
         return self._headers.get(path) if path else None
 
     def unread(self, commands: Iterable[str]) -> tuple[str, ...]:
-        """The files that these commands name and that nobody has looked at yet."""
+        """Return the files of these commands that have not been read yet."""
         places = dict.fromkeys(place for place in map(_header_path, commands) if place)
         room = max(0, MOST_FILES - len(self._headers))
         return tuple(place for place in places if place not in self._headers)[:room]
 
     async def read(self, host: "Host", path: str) -> None:
-        """Read one file's header. Raises HostError where the machine itself can't be reached."""
+        """Read one file's header; raises HostError if the host can't be reached."""
         from aitui.host.sampler import read_model_header
 
         try:
@@ -123,15 +123,15 @@ def _header_path(command: str) -> str:
 
 QUIET_SECONDS = 0.5
 PATIENT_QUIET_SECONDS = 2.0
-"""Of a line that brings little at a time, a log is read once more before nothing is believed of it."""
+"""Over a slow connection a log is read once more before it counts as silent."""
 FIRST_LINE_SECONDS = 10.0
-"""A server may send nothing at all of a model that has said nothing."""
+"""A server may send nothing at all for a model that has logged nothing."""
 LOG_SECONDS = 15.0
 LONGEST_LINE = 4000
 
 
 class StartupLogs:
-    """Keeps what was read for as long as the model stays the same process."""
+    """The memory that start-up logs report, kept as long as the model is the same process."""
 
     def __init__(self, client: "LlamaSwapClient") -> None:
         self._client = client
@@ -139,11 +139,11 @@ class StartupLogs:
 
     @property
     def starts(self) -> dict[str, "StartupMemory"]:
-        """The memory of each start that told of it."""
+        """Return the memory of each start that the log reported."""
         return {name: start for name, (_, start) in self._read.items() if start is not None}
 
     def unread(self, models: tuple[Model, ...]) -> tuple[Model, ...]:
-        """The ready models whose log nobody has looked at; what is of others is forgotten."""
+        """Return the ready models with an unread log, and forget the logs of other models."""
         ready = {model.id: model for model in models if model.state is RunState.READY}
         self._read = {
             name: read
@@ -153,16 +153,16 @@ class StartupLogs:
         return tuple(model for name, model in ready.items() if name not in self._read)
 
     async def read(self, model: Model) -> None:
-        """Read the history of its log; this loads nothing."""
+        """Read the history of a model's log; this loads nothing."""
         start = None
-        # A log that can't be read tells nothing; the view of logs says why.
+        # The log view shows why a log can't be read.
         with contextlib.suppress(AituiError):
             start = await self._read_last_start(model.id, QUIET_SECONDS)
             start = start or await self._read_last_start(model.id, PATIENT_QUIET_SECONDS)
         self._read[model.id] = model.since, start
 
     async def _read_last_start(self, name: str, quiet: float) -> "StartupMemory | None":
-        """The stream goes on for ever after its history, so it is read until it falls silent."""
+        """Read the stream until it falls silent, since it goes on after its history."""
         from aitui.domain.memory.start_up import StartupLogReader
 
         reader, rest = StartupLogReader(), ""
@@ -183,10 +183,10 @@ class StartupLogs:
 
 
 SLOW_INTERVAL = 60.0
-"""Seconds between two samples of a machine whose cards the server tells of already."""
+"""Seconds between two samples of a host if the server reports its GPUs already."""
 HEADER_PAUSE = 0.2
 LOG_READ_SECONDS = 3.0
-"""Seconds that somebody who waits is kept waiting for the logs of running models."""
+"""Seconds that a command waits for the logs of running models."""
 
 
 class HardwareMonitor:
@@ -228,7 +228,7 @@ class HardwareMonitor:
         self.hardware = HardwareState()
 
     async def run(self) -> None:
-        """Go on until cancelled."""
+        """Sample, read and measure until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._follow_snapshots(), name="follow the server's state")
             tasks.create_task(self._poll_server(), name="sample the server")
@@ -240,7 +240,7 @@ class HardwareMonitor:
 
     @property
     def is_host_responding(self) -> bool:
-        """Whether the machine behind the server was asked and has answered."""
+        """Whether the host was sampled and has answered."""
         return self._host is not None and self._host.latest is not None
 
     async def sample_once(self, *, with_host: bool = True) -> HardwareState:
@@ -260,7 +260,7 @@ class HardwareMonitor:
                 for model in self._logs.unread(self._snapshot.models):
                     await self._logs.read(model)
         await self._publish(heard=True)
-        # What was measured before tells context sizes, and these what is needed.
+        # The first update may set context sizes, and the second calculates with them.
         await self._publish()
         return self.hardware
 
@@ -274,7 +274,7 @@ class HardwareMonitor:
         commands: Mapping[str, str],
         environments: Mapping[str, Mapping[str, str]] = NO_ENVIRONMENTS,
     ) -> None:
-        """What the config file runs for each model, and with which variables."""
+        """Take over the command and the environment of each model in the config file."""
         if self._commands.configure(commands, environments):
             self._headers_due.set()
             self._changed.set()
@@ -349,7 +349,7 @@ class HardwareMonitor:
             try:
                 await self._headers.read(host.host, unread[0])
             except HostError:
-                # The sampler meets the same trouble, and words it.
+                # The sampler meets the same error and reports it.
                 return
             self._changed.set()
             await asyncio.sleep(pause)
@@ -399,14 +399,14 @@ class HardwareMonitor:
         await self._monitor.update_hardware(self.hardware)
 
     def _choose_history(self, picture: MemoryUsage) -> "SampleHistory":
-        """That of the server, which is longer, unless it is of other cards than those shown."""
+        """Return the server's history, which is longer, unless it is of other GPUs than the usage."""
         server, host = self._server, self._host
         if host is None or not host.history.samples:
             return server.history
         shown = {card.gpu.key for card in picture.cards}
         sample = server.latest
-        told = {gpu.key for gpu in sample.gpus} if sample is not None else set()
-        same = bool(shown & told) or (not shown and sample is not None)
+        reported = {gpu.key for gpu in sample.gpus} if sample is not None else set()
+        same = bool(shown & reported) or (not shown and sample is not None)
         return server.history if same else host.history
 
     def _memory_usage(self, known: Mapping[str, "ModelMemory"]) -> MemoryUsage:
@@ -420,8 +420,8 @@ class HardwareMonitor:
                 continue
             from aitui.domain.memory.forecast import expected_memory
 
-            untold = model.context.source is ContextSource.FALLBACK
-            tokens = memory.known.last_context if untold else model.context.tokens
+            assumed = model.context.source is ContextSource.FALLBACK
+            tokens = memory.known.last_context if assumed else model.context.tokens
             found = expected_memory(memory, tokens, cards) if tokens else None
             if found is not None:
                 expected[model.id] = found
@@ -434,7 +434,10 @@ class HardwareMonitor:
         )
 
     def _model_memory(self) -> dict[str, "ModelMemory"]:
-        """Only models of which something is remembered or read."""
+        """Return the memory of the models that have records or a header.
+
+        For a model without a known command, the latest launch profile on record counts.
+        """
         found = ((model.id, self._memory_of(model)) for model in self._snapshot.models)
         return {model_id: memory for model_id, memory in found if memory is not None}
 
@@ -473,14 +476,14 @@ class HardwareMonitor:
 
     async def _record(self, lessons: tuple[MemoryObservation, ...]) -> None:
         for lesson in lessons:
-            # Learnt once, it is lost where its keeping is cut off.
+            # A measurement can't be repeated if storing it is cut off.
             await shield(
                 self._measurements.record(self._identity, lesson.model, lesson.observation)
             )
 
 
 def _memory_facts(model: Model) -> tuple[object, ...]:
-    """What of a model decides about memory, or tells of it."""
+    """Return what decides about a model's memory, or shows it."""
     failed = model.failed.at if model.failed is not None else None
     context = model.context
     return (

@@ -1,4 +1,4 @@
-"""What loads teach about memory: what each took, which died of it, and which became slow."""
+"""What is learned from loads: the memory each took, failures for lack of it, slow models."""
 
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from aitui.domain.memory.launch_profile import LaunchProfile
 
 OUT_OF_MEMORY = "out of memory"
-"""What the reason of a failed load says of memory, as `domain.load_failure` words it."""
+"""The words in the reason of a load that failed for lack of memory."""
 LONGEST_SAMPLE_GAP = 1800.0
-"""Seconds between two samples whose difference still counts as a load's."""
+"""Seconds at most between two samples that measure a load by their difference."""
 RATE_SAMPLES = 20
 LEAST_RATE_CHANGE = 0.1
-"""By which share a rate has to differ from the one that is kept, to be kept in its place."""
+"""The share by which a rate must differ from the stored one to replace it."""
 SETTLING_RATES = 5
-"""So many are kept at once, until the usual one has settled."""
+"""Stored at once until the usual rate has settled."""
 MODELS_KEPT = 1000
 BASELINES_KEPT = 32
 LEAST_GROWTH = 1.02
@@ -31,17 +31,17 @@ LEAST_GROWTH = 1.02
 
 @dataclass(frozen=True, slots=True)
 class MemoryObservation:
-    """Something to be kept of one model."""
+    """Something to store of one model."""
 
     model: str
     observation: Measurement | OutOfMemory | UsualRate
 
 
 class MemoryLearner:
-    """Watches models and samples.
+    """Learns from models and samples.
 
-    `wall` gives Unix time, `setup_of` what the command of a model decides, `known_of` what is
-    remembered of a model.
+    `wall` returns Unix time, `setup_of` the launch profile of a model's command, `known_of` its
+    records.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class MemoryLearner:
     def observe_models(
         self, models: tuple[Model, ...], commands: Mapping[str, str]
     ) -> tuple[MemoryObservation, ...]:
-        """Take in the models; `commands` are those of the config file."""
+        """Learn from the models; `commands` are those of the config file."""
         lessons: list[MemoryObservation] = []
         for model in models:
             if model.resident and model.command:
@@ -92,10 +92,10 @@ class MemoryLearner:
     def observe_sample(
         self, sample: "HardwareSample | None", models: tuple[Model, ...], picture: MemoryUsage
     ) -> tuple[MemoryObservation, ...]:
-        """Take in how things stand, and what each running model was seen to take by now.
+        """Learn from a sample, and from the memory that each running model was seen to take.
 
-        The server's clock is not ours: the second sample after a model came is the first that was
-        surely measured after that.
+        The server's clock may differ from ours: the second sample after a model started is the first
+        that was certainly taken after that.
         """
         if sample is not None and sample.at > self._last_at:
             self._last_at = sample.at
@@ -123,7 +123,7 @@ class MemoryLearner:
         picture: MemoryUsage,
         known: Mapping[str, "ModelMemory"],
     ) -> tuple["OffloadSlowdown", ...]:
-        """The ready models that are much slower than with the smaller context they had before."""
+        """Return the ready models that are much slower than with their smaller context before."""
         if not known:
             return ()
         from aitui.domain.memory.forecast import find_slowdown
@@ -213,7 +213,7 @@ class MemoryLearner:
         return [MemoryObservation(model.id, UsualRate(size, usual, fingerprint, self._wall()))]
 
     def _current_rate(self, model: Model) -> float | None:
-        """The last rate since it runs with this context; what was told before says nothing."""
+        """Return the last rate with the present context; an earlier one doesn't count."""
         key, rates = self._rates.get(model.id, ("", deque[float]()))
         fingerprint = self._launch_profile_of(model.id, model.command).fingerprint
         return rates[-1] if rates and key == f"{fingerprint} {model.context.tokens}" else None

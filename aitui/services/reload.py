@@ -1,4 +1,4 @@
-"""The server made to read its config file again: by itself, by SIGHUP, or by a restart."""
+"""Reloads and restarts of the server, each watched until it took effect."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -33,13 +33,13 @@ POLL_INTERVAL = 0.3
 
 
 class ReloadDetector:
-    """Watches from before the reload on, since the sign may be over in a moment."""
+    """Watches for a reload from before it is requested, since its sign may be brief."""
 
     def __init__(self, ended: "asyncio.Task[None]") -> None:
         self._ended = ended
 
     async def wait(self, seconds: float) -> bool:
-        """Whether the server has reloaded since the watch began, or does so in that time."""
+        """Return whether the server has reloaded since the watch began, waiting up to `seconds`."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await asyncio.shield(self._ended)
@@ -48,7 +48,7 @@ class ReloadDetector:
 
 @asynccontextmanager
 async def detect_reload(client: "LlamaSwapClient") -> AsyncIterator[ReloadDetector]:
-    """Watch for a reload while the block runs; raises what keeps the server from being watched."""
+    """Watch for a reload while the block runs; raises the error that prevents the watch."""
     listening = asyncio.Event()
     ended = asyncio.create_task(_wait_for_stream_end(client, listening), name="watch for a reload")
     waiting = asyncio.create_task(listening.wait())
@@ -67,7 +67,7 @@ async def _wait_for_stream_end(client: "LlamaSwapClient", listening: asyncio.Eve
         async with client.events() as events:
             listening.set()
             with suppress(AituiError):
-                # A reload ends it like a server that goes away does; both have read the file.
+                # A reload ends the stream, and so does a server that stops; both have read the file.
                 async for _ in events:
                     pass
     except NotSupported:
@@ -75,7 +75,7 @@ async def _wait_for_stream_end(client: "LlamaSwapClient", listening: asyncio.Eve
 
 
 async def _wait_until_empty(client: "LlamaSwapClient", listening: asyncio.Event) -> None:
-    """Without an event stream: everything that ran has gone, or nothing ran."""
+    """Wait until every model that runs now is gone: a server without events shows no other sign."""
     before = {model.id for model in await client.running()}
     listening.set()
     while True:
@@ -85,16 +85,16 @@ async def _wait_until_empty(client: "LlamaSwapClient", listening: asyncio.Event)
 
 
 FILE_WATCH_SECONDS = 8.0
-"""Seconds in which a server that watches its file sees a change of it."""
+"""Seconds within which a server that watches its file notices a change."""
 RELOAD_SECONDS = 20.0
 SERVER_RESPONSE_TIMEOUT = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class ReloadWatch:
-    """What is known before the file changes: the sign of a reload, and who brings it about.
+    """The detector that runs before the file changes, None if the server is unreachable.
 
-    `watches` is None where nobody tells whether the server watches its file.
+    `watches` says whether the server watches its file, None if that is unknown.
     """
 
     detector: ReloadDetector | None
@@ -103,11 +103,11 @@ class ReloadWatch:
 
 @asynccontextmanager
 async def watch_reload(admin: HostAdmin, session: Session) -> AsyncIterator[ReloadWatch]:
-    """Watch the server from before the change on; a server that is away has no sign to give."""
+    """Watch the server from before the change; one that is lost can give no sign."""
     try:
         watches = (await admin.service.facts()).watches_config
     except HostError:
-        # It may run elsewhere, in a container say: what is wrong shows when it is to be reloaded.
+        # It may run in a container: an error shows when the reload is attempted.
         watches = None
     if session.snapshot.connection.phase is ConnectionPhase.LOST:
         yield ReloadWatch(None, watches)
@@ -117,11 +117,11 @@ async def watch_reload(admin: HostAdmin, session: Session) -> AsyncIterator[Relo
 
 
 async def trigger_reload(admin: HostAdmin, session: Session, watch: ReloadWatch, ask: Ask) -> str:
-    """Have the server read its file again; returns how.
+    """Make the server read its file again, and say how that was done.
 
-    It sees the change by itself, or gets SIGHUP, or is restarted where it can't be reloaded and
-    the answer to that question is yes. Raises ServiceFailed, HostUnreachable, ConfigRefused where
-    a restart would end it, and NotTakenEffect where the server gives no sign of it.
+    It notices the change itself, or gets SIGHUP, or is restarted if a reload is impossible and the
+    user agrees. Raises ServiceFailed, HostUnreachable, ConfigRefused if a restart would end it, and
+    ConfigNotApplied if the server gives no sign of a reload.
     """
     await session.monitor.expect_unload(*(model.id for model in session.snapshot.resident))
     how = "the server watches its file"
@@ -154,7 +154,7 @@ async def _signal_or_restart(
             remedy="look into its log, then restart it",
             action=Action.RESTART_SERVICE,
         )
-    # No sign of a reload may mean a file that was refused: the server serves on, and would end.
+    # The server may have refused the file: it goes on for now, and a restart would end it.
     await refuse_invalid_config(admin, "Not restarted")
     unit = admin.service.unit
     if not await ask(lambda _: restart_instead_confirmation(trouble, unit)):
@@ -165,7 +165,7 @@ async def _signal_or_restart(
 
 
 def restart_instead_confirmation(trouble: AituiError, unit: str) -> Confirmation:
-    """Offers the last way there is; who is cut by it was named before the change."""
+    """Offer a restart as the last resort; what it cuts was confirmed before the change."""
     facts = tuple(words for words in (trouble.what, trouble.why) if words)
     return Confirmation(
         f"It can't be reloaded. Restart {unit} instead?",
@@ -177,7 +177,7 @@ def restart_instead_confirmation(trouble: AituiError, unit: str) -> Confirmation
 
 
 async def wait_for_response(session: Session) -> None:
-    """Wait until the server answers; raises what keeps it from that."""
+    """Wait until the server answers; raises TimedOut."""
     session.monitor.refresh()
     await session.monitor.poll_now()
     await session.monitor.wait_until(
@@ -191,26 +191,26 @@ RESTARTING = ("check", "restart", "answer")
 
 
 def reload_confirmation(snapshot: Snapshot) -> Confirmation:
-    """Whom a reload hits."""
+    """Confirm a reload, with what it unloads and cuts."""
     return Confirmation(
         "Have the server read its config file again?", tuple(consequences(snapshot)), yes="Reload"
     )
 
 
 def restart_confirmation(unit: str, snapshot: Snapshot) -> Confirmation:
-    """Whom a restart hits."""
+    """Confirm a restart, with what it unloads and cuts."""
     return Confirmation(f"Restart {unit}?", tuple(consequences(snapshot)), yes="Restart")
 
 
 async def confirm_reload(admin: HostAdmin, ask: Ask) -> bool:
-    """Ask for a reload. Raises ConfigRefused, before the question, where the file is invalid."""
+    """Ask whether to reload; raises ConfigRefused, before asking, if the file is invalid."""
     admin.refuse_if_read_only("reloading the server")
     await refuse_invalid_config(admin, "Not reloaded")
     return await ask(reload_confirmation)
 
 
 async def confirm_restart(admin: HostAdmin, ask: Ask) -> bool:
-    """Ask for a restart. Raises ConfigRefused, before the question, where the file is invalid."""
+    """Ask whether to restart; raises ConfigRefused, before asking, if the file is invalid."""
     admin.refuse_if_read_only("restarting the server")
     await refuse_invalid_config(admin, "Not restarted")
     unit = admin.service.unit
@@ -222,13 +222,13 @@ async def reload_server(
 ) -> None:
     """Reload, and wait until the server answers.
 
-    Raises ConfigRefused, with nothing sent, ServiceFailed, NotTakenEffect, HostError.
+    Raises ConfigRefused, with nothing sent, ServiceFailed, ConfigNotApplied, HostError.
     """
     admin.refuse_if_read_only("reloading the server")
     await _check(admin, progress, "Not reloaded")
     async with watch_reload(admin, session) as watch:
         with progress.step("reload") as words:
-            # The file is as it was: a server that watches it has nothing to notice.
+            # The file is unchanged: a server that watches it has nothing to notice.
             words.append(
                 await trigger_reload(
                     admin, session, ReloadWatch(watch.detector, watches=False), ask
@@ -264,22 +264,22 @@ async def restart_server(admin: HostAdmin, session: Session, progress: ProgressT
 
 
 async def _check(admin: HostAdmin, progress: ProgressTracker, outcome: str) -> None:
-    """Look once more: the file may have been changed while the question was open."""
+    """Check again: the file may have been changed while the confirmation was open."""
     with progress.step("check"):
         await refuse_invalid_config(admin, outcome)
 
 
 async def _wait_until_healthy(admin: HostAdmin, session: Session) -> None:
     """Return when the server is healthy; raises ServiceFailed as soon as its unit has ended."""
-    answering = asyncio.create_task(_check_health(session), name="wait for the server")
+    waiting = asyncio.create_task(_check_health(session), name="wait for the server")
     try:
-        while not answering.done():
-            await asyncio.wait({answering}, timeout=UNIT_CHECK_INTERVAL)
-            if not answering.done() and (trouble := await admin.service.find_failure()) is not None:
+        while not waiting.done():
+            await asyncio.wait({waiting}, timeout=UNIT_CHECK_INTERVAL)
+            if not waiting.done() and (trouble := await admin.service.find_failure()) is not None:
                 raise trouble
-        await answering
+        await waiting
     finally:
-        await cancel_and_wait(answering)
+        await cancel_and_wait(waiting)
 
 
 async def _check_health(session: Session) -> None:

@@ -17,7 +17,7 @@ import msgspec
 
 from aitui.domain.sanitize import sanitize_line
 from aitui.errors import JournalError
-from aitui.store.json_store import lock_file, make_private_directory, replace_atomically
+from aitui.store.files import lock_file, make_private_directory, replace_atomically
 
 FILE_NAME = "changes.jsonl"
 CHANGES_KEPT = 500
@@ -110,17 +110,6 @@ class Journal:
                 if change.outcome is ChangeOutcome.DONE and not change.undoes and change.backup
             ),
             None,
-        )
-
-    async def open_changes(self, server: str) -> tuple[JournalEntry, ...]:
-        """Return the changes of a server with an unknown end, the oldest first.
-
-        One of them may still be running in another instance.
-        """
-        return tuple(
-            change
-            for change in await self.changes_of(server)
-            if change.outcome is ChangeOutcome.OPEN
         )
 
     async def _do(self, work: Callable[[], _T]) -> _T:

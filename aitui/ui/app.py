@@ -489,7 +489,7 @@ class AituiApp(App[None]):
         self._tasks.run_in_background(self._save_theme(), "theme", exclusive=False)
 
     async def _save_theme(self) -> None:
-        from aitui.store.json_store import save_theme
+        from aitui.store.files import save_theme
 
         try:
             await asyncio.to_thread(save_theme, self._servers.paths.state, self.theme)

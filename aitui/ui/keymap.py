@@ -110,16 +110,27 @@ class KeyGroup:
         return next(key for key in self.keys if key.action == action)
 
 
-def _moves(line: str, page: str) -> tuple[Key, ...]:
-    """What moves by lines and by pages."""
-    return (
-        Key("j,down", f"{line}(1)", "down", listed=False, manual="down"),
-        Key("k,up", f"{line}(-1)", "up", listed=False, manual="up"),
-        Key("ctrl+d", f"{page}(0.5)", "half a page down", listed=False, manual="half a page down"),
-        Key("ctrl+u", f"{page}(-0.5)", "half a page up", listed=False, manual="half a page up"),
-        Key("pagedown", f"{page}(1)", "page down", listed=False),
-        Key("pageup", f"{page}(-1)", "page up", listed=False),
+def _motions(first: str, last: str = "") -> tuple[Key, ...]:
+    """What moves in rows; `first` and `last` are the words for the ends, no last one if it is followed."""
+    to_last = (
+        Key("G,end", "move(1, 'all')", last, listed=False, manual="last")
+        if last
+        else Key("G,end", "follow", "follow the end", "follow", "End")
     )
+    return (
+        Key("j,down", "move(1)", "down", listed=False, manual="down"),
+        Key("k,up", "move(-1)", "up", listed=False, manual="up"),
+        Key("g,home", "move(-1, 'all')", first, listed=False, manual="first"),
+        to_last,
+        _page_key("ctrl+d", 0.5, "half a page down", manual="half a page down"),
+        _page_key("ctrl+u", -0.5, "half a page up", manual="half a page up"),
+        _page_key("pagedown", 1, "page down"),
+        _page_key("pageup", -1, "page up"),
+    )
+
+
+def _page_key(key: str, pages: float, words: str, manual: str = "") -> Key:
+    return Key(key, f"move({pages}, 'pages')", words, listed=False, manual=manual)
 
 
 APP = KeyGroup(
@@ -214,17 +225,8 @@ MODELS = KeyGroup(
         Key("enter", "keep_filter", "keep the filter", bound=False),
     ),
 )
-_LINES_OF_TABLE = _moves("move", "move_page")
-MODEL_TABLE = KeyGroup(
-    "model table",
-    (
-        *_LINES_OF_TABLE[:2],
-        Key("g,home", "move_to_end(-1)", "first", listed=False, manual="first"),
-        Key("G,end", "move_to_end(1)", "last", listed=False, manual="last"),
-        *_LINES_OF_TABLE[2:],
-    ),
-)
-REQUESTS = KeyGroup("requests", _moves("move", "move_page")[:2])
+MODEL_TABLE = KeyGroup("model table", _motions("first", "last"))
+REQUESTS = KeyGroup("requests", _motions("first", "last")[:2])
 
 # --- the chat
 
@@ -255,7 +257,6 @@ PROMPT = KeyGroup(
     ),
     owner="focused",
 )
-_ROWS = _moves("scroll_rows", "scroll_pages")
 TRANSCRIPT = KeyGroup(
     "transcript",
     (
@@ -267,9 +268,7 @@ TRANSCRIPT = KeyGroup(
         Key("o", "open_block", "open in $EDITOR", listed=False),
         Key("t", "reasoning", "reasoning"),
         Key("v", "raw", "source text", listed=False),
-        Key("G,end", "follow", "follow the end", "follow", "End"),
-        Key("g,home", "scroll_rows(-1000000)", "first row", listed=False),
-        *_ROWS,
+        *_motions("first row"),
     ),
     owner="focused",
 )
@@ -299,21 +298,11 @@ LOGS = KeyGroup(
         _ENTER_OF_ENTRY,
     ),
 )
-_LINES = _moves("move", "move_page")
 _SIDEWAYS = (
     Key("left", "sideways(-1)", "to the left", listed=False),
     Key("right", "sideways(1)", "to the right", listed=False),
 )
-LOG_VIEW = KeyGroup(
-    "log",
-    (
-        Key("G,end", "follow", "follow the end", "follow", "End"),
-        *_LINES[:2],
-        Key("g,home", "first", "first line", listed=False),
-        *_LINES[2:],
-        *_SIDEWAYS,
-    ),
-)
+LOG_VIEW = KeyGroup("log", (*_motions("first line"), *_SIDEWAYS))
 
 # --- the config file
 
@@ -338,20 +327,14 @@ CONFIG = KeyGroup(
         _ENTER_OF_ENTRY,
     ),
 )
-CONFIG_VIEW = KeyGroup(
-    "config lines",
-    (
-        *_LINES[:2],
-        Key("g,home", "go_to(1)", "first line", listed=False),
-        Key("G,end", "go_to(-1)", "last line", listed=False),
-        *_LINES[2:],
-        *_SIDEWAYS,
-    ),
-)
+CONFIG_VIEW = KeyGroup("config lines", (*_motions("first line", "last line"), *_SIDEWAYS))
 
 # --- other views
 
-_SCROLL = _moves("scroll", "scroll_pages")[:2]
+_SCROLL = (
+    Key("j,down", "scroll(1)", "down", listed=False),
+    Key("k,up", "scroll(-1)", "up", listed=False),
+)
 HARDWARE = KeyGroup(
     "hardware",
     (
@@ -394,6 +377,7 @@ HISTORY = KeyGroup(
         Key("delete", "delete", "delete", sign="Del"),
     ),
 )
+CONVERSATIONS = KeyGroup("conversations", _motions("first", "last"))
 CONTEXT_SIZE = KeyGroup(
     "context size",
     (
@@ -447,16 +431,7 @@ SERVERS = KeyGroup(
     ),
 )
 HELP = KeyGroup("help", (Key("escape,q,question_mark,f1", "close", "Close", listed=False),))
-HELP_TEXT = KeyGroup(
-    "help text",
-    (
-        Key("j", "scroll_down", "down", listed=False),
-        Key("k", "scroll_up", "up", listed=False),
-        Key("g", "scroll_home", "first line", listed=False),
-        Key("G", "scroll_end", "last line", listed=False),
-        *_moves("", "scroll_pages")[2:4],
-    ),
-)
+HELP_TEXT = KeyGroup("help text", _motions("first line", "last line"))
 
 PALETTE = (
     ("Undo", "Take the last change of the config back", "app.undo_change"),

@@ -92,11 +92,6 @@ def seconds_text(seconds: float) -> str:
     return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
 
 
-def match_position_text(place: int, count: int) -> str:
-    """Which of the lines that were found one is on; `place` is 0 on none of them."""
-    return f"{place or '–'} of {count:,}" if count else "not found"
-
-
 def restore_confirmation(error: LoadFailed, victim: str) -> Confirmation:
     """Offers to bring back a model that was evicted in vain."""
     return Confirmation(

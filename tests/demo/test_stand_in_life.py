@@ -202,7 +202,7 @@ async def test_the_demo_world_vanishes_also_when_something_goes_wrong() -> None:
     async def go_wrong() -> None:
         async with demo_world(Random(1)) as world:
             folders.append(world.folder)
-            assert world.config_home.is_dir()
+            assert (world.folder / "config").is_dir()
             raise RuntimeError("on purpose")
 
     with pytest.raises(RuntimeError, match="on purpose"):

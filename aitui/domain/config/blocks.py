@@ -3,15 +3,7 @@
 import posixpath
 import re
 
-from aitui.domain.config.document import (
-    ConfigDocument,
-    ModelEntry,
-    Node,
-    YamlCollection,
-    YamlScalar,
-    block_end,
-    scalar_text,
-)
+from aitui.domain.config.document import ConfigDocument, ModelEntry
 from aitui.domain.config.flag_edit import change_flag
 from aitui.domain.config.lint import entries_at, list_items
 from aitui.domain.config.locate import ValueSource, current_value, escape_fragment
@@ -23,6 +15,7 @@ from aitui.domain.config.verify import (
     reparse,
     require_verified,
 )
+from aitui.domain.config.yaml_tree import Node, YamlCollection, YamlScalar, block_end, scalar_text
 from aitui.domain.llama_server import (
     MODEL,
     CommandLine,

@@ -3,7 +3,7 @@
 import shlex
 from dataclasses import dataclass
 
-from aitui.domain.config.document import ConfigDocument, YamlCollection, YamlPair, YamlScalar
+from aitui.domain.config.document import ConfigDocument
 from aitui.domain.config.locate import (
     LocatedValue,
     SourceMap,
@@ -32,6 +32,7 @@ from aitui.domain.config.verify import (
     reparse,
     require_verified,
 )
+from aitui.domain.config.yaml_tree import YamlCollection, YamlPair, YamlScalar
 from aitui.domain.launch import context_flag_of
 from aitui.domain.llama_server import (
     CONTEXT_SIZE,

@@ -2,15 +2,7 @@
 
 import re
 
-from aitui.domain.config.document import (
-    ConfigDocument,
-    MappingEntry,
-    YamlCollection,
-    YamlPair,
-    YamlScalar,
-    after_colon,
-    scalar_text,
-)
+from aitui.domain.config.document import ConfigDocument
 from aitui.domain.config.keys import MODEL, ValueType
 from aitui.domain.config.lint import constraint_violation, matches_schema
 from aitui.domain.config.locate import SourceMap, ValueSource, escape_fragment
@@ -23,6 +15,14 @@ from aitui.domain.config.verify import (
     not_verified_error,
     reparse,
     require_verified,
+)
+from aitui.domain.config.yaml_tree import (
+    MappingEntry,
+    YamlCollection,
+    YamlPair,
+    YamlScalar,
+    after_colon,
+    scalar_text,
 )
 from aitui.domain.llama_server import refuse_unwritable
 from aitui.domain.sanitize import sanitize_line

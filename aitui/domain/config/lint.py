@@ -5,23 +5,25 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from aitui.domain.config.document import (
-    MERGE_TAG,
     REFERENCE,
     ConfigDocument,
+    ModelEntry,
+    expand,
+    format_macro_value,
+    remove_comment_lines,
+)
+from aitui.domain.config.keys import TOP, KeySchema, ValueType
+from aitui.domain.config.yaml_tree import (
+    MERGE_TAG,
     LineIndex,
     MappingEntry,
-    ModelEntry,
     Node,
     YamlCollection,
     YamlPair,
     YamlScalar,
-    expand,
-    format_macro_value,
     is_mapping,
-    remove_comment_lines,
     scalar_text,
 )
-from aitui.domain.config.keys import TOP, KeySchema, ValueType
 from aitui.domain.sanitize import sanitize_line
 from aitui.domain.suggest import nearest
 from aitui.errors import ConfigRefused

@@ -14,14 +14,12 @@ from aitui.domain.config.document import (
     CommandSource,
     ConfigDocument,
     ExpandedCommand,
-    LineIndex,
     Macro,
     ModelEntry,
-    Node,
-    YamlScalar,
     expand,
     remove_comment_lines,
 )
+from aitui.domain.config.yaml_tree import LineIndex, Node, YamlScalar
 from aitui.domain.llama_server import (
     CommandLine,
     CommandWord,

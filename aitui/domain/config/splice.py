@@ -3,8 +3,9 @@
 import re
 from dataclasses import dataclass
 
-from aitui.domain.config.document import ModelEntry, YamlCollection, YamlScalar, block_end
+from aitui.domain.config.document import ModelEntry
 from aitui.domain.config.locate import SourceMap, escape_fragment
+from aitui.domain.config.yaml_tree import YamlCollection, YamlScalar, block_end
 from aitui.domain.llama_server import is_flag, split_words
 from aitui.errors import ConfigRefused
 

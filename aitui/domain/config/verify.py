@@ -9,15 +9,9 @@ own example 170 lines instead of 5.
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
-from aitui.domain.config.document import (
-    ConfigDocument,
-    Node,
-    YamlCollection,
-    YamlPair,
-    YamlScalar,
-    scalar_text,
-)
+from aitui.domain.config.document import ConfigDocument
 from aitui.domain.config.locate import ValueSource
+from aitui.domain.config.yaml_tree import Node, YamlCollection, YamlPair, YamlScalar, scalar_text
 from aitui.domain.llama_server import split_words
 from aitui.domain.sanitize import sanitize_line
 from aitui.errors import ConfigRefused

@@ -6,6 +6,7 @@ from functools import cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from aitui.collector import tune_collector
 from aitui.domain.snapshot import ConnectionPhase, ConnectionStatus, Server, Snapshot
 from aitui.errors import KeyPasswordNeeded
 from aitui.ui.context import AppContext, ServerContext
@@ -330,6 +331,7 @@ class ServerSwitcher:
             await asyncio.to_thread(import_module, name)
             if name == "aitui.ui.widgets.chat_pane":
                 await self._screen.mount_chat()
+        tune_collector()
 
     def _server_from_url(self, url: str) -> Server:
         # `--read-only` makes every server of the settings so, and means a typed one as well.

@@ -1,6 +1,5 @@
 """View 5: the server's config file, the selected model's block in focus, its mistakes marked."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -10,7 +9,6 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.content import Content
 from textual.screen import Screen
-from textual.widgets import Input
 
 from aitui.domain.sanitize import sanitize_line
 from aitui.domain.snapshot import Clock, Server
@@ -25,10 +23,11 @@ from aitui.ui.messages import (
     ModelsViewRequested,
 )
 from aitui.ui.plain import PlainText
-from aitui.ui.text import LineItem, fit_items, match_position_text, shorten_id
+from aitui.ui.text import LineItem, fit_items, shorten_id
 from aitui.ui.transcript.highlight import highlight_lines
 from aitui.ui.transcript.style import Run
 from aitui.ui.widgets.config_view import ConfigView
+from aitui.ui.widgets.find_bar import FindBar, match_position
 from aitui.ui.widgets.key_bar import KeyBar
 from aitui.ui.widgets.server_header import ServerHeader
 
@@ -54,9 +53,7 @@ def config_status_line(preset: ServerConfig, view: ConfigView, room: int) -> Con
     """The most needed stay the longest."""
     count = preset.text.count("\n") + (not preset.text.endswith("\n"))
     at, models = f"line {view.cursor} of {count}", f"{len(preset.models)} models"
-    found = (
-        "" if view.needle is None else match_position_text(view.match_number(), len(view.matches))
-    )
+    found = match_position(view)
     where = shorten_id(preset.where, max(16, room - len(at) - len(found) - 4))
     items = (
         LineItem(where, 2),
@@ -86,7 +83,7 @@ def line_warnings(preset: ServerConfig | None, line: int) -> list[str]:
 
 
 class ConfigScreen(Screen[None]):
-    """Shows the file as it was last read, and passes on what somebody wants changed in it."""
+    """Shows the file as it was last read, and passes on requests to change it."""
 
     CSS_PATH = "config.tcss"
     BINDINGS: ClassVar[list[BindingType]] = CONFIG.bindings()
@@ -104,13 +101,13 @@ class ConfigScreen(Screen[None]):
         yield ServerHeader(self._clock, id="header")
         yield PlainText(id="place")
         yield PlainText(id="trouble")
-        yield ConfigView(id="config")
-        yield Input(id="entry", placeholder="find: words that a line has")
+        view = ConfigView(id="config")
+        yield view
+        yield FindBar(view, id="entry")
         yield KeyBar(id="keys")
 
     def on_mount(self) -> None:
         """Ask for the file, and start with it in focus."""
-        self._entry.display = False
         self._view.empty_text = "Reading the config file"
         self._view.focus()
         self._show()
@@ -140,7 +137,7 @@ class ConfigScreen(Screen[None]):
 
     @property
     def model_id(self) -> str:
-        """The model whose block the cursor is in, empty outside of all."""
+        """The model of the block with the cursor, empty outside of all."""
         if self._server_config is None:
             return ""
         at = self._view.cursor
@@ -161,18 +158,11 @@ class ConfigScreen(Screen[None]):
 
     def action_find(self) -> None:
         """Look for words."""
-        self._entry.value = ""
-        self._entry.display = True
-        self.set_focus(self._entry)
-        self._show()
+        self._entry.open()
 
     def action_find_next(self, direction: int) -> None:
         """Go to the next or the previous line that has them."""
-        view = self._view
-        if view.needle is None:
-            self.action_find()
-        elif (at := view.find(view.needle, view.cursor + direction, direction)) is not None:
-            view.go_to(at)
+        self._entry.find_next(direction)
 
     def action_next_problem(self) -> None:
         """Go to the next line that is wrong."""
@@ -200,7 +190,7 @@ class ConfigScreen(Screen[None]):
         self.post_message(ConfigEditRequested(self._view.cursor))
 
     def action_add(self) -> None:
-        """Add a model whose file is there and not yet in the config."""
+        """Add a model with a file on the host that isn't in the config yet."""
         self.post_message(ModelAddRequested())
 
     def action_remove(self) -> None:
@@ -225,12 +215,7 @@ class ConfigScreen(Screen[None]):
 
     def action_back(self) -> None:
         """Leave the entry, then the search, then the view."""
-        if self._entry.display:
-            self._close_entry()
-        elif self._view.needle is not None:
-            self._view.needle = None
-            self._show()
-        else:
+        if not self._entry.step_back():
             self.dismiss()
 
     def keys(self) -> list[Hint]:
@@ -267,17 +252,12 @@ class ConfigScreen(Screen[None]):
         return self.query_one(ConfigView)
 
     @property
-    def _entry(self) -> Input:
-        return self.query_one("#entry", Input)
+    def _entry(self) -> FindBar:
+        return self.query_one(FindBar)
 
     def _warn_no_block(self) -> None:
         words = f"The cursor is in no model's block: {CONFIG.sign('next_block(1)')} goes to the next one"
         self.notify(words, severity="warning")
-
-    def _close_entry(self) -> None:
-        self._entry.display = False
-        self.set_focus(self._view)
-        self._show()
 
     def _show(self) -> None:
         preset, error = self._server_config, self._error
@@ -298,23 +278,10 @@ class ConfigScreen(Screen[None]):
         """There is room for more, or for less."""
         self._show()
 
+    @on(FindBar.Toggled)
     @on(ConfigView.CursorMoved)
     def _handle_cursor_move(self) -> None:
         self._show()
-
-    @on(Input.Changed, "#entry")
-    def _handle_input(self, message: Input.Changed) -> None:
-        words, view = message.value, self._view
-        flags = re.IGNORECASE if words == words.lower() else re.NOFLAG
-        view.needle = re.compile(re.escape(words), flags) if words else None
-        at = view.find(view.needle, view.cursor, 1) if view.needle else None
-        if at is not None:
-            view.go_to(at)
-        self._show()
-
-    @on(Input.Submitted, "#entry")
-    def _handle_submit(self) -> None:
-        self._close_entry()
 
     @on(KeyBar.Clicked)
     async def _handle_key_click(self, message: KeyBar.Clicked) -> None:

@@ -29,7 +29,6 @@ from aitui.ui.messages import (
 from aitui.ui.models_table import ClockReading
 from aitui.ui.plain import PlainText, set_border_title
 from aitui.ui.text import NOT_REACHED, shorten_id
-from aitui.ui.widgets.hardware_view import MemoryStrip
 from aitui.ui.widgets.key_bar import KeyBar
 from aitui.ui.widgets.model_detail import ModelDetail, context_title, model_facts
 from aitui.ui.widgets.model_table import ColumnTitles, ModelTable
@@ -40,13 +39,14 @@ if TYPE_CHECKING:
     from textual.widget import AwaitMount
 
     from aitui.ui.widgets.chat_pane import ChatPane
+    from aitui.ui.widgets.hardware_view import MemoryStrip
 
 MEMORY_STRIP_MIN_SIZE = (160, 44)
 """Columns and lines from which memory and its history get a strip of their own."""
 
 
 class ModelsScreen(Screen[None]):
-    """Shows the snapshot, and passes on what somebody wants done with a model."""
+    """Shows the snapshot, and passes on requests for its models."""
 
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (118, "-wide")]  # noqa: RUF012
     BINDINGS: ClassVar[list[BindingType]] = MODELS.bindings()
@@ -63,7 +63,7 @@ class ModelsScreen(Screen[None]):
         self._filter = Input(id="filter", placeholder="words that the id, name or state must have")
         self._requests = RequestList(clock, id="requests")
         self._detail = ModelDetail(id="detail")
-        self._memory = MemoryStrip(clock, id="memory")
+        self._memory: MemoryStrip | None = None
         self._trouble = PlainText(id="trouble")
         self._key_bar = KeyBar(id="keys")
         self._running_models = 0
@@ -80,7 +80,6 @@ class ModelsScreen(Screen[None]):
                 yield self._filter
                 yield self._requests
             yield self._detail
-        yield self._memory
         yield self._trouble
         yield self._key_bar
 
@@ -282,9 +281,16 @@ class ModelsScreen(Screen[None]):
             self.size.width >= MEMORY_STRIP_MIN_SIZE[0]
             and self.size.height >= MEMORY_STRIP_MIN_SIZE[1]
         )
-        strip.display = large and hardware.usage.source is not None
-        if strip.display:
-            strip.hardware = hardware
+        shown = large and hardware.usage.source is not None
+        if strip is None and shown:
+            from aitui.ui.widgets.hardware_view import MemoryStrip
+
+            strip = self._memory = MemoryStrip(self._clock, id="memory")
+            self.mount(strip, before=self._trouble)
+        if strip is not None:
+            strip.display = shown
+            if shown:
+                strip.hardware = hardware
 
     def _report_certificate_expiry(self) -> None:
         """Once for each certificate: what the days in the header ask for."""

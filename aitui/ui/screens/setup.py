@@ -17,11 +17,11 @@ from aitui.ui.widgets.key_bar import KeyBar
 
 
 class DemoRequested(Message):
-    """Somebody wants to see the stand-in server."""
+    """The demo is to be opened."""
 
 
 class RecheckRequested(Message):
-    """Somebody has put the files in their place."""
+    """The files may be in their place by now."""
 
 
 class SetupScreen(Screen[None]):

@@ -64,7 +64,7 @@ class StepsScreen(ModalScreen[None]):
 
     @property
     def in_progress(self) -> bool:
-        """Whether the end hasn't been told yet."""
+        """Whether the end hasn't been reported yet."""
         return self._has_succeeded is None
 
     def finish(self, *lines: str, well: bool) -> None:

@@ -9,7 +9,6 @@ from textual.reactive import reactive
 
 from aitui.domain.models import Model, ModelKind, RunState, seconds_until_unload
 from aitui.domain.units import format_rate, format_seconds
-from aitui.format.hardware import footprint_text
 from aitui.ui.models_table import ClockReading, clock_time, load_progress
 from aitui.ui.plain import PlainText
 from aitui.ui.text import wrap_text
@@ -50,7 +49,7 @@ class ModelDetail(VerticalScroll):
         self._show()
 
     def on_resize(self) -> None:
-        """Break the lines anew."""
+        """Wrap the lines again."""
         self._show()
 
     def _show(self) -> None:
@@ -82,7 +81,7 @@ def model_facts(model: Model, moment: ClockReading) -> tuple[DetailLine, ...]:
             "speed", "" if model.rate is None else f"{format_rate(model.rate)} tokens/s lately"
         ),
         DetailLine("context", _context_text(model)),
-        DetailLine("memory", "" if model.memory is None else footprint_text(model.memory)),
+        DetailLine("memory", _memory_text(model)),
         DetailLine("unloads", _unload_text(model, moment)),
         DetailLine(
             "about",
@@ -148,8 +147,17 @@ def _eviction_text(model: Model) -> str:
     evicted = model.evicted
     if evicted is None:
         return ""
-    whom = f" for {evicted.requester}" if evicted.requester else ""
-    return f"{clock_time(evicted.at)}{whom}, by {evicted.by}"
+    requester = f" for {evicted.requester}" if evicted.requester else ""
+    return f"{clock_time(evicted.at)}{requester}, by {evicted.by}"
+
+
+def _memory_text(model: Model) -> str:
+    if model.memory is None:
+        return ""
+    # With msgspec, for its reports: 12 ms, which the first frame doesn't need.
+    from aitui.format.hardware import footprint_text
+
+    return footprint_text(model.memory)
 
 
 def _context_text(model: Model) -> str:

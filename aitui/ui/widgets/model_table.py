@@ -30,6 +30,7 @@ from aitui.ui.models_table import (
     state_style,
     visible_rows,
 )
+from aitui.ui.motions import motion_rows
 from aitui.ui.text import shorten_id, truncate
 
 GLYPH_WIDTH = 3
@@ -106,7 +107,7 @@ class ModelTable(ScrollView, can_focus=True, inherit_bindings=False):
     def watch_view(self) -> None:
         """Show other rows, or the same in another order.
 
-        A cursor whose model isn't among them goes to the first one: that is what was looked for.
+        If the model under the cursor isn't among them, the cursor goes to the first: that was looked for.
         """
         self._show_rows((), otherwise=0)
 
@@ -147,17 +148,9 @@ class ModelTable(ScrollView, can_focus=True, inherit_bindings=False):
         if index < len(self._rows):
             self._move_cursor(index)
 
-    def action_move(self, rows_down: int) -> None:
-        """Move the cursor by rows."""
-        self._move_cursor(self._cursor_index + rows_down)
-
-    def action_move_to_end(self, direction: int) -> None:
-        """Move the cursor to the first or the last row."""
-        self._move_cursor(0 if direction < 0 else len(self._rows) - 1)
-
-    def action_move_page(self, pages: float) -> None:
-        """Move the cursor by pages or parts of one."""
-        self._move_cursor(self._cursor_index + round(pages * max(1, self.size.height - 1)))
+    def action_move(self, amount: float, unit: str = "rows") -> None:
+        """Move the cursor by rows or pages."""
+        self._move_cursor(self._cursor_index + motion_rows(self, amount, unit))
 
     def _show_rows(self, before: tuple[Model, ...], otherwise: int | None = None) -> None:
         old_rows, at = self._rows, self._cursor_index
@@ -199,7 +192,7 @@ class ModelTable(ScrollView, can_focus=True, inherit_bindings=False):
         self.refresh_lines(index, 1)
 
     def _refresh_changed_rows(self) -> None:
-        """Draw rows anew whose words changed by the mere passing of time."""
+        """Repaint the rows that changed by the mere passing of time."""
         first, moment = self.scroll_offset.y, self._moment()
         for index, model in enumerate(self._rows[first : first + self.size.height], first):
             if self._last_texts.get(model.id) != self._cell_texts(model, moment):
@@ -266,7 +259,7 @@ class ColumnTitles(Widget):
     """Cells of the table below, which may have a scroll bar."""
 
     class SortRequested(Message):
-        """Somebody wants the rows sorted by that column, or in the server's order again."""
+        """The rows are to be sorted by that column, or in the server's order again."""
 
         def __init__(self, sort: str) -> None:
             super().__init__()

@@ -1,4 +1,4 @@
-"""The requests under way: who uses which model, who waits, and whom that will evict."""
+"""The requests under way: clients, their models, what waits, and what that will evict."""
 
 from collections.abc import Iterator
 from typing import ClassVar
@@ -15,6 +15,7 @@ from aitui.domain.eviction import ClientRequest, client_name
 from aitui.domain.snapshot import Clock
 from aitui.domain.units import format_seconds
 from aitui.ui.keymap import REQUESTS
+from aitui.ui.motions import motion_rows
 from aitui.ui.text import LineItem, fit_items, shorten_id, total_width
 
 
@@ -84,9 +85,9 @@ class RequestList(ScrollView, can_focus=True, inherit_bindings=False):
         """The mouse puts the cursor where it clicks."""
         self._move_cursor(event.y + self.scroll_offset.y)
 
-    def action_move(self, rows_down: int) -> None:
+    def action_move(self, amount: float, unit: str = "rows") -> None:
         """Move the cursor."""
-        self._move_cursor(self._cursor_index + rows_down)
+        self._move_cursor(self._cursor_index + motion_rows(self, amount, unit))
 
     def _move_cursor(self, index: int) -> None:
         self._cursor_index = max(0, min(index, len(self.uses) - 1))

@@ -11,7 +11,6 @@ from textual.widget import Widget
 from aitui.domain.eviction import list_uses
 from aitui.domain.snapshot import Clock, ConnectionPhase, Server, Snapshot
 from aitui.domain.units import format_seconds
-from aitui.format.hardware import is_nearly_full, total_memory_text
 from aitui.ui.certificate_days import certificate_item
 from aitui.ui.text import LineItem, fit_items, shorten_id, total_width
 
@@ -106,6 +105,10 @@ class ServerHeader(Widget):
     def _memory_item(self, *, with_bar: bool) -> LineItem:
         """How full the memory is, in sight as long as the link itself."""
         picture = self._snapshot.hardware.usage
+        if picture.total_bytes is None:
+            return LineItem("", 8)
+        from aitui.format.hardware import is_nearly_full, total_memory_text
+
         words = total_memory_text(picture, with_bar=with_bar)
         lost = self._snapshot.connection.phase is ConnectionPhase.LOST
         return LineItem(words, 8, "quiet" if lost else "waiting" if is_nearly_full(picture) else "")

@@ -137,7 +137,7 @@ async def taken_back(
     await undo_change(
         admin,
         None,
-        error.made.entry,
+        error.written.entry,
         ProgressTracker(watch.session.clock, lambda _: None, *UNDOING),
         nobody,
     )
