@@ -350,7 +350,7 @@ class ModelsScreen(Screen[None]):
             return "No server"
         if self.snapshot.models:
             words = self._table.view.words
-            return f"No model matches “{words}”\nEsc clears the filter"
+            return f"No model matches “{words}”\n{MODELS.sign('back')} clears the filter"
         if link.phase is ConnectionPhase.CONNECTING:
             return f"Connecting to {self.server.url}"
         if link.last_response_at is None:
