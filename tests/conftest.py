@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from aitui.demo.certificates import Certificates, make_certificates
+from aitui.demo.certificates import Certificates
 from aitui.demo.dialect import Dialect
-from aitui.demo.stand_in import StandIn
 from aitui.domain.snapshot import Server
 from catalogue import CATALOGUE
+from certificates import make_certificates
 from other_client import OtherClient
+from stand_in import StandIn
 from watched import Watched, watched
 
 pytest_plugins = ["real_servers"]

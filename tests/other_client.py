@@ -6,7 +6,7 @@ import aiohttp
 from yarl import URL
 
 from aitui.demo.certificates import Certificates
-from aitui.demo.stand_in import StandIn
+from stand_in import StandIn
 
 
 class OtherClient:

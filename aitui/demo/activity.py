@@ -1,4 +1,4 @@
-"""The record of answered requests: `/api/metrics` of old, `/api/metrics/activity` of today."""
+"""The record of finished requests: `/api/metrics`, and `/api/metrics/activity` of newer builds."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _HISTOGRAM_BINS = 6
 
 @dataclass(frozen=True, slots=True)
 class TokenCounts:
-    """What one answer cost. Rates in tokens a second."""
+    """The tokens of one reply. Rates in tokens a second."""
 
     cached: int = 0
     read: int = 0
@@ -29,7 +29,7 @@ NO_TOKENS = TokenCounts()
 
 @dataclass(frozen=True, slots=True)
 class ActivityRow:
-    """One answered request. Duration in milliseconds."""
+    """One finished request. Duration in milliseconds."""
 
     id: int
     timestamp: str
@@ -69,7 +69,7 @@ class ActivityLog:
         routed: bool = True,
         selector: str = "",
     ) -> None:
-        """Add a row and tell the listeners."""
+        """Add a row and publish it."""
         row = ActivityRow(
             id=self._next_id,
             timestamp=timestamp(fraction=not self._habits.activity_endpoints),
@@ -91,11 +91,11 @@ class ActivityLog:
             self._publish("metrics", [self.describe(row)])
 
     def find(self, id_: int) -> ActivityRow | None:
-        """The row with this id."""
+        """Return the row with an id."""
         return next((row for row in self.rows if row.id == id_), None)
 
     def describe(self, row: ActivityRow) -> dict[str, Any]:
-        """A row as the server's JSON has it; -1 stands for unknown."""
+        """Return a row as the server's JSON has it; -1 stands for unknown."""
         tokens: dict[str, int | float] = {"cache_tokens": row.tokens.cached}
         if self._habits.activity_endpoints:
             drafted = -1 if row.tokens.written else 0
@@ -128,12 +128,12 @@ class ActivityLog:
         return description
 
     def describe_all(self) -> list[dict[str, Any]]:
-        """Every row, oldest first."""
+        """Return every row, the oldest first."""
         return [self.describe(row) for row in self.rows]
 
 
 def stats(rows: Iterable[ActivityRow]) -> dict[str, Any]:
-    """The sums and histograms of `/api/metrics/stats`."""
+    """Return the sums and histograms of `/api/metrics/stats`."""
     rows = list(rows)
     answered = [row.tokens for row in rows if row.tokens.written]
     return {

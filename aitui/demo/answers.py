@@ -1,4 +1,4 @@
-"""Answers as llama-swap words them: only the headers that it sends, bytes counted for its log."""
+"""Responses as llama-swap sends them: only its own headers, bytes counted for its log."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True)
 class ResponseContent:
-    """A whole answer. An empty content type sends none."""
+    """A complete response. An empty content type sends none."""
 
     status: int
     body: bytes
@@ -30,14 +30,14 @@ class ResponseContent:
 
 
 class ChunkedResponse(web.StreamResponse):
-    """A chunked answer that knows how many bytes of body it has sent."""
+    """A chunked response that counts the bytes of its body."""
 
     def __init__(self, headers: Mapping[str, str], status: int = 200) -> None:
         super().__init__(status=status, headers=headers)
         self.bytes_sent = 0
 
     async def send(self, data: bytes) -> None:
-        """Write a piece; returns when the reader has made room for it."""
+        """Write a piece, and wait for a slow reader."""
         self.bytes_sent += len(data)
         await self.write(data)
 
@@ -47,7 +47,7 @@ class ChunkedResponse(web.StreamResponse):
 
 
 class CompleteResponse(web.Response):
-    """A complete answer, without the headers that aiohttp would add on its own account."""
+    """A complete response without the headers that aiohttp adds."""
 
     def __init__(self, answer: ResponseContent) -> None:
         headers = dict(answer.headers)
@@ -70,20 +70,20 @@ def _drop_server_header(response: web.StreamResponse) -> None:
 
 
 def go_json(value: object, *, sorted_keys: bool = False) -> str:
-    """JSON without blanks, with the three characters escaped that Go's encoder escapes."""
+    """Encode compact JSON; Go's encoder escapes three characters."""
     text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, sort_keys=sorted_keys)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
 def llama_server_json(value: object, status: int = 200) -> ResponseContent:
-    """An answer of the model's own server, passed on."""
+    """Return a response of the model's own server, passed on."""
     return ResponseContent(
         status, json.dumps(value, ensure_ascii=False).encode(), JSON_UTF8, {"Server": "llama.cpp"}
     )
 
 
 def redirect(status: int, location: str, phrase: str) -> ResponseContent:
-    """What Go's http.Redirect sends."""
+    """Return what Go's http.Redirect sends."""
     return ResponseContent(
         status,
         f'<a href="{location}">{phrase}</a>.\n\n'.encode(),

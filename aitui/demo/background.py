@@ -1,4 +1,4 @@
-"""Tasks that live as long as their owner, and not a moment longer."""
+"""Background tasks that end with their owner."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ T = TypeVar("T")
 
 
 class BackgroundTasks:
-    """Owns tasks; closing it cancels them, waits for them and raises what went wrong in them."""
+    """Owns tasks; closing it cancels them, waits for them and raises their failures."""
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._failures: list[Exception] = []
 
     def start(self, work: Coroutine[Any, Any, T], *, name: str) -> asyncio.Task[T]:
-        """Run work beside the caller."""
+        """Run work in the background."""
         task = asyncio.create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._handle_done)
         return task
 
     async def close(self) -> None:
-        """Cancel what still runs, wait for its clean-up, and report failures nobody awaited."""
+        """Cancel and await all tasks, and raise the failures of those that were not awaited."""
         while self._tasks:
             tasks = list(self._tasks)
             for task in tasks:

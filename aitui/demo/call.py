@@ -53,17 +53,17 @@ class IncomingRequest:
         return self.headers.get("Content-Type", "").startswith("application/json")
 
     def model_name(self) -> str:
-        """The model that the body names; found also in a body that is cut short."""
+        """Return the model that the body names, also if the body is incomplete."""
         match = _MODEL.search(self.body.decode(errors="replace"))
         return match.group(1) if match else ""
 
     def json(self) -> dict[str, Any]:
-        """The body as an object. Raises json.JSONDecodeError."""
+        """Return the body as an object. Raises json.JSONDecodeError."""
         value = json.loads(self.body)
         return value if isinstance(value, dict) else {}
 
     def caller(self, model: str) -> Caller:
-        """Who asks, for the list of running requests."""
+        """Describe the client for the list of running requests."""
         return Caller(self.method, self.path, model, dict(self.headers), self.remote_ip)
 
     async def begin(self, stream: ChunkedResponse) -> ChunkedResponse:

@@ -141,4 +141,4 @@ hooks:
 MODELS_WITHOUT_VISITORS = frozenset(
     {"Qwen3-Coder-30B-A3B-Instruct-Q6_K", "Qwen3-Embedding-0.6B-Q8_0"}
 )
-"""Models nobody else chats with: one whose time to live is to be seen, one that can't chat."""
+"""Models that no visitor uses: one that shows its idle timeout, one that can't chat."""

@@ -1,4 +1,4 @@
-"""Waiting until something about the server's state holds."""
+"""Waiting for a condition of the server's state."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Callable
 
 
 class ChangeNotifier:
-    """Wakes whoever waits for a condition each time the state has changed."""
+    """Wakes the tasks that wait for a condition after each change of state."""
 
     def __init__(self) -> None:
         self._event = asyncio.Event()
 
     def notify(self) -> None:
-        """Let every waiter look again."""
+        """Let every waiting task check its condition."""
         self._event.set()
         self._event = asyncio.Event()
 

@@ -1,4 +1,4 @@
-"""A chat with the fake llama-server: takes a slot, generates, and notices when it is cut off."""
+"""A chat with the fake llama-server: it takes a slot, generates, and ends when it is cancelled."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class RequestOutcome:
 
 @dataclass(frozen=True, slots=True)
 class ChatExchange:
-    """One request at one model: who asks, which process, and the right to use it."""
+    """One request to one model: the client's request, the process, and the claim on it."""
 
     call: IncomingRequest
     process: UpstreamProcess

@@ -1,4 +1,4 @@
-"""llama-swap's config.yaml, read as llama-swap reads it: macros expanded, ports handed out."""
+"""llama-swap's config.yaml, parsed as llama-swap does: macros expanded, ports assigned."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ DEFAULT_GROUP = "(default)"
 
 
 class BadConfiguration(ValueError):
-    """The text is no configuration that llama-swap would accept."""
+    """llama-swap would not accept the text."""
 
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What a model takes and gives, as its `capabilities` block says."""
+    """The inputs and outputs in a model's `capabilities` block."""
 
     inputs: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
@@ -65,7 +65,7 @@ class GroupConfiguration:
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """Another server whose models are offered under this one's roof."""
+    """Another server, with models that this one offers."""
 
     id: str
     proxy: str
@@ -110,7 +110,7 @@ class Configuration:
     captures: bool = True
 
     def resolve(self, name: str) -> str | None:
-        """The id that a model's id or alias means."""
+        """Return the id for a model's id or alias."""
         if name in self.models:
             return name
         for model in self.models.values():
@@ -119,7 +119,7 @@ class Configuration:
         return None
 
     def group_of(self, model_id: str) -> GroupConfiguration:
-        """The group a model belongs to; whoever is in none shares the default one."""
+        """Return a model's group, the default one if it is in none."""
         for group in self.groups:
             if model_id in group.members:
                 return group
@@ -132,7 +132,7 @@ class Configuration:
 def parse_configuration(text: str) -> Configuration:
     """Read the text of a config.yaml.
 
-    Raises BadConfiguration where llama-swap would refuse to start.
+    Raises BadConfiguration if llama-swap would refuse to start.
     """
     try:
         tree = YAML(typ="safe", pure=True).load(text)
@@ -285,7 +285,7 @@ def _string_list(value: object) -> tuple[str, ...]:
 
 
 def _expand(text: str, macros: Mapping[str, Any]) -> str:
-    """Put macros in, also those that a macro's own text names."""
+    """Expand macros, also inside macros."""
     for _ in range(_MACRO_DEPTH):
         expanded = _MACRO.sub(
             lambda match: str(macros.get(match.group(1), match.group(0))),
@@ -312,6 +312,6 @@ def _expand_value(value: object, macros: Mapping[str, Any]) -> object:
 
 
 def _strip_comments(command: str) -> str:
-    """`#` lines go, line breaks stay: so /running shows the command."""
+    """Remove `#` lines and keep line breaks, as /running shows the command."""
     lines = command.splitlines(keepends=True)
     return "".join(line for line in lines if not line.lstrip().startswith("#"))

@@ -1,4 +1,4 @@
-"""What tells one build of llama-swap from another, all in one place."""
+"""The differences between builds of llama-swap, all in one place."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class UnloadBehavior(Enum):
     PATIENT = auto()
     """Waits for a load to end and for its callers, then for the process to stop."""
     KILLS = auto()
-    """Ends the process at once and fails whoever waits for it."""
+    """Ends the process at once and fails the requests that wait for it."""
     ORDERLY = auto()
     """Aborts a load, and waits for the process to stop."""
 
@@ -204,7 +204,7 @@ def json_error(habits: BuildTraits, status: int, message: str) -> ResponseConten
 def load_error(
     habits: BuildTraits, failure: UpstreamLoadFailed, accept: str = ""
 ) -> ResponseContent:
-    """What the caller hears whose model could not be loaded."""
+    """Return the response to a request with a model that failed to load."""
     text = failure_text(habits, failure)
     if not habits.plain_errors:
         return error(habits, habits.load_failure_status, text, accept)

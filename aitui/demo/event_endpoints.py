@@ -108,5 +108,5 @@ class EventEndpoints:
 
 
 def active_profile(swap: LlamaSwap) -> dict[str, str | None]:
-    """Which profile is active, as events and `/api/profiles` say it."""
+    """Return the active profile, as events and `/api/profiles` report it."""
     return {"active": swap.active_profile.id if swap.active_profile else None}

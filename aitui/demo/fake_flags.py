@@ -52,7 +52,7 @@ class FakeFlags:
 
     @property
     def memory_mib(self) -> int:
-        """All that it takes."""
+        """MiB of everything."""
         return round(self.weights + self.cache + self.compute)
 
     @property
@@ -77,28 +77,17 @@ class FakeFlags:
 
     @property
     def binary_is_missing(self) -> bool:
-        """Whether there is nothing to start."""
+        """Whether the binary doesn't exist."""
         return PurePosixPath(self.binary).is_relative_to(_MISSING_FOLDER)
 
     @property
-    def will_fail(self) -> bool:
-        """Whether the process exits by itself before it is ready."""
-        return (
-            self.exits_now
-            or self.missing_file
-            or bool(self.wrong_argument)
-            or self.out_of_memory_after is not None
-            or self.context_is_too_large
-        )
-
-    @property
     def context_is_too_large(self) -> bool:
-        """Whether the cache for so many tokens finds no room beside the weights."""
+        """Whether the cache doesn't fit next to the weights."""
         return self.most_context is not None and self.context_size > self.most_context
 
 
 def read_flags(model: ModelConfiguration) -> FakeFlags:
-    """Read what a model's command asks of the fake llama-server; unknown flags are passed over."""
+    """Read the flags of the fake llama-server from a model's command; ignore unknown ones."""
     words = _split_command(model.command)
     values: dict[str, str] = {}
     flag = ""
@@ -146,7 +135,7 @@ def read_flags(model: ModelConfiguration) -> FakeFlags:
 
 
 def _cache_bits(values: Mapping[str, str]) -> float:
-    """Bits of a value, on average over keys and values."""
+    """Return the bits of a value, averaged over keys and values."""
     keys = values.get("--cache-type-k", values.get("-ctk", "f16"))
     rest = values.get("--cache-type-v", values.get("-ctv", "f16"))
     return (_BITS.get(keys, 16.0) + _BITS.get(rest, 16.0)) / 2

@@ -1,4 +1,4 @@
-"""What the fake llama-server says to a chat: words at a steady rate, in llama-server's chunks."""
+"""The fake llama-server's replies: words at a steady rate, in llama-server's chunks."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Load another model and watch this one go. """
 
 @dataclass(frozen=True, slots=True)
 class GenerationRequest:
-    """What of a chat's body matters here."""
+    """The fields of a chat request that matter here."""
 
     model: str
     stream: bool
@@ -54,7 +54,7 @@ class GenerationRequest:
 
 
 class Generation:
-    """One answer in the making."""
+    """One reply as it is generated."""
 
     def __init__(self, request: GenerationRequest, flags: FakeFlags, number: int) -> None:
         self._request = request
@@ -73,19 +73,19 @@ class Generation:
 
     @property
     def seconds_per_piece(self) -> float:
-        """How long one token takes."""
+        """Seconds for one token."""
         return 1 / self._flags.tokens_per_second
 
     def first_chunk(self) -> bytes:
-        """The first chunk, which names the role only."""
+        """Return the first chunk, with the role only."""
         return self._event(self._chunk({"role": "assistant", "content": None}))
 
     def token_chunk(self, kind: str, word: str) -> bytes:
-        """A chunk of one token."""
+        """Return a chunk of one token."""
         return self._event(self._chunk({kind: word}))
 
     def last_chunks(self, seconds: float) -> bytes:
-        """The last chunks: finish reason, usage where asked for, timings, `[DONE]`."""
+        """Return the last chunks: finish reason, usage if requested, timings, `[DONE]`."""
         last = self._chunk({}, finish=self._finish)
         timings = self.timings(seconds)
         if not self._request.include_usage:
@@ -94,7 +94,7 @@ class Generation:
         return self._event(last) + self._event(usage) + b"data: [DONE]\n\n"
 
     def full_response(self, seconds: float) -> dict[str, Any]:
-        """The answer to a request that doesn't stream."""
+        """Return the response to a request that doesn't stream."""
         message = {"role": "assistant", "reasoning_content": "", "content": ""}
         for kind, word in self.pieces:
             message[kind] += word
@@ -110,7 +110,7 @@ class Generation:
         }
 
     def timings(self, seconds: float) -> dict[str, float]:
-        """llama-server's `timings`."""
+        """Return llama-server's `timings`."""
         written, read = len(self.pieces), self._request.prompt_tokens
         read_ms, written_ms = max(read * 2.125, 1.0), max(seconds * 1000, 1.0)
         return {
@@ -126,7 +126,7 @@ class Generation:
         }
 
     def tokens(self, seconds: float) -> TokenCounts:
-        """What the answer goes down as in the activity."""
+        """Return the reply's tokens for the activity."""
         timings = self.timings(seconds)
         return TokenCounts(
             cached=2,

@@ -1,4 +1,4 @@
-"""The graphics cards of a machine that isn't there: they fill and empty as models come and go."""
+"""The graphics cards of the demo's machine: they fill and empty as models load and unload."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _OTHERS_MIB = 612
 
 
 class GraphicsDriver(Enum):
-    """The kernel's driver of a card; it decides by which tool the card is seen."""
+    """The kernel's driver of a card; it decides which tool sees the card."""
 
     NVIDIA = "nvidia"
     AMDGPU = "amdgpu"
@@ -43,7 +43,7 @@ class GraphicsCard:
 
     @property
     def uuid(self) -> str:
-        """What `nvidia-smi` and llama-swap call it."""
+        """The id in `nvidia-smi` and llama-swap."""
         return f"GPU-5f0c2a9e-0000-4000-8000-{self.index + 1:012d}"
 
 
@@ -55,7 +55,7 @@ TWO_CARDS = (
 
 
 class OutOfGpuMemory(Exception):
-    """`size_mib` found no room on a card."""
+    """A card has no room for `size_mib`."""
 
     def __init__(self, device: str, size_mib: float) -> None:
         super().__init__(f"{size_mib:.2f} MiB on {device}")
@@ -65,27 +65,23 @@ class OutOfGpuMemory(Exception):
 
 @dataclass(slots=True)
 class GraphicsCards:
-    """Which process has how much of which card, in MiB."""
+    """The cards and the memory of each process on them, in MiB."""
 
     cards: tuple[GraphicsCard, ...] = ONE_CARD
     _allocations: dict[object, dict[int, float]] = field(default_factory=dict)
 
     def used_mib(self, card: GraphicsCard) -> float:
-        """MiB that are taken, by whatever runs beside the models as well."""
+        """Return the MiB in use, those of other programs included."""
         return _OTHERS_MIB + sum(held.get(card.index, 0.0) for held in self._allocations.values())
 
     def allocation(self, owner: object) -> dict[int, float]:
-        """MiB of each card that a process has, by the card's number."""
+        """Return the MiB that a process has on each card, by the card's number."""
         return dict(self._allocations.get(owner, {}))
 
-    def remove(self, card: GraphicsCard) -> None:
-        """A card falls off the bus."""
-        self.cards = tuple(one for one in self.cards if one is not card)
-
     def split(self, flags: FakeFlags, environment: Mapping[str, str]) -> dict[int, float]:
-        """The share of each card, by its number: layer by layer where there is room for it.
+        """Return the share of each card by its number, in whole layers.
 
-        As llama.cpp does it: in proportion to `--tensor-split`, else to what is free.
+        As llama.cpp does it: in proportion to `--tensor-split`, else to the free memory.
         """
         chosen = self._visible_cards(flags, environment)
         if not chosen:
@@ -102,9 +98,9 @@ class GraphicsCards:
         return {index: count / _LAYERS for index, count in layers.items() if count}
 
     def allocate(self, owner: object, size_mib: float, shares: Mapping[int, float]) -> None:
-        """Give a process so much, on each card its share.
+        """Allocate memory for a process, on each card its share.
 
-        Raises CardFull for the first card without enough room; what went before stays taken.
+        Raises OutOfGpuMemory for the first card without enough room; earlier allocations stay.
         """
         held = self._allocations.setdefault(owner, {})
         for card in self.cards:
@@ -115,11 +111,11 @@ class GraphicsCards:
                 held[card.index] = held.get(card.index, 0.0) + part
 
     def release(self, owner: object) -> None:
-        """The process has ended."""
+        """Free the memory of a process that has ended."""
         self._allocations.pop(owner, None)
 
     def device_name(self, card: GraphicsCard) -> str:
-        """What llama.cpp calls a card: CUDA0, ROCm0."""
+        """Return llama.cpp's name of a card: CUDA0, ROCm0."""
         same = [one for one in self.cards if one.driver is card.driver]
         return f"{_DEVICE_PREFIXES[card.driver]}{same.index(card)}"
 

@@ -1,6 +1,6 @@
-"""What the demo's machine answers to the script that samples its hardware.
+"""The output of the demo's machine for the script that samples its hardware.
 
-The numbers are those that the stand-in tells of itself, so that both ways show the same machine.
+The figures are those that the stand-in itself reports, so that both show the same machine.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Sections = dict[str, list[str]]
 
 
 def hardware_output(script: str, arguments: Iterable[str], server: StandIn) -> str:
-    """The sections of the script; `arguments` end with the ports that are asked for."""
+    """Return the sections of the script; `arguments` end with the requested ports."""
     found = _MARK.search(script)
     mark = found["mark"] if found else ""
     resident = [
@@ -69,7 +69,7 @@ def _machine_sections(ports: set[str], resident: list[UpstreamProcess]) -> Secti
 def _nvidia_sections(
     fields: list[str], cards: GraphicsCards, resident: list[UpstreamProcess]
 ) -> Sections:
-    """What `nvidia-smi` says; a machine without such a card doesn't have the tool."""
+    """Return the output of `nvidia-smi`, which a machine without such a card doesn't have."""
     own = [card for card in cards.cards if card.driver is GraphicsDriver.NVIDIA]
     if not own:
         return {}
@@ -104,7 +104,7 @@ def _csv_line(fields: list[str], card: GraphicsCard, row: dict[str, Any]) -> str
 
 
 def _kernel_sections(cards: GraphicsCards, resident: list[UpstreamProcess]) -> Sections:
-    """What the kernel's drivers say: amdgpu all of it, xe its memory by the clients alone."""
+    """Return what the kernel's drivers report: xe reports memory by its clients only."""
     own = [card for card in cards.cards if card.driver is not GraphicsDriver.NVIDIA]
     rows = {row["uuid"]: row for row in gpu_samples(cards, resident)}
     lines = [line for card in own for line in _kernel_card_lines(card, rows[card.uuid])]

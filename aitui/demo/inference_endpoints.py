@@ -1,4 +1,4 @@
-"""The way to the models: `/v1/…` by name in the body, `/upstream/ID/…` by name in the path."""
+"""The endpoints of the models: `/v1/…` by name in the body, `/upstream/ID/…` by name in the path."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _LOADING_TEXT_INTERVAL = 1.0
 
 
 class InferenceEndpoints:
-    """Passes requests on to models, loading them first."""
+    """Forwards requests to models, loading them first."""
 
     def __init__(self, swap: LlamaSwap) -> None:
         self._swap = swap
@@ -176,7 +176,7 @@ class InferenceEndpoints:
             talk.cancel()
 
     async def _send_loading_text(self, stream: ChunkedResponse, process: UpstreamProcess) -> None:
-        """Say something every second while the model loads."""
+        """Send a dot every second while the model loads."""
         try:
             await asyncio.sleep(0)
             position = self._swap.swapping.queue_position(process.id)
@@ -248,7 +248,7 @@ class InferenceEndpoints:
         )
 
     def _split_model_path(self, path: str) -> tuple[str, str]:
-        """Part the model's id, which may hold slashes, from the path behind it."""
+        """Split the model's id, which may contain slashes, from the path after it."""
         parts = path.split("/")
         for count in range(1, len(parts) + 1):
             name = "/".join(parts[:count])

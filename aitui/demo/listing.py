@@ -19,7 +19,7 @@ from aitui.demo.upstream_process import ProcessState, UpstreamProcess
 
 
 class ModelListing:
-    """Describes one configuration's models in the words of one build."""
+    """Describes one configuration's models as one build does."""
 
     def __init__(
         self,
@@ -32,7 +32,7 @@ class ModelListing:
         self._habits = habits
 
     def running(self) -> dict[str, Any]:
-        """The answer of `/running`."""
+        """Return the response of `/running`."""
         shown = (
             {ProcessState.READY}
             if self._habits.lists_only_ready
@@ -55,7 +55,7 @@ class ModelListing:
         }
 
     def statuses(self) -> list[dict[str, Any]]:
-        """The data of `modelStatus`: every model with its state, peers' models with none."""
+        """Return the data of `modelStatus`: every model with its state, peers' models without."""
         local = [self._status(process) for process in self._processes.values()]
         peers = [
             {
@@ -72,7 +72,7 @@ class ModelListing:
         return local + peers
 
     def models(self, active: Profile | None) -> dict[str, Any]:
-        """The answer of `/v1/models`, sorted by id."""
+        """Return the response of `/v1/models`, sorted by id."""
         created = int(time.time())
         entries = [
             entry
@@ -93,7 +93,7 @@ class ModelListing:
         return {"data": sorted(entries, key=lambda entry: str(entry["id"])), "object": "list"}
 
     def peer_of(self, model_id: str) -> tuple[Peer, str] | None:
-        """The peer that offers a model, and the model's name there."""
+        """Return the peer that offers a model, and the model's name there."""
         for peer in self._configuration.peers:
             for model in peer.models:
                 if model_id == model or model_id == self._peer_model_id(peer, model):

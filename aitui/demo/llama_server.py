@@ -1,4 +1,4 @@
-"""What the fake llama-server answers to everything but a chat."""
+"""The fake llama-server's responses to everything but a chat."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SERVER = {"Server": "llama.cpp"}
 def plain_response(
     process: UpstreamProcess, method: str, path: str, body: bytes
 ) -> ResponseContent:
-    """Answer a request to the model's own server. Shapes as in its recorded answers."""
+    """Answer a request to the model's own server, as in the recordings."""
     path = path.partition("?")[0]
     if method in {"GET", "HEAD"} and path in _GET_HANDLERS:
         return _GET_HANDLERS[path](process)

@@ -1,4 +1,4 @@
-"""llama-swap between two reloads: one configuration, its processes, and who listens."""
+"""llama-swap between two reloads: one configuration, its processes and its listeners."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from aitui.demo.upstream_process import ProcessState, UpstreamProcess
 
 @dataclass(frozen=True, slots=True)
 class ServerLogs:
-    """The server's logs; `main` is what it writes to its standard output. They outlive reloads."""
+    """The server's logs, which outlive reloads; `main` is its standard output."""
 
     proxy: ServerLog = field(default_factory=ServerLog)
     upstream: ServerLog = field(default_factory=ServerLog)
@@ -29,7 +29,7 @@ class ServerLogs:
 
 
 class LlamaSwap:
-    """Everything that a reload throws away."""
+    """Everything that a reload replaces."""
 
     def __init__(
         self,
@@ -65,7 +65,7 @@ class LlamaSwap:
         )
 
     def open(self) -> None:
-        """Load what is to be preloaded."""
+        """Start the preloads."""
         for name in self.configuration.preload:
             model_id = self.configuration.resolve(name)
             if model_id is not None:
@@ -95,12 +95,12 @@ class LlamaSwap:
         self.events.publish(self.frame(kind, data))
 
     def frame(self, kind: str, data: object) -> str:
-        """An event as it goes over the wire: JSON whose `data` is JSON again."""
+        """Encode an event as sent: JSON with JSON in its `data`."""
         inner = go_json(data, sorted_keys=kind == "logData")
         return f"event:message\ndata:{go_json({'type': kind, 'data': inner})}\n\n"
 
     def find_model(self, name: str) -> str | None:
-        """The id of the local model that a request's model name leads to."""
+        """Return the id of the local model for a request's model name."""
         if self.habits.detailed_events:
             if self.active_profile is not None and name in self.active_profile.pins:
                 name = self.active_profile.pins[name]
@@ -116,7 +116,7 @@ class LlamaSwap:
         )
 
     def peer_process(self, name: str) -> UpstreamProcess | None:
-        """The process behind a peer's model, which is always ready."""
+        """Return the process of a peer's model, which is always ready."""
         found = self.listing.peer_of(name)
         if found is None:
             return None
@@ -152,7 +152,7 @@ class LlamaSwap:
             async with self.swapping.claim(model_id):
                 self.processes[model_id].log.log_request("GET", "/")
         except UpstreamLoadFailed:
-            return  # said in the log already
+            return  # already in the log
 
     def _write_proxy_log(self, text: str) -> None:
         self.logs.proxy.write(text)

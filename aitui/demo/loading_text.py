@@ -1,4 +1,4 @@
-"""The text that `sendLoadingState` puts before an answer while the model loads."""
+"""The text that `sendLoadingState` puts before a reply while the model loads."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _CHUNK_LENGTH = 5
 
 
 def loading_start(habits: BuildTraits, model_id: str) -> Iterator[bytes]:
-    """What comes at once."""
+    """Yield the text at the start of a load."""
     yield from _line(habits, _RULE)
     yield from _line(habits, f"llama-swap loading model: {model_id}")
     if not habits.loading_in_lines:
@@ -20,18 +20,18 @@ def loading_start(habits: BuildTraits, model_id: str) -> Iterator[bytes]:
 
 
 def queue_position(habits: BuildTraits, position: int) -> Iterator[bytes]:
-    """The place in the queue; the oldest build says nothing of it."""
+    """Yield the position in the queue, which the oldest build doesn't report."""
     if position and not habits.loading_in_lines:
         yield from _split_line(f"Queue position: #{position} ")
 
 
 def progress_dot() -> bytes:
-    """One more second has passed."""
+    """Return the dot of one more second."""
     return _event(".")
 
 
 def loading_end(habits: BuildTraits, seconds: float) -> Iterator[bytes]:
-    """What comes when the load has ended, well or not."""
+    """Yield the text at the end of a load, successful or not."""
     if habits.loading_in_lines:
         yield _event(f"\nDone! ({seconds:.2f}s)\n")
     else:

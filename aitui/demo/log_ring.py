@@ -1,4 +1,4 @@
-"""Log history in a ring, and broadcasts to readers that may be too slow."""
+"""A log's history in a ring, and broadcasts to readers that may be too slow."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LOG_STREAM_CHUNKS = 10
 
 
 class BroadcastReader(Generic[T]):
-    """One reader of a broadcast. What doesn't fit into its queue is lost, without a word."""
+    """One reader of a broadcast. What doesn't fit into its queue is dropped silently."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -30,7 +30,7 @@ class BroadcastReader(Generic[T]):
             self._arrived.set()
 
     def end(self) -> None:
-        """Nothing comes after what is queued."""
+        """End the reader after what is queued."""
         self._ended = True
         self._arrived.set()
 
@@ -67,7 +67,7 @@ class Broadcast(Generic[T]):
             reader.offer(item)
 
     def end(self) -> None:
-        """Tell all readers that nothing more comes."""
+        """End all readers."""
         for reader in self._readers:
             reader.end()
 
@@ -82,7 +82,7 @@ class ServerLog:
 
     @property
     def history(self) -> str:
-        """What is still remembered; the oldest line may be cut in two."""
+        """The history; its oldest line may be incomplete."""
         return self._history.decode(errors="replace")
 
     def write(self, text: str) -> None:

@@ -1,4 +1,4 @@
-"""What the machine that isn't there is: the same to whoever asks the server or its host."""
+"""What the demo's machine is, the same through the server and through its host."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ VERSION_ID="12"
 
 
 def hardware_body(version: str, cards: Iterable[GraphicsCard]) -> dict[str, Any]:
-    """The body of `/api/hardware`."""
+    """Return the body of `/api/hardware`."""
     return {
         "schema_version": 1,
         "captured_at": timestamp(),
@@ -57,7 +57,7 @@ def hardware_body(version: str, cards: Iterable[GraphicsCard]) -> dict[str, Any]
 
 
 def host_facts_output(script: str, cards: Iterable[GraphicsCard]) -> str:
-    """The sections of the script that asks a host what it is."""
+    """Return the sections of the script that asks a host what it is."""
     found = _MARK.search(script)
     mark = found["mark"] if found else ""
     up = _UPTIME + time.monotonic() - _STARTED_AT

@@ -1,4 +1,4 @@
-"""The model files on the disk of the demo's machine: real headers, and holes instead of weights.
+"""The model files of the demo's machine: real headers, and holes instead of weights.
 
 Format: docs/gguf.md in ggml, version 3, little-endian.
 """
@@ -59,7 +59,7 @@ def _extra_files(folder: str) -> Iterator[_ModelFile]:
 
 
 def _kv_heads(flags: FakeFlags) -> int:
-    """As many as make the cache a fifth of the memory that the command tells of."""
+    """Return the heads with which the cache has the size in the command."""
     wanted = flags.cache * _MEBIBYTE / max(flags.context_size, 1)
     return min(max(round(wanted / _BYTES_A_HEAD), 1), _HEADS)
 

@@ -1,4 +1,4 @@
-"""Samples of a machine that isn't there: its cards are as full as the resident models make them."""
+"""Samples of the demo's machine: its cards are as full as the loaded models make them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _STEP = timedelta(seconds=2)
 
 
 def sample_times(after: datetime | None) -> tuple[datetime, ...]:
-    """When it was sampled since then: now and one step before for whoever asks first.
+    """Return the times of the samples since a time; for the first request the last two.
 
     Raises TypeError for a time without a zone.
     """
@@ -31,7 +31,7 @@ def sample_times(after: datetime | None) -> tuple[datetime, ...]:
 def gpu_samples(
     cards: GraphicsCards, processes: Iterable[UpstreamProcess], at: datetime | None = None
 ) -> list[dict[str, Any]]:
-    """The rows of gpu_stats. Memory in MiB, power in W, temperatures in °C."""
+    """Return the rows of gpu_stats. Memory in MiB, power in W, temperatures in °C."""
     listed = list(processes)
     return [_gpu_sample(cards, card, listed, at) for card in cards.cards]
 
@@ -66,7 +66,7 @@ def _gpu_sample(
 def system_sample(
     processes: Iterable[UpstreamProcess], at: datetime | None = None
 ) -> dict[str, Any]:
-    """One row of sys_stats. Memory in MiB, network in bytes."""
+    """Return one row of sys_stats. Memory in MiB, network in bytes."""
     resident = [process for process in processes if process.state is not ProcessState.STOPPED]
     used = 6 * 1024 + sum(process.flags.memory_mib // 16 for process in resident)
     wave = math.sin(time.monotonic() / 20)
@@ -94,7 +94,7 @@ def _sample_timestamp(at: datetime | None) -> str:
 
 
 def prometheus(sample: dict[str, Any]) -> str:
-    """The text of `/metrics`: some of llama-swap's gauges."""
+    """Return the text of `/metrics`: some of llama-swap's gauges."""
     lines = [
         "# HELP llamaswap_cpu_util_percent CPU utilization per core (0-100)",
         "# TYPE llamaswap_cpu_util_percent gauge",

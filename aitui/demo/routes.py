@@ -1,4 +1,4 @@
-"""Which endpoint answers which path and method, build by build."""
+"""The routes from path and method to endpoint, by build."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Route:
     endpoint: Endpoint
 
     def matches(self, path: str) -> bool:
-        """Whether the path is meant."""
+        """Whether the route is for the path."""
         if self.path.endswith("*"):
             return path.startswith(self.path[:-1])
         return path == self.path
@@ -88,7 +88,7 @@ class Routes:
             self._routes.append(Route("GET", "/api/metrics", status.metrics))
 
     async def respond(self, call: IncomingRequest) -> Response:
-        """Answer one request that has been let in."""
+        """Answer an authorized request."""
         if call.method == "OPTIONS":
             return CompleteResponse(
                 ResponseContent(204, b"", "", {**_CORS, **_allowed_headers(call)})
@@ -104,7 +104,7 @@ class Routes:
         return CompleteResponse(method_not_allowed(habits, allowed))
 
     def needs_key(self, call: IncomingRequest) -> bool:
-        """Whether the path is behind the API keys, where there are any."""
+        """Whether the path needs an API key, if there are any."""
         return call.path not in _OPEN_PATHS
 
     def _route_methods(self, method: str) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""The requests that run at this moment, and the events that tell of them."""
+"""The running requests, and the events about them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SECRET_HEADERS = frozenset({"authorization", "cookie", "host", "x-api-key"})
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks for what."""
+    """The client of a request, and what it requests."""
 
     method: str
     path: str
@@ -49,12 +49,12 @@ class InflightRequest:
             self.claim.cut.set()
 
     def record_headers(self, headers: Mapping[str, str]) -> None:
-        """The answer's headers have come."""
+        """Record the response's headers."""
         self.response_headers = dict(headers)
         self._report()
 
     def add_sent_bytes(self, size: int) -> None:
-        """Bytes of body have gone out; told at most four times a second."""
+        """Count sent bytes of the body; publish them at most four times a second."""
         self.response_bytes += size
         if time.monotonic() - self.reported_at >= _UPDATE_SECONDS:
             self._report()
@@ -65,7 +65,7 @@ class InflightRequest:
 
 
 class InflightRequests:
-    """All requests under way. Publishes `inflight` events in the words of the build."""
+    """All running requests. Publishes `inflight` events as the build does."""
 
     def __init__(self, habits: BuildTraits, publish: Callable[[str, object], None]) -> None:
         self._habits = habits
@@ -75,7 +75,7 @@ class InflightRequests:
 
     @contextmanager
     def track(self, caller: Caller) -> Iterator[InflightRequest]:
-        """Count a request in, and out again at the end."""
+        """Count a request while it runs."""
         self._last_id += 1
         request = InflightRequest(
             self._last_id, caller, timestamp(), time.monotonic(), self._publish_upsert
@@ -92,11 +92,11 @@ class InflightRequests:
                 self._publish("inflight", {"total": len(self._requests)})
 
     def find(self, id_: str) -> InflightRequest | None:
-        """The request with this id."""
+        """Return the request with an id."""
         return self._requests.get(int(id_)) if id_.isdecimal() else None
 
     def snapshot(self) -> object:
-        """The `inflight` event that a new listener gets first."""
+        """Return the `inflight` event that a new listener gets first."""
         if not self._habits.detailed_events:
             return {"total": len(self._requests)}
         if not self._requests:

@@ -1,4 +1,4 @@
-"""The commands that the demo's host understands: those that aitui sends, and no shell."""
+"""The commands of the demo's host: those that aitui sends, without a shell."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class ShellCommands:
         self._last_pid = 4000
 
     async def respond(self, command: str) -> ShellResult:
-        """Do what a command line asks for; 127 for what isn't known, as a shell has it."""
+        """Run a command line; 127 for an unknown command, as in a shell."""
         try:
             words = shlex.split(command)
         except ValueError as error:
@@ -125,7 +125,7 @@ class ShellCommands:
         return ShellResult(stdout="Linger=yes\n")
 
     async def _id(self, options: list[str]) -> ShellResult:
-        # Its files are those of whoever runs the demo.
+        # Its files belong to the user who runs the demo.
         number = os.getgid() if "-G" in options else os.getuid()
         return ShellResult(stdout=f"{ACCOUNT if '-un' in options else number}\n")
 

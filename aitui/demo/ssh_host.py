@@ -1,12 +1,13 @@
 """An SSH server for the demo: SFTP within one folder, and the commands that aitui sends.
 
-Its keys and the client's set-up are made before it listens; asyncssh is imported when the first
-connection comes.
+Its keys and the client's configuration are made before it listens; asyncssh, which costs as much to
+import as Textual, is imported when the first connection comes.
 """
 
 from __future__ import annotations
 
 import asyncio
+import posixpath
 import socket
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from asyncssh import SFTPServer, SSHServerChannel, SSHServerConnection, SSHServerProcess
 
 NAME = "ai-server"
-"""What the client's SSH set-up calls the machine."""
+"""The machine's name in the client's SSH configuration."""
 
 CommandHandler = Callable[[str], Awaitable[ShellResult]]
 
@@ -34,7 +35,7 @@ _LOGIN_SECONDS = 20.0
 
 @dataclass(frozen=True, slots=True)
 class SshSetup:
-    """A user's own SSH set-up below `home`, in which the machine is called NAME."""
+    """A user's SSH configuration below `home`, in which the machine is called NAME."""
 
     home: Path
     config: Path
@@ -44,10 +45,9 @@ class SshSetup:
 
 
 class DemoSshServer:
-    """Listens on a port of this machine for whoever has the key of the set-up."""
+    """Listens on a port of this machine for a client with the key of the configuration."""
 
     def __init__(self, folder: Path, root: Path, answer: CommandHandler) -> None:
-        self._folder = folder
         self._root = root
         self._run_command = answer
         self._background = BackgroundTasks()
@@ -84,14 +84,14 @@ class DemoSshServer:
                 await connection.wait_closed()
             await self._background.close()
         finally:
-            # Also where somebody who leaves in a hurry doesn't wait for the end.
+            # Also if the wait above is cancelled.
             for caller in self._callers:
                 caller.close()
 
     def _accept(self, listening: socket.socket) -> None:
         with suppress(BlockingIOError, ConnectionAbortedError):
             caller, _ = listening.accept()
-            # Its task may end before it begins, or before asyncssh has a hold of the socket.
+            # Its task may be cancelled before it begins, or before asyncssh owns the socket.
             self._callers.add(caller)
             self._background.start(self._serve(caller), name="ssh connection")
 
@@ -110,7 +110,7 @@ class DemoSshServer:
                 login_timeout=_LOGIN_SECONDS,
             )
         except (OSError, asyncssh.Error):
-            return  # whoever it was has gone, or isn't let in
+            return  # the client has gone, or was refused
         self._callers.discard(caller)
         self._connections.add(connection)
         try:
@@ -119,9 +119,16 @@ class DemoSshServer:
             self._connections.discard(connection)
 
     def _files(self, channel: SSHServerChannel[bytes]) -> SFTPServer:
-        from aitui.demo.ssh_files import DemoSftpServer
+        from asyncssh import SFTPServer
 
-        return DemoSftpServer(channel, self._root, HOME)
+        class DemoSftpServer(SFTPServer):
+            """SFTP below one folder, with a home directory in it."""
+
+            def map_path(self, path: bytes) -> bytes:
+                """Resolve a relative path at the home directory."""
+                return super().map_path(posixpath.join(HOME.encode(), path))
+
+        return DemoSftpServer(channel, chroot=str(self._root).encode())
 
     async def _run(self, process: SSHServerProcess[bytes]) -> None:
         reply = await self._run_command(process.command or "")
@@ -156,7 +163,7 @@ def _write_setup(set_up: SshSetup, port: int) -> None:
 
 
 def _write_key(path: Path) -> str:
-    """Make a key, write both its halves, and give the public one."""
+    """Generate a key, write both halves, and return the public one."""
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 

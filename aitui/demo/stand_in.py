@@ -1,4 +1,4 @@
-"""The stand-in server: real sockets, real TLS, a made-up llama-swap behind them."""
+"""The stand-in server: a fake llama-swap behind real sockets and real TLS."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import base64
 import binascii
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Self
@@ -19,10 +19,8 @@ from aitui.demo.call import IncomingRequest
 from aitui.demo.certificates import Certificates
 from aitui.demo.configuration import BadConfiguration, Configuration, parse_configuration
 from aitui.demo.dialect import Dialect, error
-from aitui.demo.faults import Fault, FaultQueue
 from aitui.demo.go_text import duration
 from aitui.demo.graphics_cards import ONE_CARD, GraphicsCard, GraphicsCards
-from aitui.demo.listener import close_listener
 from aitui.demo.llama_swap import LlamaSwap, ServerLogs
 from aitui.demo.log_ring import ServerLog
 from aitui.demo.routes import Routes
@@ -32,21 +30,13 @@ from aitui.demo.upstream_process import ProcessState, UpstreamProcess
 ANYWHERE = ("127.0.0.1", 0)
 _LARGEST_BODY = 64 * 1024 * 1024
 _GRACE_SECONDS = 0.1
-
-
-@dataclass(frozen=True, slots=True)
-class ReceivedRequest:
-    """A request as it came in. `path` is raw, with the query."""
-
-    method: str
-    path: str
-    headers: Mapping[str, str]
-    body: bytes
+_ACCEPT_TURNS = 3
+"""Turns of the event loop until a connection that was accepted in one has its protocol."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Runtime:
-    """What lives from one reload to the next."""
+    """What a reload replaces."""
 
     swap: LlamaSwap
     routes: Routes
@@ -63,7 +53,7 @@ class _Listener:
 
 @asynccontextmanager
 async def call_when_set(cut: asyncio.Event, end: Callable[[], None]) -> AsyncIterator[None]:
-    """Call `end` as soon as the event comes, if it comes within the block."""
+    """Call `end` when the event is set within the block."""
 
     async def wait() -> None:
         await cut.wait()
@@ -75,6 +65,20 @@ async def call_when_set(cut: asyncio.Event, end: Callable[[], None]) -> AsyncIte
     finally:
         waiting.cancel()
         await asyncio.gather(waiting, return_exceptions=True)
+
+
+async def close_listener(listener: asyncio.Server) -> None:
+    """Close a listener as its own `close()` does, but keep connections that were just accepted."""
+    # asyncio forgets the sockets accepted in the turn in which a server closes:
+    # https://github.com/python/cpython/issues/109564
+    loop = asyncio.get_running_loop()
+    for listening in listener.sockets:
+        loop.remove_reader(listening.fileno())
+    try:
+        for _ in range(_ACCEPT_TURNS):
+            await asyncio.sleep(0)
+    finally:
+        listener.close()
 
 
 class StandIn:
@@ -91,17 +95,15 @@ class StandIn:
         say: Callable[[str], None] | None = None,
         cards: tuple[GraphicsCard, ...] = ONE_CARD,
     ) -> None:
-        """`listen` is where, port 0 for any that is free; `say` gets what it would print.
+        """`listen` is host and port, 0 for any free one; `say` gets what it would print.
 
         `cards` are the graphics cards of its machine.
         """
         self.cards = GraphicsCards(cards)
-        self.requests: list[ReceivedRequest] = []
         self.dialect = dialect
         self._configuration = parse_configuration(config_text)
         self._certificates = certificates
         self._require_client_certificate = require_client_certificate
-        self._faults = FaultQueue()
         self._on_output = say
         self._logs = ServerLogs()
         self._life: _Runtime | None = None
@@ -117,22 +119,22 @@ class StandIn:
 
     @property
     def url(self) -> str:
-        """Where the server is, without a trailing slash."""
+        """The server's URL, without a trailing slash."""
         scheme = "http" if self._certificates is None else "https"
         return f"{scheme}://{self._host}:{self._port}"
 
     @property
     def configuration(self) -> Configuration:
-        """What it was started with, or read at its last reload."""
+        """The configuration of the start or of the last reload."""
         return self._configuration
 
     @property
     def processes(self) -> tuple[UpstreamProcess, ...]:
-        """The process of every model, running or not; none while the server is down."""
+        """The process of every model, running or not; none while the server is stopped."""
         return () if self._life is None else tuple(self._life.swap.processes.values())
 
     def running(self) -> dict[str, str]:
-        """The state of every model that is not stopped, by id."""
+        """Return the state of every model that is not stopped, by id."""
         return {
             process.id: process.state.value
             for process in self.processes
@@ -140,9 +142,9 @@ class StandIn:
         }
 
     async def start(self, config_text: str | None = None) -> None:
-        """Open the port, the same one as before, with a fresh llama-swap behind it.
+        """Open the port, the same one as before, with a new llama-swap behind it.
 
-        Raises BadConfiguration, and opens nothing, for a text that is none.
+        Raises BadConfiguration, and opens nothing, for an invalid text.
         """
         assert self._door is None, "the stand-in is running already"
         if config_text is not None:
@@ -167,7 +169,7 @@ class StandIn:
         self._write_log(f"[INFO] llama-swap listening on {self.url}")
 
     async def stop(self) -> None:
-        """Go away: streams end, chats are cut, connections close, nothing listens any more."""
+        """End streams, cut chats, close connections and stop listening."""
         door, self._door = self._door, None
         if door is None:
             return
@@ -185,7 +187,7 @@ class StandIn:
             await asyncio.sleep(0)
 
     async def drain(self, seconds: float) -> None:
-        """Do what SIGTERM does: refuse new connections, end streams, let running chats end."""
+        """Act on SIGTERM: refuse new connections, end streams, let running chats finish."""
         door, life = self._door, self._life
         if door is not None and life is not None:
             self._write_log("[INFO] received signal terminated, shutting down")
@@ -197,10 +199,7 @@ class StandIn:
         await self.stop()
 
     async def reload(self, config_text: str | None = None, *, watched: bool = False) -> None:
-        """Do what SIGHUP does, or `watched`, what a changed file does.
-
-        A text that is no configuration leaves everything as it is.
-        """
+        """Act on SIGHUP, or on a changed file if `watched`. Keep everything for an invalid text."""
         if not watched:
             self._write_log("[INFO] received SIGHUP, reloading config")
         self._write_log("[INFO] reloading configuration")
@@ -214,27 +213,9 @@ class StandIn:
         self._start_swap()
         self._write_log("[INFO] configuration reloaded")
 
-    def fault(self, prefix: str, fault: Fault, times: int | None = None) -> None:
-        """Misbehave for the next `times` requests whose path begins so, or for all of them."""
-        self._faults.add(prefix, fault, times)
-
-    def clear_faults(self) -> None:
-        """Behave again."""
-        self._faults.clear()
-
-    def write_log(self, text: str, *, source: str = "proxy") -> None:
-        """Put text into a log as it is: `proxy`, `upstream`, or a model's id."""
-        swap = self._active_life.swap
-        if source == "proxy":
-            swap.proxy_log.write(text)
-        elif source == "upstream":
-            swap.upstream_log.write(text)
-        else:
-            swap.processes[source].ring.write(text)
-
-    def publish(self, kind: str, data: object) -> None:
-        """Send all listeners of `/api/events` an event of any type."""
-        self._active_life.swap.publish(kind, data)
+    def write_log(self, text: str) -> None:
+        """Write text to the proxy's log."""
+        self._active_life.swap.proxy_log.write(text)
 
     @asynccontextmanager
     async def busy(
@@ -244,7 +225,7 @@ class StandIn:
         remote_ip: str = "192.168.2.20",
         user_agent: str = "OpenWebUI/0.6",
     ) -> AsyncIterator[None]:
-        """Hold a chat of another client at a model, which is loaded first where needed."""
+        """Hold another client's chat with a model, loaded first if necessary."""
         swap = self._active_life.swap
         headers = {
             "Accept": "*/*",
@@ -300,12 +281,9 @@ class StandIn:
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         began = time.monotonic()
         call = await IncomingRequest.receive(request)
-        self.requests.append(
-            ReceivedRequest(call.method, request.raw_path, dict(call.headers), call.body)
-        )
         response: Response | None = None
         try:
-            response = await self._respond(call)
+            response = await self.respond(call)
             return response
         finally:
             status = response.status if response else 200
@@ -316,10 +294,8 @@ class StandIn:
                 f'"{call.headers.get("User-Agent", "")}" {duration(time.monotonic() - began)}'
             )
 
-    async def _respond(self, call: IncomingRequest) -> Response:
-        fault = self._faults.next_fault(call.request.raw_path)
-        if fault is not None:
-            return await fault.respond(call)
+    async def respond(self, call: IncomingRequest) -> Response:
+        """Answer a request."""
         life = self._life
         if life is None:
             return CompleteResponse(ResponseContent(503, b"", ""))
@@ -342,7 +318,7 @@ class StandIn:
 
 
 def _api_key(call: IncomingRequest) -> str:
-    """The API key of a request: bearer token, password of basic authentication, or x-api-key."""
+    """Return the API key of a request: bearer token, basic password, or x-api-key."""
     scheme, _, value = call.headers.get("Authorization", "").partition(" ")
     if scheme == "Bearer":
         return value

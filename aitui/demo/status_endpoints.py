@@ -1,4 +1,4 @@
-"""The short answers: models, states, versions, figures, and the orders to unload."""
+"""The short endpoints: models, states, versions, figures, unloading."""
 
 from __future__ import annotations
 
@@ -164,7 +164,7 @@ class StatusEndpoints:
         return CompleteResponse(ResponseContent(200, text.encode(), kind))
 
     async def hardware(self, _call: IncomingRequest) -> Response:
-        """`GET /api/hardware`: the machine that isn't there."""
+        """`GET /api/hardware`: the demo's machine."""
         version = self._swap.habits.version["version"]
         return self._json(hardware_body(version, self._swap.cards.cards))
 
@@ -236,7 +236,7 @@ class StatusEndpoints:
 
 
 def _page_error(call: IncomingRequest) -> str:
-    """What is wrong with the parameters of a page, in the server's words."""
+    """Return what is wrong with the parameters of a page, in the server's words."""
     limit = call.query.get("limit", str(_DEFAULT_PAGE))
     if not limit.isdecimal() or not 1 <= int(limit) <= _LARGEST_PAGE:
         return f"limit must be between 1 and {_LARGEST_PAGE}"

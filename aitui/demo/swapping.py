@@ -1,4 +1,4 @@
-"""Which models may live together, who waits for whom, and who has to go."""
+"""Loading on demand: which models may run together, the queue of loads, evictions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from aitui.demo.log_ring import ServerLog
 from aitui.demo.upstream_process import ModelClaim, ProcessState, UpstreamProcess
 
 _LOOKS_EACH_SECONDS = 1.0
-"""How often llama-swap looks whether a model's time to live is over."""
+"""Seconds between llama-swap's checks of the idle timeouts."""
 
 
 @dataclass(eq=False, slots=True)
@@ -32,7 +32,7 @@ class _SharedLoad:
 
 
 class ModelSwapper:
-    """Loads on demand, one load for all who ask, and makes room first."""
+    """Loads on demand, once for all requests that wait, and evicts first."""
 
     def __init__(
         self,
@@ -55,16 +55,16 @@ class ModelSwapper:
 
     @asynccontextmanager
     async def claim(self, model_id: str) -> AsyncIterator[ModelClaim]:
-        """Hold the model ready for one request; load it first where needed.
+        """Hold the model ready for one request; load it first if needed.
 
-        Raises LoadFailed.
+        Raises UpstreamLoadFailed.
         """
         process = self._processes[model_id]
         if process.state is ProcessState.STOPPING and self._habits.refuses_while_stopping:
             raise UpstreamLoadFailed(LoadFailureCause.STOPPING, model_id)
         claim = process.claim()
         try:
-            # As with llama-swap, a request for a ready model evicts whom its group excludes.
+            # As in llama-swap, a request for a ready model evicts what its group excludes.
             if process.state is not ProcessState.READY or self._victims(process):
                 await self._share_load(process)
             try:
@@ -75,12 +75,12 @@ class ModelSwapper:
             process.release(claim)
 
     def queue_position(self, model_id: str) -> int:
-        """The place in the queue of loads that have not begun, from 1; 0 when not waiting."""
+        """Return the position in the queue of loads, from 1; 0 when not waiting."""
         waiting = [id_ for id_, load in self._loads.items() if not load.begun]
         return waiting.index(model_id) + 1 if model_id in waiting else 0
 
     async def unload(self, model_ids: Iterable[str]) -> None:
-        """Unload models in the way of the build; returns when it would answer."""
+        """Unload models as the build does; return when it would answer."""
         processes = [self._processes[id_] for id_ in model_ids]
         match self._habits.unloading:
             case UnloadBehavior.KILLS:
@@ -94,7 +94,7 @@ class ModelSwapper:
                 await _gather(self._stop_patiently(process) for process in processes)
 
     async def close(self) -> None:
-        """End all processes; whoever waits for one is told that it isn't coming."""
+        """End all processes, and fail the requests that wait for one."""
         for process in self._processes.values():
             self._drop_load(process)
             process.kill(LoadFailureCause.SHUTDOWN)
@@ -157,11 +157,11 @@ class ModelSwapper:
             self._change.notify()
 
     async def _expire(self, process: UpstreamProcess) -> None:
-        """Unload a model that nobody has used for its time to live, at the next look.
+        """Unload a model that was idle for its time to live, at the next check.
 
         Before v256 a request counts as a use when it ends, and one that hung up during the load
         never reached the model (ServeHTTP in internal/process/process_command.go): a model that
-        nobody waited for goes at the first look. In v217 the request goes on without its client.
+        no client waited for goes at the first check. In v217 the request goes on without its client.
         """
         run, ttl = process.started_at, process.configuration.ttl
         if self._habits.load_counts_as_use:
@@ -172,7 +172,7 @@ class ModelSwapper:
                 await process.stop()
 
     async def _run_ends_within(self, process: UpstreamProcess, run: float, seconds: float) -> bool:
-        """Whether the model's process is gone, or another one, before that time is over."""
+        """Whether the model's process ends or is replaced before that time is over."""
         try:
             async with asyncio.timeout(seconds):
                 await self._change.wait_until(lambda: _is_run_over(process, run))

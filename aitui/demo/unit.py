@@ -1,4 +1,4 @@
-"""The systemd unit that runs the demo's llama-swap, and what systemd would say of it."""
+"""The systemd unit of the demo's llama-swap, and what systemd reports about it."""
 
 from __future__ import annotations
 
@@ -50,25 +50,25 @@ class DemoUnit:
         self._has_failed = False
 
     def write(self, text: str) -> None:
-        """Take what the stand-in prints into the journal."""
+        """Write what the stand-in prints to the journal."""
         self._lines.extend(text.splitlines())
 
     def set_server(self, server: StandIn) -> None:
-        """The unit is up, and this is what it runs."""
+        """Set the server that the unit runs."""
         self._server = server
         self._mark_started()
 
     @property
     def main_pid(self) -> int:
-        """The number of the process, 0 where none runs."""
+        """The process id, 0 if none runs."""
         return 0 if self._has_failed or not self._starts else _FIRST_PID + 211 * (self._starts - 1)
 
     def journal(self, lines: int) -> list[str]:
-        """The last lines of the journal."""
+        """Return the last lines of the journal."""
         return list(self._lines)[-lines:] if lines > 0 else []
 
     def properties(self) -> dict[str, str]:
-        """What `systemctl show` knows."""
+        """Return the properties of `systemctl show`."""
         words = " ".join(COMMAND)
         return {
             "Id": UNIT,
@@ -89,7 +89,7 @@ class DemoUnit:
         }
 
     async def reload(self) -> bool:
-        """Send it SIGHUP; False where no process is there to take it."""
+        """Send SIGHUP; return False if no process runs."""
         async with self._lock:
             if self._server is None or self._has_failed:
                 return False
@@ -102,7 +102,7 @@ class DemoUnit:
             return True
 
     async def restart(self) -> None:
-        """End it and start it again; with a file that is no configuration it stays down."""
+        """Stop and start; with an invalid config file it stays stopped."""
         async with self._lock:
             if self._server is None:
                 return

@@ -1,4 +1,4 @@
-"""What llama-server writes while it starts, fails and stops. Wording taken from real ones."""
+"""What llama-server logs while it starts, fails and stops, worded as in real logs."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _MEBIBYTE = 1 << 20
 
 
 class UpstreamLog:
-    """One process's own voice: each line begins with the time since it was started."""
+    """One process's log: each line begins with the time since the start."""
 
     def __init__(self, ring: ServerLog) -> None:
         self._ring = ring
         self._started = time.monotonic()
 
     def restart(self) -> None:
-        """A new process: its clock begins at nought."""
+        """Restart the clock for a new process."""
         self._started = time.monotonic()
 
     def write_line(self, level: str, text: str) -> None:
@@ -32,7 +32,7 @@ class UpstreamLog:
         self._ring.write(f"{minutes}.{seconds:02d}.{millis:03d}.{micros:03d} {level} {text}\n")
 
     def log_start(self, flags: FakeFlags) -> None:
-        """The first lines of every start."""
+        """Log the first lines of every start."""
         self.write_line("I", "srv  llama_server: initializing ...")
         self.write_line(
             "I",
@@ -42,9 +42,9 @@ class UpstreamLog:
         self.write_line("I", f"srv    load_model: loading model '{flags.model_file}'")
 
     def log_allocation(self, flags: FakeFlags, devices: Mapping[str, float]) -> None:
-        """The memory that the model takes, as newer builds print it at -lv 4.
+        """Log the memory that the model takes, as newer builds do at -lv 4.
 
-        `devices` are the shares of the cards by llama.cpp's names; without one it is the machine's.
+        `devices` are the shares of the cards by llama.cpp's names; without any it is the CPU's.
         """
         shares = devices or {"CPU": 1.0}
         self.write_line("I", "print_info: n_ctx_train           = 262144")
@@ -69,7 +69,7 @@ class UpstreamLog:
             self.write_line("I", f"sched_reserve: {name:>10} compute buffer size = {size:8.2f} MiB")
 
     def log_listening(self, flags: FakeFlags, port: int) -> None:
-        """The model is loaded."""
+        """Log that the model is loaded."""
         self.write_line(
             "I",
             f"srv    load_model: initializing, n_slots = {flags.slots}, "
@@ -79,16 +79,16 @@ class UpstreamLog:
         self.write_line("I", f"srv  llama_server: listening on http://127.0.0.1:{port}")
 
     def log_request(self, method: str, path: str) -> None:
-        """A request has come in."""
+        """Log a request."""
         self.write_line("I", f"srv  log_server_r: request: {method} {path} 127.0.0.1")
 
     def log_out_of_memory(self, flags: FakeFlags, device: str, size_mib: float) -> None:
-        """The card refuses, and the server gives up."""
+        """Log that the card has no room for the weights."""
         self._log_allocation_failure(device, size_mib)
         self._log_load_failure(flags, f"unable to allocate {device} buffer")
 
     def log_context_too_large(self, flags: FakeFlags, device: str, size_mib: float) -> None:
-        """The weights fit, the cache for so many tokens doesn't."""
+        """Log that the weights fit, but not the cache for the context."""
         self.write_line("I", f"llama_context: n_ctx                 = {flags.context_size}")
         self._log_allocation_failure(device, size_mib)
         self.write_line(
@@ -103,11 +103,11 @@ class UpstreamLog:
         self._log_exit()
 
     def log_bad_argument(self, name: str) -> None:
-        """The value of a flag is no number: llama-server prints this before it logs anything."""
+        """Write what llama-server prints for a flag with an invalid number."""
         self._ring.write(f'error while handling argument "{name}": stoi\n\n')
 
     def log_missing_file(self, flags: FakeFlags) -> None:
-        """The model file isn't there."""
+        """Log that the model's file is missing."""
         self.write_line(
             "E",
             f"gguf_init_from_file: failed to open GGUF file '{flags.model_file}' "

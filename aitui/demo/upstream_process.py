@@ -1,4 +1,4 @@
-"""One model's process: it starts, is ready, stops or dies. Nothing of it is real but the waiting."""
+"""One model's fake process: it starts, is ready, stops or crashes. Only the waiting is real."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ class ProcessState(Enum):
 
 @dataclass(eq=False, slots=True)
 class ModelClaim:
-    """A request that needs the model; `cut` is set when the model is taken from under it."""
+    """A request that uses the model; `cut` is set when the model is unloaded meanwhile."""
 
     cut: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def wait_unless_cut(self, seconds: float) -> bool:
-        """Wait, and say whether the request was cut meanwhile."""
+        """Wait, and return whether the request was cut meanwhile."""
         try:
             async with asyncio.timeout(seconds):
                 await self.cut.wait()
@@ -77,14 +77,14 @@ class UpstreamProcess:
         return self.configuration.id
 
     def claim(self) -> ModelClaim:
-        """Count a request in; the model isn't swapped out while it runs."""
+        """Count a request; the model isn't swapped out while it runs."""
         claim = ModelClaim()
         self.claims.add(claim)
         self._change.notify()
         return claim
 
     def release(self, claim: ModelClaim) -> None:
-        """Count a request out."""
+        """End the claim of a request."""
         self.claims.discard(claim)
         self._change.notify()
 
@@ -96,14 +96,14 @@ class UpstreamProcess:
         self.busy_slots += 1
 
     def release_slot(self) -> None:
-        """Let the next request have the slot."""
+        """Free the slot for the next request."""
         self.busy_slots -= 1
         self._change.notify()
 
     async def start(self, time_limit: float) -> None:
         """Load the model.
 
-        Raises LoadFailed, with the process gone again, when that doesn't succeed in time.
+        Raises UpstreamLoadFailed, with the process ended, if that doesn't succeed in time.
         """
         if self.flags.binary_is_missing:
             raise UpstreamLoadFailed(
@@ -128,7 +128,7 @@ class UpstreamProcess:
                 self._set_state(ProcessState.STOPPED)
 
     async def stop(self) -> None:
-        """End the process as a signal 15 does, and return when it is gone."""
+        """End the process as SIGTERM does, and return when it has ended."""
         if self.state is ProcessState.READY:
             self.log.write_line(
                 "I", f"srv  received signal 15, stopping in {self.flags.stop_delay:g}s"
@@ -144,7 +144,7 @@ class UpstreamProcess:
             await self._change.wait_until(lambda: self.state is ProcessState.STOPPED)
 
     def _finish_stop(self) -> None:
-        """The signal has done its work, unless the process was killed meanwhile."""
+        """Complete a stop, unless the process was killed meanwhile."""
         if self.state is ProcessState.STOPPING:
             self.log.write_line("I", "srv    operator(): operator(): cleaning up before exit...")
             if self._forgets_log:
@@ -159,7 +159,7 @@ class UpstreamProcess:
             self._cut_claims()
 
     def abort(self, cause: LoadFailureCause) -> None:
-        """Let a load that is under way fail."""
+        """Fail a running load."""
         if self._abort_cause is not None and not self._abort_cause.done():
             self._abort_cause.set_result(cause)
 
@@ -202,9 +202,9 @@ class UpstreamProcess:
         return (names or ["CPU"])[0], size_mib
 
     def _allocate(self) -> None:
-        """Take memory of the cards, for the weights first.
+        """Allocate memory on the cards, for the weights first.
 
-        Raises LoadFailed where they have no room for it.
+        Raises UpstreamLoadFailed if they have no room.
         """
         flags, cards = self.flags, self.cards
         shares = cards.split(flags, self.configuration.environment)

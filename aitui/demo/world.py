@@ -1,4 +1,4 @@
-"""The whole world of `aitui --demo`: a server, its certificates, and folders of its own."""
+"""The environment of `aitui --demo`: a server, its host, certificates, folders and visitors."""
 
 from __future__ import annotations
 
@@ -12,42 +12,39 @@ from random import Random
 
 from aitui.demo.background import BackgroundTasks
 from aitui.demo.catalogue import CATALOGUE, MODELS_WITHOUT_VISITORS
-from aitui.demo.certificates import Certificates, make_certificates
+from aitui.demo.certificates import Certificates, issue_certificates
 from aitui.demo.configuration import ModelConfiguration
 from aitui.demo.dialect import Dialect
 from aitui.demo.graphics_cards import TWO_CARDS, GraphicsCard
+from aitui.demo.load_failed import UpstreamLoadFailed
 from aitui.demo.model_files import write_model_files
 from aitui.demo.shell_commands import ShellCommands
 from aitui.demo.ssh_host import NAME as SSH_NAME
 from aitui.demo.ssh_host import DemoSshServer, SshSetup
 from aitui.demo.stand_in import StandIn
 from aitui.demo.unit import CONFIG_PATH, HOME, UNIT_PATH, UNIT_TEXT, DemoUnit
-from aitui.demo.visitors import run_visitors
 
 _PAUSES = (8.0, 25.0)
 
 
 @dataclass(frozen=True, slots=True)
 class DemoEnvironment:
-    """Where everything is. The folders take the place of the XDG ones."""
+    """The server and its paths. The folders replace the XDG ones."""
 
     server: StandIn
     certificates: Certificates
     folder: Path
-    config_home: Path
-    data_home: Path
-    state_home: Path
     config_file: Path
     ssh_setup: SshSetup
 
     @property
     def ssh_host(self) -> str:
-        """What the set-up calls the machine behind the server."""
+        """The name of the machine behind the server in the SSH configuration."""
         return SSH_NAME
 
     @property
     def url(self) -> str:
-        """Where the server is."""
+        """The server's URL."""
         return self.server.url
 
 
@@ -60,19 +57,18 @@ async def demo_world(
     pauses: tuple[float, float] = _PAUSES,
     cards: tuple[GraphicsCard, ...] = TWO_CARDS,
 ) -> AsyncIterator[DemoEnvironment]:
-    """Build the world, and leave nothing of it behind.
+    """Yield the environment, and remove all of it at the end.
 
-    `random` decides who visits when; `pauses` are the seconds between two visits. `cards` are the
+    `random` decides on the visits; `pauses` are the seconds between two of them. `cards` are the
     graphics cards of the machine behind the server.
     """
-    with tempfile.TemporaryDirectory(prefix="aitui-demo-") as name:
-        folder = Path(name)
-        certificates = await asyncio.to_thread(make_certificates, folder / "certs")
+    with tempfile.TemporaryDirectory(prefix="aitui-demo-") as temporary:
+        folder = Path(temporary)
+        certificates = await asyncio.to_thread(issue_certificates, folder / "certs")
         root = folder / "host"
         config_file = root / CONFIG_PATH.removeprefix("/")
-        config, data, state = (folder / kind for kind in ("config", "data", "state"))
-        for path in (config, data, state, root):
-            path.mkdir(mode=0o700)
+        for name in ("config", "data", "state", "host"):
+            (folder / name).mkdir(mode=0o700)
         unit = DemoUnit(config_file)
         server = StandIn(config_text, dialect, certificates, say=unit.write, cards=cards)
         models = server.configuration.models
@@ -88,9 +84,7 @@ async def demo_world(
                 name="visitors",
             )
             try:
-                yield DemoEnvironment(
-                    server, certificates, folder, config, data, state, config_file, door.setup
-                )
+                yield DemoEnvironment(server, certificates, folder, config_file, door.setup)
             finally:
                 await visits.close()
 
@@ -98,10 +92,47 @@ async def demo_world(
 def _write_host_files(
     root: Path, config_file: Path, config_text: str, models: Mapping[str, ModelConfiguration]
 ) -> None:
-    """What is on the disk of the machine behind the server."""
+    """Write the files of the machine behind the server."""
     config_file.parent.mkdir(parents=True)
     config_file.write_text(config_text)
     unit_file = root / UNIT_PATH.removeprefix("/")
     unit_file.parent.mkdir(parents=True)
     unit_file.write_text(UNIT_TEXT)
     write_model_files(root, models, f"{HOME}/models")
+
+
+@dataclass(frozen=True, slots=True)
+class DemoClient:
+    """A program on another machine."""
+
+    user_agent: str
+    remote_ip: str
+
+
+VISITORS = (
+    DemoClient("OpenWebUI/0.6", "192.168.2.20"),
+    DemoClient("Zed/0.210", "192.168.2.31"),
+)
+
+
+async def run_visitors(
+    server: StandIn, random: Random, *, pauses: tuple[float, float], left_alone: frozenset[str]
+) -> None:
+    """Chat with loaded models from time to time, as other clients would, until cancelled."""
+    while True:
+        await asyncio.sleep(random.uniform(*pauses))
+        loaded = [
+            id_
+            for id_, state in server.running().items()
+            if state == "ready" and id_ not in left_alone
+        ]
+        if not loaded:
+            continue
+        visitor = random.choice(VISITORS)
+        try:
+            async with server.busy(
+                random.choice(loaded), remote_ip=visitor.remote_ip, user_agent=visitor.user_agent
+            ):
+                await asyncio.sleep(random.uniform(2, 6))
+        except UpstreamLoadFailed:
+            continue  # unloaded just now

@@ -1,7 +1,7 @@
-r"""The colours of a log line: SGR sequences (ECMA-48, 8.3.117) read into spans, the text made clean.
+"""The colors of a log line: SGR sequences (ECMA-48, 8.3.117) parsed into spans, the text sanitized.
 
-Only `ESC [ … m` with digits, `;` and `:` counts as a colour. Everything else that begins with an
-escape is removed as `clean_line` removes it, so the text can't steer a terminal. Blinking,
+Only `ESC [ … m` with digits, `;` and `:` counts as a color. Everything else that begins with an
+escape is removed as `sanitize_line` removes it, so the text can't steer a terminal. Blinking,
 concealing and alternative fonts are left out: hidden text would not be what the server said.
 """
 
@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from aitui.domain.sanitize import sanitize_line
 
 AnsiColor = int | tuple[int, int, int]
-"""A place in the terminal's palette, 0 to 255, or red, green and blue."""
+"""An index into the terminal's palette, 0 to 255, or red, green and blue."""
 
 _ANSI_STYLE_SEQUENCE = re.compile(r"\x1b\[([0-9;:]*)m")
 _LONGEST_PARAMETERS = 128
@@ -20,7 +20,7 @@ _LONGEST_PARAMETERS = 128
 
 @dataclass(frozen=True, slots=True)
 class AnsiStyle:
-    """How a piece of text is to look; None is the default colour."""
+    """How a piece of text looks; None is the default color."""
 
     foreground: AnsiColor | None = None
     background: AnsiColor | None = None
@@ -34,7 +34,7 @@ class AnsiStyle:
 
 @dataclass(frozen=True, slots=True)
 class StyledSpan:
-    """Characters `start` to `end` of a line, and their ink."""
+    """Characters `start` to `end` of a line, and their style."""
 
     start: int
     end: int
@@ -61,25 +61,25 @@ _ON = (("bold", 1), ("dim", 2), ("italic", 3), ("underline", 4), ("reverse", 7),
 
 
 def parse_ansi(line: str) -> tuple[str, tuple[StyledSpan, ...]]:
-    """The clean text of one line and where it is coloured. Each line begins without colour."""
+    """Return the sanitized text of one line and its colors. Each line begins without color."""
     if line.isascii() and line.isprintable():
         return line, ()
     if "\x1b[" not in line:
         return _sanitize(line), ()
     text = ""
     spans: list[StyledSpan] = []
-    ink = DEFAULT_STYLE
+    style = DEFAULT_STYLE
     for piece, parameters in _pieces(line):
-        cleaned = _sanitize(piece)
-        if cleaned and ink != DEFAULT_STYLE:
-            spans.append(StyledSpan(len(text), len(text) + len(cleaned), ink))
-        text += cleaned
-        ink = _apply_codes(ink, parameters)
+        clean = _sanitize(piece)
+        if clean and style != DEFAULT_STYLE:
+            spans.append(StyledSpan(len(text), len(text) + len(clean), style))
+        text += clean
+        style = _apply_codes(style, parameters)
     return text, tuple(spans)
 
 
 def format_ansi(text: str, spans: Sequence[StyledSpan]) -> str:
-    """The text with its colours as sequences again, each closed before the next begins."""
+    """Return the text with its colors as sequences again, each closed before the next begins."""
     parts: list[str] = []
     at = 0
     for span in spans:
@@ -91,7 +91,7 @@ def format_ansi(text: str, spans: Sequence[StyledSpan]) -> str:
 
 
 def _pieces(line: str) -> Iterator[tuple[str, str]]:
-    """Each piece of text with the parameters of the sequence that ends it."""
+    """Yield each piece of text with the parameters of the sequence that ends it."""
     at = 0
     for match in _ANSI_STYLE_SEQUENCE.finditer(line):
         yield line[at : match.start()], match[1][:_LONGEST_PARAMETERS]
@@ -103,50 +103,50 @@ def _sanitize(text: str) -> str:
     return sanitize_line(text.expandtabs(8))
 
 
-def _apply_codes(ink: AnsiStyle, parameters: str) -> AnsiStyle:
+def _apply_codes(style: AnsiStyle, parameters: str) -> AnsiStyle:
     codes = iter(parameters.split(";"))
     for code in codes:
         head, *rest = (_number(part) for part in code.split(":"))
         if head in {38, 48}:
-            colour = _parse_color(rest) if rest else _parse_color_codes(codes)
-            if colour is not None:
-                ink = (
-                    replace(ink, foreground=colour)
+            color = _parse_color(rest) if rest else _parse_color_codes(codes)
+            if color is not None:
+                style = (
+                    replace(style, foreground=color)
                     if head == 38
-                    else replace(ink, background=colour)
+                    else replace(style, background=color)
                 )
         elif head == 4 and rest:
-            ink = replace(ink, underline=rest[0] != 0)
+            style = replace(style, underline=rest[0] != 0)
         else:
-            ink = _apply_code(ink, head)
-    return ink
+            style = _apply_code(style, head)
+    return style
 
 
-def _apply_code(ink: AnsiStyle, code: int) -> AnsiStyle:
+def _apply_code(style: AnsiStyle, code: int) -> AnsiStyle:
     if code == 0:
         return DEFAULT_STYLE
     if code in _ATTRIBUTES:
-        return replace(ink, **_ATTRIBUTES[code])
+        return replace(style, **_ATTRIBUTES[code])
     tens, ones = divmod(code, 10)
     bright = 8 if tens in {9, 10} else 0
     if tens in {3, 9} and ones < 8:
-        return replace(ink, foreground=ones + bright)
+        return replace(style, foreground=ones + bright)
     if tens in {4, 10} and ones < 8:
-        return replace(ink, background=ones + bright)
+        return replace(style, background=ones + bright)
     if code == 39:
-        return replace(ink, foreground=None)
-    return replace(ink, background=None) if code == 49 else ink
+        return replace(style, foreground=None)
+    return replace(style, background=None) if code == 49 else style
 
 
 def _parse_color_codes(codes: Iterator[str]) -> AnsiColor | None:
-    """A colour written as `38;5;n` or `38;2;r;g;b`: takes what belongs to it."""
+    """Parse a color written as `38;5;n` or `38;2;r;g;b`, and consume what belongs to it."""
     kind = _number(next(codes, ""))
     count = {5: 1, 2: 3}.get(kind, 0)
     return _parse_color([kind, *(_number(next(codes, "")) for _ in range(count))])
 
 
 def _parse_color(numbers: Sequence[int]) -> AnsiColor | None:
-    """A colour of `5:n`, `2:r:g:b` or `2:space:r:g:b`; None where it is none."""
+    """Parse a color of `5:n`, `2:r:g:b` or `2:space:r:g:b`; None if it is none."""
     if any(not 0 <= number <= 255 for number in numbers):
         return None
     if len(numbers) == 2 and numbers[0] == 5:
@@ -161,17 +161,17 @@ def _number(digits: str) -> int:
     return int(digits[:6]) if digits.isdecimal() else 0
 
 
-def _style_codes(ink: AnsiStyle) -> str:
-    codes = [str(code) for name, code in _ON if getattr(ink, name)]
-    for colour, base in ((ink.foreground, 38), (ink.background, 48)):
-        if isinstance(colour, tuple):
-            codes.append(f"{base};2;{colour[0]};{colour[1]};{colour[2]}")
-        elif colour is not None:
-            codes.append(_palette_code(colour, base))
+def _style_codes(style: AnsiStyle) -> str:
+    codes = [str(code) for name, code in _ON if getattr(style, name)]
+    for color, base in ((style.foreground, 38), (style.background, 48)):
+        if isinstance(color, tuple):
+            codes.append(f"{base};2;{color[0]};{color[1]};{color[2]}")
+        elif color is not None:
+            codes.append(_palette_code(color, base))
     return ";".join(codes)
 
 
-def _palette_code(colour: int, base: int) -> str:
-    if colour < 8:
-        return str(base - 8 + colour)
-    return str(base + 52 + colour - 8) if colour < 16 else f"{base};5;{colour}"
+def _palette_code(color: int, base: int) -> str:
+    if color < 8:
+        return str(base - 8 + color)
+    return str(base + 52 + color - 8) if color < 16 else f"{base};5;{color}"

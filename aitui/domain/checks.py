@@ -1,4 +1,4 @@
-"""What a check-up of one server finds: one line a check, and where it is at."""
+"""What a check-up of one server finds: one line per check, and how far it is."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from aitui.errors import Action, AituiError, remedy_with
 
 
 class CheckStatus(Enum):
-    """How a check ended; OPEN is neither: doesn't apply, wasn't tried, or can't be known."""
+    """How a check ended. OPEN means that it doesn't apply, wasn't tried, or can't be known."""
 
     PASSED = "passed"
     FAILED = "failed"
@@ -17,9 +17,10 @@ class CheckStatus(Enum):
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """One check. Every text is harmless; `exit_code` is 0 unless it failed.
+    """One check. Every text is safe to show; `exit_code` is 0 unless it failed.
 
-    `seen` is what was found, `remedy` a command or a deed that mends it, or what could be better.
+    `seen` is what was found, `remedy` a command or an action that repairs it, or what could be
+    better.
     """
 
     name: str
@@ -37,7 +38,7 @@ class CheckResult:
 
 @dataclass(frozen=True, slots=True)
 class CheckStage:
-    """What is looked at from now on: number `number` of `of`."""
+    """The stage that begins: number `number` of `of`."""
 
     words: str
     number: int
@@ -45,23 +46,23 @@ class CheckStage:
 
 
 def passing_check(name: str, seen: str, remedy: str = "") -> CheckResult:
-    """A check that went well."""
+    """Return a check that passed."""
     return CheckResult(name, CheckStatus.PASSED, seen, remedy)
 
 
 def inconclusive_check(
     name: str, seen: str, remedy: str = "", action: Action | None = None
 ) -> CheckResult:
-    """A check that says neither yes nor no."""
+    """Return a check that neither passed nor failed."""
     return CheckResult(name, CheckStatus.OPEN, seen, remedy, action=action)
 
 
 def failing_check(name: str, error: AituiError) -> CheckResult:
-    """A check that an exception tells of."""
+    """Return a check that failed with an exception."""
     seen = f"{error.what}: {error.why}" if error.why else error.what
     return CheckResult(name, CheckStatus.FAILED, seen, error.remedy, error.exit_code, error.action)
 
 
 def exit_code(checks: Iterable[CheckResult]) -> int:
-    """The exit code of the first check that failed, 0 where none did."""
+    """Return the exit code of the first check that failed, 0 if none did."""
     return next((check.exit_code for check in checks if check.status is CheckStatus.FAILED), 0)

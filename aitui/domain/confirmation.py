@@ -1,16 +1,20 @@
-"""What is asked before something is done that others would notice."""
+"""The question that is asked before something changes that others would notice."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+
+from aitui.domain.snapshot import Snapshot
 
 
 @dataclass(frozen=True, slots=True)
 class Confirmation:
-    """A question with its facts, one a line; `yes` and `no` say what each answer does.
+    """A question with its facts, one per line; `yes` and `no` say what each reply does.
 
-    `needed` is False where nobody would notice: then it may be done without asking. `difference`
-    holds lines of a diff that yes would bring about; `other` offers something else than yes or no.
-    `unasked` is set where it comes by itself, while somebody may be typing for something else.
-    `separate` is set where a yes that was given before, as `--yes` is, doesn't answer it.
+    `needed` is False if no other client would notice: then it may be done without asking. `diff`
+    holds the lines of a diff that yes would apply; `other` offers a third choice. `unprompted` is
+    set if the question appears by itself, while the user may be typing for something else.
+    `separate` is set if `--yes` doesn't answer it: that answers for the model that was named, never
+    for others.
     """
 
     title: str
@@ -22,3 +26,11 @@ class Confirmation:
     other: str = ""
     unprompted: bool = False
     separate: bool = False
+
+
+Ask = Callable[[Callable[[Snapshot], Confirmation]], Awaitable[bool]]
+"""Puts a confirmation to the user.
+
+It is built again from each snapshot that arrives while it is open, so that a yes is never given to
+facts that have changed.
+"""

@@ -1,4 +1,4 @@
-"""What a server's event stream tells, as values."""
+"""What a server's event stream reports, as values."""
 
 from dataclasses import dataclass
 
@@ -50,14 +50,14 @@ class RequestEnded:
 
 @dataclass(frozen=True, slots=True)
 class RequestsFinished:
-    """`metrics`: requests that ended; the first such event is the server's whole history."""
+    """`metrics`: requests that ended; the first such event holds the server's whole history."""
 
     requests: tuple[FinishedRequest, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class ActivityAdded:
-    """`activity` of servers from v236 on: a row to be fetched by its id."""
+    """`activity` of servers from v236 on: a row to fetch by its id."""
 
     id: int
 

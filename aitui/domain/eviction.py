@@ -1,26 +1,29 @@
-"""Whom a load will push out of memory, as far as that can be told."""
+"""Which models a load will evict, as far as that is known."""
 
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from aitui.domain.config.swap_rules import EvictionPlan
 from aitui.domain.models import ActiveRequest, Model, RunState, version_number
-from aitui.domain.snapshot import Snapshot
 from aitui.domain.units import format_seconds
 
+if TYPE_CHECKING:
+    from aitui.domain.config.swap_rules import EvictionPlan
+    from aitui.domain.snapshot import Snapshot
+
 LAST_VERSION_WITH_FILE_COSTS = 250
-"""Later ones may weigh what they evict by how long its loads took, which no endpoint tells."""
+"""Later versions may weigh victims by how long their loads took, which no endpoint reports."""
 
 READS_ROUTING_SINCE = 235
-"""218 ignores the key `routing`, and some version after it was the first that doesn't."""
+"""Version 218 ignores the key `routing`; some later one was the first to obey it."""
 
 
 @dataclass(frozen=True, slots=True)
 class EvictionVictim:
     """A model that will be unloaded, and how many requests run there.
 
-    `requests` is None where the server doesn't tell which model its requests are at. `certain` is
-    False where it is a guess, since the rules aren't known.
+    `requests` is None if the server doesn't report which model its requests use. `certain` is False
+    for a guess, if the rules aren't known.
     """
 
     model: Model
@@ -28,39 +31,39 @@ class EvictionVictim:
     certain: bool = False
 
 
-def predict_victims(wanted: Model, snapshot: Snapshot) -> tuple[EvictionVictim, ...]:
-    """The models that a request for `wanted` will evict.
+def predict_victims(wanted: Model, snapshot: "Snapshot") -> tuple[EvictionVictim, ...]:
+    """Return the models that a request for `wanted` will evict.
 
-    Certain where the config file was read that the server runs: by its groups, a request for a
-    model that is ready may evict others as well. Else a guess: one model at a time, but for those
-    that were once seen ready side by side, since no endpoint tells of groups and matrix.
+    This is certain if the config file that the server runs with was read: by its groups, even a
+    request for a ready model may evict others. Else it is a guess: one model at a time, except for
+    those that were seen ready at the same time, since no endpoint reports groups and matrix.
     """
     if wanted.state is RunState.STARTING:
-        # Whoever had to go for it is going already, and others who ask share its load.
+        # Its victims are stopping already, and other requests for it share its load.
         return ()
-    leaving = _plan_by_rules(wanted, snapshot)
-    if leaving is None:
+    plan = _plan_by_rules(wanted, snapshot)
+    if plan is None:
         return _guess_victims(wanted, snapshot)
     version = version_number(snapshot.version)
     by_the_file = version is not None and version <= LAST_VERSION_WITH_FILE_COSTS
     return tuple(
-        EvictionVictim(model, request_count(model, snapshot), not leaving.by_cost or by_the_file)
+        EvictionVictim(model, request_count(model, snapshot), not plan.by_cost or by_the_file)
         for model in _evictable_models(snapshot)
-        if model.id in leaving.models
+        if model.id in plan.models
     )
 
 
-def guess_reason(snapshot: Snapshot) -> str:
-    """Why victims that aren't certain are not, in a sentence."""
+def guess_reason(snapshot: "Snapshot") -> str:
+    """Return in a sentence why the victims aren't certain."""
     if snapshot.swap_rules is None:
         return "≈ a guess: groups stand in the server's config alone"
     return "≈ a guess: the config file alone doesn't tell what this server will do"
 
 
-def request_count(model: Model, snapshot: Snapshot) -> int | None:
-    """How many requests run at a model, None where that can't be known.
+def request_count(model: Model, snapshot: "Snapshot") -> int | None:
+    """Return how many requests run at a model, None if that isn't known.
 
-    A bare total tells nothing about one model, unless it is zero or the model runs alone.
+    A bare total says nothing about one model, unless it is zero or the model runs alone.
     """
     if model.requests is not None:
         return model.requests
@@ -70,7 +73,7 @@ def request_count(model: Model, snapshot: Snapshot) -> int | None:
     return None
 
 
-def _plan_by_rules(wanted: Model, snapshot: Snapshot) -> EvictionPlan | None:
+def _plan_by_rules(wanted: Model, snapshot: "Snapshot") -> "EvictionPlan | None":
     rules = snapshot.swap_rules
     if rules is None or any(model.state is RunState.UNKNOWN for model in snapshot.models):
         return None
@@ -79,11 +82,11 @@ def _plan_by_rules(wanted: Model, snapshot: Snapshot) -> EvictionPlan | None:
         not snapshot.version or (version is not None and version < READS_ROUTING_SINCE)
     ):
         return None
-    # One that stops counts as running for llama-swap, though it needs nobody to send it away.
+    # For llama-swap a stopping model counts as running, though nothing has to evict it.
     return rules.eviction_plan(wanted.id, [model.id for model in snapshot.resident])
 
 
-def _guess_victims(wanted: Model, snapshot: Snapshot) -> tuple[EvictionVictim, ...]:
+def _guess_victims(wanted: Model, snapshot: "Snapshot") -> tuple[EvictionVictim, ...]:
     if wanted.resident:
         return ()
     return tuple(
@@ -93,8 +96,8 @@ def _guess_victims(wanted: Model, snapshot: Snapshot) -> tuple[EvictionVictim, .
     )
 
 
-def _evictable_models(snapshot: Snapshot) -> tuple[Model, ...]:
-    """The models that run, and don't end already."""
+def _evictable_models(snapshot: "Snapshot") -> tuple[Model, ...]:
+    """Return the models that run and aren't stopping already."""
     return tuple(
         model for model in snapshot.models if model.state in {RunState.READY, RunState.STARTING}
     )
@@ -108,7 +111,7 @@ _PRODUCT = re.compile(r"[^\s/(]+")
 
 
 def client_name(request: ActiveRequest) -> str:
-    """Address and program of a client: `192.168.2.20 · OpenWebUI`; another aitui by its user."""
+    """Return address and program of a client: `192.168.2.20 · OpenWebUI`; another aitui by its user."""
     own = _OWN_AGENT.match(request.user_agent)
     if own is not None:
         return f"{own['who']} · aitui"
@@ -119,9 +122,9 @@ def client_name(request: ActiveRequest) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ClientRequest:
-    """A request under way, with its model; `waits` where that model isn't ready yet.
+    """A request under way, with its model; it `waits` if that model isn't ready yet.
 
-    `evicts` are the models that will have to go before it is served.
+    `evicts` are the models that will be unloaded before it is served.
     """
 
     request: ActiveRequest
@@ -131,12 +134,12 @@ class ClientRequest:
 
     @property
     def mark(self) -> str:
-        """The sign in front of those who have to go: `≈ ` where they aren't certain."""
+        """Return the sign in front of the victims: `≈ ` if they aren't certain."""
         return "" if all(victim.certain for victim in self.evicts) else "≈ "
 
 
-def list_uses(snapshot: Snapshot) -> tuple[ClientRequest, ...]:
-    """Who uses what and who waits for what, the oldest first; empty where the server won't say."""
+def list_uses(snapshot: "Snapshot") -> tuple[ClientRequest, ...]:
+    """Return which clients use or wait for which model, the oldest first; empty if unknown."""
     running = snapshot.requests.running
     if not running:
         return ()
@@ -151,21 +154,21 @@ def list_uses(snapshot: Snapshot) -> tuple[ClientRequest, ...]:
     return tuple(sorted(found, key=lambda use: (use.waits, use.request.started)))
 
 
-def _build_use(request: ActiveRequest, model: Model | None, snapshot: Snapshot) -> ClientRequest:
+def _build_use(request: ActiveRequest, model: Model | None, snapshot: "Snapshot") -> ClientRequest:
     if model is None or not model.loadable or model.state is RunState.READY:
         return ClientRequest(request, model)
     return ClientRequest(request, model, waits=True, evicts=predict_victims(model, snapshot))
 
 
-def describe_users(model: Model, snapshot: Snapshot) -> tuple[str, ...]:
-    """Whose requests a model serves now, a line each; empty where the server won't say."""
+def describe_users(model: Model, snapshot: "Snapshot") -> tuple[str, ...]:
+    """Describe the requests that a model serves now, one per line; empty if unknown."""
     return _limit_lines(
         [_describe_use(use) for use in list_uses(snapshot) if use.model is model and not use.waits]
     )
 
 
-def describe_all_users(snapshot: Snapshot) -> tuple[str, ...]:
-    """Whose requests the server has, and at which model, a line each."""
+def describe_all_users(snapshot: "Snapshot") -> tuple[str, ...]:
+    """Describe the server's requests with their models, one per line."""
     found = list_uses(snapshot)
     return _limit_lines(
         [
@@ -175,8 +178,8 @@ def describe_all_users(snapshot: Snapshot) -> tuple[str, ...]:
     )
 
 
-def describe_waiting_clients(snapshot: Snapshot) -> tuple[str, ...]:
-    """Who waits for which model, and whom that will evict, a line each."""
+def describe_waiting_clients(snapshot: "Snapshot") -> tuple[str, ...]:
+    """Describe which clients wait for which model, and what that will evict, one per line."""
     return _limit_lines([_describe_wait(use) for use in list_uses(snapshot) if use.waits])
 
 
@@ -195,7 +198,7 @@ def _model_label(use: ClientRequest) -> str:
 
 
 def _limit_lines(lines: list[str]) -> tuple[str, ...]:
-    """Each line once, and no more than a dialog has room for."""
+    """Return each line once, and no more than a dialog has space for."""
     different = list(dict.fromkeys(lines))
     if len(different) <= MOST_CLIENTS_SHOWN:
         return tuple(different)
@@ -203,7 +206,7 @@ def _limit_lines(lines: list[str]) -> tuple[str, ...]:
 
 
 def describe_unload(model: Model) -> str:
-    """That it goes, with what it costs to have it back: the seconds that its last loads took."""
+    """Say that a model is unloaded, and how long its last loads took."""
     if model.expected_load is None:
         return f"unloads {model.id}"
     return f"unloads {model.id} (loading took {format_seconds(max(1.0, model.expected_load))})"

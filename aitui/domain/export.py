@@ -11,7 +11,7 @@ JSON_VERSION = 1
 
 
 def conversation_as_markdown(conversation: Conversation, *, reasoning: bool = False) -> str:
-    """The path that is shown; the reasoning, where wanted, as quotes before the answers."""
+    """Return the path that is shown; the reasoning, if wanted, as quotes before the replies."""
     parts = [f"# {conversation.heading}"]
     facts = [part for part in (conversation.model, _date(conversation.created)) if part]
     if facts:
@@ -23,7 +23,7 @@ def conversation_as_markdown(conversation: Conversation, *, reasoning: bool = Fa
 
 
 def conversation_as_json(conversation: Conversation) -> str:
-    """The whole tree with every fact, indented. `version` counts changes of its form."""
+    """Return the whole tree with every fact, indented. `version` counts changes of its form."""
     value = {
         "version": JSON_VERSION,
         **{

@@ -1,7 +1,7 @@
 """Which word of a command is the llama-server, and where its own arguments begin.
 
 What `-c` means is up to the program that reads it: `taskset -c 0-7`, `su -c "…"`, `docker run -c
-512`, `main.py -c wolf.yml`. Only what stands behind a llama-server is llama-server's.
+512`, `main.py -c wolf.yml`. Only the words behind a llama-server are llama-server's.
 """
 
 import re
@@ -23,11 +23,11 @@ _QUOTED_SERVER = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """What a command starts, as places among its words.
+    """What a command starts, as indices of its words.
 
-    `begin` is the word behind the llama-server, None where no word is one. `program` is then the
-    name of what runs instead, and `behind` the word after it; `script` is the one word that holds
-    a whole command line, where `program` is given one.
+    `begin` is the word behind the llama-server, None if no word is one. `program` is then the name
+    of what runs instead, and `behind` the word after it; `script` is the word that holds a whole
+    command line, if `program` is given one.
     """
 
     begin: int | None = None
@@ -46,12 +46,12 @@ _Arguments = tuple[_Argument, ...]
 
 
 def find_launch(words: Sequence[str]) -> Launch:
-    """Finds where llama-server's own arguments begin in the words of a command."""
+    """Find where llama-server's own arguments begin in the words of a command."""
     return _LaunchFinder(words).find()
 
 
 def context_flag_of(program: str) -> str | None:
-    """The context flag of another server, "" where it has none, None where that isn't known."""
+    """Return the context flag of another server, "" if it has none, None if that isn't known."""
     name = _base_name(program)
     return next((flag for names, flag in programs.CONTEXT_FLAGS if names.fullmatch(name)), None)
 
@@ -87,7 +87,7 @@ class _LaunchFinder:
         return launch
 
     def _step(self) -> Launch | None:
-        """One program further; a launch where nothing can stand behind it any more."""
+        """Go one program further; return a launch if nothing can stand behind it any more."""
         first, behind = self._rest[0], self._rest[1:]
         name = _base_name(first.text)
         if programs.SERVER.fullmatch(name):
@@ -112,8 +112,8 @@ class _LaunchFinder:
         return Launch(program=name, behind=behind[0].place if behind else self._end)
 
     def _unknown(self, name: str, rest: _Arguments, behind: _Arguments) -> Launch:
-        """A program, which `rest` may begin with, that may run what is behind it, or may not."""
-        # Behind an option it is somebody's name, say; and a server's command names a model.
+        """Return a launch of a program that may or may not run what is behind it."""
+        # Behind an option it may be a user's name; and a server's command names a model.
         models = [at for at, word in enumerate(rest) if _is_model_flag(word)]
         for at, word in enumerate(rest[: max(models, default=0)]):
             if _is_likely(word) and not (at and _is_option(rest[at - 1].text)):
@@ -228,7 +228,7 @@ class _LaunchFinder:
         return None
 
     def _of_flake(self, behind: _Arguments) -> Launch:
-        """`nix run flake#app -- …`: what stands behind the dashes is the app's."""
+        """Go behind the dashes of `nix run flake#app -- …`: what follows is the app's."""
         texts = [word.text for word in behind]
         end = texts.index("--") if "--" in texts else 0
         apps = (_base_name(text.partition("#")[2]) for text in texts[:end])
@@ -238,7 +238,7 @@ class _LaunchFinder:
 
 
 def _command_of(wrapper: Wrapper, words: _Arguments) -> _Arguments:
-    """What stands behind a wrapper's options and operands."""
+    """Return what stands behind a wrapper's options and operands."""
     at, operands = 0, wrapper.operands
     while at < len(words):
         text = words[at].text
@@ -258,7 +258,7 @@ def _command_of(wrapper: Wrapper, words: _Arguments) -> _Arguments:
 
 
 def _entry_point(options: _Arguments) -> _Argument | None:
-    """The program that is to run in a container instead of its image's own."""
+    """Return the program that runs in a container instead of its image's own."""
     found = None
     for at, option in enumerate(options):
         name, equals, value = option.text.partition("=")

@@ -1,9 +1,9 @@
 """Reading the command lines that llama-swap starts its models with.
 
-llama-swap drops the lines whose first character is `#`, takes a backslash at the end of a line for
-a blank, and splits the rest like a POSIX shell, without expansions (`SanitizeCommand` in its
-`config` package). Here every word keeps its place in the text, and nothing raises: a quote that is
-never closed reaches to the end.
+llama-swap drops the lines that begin with `#`, takes a backslash at the end of a line for a blank,
+and splits the rest like a POSIX shell, without expansions (`SanitizeCommand` in its `config`
+package). Here every word keeps its position in the text, and nothing raises: a quote that is never
+closed reaches to the end.
 """
 
 import json
@@ -40,7 +40,7 @@ _DEEPEST_NESTING = 3
 
 @dataclass(frozen=True, slots=True)
 class CommandWord:
-    """One word of a command and its place, `command[start:end]`, quotes included."""
+    """A word of a command and its position, `command[start:end]`, quotes included."""
 
     text: str
     start: int
@@ -48,7 +48,7 @@ class CommandWord:
 
 
 def split_words(command: str) -> tuple[CommandWord, ...]:
-    """The words that llama-swap makes of a command."""
+    """Return the words that llama-swap makes of a command."""
     text = _COMMENT_LINE.sub(lambda line: " " * len(line[0]), command)
     text = _CONTINUATION.sub(" ", text)
     found: list[CommandWord] = []
@@ -78,18 +78,18 @@ def _unquote(piece: re.Match[str]) -> str:
 class CommandLine:
     """The arguments of a llama-server, without what stands before it (`taskset -c 0-7 …`).
 
-    There are none for a command that starts no llama-server: its flags mean what that program says.
+    There are none for a command that starts another program: its flags mean something else.
     """
 
     arguments: tuple[str, ...]
 
     @classmethod
     def read(cls, command: str) -> "CommandLine":
-        """Reads a command; a script in `bash -c "…"` is read as if it stood there itself."""
+        """Read a command; a script in `bash -c "…"` is read as if it stood there itself."""
         return cls(tuple(_own_arguments([word.text for word in split_words(command)])))
 
     def value(self, names: Iterable[str]) -> str | None:
-        """The last value given to any of the flags; "" for one that ends the command."""
+        """Return the last value given to any of the flags; "" for one that ends the command."""
         wanted = frozenset(names)
         value: str | None = None
         for index, argument in enumerate(self.arguments):
@@ -106,12 +106,16 @@ class CommandLine:
 
     @property
     def context_size(self) -> int | None:
-        """Tokens of `--ctx-size`; None where absent, nonsense, or 0 ("from the model")."""
+        """Return the tokens of the last `--ctx-size N`, `--ctx-size=N` or `-c N`.
+
+        None if there is none, if it isn't a number, and for 0, which means "as many as the model
+        was trained for".
+        """
         return _natural(self.value(CONTEXT_SIZE)) or None
 
     @property
     def parallel_slots(self) -> int | None:
-        """Slots of `--parallel`; None where absent, nonsense, or left to llama-server (−1)."""
+        """Return the slots that share the context; None if llama-server decides."""
         return _natural(self.value(PARALLEL)) or None
 
     @property
@@ -121,10 +125,9 @@ class CommandLine:
 
     @property
     def reasoning(self) -> bool | None:
-        """Whether the flags switch reasoning on or off; None where they leave it to the model.
+        """Whether the flags switch reasoning on or off; None if they leave it to the model.
 
-        `--jinja` and `--reasoning-format none` say how thoughts are told, not whether there are
-        any.
+        `--jinja` and `--reasoning-format none` say how reasoning is sent, not whether there is any.
         """
         verdicts = (self._switch(), self._template_switch(), self._budget(), self._format())
         return next((verdict for verdict in verdicts if verdict is not None), None)
@@ -156,46 +159,17 @@ class CommandLine:
         return True if chosen in {"deepseek", "deepseek-legacy"} else None
 
 
-def context_size(command: str) -> int | None:
-    """Tokens of the last `--ctx-size N`, `--ctx-size=N` or `-c N`.
-
-    None where there is none, where it isn't a number, and for 0, which means "as many as the model
-    was trained for".
-    """
-    return CommandLine.read(command).context_size
-
-
-def parallel_slots(command: str) -> int | None:
-    """Slots that share the context; None where llama-server decides."""
-    return CommandLine.read(command).parallel_slots
-
-
-def model_path(command: str) -> str | None:
-    """The model's file, else its repository."""
-    return CommandLine.read(command).model
-
-
-def flag_value(command: str, names: Iterable[str]) -> str | None:
-    """The last value given to any of the flags, None where none of them is given."""
-    return CommandLine.read(command).value(names)
-
-
-def has_flag(command: str, names: Iterable[str]) -> bool:
-    """Whether any of the flags is given, with a value or without."""
-    return CommandLine.read(command).has(names)
-
-
 def launch(command: str) -> Launch:
-    """What a command starts, as places among its words."""
+    """Return what a command starts, as indices of its words."""
     return find_launch([word.text for word in split_words(command)])
 
 
 def _flag(argument: str) -> tuple[str, str, str]:
-    """Name, `=`, value; llama-server takes `_` for `-` in long names."""
+    """Return name, `=`, value; llama-server accepts `_` for `-` in long names."""
     if not argument.startswith("-"):
         return "", "", ""
     name, equals, value = argument.partition("=")
-    return (name.replace("_", "-") if name.startswith("--") else name), equals, value
+    return normalize_flag_name(name), equals, value
 
 
 def _natural(text: str | None) -> int | None:
@@ -203,7 +177,7 @@ def _natural(text: str | None) -> int | None:
 
 
 def _own_arguments(arguments: list[str], nesting: int = 0) -> list[str]:
-    """What follows the llama-server, be it in a script within a script; nothing without one."""
+    """Return what follows the llama-server, even in a script within a script; nothing without one."""
     found = find_launch(arguments)
     if found.begin is not None:
         return arguments[found.begin :]
@@ -219,7 +193,7 @@ def _own_arguments(arguments: list[str], nesting: int = 0) -> list[str]:
 
 
 def _commands(script: list[str]) -> list[list[str]]:
-    """The commands of a script: what stands between `&&`, `;`, `|` and their like."""
+    """Return the commands of a script, which `&&`, `;`, `|` and the like separate."""
     commands: list[list[str]] = [[]]
     for word in script:
         if not ends_command(word):
@@ -233,7 +207,7 @@ def _commands(script: list[str]) -> list[list[str]]:
 
 _FLAG_NAME = re.compile(r"-{0,2}[A-Za-z][A-Za-z0-9._-]{0,79}")
 _CONTEXT_SIZE = frozenset(CONTEXT_SIZE)
-_NUMBER = re.compile(r"-\.?[0-9]")
+_NEGATIVE_NUMBER = re.compile(r"-\.?[0-9]")
 
 
 class FlagArity(Enum):
@@ -247,7 +221,7 @@ class FlagArity(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Flag:
-    """One flag with all its spellings. `environment` is "" where no variable means the same."""
+    """A flag with all its spellings. `environment` is "" if no variable means the same."""
 
     names: tuple[str, ...]
     takes: FlagArity
@@ -270,7 +244,7 @@ class Flag:
 class FlagOccurrence:
     """A flag in a command: its word, and the word that holds its value.
 
-    `value_word` is the flag's own word where `=` joins the two, and None where no value follows.
+    `value_word` is the flag's own word if `=` joins the two, and None if no value follows.
     """
 
     name: str
@@ -285,11 +259,10 @@ class FlagOccurrence:
 
 
 def find_flag(given: str) -> Flag:
-    """The flag of a spelling, with or without dashes, or of its environment variable.
+    """Return the flag of a spelling, with or without dashes, or of its environment variable.
 
-    One of its own where none is known.
-
-    Raises ConfigRefused for what can't be the name of a flag.
+    An unknown name gives a flag of its own. Raises ConfigRefused for what can't be the name of a
+    flag.
     """
     if not _FLAG_NAME.fullmatch(given):
         raise ConfigRefused(
@@ -305,12 +278,12 @@ def find_flag(given: str) -> Flag:
 
 
 def normalize_flag_name(name: str) -> str:
-    """A flag's name as llama-server compares it: `_` counts as `-` in long names."""
+    """Return a flag's name as llama-server compares it: `_` counts as `-` in long names."""
     return name.replace("_", "-") if name.startswith("--") else name
 
 
 def flag_occurrences(words: tuple[CommandWord, ...]) -> Iterator[FlagOccurrence]:
-    """The flags among the words, with their values, as llama-server would take them."""
+    """Yield the flags among the words, with their values, as llama-server would read them."""
     index = 0
     while index < len(words):
         word = words[index]
@@ -333,12 +306,12 @@ def flag_occurrences(words: tuple[CommandWord, ...]) -> Iterator[FlagOccurrence]
 
 
 def is_flag(text: str) -> bool:
-    """Whether a word can be a flag: a dash, and no negative number behind it."""
-    return len(text) > 1 and text.startswith("-") and not _NUMBER.match(text)
+    """Whether a word can be a flag: it begins with a dash and is no negative number."""
+    return len(text) > 1 and text.startswith("-") and not _NEGATIVE_NUMBER.match(text)
 
 
 def last_occurrence(words: tuple[CommandWord, ...], flag: Flag) -> FlagOccurrence | None:
-    """The flag where it stands last, which is the one that counts."""
+    """Find the flag where it stands last, which is the one that counts."""
     found = None
     for given in flag_occurrences(words):
         if given.name in flag.names:
@@ -347,10 +320,10 @@ def last_occurrence(words: tuple[CommandWord, ...], flag: Flag) -> FlagOccurrenc
 
 
 def find_occurrence(command: str, flag: Flag) -> FlagOccurrence | None:
-    """The flag in a command, where it stands last behind the llama-server.
+    """Find the flag in a command where it stands last behind the llama-server.
 
-    In a command that starts another program, only long flags that are that program's own count,
-    and the context size never: it is another flag there.
+    In a command that starts another program, only that program's own long flags count, and the
+    context size never: it is another flag there.
     """
     found, every = launch(command), split_words(command)
     if found.begin is not None:
@@ -372,9 +345,9 @@ def find_occurrence(command: str, flag: Flag) -> FlagOccurrence | None:
 
 
 def effective_flag_value(command: str, flag: Flag) -> str | None:
-    """The value that a command gives a flag, "" for one that stands alone, None without it."""
+    """Return the value of a flag in a command, "" if it stands alone, None without it."""
     if launch(command).script is not None:
-        return flag_value(command, flag.names)
+        return CommandLine.read(command).value(flag.names)
     given = find_occurrence(command, flag)
     return given.value if given else None
 
@@ -401,36 +374,40 @@ def _flags_by_name() -> dict[str, Flag]:
     return known
 
 
-_PREFIX = "LLAMA_ARG_"
-_LONGEST_NAME = 80
-_OFF = frozenset({"", "0", "off", "false", "disabled", "no"})
+_VARIABLE_PREFIX = "LLAMA_ARG_"
+_LONGEST_VARIABLE = 80
+_SWITCHED_OFF = frozenset({"", "0", "off", "false", "disabled", "no"})
 
 
 def environment_arguments(environment: Mapping[str, str]) -> tuple[str, ...]:
-    """The flags that stand for the variables; llama-server lets those of the command win."""
+    """Return the flags that the variables stand for; llama-server prefers those of the command."""
     found: list[str] = []
     for name, value in environment.items():
-        if not name.startswith(_PREFIX) or len(name) > _LONGEST_NAME or not name.isidentifier():
+        if (
+            not name.startswith(_VARIABLE_PREFIX)
+            or len(name) > _LONGEST_VARIABLE
+            or not name.isidentifier()
+        ):
             continue
         flag = find_flag(name)
         if flag.environment != name:
             continue
         if flag.takes is not FlagArity.NOTHING:
             found += [flag.long_name, value]
-        elif value.strip().lower() not in _OFF:
+        elif value.strip().lower() not in _SWITCHED_OFF:
             found.append(flag.long_name)
     return tuple(found)
 
 
 LONGEST_VALUE = 4096
 
-_SAFE = re.compile(r"[A-Za-z0-9._/:=,+@%~^{}\[\]()<>|&;?*!-]+")
-_SAFE_INSIDE = {"'": re.compile(r"[^']*"), '"': re.compile(r'[^"\\]*')}
+_PLAIN_WORD = re.compile(r"[A-Za-z0-9._/:=,+@%~^{}\[\]()<>|&;?*!-]+")
+_PLAIN_IN_QUOTES = {"'": re.compile(r"[^']*"), '"': re.compile(r'[^"\\]*')}
 _CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff\ud800-\udfff]")
 
 
 def refuse_unwritable(value: str, line: int) -> None:
-    """Raises ConfigRefused for what can't be a value: control characters, macros, a novel."""
+    """Raise ConfigRefused for what can't be a value: control characters, macros, a very long text."""
     if len(value) > LONGEST_VALUE:
         raise ConfigRefused(f"A value has at most {LONGEST_VALUE:,} characters.", line=line)
     if _CONTROL_CHARACTERS.search(value):
@@ -448,8 +425,8 @@ def refuse_unwritable(value: str, line: int) -> None:
 
 
 def quote_word(value: str) -> str:
-    """The value as one word: as it is where nothing in it splits, else in quotes."""
-    if _SAFE.fullmatch(value):
+    """Return the value as one word, in quotes if it would be split without."""
+    if _PLAIN_WORD.fullmatch(value):
         return value
     if "'" not in value:
         return f"'{value}'"
@@ -457,7 +434,7 @@ def quote_word(value: str) -> str:
 
 
 def fits_in_quotes(value: str, quote: str) -> bool:
-    """Whether the value can stand between these quotes as it is; "" for none."""
+    """Whether the value can stand between these quotes unchanged; "" for none."""
     if not quote:
-        return bool(_SAFE.fullmatch(value))
-    return bool(value) and value == value.strip() and bool(_SAFE_INSIDE[quote].fullmatch(value))
+        return bool(_PLAIN_WORD.fullmatch(value))
+    return bool(value) and value == value.strip() and bool(_PLAIN_IN_QUOTES[quote].fullmatch(value))

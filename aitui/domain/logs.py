@@ -1,7 +1,7 @@
-"""A log that comes in pieces of bytes cut anywhere, as whole lines: clean, coloured, with level.
+"""A log that comes in pieces of bytes cut anywhere, as whole lines: sanitized, with color and level.
 
-Bytes are cut at line breaks before anything else is read from them, so that it makes no difference
-where a piece ends: in a line, in a colour, in a character.
+Bytes are cut at line breaks before anything else is read from them, so it makes no difference where
+a piece ends: in a line, in a color, in a character.
 """
 
 import re
@@ -34,7 +34,7 @@ _ERROR = re.compile(
     re.IGNORECASE,
 )
 _WARNING = re.compile(r"\bwarn(?:ing)?\b", re.IGNORECASE)
-# What a client said stands in quotes after these, and may well be about errors.
+# A client's own words follow these in quotes, and may well be about errors.
 _REQUEST = re.compile(r"\brequest: ")
 _OWN = re.compile(
     r'Request \S+ "GET \S*?/(?:running|v1/models|logs/stream\S*'
@@ -44,7 +44,7 @@ _OWN = re.compile(
 
 
 class LogLevel(IntEnum):
-    """How bad it is; a line that doesn't say so is INFO."""
+    """The severity; a line that names none is INFO."""
 
     DEBUG = 0
     INFO = 1
@@ -68,9 +68,9 @@ _LEVELS = {
 
 @dataclass(frozen=True, slots=True)
 class LogLine:
-    """One line, harmless. `own` lines are there because some aitui looked at the server.
+    """A line, safe to show. `own` lines exist because some aitui polled the server.
 
-    A `mark` is no line of the server: aitui says there what is known of the log itself.
+    A `mark` is not the server's: it is what aitui says about the log itself.
     """
 
     text: str
@@ -82,7 +82,7 @@ class LogLine:
 
 @dataclass(frozen=True, slots=True)
 class LineBatch:
-    """Whole lines, and what there is of the next one; None where it hasn't begun."""
+    """Whole lines, and what there is of the next one; None if that hasn't begun."""
 
     whole: tuple[LogLine, ...] = ()
     unfinished: LogLine | None = None
@@ -90,7 +90,7 @@ class LineBatch:
 
 @dataclass(slots=True)
 class LineAssembler:
-    r"""Makes lines of pieces. A line ends with `\n`, `\r\n` or `\r`; no line grows without end."""
+    r"""Joins pieces to lines. A line ends with `\n`, `\r\n` or `\r`; none grows without end."""
 
     longest: int = LONGEST_LINE
     _buffer: bytearray = field(default_factory=bytearray)
@@ -98,7 +98,7 @@ class LineAssembler:
     _after_return: bool = False
 
     def feed(self, piece: bytes) -> LineBatch:
-        """The lines that this piece completes, and the one that it leaves unfinished."""
+        """Return the lines that this piece completes, and the one that it leaves unfinished."""
         if self._after_return and piece:
             self._after_return = False
             piece = piece.removeprefix(b"\n")
@@ -119,12 +119,12 @@ class LineAssembler:
         return line
 
     def _append(self, part: bytes) -> None:
-        room = self.longest - len(self._buffer)
-        self._buffer += part[:room]
-        self._dropped_bytes += max(0, len(part) - room)
+        space = self.longest - len(self._buffer)
+        self._buffer += part[:space]
+        self._dropped_bytes += max(0, len(part) - space)
 
     def _build_partial_line(self) -> LogLine:
-        """Read anew with each piece, so not more of it than a screen may show."""
+        """Build the unfinished line, only as much as a screen may show: it is read with every piece."""
         text = self._buffer[:LONGEST_UNFINISHED].decode("utf-8", "replace")
         return parse_log_line(text if len(self._buffer) <= LONGEST_UNFINISHED else f"{text}…")
 
@@ -136,14 +136,14 @@ class LineAssembler:
 
 
 def parse_log_line(raw: str) -> LogLine:
-    """One line of a server's log, as it came, read."""
+    """Parse one line of a server's log."""
     text, spans = parse_ansi(raw)
     level = detect_level(text)
     return LogLine(text, spans, level, own="aitui/" in text and _OWN.search(text) is not None)
 
 
 def detect_level(text: str) -> LogLevel:
-    """The level that a line names, else the one that its words suggest."""
+    """Return the level that a line names, else the one that its words suggest."""
     head = text[:_LOOK_AT]
     named = _EXPLICIT.match(head)
     if named is not None:
@@ -160,18 +160,18 @@ _LONGEST_PATTERN = 500
 
 
 class PatternTooSlow(AituiError):
-    """Matching a pattern took longer than somebody who waits should have to."""
+    """Matching a pattern took longer than a user should have to wait."""
 
 
 @dataclass(frozen=True, slots=True)
 class LinePattern:
-    """The pattern as it was typed, and what matches it."""
+    """A pattern as it was typed, and what matches it."""
 
     words: str
     _compiled: "Pattern[str]"
 
     def matches(self, text: str, seconds: float) -> bool:
-        """Whether the text has it. Raises PatternTooSlow after so many seconds of computing."""
+        """Whether the text matches. Raises PatternTooSlow after so many seconds of computing."""
         if seconds > 0:
             try:
                 return self._compiled.search(text, timeout=seconds) is not None
@@ -185,11 +185,11 @@ class LinePattern:
 
 
 def compile_pattern(words: str) -> LinePattern | None:
-    """The regular expression that was typed, of Python's own kind; None for nothing.
+    """Compile the regular expression that was typed, in Python's syntax; None for an empty one.
 
-    Capitals count only where there are some. Raises AituiError where it is none.
+    Case counts only if there are capitals. Raises AituiError if it is invalid.
     """
-    import regex  # Python's own module can't be told to give up.
+    import regex  # Python's own module has no time limit.
 
     if not words:
         return None
@@ -197,7 +197,7 @@ def compile_pattern(words: str) -> LinePattern | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)
-            # Refuses what only the other one knows: recursion takes memory as long as it runs.
+            # Refuses what only the `regex` module knows: recursion takes memory as long as it runs.
             re.compile(words[:_LONGEST_PATTERN])
             return LinePattern(words, regex.compile(words[:_LONGEST_PATTERN], flags | regex.V0))
     except (re.error, regex.error, RecursionError, OverflowError) as error:
@@ -209,16 +209,16 @@ MATCH_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class LogFilter:
-    """The least level, a pattern that a line must have, and whether aitui's own polls show."""
+    """The lowest level, a pattern that a line must match, and whether aitui's own polls show."""
 
     level: LogLevel = LogLevel.DEBUG
     pattern: LinePattern | None = None
     show_own: bool = False
 
     def passes(self, line: LogLine, seconds: float = MATCH_SECONDS) -> bool:
-        """Whether that line is to be seen; a mark always is.
+        """Whether that line is shown; a mark always is.
 
-        Raises PatternTooSlow where computing that takes more than so many seconds.
+        Raises PatternTooSlow if computing that takes more than so many seconds.
         """
         if line.mark:
             return True
@@ -229,7 +229,7 @@ class LogFilter:
     def passes_each(
         self, lines: Sequence[LogLine], seconds: float, clock: Callable[[], float]
     ) -> list[bool]:
-        """The same of all lines, in so many seconds of that clock together."""
+        """Return the same for all lines, in so many seconds of that clock together."""
         if self.pattern is None:
             return [self.passes(line) for line in lines]
         end = clock() + seconds
@@ -239,31 +239,31 @@ class LogFilter:
 LEAST_OVERLAP = 2
 
 
-def overlap_length(old: Sequence[Hashable], told: Sequence[Hashable]) -> int | None:
-    """How many of the lines told again are known already; None where the two don't join.
+def overlap_length(old: Sequence[Hashable], received: Sequence[Hashable]) -> int | None:
+    """Return how many of the `received` lines are known already; None if the two don't overlap.
 
-    They join where some lines of `told` end as `old` ends, the longest such run counting. One line
-    alone may be a coincidence, unless there is no other, or it stands at the very beginning (the
-    second line counts as that: the server cuts the oldest one in two).
+    They overlap if some lines of `received` end as `old` ends; the longest such run counts. A
+    single line may be a coincidence, unless there is no other, or it stands at the very beginning
+    (the second line counts as that: the server cuts the oldest one in two).
     """
-    if not old or not told:
+    if not old or not received:
         return None
-    backwards = [*reversed(old), _Sentinel(), *reversed(told)]
+    backwards = [*reversed(old), _Sentinel(), *reversed(received)]
     runs = _prefix_lengths(backwards)[len(old) + 1 :]
     longest = max(runs)
     if longest == 0:
         return None
     # The earliest of the longest: where lines repeat, showing one twice beats losing one.
-    known = len(told) - max(at for at, run in enumerate(runs) if run == longest)
+    known = len(received) - max(at for at, run in enumerate(runs) if run == longest)
     return known if longest >= min(LEAST_OVERLAP, len(old)) or known - longest <= 1 else None
 
 
 class _Sentinel:
-    """Equal to nothing but itself."""
+    """A value that equals nothing but itself."""
 
 
 def _prefix_lengths(items: Sequence[object]) -> list[int]:
-    """For each place, how many items from there equal those from the beginning (Z-function)."""
+    """Return for each index how many items from there equal those from the start (Z-function)."""
     common = [0] * len(items)
     left = right = 0
     for at in range(1, len(items)):
@@ -285,7 +285,7 @@ _SPAN = 200
 
 @dataclass(slots=True)
 class LogRing:
-    """Adding to a full ring lets go of the oldest lines. `bytes` is close to what they take."""
+    """A ring buffer: adding to a full one drops the oldest lines. `bytes` is close to what they take."""
 
     most_lines: int = MOST_LINES
     most_bytes: int = MOST_BYTES
@@ -299,7 +299,7 @@ class LogRing:
         return iter(self._lines)
 
     def extend(self, lines: Iterable[LogLine]) -> list[LogLine]:
-        """Add lines; returns those that had to go, the oldest first."""
+        """Add lines; return those that were dropped, the oldest first."""
         for line in lines:
             self._lines.append(line)
             self.bytes += _size(line)
@@ -311,13 +311,13 @@ class LogRing:
         return gone
 
     def pop(self) -> LogLine:
-        """Take the newest line away. Raises IndexError where there is none."""
+        """Remove and return the newest line. Raises IndexError if there is none."""
         line = self._lines.pop()
         self.bytes -= _size(line)
         return line
 
     def take(self) -> tuple[LogLine, ...]:
-        """All lines; the ring is empty afterwards."""
+        """Return all lines; the ring is empty afterwards."""
         lines = tuple(self._lines)
         self._lines.clear()
         self.bytes = 0

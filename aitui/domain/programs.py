@@ -1,6 +1,6 @@
-"""What is known of the programs in a command: llama-servers, wrappers around them, other servers.
+"""The programs in a command: llama-servers, wrappers around them, other servers.
 
-Only tables; `launch.py` reads commands by them.
+These are only tables; `launch.py` reads commands by them.
 """
 
 import re
@@ -45,8 +45,8 @@ class Wrapper:
 
     `valued` are the options that take the next word, or, if `others_valued`, those that don't.
     `operands` are the words before the command that are no options, such as taskset's mask, and
-    `instead` the options that name one. `subcommand` comes first where it is set. `ends` are the
-    options behind which the command starts at once. `joined` is set where a shell reads it there.
+    `instead` the options that replace one. `subcommand` comes first if it is set. The command
+    starts at once behind the options in `ends`. `joined` is set if a shell reads the command.
     """
 
     valued: frozenset[str] = frozenset()
@@ -58,7 +58,7 @@ class Wrapper:
     joined: bool = False
 
     def width(self, option: str) -> int:
-        """How many words an option is, its value included."""
+        """Return how many words an option is, its value included."""
         if option.startswith("--"):
             return 1 if "=" in option or not self._takes_value(option) else 2
         for place, letter in enumerate(option[1:], start=2):
@@ -163,7 +163,7 @@ CONTAINER_TOOL = Wrapper(
     )
 )
 RUN_CONTAINER = Wrapper(
-    # New ones are taken for options with a value: then an image is missed, never taken for one.
+    # New ones count as options with a value: an image may be missed, but never a wrong one found.
     _options(
         "-d --detach -i --interactive -t --tty -P --publish-all -q --quiet --rm --init --help "
         "--privileged --read-only --read-only-tmpfs --no-healthcheck --oom-kill-disable --sig-proxy "

@@ -1,14 +1,12 @@
-"""Amounts as people read them; what is shown fits a table cell of seven characters."""
+"""Amounts in short words; each fits a table cell of seven characters."""
 
 import math
-
-WIDEST_CELL = 7
 
 _GIB = 1024**3
 
 
 def format_tokens(tokens: int) -> str:
-    """Tokens in thousands, rounded down: 262,144 is "262k", 1,048,576 "1M", 999 "999"."""
+    """Format tokens in thousands, rounded down: 262,144 is "262k", 1,048,576 "1M", 999 "999"."""
     size = abs(tokens)
     sign = "-" if tokens < 0 else ""
     for factor, unit in ((1, ""), (1000, "k"), (1000**2, "M"), (1000**3, "G")):
@@ -18,7 +16,7 @@ def format_tokens(tokens: int) -> str:
 
 
 def format_seconds(seconds: float) -> str:
-    """A time in its two largest units, rounded down: "18 s", "1m 35s", "2h 05m", "3d 04h"."""
+    """Format a time in its two largest units, rounded down: "18 s", "1m 35s", "2h 05m"."""
     whole = _whole_seconds(seconds)
     if whole is None:
         return "–"
@@ -34,7 +32,7 @@ def format_seconds(seconds: float) -> str:
 
 
 def format_countdown(seconds: float) -> str:
-    """A time in its largest unit, rounded down, for the TTL column: "45s", "24m", "3h", "12d"."""
+    """Format a time in its largest unit, rounded down, for the TTL column: "45s", "24m", "3h"."""
     whole = _whole_seconds(seconds)
     if whole is None:
         return "–"
@@ -45,7 +43,7 @@ def format_countdown(seconds: float) -> str:
 
 
 def format_rate(per_second: float) -> str:
-    """Tokens per second without their unit: "0.42", "48.3", "1204"; "–" where there are none."""
+    """Format tokens per second without their unit: "0.42", "48.3", "1204"; "–" for none."""
     if not math.isfinite(per_second) or per_second < 0:
         return "–"
     if per_second >= 9_999_999:
@@ -55,7 +53,7 @@ def format_rate(per_second: float) -> str:
 
 
 def format_bytes_gib(amount: float) -> str:
-    """Bytes in GiB, as the memory column shows them: "41.2G"; below a tenth "<0.1G"."""
+    """Format bytes in GiB, as the memory column shows them: "41.2G"; below a tenth "<0.1G"."""
     gib = amount / _GIB
     if not math.isfinite(gib) or gib < 0:
         return "–"

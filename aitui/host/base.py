@@ -1,4 +1,4 @@
-"""What aitui asks of the machine behind the server, wherever that is."""
+"""The machine behind a server: the protocol, its values, and bounded output of commands."""
 
 import re
 import secrets
@@ -9,14 +9,17 @@ from types import TracebackType
 from typing import Protocol, Self
 
 LARGEST_FOLDER = 20_000
+_LARGEST_PID = (1 << 31) - 1
+"""`pid_t` has 32 bits: `kill` takes larger numbers for others."""
+_LONGEST_NUMBER = 20
 
 
 @dataclass(frozen=True, slots=True)
 class CommandResult:
-    """A command that ran to its end. `output` and `complaint` are what it wrote, as bytes.
+    """A command that ran to its end.
 
-    `status` is its exit status, 128 + the signal's number where a signal ended it. `cut` is set
-    where it wrote more than was asked for; the rest was thrown away.
+    `status` is its exit status, 128 + the signal's number if a signal ended it. `is_truncated` is
+    set if it wrote more than was asked for; the rest was dropped.
     """
 
     status: int
@@ -26,7 +29,7 @@ class CommandResult:
 
 
 class FileKind(Enum):
-    """What stands at a path."""
+    """What is at a path."""
 
     FILE = "file"
     FOLDER = "folder"
@@ -36,7 +39,7 @@ class FileKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class FileInfo:
-    """A file, not followed where it is a symbolic link. `modified` is Unix time in seconds."""
+    """A file, not followed if it is a symbolic link. `modified` is Unix time in seconds."""
 
     name: str
     kind: FileKind
@@ -48,10 +51,10 @@ class FileInfo:
 
 
 class Host(Protocol):
-    """One machine. Paths are absolute, or start with `~/`, which means the login's home there.
+    """One machine. Paths are absolute, or start with `~/` for the login's home there.
 
-    Every call has a time limit and raises HostError: HostUnreachable where the connection is lost
-    or can't be made, HostFileError where the machine refuses. Calls may run side by side. A
+    Every call has a time limit and raises HostError: HostUnreachable if the connection is lost
+    or can't be made, HostFileError if the machine refuses. Calls may run side by side. A
     cancelled call leaves nothing running there.
     """
 
@@ -60,7 +63,7 @@ class Host(Protocol):
         """What messages call it: `user@host`, or `this machine`."""
 
     async def __aenter__(self) -> Self:
-        """Nothing is connected before something is asked."""
+        """Connects nothing: the first call does."""
 
     async def __aexit__(
         self,
@@ -78,52 +81,44 @@ class Host(Protocol):
         given: bytes = b"",
         largest: int = 1 << 20,
     ) -> CommandResult:
-        """Run a command given as words, none of which a shell interprets; `given` is its input.
+        """Run a command; no shell interprets its words. `given` is its input.
 
-        At most `largest` bytes of each of its two outputs are kept. After `seconds` it is ended
-        with all that it started in its process group, and HostTimedOut raised. A program that
-        isn't there has the status 127, as in a shell.
+        At most `largest` bytes of each of its two outputs are kept. After `seconds` its process
+        group is killed and HostTimedOut raised. A missing program has the status 127, as in a
+        shell.
         """
 
     async def facts(self, path: str) -> FileInfo:
-        """What stands at a path. Raises NoSuchFile."""
+        """Return what is at a path. Raises NoSuchFile."""
 
     async def resolve(self, path: str) -> str:
-        """The absolute path with `~/` and all symbolic links followed. Raises NoSuchFile."""
+        """Return the absolute path, symbolic links resolved. Raises NoSuchFile."""
 
     async def read(self, path: str, *, start: int = 0, largest: int = 1 << 22) -> bytes:
-        """At most `largest` bytes of a regular file, from byte `start` on."""
+        """Return at most `largest` bytes of a regular file from byte `start` on."""
 
     async def list(self, folder: str) -> tuple[FileInfo, ...]:
-        """What is in a folder, by name. HostFileError where that is more than LARGEST_FOLDER."""
+        """Return a folder's entries by name. HostFileError for more than LARGEST_FOLDER."""
 
     async def create(
         self, path: str, content: bytes, *, mode: int, belongs_to: tuple[int, int] | None = None
     ) -> None:
-        """Write a file that must not exist yet, with that mode, and bring it to the disk.
+        """Write a file that must not exist yet, with that mode, and sync it.
 
         `belongs_to` are the numbers of its owner and its group, else the login's own. Raises
-        FileInTheWay, and FilePermissionDenied where they can't be given. A call that fails leaves
-        no file, as long as the connection stands.
+        FileAlreadyExists, and FilePermissionDenied if the owner can't be set. A call that fails
+        leaves no file, as long as the connection holds.
         """
 
     async def rename(self, path: str, onto: str) -> None:
-        """Put a file in the place of another one, at once and whole, and bring that to the disk.
-
-        A machine that can't bring a folder to the disk does the rest.
-        """
+        """Replace a file by another one atomically, and sync the folder if the machine can."""
 
     async def remove(self, path: str) -> None:
         """Remove one file. Raises NoSuchFile."""
 
 
-_LARGEST_NUMBER = (1 << 31) - 1
-"""Of a process (`pid_t`): `kill` takes larger ones for others."""
-_LONGEST_NUMBER = 20
-
-
 def new_mark() -> str:
-    """Text that nothing can put into an output unless it knows it."""
+    """Return text that can't be in an output by chance or by guess."""
     return f"aitui-{secrets.token_hex(16)}"
 
 
@@ -137,22 +132,21 @@ class BoundedOutput:
 
     @property
     def content(self) -> bytes:
-        """The bytes."""
+        """What was kept."""
         return bytes(self._content)
 
     def add(self, data: bytes) -> None:
-        """Some more output."""
+        """Add output."""
         room = self._largest - len(self._content)
         self._content += data[: max(room, 0)]
         self.is_truncated = self.is_truncated or len(data) > room
 
 
 class MarkedOutput(BoundedOutput):
-    """The output after the mark, the number of the command's process and the end of that line.
+    """The output after a line with the mark and the number of the command's process.
 
-    Where these don't come, all of the output counts: the command wasn't started. `number` is None
-    too where it can't be that of a command: as a group, 0 is the killer's own, 1 and -1 are every
-    process.
+    Without that line all of the output counts: the command wasn't started. `number` is None if it
+    can't be a command's: as a group, 0 is the killer's own, 1 and -1 are every process.
     """
 
     def __init__(self, mark: str, largest: int) -> None:
@@ -166,7 +160,7 @@ class MarkedOutput(BoundedOutput):
         self.number: int | None = None
 
     def add(self, data: bytes) -> None:
-        """Some more output."""
+        """Add output."""
         if self.is_started:
             super().add(data)
             return
@@ -177,11 +171,11 @@ class MarkedOutput(BoundedOutput):
             super().add(data)
             return
         self.is_started = True
-        self.number = _number_of_command(int(start[1]))
+        self.number = _command_pid(int(start[1]))
         self._content.clear()
         self.is_truncated = False
         super().add(seen[start.end() :])
 
 
-def _number_of_command(number: int) -> int | None:
-    return number if 1 < number <= _LARGEST_NUMBER else None
+def _command_pid(number: int) -> int | None:
+    return number if 1 < number <= _LARGEST_PID else None

@@ -1,4 +1,4 @@
-"""The server's config file as a transaction: the old file or the new one, never half of one."""
+"""The server's config file, written as a transaction: the old file or the new one, never a mix."""
 
 import asyncio
 import re
@@ -43,25 +43,25 @@ _MOST_PER_SECOND = 100
 
 
 def backup_pattern(name: str) -> re.Pattern[str]:
-    """Which names are backups of a file: `config.yaml.20261123T012233Z.aitui`, `….2.aitui`."""
+    """Match the names of a file's backups: `config.yaml.20261123T012233Z.aitui`, `….2.aitui`."""
     return re.compile(rf"{re.escape(name)}\.(\d{{8}}T\d{{6}}Z)(?:\.(\d+))?\.aitui")
 
 
 def backup_path(path: str, wall: float, number: int) -> str:
-    """The path of a backup made at a time (Unix time, seconds), the `number`th of that second."""
+    """Return the path of a backup made at a Unix time, the `number`th of that second."""
     stamp = datetime.fromtimestamp(wall, UTC).strftime("%Y%m%dT%H%M%SZ")
     return f"{path}.{stamp}.aitui" if number == 1 else f"{path}.{stamp}.{number}.aitui"
 
 
 def backup_temporary(temporary: str) -> str:
-    """The path of a backup until it is whole, for a write with such a temporary file."""
+    """Return the path of a backup while it is written."""
     return f"{temporary.removesuffix('.tmp')}.backup.tmp"
 
 
 async def free_backup_path(host: Host, path: str, wall: float) -> str:
-    """Where the next backup goes. Raises HostError.
+    """Return the path of the next backup. Raises HostError.
 
-    Wants the lock: the name is looked for now and taken later.
+    Needs the lock: the name is checked now and used later.
     """
     for number in range(1, _MOST_PER_SECOND):
         copy = backup_path(path, wall, number)
@@ -73,7 +73,7 @@ async def free_backup_path(host: Host, path: str, wall: float) -> str:
 
 
 async def find_backup(host: Host, path: str, digest: str) -> str:
-    """The path of the latest backup whose content has that digest, "" where there is none.
+    """Return the path of the latest backup with that digest, "" if there is none.
 
     Raises HostError.
     """
@@ -85,7 +85,7 @@ async def find_backup(host: Host, path: str, digest: str) -> str:
         if match and facts.kind is FileKind.FILE and facts.size <= LARGEST_CONFIG:
             found.append((match[1], int(match[2] or 1), f"{folder}/{facts.name}"))
     for _, _, copy in sorted(found, reverse=True)[:BACKUPS_KEPT]:
-        with suppress(NoSuchFile):  # another aitui tidies up
+        with suppress(NoSuchFile):  # another aitui removes old ones
             if digest_of(await host.read(copy, largest=LARGEST_CONFIG)) == digest:
                 return copy
     return ""
@@ -104,12 +104,12 @@ async def remove_old_backups(host: Host, path: str) -> None:
         if match and facts.kind is FileKind.FILE:
             found.append((match[1], int(match[2] or 1), facts.name))
     for _, _, old in sorted(found)[:-BACKUPS_KEPT]:
-        with suppress(NoSuchFile):  # another aitui tidies up as well
+        with suppress(NoSuchFile):  # another aitui removes old ones as well
             await host.remove(f"{folder}/{old}")
 
 
 class ConfigWriteTransaction:
-    """Puts `content` in the place of what was read. `temporary` is a free path beside the file."""
+    """Replaces what was read by `content`. `temporary` is a free path in the same folder."""
 
     def __init__(
         self,
@@ -138,12 +138,11 @@ class ConfigWriteTransaction:
         self._warnings: list[str] = []
 
     async def run(self, check: Check) -> WriteResult:
-        """All the steps. Raises what `ConfigFile.write` raises."""
+        """Run all steps. Raises what `ConfigFile.write` raises."""
         try:
             await self._check(check)
             await self._prepare()
-            # From here on the file is the old one or the new one: a cancellation waits until it
-            # is known which.
+            # A cancellation waits until it is known whether the rename was done.
             return await shield(self._replace())
         except AituiError as error:
             left = await shield(self._clean_up())
@@ -168,20 +167,20 @@ class ConfigWriteTransaction:
         facts = self._reading.facts
         belongs_to = (facts.owner, facts.group)
         self._begin(WriteStep.LOCK)
-        self._holds_lock = True  # before it is known: a lost connection may leave one
+        self._holds_lock = True  # set first: a lost connection may leave one
         taken_over = await self._lock.take()
         if taken_over:
             self._warnings.append(taken_over)
         self._begin(WriteStep.COMPARE)
         await self._compare()
-        if not facts.mode & stat.S_IWUSR:  # a rename would not ask
+        if not facts.mode & stat.S_IWUSR:  # a rename would ignore that
             path = sanitize_line(self._reading.real_path, 300)
             raise FilePermissionDenied(
                 f"{path} is read-only", why="its mode says so", remedy=f"chmod u+w {path}"
             )
         self._begin(WriteStep.BACK_UP)
         self._backup = await free_backup_path(self._host, self._reading.real_path, self._wall)
-        # Whole before it has the name of a backup.
+        # Only a complete copy gets the name of a backup.
         unnamed = backup_temporary(self._temporary)
         await self._host.create(
             unnamed, self._reading.content, mode=facts.mode, belongs_to=belongs_to
@@ -199,7 +198,7 @@ class ConfigWriteTransaction:
         await self._compare()
 
     async def _compare(self) -> None:
-        """Raises ConfigChangedMeanwhile where the file isn't what was read."""
+        """Raises ConfigChangedMeanwhile if the file isn't what was read."""
         reading = self._reading
         if await self._host.resolve(reading.path) != reading.real_path:
             raise ConfigChangedMeanwhile(
@@ -246,7 +245,7 @@ class ConfigWriteTransaction:
         )
 
     async def _check_failed_rename(self, error: HostError) -> None:
-        """Find out whether a rename that failed was done. Raises where it wasn't.
+        """Find out whether a rename that reported an error happened. Raises if it didn't.
 
         A temporary file that could be removed was not renamed, and never will be.
         """
@@ -289,11 +288,11 @@ class ConfigWriteTransaction:
 
     @property
     def has_left_lock(self) -> bool:
-        """Whether the lock may still be there, for want of a connection."""
+        """Whether the lock may still exist because the connection was lost."""
         return self._holds_lock
 
     async def _clean_up(self) -> tuple[str, ...]:
-        """Remove what this write made, and the lock; returns what couldn't be removed."""
+        """Remove what this write made, and the lock; return what couldn't be removed."""
         made = () if self._is_replaced or self._is_uncertain else self._paths_to_remove
         waiting = [*filter(None, made)]
         left: list[str] = []
@@ -306,7 +305,7 @@ class ConfigWriteTransaction:
                 await self._lock.release()
                 self._holds_lock = False
         except HostError:
-            # One try: where the connection is gone, each of them would take its time.
+            # One attempt: without a connection each of them would run into its time limit.
             left = waiting
         return tuple(left)
 
@@ -317,7 +316,7 @@ class ConfigWriteTransaction:
         return (self._temporary, backup_temporary(self._temporary), self._backup)
 
     def _with_step(self, error: AituiError, left: tuple[str, ...]) -> AituiError:
-        """The same error, with the step and what it means for the file."""
+        """Return the same error with the step and what it means for the file."""
         if self._step is WriteStep.CHECK:
             return error
         error.what = f"{error.what} (while {self._step.value})"
@@ -340,15 +339,14 @@ def _file_identity(facts: FileInfo) -> tuple[FileKind, int, int, int]:
 class ConfigFile:
     """One file on a host, read and written by several people.
 
-    A write locks the file against other aitui, compares it with what was read, backs it up beside
-    itself, writes the new file beside it with the same mode, owner and group, compares once more,
-    renames, and reads back. A symbolic link stays one: its target is written. What is not kept:
-    hard links, access lists and extended attributes.
+    A write locks the file against other instances, compares it with what was read, makes a backup
+    in the same folder, writes a temporary file with the same mode, owner and group, compares once
+    more, renames, and reads back. The target of a symbolic link is written. Hard links, access
+    lists and extended attributes are lost.
 
-    What remains open: between the second comparison and the rename lies one answer of the host.
-    Who writes in that moment without aitui's lock, or has the file open and writes it in place
-    later, writes into the file that has just been replaced; the backup has the text before that.
-    A rename is the only way to put a file there whole, and none of them compares.
+    One gap remains: between the second comparison and the rename lies one round trip. A program
+    that ignores the lock and writes in that moment writes into the file that is being replaced;
+    the backup has the text before that. Only a rename replaces a file atomically, and none compares.
     """
 
     def __init__(
@@ -369,11 +367,11 @@ class ConfigFile:
 
     @property
     def path(self) -> str:
-        """As it was given, perhaps with `~/`."""
+        """The path as configured, perhaps with `~/`."""
         return self._path
 
     async def read(self) -> FileSnapshot:
-        """The file as it is. Raises HostError."""
+        """Read the file. Raises HostError."""
         real_path = await self._host.resolve(self._path)
         facts = await self._host.facts(real_path)
         if facts.kind is not FileKind.FILE:
@@ -397,13 +395,13 @@ class ConfigFile:
         check: Check = ignore,
         on_step: OnStep = ignore,
     ) -> WriteResult:
-        """Put `content` in the place of what was read, and prove it.
+        """Replace what was read by `content`, and verify it.
 
-        Every error but ConfigWriteUncertain means that nothing was written, and has the step in
-        its words: ConfigLocked, ConfigChangedMeanwhile with the difference, HostError, and
-        whatever `check` raises. Nothing that was made on the way stays, unless the connection is
-        lost: then `recover` clears it away. What goes wrong after the file is in its place is
-        told in `Written`. A cancellation waits where the file is being replaced.
+        Every error but ConfigWriteUncertain means that nothing was written, and names the step:
+        ConfigLocked, ConfigChangedMeanwhile with the difference, HostError, and what `check`
+        raises. No temporary file stays, unless the connection is lost: then `recover` removes it.
+        What goes wrong after the replacement is a warning in the WriteResult. A cancellation waits
+        while the file is being replaced.
         """
         token = self._new_token()
         writing = ConfigWriteTransaction(
@@ -429,11 +427,11 @@ class ConfigFile:
         after: str,
         on_step: OnStep = ignore,
     ) -> WriteResult:
-        """Put a backup back in the place of what we wrote, on the same road.
+        """Restore a backup, in the same way as any other write.
 
         `before` and `after` are the digests of the write that is undone. Raises
-        ConfigChangedMeanwhile where the file isn't ours any more, ConfigRefused where the backup
-        is gone or isn't what it was, and what `write` raises.
+        ConfigChangedMeanwhile if the file was changed since, ConfigRefused if the backup is gone
+        or was changed, and what `write` raises.
         """
         old = await self._read_backup(backup, before)
         reading = await self.read()
@@ -465,9 +463,9 @@ class ConfigFile:
         return old
 
     async def leftovers(self) -> tuple[str, ...]:
-        """The files that broken-off writes left beside the file: temporary ones and locks.
+        """Return the temporary files and locks that interrupted writes left.
 
-        Some of them may be those of a write that goes on just now. Raises HostError.
+        Some of them may belong to a write that is still running. Raises HostError.
         """
         real_path = await self._host.resolve(self._path)
         folder, _, name = real_path.rpartition("/")
@@ -481,10 +479,10 @@ class ConfigFile:
         )
 
     async def recover(self, before: str, after: str) -> RecoveryResult:
-        """Say which file is in its place after a write that broke off, and clear away its rest.
+        """Find out which file is in place after an interrupted write, and remove its leftovers.
 
-        `before` and `after` are the digests of that write. Raises ConfigLocked where somebody
-        writes just now, HostError.
+        `before` and `after` are the digests of that write. Raises ConfigLocked if another process
+        is writing, HostError.
         """
         token = self._new_token()
         lock = self._build_lock(await self._host.resolve(self._path), token)

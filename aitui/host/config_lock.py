@@ -1,4 +1,4 @@
-"""Only one aitui at a time writes a file: a lock beside it, which says whose it is."""
+"""A lock file on the host, so that only one aitui at a time writes the config file."""
 
 import getpass
 import os
@@ -23,7 +23,7 @@ _TRIES = 3
 
 @dataclass(frozen=True, slots=True)
 class LockOwner:
-    """Who writes: a login, the machine that aitui runs on, and its process there."""
+    """The writer: a login, the machine that aitui runs on, and its process there."""
 
     user: str
     machine: str
@@ -31,7 +31,7 @@ class LockOwner:
 
     @classmethod
     def here(cls) -> "LockOwner":
-        """This process."""
+        """Describe this process."""
         try:
             user = getpass.getuser()
         except (KeyError, OSError):  # a container's user without a name
@@ -39,7 +39,7 @@ class LockOwner:
         return cls(user, socket.gethostname(), os.getpid())
 
     def has_ended(self, other: "LockOwner") -> bool:
-        """Whether the other one is a process of this machine and user that is no more."""
+        """Whether the other one was a process of this machine and user that has ended."""
         if (self.user, self.machine) != (other.user, other.machine) or other.process <= 0:
             return False
         try:
@@ -52,7 +52,7 @@ class LockOwner:
 
 
 class _LockRecord(msgspec.Struct):
-    """What stands in a lock. `taken` is Unix time by the holder's clock."""
+    """The content of a lock. `taken` is Unix time by the holder's clock."""
 
     token: str
     user: str
@@ -66,13 +66,13 @@ class _LockRecord(msgspec.Struct):
 
 
 class ConfigLock:
-    """The lock of one file, for one writer. `token` is a name that nobody else has.
+    """The lock of one file, for one writer. `token` is unique to that writer.
 
-    A lock is taken over where its holder was a process of this machine that has ended, where it
-    is one of `abandoned` (tokens that this writer couldn't remove), and where it is older than
-    STALE_SECONDS by the clock of the machine with the file; one that doesn't say whose it is was
-    never written to its end, and is so after UNFINISHED_SECONDS. Only one can take over: whoever makes
-    the marker that is named after this very lock, and finds the same lock again after that.
+    A lock is taken over if its holder was a process of this machine that has ended, if it is one
+    of `abandoned` (tokens that this writer couldn't remove), or if it is older than STALE_SECONDS
+    by the clock of the machine with the file; a lock without a readable holder was never completed
+    and counts as stale after UNFINISHED_SECONDS. Only one process can take over: the one that
+    creates the marker named after this very lock, and then still finds the same lock.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class ConfigLock:
         )
 
     async def take(self) -> str:
-        """Take it; returns a sentence that says whose was taken over, "" for nobody's.
+        """Take the lock; return a sentence about the lock that was taken over, "" for none.
 
         Raises ConfigLocked, HostError.
         """
@@ -111,11 +111,11 @@ class ConfigLock:
         raise self._lock_error(b"")
 
     async def is_ours(self) -> bool:
-        """Whether nobody took it over. Raises HostError."""
+        """Whether no other writer took it over. Raises HostError."""
         return await self._read() == self._content
 
     async def release(self) -> None:
-        """Remove it where it is ours. Raises HostError."""
+        """Remove the lock if it is ours. Raises HostError."""
         if await self.is_ours():
             with suppress(NoSuchFile):
                 await self._host.remove(self._path)
@@ -183,7 +183,7 @@ class ConfigLock:
 def _parse_holder(content: bytes) -> _LockRecord | None:
     try:
         return msgspec.json.decode(content, type=_LockRecord)
-    except (msgspec.DecodeError, RecursionError):  # somebody else's file
+    except (msgspec.DecodeError, RecursionError):  # not a lock of aitui's
         return None
 
 

@@ -1,4 +1,4 @@
-"""The values of a change to a file: what was read, the steps, and what came of it."""
+"""The values of a config write: what was read, the steps, the result."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ LARGEST_CONFIG = 1 << 20
 
 
 class WriteStep(Enum):
-    """The steps of a write, in their order; the words go with "while"."""
+    """The steps of a write, in their order; messages put "while" before them."""
 
     CHECK = "checking the new text"
     LOCK = "locking the file"
@@ -26,18 +26,15 @@ class WriteStep(Enum):
 
 
 Check = Callable[[bytes], object]
-"""Raises where the text must not be written. Called in a thread."""
+"""Raises if the text must not be written. Runs in a thread."""
 
 OnStep = Callable[[WriteStep], object]
-"""Told when a step begins; the one before has ended well then."""
+"""Called when a step begins; the one before has succeeded then."""
 
 
 @dataclass(frozen=True, slots=True)
 class FileSnapshot:
-    """A file as it was read. `real_path` is where `path` leads through symbolic links.
-
-    `digest` is that of the content, `facts` are those of the real file.
-    """
+    """A file as it was read. `real_path` is `path` with symbolic links resolved."""
 
     path: str
     real_path: str
@@ -50,10 +47,10 @@ class FileSnapshot:
 class WriteResult:
     """The new file is in its place.
 
-    `before` and `after` are digests, of the old content and of ours. `proven` is False where it
-    couldn't be read back. `changed_after` is set where something else stood there already when it
-    was read back: `difference` is the unified diff from ours to that. `warnings` are sentences:
-    what couldn't be tidied up, whose lock was taken over.
+    `before` and `after` are digests, of the old content and of ours. `verified` is False if it
+    couldn't be read back. `changed_after` is set if the file was already another one when it was
+    read back: `difference` is the unified diff from ours to that. `warnings` are sentences: what
+    couldn't be cleaned up, which lock was taken over.
     """
 
     path: str
@@ -68,7 +65,7 @@ class WriteResult:
 
 
 class FileVersion(Enum):
-    """Which file is in its place after a write that nobody saw the end of. Each of them is whole."""
+    """Which file, always a complete one, is in place after a write with an unknown outcome."""
 
     OLD = "the old file"
     NEW = "the new file"
@@ -77,19 +74,16 @@ class FileVersion(Enum):
 
 @dataclass(frozen=True, slots=True)
 class RecoveryResult:
-    """What was found and put in order after a write that broke off.
-
-    `removed` are the temporary files and locks that it had left.
-    """
+    """What recovery found after an interrupted write, and the files that it removed."""
 
     state: FileVersion
     removed: tuple[str, ...] = ()
 
 
 def digest_of(content: bytes) -> str:
-    """SHA-256 in hexadecimal digits."""
+    """Return the SHA-256 in hexadecimal digits."""
     return sha256(content).hexdigest()
 
 
 def ignore(_: object) -> None:
-    """Neither check nor tell."""
+    """Do nothing: the default check and step callback."""

@@ -1,4 +1,4 @@
-"""Files of this machine, in calls that block, and their troubles by name."""
+"""Blocking file operations on this machine, and their errors as HostFileError."""
 
 import errno
 import os
@@ -20,21 +20,21 @@ _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 @contextmanager
-def translate_os_errors(deed: str, path: str) -> Iterator[None]:
-    """Turn OSError into HostFileError. `deed` is a verb: `read`, `write`."""
+def translate_os_errors(verb: str, path: str) -> Iterator[None]:
+    """Turn OSError into HostFileError. `verb` is `read`, `write` …"""
     try:
         yield
     except OSError as error:
-        raise file_error(deed, path, error) from error
+        raise file_error(verb, path, error) from error
     except ValueError as error:
         raise HostFileError(
-            f"Can't {deed} {display_path(path)}", why=sanitize_line(str(error), 200)
+            f"Can't {verb} {display_path(path)}", why=sanitize_line(str(error), 200)
         ) from error
 
 
-def file_error(deed: str, path: str, error: OSError) -> HostFileError:
-    """The error that says what the system said."""
-    what = f"Can't {deed} {display_path(path)}"
+def file_error(verb: str, path: str, error: OSError) -> HostFileError:
+    """Return the error with the reason that the system gave."""
+    what = f"Can't {verb} {display_path(path)}"
     why = sanitize_line(error.strerror or str(error), 200)
     if error.errno in _MISSING:
         return NoSuchFile(what, why=why, remedy=PATH_REMEDY)
@@ -48,19 +48,19 @@ def file_error(deed: str, path: str, error: OSError) -> HostFileError:
 
 
 def disk_full_error(what: str) -> HostFileError:
-    """The disk is full, or the user's share of it."""
+    """Return the error for a full disk or an exhausted quota."""
     return HostFileError(
         what, why="there is no room on that disk", remedy="make room there, then try again"
     )
 
 
 def display_path(path: str) -> str:
-    """A path as messages have it."""
+    """Return a path as messages show it."""
     return sanitize_line(path, 300)
 
 
 def file_facts(name: str, status: os.stat_result) -> FileInfo:
-    """What `lstat` says of a file."""
+    """Convert the result of `lstat`."""
     return FileInfo(
         name=name,
         kind=file_kind(status.st_mode),
@@ -73,7 +73,7 @@ def file_facts(name: str, status: os.stat_result) -> FileInfo:
 
 
 def file_kind(mode: int) -> FileKind:
-    """The kind of file in the upper bits of a mode."""
+    """Return the kind of file from the upper bits of a mode."""
     kinds = {
         stat.S_IFREG: FileKind.FILE,
         stat.S_IFDIR: FileKind.FOLDER,
@@ -83,8 +83,8 @@ def file_kind(mode: int) -> FileKind:
 
 
 def read_part(path: Path, start: int, largest: int) -> bytes:
-    """Part of a regular file. Raises OSError."""
-    # Without O_NONBLOCK a pipe in the file's place would keep the thread for ever.
+    """Read part of a regular file. Raises OSError."""
+    # Without O_NONBLOCK a pipe in the file's place would block the thread for ever.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     with os.fdopen(descriptor, "rb") as file:
         status = os.fstat(descriptor)
@@ -97,7 +97,7 @@ def read_part(path: Path, start: int, largest: int) -> bytes:
 
 
 def list_folder(folder: Path) -> tuple[FileInfo, ...]:
-    """What is in a folder, by name; what vanishes meanwhile is left out. Raises OSError."""
+    """List a folder by name, without entries that vanish meanwhile. Raises OSError."""
     found: list[FileInfo] = []
     with os.scandir(folder) as entries:
         for entry in entries:
@@ -111,7 +111,7 @@ def list_folder(folder: Path) -> tuple[FileInfo, ...]:
 
 
 def create_file(path: Path, content: bytes, mode: int, belongs_to: tuple[int, int] | None) -> None:
-    """Write a new file and bring it to the disk; on failure there is none. Raises OSError."""
+    """Write and sync a new file; leave none on failure. Raises OSError."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     descriptor = os.open(path, flags, 0o600)
     try:
@@ -120,7 +120,7 @@ def create_file(path: Path, content: bytes, mode: int, belongs_to: tuple[int, in
             file.flush()
             if belongs_to is not None:
                 _set_owner(descriptor, *belongs_to)
-            os.fchmod(descriptor, mode)  # after the hand-over, which clears bits
+            os.fchmod(descriptor, mode)  # last: a change of owner clears bits
             os.fsync(descriptor)
     except BaseException:
         path.unlink(missing_ok=True)
@@ -140,13 +140,13 @@ def _set_owner(descriptor: int, owner: int, group: int) -> None:
 
 
 def rename_file(path: Path, onto: Path) -> None:
-    """Put a file in another one's place and bring the folder to the disk. Raises OSError."""
+    """Rename a file onto another one and sync the folder. Raises OSError."""
     path.replace(onto)
     descriptor = os.open(onto.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
     except OSError as error:
-        # Some network file systems can't, and the rename is done.
+        # Some network file systems can't sync a folder, and the rename is done.
         if error.errno not in {errno.EINVAL, errno.ENOTSUP}:
             raise
     finally:

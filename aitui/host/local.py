@@ -41,7 +41,7 @@ class LocalHost:
         return "this machine"
 
     async def __aenter__(self) -> Self:
-        """Nothing has to be opened."""
+        """Opens nothing."""
         return self
 
     async def __aexit__(
@@ -50,7 +50,7 @@ class LocalHost:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Nothing has to be closed."""
+        """Closes nothing."""
 
     async def run(
         self,
@@ -72,24 +72,24 @@ class LocalHost:
             raise HostError(f"Can't start {program}", why=sanitize_line(str(error), 200)) from error
 
     async def facts(self, path: str) -> FileInfo:
-        """What stands at a path."""
+        """Return what is at a path."""
         place = self._expand_path(path)
         return await self._run_in_thread(
             "look at", path, lambda: file_facts(place.name, place.lstat())
         )
 
     async def resolve(self, path: str) -> str:
-        """The absolute path without symbolic links."""
+        """Return the absolute path without symbolic links."""
         place = self._expand_path(path)
         return await self._run_in_thread("find", path, lambda: os.path.realpath(place, strict=True))
 
     async def read(self, path: str, *, start: int = 0, largest: int = 1 << 22) -> bytes:
-        """At most `largest` bytes of a file, from byte `start` on."""
+        """Return at most `largest` bytes of a file from byte `start` on."""
         place = self._expand_path(path)
         return await self._run_in_thread("read", path, lambda: read_part(place, start, largest))
 
     async def list(self, folder: str) -> tuple[FileInfo, ...]:
-        """What is in a folder, by name."""
+        """Return a folder's entries by name."""
         place = self._expand_path(folder)
         return await self._run_in_thread("list", folder, lambda: list_folder(place))
 
@@ -103,7 +103,7 @@ class LocalHost:
         )
 
     async def rename(self, path: str, onto: str) -> None:
-        """Put a file in the place of another one."""
+        """Replace a file by another one."""
         source, target = self._expand_path(path), self._expand_path(onto)
         await self._run_in_thread("replace", onto, lambda: rename_file(source, target))
 
@@ -119,29 +119,29 @@ class LocalHost:
             raise HostFileError(f"{display_path(path)} is neither absolute nor below ~/")
         return Path(path)
 
-    async def _run_in_thread(self, deed: str, path: str, work: Callable[[], _T]) -> _T:
-        """Work in a thread, with the troubles by name.
+    async def _run_in_thread(self, verb: str, path: str, work: Callable[[], _T]) -> _T:
+        """Work in a thread, and raise its OSError as HostFileError.
 
-        A cancelled call waits for the thread, so that nothing happens behind the caller's back;
-        one whose disk stays silent for too long is given up.
+        A cancelled call waits for the thread, so that nothing is written after it has returned;
+        a call is abandoned if the disk doesn't answer within the time limit.
         """
 
-        def named() -> _T:
-            with translate_os_errors(deed, path):
+        def translate_errors() -> _T:
+            with translate_os_errors(verb, path):
                 return work()
 
-        doing = asyncio.ensure_future(asyncio.to_thread(named))
+        doing = asyncio.ensure_future(asyncio.to_thread(translate_errors))
         try:
             done, _ = await asyncio.wait({doing}, timeout=self._file_seconds)
         except asyncio.CancelledError:
             await asyncio.wait({doing}, timeout=self._file_seconds)
             if doing.done():
-                doing.exception()  # the cancellation is what the caller hears of
+                doing.exception()  # retrieved: the caller gets the cancellation instead
             raise
         if not done:
             doing.add_done_callback(_consume_exception)
             raise HostTimedOut(
-                f"Can't {deed} {display_path(path)}",
+                f"Can't {verb} {display_path(path)}",
                 why=f"the disk did not answer within {self._file_seconds:g} seconds",
             )
         return doing.result()
@@ -150,7 +150,6 @@ class LocalHost:
 async def _run_in_folder(
     words: Sequence[str], folder: Path, seconds: float, given: bytes, largest: int
 ) -> CommandResult:
-
     try:
         return await run_subprocess(
             words, folder=folder, seconds=seconds, given=given, largest=largest
@@ -158,7 +157,7 @@ async def _run_in_folder(
     except (FileNotFoundError, PermissionError, NotADirectoryError) as error:
         if error.filename == str(folder):
             raise
-        # As a shell there would have it.
+        # The statuses that a shell would return.
         status = 126 if isinstance(error, PermissionError) else 127
         return CommandResult(
             status, stderr=f"{words[0]}: {error.strerror}\n".encode(errors="replace")
@@ -166,29 +165,29 @@ async def _run_in_folder(
 
 
 def _consume_exception(doing: "asyncio.Task[_T]") -> None:
-    """Take note of how it ended, long after its caller has given up."""
+    """Retrieve the exception, so that asyncio doesn't report it as never retrieved."""
     if not doing.cancelled():
         doing.exception()
 
 
 class OutputCollector(asyncio.SubprocessProtocol):
-    """Keeps at most `largest` bytes of each output; `ended` is done when nothing more can come."""
+    """Keeps at most `largest` bytes of each output; `ended` is done after the last byte."""
 
     def __init__(self, largest: int) -> None:
         self._outputs = {1: BoundedOutput(largest), 2: BoundedOutput(largest)}
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def pipe_data_received(self, fd: int, data: bytes) -> None:
-        """Some output."""
+        """Add output."""
         self._outputs[fd].add(data)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
-        """The process has ended and all its pipes are closed."""
+        """Called when the process has ended and all its pipes are closed."""
         if not self.ended.done():
             self.ended.set_result(None)
 
     def result(self, status: int) -> CommandResult:
-        """What came, with the status that a shell would have given it."""
+        """Return the output, with the status that a shell would report."""
         return CommandResult(
             status if status >= 0 else 128 - status,
             self._outputs[1].content,
@@ -202,8 +201,8 @@ async def run_subprocess(
 ) -> CommandResult:
     """Run a command in a session of its own. Raises TimeoutError, OSError and ValueError.
 
-    It is ended with its process group after `seconds`, and where the call is cancelled. What left
-    that group by itself (a daemon) goes on.
+    Its process group is killed after `seconds`, and if the call is cancelled. A daemon that left
+    the group goes on.
     """
     starting = asyncio.ensure_future(
         asyncio.get_running_loop().subprocess_exec(
@@ -211,7 +210,7 @@ async def run_subprocess(
         )
     )
     try:
-        # Cancelled while it starts, asyncio would end the process and none of its children.
+        # Shielded: if cancelled while it starts, asyncio kills the process and none of its children.
         transport, gathering = await asyncio.shield(starting)
         _write_input(transport, given)
         async with asyncio.timeout(seconds):

@@ -1,4 +1,4 @@
-"""Which host a server's settings lead to."""
+"""The host that a server's settings name."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -14,10 +14,10 @@ _NO_PASSPHRASES: Mapping[str, str] = MappingProxyType({})
 
 
 def open_host(server: Server, *, passphrases: Mapping[str, str] = _NO_PASSPHRASES) -> Host | None:
-    """The machine behind a server, not connected yet; None where nobody administers it from here.
+    """Return the machine behind a server, not connected yet; None if no host is configured.
 
-    `passphrases` are those of encrypted SSH keys, by their path. Raises HostError for an address
-    that is none.
+    `passphrases` are those of encrypted SSH keys, by their path. Raises HostError for an invalid
+    address.
     """
     if not server.ssh_host:
         return None

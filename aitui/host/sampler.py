@@ -1,4 +1,4 @@
-"""Samples of the machine behind the server: its graphics cards, and what each process holds."""
+"""What a host is asked about itself: samples of its hardware, what it is, its model files."""
 
 import asyncio
 import time
@@ -18,22 +18,24 @@ from aitui.host.base import Host, new_mark
 SHORTEST_PAUSE = 5.0
 LONGEST_PAUSE = 120.0
 LARGEST_SAMPLE_OUTPUT = 2 << 20
+LARGEST_INFO_OUTPUT = 2 << 20
 SILENT_PAUSE = 600.0
 FAILING_PAUSE = 120.0
 
 _SHARE = 0.02
 _MOST_PORTS = 64
+_TOOLS = 4
 
 
 def sampling_interval(cost: float) -> float:
-    """Seconds from one sample to the next, for one that took `cost` seconds: 2 % of the time."""
+    """Return the seconds between samples that take `cost` seconds each: sampling gets 2 %."""
     return min(max(SHORTEST_PAUSE, cost / _SHARE), LONGEST_PAUSE)
 
 
 class HostSampler:
-    """Samples one host, and remembers what the next sample needs of the last.
+    """Samples one host, and keeps the counters that the next sample is compared with.
 
-    A tool that hangs or fails is named in the samples, and left alone for a while.
+    A tool that hangs or fails is named in the samples, and not asked again for a while.
     """
 
     def __init__(
@@ -54,13 +56,13 @@ class HostSampler:
 
     @property
     def pause(self) -> float:
-        """Seconds to wait before the next sample: longer where the last one was dear."""
+        """Seconds to wait before the next sample: longer if the last one took long."""
         return sampling_interval(self._cost)
 
     async def sample(self, ports: Iterable[int] = ()) -> HostSample:
-        """One sample, with the processes behind these ports.
+        """Take one sample, with the processes behind these ports.
 
-        Raises HostError where the machine can't be asked at all.
+        Raises HostError if the script can't run at all.
         """
         wanted = tuple(ports)[:_MOST_PORTS]
         began = self._monotonic()
@@ -105,14 +107,10 @@ class HostSampler:
         self._nvidia_retry_at = self._monotonic() + seconds
 
 
-LARGEST_INFO_OUTPUT = 2 << 20
-_TOOLS = 4
-
-
 async def read_host_info(
     host: Host, now: float, *, without_tools: bool = False, tool_seconds: int = TOOL_SECONDS
 ) -> HostInfo:
-    """The facts, as far as the machine tells them; `now` is Unix time. Raises HostError."""
+    """Read what a machine is, as far as it reports it; `now` is Unix time. Raises HostError."""
     mark = f"@{new_mark()} "
     ended = await host.run(
         host_info_command(mark=mark, without_tools=without_tools, tool_seconds=tool_seconds),
@@ -129,10 +127,9 @@ async def read_host_info(
 
 
 async def read_model_header(host: Host, path: str) -> GgufHeader:
-    """What a model's file says of it; a split model is read from all of its files.
+    """Read the header of a model's file; a split model is read from all of its files.
 
-    `path` is that of any of them. Raises ModelFileUnreadable where it is no GGUF file, and
-    HostError.
+    `path` is any of them. Raises ModelFileUnreadable if it is no GGUF file, and HostError.
     """
     first = await _read_header(host, path)
     others = [other for other in part_paths(path, first.parts) if other != path]

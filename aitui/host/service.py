@@ -20,6 +20,18 @@ from aitui.host.unit import (
     server_flags,
 )
 
+RESTART_SECONDS = 130.0
+"""A stop may take systemd's 90 seconds: llama-swap lets running chats end."""
+
+_MOST_LINES = 500
+_LONGEST_LINE = 2000
+_LONGEST_LIST = 1 << 18
+_UNIT_NAME = re.compile(r"[A-Za-z0-9:_\\@-][A-Za-z0-9:_.\\@-]{0,254}")
+_SUFFIXES = (".service", ".socket", ".target", ".timer", ".path", ".scope", ".slice", ".mount")
+_NO_BUS = re.compile(r"Failed to connect to (?:user scope )?bus|Failed to get D-Bus connection")
+# The language is fixed because messages are matched, the zone because times are parsed.
+_ENVIRONMENT = ("LC_ALL=C", "LANGUAGE=", "TZ=UTC", "SYSTEMD_COLORS=0", "SYSTEMD_PAGER=")
+
 _LONGEST = 400
 _UNKNOWN_FLAG = re.compile(r"flag provided but not defined: (?P<flag>\S+)")
 _BAD_FLAG = re.compile(
@@ -38,8 +50,231 @@ _RESULTS = {
 }
 
 
+class SystemdService:
+    """One unit of the login's own systemd.
+
+    Every call raises ServiceFailed with a reason if systemd can't or won't, and HostError if the
+    machine isn't reached. A login without a session bus gets its runtime directory set.
+    """
+
+    def __init__(self, host: Host, unit: str) -> None:
+        self._host = host
+        self._unit = unit if unit.endswith(_SUFFIXES) else f"{unit}.service"
+        self._login: tuple[str, ...] = ()
+        self._name_in_journal: str | None = None
+        self._uid = ""
+
+    @property
+    def unit(self) -> str:
+        """The unit's full name; it is checked by the first call."""
+        return self._unit
+
+    async def facts(self) -> UnitInfo:
+        """Ask systemd about the unit; a unit that doesn't exist has facts as well."""
+        done = await self._systemctl("show", f"--property={','.join(PROPERTIES)}")
+        if done.status:
+            raise self._failure("systemd does not say how {unit} is", done)
+        properties = read_properties(done.stdout)
+        words, linger = await asyncio.gather(
+            self._read_process_arguments(build_unit_facts(self._unit, properties).main_pid),
+            self._read_linger(),
+        )
+        facts = build_unit_facts(self._unit, properties, process=words, linger=linger)
+        name = basename(facts.program)
+        self._name_in_journal = name if server_flags((name,)) is not None else ""
+        return facts
+
+    async def reload(self) -> None:
+        """Send llama-swap SIGHUP: it reads its config again, unloading all models.
+
+        Behind a launcher (npm's, a shell) the signal goes to its llama-swap. Refuses if there is
+        none, or more than one: SIGHUP ends any other program.
+        """
+        facts = await self.facts()
+        if not facts.running:
+            raise await self._diagnose(facts, f"{self._unit} can't be reloaded: it isn't running")
+        done = await self._run(*sighup_command(facts.main_pid))
+        hang_up = parse_sighup_result(done.stdout)
+        if hang_up.sent:
+            return
+        if not hang_up.why_not:
+            raise await self._diagnose_refusal(done, "can't be reloaded")
+        raise ServiceFailed(
+            f"{self._unit} can't be reloaded",
+            why=hang_up.why_not,
+            remedy="start llama-swap itself in ExecStart, or restart it",
+            action=Action.RESTART_SERVICE,
+        )
+
+    async def restart(self) -> UnitInfo:
+        """Stop the unit, start it again, and return its state right after that.
+
+        A start that fails later is reported by `find_failure`.
+        """
+        done = await self._systemctl("restart", seconds=RESTART_SECONDS)
+        if done.status:
+            raise await self._diagnose_refusal(done, "can't be restarted")
+        facts = await self.facts()
+        failure = await self.find_failure(facts)
+        if failure is not None:
+            raise failure
+        return facts
+
+    async def find_failure(self, facts: UnitInfo | None = None) -> ServiceFailed | None:
+        """Explain why the unit isn't up, with its journal's last lines; None if it is."""
+        facts = await self.facts() if facts is None else facts
+        if facts.running or _is_starting(facts):
+            return None
+        return await self._diagnose(facts, "")
+
+    async def faults(self) -> tuple[UnitFileFault, ...]:
+        """Return what is wrong with the unit's file, whether it runs or not."""
+        done = await self._systemctl("cat")
+        return () if done.status else unit_text.find_faults(_text(done.stdout))
+
+    async def journal(self, lines: int = 20) -> tuple[str, ...]:
+        """Return the unit's last lines, sanitized; none if this login may not read them."""
+        wanted = max(1, min(lines, _MOST_LINES))
+        if self._name_in_journal is None:
+            await self.facts()
+        uid = await self._user_id()
+        matches = [f"_SYSTEMD_USER_UNIT={self._unit}", f"USER_UNIT={self._unit}"]
+        if self._name_in_journal:
+            # journald can't name the unit of a process that ended before it looked it up.
+            matches.append(f"SYSLOG_IDENTIFIER={self._name_in_journal}")
+        either = [word for match in matches for word in ("+", f"_UID={uid}", match)]
+        options = ("--quiet", "--no-pager", "--output=cat", f"--lines={wanted}")
+        done = await self._run("journalctl", *options, *either[1:])
+        found = _lines(done.stdout)
+        if done.status or not found:
+            done = await self._systemctl("status", f"--lines={wanted}", "--full")
+            found = _lines(done.stdout)
+        return found[-wanted:]
+
+    async def _diagnose(self, facts: UnitInfo, what: str) -> ServiceFailed:
+        if not facts.exists:
+            return await self._missing_unit_error()
+        text = await self._systemctl("cat")
+        journal = await self.journal()
+        return diagnose_unit(facts, journal, unit_text.find_faults(_text(text.stdout)), what)
+
+    async def _diagnose_refusal(self, done: CommandResult, refusal: str) -> ServiceFailed:
+        facts = await self.facts()
+        if facts.running:
+            return self._failure(f"{{unit}} {refusal}", done)
+        failure = await self._diagnose(facts, f"{self._unit} {refusal}")
+        return failure if failure.why else self._failure(f"{{unit}} {refusal}", done)
+
+    async def _missing_unit_error(self) -> ServiceFailed:
+        """Return the error for a missing unit, with the names that may have been meant."""
+        remedy = "name it with AI_SERVER_SERVICE_UNIT, or service_unit in config.toml"
+        if await self._is_system_unit():
+            return ServiceFailed(
+                f"{self._unit} is none of the login's own units",
+                why="it is a unit of the whole system",
+                remedy=f"on {self._host.label}: sudo systemctl restart {self._unit}",
+            )
+        done = await self._systemctl(
+            "list-unit-files", "--type=service", "--no-legend", "--plain", unit=False
+        )
+        known = [line.split()[0].removesuffix(".service") for line in _lines(done.stdout)]
+        likely = [f"{name}.service" for name in nearest(self._unit.rpartition(".")[0], known)]
+        why = f"the nearest are {', '.join(likely)}" if len(likely) > 1 else ""
+        if len(likely) == 1:
+            why = f"the nearest is {likely[0]}"
+        return ServiceFailed(
+            f"There is no unit {self._unit} on {self._host.label}", why=why, remedy=remedy
+        )
+
+    async def _is_system_unit(self) -> bool:
+        done = await self._run(
+            "systemctl", "--no-pager", "show", "-p", "LoadState", "--", self._unit
+        )
+        return not done.status and read_properties(done.stdout).get("LoadState") == "loaded"
+
+    async def _read_process_arguments(self, main_pid: int) -> tuple[str, ...]:
+        """Read the main process's arguments: systemd joins them with blanks."""
+        if not main_pid:
+            return ()
+        done = await self._run("cat", f"/proc/{main_pid}/cmdline", largest=1 << 16)
+        words = tuple(sanitize_line(word) for word in _text(done.stdout).split("\0")[:-1])
+        # Between fork and exec it is still systemd, which calls itself `(name)`.
+        return () if not words or words[0].startswith("(") else words
+
+    async def _read_linger(self) -> bool | None:
+        name = _text((await self._run("id", "-un")).stdout).strip()
+        if not name or "/" in name:
+            return None
+        done = await self._run("loginctl", "show-user", "-p", "Linger", "--", name)
+        answer = read_properties(done.stdout).get("Linger", "")
+        if not done.status and answer in {"yes", "no"}:
+            return answer == "yes"
+        try:
+            # logind keeps the setting here, also for a login that it has not seen yet.
+            await self._host.facts(f"/var/lib/systemd/linger/{name}")
+        except NoSuchFile:
+            return False
+        except HostFileError:
+            return None
+        return True
+
+    async def _systemctl(
+        self, verb: str, *options: str, unit: bool = True, seconds: float = 30.0
+    ) -> CommandResult:
+        self._check_name()
+        named = ("--", self._unit) if unit else ()
+        words = ("systemctl", "--user", "--no-pager", verb, *options, *named)
+        done = await self._run(*words, seconds=seconds)
+        if done.status == 127:
+            raise no_systemd_error(self._host.label)
+        if done.status and _NO_BUS.search(_error_text(done)):
+            if not self._login:
+                await self._find_runtime_folder()
+                return await self._systemctl(verb, *options, unit=unit, seconds=seconds)
+            raise no_manager_error(self._host.label, await self._read_linger(), _error_text(done))
+        return done
+
+    async def _find_runtime_folder(self) -> None:
+        folder = f"/run/user/{await self._user_id()}"
+        self._login = (
+            f"XDG_RUNTIME_DIR={folder}",
+            f"DBUS_SESSION_BUS_ADDRESS=unix:path={folder}/bus",
+        )
+
+    async def _user_id(self) -> str:
+        if not self._uid:
+            uid = _text((await self._run("id", "-u")).stdout).strip()
+            if not (uid.isascii() and uid.isdigit()):
+                raise no_manager_error(self._host.label, None, "the login's number is unknown")
+            self._uid = uid
+        return self._uid
+
+    async def _run(
+        self, *words: str, seconds: float = 30.0, largest: int = _LONGEST_LIST
+    ) -> CommandResult:
+        whole = ("env", *_ENVIRONMENT, *self._login, *words)
+        return await self._host.run(whole, seconds=seconds, largest=largest)
+
+    def _check_name(self) -> None:
+        """Refuse patterns: `*` would mean every unit there."""
+        if not _UNIT_NAME.fullmatch(self._unit):
+            shown = sanitize_line(self._unit, 80)
+            raise ServiceFailed(
+                f"{shown!r} can't be the name of a unit",
+                why="a name has letters, digits, and : - _ . \\ @ only",
+                remedy="name it with AI_SERVER_SERVICE_UNIT, or service_unit in config.toml",
+            )
+
+    def _failure(self, what: str, done: CommandResult) -> ServiceFailed:
+        return ServiceFailed(
+            what.format(unit=self._unit),
+            why=join_lines(_error_text(done)) or f"exit status {done.status}",
+            remedy=f"on {self._host.label}: systemctl --user status {self._unit}",
+        )
+
+
 def no_systemd_error(label: str) -> ServiceFailed:
-    """The machine has no systemctl."""
+    """Return the error for a machine without systemctl."""
     return ServiceFailed(
         f"There is no systemd on {label}",
         why="the command systemctl is missing",
@@ -48,7 +283,7 @@ def no_systemd_error(label: str) -> ServiceFailed:
 
 
 def no_manager_error(label: str, linger: bool | None, words: str) -> ServiceFailed:  # noqa: FBT001
-    """The login has no systemd of its own running."""
+    """Return the error for a login without a running systemd of its own."""
     remedy = f"on {label}: loginctl enable-linger"
     if linger:
         remedy = f"on {label}, as root: systemctl restart user@$(id -u LOGIN).service"
@@ -64,7 +299,7 @@ def no_manager_error(label: str, linger: bool | None, words: str) -> ServiceFail
 
 
 def join_lines(words: str) -> str:
-    """What a command complained of, on one line."""
+    """Return what a command wrote to stderr on one line."""
     lines = [line.strip() for line in words.split("\n") if line.strip()]
     return sanitize_line(" ".join(lines), _LONGEST)
 
@@ -72,7 +307,7 @@ def join_lines(words: str) -> str:
 def diagnose_unit(
     facts: UnitInfo, journal: Sequence[str], faults: Sequence[UnitFileFault], what: str = ""
 ) -> ServiceFailed:
-    """Why a unit that exists isn't running, by the most telling of what is known."""
+    """Explain why a unit that exists isn't running, by the most specific evidence."""
     what = what or _describe_state(facts)
     why, remedy = _find_reason(facts, journal, [fault for fault in faults if fault.fatal])
     return ServiceFailed(what, journal=tuple(journal), why=why, remedy=remedy)
@@ -165,242 +400,6 @@ def _describe_state(facts: UnitInfo) -> str:
         case "inactive", _:
             return f"{facts.unit} isn't running"
     return f"{facts.unit} is {facts.active_state or 'in no known state'}"
-
-
-RESTART_SECONDS = 130.0
-"""A stop may take systemd's 90 seconds: llama-swap lets running chats end."""
-
-_MOST_LINES = 500
-_LONGEST_LINE = 2000
-_LONGEST_LIST = 1 << 18
-_UNIT_NAME = re.compile(r"[A-Za-z0-9:_\\@-][A-Za-z0-9:_.\\@-]{0,254}")
-_SUFFIXES = (".service", ".socket", ".target", ".timer", ".path", ".scope", ".slice", ".mount")
-_NO_BUS = re.compile(r"Failed to connect to (?:user scope )?bus|Failed to get D-Bus connection")
-# The language is fixed because the words are read, the zone because times are.
-_ENVIRONMENT = ("LC_ALL=C", "LANGUAGE=", "TZ=UTC", "SYSTEMD_COLORS=0", "SYSTEMD_PAGER=")
-
-
-class SystemdService:
-    """One unit of the login's own systemd.
-
-    Every call raises ServiceFailed, explained, where systemd can't or won't, and HostError where
-    the machine isn't reached. A login without a session bus is helped to its runtime directory.
-    """
-
-    def __init__(self, host: Host, unit: str) -> None:
-        self._host = host
-        self._unit = unit if unit.endswith(_SUFFIXES) else f"{unit}.service"
-        self._login: tuple[str, ...] = ()
-        self._name_in_journal: str | None = None
-        self._uid = ""
-
-    @property
-    def unit(self) -> str:
-        """The unit's whole name; harmless only once a call has taken it."""
-        return self._unit
-
-    async def facts(self) -> UnitInfo:
-        """What systemd knows of the unit; a unit that doesn't exist has facts as well."""
-        done = await self._systemctl("show", f"--property={','.join(PROPERTIES)}")
-        if done.status:
-            raise self._failure("systemd does not say how {unit} is", done)
-        properties = read_properties(done.stdout)
-        words, linger = await asyncio.gather(
-            self._read_process_arguments(build_unit_facts(self._unit, properties).main_pid),
-            self._read_linger(),
-        )
-        facts = build_unit_facts(self._unit, properties, process=words, linger=linger)
-        name = basename(facts.program)
-        self._name_in_journal = name if server_flags((name,)) is not None else ""
-        return facts
-
-    async def reload(self) -> None:
-        """Send llama-swap SIGHUP: it reads its config again, unloading all models.
-
-        Behind a launcher (npm's, a shell) it goes to the llama-swap that runs below it. Refuses
-        where there is none, or more than one: whatever else is signalled ends.
-        """
-        facts = await self.facts()
-        if not facts.running:
-            raise await self._diagnose(facts, f"{self._unit} can't be reloaded: it isn't running")
-        done = await self._run(*sighup_command(facts.main_pid))
-        hang_up = parse_sighup_result(done.stdout)
-        if hang_up.sent:
-            return
-        if not hang_up.why_not:
-            raise await self._diagnose_refusal(done, "can't be reloaded")
-        raise ServiceFailed(
-            f"{self._unit} can't be reloaded",
-            why=hang_up.why_not,
-            remedy="start llama-swap itself in ExecStart, or restart it",
-            action=Action.RESTART_SERVICE,
-        )
-
-    async def restart(self) -> UnitInfo:
-        """Stop the unit and start it again; how it is right after that.
-
-        A start that goes wrong later than that is told by `trouble`.
-        """
-        done = await self._systemctl("restart", seconds=RESTART_SECONDS)
-        if done.status:
-            raise await self._diagnose_refusal(done, "can't be restarted")
-        facts = await self.facts()
-        trouble = await self.find_failure(facts)
-        if trouble is not None:
-            raise trouble
-        return facts
-
-    async def find_failure(self, facts: UnitInfo | None = None) -> ServiceFailed | None:
-        """Why the unit isn't up, with its journal's last lines; None where it is."""
-        facts = await self.facts() if facts is None else facts
-        if facts.running or _is_starting(facts):
-            return None
-        return await self._diagnose(facts, "")
-
-    async def faults(self) -> tuple[UnitFileFault, ...]:
-        """What is wrong with the unit as it is written, whether it runs or not."""
-        done = await self._systemctl("cat")
-        return () if done.status else unit_text.find_faults(_text(done.stdout))
-
-    async def journal(self, lines: int = 20) -> tuple[str, ...]:
-        """The unit's last lines, harmless; empty where this login may not read any."""
-        wanted = max(1, min(lines, _MOST_LINES))
-        if self._name_in_journal is None:
-            await self.facts()
-        uid = await self._user_id()
-        matches = [f"_SYSTEMD_USER_UNIT={self._unit}", f"USER_UNIT={self._unit}"]
-        if self._name_in_journal:
-            # The journal doesn't know the unit of a process that ended before it looked.
-            matches.append(f"SYSLOG_IDENTIFIER={self._name_in_journal}")
-        either = [word for match in matches for word in ("+", f"_UID={uid}", match)]
-        options = ("--quiet", "--no-pager", "--output=cat", f"--lines={wanted}")
-        done = await self._run("journalctl", *options, *either[1:])
-        found = _lines(done.stdout)
-        if done.status or not found:
-            done = await self._systemctl("status", f"--lines={wanted}", "--full")
-            found = _lines(done.stdout)
-        return found[-wanted:]
-
-    async def _diagnose(self, facts: UnitInfo, what: str) -> ServiceFailed:
-        if not facts.exists:
-            return await self._missing_unit_error()
-        text = await self._systemctl("cat")
-        journal = await self.journal()
-        return diagnose_unit(facts, journal, unit_text.find_faults(_text(text.stdout)), what)
-
-    async def _diagnose_refusal(self, done: CommandResult, deed: str) -> ServiceFailed:
-        facts = await self.facts()
-        if facts.running:
-            return self._failure(f"{{unit}} {deed}", done)
-        failure = await self._diagnose(facts, f"{self._unit} {deed}")
-        return failure if failure.why else self._failure(f"{{unit}} {deed}", done)
-
-    async def _missing_unit_error(self) -> ServiceFailed:
-        """There is no such unit: which one may have been meant?"""
-        remedy = "name it with AI_SERVER_SERVICE_UNIT, or service_unit in config.toml"
-        if await self._is_system_unit():
-            return ServiceFailed(
-                f"{self._unit} is none of the login's own units",
-                why="it is a unit of the whole system",
-                remedy=f"on {self._host.label}: sudo systemctl restart {self._unit}",
-            )
-        done = await self._systemctl(
-            "list-unit-files", "--type=service", "--no-legend", "--plain", unit=False
-        )
-        known = [line.split()[0].removesuffix(".service") for line in _lines(done.stdout)]
-        likely = [f"{name}.service" for name in nearest(self._unit.rpartition(".")[0], known)]
-        why = f"the nearest are {', '.join(likely)}" if len(likely) > 1 else ""
-        if len(likely) == 1:
-            why = f"the nearest is {likely[0]}"
-        return ServiceFailed(
-            f"There is no unit {self._unit} on {self._host.label}", why=why, remedy=remedy
-        )
-
-    async def _is_system_unit(self) -> bool:
-        done = await self._run(
-            "systemctl", "--no-pager", "show", "-p", "LoadState", "--", self._unit
-        )
-        return not done.status and read_properties(done.stdout).get("LoadState") == "loaded"
-
-    async def _read_process_arguments(self, main_pid: int) -> tuple[str, ...]:
-        """The main process's words, which systemd gives with their borders lost."""
-        if not main_pid:
-            return ()
-        done = await self._run("cat", f"/proc/{main_pid}/cmdline", largest=1 << 16)
-        words = tuple(sanitize_line(word) for word in _text(done.stdout).split("\0")[:-1])
-        # Between fork and exec it is still systemd, which calls itself `(name)`.
-        return () if not words or words[0].startswith("(") else words
-
-    async def _read_linger(self) -> bool | None:
-        name = _text((await self._run("id", "-un")).stdout).strip()
-        if not name or "/" in name:
-            return None
-        done = await self._run("loginctl", "show-user", "-p", "Linger", "--", name)
-        answer = read_properties(done.stdout).get("Linger", "")
-        if not done.status and answer in {"yes", "no"}:
-            return answer == "yes"
-        try:
-            # Where logind keeps it, also for whom it doesn't know yet.
-            await self._host.facts(f"/var/lib/systemd/linger/{name}")
-        except NoSuchFile:
-            return False
-        except HostFileError:
-            return None
-        return True
-
-    async def _systemctl(
-        self, verb: str, *options: str, unit: bool = True, seconds: float = 30.0
-    ) -> CommandResult:
-        self._check_name()
-        named = ("--", self._unit) if unit else ()
-        words = ("systemctl", "--user", "--no-pager", verb, *options, *named)
-        done = await self._run(*words, seconds=seconds)
-        if done.status == 127:
-            raise no_systemd_error(self._host.label)
-        if done.status and _NO_BUS.search(_error_text(done)):
-            if not self._login:
-                await self._find_runtime_folder()
-                return await self._systemctl(verb, *options, unit=unit, seconds=seconds)
-            raise no_manager_error(self._host.label, await self._read_linger(), _error_text(done))
-        return done
-
-    async def _find_runtime_folder(self) -> None:
-        folder = f"/run/user/{await self._user_id()}"
-        self._login = (
-            f"XDG_RUNTIME_DIR={folder}",
-            f"DBUS_SESSION_BUS_ADDRESS=unix:path={folder}/bus",
-        )
-
-    async def _user_id(self) -> str:
-        if not self._uid:
-            uid = _text((await self._run("id", "-u")).stdout).strip()
-            if not (uid.isascii() and uid.isdigit()):
-                raise no_manager_error(self._host.label, None, "the login's number is unknown")
-            self._uid = uid
-        return self._uid
-
-    async def _run(
-        self, *words: str, seconds: float = 30.0, largest: int = _LONGEST_LIST
-    ) -> CommandResult:
-        whole = ("env", *_ENVIRONMENT, *self._login, *words)
-        return await self._host.run(whole, seconds=seconds, largest=largest)
-
-    def _check_name(self) -> None:
-        """A pattern like `*` would mean every unit there."""
-        if not _UNIT_NAME.fullmatch(self._unit):
-            shown = sanitize_line(self._unit, 80)
-            raise ServiceFailed(
-                f"{shown!r} can't be the name of a unit",
-                why="a name has letters, digits, and : - _ . \\ @ only",
-                remedy="name it with AI_SERVER_SERVICE_UNIT, or service_unit in config.toml",
-            )
-
-    def _failure(self, what: str, done: CommandResult) -> ServiceFailed:
-        return ServiceFailed(
-            what.format(unit=self._unit),
-            why=join_lines(_error_text(done)) or f"exit status {done.status}",
-            remedy=f"on {self._host.label}: systemctl --user status {self._unit}",
-        )
 
 
 def _is_starting(facts: UnitInfo) -> bool:

@@ -1,4 +1,4 @@
-"""SIGHUP for llama-swap and for nothing else: node, python, podman and shells die of it."""
+"""SIGHUP for llama-swap and nothing else: it ends node, python, podman and shells."""
 
 from dataclasses import dataclass
 
@@ -8,10 +8,10 @@ _LONGEST = 300
 _SENT = "sent"
 _FOUND = "found"
 
-# One script, so that next to no time lies between looking and sending. A process is the same one
-# as long as its start time is: the 22nd field of stat, where the name before it may hold anything.
-# An executable that was replaced since, by an upgrade, has ` (deleted)` behind its path; Nix calls
-# what its wrapper runs `.llama-swap-wrapped`. /proc/PID/task/*/children isn't in every kernel.
+# One script, so that next to no time lies between check and signal. A process is the same one
+# while its start time is the same: the 22nd field of stat, where the name before it may hold anything.
+# An executable that an upgrade has replaced has ` (deleted)` behind its path; Nix calls what its
+# wrapper runs `.llama-swap-wrapped`. /proc/PID/task/*/children isn't in every kernel.
 _SCRIPT = f"""\
 is_llama_swap() {{
   path=$(readlink "/proc/$1/exe") || return 1
@@ -58,19 +58,19 @@ fi
 
 @dataclass(frozen=True, slots=True)
 class SighupResult:
-    """Whether the signal was sent; `why_not` is empty where the host didn't say."""
+    """Whether the signal was sent; `why_not` is empty if the host gave no reason."""
 
     sent: bool
     why_not: str = ""
 
 
 def sighup_command(main_pid: int) -> tuple[str, ...]:
-    """The command that sends SIGHUP to the one llama-swap that a unit's main process is or runs."""
+    """Return the command that signals the one llama-swap that a unit's main process is or runs."""
     return ("sh", "-c", _SCRIPT, "sh", str(main_pid))
 
 
 def parse_sighup_result(output: bytes) -> SighupResult:
-    """What that command did."""
+    """Parse what that command printed."""
     word, count, path = (*output.decode(errors="replace").split(maxsplit=2), "", "", "")[:3]
     if word == _SENT:
         return SighupResult(sent=True)

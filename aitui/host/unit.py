@@ -1,4 +1,4 @@
-"""What systemd says about a unit, read from the lines of `systemctl show`."""
+"""A systemd unit: its state from `systemctl show`, and the faults in its file."""
 
 import re
 import shlex
@@ -26,13 +26,17 @@ PROPERTIES = (
     "WorkingDirectory",
     "NeedDaemonReload",
 )
-"""What is asked for; older managers leave out what they don't know."""
+"""The properties to ask for; older managers leave out those that they don't know."""
 
 _LONGEST_VALUE = 8192
 _PROGRAM = re.compile(r"\{ path=(?P<path>.*?) ; argv")
 _ARGUMENTS = re.compile(r"argv\[\]=(?P<words>.*?) ; (?:ignore_errors|flags)=")
 _TIMESTAMP = re.compile(r"(?:\w+ )?(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d)(?:\.\d+)? (?:UTC|GMT)")
 _SERVER = re.compile(r"llama[-_.]?swap", re.IGNORECASE)
+_CONTINUATION = re.compile(r"\\\n(?:[ \t]*[#;][^\n]*\n)*")
+_SECTION = re.compile(r"\[(?P<name>[^\]]+)\]\s*")
+_LONGEST_SHOWN_VALUE = 200
+_DAEMON_RELOAD = "then systemctl --user daemon-reload"
 _TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
 
 
@@ -41,11 +45,10 @@ class UnitInfo:
     """One unit of the login's own manager, in systemd's words; what is unknown is "" or None.
 
     `exec_start` is how the running process was started, else how the unit would start it.
-    `started_at` is Unix time in seconds, None where nothing runs. `exit_status` is that of the
-    last process which ended, from 200 on systemd's own (systemd.exec(5), "process exit codes").
-    `watches_config` and `config_path` are from llama-swap's flags, None where something else is
-    started that may start llama-swap. `linger` is whether the login's manager outlives its
-    sessions. `program` is the path of ExecStart. `stale` is set where the unit's file has changed since systemd read it.
+    `started_at` is Unix time, None if nothing runs. `exit_status` is that of the last process that
+    ended, from 200 on systemd's own (systemd.exec(5), "process exit codes"). `linger` is whether
+    the login's manager outlives its sessions. `program` is the path of ExecStart. `stale` is set
+    if the unit's file has changed since systemd read it.
     """
 
     unit: str
@@ -73,29 +76,29 @@ class UnitInfo:
 
     @property
     def running(self) -> bool:
-        """Whether its main process runs and systemd is content with it."""
+        """Whether its main process runs, and systemd calls the unit active."""
         return self.active_state in {"active", "reloading"} and self.main_pid > 0
 
     @property
     def enabled(self) -> bool:
-        """Whether it comes up by itself."""
+        """Whether it starts on its own."""
         return self.unit_file_state in {"enabled", "enabled-runtime", "generated"}
 
     @property
     def watches_config(self) -> bool | None:
-        """Whether llama-swap reads its config file again by itself when that changes."""
+        """Whether llama-swap watches its config file; None if a launcher starts it."""
         flags = server_flags(self.exec_start)
         return None if flags is None else flags.get("watch-config", "false") in _TRUE
 
     @property
     def names_config(self) -> bool:
-        """Whether llama-swap itself is started, no launcher or container, with a file that is named."""
+        """Whether llama-swap is started directly, without a launcher or container, with -config."""
         itself = bool(self.exec_start) and _SERVER.search(basename(self.exec_start[0])) is not None
         return itself and "config" in (server_flags(self.exec_start) or {})
 
     @property
     def config_path(self) -> str | None:
-        """The config file, absolute or below `~/`; llama-swap's default is `config.yaml`."""
+        """The config file, absolute or below `~/`; None if a launcher starts llama-swap."""
         flags = server_flags(self.exec_start)
         if flags is None:
             return None
@@ -107,9 +110,9 @@ class UnitInfo:
 
 
 def server_flags(words: Sequence[str]) -> dict[str, str] | None:
-    """The flags behind the word that names llama-swap, as Go's `flag` package reads them.
+    """Return the flags after the word that names llama-swap, as Go's `flag` package reads them.
 
-    None where no word does. Names are without dashes; a flag without a value is `true`.
+    None if no word does. Names are without dashes; a flag without a value is `true`.
     """
     place = next((at for at, word in enumerate(words) if _SERVER.search(basename(word))), None)
     if place is None:
@@ -128,7 +131,7 @@ def server_flags(words: Sequence[str]) -> dict[str, str] | None:
 
 
 def read_properties(output: bytes) -> dict[str, str]:
-    """The lines `Name=value` of `systemctl show`, harmless, each name once."""
+    """Return the lines `Name=value` of `systemctl show`, sanitized, each name once."""
     found: dict[str, str] = {}
     for line in output.decode(errors="replace").split("\n"):
         name, equals, value = line.partition("=")
@@ -144,9 +147,9 @@ def build_unit_facts(
     process: tuple[str, ...] = (),
     linger: bool | None = None,
 ) -> UnitInfo:
-    """Put facts together; `process` are the words of the main process, where they are known.
+    """Build a UnitInfo; `process` are the arguments of the main process, if they are known.
 
-    systemd joins the words of ExecStart with blanks, so there they can't be told apart for sure.
+    systemd joins the words of ExecStart with blanks, so they can't be split reliably.
     """
     main_pid = _parse_number(properties.get("MainPID", ""))
     program = _PROGRAM.match(properties.get("ExecStart", ""))
@@ -189,19 +192,13 @@ def _parse_number(text: str) -> int:
 
 
 def _strip_error_name(text: str) -> str:
-    """`org.freedesktop.systemd1.NoSuchUnit "Unit x not found."` without its D-Bus name."""
+    """Drop the D-Bus name: `org.freedesktop.systemd1.NoSuchUnit "Unit x not found."`."""
     return text.partition(" ")[2].strip('"') if text.startswith("org.") else text
-
-
-_CONTINUATION = re.compile(r"\\\n(?:[ \t]*[#;][^\n]*\n)*")
-_SECTION = re.compile(r"\[(?P<name>[^\]]+)\]\s*")
-_LONGEST_SHOWN_VALUE = 200
-_DAEMON_RELOAD = "then systemctl --user daemon-reload"
 
 
 @dataclass(frozen=True, slots=True)
 class UnitFileFault:
-    """A fault in a unit file; `fatal` where the unit can't start with it."""
+    """A fault in a unit file; `fatal` if the unit can't start with it."""
 
     what: str
     remedy: str
@@ -218,12 +215,12 @@ class UnitSetting:
 
 
 def parse_settings(text: str) -> tuple[UnitSetting, ...]:
-    """All settings with a value in the order in which systemd reads them, drop-ins last."""
+    """Return all settings with a value, in the order in which systemd reads them."""
     return tuple(_iter_settings(text))
 
 
 def find_faults(text: str) -> tuple[UnitFileFault, ...]:
-    """The faults of a unit whose files are these, the fatal ones first."""
+    """Return the faults in a unit's files, the fatal ones first."""
     found: list[UnitFileFault] = []
     for setting in parse_settings(text):
         found.extend(_setting_faults(setting))

@@ -1,14 +1,13 @@
-"""Our own certificate files, looked at first when TLS fails: which one, which check, what mends it.
+"""Our own certificate files: checked for the doctor, and first of all when TLS fails.
 
-The messages of a TLS library name neither file nor cause, and under TLS 1.3 a refused client
-certificate is told apart from nothing at all. Everything here reads files: call it in a thread.
+A TLS library's messages name neither file nor cause, and under TLS 1.3 a refused client certificate
+looks like any broken connection. Everything here reads files: call it in a thread.
 """
 
 import re
 import shlex
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,41 +20,34 @@ from aitui.domain.checks import (
     passing_check,
 )
 from aitui.domain.sanitize import sanitize_line
-from aitui.domain.snapshot import Server
+from aitui.domain.server import Server
 from aitui.errors import AituiError, CertificateFileError, KeyPasswordNeeded, TlsRefused
 from aitui.llamaswap.urls import authority_of, is_https
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
     from cryptography.x509 import Certificate, Name
-if TYPE_CHECKING:
-    from cryptography.x509 import Certificate
 
+
+CA = "certificate authority"
+CERTIFICATE = "client certificate"
+KEY = "client key"
+DATES = "client certificate dates"
+ISSUER = "client certificate issuer"
+PERMISSIONS = "client key permissions"
+KEY_MATCH = "client key belongs"
 
 _LARGEST_FILE = 4 * 1024 * 1024
 _PRIVATE_KEY = re.compile(rb"-----BEGIN ([A-Z0-9 ]*PRIVATE KEY)-----.*?-----END \1-----", re.DOTALL)
-_SETTINGS = {
-    "certificate authority": "ca",
-    "client certificate": "client_cert",
-    "client key": "client_key",
-}
+_SETTINGS = {CA: "ca", CERTIFICATE: "client_cert", KEY: "client_key"}
 _RENEW = (
     "openssl x509 -req -in client.csr -CA root-ca.pem -CAkey root-ca.key -CAcreateserial "
     "-days 3650 -out {}"
 )
 
 
-@dataclass(frozen=True, slots=True)
-class CertificateExpiry:
-    """Until when the certificate in one of our files is valid."""
-
-    what: str
-    path: Path
-    not_after: datetime
-
-
 def check_files_present(server: Server) -> None:
-    """Asks of every file that is set whether it can be opened, without opening it.
+    """Check that every configured file exists, without opening it.
 
     Raises CertificateFileError.
     """
@@ -64,7 +56,7 @@ def check_files_present(server: Server) -> None:
 
 
 def check_present(what: str, path: Path) -> None:
-    """Asks of one file whether it can be opened, without opening it.
+    """Check that a file exists, without opening it.
 
     Raises CertificateFileError.
     """
@@ -80,7 +72,7 @@ def check_present(what: str, path: Path) -> None:
 
 
 def find_file_error(server: Server, now: datetime | None = None) -> CertificateFileError | None:
-    """The first thing that is wrong with our own files, None where nothing is."""
+    """Return the first fault in our own files, None if there is none."""
     try:
         check_files_present(server)
         for what, path, certificate in _iter_certificates(server):
@@ -92,12 +84,12 @@ def find_file_error(server: Server, now: datetime | None = None) -> CertificateF
 
 
 def client_certificate_error(server: Server, words: str = "") -> TlsRefused:
-    """Why the server refused our client certificate; `words` are those of its alert."""
+    """Return why the server refused our client certificate; `words` are those of its alert."""
     return _client_certificate_error(server, "", words)
 
 
 def hangup_error(server: Server) -> TlsRefused:
-    """Why the server may have hung up on us after the handshake, without a word."""
+    """Return why the server may have hung up after the handshake without an alert."""
     return _client_certificate_error(server, "hung up, maybe because it ", "")
 
 
@@ -122,26 +114,14 @@ def _client_certificate_error(server: Server, how: str, words: str) -> TlsRefuse
     )
 
 
-def expiries(server: Server) -> tuple[CertificateExpiry, ...]:
-    """Until when our certificates are valid, the soonest first; none of a file that is wrong."""
-    try:
-        found = [
-            CertificateExpiry(what, path, certificate.not_valid_after_utc)
-            for what, path, certificate in _iter_certificates(server)
-        ]
-    except CertificateFileError:
-        return ()
-    return tuple(sorted(found, key=lambda expiry: expiry.not_after))
-
-
 def key_warnings(server: Server) -> tuple[str, ...]:
-    """A private key that others can read, with path, mode and what mends it."""
+    """Return a warning for a private key that others can read."""
     path = server.client_key or server.client_cert
     if path is None:
         return ()
     try:
         mode = stat.S_IMODE(path.expanduser().stat().st_mode)
-    except OSError:  # said where the file is used
+    except OSError:  # reported where the file is used
         return ()
     if not mode & 0o044:
         return ()
@@ -151,7 +131,7 @@ def key_warnings(server: Server) -> tuple[str, ...]:
 
 
 def unreadable_file_error(what: str, path: Path, error: OSError) -> CertificateFileError:
-    """The error for a file that can't be opened, or that the TLS library can't use."""
+    """Return the error for a file that can't be opened or that the TLS library can't use."""
     setting = _SETTINGS[what]
     if isinstance(error, FileNotFoundError | NotADirectoryError):
         return CertificateFileError(
@@ -172,7 +152,7 @@ def unreadable_file_error(what: str, path: Path, error: OSError) -> CertificateF
 
 
 def key_password_error(server: Server) -> KeyPasswordNeeded:
-    """The error for an encrypted key without its password, or with a wrong one."""
+    """Return the error for an encrypted key without its password, or with a wrong one."""
     path = server.client_key or server.client_cert or Path()
     missing = server.client_key_password is None
     return KeyPasswordNeeded(
@@ -183,19 +163,17 @@ def key_password_error(server: Server) -> KeyPasswordNeeded:
 
 
 def _iter_certificates(server: Server) -> Iterator[tuple[str, Path, "Certificate"]]:
-    """The certificate of the CA file that lasts longest, and the first of the client's."""
+    """Yield the longest-lasting certificate of the CA file, and the client's first one."""
     if server.ca is not None:
-        what = "certificate authority"
-        authorities = read_certificates(what, server.ca)
-        # A bundle may well hold some that have expired.
-        yield what, server.ca, max(authorities, key=lambda found: found.not_valid_after_utc)
+        authorities = read_certificates(CA, server.ca)
+        # A bundle may hold some that have expired.
+        yield CA, server.ca, max(authorities, key=lambda found: found.not_valid_after_utc)
     if server.client_cert is not None:
-        what = "client certificate"
-        yield what, server.client_cert, read_certificates(what, server.client_cert)[0]
+        yield CERTIFICATE, server.client_cert, read_certificates(CERTIFICATE, server.client_cert)[0]
 
 
 def read_certificates(what: str, path: Path) -> list["Certificate"]:
-    """The certificates in a PEM file, at least one. Raises CertificateFileError."""
+    """Read the certificates in a PEM file, at least one. Raises CertificateFileError."""
     from cryptography.x509 import load_pem_x509_certificates
 
     content = _read(what, path)
@@ -224,10 +202,10 @@ def _not_pem_error(what: str, path: Path, content: bytes) -> CertificateFileErro
     if not content.strip():
         why, remedy = "it is empty", f"set {_SETTINGS[what]} to a PEM file"
     elif path.suffix.lower() in {".p12", ".pfx"}:
-        parts = "-nocerts" if what == "client key" else "-clcerts -nokeys"
+        parts = "-nocerts" if what == KEY else "-clcerts -nokeys"
         why, remedy = "it is PKCS#12", f"openssl pkcs12 -legacy -in {shown} {parts} -out …"
     elif content.startswith(b"\x30"):
-        command = "pkey" if what == "client key" else "x509"
+        command = "pkey" if what == KEY else "x509"
         why, remedy = "it is DER", f"openssl {command} -inform der -in {shown} -out …"
     else:
         why, remedy = "there is no line -----BEGIN …", f"set {_SETTINGS[what]} to a PEM file"
@@ -235,19 +213,19 @@ def _not_pem_error(what: str, path: Path, content: bytes) -> CertificateFileErro
 
 
 def renewal_command(path: Path) -> str:
-    """The command that makes a new client certificate in that file, where the authority is."""
+    """Return the command that renews a client certificate, to run where the authority is."""
     return _RENEW.format(format_path(path))
 
 
 def check_dates(what: str, path: Path, certificate: "Certificate", now: datetime) -> None:
-    """Raises CertificateFileError where a certificate isn't valid any more, or yet."""
+    """Check a certificate's dates. Raises CertificateFileError."""
     shown = format_path(path)
     if now > certificate.not_valid_after_utc:
         raise CertificateFileError(
             f"The {what} {shown} has expired",
             why=f"it was valid until {format_date(certificate.not_valid_after_utc)}",
             remedy=f"renew it: {renewal_command(path)}"
-            if what == "client certificate"
+            if what == CERTIFICATE
             else "copy the renewed one from the server",
         )
     if now < certificate.not_valid_before_utc:
@@ -259,25 +237,25 @@ def check_dates(what: str, path: Path, certificate: "Certificate", now: datetime
 
 
 def check_key(server: Server) -> None:
-    """Asks whether the client's key can be read and is that of its certificate.
+    """Check that the client's key can be read and belongs to its certificate.
 
     Raises CertificateFileError, KeyPasswordNeeded.
     """
     path = server.client_key or server.client_cert
     if path is None or server.client_cert is None:
         return
-    what = "client key" if server.client_key is not None else "client certificate"
+    what = KEY if server.client_key is not None else CERTIFICATE
     content = _read(what, path)
     found = _PRIVATE_KEY.search(content)
     if found is None:
-        if what == "client key" and b"-----BEGIN " not in content:
+        if what == KEY and b"-----BEGIN " not in content:
             raise _not_pem_error(what, path, content)
         raise CertificateFileError(
             f"The {what} {format_path(path)} holds no private key",
             remedy="set client_key to the file with the key",
         )
     key = _load_key(server, path, found[0])
-    certificate = read_certificates("client certificate", server.client_cert)[0]
+    certificate = read_certificates(CERTIFICATE, server.client_cert)[0]
     if _public_bytes(key.public_key()) != _public_bytes(certificate.public_key()):
         raise CertificateFileError(
             f"The client key {format_path(path)} does not belong to {format_path(server.client_cert)}",
@@ -315,14 +293,14 @@ def _public_bytes(key: "PublicKeyTypes") -> bytes:
 
 
 def _describe_issuer(server: Server, path: Path) -> str:
-    """Who issued the client certificate, and until when; the files are known to be good."""
-    certificate = read_certificates("client certificate", path)[0]
+    """Describe issuer and end of the client certificate; its files are known to be good."""
+    certificate = read_certificates(CERTIFICATE, path)[0]
     text = (
         f"was issued by {format_name(certificate.issuer)} "
         f"and is valid until {format_date(certificate.not_valid_after_utc)}"
     )
     if server.ca is not None:
-        authorities = read_certificates("certificate authority", server.ca)
+        authorities = read_certificates(CA, server.ca)
         if certificate.issuer not in {authority.subject for authority in authorities}:
             text += f", not by the authority in {format_path(server.ca)}"
     return text
@@ -333,37 +311,28 @@ def _signing_request_command(key: Path) -> str:
 
 
 def format_name(name: "Name") -> str:
-    """A subject or issuer on one harmless line."""
+    """Return a subject or issuer on one sanitized line."""
     return sanitize_line(name.rfc4514_string(), 120)
 
 
 def format_date(moment: datetime) -> str:
-    """A moment as certificates name it, to the minute."""
+    """Format a moment to the minute."""
     return f"{moment:%Y-%m-%d %H:%M} UTC"
 
 
 def format_path(path: Path) -> str:
-    """A path as a shell takes it."""
+    """Quote a path for a shell."""
     return sanitize_line(shlex.quote(str(path)))
 
 
-CA = "certificate authority"
-CERTIFICATE = "client certificate"
-KEY = "client key"
-DATES = "client certificate dates"
-ISSUER = "client certificate issuer"
-PERMISSIONS = "client key permissions"
-KEY_MATCH = "client key belongs"
-
-
 def certificate_checks(server: Server, wall: float) -> tuple[CheckResult, ...]:
-    """What our files are worth at `wall` (Unix time); one check where none is used."""
+    """Check our files at `wall` (Unix time); one inconclusive check if none is used."""
     if not is_https(server):
         return (inconclusive_check("certificate files", "none is used: the URL is http://"),)
     now = datetime.fromtimestamp(wall, UTC)
-    authorities, of_ca = _authorities_check(server, now)
-    certificate, of_certificate = _certificate_check(server)
-    checks = [of_ca, of_certificate]
+    authorities, ca_check = _authorities_check(server, now)
+    certificate, certificate_check = _certificate_check(server)
+    checks = [ca_check, certificate_check]
     if certificate is not None and server.client_cert is not None:
         checks.append(_dates_check(server.client_cert, certificate, now))
         checks.append(_issuer_check(server, certificate, authorities))

@@ -1,4 +1,4 @@
-"""Chats with the models of one llama-swap server, as they stream.
+"""Streamed chats with the models of one llama-swap server.
 
 Importing this module imports httpx: callers import it when they first chat.
 """
@@ -13,7 +13,7 @@ import msgspec
 
 from aitui.domain.chat.conversation import ChatRequest
 from aitui.domain.chat.reply import Delta, ResponseStarted, StreamError
-from aitui.domain.snapshot import Server
+from aitui.domain.server import Server
 from aitui.errors import AituiError, BadResponse, Unreachable
 from aitui.llamaswap.chat_errors import (
     EXTRAS,
@@ -29,11 +29,11 @@ from aitui.llamaswap.transport import PacedReader
 
 _PATH = "/v1/chat/completions"
 _SLOTS_SECONDS = 15.0
-# Older builds tell of each slot the whole prompt.
+# Older builds report the whole prompt of each slot.
 _LARGEST_SLOTS = 8 * 1024 * 1024
 
 Batch = tuple[Delta, ...]
-"""What came together; never empty."""
+"""The deltas that came together; never empty."""
 
 
 class ChatClient:
@@ -42,7 +42,7 @@ class ChatClient:
     def __init__(self, server: Server, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._server = server
         self._connections = ClientPool(server, monotonic)
-        self._exchange = HttpClient(server, self._connections)
+        self._http = HttpClient(server, self._connections)
         self._extras: dict[str, frozenset[str]] = {}
 
     async def __aenter__(self) -> Self:
@@ -57,16 +57,16 @@ class ChatClient:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Closes every connection; answers under way end as cut."""
+        """Close every connection; running replies end as interrupted."""
         await self._connections.aclose()
 
     @asynccontextmanager
     async def stream(self, request: ChatRequest) -> AsyncIterator[AsyncIterator[Batch]]:
-        """The answer to a request as it comes. Leaving the block closes the connection.
+        """Yield the reply to a request as it comes. Leaving the block closes the connection.
 
-        Entering waits for as long as the server's queue and a load take. The iterator yields all
-        that came before it raises. Raises NoSuchModel, ContextExceeded, LoadFailed, AnswerCut,
-        NotAuthorised, TooManyRequests, Unreachable, TlsRefused, ServerError, BadAnswer.
+        Entering waits for the server's queue and a load. The iterator yields everything that came
+        before it raises. Raises NoSuchModel, ContextExceeded, LoadFailed, ReplyInterrupted,
+        Unauthorized, TooManyRequests, Unreachable, TlsRefused, ServerError, BadResponse.
         """
         async with AsyncExitStack() as stack:
             stream = await self._open(request, stack)
@@ -74,70 +74,70 @@ class ChatClient:
                 yield batches
 
     async def slot_size(self, model: str) -> int:
-        """Tokens that one conversation with it may have, 0 where it doesn't tell.
+        """Fetch the tokens that one conversation may have, 0 if not reported.
 
-        Only for a model that is answering: asking starts a stopped one. Raises Unreachable,
-        TlsRefused, BadAnswer.
+        Only for a model that is answering: the request starts a stopped one. Raises Unreachable,
+        TlsRefused, BadResponse.
         """
-        answer = await self._exchange.request(
+        response = await self._http.request(
             Request("GET", slots_path(model), _SLOTS_SECONDS, max_bytes=_LARGEST_SLOTS)
         )
-        return parse_slot_size(answer) if answer.is_success else 0
+        return parse_slot_size(response) if response.is_success else 0
 
     async def _open(self, request: ChatRequest, stack: AsyncExitStack) -> ResponseStream:
         extras = self._extras.get(request.model, EXTRAS)
         stream = await self._post(request, extras, stack)
         if stream.is_success:
             return stream
-        answer = await stream.read()
-        fewer = reduce_extras(answer, extras)
+        response = await stream.read()
+        fewer = reduce_extras(response, extras)
         if fewer != extras:
             await stack.aclose()
             stream = await self._post(request, fewer, stack)
             if stream.is_success:
                 self._extras[request.model] = fewer
                 return stream
-            answer = await stream.read()
-        raise chat_error(self._server, answer, request.model)
+            response = await stream.read()
+        raise chat_error(self._server, response, request.model)
 
     async def _post(
         self, request: ChatRequest, extras: frozenset[str], stack: AsyncExitStack
     ) -> ResponseStream:
         body = request_body(request, extras)
-        question = Request("POST", _PATH, None, accept="text/event-stream", body=body)
-        return await stack.enter_async_context(self._exchange.stream(question))
+        http_request = Request("POST", _PATH, None, accept="text/event-stream", body=body)
+        return await stack.enter_async_context(self._http.stream(http_request))
 
     async def _read_reply(self, model: str, stream: ResponseStream) -> AsyncGenerator[Batch, None]:
         yield (ResponseStarted(),)
-        decoder = ChatStreamParser()
-        trouble: AituiError | None = None
+        parser = ChatStreamParser()
+        error: AituiError | None = None
         if stream.content_type in {"application/json", "text/html"}:
-            batch, trouble = await self._read_whole(decoder, stream)
+            batch, error = await self._read_whole(parser, stream)
             if batch:
                 yield batch
         else:
             async with aclosing(stream.chunks()) as chunks, PacedReader(chunks) as reader:
-                heard = False
-                while not decoder.done and decoder.error is None:
-                    data, trouble = await self._read_within_limit(reader, silence_counts=heard)
-                    heard = True
-                    batch = tuple(decoder.feed(data) if data else decoder.finish())
+                has_begun = False
+                while not parser.done and parser.error is None:
+                    data, error = await self._read_within_limit(reader, silence_counts=has_begun)
+                    has_begun = True
+                    batch = tuple(parser.feed(data) if data else parser.finish())
                     if batch:
                         yield batch
                     if not data:
                         break
-        batch = tuple(decoder.finish())
+        batch = tuple(parser.finish())
         if batch:
             yield batch
-        if decoder.error is not None:
-            raise _stream_error(decoder.error, model)
-        if not decoder.done:
-            raise _cut_error(decoder, trouble) from trouble
+        if parser.error is not None:
+            raise _stream_error(parser.error, model)
+        if not parser.done:
+            raise _cut_error(parser, error) from error
 
     async def _read_within_limit(
         self, reader: PacedReader, *, silence_counts: bool
     ) -> tuple[bytes, AituiError | None]:
-        """The bytes that came, or what ended them."""
+        """Return the bytes that came, or the error that ended them."""
         limit = self._server.timeout
         try:
             return await reader.take(limit if silence_counts else None), None
@@ -147,23 +147,23 @@ class ChatClient:
             return b"", error
 
     async def _read_whole(
-        self, decoder: ChatStreamParser, stream: ResponseStream
+        self, parser: ChatStreamParser, stream: ResponseStream
     ) -> tuple[Batch, AituiError | None]:
-        """The answer of a server that doesn't stream."""
+        """Read the reply of a server that doesn't stream."""
         try:
-            answer = await stream.read()
+            response = await stream.read()
         except Unreachable as error:
             return (), error
         if stream.content_type == "text/html":
             raise BadResponse(
-                f"{answer.endpoint} answered with a web page",
+                f"{response.endpoint} answered with a web page",
                 remedy="check that the URL is that of a llama-swap server",
             )
-        return tuple(decoder.feed_whole(answer.body)), None
+        return tuple(parser.feed_whole(response.body)), None
 
 
 def request_body(request: ChatRequest, extras: frozenset[str]) -> bytes:
-    """The JSON of a request. Lone surrogates, which no JSON can carry, become `?`."""
+    """Encode a request. Lone surrogates, which JSON can't carry, become `?`."""
     body: dict[str, Any] = {
         **request.sampling.as_object(),
         "model": request.model,
@@ -193,11 +193,11 @@ def _stream_error(error: StreamError | AituiError, model: str) -> AituiError:
     return stream_error(error, model) if isinstance(error, StreamError) else error
 
 
-def _cut_error(decoder: ChatStreamParser, trouble: AituiError | None) -> AituiError:
-    if trouble is not None and (not decoder.characters or isinstance(trouble, BadResponse)):
-        return trouble
-    if trouble is not None:
-        why = " — ".join(part for part in (trouble.what, trouble.why) if part)
+def _cut_error(parser: ChatStreamParser, error: AituiError | None) -> AituiError:
+    if error is not None and (not parser.characters or isinstance(error, BadResponse)):
+        return error
+    if error is not None:
+        why = " — ".join(part for part in (error.what, error.why) if part)
     else:
         why = "the stream ended early: the model was unloaded, or its server restarted"
-    return reply_cut_error(why, decoder.tokens, decoder.characters)
+    return reply_cut_error(why, parser.tokens, parser.characters)

@@ -6,7 +6,7 @@ Apart from the other errors, because only a chat needs the reply's values: 18 ms
 import msgspec
 
 from aitui.domain.chat.reply import StreamError
-from aitui.domain.snapshot import Server
+from aitui.domain.server import Server
 from aitui.errors import AituiError, ContextExceeded, LoadFailed, ReplyInterrupted, ServerError
 from aitui.llamaswap.chat_stream import build_stream_error
 from aitui.llamaswap.errors import ErrorSource, Response, load_error, parse_error, response_error
@@ -21,14 +21,14 @@ _UNKNOWN_FIELD_WORDS = (
 )
 
 EXTRAS = _LLAMA_CPP_FIELDS | {"stream_options"}
-"""What aitui asks beyond plain OpenAI."""
+"""The request fields that aitui sends beyond plain OpenAI's."""
 
 
-def reduce_extras(answer: Response, extras: frozenset[str]) -> frozenset[str]:
-    """The extras that are left when a server refuses some; all of them where it didn't."""
-    if answer.status not in {400, 422} or not extras:
+def reduce_extras(response: Response, extras: frozenset[str]) -> frozenset[str]:
+    """Return the extras without those that a response refuses."""
+    if response.status not in {400, 422} or not extras:
         return extras
-    text = answer.body.decode("utf-8", "replace").lower()
+    text = response.body.decode("utf-8", "replace").lower()
     refused: set[str] = set()
     if any(field in text for field in _LLAMA_CPP_FIELDS):
         refused |= _LLAMA_CPP_FIELDS
@@ -39,55 +39,55 @@ def reduce_extras(answer: Response, extras: frozenset[str]) -> frozenset[str]:
     return extras - refused
 
 
-def chat_error(server: Server, answer: Response, model: str) -> AituiError:
-    """The exception for a chat that was answered without success."""
-    told = _parse_error_object(answer)
-    if told is not None and _is_context_exceeded(told):
-        return _context_exceeded_error(told, answer.status)
-    if answer.status >= 500 and parse_error(answer).source is not ErrorSource.MODEL:
-        return load_error(server, answer, model)
-    return response_error(server, answer, model)
+def chat_error(server: Server, response: Response, model: str) -> AituiError:
+    """Return the exception for a chat request that failed."""
+    error = _parse_error_object(response)
+    if error is not None and _is_context_exceeded(error):
+        return _context_exceeded_error(error, response.status)
+    if response.status >= 500 and parse_error(response).source is not ErrorSource.MODEL:
+        return load_error(server, response, model)
+    return response_error(server, response, model)
 
 
-def stream_error(told: StreamError, model: str) -> AituiError:
-    """The exception for an error object inside a stream."""
-    if _is_context_exceeded(told):
-        return _context_exceeded_error(told, told.code or 500)
-    if told.loading:
-        return LoadFailed(f"{model} did not load", why=told.words, remedy="read the model's log")
+def stream_error(error: StreamError, model: str) -> AituiError:
+    """Return the exception for an error object inside a stream."""
+    if _is_context_exceeded(error):
+        return _context_exceeded_error(error, error.code or 500)
+    if error.loading:
+        return LoadFailed(f"{model} did not load", why=error.words, remedy="read the model's log")
     return ServerError(
         f"{model} broke off its answer",
-        status=told.code or 500,
-        words=told.words,
-        why=told.words,
+        status=error.code or 500,
+        words=error.words,
+        why=error.words,
         remedy="read the model's log",
     )
 
 
 def reply_cut_error(why: str, tokens: int, characters: int) -> ReplyInterrupted:
-    """The exception for a stream that ended before the answer did."""
+    """Return the exception for a stream that ended before the reply did."""
     noun = "token" if tokens == 1 else "tokens"
     what = f"The answer was cut after {tokens:,} {noun}" if tokens else "The answer never began"
     remedy = "continue it, or ask again" if characters else "ask again"
     return ReplyInterrupted(what, why=why, remedy=remedy, tokens=tokens, characters=characters)
 
 
-def _parse_error_object(answer: Response) -> StreamError | None:
+def _parse_error_object(response: Response) -> StreamError | None:
     try:
-        body = msgspec.json.decode(answer.body)
+        body = msgspec.json.decode(response.body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     error = body.get("error") if isinstance(body, dict) else None
     return build_stream_error(error, from_llama_swap=False) if isinstance(error, dict) else None
 
 
-def _is_context_exceeded(told: StreamError) -> bool:
-    words = told.words.lower()
-    return told.kind == _CONTEXT_KIND or any(known in words for known in _CONTEXT_WORDS)
+def _is_context_exceeded(error: StreamError) -> bool:
+    words = error.words.lower()
+    return error.kind == _CONTEXT_KIND or any(known in words for known in _CONTEXT_WORDS)
 
 
-def _context_exceeded_error(told: StreamError, status: int) -> ContextExceeded:
-    prompt, context = told.prompt_tokens, told.context_size
+def _context_exceeded_error(error: StreamError, status: int) -> ContextExceeded:
+    prompt, context = error.prompt_tokens, error.context_size
     if prompt is not None and context is not None:
         what = f"The prompt has {prompt:,} tokens, the context holds {context:,}"
     else:
@@ -95,8 +95,8 @@ def _context_exceeded_error(told: StreamError, status: int) -> ContextExceeded:
     return ContextExceeded(
         what,
         status=status,
-        words=told.words,
-        why=told.words,
+        words=error.words,
+        why=error.words,
         remedy="raise the context size, or leave out the oldest turns",
         prompt_tokens=prompt,
         context_size=context,

@@ -1,7 +1,7 @@
-"""From the bytes of a chat's stream to what they say, cut anywhere.
+"""Parse the bytes of a chat's stream, split anywhere, into deltas.
 
-Bytes become events, events chunks, chunks deltas: harmless, reasoning told from answer, llama-swap's
-loading lines told from reasoning. Deltas of one kind that come together leave as one.
+Bytes become events, events chunks, chunks deltas: sanitized, and split into answer, reasoning, and
+llama-swap's loading lines. Consecutive deltas of one kind are joined.
 """
 
 import json
@@ -25,12 +25,17 @@ from aitui.domain.sanitize import StreamSanitizer, sanitize_line
 from aitui.errors import AituiError, BadResponse
 from aitui.llamaswap.sse import SseEvent, SseParser
 
+LARGEST_LINE = 8 * 1024 * 1024
+LONGEST_REPLY = 16 * 1024 * 1024
+
+_SLICE = 64 * 1024
+_LONGEST_REASON = 60
 _LONGEST_WORDS = 300
 _LARGEST_COUNT = 2**53
 
 
 class ChunkDelta(msgspec.Struct, gc=False):
-    """What one choice adds; vLLM and others call the reasoning `reasoning`."""
+    """What a choice adds; vLLM and others call `reasoning_content` `reasoning`."""
 
     content: str | None = None
     reasoning_content: str | None = None
@@ -38,7 +43,7 @@ class ChunkDelta(msgspec.Struct, gc=False):
 
 
 class ChunkChoice(msgspec.Struct, gc=False):
-    """One answer of several; aitui asks for one. `message` is that of a whole answer."""
+    """One of several replies; aitui requests one. `message` is that of a complete reply."""
 
     index: int = 0
     delta: ChunkDelta | None = None
@@ -84,7 +89,7 @@ class ChunkUsage(msgspec.Struct, gc=False):
 
 
 class ChatChunk(msgspec.Struct):
-    """One event of a chat, or a whole answer. `id` and `model` are told apart from missing only."""
+    """One event of a chat, or a complete reply. Of `id` and `model` only their presence matters."""
 
     choices: list[ChunkChoice] | None = None
     id: str | None = None
@@ -101,9 +106,9 @@ _T = TypeVar("_T")
 
 
 def parse_chunks(data: bytes) -> list[ChatChunk]:
-    """The chunks of one event's data: one, or several glued together.
+    """Parse the chunks in an event's data: one, or several glued together.
 
-    Raises ValueError where it can't be JSON.
+    Raises ValueError if it can't be JSON.
     """
     try:
         return [_CHUNK.decode(data)]
@@ -116,7 +121,7 @@ def parse_chunks(data: bytes) -> list[ChatChunk]:
 
 
 def _iter_json_values(text: str) -> Iterator[Any]:
-    """The JSON values of a text, with or without `data:` between them."""
+    """Yield the JSON values of a text, with or without `data:` between them."""
     decoder = json.JSONDecoder()
     rest = text.strip()
     while rest:
@@ -166,7 +171,7 @@ def _build_delta(value: object) -> ChunkDelta | None:
 
 
 def _content(value: object) -> str | None:
-    """Text, or the parts of it that some servers send as a list."""
+    """Return the text, joined if the server sends its parts as a list."""
     if isinstance(value, list):
         texts = [part.get("text") for part in value if isinstance(part, dict)]
         return "".join(text for text in texts if isinstance(text, str))
@@ -185,7 +190,7 @@ def _part(value: object, kind: type[_T]) -> _T | None:
 
 
 def build_timings(found: ChunkTimings) -> GenerationTimings:
-    """The server's measurements, in seconds."""
+    """Convert the server's measurements to seconds."""
     return GenerationTimings(
         cached=_count(found.cache_n),
         prompt_tokens=_count(found.prompt_n),
@@ -200,7 +205,7 @@ def build_timings(found: ChunkTimings) -> GenerationTimings:
 
 
 def build_progress(found: ChunkProgress) -> PromptProgress:
-    """How far the prompt is read."""
+    """Convert the progress of the prompt."""
     return PromptProgress(
         _count(found.total),
         _count(found.cache),
@@ -210,7 +215,7 @@ def build_progress(found: ChunkProgress) -> PromptProgress:
 
 
 def build_usage(found: ChunkUsage) -> TokenUsage:
-    """The token counts."""
+    """Convert the token counts."""
     details = found.prompt_tokens_details
     cached = None if details is None else details.cached_tokens
     return TokenUsage(
@@ -221,7 +226,7 @@ def build_usage(found: ChunkUsage) -> TokenUsage:
 
 
 def build_stream_error(error: object, *, from_llama_swap: bool) -> StreamError:
-    """An error object in any of the dialects."""
+    """Convert an error object in any of the dialects."""
     if not isinstance(error, dict):
         return StreamError(_format_reason(error), loading=from_llama_swap)
     code = error.get("code")
@@ -254,18 +259,11 @@ def _amount(value: float | None) -> float:
     return value if value is not None and 0 < value < _LARGEST_COUNT else 0.0
 
 
-LARGEST_LINE = 8 * 1024 * 1024
-LONGEST_REPLY = 16 * 1024 * 1024
-
-_SLICE = 64 * 1024
-_LONGEST_REASON = 60
-
-
 class ChatStreamParser:
-    """One answer. `done` is set by its proper end, `error` by what ended it otherwise.
+    """The parser of one reply. `done` is set by its regular end, `error` by any other.
 
-    `tokens` counts the deltas, `characters` the text and reasoning that came so far. Nothing is
-    read after an end.
+    `tokens` counts the deltas, `characters` the text and reasoning received. Nothing is read after
+    an end.
     """
 
     def __init__(
@@ -290,12 +288,12 @@ class ChatStreamParser:
         self._progress: PromptProgress | None = None
 
     def feed(self, data: bytes) -> list[Delta]:
-        """What these bytes complete."""
+        """Return the deltas that these bytes complete."""
         for start in range(0, len(data), _SLICE):
             if self._is_finished:
                 break
             try:
-                # In slices: the parser forgets what it found beside a line that is too large.
+                # In slices: the parser drops the events it found in the same chunk as an oversized line.
                 events = self._events.feed(data[start : start + _SLICE])
             except BadResponse as error:
                 self.error = error
@@ -304,7 +302,7 @@ class ChatStreamParser:
         return self._take_deltas()
 
     def finish(self) -> list[Delta]:
-        """What the end of the body completes."""
+        """Return the deltas that the end of the body completes."""
         if not self._is_finished:
             self._feed_events(self._events.finish())
         self._end_run()
@@ -314,7 +312,7 @@ class ChatStreamParser:
         return self._take_deltas()
 
     def feed_whole(self, body: bytes) -> list[Delta]:
-        """What an answer says that came at once, to somebody who asked for a stream."""
+        """Return the deltas of a reply that came complete although a stream was requested."""
         self._feed_data(body)
         self.done = self.error is None
         return [*self._take_deltas(), *self.finish()]
@@ -383,11 +381,11 @@ class ChatStreamParser:
             )
 
     def _feed_loading(self, piece: str) -> None:
-        for told in self._loading.feed(self._loading_sanitizer.feed(piece)):
-            if isinstance(told, StreamError):
-                self.error = told
+        for delta in self._loading.feed(self._loading_sanitizer.feed(piece)):
+            if isinstance(delta, StreamError):
+                self.error = delta
                 return
-            self._out.append(told)
+            self._out.append(delta)
 
     def _append(self, piece: str, *, is_text: bool) -> None:
         if self._run_is_text is not is_text:
@@ -409,7 +407,7 @@ class ChatStreamParser:
             self._emit(self._reasoning_sanitizer.feed(run), "", pieces)
 
     def _flush(self) -> None:
-        """Nothing of this kind comes next: what was held back is all there is."""
+        """Emit what was held back: the next delta is of another kind."""
         if self._run_is_text:
             self._emit_text(self._text_sanitizer.finish(), 0)
         else:
@@ -420,7 +418,7 @@ class ChatStreamParser:
         self._emit(reasoning, text, pieces)
 
     def _emit(self, reasoning: str, text: str, pieces: int) -> None:
-        """The pieces are counted with the last of what they became, or later where that is held."""
+        """Emit deltas; the last one carries the count of the pieces, also of earlier ones held back."""
         self._uncounted += pieces
         if not reasoning and not text:
             return

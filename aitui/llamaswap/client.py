@@ -1,4 +1,4 @@
-"""What aitui asks a llama-swap server.
+"""The client of a llama-swap server.
 
 Importing this module imports httpx, which costs a third of what Textual does: callers import it
 when they first connect, after the first frame.
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from aitui.domain.hardware.sample import HardwareSample
     from aitui.domain.logs import LineBatch
     from aitui.domain.models import FinishedRequest, ListedModel, RunningModel
-    from aitui.domain.snapshot import Server
+    from aitui.domain.server import Server
 
 _LIST_SECONDS = 30.0
 _SHORT_SECONDS = 15.0
@@ -53,7 +53,7 @@ class LlamaSwapClient:
         self._server = server
         self._monotonic = monotonic
         self._connections = ClientPool(server, monotonic)
-        self._exchange = HttpClient(server, self._connections)
+        self._http = HttpClient(server, self._connections)
         self._certificate = ClientCertificate(server)
         self._latency: float | None = None
 
@@ -69,80 +69,80 @@ class LlamaSwapClient:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Closes every connection; what is still under way ends with ConnectionLost."""
+        """Close every connection; running requests end with ConnectionLost."""
         await self._connections.aclose()
 
     async def drop_connections(self) -> None:
-        """Lets new requests begin with fresh connections: the machine has slept, say."""
+        """Give new requests fresh connections, after a suspend for example."""
         await self._connections.replace_pool()
 
     @property
     def latency(self) -> float | None:
-        """Seconds from asking to the whole answer of the last `/running`, None before it."""
+        """Seconds that the last `/running` took, None before the first one."""
         return self._latency
 
     async def certificate_expiry(self) -> float | None:
-        """Until when our client certificate is valid (Unix time), None where that isn't known."""
+        """Return the expiry of our client certificate (Unix time), None if unknown."""
         return await self._certificate.expiry()
 
     async def key_warnings(self) -> tuple[str, ...]:
-        """What is unsafe about our own key, in words for the user."""
+        """Return what is unsafe about our own key, in words for the user."""
         return await self._certificate.warnings()
 
     async def models(self) -> tuple["ListedModel", ...]:
-        """The models that the server lists.
+        """Fetch the models that the server lists.
 
-        Raises Unreachable, TlsRefused, ServerError, BadAnswer.
+        Raises Unreachable, TlsRefused, ServerError, BadResponse.
         """
-        answer = await self._get(self._server.endpoints.models, _LIST_SECONDS)
-        return await _decode_response(parse_models, answer)
+        response = await self._get(self._server.endpoints.models, _LIST_SECONDS)
+        return await _decode_response(parse_models, response)
 
     async def running(self) -> tuple["RunningModel", ...]:
-        """The models that have a process, in the order of the server.
+        """Fetch the models that have a process, in the server's order.
 
-        Raises Unreachable, TlsRefused, ServerError, BadAnswer.
+        Raises Unreachable, TlsRefused, ServerError, BadResponse.
         """
         began = self._monotonic()
-        answer = await self._get(self._server.endpoints.running, _SHORT_SECONDS)
+        response = await self._get(self._server.endpoints.running, _SHORT_SECONDS)
         self._latency = self._monotonic() - began
-        return await _decode_response(parse_running, answer)
+        return await _decode_response(parse_running, response)
 
     async def version(self) -> ServerVersion:
-        """The build of the server.
+        """Fetch the build of the server.
 
-        Raises Unreachable, TlsRefused, ServerError, BadAnswer.
+        Raises Unreachable, TlsRefused, ServerError, BadResponse.
         """
-        answer = await self._get("/api/version", _SHORT_SECONDS, largest=_SMALL)
-        return parse_version(answer.body, answer.endpoint)
+        response = await self._get("/api/version", _SHORT_SECONDS, largest=_SMALL)
+        return parse_version(response.body, response.endpoint)
 
     async def health(self) -> None:
-        """Returns where llama-swap itself is up.
+        """Check that llama-swap itself is up.
 
-        Raises Unreachable, TlsRefused, ServerError, BadAnswer.
+        Raises Unreachable, TlsRefused, ServerError, BadResponse.
         """
-        answer = await self._get("/health", _SHORT_SECONDS, largest=_SMALL)
-        _refuse_web_page(answer)
+        response = await self._get("/health", _SHORT_SECONDS, largest=_SMALL)
+        _refuse_web_page(response)
 
     async def activity(self, from_id: int) -> tuple["FinishedRequest", ...]:
-        """The requests that ended, from that row on, the newest first; servers from v236 on.
+        """Fetch the finished requests from a row on, the newest first; servers from v236 on.
 
-        Raises NotSupported, Unreachable, TlsRefused, ServerError, BadAnswer.
+        Raises NotSupported, Unreachable, TlsRefused, ServerError, BadResponse.
         """
         path = f"/api/metrics/activity?min_id={from_id}&limit={_ACTIVITY_ROWS}&sort=id&order=desc"
-        answer = await self._get(path, _SHORT_SECONDS)
+        response = await self._get(path, _SHORT_SECONDS)
         try:
-            return parse_activity_page(answer.body)
+            return parse_activity_page(response.body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise BadResponse(
-                f"{answer.endpoint} answered with something else than a page of activity",
+                f"{response.endpoint} answered with something else than a page of activity",
                 why=sanitize_line(str(error), 200),
             ) from error
 
     async def performance(self, after: float | None = None) -> tuple["HardwareSample", ...]:
-        """What the server measured of its machine, later than at that Unix time, the oldest first.
+        """Fetch the samples after a Unix time, the oldest first.
 
-        Raises NotSupported where it doesn't measure, Unreachable, TlsRefused, ServerError,
-        BadAnswer.
+        Raises NotSupported if it doesn't measure, Unreachable, TlsRefused, ServerError,
+        BadResponse.
         """
         from aitui.llamaswap.hardware import (
             LARGEST_SAMPLES,
@@ -152,83 +152,83 @@ class LlamaSwapClient:
         )
 
         path = performance_path(after)
-        answer = await self._get(
+        response = await self._get(
             path, _SHORT_SECONDS, LARGEST_SAMPLES, known=monitor_disabled_error
         )
-        return await asyncio.to_thread(parse_samples, answer.body, answer.endpoint, after)
+        return await asyncio.to_thread(parse_samples, response.body, response.endpoint, after)
 
     async def host_info(self) -> "HostInfo":
-        """What the server found its machine to be when it was started; servers from v247 on.
+        """Fetch what the server detected about its machine at its start; servers from v247 on.
 
-        Raises NotSupported, Unreachable, TlsRefused, ServerError, BadAnswer.
+        Raises NotSupported, Unreachable, TlsRefused, ServerError, BadResponse.
         """
         from aitui.llamaswap.hardware import detection_error, parse_hardware
 
-        answer = await self._get("/api/hardware", _SHORT_SECONDS, known=detection_error)
-        return parse_hardware(answer.body, answer.endpoint)
+        response = await self._get("/api/hardware", _SHORT_SECONDS, known=detection_error)
+        return parse_hardware(response.body, response.endpoint)
 
     async def context_sizes(self, model_id: str) -> frozenset[int]:
-        """The context sizes that a model may run with; ask once, right after it was loaded.
+        """Fetch the context sizes that a model may run with; once, right after it was loaded.
 
         Asking starts a stopped model. Raises NoSuchModel, Unreachable, TlsRefused, ServerError,
-        BadAnswer.
+        BadResponse.
         """
         from aitui.llamaswap.model_info import parse_context_sizes, properties_path
 
-        answer = await self._get(properties_path(model_id), _SHORT_SECONDS)
-        return parse_context_sizes(answer)
+        response = await self._get(properties_path(model_id), _SHORT_SECONDS)
+        return parse_context_sizes(response)
 
     async def cancel_request(self, request_id: str) -> None:
-        """Cancels a running request of any client; one that has ended by now is fine as well.
+        """Cancel a running request of any client, or do nothing if it has just ended.
 
         Raises NotSupported on servers before v235, Unreachable, TlsRefused, ServerError.
         """
         path = f"/api/inflight/{path_segment(request_id)}/cancel"
-        answer = await self._exchange.request(Request("POST", path, _SHORT_SECONDS))
-        if not answer.is_success and b"inflight request not found" not in answer.body:
-            raise response_error(self._server, answer)
+        response = await self._http.request(Request("POST", path, _SHORT_SECONDS))
+        if not response.is_success and b"inflight request not found" not in response.body:
+            raise response_error(self._server, response)
 
     async def load(self, model_id: str, limit: float | None = None) -> None:
-        """Loads a model and returns when it is ready, after seconds or minutes.
+        """Load a model and return when it is ready, after seconds or minutes.
 
-        `limit` is in seconds from now on, the time in the server's queue included; None waits for
-        as long as it takes. Giving up does not stop the load: it goes on at the server.
+        `limit` is in seconds, the time in the server's queue included; None means no limit. Giving
+        up does not stop the load: it goes on at the server.
         Raises LoadFailed, NoSuchModel, TimedOut, Unreachable, TlsRefused, ServerError.
         """
         path = fill_path(self._server.endpoints.upstream_health, model_id)
-        question = Request("GET", path, limit)
-        answer = await self._exchange.request_long(question)
-        if not answer.is_success and not is_model_response(answer):
-            raise load_error(self._server, answer, model_id)
+        request = Request("GET", path, limit)
+        response = await self._http.request_long(request)
+        if not response.is_success and not is_model_response(response):
+            raise load_error(self._server, response, model_id)
 
     async def unload(self, model_id: str) -> None:
-        """Unloads a model; most servers answer when its process has stopped.
+        """Unload a model; most servers answer when its process has stopped.
 
-        Raises NoSuchModel, Unreachable, TlsRefused, ServerError, BadAnswer.
+        Raises NoSuchModel, Unreachable, TlsRefused, ServerError, BadResponse.
         """
         path = fill_path(self._server.endpoints.unload, model_id)
         await self._post(path, model_id)
 
     async def unload_all(self) -> None:
-        """Unloads every model.
+        """Unload every model.
 
-        Raises Unreachable, TlsRefused, ServerError, BadAnswer.
+        Raises Unreachable, TlsRefused, ServerError, BadResponse.
         """
         await self._post(self._server.endpoints.unload_all)
 
     @asynccontextmanager
     async def events(self) -> AsyncIterator[AsyncIterator["Event"]]:
-        """The server's events from now on, over a connection of its own, until it ends the stream.
+        """Yield the server's events over a connection of its own, until it ends the stream.
 
-        Read fast: the server drops events of a slow reader and says nothing. There is no
-        heartbeat. Restart and reload of the server end the stream cleanly.
-        Raises Unreachable, TlsRefused, ServerError, BadAnswer, also while reading.
+        Read fast: the server silently drops events for a slow reader. There is no heartbeat. A
+        restart or reload of the server ends the stream cleanly.
+        Raises Unreachable, TlsRefused, ServerError, BadResponse, also while reading.
         """
         from aitui.llamaswap.events import read_events
 
         limit = min(_HEADERS_SECONDS, self._server.timeout)
-        question = Request("GET", "/api/events", limit, accept="text/event-stream")
-        async with self._exchange.stream(question) as stream:
+        request = Request("GET", "/api/events", limit, accept="text/event-stream")
+        async with self._http.stream(request) as stream:
             await self._check(stream)
             async with (
                 aclosing(stream.chunks()) as chunks,
@@ -240,11 +240,11 @@ class LlamaSwapClient:
     async def log(
         self, name: str = "", *, history: bool = True
     ) -> AsyncIterator[AsyncIterator[str]]:
-        """A log as it grows, in pieces not aligned to lines, until the server ends the stream.
+        """Yield a log as it grows, in pieces not aligned to lines, until the server ends it.
 
         `name` is "proxy", "upstream", a model's id, or "" for both. Servers before v218 send the
         headers only with the first piece, so opening waits for as long as the log is silent.
-        Raises NoSuchModel, Unreachable, TlsRefused, ServerError, BadAnswer, also while reading.
+        Raises NoSuchModel, Unreachable, TlsRefused, ServerError, BadResponse, also while reading.
         """
         from aitui.llamaswap.logs import read_text
 
@@ -256,9 +256,9 @@ class LlamaSwapClient:
 
     @asynccontextmanager
     async def log_lines(self, name: str = "") -> AsyncIterator[AsyncIterator["LineBatch"]]:
-        """The same log with its history, in whole lines with their colours.
+        """Yield the same log with its history, in whole lines with their colors.
 
-        Raises NoSuchModel, Unreachable, TlsRefused, ServerError, BadAnswer, also while reading.
+        Raises NoSuchModel, Unreachable, TlsRefused, ServerError, BadResponse, also while reading.
         """
         from aitui.llamaswap.logs import read_lines
 
@@ -272,8 +272,8 @@ class LlamaSwapClient:
     async def _log_chunks(self, name: str, *, history: bool) -> AsyncIterator[AsyncIterator[bytes]]:
         path = f"/logs/stream/{path_segment(name)}" if name else "/logs/stream"
         query = "" if history else "?no-history"
-        question = Request("GET", path + query, None, accept="text/plain")
-        async with self._exchange.stream(question) as stream:
+        request = Request("GET", path + query, None, accept="text/plain")
+        async with self._http.stream(request) as stream:
             await self._check(stream, name)
             async with aclosing(stream.chunks()) as chunks:
                 yield chunks
@@ -291,30 +291,30 @@ class LlamaSwapClient:
         largest: int = LARGEST_RESPONSE,
         known: Callable[[Response], AituiError | None] = lambda _: None,
     ) -> Response:
-        """`known` words a refusal that only this path has."""
-        question = Request("GET", path, min(limit, self._server.timeout), max_bytes=largest)
-        answer = await self._exchange.request(question)
-        if not answer.is_success:
-            raise known(answer) or response_error(self._server, answer)
-        return answer
+        """Send a GET; `known` explains a refusal that only this path has."""
+        request = Request("GET", path, min(limit, self._server.timeout), max_bytes=largest)
+        response = await self._http.request(request)
+        if not response.is_success:
+            raise known(response) or response_error(self._server, response)
+        return response
 
     async def _post(self, path: str, model_id: str = "") -> None:
-        question = Request("POST", path, self._server.timeout, max_bytes=_SMALL)
-        answer = await self._exchange.request_long(question)
-        if not answer.is_success:
-            raise response_error(self._server, answer, model_id)
-        _refuse_web_page(answer)
+        request = Request("POST", path, self._server.timeout, max_bytes=_SMALL)
+        response = await self._http.request_long(request)
+        if not response.is_success:
+            raise response_error(self._server, response, model_id)
+        _refuse_web_page(response)
 
 
-async def _decode_response(decode: Callable[[bytes, str], _T], answer: Response) -> _T:
-    if len(answer.body) > _DECODE_IN_THREAD:
-        return await asyncio.to_thread(decode, answer.body, answer.endpoint)
-    return decode(answer.body, answer.endpoint)
+async def _decode_response(decode: Callable[[bytes, str], _T], response: Response) -> _T:
+    if len(response.body) > _DECODE_IN_THREAD:
+        return await asyncio.to_thread(decode, response.body, response.endpoint)
+    return decode(response.body, response.endpoint)
 
 
-def _refuse_web_page(answer: Response) -> None:
-    if looks_like_html(answer.body):
+def _refuse_web_page(response: Response) -> None:
+    if looks_like_html(response.body):
         raise BadResponse(
-            f"{answer.endpoint} answered with a web page",
+            f"{response.endpoint} answered with a web page",
             remedy="check that the URL is that of a llama-swap server",
         )

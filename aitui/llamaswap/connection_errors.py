@@ -1,9 +1,9 @@
-"""From an exception of httpx, TLS or the network to one that a person understands.
+"""Translate exceptions of httpx, TLS and the network into errors that a user understands.
 
-Under TLS 1.3 a server refuses a client certificate after the handshake, so the client sees it as
-whatever its first read or write fails with: a raw `ssl.SSLError` with an alert against Caddy, an
-empty `httpx.ReadError` against others, a broken pipe for a large body. Our own files are looked
-at first, and what is left is "not accepted": for certain where there was an alert, else maybe.
+Under TLS 1.3 a server refuses a client certificate after the handshake, so the first read or write
+fails: with a raw `ssl.SSLError` and an alert from Caddy, an empty `httpx.ReadError` from others, a
+broken pipe for a large body. Our own files are checked first; what is left is "not accepted", for
+certain after an alert, else maybe.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from aitui.llamaswap.certificates import client_certificate_error, find_file_err
 from aitui.llamaswap.urls import authority_of, host_of, is_https
 
 if TYPE_CHECKING:
-    from aitui.domain.snapshot import Server
+    from aitui.domain.server import Server
 
 TRANSLATABLE_ERRORS = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError)
 
@@ -45,21 +45,20 @@ _CLIENT_CERTIFICATE_ALERTS = (
 _NAME_ALERTS = ("UNRECOGNIZED_NAME", "INTERNAL_ERROR")
 _NO_TLS = {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE"}
 
-
 # A server refuses a client certificate in the first round trip after the handshake; what breaks
-# later broke for another reason, a load that waited for minutes above all.
+# later broke for another reason, such as a load that took minutes.
 _REFUSAL_SECONDS = 5.0
 
 
 @dataclass(slots=True)
 class RequestTrace:
-    """How far a request came, filled in by httpx's trace; `shook_hands` is the loop's time."""
+    """How far a request came, filled in by httpx's trace; `handshake_at` is the loop's time."""
 
     handshake_at: float | None = None
     headers: bool = False
 
     async def __call__(self, event: str, info: object) -> None:  # noqa: ARG002 - httpx calls it so
-        """One event of the trace extension."""
+        """Record an event of the trace extension."""
         if event == "connection.start_tls.complete":
             self.handshake_at = asyncio.get_running_loop().time()
         elif event.endswith("receive_response_headers.complete"):
@@ -67,33 +66,33 @@ class RequestTrace:
 
     @property
     def is_just_after_handshake(self) -> bool:
-        """Whether TLS was set up a moment ago and nothing was answered yet."""
+        """Whether TLS was set up a moment ago and no response has come yet."""
         if self.handshake_at is None or self.headers:
             return False
         return asyncio.get_running_loop().time() - self.handshake_at < _REFUSAL_SECONDS
 
 
 async def translate_error(
-    server: "Server", error: Exception, progress: RequestTrace, *, accepted: bool = False
+    server: "Server", error: Exception, trace: RequestTrace, *, accepted: bool = False
 ) -> AituiError:
-    """The exception to raise for a request that failed with one of `TROUBLES`.
+    """Return the exception to raise for a request that failed with a `TRANSLATABLE_ERRORS`.
 
-    `accepted` says that the server took the client certificate before: a connection that breaks
-    without a word of TLS broke for another reason then. Certificate files are read in a thread.
+    `accepted` says that the server accepted the client certificate before: a connection that breaks
+    without an alert then broke for another reason. Certificate files are read in a thread.
     """
     for cause in _causes(error):
         if isinstance(cause, ssl.SSLCertVerificationError):
             return await asyncio.to_thread(_verification_error, server, cause)
         if isinstance(cause, ssl.SSLError):
             return await asyncio.to_thread(_tls_error, server, cause)
-    refusal = is_https(server) and progress.is_just_after_handshake and not accepted
+    refusal = is_https(server) and trace.is_just_after_handshake and not accepted
     if refusal and isinstance(error, _BROKEN_ERRORS):
         return await asyncio.to_thread(hangup_error, server)
     if isinstance(error, httpx.TimeoutException):
         return _timeout_error(server, error)
     if isinstance(error, httpx.ConnectError):
         return await asyncio.to_thread(_connect_error, server, error)
-    return _other_error(server, error, progress)
+    return _other_error(server, error, trace)
 
 
 def _timeout_error(server: "Server", error: httpx.TimeoutException) -> TimedOut:
@@ -107,7 +106,7 @@ def _timeout_error(server: "Server", error: httpx.TimeoutException) -> TimedOut:
     return TimedOut(f"{where} went silent", why="no answer within the time limit")
 
 
-def _other_error(server: "Server", error: Exception, progress: RequestTrace) -> AituiError:
+def _other_error(server: "Server", error: Exception, trace: RequestTrace) -> AituiError:
     where = authority_of(server)
     if isinstance(error, httpx.ProxyError):
         return Unreachable(
@@ -121,7 +120,7 @@ def _other_error(server: "Server", error: Exception, progress: RequestTrace) -> 
             why=_error_text(error),
             remedy="write it as https://host:port",
         )
-    hint = "" if is_https(server) or progress.headers else "check whether it wants https://"
+    hint = "" if is_https(server) or trace.headers else "check whether it wants https://"
     return ConnectionLost(f"The connection to {where} broke", why=_error_text(error), remedy=hint)
 
 
@@ -161,7 +160,7 @@ def _connect_error(server: "Server", error: httpx.ConnectError) -> AituiError:
 
 
 def _verification_error(server: "Server", error: ssl.SSLCertVerificationError) -> TlsRefused:
-    """Why the server's certificate isn't trusted; an expired file of our own comes first."""
+    """Return why the server's certificate isn't trusted; our own faulty files come first."""
     own = find_file_error(server)
     if own is not None:
         return own
@@ -208,7 +207,7 @@ def _tls_error(server: "Server", error: ssl.SSLError) -> TlsRefused:
 
 
 def _handshake_error(server: "Server", words: str) -> TlsRefused:
-    """A handshake cut short; our own files come first, since TLS 1.2 refuses them here."""
+    """Return why a handshake broke; our own files come first: TLS 1.2 refuses them here."""
     own = find_file_error(server)
     if own is not None:
         return own

@@ -1,4 +1,4 @@
-"""From a status of failure to the exception that says what happened and what to do.
+"""Turn an error response into the exception that says what happened and what to do.
 
 The shapes of an error: `{"src":"llama-swap","error":{"message",…}}` today,
 `{"src":"llama-swap","error":"text"}` from v218 on, plain text or `{"error":"text"}` on v217,
@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from aitui.domain.sanitize import sanitize_line
-from aitui.domain.snapshot import Server
+from aitui.domain.server import Server
 from aitui.errors import (
     AituiError,
     LoadFailed,
@@ -41,7 +41,7 @@ _UNKNOWN_MODEL_PHRASES = (
 
 
 class ErrorSource(Enum):
-    """Who wrote the body of an error."""
+    """The program that wrote the body of an error."""
 
     LLAMA_SWAP = auto()
     MODEL = auto()
@@ -51,7 +51,7 @@ class ErrorSource(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """A complete answer; `endpoint` is method and path, header names are in lower case."""
+    """A complete response; `endpoint` is method and path, header names are in lower case."""
 
     endpoint: str
     status: int
@@ -60,13 +60,13 @@ class Response:
 
     @property
     def is_success(self) -> bool:
-        """Whether the status is one of success."""
+        """Whether the status is 2xx."""
         return 200 <= self.status < 300
 
 
 @dataclass(frozen=True, slots=True)
 class ErrorText:
-    """What was said, cleaned and shortened, and by whom."""
+    """The text of an error, sanitized and shortened, and the program it came from."""
 
     text: str
     source: ErrorSource
@@ -80,9 +80,9 @@ class _Error(msgspec.Struct):
 _ERROR = msgspec.json.Decoder(_Error)
 
 
-def parse_error(answer: Response) -> ErrorText:
-    """The error's words in any of the dialects."""
-    body = answer.body
+def parse_error(response: Response) -> ErrorText:
+    """Parse an error in any of the dialects."""
+    body = response.body
     if looks_like_html(body):
         return ErrorText("", ErrorSource.NONE)
     try:
@@ -100,10 +100,10 @@ def parse_error(answer: Response) -> ErrorText:
     return ErrorText(_sanitize(body.decode("utf-8", "replace")), ErrorSource.UNKNOWN)
 
 
-def response_error(server: Server, answer: Response, model: str = "") -> AituiError:
-    """The exception for an answer without success; `model` is the id that was asked about."""
-    words = parse_error(answer)
-    status = answer.status
+def response_error(server: Server, response: Response, model: str = "") -> AituiError:
+    """Return the exception for an error response; `model` is the id in the request."""
+    words = parse_error(response)
+    status = response.status
     if _is_unknown_model(status, words, model):
         return NoSuchModel(
             f"The server knows no model “{sanitize_line(model, _LONGEST_TEXT)}”",
@@ -123,13 +123,13 @@ def response_error(server: Server, answer: Response, model: str = "") -> AituiEr
             remedy="set the server's api_key",
         )
     if status == 429:
-        return _too_many_requests(server, answer, words)
+        return _too_many_requests(server, response, words)
     if status in _GATEWAY and _is_proxy(status, words):
-        return proxy_error(server, answer)
+        return proxy_error(server, response)
     if 300 <= status < 400 or status in {404, 405, 410, 421, 501}:
-        return _not_supported(server, answer, words)
+        return _not_supported(server, response, words)
     return ServerError(
-        f"{answer.endpoint} was answered with {_format_status(status)}",
+        f"{response.endpoint} was answered with {_format_status(status)}",
         status=status,
         words=words.text,
         why=words.text or f"{authority_of(server)} gave no reason",
@@ -137,30 +137,30 @@ def response_error(server: Server, answer: Response, model: str = "") -> AituiEr
     )
 
 
-def load_error(server: Server, answer: Response, model: str) -> AituiError:
-    """The exception for a load that ended without success."""
-    words = parse_error(answer)
-    if answer.status >= 500 and words.text and not _is_proxy(answer.status, words):
+def load_error(server: Server, response: Response, model: str) -> AituiError:
+    """Return the exception for a load that failed."""
+    words = parse_error(response)
+    if response.status >= 500 and words.text and not _is_proxy(response.status, words):
         return LoadFailed(
             f"{sanitize_line(model, _LONGEST_TEXT)} did not load",
             why=words.text,
             remedy="read the model's log",
         )
-    return response_error(server, answer, model)
+    return response_error(server, response, model)
 
 
-def is_model_response(answer: Response) -> bool:
-    """Whether a failure is the model's own answer: its process runs, only its path is unknown."""
-    return 400 <= answer.status < 500 and parse_error(answer).source is ErrorSource.MODEL
+def is_model_response(response: Response) -> bool:
+    """Whether an error comes from the model: its process runs, only the path is unknown."""
+    return 400 <= response.status < 500 and parse_error(response).source is ErrorSource.MODEL
 
 
-def proxy_error(server: Server, answer: Response) -> ProxyError:
-    """A reverse proxy that answers in the place of llama-swap."""
-    words = parse_error(answer)
+def proxy_error(server: Server, response: Response) -> ProxyError:
+    """Return the exception for a reverse proxy that answers instead of llama-swap."""
+    words = parse_error(response)
     return ProxyError(
-        f"The proxy at {authority_of(server)} answers {_format_status(answer.status)}, "
+        f"The proxy at {authority_of(server)} answers {_format_status(response.status)}, "
         "llama-swap behind it does not answer",
-        status=answer.status,
+        status=response.status,
         words=words.text,
         why=words.text,
         remedy=f"check and restart {server.service_unit}" if server.service_unit else "",
@@ -185,25 +185,25 @@ def _is_proxy(status: int, words: ErrorText) -> bool:
     return _status_phrase(status).lower() == text or text.startswith(_PROXY_PHRASES)
 
 
-def _not_supported(server: Server, answer: Response, words: ErrorText) -> NotSupported:
-    status = answer.status
+def _not_supported(server: Server, response: Response, words: ErrorText) -> NotSupported:
+    status = response.status
     where = authority_of(server)
     remedy = "check the URL and the version of llama-swap"
     if 300 <= status < 400:
-        target = _sanitize(answer.headers.get("location", "")) or "nowhere"
-        what = f"{where} redirects {answer.endpoint} to {target}"
+        target = _sanitize(response.headers.get("location", "")) or "nowhere"
+        what = f"{where} redirects {response.endpoint} to {target}"
         why, remedy = "aitui follows no redirect", "set the URL that it redirects to"
     elif status == 421:
         what = f"{where} doesn't serve the name {host_of(server)} over this certificate"
         why, remedy = words.text, "use the host name that the proxy is set up for"
     else:
-        what = f"{where} has no {answer.endpoint}"
+        what = f"{where} has no {response.endpoint}"
         why = words.text or f"it answered {_format_status(status)}"
     return NotSupported(what, status=status, words=words.text, why=why, remedy=remedy)
 
 
-def _too_many_requests(server: Server, answer: Response, words: ErrorText) -> TooManyRequests:
-    seconds = _retry_seconds(answer.headers.get("retry-after", ""))
+def _too_many_requests(server: Server, response: Response, words: ErrorText) -> TooManyRequests:
+    seconds = _retry_seconds(response.headers.get("retry-after", ""))
     pause = f"in {seconds:g} s" if seconds else "in a moment"
     return TooManyRequests(
         f"{authority_of(server)} has too many requests under way",
@@ -215,7 +215,7 @@ def _too_many_requests(server: Server, answer: Response, words: ErrorText) -> To
 
 
 def _retry_seconds(text: str) -> float | None:
-    """`Retry-After` as a number; its form as a date is used by nobody here."""
+    """Parse `Retry-After` as a number; no server in question sends it as a date."""
     return float(text) if text.isascii() and text.isdecimal() and len(text) < 8 else None
 
 

@@ -1,7 +1,7 @@
-r"""The event stream's frames, turned into values.
+"""The frames of the event stream, converted to values.
 
 A frame is `{"type", "data"}`, and `data` is JSON in a string: it is decoded twice. Servers before
-v235 say `inflight {"total"}` and `metrics [rows]`, later ones `inflight {"operation", …}` and
+v235 send `inflight {"total"}` and `metrics [rows]`, later ones `inflight {"operation", …}` and
 `activity {"id"}`. A frame that can't be read is an OtherEvent: one odd frame is no reason to lose
 the others, and `/running` reconciles what was missed.
 """
@@ -26,8 +26,7 @@ from aitui.domain.events import (
 )
 from aitui.domain.models import ActiveRequest, ModelStatus
 from aitui.domain.sanitize import sanitize_line, sanitize_text
-from aitui.llamaswap import schemas as activity
-from aitui.llamaswap import schemas as wire
+from aitui.llamaswap import schemas
 from aitui.llamaswap.sse import SseParser
 
 _DECODE_IN_THREAD = 64 * 1024
@@ -89,9 +88,9 @@ _ACTIVITY = msgspec.json.Decoder(_Activity)
 async def read_events(
     chunks: AsyncIterator[bytes], monotonic: Callable[[], float]
 ) -> AsyncGenerator[Event, None]:
-    """The events of a stream until it ends.
+    """Yield the events of a stream until it ends.
 
-    Raises BadAnswer for an event beyond all measure, and what `chunks` raises.
+    Raises BadResponse for an oversized event, and what `chunks` raises.
     """
     parser = SseParser()
     async for chunk in chunks:
@@ -103,7 +102,7 @@ async def read_events(
 
 
 def parse_event(frame: bytes, monotonic: Callable[[], float]) -> Event:
-    """The value of one frame; `monotonic` says now, in seconds."""
+    """Parse one frame."""
     kind = ""
     try:
         envelope = _FRAME.decode(frame)
@@ -117,7 +116,7 @@ def parse_event(frame: bytes, monotonic: Callable[[], float]) -> Event:
 
 
 def _unwrap(data: msgspec.Raw) -> bytes:
-    """The JSON inside the string; a server that stops wrapping it is understood as well."""
+    """Return the JSON inside the string, also from a server that stops wrapping it."""
     raw = bytes(data)
     return _TEXT.decode(raw).encode() if raw.startswith(b'"') else raw
 
@@ -134,13 +133,13 @@ def _parse_statuses(data: bytes, _: Callable[[], float]) -> Event:
 def _build_status(identifier: str, entry: _Status) -> ModelStatus:
     return ModelStatus(
         id=identifier,
-        state=wire.parse_run_state(entry.state),
-        name=wire.sanitize_name(entry.name),
-        description=wire.sanitize_description(entry.description),
-        aliases=wire.parse_names(entry.aliases),
+        state=schemas.parse_run_state(entry.state),
+        name=schemas.sanitize_name(entry.name),
+        description=schemas.sanitize_description(entry.description),
+        aliases=schemas.parse_names(entry.aliases),
         unlisted=bool(entry.unlisted),
-        peer=wire.sanitize_name(entry.peerID),
-        context_length=wire.parse_token_count(entry.context_length),
+        peer=schemas.sanitize_name(entry.peerID),
+        context_length=schemas.parse_token_count(entry.context_length),
     )
 
 
@@ -169,8 +168,8 @@ def _build_request(entry: _Request, now: float) -> ActiveRequest:
     return ActiveRequest(
         id=sanitize_line(str(entry.id)),
         model=sanitize_line(entry.model or ""),
-        path=wire.sanitize_name(entry.req_path),
-        client=wire.sanitize_name(entry.remote_ip),
+        path=schemas.sanitize_name(entry.req_path),
+        client=schemas.sanitize_name(entry.remote_ip),
         user_agent=headers.get("user-agent", ""),
         started=now - age,
         received_bytes=max(entry.resp_bytes or 0, 0),
@@ -179,16 +178,16 @@ def _build_request(entry: _Request, now: float) -> ActiveRequest:
 
 
 def _sanitize_headers(found: dict[str, Any] | None) -> dict[str, str]:
-    """Headers with their names in lower case."""
+    """Sanitize headers, their names in lower case."""
     texts = [(key, value) for key, value in (found or {}).items() if isinstance(value, str)]
     return {
-        sanitize_line(key, 100).lower(): wire.sanitize_name(value)
+        sanitize_line(key, 100).lower(): schemas.sanitize_name(value)
         for key, value in texts[:_MOST_HEADERS]
     }
 
 
 def _parse_metrics(data: bytes, _: Callable[[], float]) -> Event:
-    return RequestsFinished(activity.parse_finished_requests(data))
+    return RequestsFinished(schemas.parse_finished_requests(data))
 
 
 def _parse_activity(data: bytes, _: Callable[[], float]) -> Event:

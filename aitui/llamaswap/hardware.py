@@ -1,8 +1,8 @@
-"""`/api/hardware`: what the server found its machine to be, once, when it was started.
+"""What the server reports about its machine: `/api/hardware` once, `/api/performance` in samples.
 
-llama-swap's `HardwareSnapshot` (internal/hw/types.go, schema 1): what its detection doesn't know is
-null, "unknown", or "other" with the word itself in the field `raw_…`. Nonsense in single fields
-makes those fields unknown, not the answer bad.
+`/api/hardware` is llama-swap's `HardwareSnapshot` (internal/hw/types.go, schema 1), detected at its
+start: what is unknown is null, "unknown", or "other" with the word itself in the field `raw_…`.
+Nonsense in a field makes that field unknown, not the response bad.
 """
 
 from collections.abc import Iterable
@@ -26,6 +26,15 @@ from aitui.llamaswap.errors import Response, parse_error
 from aitui.llamaswap.schemas import looks_like_html
 
 MOST_ACCELERATORS = 64
+LARGEST_SAMPLES = 16 << 20
+
+_MOST_ROWS = 20_000
+_MOST_CORES = 1024
+_MOST_INTERFACES = 64
+_LONGEST_NAME = 100
+_MIB = 1 << 20
+_HOTTEST = 200.0
+_STRONGEST = 100_000.0
 
 # The server has the identifiers of os-release(5), and the Go library's words for the others.
 _SYSTEMS = {
@@ -96,21 +105,21 @@ _Part = TypeVar("_Part", bound=msgspec.Struct)
 _HARDWARE = msgspec.json.Decoder(_Hardware)
 
 
-def detection_error(answer: Response) -> NotSupported | None:
-    """The exception for a server whose detection failed, None where the refusal is another one."""
-    words = parse_error(answer).text
-    if answer.status != 503 or "hardware detection" not in words:
+def detection_error(response: Response) -> NotSupported | None:
+    """Return the exception for a failed detection, None for another refusal."""
+    words = parse_error(response).text
+    if response.status != 503 or "hardware detection" not in words:
         return None
     return NotSupported(
         "The server doesn't know its machine",
-        status=answer.status,
+        status=response.status,
         words=words,
         why="its detection of the hardware failed when it was started",
     )
 
 
 def parse_hardware(body: bytes, endpoint: str) -> HostInfo:
-    """The facts of an answer. Raises BadAnswer."""
+    """Parse `/api/hardware`. Raises BadResponse."""
     if looks_like_html(body):
         raise BadResponse(
             f"{endpoint} answered with HTML, not JSON",
@@ -150,7 +159,7 @@ def _convert_part(value: object, kind: type[_Part]) -> _Part:
 
 
 def _text(value: object) -> str:
-    """A harmless name; "" for what isn't text, and for the server's words for not knowing."""
+    """Return a sanitized name; "" for no text, and for the server's words for unknown."""
     text = " ".join(sanitize_line(value, LONGEST_NAME).split()) if isinstance(value, str) else ""
     return "" if text in {"unknown", "other"} else text
 
@@ -192,7 +201,7 @@ def _accelerators(value: object) -> list[_Accelerator]:
 
 
 def _accelerator(accelerator: _Accelerator) -> str:
-    """Its name, or its maker and kind where it has none."""
+    """Return its model, or its vendor and kind without one."""
     kind = _text(accelerator.kind) or _text(accelerator.raw_kind)
     vendor = _text(accelerator.vendor)
     return _text(accelerator.model) or (
@@ -201,20 +210,9 @@ def _accelerator(accelerator: _Accelerator) -> str:
 
 
 def _nvidia_driver(accelerator: _Accelerator) -> str:
-    """The version alone: the maker's driver calls itself NVIDIA, the kernel's module nvidia."""
+    """Return the version: the vendor's driver calls itself NVIDIA, the kernel's module nvidia."""
     driver = _convert_part(accelerator.driver, _Named)
     return _text(driver.version) if _text(driver.name).lower() == "nvidia" else ""
-
-
-LARGEST_SAMPLES = 16 << 20
-
-_MOST_ROWS = 20_000
-_MOST_CORES = 1024
-_MOST_INTERFACES = 64
-_LONGEST_NAME = 100
-_MIB = 1 << 20
-_HOTTEST = 200.0
-_STRONGEST = 100_000.0
 
 
 class _GpuRow(msgspec.Struct):
@@ -260,23 +258,23 @@ _PERFORMANCE = msgspec.json.Decoder(_Performance)
 
 
 def performance_path(after: float | None) -> str:
-    """Where to ask for the samples that are newer than one at that Unix time."""
+    """Return the path of the samples after a Unix time."""
     if after is None:
         return "/api/performance"
     moment = datetime.fromtimestamp(after, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     return f"/api/performance?after={moment}"
 
 
-def monitor_disabled_error(answer: Response) -> NotSupported | None:
-    """The exception for a server that doesn't measure, None where the refusal is another one."""
-    if answer.status != 503:
+def monitor_disabled_error(response: Response) -> NotSupported | None:
+    """Return the exception for a disabled performance monitor, None for another refusal."""
+    if response.status != 503:
         return None
-    words = parse_error(answer).text
+    words = parse_error(response).text
     if "performance monitor" not in words and '"enabled":false' not in words.replace(" ", ""):
         return None
     return NotSupported(
         "The server doesn't measure its machine",
-        status=answer.status,
+        status=response.status,
         words=words,
         why="its performance monitor is turned off",
         remedy="remove performance.disabled from its config.yaml",
@@ -286,10 +284,10 @@ def monitor_disabled_error(answer: Response) -> NotSupported | None:
 def parse_samples(
     body: bytes, endpoint: str, after: float | None = None
 ) -> tuple[HardwareSample, ...]:
-    """The samples of an answer that are newer than `after`, the oldest first.
+    """Parse the samples that are newer than `after`, the oldest first.
 
     The server's clock has nanoseconds, which `after` can't hold: its own sample comes again.
-    Raises BadAnswer.
+    Raises BadResponse.
     """
     if looks_like_html(body):
         raise BadResponse(

@@ -1,6 +1,6 @@
-"""`/upstream/ID/props` of llama-server: what a model runs with.
+"""What llama-server reports about a running model: `/upstream/ID/props` and `/upstream/ID/slots`.
 
-Asking it starts a stopped model and resets its idle timer: only right after a load, and once.
+A request starts a stopped model and resets its idle timer: send it only while the model answers.
 """
 
 import msgspec
@@ -11,6 +11,7 @@ from aitui.llamaswap.errors import Response
 from aitui.llamaswap.urls import path_segment
 
 LARGEST_CONTEXT = 1 << 31
+_LARGEST_SLOT = 1 << 40
 
 
 class _Generation(msgspec.Struct):
@@ -23,29 +24,26 @@ class _Properties(msgspec.Struct):
 
 
 def properties_path(model_id: str) -> str:
-    """Where a model tells its properties."""
+    """Return the path of a model's properties."""
     return f"/upstream/{path_segment(model_id)}/props"
 
 
-def parse_context_sizes(answer: Response) -> frozenset[int]:
-    """The context sizes that a model may have been given, in tokens; empty where it doesn't tell.
+def parse_context_sizes(response: Response) -> frozenset[int]:
+    """Return the context sizes that a model may run with, in tokens; none if not reported.
 
-    llama-server tells what a slot has: all of the context where slots share it, else their part.
+    llama-server reports a slot's size: the whole context if the slots share it, else a part.
     """
     try:
-        told = msgspec.json.decode(answer.body, type=_Properties)
+        properties = msgspec.json.decode(response.body, type=_Properties)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadResponse(
-            f"{answer.endpoint} answered with something else than properties",
+            f"{response.endpoint} answered with something else than properties",
             why=sanitize_line(str(error), 200),
         ) from error
-    of_slot = told.default_generation_settings.n_ctx
+    of_slot = properties.default_generation_settings.n_ctx
     if not 0 < of_slot < LARGEST_CONTEXT:
         return frozenset()
-    return frozenset({of_slot, of_slot * max(1, min(told.total_slots, 1024))})
-
-
-_LARGEST_CONTEXT = 2**40
+    return frozenset({of_slot, of_slot * max(1, min(properties.total_slots, 1024))})
 
 
 class _Slot(msgspec.Struct):
@@ -56,14 +54,14 @@ _SLOTS = msgspec.json.Decoder(list[_Slot])
 
 
 def slots_path(model_id: str) -> str:
-    """Where a model tells of its slots."""
+    """Return the path of a model's slots."""
     return f"/upstream/{path_segment(model_id)}/slots"
 
 
-def parse_slot_size(answer: Response) -> int:
-    """Tokens that one conversation may have; 0 where the server doesn't tell."""
+def parse_slot_size(response: Response) -> int:
+    """Return the tokens that one conversation may have, 0 if not reported."""
     try:
-        sizes = [slot.n_ctx for slot in _SLOTS.decode(answer.body)]
+        sizes = [slot.n_ctx for slot in _SLOTS.decode(response.body)]
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return 0
-    return min((size for size in sizes if 0 < size < _LARGEST_CONTEXT), default=0)
+    return min((size for size in sizes if 0 < size < _LARGEST_SLOT), default=0)

@@ -1,4 +1,4 @@
-"""A server looked at layer by layer: name, port, TLS, and single answers with their headers."""
+"""Checks of a server layer by layer: name, port, TLS, single responses."""
 
 import asyncio
 import socket
@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from aitui.domain.sanitize import sanitize_line
-from aitui.domain.snapshot import Server
+from aitui.domain.server import Server
 from aitui.errors import TimedOut
 from aitui.llamaswap.certificates import format_name
 from aitui.llamaswap.connection_errors import TRANSLATABLE_ERRORS, RequestTrace, translate_error
@@ -34,7 +34,7 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class ServerCertificate:
-    """What a server presents of itself; names are those of subjectAltName."""
+    """A server's certificate; names are those of subjectAltName."""
 
     subject: str
     issuer: str
@@ -45,7 +45,7 @@ class ServerCertificate:
 
 @dataclass(frozen=True, slots=True)
 class TlsHandshake:
-    """A handshake that was verified, chain and host name."""
+    """A handshake with verified chain and host name."""
 
     protocol: str
     certificate: ServerCertificate
@@ -53,25 +53,25 @@ class TlsHandshake:
 
 @dataclass(frozen=True, slots=True)
 class TimedResponse:
-    """An answer; `seconds` from asking to its end."""
+    """A response and the seconds that it took."""
 
     response: Response
     seconds: float
 
 
 async def resolve_addresses(server: Server) -> tuple[str, ...]:
-    """The addresses of the server's host name, in the order in which they are tried.
+    """Look up the addresses of the server's host name, in the order in which they are tried.
 
     Raises Unreachable.
     """
     loop = asyncio.get_running_loop()
-    asking = loop.getaddrinfo(host_of(server), port_of(server), type=socket.SOCK_STREAM)
-    found = await _run_within_limit(server, asking)
+    lookup = loop.getaddrinfo(host_of(server), port_of(server), type=socket.SOCK_STREAM)
+    found = await _run_within_limit(server, lookup)
     return tuple(dict.fromkeys(str(address[0]) for *_, address in found))
 
 
 async def connect_address(server: Server) -> str:
-    """The address that takes a TCP connection to the server's port.
+    """Return the address that accepts a TCP connection to the server's port.
 
     Raises Unreachable.
     """
@@ -80,9 +80,9 @@ async def connect_address(server: Server) -> str:
 
 
 async def handshake(server: Server, *, present: bool = True) -> TlsHandshake:
-    """Shake hands as every request does; without our certificate where it isn't to be presented.
+    """Do the handshake of every request; without our certificate unless `present`.
 
-    A server that doesn't accept ours says so here under TLS 1.2, and later under TLS 1.3.
+    A server that refuses our certificate does so here under TLS 1.2, and later under TLS 1.3.
     Raises Unreachable, TlsRefused.
     """
     if not present:
@@ -94,9 +94,9 @@ async def handshake(server: Server, *, present: bool = True) -> TlsHandshake:
 
 
 async def fetch_unverified_certificate(server: Server) -> ServerCertificate:
-    """What the server presents, whoever issued it: to say why it isn't trusted.
+    """Fetch the server's certificate unverified, to explain why it isn't trusted.
 
-    Nothing is sent over this connection, neither our certificate nor a request.
+    Neither our certificate nor a request is sent over this connection.
     Raises Unreachable, TlsRefused.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -107,19 +107,19 @@ async def fetch_unverified_certificate(server: Server) -> ServerCertificate:
 
 
 def proxy_address(server: Server) -> str:
-    """Host and port of the environment's proxy for a server, without its password; or nothing."""
+    """Return host and port of the environment's proxy for a server, "" for none."""
     proxy = environment_proxy(server)
     return urlsplit(proxy).netloc.rpartition("@")[2] if proxy else ""
 
 
 class ServerProbe:
-    """Single questions to a server over one pool."""
+    """Single requests to a server over one pool."""
 
     def __init__(self, server: Server, monotonic: Callable[[], float]) -> None:
         self._server = server
         self._monotonic = monotonic
         self._connections = ClientPool(server)
-        self._exchange = HttpClient(server, self._connections)
+        self._http = HttpClient(server, self._connections)
 
     async def __aenter__(self) -> Self:
         return self
@@ -128,19 +128,19 @@ class ServerProbe:
         await self._connections.aclose()
 
     async def ask(self, path: str) -> TimedResponse:
-        """The answer to a GET, whatever its status.
+        """Send a GET and return the response, whatever its status.
 
-        Raises Unreachable, TlsRefused, BadAnswer.
+        Raises Unreachable, TlsRefused, BadResponse.
         """
         limit = min(RESPONSE_SECONDS, self._server.timeout)
         began = self._monotonic()
-        answer = await self._exchange.request(Request("GET", path, limit, max_bytes=_SMALL))
-        return TimedResponse(answer, self._monotonic() - began)
+        response = await self._http.request(Request("GET", path, limit, max_bytes=_SMALL))
+        return TimedResponse(response, self._monotonic() - began)
 
-    def check(self, answer: Response) -> None:
-        """Raises ServerError where an answer isn't one of success."""
-        if not answer.is_success:
-            raise response_error(self._server, answer)
+    def check(self, response: Response) -> None:
+        """Raise ServerError for an error response."""
+        if not response.is_success:
+            raise response_error(self._server, response)
 
 
 @asynccontextmanager
@@ -156,14 +156,14 @@ async def _connect(
     try:
         yield writer
     finally:
-        # Not closed politely: a refusal that is on its way would be raised from there.
+        # Aborted: a clean close would raise a refusal that is on its way.
         writer.transport.abort()
 
 
-async def _run_within_limit(server: Server, deed: Awaitable[_T]) -> _T:
+async def _run_within_limit(server: Server, work: Awaitable[_T]) -> _T:
     try:
         async with asyncio.timeout(CONNECT_SECONDS):
-            return await deed
+            return await work
     except TimeoutError as error:
         raise TimedOut(
             f"{authority_of(server)} does not answer",

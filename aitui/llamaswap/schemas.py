@@ -1,6 +1,6 @@
-"""The server's JSON, checked and turned into values.
+"""The server's JSON, validated and converted to values.
 
-Strict about what aitui stands on, lenient about what users put into their configuration:
+Strict about what aitui relies on, lenient about what users put into their configuration:
 `meta.llamaswap` holds metadata of any shape, unknown fields are ignored, and a state or kind that
 this version doesn't know is no reason to show nothing.
 """
@@ -30,7 +30,7 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class ServerVersion:
-    """The build of a server, from `/api/version`; empty where it doesn't say."""
+    """The build of a server, from `/api/version`; empty if not reported."""
 
     version: str
     commit: str = ""
@@ -71,15 +71,32 @@ class _Version(msgspec.Struct):
     build_date: str | None = None
 
 
+class _Tokens(msgspec.Struct):
+    output_tokens: Any = None
+    tokens_per_second: Any = None
+
+
+class _Row(msgspec.Struct):
+    model: str | None = None
+    timestamp: Any = None
+    tokens: _Tokens | None = None
+
+
+class _Page(msgspec.Struct):
+    data: list[_Row] | None = None
+
+
 _MODELS = msgspec.json.Decoder(_ModelList)
 _RUNNING = msgspec.json.Decoder(_RunningList)
 _VERSION = msgspec.json.Decoder(_Version)
+_ROWS = msgspec.json.Decoder(list[_Row] | None)
+_PAGE = msgspec.json.Decoder(_Page)
 
 
 def parse_models(body: bytes, endpoint: str) -> tuple[ListedModel, ...]:
-    """The entries of `/v1/models`, each id once.
+    """Parse `/v1/models`, each id once.
 
-    Raises BadAnswer.
+    Raises BadResponse.
     """
     entries = _decode(_MODELS, body, endpoint).data or []
     _check_model_count(len(entries), endpoint)
@@ -92,9 +109,9 @@ def parse_models(body: bytes, endpoint: str) -> tuple[ListedModel, ...]:
 
 
 def parse_running(body: bytes, endpoint: str) -> tuple[RunningModel, ...]:
-    """The entries of `/running`, each id once. Old servers say `id` where others say `model`.
+    """Parse `/running`, each id once. Old servers call `id` what others call `model`.
 
-    Raises BadAnswer.
+    Raises BadResponse.
     """
     entries = _decode(_RUNNING, body, endpoint).running or []
     _check_model_count(len(entries), endpoint)
@@ -107,9 +124,9 @@ def parse_running(body: bytes, endpoint: str) -> tuple[RunningModel, ...]:
 
 
 def parse_version(body: bytes, endpoint: str) -> ServerVersion:
-    """The answer of `/api/version`.
+    """Parse `/api/version`.
 
-    Raises BadAnswer.
+    Raises BadResponse.
     """
     found = _decode(_VERSION, body, endpoint)
     return ServerVersion(
@@ -118,7 +135,7 @@ def parse_version(body: bytes, endpoint: str) -> ServerVersion:
 
 
 def parse_run_state(text: str | None) -> RunState:
-    """A state in the server's words; "" is what a peer's model has."""
+    """Parse a state in the server's words; "" is that of a peer's model."""
     if not text:
         return RunState.STOPPED
     try:
@@ -128,24 +145,24 @@ def parse_run_state(text: str | None) -> RunState:
 
 
 def sanitize_name(text: str | None) -> str:
-    """A name of the server's, harmless and no longer than a name should be."""
+    """Sanitize and shorten a name from the server."""
     return sanitize_line(text or "", _LONGEST_NAME)
 
 
 def sanitize_description(text: str | None) -> str:
-    """A description of the server's, on one harmless line."""
+    """Sanitize a description from the server to one line."""
     return sanitize_line(text or "", _LONGEST_DESCRIPTION)
 
 
 def parse_token_count(value: object) -> int | None:
-    """A context size that can be one, in tokens."""
+    """Return a plausible context size in tokens, None for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return int(value) if 0 < value < _LARGEST_CONTEXT else None
 
 
 def parse_names(value: object) -> tuple[str, ...]:
-    """The texts of a list that a user may have written as anything."""
+    """Return the texts of a value that should be a list of them."""
     if not isinstance(value, Iterable) or isinstance(value, str | Mapping):
         return ()
     return tuple(sanitize_name(item) for item in value if isinstance(item, str) and item)
@@ -216,7 +233,7 @@ def _decode(decoder: msgspec.json.Decoder[_T], body: bytes, endpoint: str) -> _T
 
 
 def looks_like_html(body: bytes) -> bool:
-    """Whether a body is a web page."""
+    """Whether a body is a web page, as proxies and login pages send it."""
     start = body[:512].removeprefix(_BOM).lstrip().lower()
     return start.startswith((b"<!doctype", b"<html", b"<head", b"<body", b"<?xml", b"<!--"))
 
@@ -234,32 +251,13 @@ def _check_model_count(count: int, endpoint: str) -> None:
         )
 
 
-class _Tokens(msgspec.Struct):
-    output_tokens: Any = None
-    tokens_per_second: Any = None
-
-
-class _Row(msgspec.Struct):
-    model: str | None = None
-    timestamp: Any = None
-    tokens: _Tokens | None = None
-
-
-class _Page(msgspec.Struct):
-    data: list[_Row] | None = None
-
-
-_ROWS = msgspec.json.Decoder(list[_Row] | None)
-_PAGE = msgspec.json.Decoder(_Page)
-
-
 def parse_finished_requests(body: bytes) -> tuple[FinishedRequest, ...]:
-    """The rows of a bare list; raises msgspec.DecodeError."""
+    """Parse a bare list of rows. Raises msgspec.DecodeError."""
     return _build_requests(_ROWS.decode(body))
 
 
 def parse_activity_page(body: bytes) -> tuple[FinishedRequest, ...]:
-    """The rows of one page of `/api/metrics/activity`; raises msgspec.DecodeError."""
+    """Parse a page of `/api/metrics/activity`. Raises msgspec.DecodeError."""
     return _build_requests(_PAGE.decode(body).data)
 
 
@@ -268,7 +266,7 @@ def _build_requests(rows: list[_Row] | None) -> tuple[FinishedRequest, ...]:
 
 
 def _build_request(row: _Row, tokens: _Tokens) -> FinishedRequest:
-    """One row. The figures are −1 where the server doesn't know, and 0 where there were none."""
+    """Build a request from a row. A figure is −1 if unknown, 0 if there was none."""
     count = _positive(tokens.output_tokens)
     return FinishedRequest(
         model=sanitize_line(row.model or ""),
@@ -279,7 +277,7 @@ def _build_request(row: _Row, tokens: _Tokens) -> FinishedRequest:
 
 
 def _positive(value: object) -> float | None:
-    """A finite number above zero; anything else is unknown."""
+    """Return a finite number above zero, None for anything else."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
     return float(value) if 0 < value < 1e12 else None

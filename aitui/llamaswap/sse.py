@@ -1,10 +1,12 @@
-"""Server-sent events over bytes, as they come in chunks cut anywhere.
+r"""A parser of server-sent events over bytes, in chunks split anywhere.
 
 Format: https://html.spec.whatwg.org/multipage/server-sent-events.html, section 9.2.6. Lines end
 with LF, CR or CRLF and nothing else; a BOM at the start is dropped; an event without data is not
-dispatched. Two things go beyond it, because llama-swap writes an error into a stream as a line of
-bare JSON: a line whose field is unknown comes out as a bare event, and so does an unfinished one
-at the end.
+dispatched. Own code, because httpx's `aiter_lines` also splits at U+2028, U+0085, \x0b and \x1c, and
+httpx-sse 0.4.3 loses the first event after a BOM, dispatches empty events, and has no size limit.
+
+Two things go beyond the format, because llama-swap writes an error into a stream as a line of bare
+JSON: a line with an unknown field becomes a bare event, and so does an unfinished one at the end.
 """
 
 from typing import NamedTuple
@@ -26,7 +28,7 @@ class SseEvent(NamedTuple):
 
 
 class SseParser:
-    """Chunks in, events out. An event larger than `largest` bytes raises BadAnswer."""
+    """Turns chunks into events. An event larger than `largest` bytes raises BadResponse."""
 
     __slots__ = ("_after_cr", "_begun", "_event", "_largest", "_lines", "_rest", "_size")
 
@@ -40,9 +42,9 @@ class SseParser:
         self._begun = False
 
     def feed(self, chunk: bytes) -> list[SseEvent]:
-        """The events that this chunk completes.
+        """Return the events that this chunk completes.
 
-        Raises BadAnswer.
+        Raises BadResponse.
         """
         if self._after_cr and chunk:
             self._after_cr = False
@@ -61,7 +63,7 @@ class SseParser:
         return events
 
     def finish(self) -> list[SseEvent]:
-        """What the end of the stream completes: whole lines of data, or an unfinished bare one."""
+        """Return what the end of the stream completes: lines of data, or an unfinished bare one."""
         events: list[SseEvent] = []
         rest = self._without_bom(bytes(self._rest))
         self._rest.clear()

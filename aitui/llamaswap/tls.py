@@ -18,26 +18,22 @@ from aitui.llamaswap.certificates import (
 from aitui.llamaswap.urls import is_https
 
 if TYPE_CHECKING:
-    from aitui.domain.snapshot import Server
+    from aitui.domain.server import Server
 
 _LONGEST_PASSWORD = 1024
 
 
 @dataclass(frozen=True, slots=True)
 class FileFingerprint:
-    """What tells a renewed file from the old one: time, inode and size of each, None if absent."""
+    """Time, inode and size of each file, None if absent: they change when it is renewed."""
 
     files: tuple[tuple[int, int, int] | None, ...]
 
 
 async def tls_context(server: "Server") -> ssl.SSLContext | None:
-    """The context for a server's https URL, None for http. Files are read in a thread.
+    """Build the context for a server's https URL, None for http. Files are read in a thread.
 
-    Chain and host name are always verified. With a CA file of its own only that is trusted, and
-    `VERIFY_X509_STRICT` is cleared: Python 3.13 sets it, and it rejects a root CA without the
-    keyUsage extension, which is what `openssl req -new -x509` makes ("CA cert does not include
-    key usage extension"). Nothing else of the verification is loosened, and certificates of the
-    system's trust store are held to Python's default.
+    Chain and host name are always verified. A CA file replaces the system's trust store.
 
     Raises CertificateFileError, KeyPasswordNeeded.
     """
@@ -47,7 +43,7 @@ async def tls_context(server: "Server") -> ssl.SSLContext | None:
 
 
 async def fingerprint(server: "Server") -> FileFingerprint:
-    """The present state of the certificate files, looked at in a thread."""
+    """Read the state of the certificate files in a thread."""
     paths = [path for _, path in server.certificate_files]
     if not paths:
         return FileFingerprint(())
@@ -89,6 +85,8 @@ def _trust_context(server: "Server") -> ssl.SSLContext:
         raise diagnosis or unreadable_file_error(
             "certificate authority", server.ca, error
         ) from error
+    # Python 3.13 sets this flag, and it rejects a root CA without the keyUsage extension, which is what
+    # `openssl req -new -x509` makes. Nothing else of the verification is loosened.
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     return context
 
@@ -97,7 +95,7 @@ def _load_client_certificate(context: ssl.SSLContext, server: "Server", certific
     key = server.client_key
 
     def password() -> bytes:
-        # Without a callable OpenSSL would ask at the terminal and block the whole program.
+        # Without a callable OpenSSL asks for the password on the terminal and blocks the program.
         return _password(server)
 
     try:
@@ -121,7 +119,7 @@ def _password(server: "Server") -> bytes:
 
 
 class ClientCertificate:
-    """The end of one server's client certificate; read again only when a file has changed."""
+    """The end of a server's client certificate, read again only when a file has changed."""
 
     def __init__(self, server: "Server") -> None:
         self._server = server
@@ -129,7 +127,7 @@ class ClientCertificate:
         self._expiry: float | None = None
 
     async def expiry(self) -> float | None:
-        """Unix time; None without a certificate, or where its file can't be read."""
+        """Return the end (Unix time), None without a certificate or a readable file."""
         found = await fingerprint(self._server)
         if found != self._read_from:
             self._expiry = await asyncio.to_thread(_read_expiry, self._server)
@@ -137,7 +135,7 @@ class ClientCertificate:
         return self._expiry
 
     async def warnings(self) -> tuple[str, ...]:
-        """A key that others can read. Looked at each time: a mode changes without its file."""
+        """Return a warning for a key that others can read. The mode is read each time."""
         if not is_https(self._server):
             return ()
         return await asyncio.to_thread(key_warnings, self._server)
@@ -148,6 +146,6 @@ def _read_expiry(server: "Server") -> float | None:
         return None
     try:
         first = read_certificates("client certificate", server.client_cert)[0]
-    except CertificateFileError:  # said where the file is used
+    except CertificateFileError:  # reported where the file is used
         return None
     return first.not_valid_after_utc.timestamp()

@@ -1,4 +1,4 @@
-"""Where a server is: host and port for messages, paths as they go out."""
+"""URLs of a server: host and port for messages, paths of endpoints, the User-Agent."""
 
 import getpass
 import ipaddress
@@ -10,30 +10,32 @@ from urllib.parse import quote, urlsplit
 from aitui import __version__
 
 if TYPE_CHECKING:
-    from aitui.domain.snapshot import Server
+    from aitui.domain.server import Server
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+_UNFIT_FOR_HEADERS = re.compile(r"[^A-Za-z0-9._-]+")
+_LONGEST_NAME = 64
 
 
 def host_of(server: "Server") -> str:
-    """The host name or address of the server's URL, without brackets."""
+    """Return the host name or address of the server's URL, without brackets."""
     return urlsplit(server.url).hostname or ""
 
 
 def authority_of(server: "Server") -> str:
-    """Host and port, as messages name the server."""
+    """Return host and port, as messages name the server."""
     host, port = host_of(server), port_of(server)
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def port_of(server: "Server") -> int:
-    """The port of the server's URL, that of its scheme where it names none."""
+    """Return the port of the server's URL, by default that of its scheme."""
     parts = urlsplit(server.url)
     return parts.port or _DEFAULT_PORTS.get(parts.scheme, 0)
 
 
 def is_https(server: "Server") -> bool:
-    """Whether the server is spoken to over TLS."""
+    """Whether the server is reached over TLS."""
     return urlsplit(server.url).scheme == "https"
 
 
@@ -49,26 +51,19 @@ def is_loopback(server: "Server") -> bool:
 
 
 def path_segment(identifier: str) -> str:
-    """An id as one segment of a path.
-
-    Dots are escaped where the segment is nothing but dots: HTTP clients drop `.` and `..` and
-    would ask another endpoint.
-    """
+    """Quote an id as one segment of a path."""
+    # HTTP clients drop the segments `.` and `..`, which would lead to another endpoint.
     quoted = quote(identifier.encode("utf-8", "replace"), safe="")
     return quoted.replace(".", "%2E") if not quoted.strip(".") else quoted
 
 
 def fill_path(template: str, identifier: str) -> str:
-    """The path of an endpoint about one model."""
+    """Fill a model's id into the path of an endpoint."""
     return template.replace("<id>", path_segment(identifier))
 
 
-_UNFIT_FOR_HEADERS = re.compile(r"[^A-Za-z0-9._-]+")
-_LONGEST_NAME = 64
-
-
 def user_agent() -> str:
-    """`aitui/<version> (<user>@<host>)` in plain ASCII."""
+    """Return `aitui/<version> (<user>@<host>)` in plain ASCII."""
     return f"aitui/{__version__} ({_sanitize(_user())}@{_sanitize(platform.node())})"
 
 

@@ -1,4 +1,4 @@
-"""The URL of a server: read, checked, and brought into one form."""
+"""The URL of a server: parsed, checked and normalized."""
 
 import re
 from dataclasses import dataclass, field
@@ -16,19 +16,19 @@ _LOCAL_SUFFIXES = (".local", ".lan", ".home.arpa", ".internal", ".localhost")
 
 @dataclass(frozen=True, slots=True)
 class ServerAddress:
-    """A server's URL without user info, query and trailing slash, and the user info beside it."""
+    """A server's URL without user info, query and trailing slash, and its user info."""
 
     url: str
     user_info: tuple[str, str] | None = field(default=None, repr=False)
 
     @property
     def uses_tls(self) -> bool:
-        """Whether the URL asks for TLS."""
+        """Whether the URL is https."""
         return self.url.startswith("https:")
 
 
 def read_address(given: RawValue) -> ServerAddress:
-    """The address in a URL. Raises SettingsError that says what would be right."""
+    """Parse a URL. Raises SettingsError that says what is expected."""
     if not isinstance(given.value, str):
         raise given.error("a URL in quotes, like https://ai.example.org")
     text = given.value.strip()
@@ -59,14 +59,14 @@ def read_address(given: RawValue) -> ServerAddress:
 
 
 def without_user_info(text: str) -> str:
-    """A URL, even a broken one, fit to be shown: what stands before its last @ is left out."""
+    """Return a URL, even a broken one, without what precedes its last @."""
     before, at, after = text.rpartition("@")
     scheme, separator, _ = before.partition("://")
     return f"{scheme + separator if separator else ''}…@{after}" if at else text
 
 
 def _suggest_url(shown: str) -> str:
-    """What a URL without scheme was probably meant to be."""
+    """Guess the scheme of a URL without one."""
     rest = re.sub(r"\Ahttps?:/*", "", shown, flags=re.IGNORECASE).removeprefix("…@").lstrip("/")
     if not rest:
         return "a URL with a host, like https://ai.example.org"

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from aitui.domain.snapshot import Endpoints, Server
+from aitui.domain.server import Endpoints, Server
 from aitui.errors import CertificateFileError, SettingsError
 from aitui.settings.address import ServerAddress, read_address
 from aitui.settings.raw import RawValue, SettingsFlags
@@ -139,9 +139,9 @@ class Settings:
     """All settings of one run.
 
     `server` is the chosen one, `servers` all that a key switches between, the unnamed one first.
-    `fps` is the most frames a second; `notifications` whether somebody who is elsewhere is called
-    when a load ends. `config_file` is None where there is none. `origins` says where these came
-    from, and who chose `server`; a server's own values are in its `origins`.
+    `fps` is the most frames a second; `notifications` says whether a load that ends while another
+    window or view is in front rings the bell. `config_file` is None if there is none. `origins` says
+    where these came from, and who chose `server`; a server's own values are in its `origins`.
     """
 
     server: Server
@@ -189,7 +189,7 @@ def read_settings(
     """Put the settings together. Blocks on the disk.
 
     Raises SettingsError that names the wrong value, its origin, and what would be right, also
-    where the value belongs to a server that wasn't chosen.
+    if the value belongs to a server that wasn't chosen.
     """
     if flags.server is not None and flags.url is not None:
         raise SettingsError("--server and --url: expected one of the two, each chooses a server")
@@ -223,7 +223,7 @@ def read_settings(
 def server_at(url: str, home: Path, *, read_only: bool = False) -> Server:
     """The server at a URL that was typed while aitui runs, with nothing else known about it.
 
-    Raises SettingsError where the URL can't be one.
+    Raises SettingsError if the URL can't be one.
     """
     given = RawValue(url, prefix="", place="typed", origin="typed")
     return build_server({"url": given}, read_address(given), home=home, read_only=read_only)

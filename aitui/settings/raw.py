@@ -1,4 +1,4 @@
-"""A value as somebody wrote it, with the place it was written at."""
+"""A value as the user wrote it, with the place it was written at."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,7 +37,7 @@ class RawValue:
     def error(self, expected: str, *, shown: str | None = None) -> SettingsError:
         """The error that names this value, its place, and what would be right.
 
-        `shown` replaces the value where the value itself, or a part of it, is a secret.
+        `shown` replaces the value if the value itself, or a part of it, is a secret.
         """
         text = _format_value(self.value) if shown is None else shown
         return SettingsError(
@@ -58,7 +58,7 @@ def _format_value(value: object) -> str:
 
 @dataclass(frozen=True, slots=True)
 class SettingsFlags:
-    """The settings among the options. None, or False for `read_only`, where one wasn't given."""
+    """The settings among the options. None, or False for `read_only`, if one wasn't given."""
 
     config: Path | None = None
     server: str | None = None

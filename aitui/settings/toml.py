@@ -53,7 +53,7 @@ _AT = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 
 @dataclass(frozen=True, slots=True)
 class SettingsFile:
-    """What config.toml says, values unread. `path` is None where there is no such file."""
+    """What config.toml says, values unread. `path` is None if there is no such file."""
 
     path: Path | None = None
     top: Mapping[str, RawValue] = field(default_factory=dict)

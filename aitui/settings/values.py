@@ -1,4 +1,4 @@
-"""Single values: from what was written to what the program uses, or an error that helps."""
+"""Single values: parsed from what the user wrote, or an error that says what is expected."""
 
 import re
 from pathlib import Path
@@ -19,7 +19,7 @@ _SSH_FORM = "user@host, user@host:port, a Host of the SSH config, local, or noth
 
 
 def read_text(given: RawValue, example: str) -> str:
-    """One printable line. Raises SettingsError for another type, nothing, or control characters."""
+    """Read one printable line. Raises SettingsError for anything else."""
     if not isinstance(given.value, str):
         raise given.error(f'text in quotes, like "{example}"')
     text = given.value.strip()
@@ -29,7 +29,7 @@ def read_text(given: RawValue, example: str) -> str:
 
 
 def read_file_path(given: RawValue, home: Path) -> Path:
-    """A path on this machine: `~` is `home`, a relative one starts where it was written."""
+    """Read a path on this machine: `~` is `home`, a relative one starts where it was written."""
     text = given.value
     if not isinstance(text, str) or not text or "\0" in text:
         raise given.error("a path in quotes, like ~/certs/client.pem")
@@ -41,14 +41,14 @@ def read_file_path(given: RawValue, home: Path) -> Path:
 
 
 def read_password(given: RawValue) -> str:
-    """The password of an encrypted key, any text. It never appears in the error."""
+    """Read the password of an encrypted key, any text. It never appears in the error."""
     if not isinstance(given.value, str):
         raise given.error("a password in quotes", shown="…")
     return given.value
 
 
 def read_api_key(given: RawValue) -> str:
-    """A key that fits into an HTTP header. It never appears in the error."""
+    """Read a key that fits into an HTTP header. It never appears in the error."""
     text = given.value.strip() if isinstance(given.value, str) else ""
     if not text or not text.isascii() or not text.isprintable():
         raise given.error("a key of printable ASCII characters on one line", shown="…")
@@ -56,7 +56,7 @@ def read_api_key(given: RawValue) -> str:
 
 
 def read_timeout(given: RawValue) -> float:
-    """Milliseconds as written, returned in seconds: more than nothing, at most a week."""
+    """Read milliseconds, at most a week, and return seconds."""
     milliseconds = _whole_number(given.value)
     if milliseconds is None:
         raise given.error("a whole number of milliseconds, like 300000")
@@ -66,7 +66,7 @@ def read_timeout(given: RawValue) -> float:
 
 
 def read_fps(given: RawValue) -> int:
-    """Frames a second."""
+    """Read frames a second."""
     fps = _whole_number(given.value)
     if fps is None or not SLOWEST_FPS <= fps <= FASTEST_FPS:
         raise given.error(f"a whole number from {SLOWEST_FPS} to {FASTEST_FPS}, like 20")
@@ -74,14 +74,14 @@ def read_fps(given: RawValue) -> int:
 
 
 def read_bool(given: RawValue) -> bool:
-    """True or false."""
+    """Read true or false."""
     if not isinstance(given.value, bool):
         raise given.error("true or false")
     return given.value
 
 
 def read_color(given: RawValue) -> str:
-    """A colour of the server's own: a name that Textual knows, or hexadecimal."""
+    """Read a color: a name that Textual knows, or hexadecimal."""
     text = read_text(given, "green").lower()
     if text not in COLORS and not _HEX_COLOR.fullmatch(text):
         raise given.error(f"#rrggbb or one of {', '.join(COLORS)}")
@@ -89,7 +89,7 @@ def read_color(given: RawValue) -> str:
 
 
 def read_ssh_host(given: RawValue) -> str:
-    """Where the host is administered from here; empty means nowhere."""
+    """Read how the host is reached; empty means not at all."""
     if not isinstance(given.value, str):
         raise given.error(f"{_SSH_FORM}, in quotes")
     text = given.value.strip()
@@ -114,7 +114,7 @@ def read_ssh_host(given: RawValue) -> str:
 
 
 def read_service_unit(given: RawValue) -> str:
-    """The name of a systemd unit."""
+    """Read the name of a systemd unit."""
     unit = read_text(given, "llama-swap.service")
     if not _UNIT.fullmatch(unit):
         raise given.error("the name of a systemd unit, like llama-swap.service")
@@ -122,7 +122,7 @@ def read_service_unit(given: RawValue) -> str:
 
 
 def read_endpoint(given: RawValue, *, of_model: bool, example: str) -> str:
-    """A path below the server's URL; `<id>` once where it is about a model, and else never."""
+    """Read a path below the server's URL, with `<id>` once if it is about a model."""
     path = read_text(given, example)
     if not path.startswith("/") or path.startswith("//"):
         raise given.error(f"a path that starts with one /, like {example}")
@@ -144,7 +144,7 @@ def _host_and_port(place: str) -> tuple[str, str | None]:
 
 
 def _whole_number(value: object) -> int | None:
-    """An int, or its digits as text; a number of more than a dozen digits is nobody's intention."""
+    """Return an int, also from up to 15 digits as text; None for anything else."""
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     if isinstance(value, str) and re.fullmatch(r"[+-]?[0-9]{1,15}", value.strip()):

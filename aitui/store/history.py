@@ -1,4 +1,4 @@
-"""The conversations of all servers, in one database that several aitui may share."""
+"""The conversations of all servers, in one database that several instances share."""
 
 import asyncio
 import re
@@ -15,6 +15,7 @@ import msgspec
 from aitui.domain.chat.conversation import Conversation, SamplingParameters, Turn, TurnState
 from aitui.domain.sanitize import sanitize_line
 from aitui.errors import HistoryError
+from aitui.store.files import make_private_directory
 from aitui.store.history_db import (
     CRASHED,
     ConversationSummary,
@@ -36,7 +37,6 @@ from aitui.store.history_db import (
     write_prompt,
     write_turn,
 )
-from aitui.store.json_store import make_private_directory
 
 FILE_NAME = "conversations.sqlite3"
 
@@ -49,7 +49,7 @@ _LOCK_SECONDS, _POLL_SECONDS = 0.02, 0.005
 
 @dataclass(frozen=True, slots=True)
 class ResumedConversation:
-    """A conversation to be gone on with; `forked` where another aitui writes the original."""
+    """A conversation to continue; `forked` if another instance writes the original."""
 
     conversation: Conversation
     forked: bool = False
@@ -104,7 +104,8 @@ class ConversationLocks:
 class ConversationHistory:
     """Reads and writes in a thread of its own. Every call raises HistoryError.
 
-    A conversation is written by the one who opened or first saved it, until `release` or `close`.
+    Only the process that resumed or first saved a conversation writes it, until `release` or
+    `close`.
     """
 
     def __init__(self, path: Path) -> None:
@@ -119,7 +120,7 @@ class ConversationHistory:
 
     @classmethod
     async def open(cls, path: Path, *, full_text: bool = True) -> "ConversationHistory":
-        """Open the database or make it; one that is none is set aside with a warning."""
+        """Open or create the database; a broken one is set aside with a warning."""
         history = cls(path)
         try:
             await history._run(lambda: history._open(full_text=full_text))
@@ -129,7 +130,7 @@ class ConversationHistory:
         return history
 
     async def close(self) -> None:
-        """Write what waits, and let others have the conversations. A second time does nothing."""
+        """Write what waits and release the conversations. A second call does nothing."""
         if self._is_closed:
             return
         self._is_closed = True
@@ -140,34 +141,34 @@ class ConversationHistory:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What went wrong so far and didn't stop anything, in words for the user."""
+        """What went wrong without stopping anything, in words for the user."""
         return tuple(self._warnings)
 
     async def conversations(
         self, server: str = "", limit: int = 500
     ) -> tuple[ConversationSummary, ...]:
-        """The conversations, of one server or of all, the latest first."""
+        """List the conversations of one server or of all, the latest first."""
         return await self._run(lambda: list_conversations(self._open_database, server, limit))
 
     async def search(self, text: str, limit: int = 100) -> tuple[SearchHit, ...]:
-        """The turns that hold all the words."""
+        """Find the turns that contain all the words."""
         search = search_words if self._full_text else search_text
         return await self._run(lambda: search(self._open_database, text, limit))
 
     async def read(self, conversation_id: str) -> Conversation:
-        """A conversation as it is now, to be looked at; a running answer counts as cut."""
+        """Read a conversation as it is now; a running reply counts as cut."""
         return await self._run(lambda: self._read(conversation_id))
 
     async def resume(self, conversation_id: str, new_id: Callable[[], str]) -> ResumedConversation:
-        """A conversation to be gone on with; a copy under new ids where another one writes it."""
+        """Take a conversation to continue it; a copy under new ids if another process writes it."""
         return await self._run(lambda: self._resume(conversation_id, new_id))
 
     async def save(self, conversation: Conversation) -> None:
-        """Write what has changed since it was saved last, and take it where it is new."""
+        """Write what has changed since the last save, and take a new conversation."""
         await self._run(lambda: self._save(conversation))
 
     async def append(self, turn_id: str, text: str = "", reasoning: str = "") -> None:
-        """Add to a running answer."""
+        """Append to a running reply."""
         await self._run(
             lambda: self._write(
                 "INSERT INTO pieces (turn, text, reasoning) VALUES (?, ?, ?)",
@@ -184,21 +185,21 @@ class ConversationHistory:
         )
 
     async def delete(self, conversation_id: str) -> None:
-        """Forget a conversation; HistoryError where another aitui writes it."""
+        """Delete a conversation; HistoryError if another process writes it."""
         await self._run(lambda: self._delete(conversation_id))
 
     async def release(self, conversation_id: str) -> None:
-        """Let another aitui write it."""
+        """Let another process write a conversation."""
         await self._run(lambda: self._release(conversation_id))
 
     async def settings(self, server: str, model: str) -> tuple[str, SamplingParameters]:
-        """The system prompt and parameters that were last used with a model."""
+        """Return the system prompt and parameters that were last used with a model."""
         return await self._run(lambda: self._settings(server, model))
 
     async def remember_settings(
         self, server: str, model: str, system: str, sampling: SamplingParameters
     ) -> None:
-        """Keep the system prompt and parameters for the next conversation with a model."""
+        """Save the system prompt and parameters for the next conversation with a model."""
         await self._run(
             lambda: self._write(
                 "INSERT OR REPLACE INTO settings VALUES (?, ?, ?, ?)",
@@ -207,19 +208,19 @@ class ConversationHistory:
         )
 
     async def draft(self, key: str) -> tuple[str, str]:
-        """What was being written, and the turn in whose place; empty where there is nothing."""
+        """Return a draft and the turn that it replaces, both empty without one."""
         return await self._run(lambda: read_draft(self._open_database, key))
 
     async def save_draft(self, key: str, text: str, editing: str = "") -> None:
-        """Keep what is being written; forget it where it is empty."""
+        """Save a draft, or delete it if it is empty."""
         await self._run(lambda: self._in_transaction(write_draft, key, text, editing))
 
     async def prompts(self) -> tuple[str, ...]:
-        """What was asked before, in any conversation, the latest last."""
+        """Return the earlier prompts of all conversations, the latest last."""
         return await self._run(lambda: read_prompts(self._open_database))
 
     async def add_prompt(self, text: str) -> None:
-        """Keep what was asked."""
+        """Save a prompt."""
         await self._run(lambda: self._in_transaction(write_prompt, text))
 
     async def _run(self, work: Callable[[], _T]) -> _T:
@@ -265,7 +266,7 @@ class ConversationHistory:
         if self._locks.take(conversation_id):
             try:
                 conversation = self._read(conversation_id)
-                # What a crash left running doesn't count as saved: it is written as cut.
+                # A reply that a crash left running doesn't count as saved, so it is written as cut.
                 self._saved[conversation_id] = {
                     turn.id: turn for turn in conversation.turns.values() if turn.trouble != CRASHED
                 }
@@ -342,7 +343,7 @@ class ConversationHistory:
 
 
 def _fork(conversation: Conversation, new_id: Callable[[], str]) -> Conversation:
-    """A copy in which every turn has another id."""
+    """Copy a conversation, with another id for every turn."""
     ids = {"": "", **{turn_id: new_id() for turn_id in conversation.turns}}
     turns = [
         replace(turn, id=ids[turn.id], parent=ids.get(turn.parent, ""))

@@ -1,4 +1,4 @@
-"""The database of conversations: its tables, and how it is opened."""
+"""The database of conversations: its tables, reading, writing and searching them."""
 
 import os
 import sqlite3
@@ -15,9 +15,13 @@ from aitui.domain.chat.conversation import (
     TurnState,
 )
 from aitui.errors import HistoryError
-from aitui.store.json_store import make_private_directory, set_aside
+from aitui.store.files import make_private_directory, set_aside
 
 BUSY_SECONDS = 5.0
+CRASHED = "aitui ended while the answer came"
+PROMPTS_KEPT = 200
+LONGEST_PROMPT = 100_000
+"""Characters; longer ones, such as whole files, are not kept among the earlier prompts."""
 
 _CONVERSATIONS = """
 CREATE TABLE conversations (
@@ -44,19 +48,26 @@ CREATE TABLE settings (
     PRIMARY KEY (server, model)
 );
 """
-"""`facts` is the rest of a turn as JSON. `pieces` hold what came of a running answer: appending
-costs the same however long it has become."""
+"""`facts` is the rest of a turn as JSON. `pieces` are the parts of a running reply: appending costs
+the same however long it is."""
 _PROMPTS = """
 CREATE TABLE drafts (key TEXT PRIMARY KEY, text TEXT NOT NULL, editing TEXT NOT NULL);
 CREATE TABLE prompts (number INTEGER PRIMARY KEY, text TEXT NOT NULL);
 """
+_AROUND = 60
+_HEADING = (
+    # No text of a user is formatted into a statement.
+    f"CASE WHEN c.title != '' THEN c.title ELSE coalesce((SELECT substr(t.text, 1, {LONGEST_TITLE})"  # noqa: S608
+    " FROM turns t WHERE t.conversation = c.id AND t.role = 'user' ORDER BY t.number LIMIT 1), '')"
+    " END"
+)
 _STEPS = (_CONVERSATIONS, _PROMPTS)
 VERSION = len(_STEPS)
-"""A database of an older version takes the steps that it lacks."""
+"""A database of an older version runs the steps that it lacks."""
 
 
 def open_database(path: Path) -> tuple[sqlite3.Connection, str]:
-    """The database, made where there is none, and a warning where a broken one was set aside.
+    """Open or create the database; also return a warning if a broken one was set aside.
 
     Raises HistoryError, OSError, sqlite3.Error.
     """
@@ -77,13 +88,13 @@ def open_database(path: Path) -> tuple[sqlite3.Connection, str]:
 
 
 def has_full_text_search(database: sqlite3.Connection) -> bool:
-    """Whether this SQLite has FTS5; makes its table, filled, where it is missing or lags."""
+    """Return whether this SQLite has FTS5, and fill its table if it is missing or outdated."""
     try:
         database.execute("CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts5 (text)")
         known = database.execute("SELECT count(*) FROM words").fetchone()
     except sqlite3.OperationalError:
         return False
-    # An aitui on a SQLite without FTS5 may have written meanwhile.
+    # An instance on a SQLite without FTS5 may have written meanwhile.
     if known != database.execute("SELECT count(*) FROM turns WHERE state != 'running'").fetchone():
         with transaction(database):
             database.execute("DELETE FROM words")
@@ -95,7 +106,7 @@ def has_full_text_search(database: sqlite3.Connection) -> bool:
 
 
 class transaction:  # noqa: N801 - a context manager
-    """Everything in the block, or nothing. Waits for other writers, then raises sqlite3.Error."""
+    """Commits the whole block or nothing. Waits for other writers, then raises sqlite3.Error."""
 
     def __init__(self, database: sqlite3.Connection) -> None:
         self._database = database
@@ -131,7 +142,7 @@ def _open(path: Path) -> sqlite3.Connection:
 def _make_tables(database: sqlite3.Connection, path: Path) -> None:
     if _version(database) < VERSION:
         with transaction(database):
-            # Another aitui may have been faster.
+            # Another instance may have been faster.
             for step in _STEPS[_version(database) :]:
                 for statement in filter(str.strip, step.split(";")):
                     database.execute(statement)
@@ -147,19 +158,14 @@ def _version(database: sqlite3.Connection) -> int:
     return int(database.execute("PRAGMA user_version").fetchone()[0])
 
 
-PROMPTS_KEPT = 200
-LONGEST_PROMPT = 100_000
-"""Characters; longer ones, whole files say, are not kept among the earlier prompts."""
-
-
 def read_draft(database: sqlite3.Connection, key: str) -> tuple[str, str]:
-    """Text, and the turn in whose place it stands; empty where there is no draft."""
+    """Return a draft and the turn that it replaces, both empty without one."""
     row = database.execute("SELECT text, editing FROM drafts WHERE key = ?", (key,)).fetchone()
     return ("", "") if row is None else (row[0], row[1])
 
 
 def write_draft(database: sqlite3.Connection, key: str, text: str, editing: str) -> None:
-    """Keep a draft, or forget it where it is empty."""
+    """Save a draft, or delete it if it is empty."""
     if text:
         database.execute("INSERT OR REPLACE INTO drafts VALUES (?, ?, ?)", (key, text, editing))
     else:
@@ -167,7 +173,7 @@ def write_draft(database: sqlite3.Connection, key: str, text: str, editing: str)
 
 
 def read_prompts(database: sqlite3.Connection) -> tuple[str, ...]:
-    """The earlier prompts, the latest last."""
+    """Return the earlier prompts, the latest last."""
     rows = database.execute(
         "SELECT text FROM prompts ORDER BY number DESC LIMIT ?", (PROMPTS_KEPT,)
     ).fetchall()
@@ -175,7 +181,7 @@ def read_prompts(database: sqlite3.Connection) -> tuple[str, ...]:
 
 
 def write_prompt(database: sqlite3.Connection, text: str) -> None:
-    """Add a prompt; the oldest go."""
+    """Add a prompt and drop the oldest ones."""
     if len(text) > LONGEST_PROMPT:
         return
     database.execute("INSERT INTO prompts (text) VALUES (?)", (text,))
@@ -186,16 +192,13 @@ def write_prompt(database: sqlite3.Connection, text: str) -> None:
 
 
 def forget_prompts(database: sqlite3.Connection, conversation_id: str) -> None:
-    """Forget what was asked in a conversation, and what is being written for it."""
+    """Delete the prompts and the draft of a conversation."""
     database.execute(
         "DELETE FROM prompts WHERE text IN"
         " (SELECT text FROM turns WHERE conversation = ? AND role = 'user')",
         (conversation_id,),
     )
     database.execute("DELETE FROM drafts WHERE key = ?", (conversation_id,))
-
-
-CRASHED = "aitui ended while the answer came"
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +225,7 @@ class SearchHit:
 
 
 def write_conversation(database: sqlite3.Connection, conversation: Conversation) -> None:
-    """The conversation's own row; its title is left to `rename` once it is there."""
+    """Write a conversation's own row; the title of an existing one is left to `rename`."""
     database.execute(
         "INSERT INTO conversations VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
         " ON CONFLICT (id) DO UPDATE SET model = excluded.model, system = excluded.system,"
@@ -245,7 +248,7 @@ def write_conversation(database: sqlite3.Connection, conversation: Conversation)
 
 
 def write_turn(database: sqlite3.Connection, conversation_id: str, turn: Turn) -> int:
-    """One turn's row, its pieces folded into it where it has ended; gives the row's number."""
+    """Write a turn's row, drop its pieces, and return the row's number."""
     facts = msgspec.json.encode(replace(turn, text="", reasoning="")).decode()
     database.execute(
         "INSERT INTO turns (id, conversation, parent, role, state, text, reasoning, facts)"
@@ -263,14 +266,14 @@ def write_turn(database: sqlite3.Connection, conversation_id: str, turn: Turn) -
             facts,
         ),
     )
-    # A turn that runs begins with this text, whatever came in an earlier run of it.
+    # A running turn starts with this text, whatever an earlier attempt wrote.
     database.execute("DELETE FROM pieces WHERE turn = ?", (turn.id,))
     row = database.execute("SELECT number FROM turns WHERE id = ?", (turn.id,)).fetchone()
     return int(row[0])
 
 
 def read_conversation(database: sqlite3.Connection, conversation_id: str) -> Conversation | None:
-    """A conversation with all its turns; None where there is none of that id."""
+    """Read a conversation with all its turns, None if there is none with that id."""
     row = database.execute(
         "SELECT id, server, model, title, system, sampling, shown, sent_from, created, changed,"
         " forked_from FROM conversations WHERE id = ?",
@@ -302,12 +305,12 @@ def read_conversation(database: sqlite3.Connection, conversation_id: str) -> Con
 
 
 def sampling_text(sampling: SamplingParameters) -> str:
-    """Parameters as JSON."""
+    """Encode parameters as JSON."""
     return msgspec.json.encode(sampling.values).decode()
 
 
 def sampling_of(text: str) -> SamplingParameters:
-    """Parameters from JSON."""
+    """Decode parameters from JSON."""
     return SamplingParameters(msgspec.json.decode(text, type=tuple[tuple[str, str], ...]))
 
 
@@ -323,19 +326,10 @@ def _turn(database: sqlite3.Connection, facts: str, text: str, reasoning: str) -
     return replace(turn, text=text, reasoning=reasoning)
 
 
-_AROUND = 60
-_HEADING = (
-    # No word of a user's is in any of these texts.
-    f"CASE WHEN c.title != '' THEN c.title ELSE coalesce((SELECT substr(t.text, 1, {LONGEST_TITLE})"  # noqa: S608
-    " FROM turns t WHERE t.conversation = c.id AND t.role = 'user' ORDER BY t.number LIMIT 1), '')"
-    " END"
-)
-
-
 def list_conversations(
     database: sqlite3.Connection, server: str, limit: int
 ) -> tuple[ConversationSummary, ...]:
-    """The conversations that hold a turn, of one server or of all, the latest first."""
+    """List the conversations with a turn, of one server or of all, the latest first."""
     rows = database.execute(
         f"SELECT c.id, {_HEADING}, c.server, c.model,"  # noqa: S608
         " (SELECT count(*) FROM turns t WHERE t.conversation = c.id) AS turns, c.changed"
@@ -347,7 +341,7 @@ def list_conversations(
 
 
 def search_words(database: sqlite3.Connection, text: str, limit: int) -> tuple[SearchHit, ...]:
-    """The turns that hold all the words, or words that begin so, the best first. Wants FTS5."""
+    """Find the turns with words that begin like all of these, the best first. Needs FTS5."""
     quoted = [word.replace('"', '""') for word in text.replace("\0", " ").split()]
     if not quoted:
         return ()
@@ -365,7 +359,7 @@ def search_words(database: sqlite3.Connection, text: str, limit: int) -> tuple[S
 
 
 def search_text(database: sqlite3.Connection, text: str, limit: int) -> tuple[SearchHit, ...]:
-    """The turns that hold all the words anywhere, the latest first."""
+    """Find the turns that contain all the words anywhere, the latest first."""
     words = text.replace("\0", " ").split()
     if not words:
         return ()

@@ -1,4 +1,4 @@
-"""What aitui changed on the hosts: written down before and after, so that it can be undone.
+"""The journal of changes on the hosts, written before and after each one, for undo.
 
 A file of JSON lines. Each change has one line before it is tried, and one line each time its
 outcome is known; the last one counts. A broken line loses only itself.
@@ -17,7 +17,7 @@ import msgspec
 
 from aitui.domain.sanitize import sanitize_line
 from aitui.errors import JournalError
-from aitui.store.json_store import lock_file, make_private_directory, replace_atomically
+from aitui.store.files import lock_file, make_private_directory, replace_atomically
 
 FILE_NAME = "changes.jsonl"
 CHANGES_KEPT = 500
@@ -28,7 +28,7 @@ _T = TypeVar("_T")
 
 
 class ChangeOutcome(Enum):
-    """What came of a change. OPEN: it was tried, and nobody saw its end."""
+    """The outcome of a change. OPEN: it was tried, and its end is unknown."""
 
     OPEN = "open"
     DONE = "done"
@@ -40,11 +40,11 @@ class ChangeOutcome(Enum):
 class JournalEntry:
     """One change of one file.
 
-    `at` is Unix time in seconds, `server` a server's identity, `host` what its machine is called.
-    `flag`, `old` and `new` say what was changed, each empty where that isn't one value. `before`
-    and `after` are the digests of the file, `backup` is the path of its copy there; both paths are
-    as the host has them, to be cleaned where they are shown. `undoes` is the id of the change that
-    this one takes back: when it is done, that one counts as undone.
+    `at` is Unix time, `server` a server's identity, `host` its machine's label. `flag`, `old` and
+    `new` describe the change, each empty if it isn't a single value. `before` and `after` are the
+    digests of the file, `backup` is the path of its copy there; both paths are as the host has
+    them, to be sanitized where they are shown. `undoes` is the id of the change that this one
+    reverts: when it is done, that one counts as undone.
     """
 
     id: str
@@ -64,7 +64,7 @@ class JournalEntry:
 
 
 class _OutcomeRecord(msgspec.Struct):
-    """The line that says how a change ended."""
+    """The line with the outcome of a change."""
 
     ended: str
     outcome: ChangeOutcome
@@ -72,7 +72,7 @@ class _OutcomeRecord(msgspec.Struct):
 
 
 class Journal:
-    """The journal in one file that several aitui may share. Every call raises JournalError."""
+    """The journal in one file that several instances share. Every call raises JournalError."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -80,29 +80,29 @@ class Journal:
 
     @classmethod
     def open(cls, path: Path) -> "Journal":
-        """Touches no disk; the file need not exist."""
+        """Open the journal without touching the disk; the file need not exist."""
         return cls(path)
 
     async def begin(self, change: JournalEntry) -> None:
-        """Write down what is about to be tried. It is on the disk when this returns."""
+        """Record a change before it is tried. The record is on the disk when this returns."""
         await self._do(lambda: self._append(msgspec.json.encode(_sanitize_change(change))))
 
     async def end(self, change_id: str, outcome: ChangeOutcome, *, backup: str = "") -> None:
-        """Write down what came of it; `backup` where the path of the copy is known only now."""
+        """Record the outcome; `backup` if the path of the copy is known only now."""
         ended = _OutcomeRecord(change_id, outcome, backup)
         await self._do(lambda: self._append(msgspec.json.encode(ended)))
 
     async def entries(self) -> tuple[JournalEntry, ...]:
-        """All changes that are kept, the oldest first."""
+        """Return all changes, the oldest first."""
         return tuple((await self._do(self._read)).values())
 
     async def changes_of(self, server: str) -> tuple[JournalEntry, ...]:
-        """The changes of one server, the oldest first."""
+        """Return the changes of one server, the oldest first."""
         key = sanitize_line(server, _LONGEST_VALUE)
         return tuple(change for change in await self.entries() if change.server == key)
 
     async def last_undoable(self, server: str) -> JournalEntry | None:
-        """The latest change that was done, isn't undone, and undoes nothing itself."""
+        """Return the latest change that is done, not undone, and no undo itself."""
         return next(
             (
                 change
@@ -110,17 +110,6 @@ class Journal:
                 if change.outcome is ChangeOutcome.DONE and not change.undoes and change.backup
             ),
             None,
-        )
-
-    async def open_changes(self, server: str) -> tuple[JournalEntry, ...]:
-        """The changes of a server whose end nobody saw, the oldest first.
-
-        One of them may be going on just now in another aitui.
-        """
-        return tuple(
-            change
-            for change in await self.changes_of(server)
-            if change.outcome is ChangeOutcome.OPEN
         )
 
     async def _do(self, work: Callable[[], _T]) -> _T:
@@ -147,7 +136,7 @@ class Journal:
                     self._path, b"".join(msgspec.json.encode(c) + b"\n" for c in kept)
                 )
                 content = b""
-            # A line that a crash cut off must not swallow the next one.
+            # An incomplete line of a crash must not swallow the next one.
             start = b"" if content.endswith(b"\n") or not content else b"\n"
             _append_line(self._path, start + line + b"\n")
 
@@ -155,7 +144,7 @@ class Journal:
         return _parse_changes(self._content())
 
     def _content(self) -> bytes:
-        """The last LARGEST_FILE bytes."""
+        """Read the last LARGEST_FILE bytes."""
         try:
             with self._path.open("rb") as file:
                 size = os.fstat(file.fileno()).st_size
@@ -181,7 +170,7 @@ def _append_line(path: Path, line: bytes) -> None:
 
 
 def _parse_changes(content: bytes) -> dict[str, JournalEntry]:
-    """The changes by id, each with its last outcome."""
+    """Return the changes by id, each with its last outcome."""
     changes: dict[str, JournalEntry] = {}
     for line in _decode_lines(content):
         if isinstance(line, JournalEntry):
@@ -207,11 +196,11 @@ def _decode_lines(content: bytes) -> Iterable[JournalEntry | _OutcomeRecord]:
             else:
                 yield _sanitize_change(msgspec.json.decode(line, type=JournalEntry))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            continue  # a line that a crash cut off, or somebody's own
+            continue  # an incomplete line of a crash, or not one of aitui's
 
 
 def _sanitize_change(change: JournalEntry) -> JournalEntry:
-    """The same with values that are harmless and not too long to be shown."""
+    """Sanitize and shorten the values that are shown."""
     return replace(
         change,
         server=sanitize_line(change.server, _LONGEST_VALUE),

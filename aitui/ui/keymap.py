@@ -5,11 +5,14 @@ of this.
 """
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from textual.binding import Binding, BindingType
 
-from aitui.domain.checks import CheckResult
 from aitui.errors import Action, AituiError, remedy_with
+
+if TYPE_CHECKING:
+    from aitui.domain.checks import CheckResult
 
 Hint = tuple[str, str, str]
 """A key of the footer: its sign, its words and its action."""
@@ -35,7 +38,8 @@ class Key:
 
     `words` stand in the help and the palette, unless it isn't `listed`, `short` in the footer. `sign`
     is how it is shown there, empty for Textual's way. `manual` is what the README says of it, empty
-    where it says nothing. `mends` is the action of errors that it does.
+    where it says nothing. `mends` is the action of errors that it does. One that isn't `bound` is taken
+    by the field or the list in focus.
     """
 
     keys: str
@@ -47,6 +51,7 @@ class Key:
     priority: bool = False
     manual: str = ""
     mends: Action | None = None
+    bound: bool = True
 
     @property
     def signs(self) -> tuple[str, ...]:
@@ -80,6 +85,7 @@ class KeyGroup:
                 priority=key.priority,
             )
             for key in self.keys
+            if key.bound
         ]
 
     def hint(self, action: str, words: str = "", runs: str = "") -> Hint:
@@ -90,6 +96,10 @@ class KeyGroup:
         key = self._find(action)
         owner = f"{self.owner}." if self.owner else ""
         return self.sign(action), words or key.short or key.words, runs or owner + action
+
+    def line(self, *actions: str) -> str:
+        """The hints for several keys as one line of text."""
+        return "   ".join(" ".join(self.hint(action)[:2]) for action in actions)
 
     def sign(self, action: str) -> str:
         """The sign of the key that does `action`."""
@@ -174,8 +184,14 @@ APP = KeyGroup(
             manual="doctor: check everything",
             mends=Action.RUN_DOCTOR,
         ),
-        Key("colon", "command_palette", "command palette", sign=":", manual="command palette"),
-        Key("ctrl+p", "command_palette", "command palette", listed=False, manual="the same"),
+        Key(
+            "colon",
+            "command_palette",
+            "command palette",
+            sign=":",
+            manual="command palette; also `^p`",
+        ),
+        Key("ctrl+p", "command_palette", "command palette", listed=False),
         Key("q", "quit", "quit", manual="quit"),
     ),
     owner="app",
@@ -205,20 +221,12 @@ MODELS = KeyGroup(
         Key("slash", "filter", "filter", sign="/", priority=True, manual="filter by words"),
         Key("s", "sort", "sort", manual="sort by the next column"),
         Key("y", "copy_id", "copy id", manual="copy the id"),
-        Key("escape", "back", "back", listed=False, manual="back; clear the filter"),
+        Key("escape", "back", "back", "show all", listed=False, manual="back; clear the filter"),
+        Key("enter", "keep_filter", "keep the filter", bound=False),
     ),
 )
 MODEL_TABLE = KeyGroup("model table", _motions("first", "last"))
 REQUESTS = KeyGroup("requests", _motions("first", "last")[:2])
-
-FILTER = KeyGroup(
-    "filter",
-    (
-        # Not bound: the line takes the one itself, the other is the screen's.
-        Key("enter", "keep_filter", "keep the filter"),
-        Key("escape", "back", "show all"),
-    ),
-)
 
 # --- the chat
 
@@ -267,6 +275,7 @@ TRANSCRIPT = KeyGroup(
 
 # --- the log
 
+_ENTER_OF_ENTRY = Key("enter", "submit_entry", "done", bound=False)
 LOGS = KeyGroup(
     "logs",
     (
@@ -286,6 +295,7 @@ LOGS = KeyGroup(
         Key("f5,ctrl+r", "retry", "retry now", sign="F5"),
         Key("1", "models", "models"),
         Key("escape", "back", "back", listed=False),
+        _ENTER_OF_ENTRY,
     ),
 )
 _SIDEWAYS = (
@@ -293,15 +303,6 @@ _SIDEWAYS = (
     Key("right", "sideways(1)", "to the right", listed=False),
 )
 LOG_VIEW = KeyGroup("log", (*_motions("first line"), *_SIDEWAYS))
-
-ENTRY = KeyGroup(
-    "entry",
-    (
-        # Not bound: the field takes the one itself, the other is the screen's.
-        Key("enter", "submit_entry", "done"),
-        Key("escape", "back", "back"),
-    ),
-)
 
 # --- the config file
 
@@ -323,6 +324,7 @@ CONFIG = KeyGroup(
         Key("f5,ctrl+r", "read_again", "read it again", "read again", "F5"),
         Key("1", "models", "models"),
         Key("escape", "back", "back", listed=False),
+        _ENTER_OF_ENTRY,
     ),
 )
 CONFIG_VIEW = KeyGroup("config lines", (*_motions("first line", "last line"), *_SIDEWAYS))
@@ -369,7 +371,8 @@ SETUP = KeyGroup(
 HISTORY = KeyGroup(
     "history",
     (
-        Key("escape", "give_up", "Back"),
+        Key("escape", "give_up", "Back", "back"),
+        Key("enter", "select", "go on with it", bound=False),
         Key("down", "to_list", "To the list", listed=False),
         Key("delete", "delete", "delete", sign="Del"),
     ),
@@ -378,12 +381,13 @@ CONVERSATIONS = KeyGroup("conversations", _motions("first", "last"))
 CONTEXT_SIZE = KeyGroup(
     "context size",
     (
-        Key("escape", "give_up", "leave it as it is"),
+        Key("escape", "give_up", "leave it as it is", "leave it"),
+        Key("enter", "submit", "preview", bound=False),
         # With priority: the field would take them for the beginning and the end of its line.
         Key("up", "double", "double", priority=True),
         Key("down", "half", "half", priority=True),
-        Key("ctrl+f", "fitting", "largest that fits", sign="^f", priority=True),
-        Key("ctrl+x", "most", "the model's maximum", sign="^x", priority=True),
+        Key("ctrl+f", "fitting", "largest that fits", "fits", "^f", priority=True),
+        Key("ctrl+x", "most", "the model's maximum", "maximum", "^x", priority=True),
     ),
 )
 STEPS = KeyGroup(
@@ -404,14 +408,33 @@ CONFIRM = KeyGroup(
         Key("left,right,h,l,up,down", "other_choice", "Other choice", listed=False),
     ),
 )
-CHOOSE = KeyGroup("list", (Key("escape,q", "give_up", "Back"),))
-KEY_PASSWORD = KeyGroup("password", (Key("escape", "give_up", "Give up"),))
-SERVERS = KeyGroup("servers", (Key("escape", "give_up", "Back"),))
+CHOOSE = KeyGroup(
+    "list",
+    (
+        Key("escape,q", "give_up", "Back", "back"),
+        Key("enter", "select", "choose", bound=False),
+    ),
+)
+KEY_PASSWORD = KeyGroup(
+    "password",
+    (
+        Key("escape", "give_up", "Give up", "give up"),
+        Key("enter", "submit", "connect", bound=False),
+    ),
+)
+SERVERS = KeyGroup(
+    "servers",
+    (
+        Key("escape", "give_up", "Back", "back"),
+        Key("enter", "submit", "connect", bound=False),
+        Key("tab", "focus_next", "list or URL", bound=False),
+    ),
+)
 HELP = KeyGroup("help", (Key("escape,q,question_mark,f1", "close", "Close", listed=False),))
 HELP_TEXT = KeyGroup("help text", _motions("first line", "last line"))
 
 README_GROUPS = (MODEL_TABLE, MODELS, APP)
-"""Those whose keys the README lists."""
+"""Those that the README lists."""
 
 _KEYS_OF_ACTIONS = {
     **{key.mends: APP.sign(key.action) for key in APP.keys if key.mends},
@@ -419,7 +442,7 @@ _KEYS_OF_ACTIONS = {
 }
 
 
-def remedy_text(of: AituiError | CheckResult) -> str:
+def remedy_text(of: "AituiError | CheckResult") -> str:
     """What mends it, with the key that does it; with its command if there is no key."""
     if of.action is None:
         return of.remedy

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from rich.cells import cell_len, chop_cells, set_cell_size
 
 from aitui.domain.confirmation import Confirmation
+from aitui.domain.sanitize import sanitize_line
 from aitui.errors import AituiError, ConfigRefused, LoadFailed
 from aitui.ui.keymap import APP, remedy_text
 
@@ -122,3 +123,15 @@ def wrap_text(text: str, width: int) -> list[str]:
             lines.extend(whole)
         lines.append(line)
     return lines
+
+
+MAX_QUOTED_LENGTH = 60
+"""Characters of a copied text that is named whole."""
+
+
+def text_summary(text: str) -> str:
+    """Return the text itself if it is short, else how much of it there is."""
+    lines = text.count("\n") + 1
+    if lines > 1:
+        return f"{lines:,} lines"
+    return sanitize_line(text) if len(text) <= MAX_QUOTED_LENGTH else f"{len(text):,} characters"

@@ -10,8 +10,8 @@ import sys
 import time
 from pathlib import Path
 
-from aitui.demo.certificates import make_certificates
 from bench.texts import tokens
+from certificates import make_certificates
 
 _HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 

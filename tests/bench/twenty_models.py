@@ -4,9 +4,9 @@ import asyncio
 import sys
 from pathlib import Path
 
-from aitui.demo.certificates import make_certificates
 from aitui.demo.dialect import Dialect
 from aitui.demo.stand_in import StandIn
+from certificates import make_certificates
 
 CONFIG = "models:\n" + "".join(
     f'  "model-{number:02}-7b-Q4_K_M":\n'

@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 
 from aitui.demo.certificates import Certificates
-from aitui.demo.stand_in import StandIn
 from aitui.domain.snapshot import Server
 from cli.command_line import CommandLine, Outcome, finish, interrupt, read_until
 from other_client import OtherClient
 from services.chat.chatting import BROKEN, CONFIG, DIES, ENDLESS, FAST, LONG
+from stand_in import StandIn
 from watched import eventually
 
 DONE, FAILED, USAGE, UNREACHABLE, NO_MODEL, REFUSED, INTERRUPTED = 0, 1, 2, 3, 5, 6, 130

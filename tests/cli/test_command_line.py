@@ -7,9 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from aitui.demo.certificates import Certificates, make_foreign_certificates
-from aitui.demo.faults import FixedResponse, Hang, HtmlPage
-from aitui.demo.stand_in import StandIn
+from aitui.demo.certificates import Certificates
 from catalogue import (
     ALIAS,
     HIDDEN,
@@ -23,8 +21,10 @@ from catalogue import (
     STEADY,
     each_dialect,
 )
+from certificates import make_foreign_certificates
 from cli.command_line import CommandLine, finish, interrupt
 from other_client import OtherClient
+from stand_in import FixedResponse, Hang, HtmlPage, StandIn
 from watched import asked_for, eventually
 
 DONE, FAILED, USAGE, UNREACHABLE, TLS, NO_MODEL, REFUSED, INTERRUPTED = 0, 1, 2, 3, 4, 5, 6, 130

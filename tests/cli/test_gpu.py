@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from aitui.demo.dialect import Dialect
-from aitui.demo.stand_in import StandIn
 from catalogue import QUICK
 from cli.command_line import CommandLine
 from other_client import OtherClient
+from stand_in import StandIn
 from ui.memory.test_feed import NO_MONITOR
 
 GIB = 1 << 30

@@ -8,8 +8,6 @@ from pathlib import Path
 import pytest
 
 from aitui.demo.dialect import Dialect
-from aitui.demo.faults import ConnectionClose, Hang, HtmlPage
-from aitui.demo.stand_in import StandIn
 from aitui.domain.models import RunState
 from aitui.domain.snapshot import Server
 from aitui.errors import ActionRefused, LoadFailed, NoSuchModel, ProxyError, Unreachable
@@ -33,6 +31,7 @@ from catalogue import (
     each_dialect,
 )
 from other_client import OtherClient
+from stand_in import ConnectionClose, Hang, HtmlPage, StandIn
 from watched import Watched, asked_for, beside, eventually, no, nobody, watched, yes
 
 

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from aitui.demo.stand_in import StandIn
 from aitui.domain.snapshot import Server
 from aitui.paths import Paths
 from aitui.store.measurements import FILE_NAME, Measurements
 from catalogue import OUT_OF_MEMORY, QUICK, STEADY
 from cli.command_line import CommandLine
+from stand_in import StandIn
 
 MIB = 1 << 20
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from aitui.demo.stand_in import StandIn
 from aitui.domain.snapshot import Server
 from catalogue import ALIAS, PEER, QUICK
 from cli.command_line import CommandLine, finish, interrupt
+from stand_in import StandIn
 
 COLOURED = "\x1b[31mred\x1b[0m and \x1b]0;title\x07\x1b[2Jplain\n"
 

@@ -4,10 +4,10 @@ import os
 
 import pytest
 
-from aitui.demo.stand_in import StandIn
 from catalogue import ALIAS, QUICK, STEADY
 from cli.command_line import CommandLine, interrupt, read_until, status_of
 from other_client import OtherClient
+from stand_in import StandIn
 
 PROMPT = "Load? [y/N] "
 

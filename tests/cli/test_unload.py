@@ -7,8 +7,6 @@ from pathlib import Path
 import pytest
 
 from aitui.demo.dialect import Dialect
-from aitui.demo.faults import FixedResponse
-from aitui.demo.stand_in import StandIn
 from aitui.domain.models import RunState
 from aitui.domain.snapshot import Server
 from aitui.errors import ActionRefused, NoSuchModel, UnloadFailed
@@ -26,6 +24,7 @@ from catalogue import (
     dialects,
     each_dialect,
 )
+from stand_in import FixedResponse, StandIn
 from watched import Watched, asked_for, no, nobody, watched, yes
 
 

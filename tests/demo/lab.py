@@ -12,8 +12,8 @@ import aiohttp
 from yarl import URL
 
 from aitui.demo.dialect import Dialect
-from aitui.demo.stand_in import StandIn
 from demo.recorded_answers import RECORDINGS
+from stand_in import StandIn
 
 _SHORTER = (
     ("healthCheckTimeout: 15", "healthCheckTimeout: 0.5"),

@@ -12,8 +12,8 @@ from aitui.demo import ssh_host
 from aitui.demo.dialect import Dialect
 from aitui.demo.shell_commands import ShellResult
 from aitui.demo.ssh_host import DemoSshServer
-from aitui.demo.stand_in import StandIn
 from demo.lab import lab_config
+from stand_in import StandIn
 
 _TURNS = 10
 

@@ -15,7 +15,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from aitui.demo.certificates import make_certificates
+import llama_swap_program
+from certificates import make_certificates
 
 CONFIG = """\
 models:
@@ -27,7 +28,6 @@ models:
   talker:
     cmd: llama-server --port ${PORT} --chunks 20 --tokens-per-second 40
 """
-_MODULE = "aitui.demo.llama_swap_program"
 
 
 @dataclass
@@ -66,7 +66,7 @@ def free_port() -> int:
 async def start(*words: str) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
         sys.executable,
-        *("-m", _MODULE, *words),
+        *(llama_swap_program.__file__, *words),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,

@@ -11,15 +11,17 @@ from random import Random
 import aiohttp
 import pytest
 
-from aitui.demo.certificates import (
-    Certificates,
+from aitui.demo.certificates import Certificates
+from aitui.demo.dialect import Dialect
+from aitui.demo.world import demo_world
+from certificates import (
     encrypt_client_key,
     make_certificates,
     make_expired_client,
     make_foreign_certificates,
 )
-from aitui.demo.dialect import Dialect
-from aitui.demo.faults import (
+from demo.lab import lab_config, open_lab
+from stand_in import (
     ConnectionClose,
     Fault,
     FixedResponse,
@@ -27,11 +29,9 @@ from aitui.demo.faults import (
     Hang,
     HtmlPage,
     SlowBody,
+    StandIn,
     WrongTypes,
 )
-from aitui.demo.stand_in import StandIn
-from aitui.demo.world import demo_world
-from demo.lab import lab_config, open_lab
 
 
 @pytest.fixture(scope="module")
@@ -202,7 +202,7 @@ async def test_the_demo_world_vanishes_also_when_something_goes_wrong() -> None:
     async def go_wrong() -> None:
         async with demo_world(Random(1)) as world:
             folders.append(world.folder)
-            assert world.config_home.is_dir()
+            assert (world.folder / "config").is_dir()
             raise RuntimeError("on purpose")
 
     with pytest.raises(RuntimeError, match="on purpose"):

@@ -4,7 +4,7 @@ import asyncio
 from types import TracebackType
 from typing import Self
 
-from aitui.demo.listener import close_listener
+from aitui.demo.stand_in import close_listener
 
 _PIECE = 512
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from aitui.domain.snapshot import Server
-from llamaswap.authority import Authority, Issued
+from certificates import Authority, Issued
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
-from aitui.demo.listener import close_listener
+from aitui.demo.stand_in import close_listener
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import pytest
 
 from aitui.errors import ConnectionLost
 from aitui.llamaswap.client import LlamaSwapClient
-from llamaswap.authority import Authority, Issued
+from certificates import Authority, Issued
 from llamaswap.conftest import server_at
 from llamaswap.raw_server import RawRequest, RawServer, always, answer, hang, head, until
 

@@ -10,11 +10,10 @@ from aitui.domain.snapshot import Server
 from aitui.errors import CertificateFileError, KeyPasswordNeeded, TlsRefused
 from aitui.llamaswap.certificates import (
     client_certificate_error,
-    expiries,
     find_file_error,
     key_warnings,
 )
-from llamaswap.authority import Authority, Issued
+from certificates import Authority, Issued
 from llamaswap.conftest import server_at
 
 
@@ -166,17 +165,6 @@ def test_a_refusal_of_good_files_names_their_issuer(folder: Authority, tmp_path:
     assert "bad certificate" in error.why
     assert "CN=Other CA" in error.why
     assert "not by the authority in" in error.why
-
-
-def test_the_soonest_expiry_comes_first(folder: Authority) -> None:
-    issued = folder.issue("client", days=20)
-    first, second = expiries(using(folder, issued))
-    assert (first.what, second.what) == ("client certificate", "certificate authority")
-    assert first.not_after < second.not_after
-
-
-def test_files_that_are_wrong_have_no_expiry(tmp_path: Path) -> None:
-    assert expiries(server_at("https://localhost", ca=tmp_path / "missing")) == ()
 
 
 def test_a_key_that_others_can_read_is_a_warning(folder: Authority) -> None:

@@ -29,6 +29,14 @@ async def test_short_requests_share_a_connection() -> None:
         assert there.connections == 1
 
 
+async def test_no_cookie_is_kept() -> None:
+    with_cookie = always(answer("OK", content_type="text/plain", Set_Cookie="a=b"))
+    async with RawServer(with_cookie) as there, LlamaSwapClient(server_at(there.url)) as client:
+        await client.health()
+        await client.health()
+    assert all("cookie" not in request.headers for request in there.requests)
+
+
 @pytest.mark.parametrize(
     ("model_id", "segment"),
     [

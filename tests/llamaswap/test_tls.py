@@ -17,7 +17,7 @@ from aitui.errors import (
 )
 from aitui.llamaswap.client import LlamaSwapClient
 from aitui.llamaswap.tls import fingerprint, tls_context
-from llamaswap.authority import Authority, Issued
+from certificates import Authority, Issued
 from llamaswap.conftest import server_at, server_context
 from llamaswap.raw_server import RawRequest, RawServer, json_answer
 

@@ -5,10 +5,10 @@ from pathlib import Path
 from random import Random
 
 from aitui.demo.dialect import Dialect
-from aitui.demo.stand_in import StandIn
 from aitui.domain.snapshot import Server
 from catalogue import CATALOGUE, QUICK
 from soak.world import floods, reloads, restarts, swaps
+from stand_in import StandIn
 from ui.driven import Driven, driven
 
 ROUNDS = 1

@@ -11,8 +11,8 @@ from pathlib import Path
 from random import Random
 
 from aitui.demo.dialect import Dialect
-from aitui.demo.stand_in import StandIn
 from catalogue import CATALOGUE, PAIR_CHAT, QUICK, STEADY
+from stand_in import StandIn
 
 LAST = STEADY
 """The model that is ready when all has come to rest, and the only one."""

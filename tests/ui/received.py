@@ -1,6 +1,6 @@
 """What a stand-in was asked to do."""
 
-from aitui.demo.stand_in import StandIn
+from stand_in import StandIn
 
 
 def orders(stand_in: StandIn) -> list[tuple[str, str]]:

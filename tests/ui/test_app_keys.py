@@ -8,12 +8,12 @@ import pytest
 from textual.command import CommandPalette
 
 from aitui.demo.certificates import Certificates
-from aitui.demo.stand_in import StandIn
 from aitui.domain.snapshot import Server
 from aitui.ui.screens.dialogs import ServersScreen
 from aitui.ui.screens.help import HelpScreen
 from aitui.ui.screens.models import ModelsScreen
 from catalogue import QUICK
+from stand_in import StandIn
 from ui.driven import Driven, driven
 
 LAST_WORDS = "Press ^c once more to quit"

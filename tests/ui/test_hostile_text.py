@@ -8,9 +8,9 @@ import pytest
 from rich.cells import cell_len
 from textual.widgets._toast import Toast
 
-from aitui.demo.stand_in import StandIn
 from aitui.domain.snapshot import Server
 from aitui.ui.widgets.model_detail import ModelDetail
+from stand_in import StandIn
 from ui.driven import Driven, driven
 from ui.hostile import PAYLOADS, catalogue_of
 

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from aitui.demo.certificates import Certificates, encrypt_client_key
-from aitui.demo.stand_in import StandIn
+from aitui.demo.certificates import Certificates
 from aitui.domain.snapshot import Server
 from aitui.ui.screens.dialogs import KeyPasswordScreen
 from catalogue import QUICK
+from certificates import encrypt_client_key
+from stand_in import StandIn
 from ui.driven import Driven, driven
 
 PASSWORD = "correct horse"

@@ -10,7 +10,6 @@ import pytest
 from textual.command import CommandPalette
 
 from aitui.demo.dialect import Dialect
-from aitui.demo.stand_in import StandIn
 from aitui.domain.models import RunState
 from aitui.domain.snapshot import Server
 from aitui.ui.screens.models import ModelsScreen
@@ -27,6 +26,7 @@ from catalogue import (
     dialects,
     each_dialect,
 )
+from stand_in import StandIn
 from ui.driven import Driven, driven
 from ui.received import orders
 

@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from aitui.demo.faults import (
+from aitui.domain.snapshot import Server
+from aitui.ui.widgets.model_detail import ModelDetail
+from catalogue import QUICK
+from stand_in import (
     ConnectionClose,
     EndlessBody,
     Fault,
@@ -14,12 +17,9 @@ from aitui.demo.faults import (
     GarbageBody,
     Hang,
     HtmlPage,
+    StandIn,
     WrongTypes,
 )
-from aitui.demo.stand_in import StandIn
-from aitui.domain.snapshot import Server
-from aitui.ui.widgets.model_detail import ModelDetail
-from catalogue import QUICK
 from ui.driven import Driven, driven
 
 MEGABYTE = 1 << 20

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from aitui.demo.certificates import Certificates
-from aitui.demo.stand_in import StandIn
 from aitui.domain.snapshot import Server
 from aitui.paths import Paths
 from aitui.settings import missing_certificates
 from aitui.ui.screens.setup import SetupScreen
 from catalogue import QUICK
+from stand_in import StandIn
 from ui.driven import Driven, driven
 
 

@@ -2,8 +2,8 @@
 
 from functools import partial
 
-from aitui.demo.stand_in import StandIn
 from catalogue import HIDDEN, LONG, ODD, OUT_OF_MEMORY, PEER, QUICK, SLASH, STEADY
+from stand_in import StandIn
 from ui.driven import Driven
 from ui.received import orders
 

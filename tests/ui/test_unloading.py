@@ -4,10 +4,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from aitui.demo.dialect import Dialect
-from aitui.demo.stand_in import StandIn
 from aitui.domain.models import RunState
 from aitui.domain.snapshot import Server
 from catalogue import PAIR_CHAT, PAIR_EMBED, PEER, QUICK, SLOW, dialects, each_dialect
+from stand_in import StandIn
 from ui.driven import Driven, driven
 from ui.received import orders
 

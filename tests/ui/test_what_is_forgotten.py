@@ -6,11 +6,11 @@ from pathlib import Path
 
 from textual.widget import Widget
 
-from aitui.demo.stand_in import StandIn
 from aitui.domain.snapshot import Server
 from aitui.ui.screens.logs import LogsScreen
 from aitui.ui.terminal.screen_diff import clear_style_caches
 from aitui.ui.widgets.log_view import LogView
+from stand_in import StandIn
 from ui.driven import driven
 
 

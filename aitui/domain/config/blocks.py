@@ -1,47 +1,41 @@
-"""Whole models put into a config file, and taken out of it."""
+"""Whole models added to a config file, and removed from it."""
 
 import posixpath
 import re
 
-from aitui.domain.config.document import (
-    ConfigDocument,
-    ModelEntry,
-    Node,
-    YamlCollection,
-    YamlScalar,
-    block_end,
-    scalar_text,
-)
-from aitui.domain.config.edit import ConfigChange, Splice, change_flag, end_of_line, line_break
+from aitui.domain.config.document import ConfigDocument, ModelEntry
+from aitui.domain.config.flag_edit import change_flag
 from aitui.domain.config.lint import entries_at, list_items
 from aitui.domain.config.locate import ValueSource, current_value, escape_fragment
+from aitui.domain.config.splice import Splice, end_of_line, line_break, write_text
 from aitui.domain.config.verify import (
+    ConfigChange,
     differs_only_in_keys,
     find_changed_models,
     reparse,
     require_verified,
 )
+from aitui.domain.config.yaml_tree import Node, YamlCollection, YamlScalar, block_end, scalar_text
 from aitui.domain.llama_server import (
     MODEL,
+    CommandLine,
     effective_flag_value,
     find_flag,
-    has_flag,
     refuse_unwritable,
 )
 from aitui.domain.sanitize import sanitize_line
 from aitui.errors import ConfigRefused
 
 _PLAIN_KEY = re.compile(r"[A-Za-z][A-Za-z0-9_./+-]*(?:[ :][A-Za-z0-9_./+-]+)*")
-_NOT_TEXT = re.compile(r"(?i:true|false|null|yes|no|on|off|y|n)")
 
 
 def model_files(document: ConfigDocument) -> frozenset[str]:
-    """The files that the config's `--model` flags name, macros put in."""
+    """Return the files that the config's `--model` flags name, macros expanded."""
     return frozenset(_model_file_paths(document))
 
 
 def model_folders(document: ConfigDocument) -> tuple[str, ...]:
-    """The folders of the files that the config's `--model` flags name, in the file's order."""
+    """Return the folders of the files that the config's `--model` flags name, in the file's order."""
     folders = (posixpath.dirname(path) for path in _model_file_paths(document))
     return tuple(dict.fromkeys(folder for folder in folders if folder.startswith("/")))
 
@@ -49,11 +43,11 @@ def model_folders(document: ConfigDocument) -> tuple[str, ...]:
 def add_model(
     document: ConfigDocument, model_id: str, file_path: str, *, like: str | None = None
 ) -> ConfigChange:
-    """A new model behind the last one, a copy of `like` or of the last one but for its file.
+    """Add a model behind the last one: a copy of `like`, or of the last one, with another file.
 
-    What can belong to one model only goes: `aliases`, `name`, `description`, comments above.
-    Raises ConfigRefused for an id that is taken, where there is no model to be like, and where that
-    one has its file or all of its block from elsewhere.
+    What can belong to one model only is left out: `aliases`, `name`, `description`, comments above.
+    Raises ConfigRefused for an id that is taken, if there is no model to copy, and if its file or
+    all of its block stands elsewhere.
     """
     line = document.lines.line(document.root.end)
     refuse_unwritable(model_id, line)
@@ -79,12 +73,11 @@ def add_model(
 
 
 def remove_model(document: ConfigDocument, model_id: str) -> ConfigChange:
-    """Takes a model's block out, with the comment lines directly above it, indented as it is.
+    """Remove a model's block, with the comment lines directly above it that are indented like it.
 
-    So does a blank line above it, where otherwise two would be left, or one at the end.
-
-    Raises ConfigRefused where something else still names the model, where others use an anchor of
-    its block, and for the only model.
+    A blank line above it goes as well if two would be left, or one at the end. Raises ConfigRefused
+    if something else still names the model, if others use an anchor of its block, and for the only
+    model.
     """
     entry = document.entry(model_id)
     line = document.model(model_id).first_line
@@ -147,7 +140,7 @@ def _find_template(document: ConfigDocument, like: str | None) -> ModelEntry:
     usable = [
         entry
         for entry in document.entries.values()
-        if has_flag(document.command(entry.id), MODEL) and not entry.pair.aliased
+        if CommandLine.read(document.command(entry.id)).has(MODEL) and not entry.pair.aliased
     ]
     if not usable:
         raise ConfigRefused(
@@ -158,7 +151,7 @@ def _find_template(document: ConfigDocument, like: str | None) -> ModelEntry:
 
 
 def _duplicate_block(document: ConfigDocument, pattern: ModelEntry, model_id: str) -> str:
-    """The text with the pattern's block once more, behind the last one, under the new id."""
+    """Return the text with the pattern's block once more, behind the last one, under the new id."""
     text = document.text
     models = _models_node(document)
     own = [entry for entry in document.entries.values() if not entry.anchor]
@@ -181,7 +174,7 @@ def _duplicate_block(document: ConfigDocument, pattern: ModelEntry, model_id: st
 
 
 def _blank_lines_between_blocks(text: str, entries: list[ModelEntry]) -> int:
-    """How many blank lines stand between the last two blocks, at most one."""
+    """Return how many blank lines stand between the last two blocks, at most one."""
     ordered = sorted(entries, key=lambda entry: entry.key.start)
     if len(ordered) < 2:
         return 0
@@ -191,20 +184,20 @@ def _blank_lines_between_blocks(text: str, entries: list[ModelEntry]) -> int:
 
 
 def _strip_anchors(text: str, pattern: ModelEntry, body: str) -> str:
-    """The copied text with the definitions of its anchors left out, from the last to the first."""
+    """Return the copied text without the definitions of its anchors."""
     offset = pattern.key.end
-    waiting = [pattern.pair.value]
+    pending = [pattern.pair.value]
     places: list[tuple[int, int]] = []
-    while waiting:
-        node = waiting.pop()
+    while pending:
+        node = pending.pop()
         if not offset <= node.start < offset + len(body):
             continue
         if node.anchor:
             start = text.index("&" + node.anchor, node.start)
             places.append((start - offset, start - offset + len(node.anchor) + 1))
         if isinstance(node, YamlCollection):
-            waiting += (pair.value for pair in node.pairs if not pair.aliased)
-            waiting += node.items
+            pending += (pair.value for pair in node.pairs if not pair.aliased)
+            pending += node.items
     for start, end in sorted(set(places), reverse=True):
         body = body[:start].rstrip(" ") + body[end:]
     return body
@@ -213,9 +206,7 @@ def _strip_anchors(text: str, pattern: ModelEntry, body: str) -> str:
 def _format_id(model_id: str, like: YamlScalar) -> str:
     if like.style in {"'", '"'}:
         return like.style + escape_fragment(model_id, like.style) + like.style
-    if _PLAIN_KEY.fullmatch(model_id) and not _NOT_TEXT.fullmatch(model_id):
-        return model_id
-    return '"' + escape_fragment(model_id, '"') + '"'
+    return write_text(model_id, _PLAIN_KEY)
 
 
 def _remove_key(document: ConfigDocument, model_id: str, key: str) -> ConfigDocument:

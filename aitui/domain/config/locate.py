@@ -1,4 +1,9 @@
-"""Where a model's flag has its value from."""
+"""Where the value of a model's flag stands in a config file.
+
+Marks are of a whole scalar; inside it ruamel gives no map back to the source. So the decoded text
+is matched with its spelling, character by character. That works for `|`, `|2-`, `>-`, plain and
+quoted scalars with their escapes and continuations; digits that are written as escapes are refused.
+"""
 
 import re
 from collections.abc import Callable, Iterator
@@ -9,15 +14,14 @@ from aitui.domain.config.document import (
     CommandSource,
     ConfigDocument,
     ExpandedCommand,
-    LineIndex,
     Macro,
     ModelEntry,
-    Node,
-    YamlScalar,
     expand,
     remove_comment_lines,
 )
+from aitui.domain.config.yaml_tree import LineIndex, Node, YamlScalar
 from aitui.domain.llama_server import (
+    CommandLine,
     CommandWord,
     Flag,
     FlagArity,
@@ -25,7 +29,6 @@ from aitui.domain.llama_server import (
     find_flag,
     find_occurrence,
     flag_occurrences,
-    flag_value,
     launch,
     split_words,
 )
@@ -56,9 +59,10 @@ _SHORT_ESCAPES = {
 
 @dataclass(frozen=True, slots=True)
 class SourceMap:
-    """The places of a scalar's characters: the one at `n` is `text[starts[n]:ends[n]]`.
+    """The positions of a scalar's characters: that of number `n` is `text[starts[n]:ends[n]]`.
 
-    −1 for blanks and line breaks. `escaped` holds those that are spelled as a number or a letter.
+    They are −1 for blanks and line breaks. `escaped` holds those that are spelled as a number or a
+    letter.
     """
 
     scalar: YamlScalar
@@ -69,7 +73,7 @@ class SourceMap:
 
     @classmethod
     def read(cls, text: str, scalar: YamlScalar) -> "SourceMap":
-        """Matches a scalar with its text. Raises ConfigRefused where they don't fit."""
+        """Match a scalar with its text. Raises ConfigRefused if they don't fit."""
         properties = _PROPERTIES.match(text, scalar.start, scalar.end)
         begin = properties.end() if properties else scalar.start
         raw = list(_iter_characters(text, scalar, begin))
@@ -91,9 +95,9 @@ class SourceMap:
         return cls(scalar, begin, tuple(starts), tuple(ends), frozenset(escaped))
 
     def locate(self, text: str, start: int, end: int) -> tuple[int, int]:
-        """Where the characters `start` to `end` stand in the file.
+        """Return where the characters `start` to `end` stand in the file.
 
-        Raises ConfigRefused where one is spelled as an escape, or a blank stands at either end.
+        Raises ConfigRefused if one is spelled as an escape, or a blank stands at either end.
         """
         if self.escaped.intersection(range(start, end)):
             raise ConfigRefused(
@@ -108,7 +112,7 @@ class SourceMap:
 
 
 def escape_fragment(fragment: str, style: str) -> str:
-    """A piece of text as it is written inside a scalar of a style."""
+    """Return a piece of text as it is written inside a scalar of a style."""
     if style == "'":
         return fragment.replace("'", "''")
     if style == '"':
@@ -119,7 +123,7 @@ def escape_fragment(fragment: str, style: str) -> str:
 def _iter_characters(
     text: str, scalar: YamlScalar, begin: int
 ) -> Iterator[tuple[str, int, int, bool]]:
-    """The characters that aren't blank: what they are, their place, whether they are escapes."""
+    """Yield the characters that aren't blank, their positions, and whether they are escapes."""
     if scalar.style == '"':
         yield from _iter_double_quoted(text, begin + 1, scalar.end - 1)
         return
@@ -183,8 +187,8 @@ class ValueSource(Enum):
 class FlagValue:
     """The value that counts: the last one in the command, else the environment's.
 
-    `line` is counted from 1. `shared_name` is the macro or anchor whose text holds it, "" where
-    the model has it to itself; `also` are the ids of the other models that read the same text.
+    `line` is counted from 1. `shared_name` is the macro or anchor that holds the value's text, ""
+    if the model has it to itself; `also` are the ids of the other models that read the same text.
     """
 
     text: str
@@ -196,10 +200,10 @@ class FlagValue:
 
 @dataclass(frozen=True, slots=True)
 class LocatedValue:
-    """A flag's value as a stretch of one scalar's decoded text.
+    """A flag's value as a range of one scalar's decoded text.
 
-    `node` is None where the value is put together from several places. `quote` are the quotes that
-    stay around the stretch; `prefix` goes before a new value, and `as_word` says whether it has to
+    `node` is None if the value is put together from several places. `quote` are the quotes around
+    the range, which stay; `prefix` goes before a new value, and `as_word` says whether that has to
     be one word of a command.
     """
 
@@ -219,9 +223,9 @@ class LocatedValue:
 
 
 def current_value(document: ConfigDocument, model_id: str, flag: str) -> FlagValue | None:
-    """The value of a flag by any of its spellings, or of its environment variable.
+    """Return the value of a flag by any of its spellings, or of its environment variable.
 
-    None where the config doesn't say. Raises ConfigRefused for a model that isn't there.
+    None if the config has none. Raises ConfigRefused for a model that doesn't exist.
     """
     found = locate_flag(document, model_id, find_flag(flag))
     if found is None:
@@ -230,7 +234,7 @@ def current_value(document: ConfigDocument, model_id: str, flag: str) -> FlagVal
 
 
 def locate_flag(document: ConfigDocument, model_id: str, flag: Flag) -> LocatedValue | None:
-    """The value that counts, and its place. Raises ConfigRefused as `current_value` does."""
+    """Find the value that counts. Raises ConfigRefused for a model that doesn't exist."""
     traced = document.trace(model_id)
     if traced is not None:
         if launch(traced.text).script is not None:
@@ -242,7 +246,7 @@ def locate_flag(document: ConfigDocument, model_id: str, flag: Flag) -> LocatedV
 
 
 def models_sharing_command(document: ConfigDocument, model_id: str) -> tuple[str, ...]:
-    """The other models whose `cmd` is the very same text."""
+    """Return the other models that have the very same text as their `cmd`."""
     node = document.command_node(model_id)
     return _other_models_where(
         document, model_id, lambda other: document.command_node(other) is node
@@ -250,14 +254,14 @@ def models_sharing_command(document: ConfigDocument, model_id: str) -> tuple[str
 
 
 def command_anchor_name(document: ConfigDocument, model_id: str) -> str:
-    """The anchor through which a model has its `cmd`, "" where none is named."""
+    """Return the anchor through which a model has its `cmd`, "" if there is none."""
     return _anchor_name(document.entry(model_id), "cmd")
 
 
 def models_using_macro(
     document: ConfigDocument, model_id: str, node: YamlScalar
 ) -> tuple[str, ...]:
-    """The other models that a macro's text reaches."""
+    """Return the other models that use a macro's text."""
     return _other_models_where(document, model_id, lambda other: _uses_macro(document, other, node))
 
 
@@ -307,12 +311,12 @@ def _locate_in_command(
 def locate_macro_reference(
     document: ConfigDocument, model_id: str, traced: ExpandedCommand, given: FlagOccurrence
 ) -> LocatedValue | None:
-    """The value as the command itself has it, `${macro}` and all; None where a macro holds it."""
+    """Find the value in the command itself, as `${macro}`; None if it stands in a macro."""
     command = document.command_node(model_id)
     flag = traced.origin(given.flag_word.start, given.flag_word.start + 1)
     if command is None or flag is None or flag.source.macro:
         return None
-    # What stands before it may be a wrapper's, and isn't read as flags of llama-server.
+    # The words before it may be a wrapper's: they aren't read as flags of llama-server.
     behind = tuple(word for word in split_words(command.value) if word.start >= flag.start)
     for own in flag_occurrences(behind):
         if own.flag_word.start == flag.start and "${" in own.value:
@@ -341,7 +345,7 @@ def locate_macro_reference(
 def _locate_in_script(
     document: ConfigDocument, model_id: str, command: str, flag: Flag
 ) -> LocatedValue | None:
-    value = flag_value(command, flag.names)
+    value = CommandLine.read(command).value(flag.names)
     if value is None:
         return _locate_in_environment(document, model_id, flag)
     node = document.command_node(model_id)
@@ -366,9 +370,9 @@ def _sharing(
 
 
 def _value_range(text: str, given: FlagOccurrence) -> tuple[int, int, str, str] | None:
-    """Where the value stands in the command: start, end, the quotes around it, what goes before.
+    """Return where a value stands in the command: start, end, its quotes, what goes before.
 
-    None where quotes run across the `=`.
+    None if quotes enclose the `=` too.
     """
     word = given.value_word
     if word is None:
@@ -394,7 +398,7 @@ def _value_range(text: str, given: FlagOccurrence) -> tuple[int, int, str, str] 
 
 
 def _range_after_equals(start: int, quote: str) -> tuple[int, int, str, str]:
-    """An empty value behind its `=`: the sign is written again, and the value after it."""
+    """Return the range of an empty value: the `=` is written again, and the value after it."""
     return start - 1, start, quote, "="
 
 

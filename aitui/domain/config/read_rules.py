@@ -1,22 +1,14 @@
-"""The rules of who may run beside whom, read from a config file.
+"""The rules that say which models may run at the same time, read from a config file.
 
 They stand in `groups` or `matrix`, at the top or under `routing`. Whatever llama-swap would refuse
-gives no rules at all, since a server with such a file runs by another one; so does a key of a
-matrix that isn't known here, since a newer server may have learnt to heed it.
+gives no rules at all, since a server with such a file runs by another one; so does an unknown key
+of a matrix, since a newer server may obey it.
 """
 
 import re
 from collections.abc import Iterator, Mapping
 
-from aitui.domain.config.document import (
-    MERGE_TAG,
-    ConfigDocument,
-    MappingEntry,
-    Node,
-    YamlCollection,
-    YamlScalar,
-    scalar_text,
-)
+from aitui.domain.config.document import ConfigDocument
 from aitui.domain.config.lint import entries_at
 from aitui.domain.config.swap_rules import (
     DEFAULT,
@@ -28,6 +20,14 @@ from aitui.domain.config.swap_rules import (
     SwapRules,
     leaves,
     parse_set,
+)
+from aitui.domain.config.yaml_tree import (
+    MERGE_TAG,
+    MappingEntry,
+    Node,
+    YamlCollection,
+    YamlScalar,
+    scalar_text,
 )
 from aitui.errors import ConfigRefused
 
@@ -43,7 +43,7 @@ _SWITCHES = {
 
 
 def read_swap_rules(document: ConfigDocument) -> SwapRules | None:
-    """The rules of a file, None where they can't be told for sure. Never raises."""
+    """Return the rules of a file, None if they aren't certain. Never raises."""
     try:
         return _RulesReader(document).read()
     except ConfigRefused:
@@ -91,7 +91,7 @@ class _RulesReader:
         return not _is_absent(keys.get("matrix"))
 
     def _entries(self, entry: MappingEntry | None) -> Mapping[str, MappingEntry]:
-        """The keys of a mapping, none where it is left out; raises for anything else."""
+        """Return the keys of a mapping, none if it is left out; raise for anything else."""
         if entry is None or _is_absent(entry):
             return {}
         if not isinstance(entry.value, YamlCollection) or not entry.value.mapping:
@@ -141,7 +141,7 @@ class _RulesReader:
             name: parse_set(scalar_text(one.value) or "")
             for name, one in self._entries(entry).items()
         }
-        # llama-swap reads the pairs of this mapping itself, and there `<<` is a set like another.
+        # llama-swap reads the pairs of this mapping itself: `<<` is a set like any other there.
         if not 0 < len(found) <= MOST_SETS or _has_merge_key(entry):
             raise ConfigRefused("The matrix has no sets, or more than are read.")
         for expression in found.values():
@@ -151,7 +151,7 @@ class _RulesReader:
         return {name: found[name] for name in _sort_sets(found)}
 
     def _resolve_model(self, name: str | None, variables: Mapping[str, str]) -> str:
-        """The model that a variable or an id means; an alias means none there."""
+        """Return the model that a variable or an id means; an alias means none there."""
         model_id = variables.get(name, name) if name is not None else None
         if model_id is None or model_id not in self._models:
             raise ConfigRefused("The matrix names an unknown model.")
@@ -159,7 +159,7 @@ class _RulesReader:
 
 
 def _sort_sets(sets: Mapping[str, Expression]) -> Iterator[str]:
-    """Each set behind those that it refers to, else as they stand; raises for circles."""
+    """Put each set behind those that it refers to, else keep the order; raise for circles."""
     open_: set[str] = set()
     done: set[str] = set()
 

@@ -18,7 +18,7 @@ _UNITS = {"": 1, "k": 1024, "m": 1024 * 1024}
 
 
 def parse_context_size(text: str) -> int:
-    """Tokens; `k` is 1,024 and `M` 1,048,576 of them, with or without an `i`.
+    """Return the tokens of a size; `k` is 1,024 and `M` 1,048,576 of them, with or without an `i`.
 
     Raises ConfigRefused for anything else, for a fraction of a token, and outside SMALLEST to
     LARGEST.
@@ -47,17 +47,17 @@ def parse_context_size(text: str) -> int:
 
 
 def half(tokens: int) -> int:
-    """Half a context, and no less than SMALLEST."""
+    """Return half a context, and no less than SMALLEST."""
     return max(SMALLEST, tokens // 2)
 
 
 def double(tokens: int) -> int:
-    """Twice a context, and no more than LARGEST."""
+    """Return twice a context, and no more than LARGEST."""
     return min(LARGEST, tokens * 2)
 
 
 def next_size(tokens: int, needed: int) -> int:
-    """The context that holds `needed` tokens and some of an answer: doubled as often as it takes."""
+    """Double a context until it holds `needed` tokens and part of a reply."""
     size = max(SMALLEST, tokens)
     while size < needed * REPLY_HEADROOM_FACTOR and size < LARGEST:
         size = double(size)

@@ -1,4 +1,4 @@
-"""Who may run beside whom at one server, as the config file that it runs says."""
+"""Which models may run at the same time at one server, by the config file that it runs with."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -9,9 +9,9 @@ from aitui.errors import ConfigRefused
 
 @dataclass(frozen=True, slots=True)
 class EvictionPlan:
-    """The ids of the models that have to go.
+    """The ids of the models that will be evicted.
 
-    `weighed`: others could have gone instead, and what each of them costs decided.
+    `by_cost` is set if others could have been evicted instead, and their costs decided.
     """
 
     models: frozenset[str]
@@ -20,9 +20,9 @@ class EvictionPlan:
 
 @dataclass(frozen=True, slots=True)
 class SwapGroup:
-    """Models that take turns (`swap`) or live together.
+    """Models that take turns (`swap`) or run at the same time.
 
-    An `exclusive` group sends the models of all others away, but for those of `persistent` ones.
+    An `exclusive` group evicts the models of all others, except those of `persistent` ones.
     """
 
     name: str
@@ -32,7 +32,7 @@ class SwapGroup:
 
 
 DEFAULT = SwapGroup("(default)")
-"""That of the models which are in none."""
+"""The group of the models that are in none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class SwapGroups:
     group_of: Mapping[str, SwapGroup]
 
     def eviction_plan(self, wanted: str, running: Collection[str]) -> EvictionPlan:
-        """Whom a request for that model sends away, also where it runs already."""
+        """Return the models that a request for that model evicts, also if it runs already."""
         own = self.group_of.get(wanted, DEFAULT)
         return EvictionPlan(
             frozenset(
@@ -82,7 +82,7 @@ class SetReference:
 
 @dataclass(frozen=True, slots=True)
 class AllOf:
-    """Parts that run together."""
+    """Parts that run at the same time."""
 
     parts: tuple["Expression", ...]
 
@@ -98,9 +98,9 @@ Expression: TypeAlias = ModelTerm | SetReference | AllOf | AnyOf
 
 
 def parse_set(text: str) -> Expression:
-    """The expression that a text spells.
+    """Parse the expression of a set.
 
-    Raises ConfigRefused for what llama-swap refuses, and for what is long or deep beyond reason.
+    Raises ConfigRefused for what llama-swap refuses, and for what is too long or too deep.
     """
     if len(text) > LONGEST:
         raise ConfigRefused(f"A set of more than {LONGEST:,} characters is not read.")
@@ -112,7 +112,7 @@ def parse_set(text: str) -> Expression:
 
 
 def leaves(expression: Expression) -> Iterator[ModelTerm | SetReference]:
-    """The names and references of an expression, from left to right."""
+    """Return the names and references of an expression, from left to right."""
     if isinstance(expression, ModelTerm | SetReference):
         yield expression
     else:
@@ -121,7 +121,7 @@ def leaves(expression: Expression) -> Iterator[ModelTerm | SetReference]:
 
 
 def _tokens(text: str) -> Iterator[str]:
-    """Signs, names, and references as `+name`."""
+    """Return signs, names, and references as `+name`."""
     at = 0
     while at < len(text):
         sign = text[at]
@@ -193,15 +193,15 @@ class _SetExpressionParser:
 
 
 MOST_STEPS = 20_000
-"""Combinations looked at before it is given up: a matter of milliseconds."""
+"""Combinations that are tried before giving up, which takes some milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class SwapMatrix:
     """Sets by name, each behind those that it refers to.
 
-    `variables` are the models that short names stand for; `costs` are those of evicting a model,
-    1 where none is given.
+    `variables` are the models that short names stand for; `costs` are those of evicting a model, 1
+    if none is given.
     """
 
     sets: Mapping[str, Expression]
@@ -209,7 +209,7 @@ class SwapMatrix:
     costs: Mapping[str, int]
 
     def eviction_plan(self, wanted: str, running: Collection[str]) -> EvictionPlan | None:
-        """Whom loading that model sends away; None where there are too many combinations."""
+        """Return the models that a load evicts; None if there are too many combinations."""
         if wanted in running:
             return EvictionPlan(frozenset())
         others = sorted(set(running))
@@ -230,13 +230,13 @@ class SwapMatrix:
 
 
 class _TooManyCombinations(Exception):
-    """The sets allow more combinations than are looked at."""
+    """The sets allow more combinations than are tried."""
 
 
 class _Combinations:
-    """What sets allow, seen through those models alone which matter now: a bit for each of them.
+    """What sets allow of the models that matter now, with a bit for each of them.
 
-    In the order in which they would be written out in full, each once.
+    Combinations come in the order in which they would be written out in full, each once.
     """
 
     def __init__(self, matrix: SwapMatrix, models: tuple[str, ...]) -> None:
@@ -246,7 +246,7 @@ class _Combinations:
         self._steps = 0
 
     def all(self) -> tuple[int, ...]:
-        """Those of all sets."""
+        """Return the combinations of all sets."""
         for name, expression in self._matrix.sets.items():
             self._masks_by_set[name] = self._masks(expression)
         return self._distinct(mask for masks in self._masks_by_set.values() for mask in masks)
@@ -282,9 +282,10 @@ def _missing_models(mask: int, others: list[str]) -> Iterable[str]:
 
 @dataclass(frozen=True, slots=True)
 class SwapRules:
-    """`names` are the ids of the file's models and their aliases, each with the id it means.
+    """The rules of a config file.
 
-    `in_routing`: they stand under `routing`, a key that older servers ignore.
+    `names` are the ids of the file's models and their aliases, each with the id it means.
+    `in_routing` is set if the rules stand under `routing`, a key that older servers ignore.
     """
 
     names: Mapping[str, str]
@@ -292,10 +293,10 @@ class SwapRules:
     in_routing: bool = False
 
     def eviction_plan(self, wanted: str, running: Collection[str]) -> EvictionPlan | None:
-        """Whom a request for that model sends away.
+        """Return the models that a request for that model evicts.
 
-        None where that doesn't follow from the file: it doesn't know the model or one that runs,
-        so the server runs something else, or it allows too much to be looked at.
+        None if that doesn't follow from the file: either it has no such model or not one that runs,
+        so that the server runs by something else, or it allows too many combinations.
         """
         ids = {name: self.names.get(name) for name in (wanted, *running)}
         known = {name: model_id for name, model_id in ids.items() if model_id is not None}

@@ -1,19 +1,53 @@
-"""Proof that a changed text differs from the one before in what was meant, and in nothing else."""
+"""A changed text, its diff, and the proof that it differs in what was meant and in nothing else.
+
+A text is spliced at the exact marks of a scalar, parsed again, and accepted only if nothing but the
+target differs. A load and dump with ruamel changed 44 of 79 probes with default settings, 35 with
+the best ones (byte-order marks, CRLF, flow spacing, `~`, comments in flow …), and on llama-swap's
+own example 170 lines instead of 5.
+"""
 
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
-from aitui.domain.config.document import (
-    ConfigDocument,
-    Node,
-    YamlCollection,
-    YamlPair,
-    YamlScalar,
-    scalar_text,
-)
+from aitui.domain.config.document import ConfigDocument
+from aitui.domain.config.locate import ValueSource
+from aitui.domain.config.yaml_tree import Node, YamlCollection, YamlPair, YamlScalar, scalar_text
 from aitui.domain.llama_server import split_words
 from aitui.domain.sanitize import sanitize_line
 from aitui.errors import ConfigRefused
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigChange:
+    """The text before and after, and what differs.
+
+    `flag` is the flag or key as it stands in the file; `old` is None if it wasn't there, `new` if it
+    goes away. `shared_name` is the macro or anchor in which the text changed, and `also` are the ids
+    of the other models that change with it. `added` is set if there was no value to replace. If the
+    value is the wanted one already, `after` is `before`.
+    """
+
+    before: str
+    after: str
+    model: str
+    flag: str
+    old: str | None
+    new: str | None
+    where: ValueSource
+    shared_name: str = ""
+    also: tuple[str, ...] = ()
+    added: bool = False
+
+    @property
+    def diff(self) -> str:
+        """A unified diff of the whole change, three lines around it, lines ending in LF."""
+        return text_diff(self.before, self.after)
+
+    @property
+    def diff_lines(self) -> str:
+        """Only the lines that are removed and added, with their `-` and `+`."""
+        lines = self.diff.splitlines(keepends=True)[2:]
+        return "".join(line for line in lines if line.startswith(("-", "+")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +149,9 @@ def node_differences(before: Node, after: Node) -> list[tuple[Node, Node]]:
     """
     found: list[tuple[Node, Node]] = []
     seen: set[tuple[int, int]] = set()
-    waiting = [(before, after)]
-    while waiting:
-        old, new = waiting.pop()
+    pending = [(before, after)]
+    while pending:
+        old, new = pending.pop()
         if (id(old), id(new)) in seen:
             continue
         seen.add((id(old), id(new)))
@@ -127,7 +161,7 @@ def node_differences(before: Node, after: Node) -> list[tuple[Node, Node]]:
             continue
         if not _is_same_collection(old, new):
             found.append((old, new))
-        waiting.extend(_common_nodes(old, new))
+        pending.extend(_common_nodes(old, new))
     return found
 
 
@@ -177,7 +211,7 @@ _MAX_LINES_SHOWN = 400
 _MAX_LINE_LENGTH = 4096
 
 
-def unified_diff(
+def text_diff(
     before: str, after: str, old_name: str = "config.yaml", new_name: str = "config.yaml"
 ) -> str:
     """Return a unified diff of a bounded length, safe to show, "" if nothing differs. Blocks."""
@@ -212,7 +246,7 @@ def file_diff(old: bytes, new: bytes, old_name: str, new_name: str) -> str:
     before, after = (
         content.decode(errors="replace").replace("\r\n", "␍\n") for content in (old, new)
     )
-    return unified_diff(before, after, old_name, new_name).removesuffix("\n")
+    return text_diff(before, after, old_name, new_name).removesuffix("\n")
 
 
 def _split_lines(text: str) -> list[str]:

@@ -31,7 +31,7 @@ class ProcessMemory:
 
     @property
     def gpu_bytes(self) -> int:
-        """On all cards."""
+        """The bytes on all cards."""
         return sum(self.gpus.values())
 
 

@@ -1,4 +1,4 @@
-"""What a machine is, as opposed to how it fares: told once, by the host or by the server."""
+"""What a machine is: facts that don't change, from the host or from the server."""
 
 import re
 import shlex
@@ -7,9 +7,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from aitui.domain.hardware import sample as bounds
-from aitui.domain.hardware.gpu.probe import Sections
 from aitui.domain.hardware.sample import SampleSource
-from aitui.domain.hardware.script import MARK
 from aitui.domain.sanitize import sanitize_line
 
 NATIVE = "native"
@@ -17,10 +15,10 @@ NATIVE = "native"
 
 @dataclass(frozen=True, slots=True)
 class HostInfo:
-    """One machine; empty or None is whatever nobody tells.
+    """A machine; empty or None is whatever isn't known.
 
-    `environment` is the container or the virtual machine that it is, NATIVE where it is neither.
-    `booted_at` is Unix time. `origins` says of each field that is known who told it.
+    `environment` is the container or the virtual machine that it is, NATIVE if it is neither.
+    `booted_at` is Unix time. `origins` names the source of each field that is known.
     """
 
     system: str = ""
@@ -38,17 +36,17 @@ class HostInfo:
     origins: Mapping[str, SampleSource] = field(default_factory=dict)
 
     def non_empty_fields(self) -> dict[str, Any]:
-        """The facts that are told, by the names of their fields."""
+        """Return the facts that are known, by the names of their fields."""
         every = {one.name: getattr(self, one.name) for one in fields(self)}
         del every["origins"]
         return {name: value for name, value in every.items() if value not in (None, "", ())}
 
 
 def merge_host_info(host: HostInfo | None, server: HostInfo | None) -> HostInfo:
-    """What both tell together. The host sees more of itself than a server in a container does.
+    """Merge what both report. The host knows more about itself than a server in a container does.
 
-    The server's number of cores belongs to its number of threads: where that is another one than
-    the host's, none of them counts.
+    The server's number of cores belongs to its number of threads: if the host has another one, none
+    of them counts.
     """
     own, other = host or HostInfo(), server or HostInfo()
     if own.threads not in {None, other.threads}:
@@ -73,7 +71,7 @@ _DRIVER = re.compile(
 # ARM has none of them, and leaves the name to lscpu; POWER has "cpu", MIPS "cpu model", RISC-V
 # "uarch".
 _MODELS = ("model name", "cpu model", "cpu", "uarch")
-# As the server spells those that systemd-detect-virt knows by another word.
+# The server's spelling of those that systemd-detect-virt names otherwise.
 _ENVIRONMENT_NAMES = {
     "docker": "Docker",
     "kvm": "KVM",
@@ -87,11 +85,13 @@ _ENVIRONMENT_NAMES = {
 }
 
 
-def parse_host_info(output: bytes, at: float, *, mark: str = MARK) -> HostInfo:
-    """The facts in an output. `at` is Unix time, to tell when the machine was started."""
+def parse_host_info(output: bytes, at: float, *, mark: str = "") -> HostInfo:
+    """Parse the facts in an output. `at` is Unix time, to compute when the machine was started."""
+    from aitui.domain.hardware.gpu.probe import Sections
     from aitui.domain.hardware.machine import parse_machine
+    from aitui.domain.hardware.script import MARK
 
-    found = Sections.parse(output.decode("utf-8", "replace"), mark)
+    found = Sections.parse(output.decode("utf-8", "replace"), mark or MARK)
     processors = _pairs(found.lines("processors"))
     sockets, cores, threads = _core_counts(processors)
     up = bounds.number_in_range(
@@ -114,11 +114,11 @@ def parse_host_info(output: bytes, at: float, *, mark: str = MARK) -> HostInfo:
 
 
 def _system(lines: Iterable[str]) -> str:
-    told = dict(line[:400].split("=", 1) for line in lines if "=" in line[:400])
-    whole = _unquote(told.get("PRETTY_NAME", ""))
+    values = dict(line[:400].split("=", 1) for line in lines if "=" in line[:400])
+    whole = _unquote(values.get("PRETTY_NAME", ""))
     if whole:
         return whole
-    return f"{_unquote(told.get('NAME', ''))} {_unquote(told.get('VERSION_ID', ''))}".strip()
+    return f"{_unquote(values.get('NAME', ''))} {_unquote(values.get('VERSION_ID', ''))}".strip()
 
 
 def _unquote(value: str) -> str:
@@ -137,7 +137,7 @@ def _pairs(lines: Iterable[str]) -> list[tuple[str, str]]:
 def _core_counts(
     processors: Iterable[tuple[str, str]],
 ) -> tuple[int | None, int | None, int | None]:
-    """Sockets, cores and threads, None for what this architecture doesn't list."""
+    """Return sockets, cores and threads, None for what this architecture doesn't list."""
     threads, socket = 0, ""
     sockets: set[str] = set()
     cores: set[tuple[str, str]] = set()
@@ -162,13 +162,13 @@ def _model(processors: Iterable[tuple[str, str]]) -> str:
 
 
 def _lscpu_models(lines: Iterable[str]) -> str:
-    """A name for each kind of core; "-" where lscpu doesn't know it."""
+    """Return a name for each kind of core; "-" if lscpu doesn't know it."""
     names = dict.fromkeys(_name(value) for _, value in _pairs(lines))
     return _name(" + ".join(name for name in names if name not in {"", "-"}))
 
 
 def _environment(lines: Iterable[str]) -> str:
-    """A container in a virtual machine is a container; "none" is what says that it is neither."""
+    """Name the container or else the virtual machine; "none" for both means neither."""
     found = dict(line[:100].strip().split(" ", 1) for line in lines if " " in line[:100].strip())
     container, machine = found.get("container", ""), found.get("machine", "")
     if _ENVIRONMENT.fullmatch(container) and container != "none":

@@ -20,14 +20,14 @@ Ticks = tuple[tuple[int, int], ...]
 
 @dataclass(frozen=True, slots=True)
 class CpuCounters:
-    """What has to be read twice to tell anything. `at` is Unix time."""
+    """Counters that are read twice to compute the load. `at` is Unix time."""
 
     at: float = 0.0
     ticks: Ticks = ()
 
 
 def parse_counters(stat: Iterable[str], at: float) -> CpuCounters:
-    """The cores' ticks. Waiting for a disk counts as idle; a guest's time is in its host's."""
+    """Parse the cores' ticks. Waiting for a disk counts as idle; a guest's time is in its host's."""
     found: list[tuple[int, int]] = []
     for line in stat:
         core = _CORE.fullmatch(line[:500].rstrip())
@@ -40,7 +40,7 @@ def parse_counters(stat: Iterable[str], at: float) -> CpuCounters:
 
 
 def core_usage(before: CpuCounters, after: CpuCounters) -> tuple[float, ...]:
-    """How much of the time between two readings each core was at work, in percent."""
+    """Return the percentage of the time between two readings in which each core was busy."""
     if len(before.ticks) != len(after.ticks):
         return ()
     found = []
@@ -58,7 +58,7 @@ def parse_machine(
     cores: tuple[float, ...],
     at: float,
 ) -> Machine:
-    """The machine at one moment. What is used is what no new process could have."""
+    """Parse the machine's state. Memory that a new process could have doesn't count as used."""
     memory = {
         found[1]: bounds.memory_bytes(int(found[2]), 1024)
         for found in map(_MEMORY.fullmatch, (line[:100] for line in meminfo))
@@ -108,7 +108,7 @@ _PORT_ARGUMENT = re.compile(r"(?P<port>[0-9]{1,5}) /proc/(?P<pid>[0-9]{1,10})/cm
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """One process: `resident_bytes` are those in memory, shared pages and files included."""
+    """A process: `resident_bytes` are those in memory, shared pages and files included."""
 
     pid: int
     parent: int
@@ -116,7 +116,7 @@ class Process:
 
 
 def parse_processes(lines: Iterable[str], page: int) -> Mapping[int, Process]:
-    """Lines of `pid parent pages`; others are passed over."""
+    """Parse lines of `pid parent pages`; others are skipped."""
     found: dict[int, Process] = {}
     for line in lines:
         fields = line[:100].split()
@@ -130,7 +130,7 @@ def parse_processes(lines: Iterable[str], page: int) -> Mapping[int, Process]:
 
 
 def parse_listeners(lines: Iterable[str]) -> Mapping[int, frozenset[int]]:
-    """Which processes listen on which port, as `ss -ltnp` says."""
+    """Return which processes listen on which port, by `ss -ltnp`."""
     found: dict[int, set[int]] = {}
     for line in lines:
         listening = _LISTENING.match(line[:2000])
@@ -141,7 +141,7 @@ def parse_listeners(lines: Iterable[str]) -> Mapping[int, frozenset[int]]:
 
 
 def parse_port_arguments(lines: Iterable[str]) -> Mapping[int, frozenset[int]]:
-    """Which processes were started with a port as argument: lines of `port /proc/pid/cmdline`."""
+    """Return which processes have a port as argument: lines of `port /proc/pid/cmdline`."""
     found: dict[int, set[int]] = {}
     for line in lines:
         match = _PORT_ARGUMENT.fullmatch(line[:100].strip())
@@ -151,17 +151,17 @@ def parse_port_arguments(lines: Iterable[str]) -> Mapping[int, frozenset[int]]:
 
 
 def with_descendants(pids: Iterable[int], everyone: Mapping[int, Process]) -> frozenset[int]:
-    """These processes, their children, and theirs."""
+    """Return these processes, their children, and theirs."""
     children: dict[int, list[int]] = {}
     for process in everyone.values():
         children.setdefault(process.parent, []).append(process.pid)
     found: set[int] = set()
-    waiting = list(pids)
-    while waiting:
-        pid = waiting.pop()
+    pending = list(pids)
+    while pending:
+        pid = pending.pop()
         if pid not in found:
             found.add(pid)
-            waiting += children.get(pid, ())
+            pending += children.get(pid, ())
     return frozenset(found)
 
 

@@ -1,4 +1,4 @@
-"""What was measured at one moment. None wherever the source doesn't tell."""
+"""What was measured at one moment; None is whatever the source doesn't report."""
 
 import math
 from collections.abc import Callable, Iterable, Sequence
@@ -8,7 +8,7 @@ from itertools import pairwise
 
 
 class SampleSource(Enum):
-    """Who measured."""
+    """Which side measured."""
 
     SERVER = "the server"
     HOST = "the host"
@@ -16,11 +16,11 @@ class SampleSource(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Gpu:
-    """One graphics card, or what counts as one. `sampled_at` is Unix time in seconds.
+    """A graphics card, or what counts as one. `sampled_at` is Unix time in seconds.
 
-    Shares are in percent, temperatures in °C, `power` in watts. `unified` is set where it works in
-    the machine's own memory: what it uses is then gone from there as well. `bus` is its PCI
-    address in the kernel's form, empty where that isn't known.
+    Shares are in percent, temperatures in °C, `power` in watts. `unified` is set if the card works
+    in the machine's own memory: what it uses is then missing there as well. `bus` is its PCI
+    address in the kernel's form, empty if that isn't known.
     """
 
     index: int
@@ -39,12 +39,12 @@ class Gpu:
 
     @property
     def key(self) -> str:
-        """What tells it from the others, from one sample to the next."""
+        """The key of the card, which stays the same from one sample to the next."""
         return self.uuid or f"{self.index} {self.name}"
 
     @property
     def free_bytes(self) -> int | None:
-        """Bytes that nobody uses, None where one of the two figures is missing."""
+        """Bytes that are free, None if one of the two figures is missing."""
         if self.total_bytes is None or self.used_bytes is None:
             return None
         return max(0, self.total_bytes - self.used_bytes)
@@ -70,7 +70,7 @@ class NetworkInterface:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """The machine without its graphics cards. `cores` are shares in percent, one a core.
+    """The machine without its graphics cards. `cores` are shares in percent, one per core.
 
     `load` is the average number of runnable processes over 1, 5 and 15 minutes.
     """
@@ -112,7 +112,7 @@ LARGEST_MEMORY = 1 << 52
 
 
 def number_in_range(value: object, smallest: float, largest: float) -> float | None:
-    """A finite number between the two, None for everything else."""
+    """Return a finite number between the two, None for everything else."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     if isinstance(value, float) and not math.isfinite(value):
@@ -121,19 +121,19 @@ def number_in_range(value: object, smallest: float, largest: float) -> float | N
 
 
 def percentage(value: object) -> float | None:
-    """A share in percent. Rounding may lead a little beyond 100, which is cut off."""
+    """Return a share in percent. Rounding may lead a little beyond 100, which is cut off."""
     share = number_in_range(value, 0.0, 1000.0)
     return None if share is None else min(share, 100.0)
 
 
 def memory_bytes(value: object, unit: int = 1) -> int | None:
-    """An amount of memory in bytes, from a figure in units of so many bytes."""
+    """Return an amount of memory in bytes, from a figure in units of so many bytes."""
     amount = number_in_range(value, 0, LARGEST_MEMORY / unit)
     return None if amount is None else int(amount * unit)
 
 
 def parse_number(text: str) -> float | None:
-    """A number as programs print it, None for anything else: `[N/A]`, words, nothing."""
+    """Parse a number as programs print it, None for anything else: `[N/A]`, words, nothing."""
     stripped = text.strip()
     if not stripped or len(stripped) > 32 or not stripped[-1].isdecimal():
         return None
@@ -157,7 +157,7 @@ class SampleHistory:
     samples: tuple[HardwareSample, ...] = ()
 
     def with_samples(self, new: Iterable[HardwareSample]) -> "SampleHistory":
-        """The same with those that are newer than its last one."""
+        """Return the same with those that are newer than its last one."""
         last = self.samples[-1].at if self.samples else float("-inf")
         added = sorted((one for one in new if one.at > last), key=lambda one: one.at)
         if not added:
@@ -169,10 +169,10 @@ class SampleHistory:
     def series(
         self, figure: Figure, seconds: float, columns: int, now: float
     ) -> tuple[float | None, ...]:
-        """A figure over the last so many seconds: the mean of each column, None where nothing is.
+        """Return a figure over the last so many seconds: the mean of each column, None for gaps.
 
-        A sample holds until the next one comes, but no longer than a minute: what is sampled
-        rarely has no gaps, and what wasn't sampled is not made up.
+        A sample holds until the next one comes, but no longer than a minute: what is sampled rarely
+        has no gaps, and what wasn't sampled is not made up.
         """
         if columns < 1 or seconds <= 0:
             return ()
@@ -202,7 +202,7 @@ _HOLD_SECONDS = 60.0
 
 
 def gpu_metric(key: str, figure: Callable[[Gpu], float | None]) -> Figure:
-    """A figure of one card; None while it isn't there."""
+    """Return a function that reads a figure of one card; None while that is missing."""
 
     def pick(sample: HardwareSample) -> float | None:
         return next((figure(gpu) for gpu in sample.gpus if gpu.key == key), None)
@@ -211,7 +211,7 @@ def gpu_metric(key: str, figure: Callable[[Gpu], float | None]) -> Figure:
 
 
 SAMPLE_WINDOW = 2.0
-"""Seconds: llama-swap asks its tools one after another, and stamps each answer by itself."""
+"""Seconds: llama-swap runs its tools one after another, and stamps each result by itself."""
 SHORTEST_PAUSE = 1.0
 USUAL_PAUSE = 15.0
 LONGEST_PAUSE = 120.0
@@ -223,9 +223,9 @@ _MISSED_STEPS = 1.6
 def group_samples(
     gpus: Iterable[Gpu], machines: Iterable[Machine], source: SampleSource = SampleSource.SERVER
 ) -> tuple[HardwareSample, ...]:
-    """Rows that were measured together, as one sample each, the oldest first.
+    """Join rows that were measured together to one sample each, the oldest first.
 
-    A sample begins anew where a card, or the machine, comes a second time.
+    A new sample begins when a card, or the machine, comes a second time.
     """
     rows: list[Gpu | Machine] = [*gpus, *machines]
     rows.sort(key=lambda row: row.sampled_at)
@@ -246,10 +246,10 @@ def group_samples(
 
 
 def latest_sample(samples: Sequence[HardwareSample]) -> HardwareSample | None:
-    """How things stand: the last sample, with what only those shortly before it have.
+    """Return the last sample, completed by what only those shortly before it have.
 
-    A server measures cards and machine at a rhythm of their own, and may miss one. A card that is
-    missing twice running has gone.
+    A server measures cards and machine at different intervals, and may miss one. A card that is
+    missing twice in a row is gone.
     """
     if not samples:
         return None
@@ -272,7 +272,7 @@ def latest_sample(samples: Sequence[HardwareSample]) -> HardwareSample | None:
 
 
 def sampling_interval(samples: Sequence[HardwareSample]) -> float:
-    """Seconds until it makes sense to ask again: as long as the source itself waits."""
+    """Return the seconds until it makes sense to ask again: as long as the source itself waits."""
     recent = samples[-_RECENT:]
     step = _median_interval([one for one in recent if one.machine is not None]) or _median_interval(
         recent
@@ -281,7 +281,7 @@ def sampling_interval(samples: Sequence[HardwareSample]) -> float:
 
 
 def _median_interval(samples: Sequence[HardwareSample]) -> float | None:
-    """How far samples are apart, None for less than two."""
+    """Return how far samples are apart, None for less than two."""
     steps = [after.at - before.at for before, after in pairwise(samples)]
     if not steps:
         return None

@@ -18,11 +18,12 @@ _FORM = re.compile(
     re.VERBOSE,
 )
 _LARGEST_PORT = 65535
+_GLOBAL_KNOWN_HOSTS = (Path("/etc/ssh/ssh_known_hosts"), Path("/etc/ssh/ssh_known_hosts2"))
 
 
 @dataclass(frozen=True, slots=True)
 class SshAddress:
-    """What was asked for. `host` may be an alias; what isn't given is left to the SSH config."""
+    """An address as configured. `host` may be an alias; the SSH config fills in what is missing."""
 
     host: str
     user: str | None = None
@@ -30,11 +31,11 @@ class SshAddress:
 
     @classmethod
     def read(cls, text: str) -> "SshAddress":
-        """Raises HostError where it is no such form."""
+        """Parse `user@host:port`. Raises HostError for anything else."""
         match = _FORM.fullmatch(text.strip().removeprefix("ssh://"))
         port = int(match["port"]) if match and match["port"] else None
         host = "" if match is None else match["bracketed"] or match["host"] or match["bare"]
-        # A leading dash would be an option to whatever is started with it.
+        # A leading dash would be an option of a program that gets it as an argument.
         is_option = host.startswith("-") or (match is not None and (match["user"] or "")[:1] == "-")
         if match is None or is_option or (port is not None and not 0 < port <= _LARGEST_PORT):
             raise HostError(
@@ -44,12 +45,9 @@ class SshAddress:
         return cls(host, match["user"], port)
 
 
-_GLOBAL_KNOWN_HOSTS = (Path("/etc/ssh/ssh_known_hosts"), Path("/etc/ssh/ssh_known_hosts2"))
-
-
 @dataclass(frozen=True, slots=True)
 class SshConfigPaths:
-    """Where the set-up lies. `agent` is the socket of the SSH agent, empty where there is none."""
+    """The paths of the configuration. `agent` is the SSH agent's socket, empty without one."""
 
     home: Path
     config: Path
@@ -58,11 +56,11 @@ class SshConfigPaths:
 
     @classmethod
     def of_user(cls, home: Path, environment: Mapping[str, str]) -> "SshConfigPaths":
-        """Of whoever has this home and environment."""
+        """Return the paths for a home directory and its environment."""
         return cls(home, home / ".ssh" / "config", environment.get("SSH_AUTH_SOCK", ""))
 
     def expand(self, text: str) -> Path:
-        """A path of the config, with `~` and `%d` for the home."""
+        """Expand `~` and `%d` in a path of the config."""
         text = text.replace("%d", str(self.home))
         if text == "~" or text.startswith("~/"):
             return self.home / text[2:]
@@ -71,7 +69,7 @@ class SshConfigPaths:
 
 @dataclass(frozen=True, slots=True)
 class SshTimeouts:
-    """Seconds for each machine on the way: until it takes the connection, and until the login."""
+    """Seconds for each machine on the route: to connect, and to log in."""
 
     connect: float = 15.0
     login: float = 20.0
@@ -79,7 +77,7 @@ class SshTimeouts:
 
 @dataclass(frozen=True, slots=True)
 class SshUser:
-    """Whose connections these are. `passphrases` are by the path of their key.
+    """The user who connects. `passphrases` are by the path of their key.
 
     `remembered` are known_hosts lines on top of those in the files.
     """

@@ -1,4 +1,4 @@
-"""The user's own SSH set-up: what `~/.ssh/config` says of one machine, and the keys for it."""
+"""The user's own SSH configuration: what `~/.ssh/config` says about a machine, and its keys."""
 
 import re
 import shlex
@@ -13,13 +13,13 @@ from asyncssh import SSHKey
 from aitui.domain.sanitize import sanitize_line
 from aitui.errors import HostError
 from aitui.host.ssh.address import SshAddress, SshConfigPaths
-from aitui.host.ssh.known_hosts import entry_name
 
+_SSH_PORT = 22
 _LARGEST_CONFIG = 1 << 20
 _DEEPEST_INCLUDE = 8
 _INCLUDE = re.compile(r"^\s*Include[\s=]+(.+?)\s*$", re.IGNORECASE | re.MULTILINE)
 _DEFAULT_KEYS = ("id_ed25519", "id_ecdsa", "id_rsa")
-# Overlooking these would trust what the user doesn't, or go a way that nobody wants.
+# asyncssh ignores these silently: it would trust keys that the user revoked.
 _UNSUPPORTED_OPTION = re.compile(
     r"^\s*(RevokedHostKeys|KnownHostsCommand)\b", re.IGNORECASE | re.MULTILINE
 )
@@ -27,10 +27,10 @@ _UNSUPPORTED_OPTION = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class SshTarget:
-    """One machine as the config has it. `jumps` are the machines on the way, in their order.
+    """One machine as configured. `jumps` are the machines on the route, in their order.
 
-    `by_command` is set where a ProxyCommand makes the connection. `remember_in` is the file for a
-    new host key, None where the config says to keep none.
+    `by_command` is set if a ProxyCommand makes the connection. `remember_in` is the file for a
+    new host key, None if the config says not to keep any.
     """
 
     address: SshAddress
@@ -57,7 +57,7 @@ class SshTarget:
 
 
 def read_target(address: SshAddress, place: SshConfigPaths) -> SshTarget:
-    """What the config says of an address. Blocks. Raises HostError."""
+    """Read what the config says about an address. Blocks. Raises HostError."""
     try:
         configs = _config_paths(place)
         options = asyncssh.SSHClientConnectionOptions(
@@ -113,6 +113,13 @@ def read_target(address: SshAddress, place: SshConfigPaths) -> SshTarget:
     )
 
 
+def entry_name(host: str, port: int, alias: str | None) -> str:
+    """Return the name of a machine in known_hosts: HostKeyAlias, else `host` or `[host]:port`."""
+    if alias:
+        return alias.lower()
+    return host.lower() if port == _SSH_PORT else f"[{host.lower()}]:{port}"
+
+
 def _config_paths(place: SshConfigPaths) -> list[str]:
     if not place.config.exists():
         return []
@@ -124,7 +131,7 @@ def _config_paths(place: SshConfigPaths) -> list[str]:
 
 
 def _config_texts(path: Path, place: SshConfigPaths, depth: int) -> Iterator[str]:
-    """The config and what it includes, whatever Host or Match that is for."""
+    """Yield the config and all files that it includes, under any Host or Match."""
     with path.open("rb") as file:
         text = file.read(_LARGEST_CONFIG).decode(errors="replace")
     yield text
@@ -161,10 +168,10 @@ def _agent_socket(given: str | None, place: SshConfigPaths) -> str:
 
 @dataclass(frozen=True, slots=True)
 class SshKeys:
-    """What there is to log in with. `locked` are the key files whose passphrase is missing.
+    """The keys to log in with. `locked` are the key files without the passphrase they need.
 
-    `wrong` are those whose passphrase was given and doesn't fit; `public` is the public data of
-    all of them, as far as known, by which the agent's are chosen.
+    `wrong` are those with a passphrase that doesn't fit. `public` is the public data of all of
+    them, as far as known, by which the agent's keys are chosen.
     """
 
     usable: tuple[SSHKey, ...]
@@ -174,9 +181,9 @@ class SshKeys:
 
 
 def read_keys(target: SshTarget, passphrases: Mapping[str, str]) -> SshKeys:
-    """The keys of a target. Blocks, for long where one is encrypted.
+    """Read the keys of a target. Blocks, for long if one is encrypted.
 
-    Files that are missing or no keys are passed over, as OpenSSH does.
+    Files that are missing or no keys are skipped, as OpenSSH does.
     """
     usable: list[SSHKey] = []
     locked: list[Path] = []
@@ -189,6 +196,7 @@ def read_keys(target: SshTarget, passphrases: Mapping[str, str]) -> SshKeys:
         except asyncssh.KeyEncryptionError:
             wrong.append(path)
         except asyncssh.KeyImportError as error:
+            # asyncssh.connect would skip an encrypted default key silently.
             if "assphrase" in str(error):
                 (wrong if str(path) in passphrases else locked).append(path)
         except (OSError, ValueError):
@@ -207,6 +215,6 @@ def _read_public_data(path: Path) -> list[bytes]:
 
 
 def certificates_of(target: SshTarget) -> list[str]:
-    """The certificates for its keys. Blocks."""
-    beside = (Path(f"{path}-cert.pub") for path in target.identities)
-    return [str(path) for path in (*target.certificates, *beside) if path.is_file()]
+    """Return the files of the certificates for its keys. Blocks."""
+    next_to_keys = (Path(f"{path}-cert.pub") for path in target.identities)
+    return [str(path) for path in (*target.certificates, *next_to_keys) if path.is_file()]

@@ -1,4 +1,4 @@
-"""An open SSH connection: commands on channels of their own, files over one SFTP session."""
+"""An SSH connection: the route and the login, commands on channels, files over one session."""
 
 import asyncio
 import shlex
@@ -29,9 +29,330 @@ from aitui.host.ssh.config import SshKeys, SshTarget, certificates_of, read_keys
 from aitui.host.ssh.files import SshFiles
 from aitui.host.ssh.known_hosts import KnownHostKeys, match_known_hosts, read_known_hosts
 
+_MOST_JUMPS = 5
+_TOO_MANY_KEYS = "too many authentication failures"
+_KEEPALIVE_SECONDS = 10
+_KEEPALIVES_MISSED = 3
+_PLAIN_KEYS = (
+    "ssh-ed25519",
+    "ecdsa-sha2-nistp256",
+    "ecdsa-sha2-nistp384",
+    "ecdsa-sha2-nistp521",
+    "rsa-sha2-512",
+    "rsa-sha2-256",
+)
+_CHUNK = 1 << 16
+_TERMINATE_SECONDS = 3.0
+
+_T = TypeVar("_T")
+
+
+class HostKeyUnknown(Exception):
+    """Carries the refusal with the file in which the key could be remembered."""
+
+    def __init__(self, refusal: HostKeyRefused, remember_in: Path | None) -> None:
+        super().__init__(str(refusal))
+        self.refusal = refusal
+        self.remember_in = remember_in
+
+
+class _HostKeyVerifier(SSHClient):
+    """Accepts only known keys, and keeps the reason for a refusal."""
+
+    def __init__(self, known: KnownHostKeys, shown_as: str) -> None:
+        self.known = known
+        self._shown_as = shown_as
+        self.refusal: HostKeyRefused | None = None
+
+    def validate_host_public_key(self, host: str, addr: str, port: int, key: SSHKey) -> bool:  # noqa: ARG002
+        """Called for a key that isn't in known_hosts."""
+        self.refusal = self.known.refusal(key, self._shown_as)
+        return False
+
+    def validate_host_ca_key(self, host: str, addr: str, port: int, key: SSHKey) -> bool:  # noqa: ARG002
+        """Called for the authority of a host certificate that isn't in known_hosts."""
+        self.refusal = _without_known_hosts_line(
+            self.known.refusal(key, f"{self._shown_as} (its authority)")
+        )
+        return False
+
+
+def _without_known_hosts_line(refusal: HostKeyRefused) -> HostKeyRefused:
+    """Drop the line to remember: an authority is no host key."""
+    refusal.line = ""
+    return refusal
+
+
+async def log_in(address: SshAddress, user: SshUser, stack: AsyncExitStack) -> SSHClientConnection:
+    """Connect and log in; `stack` closes everything that was opened on the route.
+
+    Raises HostError, and HostKeyUnknown for a host key that isn't accepted.
+    """
+    return await _connect_via_jumps(address, user, stack, None, 0)
+
+
+async def _connect_via_jumps(
+    address: SshAddress,
+    user: SshUser,
+    stack: AsyncExitStack,
+    tunnel: SSHClientConnection | None,
+    jumps: int,
+) -> SSHClientConnection:
+    target = await asyncio.to_thread(read_target, address, user.ssh_config)
+    if jumps > _MOST_JUMPS:
+        raise HostError(
+            f"The way to {target.label} goes over too many machines",
+            remedy="look at ProxyJump in ~/.ssh/config",
+        )
+    if tunnel is None:  # only the first machine is reached over jumps of its own
+        for hop in target.jumps:
+            tunnel = await _connect_via_jumps(hop, user, stack, tunnel, jumps + 1)
+    connection = await _connect_to(target, user, tunnel)
+    stack.push_async_callback(_abort, connection)
+    return connection
+
+
+async def _abort(connection: SSHClientConnection) -> None:
+    connection.abort()
+    await connection.wait_closed()
+
+
+async def _connect_to(
+    target: SshTarget, user: SshUser, tunnel: SSHClientConnection | None
+) -> SSHClientConnection:
+    texts = await asyncio.to_thread(read_known_hosts, target.known_hosts)
+    known = match_known_hosts(target.known_name, target.host, [*texts, *user.remembered])
+    keys = await asyncio.to_thread(read_keys, target, user.passphrases)
+    certificates = await asyncio.to_thread(certificates_of, target)
+    client = _HostKeyVerifier(known, target.label)
+    attempt = _ConnectionAttempt(target, user.limits, tunnel, client, keys, tuple(certificates))
+    with _translate_login_errors(target, client, keys):
+        try:
+            return await attempt.open(
+                () if known.acceptable_keys or known.authorities else _PLAIN_KEYS
+            )
+        except (asyncssh.KeyExchangeFailed, asyncssh.ConnectionLost, ConnectionResetError):
+            # The side that notices first that no kind of key suits both ends the connection.
+            if not known.keys or target.sets_host_key_algorithms:
+                raise
+        # Perhaps it has no key of the known kinds: fetch the one that it has, to report it.
+        return await attempt.open(_PLAIN_KEYS)
+
+
+@dataclass(frozen=True, slots=True)
+class _ConnectionAttempt:
+    """Everything that connecting to one machine takes."""
+
+    target: SshTarget
+    limits: SshTimeouts
+    tunnel: SSHClientConnection | None
+    client: _HostKeyVerifier
+    keys: SshKeys
+    certificates: tuple[str, ...]
+
+    async def open(self, host_key_algorithms: Sequence[str]) -> SSHClientConnection:
+        target, keys, known = self.target, self.keys, self.client.known
+        if target.sets_host_key_algorithms:
+            host_key_algorithms = ()
+        only = target.identities_only
+        async with asyncio.timeout(self.limits.connect + self.limits.login):
+            return await asyncssh.connect(
+                target.address.host,
+                port=target.address.port or (),
+                username=target.address.user or (),
+                config=list(target.configs),
+                tunnel=() if self.tunnel is None else self.tunnel,
+                # Never None, which would accept any key. asyncssh ignores StrictHostKeyChecking and
+                # ControlMaster of the config silently.
+                known_hosts=(known.acceptable_keys, known.authorities, known.revoked),
+                server_host_key_algs=host_key_algorithms,
+                client_factory=lambda: self.client,
+                # An empty list would mean the default keys in the home of this process.
+                client_keys=list(keys.usable) or iter(()),
+                client_certs=list(self.certificates),
+                agent_path=target.agent if keys.public or not only else "",
+                agent_identities=list(keys.public) if only and keys.public else None,
+                agent_forwarding=False,
+                x11_forwarding=False,
+                password_auth=False,
+                kbdint_auth=False,
+                host_based_auth=False,
+                command=None,
+                request_pty=False,
+                connect_timeout=self.limits.connect,
+                login_timeout=self.limits.login,  # asyncssh's default is 120 s
+                keepalive_interval=() if target.sets_keepalive else _KEEPALIVE_SECONDS,
+                keepalive_count_max=() if target.sets_keepalive else _KEEPALIVES_MISSED,
+            )
+
+
+@contextmanager
+def _translate_login_errors(
+    target: SshTarget, client: _HostKeyVerifier, keys: SshKeys
+) -> Iterator[None]:
+    with translate_connection_errors(target.label):
+        try:
+            yield
+        except asyncssh.PermissionDenied as error:
+            raise login_refused_error(target, keys) from error
+        except asyncssh.HostKeyNotVerifiable as error:
+            refusal = client.refusal or host_key_refused_error(target, error.reason)
+            raise HostKeyUnknown(refusal, target.remember_in) from error
+        except asyncssh.DisconnectError as error:
+            if _TOO_MANY_KEYS not in error.reason.lower():
+                raise
+            raise too_many_keys_error(target) from error
+
+
+async def open_connection(address: SshAddress, user: SshUser, where: str) -> "SshConnection":
+    """Connect and log in. Raises HostError, HostKeyUnknown."""
+    async with AsyncExitStack() as stack:
+        connection = await log_in(address, user, stack)
+        return SshConnection(connection, stack.pop_all(), where)
+
+
+class SshConnection:
+    """One connection with its jumps. `where` is what messages call the machine."""
+
+    def __init__(self, connection: SSHClientConnection, stack: AsyncExitStack, where: str) -> None:
+        self._connection = connection
+        self._exit_stack = stack
+        self._where = where
+        self._files: SshFiles | None = None
+        self._sftp_lock = asyncio.Lock()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is open, as far as this side knows."""
+        return not self._connection.is_closed()
+
+    @property
+    def host_key(self) -> str:
+        """The machine's host key: `algorithm SHA256:…`."""
+        key = self._connection.get_server_host_key()
+        if key is None:
+            return ""
+        return f"{key.algorithm.decode('ascii', 'replace')} {key.get_fingerprint('sha256')}"
+
+    async def close(self) -> None:
+        """Close the connection and its jumps at once."""
+        await shield(self._exit_stack.aclose())
+
+    async def translate_errors(self, work: Callable[["SshConnection"], Awaitable[_T]]) -> _T:
+        """Do work with this connection; its loss becomes HostUnreachable."""
+        with translate_connection_errors(self._where):
+            return await work(self)
+
+    async def files(self) -> SshFiles:
+        """Return the files, over one session that is opened once. Raises HostError."""
+        async with self._sftp_lock:
+            if self._files is None:
+                try:
+                    session = await self._connection.start_sftp_client(
+                        path_encoding=None, sftp_version=3
+                    )
+                except (asyncssh.SFTPError, asyncssh.ChannelOpenError) as error:
+                    raise HostError(
+                        f"{self._where} has no SFTP",
+                        why="the login works, and its file transfer does not start",
+                        remedy="Subsystem sftp internal-sftp in its sshd_config",
+                    ) from error
+                self._files = SshFiles(session, self._where)
+            return self._files
+
+    async def run(self, words: Sequence[str], given: bytes, largest: int) -> CommandResult:
+        """Run a command. A cancelled call kills its process group there.
+
+        A daemon that left the group goes on, and after a lost connection so does the command,
+        until it writes into its closed pipes.
+        """
+        mark = new_mark()
+        stdout, stderr = MarkedOutput(mark, largest), BoundedOutput(largest)
+        # The login's shell may be any, and its start-up files may have written something first.
+        script = f'echo "{mark} $$"; exec "$@"'
+        process = await self._start_process(
+            f"exec {shlex.join(('sh', '-c', script, 'sh', *words))}", mark
+        )
+        try:
+            async with asyncio.TaskGroup() as reading:
+                reading.create_task(_read_into(process.stdout, stdout))
+                reading.create_task(_read_into(process.stderr, stderr))
+                reading.create_task(_write_input(process, given))
+            await process.wait_closed()
+        except* (asyncssh.Error, OSError) as errors:
+            raise errors.exceptions[0] from None
+        finally:
+            if process.exit_status is None and process.exit_signal is None:
+                await shield(self._terminate(process, stdout))
+        if process.exit_status is None and process.exit_signal is None:
+            raise asyncssh.ConnectionLost("it broke while a command ran")
+        return CommandResult(
+            _exit_status(process),
+            stdout.content,
+            stderr.content,
+            is_truncated=stdout.is_truncated or stderr.is_truncated,
+        )
+
+    async def _start_process(self, command: str, mark: str) -> SSHClientProcess[bytes]:
+        """Start a command line. A cancelled call kills what may have started by then."""
+
+        async def begin() -> SSHClientProcess[bytes]:
+            return await self._connection.create_process(command, encoding=None, request_pty=False)
+
+        beginning = asyncio.ensure_future(begin())
+        try:
+            return await asyncio.shield(beginning)
+        except asyncio.CancelledError:
+            await shield(self._abort_start(beginning, mark))
+            raise
+
+    async def _abort_start(
+        self, beginning: "asyncio.Task[SSHClientProcess[bytes]]", mark: str
+    ) -> None:
+        await asyncio.wait({beginning}, timeout=_TERMINATE_SECONDS)
+        if not beginning.done():
+            beginning.cancel()
+        elif not beginning.cancelled() and beginning.exception() is None:
+            await self._terminate(beginning.result(), MarkedOutput(mark, 0))
+
+    async def _terminate(self, process: SSHClientProcess[bytes], output: MarkedOutput) -> None:
+        with suppress(TimeoutError, asyncssh.Error, OSError):
+            async with asyncio.timeout(_TERMINATE_SECONDS):
+                while not output.is_started and (data := await process.stdout.read(_CHUNK)):
+                    output.add(data)
+                if output.number is not None:
+                    # sshd forwards signals only if it has a process of its own for the login.
+                    script = ("sh", "-c", 'kill -s KILL -- -"$1"', "sh", str(output.number))
+                    await self._connection.run(f"exec {shlex.join(script)}", request_pty=False)
+        process.close()
+        with suppress(TimeoutError, asyncssh.Error):
+            async with asyncio.timeout(_TERMINATE_SECONDS):
+                await process.wait_closed()
+
+
+async def _read_into(stream: SSHReader[bytes], kept: BoundedOutput) -> None:
+    while data := await stream.read(_CHUNK):
+        kept.add(data)
+
+
+async def _write_input(process: SSHClientProcess[bytes], given: bytes) -> None:
+    # A command need not read its input to the end.
+    with suppress(BrokenPipeError, ConnectionResetError):
+        process.stdin.write(given)
+        await process.stdin.drain()
+        process.stdin.write_eof()
+
+
+def _exit_status(process: SSHClientProcess[bytes]) -> int:
+    """Return the status as a shell reports it: 128 + the number of the signal that ended it."""
+    if process.exit_signal is not None:
+        number = getattr(signal, f"SIG{process.exit_signal[0]}", 0)
+        return 128 + int(number)
+    return process.exit_status or 0
+
 
 def login_refused_error(target: SshTarget, keys: SshKeys) -> HostLoginRefused:
-    """None of the keys was accepted; one whose passphrase is missing may be the right one."""
+    """Return the error for a login that accepted no key: a locked one may be the right one."""
     for paths, why in (
         (keys.wrong, "the passphrase is wrong"),
         (keys.locked, "it is encrypted, and no other key was accepted"),
@@ -53,7 +374,7 @@ def login_refused_error(target: SshTarget, keys: SshKeys) -> HostLoginRefused:
 
 
 def too_many_keys_error(target: SshTarget) -> HostLoginRefused:
-    """The machine gave up before the right key had its turn."""
+    """Return the error for a machine that gave up before the right key was tried."""
     return HostLoginRefused(
         f"{target.label} was offered too many keys",
         why="it ended the login before all of them were tried",
@@ -63,7 +384,7 @@ def too_many_keys_error(target: SshTarget) -> HostLoginRefused:
 
 @contextmanager
 def translate_connection_errors(where: str) -> Iterator[None]:
-    """Turn what happens to a connection, or on its way, into HostError. `where` is its label."""
+    """Turn errors of a connection and of connecting into HostError. `where` is its label."""
     try:
         yield
     except socket.gaierror as error:
@@ -99,7 +420,7 @@ def translate_connection_errors(where: str) -> Iterator[None]:
 
 
 def host_key_refused_error(target: SshTarget, reason: str) -> HostKeyRefused:
-    """A host key that asyncssh refused by itself: revoked, or a certificate that doesn't hold."""
+    """Return the error for a key that asyncssh itself refused: revoked, a bad certificate."""
     return HostKeyRefused(
         f"The host key of {target.label} is not accepted",
         algorithm="",
@@ -111,325 +432,3 @@ def host_key_refused_error(target: SshTarget, reason: str) -> HostKeyRefused:
 
 def _shorten(words: str) -> str:
     return sanitize_line(words, 300)
-
-
-_MOST_JUMPS = 5
-_TOO_MANY_KEYS = "too many authentication failures"
-_KEEPALIVE_SECONDS = 10
-_KEEPALIVES_MISSED = 3
-_PLAIN_KEYS = (
-    "ssh-ed25519",
-    "ecdsa-sha2-nistp256",
-    "ecdsa-sha2-nistp384",
-    "ecdsa-sha2-nistp521",
-    "rsa-sha2-512",
-    "rsa-sha2-256",
-)
-
-
-class HostKeyUnknown(Exception):
-    """Carries the refusal with the file in which the key could be remembered."""
-
-    def __init__(self, refusal: HostKeyRefused, remember_in: Path | None) -> None:
-        super().__init__(str(refusal))
-        self.refusal = refusal
-        self.remember_in = remember_in
-
-
-class _HostKeyVerifier(SSHClient):
-    """Accepts no key that isn't known, and keeps why."""
-
-    def __init__(self, known: KnownHostKeys, shown_as: str) -> None:
-        self.known = known
-        self._shown_as = shown_as
-        self.refusal: HostKeyRefused | None = None
-
-    def validate_host_public_key(self, host: str, addr: str, port: int, key: SSHKey) -> bool:  # noqa: ARG002
-        """Asked for a key that known_hosts doesn't vouch for."""
-        self.refusal = self.known.refusal(key, self._shown_as)
-        return False
-
-    def validate_host_ca_key(self, host: str, addr: str, port: int, key: SSHKey) -> bool:  # noqa: ARG002
-        """Asked for the authority of a host certificate that known_hosts doesn't vouch for."""
-        self.refusal = _without_known_hosts_line(
-            self.known.refusal(key, f"{self._shown_as} (its authority)")
-        )
-        return False
-
-
-def _without_known_hosts_line(refusal: HostKeyRefused) -> HostKeyRefused:
-    """The same, not to be remembered: an authority is no host key."""
-    refusal.line = ""
-    return refusal
-
-
-async def log_in(address: SshAddress, user: SshUser, way: AsyncExitStack) -> SSHClientConnection:
-    """Connect and log in; `way` closes what was opened on it.
-
-    Raises HostError, and HostKeyUnknown for a host key that isn't accepted.
-    """
-    return await _connect_via_jumps(address, user, way, None, 0)
-
-
-async def _connect_via_jumps(
-    address: SshAddress,
-    user: SshUser,
-    way: AsyncExitStack,
-    tunnel: SSHClientConnection | None,
-    jumps: int,
-) -> SSHClientConnection:
-    target = await asyncio.to_thread(read_target, address, user.ssh_config)
-    if jumps > _MOST_JUMPS:
-        raise HostError(
-            f"The way to {target.label} goes over too many machines",
-            remedy="look at ProxyJump in ~/.ssh/config",
-        )
-    if tunnel is None:  # only the first machine on the way has a way of its own
-        for hop in target.jumps:
-            tunnel = await _connect_via_jumps(hop, user, way, tunnel, jumps + 1)
-    connection = await _connect_to(target, user, tunnel)
-    way.push_async_callback(_abort, connection)
-    return connection
-
-
-async def _abort(connection: SSHClientConnection) -> None:
-    connection.abort()
-    await connection.wait_closed()
-
-
-async def _connect_to(
-    target: SshTarget, user: SshUser, tunnel: SSHClientConnection | None
-) -> SSHClientConnection:
-    texts = await asyncio.to_thread(read_known_hosts, target.known_hosts)
-    known = match_known_hosts(target.known_name, target.host, [*texts, *user.remembered])
-    keys = await asyncio.to_thread(read_keys, target, user.passphrases)
-    certificates = await asyncio.to_thread(certificates_of, target)
-    client = _HostKeyVerifier(known, target.label)
-    attempt = _ConnectionAttempt(target, user.limits, tunnel, client, keys, tuple(certificates))
-    with _translate_login_errors(target, client, keys):
-        try:
-            return await attempt.open(
-                () if known.acceptable_keys or known.authorities else _PLAIN_KEYS
-            )
-        except (asyncssh.KeyExchangeFailed, asyncssh.ConnectionLost, ConnectionResetError):
-            # Whoever notices first that no kind of key suits both ends the connection.
-            if not known.keys or target.sets_host_key_algorithms:
-                raise
-        # Perhaps it has no key of the kinds that are known: look at the one that it does have.
-        return await attempt.open(_PLAIN_KEYS)
-
-
-@dataclass(frozen=True, slots=True)
-class _ConnectionAttempt:
-    """All that it takes to connect to one machine."""
-
-    target: SshTarget
-    limits: SshTimeouts
-    tunnel: SSHClientConnection | None
-    client: _HostKeyVerifier
-    keys: SshKeys
-    certificates: tuple[str, ...]
-
-    async def open(self, host_key_algorithms: Sequence[str]) -> SSHClientConnection:
-        target, keys, known = self.target, self.keys, self.client.known
-        if target.sets_host_key_algorithms:
-            host_key_algorithms = ()
-        only = target.identities_only
-        async with asyncio.timeout(self.limits.connect + self.limits.login):
-            return await asyncssh.connect(
-                target.address.host,
-                port=target.address.port or (),
-                username=target.address.user or (),
-                config=list(target.configs),
-                tunnel=() if self.tunnel is None else self.tunnel,
-                known_hosts=(known.acceptable_keys, known.authorities, known.revoked),
-                server_host_key_algs=host_key_algorithms,
-                client_factory=lambda: self.client,
-                # An empty list would mean the keys in the home of this process.
-                client_keys=list(keys.usable) or iter(()),
-                client_certs=list(self.certificates),
-                agent_path=target.agent if keys.public or not only else "",
-                agent_identities=list(keys.public) if only and keys.public else None,
-                agent_forwarding=False,
-                x11_forwarding=False,
-                password_auth=False,
-                kbdint_auth=False,
-                host_based_auth=False,
-                command=None,
-                request_pty=False,
-                connect_timeout=self.limits.connect,
-                login_timeout=self.limits.login,
-                keepalive_interval=() if target.sets_keepalive else _KEEPALIVE_SECONDS,
-                keepalive_count_max=() if target.sets_keepalive else _KEEPALIVES_MISSED,
-            )
-
-
-@contextmanager
-def _translate_login_errors(
-    target: SshTarget, client: _HostKeyVerifier, keys: SshKeys
-) -> Iterator[None]:
-    with translate_connection_errors(target.label):
-        try:
-            yield
-        except asyncssh.PermissionDenied as error:
-            raise login_refused_error(target, keys) from error
-        except asyncssh.HostKeyNotVerifiable as error:
-            refusal = client.refusal or host_key_refused_error(target, error.reason)
-            raise HostKeyUnknown(refusal, target.remember_in) from error
-        except asyncssh.DisconnectError as error:
-            if _TOO_MANY_KEYS not in error.reason.lower():
-                raise
-            raise too_many_keys_error(target) from error
-
-
-_CHUNK = 1 << 16
-_TERMINATE_SECONDS = 3.0
-
-_T = TypeVar("_T")
-
-
-async def open_connection(address: SshAddress, user: SshUser, where: str) -> "SshConnection":
-    """Connect and log in. Raises HostError, HostKeyUnknown."""
-    async with AsyncExitStack() as way:
-        connection = await log_in(address, user, way)
-        return SshConnection(connection, way.pop_all(), where)
-
-
-class SshConnection:
-    """One connection, and all that leads to it. `where` is what messages call the machine."""
-
-    def __init__(self, connection: SSHClientConnection, way: AsyncExitStack, where: str) -> None:
-        self._connection = connection
-        self._exit_stack = way
-        self._where = where
-        self._files: SshFiles | None = None
-        self._sftp_lock = asyncio.Lock()
-
-    @property
-    def is_open(self) -> bool:
-        """Whether it can still be used, as far as is known here."""
-        return not self._connection.is_closed()
-
-    @property
-    def host_key(self) -> str:
-        """The key that the machine showed: `algorithm SHA256:…`."""
-        key = self._connection.get_server_host_key()
-        if key is None:
-            return ""
-        return f"{key.algorithm.decode('ascii', 'replace')} {key.get_fingerprint('sha256')}"
-
-    async def close(self) -> None:
-        """Close all of it at once."""
-        await shield(self._exit_stack.aclose())
-
-    async def translate_errors(self, work: Callable[["SshConnection"], Awaitable[_T]]) -> _T:
-        """Do some work with this connection; its loss becomes HostUnreachable."""
-        with translate_connection_errors(self._where):
-            return await work(self)
-
-    async def files(self) -> SshFiles:
-        """The files, over one session that is opened once. Raises HostError."""
-        async with self._sftp_lock:
-            if self._files is None:
-                try:
-                    session = await self._connection.start_sftp_client(
-                        path_encoding=None, sftp_version=3
-                    )
-                except (asyncssh.SFTPError, asyncssh.ChannelOpenError) as error:
-                    raise HostError(
-                        f"{self._where} has no SFTP",
-                        why="the login works, and its file transfer does not start",
-                        remedy="Subsystem sftp internal-sftp in its sshd_config",
-                    ) from error
-                self._files = SshFiles(session, self._where)
-            return self._files
-
-    async def run(self, words: Sequence[str], given: bytes, largest: int) -> CommandResult:
-        """Run a command. A cancelled call ends what it started there, with its process group.
-
-        What left that group by itself goes on, and so does everything where the connection is
-        lost: until it writes into its closed pipes.
-        """
-        mark = new_mark()
-        output, complaint = MarkedOutput(mark, largest), BoundedOutput(largest)
-        # The login's shell may be any, and its start-up files may have written something before.
-        script = f'echo "{mark} $$"; exec "$@"'
-        process = await self._start_process(
-            f"exec {shlex.join(('sh', '-c', script, 'sh', *words))}", mark
-        )
-        try:
-            async with asyncio.TaskGroup() as reading:
-                reading.create_task(_read_into(process.stdout, output))
-                reading.create_task(_read_into(process.stderr, complaint))
-                reading.create_task(_write_input(process, given))
-            await process.wait_closed()
-        except* (asyncssh.Error, OSError) as errors:
-            raise errors.exceptions[0] from None
-        finally:
-            if process.exit_status is None and process.exit_signal is None:
-                await shield(self._terminate(process, output))
-        if process.exit_status is None and process.exit_signal is None:
-            raise asyncssh.ConnectionLost("it broke while a command ran")
-        return CommandResult(
-            _exit_status(process),
-            output.content,
-            complaint.content,
-            is_truncated=output.is_truncated or complaint.is_truncated,
-        )
-
-    async def _start_process(self, command: str, mark: str) -> SSHClientProcess[bytes]:
-        """Start a command line. A cancelled call ends what may have started by then."""
-
-        async def begin() -> SSHClientProcess[bytes]:
-            return await self._connection.create_process(command, encoding=None, request_pty=False)
-
-        beginning = asyncio.ensure_future(begin())
-        try:
-            return await asyncio.shield(beginning)
-        except asyncio.CancelledError:
-            await shield(self._abort_start(beginning, mark))
-            raise
-
-    async def _abort_start(
-        self, beginning: "asyncio.Task[SSHClientProcess[bytes]]", mark: str
-    ) -> None:
-        await asyncio.wait({beginning}, timeout=_TERMINATE_SECONDS)
-        if not beginning.done():
-            beginning.cancel()
-        elif not beginning.cancelled() and beginning.exception() is None:
-            await self._terminate(beginning.result(), MarkedOutput(mark, 0))
-
-    async def _terminate(self, process: SSHClientProcess[bytes], output: MarkedOutput) -> None:
-        with suppress(TimeoutError, asyncssh.Error, OSError):
-            async with asyncio.timeout(_TERMINATE_SECONDS):
-                while not output.is_started and (data := await process.stdout.read(_CHUNK)):
-                    output.add(data)
-                if output.number is not None:
-                    # sshd passes signals on only where it has a process of its own for the login.
-                    script = ("sh", "-c", 'kill -s KILL -- -"$1"', "sh", str(output.number))
-                    await self._connection.run(f"exec {shlex.join(script)}", request_pty=False)
-        process.close()
-        with suppress(TimeoutError, asyncssh.Error):
-            async with asyncio.timeout(_TERMINATE_SECONDS):
-                await process.wait_closed()
-
-
-async def _read_into(stream: SSHReader[bytes], kept: BoundedOutput) -> None:
-    while data := await stream.read(_CHUNK):
-        kept.add(data)
-
-
-async def _write_input(process: SSHClientProcess[bytes], given: bytes) -> None:
-    # A command that doesn't read its input to the end is free to do so.
-    with suppress(BrokenPipeError, ConnectionResetError):
-        process.stdin.write(given)
-        await process.stdin.drain()
-        process.stdin.write_eof()
-
-
-def _exit_status(process: SSHClientProcess[bytes]) -> int:
-    """As a shell would have it: 128 + the number of the signal that ended it."""
-    if process.exit_signal is not None:
-        number = getattr(signal, f"SIG{process.exit_signal[0]}", 0)
-        return 128 + int(number)
-    return process.exit_status or 0

@@ -1,8 +1,8 @@
-"""Files of the host over one SFTP session, with the troubles by name.
+"""Files of the host over one SFTP session, and their errors as HostFileError.
 
-SFTP's version 3 as OpenSSH speaks it (draft-ietf-secsh-filexfer-02, and the extensions
-`posix-rename`, `fsync` and `statvfs` of its PROTOCOL file). It says "failure" for everything that
-is not missing and not forbidden: what was meant is looked up after it.
+SFTP version 3 as OpenSSH speaks it (draft-ietf-secsh-filexfer-02, and the extensions
+`posix-rename`, `fsync` and `statvfs` of its PROTOCOL file). It reports a bare "failure" for
+everything that is neither missing nor forbidden: the cause is looked up afterwards.
 """
 
 import asyncio
@@ -22,8 +22,8 @@ from aitui.host.files import PATH_REMEDY, WRITE_REMEDY, disk_full_error, display
 
 _READ_ONLY = 1
 _CLEANUP_SECONDS = 3.0
-# Block by block: asyncssh's parallel requests forget those of their tasks that a lost connection
-# ends, and asyncio complains of them on the screen. Every server takes as much at once.
+# Block by block (`block_size=0`): asyncssh's parallel requests don't retrieve the exceptions of tasks
+# that a lost connection ends, and asyncio reports them on the screen. Every server takes this size.
 _BLOCK = 1 << 16
 _MISSING_ERRORS = (
     asyncssh.SFTPNoSuchFile,
@@ -41,8 +41,9 @@ _LOST_ERRORS = (asyncssh.SFTPConnectionLost, asyncssh.SFTPNoConnection)
 
 
 class SshFiles:
-    """The file half of the protocol `Host`. Raises HostFileError, and asyncssh's errors where the
-    session is lost.
+    """The file half of the protocol `Host`.
+
+    Raises HostFileError, and asyncssh's errors if the session is lost.
     """
 
     def __init__(self, session: SFTPClient, where: str) -> None:
@@ -51,32 +52,34 @@ class SshFiles:
         self._home = ""
 
     async def facts(self, path: str) -> FileInfo:
-        """What stands at a path."""
+        """Return what is at a path."""
         place = await self._expand_path(path)
         with self._translate_sftp_errors("look at", path):
             return _file_facts(posixpath.basename(path), await self._session.lstat(place))
 
     async def resolve(self, path: str) -> str:
-        """The absolute path without symbolic links."""
+        """Return the absolute path without symbolic links."""
         place = await self._expand_path(path)
         with self._translate_sftp_errors("find", path):
             real = await self._session.realpath(place)
-            await self._session.lstat(real)  # a path to nothing is an answer as well
+            await self._session.lstat(real)  # realpath also answers for a path to nothing
         return _text(real)
 
     async def read(self, path: str, start: int, largest: int) -> bytes:
-        """Part of a regular file."""
+        """Read part of a regular file."""
         place = await self._expand_path(path)
         with self._translate_sftp_errors("read", path):
-            # Opening a pipe would keep the whole session waiting.
+            # Opening a pipe would block the whole session.
             status = await self._session.stat(place)
             if file_kind(status.permissions or 0) is not FileKind.FILE:
                 raise HostFileError(f"Can't read {display_path(path)}", why="it is no regular file")
+            # After a cut connection the close of `async with` waits for 40 s: SshHost's time limit
+            # for a call ends it.
             async with self._session.open(place, "rb", encoding=None, block_size=0) as file:
                 return await _read_part(file, start, largest)
 
     async def list(self, folder: str) -> tuple[FileInfo, ...]:
-        """What is in a folder, by name."""
+        """Return a folder's entries by name."""
         place = await self._expand_path(folder)
         found: list[FileInfo] = []
         with self._translate_sftp_errors("list", folder):
@@ -95,7 +98,7 @@ class SshFiles:
     async def create(
         self, path: str, content: bytes, mode: int, belongs_to: tuple[int, int] | None
     ) -> None:
-        """Write a new file and bring it to the disk; on failure there is none."""
+        """Write and sync a new file; leave none on failure."""
         place = await self._expand_path(path)
         try:
             with self._translate_sftp_errors("write", path):
@@ -109,7 +112,8 @@ class SshFiles:
                         await file.write(content[start : start + _BLOCK], start)
                     if belongs_to is not None:
                         await self._set_owner(file, path, *belongs_to)
-                    # After the hand-over, which clears bits.
+                    # The rename keeps this file's mode, not the old one's: set it and sync first.
+                    # After the change of owner, which clears bits.
                     await file.setstat(SFTPAttrs(permissions=mode))
                     await file.fsync()
         except HostFileError as error:
@@ -121,14 +125,15 @@ class SshFiles:
             raise
 
     async def rename(self, path: str, onto: str) -> None:
-        """Put a file in the place of another one and bring the folder to the disk."""
+        """Replace a file by another one and sync the folder."""
         source, target = await self._expand_path(path), await self._expand_path(onto)
         try:
             with self._translate_sftp_errors("replace", onto):
+                # SFTP's plain rename fails if the target exists.
                 await self._session.posix_rename(source, target)
         except HostFileError as error:
             raise await self._write_error(error, target) from error
-        # Not every server opens a folder; the rename is done.
+        # Not every server can open a folder, and the rename is done.
         with suppress(asyncssh.SFTPError):
             async with self._session.open(posixpath.dirname(target), "rb", encoding=None) as folder:
                 await folder.fsync()
@@ -166,7 +171,7 @@ class SshFiles:
             ) from error
 
     async def _open_new(self, place: bytes) -> SFTPClientFile:
-        """Open a file that must not exist yet. A cancelled call takes it back."""
+        """Open a file that must not exist yet. A cancelled call removes it again."""
 
         async def open_new() -> SFTPClientFile:
             attributes = SFTPAttrs(permissions=0o600)
@@ -189,7 +194,7 @@ class SshFiles:
             await self._remove_partial(place)
 
     async def _remove_partial(self, place: bytes) -> None:
-        """Nobody hears of a file that can't be removed: what went wrong before is told."""
+        """Remove a file, silently: the error that came before is the one to report."""
         with suppress(asyncssh.Error, OSError):
             await self._session.remove(place)
 
@@ -201,7 +206,7 @@ class SshFiles:
         return await self._write_error(error, place)
 
     async def _write_error(self, error: HostFileError, place: bytes) -> HostFileError:
-        """What a bare "failure" was about, as far as the machine says."""
+        """Find out what a bare "failure" was about."""
         if not isinstance(error.__cause__, asyncssh.SFTPFailure):
             return error
         try:
@@ -219,8 +224,8 @@ class SshFiles:
         return error
 
     @contextmanager
-    def _translate_sftp_errors(self, deed: str, path: str) -> Iterator[None]:
-        what = f"Can't {deed} {display_path(path)} on {self._where}"
+    def _translate_sftp_errors(self, verb: str, path: str) -> Iterator[None]:
+        what = f"Can't {verb} {display_path(path)} on {self._where}"
         try:
             yield
         except _LOST_ERRORS:

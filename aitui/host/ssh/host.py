@@ -1,4 +1,4 @@
-"""A machine over SSH as the host: one connection for all calls, made when first needed."""
+"""A machine over SSH as the host: one connection for all calls, opened when first needed."""
 
 import asyncio
 import os
@@ -19,19 +19,16 @@ if TYPE_CHECKING:
     from aitui.host.ssh.files import SshFiles
 
 FILE_SECONDS = 30.0
-_TIDYING_SECONDS = 5.0
+_CLEANUP_SECONDS = 5.0
 
 _T = TypeVar("_T")
 
 
 class SshHost:
-    """The protocol `Host` over SSH, for what `ssh_host` says.
+    """The protocol `Host` over SSH, for the address in `ssh_host`.
 
-    asyncssh is imported when the first call needs it. Where the connection was lost, the next call
-    opens another one, and calls that only look are repeated once. `passphrases` are those of
-    encrypted keys, by path; they stay in memory.
-
-    Raises HostError for an address that is none.
+    After a lost connection the next call opens a new one; calls that only read are repeated once.
+    Raises HostError for an invalid address.
     """
 
     def __init__(
@@ -57,11 +54,11 @@ class SshHost:
 
     @property
     def ssh_config(self) -> SshConfigPaths:
-        """Where the SSH set-up lies that it goes by."""
+        """The SSH configuration that it uses."""
         return self._user.ssh_config
 
     async def __aenter__(self) -> Self:
-        """Nothing is connected before something is asked."""
+        """Connects nothing: the first call does."""
         return self
 
     async def __aexit__(
@@ -78,9 +75,9 @@ class SshHost:
         await self._close_connection(self._connection)
 
     async def remember_host_key(self, line: str) -> None:
-        """Trust a key from now on: the `line` of a HostKeyRefused, after somebody compared it.
+        """Trust a key from now on: the `line` of a HostKeyRefused, after the user compared it.
 
-        It goes to the user's known_hosts file, unless the config keeps none. Raises HostError.
+        It is added to the user's known_hosts file, unless the config keeps none. Raises HostError.
         """
         if line not in self._remember_in:
             raise HostError("That host key was not asked about")
@@ -100,10 +97,7 @@ class SshHost:
             ) from error
 
     async def host_key(self) -> str:
-        """The key that the machine showed and that was accepted: `algorithm SHA256:…`.
-
-        Connects and logs in where that isn't done.
-        """
+        """Connect if necessary, and return the accepted host key: `algorithm SHA256:…`."""
         return (await self._get_connection()).host_key
 
     async def run(
@@ -114,7 +108,7 @@ class SshHost:
         given: bytes = b"",
         largest: int = 1 << 20,
     ) -> CommandResult:
-        """Run a command, each word quoted for the login's shell; it wants `sh` there."""
+        """Run a command, each word quoted for the login's shell; the machine needs `sh`."""
         program = sanitize_line(words[0], 100)
         if any("\0" in word for word in words):
             raise HostError(f"Can't start {program}", why="a word contains a NUL")
@@ -131,19 +125,19 @@ class SshHost:
             raise
 
     async def facts(self, path: str) -> FileInfo:
-        """What stands at a path."""
+        """Return what is at a path."""
         return await self._read_with_retry(path, lambda files: files.facts(path))
 
     async def resolve(self, path: str) -> str:
-        """The absolute path without symbolic links."""
+        """Return the absolute path without symbolic links."""
         return await self._read_with_retry(path, lambda files: files.resolve(path))
 
     async def read(self, path: str, *, start: int = 0, largest: int = 1 << 22) -> bytes:
-        """At most `largest` bytes of a file, from byte `start` on."""
+        """Return at most `largest` bytes of a file from byte `start` on."""
         return await self._read_with_retry(path, lambda files: files.read(path, start, largest))
 
     async def list(self, folder: str) -> tuple[FileInfo, ...]:
-        """What is in a folder, by name."""
+        """Return a folder's entries by name."""
         return await self._read_with_retry(folder, lambda files: files.list(folder))
 
     async def create(
@@ -153,7 +147,7 @@ class SshHost:
         await self._run_on_files(path, lambda files: files.create(path, content, mode, belongs_to))
 
     async def rename(self, path: str, onto: str) -> None:
-        """Put a file in the place of another one."""
+        """Replace a file by another one."""
         await self._run_on_files(onto, lambda files: files.rename(path, onto))
 
     async def remove(self, path: str) -> None:
@@ -161,7 +155,7 @@ class SshHost:
         await self._run_on_files(path, lambda files: files.remove(path))
 
     async def _read_with_retry(self, path: str, work: Callable[["SshFiles"], Awaitable[_T]]) -> _T:
-        """Work that changes nothing: once more where an old connection turns out to be dead."""
+        """Do work that changes nothing, and repeat it once if an old connection was dead."""
         link = self._connection
         try:
             return await self._run_on_files(path, work)
@@ -182,7 +176,7 @@ class SshHost:
             done, _ = await asyncio.wait({doing}, timeout=self._file_seconds)
         except asyncio.CancelledError:
             doing.cancel()
-            await shield(self._await_end(doing, link, _TIDYING_SECONDS))
+            await shield(self._await_end(doing, link, _CLEANUP_SECONDS))
             raise
         if not done:
             await shield(self._await_end(doing, link, 0.0))
@@ -199,9 +193,9 @@ class SshHost:
     async def _await_end(
         self, doing: "asyncio.Task[_T]", link: "SshConnection", seconds: float
     ) -> None:
-        """Let it tidy up for some time, then close the connection: that ends whatever waits.
+        """Give a task time to clean up, then close the connection, which ends anything that waits.
 
-        What was asked may still be under way there, so nothing more is asked on that line.
+        The request may still be running over there, so the connection isn't used again.
         """
         _, going_on = await asyncio.wait({doing}, timeout=seconds)
         if going_on:
@@ -209,10 +203,10 @@ class SshHost:
             doing.cancel()
             await asyncio.wait({doing})
         if not doing.cancelled():
-            doing.exception()  # the caller hears of something else
+            doing.exception()  # retrieved: the caller gets another error
 
     async def _get_connection(self) -> "SshConnection":
-        """The connection, opened where there is none; those who wait share the opening."""
+        """Return the connection, opened if there is none; concurrent calls share the opening."""
         while self._opening is None:
             if self._is_closed:
                 raise HostUnreachable(f"The connection to {self._label} is closed")
@@ -251,10 +245,10 @@ class SshHost:
 
 
 def current_ssh_user(passphrases: Mapping[str, str]) -> SshUser:
-    """The set-up of whoever runs aitui."""
+    """Return the user who runs aitui."""
     return SshUser(SshConfigPaths.of_user(Path.home(), os.environ), passphrases)
 
 
 def _load_asyncssh() -> None:
-    """It takes some tenths of a second, in which the screen would stand still."""
+    """Import asyncssh in a thread: it costs as much as Textual, and the screen would freeze."""
     import aitui.host.ssh.connection  # noqa: F401

@@ -1,4 +1,4 @@
-"""Which keys are known for a machine, as OpenSSH's known_hosts files say (sshd(8))."""
+"""The host keys that OpenSSH's known_hosts files (sshd(8)) list for a machine."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,16 +9,14 @@ from aitui.domain.sanitize import sanitize_line
 from aitui.errors import HostKeyRefused
 
 _LARGEST_FILE = 8 << 20
-_SSH_PORT = 22
 
 
 @dataclass(frozen=True, slots=True)
 class KnownHostKeys:
-    """What is known of one machine under one name.
+    """What is known about one machine under one name.
 
-    `keys` are its own, `authorities` those that may sign for it. `others` are the keys that are
-    known for its name without the port: OpenSSH trusts them too, but another key than theirs is
-    not a changed one.
+    `keys` are its own, `authorities` those that may sign for it. `others` are the keys known for
+    its name without the port: OpenSSH trusts them too, but a different key is not a changed one.
     """
 
     name: str
@@ -29,11 +27,12 @@ class KnownHostKeys:
 
     @property
     def acceptable_keys(self) -> tuple[SSHKey, ...]:
-        """The keys that need no question."""
+        """The keys that are accepted without asking."""
         return self.keys or self.others
 
     def refusal(self, key: SSHKey, shown_as: str) -> HostKeyRefused:
-        """Why this key isn't accepted. `shown_as` is what messages call the machine."""
+        """Explain why this key isn't accepted. `shown_as` is what messages call the machine."""
+        # asyncssh raises the same HostKeyNotVerifiable for unknown and for changed keys.
         algorithm = key.algorithm.decode("ascii", "replace")
         fingerprint = key.get_fingerprint("sha256")
         seen = f"it showed the {algorithm} key {fingerprint}"
@@ -69,15 +68,8 @@ def _without_comment(key: SSHKey) -> str:
     return " ".join(key.export_public_key().decode("ascii").split()[:2])
 
 
-def entry_name(host: str, port: int, alias: str | None) -> str:
-    """The name under which OpenSSH looks a machine up: HostKeyAlias, else `host` or `[host]:port`."""
-    if alias:
-        return alias.lower()
-    return host.lower() if port == _SSH_PORT else f"[{host.lower()}]:{port}"
-
-
 def match_known_hosts(name: str, host: str, texts: list[str]) -> KnownHostKeys:
-    """What known_hosts texts say; lines that can't be read say nothing, as with OpenSSH."""
+    """Match a machine against known_hosts texts; unreadable lines are ignored, as in OpenSSH."""
     known = SSHKnownHosts()
     for text in texts:
         for line in text.splitlines():
@@ -97,7 +89,7 @@ def match_known_hosts(name: str, host: str, texts: list[str]) -> KnownHostKeys:
 
 
 def read_known_hosts(files: tuple[Path, ...]) -> list[str]:
-    """The texts of the files that exist. Blocks. Raises HostKeyRefused where one can't be read."""
+    """Read the files that exist. Blocks. Raises HostKeyRefused if one can't be read."""
     texts = []
     for path in files:
         try:
@@ -116,7 +108,7 @@ def read_known_hosts(files: tuple[Path, ...]) -> list[str]:
 
 
 def append_line(path: Path, line: str) -> None:
-    """Add a line to a known_hosts file, made where there is none. Blocks. Raises OSError."""
+    """Add a line to a known_hosts file, created if missing. Blocks. Raises OSError."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     path.touch(mode=0o600, exist_ok=True)
     with path.open("rb+") as file:

@@ -1,4 +1,4 @@
-"""The way to a machine over SSH, looked at step by step before anybody logs in."""
+"""How a machine is reached over SSH, checked step by step before the login."""
 
 import asyncio
 import socket
@@ -21,13 +21,13 @@ _MOST_BANNER_LINES = 20
 
 @dataclass(frozen=True, slots=True)
 class SshRoute:
-    """Where `ssh_host` leads by the user's SSH config; every text is harmless.
+    """Where `ssh_host` leads by the user's SSH config; every text is sanitized.
 
     `host` and `port` are those of the machine that is connected to first: the machine itself, or
-    the first of `jumps`. `by_command` is set where a ProxyCommand makes the connection, so that
-    nothing can be looked at before it. `keys` are the files of keys that are tried, `locked` those
-    that want a passphrase. `agent` is the agent's socket, `agent_keys` how many keys it has, None
-    where it doesn't answer.
+    the first of `jumps`. `by_command` is set if a ProxyCommand makes the connection, so that
+    nothing can be checked before it. `keys` are the key files to be tried, `locked` those that
+    need a passphrase. `agent` is the agent's socket, `agent_keys` its number of keys, None if it
+    doesn't answer.
     """
 
     label: str
@@ -42,35 +42,35 @@ class SshRoute:
 
 
 async def resolve_route(address: str, place: SshConfigPaths) -> SshRoute:
-    """What the config says, without touching the network. Raises HostError."""
-    way, agent = await asyncio.to_thread(_read_route, address, place)
-    return replace(way, agent_keys=await _count_agent_keys(agent) if agent else None)
+    """Read the route from the config, without touching the network. Raises HostError."""
+    route, agent = await asyncio.to_thread(_read_route, address, place)
+    return replace(route, agent_keys=await _count_agent_keys(agent) if agent else None)
 
 
-async def resolve_addresses(way: SshRoute) -> tuple[str, ...]:
-    """The addresses that the first machine's name stands for. Raises HostUnreachable."""
+async def resolve_addresses(route: SshRoute) -> tuple[str, ...]:
+    """Look up the addresses of the first machine. Raises HostUnreachable."""
     loop = asyncio.get_running_loop()
     try:
-        found = await loop.getaddrinfo(way.host, way.port, type=socket.SOCK_STREAM)
+        found = await loop.getaddrinfo(route.host, route.port, type=socket.SOCK_STREAM)
     except (socket.gaierror, UnicodeError) as error:
         said = getattr(error, "strerror", "") or str(error)
         raise HostUnreachable(
-            f"There is no machine called {way.host}",
+            f"There is no machine called {route.host}",
             why=sanitize_line(said, 200),
             remedy="check ssh_host in config.toml, or HostName in ~/.ssh/config",
         ) from error
     return tuple(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
-async def fetch_greeting(way: SshRoute, seconds: float = SshTimeouts().connect) -> str:
-    """How the SSH server of the first machine calls itself (RFC 4253, section 4.2).
+async def fetch_greeting(route: SshRoute, seconds: float = SshTimeouts().connect) -> str:
+    """Read the version line of the first machine's SSH server (RFC 4253, section 4.2).
 
-    Raises HostUnreachable, HostTimedOut where nothing comes within `seconds`.
+    Raises HostUnreachable, HostTimedOut if nothing comes within `seconds`.
     """
-    where = f"{way.host} port {way.port}"
+    where = f"{route.host} port {route.port}"
     try:
         async with asyncio.timeout(seconds):
-            reader, writer = await asyncio.open_connection(way.host, way.port, limit=4096)
+            reader, writer = await asyncio.open_connection(route.host, route.port, limit=4096)
             try:
                 return await _read_greeting(reader, where)
             finally:
@@ -111,7 +111,7 @@ async def _read_greeting(reader: asyncio.StreamReader, where: str) -> str:
 
 
 def _read_route(address: str, place: SshConfigPaths) -> tuple[SshRoute, str]:
-    # asyncssh is dear to import, and this only reads files.
+    # Importing asyncssh costs as much as Textual, and this only reads files.
     from aitui.host.ssh.config import read_keys, read_target
 
     target = read_target(SshAddress.read(address), place)
@@ -119,7 +119,7 @@ def _read_route(address: str, place: SshConfigPaths) -> tuple[SshRoute, str]:
     refused = {*keys.locked, *keys.wrong}
     tried = (path for path in target.identities if path not in refused and path.is_file())
     first = _first_hop(target, lambda hop: read_target(hop, place))
-    way = SshRoute(
+    route = SshRoute(
         label=target.label,
         host=sanitize_line(first.host, 200),
         port=first.port,
@@ -130,11 +130,11 @@ def _read_route(address: str, place: SshConfigPaths) -> tuple[SshRoute, str]:
         agent=sanitize_line(target.agent, 300),
         agent_keys=None,
     )
-    return way, target.agent
+    return route, target.agent
 
 
 def _first_hop(target: "SshTarget", read: Callable[[SshAddress], "SshTarget"]) -> "SshTarget":
-    """The machine that is connected to first."""
+    """Return the machine that is connected to first."""
     for _ in range(_MOST_JUMPS):
         if not target.jumps:
             break
@@ -149,5 +149,4 @@ async def _count_agent_keys(path: str) -> int | None:
         async with asyncio.timeout(SshTimeouts().connect), asyncssh.connect_agent(path) as agent:
             return len(await agent.get_keys())
     except (OSError, ValueError, asyncssh.Error, TimeoutError):
-        # It says so: None is an agent that doesn't answer.
         return None

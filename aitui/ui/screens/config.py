@@ -9,13 +9,12 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.content import Content
 from textual.screen import Screen
-from textual.widgets import Static
 
 from aitui.domain.sanitize import sanitize_line
-from aitui.domain.snapshot import Clock, Server, Snapshot
+from aitui.domain.snapshot import Clock, Server
 from aitui.errors import AituiError
 from aitui.services.config_plan import ServerConfig
-from aitui.ui.keymap import APP, CONFIG, ENTRY, Hint, remedy_text
+from aitui.ui.keymap import APP, CONFIG, Hint, remedy_text
 from aitui.ui.messages import (
     ConfigEditRequested,
     ConfigViewRequested,
@@ -23,6 +22,7 @@ from aitui.ui.messages import (
     ModelRemovalRequested,
     ModelsViewRequested,
 )
+from aitui.ui.plain import PlainText
 from aitui.ui.text import LineItem, fit_items, shorten_id
 from aitui.ui.transcript.highlight import highlight_lines
 from aitui.ui.transcript.style import Run
@@ -83,18 +83,15 @@ def line_warnings(preset: ServerConfig | None, line: int) -> list[str]:
 
 
 class ConfigScreen(Screen[None]):
-    """Shows the file as it was last read, and passes on what somebody wants changed in it."""
+    """Shows the file as it was last read, and passes on requests to change it."""
 
     CSS_PATH = "config.tcss"
     BINDINGS: ClassVar[list[BindingType]] = CONFIG.bindings()
 
-    def __init__(
-        self, clock: Clock, server: Server | None, snapshot: Snapshot, model_id: str
-    ) -> None:
-        super().__init__()
+    def __init__(self, clock: Clock, server: Server, model_id: str) -> None:
+        super().__init__(name="config")
         self._clock = clock
         self._server = server
-        self._snapshot = snapshot
         self._model_id = model_id
         self._server_config: ServerConfig | None = None
         self._error: AituiError | None = None
@@ -102,8 +99,8 @@ class ConfigScreen(Screen[None]):
     def compose(self) -> ComposeResult:
         """The header, where the file is, trouble, the file, a line to type in, and the keys."""
         yield ServerHeader(self._clock, id="header")
-        yield Static(id="place", markup=False)
-        yield Static(id="trouble", markup=False)
+        yield PlainText(id="place")
+        yield PlainText(id="trouble")
         view = ConfigView(id="config")
         yield view
         yield FindBar(view, id="entry")
@@ -111,18 +108,10 @@ class ConfigScreen(Screen[None]):
 
     def on_mount(self) -> None:
         """Ask for the file, and start with it in focus."""
-        header = self.query_one(ServerHeader)
-        header.server, header.snapshot = self._server, self._snapshot
         self._view.empty_text = "Reading the config file"
         self._view.focus()
         self._show()
         self.post_message(ConfigViewRequested())
-
-    def show(self, snapshot: Snapshot) -> None:
-        """The server's state has changed."""
-        self._snapshot = snapshot
-        if self.is_mounted:
-            self.query_one(ServerHeader).snapshot = snapshot
 
     def show_config(self, preset: ServerConfig, coloured: HighlightedConfig) -> None:
         """The file was read."""
@@ -148,7 +137,7 @@ class ConfigScreen(Screen[None]):
 
     @property
     def model_id(self) -> str:
-        """The model whose block the cursor is in, empty outside of all."""
+        """The model of the block with the cursor, empty outside of all."""
         if self._server_config is None:
             return ""
         at = self._view.cursor
@@ -179,7 +168,7 @@ class ConfigScreen(Screen[None]):
         """Go to the next line that is wrong."""
         problems = self._server_config.diagnostics if self._server_config else ()
         if not problems:
-            self.notify("No problem was found in this file", markup=False)
+            self.notify("No problem was found in this file")
             return
         later = [problem.line for problem in problems if problem.line > self._view.cursor]
         self._view.go_to(later[0] if later else problems[0].line)
@@ -201,7 +190,7 @@ class ConfigScreen(Screen[None]):
         self.post_message(ConfigEditRequested(self._view.cursor))
 
     def action_add(self) -> None:
-        """Add a model whose file is there and not yet in the config."""
+        """Add a model with a file on the host that isn't in the config yet."""
         self.post_message(ModelAddRequested())
 
     def action_remove(self) -> None:
@@ -232,9 +221,9 @@ class ConfigScreen(Screen[None]):
     def keys(self) -> list[Hint]:
         """Key, words and action of what works now, the most needed first."""
         if self._entry.display:
-            return [ENTRY.hint("submit_entry"), ENTRY.hint("back")]
+            return [CONFIG.hint("submit_entry"), CONFIG.hint("back")]
         inside = bool(self.model_id)
-        writable = self._server is not None and not self._server.read_only
+        writable = not self._server.read_only
         editable = writable and self._server_config is not None
         diagnostics = self._server_config.diagnostics if self._server_config else ()
         hints = [
@@ -267,19 +256,19 @@ class ConfigScreen(Screen[None]):
         return self.query_one(FindBar)
 
     def _warn_no_block(self) -> None:
-        words = "The cursor is in no model's block: Tab goes to the next one"
-        self.notify(words, severity="warning", markup=False)
+        words = f"The cursor is in no model's block: {CONFIG.sign('next_block(1)')} goes to the next one"
+        self.notify(words, severity="warning")
 
     def _show(self) -> None:
         preset, error = self._server_config, self._error
-        place = self.query_one("#place", Static)
+        place = self.query_one("#place", PlainText)
         place.update(config_status_line(preset, self._view, self.size.width - 2) if preset else "")
         lines = (
             [f"✘ {error.what}", error.why, remedy_text(error)]
             if error
             else line_warnings(preset, self._view.cursor)
         )
-        trouble = self.query_one("#trouble", Static)
+        trouble = self.query_one("#trouble", PlainText)
         trouble.display = any(lines)
         trouble.set_class(error is not None, "-error")
         trouble.update(Content("\n".join(line for line in lines if line)))

@@ -9,11 +9,11 @@ from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen, Screen
-from textual.widgets import Input, Static, TextArea
+from textual.widgets import Input, TextArea
 
 from aitui.ui.keymap import HELP, HELP_TEXT
 from aitui.ui.motions import motion_rows
-from aitui.ui.plain import plain
+from aitui.ui.plain import PlainText, plain
 
 KEY_WIDTH = 16
 
@@ -61,7 +61,7 @@ class HelpScreen(ModalScreen[None]):
     def compose(self) -> ComposeResult:
         """Keys, then signs."""
         with HelpText(id="dialog"):
-            yield Static(self._help_content(), markup=False)
+            yield PlainText(self._help_content())
 
     def on_mount(self) -> None:
         """Let the arrow keys scroll."""
@@ -90,7 +90,7 @@ _TEXT_FIELD_BINDINGS = frozenset(
     for binding in field.BINDINGS
     if isinstance(binding, Binding)
 )
-"""The many ways of every text field to move, select and delete, which nobody looks up here."""
+"""The many keys of every text field to move, select and delete, which help leaves out."""
 
 
 def active_keys(screen: Screen[Any]) -> list[tuple[str, str, str]]:

@@ -13,16 +13,17 @@ from textual.reactive import reactive
 from textual.screen import Screen
 from textual.strip import Strip
 from textual.widget import Widget
-from textual.widgets import Input, Static
+from textual.widgets import Input
 
 from aitui.domain.logs import LogFilter, LogLevel, PatternTooSlow, compile_pattern
 from aitui.domain.models import LoadFailure
-from aitui.domain.snapshot import Clock, ConnectionPhase, Server, Snapshot
+from aitui.domain.snapshot import Clock, ConnectionPhase, Snapshot
 from aitui.errors import AituiError
-from aitui.services.log_feed import FeedPhase, FeedState, LogUpdate
-from aitui.ui.keymap import APP, ENTRY, LOG_VIEW, LOGS, Hint, remedy_text
+from aitui.services.logs import FeedPhase, FeedState, LogUpdate
+from aitui.ui.keymap import APP, LOG_VIEW, LOGS, Hint, remedy_text
 from aitui.ui.logs.model import FailureLines
 from aitui.ui.messages import LogRetryRequested, LogSaveRequested, LogSelected, ModelsViewRequested
+from aitui.ui.plain import PlainText
 from aitui.ui.text import (
     LineItem,
     fit_items,
@@ -121,7 +122,7 @@ class LogBar(Widget):
     status_items: reactive[tuple[LineItem, ...]] = reactive(())
 
     class NameClicked(Message):
-        """Somebody clicked on the name of a log."""
+        """The name of a log was clicked."""
 
         def __init__(self, name: str) -> None:
             super().__init__()
@@ -184,17 +185,14 @@ class LogsScreen(Screen[None]):
     def __init__(
         self,
         clock: Clock,
-        server: Server | None,
-        snapshot: Snapshot,
         *,
         log: str = BOTH,
         model_id: str = "",
         failed: LoadFailure | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(name="logs")
         self._clock = clock
-        self._server = server
-        self._snapshot = snapshot
+        self._was_lost = False
         self._model_id = model_id
         self._failed = failed
         self._feed_state = FeedState()
@@ -204,8 +202,8 @@ class LogsScreen(Screen[None]):
         """The header, the logs there are, trouble, the log, a line to type in, and the keys."""
         yield ServerHeader(self._clock, id="header")
         yield LogBar(id="bar")
-        yield Static(id="reason", markup=False)
-        yield Static(id="trouble", markup=False)
+        yield PlainText(id="reason")
+        yield PlainText(id="trouble")
         view = LogView(id="log")
         yield view
         yield FindBar(view, id="entry")
@@ -213,8 +211,6 @@ class LogsScreen(Screen[None]):
 
     def on_mount(self) -> None:
         """Ask for the log, and start with it in focus."""
-        header = self.query_one(ServerHeader)
-        header.server, header.snapshot = self._server, self._snapshot
         names = [(BOTH, "both"), (PROXY, PROXY), (UPSTREAM, UPSTREAM)]
         if self._model_id:
             names.append((self._model_id, self._model_id))
@@ -222,17 +218,13 @@ class LogsScreen(Screen[None]):
         self._view.focus()
         self.set_interval(1.0, self._show)
         self._select_log(self.log_name)
+        self.watch(self.app, "snapshot", self._retry_when_back)
 
-    def show(self, snapshot: Snapshot) -> None:
-        """The server's state has changed; where it came back the log may come back at once."""
-        came_back = (
-            snapshot.connection.phase is ConnectionPhase.LIVE
-            and self._snapshot.connection.phase is ConnectionPhase.LOST
-        )
-        self._snapshot = snapshot
-        if not self.is_mounted:
-            return
-        self.query_one(ServerHeader).snapshot = snapshot
+    def _retry_when_back(self, snapshot: Snapshot) -> None:
+        """If the server came back, the log may come back at once."""
+        phase = snapshot.connection.phase
+        came_back = phase is ConnectionPhase.LIVE and self._was_lost
+        self._was_lost = phase is ConnectionPhase.LOST
         if came_back and self._feed_state.phase is FeedPhase.LOST:
             self.post_message(LogRetryRequested())
 
@@ -263,7 +255,7 @@ class LogsScreen(Screen[None]):
         self._entry.open("" if pattern is None else pattern.words, FILTER_PLACEHOLDER)
 
     def action_level(self) -> None:
-        """Leave out what is less bad, and begin anew after the worst."""
+        """Raise the lowest level that is shown, and start over after the highest."""
         chosen = self._view.rows.filter
         level = LogLevel((chosen.level + 1) % len(LogLevel))
         self._apply_filter(LogFilter(level, chosen.pattern, chosen.show_own))
@@ -292,7 +284,7 @@ class LogsScreen(Screen[None]):
         line = self._view.cursor_line
         text = selected or (line.text if line is not None else "")
         if not text:
-            self.notify("There is no line to copy", severity="warning", markup=False)
+            self.notify("There is no line to copy", severity="warning")
             return
         self.app.copy_to_clipboard(text)
 
@@ -302,7 +294,7 @@ class LogsScreen(Screen[None]):
         if lines:
             self.post_message(LogSaveRequested(self.log_name, lines))
         else:
-            self.notify("There is no line to save", severity="warning", markup=False)
+            self.notify("There is no line to save", severity="warning")
 
     def action_retry(self) -> None:
         """Ask the server at once."""
@@ -331,7 +323,7 @@ class LogsScreen(Screen[None]):
         view = self._view
         if self._entry.display:
             words = "" if self._entry.finds else "filter"
-            return [ENTRY.hint("submit_entry", words), ENTRY.hint("back")]
+            return [LOGS.hint("submit_entry", words), LOGS.hint("back")]
         found = bool(view.match_count)
         hints = [
             (LOGS.hint("models"), True),
@@ -391,7 +383,7 @@ class LogsScreen(Screen[None]):
         self._show_reason()
         error = self._feed_state.error
         lines = [] if error is None else [f"✘ {error.what}", error.why, remedy_text(error)]
-        _update_lines(self.query_one("#trouble", Static), lines)
+        _update_lines(self.query_one("#trouble", PlainText), lines)
 
     def _show_reason(self) -> None:
         """Why the load failed; the lines themselves only where the log doesn't have them."""
@@ -401,7 +393,7 @@ class LogsScreen(Screen[None]):
             lines = [f"✘ {self._model_id} didn't come up: {failed.reason}"]
             if not self._view.failure_lines.is_found:
                 lines += [f"  {line}" for line in failed.log]
-        _update_lines(self.query_one("#reason", Static), lines)
+        _update_lines(self.query_one("#reason", PlainText), lines)
 
     def _log_title(self) -> str:
         if self.log_name == BOTH:
@@ -430,7 +422,7 @@ class LogsScreen(Screen[None]):
 
     def _warn(self, error: AituiError) -> None:
         words = "\n".join(part for part in (error.why, remedy_text(error)) if part)
-        self.notify(words, title=error.what, severity="warning", markup=False)
+        self.notify(words, title=error.what, severity="warning")
 
     @on(FindBar.Toggled)
     @on(LogView.PositionChanged)
@@ -449,6 +441,6 @@ class LogsScreen(Screen[None]):
             await self.run_action(message.action)
 
 
-def _update_lines(pane: Static, lines: list[str]) -> None:
+def _update_lines(pane: PlainText, lines: list[str]) -> None:
     pane.display = bool(lines)
     pane.update(Content("\n".join(line for line in lines if line)))

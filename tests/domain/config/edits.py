@@ -1,7 +1,9 @@
 """What a test of an edit looks at: one line of a file before, and after."""
 
 from aitui.domain.config.document import ConfigDocument
-from aitui.domain.config.edit import ConfigChange, change_flag, change_key
+from aitui.domain.config.flag_edit import change_flag
+from aitui.domain.config.key_edit import change_key
+from aitui.domain.config.verify import ConfigChange
 
 
 def flag_changed(

@@ -8,9 +8,11 @@ from hypothesis import strategies as st
 from aitui.demo.configuration import parse_configuration
 from aitui.domain.config.blocks import add_model, remove_model
 from aitui.domain.config.document import ConfigDocument, decode_config, encode_config
-from aitui.domain.config.edit import ConfigChange, change_flag, change_key
+from aitui.domain.config.flag_edit import change_flag
+from aitui.domain.config.key_edit import change_key
 from aitui.domain.config.lint import find_diagnostics
 from aitui.domain.config.locate import current_value
+from aitui.domain.config.verify import ConfigChange
 from aitui.domain.llama_server import split_words
 from aitui.errors import ConfigRefused
 from domain.config.texts import Written, config_texts, sizes

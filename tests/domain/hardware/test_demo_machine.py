@@ -1,7 +1,6 @@
 """The machine that the demo plays tells the same as the server it plays."""
 
 from aitui.demo.hardware_script import hardware_output
-from aitui.demo.stand_in import StandIn
 from aitui.domain.hardware.host_sample import parse_host_sample
 from aitui.domain.hardware.script import sample_command
 from aitui.domain.memory.usage import memory_usage, port_of
@@ -9,6 +8,7 @@ from aitui.domain.models import ContextSize, Model, RunState
 from aitui.domain.snapshot import Server
 from aitui.llamaswap.client import LlamaSwapClient
 from catalogue import QUICK
+from stand_in import StandIn
 
 MIB = 1 << 20
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from aitui.demo.dialect import Dialect
-from aitui.demo.stand_in import StandIn
 from aitui.domain.snapshot import Server
 from catalogue import CATALOGUE
 from e2e.caddy.openssl import Guide, Pair
 from e2e.caddy.proxy import Caddy
+from stand_in import StandIn
 
 
 @pytest.fixture(scope="session")

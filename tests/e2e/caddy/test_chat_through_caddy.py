@@ -7,13 +7,13 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from aitui.demo.stand_in import StandIn
 from aitui.domain.chat.conversation import Conversation
 from aitui.domain.chat.reply import ReplyPhase
 from aitui.domain.snapshot import Clock, Server
 from aitui.llamaswap.chat import ChatClient
 from aitui.services.chat import ChatSession
 from services.chat.chatting import CONFIG, DIES, ENDLESS, FAST
+from stand_in import StandIn
 from watched import eventually
 
 pytestmark = pytest.mark.real_server("caddy")

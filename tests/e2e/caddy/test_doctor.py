@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from aitui.demo.stand_in import StandIn
 from aitui.domain.checks import CheckStatus
 from aitui.domain.snapshot import Server
 from e2e.caddy.openssl import Guide
 from e2e.caddy.proxy import Caddy
 from services.doctor.examined import examined
+from stand_in import StandIn
 
 pytestmark = pytest.mark.real_server("caddy")
 

@@ -7,7 +7,6 @@ from urllib.parse import urlsplit
 import pytest
 
 from aitui.demo.dialect import Dialect
-from aitui.demo.stand_in import StandIn
 from aitui.domain.events import ModelStatusChanged
 from aitui.domain.models import RunState
 from aitui.domain.snapshot import Server
@@ -15,6 +14,7 @@ from aitui.errors import LoadFailed
 from aitui.llamaswap.client import LlamaSwapClient
 from catalogue import OUT_OF_MEMORY, QUICK, SLASH
 from e2e.caddy.proxy import Caddy
+from stand_in import StandIn
 
 pytestmark = pytest.mark.real_server("caddy")
 

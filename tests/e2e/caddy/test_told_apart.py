@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from aitui.demo.stand_in import StandIn
 from aitui.domain.snapshot import Server
 from aitui.errors import (
     AituiError,
@@ -19,6 +18,7 @@ from aitui.errors import (
 from aitui.llamaswap.client import LlamaSwapClient
 from e2e.caddy.openssl import Guide, Pair
 from e2e.caddy.proxy import Caddy
+from stand_in import StandIn
 
 pytestmark = pytest.mark.real_server("caddy")
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import llama_swap_program
 from aitui.domain.snapshot import Server
 from e2e.config_change.answering import until_it_answers
 from e2e.service.user_manager import ACCOUNT, CONFIG, UserManager, free_port, user_manager
@@ -58,7 +59,7 @@ async def on_this_machine(
     monkeypatch.setenv("HOME", str(home))
     port = free_port()
     program = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "aitui.demo.llama_swap_program"),
+        *(sys.executable, llama_swap_program.__file__),
         *("-listen", f"127.0.0.1:{port}", "-config", str(config), "-watch-config"),
         stdout=asyncio.subprocess.DEVNULL,
     )

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from aitui.demo.dialect import Dialect
-from aitui.demo.stand_in import StandIn
 from e2e.hostile.payloads import catalogue
 from e2e.pseudo_terminal.terminal import Terminal, surroundings, terminal
+from stand_in import StandIn
 
 
 @pytest.fixture

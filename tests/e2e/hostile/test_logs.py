@@ -2,9 +2,9 @@
 
 import asyncio
 
-from aitui.demo.stand_in import StandIn
 from e2e.hostile.payloads import CONTROLS, MARKUP, SEQUENCES, leaks
 from e2e.pseudo_terminal.terminal import Terminal
+from stand_in import StandIn
 
 MARK = "38;2;66;6;66"
 """A log's own colours are kept."""

@@ -3,10 +3,9 @@
 import json
 from pathlib import Path
 
-from aitui.demo.faults import FixedResponse
-from aitui.demo.stand_in import StandIn
 from e2e.hostile.payloads import EVIL, leaks
 from e2e.pseudo_terminal.terminal import surroundings, terminal
+from stand_in import FixedResponse, StandIn
 
 MANY = 100_000
 

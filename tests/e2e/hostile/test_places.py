@@ -3,10 +3,9 @@
 import asyncio
 import json
 
-from aitui.demo.faults import FixedResponse
-from aitui.demo.stand_in import StandIn
 from e2e.hostile.payloads import EVIL, MARKUP, SEQUENCES, leaks
 from e2e.pseudo_terminal.terminal import Terminal
+from stand_in import FixedResponse, StandIn
 
 WAITS = 0.3
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from aitui.demo.stand_in import StandIn
 from aitui.ui.terminal.paste_guard import PATIENCE
 from catalogue import QUICK
 from e2e.pseudo_terminal.terminal import Terminal, terminal
 from e2e.pseudo_terminal.test_program import SEQUENCES, assert_given_back
+from stand_in import StandIn
 
 ACTS_WITHIN = 1.0
 """Seconds after which a key would have opened or ended something; the demo never falls silent."""

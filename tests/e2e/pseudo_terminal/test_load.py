@@ -5,9 +5,9 @@ import signal
 
 import pytest
 
-from aitui.demo.stand_in import StandIn
 from catalogue import CATALOGUE, QUICK, SLOW, STEADY, each_dialect
 from e2e.pseudo_terminal.terminal import Terminal, terminal
+from stand_in import StandIn
 
 WITH_TTL = f"globalTTL: 60\n{CATALOGUE}"
 WARNING = f"Still loading {SLOW}: ^c again leaves it, and llama-swap may "

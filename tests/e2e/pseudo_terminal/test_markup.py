@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from aitui.demo.stand_in import StandIn
 from e2e.pseudo_terminal.terminal import terminal
+from stand_in import StandIn
 
 
 @pytest.mark.parametrize("model_id", ["a[/]b", "[@click=app.quit]zzz", "a[bold", "[/x]"])

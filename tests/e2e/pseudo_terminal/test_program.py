@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from aitui.demo.stand_in import StandIn
 from catalogue import QUICK, SLOW
 from e2e.pseudo_terminal.terminal import PATIENCE, ROOT, Terminal, terminal
+from stand_in import StandIn
 from ui.hostile import catalogue_of
 
 SEQUENCES = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|[()][0-9A-B]|[=>78])")

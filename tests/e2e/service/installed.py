@@ -36,8 +36,8 @@ PYVENV = "home = {folder}\n"
 PROGRAM = """\
 #!/mnt/home/lib/llama-swap/bin/llama-swap -B
 import sys
-sys.path[:0] = ["/mnt/project", "/mnt/packages"]
-from aitui.demo.llama_swap_program import main
+sys.path[:0] = ["/mnt/project", "/mnt/project/tests", "/mnt/packages"]
+from llama_swap_program import main
 sys.exit(main())
 """
 SSHD = """\

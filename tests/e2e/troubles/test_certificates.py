@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from aitui.demo.stand_in import StandIn
 from aitui.domain.snapshot import Server
 from e2e.caddy.openssl import Guide, Pair
 from e2e.caddy.proxy import Caddy
+from stand_in import StandIn
 from ui.driven import driven
 
 pytestmark = pytest.mark.real_server("caddy")

@@ -6,10 +6,9 @@ from time import monotonic, time
 
 import pytest
 
-from aitui.demo.faults import FixedResponse
-from aitui.demo.stand_in import StandIn
 from aitui.domain.snapshot import Clock, Server
 from catalogue import CATALOGUE, NAPS, OUT_OF_MEMORY, OUT_OF_MEMORY_REASON, QUICK
+from stand_in import FixedResponse, StandIn
 from ui.driven import Driven, driven
 
 

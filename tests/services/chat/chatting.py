@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 
 from aitui.demo.certificates import Certificates
 from aitui.demo.dialect import Dialect
-from aitui.demo.stand_in import StandIn
 from aitui.domain.chat.conversation import Conversation
 from aitui.domain.chat.reply import Reply, ReplyPhase
 from aitui.domain.snapshot import Clock, Server
 from aitui.llamaswap.chat import ChatClient
 from aitui.services.chat import ChatSession
 from aitui.store.history import ConversationHistory
+from stand_in import StandIn
 
 FAST, LONG, ENDLESS = "fast", "long", "endless"
 DIES, LOADS, BROKEN = "dies", "loads", "broken"

@@ -9,7 +9,6 @@ import pytest
 
 from aitui.demo.certificates import Certificates
 from aitui.demo.dialect import Dialect
-from aitui.demo.faults import FixedResponse
 from aitui.domain.chat.conversation import Role, SamplingParameters, TurnState
 from aitui.domain.chat.reply import ReplyPhase
 from aitui.domain.models import RunState
@@ -17,6 +16,7 @@ from aitui.errors import HistoryError, LoadFailed, NoSuchModel, ReplyInterrupted
 from aitui.store.history import ConversationHistory
 from other_client import OtherClient
 from services.chat.chatting import BROKEN, DIES, ENDLESS, FAST, LOADS, Talk, talking
+from stand_in import FixedResponse
 
 
 @pytest.fixture

@@ -6,14 +6,13 @@ from time import monotonic, time
 import pytest
 
 from aitui.demo.dialect import Dialect
-from aitui.demo.faults import ConnectionClose, FixedResponse, Hang, HtmlPage
-from aitui.demo.stand_in import StandIn
 from aitui.domain.checks import CheckStatus, exit_code
 from aitui.domain.snapshot import Clock, Server
 from aitui.llamaswap.client import LlamaSwapClient
 from aitui.services.doctor import server as event_checks
 from catalogue import CATALOGUE, QUICK, dialects
 from services.doctor.examined import examined
+from stand_in import ConnectionClose, FixedResponse, Hang, HtmlPage, StandIn
 
 
 async def test_what_runs_is_named(server: Server) -> None:

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from aitui.demo.certificates import Certificates
-from aitui.demo.stand_in import StandIn
 from aitui.domain.snapshot import Server
 from aitui.llamaswap.client import LlamaSwapClient
 from aitui.services import monitor as certificate_watch
 from aitui.ui.certificate_days import certificate_item
 from catalogue import CATALOGUE
-from llamaswap.authority import Authority, Issued
+from certificates import Authority, Issued
+from stand_in import StandIn
 from ui.driven import Driven, driven
 
 DAY = 24 * 3600.0

@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 from aitui.cli.args import parse
-from aitui.demo.stand_in import StandIn
 from aitui.domain.snapshot import Server
+from stand_in import StandIn
 
 
 class Ran:

@@ -7,15 +7,15 @@ from time import monotonic, time
 
 import pytest
 
-from aitui.demo.certificates import (
-    Certificates,
+from aitui.demo.certificates import Certificates
+from aitui.domain.checks import CheckStatus, exit_code
+from aitui.domain.snapshot import Clock, Server
+from certificates import (
     encrypt_client_key,
     make_certificates,
     make_expired_client,
     make_foreign_certificates,
 )
-from aitui.domain.checks import CheckStatus, exit_code
-from aitui.domain.snapshot import Clock, Server
 from services.doctor.examined import examined, nowhere
 
 DAY = 24 * 3600.0

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from aitui.demo.stand_in import StandIn
 from aitui.domain.snapshot import Server
 from catalogue import CATALOGUE
 from host.sshd import Sshd
 from services.doctor.test_command_line import run
+from stand_in import StandIn
 from ui.driven import driven
 
 

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from aitui.demo.certificates import Certificates, make_expired_client, make_foreign_certificates
-from aitui.demo.stand_in import StandIn
+from aitui.demo.certificates import Certificates
 from aitui.domain.checks import CheckStatus, exit_code
 from aitui.domain.snapshot import Server
 from catalogue import CATALOGUE
+from certificates import make_expired_client, make_foreign_certificates
 from services.doctor.examined import examined, nowhere
+from stand_in import StandIn
 
 
 async def test_the_way_to_a_good_server_is_described(server: Server) -> None:
@@ -69,7 +70,7 @@ async def test_the_wrong_ca_is_told_and_what_the_server_presents_as_well(
 
 
 async def test_a_wrong_host_name_is_told(certificates: Certificates, tmp_path: Path) -> None:
-    from llamaswap.authority import Authority
+    from certificates import Authority
     from llamaswap.conftest import server_context
 
     own = Authority(tmp_path)
@@ -85,7 +86,7 @@ async def test_a_wrong_host_name_is_told(certificates: Certificates, tmp_path: P
 
 
 async def test_a_server_certificate_that_has_expired_is_told(tmp_path: Path) -> None:
-    from llamaswap.authority import Authority
+    from certificates import Authority
     from llamaswap.conftest import server_context
 
     own = Authority(tmp_path)

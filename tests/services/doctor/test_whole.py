@@ -2,7 +2,6 @@
 
 import pytest
 
-from aitui.demo.stand_in import StandIn
 from aitui.domain.checks import CheckResult, CheckStage, CheckStatus, exit_code
 from aitui.domain.snapshot import Server
 from aitui.errors import SettingsError
@@ -11,6 +10,7 @@ from aitui.services.doctor.run import DoctorTarget, examine
 from aitui.settings import Settings
 from catalogue import each_dialect
 from services.doctor.examined import NO_TERMINAL, REAL_CLOCK, examined, in_terminal
+from stand_in import StandIn
 
 
 @each_dialect

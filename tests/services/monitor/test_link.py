@@ -9,7 +9,13 @@ from pathlib import Path
 import pytest
 
 from aitui.demo.dialect import Dialect
-from aitui.demo.faults import (
+from aitui.domain.models import MAX_MODELS, RunState
+from aitui.domain.snapshot import ConnectionPhase, Server
+from aitui.errors import AituiError, BadResponse, ProxyError, Unreachable
+from aitui.services import events as pace
+from catalogue import CATALOGUE, QUICK, STEADY, each_dialect
+from other_client import OtherClient
+from stand_in import (
     ConnectionClose,
     EndlessBody,
     Fault,
@@ -17,15 +23,9 @@ from aitui.demo.faults import (
     GarbageBody,
     Hang,
     HtmlPage,
+    StandIn,
     WrongTypes,
 )
-from aitui.demo.stand_in import StandIn
-from aitui.domain.models import MAX_MODELS, RunState
-from aitui.domain.snapshot import ConnectionPhase, Server
-from aitui.errors import AituiError, BadResponse, ProxyError, Unreachable
-from aitui.services import events as pace
-from catalogue import CATALOGUE, QUICK, STEADY, each_dialect
-from other_client import OtherClient
 from watched import Watched, asked_for, eventually, watched
 
 

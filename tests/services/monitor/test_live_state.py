@@ -3,7 +3,6 @@
 import asyncio
 
 from aitui.demo.dialect import Dialect
-from aitui.demo.stand_in import StandIn
 from aitui.domain.models import ContextSource, ModelKind, RunState
 from catalogue import (
     ALIAS,
@@ -24,6 +23,7 @@ from catalogue import (
     each_dialect,
 )
 from other_client import OtherClient
+from stand_in import StandIn
 from watched import Watched, asked_for, beside, eventually
 
 

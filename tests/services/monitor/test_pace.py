@@ -9,8 +9,6 @@ from random import Random
 import pytest
 
 from aitui.demo.dialect import Dialect
-from aitui.demo.faults import FixedResponse
-from aitui.demo.stand_in import StandIn
 from aitui.domain.models import RunState
 from aitui.domain.snapshot import Clock, Server
 from aitui.services import events as event_stream
@@ -19,6 +17,7 @@ from aitui.services import monitor as sleep_watch
 from aitui.services.events import poll_interval, retry_delay
 from catalogue import QUICK, SLOW, STEADY, dialects, each_dialect
 from other_client import OtherClient
+from stand_in import FixedResponse, StandIn
 from watched import Watched, asked_for, beside, eventually, watched
 
 NO_EVENTS = FixedResponse(404, b"404 page not found\n", "text/plain")

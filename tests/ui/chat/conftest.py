@@ -9,8 +9,8 @@ from textual._wait import wait_for_idle
 
 from aitui.demo.certificates import Certificates
 from aitui.demo.dialect import Dialect
-from aitui.demo.stand_in import StandIn
 from aitui.domain.snapshot import Server
+from stand_in import StandIn
 from ui.chat.pane import CONFIG, Pane, chatting
 
 

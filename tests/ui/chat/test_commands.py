@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from aitui.demo.stand_in import StandIn
 from aitui.domain.snapshot import Server
+from stand_in import StandIn
 from ui.chat.pane import ENDLESS, FAST, OTHER, Pane, chatting
 
 WIDE = (120, 36)

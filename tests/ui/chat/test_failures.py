@@ -19,14 +19,13 @@ from aitui.demo.answers import (
     ResponseContent,
 )
 from aitui.demo.call import IncomingRequest
-from aitui.demo.faults import ConnectionClose, Fault, FixedResponse, HtmlPage
-from aitui.demo.stand_in import StandIn
 from aitui.domain.chat.conversation import TurnState
 from aitui.domain.chat.reply import ReplyPhase
 from aitui.domain.snapshot import Clock, Server
 from aitui.services import chat as chat_module
 from aitui.services import monitor as sleep_watch
 from other_client import OtherClient
+from stand_in import ConnectionClose, Fault, FixedResponse, HtmlPage, StandIn
 from ui.chat.pane import BROKEN, CONFIG, DIES, ENDLESS, FAST, OTHER, Pane, chatting
 
 CHAT = "/v1/chat"

@@ -10,9 +10,8 @@ from textual import events
 
 from aitui.demo.answers import EVENT_STREAM, ChunkedResponse, Response
 from aitui.demo.call import IncomingRequest
-from aitui.demo.faults import Fault, FixedResponse
-from aitui.demo.stand_in import StandIn
 from e2e.pseudo_terminal.terminal import Terminal, surroundings, terminal
+from stand_in import Fault, FixedResponse, StandIn
 from ui.chat.pane import CONFIG, FAST, Pane
 
 CLIPBOARD = "\x1b]52;c;b3duZWQ=\x07"

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from textual import events
 
-from aitui.demo.stand_in import StandIn
 from aitui.domain.snapshot import Server
 from aitui.ui.screens.help import HelpScreen
+from stand_in import StandIn
 from ui.chat.pane import ENDLESS, FAST, Pane, chatting
 
 LONG_PASTE = "".join(f"line {number} of what was pasted\n" for number in range(3000))

@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from aitui.demo.stand_in import StandIn
 from aitui.domain.snapshot import Server
 from aitui.ui.controllers.chat import ChatController
+from stand_in import StandIn
 from ui.chat.pane import Pane, chatting
 
 
 def chats_of(pane: Pane) -> ChatController:
-    return pane.app.app._chat_controller
+    return pane.app.controllers.chat
 
 
 async def test_the_same_conversation_opened_twice_forks(

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from aitui.demo.stand_in import StandIn
 from aitui.domain.snapshot import Server
+from stand_in import StandIn
 from ui.driven import Driven, driven
 from ui.logs.reading import LogReader, log_reader
 

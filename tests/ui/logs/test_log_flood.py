@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from aitui.demo.stand_in import StandIn
 from aitui.ui.widgets.log_view import LogView
+from stand_in import StandIn
 from ui.driven import Driven
 
 CHUNKS, LINES = 40, 500

@@ -9,12 +9,12 @@ from textual import events
 from textual.widgets import Input
 
 from aitui.demo.certificates import Certificates
-from aitui.demo.stand_in import StandIn
 from aitui.domain.snapshot import Server
 from aitui.ui.screens.logs import LogsScreen
 from aitui.ui.screens.models import ModelsScreen
 from aitui.ui.widgets.log_view import LogView
 from catalogue import MISSING_FILE, OUT_OF_MEMORY, OUT_OF_MEMORY_REASON, PEER, STEADY
+from stand_in import StandIn
 from ui.driven import Driven, driven
 
 MANY = "".join(f"[INFO] line {number}\n" for number in range(200))

@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 
 from aitui.demo.dialect import Dialect
-from aitui.demo.stand_in import StandIn
 from aitui.domain.hardware.info import HostInfo
 from aitui.domain.hardware.sample import SampleSource
 from aitui.domain.snapshot import Server
 from aitui.host.local import LocalHost
 from aitui.llamaswap.client import LlamaSwapClient
 from aitui.services.samplers import SERVER_INFO_MAX_AGE, HostInfoFetcher
+from stand_in import StandIn
 from ui.memory.feeding import fed, until_memory
 from watched import asked_for, eventually
 

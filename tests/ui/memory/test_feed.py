@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from aitui.demo.stand_in import StandIn
 from aitui.domain.hardware.sample import SampleSource
 from aitui.domain.memory.footprint import FootprintOrigin
 from aitui.domain.memory.forecast import FitVerdict
@@ -15,6 +14,7 @@ from aitui.host.local import LocalHost
 from aitui.services.load import load_model
 from aitui.store.measurements import Measurements
 from catalogue import OUT_OF_MEMORY, QUICK, STEADY
+from stand_in import StandIn
 from ui.memory.feeding import fed, until_memory, used
 from watched import asked_for, nobody, yes
 

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from textual.theme import BUILTIN_THEMES
 
-from aitui.demo.stand_in import StandIn
 from aitui.domain.hardware.info import NATIVE, HostInfo, merge_host_info
 from aitui.domain.hardware.sample import SampleSource
 from aitui.domain.memory.hardware_state import HardwareState
 from aitui.domain.models import ActiveRequests
 from aitui.domain.snapshot import Server
 from catalogue import QUICK
+from stand_in import StandIn
 from ui.contrast import unreadable
 from ui.driven import Driven, driven
 from ui.hand_made import NOW, SERVER, STILL, live, show_instead_of_servers

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from aitui.demo.stand_in import StandIn
 from aitui.domain.hardware.sample import SampleSource
 from aitui.domain.memory.footprint import FootprintOrigin
 from aitui.domain.snapshot import Server
@@ -14,6 +13,7 @@ from aitui.host.base import Host
 from aitui.host.local import LocalHost
 from aitui.host.open import open_host
 from domain.memory.files import BIG
+from stand_in import StandIn
 from ui.memory.feeding import fed, until_memory
 
 MIB = 1 << 20

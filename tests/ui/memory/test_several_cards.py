@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from aitui.demo.graphics_cards import TWO_CARDS, GraphicsCard, GraphicsDriver
-from aitui.demo.stand_in import StandIn
 from aitui.demo.world import DemoEnvironment, demo_world
 from aitui.domain.hardware.sample import SampleSource
 from aitui.domain.memory.forecast import FitVerdict
@@ -19,6 +18,7 @@ from aitui.paths import Paths
 from aitui.services.config_plan import read_server_config
 from aitui.services.host_admin import HostAdmin, open_administration
 from aitui.services.load import load_model
+from stand_in import StandIn
 from ui.memory.feeding import fed, until_memory
 from watched import Watched, nobody, yes
 
@@ -131,7 +131,7 @@ async def test_each_card_empties_when_its_model_goes(tmp_path: Path) -> None:
 
 async def test_a_card_that_vanishes_no_longer_counts(tmp_path: Path) -> None:
     async with two_cards(tmp_path) as (stand_in, watch):
-        stand_in.cards.remove(TWO_CARDS[1])
+        stand_in.cards.cards = TWO_CARDS[:1]  # one falls off the bus
         found = await until_memory(watch, lambda memory: len(memory.usage.cards) == 1)
         assert found.hardware.usage.total_bytes == 48 * 1024 * MIB
 

@@ -5,7 +5,6 @@ from pathlib import Path
 
 from aitui.demo.certificates import Certificates
 from aitui.demo.dialect import Dialect
-from aitui.demo.stand_in import StandIn
 from aitui.domain.eviction import MOST_CLIENTS_SHOWN
 from aitui.domain.models import ActiveRequest, ActiveRequests, Model, RunState
 from aitui.domain.snapshot import Server, Snapshot
@@ -13,6 +12,7 @@ from aitui.services.load import load_confirmation
 from aitui.services.unload import unload_all_confirmation, unload_confirmation
 from catalogue import ALIAS, QUICK, SLOW, STEADY, dialects
 from other_client import chat
+from stand_in import StandIn
 from ui.driven import driven
 
 PHONE, LAPTOP = "192.168.2.31 · OpenWebUI", "192.168.2.32 · pi"

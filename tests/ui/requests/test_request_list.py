@@ -5,10 +5,10 @@ from pathlib import Path
 
 from aitui.demo.certificates import Certificates
 from aitui.demo.dialect import Dialect
-from aitui.demo.stand_in import StandIn
 from aitui.domain.snapshot import Server
 from catalogue import QUICK, STEADY, dialects
 from other_client import chat
+from stand_in import StandIn
 from ui.driven import driven
 
 

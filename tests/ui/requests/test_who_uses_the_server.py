@@ -6,7 +6,6 @@ import pytest
 
 from aitui.demo.certificates import Certificates
 from aitui.demo.dialect import Dialect
-from aitui.demo.stand_in import StandIn
 from aitui.domain.models import Eviction, RunState
 from aitui.domain.snapshot import Server
 from aitui.errors import ActionRefused
@@ -14,6 +13,7 @@ from aitui.services.load import load_model
 from aitui.services.unload import cancel_request
 from catalogue import ALIAS, QUICK, STEADY, dialects, each_dialect
 from other_client import OtherClient, chat
+from stand_in import StandIn
 from watched import Watched, nobody, watched, yes
 
 

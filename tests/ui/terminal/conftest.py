@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from aitui.demo.stand_in import StandIn
 from catalogue import CATALOGUE, QUICK
 from e2e.pseudo_terminal.terminal import Terminal, surroundings, terminal
+from stand_in import StandIn
 
 
 @pytest.fixture

@@ -11,11 +11,11 @@ from time import monotonic
 
 import pytest
 
-from aitui.demo.stand_in import StandIn
 from aitui.errors import AituiError
 from aitui.services.clipboard import FILE_NAME, LARGEST_COPY, copy_text, supports_osc52
 from catalogue import ODD, QUICK
 from e2e.pseudo_terminal.terminal import PATIENCE, Terminal, surroundings, terminal
+from stand_in import StandIn
 
 GOOD = {"TERM": "xterm-256color"}
 

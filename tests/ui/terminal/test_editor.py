@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from aitui.demo.stand_in import StandIn
 from aitui.errors import AituiError
 from aitui.ui.terminal.external_editor import USUAL, find_editor
 from catalogue import QUICK
 from e2e.pseudo_terminal.terminal import Terminal, surroundings, terminal
+from stand_in import StandIn
 
 LEFT = b"\x1b[?1049l"
 TEXT = "once upon a time"

@@ -4,10 +4,9 @@ import asyncio
 from pathlib import Path
 from time import monotonic
 
-from aitui.demo.faults import FixedResponse
-from aitui.demo.stand_in import StandIn
 from catalogue import CATALOGUE, NAPS, QUICK
 from e2e.pseudo_terminal.terminal import Terminal, surroundings, terminal
+from stand_in import FixedResponse, StandIn
 
 MOST = 200
 """Bytes a second."""

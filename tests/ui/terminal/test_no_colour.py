@@ -3,9 +3,9 @@
 import re
 from pathlib import Path
 
-from aitui.demo.stand_in import StandIn
 from catalogue import ODD, OUT_OF_MEMORY, QUICK, SLASH
 from e2e.pseudo_terminal.terminal import Terminal, surroundings, terminal
+from stand_in import StandIn
 
 SGR = re.compile(rb"\x1b\[([\d;]*)m")
 FLAGS = {b"", *(str(flag).encode() for flag in range(10))}

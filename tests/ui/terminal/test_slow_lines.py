@@ -6,10 +6,9 @@ from time import monotonic
 
 import pytest
 
-from aitui.demo.faults import FixedResponse
-from aitui.demo.stand_in import StandIn
 from catalogue import QUICK
 from e2e.pseudo_terminal.terminal import FRAME, Terminal, surroundings, terminal
+from stand_in import FixedResponse, StandIn
 
 FLOODED = 4.0
 

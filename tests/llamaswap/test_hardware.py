@@ -10,16 +10,16 @@ from hypothesis import strategies as st
 from aitui import errors
 from aitui.demo.dialect import Dialect
 from aitui.demo.machine_facts import host_facts_output
-from aitui.demo.stand_in import StandIn
 from aitui.domain.hardware.info import NATIVE, HostInfo, parse_host_info
 from aitui.domain.hardware.script import host_info_command
 from aitui.domain.snapshot import Server
 from aitui.llamaswap.client import LlamaSwapClient
 from aitui.llamaswap.hardware import MOST_ACCELERATORS, parse_hardware
-from domain.hardware.test_performance import JSON
 from llamaswap.conftest import server_at
 from llamaswap.raw_server import RawServer, always, answer
 from llamaswap.recorded import recorded
+from llamaswap.test_performance import JSON
+from stand_in import StandIn
 
 P40 = {
     "index": 0,

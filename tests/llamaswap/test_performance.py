@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from aitui import errors
 from aitui.demo.dialect import Dialect
-from aitui.demo.stand_in import StandIn
 from aitui.domain.hardware.sample import (
     HardwareSample,
     SampleSource,
@@ -25,6 +24,7 @@ from catalogue import QUICK
 from llamaswap.conftest import server_at
 from llamaswap.raw_server import RawServer, always, answer
 from llamaswap.recorded import DIALECTS, recorded
+from stand_in import StandIn
 
 MIB = 1 << 20
 GPU = {

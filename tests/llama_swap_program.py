@@ -1,6 +1,6 @@
 """The stand-in as a program of its own, to be run where a llama-swap would be.
 
-    python -m aitui.demo.llama_swap_program -listen 127.0.0.1:8080 -config config.yaml
+    python tests/llama_swap_program.py -listen 127.0.0.1:8080 -config config.yaml
 
 Takes llama-swap's flags in Go's way and obeys its signals: SIGHUP reads the config file again,
 SIGTERM lets running chats end. Words and exit statuses as recorded.

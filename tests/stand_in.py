@@ -1,12 +1,15 @@
-"""Misbehaviour to order: what a broken proxy, a hostile server or a bad line would answer."""
+"""The stand-in as tests use it: it remembers every request, and misbehaves to order."""
 
 from __future__ import annotations
 
 import asyncio
 import random
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from aitui.demo import stand_in
 from aitui.demo.answers import JSON, ChunkedResponse, CompleteResponse, Response, ResponseContent
 from aitui.demo.call import IncomingRequest
 
@@ -69,7 +72,7 @@ class EndlessBody(Fault):
     piece: bytes = b" " * _CHUNK
 
     async def respond(self, call: IncomingRequest, /) -> Response:
-        """Send for as long as somebody reads."""
+        """Send until the client goes."""
         stream = await call.begin(ChunkedResponse({"Content-Type": JSON}))
         while True:
             await stream.send(self.piece)
@@ -131,30 +134,14 @@ class ConnectionClose(Fault):
         raise ConnectionResetError("the connection was to be closed")
 
 
-class FaultQueue:
-    """The misbehaviour on order, by the beginning of the path."""
+@dataclass(frozen=True, slots=True)
+class ReceivedRequest:
+    """A request as it came in. `path` is raw, with the query."""
 
-    def __init__(self) -> None:
-        self._rules: list[_QueuedFault] = []
-
-    def add(self, prefix: str, fault: Fault, times: int | None) -> None:
-        """Misbehave for the next requests below a path; for all of them when `times` is None."""
-        self._rules.append(_QueuedFault(prefix, fault, times))
-
-    def clear(self) -> None:
-        """Behave again."""
-        self._rules.clear()
-
-    def next_fault(self, path: str) -> Fault | None:
-        """What to do instead of answering this request."""
-        for order in self._rules:
-            if path.startswith(order.prefix):
-                if order.left is not None:
-                    order.left -= 1
-                    if order.left <= 0:
-                        self._rules.remove(order)
-                return order.fault
-        return None
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    body: bytes
 
 
 @dataclass(slots=True)
@@ -162,3 +149,47 @@ class _QueuedFault:
     prefix: str
     fault: Fault
     left: int | None
+
+
+class StandIn(stand_in.StandIn):
+    """A llama-swap in the test's own event loop."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.requests: list[ReceivedRequest] = []
+        self._faults: list[_QueuedFault] = []
+
+    def fault(self, prefix: str, fault: Fault, times: int | None = None) -> None:
+        """Misbehave for the next `times` requests to paths with that prefix, or for all of them."""
+        self._faults.append(_QueuedFault(prefix, fault, times))
+
+    def clear_faults(self) -> None:
+        """Behave again."""
+        self._faults.clear()
+
+    def write_log(self, text: str, *, source: str = "proxy") -> None:
+        """Put text into a log as it is: `proxy`, `upstream`, or a model's id."""
+        swap = self._active_life.swap
+        if source == "proxy":
+            super().write_log(text)
+        elif source == "upstream":
+            swap.upstream_log.write(text)
+        else:
+            swap.processes[source].ring.write(text)
+
+    def publish(self, kind: str, data: object) -> None:
+        """Send all listeners of `/api/events` an event of any type."""
+        self._active_life.swap.publish(kind, data)
+
+    async def respond(self, call: IncomingRequest) -> Response:
+        """Remember the request, and misbehave if that was ordered."""
+        path = call.request.raw_path
+        self.requests.append(ReceivedRequest(call.method, path, dict(call.headers), call.body))
+        for order in self._faults:
+            if path.startswith(order.prefix):
+                if order.left is not None:
+                    order.left -= 1
+                    if order.left <= 0:
+                        self._faults.remove(order)
+                return await order.fault.respond(call)
+        return await super().respond(call)
