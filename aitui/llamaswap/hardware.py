@@ -23,7 +23,7 @@ from aitui.domain.hardware.sample import (
 from aitui.domain.sanitize import sanitize_line
 from aitui.errors import BadResponse, NotSupported
 from aitui.llamaswap.errors import Response, parse_error
-from aitui.llamaswap.schemas import looks_like_html
+from aitui.llamaswap.schemas import looks_like_html, parse_unix_time
 
 MOST_ACCELERATORS = 64
 LARGEST_SAMPLES = 16 << 20
@@ -312,7 +312,7 @@ def _newer(rows: Iterable[_Row | None], after: float | None) -> list[_Row]:
 
 
 def _gpu(row: _GpuRow) -> Gpu | None:
-    at = _unix_time(row.timestamp)
+    at = parse_unix_time(row.timestamp)
     index = bounds.number_in_range(row.id, 0, 1023)
     if at is None or index is None:
         return None
@@ -333,7 +333,7 @@ def _gpu(row: _GpuRow) -> Gpu | None:
 
 
 def _machine(row: _SystemRow) -> Machine | None:
-    at = _unix_time(row.timestamp)
+    at = parse_unix_time(row.timestamp)
     if at is None:
         return None
     total = bounds.memory_bytes(row.mem_total_mb, _MIB) or None
@@ -386,13 +386,3 @@ def _interface(value: object) -> NetworkInterface | None:
 
 def _name(value: object) -> str:
     return sanitize_line(value, _LONGEST_NAME).strip() if isinstance(value, str) else ""
-
-
-def _unix_time(value: object) -> float | None:
-    try:
-        moment = msgspec.convert(value, datetime)
-    except msgspec.ValidationError:
-        return None
-    if moment.tzinfo is None or moment.year < 1970 or moment.year > 9000:
-        return None
-    return moment.timestamp()
