@@ -27,7 +27,7 @@ def remedy_with(remedy: str, way: str) -> str:
 class AituiError(Exception):
     """Anything that went wrong and can be said to a person.
 
-    Every text is already harmless: whoever raises cleans what came from outside.
+    Every text is already harmless: text from outside is sanitized before the error is raised.
     """
 
     exit_code: ClassVar[int] = 1
@@ -172,7 +172,7 @@ class BadResponse(AituiError):
 class ReplyInterrupted(AituiError):
     """The stream of an answer ended before the answer did; what came is kept.
 
-    `tokens` and `characters` came before, as far as can be told.
+    `tokens` and `characters` came before, as far as is known.
     """
 
     def __init__(
@@ -184,7 +184,7 @@ class ReplyInterrupted(AituiError):
 
 
 class ReplyStopped(AituiError):
-    """Somebody stopped an answer before its end; what came is kept."""
+    """An answer was stopped before its end; what came is kept."""
 
     exit_code = 130
 
@@ -223,7 +223,7 @@ class UnloadFailed(AituiError):
 
 
 class ActionRefused(AituiError):
-    """aitui itself said no: read-only, or a question that nobody is there to answer."""
+    """aitui itself refused: the server is read-only, or a question needs a terminal."""
 
     exit_code = 6
 
@@ -330,7 +330,7 @@ class ConfigRefused(AituiError):
 
 
 class ConfigChangedMeanwhile(ConfigRefused):
-    """Somebody else wrote the config file between our reading and our writing.
+    """Another program wrote the config file between our reading and our writing.
 
     `difference` is a unified diff from what was read to what stands there now.
     """
@@ -341,7 +341,7 @@ class ConfigChangedMeanwhile(ConfigRefused):
 
 
 class ConfigLocked(ConfigRefused):
-    """Another aitui is writing the config file; `holder` says whose it is and since when."""
+    """Another aitui is writing the config file; `holder` names it and says since when."""
 
     def __init__(self, what: str, *, holder: str, why: str = "", remedy: str = "") -> None:
         super().__init__(what, why=why, remedy=remedy)

@@ -11,9 +11,9 @@ from random import Random
 from aitui.domain.confirmation import Confirmation
 from aitui.domain.models import Model, RunState
 from aitui.domain.snapshot import Clock, ConnectionPhase, Server, Snapshot
+from aitui.paths import Paths
 from aitui.services.session import Session, open_session, run_monitor
 from aitui.store.load_times import LoadTimes
-from aitui.store.measurements import Measurements
 from stand_in import StandIn
 
 PATIENCE = 30.0
@@ -21,11 +21,14 @@ PATIENCE = 30.0
 
 @dataclass
 class Watched:
-    """A session, its load times, and the snapshots that were published."""
+    """A session, and the snapshots that were published."""
 
     session: Session
-    load_times: LoadTimes
     published: list[Snapshot] = field(default_factory=list)
+
+    @property
+    def load_times(self) -> LoadTimes:
+        return self.session.load_times
 
     @property
     def snapshot(self) -> Snapshot:
@@ -58,19 +61,17 @@ async def watched(
 ) -> AsyncIterator[Watched]:
     """Open a session and keep its snapshot true; wait for the first answer where `live`."""
     published: list[Snapshot] = []
-    load_times = await LoadTimes.open(folder / "load-times.json")
     async with (
         open_session(
             server,
-            load_times,
+            Paths(folder, folder, folder, folder),
             clock or Clock(time.monotonic, time.time),
             Random(1),
             on_change=published.append,
-            measurements=await Measurements.open(folder / "memory.json"),
         ) as session,
         run_monitor(session),
     ):
-        watch = Watched(session, load_times, published)
+        watch = Watched(session, published)
         if live:
             await watch.until_live()
         yield watch

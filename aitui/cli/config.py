@@ -1,9 +1,9 @@
-"""The commands that look at the server's machine, or change it, on the command line."""
+"""The commands that look at the server's host, or change something there."""
 
 import json
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 
@@ -15,177 +15,161 @@ from aitui.cli.session import (
     wait_for_first_events,
 )
 from aitui.domain.config.sizes import parse_context_size
-from aitui.domain.progress import ProgressTracker, Step, Steps, StepState
+from aitui.domain.confirmation import Confirmation
+from aitui.domain.progress import Step, Steps, StepState
 from aitui.domain.sanitize import sanitize_line
 from aitui.domain.snapshot import Clock, Server, Snapshot
 from aitui.errors import ActionRefused, ConfigChangedMeanwhile
 from aitui.paths import Paths
-from aitui.services.config_apply import (
-    CHANGING,
-    ChangeApplyFailed,
-    apply_change,
-)
 from aitui.services.config_plan import (
     CONTEXT_SIZE,
+    ChangePlan,
     change_confirmation,
-    flag_edit,
-    plan_change,
     read_server_config,
     sanitize_config,
 )
-from aitui.services.config_recover import (
-    RELOADING,
-    RESTARTING,
-    UNDOING,
-    confirm_reload,
-    confirm_restart,
-    describe_entry,
-    last_change,
-    recover_changes,
-    reload_server,
-    restart_server,
-    rollback_confirmation,
-    undo_change,
-    undo_confirmation,
-)
-from aitui.services.host_admin import HostAdmin, open_administration
-from aitui.services.session import Ask, Session, run_monitor
+from aitui.services.config_recover import describe_entry, recover_changes
+from aitui.services.config_runner import ConfigRunner, Job, JobResult, PlanAnswer
+from aitui.services.host_admin import HostAdmin, no_host_error, open_administration
+from aitui.services.session import Session, run_monitor
 from aitui.settings import require_certificates
-from aitui.store.journal import JournalEntry as Entry
 
 _MARKS = {StepState.DONE: "✔", StepState.FAILED: "✘", StepState.SKIPPED: "–"}
 
 
-async def run_admin_command(arguments: Arguments, server: Server, paths: Paths) -> None:
-    """Run the command that was given; raises an AituiError where it doesn't end well."""
-    clock = Clock(time.monotonic, time.time)
-    async with open_administration(server, paths, clock) as admin:
-        command = arguments.command
-        for sentence in await recover_changes(admin):
-            print(sentence, file=sys.stderr)
-        if command == "preset":
-            preset = await read_server_config(admin)
-            print(sanitize_config(preset), end="")
-            for problem in preset.diagnostics:
-                print(f"line {problem.line}: {problem.words}", file=sys.stderr)
-            if preset.newer:
-                print(f"{preset.newer}: aitui reload", file=sys.stderr)
-        elif command == "journal":
-            await _journal(admin, as_json=arguments.json)
-        elif command in {"ctx", "flag"} and not arguments.reload:
-            await _change(admin, None, arguments)
-        else:
-            async with (
-                _live_session(server, paths) as session,
-                preflight(session, paths, admin) as memory,
-            ):
-                if not arguments.yes:
-                    await memory.wait()
-                await _run_with_session(admin, session, arguments)
+class TerminalFrontend:
+    """Confirms on the terminal, and prints each step when it has ended."""
 
+    def __init__(self, arguments: Arguments, session: Session | None) -> None:
+        self._session = session
+        self._ask = terminal_ask(arguments, lambda: session.snapshot if session else Snapshot())
 
-async def _run_with_session(admin: HostAdmin, session: Session, arguments: Arguments) -> None:
-    ask = terminal_ask(arguments, lambda: session.monitor.snapshot)
-    if arguments.command == "undo":
-        await _undo(admin, session, ask)
-    elif arguments.command == "reload":
-        _require_yes(await confirm_reload(admin, ask), "Not reloaded")
-        await reload_server(admin, session, _print_progress(admin, *RELOADING), ask)
-    elif arguments.command == "restart":
-        _require_yes(await confirm_restart(admin, ask), "Not restarted")
-        await restart_server(admin, session, _print_progress(admin, *RESTARTING))
-    else:
-        await _change(admin, session, arguments)
+    async def ask(self, build: Callable[[Snapshot], Confirmation]) -> bool:
+        """Put a confirmation."""
+        return await self._ask(build)
 
+    async def confirm_plan(self, plan: ChangePlan) -> PlanAnswer:
+        """Print what a change would do, and ask."""
+        live = self._session is not None
+        yes = await self._ask(lambda now: change_confirmation(plan, now if live else None))
+        return PlanAnswer.YES if yes else PlanAnswer.NO
 
-async def _change(admin: HostAdmin, session: Session | None, arguments: Arguments) -> None:
-    flag, value = arguments.flag, arguments.value
-    if arguments.command == "ctx":
-        flag, value = CONTEXT_SIZE, str(parse_context_size(arguments.size))
-    admin.refuse_if_read_only(f"changing {sanitize_line(flag, 60)}")
-    edit = flag_edit(arguments.model, flag, value, only_this_model=arguments.only)
-    proposal = await plan_change(admin, edit)
-    ask = terminal_ask(arguments, lambda: session.monitor.snapshot if session else Snapshot())
-    yes = await ask(lambda snapshot: change_confirmation(proposal, snapshot if session else None))
-    _require_yes(yes, "Not changed")
-    progress = _print_progress(admin, *CHANGING)
-    try:
-        made = await apply_change(admin, session, proposal, progress, ask)
-    except ConfigChangedMeanwhile as error:
-        print(error.diff, file=sys.stderr)
-        raise
-    except ChangeApplyFailed as error:
-        question = rollback_confirmation(error)
-        if session is not None and await ask(lambda _: question):
-            await undo_change(
-                admin, session, error.made.entry, _print_progress(admin, *UNDOING), ask
-            )
+    def begin(self, title: str, model: str) -> Callable[[Steps], None]:
+        """Print the steps of a job as they end."""
+        del title, model
+        printed: set[str] = set()
+
+        def show(steps: Steps) -> None:
+            for step in steps.steps:
+                if step.state in _MARKS and step.name not in printed:
+                    printed.add(step.name)
+                    print(_step_line(step), file=sys.stderr, flush=True)
+
+        return show
+
+    def finish(self, result: JobResult) -> None:
+        """Print what the error at the end won't say."""
+        if result.job is Job.CHANGE and isinstance(result.error, ConfigChangedMeanwhile):
+            print(result.error.diff, file=sys.stderr)
+        if result.job is Job.ROLLBACK and result.error is None:
             print("the old value is back", file=sys.stderr)
-        raise error.cause from error
-    for warning in made.warnings:
-        print(warning, file=sys.stderr)
-    print(describe_entry(made.entry))
 
 
-async def _undo(admin: HostAdmin, session: Session, ask: Ask) -> None:
-    admin.refuse_if_read_only("undoing a change")
-    entry = await last_change(admin)
-    at = _format_time(entry.at)
-    yes = await ask(lambda snapshot: undo_confirmation(entry, at, snapshot))
-    _require_yes(yes, "Not undone")
-    await undo_change(admin, session, entry, _print_progress(admin, *UNDOING), ask)
-    print(f"taken back: {describe_entry(entry)}")
+async def run_admin_command(arguments: Arguments, server: Server, paths: Paths) -> None:
+    """Run the command that was given; raises the AituiError that it ended with."""
+    command = arguments.command
+    is_change = command in {"ctx", "flag"}
+    if command in {"preset", "journal"} or (is_change and not arguments.reload):
+        # The file alone: httpx isn't imported, and the server isn't asked.
+        clock = Clock(time.monotonic, time.time)
+        async with open_administration(server, paths, clock) as admin:
+            for sentence in await recover_changes(admin):
+                print(sentence, file=sys.stderr)
+            if command == "preset":
+                await _print_config(admin)
+            elif command == "journal":
+                await _print_journal(admin, as_json=arguments.json)
+            else:
+                await _run_job(admin, None, arguments)
+        return
+    if not server.ssh_host:
+        raise no_host_error(server)
+    await require_certificates(server)
+    async with terminal_session(server, paths) as session:
+        admin, config_watch = session.require_host()
+        await config_watch.recover()
+        async with _live(session), preflight(session) as memory:
+            if not arguments.yes:
+                await memory.wait()
+            await _run_job(admin, session, arguments)
 
 
-async def _journal(admin: HostAdmin, *, as_json: bool) -> None:
+async def _run_job(admin: HostAdmin, session: Session | None, arguments: Arguments) -> None:
+    runner = ConfigRunner(admin, session, TerminalFrontend(arguments, session))
+    if arguments.command == "undo":
+        undone = _require_success(await runner.undo(_format_time), "Not undone").entry
+        if undone is not None:
+            print(f"taken back: {describe_entry(undone)}")
+    elif arguments.command == "reload":
+        _require_success(await runner.reload(), "Not reloaded")
+    elif arguments.command == "restart":
+        _require_success(await runner.restart(), "Not restarted")
+    else:
+        flag, value = arguments.flag, arguments.value
+        if arguments.command == "ctx":
+            flag, value = CONTEXT_SIZE, str(parse_context_size(arguments.size))
+        admin.refuse_if_read_only(f"changing {sanitize_line(flag, 60)}")
+        result = await runner.change_flag(arguments.model, flag, value, only=arguments.only)
+        written = _require_success(result, "Not changed").written
+        if written is not None:
+            print(
+                *written.warnings, sep="\n", end="\n" if written.warnings else "", file=sys.stderr
+            )
+            print(describe_entry(written.entry))
+
+
+def _require_success(result: JobResult | None, refusal: str) -> JobResult:
+    if result is None:
+        raise ActionRefused(f"{refusal}: the answer was no")
+    if result.error is not None:
+        raise result.error
+    return result
+
+
+async def _print_config(admin: HostAdmin) -> None:
+    config = await read_server_config(admin)
+    print(sanitize_config(config), end="")
+    for problem in config.diagnostics:
+        print(f"line {problem.line}: {problem.words}", file=sys.stderr)
+    if config.newer:
+        print(f"{config.newer}: aitui reload", file=sys.stderr)
+
+
+async def _print_journal(admin: HostAdmin, *, as_json: bool) -> None:
     entries = await admin.journal.changes_of(admin.server.identity)
     for entry in entries:
         if as_json:
-            print(json.dumps(_entry_values(entry), ensure_ascii=False))
+            print(json.dumps({**asdict(entry), "outcome": entry.outcome.value}, ensure_ascii=False))
         else:
             print(f"{_format_time(entry.at)}  {entry.outcome.value:7}  {describe_entry(entry)}")
     if not entries and not as_json:
         print(f"aitui has changed nothing at {admin.server.label} yet")
 
 
-def _entry_values(entry: Entry) -> dict[str, object]:
-    return {**asdict(entry), "outcome": entry.outcome.value}
-
-
 def _format_time(at: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M", time.localtime(at))
 
 
-def _require_yes(answer: bool, words: str) -> None:  # noqa: FBT001
-    if not answer:
-        raise ActionRefused(f"{words}: the answer was no")
-
-
-def _print_progress(admin: HostAdmin, *names: str) -> ProgressTracker:
-    """Progress that prints each step when it has ended."""
-    told: set[str] = set()
-
-    def show(steps: Steps) -> None:
-        for step in steps.steps:
-            if step.state in _MARKS and step.name not in told:
-                told.add(step.name)
-                print(_step_line(step), file=sys.stderr, flush=True)
-
-    return ProgressTracker(admin.clock, show, *names)
-
-
 def _step_line(step: Step) -> str:
     took = "" if step.state is StepState.SKIPPED else f"{step.seconds(step.ended):.1f} s"
-    # Why a step failed is said once, at the end.
+    # The reason of a failure is printed once, at the end.
     words = "" if step.state is StepState.FAILED else step.words
     return f"{_MARKS[step.state]} {step.name:8} {took:>7}  {words}".rstrip()
 
 
 @asynccontextmanager
-async def _live_session(server: Server, paths: Paths) -> AsyncIterator[Session]:
-    await require_certificates(server)
-    async with terminal_session(server, paths) as session:
-        await session.monitor.fetch()
-        async with run_monitor(session):
-            await wait_for_first_events(session)
-            yield session
+async def _live(session: Session) -> AsyncIterator[None]:
+    await session.monitor.fetch()
+    async with run_monitor(session):
+        await wait_for_first_events(session)
+        yield

@@ -1,6 +1,5 @@
-"""Commands on the command line: run one, print its outcome, and ask on the terminal."""
+"""The commands: each run, its result printed."""
 
-import contextlib
 import os
 import time
 from collections.abc import Awaitable, Callable
@@ -8,6 +7,7 @@ from random import Random
 from typing import TYPE_CHECKING, TypeAlias
 
 from aitui.cli.args import Arguments
+from aitui.collector import tune_collector
 from aitui.domain.snapshot import Clock
 from aitui.errors import ActionRefused, AituiError, SettingsError
 from aitui.paths import Paths
@@ -23,11 +23,12 @@ SessionHandler: TypeAlias = "Callable[[Session, Arguments, Paths], Awaitable[Non
 async def run_command(
     arguments: Arguments, settings: Settings | SettingsError, paths: Paths
 ) -> int:
-    """Run the command that was given; the exit status.
+    """Run the command that was given; return the exit status.
 
-    Raises an AituiError where it doesn't end well. Only the doctor runs with settings that are
-    wrong: it names what.
+    Raises an AituiError if it fails. Only the doctor runs with wrong settings: it names the error.
     """
+    if arguments.command != "status":
+        tune_collector()
     return await HANDLERS[arguments.command](arguments, settings, paths)
 
 
@@ -90,9 +91,9 @@ async def _logs(session: "Session", arguments: Arguments, _: Paths) -> None:
 async def _status(arguments: Arguments, settings: Settings | SettingsError, paths: Paths) -> int:
     """Print the state of the server.
 
-    Scripts and shell prompts ask for it again and again, so it imports and opens what a list of
-    models takes and no session: the parts of one that watch memory, host and config file cost as
-    much again as httpx.
+    Scripts and shell prompts run it again and again, so it imports only what a list of models needs
+    and opens no session: the parts of one that watch memory, host and config file cost as much again
+    as httpx.
     """
     from aitui.format.status import (
         error_line,
@@ -131,15 +132,15 @@ async def _status(arguments: Arguments, settings: Settings | SettingsError, path
     return 0
 
 
-async def _load(session: "Session", arguments: Arguments, paths: Paths) -> None:
+async def _load(session: "Session", arguments: Arguments, _: Paths) -> None:
     from aitui.cli.session import explain_interrupts, preflight, terminal_ask
     from aitui.services.load import load_model
 
     ask = terminal_ask(arguments, lambda: session.monitor.snapshot)
-    async with preflight(session, paths) as memory:
-        asked = ask if arguments.yes else memory.delay(ask)
+    async with preflight(session) as memory:
+        ask_in_time = ask if arguments.yes else memory.delay(ask)
         with explain_interrupts(session):
-            loaded = await load_model(session, arguments.model, asked)
+            loaded = await load_model(session, arguments.model, ask_in_time)
         if loaded is None:
             raise ActionRefused("Not loaded: the answer was no")
         ready = f" after {loaded.seconds:.1f} s" if loaded.seconds else " already"
@@ -167,19 +168,12 @@ async def _unload(session: "Session", arguments: Arguments, _: Paths) -> None:
         print("nothing to unload: it is not loaded")
 
 
-async def print_hardware(session: "Session", arguments: Arguments, paths: Paths) -> None:
-    """Raises what the server says; what its machine says becomes part of what is printed."""
-    from aitui.cli.session import sample_machine
+async def print_hardware(session: "Session", arguments: Arguments, _: Paths) -> None:
+    """Print the hardware; raises the server's errors, those of its host are part of the output."""
     from aitui.format.hardware import gpu_report, gpus_as_json, gpus_as_text
-    from aitui.services.host_admin import open_administration
 
     await session.monitor.fetch()
-    async with contextlib.AsyncExitStack() as stack:
-        admin = None
-        if session.server.ssh_host:
-            administration = open_administration(session.server, paths, session.clock)
-            admin = await stack.enter_async_context(administration)
-        await sample_machine(session, admin)
+    await session.sample_memory()
     label, snapshot = session.server.label, session.snapshot
     if arguments.json:
         print(gpus_as_json(gpu_report(label, snapshot)))
@@ -203,4 +197,4 @@ HANDLERS: dict[str, Handler] = {
     "undo": _administer,
     "journal": _administer,
 }
-"""What runs each command of `COMMANDS`."""
+"""The function that runs each command of `COMMANDS`."""

@@ -1,4 +1,4 @@
-"""What is known of memory, beside a command that loads a model: before its question, and after it."""
+"""A session for one command: its confirmations on the terminal, and the memory it needs to know."""
 
 import asyncio
 import contextlib
@@ -12,110 +12,85 @@ from random import Random
 
 from aitui.aio import cancel_and_wait
 from aitui.cli.args import Arguments
-from aitui.domain.confirmation import Confirmation
+from aitui.domain.confirmation import Ask, Confirmation
 from aitui.domain.snapshot import Clock, Server, Snapshot
-from aitui.errors import ActionRefused, AituiError, TimedOut
+from aitui.errors import ActionRefused, TimedOut
 from aitui.paths import Paths
-from aitui.services.config_plan import read_server_config
-from aitui.services.host_admin import HostAdmin, open_administration
-from aitui.services.load import abandoned_load_outcome, open_loads
-from aitui.services.session import Ask, Session, open_session
-from aitui.store.load_times import FILE_NAME, LoadTimes
-from aitui.store.measurements import FILE_NAME as MEASUREMENTS
-from aitui.store.measurements import Measurements
+from aitui.services.load import open_loads, outcome_without_waiting
+from aitui.services.session import Session, open_session
 
-MACHINE_SECONDS = 3.0
-"""Seconds that a question waits for the machine; it may be asleep, or in another house."""
+HOST_SECONDS = 3.0
+"""Seconds that a confirmation waits for the host, which may be asleep or far away."""
 FINAL_SAMPLE_SECONDS = 3.0
 
 
 class MemoryPreflight:
-    """`wait` is over when the machine has answered, or was given long enough."""
+    """Waits until the host has answered, or has had enough time for it."""
 
-    def __init__(self, looking: "asyncio.Task[None]") -> None:
-        self._looking = looking
+    def __init__(self, sampling: "asyncio.Task[None]") -> None:
+        self._sampling = sampling
 
     async def wait(self) -> None:
-        """Give the machine its time."""
-        await asyncio.wait({self._looking}, timeout=MACHINE_SECONDS)
+        """Give the host its time."""
+        await asyncio.wait({self._sampling}, timeout=HOST_SECONDS)
 
     def delay(self, ask: Ask) -> Ask:
-        """The same question, put once it is known whether the model fits."""
+        """Put the same confirmation once it is known whether the model fits."""
 
-        async def patient(build: Callable[[Snapshot], Confirmation]) -> bool:
+        async def ask_later(build: Callable[[Snapshot], Confirmation]) -> bool:
             await self.wait()
             return await ask(build)
 
-        return patient
+        return ask_later
 
 
 @asynccontextmanager
-async def preflight(
-    session: Session, paths: Paths, admin: HostAdmin | None = None
-) -> AsyncIterator[MemoryPreflight]:
-    """Sample the server at once and its machine beside, and learn from what is loaded meanwhile.
+async def preflight(session: Session) -> AsyncIterator[MemoryPreflight]:
+    """Sample the server now and its host in the background, and learn from what is loaded.
 
-    `admin` is the machine where a command has it open already. Nothing that goes wrong here ends
-    the command: then less is known.
+    No error of these ends the command: then less is known.
     """
-    async with contextlib.AsyncExitStack() as stack:
-        if admin is None and session.server.ssh_host:
-            opened = open_administration(session.server, paths, session.clock)
-            admin = await stack.enter_async_context(opened)
-        await sample_machine(session, None)
-        sampling = asyncio.create_task(session.hardware.run(), name="hardware")
-        looking = asyncio.create_task(sample_machine(session, admin), name="machine")
-        try:
-            yield MemoryPreflight(looking)
-        finally:
-            await cancel_and_wait(looking, sampling)
-            if not session.hardware.is_host_responding:
-                session.hardware.set_host(None)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(FINAL_SAMPLE_SECONDS):
-                    await session.hardware.sample_once()
-
-
-async def sample_machine(session: Session, admin: HostAdmin | None) -> None:
-    """Ask the server, and the machine behind it once, its config file first."""
-    if admin is not None:
-        session.hardware.set_host(admin.host)
-        # Why the file can't be read is for `preset` to say; without it there are no estimates.
-        with contextlib.suppress(AituiError):
-            preset = await read_server_config(admin)
-            await session.monitor.update_config(preset.contexts)
-            session.hardware.update_commands(preset.commands, preset.environments)
-    await session.hardware.sample_once()
+    await session.hardware.sample_once(with_host=False)
+    running = asyncio.create_task(session.hardware.run(), name="hardware")
+    sampling = asyncio.create_task(session.sample_memory(), name="host")
+    try:
+        yield MemoryPreflight(sampling)
+    finally:
+        await cancel_and_wait(sampling, running)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(FINAL_SAMPLE_SECONDS):
+                await session.hardware.sample_once(with_host=session.hardware.is_host_responding)
 
 
 def terminal_ask(arguments: Arguments, snapshot: Callable[[], Snapshot]) -> Ask:
-    """Asks on the terminal, or takes `--yes` for the answer; raises Refused where nobody sits there.
+    """Return an Ask that asks on the terminal, or takes `--yes` for the answer.
 
-    A question that is separate is answered there alone, else with no.
+    It raises ActionRefused without a terminal. `--yes` answers for what was named: a confirmation that
+    is `separate` is only answered on a terminal, else with no.
     """
 
     async def ask(build: Callable[[Snapshot], Confirmation]) -> bool:
-        question = build(snapshot())
+        confirmation = build(snapshot())
         if arguments.yes:
-            return not question.separate
+            return not confirmation.separate
         if not (sys.stdin.isatty() and sys.stderr.isatty()):
-            if question.separate:
+            if confirmation.separate:
                 return False
             raise ActionRefused(
-                f"{question.title} Nobody is there to answer",
-                why="; ".join(question.facts or question.diff),
+                f"{confirmation.title} Nobody is there to answer",
+                why="; ".join(confirmation.facts or confirmation.diff),
                 remedy="give --yes to do it all the same",
             )
-        lines = (*question.diff, *question.facts)
-        print(question.title, *lines, sep="\n  ", file=sys.stderr)
-        print(f"{question.yes}? [y/N] ", end="", file=sys.stderr, flush=True)
+        lines = (*confirmation.diff, *confirmation.facts)
+        print(confirmation.title, *lines, sep="\n  ", file=sys.stderr)
+        print(f"{confirmation.yes}? [y/N] ", end="", file=sys.stderr, flush=True)
         return (await _read_line()).strip().lower() in {"y", "yes"}
 
     return ask
 
 
 async def _read_line() -> str:
-    """A line from the terminal. No thread waits for it: one could not be ended by ^C."""
+    """Read a line from the terminal without a thread, which ^C could not end."""
     loop = asyncio.get_running_loop()
     there = asyncio.Event()
     loop.add_reader(sys.stdin, there.set)
@@ -128,13 +103,13 @@ async def _read_line() -> str:
 
 @contextmanager
 def explain_interrupts(session: Session) -> Iterator[None]:
-    """On a terminal, let the first ^C during a load say what the second one does.
+    """Let the first ^C during a load say, on a terminal, what the second one does.
 
-    Where no load has been asked for, and where nobody reads what is said, the first one ends it.
+    The first one ends the command if nothing loads, or if stderr is no terminal.
     """
     before = signal.getsignal(signal.SIGINT)
     if not callable(before):
-        # A shell has it ignored in what runs in the background of a script.
+        # A shell ignores it for background processes of a script.
         yield
         return
     loop = asyncio.get_running_loop()
@@ -146,12 +121,12 @@ def explain_interrupts(session: Session) -> Iterator[None]:
             if sys.stderr.isatty() and not explained:
                 explained = True
                 _print_line(
-                    f"Still loading {model.id}: ^c again leaves it, and {abandoned_load_outcome(model)}"
+                    f"Still loading {model.id}: ^c again leaves it, and {outcome_without_waiting(model)}"
                 )
                 return
             _print_line(f"aitui: Left {model.id} before it was ready")
             quoted = shlex.quote(model.id)
-            print(f"  {abandoned_load_outcome(model)}", file=sys.stderr)
+            print(f"  {outcome_without_waiting(model)}", file=sys.stderr)
             print(f"  aitui load {quoted} waits for it again", file=sys.stderr)
             print(f"  aitui unload {quoted} aborts the load", file=sys.stderr)
         before(signal.SIGINT, None)
@@ -165,7 +140,7 @@ def explain_interrupts(session: Session) -> Iterator[None]:
 
 
 def _print_line(line: str) -> None:
-    # The terminal shows the key itself, "^C": that is written over.
+    # The terminal echoes the key as "^C", which is overwritten.
     print(f"\r{line}" if sys.stderr.isatty() else line, file=sys.stderr)
 
 
@@ -173,7 +148,7 @@ FIRST_EVENTS_SECONDS = 2.0
 
 
 async def wait_for_first_events(session: Session) -> None:
-    """Older servers tell aliases, and all servers tell what runs, by events alone."""
+    """Wait for the first events: they alone report active requests, and older servers' aliases."""
     with contextlib.suppress(TimedOut):
         await session.monitor.wait_until(
             lambda snapshot: snapshot.requests.total is not None, FIRST_EVENTS_SECONDS
@@ -182,15 +157,12 @@ async def wait_for_first_events(session: Session) -> None:
 
 @asynccontextmanager
 async def terminal_session(server: Server, paths: Paths) -> AsyncIterator[Session]:
-    """A session for a command that ends."""
-    load_times = await LoadTimes.open(paths.state / FILE_NAME)
-    clock = Clock(time.monotonic, time.time)
-    measurements = await Measurements.open(paths.state / MEASUREMENTS)
+    """Open a session for a command that ends."""
     async with open_session(
         server,
-        load_times,
-        clock,
+        paths,
+        Clock(time.monotonic, time.time),
         Random(),  # noqa: S311
-        measurements=measurements,
+        on_notice=lambda sentence: print(sentence, file=sys.stderr),
     ) as session:
         yield session

@@ -68,13 +68,13 @@ def parse_ansi(line: str) -> tuple[str, tuple[StyledSpan, ...]]:
         return _sanitize(line), ()
     text = ""
     spans: list[StyledSpan] = []
-    ink = DEFAULT_STYLE
+    style = DEFAULT_STYLE
     for piece, parameters in _pieces(line):
-        cleaned = _sanitize(piece)
-        if cleaned and ink != DEFAULT_STYLE:
-            spans.append(StyledSpan(len(text), len(text) + len(cleaned), ink))
-        text += cleaned
-        ink = _apply_codes(ink, parameters)
+        clean = _sanitize(piece)
+        if clean and style != DEFAULT_STYLE:
+            spans.append(StyledSpan(len(text), len(text) + len(clean), style))
+        text += clean
+        style = _apply_codes(style, parameters)
     return text, tuple(spans)
 
 
@@ -103,39 +103,39 @@ def _sanitize(text: str) -> str:
     return sanitize_line(text.expandtabs(8))
 
 
-def _apply_codes(ink: AnsiStyle, parameters: str) -> AnsiStyle:
+def _apply_codes(style: AnsiStyle, parameters: str) -> AnsiStyle:
     codes = iter(parameters.split(";"))
     for code in codes:
         head, *rest = (_number(part) for part in code.split(":"))
         if head in {38, 48}:
-            colour = _parse_color(rest) if rest else _parse_color_codes(codes)
-            if colour is not None:
-                ink = (
-                    replace(ink, foreground=colour)
+            color = _parse_color(rest) if rest else _parse_color_codes(codes)
+            if color is not None:
+                style = (
+                    replace(style, foreground=color)
                     if head == 38
-                    else replace(ink, background=colour)
+                    else replace(style, background=color)
                 )
         elif head == 4 and rest:
-            ink = replace(ink, underline=rest[0] != 0)
+            style = replace(style, underline=rest[0] != 0)
         else:
-            ink = _apply_code(ink, head)
-    return ink
+            style = _apply_code(style, head)
+    return style
 
 
-def _apply_code(ink: AnsiStyle, code: int) -> AnsiStyle:
+def _apply_code(style: AnsiStyle, code: int) -> AnsiStyle:
     if code == 0:
         return DEFAULT_STYLE
     if code in _ATTRIBUTES:
-        return replace(ink, **_ATTRIBUTES[code])
+        return replace(style, **_ATTRIBUTES[code])
     tens, ones = divmod(code, 10)
     bright = 8 if tens in {9, 10} else 0
     if tens in {3, 9} and ones < 8:
-        return replace(ink, foreground=ones + bright)
+        return replace(style, foreground=ones + bright)
     if tens in {4, 10} and ones < 8:
-        return replace(ink, background=ones + bright)
+        return replace(style, background=ones + bright)
     if code == 39:
-        return replace(ink, foreground=None)
-    return replace(ink, background=None) if code == 49 else ink
+        return replace(style, foreground=None)
+    return replace(style, background=None) if code == 49 else style
 
 
 def _parse_color_codes(codes: Iterator[str]) -> AnsiColor | None:
@@ -161,17 +161,17 @@ def _number(digits: str) -> int:
     return int(digits[:6]) if digits.isdecimal() else 0
 
 
-def _style_codes(ink: AnsiStyle) -> str:
-    codes = [str(code) for name, code in _ON if getattr(ink, name)]
-    for colour, base in ((ink.foreground, 38), (ink.background, 48)):
-        if isinstance(colour, tuple):
-            codes.append(f"{base};2;{colour[0]};{colour[1]};{colour[2]}")
-        elif colour is not None:
-            codes.append(_palette_code(colour, base))
+def _style_codes(style: AnsiStyle) -> str:
+    codes = [str(code) for name, code in _ON if getattr(style, name)]
+    for color, base in ((style.foreground, 38), (style.background, 48)):
+        if isinstance(color, tuple):
+            codes.append(f"{base};2;{color[0]};{color[1]};{color[2]}")
+        elif color is not None:
+            codes.append(_palette_code(color, base))
     return ";".join(codes)
 
 
-def _palette_code(colour: int, base: int) -> str:
-    if colour < 8:
-        return str(base - 8 + colour)
-    return str(base + 52 + colour - 8) if colour < 16 else f"{base};5;{colour}"
+def _palette_code(color: int, base: int) -> str:
+    if color < 8:
+        return str(base - 8 + color)
+    return str(base + 52 + color - 8) if color < 16 else f"{base};5;{color}"

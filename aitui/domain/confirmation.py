@@ -1,6 +1,9 @@
 """The question that is asked before something changes that others would notice."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+
+from aitui.domain.snapshot import Snapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -10,7 +13,8 @@ class Confirmation:
     `needed` is False if no other client would notice: then it may be done without asking. `diff`
     holds the lines of a diff that yes would apply; `other` offers a third choice. `unprompted` is
     set if the question appears by itself, while the user may be typing for something else.
-    `separate` is set if a yes given in advance, such as `--yes`, doesn't answer it.
+    `separate` is set if `--yes` doesn't answer it: that answers for the model that was named, never
+    for others.
     """
 
     title: str
@@ -22,3 +26,11 @@ class Confirmation:
     other: str = ""
     unprompted: bool = False
     separate: bool = False
+
+
+Ask = Callable[[Callable[[Snapshot], Confirmation]], Awaitable[bool]]
+"""Puts a confirmation to the user.
+
+It is built again from each snapshot that arrives while it is open, so that a yes is never given to
+facts that have changed.
+"""

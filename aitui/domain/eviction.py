@@ -2,11 +2,14 @@
 
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from aitui.domain.config.swap_rules import EvictionPlan
 from aitui.domain.models import ActiveRequest, Model, RunState, version_number
-from aitui.domain.snapshot import Snapshot
 from aitui.domain.units import format_seconds
+
+if TYPE_CHECKING:
+    from aitui.domain.config.swap_rules import EvictionPlan
+    from aitui.domain.snapshot import Snapshot
 
 LAST_VERSION_WITH_FILE_COSTS = 250
 """Later versions may weigh victims by how long their loads took, which no endpoint reports."""
@@ -28,7 +31,7 @@ class EvictionVictim:
     certain: bool = False
 
 
-def predict_victims(wanted: Model, snapshot: Snapshot) -> tuple[EvictionVictim, ...]:
+def predict_victims(wanted: Model, snapshot: "Snapshot") -> tuple[EvictionVictim, ...]:
     """Return the models that a request for `wanted` will evict.
 
     This is certain if the config file that the server runs with was read: by its groups, even a
@@ -38,26 +41,26 @@ def predict_victims(wanted: Model, snapshot: Snapshot) -> tuple[EvictionVictim, 
     if wanted.state is RunState.STARTING:
         # Its victims are stopping already, and other requests for it share its load.
         return ()
-    leaving = _plan_by_rules(wanted, snapshot)
-    if leaving is None:
+    plan = _plan_by_rules(wanted, snapshot)
+    if plan is None:
         return _guess_victims(wanted, snapshot)
     version = version_number(snapshot.version)
     by_the_file = version is not None and version <= LAST_VERSION_WITH_FILE_COSTS
     return tuple(
-        EvictionVictim(model, request_count(model, snapshot), not leaving.by_cost or by_the_file)
+        EvictionVictim(model, request_count(model, snapshot), not plan.by_cost or by_the_file)
         for model in _evictable_models(snapshot)
-        if model.id in leaving.models
+        if model.id in plan.models
     )
 
 
-def guess_reason(snapshot: Snapshot) -> str:
+def guess_reason(snapshot: "Snapshot") -> str:
     """Return in a sentence why the victims aren't certain."""
     if snapshot.swap_rules is None:
         return "≈ a guess: groups stand in the server's config alone"
     return "≈ a guess: the config file alone doesn't tell what this server will do"
 
 
-def request_count(model: Model, snapshot: Snapshot) -> int | None:
+def request_count(model: Model, snapshot: "Snapshot") -> int | None:
     """Return how many requests run at a model, None if that isn't known.
 
     A bare total says nothing about one model, unless it is zero or the model runs alone.
@@ -70,7 +73,7 @@ def request_count(model: Model, snapshot: Snapshot) -> int | None:
     return None
 
 
-def _plan_by_rules(wanted: Model, snapshot: Snapshot) -> EvictionPlan | None:
+def _plan_by_rules(wanted: Model, snapshot: "Snapshot") -> "EvictionPlan | None":
     rules = snapshot.swap_rules
     if rules is None or any(model.state is RunState.UNKNOWN for model in snapshot.models):
         return None
@@ -83,7 +86,7 @@ def _plan_by_rules(wanted: Model, snapshot: Snapshot) -> EvictionPlan | None:
     return rules.eviction_plan(wanted.id, [model.id for model in snapshot.resident])
 
 
-def _guess_victims(wanted: Model, snapshot: Snapshot) -> tuple[EvictionVictim, ...]:
+def _guess_victims(wanted: Model, snapshot: "Snapshot") -> tuple[EvictionVictim, ...]:
     if wanted.resident:
         return ()
     return tuple(
@@ -93,7 +96,7 @@ def _guess_victims(wanted: Model, snapshot: Snapshot) -> tuple[EvictionVictim, .
     )
 
 
-def _evictable_models(snapshot: Snapshot) -> tuple[Model, ...]:
+def _evictable_models(snapshot: "Snapshot") -> tuple[Model, ...]:
     """Return the models that run and aren't stopping already."""
     return tuple(
         model for model in snapshot.models if model.state in {RunState.READY, RunState.STARTING}
@@ -135,7 +138,7 @@ class ClientRequest:
         return "" if all(victim.certain for victim in self.evicts) else "≈ "
 
 
-def list_uses(snapshot: Snapshot) -> tuple[ClientRequest, ...]:
+def list_uses(snapshot: "Snapshot") -> tuple[ClientRequest, ...]:
     """Return which clients use or wait for which model, the oldest first; empty if unknown."""
     running = snapshot.requests.running
     if not running:
@@ -151,20 +154,20 @@ def list_uses(snapshot: Snapshot) -> tuple[ClientRequest, ...]:
     return tuple(sorted(found, key=lambda use: (use.waits, use.request.started)))
 
 
-def _build_use(request: ActiveRequest, model: Model | None, snapshot: Snapshot) -> ClientRequest:
+def _build_use(request: ActiveRequest, model: Model | None, snapshot: "Snapshot") -> ClientRequest:
     if model is None or not model.loadable or model.state is RunState.READY:
         return ClientRequest(request, model)
     return ClientRequest(request, model, waits=True, evicts=predict_victims(model, snapshot))
 
 
-def describe_users(model: Model, snapshot: Snapshot) -> tuple[str, ...]:
+def describe_users(model: Model, snapshot: "Snapshot") -> tuple[str, ...]:
     """Describe the requests that a model serves now, one per line; empty if unknown."""
     return _limit_lines(
         [_describe_use(use) for use in list_uses(snapshot) if use.model is model and not use.waits]
     )
 
 
-def describe_all_users(snapshot: Snapshot) -> tuple[str, ...]:
+def describe_all_users(snapshot: "Snapshot") -> tuple[str, ...]:
     """Describe the server's requests with their models, one per line."""
     found = list_uses(snapshot)
     return _limit_lines(
@@ -175,7 +178,7 @@ def describe_all_users(snapshot: Snapshot) -> tuple[str, ...]:
     )
 
 
-def describe_waiting_clients(snapshot: Snapshot) -> tuple[str, ...]:
+def describe_waiting_clients(snapshot: "Snapshot") -> tuple[str, ...]:
     """Describe which clients wait for which model, and what that will evict, one per line."""
     return _limit_lines([_describe_wait(use) for use in list_uses(snapshot) if use.waits])
 

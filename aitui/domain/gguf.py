@@ -1,4 +1,9 @@
-"""What the header of a GGUF file says of its model."""
+"""The header of a GGUF file: metadata, and the size of the weights.
+
+A reader is a generator that yields the bytes it wants and is given them, so it works over any
+connection. Nothing that a file claims is believed without a limit: names, lists and counts are
+bounded.
+"""
 
 import math
 import re
@@ -29,7 +34,7 @@ class TensorWeights:
     layers: tuple[int, ...] = ()
 
     def add(self, other: "TensorWeights") -> "TensorWeights":
-        """The sum: parts of one model."""
+        """Return the sum: parts of one model."""
         count = max(len(self.layers), len(other.layers))
         mine, others = _pad(self.layers, count), _pad(other.layers, count)
         return TensorWeights(
@@ -43,9 +48,9 @@ class TensorWeights:
 class GgufHeader:
     """Metadata with the keys of the GGUF specification, without the tokenizer's, and the weights.
 
-    `vocabulary` is the number of tokens, 0 where it has no embedding of them. `read_bytes` is how
-    much of the file was read. `tied` is set where the output shares the
-    token embedding: llama.cpp then loads that twice.
+    `vocabulary` is the number of tokens, 0 without an embedding. `read_bytes` is how much of the
+    file was read. `tied` is set if the output shares the token embedding: llama.cpp then loads that
+    twice.
     """
 
     metadata: Mapping[str, Value] = field(default_factory=dict)
@@ -58,7 +63,7 @@ class GgufHeader:
 
     @property
     def architecture(self) -> str:
-        """The word that the keys of the model's own metadata begin with, "" where it is missing."""
+        """The prefix of the model's own keys, "" if it is missing."""
         value = self.metadata.get("general.architecture")
         return value if isinstance(value, str) else ""
 
@@ -71,13 +76,13 @@ class GgufHeader:
         )
 
     def number(self, name: str) -> int | None:
-        """A whole number of the architecture, such as `block_count`."""
+        """Return a whole number of the architecture, such as `block_count`."""
         return _natural(self.metadata.get(f"{self.architecture}.{name}"))
 
     def each_layer(self, name: str, fallback: int | None = None) -> tuple[int, ...] | None:
-        """A number for each layer, which the file gives once for all or as a list.
+        """Return a number for each layer, which the file gives once for all or as a list.
 
-        None where it is missing without a fallback, or doesn't fit the number of layers.
+        None if it is missing without a fallback, or doesn't fit the number of layers.
         """
         count = self.layers
         if count is None:
@@ -109,9 +114,9 @@ class GgufHeader:
 
 
 def merge_headers(headers: Iterable[GgufHeader]) -> GgufHeader:
-    """One header for all parts of a split model: the first one's metadata, everyone's weights.
+    """Merge the parts of a split model: the first one's metadata, the weights of all.
 
-    Raises ValueError where there is no part.
+    Raises ValueError if there is no part.
     """
     parts = list(headers)
     if not parts:
@@ -129,7 +134,7 @@ def merge_headers(headers: Iterable[GgufHeader]) -> GgufHeader:
 
 
 def _is_tied(parts: list[GgufHeader]) -> bool:
-    """Whether none of the parts has an output of its own: the embedding and it may be apart."""
+    """Whether none of the parts has an output of its own, which may be apart from the embedding."""
     return any(part.tied for part in parts) and not any(part.has_output for part in parts)
 
 
@@ -216,7 +221,7 @@ CACHE_TYPES: dict[str, tuple[int, int]] = {
 
 
 def tensor_bytes(kind: int, shape: Sequence[int]) -> int | None:
-    """The bytes of a tensor, None for a type that isn't known here.
+    """Return the bytes of a tensor, None for an unknown type.
 
     Its rows, the first dimension, are made of whole blocks.
     """
@@ -245,11 +250,11 @@ Wants = Generator[ByteRange, bytes, None]
 
 
 class FileWindow:
-    """What is known of the file around the place that is being read.
+    """The part of a file that is in memory, around the position that is read.
 
     Reads grow from 64 KiB to 1 MiB: most headers end within a few of them, and long arrays of
-    numbers are stepped over without being fetched. `kept` numbers and `passed` texts are counted
-    by whoever reads, to bound what a hostile file can ask for.
+    numbers are skipped without being fetched. `kept_numbers` and `skipped_texts` are counted by the
+    reader, to limit what a hostile file can ask for.
     """
 
     def __init__(self) -> None:
@@ -289,7 +294,7 @@ class FileWindow:
             self._length = min(self._length * 2, LARGEST_READ)
 
     def skip(self, count: int) -> None:
-        """Step over bytes, fetched or not. Raises ModelFileUnreadable."""
+        """Skip bytes, fetched or not. Raises ModelFileUnreadable."""
         if count > LARGEST_HEADER:
             raise unreadable_header_error(f"its header is longer than {LARGEST_HEADER >> 20} MiB")
         self._place += count
@@ -298,28 +303,28 @@ class FileWindow:
             self._start, self._bytes, self._place = self.offset, b"", 0
 
     def number(self, form: str) -> int | float:
-        """The next number, in a form of `struct`; its bytes must be ready."""
+        """Return the next number, in a format of `struct`; its bytes must be ready."""
         (value,) = struct.unpack_from(self.order + form, self._bytes, self._place)
         self._place += struct.calcsize(form)
         assert isinstance(value, int | float)
         return value
 
     def numbers(self, form: str, count: int) -> tuple[int | float, ...]:
-        """The next numbers of one form; their bytes must be ready."""
+        """Return the next numbers of one format; their bytes must be ready."""
         shape = f"{self.order}{count}{form}"
         values = struct.unpack_from(shape, self._bytes, self._place)
         self._place += struct.calcsize(shape)
         return values
 
     def take(self, count: int) -> bytes:
-        """The next bytes, which must be ready."""
+        """Return the next bytes, which must be ready."""
         found = self._bytes[self._place : self._place + count]
         self._place += count
         return found
 
 
 def unreadable_header_error(why: str) -> ModelFileUnreadable:
-    """The exception for a file that can't be what it should be."""
+    """Return the error for a file that can't be what it should be."""
     return ModelFileUnreadable("The model file's header can't be read", why=why)
 
 
@@ -348,8 +353,7 @@ _Tensor = tuple[str, tuple[int, ...], int, int]
 class GgufHeaderReader:
     """Says which bytes it wants, and is given them, until the header is known.
 
-    `length` is the file's size in bytes where that is known: it tells the size of a last tensor
-    whose type isn't known here.
+    `length` is the file's size in bytes, if known: it limits a last tensor of an unknown type.
     """
 
     def __init__(self, length: int | None = None) -> None:
@@ -370,7 +374,7 @@ class GgufHeaderReader:
         return self._header
 
     def feed(self, content: bytes) -> None:
-        """The bytes that were wanted, fewer where the file ends. Raises ModelFileUnreadable."""
+        """Take the bytes that were wanted, fewer where the file ends. Raises ModelFileUnreadable."""
         if self._needs is None:
             raise ValueError("the header is read already")
         try:
@@ -454,7 +458,7 @@ def _read_pair(window: FileWindow, metadata: dict[str, Value]) -> Wants:
 
 
 def _read_value(window: FileWindow, kind: int) -> Generator[ByteRange, bytes, Value | None]:
-    """A value that may be of use, None for one that isn't: lists of texts, very long ones."""
+    """Return a value that may be of use, None for lists of texts and very long ones."""
     if kind == _STRING:
         length = yield from _read_count(window, _LARGEST_MODEL, "characters in a text")
         kept = min(length, _LONGEST_TEXT_KEPT * 4)
@@ -479,7 +483,7 @@ def _read_value(window: FileWindow, kind: int) -> Generator[ByteRange, bytes, Va
 
 
 def _skip(window: FileWindow, kind: int, count: int, depth: int = 0) -> Wants:
-    """Step over values of one kind."""
+    """Skip values of one kind."""
     if count > _MOST_ITEMS:
         raise unreadable_header_error(f"it claims to have a list of {count:,} values")
     if kind == _STRING:
@@ -525,7 +529,7 @@ def _read_tensor(window: FileWindow) -> Generator[ByteRange, bytes, _Tensor]:
 
 
 def _sum_weights(tensors: list[_Tensor], ends: int | None) -> TensorWeights:
-    """The bytes of all tensors. One of an unknown type reaches to the next one, or to the end."""
+    """Sum the bytes of all tensors. One of an unknown type reaches to the next one, or to the end."""
     offsets = sorted({offset for *_, offset in tensors})
     following = dict(zip(offsets, [*offsets[1:], ends], strict=False))
     total = embedding = 0

@@ -159,35 +159,6 @@ class CommandLine:
         return True if chosen in {"deepseek", "deepseek-legacy"} else None
 
 
-def context_size(command: str) -> int | None:
-    """Tokens of the last `--ctx-size N`, `--ctx-size=N` or `-c N`.
-
-    None where there is none, where it isn't a number, and for 0, which means "as many as the model
-    was trained for".
-    """
-    return CommandLine.read(command).context_size
-
-
-def parallel_slots(command: str) -> int | None:
-    """Slots that share the context; None where llama-server decides."""
-    return CommandLine.read(command).parallel_slots
-
-
-def model_path(command: str) -> str | None:
-    """Return the model's file, else its repository."""
-    return CommandLine.read(command).model
-
-
-def flag_value(command: str, names: Iterable[str]) -> str | None:
-    """Return the last value given to any of the flags, None if none of them is given."""
-    return CommandLine.read(command).value(names)
-
-
-def has_flag(command: str, names: Iterable[str]) -> bool:
-    """Whether any of the flags is given, with a value or without."""
-    return CommandLine.read(command).has(names)
-
-
 def launch(command: str) -> Launch:
     """Return what a command starts, as indices of its words."""
     return find_launch([word.text for word in split_words(command)])
@@ -198,7 +169,7 @@ def _flag(argument: str) -> tuple[str, str, str]:
     if not argument.startswith("-"):
         return "", "", ""
     name, equals, value = argument.partition("=")
-    return (name.replace("_", "-") if name.startswith("--") else name), equals, value
+    return normalize_flag_name(name), equals, value
 
 
 def _natural(text: str | None) -> int | None:
@@ -236,7 +207,7 @@ def _commands(script: list[str]) -> list[list[str]]:
 
 _FLAG_NAME = re.compile(r"-{0,2}[A-Za-z][A-Za-z0-9._-]{0,79}")
 _CONTEXT_SIZE = frozenset(CONTEXT_SIZE)
-_NUMBER = re.compile(r"-\.?[0-9]")
+_NEGATIVE_NUMBER = re.compile(r"-\.?[0-9]")
 
 
 class FlagArity(Enum):
@@ -336,7 +307,7 @@ def flag_occurrences(words: tuple[CommandWord, ...]) -> Iterator[FlagOccurrence]
 
 def is_flag(text: str) -> bool:
     """Whether a word can be a flag: it begins with a dash and is no negative number."""
-    return len(text) > 1 and text.startswith("-") and not _NUMBER.match(text)
+    return len(text) > 1 and text.startswith("-") and not _NEGATIVE_NUMBER.match(text)
 
 
 def last_occurrence(words: tuple[CommandWord, ...], flag: Flag) -> FlagOccurrence | None:
@@ -376,7 +347,7 @@ def find_occurrence(command: str, flag: Flag) -> FlagOccurrence | None:
 def effective_flag_value(command: str, flag: Flag) -> str | None:
     """Return the value of a flag in a command, "" if it stands alone, None without it."""
     if launch(command).script is not None:
-        return flag_value(command, flag.names)
+        return CommandLine.read(command).value(flag.names)
     given = find_occurrence(command, flag)
     return given.value if given else None
 
@@ -403,31 +374,35 @@ def _flags_by_name() -> dict[str, Flag]:
     return known
 
 
-_PREFIX = "LLAMA_ARG_"
-_LONGEST_NAME = 80
-_OFF = frozenset({"", "0", "off", "false", "disabled", "no"})
+_VARIABLE_PREFIX = "LLAMA_ARG_"
+_LONGEST_VARIABLE = 80
+_SWITCHED_OFF = frozenset({"", "0", "off", "false", "disabled", "no"})
 
 
 def environment_arguments(environment: Mapping[str, str]) -> tuple[str, ...]:
     """Return the flags that the variables stand for; llama-server prefers those of the command."""
     found: list[str] = []
     for name, value in environment.items():
-        if not name.startswith(_PREFIX) or len(name) > _LONGEST_NAME or not name.isidentifier():
+        if (
+            not name.startswith(_VARIABLE_PREFIX)
+            or len(name) > _LONGEST_VARIABLE
+            or not name.isidentifier()
+        ):
             continue
         flag = find_flag(name)
         if flag.environment != name:
             continue
         if flag.takes is not FlagArity.NOTHING:
             found += [flag.long_name, value]
-        elif value.strip().lower() not in _OFF:
+        elif value.strip().lower() not in _SWITCHED_OFF:
             found.append(flag.long_name)
     return tuple(found)
 
 
 LONGEST_VALUE = 4096
 
-_SAFE = re.compile(r"[A-Za-z0-9._/:=,+@%~^{}\[\]()<>|&;?*!-]+")
-_SAFE_INSIDE = {"'": re.compile(r"[^']*"), '"': re.compile(r'[^"\\]*')}
+_PLAIN_WORD = re.compile(r"[A-Za-z0-9._/:=,+@%~^{}\[\]()<>|&;?*!-]+")
+_PLAIN_IN_QUOTES = {"'": re.compile(r"[^']*"), '"': re.compile(r'[^"\\]*')}
 _CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff\ud800-\udfff]")
 
 
@@ -451,7 +426,7 @@ def refuse_unwritable(value: str, line: int) -> None:
 
 def quote_word(value: str) -> str:
     """Return the value as one word, in quotes if it would be split without."""
-    if _SAFE.fullmatch(value):
+    if _PLAIN_WORD.fullmatch(value):
         return value
     if "'" not in value:
         return f"'{value}'"
@@ -461,5 +436,5 @@ def quote_word(value: str) -> str:
 def fits_in_quotes(value: str, quote: str) -> bool:
     """Whether the value can stand between these quotes unchanged; "" for none."""
     if not quote:
-        return bool(_SAFE.fullmatch(value))
-    return bool(value) and value == value.strip() and bool(_SAFE_INSIDE[quote].fullmatch(value))
+        return bool(_PLAIN_WORD.fullmatch(value))
+    return bool(value) and value == value.strip() and bool(_PLAIN_IN_QUOTES[quote].fullmatch(value))

@@ -119,9 +119,9 @@ class LineAssembler:
         return line
 
     def _append(self, part: bytes) -> None:
-        room = self.longest - len(self._buffer)
-        self._buffer += part[:room]
-        self._dropped_bytes += max(0, len(part) - room)
+        space = self.longest - len(self._buffer)
+        self._buffer += part[:space]
+        self._dropped_bytes += max(0, len(part) - space)
 
     def _build_partial_line(self) -> LogLine:
         """Build the unfinished line, only as much as a screen may show: it is read with every piece."""
@@ -239,22 +239,22 @@ class LogFilter:
 LEAST_OVERLAP = 2
 
 
-def overlap_length(old: Sequence[Hashable], told: Sequence[Hashable]) -> int | None:
+def overlap_length(old: Sequence[Hashable], received: Sequence[Hashable]) -> int | None:
     """Return how many of the `received` lines are known already; None if the two don't overlap.
 
     They overlap if some lines of `received` end as `old` ends; the longest such run counts. A
     single line may be a coincidence, unless there is no other, or it stands at the very beginning
     (the second line counts as that: the server cuts the oldest one in two).
     """
-    if not old or not told:
+    if not old or not received:
         return None
-    backwards = [*reversed(old), _Sentinel(), *reversed(told)]
+    backwards = [*reversed(old), _Sentinel(), *reversed(received)]
     runs = _prefix_lengths(backwards)[len(old) + 1 :]
     longest = max(runs)
     if longest == 0:
         return None
     # The earliest of the longest: where lines repeat, showing one twice beats losing one.
-    known = len(told) - max(at for at, run in enumerate(runs) if run == longest)
+    known = len(received) - max(at for at, run in enumerate(runs) if run == longest)
     return known if longest >= min(LEAST_OVERLAP, len(old)) or known - longest <= 1 else None
 
 

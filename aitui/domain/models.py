@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 FALLBACK_CONTEXT_SIZE = 32768
 MAX_MODELS = 5000
-"""How many models a merge keeps, besides those that run: nobody reads a longer table."""
+"""How many models a merge keeps, besides those that run: a longer table is of no use."""
 
 
 class RunState(Enum):
@@ -544,9 +544,9 @@ def _context_size(
         is_read = before is not None and before.command == command
         if is_read and known.source is ContextSource.RUNNING_COMMAND:
             return known
-        from aitui.domain.llama_server import context_size
+        from aitui.domain.llama_server import CommandLine
 
-        tokens = context_size(command)
+        tokens = CommandLine.read(command).context_size
         if tokens:
             return ContextSize(tokens, ContextSource.RUNNING_COMMAND)
     configured = facts.configured_context.get(model_id, 0)

@@ -1,6 +1,5 @@
 """Names that look like what a person typed."""
 
-import difflib
 from collections.abc import Iterable
 
 # The comparison takes quadratic time: neither a pasted page nor a hostile id may stall the screen.
@@ -23,7 +22,9 @@ def nearest(wanted: str, known: Iterable[str], limit: int = 3) -> tuple[str, ...
     containing = sorted(
         (text for text in names if folded in text), key=lambda text: (len(text), text)
     )
-    similar = difflib.get_close_matches(
+    from difflib import get_close_matches  # with the first typing error
+
+    similar = get_close_matches(
         folded[:_LONGEST_COMPARED],
         [text for text in names if len(text) <= _LONGEST_COMPARED],
         limit,

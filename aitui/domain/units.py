@@ -2,8 +2,6 @@
 
 import math
 
-WIDEST_CELL = 7
-
 _GIB = 1024**3
 
 

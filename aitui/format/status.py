@@ -24,7 +24,7 @@ class ServerReport(msgspec.Struct, frozen=True):
 
 
 class ModelReport(msgspec.Struct, frozen=True):
-    """One model of `status --json`; `ttl` in seconds, 0 where it never unloads by itself."""
+    """One model of `status --json`; `ttl` in seconds, 0 for no idle timeout."""
 
     id: str
     name: str
@@ -48,7 +48,7 @@ class StatusReport(msgspec.Struct, frozen=True):
 
 
 def status_report(server: "Server", snapshot: "Snapshot") -> StatusReport:
-    """Return what `status --json` prints."""
+    """Collect what `status --json` prints."""
     latency = snapshot.connection.latency
     return StatusReport(
         ServerReport(
@@ -63,13 +63,16 @@ def status_report(server: "Server", snapshot: "Snapshot") -> StatusReport:
 
 
 def status_as_json(value: StatusReport) -> str:
-    """The status as indented JSON."""
+    """Format the status as indented JSON."""
     indented: bytes = msgspec.json.format(msgspec.json.encode(value), indent=2)
     return indented.decode()
 
 
 def status_as_text(label: str, snapshot: "Snapshot", now: float) -> str:
-    """The status as a table: resident models first, then the others in the server's order."""
+    """Format the status as a table: loaded models first, else in the server's order.
+
+    `now` is in monotonic seconds.
+    """
     models = sorted(snapshot.models, key=lambda model: not model.resident)
     rows = [("MODEL", "STATE", "CTX", "TTL")]
     rows += [
@@ -109,7 +112,7 @@ def _state(model: Model) -> str:
 
 def _ttl(model: Model, now: float) -> str:
     left = seconds_until_unload(model, now)
-    # A single look can't know when the model was last used: the whole TTL is all that is known.
+    # One request can't show when the model was last used: at most the whole TTL is left.
     return "-" if left is None else f"<= {format_seconds(left)}"
 
 
@@ -125,7 +128,7 @@ _GLYPHS = {RunState.READY: "●", RunState.STARTING: "◐", RunState.STOPPING: "
 
 
 def status_line(label: str, snapshot: "Snapshot") -> str:
-    """Which server, whether it is alive, what it runs, and for how many."""
+    """Format the status as one line: the server, its latency, its models, its requests."""
     parts = [f"{label} ●"]
     latency = snapshot.connection.latency
     if latency is not None:
@@ -138,7 +141,7 @@ def status_line(label: str, snapshot: "Snapshot") -> str:
 
 
 def error_line(label: str, error: "AituiError") -> str:
-    """The same for a server that didn't answer."""
+    """Format the line of a server that didn't answer."""
     return f"{label} ✘ {error.what}"
 
 

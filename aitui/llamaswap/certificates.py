@@ -20,7 +20,7 @@ from aitui.domain.checks import (
     passing_check,
 )
 from aitui.domain.sanitize import sanitize_line
-from aitui.domain.snapshot import Server
+from aitui.domain.server import Server
 from aitui.errors import AituiError, CertificateFileError, KeyPasswordNeeded, TlsRefused
 from aitui.llamaswap.urls import authority_of, is_https
 

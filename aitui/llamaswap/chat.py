@@ -13,7 +13,7 @@ import msgspec
 
 from aitui.domain.chat.conversation import ChatRequest
 from aitui.domain.chat.reply import Delta, ResponseStarted, StreamError
-from aitui.domain.snapshot import Server
+from aitui.domain.server import Server
 from aitui.errors import AituiError, BadResponse, Unreachable
 from aitui.llamaswap.chat_errors import (
     EXTRAS,

@@ -6,7 +6,7 @@ Apart from the other errors, because only a chat needs the reply's values: 18 ms
 import msgspec
 
 from aitui.domain.chat.reply import StreamError
-from aitui.domain.snapshot import Server
+from aitui.domain.server import Server
 from aitui.errors import AituiError, ContextExceeded, LoadFailed, ReplyInterrupted, ServerError
 from aitui.llamaswap.chat_stream import build_stream_error
 from aitui.llamaswap.errors import ErrorSource, Response, load_error, parse_error, response_error

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from aitui.domain.hardware.sample import HardwareSample
     from aitui.domain.logs import LineBatch
     from aitui.domain.models import FinishedRequest, ListedModel, RunningModel
-    from aitui.domain.snapshot import Server
+    from aitui.domain.server import Server
 
 _LIST_SECONDS = 30.0
 _SHORT_SECONDS = 15.0

@@ -21,7 +21,7 @@ from aitui.llamaswap.certificates import client_certificate_error, find_file_err
 from aitui.llamaswap.urls import authority_of, host_of, is_https
 
 if TYPE_CHECKING:
-    from aitui.domain.snapshot import Server
+    from aitui.domain.server import Server
 
 TRANSLATABLE_ERRORS = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError)
 

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from aitui.domain.sanitize import sanitize_line
-from aitui.domain.snapshot import Server
+from aitui.domain.server import Server
 from aitui.errors import (
     AituiError,
     LoadFailed,

@@ -20,7 +20,7 @@ import httpx
 
 from aitui.aio import shield
 from aitui.domain.sanitize import sanitize_line
-from aitui.domain.snapshot import Server
+from aitui.domain.server import Server
 from aitui.errors import (
     AituiError,
     BadResponse,

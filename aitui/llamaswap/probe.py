@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from aitui.domain.sanitize import sanitize_line
-from aitui.domain.snapshot import Server
+from aitui.domain.server import Server
 from aitui.errors import TimedOut
 from aitui.llamaswap.certificates import format_name
 from aitui.llamaswap.connection_errors import TRANSLATABLE_ERRORS, RequestTrace, translate_error

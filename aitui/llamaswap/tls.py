@@ -18,7 +18,7 @@ from aitui.llamaswap.certificates import (
 from aitui.llamaswap.urls import is_https
 
 if TYPE_CHECKING:
-    from aitui.domain.snapshot import Server
+    from aitui.domain.server import Server
 
 _LONGEST_PASSWORD = 1024
 

@@ -10,7 +10,7 @@ from urllib.parse import quote, urlsplit
 from aitui import __version__
 
 if TYPE_CHECKING:
-    from aitui.domain.snapshot import Server
+    from aitui.domain.server import Server
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _UNFIT_FOR_HEADERS = re.compile(r"[^A-Za-z0-9._-]+")

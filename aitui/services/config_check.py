@@ -1,4 +1,4 @@
-"""The config file as llama-swap would read it now: none that it refuses is reloaded or restarted into."""
+"""The config file checked before a reload or a restart: llama-swap must not refuse it."""
 
 import asyncio
 
@@ -15,11 +15,11 @@ _LONGEST = 300
 
 
 async def refuse_invalid_config(admin: HostAdmin, outcome: str) -> None:
-    """Raise ConfigRefused, with file and line, where llama-swap would refuse its config file.
+    """Raise ConfigRefused, with file and line, if llama-swap would refuse its config file.
 
-    A reload keeps its old values then, a restart ends it. `outcome` says what wasn't done. Raises
-    HostError where the file can't be read; a server in a container, with a file that isn't to be
-    found on the host, isn't checked.
+    A reload would keep the old values, a restart would end the server. `outcome` says what wasn't
+    done. Raises HostError if the file can't be read; a server in a container, with a file that the
+    host doesn't have, isn't checked.
     """
     reading = await _server_file(admin, outcome)
     if reading is None:
@@ -41,7 +41,7 @@ async def refuse_invalid_config(admin: HostAdmin, outcome: str) -> None:
 
 
 async def _server_file(admin: HostAdmin, outcome: str) -> FileSnapshot | None:
-    """The file that the unit names, else the one of the settings; None where there is neither."""
+    """Read the file that the unit names, else that of the settings; None if neither exists."""
     facts = await _read_unit_info(admin)
     if facts is not None and facts.config_path is not None:
         try:
@@ -60,7 +60,7 @@ async def _server_file(admin: HostAdmin, outcome: str) -> FileSnapshot | None:
 
 
 async def _read_unit_info(admin: HostAdmin) -> UnitInfo | None:
-    """What systemd says of the server, None where it says nothing."""
+    """Return what systemd reports of the server, None if it reports nothing."""
     try:
         return await admin.service.facts()
     except HostError:

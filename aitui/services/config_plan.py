@@ -1,4 +1,4 @@
-"""A change of the config file as it would be: read, edited and checked, and nothing written."""
+"""A change of the config file planned: read, edited and checked, with nothing written."""
 
 import asyncio
 import posixpath
@@ -18,11 +18,11 @@ from aitui.domain.config.swap_rules import SwapRules
 from aitui.domain.config.verify import ConfigChange
 from aitui.domain.confirmation import Confirmation
 from aitui.domain.eviction import describe_unload
-from aitui.domain.memory.forecast import describe_fit
+from aitui.domain.memory.forecast import OffloadSlowdown, describe_fit
 from aitui.domain.models import Model, is_later_shard, parse_shard
 from aitui.domain.sanitize import sanitize_line, sanitize_text
 from aitui.domain.snapshot import Snapshot
-from aitui.domain.units import format_seconds
+from aitui.domain.units import format_rate, format_seconds
 from aitui.errors import ConfigRefused, HostError, HostFileError
 from aitui.host.base import FileKind
 from aitui.host.config_types import FileSnapshot
@@ -34,30 +34,30 @@ LONGEST_LABEL = 300
 MOST_DIAGNOSTICS_SHOWN = 5
 CONTEXT_SIZE_FLAGS = frozenset({"-c", "--ctx-size", "LLAMA_ARG_CTX_SIZE"})
 KEYS = frozenset({"ttl"})
-"""What is no flag of llama-server but a key of llama-swap's own."""
+"""Keys of llama-swap itself, no flags of llama-server."""
 
 Edit = Callable[[ConfigDocument], ConfigChange]
 
 
 @dataclass(frozen=True, slots=True)
 class ChangePlan:
-    """What stands there now, and what would."""
+    """What the file says now, and what it would say."""
 
     reading: FileSnapshot
     change: ConfigChange
     diagnostics: tuple[Diagnostic, ...] = ()
-    """What is wrong with the new text, though llama-swap would come up with it."""
+    """What is wrong with the new text, though llama-swap would start with it."""
     notes: tuple[str, ...] = ()
-    """What else is to be known of it, in sentences."""
+    """Further sentences about it."""
 
     @property
     def content(self) -> bytes:
-        """The bytes that would be written."""
+        """Return the bytes that would be written."""
         return encode_config(self.change.after)
 
 
 def flag_edit(model_id: str, flag: str, value: str, *, only_this_model: bool = False) -> Edit:
-    """Gives a flag of llama-server, or a key of llama-swap's such as `ttl`, another value."""
+    """Return the edit that gives a flag of llama-server, or a key such as `ttl`, another value."""
 
     def edit(document: ConfigDocument) -> ConfigChange:
         change = change_key if flag in KEYS else change_flag
@@ -68,9 +68,9 @@ def flag_edit(model_id: str, flag: str, value: str, *, only_this_model: bool = F
 
 
 async def plan_change(admin: HostAdmin, edit: Edit) -> ChangePlan:
-    """What an edit would make of the config file as it is now.
+    """Read the config file and apply an edit to its text.
 
-    Raises HostError, and ConfigRefused where it can't be made safely.
+    Raises HostError, and ConfigRefused if the edit can't be made safely.
     """
     reading = await admin.config.read()
     change, found = await asyncio.to_thread(_apply_edit, reading.content, edit)
@@ -78,9 +78,9 @@ async def plan_change(admin: HostAdmin, edit: Edit) -> ChangePlan:
 
 
 def require_startable(before: bytes, content: bytes) -> None:
-    """Raises ConfigRefused where llama-swap would not come up with a file any more; blocks.
+    """Raise ConfigRefused if llama-swap would no longer start with a file; blocks.
 
-    What was wrong before and is so still doesn't stand in the way of another value.
+    What was wrong before doesn't count: another value may be changed all the same.
     """
     fatal = new_fatal_diagnostics(decode_config(before), decode_config(content))
     if fatal:
@@ -96,18 +96,17 @@ def require_startable(before: bytes, content: bytes) -> None:
 
 
 def change_confirmation(
-    proposal: ChangePlan, snapshot: Snapshot | None, *, whole_diff: bool = True
+    plan: ChangePlan, snapshot: Snapshot | None, *, whole_diff: bool = True
 ) -> Confirmation:
-    """What a change will hit: the lines, the models that change with it, and whose work is cut.
+    """Confirm a change, with its lines, the models that change with it, and the work it cuts.
 
-    `snapshot` is None where the change is only written, and takes effect later.
+    `snapshot` is None if the change is only written, and takes effect later.
     """
-    change = proposal.change
+    change = plan.change
     facts = [
-        f"! line {doubt.line}: {doubt.words}"
-        for doubt in proposal.diagnostics[:MOST_DIAGNOSTICS_SHOWN]
+        f"! line {doubt.line}: {doubt.words}" for doubt in plan.diagnostics[:MOST_DIAGNOSTICS_SHOWN]
     ]
-    facts += proposal.notes
+    facts += plan.notes
     if change.also:
         place = {ValueSource.MACRO: "macro", ValueSource.ANCHOR: "anchor"}.get(change.where, "text")
         name = f"the {place} {change.shared_name} " if change.shared_name else "it "
@@ -135,7 +134,7 @@ def change_confirmation(
 
 
 def consequences(snapshot: Snapshot, then_loads: str = "") -> list[str]:
-    """Whom a reload or a restart hits, in sentences."""
+    """Describe in sentences what a reload or a restart unloads and cuts."""
     resident = snapshot.resident
     facts = [f"{describe_unload(model)}{_request_count(model)}" for model in resident]
     for request in snapshot.requests.running or ():
@@ -159,7 +158,7 @@ def consequences(snapshot: Snapshot, then_loads: str = "") -> list[str]:
 
 
 def _fit_facts(change: ConfigChange, snapshot: Snapshot) -> tuple[str, ...]:
-    """Whether the model fits with its new context size, once everything has been unloaded."""
+    """Say whether the model fits with its new context size, once everything is unloaded."""
     of_context = change.flag in CONTEXT_SIZE_FLAGS and change.new is not None
     if not of_context or not (change.new or "").isdecimal():
         return ()
@@ -173,8 +172,31 @@ def _request_count(model: Model) -> str:
     return ", 1 request there" if model.requests == 1 else f", {model.requests} requests there"
 
 
+def slowdown_text(slowdown: OffloadSlowdown) -> str:
+    """Say how much slower the model is, and the probable reason."""
+    return (
+        f"{format_rate(slowdown.rate)} tok/s with {slowdown.context_size:,} tokens, where it made "
+        f"{format_rate(slowdown.usual)} with {slowdown.context_before:,}: "
+        "some of it is probably no longer in the graphics card's memory"
+    )
+
+
+def revert_context_confirmation(slowdown: OffloadSlowdown) -> Confirmation:
+    """Offer the former context size; what that costs is confirmed after it."""
+    return Confirmation(
+        f"{slowdown.model} has become slow. Change its context back to {slowdown.context_before:,}?",
+        (
+            slowdown_text(slowdown),
+            "What that unloads and cuts is asked before anything is changed.",
+        ),
+        yes="Show the change",
+        no="Leave it",
+        unprompted=True,
+    )
+
+
 def new_diagnostics(before: str, after: str) -> tuple[Diagnostic, ...]:
-    """What is wrong now and wasn't before, wherever it stands; blocks."""
+    """Find what is wrong now and wasn't before, on whatever line; blocks."""
     known = {problem.words for problem in find_diagnostics(before)}
     return tuple(problem for problem in find_diagnostics(after) if problem.words not in known)
 
@@ -190,9 +212,9 @@ _SUFFIX = re.compile(r"\.gguf\Z", re.IGNORECASE)
 
 
 async def plan_content(reading: FileSnapshot, content: bytes) -> ChangePlan | None:
-    """The file as somebody has edited it, None where it is as it was.
+    """Plan the file as the user edited it; None if nothing was changed.
 
-    Raises ConfigRefused, with line and column, where llama-swap would not come up with it.
+    Raises ConfigRefused, with line and column, if llama-swap would not start with it.
     """
     if content == reading.content:
         return None
@@ -205,9 +227,9 @@ async def plan_content(reading: FileSnapshot, content: bytes) -> ChangePlan | No
 
 
 async def find_unused_files(admin: HostAdmin) -> tuple[str, ...]:
-    """The GGUF files that lie in the folders of the config's models and that no block names.
+    """List the GGUF files in the folders of the config's models that no block names.
 
-    Of a split model the first part alone, of vision projectors none. Raises HostError.
+    Of a split model only the first part counts, a vision projector never. Raises HostError.
     """
     reading = await admin.config.read()
     document = await asyncio.to_thread(ConfigDocument.read, decode_config(reading.content))
@@ -217,7 +239,7 @@ async def find_unused_files(admin: HostAdmin) -> tuple[str, ...]:
         try:
             entries = await admin.host.list(folder)
         except HostFileError:
-            # One folder may be a disk that isn't mounted: the others count all the same.
+            # One folder may be on a disk that isn't mounted: the others still count.
             continue
         for entry in entries:
             path = posixpath.join(folder, entry.name)
@@ -228,17 +250,17 @@ async def find_unused_files(admin: HostAdmin) -> tuple[str, ...]:
 
 
 def suggest_id(path: str) -> str:
-    """The id that a file's name suggests."""
+    """Derive a model id from a file's name."""
     name = posixpath.basename(path)
     shard = parse_shard(name)
     return shard.prefix if shard and shard.number == 1 else _SUFFIX.sub("", name)
 
 
 async def plan_new_model(admin: HostAdmin, path: str, *, likely: Sequence[str] = ()) -> ChangePlan:
-    """A block for that file with the flags of another model's.
+    """Plan a block for that file with the flags of another model.
 
-    That one is the first of `likely` which has a block, such as models that are known to run, else
-    the last of the file.
+    That is the first of `likely` that has a block, such as models that are known to run, else the
+    last in the file.
     """
     chosen: list[str] = []
 
@@ -248,13 +270,13 @@ async def plan_new_model(admin: HostAdmin, path: str, *, likely: Sequence[str] =
         chosen.extend([like] if like else [])
         return add_model(document, suggest_id(path), path, like=like)
 
-    proposal = await plan_change(admin, edit)
+    plan = await plan_change(admin, edit)
     note = f"its flags are those of {sanitize_line(chosen[0], 120)}" if chosen else ""
-    return replace(proposal, notes=(note,) if note else ())
+    return replace(plan, notes=(note,) if note else ())
 
 
 async def plan_removal(admin: HostAdmin, model_id: str) -> ChangePlan:
-    """The file without that model. Raises ConfigRefused where something else names it."""
+    """Plan the file without that model. Raises ConfigRefused if something else names it."""
     return await plan_change(admin, lambda document: remove_model(document, model_id))
 
 
@@ -266,10 +288,10 @@ def _is_model_file(name: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class ServerConfig:
-    """The file. `where` is host and path; `newer` says, if so, that the server runs an older one.
+    """The config file. `where` is host and path; `newer` says that the server runs an older one.
 
-    `in_force` is only set where the server surely runs what the file says. `models` is empty where
-    the file doesn't parse: `problems` says why.
+    `in_force` is only set if the server certainly runs what the file says. `models` is empty if the
+    file doesn't parse: `diagnostics` say why.
     """
 
     where: str
@@ -279,18 +301,18 @@ class ServerConfig:
     diagnostics: tuple[Diagnostic, ...]
     newer: str = ""
     contexts: Mapping[str, int] = field(default_factory=dict)
-    """Tokens that the file gives each model, where it does."""
+    """Context sizes in tokens, of the models that have one in the file."""
     commands: Mapping[str, str] = field(default_factory=dict)
-    """What the file runs for each model, macros expanded."""
+    """The command of each model, macros expanded."""
     environments: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    """The variables that the file sets for each model."""
+    """The environment variables that the file sets for each model."""
     in_force: bool = False
     swap_rules: SwapRules | None = None
-    """Who may run beside whom; None where a server that read the file would refuse it."""
+    """Which models may run together; None if a server that read the file would refuse it."""
 
 
 async def read_server_config(admin: HostAdmin) -> ServerConfig:
-    """Read the file; raises HostError, and ConfigRefused where it is no text."""
+    """Read the file; raises HostError, and ConfigRefused if it is no text."""
     reading = await admin.config.read()
     text = await asyncio.to_thread(decode_config, reading.content)
     where = sanitize_line(f"{admin.host.label}:{reading.real_path}", 300)
@@ -302,7 +324,7 @@ async def read_server_config(admin: HostAdmin) -> ServerConfig:
 
 
 async def _read_unit_facts(admin: HostAdmin) -> UnitInfo | None:
-    """What systemd says of the server, None where it says nothing."""
+    """Return what systemd reports of the server, None if it reports nothing."""
     try:
         return await admin.service.facts()
     except HostError:
@@ -310,10 +332,10 @@ async def _read_unit_facts(admin: HostAdmin) -> UnitInfo | None:
 
 
 def _reload_hint(admin: HostAdmin, reading: FileSnapshot, facts: UnitInfo | None) -> str:
-    """Says that the file was changed after the server read it; empty where it wasn't, or may not.
+    """Say that the file was changed after the server read it; empty if not, or if unknown.
 
-    llama-swap doesn't tell when it read its file: it does so at its start, at a reload of ours,
-    and where it watches the file.
+    llama-swap doesn't report when it read its file: it does so when it starts, when aitui reloads
+    it, and after each change if it watches the file.
     """
     if facts is None or facts.watches_config or facts.started_at is None:
         return ""
@@ -325,7 +347,7 @@ def _reload_hint(admin: HostAdmin, reading: FileSnapshot, facts: UnitInfo | None
 
 
 async def _is_server_file(admin: HostAdmin, reading: FileSnapshot, facts: UnitInfo | None) -> bool:
-    """Whether it is known that the running server reads this file, and no other."""
+    """Check that the running server is known to read this file, and no other."""
     if facts is None or facts.started_at is None or facts.config_path is None:
         return False
     try:
@@ -334,22 +356,22 @@ async def _is_server_file(admin: HostAdmin, reading: FileSnapshot, facts: UnitIn
         return False
 
 
-def sanitize_config(preset: ServerConfig) -> str:
-    """The text, fit for a terminal."""
-    return sanitize_text(preset.text.removeprefix("\ufeff"))
+def sanitize_config(config: ServerConfig) -> str:
+    """Return the text, safe for a terminal."""
+    return sanitize_text(config.text.removeprefix("\ufeff"))
 
 
 def _parse_config(where: str, reading: FileSnapshot, text: str) -> ServerConfig:
     found = find_diagnostics(text)
     try:
         document = ConfigDocument.read(text)
-        told = {block.id: document.context_size(block.id) for block in document.models}
+        sizes = {block.id: document.context_size(block.id) for block in document.models}
         commands = {block.id: document.command(block.id) for block in document.models}
         environments = {block.id: document.variables(block.id) for block in document.models}
     except ConfigRefused:
-        # Why is among the problems.
+        # The diagnostics say why.
         return ServerConfig(where, reading, text, (), found)
-    # A server that is given a file with fatal problems goes on with the one before.
+    # A server that reads a file with fatal problems keeps the values it had.
     fatal = any(problem.fatal for problem in found)
     return ServerConfig(
         where,
@@ -357,7 +379,7 @@ def _parse_config(where: str, reading: FileSnapshot, text: str) -> ServerConfig:
         text,
         document.models,
         found,
-        contexts={name: size for name, size in told.items() if size},
+        contexts={name: size for name, size in sizes.items() if size},
         commands=commands,
         environments=environments,
         swap_rules=None if fatal else read_swap_rules(document),

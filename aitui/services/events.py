@@ -1,4 +1,4 @@
-"""The server's events: listened to while it can be reached, begun anew when they end."""
+"""The server's events: streamed while it can be reached, begun again when they end."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -21,7 +21,7 @@ LONGEST_RETRY = 30.0
 
 
 def poll_interval(*, in_transit: bool, events_flow: bool) -> float:
-    """Seconds until `/running` is asked again.
+    """Return the seconds until the next poll of `/running`.
 
     Each poll writes some 83 bytes to the server's log, which comes back as an event: while events
     flow, one a second would fill the log's 100 KiB with itself within twenty minutes.
@@ -32,7 +32,7 @@ def poll_interval(*, in_transit: bool, events_flow: bool) -> float:
 
 
 def retry_delay(attempts: int, random: Random) -> float:
-    """Seconds until the next try after so many failed ones: doubling, jittered by a half.
+    """Return the seconds until the next attempt: doubling, jittered by a half.
 
     The jitter keeps a room full of dashboards from coming back at the same moment.
     """
@@ -46,10 +46,10 @@ SHORTEST_GAP = 0.1
 
 
 class EventStream:
-    """`on_begin` is called with the first event of a stream, `on_event` with each.
+    """Streams the events. `on_begin` is called with the first of a stream, `on_event` with each.
 
-    `on_end` is told of every end, and whether anything had come; a reload and a restart of the
-    server are clean ends.
+    `on_end` is called with whether anything had come; a reload and a restart of the server are
+    clean ends.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class EventStream:
         self.flows = False
 
     async def run(self) -> None:
-        """Listen until cancelled."""
+        """Stream events until cancelled."""
         failures = 0
         while True:
             await self._reachable.wait()
@@ -99,34 +99,34 @@ class EventStream:
             await asyncio.sleep(pause)
 
     def mark_server_reachable(self) -> None:
-        """The server can be reached, or still can."""
+        """Begin a stream if none is open: the server answers."""
         self._reachable.set()
 
     def mark_lost(self) -> None:
-        """Begin no stream until it answers again, and end the one that is open."""
+        """Begin no stream until it answers again, and end the open one."""
         self._reachable.clear()
         self.drop()
 
     def record_status(self) -> None:
-        """An event told the states of the models: the stream lives."""
+        """Note that an event reported the models' states: the stream is alive."""
         self._last_status = self._clock.monotonic()
         self._silent_since = None
 
     def expect_status(self) -> None:
-        """`/running` changed: an event that tells of it may still be on its way."""
+        """Expect an event for a change that `/running` showed, which may still be on its way."""
         now = self._clock.monotonic()
         if self.flows and now - self._last_status > SILENCE_SECONDS:
             self._silent_since = now
 
     def drop_if_silent(self) -> None:
-        """No event told of what changed: the stream is dead, or drops its events."""
+        """End a stream that did not report a change: it is dead, or drops its events."""
         since = self._silent_since
         if since is not None and self._clock.monotonic() - since > SHORTEST_GAP:
             self._silent_since = None
             self.drop()
 
     def drop(self) -> None:
-        """End the stream; once, since closing it takes a while."""
+        """End the stream, only once, since closing it takes a while."""
         stream, self._stream = self._stream, None
         if stream is not None:
             stream.reschedule(asyncio.get_running_loop().time())

@@ -1,34 +1,35 @@
-"""Keeps true what is known of a server's memory: samples, measures, reads headers, remembers."""
+"""The memory of a server: sampled, measured, calculated from model files, remembered."""
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+import operator
+from collections.abc import Iterable, Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from aitui.aio import shield
-from aitui.domain.gguf import GgufHeader
 from aitui.domain.hardware.info import merge_host_info
-from aitui.domain.hardware.sample import SampleHistory
-from aitui.domain.llama_server import model_path
-from aitui.domain.memory.footprint import Footprint
-from aitui.domain.memory.forecast import ModelMemory, expected_memory
 from aitui.domain.memory.hardware_state import HardwareState
-from aitui.domain.memory.launch_profile import LaunchProfile, launch_profile
 from aitui.domain.memory.measurement import MemoryRecords
-from aitui.domain.memory.start_up import StartupLogReader, StartupMemory
 from aitui.domain.memory.usage import MemoryUsage, memory_usage, port_of
 from aitui.domain.models import ContextSource, Model, RunState
 from aitui.domain.snapshot import Clock, ConnectionPhase, Snapshot
 from aitui.errors import AituiError, HostError, HostFileError, ModelFileUnreadable
-from aitui.host.base import Host
-from aitui.host.sampler import read_model_header
 from aitui.services.memory_learning import MemoryLearner, MemoryObservation
 from aitui.services.samplers import HostInfoFetcher, HostSampleSource, ServerSampleSource
-from aitui.store.measurements import Measurements
 
 if TYPE_CHECKING:
+    from aitui.domain.gguf import GgufHeader
+    from aitui.domain.hardware.sample import SampleHistory
+    from aitui.domain.memory.footprint import Footprint
+    from aitui.domain.memory.forecast import ModelMemory
+    from aitui.domain.memory.launch_profile import LaunchProfile
+    from aitui.domain.memory.start_up import StartupMemory
+    from aitui.host.base import Host
     from aitui.llamaswap.client import LlamaSwapClient
+    from aitui.services.monitor import Monitor
+    from aitui.store.measurements import Measurements
 
 
 COMMANDS_KEPT = 2000
@@ -36,7 +37,7 @@ NO_ENVIRONMENTS: Mapping[str, Mapping[str, str]] = MappingProxyType({})
 
 
 class ModelCommands:
-    """`configured` are the commands of the config file, by model."""
+    """The command of each model. `configured` are those of the config file, by model."""
 
     def __init__(self) -> None:
         self.configured: Mapping[str, str] = {}
@@ -47,7 +48,7 @@ class ModelCommands:
     def configure(
         self, commands: Mapping[str, str], environments: Mapping[str, Mapping[str, str]]
     ) -> bool:
-        """Take in what the config file says, and tell whether that is anything new."""
+        """Take over what the config file says; return whether it is new."""
         if (commands, environments) == (self.configured, self._environments):
             return False
         self.configured, self._environments = commands, environments
@@ -55,7 +56,7 @@ class ModelCommands:
         return True
 
     def remember(self, resident: Iterable[Model]) -> None:
-        """These models run: by that command, they ran last when they have gone."""
+        """Remember the commands of models that run, for when they have stopped."""
         for model in resident:
             if model.command:
                 self._last[model.id] = model.command
@@ -63,14 +64,16 @@ class ModelCommands:
             self._last.pop(next(iter(self._last)))
 
     def command_of(self, model: Model) -> str:
-        """The command that counts, "" where nobody told any."""
+        """Return the command to calculate with, "" if none is known."""
         return model.command or self.configured.get(model.id) or self._last.get(model.id) or ""
 
-    def launch_profile(self, model_id: str, command: str) -> LaunchProfile:
-        """What a command decides, with the environment that the config file gives its model."""
+    def launch_profile(self, model_id: str, command: str) -> "LaunchProfile":
+        """Return the launch profile of a command in the environment of its model."""
         key = model_id, command
         found = self._launch_profiles.get(key)
         if found is None:
+            from aitui.domain.memory.launch_profile import launch_profile
+
             if len(self._launch_profiles) >= COMMANDS_KEPT:
                 self._launch_profiles.clear()
             found = self._launch_profiles[key] = launch_profile(
@@ -83,24 +86,26 @@ MOST_FILES = 500
 
 
 class ModelHeaders:
-    """What can't be read is not tried again: the model will be measured instead."""
+    """The headers of model files. One that can't be read is not tried again."""
 
     def __init__(self) -> None:
         self._headers: dict[str, GgufHeader | None] = {}
 
-    def header_of(self, command: str) -> GgufHeader | None:
-        """The header of the file that a command names, None where it isn't known."""
+    def header_of(self, command: str) -> "GgufHeader | None":
+        """Return the header of the file that a command names, None if it isn't known."""
         path = _header_path(command)
         return self._headers.get(path) if path else None
 
     def unread(self, commands: Iterable[str]) -> tuple[str, ...]:
-        """The files that these commands name and that nobody has looked at yet."""
+        """Return the files of these commands that have not been read yet."""
         places = dict.fromkeys(place for place in map(_header_path, commands) if place)
         room = max(0, MOST_FILES - len(self._headers))
         return tuple(place for place in places if place not in self._headers)[:room]
 
-    async def read(self, host: Host, path: str) -> None:
-        """Read one file's header. Raises HostError where the machine itself can't be reached."""
+    async def read(self, host: "Host", path: str) -> None:
+        """Read one file's header; raises HostError if the host can't be reached."""
+        from aitui.host.sampler import read_model_header
+
         try:
             self._headers[path] = await read_model_header(host, path)
         except (ModelFileUnreadable, HostFileError):
@@ -108,33 +113,37 @@ class ModelHeaders:
 
 
 def _header_path(command: str) -> str:
-    path = model_path(command) or ""
+    if not command:
+        return ""
+    from aitui.domain.llama_server import CommandLine
+
+    path = CommandLine.read(command).model or ""
     return path if path.startswith(("/", "~/")) else ""
 
 
 QUIET_SECONDS = 0.5
 PATIENT_QUIET_SECONDS = 2.0
-"""Of a line that brings little at a time, a log is read once more before nothing is believed of it."""
+"""Over a slow connection a log is read once more before it counts as silent."""
 FIRST_LINE_SECONDS = 10.0
-"""A server may send nothing at all of a model that has said nothing."""
+"""A server may send nothing at all for a model that has logged nothing."""
 LOG_SECONDS = 15.0
 LONGEST_LINE = 4000
 
 
 class StartupLogs:
-    """Keeps what was read for as long as the model stays the same process."""
+    """The memory that start-up logs report, kept as long as the model is the same process."""
 
     def __init__(self, client: "LlamaSwapClient") -> None:
         self._client = client
         self._read: dict[str, tuple[float, StartupMemory | None]] = {}
 
     @property
-    def starts(self) -> dict[str, StartupMemory]:
-        """The memory of each start that told of it."""
+    def starts(self) -> dict[str, "StartupMemory"]:
+        """Return the memory of each start that the log reported."""
         return {name: start for name, (_, start) in self._read.items() if start is not None}
 
     def unread(self, models: tuple[Model, ...]) -> tuple[Model, ...]:
-        """The ready models whose log nobody has looked at; what is of others is forgotten."""
+        """Return the ready models with an unread log, and forget the logs of other models."""
         ready = {model.id: model for model in models if model.state is RunState.READY}
         self._read = {
             name: read
@@ -144,16 +153,18 @@ class StartupLogs:
         return tuple(model for name, model in ready.items() if name not in self._read)
 
     async def read(self, model: Model) -> None:
-        """Read the history of its log; this loads nothing."""
+        """Read the history of a model's log; this loads nothing."""
         start = None
-        # A log that can't be read tells nothing; the view of logs says why.
+        # The log view shows why a log can't be read.
         with contextlib.suppress(AituiError):
             start = await self._read_last_start(model.id, QUIET_SECONDS)
             start = start or await self._read_last_start(model.id, PATIENT_QUIET_SECONDS)
         self._read[model.id] = model.since, start
 
-    async def _read_last_start(self, name: str, quiet: float) -> StartupMemory | None:
-        """The stream goes on for ever after its history, so it is read until it falls silent."""
+    async def _read_last_start(self, name: str, quiet: float) -> "StartupMemory | None":
+        """Read the stream until it falls silent, since it goes on after its history."""
+        from aitui.domain.memory.start_up import StartupLogReader
+
         reader, rest = StartupLogReader(), ""
         loop = asyncio.get_running_loop()
         with contextlib.suppress(TimeoutError):
@@ -172,32 +183,33 @@ class StartupLogs:
 
 
 SLOW_INTERVAL = 60.0
-"""Seconds between two samples of a machine whose cards the server tells of already."""
+"""Seconds between two samples of a host if the server reports its GPUs already."""
 HEADER_PAUSE = 0.2
 LOG_READ_SECONDS = 3.0
-"""Seconds that somebody who waits is kept waiting for the logs of running models."""
+"""Seconds that a command waits for the logs of running models."""
 
 
 class HardwareMonitor:
-    """The memory of one server. `on_change` is told of each new state.
+    """Measures the memory of one server, and hands each new state to its monitor.
 
-    Nothing is asked of a server that is lost, and nothing of any person: a machine that can't be
-    reached without a question is left alone.
+    It follows the monitor's snapshots; the monitor knows nothing of it. Nothing is requested from a
+    lost server, and nothing is asked of the user: a host that can't be reached without a question is
+    left alone.
     """
 
     def __init__(
         self,
         client: "LlamaSwapClient",
+        monitor: "Monitor",
         *,
         identity: str,
         clock: Clock,
-        measurements: Measurements,
-        on_change: Callable[[HardwareState], Awaitable[None]],
+        measurements: "Measurements",
     ) -> None:
+        self._monitor = monitor
         self._identity = identity
         self._clock = clock
         self._measurements = measurements
-        self._on_change = on_change
         self._server = ServerSampleSource(client)
         self._facts = HostInfoFetcher(client, clock.monotonic)
         self._logs = StartupLogs(client)
@@ -207,8 +219,6 @@ class HardwareMonitor:
             clock.wall, self._commands.launch_profile, self._measurements_of
         )
         self._host: HostSampleSource | None = None
-        self._snapshot = Snapshot()
-        self._models: tuple[Model, ...] = ()
         self._live = asyncio.Event()
         self._host_wake = asyncio.Event()
         self._changed = asyncio.Event()
@@ -218,8 +228,9 @@ class HardwareMonitor:
         self.hardware = HardwareState()
 
     async def run(self) -> None:
-        """Go on until cancelled."""
+        """Sample, read and measure until cancelled."""
         async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._follow_snapshots(), name="follow the server's state")
             tasks.create_task(self._poll_server(), name="sample the server")
             tasks.create_task(self._facts.run(self._publish), name="learn what the machine is")
             tasks.create_task(self._poll_host(), name="sample the host")
@@ -229,11 +240,11 @@ class HardwareMonitor:
 
     @property
     def is_host_responding(self) -> bool:
-        """Whether the machine behind the server was asked and has answered."""
+        """Whether the host was sampled and has answered."""
         return self._host is not None and self._host.latest is not None
 
-    async def sample_once(self) -> HardwareState:
-        """Ask server and host once, as far as they answer; never raises what they say."""
+    async def sample_once(self, *, with_host: bool = True) -> HardwareState:
+        """Sample server and host once, as far as they answer; never raises their errors."""
         self._commands.remember(self._snapshot.resident)
         await self._record(
             self._learning.observe_models(self._snapshot.models, self._commands.configured)
@@ -241,7 +252,7 @@ class HardwareMonitor:
         await self._server.fetch()
         if self._facts.facts is None:
             await self._facts.fetch()
-        if self._host is not None:
+        if self._host is not None and with_host:
             await self._host.sample(self._ports)
             await self._read_unread_headers(pause=0.0)
         with contextlib.suppress(TimeoutError):
@@ -249,20 +260,45 @@ class HardwareMonitor:
                 for model in self._logs.unread(self._snapshot.models):
                     await self._logs.read(model)
         await self._publish(heard=True)
-        # What was measured before tells context sizes, and these what is needed.
+        # The first update may set context sizes, and the second calculates with them.
         await self._publish()
         return self.hardware
 
-    def update_snapshot(self, snapshot: Snapshot) -> None:
-        """The server's state has changed."""
-        self._snapshot = snapshot
-        self._facts.update_link(live=snapshot.connection.phase is ConnectionPhase.LIVE)
-        if snapshot.connection.phase is ConnectionPhase.LIVE:
-            self._live.set()
-        else:
-            self._live.clear()
-        before, after = self._models, snapshot.models
-        self._models = after
+    def set_host(self, host: "Host | None") -> None:
+        """Sample this host from now on, None to sample none."""
+        self._host = None if host is None else HostSampleSource(host, self._clock)
+        self._host_wake.set()
+
+    def update_commands(
+        self,
+        commands: Mapping[str, str],
+        environments: Mapping[str, Mapping[str, str]] = NO_ENVIRONMENTS,
+    ) -> None:
+        """Take over the command and the environment of each model in the config file."""
+        if self._commands.configure(commands, environments):
+            self._headers_due.set()
+            self._changed.set()
+        if self._host is not None and self._host.error:
+            self._host_wake.set()
+
+    @property
+    def _snapshot(self) -> Snapshot:
+        return self._monitor.snapshot
+
+    async def _follow_snapshots(self) -> None:
+        before = Snapshot()
+        while True:
+            snapshot = await self._monitor.wait_until(partial(operator.is_not, before), None)
+            live = snapshot.connection.phase is ConnectionPhase.LIVE
+            self._facts.update_link(live=live)
+            if live:
+                self._live.set()
+            else:
+                self._live.clear()
+            self._compare_models(before.models, snapshot.models)
+            before = snapshot
+
+    def _compare_models(self, before: tuple[Model, ...], after: tuple[Model, ...]) -> None:
         if before is after:
             return
         # Models that didn't change are the same objects: there may be very many of them.
@@ -274,23 +310,6 @@ class HardwareMonitor:
             ):
                 self._host_wake.set()
             self._changed.set()
-
-    def set_host(self, host: Host | None) -> None:
-        """The machine behind the server, None where it is no longer at hand."""
-        self._host = None if host is None else HostSampleSource(host, self._clock)
-        self._host_wake.set()
-
-    def update_commands(
-        self,
-        commands: Mapping[str, str],
-        environments: Mapping[str, Mapping[str, str]] = NO_ENVIRONMENTS,
-    ) -> None:
-        """What the config file runs for each model, and with which variables."""
-        if self._commands.configure(commands, environments):
-            self._headers_due.set()
-            self._changed.set()
-        if self._host is not None and self._host.error:
-            self._host_wake.set()
 
     async def _poll_server(self) -> None:
         while True:
@@ -330,7 +349,7 @@ class HardwareMonitor:
             try:
                 await self._headers.read(host.host, unread[0])
             except HostError:
-                # The sampler meets the same trouble, and words it.
+                # The sampler meets the same error and reports it.
                 return
             self._changed.set()
             await asyncio.sleep(pause)
@@ -377,20 +396,20 @@ class HardwareMonitor:
             error=self._error_text(),
             facts=merge_host_info(self._host.facts if self._host else None, self._facts.facts),
         )
-        await self._on_change(self.hardware)
+        await self._monitor.update_hardware(self.hardware)
 
-    def _choose_history(self, picture: MemoryUsage) -> SampleHistory:
-        """That of the server, which is longer, unless it is of other cards than those shown."""
+    def _choose_history(self, picture: MemoryUsage) -> "SampleHistory":
+        """Return the server's history, which is longer, unless it is of other GPUs than the usage."""
         server, host = self._server, self._host
         if host is None or not host.history.samples:
             return server.history
         shown = {card.gpu.key for card in picture.cards}
         sample = server.latest
-        told = {gpu.key for gpu in sample.gpus} if sample is not None else set()
-        same = bool(shown & told) or (not shown and sample is not None)
+        reported = {gpu.key for gpu in sample.gpus} if sample is not None else set()
+        same = bool(shown & reported) or (not shown and sample is not None)
         return server.history if same else host.history
 
-    def _memory_usage(self, known: Mapping[str, ModelMemory]) -> MemoryUsage:
+    def _memory_usage(self, known: Mapping[str, "ModelMemory"]) -> MemoryUsage:
         sample, host = self._server.latest, self._host
         host_sample = host.latest if host is not None else None
         cards = next((one.gpus for one in (host_sample and host_sample.sample, sample) if one), ())
@@ -399,8 +418,10 @@ class HardwareMonitor:
             memory = known.get(model.id)
             if memory is None:
                 continue
-            untold = model.context.source is ContextSource.FALLBACK
-            tokens = memory.known.last_context if untold else model.context.tokens
+            from aitui.domain.memory.forecast import expected_memory
+
+            assumed = model.context.source is ContextSource.FALLBACK
+            tokens = memory.known.last_context if assumed else model.context.tokens
             found = expected_memory(memory, tokens, cards) if tokens else None
             if found is not None:
                 expected[model.id] = found
@@ -412,27 +433,29 @@ class HardwareMonitor:
             expected=expected,
         )
 
-    def _model_memory(self) -> dict[str, ModelMemory]:
-        """Only models of which something is remembered or read.
+    def _model_memory(self) -> dict[str, "ModelMemory"]:
+        """Return the memory of the models that have records or a header.
 
-        Of a model whose command nobody told, what was seen last counts.
+        For a model without a known command, the latest launch profile on record counts.
         """
-        found: dict[str, ModelMemory] = {}
-        for model in self._snapshot.models:
-            command = self._commands.command_of(model)
-            known = self._measurements_of(model.id)
-            header = self._headers.header_of(command)
-            if command and (known != MemoryRecords() or header is not None):
-                found[model.id] = ModelMemory(
-                    self._commands.launch_profile(model.id, command), known, header
-                )
-            elif known != MemoryRecords():
-                taken = [(one.at, one.setup) for one in known.measurements]
-                died = [(one.at, one.setup) for one in known.failures]
-                found[model.id] = ModelMemory(
-                    LaunchProfile(fingerprint=max(taken + died)[1]), known
-                )
-        return found
+        found = ((model.id, self._memory_of(model)) for model in self._snapshot.models)
+        return {model_id: memory for model_id, memory in found if memory is not None}
+
+    def _memory_of(self, model: Model) -> "ModelMemory | None":
+        """Of a model whose command nobody told, what was seen last counts."""
+        command = self._commands.command_of(model)
+        known = self._measurements_of(model.id)
+        header = self._headers.header_of(command)
+        if known == MemoryRecords() and header is None:
+            return None
+        from aitui.domain.memory.forecast import ModelMemory
+        from aitui.domain.memory.launch_profile import LaunchProfile
+
+        if command:
+            return ModelMemory(self._commands.launch_profile(model.id, command), known, header)
+        taken = [(one.at, one.setup) for one in known.measurements]
+        died = [(one.at, one.setup) for one in known.failures]
+        return ModelMemory(LaunchProfile(fingerprint=max(taken + died)[1]), known)
 
     def _measurements_of(self, model_id: str) -> MemoryRecords:
         return self._measurements.of_model(self._identity, model_id)
@@ -453,14 +476,14 @@ class HardwareMonitor:
 
     async def _record(self, lessons: tuple[MemoryObservation, ...]) -> None:
         for lesson in lessons:
-            # Learnt once, it is lost where its keeping is cut off.
+            # A measurement can't be repeated if storing it is cut off.
             await shield(
                 self._measurements.record(self._identity, lesson.model, lesson.observation)
             )
 
 
 def _memory_facts(model: Model) -> tuple[object, ...]:
-    """What of a model decides about memory, or tells of it."""
+    """Return what decides about a model's memory, or shows it."""
     failed = model.failed.at if model.failed is not None else None
     context = model.context
     return (

@@ -1,25 +1,30 @@
-"""The machine behind one server, opened: what the commands that change something there work with."""
+"""The machine behind one server: its config file, its service, and the journal of changes."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+from aitui.domain.confirmation import Ask, Confirmation
 from aitui.domain.snapshot import Clock, Server
-from aitui.errors import ActionRefused
+from aitui.errors import ActionRefused, HostKeyRefused, SshKeyPassphraseNeeded
 from aitui.host.base import Host
 from aitui.host.config_file import ConfigFile
 from aitui.host.open import open_host
 from aitui.host.service import SystemdService
+from aitui.host.ssh.host import SshHost
 from aitui.paths import Paths
 from aitui.store.journal import FILE_NAME, Journal
 
 
-def refuse_if_read_only(server: Server, deed: str) -> None:
-    """Raise Refused, before anything is sent, where the settings forbid to change anything."""
+def refuse_if_read_only(server: Server, action: str) -> None:
+    """Raise ActionRefused, before anything is sent, if the settings allow no change.
+
+    `read_only` refuses loads, unloads, everything on the host, and a chat with a model that isn't loaded.
+    """
     if server.read_only:
         origin = server.origins.get("read_only", "its settings")
         raise ActionRefused(
-            f"{deed} is refused: {server.label} is read-only",
+            f"{action} is refused: {server.label} is read-only",
             why=f"set by {origin}",
             remedy="start aitui without it to change anything there",
         )
@@ -27,7 +32,7 @@ def refuse_if_read_only(server: Server, deed: str) -> None:
 
 @dataclass(slots=True)
 class LastReload:
-    """When aitui last had the server read its file (Unix time), None before the first time."""
+    """When aitui last reloaded the server (Unix time), None before the first time."""
 
     at: float | None = None
 
@@ -43,16 +48,19 @@ class HostAdmin:
     journal: Journal
     clock: Clock
     passphrases: dict[str, str] = field(default_factory=dict, repr=False)
-    """Those of encrypted SSH keys, by their files, in memory alone."""
+    """Passphrases of encrypted SSH keys by their files, kept in memory only."""
     last_reload: LastReload = field(default_factory=LastReload)
 
-    def refuse_if_read_only(self, deed: str) -> None:
-        """Raise Refused, before anything is sent, where the settings forbid to change anything."""
-        refuse_if_read_only(self.server, deed)
+    def refuse_if_read_only(self, action: str) -> None:
+        """Raise ActionRefused, before anything is sent, if the settings allow no change.
+
+        `read_only` refuses loads, unloads, everything on the host, and a chat with a model that isn't loaded.
+        """
+        refuse_if_read_only(self.server, action)
 
 
 def no_host_error(server: Server) -> ActionRefused:
-    """Why there is nothing to administer."""
+    """Explain that no host is set for this server."""
     return ActionRefused(
         f"aitui doesn't know the machine behind {server.label}",
         why="no SSH host is set for it",
@@ -64,9 +72,9 @@ def no_host_error(server: Server) -> ActionRefused:
 async def open_administration(
     server: Server, paths: Paths, clock: Clock
 ) -> AsyncIterator[HostAdmin]:
-    """The host of a server; nothing is connected before something is asked of it.
+    """Open the host of a server; nothing is connected before the first call.
 
-    Raises Refused where no host is set.
+    Raises ActionRefused if no host is set.
     """
     passphrases: dict[str, str] = {}
     host = open_host(server, passphrases=passphrases)
@@ -84,3 +92,46 @@ async def open_administration(
             clock,
             passphrases,
         )
+
+
+AskForPassphrase = Callable[[SshKeyPassphraseNeeded], Awaitable[str]]
+"""Asks for the passphrase of a key; empty if none is given."""
+
+
+async def connect(admin: HostAdmin, ask: Ask, ask_for_passphrase: AskForPassphrase) -> None:
+    """Connect the host, and ask what only the user can answer.
+
+    Raises HostKeyRefused, HostLoginRefused, HostUnreachable, also if the answer is no.
+    """
+    while True:
+        try:
+            await admin.host.resolve("~/")
+        except HostKeyRefused as error:
+            confirmation = host_key_confirmation(error, admin.host.label)
+            host = admin.host
+            if not (isinstance(host, SshHost) and error.line):
+                raise
+            if not await ask(lambda _: confirmation):  # noqa: B023
+                raise
+            await host.remember_host_key(error.line)
+        except SshKeyPassphraseNeeded as error:
+            passphrase = await ask_for_passphrase(error)
+            if not passphrase:
+                raise
+            admin.passphrases[error.path] = passphrase
+        else:
+            return
+
+
+def host_key_confirmation(error: HostKeyRefused, label: str) -> Confirmation:
+    """Ask whether to trust a host that is reached for the first time."""
+    return Confirmation(
+        f"Trust {label}?",
+        (
+            "Its key isn't known yet:",
+            f"{error.algorithm} {error.fingerprint}",
+            "On that machine, ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub shows its own.",
+            "Yes remembers it in known_hosts.",
+        ),
+        yes="Trust it",
+    )

@@ -1,4 +1,4 @@
-"""Load a model: asks before it evicts, ends when `/running` agrees, says why when it fails."""
+"""Loads of a model: confirmed if they evict, done when `/running` agrees, explained if they fail."""
 
 import asyncio
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from aitui.aio import cancel_and_wait
-from aitui.domain.confirmation import Confirmation
+from aitui.domain.confirmation import Ask, Confirmation
 from aitui.domain.eviction import (
     EvictionVictim,
     describe_users,
@@ -33,16 +33,16 @@ from aitui.errors import (
     Unreachable,
 )
 from aitui.services.failures import diagnose_load_failure
-from aitui.services.session import Ask, Session
+from aitui.services.session import Session
 
 UNLOADED_WHEN_READY = "llama-swap may unload it as soon as it is ready"
 NEVER_LOADED = "llama-swap may not load it, or unload it as soon as it is ready"
-"""llama-swap before v256 counts the TTL from the last request that the model answered. A load that
-nobody waits for to its end has none."""
+"""llama-swap before v256 counts the TTL from the last request that the model answered. After a load
+that its client left early there is none."""
 
 
 def open_loads(snapshot: Snapshot) -> tuple[Model, ...]:
-    """The models that aitui has asked for and that are not ready yet."""
+    """Return the models that aitui loads and that are not ready yet."""
     return tuple(
         model
         for model in snapshot.models
@@ -50,14 +50,14 @@ def open_loads(snapshot: Snapshot) -> tuple[Model, ...]:
     )
 
 
-def abandoned_load_outcome(model: Model) -> str:
-    """What the server may do with a model that nobody waits for any more."""
+def outcome_without_waiting(model: Model) -> str:
+    """Say what the server may do with a model that aitui no longer waits for."""
     return UNLOADED_WHEN_READY if model.resident else NEVER_LOADED
 
 
 def quit_confirmation(snapshot: Snapshot, *, answering: bool) -> Confirmation:
-    """What quitting cuts: `answering` is set while a chat is being answered."""
-    facts = _abandoned_load_lines(snapshot, "aitui quits now")
+    """Confirm to quit, with what that cuts; `answering` is set while a reply streams."""
+    facts = _open_load_lines(snapshot, "aitui quits now")
     if answering:
         facts = (*facts, "An answer is under way. What came of it is kept.")
     facts = facts or ("Nothing is loading any more.",)
@@ -65,16 +65,16 @@ def quit_confirmation(snapshot: Snapshot, *, answering: bool) -> Confirmation:
 
 
 def leave_confirmation(label: str, snapshot: Snapshot) -> Confirmation:
-    """What going to another server cuts at the server of that label."""
-    facts = _abandoned_load_lines(snapshot, "aitui leaves this server now")
+    """Confirm to leave the server of that label, with what that cuts."""
+    facts = _open_load_lines(snapshot, "aitui leaves this server now")
     facts = facts or ("Nothing is loading any more.",)
     return Confirmation(f"Leave {label}?", facts, yes="Leave", no="Stay")
 
 
-def _abandoned_load_lines(snapshot: Snapshot, condition: str) -> tuple[str, ...]:
+def _open_load_lines(snapshot: Snapshot, condition: str) -> tuple[str, ...]:
     return tuple(
         f"{model.id} {'is still loading' if model.resident else 'is not loading yet'}. "
-        f"{abandoned_load_outcome(model)} if {condition}."
+        f"{outcome_without_waiting(model)} if {condition}."
         for model in open_loads(snapshot)
     )
 
@@ -83,16 +83,16 @@ STATE_CONFIRMED_WITHIN = 30.0
 
 
 class ModelNotReady(LoadFailed):
-    """The model isn't up although its load didn't fail: no log tells why."""
+    """The model isn't up although its load didn't fail: no log says why."""
 
 
 async def wait_until_ready(
     session: Session, model_id: str, at_limit: Callable[[], None] | None = None
 ) -> bool:
-    """Have a model loaded; True once `/running` has it ready, False where aitui unloads it.
+    """Load a model; True once `/running` has it ready, False if aitui unloads it meanwhile.
 
-    The time limit counts from when the server begins, not while it waits in the server's queue. It
-    ends the wait with NotUp, or calls `at_limit` where one is given.
+    The time limit counts from when the server begins, not while the load waits in its queue. At the
+    limit `at_limit` is called, or ModelNotReady raised if there is none.
     Raises LoadFailed, NoSuchModel, Unreachable, TlsRefused, ServerError.
     """
     monitor = session.monitor
@@ -106,7 +106,7 @@ async def wait_until_ready(
     try:
         await asyncio.wait({coming, aborted}, return_when=asyncio.FIRST_COMPLETED)
         if monitor.was_unload_requested(model_id):
-            # Hanging up takes a load that has not begun out of the server's queue.
+            # Closing the request removes a load that has not begun from the server's queue.
             return False
         await coming
         return True
@@ -159,11 +159,11 @@ async def _request_and_watch(session: Session, model_id: str, begun: asyncio.Eve
             return
         lost = _is_lost(snapshot)
         if trouble is not None and lost:
-            # The latest error is the nearest to the truth.
+            # The latest error says most.
             raise snapshot.connection.error or trouble
         if state is RunState.STOPPED and not lost:
             raise _absent_model_error(model_id, trouble, begun=begun.is_set())
-        # A proxy's patience, or a connection, may end long before the load does.
+        # A proxy's time limit, or the connection, may end long before the load does.
         snapshot = await session.monitor.wait_until(
             partial(_has_changed, model_id, state, lost),
             STATE_CONFIRMED_WITHIN if trouble is None else None,
@@ -171,13 +171,13 @@ async def _request_and_watch(session: Session, model_id: str, begun: asyncio.Eve
 
 
 async def _request_load(session: Session, model_id: str) -> AituiError | None:
-    """What ended the long wait before its time; raises what has nothing to do with waiting."""
+    """Request the load; return the error that ended the wait early, raise any other."""
     try:
         await session.client.load(model_id)
     except (CertificateFileError, TooManyRequests):
         raise
     except TlsRefused as error:
-        # A connection that breaks before any answer looks like that; `/running` will tell.
+        # A connection that breaks before any response looks like that; `/running` decides.
         lost = ConnectionLost("The connection broke while the model was waited for")
         lost.__cause__ = error
         return lost
@@ -191,7 +191,7 @@ async def _request_load(session: Session, model_id: str) -> AituiError | None:
 
 
 def _absent_model_error(model_id: str, trouble: AituiError | None, *, begun: bool) -> AituiError:
-    """What to raise for a model that `/running` doesn't list after the wait for it has ended."""
+    """Return the error for a model that `/running` doesn't list after the wait for it."""
     if trouble is None:
         return ModelNotReady(
             f"{model_id} came up and is gone again",
@@ -217,7 +217,7 @@ def _model_state(model_id: str, snapshot: Snapshot) -> RunState:
 
 
 def resolve_model(wanted: str, snapshot: Snapshot) -> Model:
-    """The model of that id or alias; raises NoSuchModel with the nearest ids."""
+    """Find the model of that id or alias; raises NoSuchModel with the nearest ids."""
     model = find_model(wanted, snapshot.models)
     if model is None:
         raise no_such_model_error(wanted, snapshot)
@@ -225,7 +225,7 @@ def resolve_model(wanted: str, snapshot: Snapshot) -> Model:
 
 
 def no_such_model_error(wanted: str, snapshot: Snapshot) -> NoSuchModel:
-    """The error for an id that the server doesn't know, whatever the snapshot still lists."""
+    """Return the error for an id that the server doesn't know, even if the snapshot lists it."""
     near = nearest(wanted, [model.id for model in snapshot.models if model.id != wanted])
     return NoSuchModel(
         f"no model “{wanted}” on this server",
@@ -237,7 +237,7 @@ def no_such_model_error(wanted: str, snapshot: Snapshot) -> NoSuchModel:
 
 
 def resolve_loadable_model(wanted: str, snapshot: Snapshot) -> Model:
-    """The same, raising Refused for what this server lists and doesn't run itself."""
+    """Find a model; raises ActionRefused for one that this server lists and doesn't run itself."""
     model = resolve_model(wanted, snapshot)
     if model.loadable:
         return model
@@ -257,7 +257,7 @@ def resolve_loadable_model(wanted: str, snapshot: Snapshot) -> Model:
 
 @dataclass(frozen=True, slots=True)
 class LoadResult:
-    """A load that ended well; `seconds` is 0 where the model was ready already."""
+    """A load that succeeded; `seconds` is 0 if the model was ready already."""
 
     model_id: str
     seconds: float
@@ -266,12 +266,11 @@ class LoadResult:
 async def load_model(
     session: Session, wanted: str, ask: Ask, at_limit: Callable[[], None] | None = None
 ) -> LoadResult | None:
-    """Load the model of that id or alias.
+    """Load the model of that id or alias; None if the user declined or aborted the load.
 
-    The request stays open until the load has ended, also beyond the time limit where `at_limit` is
-    given: it is called then. None where the answer to the question was no, or where the load was
-    aborted from here. Raises LoadFailed with the reason and the models that were evicted in vain,
-    NotUp at the time limit, NoSuchModel, Refused, Unreachable.
+    The request stays open until the load has ended. At the time limit `at_limit` is called, or
+    ModelNotReady raised if there is none. Raises LoadFailed with the reason and the models that were
+    evicted in vain, NoSuchModel, ActionRefused, Unreachable.
     """
     model = resolve_loadable_model(wanted, session.snapshot)
     session.refuse_if_read_only(f"loading {model.id}")
@@ -285,7 +284,7 @@ async def load_model(
 
 
 def load_confirmation(model_id: str, snapshot: Snapshot) -> Confirmation:
-    """What loading that model will cost whom, as of that snapshot."""
+    """Confirm a load, with the models it evicts and the requests that wait."""
     model = snapshot.model(model_id) or Model(model_id)
     evicted = predict_victims(model, snapshot)
     facts: list[str] = []
@@ -295,7 +294,7 @@ def load_confirmation(model_id: str, snapshot: Snapshot) -> Confirmation:
     if any(not victim.certain for victim in evicted):
         facts.append(guess_reason(snapshot))
     if model.state is RunState.READY:
-        # By its groups a request for it may evict others, though nothing is loaded.
+        # Its groups may make a request for it evict others, though nothing is loaded.
         return Confirmation(f"Load {model_id}?", tuple(facts), yes="Load", needed=bool(evicted))
     if model.expected_load is not None:
         facts.append(f"Loading took {format_seconds(model.expected_load)} the last times.")
@@ -335,7 +334,7 @@ async def _load_and_report(
     except ModelNotReady:
         raise
     except NoSuchModel as error:
-        # It went from the config since it was listed: what is there now?
+        # It was removed from the config since it was listed.
         raise no_such_model_error(model.id, await monitor.fetch()) from error
     except LoadFailed as error:
         failed = await _diagnose_failure(session, model.id, error)

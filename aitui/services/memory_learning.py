@@ -1,28 +1,29 @@
-"""What loads teach about memory: what each took, which died of it, and which became slow."""
+"""What is learned from loads: the memory each took, failures for lack of it, slow models."""
 
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from statistics import median
+from typing import TYPE_CHECKING
 
-from aitui.domain.hardware.sample import HardwareSample
-from aitui.domain.llama_server import context_size
-from aitui.domain.memory.footprint import Footprint
-from aitui.domain.memory.forecast import ModelMemory, OffloadSlowdown, find_slowdown
-from aitui.domain.memory.launch_profile import LaunchProfile
 from aitui.domain.memory.measurement import Measurement, MemoryRecords, OutOfMemory, UsualRate
 from aitui.domain.memory.usage import MemoryUsage, build_measurement, footprint_by_difference
 from aitui.domain.models import ContextSource, Model, RunState
 
+if TYPE_CHECKING:
+    from aitui.domain.hardware.sample import HardwareSample
+    from aitui.domain.memory.footprint import Footprint
+    from aitui.domain.memory.forecast import ModelMemory, OffloadSlowdown
+    from aitui.domain.memory.launch_profile import LaunchProfile
+
 OUT_OF_MEMORY = "out of memory"
-"""What the reason of a failed load says of memory, as `domain.load_failure` words it."""
+"""The words in the reason of a load that failed for lack of memory."""
 LONGEST_SAMPLE_GAP = 1800.0
-"""Seconds between two samples whose difference still counts as a load's."""
+"""Seconds at most between two samples that measure a load by their difference."""
 RATE_SAMPLES = 20
 LEAST_RATE_CHANGE = 0.1
-"""By which share a rate has to differ from the one that is kept, to be kept in its place."""
+"""The share by which a rate must differ from the stored one to replace it."""
 SETTLING_RATES = 5
-"""So many are kept at once, until the usual one has settled."""
+"""Stored at once until the usual rate has settled."""
 MODELS_KEPT = 1000
 BASELINES_KEPT = 32
 LEAST_GROWTH = 1.02
@@ -30,23 +31,23 @@ LEAST_GROWTH = 1.02
 
 @dataclass(frozen=True, slots=True)
 class MemoryObservation:
-    """Something to be kept of one model."""
+    """Something to store of one model."""
 
     model: str
     observation: Measurement | OutOfMemory | UsualRate
 
 
 class MemoryLearner:
-    """Watches models and samples.
+    """Learns from models and samples.
 
-    `wall` gives Unix time, `setup_of` what the command of a model decides, `known_of` what is
-    remembered of a model.
+    `wall` returns Unix time, `setup_of` the launch profile of a model's command, `known_of` its
+    records.
     """
 
     def __init__(
         self,
         wall: Callable[[], float],
-        setup_of: Callable[[str, str], LaunchProfile],
+        setup_of: Callable[[str, str], "LaunchProfile"],
         known_of: Callable[[str], MemoryRecords],
     ) -> None:
         self._wall = wall
@@ -65,7 +66,7 @@ class MemoryLearner:
     def observe_models(
         self, models: tuple[Model, ...], commands: Mapping[str, str]
     ) -> tuple[MemoryObservation, ...]:
-        """Take in the models; `commands` are those of the config file."""
+        """Learn from the models; `commands` are those of the config file."""
         lessons: list[MemoryObservation] = []
         for model in models:
             if model.resident and model.command:
@@ -89,12 +90,12 @@ class MemoryLearner:
         return tuple(lessons)
 
     def observe_sample(
-        self, sample: HardwareSample | None, models: tuple[Model, ...], picture: MemoryUsage
+        self, sample: "HardwareSample | None", models: tuple[Model, ...], picture: MemoryUsage
     ) -> tuple[MemoryObservation, ...]:
-        """Take in how things stand, and what each running model was seen to take by now.
+        """Learn from a sample, and from the memory that each running model was seen to take.
 
-        The server's clock is not ours: the second sample after a model came is the first that was
-        surely measured after that.
+        The server's clock may differ from ours: the second sample after a model started is the first
+        that was certainly taken after that.
         """
         if sample is not None and sample.at > self._last_at:
             self._last_at = sample.at
@@ -120,9 +121,13 @@ class MemoryLearner:
         self,
         models: tuple[Model, ...],
         picture: MemoryUsage,
-        known: Mapping[str, ModelMemory],
-    ) -> tuple[OffloadSlowdown, ...]:
-        """The ready models that are much slower than with the smaller context they had before."""
+        known: Mapping[str, "ModelMemory"],
+    ) -> tuple["OffloadSlowdown", ...]:
+        """Return the ready models that are much slower than with their smaller context before."""
+        if not known:
+            return ()
+        from aitui.domain.memory.forecast import find_slowdown
+
         found = (
             find_slowdown(
                 model.id,
@@ -146,7 +151,9 @@ class MemoryLearner:
         if OUT_OF_MEMORY not in failed.reason:
             return []
         command = self._commands.get(model.id) or model.command or commands.get(model.id, "")
-        size = context_size(command) or _context_tokens(model)
+        from aitui.domain.llama_server import CommandLine
+
+        size = CommandLine.read(command).context_size or _context_tokens(model)
         if not size:
             return []
         return [
@@ -159,15 +166,15 @@ class MemoryLearner:
         ]
 
     def _footprint_by_difference(
-        self, model: Model, sample: HardwareSample | None, ready: list[Model]
-    ) -> Footprint | None:
+        self, model: Model, sample: "HardwareSample | None", ready: list[Model]
+    ) -> "Footprint | None":
         others = frozenset(other.id for other in ready if other.id != model.id)
         before = self._baselines.get(others)
         if sample is None or before is None or sample.at - before.at > LONGEST_SAMPLE_GAP:
             return None
         return footprint_by_difference(model.context.tokens, before, sample)
 
-    def _measurement_lessons(self, model: Model, found: Footprint) -> list[MemoryObservation]:
+    def _measurement_lessons(self, model: Model, found: "Footprint") -> list[MemoryObservation]:
         if model.context.source is ContextSource.FALLBACK or not model.command:
             return []
         fingerprint = self._launch_profile_of(model.id, model.command).fingerprint
@@ -194,6 +201,8 @@ class MemoryLearner:
             rates = deque(maxlen=RATE_SAMPLES)
             self._rates[model.id] = f"{fingerprint} {size}", rates
         rates.append(model.rate)
+        from statistics import median  # 2.5 ms, with fractions and decimal
+
         usual = median(rates)
         kept = self._known_of(model.id).usual_rate(fingerprint, size)
         other = 0.0 if len(rates) <= SETTLING_RATES else LEAST_RATE_CHANGE
@@ -204,7 +213,7 @@ class MemoryLearner:
         return [MemoryObservation(model.id, UsualRate(size, usual, fingerprint, self._wall()))]
 
     def _current_rate(self, model: Model) -> float | None:
-        """The last rate since it runs with this context; what was told before says nothing."""
+        """Return the last rate with the present context; an earlier one doesn't count."""
         key, rates = self._rates.get(model.id, ("", deque[float]()))
         fingerprint = self._launch_profile_of(model.id, model.command).fingerprint
         return rates[-1] if rates and key == f"{fingerprint} {model.context.tokens}" else None

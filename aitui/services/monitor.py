@@ -1,4 +1,4 @@
-"""Keeps one frozen snapshot of a server true: polls, listens, reconnects."""
+"""The live state of one server in one frozen snapshot: polled, pushed by events, reconnected."""
 
 import asyncio
 import contextlib
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
 
 FETCH_INTERVAL = 1.0
-"""Seconds between two questions: the rows of one second are asked for together."""
+"""Seconds between two requests: rows that are pushed within one are fetched together."""
 
 
 class ActivityFetcher:
-    """Asks for the rows whose ids were pushed, and hands them on."""
+    """Fetches the activity rows that were pushed by their ids, and hands them on."""
 
     def __init__(
         self,
@@ -41,18 +41,18 @@ class ActivityFetcher:
         self._pending = asyncio.Event()
 
     def enqueue(self, row_id: int) -> None:
-        """A row of that id was pushed."""
+        """Queue the row of that id."""
         self._first_id = row_id if self._first_id is None else min(self._first_id, row_id)
         self._pending.set()
 
     async def run(self) -> None:
-        """Go on until cancelled."""
+        """Fetch queued rows until cancelled."""
         while True:
             await self._pending.wait()
             self._pending.clear()
             first, self._first_id = self._first_id, None
             if first is not None:
-                # The rates are a comfort: whether the server is there is for /running to say.
+                # The rates are optional: whether the server is up is decided by /running.
                 with contextlib.suppress(AituiError):
                     await self._deliver(await self._client.activity(first))
             await asyncio.sleep(FETCH_INTERVAL)
@@ -63,9 +63,10 @@ CHECK_INTERVAL = 30.0
 
 
 class CertificateWatcher:
-    """`ends` is Unix time, None where there is none to know; `warnings` are words for the user.
+    """Watches how long the client certificate is valid.
 
-    `changed` is awaited when one of them is another.
+    `expires_at` is Unix time, None if unknown; `warnings` are sentences for the user. `on_change` is
+    awaited when one of them changes.
     """
 
     def __init__(self, client: "LlamaSwapClient", changed: Callable[[], Awaitable[None]]) -> None:
@@ -75,7 +76,7 @@ class CertificateWatcher:
         self.warnings: tuple[str, ...] = ()
 
     async def run(self) -> None:
-        """Look until cancelled. Reading certificates is dear to import: what is live comes first."""
+        """Check until cancelled; importing the parser is slow, so the live state comes first."""
         await asyncio.sleep(FIRST_CHECK_DELAY)
         while True:
             found = await self._client.certificate_expiry(), await self._client.key_warnings()
@@ -90,9 +91,9 @@ SUSPEND_THRESHOLD = 5.0
 
 
 async def detect_suspends(clock: Clock) -> AsyncIterator[float]:
-    """The seconds of each jump of the wall clock, as soon as it is noticed; negative for back.
+    """Yield the seconds of each jump of the wall clock, negative for one backwards.
 
-    Somebody who sets the clock looks the same, and starting afresh does no harm then.
+    Setting the clock looks the same as a suspend, and reconnecting does no harm then.
     """
     offset = clock.wall() - clock.monotonic()
     while True:
@@ -139,6 +140,7 @@ class Monitor:
         self._polls_started = 0
         self._polls_finished = 0
         self._swap_rules: SwapRules | None = None
+        self._config_note = ""
         self._list_everything = True
         self._listed_at = float("-inf")
         self._unload_requests: set[str] = set()
@@ -163,11 +165,11 @@ class Monitor:
 
     @property
     def snapshot(self) -> Snapshot:
-        """The latest state."""
+        """Return the latest state."""
         return self._snapshot
 
     async def run(self) -> None:
-        """Keep the snapshot true until cancelled."""
+        """Keep the snapshot up to date until cancelled."""
         try:
             async with asyncio.TaskGroup() as self._tasks:
                 self._tasks.create_task(self._poll(), name="poll /running")
@@ -179,7 +181,7 @@ class Monitor:
             self._tasks = None
 
     async def fetch(self) -> Snapshot:
-        """Ask for everything once, without polling; raises what the server's answer was."""
+        """Fetch everything once, without polling; raises the error of the response."""
         await self._fetch_all()
         await self._publish(
             ConnectionStatus(ConnectionPhase.LIVE, self._clock.monotonic(), self._client.latency)
@@ -187,14 +189,14 @@ class Monitor:
         return self._snapshot
 
     def refresh(self) -> None:
-        """Ask for everything again, at once, also while the server is lost."""
+        """Fetch everything again, at once, also while the server is lost."""
         self._list_everything = True
         self._wake.set()
         if self._snapshot.connection.phase is not ConnectionPhase.LIVE:
             self._drop_attempt()
 
     async def poll_now(self) -> Snapshot:
-        """The snapshot after `/running` was asked once more, whether it answered or not."""
+        """Return the snapshot after one more poll of `/running`, whether it was answered or not."""
         number = self._polls_started + 1
         self._wake.set()
         async with self._changed:
@@ -204,7 +206,7 @@ class Monitor:
     async def wait_until(
         self, condition: Callable[[Snapshot], bool], limit: float | None
     ) -> Snapshot:
-        """The first snapshot that fulfils the condition; TimedOut after `limit` seconds."""
+        """Return the first snapshot that meets the condition; TimedOut after `limit` seconds."""
         try:
             async with asyncio.timeout(limit), self._changed:
                 await self._changed.wait_for(lambda: condition(self._snapshot))
@@ -213,14 +215,14 @@ class Monitor:
             raise TimedOut(f"the server's list didn't change within {limit:.0f} s") from None
 
     async def begin_load(self, model_id: str) -> None:
-        """aitui waits for that model to come up from now on."""
+        """Mark a model as loading for aitui."""
         self._unload_requests.discard(model_id)
         self._known.begin_load(model_id)
         self._wake.set()
         await self._publish()
 
     async def end_load(self, model_id: str, failed: LoadFailure | None = None) -> None:
-        """That wait is over, well or not."""
+        """Mark a model as no longer loading for aitui, with the failure of the load if it failed."""
         self._known.end_load(model_id)
         if failed is not None:
             self._known.record_failure(model_id, failed)
@@ -228,35 +230,39 @@ class Monitor:
         await self._publish()
 
     async def update_config(
-        self, contexts: Mapping[str, int], swap_rules: "SwapRules | None" = None
+        self,
+        contexts: Mapping[str, int],
+        swap_rules: "SwapRules | None" = None,
+        note: str = "",
     ) -> None:
-        """The config file gives these models these context sizes, in tokens.
+        """Take over the context sizes, in tokens, that the config file gives these models.
 
-        `swap_rules` are its rules, None where the server may run by others.
+        `swap_rules` are its rules, None if the server may run by others; `note` says that the
+        server runs an older file.
         """
         self._known.update_config(contexts)
-        self._swap_rules = swap_rules
+        self._swap_rules, self._config_note = swap_rules, note
         await self._publish()
 
-    async def forget_swap_rules(self) -> None:
-        """The config file can't be read any more: by which rules the server runs is unknown."""
-        self._swap_rules = None
+    async def forget_config(self) -> None:
+        """Forget the rules of a config file that can't be read any more."""
+        self._swap_rules, self._config_note = None, ""
         await self._publish()
 
     async def update_hardware(self, hardware: "HardwareState") -> None:
-        """The memory of the server's machine, as it stands by now."""
+        """Take over the memory of the server's host."""
         self._known.update_memory(hardware.usage.footprints, hardware.last_contexts)
         self._snapshot = replace(self._snapshot, hardware=hardware)
         await self._publish(changed=True)
 
     async def expect_unload(self, *model_ids: str) -> None:
-        """These models are about to vanish because aitui says so: no failure."""
+        """Expect these models to stop because aitui unloads them: that is no failure."""
         self._unload_requests.update(model_ids)
         async with self._changed:
             self._changed.notify_all()
 
     def was_unload_requested(self, model_id: str) -> bool:
-        """Whether aitui itself asked for that model's unloading since a load of it last began."""
+        """Return whether aitui requested that model's unloading since its last load began."""
         return model_id in self._unload_requests
 
     async def _poll(self) -> None:
@@ -278,11 +284,11 @@ class Monitor:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause):
                     await self._wake.wait()
-            # Events can come in floods; each of them may ask for a poll, together they get one.
+            # Events can come in floods; each may request a poll, and together they get one.
             await asyncio.sleep(max(0.0, SHORTEST_GAP - (self._clock.monotonic() - asked)))
 
     async def _poll_once(self) -> bool:
-        """Ask what is due; False where that was broken off to begin again."""
+        """Poll what is due; False if that was interrupted to begin again."""
         self._events.drop_if_silent()
         try:
             async with asyncio.timeout(None) as self._attempt:
@@ -401,10 +407,10 @@ class Monitor:
         await self._publish()
 
     async def _handle_stream_end(self, flowed: bool) -> None:  # noqa: FBT001
-        """A reload or a restart ends every stream with a clean end: ask for everything again."""
+        """Fetch everything again: a reload and a restart end every stream cleanly."""
         self._known.clear_event_state()
         if flowed:
-            # A server that came up anew may have read another file since.
+            # A server that started again may have read another file.
             self._swap_rules = None
             self.refresh()
             await self._publish()
@@ -415,7 +421,7 @@ class Monitor:
             attempt.reschedule(asyncio.get_running_loop().time())
 
     async def _watch_clock(self) -> None:
-        """After a sleep of the machine every connection is half dead: start them all afresh."""
+        """Reconnect after a suspend, which leaves every connection half dead."""
         async for jumped in detect_suspends(self._clock):
             self._known.shift_clock(max(0.0, jumped))
             self._events.drop()
@@ -443,6 +449,7 @@ class Monitor:
             warnings=(*self._load_times.warnings, *self._certificate.warnings),
             certificate_expires_at=self._certificate.expires_at,
             swap_rules=self._swap_rules,
+            config_note=self._config_note,
         )
         if snapshot == self._snapshot and not changed:
             return

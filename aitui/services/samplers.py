@@ -1,4 +1,4 @@
-"""What the server itself measures of its machine: only what is new, and no faster than it samples."""
+"""Samples of a server's host, by the server itself or on the host, and what the host is."""
 
 import asyncio
 import contextlib
@@ -6,32 +6,31 @@ import math
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING
 
-from aitui.domain.hardware.host_sample import HostSample
-from aitui.domain.hardware.info import HostInfo
 from aitui.domain.hardware.sample import (
     HardwareSample,
     SampleHistory,
     latest_sample,
     sampling_interval,
 )
-from aitui.domain.snapshot import Clock
 from aitui.errors import AituiError, HostError, NotSupported
-from aitui.host.base import Host
-from aitui.host.sampler import LONGEST_PAUSE, HostSampler, read_host_info
 
 if TYPE_CHECKING:
+    from aitui.domain.hardware.host_sample import HostSample
+    from aitui.domain.hardware.info import HostInfo
+    from aitui.domain.snapshot import Clock
+    from aitui.host.base import Host
     from aitui.llamaswap.client import LlamaSwapClient
 
 
 SERVER_SAMPLE_MAX_PAUSE = 600.0
-"""Seconds until a server that doesn't measure is asked once more."""
+"""Seconds until a server that doesn't measure is asked again."""
 SERVER_SAMPLE_RETRY = 15.0
 EMPTY_RESPONSES = 8
 """So many in a row mean that the server's clock was set back, or that it no longer measures."""
 
 
 class ServerSampleSource:
-    """`measures` is None until the server has answered; `trouble` says why there is nothing."""
+    """The server's own samples; `error` says why there are none."""
 
     def __init__(self, client: "LlamaSwapClient") -> None:
         self._client = client
@@ -42,14 +41,14 @@ class ServerSampleSource:
 
     @property
     def latest(self) -> HardwareSample | None:
-        """How things stand, as far as the server tells."""
+        """Return the latest sample of the server."""
         return latest_sample(self.history.samples)
 
     async def fetch(self) -> float:
-        """Fetch what is new, and give the seconds until it makes sense to ask again."""
+        """Fetch what is new; return the seconds until the next request makes sense."""
         samples = self.history.samples
-        anew = self._empty >= EMPTY_RESPONSES
-        after = samples[-1].at if samples and not anew else None
+        from_start = self._empty >= EMPTY_RESPONSES
+        after = samples[-1].at if samples and not from_start else None
         try:
             new = await self._client.performance(after)
         except NotSupported as error:
@@ -61,23 +60,25 @@ class ServerSampleSource:
             return SERVER_SAMPLE_RETRY
         self.measures, self.error = True, ""
         self._empty = 0 if new else self._empty + 1
-        if anew and new and new[-1].at < samples[-1].at:
+        if from_start and new and new[-1].at < samples[-1].at:
             self.history = SampleHistory()
         self.history = self.history.with_samples(new)
         return sampling_interval(self.history.samples)
 
 
 HOST_INFO_MAX_AGE = 600.0
-"""Seconds until a machine that didn't tell what it is is asked once more."""
+"""Seconds until a host that did not say what it is is asked again."""
 
 
 class HostSampleSource:
-    """`latest` is None while the machine can't be asked; `trouble` then says why.
+    """Samples taken on the host. `latest` is None while that is impossible; `error` says why.
 
-    `facts` is what the machine is, asked once: anew where it was out of reach meanwhile.
+    `facts` is what the host is, asked once, and again after it was out of reach.
     """
 
-    def __init__(self, host: Host, clock: Clock) -> None:
+    def __init__(self, host: "Host", clock: "Clock") -> None:
+        from aitui.host.sampler import HostSampler
+
         self.host = host
         self._clock = clock
         self._sampler = HostSampler(host, clock.wall, clock.monotonic)
@@ -88,7 +89,9 @@ class HostSampleSource:
         self.error = ""
 
     async def sample(self, ports: Iterable[int]) -> float:
-        """Take a sample, and give the seconds until the next."""
+        """Take a sample; return the seconds until the next."""
+        from aitui.host.sampler import LONGEST_PAUSE
+
         try:
             found = await self._sampler.sample(ports)
         except HostError as error:
@@ -104,23 +107,25 @@ class HostSampleSource:
         return self._sampler.pause
 
     async def _read_info(self, *, without_tools: bool) -> None:
+        from aitui.host.sampler import read_host_info
+
         try:
             now = self._clock.wall()
             self.facts = await read_host_info(self.host, now, without_tools=without_tools)
         except HostError:
-            # The samples tell all that matters, and their trouble is in words already.
+            # The samples report what matters, and their errors are worded already.
             self._facts_due = self._clock.monotonic() + HOST_INFO_MAX_AGE
         else:
             self._facts_due = math.inf
 
 
 SERVER_INFO_MAX_AGE = 600.0
-"""Seconds until a server that can't tell is asked once more."""
+"""Seconds until a server that can't report what its host is is asked again."""
 SERVER_INFO_RETRY = 60.0
 
 
 class HostInfoFetcher:
-    """`facts` is None until the server has told them, and where it can't."""
+    """What the server says of its host; `facts` is None until it has, and if it can't."""
 
     def __init__(self, client: "LlamaSwapClient", monotonic: Callable[[], float]) -> None:
         self._client = client
@@ -131,13 +136,13 @@ class HostInfoFetcher:
         self.facts: HostInfo | None = None
 
     def update_link(self, *, live: bool) -> None:
-        """How things stand with the server: each new connection may be to a new machine."""
+        """Note whether the server answers: each new connection may be to another host."""
         if live and not self._live:
             self._connected.set()
         self._live = live
 
     async def run(self, on_change: Callable[[], Awaitable[None]]) -> None:
-        """Ask whenever it makes sense, until cancelled."""
+        """Fetch whenever it makes sense, until cancelled."""
         pause: float | None = None
         while True:
             with contextlib.suppress(TimeoutError):
@@ -150,9 +155,9 @@ class HostInfoFetcher:
                 await on_change()
 
     async def fetch(self) -> float | None:
-        """Ask once, and give the seconds until the next time, None for not in this connection.
+        """Fetch once; return the seconds until the next time, None for not in this connection.
 
-        What was told before stays where there is no answer.
+        Earlier facts stay if there is no answer.
         """
         now = self._monotonic()
         if now < self._refused_until:

@@ -1,97 +1,125 @@
-"""One server, opened: its client, its monitor, and what both need."""
+"""One server: its client, its monitors, its host, and the watch over its config file."""
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING
 
 from aitui.aio import cancel_and_wait
-from aitui.domain.confirmation import Confirmation
 from aitui.domain.snapshot import Clock, Server, Snapshot
+from aitui.errors import AituiError
+from aitui.paths import Paths
 from aitui.services.hardware import HardwareMonitor
-from aitui.services.host_admin import refuse_if_read_only
 from aitui.services.monitor import Monitor
+from aitui.store.load_times import FILE_NAME as LOAD_TIMES
 from aitui.store.load_times import LoadTimes
+from aitui.store.measurements import FILE_NAME as MEASUREMENTS
 from aitui.store.measurements import Measurements
 
 if TYPE_CHECKING:
     from aitui.llamaswap.client import LlamaSwapClient
-
-
-Ask = Callable[[Callable[[Snapshot], Confirmation]], Awaitable[bool]]
-"""Puts a question to whoever sits there. It is made anew from each snapshot that arrives while it
-is open, so that nobody says yes to facts that have changed."""
+    from aitui.services.config_watch import ConfigWatch
+    from aitui.services.host_admin import HostAdmin
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """What a command works with."""
+    """A connected server. `admin` and `config_watch` are None if no host is set for it."""
 
     server: Server
     client: "LlamaSwapClient"
     monitor: Monitor
     clock: Clock
     hardware: HardwareMonitor
+    load_times: LoadTimes
+    admin: "HostAdmin | None" = None
+    config_watch: "ConfigWatch | None" = None
 
     @property
     def snapshot(self) -> Snapshot:
-        """The latest state of the server."""
+        """Return the latest state of the server."""
         return self.monitor.snapshot
 
     async def run(self) -> None:
-        """Keep the snapshot true, memory included, until cancelled."""
+        """Keep the snapshot up to date, with memory and config file, until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.monitor.run(), name="monitor")
             tasks.create_task(self.hardware.run(), name="hardware")
+            if self.config_watch is not None:
+                tasks.create_task(self.config_watch.run(), name="config file")
 
-    def refuse_if_read_only(self, deed: str) -> None:
-        """Raise Refused where this server's settings forbid to change anything."""
-        refuse_if_read_only(self.server, deed)
+    async def sample_memory(self) -> None:
+        """Read the config file, if there is one to read, then sample server and host once."""
+        if self.config_watch is not None:
+            # Without the file there are no estimates; `aitui preset` says why it can't be read.
+            with contextlib.suppress(AituiError):
+                await self.config_watch.read()
+        await self.hardware.sample_once()
+
+    def require_host(self) -> tuple["HostAdmin", "ConfigWatch"]:
+        """Return the host and its watch; raises ActionRefused if none is set."""
+        if self.admin is None or self.config_watch is None:
+            from aitui.services.host_admin import no_host_error
+
+            raise no_host_error(self.server)
+        return self.admin, self.config_watch
+
+    def refuse_if_read_only(self, action: str) -> None:
+        """Raise ActionRefused if this server's settings allow no change."""
+        from aitui.services.host_admin import refuse_if_read_only
+
+        refuse_if_read_only(self.server, action)
 
 
 @contextlib.asynccontextmanager
 async def open_session(
     server: Server,
-    load_times: LoadTimes,
+    paths: Paths,
     clock: Clock,
     random: Random,
-    on_change: Callable[[Snapshot], None] | None = None,
     *,
-    measurements: Measurements,
+    on_change: Callable[[Snapshot], None] | None = None,
+    on_notice: Callable[[str], None] | None = None,
 ) -> AsyncIterator[Session]:
-    """A session with one server; nothing is sent before something is asked of it."""
+    """Open a session with one server; nothing is connected before the first request.
+
+    `on_change` is called with each snapshot, `on_notice` with what was found out about a change of
+    the config file that was cut off.
+    """
+    load_times = await LoadTimes.open(paths.state / LOAD_TIMES)
+    measurements = await Measurements.open(paths.state / MEASUREMENTS)
     # httpx costs more to import than everything else here: the first frame comes before it.
     client_class = await asyncio.to_thread(_import_client)
-    async with client_class(server) as client:
-
-        def told(snapshot: Snapshot) -> None:
-            hardware.update_snapshot(snapshot)
-            if on_change is not None:
-                on_change(snapshot)
-
+    async with contextlib.AsyncExitStack() as stack:
+        client = await stack.enter_async_context(client_class(server))
         monitor = Monitor(
             client,
             identity=server.identity,
             clock=clock,
             load_times=load_times,
             random=random,
-            on_change=told,
+            on_change=on_change,
         )
         hardware = HardwareMonitor(
-            client,
-            identity=server.identity,
-            clock=clock,
-            measurements=measurements,
-            on_change=monitor.update_hardware,
+            client, monitor, identity=server.identity, clock=clock, measurements=measurements
         )
-        yield Session(server, client, monitor, clock, hardware)
+        admin = watch = None
+        if server.ssh_host:
+            # What reads and plans config files takes as long to import as httpx: only with a host.
+            from aitui.services.config_watch import ConfigWatch
+            from aitui.services.host_admin import open_administration
+
+            admin = await stack.enter_async_context(open_administration(server, paths, clock))
+            hardware.set_host(admin.host)
+            watch = ConfigWatch(admin, monitor, hardware, on_notice or _ignore_notice)
+        yield Session(server, client, monitor, clock, hardware, load_times, admin, watch)
 
 
 @contextlib.asynccontextmanager
 async def run_monitor(session: Session) -> AsyncIterator[None]:
-    """Keep the session's snapshot true for as long as the block runs."""
+    """Keep the state of the session's models up to date while the block runs."""
     watch = asyncio.create_task(session.monitor.run(), name="monitor")
     try:
         yield
@@ -99,6 +127,10 @@ async def run_monitor(session: Session) -> AsyncIterator[None]:
         await cancel_and_wait(watch)
         if not watch.cancelled():
             watch.result()
+
+
+def _ignore_notice(sentence: str) -> None:
+    del sentence
 
 
 def _import_client() -> "type[LlamaSwapClient]":

@@ -1,4 +1,4 @@
-"""What has been learnt of one server so far, and the models that follow from it."""
+"""Everything known of one server, and the models that follow from it."""
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -36,18 +36,18 @@ if TYPE_CHECKING:
     from aitui.domain.snapshot import Clock
 
 SWAP_WINDOW = 30.0
-"""Seconds between a model's going and the start of the one it went for; stopping takes a while."""
+"""Seconds between a model's unloading and the load that evicted it; stopping takes a while."""
 
 
 class EvictionTracker:
-    """Pairs models that left with the load that began after it. Times in monotonic seconds."""
+    """Pairs models that stopped with the load that began after it. Times are monotonic seconds."""
 
     def __init__(self) -> None:
         self._states: Mapping[str, RunState] = {}
         self._left: dict[str, float] = {}
 
     def update_states(self, states: Mapping[str, RunState], now: float) -> None:
-        """Take in what an event or an answer of `/running` tells: whichever comes first counts."""
+        """Take over the states of an event or of `/running`; whichever comes first counts."""
         for model_id, before in self._states.items():
             if before is not RunState.READY:
                 continue
@@ -56,10 +56,7 @@ class EvictionTracker:
         self._states = dict(states)
 
     def take_victims(self, started: str, now: float, on_purpose: Iterable[str]) -> tuple[str, ...]:
-        """The models that went for that load: not those that somebody unloaded from here.
-
-        Each is named once.
-        """
+        """Return the models that a load evicted, each once; those unloaded by aitui don't count."""
         gone = tuple(
             model_id
             for model_id, left in self._left.items()
@@ -72,7 +69,7 @@ class EvictionTracker:
 
 @dataclass(frozen=True, slots=True)
 class Transitions:
-    """What one look at the server, or one event, showed to have changed.
+    """What one poll or one event showed to have changed.
 
     `started` are loads that began; `loaded` pairs a model with the seconds its load took;
     `vanished` were starting and are gone.
@@ -91,10 +88,10 @@ class _PendingLoad:
 
 
 class LoadTracker:
-    """Follows loads from their beginning to their end. Times in monotonic seconds.
+    """Follows loads from beginning to end. Times are monotonic seconds.
 
-    Events tell at once when a load begins, and of loads too short for any poll; `/running` has the
-    last word on how a load ended that it has shown.
+    Events report at once when a load begins, also loads too short for any poll; `/running` has the
+    last word on how a load ended.
     """
 
     def __init__(self) -> None:
@@ -103,15 +100,15 @@ class LoadTracker:
         self._event_states: Mapping[str, RunState] | None = None
 
     def forget_times(self) -> None:
-        """The clocks are not to be trusted: no load that is under way is measured."""
+        """Measure no load that is under way: the clocks can't be trusted."""
         self._pending_loads.clear()
 
     def clear_event_states(self) -> None:
-        """What the next event tells first began at an unknown moment."""
+        """Forget the states of events: what the next one reports began at an unknown moment."""
         self._event_states = None
 
     def apply_event_states(self, states: Mapping[str, RunState], now: float) -> Transitions:
-        """Take in the states of an event."""
+        """Take over the states of an event."""
         before, self._event_states = self._event_states, states
         if before is None:
             return Transitions()
@@ -136,9 +133,9 @@ class LoadTracker:
     def apply_running_states(
         self, states: Mapping[str, RunState], now: float, requested: Mapping[str, float]
     ) -> Transitions:
-        """Take in the states of an answer of `/running`; a model that it doesn't list is stopped.
+        """Take over the states of `/running`; a model that it doesn't list is stopped.
 
-        `requested` has loads that count from when they were asked for if nobody saw them begin.
+        `requested` has loads that count from their request if their beginning was not observed.
         """
         before, self._running_states = self._running_states, states
         first = before is None
@@ -147,7 +144,7 @@ class LoadTracker:
         loaded: list[tuple[str, float]] = []
         for model_id, state in states.items():
             if state is RunState.STARTING:
-                # One that was starting already at the first look began at an unknown moment.
+                # One that was starting at the first poll began at an unknown moment.
                 if not first and was.get(model_id) is not RunState.STARTING:
                     if model_id not in self._pending_loads:
                         self._pending_loads[model_id] = _PendingLoad(now, seen_running=True)
@@ -178,10 +175,10 @@ def _without_stopped(states: Mapping[str, RunState]) -> dict[str, RunState]:
 
 
 QUEUE_GRACE = 2.0
-"""Seconds in which a load that nobody saw starting can't have waited for others."""
+"""Seconds within which a load of unobserved beginning can't have waited for others."""
 
 POLLS_UNTIL_LISTED = 2
-"""Answers of `/running` that may miss a model which was told to be ready."""
+"""Polls of `/running` that may miss a model which an event reported as ready."""
 
 
 class ServerState:
@@ -217,23 +214,23 @@ class ServerState:
 
     @property
     def requests(self) -> ActiveRequests:
-        """The requests under way."""
+        """Return the active requests."""
         if self._requests is None:
             return ActiveRequests(total=self._request_total)
         return ActiveRequests(total=len(self._requests), running=tuple(self._requests.values()))
 
     @property
     def in_transit(self) -> bool:
-        """Whether a model is about to change its state, or is waited for."""
+        """Return whether a model is about to change its state, or is waited for."""
         return bool(self._requested) or any(model.in_transit for model in self.models)
 
     @property
     def model_ids(self) -> frozenset[str]:
-        """The ids that the last event named; empty where no event came."""
+        """Return the ids that the last event named; empty if none came."""
         return frozenset(status.id for status in self._statuses)
 
     def update_models(self, models: tuple[ListedModel, ...]) -> None:
-        """Take in an answer of `/v1/models`."""
+        """Take over the list of `/v1/models`."""
         if models != self._listed:
             self._listed = models
             self._stale = True
@@ -245,13 +242,13 @@ class ServerState:
             self._stale = True
 
     def begin_load(self, model_id: str) -> None:
-        """aitui waits for that model from now on; an earlier failure is forgotten."""
+        """Mark a model as loading for aitui, and forget an earlier failure."""
         self._requested.setdefault(model_id, self._clock.monotonic())
         self._failures.pop(model_id, None)
         self._stale = True
 
     def update_config(self, contexts: Mapping[str, int]) -> None:
-        """What the config file says of context sizes, in tokens, takes the place of what it said."""
+        """Replace the context sizes, in tokens, that the config file sets."""
         if contexts != self._configured_context:
             self._configured_context = contexts
             self._stale = True
@@ -259,13 +256,13 @@ class ServerState:
     def update_memory(
         self, memory: Mapping[str, "Footprint"], last_context: Mapping[str, int]
     ) -> None:
-        """What each model takes, or would, and the context sizes that they were measured with."""
+        """Take over the memory of each model, and the context sizes that it was measured with."""
         if (memory, last_context) != (self._memory, self._last_context):
             self._memory, self._last_context = memory, last_context
             self._stale = True
 
     def end_load(self, model_id: str) -> None:
-        """aitui no longer waits for that model."""
+        """Mark a model as no longer loading for aitui."""
         self._requested.pop(model_id, None)
         self._stale = True
 
@@ -275,7 +272,7 @@ class ServerState:
         self._stale = True
 
     def clear_event_state(self) -> None:
-        """The event stream ended: what only events tell is unknown until it is back."""
+        """Forget what only events report, since their stream ended."""
         self._requests = None
         self._request_total = None
         self._starts.clear_event_states()
@@ -284,7 +281,7 @@ class ServerState:
         self._stale = True
 
     def update_running(self, models: tuple[RunningModel, ...]) -> Transitions:
-        """Take in an answer of `/running`, and say what it shows to have changed."""
+        """Take over `/running`, and return what it shows to have changed."""
         if models != self._running:
             self._running = models
             self._stale = True
@@ -304,12 +301,12 @@ class ServerState:
         return self._forget_resolved(self._starts.apply_running_states(states, now, unseen))
 
     def update_statuses(self, event: ModelStatusChanged) -> Transitions:
-        """Take in the states that an event tells; `changed` where `/running` should be asked."""
+        """Take over the states of an event; `changed` asks for a poll of `/running`."""
         before = {status.id: status.state for status in self._statuses}
         states = {status.id: status.state for status in event.models}
-        told = self._hold_back_ready(event.models)
-        if told != self._statuses:
-            self._statuses = told
+        statuses = self._hold_back_ready(event.models)
+        if statuses != self._statuses:
+            self._statuses = statuses
             self._stale = True
         now = self._clock.monotonic()
         self._evictions.update_states(states, now)
@@ -317,7 +314,7 @@ class ServerState:
         return self._forget_resolved(replace(transitions, changed=before != states))
 
     def apply_event(self, event: Event) -> None:
-        """Take in an event of any other kind."""
+        """Take over an event of any other kind."""
         match event:
             case RequestsCounted(total):
                 self._request_total = total
@@ -335,7 +332,7 @@ class ServerState:
         self._stale = True
 
     def record_finished_requests(self, requests: tuple[FinishedRequest, ...]) -> None:
-        """Requests ended: their models were in use until then, and this fast."""
+        """Record finished requests: their models were in use until then, at this rate."""
         now, wall = self._clock.monotonic(), self._clock.wall()
         for request in sorted(requests, key=lambda request: request.at or wall):
             age = 0.0 if request.at is None else max(0.0, wall - request.at)
@@ -346,14 +343,14 @@ class ServerState:
         self._stale = True
 
     def record_evictions(self, started: str, on_purpose: Collection[str]) -> None:
-        """A load began: the ready models that left just before had to go for it."""
+        """Record the ready models that stopped just before a load as evicted by it."""
         now = self._clock.monotonic()
         for victim in self._evictions.take_victims(started, now, on_purpose):
             self._evicted[victim] = Eviction(self._clock.wall(), started, self._requester(started))
             self._stale = True
 
     def merge(self) -> tuple[Model, ...]:
-        """The models that follow from everything known; unchanged ones are the same objects."""
+        """Return the models that follow from everything known; unchanged ones are the same objects."""
         if not self._stale:
             return self.models
         self._stale = False
@@ -379,14 +376,14 @@ class ServerState:
         return self.models
 
     def shift_clock(self, seconds: float) -> None:
-        """The machine slept that long while the monotonic clock stood still: ages grow by it."""
+        """Add a suspend to all ages: the monotonic clock stood still meanwhile."""
         self._last_used = {key: used - seconds for key, used in self._last_used.items()}
         self.models = tuple(replace(model, since=model.since - seconds) for model in self.models)
         self._starts.forget_times()
         self._stale = True
 
     def _hold_back_ready(self, statuses: tuple[ModelStatus, ...]) -> tuple[ModelStatus, ...]:
-        """v217 lists only ready models: one that is told to be so is still starting until then."""
+        """Keep a model starting until `/running` lists it: v217 lists only ready models."""
         if not self.lists_only_ready:
             return statuses
         listed = {model.id for model in self._running}
@@ -436,7 +433,7 @@ class ServerState:
                 self.companions |= pairs
 
     def _forget_resolved(self, transitions: Transitions) -> Transitions:
-        """A failure or an eviction is over once the model is loaded again, by whomever."""
+        """Forget a failure or an eviction once the model is loaded again."""
         for model_id in (*transitions.started, *(model_id for model_id, _ in transitions.loaded)):
             for over in (self._failures, self._evicted):
                 if over.pop(model_id, None) is not None:
@@ -444,7 +441,7 @@ class ServerState:
         return transitions
 
     def _requester(self, model_id: str) -> str:
-        """Who wanted that model: aitui's own user, or the client that asks for it."""
+        """Name the requester of a model: aitui, or the client of a request."""
         if model_id in self._requested:
             return "you"
         wanted = next((use for use in self.requests.running or () if use.model == model_id), None)

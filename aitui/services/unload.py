@@ -1,6 +1,6 @@
-"""Unload one model, or all: asks where somebody is using it, ends when `/running` agrees."""
+"""Unloads of one model or all: confirmed if others use them, done when `/running` agrees."""
 
-from aitui.domain.confirmation import Confirmation
+from aitui.domain.confirmation import Ask, Confirmation
 from aitui.domain.eviction import (
     client_name,
     describe_all_users,
@@ -13,16 +13,16 @@ from aitui.domain.snapshot import Snapshot
 from aitui.domain.units import format_seconds
 from aitui.errors import TimedOut, UnloadFailed
 from aitui.services.load import resolve_loadable_model
-from aitui.services.session import Ask, Session
+from aitui.services.session import Session
 
 UNLOAD_CONFIRMED_WITHIN = 60.0
 
 
 async def unload_model(session: Session, wanted: str, ask: Ask) -> tuple[str, ...]:
-    """Unload the model of that id or alias; while it loads, this aborts the load.
+    """Unload the model of that id or alias; while it loads, abort the load.
 
-    Returns the ids that are gone: none where the answer was no, or where it didn't run.
-    Raises NoSuchModel, Refused, UnloadFailed, Unreachable.
+    Returns the ids that are gone: none if the user declined, or if it didn't run. Raises
+    NoSuchModel, ActionRefused, UnloadFailed, Unreachable.
     """
     model = resolve_loadable_model(wanted, session.snapshot)
     session.refuse_if_read_only(f"unloading {model.id}")
@@ -39,7 +39,7 @@ async def unload_model(session: Session, wanted: str, ask: Ask) -> tuple[str, ..
 
 
 async def unload_all_models(session: Session, ask: Ask) -> tuple[str, ...]:
-    """Unload every model, after asking; returns the ids that are gone."""
+    """Unload every model, after a confirmation; return the ids that are gone."""
     session.refuse_if_read_only("unloading all models")
     gone = {model.id for model in session.snapshot.resident}
     if not gone or not await ask(unload_all_confirmation):
@@ -52,7 +52,7 @@ async def unload_all_models(session: Session, ask: Ask) -> tuple[str, ...]:
 
 
 def unload_confirmation(model_id: str, snapshot: Snapshot) -> Confirmation:
-    """Whose requests unloading that model will cut, as of that snapshot."""
+    """Confirm an unload, with the requests that it cuts."""
     model = snapshot.model(model_id) or Model(model_id)
     requests = request_count(model, snapshot) if model.state is RunState.READY else 0
     if requests is None:
@@ -62,7 +62,7 @@ def unload_confirmation(model_id: str, snapshot: Snapshot) -> Confirmation:
             else "This server doesn't tell whether requests run.",
             "Those at this model will be cut.",
         )
-        # Without an event stream nobody knows of requests, and every unload would ask.
+        # Without an event stream requests are unknown, and every unload would ask.
         needed = bool(snapshot.requests.total)
     else:
         facts = (_describe_cut(requests), *describe_users(model, snapshot))
@@ -71,7 +71,7 @@ def unload_confirmation(model_id: str, snapshot: Snapshot) -> Confirmation:
 
 
 def unload_all_confirmation(snapshot: Snapshot) -> Confirmation:
-    """What unloading everything will cost whom."""
+    """Confirm to unload everything, with the requests that it cuts."""
     resident = snapshot.resident
     facts = [describe_unload(model) for model in resident]
     if snapshot.requests.total is None:
@@ -114,9 +114,9 @@ CANCEL_CONFIRMED_WITHIN = 15.0
 
 
 async def cancel_request(session: Session, request: ActiveRequest, ask: Ask) -> bool:
-    """Cancel that request; False where the answer was no, or where it had ended by then.
+    """Cancel that request; False if the user declined, or if it had ended by then.
 
-    Raises Refused, NotSupported on servers before v235, Unreachable.
+    Raises ActionRefused, NotSupported on servers before v235, Unreachable.
     """
     session.refuse_if_read_only("cancelling a request")
 
@@ -133,10 +133,10 @@ async def cancel_request(session: Session, request: ActiveRequest, ask: Ask) -> 
 
 
 def cancel_confirmation(request: ActiveRequest, snapshot: Snapshot, now: float) -> Confirmation:
-    """Whose request would be cut."""
+    """Confirm to cancel a request, with its client."""
     if not _is_running(request, snapshot):
         return Confirmation("Cancel this request?", ("It has ended by now.",), yes="Cancel it")
-    # Its age goes on while one reads: told in tens of seconds, it doesn't disarm the dialog.
+    # Its age grows while the user reads: rounded to ten seconds, it doesn't disarm the dialog.
     age = max(0.0, now - request.started) // 10 * 10
     facts = (
         f"{client_name(request)} at {request.model or 'no model'}",

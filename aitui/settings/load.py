@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from aitui.domain.snapshot import Endpoints, Server
+from aitui.domain.server import Endpoints, Server
 from aitui.errors import CertificateFileError, SettingsError
 from aitui.settings.address import ServerAddress, read_address
 from aitui.settings.raw import RawValue, SettingsFlags
@@ -139,9 +139,9 @@ class Settings:
     """All settings of one run.
 
     `server` is the chosen one, `servers` all that a key switches between, the unnamed one first.
-    `fps` is the most frames a second; `notifications` whether the terminal notifies at the end of a
-    load. `config_file` is None if there is none. `origins` says where these came
-    from, and who chose `server`; a server's own values are in its `origins`.
+    `fps` is the most frames a second; `notifications` says whether a load that ends while another
+    window or view is in front rings the bell. `config_file` is None if there is none. `origins` says
+    where these came from, and who chose `server`; a server's own values are in its `origins`.
     """
 
     server: Server

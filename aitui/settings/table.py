@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from aitui.domain.snapshot import Server
+from aitui.domain.server import Server
 from aitui.settings.address import ServerAddress, read_address
 from aitui.settings.raw import RawValue
 from aitui.settings.values import (

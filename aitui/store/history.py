@@ -15,6 +15,7 @@ import msgspec
 from aitui.domain.chat.conversation import Conversation, SamplingParameters, Turn, TurnState
 from aitui.domain.sanitize import sanitize_line
 from aitui.errors import HistoryError
+from aitui.store.files import make_private_directory
 from aitui.store.history_db import (
     CRASHED,
     ConversationSummary,
@@ -36,7 +37,6 @@ from aitui.store.history_db import (
     write_prompt,
     write_turn,
 )
-from aitui.store.json_store import make_private_directory
 
 FILE_NAME = "conversations.sqlite3"
 

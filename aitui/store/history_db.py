@@ -15,7 +15,7 @@ from aitui.domain.chat.conversation import (
     TurnState,
 )
 from aitui.errors import HistoryError
-from aitui.store.json_store import make_private_directory, set_aside
+from aitui.store.files import make_private_directory, set_aside
 
 BUSY_SECONDS = 5.0
 CRASHED = "aitui ended while the answer came"

@@ -17,7 +17,7 @@ import msgspec
 
 from aitui.domain.sanitize import sanitize_line
 from aitui.errors import JournalError
-from aitui.store.json_store import lock_file, make_private_directory, replace_atomically
+from aitui.store.files import lock_file, make_private_directory, replace_atomically
 
 FILE_NAME = "changes.jsonl"
 CHANGES_KEPT = 500

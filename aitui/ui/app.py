@@ -1,102 +1,130 @@
-"""The app: opens a server, passes its snapshots to the screens and their wishes to commands."""
+"""The app: opens a server, and passes keys and messages on to the controllers of its session."""
 
 import asyncio
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Iterable, Sequence
-from contextlib import suppress
-from typing import Any, ClassVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from rich.text import Text
-from textual import on
-from textual.app import SystemCommand
-from textual.binding import Binding, BindingType
-from textual.css.query import NoMatches
+from textual import events, on
+from textual.app import App, SystemCommand
+from textual.binding import BindingType
 from textual.driver import Driver
 from textual.drivers.linux_driver import LinuxDriver
 from textual.filter import LineFilter
+from textual.notifications import Notify, SeverityLevel
+from textual.reactive import var
 from textual.screen import Screen
+from textual.theme import Theme
+from textual.widgets import Input
+from textual.worker import Worker
 
-from aitui.domain.models import ActiveRequest
-from aitui.domain.snapshot import ConnectionPhase, ConnectionStatus, Server, Snapshot
-from aitui.errors import KeyPasswordNeeded, LoadFailed
-from aitui.paths import Paths
-from aitui.services.load import leave_confirmation, load_model
-from aitui.services.session import Session, open_session
-from aitui.services.unload import cancel_request, unload_all_models, unload_model
-from aitui.settings import missing_certificates, server_at
-from aitui.store.load_times import FILE_NAME, LoadTimes
-from aitui.store.measurements import FILE_NAME as MEASUREMENTS
-from aitui.store.measurements import Measurements
-from aitui.ui.administering import AdminApp
+from aitui.domain.snapshot import Server, Snapshot
+from aitui.errors import AituiError
+from aitui.ui.background import TaskRunner, write_crash_report
 from aitui.ui.context import AppContext
-from aitui.ui.controllers.doctor import run_checks
-from aitui.ui.controllers.logs import LogController
-from aitui.ui.controllers.questions import ask_for_password, ask_for_server, offer_evicted_models
-from aitui.ui.crash import write_crash_report
+from aitui.ui.controllers.server import ServerControllers, ServerSwitcher
+from aitui.ui.keymap import APP
 from aitui.ui.messages import (
     CancelRequested,
+    ChatRequested,
+    ConfigEditRequested,
+    ConfigViewRequested,
     LoadRequested,
     LogRequested,
     LogRetryRequested,
     LogSaveRequested,
     LogSelected,
+    ModelAddRequested,
+    ModelRemovalRequested,
     ModelsViewRequested,
     SnapshotChanged,
     UnloadAllRequested,
     UnloadRequested,
 )
-from aitui.ui.screens.config import ConfigScreen
-from aitui.ui.screens.confirm import ConfirmScreen
-from aitui.ui.screens.context_size import ContextSizeScreen
-from aitui.ui.screens.doctor import DoctorScreen
-from aitui.ui.screens.hardware import HardwareScreen
-from aitui.ui.screens.help import HelpScreen, active_keys
-from aitui.ui.screens.logs import LogsScreen
-from aitui.ui.screens.setup import DemoRequested, RecheckRequested, SetupScreen
-from aitui.ui.terminal.driver import GuardedDriver, PasteCut
+from aitui.ui.screens.models import ModelsScreen
+from aitui.ui.terminal.driver import GuardedDriver, PasteCut, is_terminal_closed
 from aitui.ui.terminal.filters import ContrastFilter, ControlCharFilter
+from aitui.ui.terminal.key_queue import KeyQueue
+from aitui.ui.terminal.notifications import (
+    MAX_TEXT_CELLS,
+    MAX_TITLE_CELLS,
+    TerminalNotifier,
+    limit_toasts,
+)
 from aitui.ui.terminal.paste_guard import LONGEST_PASTE
-from aitui.ui.terminal_gone import is_terminal_closed
-from aitui.ui.text import NOT_REACHED, seconds_text
+from aitui.ui.terminal.screen_diff import FrameWriter
+from aitui.ui.text import shorten_id, text_summary
 
-LIVE_SCREENS = (ConfirmScreen, LogsScreen, ConfigScreen, ContextSizeScreen, HardwareScreen)
-"""Those that are told of each snapshot, wherever in the stack they are."""
+# What another view needs is imported when that is opened, and its messages are handled by their names:
+# all of it together made the first frame 2.7 times as late as that of a ten-line app.
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from textual.widgets import TextArea
 
-VIEW_SCREENS = (LogsScreen, ConfigScreen, HardwareScreen)
-"""Those that can be opened from one another."""
+    from aitui.ui.screens.history import HistoryScreen
+    from aitui.ui.widgets.composer import Composer
+    from aitui.ui.widgets.transcript import Transcript
+
+VIEWS = frozenset({"logs", "config", "hardware"})
+"""The names of the screens that can be opened from one another."""
+DOUBLE_INTERRUPT_SECONDS = 2.0
+"""Seconds in which a second ^c quits."""
 
 
-class AituiApp(AdminApp):
+class AituiApp(App[None]):
     """The dashboard."""
 
     TITLE = "aitui"
     # Textual reads a screen's own style sheet when it is pushed, which the first one never is.
     CSS_PATH = "screens/models.tcss"
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("f5,ctrl+r", "refresh_server", "refresh", key_display="F5"),
-        Binding("S", "switch_server", "another server"),
-        Binding("2", "logs", "logs"),
-        Binding("4", "hardware", "hardware"),
-        Binding("question_mark,f1", "help", "keys", key_display="?"),
-        Binding("D", "doctor", "doctor: check everything"),
-        Binding("colon", "command_palette", "command palette", key_display=":"),
-        Binding("ctrl+p", "command_palette", "command palette", show=False),
-        Binding("q", "quit", "quit"),
-    ]
+    # Toasts stand above status, prompt and keys: what is being written stays in sight. Without
+    # colors Textual marks neither the place in a list nor what is selected, and what it draws by
+    # visual styles loses `reverse`.
+    CSS = """
+    ToastRack { margin-bottom: 4; }
+    OptionList:nocolor > .option-list--option-highlighted { text-style: bold underline; }
+    Screen:nocolor .screen--selection { text-style: reverse; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = APP.bindings()
 
-    def __init__(self, opening: AppContext) -> None:
-        super().__init__(opening)
-        self._server: Server | None = None
-        self._has_asked_for_password = False
-        self._log_controller = LogController(
-            self, opening, lambda: self._session, self.run_in_background
+    server: var[Server | None] = var(None, init=False)
+    """The server that is shown, open or about to be."""
+    snapshot: var[Snapshot] = var(Snapshot(), init=False)
+    """Its latest state, which screens and widgets watch."""
+
+    def __init__(self, context: AppContext) -> None:
+        super().__init__()
+        self._app_context = context
+        self._key_queue = KeyQueue(self, super().on_event)
+        self._frames = FrameWriter(self, super()._display)
+        self._line_filters = (ControlCharFilter(), ContrastFilter())
+        self._tasks = TaskRunner(self, context.paths.state)
+        notifications = context.settings.notifications
+        self._notifier = TerminalNotifier(self, context.environment, enabled=notifications)
+        self._models_screen = ModelsScreen(context.clock)
+        self._servers = ServerSwitcher(
+            self,
+            context,
+            self._tasks,
+            self._notifier,
+            screen=self._models_screen,
+            show=self._show_server,
         )
-        self._terminal_filters = (ControlCharFilter(), ContrastFilter())
+        self._interrupted_at = float("-inf")
+        if context.theme in self.available_themes:
+            self.theme = context.theme
 
-    def get_default_screen(self) -> Screen[None]:
-        """The models come first."""
-        return self._models_screen
+    # What Textual calls, passed on to the workarounds in ui/terminal.
+
+    async def on_event(self, event: events.Event) -> None:
+        """Take keys in the order in which they were typed."""
+        await self._key_queue.on_event(event)
+
+    def _display(self, screen: Screen[Any], renderable: "RenderableType | None") -> None:
+        self._frames.write(screen, renderable)
 
     def get_driver_class(self) -> type[Driver]:
         """Guard what comes in, unless the environment names another driver than Textual's own."""
@@ -105,10 +133,56 @@ class AituiApp(AdminApp):
 
     def get_line_filters(self) -> Sequence[LineFilter]:
         """Textual's own, then the two that every line passes before the terminal."""
-        return (*super().get_line_filters(), *self._terminal_filters)
+        return (*super().get_line_filters(), *self._line_filters)
+
+    def on_resize(self) -> None:
+        """Send the whole screen."""
+        self._frames.invalidate()
+
+    def on_notify(self, event: Notify) -> None:
+        """Make room for a toast."""
+        limit_toasts(self, event.notification)
+
+    def notify(
+        self,
+        message: str,
+        *,
+        title: str = "",
+        severity: SeverityLevel = "information",
+        timeout: float | None = None,
+        markup: bool = False,  # noqa: ARG002 - as Textual calls it
+    ) -> None:
+        """Say something in passing, in a few lines however long it is, and never as markup."""
+        super().notify(
+            shorten_id(message, MAX_TEXT_CELLS),
+            title=shorten_id(title, MAX_TITLE_CELLS),
+            severity=severity,
+            timeout=timeout,
+            markup=False,
+        )
+
+    def copy_to_clipboard(self, text: str) -> None:
+        """Copy in one of three ways, and say where it went; also what Textual itself copies."""
+        # What its own fields paste.
+        self._clipboard = text
+        self._tasks.run_in_background(self._copy(text), "copy", exclusive=False)
+
+    def _fatal_error(self) -> None:
+        """End with a sentence instead of a traceback at a fault of aitui itself."""
+        error = self._exception
+        if error is not None:
+            words = f"aitui has failed: {write_crash_report(error, self._app_context.paths.state)}"
+            # A `str` would be markup, and the path of the report may hold brackets.
+            self.panic(Text(words))
+
+    def get_default_screen(self) -> Screen[None]:
+        """The models come first."""
+        return self._models_screen
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """What the palette offers: every key's action, and the themes."""
+        from aitui.ui.screens.help import active_keys
+
         for _, words, action in active_keys(screen):
             if action != "app.command_palette":
                 yield SystemCommand(words.capitalize(), "", self._action_runner(screen, action))
@@ -119,297 +193,314 @@ class AituiApp(AdminApp):
 
     def on_mount(self) -> None:
         """Paint first; then connect, or say why not."""
+        self._frames.start()
+        self.theme_changed_signal.subscribe(self, self._handle_theme_change)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, self._exit_on_signal, number)
         if not self.is_headless:
             self.set_interval(1.0, self._exit_if_terminal_closed)
-        opening = self._app_context
-        if opening.start_with_demo:
-            self._open_demo()
-        elif opening.missing_certificates:
-            self.push_screen(SetupScreen(opening.settings.server, opening.missing_certificates))
-        else:
-            self._connect(opening.settings.server)
+        self._servers.start()
+
+    # Keys.
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """While text is typed, the key of the context size is a letter."""
+        if action == "change_context":
+            focused = self.focused
+            typing = isinstance(focused, Input) or (focused is not None and focused.id == "prompt")
+            of_models = isinstance(self.screen, ModelsScreen) or self.screen.name == "config"
+            return of_models and not typing
+        return super().check_action(action, parameters)
 
     def action_refresh_server(self) -> None:
         """Ask the server for everything, at once."""
-        self.redraw_screen()
-        self._has_asked_for_password = False
-        if self._session is not None:
-            self._session.monitor.refresh()
+        self._frames.redraw()
+        self._servers.refresh()
 
     def action_help(self) -> None:
         """Show the keys that work here."""
+        from aitui.ui.screens.help import HelpScreen, active_keys
+
         if not isinstance(self.screen, HelpScreen):
             self.push_screen(HelpScreen(active_keys(self.screen)))
 
     def action_doctor(self) -> None:
         """Check everything between the settings and the terminal."""
+        from aitui.ui.screens.doctor import DoctorScreen, run_checks
+
         if not isinstance(self.screen, DoctorScreen):
-            clock, size = self._app_context.clock, (self.size.width, self.size.height)
-            self.push_screen(
-                DoctorScreen(lambda: run_checks(self._app_context, self._server, size), clock)
-            )
+            context, size = self._app_context, (self.size.width, self.size.height)
+            checks = partial(run_checks, context, self.server, size)
+            self.push_screen(DoctorScreen(checks, context.clock))
 
     def action_switch_server(self) -> None:
         """Choose another server."""
-        self.run_in_background(self._switch_server(), "switch")
+        self._tasks.run_in_background(self._servers.choose(self.server), "switch")
 
     def action_logs(self) -> None:
         """Show the log that was read last, at first that of proxy and models."""
-        self._log_controller.open(self._models_screen.selected_model, of_model=False)
+        if current := self._current():
+            current.logs.open(self._models_screen.selected_model, of_model=False)
 
     def action_hardware(self) -> None:
-        """Show whose the memory is, and how the hardware fared lately."""
+        """Show how full the memory is and which models fill it, with the last hour."""
+        from aitui.ui.screens.hardware import HardwareScreen
+
         if not isinstance(self.screen, HardwareScreen):
-            snapshot = self._models_screen.snapshot
-            self.push_screen(HardwareScreen(self._app_context.clock, self._server, snapshot))
+            self.push_screen(HardwareScreen(self._app_context.clock))
 
-    def run_app_command(self, name: str, model_id: str) -> None:
-        """Load, unload, refresh or show the hardware, as the keys do."""
-        if name == "load":
-            self._load(model_id)
-        elif name == "unload":
-            self.run_in_background(self._unload(model_id), f"unload {model_id}")
-        elif name == "gpu":
-            self.action_hardware()
-        else:
-            self.action_refresh_server()
+    def action_config(self) -> None:
+        """Show the server's config file, at the model under the cursor."""
+        if current := self._current():
+            current.config.show(self._models_screen.selected_model)
 
-    def _exit_if_terminal_closed(self) -> None:
-        if is_terminal_closed(sys.stdin.fileno()):
-            self._exit_on_signal(signal.SIGHUP)
+    def action_change_context(self) -> None:
+        """Change the context size of the model under the cursor."""
+        from aitui.ui.screens.config import ConfigScreen
 
-    def _exit_on_signal(self, number: signal.Signals) -> None:
-        self.exit(return_code=128 + number)
+        screen, highlighted = self.screen, self._models_screen.selected_model
+        model_id = highlighted.id if highlighted is not None else ""
+        if isinstance(screen, ConfigScreen):
+            model_id = screen.model_id
+        if not model_id:
+            self.notify("There is no model under the cursor", severity="warning")
+        elif current := self._current():
+            current.config.ask_for_context_size(model_id)
 
-    def _fatal_error(self) -> None:
-        """A fault of aitui itself ends it with a sentence instead of a traceback."""
-        error = self._exception
-        if error is not None:
-            words = f"aitui has failed: {write_crash_report(error, self._app_context.paths.state)}"
-            # A `str` would be markup, and the way to the report may hold brackets.
-            self.panic(Text(words))
+    def action_reload_config(self) -> None:
+        """Have the server read its config file again."""
+        if current := self._current():
+            current.host.reload()
 
-    def _connect(self, server: Server) -> None:
-        self._start_session(self._run_session(server, self._app_context.paths))
+    def action_restart_service(self) -> None:
+        """Restart the service of the server."""
+        if current := self._current():
+            current.host.restart()
 
-    def _open_demo(self) -> None:
-        self._start_session(self._run_demo())
+    def action_undo_change(self) -> None:
+        """Take the last change of the config file back."""
+        if current := self._current():
+            current.host.undo()
 
-    def _start_session(self, life: Coroutine[Any, Any, None]) -> None:
-        self._session = None
-        self._has_asked_for_password = False
-        self._models_screen.show_chat(shown=False)
-        while len(self.screen_stack) > 1:
-            self.pop_screen()
-        self.workers.cancel_node(self)
-        self.run_in_background(life, "server")
-
-    async def _run_demo(self) -> None:
-        async with self._app_context.demo_world() as (server, paths):
-            await self._run_session(server, paths)
-
-    async def _run_session(self, server: Server, paths: Paths) -> None:
-        opening = self._app_context
-        self._server, self._paths = server, paths
-        self._models_screen.server = server
-        self._models_screen.snapshot = Snapshot(
-            ConnectionStatus(opened_at=opening.clock.monotonic())
-        )
-        load_times = await LoadTimes.open(paths.state / FILE_NAME)
-        async with open_session(
-            server,
-            load_times,
-            opening.clock,
-            opening.random,
-            on_change=lambda snapshot: self._post_snapshot(server, snapshot),
-            measurements=await Measurements.open(paths.state / MEASUREMENTS),
-        ) as session:
-            self._session = session
-            async with (
-                self._chat_controller.bind_session(session, paths),
-                self._host_controller.bind_server(server, paths),
-            ):
-                await session.run()
-
-    def _post_snapshot(self, server: Server, snapshot: Snapshot) -> None:
-        self.post_message(SnapshotChanged(server, snapshot))
-
-    @on(SnapshotChanged)
-    def _handle_snapshot(self, message: SnapshotChanged) -> None:
-        if message.server is not self._server:
+    async def action_interrupt(self) -> None:
+        """Stop the reply that is shown, else quit at the second ^c within two seconds."""
+        current = self._servers.controllers
+        if current is not None and current.shows_reply:
+            current.chat.stop()
             return
-        self._models_screen.snapshot = message.snapshot
-        self._chat_controller.update_snapshot(message.snapshot)
-        self._host_controller.update_snapshot(message.snapshot)
-        self.report_slowdowns(message.snapshot)
-        for screen in self.screen_stack:
-            if isinstance(screen, LIVE_SCREENS):
-                # Its widgets come a moment after it and go a moment before: it shows the latest
-                # state when they are there.
-                with suppress(NoMatches):
-                    screen.show(message.snapshot)
-        error = message.snapshot.connection.error
-        if isinstance(error, KeyPasswordNeeded) and not self._has_asked_for_password:
-            self._has_asked_for_password = True
-            self.run_in_background(self._ask_for_password(message.server, error), "password")
+        now = self._app_context.clock.monotonic()
+        if now - self._interrupted_at < DOUBLE_INTERRUPT_SECONDS:
+            await self.action_quit()
+            return
+        self._interrupted_at = now
+        self.notify(
+            f"Press {APP.sign('interrupt')} once more to quit", timeout=DOUBLE_INTERRUPT_SECONDS
+        )
+
+    async def action_quit(self) -> None:
+        """Quit; ask first if a reply or a load would be cut."""
+        current = self._servers.controllers
+        if current is None or not current.has_open_work:
+            self.exit()
+        elif all(worker.group != "quit" or worker.is_finished for worker in self.workers):
+            self._tasks.run_in_background(self._confirm_quit(current), "quit")
+
+    async def _confirm_quit(self, current: ServerControllers) -> None:
+        if await current.confirm_quit():
+            self.exit()
+
+    def _current(self) -> ServerControllers | None:
+        """Return the controllers of the open server; without one, say so."""
+        if self._servers.controllers is None:
+            self.notify("There is no server yet", severity="warning")
+        return self._servers.controllers
+
+    # What screens and widgets ask for.
 
     @on(LoadRequested)
     def _handle_load_request(self, message: LoadRequested) -> None:
-        if type(message) is LoadRequested:
-            self._load(message.model.id)
+        if current := self._current():
+            current.models.load(message.model.id)
 
     @on(UnloadRequested)
     def _handle_unload_request(self, message: UnloadRequested) -> None:
-        model = message.model
-        if model.requested is not None and not model.resident:
-            self.workers.cancel_group(self, _load_group(model.id))
-            self.notify(f"Gave up waiting for {model.id}", markup=False)
-        else:
-            self.run_in_background(self._unload(model.id), f"unload {model.id}")
+        if current := self._current():
+            current.models.unload_or_give_up(message.model)
 
     @on(UnloadAllRequested)
     def _handle_unload_all_request(self) -> None:
-        self.run_in_background(self._unload_all(), "unload all")
+        if current := self._current():
+            current.models.unload_all()
+
+    @on(CancelRequested)
+    def _handle_cancel_request(self, message: CancelRequested) -> None:
+        if current := self._current():
+            current.models.cancel(message.request)
 
     @on(ModelsViewRequested)
     def _handle_models_view_request(self) -> None:
-        while isinstance(self.screen, VIEW_SCREENS):
+        while self.screen.name in VIEWS:
             self.screen.dismiss()
 
     @on(LogRequested)
     def _handle_log_request(self, message: LogRequested) -> None:
-        self._log_controller.open(message.model, of_model=True)
+        if current := self._current():
+            current.logs.open(message.model, of_model=True)
 
     @on(LogSelected)
     def _handle_log_selection(self, message: LogSelected) -> None:
-        self._log_controller.follow_log(message.name)
+        if current := self._current():
+            current.logs.follow_log(message.name)
 
     @on(LogRetryRequested)
     def _handle_log_retry_request(self) -> None:
-        self._log_controller.retry()
+        if current := self._current():
+            current.logs.retry()
         self.action_refresh_server()
 
     @on(LogSaveRequested)
     def _handle_log_save_request(self, message: LogSaveRequested) -> None:
-        self._log_controller.save(message.name, message.lines)
+        if current := self._current():
+            current.logs.save(message.name, message.lines)
 
-    @on(CancelRequested)
-    def _handle_cancel_request(self, message: CancelRequested) -> None:
-        self.run_in_background(self._cancel(message.request), "cancel")
+    @on(ConfigViewRequested)
+    def _handle_config_view_request(self) -> None:
+        if current := self._current():
+            current.host.read_config()
 
-    async def _cancel(self, request: ActiveRequest) -> None:
-        if self._session is not None and await cancel_request(self._session, request, self._ask):
-            self.notify(f"Cancelled the request at {request.model}", markup=False)
+    @on(ConfigEditRequested)
+    def _handle_config_edit_request(self, message: ConfigEditRequested) -> None:
+        if current := self._current():
+            current.config.edit(message.line)
+
+    @on(ModelAddRequested)
+    def _handle_add_request(self) -> None:
+        if current := self._current():
+            current.config.add_model()
+
+    @on(ModelRemovalRequested)
+    def _handle_removal_request(self, message: ModelRemovalRequested) -> None:
+        if current := self._current():
+            current.config.remove_model(message.model_id)
+
+    @on(ChatRequested)
+    def _handle_chat_request(self, message: ChatRequested) -> None:
+        if current := self._current():
+            current.chat.open_model(message.model.id)
+
+    def on_composer_submitted(self, message: "Composer.Submitted") -> None:
+        """Send what was written, or run it if it is a command."""
+
+        prompt = self._models_screen.chat.prompt
+        prompt.pending_sends -= 1
+        if current := self._current():
+            current.submit(message.text)
+        else:
+            prompt.set_text(message.text)
+
+    def on_text_area_changed(self, message: "TextArea.Changed") -> None:
+        """Keep what is being written."""
+        current = self._servers.controllers
+        if current is not None and message.text_area.id == "prompt":
+            current.chat.update_draft()
+
+    def on_composer_completion_requested(self, message: "Composer.CompletionRequested") -> None:
+        """Complete a command."""
+        if current := self._current():
+            current.commands.complete(message.text)
+
+    def on_composer_editor_requested(self, message: "Composer.EditorRequested") -> None:
+        """Open what is being written in the editor."""
+        if current := self._current():
+            current.chat.edit_prompt(message.text)
+
+    def on_transcript_open_requested(self, message: "Transcript.OpenRequested") -> None:
+        """Open a part of the conversation in the editor."""
+        if current := self._current():
+            current.chat.show_in_editor(message.text)
+
+    def on_transcript_copy_requested(self, message: "Transcript.CopyRequested") -> None:
+        """Copy a part of the conversation."""
+        self.copy_to_clipboard(message.text)
+
+    def on_history_screen_search_requested(self, message: "HistoryScreen.SearchRequested") -> None:
+        """Search the earlier conversations."""
+        from aitui.ui.screens.history import HistoryScreen
+
+        current = self._current()
+        if current and isinstance(self.screen, HistoryScreen):
+            search = current.commands.search_history(self.screen, message.words)
+            self._tasks.run_in_background(search, "look")
+
+    def on_history_screen_delete_requested(self, message: "HistoryScreen.DeleteRequested") -> None:
+        """Delete an earlier conversation."""
+        from aitui.ui.screens.history import HistoryScreen
+
+        current, screen = self._current(), self.screen
+        if current and isinstance(screen, HistoryScreen):
+            deletion = current.commands.delete_conversation(
+                screen, message.conversation, message.words
+            )
+            self._tasks.run_in_background(deletion, "forget")
 
     @on(PasteCut)
-    def _paste_cut(self, message: PasteCut) -> None:
+    def _report_paste_cut(self, message: PasteCut) -> None:
         words = (
             f"A paste takes {LONGEST_PASTE:,} characters. {message.left_out:,} at its end are "
             "left out. /file PATH takes a whole file."
         )
         self.notify(words, title="The paste was cut", severity="warning", timeout=15)
 
-    @on(DemoRequested)
-    def _handle_demo_request(self) -> None:
-        self.run_in_background(self._leave_for(self._open_demo), "switch")
+    @on(Worker.StateChanged)
+    def _report_worker_failure(self, message: Worker.StateChanged) -> None:
+        self._tasks.report_failure(message.worker, message.state)
 
-    @on(RecheckRequested)
-    async def _handle_recheck_request(self) -> None:
-        server = self._app_context.settings.server
-        missing = await asyncio.to_thread(missing_certificates, server)
-        if not missing:
-            self.run_in_background(self._leave_for(lambda: self._connect(server)), "switch")
-        elif isinstance(self.screen, SetupScreen):
-            self.screen.show(missing)
-            self.notify("Still missing", severity="warning", markup=False)
+    @on(SnapshotChanged)
+    def _handle_snapshot(self, message: SnapshotChanged) -> None:
+        if message.server is self.server:
+            self.snapshot = message.snapshot
+            self._servers.update_snapshot(message.server, message.snapshot)
 
-    def _load(self, model_id: str) -> None:
-        model = None if self._session is None else self._session.snapshot.model(model_id)
-        if model is not None and model.requested is not None:
-            # A second request would take the place of the one that is open.
-            self.notify(f"{model_id} is loading already", markup=False)
-        else:
-            self.run_in_background(self._load_and_report(model_id), _load_group(model_id))
+    def on_demo_requested(self) -> None:
+        """Leave the server for the demo."""
+        leaving = self._servers.leave_for(self._servers.open_demo)
+        self._tasks.run_in_background(leaving, "switch")
 
-    async def _load_and_report(self, model_id: str) -> None:
-        session = self._session
-        if session is None:
-            return
+    def on_recheck_requested(self) -> None:
+        """Look for the certificates again."""
+        from aitui.ui.screens.setup import SetupScreen
+
+        if isinstance(self.screen, SetupScreen):
+            checking = self._servers.recheck_certificates(self.screen)
+            self._tasks.run_in_background(checking, "switch")
+
+    # Smaller duties.
+
+    def _show_server(self, server: Server, snapshot: Snapshot) -> None:
+        self.server, self.snapshot = server, snapshot
+
+    async def _copy(self, text: str) -> None:
+        from aitui.services.clipboard import copy_text
+
+        environment, state = self._app_context.environment, self._servers.paths.state
+        where = await copy_text(text, environment, self._notifier.write, state)
+        self.notify(f"Copied {text_summary(text)} {where}")
+
+    def _handle_theme_change(self, _: Theme) -> None:
+        self._tasks.run_in_background(self._save_theme(), "theme", exclusive=False)
+
+    async def _save_theme(self) -> None:
+        from aitui.store.files import save_theme
+
         try:
-            loaded = await load_model(
-                session, model_id, self._ask, at_limit=lambda: self._say_overdue(session, model_id)
-            )
-        except LoadFailed as error:
-            self.notify_if_away(error.what)
-            await self._handle_failed_load(error)
-            return
-        if loaded is not None and loaded.seconds:
-            words = seconds_text(loaded.seconds)
-            self.notify(f"{loaded.model_id} is ready after {words}", markup=False)
-            self.notify_if_away(f"{loaded.model_id} is ready")
-        elif loaded is not None:
-            self.notify(f"{loaded.model_id} is loaded already", markup=False)
-
-    async def _handle_failed_load(self, error: LoadFailed) -> None:
-        if not error.evicted:
-            self._notify_error(error)
-        await offer_evicted_models(error, self._ask, self._load)
-
-    def _say_overdue(self, session: Session, model_id: str) -> None:
-        words = f"{model_id} still loads after {session.server.timeout:g} s; u aborts it"
-        self.notify(words, severity="warning", markup=False)
-
-    async def _unload(self, model_id: str) -> None:
-        if self._session is not None:
-            gone = await unload_model(self._session, model_id, self._ask)
-            if gone:
-                self.notify(f"{model_id} is unloaded", markup=False)
-            elif (model := self._session.snapshot.model(model_id)) and not model.resident:
-                self.notify(f"{model_id} is not loaded", severity="warning", markup=False)
-
-    async def _unload_all(self) -> None:
-        if self._session is not None:
-            snapshot = self._session.snapshot
-            if not snapshot.resident:
-                live = snapshot.connection.phase is ConnectionPhase.LIVE
-                words = "No model is loaded" if live else NOT_REACHED
-                self.notify(words, severity="warning", markup=False)
-            elif gone := await unload_all_models(self._session, self._ask):
-                self.notify(f"Unloaded {', '.join(gone)}", markup=False)
-
-    async def _switch_server(self) -> None:
-        choice = await ask_for_server(self, self._app_context.settings.servers, self._server)
-        if choice is None:
-            return
-        server = choice if isinstance(choice, Server) else self._server_from_url(choice)
-        missing = await asyncio.to_thread(missing_certificates, server)
-        if missing:
-            self.push_screen(SetupScreen(server, tuple(missing)))
-        else:
-            await self._leave_for(lambda: self._connect(server))
-
-    async def _leave_for(self, connect: Callable[[], None]) -> None:
-        """Go to another server; ask first where a load would be cut."""
-        session = self._session
-        if session is not None and self._loads_are_open:
-            label = session.server.label
-            if not await self._ask(lambda snapshot: leave_confirmation(label, snapshot)):
-                return
-        # Not from here: it ends every worker, this one as well.
-        self.call_next(connect)
-
-    def _server_from_url(self, url: str) -> Server:
-        # `--read-only` makes every server of the settings so, and means a typed one as well.
-        read_only = all(server.read_only for server in self._app_context.settings.servers)
-        return server_at(url, self._app_context.home, read_only=read_only)
-
-    async def _ask_for_password(self, server: Server, error: KeyPasswordNeeded) -> None:
-        with_password = await ask_for_password(self, server, error)
-        if with_password is not None:
-            self.call_next(self._connect, with_password)
+            await asyncio.to_thread(save_theme, self._servers.paths.state, self.theme)
+        except OSError as error:
+            raise AituiError(
+                f"The theme {self.theme} holds for this time only",
+                why=f"{self._servers.paths.state}: {error.strerror or error}",
+                remedy="set XDG_STATE_HOME to a folder that can be written",
+            ) from error
 
     def _action_runner(
         self, screen: Screen[Any], action: str
@@ -419,6 +510,9 @@ class AituiApp(AdminApp):
 
         return run
 
+    def _exit_if_terminal_closed(self) -> None:
+        if is_terminal_closed(sys.stdin.fileno()):
+            self._exit_on_signal(signal.SIGHUP)
 
-def _load_group(model_id: str) -> str:
-    return f"load {model_id}"
+    def _exit_on_signal(self, number: signal.Signals) -> None:
+        self.exit(return_code=128 + number)

@@ -1,4 +1,4 @@
-"""What the app is given when it starts."""
+"""What the app is given when it starts, and its controllers when a server is opened."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -6,10 +6,19 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
+from typing import TYPE_CHECKING
 
-from aitui.domain.snapshot import Clock, Server
+from aitui.domain.server import Clock, Server
 from aitui.paths import Paths
-from aitui.settings import Settings
+
+if TYPE_CHECKING:
+    from textual.app import App
+
+    from aitui.domain.confirmation import Ask
+    from aitui.services.session import Session
+    from aitui.settings import Settings
+    from aitui.ui.background import TaskRunner
+    from aitui.ui.terminal.notifications import TerminalNotifier
 
 DemoWorld = Callable[[], AbstractAsyncContextManager[tuple[Server, Paths]]]
 """Opens a stand-in server with places of its own; nothing of either is left after the block."""
@@ -23,7 +32,7 @@ class AppContext:
     the one to begin with, empty for Textual's; `environment` tells of the terminal.
     """
 
-    settings: Settings
+    settings: "Settings"
     paths: Paths
     home: Path
     clock: Clock
@@ -33,3 +42,19 @@ class AppContext:
     start_with_demo: bool = False
     theme: str = ""
     environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
+
+
+@dataclass(frozen=True, slots=True)
+class ServerContext:
+    """An open server: its session and its paths, and the parts of the app that act for it.
+
+    `ask` asks for a confirmation on the screen.
+    """
+
+    app: "App[None]"
+    app_context: AppContext
+    session: "Session"
+    paths: Paths
+    tasks: "TaskRunner"
+    notifier: "TerminalNotifier"
+    ask: "Ask"

@@ -2,7 +2,7 @@
 
 from aitui.domain.models import Model, RunState
 from aitui.domain.snapshot import ConnectionPhase, Snapshot
-from aitui.ui.keymap import APP, CHAT_PANE, FILTER, MODELS, PROMPT, TRANSCRIPT, Hint
+from aitui.ui.keymap import APP, CHAT_PANE, MODELS, PROMPT, TRANSCRIPT, Hint
 
 
 def model_keys(
@@ -57,7 +57,7 @@ def chat_keys(*, writing: bool, answering: bool) -> list[Hint]:
 
 def filter_keys() -> list[Hint]:
     """Those of the filter line, where letters are letters."""
-    return [FILTER.hint("keep_filter"), FILTER.hint("back")]
+    return [MODELS.hint("keep_filter"), MODELS.hint("back")]
 
 
 def _is_loading(model: Model | None) -> bool:

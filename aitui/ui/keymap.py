@@ -5,11 +5,14 @@ of this.
 """
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from textual.binding import Binding, BindingType
 
-from aitui.domain.checks import CheckResult
 from aitui.errors import Action, AituiError, remedy_with
+
+if TYPE_CHECKING:
+    from aitui.domain.checks import CheckResult
 
 Hint = tuple[str, str, str]
 """A key of the footer: its sign, its words and its action."""
@@ -35,7 +38,8 @@ class Key:
 
     `words` stand in the help and the palette, unless it isn't `listed`, `short` in the footer. `sign`
     is how it is shown there, empty for Textual's way. `manual` is what the README says of it, empty
-    where it says nothing. `mends` is the action of errors that it does.
+    where it says nothing. `mends` is the action of errors that it does. One that isn't `bound` is taken
+    by the field or the list in focus.
     """
 
     keys: str
@@ -47,6 +51,7 @@ class Key:
     priority: bool = False
     manual: str = ""
     mends: Action | None = None
+    bound: bool = True
 
     @property
     def signs(self) -> tuple[str, ...]:
@@ -80,6 +85,7 @@ class KeyGroup:
                 priority=key.priority,
             )
             for key in self.keys
+            if key.bound
         ]
 
     def hint(self, action: str, words: str = "", runs: str = "") -> Hint:
@@ -91,6 +97,10 @@ class KeyGroup:
         owner = f"{self.owner}." if self.owner else ""
         return self.sign(action), words or key.short or key.words, runs or owner + action
 
+    def line(self, *actions: str) -> str:
+        """The hints for several keys as one line of text."""
+        return "   ".join(" ".join(self.hint(action)[:2]) for action in actions)
+
     def sign(self, action: str) -> str:
         """The sign of the key that does `action`."""
         key = self._find(action)
@@ -100,16 +110,27 @@ class KeyGroup:
         return next(key for key in self.keys if key.action == action)
 
 
-def _moves(line: str, page: str) -> tuple[Key, ...]:
-    """What moves by lines and by pages."""
-    return (
-        Key("j,down", f"{line}(1)", "down", listed=False, manual="down"),
-        Key("k,up", f"{line}(-1)", "up", listed=False, manual="up"),
-        Key("ctrl+d", f"{page}(0.5)", "half a page down", listed=False, manual="half a page down"),
-        Key("ctrl+u", f"{page}(-0.5)", "half a page up", listed=False, manual="half a page up"),
-        Key("pagedown", f"{page}(1)", "page down", listed=False),
-        Key("pageup", f"{page}(-1)", "page up", listed=False),
+def _motions(first: str, last: str = "") -> tuple[Key, ...]:
+    """What moves in rows; `first` and `last` are the words for the ends, no last one if it is followed."""
+    to_last = (
+        Key("G,end", "move(1, 'all')", last, listed=False, manual="last")
+        if last
+        else Key("G,end", "follow", "follow the end", "follow", "End")
     )
+    return (
+        Key("j,down", "move(1)", "down", listed=False, manual="down"),
+        Key("k,up", "move(-1)", "up", listed=False, manual="up"),
+        Key("g,home", "move(-1, 'all')", first, listed=False, manual="first"),
+        to_last,
+        _page_key("ctrl+d", 0.5, "half a page down", manual="half a page down"),
+        _page_key("ctrl+u", -0.5, "half a page up", manual="half a page up"),
+        _page_key("pagedown", 1, "page down"),
+        _page_key("pageup", -1, "page up"),
+    )
+
+
+def _page_key(key: str, pages: float, words: str, manual: str = "") -> Key:
+    return Key(key, f"move({pages}, 'pages')", words, listed=False, manual=manual)
 
 
 APP = KeyGroup(
@@ -163,8 +184,14 @@ APP = KeyGroup(
             manual="doctor: check everything",
             mends=Action.RUN_DOCTOR,
         ),
-        Key("colon", "command_palette", "command palette", sign=":", manual="command palette"),
-        Key("ctrl+p", "command_palette", "command palette", listed=False, manual="the same"),
+        Key(
+            "colon",
+            "command_palette",
+            "command palette",
+            sign=":",
+            manual="command palette; also `^p`",
+        ),
+        Key("ctrl+p", "command_palette", "command palette", listed=False),
         Key("q", "quit", "quit", manual="quit"),
     ),
     owner="app",
@@ -194,29 +221,12 @@ MODELS = KeyGroup(
         Key("slash", "filter", "filter", sign="/", priority=True, manual="filter by words"),
         Key("s", "sort", "sort", manual="sort by the next column"),
         Key("y", "copy_id", "copy id", manual="copy the id"),
-        Key("escape", "back", "back", listed=False, manual="back; clear the filter"),
+        Key("escape", "back", "back", "show all", listed=False, manual="back; clear the filter"),
+        Key("enter", "keep_filter", "keep the filter", bound=False),
     ),
 )
-_LINES_OF_TABLE = _moves("move", "move_page")
-MODEL_TABLE = KeyGroup(
-    "model table",
-    (
-        *_LINES_OF_TABLE[:2],
-        Key("g,home", "move_to_end(-1)", "first", listed=False, manual="first"),
-        Key("G,end", "move_to_end(1)", "last", listed=False, manual="last"),
-        *_LINES_OF_TABLE[2:],
-    ),
-)
-REQUESTS = KeyGroup("requests", _moves("move", "move_page")[:2])
-
-FILTER = KeyGroup(
-    "filter",
-    (
-        # Not bound: the line takes the one itself, the other is the screen's.
-        Key("enter", "keep_filter", "keep the filter"),
-        Key("escape", "back", "show all"),
-    ),
-)
+MODEL_TABLE = KeyGroup("model table", _motions("first", "last"))
+REQUESTS = KeyGroup("requests", _motions("first", "last")[:2])
 
 # --- the chat
 
@@ -247,7 +257,6 @@ PROMPT = KeyGroup(
     ),
     owner="focused",
 )
-_ROWS = _moves("scroll_rows", "scroll_pages")
 TRANSCRIPT = KeyGroup(
     "transcript",
     (
@@ -259,15 +268,14 @@ TRANSCRIPT = KeyGroup(
         Key("o", "open_block", "open in $EDITOR", listed=False),
         Key("t", "reasoning", "reasoning"),
         Key("v", "raw", "source text", listed=False),
-        Key("G,end", "follow", "follow the end", "follow", "End"),
-        Key("g,home", "scroll_rows(-1000000)", "first row", listed=False),
-        *_ROWS,
+        *_motions("first row"),
     ),
     owner="focused",
 )
 
 # --- the log
 
+_ENTER_OF_ENTRY = Key("enter", "submit_entry", "done", bound=False)
 LOGS = KeyGroup(
     "logs",
     (
@@ -287,32 +295,14 @@ LOGS = KeyGroup(
         Key("f5,ctrl+r", "retry", "retry now", sign="F5"),
         Key("1", "models", "models"),
         Key("escape", "back", "back", listed=False),
+        _ENTER_OF_ENTRY,
     ),
 )
-_LINES = _moves("move", "move_page")
 _SIDEWAYS = (
     Key("left", "sideways(-1)", "to the left", listed=False),
     Key("right", "sideways(1)", "to the right", listed=False),
 )
-LOG_VIEW = KeyGroup(
-    "log",
-    (
-        Key("G,end", "follow", "follow the end", "follow", "End"),
-        *_LINES[:2],
-        Key("g,home", "first", "first line", listed=False),
-        *_LINES[2:],
-        *_SIDEWAYS,
-    ),
-)
-
-ENTRY = KeyGroup(
-    "entry",
-    (
-        # Not bound: the field takes the one itself, the other is the screen's.
-        Key("enter", "submit_entry", "done"),
-        Key("escape", "back", "back"),
-    ),
-)
+LOG_VIEW = KeyGroup("log", (*_motions("first line"), *_SIDEWAYS))
 
 # --- the config file
 
@@ -334,22 +324,17 @@ CONFIG = KeyGroup(
         Key("f5,ctrl+r", "read_again", "read it again", "read again", "F5"),
         Key("1", "models", "models"),
         Key("escape", "back", "back", listed=False),
+        _ENTER_OF_ENTRY,
     ),
 )
-CONFIG_VIEW = KeyGroup(
-    "config lines",
-    (
-        *_LINES[:2],
-        Key("g,home", "go_to(1)", "first line", listed=False),
-        Key("G,end", "go_to(-1)", "last line", listed=False),
-        *_LINES[2:],
-        *_SIDEWAYS,
-    ),
-)
+CONFIG_VIEW = KeyGroup("config lines", (*_motions("first line", "last line"), *_SIDEWAYS))
 
 # --- other views
 
-_SCROLL = _moves("scroll", "scroll_pages")[:2]
+_SCROLL = (
+    Key("j,down", "scroll(1)", "down", listed=False),
+    Key("k,up", "scroll(-1)", "up", listed=False),
+)
 HARDWARE = KeyGroup(
     "hardware",
     (
@@ -386,20 +371,23 @@ SETUP = KeyGroup(
 HISTORY = KeyGroup(
     "history",
     (
-        Key("escape", "give_up", "Back"),
+        Key("escape", "give_up", "Back", "back"),
+        Key("enter", "select", "go on with it", bound=False),
         Key("down", "to_list", "To the list", listed=False),
         Key("delete", "delete", "delete", sign="Del"),
     ),
 )
+CONVERSATIONS = KeyGroup("conversations", _motions("first", "last"))
 CONTEXT_SIZE = KeyGroup(
     "context size",
     (
-        Key("escape", "give_up", "leave it as it is"),
+        Key("escape", "give_up", "leave it as it is", "leave it"),
+        Key("enter", "submit", "preview", bound=False),
         # With priority: the field would take them for the beginning and the end of its line.
         Key("up", "double", "double", priority=True),
         Key("down", "half", "half", priority=True),
-        Key("ctrl+f", "fitting", "largest that fits", sign="^f", priority=True),
-        Key("ctrl+x", "most", "the model's maximum", sign="^x", priority=True),
+        Key("ctrl+f", "fitting", "largest that fits", "fits", "^f", priority=True),
+        Key("ctrl+x", "most", "the model's maximum", "maximum", "^x", priority=True),
     ),
 )
 STEPS = KeyGroup(
@@ -420,23 +408,33 @@ CONFIRM = KeyGroup(
         Key("left,right,h,l,up,down", "other_choice", "Other choice", listed=False),
     ),
 )
-CHOOSE = KeyGroup("list", (Key("escape,q", "give_up", "Back"),))
-KEY_PASSWORD = KeyGroup("password", (Key("escape", "give_up", "Give up"),))
-SERVERS = KeyGroup("servers", (Key("escape", "give_up", "Back"),))
-HELP = KeyGroup("help", (Key("escape,q,question_mark,f1", "close", "Close", listed=False),))
-HELP_TEXT = KeyGroup(
-    "help text",
+CHOOSE = KeyGroup(
+    "list",
     (
-        Key("j", "scroll_down", "down", listed=False),
-        Key("k", "scroll_up", "up", listed=False),
-        Key("g", "scroll_home", "first line", listed=False),
-        Key("G", "scroll_end", "last line", listed=False),
-        *_moves("", "scroll_pages")[2:4],
+        Key("escape,q", "give_up", "Back", "back"),
+        Key("enter", "select", "choose", bound=False),
     ),
 )
+KEY_PASSWORD = KeyGroup(
+    "password",
+    (
+        Key("escape", "give_up", "Give up", "give up"),
+        Key("enter", "submit", "connect", bound=False),
+    ),
+)
+SERVERS = KeyGroup(
+    "servers",
+    (
+        Key("escape", "give_up", "Back", "back"),
+        Key("enter", "submit", "connect", bound=False),
+        Key("tab", "focus_next", "list or URL", bound=False),
+    ),
+)
+HELP = KeyGroup("help", (Key("escape,q,question_mark,f1", "close", "Close", listed=False),))
+HELP_TEXT = KeyGroup("help text", _motions("first line", "last line"))
 
 README_GROUPS = (MODEL_TABLE, MODELS, APP)
-"""Those whose keys the README lists."""
+"""Those that the README lists."""
 
 _KEYS_OF_ACTIONS = {
     **{key.mends: APP.sign(key.action) for key in APP.keys if key.mends},
@@ -444,7 +442,7 @@ _KEYS_OF_ACTIONS = {
 }
 
 
-def remedy_text(of: AituiError | CheckResult) -> str:
+def remedy_text(of: "AituiError | CheckResult") -> str:
     """What mends it, with the key that does it; with its command if there is no key."""
     if of.action is None:
         return of.remedy

@@ -1,54 +1,65 @@
-"""What somebody wants done, told by the screen of models."""
+"""What screens request from the app, and what happened."""
+
+from typing import TYPE_CHECKING
 
 from textual.message import Message
 
-from aitui.domain.logs import LogLine
-from aitui.domain.models import ActiveRequest, Model
-from aitui.domain.snapshot import Server, Snapshot
+if TYPE_CHECKING:
+    from aitui.domain.logs import LogLine
+    from aitui.domain.models import ActiveRequest, Model
+    from aitui.domain.snapshot import Server, Snapshot
 
 
 class LoadRequested(Message):
-    """Somebody wants a model loaded."""
+    """A model is to be loaded."""
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: "Model") -> None:
         super().__init__()
         self.model = model
 
 
-class UnloadRequested(LoadRequested):
-    """Somebody wants a model unloaded, or its load aborted."""
+class UnloadRequested(Message):
+    """A model is to be unloaded, or its load aborted."""
+
+    def __init__(self, model: "Model") -> None:
+        super().__init__()
+        self.model = model
 
 
 class UnloadAllRequested(Message):
-    """Somebody wants every model unloaded."""
+    """Every model is to be unloaded."""
 
 
 class CancelRequested(Message):
-    """Somebody wants a running request cancelled."""
+    """A running request is to be cancelled."""
 
-    def __init__(self, request: ActiveRequest) -> None:
+    def __init__(self, request: "ActiveRequest") -> None:
         super().__init__()
         self.request = request
 
 
 class LogRequested(Message):
-    """Somebody wants to read the log of that model, None where there is none under the cursor."""
+    """The log of a model is to be shown; None if there is none under the cursor."""
 
-    def __init__(self, model: Model | None) -> None:
+    def __init__(self, model: "Model | None") -> None:
         super().__init__()
         self.model = model
 
 
 class ModelsViewRequested(Message):
-    """Somebody wants to see the models, whatever views were opened from one another."""
+    """The models are to be shown, whatever views were opened from one another."""
 
 
-class ChatRequested(LoadRequested):
-    """Somebody wants to chat with a model."""
+class ChatRequested(Message):
+    """The chat with a model is to be opened."""
+
+    def __init__(self, model: "Model") -> None:
+        super().__init__()
+        self.model = model
 
 
 class ModelRemovalRequested(Message):
-    """Somebody wants a model taken out of the config file."""
+    """A model is to be taken out of the config file."""
 
     def __init__(self, model_id: str) -> None:
         super().__init__()
@@ -56,15 +67,15 @@ class ModelRemovalRequested(Message):
 
 
 class ModelAddRequested(Message):
-    """Somebody wants a model put into the config file."""
+    """A model is to be put into the config file."""
 
 
 class ConfigViewRequested(Message):
-    """Somebody wants to see the config file as it is now."""
+    """The config file is to be read and shown."""
 
 
 class ConfigEditRequested(Message):
-    """Somebody wants to edit the whole config file, beginning at that line."""
+    """The whole config file is to be edited, beginning at that line."""
 
     def __init__(self, line: int) -> None:
         super().__init__()
@@ -72,7 +83,7 @@ class ConfigEditRequested(Message):
 
 
 class LogSelected(Message):
-    """Somebody wants to read that log; the name is the server's, empty for proxy and upstream."""
+    """A log is to be followed; the name is the server's, empty for proxy and upstream."""
 
     def __init__(self, name: str) -> None:
         super().__init__()
@@ -80,13 +91,13 @@ class LogSelected(Message):
 
 
 class LogRetryRequested(Message):
-    """Somebody doesn't want to wait for the next try."""
+    """A lost log is to be tried again at once."""
 
 
 class LogSaveRequested(Message):
-    """Somebody wants these lines in a file."""
+    """These lines are to be written to a file."""
 
-    def __init__(self, name: str, lines: tuple[LogLine, ...]) -> None:
+    def __init__(self, name: str, lines: tuple["LogLine", ...]) -> None:
         super().__init__()
         self.name = name
         self.lines = lines
@@ -95,11 +106,11 @@ class LogSaveRequested(Message):
 class SnapshotChanged(Message):
     """The monitor has a new snapshot; of several only the latest matters."""
 
-    def __init__(self, server: Server, snapshot: Snapshot) -> None:
+    def __init__(self, server: "Server", snapshot: "Snapshot") -> None:
         super().__init__()
         self.server = server
         self.snapshot = snapshot
 
     def can_replace(self, message: Message) -> bool:
-        """A later snapshot stands for an earlier one that wasn't shown yet."""
+        """A later snapshot replaces an earlier one that wasn't shown yet."""
         return isinstance(message, SnapshotChanged)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from rich.cells import cell_len, chop_cells, set_cell_size
 
 from aitui.domain.confirmation import Confirmation
+from aitui.domain.sanitize import sanitize_line
 from aitui.errors import AituiError, ConfigRefused, LoadFailed
 from aitui.ui.keymap import APP, remedy_text
 
@@ -91,11 +92,6 @@ def seconds_text(seconds: float) -> str:
     return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
 
 
-def match_position_text(place: int, count: int) -> str:
-    """Which of the lines that were found one is on; `place` is 0 on none of them."""
-    return f"{place or '–'} of {count:,}" if count else "not found"
-
-
 def restore_confirmation(error: LoadFailed, victim: str) -> Confirmation:
     """Offers to bring back a model that was evicted in vain."""
     return Confirmation(
@@ -127,3 +123,15 @@ def wrap_text(text: str, width: int) -> list[str]:
             lines.extend(whole)
         lines.append(line)
     return lines
+
+
+MAX_QUOTED_LENGTH = 60
+"""Characters of a copied text that is named whole."""
+
+
+def text_summary(text: str) -> str:
+    """Return the text itself if it is short, else how much of it there is."""
+    lines = text.count("\n") + 1
+    if lines > 1:
+        return f"{lines:,} lines"
+    return sanitize_line(text) if len(text) <= MAX_QUOTED_LENGTH else f"{len(text):,} characters"

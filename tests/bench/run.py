@@ -9,10 +9,11 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import httpx
 from textual import events
-from textual.app import ComposeResult
+from textual.app import App, ComposeResult
 from textual.containers import VerticalScroll
 from textual.filter import LineFilter
 from textual.widgets import Markdown
@@ -24,7 +25,8 @@ from aitui.domain.snapshot import Clock, Server
 from aitui.llamaswap.chat import ChatClient
 from aitui.llamaswap.tls import tls_context
 from aitui.ui.terminal.filters import ContrastFilter, ControlCharFilter
-from aitui.ui.terminal.screen_diff import ScreenDiffApp
+from aitui.ui.terminal.key_queue import KeyQueue
+from aitui.ui.terminal.screen_diff import FrameWriter
 from aitui.ui.transcript.blocks import split_text
 from aitui.ui.transcript.render import render_piece
 from aitui.ui.transcript.turns import CompletedTurn
@@ -38,13 +40,15 @@ PACE_TEXT = "".join(tokens("mixed", 1000))
 CLOCK = Clock(time.monotonic, time.time)
 
 
-class Streaming(ScreenDiffApp):
+class Streaming(App[None]):
     """A screen with one widget that an answer streams into."""
 
     CSS = "Transcript, VerticalScroll { height: 1fr; }"
 
     def __init__(self, widget: str, model: str, server: Server, begun: Path) -> None:
         super().__init__()
+        self._key_queue = KeyQueue(self, super().on_event)
+        self._frames = FrameWriter(self, super()._display)
         self._filters_before_terminal = (ControlCharFilter(), ContrastFilter())
         self._widget = widget
         self._model = model
@@ -56,6 +60,13 @@ class Streaming(ScreenDiffApp):
         """The filters that aitui has."""
         return (*super().get_line_filters(), *self._filters_before_terminal)
 
+    async def on_event(self, event: events.Event) -> None:
+        """Take keys as aitui does."""
+        await self._key_queue.on_event(event)
+
+    def _display(self, screen: Any, renderable: Any) -> None:
+        self._frames.write(screen, renderable)
+
     def compose(self) -> ComposeResult:
         """One widget."""
         if self._widget != "markdown":
@@ -66,6 +77,7 @@ class Streaming(ScreenDiffApp):
 
     def on_mount(self) -> None:
         """Begin when the first frame is there."""
+        self._frames.start()
         self.set_timer(0.5, lambda: self.run_worker(self._measure()))
 
     def on_key(self, event: events.Key) -> None:

@@ -15,7 +15,7 @@ from aitui.domain.memory.measurement import Measurement, MemoryRecords
 from aitui.domain.memory.usage import memory_usage
 from aitui.domain.models import ActiveRequest, ActiveRequests, Model, ModelKind, RunState
 from aitui.domain.snapshot import Snapshot
-from aitui.services.chat_rules import chat_confirmation
+from aitui.services.chat_setup import chat_confirmation
 from aitui.services.load import load_confirmation
 
 MODELS = "models: {a: {cmd: x}, b: {cmd: x}, c: {cmd: x}, small: {cmd: x, aliases: [s]}}\n"

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aitui.domain.launch import context_flag_of, find_launch
-from aitui.domain.llama_server import CommandLine, context_size
+from aitui.domain.llama_server import CommandLine
 
 
 def own_arguments(command: str) -> list[str] | None:
@@ -95,7 +95,7 @@ def test_an_image_that_starts_a_llama_server(image: str, begins: bool) -> None:
 def test_the_context_size_of_a_script_is_that_of_its_llama_server(
     command: str, size: int | None
 ) -> None:
-    assert context_size(command) == size
+    assert CommandLine.read(command).context_size == size
 
 
 def test_nothing_of_another_program_is_read() -> None:

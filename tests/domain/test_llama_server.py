@@ -6,15 +6,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from aitui.domain.llama_server import (
-    CommandLine,
-    context_size,
-    flag_value,
-    has_flag,
-    model_path,
-    parallel_slots,
-    split_words,
-)
+from aitui.domain.llama_server import CommandLine, split_words
 
 plain = st.text(string.ascii_letters + string.digits + "._/:", min_size=1, max_size=8)
 awkward = st.text(" \t\n'\"\\#=-cx1é", max_size=30)
@@ -48,7 +40,7 @@ def commands(draw: st.DrawFn) -> tuple[str, int | None]:
 @given(commands())
 def test_the_last_context_size_is_read_back_in_any_style(case: tuple[str, int | None]) -> None:
     command, expected = case
-    assert context_size(command) == expected
+    assert CommandLine.read(command).context_size == expected
 
 
 @given(st.lists(st.text(max_size=12)))
@@ -103,7 +95,7 @@ def test_the_place_of_a_word_includes_its_quotes() -> None:
     ],
 )
 def test_the_context_size_is_found(command: str, size: int) -> None:
-    assert context_size(command) == size
+    assert CommandLine.read(command).context_size == size
 
 
 @pytest.mark.parametrize(
@@ -123,11 +115,11 @@ def test_the_context_size_is_found(command: str, size: int) -> None:
     ],
 )
 def test_no_or_a_nonsensical_context_size_is_none(command: str) -> None:
-    assert context_size(command) is None
+    assert CommandLine.read(command).context_size is None
 
 
 def test_a_context_size_of_zero_is_left_to_the_model() -> None:
-    assert context_size("llama-server -c 4096 -c 0") is None
+    assert CommandLine.read("llama-server -c 4096 -c 0").context_size is None
 
 
 @pytest.mark.parametrize(
@@ -142,35 +134,35 @@ def test_a_context_size_of_zero_is_left_to_the_model() -> None:
     ],
 )
 def test_a_wrapped_command_is_read(command: str) -> None:
-    assert context_size(command) == 4096
+    assert CommandLine.read(command).context_size == 4096
 
 
 @pytest.mark.parametrize("wrapper", ["taskset -c 0-7", "ionice -c 2", "docker run -c 512 x"])
 def test_flags_of_the_wrapper_are_not_the_servers(wrapper: str) -> None:
-    assert context_size(f"{wrapper} /opt/llama-server -m q.gguf") is None
+    assert CommandLine.read(f"{wrapper} /opt/llama-server -m q.gguf").context_size is None
 
 
 @pytest.mark.parametrize("command", ["llama-server -c 4096 'open", 'llama-server -c 4096 "open \\'])
 def test_a_quote_that_is_never_closed_reaches_to_the_end(command: str) -> None:
-    assert context_size(command) == 4096
+    assert CommandLine.read(command).context_size == 4096
 
 
 def test_a_flag_value_is_the_last_one() -> None:
-    assert flag_value("llama-server --alias a --alias=b", ["--alias"]) == "b"
+    assert CommandLine.read("llama-server --alias a --alias=b").value(["--alias"]) == "b"
 
 
 def test_a_missing_flag_has_no_value() -> None:
-    assert flag_value("llama-server --alias a", ["--port"]) is None
+    assert CommandLine.read("llama-server --alias a").value(["--port"]) is None
 
 
 def test_a_flag_at_the_end_has_an_empty_value() -> None:
-    assert flag_value("llama-server --alias", ["--alias"]) == ""
+    assert CommandLine.read("llama-server --alias").value(["--alias"]) == ""
 
 
 def test_a_flag_is_there_with_or_without_a_value() -> None:
-    assert has_flag("llama-server --jinja", ["--jinja"])
-    assert has_flag("llama-server --flash-attn=on", ["--flash-attn"])
-    assert not has_flag("llama-server --jinja", ["-j"])
+    assert CommandLine.read("llama-server --jinja").has(["--jinja"])
+    assert CommandLine.read("llama-server --flash-attn=on").has(["--flash-attn"])
+    assert not CommandLine.read("llama-server --jinja").has(["-j"])
 
 
 @pytest.mark.parametrize(
@@ -183,7 +175,7 @@ def test_a_flag_is_there_with_or_without_a_value() -> None:
     ],
 )
 def test_parallel_slots(command: str, slots: int | None) -> None:
-    assert parallel_slots(command) == slots
+    assert CommandLine.read(command).parallel_slots == slots
 
 
 @pytest.mark.parametrize(
@@ -196,7 +188,7 @@ def test_parallel_slots(command: str, slots: int | None) -> None:
     ],
 )
 def test_model_path(command: str, model: str | None) -> None:
-    assert model_path(command) == model
+    assert CommandLine.read(command).model == model
 
 
 @pytest.mark.parametrize(

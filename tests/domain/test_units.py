@@ -3,7 +3,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aitui.domain.units import (
-    WIDEST_CELL,
     format_bytes_gib,
     format_countdown,
     format_rate,
@@ -11,6 +10,7 @@ from aitui.domain.units import (
     format_tokens,
 )
 
+WIDEST_CELL = 7
 floats = st.floats()
 
 

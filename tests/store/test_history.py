@@ -44,7 +44,7 @@ def new_id() -> Callable[[], str]:
 def talk(name: str = "c", question: str = "Why?", answer: str = "Because.") -> Conversation:
     """A question with its answer."""
     empty = Conversation(name, server="home", model="m", created=1.0)
-    asked = edits.add_question(empty, f"{name}-q", question, 2.0)
+    asked = edits.add_prompt(empty, f"{name}-q", question, 2.0)
     running = edits.with_reply(asked, f"{name}-a", 3.0)
     return running if answer == "…" else ended(running, answer)
 
@@ -212,7 +212,7 @@ async def test_a_conversation_that_is_open_elsewhere_forks(
     assert opened.forked
     assert opened.conversation.forked_from == "c"
     assert [turn.text for turn in opened.conversation.path] == ["Why?", "Because."]
-    await other.save(edits.add_question(opened.conversation, "more", "And?", 9.0))
+    await other.save(edits.add_prompt(opened.conversation, "more", "And?", 9.0))
     assert len((await history.read("c")).turns) == 2
     await other.close()
 

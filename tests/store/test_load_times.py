@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from aitui.store.json_store import lock_file
+from aitui.store.files import lock_file
 from aitui.store.load_times import FILE_NAME, MODELS_KEPT, LoadTimes
 
 HOME, LAB = "home", "https://lab.example.org"
@@ -173,7 +173,7 @@ async def test_a_full_disk_leaves_the_old_file(file: Path, monkeypatch: pytest.M
 
     times = await recorded(file, 5)
     before = file.read_bytes()
-    monkeypatch.setattr("aitui.store.json_store.os.fsync", no_space)
+    monkeypatch.setattr("aitui.store.files.os.fsync", no_space)
     await times.record(HOME, "m", 7)
     assert file.read_bytes() == before
     assert times.expected(HOME, "m") == 6

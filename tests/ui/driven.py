@@ -20,6 +20,7 @@ from aitui.paths import Paths
 from aitui.settings import Settings
 from aitui.ui.app import AituiApp
 from aitui.ui.context import AppContext, DemoWorld
+from aitui.ui.controllers.server import ServerControllers
 from aitui.ui.screens.confirm import ConfirmScreen
 from aitui.ui.screens.models import ModelsScreen
 from aitui.ui.widgets.model_table import ModelTable
@@ -77,8 +78,14 @@ class Driven:
     @property
     def server(self) -> Server:
         """The server that the app is at."""
-        assert self.app._server is not None
-        return self.app._server
+        assert self.app.server is not None
+        return self.app.server
+
+    @property
+    def controllers(self) -> ServerControllers:
+        """The controllers of the server that the app is at."""
+        assert self.app._servers.controllers is not None
+        return self.app._servers.controllers
 
     @property
     def toasts(self) -> list[str]:

@@ -3,14 +3,15 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
 from aitui.domain.models import Model
 from aitui.domain.snapshot import Clock, ConnectionPhase, ConnectionStatus, Server, Snapshot
-from aitui.ui import app as app_module
+from aitui.services import session as session_module
+from aitui.services.host_admin import no_host_error
 
 NOW = 1_000_000.0
 WALL = 1_788_000_000.0
@@ -33,22 +34,18 @@ class StillMonitor:
         """Nothing is new."""
 
 
-class StillHardware:
-    """Nothing is measured."""
-
-    def host_found(self, _host: object) -> None:
-        """It isn't asked."""
-
-    def commands_read(self, _commands: object, _environments: object = None) -> None:
-        """Nothing follows from them."""
-
-
 @dataclass
 class StillSession:
-    """A session with nobody."""
+    """A session with nobody, and no host."""
 
+    server: Server
     monitor: StillMonitor
-    hardware: StillHardware = field(default_factory=StillHardware)
+    admin: None = None
+    config_watch: None = None
+
+    def require_host(self) -> None:
+        """There is none."""
+        raise no_host_error(self.server)
 
     async def run(self) -> None:
         """Change nothing."""
@@ -72,16 +69,16 @@ def show_instead_of_servers(monkeypatch: pytest.MonkeyPatch, snapshot: Snapshot)
     @asynccontextmanager
     async def session(
         server: Server,
-        load_times: object,
+        paths: object,
         clock: Clock,
         random: object,
         on_change: Callable[[Snapshot], None],
-        measurements: object = None,
+        on_notice: object = None,
     ) -> AsyncIterator[StillSession]:
         on_change(snapshot)
-        yield StillSession(StillMonitor(snapshot))
+        yield StillSession(server, StillMonitor(snapshot))
 
-    monkeypatch.setattr(app_module, "open_session", session)
+    monkeypatch.setattr(session_module, "open_session", session)
 
 
 def certificate_paths(folder: Path) -> tuple[tuple[str, Path], ...]:

@@ -28,7 +28,7 @@ QUESTION = Confirmation("Load it?", ("≈ evicts another: idle", "Loading took 2
 async def lost(app: Driven) -> None:
     error = Unreachable("home refuses connections", why="nothing listens", remedy="look there")
     link = ConnectionStatus(ConnectionPhase.LOST, NOW - 75, None, error, 3, NOW + 4)
-    app.models.snapshot = live(*MIXTURE, link=link, warnings=("load times can't be kept",))
+    app.app.snapshot = live(*MIXTURE, link=link, warnings=("load times can't be kept",))
     await app.see("✘ lost for")
 
 

@@ -59,7 +59,7 @@ async def test_one_changed_model_redraws_its_row_and_no_other(
     await crowded.settle()
     drawn.clear()
     changed = replace(MODELS[5], state=RunState.READY, since=NOW)
-    crowded.models.snapshot = live(*MODELS[:5], changed, *MODELS[6:])
+    crowded.app.snapshot = live(*MODELS[:5], changed, *MODELS[6:])
     await crowded.settle()
     assert set(drawn) <= {1, 5}, "the changed row, and the cursor's"
     assert 5 in drawn
@@ -72,7 +72,7 @@ async def test_a_change_out_of_sight_redraws_no_row_but_the_cursors(
     await crowded.settle()
     drawn.clear()
     changed = replace(MODELS[-1], state=RunState.READY, since=NOW)
-    crowded.models.snapshot = live(*MODELS[:-1], changed)
+    crowded.app.snapshot = live(*MODELS[:-1], changed)
     await crowded.settle()
     assert set(drawn) <= {1}
 
@@ -90,7 +90,7 @@ async def test_time_that_passes_redraws_only_rows_whose_words_change(
     crowded: Driven, drawn: list[int]
 ) -> None:
     loading = replace(MODELS[3], state=RunState.STARTING, since=NOW)
-    crowded.models.snapshot = live(*MODELS[:3], loading, *MODELS[4:])
+    crowded.app.snapshot = live(*MODELS[:3], loading, *MODELS[4:])
     await crowded.see("loading 0 s")
     await crowded.settle()
     drawn.clear()

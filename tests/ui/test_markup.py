@@ -1,6 +1,7 @@
 """No text of a server, a file or a person is ever read as Textual's markup, in any widget."""
 
 import ast
+import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +22,7 @@ from aitui.domain.models import Model
 from aitui.domain.progress import Step, Steps, StepState
 from aitui.domain.snapshot import Server, Snapshot
 from aitui.errors import AituiError, KeyPasswordNeeded
-from aitui.services.conversations import ListedConversation, deletion_confirmation
+from aitui.services.history import ListedConversation, deletion_confirmation
 from aitui.ui.plain import plain
 from aitui.ui.screens.confirm import ConfirmScreen
 from aitui.ui.screens.context_size import ContextSizeScreen
@@ -221,7 +222,7 @@ async def test_conversations_that_are_found(hostile: Driven) -> None:
     await hostile.see("Nothing was asked yet")
     await hostile.press(*ACTS, "enter")
     await hostile.until(
-        lambda: not hostile.app._chat_controller.any_busy and hostile.toasts == [], "asked"
+        lambda: not hostile.controllers.chat.any_busy and hostile.toasts == [], "asked"
     )
     await hostile.press(*"/history", "enter")
     await assert_is_text(hostile, "Conversations", ACTS)
@@ -238,7 +239,7 @@ async def test_why_the_app_ends_may_hold_anything(
 
 
 async def test_what_went_wrong_is_text(hostile: Driven) -> None:
-    hostile.app._notify_error(AituiError(ENDS, why=ACTS, remedy=UNFINISHED))
+    hostile.app._tasks.notify_error(AituiError(ENDS, why=ACTS, remedy=UNFINISHED))
     await assert_is_text(hostile, *HOSTILE)
 
 
@@ -308,3 +309,9 @@ def _may_be_markup(node: ast.Call | ast.Assign) -> bool:
     if name == "Binding":
         return not all(isinstance(one, ast.Constant) for one in node.args)
     return name in NEVER or (name in FIRST_IS_MARKUP and not all(map(_is_plain, node.args[:1])))
+
+
+def test_no_screen_has_a_static_that_reads_markup() -> None:
+    sources = Path(aitui.ui.__file__).parent.rglob("*.py")
+    users = {path.name for path in sources if re.search(r"import .*\bStatic\b", path.read_text())}
+    assert users == {"plain.py"}

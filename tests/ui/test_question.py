@@ -118,7 +118,7 @@ async def test_facts_that_change_are_shown_and_must_be_read_anew(
 
 async def test_a_snapshot_that_changes_nothing_it_says_leaves_it_armed(asked: Driven) -> None:
     snapshot = asked.models.snapshot
-    asked.app._post_snapshot(
+    asked.app._servers.post_snapshot(
         asked.server,
         replace(snapshot, models=(*snapshot.models, Model("new", state=RunState.STOPPED))),
     )
@@ -129,7 +129,7 @@ async def test_a_snapshot_that_changes_nothing_it_says_leaves_it_armed(asked: Dr
 async def test_it_goes_when_the_server_is_left(
     asked: Driven, server: Server, tmp_path: Path
 ) -> None:
-    asked.app._connect(replace(server, name="elsewhere"))
+    asked.app._servers.connect(replace(server, name="elsewhere"))
     await asked.see("elsewhere  ● live")
     assert not asked.asking
     await asked.press("y")

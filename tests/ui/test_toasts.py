@@ -1,6 +1,6 @@
 """What is said in passing: once, and no more at a time than leaves the screen in sight."""
 
-from aitui.ui.comfort import MAX_NOTIFICATIONS
+from aitui.ui.terminal.notifications import MAX_NOTIFICATIONS
 from ui.driven import Driven
 
 

@@ -1,4 +1,8 @@
-"""One turn of a conversation: what was asked, or what was answered."""
+"""Conversations: trees of turns with their attachments and sampling parameters.
+
+A conversation is a tree because a prompt that is edited and a reply that is generated again keep
+the one before on a branch of its own. The functions at the end return a changed conversation.
+"""
 
 import base64
 import json
@@ -32,10 +36,10 @@ class ImageAttachment:
 
 
 def encode_image(name: str, content: bytes) -> ImageAttachment:
-    """The image in a file, its kind told by its first bytes.
+    """Return the image in a file; its first bytes decide what kind it is.
 
-    Raises ValueError, with words for a person, for what is too large or none of PNG, JPEG, GIF
-    and WebP.
+    Raises ValueError, with words for a person, for what is too large or none of PNG, JPEG, GIF and
+    WebP.
     """
     if len(content) > LARGEST_IMAGE:
         raise ValueError(f"{name} is larger than {LARGEST_IMAGE >> 20} MiB")
@@ -46,14 +50,14 @@ def encode_image(name: str, content: bytes) -> ImageAttachment:
 
 
 def image_type(content: bytes) -> str:
-    """The media type of an image, empty for anything else."""
+    """Return the media type of an image, empty for anything else."""
     if content[:4] == b"RIFF" and content[8:12] == b"WEBP":
         return "image/webp"
     return next((kind for start, kind in _KINDS if content.startswith(start)), "")
 
 
 def append_text_file(prompt: str, name: str, content: bytes) -> str:
-    """The prompt with a text file behind it. Raises ValueError for what is no text of UTF-8."""
+    """Return the prompt with a text file behind it. Raises ValueError for what is no UTF-8 text."""
     if len(content) > LARGEST_TEXT:
         raise ValueError(f"{name} is larger than {LARGEST_TEXT >> 20} MiB")
     try:
@@ -86,21 +90,21 @@ _LONGEST_VALUE = 100_000
 
 @dataclass(frozen=True, slots=True)
 class SamplingParameters:
-    """Names and values, the values as JSON text, so that they can be compared and kept."""
+    """Names and values, the values as JSON text, so that they can be compared and stored."""
 
     values: tuple[tuple[str, str], ...] = ()
 
     @classmethod
     def of(cls, values: Mapping[str, object]) -> "SamplingParameters":
-        """The parameters of a JSON object."""
+        """Return the parameters of a JSON object."""
         return cls(tuple((name, json.dumps(value)) for name, value in values.items()))
 
     def as_object(self) -> dict[str, object]:
-        """The parameters as they stand in a request."""
+        """Return the parameters as they stand in a request."""
         return {name: json.loads(value) for name, value in self.values}
 
     def with_text(self, name: str, text: str) -> "SamplingParameters":
-        """One of them set from what a person typed; an empty text removes it.
+        """Set one of them from what a person typed; an empty text removes it.
 
         A text that is no JSON is meant as text. Raises ValueError, with words for a person.
         """
@@ -112,13 +116,13 @@ class SamplingParameters:
         return SamplingParameters((*others, (name, json.dumps(_parse_value(name, text.strip())))))
 
     def with_values(self, others: "SamplingParameters") -> "SamplingParameters":
-        """These, and the others where both name one."""
+        """Return these, and the others for the names that both have."""
         merged = {**dict(self.values), **dict(others.values)}
         return SamplingParameters(tuple(merged.items()))
 
 
 def parse_sampling(pairs: Iterable[str]) -> SamplingParameters:
-    """The parameters of `NAME=VALUE` texts. Raises ValueError."""
+    """Parse `NAME=VALUE` texts. Raises ValueError."""
     sampling = SamplingParameters()
     for pair in pairs:
         name, equals, text = pair.partition("=")
@@ -156,14 +160,14 @@ def _is_number(value: object) -> bool:
 
 
 class Role(Enum):
-    """Who speaks. The system prompt belongs to the conversation, not to a turn."""
+    """The side that a turn is from. The system prompt belongs to the conversation, not to a turn."""
 
     USER = "user"
     ASSISTANT = "assistant"
 
 
 class TurnState(Enum):
-    """How far a turn is. `RUNNING` on disk, with nobody who writes it, was cut by a crash."""
+    """How far a turn is. `RUNNING` on disk, without a process that writes it, was cut by a crash."""
 
     RUNNING = "running"
     DONE = "done"
@@ -173,10 +177,10 @@ class TurnState(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A node of the tree: its parent is the turn before it, "" for the first.
+    """A prompt or a reply; its parent is the turn before it, "" for the first.
 
     `began` and `ended` are Unix time. `thought` is the seconds of reasoning. `trouble` says in
-    words why an answer was cut.
+    words why a reply was cut.
     """
 
     id: str
@@ -199,7 +203,7 @@ class Turn:
 
     @property
     def is_incomplete(self) -> bool:
-        """Whether there is more to come that didn't: it may be continued."""
+        """Whether the reply ended early, so that it may be continued."""
         return self.role is Role.ASSISTANT and (
             self.state is not TurnState.DONE or self.finish == "length"
         )
@@ -212,9 +216,9 @@ LONGEST_TITLE = 80
 class Conversation:
     """A tree of turns by id, in the order in which they were added.
 
-    `shown` is the id of the last turn of the path that is shown, "" where there is none.
-    `sent_from` is the turn with which what the model sees begins, "" for the first. `title` is
-    empty where nobody gave one. `created` and `changed` are Unix time.
+    `shown` is the id of the last turn of the path that is shown, "" if there is none. `sent_from`
+    is the first turn that is sent to the model, "" for all. `title` is empty unless the user gave
+    one. `created` and `changed` are Unix time.
     """
 
     id: str
@@ -236,7 +240,7 @@ class Conversation:
         return self.path_to(self.shown)
 
     def path_to(self, turn_id: str) -> tuple[Turn, ...]:
-        """The turns that lead to one, itself the last."""
+        """Return the turns that lead to one, itself the last."""
         path: list[Turn] = []
         seen: set[str] = set()
         turn = self.turns.get(turn_id)
@@ -247,16 +251,16 @@ class Conversation:
         return tuple(reversed(path))
 
     def children(self, turn_id: str) -> tuple[Turn, ...]:
-        """The turns that follow one, the oldest first; "" for the beginnings."""
+        """Return the turns that follow one, the oldest first; those without a parent for ""."""
         return tuple(turn for turn in self.turns.values() if turn.parent == turn_id)
 
     def branches(self, turn_id: str) -> tuple[Turn, ...]:
-        """A turn and those that stand in its place on other paths, the oldest first."""
+        """Return a turn and its siblings on other paths, the oldest first."""
         turn = self.turns.get(turn_id)
         return () if turn is None else self.children(turn.parent)
 
     def newest_leaf(self, turn_id: str) -> str:
-        """The end of the path that goes on from a turn with its newest followers."""
+        """Return the end of the path that follows the newest child of each turn."""
         children = self.children(turn_id)
         while children:
             turn_id = children[-1].id
@@ -265,7 +269,7 @@ class Conversation:
 
     @property
     def heading(self) -> str:
-        """Its title, else the beginning of what was asked first, on one line."""
+        """Its title, else the beginning of the first prompt, on one line."""
         if self.title:
             return self.title
         first = next((turn for turn in self.path if turn.role is Role.USER), None)
@@ -275,33 +279,33 @@ class Conversation:
         return words if len(words) <= LONGEST_TITLE else words[: LONGEST_TITLE - 1] + "…"
 
     def with_turn(self, turn: Turn) -> "Conversation":
-        """With one turn more, or another in its place."""
+        """Add a turn, or replace the one of that id."""
         return replace(self, turns={**self.turns, turn.id: turn})
 
 
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
-    """What is asked of a model; `messages` are ready to be sent."""
+    """What is sent to a model; `messages` are complete."""
 
     model: str
     messages: tuple[dict[str, Any], ...]
     sampling: SamplingParameters = field(default_factory=SamplingParameters)
 
 
-def build_chat_request(conversation: Conversation, answer_id: str) -> ChatRequest:
-    """What has to be asked to get that answer.
+def build_chat_request(conversation: Conversation, reply_id: str) -> ChatRequest:
+    """Build the request that gets that reply.
 
-    An answer that has text already stands last, unfinished: the model goes on with it. Reasoning
-    isn't sent: models are trained to see none of earlier turns.
+    A reply that has text already stands last, unfinished: the model continues it. Reasoning isn't
+    sent: models are trained to see none of earlier turns.
     """
-    path = conversation.path_to(answer_id)
+    path = conversation.path_to(reply_id)
     start = next((n for n, turn in enumerate(path) if turn.id == conversation.sent_from), 0)
     messages: list[dict[str, Any]] = []
     if conversation.system.strip():
         messages.append({"role": "system", "content": conversation.system})
     messages += [_build_message(turn) for turn in path[start:] if _has_content(turn)]
-    answer = conversation.turns.get(answer_id)
-    sampling = conversation.sampling if answer is None else answer.sampling
+    reply = conversation.turns.get(reply_id)
+    sampling = conversation.sampling if reply is None else reply.sampling
     return ChatRequest(conversation.model, tuple(messages), sampling)
 
 
@@ -317,25 +321,25 @@ def _build_message(turn: Turn) -> dict[str, Any]:
     return {"role": turn.role.value, "content": turn.text}
 
 
-def add_question(
+def add_prompt(
     conversation: Conversation,
     turn_id: str,
     text: str,
     now: float,
     attachments: Sequence[ImageAttachment] = (),
 ) -> Conversation:
-    """With a question after the path that is shown."""
-    question = Turn(turn_id, conversation.shown, Role.USER, text, attachments=tuple(attachments))
-    return _append_question(conversation, question, now)
+    """Add a prompt behind the path that is shown."""
+    prompt = Turn(turn_id, conversation.shown, Role.USER, text, attachments=tuple(attachments))
+    return _append_prompt(conversation, prompt, now)
 
 
-def edit_question(
+def edit_prompt(
     conversation: Conversation, old_id: str, new_id: str, text: str, now: float
 ) -> Conversation:
-    """With another question in the place of an old one, which stays on a branch of its own."""
+    """Put another prompt in the place of one, which stays on a branch of its own."""
     old = _find_turn(conversation, old_id, Role.USER)
-    question = Turn(new_id, old.parent, Role.USER, text, attachments=old.attachments)
-    return _append_question(conversation, question, now)
+    prompt = Turn(new_id, old.parent, Role.USER, text, attachments=old.attachments)
+    return _append_prompt(conversation, prompt, now)
 
 
 def with_reply(
@@ -344,7 +348,7 @@ def with_reply(
     now: float,
     sampling: SamplingParameters | None = None,
 ) -> Conversation:
-    """With an empty answer to the question that is shown last, to be filled."""
+    """Add an empty reply to the prompt that is shown last."""
     last = conversation.path[-1:]
     if not last or last[0].role is not Role.USER:
         raise ValueError("there is no question to answer")
@@ -358,7 +362,7 @@ def add_alternative_reply(
     now: float,
     sampling: SamplingParameters | None = None,
 ) -> Conversation:
-    """With an empty answer beside an old one, which stays on a branch of its own."""
+    """Add an empty sibling of a reply, which stays on a branch of its own."""
     old = _find_turn(conversation, old_id, Role.ASSISTANT)
     return _with_reply(conversation, new_id, old.parent, now, sampling)
 
@@ -366,7 +370,7 @@ def add_alternative_reply(
 def reopen_reply(
     conversation: Conversation, turn_id: str, sampling: SamplingParameters | None = None
 ) -> Conversation:
-    """With an answer that was cut, stopped or at its limit open for more."""
+    """Reopen a reply that was cut, stopped or at its limit, to continue it."""
     turn = _find_turn(conversation, turn_id, Role.ASSISTANT)
     if not turn.is_incomplete:
         raise ValueError("this answer is complete")
@@ -386,14 +390,14 @@ def reopen_reply(
 
 
 def delete_turn(conversation: Conversation, turn_id: str) -> Conversation:
-    """Without a turn and everything that follows it. What stands beside it is shown then."""
+    """Remove a turn and everything that follows it; a sibling is shown instead."""
     turn = _find_turn(conversation, turn_id)
     gone = {turn_id}
-    waiting = [turn_id]
-    while waiting:
-        followers = [child.id for child in conversation.children(waiting.pop())]
+    pending = [turn_id]
+    while pending:
+        followers = [child.id for child in conversation.children(pending.pop())]
         gone.update(followers)
-        waiting += followers
+        pending += followers
     left = replace(
         conversation,
         turns={id_: kept for id_, kept in conversation.turns.items() if id_ not in gone},
@@ -401,13 +405,13 @@ def delete_turn(conversation: Conversation, turn_id: str) -> Conversation:
     )
     if conversation.shown not in gone:
         return left
-    beside = left.children(turn.parent)
-    shown = left.newest_leaf(beside[-1].id) if beside else turn.parent
+    siblings = left.children(turn.parent)
+    shown = left.newest_leaf(siblings[-1].id) if siblings else turn.parent
     return replace(left, shown=shown)
 
 
 def switch_branch(conversation: Conversation, turn_id: str, step: int) -> Conversation:
-    """With the branch shown that stands so many steps beside a turn; round at the ends."""
+    """Show the sibling that is so many steps from a turn; the last is followed by the first."""
     turn = _find_turn(conversation, turn_id)
     branches = conversation.branches(turn_id)
     other = branches[(branches.index(turn) + step) % len(branches)]
@@ -415,7 +419,7 @@ def switch_branch(conversation: Conversation, turn_id: str, step: int) -> Conver
 
 
 def drop_oldest_turns(conversation: Conversation, turns: int = 2) -> Conversation:
-    """With so many turns less sent to the model. They stay in sight, and one question is sent."""
+    """Send so many turns less to the model, but at least one prompt. They all stay on screen."""
     path = conversation.path
     start = next((n for n, turn in enumerate(path) if turn.id == conversation.sent_from), 0)
     later = [turn for turn in path[start + turns :] if turn.role is Role.USER]
@@ -425,11 +429,11 @@ def drop_oldest_turns(conversation: Conversation, turns: int = 2) -> Conversatio
     return replace(conversation, sent_from=(later or questions[-1:])[0].id)
 
 
-def _append_question(conversation: Conversation, question: Turn, now: float) -> Conversation:
-    if not question.text.strip() and not question.attachments:
+def _append_prompt(conversation: Conversation, prompt: Turn, now: float) -> Conversation:
+    if not prompt.text.strip() and not prompt.attachments:
         raise ValueError("there is nothing to ask")
-    added = conversation.with_turn(replace(question, began=now, ended=now))
-    return replace(added, shown=question.id, changed=now)
+    added = conversation.with_turn(replace(prompt, began=now, ended=now))
+    return replace(added, shown=prompt.id, changed=now)
 
 
 def _with_reply(
@@ -439,7 +443,7 @@ def _with_reply(
     now: float,
     sampling: SamplingParameters | None,
 ) -> Conversation:
-    answer = Turn(
+    reply = Turn(
         turn_id,
         parent,
         Role.ASSISTANT,
@@ -448,7 +452,7 @@ def _with_reply(
         began=now,
         sampling=conversation.sampling if sampling is None else sampling,
     )
-    return replace(conversation.with_turn(answer), shown=turn_id, changed=now)
+    return replace(conversation.with_turn(reply), shown=turn_id, changed=now)
 
 
 def _find_turn(conversation: Conversation, turn_id: str, role: Role | None = None) -> Turn:

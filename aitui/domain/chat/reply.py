@@ -10,19 +10,19 @@ from aitui.errors import AituiError
 
 @dataclass(frozen=True, slots=True)
 class ResponseStarted:
-    """The server answers: its headers are there. What it waited for before isn't told."""
+    """The response's headers arrived. What happened on the server before isn't known."""
 
 
 @dataclass(frozen=True, slots=True)
 class LoadQueued:
-    """llama-swap's word that the load waits for others; `position` counts from 1."""
+    """llama-swap reports that the load waits for others; `position` counts from 1."""
 
     position: int
 
 
 @dataclass(frozen=True, slots=True)
 class LoadProgress:
-    """llama-swap's word that the model comes up; `words` is its last line about it."""
+    """llama-swap reports that the model is loading; `words` is its last line about it."""
 
     model: str = ""
     words: str = ""
@@ -30,7 +30,7 @@ class LoadProgress:
 
 @dataclass(frozen=True, slots=True)
 class PromptProgress:
-    """How many of the prompt's tokens are read; `cached` of them cost nothing. Seconds."""
+    """How many of the prompt's tokens are read; `cached` of them cost nothing. Times in seconds."""
 
     total: int
     cached: int
@@ -53,7 +53,7 @@ class ReasoningDelta:
 
 @dataclass(frozen=True, slots=True)
 class TextDelta:
-    """More of the answer; `pieces` is how many deltas of the server are in it."""
+    """More of the reply; `pieces` is how many deltas of the server are in it."""
 
     text: str
     pieces: int = 1
@@ -61,7 +61,7 @@ class TextDelta:
 
 @dataclass(frozen=True, slots=True)
 class GenerationTimings:
-    """llama-server's own measurements so far: tokens, seconds and tokens a second.
+    """llama-server's own measurements by now: tokens, seconds and tokens per second.
 
     `prompt_tokens` were read, `cached` more didn't have to be. `drafted` and `accepted` are None
     without speculative decoding.
@@ -89,16 +89,16 @@ class TokenUsage:
 
 @dataclass(frozen=True, slots=True)
 class GenerationFinished:
-    """The model has ended: "stop", "length", "tool_calls" or another word of its server."""
+    """The model stopped: "stop", "length", "tool_calls" or another word of its server."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class StreamError:
-    """An error object in the stream; the token counts are those of a context exceeded.
+    """An error object in the stream; the token counts are those of an exceeded context.
 
-    `loading` says that it is llama-swap's own, and about a load.
+    `loading` is set if llama-swap sent it, about a load.
     """
 
     words: str
@@ -127,7 +127,7 @@ _BLOCK = 4096
 
 
 class GrowingText:
-    """Appends in constant time; a view made before shows what it showed then."""
+    """A text that grows in constant time; an earlier view of it doesn't change."""
 
     __slots__ = ("_blocks", "_length", "_starts")
 
@@ -152,11 +152,11 @@ class GrowingText:
         return self._length
 
     def view(self) -> "TextSnapshot":
-        """The text as it is now."""
+        """Return the text as it is now."""
         return TextSnapshot(self, self._length)
 
     def between(self, start: int, end: int) -> str:
-        """The characters from `start` up to `end`."""
+        """Return the characters from `start` up to `end`."""
         if start >= end:
             return ""
         first = bisect_right(self._starts, start) - 1
@@ -180,7 +180,7 @@ class TextSnapshot:
         return self.length
 
     def since(self, start: int) -> str:
-        """What came after the first `start` characters: all that a reader has to add."""
+        """Return what came after the first `start` characters: all that a reader has to add."""
         return self.source.between(start, self.length)
 
 
@@ -192,7 +192,7 @@ _SAMPLE = 0.05
 
 @dataclass(frozen=True, slots=True)
 class TokenRates:
-    """One reading. Seconds and tokens a second; None where nothing can be said yet."""
+    """One reading: seconds, and tokens per second; None if nothing can be said yet."""
 
     tokens: int = 0
     first_token: float | None = None
@@ -203,8 +203,8 @@ class TokenRates:
 class RateMeter:
     """Counts tokens as they come. All times are monotonic seconds of the caller's clock.
 
-    With the server's own timings the rate is the one at which it wrote, whatever the network did
-    to the pace of arrival.
+    With the server's own timings the rate is that of the generation, whatever the network does to
+    the rate of arrival.
     """
 
     __slots__ = (
@@ -233,7 +233,7 @@ class RateMeter:
         self._point_tokens = 0
 
     def count_tokens(self, now: float, pieces: int) -> None:
-        """So many tokens have just come."""
+        """Count tokens that have just arrived."""
         if pieces <= 0:
             return
         if self._first is None:
@@ -245,7 +245,7 @@ class RateMeter:
         self._complete_points(now)
 
     def apply_timings(self, now: float, timings: GenerationTimings) -> None:
-        """The server has just said how far it is."""
+        """Take over the server's own timings."""
         if timings.tokens <= 0 or (timings.tokens < self.tokens and self._timed):
             return
         if not self._timed:
@@ -257,7 +257,7 @@ class RateMeter:
         self._complete_points(now)
 
     def read(self, now: float) -> TokenRates:
-        """The reading at this moment."""
+        """Return the reading at this moment."""
         self._complete_points(now)
         return TokenRates(
             tokens=self.tokens,
@@ -296,7 +296,7 @@ class RateMeter:
 
 
 class ReplyPhase(Enum):
-    """What an answer is at."""
+    """How far a reply is."""
 
     QUEUED = "queued"
     LOADING = "loading"
@@ -316,12 +316,13 @@ class ReplyPhase(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """Everything that can be shown of it. Times are monotonic seconds, `thought` is a duration.
+    """Everything that can be shown of a reply. Times are monotonic seconds.
 
-    `phase_since` is when the present phase began. `position` in the server's queue counts from 1,
-    0 where it tells none. `words` is the server's last line about the load. `error` says why it
-    was cut or failed; of a failed one nothing came, and `prompt` may go back into the input.
-    `reasoning` and `text` hold what came before too where an answer is continued.
+    `phase_since` is when the present phase began. `position` in the server's queue counts from 1, 0
+    if there is none. `words` is the server's last line about the load. `thought` is the duration of
+    the reasoning. `error` says why the reply was cut or failed; of a failed one nothing came, and
+    `prompt` may go back into the input. `reasoning` and `text` include what came before if a reply
+    is continued.
     """
 
     turn_id: str
@@ -345,7 +346,7 @@ class Reply:
 
     @property
     def context_used(self) -> int | None:
-        """Tokens of the slot's context in use by now, None where the server didn't say."""
+        """Tokens of the slot's context in use by now, None if the server didn't report any."""
         if self.usage is not None:
             return self.usage.prompt_tokens + self.usage.completion_tokens
         if self.timings is not None and self.timings.prompt_tokens + self.timings.cached:

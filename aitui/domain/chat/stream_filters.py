@@ -1,4 +1,4 @@
-"""`<think>…</think>` at the beginning of an answer: reasoning that a server left in the text."""
+"""What servers put into the text or the reasoning of a reply that is neither."""
 
 import re
 
@@ -9,11 +9,10 @@ CLOSES = "</think>"
 
 
 class ThinkTagFilter:
-    """Parts the text of an answer into reasoning and answer, its tags cut anywhere.
+    """Splits the text of a reply into reasoning and text at `<think>` tags, however they are cut.
 
-    Only tags before the first word of the answer count: further on they are what the answer is
-    about. Blanks behind reasoning are dropped. An answer that ends inside the tags is all
-    reasoning.
+    Only tags before the first word of the text count: further on they are what the reply is about.
+    Blanks behind reasoning are dropped. A reply that ends inside the tags is all reasoning.
     """
 
     __slots__ = ("_answering", "_pending", "_thinking", "_thought")
@@ -25,7 +24,7 @@ class ThinkTagFilter:
         self._answering = False
 
     def feed(self, piece: str) -> tuple[str, str]:
-        """Reasoning and answer that are certain by now."""
+        """Return the reasoning and the text that are certain by now."""
         if self._answering:
             return "", piece
         text = self._pending + piece
@@ -52,7 +51,7 @@ class ThinkTagFilter:
                 return "".join(reasoning), start if self._thought else text
 
     def finish(self) -> tuple[str, str]:
-        """What was held back, when nothing more comes."""
+        """Return what was held back, when nothing more comes."""
         held, self._pending = self._pending, ""
         if self._thinking:
             return held, ""
@@ -60,7 +59,7 @@ class ThinkTagFilter:
 
 
 def _split_at_close(text: str) -> tuple[str, bool, str]:
-    """Up to the closing tag, whether it is there, and what follows or may be its beginning."""
+    """Return what precedes the closing tag, whether it is there, and the rest or its beginning."""
     before, closing, rest = text.partition(CLOSES)
     if closing:
         return before, True, rest
@@ -78,7 +77,7 @@ _POSITION = re.compile(r"Queue position: #([0-9]{1,6})\s")
 
 
 class LoadingLineFilter:
-    """Pieces of these lines in, what they tell out."""
+    """Reads the lines that llama-swap sends as reasoning while a model loads."""
 
     __slots__ = ("_line", "_model", "_position", "begun")
 
@@ -95,28 +94,30 @@ class LoadingLineFilter:
         return self.begun
 
     def feed(self, piece: str) -> list[LoadQueued | LoadProgress | StreamError]:
-        """What the piece adds."""
+        """Return what the piece adds."""
         first, *others = piece.split("\n")
-        told: list[LoadQueued | LoadProgress | StreamError] = []
-        self._extend_line(first, told)
+        events: list[LoadQueued | LoadProgress | StreamError] = []
+        self._extend_line(first, events)
         for following in others:
-            self._finish_line(told)
-            self._extend_line(following, told)
-        return told
+            self._finish_line(events)
+            self._extend_line(following, events)
+        return events
 
-    def _extend_line(self, text: str, told: list[LoadQueued | LoadProgress | StreamError]) -> None:
+    def _extend_line(
+        self, text: str, events: list[LoadQueued | LoadProgress | StreamError]
+    ) -> None:
         self._line = (self._line + text)[:_LONGEST_LINE]
         found = _POSITION.match(self._line)
         if found is not None and int(found[1]) != self._position:
             self._position = int(found[1])
-            told.append(LoadQueued(self._position))
+            events.append(LoadQueued(self._position))
 
-    def _finish_line(self, told: list[LoadQueued | LoadProgress | StreamError]) -> None:
+    def _finish_line(self, events: list[LoadQueued | LoadProgress | StreamError]) -> None:
         line, self._line = self._line.strip(), ""
         if line.startswith(_FAILED):
-            told.append(StreamError(line.removeprefix(_FAILED), loading=True))
+            events.append(StreamError(line.removeprefix(_FAILED), loading=True))
         elif line.startswith(_MODEL):
             self._model = line.removeprefix(_MODEL)
-            told.append(LoadProgress(self._model))
+            events.append(LoadProgress(self._model))
         elif line.strip(RULE + ".") and not _POSITION.match(line + " "):
-            told.append(LoadProgress(self._model, line))
+            events.append(LoadProgress(self._model, line))

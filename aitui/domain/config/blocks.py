@@ -3,19 +3,11 @@
 import posixpath
 import re
 
-from aitui.domain.config.document import (
-    ConfigDocument,
-    ModelEntry,
-    Node,
-    YamlCollection,
-    YamlScalar,
-    block_end,
-    scalar_text,
-)
+from aitui.domain.config.document import ConfigDocument, ModelEntry
 from aitui.domain.config.flag_edit import change_flag
 from aitui.domain.config.lint import entries_at, list_items
 from aitui.domain.config.locate import ValueSource, current_value, escape_fragment
-from aitui.domain.config.splice import Splice, end_of_line, line_break
+from aitui.domain.config.splice import Splice, end_of_line, line_break, write_text
 from aitui.domain.config.verify import (
     ConfigChange,
     differs_only_in_keys,
@@ -23,18 +15,18 @@ from aitui.domain.config.verify import (
     reparse,
     require_verified,
 )
+from aitui.domain.config.yaml_tree import Node, YamlCollection, YamlScalar, block_end, scalar_text
 from aitui.domain.llama_server import (
     MODEL,
+    CommandLine,
     effective_flag_value,
     find_flag,
-    has_flag,
     refuse_unwritable,
 )
 from aitui.domain.sanitize import sanitize_line
 from aitui.errors import ConfigRefused
 
 _PLAIN_KEY = re.compile(r"[A-Za-z][A-Za-z0-9_./+-]*(?:[ :][A-Za-z0-9_./+-]+)*")
-_NOT_TEXT = re.compile(r"(?i:true|false|null|yes|no|on|off|y|n)")
 
 
 def model_files(document: ConfigDocument) -> frozenset[str]:
@@ -148,7 +140,7 @@ def _find_template(document: ConfigDocument, like: str | None) -> ModelEntry:
     usable = [
         entry
         for entry in document.entries.values()
-        if has_flag(document.command(entry.id), MODEL) and not entry.pair.aliased
+        if CommandLine.read(document.command(entry.id)).has(MODEL) and not entry.pair.aliased
     ]
     if not usable:
         raise ConfigRefused(
@@ -214,9 +206,7 @@ def _strip_anchors(text: str, pattern: ModelEntry, body: str) -> str:
 def _format_id(model_id: str, like: YamlScalar) -> str:
     if like.style in {"'", '"'}:
         return like.style + escape_fragment(model_id, like.style) + like.style
-    if _PLAIN_KEY.fullmatch(model_id) and not _NOT_TEXT.fullmatch(model_id):
-        return model_id
-    return '"' + escape_fragment(model_id, '"') + '"'
+    return write_text(model_id, _PLAIN_KEY)
 
 
 def _remove_key(document: ConfigDocument, model_id: str, key: str) -> ConfigDocument:

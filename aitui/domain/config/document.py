@@ -1,258 +1,27 @@
-"""The nodes of a YAML text with their exact places, aliases resolved to one and the same node."""
+"""A config file: its models, with their commands as llama-swap expands them."""
 
 import re
-from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
-from typing import TYPE_CHECKING, TypeAlias
 
-from aitui.domain import llama_server as command_line
+from aitui.domain.config.yaml_tree import (
+    LARGEST_FILE,
+    LineIndex,
+    MappingEntry,
+    MergedKeys,
+    Node,
+    YamlCollection,
+    YamlPair,
+    YamlScalar,
+    block_end,
+    is_mapping,
+    read_tree,
+    scalar_text,
+)
+from aitui.domain.llama_server import CONTEXT_SIZE, CommandLine
 from aitui.domain.sanitize import sanitize_line
 from aitui.errors import ConfigRefused
-
-if TYPE_CHECKING:
-    from ruamel.yaml.nodes import Node as RuamelNode
-
-
-LARGEST_DOCUMENT = 1024 * 1024
-MERGE_TAG = "tag:yaml.org,2002:merge"
-_MOST_MERGED_KEYS = 100_000
-# What ruamel.yaml lets through where it stumbles: over `%YAML 1.3`, for one.
-_OTHER_REFUSALS = (AssertionError, AttributeError, LookupError, TypeError, ValueError)
-_LINE_BREAK = re.compile(r"\r\n|[\r\n]")
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class YamlScalar:
-    """One value. `style` is `|`, `>`, `'`, `"` or "" for plain; `text[start:end]` spells it."""
-
-    value: str
-    tag: str
-    style: str
-    anchor: str
-    start: int
-    end: int
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class YamlPair:
-    """A key and its value. `aliased`: the value stands elsewhere, behind its anchor."""
-
-    key: "Node"
-    value: "Node"
-    aliased: bool
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class YamlCollection:
-    """A mapping's pairs or a sequence's items. `flow`: in braces or brackets."""
-
-    pairs: tuple[YamlPair, ...]
-    items: tuple["Node", ...]
-    mapping: bool
-    flow: bool
-    tag: str
-    anchor: str
-    start: int
-    end: int
-
-
-Node: TypeAlias = YamlScalar | YamlCollection
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class MappingEntry:
-    """What a mapping has under one key, merged keys included.
-
-    `anchor` names the merged mapping that the pair comes from, "" for the mapping's own pairs.
-    """
-
-    pair: YamlPair
-    anchor: str
-
-    @property
-    def value(self) -> Node:
-        """The value's node."""
-        return self.pair.value
-
-
-def read_tree(text: str) -> Node | None:
-    """The nodes of one YAML document; None where it holds nothing.
-
-    Raises ConfigRefused, with line and column, for what is no YAML, for duplicate keys, for an
-    alias inside its own anchor, and for what is nested too deeply.
-    """
-    if len(text) > LARGEST_DOCUMENT:
-        raise ConfigRefused(f"More than {LARGEST_DOCUMENT:,} characters are not read.")
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import MarkedYAMLError, YAMLError
-    from ruamel.yaml.reader import ReaderError
-
-    yaml = YAML(typ="safe", pure=True)
-    # An anchor that is set again is right; a warning would be written across the screen.
-    yaml.composer.warn_double_anchors = False
-    try:
-        found = yaml.compose(text)
-        return None if found is None else _TreeBuilder(text).node(found)
-    except MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        words = " ".join(part for part in (error.context, error.problem) if part)
-        raise invalid_yaml_error(
-            text, mark.index if mark else 0, sanitize_line(words, 160)
-        ) from error
-    except ReaderError as error:
-        raise invalid_yaml_error(
-            text, error.position, "A character that YAML doesn't allow."
-        ) from error
-    except RecursionError as error:
-        raise ConfigRefused("The config file is nested too deeply.") from error
-    except (YAMLError, *_OTHER_REFUSALS) as error:
-        raise ConfigRefused(
-            "The config file isn't valid YAML.", why=sanitize_line(str(error), 160)
-        ) from error
-
-
-def invalid_yaml_error(text: str, index: int, why: str) -> ConfigRefused:
-    """The error for a text that is no YAML from a place on."""
-    line, column = LineIndex.of(text).position(index)
-    return ConfigRefused(
-        "The config file isn't valid YAML.",
-        line=line,
-        column=column,
-        why=f"Line {line}, column {column}: {why}",
-        remedy="Mend it in the editor (e).",
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class LineIndex:
-    """Where the lines of a text start; LF, CR LF and CR end them."""
-
-    starts: tuple[int, ...]
-
-    @classmethod
-    def of(cls, text: str) -> "LineIndex":
-        """The lines of a text; a byte order mark stands before the first one."""
-        first = 1 if text.startswith("\ufeff") else 0
-        return cls((first, *(found.end() for found in _LINE_BREAK.finditer(text))))
-
-    def line(self, index: int) -> int:
-        """The line of a place, from 1."""
-        return max(1, bisect_right(self.starts, index))
-
-    def position(self, index: int) -> tuple[int, int]:
-        """Line and column of a place, both from 1."""
-        line = self.line(index)
-        return line, max(0, index - self.starts[line - 1]) + 1
-
-
-def scalar_text(node: Node | None) -> str | None:
-    """The text of a scalar that isn't null, else None."""
-    return node.value if isinstance(node, YamlScalar) and not node.tag.endswith(":null") else None
-
-
-def is_mapping(node: Node | None) -> bool:
-    """Whether the node is a mapping."""
-    return isinstance(node, YamlCollection) and node.mapping
-
-
-class MergedKeys:
-    """The keys of mappings with what `<<` brings in; own keys win, then the first merged one.
-
-    Raises ConfigRefused where merges repeat beyond reason.
-    """
-
-    def __init__(self) -> None:
-        self._known: dict[int, Mapping[str, MappingEntry]] = {}
-        self._keys_left = _MOST_MERGED_KEYS
-
-    def keys(self, node: Node | None) -> Mapping[str, MappingEntry]:
-        """The entries of a mapping in the order of the text; none of anything else."""
-        if not isinstance(node, YamlCollection) or not node.mapping:
-            return {}
-        known = self._known.get(id(node))
-        if known is None:
-            known = self._known[id(node)] = self._read(node)
-        return known
-
-    def _read(self, node: YamlCollection) -> Mapping[str, MappingEntry]:
-        entries = {
-            pair.key.value: MappingEntry(pair, "")
-            for pair in node.pairs
-            if isinstance(pair.key, YamlScalar) and pair.key.tag != MERGE_TAG
-        }
-        for source in _merge_sources(node):
-            for name, entry in self.keys(source).items():
-                anchor = source.anchor or entry.anchor
-                entries.setdefault(name, MappingEntry(entry.pair, anchor))
-                self._keys_left -= 1
-                if self._keys_left < 0:
-                    raise ConfigRefused("The config file merges the same keys too many times.")
-        return entries
-
-
-def _merge_sources(node: YamlCollection) -> Iterator[Node]:
-    for pair in node.pairs:
-        if isinstance(pair.key, YamlScalar) and pair.key.tag == MERGE_TAG:
-            value = pair.value
-            if isinstance(value, YamlCollection) and not value.mapping:
-                yield from value.items
-            else:
-                yield value
-
-
-class _TreeBuilder:
-    """Turns the parser's nodes into ours, each one once, and checks its keys."""
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-        self._built: dict[int, Node] = {}
-        self._open: set[int] = set()
-
-    def node(self, raw: "RuamelNode") -> Node:
-        built = self._built.get(id(raw))
-        if built is None:
-            if id(raw) in self._open:
-                raise invalid_yaml_error(
-                    self._text, raw.start_mark.index, "An alias inside its own anchor."
-                )
-            self._open.add(id(raw))
-            built = self._built[id(raw)] = self._build(raw)
-            self._open.discard(id(raw))
-        return built
-
-    def _build(self, raw: "RuamelNode") -> Node:
-        from ruamel.yaml.nodes import CollectionNode, MappingNode, ScalarNode
-
-        start, end, anchor = raw.start_mark.index, raw.end_mark.index, raw.anchor or ""
-        tag = str(raw.tag)
-        if isinstance(raw, ScalarNode):
-            return YamlScalar(str(raw.value), tag, raw.style or "", anchor, start, end)
-        assert isinstance(raw, CollectionNode)
-        flow = bool(raw.flow_style)
-        if isinstance(raw, MappingNode):
-            pairs = tuple(self._pair(key, value) for key, value in raw.value)
-            self._refuse_duplicates(pairs)
-            return YamlCollection(pairs, (), True, flow, tag, anchor, start, end)
-        items = tuple(self.node(item) for item in raw.value)
-        return YamlCollection((), items, False, flow, tag, anchor, start, end)
-
-    def _pair(self, key: "RuamelNode", value: "RuamelNode") -> YamlPair:
-        aliased = value.start_mark.index < key.start_mark.index
-        return YamlPair(self.node(key), self.node(value), aliased)
-
-    def _refuse_duplicates(self, pairs: tuple[YamlPair, ...]) -> None:
-        seen: set[str] = set()
-        for pair in pairs:
-            if isinstance(pair.key, YamlScalar):
-                if pair.key.value in seen:
-                    name = sanitize_line(pair.key.value, 60)
-                    raise invalid_yaml_error(
-                        self._text, pair.key.start, f"“{name}” stands there twice."
-                    )
-                seen.add(pair.key.value)
-
 
 MODEL_ID = "MODEL_ID"
 REFERENCE = re.compile(r"\$\{([A-Za-z0-9_-]+)\}")
@@ -263,7 +32,7 @@ _SIMPLE_INTEGER = re.compile(r"-?(?:0|[1-9][0-9]*)")
 
 @dataclass(frozen=True, slots=True)
 class Macro:
-    """One macro; `text` is what takes its place. `node` is None for `MODEL_ID`."""
+    """A macro; `text` replaces its references. `node` is None for `MODEL_ID`."""
 
     name: str
     text: str
@@ -290,14 +59,14 @@ class SourceRange:
 
 @dataclass(frozen=True, slots=True)
 class ExpandedCommand:
-    """An expanded command; each character knows its source and its place there."""
+    """An expanded command; each character has its source and its index there."""
 
     text: str
     sources: tuple[CommandSource, ...]
     places: tuple[tuple[int, int], ...]
 
     def origin(self, start: int, end: int) -> SourceRange | None:
-        """The one source that a stretch was taken from in one piece; None where it wasn't."""
+        """Return the one source that a range was taken from in one piece, else None."""
         places = self.places[start:end]
         if not places:
             return None
@@ -308,7 +77,7 @@ class ExpandedCommand:
 
 
 def format_macro_value(node: YamlScalar) -> str:
-    """What a macro's value looks like in a command: numbers as Go prints them."""
+    """Return a macro's value as it is in a command: numbers as Go prints them."""
     if node.tag.endswith(":bool"):
         return node.value.lower()
     if node.tag.endswith(":int") and not _SIMPLE_INTEGER.fullmatch(node.value):
@@ -322,7 +91,7 @@ def format_macro_value(node: YamlScalar) -> str:
 
 
 def _go_float(text: str) -> str:
-    """`%v` of a float64: the shortest digits, with an exponent from 1e+06 on and below 1e-04."""
+    """Format a float64 as `%v`: the shortest digits, an exponent from 1e+06 on and below 1e-04."""
     try:
         number = Decimal(repr(float(text.replace("_", "")))).normalize()
     except (ValueError, InvalidOperation):
@@ -337,16 +106,16 @@ def _go_float(text: str) -> str:
 
 
 def remove_comment_lines(command: str) -> str:
-    """A command without the lines whose first character is `#`."""
+    """Return a command without the lines that begin with `#`."""
     if "#" not in command:
         return command
     return "\n".join(line for line in command.split("\n") if not line.strip().startswith("#"))
 
 
 def expand(text: str, macros: Iterable[Macro]) -> str:
-    """A text with its macros put in, the last one first.
+    """Expand the macros of a text, the last one first.
 
-    Raises ConfigRefused where it grows beyond LONGEST characters.
+    Raises ConfigRefused if it grows beyond LONGEST_COMMAND characters.
     """
     for macro in reversed(tuple(macros)):
         reference = "${" + macro.name + "}"
@@ -359,7 +128,7 @@ def expand(text: str, macros: Iterable[Macro]) -> str:
 
 
 def trace(command: YamlScalar, macros: Iterable[Macro]) -> ExpandedCommand:
-    """A command expanded as `expand` does it, with the origin of every character."""
+    """Expand a command as `expand` does it, with the origin of every character."""
     sources = [CommandSource(command, command.value, "")]
     text, places = _strip_comment_lines(command.value)
     for macro in reversed(tuple(macros)):
@@ -368,14 +137,14 @@ def trace(command: YamlScalar, macros: Iterable[Macro]) -> ExpandedCommand:
         if at < 0:
             continue
         sources.append(CommandSource(macro.node, macro.text, macro.name))
-        put_in = [(len(sources) - 1, offset) for offset in range(len(macro.text))]
+        inserted = [(len(sources) - 1, offset) for offset in range(len(macro.text))]
         pieces: list[str] = []
         moved: list[tuple[int, int]] = []
         done = 0
         while at >= 0:
             pieces += (text[done:at], macro.text)
             moved += places[done:at]
-            moved += put_in
+            moved += inserted
             if len(moved) > LONGEST_COMMAND:
                 raise _too_long_error(macro)
             done = at + len(reference)
@@ -406,14 +175,12 @@ def _too_long_error(macro: Macro) -> ConfigRefused:
     )
 
 
-_COLON = re.compile(r"\s*:")
-_ALIAS = re.compile(r"\s*:?\s*\*[^\s,\[\]{}]+")
 _CONTEXT_VARIABLE = "LLAMA_ARG_CTX_SIZE"
 
 
 @dataclass(frozen=True, slots=True)
 class ModelBlock:
-    """One entry of `models`. Lines are counted from 1, the last one included."""
+    """An entry of `models`. Lines are counted from 1, the last one included."""
 
     id: str
     first_line: int
@@ -439,7 +206,7 @@ class ModelEntry:
 
 @dataclass(frozen=True, slots=True)
 class ConfigDocument:
-    """A config file that parses. `text` is the whole of it, byte order mark and line ends too."""
+    """A config file that parses. `text` is the whole of it, with byte-order mark and line ends."""
 
     text: str
     models: tuple[ModelBlock, ...]
@@ -451,10 +218,10 @@ class ConfigDocument:
 
     @classmethod
     def read(cls, text: str) -> "ConfigDocument":
-        """Parses a config file; call it in a thread, it takes 4 ms a KiB.
+        """Parse a config file; call it in a thread, it takes 4 ms per KiB.
 
         Raises ConfigRefused, with line and column, for what isn't YAML, for duplicate keys, for
-        anything but a mapping, and for what is nested or repeated beyond reason.
+        anything but a mapping, and for what is nested or repeated too much.
         """
         root = read_tree(text)
         if root is None or not is_mapping(root):
@@ -479,12 +246,12 @@ class ConfigDocument:
         )
 
     def model(self, model_id: str) -> ModelBlock:
-        """The block of exactly that id. Raises ConfigRefused where there is none."""
+        """Return the block of exactly that id. Raises ConfigRefused if there is none."""
         self.entry(model_id)
         return next(block for block in self.models if block.id == model_id)
 
     def entry(self, model_id: str) -> ModelEntry:
-        """The nodes of exactly that id. Raises ConfigRefused where there is none."""
+        """Return the nodes of exactly that id. Raises ConfigRefused if there is none."""
         entry = self.entries.get(model_id)
         if entry is None:
             raise ConfigRefused(
@@ -494,24 +261,24 @@ class ConfigDocument:
         return entry
 
     def command(self, model_id: str) -> str:
-        """The command with its macros expanded as llama-swap does; `${PORT}` stays."""
+        """Return the command with its macros expanded as llama-swap does; `${PORT}` stays."""
         node = self.command_node(model_id)
         if node is None:
             return ""
         return expand(remove_comment_lines(node.value), self.macros_of(model_id))
 
     def command_node(self, model_id: str) -> YamlScalar | None:
-        """The scalar under `cmd`, None where there is none."""
+        """Return the scalar under `cmd`, None if there is none."""
         node = _value_node(self.entry(model_id).keys, "cmd")
         return node if isinstance(node, YamlScalar) and scalar_text(node) is not None else None
 
     def trace(self, model_id: str) -> ExpandedCommand | None:
-        """The expanded command with the origin of each character, None where there is none."""
+        """Return the expanded command with the origin of each character, None if there is none."""
         node = self.command_node(model_id)
         return None if node is None else trace(node, self.macros_of(model_id))
 
     def macros_of(self, model_id: str) -> tuple[Macro, ...]:
-        """The macros that a model's command is expanded with, in llama-swap's order."""
+        """Return the macros that a model's command is expanded with, in llama-swap's order."""
         entry = self.entry(model_id)
         macros = [Macro(MODEL_ID, model_id, None), *self.macros]
         place = {macro.name: index for index, macro in enumerate(macros)}
@@ -524,14 +291,14 @@ class ConfigDocument:
         return tuple(macros)
 
     def environment(self, model_id: str) -> tuple[YamlScalar, ...]:
-        """The scalars of the model's `env` list, each `NAME=VALUE`."""
+        """Return the scalars of the model's `env` list, each `NAME=VALUE`."""
         node = _value_node(self.entry(model_id).keys, "env")
         if not isinstance(node, YamlCollection) or node.mapping:
             return ()
         return tuple(item for item in node.items if isinstance(item, YamlScalar))
 
     def variable(self, model_id: str, name: str) -> YamlScalar | None:
-        """The scalar that sets an environment variable, the last one where there are several."""
+        """Return the scalar that sets an environment variable, the last one of several."""
         found = None
         for item in self.environment(model_id):
             if name and item.value.startswith(f"{name}="):
@@ -539,52 +306,21 @@ class ConfigDocument:
         return found
 
     def variables(self, model_id: str) -> dict[str, str]:
-        """The model's environment with its macros expanded; the last of several counts."""
+        """Return the model's environment with its macros expanded; the last of several counts."""
         macros = self.macros_of(model_id)
         pairs = (item.value.partition("=") for item in self.environment(model_id))
         return {name: expand(value, macros) for name, equals, value in pairs if equals}
 
     def context_size(self, model_id: str) -> int | None:
-        """Tokens of the command's `--ctx-size`, else of `LLAMA_ARG_CTX_SIZE` in `env`."""
-        command = self.command(model_id)
-        if command_line.has_flag(command, command_line.CONTEXT_SIZE):
-            return command_line.context_size(command)
+        """Return the tokens of the command's `--ctx-size`, else of `LLAMA_ARG_CTX_SIZE` in `env`."""
+        command = CommandLine.read(self.command(model_id))
+        if command.has(CONTEXT_SIZE):
+            return command.context_size
         item = self.variable(model_id, _CONTEXT_VARIABLE)
         if item is None:
             return None
         value = item.value.partition("=")[2].strip()
-        return command_line.CommandLine(("-c", value)).context_size
-
-
-def content_end(text: str, node: Node) -> int:
-    """Where a node's own text ends: before the blank and comment lines that follow it."""
-    if isinstance(node, YamlScalar):
-        return node.start + len(text[node.start : node.end].rstrip())
-    if not node.flow and node.mapping and node.pairs:
-        return block_end(text, node.pairs[-1])
-    inside = [item for item in node.items if node.start <= item.start < item.end <= node.end]
-    if not node.flow and inside and inside[-1] is node.items[-1]:
-        return content_end(text, inside[-1])
-    lines = text[node.start : node.end].rstrip().split("\n")
-    while len(lines) > 1 and lines[-1].lstrip()[:1] in {"", "#"}:
-        lines.pop()
-    return node.start + len("\n".join(lines).rstrip())
-
-
-def block_end(text: str, pair: YamlPair) -> int:
-    """Where the text of a key and its value ends."""
-    if pair.aliased:
-        alias = _ALIAS.match(text, pair.key.end)
-        return alias.end() if alias else pair.key.end
-    if pair.value.start == pair.value.end:
-        return after_colon(text, pair)
-    return content_end(text, pair.value)
-
-
-def after_colon(text: str, pair: YamlPair) -> int:
-    """The place behind a key's colon, where a value would start that isn't there."""
-    colon = _COLON.match(text, pair.key.end)
-    return colon.end() if colon else pair.key.end
+        return CommandLine(("-c", value)).context_size
 
 
 def _build_blocks(
@@ -618,14 +354,11 @@ def _value_node(keys: Mapping[str, MappingEntry], name: str) -> Node | None:
     return entry.value if entry else None
 
 
-LARGEST_FILE = 1024 * 1024
-
-
 def decode_config(content: bytes) -> str:
-    """The text of a file, its byte order mark and line ends included.
+    """Decode a file's text, its byte-order mark and line ends included.
 
-    Raises ConfigRefused, with the line, for more than LARGEST bytes, for what isn't UTF-8, and for
-    NUL.
+    Raises ConfigRefused, with the line, for more than LARGEST_FILE bytes, for what isn't UTF-8, and
+    for NUL.
     """
     if len(content) > LARGEST_FILE:
         raise ConfigRefused(
@@ -650,7 +383,7 @@ def decode_config(content: bytes) -> str:
 
 
 def encode_config(text: str) -> bytes:
-    """The bytes that `decode` made the text of.
+    """Encode a text that `decode_config` may have decoded.
 
     Raises ConfigRefused, with the line, for a lone surrogate, which no file can hold.
     """

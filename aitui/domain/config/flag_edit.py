@@ -3,7 +3,7 @@
 import shlex
 from dataclasses import dataclass
 
-from aitui.domain.config.document import ConfigDocument, YamlCollection, YamlPair, YamlScalar
+from aitui.domain.config.document import ConfigDocument
 from aitui.domain.config.locate import (
     LocatedValue,
     SourceMap,
@@ -32,6 +32,7 @@ from aitui.domain.config.verify import (
     reparse,
     require_verified,
 )
+from aitui.domain.config.yaml_tree import YamlCollection, YamlPair, YamlScalar
 from aitui.domain.launch import context_flag_of
 from aitui.domain.llama_server import (
     CONTEXT_SIZE,
@@ -112,7 +113,7 @@ def change_flag(
             return _detach_shared_command(edit, None)
         return _append_flag(edit, sharers)
     if located.text == value or found_flag.takes is FlagArity.NOTHING:
-        return _located_change(edit, located, document.text)
+        return _change_at(edit, located, document.text)
     if only_this_model and (located.also or located.node is None):
         return _override_flag(edit, located)
     return _replace_flag(edit, located)
@@ -158,10 +159,10 @@ def _replace_flag(edit: FlagEdit, located: LocatedValue) -> ConfigChange:
     else:
         _verify_words(edit, _words_with_value(edit, located), result, located.line)
     also = _other_changed_models(edit, result, located.line, allowed=bool(located.also))
-    return _located_change(edit, located, after, also)
+    return _change_at(edit, located, after, also)
 
 
-def _located_change(
+def _change_at(
     edit: FlagEdit, located: LocatedValue, after: str, also: tuple[str, ...] = ()
 ) -> ConfigChange:
     return ConfigChange(

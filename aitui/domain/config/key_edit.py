@@ -2,19 +2,11 @@
 
 import re
 
-from aitui.domain.config.document import (
-    ConfigDocument,
-    MappingEntry,
-    YamlCollection,
-    YamlPair,
-    YamlScalar,
-    after_colon,
-    scalar_text,
-)
+from aitui.domain.config.document import ConfigDocument
 from aitui.domain.config.keys import MODEL, ValueType
 from aitui.domain.config.lint import constraint_violation, matches_schema
 from aitui.domain.config.locate import SourceMap, ValueSource, escape_fragment
-from aitui.domain.config.splice import Splice, key_insertion
+from aitui.domain.config.splice import Splice, key_insertion, write_text
 from aitui.domain.config.verify import (
     ConfigChange,
     differs_only_in_keys,
@@ -24,13 +16,20 @@ from aitui.domain.config.verify import (
     reparse,
     require_verified,
 )
+from aitui.domain.config.yaml_tree import (
+    MappingEntry,
+    YamlCollection,
+    YamlPair,
+    YamlScalar,
+    after_colon,
+    scalar_text,
+)
 from aitui.domain.llama_server import refuse_unwritable
 from aitui.domain.sanitize import sanitize_line
 from aitui.errors import ConfigRefused
 
 _SINGLE = (ValueType.TEXT, ValueType.NUMBER, ValueType.SWITCH)
 _PLAIN = re.compile(r"[A-Za-z/][A-Za-z0-9_./ ()+-]*[A-Za-z0-9_./()+-]|[A-Za-z/]")
-_NOT_TEXT = re.compile(r"(?i:true|false|null|yes|no|on|off|y|n)")
 
 
 def change_key(
@@ -121,11 +120,7 @@ def _value_splice(document: ConfigDocument, pair: YamlPair, node: YamlScalar, va
 
 def _format_value(value: str, key: str) -> str:
     """Write a value as YAML that means exactly it, of the key's kind."""
-    if MODEL.keys[key].takes is not ValueType.TEXT:
-        return value
-    if _PLAIN.fullmatch(value) and not _NOT_TEXT.fullmatch(value):
-        return value
-    return '"' + escape_fragment(value, '"') + '"'
+    return write_text(value, _PLAIN) if MODEL.keys[key].takes is ValueType.TEXT else value
 
 
 def _add_key(

@@ -5,23 +5,25 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from aitui.domain.config.document import (
-    MERGE_TAG,
     REFERENCE,
     ConfigDocument,
+    ModelEntry,
+    expand,
+    format_macro_value,
+    remove_comment_lines,
+)
+from aitui.domain.config.keys import TOP, KeySchema, ValueType
+from aitui.domain.config.yaml_tree import (
+    MERGE_TAG,
     LineIndex,
     MappingEntry,
-    ModelEntry,
     Node,
     YamlCollection,
     YamlPair,
     YamlScalar,
-    expand,
-    format_macro_value,
     is_mapping,
-    remove_comment_lines,
     scalar_text,
 )
-from aitui.domain.config.keys import TOP, KeySchema, ValueType
 from aitui.domain.sanitize import sanitize_line
 from aitui.domain.suggest import nearest
 from aitui.errors import ConfigRefused
@@ -244,7 +246,7 @@ class _Linter:
         expanded = {
             entry.id: self._expand_values(entry) for entry in self._document.entries.values()
         }
-        # A file none of whose models has a port of llama-swap's runs on one that doesn't ask for it.
+        # If no model has a port from llama-swap, the file runs on any that doesn't ask for one.
         ports_matter = any(_has_port(texts) or _has_own_proxy(texts) for texts in expanded.values())
         for entry in self._document.entries.values():
             if "macros" in entry.keys:
@@ -270,7 +272,7 @@ class _Linter:
     def _check_port(
         self, entry: ModelEntry, expanded: Mapping[str, str], *, fatal: bool
     ) -> Iterator[Diagnostic]:
-        """llama-swap 217 and later want `${PORT}` in a cmd whose proxy has it, as by default."""
+        """llama-swap 217 and later want `${PORT}` in a cmd if its proxy has it, as by default."""
         shown = sanitize_line(entry.id, 80)
         at = entry.key.start
         if not expanded["cmd"].strip():

@@ -14,15 +14,14 @@ from aitui.domain.config.document import (
     CommandSource,
     ConfigDocument,
     ExpandedCommand,
-    LineIndex,
     Macro,
     ModelEntry,
-    Node,
-    YamlScalar,
     expand,
     remove_comment_lines,
 )
+from aitui.domain.config.yaml_tree import LineIndex, Node, YamlScalar
 from aitui.domain.llama_server import (
+    CommandLine,
     CommandWord,
     Flag,
     FlagArity,
@@ -30,7 +29,6 @@ from aitui.domain.llama_server import (
     find_flag,
     find_occurrence,
     flag_occurrences,
-    flag_value,
     launch,
     split_words,
 )
@@ -347,7 +345,7 @@ def locate_macro_reference(
 def _locate_in_script(
     document: ConfigDocument, model_id: str, command: str, flag: Flag
 ) -> LocatedValue | None:
-    value = flag_value(command, flag.names)
+    value = CommandLine.read(command).value(flag.names)
     if value is None:
         return _locate_in_environment(document, model_id, flag)
     node = document.command_node(model_id)

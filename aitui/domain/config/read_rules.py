@@ -8,15 +8,7 @@ of a matrix, since a newer server may obey it.
 import re
 from collections.abc import Iterator, Mapping
 
-from aitui.domain.config.document import (
-    MERGE_TAG,
-    ConfigDocument,
-    MappingEntry,
-    Node,
-    YamlCollection,
-    YamlScalar,
-    scalar_text,
-)
+from aitui.domain.config.document import ConfigDocument
 from aitui.domain.config.lint import entries_at
 from aitui.domain.config.swap_rules import (
     DEFAULT,
@@ -28,6 +20,14 @@ from aitui.domain.config.swap_rules import (
     SwapRules,
     leaves,
     parse_set,
+)
+from aitui.domain.config.yaml_tree import (
+    MERGE_TAG,
+    MappingEntry,
+    Node,
+    YamlCollection,
+    YamlScalar,
+    scalar_text,
 )
 from aitui.errors import ConfigRefused
 

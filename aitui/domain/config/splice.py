@@ -3,12 +3,15 @@
 import re
 from dataclasses import dataclass
 
-from aitui.domain.config.document import ModelEntry, YamlCollection, YamlScalar, block_end
+from aitui.domain.config.document import ModelEntry
 from aitui.domain.config.locate import SourceMap, escape_fragment
+from aitui.domain.config.yaml_tree import YamlCollection, YamlScalar, block_end
 from aitui.domain.llama_server import is_flag, split_words
 from aitui.errors import ConfigRefused
 
 _INDENTATION = "  "
+# Without quotes these are no texts, in YAML 1.1 or in 1.2.
+_OTHER_TYPES = re.compile(r"(?i:true|false|null|yes|no|on|off|y|n)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +107,13 @@ def end_of_line(text: str, at: int) -> int:
     if end < 0:
         return len(text)
     return end - 1 if text[end - 1] == "\r" else end
+
+
+def write_text(text: str, plain: re.Pattern[str]) -> str:
+    """Write a text as a YAML scalar: in quotes unless it matches `plain` and stays a text."""
+    if plain.fullmatch(text) and not _OTHER_TYPES.fullmatch(text):
+        return text
+    return '"' + escape_fragment(text, '"') + '"'
 
 
 def copy_scalar(text: str, scalar: YamlScalar, begin: int) -> str:

@@ -11,7 +11,7 @@ from aitui.errors import ConfigRefused
 class EvictionPlan:
     """The ids of the models that will be evicted.
 
-    `weighed` is set if others could have been evicted instead, and their costs decided.
+    `by_cost` is set if others could have been evicted instead, and their costs decided.
     """
 
     models: frozenset[str]

@@ -9,15 +9,9 @@ own example 170 lines instead of 5.
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
-from aitui.domain.config.document import (
-    ConfigDocument,
-    Node,
-    YamlCollection,
-    YamlPair,
-    YamlScalar,
-    scalar_text,
-)
+from aitui.domain.config.document import ConfigDocument
 from aitui.domain.config.locate import ValueSource
+from aitui.domain.config.yaml_tree import Node, YamlCollection, YamlPair, YamlScalar, scalar_text
 from aitui.domain.llama_server import split_words
 from aitui.domain.sanitize import sanitize_line
 from aitui.errors import ConfigRefused
@@ -47,7 +41,7 @@ class ConfigChange:
     @property
     def diff(self) -> str:
         """A unified diff of the whole change, three lines around it, lines ending in LF."""
-        return unified_diff(self.before, self.after)
+        return text_diff(self.before, self.after)
 
     @property
     def diff_lines(self) -> str:
@@ -155,9 +149,9 @@ def node_differences(before: Node, after: Node) -> list[tuple[Node, Node]]:
     """
     found: list[tuple[Node, Node]] = []
     seen: set[tuple[int, int]] = set()
-    waiting = [(before, after)]
-    while waiting:
-        old, new = waiting.pop()
+    pending = [(before, after)]
+    while pending:
+        old, new = pending.pop()
         if (id(old), id(new)) in seen:
             continue
         seen.add((id(old), id(new)))
@@ -167,7 +161,7 @@ def node_differences(before: Node, after: Node) -> list[tuple[Node, Node]]:
             continue
         if not _is_same_collection(old, new):
             found.append((old, new))
-        waiting.extend(_common_nodes(old, new))
+        pending.extend(_common_nodes(old, new))
     return found
 
 
@@ -217,7 +211,7 @@ _MAX_LINES_SHOWN = 400
 _MAX_LINE_LENGTH = 4096
 
 
-def unified_diff(
+def text_diff(
     before: str, after: str, old_name: str = "config.yaml", new_name: str = "config.yaml"
 ) -> str:
     """Return a unified diff of a bounded length, safe to show, "" if nothing differs. Blocks."""
@@ -252,7 +246,7 @@ def file_diff(old: bytes, new: bytes, old_name: str, new_name: str) -> str:
     before, after = (
         content.decode(errors="replace").replace("\r\n", "␍\n") for content in (old, new)
     )
-    return unified_diff(before, after, old_name, new_name).removesuffix("\n")
+    return text_diff(before, after, old_name, new_name).removesuffix("\n")
 
 
 def _split_lines(text: str) -> list[str]:

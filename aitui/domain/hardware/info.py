@@ -7,9 +7,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from aitui.domain.hardware import sample as bounds
-from aitui.domain.hardware.gpu.probe import Sections
 from aitui.domain.hardware.sample import SampleSource
-from aitui.domain.hardware.script import MARK
 from aitui.domain.sanitize import sanitize_line
 
 NATIVE = "native"
@@ -87,11 +85,13 @@ _ENVIRONMENT_NAMES = {
 }
 
 
-def parse_host_info(output: bytes, at: float, *, mark: str = MARK) -> HostInfo:
+def parse_host_info(output: bytes, at: float, *, mark: str = "") -> HostInfo:
     """Parse the facts in an output. `at` is Unix time, to compute when the machine was started."""
+    from aitui.domain.hardware.gpu.probe import Sections
     from aitui.domain.hardware.machine import parse_machine
+    from aitui.domain.hardware.script import MARK
 
-    found = Sections.parse(output.decode("utf-8", "replace"), mark)
+    found = Sections.parse(output.decode("utf-8", "replace"), mark or MARK)
     processors = _pairs(found.lines("processors"))
     sockets, cores, threads = _core_counts(processors)
     up = bounds.number_in_range(

@@ -156,12 +156,12 @@ def with_descendants(pids: Iterable[int], everyone: Mapping[int, Process]) -> fr
     for process in everyone.values():
         children.setdefault(process.parent, []).append(process.pid)
     found: set[int] = set()
-    waiting = list(pids)
-    while waiting:
-        pid = waiting.pop()
+    pending = list(pids)
+    while pending:
+        pid = pending.pop()
         if pid not in found:
             found.add(pid)
-            waiting += children.get(pid, ())
+            pending += children.get(pid, ())
     return frozenset(found)
 
 

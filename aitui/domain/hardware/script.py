@@ -1,7 +1,7 @@
 """The two commands that sample a machine and describe it, for any POSIX shell.
 
 Their arguments are what to leave out ("tools": those of the graphics cards' vendors, or nothing),
-how many seconds each tool may take, and the ports whose processes are wanted. They write sections,
+how many seconds each tool may take, and the ports for which processes are wanted. They write sections,
 each with a first line of its own, and leave nothing behind.
 """
 

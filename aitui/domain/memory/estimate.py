@@ -1,11 +1,11 @@
-"""What a model will take that never ran here, from the header of its file."""
+"""What a model that never ran here will take, from the header of its file."""
 
 from aitui.domain.gguf import CACHE_TYPES, GgufHeader
 from aitui.domain.memory.footprint import Footprint, FootprintOrigin
 from aitui.domain.memory.launch_profile import LaunchProfile
 
-# Architectures whose cache is the plain one in llama.cpp's `llama_kv_cache`. The others differ, or
-# are too new to be known here: they are measured instead.
+# Architectures with the plain cache of llama.cpp's `llama_kv_cache`. Others differ, or are too new to
+# be known here: they are measured instead.
 _PLAIN = frozenset(
     [
         "arcee",
@@ -72,7 +72,7 @@ _PLAIN = frozenset(
 
 
 def reason_cache_unknown(header: GgufHeader) -> str:
-    """Why a model's cache can't be calculated, in words; "" for a dense one, which can."""
+    """Return why a model's cache can't be calculated, in words; "" for a dense one."""
     if header.layers is None:
         return "its header doesn't say how many layers it has"
     for reason, keys in _SPECIAL:
@@ -115,7 +115,7 @@ def kv_cache_bytes(
     cache_type_v: str = "f16",
     streams: int = 1,
 ) -> int | None:
-    """Bytes of the cache, None for a model whose cache isn't the plain one.
+    """Return the bytes of the cache, None for a model with another kind of cache.
 
     For each cell of each layer, one row of KV heads × head size in the type of either side, as in
     llama.cpp's `llama_kv_cache`: the context is divided among the streams, and each is padded to
@@ -139,7 +139,7 @@ def kv_cache_bytes(
 
 
 def head_sizes(header: GgufHeader) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Values in one head's key and in its value, for each layer of a dense model."""
+    """Return the values in one head's key and in its value, for each layer of a dense model."""
     count = header.layers or 0
     embedding = header.number("embedding_length") or 0
     heads = header.each_layer("attention.head_count") or (1,) * count
@@ -157,33 +157,33 @@ _FLOAT_BYTES = 4
 
 
 def estimate(
-    header: GgufHeader, setup: LaunchProfile, context_size: int, *, has_gpu: bool = True
+    header: GgufHeader, profile: LaunchProfile, context_size: int, *, has_gpu: bool = True
 ) -> Footprint | None:
-    """Weights, cache and buffers of a dense model, None where that can't be calculated.
+    """Return weights, cache and buffers of a dense model, None if that can't be calculated.
 
-    `unestimable` says why not.
+    `reason_not_estimable` says why not.
     """
-    if reason_not_estimable(header, setup):
+    if reason_not_estimable(header, profile):
         return None
-    cache = kv_cache_bytes(header, context_size, setup.cache_k, setup.cache_v, setup.streams)
+    cache = kv_cache_bytes(header, context_size, profile.cache_k, profile.cache_v, profile.streams)
     layers = header.layers
     if cache is None or layers is None:
         return None
     compute = compute_bytes(
-        header, context_size, setup.micro_batch, scores=not setup.flash_attention
+        header, context_size, profile.micro_batch, scores=not profile.flash_attention
     )
     weights = header.weights.total + (header.weights.embedding if header.tied else 0)
-    if not has_gpu or not setup.on_gpu:
+    if not has_gpu or not profile.on_gpu:
         parts = header.weights.total + cache + compute
         return Footprint(context_size, 0, parts, header.weights.total, cache, compute)
-    wanted = layers + 1 if setup.gpu_layers is None else setup.gpu_layers
-    if wanted > layers:
+    gpu_layers = layers + 1 if profile.gpu_layers is None else profile.gpu_layers
+    if gpu_layers > layers:
         on_gpu, cache_there = weights - header.weights.embedding, cache
     else:
         # llama.cpp puts the last layers on the graphics card, and the output after all of them.
-        on_gpu = sum(header.weights.layers[layers - wanted :])
-        cache_there = cache * wanted // layers
-    if not setup.cache_on_gpu:
+        on_gpu = sum(header.weights.layers[layers - gpu_layers :])
+        cache_there = cache * gpu_layers // layers
+    if not profile.cache_on_gpu:
         cache_there = 0
     return Footprint(
         context_size=context_size,
@@ -196,11 +196,11 @@ def estimate(
     )
 
 
-def reason_not_estimable(header: GgufHeader, setup: LaunchProfile) -> str:
-    """Why a model's memory can't be calculated, in words; "" where it can."""
-    if setup.moved:
+def reason_not_estimable(header: GgufHeader, profile: LaunchProfile) -> str:
+    """Return why a model's memory can't be calculated, in words; "" if it can."""
+    if profile.moved:
         return "its command puts single tensors elsewhere"
-    if setup.companions:
+    if profile.companions:
         return "its command loads more than one model"
     return reason_cache_unknown(header)
 
@@ -208,11 +208,11 @@ def reason_not_estimable(header: GgufHeader, setup: LaunchProfile) -> str:
 def compute_bytes(
     header: GgufHeader, context_size: int, micro_batch: int, *, scores: bool = False
 ) -> int:
-    """About what llama.cpp's compute buffer takes.
+    """Return about what llama.cpp's compute buffer takes.
 
     For each token of a micro batch: a row of the attention mask, the logits, some layers' worth of
-    activations, and without flash attention the `scores` of every head. The factors fit the
-    buffers of 33.0, 56.5 and 280.5 MiB of the recorded start-up logs; other back ends differ.
+    activations, and without flash attention the `scores` of every head. The factors fit the buffers
+    of 33.0, 56.5 and 280.5 MiB of the recorded start-up logs; other back ends differ.
     """
     embedding = header.number("embedding_length") or 0
     forward = header.number("feed_forward_length") or 0

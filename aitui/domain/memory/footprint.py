@@ -18,11 +18,11 @@ class FootprintOrigin(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Footprint:
-    """Bytes that a model takes at a context size. The parts are None where they aren't told apart.
+    """Bytes that a model takes at a context size; None for parts that weren't distinguished.
 
     `gpu` is what it takes on all graphics cards together, `host` of the machine's own memory,
     without what is merely mapped from its file. `cards` are the bytes on each card by its key,
-    empty where they aren't told apart.
+    empty if only the sum is known.
     """
 
     context_size: int
@@ -36,12 +36,12 @@ class Footprint:
 
     @property
     def approximate(self) -> bool:
-        """Whether the figure is calculated, and not what was seen."""
+        """Whether the figure is calculated, not measured."""
         return self.origin is not FootprintOrigin.MEASURED
 
     @property
     def needed(self) -> int:
-        """Where it has to fit: on the graphics cards, or in the machine's memory without any."""
+        """The bytes that have to fit on the graphics cards, or without any in the machine's memory."""
         return self.gpu or self.host or 0
 
     @property

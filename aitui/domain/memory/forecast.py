@@ -19,7 +19,7 @@ _STEP = 256
 
 
 class FitVerdict(Enum):
-    """How a load will end, as far as that can be told."""
+    """How a load will end, as far as that is known."""
 
     FITS = "fits"
     TIGHT = "tight"
@@ -29,13 +29,13 @@ class FitVerdict(Enum):
 
 @dataclass(frozen=True, slots=True)
 class FitForecast:
-    """What is needed and what is there, in bytes, None where that isn't known.
+    """What is needed and what is there, in bytes; None if that isn't known.
 
     `free_after` is what is free when everything has gone that will be evicted. `failed_at` is set
-    where the model has run out of memory at this context size or at a smaller one.
-    `largest_context` is the most tokens that would fit, None where that can't be told or nothing
-    does. `reason` says in words why it is known not to fit, or not known at all. `where` names the
-    memory that counts, where it isn't all there is.
+    if the model ran out of memory at this context size or at a smaller one. `largest_context` is
+    the most tokens that would fit, None if that isn't known or nothing does. `reason` says in words
+    why it won't fit, or why that isn't known. `where` names the memory that counts, if it isn't
+    all.
     """
 
     verdict: FitVerdict
@@ -50,143 +50,143 @@ class FitForecast:
 
 def check_fit(
     needed: Footprint | None,
-    room: Headroom,
+    headroom: Headroom,
     *,
     context_size: int = 0,
     failed_at: int | None = None,
     footprint_at: Callable[[int], Footprint | None] | None = None,
     longest: int | None = None,
 ) -> FitForecast:
-    """Compares. `longest` is the model's own maximum.
+    """Compare what is needed with what is free. `longest` is the model's own maximum.
 
-    A load that ran out of memory is believed more than any figure: that much or more won't fit.
+    A load that ran out of memory counts for more than any figure: that much or more won't fit.
     """
-    after = room.after
+    after = headroom.after
     size = needed.context_size if needed is not None else context_size
     failed = failed_at if failed_at is not None and size >= failed_at else None
     largest = None
     if after is not None and footprint_at is not None and longest:
         below = longest if failed_at is None else min(longest, failed_at - 1)
-        largest = largest_context(footprint_at, after, below, cards=room.cards)
+        largest = largest_context(footprint_at, after, below, cards=headroom.cards)
     if failed is not None:
         verdict = FitVerdict.NO
     elif needed is None or after is None:
         verdict = FitVerdict.UNKNOWN
     else:
-        verdict = _fit_verdict(needed.needed, after, room.cards)
-    return FitForecast(verdict, needed, room.now, after, failed, largest, where=room.where)
+        verdict = _fit_verdict(needed.needed, after, headroom.cards)
+    return FitForecast(verdict, needed, headroom.now, after, failed, largest, where=headroom.where)
 
 
 def largest_context(
-    footprint_at: Callable[[int], Footprint | None], room: int, longest: int, *, cards: int = 1
+    footprint_at: Callable[[int], Footprint | None], headroom: int, longest: int, *, cards: int = 1
 ) -> int | None:
-    """The most tokens whose footprint fits without being tight, in steps of 256."""
+    """Return the most tokens that fit without being tight, in steps of 256."""
     low, high = 0, longest // _STEP
     while low < high:
         middle = (low + high + 1) // 2
         footprint = footprint_at(middle * _STEP)
         if footprint is None:
             return None
-        if _fit_verdict(footprint.needed, room, cards) is FitVerdict.FITS:
+        if _fit_verdict(footprint.needed, headroom, cards) is FitVerdict.FITS:
             low = middle
         else:
             high = middle - 1
     return low * _STEP or None
 
 
-def _fit_verdict(needed: int, room: int, cards: int) -> FitVerdict:
-    """Each card needs some room to spare: layers go to it whole, and each has buffers of its own."""
-    if needed > room:
+def _fit_verdict(needed: int, headroom: int, cards: int) -> FitVerdict:
+    """Compare, with a margin for each card: layers go to it whole, and it has buffers of its own."""
+    if needed > headroom:
         return FitVerdict.NO
     margin = max(_LEAST_MARGIN * max(1, cards), round(needed * _MARGIN_SHARE))
-    return FitVerdict.TIGHT if needed + margin > room else FitVerdict.FITS
+    return FitVerdict.TIGHT if needed + margin > headroom else FitVerdict.FITS
 
 
 def forecast_memory(
     known: MemoryRecords,
-    setup: LaunchProfile,
+    profile: LaunchProfile,
     context_size: int,
     header: GgufHeader | None = None,
     *,
     has_gpu: bool = True,
 ) -> Footprint | None:
-    """What was measured, else what follows from a measurement, else what the file's header says."""
+    """Return what was measured, else what follows from a measurement, else from the file's header."""
 
     def cache_bytes(tokens: int) -> int | None:
-        if header is None or reason_not_estimable(header, setup):
+        if header is None or reason_not_estimable(header, profile):
             return None
-        return kv_cache_bytes(header, tokens, setup.cache_k, setup.cache_v, setup.streams)
+        return kv_cache_bytes(header, tokens, profile.cache_k, profile.cache_v, profile.streams)
 
-    found = expected_footprint(known.measurements, setup.fingerprint, context_size, cache_bytes)
+    found = expected_footprint(known.measurements, profile.fingerprint, context_size, cache_bytes)
     if found is not None or header is None:
         return found
-    return estimate(header, setup, context_size, has_gpu=has_gpu)
+    return estimate(header, profile, context_size, has_gpu=has_gpu)
 
 
 def forecast_fit(
-    picture: MemoryUsage,
+    usage: MemoryUsage,
     known: MemoryRecords,
-    setup: LaunchProfile,
+    profile: LaunchProfile,
     context_size: int,
     header: GgufHeader | None = None,
     *,
-    leaving: Iterable[str] = (),
+    evicted: Iterable[str] = (),
 ) -> FitForecast:
-    """Whether a load at a context size will fit, once the models that are `leaving` have gone.
+    """Forecast whether a load at a context size will fit, once the `evicted` models have gone.
 
-    A model that is loaded anew with another context size leaves, too. Where a model goes to the
-    cards and to the machine's memory, the cards decide, and the memory may make it tight: what it
-    lacks there is read from the file again and again.
+    A model that is reloaded with another context size goes, too. If a model needs the cards and the
+    machine's memory, the cards decide, and the memory may make it tight: what doesn't fit there is
+    read from the file again and again.
     """
-    going = frozenset(leaving)
-    cards = placement_cards([card.gpu for card in picture.cards], known, setup)
+    evicted_ids = frozenset(evicted)
+    cards = placement_cards([card.gpu for card in usage.cards], known, profile)
 
     def at(tokens: int) -> Footprint | None:
-        return forecast_memory(known, setup, tokens, header, has_gpu=bool(cards))
+        return forecast_memory(known, profile, tokens, header, has_gpu=bool(cards))
 
     needed = at(context_size)
     on_cards = bool(cards) if needed is None else needed.gpu > 0
-    in_machine = headroom_in_machine(picture, going)
-    cards = cards or picture.eligible_gpus
-    room = headroom_on_cards(picture, cards, setup.placement, going) if on_cards else in_machine
+    in_machine = headroom_in_machine(usage, evicted_ids)
+    cards = cards or usage.eligible_gpus
+    headroom = (
+        headroom_on_cards(usage, cards, profile.placement, evicted_ids) if on_cards else in_machine
+    )
     found = check_fit(
         needed,
-        room,
+        headroom,
         context_size=context_size,
-        failed_at=known.failed_at(setup.fingerprint),
+        failed_at=known.failed_at(profile.fingerprint),
         footprint_at=at,
         longest=None if header is None else header.context_length,
     )
     if on_cards and needed is not None and found.verdict is FitVerdict.FITS:
         found = _limit_by_ram(found, needed.host or 0, in_machine)
-    return replace(found, reason=found.reason or _fit_reason(found, setup, header))
+    return replace(found, reason=found.reason or _fit_reason(found, profile, header))
 
 
 def placement_cards(
-    gpus: Sequence[Gpu], known: MemoryRecords, setup: LaunchProfile
+    gpus: Sequence[Gpu], known: MemoryRecords, profile: LaunchProfile
 ) -> tuple[Gpu, ...]:
-    """The cards that a model is put on, as far as its command and its earlier loads tell."""
-    if not setup.on_gpu:
+    """Return the cards that a model is put on, by its command and its earlier loads."""
+    if not profile.on_gpu:
         return ()
-    return setup.placement.cards(gpus, known.last_cards(setup.fingerprint))
+    return profile.placement.cards(gpus, known.last_cards(profile.fingerprint))
 
 
-def _limit_by_ram(found: FitForecast, host: int, room: Headroom) -> FitForecast:
-    if room.after is None or host <= room.after:
+def _limit_by_ram(found: FitForecast, host: int, headroom: Headroom) -> FitForecast:
+    if headroom.after is None or host <= headroom.after:
         return found
-    words = (
-        f"{format_bytes_gib(host)} of it go to RAM, where {format_bytes_gib(room.after)} are free"
-    )
+    words = f"{format_bytes_gib(host)} of it go to RAM, where {format_bytes_gib(headroom.after)} are free"
     return replace(found, verdict=FitVerdict.TIGHT, reason=words)
 
 
-def _fit_reason(found: FitForecast, setup: LaunchProfile, header: GgufHeader | None) -> str:
+def _fit_reason(found: FitForecast, profile: LaunchProfile, header: GgufHeader | None) -> str:
     if found.failed_at is not None:
         return f"it ran out of memory with {found.failed_at:,} tokens"
     if found.verdict is not FitVerdict.UNKNOWN:
         return ""
     if found.needed is None:
-        why = "" if header is None else reason_not_estimable(header, setup)
+        why = "" if header is None else reason_not_estimable(header, profile)
         return f"{why}, so only a load can tell" if why else "it has not been measured yet"
     return "it isn't known what is free" if found.free is None else ""
 
@@ -201,9 +201,9 @@ _ROUGH_FROM = 10 * _GIB
 
 
 def describe_fit(fit: FitForecast) -> tuple[str, ...]:
-    """The verdict with what is needed and free, and the largest context that fits.
+    """Describe the verdict, what is needed and free, and the largest context that fits.
 
-    Empty where nothing is known: no figure is better than a made-up one.
+    Empty if nothing is known: no figure is better than a made-up one.
     """
     if fit.verdict is FitVerdict.UNKNOWN and fit.needed is None and fit.free is None:
         return ()
@@ -224,13 +224,13 @@ def describe_fit(fit: FitForecast) -> tuple[str, ...]:
 
 
 def _format_rough(amount: int) -> str:
-    """In whole GiB where it is much: a question must not change with every sample."""
+    """Format in whole GiB from 10 on: a question must not change with every sample."""
     return f"{amount / _GIB:.0f}G" if amount >= _ROUGH_FROM else format_bytes_gib(amount)
 
 
 @dataclass(frozen=True, slots=True)
 class ModelMemory:
-    """What decides: its command, what was measured, and its file's header."""
+    """What decides how much memory a model takes: command, measurements, and its file's header."""
 
     launch_profile: LaunchProfile = field(default_factory=LaunchProfile)
     known: MemoryRecords = field(default_factory=MemoryRecords)
@@ -243,7 +243,7 @@ _ALL_ON_GPU = 0.97
 
 @dataclass(frozen=True, slots=True)
 class OffloadSlowdown:
-    """What happened to which model. Rates in tokens a second."""
+    """A model that became slow with a larger context. Rates in tokens per second."""
 
     model: str
     context_size: int
@@ -255,10 +255,10 @@ class OffloadSlowdown:
 def find_slowdown(
     model: str, memory: ModelMemory, context_size: int, rate: float | None, seen: Footprint | None
 ) -> OffloadSlowdown | None:
-    """Compares a running model's rate with the one it had with a smaller context.
+    """Compare a running model's rate with the one it had with a smaller context.
 
-    `seen` is what it takes by now, None where that isn't known. A long prompt makes a model slower,
-    too: where all of it is on the cards, it must be slower by far.
+    `seen` is what it takes by now, None if that isn't known. A long prompt slows a model as well:
+    if all of it is on the cards, it must be slower by far.
     """
     before = memory.known.fast_rate_below(memory.launch_profile.fingerprint, context_size)
     if before is None or rate is None or not 0 < rate < before.rate * SLOW_SHARE:
@@ -272,7 +272,7 @@ def find_slowdown(
 
 
 def expected_memory(model: ModelMemory, context_size: int, gpus: Sequence[Gpu]) -> Footprint | None:
-    """What a model that doesn't run will take, of the cards or of the machine."""
+    """Return what a model that doesn't run will take, of the cards or of the machine."""
     cards = placement_cards(gpus, model.known, model.launch_profile)
     return forecast_memory(
         model.known, model.launch_profile, context_size, model.header, has_gpu=bool(cards)

@@ -39,8 +39,8 @@ class HardwareState:
         found = ((name, memory.known.last_context) for name, memory in self.models.items())
         return {name: tokens for name, tokens in found if tokens is not None}
 
-    def fit(self, model_id: str, context_size: int, leaving: Iterable[str] = ()) -> "FitForecast":
-        """Whether that model will fit at a context size once those that are leaving have gone."""
+    def fit(self, model_id: str, context_size: int, evicted: Iterable[str] = ()) -> "FitForecast":
+        """Forecast whether that model will fit at a context size once the evicted ones have gone."""
         from aitui.domain.memory.forecast import FitForecast, FitVerdict, forecast_fit
 
         model = self.models.get(model_id)
@@ -53,11 +53,11 @@ class HardwareState:
             model.launch_profile,
             context_size,
             model.header,
-            leaving=leaving,
+            evicted=evicted,
         )
 
     def longest_context(self, model_id: str) -> int | None:
-        """As many tokens as the model was made for, None where nobody told."""
+        """Return as many tokens as the model was made for, None if that isn't known."""
         model = self.models.get(model_id)
         return model.header.context_length if model is not None and model.header else None
 

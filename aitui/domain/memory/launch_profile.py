@@ -73,13 +73,13 @@ _USUAL_MICRO_BATCH = 512
 
 @dataclass(frozen=True, slots=True)
 class LaunchProfile:
-    """What a command says. `cache_k` and `cache_v` are types of llama-server's.
+    """Everything in a command that decides how much memory a model takes.
 
-    `context_size` is None where the command leaves it to llama-server. `gpu_layers` is how many
-    layers go to the graphics cards, None where llama-server finds that out by itself. `streams` is
-    how many slots have a cache of their own. `moved` is set where single tensors are put
-    elsewhere, `companions` where a second model, or a part of one, is loaded as well. `placement`
-    says which cards count.
+    `cache_k` and `cache_v` are types of llama-server's. `context_size` is None if the command
+    leaves it to llama-server. `gpu_layers` is how many layers go to the graphics cards, None if
+    llama-server decides. `streams` is how many slots have a cache of their own. `moved` is set if
+    single tensors are put elsewhere, `companions` if a second model, or a part of one, is loaded as
+    well. `placement` says which cards count.
     """
 
     context_size: int | None = None
@@ -102,10 +102,10 @@ class LaunchProfile:
 
 
 def launch_profile(command: str, environment: Mapping[str, str] = _NO_ENVIRONMENT) -> LaunchProfile:
-    """Reads a command and the environment that it runs in, as far as that is known.
+    """Read a command and the environment that it runs in, as far as that is known.
 
-    The fingerprint is the same for two that differ in nothing else than context size and what takes
-    no memory.
+    Two commands have the same fingerprint if they differ only in context size and in what takes no
+    memory.
     """
     own = CommandLine.read(command)
     line = CommandLine((*environment_arguments(environment), *own.arguments))

@@ -1,4 +1,4 @@
-"""What models were seen to take, and what follows from that for other context sizes."""
+"""What models were measured to take, and what follows from that for other context sizes."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -29,9 +29,9 @@ CacheBytes = Callable[[int], int | None]
 class Measurement:
     """What a model took at one context size. `at` is Unix time.
 
-    `setup` is the fingerprint of what else decides: a measurement holds for no other one. `gpu` and
-    `host` are bytes; the parts are None where the log didn't tell them. `cards` are the bytes on
-    each card by its key, empty where they weren't told apart.
+    `setup` is the fingerprint of the launch profile: a measurement holds for no other one. `gpu`
+    and `host` are bytes; the parts are None if the log didn't have them. `cards` are the bytes on
+    each card by its key, empty if only the sum is known.
     """
 
     context_size: _Tokens
@@ -46,7 +46,7 @@ class Measurement:
 
     @property
     def footprint(self) -> Footprint:
-        """As a figure to show."""
+        """The measurement as a figure to show."""
         return Footprint(
             self.context_size,
             self.gpu,
@@ -61,7 +61,7 @@ class Measurement:
 
 @dataclass(frozen=True, slots=True)
 class OutOfMemory:
-    """A load that died of memory: at how many tokens, with which setup, when (Unix time)."""
+    """A load that ran out of memory: at how many tokens, with which setup, when (Unix time)."""
 
     context_size: _Tokens
     setup: str = ""
@@ -70,7 +70,7 @@ class OutOfMemory:
 
 @dataclass(frozen=True, slots=True)
 class UsualRate:
-    """How fast a model wrote at one context size: tokens a second, seen until `at` (Unix time)."""
+    """How fast a model wrote at one context size: tokens per second, seen until `at` (Unix time)."""
 
     context_size: _Tokens
     rate: _Rate
@@ -96,20 +96,20 @@ class MemoryRecords:
         return None if newest is None else newest.context_size
 
     def failed_at(self, setup: str) -> int | None:
-        """The smallest context at which it ran out of memory, None where it never did."""
+        """Return the smallest context at which it ran out of memory, None if it never did."""
         sizes = [failure.context_size for failure in self.failures if failure.setup == setup]
         return min(sizes, default=None)
 
     def last_cards(self, setup: str) -> frozenset[str]:
-        """The keys of the cards where it was the last time that these were told apart."""
-        told = [one for one in self.measurements if one.setup == setup and one.cards]
-        if not told:
+        """Return the keys of the cards that it was on when that was last known."""
+        placed = [one for one in self.measurements if one.setup == setup and one.cards]
+        if not placed:
             return frozenset()
-        last = max(told, key=lambda one: one.at)
+        last = max(placed, key=lambda one: one.at)
         return frozenset(key for key, size in last.cards if size)
 
     def with_measurement(self, new: Measurement) -> "MemoryRecords":
-        """The same with a load that came up: what failed at no more than that is forgotten."""
+        """Add a load that succeeded: failures at no more than its size are forgotten."""
         failures = tuple(
             one
             for one in self.failures
@@ -122,22 +122,22 @@ class MemoryRecords:
         )
 
     def with_failure(self, new: OutOfMemory) -> "MemoryRecords":
-        """The same with a load that didn't."""
+        """Add a load that failed."""
         return replace(self, failures=_replace_or_append(self.failures, new, FAILURES_KEPT))
 
     def with_rate(self, new: UsualRate) -> "MemoryRecords":
-        """The same with the rate at which it writes by now."""
+        """Add the rate at which it writes by now."""
         return replace(self, rates=_replace_or_append(self.rates, new, RATES_KEPT))
 
     def usual_rate(self, setup: str, context_size: int) -> UsualRate | None:
-        """How fast it was with that context size."""
+        """Return how fast it was with that context size."""
         return next(
             (one for one in self.rates if (one.setup, one.context_size) == (setup, context_size)),
             None,
         )
 
     def fast_rate_below(self, setup: str, context_size: int) -> UsualRate | None:
-        """The largest of the smaller contexts that it ran with at a good pace."""
+        """Return the largest smaller context with which it was fast."""
         below = [
             one for one in self.rates if one.setup == setup and one.context_size < context_size
         ]
@@ -146,13 +146,13 @@ class MemoryRecords:
         return max(fast, key=lambda one: one.context_size, default=None)
 
     def without_larger_contexts(self, context_size: int) -> "MemoryRecords":
-        """The same without what it took at that context size or a larger one."""
+        """Remove what it took at that context size or a larger one."""
         kept = tuple(one for one in self.measurements if one.context_size < context_size)
         return replace(self, measurements=kept)
 
 
 def _replace_or_append(ones: tuple[_Kept, ...], new: _Kept, most: int) -> tuple[_Kept, ...]:
-    """A newer one of the same setup and context size takes the place of an older one."""
+    """Add a record; it replaces an older one of the same setup and context size."""
     same = (new.setup, new.context_size)
     others = [one for one in ones if (one.setup, one.context_size) != same]
     return tuple([*others, new][-most:])
@@ -164,11 +164,11 @@ def expected_footprint(
     context_size: int,
     cache_bytes: CacheBytes | None = None,
 ) -> Footprint | None:
-    """What a model probably takes, from what was measured with the same setup.
+    """Return what a model probably takes, from what was measured with the same setup.
 
     At the same context size, what was measured. Else, for a dense model, the nearest measurement
     with its cache replaced: memory is linear in the context, and the cache is all that grows. For
-    others, the line through two measurements. None where neither is possible.
+    others, the line through two measurements. None if neither is possible.
     """
     fitting = [one for one in known if one.setup == setup and one.context_size > 0]
     if not fitting:

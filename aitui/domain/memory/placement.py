@@ -1,9 +1,9 @@
-"""On which graphics cards a model is put, and how much room there is for it on them.
+"""On which graphics cards a model is put, and how much memory there is for it on them.
 
 llama.cpp puts layer after layer on all cards, in proportion to what is free on each, unless the
-command names devices (`--device`), proportions (`--tensor-split`) or one card alone
-(`--split-mode none`, `--main-gpu`); and it sees only the cards that the environment lets it see
-(`CUDA_VISIBLE_DEVICES` and its like). A card that works in the machine's memory is used only where
+command names devices (`--device`), proportions (`--tensor-split`) or one card alone (`--split-mode
+none`, `--main-gpu`); and it sees only the cards that the environment lets it see
+(`CUDA_VISIBLE_DEVICES` and its like). A card that works in the machine's memory is used only if
 there is no other one (`llama_model_load_from_file_impl` in llama.cpp).
 """
 
@@ -32,11 +32,11 @@ _MOST_DEVICES = 64
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """What a command and its environment say of where a model goes.
+    """The cards that a command and its environment allow.
 
-    `devices` are llama.cpp's names, None where all are used. `visible` are the variable that hides
-    cards and the numbers or uuids that it leaves. `proportions` are shares of the cards, one after
-    the other; empty where what is free decides. `only` is the number of the one card that is used.
+    `devices` are llama.cpp's names, None for all. `visible` are the variable that hides cards and
+    the numbers or uuids that it leaves. `proportions` are shares of the cards, one after the other;
+    empty if what is free decides. `only` is the number of the one card that is used.
     """
 
     devices: tuple[str, ...] | None = None
@@ -45,10 +45,10 @@ class Placement:
     only: int | None = None
 
     def cards(self, gpus: Sequence[Gpu], seen_on: Collection[str] = ()) -> tuple[Gpu, ...]:
-        """The cards that the model is put on, in llama.cpp's order.
+        """Return the cards that the model is put on, in llama.cpp's order.
 
-        `seen_on` are the keys of the cards where it was before: what was seen counts for more than
-        what follows from the command.
+        `seen_on` are the keys of the cards that it was on before: what was seen counts for more
+        than what follows from the command.
         """
         seen = tuple(gpu for gpu in gpus if gpu.key in seen_on)
         if seen:
@@ -62,15 +62,15 @@ class Placement:
         return found
 
     def headroom(self, free: Sequence[int]) -> int:
-        """Bytes of a model that find room where so much is free on each of its cards."""
+        """Return how many bytes of a model fit, if so much is free on each of its cards."""
         shares = self.proportions[: len(free)]
         total = sum(shares)
         if self.only is not None or len(free) < 2 or total <= 0:
             return sum(free)
-        rooms = [
+        limits = [
             amount * total / share for amount, share in zip(free, shares, strict=False) if share
         ]
-        return int(min(rooms))
+        return int(min(limits))
 
     def _visible_gpus(self, gpus: tuple[Gpu, ...]) -> tuple[Gpu, ...]:
         if self.visible is None:
@@ -82,7 +82,7 @@ class Placement:
 
 
 def parse_placement(line: "CommandLine", environment: Mapping[str, str]) -> Placement:
-    """Reads a command, the flags of its environment included, and the environment itself."""
+    """Read a command, the flags of its environment included, and the environment itself."""
     alone = line.value(SPLIT_MODE) == "none"
     return Placement(
         devices=_parse_names(line.value(DEVICES)),
@@ -100,7 +100,7 @@ def parse_placement(line: "CommandLine", environment: Mapping[str, str]) -> Plac
 
 
 def eligible_gpus(gpus: Sequence[Gpu]) -> tuple[Gpu, ...]:
-    """The cards that a model can be put on: those with memory of their own, if there are any."""
+    """Return the cards that a model can be put on: those with their own memory, if there are any."""
     sized = tuple(gpu for gpu in gpus if gpu.total_bytes)
     own = tuple(gpu for gpu in sized if not gpu.unified)
     return own or sized
@@ -114,7 +114,7 @@ def _find_gpu(name: str, gpus: Sequence[Gpu]) -> Gpu | None:
 
 
 def _parse_names(text: str | None) -> tuple[str, ...] | None:
-    """The items of a list with commas; `none` leaves none, and nothing at all means no choice."""
+    """Split a list at its commas; `none` leaves none, and nothing at all means no choice."""
     if text is None or not text.strip():
         return None
     items = (item.strip() for item in text.split(",")[:_MOST_DEVICES])

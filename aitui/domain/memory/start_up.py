@@ -1,7 +1,7 @@
-"""What llama-server's start-up log says of the memory it takes.
+"""What llama-server's start-up log reports about the memory it takes.
 
-The lines as today's builds print them, as llama.cpp printed them since 2023 (`llm_load_tensors`,
-`llama_new_context_with_model`), and as ik_llama.cpp does; with prefixes, colours, or as JSON lines
+The lines are those of today's builds, of llama.cpp since 2023 (`llm_load_tensors`,
+`llama_new_context_with_model`), and of ik_llama.cpp; with prefixes, colors, or as JSON lines
 (`--log-jsonl`). Without `-lv 4` today's builds print none of them.
 """
 
@@ -49,7 +49,7 @@ class DeviceMemory:
 
     @property
     def total(self) -> int:
-        """All three."""
+        """The sum of all three."""
         return self.weights + self.cache + self.compute
 
     @property
@@ -74,12 +74,12 @@ class StartupMemory:
 
     @property
     def gpu_bytes(self) -> int:
-        """What it takes on all graphics cards."""
+        """The bytes on all graphics cards."""
         return sum(device.total for device in self.devices if device.is_gpu)
 
     @property
     def host_bytes(self) -> int:
-        """What it takes of the machine's memory, without what is mapped from the file."""
+        """The bytes of the machine's memory, without what is mapped from the file."""
         return sum(
             device.total - (device.weights if device.is_mapped else 0)
             for device in self.devices
@@ -88,28 +88,28 @@ class StartupMemory:
 
     @property
     def cache_bytes(self) -> int:
-        """The cache, wherever it is."""
+        """The bytes of the cache, wherever it is."""
         return sum(device.cache for device in self.devices)
 
     @property
     def weights_bytes(self) -> int:
-        """The weights in memory, without what is merely mapped."""
+        """The bytes of the weights, without what is merely mapped."""
         return sum(device.weights for device in self.devices if not device.is_mapped)
 
     @property
     def compute_bytes(self) -> int:
-        """The buffers that hold what is being computed."""
+        """The bytes of the buffers for what is being computed."""
         return sum(device.compute for device in self.devices)
 
 
 class StartupLogReader:
-    """Lines of a model's log in, the memory of its last start out."""
+    """Reads the lines of a model's log; has the memory of the last start in them."""
 
     def __init__(self) -> None:
         self._start = _StartupRun()
 
     def feed(self, line: str) -> None:
-        """One line, with or without colours; anything may stand in it."""
+        """Read one line, with or without colors; anything may stand in it."""
         text = _extract_message(sanitize_line(line, _LONGEST_LINE))
         if isinstance(text, dict):
             self._start.add_projection(_devices_from_json(text))
@@ -123,14 +123,14 @@ class StartupLogReader:
             self._start.read_sizes(text)
 
     def feed_all(self, lines: Iterable[str]) -> "StartupLogReader":
-        """Several lines, the oldest first."""
+        """Read several lines, the oldest first."""
         for line in lines:
             self.feed(line)
         return self
 
     @property
     def memory(self) -> StartupMemory | None:
-        """What is known of the last start, None where its log says nothing of memory."""
+        """The memory of the last start, None if its log has none."""
         return self._start.memory
 
 
@@ -195,7 +195,7 @@ class _StartupRun:
 
 
 def _extract_message(line: str) -> str | dict[str, object]:
-    """The text of a line; of a line of JSON its message, or itself where it is no message."""
+    """Return a line's text; of a line of JSON its message, if it has one."""
     if not line.startswith("{"):
         return line
     try:

@@ -1,4 +1,4 @@
-"""Whose the memory is: every card, by model and others, and what each model takes."""
+"""What the memory is used for: every card, by model and others, and what each model takes."""
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -27,10 +27,10 @@ _LEAST_GROWTH = 32 << 20
 def observe_footprint(
     context_size: int, held: "ProcessMemory | None", start: "StartupMemory | None"
 ) -> Footprint | None:
-    """The figures of its processes, with the parts that its log tells apart.
+    """Return the figures of a model's processes, with the parts that its log distinguishes.
 
-    None where neither says anything. Resident bytes hold the pages of the model's file, so they
-    tell what a model takes of the machine only where nothing of it is on a card.
+    None if neither is known. Resident bytes include the pages of the model's file, so they say what
+    a model takes of the machine only if nothing of it is on a card.
     """
     on_cards = held.gpu_bytes if held is not None else 0
     logged = start.gpu_bytes if start is not None else 0
@@ -54,10 +54,10 @@ def observe_footprint(
 def footprint_by_difference(
     context_size: int, before: HardwareSample, after: HardwareSample, moved: Collection[str] = ()
 ) -> Footprint | None:
-    """What a load took, from samples before it began and after it ended.
+    """Return what a load took, from samples before it began and after it ended.
 
-    For servers whose machine can't be asked. None where other models came or went meanwhile
-    (`moved`), a card did, or nothing has grown.
+    This is for servers without access to their machine. None if other models came or went meanwhile
+    (`moved`), if a card did, or if nothing has grown.
     """
     if moved:
         return None
@@ -84,7 +84,7 @@ def footprint_by_difference(
 
 
 def build_measurement(footprint: Footprint, setup: str, at: float) -> "Measurement | None":
-    """As it is kept, None for a figure that was not seen. `setup` is the command's fingerprint."""
+    """Return a footprint as it is stored with its `setup`, None if it wasn't measured."""
     if footprint.origin is not FootprintOrigin.MEASURED or footprint.context_size < 1:
         return None
     from aitui.domain.memory.measurement import Measurement
@@ -123,13 +123,13 @@ class GpuShare:
 
     @property
     def approximate(self) -> bool:
-        """Whether the figure is calculated, and not what was seen."""
+        """Whether the figure is calculated, not measured."""
         return self.origin is not FootprintOrigin.MEASURED
 
 
 @dataclass(frozen=True, slots=True)
 class GpuMemoryUsage:
-    """One card: the models on it, the largest first. `others` is None where its use isn't known."""
+    """A card with its models, the largest first. `others` is None if its use isn't known."""
 
     gpu: Gpu
     models: tuple[GpuShare, ...] = ()
@@ -141,8 +141,8 @@ class MemoryUsage:
     """The memory of one server at one moment.
 
     `footprints` has a figure for every model of which anything is known, running or not. `source`
-    is None before the first sample. `troubles` are tools of the host that don't work, in words.
-    `seen_now` are the models whose figure is of their present run, not of an earlier one.
+    is None before the first sample. `errors` are tools of the host that don't work, in words.
+    `observed_now` are the models with a figure of their present run, not of an earlier one.
     """
 
     cards: tuple[GpuMemoryUsage, ...] = ()
@@ -155,7 +155,7 @@ class MemoryUsage:
 
     @property
     def eligible_gpus(self) -> tuple[Gpu, ...]:
-        """The cards that a model can be put on: one in the processor isn't used beside others."""
+        """The cards that a model can be put on: one in a processor isn't used if there are others."""
         return eligible_gpus([card.gpu for card in self.cards])
 
     @property
@@ -165,14 +165,14 @@ class MemoryUsage:
 
     @property
     def total_bytes(self) -> int | None:
-        """Of all cards together, else of the machine."""
+        """The bytes of all cards together, else of the machine."""
         if self.on_cards:
             return sum(gpu.total_bytes or 0 for gpu in self.eligible_gpus)
         return None if self.machine is None else self.machine.memory_total
 
     @property
     def used_bytes(self) -> int | None:
-        """The same; None where a card that has a size doesn't tell its use."""
+        """The same for the used ones; None if a card that has a size doesn't report its use."""
         if not self.on_cards:
             return None if self.machine is None else self.machine.memory_used
         known = [gpu.used_bytes for gpu in self.eligible_gpus if gpu.used_bytes is not None]
@@ -180,7 +180,7 @@ class MemoryUsage:
 
     @property
     def free_bytes(self) -> int | None:
-        """What a load can have now. A card that works in the machine's memory has no more than it."""
+        """What a load can have now; a card in the machine's memory has no more than that has."""
         if not self.on_cards:
             return None if self.machine is None else self.machine.memory_available
         total, used = self.total_bytes, self.used_bytes
@@ -191,14 +191,14 @@ class MemoryUsage:
         unified = all(gpu.unified for gpu in self.eligible_gpus)
         return free if available is None or not unified else min(free, available)
 
-    def free_on(self, gpu: Gpu, leaving: Collection[str] = ()) -> int | None:
-        """What is free on a card once these models have gone, as far as that is known."""
+    def free_on(self, gpu: Gpu, evicted: Collection[str] = ()) -> int | None:
+        """Return what is free on a card once these models have gone, as far as that is known."""
         if gpu.free_bytes is None or gpu.total_bytes is None:
             return None
-        return min(gpu.total_bytes, gpu.free_bytes + self.usage_on(gpu, leaving))
+        return min(gpu.total_bytes, gpu.free_bytes + self.usage_on(gpu, evicted))
 
     def usage_on(self, gpu: Gpu, models: Collection[str]) -> int:
-        """What these models have of a card."""
+        """Return what these models have of a card."""
         return sum(
             share.used_bytes
             for card in self.cards
@@ -216,9 +216,9 @@ def memory_usage(
     starts: Mapping[str, "StartupMemory"] | None = None,
     expected: Mapping[str, Footprint] | None = None,
 ) -> MemoryUsage:
-    """Joins what is known.
+    """Join what is known.
 
-    `sample` is the server's, `host` the machine's own where that can be asked: its cards count for
+    `sample` is the server's, `host` the machine's own, if it can be asked: its cards count for
     more, because its processes are on them. `starts` are the memory lines of the logs of running
     models, `expected` what was measured before or estimated, by model.
     """
@@ -235,7 +235,7 @@ def memory_usage(
             continue
         held = None if host is None else _process_usage(host, model)
         start = (starts or {}).get(model.id)
-        # While it loads, its processes hold but a part.
+        # While it loads, its processes hold only a part.
         loading = model.state is RunState.STARTING and model.id in footprints
         own_figure = None if loading else observe_footprint(model.context.tokens, held, start)
         found = own_figure or footprints.get(model.id)
@@ -263,7 +263,7 @@ def memory_usage(
 
 
 def port_of(proxy: str) -> int | None:
-    """The port of the address that llama-swap reaches a model at."""
+    """Return the port of the address at which llama-swap reaches a model."""
     found = _PORT.match(proxy)
     port = int(found[1]) if found is not None else 0
     return port if 0 < port < 65536 else None
@@ -289,7 +289,7 @@ def _build_card(gpu: Gpu, shares: Mapping[str, Mapping[str, GpuShare]]) -> GpuMe
 
 
 def _limit_estimates(gpu: Gpu, shares: list[GpuShare]) -> list[GpuShare]:
-    """Guesses are no more than what is in use beside what is certain."""
+    """Limit estimates to what is in use and isn't explained by certain figures."""
     if gpu.used_bytes is None:
         return shares
     left = gpu.used_bytes - sum(share.used_bytes for share in shares if not share.approximate)
@@ -309,8 +309,9 @@ def _parts_by_card(
     start: "StartupMemory | None",
     gpus: tuple[Gpu, ...],
 ) -> tuple[dict[str, int], bool]:
-    """What a model has of each card: by its processes, by its log, as it was before, or else as the
-    cards are used; and whether that is more than a guess.
+    """Return what a model has of each card, and whether that is more than a guess.
+
+    Its processes count first, then its log, then what it had before, else how the cards are used.
     """
     if held is not None and held.gpu_bytes:
         return _parts_by_process(held, gpus), True
@@ -325,7 +326,7 @@ def _parts_by_card(
 
 
 def _parts_by_process(held: "ProcessMemory", gpus: tuple[Gpu, ...]) -> dict[str, int]:
-    """A partition that isn't listed as a card is on the only card there is."""
+    """Return the bytes by card. A partition that isn't listed as a card is on the only card."""
     known = {gpu.key for gpu in gpus}
     parts: dict[str, int] = {}
     for key, size in held.gpus.items():
@@ -335,7 +336,7 @@ def _parts_by_process(held: "ProcessMemory", gpus: tuple[Gpu, ...]) -> dict[str,
 
 
 def _parts_by_log(start: "StartupMemory", gpus: tuple[Gpu, ...]) -> dict[str, int]:
-    """By the names of the devices; nothing where one of them is no card that is there."""
+    """Return the bytes by card, by the names of devices; nothing if one of them is no card."""
     parts: dict[str, int] = {}
     for device in start.devices:
         if not device.is_gpu:
@@ -356,10 +357,10 @@ def _parts_by_use(size: int, gpus: tuple[Gpu, ...]) -> dict[str, int]:
 
 @dataclass(frozen=True, slots=True)
 class Headroom:
-    """Bytes that a load finds `now`, and `after` other models have gone; None where not known.
+    """Bytes that a load finds `now`, and `after` other models have gone; None if not known.
 
-    `where` names the cards if not all count, and the machine's memory beside cards. `cards` is how
-    many there are, none in the machine's memory.
+    `where` names the cards if not all count, or the machine's memory if there are cards as well.
+    `cards` is how many there are, none in the machine's memory.
     """
 
     now: int | None
@@ -369,40 +370,40 @@ class Headroom:
 
 
 def headroom_on_cards(
-    picture: MemoryUsage, cards: Sequence[Gpu], placement: Placement, leaving: Collection[str]
+    usage: MemoryUsage, cards: Sequence[Gpu], placement: Placement, evicted: Collection[str]
 ) -> Headroom:
-    """The room on these cards together, as far as the command lets the model use it."""
+    """Return what is free on these cards together, as far as the command lets the model use it."""
     now, after = (
-        _free_on_cards(picture, cards, placement, ()),
-        _free_on_cards(picture, cards, placement, leaving),
+        _free_on_cards(usage, cards, placement, ()),
+        _free_on_cards(usage, cards, placement, evicted),
     )
-    everywhere = eligible_gpus([card.gpu for card in picture.cards])
+    everywhere = eligible_gpus([card.gpu for card in usage.cards])
     all_of_them = {gpu.key for gpu in cards} == {gpu.key for gpu in everywhere}
     return Headroom(now, after, "" if all_of_them else _cards_label(cards), len(cards))
 
 
-def headroom_in_machine(picture: MemoryUsage, leaving: Collection[str]) -> Headroom:
-    """The room in the machine's own memory."""
-    available = None if picture.machine is None else picture.machine.memory_available
-    where = "in RAM" if picture.on_cards else ""
+def headroom_in_machine(usage: MemoryUsage, evicted: Collection[str]) -> Headroom:
+    """Return what is free in the machine's own memory."""
+    available = None if usage.machine is None else usage.machine.memory_available
+    where = "in RAM" if usage.on_cards else ""
     if available is None:
         return Headroom(None, None, where)
-    found = (picture.footprints.get(model) for model in leaving)
+    found = (usage.footprints.get(model) for model in evicted)
     return Headroom(available, available + sum(one.host or 0 for one in found if one), where)
 
 
 def _free_on_cards(
-    picture: MemoryUsage, cards: Sequence[Gpu], placement: Placement, leaving: Collection[str]
+    usage: MemoryUsage, cards: Sequence[Gpu], placement: Placement, evicted: Collection[str]
 ) -> int | None:
-    free = [picture.free_on(gpu, leaving) for gpu in cards]
+    free = [usage.free_on(gpu, evicted) for gpu in cards]
     known = [amount for amount in free if amount is not None]
     if len(known) < len(free) or not known:
         return None
-    room = placement.headroom(known)
-    available = None if picture.machine is None else picture.machine.memory_available
+    headroom = placement.headroom(known)
+    available = None if usage.machine is None else usage.machine.memory_available
     if available is None or not all(gpu.unified for gpu in cards):
-        return room
-    return min(room, available + sum(picture.usage_on(gpu, leaving) for gpu in cards))
+        return headroom
+    return min(headroom, available + sum(usage.usage_on(gpu, evicted) for gpu in cards))
 
 
 def _cards_label(cards: Sequence[Gpu]) -> str:

@@ -14,8 +14,9 @@ from aitui.domain.checks import (
     inconclusive_check,
     passing_check,
 )
-from aitui.domain.config.document import ConfigDocument, decode_config, scalar_text
+from aitui.domain.config.document import ConfigDocument, decode_config
 from aitui.domain.config.lint import Diagnostic, find_diagnostics
+from aitui.domain.config.yaml_tree import scalar_text
 from aitui.domain.models import ListedModel, ModelKind
 from aitui.domain.sanitize import sanitize_line
 from aitui.domain.snapshot import Clock, Server

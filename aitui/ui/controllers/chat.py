@@ -1,19 +1,17 @@
 """The chats of one server: opens them, sends prompts, and shows what comes."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from aitui.domain.chat.conversation import Conversation, ImageAttachment, Role
 from aitui.domain.chat.reply import Reply, ReplyPhase
-from aitui.domain.snapshot import Snapshot
 from aitui.errors import AituiError, ContextExceeded, HistoryError, LoadFailed
-from aitui.paths import Paths
 from aitui.services.chat import ChatSession
-from aitui.services.chat_rules import (
+from aitui.services.chat_saving import SlotSizeCache
+from aitui.services.chat_setup import (
     begin_conversation,
     chat_confirmation,
     confirm_chat,
@@ -21,20 +19,24 @@ from aitui.services.chat_rules import (
     import_chat_client,
     new_id,
 )
-from aitui.services.chat_saving import SlotSizeCache
 from aitui.services.monitor import detect_suspends
-from aitui.services.session import Ask, Session
 from aitui.store.history import FILE_NAME, ConversationHistory
 from aitui.ui.controllers.questions import offer_evicted_models
 from aitui.ui.controllers.transcript_sync import TranscriptPresenter
+from aitui.ui.keymap import APP, MODELS
 from aitui.ui.reply_text import completion_notice, failure_text
-from aitui.ui.widgets.chat_pane import ChatPane
+from aitui.ui.terminal.external_editor import edit_text
 
 if TYPE_CHECKING:
+    from aitui.domain.snapshot import Snapshot
     from aitui.llamaswap.chat import ChatClient
-if TYPE_CHECKING:
-    from aitui.ui.comfort import NotifyingApp
+    from aitui.paths import Paths
+    from aitui.services.session import Session
+    from aitui.ui.context import ServerContext
+    from aitui.ui.widgets.chat_pane import ChatPane
 
+
+_STOP = APP.sign("interrupt")
 
 DRAFT_SAVE_DELAY = 0.5
 """Seconds after which what was written is kept."""
@@ -42,7 +44,7 @@ DRAFT_SAVE_DELAY = 0.5
 
 @dataclass(frozen=True, slots=True)
 class PromptDraft:
-    """What is to be asked; `editing` is the question in whose place it stands."""
+    """What is to be sent; `editing` is the turn that it replaces."""
 
     text: str = ""
     attachments: tuple[ImageAttachment, ...] = ()
@@ -53,7 +55,7 @@ class PromptStore:
     """Drafts, of each conversation one, and what was asked before, in the history.
 
     Conversations in which nothing was asked yet are nowhere: the draft of such a one belongs to its
-    model. Attachments are not kept. What can't be kept stops nobody: `tell` says it once.
+    model. Attachments are not kept. What can't be kept stops nothing: `tell` says it once.
     """
 
     def __init__(self, tell: Callable[[str], None]) -> None:
@@ -92,7 +94,7 @@ class PromptStore:
         return PromptDraft(text, editing=editing)
 
     def set_draft(self, chat: ChatSession, prompt: PromptDraft) -> bool:
-        """Somebody is writing that now; returns whether `keep` has to be called a little later."""
+        """Take what is being written; return whether `keep` has to be called a little later."""
         waits = bool(self._unsaved)
         self._unsaved[chat.conversation.id] = (chat, prompt)
         return not waits
@@ -135,8 +137,8 @@ class ChatSessions:
 
     def __init__(
         self,
-        session: Session,
-        paths: Paths,
+        session: "Session",
+        paths: "Paths",
         on_change: Callable[[ChatSession, Reply], None],
         tell: Callable[[str], None],
     ) -> None:
@@ -199,7 +201,7 @@ class ChatSessions:
         return chat
 
     async def switch_model(self, chat: ChatSession, model_id: str) -> None:
-        """Have a conversation go on with another model, whose own is closed."""
+        """Continue a conversation with another model, and close that model's own."""
         before = chat.conversation.model
         if model_id == before:
             return
@@ -214,7 +216,9 @@ class ChatSessions:
         """Delete a conversation; where it was open, a new one takes its place."""
         here = self.find_open(conversation_id)
         if here is not None and here.busy:
-            raise AituiError("That conversation is being answered", remedy="^c stops it there")
+            raise AituiError(
+                "That conversation is being answered", remedy=f"{_STOP} stops it there"
+            )
         history = await self._open_history()
         if history is not None:
             await history.delete(conversation_id)
@@ -252,7 +256,7 @@ class ChatSessions:
     def _require_idle(self, model_id: str) -> None:
         chat = self.by_model.get(model_id)
         if chat is not None and chat.busy:
-            raise ValueError(f"{model_id} is answering: ^c in its chat stops it")
+            raise ValueError(f"{model_id} is answering: {_STOP} in its chat stops it")
 
     async def _open_history(self) -> ConversationHistory | None:
         if self.history is None:
@@ -263,43 +267,44 @@ class ChatSessions:
         return self.history
 
 
-RunInBackground = Callable[[Coroutine[Any, Any, None], str], None]
 _GENERATING_PHASES = {ReplyPhase.THINKING, ReplyPhase.STREAMING}
 LONG_REPLY = 10.0
-"""Seconds after which whoever waits for an answer may well be elsewhere."""
+"""Seconds after which a user who waits for a reply may well be elsewhere."""
 
 
 class ChatController:
-    """Belongs to the app; `beside` runs a deed of a group and tells what goes wrong in it.
+    """Chats with the models of one session on the pane.
 
-    `load` begins to load a model. A wait for it would end with the chat that began it.
-
-    Every model has a conversation of its own, which stays when another one is shown.
+    Every model has a conversation of its own, which stays when another one is shown. `load` begins
+    to load a model: a wait for it in here would end with the chat that began it.
     """
 
     def __init__(
         self,
-        app: "NotifyingApp",
-        pane: Callable[[], ChatPane],
-        ask: Ask,
-        beside: RunInBackground,
+        context: "ServerContext",
+        pane: "ChatPane",
+        prompts: PromptStore,
         load: Callable[[str], None],
     ) -> None:
-        self._app = app
-        self._pane = pane
-        self._ask = ask
-        self._run_in_background = beside
+        self._app = context.app
+        self.session = context.session
+        self._tasks = context.tasks
+        self._ask = context.ask
+        self._notifier = context.notifier
+        self.pane = pane
+        self._prompts = prompts
         self._load = load
-        self._sessions: ChatSessions | None = None
-        self._presenter: TranscriptPresenter | None = None
+        self._sessions = ChatSessions(
+            self.session, context.paths, self._handle_reply_change, self._warn
+        )
+        self._presenter = TranscriptPresenter(pane.transcript)
         self._confirmed_chats: set[str] = set()
         self._pending_requests: set[str] = set()
         self._drafts: dict[str, PromptDraft] = {}
         self._failures: dict[str, str] = {}
-        self._prompts = PromptStore(self._warn)
         self.chat: ChatSession | None = None
-        self.attachments: tuple[ImageAttachment, ...] = ()
         self.editing = ""
+        self._watching = asyncio.create_task(self._sessions.watch_sleep(), name="watch for sleeps")
 
     @property
     def busy(self) -> bool:
@@ -309,97 +314,76 @@ class ChatController:
     @property
     def any_busy(self) -> bool:
         """Whether any answer is under way."""
-        return self._sessions is not None and self._sessions.any_busy
-
-    @property
-    def sessions(self) -> ChatSessions:
-        """The chats of the server that is open. Raises AituiError where none is."""
-        if self._sessions is None:
-            raise AituiError("There is no server yet", remedy="S chooses one")
-        return self._sessions
-
-    @property
-    def session(self) -> Session:
-        """The session of the server that is open. Raises AituiError where none is."""
-        return self.sessions.session
+        return self._sessions.any_busy
 
     @property
     def history(self) -> ConversationHistory | None:
-        """Earlier conversations, where they can be kept."""
-        return None if self._sessions is None else self._sessions.history
+        """Earlier conversations, if they can be kept."""
+        return self._sessions.history
 
-    @asynccontextmanager
-    async def bind_session(self, session: Session, paths: Paths) -> AsyncIterator[None]:
-        """Chat with this server within the block; at its end every answer is stopped and kept."""
-        served = self._sessions = ChatSessions(
-            session, paths, self._handle_reply_change, self._warn
-        )
-        self.chat = self._presenter = None
-        self._confirmed_chats, self._pending_requests = set(), set()
-        self._drafts, self._failures = {}, {}
-        watching = asyncio.create_task(served.watch_sleep(), name="watch for sleeps")
-        try:
-            yield
-        finally:
-            watching.cancel()
-            # The next server may be open already: the one before takes its time to go.
-            if self._sessions is served:
-                self._sessions = self.chat = None
-            await self._save_drafts(served)
-            await served.close()
+    async def close(self) -> None:
+        """Stop every answer, and keep it."""
+        self._watching.cancel()
+        # The pane may belong to the next server already: this one takes its time to close.
+        self.chat = None
+        await self._save_drafts()
+        await self._sessions.close()
 
     def leave_chat(self) -> None:
         """Keep what is written for the conversation that is shown: another one comes."""
         if self.chat is not None:
-            self._drafts[self.chat.conversation.id] = self._take_prompt(self._pane().prompt.text)
+            self._drafts[self.chat.conversation.id] = self._take_prompt(self.pane.prompt.text)
             self.chat = None
-            self._pane().prompt.set_text("")
+            self.pane.prompt.set_text("")
 
-    async def open(self, model_id: str) -> None:
-        """Show the conversation with that model, a new one where there is none."""
-        chat = await self.sessions.open_model(model_id)
+    def open_model(self, model_id: str) -> None:
+        """Show the conversation with that model, a new one if there is none."""
+        self.leave_chat()
+        self._tasks.run_in_background(self._open_model(model_id), "open chat")
+
+    async def _open_model(self, model_id: str) -> None:
+        chat = await self._sessions.open_model(model_id)
         await self._load_draft(chat)
         self.show(chat)
 
     async def begin_chat(self, model_id: str) -> None:
         """Begin a new conversation with that model. Raises ValueError where that cuts an answer."""
-        chat = await self.sessions.begin(model_id)
+        chat = await self._sessions.begin(model_id)
         await self._load_draft(chat)
         self.leave_chat()
         self.show(chat)
 
     async def resume(self, conversation_id: str) -> None:
         """Go on with an earlier conversation. Raises ValueError where that cuts an answer."""
-        chat = await self.sessions.resume(conversation_id)
+        chat = await self._sessions.resume(conversation_id)
         await self._load_draft(chat)
         self.leave_chat()
         self.show(chat)
         for turn in chat.conversation.path:
             if turn.role is Role.USER:
-                self._pane().prompt.add_to_history(turn.text)
+                self.pane.prompt.add_to_history(turn.text)
 
     async def switch_model(self, chat: ChatSession, model_id: str) -> None:
         """Go on with another model. Raises ValueError where that cuts an answer."""
-        await self.sessions.switch_model(chat, model_id)
+        await self._sessions.switch_model(chat, model_id)
         self.show(chat)
 
     async def delete_conversation(self, conversation_id: str) -> None:
         """Delete a conversation. Raises AituiError where it is being answered."""
-        before = self.sessions.find_open(conversation_id)
-        after = await self.sessions.delete_conversation(conversation_id)
+        before = self._sessions.find_open(conversation_id)
+        after = await self._sessions.delete_conversation(conversation_id)
         if after is not None and before is self.chat:
             self.show(after)
 
     def show(self, chat: ChatSession) -> None:
         """Bring a chat onto the pane."""
-        pane = self._pane()
+        pane = self.pane
         draft = self._drafts.pop(chat.conversation.id, None)
         self.chat = chat
         if draft is not None and draft.text and pane.prompt.text:
             pane.prompt.add_to_history(draft.text)
         elif draft is not None and not pane.prompt.text:
             self._restore_prompt(draft)
-        self._presenter = TranscriptPresenter(pane.transcript)
         self._presenter.show(chat.conversation, chat.reply)
         pane.model_id, pane.heading = chat.conversation.model, chat.conversation.title
         pane.transcript.empty_text = "Nothing was asked yet; /help lists what the prompt takes"
@@ -408,10 +392,8 @@ class ChatController:
         pane.is_replying = chat.busy
         self.update_snapshot(self.session.snapshot)
 
-    def update_snapshot(self, snapshot: Snapshot) -> None:
+    def update_snapshot(self, snapshot: "Snapshot") -> None:
         """The server's state has changed: answers that wait want to know of their model."""
-        if self._sessions is None:
-            return
         for model_id, chat in self._sessions.by_model.items():
             model = snapshot.model(model_id)
             if model is not None:
@@ -426,7 +408,7 @@ class ChatController:
         self.add_to_history(text)
         if chat is None:
             self._restore_prompt(prompt)
-            self._warn("No conversation is open: ⏎ on a model opens one")
+            self._warn(f"No conversation is open: {MODELS.sign('chat')} on a model opens one")
         elif prompt.editing in chat.conversation.turns:
             self.run(chat, lambda: chat.edit(prompt.editing, text), prompt)
         else:
@@ -434,22 +416,41 @@ class ChatController:
 
     def add_to_history(self, text: str) -> None:
         """Keep a prompt among the earlier ones, here and for the next time."""
-        self._pane().prompt.add_to_history(text)
+        self.pane.prompt.add_to_history(text)
         if self.history is not None:
             self._app.run_worker(
                 self._prompts.add_to_history(self.history, text), exit_on_error=False
             )
 
-    def schedule_draft_save(self, text: str) -> None:
-        """What is being written is that now: it is kept a little later."""
-        served, chat = self._sessions, self.chat
-        if served is None or chat is None:
+    def update_draft(self) -> None:
+        """Save what is being written a little later."""
+        prompt = self.pane.prompt
+        # One that was just sent is empty, too, and what it was to replace is still needed.
+        if not prompt.text and not prompt.pending_sends:
+            self.editing = ""
+        if self.chat is None:
             return
-        if self._prompts.set_draft(chat, PromptDraft(text, editing=self.editing)):
-            keep = partial(self._save_drafts, served)
+        if self._prompts.set_draft(self.chat, PromptDraft(prompt.text, editing=self.editing)):
             self._app.set_timer(
-                DRAFT_SAVE_DELAY, lambda: self._run_in_background(keep(), "keep what is written")
+                DRAFT_SAVE_DELAY,
+                lambda: self._tasks.run_in_background(self._save_drafts(), "save drafts"),
             )
+
+    def edit_prompt(self, text: str) -> None:
+        """Write on in an editor."""
+        self._tasks.run_in_background(self._edit_prompt(text), "editor", exclusive=False)
+
+    async def _edit_prompt(self, text: str) -> None:
+        self.pane.prompt.set_text(await edit_text(self._app, text))
+        await asyncio.sleep(0)
+        self.pane.prompt.focus()
+
+    def show_in_editor(self, text: str) -> None:
+        """Show a text in an editor; what is changed there is dropped."""
+        self._tasks.run_in_background(self._show_in_editor(text), "editor", exclusive=False)
+
+    async def _show_in_editor(self, text: str) -> None:
+        await edit_text(self._app, text)
 
     def run(
         self,
@@ -461,10 +462,10 @@ class ChatController:
         conversation_id, prompt = chat.conversation.id, prompt or PromptDraft()
         if chat.busy or conversation_id in self._pending_requests:
             self._return_prompt(chat, prompt)
-            self._warn("An answer is under way: ^c stops it")
+            self._warn(f"An answer is under way: {_STOP} stops it")
             return
         self._pending_requests.add(conversation_id)
-        self._run_in_background(self._run(chat, ask, prompt), f"chat {conversation_id}")
+        self._tasks.run_in_background(self._run(chat, ask, prompt), f"chat {conversation_id}")
 
     def stop(self) -> None:
         """Stop the answer that is shown: what came stays."""
@@ -496,25 +497,27 @@ class ChatController:
             self._warn(warning)
         self._notify_completion(chat, answer)
         if isinstance(answer.error, ContextExceeded) and answer.error.context_size:
-            self.sessions.slots.record(model_id, answer.error.context_size)
+            self._sessions.slots.record(model_id, answer.error.context_size)
         if answer.phase is ReplyPhase.STOPPED and not answer.text and not answer.reasoning:
             self._return_prompt(chat, prompt)
         if answer.phase is not ReplyPhase.FAILED or answer.error is None:
             return
         self._return_prompt(chat, prompt)
-        told = await diagnose_error(session, model_id, answer.error)
+        diagnosis = await diagnose_error(session, model_id, answer.error)
         # Of a load it is known already which it was.
-        why = told.why if isinstance(told, LoadFailed) else ""
-        self._set_failure(chat, why or told.what)
-        if isinstance(told, LoadFailed):
+        why = diagnosis.why if isinstance(diagnosis, LoadFailed) else ""
+        self._set_failure(chat, why or diagnosis.what)
+        if isinstance(diagnosis, LoadFailed):
             ready_now = {model.id for model in session.snapshot.ready}
-            told.evicted = tuple(sorted(ready_before - ready_now - {model_id}))
-            if told.evicted:
-                await offer_evicted_models(told, self._ask, self._load)
+            diagnosis.evicted = tuple(sorted(ready_before - ready_now - {model_id}))
+            if diagnosis.evicted:
+                await offer_evicted_models(diagnosis, self._ask, self._load)
                 return
         can_change = bool(session.server.ssh_host) and not session.server.read_only
-        words = failure_text(told, model_id, can_change=can_change)
-        raise AituiError(told.what, why=words, remedy=told.remedy, action=told.action)
+        words = failure_text(diagnosis, model_id, can_change=can_change)
+        raise AituiError(
+            diagnosis.what, why=words, remedy=diagnosis.remedy, action=diagnosis.action
+        )
 
     async def _confirm_request(self, chat: ChatSession, prompt: PromptDraft) -> bool:
         """Whether it may cost what it costs: asked once a conversation."""
@@ -537,55 +540,50 @@ class ChatController:
         """Bring back what was being written, and asked, when aitui ended."""
         history, conversation = self.history, chat.conversation
         if history is not None:
-            self._pane().prompt.prepend_history(await self._prompts.load_history(history))
+            self.pane.prompt.prepend_history(await self._prompts.load_history(history))
             if conversation.id not in self._drafts and chat is not self.chat:
                 self._drafts[conversation.id] = await self._prompts.load_draft(
                     history, conversation
                 )
 
-    async def _save_drafts(self, served: ChatSessions) -> None:
-        if served.history is not None:
-            await self._prompts.save_drafts(served.history)
+    async def _save_drafts(self) -> None:
+        if self.history is not None:
+            await self._prompts.save_drafts(self.history)
 
     def _set_failure(self, chat: ChatSession, why: str) -> None:
         self._failures[chat.conversation.id] = why.partition("\n")[0]
         if chat is self.chat:
-            self._pane().status.trouble = self._failures[chat.conversation.id]
+            self.pane.status.trouble = self._failures[chat.conversation.id]
 
     def _notify_completion(self, chat: ChatSession, answer: Reply) -> None:
         words = completion_notice(answer)
         if not words:
             return
-        pane = self._pane()
+        pane = self.pane
         if chat is not self.chat or not pane.display:
-            self._app.notify(words, markup=False)
+            self._app.notify(words)
         if (answer.ended_at or 0.0) - answer.asked >= LONG_REPLY:
-            self._app.notify_if_away(words)
+            self._notifier.notify_if_away(words)
 
     def _handle_reply_change(self, chat: ChatSession, answer: Reply) -> None:
-        served = self._sessions
-        if (
-            served is not None
-            and answer.phase in _GENERATING_PHASES
-            and served.slots.should_fetch(answer.model)
-        ):
-            self._run_in_background(
-                self._learn_slot_size(served, answer.model), f"slots {answer.model}"
-            )
-        if chat is not self.chat or self._presenter is None:
+        should_fetch = self._sessions.slots.should_fetch
+        if answer.phase in _GENERATING_PHASES and should_fetch(answer.model):
+            learning = self._learn_slot_size(answer.model)
+            self._tasks.run_in_background(learning, f"slots {answer.model}")
+        if chat is not self.chat:
             return
         self._presenter.update(chat.conversation, answer)
-        pane = self._pane()
+        pane = self.pane
         pane.status.reply, pane.is_replying = answer, chat.busy
 
     def _take_prompt(self, text: str) -> PromptDraft:
-        prompt = PromptDraft(text, self.attachments, self.editing)
-        self.attachments, self.editing = (), ""
+        prompt = PromptDraft(text, self.pane.attachments, self.editing)
+        self.pane.attachments, self.editing = (), ""
         return prompt
 
     def _restore_prompt(self, prompt: PromptDraft) -> None:
-        self.attachments, self.editing = prompt.attachments, prompt.editing
-        self._pane().prompt.set_text(prompt.text)
+        self.pane.attachments, self.editing = prompt.attachments, prompt.editing
+        self.pane.prompt.set_text(prompt.text)
 
     def _return_prompt(self, chat: ChatSession, prompt: PromptDraft) -> None:
         """Nothing typed is lost: it goes back into the prompt, or is the one before a new one."""
@@ -593,23 +591,22 @@ class ChatController:
             return
         if chat is not self.chat:
             self._drafts.setdefault(chat.conversation.id, prompt)
-        elif not self._pane().prompt.text:
+        elif not self.pane.prompt.text:
             self._restore_prompt(prompt)
 
-    async def _learn_slot_size(self, served: ChatSessions, model_id: str) -> None:
-        await served.learn_slot_size(model_id)
-        if served is self._sessions:
-            self._show_context_size(served.session.snapshot)
+    async def _learn_slot_size(self, model_id: str) -> None:
+        await self._sessions.learn_slot_size(model_id)
+        self._show_context_size(self.session.snapshot)
 
-    def _show_context_size(self, snapshot: Snapshot) -> None:
+    def _show_context_size(self, snapshot: "Snapshot") -> None:
         if self.chat is not None:
             model = snapshot.model(self.chat.conversation.model)
-            status = self._pane().status
-            status.context_size = None if model is None else self.sessions.slots.size_for(model)
+            status = self.pane.status
+            status.context_size = None if model is None else self._sessions.slots.size_for(model)
             status.expected_load = None if model is None else model.expected_load
 
     def _warn(self, words: str) -> None:
-        self._app.notify(words, severity="warning", markup=False)
+        self._app.notify(words, severity="warning")
 
 
 def _is_reply_visible(chat: ChatSession) -> bool:

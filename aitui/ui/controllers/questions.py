@@ -1,17 +1,28 @@
-"""Questions that need an answer in words."""
+"""Questions to the user: yes or no, a server, a password."""
 
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from aitui.domain.snapshot import Server
+from aitui.domain.confirmation import Ask, Confirmation
+from aitui.domain.snapshot import Server, Snapshot
 from aitui.errors import KeyPasswordNeeded, LoadFailed
-from aitui.services.session import Ask
+from aitui.services.session import Session
+from aitui.ui.screens.confirm import ConfirmScreen
 from aitui.ui.screens.dialogs import KeyPasswordScreen, ServersScreen
 from aitui.ui.text import restore_confirmation
 
 if TYPE_CHECKING:
     from textual.app import App
+
+
+def screen_ask(app: "App[None]", session: Session) -> Ask:
+    """Return what asks for a confirmation on the screen, about the server of a session."""
+
+    async def ask(build: Callable[[Snapshot], Confirmation]) -> bool:
+        return await app.push_screen_wait(ConfirmScreen(build, session.snapshot))
+
+    return ask
 
 
 async def ask_for_server(
@@ -30,7 +41,7 @@ async def ask_for_password(
 
 
 async def offer_evicted_models(error: LoadFailed, ask: Ask, load: Callable[[str], None]) -> None:
-    """Tell why a load failed, and begin to load what had to go for it where that is wished."""
+    """Ask of each model that a failed load has evicted whether to load it again."""
     for victim in error.evicted:
         if await ask(lambda _: restore_confirmation(error, victim)):  # noqa: B023
             load(victim)

@@ -1,82 +1,60 @@
 """What the slash commands of the prompt do: the same as keys and palette where there are such."""
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
+from typing import ClassVar
 
 from aitui.domain.chat.conversation import Conversation, Role, Turn
+from aitui.domain.config.sizes import parse_context_size
 from aitui.domain.slash import SLASH_COMMANDS, SlashCommand, completions, read_slash_command
 from aitui.errors import AituiError
 from aitui.format.status import status_as_text
-from aitui.paths import Paths
 from aitui.services.chat import ChatSession, last_reply
-from aitui.services.conversations import find_conversations
 from aitui.services.export import attach_file, export_conversation
+from aitui.services.history import (
+    ListedConversation,
+    deletion_confirmation,
+    find_conversations,
+)
 from aitui.services.load import resolve_model
+from aitui.ui.context import ServerContext
 from aitui.ui.controllers.chat import ChatController
+from aitui.ui.controllers.config import ConfigController
+from aitui.ui.controllers.host import HostController
+from aitui.ui.controllers.models import ModelsController
 from aitui.ui.screens.help import HelpScreen
 from aitui.ui.screens.history import HistoryScreen
-from aitui.ui.widgets.chat_pane import ChatPane
 
-if TYPE_CHECKING:
-    from textual.app import App
+Handler = Callable[["SlashCommandRunner", SlashCommand], Awaitable[None]]
 
 
 class SlashCommandRunner:
-    """Belongs to the app, whose own deeds `act` (load, unload, refresh) and `administer` run."""
+    """Runs them with the controllers of one session."""
 
     def __init__(
         self,
-        app: "App[None]",
+        context: ServerContext,
         chats: ChatController,
-        pane: Callable[[], ChatPane],
-        paths: Callable[[], Paths],
-        act: Callable[[str, str], None],
-        *,
-        administer: Callable[[SlashCommand, str], None],
+        models: ModelsController,
+        host: HostController,
+        config: ConfigController,
     ) -> None:
-        self._app = app
+        self._app = context.app
+        self._paths = context.paths
+        self._ask = context.ask
         self._chats = chats
-        self._pane = pane
-        self._paths = paths
-        self._run_app_command = act
-        self._run_host_command = administer
-        self._handlers: dict[str, Callable[[SlashCommand], Awaitable[None]]] = {
-            "status": self._status,
-            "refresh": self._app_command,
-            "load": self._app_command,
-            "unload": self._app_command,
-            "gpu": self._app_command,
-            "model": self._model,
-            "system": self._system,
-            "set": self._set,
-            "clear": self._clear,
-            "retry": self._retry,
-            "continue": self._continue,
-            "edit": self._edit,
-            "delete": self._delete,
-            "branch": self._branch,
-            "history": self._history,
-            "rename": self._rename,
-            "save": self._export,
-            "export": self._export,
-            "file": self._file,
-            "ctx": self._host_command,
-            "flag": self._host_command,
-            "preset": self._host_command,
-            "reload": self._host_command,
-            "restart": self._host_command,
-            "undo": self._host_command,
-            "help": self._help,
-        }
+        self._pane = chats.pane
+        self._models = models
+        self._host = host
+        self._config = config
 
     async def run(self, text: str) -> None:
         """Do what was typed. Raises AituiError with words, and the text is back in the prompt."""
         try:
             command = read_slash_command(text)
-            await self._handlers[command.name](command)
+            await self.HANDLERS[command.name](self, command)
         except (ValueError, AituiError) as error:
-            if not self._pane().prompt.text:
-                self._pane().prompt.set_text(text)
+            if not self._pane.prompt.text:
+                self._pane.prompt.set_text(text)
             raise error if isinstance(error, AituiError) else AituiError(str(error)) from error
 
     def complete(self, text: str) -> None:
@@ -89,7 +67,7 @@ class SlashCommandRunner:
             return
         common = _common_prefix(found)
         if len(found) == 1 or len(common) > len(text):
-            self._pane().prompt.set_text(common)
+            self._pane.prompt.set_text(common)
         if len(found) > 1:
             self._notify("  ".join(one.strip() for one in found[:12]))
 
@@ -99,17 +77,40 @@ class SlashCommandRunner:
             status_as_text(session.server.label, session.snapshot, session.clock.monotonic())
         )
 
-    async def _app_command(self, command: SlashCommand) -> None:
-        model_id = ""
-        if command.rest:
-            model_id = resolve_model(command.rest, self._chats.session.snapshot).id
-        self._run_app_command(command.name, model_id)
+    async def _refresh(self, _: SlashCommand) -> None:
+        await self._app.run_action("app.refresh_server")
 
-    async def _host_command(self, command: SlashCommand) -> None:
-        model_id = ""
-        if command.name in {"ctx", "flag"}:
-            model_id = resolve_model(command.words[0], self._chats.session.snapshot).id
-        self._run_host_command(command, model_id)
+    async def _load(self, command: SlashCommand) -> None:
+        self._models.load(self._model_id(command.rest))
+
+    async def _unload(self, command: SlashCommand) -> None:
+        self._models.unload(self._model_id(command.rest))
+
+    async def _gpu(self, _: SlashCommand) -> None:
+        await self._app.run_action("app.hardware")
+
+    async def _ctx(self, command: SlashCommand) -> None:
+        model_id = self._model_id(command.words[0])
+        self._config.change_context_size(model_id, parse_context_size(command.words[-1]))
+
+    async def _flag(self, command: SlashCommand) -> None:
+        model_id, flag, *value = command.words
+        self._config.change_flag(self._model_id(model_id), flag, " ".join(value))
+
+    async def _preset(self, _: SlashCommand) -> None:
+        await self._app.run_action("app.config")
+
+    async def _reload(self, _: SlashCommand) -> None:
+        self._host.reload()
+
+    async def _restart(self, _: SlashCommand) -> None:
+        self._host.restart()
+
+    async def _undo(self, _: SlashCommand) -> None:
+        self._host.undo()
+
+    def _model_id(self, wanted: str) -> str:
+        return resolve_model(wanted, self._chats.session.snapshot).id
 
     async def _model(self, command: SlashCommand) -> None:
         model = resolve_model(command.rest, self._chats.session.snapshot)
@@ -150,7 +151,7 @@ class SlashCommandRunner:
         if self._chat().busy:
             raise ValueError("an answer is under way: stop it first")
         self._chats.editing = question.id
-        self._pane().prompt.set_text(question.text)
+        self._pane.prompt.set_text(question.text)
         self._notify("⏎ asks it in the place of the old one; an empty prompt drops the change")
 
     async def _delete(self, _: SlashCommand) -> None:
@@ -185,19 +186,21 @@ class SlashCommandRunner:
             screen.show(words, await find_conversations(self._chats.history, words))
 
     async def delete_conversation(
-        self, screen: HistoryScreen, conversation_id: str, words: str
+        self, screen: HistoryScreen, conversation: ListedConversation, words: str
     ) -> None:
-        """Delete a conversation, and list the others."""
+        """Ask whether to delete a conversation, delete it, and list the others."""
+        if not await self._ask(lambda _: deletion_confirmation(conversation)):
+            return
         if self._chats.history is not None:
-            await self._chats.delete_conversation(conversation_id)
+            await self._chats.delete_conversation(conversation.id)
             await self.search_history(screen, words)
 
     async def _rename(self, command: SlashCommand) -> None:
         await self._chat().rename(command.rest)
-        self._pane().heading = command.rest
+        self._pane.heading = command.rest
 
     async def _export(self, command: SlashCommand) -> None:
-        directory = self._paths().data / "exports"
+        directory = self._paths.data / "exports"
         is_json = command.name == "export"
         conversation = self._chat().conversation
         path = await export_conversation(conversation, command.rest, directory, json=is_json)
@@ -206,14 +209,44 @@ class SlashCommandRunner:
     async def _file(self, command: SlashCommand) -> None:
         prompt, image = await attach_file("", command.rest)
         if image is None:
-            self._pane().prompt.set_text(prompt)
+            self._pane.prompt.set_text(prompt)
         else:
-            self._chats.attachments = (*self._chats.attachments, image)
+            self._pane.attachments = (*self._pane.attachments, image)
             self._notify(f"{image.name} goes along with the next prompt")
 
     async def _help(self, _: SlashCommand) -> None:
         rows = [(spec.usage, spec.help, "") for spec in SLASH_COMMANDS]
         self._app.push_screen(HelpScreen(rows, "Commands of the prompt", signs=False))
+
+    HANDLERS: ClassVar[dict[str, Handler]] = {
+        "status": _status,
+        "refresh": _refresh,
+        "load": _load,
+        "unload": _unload,
+        "gpu": _gpu,
+        "model": _model,
+        "system": _system,
+        "set": _set,
+        "clear": _clear,
+        "retry": _retry,
+        "continue": _continue,
+        "edit": _edit,
+        "delete": _delete,
+        "branch": _branch,
+        "history": _history,
+        "rename": _rename,
+        "save": _export,
+        "export": _export,
+        "file": _file,
+        "ctx": _ctx,
+        "flag": _flag,
+        "preset": _preset,
+        "reload": _reload,
+        "restart": _restart,
+        "undo": _undo,
+        "help": _help,
+    }
+    """What runs each command of `SLASH_COMMANDS`."""
 
     def _chat(self) -> ChatSession:
         if self._chats.chat is None:
@@ -221,7 +254,7 @@ class SlashCommandRunner:
         return self._chats.chat
 
     def _notify(self, words: str) -> None:
-        self._app.notify(words, timeout=10, markup=False)
+        self._app.notify(words, timeout=10)
 
 
 def _last_prompt(conversation: Conversation) -> Turn | None:

@@ -147,7 +147,7 @@ class LogRows:
         return number, row - self.row_of(number)
 
     def row_text(self, row: int) -> tuple[LogLine, int, int]:
-        """A row's line, and from where to where of its text the row shows."""
+        """A row's line, and the start and end of what the row shows of its text."""
         number, part = self.line_at_row(row)
         line = self._lines[number]
         starts = row_starts(line.text, self._width)
@@ -157,7 +157,7 @@ class LogRows:
     def extend(self, lines: Iterable[LogLine], unfinished: LogLine | None) -> None:
         """Add lines; `unfinished` stands at the end until the next time.
 
-        Raises PatternTooSlow where the filter's pattern takes too long; nothing is added then.
+        Raises PatternTooSlow if the filter's pattern takes too long; nothing is added then.
         """
         new = tuple(lines)
         last = () if unfinished is None else (unfinished,)
@@ -183,7 +183,7 @@ class LogRows:
     def set_filter(self, log_filter: LogFilter) -> None:
         """Show other lines.
 
-        Raises PatternTooSlow where the pattern takes too long; the filter stays as it was then.
+        Raises PatternTooSlow if the pattern takes too long; the filter stays the same then.
         """
         before, self._filter = self._filter, log_filter
         try:
@@ -224,7 +224,7 @@ class LogRows:
         return found.items[at] if at >= found.removed else found.items[-1]
 
     def match_number(self, number: int) -> int:
-        """Which of the found lines that is, counted from one; 0 where it is none of them."""
+        """Which of the found lines that is, counted from one; 0 for none of them."""
         items, gone = self._matches.items, self._matches.removed
         at = bisect_left(items, number, lo=gone)
         return at - gone + 1 if at < len(items) and items[at] == number else 0
@@ -274,7 +274,7 @@ class LogRows:
             self._matches.popleft()
 
     def _rebuild(self) -> None:
-        """Begin anew with all lines that are kept. Numbers and rows begin anew as well."""
+        """Begin again with all lines that are kept, with new numbers and rows."""
         kept, unfinished = tuple(self.ring), self._partial_line
         passing = self._filter_results(kept, MATCH_SECONDS)
         self._lines, self._row_ends, self._matches = RingBuffer(), RingBuffer(), RingBuffer()
@@ -318,7 +318,7 @@ MAX_SCANNED_LINES = 5000
 
 @dataclass(slots=True)
 class FailureLines:
-    """`lines` as the failed load told them. `wanted` until somebody moves elsewhere."""
+    """`lines` are those of the failed load. `jump_pending` until the cursor is moved elsewhere."""
 
     lines: tuple[str, ...] = ()
     jump_pending: bool = False
@@ -337,7 +337,7 @@ class FailureLines:
         return self._first_line is not None
 
     def locate(self, rows: LogRows) -> int | None:
-        """The first of the lines by which the latest run says why; None where that is no news."""
+        """The first of the lines by which the latest run says why; None if that is known."""
         seen: set[str] = set()
         at: int | None = None
         for number in range(rows.end - 1, max(rows.first, rows.end - MAX_SCANNED_LINES) - 1, -1):

@@ -1,4 +1,4 @@
-"""One row of a log as it is drawn: the server's colours, what was found, what is selected."""
+"""A row of a log as it is drawn: the server's colors, what was found, what is selected."""
 
 import re
 from collections.abc import Mapping
@@ -86,21 +86,21 @@ def _render_gutter(row: LogRow, base: Style, styles: Mapping[str, Style]) -> Seg
 
 
 @lru_cache(1024)
-def rich_style(ink: AnsiStyle) -> Style:
-    """The ink in Rich's words; flags that are off stay open."""
+def rich_style(style: AnsiStyle) -> Style:
+    """Return the style as Rich has it; flags that are off stay open."""
     return Style(
-        color=_rich_color(ink.foreground),
-        bgcolor=_rich_color(ink.background),
-        bold=ink.bold or None,
-        dim=ink.dim or None,
-        italic=ink.italic or None,
-        underline=ink.underline or None,
-        reverse=ink.reverse or None,
-        strike=ink.strike or None,
+        color=_rich_color(style.foreground),
+        bgcolor=_rich_color(style.background),
+        bold=style.bold or None,
+        dim=style.dim or None,
+        italic=style.italic or None,
+        underline=style.underline or None,
+        reverse=style.reverse or None,
+        strike=style.strike or None,
     )
 
 
-def _rich_color(colour: AnsiColor | None) -> RichColor | None:
-    if colour is None:
+def _rich_color(color: AnsiColor | None) -> RichColor | None:
+    if color is None:
         return None
-    return RichColor.from_rgb(*colour) if isinstance(colour, tuple) else RichColor.from_ansi(colour)
+    return RichColor.from_rgb(*color) if isinstance(color, tuple) else RichColor.from_ansi(color)

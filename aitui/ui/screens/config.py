@@ -1,6 +1,5 @@
 """View 5: the server's config file, the selected model's block in focus, its mistakes marked."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -10,13 +9,12 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.content import Content
 from textual.screen import Screen
-from textual.widgets import Input, Static
 
 from aitui.domain.sanitize import sanitize_line
-from aitui.domain.snapshot import Clock, Server, Snapshot
+from aitui.domain.snapshot import Clock, Server
 from aitui.errors import AituiError
 from aitui.services.config_plan import ServerConfig
-from aitui.ui.keymap import APP, CONFIG, ENTRY, Hint, remedy_text
+from aitui.ui.keymap import APP, CONFIG, Hint, remedy_text
 from aitui.ui.messages import (
     ConfigEditRequested,
     ConfigViewRequested,
@@ -24,10 +22,12 @@ from aitui.ui.messages import (
     ModelRemovalRequested,
     ModelsViewRequested,
 )
-from aitui.ui.text import LineItem, fit_items, match_position_text, shorten_id
+from aitui.ui.plain import PlainText
+from aitui.ui.text import LineItem, fit_items, shorten_id
 from aitui.ui.transcript.highlight import highlight_lines
 from aitui.ui.transcript.style import Run
 from aitui.ui.widgets.config_view import ConfigView
+from aitui.ui.widgets.find_bar import FindBar, match_position
 from aitui.ui.widgets.key_bar import KeyBar
 from aitui.ui.widgets.server_header import ServerHeader
 
@@ -53,9 +53,7 @@ def config_status_line(preset: ServerConfig, view: ConfigView, room: int) -> Con
     """The most needed stay the longest."""
     count = preset.text.count("\n") + (not preset.text.endswith("\n"))
     at, models = f"line {view.cursor} of {count}", f"{len(preset.models)} models"
-    found = (
-        "" if view.needle is None else match_position_text(view.match_number(), len(view.matches))
-    )
+    found = match_position(view)
     where = shorten_id(preset.where, max(16, room - len(at) - len(found) - 4))
     items = (
         LineItem(where, 2),
@@ -85,18 +83,15 @@ def line_warnings(preset: ServerConfig | None, line: int) -> list[str]:
 
 
 class ConfigScreen(Screen[None]):
-    """Shows the file as it was last read, and passes on what somebody wants changed in it."""
+    """Shows the file as it was last read, and passes on requests to change it."""
 
     CSS_PATH = "config.tcss"
     BINDINGS: ClassVar[list[BindingType]] = CONFIG.bindings()
 
-    def __init__(
-        self, clock: Clock, server: Server | None, snapshot: Snapshot, model_id: str
-    ) -> None:
-        super().__init__()
+    def __init__(self, clock: Clock, server: Server, model_id: str) -> None:
+        super().__init__(name="config")
         self._clock = clock
         self._server = server
-        self._snapshot = snapshot
         self._model_id = model_id
         self._server_config: ServerConfig | None = None
         self._error: AituiError | None = None
@@ -104,27 +99,19 @@ class ConfigScreen(Screen[None]):
     def compose(self) -> ComposeResult:
         """The header, where the file is, trouble, the file, a line to type in, and the keys."""
         yield ServerHeader(self._clock, id="header")
-        yield Static(id="place", markup=False)
-        yield Static(id="trouble", markup=False)
-        yield ConfigView(id="config")
-        yield Input(id="entry", placeholder="find: words that a line has")
+        yield PlainText(id="place")
+        yield PlainText(id="trouble")
+        view = ConfigView(id="config")
+        yield view
+        yield FindBar(view, id="entry")
         yield KeyBar(id="keys")
 
     def on_mount(self) -> None:
         """Ask for the file, and start with it in focus."""
-        header = self.query_one(ServerHeader)
-        header.server, header.snapshot = self._server, self._snapshot
-        self._entry.display = False
         self._view.empty_text = "Reading the config file"
         self._view.focus()
         self._show()
         self.post_message(ConfigViewRequested())
-
-    def show(self, snapshot: Snapshot) -> None:
-        """The server's state has changed."""
-        self._snapshot = snapshot
-        if self.is_mounted:
-            self.query_one(ServerHeader).snapshot = snapshot
 
     def show_config(self, preset: ServerConfig, coloured: HighlightedConfig) -> None:
         """The file was read."""
@@ -150,7 +137,7 @@ class ConfigScreen(Screen[None]):
 
     @property
     def model_id(self) -> str:
-        """The model whose block the cursor is in, empty outside of all."""
+        """The model of the block with the cursor, empty outside of all."""
         if self._server_config is None:
             return ""
         at = self._view.cursor
@@ -171,24 +158,17 @@ class ConfigScreen(Screen[None]):
 
     def action_find(self) -> None:
         """Look for words."""
-        self._entry.value = ""
-        self._entry.display = True
-        self.set_focus(self._entry)
-        self._show()
+        self._entry.open()
 
     def action_find_next(self, direction: int) -> None:
         """Go to the next or the previous line that has them."""
-        view = self._view
-        if view.needle is None:
-            self.action_find()
-        elif (at := view.find(view.needle, view.cursor + direction, direction)) is not None:
-            view.go_to(at)
+        self._entry.find_next(direction)
 
     def action_next_problem(self) -> None:
         """Go to the next line that is wrong."""
         problems = self._server_config.diagnostics if self._server_config else ()
         if not problems:
-            self.notify("No problem was found in this file", markup=False)
+            self.notify("No problem was found in this file")
             return
         later = [problem.line for problem in problems if problem.line > self._view.cursor]
         self._view.go_to(later[0] if later else problems[0].line)
@@ -210,7 +190,7 @@ class ConfigScreen(Screen[None]):
         self.post_message(ConfigEditRequested(self._view.cursor))
 
     def action_add(self) -> None:
-        """Add a model whose file is there and not yet in the config."""
+        """Add a model with a file on the host that isn't in the config yet."""
         self.post_message(ModelAddRequested())
 
     def action_remove(self) -> None:
@@ -235,20 +215,15 @@ class ConfigScreen(Screen[None]):
 
     def action_back(self) -> None:
         """Leave the entry, then the search, then the view."""
-        if self._entry.display:
-            self._close_entry()
-        elif self._view.needle is not None:
-            self._view.needle = None
-            self._show()
-        else:
+        if not self._entry.step_back():
             self.dismiss()
 
     def keys(self) -> list[Hint]:
         """Key, words and action of what works now, the most needed first."""
         if self._entry.display:
-            return [ENTRY.hint("submit_entry"), ENTRY.hint("back")]
+            return [CONFIG.hint("submit_entry"), CONFIG.hint("back")]
         inside = bool(self.model_id)
-        writable = self._server is not None and not self._server.read_only
+        writable = not self._server.read_only
         editable = writable and self._server_config is not None
         diagnostics = self._server_config.diagnostics if self._server_config else ()
         hints = [
@@ -277,28 +252,23 @@ class ConfigScreen(Screen[None]):
         return self.query_one(ConfigView)
 
     @property
-    def _entry(self) -> Input:
-        return self.query_one("#entry", Input)
+    def _entry(self) -> FindBar:
+        return self.query_one(FindBar)
 
     def _warn_no_block(self) -> None:
-        words = "The cursor is in no model's block: Tab goes to the next one"
-        self.notify(words, severity="warning", markup=False)
-
-    def _close_entry(self) -> None:
-        self._entry.display = False
-        self.set_focus(self._view)
-        self._show()
+        words = f"The cursor is in no model's block: {CONFIG.sign('next_block(1)')} goes to the next one"
+        self.notify(words, severity="warning")
 
     def _show(self) -> None:
         preset, error = self._server_config, self._error
-        place = self.query_one("#place", Static)
+        place = self.query_one("#place", PlainText)
         place.update(config_status_line(preset, self._view, self.size.width - 2) if preset else "")
         lines = (
             [f"✘ {error.what}", error.why, remedy_text(error)]
             if error
             else line_warnings(preset, self._view.cursor)
         )
-        trouble = self.query_one("#trouble", Static)
+        trouble = self.query_one("#trouble", PlainText)
         trouble.display = any(lines)
         trouble.set_class(error is not None, "-error")
         trouble.update(Content("\n".join(line for line in lines if line)))
@@ -308,23 +278,10 @@ class ConfigScreen(Screen[None]):
         """There is room for more, or for less."""
         self._show()
 
+    @on(FindBar.Toggled)
     @on(ConfigView.CursorMoved)
     def _handle_cursor_move(self) -> None:
         self._show()
-
-    @on(Input.Changed, "#entry")
-    def _handle_input(self, message: Input.Changed) -> None:
-        words, view = message.value, self._view
-        flags = re.IGNORECASE if words == words.lower() else re.NOFLAG
-        view.needle = re.compile(re.escape(words), flags) if words else None
-        at = view.find(view.needle, view.cursor, 1) if view.needle else None
-        if at is not None:
-            view.go_to(at)
-        self._show()
-
-    @on(Input.Submitted, "#entry")
-    def _handle_submit(self) -> None:
-        self._close_entry()
 
     @on(KeyBar.Clicked)
     async def _handle_key_click(self, message: KeyBar.Clicked) -> None:

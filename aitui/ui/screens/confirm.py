@@ -10,15 +10,15 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.message import Message
 from textual.screen import ModalScreen
-from textual.widgets import Static
 
 from aitui.domain.confirmation import Confirmation
 from aitui.domain.snapshot import Snapshot
 from aitui.ui.keymap import CHOICE, CONFIRM
+from aitui.ui.plain import PlainText
 from aitui.ui.text import shorten_id
 
 
-class Choice(Static, can_focus=True):
+class Choice(PlainText, can_focus=True):
     """A word that can be focused, clicked, and chosen with Enter; the focused one is marked."""
 
     BINDINGS: ClassVar[list[BindingType]] = CHOICE.bindings()
@@ -43,7 +43,7 @@ class Choice(Static, can_focus=True):
             self.value = answer
 
     def __init__(self, words: str, *, answer: bool, id: str | None = None) -> None:  # noqa: A002
-        super().__init__(words, id=id, markup=False)
+        super().__init__(words, id=id)
         self._words = words
         self._value = answer
 
@@ -69,7 +69,7 @@ class Choice(Static, can_focus=True):
 
 
 ARM_DELAY = 0.25
-"""Seconds after painting before a key counts: nobody reads and answers faster."""
+"""Seconds after painting before a key counts: reading takes longer than that."""
 
 UNREQUESTED_ARM_DELAY = 1.0
 """Seconds without a key until a question that came by itself takes one: what is typed meanwhile was
@@ -81,11 +81,11 @@ MAX_CHOICE_CELLS = 40
 
 
 class ConfirmScreen(ModalScreen[bool]):
-    """A question with its facts, made anew from each snapshot.
+    """A question with its facts, rebuilt from each snapshot.
 
     Keys typed before it was painted are ignored. When the facts change while it is open it goes
-    back to its safe choice and arms itself anew: nobody says yes to what they didn't see. One that
-    nobody has asked for takes no key, not even a no, while somebody types on.
+    back to its safe choice and arms itself again: a yes is never for facts that were not seen. One that
+    came unprompted takes no key, not even a no, while typing goes on.
     """
 
     CSS_PATH = "confirm.tcss"
@@ -95,6 +95,13 @@ class ConfirmScreen(ModalScreen[bool]):
         super().__init__()
         self._build = build
         self._confirmation = build(snapshot)
+        title = shorten_id(self._confirmation.title, MAX_FACT_CELLS)
+        self._title = PlainText(title, id="title")
+        self._difference = PlainText(id="difference")
+        self._facts = PlainText(id="facts")
+        no, yes = self._confirmation.no, self._confirmation.yes
+        self._no = Choice(f"n {shorten_id(no, MAX_CHOICE_CELLS)}", answer=False, id="no")
+        self._yes = Choice(f"y {shorten_id(yes, MAX_CHOICE_CELLS)}", answer=True, id="yes")
         self._armed = False
         self._arm_count = 0
         self.wants_other = False
@@ -103,28 +110,22 @@ class ConfirmScreen(ModalScreen[bool]):
     def compose(self) -> ComposeResult:
         """The title, the facts, and the two choices."""
         with Vertical(id="dialog"):
-            yield Static(
-                shorten_id(self._confirmation.title, MAX_FACT_CELLS), id="title", markup=False
-            )
+            yield self._title
             with VerticalScroll(id="seen", can_focus=False):
-                yield Static(id="difference", markup=False)
-                yield Static(id="facts", markup=False)
+                yield self._difference
+                yield self._facts
             with Horizontal(id="choices"):
-                no, yes = (
-                    shorten_id(words, MAX_CHOICE_CELLS)
-                    for words in (self._confirmation.no, self._confirmation.yes)
-                )
-                yield Choice(f"n {no}", answer=False, id="no")
-                yield Choice(f"y {yes}", answer=True, id="yes")
+                yield self._no
+                yield self._yes
                 if self._confirmation.other:
-                    yield Static(f"o {self._confirmation.other}", id="other", markup=False)
+                    yield PlainText(f"o {self._confirmation.other}", id="other")
 
     def on_mount(self) -> None:
         """Show the facts; the safe choice has the focus."""
         self._show()
+        self.watch(self.app, "snapshot", self._compare_facts)
 
-    def show(self, snapshot: Snapshot) -> None:
-        """Compare the facts with those of a new snapshot."""
+    def _compare_facts(self, snapshot: Snapshot) -> None:
         question = self._build(snapshot)
         if question != self._confirmation:
             self._confirmation = question
@@ -137,7 +138,7 @@ class ConfirmScreen(ModalScreen[bool]):
             self.dismiss(answer)
 
     def on_key(self) -> None:
-        """Somebody types on."""
+        """Typing goes on."""
         if self._confirmation.unprompted and not self._armed:
             self._schedule_arming()
 
@@ -158,14 +159,11 @@ class ConfirmScreen(ModalScreen[bool]):
     def _show(self) -> None:
         self._armed = False
         facts = self._confirmation.facts or ("Nobody else will notice.",)
-        self.query_one("#title", Static).update(
-            shorten_id(self._confirmation.title, MAX_FACT_CELLS)
-        )
-        self.query_one("#facts", Static).update(Content("\n").join(map(_fact_line, facts)))
-        difference = self.query_one("#difference", Static)
-        difference.display = bool(self._confirmation.diff)
-        difference.update(Content("\n").join(map(_diff_line, self._confirmation.diff)))
-        self.query_one("#no", Choice).focus()
+        self._title.update(shorten_id(self._confirmation.title, MAX_FACT_CELLS))
+        self._facts.update(Content("\n").join(map(_fact_line, facts)))
+        self._difference.display = bool(self._confirmation.diff)
+        self._difference.update(Content("\n").join(map(_diff_line, self._confirmation.diff)))
+        self._no.focus()
         self.call_after_refresh(self._schedule_arming)
 
     def _schedule_arming(self) -> None:

@@ -8,7 +8,7 @@ from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
-from textual.widgets import Input, Static
+from textual.widgets import Input
 
 from aitui.domain.config.sizes import double, half, parse_context_size
 from aitui.domain.memory.forecast import FitForecast, FitVerdict, describe_fit
@@ -16,6 +16,7 @@ from aitui.domain.models import Model
 from aitui.domain.snapshot import Snapshot
 from aitui.errors import ConfigRefused
 from aitui.ui.keymap import CONTEXT_SIZE, remedy_text
+from aitui.ui.plain import PlainText
 from aitui.ui.text import shorten_id
 
 MAX_ID_CELLS = 56
@@ -32,27 +33,31 @@ class ContextSizeScreen(ModalScreen[int | None]):
         self._model = model
         self._snapshot = snapshot or Snapshot()
         self._max_context = self._snapshot.hardware.longest_context(model.id)
+        self._now = PlainText(_current_size_text(model), id="now")
+        self._entry = Input(str(model.context.tokens), id="size", placeholder="tokens, 256k, 0.25M")
+        self._meaning = PlainText(id="meaning")
+        self._fit_text = PlainText(id="fit")
+        self._hints = PlainText(id="hints")
 
     def compose(self) -> ComposeResult:
         """The model, its size now, the field, and what that would mean."""
-        context = self._model.context
         with Vertical(id="dialog"):
-            yield Static(shorten_id(self._model.id, MAX_ID_CELLS), id="title", markup=False)
-            yield Static(_current_size_text(self._model), id="now", markup=False)
-            yield Input(str(context.tokens), id="size", placeholder="tokens, 256k, 0.25M")
-            yield Static(id="meaning", markup=False)
-            yield Static(id="fit", markup=False)
-            yield Static(id="hints", markup=False)
+            yield PlainText(shorten_id(self._model.id, MAX_ID_CELLS), id="title")
+            yield self._now
+            yield self._entry
+            yield self._meaning
+            yield self._fit_text
+            yield self._hints
 
     def on_mount(self) -> None:
         """What is typed takes the place of the size now."""
-        entry = self.query_one(Input)
-        entry.focus()
-        entry.action_select_all()
+        self._entry.focus()
+        self._entry.action_select_all()
         self._show_hints()
+        self.watch(self.app, "snapshot", self._show_snapshot)
 
-    def show(self, snapshot: Snapshot) -> None:
-        """The config file may just have told the size; what was typed stays."""
+    def _show_snapshot(self, snapshot: Snapshot) -> None:
+        """Show a size that was read from the config file just now; what was typed stays."""
         self._snapshot = snapshot
         self._max_context = snapshot.hardware.longest_context(self._model.id)
         self._show_hints()
@@ -60,10 +65,10 @@ class ContextSizeScreen(ModalScreen[int | None]):
         model = snapshot.model(self._model.id)
         if model is None or model.context == self._model.context:
             return
-        entry = self.query_one(Input)
+        entry = self._entry
         untouched = entry.value == str(self._model.context.tokens)
         self._model = model
-        self.query_one("#now", Static).update(Content(_current_size_text(model)))
+        self._now.update(Content(_current_size_text(model)))
         if untouched:
             entry.value = str(model.context.tokens)
             entry.action_select_all()
@@ -86,7 +91,7 @@ class ContextSizeScreen(ModalScreen[int | None]):
         if self._max_context is not None:
             self._set_tokens(self._max_context)
         else:
-            self.notify("Nobody told how many tokens this model was made for", markup=False)
+            self.notify("Nobody told how many tokens this model was made for")
 
     def action_fitting(self) -> None:
         """As many tokens as fit into the memory once everything else has gone."""
@@ -94,16 +99,16 @@ class ContextSizeScreen(ModalScreen[int | None]):
         if fitting is not None:
             self._set_tokens(fitting)
         else:
-            self.notify("It isn't known how many tokens fit", markup=False)
+            self.notify("It isn't known how many tokens fit")
 
     def _fit(self, tokens: int) -> FitForecast:
         goes = [model.id for model in self._snapshot.resident]
         return self._snapshot.hardware.fit(self._model.id, tokens, goes)
 
     def _show_fit(self) -> None:
-        shown = self.query_one("#fit", Static)
+        shown = self._fit_text
         try:
-            fit = self._fit(parse_context_size(self.query_one(Input).value))
+            fit = self._fit(parse_context_size(self._entry.value))
         except ConfigRefused:
             shown.update("")
             return
@@ -112,16 +117,19 @@ class ContextSizeScreen(ModalScreen[int | None]):
         shown.update(Content("\n".join(describe_fit(fit))))
 
     def _show_hints(self) -> None:
-        most = f"   ^x maximum {self._max_context:,}" if self._max_context else ""
+        hints = [CONTEXT_SIZE.line("submit", "double", "half")]
+        if self._max_context:
+            hints.append(f"{CONTEXT_SIZE.line('most')} {self._max_context:,}")
         fitting = self._fit(self._model.context.tokens).largest_context
-        fits = f"   ^f fits {fitting:,}" if fitting else ""
-        words = f"⏎ preview   ↑ double   ↓ half{most}{fits}   Esc leave it"
-        self.query_one("#hints", Static).update(Content(words))
+        if fitting:
+            hints.append(f"{CONTEXT_SIZE.line('fitting')} {fitting:,}")
+        hints.append(CONTEXT_SIZE.line("give_up"))
+        self._hints.update(Content("   ".join(hints)))
 
     @on(Input.Changed)
     def _handle_input(self, message: Input.Changed) -> None:
         self._show_fit()
-        meaning = self.query_one("#meaning", Static)
+        meaning = self._meaning
         try:
             tokens = parse_context_size(message.value)
         except ConfigRefused as error:
@@ -138,21 +146,20 @@ class ContextSizeScreen(ModalScreen[int | None]):
         try:
             tokens = parse_context_size(message.value)
         except ConfigRefused as error:
-            self.notify(remedy_text(error), title=error.what, severity="warning", markup=False)
+            self.notify(remedy_text(error), title=error.what, severity="warning")
             return
         if self.is_current:
             self.dismiss(tokens)
 
     def _input_tokens(self) -> int:
         try:
-            return parse_context_size(self.query_one(Input).value)
+            return parse_context_size(self._entry.value)
         except ConfigRefused:
             return self._model.context.tokens
 
     def _set_tokens(self, tokens: int) -> None:
-        entry = self.query_one(Input)
-        entry.value = str(tokens)
-        entry.action_end()
+        self._entry.value = str(tokens)
+        self._entry.action_end()
 
 
 def _current_size_text(model: Model) -> str:

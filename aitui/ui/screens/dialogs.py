@@ -8,13 +8,13 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.screen import ModalScreen
-from textual.widgets import Input, OptionList, Static
+from textual.widgets import Input, OptionList
 from textual.widgets.option_list import Option
 
 from aitui.domain.snapshot import Server
 from aitui.errors import KeyPasswordNeeded, SshKeyPassphraseNeeded
 from aitui.ui.keymap import CHOOSE, KEY_PASSWORD, SERVERS
-from aitui.ui.plain import plain
+from aitui.ui.plain import PlainText, plain
 from aitui.ui.text import shorten_id
 
 MAX_CHOICE_CELLS = 56
@@ -34,12 +34,12 @@ class ChooseScreen(ModalScreen[str | None]):
     def compose(self) -> ComposeResult:
         """The title and the list."""
         with Vertical(id="dialog"):
-            yield Static(self._title, id="title", markup=False)
+            yield PlainText(self._title, id="title")
             yield OptionList(
                 *(Option(plain(shorten_id(choice, MAX_CHOICE_CELLS))) for choice in self._choices),
                 id="list",
             )
-            yield Static("⏎ choose   Esc back", id="hints", markup=False)
+            yield PlainText(CHOOSE.line("select", "give_up"), id="hints")
 
     def on_mount(self) -> None:
         """The list has the focus."""
@@ -57,7 +57,7 @@ class ChooseScreen(ModalScreen[str | None]):
 
 
 class KeyPasswordScreen(ModalScreen[str]):
-    """Ends with the password, or with an empty text where nobody gives it."""
+    """Ends with the password, or with an empty text if none is given."""
 
     CSS_PATH = "small_dialog.tcss"
     BINDINGS: ClassVar[list[BindingType]] = KEY_PASSWORD.bindings()
@@ -69,10 +69,10 @@ class KeyPasswordScreen(ModalScreen[str]):
     def compose(self) -> ComposeResult:
         """What is wanted, and where to type it."""
         with Vertical(id="dialog"):
-            yield Static("Password of the private key", id="title", markup=False)
-            yield Static(str(self._error), id="words", markup=False)
+            yield PlainText("Password of the private key", id="title")
+            yield PlainText(str(self._error), id="words")
             yield Input(password=True, id="entry")
-            yield Static("⏎ connect   Esc give up", id="hints", markup=False)
+            yield PlainText(KEY_PASSWORD.line("submit", "give_up"), id="hints")
 
     def on_mount(self) -> None:
         """The entry has the focus."""
@@ -105,11 +105,11 @@ class ServersScreen(ModalScreen[Server | str | None]):
     def compose(self) -> ComposeResult:
         """The servers of the settings, and a line for another one."""
         with Vertical(id="dialog"):
-            yield Static("Servers", id="title", markup=False)
+            yield PlainText("Servers", id="title")
             yield OptionList(*(self._option(server) for server in self._servers), id="list")
-            yield Static("or the URL of another one", id="words", markup=False)
+            yield PlainText("or the URL of another one", id="words")
             yield Input(placeholder=EXAMPLE, select_on_focus=False, id="entry")
-            yield Static("⏎ connect   Tab list or URL   Esc back", id="hints", markup=False)
+            yield PlainText(SERVERS.line("submit", "focus_next", "give_up"), id="hints")
 
     def on_mount(self) -> None:
         """The list has the focus, at the present server."""

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from dataclasses import replace
 from typing import ClassVar
 
 from textual import on
@@ -10,15 +11,30 @@ from textual.binding import BindingType
 from textual.containers import Horizontal, VerticalScroll
 from textual.content import Content
 from textual.screen import Screen
-from textual.widgets import Static
 from textual.worker import Worker, WorkerState
 
 from aitui.domain.checks import CheckResult, CheckStage
-from aitui.domain.snapshot import Clock
+from aitui.domain.snapshot import Clock, Server
 from aitui.domain.units import format_seconds
 from aitui.format.doctor import MARKS, as_text, summary
+from aitui.services.doctor.run import DoctorTarget, examine
+from aitui.services.doctor.terminal import TerminalInfo
+from aitui.ui.context import AppContext
 from aitui.ui.keymap import APP, DOCTOR, remedy_text
+from aitui.ui.plain import PlainText
 from aitui.ui.widgets.key_bar import KeyBar
+
+
+def run_checks(
+    context: AppContext, server: Server | None, size: tuple[int, int]
+) -> AsyncGenerator[CheckResult | CheckStage, None]:
+    """Check the server that is shown, or the chosen one if none is; `size` is the terminal's."""
+    settings = context.settings
+    if server is not None and server is not settings.server:
+        origins = {**settings.origins, "server": "chosen in the dashboard"}
+        settings = replace(settings, server=server, origins=origins)
+    return examine(DoctorTarget(settings, TerminalInfo(size, context.environment), context.clock))
+
 
 RunChecks = Callable[[], AsyncGenerator[CheckResult | CheckStage, None]]
 """Begins a check-up of the server that is shown."""
@@ -41,7 +57,7 @@ class DoctorScreen(Screen[None]):
 
     def compose(self) -> ComposeResult:
         """How far it is, the checks, and the keys."""
-        yield Static(id="progress", markup=False)
+        yield PlainText(id="progress")
         yield VerticalScroll(id="checks")
         yield KeyBar(id="keys")
 
@@ -99,7 +115,7 @@ class DoctorScreen(Screen[None]):
             async for item in found:
                 if isinstance(item, CheckStage):
                     self._stage = item
-                    await checks.mount(Static(item.words, classes="stage", markup=False))
+                    await checks.mount(PlainText(item.words, classes="stage"))
                 else:
                     self._checks.append(item)
                     await checks.mount(CheckRow(item))
@@ -118,7 +134,7 @@ class DoctorScreen(Screen[None]):
     def _show_progress(self) -> None:
         if not self.is_attached:
             return
-        progress = self.query_one("#progress", Static)
+        progress = self.query_one("#progress", PlainText)
         counts = summary(self._checks)
         if self._checks_running:
             seconds = format_seconds(self._clock.monotonic() - self._began)
@@ -142,5 +158,5 @@ class CheckRow(Horizontal):
         words = Content.assemble((check.name, "bold"), "  ", check.seen)
         if check.remedy:
             words = Content.assemble(words, "\n", (f"→ {remedy_text(check)}", "$text-accent"))
-        yield Static(MARKS[check.status], classes="mark", markup=False)
-        yield Static(words, classes="words", markup=False)
+        yield PlainText(MARKS[check.status], classes="mark")
+        yield PlainText(words, classes="words")

@@ -1,4 +1,4 @@
-"""View 4: whose each graphics card's memory is, and how cards and machine fared lately."""
+"""View 4: which model uses each card's memory, and how cards and machine did lately."""
 
 from typing import ClassVar
 
@@ -6,12 +6,12 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.screen import Screen
-from textual.widgets import Static
 
-from aitui.domain.snapshot import Clock, Server, Snapshot
+from aitui.domain.snapshot import Clock, Snapshot
 from aitui.ui.hardware import host_info_source_text, source_text
 from aitui.ui.keymap import APP, HARDWARE, Hint
 from aitui.ui.messages import ModelsViewRequested
+from aitui.ui.plain import PlainText
 from aitui.ui.text import LineItem, fit_items
 from aitui.ui.widgets.hardware_view import SPANS, HardwareView
 from aitui.ui.widgets.key_bar import KeyBar
@@ -24,37 +24,34 @@ class HardwareScreen(Screen[None]):
     CSS_PATH = "hardware.tcss"
     BINDINGS: ClassVar[list[BindingType]] = HARDWARE.bindings()
 
-    def __init__(self, clock: Clock, server: Server | None, snapshot: Snapshot) -> None:
-        super().__init__()
+    def __init__(self, clock: Clock) -> None:
+        super().__init__(name="hardware")
         self._clock = clock
-        self._server = server
-        self._snapshot = snapshot
+        self._place = PlainText(id="place")
+        self._view = HardwareView(clock, id="hardware")
+        self._snapshot = Snapshot()
 
     def compose(self) -> ComposeResult:
         """The header, what the plots show, the hardware, and the keys."""
         yield ServerHeader(self._clock, id="header")
-        yield Static(id="place", markup=False)
-        yield HardwareView(self._clock, id="hardware")
+        yield self._place
+        yield self._view
         yield KeyBar(id="keys")
 
     def on_mount(self) -> None:
         """Start with the view in focus."""
-        self.query_one(ServerHeader).server = self._server
         self._view.focus()
         self.query_one(KeyBar).hints = tuple(self.keys())
-        self.show(self._snapshot)
+        self.watch(self.app, "snapshot", self._show_snapshot)
 
-    def show(self, snapshot: Snapshot) -> None:
-        """The server's state has changed."""
+    def _show_snapshot(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
-        self.query_one(ServerHeader).snapshot = snapshot
         self._view.hardware = snapshot.hardware
         self._show_status_line()
 
     def on_resize(self) -> None:
         """There is room for more, or for less."""
-        if self.is_mounted:
-            self._show_status_line()
+        self._show_status_line()
 
     def action_next_span(self) -> None:
         """Let the plots show another time."""
@@ -79,10 +76,6 @@ class HardwareScreen(Screen[None]):
         actions = ("models", "next_span", "scroll(1)")
         return [*(HARDWARE.hint(action) for action in actions), APP.hint("help")]
 
-    @property
-    def _view(self) -> HardwareView:
-        return self.query_one(HardwareView)
-
     def _show_status_line(self) -> None:
         source = source_text(self._snapshot.hardware, self._clock.monotonic())
         items = (
@@ -92,7 +85,7 @@ class HardwareScreen(Screen[None]):
             LineItem(host_info_source_text(self._snapshot.hardware), 1),
         )
         words = fit_items(items, self.size.width - 2)
-        self.query_one("#place", Static).update("  ".join(item.text for item in words))
+        self._place.update("  ".join(item.text for item in words))
 
     @on(KeyBar.Clicked)
     async def _handle_key_click(self, message: KeyBar.Clicked) -> None:

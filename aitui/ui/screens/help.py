@@ -9,10 +9,11 @@ from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen, Screen
-from textual.widgets import Input, Static, TextArea
+from textual.widgets import Input, TextArea
 
 from aitui.ui.keymap import HELP, HELP_TEXT
-from aitui.ui.plain import plain
+from aitui.ui.motions import motion_rows
+from aitui.ui.plain import PlainText, plain
 
 KEY_WIDTH = 16
 
@@ -34,13 +35,13 @@ _TEXTUAL_BINDINGS = {"app.focus_next": "next pane", "app.focus_previous": "previ
 
 
 class HelpText(VerticalScroll):
-    """Scrolls by the keys that move elsewhere, beside its own."""
+    """Scrolls by the keys that move elsewhere."""
 
     BINDINGS: ClassVar[list[BindingType]] = HELP_TEXT.bindings()
 
-    def action_scroll_pages(self, pages: float) -> None:
-        """Move the text by pages."""
-        self.scroll_relative(y=int(pages * self.size.height), animate=False)
+    def action_move(self, amount: float, unit: str = "rows") -> None:
+        """Scroll by rows or pages."""
+        self.scroll_relative(y=motion_rows(self, amount, unit), animate=False)
 
 
 class HelpScreen(ModalScreen[None]):
@@ -60,7 +61,7 @@ class HelpScreen(ModalScreen[None]):
     def compose(self) -> ComposeResult:
         """Keys, then signs."""
         with HelpText(id="dialog"):
-            yield Static(self._help_content(), markup=False)
+            yield PlainText(self._help_content())
 
     def on_mount(self) -> None:
         """Let the arrow keys scroll."""
@@ -89,7 +90,7 @@ _TEXT_FIELD_BINDINGS = frozenset(
     for binding in field.BINDINGS
     if isinstance(binding, Binding)
 )
-"""The many ways of every text field to move, select and delete, which nobody looks up here."""
+"""The many keys of every text field to move, select and delete, which help leaves out."""
 
 
 def active_keys(screen: Screen[Any]) -> list[tuple[str, str, str]]:

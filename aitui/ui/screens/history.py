@@ -9,12 +9,26 @@ from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.message import Message
 from textual.screen import ModalScreen
-from textual.widgets import Input, OptionList, Static
+from textual.widgets import Input, OptionList
 from textual.widgets.option_list import Option
 
-from aitui.services.conversations import ListedConversation
-from aitui.ui.keymap import HISTORY
-from aitui.ui.plain import plain
+from aitui.services.history import ListedConversation
+from aitui.ui.keymap import CONVERSATIONS, HISTORY
+from aitui.ui.motions import motion_rows
+from aitui.ui.plain import PlainText, plain
+
+
+class ConversationList(OptionList):
+    """What was found."""
+
+    BINDINGS: ClassVar[list[BindingType]] = CONVERSATIONS.bindings()
+
+    def action_move(self, amount: float, unit: str = "rows") -> None:
+        """Move the cursor by lines or pages."""
+        # Every conversation has two lines.
+        rows = motion_rows(self, amount, unit) // (2 if unit == "pages" else 1)
+        at = self.highlighted or 0
+        self.highlighted = max(0, min(at + rows, self.option_count - 1))
 
 
 class HistoryScreen(ModalScreen[str]):
@@ -24,14 +38,14 @@ class HistoryScreen(ModalScreen[str]):
     BINDINGS: ClassVar[list[BindingType]] = HISTORY.bindings()
 
     class SearchRequested(Message):
-        """Somebody wants to see the conversations with these words."""
+        """The conversations with these words are to be shown."""
 
         def __init__(self, words: str) -> None:
             super().__init__()
             self.words = words
 
     class DeleteRequested(Message):
-        """Somebody wants a conversation deleted."""
+        """A conversation is to be deleted."""
 
         def __init__(self, conversation: ListedConversation, words: str) -> None:
             super().__init__()
@@ -47,10 +61,10 @@ class HistoryScreen(ModalScreen[str]):
     def compose(self) -> ComposeResult:
         """The words to look for, and what has them."""
         with Vertical(id="dialog"):
-            yield Static("Conversations", id="title", markup=False)
+            yield PlainText("Conversations", id="title")
             yield Input(self._initial_words, placeholder="words that were said", id="entry")
-            yield OptionList(id="list")
-            yield Static("⏎ go on with it   Del delete   Esc back", id="hints", markup=False)
+            yield ConversationList(id="list")
+            yield PlainText(HISTORY.line("select", "delete", "give_up"), id="hints")
 
     def on_mount(self) -> None:
         """Look at once."""

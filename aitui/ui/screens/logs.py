@@ -1,6 +1,5 @@
 """View 2: a log of the server, or of one model, as it grows."""
 
-import re
 from typing import ClassVar
 
 from rich.segment import Segment
@@ -14,24 +13,25 @@ from textual.reactive import reactive
 from textual.screen import Screen
 from textual.strip import Strip
 from textual.widget import Widget
-from textual.widgets import Input, Static
+from textual.widgets import Input
 
 from aitui.domain.logs import LogFilter, LogLevel, PatternTooSlow, compile_pattern
 from aitui.domain.models import LoadFailure
-from aitui.domain.snapshot import Clock, ConnectionPhase, Server, Snapshot
+from aitui.domain.snapshot import Clock, ConnectionPhase, Snapshot
 from aitui.errors import AituiError
-from aitui.services.log_feed import FeedPhase, FeedState, LogUpdate
-from aitui.ui.keymap import APP, ENTRY, LOG_VIEW, LOGS, Hint, remedy_text
+from aitui.services.logs import FeedPhase, FeedState, LogUpdate
+from aitui.ui.keymap import APP, LOG_VIEW, LOGS, Hint, remedy_text
 from aitui.ui.logs.model import FailureLines
 from aitui.ui.messages import LogRetryRequested, LogSaveRequested, LogSelected, ModelsViewRequested
+from aitui.ui.plain import PlainText
 from aitui.ui.text import (
     LineItem,
     fit_items,
-    match_position_text,
     shorten_id,
     total_width,
     truncate,
 )
+from aitui.ui.widgets.find_bar import FindBar, match_position
 from aitui.ui.widgets.key_bar import KeyBar
 from aitui.ui.widgets.log_view import LogView
 from aitui.ui.widgets.server_header import ServerHeader
@@ -63,7 +63,7 @@ def log_status_items(view: LogView, state: FeedState, now: float) -> tuple[LineI
             8,
             "waiting",
         ),
-        LineItem(_match_position(view), 9, "waiting"),
+        LineItem(match_position(view), 9, "waiting"),
         _position_item(view),
         _link_item(state, now),
     )
@@ -97,12 +97,6 @@ def _position_item(view: LogView) -> LineItem:
     return LineItem("" if view.following else "↑ scrolled", 7, "quiet")
 
 
-def _match_position(view: LogView) -> str:
-    if view.rows.needle is None:
-        return ""
-    return match_position_text(view.rows.match_number(view.cursor), view.rows.match_count)
-
-
 def _count_text(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
@@ -128,7 +122,7 @@ class LogBar(Widget):
     status_items: reactive[tuple[LineItem, ...]] = reactive(())
 
     class NameClicked(Message):
-        """Somebody clicked on the name of a log."""
+        """The name of a log was clicked."""
 
         def __init__(self, name: str) -> None:
             super().__init__()
@@ -179,11 +173,7 @@ class LogBar(Widget):
         return self.get_component_rich_style(f"log-bar--{part}") if part else self.rich_style
 
 
-FIND, FILTER = "find", "filter"
-PLACEHOLDERS = {
-    FIND: "find: words that a line has",
-    FILTER: "filter: a regular expression that lines must match",
-}
+FILTER_PLACEHOLDER = "filter: a regular expression that lines must match"
 
 
 class LogsScreen(Screen[None]):
@@ -195,39 +185,32 @@ class LogsScreen(Screen[None]):
     def __init__(
         self,
         clock: Clock,
-        server: Server | None,
-        snapshot: Snapshot,
         *,
         log: str = BOTH,
         model_id: str = "",
         failed: LoadFailure | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(name="logs")
         self._clock = clock
-        self._server = server
-        self._snapshot = snapshot
+        self._was_lost = False
         self._model_id = model_id
         self._failed = failed
         self._feed_state = FeedState()
-        self._entry_mode = FIND
-        self._search_start = 0
         self.log_name = log
 
     def compose(self) -> ComposeResult:
         """The header, the logs there are, trouble, the log, a line to type in, and the keys."""
         yield ServerHeader(self._clock, id="header")
         yield LogBar(id="bar")
-        yield Static(id="reason", markup=False)
-        yield Static(id="trouble", markup=False)
-        yield LogView(id="log")
-        yield Input(id="entry")
+        yield PlainText(id="reason")
+        yield PlainText(id="trouble")
+        view = LogView(id="log")
+        yield view
+        yield FindBar(view, id="entry")
         yield KeyBar(id="keys")
 
     def on_mount(self) -> None:
         """Ask for the log, and start with it in focus."""
-        header = self.query_one(ServerHeader)
-        header.server, header.snapshot = self._server, self._snapshot
-        self._entry.display = False
         names = [(BOTH, "both"), (PROXY, PROXY), (UPSTREAM, UPSTREAM)]
         if self._model_id:
             names.append((self._model_id, self._model_id))
@@ -235,17 +218,13 @@ class LogsScreen(Screen[None]):
         self._view.focus()
         self.set_interval(1.0, self._show)
         self._select_log(self.log_name)
+        self.watch(self.app, "snapshot", self._retry_when_back)
 
-    def show(self, snapshot: Snapshot) -> None:
-        """The server's state has changed; where it came back the log may come back at once."""
-        came_back = (
-            snapshot.connection.phase is ConnectionPhase.LIVE
-            and self._snapshot.connection.phase is ConnectionPhase.LOST
-        )
-        self._snapshot = snapshot
-        if not self.is_mounted:
-            return
-        self.query_one(ServerHeader).snapshot = snapshot
+    def _retry_when_back(self, snapshot: Snapshot) -> None:
+        """If the server came back, the log may come back at once."""
+        phase = snapshot.connection.phase
+        came_back = phase is ConnectionPhase.LIVE and self._was_lost
+        self._was_lost = phase is ConnectionPhase.LOST
         if came_back and self._feed_state.phase is FeedPhase.LOST:
             self.post_message(LogRetryRequested())
 
@@ -264,23 +243,19 @@ class LogsScreen(Screen[None]):
 
     def action_find(self) -> None:
         """Look for words."""
-        self._search_start = self._view.cursor
-        self._open_entry(FIND, "")
+        self._entry.open()
 
     def action_find_next(self, direction: int) -> None:
         """Go to the next or the previous line that has them."""
-        if self._view.rows.needle is None:
-            self.action_find()
-        else:
-            self._view.search_next(direction)
+        self._entry.find_next(direction)
 
     def action_filter(self) -> None:
         """Show only lines that match."""
         pattern = self._view.rows.filter.pattern
-        self._open_entry(FILTER, "" if pattern is None else pattern.words)
+        self._entry.open("" if pattern is None else pattern.words, FILTER_PLACEHOLDER)
 
     def action_level(self) -> None:
-        """Leave out what is less bad, and begin anew after the worst."""
+        """Raise the lowest level that is shown, and start over after the highest."""
         chosen = self._view.rows.filter
         level = LogLevel((chosen.level + 1) % len(LogLevel))
         self._apply_filter(LogFilter(level, chosen.pattern, chosen.show_own))
@@ -309,7 +284,7 @@ class LogsScreen(Screen[None]):
         line = self._view.cursor_line
         text = selected or (line.text if line is not None else "")
         if not text:
-            self.notify("There is no line to copy", severity="warning", markup=False)
+            self.notify("There is no line to copy", severity="warning")
             return
         self.app.copy_to_clipboard(text)
 
@@ -319,7 +294,7 @@ class LogsScreen(Screen[None]):
         if lines:
             self.post_message(LogSaveRequested(self.log_name, lines))
         else:
-            self.notify("There is no line to save", severity="warning", markup=False)
+            self.notify("There is no line to save", severity="warning")
 
     def action_retry(self) -> None:
         """Ask the server at once."""
@@ -335,13 +310,10 @@ class LogsScreen(Screen[None]):
 
     def action_back(self) -> None:
         """Leave the entry, then the search, then the filter, then the view."""
-        view = self._view
-        chosen = view.rows.filter
-        if self._entry.display:
-            self._close_entry()
-        elif view.rows.needle is not None:
-            view.search(None, view.cursor)
-        elif chosen.pattern is not None or chosen.level > LogLevel.DEBUG:
+        chosen = self._view.rows.filter
+        if self._entry.step_back():
+            return
+        if chosen.pattern is not None or chosen.level > LogLevel.DEBUG:
             self._apply_filter(LogFilter(show_own=chosen.show_own))
         else:
             self.dismiss()
@@ -350,9 +322,9 @@ class LogsScreen(Screen[None]):
         """Key, words and action of what works now, the most needed first."""
         view = self._view
         if self._entry.display:
-            words = "filter" if self._entry_mode == FILTER else ""
-            return [ENTRY.hint("submit_entry", words), ENTRY.hint("back")]
-        found = view.rows.needle is not None and bool(view.rows.match_count)
+            words = "" if self._entry.finds else "filter"
+            return [LOGS.hint("submit_entry", words), LOGS.hint("back")]
+        found = bool(view.match_count)
         hints = [
             (LOGS.hint("models"), True),
             (LOGS.hint("retry"), self._feed_state.phase is FeedPhase.LOST),
@@ -377,8 +349,8 @@ class LogsScreen(Screen[None]):
         return self.query_one(LogView)
 
     @property
-    def _entry(self) -> Input:
-        return self.query_one("#entry", Input)
+    def _entry(self) -> FindBar:
+        return self.query_one(FindBar)
 
     def _select_log(self, name: str) -> None:
         self.log_name = name
@@ -411,7 +383,7 @@ class LogsScreen(Screen[None]):
         self._show_reason()
         error = self._feed_state.error
         lines = [] if error is None else [f"✘ {error.what}", error.why, remedy_text(error)]
-        _update_lines(self.query_one("#trouble", Static), lines)
+        _update_lines(self.query_one("#trouble", PlainText), lines)
 
     def _show_reason(self) -> None:
         """Why the load failed; the lines themselves only where the log doesn't have them."""
@@ -421,7 +393,7 @@ class LogsScreen(Screen[None]):
             lines = [f"✘ {self._model_id} didn't come up: {failed.reason}"]
             if not self._view.failure_lines.is_found:
                 lines += [f"  {line}" for line in failed.log]
-        _update_lines(self.query_one("#reason", Static), lines)
+        _update_lines(self.query_one("#reason", PlainText), lines)
 
     def _log_title(self) -> str:
         if self.log_name == BOTH:
@@ -432,41 +404,16 @@ class LogsScreen(Screen[None]):
             "the log of all models" if self.log_name == UPSTREAM else f"the log of {self.log_name}"
         )
 
-    def _open_entry(self, entry_for: str, text: str) -> None:
-        entry = self._entry
-        self._entry_mode = entry_for
-        with self.prevent(Input.Changed):
-            entry.value = text
-        entry.placeholder = PLACEHOLDERS[entry_for]
-        entry.display = True
-        self.set_focus(entry)
-        self._show()
-
-    def _close_entry(self) -> None:
-        self._entry.display = False
-        self.set_focus(self._view)
-        self._show()
-
-    @on(Input.Changed, "#entry")
-    def _handle_input(self, message: Input.Changed) -> None:
-        if self._entry_mode == FIND:
-            words = message.value
-            flags = re.IGNORECASE if words == words.lower() else re.NOFLAG
-            needle = re.compile(re.escape(words), flags) if words else None
-            self._view.search(needle, self._search_start)
-
     @on(Input.Submitted, "#entry")
-    def _handle_submit(self, message: Input.Submitted) -> None:
-        if self._entry_mode == FILTER:
-            chosen = self._view.rows.filter
-            try:
-                pattern = compile_pattern(message.value)
-            except AituiError as error:
-                self._warn(error)
-                return
-            if not self._apply_filter(LogFilter(chosen.level, pattern, chosen.show_own)):
-                return
-        self._close_entry()
+    def _handle_filter(self, message: Input.Submitted) -> None:
+        chosen = self._view.rows.filter
+        try:
+            pattern = compile_pattern(message.value)
+        except AituiError as error:
+            self._warn(error)
+            return
+        if self._apply_filter(LogFilter(chosen.level, pattern, chosen.show_own)):
+            self._entry.close()
 
     @on(LogView.FilterDropped)
     def _handle_filter_timeout(self, message: LogView.FilterDropped) -> None:
@@ -475,8 +422,9 @@ class LogsScreen(Screen[None]):
 
     def _warn(self, error: AituiError) -> None:
         words = "\n".join(part for part in (error.why, remedy_text(error)) if part)
-        self.notify(words, title=error.what, severity="warning", markup=False)
+        self.notify(words, title=error.what, severity="warning")
 
+    @on(FindBar.Toggled)
     @on(LogView.PositionChanged)
     def _handle_cursor_move(self) -> None:
         self._show()
@@ -493,6 +441,6 @@ class LogsScreen(Screen[None]):
             await self.run_action(message.action)
 
 
-def _update_lines(pane: Static, lines: list[str]) -> None:
+def _update_lines(pane: PlainText, lines: list[str]) -> None:
     pane.display = bool(lines)
     pane.update(Content("\n".join(line for line in lines if line)))

@@ -1,19 +1,16 @@
 """View 1: the live table of models, and what is known of the one under the cursor."""
 
-from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Container, Vertical
 from textual.content import Content
-from textual.css.query import NoMatches
-from textual.reactive import reactive
 from textual.screen import Screen
-from textual.widgets import Input, Static
+from textual.widgets import Input
 
 from aitui.domain.eviction import list_uses
 from aitui.domain.models import Model
@@ -29,81 +26,75 @@ from aitui.ui.messages import (
     UnloadAllRequested,
     UnloadRequested,
 )
-from aitui.ui.model_facts import context_title, model_facts
 from aitui.ui.models_table import ClockReading
-from aitui.ui.plain import plain
+from aitui.ui.plain import PlainText, set_border_title
 from aitui.ui.text import NOT_REACHED, shorten_id
-from aitui.ui.widgets.chat_pane import ChatPane
-from aitui.ui.widgets.column_titles import ColumnTitles
-from aitui.ui.widgets.composer import Composer
-from aitui.ui.widgets.hardware_view import MemoryStrip
 from aitui.ui.widgets.key_bar import KeyBar
-from aitui.ui.widgets.model_detail import ModelDetail
-from aitui.ui.widgets.model_table import ModelTable
+from aitui.ui.widgets.model_detail import ModelDetail, context_title, model_facts
+from aitui.ui.widgets.model_table import ColumnTitles, ModelTable
 from aitui.ui.widgets.request_list import RequestList
 from aitui.ui.widgets.server_header import ServerHeader
-from aitui.ui.widgets.transcript import Transcript
 
-CHAT_PARTS = (Composer, Transcript)
+if TYPE_CHECKING:
+    from textual.widget import AwaitMount
+
+    from aitui.ui.widgets.chat_pane import ChatPane
+    from aitui.ui.widgets.hardware_view import MemoryStrip
+
 MEMORY_STRIP_MIN_SIZE = (160, 44)
 """Columns and lines from which memory and its history get a strip of their own."""
 
 
 class ModelsScreen(Screen[None]):
-    """Shows the snapshot, and passes on what somebody wants done with a model."""
+    """Shows the snapshot, and passes on requests for its models."""
 
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (118, "-wide")]  # noqa: RUF012
     BINDINGS: ClassVar[list[BindingType]] = MODELS.bindings()
 
-    snapshot: reactive[Snapshot] = reactive(Snapshot(), init=False)
-    server: reactive[Server | None] = reactive(None, init=False)
-    config_note: reactive[str] = reactive("", init=False)
-    """What is to be said of the config file, empty where nothing is."""
-
     def __init__(self, clock: Clock) -> None:
         super().__init__()
         self._clock = clock
+        self.server: Server | None = None
+        self.snapshot = Snapshot()
+        self._body = Container(id="body")
+        self._models = Vertical(id="models")
+        self._titles = ColumnTitles(id="titles")
+        self._table = ModelTable(clock, id="table")
+        self._filter = Input(id="filter", placeholder="words that the id, name or state must have")
+        self._requests = RequestList(clock, id="requests")
+        self._detail = ModelDetail(id="detail")
+        self._memory: MemoryStrip | None = None
+        self._trouble = PlainText(id="trouble")
+        self._key_bar = KeyBar(id="keys")
         self._running_models = 0
         self._reported_certificate_end: float | None = None
+        self._chat_mount: AwaitMount | None = None
 
     def compose(self) -> ComposeResult:
         """The header, the table with its filter, the detail pane, and the keys."""
         yield ServerHeader(self._clock, id="header")
-        with Container(id="body"):
-            with Vertical(id="models"):
-                yield ColumnTitles(id="titles")
-                yield ModelTable(self._clock, id="table")
-                yield Input(id="filter", placeholder="words that the id, name or state must have")
-                yield RequestList(self._clock, id="requests")
-            yield ModelDetail(id="detail")
-            yield self.chat
-        yield MemoryStrip(self._clock, id="memory")
-        yield Static(id="trouble", markup=False)
-        yield KeyBar(id="keys")
+        with self._body:
+            with self._models:
+                yield self._titles
+                yield self._table
+                yield self._filter
+                yield self._requests
+            yield self._detail
+        yield self._trouble
+        yield self._key_bar
 
     def on_mount(self) -> None:
         """Start with the table in focus and without filter."""
-        self.query_one("#filter", Input).display = False
+        self._filter.display = False
         self._table.focus()
-        self.set_interval(1.0, self._update_ages)
-        self._show()
+        self.set_interval(1.0, self._show_ages)
+        self.watch(self.app, "server", self._show_server)
+        self.watch(self.app, "snapshot", self._show_snapshot)
 
-    def watch_server(self, server: Server | None) -> None:
-        """Another server: its label, and nothing of the one before."""
-        self.query_one(ServerHeader).server = server
-        self._show()
-
-    def watch_snapshot(self) -> None:
-        """Show what changed."""
-        self._show()
-
-    def watch_config_note(self) -> None:
-        """Say it, or no longer."""
-        self._show()
-
-    def action_chat(self) -> None:
+    async def action_chat(self) -> None:
         """Chat with the model under the cursor."""
         if self._table.selected_model is not None:
+            await self.mount_chat()
             self.show_chat(shown=True)
             self.set_focus(self.chat.prompt)
         self._post_model_request(ChatRequested)
@@ -126,24 +117,23 @@ class ModelsScreen(Screen[None]):
 
     def action_cancel_request(self) -> None:
         """Cancel the request under the cursor of its list, or the only one."""
-        requests = self.query_one(RequestList)
+        requests = self._requests
         if requests.selected_use is None:
             words = "No request runs"
             if self.snapshot.requests.running is None:
                 words += ", or this server doesn't tell which: llama-swap ≥ v235 does"
-            self.notify(words, severity="warning", markup=False)
+            self.notify(words, severity="warning")
         elif not requests.has_focus and len(requests.uses) > 1:
             requests.focus()
             self.notify(
                 f"Which one? Choose it and press {MODELS.sign('cancel_request')} again",
-                markup=False,
             )
         else:
             self.post_message(CancelRequested(requests.selected_use.request))
 
     def action_filter(self) -> None:
         """Open the filter line; where the chat has the whole screen, in front of the models again."""
-        line = self.query_one("#filter", Input)
+        line = self._filter
         if self.has_class("-narrow"):
             self.show_chat(shown=False)
         line.display = True
@@ -151,9 +141,9 @@ class ModelsScreen(Screen[None]):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Where something is typed, the filter's key is a letter."""
-        if action == "filter" and isinstance(self.focused, Input | Composer):
+        if action == "filter" and (isinstance(self.focused, Input) or self._is_writing):
             return False
-        if action == "chat" and isinstance(self.focused, (Input, *CHAT_PARTS)):
+        if action == "chat" and (isinstance(self.focused, Input) or self._is_in_chat):
             return False
         return super().check_action(action, parameters)
 
@@ -175,19 +165,18 @@ class ModelsScreen(Screen[None]):
 
     def action_back(self) -> None:
         """Leave the filter; say of a load how it is aborted."""
-        line = self.query_one("#filter", Input)
+        line = self._filter
         model = self._table.selected_model
         if line.display:
             line.value = ""
             self._close_filter()
         elif model is not None and model.requested is not None:
-            self.notify(f"{model.id} goes on loading; u aborts it", markup=False)
+            self.notify(f"{model.id} goes on loading; u aborts it")
 
     def keys(self) -> list[Hint]:
         """Key, words and action of what works now, the most needed first."""
-        if isinstance(self.focused, CHAT_PARTS):
-            writing = isinstance(self.focused, Composer)
-            return chat_keys(writing=writing, answering=self.chat.is_replying)
+        if self._is_in_chat:
+            return chat_keys(writing=self._is_writing, answering=self.chat.is_replying)
         if isinstance(self.focused, Input):
             return filter_keys()
         return model_keys(
@@ -199,9 +188,28 @@ class ModelsScreen(Screen[None]):
         )
 
     @cached_property
-    def chat(self) -> ChatPane:
+    def chat(self) -> "ChatPane":
         """The conversation beside the table; an answer may still come when it has gone already."""
+        from aitui.ui.widgets.chat_pane import ChatPane
+
         return ChatPane(self._clock, id="chat")
+
+    def mount_chat(self) -> "AwaitMount":
+        """Mount the conversation: not with the table, to which its import and style add a third."""
+        if self._chat_mount is None:
+            self._chat_mount = self._body.mount(self.chat)
+        return self._chat_mount
+
+    @property
+    def _is_in_chat(self) -> bool:
+        return self._chat_mount is not None and self.focused in {
+            self.chat.prompt,
+            self.chat.transcript,
+        }
+
+    @property
+    def _is_writing(self) -> bool:
+        return self._chat_mount is not None and self.focused is self.chat.prompt
 
     def show_chat(self, *, shown: bool) -> None:
         """Show the conversation in the place of the details, or these again."""
@@ -225,42 +233,38 @@ class ModelsScreen(Screen[None]):
         """The model under the cursor."""
         return self._table.selected_model
 
-    @property
-    def _table(self) -> ModelTable:
-        return self.query_one(ModelTable)
-
-    def _post_model_request(self, wish: type[LoadRequested]) -> None:
+    def _post_model_request(
+        self, request: type[LoadRequested | UnloadRequested | ChatRequested]
+    ) -> None:
         model = self._table.selected_model
         if model is None:
             self._warn_no_model()
         else:
-            self.post_message(wish(model))
+            self.post_message(request(model))
 
     def _warn_no_model(self) -> None:
         live = self.snapshot.connection.phase is ConnectionPhase.LIVE
         words = "There is no model under the cursor" if live else NOT_REACHED
-        self.notify(words, severity="warning", markup=False)
+        self.notify(words, severity="warning")
+
+    def _show_server(self, server: Server | None) -> None:
+        self.server = server
+        self._show()
+
+    def _show_snapshot(self, snapshot: Snapshot) -> None:
+        self.snapshot = snapshot
+        self._show()
 
     def _show(self) -> None:
-        # When the app ends the widgets go first, and a last snapshot may still come.
-        with suppress(NoMatches):
-            self._show_snapshot()
-
-    def _update_ages(self) -> None:
-        with suppress(NoMatches):
-            self._show_ages()
-
-    def _show_snapshot(self) -> None:
         snapshot, table = self.snapshot, self._table
         # Counted once a snapshot: keys and seconds come more often, and there may be many models.
         self._running_models = len(snapshot.resident)
-        self.query_one(ServerHeader).snapshot = snapshot
         table.stale = snapshot.connection.phase is ConnectionPhase.LOST
         table.empty_text = self._empty_text()
         self.query_one(ColumnTitles).note = self.snapshot.models_note
         table.models = snapshot.models
         self._show_memory()
-        requests = self.query_one(RequestList)
+        requests = self._requests
         requests.uses = list_uses(snapshot)
         requests.display = bool(requests.uses)
         self._show_problems()
@@ -269,18 +273,24 @@ class ModelsScreen(Screen[None]):
 
     def on_resize(self) -> None:
         """A large screen has room for the memory's last hour."""
-        with suppress(NoMatches):
-            self._show_memory()
+        self._show_memory()
 
     def _show_memory(self) -> None:
-        strip, hardware = self.query_one(MemoryStrip), self.snapshot.hardware
+        strip, hardware = self._memory, self.snapshot.hardware
         large = (
             self.size.width >= MEMORY_STRIP_MIN_SIZE[0]
             and self.size.height >= MEMORY_STRIP_MIN_SIZE[1]
         )
-        strip.display = large and hardware.usage.source is not None
-        if strip.display:
-            strip.hardware = hardware
+        shown = large and hardware.usage.source is not None
+        if strip is None and shown:
+            from aitui.ui.widgets.hardware_view import MemoryStrip
+
+            strip = self._memory = MemoryStrip(self._clock, id="memory")
+            self.mount(strip, before=self._trouble)
+        if strip is not None:
+            strip.display = shown
+            if shown:
+                strip.hardware = hardware
 
     def _report_certificate_expiry(self) -> None:
         """Once for each certificate: what the days in the header ask for."""
@@ -293,14 +303,14 @@ class ModelsScreen(Screen[None]):
             return
         self._reported_certificate_end = ends
         title, words = renewal_notice(ends, wall)
-        self.notify(words, title=title, severity="warning", timeout=15, markup=False)
+        self.notify(words, title=title, severity="warning", timeout=15)
 
     def _show_ages(self) -> None:
         model = self._table.selected_model
-        detail = self.query_one(ModelDetail)
+        detail = self._detail
         if model is None:
             detail.lines = ()
-            detail.border_title = ""
+            set_border_title(detail, "")
         else:
             moment = ClockReading(self._clock.monotonic(), self._clock.wall())
             lines = model_facts(model, moment)
@@ -313,23 +323,23 @@ class ModelsScreen(Screen[None]):
             context = "" if self.has_class("-wide") else context_title(model)
             room = detail.size.width - len(context) - 8
             words = (shorten_id(model.id, max(16, room)), context)
-            detail.border_title = plain(" ─ ".join(word for word in words if word))
+            set_border_title(detail, " ─ ".join(word for word in words if word))
         snapshot = self.snapshot
         running = f"{self._running_models} of {len(snapshot.models)} running"
         words_of_table = f"Models · {running}" if snapshot.models else "Models"
-        self.query_one("#models").border_title = plain(words_of_table)
-        self.query_one(KeyBar).hints = tuple(self.keys())
+        set_border_title(self._models, words_of_table)
+        self._key_bar.hints = tuple(self.keys())
 
     def _show_problems(self) -> None:
         error = self.snapshot.connection.error
         lines = [] if error is None else [f"✘ {error.what}", error.why, remedy_text(error)]
         lines += [f"! {warning}" for warning in self.snapshot.warnings]
         lines += (
-            [f"! {self.config_note}   {APP.sign('reload_config')} reload"]
-            if self.config_note
+            [f"! {note}   {APP.sign('reload_config')} reload"]
+            if (note := self.snapshot.config_note)
             else []
         )
-        trouble = self.query_one("#trouble", Static)
+        trouble = self._trouble
         trouble.display = any(lines)
         trouble.set_class(error is not None, "-error")
         trouble.update(Content("\n".join(line for line in lines if line)))
@@ -353,10 +363,10 @@ class ModelsScreen(Screen[None]):
     def _sort_by(self, sort: str) -> None:
         view = self._table.view
         self._table.view = type(view)(view.words, sort)
-        self.query_one(ColumnTitles).sort = sort
+        self._titles.sort = sort
 
     def _close_filter(self) -> None:
-        line = self.query_one("#filter", Input)
+        line = self._filter
         line.display = bool(line.value)
         self._table.focus()
 
@@ -370,17 +380,17 @@ class ModelsScreen(Screen[None]):
     def _handle_filter_submit(self) -> None:
         self._close_filter()
 
-    @on(ChatPane.CloseRequested)
-    def _handle_chat_close(self) -> None:
+    def on_chat_pane_close_requested(self) -> None:
+        """Show the details again."""
         self.show_chat(shown=False)
 
     def on_descendant_focus(self) -> None:
         """Other keys work now."""
-        self._update_ages()
+        self._show_ages()
 
     @on(ModelTable.WidthChanged)
     def _handle_table_width_change(self, message: ModelTable.WidthChanged) -> None:
-        self.query_one(ColumnTitles).table_width = message.width
+        self._titles.table_width = message.width
 
     @on(ModelTable.Highlighted)
     def _handle_model_selection(self) -> None:
@@ -390,8 +400,8 @@ class ModelsScreen(Screen[None]):
     def _handle_sort_request(self, message: ColumnTitles.SortRequested) -> None:
         self._sort_by(message.sort)
 
-    @on(ChatPane.ReplyingChanged)
-    def _handle_replying_change(self) -> None:
+    def on_chat_pane_replying_changed(self) -> None:
+        """Other keys work now."""
         self._show_ages()
 
     @on(KeyBar.Clicked)

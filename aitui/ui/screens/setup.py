@@ -9,19 +9,19 @@ from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.message import Message
 from textual.screen import Screen
-from textual.widgets import Static
 
 from aitui.domain.snapshot import Server
 from aitui.ui.keymap import APP, SETUP
+from aitui.ui.plain import PlainText
 from aitui.ui.widgets.key_bar import KeyBar
 
 
 class DemoRequested(Message):
-    """Somebody wants to see the stand-in server."""
+    """The demo is to be opened."""
 
 
 class RecheckRequested(Message):
-    """Somebody has put the files in their place."""
+    """The files may be in their place by now."""
 
 
 class SetupScreen(Screen[None]):
@@ -38,8 +38,8 @@ class SetupScreen(Screen[None]):
     def compose(self) -> ComposeResult:
         """The files, the ways on, and the keys."""
         with VerticalScroll(id="setup"):
-            yield Static("aitui has not connected to anything yet", id="title", markup=False)
-            yield Static(id="text", markup=False)
+            yield PlainText("aitui has not connected to anything yet", id="title")
+            yield PlainText(id="text")
         yield KeyBar(id="keys")
 
     def on_mount(self) -> None:
@@ -68,7 +68,7 @@ class SetupScreen(Screen[None]):
             )
             lines.append(Content.assemble("  ", (f"{mark:<9}", style), f"  {path} ({what})"))
         lines += [Content(""), *(Content(line) for line in _STEPS)]
-        self.query_one("#text", Static).update(Content("\n").join(lines))
+        self.query_one("#text", PlainText).update(Content("\n").join(lines))
 
     def action_demo(self) -> None:
         """Open the stand-in server."""

@@ -8,12 +8,12 @@ from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.reactive import reactive
 from textual.screen import ModalScreen
-from textual.widgets import Static
 
 from aitui.domain.progress import Step, Steps, StepState
 from aitui.domain.snapshot import Clock
 from aitui.domain.units import format_seconds
 from aitui.ui.keymap import STEPS
+from aitui.ui.plain import PlainText
 from aitui.ui.text import seconds_text, shorten_id
 
 MARKS = {
@@ -47,11 +47,11 @@ class StepsScreen(ModalScreen[None]):
     def compose(self) -> ComposeResult:
         """The title, the steps, and what came of them."""
         with Vertical(id="dialog"):
-            yield Static(shorten_id(self._title, MAX_LINE_CELLS), id="title", markup=False)
+            yield PlainText(shorten_id(self._title, MAX_LINE_CELLS), id="title")
             with VerticalScroll(id="seen", can_focus=False):
-                yield Static(id="steps", markup=False)
-                yield Static(id="outcome", markup=False)
-            yield Static(id="hint", markup=False)
+                yield PlainText(id="steps")
+                yield PlainText(id="outcome")
+            yield PlainText(id="hint")
 
     def on_mount(self) -> None:
         """Grow older once a second."""
@@ -64,7 +64,7 @@ class StepsScreen(ModalScreen[None]):
 
     @property
     def in_progress(self) -> bool:
-        """Whether the end hasn't been told yet."""
+        """Whether the end hasn't been reported yet."""
         return self._has_succeeded is None
 
     def finish(self, *lines: str, well: bool) -> None:
@@ -94,13 +94,13 @@ class StepsScreen(ModalScreen[None]):
             return
         now = self._clock.monotonic()
         lines = [_step_line(step, now, self.expected_load_time) for step in self.steps.steps]
-        self.query_one("#steps", Static).update(Content("\n").join(lines))
-        outcome = self.query_one("#outcome", Static)
+        self.query_one("#steps", PlainText).update(Content("\n").join(lines))
+        outcome = self.query_one("#outcome", PlainText)
         outcome.display = bool(self._outcome)
         outcome.set_class(self._has_succeeded is False, "-failed")
         outcome.update(Content("\n".join(self._outcome)))
         words = "Esc closes; it goes on" if self.in_progress else "Esc closes   y copies the report"
-        self.query_one("#hint", Static).update(words)
+        self.query_one("#hint", PlainText).update(words)
 
 
 def _step_line(step: Step, now: float, expected: float | None) -> Content:

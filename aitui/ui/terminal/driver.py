@@ -2,6 +2,7 @@
 
 import errno
 import os
+import select
 import selectors
 import time
 from codecs import getincrementaldecoder
@@ -94,7 +95,7 @@ class GuardedDriver(LinuxDriver):
             self._loop.call_soon_threadsafe(_fail, self._app, error)
 
     def run_input_thread(self) -> None:
-        """Read until the driver ends; a terminal that hung up is left to `is_gone`."""
+        """Read until the driver ends; a terminal that hung up is left to `is_terminal_closed`."""
         parser = GuardedParser(debug=self._debug)
         decode = getincrementaldecoder("utf-8")("replace").decode
         with selectors.SelectSelector() as selector:
@@ -111,6 +112,19 @@ class GuardedDriver(LinuxDriver):
                             self.process_message(event)
                 for event in parser.tick():
                     self.process_message(event)
+
+
+def is_terminal_closed(descriptor: int) -> bool:
+    """Return whether the terminal behind a file descriptor has hung up.
+
+    A program that isn't the terminal's session leader gets no SIGHUP when it closes: it would run
+    on unseen, and Textual would read the end of its input for ever.
+    """
+    poll = select.poll()
+    poll.register(descriptor, 0)
+    return any(
+        event & (select.POLLHUP | select.POLLERR | select.POLLNVAL) for _, event in poll.poll(0)
+    )
 
 
 def _read(descriptor: int) -> bytes:

@@ -1,6 +1,6 @@
-"""Keys in the order in which they were typed, also where several come in at once.
+"""Keys in the order in which they were typed, also when several come in at once.
 
-Textual looks at every key for bindings with priority as soon as it arrives, and gives a widget the
+Textual 8.2.8 looks at every key for bindings with priority as soon as it arrives, and gives a widget the
 next letter while a binding of the key before is still on its way up to the app. Over a slow line,
 where what was typed arrives in one packet, `j c` would ask for the row that the cursor has just left,
 and a backspace would delete what was typed after it.
@@ -9,24 +9,34 @@ and a backspace would delete what was typed after it.
 import asyncio
 import time
 from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
 
 from textual import events
-from textual.app import App
 from textual.message import Message
 
+if TYPE_CHECKING:
+    from textual.app import App
+
 QueuedEvent = events.Key | events.Paste | events.AppFocus | events.AppBlur
-"""A key tells Textual that its window has the focus: whether it has is told in the same order."""
+"""A key makes Textual believe that its window has the focus: focus events keep their order with keys."""
 KEY_TIMEOUT = 0.25
-"""Seconds that a key may take. One whose widget goes before it is handled never ends by itself."""
+"""Seconds that a key may take. If its widget is removed before it is handled, it never ends by itself."""
 FAST_POLLS = 100
 POLL_INTERVAL = 0.002
 
 
-class KeyQueueApp(App[None]):
-    """Begins with a key only when the one before it has ended: was used, or wanted by nobody."""
+class KeyQueue:
+    """Lets the app begin with a key only when the one before it was used, or wanted by no widget.
 
-    def __init__(self) -> None:
-        super().__init__()
+    `dispatch` is what Textual does with an event of the app.
+    """
+
+    def __init__(
+        self, app: "App[None]", dispatch: Callable[[events.Event], Awaitable[None]]
+    ) -> None:
+        self._app = app
+        self._dispatch = dispatch
         self._queued_events: deque[QueuedEvent] = deque()
         self._current_key: events.Key | None = None
         self._key_done = False
@@ -34,29 +44,29 @@ class KeyQueueApp(App[None]):
     async def on_event(self, event: events.Event) -> None:
         """Take keys, what is pasted, and changes of the window one after another."""
         if not isinstance(event, QueuedEvent):
-            await super().on_event(event)
-        elif not self.screen_stack:
-            # The app is about to end: nobody is left to take it.
+            await self._dispatch(event)
+        elif not self._app.screen_stack:
+            # The app is about to end: no widget is left to take it.
             self._queued_events.clear()
         elif event.is_forwarded:
-            await super().on_event(event)
+            await self._dispatch(event)
             if event is self._current_key:
                 self._key_done = True
         elif self._current_key is not None or self._queued_events:
             self._queued_events.append(event)
         else:
-            await self._dispatch_event(event)
+            await self._begin(event)
 
-    async def _dispatch_event(self, event: QueuedEvent) -> None:
+    async def _begin(self, event: QueuedEvent) -> None:
         if not isinstance(event, events.Key):
-            await super().on_event(event)
+            await self._dispatch(event)
             self._schedule_next_event()
             return
         self._current_key, self._key_done = event, False
         # Of a message that the app sent itself, Textual says it was used before the app has it.
-        event.set_sender(self.focused or self.screen)
+        event.set_sender(self._app.focused or self._app.screen)
         try:
-            await super().on_event(event)
+            await self._dispatch(event)
         finally:
             self._key_done |= not event.is_forwarded
             self._wait_for_key(event, time.monotonic() + KEY_TIMEOUT, FAST_POLLS)
@@ -75,22 +85,22 @@ class KeyQueueApp(App[None]):
 
     def _has_pending_messages(self) -> bool:
         """Whether the widgets around the focus have anything to do yet: a field that was left."""
-        focused = self.focused if self.screen_stack else None
+        focused = self._app.focused if self._app.screen_stack else None
         return focused is not None and any(
             widget.message_queue_size
             for widget in focused.ancestors_with_self
-            if widget is not self
+            if widget is not self._app
         )
 
     def _schedule_next_event(self) -> None:
         if self._queued_events:
             # Behind a change of the focus that the key before it has asked for.
-            self.call_later(self._dispatch_next_event)
+            self._app.call_later(self._begin_next_event)
 
-    async def _dispatch_next_event(self) -> None:
-        if self._current_key is None and self._queued_events and self.screen_stack:
-            await self._dispatch_event(self._queued_events.popleft())
+    async def _begin_next_event(self) -> None:
+        if self._current_key is None and self._queued_events and self._app.screen_stack:
+            await self._begin(self._queued_events.popleft())
 
 
 def _is_consumed(message: Message) -> bool:
-    return message._stop_propagation  # noqa: SLF001 - Textual tells nobody else
+    return message._stop_propagation  # noqa: SLF001 - Textual has no public name for it

@@ -1,9 +1,9 @@
-"""Frames for slow lines: each sends only what differs, and none is sent that nobody takes."""
+"""Frames for slow lines: each sends only what differs, and none is sent before the last was taken."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rich.cells import get_character_cell_size
 from rich.color import ColorSystem
@@ -14,10 +14,9 @@ from textual._styles_cache import StylesCache
 from textual.geometry import Offset
 from textual.strip import Strip
 
-from aitui.ui.terminal.key_queue import KeyQueueApp
-
 if TYPE_CHECKING:
     from rich.console import RenderableType
+    from textual.app import App
     from textual.screen import Screen
 
 
@@ -103,7 +102,7 @@ class ScreenDiff:
 
 
 def is_diffable(update: object) -> bool:
-    """Whether an update is of a kind whose difference can be told."""
+    """Whether an update is of a kind that can be compared."""
     return isinstance(update, ChopsUpdate | LayoutUpdate)
 
 
@@ -232,64 +231,74 @@ class RenderedUpdate(CompositorUpdate):
         return self._text
 
 
-class ScreenDiffApp(KeyQueueApp):
-    """Sends less than Textual does: an idle dashboard costs a slow line next to nothing."""
+def is_terminal_behind(app: "App[Any]") -> bool:
+    """Whether the terminal hasn't taken the last frames yet."""
+    # Drivers of other systems have no such thread, and so never seem to be behind.
+    writer = getattr(app._driver, "_writer_thread", None)  # noqa: SLF001 - it has no public name
+    return writer is not None and writer._queue.qsize() > MAX_PENDING_WRITES  # noqa: SLF001
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._screen_diff = ScreenDiff(colours=not self.no_color)
+
+class FrameWriter:
+    """Sends less than Textual does: an idle dashboard costs a slow line next to nothing.
+
+    `display` is what Textual does with a frame.
+    """
+
+    def __init__(
+        self,
+        app: "App[Any]",
+        display: "Callable[[Screen[Any], RenderableType | None], None]",
+    ) -> None:
+        self._app = app
+        self._display = display
+        self._screen_diff = ScreenDiff(colours=not app.no_color)
         self._last_cursor: Offset | None = None
         self._frame_pending = False
 
-    def redraw_screen(self) -> None:
+    def start(self) -> None:
+        """Send the whole screen after `^z` and `fg`, or after another program in between."""
+        self._app.app_resume_signal.subscribe(self._app, lambda _: self.redraw(), immediate=True)
+        self._app.set_interval(CACHE_CLEAR_INTERVAL, clear_style_caches)
+
+    def redraw(self) -> None:
         """Send the whole screen: something else may have written to the terminal."""
-        self._screen_diff.invalidate()
-        self.refresh(layout=True)
+        self.invalidate()
+        self._app.refresh(layout=True)
 
-    def on_mount(self) -> None:
-        """After `^z` and `fg`, or another program in between, nothing is known of the screen."""
-        self.app_resume_signal.subscribe(self, lambda _: self.redraw_screen(), immediate=True)
-        self.set_interval(CACHE_CLEAR_INTERVAL, clear_style_caches)
-
-    def on_resize(self) -> None:
-        """Terminals do as they like with what they showed."""
+    def invalidate(self) -> None:
+        """Rely on nothing that was sent, as after a resize: terminals change what they show then."""
         self._screen_diff.invalidate()
 
-    def _display(self, screen: "Screen[object]", renderable: "RenderableType | None") -> None:
+    def write(self, screen: "Screen[Any]", renderable: "RenderableType | None") -> None:
+        """Send what differs, or nothing while the terminal takes nothing."""
         update: object = renderable
         if not isinstance(update, CompositorUpdate) or not self._can_diff(update):
-            super()._display(screen, renderable)
+            self._display(screen, renderable)
             return
-        if self.is_behind:
+        if is_terminal_behind(self._app):
             if not self._frame_pending:
                 self._frame_pending = True
-                self.set_timer(RETRY_INTERVAL, self._send_skipped_frame)
+                self._app.set_timer(RETRY_INTERVAL, self._send_skipped_frame)
             return
-        size = (self.size.width, self.size.height)
-        text = self._screen_diff.diff(update, size, self.console)
-        if text or self._last_cursor != self.cursor_position:
-            self._last_cursor = self.cursor_position
-            super()._display(screen, RenderedUpdate(text))  # type: ignore[arg-type]
+        size = (self._app.size.width, self._app.size.height)
+        text = self._screen_diff.diff(update, size, self._app.console)
+        if text or self._last_cursor != self._app.cursor_position:
+            self._last_cursor = self._app.cursor_position
+            self._display(screen, RenderedUpdate(text))  # type: ignore[arg-type]
 
     def _can_diff(self, update: CompositorUpdate) -> bool:
         """Whether Textual would send this now, as a whole frame of a full-screen terminal."""
-        runs = self._running and not self._closed and not self._batch_count
-        return runs and not self.is_headless and not self.is_inline and is_diffable(update)
-
-    @property
-    def is_behind(self) -> bool:
-        """Whether the terminal hasn't taken the last frames yet."""
-        # Drivers of other systems have no such thread, and so never seem to be behind.
-        writer = getattr(self._driver, "_writer_thread", None)
-        return writer is not None and writer._queue.qsize() > MAX_PENDING_WRITES  # noqa: SLF001
+        app = self._app
+        runs = app._running and not app._closed and not app._batch_count  # noqa: SLF001
+        return runs and not app.is_headless and not app.is_inline and is_diffable(update)
 
     def _send_skipped_frame(self) -> None:
-        """Instead of the frames that were left out: one of how it is by now."""
-        if self.is_behind:
-            self.set_timer(RETRY_INTERVAL, self._send_skipped_frame)
+        """Send one frame of the present state instead of those that were left out."""
+        if is_terminal_behind(self._app):
+            self._app.set_timer(RETRY_INTERVAL, self._send_skipped_frame)
         else:
             self._frame_pending = False
-            self.screen.refresh()
+            self._app.screen.refresh()
 
 
 def clear_style_caches() -> None:

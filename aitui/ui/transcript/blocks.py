@@ -14,9 +14,10 @@ text was split.
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Any
+from itertools import pairwise
+from typing import Any, NamedTuple
 
 from markdown_it import MarkdownIt
 from markdown_it.rules_block import StateBlock
@@ -69,8 +70,8 @@ class Piece:
     what precedes the first row, and what precedes the others. `gap` is what an empty row in front of
     it begins with, None if there is no such row. `opens`: a block begins here, which is what a
     person moves by and copies. `begins`: it has the first line of its fence or table; `ends`: it
-    has the last one. `head` is the text of the first part of a table, whose columns the other parts
-    share. `style` names the color of a label, which is a line of ours and no part of a text.
+    has the last one. `head` is the text of the first part of a table: the other parts share its
+    columns. `style` names the color of a label, which is a line of ours and no part of a text.
     """
 
     source: str
@@ -89,89 +90,67 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class _Container:
-    """A list item or a quote. `column`: where an item's text begins in its quote, 0 for no text."""
+    """A list item or a quote. `column` is that of an item's text in its quote, 0 for no text."""
 
     mark: str
     shown: str
     column: int = 0
     number: int = 0
 
+    @property
+    def is_quote(self) -> bool:
+        return self.mark == ">"
+
+    @property
+    def rest(self) -> str:
+        """What precedes every row but the first."""
+        return self.shown if self.is_quote else " " * cell_len(self.shown)
+
+
+class _Open(NamedTuple):
+    """A container with the level of its token, and its line as long as no text of it has come."""
+
+    container: _Container
+    level: int
+    start: int | None
+
 
 @dataclass(slots=True)
 class _Leaf:
     """A block without blocks in it; `texts` has one for each of its lines, None for its marks.
 
-    The first `known` containers began before it. `resume` are the lines that continue it.
+    `resume` are the lines that continue it after a cut. `gap` is what an empty row before it begins
+    with; `needs_gap` if there is one even below a line of text.
     """
 
     kind: PieceKind
     start: int
     texts: list[str | None]
     containers: tuple[_Container, ...]
-    known: int
     lead: tuple[tuple[str, str], ...]
-    continues: bool
-    is_final: bool = True
+    resume: tuple[str, ...]
+    gap: tuple[str, ...]
+    needs_gap: bool
+    opens: bool
+    is_final: bool
+    continues: bool = False
     is_definition: bool = False
     level: int = 0
     language: str = ""
     ends: bool = True
-    resume: tuple[str, ...] = ()
 
     @property
     def end(self) -> int:
         return self.start + len(self.texts)
 
-    @property
-    def opens(self) -> bool:
-        """Whether a block begins with it: not within a quote, and not with a nested item."""
-        if self.kind is PieceKind.NOTHING or self._in_quote:
-            return False
-        is_nested = self.known > 0 and any(
-            item.mark != ">" for item in self.containers[self.known :]
-        )
-        return self.kind is PieceKind.CODE or not is_nested
 
-    @property
-    def gap(self) -> tuple[str, ...]:
-        """What an empty row before it begins with."""
-        return tuple(rest for _, rest in self.lead[: self._in_quote])
-
-    @property
-    def in_new_quote(self) -> bool:
-        """Whether a quote begins with it."""
-        return any(item.mark == ">" for item in self.containers[self.known :])
-
-    @property
-    def _in_quote(self) -> int:
-        """How many of the known containers there are up to the last quote among them."""
-        quotes = [
-            at for at, item in enumerate(self.containers[: self.known], 1) if item.mark == ">"
-        ]
-        return max(quotes, default=0)
-
-
-@dataclass(frozen=True, slots=True)
-class _Part:
+class _Part(NamedTuple):
     """A piece with the line behind it and its leaf; `is_last` for the last one of a leaf."""
 
     piece: Piece
     end: int
     leaf: _Leaf
     is_last: bool
-
-
-@dataclass(slots=True)
-class _Context:
-    """What precedes the lines that are not in finished pieces yet."""
-
-    containers: tuple[_Container, ...] = ()
-    resume: tuple[str, ...] = ()
-    part: Piece | None = None
-    has_begun: bool = False
-    is_blank: bool = False
-    in_line: bool = False
-    references: References = field(default_factory=dict)
 
 
 _Rule = Callable[[StateBlock, int, int, bool], bool]
@@ -194,7 +173,11 @@ def _annotate(name: str, rule: _Rule) -> _Rule:
         found = rule(state, line, end, silent)
         state.lineMax = last
         if found and not silent:
-            lines = range(line, state.line) if name in {"paragraph", "lheading", "table"} else ()
+            lines = (
+                range(line, state.line)
+                if name in {"paragraph", "lheading", "table", "reference"}
+                else ()
+            )
             state.tokens[count].meta |= {
                 "indent": indent,
                 "column": column,
@@ -234,7 +217,7 @@ def _open_lines(containers: Sequence[_Container], resume: Sequence[str]) -> list
     lines: list[str] = []
     before, column = "", 0
     for container in containers:
-        if container.mark == ">":
+        if container.is_quote:
             before, column, marker = f"{before}{' ' * column}> ", 0, ""
         else:
             # An item without text may have been indented as far as it can be.
@@ -246,116 +229,102 @@ def _open_lines(containers: Sequence[_Container], resume: Sequence[str]) -> list
             marker = " " * (column + left) + "1".zfill(digits) * (not is_bullet) + container.mark
             marker, column = marker.ljust(container.column), container.column
         # An item without text ends at the first blank line.
-        is_empty = container.mark != ">" and not container.column
+        is_empty = not container.is_quote and not container.column
         lines += [before + marker] if is_empty else [f"{before}{marker}x", before.rstrip()]
     return [*lines, *(before + line for line in resume)]
 
 
 def _walk(tokens: Sequence[Token], offset: int, known: Sequence[_Container]) -> Iterator[_Leaf]:
     """The leaves in their order; the first `offset` lines are those that open the containers."""
-    stack: list[_Container] = []
-    fresh: list[int | None] = []
-    numbers: list[int] = []
-    for index, token in enumerate(tokens):
-        start = token.map[0] - offset if token.map else 0
+    stack: list[_Open] = []
+    numbers: dict[int, int] = {}
+    for token, following in pairwise((*tokens, Token("end", "", 0))):
+        if token.map is None:
+            continue
+        start = token.map[0] - offset
+        stack = [opened for opened in stack if opened.level < token.level]
         if token.type in {"bullet_list_open", "ordered_list_open"}:
-            numbers.append(-1)
-        elif token.type in {"bullet_list_close", "ordered_list_close"}:
-            numbers.pop()
-        elif token.type in {"list_item_close", "blockquote_close"}:
-            stack.pop()
-            fresh.pop()
-        elif token.type == "blockquote_open":
-            stack.append(_Container(">", QUOTE_MARK))
-            fresh.append(None if start < 0 else start)
-        elif token.type == "list_item_open":
+            numbers.pop(token.level + 1, None)
+        elif token.type in {"list_item_open", "blockquote_open"}:
             if start < 0:
-                item = known[len(stack)]
+                container = known[len(stack)]
+            elif token.type == "blockquote_open":
+                container = _Container(">", QUOTE_MARK)
             else:
-                number = numbers[-1] + 1 if numbers[-1] >= 0 else int(token.info or 0)
-                column = tokens[index + 1].meta.get("indent", 0)
-                item = _Container(token.markup, _shown_marker(token, stack, number), column, number)
-            numbers[-1] = item.number
-            stack.append(item)
-            fresh.append(None if start < 0 else start)
-        leaf = _make_leaf(tokens, index, offset, stack, fresh)
-        if leaf is not None and leaf.end > 0:
+                depth = [opened.container.is_quote for opened in reversed(stack)]
+                bullet = BULLETS[min((*depth, True).index(True), len(BULLETS) - 1)]
+                number = numbers.get(token.level, int(token.info or 1) - 1) + 1
+                shown = f"{number}{token.markup} " if token.info else f"{bullet} "
+                column = following.meta.get("indent", 0)
+                container = _Container(token.markup, shown, column, number)
+            numbers[token.level] = container.number
+            stack.append(_Open(container, token.level, None if start < 0 else start))
+        is_empty = token.type == "list_item_open" and following.type == "list_item_close"
+        kind = PieceKind.PARAGRAPH if is_empty else _KINDS.get(token.type)
+        if kind is None:
+            continue
+        leaf = _make_leaf(kind, token, start, stack, following.content)
+        if leaf.end > 0:
             if leaf.start < 0:
-                leaf.texts, leaf.start = leaf.texts[-leaf.start :], 0
-            fresh = [None] * len(fresh)
+                leaf.texts, leaf.start, leaf.continues = leaf.texts[-leaf.start :], 0, True
+            stack = [opened._replace(start=None) for opened in stack]
             yield leaf
 
 
-def _shown_marker(token: Token, stack: Sequence[_Container], number: int) -> str:
-    if token.info:
-        return f"{number}{token.markup} "
-    depth = 0
-    while depth < len(stack) and stack[-1 - depth].mark != ">":
-        depth += 1
-    return BULLETS[min(depth, len(BULLETS) - 1)] + " "
-
-
 def _make_leaf(
-    tokens: Sequence[Token],
-    index: int,
-    offset: int,
-    stack: Sequence[_Container],
-    fresh: Sequence[int | None],
-) -> _Leaf | None:
-    """The leaf that a token begins, None for a token that begins none."""
-    token = tokens[index]
-    is_empty = token.type == "list_item_open" and tokens[index + 1].type == "list_item_close"
-    kind = PieceKind.PARAGRAPH if is_empty else _KINDS.get(token.type)
-    if kind is None or token.map is None:
-        return None
-    count = token.map[1] - token.map[0]
-    meta = token.meta
+    kind: PieceKind, token: Token, start: int, stack: Sequence[_Open], content: str
+) -> _Leaf:
+    """The leaf that begins with a token at a line; `content` is that of the next token."""
+    containers = tuple(opened.container for opened in stack)
+    begun = [opened.start for opened in stack if opened.start is not None]
+    known = len(stack) - len(begun)
+    quotes = [at for at, item in enumerate(containers[:known], 1) if item.is_quote]
+    marks = {item.mark for item in containers[known:]}
+    has_marker = bool(marks - {">"})
+    lead = [(new.shown if at >= known else new.rest, new.rest) for at, new in enumerate(containers)]
+    meta, indent = token.meta, " " * token.meta.get("indent", 0)
     texts: list[str | None] = list(meta.get("lines", ())) or [None]
-    lead = [
-        (item.shown if new is not None else " " * cell_len(item.shown), " " * cell_len(item.shown))
-        if item.mark != ">"
-        else (QUOTE_MARK, QUOTE_MARK)
-        for item, new in zip(stack, fresh, strict=True)
-    ]
-    begun = [at for at in fresh if at is not None]
-    first = min((*begun, token.map[0] - offset))
+    first = min((start, *begun))
     leaf = _Leaf(
         kind,
         first,
         texts,
-        tuple(stack),
-        len(stack) - len(begun),
+        containers,
         (),
-        continues=first < 0,
-        is_final=not is_empty,
+        (f"{indent}x",),
+        gap=tuple(rest for _, rest in lead[: max(quotes, default=0)]),
+        needs_gap=kind is PieceKind.HEADING and ">" not in marks,
+        opens=not quotes and (kind is PieceKind.CODE or not (known and has_marker)),
+        is_final=token.type not in {"list_item_open", "code_block"},
     )
-    indent = " " * meta.get("indent", 0)
-    if kind is PieceKind.PARAGRAPH and not is_empty:
-        leaf.resume = (f"{indent}x",)
+    if token.type == "paragraph_open":
         task = _TASK.match(texts[0] or "")
-        if task is not None and begun and stack[-1].mark in "-+*":
+        if task is not None and begun and containers[-1].mark in "-+*":
             box = "☐ " if task[1] == " " else "☑ "
             lead[-1] = (lead[-1][0] + box, lead[-1][1] + "  ")
             texts[0] = (texts[0] or "")[task.end() :]
     elif token.type == "heading_open":
-        leaf.level, leaf.resume = int(token.tag[1]), (f"{indent}x",)
-        leaf.texts = [*texts[:-1], None] if texts != [None] else [tokens[index + 1].content]
+        leaf.level = int(token.tag[1])
+        leaf.texts = [content] if texts == [None] else [*texts[:-1], None]
     elif token.type == "fence":
         code = token.content.split("\n")[:-1]
-        leaf.ends = leaf.is_final = count > len(code) + 1
+        leaf.ends = leaf.is_final = (
+            token.map is not None and token.map[1] - token.map[0] > len(code) + 1
+        )
         leaf.texts = [None, *code, *[None] * leaf.ends]
         leaf.language = _parse_language(token.info)
         leaf.resume = (f"{' ' * meta['column']}{token.markup}{token.info}",)
     elif token.type == "code_block":
         leaf.texts, leaf.resume = [*token.content.split("\n")[:-1]], (f"{indent}    x",)
-        leaf.is_final = False
     elif kind is PieceKind.TABLE:
         leaf.resume = tuple(indent + (text or "") for text in texts[:2])
     elif kind is PieceKind.NOTHING:
-        leaf.texts, leaf.is_definition = [None] * count, True
-        if any(container.mark != ">" for container in stack[leaf.known :]):
+        leaf.texts, leaf.is_definition = [None] * len(texts), True
+        if has_marker:
             leaf.kind = PieceKind.PARAGRAPH
-    leaf.texts = [*[None] * (token.map[0] - offset - first), *leaf.texts]
+        else:
+            leaf.opens = False
+    leaf.texts = [*[None] * (start - first), *leaf.texts]
     leaf.lead = tuple(lead)
     return leaf
 
@@ -388,7 +357,13 @@ class StreamedText:
         self._deltas: list[str] = []
         self._lines: list[str] = []
         self._rest = ""
-        self._context = _Context()
+        self.references: References = {}
+        """The link reference definitions in the finished pieces."""
+        # What precedes the lines that are not in finished pieces yet.
+        self._containers: tuple[_Container, ...] = ()
+        self._resume: tuple[str, ...] = ()
+        self._part: Piece | None = None
+        self._has_begun = self._is_blank = self._in_line = False
 
     def add(self, delta: str) -> None:
         """Take more of the text. Costs nothing until `advance`."""
@@ -398,11 +373,6 @@ class StreamedText:
     def has_pending(self) -> bool:
         """Whether something came since the last `advance`."""
         return bool(self._deltas)
-
-    @property
-    def references(self) -> References:
-        """The link reference definitions in the finished pieces."""
-        return self._context.references
 
     def advance(self) -> list[Piece]:
         """The pieces that are finished since the last call."""
@@ -451,7 +421,7 @@ class StreamedText:
         """Let go of everything that no further line can change."""
         parts, definitions = self._parse(self._lines)
         if not parts:
-            if not self._context.resume and all(line.isspace() for line in self._lines):
+            if not self._resume and all(line.isspace() for line in self._lines):
                 # A model that is stuck may send nothing but line breaks.
                 self._lines = ["".join(self._lines)]
             return []
@@ -468,28 +438,27 @@ class StreamedText:
         return [part.piece for part in parts[:count]]
 
     def _cut(self, parts: Sequence[_Part], count: int, definitions: Sequence[_Definition]) -> None:
-        last, context = parts[count - 1], self._context
+        last = parts[count - 1]
         leaf = last.leaf
-        context.in_line = not self._lines[last.end - 1].endswith("\n")
+        self._in_line = not self._lines[last.end - 1].endswith("\n")
         del self._lines[: last.end]
         for line, label, target in definitions:
             if line < last.end:
-                context.references.setdefault(label, target)
+                self.references.setdefault(label, target)
         if not last.is_last:
-            context.containers, context.resume = leaf.containers, leaf.resume
-            context.part = last.piece
+            self._containers, self._resume = leaf.containers, leaf.resume
+            self._part = last.piece
         else:
-            context.resume, context.part = (), None
-            context.containers = leaf.containers
-        context.has_begun |= any(part.leaf.kind is not PieceKind.NOTHING for part in parts[:count])
-        context.is_blank = leaf.kind is PieceKind.NOTHING and last.piece.gap is not None
+            self._resume, self._part = (), None
+            self._containers = leaf.containers
+        self._has_begun |= any(part.leaf.kind is not PieceKind.NOTHING for part in parts[:count])
+        self._is_blank = leaf.kind is PieceKind.NOTHING and last.piece.gap is not None
 
     def _parse(self, lines: Sequence[str]) -> tuple[list[_Part], list[_Definition]]:
         """The pieces of some lines, and the definitions in them."""
-        context = self._context
-        opened = _open_lines(context.containers, context.resume)
+        opened = _open_lines(self._containers, self._resume)
         fed = list(opened)
-        in_line = context.in_line
+        in_line = self._in_line
         for line in lines:
             text = line.removesuffix("\n")
             fed.append(_SEGMENT + text if in_line else "" if "\n" in text else text)
@@ -498,8 +467,8 @@ class StreamedText:
         tokens: list[Token] = []
         _PARSER.block.parse("\n".join(fed) + "\n", _PARSER, env, tokens)
         parts: list[_Part] = []
-        at, is_blank, has_begun = 0, context.is_blank, context.has_begun
-        for leaf in _walk(tokens, len(opened), context.containers):
+        at, is_blank, has_begun = 0, self._is_blank, self._has_begun
+        for leaf in _walk(tokens, len(opened), self._containers):
             is_blank |= leaf.start > at
             parts += self._split(leaf, lines, at, is_blank=is_blank, has_begun=has_begun)
             at = leaf.end
@@ -518,7 +487,7 @@ class StreamedText:
         cuts: list[int] = []
         begin, size = leaf.start, 0
         for number, text in enumerate(leaf.texts, leaf.start):
-            is_segment = not lines[number - 1].endswith("\n") if number else self._context.in_line
+            is_segment = not lines[number - 1].endswith("\n") if number else self._in_line
             if is_segment and text is not None:
                 leaf.texts[number - leaf.start] = text.partition("x")[2]
             full = number - begin >= limit or size >= MAX_PIECE_LENGTH
@@ -527,10 +496,8 @@ class StreamedText:
                 begin, size = number, 0
             size += len(lines[number])
         # The first part of a long heading was taken for a paragraph when it was finished.
-        needs_gap = is_blank or (
-            leaf.kind is PieceKind.HEADING and not cuts and not leaf.in_new_quote
-        )
-        before = self._context.part if leaf.continues else None
+        needs_gap = is_blank or (leaf.needs_gap and not cuts)
+        before = self._part if leaf.continues else None
         for begin, end in zip((leaf.start, *cuts), (*cuts, leaf.end), strict=True):
             is_first, is_last = begin == leaf.start and not leaf.continues, end == leaf.end
             texts = [

@@ -1,4 +1,4 @@
-"""The turns of a transcript, and where the layout has them."""
+"""The turns of a transcript, and the entries of the layout that show them."""
 
 from collections.abc import Callable, Iterable, Iterator
 
@@ -21,12 +21,12 @@ class TranscriptDocument:
         self._turns: list[TranscriptTurn] = []
         self._by_id: dict[str, TranscriptTurn] = {}
         self._first_dirty: int | None = None
-        """The first turn that has to be laid out anew."""
+        """The first turn that has to be laid out again."""
         self._stable = 0
         """Entries of the layout in front of what still grows."""
         self._highlighter: Iterator[None] | None = None
         self._highlight_end = 0
-        """Entries in front of which every fence has its colours."""
+        """Entries in front of which every fence has its colors."""
 
     @property
     def has_pending(self) -> bool:
@@ -67,7 +67,7 @@ class TranscriptDocument:
             self._mark_dirty(turn)
 
     def set_thinking_time(self, turn_id: str, seconds: float) -> None:
-        """Say how long a turn's reasoning took, where that is known better than by its coming."""
+        """Set how long a turn's reasoning took, if that is known better than by its arrival."""
         turn = self._by_id[turn_id]
         for part in turn.parts:
             if part.reasoning and part is not turn.parts[-1] and part.seconds != seconds:
@@ -75,7 +75,7 @@ class TranscriptDocument:
                 self._mark_dirty(turn)
 
     def set_state(self, turn_id: str, words: str) -> None:
-        """Put words beside the name of who speaks."""
+        """Put words next to the name of the speaker."""
         turn = self._by_id[turn_id]
         turn.state = words
         place = self._turns.index(turn)
@@ -119,7 +119,7 @@ class TranscriptDocument:
             self._extend_part(self._turns[-1], self._turns[-1].parts[-1])
 
     def run_idle_work(self, near: int, enough: Callable[[], bool]) -> bool:
-        """Draw and colour some of what is out of sight; returns whether any rows are others now."""
+        """Draw and color some of what is out of sight; return whether any rows have changed."""
         layout = self.layout
         if not layout.exact:
             layout.draw_rest(near, enough)
@@ -133,18 +133,18 @@ class TranscriptDocument:
         return True
 
     def has_pending_highlight(self) -> bool:
-        """Whether a complete fence waits for its colours."""
+        """Whether a complete fence waits for its colors."""
         if self.layout.raw or self._first_dirty is not None or not self.layout.exact:
             return False
         return self._highlighter is not None or self._start_highlighting()
 
     def reflow(self, width: int, *, raw: bool) -> None:
-        """Break all lines anew."""
+        """Break all lines again."""
         self._highlighter, self._highlight_end = None, 0
         self.layout.reflow(width, raw=raw)
 
     def _start_highlighting(self) -> bool:
-        """Turn to the next fence that is complete; False where there is none."""
+        """Turn to the next fence that is complete; return False if there is none."""
         entries = self.layout.entries
         streaming = bool(self._turns) and not self._turns[-1].ended
         end = self._stable if streaming else len(entries)
@@ -176,7 +176,7 @@ class TranscriptDocument:
             layout.extend((*part.tail, *turn.footer_entries()))
 
     def _relabel(self, part: TurnPart) -> None:
-        """Draw the line of reasoning anew, whose seconds go on."""
+        """Draw the line of reasoning again: its seconds go on."""
         entries = self.layout.entries
         for index in range(len(entries) - 1, -1, -1):
             if entries[index] is part.fold:

@@ -32,7 +32,7 @@ _TOKEN_PARTS = {
 
 
 def highlight_lines(lines: Sequence[str], language: str) -> Iterator[list[Run]]:
-    """The runs of each line; plain ones where the language is unknown or a line too long."""
+    """The runs of each line; plain ones if the language is unknown or a line too long."""
     lexer = find_lexer(language)
     if lexer is None or any(len(line) > MAX_LINE_LENGTH for line in lines):
         for line in lines:
@@ -41,28 +41,28 @@ def highlight_lines(lines: Sequence[str], language: str) -> Iterator[list[Run]]:
     rows = _tokenize_lines(lexer, "\n".join(lines))
     for line in lines:
         row = next(rows, [])
-        # Lexers should pass all text on; where one doesn't, the code counts, not its colours.
+        # Lexers should pass all text on; if one doesn't, the code counts, not its colors.
         yield row if "".join(text for text, _ in row) == line else [(line, CODE_STYLE)]
 
 
 def _tokenize_lines(lexer: "Lexer", text: str) -> Iterator[list[Run]]:
     row: list[Run] = []
     for _, kind, value in lexer.get_tokens_unprocessed(text):
-        ink = _token_style(kind)
+        style = _token_style(kind)
         first, *others = value.split("\n")
-        _append_text(row, first, ink)
+        _append_text(row, first, style)
         for part in others:
             yield row
             row = []
-            _append_text(row, part, ink)
+            _append_text(row, part, style)
     yield row
 
 
-def _append_text(row: list[Run], text: str, ink: TextStyle) -> None:
-    if row and (row[-1][1] is ink or not text.strip()):
+def _append_text(row: list[Run], text: str, style: TextStyle) -> None:
+    if row and (row[-1][1] is style or not text.strip()):
         row[-1] = (row[-1][0] + text, row[-1][1])
     elif text:
-        row.append((text, ink))
+        row.append((text, style))
 
 
 @lru_cache(256)

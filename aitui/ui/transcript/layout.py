@@ -147,7 +147,7 @@ class TranscriptLayout:
         self._update_tops(index)
 
     def row(self, number: int) -> TranscriptRow | None:
-        """A row, its entry drawn where it was not; None beyond the last."""
+        """A row, its entry drawn first if needed; None beyond the last."""
         if not 0 <= number < self.height:
             return None
         index = self.entry_at(number)
@@ -196,7 +196,7 @@ def next_block_start(entries: Sequence[LaidOutPiece], index: int, direction: int
 def find_entry(
     entries: Sequence[LaidOutPiece], marked: LaidOutPiece, index: int | None
 ) -> int | None:
-    """Where an entry is after others have come or gone; where it has gone itself, where it was."""
+    """The index of an entry after others have come or gone; of its block's start if it has gone too."""
     if index is not None and index < len(entries) and entries[index] is marked:
         return index
     found = (at for at, laid in enumerate(entries) if laid is marked)
@@ -212,7 +212,7 @@ def block_end(entries: Sequence[LaidOutPiece], index: int) -> int:
 
 
 def block_text(entries: Sequence[LaidOutPiece], index: int | None) -> str:
-    """The source of a block, of a fence its code alone; the last block where none is chosen."""
+    """The source of a block, of a fence its code alone; of the last block if none is chosen."""
     index = block_start(entries, len(entries) if index is None else index)
     if index is None:
         return ""
@@ -232,7 +232,7 @@ def block_contains_row(layout: TranscriptLayout, index: int | None, row: int) ->
 
 
 def next_fence(entries: Sequence[LaidOutPiece], start: int, end: int) -> Sequence[LaidOutPiece]:
-    """The entries of the first fence from `start` on, none where there is none before `end`."""
+    """The entries of the first fence from `start` on, none if there is none before `end`."""
     while start < end and not (_is_code(entries[start]) and entries[start].piece.begins):
         start += 1
     last = min(start + 1, end)

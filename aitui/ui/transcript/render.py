@@ -30,67 +30,67 @@ _NO_REFERENCES: References = {}
 
 
 def parse_inline(
-    text: str, ink: TextStyle = TEXT_STYLE, references: References = _NO_REFERENCES
+    text: str, style: TextStyle = TEXT_STYLE, references: References = _NO_REFERENCES
 ) -> tuple[Run, ...]:
     r"""The runs of a paragraph's text; `\n` in them is a line break that the author wants."""
     if _SPECIAL.isdisjoint(text):
-        return ((text, ink),) if text else ()
+        return ((text, style),) if text else ()
     if len(text) > _MAX_CACHED_LENGTH or (references and "[" in text):
-        return _parse_runs(text, ink, references)
-    return _parse_cached_runs(text, ink)
+        return _parse_runs(text, style, references)
+    return _parse_cached_runs(text, style)
 
 
 def _parse_runs(
-    text: str, ink: TextStyle, references: References = _NO_REFERENCES
+    text: str, style: TextStyle, references: References = _NO_REFERENCES
 ) -> tuple[Run, ...]:
     tokens = _PARSER.parseInline(text, {"references": references})[0].children or []
     runs: list[Run] = []
-    inks = [ink]
+    styles = [style]
     targets: list[str] = []
     for token in tokens:
         kind = token.type
-        ink = inks[-1]
+        style = styles[-1]
         if kind in _OPENING:
-            inks.append(_OPENING[kind](ink))
+            styles.append(_OPENING[kind](style))
         elif kind in _CLOSING:
-            inks.pop()
+            styles.pop()
         elif kind == "image":
-            _append_run(runs, f"[image: {token.content}]", ink._replace(part="link"))
-            _append_target(runs, _link_target(token, "src"), ink)
+            _append_run(runs, f"[image: {token.content}]", style._replace(part="link"))
+            _append_target(runs, _link_target(token, "src"), style)
         elif kind == "code_inline":
-            _append_run(runs, token.content, ink._replace(part="code", ground="code"))
+            _append_run(runs, token.content, style._replace(part="code", ground="code"))
         else:
-            _append_run(runs, _BREAKS.get(kind, token.content), ink)
+            _append_run(runs, _BREAKS.get(kind, token.content), style)
         if kind == "link_open":
             targets.append("" if token.info == "auto" else _link_target(token, "href"))
         elif kind == "link_close":
-            _append_target(runs, targets.pop(), inks[-1])
+            _append_target(runs, targets.pop(), styles[-1])
     return tuple(runs)
 
 
 _BREAKS = {"softbreak": " ", "hardbreak": "\n"}
 _OPENING: dict[str, Callable[[TextStyle], TextStyle]] = {
-    "em_open": lambda ink: ink._replace(italic=True),
-    "strong_open": lambda ink: ink._replace(bold=True),
-    "s_open": lambda ink: ink._replace(strike=True),
-    "link_open": lambda ink: ink._replace(part="link"),
+    "em_open": lambda style: style._replace(italic=True),
+    "strong_open": lambda style: style._replace(bold=True),
+    "s_open": lambda style: style._replace(strike=True),
+    "link_open": lambda style: style._replace(part="link"),
 }
 _CLOSING = {"em_close", "strong_close", "s_close", "link_close"}
 _parse_cached_runs = lru_cache(512)(_parse_runs)
 
 
-def _append_run(runs: list[Run], text: str, ink: TextStyle) -> None:
+def _append_run(runs: list[Run], text: str, style: TextStyle) -> None:
     if not text:
         return
-    if runs and runs[-1][1] == ink:
-        runs[-1] = (runs[-1][0] + text, ink)
+    if runs and runs[-1][1] == style:
+        runs[-1] = (runs[-1][0] + text, style)
     else:
-        runs.append((text, ink))
+        runs.append((text, style))
 
 
-def _append_target(runs: list[Run], target: str, ink: TextStyle) -> None:
+def _append_target(runs: list[Run], target: str, style: TextStyle) -> None:
     if target and (not runs or runs[-1][0] != target):
-        _append_run(runs, f" ({target})", ink._replace(part="quiet"))
+        _append_run(runs, f" ({target})", style._replace(part="quiet"))
 
 
 def _link_target(token: Token, name: str) -> str:
@@ -108,9 +108,9 @@ Cells = list[tuple[Run, ...]]
 def table_rows(
     lines: Sequence[str], width: int, head: Sequence[str], references: References
 ) -> list[TranscriptRow] | None:
-    """The rows of a table, or of the part of one whose first part is `head`.
+    """The rows of a table, or of a later part of it; `head` is its first part then.
 
-    The first part alone gives the columns their widths. None where the columns don't fit.
+    The first part alone gives the columns their widths. None if the columns don't fit.
     """
     begins = head or lines
     names, delimiters = split_cells(begins[0]), split_cells(begins[1])
@@ -149,12 +149,14 @@ def split_cells(line: str) -> list[str]:
     return [cell.strip(" \t").replace("\\|", "|") for cell in _CELL_BREAK.split(line)]
 
 
-def _parse_cells(line: str, count: int, ink: TextStyle, references: References) -> Cells:
+def _parse_cells(line: str, count: int, style: TextStyle, references: References) -> Cells:
     texts = split_cells(line)
     # Markdown drops cells beyond the columns; here the last column takes them, so no text is lost.
     if len(texts) > count:
         texts = [*texts[: count - 1], " | ".join(texts[count - 1 :])]
-    return [parse_inline(text, ink, references) for text in (*texts, *[""] * (count - len(texts)))]
+    return [
+        parse_inline(text, style, references) for text in (*texts, *[""] * (count - len(texts)))
+    ]
 
 
 def _cell_width(cell: Sequence[Run]) -> int:
@@ -211,7 +213,7 @@ CODE_BAR: Run = ("│ ", TextStyle("line", ground="code"))
 QUOTE_STYLE = TextStyle("line")
 REASONING_INDENT: Run = ("  ", TEXT_STYLE)
 ITEM_GAP = " · "
-"""Between the items of a footer, which go as a whole, the last ones first, where there is no room."""
+"""Between the items of a footer, which go as a whole, the last ones first, if there is no room."""
 _PROMPT_STYLE = TextStyle("prompt")
 
 
@@ -309,18 +311,18 @@ def estimate_height(piece: Piece, width: int) -> int:
 
 
 def _render_label(piece: Piece, width: int, _references: References) -> list[TranscriptRow]:
-    ink = TextStyle(piece.style, bold=piece.level > 0)
+    style = TextStyle(piece.style, bold=piece.level > 0)
     if piece.style != "footer":
-        return wrap_runs(((piece.source, ink),), width)
+        return wrap_runs(((piece.source, style),), width)
     first, *others = piece.source.split(ITEM_GAP)
-    rows = wrap_runs(((first, ink),), width)
+    rows = wrap_runs(((first, style),), width)
     if len(rows) > 1 and others:
         # A first one of several lines is a sentence, and the others stand below it.
         rest = replace(piece, source=ITEM_GAP.join(others))
         return [*rows, *_render_label(rest, width, _references)]
     while others and cell_len(ITEM_GAP.join((first, *others))) > width:
         others.pop()
-    return wrap_runs(((ITEM_GAP.join((first, *others)), ink),), width)
+    return wrap_runs(((ITEM_GAP.join((first, *others)), style),), width)
 
 
 def _render_rule(_piece: Piece, width: int, _references: References) -> list[TranscriptRow]:
@@ -347,10 +349,12 @@ def _render_code(piece: Piece, width: int, code: Sequence[list[Run]] | None) -> 
 
 
 def _render_prose(piece: Piece, width: int, references: References) -> list[TranscriptRow]:
-    ink = TEXT_STYLE
+    style = TEXT_STYLE
     if piece.kind is PieceKind.HEADING:
-        ink = TextStyle("heading", bold=piece.level < 4, italic=piece.level >= 3)
-    runs = [(text.expandtabs(4), ink) for text, ink in parse_inline(piece.text, ink, references)]
+        style = TextStyle("heading", bold=piece.level < 4, italic=piece.level >= 3)
+    runs = [
+        (text.expandtabs(4), style) for text, style in parse_inline(piece.text, style, references)
+    ]
     if not runs and all(text == rest for text, rest in piece.lead):
         return []
     return wrap_runs(runs, width)
@@ -363,14 +367,16 @@ def _render_table(piece: Piece, width: int, references: References) -> list[Tran
 
 
 def _dim_runs(runs: Sequence[Run], part: str) -> Iterator[Run]:
-    return ((text, ink._replace(part=part) if ink.part == "text" else ink) for text, ink in runs)
+    return (
+        (text, style._replace(part=part) if style.part == "text" else style) for text, style in runs
+    )
 
 
-def _render_plain(text: str, width: int, ink: TextStyle) -> list[TranscriptRow]:
+def _render_plain(text: str, width: int, style: TextStyle) -> list[TranscriptRow]:
     return [
         row
         for line in text.split("\n")
-        for row in wrap_runs(((line.expandtabs(4), ink),) if line else (), width)
+        for row in wrap_runs(((line.expandtabs(4), style),) if line else (), width)
     ]
 
 

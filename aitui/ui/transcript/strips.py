@@ -1,4 +1,4 @@
-"""Rows as strips of segments, in the colours of a theme."""
+"""Rows as strips of segments, in the colors of a theme."""
 
 from collections.abc import Callable, Sequence
 
@@ -37,7 +37,7 @@ GUTTER = 2
 
 
 class StyleCache:
-    """The styles of inks, looked up once. `look_up` gives the style of a part."""
+    """The styles of runs, looked up once. `look_up` returns the style of a part."""
 
     def __init__(self, look_up: Callable[[str], Style]) -> None:
         self._look_up = look_up
@@ -47,22 +47,24 @@ class StyleCache:
         """Forget the styles: the theme has changed."""
         self._styles.clear()
 
-    def style(self, ink: TextStyle) -> Style:
-        """The style of an ink."""
-        style = self._styles.get(ink)
+    def style(self, text_style: TextStyle) -> Style:
+        """Return what Rich calls the style of a run."""
+        style = self._styles.get(text_style)
         if style is None:
-            style = self._look_up(ink.part) + Style(
-                bold=ink.bold or None, italic=ink.italic or None, strike=ink.strike or None
+            style = self._look_up(text_style.part) + Style(
+                bold=text_style.bold or None,
+                italic=text_style.italic or None,
+                strike=text_style.strike or None,
             )
-            if ink.ground:
-                style += Style(bgcolor=self._look_up(ink.ground).bgcolor)
-            self._styles[ink] = style
+            if text_style.ground:
+                style += Style(bgcolor=self._look_up(text_style.ground).bgcolor)
+            self._styles[text_style] = style
         return style
 
     def render_strip(self, row: TranscriptRow, width: int, *, cursor: bool) -> Strip:
         """A row of exactly that many cells, the gutter with the cursor's mark in front."""
         mark = Segment("▌ ", self.style(TextStyle("cursor"))) if cursor else self._blank_gutter()
-        segments = [mark, *(Segment(text, self.style(ink)) for text, ink in row.runs)]
+        segments = [mark, *(Segment(text, self.style(text_style)) for text, text_style in row.runs)]
         return Strip(segments).adjust_cell_length(width, self.style(row.fill))
 
     def _blank_gutter(self) -> Segment:

@@ -1,4 +1,4 @@
-"""Rows of text in symbolic inks: themes give them their colours when they are drawn."""
+"""Rows of text in symbolic styles: a theme gives them colors when they are drawn."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -26,9 +26,9 @@ CODE_STYLE = TextStyle("code-text", ground="code")
 class TranscriptRow:
     """One row of the screen.
 
-    `glue` joins it to the row above when it is copied: a line break, or what stood where a long
-    line was broken. The first `lead` characters are decoration and are not copied. `fill` colours
-    the rest of the row.
+    `glue` joins it to the row above when it is copied: a line break, or what stood at the
+    place at which a long line was broken. The first `lead` characters are decoration and are not copied. `fill` is
+    the style of the rest of the row.
     """
 
     runs: tuple[Run, ...]

@@ -95,7 +95,7 @@ class TurnPart:
 
 
 class TranscriptTurn:
-    """One turn: a header, its parts, a footer. `at` is where the layout has it."""
+    """One turn: a header, its parts, a footer. `at` is its first entry in the layout."""
 
     def __init__(self, turn_id: str, role: str, model: str = "") -> None:
         self.id = turn_id
@@ -135,7 +135,7 @@ class TranscriptTurn:
         return self.parts[-1]
 
     def header(self, *, first: bool) -> Piece:
-        """The line that says who speaks, and in which state an answer is."""
+        """The line with the speaker, and the state of an answer."""
         who = {"user": "You", "system": "System"}.get(self.role, self.model or "Assistant")
         words = f"{who} · {self.state}" if self.state else who
         return _make_label(
@@ -165,13 +165,13 @@ class TranscriptTurn:
         return [LaidOutPiece(_make_label(self.footer, "footer"))] if self.footer else []
 
 
-def _make_label(text: str, ink: str, *, bold: bool = False, gap: bool = False) -> Piece:
+def _make_label(text: str, style: str, *, bold: bool = False, gap: bool = False) -> Piece:
     line = " ".join(replace_control_characters(text).split())
     return Piece(
         line,
         PieceKind.LABEL,
         gap=() if gap else None,
         level=int(bold),
-        opens=ink == "reasoning",
-        style=ink,
+        opens=style == "reasoning",
+        style=style,
     )

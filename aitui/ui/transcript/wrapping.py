@@ -1,4 +1,4 @@
-"""Inked text broken into rows of a limited width, in cells: no character is lost."""
+"""Styled text broken into rows of a limited width, in cells: no character is lost."""
 
 import re
 from collections.abc import Sequence
@@ -129,10 +129,10 @@ def _slice_runs(runs: Sequence[Run], breaks: Sequence[Break]) -> list[tuple[Run,
     for start, end, _ in breaks:
         row: list[Run] = []
         while index < len(runs):
-            text, ink = runs[index]
+            text, style = runs[index]
             begin, stop = max(0, start - offset), min(len(text), end - offset)
             if begin < stop:
-                row.append((text[begin:stop], ink))
+                row.append((text[begin:stop], style))
             if offset + len(text) > end:
                 break
             offset += len(text)

@@ -10,10 +10,11 @@ from textual.containers import Vertical
 from textual.message import Message
 from textual.reactive import reactive
 
+from aitui.domain.chat.conversation import ImageAttachment
 from aitui.domain.snapshot import Clock
 from aitui.ui.keymap import CHAT_PANE
-from aitui.ui.plain import plain
-from aitui.ui.terminal.screen_diff import ScreenDiffApp
+from aitui.ui.plain import plain, set_border_title
+from aitui.ui.terminal.screen_diff import is_terminal_behind
 from aitui.ui.text import shorten_id
 from aitui.ui.widgets.chat_status import ChatStatus
 from aitui.ui.widgets.composer import Composer
@@ -26,7 +27,7 @@ MAX_ID_CELLS = 24
 
 
 class ChatPane(Vertical):
-    """Shows what it is given, and passes on what somebody wants asked or done."""
+    """Shows what it is given, and passes on what is typed."""
 
     BINDINGS: ClassVar[list[BindingType]] = CHAT_PANE.bindings()
 
@@ -38,11 +39,13 @@ class ChatPane(Vertical):
         """The answer that is shown is under way now, or isn't any more."""
 
     class CloseRequested(Message):
-        """Somebody wants to see the models again."""
+        """The chat is to be closed."""
 
     def __init__(self, clock: Clock, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
         self._clock = clock
+        self.attachments: tuple[ImageAttachment, ...] = ()
+        """What goes along with the next prompt."""
 
     def compose(self) -> ComposeResult:
         """The conversation above, the prompt below."""
@@ -67,8 +70,8 @@ class ChatPane(Vertical):
 
     def watch_model_id(self) -> None:
         """Name the model in the border, and in the prompt, which a small screen has alone."""
-        whom = shorten_id(self.model_id, MAX_ID_CELLS) if self.model_id else ""
-        words = " ".join(word for word in ("Ask", whom, "…") if word)
+        model = shorten_id(self.model_id, MAX_ID_CELLS) if self.model_id else ""
+        words = " ".join(word for word in ("Ask", model, "…") if word)
         self.prompt.placeholder = plain(f"{words}  (⏎ sends, / commands)")
         self._update_title()
 
@@ -77,7 +80,7 @@ class ChatPane(Vertical):
         self._update_title()
 
     def watch_is_replying(self) -> None:
-        """Tell whoever shows the keys that work."""
+        """Report that the keys that work have changed."""
         self.post_message(self.ReplyingChanged())
 
     def action_write(self) -> None:
@@ -89,14 +92,13 @@ class ChatPane(Vertical):
         self.post_message(self.CloseRequested())
 
     def _is_terminal_ready(self) -> bool:
-        app = self.app
-        return not (isinstance(app, ScreenDiffApp) and app.is_behind)
+        return not is_terminal_behind(self.app)
 
     def _update_title(self) -> None:
         words = [f"Chat · {shorten_id(self.model_id, 40)}" if self.model_id else "Chat"]
         if self.heading:
             words.append(self.heading[:60])
-        self.border_title = plain(" · ".join(words))
+        set_border_title(self, " · ".join(words))
 
     @on(Composer.LeaveRequested)
     def _handle_prompt_exit(self) -> None:

@@ -18,6 +18,7 @@ from textual.strip import Strip
 
 from aitui.domain.config.lint import Diagnostic
 from aitui.ui.keymap import CONFIG_VIEW
+from aitui.ui.motions import motion_rows
 from aitui.ui.transcript.style import Run
 
 SCROLL_STEP = 16
@@ -89,17 +90,28 @@ class ConfigView(ScrollView, can_focus=True, inherit_bindings=False):
         self._scroll_to_row(first - 3)
         self.post_message(self.CursorMoved())
 
-    def find(self, needle: re.Pattern[str], start: int, direction: int) -> int | None:
-        """The next line that has it, going round; None where none has."""
-        count = len(self._lines)
-        for step in range(count):
-            number = (start - 1 + direction * step) % count + 1
-            if needle.search(self.line_text(number)):
-                return number
-        return None
+    def search(self, needle: re.Pattern[str] | None, start: int) -> None:
+        """Look for that; go to the nearest line that has it, at `start` or after."""
+        self.needle = needle
+        self.cursor = start - 1 if self.matches else self.cursor
+        self.search_next(1)
+
+    def search_next(self, direction: int) -> None:
+        """Go to the next line that has it or to the one before, round at the ends."""
+        matches = self.matches[::direction]
+        if matches:
+            ahead = (at for at in matches if (at - self.cursor) * direction > 0)
+            self.go_to(next(ahead, matches[0]))
+        else:
+            self.post_message(self.CursorMoved())
+
+    @property
+    def match_count(self) -> int:
+        """How many lines have it."""
+        return len(self.matches)
 
     def match_number(self) -> int:
-        """Which of the found lines the cursor is on, counted from one; 0 where it is on none."""
+        """Which of these the cursor is on, counted from one; 0 for none of them."""
         return self.matches.index(self.cursor) + 1 if self.cursor in self.matches else 0
 
     def watch_cursor(self) -> None:
@@ -113,22 +125,15 @@ class ConfigView(ScrollView, can_focus=True, inherit_bindings=False):
         self._find_matches()
         self.refresh()
 
-    def action_move(self, lines: int) -> None:
-        """Move the cursor."""
+    def action_move(self, amount: float, unit: str = "rows") -> None:
+        """Move the cursor by lines or pages."""
+        lines = motion_rows(self, amount, unit)
         row, top, height = self.cursor - 1 + lines, self.scroll_offset.y, self.size.height
         if row < top:
             self._scroll_to_row(row)
         elif row >= top + height:
             self._scroll_to_row(row - height + 1)
         self.go_to(self.cursor + lines)
-
-    def action_move_page(self, pages: float) -> None:
-        """Move the cursor by pages."""
-        self.action_move(int(pages * max(1, self.size.height - 1)))
-
-    def action_go_to(self, number: int) -> None:
-        """Go to a line; to the last one for -1."""
-        self.go_to(len(self._lines) if number < 0 else number)
 
     def action_sideways(self, direction: int) -> None:
         """Show more of long lines."""

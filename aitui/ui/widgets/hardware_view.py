@@ -4,11 +4,11 @@ from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.reactive import reactive
-from textual.widgets import Static
 
 from aitui.domain.memory.hardware_state import HardwareState
 from aitui.domain.snapshot import Clock
 from aitui.ui.hardware import Lines, PlotOptions, hardware_lines, strip_lines
+from aitui.ui.plain import PlainText
 
 HEIGHTS = (6, 5, 4, 3, 2)
 """Rows of a plot, the most first, where all of them have room."""
@@ -25,7 +25,7 @@ class HardwareView(VerticalScroll):
     def __init__(self, clock: Clock, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
         self._clock = clock
-        self._text = Static(markup=False)
+        self._text = PlainText()
 
     def compose(self) -> ComposeResult:
         """The text alone."""
@@ -48,7 +48,7 @@ class HardwareView(VerticalScroll):
         self.redraw()
 
     def redraw(self) -> None:
-        """Draw the lines anew."""
+        """Repaint the lines."""
         region = self.scrollable_content_region
         if region.width > 0:
             self._text.update(Content("\n").join(self.lines(region.width, region.height)))
@@ -65,13 +65,13 @@ class HardwareView(VerticalScroll):
         return PlotOptions(width, self.seconds, rows, self._clock.monotonic(), self._clock.wall())
 
 
-class MemoryStrip(Static):
+class MemoryStrip(PlainText):
     """Memory and its last hour, in a few lines."""
 
     hardware: reactive[HardwareState] = reactive(HardwareState(), init=False)
 
     def __init__(self, clock: Clock, *, id: str | None = None) -> None:  # noqa: A002
-        super().__init__(id=id, markup=False)
+        super().__init__(id=id)
         self._clock = clock
         self.border_title = "Memory · the last hour"
 

@@ -20,6 +20,7 @@ from aitui.domain.logs import LogFilter, LogLine, LogRing, PatternTooSlow
 from aitui.ui.keymap import LOG_VIEW
 from aitui.ui.logs.model import NO_WRAP, FailureLines, LogRows
 from aitui.ui.logs.strips import GUTTER, PARTS, LogRow, render_row
+from aitui.ui.motions import motion_rows
 
 SCROLL_STEP = 16
 NARROWEST = 8
@@ -36,7 +37,7 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
     empty_text: reactive[str] = reactive("", init=False)
 
     class PositionChanged(Message):
-        """What is in sight, or where the cursor stands, has changed by somebody's wish."""
+        """What is in sight or the cursor has been moved."""
 
     class FilterDropped(Message):
         """New lines made the filter's pattern take too long: it is gone."""
@@ -64,6 +65,20 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
         """The line under the cursor."""
         rows = self.rows
         return rows.line(self.cursor) if rows.first <= self.cursor < rows.end else None
+
+    @property
+    def needle(self) -> re.Pattern[str] | None:
+        """What is searched for."""
+        return self.rows.needle
+
+    @property
+    def match_count(self) -> int:
+        """How many shown lines have it."""
+        return self.rows.match_count
+
+    def match_number(self) -> int:
+        """Which of these the cursor is on, counted from one; 0 for none of them."""
+        return self.rows.match_number(self.cursor)
 
     @property
     def pending_lines(self) -> int:
@@ -151,7 +166,7 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
             self.refresh()
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
-        """Whoever scrolls to the end follows it; whoever scrolls away doesn't."""
+        """Follow the end after a scroll to it, and stay after a scroll away from it."""
         super().watch_scroll_y(old_value, new_value)
         if self._moving or round(old_value) == round(new_value):
             return
@@ -220,15 +235,12 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
             before = number
         return text, "\n"
 
-    def action_move(self, lines: int) -> None:
-        """Move the cursor by lines."""
-        self._move_cursor(self.cursor + lines)
-
-    def action_move_page(self, pages: float) -> None:
-        """Move the cursor by pages or parts of one; inside a line that is longer, the view."""
-        if self.rows.first == self.rows.end:
+    def action_move(self, amount: float, unit: str = "rows") -> None:
+        """Move the cursor by lines or pages; by pages inside a line that is longer, the view."""
+        rows = motion_rows(self, amount, unit)
+        if unit != "pages" or self.rows.first == self.rows.end:
+            self._move_cursor(self.cursor + rows)
             return
-        rows = round(pages * max(1, self.size.height - 1))
         row = self.rows.row_of(self.cursor) + rows
         number, _ = self.rows.line_at_row(max(self.rows.first_row, min(row, self._end_row - 1)))
         if number == self.cursor:
@@ -236,10 +248,6 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
             self.scroll_to(y=self.scroll_offset.y + rows, animate=False, immediate=True)
         else:
             self._move_cursor(number)
-
-    def action_first(self) -> None:
-        """Go to the oldest line."""
-        self._move_cursor(self.rows.first)
 
     def action_follow(self) -> None:
         """Go to the end, and stay there."""
@@ -345,7 +353,7 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
 
     @property
     def _width(self) -> int:
-        """Cells beside the scroll bar, whose place is kept also where it isn't shown."""
+        """Cells beside the scroll bar; its column stays free also without it."""
         return self.scrollable_content_region.width
 
     @property

@@ -1,12 +1,16 @@
-"""Everything known of the model under the cursor."""
+"""The pane with everything known of the model under the cursor."""
+
+from dataclasses import dataclass
 
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.reactive import reactive
-from textual.widgets import Static
 
-from aitui.ui.model_facts import DetailLine
+from aitui.domain.models import Model, ModelKind, RunState, seconds_until_unload
+from aitui.domain.units import format_rate, format_seconds
+from aitui.ui.models_table import ClockReading, clock_time, load_progress
+from aitui.ui.plain import PlainText
 from aitui.ui.text import wrap_text
 
 LABEL_WIDTH = 8
@@ -18,6 +22,15 @@ STYLES = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class DetailLine:
+    """One line: a short label, and text of any length; `style` is one of STYLES."""
+
+    label: str
+    text: str
+    style: str = "plain"
+
+
 class ModelDetail(VerticalScroll):
     """A pane of facts, each with its label; long ones go on below their own beginning."""
 
@@ -25,7 +38,7 @@ class ModelDetail(VerticalScroll):
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
-        self._text = Static(markup=False)
+        self._text = PlainText()
 
     def compose(self) -> ComposeResult:
         """The text alone."""
@@ -36,7 +49,7 @@ class ModelDetail(VerticalScroll):
         self._show()
 
     def on_resize(self) -> None:
-        """Break the lines anew."""
+        """Wrap the lines again."""
         self._show()
 
     def _show(self) -> None:
@@ -56,3 +69,135 @@ def _fact_lines(fact: DetailLine, width: int) -> list[Content]:
             )
         )
     return lines
+
+
+def model_facts(model: Model, moment: ClockReading) -> tuple[DetailLine, ...]:
+    """The lines, the most urgent first, since a small pane shows only the first few."""
+    lines = [
+        DetailLine("state", _state_text(model, moment), _state_style(model)),
+        *_failure_facts(model),
+        DetailLine("evicted", _eviction_text(model), "transit"),
+        DetailLine(
+            "speed", "" if model.rate is None else f"{format_rate(model.rate)} tokens/s lately"
+        ),
+        DetailLine("context", _context_text(model)),
+        DetailLine("memory", _memory_text(model)),
+        DetailLine("unloads", _unload_text(model, moment)),
+        DetailLine(
+            "about",
+            " — ".join(words for words in (_distinct_name(model), model.description) if words),
+        ),
+        DetailLine("aliases", ", ".join(model.aliases)),
+        DetailLine("kind", _kind_text(model)),
+        DetailLine("thinks", "before it answers" if model.reasoning else ""),
+        DetailLine("load", _load_time_text(model)),
+        DetailLine("at", model.proxy),
+        DetailLine("command", model.command.strip()),
+    ]
+    return tuple(line for line in lines if line.text)
+
+
+def context_title(model: Model) -> str:
+    """The context size as the pane's title shows it, exact and with its source."""
+    if model.kind is not ModelKind.MODEL:
+        return ""
+    return f"ctx {model.context.tokens:,} from {model.context.source.value}"
+
+
+def _state_text(model: Model, moment: ClockReading) -> str:
+    age = format_seconds(max(0.0, moment.monotonic - model.since))
+    match model.state:
+        case RunState.STARTING:
+            hint = " · u aborts" if model.requested is not None else ""
+            return f"loading {load_progress(model, moment)}{hint}"
+        case RunState.READY:
+            return f"ready for {age}{_usage_text(model)}"
+        case RunState.STOPPING:
+            return f"stopping for {age}"
+        case RunState.UNKNOWN:
+            return "a state that this version of aitui doesn't know"
+        case RunState.STOPPED:
+            return _not_running_text(model, moment)
+
+
+def _not_running_text(model: Model, moment: ClockReading) -> str:
+    if model.requested is not None:
+        waited = format_seconds(max(0.0, moment.monotonic - model.requested))
+        return f"asked for {waited} ago; the server hasn't begun yet · u aborts"
+    if not model.loadable:
+        return ""
+    return "" if model.failed is not None else "not loaded"
+
+
+def _usage_text(model: Model) -> str:
+    if model.requests is None:
+        return ""
+    return f", {model.requests} in use" if model.requests else ", idle"
+
+
+def _failure_facts(model: Model) -> list[DetailLine]:
+    failed = model.failed
+    if failed is None:
+        return []
+    head = DetailLine("failed", f"{clock_time(failed.at)} — {failed.reason}", "failed")
+    return [head, *(DetailLine("log", line, "quiet") for line in failed.log)]
+
+
+def _eviction_text(model: Model) -> str:
+    evicted = model.evicted
+    if evicted is None:
+        return ""
+    requester = f" for {evicted.requester}" if evicted.requester else ""
+    return f"{clock_time(evicted.at)}{requester}, by {evicted.by}"
+
+
+def _memory_text(model: Model) -> str:
+    if model.memory is None:
+        return ""
+    # With msgspec, for its reports: 12 ms, which the first frame doesn't need.
+    from aitui.format.hardware import footprint_text
+
+    return footprint_text(model.memory)
+
+
+def _context_text(model: Model) -> str:
+    if model.kind is not ModelKind.MODEL:
+        return ""
+    return f"{model.context.tokens:,} tokens, from {model.context.source.value}"
+
+
+def _unload_text(model: Model, moment: ClockReading) -> str:
+    if model.state is not RunState.READY:
+        return ""
+    left = seconds_until_unload(model, moment.monotonic)
+    if left is not None:
+        return f"in ≈ {format_seconds(left)}, after {format_seconds(model.ttl)} without a request"
+    if model.ttl <= 0:
+        return "never by itself"
+    return f"{format_seconds(model.ttl)} after the last request"
+
+
+def _distinct_name(model: Model) -> str:
+    return "" if model.name == model.id else model.name
+
+
+def _kind_text(model: Model) -> str:
+    if model.kind is ModelKind.PEER:
+        return f"runs at the peer {model.peer}; nothing can be loaded or unloaded from here"
+    if model.kind is not ModelKind.MODEL:
+        return f"a {model.kind.value} that chooses among {', '.join(model.targets) or 'models'}"
+    return "left out of the server's list" if model.unlisted else ""
+
+
+def _load_time_text(model: Model) -> str:
+    if not model.loadable or model.resident:
+        return ""
+    if model.expected_load is None:
+        return "not timed yet"
+    return f"takes about {format_seconds(model.expected_load)}"
+
+
+def _state_style(model: Model) -> str:
+    if model.state is RunState.READY:
+        return "ready"
+    return "transit" if model.in_transit or model.requested is not None else "plain"

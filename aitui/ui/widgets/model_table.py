@@ -1,4 +1,4 @@
-"""The live table of models: draws the lines in sight, and of those only what changed."""
+"""The live table of models below its titles: draws the lines in sight, and of those only what changed."""
 
 from collections.abc import Sequence
 from typing import ClassVar
@@ -13,19 +13,24 @@ from textual.message import Message
 from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
+from textual.widget import Widget
 
 from aitui.domain.models import Model
 from aitui.domain.snapshot import Clock
 from aitui.ui.keymap import MODEL_TABLE
 from aitui.ui.models_table import (
     COLUMNS,
+    SORT_KEYS,
     ClockReading,
     TableColumn,
     TableQuery,
     glyph,
+    sort_after_click,
+    sort_mark,
     state_style,
     visible_rows,
 )
+from aitui.ui.motions import motion_rows
 from aitui.ui.text import shorten_id, truncate
 
 GLYPH_WIDTH = 3
@@ -102,7 +107,7 @@ class ModelTable(ScrollView, can_focus=True, inherit_bindings=False):
     def watch_view(self) -> None:
         """Show other rows, or the same in another order.
 
-        A cursor whose model isn't among them goes to the first one: that is what was looked for.
+        If the model under the cursor isn't among them, the cursor goes to the first: that was looked for.
         """
         self._show_rows((), otherwise=0)
 
@@ -143,17 +148,9 @@ class ModelTable(ScrollView, can_focus=True, inherit_bindings=False):
         if index < len(self._rows):
             self._move_cursor(index)
 
-    def action_move(self, rows_down: int) -> None:
-        """Move the cursor by rows."""
-        self._move_cursor(self._cursor_index + rows_down)
-
-    def action_move_to_end(self, direction: int) -> None:
-        """Move the cursor to the first or the last row."""
-        self._move_cursor(0 if direction < 0 else len(self._rows) - 1)
-
-    def action_move_page(self, pages: float) -> None:
-        """Move the cursor by pages or parts of one."""
-        self._move_cursor(self._cursor_index + round(pages * max(1, self.size.height - 1)))
+    def action_move(self, amount: float, unit: str = "rows") -> None:
+        """Move the cursor by rows or pages."""
+        self._move_cursor(self._cursor_index + motion_rows(self, amount, unit))
 
     def _show_rows(self, before: tuple[Model, ...], otherwise: int | None = None) -> None:
         old_rows, at = self._rows, self._cursor_index
@@ -195,7 +192,7 @@ class ModelTable(ScrollView, can_focus=True, inherit_bindings=False):
         self.refresh_lines(index, 1)
 
     def _refresh_changed_rows(self) -> None:
-        """Draw rows anew whose words changed by the mere passing of time."""
+        """Repaint the rows that changed by the mere passing of time."""
         first, moment = self.scroll_offset.y, self._moment()
         for index, model in enumerate(self._rows[first : first + self.size.height], first):
             if self._last_texts.get(model.id) != self._cell_texts(model, moment):
@@ -250,3 +247,41 @@ def align_text(text: str, column: TableColumn, cells: int) -> str:
     return (
         " " * (cells - cell_len(text)) + text if column.align_right else set_cell_size(text, cells)
     )
+
+
+class ColumnTitles(Widget):
+    """One line; the column that the rows are sorted by carries a mark: `▴` rises, `▾` falls."""
+
+    sort: reactive[str] = reactive("")
+    note: reactive[str] = reactive("")
+    """What the rows don't show, behind the title of the first column."""
+    table_width: reactive[int] = reactive(0)
+    """Cells of the table below, which may have a scroll bar."""
+
+    class SortRequested(Message):
+        """The rows are to be sorted by that column, or in the server's order again."""
+
+        def __init__(self, sort: str) -> None:
+            super().__init__()
+            self.sort = sort
+
+    def render_line(self, y: int) -> Strip:
+        """The titles, placed as the table places its cells."""
+        width, style = self.size.width, self.rich_style
+        if y:
+            return Strip.blank(width, style)
+        text = " " * GLYPH_WIDTH
+        for number, (column, cells) in enumerate(visible_columns(self.table_width or width)):
+            title = column.title + sort_mark(column, self.sort)
+            if self.note and not number:
+                title += f" · {self.note}"
+            text += align_text(title, column, cells) + " " * GAP
+        return Strip([Segment(text, style)]).adjust_cell_length(width, style)
+
+    def on_click(self, event: events.Click) -> None:
+        """Find the column that was clicked."""
+        start = GLYPH_WIDTH
+        for column, cells in visible_columns(self.table_width or self.size.width):
+            if start <= event.x < start + cells and column.key in SORT_KEYS:
+                self.post_message(self.SortRequested(sort_after_click(column.key, self.sort)))
+            start += cells + GAP

@@ -5,14 +5,12 @@ from typing import ClassVar
 from rich.segment import Segment
 from rich.style import Style
 from textual.color import Color, ColorParseError
-from textual.reactive import reactive
 from textual.strip import Strip
 from textual.widget import Widget
 
 from aitui.domain.eviction import list_uses
 from aitui.domain.snapshot import Clock, ConnectionPhase, Server, Snapshot
 from aitui.domain.units import format_seconds
-from aitui.format.hardware import is_nearly_full, total_memory_text
 from aitui.ui.certificate_days import certificate_item
 from aitui.ui.text import LineItem, fit_items, shorten_id, total_width
 
@@ -28,23 +26,19 @@ class ServerHeader(Widget):
         "server-header--quiet",
     }
 
-    server: reactive[Server | None] = reactive(None)
-    snapshot: reactive[Snapshot] = reactive(Snapshot(), repaint=False)
-
     def __init__(self, clock: Clock, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
         self._clock = clock
+        self._server: Server | None = None
+        self._snapshot = Snapshot()
         self._last_items: tuple[LineItem, ...] = ()
         self._running_models = 0
 
     def on_mount(self) -> None:
         """Let the seconds of a lost server go on between two snapshots."""
         self.set_interval(1.0, self._refresh_if_changed)
-
-    def watch_snapshot(self) -> None:
-        """Draw the line anew only where its words changed."""
-        self._running_models = len(self.snapshot.resident)
-        self._refresh_if_changed()
+        self.watch(self.app, "server", self._show_server)
+        self.watch(self.app, "snapshot", self._show_snapshot)
 
     def render_line(self, y: int) -> Strip:
         """The line, with one blank at either end."""
@@ -63,6 +57,15 @@ class ServerHeader(Widget):
         segments.extend(self._segments(right, plain))
         return Strip(segments).adjust_cell_length(width, plain)
 
+    def _show_server(self, server: Server | None) -> None:
+        self._server = server
+        self.refresh()
+
+    def _show_snapshot(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
+        self._running_models = len(snapshot.resident)
+        self._refresh_if_changed()
+
     def _segments(self, items: tuple[LineItem, ...], plain: Style) -> list[Segment]:
         segments: list[Segment] = []
         for item in items:
@@ -75,22 +78,22 @@ class ServerHeader(Widget):
         if not item.style:
             return plain
         style = self.get_component_rich_style(f"server-header--{item.style}")
-        if item.style == "name" and self.server is not None and self.server.color:
+        if item.style == "name" and self._server is not None and self._server.color:
             try:
-                style += Style(color=Color.parse(self.server.color).rich_color)
+                style += Style(color=Color.parse(self._server.color).rich_color)
             except ColorParseError:
                 return style
         return style
 
     def _items(self) -> tuple[tuple[LineItem, ...], tuple[LineItem, ...]]:
-        if self.server is None:
+        if self._server is None:
             return (LineItem("aitui", 9, "name"),), (LineItem("no server", 8, "quiet"),)
         left = (
-            LineItem(shorten_id(self.server.label, 28), 9, "name"),
+            LineItem(shorten_id(self._server.label, 28), 9, "name"),
             self._link_item(),
             self._memory_item(with_bar=False),
-            certificate_item(self.snapshot.certificate_expires_at, self._clock.wall()),
-            LineItem("read-only", 7, "waiting") if self.server.read_only else LineItem("", 0),
+            certificate_item(self._snapshot.certificate_expires_at, self._clock.wall()),
+            LineItem("read-only", 7, "waiting") if self._server.read_only else LineItem("", 0),
         )
         right = tuple(self._right_items())
         barred = (*left[:2], self._memory_item(with_bar=True), *left[3:])
@@ -101,13 +104,17 @@ class ServerHeader(Widget):
 
     def _memory_item(self, *, with_bar: bool) -> LineItem:
         """How full the memory is, in sight as long as the link itself."""
-        picture = self.snapshot.hardware.usage
+        picture = self._snapshot.hardware.usage
+        if picture.total_bytes is None:
+            return LineItem("", 8)
+        from aitui.format.hardware import is_nearly_full, total_memory_text
+
         words = total_memory_text(picture, with_bar=with_bar)
-        lost = self.snapshot.connection.phase is ConnectionPhase.LOST
+        lost = self._snapshot.connection.phase is ConnectionPhase.LOST
         return LineItem(words, 8, "quiet" if lost else "waiting" if is_nearly_full(picture) else "")
 
     def _link_item(self) -> LineItem:
-        link = self.snapshot.connection
+        link = self._snapshot.connection
         now = self._clock.monotonic()
         opened = now if link.opened_at is None else link.opened_at
         if link.phase is ConnectionPhase.LIVE:
@@ -120,7 +127,7 @@ class ServerHeader(Widget):
         return LineItem(f"✘ {verb} {format_seconds(now - since)}", 8, "lost")
 
     def _right_items(self) -> list[LineItem]:
-        snapshot, link = self.snapshot, self.snapshot.connection
+        snapshot, link = self._snapshot, self._snapshot.connection
         items: list[LineItem] = []
         if link.phase is ConnectionPhase.LOST and link.retry_at is not None:
             left = max(0.0, link.retry_at - self._clock.monotonic())

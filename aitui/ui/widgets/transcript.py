@@ -7,6 +7,7 @@ from textual.binding import BindingType
 from textual.message import Message
 
 from aitui.ui.keymap import TRANSCRIPT
+from aitui.ui.motions import motion_rows
 from aitui.ui.transcript.layout import block_start, block_text, next_block_start
 from aitui.ui.transcript.turns import CompletedTurn
 from aitui.ui.transcript.view import TranscriptView
@@ -18,7 +19,7 @@ class Transcript(TranscriptView):
     BINDINGS: ClassVar[list[BindingType]] = TRANSCRIPT.bindings()
 
     class CopyRequested(Message):
-        """Somebody wants that text on the clipboard: a block, an answer or the conversation."""
+        """A copy of a block, an answer or the conversation was requested."""
 
         def __init__(self, text: str, what: str) -> None:
             super().__init__()
@@ -26,7 +27,7 @@ class Transcript(TranscriptView):
             self.what = what
 
     class OpenRequested(Message):
-        """Somebody wants to see that block in an editor."""
+        """An editor with that block was requested."""
 
         def __init__(self, text: str) -> None:
             super().__init__()
@@ -77,13 +78,10 @@ class Transcript(TranscriptView):
         self._set_following(following=True)
         self._sync_view()
 
-    def action_scroll_rows(self, rows: int) -> None:
-        """Scroll by rows."""
+    def action_move(self, amount: float, unit: str = "rows") -> None:
+        """Scroll by rows or pages."""
+        rows = motion_rows(self, amount, unit)
         self.scroll_to(y=self.scroll_offset.y + rows, animate=False, force=True)
-
-    def action_scroll_pages(self, pages: float) -> None:
-        """Scroll by pages or parts of one."""
-        self.action_scroll_rows(round(pages * max(1, self.size.height - 1)))
 
     def action_block(self, direction: int) -> None:
         """Put the cursor on the next block, or the one before; first on the last one in sight."""

@@ -106,7 +106,7 @@ def test_a_growing_text_is_its_pieces(pieces: list[str], data: st.DataObject) ->
 
 @pytest.fixture
 def talk() -> Conversation:
-    asked = edits.add_question(Conversation("c", model="m", system="Be brief."), "q", "Why?", 1.0)
+    asked = edits.add_prompt(Conversation("c", model="m", system="Be brief."), "q", "Why?", 1.0)
     running = edits.with_reply(asked, "a", 2.0)
     answer = replace(running.turns["a"], text="Because.", reasoning="hm", state=TurnState.CUT)
     return running.with_turn(answer)

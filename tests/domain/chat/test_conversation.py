@@ -28,7 +28,7 @@ def filled(
 
 def exchange(conversation: Conversation, name: str) -> Conversation:
     """One question with its answer more."""
-    asked = edits.add_question(conversation, f"{name}?", f"ask {name}", 1.0)
+    asked = edits.add_prompt(conversation, f"{name}?", f"ask {name}", 1.0)
     return filled(edits.with_reply(asked, f"{name}!", 2.0), f"say {name}")
 
 
@@ -46,14 +46,14 @@ def test_what_is_asked_and_answered_is_shown_in_its_order(two: Conversation) -> 
 
 
 def test_an_edit_changes_nothing_of_what_was(two: Conversation) -> None:
-    after = edits.edit_question(two, "a?", "c?", "other", 3.0)
+    after = edits.edit_prompt(two, "a?", "c?", "other", 3.0)
     assert shown(after) == ["c?"]
     assert shown(two) == ["a?", "a!", "b?", "b!"]
     assert {**two.turns, "c?": after.turns["c?"]} == after.turns
 
 
 def test_branches_are_walked_round(two: Conversation) -> None:
-    after = edits.edit_question(two, "a?", "c?", "other", 3.0)
+    after = edits.edit_prompt(two, "a?", "c?", "other", 3.0)
     back = edits.switch_branch(after, "c?", 1)
     assert shown(back) == shown(two)
     assert shown(edits.switch_branch(back, "a?", -1)) == ["c?"]
@@ -93,7 +93,7 @@ def test_only_what_was_broken_off_goes_on(two: Conversation) -> None:
 @pytest.mark.parametrize("wrong", ["nowhere", "a!"])
 def test_only_questions_are_edited(two: Conversation, wrong: str) -> None:
     with pytest.raises(ValueError, match="turn"):
-        edits.edit_question(two, wrong, "x", "text", 3.0)
+        edits.edit_prompt(two, wrong, "x", "text", 3.0)
 
 
 def test_an_answer_wants_a_question(two: Conversation) -> None:
@@ -116,7 +116,7 @@ def test_an_answer_that_goes_on_stands_last(two: Conversation) -> None:
 
 
 def test_an_image_is_sent_as_a_data_url() -> None:
-    asked = edits.add_question(Conversation("c"), "q", "What?", 1.0, [encode_image("a.png", PNG)])
+    asked = edits.add_prompt(Conversation("c"), "q", "What?", 1.0, [encode_image("a.png", PNG)])
     (message,) = build_chat_request(asked, "q").messages
     assert message["content"][0] == {"type": "text", "text": "What?"}
     assert message["content"][1]["image_url"]["url"].startswith("data:image/png;base64,")
@@ -139,7 +139,7 @@ def test_a_heading_is_the_title_or_the_first_question(two: Conversation) -> None
     assert two.heading == "ask a"
     assert replace(two, title="T").heading == "T"
     assert Conversation("c").heading == "new conversation"
-    long = edits.add_question(Conversation("c"), "q", "word\n " * 100, 1.0)
+    long = edits.add_prompt(Conversation("c"), "q", "word\n " * 100, 1.0)
     assert len(long.heading) == 80
 
 
@@ -159,9 +159,9 @@ def test_whatever_is_done_the_path_is_one_of_the_tree(todo: list[tuple[str, int]
             if conversation.path[-1:] and conversation.path[-1].role is Role.USER:
                 conversation = edits.with_reply(conversation, f"{number}", 1.0)
             else:
-                conversation = edits.add_question(conversation, f"{number}", "text", 1.0)
+                conversation = edits.add_prompt(conversation, f"{number}", "text", 1.0)
         elif what == "edit" and chosen.role is Role.USER:
-            conversation = edits.edit_question(conversation, chosen.id, f"{number}", "text", 1.0)
+            conversation = edits.edit_prompt(conversation, chosen.id, f"{number}", "text", 1.0)
         elif what == "again" and chosen.role is Role.ASSISTANT:
             conversation = edits.add_alternative_reply(conversation, chosen.id, f"{number}", 1.0)
         elif what == "delete":

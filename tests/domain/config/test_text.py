@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aitui.domain.config.document import LARGEST_FILE, decode_config, encode_config
+from aitui.domain.config.document import decode_config, encode_config
+from aitui.domain.config.yaml_tree import LARGEST_FILE
 from aitui.errors import ConfigRefused
 
 

@@ -2,12 +2,13 @@
 
 import pytest
 
-from aitui.domain.config.document import ConfigDocument, YamlCollection, YamlScalar
+from aitui.domain.config.document import ConfigDocument
 from aitui.domain.config.verify import (
     differs_only_in_keys,
     differs_only_in_scalar,
     find_changed_models,
 )
+from aitui.domain.config.yaml_tree import YamlCollection, YamlScalar
 from aitui.errors import ConfigRefused
 from domain.config.edits import flag_changed
 

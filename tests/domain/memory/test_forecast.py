@@ -71,7 +71,7 @@ def test_what_leaves_makes_room() -> None:
     expected = {"old": Footprint(4096, 20 * GIB)}
     full = memory_usage(HardwareSample(1.0, SampleSource.SERVER, (gpu,)), [old], expected=expected)
     assert forecast_fit(full, MemoryRecords(), SETUP, 32_768, HEADER).verdict is FitVerdict.NO
-    found = forecast_fit(full, MemoryRecords(), SETUP, 32_768, HEADER, leaving=["old"])
+    found = forecast_fit(full, MemoryRecords(), SETUP, 32_768, HEADER, evicted=["old"])
     assert found.verdict is FitVerdict.FITS
     assert found.free_after == 21 * GIB
 

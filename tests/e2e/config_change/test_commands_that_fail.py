@@ -12,14 +12,15 @@ from aitui.host.base import Host
 from aitui.host.config_file import ConfigFile
 from aitui.host.open import open_host
 from aitui.host.service import SystemdService
-from aitui.services import config_apply as take_effect
+from aitui.services import reload as take_effect
 from aitui.services.config_apply import (
     CHANGING,
+    UNDOING,
     ChangeApplyFailed,
     apply_change,
+    undo_change,
 )
 from aitui.services.config_plan import flag_edit, plan_change
-from aitui.services.config_recover import UNDOING, undo_change
 from aitui.services.host_admin import HostAdmin
 from aitui.store.journal import ChangeOutcome, Journal
 from e2e.config_change.conftest import Administered
@@ -136,7 +137,7 @@ async def taken_back(
     await undo_change(
         admin,
         None,
-        error.made.entry,
+        error.written.entry,
         ProgressTracker(watch.session.clock, lambda _: None, *UNDOING),
         nobody,
     )

@@ -163,7 +163,7 @@ def test_the_config_file(looks_as_before: Picture, size: tuple[int, int]) -> Non
     )
 
     async def show(pilot: Pilot[None]) -> None:
-        screen = ConfigScreen(STILL, SERVER, SNAPSHOT, IDLE.id)
+        screen = ConfigScreen(STILL, SERVER, IDLE.id)
         pilot.app.push_screen(screen)
         await pilot.pause()
         screen.show_config(preset, highlight_config(TEXT))

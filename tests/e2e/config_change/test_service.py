@@ -11,9 +11,9 @@ from aitui.cli.session import terminal_ask
 from aitui.domain.progress import ProgressTracker
 from aitui.errors import ConfigNotApplied
 from aitui.paths import Paths
-from aitui.services import config_apply as take_effect
-from aitui.services.config_recover import RELOADING, reload_server
+from aitui.services import reload as take_effect
 from aitui.services.host_admin import open_administration
+from aitui.services.reload import RELOADING, reload_server
 from cli.command_line import CommandLine
 from e2e.config_change.answering import asked, running_commands
 from e2e.config_change.conftest import Administered

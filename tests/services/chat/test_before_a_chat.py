@@ -7,7 +7,7 @@ import pytest
 from aitui.domain.models import Model, ModelKind, RunState
 from aitui.domain.snapshot import Snapshot
 from aitui.errors import ActionRefused, AituiError, NoSuchModel
-from aitui.services.chat_rules import (
+from aitui.services.chat_setup import (
     chat_confirmation,
     confirm_chat,
     refuse_to_evict,

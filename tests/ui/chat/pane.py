@@ -59,7 +59,7 @@ class Pane:
 
     @property
     def chat(self) -> ChatSession:
-        chat = self.app.app._chat_controller.chat
+        chat = self.app.controllers.chat.chat
         assert chat is not None
         return chat
 
@@ -89,7 +89,7 @@ class Pane:
         self.app.table.focus()
         self.app.go_to(model_id)
         await self.app.press("enter")
-        chats = self.app.app._chat_controller
+        chats = self.app.controllers.chat
         await self.app.until(
             lambda: chats.chat is not None and chats.chat.conversation.model == model_id, "open"
         )
@@ -102,14 +102,14 @@ class Pane:
 
     async def ask(self, text: str) -> Reply:
         """Send that, and wait for the answer's end."""
-        before = self.app.app._chat_controller.chat and self.chat.reply
+        before = self.app.controllers.chat.chat and self.chat.reply
         await self.send(text)
         await self.app.until(lambda: self.chat.reply is not before, "asked")
         return await self.ended()
 
     async def ended(self) -> Reply:
         """Wait until no answer is under way any more, and everything is said of it."""
-        chats = self.app.app._chat_controller
+        chats = self.app.controllers.chat
         await self.app.until(lambda: not chats.any_busy and not chats._pending_requests, "ended")
         await self.app.settle()
         return self.answer

@@ -91,7 +91,7 @@ async def test_how_long_it_thought_is_known_when_its_chat_is_shown_again(
         await pane.begun()
         thought = pane.answer.thought
         assert thought is not None
-        pane.app.app._chat_controller.show(pane.chat)
+        pane.app.controllers.chat.show(pane.chat)
         assert pane.chat.busy
         await pane.app.see(f"thought for {thought:.1f} s")
 
@@ -342,14 +342,14 @@ async def test_a_long_answer_calls_back_who_is_elsewhere(
     called: list[str] = []
     monkeypatch.setattr(open_chat, "LONG_REPLY", 0.0)
     async with chatting(stand_in, server, tmp_path) as pane:
-        monkeypatch.setattr(pane.app.app, "notify_if_away", called.append)
+        monkeypatch.setattr(pane.app.app._notifier, "notify_if_away", called.append)
         await pane.ask("hi")
         assert called == [f"{FAST} has answered"]
 
 
 async def test_a_short_one_calls_nobody(pane: Pane, monkeypatch: pytest.MonkeyPatch) -> None:
     called: list[str] = []
-    monkeypatch.setattr(pane.app.app, "notify_if_away", called.append)
+    monkeypatch.setattr(pane.app.app._notifier, "notify_if_away", called.append)
     await pane.ask("hi")
     assert called == []
 

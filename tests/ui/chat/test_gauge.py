@@ -48,7 +48,7 @@ async def test_a_model_is_asked_once_a_load_and_only_while_it_answers(pane: Pane
     await pane.ask("two")
     assert asked_for_slots(pane.stand_in) == 1
     await pane.app.until_ready(FAST)
-    await pane.app.app._chat_controller.session.client.unload(FAST)
+    await pane.app.controllers.chat.session.client.unload(FAST)
     await pane.app.until(lambda: not pane.app.models.snapshot.ready, "unloaded")
     assert asked_for_slots(pane.stand_in) == 1
     await pane.ask("three")

@@ -6,7 +6,7 @@ import pytest
 from textual.widgets import Input, OptionList
 
 from aitui.domain.snapshot import Server
-from aitui.services.conversations import ListedConversation
+from aitui.services.history import ListedConversation
 from aitui.ui.screens.history import HistoryScreen
 from stand_in import StandIn
 from ui.chat.pane import FAST, Pane, chatting
@@ -23,7 +23,7 @@ async def test_a_conversation_is_found_and_gone_on_with_after_a_restart(
         await pane.app.until(lambda: isinstance(pane.app.app.screen, HistoryScreen), "open")
         await pane.app.see("Why is the sky blue?")
         await pane.app.press("enter", "enter")
-        await pane.app.until(lambda: pane.app.app._chat_controller.chat and pane.said, "resumed")
+        await pane.app.until(lambda: pane.app.controllers.chat.chat and pane.said, "resumed")
         await pane.app.see("stand-in: no weights were loaded")
         await pane.ask("And at night?")
         assert len(pane.asked[-1]) == 3
@@ -149,7 +149,7 @@ async def test_a_history_that_can_not_be_written_leaves_the_chat(
     stand_in: StandIn, server: Server, tmp_path: Path
 ) -> None:
     async with chatting(stand_in, server, tmp_path, "") as pane:
-        data = pane.app.app._paths.data
+        data = pane.app.app._servers.paths.data
         data.parent.mkdir(parents=True, exist_ok=True)
         data.write_text("in the way")
         await pane.open(FAST)

@@ -31,13 +31,13 @@ async def test_a_draft_comes_back_with_its_conversation(
         await pane.app.settle()
     async with chatting(stand_in, server, tmp_path) as pane:
         assert pane.written == ""
-        await pane.app.app._chat_controller.resume(conversation)
+        await pane.app.controllers.chat.resume(conversation)
         await pane.app.until(lambda: pane.written == "and then", "draft")
 
 
 async def test_a_draft_is_kept_while_it_is_written(pane: Pane, tmp_path: Path) -> None:
     pane.widget.prompt.set_text("not sent")
-    history = pane.app.app._chat_controller.history
+    history = pane.app.controllers.chat.history
     assert history is not None
     conversation = pane.chat.conversation
     key = f"{conversation.server} {conversation.model}"
@@ -69,7 +69,7 @@ async def test_an_edit_that_was_begun_is_still_one(
         await pane.send("/edit")
         await pane.app.until(lambda: pane.written == "first", "edit")
     async with chatting(stand_in, server, tmp_path) as pane:
-        await pane.app.app._chat_controller.resume(conversation)
+        await pane.app.controllers.chat.resume(conversation)
         await pane.app.until(lambda: pane.written == "first", "edit")
         await pane.ask("second")
         assert pane.said[0] == "second"

@@ -9,7 +9,7 @@ from ui.chat.pane import Pane, chatting
 
 
 def chats_of(pane: Pane) -> ChatController:
-    return pane.app.app._chat_controller
+    return pane.app.controllers.chat
 
 
 async def test_the_same_conversation_opened_twice_forks(

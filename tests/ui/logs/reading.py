@@ -10,7 +10,7 @@ from time import monotonic, time
 from aitui.domain.logs import LogLine
 from aitui.domain.snapshot import Clock, Server
 from aitui.llamaswap.client import LlamaSwapClient
-from aitui.services.log_feed import FeedPhase, LogFeed
+from aitui.services.logs import FeedPhase, LogFeed
 
 PATIENCE = 15.0
 REAL_CLOCK = Clock(monotonic, time)

@@ -8,7 +8,7 @@ import pytest
 from aitui.demo.dialect import Dialect
 from aitui.domain.snapshot import Clock, Server
 from aitui.errors import BadResponse, NoSuchModel
-from aitui.services.log_feed import FeedPhase
+from aitui.services.logs import FeedPhase
 from catalogue import ALIAS, ODD, QUICK, SLASH, dialects, each_dialect
 from stand_in import ConnectionClose, GarbageBody, HtmlPage, StandIn
 from ui.logs.reading import LogReader, log_reader

@@ -9,7 +9,7 @@ from aitui.domain.logs import LogLine, parse_log_line
 from aitui.domain.models import LoadFailure, Model, RunState
 from aitui.domain.snapshot import Clock, ConnectionPhase, ConnectionStatus, Server, Snapshot
 from aitui.errors import Unreachable
-from aitui.services.log_feed import FeedPhase, FeedState, LogUpdate
+from aitui.services.logs import FeedPhase, FeedState, LogUpdate
 from aitui.ui.screens import models
 from aitui.ui.screens.logs import LogsScreen
 from ui.driven import Driven
@@ -50,14 +50,15 @@ class Bench(App[None]):
     """Nothing but the screen, with the styles that the app has from its first one."""
 
     CSS_PATH = Path(models.__file__).with_suffix(".tcss")
+    server = Server("https://ai.example.org", "home", "home")
+    snapshot = SNAPSHOT
 
     def __init__(self, name: str, lines: tuple[LogLine, ...], **more: Any) -> None:
         super().__init__()
         self.animation_level = "none"
         self._state = more.pop("state", FeedState(FeedPhase.FOLLOWING))
         self._name, self._lines = name, lines
-        server = Server("https://ai.example.org", "home", "home")
-        self.logs = LogsScreen(FROZEN, server, SNAPSHOT, log=name, model_id=MODEL, **more)
+        self.logs = LogsScreen(FROZEN, log=name, model_id=MODEL, **more)
 
     def on_mount(self) -> None:
         self.push_screen(self.logs)

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from aitui.domain.snapshot import Server
-from aitui.ui.attention import notification_sequence
+from aitui.ui.terminal.notifications import notification_sequence
 from aitui.ui.terminal.screen_diff import MAX_PENDING_WRITES
 from catalogue import OUT_OF_MEMORY, PAIR_CHAT, QUICK, UNHURRIED
 from e2e.pseudo_terminal.terminal import Terminal, surroundings, terminal
@@ -48,11 +48,11 @@ async def test_nobody_is_called_by_a_terminal_that_takes_nothing(
         driver._writer_thread = SimpleNamespace(_queue=waiting)  # type: ignore[attr-defined]
         driver.write = written.append  # type: ignore[method-assign, assignment]
         running.app.app_focus = False
-        running.app.notify_if_away("it is ready")
+        running.app._notifier.notify_if_away("it is ready")
         assert len(written) == 1
         for _ in range(MAX_PENDING_WRITES + 1):
             waiting.put("a frame that was not taken yet")
-        running.app.notify_if_away("it is ready")
+        running.app._notifier.notify_if_away("it is ready")
         assert len(written) == 1
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from aitui.store.json_store import THEME_FILE, read_theme, save_theme
+from aitui.store.files import THEME_FILE, read_theme, save_theme
 from catalogue import QUICK
 from e2e.pseudo_terminal.terminal import surroundings, terminal
 from stand_in import StandIn

@@ -1,4 +1,4 @@
-"""The vendors whose cards are known: a new one is a module, and its line in PROBES."""
+"""The vendors with known cards: a new one is a module, and its line in PROBES."""
 
 import re
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ VISIBILITY_VARIABLES = {
     **{variable: vendor.name for vendor in _VENDORS for variable in vendor.variables},
     "GGML_VK_VISIBLE_DEVICES": "",
 }
-"""The variables that hide cards, and the vendor whose cards each counts; "" for all of them."""
+"""The variables that hide cards, and the vendor that each is of; "" for all of them."""
 
 _DEVICE = re.compile(r"(?P<back_end>[A-Za-z]{2,20})(?P<number>[0-9]{1,3})")
 

@@ -15,10 +15,10 @@ from aitui.domain.hardware.script import host_info_command
 from aitui.domain.snapshot import Server
 from aitui.llamaswap.client import LlamaSwapClient
 from aitui.llamaswap.hardware import MOST_ACCELERATORS, parse_hardware
-from domain.hardware.test_performance import JSON
 from llamaswap.conftest import server_at
 from llamaswap.raw_server import RawServer, always, answer
 from llamaswap.recorded import recorded
+from llamaswap.test_performance import JSON
 from stand_in import StandIn
 
 P40 = {

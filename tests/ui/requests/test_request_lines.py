@@ -9,7 +9,7 @@ from rich.cells import cell_len
 
 from aitui.domain.eviction import ClientRequest, EvictionVictim
 from aitui.domain.models import ActiveRequest, Model, RunState
-from aitui.ui.use_lines import WORD_WIDTH, use_line
+from aitui.ui.widgets.request_list import WORD_WIDTH, use_line
 
 REQUEST = ActiveRequest(
     "1",

@@ -1,0 +1,75 @@
+"""Which server: its address, what it takes to connect, and the clock that its state is dated by.
+
+Apart from the snapshot, which takes four times as long to import: settings need no more than this.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """Seconds: `monotonic` for ages and pauses, `wall` (Unix time) for what people read."""
+
+    monotonic: Callable[[], float]
+    wall: Callable[[], float]
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoints:
+    """Paths below the server's URL; `<id>` stands for the model."""
+
+    models: str = "/v1/models"
+    running: str = "/running"
+    unload: str = "/api/models/unload/<id>"
+    unload_all: str = "/api/models/unload"
+    upstream_health: str = "/upstream/<id>/health"
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Where a server is, how to reach it, and what may be done there.
+
+    `url` has no trailing slash, query or user info. `ca`, `client_cert` and `client_key` are None
+    if the server needs none: without `ca` the system's trust store is used. `basic_auth` is the
+    user and password of the URL. `timeout` is in seconds. `ssh_host` is empty if the host isn't
+    administered from here, "local" for this machine. `ssh_home` is the home directory with the SSH
+    settings, if it isn't the user's own. `origins` maps a setting's name to the place its value
+    came from.
+    """
+
+    url: str
+    identity: str
+    name: str = ""
+    is_default: bool = False
+    ca: Path | None = None
+    client_cert: Path | None = None
+    client_key: Path | None = None
+    client_key_password: str | None = field(default=None, repr=False)
+    api_key: str | None = field(default=None, repr=False)
+    basic_auth: tuple[str, str] | None = field(default=None, repr=False)
+    timeout: float = 300.0
+    ssh_host: str = ""
+    ssh_home: Path | None = None
+    preset_path: str = "~/.config/llama-swap/config.yaml"
+    service_unit: str = "llama-swap.service"
+    endpoints: Endpoints = field(default_factory=Endpoints)
+    color: str = ""
+    read_only: bool = False
+    origins: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def label(self) -> str:
+        """The server's name in the header, else the host and port of its URL."""
+        return self.name or self.identity.split("://", 1)[-1].split("/", 1)[0]
+
+    @property
+    def certificate_files(self) -> tuple[tuple[str, Path], ...]:
+        """The certificate files that are set, each with the words for what it is."""
+        named = (
+            ("certificate authority", self.ca),
+            ("client certificate", self.client_cert),
+            ("client key", self.client_key),
+        )
+        return tuple((what, path) for what, path in named if path is not None)

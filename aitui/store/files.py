@@ -1,0 +1,87 @@
+"""Files of the state directory: private, locked while they are written, and replaced whole."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from aitui.domain.sanitize import sanitize_line
+
+LOCK_SECONDS = 2.0
+_POLL_SECONDS = 0.02
+THEME_FILE = "theme"
+_LONGEST_THEME = 100
+
+
+def make_private_directory(path: Path) -> None:
+    """Make a directory with mode 0700 if it doesn't exist. Raises OSError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.mkdir(mode=0o700, exist_ok=True)
+
+
+@contextmanager
+def lock_file(path: Path, patience: float = LOCK_SECONDS) -> Iterator[None]:
+    """Lock out every other process that locks the same file. Blocks for up to `patience` seconds.
+
+    Raises TimeoutError if another process keeps the lock, OSError if the directory isn't writable.
+    """
+    # 20 ms, and the first frame needs read_theme only.
+    import filelock
+
+    # The lock is on a neighbor, because the file itself is replaced. The kernel releases it when a
+    # process dies.
+    lock = filelock.FileLock(path.with_name(f"{path.name}.lock"), mode=0o600)
+    try:
+        held = lock.acquire(timeout=patience, poll_interval=_POLL_SECONDS)
+    except filelock.Timeout as error:
+        raise TimeoutError(f"{path.name} is locked by another process") from error
+    with held:
+        yield
+
+
+def read_bounded(path: Path, limit: int) -> bytes:
+    """Return the whole file. Raises ValueError if it is larger than `limit` bytes, and OSError."""
+    with path.open("rb") as file:
+        content = file.read(limit + 1)
+    if len(content) > limit:
+        raise ValueError(f"larger than {limit} bytes")
+    return content
+
+
+def replace_atomically(path: Path, content: bytes) -> None:
+    """Replace a file by one with mode 0600. Raises OSError, and leaves the old file then."""
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def set_aside(path: Path) -> Path:
+    """Rename an unusable file to a free name and return that. Raises OSError."""
+    for number in range(1, 1000):
+        aside = path.with_name(f"{path.name}.broken{'' if number == 1 else f'-{number}'}")
+        if not os.path.lexists(aside):
+            return path.rename(aside)
+    raise FileExistsError(f"there are too many broken files beside {path.name}")
+
+
+def read_theme(state: Path) -> str:
+    """Return the name of the saved theme, empty if none is readable. Blocks on the disk."""
+    try:
+        return read_bounded(state / THEME_FILE, _LONGEST_THEME).decode("ascii").strip()
+    except (OSError, ValueError):
+        # Without it aitui looks as it did at first, which is no reason to complain at a start.
+        return ""
+
+
+def save_theme(state: Path, name: str) -> None:
+    """Save the theme's name. Blocks on the disk. Raises OSError."""
+    make_private_directory(state)
+    replace_atomically(state / THEME_FILE, f"{sanitize_line(name, _LONGEST_THEME - 1)}\n".encode())

@@ -1,0 +1,77 @@
+"""Tasks that run in the background, and what is shown when one fails."""
+
+import traceback
+import weakref
+from collections.abc import Callable, Coroutine
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from textual.worker import Worker, WorkerState
+
+from aitui.errors import AituiError
+from aitui.ui.text import error_text
+
+if TYPE_CHECKING:
+    from textual.app import App
+
+CRASH_LOG = "crash.log"
+
+
+class TaskRunner:
+    """Runs them as workers of the app; what goes wrong is shown, never raised into the screen.
+
+    `state` is the directory of crash reports.
+    """
+
+    def __init__(self, app: "App[None]", state: Path) -> None:
+        self._app = app
+        self._state = state
+
+    def run_in_background(
+        self, work: Coroutine[Any, Any, None], group: str, *, exclusive: bool = True
+    ) -> None:
+        """Run something; an exclusive task ends an older one of its group."""
+        started: Callable[[], Coroutine[None, None, None]] = partial(self.report_errors, work)
+        worker: Worker[None] = self._app.run_worker(
+            started, name=group, group=group, exclusive=exclusive, exit_on_error=False
+        )
+        # Python complains, on the terminal, of a coroutine that ended before it had begun.
+        weakref.finalize(worker, work.close)
+
+    def cancel(self, group: str) -> None:
+        """End the tasks of a group."""
+        self._app.workers.cancel_group(self._app, group)
+
+    async def report_errors(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run something, and show the error that it ends with."""
+        try:
+            await work
+        except AituiError as error:
+            self.notify_error(error)
+
+    def notify_error(self, error: AituiError) -> None:
+        """Show an error."""
+        self._app.notify(error_text(error), title=error.what, severity="error", timeout=12)
+
+    def report_failure(self, worker: Worker[Any], state: WorkerState) -> None:
+        """Show that a task failed through a fault of aitui itself, and where the details are."""
+        if state is WorkerState.ERROR and worker.error is not None:
+            words = write_crash_report(worker.error, self._state)
+            self._app.notify(words, title="A fault of aitui itself", severity="error")
+
+
+def write_crash_report(error: BaseException, state: Path) -> str:
+    """Write down what happened and return where; never raises.
+
+    Blocks on the disk, for which there is no better moment: nothing may run any more.
+    """
+    details = "".join(traceback.format_exception(error))
+    path = state / CRASH_LOG
+    try:
+        state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.touch(mode=0o600)
+        path.write_text(details, encoding="utf-8")
+    except OSError as failure:
+        return f"{type(error).__name__}; the details could not be written to {path}: {failure}"
+    return f"{type(error).__name__}; the details are in {path}"

@@ -1,0 +1,99 @@
+"""Loads and unloads models of one server, and says what came of it."""
+
+from aitui.domain.models import ActiveRequest, Model
+from aitui.domain.snapshot import ConnectionPhase
+from aitui.errors import LoadFailed
+from aitui.services.load import load_model, open_loads
+from aitui.services.unload import cancel_request, unload_all_models, unload_model
+from aitui.ui.context import ServerContext
+from aitui.ui.controllers.questions import offer_evicted_models
+from aitui.ui.text import NOT_REACHED, seconds_text
+
+
+class ModelsController:
+    """Acts on the models of one session: load, unload, abort a load, cancel a request."""
+
+    def __init__(self, context: ServerContext) -> None:
+        self._app = context.app
+        self._session = context.session
+        self._tasks = context.tasks
+        self._ask = context.ask
+        self._notifier = context.notifier
+
+    @property
+    def is_loading(self) -> bool:
+        """Whether a load that was begun here is still open."""
+        return bool(open_loads(self._session.snapshot))
+
+    def load(self, model_id: str) -> None:
+        """Load a model, unless that is under way."""
+        model = self._session.snapshot.model(model_id)
+        if model is not None and model.requested is not None:
+            # A second request would take the place of the one that is open.
+            self._app.notify(f"{model_id} is loading already")
+        else:
+            self._tasks.run_in_background(self._load(model_id), _load_group(model_id))
+
+    def unload(self, model_id: str) -> None:
+        """Unload a model, or abort its load."""
+        self._tasks.run_in_background(self._unload(model_id), f"unload {model_id}")
+
+    def unload_or_give_up(self, model: Model) -> None:
+        """Unload a model; one that the server has not begun to load is no longer waited for."""
+        if model.requested is not None and not model.resident:
+            self._tasks.cancel(_load_group(model.id))
+            self._app.notify(f"Gave up waiting for {model.id}")
+        else:
+            self.unload(model.id)
+
+    def unload_all(self) -> None:
+        """Unload every model."""
+        self._tasks.run_in_background(self._unload_all(), "unload all")
+
+    def cancel(self, request: ActiveRequest) -> None:
+        """Cancel a running request."""
+        self._tasks.run_in_background(self._cancel(request), "cancel")
+
+    async def _load(self, model_id: str) -> None:
+        try:
+            loaded = await load_model(
+                self._session, model_id, self._ask, at_limit=lambda: self._warn_overdue(model_id)
+            )
+        except LoadFailed as error:
+            self._notifier.notify_if_away(error.what)
+            if not error.evicted:
+                self._tasks.notify_error(error)
+            await offer_evicted_models(error, self._ask, self.load)
+            return
+        if loaded is not None and loaded.seconds:
+            self._app.notify(f"{loaded.model_id} is ready after {seconds_text(loaded.seconds)}")
+            self._notifier.notify_if_away(f"{loaded.model_id} is ready")
+        elif loaded is not None:
+            self._app.notify(f"{loaded.model_id} is loaded already")
+
+    def _warn_overdue(self, model_id: str) -> None:
+        limit = self._session.server.timeout
+        words = f"{model_id} still loads after {limit:g} s; u aborts it"
+        self._app.notify(words, severity="warning")
+
+    async def _unload(self, model_id: str) -> None:
+        if await unload_model(self._session, model_id, self._ask):
+            self._app.notify(f"{model_id} is unloaded")
+        elif (model := self._session.snapshot.model(model_id)) and not model.resident:
+            self._app.notify(f"{model_id} is not loaded", severity="warning")
+
+    async def _unload_all(self) -> None:
+        snapshot = self._session.snapshot
+        if not snapshot.resident:
+            live = snapshot.connection.phase is ConnectionPhase.LIVE
+            self._app.notify("No model is loaded" if live else NOT_REACHED, severity="warning")
+        elif gone := await unload_all_models(self._session, self._ask):
+            self._app.notify(f"Unloaded {', '.join(gone)}")
+
+    async def _cancel(self, request: ActiveRequest) -> None:
+        if await cancel_request(self._session, request, self._ask):
+            self._app.notify(f"Cancelled the request at {request.model}")
+
+
+def _load_group(model_id: str) -> str:
+    return f"load {model_id}"

@@ -1,0 +1,348 @@
+"""The server that is open: its controllers are created with its session and dropped with it."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from functools import cached_property
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from aitui.collector import tune_collector
+from aitui.domain.snapshot import ConnectionPhase, ConnectionStatus, Server, Snapshot
+from aitui.errors import KeyPasswordNeeded
+from aitui.ui.context import AppContext, ServerContext
+from aitui.ui.messages import SnapshotChanged
+
+if TYPE_CHECKING:
+    from textual.app import App
+
+    from aitui.paths import Paths
+    from aitui.ui.background import TaskRunner
+    from aitui.ui.controllers.chat import ChatController, PromptStore
+    from aitui.ui.controllers.config import ConfigController
+    from aitui.ui.controllers.host import HostController
+    from aitui.ui.controllers.logs import LogController
+    from aitui.ui.controllers.models import ModelsController
+    from aitui.ui.controllers.slash_commands import SlashCommandRunner
+    from aitui.ui.screens.models import ModelsScreen
+    from aitui.ui.screens.setup import SetupScreen
+    from aitui.ui.terminal.notifications import TerminalNotifier
+
+WARM_UP_PAUSE = 0.05
+"""Seconds between two imports of the warm-up, in which keys and frames have the interpreter."""
+WARM_UP = (
+    "aitui.ui.widgets.chat_pane",
+    "aitui.llamaswap.chat",
+    "aitui.ui.controllers.chat",
+    "aitui.ui.controllers.slash_commands",
+    "aitui.ui.screens.hardware",
+    "aitui.ui.controllers.logs",
+    "aitui.services.config_plan",
+    "aitui.ui.controllers.config",
+    "aitui.ui.screens.doctor",
+    "aitui.services.doctor.run",
+    "aitui.domain.config.flag_edit",
+    "ruamel.yaml",
+    "cryptography.x509",
+    "pygments.lexers",
+)
+"""What the views import when they are first opened: together 0.4 s of CPU, so before that, while
+nobody waits for it."""
+
+
+class ServerControllers:
+    """What the app delegates to while a server is open; each part is created when first needed.
+
+    What they import is twice what the table of models needs.
+    """
+
+    def __init__(
+        self,
+        context: ServerContext,
+        screen: "ModelsScreen",
+        prompts: "Callable[[], PromptStore]",
+    ) -> None:
+        self.context = context
+        self._screen = screen
+        self._prompts = prompts
+        self._open_chat: ChatController | None = None
+
+    @cached_property
+    def models(self) -> "ModelsController":
+        """Loads and unloads."""
+        from aitui.ui.controllers.models import ModelsController
+
+        return ModelsController(self.context)
+
+    @cached_property
+    def chat(self) -> "ChatController":
+        """Chats on the pane beside the table."""
+        from aitui.ui.controllers.chat import ChatController
+
+        self._screen.mount_chat()
+        chat = ChatController(
+            self.context, self._screen.chat, self._prompts(), load=self.models.load
+        )
+        self._open_chat = chat
+        return chat
+
+    @cached_property
+    def host(self) -> "HostController":
+        """Acts on the machine behind the server."""
+        from aitui.ui.controllers.host import HostController
+
+        return HostController(self.context)
+
+    @cached_property
+    def config(self) -> "ConfigController":
+        """Shows and changes the config file."""
+        from aitui.ui.controllers.config import ConfigController
+
+        return ConfigController(self.context, self.host)
+
+    @cached_property
+    def logs(self) -> "LogController":
+        """Follows the logs."""
+        from aitui.ui.controllers.logs import LogController
+
+        return LogController(self.context)
+
+    @cached_property
+    def commands(self) -> "SlashCommandRunner":
+        """Runs what is typed with a slash."""
+        from aitui.ui.controllers.slash_commands import SlashCommandRunner
+
+        return SlashCommandRunner(self.context, self.chat, self.models, self.host, self.config)
+
+    @property
+    def shows_reply(self) -> bool:
+        """Whether the reply that is shown is under way."""
+        return self._open_chat is not None and self._open_chat.busy
+
+    @property
+    def any_reply(self) -> bool:
+        """Whether any reply is under way."""
+        return self._open_chat is not None and self._open_chat.any_busy
+
+    @property
+    def has_open_work(self) -> bool:
+        """Whether a load or a reply would be cut if this server were left."""
+        return self.any_reply or self.models.is_loading
+
+    async def confirm_quit(self) -> bool:
+        """Ask whether to quit although that cuts something."""
+        from aitui.services.load import quit_confirmation
+
+        return await self.context.ask(
+            lambda snapshot: quit_confirmation(snapshot, answering=self.any_reply)
+        )
+
+    def submit(self, text: str) -> None:
+        """Run a slash command, or send a prompt."""
+        from aitui.domain.slash import is_slash_command
+
+        if is_slash_command(text):
+            self.chat.add_to_history(text)
+            self.context.tasks.run_in_background(self.commands.run(text), "slash command")
+        else:
+            self.chat.send(text)
+
+    def update_snapshot(self, snapshot: Snapshot) -> None:
+        """Pass a new state of the server on to those that act on it."""
+        if self._open_chat is not None:
+            self._open_chat.update_snapshot(snapshot)
+        if snapshot.hardware.slowdowns:
+            self.config.report_slowdowns(snapshot)
+
+    async def close(self) -> None:
+        """Stop every reply, and keep what came."""
+        if self._open_chat is not None:
+            await self._open_chat.close()
+
+
+class ServerSwitcher:
+    """Keeps one server open at a time: the one of the settings, a chosen one, or that of the demo.
+
+    `show` gets the server that is about to be opened and its first snapshot; later ones are posted to
+    the app.
+    """
+
+    def __init__(
+        self,
+        app: "App[None]",
+        context: AppContext,
+        tasks: "TaskRunner",
+        notifier: "TerminalNotifier",
+        *,
+        screen: "ModelsScreen",
+        show: Callable[[Server, Snapshot], None],
+    ) -> None:
+        self._app = app
+        self._app_context = context
+        self._tasks = tasks
+        self._notifier = notifier
+        self._screen = screen
+        self._show = show
+        self._has_asked_for_password = False
+        self._is_warm = False
+        self.controllers: ServerControllers | None = None
+        """None until the session is open, and while there is no server."""
+        self.paths = context.paths
+        """Those of the server: a demo has its own."""
+
+    @cached_property
+    def _prompts(self) -> "PromptStore":
+        from aitui.ui.controllers.chat import PromptStore
+
+        return PromptStore(lambda words: self._app.notify(words, severity="warning"))
+
+    def start(self) -> None:
+        """Connect to the server of the settings, or say why not."""
+        context = self._app_context
+        if context.start_with_demo:
+            self.open_demo()
+        elif context.missing_certificates:
+            from aitui.ui.screens.setup import SetupScreen
+
+            screen = SetupScreen(context.settings.server, context.missing_certificates)
+            self._app.push_screen(screen)
+        else:
+            self.connect(context.settings.server)
+
+    def connect(self, server: Server) -> None:
+        """Leave the server that is open, and open this one."""
+        self._start_session(self._run_session(server, self._app_context.paths))
+
+    def open_demo(self) -> None:
+        """Leave the server that is open, and open the stand-in."""
+        self._start_session(self._run_demo())
+
+    def refresh(self) -> None:
+        """Ask the server for everything, at once."""
+        self._has_asked_for_password = False
+        if self.controllers is not None:
+            self.controllers.context.session.monitor.refresh()
+
+    def update_snapshot(self, server: Server, snapshot: Snapshot) -> None:
+        """Act on a new state of the server: it may wait for the password of a key."""
+        if self.controllers is not None:
+            self.controllers.update_snapshot(snapshot)
+        if not self._is_warm and snapshot.connection.phase is not ConnectionPhase.CONNECTING:
+            self._is_warm = True
+            self._tasks.run_in_background(self._warm_up(), "warm up")
+        error = snapshot.connection.error
+        if isinstance(error, KeyPasswordNeeded) and not self._has_asked_for_password:
+            self._has_asked_for_password = True
+            self._tasks.run_in_background(self._ask_for_password(server, error), "password")
+
+    async def choose(self, current: Server | None) -> None:
+        """Ask for another server, and go to it."""
+        from aitui.settings import missing_certificates
+        from aitui.ui.controllers.questions import ask_for_server
+        from aitui.ui.screens.setup import SetupScreen
+
+        choice = await ask_for_server(self._app, self._app_context.settings.servers, current)
+        if choice is None:
+            return
+        server = choice if isinstance(choice, Server) else self._server_from_url(choice)
+        missing = await asyncio.to_thread(missing_certificates, server)
+        if missing:
+            self._app.push_screen(SetupScreen(server, tuple(missing)))
+        else:
+            await self.leave_for(lambda: self.connect(server))
+
+    async def recheck_certificates(self, screen: "SetupScreen") -> None:
+        """Connect if the certificate files of the settings' server are there by now."""
+        from aitui.settings import missing_certificates
+
+        server = self._app_context.settings.server
+        missing = await asyncio.to_thread(missing_certificates, server)
+        if not missing:
+            await self.leave_for(lambda: self.connect(server))
+        elif self._app.screen is screen:
+            screen.show(missing)
+            self._app.notify("Still missing", severity="warning")
+
+    async def leave_for(self, connect: Callable[[], None]) -> None:
+        """Go to another server; ask first if a load would be cut."""
+        from aitui.services.load import leave_confirmation
+
+        current = self.controllers
+        if current is not None and current.models.is_loading:
+            label = current.context.session.server.label
+            if not await current.context.ask(lambda snapshot: leave_confirmation(label, snapshot)):
+                return
+        # Not from here: it ends every worker, this one as well.
+        self._app.call_next(connect)
+
+    def post_snapshot(self, server: Server, snapshot: Snapshot) -> None:
+        """Hand a new state of a server to the app."""
+        self._app.post_message(SnapshotChanged(server, snapshot))
+
+    def _start_session(self, life: Coroutine[Any, Any, None]) -> None:
+        self.controllers = None
+        self._has_asked_for_password = False
+        self._screen.show_chat(shown=False)
+        while len(self._app.screen_stack) > 1:
+            self._app.pop_screen()
+        self._app.workers.cancel_node(self._app)
+        self._tasks.run_in_background(life, "server")
+
+    async def _run_demo(self) -> None:
+        async with self._app_context.demo_world() as (server, paths):
+            await self._run_session(server, paths)
+
+    async def _run_session(self, server: Server, paths: "Paths") -> None:
+        context = self._app_context
+        self.paths = paths
+        self._show(server, Snapshot(ConnectionStatus(opened_at=context.clock.monotonic())))
+        painted = asyncio.Event()
+        self._app.call_after_refresh(painted.set)
+        await painted.wait()
+        # In a thread: with httpx it takes as long as Textual, and keys are answered meanwhile.
+        await asyncio.to_thread(import_module, "aitui.llamaswap.client")
+        from aitui.services.session import open_session
+        from aitui.ui.controllers.questions import screen_ask
+
+        async with open_session(
+            server,
+            paths,
+            context.clock,
+            context.random,
+            on_change=lambda snapshot: self.post_snapshot(server, snapshot),
+            on_notice=lambda words: self._app.notify(words, severity="warning", timeout=20),
+        ) as session:
+            ask = screen_ask(self._app, session)
+            opened = ServerContext(
+                self._app, context, session, paths, self._tasks, self._notifier, ask
+            )
+            controllers = ServerControllers(opened, self._screen, lambda: self._prompts)
+            self.controllers = controllers
+            try:
+                await session.run()
+            finally:
+                if self.controllers is controllers:
+                    self.controllers = None
+                await controllers.close()
+
+    async def _warm_up(self) -> None:
+        """Import what the other views need, in a thread and in pieces."""
+        for name in WARM_UP:
+            await asyncio.sleep(WARM_UP_PAUSE)
+            await asyncio.to_thread(import_module, name)
+            if name == "aitui.ui.widgets.chat_pane":
+                await self._screen.mount_chat()
+        tune_collector()
+
+    def _server_from_url(self, url: str) -> Server:
+        # `--read-only` makes every server of the settings so, and means a typed one as well.
+        read_only = all(server.read_only for server in self._app_context.settings.servers)
+        from aitui.settings import server_at
+
+        return server_at(url, self._app_context.home, read_only=read_only)
+
+    async def _ask_for_password(self, server: Server, error: KeyPasswordNeeded) -> None:
+        from aitui.ui.controllers.questions import ask_for_password
+
+        with_password = await ask_for_password(self._app, server, error)
+        if with_password is not None:
+            self._app.call_next(self.connect, with_password)

@@ -1,0 +1,101 @@
+"""The line below a view that what to find is typed into."""
+
+import re
+from typing import Protocol
+
+from textual import on
+from textual.message import Message
+from textual.widget import Widget
+from textual.widgets import Input
+
+PLACEHOLDER = "find: words that a line has"
+
+
+class Searchable(Protocol):
+    """A view that can be searched; `search` goes to the nearest line that has the needle."""
+
+    cursor: int
+
+    @property
+    def needle(self) -> re.Pattern[str] | None: ...
+
+    def search(self, needle: re.Pattern[str] | None, start: int) -> None: ...
+
+    def search_next(self, direction: int) -> None: ...
+
+    def match_number(self) -> int: ...
+
+    @property
+    def match_count(self) -> int: ...
+
+
+def match_position(view: Searchable) -> str:
+    """Say which of the found lines the cursor is on, and how many there are."""
+    if view.needle is None:
+        return ""
+    count = view.match_count
+    return f"{view.match_number() or '–'} of {count:,}" if count else "not found"
+
+
+class FindBar(Input):
+    """Hidden until it is opened, to find words in `view` or, with a placeholder, for other input."""
+
+    class Toggled(Message):
+        """It was opened or closed."""
+
+    def __init__(self, view: Searchable, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self._view = view
+        self._start = 0
+        self.finds = True
+        self.display = False
+
+    def open(self, text: str = "", placeholder: str = "") -> None:
+        """Take words to find, or another input that the screen handles."""
+        self.finds, self._start = not placeholder, self._view.cursor
+        with self.prevent(Input.Changed):
+            self.value = text
+        self.placeholder = placeholder or PLACEHOLDER
+        self.display = True
+        # Not `focus()`, which comes a turn later: what is typed ahead would go to the view.
+        self.screen.set_focus(self)
+        self.post_message(self.Toggled())
+
+    def close(self) -> None:
+        """Give the focus back to the view; what was found stays marked."""
+        self.display = False
+        assert isinstance(self._view, Widget)
+        self.screen.set_focus(self._view)
+        self.post_message(self.Toggled())
+
+    def find_next(self, direction: int) -> None:
+        """Go to the next or the previous line that has the words."""
+        if self._view.needle is None:
+            self.open()
+        else:
+            self._view.search_next(direction)
+
+    def step_back(self) -> bool:
+        """Leave the input, else the search; returns whether there was one of them."""
+        if self.display:
+            self.close()
+        elif self._view.needle is not None:
+            self._view.search(None, self._view.cursor)
+        else:
+            return False
+        return True
+
+    @on(Input.Changed)
+    def _handle_input(self, message: Input.Changed) -> None:
+        message.stop()
+        if self.finds:
+            words = message.value
+            flags = re.IGNORECASE if words == words.lower() else re.NOFLAG
+            needle = re.compile(re.escape(words), flags) if words else None
+            self._view.search(needle, self._start)
+
+    @on(Input.Submitted)
+    def _handle_submit(self, message: Input.Submitted) -> None:
+        if self.finds:
+            message.stop()
+            self.close()

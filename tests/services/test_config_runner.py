@@ -1,0 +1,379 @@
+"""Each job from its confirmation to its result, in front of a frontend that answers by a list."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from aitui.domain.confirmation import Confirmation
+from aitui.domain.models import Model, RunState
+from aitui.domain.progress import Steps, StepState
+from aitui.domain.snapshot import Clock, ConnectionPhase, ConnectionStatus, Server, Snapshot
+from aitui.errors import ActionRefused, ConfigNotApplied, ConfigRefused, ServiceFailed
+from aitui.host.config_file import ConfigFile
+from aitui.host.local import LocalHost
+from aitui.host.service import SystemdService
+from aitui.host.unit import UnitInfo
+from aitui.services.config_plan import ChangePlan
+from aitui.services.config_runner import ConfigRunner, Job, JobResult, PlanAnswer
+from aitui.services.host_admin import HostAdmin
+from aitui.services.session import Session
+from aitui.store.journal import Journal
+
+CONFIG = """\
+macros:
+  common: --ctx-size 4096
+models:
+  small:
+    cmd: llama-server --port ${PORT} -m /small.gguf ${common}
+  other:
+    cmd: llama-server --port ${PORT} -m /other.gguf ${common}
+"""
+CHANGED = CONFIG.replace("4096", "8192")
+CLOCK = Clock(lambda: 0.0, lambda: 1_790_000_000.0)
+
+
+class FakeServer:
+    """Runs `small` by the context size that its config file had when it was last read."""
+
+    def __init__(self, config: Path) -> None:
+        self._config = config
+        self._reloaded = asyncio.Event()
+        self.is_stubborn = False
+        self.fails_to_reload = False
+        self.restarts = 0
+        self._context_size = "4096"
+
+    def read_file(self) -> None:
+        """Reload, by whatever made it do so."""
+        if not self.is_stubborn:
+            self._context_size = "8192" if "8192" in self._config.read_text() else "4096"
+        self._reloaded.set()
+        self._reloaded = asyncio.Event()
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """One model that is ready."""
+        command = f"llama-server -m /small.gguf --ctx-size {self._context_size}"
+        model = Model("small", state=RunState.READY, command=command)
+        return Snapshot(ConnectionStatus(ConnectionPhase.LIVE), (model,))
+
+    @asynccontextmanager
+    async def events(self) -> AsyncIterator[AsyncIterator[None]]:
+        """A stream that ends at the next reload."""
+        reloaded = self._reloaded
+
+        nothing: tuple[None, ...] = ()
+
+        async def stream() -> AsyncIterator[None]:
+            await reloaded.wait()
+            for event in nothing:
+                yield event
+
+        yield stream()
+
+    async def health(self) -> None:
+        """It is well."""
+
+
+@dataclass
+class FakeService:
+    """Its unit."""
+
+    server: FakeServer
+    config: Path
+    unit: str = "llama-swap.service"
+
+    async def facts(self) -> UnitInfo:
+        """A server that doesn't watch its file."""
+        return UnitInfo(self.unit, exec_start=("llama-swap", "-config", str(self.config)))
+
+    async def reload(self) -> None:
+        """Send SIGHUP."""
+        if self.server.fails_to_reload:
+            raise ServiceFailed("It can't be reloaded")
+        self.server.read_file()
+
+    async def restart(self) -> UnitInfo:
+        """Start it again."""
+        self.server.restarts += 1
+        self.server.read_file()
+        return replace(await self.facts(), main_pid=1234)
+
+    async def find_failure(self) -> None:
+        """It runs."""
+
+
+@dataclass
+class FakeMonitor:
+    """Sees the server at once."""
+
+    server: FakeServer
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The server as it is."""
+        return self.server.snapshot
+
+    def refresh(self) -> None:
+        """There is nothing to refresh."""
+
+    async def poll_now(self) -> Snapshot:
+        """The server as it is."""
+        return self.snapshot
+
+    async def wait_until(
+        self, condition: Callable[[Snapshot], bool], _limit: float | None
+    ) -> Snapshot:
+        """Nothing has to be waited for."""
+        assert condition(self.snapshot)
+        return self.snapshot
+
+    async def expect_unload(self, *_: str) -> None:
+        """Nothing vanishes."""
+
+
+@dataclass
+class FakeSession:
+    """What a job needs of a session."""
+
+    server: Server
+    client: FakeServer
+    monitor: FakeMonitor
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The server as it is."""
+        return self.monitor.snapshot
+
+    def refuse_if_read_only(self, action: str) -> None:
+        """Everything is allowed."""
+
+
+@dataclass
+class FakeFrontend:
+    """Answers by its lists, and keeps what it is shown."""
+
+    plan_answers: list[PlanAnswer] = field(default_factory=list)
+    answers: list[bool] = field(default_factory=list)
+    plans: list[ChangePlan] = field(default_factory=list)
+    confirmations: list[Confirmation] = field(default_factory=list)
+    titles: list[str] = field(default_factory=list)
+    models: list[str] = field(default_factory=list)
+    steps: Steps = field(default_factory=Steps)
+    results: list[JobResult] = field(default_factory=list)
+
+    async def ask(self, build: Callable[[Snapshot], Confirmation]) -> bool:
+        """Answer the next confirmation."""
+        self.confirmations.append(build(Snapshot()))
+        return self.answers.pop(0)
+
+    async def confirm_plan(self, plan: ChangePlan) -> PlanAnswer:
+        """Answer the next plan."""
+        self.plans.append(plan)
+        return self.plan_answers.pop(0)
+
+    def begin(self, title: str, model: str) -> Callable[[Steps], None]:
+        """Keep the steps of a job."""
+        self.titles.append(title)
+        self.models.append(model)
+
+        def show(steps: Steps) -> None:
+            self.steps = steps
+
+        return show
+
+    def finish(self, result: JobResult) -> None:
+        """Keep the result."""
+        self.results.append(result)
+
+    @property
+    def states(self) -> set[StepState]:
+        """The states of the last job's steps."""
+        return {step.state for step in self.steps.steps}
+
+
+@dataclass
+class Setting:
+    """A config file, its server, and a runner in front of a frontend."""
+
+    config: Path
+    server: FakeServer
+    frontend: FakeFrontend
+    runner: ConfigRunner
+
+    def start(self, *plan_answers: PlanAnswer, answers: tuple[bool, ...] = ()) -> ConfigRunner:
+        """The runner, in front of a frontend that answers so."""
+        self.frontend.plan_answers = list(plan_answers)
+        self.frontend.answers = list(answers)
+        return self.runner
+
+
+@pytest.fixture
+def setting(tmp_path: Path) -> Setting:
+    """A config file that the server has read."""
+    config = tmp_path / "config.yaml"
+    config.write_text(CONFIG)
+    host, server, frontend = LocalHost(tmp_path), FakeServer(config), FakeFrontend()
+    settings = Server("http://box", "box", preset_path=str(config), ssh_host="local")
+    admin = HostAdmin(
+        settings,
+        host,
+        ConfigFile(host, str(config), clock=CLOCK),
+        cast("SystemdService", FakeService(server, config)),
+        Journal.open(tmp_path / "journal"),
+        CLOCK,
+    )
+    session = cast("Session", FakeSession(settings, server, FakeMonitor(server)))
+    return Setting(config, server, frontend, ConfigRunner(admin, session, frontend))
+
+
+async def test_a_confirmed_change_is_written_reloaded_and_verified(setting: Setting) -> None:
+    result = await setting.start(PlanAnswer.YES).change_flag("small", "ctx-size", "8192")
+    assert result is not None
+    assert (result.job, result.error) == (Job.CHANGE, None)
+    assert setting.config.read_text() == CHANGED
+    assert setting.frontend.titles == ["Changing --ctx-size of small"]
+    assert setting.frontend.models == ["small"]
+    assert setting.frontend.states == {StepState.DONE}
+    assert setting.frontend.results == [result]
+    assert setting.frontend.confirmations == []
+
+
+async def test_no_to_the_plan_begins_nothing(setting: Setting) -> None:
+    assert await setting.start(PlanAnswer.NO).change_flag("small", "ctx-size", "8192") is None
+    assert setting.config.read_text() == CONFIG
+    assert setting.frontend.titles == []
+
+
+async def test_only_this_model_is_planned_again_without_the_others(setting: Setting) -> None:
+    runner = setting.start(PlanAnswer.ONLY_THIS_MODEL, PlanAnswer.YES)
+    result = await runner.change_flag("small", "ctx-size", "8192")
+    shared, alone = setting.frontend.plans
+    assert (shared.change.also, alone.change.also) == (("other",), ())
+    assert result is not None
+    assert result.plan is alone
+    assert "common: --ctx-size 4096" in setting.config.read_text()
+
+
+async def test_a_change_without_effect_is_rolled_back_if_that_is_wanted(setting: Setting) -> None:
+    setting.server.is_stubborn = True
+    runner = setting.start(PlanAnswer.YES, answers=(True,))
+    result = await runner.change_flag("small", "ctx-size", "8192")
+    assert setting.config.read_text() == CONFIG
+    assert setting.frontend.titles[1:] == ["Putting the old value back"]
+    (failed, rolled_back) = setting.frontend.results
+    assert result is failed
+    assert isinstance(failed.error, ConfigNotApplied)
+    assert (rolled_back.job, rolled_back.error) == (Job.ROLLBACK, None)
+    assert rolled_back.cause is failed.error
+
+
+async def test_a_change_without_effect_stays_if_the_rollback_is_declined(setting: Setting) -> None:
+    setting.server.is_stubborn = True
+    runner = setting.start(PlanAnswer.YES, answers=(False,))
+    result = await runner.change_flag("small", "ctx-size", "8192")
+    assert result is not None
+    assert isinstance(result.error, ConfigNotApplied)
+    assert setting.config.read_text() == CHANGED
+    assert setting.frontend.results == [result]
+
+
+async def test_a_rollback_that_fails_is_the_result(setting: Setting) -> None:
+    setting.server.fails_to_reload = True
+    # No restart instead, put the old value back, no restart instead.
+    runner = setting.start(PlanAnswer.YES, answers=(False, True, False))
+    result = await runner.change_flag("small", "ctx-size", "8192")
+    assert result is not None
+    assert result.job is Job.ROLLBACK
+    assert isinstance(result.error, ServiceFailed)
+    assert setting.config.read_text() == CONFIG
+    assert setting.server.restarts == 0
+
+
+async def test_a_change_by_someone_else_meanwhile_is_a_result_and_offers_no_rollback(
+    setting: Setting,
+) -> None:
+    theirs = CONFIG + "# theirs\n"
+    frontend = setting.frontend
+
+    class Slow(FakeFrontend):
+        async def confirm_plan(self, plan: ChangePlan) -> PlanAnswer:
+            setting.config.write_text(theirs)
+            return await super().confirm_plan(plan)
+
+    slow = Slow([PlanAnswer.YES])
+    result = await replace(setting.runner, frontend=slow).change_flag("small", "ctx-size", "8192")
+    assert result is not None
+    assert result.error is not None
+    assert result.written is None
+    assert setting.config.read_text() == theirs
+    assert (slow.confirmations, frontend.results) == ([], [])
+
+
+async def test_without_a_session_a_change_is_only_written(setting: Setting) -> None:
+    setting.start(PlanAnswer.YES)
+    runner = replace(setting.runner, session=None)
+    result = await runner.change_flag("small", "ctx-size", "8192")
+    assert result is not None
+    assert result.error is None
+    assert setting.config.read_text() == CHANGED
+    assert setting.frontend.states == {StepState.DONE, StepState.SKIPPED}
+
+
+async def test_undo_names_the_change_and_takes_it_back(setting: Setting) -> None:
+    await setting.start(PlanAnswer.YES).change_flag("small", "ctx-size", "8192")
+    result = await setting.start(answers=(True,)).undo(lambda at: f"at {at:.0f}")
+    assert result is not None
+    assert (result.job, result.error) == (Job.UNDO, None)
+    assert result.entry is not None
+    assert (result.entry.old, result.entry.new) == ("4096", "8192")
+    (confirmation,) = setting.frontend.confirmations
+    assert "made at 1790000000: small  --ctx-size 4096 → 8192" in confirmation.facts[0]
+    assert setting.config.read_text() == CONFIG
+
+
+async def test_undo_is_refused_before_anything_is_asked_if_nothing_may_change(
+    setting: Setting,
+) -> None:
+    admin = setting.runner.admin
+    admin = replace(admin, server=replace(admin.server, read_only=True))
+    with pytest.raises(ActionRefused, match="read-only"):
+        await replace(setting.runner, admin=admin).undo(str)
+    assert setting.frontend.confirmations == []
+
+
+async def test_a_reload_is_confirmed_and_followed(setting: Setting) -> None:
+    assert await setting.start(answers=(False,)).reload() is None
+    result = await setting.start(answers=(True,)).reload()
+    assert result == JobResult(Job.RELOAD)
+    assert setting.frontend.titles == ["Reloading the config file"]
+    assert setting.frontend.states == {StepState.DONE}
+
+
+async def test_a_reload_into_a_broken_file_is_refused_before_it_is_confirmed(
+    setting: Setting,
+) -> None:
+    setting.config.write_text("models: [nonsense\n")
+    with pytest.raises(ConfigRefused):
+        await setting.start().reload()
+    assert setting.frontend.confirmations == []
+
+
+async def test_a_restart_is_confirmed_and_followed(setting: Setting) -> None:
+    result = await setting.start(answers=(True,)).restart()
+    assert result == JobResult(Job.RESTART)
+    assert setting.frontend.titles == ["Restarting llama-swap.service"]
+    assert setting.server.restarts == 1
+
+
+async def test_a_failed_reload_offers_a_restart_of_its_own(setting: Setting) -> None:
+    setting.server.fails_to_reload = True
+    result = await setting.start(answers=(True, True)).reload()
+    assert result == JobResult(Job.RELOAD)
+    assert setting.server.restarts == 1
+    assert "Restart llama-swap.service instead?" in setting.frontend.confirmations[1].title
