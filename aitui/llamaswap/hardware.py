@@ -120,18 +120,7 @@ def detection_error(response: Response) -> NotSupported | None:
 
 def parse_hardware(body: bytes, endpoint: str) -> HostInfo:
     """Parse `/api/hardware`. Raises BadResponse."""
-    if looks_like_html(body):
-        raise BadResponse(
-            f"{endpoint} answered with HTML, not JSON",
-            remedy="check that the URL is that of a llama-swap server",
-        )
-    try:
-        found = _HARDWARE.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BadResponse(
-            f"{endpoint} answered with something else than the facts of a machine",
-            why=sanitize_line(str(error), 200),
-        ) from error
+    found = _decode(_HARDWARE, body, endpoint, "the facts of a machine")
     system = _convert_part(found.operating_system, _System)
     processor = _convert_part(found.cpu, _Processor)
     accelerators = _accelerators(found.accelerators)
@@ -149,6 +138,23 @@ def parse_hardware(body: bytes, endpoint: str) -> HostInfo:
         nvidia_driver=next(filter(None, map(_nvidia_driver, accelerators)), ""),
         accelerators=tuple(filter(None, map(_accelerator, accelerators))),
     )
+
+
+def _decode(
+    decoder: msgspec.json.Decoder[_Part], body: bytes, endpoint: str, expected: str
+) -> _Part:
+    if looks_like_html(body):
+        raise BadResponse(
+            f"{endpoint} answered with HTML, not JSON",
+            remedy="check that the URL is that of a llama-swap server",
+        )
+    try:
+        return decoder.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BadResponse(
+            f"{endpoint} answered with something else than {expected}",
+            why=sanitize_line(str(error), 200),
+        ) from error
 
 
 def _convert_part(value: object, kind: type[_Part]) -> _Part:
@@ -289,18 +295,7 @@ def parse_samples(
     The server's clock has nanoseconds, which `after` can't hold: its own sample comes again.
     Raises BadResponse.
     """
-    if looks_like_html(body):
-        raise BadResponse(
-            f"{endpoint} answered with HTML, not JSON",
-            remedy="check that the URL is that of a llama-swap server",
-        )
-    try:
-        found = _PERFORMANCE.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BadResponse(
-            f"{endpoint} answered with something else than samples",
-            why=sanitize_line(str(error), 200),
-        ) from error
+    found = _decode(_PERFORMANCE, body, endpoint, "samples")
     gpus = (_gpu(row) for row in (found.gpu_stats or ())[-_MOST_ROWS:])
     machines = (_machine(row) for row in (found.sys_stats or ())[-_MOST_ROWS:])
     return group_samples(_newer(gpus, after), _newer(machines, after))
