@@ -12,7 +12,12 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from aitui.domain.hardware.sample import Gpu
+from aitui.domain.hardware.gpu.vendors import (
+    VISIBILITY_VARIABLES,
+    cards_of_vendor,
+    find_device_card,
+)
+from aitui.domain.hardware.sample import Gpu, eligible_gpus
 
 if TYPE_CHECKING:
     from aitui.domain.llama_server import CommandLine
@@ -50,8 +55,6 @@ class Placement:
             return seen
         found = self._visible_gpus(eligible_gpus(gpus))
         if self.devices is not None:
-            from aitui.domain.hardware.gpu.vendors import find_device_card
-
             named = (find_device_card(device, found) for device in self.devices)
             found = tuple(gpu for gpu in named if gpu is not None)
         if self.only is not None:
@@ -72,8 +75,6 @@ class Placement:
     def _visible_gpus(self, gpus: tuple[Gpu, ...]) -> tuple[Gpu, ...]:
         if self.visible is None:
             return gpus
-        from aitui.domain.hardware.gpu.vendors import VISIBILITY_VARIABLES, cards_of_vendor
-
         variable, names = self.visible
         theirs = cards_of_vendor(VISIBILITY_VARIABLES.get(variable, ""), gpus)
         found = (_find_gpu(name, theirs) for name in names)
@@ -82,9 +83,6 @@ class Placement:
 
 def parse_placement(line: "CommandLine", environment: Mapping[str, str]) -> Placement:
     """Read a command, the flags of its environment included, and the environment itself."""
-    # Part of every snapshot, this module doesn't need the vendors before a command is read.
-    from aitui.domain.hardware.gpu.vendors import VISIBILITY_VARIABLES
-
     alone = line.value(SPLIT_MODE) == "none"
     return Placement(
         devices=_parse_names(line.value(DEVICES)),
@@ -99,13 +97,6 @@ def parse_placement(line: "CommandLine", environment: Mapping[str, str]) -> Plac
         proportions=_parse_proportions(line.value(TENSOR_SPLIT)),
         only=_parse_gpu_number(line.value(MAIN_GPU)) if alone else None,
     )
-
-
-def eligible_gpus(gpus: Sequence[Gpu]) -> tuple[Gpu, ...]:
-    """Return the cards that a model can be put on: those with their own memory, if there are any."""
-    sized = tuple(gpu for gpu in gpus if gpu.total_bytes)
-    own = tuple(gpu for gpu in sized if not gpu.unified)
-    return own or sized
 
 
 def _find_gpu(name: str, gpus: Sequence[Gpu]) -> Gpu | None:

@@ -10,14 +10,15 @@ from aitui.domain.hardware.sample import (
     HardwareSample,
     Machine,
     SampleSource,
+    eligible_gpus,
 )
 from aitui.domain.memory.footprint import Footprint, FootprintOrigin
-from aitui.domain.memory.placement import Placement, eligible_gpus
 from aitui.domain.models import Model, RunState
 
 if TYPE_CHECKING:
     from aitui.domain.hardware.host_sample import HostSample, ProcessMemory
     from aitui.domain.memory.measurement import Measurement
+    from aitui.domain.memory.placement import Placement
     from aitui.domain.memory.start_up import StartupMemory
 
 _LEAST_GROWTH = 32 << 20
@@ -372,7 +373,7 @@ class Headroom:
 
 
 def headroom_on_cards(
-    usage: MemoryUsage, cards: Sequence[Gpu], placement: Placement, evicted: Collection[str]
+    usage: MemoryUsage, cards: Sequence[Gpu], placement: "Placement", evicted: Collection[str]
 ) -> Headroom:
     """Return what is free on these cards together, as far as the command lets the model use it."""
     now, after = (
@@ -395,7 +396,7 @@ def headroom_in_machine(usage: MemoryUsage, evicted: Collection[str]) -> Headroo
 
 
 def _free_on_cards(
-    usage: MemoryUsage, cards: Sequence[Gpu], placement: Placement, evicted: Collection[str]
+    usage: MemoryUsage, cards: Sequence[Gpu], placement: "Placement", evicted: Collection[str]
 ) -> int | None:
     free = [usage.free_on(gpu, evicted) for gpu in cards]
     known = [amount for amount in free if amount is not None]
