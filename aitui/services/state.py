@@ -14,6 +14,7 @@ from aitui.domain.events import (
     RequestUpdated,
 )
 from aitui.domain.eviction import client_name
+from aitui.domain.merge import ModelFacts, count_models, merge_models
 from aitui.domain.models import (
     MAX_MODELS,
     ActiveRequest,
@@ -23,12 +24,9 @@ from aitui.domain.models import (
     ListedModel,
     LoadFailure,
     Model,
-    ModelFacts,
     ModelStatus,
     RunningModel,
     RunState,
-    count_models,
-    merge_models,
 )
 
 if TYPE_CHECKING:

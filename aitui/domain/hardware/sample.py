@@ -299,3 +299,10 @@ def _build_sample(rows: Iterable[Gpu | Machine], source: SampleSource) -> Hardwa
 
 def _sort_by_index(gpus: Iterable[Gpu]) -> tuple[Gpu, ...]:
     return tuple(sorted(gpus, key=lambda gpu: (gpu.index, gpu.key)))
+
+
+def eligible_gpus(gpus: Sequence[Gpu]) -> tuple[Gpu, ...]:
+    """Return the cards that a model can be put on: those with their own memory, if there are any."""
+    sized = tuple(gpu for gpu in gpus if gpu.total_bytes)
+    own = tuple(gpu for gpu in sized if not gpu.unified)
+    return own or sized

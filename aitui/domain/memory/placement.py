@@ -17,7 +17,7 @@ from aitui.domain.hardware.gpu.vendors import (
     cards_of_vendor,
     find_device_card,
 )
-from aitui.domain.hardware.sample import Gpu
+from aitui.domain.hardware.sample import Gpu, eligible_gpus
 
 if TYPE_CHECKING:
     from aitui.domain.llama_server import CommandLine
@@ -97,13 +97,6 @@ def parse_placement(line: "CommandLine", environment: Mapping[str, str]) -> Plac
         proportions=_parse_proportions(line.value(TENSOR_SPLIT)),
         only=_parse_gpu_number(line.value(MAIN_GPU)) if alone else None,
     )
-
-
-def eligible_gpus(gpus: Sequence[Gpu]) -> tuple[Gpu, ...]:
-    """Return the cards that a model can be put on: those with their own memory, if there are any."""
-    sized = tuple(gpu for gpu in gpus if gpu.total_bytes)
-    own = tuple(gpu for gpu in sized if not gpu.unified)
-    return own or sized
 
 
 def _find_gpu(name: str, gpus: Sequence[Gpu]) -> Gpu | None:

@@ -5,20 +5,20 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from aitui.domain.hardware.gpu.vendors import find_device_card
 from aitui.domain.hardware.sample import (
     Gpu,
     HardwareSample,
     Machine,
     SampleSource,
+    eligible_gpus,
 )
 from aitui.domain.memory.footprint import Footprint, FootprintOrigin
-from aitui.domain.memory.placement import Placement, eligible_gpus
 from aitui.domain.models import Model, RunState
 
 if TYPE_CHECKING:
     from aitui.domain.hardware.host_sample import HostSample, ProcessMemory
     from aitui.domain.memory.measurement import Measurement
+    from aitui.domain.memory.placement import Placement
     from aitui.domain.memory.start_up import StartupMemory
 
 _LEAST_GROWTH = 32 << 20
@@ -337,6 +337,8 @@ def _parts_by_process(held: "ProcessMemory", gpus: tuple[Gpu, ...]) -> dict[str,
 
 def _parts_by_log(start: "StartupMemory", gpus: tuple[Gpu, ...]) -> dict[str, int]:
     """Return the bytes by card, by the names of devices; nothing if one of them is no card."""
+    from aitui.domain.hardware.gpu.vendors import find_device_card
+
     parts: dict[str, int] = {}
     for device in start.devices:
         if not device.is_gpu:
@@ -370,7 +372,7 @@ class Headroom:
 
 
 def headroom_on_cards(
-    usage: MemoryUsage, cards: Sequence[Gpu], placement: Placement, evicted: Collection[str]
+    usage: MemoryUsage, cards: Sequence[Gpu], placement: "Placement", evicted: Collection[str]
 ) -> Headroom:
     """Return what is free on these cards together, as far as the command lets the model use it."""
     now, after = (
@@ -393,7 +395,7 @@ def headroom_in_machine(usage: MemoryUsage, evicted: Collection[str]) -> Headroo
 
 
 def _free_on_cards(
-    usage: MemoryUsage, cards: Sequence[Gpu], placement: Placement, evicted: Collection[str]
+    usage: MemoryUsage, cards: Sequence[Gpu], placement: "Placement", evicted: Collection[str]
 ) -> int | None:
     free = [usage.free_on(gpu, evicted) for gpu in cards]
     known = [amount for amount in free if amount is not None]

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from aitui.ui.widgets.chat_pane import ChatPane
     from aitui.ui.widgets.hardware_view import MemoryStrip
 
+WIDE_COLUMNS = 118
 MEMORY_STRIP_MIN_SIZE = (160, 44)
 """Columns and lines from which memory and its history get a strip of their own."""
 
@@ -48,7 +49,7 @@ MEMORY_STRIP_MIN_SIZE = (160, 44)
 class ModelsScreen(Screen[None]):
     """Shows the snapshot, and passes on requests for its models."""
 
-    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (118, "-wide")]  # noqa: RUF012
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (WIDE_COLUMNS, "-wide")]  # noqa: RUF012
     BINDINGS: ClassVar[list[BindingType]] = MODELS.bindings()
 
     def __init__(self, clock: Clock) -> None:
@@ -65,6 +66,7 @@ class ModelsScreen(Screen[None]):
         self._detail = ModelDetail(id="detail")
         self._memory: MemoryStrip | None = None
         self._trouble = PlainText(id="trouble")
+        self._trouble_text = ""
         self._key_bar = KeyBar(id="keys")
         self._running_models = 0
         self._reported_certificate_end: float | None = None
@@ -72,6 +74,9 @@ class ModelsScreen(Screen[None]):
 
     def compose(self) -> ComposeResult:
         """The header, the table with its filter, the detail pane, and the keys."""
+        # Textual sets these after the first frame, and draws four more until all is in its place.
+        wide = self.app.size.width >= WIDE_COLUMNS
+        self.set_class(wide, "-wide").set_class(not wide, "-narrow")
         yield ServerHeader(self._clock, id="header")
         with self._body:
             with self._models:
@@ -342,7 +347,11 @@ class ModelsScreen(Screen[None]):
         trouble = self._trouble
         trouble.display = any(lines)
         trouble.set_class(error is not None, "-error")
-        trouble.update(Content("\n".join(line for line in lines if line)))
+        text = "\n".join(line for line in lines if line)
+        if text != self._trouble_text:
+            # An update lays the whole screen out again, and this one comes with each snapshot.
+            self._trouble_text = text
+            trouble.update(Content(text))
 
     def _empty_text(self) -> str:
         link = self.snapshot.connection
@@ -350,7 +359,7 @@ class ModelsScreen(Screen[None]):
             return "No server"
         if self.snapshot.models:
             words = self._table.view.words
-            return f"No model matches “{words}”\nEsc clears the filter"
+            return f"No model matches “{words}”\n{MODELS.sign('back')} clears the filter"
         if link.phase is ConnectionPhase.CONNECTING:
             return f"Connecting to {self.server.url}"
         if link.last_response_at is None:

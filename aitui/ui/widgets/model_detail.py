@@ -39,6 +39,7 @@ class ModelDetail(VerticalScroll):
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
         self._text = PlainText()
+        self._shown: tuple[tuple[DetailLine, ...], int] = (), 0
 
     def compose(self) -> ComposeResult:
         """The text alone."""
@@ -54,6 +55,9 @@ class ModelDetail(VerticalScroll):
 
     def _show(self) -> None:
         width = max(20, self.scrollable_content_region.width - LABEL_WIDTH - 1)
+        if (self.lines, width) == self._shown:
+            return  # an update lays the whole screen out again
+        self._shown = self.lines, width
         lines = [line for fact in self.lines for line in _fact_lines(fact, width)]
         self._text.update(Content("\n").join(lines))
 
