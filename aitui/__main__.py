@@ -92,7 +92,7 @@ def _dashboard(arguments: Arguments, settings: Settings, paths: Paths, home: Pat
 
 
 def _discard_output(stream: TextIO) -> None:
-    """Whoever read it has gone; Python would complain once more when it flushes at its end."""
+    """Send the rest nowhere: the reader is gone, and Python would report that again at its final flush."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
@@ -144,7 +144,7 @@ def run() -> NoReturn:
     """Run aitui, and end the process at once.
 
     Python would take down every module first: 45 of the 230 ms of CPU of `aitui status`. Threads have
-    ended with the event loop, and files are closed by whoever opened them.
+    ended with the event loop, and files are closed by what opened them.
     """
     status = main()
     for stream in (sys.stdout, sys.stderr):

@@ -169,7 +169,7 @@ class StandIn(stand_in.StandIn):
 
     def write_log(self, text: str, *, source: str = "proxy") -> None:
         """Put text into a log as it is: `proxy`, `upstream`, or a model's id."""
-        swap = self._active_life.swap
+        swap = self._active_runtime.swap
         if source == "proxy":
             super().write_log(text)
         elif source == "upstream":
@@ -179,7 +179,7 @@ class StandIn(stand_in.StandIn):
 
     def publish(self, kind: str, data: object) -> None:
         """Send all listeners of `/api/events` an event of any type."""
-        self._active_life.swap.publish(kind, data)
+        self._active_runtime.swap.publish(kind, data)
 
     async def respond(self, call: IncomingRequest) -> Response:
         """Remember the request, and misbehave if that was ordered."""

@@ -1,4 +1,4 @@
-"""`aitui chat`: a question from the command line and standard input, its answer as it comes."""
+"""`aitui chat`: a prompt from the command line and standard input, the reply as it streams."""
 
 import asyncio
 import contextlib
@@ -36,26 +36,26 @@ from aitui.store.history import FILE_NAME, ConversationHistory
 _DIM, _NOT_DIM = "\x1b[2m", "\x1b[22m"
 
 
-def reply_json(answer: Reply, conversation_id: str) -> str:
-    """What `--json` prints: seconds, tokens, and null where nothing is known."""
+def reply_json(reply: Reply, conversation_id: str) -> str:
+    """Format the reply for `--json`: seconds, tokens, and null for what is unknown."""
     value = {
         "conversation": conversation_id,
-        "model": answer.model,
-        "state": answer.phase.value,
-        "text": str(answer.text),
-        "reasoning": str(answer.reasoning),
-        "finish_reason": answer.finish or None,
-        "first_token_seconds": answer.rates.first_token,
-        "usage": answer.usage,
-        "timings": answer.timings,
-        "error": None if answer.error is None else str(answer.error),
+        "model": reply.model,
+        "state": reply.phase.value,
+        "text": str(reply.text),
+        "reasoning": str(reply.reasoning),
+        "finish_reason": reply.finish or None,
+        "first_token_seconds": reply.rates.first_token,
+        "usage": reply.usage,
+        "timings": reply.timings,
+        "error": None if reply.error is None else str(reply.error),
     }
     indented: bytes = msgspec.json.format(msgspec.json.encode(value), indent=2)
     return indented.decode()
 
 
 class ReplyPrinter:
-    """Writes an answer as it grows: its reasoning dim and only on a terminal."""
+    """Writes a reply as it grows: its reasoning dim and only on a terminal."""
 
     def __init__(self, out: TextIO, *, quiet: bool) -> None:
         self._out = out
@@ -70,17 +70,17 @@ class ReplyPrinter:
         with contextlib.suppress(AttributeError):
             out.reconfigure(errors="replace")  # type: ignore[attr-defined]
 
-    def show(self, answer: Reply) -> None:
-        """The latest state: written as soon as the one before is out."""
-        self._latest = answer
+    def show(self, reply: Reply) -> None:
+        """Take the latest state, which is written as soon as the one before is out."""
+        self._latest = reply
         self._news.set()
 
     def skip_existing(self, text: int, reasoning: int) -> None:
-        """So much of the answer was there before."""
+        """Skip what a reply that is continued held before."""
         self._text, self._reasoning = text, reasoning
 
     async def write_until(self, done: "asyncio.Future[Any]") -> None:
-        """Write until the answer has ended. Raises OSError where nobody reads any more."""
+        """Write until the reply has ended; raises OSError if the reader has gone."""
         done.add_done_callback(lambda _: self._news.set())
         while not done.done():
             await self._news.wait()
@@ -95,13 +95,13 @@ class ReplyPrinter:
         if end and not self._ends_line:
             piece += "\n"
         if piece:
-            # In a thread: whoever reads may be slow, and the answer goes on meanwhile.
+            # In a thread: the reader may be slow, and the reply goes on meanwhile.
             await asyncio.to_thread(self._write_out, piece)
 
-    def _new_text(self, answer: Reply) -> str:
-        reasoning = answer.reasoning.since(self._reasoning) if self._reasons else ""
-        text = answer.text.since(self._text)
-        self._reasoning, self._text = len(answer.reasoning), len(answer.text)
+    def _new_text(self, reply: Reply) -> str:
+        reasoning = reply.reasoning.since(self._reasoning) if self._reasons else ""
+        text = reply.text.since(self._text)
+        self._reasoning, self._text = len(reply.reasoning), len(reply.text)
         piece = f"{_DIM}{reasoning}{_NOT_DIM}" if reasoning else ""
         self._is_reasoning |= bool(reasoning)
         if text and self._is_reasoning:
@@ -115,7 +115,7 @@ class ReplyPrinter:
 
 
 def read_standard_input(arguments: Arguments) -> Arguments:
-    """The prompt joined with what is piped in; reads to its end."""
+    """Join the prompt with what is piped in; reads to its end."""
     if sys.stdin is None or sys.stdin.isatty():
         piped = ""
     else:
@@ -125,7 +125,7 @@ def read_standard_input(arguments: Arguments) -> Arguments:
 
 
 async def chat_in_terminal(session: Session, arguments: Arguments, paths: Paths) -> None:
-    """Ask, print the answer as it comes; raises an AituiError where it doesn't end well."""
+    """Send the prompt and print the reply; raises an AituiError if it fails."""
     sampling = _sampling(arguments)
     async with _history(paths, needed=arguments.go_on) as history:
         conversation = await _conversation(session, arguments, history)
@@ -147,30 +147,30 @@ async def chat_in_terminal(session: Session, arguments: Arguments, paths: Paths)
             )
             try:
                 async with _follow_model_state(session, model.id, chat):
-                    answer = await _ask(chat, arguments, sampling, printer)
+                    reply = await _ask(chat, arguments, sampling, printer)
             finally:
                 await chat.close()
                 for warning in chat.warnings:
                     _print_note(warning)
-    if answer.error is not None:
-        answer = replace(answer, error=await diagnose_error(session, model.id, answer.error))
+    if reply.error is not None:
+        reply = replace(reply, error=await diagnose_error(session, model.id, reply.error))
     if arguments.json:
-        print(reply_json(answer, conversation.id))
-    _raise_on_failure(answer)
+        print(reply_json(reply, conversation.id))
+    _raise_on_failure(reply)
 
 
 async def _ask(
     chat: ChatSession, arguments: Arguments, sampling: SamplingParameters, printer: ReplyPrinter
 ) -> Reply:
-    asking = asyncio.ensure_future(_send(chat, arguments, sampling, printer))
+    sending = asyncio.ensure_future(_send(chat, arguments, sampling, printer))
     with _handle_interrupt(chat.stop):
         try:
-            await printer.write_until(asking)
+            await printer.write_until(sending)
         except BaseException:
-            asking.cancel()
-            await asyncio.wait({asking})
+            sending.cancel()
+            await asyncio.wait({sending})
             raise
-        return await asking
+        return await sending
 
 
 def _send(
@@ -215,7 +215,7 @@ async def _conversation(
 
 
 def _sampling(arguments: Arguments) -> SamplingParameters:
-    """Raises SettingsError."""
+    """Read the sampling parameters; raises SettingsError."""
     try:
         sampling = parse_sampling(arguments.settings)
         if arguments.max_tokens is not None:
@@ -227,7 +227,7 @@ def _sampling(arguments: Arguments) -> SamplingParameters:
 
 @asynccontextmanager
 async def _history(paths: Paths, *, needed: bool) -> AsyncIterator[ConversationHistory | None]:
-    """The history, or None with a word on it where the chat does without."""
+    """Open the history, or yield None with a note if the chat can do without."""
     try:
         history = await ConversationHistory.open(paths.data / FILE_NAME)
     except HistoryError as error:
@@ -248,12 +248,12 @@ async def _history(paths: Paths, *, needed: bool) -> AsyncIterator[ConversationH
 async def _follow_model_state(
     session: Session, model_id: str, chat: ChatSession
 ) -> AsyncIterator[None]:
-    telling = asyncio.create_task(_report_model_state(session, model_id, chat))
+    following = asyncio.create_task(_report_model_state(session, model_id, chat))
     try:
         yield
     finally:
-        telling.cancel()
-        await asyncio.wait({telling})
+        following.cancel()
+        await asyncio.wait({following})
 
 
 async def _report_model_state(session: Session, model_id: str, chat: ChatSession) -> None:
@@ -279,7 +279,7 @@ def _has_state_changed(model_id: str, state: RunState | None, snapshot: Snapshot
 
 @contextlib.contextmanager
 def _handle_interrupt(stop: Callable[[], None]) -> Iterator[None]:
-    """The first ^C stops the answer, a second one the program."""
+    """Let the first ^C stop the reply, and a second one the program."""
     loop = asyncio.get_running_loop()
 
     def once() -> None:
@@ -293,16 +293,16 @@ def _handle_interrupt(stop: Callable[[], None]) -> Iterator[None]:
         loop.remove_signal_handler(signal.SIGINT)
 
 
-def _raise_on_failure(answer: Reply) -> None:
-    if answer.error is not None:
-        raise answer.error
-    if answer.phase is ReplyPhase.STOPPED:
-        noun = "token" if answer.rates.tokens == 1 else "tokens"
+def _raise_on_failure(reply: Reply) -> None:
+    if reply.error is not None:
+        raise reply.error
+    if reply.phase is ReplyPhase.STOPPED:
+        noun = "token" if reply.rates.tokens == 1 else "tokens"
         raise ReplyStopped(
-            f"Stopped after {answer.rates.tokens} {noun}",
-            remedy="aitui chat --continue goes on" if len(answer.text) else "",
+            f"Stopped after {reply.rates.tokens} {noun}",
+            remedy="aitui chat --continue goes on" if len(reply.text) else "",
         )
-    if answer.finish == "length":
+    if reply.finish == "length":
         _print_note("the answer reached its limit of tokens: aitui chat --continue goes on")
 
 

@@ -3,9 +3,9 @@
 import json
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from aitui.cli.args import Arguments
 from aitui.cli.session import (
@@ -106,26 +106,45 @@ async def run_admin_command(arguments: Arguments, server: Server, paths: Paths) 
 
 async def _run_job(admin: HostAdmin, session: Session | None, arguments: Arguments) -> None:
     runner = ConfigRunner(admin, session, TerminalFrontend(arguments, session))
-    if arguments.command == "undo":
-        undone = _require_success(await runner.undo(_format_time), "Not undone").entry
-        if undone is not None:
-            print(f"taken back: {describe_entry(undone)}")
-    elif arguments.command == "reload":
-        _require_success(await runner.reload(), "Not reloaded")
-    elif arguments.command == "restart":
-        _require_success(await runner.restart(), "Not restarted")
-    else:
-        flag, value = arguments.flag, arguments.value
-        if arguments.command == "ctx":
-            flag, value = CONTEXT_SIZE, str(parse_context_size(arguments.size))
-        admin.refuse_if_read_only(f"changing {sanitize_line(flag, 60)}")
-        result = await runner.change_flag(arguments.model, flag, value, only=arguments.only)
-        written = _require_success(result, "Not changed").written
-        if written is not None:
-            print(
-                *written.warnings, sep="\n", end="\n" if written.warnings else "", file=sys.stderr
-            )
-            print(describe_entry(written.entry))
+    await _JOBS[arguments.command](runner, arguments)
+
+
+async def _undo(runner: ConfigRunner, _: Arguments) -> None:
+    undone = _require_success(await runner.undo(_format_time), "Not undone").entry
+    if undone is not None:
+        print(f"taken back: {describe_entry(undone)}")
+
+
+async def _reload(runner: ConfigRunner, _: Arguments) -> None:
+    _require_success(await runner.reload(), "Not reloaded")
+
+
+async def _restart(runner: ConfigRunner, _: Arguments) -> None:
+    _require_success(await runner.restart(), "Not restarted")
+
+
+async def _change_context(runner: ConfigRunner, arguments: Arguments) -> None:
+    size = str(parse_context_size(arguments.size))
+    await _change_flag(runner, replace(arguments, flag=CONTEXT_SIZE, value=size))
+
+
+async def _change_flag(runner: ConfigRunner, arguments: Arguments) -> None:
+    flag = arguments.flag
+    runner.admin.refuse_if_read_only(f"changing {sanitize_line(flag, 60)}")
+    result = await runner.change_flag(arguments.model, flag, arguments.value, only=arguments.only)
+    written = _require_success(result, "Not changed").written
+    if written is not None:
+        print(*written.warnings, sep="\n", end="\n" if written.warnings else "", file=sys.stderr)
+        print(describe_entry(written.entry))
+
+
+_JOBS: dict[str, Callable[[ConfigRunner, Arguments], Awaitable[None]]] = {
+    "ctx": _change_context,
+    "flag": _change_flag,
+    "reload": _reload,
+    "restart": _restart,
+    "undo": _undo,
+}
 
 
 def _require_success(result: JobResult | None, refusal: str) -> JobResult:

@@ -19,7 +19,7 @@ from aitui.settings import Settings
 async def run_doctor(
     settings: Settings | SettingsError, environment: Mapping[str, str], *, json: bool
 ) -> int:
-    """Print each check as it ends, or all of them as JSON at the end; the exit status."""
+    """Print each check as it ends, or all as JSON at the end; return the exit status."""
     subject = DoctorTarget(
         settings=settings,
         terminal=TerminalInfo(_terminal_size(), environment),
@@ -46,7 +46,7 @@ async def run_doctor(
 
 
 def _terminal_size() -> tuple[int, int] | None:
-    """Columns and lines of the terminal that we were started in."""
+    """Return columns and lines of the terminal that we were started in."""
     for stream in (sys.stdout, sys.stderr, sys.stdin):
         try:
             size = os.get_terminal_size(stream.fileno())

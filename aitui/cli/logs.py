@@ -1,4 +1,4 @@
-"""A log on the command line: its history, and what comes where it is followed."""
+"""`aitui logs`: the history of a log, and with --follow what comes after it."""
 
 import asyncio
 import io
@@ -16,26 +16,26 @@ from aitui.services.logs import FeedPhase, LogFeed, LogUpdate
 from aitui.services.session import Session
 
 QUIET_SECONDS = 0.4
-"""Seconds of silence that end a history: the server doesn't say where it does."""
+"""Seconds of silence that end a history: the server doesn't mark its end."""
 LATE_SECONDS = 1.0
 HISTORY_SECONDS = 4.0
-"""Seconds after which a log that never falls silent has told its history."""
+"""Seconds after which the history of a log that is never silent counts as complete."""
 
 
 @dataclass(frozen=True, slots=True)
 class LogPrinter:
-    """How lines are written: with aitui's own polls or without, coloured or plain."""
+    """Writes lines with aitui's own polls or without, colored or plain."""
 
     polls: bool = False
     colors: bool = False
 
     @classmethod
     def for_terminal(cls, *, polls: bool) -> "LogPrinter":
-        """Coloured where stdout is a terminal whose owner doesn't mind (https://no-color.org)."""
+        """Color if stdout is a terminal, unless NO_COLOR is set (https://no-color.org)."""
         return cls(polls, sys.stdout.isatty() and not os.environ.get("NO_COLOR"))
 
     def write(self, lines: tuple[LogLine, ...]) -> None:
-        """The server's lines to stdout, aitui's own marks to stderr. Raises BrokenPipeError."""
+        """Write the server's lines to stdout, aitui's marks to stderr. Raises BrokenPipeError."""
         shown = LogFilter(show_own=self.polls)
         text = "".join(
             f"{format_ansi(line.text, line.spans) if self.colors else line.text}\n"
@@ -50,10 +50,10 @@ class LogPrinter:
 
 
 async def print_log(session: Session, name: str, output: LogPrinter, *, follow: bool) -> None:
-    """Write a log's history; following, go on for ever and wait for a server that goes.
+    """Write a log's history; with `follow`, go on for ever and wait for a server that is lost.
 
     `name` is "proxy", "upstream", a model's id or alias, or empty for both. Raises NoSuchModel,
-    Refused, Unreachable and the like where it can't be read at all, BrokenPipeError.
+    ActionRefused, Unreachable and the like if it can't be read at all, BrokenPipeError.
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
@@ -104,7 +104,7 @@ async def _follow(feed: LogFeed, output: LogPrinter) -> None:
         lost = news.state.phase is FeedPhase.LOST
         if lost and not reached and news.state.error is not None:
             raise news.state.error
-        # Written beside the loop: a pipe that is full must not keep the stream from being read.
+        # In a thread: a full pipe must not keep the stream from being read.
         await asyncio.to_thread(output.write, news.lines)
         if lost and before is not None and before.state.phase is FeedPhase.FOLLOWING:
             why = news.state.error.what if news.state.error is not None else "the server ended it"
@@ -113,7 +113,7 @@ async def _follow(feed: LogFeed, output: LogPrinter) -> None:
 
 
 async def _explain_error(session: Session, name: str, error: AituiError) -> AituiError:
-    """Which ids are near, or where the log of that one is."""
+    """Add the nearest ids, or where the log of that model is."""
     await session.monitor.fetch()
     model = resolve_model(name, session.snapshot)
     if model.kind is ModelKind.PEER:

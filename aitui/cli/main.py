@@ -1,4 +1,4 @@
-"""Commands on the command line: run one, print its outcome, and ask on the terminal."""
+"""The commands: each run, its result printed."""
 
 import os
 import time
@@ -23,10 +23,9 @@ SessionHandler: TypeAlias = "Callable[[Session, Arguments, Paths], Awaitable[Non
 async def run_command(
     arguments: Arguments, settings: Settings | SettingsError, paths: Paths
 ) -> int:
-    """Run the command that was given; the exit status.
+    """Run the command that was given; return the exit status.
 
-    Raises an AituiError where it doesn't end well. Only the doctor runs with settings that are
-    wrong: it names what.
+    Raises an AituiError if it fails. Only the doctor runs with wrong settings: it names the error.
     """
     if arguments.command != "status":
         tune_collector()
@@ -92,9 +91,9 @@ async def _logs(session: "Session", arguments: Arguments, _: Paths) -> None:
 async def _status(arguments: Arguments, settings: Settings | SettingsError, paths: Paths) -> int:
     """Print the state of the server.
 
-    Scripts and shell prompts ask for it again and again, so it imports and opens what a list of
-    models takes and no session: the parts of one that watch memory, host and config file cost as
-    much again as httpx.
+    Scripts and shell prompts run it again and again, so it imports only what a list of models needs
+    and opens no session: the parts of one that watch memory, host and config file cost as much again
+    as httpx.
     """
     from aitui.format.status import (
         error_line,
@@ -139,9 +138,9 @@ async def _load(session: "Session", arguments: Arguments, _: Paths) -> None:
 
     ask = terminal_ask(arguments, lambda: session.monitor.snapshot)
     async with preflight(session) as memory:
-        asked = ask if arguments.yes else memory.delay(ask)
+        ask_in_time = ask if arguments.yes else memory.delay(ask)
         with explain_interrupts(session):
-            loaded = await load_model(session, arguments.model, asked)
+            loaded = await load_model(session, arguments.model, ask_in_time)
         if loaded is None:
             raise ActionRefused("Not loaded: the answer was no")
         ready = f" after {loaded.seconds:.1f} s" if loaded.seconds else " already"
@@ -198,4 +197,4 @@ HANDLERS: dict[str, Handler] = {
     "undo": _administer,
     "journal": _administer,
 }
-"""What runs each command of `COMMANDS`."""
+"""The function that runs each command of `COMMANDS`."""

@@ -63,33 +63,34 @@ async def preflight(session: Session) -> AsyncIterator[MemoryPreflight]:
 
 
 def terminal_ask(arguments: Arguments, snapshot: Callable[[], Snapshot]) -> Ask:
-    """Asks on the terminal, or takes `--yes` for the answer; raises Refused where nobody sits there.
+    """Return an Ask that asks on the terminal, or takes `--yes` for the answer.
 
-    A question that is separate is answered there alone, else with no.
+    It raises ActionRefused without a terminal. `--yes` answers for what was named: a confirmation that
+    is `separate` is only answered on a terminal, else with no.
     """
 
     async def ask(build: Callable[[Snapshot], Confirmation]) -> bool:
-        question = build(snapshot())
+        confirmation = build(snapshot())
         if arguments.yes:
-            return not question.separate
+            return not confirmation.separate
         if not (sys.stdin.isatty() and sys.stderr.isatty()):
-            if question.separate:
+            if confirmation.separate:
                 return False
             raise ActionRefused(
-                f"{question.title} Nobody is there to answer",
-                why="; ".join(question.facts or question.diff),
+                f"{confirmation.title} Nobody is there to answer",
+                why="; ".join(confirmation.facts or confirmation.diff),
                 remedy="give --yes to do it all the same",
             )
-        lines = (*question.diff, *question.facts)
-        print(question.title, *lines, sep="\n  ", file=sys.stderr)
-        print(f"{question.yes}? [y/N] ", end="", file=sys.stderr, flush=True)
+        lines = (*confirmation.diff, *confirmation.facts)
+        print(confirmation.title, *lines, sep="\n  ", file=sys.stderr)
+        print(f"{confirmation.yes}? [y/N] ", end="", file=sys.stderr, flush=True)
         return (await _read_line()).strip().lower() in {"y", "yes"}
 
     return ask
 
 
 async def _read_line() -> str:
-    """A line from the terminal. No thread waits for it: one could not be ended by ^C."""
+    """Read a line from the terminal without a thread, which ^C could not end."""
     loop = asyncio.get_running_loop()
     there = asyncio.Event()
     loop.add_reader(sys.stdin, there.set)
@@ -102,13 +103,13 @@ async def _read_line() -> str:
 
 @contextmanager
 def explain_interrupts(session: Session) -> Iterator[None]:
-    """On a terminal, let the first ^C during a load say what the second one does.
+    """Let the first ^C during a load say, on a terminal, what the second one does.
 
-    Where no load has been asked for, and where nobody reads what is said, the first one ends it.
+    The first one ends the command if nothing loads, or if stderr is no terminal.
     """
     before = signal.getsignal(signal.SIGINT)
     if not callable(before):
-        # A shell has it ignored in what runs in the background of a script.
+        # A shell ignores it for background processes of a script.
         yield
         return
     loop = asyncio.get_running_loop()
@@ -139,7 +140,7 @@ def explain_interrupts(session: Session) -> Iterator[None]:
 
 
 def _print_line(line: str) -> None:
-    # The terminal shows the key itself, "^C": that is written over.
+    # The terminal echoes the key as "^C", which is overwritten.
     print(f"\r{line}" if sys.stderr.isatty() else line, file=sys.stderr)
 
 
@@ -147,7 +148,7 @@ FIRST_EVENTS_SECONDS = 2.0
 
 
 async def wait_for_first_events(session: Session) -> None:
-    """Older servers tell aliases, and all servers tell what runs, by events alone."""
+    """Wait for the first events: they alone report active requests, and older servers' aliases."""
     with contextlib.suppress(TimedOut):
         await session.monitor.wait_until(
             lambda snapshot: snapshot.requests.total is not None, FIRST_EVENTS_SECONDS

@@ -48,12 +48,12 @@ class ActivityLog:
     """The rows, newest last."""
 
     def __init__(
-        self, habits: BuildTraits, publish: Callable[[str, object], None], *, captures: bool
+        self, traits: BuildTraits, publish: Callable[[str, object], None], *, captures: bool
     ) -> None:
-        self._habits = habits
+        self._traits = traits
         self._publish = publish
         self._captures = captures
-        self._next_id = habits.first_activity_id
+        self._next_id = traits.first_activity_id
         self.rows: list[ActivityRow] = []
 
     def record(
@@ -72,7 +72,7 @@ class ActivityLog:
         """Add a row and publish it."""
         row = ActivityRow(
             id=self._next_id,
-            timestamp=timestamp(fraction=not self._habits.activity_endpoints),
+            timestamp=timestamp(fraction=not self._traits.activity_endpoints),
             model=model,
             path=path,
             content_type=content_type,
@@ -85,7 +85,7 @@ class ActivityLog:
         )
         self._next_id += 1
         self.rows = [*self.rows, row][-_MAX_ROWS:]
-        if self._habits.activity_endpoints:
+        if self._traits.activity_endpoints:
             self._publish("activity", {"id": row.id})
         else:
             self._publish("metrics", [self.describe(row)])
@@ -97,7 +97,7 @@ class ActivityLog:
     def describe(self, row: ActivityRow) -> dict[str, Any]:
         """Return a row as the server's JSON has it; -1 stands for unknown."""
         tokens: dict[str, int | float] = {"cache_tokens": row.tokens.cached}
-        if self._habits.activity_endpoints:
+        if self._traits.activity_endpoints:
             drafted = -1 if row.tokens.written else 0
             tokens |= {"draft_tokens": drafted, "draft_acc_tokens": drafted}
         tokens |= {
@@ -117,7 +117,7 @@ class ActivityLog:
             "duration_ms": row.duration_ms,
             "has_capture": self._captures,
         }
-        if self._habits.activity_endpoints:
+        if self._traits.activity_endpoints:
             if row.error:
                 description["error_msg"] = row.error
             metadata = {"selector": row.selector} if row.selector else {}

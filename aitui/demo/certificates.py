@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import ssl
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import trustme
+
+_VALID = timedelta(days=3650)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +43,9 @@ def issue_certificates(folder: Path) -> Certificates:
     authority = trustme.CA(organization_name="aitui demo")
     root = folder / "root-ca.pem"
     authority.cert_pem.write_to_path(str(root))
-    server = authority.issue_cert("localhost", "127.0.0.1", common_name="localhost")
-    client = authority.issue_cert("client@localhost", common_name="Demo Client")
+    end = datetime.now(UTC) + _VALID
+    server = authority.issue_cert("localhost", "127.0.0.1", common_name="localhost", not_after=end)
+    client = authority.issue_cert("client@localhost", common_name="Demo Client", not_after=end)
     return Certificates(
         root, *_write(server, folder / "server"), *_write(client, folder / "client")
     )

@@ -63,7 +63,7 @@ class Dialect(Enum):
     HEAD = "2026-08-head"
 
     @property
-    def habits(self) -> BuildTraits:
+    def traits(self) -> BuildTraits:
         """How this build behaves."""
         return _HABITS[self]
 
@@ -175,9 +175,9 @@ _KINDS = {
 }
 
 
-def error(habits: BuildTraits, status: int, message: str, accept: str = "") -> ResponseContent:
+def error(traits: BuildTraits, status: int, message: str, accept: str = "") -> ResponseContent:
     """One of llama-swap's own errors, in the form that the caller's Accept header asks for."""
-    if habits.plain_errors:
+    if traits.plain_errors:
         if accept == JSON:
             return ResponseContent(status, go_json({"error": message}).encode(), JSON_UTF8)
         return ResponseContent(status, message.encode(), TEXT_UTF8)
@@ -186,14 +186,14 @@ def error(habits: BuildTraits, status: int, message: str, accept: str = "") -> R
         return ResponseContent(status, page.encode(), "text/html")
     if accept.startswith(TEXT):
         return ResponseContent(status, f"llama-swap: {message}".encode(), TEXT)
-    return json_error(habits, status, message)
+    return json_error(traits, status, message)
 
 
-def json_error(habits: BuildTraits, status: int, message: str) -> ResponseContent:
+def json_error(traits: BuildTraits, status: int, message: str) -> ResponseContent:
     """An error that is JSON whatever the caller accepts."""
-    if habits.plain_errors:
+    if traits.plain_errors:
         return ResponseContent(status, go_json({"error": message}).encode(), JSON_UTF8)
-    if not habits.nested_errors:
+    if not traits.nested_errors:
         body = f'{{"src":"llama-swap", "error": {go_json(message)}}}'
         return ResponseContent(status, body.encode(), JSON)
     kind, code = _KINDS.get(status, ("server_error", "internal_error"))
@@ -202,19 +202,19 @@ def json_error(habits: BuildTraits, status: int, message: str) -> ResponseConten
 
 
 def load_error(
-    habits: BuildTraits, failure: UpstreamLoadFailed, accept: str = ""
+    traits: BuildTraits, failure: UpstreamLoadFailed, accept: str = ""
 ) -> ResponseContent:
     """Return the response to a request with a model that failed to load."""
-    text = failure_text(habits, failure)
-    if not habits.plain_errors:
-        return error(habits, habits.load_failure_status, text, accept)
-    status = 503 if failure.cause is LoadFailureCause.STOPPING else habits.load_failure_status
+    text = failure_text(traits, failure)
+    if not traits.plain_errors:
+        return error(traits, traits.load_failure_status, text, accept)
+    status = 503 if failure.cause is LoadFailureCause.STOPPING else traits.load_failure_status
     return ResponseContent(status, f"{text}\n".encode(), TEXT_UTF8)
 
 
-def failure_text(habits: BuildTraits, failure: UpstreamLoadFailed) -> str:
+def failure_text(traits: BuildTraits, failure: UpstreamLoadFailed) -> str:
     """A failed load in the build's own words."""
-    if not habits.plain_errors:
+    if not traits.plain_errors:
         waiter = "group: model unloaded"
         reason = waiter if failure.cause is LoadFailureCause.UNLOADED else failure_reason(failure)
         return f"unspecific error: {reason}"
@@ -249,34 +249,34 @@ def failure_reason(failure: UpstreamLoadFailed) -> str:
             return "upstream command exited prematurely"
 
 
-def failure_log_lines(habits: BuildTraits, failure: UpstreamLoadFailed) -> tuple[str, ...]:
+def failure_log_lines(traits: BuildTraits, failure: UpstreamLoadFailed) -> tuple[str, ...]:
     """What a failed load leaves in the proxy log, without levels' brackets left out."""
     id_, reason = failure.model_id, failure_reason(failure)
-    if habits.plain_errors:
+    if traits.plain_errors:
         if failure.cause is not LoadFailureCause.EXITED:
             return ()
         return (
             f"[WARN] <{id_}> ExitError >> exit status 1, exit code: 1",
             f"[INFO] <{id_}> process exited but not StateStopping, current state: starting",
         )
-    if habits.nested_errors:
+    if traits.nested_errors:
         return (f"[WARN] group: starting {id_} failed: {reason}",)
     return (f"[WARN] group: running {id_} exited: {reason}",)
 
 
-def path_not_found(habits: BuildTraits) -> ResponseContent:
+def path_not_found(traits: BuildTraits) -> ResponseContent:
     """No such endpoint."""
-    if habits.plain_errors:
+    if traits.plain_errors:
         return ResponseContent(404, b"", "")
     return ResponseContent(
         404, b"404 page not found\n", TEXT_UTF8, {"X-Content-Type-Options": "nosniff"}
     )
 
 
-def method_not_allowed(habits: BuildTraits, allowed: str) -> ResponseContent:
+def method_not_allowed(traits: BuildTraits, allowed: str) -> ResponseContent:
     """The endpoint is there, but not for this method."""
-    if not habits.knows_methods:
-        return path_not_found(habits)
+    if not traits.knows_methods:
+        return path_not_found(traits)
     return ResponseContent(
         405,
         b"Method Not Allowed\n",

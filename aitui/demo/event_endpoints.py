@@ -56,12 +56,12 @@ class EventEndpoints:
         ring = self._find_log(name)
         if ring is None:
             answer = error(
-                self._swap.habits,
+                self._swap.traits,
                 400,
                 "invalid logger. Use 'proxy', 'upstream' or a model's ID",
                 call.accept,
             )
-            kind = TEXT if self._swap.habits.plain_errors else answer.content_type
+            kind = TEXT if self._swap.traits.plain_errors else answer.content_type
             stream = await call.begin(
                 ChunkedResponse({"Content-Type": kind, **_UNBUFFERED}, answer.status)
             )
@@ -73,7 +73,7 @@ class EventEndpoints:
         stream = ChunkedResponse({"Content-Type": TEXT, **_UNBUFFERED})
         with ring.stream.reader(LOG_STREAM_CHUNKS) as reader:
             history = "" if "no-history" in call.query else ring.history
-            if not self._swap.habits.late_log_headers or history:
+            if not self._swap.traits.late_log_headers or history:
                 await call.begin(stream)
             if history:
                 await stream.send(history.encode())
@@ -98,7 +98,7 @@ class EventEndpoints:
             ("logData", {"data": swap.logs.upstream.history, "source": "upstream"}),
             ("modelStatus", swap.listing.statuses()),
         ]
-        if swap.habits.detailed_events:
+        if swap.traits.detailed_events:
             frames.append(("uiConfig", {"activity": {"session_id": _SESSION_HEADERS}}))
             frames.append(("profileChanged", active_profile(swap)))
         else:

@@ -45,8 +45,8 @@ class InferenceEndpoints:
 
     async def openai(self, call: IncomingRequest) -> Response:
         """`POST /v1/chat/completions` and its siblings."""
-        habits = self._swap.habits
-        name = call.model_name() if call.is_json or not habits.needs_json_content_type else ""
+        traits = self._swap.traits
+        name = call.model_name() if call.is_json or not traits.needs_json_content_type else ""
         if not name or self._is_disabled(name):
             return CompleteResponse(self._no_model_error(call))
         model = self._swap.find_model(name) or name
@@ -78,17 +78,17 @@ class InferenceEndpoints:
 
     async def upstream(self, call: IncomingRequest) -> Response:
         """Anything under `/upstream/ID/`."""
-        habits = self._swap.habits
+        traits = self._swap.traits
         name, rest = self._split_model_path(call.path.removeprefix("/upstream/"))
         process = self._process(name) if name else None
-        if process is None or (self._is_peer(name) and not habits.peers_under_upstream):
-            return CompleteResponse(error(habits, 404, "model not found", call.accept))
+        if process is None or (self._is_peer(name) and not traits.peers_under_upstream):
+            return CompleteResponse(error(traits, 404, "model not found", call.accept))
         if not rest:
             return CompleteResponse(redirect(301, f"/upstream/{name}/", "Moved Permanently"))
         if self._is_ignored_path(process, rest):
             text = f"model {process.id} is not loaded; path matches upstream.ignorePaths"
-            return CompleteResponse(error(habits, 409, text, call.accept))
-        if habits.counts_upstream_requests:
+            return CompleteResponse(error(traits, 409, text, call.accept))
+        if traits.counts_upstream_requests:
             with self._swap.running.track(call.caller(process.id)) as running:
                 return (await self._claim_and_forward(call, process, running, name, rest)).response
         return (await self._claim_and_forward(call, process, None, name, rest)).response
@@ -100,13 +100,13 @@ class InferenceEndpoints:
         running: InflightRequest,
         name: str,
     ) -> RequestOutcome:
-        habits = self._swap.habits
+        traits = self._swap.traits
         if process is None:
             text = "no router for requested model"
-            if habits.plain_errors:
+            if traits.plain_errors:
                 text = f"could not find suitable inference handler for {name}"
             return RequestOutcome(
-                CompleteResponse(error(habits, habits.unknown_model_status, text, call.accept))
+                CompleteResponse(error(traits, traits.unknown_model_status, text, call.accept))
             )
         if len(process.claims) >= process.configuration.concurrency_limit:
             return RequestOutcome(CompleteResponse(self._too_many_error()))
@@ -133,7 +133,7 @@ class InferenceEndpoints:
                 return await self._forward(ChatExchange(call, process, claim, name, running), path)
         except UpstreamLoadFailed as failure:
             return RequestOutcome(
-                CompleteResponse(load_error(self._swap.habits, failure, call.accept))
+                CompleteResponse(load_error(self._swap.traits, failure, call.accept))
             )
 
     async def _claim_with_loading_text(
@@ -144,10 +144,10 @@ class InferenceEndpoints:
         name: str,
         path: str,
     ) -> RequestOutcome:
-        habits = self._swap.habits
+        traits = self._swap.traits
         stream = await call.begin(ChunkedResponse(_LOADING_HEADERS))
         began = time.monotonic()
-        for data in loading_text.loading_start(habits, process.id):
+        for data in loading_text.loading_start(traits, process.id):
             await stream.send(data)
         talk = self._swap.background.start(
             self._send_loading_text(stream, process), name="loading text"
@@ -155,20 +155,20 @@ class InferenceEndpoints:
         try:
             async with self._swap.swapping.claim(process.id) as claim:
                 await cancel_and_wait(talk)
-                for data in loading_text.loading_end(habits, time.monotonic() - began):
+                for data in loading_text.loading_end(traits, time.monotonic() - began):
                     await stream.send(data)
                 exchange = ChatExchange(call, process, claim, name, running, stream)
                 return await self._forward(exchange, path)
         except UpstreamLoadFailed as failure:
             await cancel_and_wait(talk)
-            answer = load_error(habits, failure)
-            if habits.glues_failure and failure.cause is LoadFailureCause.NO_BINARY:
+            answer = load_error(traits, failure)
+            if traits.glues_failure and failure.cause is LoadFailureCause.NO_BINARY:
                 pieces = loading_text.early_failure(answer.body)
             else:
-                for data in loading_text.loading_end(habits, time.monotonic() - began):
+                for data in loading_text.loading_end(traits, time.monotonic() - began):
                     await stream.send(data)
-                text = failure_text(habits, failure)
-                pieces = loading_text.load_failure(habits, text, answer.body)
+                text = failure_text(traits, failure)
+                pieces = loading_text.load_failure(traits, text, answer.body)
             for data in pieces:
                 await stream.send(data)
             return RequestOutcome(stream)
@@ -180,7 +180,7 @@ class InferenceEndpoints:
         try:
             await asyncio.sleep(0)
             position = self._swap.swapping.queue_position(process.id)
-            for data in loading_text.queue_position(self._swap.habits, position):
+            for data in loading_text.queue_position(self._swap.traits, position):
                 await stream.send(data)
             while True:
                 await asyncio.sleep(_LOADING_TEXT_INTERVAL)
@@ -195,12 +195,12 @@ class InferenceEndpoints:
         running: InflightRequest | None,
         path: str,
     ) -> RequestOutcome:
-        habits = self._swap.habits
+        traits = self._swap.traits
         address = urlsplit(process.configuration.proxy)
         if address.hostname is not None and address.hostname.endswith(".invalid"):
             text = f"peer proxy error: dial tcp {address.netloc}: connect: connection refused"
-            if habits.nested_errors:
-                return RequestOutcome(CompleteResponse(json_error(habits, 502, text)))
+            if traits.nested_errors:
+                return RequestOutcome(CompleteResponse(json_error(traits, 502, text)))
             return RequestOutcome(
                 CompleteResponse(
                     ResponseContent(502, f"{text}\n".encode(), TEXT_UTF8, _NO_SNIFFING)
@@ -242,7 +242,7 @@ class InferenceEndpoints:
 
     def _is_ignored_path(self, process: UpstreamProcess, path: str) -> bool:
         return (
-            self._swap.habits.ignores_static_paths
+            self._swap.traits.ignores_static_paths
             and process.state is not ProcessState.READY
             and path.endswith(_STATIC_FILES)
         )
@@ -258,16 +258,16 @@ class InferenceEndpoints:
         return "", ""
 
     def _no_model_error(self, call: IncomingRequest) -> ResponseContent:
-        habits = self._swap.habits
-        if habits.plain_errors:
-            return error(habits, 400, "missing or invalid 'model' key", call.accept)
-        return error(habits, 404, "no model id could be identified", call.accept)
+        traits = self._swap.traits
+        if traits.plain_errors:
+            return error(traits, 400, "missing or invalid 'model' key", call.accept)
+        return error(traits, 404, "no model id could be identified", call.accept)
 
     def _too_many_error(self) -> ResponseContent:
-        habits = self._swap.habits
-        if not habits.nested_errors:
+        traits = self._swap.traits
+        if not traits.nested_errors:
             return ResponseContent(429, b"Too many requests\n", TEXT_UTF8, _NO_SNIFFING)
-        answer = json_error(habits, 429, "Too many requests")
+        answer = json_error(traits, 429, "Too many requests")
         return ResponseContent(
             answer.status, answer.body, answer.content_type, {"Retry-After": "1"}
         )

@@ -25,17 +25,17 @@ class ModelListing:
         self,
         configuration: Configuration,
         processes: Mapping[str, UpstreamProcess],
-        habits: BuildTraits,
+        traits: BuildTraits,
     ) -> None:
         self._configuration = configuration
         self._processes = processes
-        self._habits = habits
+        self._traits = traits
 
     def running(self) -> dict[str, Any]:
         """Return the response of `/running`."""
         shown = (
             {ProcessState.READY}
-            if self._habits.lists_only_ready
+            if self._traits.lists_only_ready
             else set(ProcessState) - {ProcessState.STOPPED}
         )
         return {
@@ -85,7 +85,7 @@ class ModelListing:
             for peer in self._peers()
             for model in peer.models
         ]
-        if self._habits.detailed_events:
+        if self._traits.detailed_events:
             entries += [
                 self._selector_entry(item, created) for item in self._configuration.selectors
             ]
@@ -112,7 +112,7 @@ class ModelListing:
         }
         if model.aliases:
             status["aliases"] = list(model.aliases)
-        if self._habits.detailed_events and model.capabilities:
+        if self._traits.detailed_events and model.capabilities:
             status["capabilities"] = _capability_flags(model.capabilities)
             if model.capabilities.context:
                 status["context_length"] = model.capabilities.context
@@ -136,7 +136,7 @@ class ModelListing:
             entry["name"] = model.name
         if model.description:
             entry["description"] = model.description
-        if not self._habits.detailed_events:
+        if not self._traits.detailed_events:
             if model.metadata:
                 entry["meta"] = {"llamaswap": dict(model.metadata)}
             return entry
@@ -153,10 +153,10 @@ class ModelListing:
         entry = _base_entry(self._peer_model_id(peer, model), created)
         entry["name"] = f"{peer.id}: {model}"
         about = {"peerID": peer.id}
-        if self._habits.detailed_events:
+        if self._traits.detailed_events:
             about["type"] = "peer"
         entry["meta"] = {"llamaswap": about}
-        if self._habits.detailed_events:
+        if self._traits.detailed_events:
             entry["status"] = {"value": "unloaded"}
         return entry
 
@@ -198,10 +198,10 @@ class ModelListing:
 
     def _peers(self) -> list[Peer]:
         peers = list(self._configuration.peers)
-        return sorted(peers, key=lambda peer: peer.id) if self._habits.qualifies_peers else peers
+        return sorted(peers, key=lambda peer: peer.id) if self._traits.qualifies_peers else peers
 
     def _peer_model_id(self, peer: Peer, model: str) -> str:
-        return f"{peer.id}/{model}" if self._habits.qualifies_peers else model
+        return f"{peer.id}/{model}" if self._traits.qualifies_peers else model
 
 
 def _base_entry(id_: str, created: int) -> dict[str, Any]:

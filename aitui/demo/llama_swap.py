@@ -34,18 +34,18 @@ class LlamaSwap:
     def __init__(
         self,
         configuration: Configuration,
-        habits: BuildTraits,
+        traits: BuildTraits,
         logs: ServerLogs,
         cards: GraphicsCards,
     ) -> None:
         self.configuration = configuration
         self.cards = cards
-        self.habits = habits
+        self.traits = traits
         self.logs = logs
         self.events: Broadcast[str] = Broadcast()
         self.active_profile: Profile | None = None
-        self.running = InflightRequests(habits, self.publish)
-        self.activity = ActivityLog(habits, self.publish, captures=configuration.captures)
+        self.running = InflightRequests(traits, self.publish)
+        self.activity = ActivityLog(traits, self.publish, captures=configuration.captures)
         self.background = BackgroundTasks()
         self.change = ChangeNotifier()
         self.upstream_log = ServerLog(also=self._write_upstream_log)
@@ -54,11 +54,11 @@ class LlamaSwap:
             model.id: self._create_process(model) for model in configuration.models.values()
         }
         self._peers: dict[str, UpstreamProcess] = {}
-        self.listing = ModelListing(configuration, self.processes, habits)
+        self.listing = ModelListing(configuration, self.processes, traits)
         self.swapping = ModelSwapper(
             configuration,
             self.processes,
-            habits=habits,
+            traits=traits,
             proxy_log=self.proxy_log,
             change=self.change,
             background=self.background,
@@ -69,7 +69,7 @@ class LlamaSwap:
         for name in self.configuration.preload:
             model_id = self.configuration.resolve(name)
             if model_id is not None:
-                self.proxy_log.write(f"[INFO] {self.habits.preload_line}: {model_id}\n")
+                self.proxy_log.write(f"[INFO] {self.traits.preload_line}: {model_id}\n")
                 self.background.start(self._preload(model_id), name=f"preload {model_id}")
 
     def end_streams(self) -> None:
@@ -101,7 +101,7 @@ class LlamaSwap:
 
     def find_model(self, name: str) -> str | None:
         """Return the id of the local model for a request's model name."""
-        if self.habits.detailed_events:
+        if self.traits.detailed_events:
             if self.active_profile is not None and name in self.active_profile.pins:
                 name = self.active_profile.pins[name]
             for selector in self.configuration.selectors:
@@ -111,7 +111,7 @@ class LlamaSwap:
 
     def is_selector(self, name: str) -> bool:
         """Whether a name stands for the best of several models."""
-        return self.habits.detailed_events and any(
+        return self.traits.detailed_events and any(
             name == selector.id for selector in self.configuration.selectors
         )
 
@@ -144,7 +144,7 @@ class LlamaSwap:
             change=self.change,
             on_state=lambda: self.publish("modelStatus", self.listing.statuses()),
             cards=self.cards,
-            forgets_log=self.habits.forgets_log_on_stop,
+            forgets_log=self.traits.forgets_log_on_stop,
         )
 
     async def _preload(self, model_id: str) -> None:

@@ -11,17 +11,17 @@ _RULE = "━━━━━"
 _CHUNK_LENGTH = 5
 
 
-def loading_start(habits: BuildTraits, model_id: str) -> Iterator[bytes]:
+def loading_start(traits: BuildTraits, model_id: str) -> Iterator[bytes]:
     """Yield the text at the start of a load."""
-    yield from _line(habits, _RULE)
-    yield from _line(habits, f"llama-swap loading model: {model_id}")
-    if not habits.loading_in_lines:
+    yield from _line(traits, _RULE)
+    yield from _line(traits, f"llama-swap loading model: {model_id}")
+    if not traits.loading_in_lines:
         yield _event("\n")
 
 
-def queue_position(habits: BuildTraits, position: int) -> Iterator[bytes]:
+def queue_position(traits: BuildTraits, position: int) -> Iterator[bytes]:
     """Yield the position in the queue, which the oldest build doesn't report."""
-    if position and not habits.loading_in_lines:
+    if position and not traits.loading_in_lines:
         yield from _split_line(f"Queue position: #{position} ")
 
 
@@ -30,19 +30,19 @@ def progress_dot() -> bytes:
     return _event(".")
 
 
-def loading_end(habits: BuildTraits, seconds: float) -> Iterator[bytes]:
+def loading_end(traits: BuildTraits, seconds: float) -> Iterator[bytes]:
     """Yield the text at the end of a load, successful or not."""
-    if habits.loading_in_lines:
+    if traits.loading_in_lines:
         yield _event(f"\nDone! ({seconds:.2f}s)\n")
     else:
-        yield from _line(habits, f"Done! ({seconds:.2f}s)")
-    yield from _line(habits, _RULE)
-    yield from _line(habits, " ")
+        yield from _line(traits, f"Done! ({seconds:.2f}s)")
+    yield from _line(traits, _RULE)
+    yield from _line(traits, " ")
 
 
-def load_failure(habits: BuildTraits, text: str, body: bytes) -> Iterator[bytes]:
+def load_failure(traits: BuildTraits, text: str, body: bytes) -> Iterator[bytes]:
     """The failure inside a 200: a bare line, or for the oldest build more reasoning."""
-    if habits.loading_in_lines:
+    if traits.loading_in_lines:
         yield _event(f"Unable to swap model err: {text}\n")
     else:
         yield body
@@ -54,8 +54,8 @@ def early_failure(body: bytes) -> Iterator[bytes]:
     yield _event("Done!")
 
 
-def _line(habits: BuildTraits, text: str) -> Iterator[bytes]:
-    if habits.loading_in_lines:
+def _line(traits: BuildTraits, text: str) -> Iterator[bytes]:
+    if traits.loading_in_lines:
         yield _event(f"{text}\n")
     else:
         yield from _split_line(text)

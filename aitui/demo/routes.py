@@ -73,7 +73,7 @@ class Routes:
                 for name in ("chat/completions", "completions", "embeddings", "rerank")
             ),
         ]
-        if swap.habits.activity_endpoints:
+        if swap.traits.activity_endpoints:
             self._routes += [
                 Route("GET", "/models", status.models),
                 Route("GET", "/props", inference.props),
@@ -97,18 +97,18 @@ class Routes:
         for route in fitting:
             if route.method == _ANY or route.method in self._route_methods(call.method):
                 return await route.endpoint(call)
-        habits = self._swap.habits
+        traits = self._swap.traits
         if not fitting:
-            return CompleteResponse(path_not_found(habits))
+            return CompleteResponse(path_not_found(traits))
         allowed = "GET, HEAD" if fitting[0].method == "GET" else fitting[0].method
-        return CompleteResponse(method_not_allowed(habits, allowed))
+        return CompleteResponse(method_not_allowed(traits, allowed))
 
     def needs_key(self, call: IncomingRequest) -> bool:
         """Whether the path needs an API key, if there are any."""
         return call.path not in _OPEN_PATHS
 
     def _route_methods(self, method: str) -> tuple[str, ...]:
-        if method == "HEAD" and self._swap.habits.knows_methods:
+        if method == "HEAD" and self._swap.traits.knows_methods:
             return ("HEAD", "GET")
         return (method,)
 

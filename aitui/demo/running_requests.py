@@ -67,8 +67,8 @@ class InflightRequest:
 class InflightRequests:
     """All running requests. Publishes `inflight` events as the build does."""
 
-    def __init__(self, habits: BuildTraits, publish: Callable[[str, object], None]) -> None:
-        self._habits = habits
+    def __init__(self, traits: BuildTraits, publish: Callable[[str, object], None]) -> None:
+        self._traits = traits
         self._publish = publish
         self._requests: dict[int, InflightRequest] = {}
         self._last_id = 0
@@ -86,7 +86,7 @@ class InflightRequests:
             yield request
         finally:
             del self._requests[request.id]
-            if self._habits.detailed_events:
+            if self._traits.detailed_events:
                 self._publish("inflight", {"operation": "remove", "id": str(request.id)})
             else:
                 self._publish("inflight", {"total": len(self._requests)})
@@ -97,7 +97,7 @@ class InflightRequests:
 
     def snapshot(self) -> object:
         """Return the `inflight` event that a new listener gets first."""
-        if not self._habits.detailed_events:
+        if not self._traits.detailed_events:
             return {"total": len(self._requests)}
         if not self._requests:
             return {"operation": "snapshot"}
@@ -105,13 +105,13 @@ class InflightRequests:
         return {"operation": "snapshot", "requests": requests}
 
     def _publish_arrival(self, request: InflightRequest) -> None:
-        if self._habits.detailed_events:
+        if self._traits.detailed_events:
             self._publish_upsert(request)
         else:
             self._publish("inflight", {"total": len(self._requests)})
 
     def _publish_upsert(self, request: InflightRequest) -> None:
-        if self._habits.detailed_events:
+        if self._traits.detailed_events:
             self._publish("inflight", {"operation": "upsert", "request": _describe(request)})
 
 

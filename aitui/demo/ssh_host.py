@@ -146,19 +146,19 @@ def _setup_paths(folder: Path) -> SshSetup:
     )
 
 
-def _write_setup(set_up: SshSetup, port: int) -> None:
-    set_up.config.parent.mkdir(parents=True, mode=0o700)
-    public = _write_key(set_up.host_key)
-    _write_key(set_up.identity)
-    set_up.known_hosts.write_text(f"[127.0.0.1]:{port} {public}\n")
-    set_up.config.write_text(
+def _write_setup(setup: SshSetup, port: int) -> None:
+    setup.config.parent.mkdir(parents=True, mode=0o700)
+    public = _write_key(setup.host_key)
+    _write_key(setup.identity)
+    setup.known_hosts.write_text(f"[127.0.0.1]:{port} {public}\n")
+    setup.config.write_text(
         f"Host {NAME}\n"
         f"  HostName 127.0.0.1\n"
         f"  Port {port}\n"
         f"  User {ACCOUNT}\n"
-        f"  IdentityFile {set_up.identity}\n"
+        f"  IdentityFile {setup.identity}\n"
         f"  IdentitiesOnly yes\n"
-        f"  UserKnownHostsFile {set_up.known_hosts}\n"
+        f"  UserKnownHostsFile {setup.known_hosts}\n"
     )
 
 

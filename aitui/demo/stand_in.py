@@ -8,7 +8,7 @@ import binascii
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Self
 
 from aiohttp import web
@@ -42,13 +42,12 @@ class _Runtime:
     routes: Routes
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Listener:
-    """The open port."""
+    """The open port, and the HTTP server behind it."""
 
-    listener: asyncio.Server
-    server: web.Server
-    transports: set[asyncio.BaseTransport] = field(default_factory=set)
+    tcp: asyncio.Server
+    http: web.Server
 
 
 @asynccontextmanager
@@ -106,8 +105,8 @@ class StandIn:
         self._require_client_certificate = require_client_certificate
         self._on_output = say
         self._logs = ServerLogs()
-        self._life: _Runtime | None = None
-        self._door: _Listener | None = None
+        self._runtime: _Runtime | None = None
+        self._listener: _Listener | None = None
         self._host, self._port = listen
 
     async def __aenter__(self) -> Self:
@@ -131,7 +130,7 @@ class StandIn:
     @property
     def processes(self) -> tuple[UpstreamProcess, ...]:
         """The process of every model, running or not; none while the server is stopped."""
-        return () if self._life is None else tuple(self._life.swap.processes.values())
+        return () if self._runtime is None else tuple(self._runtime.swap.processes.values())
 
     def running(self) -> dict[str, str]:
         """Return the state of every model that is not stopped, by id."""
@@ -146,7 +145,7 @@ class StandIn:
 
         Raises BadConfiguration, and opens nothing, for an invalid text.
         """
-        assert self._door is None, "the stand-in is running already"
+        assert self._listener is None, "the stand-in is running already"
         if config_text is not None:
             self._configuration = parse_configuration(config_text)
         context = None
@@ -163,39 +162,39 @@ class StandIn:
         loop = asyncio.get_running_loop()
         listener = await loop.create_server(server, self._host, self._port, ssl=context)
         self._port = listener.sockets[0].getsockname()[1]
-        self._door = _Listener(listener, server)
+        self._listener = _Listener(listener, server)
         self._logs = ServerLogs(main=ServerLog(also=self._on_output))
         self._start_swap()
         self._write_log(f"[INFO] llama-swap listening on {self.url}")
 
     async def stop(self) -> None:
         """End streams, cut chats, close connections and stop listening."""
-        door, self._door = self._door, None
-        if door is None:
+        listener, self._listener = self._listener, None
+        if listener is None:
             return
-        await close_listener(door.listener)
+        await close_listener(listener.tcp)
         try:
             await self._stop_swap()
         finally:
-            connections = door.server.connections
+            connections = listener.http.connections
             transports = [connection.transport for connection in connections]
-            await door.server.shutdown(_GRACE_SECONDS)
+            await listener.http.shutdown(_GRACE_SECONDS)
             for transport in transports:
                 if transport is not None:
                     transport.abort()
-            await door.listener.wait_closed()
+            await listener.tcp.wait_closed()
             await asyncio.sleep(0)
 
     async def drain(self, seconds: float) -> None:
         """Act on SIGTERM: refuse new connections, end streams, let running chats finish."""
-        door, life = self._door, self._life
-        if door is not None and life is not None:
+        listener, runtime = self._listener, self._runtime
+        if listener is not None and runtime is not None:
             self._write_log("[INFO] received signal terminated, shutting down")
-            await close_listener(door.listener)
-            life.swap.end_streams()
+            await close_listener(listener.tcp)
+            runtime.swap.end_streams()
             with suppress(TimeoutError):
                 async with asyncio.timeout(seconds):
-                    await life.swap.wait_until_idle()
+                    await runtime.swap.wait_until_idle()
         await self.stop()
 
     async def reload(self, config_text: str | None = None, *, watched: bool = False) -> None:
@@ -215,7 +214,7 @@ class StandIn:
 
     def write_log(self, text: str) -> None:
         """Write text to the proxy's log."""
-        self._active_life.swap.proxy_log.write(text)
+        self._active_runtime.swap.proxy_log.write(text)
 
     @asynccontextmanager
     async def busy(
@@ -226,7 +225,7 @@ class StandIn:
         user_agent: str = "OpenWebUI/0.6",
     ) -> AsyncIterator[None]:
         """Hold another client's chat with a model, loaded first if necessary."""
-        swap = self._active_life.swap
+        swap = self._active_runtime.swap
         headers = {
             "Accept": "*/*",
             "Content-Type": "application/json",
@@ -260,23 +259,23 @@ class StandIn:
                     )
 
     @property
-    def _active_life(self) -> _Runtime:
-        assert self._life is not None, "the stand-in is not running"
-        return self._life
+    def _active_runtime(self) -> _Runtime:
+        assert self._runtime is not None, "the stand-in is not running"
+        return self._runtime
 
     def _start_swap(self) -> None:
-        swap = LlamaSwap(self._configuration, self.dialect.habits, self._logs, self.cards)
-        self._life = _Runtime(swap, Routes(swap))
+        swap = LlamaSwap(self._configuration, self.dialect.traits, self._logs, self.cards)
+        self._runtime = _Runtime(swap, Routes(swap))
         swap.open()
 
     async def _stop_swap(self) -> None:
-        life, self._life = self._life, None
-        if life is not None:
-            await life.swap.close()
+        runtime, self._runtime = self._runtime, None
+        if runtime is not None:
+            await runtime.swap.close()
 
     def _write_log(self, line: str) -> None:
-        if self._life is not None:
-            self._life.swap.proxy_log.write(f"{line}\n")
+        if self._runtime is not None:
+            self._runtime.swap.proxy_log.write(f"{line}\n")
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         began = time.monotonic()
@@ -296,23 +295,23 @@ class StandIn:
 
     async def respond(self, call: IncomingRequest) -> Response:
         """Answer a request."""
-        life = self._life
-        if life is None:
+        runtime = self._runtime
+        if runtime is None:
             return CompleteResponse(ResponseContent(503, b"", ""))
-        if not self._is_authorized(life, call):
+        if not self._is_authorized(runtime, call):
             return CompleteResponse(self._auth_error(call))
-        response = await life.routes.respond(call)
+        response = await runtime.routes.respond(call)
         if "Origin" in call.headers and not response.prepared:
             response.headers["Access-Control-Allow-Origin"] = call.headers["Origin"]
         return response
 
-    def _is_authorized(self, life: _Runtime, call: IncomingRequest) -> bool:
-        keys = life.swap.configuration.api_keys
-        return not keys or not life.routes.needs_key(call) or _api_key(call) in keys
+    def _is_authorized(self, runtime: _Runtime, call: IncomingRequest) -> bool:
+        keys = runtime.swap.configuration.api_keys
+        return not keys or not runtime.routes.needs_key(call) or _api_key(call) in keys
 
     def _auth_error(self, call: IncomingRequest) -> ResponseContent:
         text = "unauthorized: invalid or missing API key"
-        answer = error(self.dialect.habits, 401, text, call.accept)
+        answer = error(self.dialect.traits, 401, text, call.accept)
         demand = {"WWW-Authenticate": 'Basic realm="llama-swap"'}
         return ResponseContent(401, answer.body, answer.content_type, demand)
 

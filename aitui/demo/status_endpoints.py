@@ -47,7 +47,7 @@ class StatusEndpoints:
 
     async def ui(self, _call: IncomingRequest) -> Response:
         """`GET /ui` leads to its folder."""
-        status, phrase = self._swap.habits.ui_redirect
+        status, phrase = self._swap.traits.ui_redirect
         return CompleteResponse(redirect(status, "/ui/", phrase))
 
     async def ui_page(self, _call: IncomingRequest) -> Response:
@@ -62,10 +62,10 @@ class StatusEndpoints:
 
     async def running(self, _call: IncomingRequest) -> Response:
         """`GET /running`."""
-        habits = self._swap.habits
-        text = go_json(self._swap.listing.running(), sorted_keys=habits.sorted_keys)
+        traits = self._swap.traits
+        text = go_json(self._swap.listing.running(), sorted_keys=traits.sorted_keys)
         return CompleteResponse(
-            ResponseContent(200, f"{text}{habits.running_newline}".encode(), JSON)
+            ResponseContent(200, f"{text}{traits.running_newline}".encode(), JSON)
         )
 
     async def models(self, _call: IncomingRequest) -> Response:
@@ -74,7 +74,7 @@ class StatusEndpoints:
 
     async def version(self, _call: IncomingRequest) -> Response:
         """`GET /api/version`."""
-        return self._json(dict(self._swap.habits.version))
+        return self._json(dict(self._swap.traits.version))
 
     async def unload_all(self, _call: IncomingRequest) -> Response:
         """`POST /api/models/unload`."""
@@ -90,8 +90,8 @@ class StatusEndpoints:
         """`POST /api/models/unload/ID`; an alias will do."""
         model_id = self._swap.configuration.resolve(call.path.removeprefix("/api/models/unload/"))
         if model_id is None:
-            text = "Model not found" if self._swap.habits.plain_errors else "model not found"
-            return CompleteResponse(error(self._swap.habits, 404, text, call.accept))
+            text = "Model not found" if self._swap.traits.plain_errors else "model not found"
+            return CompleteResponse(error(self._swap.traits, 404, text, call.accept))
         await self._swap.swapping.unload([model_id])
         return CompleteResponse(ResponseContent(200, b"OK", TEXT_UTF8))
 
@@ -104,7 +104,7 @@ class StatusEndpoints:
         """`GET /api/metrics/activity`: a page of rows."""
         complaint = _page_error(call)
         if complaint:
-            return CompleteResponse(error(self._swap.habits, 400, complaint, call.accept))
+            return CompleteResponse(error(self._swap.traits, 400, complaint, call.accept))
         rows = sorted(self._filter_rows(call), key=_SORT_KEYS[call.query.get("sort", "id")])
         if call.query.get("order", "desc") != "asc":
             rows.reverse()
@@ -128,24 +128,24 @@ class StatusEndpoints:
         """`GET /api/captures/ID`: bodies are not kept here."""
         number = call.path.removeprefix("/api/captures/")
         if not number.lstrip("-").isdecimal():
-            return CompleteResponse(json_error(self._swap.habits, 400, "invalid capture ID"))
-        return CompleteResponse(json_error(self._swap.habits, 404, "capture not found"))
+            return CompleteResponse(json_error(self._swap.traits, 400, "invalid capture ID"))
+        return CompleteResponse(json_error(self._swap.traits, 404, "capture not found"))
 
     async def performance(self, call: IncomingRequest) -> Response:
         """`GET /api/performance`: a sample every few seconds, the last two at first."""
-        habits = self._swap.habits
+        traits = self._swap.traits
         if not self._swap.configuration.performance:
-            if habits.detailed_events:
+            if traits.detailed_events:
                 return CompleteResponse(ResponseContent(503, b'{"enabled":false}\n', JSON))
-            return CompleteResponse(json_error(habits, 503, "performance monitor not available"))
+            return CompleteResponse(json_error(traits, 503, "performance monitor not available"))
         after = call.query.get("after", "")
         try:
             moments = performance.sample_times(datetime.fromisoformat(after) if after else None)
         except (TypeError, ValueError):
             text = "invalid 'after' timestamp, use RFC3339 format"
-            return CompleteResponse(json_error(habits, 400, text))
+            return CompleteResponse(json_error(traits, 400, text))
         processes = self._swap.processes.values()
-        body: dict[str, Any] = {"enabled": True} if habits.detailed_events else {}
+        body: dict[str, Any] = {"enabled": True} if traits.detailed_events else {}
         cards = self._swap.cards
         body["gpu_stats"] = [
             row for at in moments for row in performance.gpu_samples(cards, processes, at)
@@ -165,7 +165,7 @@ class StatusEndpoints:
 
     async def hardware(self, _call: IncomingRequest) -> Response:
         """`GET /api/hardware`: the demo's machine."""
-        version = self._swap.habits.version["version"]
+        version = self._swap.traits.version["version"]
         return self._json(hardware_body(version, self._swap.cards.cards))
 
     async def profiles(self, _call: IncomingRequest) -> Response:
@@ -182,21 +182,21 @@ class StatusEndpoints:
 
     async def choose_profile(self, call: IncomingRequest) -> Response:
         """`PUT /api/profiles/active`; null or an empty name means none."""
-        habits = self._swap.habits
+        traits = self._swap.traits
         try:
             body = json.loads(call.body)
         except ValueError:
-            return CompleteResponse(error(habits, 400, "invalid profile request", call.accept))
+            return CompleteResponse(error(traits, 400, "invalid profile request", call.accept))
         if not isinstance(body, dict) or "name" not in body:
-            return CompleteResponse(error(habits, 400, "profile name is required", call.accept))
+            return CompleteResponse(error(traits, 400, "profile name is required", call.accept))
         name = body["name"]
         if name is not None and not isinstance(name, str):
             return CompleteResponse(
-                error(habits, 400, "profile name must be a string or null", call.accept)
+                error(traits, 400, "profile name must be a string or null", call.accept)
             )
         found = [item for item in self._swap.configuration.profiles if item.id == name]
         if name and not found:
-            return CompleteResponse(error(habits, 404, f'profile "{name}" not found', call.accept))
+            return CompleteResponse(error(traits, 404, f'profile "{name}" not found', call.accept))
         self._swap.active_profile = found[0] if found else None
         self._swap.proxy_log.write(f'[INFO] active profile changed to "{name or ""}"\n')
         self._swap.publish("profileChanged", active_profile(self._swap))
@@ -207,11 +207,11 @@ class StatusEndpoints:
         """`POST /api/inflight/ID/cancel`."""
         id_, _, action = call.path.removeprefix("/api/inflight/").partition("/")
         if action != "cancel":
-            return CompleteResponse(path_not_found(self._swap.habits))
+            return CompleteResponse(path_not_found(self._swap.traits))
         request = self._swap.running.find(id_)
         if request is None:
             return CompleteResponse(
-                error(self._swap.habits, 404, "inflight request not found", call.accept)
+                error(self._swap.traits, 404, "inflight request not found", call.accept)
             )
         request.cancel()
         return self._json({"msg": "ok"})
@@ -228,10 +228,10 @@ class StatusEndpoints:
         ]
 
     def _json(self, value: object) -> Response:
-        habits = self._swap.habits
-        text = go_json(value, sorted_keys=habits.sorted_keys)
+        traits = self._swap.traits
+        text = go_json(value, sorted_keys=traits.sorted_keys)
         return CompleteResponse(
-            ResponseContent(200, f"{text}{habits.running_newline}".encode(), habits.json_type)
+            ResponseContent(200, f"{text}{traits.running_newline}".encode(), traits.json_type)
         )
 
 

@@ -39,14 +39,14 @@ class ModelSwapper:
         configuration: Configuration,
         processes: Mapping[str, UpstreamProcess],
         *,
-        habits: BuildTraits,
+        traits: BuildTraits,
         proxy_log: ServerLog,
         change: ChangeNotifier,
         background: BackgroundTasks,
     ) -> None:
         self._configuration = configuration
         self._processes = processes
-        self._habits = habits
+        self._traits = traits
         self._log = proxy_log
         self._change = change
         self._background = background
@@ -60,7 +60,7 @@ class ModelSwapper:
         Raises UpstreamLoadFailed.
         """
         process = self._processes[model_id]
-        if process.state is ProcessState.STOPPING and self._habits.refuses_while_stopping:
+        if process.state is ProcessState.STOPPING and self._traits.refuses_while_stopping:
             raise UpstreamLoadFailed(LoadFailureCause.STOPPING, model_id)
         claim = process.claim()
         try:
@@ -82,7 +82,7 @@ class ModelSwapper:
     async def unload(self, model_ids: Iterable[str]) -> None:
         """Unload models as the build does; return when it would answer."""
         processes = [self._processes[id_] for id_ in model_ids]
-        match self._habits.unloading:
+        match self._traits.unloading:
             case UnloadBehavior.KILLS:
                 for process in processes:
                     self._drop_load(process)
@@ -141,7 +141,7 @@ class ModelSwapper:
                 return None
             await process.start(self._configuration.health_check_timeout)
         except UpstreamLoadFailed as failure:
-            for line in failure_log_lines(self._habits, failure):
+            for line in failure_log_lines(self._traits, failure):
                 self._log.write(f"{line}\n")
             return failure
         else:
@@ -164,7 +164,7 @@ class ModelSwapper:
         no client waited for goes at the first check. In v217 the request goes on without its client.
         """
         run, ttl = process.started_at, process.configuration.ttl
-        if self._habits.load_counts_as_use:
+        if self._traits.load_counts_as_use:
             process.last_use = run
         while not await self._run_ends_within(process, run, min(_LOOKS_EACH_SECONDS, ttl)):
             if not process.claims and time.monotonic() - process.last_use > ttl:

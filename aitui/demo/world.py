@@ -74,7 +74,7 @@ async def demo_world(
         models = server.configuration.models
         await asyncio.to_thread(_write_host_files, root, config_file, config_text, models)
         commands = ShellCommands(unit, server)
-        async with server, DemoSshServer(folder, root, commands.respond) as door:
+        async with server, DemoSshServer(folder, root, commands.respond) as ssh_server:
             unit.set_server(server)
             visits = BackgroundTasks()
             visits.start(
@@ -84,7 +84,7 @@ async def demo_world(
                 name="visitors",
             )
             try:
-                yield DemoEnvironment(server, certificates, folder, config_file, door.setup)
+                yield DemoEnvironment(server, certificates, folder, config_file, ssh_server.setup)
             finally:
                 await visits.close()
 

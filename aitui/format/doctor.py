@@ -1,4 +1,4 @@
-"""The check-up as text for people and as JSON for scripts."""
+"""The doctor's report as text for people and as JSON for scripts."""
 
 from collections.abc import Iterable, Sequence
 
@@ -20,7 +20,7 @@ class CheckReport(msgspec.Struct, frozen=True):
 
 
 def as_json(checks: Iterable[CheckResult]) -> str:
-    """All checks as an indented JSON list."""
+    """Format all checks as an indented JSON list."""
     rows = [
         CheckReport(check.name, check.status.value, check.seen, check.shell_remedy)
         for check in checks
@@ -30,19 +30,19 @@ def as_json(checks: Iterable[CheckResult]) -> str:
 
 
 def as_lines(check: CheckResult, *, plain: bool = False) -> tuple[str, ...]:
-    """A check as its line, and one more for what mends it; `plain` for output without Unicode."""
+    """Format a check as its line, and one for its remedy; `plain` for output without Unicode."""
     marks, arrow = (PLAIN_MARKS, "->") if plain else (MARKS, "→")
     line = f"{marks[check.status]} {check.name}: {check.seen}"
     return (line, f"    {arrow} {check.shell_remedy}") if check.remedy else (line,)
 
 
 def as_text(checks: Iterable[CheckResult]) -> str:
-    """The whole report, as it is copied."""
+    """Format the whole report, as it is copied."""
     return "\n".join(line for check in checks for line in as_lines(check))
 
 
 def summary(checks: Sequence[CheckResult]) -> str:
-    """How many checks ended how."""
+    """Count how many checks ended how."""
     counts = {
         status: sum(check.status is status for check in checks)
         for status in (CheckStatus.PASSED, CheckStatus.FAILED, CheckStatus.OPEN)

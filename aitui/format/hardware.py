@@ -14,7 +14,7 @@ from aitui.domain.memory.usage import GpuMemoryUsage, MemoryUsage
 from aitui.domain.snapshot import Snapshot
 from aitui.domain.units import format_bytes_gib, format_seconds
 
-# What makers add to a processor's name and nobody says aloud.
+# What makers add to a processor's name and people leave out.
 _TRIMMINGS = re.compile(
     r"\((?:R|TM)\)|\s+@\s+[0-9.]+\s?GHz|(?<!Virtual)\s+(?:CPU|Processor)\b|\s+[0-9]+-Core\b"
     r"|\s+(?:with|w/) Radeon.*",
@@ -23,7 +23,7 @@ _TRIMMINGS = re.compile(
 
 
 class HostReport(msgspec.Struct, frozen=True):
-    """One machine; null wherever nobody tells. `origins` says of each field who told it."""
+    """One host; null for what is unknown. `origins` names the source of each field."""
 
     system: str | None
     kernel: str | None
@@ -42,14 +42,14 @@ class HostReport(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class RankedText:
-    """Some words; the higher `need`, the longer they stay where room is short."""
+    """A piece of text; the higher `need`, the longer it stays when space is short."""
 
     words: str
     need: int
 
 
 def host_report(facts: HostInfo) -> HostReport | None:
-    """The facts for scripts, None where there are none."""
+    """Collect the facts for scripts, None if there are none."""
     if not facts.non_empty_fields():
         return None
     return HostReport(
@@ -72,9 +72,9 @@ def host_report(facts: HostInfo) -> HostReport | None:
 def host_info_rows(
     facts: HostInfo, now: float, *, with_cards: bool
 ) -> tuple[tuple[RankedText, ...], ...]:
-    """The system in one row, the hardware in another. `now` is Unix time.
+    """Format the system in one row, the hardware in another. `now` is Unix time.
 
-    Cards are named only where they are shown nowhere else.
+    GPUs are named only if they are shown nowhere else.
     """
     system = (
         RankedText(facts.system, 9),
@@ -105,7 +105,7 @@ def host_info_rows(
 
 
 def host_info_source(facts: HostInfo) -> str:
-    """Who told what is shown of it, "" where nothing is."""
+    """Name the source of what is shown of it, "" if nothing is."""
     shown = set(facts.origins) - {"accelerators"} or set(facts.origins)
     tellers = {facts.origins[name] for name in shown}
     return " and ".join(
@@ -114,7 +114,7 @@ def host_info_source(facts: HostInfo) -> str:
 
 
 def format_processor(name: str) -> str:
-    """A processor as people call it: "Intel Xeon E5-2699 v4"."""
+    """Shorten a processor's name to the usual one: "Intel Xeon E5-2699 v4"."""
     return " ".join(_TRIMMINGS.sub("", name).split())
 
 
@@ -132,7 +132,7 @@ def _format_uptime(seconds: float) -> str:
 
 
 class GpuShareReport(msgspec.Struct, frozen=True):
-    """What one model has of one card. `source` is "measured" or how it was calculated."""
+    """A model's share of one GPU. `source` is "measured" or how it was calculated."""
 
     model: str
     bytes: int
@@ -140,7 +140,7 @@ class GpuShareReport(msgspec.Struct, frozen=True):
 
 
 class GpuReport(msgspec.Struct, frozen=True):
-    """One card; null wherever nobody tells. Power in watts, temperatures in °C."""
+    """One GPU; null for what is unknown. Power in watts, temperatures in °C."""
 
     index: int
     name: str
@@ -157,7 +157,7 @@ class GpuReport(msgspec.Struct, frozen=True):
 
 
 class ModelMemoryReport(msgspec.Struct, frozen=True):
-    """What a model takes, or would."""
+    """The memory that a model takes, or would take."""
 
     model: str
     running: bool
@@ -171,7 +171,7 @@ class ModelMemoryReport(msgspec.Struct, frozen=True):
 
 
 class MachineReport(msgspec.Struct, frozen=True):
-    """The machine without its cards."""
+    """The host without its GPUs."""
 
     cores: int
     use_percent: float | None
@@ -183,7 +183,7 @@ class MachineReport(msgspec.Struct, frozen=True):
 
 
 class HardwareReport(msgspec.Struct, frozen=True):
-    """All of `gpu --json`. `source` is who measured, null where nobody does; `trouble` says why."""
+    """All of `gpu --json`. `source` says who measured, null if nothing was measured; `trouble` says why."""
 
     server: str
     source: str | None
@@ -199,7 +199,7 @@ class HardwareReport(msgspec.Struct, frozen=True):
 
 
 def gpu_report(label: str, snapshot: Snapshot) -> HardwareReport:
-    """What is known, for scripts."""
+    """Collect what is known, for scripts."""
     hardware, picture = snapshot.hardware, snapshot.hardware.usage
     return HardwareReport(
         server=label,
@@ -221,18 +221,18 @@ def gpu_report(label: str, snapshot: Snapshot) -> HardwareReport:
 
 
 def hardware_errors(hardware: HardwareState) -> tuple[str, ...]:
-    """What doesn't work, in words."""
+    """Return what doesn't work, in words."""
     return tuple(words for words in (hardware.error, *hardware.usage.errors) if words)
 
 
 def gpus_as_json(value: HardwareReport) -> str:
-    """Indented."""
+    """Format the report as indented JSON."""
     indented: bytes = msgspec.json.format(msgspec.json.encode(value), indent=2)
     return indented.decode()
 
 
 def gpus_as_text(label: str, snapshot: Snapshot, now: float) -> str:
-    """Cards with their models, the machine, and what models that don't run would take.
+    """Format GPUs with their models, the host, and what models that don't run would take.
 
     `now` is Unix time.
     """
@@ -257,7 +257,7 @@ def gpus_as_text(label: str, snapshot: Snapshot, now: float) -> str:
 
 
 def format_card(gpu: Gpu) -> str:
-    """Use, temperature, power and fan of a card, as far as they are told."""
+    """Format utilization, temperature, power and fan of a GPU, as far as known."""
     parts = (
         "" if gpu.use_percent is None else f"{gpu.use_percent:.0f} % busy",
         "" if gpu.temperature is None else f"{gpu.temperature:.0f} °C",
@@ -269,7 +269,7 @@ def format_card(gpu: Gpu) -> str:
 
 
 def format_memory(used: int | None, total: int | None) -> str:
-    """`61.2G of 96.0G`, with whatever of it is known."""
+    """Format memory as `61.2G of 96.0G`, as far as known."""
     if used is None and total is None:
         return "its memory isn't told"
     if used is None or total is None:
@@ -278,7 +278,7 @@ def format_memory(used: int | None, total: int | None) -> str:
 
 
 def format_machine(machine: Machine | None) -> list[str]:
-    """CPU, memory, swap and load of the machine, as far as they are told."""
+    """Format CPU, memory, swap and load of the host, as far as known."""
     if machine is None:
         return []
     lines = []
@@ -296,7 +296,7 @@ def format_machine(machine: Machine | None) -> list[str]:
 
 
 def format_model_memory(name: str, memory: Footprint) -> str:
-    """A model with what it takes, and where that figure is from."""
+    """Format a model with its memory, and the origin of that figure."""
     return f"{memory.label:>8}  {name}, {memory.origin.value}"
 
 
@@ -390,7 +390,7 @@ NEARLY_FULL = 0.92
 
 
 def usage_bar(used: float, total: float, cells: int = BAR_CELLS) -> str:
-    """A bar that is empty only where nothing is used, and full only where everything is."""
+    """Draw a bar that is empty only if nothing is used, and full only if everything is."""
     if total <= 0 or cells < 1:
         return ""
     share = min(max(used / total, 0.0), 1.0)
@@ -401,7 +401,7 @@ def usage_bar(used: float, total: float, cells: int = BAR_CELLS) -> str:
 
 
 def total_memory_text(picture: MemoryUsage, *, with_bar: bool) -> str:
-    """The header's figure: `VRAM ▆▆▆▁▁ 61/96 G`; empty where nothing is known."""
+    """Format the header's figure: `VRAM ▆▆▆▁▁ 61/96 G`; empty if nothing is known."""
     used, total = picture.used_bytes, picture.total_bytes
     if total is None:
         return ""
@@ -413,13 +413,13 @@ def total_memory_text(picture: MemoryUsage, *, with_bar: bool) -> str:
 
 
 def is_nearly_full(picture: MemoryUsage) -> bool:
-    """Whether so little is free that a small model hardly fits."""
+    """Return whether so little is free that a small model hardly fits."""
     used, total = picture.used_bytes, picture.total_bytes
     return used is not None and total is not None and used > total * NEARLY_FULL
 
 
 def footprint_text(footprint: Footprint) -> str:
-    """What a model takes, its parts, and where the figure is from."""
+    """Format a model's memory, its parts, and the origin of the figure."""
     mark = APPROXIMATELY if footprint.approximate else ""
     parts = [
         f"{name} {mark if name != 'weights' else ''}{format_bytes_gib(size)}"

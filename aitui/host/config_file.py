@@ -42,70 +42,192 @@ BACKUPS_KEPT = 20
 _MOST_PER_SECOND = 100
 
 
-def backup_pattern(name: str) -> re.Pattern[str]:
-    """Match the names of a file's backups: `config.yaml.20261123T012233Z.aitui`, `….2.aitui`."""
-    return re.compile(rf"{re.escape(name)}\.(\d{{8}}T\d{{6}}Z)(?:\.(\d+))?\.aitui")
+class ConfigFile:
+    """One file on a host, read and written by several people.
 
+    A write locks the file against other instances, compares it with what was read, makes a backup
+    in the same folder, writes a temporary file with the same mode, owner and group, compares once
+    more, renames, and reads back. The target of a symbolic link is written. Hard links, access
+    lists and extended attributes are lost.
 
-def backup_path(path: str, wall: float, number: int) -> str:
-    """Return the path of a backup made at a Unix time, the `number`th of that second."""
-    stamp = datetime.fromtimestamp(wall, UTC).strftime("%Y%m%dT%H%M%SZ")
-    return f"{path}.{stamp}.aitui" if number == 1 else f"{path}.{stamp}.{number}.aitui"
-
-
-def backup_temporary(temporary: str) -> str:
-    """Return the path of a backup while it is written."""
-    return f"{temporary.removesuffix('.tmp')}.backup.tmp"
-
-
-async def free_backup_path(host: Host, path: str, wall: float) -> str:
-    """Return the path of the next backup. Raises HostError.
-
-    Needs the lock: the name is checked now and used later.
+    One gap remains: between the second comparison and the rename lies one round trip. A program
+    that ignores the lock and writes in that moment writes into the file that is being replaced;
+    the backup has the text before that. Only a rename replaces a file atomically, and none compares.
     """
-    for number in range(1, _MOST_PER_SECOND):
-        copy = backup_path(path, wall, number)
+
+    def __init__(
+        self,
+        host: Host,
+        path: str,
+        *,
+        clock: Clock,
+        author: LockOwner | None = None,
+        new_token: Callable[[], str] = lambda: secrets.token_hex(8),
+    ) -> None:
+        self._host = host
+        self._path = path
+        self._clock = clock
+        self._author = LockOwner.here() if author is None else author
+        self._new_token = new_token
+        self._abandoned: frozenset[str] = frozenset()
+
+    @property
+    def path(self) -> str:
+        """The path as configured, perhaps with `~/`."""
+        return self._path
+
+    async def read(self) -> FileSnapshot:
+        """Read the file. Raises HostError."""
+        real_path = await self._host.resolve(self._path)
+        facts = await self._host.facts(real_path)
+        if facts.kind is not FileKind.FILE:
+            raise HostFileError(
+                f"{sanitize_line(self._path, 300)} is no file but a {facts.kind.value}",
+                remedy="set preset_path to llama-swap's config.yaml",
+            )
+        content = await self._host.read(real_path, largest=LARGEST_CONFIG + 1)
+        if len(content) > LARGEST_CONFIG:
+            raise HostFileError(
+                f"{sanitize_line(self._path, 300)} is too large for a config file",
+                why=f"it has more than {LARGEST_CONFIG} bytes",
+            )
+        return FileSnapshot(self._path, real_path, content, digest_of(content), facts)
+
+    async def write(
+        self,
+        reading: FileSnapshot,
+        content: bytes,
+        *,
+        check: Check = ignore,
+        on_step: OnStep = ignore,
+    ) -> WriteResult:
+        """Replace what was read by `content`, and verify it.
+
+        Every error but ConfigWriteUncertain means that nothing was written, and names the step:
+        ConfigLocked, ConfigChangedMeanwhile with the difference, HostError, and what `check`
+        raises. No temporary file stays, unless the connection is lost: then `recover` removes it.
+        What goes wrong after the replacement is a warning in the WriteResult. A cancellation waits
+        while the file is being replaced.
+        """
+        token = self._new_token()
+        writing = ConfigWriteTransaction(
+            self._host,
+            reading,
+            content,
+            lock=self._build_lock(reading.real_path, token),
+            temporary=_sibling_path(reading.real_path, f"{token}.tmp"),
+            wall=self._clock.wall(),
+            on_step=on_step,
+        )
         try:
-            await host.facts(copy)
-        except NoSuchFile:
-            return copy
-    raise FileAlreadyExists(f"There are {_MOST_PER_SECOND} backups of this second already")
+            return await writing.run(check)
+        finally:
+            if writing.has_left_lock:
+                self._abandoned |= {token}
+
+    async def undo(
+        self,
+        *,
+        backup: str,
+        before: str,
+        after: str,
+        on_step: OnStep = ignore,
+    ) -> WriteResult:
+        """Restore a backup, in the same way as any other write.
+
+        `before` and `after` are the digests of the write that is undone. Raises
+        ConfigChangedMeanwhile if the file was changed since, ConfigRefused if the backup is gone
+        or was changed, and what `write` raises.
+        """
+        old = await self._read_backup(backup, before)
+        reading = await self.read()
+        if reading.digest != after:
+            raise ConfigChangedMeanwhile(
+                f"{sanitize_line(self._path, 300)} was changed since: it can't be undone",
+                difference=await asyncio.to_thread(
+                    file_diff, old, reading.content, backup, self._path
+                ),
+                why="it is not what aitui wrote any more",
+                remedy="look at the difference to the backup, then change it by hand",
+            )
+        return await self.write(reading, old, on_step=on_step)
+
+    async def _read_backup(self, backup: str, before: str) -> bytes:
+        try:
+            old = await self._host.read(backup, largest=LARGEST_CONFIG + 1)
+        except NoSuchFile as error:
+            raise ConfigRefused(
+                f"The backup {sanitize_line(backup, 300)} is gone",
+                why="only the last ones are kept",
+                remedy="set the old value again by hand",
+            ) from error
+        if digest_of(old) != before:
+            raise ConfigRefused(
+                f"The backup {sanitize_line(backup, 300)} was changed since it was made",
+                remedy="set the old value again by hand",
+            )
+        return old
+
+    async def leftovers(self) -> tuple[str, ...]:
+        """Return the temporary files and locks that interrupted writes left.
+
+        Some of them may belong to a write that is still running. Raises HostError.
+        """
+        real_path = await self._host.resolve(self._path)
+        folder, _, name = real_path.rpartition("/")
+        pattern = re.compile(
+            rf"\.{re.escape(name)}\.aitui-(?:[0-9a-z.]+\.tmp|lock(?:\.[0-9a-f]+)?)"
+        )
+        return tuple(
+            f"{folder}/{facts.name}"
+            for facts in await self._host.list(folder or "/")
+            if pattern.fullmatch(facts.name) and facts.kind is FileKind.FILE
+        )
+
+    async def recover(self, before: str, after: str) -> RecoveryResult:
+        """Find out which file is in place after an interrupted write, and remove its leftovers.
+
+        `before` and `after` are the digests of that write. Raises ConfigLocked if another process
+        is writing, HostError.
+        """
+        token = self._new_token()
+        lock = self._build_lock(await self._host.resolve(self._path), token)
+        left = await self.leftovers()
+        try:
+            await lock.take()
+            removed = []
+            for path in left:
+                if not path.endswith("lock"):
+                    with suppress(NoSuchFile):
+                        await self._host.remove(path)
+                removed.append(path)
+            digest = (await self.read()).digest
+        finally:
+            await shield(self._release_lock(lock, token))
+        known = {before: FileVersion.OLD, after: FileVersion.NEW}
+        return RecoveryResult(known.get(digest, FileVersion.OTHER), tuple(removed))
+
+    async def _release_lock(self, lock: ConfigLock, token: str) -> None:
+        try:
+            await lock.release()
+        except HostError:
+            self._abandoned |= {token}
+            raise
+
+    def _build_lock(self, real_path: str, token: str) -> ConfigLock:
+        return ConfigLock(
+            self._host,
+            _sibling_path(real_path, "lock"),
+            token=token,
+            author=self._author,
+            wall=self._clock.wall,
+            abandoned=self._abandoned,
+        )
 
 
-async def find_backup(host: Host, path: str, digest: str) -> str:
-    """Return the path of the latest backup with that digest, "" if there is none.
-
-    Raises HostError.
-    """
+def _sibling_path(path: str, ending: str) -> str:
     folder, _, name = path.rpartition("/")
-    pattern = backup_pattern(name)
-    found: list[tuple[str, int, str]] = []
-    for facts in await host.list(folder or "/"):
-        match = pattern.fullmatch(facts.name)
-        if match and facts.kind is FileKind.FILE and facts.size <= LARGEST_CONFIG:
-            found.append((match[1], int(match[2] or 1), f"{folder}/{facts.name}"))
-    for _, _, copy in sorted(found, reverse=True)[:BACKUPS_KEPT]:
-        with suppress(NoSuchFile):  # another aitui removes old ones
-            if digest_of(await host.read(copy, largest=LARGEST_CONFIG)) == digest:
-                return copy
-    return ""
-
-
-async def remove_old_backups(host: Host, path: str) -> None:
-    """Remove all but the last BACKUPS_KEPT. Other files stay, whatever they are called.
-
-    Raises HostError.
-    """
-    folder, _, name = path.rpartition("/")
-    pattern = backup_pattern(name)
-    found: list[tuple[str, int, str]] = []
-    for facts in await host.list(folder or "/"):
-        match = pattern.fullmatch(facts.name)
-        if match and facts.kind is FileKind.FILE:
-            found.append((match[1], int(match[2] or 1), facts.name))
-    for _, _, old in sorted(found)[:-BACKUPS_KEPT]:
-        with suppress(NoSuchFile):  # another aitui removes old ones as well
-            await host.remove(f"{folder}/{old}")
+    return f"{folder}/.{name}.aitui-{ending}"
 
 
 class ConfigWriteTransaction:
@@ -336,189 +458,65 @@ def _file_identity(facts: FileInfo) -> tuple[FileKind, int, int, int]:
     return facts.kind, facts.mode, facts.owner, facts.group
 
 
-class ConfigFile:
-    """One file on a host, read and written by several people.
+def backup_pattern(name: str) -> re.Pattern[str]:
+    """Match the names of a file's backups: `config.yaml.20261123T012233Z.aitui`, `….2.aitui`."""
+    return re.compile(rf"{re.escape(name)}\.(\d{{8}}T\d{{6}}Z)(?:\.(\d+))?\.aitui")
 
-    A write locks the file against other instances, compares it with what was read, makes a backup
-    in the same folder, writes a temporary file with the same mode, owner and group, compares once
-    more, renames, and reads back. The target of a symbolic link is written. Hard links, access
-    lists and extended attributes are lost.
 
-    One gap remains: between the second comparison and the rename lies one round trip. A program
-    that ignores the lock and writes in that moment writes into the file that is being replaced;
-    the backup has the text before that. Only a rename replaces a file atomically, and none compares.
+def backup_path(path: str, wall: float, number: int) -> str:
+    """Return the path of a backup made at a Unix time, the `number`th of that second."""
+    stamp = datetime.fromtimestamp(wall, UTC).strftime("%Y%m%dT%H%M%SZ")
+    return f"{path}.{stamp}.aitui" if number == 1 else f"{path}.{stamp}.{number}.aitui"
+
+
+def backup_temporary(temporary: str) -> str:
+    """Return the path of a backup while it is written."""
+    return f"{temporary.removesuffix('.tmp')}.backup.tmp"
+
+
+async def free_backup_path(host: Host, path: str, wall: float) -> str:
+    """Return the path of the next backup. Raises HostError.
+
+    Needs the lock: the name is checked now and used later.
     """
-
-    def __init__(
-        self,
-        host: Host,
-        path: str,
-        *,
-        clock: Clock,
-        author: LockOwner | None = None,
-        new_token: Callable[[], str] = lambda: secrets.token_hex(8),
-    ) -> None:
-        self._host = host
-        self._path = path
-        self._clock = clock
-        self._author = LockOwner.here() if author is None else author
-        self._new_token = new_token
-        self._abandoned: frozenset[str] = frozenset()
-
-    @property
-    def path(self) -> str:
-        """The path as configured, perhaps with `~/`."""
-        return self._path
-
-    async def read(self) -> FileSnapshot:
-        """Read the file. Raises HostError."""
-        real_path = await self._host.resolve(self._path)
-        facts = await self._host.facts(real_path)
-        if facts.kind is not FileKind.FILE:
-            raise HostFileError(
-                f"{sanitize_line(self._path, 300)} is no file but a {facts.kind.value}",
-                remedy="set preset_path to llama-swap's config.yaml",
-            )
-        content = await self._host.read(real_path, largest=LARGEST_CONFIG + 1)
-        if len(content) > LARGEST_CONFIG:
-            raise HostFileError(
-                f"{sanitize_line(self._path, 300)} is too large for a config file",
-                why=f"it has more than {LARGEST_CONFIG} bytes",
-            )
-        return FileSnapshot(self._path, real_path, content, digest_of(content), facts)
-
-    async def write(
-        self,
-        reading: FileSnapshot,
-        content: bytes,
-        *,
-        check: Check = ignore,
-        on_step: OnStep = ignore,
-    ) -> WriteResult:
-        """Replace what was read by `content`, and verify it.
-
-        Every error but ConfigWriteUncertain means that nothing was written, and names the step:
-        ConfigLocked, ConfigChangedMeanwhile with the difference, HostError, and what `check`
-        raises. No temporary file stays, unless the connection is lost: then `recover` removes it.
-        What goes wrong after the replacement is a warning in the WriteResult. A cancellation waits
-        while the file is being replaced.
-        """
-        token = self._new_token()
-        writing = ConfigWriteTransaction(
-            self._host,
-            reading,
-            content,
-            lock=self._build_lock(reading.real_path, token),
-            temporary=_sibling_path(reading.real_path, f"{token}.tmp"),
-            wall=self._clock.wall(),
-            on_step=on_step,
-        )
+    for number in range(1, _MOST_PER_SECOND):
+        copy = backup_path(path, wall, number)
         try:
-            return await writing.run(check)
-        finally:
-            if writing.has_left_lock:
-                self._abandoned |= {token}
-
-    async def undo(
-        self,
-        *,
-        backup: str,
-        before: str,
-        after: str,
-        on_step: OnStep = ignore,
-    ) -> WriteResult:
-        """Restore a backup, in the same way as any other write.
-
-        `before` and `after` are the digests of the write that is undone. Raises
-        ConfigChangedMeanwhile if the file was changed since, ConfigRefused if the backup is gone
-        or was changed, and what `write` raises.
-        """
-        old = await self._read_backup(backup, before)
-        reading = await self.read()
-        if reading.digest != after:
-            raise ConfigChangedMeanwhile(
-                f"{sanitize_line(self._path, 300)} was changed since: it can't be undone",
-                difference=await asyncio.to_thread(
-                    file_diff, old, reading.content, backup, self._path
-                ),
-                why="it is not what aitui wrote any more",
-                remedy="look at the difference to the backup, then change it by hand",
-            )
-        return await self.write(reading, old, on_step=on_step)
-
-    async def _read_backup(self, backup: str, before: str) -> bytes:
-        try:
-            old = await self._host.read(backup, largest=LARGEST_CONFIG + 1)
-        except NoSuchFile as error:
-            raise ConfigRefused(
-                f"The backup {sanitize_line(backup, 300)} is gone",
-                why="only the last ones are kept",
-                remedy="set the old value again by hand",
-            ) from error
-        if digest_of(old) != before:
-            raise ConfigRefused(
-                f"The backup {sanitize_line(backup, 300)} was changed since it was made",
-                remedy="set the old value again by hand",
-            )
-        return old
-
-    async def leftovers(self) -> tuple[str, ...]:
-        """Return the temporary files and locks that interrupted writes left.
-
-        Some of them may belong to a write that is still running. Raises HostError.
-        """
-        real_path = await self._host.resolve(self._path)
-        folder, _, name = real_path.rpartition("/")
-        pattern = re.compile(
-            rf"\.{re.escape(name)}\.aitui-(?:[0-9a-z.]+\.tmp|lock(?:\.[0-9a-f]+)?)"
-        )
-        return tuple(
-            f"{folder}/{facts.name}"
-            for facts in await self._host.list(folder or "/")
-            if pattern.fullmatch(facts.name) and facts.kind is FileKind.FILE
-        )
-
-    async def recover(self, before: str, after: str) -> RecoveryResult:
-        """Find out which file is in place after an interrupted write, and remove its leftovers.
-
-        `before` and `after` are the digests of that write. Raises ConfigLocked if another process
-        is writing, HostError.
-        """
-        token = self._new_token()
-        lock = self._build_lock(await self._host.resolve(self._path), token)
-        left = await self.leftovers()
-        try:
-            await lock.take()
-            removed = []
-            for path in left:
-                if not path.endswith("lock"):
-                    with suppress(NoSuchFile):
-                        await self._host.remove(path)
-                removed.append(path)
-            digest = (await self.read()).digest
-        finally:
-            await shield(self._release_lock(lock, token))
-        known = {before: FileVersion.OLD, after: FileVersion.NEW}
-        return RecoveryResult(known.get(digest, FileVersion.OTHER), tuple(removed))
-
-    async def _release_lock(self, lock: ConfigLock, token: str) -> None:
-        try:
-            await lock.release()
-        except HostError:
-            self._abandoned |= {token}
-            raise
-
-    def _build_lock(self, real_path: str, token: str) -> ConfigLock:
-        return ConfigLock(
-            self._host,
-            _sibling_path(real_path, "lock"),
-            token=token,
-            author=self._author,
-            wall=self._clock.wall,
-            abandoned=self._abandoned,
-        )
+            await host.facts(copy)
+        except NoSuchFile:
+            return copy
+    raise FileAlreadyExists(f"There are {_MOST_PER_SECOND} backups of this second already")
 
 
-def _sibling_path(path: str, ending: str) -> str:
+async def find_backup(host: Host, path: str, digest: str) -> str:
+    """Return the path of the latest backup with that digest, "" if there is none.
+
+    Raises HostError.
+    """
+    for copy in reversed((await _list_backups(host, path))[-BACKUPS_KEPT:]):
+        with suppress(NoSuchFile):  # another aitui removes old ones
+            if digest_of(await host.read(copy, largest=LARGEST_CONFIG)) == digest:
+                return copy
+    return ""
+
+
+async def remove_old_backups(host: Host, path: str) -> None:
+    """Remove all but the last BACKUPS_KEPT. Other files stay, whatever they are called.
+
+    Raises HostError.
+    """
+    for old in (await _list_backups(host, path))[:-BACKUPS_KEPT]:
+        with suppress(NoSuchFile):  # another aitui removes old ones as well
+            await host.remove(old)
+
+
+async def _list_backups(host: Host, path: str) -> list[str]:
+    """List the backups of a file, the oldest first."""
     folder, _, name = path.rpartition("/")
-    return f"{folder}/.{name}.aitui-{ending}"
+    pattern = backup_pattern(name)
+    found = [
+        (match[1], int(match[2] or 1), f"{folder}/{facts.name}")
+        for facts in await host.list(folder or "/")
+        if facts.kind is FileKind.FILE and (match := pattern.fullmatch(facts.name))
+    ]
+    return [copy for _, _, copy in sorted(found)]

@@ -1,4 +1,8 @@
-"""A lock file on the host, so that only one aitui at a time writes the config file."""
+"""A lock file on the host, so that only one aitui at a time writes the config file.
+
+A kernel lock would die with its process, but SFTP has none: so the file names its holder, and a
+stale one can be taken over.
+"""
 
 import getpass
 import os

@@ -73,33 +73,35 @@ class LocalHost:
 
     async def facts(self, path: str) -> FileInfo:
         """Return what is at a path."""
-        place = self._expand_path(path)
+        expanded = self._expand_path(path)
         return await self._run_in_thread(
-            "look at", path, lambda: file_facts(place.name, place.lstat())
+            "look at", path, lambda: file_facts(expanded.name, expanded.lstat())
         )
 
     async def resolve(self, path: str) -> str:
         """Return the absolute path without symbolic links."""
-        place = self._expand_path(path)
-        return await self._run_in_thread("find", path, lambda: os.path.realpath(place, strict=True))
+        expanded = self._expand_path(path)
+        return await self._run_in_thread(
+            "find", path, lambda: os.path.realpath(expanded, strict=True)
+        )
 
     async def read(self, path: str, *, start: int = 0, largest: int = 1 << 22) -> bytes:
         """Return at most `largest` bytes of a file from byte `start` on."""
-        place = self._expand_path(path)
-        return await self._run_in_thread("read", path, lambda: read_part(place, start, largest))
+        expanded = self._expand_path(path)
+        return await self._run_in_thread("read", path, lambda: read_part(expanded, start, largest))
 
     async def list(self, folder: str) -> tuple[FileInfo, ...]:
         """Return a folder's entries by name."""
-        place = self._expand_path(folder)
-        return await self._run_in_thread("list", folder, lambda: list_folder(place))
+        expanded = self._expand_path(folder)
+        return await self._run_in_thread("list", folder, lambda: list_folder(expanded))
 
     async def create(
         self, path: str, content: bytes, *, mode: int, belongs_to: tuple[int, int] | None = None
     ) -> None:
         """Write a file that must not exist yet."""
-        place = self._expand_path(path)
+        expanded = self._expand_path(path)
         await self._run_in_thread(
-            "write", path, lambda: create_file(place, content, mode, belongs_to)
+            "write", path, lambda: create_file(expanded, content, mode, belongs_to)
         )
 
     async def rename(self, path: str, onto: str) -> None:
@@ -109,8 +111,8 @@ class LocalHost:
 
     async def remove(self, path: str) -> None:
         """Remove one file."""
-        place = self._expand_path(path)
-        await self._run_in_thread("remove", path, place.unlink)
+        expanded = self._expand_path(path)
+        await self._run_in_thread("remove", path, expanded.unlink)
 
     def _expand_path(self, path: str) -> Path:
         if path == "~" or path.startswith("~/"):
@@ -130,21 +132,21 @@ class LocalHost:
             with translate_os_errors(verb, path):
                 return work()
 
-        doing = asyncio.ensure_future(asyncio.to_thread(translate_errors))
+        task = asyncio.ensure_future(asyncio.to_thread(translate_errors))
         try:
-            done, _ = await asyncio.wait({doing}, timeout=self._file_seconds)
+            done, _ = await asyncio.wait({task}, timeout=self._file_seconds)
         except asyncio.CancelledError:
-            await asyncio.wait({doing}, timeout=self._file_seconds)
-            if doing.done():
-                doing.exception()  # retrieved: the caller gets the cancellation instead
+            await asyncio.wait({task}, timeout=self._file_seconds)
+            if task.done():
+                task.exception()  # retrieved: the caller gets the cancellation instead
             raise
         if not done:
-            doing.add_done_callback(_consume_exception)
+            task.add_done_callback(_consume_exception)
             raise HostTimedOut(
                 f"Can't {verb} {display_path(path)}",
                 why=f"the disk did not answer within {self._file_seconds:g} seconds",
             )
-        return doing.result()
+        return task.result()
 
 
 async def _run_in_folder(
@@ -164,10 +166,10 @@ async def _run_in_folder(
         )
 
 
-def _consume_exception(doing: "asyncio.Task[_T]") -> None:
+def _consume_exception(task: "asyncio.Task[_T]") -> None:
     """Retrieve the exception, so that asyncio doesn't report it as never retrieved."""
-    if not doing.cancelled():
-        doing.exception()
+    if not task.cancelled():
+        task.exception()
 
 
 class OutputCollector(asyncio.SubprocessProtocol):
@@ -211,11 +213,11 @@ async def run_subprocess(
     )
     try:
         # Shielded: if cancelled while it starts, asyncio kills the process and none of its children.
-        transport, gathering = await asyncio.shield(starting)
+        transport, collector = await asyncio.shield(starting)
         _write_input(transport, given)
         async with asyncio.timeout(seconds):
-            await asyncio.shield(gathering.ended)
-        return gathering.result(transport.get_returncode() or 0)
+            await asyncio.shield(collector.ended)
+        return collector.result(transport.get_returncode() or 0)
     finally:
         await shield(_terminate(starting))
 
@@ -226,18 +228,18 @@ async def _terminate(
     await asyncio.wait({starting})
     if starting.exception() is not None:
         return
-    transport, gathering = starting.result()
-    if not gathering.ended.done():
+    transport, collector = starting.result()
+    if not collector.ended.done():
         _kill_group(transport.get_pid())
     transport.close()
-    await gathering.ended
+    await collector.ended
 
 
 def _write_input(transport: asyncio.SubprocessTransport, given: bytes) -> None:
-    entrance = transport.get_pipe_transport(0)
-    assert isinstance(entrance, asyncio.WriteTransport)
-    entrance.write(given)
-    entrance.close()
+    stdin = transport.get_pipe_transport(0)
+    assert isinstance(stdin, asyncio.WriteTransport)
+    stdin.write(given)
+    stdin.close()
 
 
 def _kill_group(leader: int) -> None:

@@ -80,9 +80,9 @@ class HostSampler:
         self._counters = found.counters
         if resting:
             return replace(found, errors=(*found.errors, self._nvidia_error))
-        for trouble in found.errors:
+        for failure in found.errors:
             self._suspend_nvidia(
-                trouble, SILENT_PAUSE if trouble == NVIDIA_SMI_UNRESPONSIVE else FAILING_PAUSE
+                failure, SILENT_PAUSE if failure == NVIDIA_SMI_UNRESPONSIVE else FAILING_PAUSE
             )
         return found
 
@@ -91,19 +91,19 @@ class HostSampler:
         command = sample_command(
             ports, mark=mark, without_tools=without_tools, tool_seconds=self._tool_seconds
         )
-        ended = await self._host.run(
+        result = await self._host.run(
             command, seconds=2.0 * self._tool_seconds + 6.0, largest=LARGEST_SAMPLE_OUTPUT
         )
-        if mark.encode() not in ended.stdout:
-            said = sanitize_line(ended.stderr[:1000].decode("utf-8", "replace").strip(), 200)
+        if mark.encode() not in result.stdout:
+            stderr = sanitize_line(result.stderr[:1000].decode("utf-8", "replace").strip(), 200)
             raise HostError(
                 f"{self._host.label} can't be sampled",
-                why=said or f"its shell ended with status {ended.status} and said nothing",
+                why=stderr or f"its shell ended with status {result.status} and said nothing",
             )
-        return parse_host_sample(ended.stdout, self._clock(), self._counters, mark=mark)
+        return parse_host_sample(result.stdout, self._clock(), self._counters, mark=mark)
 
-    def _suspend_nvidia(self, trouble: str, seconds: float) -> None:
-        self._nvidia_error = trouble
+    def _suspend_nvidia(self, failure: str, seconds: float) -> None:
+        self._nvidia_error = failure
         self._nvidia_retry_at = self._monotonic() + seconds
 
 
@@ -112,18 +112,18 @@ async def read_host_info(
 ) -> HostInfo:
     """Read what a machine is, as far as it reports it; `now` is Unix time. Raises HostError."""
     mark = f"@{new_mark()} "
-    ended = await host.run(
+    result = await host.run(
         host_info_command(mark=mark, without_tools=without_tools, tool_seconds=tool_seconds),
         seconds=_TOOLS * (tool_seconds + 1.0),
         largest=LARGEST_INFO_OUTPUT,
     )
-    if mark.encode() not in ended.stdout:
-        said = sanitize_line(ended.stderr[:1000].decode("utf-8", "replace").strip(), 200)
+    if mark.encode() not in result.stdout:
+        stderr = sanitize_line(result.stderr[:1000].decode("utf-8", "replace").strip(), 200)
         raise HostError(
             f"{host.label} doesn't tell what it is",
-            why=said or f"its shell ended with status {ended.status} and said nothing",
+            why=stderr or f"its shell ended with status {result.status} and said nothing",
         )
-    return parse_host_info(ended.stdout, now, mark=mark)
+    return parse_host_info(result.stdout, now, mark=mark)
 
 
 async def read_model_header(host: Host, path: str) -> GgufHeader:

@@ -23,7 +23,7 @@ from aitui.domain.hardware.sample import (
 from aitui.domain.sanitize import sanitize_line
 from aitui.errors import BadResponse, NotSupported
 from aitui.llamaswap.errors import Response, parse_error
-from aitui.llamaswap.schemas import looks_like_html
+from aitui.llamaswap.schemas import looks_like_html, parse_unix_time
 
 MOST_ACCELERATORS = 64
 LARGEST_SAMPLES = 16 << 20
@@ -120,18 +120,7 @@ def detection_error(response: Response) -> NotSupported | None:
 
 def parse_hardware(body: bytes, endpoint: str) -> HostInfo:
     """Parse `/api/hardware`. Raises BadResponse."""
-    if looks_like_html(body):
-        raise BadResponse(
-            f"{endpoint} answered with HTML, not JSON",
-            remedy="check that the URL is that of a llama-swap server",
-        )
-    try:
-        found = _HARDWARE.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BadResponse(
-            f"{endpoint} answered with something else than the facts of a machine",
-            why=sanitize_line(str(error), 200),
-        ) from error
+    found = _decode(_HARDWARE, body, endpoint, "the facts of a machine")
     system = _convert_part(found.operating_system, _System)
     processor = _convert_part(found.cpu, _Processor)
     accelerators = _accelerators(found.accelerators)
@@ -149,6 +138,23 @@ def parse_hardware(body: bytes, endpoint: str) -> HostInfo:
         nvidia_driver=next(filter(None, map(_nvidia_driver, accelerators)), ""),
         accelerators=tuple(filter(None, map(_accelerator, accelerators))),
     )
+
+
+def _decode(
+    decoder: msgspec.json.Decoder[_Part], body: bytes, endpoint: str, expected: str
+) -> _Part:
+    if looks_like_html(body):
+        raise BadResponse(
+            f"{endpoint} answered with HTML, not JSON",
+            remedy="check that the URL is that of a llama-swap server",
+        )
+    try:
+        return decoder.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BadResponse(
+            f"{endpoint} answered with something else than {expected}",
+            why=sanitize_line(str(error), 200),
+        ) from error
 
 
 def _convert_part(value: object, kind: type[_Part]) -> _Part:
@@ -289,18 +295,7 @@ def parse_samples(
     The server's clock has nanoseconds, which `after` can't hold: its own sample comes again.
     Raises BadResponse.
     """
-    if looks_like_html(body):
-        raise BadResponse(
-            f"{endpoint} answered with HTML, not JSON",
-            remedy="check that the URL is that of a llama-swap server",
-        )
-    try:
-        found = _PERFORMANCE.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BadResponse(
-            f"{endpoint} answered with something else than samples",
-            why=sanitize_line(str(error), 200),
-        ) from error
+    found = _decode(_PERFORMANCE, body, endpoint, "samples")
     gpus = (_gpu(row) for row in (found.gpu_stats or ())[-_MOST_ROWS:])
     machines = (_machine(row) for row in (found.sys_stats or ())[-_MOST_ROWS:])
     return group_samples(_newer(gpus, after), _newer(machines, after))
@@ -312,7 +307,7 @@ def _newer(rows: Iterable[_Row | None], after: float | None) -> list[_Row]:
 
 
 def _gpu(row: _GpuRow) -> Gpu | None:
-    at = _unix_time(row.timestamp)
+    at = parse_unix_time(row.timestamp)
     index = bounds.number_in_range(row.id, 0, 1023)
     if at is None or index is None:
         return None
@@ -333,7 +328,7 @@ def _gpu(row: _GpuRow) -> Gpu | None:
 
 
 def _machine(row: _SystemRow) -> Machine | None:
-    at = _unix_time(row.timestamp)
+    at = parse_unix_time(row.timestamp)
     if at is None:
         return None
     total = bounds.memory_bytes(row.mem_total_mb, _MIB) or None
@@ -386,13 +381,3 @@ def _interface(value: object) -> NetworkInterface | None:
 
 def _name(value: object) -> str:
     return sanitize_line(value, _LONGEST_NAME).strip() if isinstance(value, str) else ""
-
-
-def _unix_time(value: object) -> float | None:
-    try:
-        moment = msgspec.convert(value, datetime)
-    except msgspec.ValidationError:
-        return None
-    if moment.tzinfo is None or moment.year < 1970 or moment.year > 9000:
-        return None
-    return moment.timestamp()

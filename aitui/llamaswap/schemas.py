@@ -2,7 +2,8 @@
 
 Strict about what aitui relies on, lenient about what users put into their configuration:
 `meta.llamaswap` holds metadata of any shape, unknown fields are ignored, and a state or kind that
-this version doesn't know is no reason to show nothing.
+this version doesn't know is no reason to show nothing. All texts are sanitized at this border: ESC
+and C1 would reach the terminal raw from nearly every Textual widget.
 """
 
 import re
@@ -270,7 +271,7 @@ def _build_request(row: _Row, tokens: _Tokens) -> FinishedRequest:
     count = _positive(tokens.output_tokens)
     return FinishedRequest(
         model=sanitize_line(row.model or ""),
-        at=_unix_time(row.timestamp),
+        at=parse_unix_time(row.timestamp),
         tokens=None if count is None else int(count),
         rate=_positive(tokens.tokens_per_second),
     )
@@ -283,11 +284,12 @@ def _positive(value: object) -> float | None:
     return float(value) if 0 < value < 1e12 else None
 
 
-def _unix_time(value: object) -> float | None:
+def parse_unix_time(value: object) -> float | None:
+    """Parse an RFC 3339 time; None for anything else, and for years that a client can't show."""
     try:
         moment = msgspec.convert(value, datetime)
     except msgspec.ValidationError:
         return None
-    if moment.tzinfo is None or moment.year < 1970:
+    if moment.tzinfo is None or moment.year < 1970 or moment.year > 9000:
         return None
     return moment.timestamp()

@@ -1,4 +1,4 @@
-"""One conversation with a model: what a person can do with it, and the answer under way."""
+"""One conversation with a model: sending, editing, regenerating, and the reply that streams."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
@@ -49,7 +49,7 @@ _STATES = {ReplyPhase.DONE: TurnState.DONE, ReplyPhase.STOPPED: TurnState.STOPPE
 class ReplyBuilder:
     """queued → loading → prefill → thinking → streaming → stopped, cut, failed or done.
 
-    `now` is monotonic seconds everywhere. A turn that has text already is gone on with.
+    `now` is monotonic seconds everywhere. A turn that has text already is continued.
     """
 
     def __init__(self, turn: Turn, prompt: str, now: float) -> None:
@@ -65,36 +65,36 @@ class ReplyBuilder:
 
     @property
     def phase(self) -> ReplyPhase:
-        """What the answer is at."""
+        """Return the phase of the reply."""
         return self._reply.phase
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing came since it was asked for."""
+        """Return whether nothing has come since the request."""
         came = len(self._text) + len(self._reasoning)
         return came == len(self._turn.text) + len(self._turn.reasoning)
 
     def apply(self, batch: Iterable[Delta], now: float) -> None:
-        """The stream has said this."""
+        """Add what the stream brought."""
         for delta in batch:
             self._apply(delta, now)
 
     def update_model_state(self, state: RunState, now: float) -> None:
-        """The server's list has said what the model is at, which counts while nothing streams."""
+        """Take over the model's state, which counts while nothing streams."""
         self._state = state
         if self.phase in _WAITING:
             starting = state is RunState.STARTING
             self._set_phase(ReplyPhase.LOADING if starting else ReplyPhase.QUEUED, now)
 
     def end(self, now: float, phase: ReplyPhase, error: AituiError | None = None) -> None:
-        """The stream is over: `DONE`, `STOPPED`, or `CUT`, which is `FAILED` of an empty answer."""
+        """End the reply as `DONE`, `STOPPED`, or `CUT`, which is `FAILED` for an empty reply."""
         if phase is ReplyPhase.CUT and self.is_empty:
             phase = ReplyPhase.FAILED
         self._set_phase(phase, now)
         self._reply = replace(self._reply, error=error, ended_at=now)
 
     def view(self, now: float) -> Reply:
-        """The answer at this moment."""
+        """Return the reply at this moment."""
         return replace(
             self._reply,
             text=self._text.view(),
@@ -103,7 +103,7 @@ class ReplyBuilder:
         )
 
     def build_turn(self, ended: float) -> Turn:
-        """The turn that it has become; `ended` is Unix time."""
+        """Return the turn that the reply became; `ended` is Unix time."""
         answer = self._reply
         trouble = "" if answer.error is None else str(answer.error)
         return replace(
@@ -175,16 +175,16 @@ class ReplyBuilder:
 
 
 SILENCE_AFTER_SUSPEND = 5.0
-"""Seconds in which an answer whose connection outlived a sleep of the machine goes on."""
+"""Seconds that a reply has to continue if its connection outlived a suspend."""
 _STREAMING_PHASES = {ReplyPhase.THINKING, ReplyPhase.STREAMING}
 
 
 class ChatSession:
-    """Asks, streams, meters, stores. One answer at a time.
+    """Sends, streams, measures and stores, one reply at a time.
 
-    `on_change` is called in the event loop with each new state of the answer: a frozen value, of
-    which the latest counts. What a person can't do now raises ValueError with words. What goes
-    wrong with an answer is in its `error`, and what can't be kept in `warnings`: neither raises.
+    `on_change` is called in the event loop with each new state of the reply: a frozen value, of which
+    the latest counts. What is impossible now raises ValueError with a sentence. What goes wrong with a
+    reply is in its `error`, and what can't be stored in `warnings`: neither raises.
     """
 
     def __init__(
@@ -214,22 +214,22 @@ class ChatSession:
 
     @property
     def conversation(self) -> Conversation:
-        """The tree. The text of a turn that runs is in `answer`, and put here when it ends."""
+        """Return the tree; the text of a streaming turn is in `reply`, and added when it ends."""
         return self._conversation
 
     @property
     def reply(self) -> Reply | None:
-        """The latest state of the answer under way, or of the last one."""
+        """Return the latest state of the streaming reply, or of the last one."""
         return self._reply
 
     @property
     def busy(self) -> bool:
-        """Whether an answer is under way."""
+        """Return whether a reply streams."""
         return self._reply_builder is not None
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What couldn't be kept, in words for the user."""
+        """Return what couldn't be stored, in sentences for the user."""
         return self._saving.warnings
 
     async def send(
@@ -239,31 +239,31 @@ class ChatSession:
         *,
         sampling: SamplingParameters | None = None,
     ) -> Reply:
-        """Ask, and return when the answer has ended, well or not.
+        """Send a prompt, and return when the reply has ended, well or not.
 
-        `sampling` goes before the conversation's for this once. Where nothing came, the question is taken back too: it is in the answer's `prompt`.
-        Cancelling stops the answer like `stop`.
+        `sampling` overrides the conversation's parameters this once. If nothing came, the prompt is
+        removed from the tree too: it is in the reply's `prompt`. Cancelling stops the reply like `stop`.
         """
         self._require_idle()
         before, now = self._conversation, self._clock.wall()
-        question = edits.add_prompt(
+        prompted = edits.add_prompt(
             before, self._new_id(), _replace_surrogates(text), now, attachments
         )
         parameters = before.sampling.with_values(sampling or SamplingParameters())
-        after = edits.with_reply(question, self._new_id(), now, parameters)
+        after = edits.with_reply(prompted, self._new_id(), now, parameters)
         return await self._run(after, before, text)
 
     async def edit(self, turn_id: str, text: str) -> Reply:
-        """Ask something else in the place of a question; the old one stays on its branch."""
+        """Replace a prompt; the old one stays on its branch."""
         self._require_idle()
         before, now = self._conversation, self._clock.wall()
-        question = edits.edit_prompt(
+        prompted = edits.edit_prompt(
             before, turn_id, self._new_id(), _replace_surrogates(text), now
         )
-        return await self._run(edits.with_reply(question, self._new_id(), now), before, text)
+        return await self._run(edits.with_reply(prompted, self._new_id(), now), before, text)
 
     async def regenerate(self, turn_id: str) -> Reply:
-        """Have a question answered once more; the old answer stays on its branch."""
+        """Generate another reply; the old one stays on its branch."""
         self._require_idle()
         before = self._conversation
         after = edits.add_alternative_reply(
@@ -272,9 +272,9 @@ class ChatSession:
         return await self._run(after, before)
 
     async def resume(self, turn_id: str, *, sampling: SamplingParameters | None = None) -> Reply:
-        """Have an answer gone on with that was cut, stopped or at its limit.
+        """Continue a reply that was cut, stopped or at its limit.
 
-        One without text can't be gone on with and is generated once more.
+        One without text is generated again.
         """
         self._require_idle()
         before = self._conversation
@@ -285,12 +285,12 @@ class ChatSession:
         return await self._run(edits.reopen_reply(before, turn_id, parameters), before)
 
     def stop(self) -> None:
-        """Stop the answer: the connection closes, what came stays."""
+        """Stop the reply: the connection closes, what came stays."""
         if self._stream is not None:
             self._stream.cancel()
 
     def check_after_suspend(self) -> None:
-        """The machine has slept: where no more of an answer comes now, its connection is dead."""
+        """After a suspend, cut a reply that doesn't continue: its connection is dead."""
         answer = self._reply
         if self._stream is not None and answer is not None and answer.phase in _STREAMING_PHASES:
             self._suspend_check = asyncio.create_task(
@@ -298,7 +298,7 @@ class ChatSession:
             )
 
     def update_model_state(self, state: RunState) -> None:
-        """The monitor says what the model is at: tells a load from a queue while nothing comes."""
+        """Take over the model's state: it tells a load from a queue while nothing comes."""
         if self._reply_builder is not None and self._reply_builder.phase in {
             ReplyPhase.QUEUED,
             ReplyPhase.LOADING,
@@ -312,17 +312,17 @@ class ChatSession:
         await self._change(edits.delete_turn(self._conversation, turn_id))
 
     async def switch_branch(self, turn_id: str, step: int) -> None:
-        """Show the branch that stands so many steps beside a turn."""
+        """Show the branch that is `step` places from a turn's."""
         self._require_idle()
         await self._change(edits.switch_branch(self._conversation, turn_id, step))
 
     async def drop_oldest_turns(self, turns: int = 2) -> None:
-        """Send so many turns less from now on."""
+        """Leave out so many more turns from now on."""
         self._require_idle()
         await self._change(edits.drop_oldest_turns(self._conversation, turns))
 
     async def set_model(self, model: str) -> None:
-        """Go on with another model."""
+        """Continue with another model."""
         self._require_idle()
         await self._change(replace(self._conversation, model=model))
 
@@ -344,7 +344,7 @@ class ChatSession:
         await self._saving.rename(self._conversation)
 
     async def close(self) -> None:
-        """Stop what runs, and let another aitui go on with the conversation."""
+        """Stop the reply, and release the conversation for another aitui."""
         self.stop()
         await self._idle.wait()
         await self._saving.release(self._conversation)
@@ -355,7 +355,7 @@ class ChatSession:
             await self._saving.save(conversation)
 
     async def _run(self, asking: Conversation, before: Conversation, prompt: str = "") -> Reply:
-        """Fill the answer that is shown last; what it was before comes back where nothing came."""
+        """Fill the last reply that is shown; if nothing came, restore what it was before."""
         self._running += 1
         self._idle.clear()
         try:
@@ -368,23 +368,23 @@ class ChatSession:
     async def _fill_reply(self, asking: Conversation, before: Conversation, prompt: str) -> Reply:
         turn = asking.turns[asking.shown]
         self._conversation = asking
-        answering = self._reply_builder = ReplyBuilder(turn, prompt, self._clock.monotonic())
-        self._publish(answering)
+        builder = self._reply_builder = ReplyBuilder(turn, prompt, self._clock.monotonic())
+        self._publish(builder)
         self._was_suspended = False
         self._stream = asyncio.create_task(
-            self._stream_reply(answering, turn), name="stream an answer"
+            self._stream_reply(builder, turn), name="stream an answer"
         )
         stream = self._stream
         try:
             await asyncio.wait({stream})
         finally:
             # What has come is kept and saved, also when the caller is cancelled.
-            await shield(self._finish_reply(answering, stream, before))
+            await shield(self._finish_reply(builder, stream, before))
         if not stream.cancelled() and not isinstance(stream.exception(), AituiError):
             stream.result()
-        return answering.view(self._clock.monotonic())
+        return builder.view(self._clock.monotonic())
 
-    async def _stream_reply(self, answering: ReplyBuilder, turn: Turn) -> None:
+    async def _stream_reply(self, builder: ReplyBuilder, turn: Turn) -> None:
         conversation = self._conversation
         request = build_chat_request(conversation, turn.id)
         async with (
@@ -392,11 +392,11 @@ class ChatSession:
             self._client.stream(request) as batches,
         ):
             async for batch in batches:
-                answering.apply(batch, self._clock.monotonic())
-                self._publish(answering)
+                builder.apply(batch, self._clock.monotonic())
+                self._publish(builder)
 
     async def _finish_reply(
-        self, answering: ReplyBuilder, stream: "asyncio.Task[None]", before: Conversation
+        self, builder: ReplyBuilder, stream: "asyncio.Task[None]", before: Conversation
     ) -> None:
         await cancel_and_wait(stream)
         self._stream = None
@@ -404,21 +404,21 @@ class ChatSession:
             self._suspend_check.cancel()
         now = self._clock.monotonic()
         if stream.cancelled() and self._was_suspended:
-            answering.end(now, ReplyPhase.CUT, _suspend_error())
+            builder.end(now, ReplyPhase.CUT, _suspend_error())
         elif stream.cancelled():
-            answering.end(now, ReplyPhase.STOPPED)
+            builder.end(now, ReplyPhase.STOPPED)
         elif stream.exception() is None:
-            answering.end(now, ReplyPhase.DONE)
+            builder.end(now, ReplyPhase.DONE)
         else:
             error = stream.exception()
-            answering.end(now, ReplyPhase.CUT, error if isinstance(error, AituiError) else None)
-        if answering.is_empty and answering.phase is not ReplyPhase.DONE:
+            builder.end(now, ReplyPhase.CUT, error if isinstance(error, AituiError) else None)
+        if builder.is_empty and builder.phase is not ReplyPhase.DONE:
             self._conversation = before
         else:
-            filled = self._conversation.with_turn(answering.build_turn(self._clock.wall()))
+            filled = self._conversation.with_turn(builder.build_turn(self._clock.wall()))
             self._conversation = replace(filled, changed=self._clock.wall())
         self._reply_builder = None
-        self._publish(answering)
+        self._publish(builder)
         await self._saving.save(self._conversation)
 
     async def _cut_if_silent(self, stream: "asyncio.Task[None]", before: Reply) -> None:
@@ -432,8 +432,8 @@ class ChatSession:
         assert self._reply is not None
         return self._reply
 
-    def _publish(self, answering: ReplyBuilder) -> None:
-        self._reply = answering.view(self._clock.monotonic())
+    def _publish(self, builder: ReplyBuilder) -> None:
+        self._reply = builder.view(self._clock.monotonic())
         if self._on_change is not None:
             self._on_change(self._reply)
 
@@ -443,7 +443,7 @@ class ChatSession:
 
 
 def last_reply(conversation: Conversation) -> Turn | None:
-    """The last answer of the path that is shown."""
+    """Return the last reply of the path that is shown."""
     answers = (turn for turn in reversed(conversation.path) if turn.role is Role.ASSISTANT)
     return next(answers, None)
 
@@ -457,5 +457,5 @@ def _suspend_error() -> ReplyInterrupted:
 
 
 def _replace_surrogates(text: str) -> str:
-    """Without lone surrogates, as a terminal in another encoding makes them: no JSON holds them."""
+    """Replace lone surrogates, as a terminal in another encoding makes them: JSON has none."""
     return text.encode("utf-8", "replace").decode()

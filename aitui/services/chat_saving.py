@@ -1,4 +1,4 @@
-"""Keeping a conversation while it happens, without ever standing in its way."""
+"""A conversation stored while it goes on, without ever delaying it."""
 
 import asyncio
 import contextlib
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 
 SAVE_INTERVAL = 0.3
-"""Seconds between two writes of a running answer; at most a second of it may be lost."""
+"""Seconds between two writes of a streaming reply; at most a second of it may be lost."""
 
 
 class ConversationSaver:
-    """Writes to the history where there is one. What goes wrong becomes a warning, each once."""
+    """Writes to the history, if there is one. Each error becomes a warning once."""
 
     def __init__(self, history: ConversationHistory | None) -> None:
         self._history = history
@@ -30,7 +30,7 @@ class ConversationSaver:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What couldn't be kept, and why."""
+        """Return what couldn't be stored, and why."""
         return tuple(self._warnings)
 
     async def save(self, conversation: Conversation) -> None:
@@ -40,7 +40,7 @@ class ConversationSaver:
                 await self._history.save(conversation)
 
     async def remember_settings(self, conversation: Conversation) -> None:
-        """Keep the system prompt and the parameters for the model's next conversation."""
+        """Store the system prompt and the parameters for the model's next conversation."""
         if self._history is not None:
             with self._collect_warnings():
                 await self._history.remember_settings(
@@ -57,7 +57,7 @@ class ConversationSaver:
                 await self._history.rename(conversation.id, conversation.title)
 
     async def release(self, conversation: Conversation) -> None:
-        """Let others go on with it."""
+        """Release the conversation for others."""
         if self._history is not None:
             with self._collect_warnings():
                 await self._history.release(conversation.id)
@@ -66,7 +66,7 @@ class ConversationSaver:
     async def save_while_streaming(
         self, conversation: Conversation, turn: Turn, view: Callable[[], Reply]
     ) -> AsyncIterator[None]:
-        """Write the conversation, and what that turn of it grows by, while the block runs."""
+        """Write the conversation, and the growing text of that turn, while the block runs."""
         if self._history is None:
             yield
             return
@@ -109,32 +109,32 @@ class ConversationSaver:
 
 
 class SlotSizeCache:
-    """What the models of one server said, for as long as they stay loaded."""
+    """The slot sizes that a server's models reported, as long as they stay loaded."""
 
     def __init__(self) -> None:
         self._sizes: dict[str, int] = {}
-        """0: it was asked, and doesn't tell."""
+        """0: the model was asked, and doesn't report it."""
         self._seen_ready: set[str] = set()
 
     def size_for(self, model: Model) -> int:
-        """Tokens of one slot: as it was told, else the context divided by the command's slots."""
+        """Return the tokens of one slot: as reported, else the context divided by the command's slots."""
         slots = CommandLine.read(model.command).parallel_slots or 1
         return self._sizes.get(model.id) or model.context.tokens // max(1, slots)
 
     def should_fetch(self, model_id: str) -> bool:
-        """Whether a model that is answering has to be asked: True once a load."""
+        """Return whether a model that replies has to be asked: True once a load."""
         wanted = model_id not in self._sizes
         self._sizes.setdefault(model_id, 0)
         return wanted
 
     def record(self, model_id: str, tokens: int) -> None:
-        """The server has said so."""
+        """Store what the server reported."""
         self._sizes[model_id] = tokens
 
     def update_model(self, model: Model) -> None:
-        """A model that isn't loaded any more may come back with other slots.
+        """Forget a model that was unloaded: it may come back with other slots.
 
-        Lists lag behind: one that was never seen ready may well be answering already.
+        Lists lag behind: a model that was never seen ready may be replying already.
         """
         if model.state is RunState.READY:
             self._seen_ready.add(model.id)
@@ -143,9 +143,9 @@ class SlotSizeCache:
             self._sizes.pop(model.id, None)
 
     async def fetch(self, client: "ChatClient", model_id: str) -> None:
-        """Ask the model. Only for one that is answering: asking loads any other."""
+        """Ask the model; only for one that replies, since this loads any other."""
         try:
             self._sizes[model_id] = await client.slot_size(model_id)
         except AituiError:
-            # Servers without --slots answer 501: the command's own figures have to do.
+            # Servers without --slots answer 501: the command's own figures count then.
             return

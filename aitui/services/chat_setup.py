@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 
 
 def new_id() -> str:
-    """An id for a turn or a conversation."""
+    """Create an id for a turn or a conversation."""
     return uuid.uuid4().hex
 
 
 def resolve_chat_model(wanted: str, snapshot: Snapshot) -> Model:
-    """The model of that id or alias, or without one the loaded model.
+    """Find the model of that id or alias, or the loaded model if none is named.
 
-    Raises NoSuchModel, and AituiError where not exactly one is loaded.
+    Raises NoSuchModel, and AituiError if not exactly one is loaded.
     """
     if wanted:
         return resolve_model(wanted, snapshot)
@@ -53,27 +53,27 @@ def resolve_chat_model(wanted: str, snapshot: Snapshot) -> Model:
 
 
 def chat_confirmation(model_id: str, snapshot: Snapshot) -> Confirmation:
-    """What a chat with that model will cost whom; not needed where it evicts nothing."""
+    """Confirm a chat, with what it evicts; not needed if it evicts nothing."""
     model = snapshot.model(model_id) or Model(model_id)
-    question = load_confirmation(model_id, snapshot)
+    confirmation = load_confirmation(model_id, snapshot)
     ready = model.state is RunState.READY
     return replace(
-        question,
+        confirmation,
         title=f"Chat with {model_id}?",
         yes="Send" if ready else "Load and send",
-        needed=question.needed and (ready or would_load(model, snapshot)),
+        needed=confirmation.needed and (ready or would_load(model, snapshot)),
     )
 
 
 def would_load(model: Model, snapshot: Snapshot) -> bool:
-    """Whether a chat with it makes this server load something."""
+    """Return whether a chat with it makes this server load something."""
     if model.resident or model.kind is ModelKind.PEER:
         return False
     return not any(ready.id in model.targets for ready in snapshot.ready)
 
 
 async def confirm_chat(session: Session, model_id: str, ask: Ask) -> bool:
-    """Ask where a chat evicts something. Raises Refused where nothing may be loaded here."""
+    """Ask if a chat evicts something; raises ActionRefused if nothing may be loaded."""
     model = session.snapshot.model(model_id) or Model(model_id)
     if would_load(model, session.snapshot):
         session.refuse_if_read_only(f"chatting with {model_id}, which isn't loaded,")
@@ -83,7 +83,7 @@ async def confirm_chat(session: Session, model_id: str, ask: Ask) -> bool:
 
 
 def refuse_to_evict(session: Session, model: Model) -> None:
-    """For callers that can't ask. Raises Refused where a chat would evict something."""
+    """Raise ActionRefused if a chat would evict something, for callers that can't ask."""
     snapshot = session.snapshot
     if not would_load(model, snapshot):
         return
@@ -99,14 +99,14 @@ def refuse_to_evict(session: Session, model: Model) -> None:
 async def begin_conversation(
     session: Session, model_id: str, history: ConversationHistory | None
 ) -> Conversation:
-    """An empty conversation, with what was last set for that model."""
+    """Create an empty conversation, with the settings stored for that model."""
     now = session.clock.wall()
     system, sampling = "", SamplingParameters()
     if history is not None:
         try:
             system, sampling = await history.settings(session.server.identity, model_id)
         except HistoryError:
-            # The same trouble is told when the first turn is to be written.
+            # The same error is reported when the first turn is stored.
             system, sampling = "", SamplingParameters()
     return Conversation(
         new_id(),
@@ -120,7 +120,7 @@ async def begin_conversation(
 
 
 async def diagnose_error(session: Session, model_id: str, error: AituiError) -> AituiError:
-    """The same error with what the server's list and log know about it."""
+    """Return the error with what the server's list and log know about it."""
     if isinstance(error, LoadFailed):
         reason = await diagnose_load_failure(session.client, model_id, error.why)
         return LoadFailed(
@@ -144,7 +144,7 @@ async def diagnose_error(session: Session, model_id: str, error: AituiError) -> 
 
 
 async def import_chat_client() -> "type[ChatClient]":
-    """The class of chat clients: importing it imports httpx, so that happens in a thread."""
+    """Import the class of chat clients in a thread, since that imports httpx."""
     return await asyncio.to_thread(_import_client_class)
 
 

@@ -1,4 +1,4 @@
-"""Copies text to where its user can paste it from, also over SSH: tmux, the terminal, or a file."""
+"""Text copied to where its user can paste it, also over SSH: tmux, the terminal, or a file."""
 
 import asyncio
 import base64
@@ -27,7 +27,7 @@ _UNSUPPORTED_TERMS = (
 
 
 def supports_osc52(environment: Mapping[str, str]) -> bool:
-    """Whether it plausibly takes OSC 52; a terminal never answers, so nobody can be sure."""
+    """Return whether a terminal probably takes OSC 52; it never answers, so this is a guess."""
     term = environment.get("TERM", "")
     vte = environment.get("VTE_VERSION", "")
     if (
@@ -49,7 +49,7 @@ _TMUX_BUFFER_TIMEOUT = 5.0
 async def copy_text(
     text: str, environment: Mapping[str, str], write: Callable[[str], None], folder: Path
 ) -> str:
-    """Copy it in the best of three ways; returns where it went, in words.
+    """Copy text in the best of three ways; return where it went, in words.
 
     `write` sends to the terminal, `folder` takes the file. Raises AituiError.
     """
@@ -65,7 +65,7 @@ async def copy_text(
 
 
 async def _copy_to_tmux(content: bytes, environment: Mapping[str, str]) -> bool:
-    """Whether tmux took it. It passes it on to the terminal's clipboard, where it may."""
+    """Copy to tmux; return whether it took it. It passes it on to the terminal if it may."""
     # tmux before 3.2 has no -w.
     for options in (("-w",), ()):
         if await _load_tmux_buffer(content, environment, options):
@@ -85,7 +85,7 @@ async def _load_tmux_buffer(
             stdout=nowhere,
             stderr=nowhere,
         )
-    except OSError:  # TMUX came along from another machine, where it is installed
+    except OSError:  # TMUX was set on another machine, where tmux is installed
         return False
     try:
         async with asyncio.timeout(_TMUX_BUFFER_TIMEOUT):
@@ -129,7 +129,7 @@ _TO_FILES = "copies go to a file where the terminal takes none"
 
 
 def describe_clipboard(environment: Mapping[str, str]) -> tuple[bool, str, str]:
-    """Whether it is known to work, what is known, and what helps where it isn't."""
+    """Return whether copying is known to work, what is known, and what helps if it doesn't."""
     refusal = _clipboard_obstacle(environment)
     if refusal:
         return False, refusal, _TO_FILES
@@ -148,7 +148,7 @@ def describe_clipboard(environment: Mapping[str, str]) -> tuple[bool, str, str]:
 
 
 def _clipboard_obstacle(environment: Mapping[str, str]) -> str:
-    """Why `y` won't try it, empty where it will."""
+    """Return why `y` won't use a clipboard, empty if it will."""
     if supports_osc52(environment):
         return ""
     if environment.get("STY"):

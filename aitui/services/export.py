@@ -1,4 +1,4 @@
-"""Writes a conversation to a file, and reads files into prompts."""
+"""Conversations written to files, and files read into prompts."""
 
 import asyncio
 import os
@@ -22,10 +22,10 @@ LARGEST_FILE = 32 << 20
 async def export_conversation(
     conversation: Conversation, name: str, directory: Path, *, json: bool
 ) -> Path:
-    """Write a conversation as Markdown or JSON to a new file, and say which.
+    """Write a conversation as Markdown or JSON to a new file; return its path.
 
-    A relative name is below `directory`; without a name it is that of the conversation. Raises
-    AituiError; never writes over anything.
+    A relative name is below `directory`; without a name the file is named by the conversation. Raises
+    AituiError; never overwrites a file.
     """
     text = (
         conversation_as_json(conversation)
@@ -38,9 +38,9 @@ async def export_conversation(
 
 
 async def attach_file(prompt: str, name: str) -> tuple[str, ImageAttachment | None]:
-    """The prompt with that text file in it, or the prompt and the image beside it.
+    """Read a file into the prompt, or as an image beside it.
 
-    Raises AituiError for what can't be read, is too large, or neither a text nor an image.
+    Raises AituiError for what can't be read, is too large, or is neither text nor an image.
     """
     short = sanitize_line(name.rpartition("/")[2])
     content = await asyncio.to_thread(_read, name)

@@ -1,4 +1,4 @@
-"""Why a model that was loading has vanished: looked up in its log, one model at a time."""
+"""Why a model that was loading has stopped: found in its log, one model at a time."""
 
 import asyncio
 import contextlib
@@ -36,7 +36,7 @@ def _build_cause(words: str, *patterns: str) -> FailurePattern:
 
 _DEVICE = r"(?:CUDA|ROCm|HIP|Vulkan|Metal|MTL|SYCL|OpenCL|CANN|MUSA)"
 
-# The most telling first: a later one often follows from an earlier one.
+# The most specific first: a later one often follows from an earlier one.
 CAUSES = (
     _build_cause(
         "the shared library {what} is missing",
@@ -177,17 +177,17 @@ CAUSES = (
 
 
 def find_cause(log_lines: Sequence[str]) -> tuple[str, tuple[str, ...]]:
-    """The reason of a failed load in words, and at most five lines that say so.
+    """Return the reason of a failed load in words, and at most five lines that show it.
 
-    Expects the lines of one run. Where none gives a known reason the words are empty, and the
-    lines are the last ones that aren't blank.
+    Expects the lines of one run. If none gives a known reason the words are empty, and the lines are
+    the last ones that aren't blank.
     """
     lines = tuple(line[:_LONGEST_LINE] for line in log_lines if line.strip())
     for cause in CAUSES:
-        told = [(line, match) for line in lines if (match := cause.pattern.search(line))]
-        if told:
-            evidence = tuple(dict.fromkeys(line for line, _ in told))
-            return _format_cause(cause, told[-1][1]), evidence[-MOST_LINES:]
+        matches = [(line, match) for line in lines if (match := cause.pattern.search(line))]
+        if matches:
+            found = tuple(dict.fromkeys(line for line, _ in matches))
+            return _format_cause(cause, matches[-1][1]), found[-MOST_LINES:]
     return "", lines[-MOST_LINES:]
 
 
@@ -209,10 +209,10 @@ RUN_START = re.compile(r"^build: \d|^build_info|llama_server: initializing")
 
 
 async def read_log_tail(client: "LlamaSwapClient", name: str) -> tuple[str, ...]:
-    """The last lines that `/logs/stream/<name>` has in its history; reading it loads nothing.
+    """Return the last lines in the history of `/logs/stream/<name>`; reading it loads nothing.
 
-    The stream goes on for ever after its history, so it is read until it falls silent. v217 sends
-    no headers for a silent model, hence the limit on those.
+    The stream goes on after its history, so it is read until it falls silent. v217 sends no headers for
+    a silent model, hence the limit on those.
     """
     lines: deque[str] = deque(maxlen=TAIL_LINES)
     rest = ""
@@ -235,7 +235,7 @@ async def read_log_tail(client: "LlamaSwapClient", name: str) -> tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class FailureDiagnosis:
-    """Why a model didn't come up: in words, empty where unknown, and the log lines that say so."""
+    """Why a load failed: in words, empty if unknown, and the log lines that show it."""
 
     words: str
     failure_lines: tuple[str, ...] = ()
@@ -243,45 +243,49 @@ class FailureDiagnosis:
 
 
 async def diagnose_load_failure(
-    client: "LlamaSwapClient", model_id: str, said: str = ""
+    client: "LlamaSwapClient", model_id: str, response: str = ""
 ) -> FailureDiagnosis:
-    """The reason why a model didn't come up, as far as `said`, the server's answer, and logs tell.
+    """Find the reason of a failed load in `response`, what the server answered, and in logs.
 
-    A program that can't even be started writes nothing itself: what its log holds is of an earlier
-    run, so the proxy's word comes first. v217 forgets the log of a model that has stopped.
+    A program that can't even be started logs nothing itself: what its log holds is of an earlier run,
+    so the proxy's log comes first. v217 forgets the log of a model that has stopped.
     """
-    told = _reason_from_proxy(model_id, (), said)
-    if told.aborted or NEVER_RAN.search(told.words):
-        return told
+    by_proxy = _reason_from_proxy(model_id, (), response)
+    if by_proxy.aborted or NEVER_RAN.search(by_proxy.words):
+        return by_proxy
     try:
         own = await read_log_tail(client, model_id)
         proxy = await read_log_tail(client, "proxy")
         run = _last_run_lines(own or await read_log_tail(client, "upstream"))
     except AituiError as error:
-        return FailureDiagnosis(find_cause((said,))[0], (str(error),))
-    told = _reason_from_proxy(model_id, proxy, said)
-    if told.aborted or NEVER_RAN.search(told.words):
-        return told
+        return FailureDiagnosis(find_cause((response,))[0], (str(error),))
+    by_proxy = _reason_from_proxy(model_id, proxy, response)
+    if by_proxy.aborted or NEVER_RAN.search(by_proxy.words):
+        return by_proxy
     ran = FailureDiagnosis(*find_cause(run))
     if ran.words:
         return ran
-    return told if told.words else FailureDiagnosis("", ran.failure_lines or told.failure_lines)
+    return (
+        by_proxy
+        if by_proxy.words
+        else FailureDiagnosis("", ran.failure_lines or by_proxy.failure_lines)
+    )
 
 
-def _reason_from_proxy(model_id: str, lines: tuple[str, ...], said: str) -> FailureDiagnosis:
-    """The last thing that llama-swap itself gave as a reason; its records of requests left out."""
+def _reason_from_proxy(model_id: str, lines: tuple[str, ...], response: str) -> FailureDiagnosis:
+    """Return the last reason that llama-swap itself logged, apart from its records of requests."""
     names = (f"<{model_id}>", f" {model_id} ")
     about = [
         line
         for line in lines[-80:]
         if any(name in line for name in names) and "Request " not in line
     ]
-    for line in (said, *reversed(about)):
+    for line in (response, *reversed(about)):
         if ABORTED.search(line):
             return FailureDiagnosis(find_cause((line,))[0], (line,), aborted=True)
-        words, evidence = find_cause((line,))
+        words, found = find_cause((line,))
         if words:
-            return FailureDiagnosis(words, evidence)
+            return FailureDiagnosis(words, found)
     return FailureDiagnosis("", tuple(about[-MOST_LINES:]))
 
 
@@ -293,7 +297,10 @@ def _last_run_lines(lines: tuple[str, ...]) -> tuple[str, ...]:
 
 
 class FailureDiagnoser:
-    """`failed` is told of a load whose log says why it failed; the others were unloaded."""
+    """Diagnoses models that vanished; `failed` is awaited for those that the log explains.
+
+    The others were unloaded.
+    """
 
     def __init__(
         self,
@@ -308,7 +315,7 @@ class FailureDiagnoser:
         self._lock = asyncio.Lock()
 
     async def diagnose(self, model_id: str) -> None:
-        """Look once, however often it is asked meanwhile: a server may tell of any number."""
+        """Diagnose a model, once at a time: a server may report any number of failures."""
         if model_id in self._under_way:
             return
         self._under_way.add(model_id)

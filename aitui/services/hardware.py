@@ -68,7 +68,7 @@ class ModelCommands:
         return model.command or self.configured.get(model.id) or self._last.get(model.id) or ""
 
     def launch_profile(self, model_id: str, command: str) -> "LaunchProfile":
-        """Return the launch profile of a command in the environment that its model has in the config file."""
+        """Return the launch profile of a command in the environment of its model."""
         key = model_id, command
         found = self._launch_profiles.get(key)
         if found is None:
@@ -86,7 +86,7 @@ MOST_FILES = 500
 
 
 class ModelHeaders:
-    """The headers of model files. One that can't be read is not tried again: its model is measured."""
+    """The headers of model files. One that can't be read is not tried again."""
 
     def __init__(self) -> None:
         self._headers: dict[str, GgufHeader | None] = {}
@@ -139,11 +139,11 @@ class StartupLogs:
 
     @property
     def starts(self) -> dict[str, "StartupMemory"]:
-        """Return the memory of each start whose log reported it."""
+        """Return the memory of each start that the log reported."""
         return {name: start for name, (_, start) in self._read.items() if start is not None}
 
     def unread(self, models: tuple[Model, ...]) -> tuple[Model, ...]:
-        """Return the ready models whose log was not read yet, and forget those of other models."""
+        """Return the ready models with an unread log, and forget the logs of other models."""
         ready = {model.id: model for model in models if model.state is RunState.READY}
         self._read = {
             name: read
@@ -183,7 +183,7 @@ class StartupLogs:
 
 
 SLOW_INTERVAL = 60.0
-"""Seconds between two samples of a host whose GPUs the server reports already."""
+"""Seconds between two samples of a host if the server reports its GPUs already."""
 HEADER_PAUSE = 0.2
 LOG_READ_SECONDS = 3.0
 """Seconds that a command waits for the logs of running models."""
@@ -399,7 +399,7 @@ class HardwareMonitor:
         await self._monitor.update_hardware(self.hardware)
 
     def _choose_history(self, picture: MemoryUsage) -> "SampleHistory":
-        """Return the server's history, which is longer, unless it shows other GPUs than the usage does."""
+        """Return the server's history, which is longer, unless it is of other GPUs than the usage."""
         server, host = self._server, self._host
         if host is None or not host.history.samples:
             return server.history
@@ -442,7 +442,7 @@ class HardwareMonitor:
         return {model_id: memory for model_id, memory in found if memory is not None}
 
     def _memory_of(self, model: Model) -> "ModelMemory | None":
-        """Of a model whose command nobody told, what was seen last counts."""
+        """Return what is known of one model, None if nothing is."""
         command = self._commands.command_of(model)
         known = self._measurements_of(model.id)
         header = self._headers.header_of(command)

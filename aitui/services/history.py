@@ -9,7 +9,7 @@ from aitui.store.history import ConversationHistory
 
 @dataclass(frozen=True, slots=True)
 class ListedConversation:
-    """One to choose from; `excerpt` is the text around what was looked for. Unix time."""
+    """A conversation to choose; `excerpt` is the text around a match. Times are Unix time."""
 
     id: str
     heading: str
@@ -21,7 +21,7 @@ class ListedConversation:
 async def find_conversations(
     history: ConversationHistory, words: str
 ) -> tuple[ListedConversation, ...]:
-    """Those with these words, or all, the latest first; each once. Raises HistoryError."""
+    """List the conversations with these words, or all, the latest first; raises HistoryError."""
     if not words.strip():
         return tuple(
             ListedConversation(one.id, one.heading, one.changed, one.model)
@@ -38,6 +38,6 @@ async def find_conversations(
 
 
 def deletion_confirmation(conversation: ListedConversation) -> Confirmation:
-    """Which conversation would be gone."""
+    """Confirm the deletion of a conversation."""
     facts = (conversation.heading, "All that was said in it is gone for good.")
     return Confirmation("Delete this conversation?", facts, yes="Delete", no="Keep it")

@@ -17,7 +17,10 @@ from aitui.store.journal import FILE_NAME, Journal
 
 
 def refuse_if_read_only(server: Server, action: str) -> None:
-    """Raise ActionRefused, before anything is sent, if the settings allow no change."""
+    """Raise ActionRefused, before anything is sent, if the settings allow no change.
+
+    `read_only` refuses loads, unloads, everything on the host, and a chat with a model that isn't loaded.
+    """
     if server.read_only:
         origin = server.origins.get("read_only", "its settings")
         raise ActionRefused(
@@ -49,7 +52,10 @@ class HostAdmin:
     last_reload: LastReload = field(default_factory=LastReload)
 
     def refuse_if_read_only(self, action: str) -> None:
-        """Raise ActionRefused, before anything is sent, if the settings allow no change."""
+        """Raise ActionRefused, before anything is sent, if the settings allow no change.
+
+        `read_only` refuses loads, unloads, everything on the host, and a chat with a model that isn't loaded.
+        """
         refuse_if_read_only(self.server, action)
 
 

@@ -24,16 +24,16 @@ if TYPE_CHECKING:
     from aitui.llamaswap.client import LlamaSwapClient
 
 QUIET_SECONDS = 0.25
-"""Seconds of silence that end a history told again."""
+"""Seconds of silence that end a history sent again."""
 HISTORY_BYTES = 128 * 1024
-"""More than any server keeps: past that many it is not history any more."""
+"""More than any server keeps: what exceeds it is no history."""
 LINES_REMEMBERED = 8000
 STEADY_SECONDS = 2.0
-"""Seconds that a stream must last for the next break to count as the first one."""
+"""Seconds that a stream must last for the next break to count as the first."""
 
 
 class FeedPhase(Enum):
-    """How things stand with the stream."""
+    """The state of a log's stream."""
 
     WAITING = "waiting"
     FOLLOWING = "following"
@@ -42,7 +42,7 @@ class FeedPhase(Enum):
 
 @dataclass(frozen=True, slots=True)
 class FeedState:
-    """`error` is why the stream is lost, None where the server ended it; `retry_at` monotonic."""
+    """`error` is why the stream is lost, None if the server ended it; `retry_at` monotonic."""
 
     phase: FeedPhase = FeedPhase.WAITING
     error: AituiError | None = None
@@ -51,7 +51,7 @@ class FeedState:
 
 @dataclass(frozen=True, slots=True)
 class LogUpdate:
-    """Lines since the last news, and the one that is being written; it replaces the one before."""
+    """Lines since the last update, and the unfinished one, which replaces the one before."""
 
     lines: tuple[LogLine, ...]
     unfinished: LogLine | None
@@ -60,7 +60,7 @@ class LogUpdate:
 
 @dataclass(slots=True)
 class _PendingHistory:
-    """A history told again, held back until it is known where it joins."""
+    """A history sent again, held back until it is known where it joins."""
 
     timer: asyncio.TimerHandle
     lines: list[LogLine] = field(default_factory=list)
@@ -69,7 +69,7 @@ class _PendingHistory:
 
 
 class LogFeed:
-    """Collects the lines of one log until they are taken; keeps no more than its limits."""
+    """Collects the lines of one log until they are taken, within its limits."""
 
     def __init__(
         self,
@@ -101,21 +101,21 @@ class LogFeed:
 
     @property
     def state(self) -> FeedState:
-        """How things stand with the stream."""
+        """The state of a log's stream."""
         return self._state
 
     async def run(self) -> None:
-        """Follow until cancelled."""
+        """Follow the log until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._watch_clock(), name="watch the clock for the log")
             await self._follow()
 
     async def wait_for_news(self) -> None:
-        """Returns when there is something to take."""
+        """Wait until there is something to take."""
         await self._news.wait()
 
     def take(self) -> LogUpdate:
-        """Everything that came since the last time."""
+        """Take everything since the last time."""
         self._news.clear()
         lines = self._arrived.take()
         if self._dropped_lines:
@@ -127,11 +127,11 @@ class LogFeed:
         return LogUpdate(lines, self._unfinished, self._state)
 
     def retry_now(self) -> None:
-        """Connect at once where the stream is lost."""
+        """Connect at once if the stream is lost."""
         self._wake.set()
 
     def reconnect(self) -> None:
-        """Connect anew, whatever the stream seems to be: the machine has slept, say."""
+        """Connect again, whatever the state of the stream, as after a suspend."""
         self._wake.set()
         stream, self._stream = self._stream, None
         if stream is not None:
@@ -187,7 +187,7 @@ class LogFeed:
 
     def _handle_break(self) -> None:
         if self._rejoining is not None and not self._rejoining.lines:
-            # It told nothing before it broke again: the gap is still the same one.
+            # It sent nothing before it broke again: the gap is still the same.
             self._rejoining.timer.cancel()
             self._rejoining = None
         self._join()
@@ -198,13 +198,13 @@ class LogFeed:
         return asyncio.get_running_loop().call_later(QUIET_SECONDS, self._join)
 
     def _join(self) -> None:
-        """Go on after a break with what is new, and say what is known of the gap."""
+        """Continue after a break with what is new, and mark the gap."""
         rejoining, self._rejoining = self._rejoining, None
         if rejoining is None:
             return
         rejoining.timer.cancel()
-        told = [hash(line.text) for line in rejoining.lines]
-        known = overlap_length(self._line_hashes, told) if self._line_hashes or told else 0
+        again = [hash(line.text) for line in rejoining.lines]
+        known = overlap_length(self._line_hashes, again) if self._line_hashes or again else 0
         if known is None and self._unfinished is not None:
             self._append((self._unfinished,))
         self._unfinished = rejoining.unfinished
@@ -229,7 +229,7 @@ class LogFeed:
         self._news.set()
 
     async def _watch_clock(self) -> None:
-        """After a sleep of the machine the stream may be dead, and would never say so."""
+        """Reconnect after a suspend: the stream may be dead without an error."""
         async for _ in detect_suspends(self._clock):
             self.reconnect()
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 OUT_OF_MEMORY = "out of memory"
 """The words in the reason of a load that failed for lack of memory."""
 LONGEST_SAMPLE_GAP = 1800.0
-"""Seconds between two samples whose difference still counts as a load's."""
+"""Seconds at most between two samples that measure a load by their difference."""
 RATE_SAMPLES = 20
 LEAST_RATE_CHANGE = 0.1
 """The share by which a rate must differ from the stored one to replace it."""

@@ -28,7 +28,7 @@ FETCH_INTERVAL = 1.0
 
 
 class ActivityFetcher:
-    """Fetches the activity rows whose ids were pushed, and hands them on."""
+    """Fetches the activity rows that were pushed by their ids, and hands them on."""
 
     def __init__(
         self,

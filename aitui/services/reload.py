@@ -271,15 +271,15 @@ async def _check(admin: HostAdmin, progress: ProgressTracker, outcome: str) -> N
 
 async def _wait_until_healthy(admin: HostAdmin, session: Session) -> None:
     """Return when the server is healthy; raises ServiceFailed as soon as its unit has ended."""
-    answering = asyncio.create_task(_check_health(session), name="wait for the server")
+    waiting = asyncio.create_task(_check_health(session), name="wait for the server")
     try:
-        while not answering.done():
-            await asyncio.wait({answering}, timeout=UNIT_CHECK_INTERVAL)
-            if not answering.done() and (trouble := await admin.service.find_failure()) is not None:
+        while not waiting.done():
+            await asyncio.wait({waiting}, timeout=UNIT_CHECK_INTERVAL)
+            if not waiting.done() and (trouble := await admin.service.find_failure()) is not None:
                 raise trouble
-        await answering
+        await waiting
     finally:
-        await cancel_and_wait(answering)
+        await cancel_and_wait(waiting)
 
 
 async def _check_health(session: Session) -> None:

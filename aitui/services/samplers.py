@@ -47,8 +47,8 @@ class ServerSampleSource:
     async def fetch(self) -> float:
         """Fetch what is new; return the seconds until the next request makes sense."""
         samples = self.history.samples
-        anew = self._empty >= EMPTY_RESPONSES
-        after = samples[-1].at if samples and not anew else None
+        from_start = self._empty >= EMPTY_RESPONSES
+        after = samples[-1].at if samples and not from_start else None
         try:
             new = await self._client.performance(after)
         except NotSupported as error:
@@ -60,7 +60,7 @@ class ServerSampleSource:
             return SERVER_SAMPLE_RETRY
         self.measures, self.error = True, ""
         self._empty = 0 if new else self._empty + 1
-        if anew and new and new[-1].at < samples[-1].at:
+        if from_start and new and new[-1].at < samples[-1].at:
             self.history = SampleHistory()
         self.history = self.history.with_samples(new)
         return sampling_interval(self.history.samples)

@@ -14,6 +14,7 @@ from aitui.domain.events import (
     RequestUpdated,
 )
 from aitui.domain.eviction import client_name
+from aitui.domain.merge import ModelFacts, count_models, merge_models
 from aitui.domain.models import (
     MAX_MODELS,
     ActiveRequest,
@@ -23,12 +24,9 @@ from aitui.domain.models import (
     ListedModel,
     LoadFailure,
     Model,
-    ModelFacts,
     ModelStatus,
     RunningModel,
     RunState,
-    count_models,
-    merge_models,
 )
 
 if TYPE_CHECKING:
@@ -304,9 +302,9 @@ class ServerState:
         """Take over the states of an event; `changed` asks for a poll of `/running`."""
         before = {status.id: status.state for status in self._statuses}
         states = {status.id: status.state for status in event.models}
-        told = self._hold_back_ready(event.models)
-        if told != self._statuses:
-            self._statuses = told
+        statuses = self._hold_back_ready(event.models)
+        if statuses != self._statuses:
+            self._statuses = statuses
             self._stale = True
         now = self._clock.monotonic()
         self._evictions.update_states(states, now)

@@ -1,4 +1,4 @@
-"""Which server is meant, and every value of it with its origin.
+"""The chosen server, and every setting with its origin.
 
 Defaults, then config.toml, then the environment, then flags; the later wins. Which server:
 
@@ -7,10 +7,10 @@ Defaults, then config.toml, then the environment, then flags; the later wins. Wh
 3. Else `default = "NAME"` of config.toml, else the unnamed server at the default URL.
 
 A server of config.toml takes everything from there. The environment describes the unnamed server:
-AI_SERVER_URL, or else the default URL, unless `--url` names another. Where both AI_SERVER_URL and
-`--url` name a server and it isn't the same one, the other variables stay with the first: its keys,
-certificates and SSH host are nothing to a second server. Variables that are empty count as unset,
-only an empty AI_SERVER_SSH_HOST means: none.
+AI_SERVER_URL, or else the default URL, unless `--url` names another. If AI_SERVER_URL and `--url`
+name different servers, the other variables belong to the first: its keys, certificates and SSH host
+are not sent to a second server. Empty variables count as unset; only an empty AI_SERVER_SSH_HOST
+means none.
 
 The defaults of certificates and SSH host hold at the default URL and nowhere else. Without TLS no
 certificate is used, wherever it was set.
@@ -57,7 +57,7 @@ def build_server(
     name: str = "",
     read_only: bool = False,
 ) -> Server:
-    """The server at `address`; the defaults of certificates and SSH host hold at DEFAULT_URL only.
+    """Build the server at `address`; certificates and SSH host have defaults at DEFAULT_URL only.
 
     `read_only` is what the command line says, whatever else is `given`. Raises SettingsError.
     """
@@ -105,7 +105,7 @@ class _SettingsReader:
         self.origins: dict[str, str] = {}
 
     def read(self, setting: Setting[T]) -> T:
-        """What was given, else the default."""
+        """Return the given value, else the default."""
         given = self._raw_values.get(setting.name)
         self.origins[setting.field or setting.name] = "default" if given is None else given.origin
         return self._default(setting) if given is None else setting.read(given, self._home)
@@ -116,7 +116,7 @@ class _SettingsReader:
         return setting.default
 
     def certificates(self) -> dict[str, Path]:
-        """The certificate files that are set, one by one or by their folder."""
+        """Return the configured certificate files, set one by one or by their folder."""
         default = self._default(CERTS_DIR)
         folder = None if default is None else self._home / default
         of_folder = "default"
@@ -153,15 +153,15 @@ class Settings:
 
     @property
     def missing_certificates(self) -> tuple[tuple[str, Path], ...]:
-        """`missing_certificates` of the chosen server. Looks at the disk each time."""
+        """`missing_certificates` of the chosen server. Reads the disk each time."""
         return missing_certificates(self.server)
 
 
 def missing_certificates(server: Server) -> tuple[tuple[str, Path], ...]:
-    """The default server's certificate files that aren't there, each with the words for it.
+    """Return the default server's missing certificate files, each with its description.
 
-    Empty for every other server, and for files that are there and can't be read: connecting to
-    it says what is wrong. Blocks on the disk.
+    Empty for every other server, and for unreadable files: connecting says what is wrong with
+    them. Blocks on the disk.
     """
     if not server.is_default:
         return ()
@@ -169,7 +169,7 @@ def missing_certificates(server: Server) -> tuple[tuple[str, Path], ...]:
 
 
 async def require_certificates(server: Server) -> None:
-    """Raise CertificateFileError where certificate files are set and not there."""
+    """Raise CertificateFileError if certificate files are set and missing."""
     # Reading the command line must not pay for asyncio and ssl: `aitui --help` ends before it.
     import asyncio
 
@@ -186,10 +186,10 @@ async def require_certificates(server: Server) -> None:
 def read_settings(
     flags: SettingsFlags, environment: Mapping[str, str], config_dir: Path, home: Path
 ) -> Settings:
-    """Put the settings together. Blocks on the disk.
+    """Read all settings. Blocks on the disk.
 
-    Raises SettingsError that names the wrong value, its origin, and what would be right, also
-    if the value belongs to a server that wasn't chosen.
+    Raises SettingsError that names the wrong value, its origin, and what is expected, also for a
+    server that wasn't chosen.
     """
     if flags.server is not None and flags.url is not None:
         raise SettingsError("--server and --url: expected one of the two, each chooses a server")
@@ -221,7 +221,7 @@ def read_settings(
 
 
 def server_at(url: str, home: Path, *, read_only: bool = False) -> Server:
-    """The server at a URL that was typed while aitui runs, with nothing else known about it.
+    """Build the server at a URL that was typed at run time, with nothing else known about it.
 
     Raises SettingsError if the URL can't be one.
     """
@@ -230,7 +230,7 @@ def server_at(url: str, home: Path, *, read_only: bool = False) -> Server:
 
 
 def _environment_settings(environment: Mapping[str, str]) -> dict[str, RawValue]:
-    """The settings that the environment holds."""
+    """Return the settings in the environment."""
     described = {}
     for setting in SERVER_SETTINGS:
         text = environment.get(setting.variable) if setting.variable else None
@@ -259,7 +259,7 @@ def _choose_server(
     default: str,
     servers: Mapping[str, Server],
 ) -> tuple[Server, str]:
-    """The server that is meant, and the place that says so; the unnamed one has an empty name."""
+    """Return the chosen server and where it was chosen; the unnamed one has an empty name."""
     by_default = config.top.get(DEFAULT_SERVER.name)
     if default not in servers and by_default is not None:
         raise config.no_such_server(by_default)

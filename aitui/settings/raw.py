@@ -13,9 +13,8 @@ _SHOWN = 80
 class RawValue:
     """One raw value.
 
-    `spelled` is what stands before the value where it was written, like `AI_SERVER_URL=`; `place`
-    names the source for an error, `origin` for the settings screen. A relative path starts at
-    `base`.
+    `prefix` is what precedes the value in its source, like `AI_SERVER_URL=`; `place` names the
+    source for an error, `origin` for the settings screen. A relative path starts at `base`.
     """
 
     value: object = field(repr=False)
@@ -26,16 +25,16 @@ class RawValue:
 
     @classmethod
     def from_flag(cls, flag: str, value: object) -> "RawValue":
-        """A value from the command line."""
+        """Build a value from the command line."""
         return cls(value, f"{flag} ", "flag", f"flag {flag}")
 
     @classmethod
     def from_variable(cls, variable: str, value: str) -> "RawValue":
-        """A value from the environment."""
+        """Build a value from the environment."""
         return cls(value, f"{variable}=", "environment", f"environment {variable}")
 
     def error(self, expected: str, *, shown: str | None = None) -> SettingsError:
-        """The error that names this value, its place, and what would be right.
+        """Return the error that names this value, its place, and what is expected.
 
         `shown` replaces the value if the value itself, or a part of it, is a secret.
         """
@@ -46,7 +45,7 @@ class RawValue:
 
 
 def _format_value(value: object) -> str:
-    """The value in the spelling of the place that it came from."""
+    """Format a value as its source spells it."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, dict):
@@ -58,7 +57,7 @@ def _format_value(value: object) -> str:
 
 @dataclass(frozen=True, slots=True)
 class SettingsFlags:
-    """The settings among the options. None, or False for `read_only`, if one wasn't given."""
+    """The settings among the options; None, or False for `read_only`, if not given."""
 
     config: Path | None = None
     server: str | None = None

@@ -50,7 +50,7 @@ class Setting(Generic[T]):
 
     @property
     def variable(self) -> str:
-        """Its environment variable, empty where it has none."""
+        """Its environment variable, empty if it has none."""
         return f"AI_SERVER_{self.name.upper()}" if self.in_environment else ""
 
     @property

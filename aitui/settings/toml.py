@@ -1,4 +1,4 @@
-"""config.toml: read, its keys checked, its values kept with their lines."""
+"""config.toml: its tables with their lines, the keys checked."""
 
 import re
 from collections.abc import Collection, Mapping
@@ -53,14 +53,14 @@ _AT = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 
 @dataclass(frozen=True, slots=True)
 class SettingsFile:
-    """What config.toml says, values unread. `path` is None if there is no such file."""
+    """The content of config.toml, values not parsed yet. `path` is None if there is no file."""
 
     path: Path | None = None
     top: Mapping[str, RawValue] = field(default_factory=dict)
     servers: Mapping[str, Mapping[str, RawValue]] = field(default_factory=dict)
 
     def no_such_server(self, given: RawValue) -> SettingsError:
-        """The error for a name that no `[servers.NAME]` has, with the nearest that one has."""
+        """Return the error for an unknown server name, with the nearest known one."""
         if not self.servers:
             where = "config.toml" if self.path is None else sanitize_line(str(self.path))
             return given.error(f"a server of {where}, and it has no [servers.NAME] yet")
@@ -99,7 +99,7 @@ def _decode(content: bytes, shown: str) -> str:
 
 
 class _SettingsFileReader:
-    """Goes through the tables of one file, which it names in every error."""
+    """Checks the tables of one file, which every error names."""
 
     def __init__(self, path: Path, text: str) -> None:
         self._path = path

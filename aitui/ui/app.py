@@ -26,7 +26,7 @@ from aitui.errors import AituiError
 from aitui.ui.background import TaskRunner, write_crash_report
 from aitui.ui.context import AppContext
 from aitui.ui.controllers.server import ServerControllers, ServerSwitcher
-from aitui.ui.keymap import APP
+from aitui.ui.keymap import APP, PALETTE
 from aitui.ui.messages import (
     CancelRequested,
     ChatRequested,
@@ -186,10 +186,8 @@ class AituiApp(App[None]):
         for _, words, action in active_keys(screen):
             if action != "app.command_palette":
                 yield SystemCommand(words.capitalize(), "", self._action_runner(screen, action))
-        yield SystemCommand(
-            "Undo", "Take the last change of the config back", self.action_undo_change
-        )
-        yield SystemCommand("Theme", "Choose other colours", self.action_change_theme)
+        for title, words, action in PALETTE:
+            yield SystemCommand(title, words, self._action_runner(screen, action))
 
     def on_mount(self) -> None:
         """Paint first; then connect, or say why not."""

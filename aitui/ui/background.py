@@ -31,7 +31,11 @@ class TaskRunner:
     def run_in_background(
         self, work: Coroutine[Any, Any, None], group: str, *, exclusive: bool = True
     ) -> None:
-        """Run something; an exclusive task ends an older one of its group."""
+        """Run something; an exclusive task ends an older one of its group.
+
+        A worker because it may ask: Textual's `push_screen_wait` works in nothing else. Always in a
+        named group: without one, an exclusive worker ends every other one of the app.
+        """
         started: Callable[[], Coroutine[None, None, None]] = partial(self.report_errors, work)
         worker: Worker[None] = self._app.run_worker(
             started, name=group, group=group, exclusive=exclusive, exit_on_error=False

@@ -25,7 +25,7 @@ def certificate_item(ends: float | None, wall: float) -> LineItem:
 
 
 def renewal_notice(ends: float, wall: float) -> tuple[str, str]:
-    """What is told once when the item appears, as title and words; both times are Unix time."""
+    """Return title and text of the notice that comes once with the item; both times are Unix time."""
     day = datetime.fromtimestamp(ends).astimezone().strftime("%Y-%m-%d %H:%M")
     title = "The client certificate " + ("has expired" if ends <= wall else "expires soon")
     verb = "was" if ends <= wall else "is"

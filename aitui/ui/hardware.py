@@ -1,4 +1,4 @@
-"""The hardware in lines: whose each card's memory is, and how things went lately."""
+"""The hardware in lines: which model uses each card's memory, and how things went lately."""
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -239,7 +239,7 @@ FILLS = (
 OTHERS, FREE = ("░", QUIET), ("·", QUIET)
 SEPARATOR = " · "
 STALE_AFTER = 60.0
-"""Seconds after which a sample's age is told."""
+"""Seconds after which a sample's age is shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -336,7 +336,7 @@ def source_text(hardware: HardwareState, now: float) -> str:
 
 
 def host_info_source_text(hardware: HardwareState) -> str:
-    """Who told what the machine is, where that is somebody else than who measured."""
+    """Name the source of the host's facts, if it isn't the source of the samples."""
     source, measured = host_info_source(hardware.facts), hardware.usage.source
     same = measured is not None and source == measured.value
     return f"facts from {source}" if source and not same else ""

@@ -433,6 +433,12 @@ SERVERS = KeyGroup(
 HELP = KeyGroup("help", (Key("escape,q,question_mark,f1", "close", "Close", listed=False),))
 HELP_TEXT = KeyGroup("help text", _motions("first line", "last line"))
 
+PALETTE = (
+    ("Undo", "Take the last change of the config back", "app.undo_change"),
+    ("Theme", "Choose other colours", "app.change_theme"),
+)
+"""What the palette offers without a key: title, words and action."""
+
 README_GROUPS = (MODEL_TABLE, MODELS, APP)
 """Those that the README lists."""
 

@@ -105,7 +105,7 @@ def clock_time(at: float) -> str:
 
 
 def context_text(model: Model, _moment: ClockReading) -> str:
-    """The context size; one that nobody told is marked as a guess by `?`."""
+    """Format the context size; `?` marks one that was not reported."""
     if model.kind is not ModelKind.MODEL:
         return EMPTY_CELL
     mark = "?" if model.context.source.name == "FALLBACK" else ""

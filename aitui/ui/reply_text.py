@@ -82,7 +82,7 @@ def _end_reason(turn: Turn) -> str:
 
 
 def completion_notice(answer: Reply) -> str:
-    """What to call somebody back with who didn't see it end; nothing where they stopped it."""
+    """Return the notification for a reply that ended out of sight, empty if the user stopped it."""
     match answer.phase:
         case ReplyPhase.DONE:
             return f"{answer.model} has answered"

@@ -50,7 +50,7 @@ class Shell:
         return [json.loads(r.body) for r in requests if r.path.startswith("/v1/chat")]
 
     def busy_slots(self, model: str) -> int:
-        return self.stand_in._active_life.swap.processes[model].busy_slots
+        return self.stand_in._active_runtime.swap.processes[model].busy_slots
 
 
 @pytest.fixture

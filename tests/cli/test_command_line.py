@@ -52,7 +52,7 @@ async def test_status_as_json_is_for_scripts(
     said = json.loads(outcome.out)
     assert said["server"].keys() == {"url", "identity", "version", "latency_ms", "read_only"}
     assert said["server"]["url"] == stand_in.url
-    assert said["server"]["version"] == stand_in.dialect.habits.version["version"]
+    assert said["server"]["version"] == stand_in.dialect.traits.version["version"]
     models = {model["id"]: model for model in said["models"]}
     steady = models[STEADY]
     command = steady.pop("command")

@@ -3,6 +3,7 @@ from dataclasses import replace
 
 import pytest
 
+from aitui.domain.merge import ModelFacts, merge_models
 from aitui.domain.models import (
     ActiveRequest,
     ActiveRequests,
@@ -11,12 +12,10 @@ from aitui.domain.models import (
     ListedModel,
     LoadFailure,
     Model,
-    ModelFacts,
     ModelKind,
     ModelStatus,
     RunningModel,
     RunState,
-    merge_models,
 )
 
 COMMAND = "/opt/llama.cpp/llama-server --port 18407\n--ctx-size 4096 --alias qwen3-8b\n--model /m/Q.gguf\n"

@@ -3,6 +3,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aitui.domain.merge import ModelFacts, count_models, merge_models
 from aitui.domain.models import (
     MAX_MODELS,
     ActiveRequest,
@@ -10,13 +11,10 @@ from aitui.domain.models import (
     ContextSize,
     ListedModel,
     Model,
-    ModelFacts,
     ModelKind,
     ModelStatus,
     RunningModel,
     RunState,
-    count_models,
-    merge_models,
 )
 
 COMMAND = "/opt/llama.cpp/llama-server --port 18407\n--ctx-size 4096 --alias qwen3-8b\n"

@@ -6,17 +6,16 @@ from typing import Any
 
 import pytest
 
+from aitui.domain.merge import ModelFacts, merge_models
 from aitui.domain.models import (
     ContextSize,
     ContextSource,
     ListedModel,
     Model,
-    ModelFacts,
     ModelKind,
     ModelStatus,
     RunningModel,
     RunState,
-    merge_models,
 )
 
 RECORDINGS = Path(__file__).parents[1] / "recordings" / "llama-swap"

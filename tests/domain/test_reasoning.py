@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aitui.domain.models import is_reasoning
+from aitui.domain.merge import is_reasoning
 
 REASONING = [
     "qwen3-8b",

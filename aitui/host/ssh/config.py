@@ -56,10 +56,10 @@ class SshTarget:
         return sanitize_line(f"{self.user}@{self.host}", 100)
 
 
-def read_target(address: SshAddress, place: SshConfigPaths) -> SshTarget:
+def read_target(address: SshAddress, ssh_config: SshConfigPaths) -> SshTarget:
     """Read what the config says about an address. Blocks. Raises HostError."""
     try:
-        configs = _config_paths(place)
+        configs = _config_paths(ssh_config)
         options = asyncssh.SSHClientConnectionOptions(
             host=address.host,
             port=address.port or (),
@@ -70,16 +70,16 @@ def read_target(address: SshAddress, place: SshConfigPaths) -> SshTarget:
         )
     except (asyncssh.Error, ValueError, OSError, RecursionError) as error:
         raise HostError(
-            f"{sanitize_line(str(place.config), 300)} can't be used for SSH",
+            f"{sanitize_line(str(ssh_config.config), 300)} can't be used for SSH",
             why=sanitize_line(str(error), 300),
             remedy="mend that line; ssh -G shows what OpenSSH makes of it",
         ) from error
     config = options.config
     user_files = cast("list[str] | None", config.get("UserKnownHostsFile"))
-    files = _host_key_files(user_files, place)
+    files = _host_key_files(user_files, ssh_config)
     global_files = cast("list[str] | None", config.get("GlobalKnownHostsFile"))
     identities = cast("list[str] | None", config.get("IdentityFile"))
-    agent = config.get("IdentityAgent", place.agent)
+    agent = config.get("IdentityAgent", ssh_config.agent)
     return SshTarget(
         address=address,
         configs=tuple(configs),
@@ -94,20 +94,22 @@ def read_target(address: SshAddress, place: SshConfigPaths) -> SshTarget:
         known_hosts=(
             *files,
             *(
-                place.global_known_hosts
+                ssh_config.global_known_hosts
                 if global_files is None
-                else map(place.expand, global_files)
+                else map(ssh_config.expand, global_files)
             ),
         ),
         remember_in=next((path for path in files if str(path) != "/dev/null"), None),
         identities=tuple(
-            map(place.expand, identities)
+            map(ssh_config.expand, identities)
             if identities is not None
-            else (place.home / ".ssh" / name for name in _DEFAULT_KEYS)
+            else (ssh_config.home / ".ssh" / name for name in _DEFAULT_KEYS)
         ),
-        certificates=tuple(map(place.expand, cast("list[str]", config.get("CertificateFile", [])))),
+        certificates=tuple(
+            map(ssh_config.expand, cast("list[str]", config.get("CertificateFile", [])))
+        ),
         identities_only=bool(config.get("IdentitiesOnly")),
-        agent=_agent_socket(cast("str | None", agent), place),
+        agent=_agent_socket(cast("str | None", agent), ssh_config),
         sets_keepalive=config.get("ServerAliveInterval") is not None,
         sets_host_key_algorithms=config.get("HostKeyAlgorithms") is not None,
     )
@@ -120,17 +122,17 @@ def entry_name(host: str, port: int, alias: str | None) -> str:
     return host.lower() if port == _SSH_PORT else f"[{host.lower()}]:{port}"
 
 
-def _config_paths(place: SshConfigPaths) -> list[str]:
-    if not place.config.exists():
+def _config_paths(ssh_config: SshConfigPaths) -> list[str]:
+    if not ssh_config.config.exists():
         return []
-    for text in _config_texts(place.config, place, 0):
+    for text in _config_texts(ssh_config.config, ssh_config, 0):
         found = _UNSUPPORTED_OPTION.search(text)
         if found:
             raise ValueError(f"{found[1]} is not supported here, and must not be overlooked")
-    return [str(place.config)]
+    return [str(ssh_config.config)]
 
 
-def _config_texts(path: Path, place: SshConfigPaths, depth: int) -> Iterator[str]:
+def _config_texts(path: Path, ssh_config: SshConfigPaths, depth: int) -> Iterator[str]:
     """Yield the config and all files that it includes, under any Host or Match."""
     with path.open("rb") as file:
         text = file.read(_LARGEST_CONFIG).decode(errors="replace")
@@ -139,17 +141,17 @@ def _config_texts(path: Path, place: SshConfigPaths, depth: int) -> Iterator[str
         return
     for line in _INCLUDE.finditer(text):
         for pattern in shlex.split(line[1]):
-            wanted = place.home / ".ssh" / place.expand(pattern)
+            wanted = ssh_config.home / ".ssh" / ssh_config.expand(pattern)
             relative = wanted.relative_to(wanted.anchor)
             for included in Path(wanted.anchor).glob(str(relative)):
                 if included.is_file():
-                    yield from _config_texts(included, place, depth + 1)
+                    yield from _config_texts(included, ssh_config, depth + 1)
 
 
-def _host_key_files(given: list[str] | None, place: SshConfigPaths) -> tuple[Path, ...]:
+def _host_key_files(given: list[str] | None, ssh_config: SshConfigPaths) -> tuple[Path, ...]:
     if given is None:
-        return (place.home / ".ssh" / "known_hosts", place.home / ".ssh" / "known_hosts2")
-    return tuple(map(place.expand, given))
+        return (ssh_config.home / ".ssh" / "known_hosts", ssh_config.home / ".ssh" / "known_hosts2")
+    return tuple(map(ssh_config.expand, given))
 
 
 def _parse_jumps(given: str | None) -> tuple[SshAddress, ...]:
@@ -158,12 +160,12 @@ def _parse_jumps(given: str | None) -> tuple[SshAddress, ...]:
     return tuple(SshAddress.read(hop) for hop in given.split(",") if hop.strip())
 
 
-def _agent_socket(given: str | None, place: SshConfigPaths) -> str:
+def _agent_socket(given: str | None, ssh_config: SshConfigPaths) -> str:
     if given is None:
         return ""
     if given.startswith("$") or given == "SSH_AUTH_SOCK":
-        return place.agent
-    return str(place.expand(given)) if given else ""
+        return ssh_config.agent
+    return str(ssh_config.expand(given)) if given else ""
 
 
 @dataclass(frozen=True, slots=True)

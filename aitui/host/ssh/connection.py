@@ -296,24 +296,24 @@ class SshConnection:
     async def _start_process(self, command: str, mark: str) -> SSHClientProcess[bytes]:
         """Start a command line. A cancelled call kills what may have started by then."""
 
-        async def begin() -> SSHClientProcess[bytes]:
+        async def create_process() -> SSHClientProcess[bytes]:
             return await self._connection.create_process(command, encoding=None, request_pty=False)
 
-        beginning = asyncio.ensure_future(begin())
+        starting = asyncio.ensure_future(create_process())
         try:
-            return await asyncio.shield(beginning)
+            return await asyncio.shield(starting)
         except asyncio.CancelledError:
-            await shield(self._abort_start(beginning, mark))
+            await shield(self._abort_start(starting, mark))
             raise
 
     async def _abort_start(
-        self, beginning: "asyncio.Task[SSHClientProcess[bytes]]", mark: str
+        self, starting: "asyncio.Task[SSHClientProcess[bytes]]", mark: str
     ) -> None:
-        await asyncio.wait({beginning}, timeout=_TERMINATE_SECONDS)
-        if not beginning.done():
-            beginning.cancel()
-        elif not beginning.cancelled() and beginning.exception() is None:
-            await self._terminate(beginning.result(), MarkedOutput(mark, 0))
+        await asyncio.wait({starting}, timeout=_TERMINATE_SECONDS)
+        if not starting.done():
+            starting.cancel()
+        elif not starting.cancelled() and starting.exception() is None:
+            await self._terminate(starting.result(), MarkedOutput(mark, 0))
 
     async def _terminate(self, process: SSHClientProcess[bytes], output: MarkedOutput) -> None:
         with suppress(TimeoutError, asyncssh.Error, OSError):

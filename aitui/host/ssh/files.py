@@ -53,37 +53,37 @@ class SshFiles:
 
     async def facts(self, path: str) -> FileInfo:
         """Return what is at a path."""
-        place = await self._expand_path(path)
+        remote = await self._expand_path(path)
         with self._translate_sftp_errors("look at", path):
-            return _file_facts(posixpath.basename(path), await self._session.lstat(place))
+            return _file_facts(posixpath.basename(path), await self._session.lstat(remote))
 
     async def resolve(self, path: str) -> str:
         """Return the absolute path without symbolic links."""
-        place = await self._expand_path(path)
+        remote = await self._expand_path(path)
         with self._translate_sftp_errors("find", path):
-            real = await self._session.realpath(place)
+            real = await self._session.realpath(remote)
             await self._session.lstat(real)  # realpath also answers for a path to nothing
         return _text(real)
 
     async def read(self, path: str, start: int, largest: int) -> bytes:
         """Read part of a regular file."""
-        place = await self._expand_path(path)
+        remote = await self._expand_path(path)
         with self._translate_sftp_errors("read", path):
             # Opening a pipe would block the whole session.
-            status = await self._session.stat(place)
+            status = await self._session.stat(remote)
             if file_kind(status.permissions or 0) is not FileKind.FILE:
                 raise HostFileError(f"Can't read {display_path(path)}", why="it is no regular file")
             # After a cut connection the close of `async with` waits for 40 s: SshHost's time limit
             # for a call ends it.
-            async with self._session.open(place, "rb", encoding=None, block_size=0) as file:
+            async with self._session.open(remote, "rb", encoding=None, block_size=0) as file:
                 return await _read_part(file, start, largest)
 
     async def list(self, folder: str) -> tuple[FileInfo, ...]:
         """Return a folder's entries by name."""
-        place = await self._expand_path(folder)
+        remote = await self._expand_path(folder)
         found: list[FileInfo] = []
         with self._translate_sftp_errors("list", folder):
-            async for entry in self._session.scandir(place):
+            async for entry in self._session.scandir(remote):
                 name = _text(entry.filename)
                 if name in {".", ".."}:
                     continue
@@ -99,12 +99,12 @@ class SshFiles:
         self, path: str, content: bytes, mode: int, belongs_to: tuple[int, int] | None
     ) -> None:
         """Write and sync a new file; leave none on failure."""
-        place = await self._expand_path(path)
+        remote = await self._expand_path(path)
         try:
             with self._translate_sftp_errors("write", path):
-                file = await self._open_new(place)
+                file = await self._open_new(remote)
         except HostFileError as error:
-            raise await self._creation_error(error, place) from error
+            raise await self._creation_error(error, remote) from error
         try:
             with self._translate_sftp_errors("write", path):
                 async with file:
@@ -117,11 +117,11 @@ class SshFiles:
                     await file.setstat(SFTPAttrs(permissions=mode))
                     await file.fsync()
         except HostFileError as error:
-            meant = await self._write_error(error, place)
-            await self._remove_partial(place)
-            raise meant from error
+            likely = await self._write_error(error, remote)
+            await self._remove_partial(remote)
+            raise likely from error
         except BaseException:
-            await shield(self._remove_partial(place))
+            await shield(self._remove_partial(remote))
             raise
 
     async def rename(self, path: str, onto: str) -> None:
@@ -140,9 +140,9 @@ class SshFiles:
 
     async def remove(self, path: str) -> None:
         """Remove one file."""
-        place = await self._expand_path(path)
+        remote = await self._expand_path(path)
         with self._translate_sftp_errors("remove", path):
-            await self._session.remove(place)
+            await self._session.remove(remote)
 
     async def _expand_path(self, path: str) -> bytes:
         if path == "~" or path.startswith("~/"):
@@ -170,47 +170,47 @@ class SshFiles:
                 remedy=WRITE_REMEDY,
             ) from error
 
-    async def _open_new(self, place: bytes) -> SFTPClientFile:
+    async def _open_new(self, remote: bytes) -> SFTPClientFile:
         """Open a file that must not exist yet. A cancelled call removes it again."""
 
         async def open_new() -> SFTPClientFile:
             attributes = SFTPAttrs(permissions=0o600)
-            return await self._session.open(place, "xb", attributes, encoding=None, block_size=0)
+            return await self._session.open(remote, "xb", attributes, encoding=None, block_size=0)
 
         opening = asyncio.ensure_future(open_new())
         try:
             return await asyncio.shield(opening)
         except asyncio.CancelledError:
-            await shield(self._abort_open(opening, place))
+            await shield(self._abort_open(opening, remote))
             raise
 
-    async def _abort_open(self, opening: "asyncio.Task[SFTPClientFile]", place: bytes) -> None:
+    async def _abort_open(self, opening: "asyncio.Task[SFTPClientFile]", remote: bytes) -> None:
         await asyncio.wait({opening}, timeout=_CLEANUP_SECONDS)
         if not opening.done():
             opening.cancel()
         elif not opening.cancelled() and opening.exception() is None:
             with suppress(asyncssh.Error, OSError):
                 await opening.result().close()
-            await self._remove_partial(place)
+            await self._remove_partial(remote)
 
-    async def _remove_partial(self, place: bytes) -> None:
+    async def _remove_partial(self, remote: bytes) -> None:
         """Remove a file, silently: the error that came before is the one to report."""
         with suppress(asyncssh.Error, OSError):
-            await self._session.remove(place)
+            await self._session.remove(remote)
 
-    async def _creation_error(self, error: HostFileError, place: bytes) -> HostFileError:
+    async def _creation_error(self, error: HostFileError, remote: bytes) -> HostFileError:
         if isinstance(error.__cause__, asyncssh.SFTPFailure):
             with suppress(asyncssh.SFTPNoSuchFile):
-                await self._session.lstat(place)
+                await self._session.lstat(remote)
                 return FileAlreadyExists(error.what, why="there is such a file already")
-        return await self._write_error(error, place)
+        return await self._write_error(error, remote)
 
-    async def _write_error(self, error: HostFileError, place: bytes) -> HostFileError:
+    async def _write_error(self, error: HostFileError, remote: bytes) -> HostFileError:
         """Find out what a bare "failure" was about."""
         if not isinstance(error.__cause__, asyncssh.SFTPFailure):
             return error
         try:
-            disk = await self._session.statvfs(posixpath.dirname(place))
+            disk = await self._session.statvfs(posixpath.dirname(remote))
         except (asyncssh.SFTPOpUnsupported, asyncssh.SFTPFailure):
             return error
         if disk.flags & _READ_ONLY:

@@ -112,16 +112,18 @@ class SshHost:
         program = sanitize_line(words[0], 100)
         if any("\0" in word for word in words):
             raise HostError(f"Can't start {program}", why="a word contains a NUL")
-        link = await self._get_connection()
+        connection = await self._get_connection()
         try:
             async with asyncio.timeout(seconds):
-                return await link.translate_errors(lambda link: link.run(words, given, largest))
+                return await connection.translate_errors(
+                    lambda connection: connection.run(words, given, largest)
+                )
         except TimeoutError as error:
             raise HostTimedOut(
                 f"{program} did not end within {seconds:g} seconds", why="it was ended"
             ) from error
         except HostUnreachable:
-            await self._close_connection(link)
+            await self._close_connection(connection)
             raise
 
     async def facts(self, path: str) -> FileInfo:
@@ -156,68 +158,68 @@ class SshHost:
 
     async def _read_with_retry(self, path: str, work: Callable[["SshFiles"], Awaitable[_T]]) -> _T:
         """Do work that changes nothing, and repeat it once if an old connection was dead."""
-        link = self._connection
+        connection = self._connection
         try:
             return await self._run_on_files(path, work)
         except HostTimedOut:
             raise
         except HostUnreachable:
-            if link is None or self._connection is link or self._is_closed:
+            if connection is None or self._connection is connection or self._is_closed:
                 raise
         return await self._run_on_files(path, work)
 
     async def _run_on_files(self, path: str, work: Callable[["SshFiles"], Awaitable[_T]]) -> _T:
-        async def with_files(link: "SshConnection") -> _T:
-            return await work(await link.files())
+        async def with_files(connection: "SshConnection") -> _T:
+            return await work(await connection.files())
 
-        link = await self._get_connection()
-        doing = asyncio.ensure_future(link.translate_errors(with_files))
+        connection = await self._get_connection()
+        task = asyncio.ensure_future(connection.translate_errors(with_files))
         try:
-            done, _ = await asyncio.wait({doing}, timeout=self._file_seconds)
+            done, _ = await asyncio.wait({task}, timeout=self._file_seconds)
         except asyncio.CancelledError:
-            doing.cancel()
-            await shield(self._await_end(doing, link, _CLEANUP_SECONDS))
+            task.cancel()
+            await shield(self._await_end(task, connection, _CLEANUP_SECONDS))
             raise
         if not done:
-            await shield(self._await_end(doing, link, 0.0))
+            await shield(self._await_end(task, connection, 0.0))
             raise HostTimedOut(
                 f"{self._label} does not answer about {sanitize_line(path, 300)}",
                 why=f"for {self._file_seconds:g} seconds",
             )
         try:
-            return doing.result()
+            return task.result()
         except HostUnreachable:
-            await self._close_connection(link)
+            await self._close_connection(connection)
             raise
 
     async def _await_end(
-        self, doing: "asyncio.Task[_T]", link: "SshConnection", seconds: float
+        self, task: "asyncio.Task[_T]", connection: "SshConnection", seconds: float
     ) -> None:
         """Give a task time to clean up, then close the connection, which ends anything that waits.
 
         The request may still be running over there, so the connection isn't used again.
         """
-        _, going_on = await asyncio.wait({doing}, timeout=seconds)
-        if going_on:
-            await self._close_connection(link)
-            doing.cancel()
-            await asyncio.wait({doing})
-        if not doing.cancelled():
-            doing.exception()  # retrieved: the caller gets another error
+        _, pending = await asyncio.wait({task}, timeout=seconds)
+        if pending:
+            await self._close_connection(connection)
+            task.cancel()
+            await asyncio.wait({task})
+        if not task.cancelled():
+            task.exception()  # retrieved: the caller gets another error
 
     async def _get_connection(self) -> "SshConnection":
         """Return the connection, opened if there is none; concurrent calls share the opening."""
         while self._opening is None:
             if self._is_closed:
                 raise HostUnreachable(f"The connection to {self._label} is closed")
-            link = self._connection
-            if link is not None and link.is_open:
-                return link
-            if link is None:
+            connection = self._connection
+            if connection is not None and connection.is_open:
+                return connection
+            if connection is None:
                 self._opening = asyncio.create_task(self._open(), name=f"ssh {self._label}")
                 self._opening.add_done_callback(self._store_connection)
             else:
-                await self._close_connection(link)
+                await self._close_connection(connection)
         return await asyncio.shield(self._opening)
 
     async def _open(self) -> "SshConnection":
@@ -236,12 +238,12 @@ class SshHost:
         if not opening.cancelled() and opening.exception() is None:
             self._connection = opening.result()
 
-    async def _close_connection(self, link: "SshConnection | None") -> None:
-        if link is None:
+    async def _close_connection(self, connection: "SshConnection | None") -> None:
+        if connection is None:
             return
-        if self._connection is link:
+        if self._connection is connection:
             self._connection = None
-        await link.close()
+        await connection.close()
 
 
 def current_ssh_user(passphrases: Mapping[str, str]) -> SshUser:

@@ -41,9 +41,9 @@ class SshRoute:
     agent_keys: int | None
 
 
-async def resolve_route(address: str, place: SshConfigPaths) -> SshRoute:
+async def resolve_route(address: str, ssh_config: SshConfigPaths) -> SshRoute:
     """Read the route from the config, without touching the network. Raises HostError."""
-    route, agent = await asyncio.to_thread(_read_route, address, place)
+    route, agent = await asyncio.to_thread(_read_route, address, ssh_config)
     return replace(route, agent_keys=await _count_agent_keys(agent) if agent else None)
 
 
@@ -110,15 +110,15 @@ async def _read_greeting(reader: asyncio.StreamReader, where: str) -> str:
     )
 
 
-def _read_route(address: str, place: SshConfigPaths) -> tuple[SshRoute, str]:
+def _read_route(address: str, ssh_config: SshConfigPaths) -> tuple[SshRoute, str]:
     # Importing asyncssh costs as much as Textual, and this only reads files.
     from aitui.host.ssh.config import read_keys, read_target
 
-    target = read_target(SshAddress.read(address), place)
+    target = read_target(SshAddress.read(address), ssh_config)
     keys = read_keys(target, {})
     refused = {*keys.locked, *keys.wrong}
     tried = (path for path in target.identities if path not in refused and path.is_file())
-    first = _first_hop(target, lambda hop: read_target(hop, place))
+    first = _first_hop(target, lambda hop: read_target(hop, ssh_config))
     route = SshRoute(
         label=target.label,
         host=sanitize_line(first.host, 200),

@@ -117,7 +117,7 @@ class ConfigFindings:
 
 
 async def config_checks(
-    config: ConfigFile, found: HostFindings, so_far: ServerFindings
+    config: ConfigFile, found: HostFindings, findings: ServerFindings
 ) -> AsyncIterator[CheckResult]:
     """What is asked of the file; nothing is written, not even to see whether it could be."""
     names = (FOLDER, OWNER, VALID, MODELS)
@@ -145,7 +145,7 @@ async def config_checks(
         return
     understood = await asyncio.to_thread(_parse_config, text)
     yield _validity_check(understood)
-    yield _models_check(understood, so_far.models)
+    yield _models_check(understood, findings.models)
 
 
 def _describe_file(reading: FileSnapshot) -> str:
@@ -178,19 +178,19 @@ async def _folder_check(host: Host, reading: FileSnapshot) -> CheckResult:
 
 async def _owner_check(host: Host, reading: FileSnapshot) -> CheckResult:
     owner, group = reading.facts.owner, reading.facts.group
-    whose = f"user {owner}, group {group}"
+    ownership = f"user {owner}, group {group}"
     path = sanitize_line(reading.real_path, 300)
     user, groups = await _login_ids(host, "-u"), await _login_ids(host, "-G")
     if not user:
-        return inconclusive_check(OWNER, f"{whose}; the login doesn't tell its own number")
+        return inconclusive_check(OWNER, f"{ownership}; the login doesn't tell its own number")
     if user[0] != 0 and (owner != user[0] or group not in groups):
         refusal = FilePermissionDenied(
-            f"{path} belongs to {whose}",
+            f"{path} belongs to {ownership}",
             why=f"the login is user {user[0]}, so a new file could not belong to them",
             remedy=f"on {host.label}, as root: chown {user[0]}:{groups[0] if groups else ''} {path}",
         )
         return failing_check(OWNER, refusal)
-    return passing_check(OWNER, f"{whose}: a new file can belong to them too")
+    return passing_check(OWNER, f"{ownership}: a new file can belong to them too")
 
 
 async def _login_ids(host: Host, option: str) -> tuple[int, ...]:
@@ -266,15 +266,15 @@ def _models_check(
     own = [model for model in listed if model.kind is ModelKind.MODEL and not model.peer]
     missing = [name for name in understood.models if name not in served | understood.hidden]
     strange = [model.id for model in own if model.id not in others]
-    told = []
+    differences = []
     if missing:
-        told.append(f"not in the server's list: {_format_names(missing)}")
+        differences.append(f"not in the server's list: {_format_names(missing)}")
     if strange:
-        told.append(f"not in the file: {_format_names(strange)}")
-    if told:
+        differences.append(f"not in the file: {_format_names(strange)}")
+    if differences:
         remedy = "unless preset_path names another file than its, reload it"
         return CheckResult(
-            MODELS, CheckStatus.FAILED, "; ".join(told), remedy, 1, Action.RELOAD_CONFIG
+            MODELS, CheckStatus.FAILED, "; ".join(differences), remedy, 1, Action.RELOAD_CONFIG
         )
     return passing_check(
         MODELS, f"{_format_count(len(understood.models), 'model')}, as the server lists them"
@@ -485,26 +485,26 @@ async def ssh_checks(
     """From the SSH config to the first answer about a file; what fails is set in `found`."""
     try:
         async with found.time_limit():
-            way = await resolve_route(address, host.ssh_config)
+            route = await resolve_route(address, host.ssh_config)
     except AituiError as error:
         found.blocked = error.what
         yield failing_check(CONFIG, error)
         for check in found.inconclusive_checks(NAME, PORT, HOST_KEY, LOGIN, FILES):
             yield check
         return
-    yield passing_check(CONFIG, _describe_route(address, way))
-    async for check in _network_checks(way, found):
+    yield passing_check(CONFIG, _describe_route(address, route))
+    async for check in _network_checks(route, found):
         yield check
     if found.blocked:
         for check in found.inconclusive_checks(HOST_KEY, LOGIN, FILES):
             yield check
         return
-    async for check in _login_checks(way, host, found):
+    async for check in _login_checks(route, host, found):
         yield check
 
 
-async def _network_checks(way: SshRoute, found: HostFindings) -> AsyncIterator[CheckResult]:
-    if way.by_command:
+async def _network_checks(route: SshRoute, found: HostFindings) -> AsyncIterator[CheckResult]:
+    if route.by_command:
         for check in found.inconclusive_checks(
             NAME, PORT, why="a ProxyCommand of ~/.ssh/config connects"
         ):
@@ -512,26 +512,26 @@ async def _network_checks(way: SshRoute, found: HostFindings) -> AsyncIterator[C
         return
     try:
         async with found.time_limit():
-            addresses = await resolve_addresses(way)
+            addresses = await resolve_addresses(route)
     except AituiError as error:
         found.blocked = error.what
         yield failing_check(NAME, error)
         yield next(found.inconclusive_checks(PORT))
         return
-    yield passing_check(NAME, f"{way.host} is {', '.join(addresses)}")
+    yield passing_check(NAME, f"{route.host} is {', '.join(addresses)}")
     try:
-        hello = await fetch_greeting(way, min(_GREETING_SECONDS, found.seconds))
+        hello = await fetch_greeting(route, min(_GREETING_SECONDS, found.seconds))
     except AituiError as error:
         found.blocked = error.what
         yield failing_check(PORT, error)
     else:
-        yield passing_check(PORT, f"{way.host} port {way.port} answers {hello}")
+        yield passing_check(PORT, f"{route.host} port {route.port} answers {hello}")
 
 
 async def _login_checks(
-    way: SshRoute, host: SshHost, found: HostFindings
+    route: SshRoute, host: SshHost, found: HostFindings
 ) -> AsyncIterator[CheckResult]:
-    tried = _describe_keys(way)
+    tried = _describe_keys(route)
     try:
         async with found.time_limit():
             key = await host.host_key()
@@ -552,7 +552,9 @@ async def _login_checks(
         yield failing_check(LOGIN, error)
     else:
         yield passing_check(HOST_KEY, f"known: {key}")
-        yield passing_check(LOGIN, f"logged in to {way.label}; {tried}", _passphrase_remedy(way))
+        yield passing_check(
+            LOGIN, f"logged in to {route.label}; {tried}", _passphrase_remedy(route)
+        )
         yield await _sftp_check(host, found)
         return
     yield next(found.inconclusive_checks(FILES))
@@ -578,33 +580,39 @@ def _host_key_failure(error: HostKeyRefused, label: str) -> CheckResult:
     return CheckResult(HOST_KEY, check.status, check.seen, remedy, check.exit_code)
 
 
-def _describe_route(address: str, way: SshRoute) -> str:
-    over = f", over {', '.join(way.jumps)}" if way.jumps else ""
-    return f"{sanitize_line(address, 100)} is {way.label}{over}"
+def _describe_route(address: str, route: SshRoute) -> str:
+    over = f", over {', '.join(route.jumps)}" if route.jumps else ""
+    return f"{sanitize_line(address, 100)} is {route.label}{over}"
 
 
-def _describe_keys(way: SshRoute) -> str:
-    words = [f"keys tried: {', '.join(way.keys) or 'no file'}"]
-    if way.locked:
-        words.append(f"not tried, since they want a passphrase: {', '.join(way.locked)}")
-    if not way.agent:
+def _describe_keys(route: SshRoute) -> str:
+    words = [f"keys tried: {', '.join(route.keys) or 'no file'}"]
+    if route.locked:
+        words.append(f"not tried, since they want a passphrase: {', '.join(route.locked)}")
+    if not route.agent:
         words.append("no agent")
-    elif way.agent_keys is None:
-        words.append(f"the agent {way.agent} does not answer")
+    elif route.agent_keys is None:
+        words.append(f"the agent {route.agent} does not answer")
     else:
-        words.append(f"an agent with {way.agent_keys} {'key' if way.agent_keys == 1 else 'keys'}")
+        words.append(
+            f"an agent with {route.agent_keys} {'key' if route.agent_keys == 1 else 'keys'}"
+        )
     return "; ".join(words)
 
 
-def _passphrase_remedy(way: SshRoute) -> str:
-    return f"ssh-add {way.locked[0]}, if that one is to be used" if way.locked else ""
+def _passphrase_remedy(route: SshRoute) -> str:
+    return f"ssh-add {route.locked[0]}, if that one is to be used" if route.locked else ""
 
 
 ADDRESS = "machine"
 
 
 async def host_checks(
-    server: Server, so_far: ServerFindings, clock: Clock, *, seconds: float = HOST_RESPONSE_TIMEOUT
+    server: Server,
+    findings: ServerFindings,
+    clock: Clock,
+    *,
+    seconds: float = HOST_RESPONSE_TIMEOUT,
 ) -> AsyncGenerator[CheckResult, None]:
     """From the SSH config to the unit, each check within `seconds`, over one connection.
 
@@ -624,7 +632,7 @@ async def host_checks(
             async for check in ssh_checks(server.ssh_host, host, found):
                 yield check
         config = ConfigFile(host, server.preset_path, clock=clock)
-        async for check in config_checks(config, found, so_far):
+        async for check in config_checks(config, found, findings):
             yield check
         async for check in service_checks(SystemdService(host, server.service_unit), found):
             yield check

@@ -48,29 +48,29 @@ async def examine(subject: DoctorTarget) -> AsyncGenerator[CheckResult | CheckSt
 async def _server_checks(
     settings: Settings, clock: Clock
 ) -> AsyncGenerator[CheckResult | CheckStage, None]:
-    server, so_far = settings.server, ServerFindings()
+    server, findings = settings.server, ServerFindings()
     yield _stage("settings")
     for check in setting_checks(settings):
         yield check
     yield _stage("certificate files")
-    # httpx and cryptography are dear to import: in a thread, and only for whom they serve.
+    # httpx and cryptography are slow to import: in a thread, and only if they are needed.
     checks = await asyncio.to_thread(_certificates, server, clock.wall())
     for check in checks:
         yield check
-    async with aclosing(_network_stages(server, so_far, clock)) as found:
+    async with aclosing(_network_stages(server, findings, clock)) as found:
         async for item in found:
             yield item
     yield _stage("clock")
-    for check in clock_checks(so_far):
+    for check in clock_checks(findings):
         yield check
     yield _stage("machine")
-    async with aclosing(_machine_checks(server, so_far, clock)) as machine:
+    async with aclosing(_machine_checks(server, findings, clock)) as machine:
         async for check in machine:
             yield check
 
 
 async def _network_stages(
-    server: Server, so_far: ServerFindings, clock: Clock
+    server: Server, findings: ServerFindings, clock: Clock
 ) -> AsyncGenerator[CheckResult | CheckStage, None]:
     from aitui.llamaswap.client import LlamaSwapClient
     from aitui.llamaswap.probe import ServerProbe
@@ -83,10 +83,10 @@ async def _network_stages(
 
     async with LlamaSwapClient(server) as client, ServerProbe(server, clock.monotonic) as probe:
         stages: tuple[tuple[str, Callable[[], AsyncIterator[CheckResult]]], ...] = (
-            ("network", lambda: network_checks(server, so_far, clock.wall())),
-            ("answers", lambda: endpoint_checks(server, client, probe, so_far, clock)),
-            ("events", lambda: event_checks(client, so_far, clock.monotonic)),
-            ("views", lambda: view_checks(client, probe, so_far)),
+            ("network", lambda: network_checks(server, findings, clock.wall())),
+            ("answers", lambda: endpoint_checks(server, client, probe, findings, clock)),
+            ("events", lambda: event_checks(client, findings, clock.monotonic)),
+            ("views", lambda: view_checks(client, probe, findings)),
         )
         for words, checks in stages:
             yield _stage(words)
@@ -95,7 +95,7 @@ async def _network_stages(
 
 
 async def _machine_checks(
-    server: Server, so_far: ServerFindings, clock: Clock
+    server: Server, findings: ServerFindings, clock: Clock
 ) -> AsyncGenerator[CheckResult, None]:
     if not server.ssh_host:
         remedy = "set ssh_host in config.toml or AI_SERVER_SSH_HOST, `local` for this machine"
@@ -103,7 +103,7 @@ async def _machine_checks(
         return
     from aitui.services.doctor.host import host_checks
 
-    async with aclosing(host_checks(server, so_far, clock)) as found:
+    async with aclosing(host_checks(server, findings, clock)) as found:
         async for check in found:
             yield check
 

@@ -83,7 +83,7 @@ SERVER_CERTIFICATE = "server certificate"
 
 
 async def network_checks(
-    server: Server, so_far: ServerFindings, wall: float
+    server: Server, findings: ServerFindings, wall: float
 ) -> AsyncIterator[CheckResult]:
     """Name, port, TLS and certificate; `wall` is now (Unix time)."""
     proxy = proxy_address(server)
@@ -94,39 +94,39 @@ async def network_checks(
     try:
         found = await resolve_addresses(server)
     except AituiError as error:
-        so_far.blocked = error.what
+        findings.blocked = error.what
         yield failing_check(NAME, error)
-        for check in so_far.inconclusive_checks(PORT, TLS, SERVER_CERTIFICATE):
+        for check in findings.inconclusive_checks(PORT, TLS, SERVER_CERTIFICATE):
             yield check
         return
     yield passing_check(NAME, f"{host_of(server)} is {', '.join(found)}")
     try:
         reached = await connect_address(server)
     except AituiError as error:
-        so_far.blocked = error.what
+        findings.blocked = error.what
         yield failing_check(PORT, error)
-        for check in so_far.inconclusive_checks(TLS, SERVER_CERTIFICATE):
+        for check in findings.inconclusive_checks(TLS, SERVER_CERTIFICATE):
             yield check
         return
     yield passing_check(PORT, f"{reached} takes connections")
     if not is_https(server):
         yield inconclusive_check(TLS, "none: the URL is http://")
         return
-    async for check in _tls_checks(server, so_far, datetime.fromtimestamp(wall, UTC)):
+    async for check in _tls_checks(server, findings, datetime.fromtimestamp(wall, UTC)):
         yield check
 
 
 async def _tls_checks(
-    server: Server, so_far: ServerFindings, now: datetime
+    server: Server, findings: ServerFindings, now: datetime
 ) -> AsyncIterator[CheckResult]:
     try:
         shaken = await handshake(server)
     except CertificateFileError as error:
-        so_far.blocked = error.what
-        async for check in _check_without_client_certificate(server, so_far, now):
+        findings.blocked = error.what
+        async for check in _check_without_client_certificate(server, findings, now):
             yield check
     except AituiError as error:
-        so_far.blocked = error.what
+        findings.blocked = error.what
         yield failing_check(TLS, error)
         yield await _inspect_certificate(server, now)
     else:
@@ -135,13 +135,13 @@ async def _tls_checks(
 
 
 async def _check_without_client_certificate(
-    server: Server, so_far: ServerFindings, now: datetime
+    server: Server, findings: ServerFindings, now: datetime
 ) -> AsyncIterator[CheckResult]:
     """Our own files are at fault, which is said already: look at the server all the same."""
     try:
         shaken = await handshake(server, present=False)
     except CertificateFileError:
-        yield inconclusive_check(TLS, f"not verified: {so_far.blocked}")
+        yield inconclusive_check(TLS, f"not verified: {findings.blocked}")
         yield await _inspect_certificate(server, now)
     except AituiError as error:
         yield failing_check(TLS, error)
@@ -200,48 +200,48 @@ async def endpoint_checks(
     server: Server,
     client: LlamaSwapClient,
     probe: ServerProbe,
-    so_far: ServerFindings,
+    findings: ServerFindings,
     clock: Clock,
 ) -> AsyncIterator[CheckResult]:
     """The first answer tells whether our certificate is accepted; then one check an endpoint."""
-    async for check in _first_response_checks(server, probe, so_far, clock):
+    async for check in _first_response_checks(server, probe, findings, clock):
         yield check
     models, running = server.endpoints.models, server.endpoints.running
-    if so_far.blocked:
-        for check in so_far.inconclusive_checks(models, running):
+    if findings.blocked:
+        for check in findings.inconclusive_checks(models, running):
             yield check
         return
 
-    def listed(answer: Sequence[ListedModel]) -> str:
-        so_far.models = tuple(answer)
+    def record_models(answer: Sequence[ListedModel]) -> str:
+        findings.models = tuple(answer)
         return _format_model_count(answer)
 
-    yield await _endpoint_check(models, client.models, listed)
+    yield await _endpoint_check(models, client.models, record_models)
     yield await _endpoint_check(running, client.running, _format_running)
 
 
 async def _first_response_checks(
-    server: Server, probe: ServerProbe, so_far: ServerFindings, clock: Clock
+    server: Server, probe: ServerProbe, findings: ServerFindings, clock: Clock
 ) -> AsyncIterator[CheckResult]:
-    if so_far.blocked:
-        for check in so_far.inconclusive_checks(CERTIFICATE_ACCEPTED, HEALTH):
+    if findings.blocked:
+        for check in findings.inconclusive_checks(CERTIFICATE_ACCEPTED, HEALTH):
             yield check
         return
     asked = clock.wall()
     try:
         health = await probe.ask(HEALTH)
     except TlsRefused as error:
-        so_far.blocked = error.what
+        findings.blocked = error.what
         yield failing_check(CERTIFICATE_ACCEPTED, error)
-        yield next(so_far.inconclusive_checks(HEALTH))
+        yield next(findings.inconclusive_checks(HEALTH))
     except AituiError as error:
-        so_far.blocked = error.what if isinstance(error, Unreachable) else ""
+        findings.blocked = error.what if isinstance(error, Unreachable) else ""
         yield inconclusive_check(CERTIFICATE_ACCEPTED, "not known: no answer tells it")
         yield failing_check(HEALTH, error)
     else:
-        so_far.record_date(health.response.headers.get("date", ""), (asked + clock.wall()) / 2)
+        findings.record_date(health.response.headers.get("date", ""), (asked + clock.wall()) / 2)
         yield _acceptance_check(server)
-        yield _health_check(probe, health, so_far)
+        yield _health_check(probe, health, findings)
 
 
 def _acceptance_check(server: Server) -> CheckResult:
@@ -252,7 +252,9 @@ def _acceptance_check(server: Server) -> CheckResult:
     return passing_check(CERTIFICATE_ACCEPTED, "a request was answered over TLS with it")
 
 
-def _health_check(probe: ServerProbe, health: TimedResponse, so_far: ServerFindings) -> CheckResult:
+def _health_check(
+    probe: ServerProbe, health: TimedResponse, findings: ServerFindings
+) -> CheckResult:
     body = health.response.body.strip()
     try:
         probe.check(health.response)
@@ -269,7 +271,7 @@ def _health_check(probe: ServerProbe, health: TimedResponse, so_far: ServerFindi
             )
     except AituiError as error:
         if isinstance(error, ProxyError) or health.response.status == _MISDIRECTED:
-            so_far.blocked = error.what
+            findings.blocked = error.what
         return failing_check(HEALTH, error)
     return passing_check(HEALTH, f"OK after {format_milliseconds(health.seconds)}")
 
@@ -305,9 +307,9 @@ TOLERANCE = 30.0
 """Seconds: a Date header counts whole ones, and answers take their time."""
 
 
-def clock_checks(so_far: ServerFindings) -> Iterator[CheckResult]:
+def clock_checks(findings: ServerFindings) -> Iterator[CheckResult]:
     """The server's Date against ours."""
-    ahead = so_far.clock_ahead
+    ahead = findings.clock_ahead
     if ahead is None:
         yield inconclusive_check(CLOCK, "not known: the server told no date")
         return
@@ -336,16 +338,16 @@ _UNBUFFERED = "let the proxy pass events on at once; Caddy: flush_interval -1 in
 
 
 async def event_checks(
-    client: LlamaSwapClient, so_far: ServerFindings, monotonic: Callable[[], float]
+    client: LlamaSwapClient, findings: ServerFindings, monotonic: Callable[[], float]
 ) -> AsyncIterator[CheckResult]:
     """One check: opens the stream, then asks for `/running`, which the server's log tells of."""
-    if so_far.blocked:
-        yield next(so_far.inconclusive_checks(EVENTS))
+    if findings.blocked:
+        yield next(findings.inconclusive_checks(EVENTS))
         return
     queue: asyncio.Queue[Event | AituiError] = asyncio.Queue()
     reading = asyncio.create_task(_read_events(client, queue), name="events of the check-up")
     try:
-        check = await _flow_check(client, queue, so_far, monotonic)
+        check = await _flow_check(client, queue, findings, monotonic)
     except AituiError as error:
         check = failing_check(EVENTS, error)
     finally:
@@ -358,11 +360,11 @@ async def event_checks(
 async def _flow_check(
     client: LlamaSwapClient,
     queue: "asyncio.Queue[Event | AituiError]",
-    so_far: ServerFindings,
+    findings: ServerFindings,
     monotonic: Callable[[], float],
 ) -> CheckResult:
     began = monotonic()
-    first = await _next_event(queue, FIRST_EVENT_SECONDS, so_far)
+    first = await _next_event(queue, FIRST_EVENT_SECONDS, findings)
     if first is None:
         raise TimedOut(
             f"no event within {FIRST_EVENT_SECONDS:.0f} s",
@@ -371,11 +373,11 @@ async def _flow_check(
         )
     words = f"the first after {format_milliseconds(monotonic() - began)}"
     settled_at = monotonic() + _SETTLED_WITHIN
-    while monotonic() < settled_at and await _next_event(queue, _SETTLES, so_far) is not None:
+    while monotonic() < settled_at and await _next_event(queue, _SETTLES, findings) is not None:
         pass
     asked = monotonic()
     await client.running()
-    if await _next_event(queue, NEXT_EVENT_SECONDS, so_far) is None:
+    if await _next_event(queue, NEXT_EVENT_SECONDS, findings) is None:
         return inconclusive_check(
             EVENTS,
             f"{words}; nothing more within {NEXT_EVENT_SECONDS:.0f} s of a request",
@@ -397,7 +399,7 @@ async def _read_events(client: LlamaSwapClient, queue: "asyncio.Queue[Event | Ai
 
 
 async def _next_event(
-    queue: "asyncio.Queue[Event | AituiError]", within: float, so_far: ServerFindings
+    queue: "asyncio.Queue[Event | AituiError]", within: float, findings: ServerFindings
 ) -> Event | None:
     """The next event, None where none comes in time; raises what ended the stream."""
     try:
@@ -408,9 +410,9 @@ async def _next_event(
     if isinstance(event, AituiError):
         raise event
     if isinstance(event, RequestsListed | RequestUpdated | RequestEnded):
-        so_far.lists_requests = True
+        findings.lists_requests = True
     elif isinstance(event, RequestsCounted):
-        so_far.lists_requests = False
+        findings.lists_requests = False
     return event
 
 
@@ -442,16 +444,16 @@ VIEWS = (
 
 
 async def view_checks(
-    client: LlamaSwapClient, probe: ServerProbe, so_far: ServerFindings
+    client: LlamaSwapClient, probe: ServerProbe, findings: ServerFindings
 ) -> AsyncIterator[CheckResult]:
     """The version, then one check a view; an older server isn't at fault."""
     names = (VERSION, LISTS_REQUESTS, *(view.name for view in VIEWS))
-    if so_far.blocked:
-        for check in so_far.inconclusive_checks(*names):
+    if findings.blocked:
+        for check in findings.inconclusive_checks(*names):
             yield check
         return
     yield await _version_check(client)
-    yield _requests_check(so_far)
+    yield _requests_check(findings)
     for view in VIEWS:
         yield await _view_check(probe, view)
 
@@ -469,10 +471,10 @@ async def _version_check(client: LlamaSwapClient) -> CheckResult:
     )
 
 
-def _requests_check(so_far: ServerFindings) -> CheckResult:
-    if so_far.lists_requests:
+def _requests_check(findings: ServerFindings) -> CheckResult:
+    if findings.lists_requests:
         return passing_check(LISTS_REQUESTS, "events tell of each running request")
-    if so_far.lists_requests is None:
+    if findings.lists_requests is None:
         return inconclusive_check(LISTS_REQUESTS, "not known: no event told of requests")
     return inconclusive_check(LISTS_REQUESTS, "only their number; needs llama-swap ≥ v235")
 

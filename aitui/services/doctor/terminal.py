@@ -165,7 +165,7 @@ _BY_HAND = "chosen in the dashboard"
 
 
 def setting_checks(settings: Settings) -> Iterator[CheckResult]:
-    """One check for each value that somebody set, and one for all that are left at their default."""
+    """Check each value that was set, and all that are left at their default together."""
     server = settings.server
     named = f"server “{server.name}”" if server.name else "the unnamed server"
     config = settings.config_file

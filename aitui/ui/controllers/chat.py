@@ -44,7 +44,7 @@ DRAFT_SAVE_DELAY = 0.5
 
 @dataclass(frozen=True, slots=True)
 class PromptDraft:
-    """What is to be asked; `editing` is the question in whose place it stands."""
+    """What is to be sent; `editing` is the turn that it replaces."""
 
     text: str = ""
     attachments: tuple[ImageAttachment, ...] = ()
@@ -55,7 +55,7 @@ class PromptStore:
     """Drafts, of each conversation one, and what was asked before, in the history.
 
     Conversations in which nothing was asked yet are nowhere: the draft of such a one belongs to its
-    model. Attachments are not kept. What can't be kept stops nobody: `tell` says it once.
+    model. Attachments are not kept. What can't be kept stops nothing: `tell` says it once.
     """
 
     def __init__(self, tell: Callable[[str], None]) -> None:
@@ -94,7 +94,7 @@ class PromptStore:
         return PromptDraft(text, editing=editing)
 
     def set_draft(self, chat: ChatSession, prompt: PromptDraft) -> bool:
-        """Somebody is writing that now; returns whether `keep` has to be called a little later."""
+        """Take what is being written; return whether `keep` has to be called a little later."""
         waits = bool(self._unsaved)
         self._unsaved[chat.conversation.id] = (chat, prompt)
         return not waits
@@ -201,7 +201,7 @@ class ChatSessions:
         return chat
 
     async def switch_model(self, chat: ChatSession, model_id: str) -> None:
-        """Have a conversation go on with another model, whose own is closed."""
+        """Continue a conversation with another model, and close that model's own."""
         before = chat.conversation.model
         if model_id == before:
             return
@@ -503,19 +503,21 @@ class ChatController:
         if answer.phase is not ReplyPhase.FAILED or answer.error is None:
             return
         self._return_prompt(chat, prompt)
-        told = await diagnose_error(session, model_id, answer.error)
+        diagnosis = await diagnose_error(session, model_id, answer.error)
         # Of a load it is known already which it was.
-        why = told.why if isinstance(told, LoadFailed) else ""
-        self._set_failure(chat, why or told.what)
-        if isinstance(told, LoadFailed):
+        why = diagnosis.why if isinstance(diagnosis, LoadFailed) else ""
+        self._set_failure(chat, why or diagnosis.what)
+        if isinstance(diagnosis, LoadFailed):
             ready_now = {model.id for model in session.snapshot.ready}
-            told.evicted = tuple(sorted(ready_before - ready_now - {model_id}))
-            if told.evicted:
-                await offer_evicted_models(told, self._ask, self._load)
+            diagnosis.evicted = tuple(sorted(ready_before - ready_now - {model_id}))
+            if diagnosis.evicted:
+                await offer_evicted_models(diagnosis, self._ask, self._load)
                 return
         can_change = bool(session.server.ssh_host) and not session.server.read_only
-        words = failure_text(told, model_id, can_change=can_change)
-        raise AituiError(told.what, why=words, remedy=told.remedy, action=told.action)
+        words = failure_text(diagnosis, model_id, can_change=can_change)
+        raise AituiError(
+            diagnosis.what, why=words, remedy=diagnosis.remedy, action=diagnosis.action
+        )
 
     async def _confirm_request(self, chat: ChatSession, prompt: PromptDraft) -> bool:
         """Whether it may cost what it costs: asked once a conversation."""

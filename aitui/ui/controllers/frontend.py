@@ -46,7 +46,7 @@ class DialogFrontend:
         return await self._ask(build)
 
     async def confirm_plan(self, plan: ChangePlan) -> PlanAnswer:
-        """Show the diff and whom it hits, and ask."""
+        """Show the diff and what it unloads and cuts, and ask."""
         size = self._app.size
         whole = size.width >= WIDE and size.height >= TALL
         screen = ConfirmScreen(

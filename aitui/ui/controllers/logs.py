@@ -10,13 +10,13 @@ from aitui.ui.context import ServerContext
 from aitui.ui.screens.logs import BOTH, SERVER_LOGS, LogsScreen
 
 MAX_FPS = 20
-"""Times a second that a log is drawn anew, at most."""
+"""Frames a second of a log, at most."""
 IDLE_SHARE = 3
 """Drawing takes no more than a quarter of the time, however much comes in."""
 
 
 class LogController:
-    """Shows the logs of one session."""
+    """Opens, feeds and saves the log on screen. `session` returns None before one is connected."""
 
     def __init__(self, context: ServerContext) -> None:
         self._app = context.app

@@ -266,6 +266,7 @@ class ServerSwitcher:
         self.controllers = None
         self._has_asked_for_password = False
         self._screen.show_chat(shown=False)
+        # Before the workers: a worker that is cancelled while it awaits a modal leaves that open.
         while len(self._app.screen_stack) > 1:
             self._app.pop_screen()
         self._app.workers.cancel_node(self._app)

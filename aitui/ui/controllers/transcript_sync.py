@@ -22,7 +22,7 @@ class TranscriptPresenter:
         self._phase: ReplyPhase | None = None
 
     def show(self, conversation: Conversation, answer: Reply | None) -> None:
-        """Show all of it anew: another conversation, or another branch."""
+        """Show all of it again: another conversation, or another branch."""
         growing = answer is not None and not answer.phase.is_final
         path = conversation.path
         whole = path[:-1] if growing else path

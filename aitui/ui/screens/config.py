@@ -83,7 +83,7 @@ def line_warnings(preset: ServerConfig | None, line: int) -> list[str]:
 
 
 class ConfigScreen(Screen[None]):
-    """Shows the file as it was last read, and passes on what somebody wants changed in it."""
+    """Shows the file as it was last read, and passes on requests to change it."""
 
     CSS_PATH = "config.tcss"
     BINDINGS: ClassVar[list[BindingType]] = CONFIG.bindings()
@@ -137,7 +137,7 @@ class ConfigScreen(Screen[None]):
 
     @property
     def model_id(self) -> str:
-        """The model whose block the cursor is in, empty outside of all."""
+        """The model of the block with the cursor, empty outside of all."""
         if self._server_config is None:
             return ""
         at = self._view.cursor
@@ -190,7 +190,7 @@ class ConfigScreen(Screen[None]):
         self.post_message(ConfigEditRequested(self._view.cursor))
 
     def action_add(self) -> None:
-        """Add a model whose file is there and not yet in the config."""
+        """Add a model with a file on the host that isn't in the config yet."""
         self.post_message(ModelAddRequested())
 
     def action_remove(self) -> None:

@@ -69,7 +69,7 @@ class Choice(PlainText, can_focus=True):
 
 
 ARM_DELAY = 0.25
-"""Seconds after painting before a key counts: nobody reads and answers faster."""
+"""Seconds after painting before a key counts: reading takes longer than that."""
 
 UNREQUESTED_ARM_DELAY = 1.0
 """Seconds without a key until a question that came by itself takes one: what is typed meanwhile was
@@ -81,11 +81,11 @@ MAX_CHOICE_CELLS = 40
 
 
 class ConfirmScreen(ModalScreen[bool]):
-    """A question with its facts, made anew from each snapshot.
+    """A question with its facts, rebuilt from each snapshot.
 
     Keys typed before it was painted are ignored. When the facts change while it is open it goes
-    back to its safe choice and arms itself anew: nobody says yes to what they didn't see. One that
-    nobody has asked for takes no key, not even a no, while somebody types on.
+    back to its safe choice and arms itself again: a yes is never for facts that were not seen. One that
+    came unprompted takes no key, not even a no, while typing goes on.
     """
 
     CSS_PATH = "confirm.tcss"
@@ -138,7 +138,7 @@ class ConfirmScreen(ModalScreen[bool]):
             self.dismiss(answer)
 
     def on_key(self) -> None:
-        """Somebody types on."""
+        """Typing goes on."""
         if self._confirmation.unprompted and not self._armed:
             self._schedule_arming()
 

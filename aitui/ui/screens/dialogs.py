@@ -57,7 +57,7 @@ class ChooseScreen(ModalScreen[str | None]):
 
 
 class KeyPasswordScreen(ModalScreen[str]):
-    """Ends with the password, or with an empty text where nobody gives it."""
+    """Ends with the password, or with an empty text if none is given."""
 
     CSS_PATH = "small_dialog.tcss"
     BINDINGS: ClassVar[list[BindingType]] = KEY_PASSWORD.bindings()

@@ -1,4 +1,4 @@
-"""View 4: whose each graphics card's memory is, and how cards and machine fared lately."""
+"""View 4: which model uses each card's memory, and how cards and machine did lately."""
 
 from typing import ClassVar
 

@@ -67,7 +67,7 @@ class HelpScreen(ModalScreen[None]):
         """Let the arrow keys scroll."""
         dialog = self.query_one("#dialog")
         dialog.border_title = plain(self._title)
-        dialog.border_subtitle = "Esc closes"
+        dialog.border_subtitle = f"{HELP.sign('close')} closes"
         dialog.focus()
 
     def action_close(self) -> None:
@@ -90,7 +90,7 @@ _TEXT_FIELD_BINDINGS = frozenset(
     for binding in field.BINDINGS
     if isinstance(binding, Binding)
 )
-"""The many ways of every text field to move, select and delete, which nobody looks up here."""
+"""The many keys of every text field to move, select and delete, which help leaves out."""
 
 
 def active_keys(screen: Screen[Any]) -> list[tuple[str, str, str]]:

@@ -38,14 +38,14 @@ class HistoryScreen(ModalScreen[str]):
     BINDINGS: ClassVar[list[BindingType]] = HISTORY.bindings()
 
     class SearchRequested(Message):
-        """Somebody wants to see the conversations with these words."""
+        """The conversations with these words are to be shown."""
 
         def __init__(self, words: str) -> None:
             super().__init__()
             self.words = words
 
     class DeleteRequested(Message):
-        """Somebody wants a conversation deleted."""
+        """A conversation is to be deleted."""
 
         def __init__(self, conversation: ListedConversation, words: str) -> None:
             super().__init__()

@@ -122,7 +122,7 @@ class LogBar(Widget):
     status_items: reactive[tuple[LineItem, ...]] = reactive(())
 
     class NameClicked(Message):
-        """Somebody clicked on the name of a log."""
+        """The name of a log was clicked."""
 
         def __init__(self, name: str) -> None:
             super().__init__()
@@ -255,7 +255,7 @@ class LogsScreen(Screen[None]):
         self._entry.open("" if pattern is None else pattern.words, FILTER_PLACEHOLDER)
 
     def action_level(self) -> None:
-        """Leave out what is less bad, and begin anew after the worst."""
+        """Raise the lowest level that is shown, and start over after the highest."""
         chosen = self._view.rows.filter
         level = LogLevel((chosen.level + 1) % len(LogLevel))
         self._apply_filter(LogFilter(level, chosen.pattern, chosen.show_own))

@@ -47,7 +47,7 @@ MEMORY_STRIP_MIN_SIZE = (160, 44)
 
 
 class ModelsScreen(Screen[None]):
-    """Shows the snapshot, and passes on what somebody wants done with a model."""
+    """Shows the snapshot, and passes on requests for its models."""
 
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (WIDE_COLUMNS, "-wide")]  # noqa: RUF012
     BINDINGS: ClassVar[list[BindingType]] = MODELS.bindings()
@@ -359,7 +359,7 @@ class ModelsScreen(Screen[None]):
             return "No server"
         if self.snapshot.models:
             words = self._table.view.words
-            return f"No model matches “{words}”\nEsc clears the filter"
+            return f"No model matches “{words}”\n{MODELS.sign('back')} clears the filter"
         if link.phase is ConnectionPhase.CONNECTING:
             return f"Connecting to {self.server.url}"
         if link.last_response_at is None:

@@ -17,11 +17,11 @@ from aitui.ui.widgets.key_bar import KeyBar
 
 
 class DemoRequested(Message):
-    """Somebody wants to see the stand-in server."""
+    """The demo is to be opened."""
 
 
 class RecheckRequested(Message):
-    """Somebody has put the files in their place."""
+    """The files may be in their place by now."""
 
 
 class SetupScreen(Screen[None]):
@@ -86,9 +86,9 @@ class SetupScreen(Screen[None]):
 _STEPS = (
     "What you can do now",
     "",
-    "  d    see aitui at work with a stand-in server on this machine",
-    "  o    connect to another server, such as http://localhost:8080",
-    "  F5   look again, once the files are there",
+    f"  {SETUP.sign('demo'):<5}see aitui at work with a stand-in server on this machine",
+    f"  {SETUP.sign('app.switch_server'):<5}connect to another server, such as http://localhost:8080",
+    f"  {SETUP.sign('look_again'):<5}look again, once the files are there",
     "",
     "To set this server up, copy the three files from where they were made:",
     "",

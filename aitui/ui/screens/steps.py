@@ -64,7 +64,7 @@ class StepsScreen(ModalScreen[None]):
 
     @property
     def in_progress(self) -> bool:
-        """Whether the end hasn't been told yet."""
+        """Whether the end hasn't been reported yet."""
         return self._has_succeeded is None
 
     def finish(self, *lines: str, well: bool) -> None:
@@ -99,7 +99,8 @@ class StepsScreen(ModalScreen[None]):
         outcome.display = bool(self._outcome)
         outcome.set_class(self._has_succeeded is False, "-failed")
         outcome.update(Content("\n".join(self._outcome)))
-        words = "Esc closes; it goes on" if self.in_progress else "Esc closes   y copies the report"
+        close, copy = STEPS.sign("close"), STEPS.sign("copy_report")
+        words = f"{close} closes{'; it goes on' if self.in_progress else f'   {copy} copies the report'}"
         self.query_one("#hint", PlainText).update(words)
 
 

@@ -188,7 +188,7 @@ class _Draft:
         except FileNotFoundError:
             return ""
         except (OSError, AituiError):
-            # Something else has been put there, and is left to whoever did.
+            # Something else has been put there, and stays.
             return self.display_path
         if says_nothing:
             self.remove()

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from textual.app import App
 
 QueuedEvent = events.Key | events.Paste | events.AppFocus | events.AppBlur
-"""A key tells Textual that its window has the focus: whether it has is told in the same order."""
+"""A key makes Textual believe that its window has the focus: focus events keep their order with keys."""
 KEY_TIMEOUT = 0.25
-"""Seconds that a key may take. One whose widget goes before it is handled never ends by itself."""
+"""Seconds that a key may take. If its widget is removed before it is handled, it never ends by itself."""
 FAST_POLLS = 100
 POLL_INTERVAL = 0.002
 

@@ -13,7 +13,7 @@ LONGEST_PASTE = 1_000_000
 """Characters; a field takes about a second to show them."""
 
 PATIENCE = 5.0
-"""Seconds in which a paste whose end hasn't come brings `PROGRESS` characters, or is over.
+"""Seconds in which an unfinished paste brings `PROGRESS` characters, or is over.
 
 A line of 9,600 baud brings 4,800 characters in that time, a key that is held down 200.
 """
@@ -76,7 +76,7 @@ class _Paste:
             self._fresh, self.until = 0, now + PATIENCE
 
     def finish(self) -> PastedText:
-        """Return all of it; a second beginning is that of a paste whose end was lost before."""
+        """Return all of it; a second start mark means that the end of the first paste was lost."""
         text = "".join(self._parts).replace(BEGINS, "")
         return PastedText(_CONTROLS.sub("", text), self._left_out)
 

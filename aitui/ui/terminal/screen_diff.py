@@ -1,4 +1,4 @@
-"""Frames for slow lines: each sends only what differs, and none is sent that nobody takes."""
+"""Frames for slow lines: each sends only what differs, and none is sent before the last was taken."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -102,7 +102,7 @@ class ScreenDiff:
 
 
 def is_diffable(update: object) -> bool:
-    """Whether an update is of a kind whose difference can be told."""
+    """Whether an update is of a kind that can be compared."""
     return isinstance(update, ChopsUpdate | LayoutUpdate)
 
 

@@ -158,37 +158,43 @@ _Rule = Callable[[StateBlock, int, int, bool], bool]
 
 def _annotate(name: str, rule: _Rule) -> _Rule:
     """Let a rule leave in its first token what the token lacks: columns, and lines without marks."""
+    has_lines = name in {"paragraph", "lheading", "table", "reference"}
 
     def apply(state: StateBlock, line: int, end: int, silent: bool) -> bool:  # noqa: FBT001
-        if name in {"list", "blockquote"} and state.level >= MAX_NESTING:
+        count = len(state.tokens)
+        if not rule(state, line, end, silent):
             return False
-        count, last, indent, column = (
-            len(state.tokens),
-            state.lineMax,
-            state.blkIndent,
-            state.sCount[line],
-        )
-        if name == "reference":
-            state.lineMax = min(last, line + MAX_DEFINITION_LINES)
+        if not silent:
+            meta = state.tokens[count].meta
+            meta["indent"], meta["column"] = state.blkIndent, state.sCount[line]
+            if has_lines:
+                meta["lines"] = [
+                    state.src[state.bMarks[at] + state.tShift[at] : state.eMarks[at]]
+                    for at in range(line, state.line)
+                ]
+        return True
+
+    return apply
+
+
+def _limit_nesting(rule: _Rule) -> _Rule:
+    def apply(state: StateBlock, line: int, end: int, silent: bool) -> bool:  # noqa: FBT001
+        return state.level < MAX_NESTING and rule(state, line, end, silent)
+
+    return apply
+
+
+def _limit_lines(rule: _Rule) -> _Rule:
+    def apply(state: StateBlock, line: int, end: int, silent: bool) -> bool:  # noqa: FBT001
+        last, state.lineMax = state.lineMax, min(state.lineMax, line + MAX_DEFINITION_LINES)
         found = rule(state, line, end, silent)
         state.lineMax = last
-        if found and not silent:
-            lines = (
-                range(line, state.line)
-                if name in {"paragraph", "lheading", "table", "reference"}
-                else ()
-            )
-            state.tokens[count].meta |= {
-                "indent": indent,
-                "column": column,
-                "lines": [
-                    state.src[state.bMarks[at] + state.tShift[at] : state.eMarks[at]]
-                    for at in lines
-                ],
-            }
         return found
 
     return apply
+
+
+_LIMITS = {"list": _limit_nesting, "blockquote": _limit_nesting, "reference": _limit_lines}
 
 
 def _make_parser() -> MarkdownIt:
@@ -201,9 +207,10 @@ def _make_parser() -> MarkdownIt:
         name: ruler.getRules(name) for name in ("paragraph", "reference", "blockquote", "list")
     }
     for name, rule in zip(ruler.get_active_rules(), ruler.getRules(""), strict=True):
+        limit = _LIMITS.get(name)
         ruler.at(
             name,
-            _annotate(name, rule),
+            _annotate(name, limit(rule) if limit else rule),
             {"alt": [chain for chain, rules in chains.items() if rule in rules]},
         )
     return parser
@@ -358,7 +365,9 @@ class StreamedText:
         self._lines: list[str] = []
         self._rest = ""
         self.references: References = {}
-        """The link reference definitions in the finished pieces."""
+        self.tail_references: References = {}
+        """The link reference definitions in the finished pieces, and in the others."""
+        self._tail: list[Piece] = []
         # What precedes the lines that are not in finished pieces yet.
         self._containers: tuple[_Container, ...] = ()
         self._resume: tuple[str, ...] = ()
@@ -378,34 +387,38 @@ class StreamedText:
         """The pieces that are finished since the last call."""
         lines = (self._rest + "".join(self._deltas)).split("\n")
         self._deltas.clear()
-        before = len(self._lines)
         for line in lines[:-1]:
             self._lines.append(self._cut_line(line) + "\n")
         self._rest = self._cut_line(lines[-1])
-        return self._finish_pieces() if len(self._lines) > before else []
+        lines = [*self._lines, self._rest] if self._rest else self._lines.copy()
+        parts, definitions = self._parse(lines)
+        count = self._finished_count(parts)
+        pieces = [part.piece for part in parts]
+        rest = "".join(lines[parts[-1].end if parts else 0 :])
+        self._tail = pieces[count:]
+        if rest:
+            self._tail.append(Piece(rest, PieceKind.NOTHING, opens=False))
+        end = parts[count - 1].end if count else 0
+        self.tail_references = {label: target for at, label, target in definitions if at >= end}
+        for at, label, target in definitions:
+            if at < end:
+                self.references.setdefault(label, target)
+        if count:
+            self._cut(parts, count)
+        elif not parts and not self._resume and all(line.isspace() for line in self._lines):
+            # A model that is stuck may send nothing but line breaks.
+            self._lines = ["".join(self._lines)] if self._lines else []
+        return pieces[:count]
+
+    def tail(self) -> list[Piece]:
+        """What there is beyond the finished pieces, drawn as if the text ended here."""
+        return self._tail
 
     def take_pending_text(self) -> str:
         """What came since the last `advance`, uncut."""
         text = "".join(self._deltas)
         self._deltas.clear()
         return text
-
-    def tail(self) -> list[Piece]:
-        """What there is beyond the finished pieces, drawn as if the text ended here."""
-        return self._parse_tail()[0]
-
-    def tail_references(self) -> References:
-        """The link reference definitions beyond the finished pieces."""
-        return {label: target for _, label, target in self._parse_tail()[1]}
-
-    def _parse_tail(self) -> tuple[list[Piece], list[_Definition]]:
-        lines = [*self._lines, self._rest] if self._rest else self._lines
-        parts, definitions = self._parse(lines)
-        pieces = [part.piece for part in parts]
-        rest = "".join(lines[parts[-1].end if parts else 0 :])
-        if rest:
-            pieces.append(Piece(rest, PieceKind.NOTHING, opens=False))
-        return pieces, definitions
 
     def _cut_line(self, line: str) -> str:
         """Take whole parts from a long line; returns what remains of it."""
@@ -417,34 +430,33 @@ class StreamedText:
             start = end
         return line[start:]
 
-    def _finish_pieces(self) -> list[Piece]:
-        """Let go of everything that no further line can change."""
-        parts, definitions = self._parse(self._lines)
-        if not parts:
-            if not self._resume and all(line.isspace() for line in self._lines):
-                # A model that is stuck may send nothing but line breaks.
-                self._lines = ["".join(self._lines)]
-            return []
-        leaf, count = parts[-1].leaf, len(parts)
-        is_last_line = leaf.end == len(self._lines)
-        if not leaf.is_final or (is_last_line and leaf.kind is not PieceKind.CODE):
-            count -= 1
-            below = parts[count - 1] if count else None
+    def _finished_count(self, parts: Sequence[_Part]) -> int:
+        """How many of the pieces no further text can change, neither lines nor the end of one."""
+        complete = len(self._lines)
+        # The last whole line may become the head of a table: what begins there is not known yet.
+        first = next(
+            (at for at, part in enumerate(parts) if part.leaf.start > complete - 2), len(parts)
+        )
+        if not first:
+            return 0
+        leaf, last = parts[first - 1].leaf, first - 1
+        following = parts[first].leaf.start if first < len(parts) else complete
+        is_closed = leaf.kind is PieceKind.CODE or following > leaf.end
+        if leaf.is_final and leaf.end + (leaf.kind is not PieceKind.CODE) <= complete and is_closed:
+            return first
+        below = parts[last - 1] if last else None
+        if below is not None and below.end == leaf.start and below.leaf.is_definition:
             # A paragraph below a definition may become its title.
-            if below is not None and below.leaf.is_definition and below.end == leaf.start:
-                count -= 1
-        if count:
-            self._cut(parts, count, definitions)
-        return [part.piece for part in parts[:count]]
+            return last - 1
+        # An unfinished line may become the end of a fence or the underline of a heading.
+        is_unsure = below is not None and below.leaf is leaf and below.end >= complete
+        return last - is_unsure
 
-    def _cut(self, parts: Sequence[_Part], count: int, definitions: Sequence[_Definition]) -> None:
+    def _cut(self, parts: Sequence[_Part], count: int) -> None:
         last = parts[count - 1]
         leaf = last.leaf
         self._in_line = not self._lines[last.end - 1].endswith("\n")
         del self._lines[: last.end]
-        for line, label, target in definitions:
-            if line < last.end:
-                self.references.setdefault(label, target)
         if not last.is_last:
             self._containers, self._resume = leaf.containers, leaf.resume
             self._part = last.piece

@@ -74,7 +74,7 @@ class TurnPart:
 
     def resolve_links(self) -> None:
         """Draw links by reference again: their definitions mostly come below them."""
-        self._references |= self._text.tail_references() | self._text.references
+        self._references |= self._text.tail_references | self._text.references
         if self._references:
             for pieces in (self.entries, self.tail):
                 for at, laid in enumerate(pieces):

@@ -27,7 +27,7 @@ MAX_ID_CELLS = 24
 
 
 class ChatPane(Vertical):
-    """Shows what it is given, and passes on what somebody wants asked or done."""
+    """Shows what it is given, and passes on what is typed."""
 
     BINDINGS: ClassVar[list[BindingType]] = CHAT_PANE.bindings()
 
@@ -39,7 +39,7 @@ class ChatPane(Vertical):
         """The answer that is shown is under way now, or isn't any more."""
 
     class CloseRequested(Message):
-        """Somebody wants to see the models again."""
+        """The chat is to be closed."""
 
     def __init__(self, clock: Clock, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
@@ -70,8 +70,8 @@ class ChatPane(Vertical):
 
     def watch_model_id(self) -> None:
         """Name the model in the border, and in the prompt, which a small screen has alone."""
-        whom = shorten_id(self.model_id, MAX_ID_CELLS) if self.model_id else ""
-        words = " ".join(word for word in ("Ask", whom, "…") if word)
+        model = shorten_id(self.model_id, MAX_ID_CELLS) if self.model_id else ""
+        words = " ".join(word for word in ("Ask", model, "…") if word)
         self.prompt.placeholder = plain(f"{words}  (⏎ sends, / commands)")
         self._update_title()
 
@@ -80,7 +80,7 @@ class ChatPane(Vertical):
         self._update_title()
 
     def watch_is_replying(self) -> None:
-        """Tell whoever shows the keys that work."""
+        """Report that the keys that work have changed."""
         self.post_message(self.ReplyingChanged())
 
     def action_write(self) -> None:

@@ -51,7 +51,7 @@ class ChatStatus(Widget):
         self.set_interval(1.0, self._refresh_if_changed)
 
     def watch_reply(self) -> None:
-        """Draw the line anew only where its words changed."""
+        """Repaint the line only if its words changed."""
         self._refresh_if_changed()
 
     def watch_trouble(self) -> None:

@@ -23,28 +23,28 @@ class Composer(TextArea):
     BINDINGS: ClassVar[list[BindingType]] = PROMPT.bindings()
 
     class Submitted(Message):
-        """Somebody wants that text asked or done."""
+        """A prompt or a slash command was submitted."""
 
         def __init__(self, text: str) -> None:
             super().__init__()
             self.text = text
 
     class CompletionRequested(Message):
-        """Somebody wants the command completed."""
+        """The command is to be completed."""
 
         def __init__(self, text: str) -> None:
             super().__init__()
             self.text = text
 
     class EditorRequested(Message):
-        """Somebody wants to go on in an editor."""
+        """The prompt is to be continued in an editor."""
 
         def __init__(self, text: str) -> None:
             super().__init__()
             self.text = text
 
     class LeaveRequested(Message):
-        """Somebody is done with writing for now; the text stays."""
+        """The prompt was left; the text stays."""
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id, soft_wrap=True, show_line_numbers=False, tab_behavior="focus")
@@ -52,7 +52,7 @@ class Composer(TextArea):
         self._history_index = 0
         self._draft = ""
         self.pending_sends = 0
-        """Texts that were sent, and that nobody has taken yet."""
+        """Texts that were submitted and not taken yet."""
 
     def add_to_history(self, text: str) -> None:
         """Keep a prompt that was sent among the earlier ones."""

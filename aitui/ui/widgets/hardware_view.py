@@ -48,7 +48,7 @@ class HardwareView(VerticalScroll):
         self.redraw()
 
     def redraw(self) -> None:
-        """Draw the lines anew."""
+        """Repaint the lines."""
         region = self.scrollable_content_region
         if region.width > 0:
             self._text.update(Content("\n").join(self.lines(region.width, region.height)))

@@ -22,7 +22,7 @@ class KeyBar(Widget):
     """Key, words and action of each hint, the most needed first; the last stays at the right."""
 
     class Clicked(Message):
-        """Somebody clicked on a hint."""
+        """A hint was clicked."""
 
         def __init__(self, action: str) -> None:
             super().__init__()

@@ -353,7 +353,7 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
 
     @property
     def _width(self) -> int:
-        """Cells beside the scroll bar, whose place is kept also where it isn't shown."""
+        """Cells beside the scroll bar; its column stays free also without it."""
         return self.scrollable_content_region.width
 
     @property

@@ -50,7 +50,7 @@ class ModelDetail(VerticalScroll):
         self._show()
 
     def on_resize(self) -> None:
-        """Break the lines anew."""
+        """Wrap the lines again."""
         self._show()
 
     def _show(self) -> None:
@@ -151,8 +151,8 @@ def _eviction_text(model: Model) -> str:
     evicted = model.evicted
     if evicted is None:
         return ""
-    whom = f" for {evicted.requester}" if evicted.requester else ""
-    return f"{clock_time(evicted.at)}{whom}, by {evicted.by}"
+    requester = f" for {evicted.requester}" if evicted.requester else ""
+    return f"{clock_time(evicted.at)}{requester}, by {evicted.by}"
 
 
 def _memory_text(model: Model) -> str:

@@ -107,7 +107,7 @@ class ModelTable(ScrollView, can_focus=True, inherit_bindings=False):
     def watch_view(self) -> None:
         """Show other rows, or the same in another order.
 
-        A cursor whose model isn't among them goes to the first one: that is what was looked for.
+        If the model under the cursor isn't among them, the cursor goes to the first: that was looked for.
         """
         self._show_rows((), otherwise=0)
 
@@ -192,7 +192,7 @@ class ModelTable(ScrollView, can_focus=True, inherit_bindings=False):
         self.refresh_lines(index, 1)
 
     def _refresh_changed_rows(self) -> None:
-        """Draw rows anew whose words changed by the mere passing of time."""
+        """Repaint the rows that changed by the mere passing of time."""
         first, moment = self.scroll_offset.y, self._moment()
         for index, model in enumerate(self._rows[first : first + self.size.height], first):
             if self._last_texts.get(model.id) != self._cell_texts(model, moment):
@@ -259,7 +259,7 @@ class ColumnTitles(Widget):
     """Cells of the table below, which may have a scroll bar."""
 
     class SortRequested(Message):
-        """Somebody wants the rows sorted by that column, or in the server's order again."""
+        """The rows are to be sorted by that column, or in the server's order again."""
 
         def __init__(self, sort: str) -> None:
             super().__init__()

@@ -1,4 +1,4 @@
-"""The requests under way: who uses which model, who waits, and whom that will evict."""
+"""The requests under way: clients, their models, what waits, and what that will evict."""
 
 from collections.abc import Iterator
 from typing import ClassVar

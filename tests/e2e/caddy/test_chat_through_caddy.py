@@ -44,7 +44,7 @@ async def test_an_answer_comes_whole(behind_caddy: Server) -> None:
 async def test_stopping_frees_the_slot_behind_the_proxy(
     behind_caddy: Server, upstream: StandIn
 ) -> None:
-    process = upstream._active_life.swap.processes[ENDLESS]
+    process = upstream._active_runtime.swap.processes[ENDLESS]
     async with ChatClient(behind_caddy) as client:
         chat = chat_with(ENDLESS, client)
         sending = asyncio.create_task(chat.send("hi"))

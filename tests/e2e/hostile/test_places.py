@@ -139,4 +139,4 @@ async def test_the_doctor(hostile: StandIn, shown: Terminal) -> None:
 
 
 def _names(stand_in: StandIn) -> list[str]:
-    return list(stand_in._active_life.swap.processes)
+    return list(stand_in._active_runtime.swap.processes)

@@ -68,7 +68,7 @@ class Talk:
 
     def busy_slots(self, model: str) -> int:
         """How many answers that model is at."""
-        return self.stand_in._active_life.swap.processes[model].busy_slots
+        return self.stand_in._active_runtime.swap.processes[model].busy_slots
 
     async def until_idle(self, model: str, limit: float = 10.0) -> None:
         async with asyncio.timeout(limit):

@@ -144,7 +144,7 @@ async def test_the_version_is_asked_again_after_a_restart(
     stand_in.dialect = Dialect.HEAD
     await stand_in.start()
     await watch.until(
-        lambda now: now.version == Dialect.HEAD.habits.version["version"] and now.events_flow
+        lambda now: now.version == Dialect.HEAD.traits.version["version"] and now.events_flow
     )
 
 

@@ -60,7 +60,7 @@ async def test_an_unlisted_model_is_marked(watch: Watched) -> None:
 
 @each_dialect
 async def test_the_version_is_known(watch: Watched, stand_in: StandIn) -> None:
-    assert watch.snapshot.version == stand_in.dialect.habits.version["version"]
+    assert watch.snapshot.version == stand_in.dialect.traits.version["version"]
 
 
 @each_dialect

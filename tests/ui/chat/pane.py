@@ -128,7 +128,7 @@ class Pane:
 
     def busy_slots(self, model_id: str) -> int:
         """How many answers that model is at."""
-        return self.stand_in._active_life.swap.processes[model_id].busy_slots
+        return self.stand_in._active_runtime.swap.processes[model_id].busy_slots
 
 
 @asynccontextmanager

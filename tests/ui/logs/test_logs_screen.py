@@ -127,7 +127,7 @@ async def test_a_reason_that_another_log_tells_is_on_top(
         app.go_to(OUT_OF_MEMORY)
         await app.press("l")
         await app.until(lambda: app.model(OUT_OF_MEMORY).failed, "failed")
-        stand_in._active_life.swap.processes[OUT_OF_MEMORY].ring._history = b""
+        stand_in._active_runtime.swap.processes[OUT_OF_MEMORY].ring._history = b""
         await app.press("L")
         await app.see(OUT_OF_MEMORY_REASON[:30], "cudaMalloc failed", "Nothing in the log of")
 

@@ -1,0 +1,363 @@
+"""The models that follow from everything a server reports, merged on every poll.
+
+`/running` is the truth about what runs; the list, the events and the config file add the rest.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from operator import is_
+from typing import TYPE_CHECKING, TypeVar
+
+from aitui.domain.models import (
+    MAX_MODELS,
+    ActiveRequests,
+    ContextSize,
+    ContextSource,
+    Eviction,
+    ListedModel,
+    LoadFailure,
+    Model,
+    ModelKind,
+    ModelStatus,
+    RunningModel,
+    RunState,
+    is_later_shard,
+)
+
+if TYPE_CHECKING:
+    from aitui.domain.llama_server import CommandLine
+    from aitui.domain.memory.footprint import Footprint
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """Everything known about the models of one server; the mappings are keyed by the model's id.
+
+    `configured_context` and `last_context`, with which a model ran before aitui was started, are in
+    tokens, `last_used` and `requested` in monotonic seconds, `expected_load` in seconds, `rates` in
+    tokens per second. With `running_lists_only_ready` (llama-swap v217) `/running` omits models
+    that start or stop, so `statuses` count for those.
+    """
+
+    listed: tuple[ListedModel, ...] = ()
+    running: tuple[RunningModel, ...] = ()
+    statuses: tuple[ModelStatus, ...] = ()
+    configured_context: Mapping[str, int] = field(default_factory=dict)
+    last_context: Mapping[str, int] = field(default_factory=dict)
+    seen_reasoning: Mapping[str, bool] = field(default_factory=dict)
+    failures: Mapping[str, LoadFailure] = field(default_factory=dict)
+    requests: ActiveRequests = field(default_factory=ActiveRequests)
+    last_used: Mapping[str, float] = field(default_factory=dict)
+    expected_load: Mapping[str, float] = field(default_factory=dict)
+    requested: Mapping[str, float] = field(default_factory=dict)
+    rates: Mapping[str, float] = field(default_factory=dict)
+    evicted: Mapping[str, Eviction] = field(default_factory=dict)
+    memory: Mapping[str, "Footprint"] = field(default_factory=dict)
+    running_lists_only_ready: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _FactIndex:
+    """The facts by the model's id, those known under an alias by the id of its owner."""
+
+    listed: Mapping[str, ListedModel]
+    running: Mapping[str, RunningModel]
+    statuses: Mapping[str, ModelStatus]
+    ids: Collection[str]
+    aliases: Mapping[str, tuple[str, ...]]
+    requests: Mapping[str, int] | None
+    last_used: Mapping[str, float]
+    rates: Mapping[str, float]
+
+
+def merge_models(facts: ModelFacts, previous: tuple[Model, ...], now: float) -> tuple[Model, ...]:
+    """Return the models in the server's order, unlisted ones last.
+
+    `now` is in monotonic seconds. A model that didn't change is the same object as in `previous`,
+    and so is the tuple if nothing changed at all. A model that `/running` doesn't list is stopped.
+    Later shards of split models are left out unless they run or are waited for. Of more than
+    MAX_MODELS the first are kept, and those that run or are waited for.
+    """
+    # Merging all of 1,000 models takes 5 ms, so finding out which of them changed is not worth it.
+    index = _index_facts(facts)
+    before = {model.id: model for model in previous}
+    models = tuple(
+        _merge_model(model_id, facts, index, before.get(model_id), now)
+        for number, model_id in enumerate(index.ids)
+        if number < MAX_MODELS or model_id in index.running or model_id in facts.requested
+    )
+    unchanged = len(models) == len(previous) and all(map(is_, models, previous))
+    return previous if unchanged else models
+
+
+def count_models(facts: ModelFacts) -> int:
+    """Return how many models there are, also of those that a merge leaves out."""
+    return len(_index_facts(facts).ids)
+
+
+_Entry = TypeVar("_Entry", ListedModel, RunningModel, ModelStatus)
+
+
+def _by_id(entries: Sequence[_Entry]) -> dict[str, _Entry]:
+    # Of an id that is listed twice the first entry counts, as on the server.
+    return {entry.id: entry for entry in reversed(entries)}
+
+
+def _index_facts(facts: ModelFacts) -> _FactIndex:
+    listed, running = _by_id(facts.listed), _by_id(facts.running)
+    statuses = _by_id(facts.statuses)
+    ids = _visible_ids(facts, running, statuses)
+    folded, aliases = _fold_aliases(facts, listed, running, statuses, ids)
+    owners = {name: owner for owner, names in aliases.items() for name in names}
+    last_used: dict[str, float] = {}
+    for name, used in facts.last_used.items():
+        owner = owners.get(name, name)
+        last_used[owner] = max(used, last_used.get(owner, used))
+    under_way = facts.requests.running
+    return _FactIndex(
+        listed=listed,
+        running=running,
+        statuses=statuses,
+        ids=[model_id for model_id in ids if model_id not in folded],
+        aliases=aliases,
+        requests=under_way
+        if under_way is None
+        else Counter(owners.get(request.model, request.model) for request in under_way),
+        last_used=last_used,
+        rates={owners.get(name, name): rate for name, rate in facts.rates.items()},
+    )
+
+
+def _visible_ids(
+    facts: ModelFacts, running: Mapping[str, RunningModel], statuses: Mapping[str, ModelStatus]
+) -> dict[str, None]:
+    """Return every id to show, as an ordered set.
+
+    A status that is neither listed nor unlisted is older than the list, or came before it.
+    """
+    ids = dict.fromkeys(entry.id for entry in facts.listed)
+    ids.update(
+        (status.id, None) for status in facts.statuses if status.unlisted or not facts.listed
+    )
+    ids.update(dict.fromkeys(running))
+    for model_id in [each for each in ids if is_later_shard(each)]:
+        stopped = _run_state(model_id, facts, running, statuses) is RunState.STOPPED
+        if stopped and model_id not in running and model_id not in facts.requested:
+            del ids[model_id]
+    return ids
+
+
+def _fold_aliases(
+    facts: ModelFacts,
+    listed: Mapping[str, ListedModel],
+    running: Collection[str],
+    statuses: Collection[str],
+    visible: Collection[str],
+) -> tuple[set[str], dict[str, tuple[str, ...]]]:
+    """Return the visible ids that are aliases of another, and every model's aliases by its id.
+
+    With `includeAliasesInList` an alias is an entry of its own. Newer servers mark it; on older
+    ones it is an entry that another model's status claims and that has no status itself.
+    """
+    owners: dict[str, str] = {}
+    aliases: dict[str, dict[str, None]] = {}
+    for owner, names in _alias_pairs(facts.listed, facts.statuses):
+        aliases.setdefault(owner, {}).update(dict.fromkeys(names))
+        for name in names:
+            owners.setdefault(name, owner)
+    folded: set[str] = set()
+    for name, owner in owners.items():
+        entry = listed.get(name)
+        if (
+            entry is not None
+            and entry.kind in {ModelKind.MODEL, ModelKind.ALIAS}
+            and name != owner
+            and owner in visible
+            and owner not in folded
+            and name not in statuses
+            and name not in running
+        ):
+            folded.add(name)
+    return folded, {
+        owner: tuple(name for name in names if name in folded or name not in visible)
+        for owner, names in aliases.items()
+    }
+
+
+def _alias_pairs(
+    listed: Iterable[ListedModel], statuses: Iterable[ModelStatus]
+) -> Iterable[tuple[str, tuple[str, ...]]]:
+    for entry in listed:
+        if entry.aliases:
+            yield entry.id, entry.aliases
+    for status in statuses:
+        if status.aliases:
+            yield status.id, status.aliases
+    for entry in listed:
+        if entry.kind is ModelKind.ALIAS and entry.targets:
+            yield entry.targets[0], (entry.id,)
+
+
+_NOT_LISTED = ListedModel("")
+_NOT_RUNNING = RunningModel("", RunState.STOPPED)
+_NO_STATUS = ModelStatus("", RunState.STOPPED, unlisted=True)
+
+
+def _merge_model(
+    model_id: str, facts: ModelFacts, index: _FactIndex, before: Model | None, now: float
+) -> Model:
+    listed = index.listed.get(model_id, _NOT_LISTED)
+    running = index.running.get(model_id, _NOT_RUNNING)
+    status = index.statuses.get(model_id, _NO_STATUS)
+    state = _run_state(model_id, facts, index.running, index.statuses)
+    since = before.since if before is not None and before.state is state else now
+    name = listed.name or status.name or running.name
+    seen_reasoning = facts.seen_reasoning.get(model_id)
+    if (
+        seen_reasoning is None
+        and before is not None
+        and (before.name, before.command) == (name, running.command)
+    ):
+        # What was seen once stands until the name or the command changes.
+        seen_reasoning = before.reasoning
+    model = Model(
+        id=model_id,
+        name=name,
+        description=listed.description or status.description or running.description,
+        kind=ModelKind.PEER if status.peer and listed.kind is ModelKind.MODEL else listed.kind,
+        aliases=index.aliases.get(model_id, ()),
+        peer=listed.peer or status.peer,
+        targets=listed.targets,
+        unlisted=listed is _NOT_LISTED and (bool(facts.listed) or status.unlisted),
+        state=state,
+        since=since,
+        context=_context_size(model_id, facts, running.command, before, (listed, status)),
+        command=running.command,
+        proxy=running.proxy,
+        ttl=running.ttl,
+        last_used=index.last_used.get(model_id, since if state is RunState.READY else None),
+        requests=None if index.requests is None else index.requests.get(model_id, 0),
+        reasoning=is_reasoning(model_id, name, running.command, seen_reasoning),
+        failed=facts.failures.get(model_id) if state is RunState.STOPPED else None,
+        requested=facts.requested.get(model_id),
+        expected_load=facts.expected_load.get(model_id),
+        rate=index.rates.get(model_id),
+        evicted=facts.evicted.get(model_id) if state is RunState.STOPPED else None,
+        memory=facts.memory.get(model_id),
+    )
+    return before if before is not None and before == model else model
+
+
+def _run_state(
+    model_id: str,
+    facts: ModelFacts,
+    running: Mapping[str, RunningModel],
+    statuses: Mapping[str, ModelStatus],
+) -> RunState:
+    entry = running.get(model_id)
+    if entry is not None:
+        return entry.state
+    if facts.running_lists_only_ready:
+        status = statuses.get(model_id, _NO_STATUS)
+        if status.state in {RunState.STARTING, RunState.STOPPING}:
+            return status.state
+    return RunState.STOPPED
+
+
+_FALLBACK = ContextSize()
+
+
+def _context_size(
+    model_id: str,
+    facts: ModelFacts,
+    command: str,
+    before: Model | None,
+    entries: Iterable[ListedModel | ModelStatus],
+) -> ContextSize:
+    known = _FALLBACK if before is None else before.context
+    if command:
+        is_read = before is not None and before.command == command
+        if is_read and known.source is ContextSource.RUNNING_COMMAND:
+            return known
+        tokens = _read_command(command).context_size
+        if tokens:
+            return ContextSize(tokens, ContextSource.RUNNING_COMMAND)
+    configured = facts.configured_context.get(model_id, 0)
+    if configured > 0:
+        return ContextSize(configured, ContextSource.CONFIG_FILE)
+    last = facts.last_context.get(model_id)
+    if known.source is ContextSource.RUNNING_COMMAND or known.source is ContextSource.LAST_COMMAND:
+        last = known.tokens
+    if last and not command:
+        return ContextSize(last, ContextSource.LAST_COMMAND)
+    for entry in entries:
+        if entry.context_length is not None and entry.context_length > 0:
+            return ContextSize(entry.context_length, ContextSource.SERVER_METADATA)
+    return _FALLBACK
+
+
+# Words that a model's id or name holds, in lower case, and the pattern that must match as well. The
+# word alone rules most names out, which is much quicker than searching for every pattern.
+_NOT_REASONING = (
+    ("embed", ""),
+    ("rerank", ""),
+    ("think", r"(?:non|no|not|without)[-_ ]?think"),
+    ("reason", r"(?:non|no|not|without)[-_ ]?reason"),
+)
+_REASONING = (
+    ("think", r"(?<![a-z])(?:open)?think(?:ing|er)?(?![a-z])"),
+    ("reason", r"(?<![a-z])(?:open|ace)?reason(?:ing|er)?(?![a-z])"),
+    ("qwq", ""),
+    ("qvq", ""),
+    (
+        "qwen",
+        r"qwen[-_ ]?3(?![0-9])(?!(?s:.*)(?:instruct|coder|guard|asr|tts|captioner|no_?think))",
+    ),
+    ("r1", r"(?<![a-z0-9])(?:o?r1)(?![a-z0-9.])|deepseek[-_ ]?r1"),
+    ("o1", r"(?<![a-z0-9.])o1(?![a-z0-9.])"),
+    ("oss", r"(?:gpt|seed)[-_ ]?oss"),
+    ("minimax", r"minimax[-_ ]?m[1-9]"),
+    ("glm", r"glm[-_ ]?(?:4\.[5-9]|[5-9](?![0-9])|z1)"),
+    ("magistral", ""),
+    ("nemotron", r"nemotron[-_ 0-9.]*(?:h[-_ ])?(?:nano|super|ultra|cascade)"),
+    ("exaone", r"exaone[-_ ]?deep"),
+    ("kimi", r"kimi[-_ ]?k(?:1\.[5-9]|2\.[5-9]|[3-9])"),
+    ("deepseek", r"deepseek[-_ ]?v3\.2[-_ ]?speciale"),
+    ("smollm3", ""),
+    ("hunyuan", r"hunyuan[-_ ]?(?:a13b|t1)"),
+    ("ring", r"(?<![a-z])ring[-_ ](?:mini|lite|flash|1t|[12]\.)"),
+    ("intern", r"intern[-_ ]?s1"),
+    ("mimo", r"(?<![a-z])mimo[-_ ]?(?:v[2-9]|7b[-_ ]rl)"),
+)
+
+
+def is_reasoning(
+    model_id: str,
+    name: str,
+    command: str,
+    seen: bool | None = None,  # noqa: FBT001 - the verdict itself, not a switch
+) -> bool:
+    """Whether a model reasons before it replies.
+
+    What was seen in its replies decides, then the flags of its command, then its id and name.
+    """
+    if seen is not None:
+        return seen
+    by_flags = _read_command(command).reasoning if command else None
+    if by_flags is not None:
+        return by_flags
+    text = f"{model_id}\n{name}".lower()
+    return _is_in_family(text, _REASONING) and not _is_in_family(text, _NOT_REASONING)
+
+
+def _is_in_family(text: str, families: Iterable[tuple[str, str]]) -> bool:
+    return any(word in text and re.search(pattern, text) for word, pattern in families)
+
+
+def _read_command(command: str) -> "CommandLine":
+    # With the first command: a list of models that don't run needs none of it (14 ms).
+    from aitui.domain.llama_server import CommandLine
+
+    return CommandLine.read(command)
