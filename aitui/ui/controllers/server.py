@@ -15,6 +15,7 @@ from aitui.ui.messages import SnapshotChanged
 if TYPE_CHECKING:
     from textual.app import App
 
+    from aitui.domain.confirmation import Confirmation
     from aitui.paths import Paths
     from aitui.ui.background import TaskRunner
     from aitui.ui.controllers.chat import ChatController, PromptStore
@@ -286,7 +287,6 @@ class ServerSwitcher:
         # In a thread: with httpx it takes as long as Textual, and keys are answered meanwhile.
         await asyncio.to_thread(import_module, "aitui.llamaswap.client")
         from aitui.services.session import open_session
-        from aitui.ui.controllers.questions import screen_ask
 
         async with open_session(
             server,
@@ -296,7 +296,12 @@ class ServerSwitcher:
             on_change=lambda snapshot: self.post_snapshot(server, snapshot),
             on_notice=lambda words: self._app.notify(words, severity="warning", timeout=20),
         ) as session:
-            ask = screen_ask(self._app, session)
+
+            async def ask(build: "Callable[[Snapshot], Confirmation]") -> bool:
+                from aitui.ui.screens.confirm import ConfirmScreen
+
+                return await self._app.push_screen_wait(ConfirmScreen(build, session.snapshot))
+
             opened = ServerContext(
                 self._app, context, session, paths, self._tasks, self._notifier, ask
             )
