@@ -12,7 +12,7 @@ from aitui.llamaswap.certificates import (
     find_file_error,
     key_password_error,
     key_warnings,
-    read_certificates,
+    read_expiry,
     unreadable_file_error,
 )
 from aitui.llamaswap.urls import is_https
@@ -144,8 +144,4 @@ class ClientCertificate:
 def _read_expiry(server: "Server") -> float | None:
     if not is_https(server) or server.client_cert is None:
         return None
-    try:
-        first = read_certificates("client certificate", server.client_cert)[0]
-    except CertificateFileError:  # reported where the file is used
-        return None
-    return first.not_valid_after_utc.timestamp()
+    return read_expiry(server.client_cert)

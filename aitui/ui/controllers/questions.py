@@ -4,25 +4,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from aitui.domain.confirmation import Ask, Confirmation
-from aitui.domain.snapshot import Server, Snapshot
+from aitui.domain.confirmation import Ask
+from aitui.domain.snapshot import Server
 from aitui.errors import KeyPasswordNeeded, LoadFailed
-from aitui.services.session import Session
-from aitui.ui.screens.confirm import ConfirmScreen
 from aitui.ui.screens.dialogs import KeyPasswordScreen, ServersScreen
 from aitui.ui.text import restore_confirmation
 
 if TYPE_CHECKING:
     from textual.app import App
-
-
-def screen_ask(app: "App[None]", session: Session) -> Ask:
-    """Return what asks for a confirmation on the screen, about the server of a session."""
-
-    async def ask(build: Callable[[Snapshot], Confirmation]) -> bool:
-        return await app.push_screen_wait(ConfirmScreen(build, session.snapshot))
-
-    return ask
 
 
 async def ask_for_server(

@@ -15,6 +15,7 @@ from aitui.ui.messages import SnapshotChanged
 if TYPE_CHECKING:
     from textual.app import App
 
+    from aitui.domain.confirmation import Confirmation
     from aitui.paths import Paths
     from aitui.ui.background import TaskRunner
     from aitui.ui.controllers.chat import ChatController, PromptStore
@@ -27,32 +28,16 @@ if TYPE_CHECKING:
     from aitui.ui.screens.setup import SetupScreen
     from aitui.ui.terminal.notifications import TerminalNotifier
 
-WARM_UP_PAUSE = 0.05
-"""Seconds between two imports of the warm-up, in which keys and frames have the interpreter."""
-WARM_UP = (
-    "aitui.ui.widgets.chat_pane",
-    "aitui.llamaswap.chat",
-    "aitui.ui.controllers.chat",
-    "aitui.ui.controllers.slash_commands",
-    "aitui.ui.screens.hardware",
-    "aitui.ui.controllers.logs",
-    "aitui.services.config_plan",
-    "aitui.ui.controllers.config",
-    "aitui.ui.screens.doctor",
-    "aitui.services.doctor.run",
-    "aitui.domain.config.flag_edit",
-    "ruamel.yaml",
-    "cryptography.x509",
-    "pygments.lexers",
-)
-"""What the views import when they are first opened: together 0.4 s of CPU, so it is done
-early, while no key waits for it."""
+SETTLE_SECONDS = 2.0
+"""Seconds from the first answer until what was imported and made by then counts as there for good."""
 
 
 class ServerControllers:
     """What the app delegates to while a server is open; each part is created when first needed.
 
-    What they import is twice what the table of models needs.
+    What they import takes as long as the table of models, and 20 MiB. Importing it all in a thread
+    once the table is there makes the first opening of the chat 60 ms faster, but every dashboard as
+    large as one that has used everything.
     """
 
     def __init__(
@@ -183,7 +168,7 @@ class ServerSwitcher:
         self._screen = screen
         self._show = show
         self._has_asked_for_password = False
-        self._is_warm = False
+        self._is_settled = False
         self.controllers: ServerControllers | None = None
         """None until the session is open, and while there is no server."""
         self.paths = context.paths
@@ -226,9 +211,9 @@ class ServerSwitcher:
         """Act on a new state of the server: it may wait for the password of a key."""
         if self.controllers is not None:
             self.controllers.update_snapshot(snapshot)
-        if not self._is_warm and snapshot.connection.phase is not ConnectionPhase.CONNECTING:
-            self._is_warm = True
-            self._tasks.run_in_background(self._warm_up(), "warm up")
+        if not self._is_settled and snapshot.connection.phase is not ConnectionPhase.CONNECTING:
+            self._is_settled = True
+            self._app.set_timer(SETTLE_SECONDS, tune_collector)
         error = snapshot.connection.error
         if isinstance(error, KeyPasswordNeeded) and not self._has_asked_for_password:
             self._has_asked_for_password = True
@@ -302,7 +287,6 @@ class ServerSwitcher:
         # In a thread: with httpx it takes as long as Textual, and keys are answered meanwhile.
         await asyncio.to_thread(import_module, "aitui.llamaswap.client")
         from aitui.services.session import open_session
-        from aitui.ui.controllers.questions import screen_ask
 
         async with open_session(
             server,
@@ -312,7 +296,12 @@ class ServerSwitcher:
             on_change=lambda snapshot: self.post_snapshot(server, snapshot),
             on_notice=lambda words: self._app.notify(words, severity="warning", timeout=20),
         ) as session:
-            ask = screen_ask(self._app, session)
+
+            async def ask(build: "Callable[[Snapshot], Confirmation]") -> bool:
+                from aitui.ui.screens.confirm import ConfirmScreen
+
+                return await self._app.push_screen_wait(ConfirmScreen(build, session.snapshot))
+
             opened = ServerContext(
                 self._app, context, session, paths, self._tasks, self._notifier, ask
             )
@@ -324,15 +313,6 @@ class ServerSwitcher:
                 if self.controllers is controllers:
                     self.controllers = None
                 await controllers.close()
-
-    async def _warm_up(self) -> None:
-        """Import what the other views need, in a thread and in pieces."""
-        for name in WARM_UP:
-            await asyncio.sleep(WARM_UP_PAUSE)
-            await asyncio.to_thread(import_module, name)
-            if name == "aitui.ui.widgets.chat_pane":
-                await self._screen.mount_chat()
-        tune_collector()
 
     def _server_from_url(self, url: str) -> Server:
         # `--read-only` makes every server of the settings so, and means a typed one as well.
