@@ -2,9 +2,11 @@
 
 import asyncio
 import json
+import os
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -196,6 +198,39 @@ def test_a_lock_that_another_keeps_is_given_up_on(file: Path) -> None:
     file.parent.mkdir()
     with lock_file(file), pytest.raises(TimeoutError), lock_file(file, patience=0):
         pass
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo])
+async def test_what_is_in_the_place_of_the_lock_is_a_warning(
+    file: Path, make: Callable[[Path], None]
+) -> None:
+    file.parent.mkdir()
+    make(file.with_name(f"{FILE_NAME}.lock"))
+    times = await recorded(file, 5, 6)
+    assert times.expected(HOME, "m") == 5.5
+    assert len(times.warnings) == 1
+
+
+def test_a_lock_ends_with_its_process(file: Path) -> None:
+    file.parent.mkdir()
+    program = """
+import sys
+from pathlib import Path
+from aitui.store.json_store import lock_file
+with lock_file(Path(sys.argv[1])):
+    print("locked", flush=True)
+    sys.stdin.read()
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", program, str(file)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"locked\n"
+        with pytest.raises(TimeoutError), lock_file(file, patience=0):
+            pass
+        holder.kill()
+        with lock_file(file, patience=20):
+            pass
 
 
 def saved(file: Path) -> dict[str, list[float]]:

@@ -84,6 +84,17 @@ async def test_a_broken_file_is_set_aside(file: Path, content: bytes) -> None:
     assert (await Measurements.open(file)).of_model(HOME, "m").measurements == (SEEN,)
 
 
+async def test_missing_and_unknown_fields_lose_nothing(file: Path) -> None:
+    file.parent.mkdir()
+    file.write_bytes(
+        b'{"version":1,"servers":{"home":{"m":{"measurements":'
+        b'[{"context_size":1,"gpu":2,"later":true}],"more":[]}}},"other":1}'
+    )
+    kept = await Measurements.open(file)
+    assert kept.warnings == ()
+    assert kept.of_model(HOME, "m").measurements == (Measurement(1, 2),)
+
+
 async def test_a_file_of_a_newer_aitui_is_left_alone(file: Path) -> None:
     content = b'{"version": 2, "servers": {}}'
     file.parent.mkdir()

@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class HardwareState:
-    """The memory of one server as it stands.
+    """The memory of one server.
 
-    `heard` is when the last sample came (monotonic seconds), None before the first. `trouble` says
-    in words why nothing is known. `models` has what is remembered or read of each model, `facts`
-    what the machine is.
+    `last_sample_at` is when the last sample came (monotonic seconds), None before the first.
+    `error` says in words why nothing is known. `models` has what is remembered or read of each
+    model, `facts` what the machine is.
     """
 
     usage: MemoryUsage = field(default_factory=MemoryUsage)

@@ -337,6 +337,7 @@ def _parts_by_process(held: "ProcessMemory", gpus: tuple[Gpu, ...]) -> dict[str,
 
 def _parts_by_log(start: "StartupMemory", gpus: tuple[Gpu, ...]) -> dict[str, int]:
     """Return the bytes by card, by the names of devices; nothing if one of them is no card."""
+    # Part of every snapshot, this module doesn't need the vendors before a model runs.
     from aitui.domain.hardware.gpu.vendors import find_device_card
 
     parts: dict[str, int] = {}

@@ -14,7 +14,7 @@ text was split.
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -119,7 +119,7 @@ class _Open(NamedTuple):
 class _Leaf:
     """A block without blocks in it; `texts` has one for each of its lines, None for its marks.
 
-    `resume` are the lines that continue it after a cut. `gap` is what an empty row before it begins
+    `top` is the first line of what begins with it. `resume` are the lines that continue it after a cut. `gap` is what an empty row before it begins
     with; `needs_gap` if there is one even below a line of text.
     """
 
@@ -132,6 +132,7 @@ class _Leaf:
     gap: tuple[str, ...]
     needs_gap: bool
     opens: bool
+    top: int
     is_final: bool
     continues: bool = False
     is_definition: bool = False
@@ -145,8 +146,12 @@ class _Leaf:
 
 
 class _Part(NamedTuple):
-    """A piece with the line behind it and its leaf; `is_last` for the last one of a leaf."""
+    """A piece with the line behind it and its leaf; `is_last` for the last one of a leaf.
 
+    `skipped` are the lines before it that belong to no leaf.
+    """
+
+    skipped: Sequence[str]
     piece: Piece
     end: int
     leaf: _Leaf
@@ -284,6 +289,12 @@ def _make_leaf(
     """The leaf that begins with a token at a line; `content` is that of the next token."""
     containers = tuple(opened.container for opened in stack)
     begun = [opened.start for opened in stack if opened.start is not None]
+    # An item begins on the line of its marker, a quote with its first text.
+    marked = [
+        at
+        for at, (item, *_) in zip(begun, stack[len(stack) - len(begun) :], strict=True)
+        if not item.is_quote
+    ]
     known = len(stack) - len(begun)
     quotes = [at for at, item in enumerate(containers[:known], 1) if item.is_quote]
     marks = {item.mark for item in containers[known:]}
@@ -291,7 +302,7 @@ def _make_leaf(
     lead = [(new.shown if at >= known else new.rest, new.rest) for at, new in enumerate(containers)]
     meta, indent = token.meta, " " * token.meta.get("indent", 0)
     texts: list[str | None] = list(meta.get("lines", ())) or [None]
-    first = min((start, *begun))
+    first = min((start, *marked))
     leaf = _Leaf(
         kind,
         first,
@@ -302,6 +313,7 @@ def _make_leaf(
         gap=tuple(rest for _, rest in lead[: max(quotes, default=0)]),
         needs_gap=kind is PieceKind.HEADING and ">" not in marks,
         opens=not quotes and (kind is PieceKind.CODE or not (known and has_marker)),
+        top=min((start, *begun)),
         is_final=token.type not in {"list_item_open", "code_block"},
     )
     if token.type == "paragraph_open":
@@ -393,12 +405,9 @@ class StreamedText:
         lines = [*self._lines, self._rest] if self._rest else self._lines.copy()
         parts, definitions = self._parse(lines)
         count = self._finished_count(parts)
-        pieces = [part.piece for part in parts]
-        rest = "".join(lines[parts[-1].end if parts else 0 :])
-        self._tail = pieces[count:]
-        if rest:
-            self._tail.append(Piece(rest, PieceKind.NOTHING, opens=False))
         end = parts[count - 1].end if count else 0
+        self._tail = list(_all_pieces(parts[count:]))
+        self._tail += _empty_pieces("".join(lines[parts[-1].end if parts else 0 :]))
         self.tail_references = {label: target for at, label, target in definitions if at >= end}
         for at, label, target in definitions:
             if at < end:
@@ -408,7 +417,7 @@ class StreamedText:
         elif not parts and not self._resume and all(line.isspace() for line in self._lines):
             # A model that is stuck may send nothing but line breaks.
             self._lines = ["".join(self._lines)] if self._lines else []
-        return pieces[:count]
+        return list(_all_pieces(parts[:count]))
 
     def tail(self) -> list[Piece]:
         """What there is beyond the finished pieces, drawn as if the text ended here."""
@@ -481,7 +490,7 @@ class StreamedText:
         parts: list[_Part] = []
         at, is_blank, has_begun = 0, self._is_blank, self._has_begun
         for leaf in _walk(tokens, len(opened), self._containers):
-            is_blank |= leaf.start > at
+            is_blank |= leaf.top > at
             parts += self._split(leaf, lines, at, is_blank=is_blank, has_begun=has_begun)
             at = leaf.end
             if leaf.kind is not PieceKind.NOTHING:
@@ -522,7 +531,7 @@ class StreamedText:
                 lead = tuple((rest, rest) for _, rest in before.lead)
                 head = before.head or before.text if leaf.kind is PieceKind.TABLE else ""
             before = Piece(
-                "".join(lines[at:end]),
+                "".join(lines[begin:end]),
                 PieceKind.PARAGRAPH
                 if leaf.kind is PieceKind.HEADING and not is_last
                 else leaf.kind,
@@ -538,8 +547,25 @@ class StreamedText:
                 ends=leaf.ends and is_last,
                 head=head,
             )
-            yield _Part(before, end, leaf, is_last)
+            yield _Part(lines[at:begin], before, end, leaf, is_last)
             at = end
+
+
+def _all_pieces(parts: Sequence[_Part]) -> Iterator[Piece]:
+    """The pieces of parts, with blank lines in the piece below them."""
+    for part in parts:
+        source = "".join(part.skipped)
+        if source.strip():
+            yield from _empty_pieces(source)
+            yield part.piece
+        else:
+            yield replace(part.piece, source=source + part.piece.source) if source else part.piece
+
+
+def _empty_pieces(source: str) -> Iterator[Piece]:
+    lines = source.splitlines(keepends=True)
+    for at in range(0, len(lines), BLOCK_LINES):
+        yield Piece("".join(lines[at : at + BLOCK_LINES]), PieceKind.NOTHING, opens=False)
 
 
 def split_text(text: str) -> list[Piece]:

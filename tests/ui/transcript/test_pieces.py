@@ -26,7 +26,14 @@ OPEN_BLOCKS = [
     *("- ", "12. ", "> ", "    ", "  ", "\n", "\n\n", "- [ ] ", "10. ", "---\n", "'t\n"),
     *("word ", "word\n", "[x]: /u\n", "zz " * 3000, "```py\n", "~~~\n", "  - b\n" * 50),
     *("a\n" * 40, "```\n" + "v\n" * 23, "===\n", "```\n", "    c\n" * 24, "| x |\n", "|---|\n"),
-    *("> a\n" * 45, "  c\n" * 50, "    code\n" * 30, "> ```\n" + "> k\n" * 30),
+    *(
+        ">\n" * 45,
+        "> text\n",
+        "> a\n" * 45,
+        "  c\n" * 50,
+        "    code\n" * 30,
+        "> ```\n" + "> k\n" * 30,
+    ),
     *("| a | b |\n|---|---|\n" + "| 1 | 2 |\n" * 45, "> > r\n" * 44, "   v\n" * 30),
 ]
 """Blocks that are longer than a piece, and what may stand before, in and after them."""
@@ -206,7 +213,7 @@ def test_what_stays_open_over_a_cut_is_what_it_was(document: str, size: int) -> 
     assert streamed(deltas) == split_text(document)
 
 
-def test_markers_without_number_go_no_deeper_than_the_parser() -> None:
+def test_items_that_are_nested_too_deep_are_text() -> None:
     deep = "- " * 500 + "word\n\nafter\n"
     shown = "".join(row.text for row in rows_of(deep, 77))
     assert "word" in shown
