@@ -125,6 +125,7 @@ def showing(
         driven = Driven(pilot.app, pilot)  # type: ignore[arg-type]
         await driven.see("embed-small")
         driven.go_to(MODEL)
+        await driven.models.mount_chat()
         pane = driven.models.chat
         driven.models.show_chat(shown=True)
         pane.prompt.focus()
