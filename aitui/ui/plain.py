@@ -35,6 +35,5 @@ def set_border_title(widget: Widget, text: str) -> None:
     the table and the detail pane once a second that was 1.5 % of a core, most of what an idle
     dashboard cost.
     """
-    title = plain(text)
-    if widget.border_title != title.markup:
-        widget.border_title = title
+    if widget.border_title != plain(text).markup:
+        widget.border_title = plain(text)
