@@ -23,6 +23,8 @@ from aitui.domain.progress import Step, Steps, StepState
 from aitui.domain.snapshot import Server, Snapshot
 from aitui.errors import AituiError, KeyPasswordNeeded
 from aitui.services.history import ListedConversation, deletion_confirmation
+from aitui.ui import keymap
+from aitui.ui.keymap import KeyGroup
 from aitui.ui.plain import plain
 from aitui.ui.screens.confirm import ConfirmScreen
 from aitui.ui.screens.context_size import ContextSizeScreen
@@ -269,10 +271,13 @@ def test_each_place_that_takes_markup_is_given_plain_text() -> None:
         for file in sorted(root.rglob("*.py"))
         for node in ast.walk(ast.parse(file.read_text()))
         if isinstance(node, ast.Call | ast.Assign) and _may_be_markup(node)
+        # An Input draws its placeholder as Rich text, which is never markup (textual 8.2.8).
+        if (file.name, ast.unparse(node)) != ("find_bar.py", FIND_PLACEHOLDER)
     ]
     assert wrong == []
 
 
+FIND_PLACEHOLDER = "self.placeholder = placeholder or PLACEHOLDER"
 TITLES = {"border_title", "border_subtitle", "placeholder", "tooltip"}
 """What every widget, or a `TextArea`, reads as markup where it is a `str`."""
 PLAIN = {"plain", "Content", "assemble", "styled"}
@@ -307,7 +312,11 @@ def _may_be_markup(node: ast.Call | ast.Assign) -> bool:
         markup = [word.value for word in node.keywords if word.arg == "markup"]
         return not any(isinstance(one, ast.Constant) and one.value is False for one in markup)
     if name == "Binding":
-        return not all(isinstance(one, ast.Constant) for one in node.args)
+        # The keymap builds them from its own table, whose words are held below.
+        return not all(
+            isinstance(one, ast.Constant) or ast.unparse(one).startswith("key.")
+            for one in node.args
+        )
     return name in NEVER or (name in FIRST_IS_MARKUP and not all(map(_is_plain, node.args[:1])))
 
 
@@ -315,3 +324,9 @@ def test_no_screen_has_a_static_that_reads_markup() -> None:
     sources = Path(aitui.ui.__file__).parent.rglob("*.py")
     users = {path.name for path in sources if re.search(r"import .*\bStatic\b", path.read_text())}
     assert users == {"plain.py"}
+
+
+def test_no_words_of_the_keymap_are_markup() -> None:
+    groups = [value for value in vars(keymap).values() if isinstance(value, KeyGroup)]
+    assert groups
+    assert not [key.words for group in groups for key in group.keys if "[" in key.words]

@@ -67,7 +67,7 @@ class HelpScreen(ModalScreen[None]):
         """Let the arrow keys scroll."""
         dialog = self.query_one("#dialog")
         dialog.border_title = plain(self._title)
-        dialog.border_subtitle = f"{HELP.sign('close')} closes"
+        dialog.border_subtitle = plain(f"{HELP.sign('close')} closes")
         dialog.focus()
 
     def action_close(self) -> None:
