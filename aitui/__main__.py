@@ -99,16 +99,8 @@ def _discard_output(stream: TextIO) -> None:
 @asynccontextmanager
 async def demo_server() -> AsyncIterator[tuple[Server, Paths]]:
     """A server that stands in for a real one, and places to write to, for as long as the block."""
-    try:
-        from aitui.demo.world import demo_world
-    except ModuleNotFoundError as missing:
-        if missing.name != "aiohttp":
-            raise
-        raise AituiError(
-            "The demo's stand-in server isn't installed",
-            why="it needs aiohttp, which aitui itself doesn't",
-            remedy="pip install 'aitui[demo]'",
-        ) from missing
+    from aitui.demo.world import demo_world
+
     async with demo_world() as world:
         server = Server(
             url=world.url,
