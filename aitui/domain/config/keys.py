@@ -27,7 +27,7 @@ class KeySchema:
 
     `keys` are those that a mapping may have, empty where it may have any; `each` is the kind of a
     list's items, or of what a mapping has under its free keys. `least`, `choices` and `pattern`
-    bound a single value, and `strict` says that llama-swap refuses a file which oversteps them.
+    bound a single value (one of the choices, or what the pattern matches), and `strict` says that llama-swap refuses a file which oversteps them.
     `since` is the release that brought the key, 0 if it is older than the oldest that aitui supports
     (v217) or not known; older servers ignore the key.
     """
@@ -153,7 +153,14 @@ TOP = _mapping(
     unloadTimeout=SECONDS,
     logLevel=_choice("debug", "info", "warn", "error"),
     logTimeFormat=_choice("", *_TIME_FORMATS.split()),
-    logToStdout=_choice("proxy", "upstream", "both", "none", strict=True),
+    logRequests=SWITCH,
+    # From v259 on also a list, and http; older servers refuse both at their start.
+    logToStdout=KeySchema(
+        ValueType.TEXT,
+        choices=("proxy", "upstream", "both", "none", "http"),
+        pattern=re.compile(r"\s*(proxy|upstream|http)(\s*,\s*(proxy|upstream|http))*\s*"),
+        strict=True,
+    ),
     metricsMaxInMemory=_number(),
     captureBuffer=_number(0),
     store=_mapping(("path",), path=TEXT),

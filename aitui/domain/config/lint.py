@@ -53,6 +53,11 @@ class Diagnostic:
     fatal: bool
 
 
+_SUBSTITUTED = re.compile(r"\$\{[^{}]+\}")
+_NO_MACROS = (":null", ":timestamp")
+"""Ends of the tags of values that are no macros for llama-swap (validateMacro in its internal/config)."""
+
+
 def find_diagnostics(text: str) -> tuple[Diagnostic, ...]:
     """At most MOST mistakes, in the order of the text; call it in a thread. Never raises."""
     try:
@@ -99,7 +104,8 @@ def matches_schema(node: Node, kind: KeySchema) -> bool:
             ValueType.MAPPING,
             ValueType.LIST,
         }
-    if node.tag.endswith(":null"):
+    # What is substituted has the type of what it stands for, which only llama-swap knows.
+    if node.tag.endswith(":null") or _SUBSTITUTED.search(node.value):
         return True
     if kind.takes is ValueType.NUMBER:
         return not node.style and bool(_NUMBER.fullmatch(node.value))
@@ -110,13 +116,14 @@ def matches_schema(node: Node, kind: KeySchema) -> bool:
 
 def constraint_violation(node: YamlScalar, kind: KeySchema) -> str:
     """Why a value of the right kind still isn't one that the key takes; "" where it is."""
-    if node.tag.endswith(":null"):
+    if node.tag.endswith(":null") or _SUBSTITUTED.search(node.value):
         return ""
-    if kind.choices and node.value not in kind.choices:
+    matches = kind.pattern is not None and bool(kind.pattern.fullmatch(node.value))
+    if kind.choices and node.value not in kind.choices and not matches:
         return "takes " + ", ".join(choice or '""' for choice in kind.choices)
     if kind.least is not None and _is_below(node.value, kind.least):
         return f"takes {kind.least} or more"
-    if kind.pattern and not kind.pattern.fullmatch(node.value):
+    if kind.pattern and not kind.choices and not matches:
         return "has a form of its own"
     return ""
 
@@ -264,9 +271,10 @@ class _Linter:
                 yield self._diagnostic(
                     at, f"The macro {shown} is llama-swap's own.", fatal=name != "PID"
                 )
-            if isinstance(entry.value, YamlScalar) and "${" + name + "}" in format_macro_value(
-                entry.value
-            ):
+            if not isinstance(entry.value, YamlScalar) or entry.value.tag.endswith(_NO_MACROS):
+                words = f"The macro {shown} takes text, a number, true or false."
+                yield self._diagnostic(at, words, fatal=True)
+            elif "${" + name + "}" in format_macro_value(entry.value):
                 yield self._diagnostic(at, f"The macro {shown} names itself.", fatal=True)
 
     def _check_port(

@@ -80,8 +80,19 @@ class MappingEntry:
         return self.pair.value
 
 
+# llama-swap puts the environment into the raw text before it parses it (parseSource in its
+# internal/config/merge.go), so `[${env.KEY}]` is a valid list. While we parse, characters of the
+# private use area stand for its braces: every position stays.
+_ENVIRONMENT_REFERENCE = re.compile(r"\$\{(env\.[^{}\s]*)\}")
+_SHOWN_BRACES = {0xE000: "{", 0xE001: "}"}
+
+
+def _hide_braces(reference: re.Match[str]) -> str:
+    return f"$\ue000{reference[1]}\ue001"
+
+
 def read_tree(text: str) -> Node | None:
-    """Parse one YAML document; None if it is empty.
+    """Parse the first YAML document; None if it is empty.
 
     Raises ConfigRefused, with line and column, for what is no YAML, for duplicate keys, for an
     alias inside its own anchor, and for what is nested too deeply.
@@ -96,7 +107,8 @@ def read_tree(text: str) -> Node | None:
     # Setting an anchor again is valid; the warning would be printed across the screen.
     yaml.composer.warn_double_anchors = False
     try:
-        found = yaml.compose(text)
+        # llama-swap reads the first document of a file and leaves the others alone.
+        found = next(yaml.compose_all(_ENVIRONMENT_REFERENCE.sub(_hide_braces, text)), None)
         return None if found is None else _TreeBuilder(text).node(found)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -231,7 +243,8 @@ class _TreeBuilder:
         start, end, anchor = raw.start_mark.index, raw.end_mark.index, raw.anchor or ""
         tag = str(raw.tag)
         if isinstance(raw, ScalarNode):
-            return YamlScalar(str(raw.value), tag, raw.style or "", anchor, start, end)
+            value = str(raw.value).translate(_SHOWN_BRACES)
+            return YamlScalar(value, tag, raw.style or "", anchor, start, end)
         assert isinstance(raw, CollectionNode)
         flow = bool(raw.flow_style)
         if isinstance(raw, MappingNode):

@@ -168,7 +168,6 @@ def test_a_model_that_is_not_there_is_refused() -> None:
         ("a: 1\n'a': 2\n", 2, 1),
         ("a: *nothing\n", 1, 4),
         ("a: &a [*a]\n", 1, 4),
-        ("a: 1\n---\nb: 2\n", 2, 1),
         ("a: \x07\n", 1, 4),
         ("\ufeffa: [\r\n]]", 2, 2),
         ("%FOO\n", 2, 1),

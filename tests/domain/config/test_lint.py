@@ -220,3 +220,59 @@ def test_no_text_makes_it_raise(text: str) -> None:
         assert problem.line >= 1
         assert problem.column >= 1
         assert problem.words
+
+
+BLOCK = "models:\n  owl:\n    cmd: llama-server --port ${PORT} -m /m/owl.gguf -c 8192\n"
+
+
+def fatal(text: str) -> list[str]:
+    return [found.words for found in find_diagnostics(text) if found.fatal]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"macros:\n  rest: 600\n{BLOCK}    ttl: ${{rest}}\n",
+        f'macros:\n  rest: 600\n{BLOCK}    ttl: "${{rest}}"\n',
+        f"{BLOCK}    ttl: ${{env.REST}}\n    concurrencyLimit: ${{env.MANY}}\n",
+        f"globalTTL: ${{env.REST}}\nstartPort: ${{env.PORTS}}\n{BLOCK}",
+        f"sendLoadingState: ${{env.SHOWN}}\nlogToStdout: ${{env.STREAMS}}\n{BLOCK}",
+        f"apiKeys: [${{env.KEY}}, ${{env.OTHER}}]\n{BLOCK}",
+        f"{BLOCK}    filters: {{setParams: {{stop: ${{env.STOP}}}}}}\n",
+    ],
+)
+def test_what_is_substituted_has_the_type_of_what_it_stands_for(text: str) -> None:
+    assert fatal(text) == []
+
+
+@pytest.mark.parametrize(
+    "value", ["proxy", "both", "none", "http", "proxy,http", " upstream , http"]
+)
+def test_log_streams_may_be_a_list(value: str) -> None:
+    assert fatal(f'logToStdout: "{value}"\n{BLOCK}') == []
+
+
+@pytest.mark.parametrize("value", ["", "proxy,", "proxy,both", "stdout"])
+def test_other_log_streams_keep_the_server_from_starting(value: str) -> None:
+    assert "logToStdout takes" in " ".join(fatal(f'logToStdout: "{value}"\n{BLOCK}'))
+
+
+@pytest.mark.parametrize("value", ["", "~", "null", "[a, b]", "{a: b}", "2026-11-28"])
+def test_a_macro_is_text_a_number_or_a_switch(value: str) -> None:
+    words = "The macro extra takes text, a number, true or false."
+    assert words in fatal(f"macros:\n  extra: {value}\n{BLOCK}")
+    assert words in fatal(f"{BLOCK}    macros:\n      extra: {value}\n")
+
+
+@pytest.mark.parametrize("value", ["''", "3", "1.5", "true", "-ngl 99", "'2026-11-28'"])
+def test_a_macro_may_be_any_single_value(value: str) -> None:
+    assert fatal(f"macros:\n  extra: {value}\n{BLOCK}") == []
+
+
+@pytest.mark.parametrize("text", [f"{BLOCK}---\n", f"---\n{BLOCK}---\nmodels: [none]\n"])
+def test_only_the_first_document_counts(text: str) -> None:
+    assert fatal(text) == []
+
+
+def test_requests_may_be_logged() -> None:
+    assert find_diagnostics(f"logRequests: true\n{BLOCK}") == ()
