@@ -52,6 +52,9 @@ class FixedResponse(Fault):
         return CompleteResponse(ResponseContent(self.status, self.body, self.content_type))
 
 
+_NOISE = 1 << 20
+
+
 @dataclass(frozen=True, slots=True)
 class GarbageBody(Fault):
     """Answer with bytes that are no JSON, `size` of them; the same ones each time."""
@@ -60,9 +63,10 @@ class GarbageBody(Fault):
 
     async def respond(self, _call: IncomingRequest, /) -> Response:
         """Send it."""
-        return CompleteResponse(
-            ResponseContent(200, random.Random(self.size).randbytes(self.size), JSON)
-        )
+        # One block again and again: 200 MB of fresh noise would hold the loop up for a second.
+        noise = random.Random(self.size).randbytes(min(self.size, _NOISE))
+        body = (noise * (self.size // len(noise) + 1))[: self.size] if noise else b""
+        return CompleteResponse(ResponseContent(200, body, JSON))
 
 
 @dataclass(frozen=True, slots=True)
