@@ -265,7 +265,6 @@ class ServerSwitcher:
 
     def _start_session(self, life: Coroutine[Any, Any, None]) -> None:
         self.controllers = None
-        self._has_asked_for_password = False
         self._screen.show_chat(shown=False)
         # Before the workers: a worker that is cancelled while it awaits a modal leaves that open.
         while len(self._app.screen_stack) > 1:
@@ -281,6 +280,9 @@ class ServerSwitcher:
         context = self._app_context
         self.paths = paths
         self._show(server, Snapshot(ConnectionStatus(opened_at=context.clock.monotonic())))
+        # Not before: a snapshot of the server that was left may still be on its way to the app, and
+        # would ask for the password that was just given.
+        self._has_asked_for_password = False
         painted = asyncio.Event()
         self._app.call_after_refresh(painted.set)
         await painted.wait()
