@@ -1,6 +1,8 @@
 """Logins and servers of other kinds: encrypted keys, agents, servers that lack something."""
 
+import socket
 import subprocess
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -109,11 +111,18 @@ def agent(tmp_path: Path) -> Iterator[Path]:
         ["ssh-agent", "-D", "-a", path], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as process:
         try:
-            while not path.exists():
+            # The path is there before the agent listens.
+            while not _accepts(path):
                 assert process.poll() is None
+                time.sleep(0.01)
             yield path
         finally:
             process.terminate()
+
+
+def _accepts(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as attempt:
+        return attempt.connect_ex(str(path)) == 0
 
 
 @pytest.mark.parametrize("identities_only", [False, True])
