@@ -156,7 +156,7 @@ def _plot_curve(curve: PlotSeries, history: SampleHistory, frame: PlotOptions) -
 def card_curves(gpu: Gpu, history: SampleHistory) -> tuple[PlotSeries, ...]:
     """Memory, use, temperature and power of one card."""
 
-    def known(figure: Callable[[Gpu], float | None]) -> Figure:
+    def figure_of(figure: Callable[[Gpu], float | None]) -> Figure:
         return gpu_metric(gpu.key, figure)
 
     strongest = max(
@@ -165,15 +165,22 @@ def card_curves(gpu: Gpu, history: SampleHistory) -> tuple[PlotSeries, ...]:
     heat = "" if gpu.temperature is None else f"{gpu.temperature:.0f} °C"
     power = "" if gpu.power is None else f"{gpu.power:.0f} W"
     return (
-        PlotSeries("memory", _percent_text(_card_memory_percent(gpu)), known(_card_memory_percent)),
         PlotSeries(
-            "busy", _percent_text(gpu.use_percent), known(lambda one: one.use_percent), "$success"
+            "memory", _percent_text(_card_memory_percent(gpu)), figure_of(_card_memory_percent)
         ),
-        PlotSeries("heat", heat, known(lambda one: one.temperature), "$warning", COOLEST, HOTTEST),
+        PlotSeries(
+            "busy",
+            _percent_text(gpu.use_percent),
+            figure_of(lambda one: one.use_percent),
+            "$success",
+        ),
+        PlotSeries(
+            "heat", heat, figure_of(lambda one: one.temperature), "$warning", COOLEST, HOTTEST
+        ),
         PlotSeries(
             "power",
             power,
-            known(lambda one: one.power),
+            figure_of(lambda one: one.power),
             "$accent",
             0.0,
             max(strongest, MIN_POWER_SCALE),

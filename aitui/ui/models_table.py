@@ -93,10 +93,10 @@ def _not_running_text(model: Model, moment: ClockReading) -> str:
 
 def load_progress(model: Model, moment: ClockReading) -> str:
     """Seconds so far of a load, and of how many: `18/≈29 s`."""
-    so_far = f"{max(0.0, moment.monotonic - model.since):.0f}"
+    elapsed = f"{max(0.0, moment.monotonic - model.since):.0f}"
     if model.expected_load is None:
-        return f"{so_far} s"
-    return f"{so_far}/≈{model.expected_load:.0f} s"
+        return f"{elapsed} s"
+    return f"{elapsed}/≈{model.expected_load:.0f} s"
 
 
 def clock_time(at: float) -> str:

@@ -20,19 +20,19 @@ END_LABELS = {
 
 def phase_text(answer: Reply, expected_load: float | None, now: float) -> str:
     """What the answer is at, with seconds so far, and expected ones where they are known."""
-    so_far = f"{max(0.0, now - answer.phase_since):.0f}"
+    elapsed = f"{max(0.0, now - answer.phase_since):.0f}"
     match answer.phase:
         case ReplyPhase.QUEUED:
             place = f", place {answer.position}" if answer.position else ""
-            return f"waits in the server's queue{place}, {so_far} s"
+            return f"waits in the server's queue{place}, {elapsed} s"
         case ReplyPhase.LOADING:
             expected = "" if expected_load is None else f" of ≈{expected_load:.0f}"
-            return f"the model is loading, {so_far}{expected} s"
+            return f"the model is loading, {elapsed}{expected} s"
         case ReplyPhase.PREFILL:
             share = "" if answer.progress is None else f" {answer.progress.share * 100:.0f} %"
-            return f"reads the prompt{share}, {so_far} s"
+            return f"reads the prompt{share}, {elapsed} s"
         case ReplyPhase.THINKING:
-            return f"thinks, {so_far} s"
+            return f"thinks, {elapsed} s"
         case ReplyPhase.STREAMING:
             return "answers"
         case _:
