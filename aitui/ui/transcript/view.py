@@ -106,6 +106,7 @@ class TranscriptView(ScrollView, can_focus=True, inherit_bindings=False):
         self._palette = StyleCache(self._part_style)
         self._strips: dict[int, tuple[TranscriptRow, Strip]] = {}
         self._filtered_strips: dict[int, tuple[Strip, Strip]] = {}
+        # Not Textual's `anchor()`: after a person scrolled it may not engage again.
         self.following = True
         self._seen_rows = 0
         self._cursor: int | None = None

@@ -26,6 +26,7 @@ _PARTS = ("code", "code-text", "code-keyword", "code-function", "code-string", "
           "code-comment", "code-deleted")  # fmt: skip
 
 
+# Not a `TextArea` with a language: tree-sitter 0.26, which its colors need, crashes in `json`.
 class ConfigView(ScrollView, can_focus=True, inherit_bindings=False):
     """Lines counted from 1, as everybody counts them."""
 

@@ -26,6 +26,8 @@ SCROLL_STEP = 16
 NARROWEST = 8
 
 
+# Not Textual's `Log`: `write_line` starts a thread worker a call (50,000 lines took 412 MiB), and
+# neither it nor `RichLog` filters what it has. `RichLog` can't select text either.
 class LogView(ScrollView, can_focus=True, inherit_bindings=False):
     """Lines that come in by `extend`. `following` holds while the last line is in sight."""
 

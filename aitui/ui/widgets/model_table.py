@@ -44,6 +44,9 @@ def visible_columns(width: int) -> list[tuple[TableColumn, int]]:
     return [(column, column.width or max(8, width - fixed)) for column in shown]
 
 
+# With 1,000 rows and 8 columns, once a second (Textual 8.2.8): comparing and repainting what changed
+# costs 1.0, writing every cell of a DataTable 2.3, clearing and filling it 3.6 and the cursor, and
+# `update_width=True` more than 20, with stalls of seconds. So widths are fixed and equal lines stay.
 class ModelTable(ScrollView, can_focus=True, inherit_bindings=False):
     """One row a model; the cursor stays with its model whatever happens around it."""
 
