@@ -140,11 +140,9 @@ class TranscriptView(ScrollView, can_focus=True, inherit_bindings=False):
         )
 
     def watch_raw(self) -> None:
-        """Draw everything again."""
         self._reflow()
 
     def watch_empty_text(self) -> None:
-        """Say something else while there are no turns."""
         self.refresh()
 
     # --- drawing
