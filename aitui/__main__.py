@@ -61,6 +61,7 @@ def _dashboard(arguments: Arguments, settings: Settings, paths: Paths, home: Pat
     if not sys.stdout.isatty():
         print("aitui draws on a terminal; for scripts: aitui status --json", file=sys.stderr)
         return 2
+    # Textual draws on stderr: it can't be redirected to keep what libraries write off the screen.
     # A library that logs, like asyncio of a socket that closed, would write onto the terminal.
     logging.getLogger().addHandler(logging.NullHandler())
     # Textual reads it once, when it is imported. One that was left there yields to one set for us.

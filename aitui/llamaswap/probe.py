@@ -51,14 +51,6 @@ class TlsHandshake:
     certificate: ServerCertificate
 
 
-@dataclass(frozen=True, slots=True)
-class TimedResponse:
-    """A response and the seconds that it took."""
-
-    response: Response
-    seconds: float
-
-
 async def resolve_addresses(server: Server) -> tuple[str, ...]:
     """Look up the addresses of the server's host name, in the order in which they are tried.
 
@@ -127,15 +119,15 @@ class ServerProbe:
     async def __aexit__(self, *_: object) -> None:
         await self._connections.aclose()
 
-    async def ask(self, path: str) -> TimedResponse:
-        """Send a GET and return the response, whatever its status.
+    async def ask(self, path: str) -> tuple[Response, float]:
+        """Send a GET; return the response, whatever its status, and the seconds that it took.
 
         Raises Unreachable, TlsRefused, BadResponse.
         """
         limit = min(RESPONSE_SECONDS, self._server.timeout)
         began = self._monotonic()
         response = await self._http.request(Request("GET", path, limit, max_bytes=_SMALL))
-        return TimedResponse(response, self._monotonic() - began)
+        return response, self._monotonic() - began
 
     def check(self, response: Response) -> None:
         """Raise ServerError for an error response."""

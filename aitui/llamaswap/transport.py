@@ -143,6 +143,7 @@ class _TrackedStream(httpcore.AsyncNetworkStream):
         server_hostname: str | None = None,
         timeout: float | None = None,
     ) -> httpcore.AsyncNetworkStream:
+        # httpcore leaks the socket of a handshake that is cancelled: whatever ends it closes it here.
         try:
             secured = await self.wrapped.start_tls(ssl_context, server_hostname, timeout)
         except BaseException as error:

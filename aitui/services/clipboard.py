@@ -9,6 +9,7 @@ from aitui.domain.sanitize import sanitize_line
 from aitui.errors import AituiError
 from aitui.store.files import make_private_directory, replace_atomically
 
+# Textual's `copy_to_clipboard` writes OSC 52 whatever the size, and never through tmux or screen.
 LARGEST_COPY = 74_994
 """Bytes before base64: hterm's osc52.sh, the usual measure, sends no sequence of over 100,000."""
 

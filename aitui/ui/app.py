@@ -136,11 +136,9 @@ class AituiApp(App[None]):
         return (*super().get_line_filters(), *self._line_filters)
 
     def on_resize(self) -> None:
-        """Send the whole screen."""
         self._frames.invalidate()
 
     def on_notify(self, event: Notify) -> None:
-        """Make room for a toast."""
         limit_toasts(self, event.notification)
 
     def notify(
@@ -176,7 +174,6 @@ class AituiApp(App[None]):
             self.panic(Text(words))
 
     def get_default_screen(self) -> Screen[None]:
-        """The models come first."""
         return self._models_screen
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
@@ -212,19 +209,16 @@ class AituiApp(App[None]):
         return super().check_action(action, parameters)
 
     def action_refresh_server(self) -> None:
-        """Ask the server for everything, at once."""
         self._frames.redraw()
         self._servers.refresh()
 
     def action_help(self) -> None:
-        """Show the keys that work here."""
         from aitui.ui.screens.help import HelpScreen, active_keys
 
         if not isinstance(self.screen, HelpScreen):
             self.push_screen(HelpScreen(active_keys(self.screen)))
 
     def action_doctor(self) -> None:
-        """Check everything between the settings and the terminal."""
         from aitui.ui.screens.doctor import DoctorScreen, run_checks
 
         if not isinstance(self.screen, DoctorScreen):
@@ -233,7 +227,6 @@ class AituiApp(App[None]):
             self.push_screen(DoctorScreen(checks, context.clock))
 
     def action_switch_server(self) -> None:
-        """Choose another server."""
         self._tasks.run_in_background(self._servers.choose(self.server), "switch")
 
     def action_logs(self) -> None:
@@ -242,19 +235,16 @@ class AituiApp(App[None]):
             current.logs.open(self._models_screen.selected_model, of_model=False)
 
     def action_hardware(self) -> None:
-        """Show how full the memory is and which models fill it, with the last hour."""
         from aitui.ui.screens.hardware import HardwareScreen
 
         if not isinstance(self.screen, HardwareScreen):
             self.push_screen(HardwareScreen(self._app_context.clock))
 
     def action_config(self) -> None:
-        """Show the server's config file, at the model under the cursor."""
         if current := self._current():
             current.config.show(self._models_screen.selected_model)
 
     def action_change_context(self) -> None:
-        """Change the context size of the model under the cursor."""
         from aitui.ui.screens.config import ConfigScreen
 
         screen, highlighted = self.screen, self._models_screen.selected_model
@@ -267,17 +257,14 @@ class AituiApp(App[None]):
             current.config.ask_for_context_size(model_id)
 
     def action_reload_config(self) -> None:
-        """Have the server read its config file again."""
         if current := self._current():
             current.host.reload()
 
     def action_restart_service(self) -> None:
-        """Restart the service of the server."""
         if current := self._current():
             current.host.restart()
 
     def action_undo_change(self) -> None:
-        """Take the last change of the config file back."""
         if current := self._current():
             current.host.undo()
 
@@ -388,8 +375,6 @@ class AituiApp(App[None]):
             current.chat.open_model(message.model.id)
 
     def on_composer_submitted(self, message: "Composer.Submitted") -> None:
-        """Send what was written, or run it if it is a command."""
-
         prompt = self._models_screen.chat.prompt
         prompt.pending_sends -= 1
         if current := self._current():
@@ -398,32 +383,26 @@ class AituiApp(App[None]):
             prompt.set_text(message.text)
 
     def on_text_area_changed(self, message: "TextArea.Changed") -> None:
-        """Keep what is being written."""
         current = self._servers.controllers
         if current is not None and message.text_area.id == "prompt":
             current.chat.update_draft()
 
     def on_composer_completion_requested(self, message: "Composer.CompletionRequested") -> None:
-        """Complete a command."""
         if current := self._current():
             current.commands.complete(message.text)
 
     def on_composer_editor_requested(self, message: "Composer.EditorRequested") -> None:
-        """Open what is being written in the editor."""
         if current := self._current():
             current.chat.edit_prompt(message.text)
 
     def on_transcript_open_requested(self, message: "Transcript.OpenRequested") -> None:
-        """Open a part of the conversation in the editor."""
         if current := self._current():
             current.chat.show_in_editor(message.text)
 
     def on_transcript_copy_requested(self, message: "Transcript.CopyRequested") -> None:
-        """Copy a part of the conversation."""
         self.copy_to_clipboard(message.text)
 
     def on_history_screen_search_requested(self, message: "HistoryScreen.SearchRequested") -> None:
-        """Search the earlier conversations."""
         from aitui.ui.screens.history import HistoryScreen
 
         current = self._current()
@@ -432,7 +411,6 @@ class AituiApp(App[None]):
             self._tasks.run_in_background(search, "look")
 
     def on_history_screen_delete_requested(self, message: "HistoryScreen.DeleteRequested") -> None:
-        """Delete an earlier conversation."""
         from aitui.ui.screens.history import HistoryScreen
 
         current, screen = self._current(), self.screen
@@ -461,12 +439,10 @@ class AituiApp(App[None]):
             self._servers.update_snapshot(message.server, message.snapshot)
 
     def on_demo_requested(self) -> None:
-        """Leave the server for the demo."""
         leaving = self._servers.leave_for(self._servers.open_demo)
         self._tasks.run_in_background(leaving, "switch")
 
     def on_recheck_requested(self) -> None:
-        """Look for the certificates again."""
         from aitui.ui.screens.setup import SetupScreen
 
         if isinstance(self.screen, SetupScreen):

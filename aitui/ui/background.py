@@ -44,7 +44,6 @@ class TaskRunner:
         weakref.finalize(worker, work.close)
 
     def cancel(self, group: str) -> None:
-        """End the tasks of a group."""
         self._app.workers.cancel_group(self._app, group)
 
     async def report_errors(self, work: Coroutine[Any, Any, None]) -> None:
@@ -55,7 +54,6 @@ class TaskRunner:
             self.notify_error(error)
 
     def notify_error(self, error: AituiError) -> None:
-        """Show an error."""
         self._app.notify(error_text(error), title=error.what, severity="error", timeout=12)
 
     def report_failure(self, worker: Worker[Any], state: WorkerState) -> None:

@@ -85,7 +85,6 @@ class ConfigController:
         self._host.start_change(self._add_model)
 
     def remove_model(self, model_id: str) -> None:
-        """Take a model out of the file."""
         self._host.start_change(lambda: self._remove_model(model_id))
 
     def report_slowdowns(self, snapshot: Snapshot) -> None:

@@ -41,7 +41,6 @@ class HostController:
         self.start_change(self._reload)
 
     def restart(self) -> None:
-        """Restart the service."""
         self.start_change(self._restart)
 
     def undo(self) -> None:

@@ -47,11 +47,9 @@ class ModelsController:
             self.unload(model.id)
 
     def unload_all(self) -> None:
-        """Unload every model."""
         self._tasks.run_in_background(self._unload_all(), "unload all")
 
     def cancel(self, request: ActiveRequest) -> None:
-        """Cancel a running request."""
         self._tasks.run_in_background(self._cancel(request), "cancel")
 
     async def _load(self, model_id: str) -> None:

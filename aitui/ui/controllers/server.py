@@ -53,14 +53,12 @@ class ServerControllers:
 
     @cached_property
     def models(self) -> "ModelsController":
-        """Loads and unloads."""
         from aitui.ui.controllers.models import ModelsController
 
         return ModelsController(self.context)
 
     @cached_property
     def chat(self) -> "ChatController":
-        """Chats on the pane beside the table."""
         from aitui.ui.controllers.chat import ChatController
 
         self._screen.mount_chat()
@@ -72,28 +70,24 @@ class ServerControllers:
 
     @cached_property
     def host(self) -> "HostController":
-        """Acts on the machine behind the server."""
         from aitui.ui.controllers.host import HostController
 
         return HostController(self.context)
 
     @cached_property
     def config(self) -> "ConfigController":
-        """Shows and changes the config file."""
         from aitui.ui.controllers.config import ConfigController
 
         return ConfigController(self.context, self.host)
 
     @cached_property
     def logs(self) -> "LogController":
-        """Follows the logs."""
         from aitui.ui.controllers.logs import LogController
 
         return LogController(self.context)
 
     @cached_property
     def commands(self) -> "SlashCommandRunner":
-        """Runs what is typed with a slash."""
         from aitui.ui.controllers.slash_commands import SlashCommandRunner
 
         return SlashCommandRunner(self.context, self.chat, self.models, self.host, self.config)

@@ -52,15 +52,12 @@ class RingBuffer(Generic[T]):
         return len(self.items) + self.offset
 
     def append(self, item: T) -> None:
-        """Add an item at the end."""
         self.items.append(item)
 
     def pop(self) -> T:
-        """Take the last item away."""
         return self.items.pop()
 
     def popleft(self) -> T:
-        """Take the first item away."""
         item = self.items[self.removed]
         self.removed += 1
         if self.removed > _COMPACT_THRESHOLD and self.removed * 8 > len(self.items):
@@ -93,7 +90,6 @@ class LogRows:
 
     @property
     def filter(self) -> LogFilter:
-        """What is shown of the log."""
         return self._filter
 
     @property
@@ -123,7 +119,6 @@ class LogRows:
 
     @property
     def needle(self) -> re.Pattern[str] | None:
-        """What is searched for."""
         return self._needle
 
     def line(self, number: int) -> LogLine:

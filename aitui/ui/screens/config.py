@@ -97,7 +97,6 @@ class ConfigScreen(Screen[None]):
         self._error: AituiError | None = None
 
     def compose(self) -> ComposeResult:
-        """The header, where the file is, trouble, the file, a line to type in, and the keys."""
         yield ServerHeader(self._clock, id="header")
         yield PlainText(id="place")
         yield PlainText(id="trouble")
@@ -107,7 +106,6 @@ class ConfigScreen(Screen[None]):
         yield KeyBar(id="keys")
 
     def on_mount(self) -> None:
-        """Ask for the file, and start with it in focus."""
         self._view.empty_text = "Reading the config file"
         self._view.focus()
         self._show()
@@ -157,15 +155,12 @@ class ConfigScreen(Screen[None]):
         return not (action in typed and self._entry.display)
 
     def action_find(self) -> None:
-        """Look for words."""
         self._entry.open()
 
     def action_find_next(self, direction: int) -> None:
-        """Go to the next or the previous line that has them."""
         self._entry.find_next(direction)
 
     def action_next_problem(self) -> None:
-        """Go to the next line that is wrong."""
         problems = self._server_config.diagnostics if self._server_config else ()
         if not problems:
             self.notify("No problem was found in this file")
@@ -174,7 +169,6 @@ class ConfigScreen(Screen[None]):
         self._view.go_to(later[0] if later else problems[0].line)
 
     def action_next_block(self, direction: int) -> None:
-        """Go to the next model, or to the one before."""
         blocks = self._server_config.models if self._server_config else ()
         at = self._view.cursor
         ahead = [
@@ -186,31 +180,25 @@ class ConfigScreen(Screen[None]):
             self._view.focus_block(block.first_line, block.last_line)
 
     def action_edit(self) -> None:
-        """Edit the whole file, at the line of the cursor."""
         self.post_message(ConfigEditRequested(self._view.cursor))
 
     def action_add(self) -> None:
-        """Add a model with a file on the host that isn't in the config yet."""
         self.post_message(ModelAddRequested())
 
     def action_remove(self) -> None:
-        """Take the model that the cursor is in out of the file."""
         if self.model_id:
             self.post_message(ModelRemovalRequested(self.model_id))
         else:
             self._warn_no_block()
 
     def action_copy(self) -> None:
-        """Copy the line under the cursor."""
         if self._view.line:
             self.app.copy_to_clipboard(self._view.line)
 
     def action_read_again(self) -> None:
-        """Read the file once more."""
         self.post_message(ConfigViewRequested())
 
     def action_models(self) -> None:
-        """Back to the models, from wherever this view was opened."""
         self.post_message(ModelsViewRequested())
 
     def action_back(self) -> None:
@@ -244,7 +232,6 @@ class ConfigScreen(Screen[None]):
         return [hint for hint, works in hints if works]
 
     async def action_submit_entry(self) -> None:
-        """Take what was typed."""
         await self._entry.action_submit()
 
     @property
@@ -275,7 +262,6 @@ class ConfigScreen(Screen[None]):
         self.query_one(KeyBar).hints = tuple(self.keys())
 
     def on_resize(self) -> None:
-        """There is room for more, or for less."""
         self._show()
 
     @on(FindBar.Toggled)

@@ -52,7 +52,6 @@ class Choice(PlainText, can_focus=True):
         self.update(f"▸ {self._words}")
 
     def on_blur(self) -> None:
-        """Take the mark away."""
         self.update(f"  {self._words}")
 
     def on_mount(self) -> None:
@@ -60,11 +59,9 @@ class Choice(PlainText, can_focus=True):
         self.update(f"  {self._words}")
 
     def on_click(self) -> None:
-        """A click chooses."""
         self.action_choose()
 
     def action_choose(self) -> None:
-        """Tell the dialog."""
         self.post_message(self.Chosen(answer=self._value))
 
 
@@ -108,7 +105,6 @@ class ConfirmScreen(ModalScreen[bool]):
         """Whether it ended with what the question offered beside yes and no."""
 
     def compose(self) -> ComposeResult:
-        """The title, the facts, and the two choices."""
         with Vertical(id="dialog"):
             yield self._title
             with VerticalScroll(id="seen", can_focus=False):
@@ -121,7 +117,6 @@ class ConfirmScreen(ModalScreen[bool]):
                     yield PlainText(f"o {self._confirmation.other}", id="other")
 
     def on_mount(self) -> None:
-        """Show the facts; the safe choice has the focus."""
         self._show()
         self.watch(self.app, "snapshot", self._compare_facts)
 
@@ -138,18 +133,15 @@ class ConfirmScreen(ModalScreen[bool]):
             self.dismiss(answer)
 
     def on_key(self) -> None:
-        """Typing goes on."""
         if self._confirmation.unprompted and not self._armed:
             self._schedule_arming()
 
     def action_want_other(self) -> None:
-        """Close without yes, since something else is wanted."""
         if self.is_current and self._armed and self._confirmation.other:
             self.wants_other = True
             self.action_answer(answer=False)
 
     def action_other_choice(self) -> None:
-        """Go to the other of the two choices."""
         self.focus_next(Choice)
 
     @on(Choice.Chosen)

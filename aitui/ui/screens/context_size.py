@@ -40,7 +40,6 @@ class ContextSizeScreen(ModalScreen[int | None]):
         self._hints = PlainText(id="hints")
 
     def compose(self) -> ComposeResult:
-        """The model, its size now, the field, and what that would mean."""
         with Vertical(id="dialog"):
             yield PlainText(shorten_id(self._model.id, MAX_ID_CELLS), id="title")
             yield self._now
@@ -74,20 +73,16 @@ class ContextSizeScreen(ModalScreen[int | None]):
             entry.action_select_all()
 
     def action_give_up(self) -> None:
-        """Close, and change nothing."""
         if self.is_current:
             self.dismiss(None)
 
     def action_double(self) -> None:
-        """Twice of what stands in the field."""
         self._set_tokens(double(self._input_tokens()))
 
     def action_half(self) -> None:
-        """Half of what stands in the field."""
         self._set_tokens(half(self._input_tokens()))
 
     def action_most(self) -> None:
-        """As many tokens as the model was made for."""
         if self._max_context is not None:
             self._set_tokens(self._max_context)
         else:

@@ -32,7 +32,6 @@ class ChooseScreen(ModalScreen[str | None]):
         self._choices = choices
 
     def compose(self) -> ComposeResult:
-        """The title and the list."""
         with Vertical(id="dialog"):
             yield PlainText(self._title, id="title")
             yield OptionList(
@@ -42,11 +41,9 @@ class ChooseScreen(ModalScreen[str | None]):
             yield PlainText(CHOOSE.line("select", "give_up"), id="hints")
 
     def on_mount(self) -> None:
-        """The list has the focus."""
         self.query_one(OptionList).focus()
 
     def action_give_up(self) -> None:
-        """Choose nothing."""
         if self.is_current:
             self.dismiss(None)
 
@@ -67,7 +64,6 @@ class KeyPasswordScreen(ModalScreen[str]):
         self._error = error
 
     def compose(self) -> ComposeResult:
-        """What is wanted, and where to type it."""
         with Vertical(id="dialog"):
             yield PlainText("Password of the private key", id="title")
             yield PlainText(str(self._error), id="words")
@@ -75,11 +71,9 @@ class KeyPasswordScreen(ModalScreen[str]):
             yield PlainText(KEY_PASSWORD.line("submit", "give_up"), id="hints")
 
     def on_mount(self) -> None:
-        """The entry has the focus."""
         self.query_one(Input).focus()
 
     def action_give_up(self) -> None:
-        """Close without a password."""
         self.dismiss("")
 
     @on(Input.Submitted)
@@ -103,7 +97,6 @@ class ServersScreen(ModalScreen[Server | str | None]):
         self._current = current
 
     def compose(self) -> ComposeResult:
-        """The servers of the settings, and a line for another one."""
         with Vertical(id="dialog"):
             yield PlainText("Servers", id="title")
             yield OptionList(*(self._option(server) for server in self._servers), id="list")
@@ -112,7 +105,6 @@ class ServersScreen(ModalScreen[Server | str | None]):
             yield PlainText(SERVERS.line("submit", "focus_next", "give_up"), id="hints")
 
     def on_mount(self) -> None:
-        """The list has the focus, at the present server."""
         listed = self.query_one(OptionList)
         if self._current in self._servers:
             listed.highlighted = self._servers.index(self._current)
@@ -128,7 +120,6 @@ class ServersScreen(ModalScreen[Server | str | None]):
             entry.insert_text_at_cursor(letter)
 
     def action_give_up(self) -> None:
-        """Stay where we are."""
         self.dismiss(None)
 
     @on(OptionList.OptionSelected)

@@ -56,13 +56,11 @@ class DoctorScreen(Screen[None]):
         self._checks_running = True
 
     def compose(self) -> ComposeResult:
-        """How far it is, the checks, and the keys."""
         yield PlainText(id="progress")
         yield VerticalScroll(id="checks")
         yield KeyBar(id="keys")
 
     def on_mount(self) -> None:
-        """Begin at once."""
         self.query_one(KeyBar).hints = (
             *(DOCTOR.hint(action) for action in ("copy_report", "check_again", "close")),
             APP.hint("help"),
@@ -77,29 +75,23 @@ class DoctorScreen(Screen[None]):
             self.dismiss()
 
     async def action_check_again(self) -> None:
-        """Forget what was found, and look once more."""
         self.workers.cancel_group(self, "doctor")
         await self.query_one("#checks").remove_children()
         self._begin()
 
     def action_copy_report(self) -> None:
-        """Copy what was found so far, as text."""
         self.app.copy_to_clipboard(as_text(self._checks))
 
     def action_scroll(self, lines: int) -> None:
-        """Move the checks, not the screen."""
         self.query_one("#checks").scroll_relative(y=lines, animate=False)
 
     def action_go_to_top(self) -> None:
-        """Show the first check."""
         self.query_one("#checks").scroll_home(animate=False)
 
     def action_go_to_end(self) -> None:
-        """Show the last check."""
         self.query_one("#checks").scroll_end(animate=False)
 
     async def on_key_bar_clicked(self, message: KeyBar.Clicked) -> None:
-        """A click on a key does what the key does."""
         await self.run_action(message.action)
 
     def _begin(self) -> None:
@@ -153,7 +145,6 @@ class CheckRow(Horizontal):
         self._check = check
 
     def compose(self) -> ComposeResult:
-        """The mark, and the words beside it."""
         check = self._check
         words = Content.assemble((check.name, "bold"), "  ", check.seen)
         if check.remedy:

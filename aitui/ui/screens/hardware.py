@@ -32,14 +32,12 @@ class HardwareScreen(Screen[None]):
         self._snapshot = Snapshot()
 
     def compose(self) -> ComposeResult:
-        """The header, what the plots show, the hardware, and the keys."""
         yield ServerHeader(self._clock, id="header")
         yield self._place
         yield self._view
         yield KeyBar(id="keys")
 
     def on_mount(self) -> None:
-        """Start with the view in focus."""
         self._view.focus()
         self.query_one(KeyBar).hints = tuple(self.keys())
         self.watch(self.app, "snapshot", self._show_snapshot)
@@ -50,25 +48,20 @@ class HardwareScreen(Screen[None]):
         self._show_status_line()
 
     def on_resize(self) -> None:
-        """There is room for more, or for less."""
         self._show_status_line()
 
     def action_next_span(self) -> None:
-        """Let the plots show another time."""
         view = self._view
         view.seconds = SPANS[(SPANS.index(view.seconds) + 1) % len(SPANS)]
         self._show_status_line()
 
     def action_scroll(self, lines: int) -> None:
-        """Move down or up."""
         self._view.scroll_relative(y=lines, animate=False)
 
     def action_models(self) -> None:
-        """Back to the models, from wherever this view was opened."""
         self.post_message(ModelsViewRequested())
 
     def action_back(self) -> None:
-        """Back to where this view was opened."""
         self.dismiss()
 
     def keys(self) -> list[Hint]:

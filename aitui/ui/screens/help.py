@@ -40,7 +40,6 @@ class HelpText(VerticalScroll):
     BINDINGS: ClassVar[list[BindingType]] = HELP_TEXT.bindings()
 
     def action_move(self, amount: float, unit: str = "rows") -> None:
-        """Scroll by rows or pages."""
         self.scroll_relative(y=motion_rows(self, amount, unit), animate=False)
 
 
@@ -59,19 +58,16 @@ class HelpScreen(ModalScreen[None]):
         self._signs = signs
 
     def compose(self) -> ComposeResult:
-        """Keys, then signs."""
         with HelpText(id="dialog"):
             yield PlainText(self._help_content())
 
     def on_mount(self) -> None:
-        """Let the arrow keys scroll."""
         dialog = self.query_one("#dialog")
         dialog.border_title = plain(self._title)
         dialog.border_subtitle = plain(f"{HELP.sign('close')} closes")
         dialog.focus()
 
     def action_close(self) -> None:
-        """Back to where one was."""
         self.dismiss()
 
     def _help_content(self) -> Content:

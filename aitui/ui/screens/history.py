@@ -24,7 +24,6 @@ class ConversationList(OptionList):
     BINDINGS: ClassVar[list[BindingType]] = CONVERSATIONS.bindings()
 
     def action_move(self, amount: float, unit: str = "rows") -> None:
-        """Move the cursor by lines or pages."""
         # Every conversation has two lines.
         rows = motion_rows(self, amount, unit) // (2 if unit == "pages" else 1)
         at = self.highlighted or 0
@@ -59,7 +58,6 @@ class HistoryScreen(ModalScreen[str]):
         self._listed_words: str | None = None
 
     def compose(self) -> ComposeResult:
-        """The words to look for, and what has them."""
         with Vertical(id="dialog"):
             yield PlainText("Conversations", id="title")
             yield Input(self._initial_words, placeholder="words that were said", id="entry")
@@ -67,20 +65,16 @@ class HistoryScreen(ModalScreen[str]):
             yield PlainText(HISTORY.line("select", "delete", "give_up"), id="hints")
 
     def on_mount(self) -> None:
-        """Look at once."""
         self.query_one(Input).focus()
         self.post_message(self.SearchRequested(self._initial_words))
 
     def action_give_up(self) -> None:
-        """Close without choosing."""
         self.dismiss("")
 
     def action_to_list(self) -> None:
-        """From the words to what has them."""
         self._focus_list()
 
     def action_delete(self) -> None:
-        """Forget the conversation under the cursor."""
         at = self.query_one(OptionList).highlighted
         if at is not None and at < len(self._conversations):
             self.post_message(

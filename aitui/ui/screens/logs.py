@@ -145,7 +145,6 @@ class LogBar(Widget):
         return Strip(segments).adjust_cell_length(width, plain)
 
     def on_click(self, event: events.Click) -> None:
-        """Tell which name was clicked."""
         at = 1
         for name in self._fitting_items(self.size.width)[0]:
             end = at + total_width((name,))
@@ -199,7 +198,6 @@ class LogsScreen(Screen[None]):
         self.log_name = log
 
     def compose(self) -> ComposeResult:
-        """The header, the logs there are, trouble, the log, a line to type in, and the keys."""
         yield ServerHeader(self._clock, id="header")
         yield LogBar(id="bar")
         yield PlainText(id="reason")
@@ -210,7 +208,6 @@ class LogsScreen(Screen[None]):
         yield KeyBar(id="keys")
 
     def on_mount(self) -> None:
-        """Ask for the log, and start with it in focus."""
         names = [(BOTH, "both"), (PROXY, PROXY), (UPSTREAM, UPSTREAM)]
         if self._model_id:
             names.append((self._model_id, self._model_id))
@@ -242,39 +239,31 @@ class LogsScreen(Screen[None]):
         return not (action in {"find", "filter", "find_next"} and self._entry.display)
 
     def action_find(self) -> None:
-        """Look for words."""
         self._entry.open()
 
     def action_find_next(self, direction: int) -> None:
-        """Go to the next or the previous line that has them."""
         self._entry.find_next(direction)
 
     def action_filter(self) -> None:
-        """Show only lines that match."""
         pattern = self._view.rows.filter.pattern
         self._entry.open("" if pattern is None else pattern.words, FILTER_PLACEHOLDER)
 
     def action_level(self) -> None:
-        """Raise the lowest level that is shown, and start over after the highest."""
         chosen = self._view.rows.filter
         level = LogLevel((chosen.level + 1) % len(LogLevel))
         self._apply_filter(LogFilter(level, chosen.pattern, chosen.show_own))
 
     def action_polls(self) -> None:
-        """Show the lines that aitui's own polling leaves, or hide them again."""
         chosen = self._view.rows.filter
         self._apply_filter(LogFilter(chosen.level, chosen.pattern, not chosen.show_own))
 
     def action_wrap(self) -> None:
-        """Let long lines go on below themselves, or cut them."""
         self._view.wraps = not self._view.wraps
 
     def action_pause(self) -> None:
-        """Stand still while lines go on coming, or go on."""
         self._view.paused = not self._view.paused
 
     def action_other_log(self, direction: int) -> None:
-        """Read the next log, or the previous one."""
         names = [name for name, _ in self.query_one(LogBar).names]
         self._select_log(names[(names.index(self.log_name) + direction) % len(names)])
 
@@ -289,7 +278,6 @@ class LogsScreen(Screen[None]):
         self.app.copy_to_clipboard(text)
 
     def action_save(self) -> None:
-        """Save the lines that are shown."""
         lines = tuple(self._view.rows.visible_lines())
         if lines:
             self.post_message(LogSaveRequested(self.log_name, lines))
@@ -297,15 +285,12 @@ class LogsScreen(Screen[None]):
             self.notify("There is no line to save", severity="warning")
 
     def action_retry(self) -> None:
-        """Ask the server at once."""
         self.post_message(LogRetryRequested())
 
     def action_models(self) -> None:
-        """Back to the models, from wherever this view was opened."""
         self.post_message(ModelsViewRequested())
 
     async def action_submit_entry(self) -> None:
-        """Take what was typed."""
         await self._entry.action_submit()
 
     def action_back(self) -> None:

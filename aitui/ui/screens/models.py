@@ -73,7 +73,6 @@ class ModelsScreen(Screen[None]):
         self._chat_mount: AwaitMount | None = None
 
     def compose(self) -> ComposeResult:
-        """The header, the table with its filter, the detail pane, and the keys."""
         # Textual sets these after the first frame, and draws four more until all is in its place.
         wide = self.app.size.width >= WIDE_COLUMNS
         self.set_class(wide, "-wide").set_class(not wide, "-narrow")
@@ -89,7 +88,6 @@ class ModelsScreen(Screen[None]):
         yield self._key_bar
 
     def on_mount(self) -> None:
-        """Start with the table in focus and without filter."""
         self._filter.display = False
         self._table.focus()
         self.set_interval(1.0, self._show_ages)
@@ -97,7 +95,6 @@ class ModelsScreen(Screen[None]):
         self.watch(self.app, "snapshot", self._show_snapshot)
 
     async def action_chat(self) -> None:
-        """Chat with the model under the cursor."""
         if self._table.selected_model is not None:
             await self.mount_chat()
             self.show_chat(shown=True)
@@ -105,15 +102,12 @@ class ModelsScreen(Screen[None]):
         self._post_model_request(ChatRequested)
 
     def action_load(self) -> None:
-        """Load the model under the cursor."""
         self._post_model_request(LoadRequested)
 
     def action_unload(self) -> None:
-        """Unload the model under the cursor, or abort its load."""
         self._post_model_request(UnloadRequested)
 
     def action_unload_all(self) -> None:
-        """Unload every model."""
         self.post_message(UnloadAllRequested())
 
     def action_log(self) -> None:
@@ -153,15 +147,12 @@ class ModelsScreen(Screen[None]):
         return super().check_action(action, parameters)
 
     def action_keep_filter(self) -> None:
-        """Leave the filter line, and keep what it filters."""
         self._close_filter()
 
     def action_sort(self) -> None:
-        """Sort by the next column."""
         self._sort_by(self._table.view.next_sort())
 
     def action_copy_id(self) -> None:
-        """Copy the id of the model under the cursor."""
         model = self._table.selected_model
         if model is None:
             self._warn_no_model()
@@ -226,16 +217,13 @@ class ModelsScreen(Screen[None]):
                 self.set_focus(self._table)
 
     def action_write_prompt(self) -> None:
-        """Go to the prompt."""
         self.chat.prompt.focus()
 
     def action_close_chat(self) -> None:
-        """Show the details again; an answer goes on."""
         self.show_chat(shown=False)
 
     @property
     def selected_model(self) -> Model | None:
-        """The model under the cursor."""
         return self._table.selected_model
 
     def _post_model_request(
@@ -277,7 +265,6 @@ class ModelsScreen(Screen[None]):
         self._report_certificate_expiry()
 
     def on_resize(self) -> None:
-        """A large screen has room for the memory's last hour."""
         self._show_memory()
 
     def _show_memory(self) -> None:
@@ -390,7 +377,6 @@ class ModelsScreen(Screen[None]):
         self._close_filter()
 
     def on_chat_pane_close_requested(self) -> None:
-        """Show the details again."""
         self.show_chat(shown=False)
 
     def on_descendant_focus(self) -> None:

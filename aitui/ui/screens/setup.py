@@ -36,14 +36,12 @@ class SetupScreen(Screen[None]):
         self._missing = missing
 
     def compose(self) -> ComposeResult:
-        """The files, the ways on, and the keys."""
         with VerticalScroll(id="setup"):
             yield PlainText("aitui has not connected to anything yet", id="title")
             yield PlainText(id="text")
         yield KeyBar(id="keys")
 
     def on_mount(self) -> None:
-        """Show the files, and the keys that work here."""
         self.show(self._missing)
         self.query_one(KeyBar).hints = (
             *(SETUP.hint(action) for action in ("demo", "app.switch_server", "look_again")),
@@ -71,15 +69,12 @@ class SetupScreen(Screen[None]):
         self.query_one("#text", PlainText).update(Content("\n").join(lines))
 
     def action_demo(self) -> None:
-        """Open the stand-in server."""
         self.post_message(DemoRequested())
 
     def action_look_again(self) -> None:
-        """Look for the files once more."""
         self.post_message(RecheckRequested())
 
     async def on_key_bar_clicked(self, message: KeyBar.Clicked) -> None:
-        """A click on a key does what the key does."""
         await self.run_action(message.action)
 
 

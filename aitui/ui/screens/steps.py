@@ -45,7 +45,6 @@ class StepsScreen(ModalScreen[None]):
         self._has_succeeded: bool | None = None
 
     def compose(self) -> ComposeResult:
-        """The title, the steps, and what came of them."""
         with Vertical(id="dialog"):
             yield PlainText(shorten_id(self._title, MAX_LINE_CELLS), id="title")
             with VerticalScroll(id="seen", can_focus=False):
@@ -54,12 +53,10 @@ class StepsScreen(ModalScreen[None]):
             yield PlainText(id="hint")
 
     def on_mount(self) -> None:
-        """Grow older once a second."""
         self.set_interval(1.0, self._show)
         self._show()
 
     def watch_steps(self) -> None:
-        """Show how far it is."""
         self._show()
 
     @property
@@ -74,16 +71,13 @@ class StepsScreen(ModalScreen[None]):
         self._show()
 
     def action_close(self) -> None:
-        """Back to where one was."""
         if self.is_current:
             self.dismiss()
 
     def action_scroll(self, lines: int) -> None:
-        """See what has no room."""
         self.query_one("#seen").scroll_relative(y=lines, animate=False)
 
     def action_copy_report(self) -> None:
-        """Copy the steps and their outcome as text."""
         now = self._clock.monotonic()
         lines = [_step_line(step, now, None).plain for step in self.steps.steps]
         self.app.copy_to_clipboard("\n".join([self._title, *lines, *self._outcome]))

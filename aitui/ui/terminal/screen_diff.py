@@ -227,7 +227,6 @@ class RenderedUpdate(CompositorUpdate):
         self._text = text
 
     def render_segments(self, console: Console) -> str:  # noqa: ARG002 - as Textual calls it
-        """The text."""
         return self._text
 
 

@@ -55,7 +55,6 @@ class TranscriptDocument:
         self._mark_dirty(turn)
 
     def append(self, turn_id: str, text: str, *, reasoning: bool) -> None:
-        """Add text to a turn."""
         turn = self._by_id[turn_id]
         before = turn.parts[-1] if turn.parts else None
         part = turn.part_for(reasoning=reasoning)
@@ -83,7 +82,6 @@ class TranscriptDocument:
             self.layout.replace(turn.at, LaidOutPiece(turn.header(first=place == 0)))
 
     def finish(self, turn_id: str, footer: str) -> None:
-        """End a turn."""
         turn = self._by_id[turn_id]
         turn.footer, turn.ended = footer, True
         self._end_reasoning(turn.parts[-1] if turn.parts else None)

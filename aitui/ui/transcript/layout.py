@@ -61,7 +61,6 @@ class TranscriptLayout:
 
     @property
     def entries(self) -> Sequence[LaidOutPiece]:
-        """All entries."""
         return self._entries
 
     @property

@@ -38,7 +38,6 @@ class TranscriptRow:
 
     @property
     def text(self) -> str:
-        """The characters of the row."""
         return "".join(text for text, _ in self.runs)
 
 

@@ -55,7 +55,6 @@ class TurnPart:
         return "".join(laid.piece.source for laid in (*self.entries, *self.tail))
 
     def add(self, delta: str) -> None:
-        """Take more text."""
         self._text.add(delta)
 
     def advance(self) -> list[LaidOutPiece]:

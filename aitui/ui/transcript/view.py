@@ -106,6 +106,7 @@ class TranscriptView(ScrollView, can_focus=True, inherit_bindings=False):
         self._palette = StyleCache(self._part_style)
         self._strips: dict[int, tuple[TranscriptRow, Strip]] = {}
         self._filtered_strips: dict[int, tuple[Strip, Strip]] = {}
+        # Not Textual's `anchor()`: after a person scrolled it may not engage again.
         self.following = True
         self._seen_rows = 0
         self._cursor: int | None = None
@@ -139,11 +140,9 @@ class TranscriptView(ScrollView, can_focus=True, inherit_bindings=False):
         )
 
     def watch_raw(self) -> None:
-        """Draw everything again."""
         self._reflow()
 
     def watch_empty_text(self) -> None:
-        """Say something else while there are no turns."""
         self.refresh()
 
     # --- drawing

@@ -48,24 +48,20 @@ class ChatPane(Vertical):
         """What goes along with the next prompt."""
 
     def compose(self) -> ComposeResult:
-        """The conversation above, the prompt below."""
         yield self.transcript
         yield self.status
         yield self.prompt
 
     @cached_property
     def transcript(self) -> Transcript:
-        """The conversation."""
         return Transcript(self._clock, drained=self._is_terminal_ready, id="transcript")
 
     @cached_property
     def status(self) -> ChatStatus:
-        """The line between."""
         return ChatStatus(self._clock, id="chat-status")
 
     @cached_property
     def prompt(self) -> Composer:
-        """What is being written."""
         return Composer(id="prompt")
 
     def watch_model_id(self) -> None:
@@ -76,19 +72,15 @@ class ChatPane(Vertical):
         self._update_title()
 
     def watch_heading(self) -> None:
-        """Name the conversation in the border."""
         self._update_title()
 
     def watch_is_replying(self) -> None:
-        """Report that the keys that work have changed."""
         self.post_message(self.ReplyingChanged())
 
     def action_write(self) -> None:
-        """Go to the prompt."""
         self.prompt.focus()
 
     def action_close(self) -> None:
-        """Back to the models; an answer goes on."""
         self.post_message(self.CloseRequested())
 
     def _is_terminal_ready(self) -> bool:

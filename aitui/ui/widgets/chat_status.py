@@ -55,11 +55,9 @@ class ChatStatus(Widget):
         self._refresh_if_changed()
 
     def watch_trouble(self) -> None:
-        """Say why it failed."""
         self._refresh_if_changed()
 
     def render_line(self, y: int) -> Strip:
-        """The items, the gauge at the right end."""
         width, plain = self.size.width, self.rich_style
         self._last_items = self._items()
         kept = fit_items(self._last_items, width - 2)

@@ -89,11 +89,9 @@ class Composer(TextArea):
             self.set_text("")
 
     def action_newline(self) -> None:
-        """Begin a new line."""
         self.insert("\n")
 
     def action_edit(self) -> None:
-        """Go on in an editor."""
         self.post_message(self.EditorRequested(self.text))
 
     def action_complete(self) -> None:
@@ -104,7 +102,6 @@ class Composer(TextArea):
             self.screen.focus_next()
 
     def action_leave(self) -> None:
-        """Leave the prompt."""
         self.post_message(self.LeaveRequested())
 
     def action_earlier(self) -> None:

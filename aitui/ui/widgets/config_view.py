@@ -26,6 +26,7 @@ _PARTS = ("code", "code-text", "code-keyword", "code-function", "code-string", "
           "code-comment", "code-deleted")  # fmt: skip
 
 
+# Not a `TextArea` with a language: tree-sitter 0.26, which its colors need, crashes in `json`.
 class ConfigView(ScrollView, can_focus=True, inherit_bindings=False):
     """Lines counted from 1, as everybody counts them."""
 
@@ -53,11 +54,9 @@ class ConfigView(ScrollView, can_focus=True, inherit_bindings=False):
 
     @property
     def line(self) -> str:
-        """The text under the cursor."""
         return self.line_text(self.cursor) if 1 <= self.cursor <= len(self._lines) else ""
 
     def line_text(self, number: int) -> str:
-        """The text of a line."""
         return "".join(text for text, _ in self._lines[number - 1])
 
     def show(self, lines: Sequence[Sequence[Run]], problems: Sequence[Diagnostic]) -> None:
@@ -115,18 +114,15 @@ class ConfigView(ScrollView, can_focus=True, inherit_bindings=False):
         return self.matches.index(self.cursor) + 1 if self.cursor in self.matches else 0
 
     def watch_cursor(self) -> None:
-        """Draw it elsewhere."""
         self.refresh()
 
     watch_block = watch_empty_text = watch_cursor
 
     def watch_needle(self) -> None:
-        """Look for it in all lines."""
         self._find_matches()
         self.refresh()
 
     def action_move(self, amount: float, unit: str = "rows") -> None:
-        """Move the cursor by lines or pages."""
         lines = motion_rows(self, amount, unit)
         row, top, height = self.cursor - 1 + lines, self.scroll_offset.y, self.size.height
         if row < top:
@@ -136,16 +132,13 @@ class ConfigView(ScrollView, can_focus=True, inherit_bindings=False):
         self.go_to(self.cursor + lines)
 
     def action_sideways(self, direction: int) -> None:
-        """Show more of long lines."""
         x = max(0, self.scroll_offset.x + direction * SCROLL_STEP)
         self.scroll_to(x=x, animate=False, force=True, immediate=True)
 
     def on_click(self, event: events.Click) -> None:
-        """A click puts the cursor there."""
         self.go_to(self.scroll_offset.y + event.y + 1)
 
     def render_line(self, y: int) -> Strip:
-        """A number, a mark, and the text."""
         width, number = self.size.width, self.scroll_offset.y + y + 1
         plain = self.rich_style
         if not self._lines and y == self.size.height // 2:

@@ -28,27 +28,21 @@ class HardwareView(VerticalScroll):
         self._text = PlainText()
 
     def compose(self) -> ComposeResult:
-        """The text alone."""
         yield self._text
 
     def on_mount(self) -> None:
-        """Draw what is there."""
         self.redraw()
 
     def on_resize(self) -> None:
-        """There is room for more, or for less."""
         self.redraw()
 
     def watch_hardware(self) -> None:
-        """Something was measured."""
         self.redraw()
 
     def watch_seconds(self) -> None:
-        """The plots show another time."""
         self.redraw()
 
     def redraw(self) -> None:
-        """Repaint the lines."""
         region = self.scrollable_content_region
         if region.width > 0:
             self._text.update(Content("\n").join(self.lines(region.width, region.height)))
@@ -80,7 +74,6 @@ class MemoryStrip(PlainText):
         self.call_after_refresh(self._redraw)
 
     def watch_hardware(self) -> None:
-        """Something was measured."""
         self._redraw()
 
     def _redraw(self) -> None:

@@ -44,7 +44,6 @@ class KeyBar(Widget):
         return Strip(segments).adjust_cell_length(width, plain)
 
     def on_click(self, event: events.Click) -> None:
-        """Tell which hint was clicked."""
         for start, item in self._position_items(self.size.width):
             if start <= event.x < start + total_width((item,)):
                 self.post_message(self.Clicked(item.action))

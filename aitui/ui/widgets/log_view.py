@@ -26,6 +26,8 @@ SCROLL_STEP = 16
 NARROWEST = 8
 
 
+# Not Textual's `Log`: `write_line` starts a thread worker a call (50,000 lines took 412 MiB), and
+# neither it nor `RichLog` filters what it has. `RichLog` can't select text either.
 class LogView(ScrollView, can_focus=True, inherit_bindings=False):
     """Lines that come in by `extend`. `following` holds while the last line is in sight."""
 
@@ -62,13 +64,11 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
 
     @property
     def cursor_line(self) -> LogLine | None:
-        """The line under the cursor."""
         rows = self.rows
         return rows.line(self.cursor) if rows.first <= self.cursor < rows.end else None
 
     @property
     def needle(self) -> re.Pattern[str] | None:
-        """What is searched for."""
         return self.rows.needle
 
     @property
@@ -149,19 +149,16 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
         self.post_message(self.PositionChanged())
 
     def watch_wraps(self) -> None:
-        """Let lines go on below themselves, or cut them."""
         self.rows.set_wrap_width(self._wrap_width)
         self._handle_renumbering(self.cursor_line)
 
     def watch_paused(self) -> None:
-        """Stand still, or show what has come meanwhile."""
         self._pause_row = self.rows.end_row
         self._sync_view()
         self.refresh()
         self.post_message(self.PositionChanged())
 
     def watch_empty_text(self) -> None:
-        """Say something else while there are no lines."""
         if not self.rows.end_row:
             self.refresh()
 
@@ -181,7 +178,6 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
         self.post_message(self.PositionChanged())
 
     def on_resize(self) -> None:
-        """Wrapped lines follow the width; the end stays in sight."""
         if self.rows.set_wrap_width(self._wrap_width):
             self._handle_renumbering(self.cursor_line)
         else:
@@ -192,7 +188,6 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
         self.rows.clear()
 
     def render_line(self, y: int) -> Strip:
-        """One row, or the words for an empty log."""
         width, plain = self._width, self._style("text")
         row = self.rows.first_row + self.scroll_offset.y + y
         if self.rows.first == self.rows.end:
@@ -250,14 +245,12 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
             self._move_cursor(number)
 
     def action_follow(self) -> None:
-        """Go to the end, and stay there."""
         self.following = True
         self._sync_view()
         self.refresh()
         self.post_message(self.PositionChanged())
 
     def action_sideways(self, direction: int) -> None:
-        """Show more of lines that are cut."""
         x = self.scroll_offset.x + direction * SCROLL_STEP
         self.scroll_to(x=max(0, x), animate=False, force=True, immediate=True)
 

@@ -42,15 +42,12 @@ class ModelDetail(VerticalScroll):
         self._shown: tuple[tuple[DetailLine, ...], int] = (), 0
 
     def compose(self) -> ComposeResult:
-        """The text alone."""
         yield self._text
 
     def watch_lines(self) -> None:
-        """Show the new facts."""
         self._show()
 
     def on_resize(self) -> None:
-        """Wrap the lines again."""
         self._show()
 
     def _show(self) -> None:

@@ -38,7 +38,6 @@ class RequestList(ScrollView, can_focus=True, inherit_bindings=False):
 
     @property
     def selected_use(self) -> ClientRequest | None:
-        """The request under the cursor."""
         return self.uses[self._cursor_index] if self._cursor_index < len(self.uses) else None
 
     def on_mount(self) -> None:
@@ -62,7 +61,6 @@ class RequestList(ScrollView, can_focus=True, inherit_bindings=False):
         self.refresh()
 
     def render_line(self, y: int) -> Strip:
-        """One request."""
         width, index = self.size.width, y + self.scroll_offset.y
         if index >= len(self.uses):
             return Strip.blank(width, self.rich_style)
@@ -82,11 +80,9 @@ class RequestList(ScrollView, can_focus=True, inherit_bindings=False):
         return Strip(line).adjust_cell_length(width, style)
 
     def on_click(self, event: events.Click) -> None:
-        """The mouse puts the cursor where it clicks."""
         self._move_cursor(event.y + self.scroll_offset.y)
 
     def action_move(self, amount: float, unit: str = "rows") -> None:
-        """Move the cursor."""
         self._move_cursor(self._cursor_index + motion_rows(self, amount, unit))
 
     def _move_cursor(self, index: int) -> None:

@@ -41,7 +41,6 @@ class ServerHeader(Widget):
         self.watch(self.app, "snapshot", self._show_snapshot)
 
     def render_line(self, y: int) -> Strip:
-        """The line, with one blank at either end."""
         width = self.size.width
         plain = self.rich_style
         if y:

@@ -74,12 +74,10 @@ class Transcript(TranscriptView):
     # --- keys
 
     def action_follow(self) -> None:
-        """Go to the end, and stay there."""
         self._set_following(following=True)
         self._sync_view()
 
     def action_move(self, amount: float, unit: str = "rows") -> None:
-        """Scroll by rows or pages."""
         rows = motion_rows(self, amount, unit)
         self.scroll_to(y=self.scroll_offset.y + rows, animate=False, force=True)
 
@@ -97,7 +95,6 @@ class Transcript(TranscriptView):
         self.refresh()
 
     def action_copy(self, what: str) -> None:
-        """Ask for a copy of the block, the answer or the whole conversation."""
         if what == "conversation":
             text = self.conversation.text
         elif what == "answer":
@@ -108,7 +105,6 @@ class Transcript(TranscriptView):
             self.post_message(self.CopyRequested(text, what))
 
     def action_open_block(self) -> None:
-        """Ask for an editor with the block."""
         text = block_text(self._layout.entries, self._cursor)
         if text:
             self.post_message(self.OpenRequested(text))
@@ -120,5 +116,4 @@ class Transcript(TranscriptView):
             self._show()
 
     def action_raw(self) -> None:
-        """Show the source of everything instead, or the rendered text again."""
         self.raw = not self.raw
