@@ -18,8 +18,8 @@ from aitui.host.config_file import ConfigFile
 from aitui.host.local import LocalHost
 from aitui.host.service import SystemdService
 from aitui.host.unit import UnitInfo
+from aitui.services.config_change import ConfigRunner, Job, JobResult, PlanAnswer
 from aitui.services.config_plan import ChangePlan
-from aitui.services.config_runner import ConfigRunner, Job, JobResult, PlanAnswer
 from aitui.services.host_admin import HostAdmin
 from aitui.services.session import Session
 from aitui.store.journal import Journal
