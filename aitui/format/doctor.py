@@ -7,7 +7,6 @@ import msgspec
 from aitui.domain.checks import CheckResult, CheckStatus
 
 MARKS = {CheckStatus.PASSED: "✔", CheckStatus.FAILED: "✘", CheckStatus.OPEN: "–"}
-PLAIN_MARKS = {CheckStatus.PASSED: "ok", CheckStatus.FAILED: "FAILED", CheckStatus.OPEN: "-"}
 
 
 class CheckReport(msgspec.Struct, frozen=True):
@@ -29,11 +28,10 @@ def as_json(checks: Iterable[CheckResult]) -> str:
     return indented.decode()
 
 
-def as_lines(check: CheckResult, *, plain: bool = False) -> tuple[str, ...]:
-    """Format a check as its line, and one for its remedy; `plain` for output without Unicode."""
-    marks, arrow = (PLAIN_MARKS, "->") if plain else (MARKS, "→")
-    line = f"{marks[check.status]} {check.name}: {check.seen}"
-    return (line, f"    {arrow} {check.shell_remedy}") if check.remedy else (line,)
+def as_lines(check: CheckResult) -> tuple[str, ...]:
+    """Format a check as its line, and one for its remedy."""
+    line = f"{MARKS[check.status]} {check.name}: {check.seen}"
+    return (line, f"    → {check.shell_remedy}") if check.remedy else (line,)
 
 
 def as_text(checks: Iterable[CheckResult]) -> str:
