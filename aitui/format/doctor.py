@@ -2,30 +2,19 @@
 
 from collections.abc import Iterable, Sequence
 
-import msgspec
-
 from aitui.domain.checks import CheckResult, CheckStatus
+from aitui.format.report import format_json
 
 MARKS = {CheckStatus.PASSED: "✔", CheckStatus.FAILED: "✘", CheckStatus.OPEN: "–"}
 
 
-class CheckReport(msgspec.Struct, frozen=True):
-    """One row of `doctor --json`; `status` is passed, failed or open."""
-
-    check: str
-    status: str
-    seen: str
-    remedy: str
-
-
 def as_json(checks: Iterable[CheckResult]) -> str:
-    """Format all checks as an indented JSON list."""
+    """Format all checks as an indented JSON list; `status` is passed, failed or open."""
     rows = [
-        CheckReport(check.name, check.status.value, check.seen, check.shell_remedy)
-        for check in checks
+        {"check": one.name, "status": one.status, "seen": one.seen, "remedy": one.shell_remedy}
+        for one in checks
     ]
-    indented: bytes = msgspec.json.format(msgspec.json.encode(rows), indent=2)
-    return indented.decode()
+    return format_json(rows)
 
 
 def as_lines(check: CheckResult) -> tuple[str, ...]:

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from aitui.domain.checks import CheckResult, CheckStatus
-from aitui.services.doctor.terminal import TerminalInfo, terminal_checks
-from services.doctor.examined import Report, in_terminal
+from aitui.services.doctor.terminal import TerminalInfo, check_terminal
+from services.doctor.examined import Report, in_terminal, reported
 
 
 async def seen(terminal: TerminalInfo) -> Report:
-    return Report([check async for check in terminal_checks(terminal)])
+    return await reported(lambda report: check_terminal(terminal, report))
 
 
 async def one(name: str, environment: dict[str, str]) -> CheckResult:
