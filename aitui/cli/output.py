@@ -10,9 +10,14 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
 _SPELLINGS = {
-    **{"✔": "ok", "✘": "FAILED", "→": "->", "…": "...", "“": '"', "”": '"', "≈": "~", "≥": ">="},
-    **{"–": "-", "—": "-", "−": "-", "─": "-", "·": "-", "×": "x", "°": ""},
-    **{"●": "*", "◐": "+", "◌": "!"},
+    **dict.fromkeys("–—−─·", "-"),
+    **dict.fromkeys("“”", '"'),
+    **dict(zip("×≈°●◐◌", "x~ *+!", strict=True)),
+    "✔": "ok",
+    "✘": "FAILED",
+    "→": "->",
+    "…": "...",
+    "≥": ">=",
 }
 """How aitui's own signs are written where the locale has none of them."""
 
