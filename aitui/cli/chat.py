@@ -65,8 +65,6 @@ class ReplyPrinter:
         self._reasoning = 0
         self._is_reasoning = False
         self._ends_line = True
-        with contextlib.suppress(AttributeError):
-            out.reconfigure(errors="replace")  # type: ignore[attr-defined]
 
     def show(self, reply: Reply) -> None:
         """Take the latest state, which is written as soon as the one before is out."""
@@ -114,7 +112,7 @@ class ReplyPrinter:
 
 def read_standard_input(arguments: Arguments) -> Arguments:
     """Join the prompt with what is piped in; reads to its end."""
-    if sys.stdin is None or sys.stdin.isatty():
+    if sys.stdin.isatty():
         piped = ""
     else:
         piped = sys.stdin.buffer.read().decode("utf-8", "replace").strip("\n")

@@ -6,7 +6,6 @@ from aitui.domain.checks import CheckResult, CheckStatus
 from aitui.format.report import format_json
 
 MARKS = {CheckStatus.PASSED: "✔", CheckStatus.FAILED: "✘", CheckStatus.OPEN: "–"}
-PLAIN_MARKS = {CheckStatus.PASSED: "ok", CheckStatus.FAILED: "FAILED", CheckStatus.OPEN: "-"}
 
 
 def as_json(checks: Iterable[CheckResult]) -> str:
@@ -18,11 +17,10 @@ def as_json(checks: Iterable[CheckResult]) -> str:
     return format_json(rows)
 
 
-def as_lines(check: CheckResult, *, plain: bool = False) -> tuple[str, ...]:
-    """Format a check as its line, and one for its remedy; `plain` for output without Unicode."""
-    marks, arrow = (PLAIN_MARKS, "->") if plain else (MARKS, "→")
-    line = f"{marks[check.status]} {check.name}: {check.seen}"
-    return (line, f"    {arrow} {check.shell_remedy}") if check.remedy else (line,)
+def as_lines(check: CheckResult) -> tuple[str, ...]:
+    """Format a check as its line, and one for its remedy."""
+    line = f"{MARKS[check.status]} {check.name}: {check.seen}"
+    return (line, f"    → {check.shell_remedy}") if check.remedy else (line,)
 
 
 def as_text(checks: Iterable[CheckResult]) -> str:

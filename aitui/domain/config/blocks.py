@@ -6,7 +6,7 @@ import re
 from aitui.domain.config.document import ConfigDocument, ModelEntry
 from aitui.domain.config.flag_edit import change_flag
 from aitui.domain.config.lint import entries_at, list_items
-from aitui.domain.config.locate import ValueSource, current_value, escape_fragment
+from aitui.domain.config.locate import ValueSource, escape_fragment, locate_flag
 from aitui.domain.config.splice import Splice, end_of_line, line_break, write_text
 from aitui.domain.config.verify import (
     ConfigChange,
@@ -15,7 +15,7 @@ from aitui.domain.config.verify import (
     reparse,
     require_verified,
 )
-from aitui.domain.config.yaml_tree import Node, YamlCollection, YamlScalar, block_end, scalar_text
+from aitui.domain.config.yaml_tree import Node, YamlCollection, block_end, scalar_text
 from aitui.domain.llama_server import (
     MODEL,
     CommandLine,
@@ -105,12 +105,8 @@ def remove_model(document: ConfigDocument, model_id: str) -> ConfigChange:
 
 
 def _model_file_paths(document: ConfigDocument) -> tuple[str, ...]:
-    found: list[str] = []
-    for block in document.models:
-        value = current_value(document, block.id, "--model")
-        if value is not None and value.text:
-            found.append(value.text)
-    return tuple(found)
+    found = (locate_flag(document, block.id, find_flag("--model")) for block in document.models)
+    return tuple(value.text for value in found if value is not None and value.text)
 
 
 def _build_change(
@@ -169,7 +165,10 @@ def _duplicate_block(document: ConfigDocument, pattern: ModelEntry, model_id: st
     body = _strip_anchors(text, pattern, body)
     ending = line_break(text)
     gap = _blank_lines_between_blocks(text, own)
-    name = _format_id(model_id, pattern.key)
+    if (style := pattern.key.style) in {"'", '"'}:
+        name = style + escape_fragment(model_id, style) + style
+    else:
+        name = write_text(model_id, _PLAIN_KEY)
     return Splice(at, at, ending * (1 + gap) + indentation + name + body).apply(text)
 
 
@@ -201,12 +200,6 @@ def _strip_anchors(text: str, pattern: ModelEntry, body: str) -> str:
     for start, end in sorted(set(places), reverse=True):
         body = body[:start].rstrip(" ") + body[end:]
     return body
-
-
-def _format_id(model_id: str, like: YamlScalar) -> str:
-    if like.style in {"'", '"'}:
-        return like.style + escape_fragment(model_id, like.style) + like.style
-    return write_text(model_id, _PLAIN_KEY)
 
 
 def _remove_key(document: ConfigDocument, model_id: str, key: str) -> ConfigDocument:
@@ -272,12 +265,12 @@ def _remove_lines(text: str, entry: ModelEntry, *, flow: bool, last: bool) -> st
     rest = text[end:].removeprefix("\r").removeprefix("\n")
     blank = text.rfind("\n", 0, start - 1) + 1 if start > 0 else 0
     # Of the blank lines above and below, one would be too many.
-    if start > 0 and not text[blank:start].strip() and (last or _starts_with_blank_line(rest)):
+    if (
+        start > 0
+        and not text[blank:start].strip()
+        and (last or not rest.partition("\n")[0].strip())
+    ):
         start = blank
     if end < len(text):
         return text[:start] + rest
     return text[:start].removesuffix("\n").removesuffix("\r")
-
-
-def _starts_with_blank_line(rest: str) -> bool:
-    return not rest.partition("\n")[0].strip()

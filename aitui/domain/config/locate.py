@@ -22,11 +22,9 @@ from aitui.domain.config.document import (
 from aitui.domain.config.yaml_tree import LineIndex, Node, YamlScalar
 from aitui.domain.llama_server import (
     CommandLine,
-    CommandWord,
     Flag,
     FlagArity,
     FlagOccurrence,
-    find_flag,
     find_occurrence,
     flag_occurrences,
     launch,
@@ -150,15 +148,11 @@ def _iter_double_quoted(text: str, start: int, end: int) -> Iterator[tuple[str, 
             numbered = one not in _SAME_WHEN_ESCAPED
             character = " " if one in _ESCAPED_BLANKS else _SHORT_ESCAPES.get(one, one)
         else:
-            code = found["x"] or found["u"] or found["U"]
-            character, numbered = _decode_escape(code), True
+            # A line break that is escaped has no code, and counts as a blank.
+            code = int(found["x"] or found["u"] or found["U"] or "20", 16)
+            character, numbered = chr(code) if code <= 0x10FFFF else "\ufffd", True
         if character not in _BLANKS:
             yield character, found.start(), found.end(), numbered
-
-
-def _decode_escape(code: str | None) -> str:
-    number = int(code, 16) if code else 0x20
-    return chr(number) if number <= 0x10FFFF else "\ufffd"
 
 
 def _unclear_error(text: str, scalar: YamlScalar) -> ConfigRefused:
@@ -184,25 +178,12 @@ class ValueSource(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class FlagValue:
-    """The value that counts: the last one in the command, else the environment's.
-
-    `line` is counted from 1. `shared_name` is the macro or anchor that holds the value's text, ""
-    if the model has it to itself; `also` are the ids of the other models that read the same text.
-    """
-
-    text: str
-    where: ValueSource
-    line: int
-    shared_name: str = ""
-    also: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class LocatedValue:
-    """A flag's value as a range of one scalar's decoded text.
+    """The value that counts, the last one in the command, else the environment's.
 
-    `node` is None if the value is put together from several places. `quote` are the quotes around
+    It is the range from `start` to `end` of one scalar's decoded text. `line` is counted from 1.
+    `shared_name` is the macro or anchor that holds the value's text, "" if the model has it to
+    itself; `also` are the ids of the other models that read the same text. `node` is None if the value is put together from several places. `quote` are the quotes around
     the range, which stay; `prefix` goes before a new value, and `as_word` says whether that has to
     be one word of a command.
     """
@@ -220,17 +201,6 @@ class LocatedValue:
     prefix: str = ""
     as_word: bool = True
     occurrence: FlagOccurrence | None = None
-
-
-def current_value(document: ConfigDocument, model_id: str, flag: str) -> FlagValue | None:
-    """Return the value of a flag by any of its spellings, or of its environment variable.
-
-    None if the config has none. Raises ConfigRefused for a model that doesn't exist.
-    """
-    found = locate_flag(document, model_id, find_flag(flag))
-    if found is None:
-        return None
-    return FlagValue(found.text, found.where, found.line, found.shared_name, found.also)
 
 
 def locate_flag(document: ConfigDocument, model_id: str, flag: Flag) -> LocatedValue | None:
@@ -372,7 +342,8 @@ def _sharing(
 def _value_range(text: str, given: FlagOccurrence) -> tuple[int, int, str, str] | None:
     """Return where a value stands in the command: start, end, its quotes, what goes before.
 
-    None if quotes enclose the `=` too.
+    None if quotes enclose the `=` too. For an empty value the `=` is written again, and the value
+    after it.
     """
     word = given.value_word
     if word is None:
@@ -384,33 +355,20 @@ def _value_range(text: str, given: FlagOccurrence) -> tuple[int, int, str, str] 
         name = word.text.partition("=")[0]
         if raw[:1] in {"'", '"'} and raw == raw[0] + word.text + raw[0]:
             start += len(name) + 2
-            return (
-                (start, word.end - 1, raw[0], "")
-                if given.value
-                else _range_after_equals(start, raw[0])
-            )
+            if given.value:
+                return start, word.end - 1, raw[0], ""
+            return start - 1, start, raw[0], "="
         if not raw.startswith(name + "="):
             return None
         start += len(name) + 1
         if not given.value and start == word.end:
-            return _range_after_equals(start, "")
-    return _range_inside_quotes(text, word, start, given.value)
-
-
-def _range_after_equals(start: int, quote: str) -> tuple[int, int, str, str]:
-    """Return the range of an empty value: the `=` is written again, and the value after it."""
-    return start - 1, start, quote, "="
-
-
-def _range_inside_quotes(
-    text: str, word: CommandWord, start: int, value: str
-) -> tuple[int, int, str, str]:
-    raw = text[start : word.end]
-    quote = raw[:1]
+            return start - 1, start, "", "="
+        raw = text[start : word.end]
+    quote, value = raw[:1], given.value
     inside = quote in {"'", '"'} and raw == quote + value + quote
-    if inside and value and value == value.strip():
-        return start + 1, word.end - 1, quote, ""
-    return start, word.end, "", ""
+    if not (inside and value and value == value.strip()):
+        quote = ""
+    return start + len(quote), word.end - len(quote), quote, ""
 
 
 def _locate_in_environment(

@@ -125,7 +125,7 @@ def _unicode_check(environment: Mapping[str, str]) -> CheckResult:
     variable = next(set_ones, "LANG")
     locale = environment.get(variable, "")
     seen = f"{variable}={sanitize_line(locale, 60) or '(unset)'}"
-    remedy = "export LANG=C.UTF-8"
+    remedy = f"export {variable}=C.UTF-8"
     charset = locale.partition(".")[2].partition("@")[0].lower().replace("-", "")
     if charset == "utf8":
         return passing_check(UNICODE, seen)

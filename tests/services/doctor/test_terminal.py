@@ -76,6 +76,16 @@ async def test_unicode_is_told_by_the_locale(
     assert (await one("terminal Unicode", {"TERM": "xterm", **environment})).status is status
 
 
+@pytest.mark.parametrize("variable", ["LC_ALL", "LC_CTYPE", "LANG"])
+async def test_the_remedy_sets_the_variable_that_decides(variable: str) -> None:
+    lower = {"LANG": "de_DE.UTF-8"} if variable != "LANG" else {}
+    environment = {"TERM": "xterm", **lower, variable: "de_DE.ISO-8859-1"}
+    check = await one("terminal Unicode", environment)
+    assert check.remedy == f"export {variable}=C.UTF-8"
+    mended = await one("terminal Unicode", {**environment, variable: "C.UTF-8"})
+    assert mended.status is CheckStatus.PASSED
+
+
 @pytest.mark.parametrize(
     ("environment", "status"),
     [
