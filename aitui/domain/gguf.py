@@ -10,6 +10,7 @@ import re
 import struct
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import zip_longest
 
 from aitui.domain.models import parse_shard
 from aitui.domain.sanitize import sanitize_line
@@ -35,13 +36,8 @@ class TensorWeights:
 
     def add(self, other: "TensorWeights") -> "TensorWeights":
         """Return the sum: parts of one model."""
-        count = max(len(self.layers), len(other.layers))
-        mine, others = _pad(self.layers, count), _pad(other.layers, count)
-        return TensorWeights(
-            self.total + other.total,
-            self.embedding + other.embedding,
-            tuple(map(sum, zip(mine, others, strict=True))),
-        )
+        layers = tuple(map(sum, zip_longest(self.layers, other.layers, fillvalue=0)))
+        return TensorWeights(self.total + other.total, self.embedding + other.embedding, layers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,19 +123,11 @@ def merge_headers(headers: Iterable[GgufHeader]) -> GgufHeader:
     return replace(
         parts[0],
         weights=weights,
-        tied=_is_tied(parts),
+        # The output may be in another part than the embedding.
+        tied=any(part.tied for part in parts) and not any(part.has_output for part in parts),
         vocabulary=max(part.vocabulary for part in parts),
         read_bytes=sum(part.read_bytes for part in parts),
     )
-
-
-def _is_tied(parts: list[GgufHeader]) -> bool:
-    """Whether none of the parts has an output of its own, which may be apart from the embedding."""
-    return any(part.tied for part in parts) and not any(part.has_output for part in parts)
-
-
-def _pad(numbers: tuple[int, ...], count: int) -> tuple[int, ...]:
-    return numbers + (0,) * (count - len(numbers))
 
 
 def _natural(value: object) -> int | None:
@@ -304,10 +292,7 @@ class FileWindow:
 
     def number(self, form: str) -> int | float:
         """Return the next number, in a format of `struct`; its bytes must be ready."""
-        (value,) = struct.unpack_from(self.order + form, self._bytes, self._place)
-        self._place += struct.calcsize(form)
-        assert isinstance(value, int | float)
-        return value
+        return self.numbers(form, 1)[0]
 
     def numbers(self, form: str, count: int) -> tuple[int | float, ...]:
         """Return the next numbers of one format; their bytes must be ready."""
@@ -359,12 +344,8 @@ class GgufHeaderReader:
     def __init__(self, length: int | None = None) -> None:
         self._header: GgufHeader | None = None
         self._steps = _read(FileWindow(), length)
-        self._needs: ByteRange | None = next(self._steps)
-
-    @property
-    def needs(self) -> ByteRange | None:
+        self.needs: ByteRange | None = next(self._steps)
         """The bytes to feed next, None when the header is known."""
-        return self._needs
 
     @property
     def header(self) -> GgufHeader:
@@ -375,12 +356,12 @@ class GgufHeaderReader:
 
     def feed(self, content: bytes) -> None:
         """Take the bytes that were wanted, fewer where the file ends. Raises ModelFileUnreadable."""
-        if self._needs is None:
+        if self.needs is None:
             raise ValueError("the header is read already")
         try:
-            self._needs = self._steps.send(content[: self._needs.length])
+            self.needs = self._steps.send(content[: self.needs.length])
         except StopIteration as ended:
-            self._needs = None
+            self.needs = None
             self._header = ended.value
 
 
@@ -418,12 +399,11 @@ def _read_version(window: FileWindow) -> Generator[ByteRange, bytes, int]:
     version = window.take(4)
     if version[0] == 0:
         window.order = ">"
-    (number,) = struct.unpack(window.order + "I", version)
+    number: int = struct.unpack(window.order + "I", version)[0]
     if number not in (2, 3):
         raise unreadable_header_error(
             f"it is of version {number} of the format, and only 2 and 3 are known"
         )
-    assert isinstance(number, int)
     return number
 
 

@@ -62,6 +62,13 @@ class JournalEntry:
     undoes: str = ""
     outcome: ChangeOutcome = ChangeOutcome.OPEN
 
+    @property
+    def description(self) -> str:
+        """What was changed, in words."""
+        if self.flag:
+            return f"{self.model}  {self.flag} {self.old or 'unset'} → {self.new or 'unset'}"
+        return self.model or "the whole file"
+
 
 class _OutcomeRecord(msgspec.Struct):
     """The line with the outcome of a change."""

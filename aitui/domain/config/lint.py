@@ -77,17 +77,19 @@ def find_diagnostics(text: str) -> tuple[Diagnostic, ...]:
     return tuple(sorted(found, key=lambda problem: (problem.line, problem.column)))
 
 
-def new_fatal_diagnostics(before: str, after: str) -> tuple[Diagnostic, ...]:
-    """The fatal problems of a text that the one before it didn't have, wherever they stand.
+def new_diagnostics(before: str, after: str) -> tuple[Diagnostic, ...]:
+    """Return what is wrong with a text and wasn't before, or became fatal, on whatever line; blocks.
 
     A file may hold what the newest llama-swap refuses and the one that runs it takes; that must
     not stand in the way of changing another value.
     """
-    known = {problem.words for problem in find_diagnostics(before) if problem.fatal}
+    old = find_diagnostics(before)
+    known = {problem.words for problem in old}
+    fatal = {problem.words for problem in old if problem.fatal}
     return tuple(
         problem
         for problem in find_diagnostics(after)
-        if problem.fatal and problem.words not in known
+        if problem.words not in (fatal if problem.fatal else known)
     )
 
 

@@ -14,7 +14,8 @@ from aitui.domain.config.lint import find_diagnostics
 from aitui.domain.progress import Steps, StepState
 from aitui.host.base import FileInfo, FileKind
 from aitui.host.config_types import FileSnapshot
-from aitui.services.config_plan import ChangePlan, ServerConfig, change_confirmation, flag_edit
+from aitui.services.config_plan import ChangePlan, change_confirmation, flag_edit
+from aitui.services.config_watch import ServerConfig
 from aitui.ui.screens.config import ConfigScreen, highlight_config
 from aitui.ui.screens.confirm import ConfirmScreen
 from aitui.ui.screens.context_size import ContextSizeScreen
@@ -102,7 +103,7 @@ def test_the_question_before_a_shared_value_changes(
     looks_as_before: Picture, size: tuple[int, int]
 ) -> None:
     change = flag_edit(IDLE.id, "ctx-size", "65536")(ConfigDocument.read(TEXT))
-    proposal = ChangePlan(READING, change)
+    proposal = ChangePlan(READING, change, change.after.encode())
     whole = size == MIDDLE
 
     async def show(pilot: Pilot[None]) -> None:
