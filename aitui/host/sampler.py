@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from aitui.domain.gguf import GgufHeader, GgufHeaderReader, merge_headers, part_paths
-from aitui.domain.hardware.gpu.nvidia import NVIDIA_SMI_UNRESPONSIVE
+from aitui.domain.hardware.gpu.nvidia import NVIDIA_SMI_UNRESPONSIVE, is_listed
 from aitui.domain.hardware.host_sample import HostSample, parse_host_sample
 from aitui.domain.hardware.info import HostInfo, parse_host_info
 from aitui.domain.hardware.machine import CpuCounters
@@ -79,7 +79,8 @@ class HostSampler:
         self._counters = found.counters
         if resting:
             return replace(found, errors=(*found.errors, self._nvidia_error))
-        for failure in found.errors:
+        # One that complains of a card and lists the others is asked again.
+        for failure in () if any(map(is_listed, found.sample.gpus)) else found.errors:
             self._suspend_nvidia(
                 failure, SILENT_PAUSE if failure == NVIDIA_SMI_UNRESPONSIVE else FAILING_PAUSE
             )
