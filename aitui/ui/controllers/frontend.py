@@ -59,8 +59,8 @@ class DialogFrontend:
 
     def begin(self, title: str, model: str) -> Callable[[Steps], None]:
         """Open the dialog of a job, in place of the one before it."""
-        if self._screen is not None:
-            self._screen.action_close()
+        if self._screen is not None and self._screen.is_current:
+            self._screen.dismiss()
         screen = self._screen = StepsScreen(title, self._clock)
         self._app.push_screen(screen)
         loading = self._session.snapshot.model(model)

@@ -109,7 +109,7 @@ class HostController:
         return admin
 
     async def _ask_for_passphrase(self, error: SshKeyPassphraseNeeded) -> str:
-        return await self._app.push_screen_wait(KeyPasswordScreen(error))
+        return await self._app.push_screen_wait(KeyPasswordScreen(error)) or ""
 
     def _check_config(self) -> None:
         """What the table shows of the file may have changed, or may only now be readable."""

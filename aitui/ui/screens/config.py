@@ -17,10 +17,7 @@ from aitui.services.config_plan import ServerConfig
 from aitui.ui.keymap import APP, CONFIG, Hint, remedy_text
 from aitui.ui.messages import (
     ConfigEditRequested,
-    ConfigViewRequested,
-    ModelAddRequested,
     ModelRemovalRequested,
-    ModelsViewRequested,
 )
 from aitui.ui.plain import PlainText
 from aitui.ui.text import LineItem, fit_items, shorten_id
@@ -105,11 +102,11 @@ class ConfigScreen(Screen[None]):
         yield FindBar(view, id="entry")
         yield KeyBar(id="keys")
 
-    def on_mount(self) -> None:
+    async def on_mount(self) -> None:
         self._view.empty_text = "Reading the config file"
         self._view.focus()
         self._show()
-        self.post_message(ConfigViewRequested())
+        await self.run_action("app.read_config")
 
     def show_config(self, preset: ServerConfig, coloured: HighlightedConfig) -> None:
         """The file was read."""
@@ -129,7 +126,9 @@ class ConfigScreen(Screen[None]):
         self._error = error
         if self.is_mounted:
             self._view.empty_text = (
-                "" if self._server_config else f"Not read: {CONFIG.sign('read_again')} tries again"
+                ""
+                if self._server_config
+                else f"Not read: {CONFIG.sign('app.read_config')} tries again"
             )
             self._show()
 
@@ -151,7 +150,7 @@ class ConfigScreen(Screen[None]):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """While something is typed these keys are letters."""
         del parameters
-        typed = {"find", "find_next", "edit", "add", "copy", "next_problem", "models"}
+        typed = {"find", "find_next", "edit", "copy", "next_problem"}
         return not (action in typed and self._entry.display)
 
     def action_find(self) -> None:
@@ -182,9 +181,6 @@ class ConfigScreen(Screen[None]):
     def action_edit(self) -> None:
         self.post_message(ConfigEditRequested(self._view.cursor))
 
-    def action_add(self) -> None:
-        self.post_message(ModelAddRequested())
-
     def action_remove(self) -> None:
         if self.model_id:
             self.post_message(ModelRemovalRequested(self.model_id))
@@ -194,12 +190,6 @@ class ConfigScreen(Screen[None]):
     def action_copy(self) -> None:
         if self._view.line:
             self.app.copy_to_clipboard(self._view.line)
-
-    def action_read_again(self) -> None:
-        self.post_message(ConfigViewRequested())
-
-    def action_models(self) -> None:
-        self.post_message(ModelsViewRequested())
 
     def action_back(self) -> None:
         """Leave the entry, then the search, then the view."""
@@ -215,11 +205,11 @@ class ConfigScreen(Screen[None]):
         editable = writable and self._server_config is not None
         diagnostics = self._server_config.diagnostics if self._server_config else ()
         hints = [
-            (CONFIG.hint("models"), True),
-            (CONFIG.hint("read_again"), self._error is not None),
+            (CONFIG.hint("app.models"), True),
+            (CONFIG.hint("app.read_config"), self._error is not None),
             (CONFIG.hint("app.change_context"), inside and writable),
             (CONFIG.hint("edit"), editable),
-            (CONFIG.hint("add"), editable),
+            (CONFIG.hint("app.add_model"), editable),
             (CONFIG.hint("remove"), inside and writable),
             (APP.hint("reload_config"), writable),
             (CONFIG.hint("find_next(1)"), bool(self._view.matches)),
@@ -268,7 +258,3 @@ class ConfigScreen(Screen[None]):
     @on(ConfigView.CursorMoved)
     def _handle_cursor_move(self) -> None:
         self._show()
-
-    @on(KeyBar.Clicked)
-    async def _handle_key_click(self, message: KeyBar.Clicked) -> None:
-        await self.run_action(message.action)

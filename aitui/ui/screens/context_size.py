@@ -72,10 +72,6 @@ class ContextSizeScreen(ModalScreen[int | None]):
             entry.value = str(model.context.tokens)
             entry.action_select_all()
 
-    def action_give_up(self) -> None:
-        if self.is_current:
-            self.dismiss(None)
-
     def action_double(self) -> None:
         self._set_tokens(double(self._input_tokens()))
 
@@ -118,7 +114,7 @@ class ContextSizeScreen(ModalScreen[int | None]):
         fitting = self._fit(self._model.context.tokens).largest_context
         if fitting:
             hints.append(f"{CONTEXT_SIZE.line('fitting')} {fitting:,}")
-        hints.append(CONTEXT_SIZE.line("give_up"))
+        hints.append(CONTEXT_SIZE.line("dismiss"))
         self._hints.update(Content("   ".join(hints)))
 
     @on(Input.Changed)

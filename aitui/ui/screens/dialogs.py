@@ -38,14 +38,10 @@ class ChooseScreen(ModalScreen[str | None]):
                 *(Option(plain(shorten_id(choice, MAX_CHOICE_CELLS))) for choice in self._choices),
                 id="list",
             )
-            yield PlainText(CHOOSE.line("select", "give_up"), id="hints")
+            yield PlainText(CHOOSE.line("select", "dismiss"), id="hints")
 
     def on_mount(self) -> None:
         self.query_one(OptionList).focus()
-
-    def action_give_up(self) -> None:
-        if self.is_current:
-            self.dismiss(None)
 
     @on(OptionList.OptionSelected)
     def _handle_option(self, message: OptionList.OptionSelected) -> None:
@@ -53,8 +49,8 @@ class ChooseScreen(ModalScreen[str | None]):
             self.dismiss(self._choices[message.option_index])
 
 
-class KeyPasswordScreen(ModalScreen[str]):
-    """Ends with the password, or with an empty text if none is given."""
+class KeyPasswordScreen(ModalScreen[str | None]):
+    """Ends with the password, or with None or an empty text if none is given."""
 
     CSS_PATH = "small_dialog.tcss"
     BINDINGS: ClassVar[list[BindingType]] = KEY_PASSWORD.bindings()
@@ -68,13 +64,10 @@ class KeyPasswordScreen(ModalScreen[str]):
             yield PlainText("Password of the private key", id="title")
             yield PlainText(str(self._error), id="words")
             yield Input(password=True, id="entry")
-            yield PlainText(KEY_PASSWORD.line("submit", "give_up"), id="hints")
+            yield PlainText(KEY_PASSWORD.line("submit", "dismiss"), id="hints")
 
     def on_mount(self) -> None:
         self.query_one(Input).focus()
-
-    def action_give_up(self) -> None:
-        self.dismiss("")
 
     @on(Input.Submitted)
     def _handle_submit(self, message: Input.Submitted) -> None:
@@ -102,7 +95,7 @@ class ServersScreen(ModalScreen[Server | str | None]):
             yield OptionList(*(self._option(server) for server in self._servers), id="list")
             yield PlainText("or the URL of another one", id="words")
             yield Input(placeholder=EXAMPLE, select_on_focus=False, id="entry")
-            yield PlainText(SERVERS.line("submit", "focus_next", "give_up"), id="hints")
+            yield PlainText(SERVERS.line("submit", "focus_next", "dismiss"), id="hints")
 
     def on_mount(self) -> None:
         listed = self.query_one(OptionList)
@@ -118,9 +111,6 @@ class ServersScreen(ModalScreen[Server | str | None]):
             event.stop()
             self.set_focus(entry)
             entry.insert_text_at_cursor(letter)
-
-    def action_give_up(self) -> None:
-        self.dismiss(None)
 
     @on(OptionList.OptionSelected)
     def _handle_option(self, message: OptionList.OptionSelected) -> None:

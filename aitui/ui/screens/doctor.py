@@ -62,17 +62,12 @@ class DoctorScreen(Screen[None]):
 
     def on_mount(self) -> None:
         self.query_one(KeyBar).hints = (
-            *(DOCTOR.hint(action) for action in ("copy_report", "check_again", "close")),
+            *(DOCTOR.hint(action) for action in ("copy_report", "check_again", "dismiss")),
             APP.hint("help"),
         )
         self.query_one("#checks").focus()
         self.set_interval(1.0, self._show_progress)
         self._begin()
-
-    def action_close(self) -> None:
-        """Back to where one was; what is still to be checked isn't."""
-        if self.is_current:
-            self.dismiss()
 
     async def action_check_again(self) -> None:
         self.workers.cancel_group(self, "doctor")
@@ -90,9 +85,6 @@ class DoctorScreen(Screen[None]):
 
     def action_go_to_end(self) -> None:
         self.query_one("#checks").scroll_end(animate=False)
-
-    async def on_key_bar_clicked(self, message: KeyBar.Clicked) -> None:
-        await self.run_action(message.action)
 
     def _begin(self) -> None:
         self._checks = []

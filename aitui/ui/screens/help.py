@@ -64,11 +64,8 @@ class HelpScreen(ModalScreen[None]):
     def on_mount(self) -> None:
         dialog = self.query_one("#dialog")
         dialog.border_title = plain(self._title)
-        dialog.border_subtitle = plain(f"{HELP.sign('close')} closes")
+        dialog.border_subtitle = plain(f"{HELP.sign('dismiss')} closes")
         dialog.focus()
-
-    def action_close(self) -> None:
-        self.dismiss()
 
     def _help_content(self) -> Content:
         lines = [_help_line(key, words) for key, words in self._keys]

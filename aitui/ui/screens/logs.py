@@ -22,7 +22,7 @@ from aitui.errors import AituiError
 from aitui.services.logs import FeedPhase, FeedState, LogUpdate
 from aitui.ui.keymap import APP, LOG_VIEW, LOGS, Hint, remedy_text
 from aitui.ui.logs.model import FailureLines
-from aitui.ui.messages import LogRetryRequested, LogSaveRequested, LogSelected, ModelsViewRequested
+from aitui.ui.messages import LogSaveRequested, LogSelected
 from aitui.ui.plain import PlainText
 from aitui.ui.text import (
     LineItem,
@@ -217,13 +217,13 @@ class LogsScreen(Screen[None]):
         self._select_log(self.log_name)
         self.watch(self.app, "snapshot", self._retry_when_back)
 
-    def _retry_when_back(self, snapshot: Snapshot) -> None:
+    async def _retry_when_back(self, snapshot: Snapshot) -> None:
         """If the server came back, the log may come back at once."""
         phase = snapshot.connection.phase
         came_back = phase is ConnectionPhase.LIVE and self._was_lost
         self._was_lost = phase is ConnectionPhase.LOST
         if came_back and self._feed_state.phase is FeedPhase.LOST:
-            self.post_message(LogRetryRequested())
+            await self.run_action("app.retry_log")
 
     def show_update(self, name: str, news: LogUpdate) -> None:
         """What has come of a log; of one that is no longer chosen nothing is shown."""
@@ -284,12 +284,6 @@ class LogsScreen(Screen[None]):
         else:
             self.notify("There is no line to save", severity="warning")
 
-    def action_retry(self) -> None:
-        self.post_message(LogRetryRequested())
-
-    def action_models(self) -> None:
-        self.post_message(ModelsViewRequested())
-
     async def action_submit_entry(self) -> None:
         await self._entry.action_submit()
 
@@ -311,8 +305,8 @@ class LogsScreen(Screen[None]):
             return [LOGS.hint("submit_entry", words), LOGS.hint("back")]
         found = bool(view.match_count)
         hints = [
-            (LOGS.hint("models"), True),
-            (LOGS.hint("retry"), self._feed_state.phase is FeedPhase.LOST),
+            (LOGS.hint("app.models"), True),
+            (LOGS.hint("app.retry_log"), self._feed_state.phase is FeedPhase.LOST),
             (LOG_VIEW.hint("follow"), not view.following),
             (LOGS.hint("pause", "go on" if view.paused else ""), True),
             (LOGS.hint("find_next(1)"), found),
@@ -417,13 +411,6 @@ class LogsScreen(Screen[None]):
     @on(LogBar.NameClicked)
     def _handle_name_click(self, message: LogBar.NameClicked) -> None:
         self._select_log(message.name)
-
-    @on(KeyBar.Clicked)
-    async def _handle_key_click(self, message: KeyBar.Clicked) -> None:
-        if message.action == "follow":
-            self._view.action_follow()
-        else:
-            await self.run_action(message.action)
 
 
 def _update_lines(pane: PlainText, lines: list[str]) -> None:

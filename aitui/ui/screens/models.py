@@ -23,7 +23,6 @@ from aitui.ui.messages import (
     ChatRequested,
     LoadRequested,
     LogRequested,
-    UnloadAllRequested,
     UnloadRequested,
 )
 from aitui.ui.models_table import ClockReading
@@ -106,9 +105,6 @@ class ModelsScreen(Screen[None]):
 
     def action_unload(self) -> None:
         self._post_model_request(UnloadRequested)
-
-    def action_unload_all(self) -> None:
-        self.post_message(UnloadAllRequested())
 
     def action_log(self) -> None:
         """Read the log of the model under the cursor; this never loads it."""
@@ -398,7 +394,3 @@ class ModelsScreen(Screen[None]):
     def on_chat_pane_replying_changed(self) -> None:
         """Other keys work now."""
         self._show_ages()
-
-    @on(KeyBar.Clicked)
-    async def _handle_key_click(self, message: KeyBar.Clicked) -> None:
-        await self.run_action(message.action)

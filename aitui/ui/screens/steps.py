@@ -70,10 +70,6 @@ class StepsScreen(ModalScreen[None]):
         self._has_succeeded = well
         self._show()
 
-    def action_close(self) -> None:
-        if self.is_current:
-            self.dismiss()
-
     def action_scroll(self, lines: int) -> None:
         self.query_one("#seen").scroll_relative(y=lines, animate=False)
 
@@ -93,7 +89,7 @@ class StepsScreen(ModalScreen[None]):
         outcome.display = bool(self._outcome)
         outcome.set_class(self._has_succeeded is False, "-failed")
         outcome.update(Content("\n".join(self._outcome)))
-        close, copy = STEPS.sign("close"), STEPS.sign("copy_report")
+        close, copy = STEPS.sign("dismiss"), STEPS.sign("copy_report")
         words = f"{close} closes{'; it goes on' if self.in_progress else f'   {copy} copies the report'}"
         self.query_one("#hint", PlainText).update(words)
 

@@ -18,14 +18,6 @@ class Transcript(TranscriptView):
 
     BINDINGS: ClassVar[list[BindingType]] = TRANSCRIPT.bindings()
 
-    class CopyRequested(Message):
-        """A copy of a block, an answer or the conversation was requested."""
-
-        def __init__(self, text: str, what: str) -> None:
-            super().__init__()
-            self.text = text
-            self.what = what
-
     class OpenRequested(Message):
         """An editor with that block was requested."""
 
@@ -102,7 +94,7 @@ class Transcript(TranscriptView):
         else:
             text = block_text(self._layout.entries, self._cursor)
         if text:
-            self.post_message(self.CopyRequested(text, what))
+            self.app.copy_to_clipboard(text)
 
     def action_open_block(self) -> None:
         text = block_text(self._layout.entries, self._cursor)
