@@ -7,7 +7,6 @@ from typing import ClassVar
 from rich.cells import cell_len
 from rich.style import Style
 from textual.geometry import Region, Size
-from textual.message import Message
 from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.selection import Selection
@@ -79,13 +78,6 @@ class TranscriptView(ScrollView, can_focus=True, inherit_bindings=False):
 
     raw: reactive[bool] = reactive(False, init=False)
     empty_text: reactive[str] = reactive("", init=False)
-
-    class FollowingChanged(Message):
-        """The view has left the end, or come back to it."""
-
-        def __init__(self, *, following: bool) -> None:
-            super().__init__()
-            self.following = following
 
     def __init__(
         self,
@@ -360,7 +352,6 @@ class TranscriptView(ScrollView, can_focus=True, inherit_bindings=False):
             return
         self.following = following
         self._seen_rows = self._layout.height
-        self.post_message(self.FollowingChanged(following=following))
         self.refresh()
 
     def _scroll_block_into_view(self, index: int) -> None:
