@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from rich.segment import Segment
+from rich.style import Style
 from textual.reactive import reactive
 from textual.strip import Strip
 from textual.widget import Widget
@@ -11,7 +11,7 @@ from aitui.domain.chat.reply import Reply, ReplyPhase
 from aitui.domain.snapshot import Clock
 from aitui.domain.units import format_rate, format_tokens
 from aitui.ui.reply_text import phase_text
-from aitui.ui.text import LineItem, fit_items, total_width, truncate
+from aitui.ui.text import LineItem, fit_items, render_items, truncate
 
 BARS = "▁▂▃▄▅▆▇█"
 MAX_BARS = 12
@@ -50,26 +50,16 @@ class ChatStatus(Widget):
         """Let seconds go on while nothing comes."""
         self.set_interval(1.0, self._refresh_if_changed)
 
-    def watch_reply(self) -> None:
-        """Repaint the line only if its words changed."""
-        self._refresh_if_changed()
-
-    def watch_trouble(self) -> None:
-        self._refresh_if_changed()
-
-    def render_line(self, y: int) -> Strip:
-        width, plain = self.size.width, self.rich_style
+    def render_line(self, y: int) -> Strip:  # noqa: ARG002 - there is one line
         self._last_items = self._items()
-        kept = fit_items(self._last_items, width - 2)
-        if y or not kept:
-            return Strip.blank(width, plain)
-        segments = [Segment(" ", plain)]
-        for index, item in enumerate(kept):
-            last = index == len(kept) - 1 and index
-            gap = width - 2 - total_width(kept) + 2 if last else 2 if index else 0
-            style = self.get_component_rich_style(f"chat-status--{item.style}")
-            segments += [Segment(" " * gap, plain), Segment(item.text, style)]
-        return Strip(segments).adjust_cell_length(width, plain)
+        kept = fit_items(self._last_items, self.size.width - 2)
+        gauge = max(1, len(kept) - 1)
+        return render_items(
+            kept[:gauge], kept[gauge:], self.size.width, self._item_style, self.rich_style
+        )
+
+    def _item_style(self, name: str) -> Style:
+        return self.get_component_rich_style(f"chat-status--{name}")
 
     def _items(self) -> tuple[LineItem, ...]:
         answer = self.reply
@@ -103,3 +93,5 @@ class ChatStatus(Widget):
     def _refresh_if_changed(self) -> None:
         if self._items() != self._last_items:
             self.refresh()
+
+    watch_reply = watch_trouble = _refresh_if_changed
