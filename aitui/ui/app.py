@@ -5,12 +5,11 @@ import signal
 import sys
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 from textual import events, on
 from textual.app import App, SystemCommand
-from textual.binding import BindingType
 from textual.driver import Driver
 from textual.drivers.linux_driver import LinuxDriver
 from textual.filter import LineFilter
@@ -82,7 +81,7 @@ class AituiApp(App[None]):
     OptionList:nocolor > .option-list--option-highlighted { text-style: bold underline; }
     Screen:nocolor .screen--selection { text-style: reverse; }
     """
-    BINDINGS: ClassVar[list[BindingType]] = APP.bindings()
+    BINDINGS = APP.bindings()
 
     server: var[Server | None] = var(None, init=False)
     """The server that is shown, open or about to be."""

@@ -1,7 +1,8 @@
 """Dialogs in front of a job: its confirmation, its steps, its result."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+
+from textual.app import App
 
 from aitui.domain.confirmation import Ask, Confirmation
 from aitui.domain.progress import Steps
@@ -20,9 +21,6 @@ from aitui.ui.keymap import remedy_text
 from aitui.ui.screens.confirm import ConfirmScreen
 from aitui.ui.screens.steps import StepsScreen
 
-if TYPE_CHECKING:
-    from textual.app import App
-
 WIDE, TALL = 100, 34
 """Columns and rows from which a diff has room for the lines around it."""
 LOG_LINES = 8
@@ -34,7 +32,7 @@ _DONE = {Job.UNDO: "Undone", Job.RELOAD: "Reloaded", Job.RESTART: "Restarted"}
 class DialogFrontend:
     """Confirms in dialogs, and shows the steps of each job in one of its own."""
 
-    def __init__(self, app: "App[None]", clock: Clock, session: Session, ask: Ask) -> None:
+    def __init__(self, app: App[None], clock: Clock, session: Session, ask: Ask) -> None:
         self._app = app
         self._clock = clock
         self._session = session

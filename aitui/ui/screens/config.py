@@ -1,11 +1,9 @@
 """View 5: the server's config file, the selected model's block in focus, its mistakes marked."""
 
 from collections.abc import Sequence
-from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import BindingType
 from textual.content import Content
 from textual.screen import Screen
 
@@ -70,7 +68,7 @@ class ConfigScreen(Screen[None]):
     """Shows the file as it was last read, and passes on requests to change it."""
 
     CSS_PATH = "config.tcss"
-    BINDINGS: ClassVar[list[BindingType]] = CONFIG.bindings()
+    BINDINGS = CONFIG.bindings()
 
     def __init__(self, clock: Clock, server: Server, model_id: str) -> None:
         super().__init__(name="config")

@@ -1,10 +1,7 @@
 """Asks for a context size: what it is now, where that figure is from, and a field for the new one."""
 
-from typing import ClassVar
-
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
@@ -26,7 +23,7 @@ class ContextSizeScreen(ModalScreen[int | None]):
     """Ends with tokens, or with None where nothing is to change."""
 
     CSS_PATH = "context_size.tcss"
-    BINDINGS: ClassVar[list[BindingType]] = CONTEXT_SIZE.bindings()
+    BINDINGS = CONTEXT_SIZE.bindings()
 
     def __init__(self, model: Model, snapshot: Snapshot | None = None) -> None:
         super().__init__()

@@ -1,11 +1,9 @@
 """Chooses one of several texts."""
 
 from collections.abc import Sequence
-from typing import ClassVar
 
 from textual import events, on
 from textual.app import ComposeResult
-from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList
@@ -24,7 +22,7 @@ class ChooseScreen(ModalScreen[str | None]):
     """Ends with one of them, or with None."""
 
     CSS_PATH = "small_dialog.tcss"
-    BINDINGS: ClassVar[list[BindingType]] = CHOOSE.bindings()
+    BINDINGS = CHOOSE.bindings()
 
     def __init__(self, title: str, choices: Sequence[str]) -> None:
         super().__init__()
@@ -53,7 +51,7 @@ class KeyPasswordScreen(ModalScreen[str | None]):
     """Ends with the password, or with None or an empty text if none is given."""
 
     CSS_PATH = "small_dialog.tcss"
-    BINDINGS: ClassVar[list[BindingType]] = KEY_PASSWORD.bindings()
+    BINDINGS = KEY_PASSWORD.bindings()
 
     def __init__(self, error: KeyPasswordNeeded | SshKeyPassphraseNeeded) -> None:
         super().__init__()
@@ -82,7 +80,7 @@ class ServersScreen(ModalScreen[Server | str | None]):
     """Ends with a server of the list, with a URL that was typed, or with None."""
 
     CSS_PATH = "small_dialog.tcss"
-    BINDINGS: ClassVar[list[BindingType]] = SERVERS.bindings()
+    BINDINGS = SERVERS.bindings()
 
     def __init__(self, servers: tuple[Server, ...], current: Server | None) -> None:
         super().__init__()

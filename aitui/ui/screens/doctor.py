@@ -3,11 +3,9 @@
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import replace
-from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import BindingType
 from textual.containers import Horizontal, VerticalScroll
 from textual.content import Content
 from textual.screen import Screen
@@ -44,7 +42,7 @@ class DoctorScreen(Screen[None]):
     """Shows each check as it ends; ends the check-up when it is closed."""
 
     CSS_PATH = "doctor.tcss"
-    BINDINGS: ClassVar[list[BindingType]] = DOCTOR.bindings()
+    BINDINGS = DOCTOR.bindings()
 
     def __init__(self, check_up: RunChecks, clock: Clock) -> None:
         super().__init__()

@@ -1,9 +1,6 @@
 """View 4: which model uses each card's memory, and how cards and machine did lately."""
 
-from typing import ClassVar
-
 from textual.app import ComposeResult
-from textual.binding import BindingType
 from textual.screen import Screen
 
 from aitui.domain.snapshot import Clock, Snapshot
@@ -20,7 +17,7 @@ class HardwareScreen(Screen[None]):
     """Shows what each snapshot tells of the hardware."""
 
     CSS_PATH = "hardware.tcss"
-    BINDINGS: ClassVar[list[BindingType]] = HARDWARE.bindings()
+    BINDINGS = HARDWARE.bindings()
 
     def __init__(self, clock: Clock) -> None:
         super().__init__(name="hardware")

@@ -2,11 +2,9 @@
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList
@@ -21,7 +19,7 @@ from aitui.ui.plain import PlainText, plain
 class ConversationList(OptionList):
     """What was found."""
 
-    BINDINGS: ClassVar[list[BindingType]] = CONVERSATIONS.bindings()
+    BINDINGS = CONVERSATIONS.bindings()
 
     def action_move(self, amount: float, unit: str = "rows") -> None:
         # Every conversation has two lines.
@@ -37,7 +35,7 @@ class HistoryScreen(ModalScreen[str | None]):
     """
 
     CSS_PATH = "small_dialog.tcss"
-    BINDINGS: ClassVar[list[BindingType]] = HISTORY.bindings()
+    BINDINGS = HISTORY.bindings()
 
     def __init__(
         self,

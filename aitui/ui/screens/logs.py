@@ -1,12 +1,10 @@
 """View 2: a log of the server, or of one model, as it grows."""
 
 from dataclasses import replace
-from typing import ClassVar
 
 from rich.style import Style
 from textual import events, on
 from textual.app import ComposeResult
-from textual.binding import BindingType
 from textual.content import Content
 from textual.message import Message
 from textual.reactive import reactive
@@ -23,7 +21,7 @@ from aitui.services.logs import FeedPhase, FeedState, LogUpdate
 from aitui.ui.keymap import APP, LOG_VIEW, LOGS, Hint, remedy_text
 from aitui.ui.logs.model import FailureLines
 from aitui.ui.messages import LogSaveRequested, LogSelected
-from aitui.ui.plain import PlainText
+from aitui.ui.plain import PlainText, component_classes
 from aitui.ui.text import (
     LineItem,
     error_text,
@@ -99,14 +97,9 @@ MAX_ID_CELLS = 28
 class LogBar(Widget):
     """Names of logs at the left, the chosen one marked; at the right what goes on."""
 
-    COMPONENT_CLASSES = {  # noqa: RUF012
-        "log-bar--name",
-        "log-bar--chosen",
-        "log-bar--good",
-        "log-bar--waiting",
-        "log-bar--lost",
-        "log-bar--quiet",
-    }
+    COMPONENT_CLASSES = component_classes(
+        "log-bar", "name", "chosen", "good", "waiting", "lost", "quiet"
+    )
 
     names: reactive[tuple[tuple[str, str], ...]] = reactive(())
     """Each log's name for the server, and the word for it."""
@@ -158,7 +151,7 @@ class LogsScreen(Screen[None]):
     """Shows what it is fed of one log, and passes on which one is wanted."""
 
     CSS_PATH = "logs.tcss"
-    BINDINGS: ClassVar[list[BindingType]] = LOGS.bindings()
+    BINDINGS = LOGS.bindings()
 
     def __init__(
         self,

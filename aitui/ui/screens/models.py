@@ -2,11 +2,10 @@
 
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import BindingType
 from textual.containers import Container, Vertical
 from textual.content import Content
 from textual.screen import Screen
@@ -49,7 +48,7 @@ class ModelsScreen(Screen[None]):
     """Shows the snapshot, and passes on requests for its models."""
 
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (WIDE_COLUMNS, "-wide")]  # noqa: RUF012
-    BINDINGS: ClassVar[list[BindingType]] = MODELS.bindings()
+    BINDINGS = MODELS.bindings()
 
     def __init__(self, clock: Clock) -> None:
         super().__init__()

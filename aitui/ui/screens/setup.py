@@ -1,10 +1,8 @@
 """Shown instead of a connection where the default server's certificate files are missing."""
 
 from pathlib import Path
-from typing import ClassVar
 
 from textual.app import ComposeResult
-from textual.binding import BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.screen import Screen
@@ -19,7 +17,7 @@ class SetupScreen(Screen[None]):
     """Says which files were looked for, and what can be done now."""
 
     CSS_PATH = "setup.tcss"
-    BINDINGS: ClassVar[list[BindingType]] = SETUP.bindings()
+    BINDINGS = SETUP.bindings()
 
     def __init__(self, server: Server, missing: tuple[tuple[str, Path], ...]) -> None:
         super().__init__()

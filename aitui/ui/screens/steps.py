@@ -1,9 +1,6 @@
 """Something that takes several steps: each ticks off with its time, or says how it failed."""
 
-from typing import ClassVar
-
 from textual.app import ComposeResult
-from textual.binding import BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.reactive import reactive
@@ -31,7 +28,7 @@ class StepsScreen(ModalScreen[None]):
     """Shows steps as they go on. Closing it stops nothing; a message tells the end then."""
 
     CSS_PATH = "steps.tcss"
-    BINDINGS: ClassVar[list[BindingType]] = STEPS.bindings()
+    BINDINGS = STEPS.bindings()
 
     steps: reactive[Steps] = reactive(Steps(), init=False)
     expected_load_time: reactive[float | None] = reactive(None, init=False)

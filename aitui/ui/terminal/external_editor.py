@@ -15,17 +15,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from weakref import WeakSet
 
-from textual.app import SuspendNotSupported
+from textual.app import App, SuspendNotSupported
 
 from aitui.domain.sanitize import sanitize_line, sanitize_text
 from aitui.errors import AituiError
-
-if TYPE_CHECKING:
-    from textual.app import App
-
 
 EDITORS_WITH_LINE_ARGUMENT = frozenset(
     {"vi", "vim", "nvim", "nano", "emacs", "micro", "kak", "joe", "ne"}
@@ -39,7 +35,7 @@ _LOOK_AGAIN = 0.05
 _ASIDE: "WeakSet[App[None]]" = WeakSet()
 
 
-async def edit_text(app: "App[None]", text: str, *, suffix: str = ".md") -> str:
+async def edit_text(app: App[None], text: str, *, suffix: str = ".md") -> str:
     """The text as it was left in the editor; the loop goes on meanwhile.
 
     Raises AituiError as `edited_bytes` does.
@@ -56,7 +52,7 @@ async def edit_text(app: "App[None]", text: str, *, suffix: str = ".md") -> str:
 
 
 async def edit_bytes(
-    app: "App[None]",
+    app: App[None],
     content: bytes,
     *,
     suffix: str,
@@ -85,7 +81,7 @@ async def edit_bytes(
 
 
 async def _edit_draft(
-    app: "App[None]", words: tuple[str, ...], draft: "_Draft", known: bytes
+    app: App[None], words: tuple[str, ...], draft: "_Draft", known: bytes
 ) -> bytes:
     try:
         with _translate_errors(_not_executable_text(words[0]), remedy="The text is as before."):
@@ -227,7 +223,7 @@ def _not_executable_text(program: str) -> str:
     return f"{sanitize_line(program, 100)} can't be used."
 
 
-async def _run(app: "App[None]", words: tuple[str, ...]) -> None:
+async def _run(app: App[None], words: tuple[str, ...]) -> None:
     with _leave_signals_to_editor(), _suspend_screen(app):
         editor = await asyncio.create_subprocess_exec(*words)
         try:
@@ -252,7 +248,7 @@ def _describe_status(status: int) -> str:
 
 
 @contextmanager
-def _suspend_screen(app: "App[None]") -> Iterator[None]:
+def _suspend_screen(app: App[None]) -> Iterator[None]:
     """Leave the terminal to another program; whatever happens to that, the screen comes back."""
     failure: BaseException | None = None
     # App.suspend never resumes if an exception reaches it (Textual 8.2.8). None does, unless the

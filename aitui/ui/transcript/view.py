@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from typing import ClassVar
 
 from rich.cells import cell_len
 from rich.style import Style
@@ -14,6 +13,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from aitui.domain.snapshot import Clock
+from aitui.ui.plain import component_classes
 from aitui.ui.transcript.conversation import TranscriptDocument
 from aitui.ui.transcript.layout import (
     block_contains_row,
@@ -74,7 +74,7 @@ class TranscriptView(ScrollView, can_focus=True, inherit_bindings=False):
         .transcript--hint { color: $background; background: $accent; text-style: bold; }
     }
     """
-    COMPONENT_CLASSES: ClassVar[set[str]] = {f"transcript--{part}" for part in PARTS}
+    COMPONENT_CLASSES = component_classes("transcript", *PARTS)
 
     raw: reactive[bool] = reactive(False, init=False)
     empty_text: reactive[str] = reactive("", init=False)

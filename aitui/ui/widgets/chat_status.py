@@ -1,7 +1,5 @@
 """The line between transcript and prompt: what the answer is at, how fast, how full."""
 
-from typing import ClassVar
-
 from rich.style import Style
 from textual.reactive import reactive
 from textual.strip import Strip
@@ -10,6 +8,7 @@ from textual.widget import Widget
 from aitui.domain.chat.reply import Reply, ReplyPhase
 from aitui.domain.snapshot import Clock
 from aitui.domain.units import format_rate, format_tokens
+from aitui.ui.plain import component_classes
 from aitui.ui.reply_text import phase_text
 from aitui.ui.text import LineItem, fit_items, render_items, truncate
 
@@ -29,11 +28,7 @@ def sparkline(series: tuple[float, ...]) -> str:
 class ChatStatus(Widget):
     """One line that drops whole items where there is no room."""
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = {
-        "chat-status--phase",
-        "chat-status--quiet",
-        "chat-status--failed",
-    }
+    COMPONENT_CLASSES = component_classes("chat-status", "phase", "quiet", "failed")
 
     reply: reactive[Reply | None] = reactive(None)
     context_size: reactive[int | None] = reactive(None)

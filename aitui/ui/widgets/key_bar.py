@@ -1,20 +1,19 @@
 """The last line: the keys that work now."""
 
-from typing import ClassVar
-
 from rich.segment import Segment
 from textual import events
 from textual.reactive import reactive
 from textual.strip import Strip
 from textual.widget import Widget
 
+from aitui.ui.plain import component_classes
 from aitui.ui.text import LineItem, fit_items, total_width
 
 
 class KeyBar(Widget):
     """Keys with their words; whole items go where there is no room; a click is a key press."""
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = {"key-bar--key", "key-bar--words"}
+    COMPONENT_CLASSES = component_classes("key-bar", "key", "words")
 
     hints: reactive[tuple[tuple[str, str, str], ...]] = reactive(())
     """Key, words and action of each hint, the most needed first; the last stays at the right."""

@@ -1,7 +1,6 @@
 """The first line: which server, is it alive, what runs there."""
 
 from contextlib import suppress
-from typing import ClassVar
 
 from rich.style import Style
 from textual.color import Color, ColorParseError
@@ -12,19 +11,16 @@ from aitui.domain.eviction import list_uses
 from aitui.domain.snapshot import Clock, ConnectionPhase, Server, Snapshot
 from aitui.domain.units import format_seconds
 from aitui.ui.certificate_days import certificate_item
+from aitui.ui.plain import component_classes
 from aitui.ui.text import LineItem, render_items, shorten_id, total_width
 
 
 class ServerHeader(Widget):
     """One line that drops whole items, the least needed first, when there is no room."""
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = {
-        "server-header--name",
-        "server-header--live",
-        "server-header--lost",
-        "server-header--waiting",
-        "server-header--quiet",
-    }
+    COMPONENT_CLASSES = component_classes(
+        "server-header", "name", "live", "lost", "waiting", "quiet"
+    )
 
     def __init__(self, clock: Clock, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)

@@ -1,9 +1,7 @@
 """A conversation of any length: turns that stream in, blocks to move by and to copy."""
 
 from collections.abc import Iterable
-from typing import ClassVar
 
-from textual.binding import BindingType
 from textual.message import Message
 
 from aitui.ui.keymap import TRANSCRIPT
@@ -16,7 +14,7 @@ from aitui.ui.transcript.view import TranscriptView
 class Transcript(TranscriptView):
     """Turns that come in by `begin_turn`, `append` and `finish`, or whole by `replace`."""
 
-    BINDINGS: ClassVar[list[BindingType]] = TRANSCRIPT.bindings()
+    BINDINGS = TRANSCRIPT.bindings()
 
     class OpenRequested(Message):
         """An editor with that block was requested."""
