@@ -12,7 +12,7 @@ from aitui.domain.sanitize import sanitize_line
 from aitui.domain.snapshot import Clock, Server
 from aitui.errors import AituiError
 from aitui.services.config_plan import ServerConfig
-from aitui.ui.keymap import APP, CONFIG, Hint, remedy_text
+from aitui.ui.keymap import APP, CONFIG, Hint
 from aitui.ui.messages import (
     ConfigEditRequested,
     ModelRemovalRequested,
@@ -25,6 +25,7 @@ from aitui.ui.widgets.config_view import ConfigView
 from aitui.ui.widgets.find_bar import FindBar, match_position
 from aitui.ui.widgets.key_bar import KeyBar
 from aitui.ui.widgets.server_header import ServerHeader
+from aitui.ui.widgets.trouble_pane import TroublePane
 
 MAX_LINE_LENGTH = 4000
 
@@ -79,7 +80,7 @@ class ConfigScreen(Screen[None]):
         self._error: AituiError | None = None
 
         self._place = PlainText(id="place")
-        self._trouble = PlainText(id="trouble")
+        self._trouble = TroublePane(id="trouble")
         self._view = ConfigView(id="config")
         self._entry = FindBar(self._view, id="entry")
         self._key_bar = KeyBar(id="keys")
@@ -211,14 +212,7 @@ class ConfigScreen(Screen[None]):
         self._place.update(
             config_status_line(preset, self._view, self.size.width - 2) if preset else ""
         )
-        lines = (
-            [f"✘ {error.what}", error.why, remedy_text(error)]
-            if error
-            else line_warnings(preset, self._view.cursor)
-        )
-        self._trouble.display = any(lines)
-        self._trouble.set_class(error is not None, "-error")
-        self._trouble.update(Content("\n".join(filter(None, lines))))
+        self._trouble.show(error, () if error else line_warnings(preset, self._view.cursor))
         self._key_bar.hints = tuple(self.keys())
 
     on_resize = _show

@@ -5,7 +5,6 @@ from dataclasses import replace
 from rich.style import Style
 from textual import events, on
 from textual.app import ComposeResult
-from textual.content import Content
 from textual.message import Message
 from textual.reactive import reactive
 from textual.screen import Screen
@@ -18,10 +17,10 @@ from aitui.domain.models import LoadFailure
 from aitui.domain.snapshot import Clock, ConnectionPhase, Snapshot
 from aitui.errors import AituiError
 from aitui.services.logs import FeedPhase, FeedState, LogUpdate
-from aitui.ui.keymap import APP, LOG_VIEW, LOGS, Hint, remedy_text
+from aitui.ui.keymap import APP, LOG_VIEW, LOGS, Hint
 from aitui.ui.logs.model import FailureLines
 from aitui.ui.messages import LogSaveRequested, LogSelected
-from aitui.ui.plain import PlainText, component_classes
+from aitui.ui.plain import component_classes
 from aitui.ui.text import (
     LineItem,
     error_text,
@@ -35,6 +34,7 @@ from aitui.ui.widgets.find_bar import FindBar, match_position
 from aitui.ui.widgets.key_bar import KeyBar
 from aitui.ui.widgets.log_view import LogView
 from aitui.ui.widgets.server_header import ServerHeader
+from aitui.ui.widgets.trouble_pane import TroublePane
 
 BOTH, PROXY, UPSTREAM = "", "proxy", "upstream"
 SERVER_LOGS = (BOTH, PROXY, UPSTREAM)
@@ -169,8 +169,8 @@ class LogsScreen(Screen[None]):
         self._feed_state = FeedState()
         self.log_name = log
         self._bar = LogBar(id="bar")
-        self._reason = PlainText(id="reason")
-        self._trouble = PlainText(id="trouble")
+        self._reason = TroublePane(id="reason")
+        self._trouble = TroublePane(id="trouble")
         self._view = LogView(id="log")
         self._entry = FindBar(self._view, id="entry")
         self._key_bar = KeyBar(id="keys")
@@ -326,10 +326,8 @@ class LogsScreen(Screen[None]):
             reason = [f"✘ {self._model_id} didn't come up: {failed.reason}"]
             if not view.failure_lines.is_found:
                 reason += [f"  {line}" for line in failed.log]
-        _update_lines(self._reason, reason)
-        error = self._feed_state.error
-        lines = [] if error is None else [f"✘ {error.what}", error.why, remedy_text(error)]
-        _update_lines(self._trouble, lines)
+        self._reason.show(None, reason)
+        self._trouble.show(self._feed_state.error)
 
     def _log_title(self) -> str:
         titles = {
@@ -366,8 +364,3 @@ class LogsScreen(Screen[None]):
     @on(LogBar.NameClicked)
     def _handle_name_click(self, message: LogBar.NameClicked) -> None:
         self._select_log(message.name)
-
-
-def _update_lines(pane: PlainText, lines: list[str]) -> None:
-    pane.display = bool(lines)
-    pane.update(Content("\n".join(line for line in lines if line)))
