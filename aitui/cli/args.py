@@ -2,6 +2,7 @@
 
 import argparse
 import re
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
@@ -47,6 +48,11 @@ class Arguments:
     value: str = ""
     reload: bool = True
     only: bool = False
+
+    @property
+    def is_change(self) -> bool:
+        """Whether the command changes something: then it has a question, and takes `--yes`."""
+        return any(one.name == self.command and _YES in one.options for one in COMMANDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,11 +290,6 @@ _ALL_OPTIONS = (
     *DASHBOARD_OPTIONS,
     *(option for command in COMMANDS for option in command.options),
 )
-_LONG_NAMES = {
-    *("--help", "--version"),
-    *(name for option in _ALL_OPTIONS for name in option.names if name.startswith("--")),
-}
-
 _EXAMPLES = """\
 examples:
   aitui                               the dashboard of the default server
@@ -321,12 +322,14 @@ def parse(argv: Sequence[str]) -> Arguments:
     if not argv:
         # The dashboard: the parser takes 4 ms to build.
         return Arguments()
-    parser = _parser()
-    given = {
-        name: value
-        for name, value in vars(parser.parse_args(_escape_flag_argument(argv))).items()
-        if value is not None
-    }
+    parser, commands = _parsers()
+    namespace, unknown = parser.parse_known_args(_escape_flag_argument(argv))
+    given = {name: value for name, value in vars(namespace).items() if value is not None}
+    if unknown:
+        command = given.get("command", "")
+        words = sanitize_line(" ".join(unknown), 200)
+        refusing = commands.get(command, parser)
+        refusing.error(f"unrecognized arguments: {words}{_hint(unknown, command, given)}")
     _refuse_contradiction(parser, given)
     for option in _ALL_OPTIONS:
         if option.convert is not None and option.dest in given:
@@ -353,13 +356,40 @@ def _refuse_contradiction(parser: argparse.ArgumentParser, given: dict[str, Any]
         parser.error("the ID of a model can't be empty: aitui status shows them")
 
 
+def _options_of(command: str) -> tuple[Option, ...]:
+    """The options that may stand with the command, or with none if it is empty."""
+    own = next((one.options for one in COMMANDS if one.name == command), DASHBOARD_OPTIONS)
+    return (*SERVER_OPTIONS, *own)
+
+
+def _long_names(command: str) -> set[str]:
+    """The names of its options, without their dashes."""
+    names = (name for option in _options_of(command) for name in option.names)
+    return {"help", *(name[2:] for name in names if name.startswith("--"))}
+
+
+def _hint(unknown: list[str], command: str, given: dict[str, Any]) -> str:
+    """What was probably meant by the first option that the command does not take."""
+    name = next((word.partition("=")[0] for word in unknown if word.startswith("-")), "")
+    dest = next((one.dest for one in _ALL_OPTIONS if name in one.names), name.lstrip("-"))
+    arguments = [one for one in _options_of(command) if not one.names[0].startswith("-")]
+    if name and dest in {one.dest for one in arguments}:
+        shown = [str(one.reads["metavar"]) for one in arguments]
+        if len(shown) == 1 and dest in given:
+            shown = [shlex.quote(given[dest])]
+        return f" ({command} takes the {dest} as an argument: aitui {command} {' '.join(shown)})"
+    near = nearest_one(name.lstrip("-"), _long_names(command)) if name.startswith("--") else ""
+    return f" (did you mean --{near}?)" if near else ""
+
+
 def _escape_flag_argument(argv: Sequence[str]) -> list[str]:
     """`flag ID --temp 0.7` means llama-server's flag, which is no option of ours."""
     words = list(argv)
     if "flag" in words:
+        own = _long_names("flag")
         for at in range(words.index("flag") + 1, len(words)):
             name = words[at].partition("=")[0]
-            if re.fullmatch("--?[A-Za-z][A-Za-z0-9_-]*", name) and name not in _LONG_NAMES:
+            if re.fullmatch("--?[A-Za-z][A-Za-z0-9_-]*", name) and name.lstrip("-") not in own:
                 # With a blank in front it is no option to argparse.
                 words[at : at + 1] = f" {words[at]}".split("=", 1)
                 break
@@ -370,21 +400,15 @@ class _ArgumentParser(argparse.ArgumentParser):
     """Says what was probably meant, and repeats nothing that could steer a terminal."""
 
     def error(self, message: str) -> NoReturn:
-        near = self._suggest(message)
+        command = re.search(r"invalid choice: '([^']*)'", message)
+        near = nearest_one(command[1], [one.name for one in COMMANDS]) if command else ""
         hint = f" (did you mean {near}?)" if near else ""
         self.print_usage(sys.stderr)
-        self.exit(2, f"{self.prog}: {sanitize_line(message, 300)}{hint}\n")
-
-    def _suggest(self, message: str) -> str:
-        """The nearest to the unknown command or option that argparse complains about."""
-        if command := re.search(r"invalid choice: '([^']*)'", message):
-            return nearest_one(command[1], [one.name for one in COMMANDS])
-        if option := re.search(r"unrecognized arguments: (--[^\s=]+)", message):
-            return nearest_one(option[1], _LONG_NAMES)
-        return ""
+        self.exit(2, f"{self.prog}: {sanitize_line(message, 400)}{hint}\n")
 
 
-def _parser() -> _ArgumentParser:
+def _parsers() -> tuple[_ArgumentParser, dict[str, _ArgumentParser]]:
+    """The parser of everything, and that of each command."""
     shared = _ArgumentParser(add_help=False)
     server = shared.add_argument_group("server")
     for option in SERVER_OPTIONS:
@@ -419,4 +443,4 @@ def _parser() -> _ArgumentParser:
         one_of = group.add_mutually_exclusive_group()
         for option in command.options:
             option.add_to(one_of if option.one_of else group)
-    return parser
+    return parser, commands.choices

@@ -1,5 +1,6 @@
 """The command line, and what is said to one that makes no sense."""
 
+import re
 import subprocess
 import sys
 from dataclasses import fields
@@ -111,12 +112,53 @@ def test_server_and_url_are_refused_wherever_they_stand(
         (["unlaod", "m"], "unload"),
         (["--read-olny"], "--read-only"),
         (["status", "--jsn"], "--json"),
+        (["logs", "--follwo", "m"], "--follow"),
+        (["chat", "--moedl", "m"], "--model"),
     ],
 )
 def test_what_was_probably_meant_is_said(
     capsys: pytest.CaptureFixture[str], argv: list[str], meant: str
 ) -> None:
     assert f"did you mean {meant}?" in refusal(capsys, *argv)
+
+
+@pytest.mark.parametrize(
+    ("argv", "right"),
+    [
+        (
+            ["logs", "--model", "llama 3"],
+            "logs takes the model as an argument: aitui logs 'llama 3'",
+        ),
+        (["load", "-m", "qwen"], "load takes the model as an argument: aitui load qwen"),
+        (["unload", "--model", "qwen"], "unload takes the model as an argument: aitui unload qwen"),
+        (["ctx", "qwen", "--size", "8k"], "ctx takes the size as an argument: aitui ctx ID SIZE"),
+    ],
+)
+def test_an_option_for_what_stands_without_one_is_explained(
+    capsys: pytest.CaptureFixture[str], argv: list[str], right: str
+) -> None:
+    said = refusal(capsys, *argv)
+    assert said.startswith(f"usage: aitui {argv[0]} ")
+    assert right in said
+
+
+@pytest.mark.parametrize("command", [None, *COMMANDS], ids=lambda one: one and str(one.name))
+def test_only_what_the_command_takes_is_suggested(
+    capsys: pytest.CaptureFixture[str], command: CommandSpec | None
+) -> None:
+    options = (*SERVER_OPTIONS, *(command.options if command else DASHBOARD_OPTIONS))
+    own = {"--help", *(name for option in options for name in option.names)}
+    others = {name for one in COMMANDS for option in one.options for name in option.names}
+    for name in {name for name in others if name.startswith("-")} - own:
+        before = (command.name, "X", "X", "X") if command else ()
+        said = refusal(capsys, *before, f"{name}x")
+        meant = re.search(r"did you mean (\S+)\?", said)
+        assert meant is None or meant[1] in own, name
+
+
+def test_a_flag_of_the_server_may_have_the_name_of_another_commands_option() -> None:
+    given = parse(["flag", "m", "--model", "/x.gguf"])
+    assert (given.flag, given.value) == ("--model", "/x.gguf")
 
 
 @pytest.mark.parametrize("fps", ["0", "61", "ten", "-1", "1.5"])

@@ -14,8 +14,8 @@ from aitui.errors import (
     LoadFailed,
     ServiceFailed,
 )
+from aitui.services.config_change import Job, JobResult, PlanAnswer
 from aitui.services.config_plan import ChangePlan, change_confirmation
-from aitui.services.config_runner import Job, JobResult, PlanAnswer
 from aitui.services.session import Session
 from aitui.ui.keymap import remedy_text
 from aitui.ui.screens.confirm import ConfirmScreen

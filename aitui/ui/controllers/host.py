@@ -6,8 +6,8 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from aitui.errors import AituiError, SshKeyPassphraseNeeded
-from aitui.services.config_plan import read_server_config
-from aitui.services.config_runner import ConfigRunner
+from aitui.services.config_change import ConfigRunner
+from aitui.services.config_watch import read_server_config
 from aitui.services.host_admin import HostAdmin, connect
 from aitui.ui.context import ServerContext
 from aitui.ui.controllers.frontend import DialogFrontend

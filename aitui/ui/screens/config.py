@@ -11,7 +11,7 @@ from aitui.domain.config.document import ModelBlock
 from aitui.domain.sanitize import sanitize_line
 from aitui.domain.snapshot import Clock, Server
 from aitui.errors import AituiError
-from aitui.services.config_plan import ServerConfig
+from aitui.services.config_watch import ServerConfig
 from aitui.ui.keymap import APP, CONFIG, Hint
 from aitui.ui.messages import (
     ConfigEditRequested,

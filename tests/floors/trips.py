@@ -1,0 +1,170 @@
+"""Which modules of aitui run between two points of the running program."""
+
+import asyncio.events
+import sys
+import threading
+from collections import defaultdict
+from collections.abc import Iterator
+from concurrent.futures.thread import _WorkItem
+from contextlib import contextmanager
+from dataclasses import dataclass
+from inspect import CO_ASYNC_GENERATOR, CO_COROUTINE
+from types import FrameType
+
+from textual.message_pump import MessagePump
+from textual.reactive import invoke_watcher
+from textual.widget import Widget
+
+# A cause, what follows from it later, and the argument that both have. Asyncio's handles are its
+# callbacks, timers, the steps of tasks and what wakes them.
+_ARROWS = (
+    (asyncio.events.Handle.__init__, asyncio.events.Handle._run, "self"),
+    (_WorkItem.__init__, _WorkItem.run, "self"),
+    (MessagePump.post_message, MessagePump._dispatch_message, "message"),
+    (Widget.refresh, Widget.render_lines, "self"),
+)
+_CAUSES = {cause.__code__: (effect.__code__, name) for cause, effect, name in _ARROWS}
+_EFFECTS = {effect.__code__: name for _, effect, name in _ARROWS}
+_CAN_WAIT = CO_COROUTINE | CO_ASYNC_GENERATOR
+_Moment = tuple["_Span", int]
+_Stack = list[tuple[FrameType | None, "_Span"]]
+
+
+class _Span:
+    """A stretch of a run with its causes: the step of a task, one message, one watcher, one repaint."""
+
+    def __init__(self, *causes: _Moment) -> None:
+        self.causes = list(causes)
+        self.modules: dict[str, int] = {}
+        """Each with the moment at which it first ran."""
+
+
+@dataclass
+class _Cause:
+    moment: _Moment
+    about: object = None
+    """Kept, since its id is the key."""
+    is_used: bool = True
+
+
+_UNKNOWN = _Cause((_Span(), 0))
+
+
+class Trip:
+    """Records the modules whose functions run on the way from one function to another.
+
+    Both are "module:function". On the way is what follows from the start and leads to the end: the
+    next step of a task from the one before it and from what woke it, a message's handlers from what
+    posted it, a watcher from what set the value, a repaint from that widget's refresh. What other
+    tasks do meanwhile, and other receivers of the same news, isn't, nor what runs at an import. The
+    functions that called the start or the end, and go on after it, are. The stand-in never is.
+    """
+
+    def __init__(self, start: str, end: str) -> None:
+        self._start, self._end = start, end
+        self._now = 0
+        self._starts: dict[_Span, int] = {}
+        self._causes: dict[tuple[object, int], _Cause] = {}
+        self._left: dict[FrameType, _Moment] = {}
+        self._local = threading.local()
+        self.modules: list[str] = []
+        """Those of the first way that was complete, in the order in which they ran first."""
+
+    @contextmanager
+    def recorded(self) -> Iterator["Trip"]:
+        """Record while the block runs, in this thread and in those that it starts."""
+        threading.setprofile(self._profile)
+        sys.setprofile(self._profile)
+        try:
+            yield self
+        finally:
+            sys.setprofile(None)
+            threading.setprofile(None)
+            self._left.clear()
+
+    def _profile(self, frame: FrameType, event: str, _argument: object) -> None:
+        if self.modules or event not in {"call", "return"}:
+            return
+        stack: _Stack = self._local.__dict__.setdefault("stack", [(None, _Span())])
+        self._now += 1
+        if event == "call":
+            self._enter(frame, stack)
+            return
+        if frame.f_code.co_flags & _CAN_WAIT and (frame.f_code in _EFFECTS or _module_of(frame)):
+            self._left[frame] = stack[-1][1], self._now
+        if stack[-1][0] is frame:
+            stack.pop()
+
+    def _enter(self, frame: FrameType, stack: _Stack) -> None:
+        code, here = frame.f_code, (stack[-1][1], self._now)
+        if code in _CAUSES:
+            effect, name = _CAUSES[code]
+            about = frame.f_locals[name]
+            # A repaint follows from the first refresh since the last one.
+            if self._causes.get((effect, id(about)), _UNKNOWN).is_used:
+                self._causes[effect, id(about)] = _Cause(here, about, is_used=False)
+        elif code is invoke_watcher.__code__:
+            stack.append((frame, self._span_within(frame, here)))
+        elif code.co_name == "<module>":
+            stack.append((frame, _Span()))
+        # A handler that goes on after a wait belongs to the step that woke it.
+        elif code in _EFFECTS and frame not in self._left:
+            cause = self._causes.get((code, id(frame.f_locals[_EFFECTS[code]])), _UNKNOWN)
+            cause.is_used = True
+            stack.append((frame, self._span_within(frame, cause.moment)))
+        elif module := _module_of(frame):
+            here[0].modules.setdefault(module, self._now)
+            if frame in self._left:
+                here[0].causes.append(self._left.pop(frame))
+        self._compare(frame, stack)
+
+    def _compare(self, frame: FrameType, stack: _Stack) -> None:
+        place = f"{frame.f_globals.get('__name__')}:{frame.f_code.co_qualname}"
+        if place == self._start:
+            start = self._span_within(frame)
+            self._starts[start] = self._now
+            stack[:] = [(below, start) for below, _ in stack]
+        elif place == self._end and self._starts:
+            self._arrive(stack[-1][1])
+
+    def _span_within(self, frame: FrameType | None, *causes: _Moment) -> _Span:
+        span = _Span(*causes)
+        while frame is not None:
+            if module := _module_of(frame):
+                span.modules.setdefault(module, self._now)
+            frame = frame.f_back
+        return span
+
+    def _arrive(self, end: _Span) -> None:
+        """Go back from the end to the start, and list what ran if there is a way."""
+        until = {end: self._now}
+        effects = defaultdict[_Span, list[_Span]](list)
+        pending = [end]
+        while pending:
+            span = pending.pop()
+            for cause, moment in span.causes if span not in self._starts else ():
+                effects[cause].append(span)
+                if min(self._starts.values()) <= moment and until.get(cause, 0) < moment:
+                    until[cause] = moment
+                    pending.append(cause)
+        on_way: set[_Span] = set()
+        pending = [span for span in until if span in self._starts]
+        while pending:
+            span = pending.pop()
+            if span not in on_way:
+                on_way.add(span)
+                pending += effects[span]
+        first = sorted(
+            (moment, module)
+            for span in on_way
+            for module, moment in span.modules.items()
+            if moment <= until[span]
+        )
+        self.modules = list(dict.fromkeys(module for _, module in first))
+
+
+def _module_of(frame: FrameType) -> str:
+    """The frame's module below aitui; not its file, since a dataclass makes functions without one."""
+    name = str(frame.f_globals.get("__name__", ""))
+    package, _, module = name.partition(".")
+    return module if package == "aitui" and not module.startswith("demo.") else ""
