@@ -256,11 +256,11 @@ class AituiApp(App[None]):
 
     def action_reload_config(self) -> None:
         if current := self._current():
-            current.host.reload()
+            current.config.reload()
 
     def action_restart_service(self) -> None:
         if current := self._current():
-            current.host.restart()
+            current.config.restart()
 
     def action_unload_all(self) -> None:
         if current := self._current():
@@ -272,7 +272,7 @@ class AituiApp(App[None]):
 
     def action_read_config(self) -> None:
         if current := self._current():
-            current.host.read_config()
+            current.config.read_config()
 
     def action_retry_log(self) -> None:
         if current := self._current():
@@ -281,7 +281,7 @@ class AituiApp(App[None]):
 
     def action_undo_change(self) -> None:
         if current := self._current():
-            current.host.undo()
+            current.config.undo()
 
     async def action_interrupt(self) -> None:
         """Stop the reply that is shown, else quit at the second ^c within two seconds."""
