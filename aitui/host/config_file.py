@@ -48,7 +48,7 @@ class ConfigFile:
     A write locks the file against other instances, compares it with what was read, makes a backup
     in the same folder, writes a temporary file with the same mode, owner and group, compares once
     more, renames, and reads back. The target of a symbolic link is written. Hard links, access
-    lists and extended attributes are lost.
+    lists and extended attributes are lost. `path` is as configured, perhaps with `~/`.
 
     One gap remains: between the second comparison and the rename lies one round trip. A program
     that ignores the lock and writes in that moment writes into the file that is being replaced;
@@ -65,33 +65,28 @@ class ConfigFile:
         new_token: Callable[[], str] = lambda: secrets.token_hex(8),
     ) -> None:
         self._host = host
-        self._path = path
+        self.path = path
         self._clock = clock
         self._author = LockOwner.here() if author is None else author
         self._new_token = new_token
         self._abandoned: frozenset[str] = frozenset()
 
-    @property
-    def path(self) -> str:
-        """The path as configured, perhaps with `~/`."""
-        return self._path
-
     async def read(self) -> FileSnapshot:
         """Read the file. Raises HostError."""
-        real_path = await self._host.resolve(self._path)
+        real_path = await self._host.resolve(self.path)
         facts = await self._host.facts(real_path)
         if facts.kind is not FileKind.FILE:
             raise HostFileError(
-                f"{sanitize_line(self._path, 300)} is no file but a {facts.kind.value}",
+                f"{sanitize_line(self.path, 300)} is no file but a {facts.kind.value}",
                 remedy="set preset_path to llama-swap's config.yaml",
             )
         content = await self._host.read(real_path, largest=LARGEST_CONFIG + 1)
         if len(content) > LARGEST_CONFIG:
             raise HostFileError(
-                f"{sanitize_line(self._path, 300)} is too large for a config file",
+                f"{sanitize_line(self.path, 300)} is too large for a config file",
                 why=f"it has more than {LARGEST_CONFIG} bytes",
             )
-        return FileSnapshot(self._path, real_path, content, digest_of(content), facts)
+        return FileSnapshot(self.path, real_path, content, digest_of(content), facts)
 
     async def write(
         self,
@@ -122,7 +117,7 @@ class ConfigFile:
         try:
             return await writing.run(check)
         finally:
-            if writing.has_left_lock:
+            if writing.holds_lock:  # the connection was lost
                 self._abandoned |= {token}
 
     async def undo(
@@ -143,9 +138,9 @@ class ConfigFile:
         reading = await self.read()
         if reading.digest != after:
             raise ConfigChangedMeanwhile(
-                f"{sanitize_line(self._path, 300)} was changed since: it can't be undone",
+                f"{sanitize_line(self.path, 300)} was changed since: it can't be undone",
                 difference=await asyncio.to_thread(
-                    file_diff, old, reading.content, backup, self._path
+                    file_diff, old, reading.content, backup, self.path
                 ),
                 why="it is not what aitui wrote any more",
                 remedy="look at the difference to the backup, then change it by hand",
@@ -173,7 +168,7 @@ class ConfigFile:
 
         Some of them may belong to a write that is still running. Raises HostError.
         """
-        real_path = await self._host.resolve(self._path)
+        real_path = await self._host.resolve(self.path)
         folder, _, name = real_path.rpartition("/")
         pattern = re.compile(
             rf"\.{re.escape(name)}\.aitui-(?:[0-9a-z.]+\.tmp|lock(?:\.[0-9a-f]+)?)"
@@ -191,7 +186,7 @@ class ConfigFile:
         is writing, HostError.
         """
         token = self._new_token()
-        lock = self._build_lock(await self._host.resolve(self._path), token)
+        lock = self._build_lock(await self._host.resolve(self.path), token)
         left = await self.leftovers()
         try:
             await lock.take()
@@ -254,7 +249,7 @@ class ConfigWriteTransaction:
         self._on_step = on_step
         self._step = WriteStep.CHECK
         self._backup = ""
-        self._holds_lock = False
+        self.holds_lock = False
         self._is_replaced = False
         self._is_uncertain = False
         self._warnings: list[str] = []
@@ -289,7 +284,7 @@ class ConfigWriteTransaction:
         facts = self._reading.facts
         belongs_to = (facts.owner, facts.group)
         self._begin(WriteStep.LOCK)
-        self._holds_lock = True  # set first: a lost connection may leave one
+        self.holds_lock = True  # set first: a lost connection may leave one
         taken_over = await self._lock.take()
         if taken_over:
             self._warnings.append(taken_over)
@@ -397,7 +392,7 @@ class ConfigWriteTransaction:
     async def _release_and_prune(self) -> None:
         try:
             await self._lock.release()
-            self._holds_lock = False
+            self.holds_lock = False
             await remove_old_backups(self._host, self._reading.real_path)
         except HostError as error:
             self._warn(error)
@@ -408,34 +403,25 @@ class ConfigWriteTransaction:
             f"{f' ({error.why})' if error.why else ''}."
         )
 
-    @property
-    def has_left_lock(self) -> bool:
-        """Whether the lock may still exist because the connection was lost."""
-        return self._holds_lock
-
     async def _clean_up(self) -> tuple[str, ...]:
         """Remove what this write made, and the lock; return what couldn't be removed."""
-        made = () if self._is_replaced or self._is_uncertain else self._paths_to_remove
-        waiting = [*filter(None, made)]
+        made = [self._temporary, backup_temporary(self._temporary), self._backup]
+        is_made = self._step not in {WriteStep.CHECK, WriteStep.LOCK, WriteStep.COMPARE}
+        to_remove = is_made and not self._is_replaced and not self._is_uncertain
+        waiting = [*filter(None, made)] if to_remove else []
         left: list[str] = []
         try:
             while waiting:
                 with suppress(NoSuchFile):
                     await self._host.remove(waiting[0])
                 waiting.pop(0)
-            if self._holds_lock:
+            if self.holds_lock:
                 await self._lock.release()
-                self._holds_lock = False
+                self.holds_lock = False
         except HostError:
             # One attempt: without a connection each of them would run into its time limit.
             left = waiting
         return tuple(left)
-
-    @property
-    def _paths_to_remove(self) -> tuple[str, ...]:
-        if self._step in {WriteStep.CHECK, WriteStep.LOCK, WriteStep.COMPARE}:
-            return ()
-        return (self._temporary, backup_temporary(self._temporary), self._backup)
 
     def _with_step(self, error: AituiError, left: tuple[str, ...]) -> AituiError:
         """Return the same error with the step and what it means for the file."""
@@ -444,7 +430,7 @@ class ConfigWriteTransaction:
         error.what = f"{error.what} (while {self._step.value})"
         if not self._is_uncertain:
             error.why = "; ".join(filter(None, (error.why, "the config file is as it was")))
-        if left or self._holds_lock:
+        if left or self.holds_lock:
             words = "what this write left beside it is removed at the next start"
             error.remedy = "; ".join(filter(None, (error.remedy, words)))
         return error
@@ -456,11 +442,6 @@ class ConfigWriteTransaction:
 
 def _file_identity(facts: FileInfo) -> tuple[FileKind, int, int, int]:
     return facts.kind, facts.mode, facts.owner, facts.group
-
-
-def backup_pattern(name: str) -> re.Pattern[str]:
-    """Match the names of a file's backups: `config.yaml.20261123T012233Z.aitui`, `….2.aitui`."""
-    return re.compile(rf"{re.escape(name)}\.(\d{{8}}T\d{{6}}Z)(?:\.(\d+))?\.aitui")
 
 
 def backup_path(path: str, wall: float, number: int) -> str:
@@ -489,10 +470,7 @@ async def free_backup_path(host: Host, path: str, wall: float) -> str:
 
 
 async def find_backup(host: Host, path: str, digest: str) -> str:
-    """Return the path of the latest backup with that digest, "" if there is none.
-
-    Raises HostError.
-    """
+    """Return the path of the latest backup with that digest, "" for none. Raises HostError."""
     for copy in reversed((await _list_backups(host, path))[-BACKUPS_KEPT:]):
         with suppress(NoSuchFile):  # another aitui removes old ones
             if digest_of(await host.read(copy, largest=LARGEST_CONFIG)) == digest:
@@ -501,10 +479,7 @@ async def find_backup(host: Host, path: str, digest: str) -> str:
 
 
 async def remove_old_backups(host: Host, path: str) -> None:
-    """Remove all but the last BACKUPS_KEPT. Other files stay, whatever they are called.
-
-    Raises HostError.
-    """
+    """Remove all but the last BACKUPS_KEPT, and no other file. Raises HostError."""
     for old in (await _list_backups(host, path))[:-BACKUPS_KEPT]:
         with suppress(NoSuchFile):  # another aitui removes old ones as well
             await host.remove(old)
@@ -513,7 +488,8 @@ async def remove_old_backups(host: Host, path: str) -> None:
 async def _list_backups(host: Host, path: str) -> list[str]:
     """List the backups of a file, the oldest first."""
     folder, _, name = path.rpartition("/")
-    pattern = backup_pattern(name)
+    # `config.yaml.20261123T012233Z.aitui`, `….2.aitui`
+    pattern = re.compile(rf"{re.escape(name)}\.(\d{{8}}T\d{{6}}Z)(?:\.(\d+))?\.aitui")
     found = [
         (match[1], int(match[2] or 1), f"{folder}/{facts.name}")
         for facts in await host.list(folder or "/")

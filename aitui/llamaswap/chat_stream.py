@@ -6,6 +6,7 @@ llama-swap's loading lines. Consecutive deltas of one kind are joined.
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import msgspec
@@ -102,14 +103,11 @@ class ChatChunk(msgspec.Struct):
 
 
 _CHUNK = msgspec.json.Decoder(ChatChunk)
-_T = TypeVar("_T")
+_T = TypeVar("_T", bound=msgspec.Struct)
 
 
 def parse_chunks(data: bytes) -> list[ChatChunk]:
-    """Parse the chunks in an event's data: one, or several glued together.
-
-    Raises ValueError if it can't be JSON.
-    """
+    """Parse the chunks in an event's data, of which some servers glue several together."""
     try:
         return [_CHUNK.decode(data)]
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -135,58 +133,37 @@ def _iter_json_values(text: str) -> Iterator[Any]:
 def _build_chunk(value: object) -> ChatChunk:
     if not isinstance(value, dict):
         raise ValueError("it is no JSON object")  # noqa: TRY004 - one kind of error for the caller
+    chunk = _convert_fitting({**value, "choices": None}, ChatChunk)
     choices = value.get("choices")
-    return ChatChunk(
-        choices=[_build_choice(choice) for choice in choices if isinstance(choice, dict)]
-        if isinstance(choices, list)
-        else None,
-        id=_text(value.get("id")),
-        model=_text(value.get("model")),
-        timings=_part(value.get("timings"), ChunkTimings),
-        prompt_progress=_part(value.get("prompt_progress"), ChunkProgress),
-        usage=_part(value.get("usage"), ChunkUsage),
-        error=value.get("error"),
-        src=value.get("src"),
-    )
+    if isinstance(choices, list):
+        chunk.choices = [_build_choice(choice) for choice in choices if isinstance(choice, dict)]
+    return chunk
 
 
 def _build_choice(value: dict[str, Any]) -> ChunkChoice:
-    index = value.get("index")
-    return ChunkChoice(
-        index=index if isinstance(index, int) else 0,
-        delta=_build_delta(value.get("delta")),
-        message=_build_delta(value.get("message")),
-        finish_reason=_text(value.get("finish_reason")),
-    )
+    choice = _convert_fitting({**value, "delta": None, "message": None}, ChunkChoice)
+    choice.delta, choice.message = _build_delta(value, "delta"), _build_delta(value, "message")
+    return choice
 
 
-def _build_delta(value: object) -> ChunkDelta | None:
+def _build_delta(choice: dict[str, Any], name: str) -> ChunkDelta | None:
+    value = choice.get(name)
     if not isinstance(value, dict):
         return None
-    return ChunkDelta(
-        _content(value.get("content")),
-        _text(value.get("reasoning_content")),
-        _text(value.get("reasoning")),
-    )
+    content = value.get("content")
+    if isinstance(content, list):  # some servers send its parts
+        texts = [part.get("text") for part in content if isinstance(part, dict)]
+        value = {**value, "content": "".join(text for text in texts if isinstance(text, str))}
+    return _convert_fitting(value, ChunkDelta)
 
 
-def _content(value: object) -> str | None:
-    """Return the text, joined if the server sends its parts as a list."""
-    if isinstance(value, list):
-        texts = [part.get("text") for part in value if isinstance(part, dict)]
-        return "".join(text for text in texts if isinstance(text, str))
-    return _text(value)
-
-
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) else None
-
-
-def _part(value: object, kind: type[_T]) -> _T | None:
-    try:
-        return None if value is None else msgspec.convert(value, kind)
-    except (msgspec.ValidationError, RecursionError):
-        return None
+def _convert_fitting(value: dict[str, Any], kind: type[_T]) -> _T:
+    """Convert the fields that have the right type; the others keep their defaults."""
+    found = {}
+    for field in msgspec.structs.fields(kind):
+        with suppress(msgspec.ValidationError, RecursionError):
+            found[field.name] = msgspec.convert(value.get(field.name, field.default), field.type)
+    return kind(**found)
 
 
 def build_timings(found: ChunkTimings) -> GenerationTimings:
