@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from hashlib import sha256
-from types import TracebackType
 from typing import Protocol, Self
 
 from aitui.domain.sanitize import sanitize_line
@@ -73,12 +72,7 @@ class Host(Protocol):
     async def __aenter__(self) -> Self:
         """Connects nothing: the first call does."""
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         """Close the connection."""
 
     async def run(
@@ -206,11 +200,8 @@ class MarkedOutput(BoundedOutput):
             super().add(data)
             return
         self.is_started = True
-        self.number = _command_pid(int(start[1]))
+        number = int(start[1])
+        self.number = number if 1 < number <= _LARGEST_PID else None
         self._content.clear()
         self.is_truncated = False
         super().add(seen[start.end() :])
-
-
-def _command_pid(number: int) -> int | None:
-    return number if 1 < number <= _LARGEST_PID else None

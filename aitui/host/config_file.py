@@ -29,8 +29,6 @@ from aitui.host.config_lock import ConfigLock, LockOwner
 
 BACKUPS_KEPT = 20
 _MOST_PER_SECOND = 100
-
-
 LARGEST_CONFIG = 1 << 20
 """Bytes."""
 
@@ -112,7 +110,7 @@ class ConfigFile:
     A write locks the file against other instances, compares it with what was read, makes a backup
     in the same folder, writes a temporary file with the same mode, owner and group, compares once
     more, renames, and reads back. The target of a symbolic link is written. Hard links, access
-    lists and extended attributes are lost.
+    lists and extended attributes are lost. `path` is as configured, perhaps with `~/`.
 
     One gap remains: between the second comparison and the rename lies one round trip. A program
     that ignores the lock and writes in that moment writes into the file that is being replaced;
@@ -129,33 +127,28 @@ class ConfigFile:
         new_token: Callable[[], str] = lambda: secrets.token_hex(8),
     ) -> None:
         self._host = host
-        self._path = path
+        self.path = path
         self._clock = clock
         self._author = LockOwner.here() if author is None else author
         self._new_token = new_token
         self._abandoned: frozenset[str] = frozenset()
 
-    @property
-    def path(self) -> str:
-        """The path as configured, perhaps with `~/`."""
-        return self._path
-
     async def read(self) -> FileSnapshot:
         """Read the file. Raises HostError."""
-        real_path = await self._host.resolve(self._path)
+        real_path = await self._host.resolve(self.path)
         facts = await self._host.facts(real_path)
         if facts.kind is not FileKind.FILE:
             raise HostFileError(
-                f"{display_path(self._path)} is no file but a {facts.kind.value}",
+                f"{display_path(self.path)} is no file but a {facts.kind.value}",
                 remedy="set preset_path to llama-swap's config.yaml",
             )
         content = await self._host.read(real_path, largest=LARGEST_CONFIG + 1)
         if len(content) > LARGEST_CONFIG:
             raise HostFileError(
-                f"{display_path(self._path)} is too large for a config file",
+                f"{display_path(self.path)} is too large for a config file",
                 why=f"it has more than {LARGEST_CONFIG} bytes",
             )
-        return FileSnapshot(self._path, real_path, content, digest_of(content), facts)
+        return FileSnapshot(self.path, real_path, content, digest_of(content), facts)
 
     async def write(
         self,
@@ -186,7 +179,7 @@ class ConfigFile:
         try:
             return await writing.run(check)
         finally:
-            if writing.holds_lock:
+            if writing.holds_lock:  # the connection was lost
                 self._abandoned |= {token}
 
     async def undo(
@@ -219,9 +212,9 @@ class ConfigFile:
         reading = await self.read()
         if reading.digest != after:
             raise ConfigChangedMeanwhile(
-                f"{display_path(self._path)} was changed since: it can't be undone",
+                f"{display_path(self.path)} was changed since: it can't be undone",
                 difference=await asyncio.to_thread(
-                    file_diff, old, reading.content, backup, self._path
+                    file_diff, old, reading.content, backup, self.path
                 ),
                 why="it is not what aitui wrote any more",
                 remedy="look at the difference to the backup, then change it by hand",
@@ -233,7 +226,7 @@ class ConfigFile:
 
         Some of them may belong to a write that is still running. Raises HostError.
         """
-        real_path = await self._host.resolve(self._path)
+        real_path = await self._host.resolve(self.path)
         folder, _, name = real_path.rpartition("/")
         pattern = re.compile(
             rf"\.{re.escape(name)}\.aitui-(?:[0-9a-z.]+\.tmp|lock(?:\.[0-9a-f]+)?)"
@@ -251,7 +244,7 @@ class ConfigFile:
         is writing, HostError.
         """
         token = self._new_token()
-        lock = self._build_lock(await self._host.resolve(self._path), token)
+        lock = self._build_lock(await self._host.resolve(self.path), token)
         left = await self.leftovers()
         try:
             await lock.take()
@@ -469,8 +462,10 @@ class ConfigWriteTransaction:
 
     async def _clean_up(self) -> tuple[str, ...]:
         """Remove what this write made, and the lock; return what couldn't be removed."""
-        made = () if self._is_replaced or self._is_uncertain else self._paths_to_remove
-        waiting = [*filter(None, made)]
+        made = [self._temporary, backup_temporary(self._temporary), self._backup]
+        is_made = self._step not in {WriteStep.CHECK, WriteStep.LOCK, WriteStep.COMPARE}
+        to_remove = is_made and not self._is_replaced and not self._is_uncertain
+        waiting = [*filter(None, made)] if to_remove else []
         left: list[str] = []
         try:
             while waiting:
@@ -484,12 +479,6 @@ class ConfigWriteTransaction:
             # One attempt: without a connection each of them would run into its time limit.
             left = waiting
         return tuple(left)
-
-    @property
-    def _paths_to_remove(self) -> tuple[str, ...]:
-        if self._step in {WriteStep.CHECK, WriteStep.LOCK, WriteStep.COMPARE}:
-            return ()
-        return (self._temporary, backup_temporary(self._temporary), self._backup)
 
     def _with_step(self, error: AituiError, left: tuple[str, ...]) -> AituiError:
         """Return the same error with the step and what it means for the file."""
@@ -510,11 +499,6 @@ class ConfigWriteTransaction:
 
 def _file_identity(facts: FileInfo) -> tuple[FileKind, int, int, int]:
     return facts.kind, facts.mode, facts.owner, facts.group
-
-
-def backup_pattern(name: str) -> re.Pattern[str]:
-    """Match the names of a file's backups: `config.yaml.20261123T012233Z.aitui`, `….2.aitui`."""
-    return re.compile(rf"{re.escape(name)}\.(\d{{8}}T\d{{6}}Z)(?:\.(\d+))?\.aitui")
 
 
 def backup_path(path: str, wall: float, number: int) -> str:
@@ -543,10 +527,7 @@ async def free_backup_path(host: Host, path: str, wall: float) -> str:
 
 
 async def find_backup(host: Host, path: str, digest: str) -> str:
-    """Return the path of the latest backup with that digest, "" if there is none.
-
-    Raises HostError.
-    """
+    """Return the path of the latest backup with that digest, "" for none. Raises HostError."""
     for copy in reversed((await _list_backups(host, path))[-BACKUPS_KEPT:]):
         with suppress(NoSuchFile):  # another aitui removes old ones
             if digest_of(await host.read(copy, largest=LARGEST_CONFIG)) == digest:
@@ -555,10 +536,7 @@ async def find_backup(host: Host, path: str, digest: str) -> str:
 
 
 async def remove_old_backups(host: Host, path: str) -> None:
-    """Remove all but the last BACKUPS_KEPT. Other files stay, whatever they are called.
-
-    Raises HostError.
-    """
+    """Remove all but the last BACKUPS_KEPT, and no other file. Raises HostError."""
     for old in (await _list_backups(host, path))[:-BACKUPS_KEPT]:
         with suppress(NoSuchFile):  # another aitui removes old ones as well
             await host.remove(old)
@@ -567,7 +545,8 @@ async def remove_old_backups(host: Host, path: str) -> None:
 async def _list_backups(host: Host, path: str) -> list[str]:
     """List the backups of a file, the oldest first."""
     folder, _, name = path.rpartition("/")
-    pattern = backup_pattern(name)
+    # `config.yaml.20261123T012233Z.aitui`, `….2.aitui`
+    pattern = re.compile(rf"{re.escape(name)}\.(\d{{8}}T\d{{6}}Z)(?:\.(\d+))?\.aitui")
     found = [
         (match[1], int(match[2] or 1), f"{folder}/{facts.name}")
         for facts in await host.list(folder or "/")

@@ -6,6 +6,8 @@ from functools import cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from textual.app import App
+
 from aitui.collector import tune_collector
 from aitui.domain.snapshot import ConnectionPhase, ConnectionStatus, Server, Snapshot
 from aitui.errors import KeyPasswordNeeded
@@ -13,8 +15,6 @@ from aitui.ui.context import AppContext, ServerContext
 from aitui.ui.messages import SnapshotChanged
 
 if TYPE_CHECKING:
-    from textual.app import App
-
     from aitui.domain.confirmation import Confirmation
     from aitui.paths import Paths
     from aitui.ui.background import TaskRunner
@@ -140,7 +140,7 @@ class ServerSwitcher:
 
     def __init__(
         self,
-        app: "App[None]",
+        app: App[None],
         context: AppContext,
         tasks: "TaskRunner",
         notifier: "TerminalNotifier",
