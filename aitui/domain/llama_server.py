@@ -352,9 +352,9 @@ def _flags_by_name() -> dict[str, Flag]:
         (FlagArity.OPTIONAL, flag_table.TAKING_A_VALUE_OR_NONE),
         (FlagArity.NOTHING, flag_table.TAKING_NO_VALUE),
     ):
-        for line in table.split("\n"):
-            names = tuple(word for word in line.split() if word.startswith("-"))
-            environment = "".join(word for word in line.split() if not word.startswith("-"))
+        for words in map(str.split, re.split(" / |\n", table)):
+            names = tuple(word for word in words if word.startswith("-"))
+            environment = "".join(word for word in words if not word.startswith("-"))
             for name in (*names, environment) if environment else names:
                 known[name] = Flag(names, takes, environment)
     return known

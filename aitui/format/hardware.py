@@ -213,6 +213,8 @@ def _format_total(picture: MemoryUsage) -> str:
         return "nobody tells how much memory is in use"
     name = "VRAM" if picture.on_cards else "RAM"
     count = f" on {len(picture.cards)} GPUs" if len(picture.cards) > 1 else ""
+    if picture.used_bytes is None:
+        return f"{format_bytes_gib(picture.total_bytes)} {name}{count}, use unknown"
     return f"{format_memory(picture.used_bytes, picture.total_bytes)} {name} in use{count}"
 
 
@@ -278,15 +280,15 @@ BAR_CELLS = 9
 NEARLY_FULL = 0.92
 
 
-def usage_bar(used: float, total: float, cells: int = BAR_CELLS) -> str:
+def _usage_bar(used: float, total: float) -> str:
     """Draw a bar that is empty only if nothing is used, and full only if everything is."""
-    if total <= 0 or cells < 1:
+    if total <= 0:
         return ""
     share = min(max(used / total, 0.0), 1.0)
-    full = round(share * cells)
-    if 0 < share < 1 and cells > 1:
-        full = min(max(full, 1), cells - 1)
-    return FULL * full + EMPTY * (cells - full)
+    full = round(share * BAR_CELLS)
+    if 0 < share < 1:
+        full = min(max(full, 1), BAR_CELLS - 1)
+    return FULL * full + EMPTY * (BAR_CELLS - full)
 
 
 def total_memory_text(picture: MemoryUsage, *, with_bar: bool) -> str:
@@ -297,7 +299,7 @@ def total_memory_text(picture: MemoryUsage, *, with_bar: bool) -> str:
     name = "VRAM" if picture.on_cards else "RAM"
     if used is None:
         return f"{name} {_whole_gib(total)} G"
-    drawn = f"{usage_bar(used, total)} " if with_bar else ""
+    drawn = f"{_usage_bar(used, total)} " if with_bar else ""
     return f"{name} {drawn}{_whole_gib(used)}/{_whole_gib(total)} G"
 
 

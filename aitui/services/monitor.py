@@ -315,7 +315,10 @@ class Monitor:
         models = await self._client.models()
         if not self._snapshot.version or self._list_everything:
             await self._fetch_version()
-        await self._read_expected_loads(tuple(model.id for model in models))
+        for model in models:
+            seconds = self._load_times.expected(self._identity, model.id)
+            if seconds is not None:
+                self._known.set_expected_load(model.id, seconds)
         self._known.update_models(models)
         await self._fetch_running()
         self._list_everything = False
@@ -329,12 +332,6 @@ class Monitor:
         release = await self._client.release(version)
         self._snapshot = replace(self._snapshot, version=version, release=release)
         self._known.lists_only_ready = release.has(LISTS_ALL_SINCE) is False
-
-    async def _read_expected_loads(self, model_ids: tuple[str, ...]) -> None:
-        for model_id in model_ids:
-            seconds = self._load_times.expected(self._identity, model_id)
-            if seconds is not None:
-                self._known.set_expected_load(model_id, seconds)
 
     async def _fetch_running(self) -> None:
         transitions = self._known.update_running(await self._client.running())

@@ -26,10 +26,6 @@ class UnloadRequested(Message):
         self.model = model
 
 
-class UnloadAllRequested(Message):
-    """Every model is to be unloaded."""
-
-
 class CancelRequested(Message):
     """A running request is to be cancelled."""
 
@@ -44,10 +40,6 @@ class LogRequested(Message):
     def __init__(self, model: "Model | None") -> None:
         super().__init__()
         self.model = model
-
-
-class ModelsViewRequested(Message):
-    """The models are to be shown, whatever views were opened from one another."""
 
 
 class ChatRequested(Message):
@@ -66,14 +58,6 @@ class ModelRemovalRequested(Message):
         self.model_id = model_id
 
 
-class ModelAddRequested(Message):
-    """A model is to be put into the config file."""
-
-
-class ConfigViewRequested(Message):
-    """The config file is to be read and shown."""
-
-
 class ConfigEditRequested(Message):
     """The whole config file is to be edited, beginning at that line."""
 
@@ -88,10 +72,6 @@ class LogSelected(Message):
     def __init__(self, name: str) -> None:
         super().__init__()
         self.name = name
-
-
-class LogRetryRequested(Message):
-    """A lost log is to be tried again at once."""
 
 
 class LogSaveRequested(Message):

@@ -3,18 +3,13 @@
 import posixpath
 import re
 
+from aitui.domain.config import verify
 from aitui.domain.config.document import ConfigDocument, ModelEntry
 from aitui.domain.config.flag_edit import change_flag
 from aitui.domain.config.lint import entries_at, list_items
 from aitui.domain.config.locate import ValueSource, escape_fragment, locate_flag
 from aitui.domain.config.splice import Splice, end_of_line, line_break, write_text
-from aitui.domain.config.verify import (
-    ConfigChange,
-    differs_only_in_keys,
-    find_changed_models,
-    reparse,
-    require_verified,
-)
+from aitui.domain.config.verify import ConfigChange
 from aitui.domain.config.yaml_tree import Node, YamlCollection, block_end, scalar_text
 from aitui.domain.llama_server import (
     MODEL,
@@ -56,16 +51,18 @@ def add_model(
         raise ConfigRefused(f"The id “{sanitize_line(model_id, 80)}” is taken.", line=line)
     pattern = _find_template(document, like)
     doubled = _duplicate_block(document, pattern, model_id)
-    result = reparse(doubled, line)
+    result = verify.reparse(doubled, line)
     for key in ("aliases", "name", "description"):
         result = _remove_key(result, model_id, key)
     if effective_flag_value(result.command(model_id), find_flag("--model")) != file_path:
         changed = change_flag(result, model_id, "--model", file_path, only_this_model=True)
-        result = reparse(changed.after, line)
+        result = verify.reparse(changed.after, line)
     models = _models_node(document)
-    require_verified(
-        proven=differs_only_in_keys(document.root, result.root, models, frozenset({model_id}))
-        and find_changed_models(document, result) == (model_id,)
+    verify.require_verified(
+        proven=verify.differs_only_in_keys(
+            document.root, result.root, models, frozenset({model_id})
+        )
+        and verify.find_changed_models(document, result) == (model_id,)
         and effective_flag_value(result.command(model_id), find_flag("--model")) == file_path,
         line=line,
     )
@@ -96,9 +93,11 @@ def remove_model(document: ConfigDocument, model_id: str) -> ConfigChange:
             why="Something else uses an anchor of its block.",
             remedy="Remove it in the editor (e).",
         ) from error
-    require_verified(
-        proven=differs_only_in_keys(document.root, result.root, models, frozenset({model_id}))
-        and find_changed_models(document, result) == (model_id,),
+    verify.require_verified(
+        proven=verify.differs_only_in_keys(
+            document.root, result.root, models, frozenset({model_id})
+        )
+        and verify.find_changed_models(document, result) == (model_id,),
         line=line,
     )
     return _build_change(document, after, model_id, old=document.command(model_id), new=None)
@@ -212,7 +211,7 @@ def _remove_key(document: ConfigDocument, model_id: str, key: str) -> ConfigDocu
     start = text.rfind("\n", 0, found.pair.key.start) + 1
     end = end_of_line(text, block_end(text, found.pair))
     after = text[:start].removesuffix("\n").removesuffix("\r") + text[end:]
-    return reparse(after, document.lines.line(start))
+    return verify.reparse(after, document.lines.line(start))
 
 
 def _refuse_if_referenced(document: ConfigDocument, entry: ModelEntry) -> None:

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from enum import Enum
 
 from aitui.domain.config.document import (
-    CommandSource,
     ConfigDocument,
     ExpandedCommand,
     Macro,
@@ -192,9 +191,9 @@ class LocatedValue:
     text: str
     where: ValueSource
     line: int
-    shared_name: str
-    also: tuple[str, ...]
-    node: YamlScalar | None
+    shared_name: str = ""
+    also: tuple[str, ...] = ()
+    node: YamlScalar | None = None
     start: int = 0
     end: int = 0
     quote: str = ""
@@ -228,13 +227,6 @@ def command_anchor_name(document: ConfigDocument, model_id: str) -> str:
     return _anchor_name(document.entry(model_id), "cmd")
 
 
-def models_using_macro(
-    document: ConfigDocument, model_id: str, node: YamlScalar
-) -> tuple[str, ...]:
-    """Return the other models that use a macro's text."""
-    return _other_models_where(document, model_id, lambda other: _uses_macro(document, other, node))
-
-
 def _locate_in_command(
     document: ConfigDocument, model_id: str, traced: ExpandedCommand, given: FlagOccurrence
 ) -> LocatedValue:
@@ -244,15 +236,9 @@ def _locate_in_command(
     command = document.command_node(model_id)
     assert command is not None
     if origin is None or (node := origin.source.node) is None:
+        line = document.lines.line(command.start)
         return locate_macro_reference(document, model_id, traced, given) or LocatedValue(
-            name=given.name,
-            text=given.value,
-            where=ValueSource.COMMAND,
-            line=document.lines.line(command.start),
-            shared_name="",
-            also=(),
-            node=None,
-            occurrence=given,
+            given.name, given.value, ValueSource.COMMAND, line, occurrence=given
         )
     source = origin.source
     start, end = origin.start, origin.end
@@ -260,22 +246,9 @@ def _locate_in_command(
         # A number that Go prints in other digits than the file's: all of it or nothing.
         whole = (start, end) == (0, len(source.text))
         start, end = 0, len(node.value) if whole else 0
-    where, shared_name, also = _sharing(document, model_id, source, node)
-    line = _line_number(document, node, start, end)
-    return LocatedValue(
-        name=given.flag_word.text.partition("=")[0],
-        text=given.value,
-        where=where,
-        line=line,
-        shared_name=shared_name,
-        also=also,
-        node=node,
-        start=start,
-        end=end,
-        quote=quote,
-        prefix=prefix,
-        occurrence=given,
-    )
+    name = given.flag_word.text.partition("=")[0]
+    place = start, end, quote, prefix
+    return _in_scalar(document, model_id, given, node, place, name=name, macro=source.macro)
 
 
 def locate_macro_reference(
@@ -290,26 +263,46 @@ def locate_macro_reference(
     behind = tuple(word for word in split_words(command.value) if word.start >= flag.start)
     for own in flag_occurrences(behind):
         if own.flag_word.start == flag.start and "${" in own.value:
-            stretch = _value_range(command.value, own)
-            if stretch is None:
-                return None
-            start, end, quote, prefix = stretch
-            also = models_sharing_command(document, model_id)
-            return LocatedValue(
-                name=own.flag_word.text.partition("=")[0],
-                text=given.value,
-                where=ValueSource.ANCHOR if also else ValueSource.COMMAND,
-                line=_line_number(document, command, start, end),
-                shared_name=command_anchor_name(document, model_id) if also else "",
-                also=also,
-                node=command,
-                start=start,
-                end=end,
-                quote=quote,
-                prefix=prefix,
-                occurrence=given,
-            )
+            name = own.flag_word.text.partition("=")[0]
+            place = _value_range(command.value, own)
+            return place and _in_scalar(document, model_id, given, command, place, name=name)
     return None
+
+
+def _in_scalar(
+    document: ConfigDocument,
+    model_id: str,
+    given: FlagOccurrence,
+    node: YamlScalar,
+    place: tuple[int, int, str, str],
+    *,
+    name: str,
+    macro: str = "",
+) -> LocatedValue:
+    """Return a value of a command that stands in one scalar, that of a macro if it is named."""
+    start, end, quote, prefix = place
+    where, shared_name, also = ValueSource.COMMAND, "", models_sharing_command(document, model_id)
+    if macro:
+        where, shared_name = ValueSource.MACRO, sanitize_line(macro, 80)
+        also = _other_models_where(
+            document, model_id, lambda other: _uses_macro(document, other, node)
+        )
+    elif also:
+        where, shared_name = ValueSource.ANCHOR, command_anchor_name(document, model_id)
+    return LocatedValue(
+        name=name,
+        text=given.value,
+        where=where,
+        line=_line_number(document, node, start, end),
+        shared_name=shared_name,
+        also=also,
+        node=node,
+        start=start,
+        end=end,
+        quote=quote,
+        prefix=prefix,
+        occurrence=given,
+    )
 
 
 def _locate_in_script(
@@ -321,22 +314,7 @@ def _locate_in_script(
     node = document.command_node(model_id)
     assert node is not None
     line = document.lines.line(node.start)
-    return LocatedValue(flag.names[0], value, ValueSource.COMMAND, line, "", (), None)
-
-
-def _sharing(
-    document: ConfigDocument, model_id: str, source: CommandSource, node: YamlScalar
-) -> tuple[ValueSource, str, tuple[str, ...]]:
-    if source.macro:
-        return (
-            ValueSource.MACRO,
-            sanitize_line(source.macro, 80),
-            models_using_macro(document, model_id, node),
-        )
-    also = models_sharing_command(document, model_id)
-    if also:
-        return ValueSource.ANCHOR, command_anchor_name(document, model_id), also
-    return ValueSource.COMMAND, "", ()
+    return LocatedValue(flag.names[0], value, ValueSource.COMMAND, line)
 
 
 def _value_range(text: str, given: FlagOccurrence) -> tuple[int, int, str, str] | None:

@@ -5,13 +5,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from aitui.domain.hardware.sample import (
-    Gpu,
-    HardwareSample,
-    Machine,
-    SampleSource,
-    eligible_gpus,
-)
+from aitui.domain.hardware.sample import Gpu, HardwareSample, Machine, SampleSource, eligible_gpus
 from aitui.domain.memory.footprint import Footprint, FootprintOrigin
 from aitui.domain.models import Model, RunState
 
@@ -47,15 +41,13 @@ def observe_footprint(
 
 
 def footprint_by_difference(
-    context_size: int, before: HardwareSample, after: HardwareSample, moved: Collection[str] = ()
+    context_size: int, before: HardwareSample, after: HardwareSample
 ) -> Footprint | None:
     """Return what a load took, from samples before it began and after it ended.
 
-    This is for servers without access to their machine. None if other models came or went meanwhile
-    (`moved`), if a card did, or if nothing has grown.
+    This is for servers without access to their machine. None if a card came or went meanwhile, or
+    if nothing has grown.
     """
-    if moved:
-        return None
     cards_before = {gpu.key: gpu for gpu in before.gpus}
     if set(cards_before) != {gpu.key for gpu in after.gpus}:
         return None

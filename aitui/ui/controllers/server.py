@@ -6,6 +6,8 @@ from functools import cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from textual.app import App
+
 from aitui.collector import tune_collector
 from aitui.domain.snapshot import ConnectionPhase, ConnectionStatus, Server, Snapshot
 from aitui.errors import KeyPasswordNeeded
@@ -13,14 +15,11 @@ from aitui.ui.context import AppContext, ServerContext
 from aitui.ui.messages import SnapshotChanged
 
 if TYPE_CHECKING:
-    from textual.app import App
-
     from aitui.domain.confirmation import Confirmation
     from aitui.paths import Paths
     from aitui.ui.background import TaskRunner
     from aitui.ui.controllers.chat import ChatController, PromptStore
     from aitui.ui.controllers.config import ConfigController
-    from aitui.ui.controllers.host import HostController
     from aitui.ui.controllers.logs import LogController
     from aitui.ui.controllers.models import ModelsController
     from aitui.ui.controllers.slash_commands import SlashCommandRunner
@@ -69,16 +68,10 @@ class ServerControllers:
         return chat
 
     @cached_property
-    def host(self) -> "HostController":
-        from aitui.ui.controllers.host import HostController
-
-        return HostController(self.context)
-
-    @cached_property
     def config(self) -> "ConfigController":
         from aitui.ui.controllers.config import ConfigController
 
-        return ConfigController(self.context, self.host)
+        return ConfigController(self.context)
 
     @cached_property
     def logs(self) -> "LogController":
@@ -90,7 +83,7 @@ class ServerControllers:
     def commands(self) -> "SlashCommandRunner":
         from aitui.ui.controllers.slash_commands import SlashCommandRunner
 
-        return SlashCommandRunner(self.context, self.chat, self.models, self.host, self.config)
+        return SlashCommandRunner(self.context, self.chat, self.models, self.config)
 
     @property
     def shows_reply(self) -> bool:
@@ -147,7 +140,7 @@ class ServerSwitcher:
 
     def __init__(
         self,
-        app: "App[None]",
+        app: App[None],
         context: AppContext,
         tasks: "TaskRunner",
         notifier: "TerminalNotifier",

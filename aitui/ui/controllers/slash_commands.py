@@ -19,7 +19,6 @@ from aitui.services.load import resolve_model
 from aitui.ui.context import ServerContext
 from aitui.ui.controllers.chat import ChatController
 from aitui.ui.controllers.config import ConfigController
-from aitui.ui.controllers.host import HostController
 from aitui.ui.controllers.models import ModelsController
 from aitui.ui.screens.help import HelpScreen
 from aitui.ui.screens.history import HistoryScreen
@@ -35,16 +34,15 @@ class SlashCommandRunner:
         context: ServerContext,
         chats: ChatController,
         models: ModelsController,
-        host: HostController,
         config: ConfigController,
     ) -> None:
         self._app = context.app
         self._paths = context.paths
         self._ask = context.ask
+        self._tasks = context.tasks
         self._chats = chats
         self._pane = chats.pane
         self._models = models
-        self._host = host
         self._config = config
 
     async def run(self, text: str) -> None:
@@ -101,13 +99,13 @@ class SlashCommandRunner:
         await self._app.run_action("app.config")
 
     async def _reload(self, _: SlashCommand) -> None:
-        self._host.reload()
+        self._config.reload()
 
     async def _restart(self, _: SlashCommand) -> None:
-        self._host.restart()
+        self._config.restart()
 
     async def _undo(self, _: SlashCommand) -> None:
-        self._host.undo()
+        self._config.undo()
 
     def _model_id(self, wanted: str) -> str:
         return resolve_model(wanted, self._chats.session.snapshot).id
@@ -173,27 +171,26 @@ class SlashCommandRunner:
         raise ValueError("there is only one branch: /retry makes another")
 
     async def _history(self, command: SlashCommand) -> None:
-        history = self._chats.history
+        history, run_in_background = self._chats.history, self._tasks.run_in_background
         if history is None:
             raise ValueError("there is no history")
-        chosen = await self._app.push_screen_wait(HistoryScreen(command.rest))
+
+        async def search(words: str) -> None:
+            screen.show(words, await find_conversations(history, words))
+
+        async def delete(conversation: ListedConversation, words: str) -> None:
+            if await self._ask(lambda _: deletion_confirmation(conversation)):
+                await self._chats.delete_conversation(conversation.id)
+                await search(words)
+
+        screen = HistoryScreen(
+            command.rest,
+            lambda words: run_in_background(search(words), "look"),
+            lambda one, words: run_in_background(delete(one, words), "forget"),
+        )
+        chosen = await self._app.push_screen_wait(screen)
         if chosen:
             await self._chats.resume(chosen)
-
-    async def search_history(self, screen: HistoryScreen, words: str) -> None:
-        """Fill the list of conversations."""
-        if self._chats.history is not None:
-            screen.show(words, await find_conversations(self._chats.history, words))
-
-    async def delete_conversation(
-        self, screen: HistoryScreen, conversation: ListedConversation, words: str
-    ) -> None:
-        """Ask whether to delete a conversation, delete it, and list the others."""
-        if not await self._ask(lambda _: deletion_confirmation(conversation)):
-            return
-        if self._chats.history is not None:
-            await self._chats.delete_conversation(conversation.id)
-            await self.search_history(screen, words)
 
     async def _rename(self, command: SlashCommand) -> None:
         await self._chat().rename(command.rest)

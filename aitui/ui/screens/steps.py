@@ -1,16 +1,13 @@
 """Something that takes several steps: each ticks off with its time, or says how it failed."""
 
-from typing import ClassVar
-
 from textual.app import ComposeResult
-from textual.binding import BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.reactive import reactive
 from textual.screen import ModalScreen
 
 from aitui.domain.progress import Step, Steps, StepState
-from aitui.domain.snapshot import Clock
+from aitui.domain.snapshot import Clock, Snapshot
 from aitui.domain.units import format_seconds
 from aitui.ui.keymap import STEPS
 from aitui.ui.plain import PlainText
@@ -28,19 +25,23 @@ MAX_LINE_CELLS = 600
 
 
 class StepsScreen(ModalScreen[None]):
-    """Shows steps as they go on. Closing it stops nothing; a message tells the end then."""
+    """Shows steps as they go on. Closing it stops nothing; a message tells the end then.
+
+    `model` is the one that they load, if any.
+    """
 
     CSS_PATH = "steps.tcss"
-    BINDINGS: ClassVar[list[BindingType]] = STEPS.bindings()
+    BINDINGS = STEPS.bindings()
 
     steps: reactive[Steps] = reactive(Steps(), init=False)
     expected_load_time: reactive[float | None] = reactive(None, init=False)
     """Seconds that the step called `load` took the last times."""
 
-    def __init__(self, title: str, clock: Clock) -> None:
+    def __init__(self, title: str, clock: Clock, model: str = "") -> None:
         super().__init__()
         self._title = title
         self._clock = clock
+        self._model = model
         self._outcome: tuple[str, ...] = ()
         self._has_succeeded: bool | None = None
 
@@ -54,7 +55,13 @@ class StepsScreen(ModalScreen[None]):
 
     def on_mount(self) -> None:
         self.set_interval(1.0, self._show)
+        if self._model:
+            self.watch(self.app, "snapshot", self._read_expected_load_time)
         self._show()
+
+    def _read_expected_load_time(self, snapshot: Snapshot) -> None:
+        model = snapshot.model(self._model)
+        self.expected_load_time = None if model is None else model.expected_load
 
     def watch_steps(self) -> None:
         self._show()
@@ -69,10 +76,6 @@ class StepsScreen(ModalScreen[None]):
         self._outcome = tuple(shorten_id(line, MAX_LINE_CELLS) for line in lines if line)
         self._has_succeeded = well
         self._show()
-
-    def action_close(self) -> None:
-        if self.is_current:
-            self.dismiss()
 
     def action_scroll(self, lines: int) -> None:
         self.query_one("#seen").scroll_relative(y=lines, animate=False)
@@ -93,7 +96,7 @@ class StepsScreen(ModalScreen[None]):
         outcome.display = bool(self._outcome)
         outcome.set_class(self._has_succeeded is False, "-failed")
         outcome.update(Content("\n".join(self._outcome)))
-        close, copy = STEPS.sign("close"), STEPS.sign("copy_report")
+        close, copy = STEPS.sign("dismiss"), STEPS.sign("copy_report")
         words = f"{close} closes{'; it goes on' if self.in_progress else f'   {copy} copies the report'}"
         self.query_one("#hint", PlainText).update(words)
 

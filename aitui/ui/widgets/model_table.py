@@ -1,13 +1,11 @@
 """The live table of models below its titles: draws the lines in sight, and of those only what changed."""
 
 from collections.abc import Sequence
-from typing import ClassVar
 
 from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
-from textual.binding import BindingType
 from textual.geometry import Region, Size
 from textual.message import Message
 from textual.reactive import reactive
@@ -31,6 +29,7 @@ from aitui.ui.models_table import (
     visible_rows,
 )
 from aitui.ui.motions import motion_rows
+from aitui.ui.plain import component_classes
 from aitui.ui.text import shorten_id, truncate
 
 GLYPH_WIDTH = 3
@@ -50,16 +49,10 @@ def visible_columns(width: int) -> list[tuple[TableColumn, int]]:
 class ModelTable(ScrollView, can_focus=True, inherit_bindings=False):
     """One row a model; the cursor stays with its model whatever happens around it."""
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = {
-        "model-table--text",
-        "model-table--ready",
-        "model-table--transit",
-        "model-table--failed",
-        "model-table--quiet",
-        "model-table--cursor",
-        "model-table--stale",
-    }
-    BINDINGS: ClassVar[list[BindingType]] = MODEL_TABLE.bindings()
+    COMPONENT_CLASSES = component_classes(
+        "model-table", "text", "ready", "transit", "failed", "quiet", "cursor", "stale"
+    )
+    BINDINGS = MODEL_TABLE.bindings()
 
     # Repainted by their watchers, and only where something changed.
     models: reactive[tuple[Model, ...]] = reactive((), init=False, repaint=False)

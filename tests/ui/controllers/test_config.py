@@ -10,7 +10,6 @@ from aitui.domain.models import Model, RunState
 from aitui.domain.snapshot import Server, Snapshot
 from aitui.errors import ActionRefused
 from aitui.ui.controllers.config import ConfigController
-from aitui.ui.controllers.host import HostController
 from aitui.ui.screens.config import ConfigScreen
 from ui.controllers.alone import Bench
 from ui.hand_made import SERVER, live
@@ -29,7 +28,7 @@ class Config(Bench):
     ) -> None:
         admin = object() if server.ssh_host else None
         super().__init__(snapshot, server=server, admin=admin, answer=answer)
-        self.controller = ConfigController(self.context, HostController(self.context))
+        self.controller = ConfigController(self.context)
 
 
 def test_view_5_opens_once() -> None:
