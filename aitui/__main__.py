@@ -12,6 +12,7 @@ from random import Random
 from typing import NoReturn, TextIO
 
 from aitui.cli.args import Arguments, parse
+from aitui.cli.output import prepare_output, prepare_screen, prepare_streams
 from aitui.domain.server import Clock, Server
 from aitui.errors import AituiError, ConfigRefused, LoadFailed, SettingsError
 from aitui.paths import Paths, home_directory
@@ -20,6 +21,7 @@ from aitui.settings import Settings, missing_certificates, read_settings
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run aitui and return its exit status; see `aitui --help` for what each means."""
+    prepare_streams()
     arguments = parse(sys.argv[1:] if argv is None else argv)
     try:
         paths = Paths.from_environment(os.environ)
@@ -47,6 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _command(arguments: Arguments, settings: Settings | SettingsError, paths: Paths) -> int:
     from aitui.cli.main import run_command
 
+    prepare_output(json=arguments.json, outlasts_reader=arguments.is_change)
     if arguments.command == "chat":
         from aitui.cli.chat import read_standard_input
 
@@ -62,6 +65,7 @@ def _dashboard(arguments: Arguments, settings: Settings, paths: Paths, home: Pat
         print("aitui draws on a terminal; for scripts: aitui status --json", file=sys.stderr)
         return 2
     # Textual draws on stderr: it can't be redirected to keep what libraries write off the screen.
+    prepare_screen()
     # A library that logs, like asyncio of a socket that closed, would write onto the terminal.
     logging.getLogger().addHandler(logging.NullHandler())
     # Textual reads it once, when it is imported. One that was left there yields to one set for us.
@@ -141,9 +145,8 @@ def run() -> NoReturn:
     """
     status = main()
     for stream in (sys.stdout, sys.stderr):
-        if stream is not None:  # closed by the shell: `>&-`
-            with suppress(OSError):
-                stream.flush()
+        with suppress(OSError):
+            stream.flush()
     os._exit(status)
 
 

@@ -17,14 +17,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aitui.demo.certificates import Certificates
-from aitui.demo.configuration import BadConfiguration
+from aitui.demo.configuration import BadConfiguration, parse_configuration
 from aitui.demo.dialect import Dialect
 from aitui.demo.stand_in import StandIn
 
 _DRAIN_SECONDS = 30.0
 _POLL_INTERVAL = 0.2
-_SWITCHES = frozenset({"watch-config", "version"})
+_SWITCHES = frozenset({"validate", "watch-config", "version"})
 _FLAGS = ("config", "dialect", "listen", "tls-cert-file", "tls-key-file", "version", "watch-config")
+_FLAGS_OF_V252 = ("validate",)
 _FALSE = frozenset({"0", "f", "F", "false", "FALSE", "False"})
 _FileSignature = tuple[int, int, int]
 
@@ -54,7 +55,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         given = _parse_arguments(sys.argv[1:] if arguments is None else arguments)
         return asyncio.run(_serve(given))
     except _ProgramExit as ends:
-        print(ends, file=sys.stdout if ends.status == 0 else sys.stderr, flush=True)
+        print(
+            ends,
+            end="\n" if str(ends) else "",
+            file=sys.stdout if ends.status == 0 else sys.stderr,
+            flush=True,
+        )
         return ends.status
 
 
@@ -147,6 +153,8 @@ def _parse_arguments(arguments: Sequence[str]) -> _Options:
     values = _parse_flags(arguments)
     if "version" in values:
         raise _ProgramExit(0, "version: stand-in")
+    if "validate" in values:
+        raise _validate(Path(values["config"]) if "config" in values else None)
     host, _, port = values.get("listen", ":8080").rpartition(":")
     certificates = None
     if "tls-cert-file" in values:
@@ -164,13 +172,27 @@ def _parse_arguments(arguments: Sequence[str]) -> _Options:
         raise _ProgramExit(2, f"invalid value: {error}") from error
 
 
+def _validate(config: Path | None) -> _ProgramExit:
+    """Read the config file as a start would, and say what came of it."""
+    if config is None:
+        return _ProgramExit(1, "[ERROR] no config file: give -config or -config-dir")
+    try:
+        found = parse_configuration(_read_config(config))
+    except (OSError, BadConfiguration) as error:
+        print(f"config validation failed: {_go_error_text(error, config)}", flush=True)
+        return _ProgramExit(1, "")
+    counts = f"{len(found.models)} model(s), {len(found.peers)} peer(s)"
+    return _ProgramExit(0, f"config is valid: {counts}")
+
+
 def _parse_flags(arguments: Sequence[str]) -> dict[str, str]:
     """Flags as Go's `flag` package takes them: one dash or two, `=` or a blank."""
     values: dict[str, str] = {}
     rest = list(arguments)
     while rest and rest[0].startswith("-"):
         name, equals, value = rest.pop(0).removeprefix("-").removeprefix("-").partition("=")
-        if name not in _FLAGS:
+        known = (*_FLAGS, *(_FLAGS_OF_V252 if Dialect.V263.value in arguments else ()))
+        if name not in known:
             usage = "\n".join(f"  -{flag}" for flag in _FLAGS)
             raise _ProgramExit(
                 2, f"flag provided but not defined: -{name}\nUsage of llama-swap:\n{usage}"

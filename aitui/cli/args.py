@@ -49,6 +49,11 @@ class Arguments:
     reload: bool = True
     only: bool = False
 
+    @property
+    def is_change(self) -> bool:
+        """Whether the command changes something: then it has a question, and takes `--yes`."""
+        return any(one.name == self.command and _YES in one.options for one in COMMANDS)
+
 
 @dataclass(frozen=True, slots=True)
 class Option:

@@ -10,8 +10,6 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, TextIO
 
-import msgspec
-
 from aitui.cli.args import Arguments
 from aitui.domain.chat.conversation import Conversation, SamplingParameters, parse_sampling
 from aitui.domain.chat.reply import Reply, ReplyPhase
@@ -19,6 +17,7 @@ from aitui.domain.models import RunState
 from aitui.domain.snapshot import Snapshot
 from aitui.domain.units import format_seconds
 from aitui.errors import AituiError, HistoryError, ReplyStopped, SettingsError
+from aitui.format.report import format_json
 from aitui.paths import Paths
 from aitui.services.chat import ChatSession, last_reply
 from aitui.services.chat_setup import (
@@ -50,8 +49,7 @@ def reply_json(reply: Reply, conversation_id: str) -> str:
         "timings": reply.timings,
         "error": None if reply.error is None else str(reply.error),
     }
-    indented: bytes = msgspec.json.format(msgspec.json.encode(value), indent=2)
-    return indented.decode()
+    return format_json(value)
 
 
 class ReplyPrinter:
@@ -67,8 +65,6 @@ class ReplyPrinter:
         self._reasoning = 0
         self._is_reasoning = False
         self._ends_line = True
-        with contextlib.suppress(AttributeError):
-            out.reconfigure(errors="replace")  # type: ignore[attr-defined]
 
     def show(self, reply: Reply) -> None:
         """Take the latest state, which is written as soon as the one before is out."""
@@ -116,7 +112,7 @@ class ReplyPrinter:
 
 def read_standard_input(arguments: Arguments) -> Arguments:
     """Join the prompt with what is piped in; reads to its end."""
-    if sys.stdin is None or sys.stdin.isatty():
+    if sys.stdin.isatty():
         piped = ""
     else:
         piped = sys.stdin.buffer.read().decode("utf-8", "replace").strip("\n")

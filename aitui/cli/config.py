@@ -21,15 +21,14 @@ from aitui.domain.sanitize import sanitize_line
 from aitui.domain.snapshot import Clock, Server, Snapshot
 from aitui.errors import ActionRefused, ConfigChangedMeanwhile
 from aitui.paths import Paths
+from aitui.services.config_change import ConfigRunner, Job, JobResult, PlanAnswer
 from aitui.services.config_plan import (
     CONTEXT_SIZE,
     ChangePlan,
     change_confirmation,
-    read_server_config,
-    sanitize_config,
 )
-from aitui.services.config_recover import describe_entry, recover_changes
-from aitui.services.config_runner import ConfigRunner, Job, JobResult, PlanAnswer
+from aitui.services.config_recover import recover_changes
+from aitui.services.config_watch import read_server_config, sanitize_config
 from aitui.services.host_admin import HostAdmin, no_host_error, open_administration
 from aitui.services.session import Session, run_monitor
 from aitui.settings import require_certificates
@@ -112,7 +111,7 @@ async def _run_job(admin: HostAdmin, session: Session | None, arguments: Argumen
 async def _undo(runner: ConfigRunner, _: Arguments) -> None:
     undone = _require_success(await runner.undo(_format_time), "Not undone").entry
     if undone is not None:
-        print(f"taken back: {describe_entry(undone)}")
+        print(f"taken back: {undone.description}")
 
 
 async def _reload(runner: ConfigRunner, _: Arguments) -> None:
@@ -135,7 +134,7 @@ async def _change_flag(runner: ConfigRunner, arguments: Arguments) -> None:
     written = _require_success(result, "Not changed").written
     if written is not None:
         print(*written.warnings, sep="\n", end="\n" if written.warnings else "", file=sys.stderr)
-        print(describe_entry(written.entry))
+        print(written.entry.description)
 
 
 _JOBS: dict[str, Callable[[ConfigRunner, Arguments], Awaitable[None]]] = {
@@ -170,7 +169,7 @@ async def _print_journal(admin: HostAdmin, *, as_json: bool) -> None:
         if as_json:
             print(json.dumps({**asdict(entry), "outcome": entry.outcome.value}, ensure_ascii=False))
         else:
-            print(f"{_format_time(entry.at)}  {entry.outcome.value:7}  {describe_entry(entry)}")
+            print(f"{_format_time(entry.at)}  {entry.outcome.value:7}  {entry.description}")
     if not entries and not as_json:
         print(f"aitui has changed nothing at {admin.server.label} yet")
 

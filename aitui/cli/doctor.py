@@ -1,6 +1,5 @@
 """`aitui doctor` on the command line."""
 
-import io
 import os
 import sys
 import time
@@ -25,9 +24,6 @@ async def run_doctor(
         terminal=TerminalInfo(_terminal_size(), environment),
         clock=Clock(time.monotonic, time.time),
     )
-    plain = not _prints_unicode()
-    if plain and isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")
     checks: list[CheckResult] = []
     async with aclosing(examine(subject)) as found:
         async for item in found:
@@ -35,11 +31,9 @@ async def run_doctor(
                 continue
             checks.append(item)
             if not json:
-                print(*as_lines(item, plain=plain), sep="\n", flush=True)
+                print(*as_lines(item), sep="\n", flush=True)
     if json:
-        # JSON is UTF-8, whatever the locale says.
-        sys.stdout.buffer.write(f"{as_json(checks)}\n".encode())
-        sys.stdout.flush()
+        print(as_json(checks))
     else:
         print(summary(checks))
     return exit_code(checks)
@@ -54,11 +48,3 @@ def _terminal_size() -> tuple[int, int] | None:
             continue
         return size.columns, size.lines
     return None
-
-
-def _prints_unicode() -> bool:
-    try:
-        "✔✘–→×≥…".encode(sys.stdout.encoding or "ascii")
-    except (UnicodeEncodeError, LookupError):
-        return False
-    return True

@@ -1,7 +1,6 @@
 """`aitui logs`: the history of a log, and with --follow what comes after it."""
 
 import asyncio
-import io
 import os
 import sys
 from dataclasses import dataclass
@@ -55,8 +54,6 @@ async def print_log(session: Session, name: str, output: LogPrinter, *, follow: 
     `name` is "proxy", "upstream", a model's id or alias, or empty for both. Raises NoSuchModel,
     ActionRefused, Unreachable and the like if it can't be read at all, BrokenPipeError.
     """
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")
     random = Random()  # noqa: S311
     feed = LogFeed(session.client, name, clock=session.clock, random=random)
     try:

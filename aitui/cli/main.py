@@ -95,13 +95,8 @@ async def _status(arguments: Arguments, settings: Settings | SettingsError, path
     and opens no session: the parts of one that watch memory, host and config file cost as much again
     as httpx.
     """
-    from aitui.format.status import (
-        error_line,
-        status_as_json,
-        status_as_text,
-        status_line,
-        status_report,
-    )
+    from aitui.format.report import format_json
+    from aitui.format.status import error_line, status_as_text, status_line, status_report
     from aitui.llamaswap.client import LlamaSwapClient
     from aitui.services.monitor import Monitor
     from aitui.store.load_times import FILE_NAME, LoadTimes
@@ -126,7 +121,7 @@ async def _status(arguments: Arguments, settings: Settings | SettingsError, path
     if arguments.line:
         print(status_line(server.label, snapshot))
     elif arguments.json:
-        print(status_as_json(status_report(server, snapshot)))
+        print(format_json(status_report(server, snapshot)))
     else:
         print(status_as_text(server.label, snapshot, clock.monotonic()))
     return 0
@@ -170,13 +165,14 @@ async def _unload(session: "Session", arguments: Arguments, _: Paths) -> None:
 
 async def print_hardware(session: "Session", arguments: Arguments, _: Paths) -> None:
     """Print the hardware; raises the server's errors, those of its host are part of the output."""
-    from aitui.format.hardware import gpu_report, gpus_as_json, gpus_as_text
+    from aitui.format.hardware import gpu_report, gpus_as_text
+    from aitui.format.report import format_json
 
     await session.monitor.fetch()
     await session.sample_memory()
     label, snapshot = session.server.label, session.snapshot
     if arguments.json:
-        print(gpus_as_json(gpu_report(label, snapshot)))
+        print(format_json(gpu_report(label, snapshot)))
     else:
         print(gpus_as_text(label, snapshot, session.clock.wall()))
 

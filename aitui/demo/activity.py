@@ -9,6 +9,8 @@ from typing import Any
 from aitui.demo.dialect import BuildTraits
 from aitui.demo.go_text import timestamp
 
+CLIENT_LEFT = 499
+"""The status of a request that its client left before any byte of the response."""
 _MAX_ROWS = 1000
 _HISTOGRAM_BINS = 6
 
@@ -42,6 +44,7 @@ class ActivityRow:
     error: str = ""
     routed: bool = False
     selector: str = ""
+    client: str = ""
 
 
 class ActivityLog:
@@ -68,6 +71,7 @@ class ActivityLog:
         error: str = "",
         routed: bool = True,
         selector: str = "",
+        client: str = "",
     ) -> None:
         """Add a row and publish it."""
         row = ActivityRow(
@@ -82,6 +86,7 @@ class ActivityLog:
             error=error,
             routed=routed,
             selector=selector,
+            client=f"ip:{client}",
         )
         self._next_id += 1
         self.rows = [*self.rows, row][-_MAX_ROWS:]
@@ -109,13 +114,14 @@ class ActivityLog:
         description: dict[str, Any] = {
             "id": row.id,
             "timestamp": row.timestamp,
+            **({"src": row.client} if self._traits.records_clients else {}),
             "model": row.model,
             "req_path": row.path,
             "resp_content_type": row.content_type,
             "resp_status_code": row.status,
             "tokens": tokens,
             "duration_ms": row.duration_ms,
-            "has_capture": self._captures,
+            "has_capture": self._captures and row.status != CLIENT_LEFT,
         }
         if self._traits.activity_endpoints:
             if row.error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
 
@@ -28,6 +28,7 @@ class IncomingRequest:
     headers: Mapping[str, str]
     body: bytes
     remote_ip: str
+    streams: list[ChunkedResponse] = field(default_factory=list)
 
     @classmethod
     async def receive(cls, request: web.BaseRequest) -> IncomingRequest:
@@ -39,7 +40,7 @@ class IncomingRequest:
             query=request.query,
             headers=request.headers,
             body=await request.read(),
-            remote_ip=request.remote or "127.0.0.1",
+            remote_ip=_client_address(request),
         )
 
     @property
@@ -69,4 +70,11 @@ class IncomingRequest:
     async def begin(self, stream: ChunkedResponse) -> ChunkedResponse:
         """Send a stream's headers."""
         await stream.prepare(self.request)
+        self.streams.append(stream)
         return stream
+
+
+def _client_address(request: web.BaseRequest) -> str:
+    """Return what the headers claim, else the address of the connection."""
+    claimed = request.headers.get("X-Forwarded-For", "").split(",")[0].strip()
+    return claimed or request.headers.get("X-Real-IP", "") or request.remote or "127.0.0.1"

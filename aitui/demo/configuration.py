@@ -106,8 +106,15 @@ class Configuration:
     health_check_timeout: float = _DEFAULT_HEALTH_CHECK_SECONDS
     aliases_in_list: bool = False
     log_to_stdout: str = "proxy"
+    concurrency_limit: int = 0
     performance: bool = True
     captures: bool = True
+
+    def prints_log(self, source: str) -> bool:
+        """Whether the log named proxy, upstream or http goes to standard output."""
+        return source in [name.strip() for name in self.log_to_stdout.split(",")] or (
+            self.log_to_stdout == "both"
+        )
 
     def resolve(self, name: str) -> str | None:
         """Return the id for a model's id or alias."""
@@ -168,6 +175,7 @@ def _configuration(tree: dict[str, Any]) -> Configuration:
         health_check_timeout=float(tree.get("healthCheckTimeout", _DEFAULT_HEALTH_CHECK_SECONDS)),
         aliases_in_list=bool(tree.get("includeAliasesInList", False)),
         log_to_stdout=str(tree.get("logToStdout", "proxy")),
+        concurrency_limit=int(tree.get("globalConcurrencyLimit", 0)),
         performance=not _mapping(tree, "performance").get("disabled", False),
         captures=int(tree.get("captureBuffer", 5)) > 0,
     )

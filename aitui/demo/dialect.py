@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 
 from aitui.demo.answers import JSON, JSON_UTF8, TEXT, TEXT_UTF8, ResponseContent, go_json
@@ -53,6 +53,20 @@ class BuildTraits:
     ignores_static_paths: bool
     load_counts_as_use: bool
     preload_line: str
+    separate_logs: bool = False
+    """Logs have an endpoint of their own, and lines about requests a log of their own (v259)."""
+    reports_loads: bool = False
+    """Since when a model is ready, and how far a load is that reports it (v259, v263)."""
+    records_clients: bool = False
+    """Activity names the client, and is 499 for one that left early (v251, v253)."""
+    frames_failure: bool = False
+    """A failed load ends the chat's stream with an event and `[DONE]` (v251)."""
+    checks_bodies: bool = False
+    """The body decides whether a request is JSON, not its Content-Type (v262)."""
+    discovers_capabilities: bool = False
+    """Asks each model what it can do when it is ready (v257)."""
+    mcp: bool = False
+    """`/api/mcp`, `/api/tailcat` and a limit for all requests (v252, v253, v256)."""
 
 
 class Dialect(Enum):
@@ -61,6 +75,7 @@ class Dialect(Enum):
     V217 = "v217"
     V218 = "v218"
     HEAD = "2026-08-head"
+    V263 = "v263"
 
     @property
     def traits(self) -> BuildTraits:
@@ -162,7 +177,20 @@ _HEAD = BuildTraits(
     preload_line="preloading model",
 )
 
-_HABITS = {Dialect.V217: _V217, Dialect.V218: _V218, Dialect.HEAD: _HEAD}
+_V263 = replace(
+    _HEAD,
+    version={"build_date": "2026-10-09T15:20:44Z", "commit": "6b1c2f9e", "version": "v263"},
+    load_counts_as_use=True,
+    separate_logs=True,
+    reports_loads=True,
+    records_clients=True,
+    frames_failure=True,
+    checks_bodies=True,
+    discovers_capabilities=True,
+    mcp=True,
+)
+
+_HABITS = {Dialect.V217: _V217, Dialect.V218: _V218, Dialect.HEAD: _HEAD, Dialect.V263: _V263}
 
 _KINDS = {
     400: ("invalid_request_error", "bad_request"),
@@ -240,7 +268,7 @@ def failure_reason(failure: UpstreamLoadFailed) -> str:
                 f"fork/exec {binary}: no such file or directory"
             )
         case LoadFailureCause.TIMED_OUT:
-            return f"health check timed out after {failure.detail}s"
+            return f"health check timed out after {failure.detail}"
         case LoadFailureCause.UNLOADED | LoadFailureCause.STOPPING:
             return "aborted"
         case LoadFailureCause.SHUTDOWN:

@@ -25,6 +25,7 @@ _EVENT_HEADERS = {
     "Content-Type": EVENT_STREAM,
     **_UNBUFFERED,
 }
+_LOG_SOURCES = ("proxy", "upstream", "http")
 _SESSION_HEADERS = ["X-Session-ID", "X-Litellm-Session-Id"]
 
 
@@ -44,6 +45,26 @@ class EventEndpoints:
                 await stream.send(frame.encode())
             return stream
 
+    async def log_events(self, call: IncomingRequest) -> Response:
+        """`GET /api/events/logs?stream=…`: the history unless `?no-history`, then what is added."""
+        chosen = dict.fromkeys(call.request.query.getall("stream", []))
+        wrong = next((name for name in chosen if name not in _LOG_SOURCES), None)
+        if not chosen or wrong is not None:
+            text = "at least one stream is required: proxy, upstream or http"
+            if wrong is not None:
+                text = f'invalid stream "{wrong}". Use proxy, upstream or http'
+            return CompleteResponse(error(self._swap.traits, 400, text, call.accept))
+        with self._swap.log_events.reader(EVENT_QUEUE) as reader:
+            stream = await call.begin(ChunkedResponse(_EVENT_HEADERS))
+            for source in () if "no-history" in call.query else chosen:
+                if history := self._swap.logs.ring(source).history:
+                    data = {"data": history, "source": source}
+                    await stream.send(self._swap.frame("logData", data).encode())
+            async for source, frame in reader:
+                if source in chosen:
+                    await stream.send(frame.encode())
+            return stream
+
     async def logs(self, call: IncomingRequest) -> Response:
         """`GET /logs`: the history of the main log."""
         if call.accept.startswith("text/html"):
@@ -55,12 +76,9 @@ class EventEndpoints:
         name = call.path.removeprefix("/logs/stream").lstrip("/")
         ring = self._find_log(name)
         if ring is None:
-            answer = error(
-                self._swap.traits,
-                400,
-                "invalid logger. Use 'proxy', 'upstream' or a model's ID",
-                call.accept,
-            )
+            names = "'proxy', 'upstream'" + (", 'http'" if self._swap.traits.separate_logs else "")
+            text = f"invalid logger. Use {names} or a model's ID"
+            answer = error(self._swap.traits, 400, text, call.accept)
             kind = TEXT if self._swap.traits.plain_errors else answer.content_type
             stream = await call.begin(
                 ChunkedResponse({"Content-Type": kind, **_UNBUFFERED}, answer.status)
@@ -84,20 +102,22 @@ class EventEndpoints:
         return stream
 
     def _find_log(self, name: str) -> ServerLog | None:
-        logs = self._swap.logs
-        named = {"": logs.main, "proxy": logs.proxy, "upstream": logs.upstream}
-        if name in named:
-            return named[name]
+        if not name:
+            return self._swap.logs.main
+        if name in _LOG_SOURCES and (name != "http" or self._swap.traits.separate_logs):
+            return self._swap.logs.ring(name)
         model_id = self._swap.configuration.resolve(name)
         return None if model_id is None else self._swap.processes[model_id].ring
 
     def _first_frames(self) -> list[str]:
         swap = self._swap
-        frames: list[tuple[str, object]] = [
-            ("logData", {"data": swap.logs.proxy.history, "source": "proxy"}),
-            ("logData", {"data": swap.logs.upstream.history, "source": "upstream"}),
-            ("modelStatus", swap.listing.statuses()),
-        ]
+        frames: list[tuple[str, object]] = []
+        if not swap.traits.separate_logs:
+            frames += [
+                ("logData", {"data": self._swap.logs.ring(source).history, "source": source})
+                for source in ("proxy", "upstream")
+            ]
+        frames.append(("modelStatus", swap.listing.statuses()))
         if swap.traits.detailed_events:
             frames.append(("uiConfig", {"activity": {"session_id": _SESSION_HEADERS}}))
             frames.append(("profileChanged", active_profile(swap)))

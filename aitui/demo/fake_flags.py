@@ -38,6 +38,8 @@ class FakeFlags:
     missing_file: bool = False
     wrong_argument: str = ""
     die_after: int | None = None
+    progress_reports: int = 0
+    uses_tools: bool = False
     chunks: int = 16
     tokens_per_second: float = 10.0
     whole_mib: int = 4096
@@ -119,6 +121,8 @@ def read_flags(model: ModelConfiguration) -> FakeFlags:
         most_context=None if limit is None else int(limit),
         wrong_argument="" if _is_count(context) else "--ctx-size",
         missing_file="--fail-missing-file" in values,
+        progress_reports=int(values.get("--progress-reports", 0)),
+        uses_tools="--jinja" in values,
         die_after=None if death is None else int(death),
         chunks=int(values.get("--chunks", 16)),
         tokens_per_second=float(values.get("--tokens-per-second", 10)),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from urllib.parse import urlsplit
 
 from aitui.aio import cancel_and_wait
 from aitui.demo import loading_text
-from aitui.demo.activity import NO_TOKENS
+from aitui.demo.activity import CLIENT_LEFT, NO_TOKENS
 from aitui.demo.answers import (
     EVENT_STREAM,
     TEXT_UTF8,
@@ -20,7 +21,7 @@ from aitui.demo.answers import (
 )
 from aitui.demo.call import IncomingRequest
 from aitui.demo.chat import ChatExchange, RequestOutcome
-from aitui.demo.dialect import error, failure_text, json_error, load_error
+from aitui.demo.dialect import error, failure_reason, failure_text, json_error, load_error
 from aitui.demo.llama_server import plain_response
 from aitui.demo.llama_swap import LlamaSwap
 from aitui.demo.load_failed import LoadFailureCause, UpstreamLoadFailed
@@ -45,8 +46,13 @@ class InferenceEndpoints:
 
     async def openai(self, call: IncomingRequest) -> Response:
         """`POST /v1/chat/completions` and its siblings."""
-        traits = self._swap.traits
-        name = call.model_name() if call.is_json or not traits.needs_json_content_type else ""
+        traits, limit = self._swap.traits, self._swap.configuration.concurrency_limit
+        if traits.checks_bodies and (wrong := _body_error(call)):
+            return CompleteResponse(error(traits, 400, wrong, call.accept))
+        if traits.mcp and limit and self._swap.running.count >= limit:
+            return CompleteResponse(self._too_many_error())
+        takes_any = traits.checks_bodies or not traits.needs_json_content_type
+        name = call.model_name() if call.is_json or takes_any else ""
         if not name or self._is_disabled(name):
             return CompleteResponse(self._no_model_error(call))
         model = self._swap.find_model(name) or name
@@ -162,6 +168,8 @@ class InferenceEndpoints:
         except UpstreamLoadFailed as failure:
             await cancel_and_wait(talk)
             answer = load_error(traits, failure)
+            if traits.frames_failure:
+                answer = json_error(traits, 500, failure_reason(failure))
             if traits.glues_failure and failure.cause is LoadFailureCause.NO_BINARY:
                 pieces = loading_text.early_failure(answer.body)
             else:
@@ -283,7 +291,11 @@ class InferenceEndpoints:
         selector: str,
     ) -> None:
         response = outcome.response if outcome else None
-        status = response.status if response is not None else 200
+        status, reason = (200 if response is None else response.status), ""
+        if self._swap.traits.records_clients and response is None and not call.streams:
+            status, reason = CLIENT_LEFT, "client disconnected before response"
+        elif status != 200:
+            reason = f"status {status}"
         content_type = response.headers.get("Content-Type", "") if response is not None else ""
         self._swap.activity.record(
             model=model,
@@ -292,7 +304,25 @@ class InferenceEndpoints:
             status=status,
             tokens=outcome.tokens if outcome else NO_TOKENS,
             seconds=time.monotonic() - began,
-            error="" if status == 200 else f"status {status}",
+            error=reason,
             routed=routed,
             selector=selector,
+            client=call.remote_ip,
         )
+
+
+def _body_error(call: IncomingRequest) -> str:
+    """Return what is wrong with a body that isn't declared as JSON, in the server's words."""
+    kind = call.headers.get("Content-Type", "")
+    if call.is_json:
+        return ""
+    body = call.body.lstrip()
+    if not body:
+        return "request body is empty"
+    if not body.startswith((b"{", b"[")):
+        return f"no model id could be identified: request body is not JSON (Content-Type: {kind})"
+    try:
+        json.loads(body)
+    except ValueError:
+        return f"request body is not valid JSON (Content-Type: {kind})"
+    return ""

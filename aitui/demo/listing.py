@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from aitui.demo.configuration import (
@@ -112,10 +113,17 @@ class ModelListing:
         }
         if model.aliases:
             status["aliases"] = list(model.aliases)
-        if self._traits.detailed_events and model.capabilities:
-            status["capabilities"] = _capability_flags(model.capabilities)
-            if model.capabilities.context:
-                status["context_length"] = model.capabilities.context
+        able = process.capabilities
+        if self._traits.detailed_events and able:
+            if flags := _capability_flags(able) or not self._traits.discovers_capabilities:
+                status["capabilities"] = flags
+            if able.context:
+                status["context_length"] = able.context
+        if self._traits.reports_loads and process.state is ProcessState.READY:
+            status["readySince"] = f"{datetime.fromtimestamp(process.ready_at, UTC):%FT%TZ}"
+            status["uptimeMs"] = max(1, round(1000 * (time.monotonic() - process.started_at)))
+        elif process.progress is not None:
+            status["loadingProgress"], status["loadingMessage"] = process.progress
         return status
 
     def _model_and_aliases(self, model: ModelConfiguration, created: int) -> list[dict[str, Any]]:
@@ -141,10 +149,13 @@ class ModelListing:
                 entry["meta"] = {"llamaswap": dict(model.metadata)}
             return entry
         meta: dict[str, Any] = {"llamaswap": {**model.metadata, **about}}
-        if model.capabilities:
-            entry |= _capability_fields(model.capabilities)
-            if model.capabilities.context:
-                meta["n_ctx"] = model.capabilities.context
+        able = self._processes[model.id].capabilities
+        if able:
+            entry |= _capability_fields(able)
+            if able.context:
+                meta["n_ctx"] = able.context
+                if self._traits.discovers_capabilities:
+                    entry["context_window"] = able.context
         entry["meta"] = meta
         entry["status"] = self._load_status(model.id)
         return entry

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 
 from aitui.demo.activity import ActivityLog
 from aitui.demo.answers import go_json
@@ -25,7 +26,12 @@ class ServerLogs:
 
     proxy: ServerLog = field(default_factory=ServerLog)
     upstream: ServerLog = field(default_factory=ServerLog)
+    http: ServerLog = field(default_factory=ServerLog)
     main: ServerLog = field(default_factory=ServerLog)
+
+    def ring(self, source: str) -> ServerLog:
+        """Return the log of a source: proxy, upstream or http."""
+        return {"proxy": self.proxy, "upstream": self.upstream, "http": self.http}[source]
 
 
 class LlamaSwap:
@@ -43,13 +49,20 @@ class LlamaSwap:
         self.traits = traits
         self.logs = logs
         self.events: Broadcast[str] = Broadcast()
+        self.log_events: Broadcast[tuple[str, str]] = Broadcast()
         self.active_profile: Profile | None = None
         self.running = InflightRequests(traits, self.publish)
         self.activity = ActivityLog(traits, self.publish, captures=configuration.captures)
         self.background = BackgroundTasks()
         self.change = ChangeNotifier()
-        self.upstream_log = ServerLog(also=self._write_upstream_log)
-        self.proxy_log = ServerLog(also=self._write_proxy_log)
+        self.upstream_log = ServerLog(also=partial(self._write_log, "upstream"))
+        self.proxy_log = ServerLog(also=partial(self._write_log, "proxy"))
+        # Before v259 the proxy's log had the lines about requests as well.
+        self.request_log = (
+            ServerLog(also=partial(self._write_log, "http"))
+            if traits.separate_logs
+            else self.proxy_log
+        )
         self.processes = {
             model.id: self._create_process(model) for model in configuration.models.values()
         }
@@ -75,7 +88,8 @@ class LlamaSwap:
     def end_streams(self) -> None:
         """Let every stream of events and of log lines end."""
         self.events.end()
-        for ring in (self.logs.proxy, self.logs.upstream, self.logs.main):
+        self.log_events.end()
+        for ring in (self.logs.proxy, self.logs.upstream, self.logs.http, self.logs.main):
             ring.stream.end()
         for process in self.processes.values():
             process.ring.stream.end()
@@ -126,7 +140,11 @@ class LlamaSwap:
                 id=model, command="llama-server --tokens-per-second 60", proxy=peer.proxy, port=0
             )
             process = UpstreamProcess(
-                distant, upstream_log=ServerLog(), change=ChangeNotifier(), on_state=lambda: None
+                distant,
+                upstream_log=ServerLog(),
+                change=ChangeNotifier(),
+                on_state=lambda: None,
+                traits=self.traits,
             )
             process.state = ProcessState.READY
             self._peers[model] = process
@@ -144,7 +162,7 @@ class LlamaSwap:
             change=self.change,
             on_state=lambda: self.publish("modelStatus", self.listing.statuses()),
             cards=self.cards,
-            forgets_log=self.traits.forgets_log_on_stop,
+            traits=self.traits,
         )
 
     async def _preload(self, model_id: str) -> None:
@@ -154,14 +172,12 @@ class LlamaSwap:
         except UpstreamLoadFailed:
             return  # already in the log
 
-    def _write_proxy_log(self, text: str) -> None:
-        self.logs.proxy.write(text)
-        self.publish("logData", {"data": text, "source": "proxy"})
-        if self.configuration.log_to_stdout in {"proxy", "both"}:
-            self.logs.main.write(text)
-
-    def _write_upstream_log(self, text: str) -> None:
-        self.logs.upstream.write(text)
-        self.publish("logData", {"data": text, "source": "upstream"})
-        if self.configuration.log_to_stdout in {"upstream", "both"}:
+    def _write_log(self, source: str, text: str) -> None:
+        self.logs.ring(source).write(text)
+        frame = self.frame("logData", {"data": text, "source": source})
+        if self.traits.separate_logs:
+            self.log_events.publish((source, frame))
+        else:
+            self.events.publish(frame)
+        if self.configuration.prints_log(source):
             self.logs.main.write(text)

@@ -17,7 +17,7 @@ class LoadFailureCause(Enum):
 
 
 class UpstreamLoadFailed(Exception):
-    """A load that ended without a ready model. `detail` is the command, or the limit in seconds."""
+    """A load that ended without a ready model. `detail` is the command, or the limit."""
 
     def __init__(self, cause: LoadFailureCause, model_id: str, detail: str = "") -> None:
         super().__init__(f"{model_id}: {cause.name} {detail}".rstrip())

@@ -41,9 +41,11 @@ def loading_end(traits: BuildTraits, seconds: float) -> Iterator[bytes]:
 
 
 def load_failure(traits: BuildTraits, text: str, body: bytes) -> Iterator[bytes]:
-    """The failure inside a 200: a bare line, or for the oldest build more reasoning."""
+    """The failure inside a 200: a bare line, more reasoning (v217), or an event (from v251)."""
     if traits.loading_in_lines:
         yield _event(f"Unable to swap model err: {text}\n")
+    elif traits.frames_failure:
+        yield b"data: " + body + b"\n\ndata: [DONE]\n\n"
     else:
         yield body
 

@@ -84,6 +84,13 @@ class Routes:
                 Route("PUT", "/api/profiles/active", status.choose_profile),
                 Route("POST", "/api/inflight/*", status.cancel),
             ]
+            if swap.traits.mcp:
+                self._routes += [
+                    Route("GET", "/api/tailcat", status.tailcat),
+                    Route("POST", "/api/mcp", status.mcp),
+                ]
+            if swap.traits.separate_logs:
+                self._routes.append(Route("GET", "/api/events/logs", events.log_events))
         else:
             self._routes.append(Route("GET", "/api/metrics", status.metrics))
 

@@ -91,6 +91,11 @@ class InflightRequests:
             else:
                 self._publish("inflight", {"total": len(self._requests)})
 
+    @property
+    def count(self) -> int:
+        """How many requests run."""
+        return len(self._requests)
+
     def find(self, id_: str) -> InflightRequest | None:
         """Return the request with an id."""
         return self._requests.get(int(id_)) if id_.isdecimal() else None

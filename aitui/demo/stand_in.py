@@ -13,7 +13,7 @@ from typing import Self
 
 from aiohttp import web
 
-from aitui.demo.activity import TokenCounts
+from aitui.demo.activity import CLIENT_LEFT, TokenCounts
 from aitui.demo.answers import CompleteResponse, Response, ResponseContent
 from aitui.demo.call import IncomingRequest
 from aitui.demo.certificates import Certificates
@@ -30,6 +30,7 @@ from aitui.demo.upstream_process import ProcessState, UpstreamProcess
 ANYWHERE = ("127.0.0.1", 0)
 _LARGEST_BODY = 64 * 1024 * 1024
 _GRACE_SECONDS = 0.1
+_UNLOGGED_PATHS = ("/wol-health", "/api/performance", "/metrics")
 _ACCEPT_TURNS = 3
 """Turns of the event loop until a connection that was accepted in one has its protocol."""
 
@@ -256,6 +257,7 @@ class StandIn:
                         status=200,
                         tokens=TokenCounts(0, 100, written, 900.0, process.flags.tokens_per_second),
                         seconds=seconds,
+                        client=remote_ip,
                     )
 
     @property
@@ -285,12 +287,20 @@ class StandIn:
             response = await self.respond(call)
             return response
         finally:
-            status = response.status if response else 200
-            size = response.bytes_sent if response else 0
-            self._write_log(
+            self._log_request(call, response, time.monotonic() - began)
+
+    def _log_request(self, call: IncomingRequest, response: Response | None, took: float) -> None:
+        traits = self.dialect.traits
+        if traits.separate_logs and call.path.startswith(_UNLOGGED_PATHS):
+            return
+        sent = response or next(iter(call.streams), None)
+        left_early = traits.records_clients and sent is None
+        status = sent.status if sent else CLIENT_LEFT if left_early else 200
+        if self._runtime is not None:
+            self._runtime.swap.request_log.write(
                 f"[INFO] Request {call.remote_ip} "
-                f'"{call.method} {call.path} HTTP/1.1" {status} {size} '
-                f'"{call.headers.get("User-Agent", "")}" {duration(time.monotonic() - began)}'
+                f'"{call.method} {call.path} HTTP/1.1" {status} {sent.bytes_sent if sent else 0} '
+                f'"{call.headers.get("User-Agent", "")}" {duration(took)}\n'
             )
 
     async def respond(self, call: IncomingRequest) -> Response:

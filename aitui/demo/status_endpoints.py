@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from aitui.demo import performance
+from aitui.demo import mcp, performance
 from aitui.demo.activity import ActivityRow, stats
 from aitui.demo.answers import (
     HTML_UTF8,
@@ -27,8 +27,9 @@ from aitui.demo.machine_facts import hardware_body
 
 _SORT_KEYS = {
     "id": lambda row: row.id,
-    "timestamp": lambda row: row.timestamp,
+    "time": lambda row: row.timestamp,
     "model": lambda row: row.model,
+    "src": lambda row: row.client,
     "duration": lambda row: row.duration_ms,
 }
 _DEFAULT_PAGE = 25
@@ -203,6 +204,18 @@ class StatusEndpoints:
         self._swap.publish("modelStatus", self._swap.listing.statuses())
         return self._json(active_profile(self._swap))
 
+    async def tailcat(self, _call: IncomingRequest) -> Response:
+        """`GET /api/tailcat`: no such network here."""
+        return self._json({"enabled": False, "address": "", "models": []})
+
+    async def mcp(self, call: IncomingRequest) -> Response:
+        """`POST /api/mcp`: one JSON-RPC request in, one response out."""
+        answer = mcp.respond(call.body, call.headers, self._swap.traits.version["version"])
+        if answer is None:
+            return CompleteResponse(ResponseContent(202, b"", ""))
+        revision = {"Mcp-Protocol-Version": mcp.REVISION}
+        return CompleteResponse(ResponseContent(200, go_json(answer).encode(), JSON, revision))
+
     async def cancel(self, call: IncomingRequest) -> Response:
         """`POST /api/inflight/ID/cancel`."""
         id_, _, action = call.path.removeprefix("/api/inflight/").partition("/")
@@ -223,6 +236,7 @@ class StatusEndpoints:
             row
             for row in self._swap.activity.rows
             if (not wanted or row.model in wanted)
+            and row.client.startswith(query.get("src_prefix", ""))
             and int(query.get("min_id", 0)) <= row.id <= int(query.get("max_id", row.id))
             and query.get("start", "") <= row.timestamp <= query.get("end", row.timestamp)
         ]

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from aitui.demo.change import ChangeNotifier
-from aitui.demo.configuration import ModelConfiguration
+from aitui.demo.configuration import Capabilities, ModelConfiguration
+from aitui.demo.dialect import BuildTraits
 from aitui.demo.fake_flags import FakeFlags, read_flags
 from aitui.demo.graphics_cards import GraphicsCards, OutOfGpuMemory
 from aitui.demo.load_failed import LoadFailureCause, UpstreamLoadFailed
@@ -52,8 +53,8 @@ class UpstreamProcess:
         upstream_log: ServerLog,
         change: ChangeNotifier,
         on_state: Callable[[], None],
+        traits: BuildTraits,
         cards: GraphicsCards | None = None,
-        forgets_log: bool = False,
     ) -> None:
         self.configuration = configuration
         self.flags: FakeFlags = read_flags(configuration)
@@ -64,11 +65,15 @@ class UpstreamProcess:
         self.last_use = float("-inf")
         self.reply_count = 0
         self.started_at = 0.0
+        self.ready_at = 0.0
+        self.progress: tuple[float, str] | None = None
+        self.capabilities = configuration.capabilities
         self.state = ProcessState.STOPPED
         self.cards = cards or GraphicsCards()
         self._change = change
         self._on_state = on_state
-        self._forgets_log = forgets_log
+        self._traits = traits
+        self._time_limit: asyncio.Timeout | None = None
         self._abort_cause: asyncio.Future[LoadFailureCause] | None = None
 
     @property
@@ -113,17 +118,17 @@ class UpstreamProcess:
         self._set_state(ProcessState.STARTING)
         self.log.restart()
         try:
-            async with asyncio.timeout(time_limit):
-                await self._load()
+            async with asyncio.timeout(time_limit) as self._time_limit:
+                await self._load(time_limit)
         except TimeoutError:
-            raise UpstreamLoadFailed(
-                LoadFailureCause.TIMED_OUT, self.id, f"{time_limit:g}"
-            ) from None
+            limit = f"{time_limit:g}s" + (" without loading progress" if self.progress else "")
+            raise UpstreamLoadFailed(LoadFailureCause.TIMED_OUT, self.id, limit) from None
         else:
-            self.started_at = time.monotonic()
+            self.started_at, self.ready_at = time.monotonic(), time.time()
             self._set_state(ProcessState.READY)
+            self._discover_capabilities()
         finally:
-            self._abort_cause = None
+            self._abort_cause = self.progress = None
             if self.state is ProcessState.STARTING:
                 self._set_state(ProcessState.STOPPED)
 
@@ -147,7 +152,7 @@ class UpstreamProcess:
         """Complete a stop, unless the process was killed meanwhile."""
         if self.state is ProcessState.STOPPING:
             self.log.write_line("I", "srv    operator(): operator(): cleaning up before exit...")
-            if self._forgets_log:
+            if self._traits.forgets_log_on_stop:
                 self.ring.clear()
             self._set_state(ProcessState.STOPPED)
 
@@ -169,7 +174,7 @@ class UpstreamProcess:
         self._set_state(ProcessState.STOPPED)
         self._cut_claims()
 
-    async def _load(self) -> None:
+    async def _load(self, time_limit: float) -> None:
         flags = self.flags
         if flags.wrong_argument:
             self.log.log_bad_argument(flags.wrong_argument)
@@ -193,9 +198,32 @@ class UpstreamProcess:
             raise UpstreamLoadFailed(LoadFailureCause.EXITED, self.id)
         await self._pause(flags.start_delay)
         self._allocate()
-        await self._pause(flags.load_delay)
+        steps = flags.progress_reports if self._traits.reports_loads else 0
+        for done in range(steps):
+            self.progress = done / steps, f"shard {done + 1} of {steps}"
+            self._on_state()
+            if self._time_limit is not None:
+                self._time_limit.reschedule(asyncio.get_running_loop().time() + time_limit)
+            await self._pause(flags.load_delay / steps)
+        if not steps:
+            await self._pause(flags.load_delay)
         self.log.log_listening(flags, self.configuration.port)
         self.log.log_request("GET", "/health")
+
+    def _discover_capabilities(self) -> None:
+        """Ask the model what it can do; what is configured takes precedence."""
+        if not self._traits.discovers_capabilities:
+            return
+        for path in ("/v1/models", "/props"):
+            self.log.log_request("GET", path)
+        given, flags = self.configuration.capabilities or Capabilities(), self.flags
+        self.capabilities = Capabilities(
+            given.inputs or ("text",),
+            given.outputs or ("text",),
+            given.tools or flags.uses_tools,
+            given.context or flags.context_size,
+        )
+        self._on_state()
 
     def _first_card(self, size_mib: float) -> tuple[str, float]:
         names = [self.cards.device_name(card) for card in self.cards.cards]

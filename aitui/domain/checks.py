@@ -63,6 +63,11 @@ def failing_check(name: str, error: AituiError) -> CheckResult:
     return CheckResult(name, CheckStatus.FAILED, seen, error.remedy, error.exit_code, error.action)
 
 
+def defect_check(name: str, seen: str, remedy: str, action: Action | None = None) -> CheckResult:
+    """Return a check that failed without an exception."""
+    return CheckResult(name, CheckStatus.FAILED, seen, remedy, 1, action)
+
+
 def exit_code(checks: Iterable[CheckResult]) -> int:
     """Return the exit code of the first check that failed, 0 if none did."""
     return next((check.exit_code for check in checks if check.status is CheckStatus.FAILED), 0)

@@ -3,7 +3,7 @@
 import json
 from dataclasses import asdict
 from datetime import UTC, datetime
-from enum import Enum
+from operator import attrgetter
 
 from aitui.domain.chat.conversation import Conversation, Role, Turn, TurnState
 
@@ -13,7 +13,9 @@ JSON_VERSION = 1
 def conversation_as_markdown(conversation: Conversation, *, reasoning: bool = False) -> str:
     """Return the path that is shown; the reasoning, if wanted, as quotes before the replies."""
     parts = [f"# {conversation.heading}"]
-    facts = [part for part in (conversation.model, _date(conversation.created)) if part]
+    created = datetime.fromtimestamp(conversation.created, UTC) if conversation.created else None
+    date = f"{created:%Y-%m-%d %H:%M} UTC" if created else ""
+    facts = [part for part in (conversation.model, date) if part]
     if facts:
         parts.append(" · ".join(facts))
     if conversation.system:
@@ -37,7 +39,7 @@ def conversation_as_json(conversation: Conversation) -> str:
             for turn in conversation.turns.values()
         ],
     }
-    return json.dumps(value, indent=2, ensure_ascii=False, default=_plain)
+    return json.dumps(value, indent=2, ensure_ascii=False, default=attrgetter("value"))
 
 
 def _markdown_turn(turn: Turn, *, reasoning: bool) -> str:
@@ -50,13 +52,3 @@ def _markdown_turn(turn: Turn, *, reasoning: bool) -> str:
     if turn.state is not TurnState.DONE:
         lines.append(f"*({turn.state.value})*")
     return "\n\n".join(lines)
-
-
-def _date(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M UTC") if at else ""
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, Enum):
-        return value.value
-    raise TypeError(f"{type(value).__name__} has no form in JSON")

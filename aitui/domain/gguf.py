@@ -10,6 +10,7 @@ import re
 import struct
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import zip_longest
 
 from aitui.domain.models import parse_shard
 from aitui.domain.sanitize import sanitize_line
@@ -35,13 +36,8 @@ class TensorWeights:
 
     def add(self, other: "TensorWeights") -> "TensorWeights":
         """Return the sum: parts of one model."""
-        count = max(len(self.layers), len(other.layers))
-        mine, others = _pad(self.layers, count), _pad(other.layers, count)
-        return TensorWeights(
-            self.total + other.total,
-            self.embedding + other.embedding,
-            tuple(map(sum, zip(mine, others, strict=True))),
-        )
+        layers = tuple(map(sum, zip_longest(self.layers, other.layers, fillvalue=0)))
+        return TensorWeights(self.total + other.total, self.embedding + other.embedding, layers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +75,10 @@ class GgufHeader:
         """Return a whole number of the architecture, such as `block_count`."""
         return _natural(self.metadata.get(f"{self.architecture}.{name}"))
 
-    def each_layer(self, name: str, fallback: int | None = None) -> tuple[int, ...] | None:
+    def each_layer(self, name: str) -> tuple[int, ...] | None:
         """Return a number for each layer, which the file gives once for all or as a list.
 
-        None if it is missing without a fallback, or doesn't fit the number of layers.
+        None if it is missing, or doesn't fit the number of layers.
         """
         count = self.layers
         if count is None:
@@ -92,7 +88,7 @@ class GgufHeader:
             numbers = tuple(_natural(item) for item in value)
             known = tuple(number for number in numbers if number is not None)
             return known if len(known) == len(numbers) == count else None
-        one = fallback if value is None else _natural(value)
+        one = _natural(value)
         return None if one is None else (one,) * count
 
     @property
@@ -127,19 +123,11 @@ def merge_headers(headers: Iterable[GgufHeader]) -> GgufHeader:
     return replace(
         parts[0],
         weights=weights,
-        tied=_is_tied(parts),
+        # The output may be in another part than the embedding.
+        tied=any(part.tied for part in parts) and not any(part.has_output for part in parts),
         vocabulary=max(part.vocabulary for part in parts),
         read_bytes=sum(part.read_bytes for part in parts),
     )
-
-
-def _is_tied(parts: list[GgufHeader]) -> bool:
-    """Whether none of the parts has an output of its own, which may be apart from the embedding."""
-    return any(part.tied for part in parts) and not any(part.has_output for part in parts)
-
-
-def _pad(numbers: tuple[int, ...], count: int) -> tuple[int, ...]:
-    return numbers + (0,) * (count - len(numbers))
 
 
 def _natural(value: object) -> int | None:
@@ -161,62 +149,22 @@ def part_paths(path: str, count: int) -> tuple[str, ...]:
     return tuple(f"{shard.prefix}-{number:05}-of-{count:05}.gguf" for number in range(1, count + 1))
 
 
-# `ggml_type` of ggml.h and GGML_QUANT_SIZES of gguf-py: values a block, bytes a block. Types that
-# were withdrawn (31 to 33, 36 to 38) are packed like those they came from.
-_BLOCKS: dict[int, tuple[int, int]] = {
-    0: (1, 4),  # F32
-    1: (1, 2),  # F16
-    2: (32, 18),  # Q4_0
-    3: (32, 20),  # Q4_1
-    6: (32, 22),  # Q5_0
-    7: (32, 24),  # Q5_1
-    8: (32, 34),  # Q8_0
-    9: (32, 36),  # Q8_1
-    10: (256, 84),  # Q2_K
-    11: (256, 110),  # Q3_K
-    12: (256, 144),  # Q4_K
-    13: (256, 176),  # Q5_K
-    14: (256, 210),  # Q6_K
-    15: (256, 292),  # Q8_K
-    16: (256, 66),  # IQ2_XXS
-    17: (256, 74),  # IQ2_XS
-    18: (256, 98),  # IQ3_XXS
-    19: (256, 50),  # IQ1_S
-    20: (32, 18),  # IQ4_NL
-    21: (256, 110),  # IQ3_S
-    22: (256, 82),  # IQ2_S
-    23: (256, 136),  # IQ4_XS
-    24: (1, 1),  # I8
-    25: (1, 2),  # I16
-    26: (1, 4),  # I32
-    27: (1, 8),  # I64
-    28: (1, 8),  # F64
-    29: (256, 56),  # IQ1_M
-    30: (1, 2),  # BF16
-    31: (32, 18),
-    32: (32, 18),
-    33: (32, 18),
-    34: (256, 54),  # TQ1_0
-    35: (256, 66),  # TQ2_0
-    36: (32, 18),
-    37: (32, 18),
-    38: (32, 18),
-    39: (32, 17),  # MXFP4
-    40: (64, 36),  # NVFP4
-    41: (128, 18),  # Q1_0
-}
-
-CACHE_TYPES: dict[str, tuple[int, int]] = {
-    "f32": _BLOCKS[0],
-    "f16": _BLOCKS[1],
-    "bf16": _BLOCKS[30],
-    "q8_0": _BLOCKS[8],
-    "q4_0": _BLOCKS[2],
-    "q4_1": _BLOCKS[3],
-    "iq4_nl": _BLOCKS[20],
-    "q5_0": _BLOCKS[6],
-    "q5_1": _BLOCKS[7],
-}
+# `ggml_type` of ggml.h and GGML_QUANT_SIZES of gguf-py: number, name, values a block, bytes a block.
+# Types that were withdrawn (31 to 33, 36 to 38) are packed like those they came from.
+_TYPES = """
+ 0 F32       1   4    1 F16       1   2    2 Q4_0     32  18    3 Q4_1     32  20    6 Q5_0     32  22
+ 7 Q5_1     32  24    8 Q8_0     32  34    9 Q8_1     32  36   10 Q2_K    256  84   11 Q3_K    256 110
+12 Q4_K    256 144   13 Q5_K    256 176   14 Q6_K    256 210   15 Q8_K    256 292   16 IQ2_XXS 256  66
+17 IQ2_XS  256  74   18 IQ3_XXS 256  98   19 IQ1_S   256  50   20 IQ4_NL   32  18   21 IQ3_S   256 110
+22 IQ2_S   256  82   23 IQ4_XS  256 136   24 I8        1   1   25 I16       1   2   26 I32       1   4
+27 I64       1   8   28 F64       1   8   29 IQ1_M   256  56   30 BF16      1   2   31 -        32  18
+32 -        32  18   33 -        32  18   34 TQ1_0   256  54   35 TQ2_0   256  66   36 -        32  18
+37 -        32  18   38 -        32  18   39 MXFP4    32  17   40 NVFP4    64  36   41 Q1_0    128  18
+"""
+_ROWS = re.findall(r"([0-9]+) +(\S+) +([0-9]+) +([0-9]+)", _TYPES)
+_BLOCKS = {int(kind): (int(values), int(size)) for kind, _, values, size in _ROWS}
+_CACHE_TYPES = ("F32", "F16", "BF16", "Q8_0", "Q4_0", "Q4_1", "IQ4_NL", "Q5_0", "Q5_1")
+CACHE_TYPES = {name.lower(): _BLOCKS[int(kind)] for kind, name, *_ in _ROWS if name in _CACHE_TYPES}
 """What llama-server takes for `--cache-type-k` and `-v`: values and bytes a block."""
 
 
@@ -304,10 +252,7 @@ class FileWindow:
 
     def number(self, form: str) -> int | float:
         """Return the next number, in a format of `struct`; its bytes must be ready."""
-        (value,) = struct.unpack_from(self.order + form, self._bytes, self._place)
-        self._place += struct.calcsize(form)
-        assert isinstance(value, int | float)
-        return value
+        return self.numbers(form, 1)[0]
 
     def numbers(self, form: str, count: int) -> tuple[int | float, ...]:
         """Return the next numbers of one format; their bytes must be ready."""
@@ -359,12 +304,8 @@ class GgufHeaderReader:
     def __init__(self, length: int | None = None) -> None:
         self._header: GgufHeader | None = None
         self._steps = _read(FileWindow(), length)
-        self._needs: ByteRange | None = next(self._steps)
-
-    @property
-    def needs(self) -> ByteRange | None:
+        self.needs: ByteRange | None = next(self._steps)
         """The bytes to feed next, None when the header is known."""
-        return self._needs
 
     @property
     def header(self) -> GgufHeader:
@@ -375,12 +316,12 @@ class GgufHeaderReader:
 
     def feed(self, content: bytes) -> None:
         """Take the bytes that were wanted, fewer where the file ends. Raises ModelFileUnreadable."""
-        if self._needs is None:
+        if self.needs is None:
             raise ValueError("the header is read already")
         try:
-            self._needs = self._steps.send(content[: self._needs.length])
+            self.needs = self._steps.send(content[: self.needs.length])
         except StopIteration as ended:
-            self._needs = None
+            self.needs = None
             self._header = ended.value
 
 
@@ -418,12 +359,11 @@ def _read_version(window: FileWindow) -> Generator[ByteRange, bytes, int]:
     version = window.take(4)
     if version[0] == 0:
         window.order = ">"
-    (number,) = struct.unpack(window.order + "I", version)
+    number: int = struct.unpack(window.order + "I", version)[0]
     if number not in (2, 3):
         raise unreadable_header_error(
             f"it is of version {number} of the format, and only 2 and 3 are known"
         )
-    assert isinstance(number, int)
     return number
 
 

@@ -73,7 +73,7 @@ class _LaunchFinder:
     def find(self) -> Launch:
         launch = None
         for _ in range(_MOST_WRAPPERS):
-            self._rest = tuple(dropwhile(_is_assignment, self._rest))
+            self._rest = tuple(dropwhile(lambda word: _ASSIGNMENT.match(word.text), self._rest))
             launch = self._step() if self._rest else self._other(self._wrapper, ())
             if launch is not None:
                 break
@@ -141,16 +141,12 @@ class _LaunchFinder:
             option = behind[at].text
             at += 1
             if programs.SHELL_SCRIPT.fullmatch(option) and at < len(behind):
-                return self._of_script(name, behind[at], behind[at + 1 :])
+                own = behind[at + 1].place if at + 1 < len(behind) else self._end
+                return Launch(program=name, script=behind[at].place, behind=own)
             at += option in programs.SHELL_OPTIONS
         if at == len(behind):
             return self._other(name, ())
         return self._unknown(_base_name(behind[at].text), behind[at:], behind[at + 1 :])
-
-    def _of_script(self, name: str, script: _Argument, behind: _Arguments) -> Launch | None:
-        return Launch(
-            program=name, script=script.place, behind=behind[0].place if behind else self._end
-        )
 
     def _of_python(self, name: str, behind: _Arguments) -> Launch:
         at = 0
@@ -200,7 +196,7 @@ class _LaunchFinder:
         if not own.startswith("-"):
             self._rest = behind
             return None
-        name = _image_name(image)
+        name = _base_name(image.partition("@")[0])
         llama = programs.LLAMA_IMAGE.fullmatch(name)
         tag = (llama["tag"] or "") if llama else ""
         if tag.startswith("full"):
@@ -274,14 +270,6 @@ def _base_name(text: str) -> str:
         return text
     drive = programs.DRIVE_PATH.fullmatch(text)
     return drive["name"] if drive else re.split(r"[/\\]", text)[-1] or text
-
-
-def _image_name(image: str) -> str:
-    return _base_name(image.partition("@")[0])
-
-
-def _is_assignment(word: _Argument) -> bool:
-    return bool(_ASSIGNMENT.match(word.text))
 
 
 def _is_option(text: str) -> bool:

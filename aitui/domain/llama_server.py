@@ -33,7 +33,7 @@ _PIECE = re.compile(
     |   (?P<plain>[^'"\\ \t\r\n]+|\\\Z)""",
     re.VERBOSE | re.DOTALL,
 )
-_ESCAPED_IN_DOUBLE_QUOTES = re.compile(r"\\([\\\"])")
+_ESCAPED = re.compile(r"\\([\\\"])")
 _NATURAL = re.compile(r"[0-9]{1,18}")
 _DEEPEST_NESTING = 3
 
@@ -58,20 +58,15 @@ def split_words(command: str) -> tuple[CommandWord, ...]:
         if piece.lastgroup != "blank":
             if not pieces:
                 start = piece.start()
-            pieces.append(_unquote(piece))
+            kind = piece.lastgroup or "plain"
+            quoted = kind == "double"
+            pieces.append(_ESCAPED.sub(r"\1", piece[kind]) if quoted else piece[kind])
         elif pieces:
             found.append(CommandWord("".join(pieces), start, piece.start()))
             pieces = []
     if pieces:
         found.append(CommandWord("".join(pieces), start, len(text)))
     return tuple(found)
-
-
-def _unquote(piece: re.Match[str]) -> str:
-    kind = piece.lastgroup or "plain"
-    if kind == "double":
-        return _ESCAPED_IN_DOUBLE_QUOTES.sub(r"\1", piece[kind])
-    return piece[kind]
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,11 +124,14 @@ class CommandLine:
 
         `--jinja` and `--reasoning-format none` say how reasoning is sent, not whether there is any.
         """
-        verdicts = (self._switch(), self._template_switch(), self._budget(), self._format())
+        switch = {"on": True, "off": False}.get(self.value(("-rea", "--reasoning")) or "")
+        budget = _natural(self.value(("--reasoning-budget",)))
+        form = self.value(("--reasoning-format",))
+        verdicts = (
+            *(switch, self._template_switch(), None if budget is None else budget > 0),
+            True if form in {"deepseek", "deepseek-legacy"} else None,
+        )
         return next((verdict for verdict in verdicts if verdict is not None), None)
-
-    def _switch(self) -> bool | None:
-        return {"on": True, "off": False}.get(self.value(("-rea", "--reasoning")) or "")
 
     def _template_switch(self) -> bool | None:
         text = self.value(("--chat-template-kwargs",))
@@ -149,14 +147,6 @@ class CommandLine:
             if isinstance(given.get(name), bool):
                 return bool(given[name])
         return given["reasoning_effort"] != "none" if "reasoning_effort" in given else None
-
-    def _budget(self) -> bool | None:
-        budget = _natural(self.value(("--reasoning-budget",)))
-        return None if budget is None else budget > 0
-
-    def _format(self) -> bool | None:
-        chosen = self.value(("--reasoning-format",))
-        return True if chosen in {"deepseek", "deepseek-legacy"} else None
 
 
 def launch(command: str) -> Launch:
@@ -295,7 +285,8 @@ def flag_occurrences(words: tuple[CommandWord, ...]) -> Iterator[FlagOccurrence]
         if equals:
             yield FlagOccurrence(name, word, word, attached)
             continue
-        takes = _value_arity(name)
+        known = _flags_by_name().get(name)
+        takes = known.takes if known else FlagArity.OPTIONAL
         following = words[index] if index < len(words) else None
         alone = takes is FlagArity.OPTIONAL and following is not None and is_flag(following.text)
         if takes is FlagArity.NOTHING or following is None or alone:
@@ -352,11 +343,6 @@ def effective_flag_value(command: str, flag: Flag) -> str | None:
     return given.value if given else None
 
 
-def _value_arity(name: str) -> FlagArity:
-    known = _flags_by_name().get(name)
-    return known.takes if known else FlagArity.OPTIONAL
-
-
 @cache
 def _flags_by_name() -> dict[str, Flag]:
     known: dict[str, Flag] = {}
@@ -366,9 +352,9 @@ def _flags_by_name() -> dict[str, Flag]:
         (FlagArity.OPTIONAL, flag_table.TAKING_A_VALUE_OR_NONE),
         (FlagArity.NOTHING, flag_table.TAKING_NO_VALUE),
     ):
-        for line in table.split("\n"):
-            names = tuple(word for word in line.split() if word.startswith("-"))
-            environment = "".join(word for word in line.split() if not word.startswith("-"))
+        for words in map(str.split, re.split(" / |\n", table)):
+            names = tuple(word for word in words if word.startswith("-"))
+            environment = "".join(word for word in words if not word.startswith("-"))
             for name in (*names, environment) if environment else names:
                 known[name] = Flag(names, takes, environment)
     return known

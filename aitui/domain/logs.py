@@ -53,17 +53,13 @@ class LogLevel(IntEnum):
 
 
 _LEVELS = {
-    "DEBUG": LogLevel.DEBUG,
-    "INFO": LogLevel.INFO,
-    "WARN": LogLevel.WARNING,
-    "ERROR": LogLevel.ERROR,
-    "FATAL": LogLevel.ERROR,
     "D": LogLevel.DEBUG,
     "I": LogLevel.INFO,
     "W": LogLevel.WARNING,
     "E": LogLevel.ERROR,
     "F": LogLevel.ERROR,
 }
+"""By the first letter of what both programs call them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +143,7 @@ def detect_level(text: str) -> LogLevel:
     head = text[:_LOOK_AT]
     named = _EXPLICIT.match(head)
     if named is not None:
-        return _LEVELS[named["name"] or named["letter"]]
+        return _LEVELS[(named["name"] or named["letter"])[0]]
     request = _REQUEST.search(head)
     if request is not None:
         head = head[: request.start()]
@@ -248,7 +244,7 @@ def overlap_length(old: Sequence[Hashable], received: Sequence[Hashable]) -> int
     """
     if not old or not received:
         return None
-    backwards = [*reversed(old), _Sentinel(), *reversed(received)]
+    backwards = [*reversed(old), object(), *reversed(received)]
     runs = _prefix_lengths(backwards)[len(old) + 1 :]
     longest = max(runs)
     if longest == 0:
@@ -256,10 +252,6 @@ def overlap_length(old: Sequence[Hashable], received: Sequence[Hashable]) -> int
     # The earliest of the longest: where lines repeat, showing one twice beats losing one.
     known = len(received) - max(at for at, run in enumerate(runs) if run == longest)
     return known if longest >= min(LEAST_OVERLAP, len(old)) or known - longest <= 1 else None
-
-
-class _Sentinel:
-    """A value that equals nothing but itself."""
 
 
 def _prefix_lengths(items: Sequence[object]) -> list[int]:

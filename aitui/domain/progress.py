@@ -47,39 +47,19 @@ class Steps:
         """Create steps that wait."""
         return cls(tuple(Step(name) for name in names))
 
-    def step(self, name: str) -> Step:
-        """Return the step of that name; raises KeyError."""
-        for step in self.steps:
-            if step.name == name:
-                return step
-        raise KeyError(name)
-
-    def begin(self, name: str, now: float) -> "Steps":
-        """Start a step; a new one comes last."""
-        running = Step(name, StepState.RUNNING, now, now)
-        if all(step.name != name for step in self.steps):
-            return Steps((*self.steps, running))
-        return self._replace(running)
-
-    def end(self, name: str, now: float, words: str = "") -> "Steps":
-        """Mark a step as done."""
-        return self._replace(Step(name, StepState.DONE, self.step(name).began, now, words))
-
-    def fail(self, name: str, now: float, words: str = "") -> "Steps":
-        """Mark a step as failed."""
-        return self._replace(Step(name, StepState.FAILED, self.step(name).began, now, words))
-
-    def skip(self, name: str, words: str = "") -> "Steps":
-        """Mark a step as not needed."""
-        return self._replace(Step(name, StepState.SKIPPED, words=words))
+    def with_state(self, name: str, state: StepState, now: float = 0.0, words: str = "") -> "Steps":
+        """Put a step into a state, in which it is from `now` on; a new one comes last."""
+        before = next((step for step in self.steps if step.name == name), None)
+        began = now if before is None or state is StepState.RUNNING else before.began
+        changed = Step(name, state, began, now, words)
+        if before is None:
+            return Steps((*self.steps, changed))
+        return Steps(tuple(changed if step is before else step for step in self.steps))
 
     @property
     def running(self) -> Step | None:
         """Return the step that is running."""
         return next((step for step in self.steps if step.state is StepState.RUNNING), None)
-
-    def _replace(self, changed: Step) -> "Steps":
-        return Steps(tuple(changed if step.name == changed.name else step for step in self.steps))
 
 
 class ProgressTracker:
@@ -95,40 +75,41 @@ class ProgressTracker:
     def step(self, name: str) -> Iterator[list[str]]:
         """Run a step while the block runs; what the block appends to the list is its result."""
         words: list[str] = []
-        self._publish(self.steps.begin(name, self._clock.monotonic()))
+        self._enter(name, StepState.RUNNING)
         try:
             yield words
         except AituiError as error:
-            self._publish(self.steps.fail(name, self._clock.monotonic(), error.what))
+            self._enter(name, StepState.FAILED, error.what)
             raise
         except BaseException:
-            self._publish(self.steps.fail(name, self._clock.monotonic(), "broken off"))
+            self._enter(name, StepState.FAILED, "broken off")
             raise
-        self._publish(self.steps.end(name, self._clock.monotonic(), " ".join(words)))
+        self._enter(name, StepState.DONE, " ".join(words))
 
     def advance(self, name: str) -> None:
         """End the running step and begin another."""
         self.finish()
-        self._publish(self.steps.begin(name, self._clock.monotonic()))
+        self._enter(name, StepState.RUNNING)
 
     def finish(self, words: str = "") -> None:
         """End the running step."""
-        running = self.steps.running
-        if running is not None:
-            self._publish(self.steps.end(running.name, self._clock.monotonic(), words))
+        if (running := self.steps.running) is not None:
+            self._enter(running.name, StepState.DONE, words)
 
     def fail(self, words: str) -> None:
         """Mark the running step as failed."""
-        running = self.steps.running
-        if running is not None:
-            self._publish(self.steps.fail(running.name, self._clock.monotonic(), words))
+        if (running := self.steps.running) is not None:
+            self._enter(running.name, StepState.FAILED, words)
 
     def skip(self, *names: str, words: str = "") -> None:
         """Mark steps as not needed."""
         steps = self.steps
         for name in names:
-            steps = steps.skip(name, words)
+            steps = steps.with_state(name, StepState.SKIPPED, words=words)
         self._publish(steps)
+
+    def _enter(self, name: str, state: StepState, words: str = "") -> None:
+        self._publish(self.steps.with_state(name, state, self._clock.monotonic(), words))
 
     def _publish(self, steps: Steps) -> None:
         self.steps = steps

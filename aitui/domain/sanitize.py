@@ -110,8 +110,6 @@ class StreamSanitizer:
     At most LONGEST_PENDING characters are held back.
     """
 
-    __slots__ = ("_pending",)
-
     def __init__(self) -> None:
         self._pending = ""
 
@@ -120,7 +118,9 @@ class StreamSanitizer:
         if not self._pending and not _compile(_UNSAFE_IN_TEXT).search(piece):
             return piece
         text = self._pending + piece
-        start = _open_end(text)
+        # Where the run begins that the next piece may continue.
+        runs = ((found.start(), found.end()) for found in _OPEN_ENDED.finditer(text))
+        start = next((start for start, end in runs if end == len(text)), len(text))
         if len(text) - start > LONGEST_PENDING:
             start = len(text)
         self._pending = text[start:]
@@ -130,11 +130,3 @@ class StreamSanitizer:
         """Return what was held back, when nothing more comes."""
         held, self._pending = self._pending, ""
         return sanitize_text(held)
-
-
-def _open_end(text: str) -> int:
-    """Return where the run begins that the next piece may continue."""
-    for found in _OPEN_ENDED.finditer(text):
-        if found.end() == len(text):
-            return found.start()
-    return len(text)

@@ -2,38 +2,25 @@
 
 from collections.abc import Iterable, Sequence
 
-import msgspec
-
 from aitui.domain.checks import CheckResult, CheckStatus
+from aitui.format.report import format_json
 
 MARKS = {CheckStatus.PASSED: "✔", CheckStatus.FAILED: "✘", CheckStatus.OPEN: "–"}
-PLAIN_MARKS = {CheckStatus.PASSED: "ok", CheckStatus.FAILED: "FAILED", CheckStatus.OPEN: "-"}
-
-
-class CheckReport(msgspec.Struct, frozen=True):
-    """One row of `doctor --json`; `status` is passed, failed or open."""
-
-    check: str
-    status: str
-    seen: str
-    remedy: str
 
 
 def as_json(checks: Iterable[CheckResult]) -> str:
-    """Format all checks as an indented JSON list."""
+    """Format all checks as an indented JSON list; `status` is passed, failed or open."""
     rows = [
-        CheckReport(check.name, check.status.value, check.seen, check.shell_remedy)
-        for check in checks
+        {"check": one.name, "status": one.status, "seen": one.seen, "remedy": one.shell_remedy}
+        for one in checks
     ]
-    indented: bytes = msgspec.json.format(msgspec.json.encode(rows), indent=2)
-    return indented.decode()
+    return format_json(rows)
 
 
-def as_lines(check: CheckResult, *, plain: bool = False) -> tuple[str, ...]:
-    """Format a check as its line, and one for its remedy; `plain` for output without Unicode."""
-    marks, arrow = (PLAIN_MARKS, "->") if plain else (MARKS, "→")
-    line = f"{marks[check.status]} {check.name}: {check.seen}"
-    return (line, f"    {arrow} {check.shell_remedy}") if check.remedy else (line,)
+def as_lines(check: CheckResult) -> tuple[str, ...]:
+    """Format a check as its line, and one for its remedy."""
+    line = f"{MARKS[check.status]} {check.name}: {check.seen}"
+    return (line, f"    → {check.shell_remedy}") if check.remedy else (line,)
 
 
 def as_text(checks: Iterable[CheckResult]) -> str:

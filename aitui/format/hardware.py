@@ -2,9 +2,7 @@
 
 import re
 from collections import Counter
-from dataclasses import dataclass
-
-import msgspec
+from dataclasses import dataclass, fields
 
 from aitui.domain.hardware.info import NATIVE, HostInfo
 from aitui.domain.hardware.sample import Gpu, Machine, SampleSource
@@ -22,24 +20,6 @@ _TRIMMINGS = re.compile(
 )
 
 
-class HostReport(msgspec.Struct, frozen=True):
-    """One host; null for what is unknown. `origins` names the source of each field."""
-
-    system: str | None
-    kernel: str | None
-    architecture: str | None
-    environment: str | None
-    processor: str | None
-    sockets: int | None
-    cores: int | None
-    threads: int | None
-    memory_bytes: int | None
-    booted_at: float | None
-    nvidia_driver: str | None
-    accelerators: tuple[str, ...]
-    origins: dict[str, str]
-
-
 @dataclass(frozen=True, slots=True)
 class RankedText:
     """A piece of text; the higher `need`, the longer it stays when space is short."""
@@ -48,25 +28,12 @@ class RankedText:
     need: int
 
 
-def host_report(facts: HostInfo) -> HostReport | None:
-    """Collect the facts for scripts, None if there are none."""
+def host_report(facts: HostInfo) -> dict[str, object] | None:
+    """Collect the facts for scripts, None if there are none; what is unknown is None."""
     if not facts.non_empty_fields():
         return None
-    return HostReport(
-        system=facts.system or None,
-        kernel=facts.kernel or None,
-        architecture=facts.architecture or None,
-        environment=facts.environment or None,
-        processor=facts.processor or None,
-        sockets=facts.sockets,
-        cores=facts.cores,
-        threads=facts.threads,
-        memory_bytes=facts.memory_bytes,
-        booted_at=facts.booted_at,
-        nvidia_driver=facts.nvidia_driver or None,
-        accelerators=facts.accelerators,
-        origins={name: source.value for name, source in facts.origins.items()},
-    )
+    every = ((one.name, getattr(facts, one.name)) for one in fields(facts))
+    return {name: None if value == "" else value for name, value in every}
 
 
 def host_info_rows(
@@ -76,14 +43,13 @@ def host_info_rows(
 
     GPUs are named only if they are shown nowhere else.
     """
+    up = None if facts.booted_at is None else now - facts.booted_at
     system = (
         RankedText(facts.system, 9),
         RankedText(facts.kernel, 7),
         RankedText(facts.architecture, 5),
         RankedText("" if facts.environment == NATIVE else facts.environment, 4),
-        RankedText(
-            "" if facts.booted_at is None else f"up {_format_uptime(now - facts.booted_at)}", 8
-        ),
+        RankedText("" if up is None else f"up {format_seconds(max(0.0, up))}", 8),
     )
     driver = f"NVIDIA driver {facts.nvidia_driver}" if facts.nvidia_driver else ""
     hardware = (
@@ -127,108 +93,41 @@ def _group_names(names: tuple[str, ...]) -> list[str]:
     return [name if count == 1 else f"{count} × {name}" for name, count in counts.items()]
 
 
-def _format_uptime(seconds: float) -> str:
-    return format_seconds(max(0.0, seconds))
+_GPU_FACTS = (
+    *("index", "name", "uuid", "used_bytes", "total_bytes", "use_percent", "temperature"),
+    *("power", "fan_percent", "unified"),
+)
+"""What a script learns of a card: power in watts, temperatures in °C, None for what is unknown."""
 
 
-class GpuShareReport(msgspec.Struct, frozen=True):
-    """A model's share of one GPU. `source` is "measured" or how it was calculated."""
+def gpu_report(label: str, snapshot: Snapshot) -> dict[str, object]:
+    """Collect what is known, for scripts.
 
-    model: str
-    bytes: int
-    source: str
-
-
-class GpuReport(msgspec.Struct, frozen=True):
-    """One GPU; null for what is unknown. Power in watts, temperatures in °C."""
-
-    index: int
-    name: str
-    uuid: str
-    used_bytes: int | None
-    total_bytes: int | None
-    use_percent: float | None
-    temperature: float | None
-    power: float | None
-    fan_percent: float | None
-    unified: bool
-    models: tuple[GpuShareReport, ...]
-    other_bytes: int | None
-
-
-class ModelMemoryReport(msgspec.Struct, frozen=True):
-    """The memory that a model takes, or would take."""
-
-    model: str
-    running: bool
-    context_size: int
-    gpu_bytes: int
-    host_bytes: int | None
-    weights_bytes: int | None
-    cache_bytes: int | None
-    compute_bytes: int | None
-    source: str
-
-
-class MachineReport(msgspec.Struct, frozen=True):
-    """The host without its GPUs."""
-
-    cores: int
-    use_percent: float | None
-    memory_used_bytes: int | None
-    memory_total_bytes: int | None
-    swap_used_bytes: int | None
-    swap_total_bytes: int | None
-    load: tuple[float, ...]
-
-
-class HardwareReport(msgspec.Struct, frozen=True):
-    """All of `gpu --json`. `source` says who measured, null if nothing was measured; `trouble` says why."""
-
-    server: str
-    source: str | None
-    at: float | None
-    used_bytes: int | None
-    total_bytes: int | None
-    free_bytes: int | None
-    gpus: tuple[GpuReport, ...]
-    models: tuple[ModelMemoryReport, ...]
-    machine: MachineReport | None
-    host: HostReport | None
-    troubles: tuple[str, ...]
-
-
-def gpu_report(label: str, snapshot: Snapshot) -> HardwareReport:
-    """Collect what is known, for scripts."""
+    `source` says who measured, None if nothing was measured; `troubles` say why.
+    """
     hardware, picture = snapshot.hardware, snapshot.hardware.usage
-    return HardwareReport(
-        server=label,
-        source=picture.source.value if picture.source is not None else None,
-        at=picture.at or None,
-        used_bytes=picture.used_bytes,
-        total_bytes=picture.total_bytes,
-        free_bytes=picture.free_bytes,
-        gpus=tuple(map(_card_report, picture.cards)),
-        models=tuple(
+    return {
+        "server": label,
+        "source": picture.source,
+        "at": picture.at or None,
+        "used_bytes": picture.used_bytes,
+        "total_bytes": picture.total_bytes,
+        "free_bytes": picture.free_bytes,
+        "gpus": list(map(_card_report, picture.cards)),
+        "models": [
             _model_report(model.id, model.resident, model.memory)
             for model in snapshot.models
             if model.memory is not None
-        ),
-        machine=_machine_report(picture.machine),
-        host=host_report(hardware.facts),
-        troubles=hardware_errors(hardware),
-    )
+        ],
+        "machine": _machine_report(picture.machine),
+        "host": host_report(hardware.facts),
+        "troubles": hardware_errors(hardware),
+    }
 
 
 def hardware_errors(hardware: HardwareState) -> tuple[str, ...]:
     """Return what doesn't work, in words."""
     return tuple(words for words in (hardware.error, *hardware.usage.errors) if words)
-
-
-def gpus_as_json(value: HardwareReport) -> str:
-    """Format the report as indented JSON."""
-    indented: bytes = msgspec.json.format(msgspec.json.encode(value), indent=2)
-    return indented.decode()
 
 
 def gpus_as_text(label: str, snapshot: Snapshot, now: float) -> str:
@@ -333,54 +232,44 @@ def _format_card_models(card: GpuMemoryUsage) -> list[str]:
     return lines
 
 
-def _card_report(card: GpuMemoryUsage) -> GpuReport:
-    gpu = card.gpu
-    shares = tuple(
-        GpuShareReport(share.model, share.used_bytes, share.origin.value) for share in card.models
-    )
-    return GpuReport(
-        index=gpu.index,
-        name=gpu.name,
-        uuid=gpu.uuid,
-        used_bytes=gpu.used_bytes,
-        total_bytes=gpu.total_bytes,
-        use_percent=gpu.use_percent,
-        temperature=gpu.temperature,
-        power=gpu.power,
-        fan_percent=gpu.fan_percent,
-        unified=gpu.unified,
-        models=shares,
-        other_bytes=card.others,
-    )
+def _card_report(card: GpuMemoryUsage) -> dict[str, object]:
+    return {
+        **{name: getattr(card.gpu, name) for name in _GPU_FACTS},
+        "models": [
+            {"model": share.model, "bytes": share.used_bytes, "source": share.origin}
+            for share in card.models
+        ],
+        "other_bytes": card.others,
+    }
 
 
-def _model_report(name: str, running: bool, memory: Footprint) -> ModelMemoryReport:  # noqa: FBT001
-    return ModelMemoryReport(
-        model=name,
-        running=running,
-        context_size=memory.context_size,
-        gpu_bytes=memory.gpu,
-        host_bytes=memory.host,
-        weights_bytes=memory.weights,
-        cache_bytes=memory.cache,
-        compute_bytes=memory.compute,
-        source=memory.origin.value,
-    )
+def _model_report(name: str, running: bool, memory: Footprint) -> dict[str, object]:  # noqa: FBT001
+    return {
+        "model": name,
+        "running": running,
+        "context_size": memory.context_size,
+        "gpu_bytes": memory.gpu,
+        "host_bytes": memory.host,
+        "weights_bytes": memory.weights,
+        "cache_bytes": memory.cache,
+        "compute_bytes": memory.compute,
+        "source": memory.origin,
+    }
 
 
-def _machine_report(machine: Machine | None) -> MachineReport | None:
+def _machine_report(machine: Machine | None) -> dict[str, object] | None:
     if machine is None:
         return None
     share = machine.use_percent
-    return MachineReport(
-        cores=len(machine.cores),
-        use_percent=None if share is None else round(share, 1),
-        memory_used_bytes=machine.memory_used,
-        memory_total_bytes=machine.memory_total,
-        swap_used_bytes=machine.swap_used,
-        swap_total_bytes=machine.swap_total,
-        load=machine.load or (),
-    )
+    return {
+        "cores": len(machine.cores),
+        "use_percent": None if share is None else round(share, 1),
+        "memory_used_bytes": machine.memory_used,
+        "memory_total_bytes": machine.memory_total,
+        "swap_used_bytes": machine.swap_used,
+        "swap_total_bytes": machine.swap_total,
+        "load": machine.load or (),
+    }
 
 
 GIB = 1 << 30
@@ -389,15 +278,15 @@ BAR_CELLS = 9
 NEARLY_FULL = 0.92
 
 
-def usage_bar(used: float, total: float, cells: int = BAR_CELLS) -> str:
+def _usage_bar(used: float, total: float) -> str:
     """Draw a bar that is empty only if nothing is used, and full only if everything is."""
-    if total <= 0 or cells < 1:
+    if total <= 0:
         return ""
     share = min(max(used / total, 0.0), 1.0)
-    full = round(share * cells)
-    if 0 < share < 1 and cells > 1:
-        full = min(max(full, 1), cells - 1)
-    return FULL * full + EMPTY * (cells - full)
+    full = round(share * BAR_CELLS)
+    if 0 < share < 1:
+        full = min(max(full, 1), BAR_CELLS - 1)
+    return FULL * full + EMPTY * (BAR_CELLS - full)
 
 
 def total_memory_text(picture: MemoryUsage, *, with_bar: bool) -> str:
@@ -408,7 +297,7 @@ def total_memory_text(picture: MemoryUsage, *, with_bar: bool) -> str:
     name = "VRAM" if picture.on_cards else "RAM"
     if used is None:
         return f"{name} {_whole_gib(total)} G"
-    drawn = f"{usage_bar(used, total)} " if with_bar else ""
+    drawn = f"{_usage_bar(used, total)} " if with_bar else ""
     return f"{name} {drawn}{_whole_gib(used)}/{_whole_gib(total)} G"
 
 

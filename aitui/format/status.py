@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from aitui.domain.models import Model, RunState, seconds_until_unload
 from aitui.domain.units import format_seconds, format_tokens
 
@@ -13,59 +11,35 @@ if TYPE_CHECKING:
     from aitui.errors import AituiError
 
 
-class ServerReport(msgspec.Struct, frozen=True):
-    """The server's part of `status --json`."""
-
-    url: str
-    identity: str
-    version: str
-    latency_ms: float | None
-    read_only: bool
-
-
-class ModelReport(msgspec.Struct, frozen=True):
-    """One model of `status --json`; `ttl` in seconds, 0 for no idle timeout."""
-
-    id: str
-    name: str
-    description: str
-    kind: str
-    state: str
-    aliases: tuple[str, ...]
-    context_size: int
-    context_source: str
-    ttl: int
-    reasoning: bool
-    unlisted: bool
-    command: str
-
-
-class StatusReport(msgspec.Struct, frozen=True):
-    """All of `status --json`."""
-
-    server: ServerReport
-    models: tuple[ModelReport, ...]
-
-
-def status_report(server: "Server", snapshot: "Snapshot") -> StatusReport:
-    """Collect what `status --json` prints."""
+def status_report(server: "Server", snapshot: "Snapshot") -> dict[str, object]:
+    """Collect what `status --json` prints; `ttl` is in seconds, 0 for no idle timeout."""
     latency = snapshot.connection.latency
-    return StatusReport(
-        ServerReport(
-            url=server.url,
-            identity=server.identity,
-            version=snapshot.version,
-            latency_ms=None if latency is None else round(latency * 1000, 1),
-            read_only=server.read_only,
-        ),
-        tuple(_model_status(model) for model in snapshot.models),
-    )
-
-
-def status_as_json(value: StatusReport) -> str:
-    """Format the status as indented JSON."""
-    indented: bytes = msgspec.json.format(msgspec.json.encode(value), indent=2)
-    return indented.decode()
+    return {
+        "server": {
+            "url": server.url,
+            "identity": server.identity,
+            "version": snapshot.version,
+            "latency_ms": None if latency is None else round(latency * 1000, 1),
+            "read_only": server.read_only,
+        },
+        "models": [
+            {
+                "id": model.id,
+                "name": model.name,
+                "description": model.description,
+                "kind": model.kind,
+                "state": model.state,
+                "aliases": model.aliases,
+                "context_size": model.context.tokens,
+                "context_source": model.context.source.name.lower(),
+                "ttl": model.ttl,
+                "reasoning": model.reasoning,
+                "unlisted": model.unlisted,
+                "command": model.command,
+            }
+            for model in snapshot.models
+        ],
+    }
 
 
 def status_as_text(label: str, snapshot: "Snapshot", now: float) -> str:
@@ -85,23 +59,6 @@ def status_as_text(label: str, snapshot: "Snapshot", now: float) -> str:
     if not models:
         return f"{head}\nThe server lists no models: add some to its config.yaml."
     return "\n".join((head, *_align_columns(rows)))
-
-
-def _model_status(model: Model) -> ModelReport:
-    return ModelReport(
-        id=model.id,
-        name=model.name,
-        description=model.description,
-        kind=model.kind.value,
-        state=model.state.value,
-        aliases=model.aliases,
-        context_size=model.context.tokens,
-        context_source=model.context.source.name.lower(),
-        ttl=model.ttl,
-        reasoning=model.reasoning,
-        unlisted=model.unlisted,
-        command=model.command,
-    )
 
 
 def _state(model: Model) -> str:

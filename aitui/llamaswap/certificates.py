@@ -43,26 +43,16 @@ _CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE--
 _UTC_TIME = 0x17
 _PRIVATE_KEY = re.compile(rb"-----BEGIN ([A-Z0-9 ]*PRIVATE KEY)-----.*?-----END \1-----", re.DOTALL)
 _SETTINGS = {CA: "ca", CERTIFICATE: "client_cert", KEY: "client_key"}
-_RENEW = (
-    "openssl x509 -req -in client.csr -CA root-ca.pem -CAkey root-ca.key -CAcreateserial "
-    "-days 3650 -out {}"
-)
 
 
 def check_files_present(server: Server) -> None:
-    """Check that every configured file exists, without opening it.
-
-    Raises CertificateFileError.
-    """
+    """Check that every configured file exists, without opening it. Raises CertificateFileError."""
     for what, path in server.certificate_files:
         check_present(what, path)
 
 
 def check_present(what: str, path: Path) -> None:
-    """Check that a file exists, without opening it.
-
-    Raises CertificateFileError.
-    """
+    """Check that a file exists, without opening it. Raises CertificateFileError."""
     try:
         found = path.expanduser().stat()
     except OSError as error:
@@ -86,17 +76,11 @@ def find_file_error(server: Server, now: datetime | None = None) -> CertificateF
     return None
 
 
-def client_certificate_error(server: Server, words: str = "") -> TlsRefused:
-    """Return why the server refused our client certificate; `words` are those of its alert."""
-    return _client_certificate_error(server, "", words)
+def client_certificate_error(server: Server, words: str = "", how: str = "") -> TlsRefused:
+    """Return why the server refused our client certificate.
 
-
-def hangup_error(server: Server) -> TlsRefused:
-    """Return why the server may have hung up after the handshake without an alert."""
-    return _client_certificate_error(server, "hung up, maybe because it ", "")
-
-
-def _client_certificate_error(server: Server, how: str, words: str) -> TlsRefused:
+    `words` are those of its alert, `how` says before the verb what it did instead of sending one.
+    """
     own = find_file_error(server)
     if own is not None:
         return own
@@ -115,6 +99,11 @@ def _client_certificate_error(server: Server, how: str, words: str) -> TlsRefuse
         why="; ".join(reason for reason in reasons if reason),
         remedy=f"check it with the server's CA: openssl verify -CAfile {ca} {certificate}",
     )
+
+
+def hangup_error(server: Server) -> TlsRefused:
+    """Return why the server may have hung up after the handshake without an alert."""
+    return client_certificate_error(server, how="hung up, maybe because it ")
 
 
 def key_warnings(server: Server) -> tuple[str, ...]:
@@ -259,7 +248,10 @@ def _not_pem_error(what: str, path: Path, content: bytes) -> CertificateFileErro
 
 def renewal_command(path: Path) -> str:
     """Return the command that renews a client certificate, to run where the authority is."""
-    return _RENEW.format(format_path(path))
+    return (
+        "openssl x509 -req -in client.csr -CA root-ca.pem -CAkey root-ca.key -CAcreateserial "
+        f"-days 3650 -out {format_path(path)}"
+    )
 
 
 def check_dates(what: str, path: Path, certificate: "Certificate", now: datetime) -> None:
@@ -305,7 +297,8 @@ def check_key(server: Server) -> None:
         raise CertificateFileError(
             f"The client key {format_path(path)} does not belong to {format_path(server.client_cert)}",
             why=f"that certificate is for {format_name(certificate.subject)}, of another key",
-            remedy=f"set the key that it was made with, or have it made anew: {_signing_request_command(path)}",
+            remedy="set the key that it was made with, or have it made anew: "
+            f"openssl req -new -key {format_path(path)} -out client.csr",
         )
 
 
@@ -349,10 +342,6 @@ def _describe_issuer(server: Server, path: Path) -> str:
         if certificate.issuer not in {authority.subject for authority in authorities}:
             text += f", not by the authority in {format_path(server.ca)}"
     return text
-
-
-def _signing_request_command(key: Path) -> str:
-    return f"openssl req -new -key {format_path(key)} -out client.csr"
 
 
 def format_name(name: "Name") -> str:

@@ -6,7 +6,6 @@ Importing this module imports httpx: callers import it when they first chat.
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
-from types import TracebackType
 from typing import Any, Self
 
 import msgspec
@@ -23,7 +22,8 @@ from aitui.llamaswap.chat_errors import (
     stream_error,
 )
 from aitui.llamaswap.chat_stream import ChatStreamParser
-from aitui.llamaswap.http import ClientPool, HttpClient, Request, ResponseStream
+from aitui.llamaswap.errors import web_page_error
+from aitui.llamaswap.http import HttpClient, Request, ResponseStream
 from aitui.llamaswap.model_info import parse_slot_size, slots_path
 from aitui.llamaswap.transport import PacedReader
 
@@ -41,24 +41,18 @@ class ChatClient:
 
     def __init__(self, server: Server, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._server = server
-        self._connections = ClientPool(server, monotonic)
-        self._http = HttpClient(server, self._connections)
+        self._http = HttpClient(server, monotonic)
         self._extras: dict[str, frozenset[str]] = {}
 
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
     async def aclose(self) -> None:
         """Close every connection; running replies end as interrupted."""
-        await self._connections.aclose()
+        await self._http.connections.aclose()
 
     @asynccontextmanager
     async def stream(self, request: ChatRequest) -> AsyncIterator[AsyncIterator[Batch]]:
@@ -130,7 +124,9 @@ class ChatClient:
         if batch:
             yield batch
         if parser.error is not None:
-            raise _stream_error(parser.error, model)
+            if isinstance(parser.error, StreamError):
+                raise stream_error(parser.error, model)
+            raise parser.error
         if not parser.done:
             raise _cut_error(parser, error) from error
 
@@ -155,10 +151,7 @@ class ChatClient:
         except Unreachable as error:
             return (), error
         if stream.content_type == "text/html":
-            raise BadResponse(
-                f"{response.endpoint} answered with a web page",
-                remedy="check that the URL is that of a llama-swap server",
-            )
+            raise web_page_error(response)
         return tuple(parser.feed_whole(response.body)), None
 
 
@@ -187,10 +180,6 @@ def _replace_surrogates(value: object) -> object:
     if isinstance(value, list | tuple):
         return [_replace_surrogates(item) for item in value]
     return value
-
-
-def _stream_error(error: StreamError | AituiError, model: str) -> AituiError:
-    return stream_error(error, model) if isinstance(error, StreamError) else error
 
 
 def _cut_error(parser: ChatStreamParser, error: AituiError | None) -> AituiError:

@@ -8,15 +8,17 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
-from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
-import msgspec
-
-from aitui.domain.sanitize import sanitize_line
-from aitui.errors import AituiError, BadResponse
-from aitui.llamaswap.errors import Response, is_model_response, load_error, response_error
-from aitui.llamaswap.http import LARGEST_RESPONSE, ClientPool, HttpClient, Request, ResponseStream
+from aitui.errors import AituiError
+from aitui.llamaswap.errors import (
+    Response,
+    is_model_response,
+    load_error,
+    response_error,
+    web_page_error,
+)
+from aitui.llamaswap.http import LARGEST_RESPONSE, HttpClient, Request, ResponseStream
 from aitui.llamaswap.schemas import (
     ServerVersion,
     looks_like_html,
@@ -52,34 +54,24 @@ class LlamaSwapClient:
     def __init__(self, server: "Server", monotonic: Callable[[], float] = time.monotonic) -> None:
         self._server = server
         self._monotonic = monotonic
-        self._connections = ClientPool(server, monotonic)
-        self._http = HttpClient(server, self._connections)
+        self._http = HttpClient(server, monotonic)
         self._certificate = ClientCertificate(server)
-        self._latency: float | None = None
+        self.latency: float | None = None
+        """Seconds that the last `/running` took, None before the first one."""
 
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
     async def aclose(self) -> None:
         """Close every connection; running requests end with ConnectionLost."""
-        await self._connections.aclose()
+        await self._http.connections.aclose()
 
     async def drop_connections(self) -> None:
         """Give new requests fresh connections, after a suspend for example."""
-        await self._connections.replace_pool()
-
-    @property
-    def latency(self) -> float | None:
-        """Seconds that the last `/running` took, None before the first one."""
-        return self._latency
+        await self._http.connections.replace_pool()
 
     async def certificate_expiry(self) -> float | None:
         """Return the expiry of our client certificate (Unix time), None if unknown."""
@@ -104,7 +96,7 @@ class LlamaSwapClient:
         """
         began = self._monotonic()
         response = await self._get(self._server.endpoints.running, _SHORT_SECONDS)
-        self._latency = self._monotonic() - began
+        self.latency = self._monotonic() - began
         return await _decode_response(parse_running, response)
 
     async def version(self) -> ServerVersion:
@@ -130,13 +122,7 @@ class LlamaSwapClient:
         """
         path = f"/api/metrics/activity?min_id={from_id}&limit={_ACTIVITY_ROWS}&sort=id&order=desc"
         response = await self._get(path, _SHORT_SECONDS)
-        try:
-            return parse_activity_page(response.body)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise BadResponse(
-                f"{response.endpoint} answered with something else than a page of activity",
-                why=sanitize_line(str(error), 200),
-            ) from error
+        return parse_activity_page(response.body, response.endpoint)
 
     async def performance(self, after: float | None = None) -> tuple["HardwareSample", ...]:
         """Fetch the samples after a Unix time, the oldest first.
@@ -151,9 +137,8 @@ class LlamaSwapClient:
             performance_path,
         )
 
-        path = performance_path(after)
         response = await self._get(
-            path, _SHORT_SECONDS, LARGEST_SAMPLES, known=monitor_disabled_error
+            performance_path(after), _SHORT_SECONDS, LARGEST_SAMPLES, known=monitor_disabled_error
         )
         return await asyncio.to_thread(parse_samples, response.body, response.endpoint, after)
 
@@ -196,8 +181,7 @@ class LlamaSwapClient:
         Raises LoadFailed, NoSuchModel, TimedOut, Unreachable, TlsRefused, ServerError.
         """
         path = fill_path(self._server.endpoints.upstream_health, model_id)
-        request = Request("GET", path, limit)
-        response = await self._http.request_long(request)
+        response = await self._http.request_long(Request("GET", path, limit))
         if not response.is_success and not is_model_response(response):
             raise load_error(self._server, response, model_id)
 
@@ -206,14 +190,10 @@ class LlamaSwapClient:
 
         Raises NoSuchModel, Unreachable, TlsRefused, ServerError, BadResponse.
         """
-        path = fill_path(self._server.endpoints.unload, model_id)
-        await self._post(path, model_id)
+        await self._post(fill_path(self._server.endpoints.unload, model_id), model_id)
 
     async def unload_all(self) -> None:
-        """Unload every model.
-
-        Raises Unreachable, TlsRefused, ServerError, BadResponse.
-        """
+        """Unload every model. Raises Unreachable, TlsRefused, ServerError, BadResponse."""
         await self._post(self._server.endpoints.unload_all)
 
     @asynccontextmanager
@@ -314,7 +294,4 @@ async def _decode_response(decode: Callable[[bytes, str], _T], response: Respons
 
 def _refuse_web_page(response: Response) -> None:
     if looks_like_html(response.body):
-        raise BadResponse(
-            f"{response.endpoint} answered with a web page",
-            remedy="check that the URL is that of a llama-swap server",
-        )
+        raise web_page_error(response)

@@ -18,6 +18,7 @@ from aitui.domain.sanitize import sanitize_line
 from aitui.domain.server import Server
 from aitui.errors import (
     AituiError,
+    BadResponse,
     LoadFailed,
     NoSuchModel,
     NotSupported,
@@ -123,7 +124,17 @@ def response_error(server: Server, response: Response, model: str = "") -> Aitui
             remedy="set the server's api_key",
         )
     if status == 429:
-        return _too_many_requests(server, response, words)
+        # A number: no server in question sends it as a date.
+        pause = response.headers.get("retry-after", "")
+        is_number = pause.isascii() and pause.isdecimal() and len(pause) < 8
+        seconds = float(pause) if is_number else None
+        return TooManyRequests(
+            f"{authority_of(server)} has too many requests under way",
+            words=words.text,
+            why=words.text,
+            remedy=f"try again in {seconds:g} s" if seconds else "try again in a moment",
+            retry_after=seconds,
+        )
     if status in _GATEWAY and _is_proxy(status, words):
         return proxy_error(server, response)
     if 300 <= status < 400 or status in {404, 405, 410, 421, 501}:
@@ -133,7 +144,17 @@ def response_error(server: Server, response: Response, model: str = "") -> Aitui
         status=status,
         words=words.text,
         why=words.text or f"{authority_of(server)} gave no reason",
-        remedy=_remedy(words.text),
+        remedy="use https:// in the URL"
+        if "HTTP request to an HTTPS server" in words.text
+        else "read the server's log",
+    )
+
+
+def web_page_error(response: Response) -> BadResponse:
+    """Return the exception for a web page in the place of an answer."""
+    return BadResponse(
+        f"{response.endpoint} answered with a web page",
+        remedy="check that the URL is that of a llama-swap server",
     )
 
 
@@ -168,9 +189,7 @@ def proxy_error(server: Server, response: Response) -> ProxyError:
 
 
 def _is_unknown_model(status: int, words: ErrorText, model: str) -> bool:
-    if not model or status not in {400, 404}:
-        return False
-    if words.source is ErrorSource.MODEL:
+    if not model or status not in {400, 404} or words.source is ErrorSource.MODEL:
         return False
     text = words.text.lower()
     return any(phrase in text for phrase in _UNKNOWN_MODEL_PHRASES)
@@ -200,29 +219,6 @@ def _not_supported(server: Server, response: Response, words: ErrorText) -> NotS
         what = f"{where} has no {response.endpoint}"
         why = words.text or f"it answered {_format_status(status)}"
     return NotSupported(what, status=status, words=words.text, why=why, remedy=remedy)
-
-
-def _too_many_requests(server: Server, response: Response, words: ErrorText) -> TooManyRequests:
-    seconds = _retry_seconds(response.headers.get("retry-after", ""))
-    pause = f"in {seconds:g} s" if seconds else "in a moment"
-    return TooManyRequests(
-        f"{authority_of(server)} has too many requests under way",
-        words=words.text,
-        why=words.text,
-        remedy=f"try again {pause}",
-        retry_after=seconds,
-    )
-
-
-def _retry_seconds(text: str) -> float | None:
-    """Parse `Retry-After` as a number; no server in question sends it as a date."""
-    return float(text) if text.isascii() and text.isdecimal() and len(text) < 8 else None
-
-
-def _remedy(words: str) -> str:
-    if "HTTP request to an HTTPS server" in words:
-        return "use https:// in the URL"
-    return "read the server's log"
 
 
 def _format_status(status: int) -> str:

@@ -8,6 +8,7 @@ the others, and `/running` reconciles what was missed.
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -104,24 +105,27 @@ async def read_events(
 def parse_event(frame: bytes, monotonic: Callable[[], float]) -> Event:
     """Parse one frame."""
     kind = ""
-    try:
+    with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         envelope = _FRAME.decode(frame)
-        kind = envelope.type
-        read = _READERS.get(kind)
-        if read is not None:
-            return read(_unwrap(envelope.data), monotonic)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return OtherEvent(sanitize_line(kind, 100))
+        kind, data = envelope.type, bytes(envelope.data)
+        if data.startswith(b'"'):  # unless a server stops wrapping it
+            data = _TEXT.decode(data).encode()
+        match kind:
+            case "modelStatus":
+                return _parse_statuses(data)
+            case "logData":
+                found = _LOG.decode(data)
+                return LogWritten(sanitize_line(found.source, 100), sanitize_text(found.data))
+            case "inflight":
+                return _parse_in_flight(data, monotonic())
+            case "metrics":
+                return RequestsFinished(schemas.parse_finished_requests(data))
+            case "activity":
+                return ActivityAdded(_ACTIVITY.decode(data).id)
     return OtherEvent(sanitize_line(kind, 100))
 
 
-def _unwrap(data: msgspec.Raw) -> bytes:
-    """Return the JSON inside the string, also from a server that stops wrapping it."""
-    raw = bytes(data)
-    return _TEXT.decode(raw).encode() if raw.startswith(b'"') else raw
-
-
-def _parse_statuses(data: bytes, _: Callable[[], float]) -> Event:
+def _parse_statuses(data: bytes) -> Event:
     models: dict[str, ModelStatus] = {}
     for entry in _STATUSES.decode(data) or []:
         identifier = sanitize_line(entry.id)
@@ -143,14 +147,8 @@ def _build_status(identifier: str, entry: _Status) -> ModelStatus:
     )
 
 
-def _parse_log(data: bytes, _: Callable[[], float]) -> Event:
-    found = _LOG.decode(data)
-    return LogWritten(sanitize_line(found.source, 100), sanitize_text(found.data))
-
-
-def _parse_in_flight(data: bytes, monotonic: Callable[[], float]) -> Event:
+def _parse_in_flight(data: bytes, now: float) -> Event:
     found = _IN_FLIGHT.decode(data)
-    now = monotonic()
     if found.operation is None and found.total is not None:
         return RequestsCounted(max(found.total, 0))
     if found.operation == "snapshot":
@@ -184,20 +182,3 @@ def _sanitize_headers(found: dict[str, Any] | None) -> dict[str, str]:
         sanitize_line(key, 100).lower(): schemas.sanitize_name(value)
         for key, value in texts[:_MOST_HEADERS]
     }
-
-
-def _parse_metrics(data: bytes, _: Callable[[], float]) -> Event:
-    return RequestsFinished(schemas.parse_finished_requests(data))
-
-
-def _parse_activity(data: bytes, _: Callable[[], float]) -> Event:
-    return ActivityAdded(_ACTIVITY.decode(data).id)
-
-
-_READERS: dict[str, Callable[[bytes, Callable[[], float]], Event]] = {
-    "modelStatus": _parse_statuses,
-    "logData": _parse_log,
-    "inflight": _parse_in_flight,
-    "metrics": _parse_metrics,
-    "activity": _parse_activity,
-}

@@ -21,9 +21,9 @@ from aitui.domain.hardware.sample import (
     group_samples,
 )
 from aitui.domain.sanitize import sanitize_line
-from aitui.errors import BadResponse, NotSupported
+from aitui.errors import NotSupported
 from aitui.llamaswap.errors import Response, parse_error
-from aitui.llamaswap.schemas import looks_like_html, parse_unix_time
+from aitui.llamaswap.schemas import decode_as, parse_unix_time
 
 MOST_ACCELERATORS = 64
 LARGEST_SAMPLES = 16 << 20
@@ -120,14 +120,17 @@ def detection_error(response: Response) -> NotSupported | None:
 
 def parse_hardware(body: bytes, endpoint: str) -> HostInfo:
     """Parse `/api/hardware`. Raises BadResponse."""
-    found = _decode(_HARDWARE, body, endpoint, "the facts of a machine")
+    found = decode_as("the facts of a machine", _HARDWARE, body, endpoint)
     system = _convert_part(found.operating_system, _System)
+    release = _text(system.kernel)
     processor = _convert_part(found.cpu, _Processor)
-    accelerators = _accelerators(found.accelerators)
+    architecture = _convert_part(found.architecture, _Named)
+    listed = found.accelerators if isinstance(found.accelerators, list) else []
+    accelerators = [_convert_part(one, _Accelerator) for one in listed[:MOST_ACCELERATORS]]
     return HostInfo(
         system=_system(system),
-        kernel=_kernel(system),
-        architecture=_architecture(_convert_part(found.architecture, _Named)),
+        kernel=f"{_KERNELS.get(_text(system.family), 'kernel')} {release}" if release else "",
+        architecture=_text(architecture.name) or _text(architecture.raw_name),
         environment=_environment(_convert_part(found.environment, _Environment)),
         processor=_text(processor.model),
         sockets=_count(processor.socket_count),
@@ -138,23 +141,6 @@ def parse_hardware(body: bytes, endpoint: str) -> HostInfo:
         nvidia_driver=next(filter(None, map(_nvidia_driver, accelerators)), ""),
         accelerators=tuple(filter(None, map(_accelerator, accelerators))),
     )
-
-
-def _decode(
-    decoder: msgspec.json.Decoder[_Part], body: bytes, endpoint: str, expected: str
-) -> _Part:
-    if looks_like_html(body):
-        raise BadResponse(
-            f"{endpoint} answered with HTML, not JSON",
-            remedy="check that the URL is that of a llama-swap server",
-        )
-    try:
-        return decoder.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BadResponse(
-            f"{endpoint} answered with something else than {expected}",
-            why=sanitize_line(str(error), 200),
-        ) from error
 
 
 def _convert_part(value: object, kind: type[_Part]) -> _Part:
@@ -182,28 +168,12 @@ def _system(system: _System) -> str:
     return spelled if version in spelled else f"{spelled} {version}".strip()
 
 
-def _kernel(system: _System) -> str:
-    version = _text(system.kernel)
-    family = _text(system.family)
-    return f"{_KERNELS.get(family, 'kernel')} {version}" if version else ""
-
-
-def _architecture(architecture: _Named) -> str:
-    return _text(architecture.name) or _text(architecture.raw_name)
-
-
 def _environment(environment: _Environment) -> str:
     kind, name = _text(environment.kind), _text(environment.name)
     if kind == NATIVE:
         return NATIVE
     words = _ENVIRONMENTS.get(kind) or _text(environment.raw_kind)
     return words if name in words else f"{name} {words}".strip()
-
-
-def _accelerators(value: object) -> list[_Accelerator]:
-    if not isinstance(value, list):
-        return []
-    return [_convert_part(entry, _Accelerator) for entry in value[:MOST_ACCELERATORS]]
 
 
 def _accelerator(accelerator: _Accelerator) -> str:
@@ -295,7 +265,7 @@ def parse_samples(
     The server's clock has nanoseconds, which `after` can't hold: its own sample comes again.
     Raises BadResponse.
     """
-    found = _decode(_PERFORMANCE, body, endpoint, "samples")
+    found = decode_as("samples", _PERFORMANCE, body, endpoint)
     gpus = (_gpu(row) for row in (found.gpu_stats or ())[-_MOST_ROWS:])
     machines = (_machine(row) for row in (found.sys_stats or ())[-_MOST_ROWS:])
     return group_samples(_newer(gpus, after), _newer(machines, after))
@@ -332,22 +302,18 @@ def _machine(row: _SystemRow) -> Machine | None:
     if at is None:
         return None
     total = bounds.memory_bytes(row.mem_total_mb, _MIB) or None
+    shares = row.cpu_util_per_core if isinstance(row.cpu_util_per_core, list) else []
+    interfaces = row.net_io if isinstance(row.net_io, list) else []
     return Machine(
-        cores=_cores(row.cpu_util_per_core),
+        cores=tuple(bounds.percentage(share) or 0.0 for share in shares[:_MOST_CORES]),
         memory_total=total,
         memory_used=None if total is None else bounds.memory_bytes(row.mem_used_mb, _MIB),
         swap_total=bounds.memory_bytes(row.swap_total_mb, _MIB),
         swap_used=bounds.memory_bytes(row.swap_used_mb, _MIB),
         load=_load(row),
-        network=_network(row.net_io),
+        network=tuple(filter(None, map(_interface, interfaces[:_MOST_INTERFACES]))),
         sampled_at=at,
     )
-
-
-def _cores(value: object) -> tuple[float, ...]:
-    if not isinstance(value, list):
-        return ()
-    return tuple(bounds.percentage(share) or 0.0 for share in value[:_MOST_CORES])
 
 
 def _load(row: _SystemRow) -> tuple[float, float, float] | None:
@@ -358,13 +324,6 @@ def _load(row: _SystemRow) -> tuple[float, float, float] | None:
     if one is None or five is None or fifteen is None:
         return None
     return one, five, fifteen
-
-
-def _network(value: object) -> tuple[NetworkInterface, ...]:
-    if not isinstance(value, list):
-        return ()
-    found = (_interface(entry) for entry in value[:_MOST_INTERFACES])
-    return tuple(interface for interface in found if interface is not None)
 
 
 def _interface(value: object) -> NetworkInterface | None:

@@ -75,9 +75,9 @@ class Request:
 class HttpClient:
     """Sends requests to one server; everything that goes wrong is raised as an AituiError."""
 
-    def __init__(self, server: Server, connections: "ClientPool") -> None:
+    def __init__(self, server: Server, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._server = server
-        self._connections = connections
+        self.connections = ClientPool(server, monotonic)
 
     async def request(self, request: Request) -> Response:
         """Send a request over the pool, and replace a stuck pool once.
@@ -88,7 +88,7 @@ class HttpClient:
             try:
                 return await self._send_pooled(request)
             except httpx.PoolTimeout:
-                await self._connections.replace_pool()
+                await self.connections.replace_pool()
             try:
                 return await self._send_pooled(request)
             except httpx.PoolTimeout as error:
@@ -99,7 +99,7 @@ class HttpClient:
 
         Raises Unreachable, TlsRefused, BadResponse.
         """
-        async with self._limit_time(request), self._connections.open_single() as client:
+        async with self._limit_time(request), self.connections.open_single() as client:
             return await self._send(client, request)
 
     @asynccontextmanager
@@ -110,61 +110,54 @@ class HttpClient:
         Raises Unreachable, TlsRefused, BadResponse.
         """
         trace = RequestTrace()
-        async with self._connections.open_single() as client, AsyncExitStack() as stack:
+        async with self.connections.open_single() as client, AsyncExitStack() as stack:
             async with self._limit_time(request):
                 try:
-                    response = await stack.enter_async_context(
-                        client.stream(
-                            request.method,
-                            self._url(request),
-                            headers=request.headers,
-                            content=request.body or None,
-                            extensions={"trace": trace},
-                        )
-                    )
+                    opening = self._open(client, request, trace)
+                    response = await stack.enter_async_context(opening)
                 except TRANSLATABLE_ERRORS as error:
                     raise await self.translate_error(error, trace) from error
-            self._record_success(response)
             yield ResponseStream(self, request, response, trace)
 
     async def translate_error(self, error: Exception, trace: RequestTrace) -> AituiError:
         """Return the exception to raise for one of `TRANSLATABLE_ERRORS`."""
-        if self._connections.is_closed:
+        if self.connections.is_closed:
             return ConnectionLost(f"The connection to {authority_of(self._server)} was closed")
         explanation = await translate_error(
-            self._server, error, trace, accepted=self._connections.is_certificate_accepted
+            self._server, error, trace, accepted=self.connections.is_certificate_accepted
         )
         if isinstance(explanation, TlsRefused):
-            self._connections.recheck_files()
+            self.connections.recheck_files()
         return explanation
 
     async def _send_pooled(self, request: Request) -> Response:
-        async with self._connections.use_pool() as client:
+        async with self.connections.use_pool() as client:
             return await self._send(client, request)
 
     async def _send(self, client: httpx.AsyncClient, request: Request) -> Response:
         trace = RequestTrace()
         try:
-            async with client.stream(
-                request.method,
-                self._url(request),
-                headers=request.headers,
-                content=request.body or None,
-                extensions={"trace": trace},
-            ) as response:
-                self._record_success(response)
+            async with self._open(client, request, trace) as response:
                 return await _read_response(request, response)
         except httpx.PoolTimeout:
             raise
         except TRANSLATABLE_ERRORS as error:
             raise await self.translate_error(error, trace) from error
 
-    def _record_success(self, response: httpx.Response) -> None:
-        if response.is_success:
-            self._connections.mark_accepted()
-
-    def _url(self, request: Request) -> str:
-        return self._server.url + request.path
+    @asynccontextmanager
+    async def _open(
+        self, client: httpx.AsyncClient, request: Request, trace: RequestTrace
+    ) -> AsyncIterator[httpx.Response]:
+        async with client.stream(
+            request.method,
+            self._server.url + request.path,
+            headers=request.headers,
+            content=request.body or None,
+            extensions={"trace": trace},
+        ) as response:
+            if response.is_success:
+                self.connections.mark_accepted()
+            yield response
 
     @asynccontextmanager
     async def _limit_time(self, request: Request) -> AsyncIterator[None]:
@@ -277,9 +270,12 @@ class _PooledClient:
 
 
 class ClientPool:
-    """Hands out httpx clients with one TLS context, renewed when a certificate file changes."""
+    """Hands out httpx clients with one TLS context, renewed when a certificate file changes.
 
-    def __init__(self, server: Server, monotonic: Callable[[], float] = time.monotonic) -> None:
+    `is_closed` is set once this side has closed the connections.
+    """
+
+    def __init__(self, server: Server, monotonic: Callable[[], float]) -> None:
         self._server = server
         self._monotonic = monotonic
         self._context: ssl.SSLContext | None = None
@@ -290,7 +286,7 @@ class ClientPool:
         self._slots = asyncio.Semaphore(SLOTS)
         self._pool: _PooledClient | None = None
         self._open: dict[httpx.AsyncClient, ClosingTransport] = {}
-        self._is_closed = False
+        self.is_closed = False
 
     @asynccontextmanager
     async def use_pool(self) -> AsyncIterator[httpx.AsyncClient]:
@@ -333,17 +329,10 @@ class ClientPool:
             await self._close(pool.client)
 
     @property
-    def is_closed(self) -> bool:
-        """Whether this side has closed the connections."""
-        return self._is_closed
-
-    @property
     def is_certificate_accepted(self) -> bool:
         """Whether the server has already answered with the current certificate files."""
-        return (
-            self._accepted_fingerprint is not None
-            and self._accepted_fingerprint == self._built_from
-        )
+        accepted = self._accepted_fingerprint
+        return accepted is not None and accepted == self._built_from
 
     def mark_accepted(self) -> None:
         """Note that the server has answered, so it accepts the current certificate."""
@@ -355,7 +344,7 @@ class ClientPool:
 
     async def aclose(self) -> None:
         """Close every connection; running requests end with ConnectionLost."""
-        self._is_closed = True
+        self.is_closed = True
         self._pool = None
         for transport in self._open.values():
             transport.close_connections()
@@ -386,7 +375,7 @@ class ClientPool:
             return self._context
 
     def _new_client(self, context: ssl.SSLContext | None, connections: int) -> httpx.AsyncClient:
-        if self._is_closed:
+        if self.is_closed:
             raise ConnectionLost(f"The connections to {authority_of(self._server)} are closed")
         transport = _build_transport(self._server, context, connections)
         client = httpx.AsyncClient(

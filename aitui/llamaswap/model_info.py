@@ -5,9 +5,8 @@ A request starts a stopped model and resets its idle timer: send it only while t
 
 import msgspec
 
-from aitui.domain.sanitize import sanitize_line
-from aitui.errors import BadResponse
 from aitui.llamaswap.errors import Response
+from aitui.llamaswap.schemas import decode_as
 from aitui.llamaswap.urls import path_segment
 
 LARGEST_CONTEXT = 1 << 31
@@ -23,6 +22,9 @@ class _Properties(msgspec.Struct):
     total_slots: int = 1
 
 
+_PROPERTIES = msgspec.json.Decoder(_Properties)
+
+
 def properties_path(model_id: str) -> str:
     """Return the path of a model's properties."""
     return f"/upstream/{path_segment(model_id)}/props"
@@ -33,13 +35,7 @@ def parse_context_sizes(response: Response) -> frozenset[int]:
 
     llama-server reports a slot's size: the whole context if the slots share it, else a part.
     """
-    try:
-        properties = msgspec.json.decode(response.body, type=_Properties)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BadResponse(
-            f"{response.endpoint} answered with something else than properties",
-            why=sanitize_line(str(error), 200),
-        ) from error
+    properties = decode_as("properties", _PROPERTIES, response.body, response.endpoint)
     of_slot = properties.default_generation_settings.n_ctx
     if not 0 < of_slot < LARGEST_CONTEXT:
         return frozenset()

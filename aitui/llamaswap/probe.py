@@ -18,7 +18,7 @@ from aitui.errors import TimedOut
 from aitui.llamaswap.certificates import format_name
 from aitui.llamaswap.connection_errors import TRANSLATABLE_ERRORS, RequestTrace, translate_error
 from aitui.llamaswap.errors import Response, response_error
-from aitui.llamaswap.http import ClientPool, HttpClient, Request, environment_proxy
+from aitui.llamaswap.http import HttpClient, Request, environment_proxy
 from aitui.llamaswap.tls import tls_context
 from aitui.llamaswap.urls import authority_of, host_of, port_of
 
@@ -51,14 +51,6 @@ class TlsHandshake:
     certificate: ServerCertificate
 
 
-@dataclass(frozen=True, slots=True)
-class TimedResponse:
-    """A response and the seconds that it took."""
-
-    response: Response
-    seconds: float
-
-
 async def resolve_addresses(server: Server) -> tuple[str, ...]:
     """Look up the addresses of the server's host name, in the order in which they are tried.
 
@@ -71,10 +63,7 @@ async def resolve_addresses(server: Server) -> tuple[str, ...]:
 
 
 async def connect_address(server: Server) -> str:
-    """Return the address that accepts a TCP connection to the server's port.
-
-    Raises Unreachable.
-    """
+    """Return the address that accepts a TCP connection to the server's port. Raises Unreachable."""
     async with _connect(server, None) as writer:
         return str(writer.get_extra_info("peername")[0])
 
@@ -118,24 +107,23 @@ class ServerProbe:
     def __init__(self, server: Server, monotonic: Callable[[], float]) -> None:
         self._server = server
         self._monotonic = monotonic
-        self._connections = ClientPool(server)
-        self._http = HttpClient(server, self._connections)
+        self._http = HttpClient(server)
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._connections.aclose()
+        await self._http.connections.aclose()
 
-    async def ask(self, path: str) -> TimedResponse:
-        """Send a GET and return the response, whatever its status.
+    async def ask(self, path: str) -> tuple[Response, float]:
+        """Send a GET; return the response, whatever its status, and the seconds that it took.
 
         Raises Unreachable, TlsRefused, BadResponse.
         """
         limit = min(RESPONSE_SECONDS, self._server.timeout)
         began = self._monotonic()
         response = await self._http.request(Request("GET", path, limit, max_bytes=_SMALL))
-        return TimedResponse(response, self._monotonic() - began)
+        return response, self._monotonic() - began
 
     def check(self, response: Response) -> None:
         """Raise ServerError for an error response."""

@@ -95,10 +95,7 @@ _PAGE = msgspec.json.Decoder(_Page)
 
 
 def parse_models(body: bytes, endpoint: str) -> tuple[ListedModel, ...]:
-    """Parse `/v1/models`, each id once.
-
-    Raises BadResponse.
-    """
+    """Parse `/v1/models`, each id once. Raises BadResponse."""
     entries = _decode(_MODELS, body, endpoint).data or []
     _check_model_count(len(entries), endpoint)
     models: dict[str, ListedModel] = {}
@@ -125,10 +122,7 @@ def parse_running(body: bytes, endpoint: str) -> tuple[RunningModel, ...]:
 
 
 def parse_version(body: bytes, endpoint: str) -> ServerVersion:
-    """Parse `/api/version`.
-
-    Raises BadResponse.
-    """
+    """Parse `/api/version`. Raises BadResponse."""
     found = _decode(_VERSION, body, endpoint)
     return ServerVersion(
         sanitize_name(found.version), sanitize_name(found.commit), sanitize_name(found.build_date)
@@ -213,11 +207,7 @@ def _build_running_model(identifier: str, entry: _RunningEntry) -> RunningModel:
 
 def _decode(decoder: msgspec.json.Decoder[_T], body: bytes, endpoint: str) -> _T:
     if looks_like_html(body):
-        raise BadResponse(
-            f"{endpoint} answered with HTML, not JSON",
-            why=_page_title(body),
-            remedy="check that the URL is that of a llama-swap server",
-        )
+        raise _html_error(body, endpoint)
     try:
         return decoder.decode(body.removeprefix(_BOM))
     except msgspec.ValidationError as error:
@@ -233,16 +223,33 @@ def _decode(decoder: msgspec.json.Decoder[_T], body: bytes, endpoint: str) -> _T
     )
 
 
+def decode_as(expected: str, decoder: msgspec.json.Decoder[_T], body: bytes, endpoint: str) -> _T:
+    """Decode what should be the expected thing, as messages name it. Raises BadResponse."""
+    if looks_like_html(body):
+        raise _html_error(body, endpoint)
+    try:
+        return decoder.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BadResponse(
+            f"{endpoint} answered with something else than {expected}",
+            why=sanitize_line(str(error), 200),
+        ) from error
+
+
 def looks_like_html(body: bytes) -> bool:
     """Whether a body is a web page, as proxies and login pages send it."""
     start = body[:512].removeprefix(_BOM).lstrip().lower()
     return start.startswith((b"<!doctype", b"<html", b"<head", b"<body", b"<?xml", b"<!--"))
 
 
-def _page_title(body: bytes) -> str:
+def _html_error(body: bytes, endpoint: str) -> BadResponse:
     found = _TITLE.search(body[:65_536])
     title = sanitize_line(found[1].decode("utf-8", "replace").strip(), 100) if found else ""
-    return f"the page is called “{title}”" if title else "the page has no title"
+    return BadResponse(
+        f"{endpoint} answered with HTML, not JSON",
+        why=f"the page is called “{title}”" if title else "the page has no title",
+        remedy="check that the URL is that of a llama-swap server",
+    )
 
 
 def _check_model_count(count: int, endpoint: str) -> None:
@@ -257,9 +264,9 @@ def parse_finished_requests(body: bytes) -> tuple[FinishedRequest, ...]:
     return _build_requests(_ROWS.decode(body))
 
 
-def parse_activity_page(body: bytes) -> tuple[FinishedRequest, ...]:
-    """Parse a page of `/api/metrics/activity`. Raises msgspec.DecodeError."""
-    return _build_requests(_PAGE.decode(body).data)
+def parse_activity_page(body: bytes, endpoint: str) -> tuple[FinishedRequest, ...]:
+    """Parse a page of `/api/metrics/activity`. Raises BadResponse."""
+    return _build_requests(decode_as("a page of activity", _PAGE, body, endpoint).data)
 
 
 def _build_requests(rows: list[_Row] | None) -> tuple[FinishedRequest, ...]:

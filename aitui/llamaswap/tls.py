@@ -2,12 +2,13 @@
 
 import asyncio
 import ssl
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aitui.errors import CertificateFileError
 from aitui.llamaswap.certificates import (
+    CA,
+    CERTIFICATE,
     check_files_present,
     find_file_error,
     key_password_error,
@@ -23,11 +24,8 @@ if TYPE_CHECKING:
 _LONGEST_PASSWORD = 1024
 
 
-@dataclass(frozen=True, slots=True)
-class FileFingerprint:
-    """Time, inode and size of each file, None if absent: they change when it is renewed."""
-
-    files: tuple[tuple[int, int, int] | None, ...]
+FileFingerprint = tuple[tuple[int, int, int] | None, ...]
+"""Time, inode and size of each file, None if absent: they change when it is renewed."""
 
 
 async def tls_context(server: "Server") -> ssl.SSLContext | None:
@@ -46,12 +44,8 @@ async def fingerprint(server: "Server") -> FileFingerprint:
     """Read the state of the certificate files in a thread."""
     paths = [path for _, path in server.certificate_files]
     if not paths:
-        return FileFingerprint(())
-    return await asyncio.to_thread(_read_fingerprint, paths)
-
-
-def _read_fingerprint(paths: list[Path]) -> FileFingerprint:
-    return FileFingerprint(tuple(_file_state(path) for path in paths))
+        return ()
+    return await asyncio.to_thread(lambda: tuple(map(_file_state, paths)))
 
 
 def _file_state(path: Path) -> tuple[int, int, int] | None:
@@ -82,9 +76,7 @@ def _trust_context(server: "Server") -> ssl.SSLContext:
         context = ssl.create_default_context(cafile=str(server.ca.expanduser()))
     except OSError as error:  # ssl.SSLError is one
         diagnosis = find_file_error(server)
-        raise diagnosis or unreadable_file_error(
-            "certificate authority", server.ca, error
-        ) from error
+        raise diagnosis or unreadable_file_error(CA, server.ca, error) from error
     # Python 3.13 sets this flag, and it rejects a root CA without the keyUsage extension, which is what
     # `openssl req -new -x509` makes. Nothing else of the verification is loosened.
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
@@ -94,9 +86,12 @@ def _trust_context(server: "Server") -> ssl.SSLContext:
 def _load_client_certificate(context: ssl.SSLContext, server: "Server", certificate: Path) -> None:
     key = server.client_key
 
+    # Without a callable OpenSSL asks for the password on the terminal and blocks the program.
     def password() -> bytes:
-        # Without a callable OpenSSL asks for the password on the terminal and blocks the program.
-        return _password(server)
+        given = (server.client_key_password or "").encode("utf-8", "surrogateescape")
+        if server.client_key_password is None or len(given) > _LONGEST_PASSWORD:
+            raise key_password_error(server)
+        return given
 
     try:
         context.load_cert_chain(
@@ -106,16 +101,7 @@ def _load_client_certificate(context: ssl.SSLContext, server: "Server", certific
         )
     except OSError as error:
         diagnosis = find_file_error(server)
-        raise diagnosis or unreadable_file_error(
-            "client certificate", certificate, error
-        ) from error
-
-
-def _password(server: "Server") -> bytes:
-    password = (server.client_key_password or "").encode("utf-8", "surrogateescape")
-    if server.client_key_password is None or len(password) > _LONGEST_PASSWORD:
-        raise key_password_error(server)
-    return password
+        raise diagnosis or unreadable_file_error(CERTIFICATE, certificate, error) from error
 
 
 class ClientCertificate:
@@ -128,9 +114,12 @@ class ClientCertificate:
 
     async def expiry(self) -> float | None:
         """Return the end (Unix time), None without a certificate or a readable file."""
+        path = self._server.client_cert
+        if path is None or not is_https(self._server):
+            return None
         found = await fingerprint(self._server)
         if found != self._read_from:
-            self._expiry = await asyncio.to_thread(_read_expiry, self._server)
+            self._expiry = await asyncio.to_thread(read_expiry, path)
             self._read_from = found
         return self._expiry
 
@@ -139,9 +128,3 @@ class ClientCertificate:
         if not is_https(self._server):
             return ()
         return await asyncio.to_thread(key_warnings, self._server)
-
-
-def _read_expiry(server: "Server") -> float | None:
-    if not is_https(server) or server.client_cert is None:
-        return None
-    return read_expiry(server.client_cert)

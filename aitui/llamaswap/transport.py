@@ -10,7 +10,6 @@ import asyncio
 import socket
 import ssl
 from collections.abc import AsyncIterator, Coroutine, Iterable
-from types import TracebackType
 from typing import Any, Self
 
 import httpcore
@@ -29,17 +28,15 @@ _LARGE_READ = 48 * 1024
 
 
 class ClosingBackend(httpcore.AsyncNetworkBackend):
-    """httpcore's own backend, with a record of what it has opened."""
+    """httpcore's own backend, with a record of what it has opened.
+
+    `is_closed` is set once it refuses to open connections.
+    """
 
     def __init__(self) -> None:
         self._backend = httpcore.AnyIOBackend()
         self._open: set[_TrackedStream] = set()
-        self._is_closed = False
-
-    @property
-    def is_closed(self) -> bool:
-        """Whether it refuses to open connections."""
-        return self._is_closed
+        self.is_closed = False
 
     async def connect_tcp(
         self,
@@ -68,7 +65,7 @@ class ClosingBackend(httpcore.AsyncNetworkBackend):
         """Record a stream to be closed with this backend. Raises ConnectError if it is closed."""
         kept = _TrackedStream(self, stream)
         self._open.add(kept)
-        if self._is_closed:
+        if self.is_closed:
             self.close(kept)
             raise httpcore.ConnectError("closed while it was being connected")
         return kept
@@ -85,7 +82,7 @@ class ClosingBackend(httpcore.AsyncNetworkBackend):
 
     def close_all(self) -> None:
         """Close all streams now, and those that are still connecting when they are done."""
-        self._is_closed = True
+        self.is_closed = True
         for stream in list(self._open):
             self.close(stream)
 
@@ -206,12 +203,7 @@ class PacedReader:
         self._reading.add_done_callback(lambda _: self._news.set())
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         if self._reading is not None:
             await cancel_and_wait(self._reading)
 

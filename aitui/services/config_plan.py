@@ -3,30 +3,26 @@
 import asyncio
 import posixpath
 import re
-import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 from aitui.domain.config.blocks import add_model, model_files, model_folders, remove_model
-from aitui.domain.config.document import ConfigDocument, ModelBlock, decode_config, encode_config
+from aitui.domain.config.document import ConfigDocument, decode_config, encode_config
 from aitui.domain.config.flag_edit import change_flag
 from aitui.domain.config.key_edit import change_key
-from aitui.domain.config.lint import Diagnostic, find_diagnostics, new_fatal_diagnostics
+from aitui.domain.config.lint import Diagnostic, new_diagnostics
 from aitui.domain.config.locate import ValueSource
-from aitui.domain.config.read_rules import read_swap_rules
-from aitui.domain.config.swap_rules import SwapRules
 from aitui.domain.config.verify import ConfigChange
 from aitui.domain.confirmation import Confirmation
 from aitui.domain.eviction import describe_unload
 from aitui.domain.memory.forecast import OffloadSlowdown, describe_fit
 from aitui.domain.models import Model, is_later_shard, parse_shard
-from aitui.domain.sanitize import sanitize_line, sanitize_text
+from aitui.domain.sanitize import sanitize_line
 from aitui.domain.snapshot import Snapshot
 from aitui.domain.units import format_rate, format_seconds
-from aitui.errors import ConfigRefused, HostError, HostFileError
+from aitui.errors import ConfigRefused, HostFileError
 from aitui.host.base import FileKind
 from aitui.host.config_types import FileSnapshot
-from aitui.host.unit import UnitInfo
 from aitui.services.host_admin import HostAdmin
 
 CONTEXT_SIZE = "ctx-size"
@@ -45,15 +41,12 @@ class ChangePlan:
 
     reading: FileSnapshot
     change: ConfigChange
+    content: bytes
+    """What would be written: llama-swap starts with it."""
     diagnostics: tuple[Diagnostic, ...] = ()
     """What is wrong with the new text, though llama-swap would start with it."""
     notes: tuple[str, ...] = ()
     """Further sentences about it."""
-
-    @property
-    def content(self) -> bytes:
-        """Return the bytes that would be written."""
-        return encode_config(self.change.after)
 
 
 def flag_edit(model_id: str, flag: str, value: str, *, only_this_model: bool = False) -> Edit:
@@ -73,16 +66,18 @@ async def plan_change(admin: HostAdmin, edit: Edit) -> ChangePlan:
     Raises HostError, and ConfigRefused if the edit can't be made safely.
     """
     reading = await admin.config.read()
-    change, found = await asyncio.to_thread(_apply_edit, reading.content, edit)
-    return ChangePlan(reading, change, found)
+
+    def plan() -> ChangePlan:
+        change = edit(ConfigDocument.read(decode_config(reading.content)))
+        return _checked_plan(reading, change, encode_config(change.after))
+
+    return await asyncio.to_thread(plan)
 
 
-def require_startable(before: bytes, content: bytes) -> None:
-    """Raise ConfigRefused if llama-swap would no longer start with a file; blocks.
-
-    What was wrong before doesn't count: another value may be changed all the same.
-    """
-    fatal = new_fatal_diagnostics(decode_config(before), decode_config(content))
+def _checked_plan(reading: FileSnapshot, change: ConfigChange, content: bytes) -> ChangePlan:
+    """Plan a change; blocks. Raises ConfigRefused if llama-swap would no longer start with it."""
+    found = new_diagnostics(change.before, change.after)
+    fatal = [problem for problem in found if problem.fatal]
     if fatal:
         first = fatal[0]
         more = f" (and {len(fatal) - 1} more)" if len(fatal) > 1 else ""
@@ -93,6 +88,7 @@ def require_startable(before: bytes, content: bytes) -> None:
             why="llama-swap would not come up with that file",
             remedy="mend that line first: view 5, e edits the file",
         )
+    return ChangePlan(reading, change, content, found)
 
 
 def change_confirmation(
@@ -195,18 +191,6 @@ def revert_context_confirmation(slowdown: OffloadSlowdown) -> Confirmation:
     )
 
 
-def new_diagnostics(before: str, after: str) -> tuple[Diagnostic, ...]:
-    """Find what is wrong now and wasn't before, on whatever line; blocks."""
-    known = {problem.words for problem in find_diagnostics(before)}
-    return tuple(problem for problem in find_diagnostics(after) if problem.words not in known)
-
-
-def _apply_edit(content: bytes, edit: Edit) -> tuple[ConfigChange, tuple[Diagnostic, ...]]:
-    change = edit(ConfigDocument.read(decode_config(content)))
-    require_startable(content, encode_config(change.after))
-    return change, new_diagnostics(change.before, change.after)
-
-
 _PROJECTOR = re.compile(r"(?:\A|[-_.])mmproj[-_.]", re.IGNORECASE)
 _SUFFIX = re.compile(r"\.gguf\Z", re.IGNORECASE)
 
@@ -218,12 +202,11 @@ async def plan_content(reading: FileSnapshot, content: bytes) -> ChangePlan | No
     """
     if content == reading.content:
         return None
-    await asyncio.to_thread(require_startable, reading.content, content)
     before, after = decode_config(reading.content), decode_config(content)
     change = ConfigChange(
         before, after, model="", flag="", old=None, new=None, where=ValueSource.KEY
     )
-    return ChangePlan(reading, change, await asyncio.to_thread(new_diagnostics, before, after))
+    return await asyncio.to_thread(_checked_plan, reading, change, content)
 
 
 async def find_unused_files(admin: HostAdmin) -> tuple[str, ...]:
@@ -283,104 +266,4 @@ async def plan_removal(admin: HostAdmin, model_id: str) -> ChangePlan:
 def _is_model_file(name: str) -> bool:
     return (
         name.lower().endswith(".gguf") and not is_later_shard(name) and not _PROJECTOR.search(name)
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class ServerConfig:
-    """The config file. `where` is host and path; `newer` says that the server runs an older one.
-
-    `in_force` is only set if the server certainly runs what the file says. `models` is empty if the
-    file doesn't parse: `diagnostics` say why.
-    """
-
-    where: str
-    reading: FileSnapshot
-    text: str
-    models: tuple[ModelBlock, ...]
-    diagnostics: tuple[Diagnostic, ...]
-    newer: str = ""
-    contexts: Mapping[str, int] = field(default_factory=dict)
-    """Context sizes in tokens, of the models that have one in the file."""
-    commands: Mapping[str, str] = field(default_factory=dict)
-    """The command of each model, macros expanded."""
-    environments: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    """The environment variables that the file sets for each model."""
-    in_force: bool = False
-    swap_rules: SwapRules | None = None
-    """Which models may run together; None if a server that read the file would refuse it."""
-
-
-async def read_server_config(admin: HostAdmin) -> ServerConfig:
-    """Read the file; raises HostError, and ConfigRefused if it is no text."""
-    reading = await admin.config.read()
-    text = await asyncio.to_thread(decode_config, reading.content)
-    where = sanitize_line(f"{admin.host.label}:{reading.real_path}", 300)
-    found = await asyncio.to_thread(_parse_config, where, reading, text)
-    facts = await _read_unit_facts(admin)
-    newer = _reload_hint(admin, reading, facts)
-    in_force = not newer and await _is_server_file(admin, reading, facts)
-    return replace(found, newer=newer, in_force=in_force)
-
-
-async def _read_unit_facts(admin: HostAdmin) -> UnitInfo | None:
-    """Return what systemd reports of the server, None if it reports nothing."""
-    try:
-        return await admin.service.facts()
-    except HostError:
-        return None
-
-
-def _reload_hint(admin: HostAdmin, reading: FileSnapshot, facts: UnitInfo | None) -> str:
-    """Say that the file was changed after the server read it; empty if not, or if unknown.
-
-    llama-swap doesn't report when it read its file: it does so when it starts, when aitui reloads
-    it, and after each change if it watches the file.
-    """
-    if facts is None or facts.watches_config or facts.started_at is None:
-        return ""
-    read_at = max(facts.started_at, admin.last_reload.at or 0.0)
-    if reading.facts.modified <= read_at + 1.0:
-        return ""
-    changed = time.strftime("%H:%M", time.localtime(reading.facts.modified))
-    return f"the file was changed at {changed}; the server has read it before, and doesn't watch it"
-
-
-async def _is_server_file(admin: HostAdmin, reading: FileSnapshot, facts: UnitInfo | None) -> bool:
-    """Check that the running server is known to read this file, and no other."""
-    if facts is None or facts.started_at is None or facts.config_path is None:
-        return False
-    try:
-        return await admin.host.resolve(facts.config_path) == reading.real_path
-    except HostError:
-        return False
-
-
-def sanitize_config(config: ServerConfig) -> str:
-    """Return the text, safe for a terminal."""
-    return sanitize_text(config.text.removeprefix("\ufeff"))
-
-
-def _parse_config(where: str, reading: FileSnapshot, text: str) -> ServerConfig:
-    found = find_diagnostics(text)
-    try:
-        document = ConfigDocument.read(text)
-        sizes = {block.id: document.context_size(block.id) for block in document.models}
-        commands = {block.id: document.command(block.id) for block in document.models}
-        environments = {block.id: document.variables(block.id) for block in document.models}
-    except ConfigRefused:
-        # The diagnostics say why.
-        return ServerConfig(where, reading, text, (), found)
-    # A server that reads a file with fatal problems keeps the values it had.
-    fatal = any(problem.fatal for problem in found)
-    return ServerConfig(
-        where,
-        reading,
-        text,
-        document.models,
-        found,
-        contexts={name: size for name, size in sizes.items() if size},
-        commands=commands,
-        environments=environments,
-        swap_rules=None if fatal else read_swap_rules(document),
     )

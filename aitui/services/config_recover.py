@@ -44,9 +44,7 @@ async def recover_changes(admin: HostAdmin) -> tuple[str, ...]:
 async def _settle_change(
     admin: HostAdmin, change: JournalEntry, changes: Sequence[JournalEntry]
 ) -> tuple[str, ...]:
-    what = (
-        f"The change of {describe_entry(change)} at {_format_time(change.at, admin.clock.wall())}"
-    )
+    what = f"The change of {change.description} at {_format_time(change.at, admin.clock.wall())}"
     file = ConfigFile(admin.host, change.path, clock=admin.clock)
     if change.path == admin.config.path:
         file = admin.config  # it remembers the locks that it could not release
@@ -97,10 +95,3 @@ def _format_time(at: float, now: float) -> str:
     moment = time.localtime(at)
     is_today = moment[:3] == time.localtime(now)[:3]
     return time.strftime("%H:%M" if is_today else "%Y-%m-%d %H:%M", moment)
-
-
-def describe_entry(entry: JournalEntry) -> str:
-    """Word a change."""
-    if entry.flag:
-        return f"{entry.model}  {entry.flag} {entry.old or 'unset'} → {entry.new or 'unset'}"
-    return entry.model or "the whole file"

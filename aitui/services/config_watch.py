@@ -1,16 +1,116 @@
 """The config file read now and then, so that the table and the warnings know what it says."""
 
 import asyncio
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 
-from aitui.errors import AituiError, HostKeyRefused, HostLoginRefused
-from aitui.services.config_plan import ServerConfig, read_server_config
+from aitui.domain.config.document import ConfigDocument, ModelBlock, decode_config
+from aitui.domain.config.lint import Diagnostic, find_diagnostics
+from aitui.domain.config.read_rules import read_swap_rules
+from aitui.domain.config.swap_rules import SwapRules
+from aitui.domain.sanitize import sanitize_line, sanitize_text
+from aitui.errors import AituiError, ConfigRefused, HostError, HostKeyRefused, HostLoginRefused
+from aitui.host.config_types import FileSnapshot
+from aitui.host.unit import UnitInfo
 from aitui.services.config_recover import recover_changes
 from aitui.services.hardware import HardwareMonitor
 from aitui.services.host_admin import HostAdmin
 from aitui.services.monitor import Monitor
 
 CHECK_INTERVAL = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class ServerConfig:
+    """The config file. `where` is host and path; `newer` says that the server runs an older one.
+
+    `in_force` is only set if the server certainly runs what the file says. `models` is empty if the
+    file doesn't parse: `diagnostics` say why.
+    """
+
+    where: str
+    reading: FileSnapshot
+    text: str
+    models: tuple[ModelBlock, ...]
+    diagnostics: tuple[Diagnostic, ...]
+    newer: str = ""
+    contexts: Mapping[str, int] = field(default_factory=dict)
+    """Context sizes in tokens, of the models that have one in the file."""
+    commands: Mapping[str, str] = field(default_factory=dict)
+    """The command of each model, macros expanded."""
+    environments: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """The environment variables that the file sets for each model."""
+    in_force: bool = False
+    swap_rules: SwapRules | None = None
+    """Which models may run together; None if a server that read the file would refuse it."""
+
+
+async def read_server_config(admin: HostAdmin) -> ServerConfig:
+    """Read the file; raises HostError, and ConfigRefused if it is no text."""
+    reading = await admin.config.read()
+    text = await asyncio.to_thread(decode_config, reading.content)
+    where = sanitize_line(f"{admin.host.label}:{reading.real_path}", 300)
+    found = await asyncio.to_thread(_parse_config, where, reading, text)
+    facts = await admin.unit_info()
+    newer = _reload_hint(admin, reading, facts)
+    in_force = not newer and await _is_server_file(admin, reading, facts)
+    return replace(found, newer=newer, in_force=in_force)
+
+
+def _reload_hint(admin: HostAdmin, reading: FileSnapshot, facts: UnitInfo | None) -> str:
+    """Say that the file was changed after the server read it; empty if not, or if unknown.
+
+    llama-swap doesn't report when it read its file: it does so when it starts, when aitui reloads
+    it, and after each change if it watches the file.
+    """
+    if facts is None or facts.watches_config or facts.started_at is None:
+        return ""
+    read_at = max(facts.started_at, admin.last_reload.at or 0.0)
+    if reading.facts.modified <= read_at + 1.0:
+        return ""
+    changed = time.strftime("%H:%M", time.localtime(reading.facts.modified))
+    return f"the file was changed at {changed}; the server has read it before, and doesn't watch it"
+
+
+async def _is_server_file(admin: HostAdmin, reading: FileSnapshot, facts: UnitInfo | None) -> bool:
+    """Check that the running server is known to read this file, and no other."""
+    if facts is None or facts.started_at is None or facts.config_path is None:
+        return False
+    try:
+        return await admin.host.resolve(facts.config_path) == reading.real_path
+    except HostError:
+        return False
+
+
+def sanitize_config(config: ServerConfig) -> str:
+    """Return the text, safe for a terminal."""
+    return sanitize_text(config.text.removeprefix("\ufeff"))
+
+
+def _parse_config(where: str, reading: FileSnapshot, text: str) -> ServerConfig:
+    found = find_diagnostics(text)
+    try:
+        document = ConfigDocument.read(text)
+        sizes = {block.id: document.context_size(block.id) for block in document.models}
+        commands = {block.id: document.command(block.id) for block in document.models}
+        environments = {block.id: document.variables(block.id) for block in document.models}
+    except ConfigRefused:
+        # The diagnostics say why.
+        return ServerConfig(where, reading, text, (), found)
+    # A server that reads a file with fatal problems keeps the values it had.
+    fatal = any(problem.fatal for problem in found)
+    return ServerConfig(
+        where,
+        reading,
+        text,
+        document.models,
+        found,
+        contexts={name: size for name, size in sizes.items() if size},
+        commands=commands,
+        environments=environments,
+        swap_rules=None if fatal else read_swap_rules(document),
+    )
 
 
 class ConfigWatch:

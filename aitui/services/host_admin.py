@@ -6,12 +6,13 @@ from dataclasses import dataclass, field
 
 from aitui.domain.confirmation import Ask, Confirmation
 from aitui.domain.snapshot import Clock, Server
-from aitui.errors import ActionRefused, HostKeyRefused, SshKeyPassphraseNeeded
+from aitui.errors import ActionRefused, HostError, HostKeyRefused, SshKeyPassphraseNeeded
 from aitui.host.base import Host
 from aitui.host.config_file import ConfigFile
 from aitui.host.open import open_host
 from aitui.host.service import SystemdService
 from aitui.host.ssh.host import SshHost
+from aitui.host.unit import UnitInfo
 from aitui.paths import Paths
 from aitui.store.journal import FILE_NAME, Journal
 
@@ -57,6 +58,14 @@ class HostAdmin:
         `read_only` refuses loads, unloads, everything on the host, and a chat with a model that isn't loaded.
         """
         refuse_if_read_only(self.server, action)
+
+    async def unit_info(self) -> UnitInfo | None:
+        """Return what systemd reports of the server, None if it reports nothing."""
+        try:
+            return await self.service.facts()
+        except HostError:
+            # It may run in a container, or without systemd.
+            return None
 
 
 def no_host_error(server: Server) -> ActionRefused:

@@ -1,25 +1,29 @@
 """Reloads and restarts of the server, each watched until it took effect."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING
 
 from aitui.aio import cancel_and_wait
+from aitui.domain.config.document import decode_config
+from aitui.domain.config.lint import find_diagnostics
 from aitui.domain.confirmation import Ask, Confirmation
 from aitui.domain.progress import ProgressTracker
+from aitui.domain.sanitize import sanitize_line
 from aitui.domain.snapshot import ConnectionPhase, Snapshot
 from aitui.errors import (
     Action,
     AituiError,
     ConfigNotApplied,
-    HostError,
+    ConfigRefused,
+    HostFileError,
+    NoSuchFile,
     NotSupported,
     ServiceFailed,
     Unreachable,
 )
-from aitui.services.config_check import refuse_invalid_config
+from aitui.host.config_file import ConfigFile
+from aitui.host.config_types import FileSnapshot
 from aitui.services.config_plan import consequences
 from aitui.services.host_admin import HostAdmin
 from aitui.services.session import Session
@@ -32,34 +36,61 @@ CONNECT_SECONDS = 5.0
 POLL_INTERVAL = 0.3
 
 
-class ReloadDetector:
-    """Watches for a reload from before it is requested, since its sign may be brief."""
+FILE_WATCH_SECONDS = 8.0
+"""Seconds within which a server that watches its file notices a change."""
+RELOAD_SECONDS = 20.0
+SERVER_RESPONSE_TIMEOUT = 60.0
+_LONGEST_PATH = 300
 
-    def __init__(self, ended: "asyncio.Task[None]") -> None:
-        self._ended = ended
+
+class ReloadWatch:
+    """Watches one server for a reload from before it is requested, since its sign may be brief.
+
+    It begins before the user has agreed, so that neither systemd nor a new connection is waited for
+    afterwards. `watches_file` says whether the server watches its file, None if that is unknown.
+    """
+
+    def __init__(self, admin: HostAdmin, session: Session) -> None:
+        self.admin = admin
+        self.session = session
+        self.watches_file: bool | None = None
+        self._unit = asyncio.create_task(admin.unit_info(), name="read the unit")
+        self._listen()
+
+    async def aclose(self) -> None:
+        """End the watch."""
+        await cancel_and_wait(self._unit, self._listening, self._ended)
+
+    async def arm(self) -> None:
+        """Count from now on: a reload before doesn't. Raises the error that prevents the watch."""
+        unit = await self._unit
+        self.watches_file = None if unit is None else unit.watches_config
+        if self._ended.done():
+            await cancel_and_wait(self._listening, self._ended)
+            self._listen()
+        await asyncio.wait({self._ended, self._listening}, timeout=CONNECT_SECONDS,
+                           return_when=asyncio.FIRST_COMPLETED)  # fmt: skip
+        if self._ended.done() and not _is_lost(self.session):
+            self._ended.result()
 
     async def wait(self, seconds: float) -> bool:
-        """Return whether the server has reloaded since the watch began, waiting up to `seconds`."""
+        """Return whether the server has reloaded since `arm`, waiting up to `seconds`."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await asyncio.shield(self._ended)
         return self._ended.done()
 
+    def _listen(self) -> None:
+        listening = asyncio.Event()
+        self._listening = asyncio.create_task(listening.wait())
+        self._ended = asyncio.create_task(
+            _wait_for_stream_end(self.session.client, listening), name="watch for a reload"
+        )
 
-@asynccontextmanager
-async def detect_reload(client: "LlamaSwapClient") -> AsyncIterator[ReloadDetector]:
-    """Watch for a reload while the block runs; raises the error that prevents the watch."""
-    listening = asyncio.Event()
-    ended = asyncio.create_task(_wait_for_stream_end(client, listening), name="watch for a reload")
-    waiting = asyncio.create_task(listening.wait())
-    try:
-        await asyncio.wait({ended, waiting}, timeout=CONNECT_SECONDS,
-                           return_when=asyncio.FIRST_COMPLETED)  # fmt: skip
-        if ended.done():
-            ended.result()
-        yield ReloadDetector(ended)
-    finally:
-        await cancel_and_wait(waiting, ended)
+
+def _is_lost(session: Session) -> bool:
+    """Whether the server is unreachable, and so can give no sign."""
+    return session.snapshot.connection.phase is ConnectionPhase.LOST
 
 
 async def _wait_for_stream_end(client: "LlamaSwapClient", listening: asyncio.Event) -> None:
@@ -84,72 +115,35 @@ async def _wait_until_empty(client: "LlamaSwapClient", listening: asyncio.Event)
             return
 
 
-FILE_WATCH_SECONDS = 8.0
-"""Seconds within which a server that watches its file notices a change."""
-RELOAD_SECONDS = 20.0
-SERVER_RESPONSE_TIMEOUT = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class ReloadWatch:
-    """The detector that runs before the file changes, None if the server is unreachable.
-
-    `watches` says whether the server watches its file, None if that is unknown.
-    """
-
-    detector: ReloadDetector | None
-    watches: bool | None
-
-
-@asynccontextmanager
-async def watch_reload(admin: HostAdmin, session: Session) -> AsyncIterator[ReloadWatch]:
-    """Watch the server from before the change; one that is lost can give no sign."""
-    try:
-        watches = (await admin.service.facts()).watches_config
-    except HostError:
-        # It may run in a container: an error shows when the reload is attempted.
-        watches = None
-    if session.snapshot.connection.phase is ConnectionPhase.LOST:
-        yield ReloadWatch(None, watches)
-        return
-    async with detect_reload(session.client) as sign:
-        yield ReloadWatch(sign, watches)
-
-
-async def trigger_reload(admin: HostAdmin, session: Session, watch: ReloadWatch, ask: Ask) -> str:
+async def trigger_reload(watch: ReloadWatch, ask: Ask) -> str:
     """Make the server read its file again, and say how that was done.
 
     It notices the change itself, or gets SIGHUP, or is restarted if a reload is impossible and the
     user agrees. Raises ServiceFailed, HostUnreachable, ConfigRefused if a restart would end it, and
     ConfigNotApplied if the server gives no sign of a reload.
     """
+    session, lost = watch.session, _is_lost(watch.session)
     await session.monitor.expect_unload(*(model.id for model in session.snapshot.resident))
     how = "the server watches its file"
-    seen = (
-        watch.watches is not False
-        and watch.detector is not None
-        and await watch.detector.wait(FILE_WATCH_SECONDS)
-    )
-    if not seen:
-        how = await _signal_or_restart(admin, session, watch, ask)
-    admin.last_reload.at = admin.clock.wall()
+    if watch.watches_file is False or lost or not await watch.wait(FILE_WATCH_SECONDS):
+        how = await _signal_or_restart(watch, ask, lost=lost)
+    watch.admin.last_reload.at = watch.admin.clock.wall()
     await wait_for_response(session)
     return how
 
 
-async def _signal_or_restart(
-    admin: HostAdmin, session: Session, watch: ReloadWatch, ask: Ask
-) -> str:
+async def _signal_or_restart(watch: ReloadWatch, ask: Ask, *, lost: bool) -> str:
+    admin = watch.admin
     trouble: ServiceFailed | ConfigNotApplied
     try:
         await admin.service.reload()
     except ServiceFailed as error:
         trouble = error
     else:
-        if watch.detector is None or await watch.detector.wait(RELOAD_SECONDS):
+        if lost or await watch.wait(RELOAD_SECONDS):
             return "by SIGHUP"
         trouble = ConfigNotApplied(
-            f"{session.server.label} gives no sign of a reload",
+            f"{watch.session.server.label} gives no sign of a reload",
             why=f"SIGHUP was sent, and its streams went on for {RELOAD_SECONDS:.0f} s",
             remedy="look into its log, then restart it",
             action=Action.RESTART_SERVICE,
@@ -162,6 +156,51 @@ async def _signal_or_restart(
     await refuse_invalid_config(admin, "Not restarted")
     await admin.service.restart()
     return "by a restart"
+
+
+async def refuse_invalid_config(admin: HostAdmin, outcome: str) -> None:
+    """Raise ConfigRefused, with file and line, if llama-swap would refuse its config file.
+
+    A reload would keep the old values, a restart would end the server. `outcome` says what wasn't
+    done. Raises HostError if the file can't be read; a server in a container, with a file that the
+    host doesn't have, isn't checked.
+    """
+    reading = await _server_file(admin, outcome)
+    if reading is None:
+        return
+    text = await asyncio.to_thread(decode_config, reading.content)
+    fatal = [
+        problem for problem in await asyncio.to_thread(find_diagnostics, text) if problem.fatal
+    ]
+    if fatal:
+        first = fatal[0]
+        path = sanitize_line(reading.real_path, _LONGEST_PATH)
+        more = f" (and {len(fatal) - 1} more)" if len(fatal) > 1 else ""
+        raise ConfigRefused(
+            f"{outcome}: llama-swap would refuse its config file",
+            why=f"{path}:{first.line}:{first.column}: {first.words}{more}",
+            remedy="correct that line first",
+            action=Action.SHOW_CONFIG,
+        )
+
+
+async def _server_file(admin: HostAdmin, outcome: str) -> FileSnapshot | None:
+    """Read the file that the unit names, else that of the settings; None if neither exists."""
+    facts = await admin.unit_info()
+    if facts is not None and facts.config_path is not None:
+        try:
+            return await ConfigFile(admin.host, facts.config_path, clock=admin.clock).read()
+        except HostFileError as error:
+            if facts.names_config:
+                raise ConfigRefused(
+                    f"{outcome}: llama-swap could not read its config file",
+                    why=f"{error.what}: {error.why}" if error.why else error.what,
+                    remedy=f"put it there, or change -config in {facts.unit}",
+                ) from error
+    try:
+        return await admin.config.read()
+    except NoSuchFile:
+        return None
 
 
 def restart_instead_confirmation(trouble: AituiError, unit: str) -> Confirmation:
@@ -226,14 +265,11 @@ async def reload_server(
     """
     admin.refuse_if_read_only("reloading the server")
     await _check(admin, progress, "Not reloaded")
-    async with watch_reload(admin, session) as watch:
+    async with aclosing(ReloadWatch(admin, session)) as watch:
+        await watch.arm()
+        watch.watches_file = False  # it is unchanged: there is nothing to notice
         with progress.step("reload") as words:
-            # The file is unchanged: a server that watches it has nothing to notice.
-            words.append(
-                await trigger_reload(
-                    admin, session, ReloadWatch(watch.detector, watches=False), ask
-                )
-            )
+            words.append(await trigger_reload(watch, ask))
         with progress.step("answer"):
             await wait_for_response(session)
 

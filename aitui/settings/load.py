@@ -23,27 +23,10 @@ from typing import TypeVar
 
 from aitui.domain.server import Endpoints, Server
 from aitui.errors import CertificateFileError, SettingsError
+from aitui.settings import table
 from aitui.settings.address import ServerAddress, read_address
 from aitui.settings.raw import RawValue, SettingsFlags
-from aitui.settings.table import (
-    API_KEY,
-    CERTIFICATES,
-    CERTS_DIR,
-    CLIENT_KEY_PASSWORD,
-    COLOR,
-    DEFAULT_SERVER,
-    DEFAULT_URL,
-    ENDPOINTS,
-    FPS,
-    NOTIFICATIONS,
-    PRESET_PATH,
-    READ_ONLY,
-    SERVER_SETTINGS,
-    SERVICE_UNIT,
-    SSH_HOST,
-    TIMEOUT,
-    Setting,
-)
+from aitui.settings.table import DEFAULT_URL, Setting
 from aitui.settings.toml import SettingsFile, read_config_file
 
 T = TypeVar("T")
@@ -80,15 +63,15 @@ def build_server(
         ca=files.get("ca"),
         client_cert=files.get("client_cert"),
         client_key=files.get("client_key"),
-        client_key_password=values.read(CLIENT_KEY_PASSWORD),
-        api_key=values.read(API_KEY),
-        timeout=values.read(TIMEOUT),
-        ssh_host=values.read(SSH_HOST),
-        preset_path=values.read(PRESET_PATH),
-        service_unit=values.read(SERVICE_UNIT),
-        endpoints=Endpoints(*(values.read(setting) for setting in ENDPOINTS)),
-        color=values.read(COLOR),
-        read_only=read_only or values.read(READ_ONLY),
+        client_key_password=values.read(table.CLIENT_KEY_PASSWORD),
+        api_key=values.read(table.API_KEY),
+        timeout=values.read(table.TIMEOUT),
+        ssh_host=values.read(table.SSH_HOST),
+        preset_path=values.read(table.PRESET_PATH),
+        service_unit=values.read(table.SERVICE_UNIT),
+        endpoints=Endpoints(*(values.read(setting) for setting in table.ENDPOINTS)),
+        color=values.read(table.COLOR),
+        read_only=read_only or values.read(table.READ_ONLY),
         origins=values.origins,
     )
 
@@ -117,13 +100,13 @@ class _SettingsReader:
 
     def certificates(self) -> dict[str, Path]:
         """Return the configured certificate files, set one by one or by their folder."""
-        default = self._default(CERTS_DIR)
+        default = self._default(table.CERTS_DIR)
         folder = None if default is None else self._home / default
         of_folder = "default"
-        if (certs_dir := self._raw_values.get(CERTS_DIR.name)) is not None:
-            folder, of_folder = CERTS_DIR.read(certs_dir, self._home), certs_dir.origin
+        if (certs_dir := self._raw_values.get(table.CERTS_DIR.name)) is not None:
+            folder, of_folder = table.CERTS_DIR.read(certs_dir, self._home), certs_dir.origin
         files = {}
-        for setting in CERTIFICATES:
+        for setting in table.CERTIFICATES:
             given = self._raw_values.get(setting.name)
             self.origins[setting.name] = of_folder if given is None else given.origin
             file = None if folder is None else folder / setting.shown
@@ -146,8 +129,8 @@ class Settings:
 
     server: Server
     servers: tuple[Server, ...]
-    fps: int = FPS.default
-    notifications: bool = NOTIFICATIONS.default
+    fps: int = table.FPS.default
+    notifications: bool = table.NOTIFICATIONS.default
     config_file: Path | None = None
     origins: Mapping[str, str] = field(default_factory=dict)
 
@@ -206,15 +189,15 @@ def read_settings(
     }
     given = dict(config.top)
     if flags.fps is not None:
-        given[FPS.name] = RawValue.from_flag("--fps", flags.fps)
+        given[table.FPS.name] = RawValue.from_flag("--fps", flags.fps)
     values = _SettingsReader(given, home)
-    default = values.read(DEFAULT_SERVER)
+    default = values.read(table.DEFAULT_SERVER)
     server, why = _choose_server(flags, described, config, default, {"": unnamed, **named})
     return Settings(
         server=server,
         servers=(unnamed, *named.values()),
-        fps=values.read(FPS),
-        notifications=values.read(NOTIFICATIONS),
+        fps=values.read(table.FPS),
+        notifications=values.read(table.NOTIFICATIONS),
         config_file=config.path,
         origins={**values.origins, "server": why},
     )
@@ -232,7 +215,7 @@ def server_at(url: str, home: Path, *, read_only: bool = False) -> Server:
 def _environment_settings(environment: Mapping[str, str]) -> dict[str, RawValue]:
     """Return the settings in the environment."""
     described = {}
-    for setting in SERVER_SETTINGS:
+    for setting in table.SERVER_SETTINGS:
         text = environment.get(setting.variable) if setting.variable else None
         if text or (text is not None and setting.takes_empty):
             described[setting.name] = RawValue.from_variable(setting.variable, text)
@@ -260,7 +243,7 @@ def _choose_server(
     servers: Mapping[str, Server],
 ) -> tuple[Server, str]:
     """Return the chosen server and where it was chosen; the unnamed one has an empty name."""
-    by_default = config.top.get(DEFAULT_SERVER.name)
+    by_default = config.top.get(table.DEFAULT_SERVER.name)
     if default not in servers and by_default is not None:
         raise config.no_such_server(by_default)
     if flags.server is not None:

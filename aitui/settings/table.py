@@ -6,21 +6,9 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from aitui.domain.server import Server
+from aitui.settings import values
 from aitui.settings.address import ServerAddress, read_address
 from aitui.settings.raw import RawValue
-from aitui.settings.values import (
-    read_api_key,
-    read_bool,
-    read_color,
-    read_endpoint,
-    read_file_path,
-    read_fps,
-    read_password,
-    read_service_unit,
-    read_ssh_host,
-    read_text,
-    read_timeout,
-)
 
 DEFAULT_URL = "https://ai.shahondin1624.de"
 
@@ -68,7 +56,7 @@ def _endpoint(name: str, words: str) -> Setting[str]:
     default: str = getattr(_PLAIN.endpoints, name)
 
     def read(given: RawValue, _: Path) -> str:
-        return read_endpoint(given, of_model="<id>" in default, example=default)
+        return values.read_endpoint(given, of_model="<id>" in default, example=default)
 
     return Setting(f"{name}_path", words, default, read)
 
@@ -76,7 +64,7 @@ def _endpoint(name: str, words: str) -> Setting[str]:
 def _file(
     name: str, words: str, *, shown: str, at_default_url: Path | None = None
 ) -> Setting[Path | None]:
-    return Setting(name, words, None, read_file_path, at_default_url, shown)
+    return Setting(name, words, None, values.read_file_path, at_default_url, shown)
 
 
 URL = Setting(
@@ -95,17 +83,17 @@ CLIENT_KEY_PASSWORD: Setting[str | None] = Setting(
     "client_key_password",
     "the password of an encrypted key",
     None,
-    _value(read_password),
+    _value(values.read_password),
     shown="none",
 )
 API_KEY: Setting[str | None] = Setting(
-    "api_key", "a key that llama-swap asks for", None, _value(read_api_key), shown="none"
+    "api_key", "a key that llama-swap asks for", None, _value(values.read_api_key), shown="none"
 )
 TIMEOUT = Setting(
     "timeout_ms",
     "the limit of a load, from when the server begins it",
     _PLAIN.timeout,
-    _value(read_timeout),
+    _value(values.read_timeout),
     shown="300000",
     field="timeout",
 )
@@ -113,7 +101,7 @@ SSH_HOST = Setting(
     "ssh_host",
     "the machine behind the server; `local` for this one",
     _PLAIN.ssh_host,
-    _value(read_ssh_host),
+    _value(values.read_ssh_host),
     at_default_url="ai-server@192.168.2.3",
     takes_empty=True,
 )
@@ -122,13 +110,13 @@ PRESET_PATH = Setting(
     "llama-swap's config file on that machine",
     _PLAIN.preset_path,
     # `~` is expanded on the server's machine, not here.
-    lambda given, _: read_text(given, _PLAIN.preset_path),
+    lambda given, _: values.read_text(given, _PLAIN.preset_path),
 )
 SERVICE_UNIT = Setting(
     "service_unit",
     "the systemd user unit that runs it",
     _PLAIN.service_unit,
-    _value(read_service_unit),
+    _value(values.read_service_unit),
 )
 ENDPOINTS = tuple(
     _endpoint(name, words)
@@ -144,7 +132,7 @@ COLOR = Setting(
     "colour",
     "a color of the server's own",
     _PLAIN.color,
-    _value(read_color),
+    _value(values.read_color),
     shown="none",
     aliases=("color",),
     in_environment=False,
@@ -153,7 +141,7 @@ READ_ONLY = Setting(
     "read_only",
     "load, unload and change nothing",
     _PLAIN.read_only,
-    _value(read_bool),
+    _value(values.read_bool),
     shown="false",
     in_environment=False,
 )
@@ -181,7 +169,7 @@ DEFAULT_SERVER = Setting(
     "default",
     "the server to open, by its name",
     "",
-    lambda given, _: read_text(given, "home"),
+    lambda given, _: values.read_text(given, "home"),
     shown="none",
     in_environment=False,
 )
@@ -189,14 +177,14 @@ FPS = Setting(
     "fps",
     "frames a second at most; `--fps N` for once",
     20,
-    _value(read_fps),
+    _value(values.read_fps),
     in_environment=False,
 )
 NOTIFICATIONS = Setting(
     "notifications",
     "bell and OSC 9 when a load ends while you are elsewhere",
     True,
-    _value(read_bool),
+    _value(values.read_bool),
     shown="true",
     in_environment=False,
 )

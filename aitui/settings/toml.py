@@ -87,15 +87,12 @@ def read_config_file(path: Path, *, required: bool) -> SettingsFile:
         raise SettingsError(f"{shown} can't be read: {sanitize_line(why)}") from error
     if len(content) > LARGEST_FILE:
         raise SettingsError(f"{shown} is larger than 1 MiB: expected a config.toml")
-    return _SettingsFileReader(path, _decode(content, shown)).read()
-
-
-def _decode(content: bytes, shown: str) -> str:
     try:
-        return content.decode("utf-8-sig").replace("\r\n", "\n")
+        text = content.decode("utf-8-sig").replace("\r\n", "\n")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise SettingsError(f"{shown}, line {line}: expected UTF-8 text") from error
+    return _SettingsFileReader(path, text).read()
 
 
 class _SettingsFileReader:
@@ -129,16 +126,14 @@ class _SettingsFileReader:
             message = sanitize_line(str(error))
             at = _AT.search(message)
             what = message[: at.start()] if at else message
-            line, column = (at[1], at[2]) if at and at[1] else self._end_position()
+            *before, last = self._text.split("\n")
+            end = len(before) + 1, len(last) + 1
+            line, column = (at[1], at[2]) if at and at[1] else end
             raise SettingsError(
                 f"{self._shown}, line {line}, column {column}: {what}: expected TOML"
             ) from error
         except (RecursionError, ValueError) as error:
             raise SettingsError(f"{self._shown}: expected TOML of a few tables") from error
-
-    def _end_position(self) -> tuple[int, int]:
-        lines = self._text.split("\n")
-        return len(lines), len(lines[-1]) + 1
 
     def _read_server(self, name: str, table: object) -> dict[str, RawValue]:
         at = ("servers", name)

@@ -15,33 +15,14 @@ import msgspec
 from aitui.domain.chat.conversation import Conversation, SamplingParameters, Turn, TurnState
 from aitui.domain.sanitize import sanitize_line
 from aitui.errors import HistoryError
+from aitui.store import history_db as db
 from aitui.store.files import make_private_directory
-from aitui.store.history_db import (
-    CRASHED,
-    ConversationSummary,
-    SearchHit,
-    forget_prompts,
-    has_full_text_search,
-    list_conversations,
-    open_database,
-    read_conversation,
-    read_draft,
-    read_prompts,
-    sampling_of,
-    sampling_text,
-    search_text,
-    search_words,
-    transaction,
-    write_conversation,
-    write_draft,
-    write_prompt,
-    write_turn,
-)
 
 FILE_NAME = "conversations.sqlite3"
 
 _T = TypeVar("_T")
 
+_EXECUTE = sqlite3.Connection.execute
 _UNSAFE = re.compile(r"[^A-Za-z0-9_-]")
 _LOCK_SECONDS, _POLL_SECONDS = 0.02, 0.005
 """A lock is free or taken for long. The wait covers an owner that removes its file just then."""
@@ -146,13 +127,13 @@ class ConversationHistory:
 
     async def conversations(
         self, server: str = "", limit: int = 500
-    ) -> tuple[ConversationSummary, ...]:
+    ) -> tuple[db.ConversationSummary, ...]:
         """List the conversations of one server or of all, the latest first."""
-        return await self._run(lambda: list_conversations(self._open_database, server, limit))
+        return await self._run(lambda: db.list_conversations(self._open_database, server, limit))
 
-    async def search(self, text: str, limit: int = 100) -> tuple[SearchHit, ...]:
+    async def search(self, text: str, limit: int = 100) -> tuple[db.SearchHit, ...]:
         """Find the turns that contain all the words."""
-        search = search_words if self._full_text else search_text
+        search = db.search_words if self._full_text else db.search_text
         return await self._run(lambda: search(self._open_database, text, limit))
 
     async def read(self, conversation_id: str) -> Conversation:
@@ -169,20 +150,13 @@ class ConversationHistory:
 
     async def append(self, turn_id: str, text: str = "", reasoning: str = "") -> None:
         """Append to a running reply."""
-        await self._run(
-            lambda: self._write(
-                "INSERT INTO pieces (turn, text, reasoning) VALUES (?, ?, ?)",
-                (turn_id, text, reasoning),
-            )
-        )
+        statement = "INSERT INTO pieces (turn, text, reasoning) VALUES (?, ?, ?)"
+        await self._write(_EXECUTE, statement, (turn_id, text, reasoning))
 
     async def rename(self, conversation_id: str, title: str) -> None:
         """Give a conversation a title, "" for none of its own."""
-        await self._run(
-            lambda: self._write(
-                "UPDATE conversations SET title = ? WHERE id = ?", (title, conversation_id)
-            )
-        )
+        statement = "UPDATE conversations SET title = ? WHERE id = ?"
+        await self._write(_EXECUTE, statement, (title, conversation_id))
 
     async def delete(self, conversation_id: str) -> None:
         """Delete a conversation; HistoryError if another process writes it."""
@@ -194,39 +168,42 @@ class ConversationHistory:
 
     async def settings(self, server: str, model: str) -> tuple[str, SamplingParameters]:
         """Return the system prompt and parameters that were last used with a model."""
-        return await self._run(lambda: self._settings(server, model))
+        return await self._run(lambda: db.read_settings(self._open_database, server, model))
 
     async def remember_settings(
         self, server: str, model: str, system: str, sampling: SamplingParameters
     ) -> None:
         """Save the system prompt and parameters for the next conversation with a model."""
-        await self._run(
-            lambda: self._write(
-                "INSERT OR REPLACE INTO settings VALUES (?, ?, ?, ?)",
-                (server, model, system, sampling_text(sampling)),
-            )
-        )
+        row = (server, model, system, db.sampling_text(sampling))
+        await self._write(_EXECUTE, "INSERT OR REPLACE INTO settings VALUES (?, ?, ?, ?)", row)
 
     async def draft(self, key: str) -> tuple[str, str]:
         """Return a draft and the turn that it replaces, both empty without one."""
-        return await self._run(lambda: read_draft(self._open_database, key))
+        return await self._run(lambda: db.read_draft(self._open_database, key))
 
     async def save_draft(self, key: str, text: str, editing: str = "") -> None:
         """Save a draft, or delete it if it is empty."""
-        await self._run(lambda: self._in_transaction(write_draft, key, text, editing))
+        await self._write(db.write_draft, key, text, editing)
 
     async def prompts(self) -> tuple[str, ...]:
         """Return the earlier prompts of all conversations, the latest last."""
-        return await self._run(lambda: read_prompts(self._open_database))
+        return await self._run(lambda: db.read_prompts(self._open_database))
 
     async def add_prompt(self, text: str) -> None:
         """Save a prompt."""
-        await self._run(lambda: self._in_transaction(write_prompt, text))
+        await self._write(db.write_prompt, text)
 
     async def _run(self, work: Callable[[], _T]) -> _T:
         if self._is_closed:
             raise HistoryError("The conversations are closed")
         return await self._in_thread(work)
+
+    async def _write(self, work: Callable[..., object], *values: object) -> None:
+        def in_transaction() -> None:
+            with db.transaction(self._open_database):
+                work(self._open_database, *values)
+
+        await self._run(in_transaction)
 
     async def _in_thread(self, work: Callable[[], _T]) -> _T:
         loop = asyncio.get_running_loop()
@@ -245,8 +222,8 @@ class ConversationHistory:
         return self._database
 
     def _open(self, *, full_text: bool) -> None:
-        self._database, warning = open_database(self._path)
-        self._full_text = full_text and has_full_text_search(self._database)
+        self._database, warning = db.open_database(self._path)
+        self._full_text = full_text and db.has_full_text_search(self._database)
         if warning:
             self._warnings.append(warning)
 
@@ -257,7 +234,7 @@ class ConversationHistory:
             database.close()
 
     def _read(self, conversation_id: str) -> Conversation:
-        found = read_conversation(self._open_database, conversation_id)
+        found = db.read_conversation(self._open_database, conversation_id)
         if found is None:
             raise HistoryError("There is no such conversation any more")
         return found
@@ -268,7 +245,9 @@ class ConversationHistory:
                 conversation = self._read(conversation_id)
                 # A reply that a crash left running doesn't count as saved, so it is written as cut.
                 self._saved[conversation_id] = {
-                    turn.id: turn for turn in conversation.turns.values() if turn.trouble != CRASHED
+                    turn.id: turn
+                    for turn in conversation.turns.values()
+                    if turn.trouble != db.CRASHED
                 }
                 self._save(conversation)
             except BaseException:
@@ -284,8 +263,8 @@ class ConversationHistory:
         if not self._locks.holds(conversation.id) and not self._locks.take(conversation.id):
             raise HistoryError("Another aitui writes this conversation")
         saved = self._saved.get(conversation.id, {})
-        with transaction(database):
-            write_conversation(database, conversation)
+        with db.transaction(database):
+            db.write_conversation(database, conversation)
             for turn_id in saved.keys() - conversation.turns.keys():
                 self._forget_words("id = ?", turn_id)
                 database.execute("DELETE FROM turns WHERE id = ?", (turn_id,))
@@ -295,7 +274,7 @@ class ConversationHistory:
         self._saved[conversation.id] = conversation.turns
 
     def _save_turn(self, database: sqlite3.Connection, conversation_id: str, turn: Turn) -> None:
-        number = write_turn(database, conversation_id, turn)
+        number = db.write_turn(database, conversation_id, turn)
         if not self._full_text:
             return
         database.execute("DELETE FROM words WHERE rowid = ?", (number,))
@@ -314,9 +293,9 @@ class ConversationHistory:
         if not held and not self._locks.take(conversation_id):
             raise HistoryError("Another aitui writes this conversation: it can't be deleted now")
         try:
-            with transaction(self._open_database):
+            with db.transaction(self._open_database):
                 self._forget_words("conversation = ?", conversation_id)
-                forget_prompts(self._open_database, conversation_id)
+                db.forget_prompts(self._open_database, conversation_id)
                 self._open_database.execute(
                     "DELETE FROM conversations WHERE id = ?", (conversation_id,)
                 )
@@ -326,20 +305,6 @@ class ConversationHistory:
     def _release(self, conversation_id: str) -> None:
         self._saved.pop(conversation_id, None)
         self._locks.release(conversation_id)
-
-    def _settings(self, server: str, model: str) -> tuple[str, SamplingParameters]:
-        row = self._open_database.execute(
-            "SELECT system, sampling FROM settings WHERE server = ? AND model = ?", (server, model)
-        ).fetchone()
-        return ("", SamplingParameters()) if row is None else (row[0], sampling_of(row[1]))
-
-    def _in_transaction(self, work: Callable[..., None], *values: str) -> None:
-        with transaction(self._open_database):
-            work(self._open_database, *values)
-
-    def _write(self, statement: str, values: tuple[str, ...]) -> None:
-        with transaction(self._open_database):
-            self._open_database.execute(statement, values)
 
 
 def _fork(conversation: Conversation, new_id: Callable[[], str]) -> Conversation:

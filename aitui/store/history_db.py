@@ -1,7 +1,10 @@
 """The database of conversations: its tables, reading, writing and searching them."""
 
 import os
+import re
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -50,6 +53,11 @@ CREATE TABLE settings (
 """
 """`facts` is the rest of a turn as JSON. `pieces` are the parts of a running reply: appending costs
 the same however long it is."""
+_COLUMNS = (
+    *("id", "server", "model", "title", "system", "sampling", "shown", "sent_from"),
+    *("created", "changed", "forked_from"),
+)
+"""The fields of a conversation in the order of its table's columns."""
 _PROMPTS = """
 CREATE TABLE drafts (key TEXT PRIMARY KEY, text TEXT NOT NULL, editing TEXT NOT NULL);
 CREATE TABLE prompts (number INTEGER PRIMARY KEY, text TEXT NOT NULL);
@@ -105,20 +113,17 @@ def has_full_text_search(database: sqlite3.Connection) -> bool:
     return True
 
 
-class transaction:  # noqa: N801 - a context manager
-    """Commits the whole block or nothing. Waits for other writers, then raises sqlite3.Error."""
-
-    def __init__(self, database: sqlite3.Connection) -> None:
-        self._database = database
-
-    def __enter__(self) -> None:
-        self._database.execute("BEGIN IMMEDIATE")
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:
-            self._database.execute("COMMIT")
-        elif self._database.in_transaction:
-            self._database.execute("ROLLBACK")
+@contextmanager
+def transaction(database: sqlite3.Connection) -> Iterator[None]:
+    """Commit the whole block or nothing. Waits for other writers, then raises sqlite3.Error."""
+    database.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    except BaseException:
+        if database.in_transaction:
+            database.execute("ROLLBACK")
+        raise
+    database.execute("COMMIT")
 
 
 def _open(path: Path) -> sqlite3.Connection:
@@ -156,6 +161,16 @@ def _make_tables(database: sqlite3.Connection, path: Path) -> None:
 
 def _version(database: sqlite3.Connection) -> int:
     return int(database.execute("PRAGMA user_version").fetchone()[0])
+
+
+def read_settings(
+    database: sqlite3.Connection, server: str, model: str
+) -> tuple[str, SamplingParameters]:
+    """Return the system prompt and parameters that were last used with a model."""
+    row = database.execute(
+        "SELECT system, sampling FROM settings WHERE server = ? AND model = ?", (server, model)
+    ).fetchone()
+    return ("", SamplingParameters()) if row is None else (row[0], sampling_of(row[1]))
 
 
 def read_draft(database: sqlite3.Connection, key: str) -> tuple[str, str]:
@@ -226,24 +241,14 @@ class SearchHit:
 
 def write_conversation(database: sqlite3.Connection, conversation: Conversation) -> None:
     """Write a conversation's own row; the title of an existing one is left to `rename`."""
+    row = {name: getattr(conversation, name) for name in _COLUMNS}
+    row["sampling"] = sampling_text(conversation.sampling)
     database.execute(
         "INSERT INTO conversations VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
         " ON CONFLICT (id) DO UPDATE SET model = excluded.model, system = excluded.system,"
         " sampling = excluded.sampling, shown = excluded.shown, sent_from = excluded.sent_from,"
         " changed = excluded.changed",
-        (
-            conversation.id,
-            conversation.server,
-            conversation.model,
-            conversation.title,
-            conversation.system,
-            sampling_text(conversation.sampling),
-            conversation.shown,
-            conversation.sent_from,
-            conversation.created,
-            conversation.changed,
-            conversation.forked_from,
-        ),
+        tuple(row.values()),
     )
 
 
@@ -275,8 +280,7 @@ def write_turn(database: sqlite3.Connection, conversation_id: str, turn: Turn) -
 def read_conversation(database: sqlite3.Connection, conversation_id: str) -> Conversation | None:
     """Read a conversation with all its turns, None if there is none with that id."""
     row = database.execute(
-        "SELECT id, server, model, title, system, sampling, shown, sent_from, created, changed,"
-        " forked_from FROM conversations WHERE id = ?",
+        f"SELECT {', '.join(_COLUMNS)} FROM conversations WHERE id = ?",  # noqa: S608
         (conversation_id,),
     ).fetchone()
     if row is None:
@@ -288,20 +292,9 @@ def read_conversation(database: sqlite3.Connection, conversation_id: str) -> Con
             (conversation_id,),
         ).fetchall()
     ]
-    return Conversation(
-        id=row[0],
-        server=row[1],
-        model=row[2],
-        title=row[3],
-        system=row[4],
-        sampling=sampling_of(row[5]),
-        turns={turn.id: turn for turn in turns},
-        shown=row[6],
-        sent_from=row[7],
-        created=row[8],
-        changed=row[9],
-        forked_from=row[10],
-    )
+    values = dict(zip(_COLUMNS, row, strict=True))
+    values["sampling"] = sampling_of(values["sampling"])
+    return Conversation(**values, turns={turn.id: turn for turn in turns})
 
 
 def sampling_text(sampling: SamplingParameters) -> str:
@@ -353,8 +346,8 @@ def search_words(database: sqlite3.Connection, text: str, limit: int) -> tuple[S
         (" ".join(f'"{word}"*' for word in quoted), limit),
     ).fetchall()
     return tuple(
-        SearchHit(row[0], row[1], _single_line(row[2]), _single_line(row[3]), row[4])
-        for row in rows
+        SearchHit(talk, turn, _single_line(heading), _single_line(found), changed)
+        for talk, turn, heading, found, changed in rows
     )
 
 
@@ -363,30 +356,23 @@ def search_text(database: sqlite3.Connection, text: str, limit: int) -> tuple[Se
     words = text.replace("\0", " ").split()
     if not words:
         return ()
+    escaped = [re.sub(r"([%_\\])", r"\\\1", word) for word in words]
     like = " AND ".join(["t.text LIKE ? ESCAPE '\\'"] * len(words))
     rows = database.execute(
         f"SELECT c.id, t.id, {_HEADING}, t.text, c.changed"  # noqa: S608
         " FROM turns t JOIN conversations c ON c.id = t.conversation"
         f" WHERE {like} ORDER BY c.changed DESC, t.number DESC LIMIT ?",
-        (*(f"%{_escape_like(word)}%" for word in words), limit),
+        (*(f"%{word}%" for word in escaped), limit),
     ).fetchall()
     return tuple(
         SearchHit(
-            row[0],
-            row[1],
-            _single_line(row[2]),
-            _single_line(_build_excerpt(row[3], words[0])),
-            row[4],
+            talk, turn, _single_line(heading), _single_line(_excerpt(found, words[0])), changed
         )
-        for row in rows
+        for talk, turn, heading, found, changed in rows
     )
 
 
-def _escape_like(word: str) -> str:
-    return word.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_")
-
-
-def _build_excerpt(text: str, word: str) -> str:
+def _excerpt(text: str, word: str) -> str:
     at = max(0, text.casefold().find(word.casefold()))
     start, end = max(0, at - _AROUND), at + len(word) + _AROUND
     return f"{'…' if start else ''}{text[start:end]}{'…' if end < len(text) else ''}"

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -62,6 +62,13 @@ class JournalEntry:
     undoes: str = ""
     outcome: ChangeOutcome = ChangeOutcome.OPEN
 
+    @property
+    def description(self) -> str:
+        """What was changed, in words."""
+        if self.flag:
+            return f"{self.model}  {self.flag} {self.old or 'unset'} → {self.new or 'unset'}"
+        return self.model or "the whole file"
+
 
 class _OutcomeRecord(msgspec.Struct):
     """The line with the outcome of a change."""
@@ -94,7 +101,7 @@ class Journal:
 
     async def entries(self) -> tuple[JournalEntry, ...]:
         """Return all changes, the oldest first."""
-        return tuple((await self._do(self._read)).values())
+        return tuple((await self._do(lambda: _parse_changes(self._content()))).values())
 
     async def changes_of(self, server: str) -> tuple[JournalEntry, ...]:
         """Return the changes of one server, the oldest first."""
@@ -103,28 +110,24 @@ class Journal:
 
     async def last_undoable(self, server: str) -> JournalEntry | None:
         """Return the latest change that is done, not undone, and no undo itself."""
-        return next(
-            (
-                change
-                for change in reversed(await self.changes_of(server))
-                if change.outcome is ChangeOutcome.DONE and not change.undoes and change.backup
-            ),
-            None,
-        )
+        for change in reversed(await self.changes_of(server)):
+            if change.outcome is ChangeOutcome.DONE and not change.undoes and change.backup:
+                return change
+        return None
 
     async def _do(self, work: Callable[[], _T]) -> _T:
+        def locked() -> _T:
+            with self._writing:
+                return work()
+
         try:
-            return await asyncio.to_thread(self._run_locked, work)
+            return await asyncio.to_thread(locked)
         except (OSError, ValueError) as error:
             raise JournalError(
                 f"The journal of changes in {sanitize_line(str(self._path), 300)} can't be used",
                 why=sanitize_line(str(error), 200),
                 remedy="mend that, or nothing can be changed: it could not be undone",
             ) from error
-
-    def _run_locked(self, work: Callable[[], _T]) -> _T:
-        with self._writing:
-            return work()
 
     def _append(self, line: bytes) -> None:
         make_private_directory(self._path.parent)
@@ -139,9 +142,6 @@ class Journal:
             # An incomplete line of a crash must not swallow the next one.
             start = b"" if content.endswith(b"\n") or not content else b"\n"
             _append_line(self._path, start + line + b"\n")
-
-    def _read(self) -> dict[str, JournalEntry]:
-        return _parse_changes(self._content())
 
     def _content(self) -> bytes:
         """Read the last LARGEST_FILE bytes."""
@@ -201,12 +201,8 @@ def _decode_lines(content: bytes) -> Iterable[JournalEntry | _OutcomeRecord]:
 
 def _sanitize_change(change: JournalEntry) -> JournalEntry:
     """Sanitize and shorten the values that are shown."""
-    return replace(
-        change,
-        server=sanitize_line(change.server, _LONGEST_VALUE),
-        host=sanitize_line(change.host, _LONGEST_VALUE),
-        model=sanitize_line(change.model, _LONGEST_VALUE),
-        flag=sanitize_line(change.flag, _LONGEST_VALUE),
-        old=sanitize_line(change.old, _LONGEST_VALUE),
-        new=sanitize_line(change.new, _LONGEST_VALUE),
-    )
+    names = ("server", "host", "model", "flag", "old", "new")
+    shown: dict[str, Any] = {
+        name: sanitize_line(getattr(change, name), _LONGEST_VALUE) for name in names
+    }
+    return replace(change, **shown)

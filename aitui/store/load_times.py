@@ -17,16 +17,12 @@ SERVERS_KEPT = 200
 _Seconds = tuple[Annotated[float, msgspec.Meta(ge=0)], ...]
 
 
-def _add(known: _Seconds, seconds: float) -> _Seconds:
-    return (*known, seconds)[-VALUES_KEPT:]
-
-
 _FORMAT: FileFormat[_Seconds, float] = FileFormat(
     name="load times",
     version=1,
     decoder=msgspec.json.Decoder(dict[str, dict[str, _Seconds]]),
     empty=(),
-    add=_add,
+    add=lambda known, seconds: (*known, seconds)[-VALUES_KEPT:],
     models_kept=MODELS_KEPT,
     servers_kept=SERVERS_KEPT,
 )

@@ -262,15 +262,15 @@ class AituiApp(App[None]):
 
     def action_reload_config(self) -> None:
         if current := self._current():
-            current.host.reload()
+            current.config.reload()
 
     def action_restart_service(self) -> None:
         if current := self._current():
-            current.host.restart()
+            current.config.restart()
 
     def action_undo_change(self) -> None:
         if current := self._current():
-            current.host.undo()
+            current.config.undo()
 
     async def action_interrupt(self) -> None:
         """Stop the reply that is shown, else quit at the second ^c within two seconds."""
@@ -356,7 +356,7 @@ class AituiApp(App[None]):
     @on(ConfigViewRequested)
     def _handle_config_view_request(self) -> None:
         if current := self._current():
-            current.host.read_config()
+            current.config.read_config()
 
     @on(ConfigEditRequested)
     def _handle_config_edit_request(self, message: ConfigEditRequested) -> None:

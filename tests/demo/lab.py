@@ -18,7 +18,7 @@ from stand_in import StandIn
 _SHORTER = (
     ("healthCheckTimeout: 15", "healthCheckTimeout: 0.5"),
     ("--start-delay 5", "--start-delay 0.15"),
-    ("--load-delay 5", "--load-delay 0.15"),
+    ("--load-delay 5", "--load-delay 0.15 --progress-reports 3"),
     ("--stop-delay 4", "--stop-delay 0.15"),
     ("ttl: 3\n", "ttl: 0.15\n"),
     (
@@ -34,7 +34,9 @@ _HELLO = [{"role": "user", "content": "hello there"}]
 
 def lab_config(dialect: Dialect, variant: str = "sample", *, preload: bool = False) -> str:
     """The configuration that a recorded build ran, its waits cut to fractions of a second."""
-    text = (RECORDINGS / "config" / f"{dialect.value}-{variant}.yaml").read_text()
+    # The examples of v263 come from a description of it, not from a lab.
+    build = Dialect.HEAD if dialect is Dialect.V263 else dialect
+    text = (RECORDINGS / "config" / f"{build.value}-{variant}.yaml").read_text()
     for long, short in _SHORTER:
         text = text.replace(long, short)
     if not preload:

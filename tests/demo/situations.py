@@ -145,6 +145,14 @@ async def chatted_once(lab: Lab) -> None:
     await lab.chat("qwen3-8b", stream=False)
 
 
+async def client_left(lab: Lab) -> None:
+    """A client has left before the model that it waited for was loaded."""
+    waiting = lab.beside(lab.chat("slow-load"))
+    await lab.until_state("slow-load", "starting")
+    waiting.cancel()
+    await lab.until_state("slow-load", "ready")
+
+
 def failed(model: str) -> Situation:
     """The model could not be loaded."""
 
@@ -166,6 +174,9 @@ async def requests_come(lab: Lab) -> None:
 
 
 SITUATIONS: dict[str, Situation] = {
+    "api_events_logs_http|logs_stream_http": requests_come,
+    "api_events_while_loading": starting("slow-load"),
+    "api_metrics_activity_client_left": client_left,
     "api_events_full": idle,
     "api_inflight_cancel_ok": second_request_runs,
     "api_metrics(_activity)?_after_events|api_metrics": chatted,

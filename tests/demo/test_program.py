@@ -279,3 +279,29 @@ async def test_with_a_certificate_it_speaks_tls(tmp_path: Path) -> None:
     finally:
         process.kill()
         await process.communicate()
+
+
+@pytest.mark.parametrize(
+    ("text", "status", "words"),
+    [
+        (CONFIG, 0, "config is valid: 3 model(s), 0 peer(s)\n"),
+        ("models: {a: {cmd: x, ttl: [1]}}\n", 1, "config validation failed: yaml: "),
+        ("models: [\n", 1, "config validation failed: yaml: "),
+    ],
+)
+async def test_it_checks_a_config_file_and_ends(
+    tmp_path: Path, text: str, status: int, words: str
+) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text(text)
+    process = await start("-dialect", "v263", "-validate", "-config", str(config))
+    said, _ = await process.communicate()
+    assert process.returncode == status
+    assert said.decode().startswith(words)
+
+
+async def test_older_builds_know_no_such_check(tmp_path: Path) -> None:
+    process = await start("-validate", "-config", str(tmp_path / "config.yaml"))
+    said, _ = await process.communicate()
+    assert process.returncode == 2
+    assert b"flag provided but not defined: -validate" in said

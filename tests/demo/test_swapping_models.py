@@ -140,8 +140,9 @@ async def test_a_model_that_nobody_waited_for_goes_at_the_first_look(build: Dial
         assert "[INFO] <keeper> Unloading model, TTL of 60s reached" in log
 
 
-async def test_v217_begins_the_time_to_live_when_the_model_is_up() -> None:
-    async with open_lab(Dialect.V217, LONG_TTL) as lab:
+@pytest.mark.parametrize("build", [Dialect.V217, Dialect.V263])
+async def test_the_time_to_live_begins_when_the_model_is_up(build: Dialect) -> None:
+    async with open_lab(build, LONG_TTL) as lab:
         await load_and_hang_up(lab)
         await asyncio.sleep(1.3)
         assert lab.server.running() == {"keeper": "ready"}

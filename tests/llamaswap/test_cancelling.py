@@ -84,7 +84,7 @@ async def test_slots_that_httpx_leaves_stuck_are_replaced() -> None:
 
     async with RawServer(respond) as there, LlamaSwapClient(server_at(there.url, 20)) as client:
         await client.running()
-        pool = client._connections._pool
+        pool = client._http.connections._pool
         assert pool is not None
         stuck = [
             await pool.client.send(pool.client.build_request("GET", there.url), stream=True)

@@ -8,7 +8,7 @@ import pytest
 from aitui import errors
 from aitui.domain.snapshot import Endpoints
 from aitui.llamaswap.client import LlamaSwapClient
-from aitui.llamaswap.http import ClientPool, HttpClient, Request
+from aitui.llamaswap.http import HttpClient, Request
 from llamaswap.conftest import server_at
 from llamaswap.raw_server import RawRequest, RawServer, always, answer, hang, json_answer, until
 
@@ -159,7 +159,7 @@ async def test_a_redirect_is_not_followed() -> None:
 async def test_a_long_request_ends_at_its_limit() -> None:
     async with RawServer(hang) as there:
         server = server_at(there.url)
-        exchange = HttpClient(server, ClientPool(server))
+        exchange = HttpClient(server)
         with pytest.raises(errors.TimedOut, match=r"0\.2 s"):
             await exchange.request_long(Request("GET", "/upstream/a/health", 0.2))
 

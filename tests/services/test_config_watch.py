@@ -13,8 +13,7 @@ from aitui.domain.snapshot import Snapshot
 from aitui.errors import HostLoginRefused, HostUnreachable
 from aitui.host.config_types import FileSnapshot
 from aitui.services import config_watch
-from aitui.services.config_plan import ServerConfig
-from aitui.services.config_watch import ConfigWatch
+from aitui.services.config_watch import ConfigWatch, ServerConfig
 from aitui.services.hardware import HardwareMonitor
 from aitui.services.host_admin import HostAdmin
 from aitui.services.monitor import Monitor

@@ -36,11 +36,11 @@ class StillMonitor:
 
 @dataclass
 class StillSession:
-    """A session with nobody, and no host."""
+    """A session with nobody; `admin` is what stands for a host."""
 
     server: Server
     monitor: StillMonitor
-    admin: None = None
+    admin: object = None
     config_watch: None = None
 
     def require_host(self) -> None:

@@ -109,7 +109,10 @@ class SamplingParameters:
         A text that is no JSON is meant as text. Raises ValueError, with words for a person.
         """
         name = name.strip()
-        _check_name(name)
+        if not _NAME.fullmatch(name):
+            raise ValueError(f"“{name[:80]}” can't be the name of a parameter")
+        if name in RESERVED_NAMES:
+            raise ValueError(f"{name} is not a parameter that can be set: aitui sets it itself")
         others = tuple(pair for pair in self.values if pair[0] != name)
         if not text.strip():
             return SamplingParameters(others)
@@ -132,13 +135,6 @@ def parse_sampling(pairs: Iterable[str]) -> SamplingParameters:
     return sampling
 
 
-def _check_name(name: str) -> None:
-    if not _NAME.fullmatch(name):
-        raise ValueError(f"“{name[:80]}” can't be the name of a parameter")
-    if name in RESERVED_NAMES:
-        raise ValueError(f"{name} is not a parameter that can be set: aitui sets it itself")
-
-
 def _parse_value(name: str, text: str) -> object:
     if len(text) > _LONGEST_VALUE:
         raise ValueError(f"the value of {name} is too long")
@@ -148,15 +144,12 @@ def _parse_value(name: str, text: str) -> object:
         value = text
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f"{name} can't be {text}")
-    if name in _NUMBERS and not _is_number(value):
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if name in _NUMBERS and not is_number:
         raise ValueError(f"{name} is a number, not “{text[:80]}”")
     if name in _WHOLE and value != int(value):  # type: ignore[call-overload]
         raise ValueError(f"{name} is a whole number, not {text[:80]}")
     return value
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 class Role(Enum):
@@ -303,14 +296,10 @@ def build_chat_request(conversation: Conversation, reply_id: str) -> ChatRequest
     messages: list[dict[str, Any]] = []
     if conversation.system.strip():
         messages.append({"role": "system", "content": conversation.system})
-    messages += [_build_message(turn) for turn in path[start:] if _has_content(turn)]
+    messages += [_build_message(turn) for turn in path[start:] if turn.text or turn.attachments]
     reply = conversation.turns.get(reply_id)
     sampling = conversation.sampling if reply is None else reply.sampling
     return ChatRequest(conversation.model, tuple(messages), sampling)
-
-
-def _has_content(turn: Turn) -> bool:
-    return bool(turn.text or turn.attachments)
 
 
 def _build_message(turn: Turn) -> dict[str, Any]:

@@ -129,8 +129,6 @@ _BLOCK = 4096
 class GrowingText:
     """A text that grows in constant time; an earlier view of it doesn't change."""
 
-    __slots__ = ("_blocks", "_length", "_starts")
-
     def __init__(self, text: str = "") -> None:
         self._blocks: list[str] = []
         self._starts: list[int] = []
@@ -206,19 +204,6 @@ class RateMeter:
     With the server's own timings the rate is that of the generation, whatever the network does to
     the rate of arrival.
     """
-
-    __slots__ = (
-        "_arrived",
-        "_asked",
-        "_first",
-        "_overall",
-        "_point_at",
-        "_point_tokens",
-        "_samples",
-        "_series",
-        "_timed",
-        "tokens",
-    )
 
     def __init__(self, asked: float) -> None:
         self.tokens = 0

@@ -15,8 +15,6 @@ class ThinkTagFilter:
     Blanks behind reasoning are dropped. A reply that ends inside the tags is all reasoning.
     """
 
-    __slots__ = ("_answering", "_pending", "_thinking", "_thought")
-
     def __init__(self) -> None:
         self._pending = ""
         self._thinking = False
@@ -78,8 +76,6 @@ _POSITION = re.compile(r"Queue position: #([0-9]{1,6})\s")
 
 class LoadingLineFilter:
     """Reads the lines that llama-swap sends as reasoning while a model loads."""
-
-    __slots__ = ("_line", "_model", "_position", "begun")
 
     def __init__(self) -> None:
         self._line = ""

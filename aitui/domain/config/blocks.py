@@ -3,19 +3,14 @@
 import posixpath
 import re
 
+from aitui.domain.config import verify
 from aitui.domain.config.document import ConfigDocument, ModelEntry
 from aitui.domain.config.flag_edit import change_flag
 from aitui.domain.config.lint import entries_at, list_items
-from aitui.domain.config.locate import ValueSource, current_value, escape_fragment
+from aitui.domain.config.locate import ValueSource, escape_fragment, locate_flag
 from aitui.domain.config.splice import Splice, end_of_line, line_break, write_text
-from aitui.domain.config.verify import (
-    ConfigChange,
-    differs_only_in_keys,
-    find_changed_models,
-    reparse,
-    require_verified,
-)
-from aitui.domain.config.yaml_tree import Node, YamlCollection, YamlScalar, block_end, scalar_text
+from aitui.domain.config.verify import ConfigChange
+from aitui.domain.config.yaml_tree import Node, YamlCollection, block_end, scalar_text
 from aitui.domain.llama_server import (
     MODEL,
     CommandLine,
@@ -56,16 +51,18 @@ def add_model(
         raise ConfigRefused(f"The id “{sanitize_line(model_id, 80)}” is taken.", line=line)
     pattern = _find_template(document, like)
     doubled = _duplicate_block(document, pattern, model_id)
-    result = reparse(doubled, line)
+    result = verify.reparse(doubled, line)
     for key in ("aliases", "name", "description"):
         result = _remove_key(result, model_id, key)
     if effective_flag_value(result.command(model_id), find_flag("--model")) != file_path:
         changed = change_flag(result, model_id, "--model", file_path, only_this_model=True)
-        result = reparse(changed.after, line)
+        result = verify.reparse(changed.after, line)
     models = _models_node(document)
-    require_verified(
-        proven=differs_only_in_keys(document.root, result.root, models, frozenset({model_id}))
-        and find_changed_models(document, result) == (model_id,)
+    verify.require_verified(
+        proven=verify.differs_only_in_keys(
+            document.root, result.root, models, frozenset({model_id})
+        )
+        and verify.find_changed_models(document, result) == (model_id,)
         and effective_flag_value(result.command(model_id), find_flag("--model")) == file_path,
         line=line,
     )
@@ -96,21 +93,19 @@ def remove_model(document: ConfigDocument, model_id: str) -> ConfigChange:
             why="Something else uses an anchor of its block.",
             remedy="Remove it in the editor (e).",
         ) from error
-    require_verified(
-        proven=differs_only_in_keys(document.root, result.root, models, frozenset({model_id}))
-        and find_changed_models(document, result) == (model_id,),
+    verify.require_verified(
+        proven=verify.differs_only_in_keys(
+            document.root, result.root, models, frozenset({model_id})
+        )
+        and verify.find_changed_models(document, result) == (model_id,),
         line=line,
     )
     return _build_change(document, after, model_id, old=document.command(model_id), new=None)
 
 
 def _model_file_paths(document: ConfigDocument) -> tuple[str, ...]:
-    found: list[str] = []
-    for block in document.models:
-        value = current_value(document, block.id, "--model")
-        if value is not None and value.text:
-            found.append(value.text)
-    return tuple(found)
+    found = (locate_flag(document, block.id, find_flag("--model")) for block in document.models)
+    return tuple(value.text for value in found if value is not None and value.text)
 
 
 def _build_change(
@@ -169,7 +164,10 @@ def _duplicate_block(document: ConfigDocument, pattern: ModelEntry, model_id: st
     body = _strip_anchors(text, pattern, body)
     ending = line_break(text)
     gap = _blank_lines_between_blocks(text, own)
-    name = _format_id(model_id, pattern.key)
+    if (style := pattern.key.style) in {"'", '"'}:
+        name = style + escape_fragment(model_id, style) + style
+    else:
+        name = write_text(model_id, _PLAIN_KEY)
     return Splice(at, at, ending * (1 + gap) + indentation + name + body).apply(text)
 
 
@@ -203,12 +201,6 @@ def _strip_anchors(text: str, pattern: ModelEntry, body: str) -> str:
     return body
 
 
-def _format_id(model_id: str, like: YamlScalar) -> str:
-    if like.style in {"'", '"'}:
-        return like.style + escape_fragment(model_id, like.style) + like.style
-    return write_text(model_id, _PLAIN_KEY)
-
-
 def _remove_key(document: ConfigDocument, model_id: str, key: str) -> ConfigDocument:
     entry = document.entry(model_id)
     found = entry.keys.get(key)
@@ -219,7 +211,7 @@ def _remove_key(document: ConfigDocument, model_id: str, key: str) -> ConfigDocu
     start = text.rfind("\n", 0, found.pair.key.start) + 1
     end = end_of_line(text, block_end(text, found.pair))
     after = text[:start].removesuffix("\n").removesuffix("\r") + text[end:]
-    return reparse(after, document.lines.line(start))
+    return verify.reparse(after, document.lines.line(start))
 
 
 def _refuse_if_referenced(document: ConfigDocument, entry: ModelEntry) -> None:
@@ -272,12 +264,12 @@ def _remove_lines(text: str, entry: ModelEntry, *, flow: bool, last: bool) -> st
     rest = text[end:].removeprefix("\r").removeprefix("\n")
     blank = text.rfind("\n", 0, start - 1) + 1 if start > 0 else 0
     # Of the blank lines above and below, one would be too many.
-    if start > 0 and not text[blank:start].strip() and (last or _starts_with_blank_line(rest)):
+    if (
+        start > 0
+        and not text[blank:start].strip()
+        and (last or not rest.partition("\n")[0].strip())
+    ):
         start = blank
     if end < len(text):
         return text[:start] + rest
     return text[:start].removesuffix("\n").removesuffix("\r")
-
-
-def _starts_with_blank_line(rest: str) -> bool:
-    return not rest.partition("\n")[0].strip()

@@ -3,6 +3,7 @@
 import shlex
 from dataclasses import dataclass
 
+from aitui.domain.config import verify
 from aitui.domain.config.document import ConfigDocument
 from aitui.domain.config.locate import (
     LocatedValue,
@@ -22,16 +23,7 @@ from aitui.domain.config.splice import (
     line_break,
     word_insertion,
 )
-from aitui.domain.config.verify import (
-    ConfigChange,
-    command_words,
-    differs_only_in_keys,
-    differs_only_in_scalar,
-    find_changed_models,
-    model_effect,
-    reparse,
-    require_verified,
-)
+from aitui.domain.config.verify import ConfigChange
 from aitui.domain.config.yaml_tree import YamlCollection, YamlPair, YamlScalar
 from aitui.domain.launch import context_flag_of
 from aitui.domain.llama_server import (
@@ -148,18 +140,21 @@ def _refuse_script(edit: FlagEdit) -> None:
 
 
 def _replace_flag(edit: FlagEdit, located: LocatedValue) -> ConfigChange:
-    splice, node = _value_splice(edit, located)
-    after = splice.apply(edit.document.text)
-    result = reparse(after, located.line)
-    require_verified(
-        proven=differs_only_in_scalar(edit.document.root, result.root, node), line=located.line
-    )
+    result = _result_of(edit, *_value_splice(edit, located), located.line)
     if located.where is ValueSource.ENVIRONMENT:
         _verify_variable(edit, located, result)
     else:
         _verify_words(edit, _words_with_value(edit, located), result, located.line)
     also = _other_changed_models(edit, result, located.line, allowed=bool(located.also))
-    return _change_at(edit, located, after, also)
+    return _change_at(edit, located, result.text, also)
+
+
+def _result_of(edit: FlagEdit, splice: Splice, node: YamlScalar, line: int) -> ConfigDocument:
+    """Return the file after a splice, which may change this one scalar only."""
+    result = verify.reparse(splice.apply(edit.document.text), line)
+    proven = verify.differs_only_in_scalar(edit.document.root, result.root, node)
+    verify.require_verified(proven=proven, line=line)
+    return result
 
 
 def _change_at(
@@ -220,17 +215,15 @@ def _append_flag(edit: FlagEdit, sharers: tuple[str, ...]) -> ConfigChange:
     document = edit.document
     splice = _new_flag_splice(edit, document.text)
     line = document.lines.line(splice.start)
-    after = splice.apply(document.text)
-    result = reparse(after, line)
-    require_verified(
-        proven=differs_only_in_scalar(document.root, result.root, edit.command), line=line
+    result = _result_of(edit, splice, edit.command, line)
+    _verify_words(
+        edit, verify.command_words(document, edit.model_id) + edit.new_words, result, line
     )
-    _verify_words(edit, command_words(document, edit.model_id) + edit.new_words, result, line)
     also = _other_changed_models(edit, result, line, allowed=bool(sharers))
     before = locate_flag(document, edit.model_id, edit.flag)
     return ConfigChange(
         before=document.text,
-        after=after,
+        after=result.text,
         model=edit.model_id,
         flag=edit.name,
         old=before.text if before else None,
@@ -294,7 +287,7 @@ def _detach_shared_command(edit: FlagEdit, located: LocatedValue | None) -> Conf
         expected = _words_with_value(edit, located)
     else:
         splice = _new_flag_splice(edit, text)
-        expected = command_words(document, edit.model_id) + edit.new_words
+        expected = verify.command_words(document, edit.model_id) + edit.new_words
     begin = SourceMap.read(text, command).begin
     edited = splice.apply(text)
     end = command.end + len(edited) - len(text)
@@ -304,20 +297,20 @@ def _detach_shared_command(edit: FlagEdit, located: LocatedValue | None) -> Conf
     line = document.model(edit.model_id).first_line
     if own.anchor or not own.pair.aliased:
         after = key_insertion(text, entry, "cmd", raw, first=True).apply(text)
-        result = reparse(after, line)
+        result = verify.reparse(after, line)
         mapping = entry.pair.value
         assert isinstance(mapping, YamlCollection)
-        proven = differs_only_in_keys(document.root, result.root, mapping, frozenset({"cmd"}))
+        proven = verify.differs_only_in_keys(
+            document.root, result.root, mapping, frozenset({"cmd"})
+        )
+        verify.require_verified(proven=proven, line=line)
     else:
-        after = _alias_splice(text, own.pair, raw).apply(text)
-        result = reparse(after, line)
-        proven = differs_only_in_scalar(document.root, result.root, command)
-    require_verified(proven=proven, line=line)
+        result = _result_of(edit, _alias_splice(text, own.pair, raw), command, line)
     _verify_words(edit, expected, result, line)
     _other_changed_models(edit, result, line, allowed=False)
     return ConfigChange(
         before=text,
-        after=after,
+        after=result.text,
         model=edit.model_id,
         flag=located.name if located else edit.name,
         old=located.text if located else None,
@@ -346,21 +339,27 @@ def _verify_words(
     edit: FlagEdit, expected: tuple[str, ...], result: ConfigDocument, line: int
 ) -> None:
     """Require that the command has exactly these words now, and the flag the wanted value."""
-    old, new = model_effect(edit.document, edit.model_id), model_effect(result, edit.model_id)
+    old, new = (
+        verify.model_effect(edit.document, edit.model_id),
+        verify.model_effect(result, edit.model_id),
+    )
     located = locate_flag(result, edit.model_id, edit.flag)
     proven = (
-        command_words(result, edit.model_id) == expected
+        verify.command_words(result, edit.model_id) == expected
         and (old.environment, old.keys) == (new.environment, new.keys)
         and located is not None
         and located.text == edit.value
         and normalize_flag_name(located.name) in edit.flag.names
     )
-    require_verified(proven=proven, line=line)
+    verify.require_verified(proven=proven, line=line)
 
 
 def _verify_variable(edit: FlagEdit, located: LocatedValue, result: ConfigDocument) -> None:
     """Require that exactly this one value of the model's environment is another one now."""
-    old, new = model_effect(edit.document, edit.model_id), model_effect(result, edit.model_id)
+    old, new = (
+        verify.model_effect(edit.document, edit.model_id),
+        verify.model_effect(result, edit.model_id),
+    )
     changed = [
         after
         for before, after in zip(old.environment, new.environment, strict=True)
@@ -369,14 +368,14 @@ def _verify_variable(edit: FlagEdit, located: LocatedValue, result: ConfigDocume
     proven = (old.command, old.keys) == (new.command, new.keys) and changed == [
         f"{located.name}={edit.value}"
     ]
-    require_verified(proven=proven, line=located.line)
+    verify.require_verified(proven=proven, line=located.line)
 
 
 def _other_changed_models(
     edit: FlagEdit, result: ConfigDocument, line: int, *, allowed: bool
 ) -> tuple[str, ...]:
     """Return the other models that changed; raise if none may, or if this one didn't change."""
-    changed = find_changed_models(edit.document, result)
+    changed = verify.find_changed_models(edit.document, result)
     others = tuple(model_id for model_id in changed if model_id != edit.model_id)
-    require_verified(proven=edit.model_id in changed and (allowed or not others), line=line)
+    verify.require_verified(proven=edit.model_id in changed and (allowed or not others), line=line)
     return others

@@ -1,6 +1,7 @@
 """llama-server's flags, as its `--help` lists them (llama.cpp, tools/server/README.md, 2026).
 
-One line a flag: its spellings, then the environment variable that means the same, if it has one.
+One line a flag: its spellings, then the environment variable that means the same, if it has one;
+behind a slash its opposite.
 Names that were dropped since stay, because files keep them.
 """
 
@@ -215,83 +216,54 @@ TAKING_NO_VALUE = """
 -cl --cache-list
 --completion-bash
 --swa-full LLAMA_ARG_SWA_FULL
---perf LLAMA_ARG_PERF
---no-perf
--e --escape
---no-escape
--kvo --kv-offload LLAMA_ARG_KV_OFFLOAD
--nkvo --no-kv-offload
---repack LLAMA_ARG_REPACK
--nr --no-repack
+--perf LLAMA_ARG_PERF / --no-perf
+-e --escape / --no-escape
+-kvo --kv-offload LLAMA_ARG_KV_OFFLOAD / -nkvo --no-kv-offload
+--repack LLAMA_ARG_REPACK / -nr --no-repack
 --no-host LLAMA_ARG_NO_HOST
 --mlock LLAMA_ARG_MLOCK
---mmap LLAMA_ARG_MMAP
---no-mmap
---direct-io -dio
---no-direct-io -ndio
+--mmap LLAMA_ARG_MMAP / --no-mmap
+--direct-io -dio / --no-direct-io -ndio
 --list-devices
 -cmoe --cpu-moe LLAMA_ARG_CPU_MOE
 --check-tensors
---op-offload
---no-op-offload
+--op-offload / --no-op-offload
 --log-disable
---log-jsonl LLAMA_ARG_LOG_JSONL
---no-log-jsonl
+--log-jsonl LLAMA_ARG_LOG_JSONL / --no-log-jsonl
 -v --verbose --log-verbose
 --offline LLAMA_ARG_OFFLINE
---log-prefix LLAMA_ARG_LOG_PREFIX
---no-log-prefix
---log-timestamps LLAMA_ARG_LOG_TIMESTAMPS
---no-log-timestamps
+--log-prefix LLAMA_ARG_LOG_PREFIX / --no-log-prefix
+--log-timestamps LLAMA_ARG_LOG_TIMESTAMPS / --no-log-timestamps
 --ignore-eos
 -bs --backend-sampling LLAMA_ARG_BACKEND_SAMPLING
--kvu --kv-unified LLAMA_ARG_KV_UNIFIED
--no-kvu --no-kv-unified
---cache-idle-slots LLAMA_ARG_CACHE_IDLE_SLOTS
---no-cache-idle-slots
---context-shift LLAMA_ARG_CONTEXT_SHIFT
---no-context-shift
+-kvu --kv-unified LLAMA_ARG_KV_UNIFIED / -no-kvu --no-kv-unified
+--cache-idle-slots LLAMA_ARG_CACHE_IDLE_SLOTS / --no-cache-idle-slots
+--context-shift LLAMA_ARG_CONTEXT_SHIFT / --no-context-shift
 -sp --special
---warmup
---no-warmup
+--warmup / --no-warmup
 --spm-infill
--cb --cont-batching LLAMA_ARG_CONT_BATCHING
--nocb --no-cont-batching
---mmproj-auto LLAMA_ARG_MMPROJ_AUTO
---no-mmproj --no-mmproj-auto
---mmproj-offload LLAMA_ARG_MMPROJ_OFFLOAD
---no-mmproj-offload
+-cb --cont-batching LLAMA_ARG_CONT_BATCHING / -nocb --no-cont-batching
+--mmproj-auto LLAMA_ARG_MMPROJ_AUTO / --no-mmproj --no-mmproj-auto
+--mmproj-offload LLAMA_ARG_MMPROJ_OFFLOAD / --no-mmproj-offload
 --reuse-port LLAMA_ARG_REUSE_PORT
---cors-credentials LLAMA_ARG_CORS_CREDENTIALS
---no-cors-credentials
---ui-mcp-proxy --webui-mcp-proxy LLAMA_ARG_UI_MCP_PROXY
---no-ui-mcp-proxy --no-webui-mcp-proxy
--ag --agent LLAMA_ARG_AGENT
--no-ag --no-agent
---ui --webui LLAMA_ARG_UI
---no-ui --no-webui
+--cors-credentials LLAMA_ARG_CORS_CREDENTIALS / --no-cors-credentials
+--ui-mcp-proxy --webui-mcp-proxy LLAMA_ARG_UI_MCP_PROXY / --no-ui-mcp-proxy --no-webui-mcp-proxy
+-ag --agent LLAMA_ARG_AGENT / -no-ag --no-agent
+--ui --webui LLAMA_ARG_UI / --no-ui --no-webui
 --embedding --embeddings LLAMA_ARG_EMBEDDINGS
 --rerank --reranking LLAMA_ARG_RERANKING
---cache-prompt LLAMA_ARG_CACHE_PROMPT
---no-cache-prompt
+--cache-prompt LLAMA_ARG_CACHE_PROMPT / --no-cache-prompt
 --metrics LLAMA_ARG_ENDPOINT_METRICS
 --props LLAMA_ARG_ENDPOINT_PROPS
---slots LLAMA_ARG_ENDPOINT_SLOTS
---no-slots
---models-autoload LLAMA_ARG_MODELS_AUTOLOAD
---no-models-autoload
---jinja LLAMA_ARG_JINJA
---no-jinja
---reasoning-preserve LLAMA_ARG_REASONING_PRESERVE
---no-reasoning-preserve
---skip-chat-parsing LLAMA_ARG_SKIP_CHAT_PARSING
---no-skip-chat-parsing
---prefill-assistant LLAMA_ARG_PREFILL_ASSISTANT
---no-prefill-assistant
+--slots LLAMA_ARG_ENDPOINT_SLOTS / --no-slots
+--models-autoload LLAMA_ARG_MODELS_AUTOLOAD / --no-models-autoload
+--jinja LLAMA_ARG_JINJA / --no-jinja
+--reasoning-preserve LLAMA_ARG_REASONING_PRESERVE / --no-reasoning-preserve
+--skip-chat-parsing LLAMA_ARG_SKIP_CHAT_PARSING / --no-skip-chat-parsing
+--prefill-assistant LLAMA_ARG_PREFILL_ASSISTANT / --no-prefill-assistant
 --lora-init-without-apply
 --spec-draft-cpu-moe -cmoed --cpu-moe-draft LLAMA_ARG_SPEC_DRAFT_CPU_MOE
---spec-draft-backend-sampling LLAMA_ARG_SPEC_DRAFT_BACKEND_SAMPLING
---no-spec-draft-backend-sampling
+--spec-draft-backend-sampling LLAMA_ARG_SPEC_DRAFT_BACKEND_SAMPLING / --no-spec-draft-backend-sampling
 --embd-gemma-default
 --fim-qwen-1.5b-default
 --fim-qwen-3b-default

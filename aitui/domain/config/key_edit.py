@@ -2,20 +2,13 @@
 
 import re
 
+from aitui.domain.config import verify
 from aitui.domain.config.document import ConfigDocument
 from aitui.domain.config.keys import MODEL, ValueType
 from aitui.domain.config.lint import constraint_violation, matches_schema
 from aitui.domain.config.locate import SourceMap, ValueSource, escape_fragment
 from aitui.domain.config.splice import Splice, key_insertion, write_text
-from aitui.domain.config.verify import (
-    ConfigChange,
-    differs_only_in_keys,
-    differs_only_in_scalar,
-    find_changed_models,
-    not_verified_error,
-    reparse,
-    require_verified,
-)
+from aitui.domain.config.verify import ConfigChange
 from aitui.domain.config.yaml_tree import (
     MappingEntry,
     YamlCollection,
@@ -88,10 +81,12 @@ def _replace_key(
     after = text
     if old != value:
         after = _value_splice(document, entry.pair, node, value).apply(text)
-        result = reparse(after, line)
-        require_verified(proven=differs_only_in_scalar(document.root, result.root, node), line=line)
+        result = verify.reparse(after, line)
+        verify.require_verified(
+            proven=verify.differs_only_in_scalar(document.root, result.root, node), line=line
+        )
         also = _verify_key(document, result, model_id, key, value)
-        require_verified(proven=shared or not also, line=line)
+        verify.require_verified(proven=shared or not also, line=line)
     return ConfigChange(
         before=text,
         after=after,
@@ -140,16 +135,16 @@ def _add_key(
         splice = key_insertion(text, entry, key, _format_value(value, key), first=first)
         after = splice.apply(text)
         try:
-            result = reparse(after, line)
+            result = verify.reparse(after, line)
         except ConfigRefused:
             continue
         assert isinstance(mapping, YamlCollection)
-        if differs_only_in_keys(document.root, result.root, mapping, frozenset({key})):
+        if verify.differs_only_in_keys(document.root, result.root, mapping, frozenset({key})):
             break
     else:
-        raise not_verified_error(line)
+        raise verify.not_verified_error(line)
     also = _verify_key(document, result, model_id, key, value)
-    require_verified(proven=not also or not (merged or alone), line=line)
+    verify.require_verified(proven=not also or not (merged or alone), line=line)
     return ConfigChange(
         before=text,
         after=after,
@@ -169,7 +164,7 @@ def _verify_key(
 ) -> tuple[str, ...]:
     """Return the other models that changed; raise if this one didn't get exactly this value."""
     entry = result.entry(model_id).keys.get(key)
-    changed = find_changed_models(document, result)
+    changed = verify.find_changed_models(document, result)
     proven = (
         entry is not None
         and scalar_text(entry.value) == value
@@ -177,7 +172,7 @@ def _verify_key(
         and document.command(model_id) == result.command(model_id)
         and model_id in changed
     )
-    require_verified(proven=proven, line=document.model(model_id).first_line)
+    verify.require_verified(proven=proven, line=document.model(model_id).first_line)
     return tuple(other for other in changed if other != model_id)
 
 

@@ -1,7 +1,7 @@
 """What is wrong with a config file, before llama-swap says so by not coming up."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from aitui.domain.config.document import (
@@ -25,7 +25,7 @@ from aitui.domain.config.yaml_tree import (
     scalar_text,
 )
 from aitui.domain.sanitize import sanitize_line
-from aitui.domain.suggest import nearest
+from aitui.domain.suggest import nearest_one
 from aitui.errors import ConfigRefused
 
 _SWITCHES = frozenset(
@@ -63,7 +63,9 @@ def find_diagnostics(text: str) -> tuple[Diagnostic, ...]:
     try:
         document = ConfigDocument.read(text)
     except ConfigRefused as error:
-        return (_parse_failure(error),)
+        line, column = error.line or 1, error.column or 1
+        words = error.why.removeprefix(f"Line {line}, column {column}: ") or error.what
+        return (Diagnostic(line, column, words, fatal=True),)
     found: dict[Diagnostic, None] = {}
     try:
         for diagnostic in _Linter(document, text).diagnostics():
@@ -75,24 +77,20 @@ def find_diagnostics(text: str) -> tuple[Diagnostic, ...]:
     return tuple(sorted(found, key=lambda problem: (problem.line, problem.column)))
 
 
-def new_fatal_diagnostics(before: str, after: str) -> tuple[Diagnostic, ...]:
-    """The fatal problems of a text that the one before it didn't have, wherever they stand.
+def new_diagnostics(before: str, after: str) -> tuple[Diagnostic, ...]:
+    """Return what is wrong with a text and wasn't before, or became fatal, on whatever line; blocks.
 
     A file may hold what the newest llama-swap refuses and the one that runs it takes; that must
     not stand in the way of changing another value.
     """
-    known = {problem.words for problem in find_diagnostics(before) if problem.fatal}
+    old = find_diagnostics(before)
+    known = {problem.words for problem in old}
+    fatal = {problem.words for problem in old if problem.fatal}
     return tuple(
         problem
         for problem in find_diagnostics(after)
-        if problem.fatal and problem.words not in known
+        if problem.words not in (fatal if problem.fatal else known)
     )
-
-
-def _parse_failure(error: ConfigRefused) -> Diagnostic:
-    line, column = error.line or 1, error.column or 1
-    words = error.why.removeprefix(f"Line {line}, column {column}: ") or error.what
-    return Diagnostic(line, column, words, fatal=True)
 
 
 def matches_schema(node: Node, kind: KeySchema) -> bool:
@@ -220,9 +218,9 @@ class _Linter:
         known = kind.keys.get(key.value) or kind.each
         if known is not None:
             yield _PendingNode(value, known, name, key.start if pair.aliased else value.start)
-        elif kind.keys and not _holds_anchor(key.value, value):
-            likely = nearest(key.value, kind.keys, 1) if len(key.value) >= _SHORTEST_SLIP else ()
-            hint = f" Is “{likely[0]}” meant?" if likely else ""
+        # A free key may be there for the anchor below it, as Compose files do with `x-…`.
+        elif kind.keys and not value.anchor and not key.value.startswith(("x-", ".")):
+            hint = _hint(key.value, kind.keys) if len(key.value) >= _SHORTEST_SLIP else ""
             yield self._diagnostic(
                 key.start, f"llama-swap knows no “{name}” here.{hint}", fatal=False
             )
@@ -302,18 +300,15 @@ class _Linter:
                     continue
                 if name == "PID" and key == "cmdStop":
                     continue
-                likely = nearest(name, macros, 1)
-                hint = f" Is “{likely[0]}” meant?" if likely else ""
-                at = _key_start(entry, key)
-                yield self._diagnostic(
-                    at, f"The {key} of {shown} names the unknown macro {name}.{hint}", fatal=True
-                )
+                at = entry.keys[key].pair.key.start if key in entry.keys else entry.key.start
+                words = f"The {key} of {shown} names the unknown macro {name}.{_hint(name, macros)}"
+                yield self._diagnostic(at, words, fatal=True)
 
     def _expand_values(self, entry: ModelEntry) -> dict[str, str]:
         macros = self._document.macros_of(entry.id)
         expanded = {"cmd": "", "proxy": _DEFAULT_PROXY}
         for key in _KEYS_WITH_MACROS:
-            text = scalar_text(_value_node(entry, key))
+            text = scalar_text(entry.keys[key].value) if key in entry.keys else None
             if text is not None:
                 kept = remove_comment_lines(text) if key in {"cmd", "cmdStop"} else text
                 expanded[key] = expand(kept, macros)
@@ -332,7 +327,8 @@ class _Linter:
         settings = entries_at(self._document, top, "routing", "router", "settings")
         for keys in (top, settings):
             yield from self._check_groups(keys, known)
-            yield from self._check_matrix(keys, known)
+            for entry in entries_at(self._document, keys, "matrix", "vars").values():
+                yield from self._check_reference(entry.value, known, "the matrix", fatal=True)
         if "groups" in top and "matrix" in top:
             yield self._diagnostic(
                 top["matrix"].pair.key.start, "groups and matrix exclude each other.", fatal=True
@@ -388,36 +384,24 @@ class _Linter:
                     node, known, f"the group {sanitize_line(group, 60)}", fatal=False
                 )
 
-    def _check_matrix(
-        self, keys: Mapping[str, MappingEntry], known: Mapping[str, str]
-    ) -> Iterator[Diagnostic]:
-        for entry in entries_at(self._document, keys, "matrix", "vars").values():
-            yield from self._check_reference(entry.value, known, "the matrix", fatal=True)
-
     def _check_reference(
         self, node: Node, known: Mapping[str, str], where: str, *, fatal: bool
     ) -> Iterator[Diagnostic]:
         name = scalar_text(node)
-        if (
-            name is not None
-            and name.strip()
-            and name.strip() not in known
-            and isinstance(node, YamlScalar)
-        ):
+        if name is not None and name.strip() and name.strip() not in known:
             yield self._unknown_model(node.start, name, known, where, fatal=fatal)
 
     def _unknown_model(
         self, at: int, name: str, known: Mapping[str, str], where: str, *, fatal: bool
     ) -> Diagnostic:
-        likely = nearest(name, known, 1)
-        hint = f" Is “{sanitize_line(likely[0], 80)}” meant?" if likely else ""
-        words = f"{where[0].upper()}{where[1:]} names the unknown model {sanitize_line(name, 80)}.{hint}"
+        place = f"{where[0].upper()}{where[1:]}"
+        words = f"{place} names the unknown model {sanitize_line(name, 80)}.{_hint(name, known)}"
         return self._diagnostic(at, words, fatal=fatal)
 
 
-def _holds_anchor(name: str, value: Node) -> bool:
-    """Whether a free key is there for the anchor below it, as Compose files do with `x-…`."""
-    return bool(value.anchor) or name.startswith(("x-", "."))
+def _hint(name: str, known: Iterable[str]) -> str:
+    likely = nearest_one(name, known)
+    return f" Is “{sanitize_line(likely, 80)}” meant?" if likely else ""
 
 
 def _has_port(expanded: Mapping[str, str]) -> bool:
@@ -426,13 +410,3 @@ def _has_port(expanded: Mapping[str, str]) -> bool:
 
 def _has_own_proxy(expanded: Mapping[str, str]) -> bool:
     return "${PORT}" not in expanded["proxy"]
-
-
-def _value_node(entry: ModelEntry, key: str) -> Node | None:
-    found = entry.keys.get(key)
-    return found.value if found else None
-
-
-def _key_start(entry: ModelEntry, key: str) -> int:
-    found = entry.keys.get(key)
-    return found.pair.key.start if found else entry.key.start

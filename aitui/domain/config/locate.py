@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from enum import Enum
 
 from aitui.domain.config.document import (
-    CommandSource,
     ConfigDocument,
     ExpandedCommand,
     Macro,
@@ -22,11 +21,9 @@ from aitui.domain.config.document import (
 from aitui.domain.config.yaml_tree import LineIndex, Node, YamlScalar
 from aitui.domain.llama_server import (
     CommandLine,
-    CommandWord,
     Flag,
     FlagArity,
     FlagOccurrence,
-    find_flag,
     find_occurrence,
     flag_occurrences,
     launch,
@@ -150,15 +147,11 @@ def _iter_double_quoted(text: str, start: int, end: int) -> Iterator[tuple[str, 
             numbered = one not in _SAME_WHEN_ESCAPED
             character = " " if one in _ESCAPED_BLANKS else _SHORT_ESCAPES.get(one, one)
         else:
-            code = found["x"] or found["u"] or found["U"]
-            character, numbered = _decode_escape(code), True
+            # A line break that is escaped has no code, and counts as a blank.
+            code = int(found["x"] or found["u"] or found["U"] or "20", 16)
+            character, numbered = chr(code) if code <= 0x10FFFF else "\ufffd", True
         if character not in _BLANKS:
             yield character, found.start(), found.end(), numbered
-
-
-def _decode_escape(code: str | None) -> str:
-    number = int(code, 16) if code else 0x20
-    return chr(number) if number <= 0x10FFFF else "\ufffd"
 
 
 def _unclear_error(text: str, scalar: YamlScalar) -> ConfigRefused:
@@ -184,25 +177,12 @@ class ValueSource(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class FlagValue:
-    """The value that counts: the last one in the command, else the environment's.
-
-    `line` is counted from 1. `shared_name` is the macro or anchor that holds the value's text, ""
-    if the model has it to itself; `also` are the ids of the other models that read the same text.
-    """
-
-    text: str
-    where: ValueSource
-    line: int
-    shared_name: str = ""
-    also: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class LocatedValue:
-    """A flag's value as a range of one scalar's decoded text.
+    """The value that counts, the last one in the command, else the environment's.
 
-    `node` is None if the value is put together from several places. `quote` are the quotes around
+    It is the range from `start` to `end` of one scalar's decoded text. `line` is counted from 1.
+    `shared_name` is the macro or anchor that holds the value's text, "" if the model has it to
+    itself; `also` are the ids of the other models that read the same text. `node` is None if the value is put together from several places. `quote` are the quotes around
     the range, which stay; `prefix` goes before a new value, and `as_word` says whether that has to
     be one word of a command.
     """
@@ -211,26 +191,15 @@ class LocatedValue:
     text: str
     where: ValueSource
     line: int
-    shared_name: str
-    also: tuple[str, ...]
-    node: YamlScalar | None
+    shared_name: str = ""
+    also: tuple[str, ...] = ()
+    node: YamlScalar | None = None
     start: int = 0
     end: int = 0
     quote: str = ""
     prefix: str = ""
     as_word: bool = True
     occurrence: FlagOccurrence | None = None
-
-
-def current_value(document: ConfigDocument, model_id: str, flag: str) -> FlagValue | None:
-    """Return the value of a flag by any of its spellings, or of its environment variable.
-
-    None if the config has none. Raises ConfigRefused for a model that doesn't exist.
-    """
-    found = locate_flag(document, model_id, find_flag(flag))
-    if found is None:
-        return None
-    return FlagValue(found.text, found.where, found.line, found.shared_name, found.also)
 
 
 def locate_flag(document: ConfigDocument, model_id: str, flag: Flag) -> LocatedValue | None:
@@ -258,13 +227,6 @@ def command_anchor_name(document: ConfigDocument, model_id: str) -> str:
     return _anchor_name(document.entry(model_id), "cmd")
 
 
-def models_using_macro(
-    document: ConfigDocument, model_id: str, node: YamlScalar
-) -> tuple[str, ...]:
-    """Return the other models that use a macro's text."""
-    return _other_models_where(document, model_id, lambda other: _uses_macro(document, other, node))
-
-
 def _locate_in_command(
     document: ConfigDocument, model_id: str, traced: ExpandedCommand, given: FlagOccurrence
 ) -> LocatedValue:
@@ -274,15 +236,9 @@ def _locate_in_command(
     command = document.command_node(model_id)
     assert command is not None
     if origin is None or (node := origin.source.node) is None:
+        line = document.lines.line(command.start)
         return locate_macro_reference(document, model_id, traced, given) or LocatedValue(
-            name=given.name,
-            text=given.value,
-            where=ValueSource.COMMAND,
-            line=document.lines.line(command.start),
-            shared_name="",
-            also=(),
-            node=None,
-            occurrence=given,
+            given.name, given.value, ValueSource.COMMAND, line, occurrence=given
         )
     source = origin.source
     start, end = origin.start, origin.end
@@ -290,22 +246,9 @@ def _locate_in_command(
         # A number that Go prints in other digits than the file's: all of it or nothing.
         whole = (start, end) == (0, len(source.text))
         start, end = 0, len(node.value) if whole else 0
-    where, shared_name, also = _sharing(document, model_id, source, node)
-    line = _line_number(document, node, start, end)
-    return LocatedValue(
-        name=given.flag_word.text.partition("=")[0],
-        text=given.value,
-        where=where,
-        line=line,
-        shared_name=shared_name,
-        also=also,
-        node=node,
-        start=start,
-        end=end,
-        quote=quote,
-        prefix=prefix,
-        occurrence=given,
-    )
+    name = given.flag_word.text.partition("=")[0]
+    place = start, end, quote, prefix
+    return _in_scalar(document, model_id, given, node, place, name=name, macro=source.macro)
 
 
 def locate_macro_reference(
@@ -320,26 +263,46 @@ def locate_macro_reference(
     behind = tuple(word for word in split_words(command.value) if word.start >= flag.start)
     for own in flag_occurrences(behind):
         if own.flag_word.start == flag.start and "${" in own.value:
-            stretch = _value_range(command.value, own)
-            if stretch is None:
-                return None
-            start, end, quote, prefix = stretch
-            also = models_sharing_command(document, model_id)
-            return LocatedValue(
-                name=own.flag_word.text.partition("=")[0],
-                text=given.value,
-                where=ValueSource.ANCHOR if also else ValueSource.COMMAND,
-                line=_line_number(document, command, start, end),
-                shared_name=command_anchor_name(document, model_id) if also else "",
-                also=also,
-                node=command,
-                start=start,
-                end=end,
-                quote=quote,
-                prefix=prefix,
-                occurrence=given,
-            )
+            name = own.flag_word.text.partition("=")[0]
+            place = _value_range(command.value, own)
+            return place and _in_scalar(document, model_id, given, command, place, name=name)
     return None
+
+
+def _in_scalar(
+    document: ConfigDocument,
+    model_id: str,
+    given: FlagOccurrence,
+    node: YamlScalar,
+    place: tuple[int, int, str, str],
+    *,
+    name: str,
+    macro: str = "",
+) -> LocatedValue:
+    """Return a value of a command that stands in one scalar, that of a macro if it is named."""
+    start, end, quote, prefix = place
+    where, shared_name, also = ValueSource.COMMAND, "", models_sharing_command(document, model_id)
+    if macro:
+        where, shared_name = ValueSource.MACRO, sanitize_line(macro, 80)
+        also = _other_models_where(
+            document, model_id, lambda other: _uses_macro(document, other, node)
+        )
+    elif also:
+        where, shared_name = ValueSource.ANCHOR, command_anchor_name(document, model_id)
+    return LocatedValue(
+        name=name,
+        text=given.value,
+        where=where,
+        line=_line_number(document, node, start, end),
+        shared_name=shared_name,
+        also=also,
+        node=node,
+        start=start,
+        end=end,
+        quote=quote,
+        prefix=prefix,
+        occurrence=given,
+    )
 
 
 def _locate_in_script(
@@ -351,28 +314,14 @@ def _locate_in_script(
     node = document.command_node(model_id)
     assert node is not None
     line = document.lines.line(node.start)
-    return LocatedValue(flag.names[0], value, ValueSource.COMMAND, line, "", (), None)
-
-
-def _sharing(
-    document: ConfigDocument, model_id: str, source: CommandSource, node: YamlScalar
-) -> tuple[ValueSource, str, tuple[str, ...]]:
-    if source.macro:
-        return (
-            ValueSource.MACRO,
-            sanitize_line(source.macro, 80),
-            models_using_macro(document, model_id, node),
-        )
-    also = models_sharing_command(document, model_id)
-    if also:
-        return ValueSource.ANCHOR, command_anchor_name(document, model_id), also
-    return ValueSource.COMMAND, "", ()
+    return LocatedValue(flag.names[0], value, ValueSource.COMMAND, line)
 
 
 def _value_range(text: str, given: FlagOccurrence) -> tuple[int, int, str, str] | None:
     """Return where a value stands in the command: start, end, its quotes, what goes before.
 
-    None if quotes enclose the `=` too.
+    None if quotes enclose the `=` too. For an empty value the `=` is written again, and the value
+    after it.
     """
     word = given.value_word
     if word is None:
@@ -384,33 +333,20 @@ def _value_range(text: str, given: FlagOccurrence) -> tuple[int, int, str, str] 
         name = word.text.partition("=")[0]
         if raw[:1] in {"'", '"'} and raw == raw[0] + word.text + raw[0]:
             start += len(name) + 2
-            return (
-                (start, word.end - 1, raw[0], "")
-                if given.value
-                else _range_after_equals(start, raw[0])
-            )
+            if given.value:
+                return start, word.end - 1, raw[0], ""
+            return start - 1, start, raw[0], "="
         if not raw.startswith(name + "="):
             return None
         start += len(name) + 1
         if not given.value and start == word.end:
-            return _range_after_equals(start, "")
-    return _range_inside_quotes(text, word, start, given.value)
-
-
-def _range_after_equals(start: int, quote: str) -> tuple[int, int, str, str]:
-    """Return the range of an empty value: the `=` is written again, and the value after it."""
-    return start - 1, start, quote, "="
-
-
-def _range_inside_quotes(
-    text: str, word: CommandWord, start: int, value: str
-) -> tuple[int, int, str, str]:
-    raw = text[start : word.end]
-    quote = raw[:1]
+            return start - 1, start, "", "="
+        raw = text[start : word.end]
+    quote, value = raw[:1], given.value
     inside = quote in {"'", '"'} and raw == quote + value + quote
-    if inside and value and value == value.strip():
-        return start + 1, word.end - 1, quote, ""
-    return start, word.end, "", ""
+    if not (inside and value and value == value.strip()):
+        quote = ""
+    return start + len(quote), word.end - len(quote), quote, ""
 
 
 def _locate_in_environment(

@@ -44,22 +44,14 @@ class SwapGroups:
     def eviction_plan(self, wanted: str, running: Collection[str]) -> EvictionPlan:
         """Return the models that a request for that model evicts, also if it runs already."""
         own = self.group_of.get(wanted, DEFAULT)
+        groups = {other: self.group_of.get(other, DEFAULT) for other in running if other != wanted}
         return EvictionPlan(
             frozenset(
                 other
-                for other in running
-                if other != wanted and self._must_leave(own, self._group(other))
+                for other, group in groups.items()
+                if (own.swap if group.name == own.name else own.exclusive and not group.persistent)
             )
         )
-
-    def _group(self, model_id: str) -> SwapGroup:
-        return self.group_of.get(model_id, DEFAULT)
-
-    @staticmethod
-    def _must_leave(own: SwapGroup, others: SwapGroup) -> bool:
-        if own.name == others.name:
-            return own.swap
-        return own.exclusive and not others.persistent
 
 
 LONGEST = 4096
@@ -147,12 +139,12 @@ class _SetExpressionParser:
     """Reads tokens from left to right; `""` stands behind the last one."""
 
     def __init__(self, tokens: tuple[str, ...]) -> None:
-        self._tokens = tokens
+        self._tokens = (*tokens, "")
         self._at = 0
 
     @property
     def at_end(self) -> bool:
-        return self._at == len(self._tokens)
+        return not self._tokens[self._at]
 
     def parse_either(self, depth: int) -> Expression:
         parts = [self._parse_every(depth)]
@@ -174,22 +166,17 @@ class _SetExpressionParser:
             if not self._accept(")"):
                 raise ConfigRefused("A bracket of a set isn't closed.")
             return inner
-        token = self._next_token()
+        token = self._tokens[self._at]
         if token in {"", "&", "|", ")"}:
             raise ConfigRefused("A model is missing in a set.")
+        self._at += 1
         return SetReference(token[1:]) if token.startswith("+") else ModelTerm(token)
 
     def _accept(self, sign: str) -> bool:
-        if self.at_end or self._tokens[self._at] != sign:
+        if self._tokens[self._at] != sign:
             return False
         self._at += 1
         return True
-
-    def _next_token(self) -> str:
-        if self.at_end:
-            return ""
-        self._at += 1
-        return self._tokens[self._at - 1]
 
 
 MOST_STEPS = 20_000

@@ -93,11 +93,12 @@ def find_changed_models(before: ConfigDocument, after: ConfigDocument) -> tuple[
 
 def _has_changed(before: ConfigDocument, after: ConfigDocument, model_id: str) -> bool:
     old, new = model_effect(before, model_id), model_effect(after, model_id)
-    if old == new:
-        return False
     if (old.environment, old.keys) != (new.environment, new.keys):
         return True
-    return command_words(before, model_id) != command_words(after, model_id)
+    # The same words may be written otherwise.
+    return old.command != new.command and (
+        command_words(before, model_id) != command_words(after, model_id)
+    )
 
 
 def reparse(after: str, line: int | None) -> ConfigDocument:
@@ -138,7 +139,9 @@ def differs_only_in_keys(
     if len(found) != 1 or found[0][0] is not mapping:
         return False
     new = found[0][1]
-    return isinstance(new, YamlCollection) and _key_names(mapping) ^ _key_names(new) == names
+    if not isinstance(new, YamlCollection):
+        return False
+    return set(map(_key_name, mapping.pairs)) ^ set(map(_key_name, new.pairs)) == names
 
 
 def node_differences(before: Node, after: Node) -> list[tuple[Node, Node]]:
@@ -155,31 +158,18 @@ def node_differences(before: Node, after: Node) -> list[tuple[Node, Node]]:
         if (id(old), id(new)) in seen:
             continue
         seen.add((id(old), id(new)))
-        if isinstance(old, YamlScalar) or isinstance(new, YamlScalar):
-            if not _is_same_scalar(old, new):
-                found.append((old, new))
-            continue
-        if not _is_same_collection(old, new):
+        if _own_facts(old) != _own_facts(new):
             found.append((old, new))
-        pending.extend(_common_nodes(old, new))
+        if isinstance(old, YamlCollection) and isinstance(new, YamlCollection):
+            pending.extend(_common_nodes(old, new))
     return found
 
 
-def _is_same_scalar(old: Node, new: Node) -> bool:
-    return (
-        isinstance(old, YamlScalar)
-        and isinstance(new, YamlScalar)
-        and (old.value, old.tag, old.style, old.anchor)
-        == (new.value, new.tag, new.style, new.anchor)
-    )
-
-
-def _is_same_collection(old: YamlCollection, new: YamlCollection) -> bool:
-    return (
-        (old.mapping, old.flow, old.tag, old.anchor) == (new.mapping, new.flow, new.tag, new.anchor)
-        and len(old.items) == len(new.items)
-        and len(old.pairs) == len(new.pairs)
-    )
+def _own_facts(node: Node) -> tuple[object, ...]:
+    if isinstance(node, YamlScalar):
+        return node.value, node.tag, node.style, node.anchor
+    counts = len(node.items), len(node.pairs)
+    return node.mapping, node.flow, node.tag, node.anchor, counts
 
 
 def _common_nodes(old: YamlCollection, new: YamlCollection) -> list[tuple[Node, Node]]:
@@ -198,10 +188,6 @@ def _common_nodes(old: YamlCollection, new: YamlCollection) -> list[tuple[Node, 
 
 def _key_name(pair: YamlPair) -> str:
     return pair.key.value if isinstance(pair.key, YamlScalar) else ""
-
-
-def _key_names(node: YamlCollection) -> frozenset[str]:
-    return frozenset(_key_name(pair) for pair in node.pairs)
 
 
 _CONTEXT_LINES = 3

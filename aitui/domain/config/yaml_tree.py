@@ -87,10 +87,6 @@ _ENVIRONMENT_REFERENCE = re.compile(r"\$\{(env\.[^{}\s]*)\}")
 _SHOWN_BRACES = {0xE000: "{", 0xE001: "}"}
 
 
-def _hide_braces(reference: re.Match[str]) -> str:
-    return f"$\ue000{reference[1]}\ue001"
-
-
 def read_tree(text: str) -> Node | None:
     """Parse the first YAML document; None if it is empty.
 
@@ -108,7 +104,7 @@ def read_tree(text: str) -> Node | None:
     yaml.composer.warn_double_anchors = False
     try:
         # llama-swap reads the first document of a file and leaves the others alone.
-        found = next(yaml.compose_all(_ENVIRONMENT_REFERENCE.sub(_hide_braces, text)), None)
+        found = next(yaml.compose_all(_ENVIRONMENT_REFERENCE.sub("$\ue000\\1\ue001", text)), None)
         return None if found is None else _TreeBuilder(text).node(found)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -248,16 +244,19 @@ class _TreeBuilder:
         assert isinstance(raw, CollectionNode)
         flow = bool(raw.flow_style)
         if isinstance(raw, MappingNode):
-            pairs = tuple(self._pair(key, value) for key, value in raw.value)
+            pairs = tuple(
+                YamlPair(
+                    self.node(key),
+                    self.node(value),
+                    aliased=value.start_mark.index < key.start_mark.index,
+                )
+                for key, value in raw.value
+            )
             # `compose()` accepts duplicate keys silently.
             self._refuse_duplicates(pairs)
             return YamlCollection(pairs, (), True, flow, tag, anchor, start, end)
         items = tuple(self.node(item) for item in raw.value)
         return YamlCollection((), items, False, flow, tag, anchor, start, end)
-
-    def _pair(self, key: "RuamelNode", value: "RuamelNode") -> YamlPair:
-        aliased = value.start_mark.index < key.start_mark.index
-        return YamlPair(self.node(key), self.node(value), aliased)
 
     def _refuse_duplicates(self, pairs: tuple[YamlPair, ...]) -> None:
         seen: set[str] = set()

@@ -120,7 +120,7 @@ def parse_processes(lines: Iterable[str], page: int) -> Mapping[int, Process]:
     found: dict[int, Process] = {}
     for line in lines:
         fields = line[:100].split()
-        if len(fields) != 3 or not all(_is_number(field) for field in fields):
+        if len(fields) != 3 or not all(re.fullmatch("[0-9]{1,15}", field) for field in fields):
             continue
         if len(found) >= _MOST_PROCESSES:
             break
@@ -163,7 +163,3 @@ def with_descendants(pids: Iterable[int], everyone: Mapping[int, Process]) -> fr
             found.add(pid)
             pending += children.get(pid, ())
     return frozenset(found)
-
-
-def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdecimal() and len(text) < 16

@@ -220,10 +220,8 @@ _RECENT = 40
 _MISSED_STEPS = 1.6
 
 
-def group_samples(
-    gpus: Iterable[Gpu], machines: Iterable[Machine], source: SampleSource = SampleSource.SERVER
-) -> tuple[HardwareSample, ...]:
-    """Join rows that were measured together to one sample each, the oldest first.
+def group_samples(gpus: Iterable[Gpu], machines: Iterable[Machine]) -> tuple[HardwareSample, ...]:
+    """Join a server's rows that were measured together to one sample each, the oldest first.
 
     A new sample begins when a card, or the machine, comes a second time.
     """
@@ -235,13 +233,13 @@ def group_samples(
     for row in rows:
         key = row.key if isinstance(row, Gpu) else ""
         if group and (key in group or row.sampled_at - began > SAMPLE_WINDOW):
-            samples.append(_build_sample(group.values(), source))
+            samples.append(_build_sample(group.values()))
             group = {}
         if not group:
             began = row.sampled_at
         group[key] = row
     if group:
-        samples.append(_build_sample(group.values(), source))
+        samples.append(_build_sample(group.values()))
     return tuple(samples)
 
 
@@ -290,11 +288,12 @@ def _median_interval(samples: Sequence[HardwareSample]) -> float | None:
     return median(steps)
 
 
-def _build_sample(rows: Iterable[Gpu | Machine], source: SampleSource) -> HardwareSample:
+def _build_sample(rows: Iterable[Gpu | Machine]) -> HardwareSample:
     found = tuple(rows)
     gpus = _sort_by_index(row for row in found if isinstance(row, Gpu))
     machine = next((row for row in found if isinstance(row, Machine)), None)
-    return HardwareSample(max(row.sampled_at for row in found), source, gpus, machine)
+    at = max(row.sampled_at for row in found)
+    return HardwareSample(at, SampleSource.SERVER, gpus, machine)
 
 
 def _sort_by_index(gpus: Iterable[Gpu]) -> tuple[Gpu, ...]:

@@ -6,69 +6,14 @@ from aitui.domain.memory.launch_profile import LaunchProfile
 
 # Architectures with the plain cache of llama.cpp's `llama_kv_cache`. Others differ, or are too new to
 # be known here: they are measured instead.
-_PLAIN = frozenset(
-    [
-        "arcee",
-        "arctic",
-        "baichuan",
-        "bailingmoe",
-        "bailingmoe2",
-        "bloom",
-        "chatglm",
-        "codeshell",
-        "command-r",
-        "dbrx",
-        "deci",
-        "deepseek",
-        "dots1",
-        "ernie4_5",
-        "ernie4_5-moe",
-        "exaone",
-        "falcon",
-        "gemma",
-        "glm4",
-        "gpt2",
-        "gptneox",
-        "granite",
-        "granitemoe",
-        "grok",
-        "hunyuan-dense",
-        "hunyuan-moe",
-        "internlm2",
-        "jais",
-        "llama",
-        "maincoder",
-        "minicpm",
-        "minimax-m2",
-        "mistral3",
-        "mpt",
-        "nemotron",
-        "olmo",
-        "olmo2",
-        "olmoe",
-        "openelm",
-        "orion",
-        "pangu-embedded",
-        "phi2",
-        "phimoe",
-        "plamo",
-        "qwen",
-        "qwen2",
-        "qwen2moe",
-        "qwen2vl",
-        "qwen3",
-        "qwen3moe",
-        "qwen3vl",
-        "qwen3vlmoe",
-        "refact",
-        "seed_oss",
-        "smollm3",
-        "stablelm",
-        "starcoder",
-        "starcoder2",
-        "xverse",
-    ]
-)
+_PLAIN = """
+arcee arctic baichuan bailingmoe bailingmoe2 bloom chatglm codeshell command-r dbrx deci
+deepseek dots1 ernie4_5 ernie4_5-moe exaone falcon gemma glm4 gpt2 gptneox granite granitemoe
+grok hunyuan-dense hunyuan-moe internlm2 jais llama maincoder minicpm minimax-m2 mistral3 mpt
+nemotron olmo olmo2 olmoe openelm orion pangu-embedded phi2 phimoe plamo qwen qwen2 qwen2moe
+qwen2vl qwen3 qwen3moe qwen3vl qwen3vlmoe refact seed_oss smollm3 stablelm starcoder starcoder2
+xverse
+"""
 
 
 def reason_cache_unknown(header: GgufHeader) -> str:
@@ -80,9 +25,9 @@ def reason_cache_unknown(header: GgufHeader) -> str:
             return reason
     if header.metadata.get(f"{header.architecture}.attention.causal") is False:
         return "it keeps no cache"
-    if header.architecture not in _PLAIN:
+    if header.architecture not in _PLAIN.split():
         return f"{header.architecture or 'its architecture'} is not known to aitui"
-    if _missing_sizes(header):
+    if not _has_sizes(header):
         return "its header doesn't say how large its heads are"
     return ""
 
@@ -97,12 +42,12 @@ _SPECIAL = (
 )
 
 
-def _missing_sizes(header: GgufHeader) -> bool:
+def _has_sizes(header: GgufHeader) -> bool:
     heads = header.each_layer("attention.head_count")
     sizes = header.number("attention.key_length"), header.number("attention.value_length")
     if all(sizes) and header.each_layer("attention.head_count_kv") is not None:
-        return False
-    return heads is None or not all(heads) or not header.number("embedding_length")
+        return True
+    return bool(heads and all(heads) and header.number("embedding_length"))
 
 
 _PADDING = 256
@@ -127,10 +72,8 @@ def kv_cache_bytes(
     each = -(-context_size // max(1, streams))
     cells = max(1, streams) * -(-each // _PADDING) * _PADDING
     keys, values = head_sizes(header)
-    heads = header.each_layer("attention.head_count_kv") or header.each_layer(
-        "attention.head_count"
-    )
-    assert heads is not None
+    heads = header.each_layer("attention.head_count_kv")
+    heads = heads or header.each_layer("attention.head_count") or ()
     row = sum(
         _row_bytes(count * key, key_block) + _row_bytes(count * value, value_block)
         for count, key, value in zip(heads, keys, values, strict=True)

@@ -60,7 +60,3 @@ class HardwareState:
         """Return as many tokens as the model was made for, None if that isn't known."""
         model = self.models.get(model_id)
         return model.header.context_length if model is not None and model.header else None
-
-    def slowdown(self, model_id: str) -> "OffloadSlowdown | None":
-        """How that model became slower, None where it didn't."""
-        return next((one for one in self.slowdowns if one.model == model_id), None)

@@ -8,6 +8,7 @@ there is no other one (`llama_model_load_from_file_impl` in llama.cpp).
 """
 
 import math
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -53,7 +54,12 @@ class Placement:
         seen = tuple(gpu for gpu in gpus if gpu.key in seen_on)
         if seen:
             return seen
-        found = self._visible_gpus(eligible_gpus(gpus))
+        found = eligible_gpus(gpus)
+        if self.visible is not None:
+            variable, names = self.visible
+            theirs = cards_of_vendor(VISIBILITY_VARIABLES.get(variable, ""), found)
+            numbered = (_find_gpu(name, theirs) for name in names)
+            found = tuple(gpu for gpu in numbered if gpu is not None)
         if self.devices is not None:
             named = (find_device_card(device, found) for device in self.devices)
             found = tuple(gpu for gpu in named if gpu is not None)
@@ -72,18 +78,11 @@ class Placement:
         ]
         return int(min(limits))
 
-    def _visible_gpus(self, gpus: tuple[Gpu, ...]) -> tuple[Gpu, ...]:
-        if self.visible is None:
-            return gpus
-        variable, names = self.visible
-        theirs = cards_of_vendor(VISIBILITY_VARIABLES.get(variable, ""), gpus)
-        found = (_find_gpu(name, theirs) for name in names)
-        return tuple(gpu for gpu in found if gpu is not None)
-
 
 def parse_placement(line: "CommandLine", environment: Mapping[str, str]) -> Placement:
     """Read a command, the flags of its environment included, and the environment itself."""
     alone = line.value(SPLIT_MODE) == "none"
+    main = line.value(MAIN_GPU) or ""
     return Placement(
         devices=_parse_names(line.value(DEVICES)),
         visible=next(
@@ -94,8 +93,8 @@ def parse_placement(line: "CommandLine", environment: Mapping[str, str]) -> Plac
             ),
             None,
         ),
-        proportions=_parse_proportions(line.value(TENSOR_SPLIT)),
-        only=_parse_gpu_number(line.value(MAIN_GPU)) if alone else None,
+        proportions=_parse_proportions(line.value(TENSOR_SPLIT) or ""),
+        only=(int(main) if re.fullmatch("[0-9]{1,4}", main) else 0) if alone else None,
     )
 
 
@@ -114,20 +113,9 @@ def _parse_names(text: str | None) -> tuple[str, ...] | None:
     return tuple(item for item in items if item and item.lower() not in {"none", "-1"})
 
 
-def _parse_proportions(text: str | None) -> tuple[float, ...]:
-    if not text:
-        return ()
-    shares = [_parse_share(item) for item in text.replace("/", ",").split(",")[:_MOST_DEVICES]]
-    return tuple(shares) if all(share is not None for share in shares) else ()  # type: ignore[arg-type]
-
-
-def _parse_share(text: str) -> float | None:
+def _parse_proportions(text: str) -> tuple[float, ...]:
     try:
-        share = float(text)
+        shares = [float(item) for item in text.replace("/", ",").split(",")[:_MOST_DEVICES]]
     except ValueError:
-        return None
-    return share if math.isfinite(share) and share >= 0 else None
-
-
-def _parse_gpu_number(text: str | None) -> int:
-    return int(text) if text and text.isascii() and text.isdecimal() and len(text) < 5 else 0
+        return ()
+    return tuple(shares) if all(0 <= share < math.inf for share in shares) else ()

@@ -26,7 +26,6 @@ _BUFFER = re.compile(
     r"buffer size\s*=\s*(?P<mib>[0-9]{1,12}(?:\.[0-9]{1,4})?) MiB"
 )
 _CONTEXT = re.compile(r"\bn_ctx\s*=\s*([0-9]{1,12})\s*\Z")
-_SLOTS = re.compile(r"n_slots = ([0-9]{1,6}), n_ctx_slot = ([0-9]{1,12})")
 _ROW = re.compile(
     r"\|\s+- (?P<device>[A-Za-z][\w.\-]{0,40})[^|]{0,200}\|"
     r"(?:[^(|]{0,60}\()?\s*(?P<self>[0-9]+)\s*=\s*(?P<model>[0-9]+)\s*\+\s*(?P<context>[0-9]+)"
@@ -69,8 +68,6 @@ class StartupMemory:
 
     devices: tuple[DeviceMemory, ...] = ()
     context_size: int | None = None
-    slots: int | None = None
-    slot_context: int | None = None
 
     @property
     def gpu_bytes(self) -> int:
@@ -139,8 +136,6 @@ class _StartupRun:
         self._buffers: dict[tuple[str, str], int] = {}
         self._projected: dict[str, DeviceMemory] = {}
         self._context: int | None = None
-        self._slots: int | None = None
-        self._slot_context: int | None = None
 
     @property
     def memory(self) -> StartupMemory | None:
@@ -149,7 +144,7 @@ class _StartupRun:
         devices = tuple(map(self._device_from_buffers, names)) or tuple(self._projected.values())
         if not devices:
             return None
-        return StartupMemory(devices, self._context, self._slots, self._slot_context)
+        return StartupMemory(devices, self._context)
 
     def _device_from_buffers(self, name: str) -> DeviceMemory:
         def of(*kinds: str) -> int:
@@ -186,11 +181,8 @@ class _StartupRun:
                 self._projected[device.name] = device
 
     def read_sizes(self, text: str) -> None:
-        slots = _SLOTS.search(text)
         context = _CONTEXT.search(text)
-        if slots is not None:
-            self._slots, self._slot_context = int(slots[1]), int(slots[2])
-        elif context is not None and "slot" not in text:
+        if context is not None and "slot" not in text:
             self._context = int(context[1]) or None
 
 

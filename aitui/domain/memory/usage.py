@@ -40,40 +40,33 @@ def observe_footprint(
         host = held.resident_bytes
     if not gpu and not host:
         return None
-    return Footprint(
-        context_size=context_size,
-        gpu=gpu,
-        host=host,
-        weights=start.weights_bytes if start is not None else None,
-        cache=start.cache_bytes if start is not None else None,
-        compute=start.compute_bytes if start is not None else None,
-        origin=FootprintOrigin.MEASURED,
-    )
+    if start is None:
+        return Footprint(context_size, gpu, host, origin=FootprintOrigin.MEASURED)
+    parts = start.weights_bytes, start.cache_bytes, start.compute_bytes
+    return Footprint(context_size, gpu, host, *parts, FootprintOrigin.MEASURED)
 
 
 def footprint_by_difference(
-    context_size: int, before: HardwareSample, after: HardwareSample, moved: Collection[str] = ()
+    context_size: int, before: HardwareSample, after: HardwareSample
 ) -> Footprint | None:
     """Return what a load took, from samples before it began and after it ended.
 
-    This is for servers without access to their machine. None if other models came or went meanwhile
-    (`moved`), if a card did, or if nothing has grown.
+    This is for servers without access to their machine. None if a card came or went meanwhile, or
+    if nothing has grown.
     """
-    if moved:
-        return None
     cards_before = {gpu.key: gpu for gpu in before.gpus}
     if set(cards_before) != {gpu.key for gpu in after.gpus}:
         return None
     grown: dict[str, int] = {}
     for gpu in after.gpus:
-        growth = _growth(cards_before[gpu.key], gpu)
-        if growth is None:
+        used_before, used = cards_before[gpu.key].used_bytes, gpu.used_bytes
+        if used_before is None or used is None:
             return None
-        grown[gpu.key] = growth
+        grown[gpu.key] = used - used_before
     sum_grown = sum(grown.values())
     host = None
     if not after.gpus and before.machine is not None and after.machine is not None:
-        used, used_before = after.machine.memory_used, before.machine.memory_used
+        used_before, used = before.machine.memory_used, after.machine.memory_used
         host = None if used is None or used_before is None else max(0, used - used_before)
     if max(sum_grown, host or 0) < _LEAST_GROWTH:
         return None
@@ -89,23 +82,9 @@ def build_measurement(footprint: Footprint, setup: str, at: float) -> "Measureme
         return None
     from aitui.domain.memory.measurement import Measurement
 
-    return Measurement(
-        context_size=footprint.context_size,
-        gpu=footprint.gpu,
-        host=footprint.host,
-        weights=footprint.weights,
-        cache=footprint.cache,
-        compute=footprint.compute,
-        setup=setup,
-        at=at,
-        cards=footprint.cards,
-    )
-
-
-def _growth(before: Gpu, after: Gpu) -> int | None:
-    if before.used_bytes is None or after.used_bytes is None:
-        return None
-    return after.used_bytes - before.used_bytes
+    size, cards = footprint.context_size, footprint.cards
+    parts = footprint.weights, footprint.cache, footprint.compute
+    return Measurement(size, footprint.gpu, footprint.host, *parts, setup, at, cards)
 
 
 _PORT = re.compile(
@@ -233,7 +212,8 @@ def memory_usage(
     for model in listed:
         if not model.resident:
             continue
-        held = None if host is None else _process_usage(host, model)
+        port = port_of(model.proxy)
+        held = None if host is None or port is None else host.usage_at_port(port)
         start = (starts or {}).get(model.id)
         # While it loads, its processes hold only a part.
         loading = model.state is RunState.STARTING and model.id in footprints
@@ -251,9 +231,10 @@ def memory_usage(
         shares[model.id] = {
             key: GpuShare(model.id, size, origin) for key, size in parts.items() if size
         }
+    machines = [one.machine for one in (sample, own) if one is not None and one.machine is not None]
     return MemoryUsage(
         cards=tuple(_build_card(gpu, shares) for gpu in gpus),
-        machine=_newest_machine(sample, own),
+        machine=max(machines, key=lambda machine: machine.sampled_at, default=None),
         footprints=footprints,
         source=None if chosen is None else chosen.source,
         at=0.0 if chosen is None else chosen.at,
@@ -267,16 +248,6 @@ def port_of(proxy: str) -> int | None:
     found = _PORT.match(proxy)
     port = int(found[1]) if found is not None else 0
     return port if 0 < port < 65536 else None
-
-
-def _process_usage(host: "HostSample", model: Model) -> "ProcessMemory | None":
-    port = port_of(model.proxy)
-    return None if port is None else host.usage_at_port(port)
-
-
-def _newest_machine(*samples: HardwareSample | None) -> Machine | None:
-    found = [one.machine for one in samples if one is not None and one.machine is not None]
-    return max(found, key=lambda machine: machine.sampled_at, default=None)
 
 
 def _build_card(gpu: Gpu, shares: Mapping[str, Mapping[str, GpuShare]]) -> GpuMemoryUsage:
@@ -322,7 +293,10 @@ def _parts_by_card(
     before = {key: size for key, size in footprint.cards if any(gpu.key == key for gpu in gpus)}
     if before:
         return before, True
-    return _parts_by_use(footprint.gpu, eligible_gpus(gpus)), False
+    usable = eligible_gpus(gpus)
+    used = sum(gpu.used_bytes or 0 for gpu in usable)
+    size = footprint.gpu
+    return {gpu.key: size * (gpu.used_bytes or 0) // used for gpu in usable if used}, False
 
 
 def _parts_by_process(held: "ProcessMemory", gpus: tuple[Gpu, ...]) -> dict[str, int]:
@@ -351,13 +325,6 @@ def _parts_by_log(start: "StartupMemory", gpus: tuple[Gpu, ...]) -> dict[str, in
     return parts
 
 
-def _parts_by_use(size: int, gpus: tuple[Gpu, ...]) -> dict[str, int]:
-    used = sum(gpu.used_bytes or 0 for gpu in gpus)
-    if not used:
-        return {}
-    return {gpu.key: size * (gpu.used_bytes or 0) // used for gpu in gpus}
-
-
 @dataclass(frozen=True, slots=True)
 class Headroom:
     """Bytes that a load finds `now`, and `after` other models have gone; None if not known.
@@ -376,12 +343,9 @@ def headroom_on_cards(
     usage: MemoryUsage, cards: Sequence[Gpu], placement: "Placement", evicted: Collection[str]
 ) -> Headroom:
     """Return what is free on these cards together, as far as the command lets the model use it."""
-    now, after = (
-        _free_on_cards(usage, cards, placement, ()),
-        _free_on_cards(usage, cards, placement, evicted),
-    )
-    everywhere = eligible_gpus([card.gpu for card in usage.cards])
-    all_of_them = {gpu.key for gpu in cards} == {gpu.key for gpu in everywhere}
+    now = _free_on_cards(usage, cards, placement, ())
+    after = _free_on_cards(usage, cards, placement, evicted)
+    all_of_them = {gpu.key for gpu in cards} == {gpu.key for gpu in usage.eligible_gpus}
     return Headroom(now, after, "" if all_of_them else _cards_label(cards), len(cards))
 
 

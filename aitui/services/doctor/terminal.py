@@ -1,13 +1,15 @@
 """What the terminal can do, as far as its environment tells."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping
+from asyncio.subprocess import DEVNULL, PIPE
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from aitui.domain.checks import CheckResult, CheckStatus, inconclusive_check, passing_check
+from aitui.domain.checks import CheckResult, defect_check, inconclusive_check, passing_check
 from aitui.domain.sanitize import sanitize_line
 from aitui.domain.snapshot import Server
 from aitui.services.clipboard import describe_clipboard
+from aitui.services.doctor.checkup import Report
 from aitui.settings import Settings
 from aitui.settings.address import without_user_info
 from aitui.settings.table import CERTIFICATES, ENDPOINTS
@@ -19,50 +21,38 @@ PASSTHROUGH = "tmux allow-passthrough"
 _TMUX_TIMEOUT = 3.0
 
 
-async def tmux_checks(environment: Mapping[str, str]) -> AsyncIterator[CheckResult]:
-    """Version, `set-clipboard` and `allow-passthrough` of the tmux that we run in."""
+async def _check_tmux(environment: Mapping[str, str], report: Report) -> None:
+    """Check version, `set-clipboard` and `allow-passthrough` of the tmux that we run in."""
     if not environment.get("TMUX"):
-        yield inconclusive_check(TMUX, "we are not inside one")
+        report(inconclusive_check(TMUX, "we are not inside one"))
         return
     version = await _query_tmux(
         environment, "display-message", "-p", "#{version}, #{client_termname}"
     )
     if version is None:
-        yield inconclusive_check(
-            TMUX, "TMUX is set, and it doesn't answer", "tmux display-message -p ok"
-        )
+        seen = "TMUX is set, and it doesn't answer"
+        report(inconclusive_check(TMUX, seen, "tmux display-message -p ok"))
         return
-    yield passing_check(TMUX, version.rstrip(", "))
+    report(passing_check(TMUX, version.rstrip(", ")))
     clipboard = await _query_tmux(environment, "show-options", "-sv", "set-clipboard")
-    seen = clipboard or "not known"
     if clipboard == "on":
-        yield passing_check(SET_CLIPBOARD, seen)
+        report(passing_check(SET_CLIPBOARD, clipboard))
     else:
-        yield inconclusive_check(
-            SET_CLIPBOARD, f"{seen}: copies go to tmux's buffer", "tmux set -s set-clipboard on"
-        )
+        seen = f"{clipboard or 'not known'}: copies go to tmux's buffer"
+        report(inconclusive_check(SET_CLIPBOARD, seen, "tmux set -s set-clipboard on"))
     through = await _query_tmux(environment, "show-options", "-gwv", "allow-passthrough")
     if through in {"on", "all"}:
-        yield passing_check(PASSTHROUGH, through)
+        report(passing_check(PASSTHROUGH, through))
     else:
-        seen = through or "not known to this version"
-        yield inconclusive_check(
-            PASSTHROUGH,
-            f"{seen}: notifications stay inside tmux",
-            "tmux set -wg allow-passthrough on",
-        )
+        seen = f"{through or 'not known to this version'}: notifications stay inside tmux"
+        report(inconclusive_check(PASSTHROUGH, seen, "tmux set -wg allow-passthrough on"))
 
 
 async def _query_tmux(environment: Mapping[str, str], *words: str) -> str | None:
-    """What tmux answers on one line, None where it doesn't."""
+    """Return what tmux answers on one line, None if it doesn't."""
     try:
         process = await asyncio.create_subprocess_exec(
-            "tmux",
-            *words,
-            env=dict(environment),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
+            *("tmux", *words), env=dict(environment), stdin=DEVNULL, stdout=PIPE, stderr=DEVNULL
         )
     except OSError:  # TMUX came along from another machine, where it is installed
         return None
@@ -94,18 +84,17 @@ class TerminalInfo:
     environment: Mapping[str, str]
 
 
-async def terminal_checks(terminal: TerminalInfo) -> AsyncIterator[CheckResult]:
-    """One check where there is no terminal, else one for each thing that the dashboard uses."""
+async def check_terminal(terminal: TerminalInfo, report: Report) -> None:
+    """Check what the dashboard uses of the terminal, or that there is none."""
     if terminal.size is None:
-        yield inconclusive_check("terminal", "there is none here: run aitui doctor in one to see")
+        seen = "there is none here: run aitui doctor in one to see"
+        report(inconclusive_check("terminal", seen))
         return
-    environment = terminal.environment
-    yield _size_check(*terminal.size)
-    yield _color_check(environment)
-    yield _unicode_check(environment)
-    yield _clipboard_check(environment)
-    async for check in tmux_checks(environment):
-        yield check
+    report(_size_check(*terminal.size))
+    report(_color_check(terminal.environment))
+    report(_unicode_check(terminal.environment))
+    report(_clipboard_check(terminal.environment))
+    await _check_tmux(terminal.environment, report)
 
 
 def _size_check(columns: int, lines: int) -> CheckResult:
@@ -113,7 +102,7 @@ def _size_check(columns: int, lines: int) -> CheckResult:
     if columns >= SMALLEST[0] and lines >= SMALLEST[1]:
         return passing_check(SIZE, seen)
     wanted = f"enlarge it to {SMALLEST[0]}×{SMALLEST[1]}, or choose a smaller font"
-    return CheckResult(SIZE, CheckStatus.FAILED, seen, wanted, 1)
+    return defect_check(SIZE, seen, wanted)
 
 
 def _color_check(environment: Mapping[str, str]) -> CheckResult:
@@ -125,30 +114,23 @@ def _color_check(environment: Mapping[str, str]) -> CheckResult:
         return passing_check(COLORS, "16 million (COLORTERM)")
     if term in {"", "dumb", "unknown"}:
         seen = f"TERM={term or '(unset)'} can't draw a screen"
-        return CheckResult(COLORS, CheckStatus.FAILED, seen, "export TERM=xterm-256color", 1)
+        return defect_check(COLORS, seen, "export TERM=xterm-256color")
     if "256color" in term or "direct" in term:
         return passing_check(COLORS, f"256 (TERM={sanitize_line(term, 60)})", more)
     return inconclusive_check(COLORS, f"16, by TERM={sanitize_line(term, 60)}", more)
 
 
 def _unicode_check(environment: Mapping[str, str]) -> CheckResult:
-    variable, locale = next(
-        (
-            (name, environment[name])
-            for name in ("LC_ALL", "LC_CTYPE", "LANG")
-            if environment.get(name)
-        ),
-        ("LANG", ""),
-    )
+    set_ones = (name for name in ("LC_ALL", "LC_CTYPE", "LANG") if environment.get(name))
+    variable = next(set_ones, "LANG")
+    locale = environment.get(variable, "")
     seen = f"{variable}={sanitize_line(locale, 60) or '(unset)'}"
-    remedy = "export LANG=C.UTF-8"
+    remedy = f"export {variable}=C.UTF-8"
     charset = locale.partition(".")[2].partition("@")[0].lower().replace("-", "")
     if charset == "utf8":
         return passing_check(UNICODE, seen)
     if charset:
-        return CheckResult(
-            UNICODE, CheckStatus.FAILED, f"{seen} names another character set", remedy, 1
-        )
+        return defect_check(UNICODE, f"{seen} names another character set", remedy)
     return inconclusive_check(UNICODE, f"{seen} doesn't tell", remedy)
 
 

@@ -1,14 +1,30 @@
-"""The server's config file: view 5, and every change of the file."""
+"""The machine behind the server: its config file, view 5, its service, and every change of them."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
 
 from textual.widgets import Input, TextArea
 
-from aitui.domain.confirmation import Confirmation
+from aitui.domain.confirmation import Ask, Confirmation
 from aitui.domain.memory.forecast import OffloadSlowdown
 from aitui.domain.models import Model
-from aitui.domain.snapshot import Snapshot
-from aitui.errors import ConfigRefused
+from aitui.domain.progress import Steps
+from aitui.domain.snapshot import Clock, Snapshot
+from aitui.errors import (
+    AituiError,
+    ConfigChangedMeanwhile,
+    ConfigRefused,
+    LoadFailed,
+    ServiceFailed,
+    SshKeyPassphraseNeeded,
+)
+from aitui.services.config_change import ConfigRunner, Job, JobResult, PlanAnswer
 from aitui.services.config_plan import (
     CONTEXT_SIZE,
+    ChangePlan,
+    change_confirmation,
     find_unused_files,
     plan_content,
     plan_new_model,
@@ -16,33 +32,126 @@ from aitui.services.config_plan import (
     revert_context_confirmation,
     slowdown_text,
 )
-from aitui.services.host_admin import no_host_error
+from aitui.services.config_watch import read_server_config
+from aitui.services.host_admin import HostAdmin, connect, no_host_error
 from aitui.services.load import resolve_model
+from aitui.services.session import Session
 from aitui.ui.context import ServerContext
-from aitui.ui.controllers.frontend import error_lines
-from aitui.ui.controllers.host import HostController
 from aitui.ui.keymap import remedy_text
-from aitui.ui.screens.config import ConfigScreen
+from aitui.ui.screens.config import ConfigScreen, highlight_config
+from aitui.ui.screens.confirm import ConfirmScreen
 from aitui.ui.screens.context_size import ContextSizeScreen
-from aitui.ui.screens.dialogs import ChooseScreen
+from aitui.ui.screens.dialogs import ChooseScreen, KeyPasswordScreen
+from aitui.ui.screens.steps import StepsScreen
 from aitui.ui.terminal.external_editor import edit_bytes, keep_edit
+
+if TYPE_CHECKING:
+    from textual.app import App
+
+WIDE, TALL = 100, 34
+"""Columns and rows from which a diff has room for the lines around it."""
+LOG_LINES = 8
+DIFF_LINES = 24
+
+_Change = Callable[[ConfigRunner], Awaitable[JobResult | None]]
+_DONE = {Job.UNDO: "Undone", Job.RELOAD: "Reloaded", Job.RESTART: "Restarted"}
+
+
+class DialogFrontend:
+    """Confirms in dialogs, and shows the steps of each job in one of its own."""
+
+    def __init__(self, app: "App[None]", clock: Clock, session: Session, ask: Ask) -> None:
+        self._app = app
+        self._clock = clock
+        self._session = session
+        self._ask = ask
+        self._screen: StepsScreen | None = None
+
+    async def ask(self, build: Callable[[Snapshot], Confirmation]) -> bool:
+        """Put a confirmation."""
+        return await self._ask(build)
+
+    async def confirm_plan(self, plan: ChangePlan) -> PlanAnswer:
+        """Show the diff and what it unloads and cuts, and ask."""
+        size = self._app.size
+        whole = size.width >= WIDE and size.height >= TALL
+        screen = ConfirmScreen(
+            lambda snapshot: change_confirmation(plan, snapshot, whole_diff=whole),
+            self._session.snapshot,
+        )
+        if await self._app.push_screen_wait(screen):
+            return PlanAnswer.YES
+        return PlanAnswer.ONLY_THIS_MODEL if screen.wants_other else PlanAnswer.NO
+
+    def begin(self, title: str, model: str) -> Callable[[Steps], None]:
+        """Open the dialog of a job, in place of the one before it."""
+        if self._screen is not None:
+            self._screen.action_close()
+        screen = self._screen = StepsScreen(title, self._clock, model)
+        self._app.push_screen(screen)
+
+        def show(steps: Steps) -> None:
+            screen.steps = steps
+
+        return show
+
+    def finish(self, result: JobResult) -> None:
+        """Show the result in the dialog, or in passing if that was closed."""
+        screen, lines = self._screen, result_lines(result)
+        assert screen is not None, "a job ends after it began"
+        screen.finish(*lines, well=result.error is None)
+        if screen not in self._app.screen_stack:
+            self._app.notify(
+                "\n".join(lines[:3]),
+                severity="information" if result.error is None else "error",
+                timeout=10,
+            )
+
+
+def result_lines(result: JobResult) -> tuple[str, ...]:
+    """Word the result of a job."""
+    if result.error is not None:
+        return error_lines(result.error)
+    if result.job is Job.ROLLBACK and result.cause is not None:
+        lines = ("The old value is back, and works.", "The new one didn't:")
+        return (*lines, *error_lines(result.cause))
+    if result.plan is None or result.written is None:
+        return (_DONE[result.job],)
+    change = result.plan.change
+    words = f"{change.flag} is {change.new} now" if change.flag else "The file is changed"
+    return (f"{words}. Undo is in the palette (:).", *result.written.warnings)
+
+
+def error_lines(error: AituiError) -> tuple[str, ...]:
+    """Word an error, with the lines that explain it."""
+    log: tuple[str, ...] = ()
+    if isinstance(error, LoadFailed):
+        log = error.log[-LOG_LINES:]
+    elif isinstance(error, ServiceFailed):
+        log = error.journal[-LOG_LINES:]
+    elif isinstance(error, ConfigChangedMeanwhile):
+        # Their change, not ours: what stands there now and wasn't read.
+        log = tuple(error.diff.splitlines()[2 : 2 + DIFF_LINES])
+    place = error.location if isinstance(error, ConfigRefused) else ""
+    lines = (error.what, place, error.why, *(f"| {line}" for line in log), remedy_text(error))
+    return tuple(line for line in lines if line)
 
 
 class ConfigController:
-    """Shows the config file of one session and changes it through the controller of its host."""
+    """Shows the config file of one session and changes something on its host, one thing at a time."""
 
-    def __init__(self, context: ServerContext, host: HostController) -> None:
+    def __init__(self, context: ServerContext) -> None:
         self._app = context.app
         self._clock = context.app_context.clock
         self._session = context.session
         self._tasks = context.tasks
         self._ask = context.ask
-        self._host = host
+        self._is_changing = False
         self._reported_slowdowns: dict[str, int] = {}
 
     def show(self, model: Model | None) -> None:
         """Open view 5."""
-        if not self._host.has_host:
+        if self._session.admin is None:
             error = no_host_error(self._session.server)
             words = f"{error.why}\n{remedy_text(error)}"
             self._app.notify(words, title=error.what, severity="warning")
@@ -50,14 +159,19 @@ class ConfigController:
             model_id = model.id if model is not None else ""
             self._app.push_screen(ConfigScreen(self._clock, self._session.server, model_id))
 
+    def read_config(self) -> None:
+        """Read the file that view 5 shows."""
+        self._tasks.run_in_background(self._read_config(), "read config")
+
     def ask_for_context_size(self, model_id: str) -> None:
         """Ask for another context size, and change it.
 
         The dialog opens at once, before the host is reached: what is typed ahead belongs to it.
         """
-        snapshot = self._session.snapshot
-        model = snapshot.model(model_id)
-        if model is None or not self._host.can_change:
+        session = self._session
+        model = session.snapshot.model(model_id)
+        is_refused = session.admin is None or session.server.read_only or self._is_changing
+        if model is None or is_refused:
             # Says why not.
             self.change_context_size(model_id)
             return
@@ -66,26 +180,54 @@ class ConfigController:
             if size is not None:
                 self.change_context_size(model_id, size)
 
-        self._app.push_screen(ContextSizeScreen(model, snapshot), change)
+        self._app.push_screen(ContextSizeScreen(model, session.snapshot), change)
 
     def change_context_size(self, model_id: str, size: int | None = None) -> None:
         """Change a context size; asks for the size if none is given."""
-        self._host.start_change(lambda: self._change_context_size(model_id, size))
+
+        async def change(runner: ConfigRunner) -> JobResult | None:
+            snapshot, tokens = self._session.snapshot, size
+            model = snapshot.model(model_id) or resolve_model(model_id, snapshot)
+            if tokens is None:
+                tokens = await self._app.push_screen_wait(ContextSizeScreen(model, snapshot))
+            if tokens is None:
+                return None
+            return await runner.change_flag(model.id, CONTEXT_SIZE, str(tokens))
+
+        self._start("changing a context size", change)
 
     def change_flag(self, model_id: str, flag: str, value: str) -> None:
         """Give a flag of llama-server, or `ttl`, another value."""
-        self._host.start_change(lambda: self._change_flag(model_id, flag, value))
+        self._start("changing a flag", lambda runner: runner.change_flag(model_id, flag, value))
 
     def edit(self, line: int) -> None:
         """Edit the whole file in `$EDITOR`."""
-        self._host.start_change(lambda: self._edit(line))
+        self._start("editing the config file", lambda runner: self._edit(runner, line))
 
     def add_model(self) -> None:
         """Put a model into the file."""
-        self._host.start_change(self._add_model)
+        self._start("adding a model", self._add_model)
 
     def remove_model(self, model_id: str) -> None:
-        self._host.start_change(lambda: self._remove_model(model_id))
+        async def remove(runner: ConfigRunner) -> JobResult | None:
+            return await runner.change(await plan_removal(runner.admin, model_id))
+
+        self._start("removing a model", remove)
+
+    def reload(self) -> None:
+        """Make the server read its config file again."""
+        self._start("reloading the server", ConfigRunner.reload)
+
+    def restart(self) -> None:
+        self._start("restarting the service", ConfigRunner.restart)
+
+    def undo(self) -> None:
+        """Take the last change of the config file back."""
+
+        def format_time(at: float) -> str:
+            return time.strftime("%H:%M", time.localtime(at))
+
+        self._start("undoing a change", lambda runner: runner.undo(format_time))
 
     def report_slowdowns(self, snapshot: Snapshot) -> None:
         """Point each model out, once, that a larger context has made slow."""
@@ -95,6 +237,55 @@ class ConfigController:
                 self._tasks.run_in_background(
                     self._offer_context_rollback(slowdown), "slow", exclusive=False
                 )
+
+    def _start(self, action: str, change: _Change) -> None:
+        """Run a change in the background; one at a time, since each waits for its effect."""
+        if self._is_changing:
+            words = "Something is being changed there already: wait for its end"
+            self._app.notify(words, severity="warning")
+        else:
+            self._tasks.run_in_background(self._run(action, change), "change")
+
+    async def _run(self, action: str, change: _Change) -> None:
+        self._is_changing = True
+        try:
+            admin = await self._connect_host(action)
+            frontend = DialogFrontend(self._app, self._clock, self._session, self._ask)
+            if await change(ConfigRunner(admin, self._session, frontend)):
+                self.read_config()
+        finally:
+            self._is_changing = False
+
+    async def _read_config(self) -> None:
+        screens = (one for one in self._app.screen_stack if isinstance(one, ConfigScreen))
+        screen = next(screens, None)
+        if screen is None:
+            self._check_config()
+            return
+        try:
+            config = await read_server_config(await self._connect_host())
+        except AituiError as error:
+            screen.show_error(error)
+            return
+        self._check_config()
+        screen.show_config(config, await asyncio.to_thread(highlight_config, config.text))
+
+    def _check_config(self) -> None:
+        """What the table shows of the file may have changed, or may only now be readable."""
+        if self._session.config_watch is not None:
+            self._session.config_watch.check_now()
+
+    async def _connect_host(self, action: str = "") -> HostAdmin:
+        """Connect the host; raises the reason if that, or a change, is impossible."""
+        admin, config_watch = self._session.require_host()
+        if action:
+            admin.refuse_if_read_only(action)
+        await connect(admin, self._ask, self._ask_for_passphrase)
+        await config_watch.recover()
+        return admin
+
+    async def _ask_for_passphrase(self, error: SshKeyPassphraseNeeded) -> str:
+        return await self._app.push_screen_wait(KeyPasswordScreen(error))
 
     async def _offer_context_rollback(self, slowdown: OffloadSlowdown) -> None:
         model_id, before = slowdown.model, slowdown.context_before
@@ -110,22 +301,7 @@ class ConfigController:
         title = f"{model_id} has become slow"
         self._app.notify(words, title=title, severity="warning", timeout=20)
 
-    async def _change_context_size(self, model_id: str, size: int | None) -> None:
-        runner = await self._host.open_runner("changing a context size")
-        snapshot = self._session.snapshot
-        model = snapshot.model(model_id) or resolve_model(model_id, snapshot)
-        if size is None:
-            size = await self._app.push_screen_wait(ContextSizeScreen(model, snapshot))
-        if size is not None and await runner.change_flag(model.id, CONTEXT_SIZE, str(size)):
-            self._host.read_config()
-
-    async def _change_flag(self, model_id: str, flag: str, value: str) -> None:
-        runner = await self._host.open_runner("changing a flag")
-        if await runner.change_flag(model_id, flag, value):
-            self._host.read_config()
-
-    async def _edit(self, line: int) -> None:
-        runner = await self._host.open_runner("editing the config file")
+    async def _edit(self, runner: ConfigRunner, line: int) -> JobResult | None:
         reading = await runner.admin.config.read()
         content = reading.content
         while True:
@@ -144,33 +320,25 @@ class ConfigController:
                 line = error.line or line
                 if await self._ask(lambda _: confirmation):  # noqa: B023
                     continue
-                return
+                return None
             if plan is None:
                 self._app.notify("The file is as it was")
-                return
+                return None
             result = await runner.change(plan)
-            if result is not None:
-                self._host.read_config()
             if result is None or result.error is not None:
                 words = f"The edit is kept in {await keep_edit(content, '.yaml')}"
                 self._app.notify(words, timeout=20)
-            return
+            return result
 
-    async def _add_model(self) -> None:
-        runner = await self._host.open_runner("adding a model")
+    async def _add_model(self, runner: ConfigRunner) -> JobResult | None:
         files = await find_unused_files(runner.admin)
         if not files:
             words = "No GGUF file in the folders of the config's models is without a block"
             self._app.notify(words, severity="warning", timeout=8)
-            return
+            return None
         path = await self._app.push_screen_wait(ChooseScreen("Add which file as a model?", files))
-        if path is not None:
-            # One that runs has flags that work.
-            likely = [model.id for model in self._session.snapshot.ready]
-            if await runner.change(await plan_new_model(runner.admin, path, likely=likely)):
-                self._host.read_config()
-
-    async def _remove_model(self, model_id: str) -> None:
-        runner = await self._host.open_runner("removing a model")
-        if await runner.change(await plan_removal(runner.admin, model_id)):
-            self._host.read_config()
+        if path is None:
+            return None
+        # One that runs has flags that work.
+        likely = [model.id for model in self._session.snapshot.ready]
+        return await runner.change(await plan_new_model(runner.admin, path, likely=likely))

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from aitui.ui.background import TaskRunner
     from aitui.ui.controllers.chat import ChatController, PromptStore
     from aitui.ui.controllers.config import ConfigController
-    from aitui.ui.controllers.host import HostController
     from aitui.ui.controllers.logs import LogController
     from aitui.ui.controllers.models import ModelsController
     from aitui.ui.controllers.slash_commands import SlashCommandRunner
@@ -68,16 +67,10 @@ class ServerControllers:
         return chat
 
     @cached_property
-    def host(self) -> "HostController":
-        from aitui.ui.controllers.host import HostController
-
-        return HostController(self.context)
-
-    @cached_property
     def config(self) -> "ConfigController":
         from aitui.ui.controllers.config import ConfigController
 
-        return ConfigController(self.context, self.host)
+        return ConfigController(self.context)
 
     @cached_property
     def logs(self) -> "LogController":
@@ -89,7 +82,7 @@ class ServerControllers:
     def commands(self) -> "SlashCommandRunner":
         from aitui.ui.controllers.slash_commands import SlashCommandRunner
 
-        return SlashCommandRunner(self.context, self.chat, self.models, self.host, self.config)
+        return SlashCommandRunner(self.context, self.chat, self.models, self.config)
 
     @property
     def shows_reply(self) -> bool:

@@ -19,7 +19,6 @@ from aitui.services.load import resolve_model
 from aitui.ui.context import ServerContext
 from aitui.ui.controllers.chat import ChatController
 from aitui.ui.controllers.config import ConfigController
-from aitui.ui.controllers.host import HostController
 from aitui.ui.controllers.models import ModelsController
 from aitui.ui.screens.help import HelpScreen
 from aitui.ui.screens.history import HistoryScreen
@@ -35,7 +34,6 @@ class SlashCommandRunner:
         context: ServerContext,
         chats: ChatController,
         models: ModelsController,
-        host: HostController,
         config: ConfigController,
     ) -> None:
         self._app = context.app
@@ -44,7 +42,6 @@ class SlashCommandRunner:
         self._chats = chats
         self._pane = chats.pane
         self._models = models
-        self._host = host
         self._config = config
 
     async def run(self, text: str) -> None:
@@ -101,13 +98,13 @@ class SlashCommandRunner:
         await self._app.run_action("app.config")
 
     async def _reload(self, _: SlashCommand) -> None:
-        self._host.reload()
+        self._config.reload()
 
     async def _restart(self, _: SlashCommand) -> None:
-        self._host.restart()
+        self._config.restart()
 
     async def _undo(self, _: SlashCommand) -> None:
-        self._host.undo()
+        self._config.undo()
 
     def _model_id(self, wanted: str) -> str:
         return resolve_model(wanted, self._chats.session.snapshot).id

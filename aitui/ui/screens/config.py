@@ -13,7 +13,7 @@ from textual.screen import Screen
 from aitui.domain.sanitize import sanitize_line
 from aitui.domain.snapshot import Clock, Server
 from aitui.errors import AituiError
-from aitui.services.config_plan import ServerConfig
+from aitui.services.config_watch import ServerConfig
 from aitui.ui.keymap import APP, CONFIG, Hint, remedy_text
 from aitui.ui.messages import (
     ConfigEditRequested,

@@ -10,7 +10,7 @@ from textual.reactive import reactive
 from textual.screen import ModalScreen
 
 from aitui.domain.progress import Step, Steps, StepState
-from aitui.domain.snapshot import Clock
+from aitui.domain.snapshot import Clock, Snapshot
 from aitui.domain.units import format_seconds
 from aitui.ui.keymap import STEPS
 from aitui.ui.plain import PlainText
@@ -28,7 +28,10 @@ MAX_LINE_CELLS = 600
 
 
 class StepsScreen(ModalScreen[None]):
-    """Shows steps as they go on. Closing it stops nothing; a message tells the end then."""
+    """Shows steps as they go on. Closing it stops nothing; a message tells the end then.
+
+    `model` is the one that they load, if any.
+    """
 
     CSS_PATH = "steps.tcss"
     BINDINGS: ClassVar[list[BindingType]] = STEPS.bindings()
@@ -37,10 +40,11 @@ class StepsScreen(ModalScreen[None]):
     expected_load_time: reactive[float | None] = reactive(None, init=False)
     """Seconds that the step called `load` took the last times."""
 
-    def __init__(self, title: str, clock: Clock) -> None:
+    def __init__(self, title: str, clock: Clock, model: str = "") -> None:
         super().__init__()
         self._title = title
         self._clock = clock
+        self._model = model
         self._outcome: tuple[str, ...] = ()
         self._has_succeeded: bool | None = None
 
@@ -54,7 +58,13 @@ class StepsScreen(ModalScreen[None]):
 
     def on_mount(self) -> None:
         self.set_interval(1.0, self._show)
+        if self._model:
+            self.watch(self.app, "snapshot", self._read_expected_load_time)
         self._show()
+
+    def _read_expected_load_time(self, snapshot: Snapshot) -> None:
+        model = snapshot.model(self._model)
+        self.expected_load_time = None if model is None else model.expected_load
 
     def watch_steps(self) -> None:
         self._show()

@@ -9,7 +9,7 @@ from aitui.domain.config.lint import (
     MOST_DIAGNOSTICS,
     Diagnostic,
     find_diagnostics,
-    new_fatal_diagnostics,
+    new_diagnostics,
 )
 
 # Written like the example that llama-swap comes with: every key once.
@@ -192,8 +192,8 @@ def test_there_is_an_end_to_problems() -> None:
 def test_only_what_a_change_made_worse_is_new() -> None:
     before = MODEL_A + "  b:\n    ttl: x\n"
     after = "# more\n" + before + "  c: 5\n"
-    assert new_fatal_diagnostics(before, before) == ()
-    assert [problem.words for problem in new_fatal_diagnostics(before, after)][-1] == (
+    assert new_diagnostics(before, before) == ()
+    assert [problem.words for problem in new_diagnostics(before, after)][-1] == (
         "c takes a mapping."
     )
 

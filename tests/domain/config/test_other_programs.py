@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aitui.domain.config.document import ConfigDocument
-from aitui.domain.config.locate import ValueSource, current_value
+from aitui.domain.config.locate import ValueSource
 from aitui.domain.llama_server import split_words
 from aitui.errors import ConfigRefused
-from domain.config.edits import flag_changed
+from domain.config.edits import current_value, flag_changed
 
 # Each with the word that the refusal is to name.
 FOREIGN = {

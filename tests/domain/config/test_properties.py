@@ -11,10 +11,10 @@ from aitui.domain.config.document import ConfigDocument, decode_config, encode_c
 from aitui.domain.config.flag_edit import change_flag
 from aitui.domain.config.key_edit import change_key
 from aitui.domain.config.lint import find_diagnostics
-from aitui.domain.config.locate import current_value
 from aitui.domain.config.verify import ConfigChange
 from aitui.domain.llama_server import split_words
 from aitui.errors import ConfigRefused
+from domain.config.edits import current_value
 from domain.config.texts import Written, config_texts, sizes
 
 # Every example parses a file several times.

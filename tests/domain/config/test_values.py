@@ -3,8 +3,9 @@
 import pytest
 
 from aitui.domain.config.document import ConfigDocument
-from aitui.domain.config.locate import FlagValue, ValueSource, current_value
+from aitui.domain.config.locate import ValueSource
 from aitui.errors import ConfigRefused
+from domain.config.edits import FlagValue, current_value
 
 TEXT = """\
 macros:

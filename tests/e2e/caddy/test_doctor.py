@@ -18,7 +18,7 @@ async def test_nothing_is_wrong_with_the_guides_setup(behind_caddy: Server) -> N
     report = await examined(behind_caddy)
     assert report.failed == []
     assert report["client certificate issuer"].seen.startswith("C=DE,O=Example,CN=Example Root CA")
-    assert "after its cause" in report["/api/events"].seen
+    assert "the server's state after" in report["/api/events"].seen
     assert report.status("clock") is CheckStatus.PASSED
 
 

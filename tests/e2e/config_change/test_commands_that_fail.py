@@ -3,9 +3,12 @@
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
+from aitui.domain.confirmation import Ask
 from aitui.domain.progress import ProgressTracker, Steps, StepState
 from aitui.errors import AituiError
 from aitui.host.base import Host
@@ -13,12 +16,12 @@ from aitui.host.config_file import ConfigFile
 from aitui.host.open import open_host
 from aitui.host.service import SystemdService
 from aitui.services import reload as take_effect
-from aitui.services.config_apply import (
+from aitui.services.config_change import (
     CHANGING,
     UNDOING,
     ChangeApplyFailed,
-    apply_change,
-    undo_change,
+    ConfigRunner,
+    Frontend,
 )
 from aitui.services.config_plan import flag_edit, plan_change
 from aitui.services.host_admin import HostAdmin
@@ -66,6 +69,11 @@ def administration(over_ssh: Administered, watch: Watched, host: Host, folder: P
     )
 
 
+def asking(ask: Ask) -> Frontend:
+    """A frontend that shows nothing."""
+    return cast("Frontend", SimpleNamespace(ask=ask))
+
+
 async def attempt(
     over_ssh: Administered, watch: Watched, faulty: FaultyHost, healthy: Host, folder: Path
 ) -> Trial:
@@ -77,9 +85,11 @@ async def attempt(
     told: list[Steps] = []
     progress = ProgressTracker(watch.session.clock, told.append, *CHANGING)
     error: AituiError | None = None
+    # Nobody wants a restart instead.
+    runner = ConfigRunner(admin, watch.session, asking(no(watch)))
     try:
-        # Nobody wants a restart instead.
-        await apply_change(admin, watch.session, proposal, progress, no(watch))
+        async with runner.watch_reload() as sign:
+            await runner.apply(proposal, sign, progress)
     except AituiError as caught:
         error = caught
     return Trial(faulty.calls, told[-1], error, admin)
@@ -134,11 +144,7 @@ async def taken_back(
     """Once the host is there again, undo restores the file."""
     forget_locks(over_ssh)
     admin = administration(over_ssh, watch, healthy, folder)
-    await undo_change(
-        admin,
-        None,
-        error.written.entry,
-        ProgressTracker(watch.session.clock, lambda _: None, *UNDOING),
-        nobody,
-    )
+    progress = ProgressTracker(watch.session.clock, lambda _: None, *UNDOING)
+    runner = ConfigRunner(admin, None, asking(nobody))
+    await runner.take_back(error.written.entry, None, progress)
     assert over_ssh.config.read_text() == CONFIG

@@ -9,7 +9,7 @@ import asyncssh
 import pytest
 
 from aitui.services import config_watch
-from aitui.services.config_plan import ServerConfig, read_server_config
+from aitui.services.config_watch import ServerConfig, read_server_config
 from aitui.services.host_admin import HostAdmin
 from cli.command_line import CommandLine
 from e2e.config_change.conftest import Administered

@@ -11,10 +11,11 @@ from textual.widgets import Input
 
 from aitui.domain.config.document import ConfigDocument
 from aitui.domain.config.lint import find_diagnostics
-from aitui.domain.progress import Steps
+from aitui.domain.progress import Steps, StepState
 from aitui.host.base import FileInfo, FileKind
 from aitui.host.config_types import FileSnapshot
-from aitui.services.config_plan import ChangePlan, ServerConfig, change_confirmation, flag_edit
+from aitui.services.config_plan import ChangePlan, change_confirmation, flag_edit
+from aitui.services.config_watch import ServerConfig
 from aitui.ui.screens.config import ConfigScreen, highlight_config
 from aitui.ui.screens.confirm import ConfirmScreen
 from aitui.ui.screens.context_size import ContextSizeScreen
@@ -102,7 +103,7 @@ def test_the_question_before_a_shared_value_changes(
     looks_as_before: Picture, size: tuple[int, int]
 ) -> None:
     change = flag_edit(IDLE.id, "ctx-size", "65536")(ConfigDocument.read(TEXT))
-    proposal = ChangePlan(READING, change)
+    proposal = ChangePlan(READING, change, change.after.encode())
     whole = size == MIDDLE
 
     async def show(pilot: Pilot[None]) -> None:
@@ -120,7 +121,8 @@ def changing() -> Steps:
         "read", "edit", "check", "back up", "replace", "reload", "load", "verify"
     )
     for number, name in enumerate(("read", "edit", "check", "back up", "replace", "reload")):
-        steps = steps.begin(name, NOW - 20 + number).end(name, NOW - 19.6 + number, "as it was")
+        steps = steps.with_state(name, StepState.RUNNING, NOW - 20 + number)
+        steps = steps.with_state(name, StepState.DONE, NOW - 19.6 + number, "as it was")
     return steps
 
 
@@ -129,7 +131,7 @@ def test_steps_under_way(looks_as_before: Picture) -> None:
         screen = StepsScreen("Changing --ctx-size of small", STILL)
         screen.expected_load_time = 29.0
         pilot.app.push_screen(screen)
-        screen.steps = changing().begin("load", NOW - 14)
+        screen.steps = changing().with_state("load", StepState.RUNNING, NOW - 14)
 
     assert looks_as_before(show, SMALL)
 
@@ -138,7 +140,8 @@ def test_steps_that_failed(looks_as_before: Picture) -> None:
     async def show(pilot: Pilot[None]) -> None:
         screen = StepsScreen("Changing --ctx-size of small", STILL)
         pilot.app.push_screen(screen)
-        screen.steps = changing().begin("load", NOW - 14).fail("load", NOW - 2, "small is gone")
+        loading = changing().with_state("load", StepState.RUNNING, NOW - 14)
+        screen.steps = loading.with_state("load", StepState.FAILED, NOW - 2, "small is gone")
         screen.finish(
             "small didn't come up",
             "out of memory: 3200.00 MiB did not fit on device 0",

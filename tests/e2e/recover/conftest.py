@@ -13,7 +13,7 @@ from aitui.host.base import Host
 from aitui.host.config_file import ConfigFile
 from aitui.host.config_types import digest_of
 from aitui.host.service import SystemdService
-from aitui.services.config_apply import write_with_journal
+from aitui.services.config_change import write_with_journal
 from aitui.services.host_admin import HostAdmin
 from aitui.store.journal import Journal, JournalEntry
 from host.conftest import folder, host, sshd

@@ -1,12 +1,13 @@
 """A check-up, run to its end."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from time import monotonic, time
 
-from aitui.domain.checks import CheckResult, CheckStatus
+from aitui.domain.checks import CheckResult, CheckStage, CheckStatus
 from aitui.domain.snapshot import Clock, Server
 from aitui.errors import SettingsError
+from aitui.services.doctor.checkup import Report as Reporter
 from aitui.services.doctor.run import DoctorTarget, examine
 from aitui.services.doctor.terminal import TerminalInfo
 from aitui.settings import Settings
@@ -36,6 +37,13 @@ class Report:
 
     def status(self, name: str) -> CheckStatus:
         return self._by_name[name].status
+
+
+async def reported(run: Callable[[Reporter], Awaitable[None]]) -> Report:
+    """The checks that a part of the check-up reports."""
+    found: list[CheckResult | CheckStage] = []
+    await run(found.append)
+    return Report([item for item in found if isinstance(item, CheckResult)])
 
 
 async def examined(

@@ -8,21 +8,23 @@ from aitui.domain.checks import CheckStatus
 from aitui.host.config_file import ConfigFile
 from aitui.host.local import LocalHost
 from aitui.host.service import SystemdService
-from aitui.services.doctor.host import HostFindings, config_checks, service_checks
-from aitui.services.doctor.server import ServerFindings
+from aitui.services.doctor.checkup import Report as Reporter
+from aitui.services.doctor.host import HostChecks
 from e2e.service.inside import Inside
 from e2e.service.user_manager import UNIT, UserManager
 from host.faults import Fault, FaultyHost
-from services.doctor.examined import REAL_CLOCK, Report
+from services.doctor.examined import REAL_CLOCK, Report, reported
 
 
 async def report_of(host: FaultyHost, preset: str) -> Report:
     """Both groups of checks, as they follow each other."""
-    found, checks = HostFindings(host, 10.0), []
-    config = ConfigFile(host, preset, clock=REAL_CLOCK)
-    checks += [check async for check in config_checks(config, found, ServerFindings())]
-    checks += [check async for check in service_checks(SystemdService(host, UNIT), found)]
-    return Report(checks)
+
+    async def run(report: Reporter) -> None:
+        checks = HostChecks(host, report, 10.0)
+        await checks.check_config(ConfigFile(host, preset, clock=REAL_CLOCK), None)
+        await checks.check_service(SystemdService(host, UNIT))
+
+    return await reported(run)
 
 
 @pytest.mark.real_server("systemd")
@@ -51,9 +53,8 @@ async def test_a_command_that_hangs_is_waited_for_no_longer_than_a_check_may_tak
     (hanging / "test").chmod(0o755)
     monkeypatch.setenv("PATH", str(hanging), prepend=":")
     host = LocalHost()
-    found = HostFindings(host, 0.5)
     config = ConfigFile(host, str(preset), clock=REAL_CLOCK)
-    report = Report([check async for check in config_checks(config, found, ServerFindings())])
+    report = await reported(lambda add: HostChecks(host, add, 0.5).check_config(config, None))
     assert report.failed == ["config folder writable"]
     assert "this machine does not answer" in report["config folder writable"].seen
     assert report.status("config file's owner") is CheckStatus.OPEN

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from aitui.domain.checks import CheckResult, CheckStatus
-from aitui.services.doctor.terminal import TerminalInfo, terminal_checks
-from services.doctor.examined import Report, in_terminal
+from aitui.services.doctor.terminal import TerminalInfo, check_terminal
+from services.doctor.examined import Report, in_terminal, reported
 
 
 async def seen(terminal: TerminalInfo) -> Report:
-    return Report([check async for check in terminal_checks(terminal)])
+    return await reported(lambda report: check_terminal(terminal, report))
 
 
 async def one(name: str, environment: dict[str, str]) -> CheckResult:
@@ -74,6 +74,16 @@ async def test_unicode_is_told_by_the_locale(
     environment: dict[str, str], status: CheckStatus
 ) -> None:
     assert (await one("terminal Unicode", {"TERM": "xterm", **environment})).status is status
+
+
+@pytest.mark.parametrize("variable", ["LC_ALL", "LC_CTYPE", "LANG"])
+async def test_the_remedy_sets_the_variable_that_decides(variable: str) -> None:
+    lower = {"LANG": "de_DE.UTF-8"} if variable != "LANG" else {}
+    environment = {"TERM": "xterm", **lower, variable: "de_DE.ISO-8859-1"}
+    check = await one("terminal Unicode", environment)
+    assert check.remedy == f"export {variable}=C.UTF-8"
+    mended = await one("terminal Unicode", {**environment, variable: "C.UTF-8"})
+    assert mended.status is CheckStatus.PASSED
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from aitui.domain.memory.hardware_state import HardwareState
 from aitui.domain.snapshot import Clock, Server
 from aitui.errors import LoadFailed
 from aitui.paths import Paths
-from aitui.services.config_plan import read_server_config
+from aitui.services.config_watch import read_server_config
 from aitui.services.host_admin import HostAdmin, open_administration
 from aitui.services.load import load_model
 from stand_in import StandIn

@@ -13,7 +13,7 @@ from aitui.demo.unit import CONFIG_PATH
 from aitui.demo.world import DemoEnvironment, demo_world
 from aitui.domain.snapshot import Server
 from aitui.paths import Paths
-from aitui.services.config_plan import read_server_config
+from aitui.services.config_watch import read_server_config
 from aitui.services.host_admin import HostAdmin, open_administration
 from ui.driven import REAL_CLOCK, Driven, driven
 

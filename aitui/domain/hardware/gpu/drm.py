@@ -7,7 +7,7 @@ holds in `/proc/PID/fdinfo` (kernel, `drm-usage-stats.rst`).
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from aitui.domain.hardware import sample as bounds
 from aitui.domain.hardware.sample import Gpu, GpuProcessMemory
@@ -36,6 +36,11 @@ class DrmClient:
     own_bytes: int
     shared_bytes: int
 
+    @property
+    def total_bytes(self) -> int:
+        """The bytes of both."""
+        return self.own_bytes + self.shared_bytes
+
 
 def parse_clients(lines: Iterable[str]) -> tuple[DrmClient, ...]:
     """Return every client once, with the lowest process number that has it.
@@ -55,10 +60,9 @@ def parse_clients(lines: Iterable[str]) -> tuple[DrmClient, ...]:
         client = _build_client(pid, values)
         before = seen.get((client.bus, client.client))
         # An old kernel names no client: then each process counts once a card.
-        if before is None or _size(client) > _size(before):
-            seen[client.bus, client.client] = (
-                client if before is None else _with_sizes(before, client)
-            )
+        if before is None or client.total_bytes > before.total_bytes:
+            first = pid if before is None else before.pid
+            seen[client.bus, client.client] = replace(client, pid=first)
     return tuple(seen.values())
 
 
@@ -81,14 +85,6 @@ def _build_client(pid: int, values: dict[str, tuple[str, str | None]]) -> DrmCli
         own_bytes=own,
         shared_bytes=shared,
     )
-
-
-def _size(client: DrmClient) -> int:
-    return client.own_bytes + client.shared_bytes
-
-
-def _with_sizes(before: DrmClient, now: DrmClient) -> DrmClient:
-    return DrmClient(before.pid, before.bus, before.client, now.own_bytes, now.shared_bytes)
 
 
 _MOST_CARDS = 64
@@ -132,9 +128,10 @@ def parse_cards(lines: Iterable[str]) -> tuple[DrmCard, ...]:
 
 def build_card(card: DrmCard, vendor: str, at: float) -> Gpu:
     """Return a card with everything that is the same for all drivers: all but its memory."""
+    name = card.values.get("product_name") or card.values.get("PCI_ID", "")
     return Gpu(
         index=card.index,
-        name=_card_name(card, vendor),
+        name=name if vendor.lower() in name.lower() else f"{vendor} {name}".strip(),
         used_bytes=None,
         use_percent=bounds.percentage(read_number(card, "gpu_busy_percent")),
         temperature=_read_scaled(card, "temp1_input", 1000, 200),
@@ -153,14 +150,9 @@ def card_uses(gpu: Gpu, clients: Iterable[DrmClient]) -> tuple[GpuProcessMemory,
     sums: dict[int, int] = {}
     for client in clients:
         if client.bus == gpu.bus:
-            size = client.own_bytes + (client.shared_bytes if gpu.unified else 0)
+            size = client.total_bytes if gpu.unified else client.own_bytes
             sums[client.pid] = sums.get(client.pid, 0) + size
     return tuple(GpuProcessMemory(gpu.key, pid, size) for pid, size in sums.items() if size)
-
-
-def _card_name(card: DrmCard, vendor: str) -> str:
-    name = card.values.get("product_name") or card.values.get("PCI_ID", "")
-    return f"{vendor} {name}".strip() if vendor.lower() not in name.lower() else name
 
 
 def read_number(card: DrmCard, name: str) -> float | None:

@@ -34,7 +34,7 @@ def build_gpu(card: DrmCard, clients: Iterable[DrmClient], at: float) -> Gpu:
     own = [client for client in clients if client.bus == card.bus]
     total = read_bytes(card, "physical_vram_size_bytes") or read_bytes(card, "lmem_total_bytes")
     if not total:
-        shared = sum(client.own_bytes + client.shared_bytes for client in own)
+        shared = sum(client.total_bytes for client in own)
         return replace(gpu, used_bytes=shared or None, unified=True)
     free = read_bytes(card, "lmem_avail_bytes")
     used = sum(client.own_bytes for client in own) if free is None else max(total - free, 0)

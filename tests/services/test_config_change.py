@@ -18,8 +18,9 @@ from aitui.host.config_file import ConfigFile
 from aitui.host.local import LocalHost
 from aitui.host.service import SystemdService
 from aitui.host.unit import UnitInfo
+from aitui.services import reload
+from aitui.services.config_change import ConfigRunner, Job, JobResult, PlanAnswer
 from aitui.services.config_plan import ChangePlan
-from aitui.services.config_runner import ConfigRunner, Job, JobResult, PlanAnswer
 from aitui.services.host_admin import HostAdmin
 from aitui.services.session import Session
 from aitui.store.journal import Journal
@@ -87,6 +88,7 @@ class FakeService:
     server: FakeServer
     config: Path
     unit: str = "llama-swap.service"
+    is_deaf: bool = False
 
     async def facts(self) -> UnitInfo:
         """A server that doesn't watch its file."""
@@ -96,7 +98,8 @@ class FakeService:
         """Send SIGHUP."""
         if self.server.fails_to_reload:
             raise ServiceFailed("It can't be reloaded")
-        self.server.read_file()
+        if not self.is_deaf:
+            self.server.read_file()
 
     async def restart(self) -> UnitInfo:
         """Start it again."""
@@ -313,6 +316,27 @@ async def test_a_change_by_someone_else_meanwhile_is_a_result_and_offers_no_roll
     assert result.written is None
     assert setting.config.read_text() == theirs
     assert (slow.confirmations, frontend.results) == ([], [])
+
+
+async def test_a_reload_while_the_question_is_open_is_no_sign_of_the_change(
+    setting: Setting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reload, "RELOAD_SECONDS", 0.1)
+    cast("FakeService", setting.runner.admin.service).is_deaf = True
+
+    class Slow(FakeFrontend):
+        async def confirm_plan(self, plan: ChangePlan) -> PlanAnswer:
+            await asyncio.sleep(0.01)
+            setting.server.read_file()
+            await asyncio.sleep(0.01)
+            return await super().confirm_plan(plan)
+
+    # No restart instead, and the new value stays.
+    slow = Slow([PlanAnswer.YES], [False, False])
+    result = await replace(setting.runner, frontend=slow).change_flag("small", "ctx-size", "8192")
+    assert result is not None
+    assert isinstance(result.error, ConfigNotApplied)
+    assert "no sign of a reload" in result.error.what
 
 
 async def test_without_a_session_a_change_is_only_written(setting: Setting) -> None:

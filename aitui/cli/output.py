@@ -1,0 +1,81 @@
+"""Standard output and standard error of the commands: any locale, any reader, none at all."""
+
+import codecs
+import io
+import os
+import sys
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+_SPELLINGS = {
+    **dict.fromkeys("–—−─·", "-"),
+    **dict.fromkeys("“”", '"'),
+    **dict(zip("×≈°●◐◌", "x~ *+!", strict=True)),
+    "✔": "ok",
+    "✘": "FAILED",
+    "→": "->",
+    "…": "...",
+    "≥": ">=",
+}
+"""How aitui's own signs are written where the locale has none of them."""
+
+
+class _LastingFile(io.FileIO):
+    """A file that drops what can't be written: its reader has gone, or the disk is full."""
+
+    def write(self, data: "ReadableBuffer", /) -> int:
+        try:
+            return super().write(data)
+        except OSError:
+            return memoryview(data).nbytes
+
+
+def prepare_streams() -> None:
+    """Let no character and no missing stream end the program, and standard error outlast its reader."""
+    codecs.register_error(_spell.__name__, _spell)
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by the shell: `>&-`
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            mode = "r" if name == "stdin" else "w"
+            setattr(sys, name, os.fdopen(nowhere, mode, closefd=False))
+    _reconfigure(sys.stdout, sys.stdout.encoding)
+    sys.stderr = _lasting(sys.stderr)
+    _reconfigure(sys.stderr, sys.stderr.encoding)
+
+
+def prepare_output(*, json: bool, outlasts_reader: bool) -> None:
+    """Set up standard output for a command: JSON is UTF-8 in any locale.
+
+    A command that changes something outlasts its reader: it ends by what became of the change.
+    """
+    if outlasts_reader:
+        sys.stdout = _lasting(sys.stdout)
+    _reconfigure(sys.stdout, "utf-8" if json else sys.stdout.encoding)
+
+
+def prepare_screen() -> None:
+    """Set up the dashboard's stream, Textual's `sys.__stderr__`: a character keeps its one cell."""
+    if isinstance(sys.__stderr__, io.TextIOWrapper):
+        sys.__stderr__.reconfigure(errors="replace")
+
+
+def _reconfigure(stream: TextIO, encoding: str) -> None:
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(encoding=encoding, errors=_spell.__name__)
+
+
+def _lasting(stream: TextIO) -> TextIO:
+    stream.flush()
+    file = io.BufferedWriter(_LastingFile(stream.fileno(), "wb", closefd=False))
+    return io.TextIOWrapper(file, stream.encoding, line_buffering=True)
+
+
+def _spell(error: UnicodeError) -> tuple[str, int]:
+    """Write what an encoding lacks in ASCII; an error handler of `codecs`."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    missing = error.object[error.start : error.end]
+    spelled = (_SPELLINGS.get(one, ascii(one)[1:-1]) for one in missing)
+    return "".join(spelled), error.end

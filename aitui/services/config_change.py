@@ -1,0 +1,517 @@
+"""A change of the config file from its question to its result, and its way back.
+
+The file is written as a transaction with an entry in the journal; then the server reads it, and the
+model is loaded to see that it runs with the new value. Reloads and restarts are asked about and
+followed in the same way.
+"""
+
+import secrets
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import Protocol
+
+from aitui.domain.config.locate import ValueSource
+from aitui.domain.confirmation import Confirmation
+from aitui.domain.llama_server import effective_flag_value, find_flag
+from aitui.domain.progress import ProgressTracker, Steps
+from aitui.domain.snapshot import Snapshot
+from aitui.errors import (
+    Action,
+    ActionRefused,
+    AituiError,
+    ConfigNotApplied,
+    ConfigWriteUncertain,
+    LoadFailed,
+)
+from aitui.host.config_types import OnStep, WriteResult, WriteStep, digest_of
+from aitui.services.config_plan import (
+    CONTEXT_SIZE,
+    KEYS,
+    ChangePlan,
+    consequences,
+    flag_edit,
+    plan_change,
+)
+from aitui.services.host_admin import HostAdmin
+from aitui.services.load import load_model
+from aitui.services.reload import (
+    RELOADING,
+    RESTARTING,
+    ReloadWatch,
+    confirm_reload,
+    confirm_restart,
+    reload_server,
+    restart_server,
+    trigger_reload,
+)
+from aitui.services.session import Session
+from aitui.store.journal import ChangeOutcome, JournalEntry
+
+TAKING_EFFECT = ("reload", "load", "verify")
+CHANGING = ("read", "edit", "check", "back up", "replace", *TAKING_EFFECT)
+UNDOING = CHANGING[2:]
+LOG_LINES = 6
+
+_STEP_NAMES = {
+    **dict.fromkeys(WriteStep, "replace"),
+    WriteStep.CHECK: "check",
+    **dict.fromkeys((WriteStep.LOCK, WriteStep.COMPARE, WriteStep.BACK_UP), "back up"),
+}
+
+
+class PlanAnswer(Enum):
+    """What the user makes of a planned change."""
+
+    YES = "yes"
+    NO = "no"
+    ONLY_THIS_MODEL = "only this model"
+
+
+class Job(Enum):
+    """What the runner does."""
+
+    CHANGE = "change"
+    ROLLBACK = "rollback"
+    UNDO = "undo"
+    RELOAD = "reload"
+    RESTART = "restart"
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenChange:
+    """A change that is in the file; `warnings` are sentences about what went wrong beside it."""
+
+    entry: JournalEntry
+    warnings: tuple[str, ...] = ()
+
+
+class ChangeApplyFailed(AituiError):
+    """The change is in the file and didn't take effect, because of `cause`.
+
+    `written` is what can be taken back.
+    """
+
+    def __init__(self, written: WrittenChange, cause: AituiError) -> None:
+        super().__init__(cause.what, why=cause.why, remedy=cause.remedy, action=cause.action)
+        self.written = written
+        self.cause = cause
+
+
+@dataclass(frozen=True, slots=True)
+class JobResult:
+    """The result of a job; `error` says why it failed.
+
+    `plan` is that of a change, `entry` the change that is taken back, `cause` the reason for a
+    rollback, and `written` what the file now holds.
+    """
+
+    job: Job
+    plan: ChangePlan | None = None
+    entry: JournalEntry | None = None
+    written: WrittenChange | None = None
+    error: AituiError | None = None
+    cause: AituiError | None = None
+
+
+class Frontend(Protocol):
+    """Where jobs are confirmed and followed: dialogs, or a terminal."""
+
+    async def ask(self, build: Callable[[Snapshot], Confirmation], /) -> bool:
+        """Put a confirmation, built again from each snapshot while it is open."""
+
+    async def confirm_plan(self, plan: ChangePlan, /) -> PlanAnswer:
+        """Show what a change would do, and ask."""
+
+    def begin(self, title: str, model: str, /) -> Callable[[Steps], None]:
+        """Open the view of a job that loads `model`, if any; the steps go to what is returned."""
+
+    def finish(self, result: JobResult, /) -> None:
+        """Show the result of the job that was begun last."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigRunner:
+    """Runs jobs at one host in front of one frontend.
+
+    Each method returns None if the answer was no. It raises what keeps the job from beginning;
+    what goes wrong later is in the result. Without a session a change is only written.
+
+    What doesn't depend on the answer is done while the question is open: the new text is parsed
+    and checked, systemd is asked about the unit, and the stream whose end shows a reload is opened.
+    """
+
+    admin: HostAdmin
+    session: Session | None
+    frontend: Frontend
+
+    async def change_flag(
+        self, model_id: str, flag: str, value: str, *, only: bool = False
+    ) -> JobResult | None:
+        """Give a flag of llama-server, or `ttl`, another value."""
+        self.admin.refuse_if_read_only("changing the config file")
+        async with self.watch_reload() as watch:
+            while True:
+                edit = flag_edit(model_id, flag, value, only_this_model=only)
+                plan = await plan_change(self.admin, edit)
+                answer = await self.frontend.confirm_plan(plan)
+                if answer is not PlanAnswer.ONLY_THIS_MODEL:
+                    return await self._change(plan, watch) if answer is PlanAnswer.YES else None
+                only = True
+
+    async def change(self, plan: ChangePlan) -> JobResult | None:
+        """Make a change that is planned already."""
+        self.admin.refuse_if_read_only("changing the config file")
+        async with self.watch_reload() as watch:
+            answer = await self.frontend.confirm_plan(plan)
+            return await self._change(plan, watch) if answer is PlanAnswer.YES else None
+
+    async def undo(self, format_time: Callable[[float], str]) -> JobResult | None:
+        """Take back the last change; `format_time` words the Unix time at which it was made.
+
+        Raises ActionRefused if there is none.
+        """
+        self.admin.refuse_if_read_only("undoing a change")
+        label = self.admin.server.label
+        entry = await self.admin.journal.last_undoable(self.admin.server.identity)
+        if entry is None:
+            raise ActionRefused(
+                "There is nothing to undo",
+                why=f"aitui changed nothing at {label}, or took it all back",
+                remedy="list the changes",
+                action=Action.SHOW_JOURNAL,
+            )
+        at = format_time(entry.at)
+        async with self.watch_reload() as watch:
+            if not await self.frontend.ask(lambda now: undo_confirmation(entry, at, now)):
+                return None
+            return await self._undo(Job.UNDO, "Undoing the last change", entry, watch)
+
+    async def reload(self) -> JobResult | None:
+        """Make the server read its config file again."""
+        if not await confirm_reload(self.admin, self.frontend.ask):
+            return None
+
+        async def work(progress: ProgressTracker) -> None:
+            await reload_server(self.admin, self._live_session, progress, self.frontend.ask)
+
+        return await self._run(JobResult(Job.RELOAD), "Reloading the config file", RELOADING, work)
+
+    async def restart(self) -> JobResult | None:
+        """Restart the service."""
+        if not await confirm_restart(self.admin, self.frontend.ask):
+            return None
+
+        async def work(progress: ProgressTracker) -> None:
+            await restart_server(self.admin, self._live_session, progress)
+
+        title = f"Restarting {self.admin.service.unit}"
+        return await self._run(JobResult(Job.RESTART), title, RESTARTING, work)
+
+    def watch_reload(self) -> AbstractAsyncContextManager[ReloadWatch | None]:
+        """Watch the server while the block runs; None without a session."""
+        if self.session is None:
+            return nullcontext()
+        return aclosing(ReloadWatch(self.admin, self.session))
+
+    async def apply(
+        self, plan: ChangePlan, watch: ReloadWatch | None, progress: ProgressTracker
+    ) -> WrittenChange:
+        """Write a planned change, make the server read it, and verify that it took effect.
+
+        Raises ChangeApplyFailed if the file was changed and a later step failed; ConfigRefused and
+        its kin, HostError and JournalError if nothing was written, except for ConfigWriteUncertain.
+        """
+        admin, change, reading = self.admin, plan.change, plan.reading
+        with progress.step("read") as words:
+            words.append(f"{len(reading.content):,} bytes")
+        with progress.step("edit") as words:
+            words.append(f"{change.old or 'unset'} → {change.new}" if change.flag else "")
+        entry = JournalEntry(
+            id=secrets.token_hex(8),
+            at=admin.clock.wall(),
+            server=admin.server.identity,
+            host=admin.host.label,
+            path=admin.config.path,
+            before=reading.digest,
+            after=digest_of(plan.content),
+            model=change.model,
+            flag=change.flag,
+            old=change.old or "",
+            new=change.new or "",
+        )
+
+        async def write(on_step: OnStep) -> WriteResult:
+            # The text read for the plan: what others wrote since is noticed, not overwritten.
+            return await admin.config.write(reading, plan.content, on_step=on_step)
+
+        return await self._write_and_apply(entry, write, _expected_result(plan), watch, progress)
+
+    async def take_back(
+        self, entry: JournalEntry, watch: ReloadWatch | None, progress: ProgressTracker
+    ) -> WrittenChange:
+        """Put back the file from before that change, apply and verify it.
+
+        Raises what `apply` raises, and ConfigChangedMeanwhile if the file was changed since.
+        """
+        backwards = replace(
+            entry,
+            id=secrets.token_hex(8),
+            at=self.admin.clock.wall(),
+            before=entry.after,
+            after=entry.before,
+            old=entry.new,
+            new=entry.old,
+            backup="",
+            undoes=entry.id,
+            outcome=ChangeOutcome.OPEN,
+        )
+        expected = ExpectedSetting(entry.model) if entry.model else None
+        if entry.model and entry.flag and entry.flag not in KEYS:
+            expected = ExpectedSetting(entry.model, entry.flag, entry.old or None, in_command=None)
+
+        async def write(on_step: OnStep) -> WriteResult:
+            return await self.admin.config.undo(
+                backup=entry.backup, before=entry.before, after=entry.after, on_step=on_step
+            )
+
+        return await self._write_and_apply(backwards, write, expected, watch, progress)
+
+    async def _change(self, plan: ChangePlan, watch: ReloadWatch | None) -> JobResult:
+        """Apply a plan; on a failure offer to put the old value back."""
+        change = plan.change
+        verb, subject = "Changing", f"{change.flag} of {change.model}"
+        if not change.flag:
+            subject = change.model or "the config file"
+            if change.model:
+                verb = "Adding" if change.added else "Removing"
+        result = await self._run(
+            JobResult(Job.CHANGE, plan),
+            f"{verb} {subject}",
+            CHANGING,
+            lambda progress: self.apply(plan, watch, progress),
+            model=change.model,
+        )
+        cause, written = result.error, result.written
+        if cause is None or written is None:
+            return result
+        if not await self.frontend.ask(lambda _: rollback_confirmation(cause)):
+            return result
+        title = "Putting the old value back"
+        rolled_back = await self._undo(Job.ROLLBACK, title, written.entry, watch, cause)
+        return result if rolled_back.error is None else rolled_back
+
+    async def _undo(
+        self,
+        job: Job,
+        title: str,
+        entry: JournalEntry,
+        watch: ReloadWatch | None,
+        cause: AituiError | None = None,
+    ) -> JobResult:
+        return await self._run(
+            JobResult(job, entry=entry, cause=cause),
+            title,
+            UNDOING,
+            lambda progress: self.take_back(entry, watch, progress),
+            model=entry.model,
+        )
+
+    async def _run(
+        self,
+        result: JobResult,
+        title: str,
+        steps: tuple[str, ...],
+        work: Callable[[ProgressTracker], Awaitable[WrittenChange | None]],
+        *,
+        model: str = "",
+    ) -> JobResult:
+        progress = ProgressTracker(self.admin.clock, self.frontend.begin(title, model), *steps)
+        try:
+            result = replace(result, written=await work(progress))
+        except ChangeApplyFailed as error:
+            result = replace(result, written=error.written, error=error.cause)
+        except AituiError as error:
+            result = replace(result, error=error)
+        self.frontend.finish(result)
+        return result
+
+    async def _write_and_apply(
+        self,
+        entry: JournalEntry,
+        write: Callable[[OnStep], Awaitable[WriteResult]],
+        expected: "ExpectedSetting | None",
+        watch: ReloadWatch | None,
+        progress: ProgressTracker,
+    ) -> WrittenChange:
+        if watch is None or self.session is None:
+            written = await write_with_journal(self.admin, entry, progress, write)
+            progress.skip(*TAKING_EFFECT, words="the server goes on with what it has")
+            return written
+        await watch.arm()
+        written = await write_with_journal(self.admin, entry, progress, write)
+        try:
+            with progress.step("reload") as words:
+                words.append(await trigger_reload(watch, self.frontend.ask))
+            if expected is None:
+                progress.skip("load", "verify")
+            else:
+                await load_and_verify(self.session, expected, progress)
+        except AituiError as error:
+            raise ChangeApplyFailed(written, error) from error
+        return written
+
+    @property
+    def _live_session(self) -> Session:
+        assert self.session is not None, "a reload needs the server"
+        return self.session
+
+
+async def write_with_journal(
+    admin: HostAdmin,
+    entry: JournalEntry,
+    progress: ProgressTracker,
+    write: Callable[[OnStep], Awaitable[WriteResult]],
+) -> WrittenChange:
+    """Write with an entry in the journal before and after, and follow the steps."""
+    await admin.journal.begin(entry)
+
+    def follow(step: WriteStep) -> None:
+        running = progress.steps.running
+        if running is None or running.name != _STEP_NAMES[step]:
+            progress.advance(_STEP_NAMES[step])
+
+    try:
+        written = await write(follow)
+    except ConfigWriteUncertain as error:
+        # The next start finds out which file is there, and reports it.
+        progress.fail(error.what)
+        raise
+    except AituiError as error:
+        progress.fail(error.what)
+        await admin.journal.end(entry.id, ChangeOutcome.FAILED)
+        raise
+    except BaseException:
+        progress.fail("broken off")
+        raise
+    progress.finish("read back" if written.verified else "not read back")
+    await admin.journal.end(entry.id, ChangeOutcome.DONE, backup=written.backup)
+    warnings = written.warnings
+    if written.changed_after:
+        words = "Somebody else wrote the file right after it: it holds their text now."
+        warnings = (*warnings, words)
+    return WrittenChange(replace(entry, backup=written.backup), warnings)
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectedSetting:
+    """What a model should run with; `value` is None if the flag should be absent.
+
+    `flag` is empty if the command can't show the change, as for `ttl`. `in_command` is False if the
+    value is in the model's environment, None if that isn't known.
+    """
+
+    model: str
+    flag: str = ""
+    value: str | None = None
+    in_command: bool | None = True
+
+
+def _expected_result(plan: ChangePlan) -> ExpectedSetting | None:
+    """Return what the changed model should run with; None if the model was removed."""
+    change = plan.change
+    if not change.model or change.new is None:
+        return None
+    if change.where is ValueSource.KEY or not change.flag:
+        return ExpectedSetting(change.model)
+    in_command = change.where is not ValueSource.ENVIRONMENT
+    return ExpectedSetting(change.model, change.flag, change.new, in_command)
+
+
+async def load_and_verify(
+    session: Session, expected: ExpectedSetting, progress: ProgressTracker
+) -> None:
+    """Load the model, and compare the command that runs with what is expected.
+
+    Raises LoadFailed with the log, and ConfigNotApplied if the model runs with another value.
+    """
+    with progress.step("load") as words:
+        if await load_model(session, expected.model, _always_yes) is None:
+            raise ConfigNotApplied(
+                f"{expected.model} was not loaded",
+                why="its loading was aborted",
+                remedy="l loads it",
+            )
+        words.append(f"{expected.model} is ready")
+    with progress.step("verify") as words:
+        words.append(await _verify(session, expected))
+
+
+async def _always_yes(build: object) -> bool:
+    """Answer yes: the confirmed change includes the load that verifies it."""
+    del build
+    return True
+
+
+async def _verify(session: Session, expected: ExpectedSetting) -> str:
+    snapshot = await session.monitor.poll_now()
+    model = snapshot.model(expected.model)
+    if model is None or not model.command:
+        raise ConfigNotApplied(
+            f"{expected.model} isn't in /running any more",
+            why="it came up, and somebody unloaded it",
+            remedy="l loads it again",
+        )
+    if not expected.flag:
+        return "the model answers"
+    flag, value = expected.flag, expected.value
+    runs_with = effective_flag_value(model.command, find_flag(flag))
+    absent = runs_with is None and value is not None
+    if absent and expected.in_command is not True:
+        return await _verify_by_properties(session, expected)
+    if runs_with != value:
+        raise ConfigNotApplied(
+            f"{expected.model} runs with {flag} {runs_with or 'unset'}, not {value or 'unset'}",
+            why="the server reads another file, or has not read this one",
+            remedy="see which file the service reads",
+            action=Action.RUN_DOCTOR,
+        )
+    return f"runs with {flag} {runs_with or 'unset'}, and answers"
+
+
+async def _verify_by_properties(session: Session, expected: ExpectedSetting) -> str:
+    """Ask the model itself, right after it was loaded: llama-swap shows no environment."""
+    value = expected.value or ""
+    if find_flag(expected.flag) != find_flag(CONTEXT_SIZE) or not value.isdecimal():
+        return "the model answers; what is in its environment isn't told"
+    sizes = await session.client.context_sizes(expected.model)
+    if sizes and int(value) not in sizes:
+        raise ConfigNotApplied(
+            f"{expected.model} runs with a context of {max(sizes):,} tokens, not {int(value):,}",
+            why="its environment was read before the change, or the model has fewer",
+            remedy="see which file the service reads",
+            action=Action.RUN_DOCTOR,
+        )
+    return f"runs with a context of {int(value):,} tokens, and answers"
+
+
+def undo_confirmation(entry: JournalEntry, at: str, snapshot: Snapshot | None) -> Confirmation:
+    """Confirm an undo, with what it unloads; `at` is the time of the change, in words."""
+    facts = [f"made {at}: {entry.description}"]
+    if snapshot is not None:
+        facts += consequences(snapshot, entry.model)
+    return Confirmation("Undo the last change of the config file?", tuple(facts), yes="Undo")
+
+
+def rollback_confirmation(cause: AituiError) -> Confirmation:
+    """Offer the old value if the new one didn't take effect."""
+    log = cause.log if isinstance(cause, LoadFailed) else ()
+    facts = (cause.what, cause.why, *log[-LOG_LINES:])
+    return Confirmation(
+        "It did not take effect. Put the old value back?",
+        tuple(fact for fact in facts if fact),
+        yes="Put it back",
+        no="Keep the new one",
+        unprompted=True,
+    )
