@@ -59,14 +59,11 @@ def sanitize_line(text: str, limit: int | None = None) -> str:
     joiners and variation selectors are removed. No more than a few times `limit` characters are
     read, so a longer run of what is removed ends the line early.
     """
-    head = _head(text, limit)
+    head = clean = _head(text, limit)
     if not (head.isascii() and head.isprintable()) and _compile(_UNSAFE_IN_LINE).search(head):
         clean = _compile(_REMOVED_FROM_LINE).sub("", head.strip("\r\n"))
-        clean = _compile(_REPLACED_CONTROLS).sub(
-            REPLACEMENT, _compile(_BREAKS_AND_TABS).sub(" ", clean)
-        )
-    else:
-        clean = head
+        clean = _compile(_BREAKS_AND_TABS).sub(" ", clean)
+        clean = _compile(_REPLACED_CONTROLS).sub(REPLACEMENT, clean)
     return _truncate(clean, limit, more=len(head) < len(text))
 
 
@@ -75,14 +72,11 @@ def sanitize_text(text: str, limit: int | None = None) -> str:
 
     Every other line break becomes `\n`; joiners and variation selectors stay.
     """
-    head = _head(text, limit)
+    head = clean = _head(text, limit)
     if _compile(_UNSAFE_IN_TEXT).search(head):
         clean = _compile(_REMOVED_FROM_TEXT).sub("", head).replace("\r\n", "\n")
-        clean = _compile(_REPLACED_CONTROLS).sub(
-            REPLACEMENT, _compile(_OTHER_BREAKS).sub("\n", clean)
-        )
-    else:
-        clean = head
+        clean = _compile(_OTHER_BREAKS).sub("\n", clean)
+        clean = _compile(_REPLACED_CONTROLS).sub(REPLACEMENT, clean)
     return _truncate(clean, limit, more=len(head) < len(text))
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import uuid
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -103,11 +104,8 @@ async def begin_conversation(
     now = session.clock.wall()
     system, sampling = "", SamplingParameters()
     if history is not None:
-        try:
+        with suppress(HistoryError):  # it is reported when the first turn is stored
             system, sampling = await history.settings(session.server.identity, model_id)
-        except HistoryError:
-            # The same error is reported when the first turn is stored.
-            system, sampling = "", SamplingParameters()
     return Conversation(
         new_id(),
         server=session.server.identity,
@@ -145,10 +143,10 @@ async def diagnose_error(session: Session, model_id: str, error: AituiError) -> 
 
 async def import_chat_client() -> "type[ChatClient]":
     """Import the class of chat clients in a thread, since that imports httpx."""
-    return await asyncio.to_thread(_import_client_class)
 
+    def import_class() -> "type[ChatClient]":
+        from aitui.llamaswap.chat import ChatClient
 
-def _import_client_class() -> "type[ChatClient]":
-    from aitui.llamaswap.chat import ChatClient
+        return ChatClient
 
-    return ChatClient
+    return await asyncio.to_thread(import_class)

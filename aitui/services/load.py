@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 from aitui.aio import cancel_and_wait
 from aitui.domain.confirmation import Ask, Confirmation
@@ -60,15 +59,17 @@ def quit_confirmation(snapshot: Snapshot, *, answering: bool) -> Confirmation:
     facts = _open_load_lines(snapshot, "aitui quits now")
     if answering:
         facts = (*facts, "An answer is under way. What came of it is kept.")
-    facts = facts or ("Nothing is loading any more.",)
-    return Confirmation("Quit aitui?", facts, yes="Quit", no="Stay")
+    return _leave_confirmation("Quit aitui?", "Quit", facts)
 
 
 def leave_confirmation(label: str, snapshot: Snapshot) -> Confirmation:
     """Confirm to leave the server of that label, with what that cuts."""
     facts = _open_load_lines(snapshot, "aitui leaves this server now")
-    facts = facts or ("Nothing is loading any more.",)
-    return Confirmation(f"Leave {label}?", facts, yes="Leave", no="Stay")
+    return _leave_confirmation(f"Leave {label}?", "Leave", facts)
+
+
+def _leave_confirmation(title: str, yes: str, facts: tuple[str, ...]) -> Confirmation:
+    return Confirmation(title, facts or ("Nothing is loading any more.",), yes=yes, no="Stay")
 
 
 def _open_load_lines(snapshot: Snapshot, condition: str) -> tuple[str, ...]:
@@ -165,7 +166,7 @@ async def _request_and_watch(session: Session, model_id: str, begun: asyncio.Eve
             raise _absent_model_error(model_id, trouble, begun=begun.is_set())
         # A proxy's time limit, or the connection, may end long before the load does.
         snapshot = await session.monitor.wait_until(
-            partial(_has_changed, model_id, state, lost),
+            lambda now: (_model_state(model_id, now), _is_lost(now)) != (state, lost),  # noqa: B023
             STATE_CONFIRMED_WITHIN if trouble is None else None,
         )
 
@@ -201,10 +202,6 @@ def _absent_model_error(model_id: str, trouble: AituiError | None, *, begun: boo
     if begun and not isinstance(trouble, LoadFailed):
         return LoadFailed(f"{model_id} didn't come up", why=trouble.what)
     return trouble
-
-
-def _has_changed(model_id: str, state: RunState, lost: bool, later: Snapshot) -> bool:  # noqa: FBT001
-    return _model_state(model_id, later) is not state or _is_lost(later) is not lost
 
 
 def _is_lost(snapshot: Snapshot) -> bool:
@@ -312,11 +309,9 @@ def _describe_victim(victim: EvictionVictim) -> str:
     elif victim.requests == 0:
         use = "idle"
     else:
-        use = (
-            "1 request runs there, and the load waits for it"
-            if victim.requests == 1
-            else f"{victim.requests} requests run there, and the load waits for them"
-        )
+        use = f"{victim.requests} requests run there, and the load waits for them"
+    if victim.requests == 1:
+        use = "1 request runs there, and the load waits for it"
     return f"{mark}evicts {victim.model.id}: {use}"
 
 
@@ -337,7 +332,9 @@ async def _load_and_report(
         # It was removed from the config since it was listed.
         raise no_such_model_error(model.id, await monitor.fetch()) from error
     except LoadFailed as error:
-        failed = await _diagnose_failure(session, model.id, error)
+        reason = await diagnose_load_failure(session.client, model.id, error.why)
+        words = reason.words or error.why or error.what
+        failed = LoadFailure(session.clock.wall(), words, reason.failure_lines)
         ready_now = {other.id for other in session.snapshot.ready}
         raise LoadFailed(
             f"{model.id} didn't come up",
@@ -350,9 +347,3 @@ async def _load_and_report(
         return None
     finally:
         await monitor.end_load(model.id, failed)
-
-
-async def _diagnose_failure(session: Session, model_id: str, error: LoadFailed) -> LoadFailure:
-    reason = await diagnose_load_failure(session.client, model_id, error.why)
-    words = reason.words or error.why or error.what
-    return LoadFailure(session.clock.wall(), words, reason.failure_lines)

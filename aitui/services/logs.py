@@ -90,7 +90,7 @@ class LogFeed:
         self._arrived = LogRing(most_lines, most_bytes)
         self._unfinished: LogLine | None = None
         self._dropped_lines = 0
-        self._state = FeedState()
+        self.state = FeedState()
         self._news = asyncio.Event()
         self._wake = asyncio.Event()
         self._stream: asyncio.Timeout | None = None
@@ -98,11 +98,6 @@ class LogFeed:
         self._rejoining: _PendingHistory | None = None
         self._broke_at: float | None = None
         self._began = float("inf")
-
-    @property
-    def state(self) -> FeedState:
-        """The state of a log's stream."""
-        return self._state
 
     async def run(self) -> None:
         """Follow the log until cancelled."""
@@ -119,12 +114,11 @@ class LogFeed:
         self._news.clear()
         lines = self._arrived.take()
         if self._dropped_lines:
-            words = (
-                f"{self._dropped_lines:,} lines came faster than they could be shown, and are gone"
-            )
+            lost = f"{self._dropped_lines:,} lines"
+            words = f"{lost} came faster than they could be shown, and are gone"
             lines = (_mark_line(words), *lines)
             self._dropped_lines = 0
-        return LogUpdate(lines, self._unfinished, self._state)
+        return LogUpdate(lines, self._unfinished, self.state)
 
     def retry_now(self) -> None:
         """Connect at once if the stream is lost."""
@@ -141,7 +135,7 @@ class LogFeed:
         failures = 0
         while True:
             self._wake.clear()
-            self._set_state(FeedState(FeedPhase.WAITING, self._state.error))
+            self._set_state(FeedState(FeedPhase.WAITING, self.state.error))
             error: AituiError | None = None
             self._began = float("inf")
             try:
@@ -212,10 +206,8 @@ class LogFeed:
         self._broke_at = None
         away = self._clock.monotonic() - broke_at
         at = time.strftime("%H:%M:%S", self._local_time(self._clock.wall()))
-        if known is None:
-            words = "lines may be missing here"
-        else:
-            words = "no gap, unless the server dropped lines"
+        no_gap = "no gap, unless the server dropped lines"
+        words = "lines may be missing here" if known is None else no_gap
         self._arrived.extend((_mark_line(f"{at} back after {away:.0f} s: {words}"),))
         self._append(tuple(rejoining.lines[known or 0 :]))
 
@@ -225,7 +217,7 @@ class LogFeed:
         self._news.set()
 
     def _set_state(self, state: FeedState) -> None:
-        self._state = state
+        self.state = state
         self._news.set()
 
     async def _watch_clock(self) -> None:

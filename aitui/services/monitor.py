@@ -313,7 +313,10 @@ class Monitor:
         models = await self._client.models()
         if not self.snapshot.version or self._list_everything:
             await self._fetch_version()
-        await self._read_expected_loads(tuple(model.id for model in models))
+        for model in models:
+            seconds = self._load_times.expected(self._identity, model.id)
+            if seconds is not None:
+                self._known.set_expected_load(model.id, seconds)
         self._known.update_models(models)
         has_changed = await self._fetch_running()
         self._list_everything = False
@@ -330,12 +333,6 @@ class Monitor:
         self._known.lists_only_ready = (
             number is not None and number <= LAST_VERSION_LISTING_ONLY_READY
         )
-
-    async def _read_expected_loads(self, model_ids: tuple[str, ...]) -> None:
-        for model_id in model_ids:
-            seconds = self._load_times.expected(self._identity, model_id)
-            if seconds is not None:
-                self._known.set_expected_load(model_id, seconds)
 
     async def _fetch_running(self) -> bool:
         """Return whether the states have changed."""

@@ -113,7 +113,7 @@ async def open_session(
 
             admin = await stack.enter_async_context(open_administration(server, paths, clock))
             hardware.set_host(admin.host)
-            watch = ConfigWatch(admin, monitor, hardware, on_notice or _ignore_notice)
+            watch = ConfigWatch(admin, monitor, hardware, on_notice or (lambda _: None))
         yield Session(server, client, monitor, clock, hardware, load_times, admin, watch)
 
 
@@ -127,10 +127,6 @@ async def run_monitor(session: Session) -> AsyncIterator[None]:
         await cancel_and_wait(watch)
         if not watch.cancelled():
             watch.result()
-
-
-def _ignore_notice(sentence: str) -> None:
-    del sentence
 
 
 def _import_client() -> "type[LlamaSwapClient]":

@@ -154,8 +154,7 @@ def _make_tables(database: sqlite3.Connection, path: Path) -> None:
             database.execute(f"PRAGMA user_version = {max(VERSION, _version(database))}")
     if _version(database) > VERSION:
         raise HistoryError(
-            f"The conversations in {path} were written by a newer aitui",
-            remedy="update aitui",
+            f"The conversations in {path} were written by a newer aitui", remedy="update aitui"
         )
 
 
@@ -201,8 +200,7 @@ def write_prompt(database: sqlite3.Connection, text: str) -> None:
         return
     database.execute("INSERT INTO prompts (text) VALUES (?)", (text,))
     database.execute(
-        "DELETE FROM prompts WHERE number <= (SELECT max(number) FROM prompts) - ?",
-        (PROMPTS_KEPT,),
+        "DELETE FROM prompts WHERE number <= (SELECT max(number) FROM prompts) - ?", (PROMPTS_KEPT,)
     )
 
 

@@ -59,6 +59,7 @@ class JsonStore(Generic[_Value, _Observation]):
 
     def __init__(self, path: Path, form: FileFormat[_Value, _Observation]) -> None:
         self._path = path
+        self._display_path = sanitize_line(str(path))
         self._form = form
         self._waiting: deque[tuple[str, str, _Observation]] = deque(maxlen=WAITING_KEPT)
         self._writing = threading.Lock()
@@ -159,10 +160,6 @@ class JsonStore(Generic[_Value, _Observation]):
                 f"{name} can't be kept in {self._display_path} ({_error_text(error)}): "
                 "aitui remembers them until it ends"
             )
-
-    @property
-    def _display_path(self) -> str:
-        return sanitize_line(str(self._path))
 
 
 def _error_text(error: Exception) -> str:

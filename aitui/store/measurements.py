@@ -5,32 +5,19 @@ from pathlib import Path
 
 import msgspec
 
-from aitui.domain.memory.measurement import Measurement, MemoryRecords, OutOfMemory, UsualRate
+from aitui.domain.memory.measurement import MemoryRecord, MemoryRecords
 from aitui.store.json_store import FileFormat, JsonStore
 
 FILE_NAME = "memory.json"
 MODELS_KEPT = 1000
 SERVERS_KEPT = 100
 
-Observation = Measurement | OutOfMemory | UsualRate
-
-
-def _add(known: MemoryRecords, seen: Observation) -> MemoryRecords:
-    match seen:
-        case Measurement():
-            return known.with_measurement(seen)
-        case OutOfMemory():
-            return known.with_failure(seen)
-        case UsualRate():
-            return known.with_rate(seen)
-
-
-_FORMAT: FileFormat[MemoryRecords, Observation] = FileFormat(
+_FORMAT: FileFormat[MemoryRecords, MemoryRecord] = FileFormat(
     name="memory measurements",
     version=1,
     decoder=msgspec.json.Decoder(dict[str, dict[str, MemoryRecords]]),
     empty=MemoryRecords(),
-    add=_add,
+    add=MemoryRecords.with_record,
     models_kept=MODELS_KEPT,
     servers_kept=SERVERS_KEPT,
 )
@@ -53,7 +40,7 @@ class Measurements:
         """Return everything that is remembered of a model."""
         return self._store.of_model(server_identity, model_id)
 
-    async def record(self, server_identity: str, model_id: str, seen: Observation) -> None:
+    async def record(self, server_identity: str, model_id: str, seen: MemoryRecord) -> None:
         """Record what a load took, that it failed, or its speed. File errors become a warning.
 
         Raises ValueError for lone surrogates in a name and for impossible figures. A call that

@@ -25,10 +25,6 @@ class UnloadRequested(Message):
         self.model = model
 
 
-class UnloadAllRequested(Message):
-    """Every model is to be unloaded."""
-
-
 class CancelRequested(Message):
     """A running request is to be cancelled."""
 
@@ -43,10 +39,6 @@ class LogRequested(Message):
     def __init__(self, model: "Model | None") -> None:
         super().__init__()
         self.model = model
-
-
-class ModelsViewRequested(Message):
-    """The models are to be shown, whatever views were opened from one another."""
 
 
 class ChatRequested(Message):
@@ -65,14 +57,6 @@ class ModelRemovalRequested(Message):
         self.model_id = model_id
 
 
-class ModelAddRequested(Message):
-    """A model is to be put into the config file."""
-
-
-class ConfigViewRequested(Message):
-    """The config file is to be read and shown."""
-
-
 class ConfigEditRequested(Message):
     """The whole config file is to be edited, beginning at that line."""
 
@@ -87,10 +71,6 @@ class LogSelected(Message):
     def __init__(self, name: str) -> None:
         super().__init__()
         self.name = name
-
-
-class LogRetryRequested(Message):
-    """A lost log is to be tried again at once."""
 
 
 class LogSaveRequested(Message):

@@ -3,7 +3,6 @@
 from collections.abc import Awaitable, Callable, Sequence
 from enum import Enum
 from pathlib import Path
-from types import TracebackType
 from typing import Self, TypeVar
 
 from aitui.errors import FilePermissionDenied, HostFileError, HostTimedOut, HostUnreachable
@@ -57,12 +56,7 @@ class FaultyHost:
         """The other host is opened by whoever made it."""
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         """And closed there."""
 
     async def run(

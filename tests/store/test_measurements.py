@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from aitui.domain.memory.measurement import Measurement, OutOfMemory, UsualRate
-from aitui.store.measurements import FILE_NAME, Measurements, Observation
+from aitui.domain.memory.measurement import Measurement, MemoryRecord, OutOfMemory, UsualRate
+from aitui.store.measurements import FILE_NAME, Measurements
 
 HOME, LAB = "home", "https://lab.example.org"
 GIB = 1 << 30
@@ -124,7 +124,7 @@ async def test_what_cannot_be_written_is_remembered_until_the_end(tmp_path: Path
         UsualRate(1, -1.0),
     ],
 )
-async def test_absurd_figures_are_refused(file: Path, absurd: Observation) -> None:
+async def test_absurd_figures_are_refused(file: Path, absurd: MemoryRecord) -> None:
     kept = await Measurements.open(file)
     with pytest.raises(ValueError, match="Expected"):
         await kept.record(HOME, "m", absurd)

@@ -332,10 +332,7 @@ def edit_prompt(
 
 
 def with_reply(
-    conversation: Conversation,
-    turn_id: str,
-    now: float,
-    sampling: SamplingParameters | None = None,
+    conversation: Conversation, turn_id: str, now: float, sampling: SamplingParameters | None = None
 ) -> Conversation:
     """Add an empty reply to the prompt that is shown last."""
     last = conversation.path[-1:]

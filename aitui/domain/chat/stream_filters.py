@@ -67,6 +67,8 @@ def _split_at_close(text: str) -> tuple[str, bool, str]:
     return text, False, ""
 
 
+LoadEvent = LoadQueued | LoadProgress | StreamError
+
 RULE = "━"
 _LONGEST_LINE = 2000
 _MODEL = "llama-swap loading model: "
@@ -89,26 +91,24 @@ class LoadingLineFilter:
             self.begun = piece.startswith(RULE)
         return self.begun
 
-    def feed(self, piece: str) -> list[LoadQueued | LoadProgress | StreamError]:
+    def feed(self, piece: str) -> list[LoadEvent]:
         """Return what the piece adds."""
         first, *others = piece.split("\n")
-        events: list[LoadQueued | LoadProgress | StreamError] = []
+        events: list[LoadEvent] = []
         self._extend_line(first, events)
         for following in others:
             self._finish_line(events)
             self._extend_line(following, events)
         return events
 
-    def _extend_line(
-        self, text: str, events: list[LoadQueued | LoadProgress | StreamError]
-    ) -> None:
+    def _extend_line(self, text: str, events: list[LoadEvent]) -> None:
         self._line = (self._line + text)[:_LONGEST_LINE]
         found = _POSITION.match(self._line)
         if found is not None and int(found[1]) != self._position:
             self._position = int(found[1])
             events.append(LoadQueued(self._position))
 
-    def _finish_line(self, events: list[LoadQueued | LoadProgress | StreamError]) -> None:
+    def _finish_line(self, events: list[LoadEvent]) -> None:
         line, self._line = self._line.strip(), ""
         if line.startswith(_FAILED):
             events.append(StreamError(line.removeprefix(_FAILED), loading=True))

@@ -175,9 +175,6 @@ def _too_long_error(macro: Macro) -> ConfigRefused:
     )
 
 
-_CONTEXT_VARIABLE = "LLAMA_ARG_CTX_SIZE"
-
-
 @dataclass(frozen=True, slots=True)
 class ModelBlock:
     """An entry of `models`. Lines are counted from 1, the last one included."""
@@ -280,15 +277,10 @@ class ConfigDocument:
     def macros_of(self, model_id: str) -> tuple[Macro, ...]:
         """Return the macros that a model's command is expanded with, in llama-swap's order."""
         entry = self.entry(model_id)
-        macros = [Macro(MODEL_ID, model_id, None), *self.macros]
-        place = {macro.name: index for index, macro in enumerate(macros)}
-        for macro in _build_macros(self.merged, _value_node(entry.keys, "macros")):
-            if macro.name in place:
-                macros[place[macro.name]] = macro
-            else:
-                place[macro.name] = len(macros)
-                macros.append(macro)
-        return tuple(macros)
+        own = _build_macros(self.merged, _value_node(entry.keys, "macros"))
+        # A model's own macro takes the place of the file's in the order.
+        macros = (Macro(MODEL_ID, model_id, None), *self.macros, *own)
+        return tuple({macro.name: macro for macro in macros}.values())
 
     def environment(self, model_id: str) -> tuple[YamlScalar, ...]:
         """Return the scalars of the model's `env` list, each `NAME=VALUE`."""
@@ -299,11 +291,8 @@ class ConfigDocument:
 
     def variable(self, model_id: str, name: str) -> YamlScalar | None:
         """Return the scalar that sets an environment variable, the last one of several."""
-        found = None
-        for item in self.environment(model_id):
-            if name and item.value.startswith(f"{name}="):
-                found = item
-        return found
+        items = [item for item in self.environment(model_id) if item.value.startswith(f"{name}=")]
+        return items[-1] if name and items else None
 
     def variables(self, model_id: str) -> dict[str, str]:
         """Return the model's environment with its macros expanded; the last of several counts."""
@@ -316,10 +305,8 @@ class ConfigDocument:
         command = CommandLine.read(self.command(model_id))
         if command.has(CONTEXT_SIZE):
             return command.context_size
-        item = self.variable(model_id, _CONTEXT_VARIABLE)
-        if item is None:
-            return None
-        value = item.value.partition("=")[2].strip()
+        item = self.variable(model_id, "LLAMA_ARG_CTX_SIZE")
+        value = "" if item is None else item.value.partition("=")[2].strip()
         return CommandLine(("-c", value)).context_size
 
 
@@ -328,16 +315,11 @@ def _build_blocks(
 ) -> tuple[ModelBlock, ...]:
     blocks: list[ModelBlock] = []
     for entry in entries.values():
-        aliases = _value_node(entry.keys, "aliases")
-        items = aliases.items if isinstance(aliases, YamlCollection) else ()
-        blocks.append(
-            ModelBlock(
-                entry.id,
-                lines.line(entry.key.start),
-                lines.line(block_end(text, entry.pair)),
-                tuple(name for item in items if (name := scalar_text(item))),
-            )
-        )
+        node = _value_node(entry.keys, "aliases")
+        items = node.items if isinstance(node, YamlCollection) else ()
+        aliases = tuple(name for item in items if (name := scalar_text(item)))
+        first, last = lines.line(entry.key.start), lines.line(block_end(text, entry.pair))
+        blocks.append(ModelBlock(entry.id, first, last, aliases))
     return tuple(blocks)
 
 

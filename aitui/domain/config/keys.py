@@ -110,19 +110,16 @@ MODEL = _mapping(
     timeouts=_TIMEOUTS,
     disableKeepAlives=_since(263, SWITCH),
     compat=_mapping(ignoreWebsockets=SWITCH),
-    capabilities=KeySchema(
-        ValueType.MAPPING,
-        keys=MappingProxyType(
-            {
-                "in": _SENSES,
-                "out": _SENSES,
-                "tools": ANYTHING,
-                "reranker": ANYTHING,
-                "context": ANYTHING,
-                "disableAuto": _since(257, SWITCH),
-            }
+    capabilities=_since(
+        225,
+        _mapping(
+            **{"in": _SENSES},
+            out=_SENSES,
+            tools=ANYTHING,
+            reranker=ANYTHING,
+            context=ANYTHING,
+            disableAuto=_since(257, SWITCH),
         ),
-        since=225,
     ),
 )
 

@@ -98,10 +98,7 @@ def matches_schema(node: Node, kind: KeySchema) -> bool:
     if kind.takes is ValueType.ANYTHING:
         return True
     if not isinstance(node, YamlScalar):
-        return node.mapping is (kind.takes is ValueType.MAPPING) and kind.takes in {
-            ValueType.MAPPING,
-            ValueType.LIST,
-        }
+        return kind.takes is (ValueType.MAPPING if node.mapping else ValueType.LIST)
     # What is substituted has the type of what it stands for, which only llama-swap knows.
     if node.tag.endswith(":null") or _SUBSTITUTED.search(node.value):
         return True
@@ -221,9 +218,8 @@ class _Linter:
         # A free key may be there for the anchor below it, as Compose files do with `x-…`.
         elif kind.keys and not value.anchor and not key.value.startswith(("x-", ".")):
             hint = _hint(key.value, kind.keys) if len(key.value) >= _SHORTEST_SLIP else ""
-            yield self._diagnostic(
-                key.start, f"llama-swap knows no “{name}” here.{hint}", fatal=False
-            )
+            words = f"llama-swap knows no “{name}” here.{hint}"
+            yield self._diagnostic(key.start, words, fatal=False)
 
     def _check_merge(self, value: Node, kind: KeySchema, at: int) -> _PendingNode | Diagnostic:
         """What `<<` brings in has to be right as if it stood in the mapping itself."""
@@ -248,12 +244,11 @@ class _Linter:
         top = self._document.merged.keys(self._document.root)
         if "macros" in top:
             yield from self._check_definitions(top["macros"])
-        expanded = {
-            entry.id: self._expand_values(entry) for entry in self._document.entries.values()
-        }
+        entries = self._document.entries.values()
+        expanded = {entry.id: self._expand_values(entry) for entry in entries}
         # If no model has a port from llama-swap, the file runs on any that doesn't ask for one.
         ports_matter = any(_has_port(texts) or _has_own_proxy(texts) for texts in expanded.values())
-        for entry in self._document.entries.values():
+        for entry in entries:
             if "macros" in entry.keys:
                 yield from self._check_definitions(entry.keys["macros"])
             yield from self._check_port(entry, expanded[entry.id], fatal=ports_matter)
@@ -266,9 +261,8 @@ class _Linter:
             if not _NAME.fullmatch(name):
                 yield self._diagnostic(at, f"“{shown}” can't be the name of a macro.", fatal=True)
             elif name in _RESERVED:
-                yield self._diagnostic(
-                    at, f"The macro {shown} is llama-swap's own.", fatal=name != "PID"
-                )
+                words = f"The macro {shown} is llama-swap's own."
+                yield self._diagnostic(at, words, fatal=name != "PID")
             if not isinstance(entry.value, YamlScalar) or entry.value.tag.endswith(_NO_MACROS):
                 words = f"The macro {shown} takes text, a number, true or false."
                 yield self._diagnostic(at, words, fatal=True)
@@ -282,9 +276,8 @@ class _Linter:
         shown = sanitize_line(entry.id, 80)
         at = entry.key.start
         if not expanded["cmd"].strip():
-            yield self._diagnostic(
-                at, f"{shown} has no cmd.", fatal=fatal and not _has_own_proxy(expanded)
-            )
+            fatal = fatal and not _has_own_proxy(expanded)
+            yield self._diagnostic(at, f"{shown} has no cmd.", fatal=fatal)
         elif not _has_port(expanded) and not _has_own_proxy(expanded):
             words = f"The cmd of {shown} doesn't use ${{PORT}}, and its proxy does."
             yield self._diagnostic(at, words, fatal=fatal)
@@ -318,9 +311,8 @@ class _Linter:
         """Every name that leads nowhere or to two models."""
         top = self._document.merged.keys(self._document.root)
         if not self._document.entries:
-            yield self._diagnostic(
-                self._document.root.start, "The config file has no models.", fatal=False
-            )
+            at = self._document.root.start
+            yield self._diagnostic(at, "The config file has no models.", fatal=False)
         aliases: dict[str, str] = {}
         yield from self._check_aliases(aliases)
         known = {**{name: name for name in self._document.entries}, **aliases}
@@ -330,22 +322,19 @@ class _Linter:
             for entry in entries_at(self._document, keys, "matrix", "vars").values():
                 yield from self._check_reference(entry.value, known, "the matrix", fatal=True)
         if "groups" in top and "matrix" in top:
-            yield self._diagnostic(
-                top["matrix"].pair.key.start, "groups and matrix exclude each other.", fatal=True
-            )
+            at = top["matrix"].pair.key.start
+            yield self._diagnostic(at, "groups and matrix exclude each other.", fatal=True)
         preload = entries_at(self._document, top, "hooks", "on_startup").get("preload")
         for node in list_items(preload):
             yield from self._check_reference(node, known, "preload", fatal=False)
-        for name, entry in entries_at(
-            self._document, top, "routing", "scheduler", "settings", "fifo", "priority"
-        ).items():
+        scheduler = entries_at(self._document, top, "routing", "scheduler", "settings")
+        for name, entry in entries_at(self._document, scheduler, "fifo", "priority").items():
             if name not in known:
                 yield self._unknown_model(entry.pair.key.start, name, known, "priority", fatal=True)
         for node in list_items(top.get("apiKeys")):
             if (key := scalar_text(node)) is not None and (not key or " " in key):
-                yield self._diagnostic(
-                    node.start, "An API key can't be empty or hold blanks.", fatal=True
-                )
+                words = "An API key can't be empty or hold blanks."
+                yield self._diagnostic(node.start, words, fatal=True)
 
     def _check_aliases(self, aliases: dict[str, str]) -> Iterator[Diagnostic]:
         for model in self._document.entries.values():
@@ -355,14 +344,11 @@ class _Linter:
                     continue
                 shown = sanitize_line(name, 80)
                 if name in aliases:
-                    other = sanitize_line(aliases[name], 80)
-                    yield self._diagnostic(
-                        node.start, f"{other} has the alias {shown} already.", fatal=True
-                    )
+                    words = f"{sanitize_line(aliases[name], 80)} has the alias {shown} already."
+                    yield self._diagnostic(node.start, words, fatal=True)
                 elif name in self._document.entries:
-                    yield self._diagnostic(
-                        node.start, f"The alias {shown} is a model's id.", fatal=False
-                    )
+                    words = f"The alias {shown} is a model's id."
+                    yield self._diagnostic(node.start, words, fatal=False)
                 aliases.setdefault(name, model.id)
 
     def _check_groups(
@@ -380,9 +366,8 @@ class _Linter:
                     words = f"{sanitize_line(name, 80)} is in the group {other} already."
                     yield self._diagnostic(node.start, words, fatal=True)
                 group_of.setdefault(name, group)
-                yield from self._check_reference(
-                    node, known, f"the group {sanitize_line(group, 60)}", fatal=False
-                )
+                where = f"the group {sanitize_line(group, 60)}"
+                yield from self._check_reference(node, known, where, fatal=False)
 
     def _check_reference(
         self, node: Node, known: Mapping[str, str], where: str, *, fatal: bool

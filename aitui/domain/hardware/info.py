@@ -170,16 +170,14 @@ def _lscpu_models(lines: Iterable[str]) -> str:
 def _environment(lines: Iterable[str]) -> str:
     """Name the container or else the virtual machine; "none" for both means neither."""
     found = dict(line[:100].strip().split(" ", 1) for line in lines if " " in line[:100].strip())
-    container, machine = found.get("container", ""), found.get("machine", "")
-    if _ENVIRONMENT.fullmatch(container) and container != "none":
-        return (
-            "WSL"
-            if container == "wsl"
-            else f"{_ENVIRONMENT_NAMES.get(container, container)} container"
-        )
-    if _ENVIRONMENT.fullmatch(machine) and machine != "none":
-        return f"{_ENVIRONMENT_NAMES.get(machine, machine)} virtual machine"
-    return NATIVE if container == machine == "none" else ""
+    if found.get("container") == "wsl":
+        return "WSL"
+    names = {kind: found.get(kind, "") for kind in ("container", "machine")}
+    for kind, words in (("container", "container"), ("machine", "virtual machine")):
+        name = names[kind]
+        if _ENVIRONMENT.fullmatch(name) and name != "none":
+            return f"{_ENVIRONMENT_NAMES.get(name, name)} {words}"
+    return NATIVE if set(names.values()) == {"none"} else ""
 
 
 def _driver(lines: Iterable[str]) -> str:

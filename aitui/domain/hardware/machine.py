@@ -33,9 +33,7 @@ def parse_counters(stat: Iterable[str], at: float) -> CpuCounters:
         core = _CORE.fullmatch(line[:500].rstrip())
         if core is not None and len(found) < _MOST_CORES:
             values = [int(value) for value in core[2].split()[:8]]
-            total = sum(values)
-            idle = sum(values[3:5])
-            found.append((total - idle, total))
+            found.append((sum(values) - sum(values[3:5]), sum(values)))
     return CpuCounters(at, tuple(found))
 
 
@@ -82,22 +80,21 @@ def _used_bytes(total: int | None, free: int | None) -> int | None:
 
 
 def _parse_load(text: str) -> tuple[float, float, float] | None:
-    values = [
-        bounds.number_in_range(bounds.parse_number(word), 0, 1e6) for word in text[:100].split()[:3]
-    ]
-    if len(values) < 3 or values[0] is None or values[1] is None or values[2] is None:
-        return None
-    return values[0], values[1], values[2]
+    words = text[:100].split()[:3]
+    values = [bounds.number_in_range(bounds.parse_number(word), 0, 1e6) for word in words]
+    match values:
+        case [float(one), float(five), float(fifteen)]:
+            return one, five, fifteen
+    return None
 
 
 def _parse_network(lines: Iterable[str]) -> tuple[NetworkInterface, ...]:
     found = (_INTERFACE.fullmatch(line[:400]) for line in lines)
-    interfaces = [
+    return tuple(
         NetworkInterface(sanitize_line(match[1]), int(match[2]), int(match[3]))
         for match in found
         if match is not None and match[1] != "lo"
-    ]
-    return tuple(interfaces[:_MOST_INTERFACES])
+    )[:_MOST_INTERFACES]
 
 
 _MOST_PROCESSES = 100_000
@@ -131,23 +128,25 @@ def parse_processes(lines: Iterable[str], page: int) -> Mapping[int, Process]:
 
 def parse_listeners(lines: Iterable[str]) -> Mapping[int, frozenset[int]]:
     """Return which processes listen on which port, by `ss -ltnp`."""
-    found: dict[int, set[int]] = {}
-    for line in lines:
-        listening = _LISTENING.match(line[:2000])
-        if listening is not None:
-            pids = map(int, _PID.findall(line[:2000])[:100])
-            found.setdefault(int(listening["port"]), set()).update(pids)
-    return {port: frozenset(pids) for port, pids in found.items() if pids}
+    return _by_port(
+        (int(listening["port"]), int(pid))
+        for line in lines
+        if (listening := _LISTENING.match(line[:2000])) is not None
+        for pid in _PID.findall(line[:2000])[:100]
+    )
 
 
 def parse_port_arguments(lines: Iterable[str]) -> Mapping[int, frozenset[int]]:
     """Return which processes have a port as argument: lines of `port /proc/pid/cmdline`."""
-    found: dict[int, set[int]] = {}
-    for line in lines:
-        match = _PORT_ARGUMENT.fullmatch(line[:100].strip())
-        if match is not None:
-            found.setdefault(int(match["port"]), set()).add(int(match["pid"]))
-    return {port: frozenset(pids) for port, pids in found.items()}
+    found = (_PORT_ARGUMENT.fullmatch(line[:100].strip()) for line in lines)
+    return _by_port((int(match["port"]), int(match["pid"])) for match in found if match is not None)
+
+
+def _by_port(pairs: Iterable[tuple[int, int]]) -> Mapping[int, frozenset[int]]:
+    found: dict[int, frozenset[int]] = {}
+    for port, pid in pairs:
+        found[port] = found.get(port, frozenset()) | {pid}
+    return found
 
 
 def with_descendants(pids: Iterable[int], everyone: Mapping[int, Process]) -> frozenset[int]:

@@ -147,10 +147,10 @@ def forecast_fit(
     needed = at(context_size)
     on_cards = bool(cards) if needed is None else needed.gpu > 0
     in_machine = headroom_in_machine(usage, evicted_ids)
-    cards = cards or usage.eligible_gpus
-    headroom = (
-        headroom_on_cards(usage, cards, profile.placement, evicted_ids) if on_cards else in_machine
-    )
+    headroom = in_machine
+    if on_cards:
+        cards = cards or usage.eligible_gpus
+        headroom = headroom_on_cards(usage, cards, profile.placement, evicted_ids)
     found = check_fit(
         needed,
         headroom,
@@ -160,7 +160,12 @@ def forecast_fit(
         longest=None if header is None else header.context_length,
     )
     if on_cards and needed is not None and found.verdict is FitVerdict.FITS:
-        found = _limit_by_ram(found, needed.host or 0, in_machine)
+        host, free = needed.host or 0, in_machine.after
+        if free is not None and host > free:
+            there = (
+                f"{format_bytes_gib(host)} of it go to RAM, where {format_bytes_gib(free)} are free"
+            )
+            found = replace(found, verdict=FitVerdict.TIGHT, reason=there)
     return replace(found, reason=found.reason or _fit_reason(found, profile, header))
 
 
@@ -171,13 +176,6 @@ def placement_cards(
     if not profile.on_gpu:
         return ()
     return profile.placement.cards(gpus, known.last_cards(profile.fingerprint))
-
-
-def _limit_by_ram(found: FitForecast, host: int, headroom: Headroom) -> FitForecast:
-    if headroom.after is None or host <= headroom.after:
-        return found
-    words = f"{format_bytes_gib(host)} of it go to RAM, where {format_bytes_gib(headroom.after)} are free"
-    return replace(found, verdict=FitVerdict.TIGHT, reason=words)
 
 
 def _fit_reason(found: FitForecast, profile: LaunchProfile, header: GgufHeader | None) -> str:

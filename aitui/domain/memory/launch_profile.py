@@ -27,11 +27,7 @@ CACHE_TYPE_V = ("-ctv", "--cache-type-v")
 GPU_LAYERS = ("-ngl", "--gpu-layers", "--n-gpu-layers")
 FLASH_ATTENTION = ("-fa", "--flash-attn")
 MICRO_BATCH = ("-ub", "--ubatch-size")
-_MOVED_TENSORS = (
-    ("-ot", "--override-tensor"),
-    ("-cmoe", "--cpu-moe"),
-    ("-ncmoe", "--n-cpu-moe"),
-)
+_MOVED_TENSORS = (("-ot", "--override-tensor"), ("-cmoe", "--cpu-moe"), ("-ncmoe", "--n-cpu-moe"))
 _COMPANIONS = (
     ("-md", "--model-draft", "--spec-draft-model"),
     ("-hfd", "-hfrd", "--hf-repo-draft"),
@@ -110,12 +106,13 @@ def launch_profile(command: str, environment: Mapping[str, str] = _NO_ENVIRONMEN
     own = CommandLine.read(command)
     line = CommandLine((*environment_arguments(environment), *own.arguments))
     slots = _natural(line.value(PARALLEL)) or 1
+    layers = line.value(GPU_LAYERS)
     unified = line.has(("-kvu", "--kv-unified")) or line.value(PARALLEL) is None
     return LaunchProfile(
         context_size=line.context_size or None,
         cache_k=(line.value(CACHE_TYPE_K) or "f16").lower(),
         cache_v=(line.value(CACHE_TYPE_V) or "f16").lower(),
-        gpu_layers=_parse_gpu_layers(line.value(GPU_LAYERS)),
+        gpu_layers=_EVERY_LAYER if layers in {"all", "-1"} else _natural(layers),
         streams=1 if unified else slots,
         micro_batch=_natural(line.value(MICRO_BATCH)) or _USUAL_MICRO_BATCH,
         cache_on_gpu=not line.has(("-nkvo", "--no-kv-offload")),
@@ -133,14 +130,6 @@ def _compute_fingerprint(line: CommandLine, environment: Mapping[str, str]) -> s
     seen = [(name, environment[name]) for name in VISIBILITY_VARIABLES if name in environment]
     said = repr((values, switches, *seen)).encode("utf-8", "backslashreplace")
     return hashlib.blake2b(said, digest_size=8).hexdigest()
-
-
-def _parse_gpu_layers(text: str | None) -> int | None:
-    if text is None or text == "auto":
-        return None
-    if text in ("all", "-1"):
-        return _EVERY_LAYER
-    return _natural(text)
 
 
 def _natural(text: str | None) -> int | None:

@@ -78,7 +78,8 @@ class UsualRate:
     at: float = 0.0
 
 
-_Kept = TypeVar("_Kept", bound=Measurement | OutOfMemory | UsualRate)
+MemoryRecord = Measurement | OutOfMemory | UsualRate
+_Kept = TypeVar("_Kept", bound=MemoryRecord)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,33 +109,22 @@ class MemoryRecords:
         last = max(placed, key=lambda one: one.at)
         return frozenset(key for key, size in last.cards if size)
 
-    def with_measurement(self, new: Measurement) -> "MemoryRecords":
-        """Add a load that succeeded: failures at no more than its size are forgotten."""
-        failures = tuple(
-            one
-            for one in self.failures
-            if one.setup != new.setup or one.context_size > new.context_size
-        )
-        return replace(
-            self,
-            measurements=_replace_or_append(self.measurements, new, MEASUREMENTS_KEPT),
-            failures=failures,
-        )
-
-    def with_failure(self, new: OutOfMemory) -> "MemoryRecords":
-        """Add a load that failed."""
-        return replace(self, failures=_replace_or_append(self.failures, new, FAILURES_KEPT))
-
-    def with_rate(self, new: UsualRate) -> "MemoryRecords":
-        """Add the rate at which it writes by now."""
-        return replace(self, rates=_replace_or_append(self.rates, new, RATES_KEPT))
+    def with_record(self, new: MemoryRecord) -> "MemoryRecords":
+        """Add a record; a load that succeeded forgets failures at no more than its size."""
+        match new:
+            case OutOfMemory():
+                return replace(self, failures=_replace_or_append(self.failures, new, FAILURES_KEPT))
+            case UsualRate():
+                return replace(self, rates=_replace_or_append(self.rates, new, RATES_KEPT))
+            case Measurement(setup=setup, context_size=tokens):
+                failures = (f for f in self.failures if f.setup != setup or f.context_size > tokens)
+                kept = _replace_or_append(self.measurements, new, MEASUREMENTS_KEPT)
+                return replace(self, measurements=kept, failures=tuple(failures))
 
     def usual_rate(self, setup: str, context_size: int) -> UsualRate | None:
         """Return how fast it was with that context size."""
-        return next(
-            (one for one in self.rates if (one.setup, one.context_size) == (setup, context_size)),
-            None,
-        )
+        same = (one for one in self.rates if (one.setup, one.context_size) == (setup, context_size))
+        return next(same, None)
 
     def fast_rate_below(self, setup: str, context_size: int) -> UsualRate | None:
         """Return the largest smaller context with which it was fast."""

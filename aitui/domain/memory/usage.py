@@ -5,13 +5,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from aitui.domain.hardware.sample import (
-    Gpu,
-    HardwareSample,
-    Machine,
-    SampleSource,
-    eligible_gpus,
-)
+from aitui.domain.hardware.sample import Gpu, HardwareSample, Machine, SampleSource, eligible_gpus
 from aitui.domain.memory.footprint import Footprint, FootprintOrigin
 from aitui.domain.models import Model, RunState
 

@@ -6,14 +6,14 @@ from functools import cached_property, partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from textual.app import App
+
 from aitui.collector import tune_collector
 from aitui.domain.snapshot import ConnectionPhase, ConnectionStatus, Server, Snapshot
 from aitui.errors import KeyPasswordNeeded
 from aitui.ui.context import AppContext, ServerContext
 
 if TYPE_CHECKING:
-    from textual.app import App
-
     from aitui.domain.confirmation import Confirmation
     from aitui.paths import Paths
     from aitui.ui.background import TaskRunner
@@ -139,7 +139,7 @@ class ServerSwitcher:
 
     def __init__(
         self,
-        app: "App[None]",
+        app: App[None],
         context: AppContext,
         tasks: "TaskRunner",
         notifier: "TerminalNotifier",

@@ -3,13 +3,11 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import ClassVar
 
 from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
-from textual.binding import BindingType
 from textual.geometry import Region, Size
 from textual.message import Message
 from textual.reactive import reactive
@@ -22,6 +20,7 @@ from aitui.domain.snapshot import Clock, ConnectionPhase, Snapshot
 from aitui.domain.units import format_countdown, format_rate, format_tokens
 from aitui.ui.keymap import MODEL_TABLE
 from aitui.ui.motions import motion_rows
+from aitui.ui.plain import component_classes
 from aitui.ui.text import shorten_id, truncate
 
 EMPTY_CELL = "–"
@@ -287,16 +286,10 @@ def visible_columns(width: int) -> list[tuple[TableColumn, int]]:
 class ModelTable(ScrollView, can_focus=True, inherit_bindings=False):
     """One row a model; the cursor stays with its model whatever happens around it."""
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = {
-        "model-table--text",
-        "model-table--ready",
-        "model-table--transit",
-        "model-table--failed",
-        "model-table--quiet",
-        "model-table--cursor",
-        "model-table--stale",
-    }
-    BINDINGS: ClassVar[list[BindingType]] = MODEL_TABLE.bindings()
+    COMPONENT_CLASSES = component_classes(
+        "model-table", "text", "ready", "transit", "failed", "quiet", "cursor", "stale"
+    )
+    BINDINGS = MODEL_TABLE.bindings()
 
     # Repainted by their watchers, and only where something changed.
     models: reactive[tuple[Model, ...]] = reactive((), init=False, repaint=False)

@@ -77,7 +77,7 @@ def test_what_leaves_makes_room() -> None:
 
 
 def test_what_once_ran_out_of_memory_says_at_which_context() -> None:
-    known = MemoryRecords().with_failure(OutOfMemory(65_536, SETUP.fingerprint))
+    known = MemoryRecords().with_record(OutOfMemory(65_536, SETUP.fingerprint))
     found = forecast_fit(card(used=0), known, SETUP, 131_072, HEADER)
     assert found.verdict is FitVerdict.NO
     assert found.reason == "it ran out of memory with 65,536 tokens"

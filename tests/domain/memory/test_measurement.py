@@ -77,15 +77,13 @@ def test_a_model_without_a_gpu_grows_in_the_machine_s_memory() -> None:
 
 
 def test_a_newer_measurement_takes_the_place_of_an_older_one() -> None:
-    known = MemoryRecords().with_measurement(at(4096, 5)).with_measurement(at(4096, 6))
+    known = MemoryRecords().with_record(at(4096, 5)).with_record(at(4096, 6))
     assert [one.gpu for one in known.measurements] == [6 * GIB]
 
 
 def test_what_ran_out_of_memory_is_remembered_by_its_smallest_context() -> None:
     known = (
-        MemoryRecords()
-        .with_failure(OutOfMemory(65_536, "a"))
-        .with_failure(OutOfMemory(40_000, "a"))
+        MemoryRecords().with_record(OutOfMemory(65_536, "a")).with_record(OutOfMemory(40_000, "a"))
     )
     assert known.failed_at("a") == 40_000
     assert known.failed_at("b") is None
@@ -93,21 +91,19 @@ def test_what_ran_out_of_memory_is_remembered_by_its_smallest_context() -> None:
 
 def test_a_load_that_came_up_with_as_much_clears_the_memory_of_one_that_died() -> None:
     known = (
-        MemoryRecords()
-        .with_failure(OutOfMemory(40_000, "a"))
-        .with_failure(OutOfMemory(65_536, "a"))
+        MemoryRecords().with_record(OutOfMemory(40_000, "a")).with_record(OutOfMemory(65_536, "a"))
     )
-    assert known.with_measurement(at(40_000, 5)).failed_at("a") == 65_536
-    assert known.with_measurement(at(39_999, 5)).failed_at("a") == 40_000
-    assert known.with_measurement(at(40_000, 5, setup="b")).failed_at("a") == 40_000
+    assert known.with_record(at(40_000, 5)).failed_at("a") == 65_536
+    assert known.with_record(at(39_999, 5)).failed_at("a") == 40_000
+    assert known.with_record(at(40_000, 5, setup="b")).failed_at("a") == 40_000
 
 
 def test_memory_of_a_model_is_bounded() -> None:
     known = MemoryRecords()
     for number in range(100):
-        known = known.with_failure(OutOfMemory(1000 + number, "a"))
-        known = known.with_measurement(at(100 + number, 5))
-        known = known.with_rate(UsualRate(100 + number, 5.0, "a"))
+        known = known.with_record(OutOfMemory(1000 + number, "a"))
+        known = known.with_record(at(100 + number, 5))
+        known = known.with_record(UsualRate(100 + number, 5.0, "a"))
     assert len(known.measurements) == MEASUREMENTS_KEPT
     assert len(known.failures) == FAILURES_KEPT
     assert len(known.rates) == RATES_KEPT
@@ -116,7 +112,7 @@ def test_memory_of_a_model_is_bounded() -> None:
 def rates(*pairs: tuple[int, float]) -> MemoryRecords:
     known = MemoryRecords()
     for context_size, rate in pairs:
-        known = known.with_rate(UsualRate(context_size, rate, "a"))
+        known = known.with_record(UsualRate(context_size, rate, "a"))
     return known
 
 

@@ -20,15 +20,11 @@ class Inside(LocalHost):
     ) -> None:
         """`number` is the uid of another login than the machine's."""
         super().__init__(machine.home)
+        self.label = "the machine"
         bus = (f"XDG_RUNTIME_DIR=/run/user/{machine.number}",) if session else ()
         self._machine = machine
         self._before = (*machine.login(number), *bus, *surroundings)
         self.commands: list[tuple[str, ...]] = []
-
-    @property
-    def label(self) -> str:
-        """What messages call it."""
-        return "the machine"
 
     async def run(
         self,

@@ -61,7 +61,7 @@ class Taught:
         for lesson in found:
             if isinstance(lesson.observation, UsualRate):
                 before = self.known.get(lesson.model, MemoryRecords())
-                self.known[lesson.model] = before.with_rate(lesson.observation)
+                self.known[lesson.model] = before.with_record(lesson.observation)
 
     def spills(self, model: Model) -> tuple[OffloadSlowdown, ...]:
         memory = ModelMemory(

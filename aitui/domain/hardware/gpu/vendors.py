@@ -9,11 +9,7 @@ from aitui.domain.hardware.gpu.drm import parse_cards, parse_clients
 from aitui.domain.hardware.gpu.probe import GpuOutput, GpuProbe, GpuVendor, Sections
 from aitui.domain.hardware.sample import Gpu, GpuProcessMemory
 
-PROBES: tuple[GpuProbe, ...] = (
-    nvidia,
-    amd,
-    intel,
-)
+PROBES: tuple[GpuProbe, ...] = (nvidia, amd, intel)
 
 _VENDORS = (
     *(probe.VENDOR for probe in PROBES),
