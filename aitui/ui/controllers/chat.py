@@ -21,7 +21,7 @@ from aitui.services.chat_setup import (
 )
 from aitui.services.monitor import detect_suspends
 from aitui.store.history import FILE_NAME, ConversationHistory
-from aitui.ui.controllers.questions import offer_evicted_models
+from aitui.ui.controllers.models import offer_evicted_models
 from aitui.ui.controllers.transcript_sync import TranscriptPresenter
 from aitui.ui.keymap import APP, MODELS
 from aitui.ui.reply_text import completion_notice, failure_text
