@@ -14,12 +14,12 @@ def model_keys(
     own = model is not None and model.loadable
     waits = model is not None and model.requested is not None
     idle = model is None or not (model.resident or waits)
+    loading = model is not None and (
+        model.state is RunState.STARTING or (waits and not model.resident)
+    )
     hints = [
         (MODELS.hint("load"), writable and own and idle),
-        (
-            MODELS.hint("unload", "abort" if _is_loading(model) else ""),
-            writable and own and not idle,
-        ),
+        (MODELS.hint("unload", "abort" if loading else ""), writable and own and not idle),
         (MODELS.hint("chat"), live and model is not None),
         (MODELS.hint("app.change_context"), writable and own and host),
         (APP.hint("refresh_server"), not live),
@@ -58,9 +58,3 @@ def chat_keys(*, writing: bool, answering: bool) -> list[Hint]:
 def filter_keys() -> list[Hint]:
     """Those of the filter line, where letters are letters."""
     return [MODELS.hint("keep_filter"), MODELS.hint("back")]
-
-
-def _is_loading(model: Model | None) -> bool:
-    return model is not None and (
-        model.state is RunState.STARTING or (model.requested is not None and not model.resident)
-    )

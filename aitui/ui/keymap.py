@@ -56,13 +56,11 @@ class Key:
     @property
     def signs(self) -> tuple[str, ...]:
         """All of its keys as a person knows them."""
-        return tuple(_sign(key) for key in self.keys.split(","))
-
-
-def _sign(key: str) -> str:
-    if key.startswith("ctrl+"):
-        return f"^{key[-1]}"
-    return _SIGNS.get(key) or (key.upper() if key.startswith("f") and len(key) > 1 else key)
+        names = (key.replace("ctrl+", "^") for key in self.keys.split(","))
+        return tuple(
+            _SIGNS.get(key) or (key.upper() if key[0] == "f" and len(key) > 1 else key)
+            for key in names
+        )
 
 
 class KeyGroup:

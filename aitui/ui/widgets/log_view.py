@@ -206,7 +206,7 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
                 cursor=number == self.cursor,
                 is_failure_line=self.failure_lines.is_failure_line(number, line),
                 needle=self.rows.needle,
-                selected=self._selected_range(row, start, end),
+                selected=self._selected_range(self.text_selection, row, start, end),
             ),
             {part: self._style(part) for part in PARTS},
             self.screen.get_component_rich_style("screen--selection"),
@@ -223,7 +223,7 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
         for row in range(max(first, rows.first_row), min(last, rows.end_row - 1) + 1):
             number, _ = rows.line_at_row(row)
             line, start, end = rows.row_text(row)
-            selected = self._selection_range(selection, row, start, end)
+            selected = self._selected_range(selection, row, start, end)
             text += "\n" if before not in {-1, number} else ""
             text += line.text[slice(*selected)] if selected else ""
             before = number
@@ -352,15 +352,11 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
     def _wrap_width(self) -> int:
         return max(NARROWEST, self._width - GUTTER) if self.wraps else NO_WRAP
 
-    def _selected_range(self, row: int, start: int, end: int) -> tuple[int, int] | None:
-        selection = self.text_selection
-        return None if selection is None else self._selection_range(selection, row, start, end)
-
     @staticmethod
-    def _selection_range(
-        selection: Selection, row: int, start: int, end: int
+    def _selected_range(
+        selection: Selection | None, row: int, start: int, end: int
     ) -> tuple[int, int] | None:
-        span = selection.get_span(row)
+        span = None if selection is None else selection.get_span(row)
         if span is None:
             return None
         # A row begins at its own first character, also where the selection came from above.
