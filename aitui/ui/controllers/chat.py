@@ -1,8 +1,8 @@
 """The chats of one server: opens them, sends prompts, and shows what comes."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -68,30 +68,26 @@ class PromptStore:
     async def load_history(self, history: ConversationHistory) -> tuple[str, ...]:
         """What was asked before this aitui began; the second time nothing."""
         known, self._has_loaded_history = self._has_loaded_history, True
-        try:
-            return () if known else await history.prompts()
-        except HistoryError as error:
-            self._report_once(error)
-            return ()
+        prompts: tuple[str, ...] = ()
+        with self._report_once():
+            prompts = () if known else await history.prompts()
+        return prompts
 
     async def add_to_history(self, history: ConversationHistory, text: str) -> None:
         """Keep what was asked."""
-        try:
+        with self._report_once():
             await history.add_prompt(text)
-        except HistoryError as error:
-            self._report_once(error)
 
     async def load_draft(
         self, history: ConversationHistory, conversation: Conversation
     ) -> PromptDraft:
         """What was being written when aitui ended."""
         key = self._draft_keys[conversation.id] = _draft_key(conversation)
-        try:
+        draft = PromptDraft()
+        with self._report_once():
             text, editing = await history.draft(key)
-        except HistoryError as error:
-            self._report_once(error)
-            return PromptDraft()
-        return PromptDraft(text, editing=editing)
+            draft = PromptDraft(text, editing=editing)
+        return draft
 
     def set_draft(self, chat: ChatSession, prompt: PromptDraft) -> bool:
         """Take what is being written; return whether `keep` has to be called a little later."""
@@ -102,27 +98,24 @@ class PromptStore:
     async def save_drafts(self, history: ConversationHistory) -> None:
         """Keep what was written since the last time."""
         unsaved, self._unsaved = self._unsaved, {}
-        try:
+        with self._report_once():
             for chat, prompt in unsaved.values():
-                await self._save_draft(history, chat.conversation, prompt)
+                conversation, key = chat.conversation, _draft_key(chat.conversation)
+                before = self._draft_keys.get(conversation.id, key)
+                if before != key:
+                    # The first question was asked meanwhile.
+                    await history.save_draft(before, "")
+                self._draft_keys[conversation.id] = key
+                await history.save_draft(key, prompt.text, prompt.editing)
+
+    @contextmanager
+    def _report_once(self) -> Iterator[None]:
+        try:
+            yield
         except HistoryError as error:
-            self._report_once(error)
-
-    async def _save_draft(
-        self, history: ConversationHistory, conversation: Conversation, prompt: PromptDraft
-    ) -> None:
-        key = _draft_key(conversation)
-        before = self._draft_keys.get(conversation.id, key)
-        if before != key:
-            # The first question was asked meanwhile.
-            await history.save_draft(before, "")
-        self._draft_keys[conversation.id] = key
-        await history.save_draft(key, prompt.text, prompt.editing)
-
-    def _report_once(self, error: HistoryError) -> None:
-        if str(error) not in self._reported:
-            self._reported.add(str(error))
-            self._warn(str(error))
+            if str(error) not in self._reported:
+                self._reported.add(str(error))
+                self._warn(str(error))
 
 
 def _draft_key(conversation: Conversation) -> str:
@@ -342,26 +335,24 @@ class ChatController:
         self._tasks.run_in_background(self._open_model(model_id), "open chat")
 
     async def _open_model(self, model_id: str) -> None:
-        chat = await self._sessions.open_model(model_id)
-        await self._load_draft(chat)
-        self.show(chat)
+        await self._switch_to(await self._sessions.open_model(model_id))
 
     async def begin_chat(self, model_id: str) -> None:
         """Begin a new conversation with that model. Raises ValueError where that cuts an answer."""
-        chat = await self._sessions.begin(model_id)
-        await self._load_draft(chat)
-        self.leave_chat()
-        self.show(chat)
+        await self._switch_to(await self._sessions.begin(model_id))
 
     async def resume(self, conversation_id: str) -> None:
         """Go on with an earlier conversation. Raises ValueError where that cuts an answer."""
         chat = await self._sessions.resume(conversation_id)
-        await self._load_draft(chat)
-        self.leave_chat()
-        self.show(chat)
+        await self._switch_to(chat)
         for turn in chat.conversation.path:
             if turn.role is Role.USER:
                 self.pane.prompt.add_to_history(turn.text)
+
+    async def _switch_to(self, chat: ChatSession) -> None:
+        await self._load_draft(chat)
+        self.leave_chat()
+        self.show(chat)
 
     async def switch_model(self, chat: ChatSession, model_id: str) -> None:
         """Go on with another model. Raises ValueError where that cuts an answer."""
@@ -447,10 +438,7 @@ class ChatController:
 
     def show_in_editor(self, text: str) -> None:
         """Show a text in an editor; what is changed there is dropped."""
-        self._tasks.run_in_background(self._show_in_editor(text), "editor", exclusive=False)
-
-    async def _show_in_editor(self, text: str) -> None:
-        await edit_text(self._app, text)
+        self._tasks.run_in_background(edit_text(self._app, text), "editor", exclusive=False)
 
     def run(
         self,

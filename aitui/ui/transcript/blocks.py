@@ -568,13 +568,6 @@ def _empty_pieces(source: str) -> Iterator[Piece]:
         yield Piece("".join(lines[at : at + BLOCK_LINES]), PieceKind.NOTHING, opens=False)
 
 
-def split_text(text: str) -> list[Piece]:
-    """All pieces of a text."""
-    growing = StreamedText()
-    growing.add(text)
-    return [*growing.advance(), *growing.tail()]
-
-
 def split_plain_text(text: str, indent: int) -> list[Piece]:
     """A text as it was typed, in pieces of a few lines; they are one block."""
     lines = replace_control_characters(text).splitlines(keepends=True)
