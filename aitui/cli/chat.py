@@ -298,7 +298,9 @@ def _raise_on_failure(reply: Reply) -> None:
             f"Stopped after {reply.rates.tokens} {noun}",
             remedy="aitui chat --continue goes on" if len(reply.text) else "",
         )
-    if reply.finish == "length":
+    if reply.empty_text:
+        _print_note(reply.empty_text)
+    elif reply.finish == "length":
         _print_note("the answer reached its limit of tokens: aitui chat --continue goes on")
 
 

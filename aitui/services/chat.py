@@ -31,6 +31,7 @@ from aitui.domain.chat.reply import (
     ResponseStarted,
     TextDelta,
     TokenUsage,
+    ToolCalled,
 )
 from aitui.domain.models import RunState
 from aitui.domain.snapshot import Clock
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from aitui.llamaswap.chat import ChatClient
 
 
+_MOST_TOOLS = 8
 _WAITING = {ReplyPhase.QUEUED, ReplyPhase.LOADING}
 _STATES = {ReplyPhase.DONE: TurnState.DONE, ReplyPhase.STOPPED: TurnState.STOPPED}
 
@@ -105,7 +107,9 @@ class ReplyBuilder:
     def build_turn(self, ended: float) -> Turn:
         """Return the turn that the reply became; `ended` is Unix time."""
         answer = self._reply
-        trouble = "" if answer.error is None else str(answer.error)
+        trouble = (
+            self.view(answer.phase_since).empty_text if answer.error is None else str(answer.error)
+        )
         return replace(
             self._turn,
             text=str(self._text.view()),
@@ -136,6 +140,8 @@ class ReplyBuilder:
                 self._reply = replace(self._reply, usage=delta)
             case GenerationFinished():
                 self._reply = replace(self._reply, finish=delta.reason)
+            case ToolCalled() if len(self._reply.tools) < _MOST_TOOLS:
+                self._reply = replace(self._reply, tools=(*self._reply.tools, delta.name))
             case _:
                 self._apply_waiting(delta, now)
 

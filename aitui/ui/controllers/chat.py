@@ -1,8 +1,8 @@
 """The chats of one server: opens them, sends prompts, and shows what comes."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -68,26 +68,30 @@ class PromptStore:
     async def load_history(self, history: ConversationHistory) -> tuple[str, ...]:
         """What was asked before this aitui began; the second time nothing."""
         known, self._has_loaded_history = self._has_loaded_history, True
-        prompts: tuple[str, ...] = ()
-        with self._report_once():
-            prompts = () if known else await history.prompts()
-        return prompts
+        try:
+            return () if known else await history.prompts()
+        except HistoryError as error:
+            self._report_once(error)
+            return ()
 
     async def add_to_history(self, history: ConversationHistory, text: str) -> None:
         """Keep what was asked."""
-        with self._report_once():
+        try:
             await history.add_prompt(text)
+        except HistoryError as error:
+            self._report_once(error)
 
     async def load_draft(
         self, history: ConversationHistory, conversation: Conversation
     ) -> PromptDraft:
         """What was being written when aitui ended."""
         key = self._draft_keys[conversation.id] = _draft_key(conversation)
-        draft = PromptDraft()
-        with self._report_once():
+        try:
             text, editing = await history.draft(key)
-            draft = PromptDraft(text, editing=editing)
-        return draft
+        except HistoryError as error:
+            self._report_once(error)
+            return PromptDraft()
+        return PromptDraft(text, editing=editing)
 
     def set_draft(self, chat: ChatSession, prompt: PromptDraft) -> bool:
         """Take what is being written; return whether `keep` has to be called a little later."""
@@ -98,7 +102,7 @@ class PromptStore:
     async def save_drafts(self, history: ConversationHistory) -> None:
         """Keep what was written since the last time."""
         unsaved, self._unsaved = self._unsaved, {}
-        with self._report_once():
+        try:
             for chat, prompt in unsaved.values():
                 conversation, key = chat.conversation, _draft_key(chat.conversation)
                 before = self._draft_keys.get(conversation.id, key)
@@ -107,15 +111,13 @@ class PromptStore:
                     await history.save_draft(before, "")
                 self._draft_keys[conversation.id] = key
                 await history.save_draft(key, prompt.text, prompt.editing)
-
-    @contextmanager
-    def _report_once(self) -> Iterator[None]:
-        try:
-            yield
         except HistoryError as error:
-            if str(error) not in self._reported:
-                self._reported.add(str(error))
-                self._warn(str(error))
+            self._report_once(error)
+
+    def _report_once(self, error: HistoryError) -> None:
+        if str(error) not in self._reported:
+            self._reported.add(str(error))
+            self._warn(str(error))
 
 
 def _draft_key(conversation: Conversation) -> str:
