@@ -48,9 +48,9 @@ def chat_keys(*, writing: bool, answering: bool) -> list[Hint]:
     of_transcript = ("block(1)", "copy('block')", "reasoning", "follow")
     return [
         *stop,
-        CHAT_PANE.hint("write", runs="screen.write_prompt"),
+        CHAT_PANE.hint("screen.write_prompt"),
         *(TRANSCRIPT.hint(action) for action in of_transcript),
-        CHAT_PANE.hint("close", runs="screen.close_chat"),
+        CHAT_PANE.hint("screen.close_chat"),
         APP.hint("help"),
     ]
 

@@ -86,14 +86,11 @@ class KeyGroup:
             if key.bound
         ]
 
-    def hint(self, action: str, words: str = "", runs: str = "") -> Hint:
-        """The footer's hint for the key that does `action`.
-
-        `words` replace those of the key, `runs` is what a click does if it isn't the action itself.
-        """
+    def hint(self, action: str, words: str = "") -> Hint:
+        """The footer's hint for the key that does `action`; `words` replace those of the key."""
         key = self._find(action)
         owner = f"{self.owner}." if self.owner else ""
-        return self.sign(action), words or key.short or key.words, runs or owner + action
+        return self.sign(action), words or key.short or key.words, owner + action
 
     def line(self, *actions: str) -> str:
         """The hints for several keys as one line of text."""
@@ -220,8 +217,8 @@ REQUESTS = KeyGroup("requests", *_motions("first", "last")[:2])
 
 CHAT_PANE = KeyGroup(
     "chat",
-    Key("i,enter", "write", "write", listed=False),
-    Key("escape", "close", "back to the models", "models"),
+    Key("i,enter", "screen.write_prompt", "write", listed=False),
+    Key("escape", "screen.close_chat", "back to the models", "models"),
 )
 PROMPT = KeyGroup(
     "prompt",

@@ -187,6 +187,8 @@ class ModelsScreen(Screen[None]):
         """Mount the conversation: not with the table, to which its import and style add a third."""
         if self._chat_mount is None:
             self._chat_mount = self._body.mount(self.chat)
+            # Other keys work while an answer is under way.
+            self.watch(self.chat, "is_replying", self._show_ages, init=False)
         return self._chat_mount
 
     @property
@@ -355,9 +357,6 @@ class ModelsScreen(Screen[None]):
     def _handle_filter_submit(self) -> None:
         self._close_filter()
 
-    def on_chat_pane_close_requested(self) -> None:
-        self.show_chat(shown=False)
-
     def on_descendant_focus(self) -> None:
         """Other keys work now."""
         self._show_ages()
@@ -373,7 +372,3 @@ class ModelsScreen(Screen[None]):
     @on(ColumnTitles.SortRequested)
     def _handle_sort_request(self, message: ColumnTitles.SortRequested) -> None:
         self._sort_by(message.sort)
-
-    def on_chat_pane_replying_changed(self) -> None:
-        """Other keys work now."""
-        self._show_ages()

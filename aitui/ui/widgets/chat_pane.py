@@ -3,7 +3,6 @@
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Vertical
-from textual.message import Message
 from textual.reactive import reactive
 
 from aitui.domain.chat.conversation import ImageAttachment
@@ -31,12 +30,6 @@ class ChatPane(Vertical):
     heading: reactive[str] = reactive("")
     is_replying: reactive[bool] = reactive(False)
 
-    class ReplyingChanged(Message):
-        """The answer that is shown is under way now, or isn't any more."""
-
-    class CloseRequested(Message):
-        """The chat is to be closed."""
-
     def __init__(self, clock: Clock, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
         self.transcript = Transcript(
@@ -56,15 +49,6 @@ class ChatPane(Vertical):
         words = " ".join(word for word in ("Ask", model, "…") if word)
         self.prompt.placeholder = plain(f"{words}  (⏎ sends, / commands)")
         self._update_title()
-
-    def watch_is_replying(self) -> None:
-        self.post_message(self.ReplyingChanged())
-
-    def action_write(self) -> None:
-        self.prompt.focus()
-
-    def action_close(self) -> None:
-        self.post_message(self.CloseRequested())
 
     def _update_title(self) -> None:
         words = [f"Chat · {shorten_id(self.model_id, 40)}" if self.model_id else "Chat"]
