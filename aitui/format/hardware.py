@@ -213,6 +213,8 @@ def _format_total(picture: MemoryUsage) -> str:
         return "nobody tells how much memory is in use"
     name = "VRAM" if picture.on_cards else "RAM"
     count = f" on {len(picture.cards)} GPUs" if len(picture.cards) > 1 else ""
+    if picture.used_bytes is None:
+        return f"{format_bytes_gib(picture.total_bytes)} {name}{count}, use unknown"
     return f"{format_memory(picture.used_bytes, picture.total_bytes)} {name} in use{count}"
 
 

@@ -73,17 +73,14 @@ class Request:
 
 
 class HttpClient:
-    """Sends requests to one server; everything that goes wrong is raised as an AituiError."""
+    """Sends requests to one server, and raises Unreachable, TlsRefused or BadResponse."""
 
     def __init__(self, server: Server, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._server = server
         self.connections = ClientPool(server, monotonic)
 
     async def request(self, request: Request) -> Response:
-        """Send a request over the pool, and replace a stuck pool once.
-
-        Raises Unreachable, TlsRefused, BadResponse.
-        """
+        """Send a request over the pool, and replace a stuck pool once."""
         async with self._limit_time(request):
             try:
                 return await self._send_pooled(request)
@@ -95,10 +92,7 @@ class HttpClient:
                 raise await translate_error(self._server, error, RequestTrace()) from error
 
     async def request_long(self, request: Request) -> Response:
-        """Send a request that may take minutes over a connection of its own.
-
-        Raises Unreachable, TlsRefused, BadResponse.
-        """
+        """Send a request that may take minutes over a connection of its own."""
         async with self._limit_time(request), self.connections.open_single() as client:
             return await self._send(client, request)
 
@@ -107,7 +101,6 @@ class HttpClient:
         """Send a request over a connection of its own and yield once the headers have come.
 
         `limit` applies to the headers; the body may take for ever.
-        Raises Unreachable, TlsRefused, BadResponse.
         """
         trace = RequestTrace()
         async with self.connections.open_single() as client, AsyncExitStack() as stack:
@@ -172,7 +165,7 @@ class HttpClient:
 
 
 class ResponseStream:
-    """A response with a body that is read chunk by chunk."""
+    """A response with a body that is read chunk by chunk. Raises Unreachable and BadResponse."""
 
     def __init__(
         self,
@@ -198,20 +191,14 @@ class ResponseStream:
         return content_type.partition(";")[0].strip().lower()
 
     async def read(self) -> Response:
-        """Read the rest of the body: the error of a refused stream.
-
-        Raises Unreachable, BadResponse.
-        """
+        """Read the rest of the body: the error of a refused stream."""
         try:
             return await _read_response(self._request, self._response)
         except TRANSLATABLE_ERRORS as error:
             raise await self._http.translate_error(error, self._trace) from error
 
     async def chunks(self) -> AsyncGenerator[bytes, None]:
-        """Yield the body as it arrives; a clean end of it ends the iterator.
-
-        Raises ConnectionLost, BadResponse.
-        """
+        """Yield the body as it arrives; a clean end of it ends the iterator."""
         _check_encoding(self._request, self._response)
         try:
             async with aclosing(_iter_raw(self._response)) as chunks:
@@ -272,7 +259,8 @@ class _PooledClient:
 class ClientPool:
     """Hands out httpx clients with one TLS context, renewed when a certificate file changes.
 
-    `is_closed` is set once this side has closed the connections.
+    It raises CertificateFileError and Unreachable. `is_closed` is set once this side has closed the
+    connections.
     """
 
     def __init__(self, server: Server, monotonic: Callable[[], float]) -> None:
@@ -290,10 +278,7 @@ class ClientPool:
 
     @asynccontextmanager
     async def use_pool(self) -> AsyncIterator[httpx.AsyncClient]:
-        """Yield the client for short requests, after waiting for a slot.
-
-        Raises CertificateFileError, Unreachable.
-        """
+        """Yield the client for short requests, after waiting for a slot."""
         async with self._slots:
             context = await self._current_context()
             if self._pool is None:
@@ -309,10 +294,7 @@ class ClientPool:
 
     @asynccontextmanager
     async def open_single(self) -> AsyncIterator[httpx.AsyncClient]:
-        """Yield a client for one long request, and close it afterwards.
-
-        Raises CertificateFileError, Unreachable.
-        """
+        """Yield a client for one long request, and close it afterwards."""
         client = self._new_client(await self._current_context(), 1)
         try:
             yield client

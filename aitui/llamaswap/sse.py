@@ -42,10 +42,7 @@ class SseParser:
         self._begun = False
 
     def feed(self, chunk: bytes) -> list[SseEvent]:
-        """Return the events that this chunk completes.
-
-        Raises BadResponse.
-        """
+        """Return the events that this chunk completes. Raises BadResponse."""
         if self._after_cr and chunk:
             self._after_cr = False
             chunk = chunk.removeprefix(b"\n")

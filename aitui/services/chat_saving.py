@@ -1,11 +1,11 @@
 """A conversation stored while it goes on, without ever delaying it."""
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+from aitui.aio import background_task
 from aitui.domain.chat.conversation import Conversation, Turn
 from aitui.domain.chat.reply import Reply
 from aitui.domain.llama_server import CommandLine
@@ -26,41 +26,25 @@ class ConversationSaver:
 
     def __init__(self, history: ConversationHistory | None) -> None:
         self._history = history
-        self._warnings: list[str] = []
-
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        """Return what couldn't be stored, and why."""
-        return tuple(self._warnings)
+        self.warnings: tuple[str, ...] = ()
 
     async def save(self, conversation: Conversation) -> None:
         """Write what has changed."""
-        if self._history is not None:
-            with self._collect_warnings():
-                await self._history.save(conversation)
+        await self._write(lambda history: history.save(conversation))
 
-    async def remember_settings(self, conversation: Conversation) -> None:
+    async def remember_settings(self, of: Conversation) -> None:
         """Store the system prompt and the parameters for the model's next conversation."""
-        if self._history is not None:
-            with self._collect_warnings():
-                await self._history.remember_settings(
-                    conversation.server,
-                    conversation.model,
-                    conversation.system,
-                    conversation.sampling,
-                )
+        await self._write(
+            lambda history: history.remember_settings(of.server, of.model, of.system, of.sampling)
+        )
 
     async def rename(self, conversation: Conversation) -> None:
         """Write the title."""
-        if self._history is not None:
-            with self._collect_warnings():
-                await self._history.rename(conversation.id, conversation.title)
+        await self._write(lambda history: history.rename(conversation.id, conversation.title))
 
     async def release(self, conversation: Conversation) -> None:
         """Release the conversation for others."""
-        if self._history is not None:
-            with self._collect_warnings():
-                await self._history.release(conversation.id)
+        await self._write(lambda history: history.release(conversation.id))
 
     @asynccontextmanager
     async def save_while_streaming(
@@ -70,21 +54,12 @@ class ConversationSaver:
         if self._history is None:
             yield
             return
-        writing = asyncio.create_task(
-            self._save_periodically(self._history, conversation, turn, view), name="save the answer"
-        )
-        try:
+        saving = self._save_periodically(conversation, turn, view)
+        async with background_task(saving, "save the answer"):
             yield
-        finally:
-            writing.cancel()
-            await asyncio.wait({writing})
 
     async def _save_periodically(
-        self,
-        history: ConversationHistory,
-        conversation: Conversation,
-        turn: Turn,
-        view: Callable[[], Reply],
+        self, conversation: Conversation, turn: Turn, view: Callable[[], Reply]
     ) -> None:
         await self.save(conversation)
         text, reasoning = len(turn.text), len(turn.reasoning)
@@ -93,19 +68,21 @@ class ConversationSaver:
             answer = view()
             if len(answer.text) == text and len(answer.reasoning) == reasoning:
                 continue
-            with self._collect_warnings():
-                await history.append(
-                    answer.turn_id, answer.text.since(text), answer.reasoning.since(reasoning)
-                )
+            more = answer.text.since(text), answer.reasoning.since(reasoning)
+            if await self._write(lambda history: history.append(answer.turn_id, *more)):  # noqa: B023
                 text, reasoning = len(answer.text), len(answer.reasoning)
 
-    @contextlib.contextmanager
-    def _collect_warnings(self) -> Iterator[None]:
+    async def _write(self, work: Callable[[ConversationHistory], Awaitable[object]]) -> bool:
+        """Write to the history, if there is one; return whether that worked."""
+        if self._history is None:
+            return False
         try:
-            yield
+            await work(self._history)
         except HistoryError as error:
-            if str(error) not in self._warnings:
-                self._warnings.append(str(error))
+            if str(error) not in self.warnings:
+                self.warnings += (str(error),)
+            return False
+        return True
 
 
 class SlotSizeCache:

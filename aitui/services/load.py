@@ -3,9 +3,8 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
-from aitui.aio import cancel_and_wait
+from aitui.aio import background_task
 from aitui.domain.confirmation import Ask, Confirmation
 from aitui.domain.eviction import (
     EvictionVictim,
@@ -60,15 +59,17 @@ def quit_confirmation(snapshot: Snapshot, *, answering: bool) -> Confirmation:
     facts = _open_load_lines(snapshot, "aitui quits now")
     if answering:
         facts = (*facts, "An answer is under way. What came of it is kept.")
-    facts = facts or ("Nothing is loading any more.",)
-    return Confirmation("Quit aitui?", facts, yes="Quit", no="Stay")
+    return _leave_confirmation("Quit aitui?", "Quit", facts)
 
 
 def leave_confirmation(label: str, snapshot: Snapshot) -> Confirmation:
     """Confirm to leave the server of that label, with what that cuts."""
     facts = _open_load_lines(snapshot, "aitui leaves this server now")
-    facts = facts or ("Nothing is loading any more.",)
-    return Confirmation(f"Leave {label}?", facts, yes="Leave", no="Stay")
+    return _leave_confirmation(f"Leave {label}?", "Leave", facts)
+
+
+def _leave_confirmation(title: str, yes: str, facts: tuple[str, ...]) -> Confirmation:
+    return Confirmation(title, facts or ("Nothing is loading any more.",), yes=yes, no="Stay")
 
 
 def _open_load_lines(snapshot: Snapshot, condition: str) -> tuple[str, ...]:
@@ -96,22 +97,18 @@ async def wait_until_ready(
     Raises LoadFailed, NoSuchModel, Unreachable, TlsRefused, ServerError.
     """
     monitor = session.monitor
-    coming = asyncio.create_task(
-        _load_within_limit(session, model_id, at_limit), name=f"load {model_id}"
-    )
-    aborted = asyncio.create_task(
-        monitor.wait_until(lambda _: monitor.was_unload_requested(model_id), limit=None),
-        name=f"abort {model_id}",
-    )
-    try:
+    loading = _load_within_limit(session, model_id, at_limit)
+    aborting = monitor.wait_until(lambda _: monitor.was_unload_requested(model_id), limit=None)
+    async with (
+        background_task(loading, f"load {model_id}") as coming,
+        background_task(aborting, f"abort {model_id}") as aborted,
+    ):
         await asyncio.wait({coming, aborted}, return_when=asyncio.FIRST_COMPLETED)
         if monitor.was_unload_requested(model_id):
             # Closing the request removes a load that has not begun from the server's queue.
             return False
         await coming
         return True
-    finally:
-        await cancel_and_wait(coming, aborted)
 
 
 async def _load_within_limit(
@@ -123,13 +120,9 @@ async def _load_within_limit(
         async with asyncio.timeout(None) as running_out:
             now = asyncio.get_running_loop().time
             end_wait = at_limit or (lambda: running_out.reschedule(now()))
-            counting = asyncio.create_task(
-                _start_timeout_when_loading(session, model_id, begun, end_wait)
-            )
-            try:
+            counting = _start_timeout_when_loading(session, model_id, begun, end_wait)
+            async with background_task(counting, f"time the load of {model_id}"):
                 await _request_and_watch(session, model_id, begun)
-            finally:
-                await cancel_and_wait(counting)
     except TimeoutError:
         raise ModelNotReady(
             f"{model_id} is not up after {limit:.0f} s",
@@ -165,7 +158,7 @@ async def _request_and_watch(session: Session, model_id: str, begun: asyncio.Eve
             raise _absent_model_error(model_id, trouble, begun=begun.is_set())
         # A proxy's time limit, or the connection, may end long before the load does.
         snapshot = await session.monitor.wait_until(
-            partial(_has_changed, model_id, state, lost),
+            lambda now: (_model_state(model_id, now), _is_lost(now)) != (state, lost),  # noqa: B023
             STATE_CONFIRMED_WITHIN if trouble is None else None,
         )
 
@@ -201,10 +194,6 @@ def _absent_model_error(model_id: str, trouble: AituiError | None, *, begun: boo
     if begun and not isinstance(trouble, LoadFailed):
         return LoadFailed(f"{model_id} didn't come up", why=trouble.what)
     return trouble
-
-
-def _has_changed(model_id: str, state: RunState, lost: bool, later: Snapshot) -> bool:  # noqa: FBT001
-    return _model_state(model_id, later) is not state or _is_lost(later) is not lost
 
 
 def _is_lost(snapshot: Snapshot) -> bool:
@@ -312,11 +301,9 @@ def _describe_victim(victim: EvictionVictim) -> str:
     elif victim.requests == 0:
         use = "idle"
     else:
-        use = (
-            "1 request runs there, and the load waits for it"
-            if victim.requests == 1
-            else f"{victim.requests} requests run there, and the load waits for them"
-        )
+        use = f"{victim.requests} requests run there, and the load waits for them"
+    if victim.requests == 1:
+        use = "1 request runs there, and the load waits for it"
     return f"{mark}evicts {victim.model.id}: {use}"
 
 
@@ -337,7 +324,9 @@ async def _load_and_report(
         # It was removed from the config since it was listed.
         raise no_such_model_error(model.id, await monitor.fetch()) from error
     except LoadFailed as error:
-        failed = await _diagnose_failure(session, model.id, error)
+        reason = await diagnose_load_failure(session.client, model.id, error.why)
+        words = reason.words or error.why or error.what
+        failed = LoadFailure(session.clock.wall(), words, reason.failure_lines)
         ready_now = {other.id for other in session.snapshot.ready}
         raise LoadFailed(
             f"{model.id} didn't come up",
@@ -350,9 +339,3 @@ async def _load_and_report(
         return None
     finally:
         await monitor.end_load(model.id, failed)
-
-
-async def _diagnose_failure(session: Session, model_id: str, error: LoadFailed) -> LoadFailure:
-    reason = await diagnose_load_failure(session.client, model_id, error.why)
-    words = reason.words or error.why or error.what
-    return LoadFailure(session.clock.wall(), words, reason.failure_lines)

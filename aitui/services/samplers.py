@@ -36,7 +36,6 @@ class ServerSampleSource:
         self._client = client
         self._empty = 0
         self.history = SampleHistory()
-        self.measures: bool | None = None
         self.error = ""
 
     @property
@@ -52,13 +51,12 @@ class ServerSampleSource:
         try:
             new = await self._client.performance(after)
         except NotSupported as error:
-            self.measures, self.history = False, SampleHistory()
-            self.error = error.why or error.what
+            self.history, self.error = SampleHistory(), error.why or error.what
             return SERVER_SAMPLE_MAX_PAUSE
         except AituiError as error:
             self.error = error.what
             return SERVER_SAMPLE_RETRY
-        self.measures, self.error = True, ""
+        self.error = ""
         self._empty = 0 if new else self._empty + 1
         if from_start and new and new[-1].at < samples[-1].at:
             self.history = SampleHistory()

@@ -85,11 +85,7 @@ def unload_all_confirmation(snapshot: Snapshot) -> Confirmation:
 def _describe_cut(requests: int) -> str:
     if requests == 0:
         return "No request runs there."
-    return (
-        "1 running request will be cut."
-        if requests == 1
-        else (f"{requests} running requests will be cut.")
-    )
+    return f"{requests} running request{'' if requests == 1 else 's'} will be cut."
 
 
 async def _wait_until_unloaded(session: Session, model_ids: set[str]) -> None:

@@ -5,15 +5,13 @@ import weakref
 from collections.abc import Callable, Coroutine
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from textual.app import App
 from textual.worker import Worker, WorkerState
 
 from aitui.errors import AituiError
 from aitui.ui.text import error_text
-
-if TYPE_CHECKING:
-    from textual.app import App
 
 CRASH_LOG = "crash.log"
 
@@ -24,7 +22,7 @@ class TaskRunner:
     `state` is the directory of crash reports.
     """
 
-    def __init__(self, app: "App[None]", state: Path) -> None:
+    def __init__(self, app: App[None], state: Path) -> None:
         self._app = app
         self._state = state
 

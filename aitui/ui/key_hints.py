@@ -25,7 +25,7 @@ def model_keys(
         (APP.hint("refresh_server"), not live),
         (APP.hint("doctor"), not live),
         (MODELS.hint("log"), own),
-        (MODELS.hint("unload_all"), writable and running > 0),
+        (MODELS.hint("app.unload_all"), writable and running > 0),
         (MODELS.hint("filter"), bool(snapshot.models)),
         (APP.hint("restart_service"), host and not read_only),
         (APP.hint("hardware"), live),

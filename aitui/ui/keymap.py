@@ -206,7 +206,7 @@ MODELS = KeyGroup(
         Key("enter", "chat", "chat", sign="⏎", priority=True, manual="chat with the model"),
         Key("l", "load", "load", manual="load; asks before it evicts another model"),
         Key("u", "unload", "unload", manual="unload, or abort a load; asks when in use"),
-        Key("U", "unload_all", "unload all", manual="unload all; always asks"),
+        Key("U", "app.unload_all", "unload all", manual="unload all; always asks"),
         Key("x", "cancel_request", "cancel a request", manual="cancel a running request; asks"),
         Key(
             "c",
@@ -275,6 +275,7 @@ TRANSCRIPT = KeyGroup(
 
 # --- the log
 
+_MODELS_VIEW = Key("1", "app.models", "models")
 _ENTER_OF_ENTRY = Key("enter", "submit_entry", "done", bound=False)
 LOGS = KeyGroup(
     "logs",
@@ -292,8 +293,8 @@ LOGS = KeyGroup(
         Key("y", "copy", "copy"),
         Key("ctrl+s", "save", "save to a file", "save", "^s"),
         Key("p", "polls", "aitui's own polls", "polls"),
-        Key("f5,ctrl+r", "retry", "retry now", sign="F5"),
-        Key("1", "models", "models"),
+        Key("f5,ctrl+r", "app.retry_log", "retry now", sign="F5"),
+        _MODELS_VIEW,
         Key("escape", "back", "back", listed=False),
         _ENTER_OF_ENTRY,
     ),
@@ -302,7 +303,7 @@ _SIDEWAYS = (
     Key("left", "sideways(-1)", "to the left", listed=False),
     Key("right", "sideways(1)", "to the right", listed=False),
 )
-LOG_VIEW = KeyGroup("log", (*_motions("first line"), *_SIDEWAYS))
+LOG_VIEW = KeyGroup("log", (*_motions("first line"), *_SIDEWAYS), owner="focused")
 
 # --- the config file
 
@@ -315,14 +316,14 @@ CONFIG = KeyGroup(
         Key("N", "find_next(-1)", "previous found"),
         Key("c", "app.change_context", "context size of this model", "ctx", priority=True),
         Key("e", "edit", "edit the file in $EDITOR", "edit", mends=Action.EDIT_CONFIG),
-        Key("a", "add", "add a model"),
+        Key("a", "app.add_model", "add a model"),
         Key("delete", "remove", "remove this model", "remove", "Del"),
         Key("p", "next_problem", "next problem", "problem"),
         Key("tab", "next_block(1)", "next model", sign="Tab"),
         Key("shift+tab", "next_block(-1)", "previous model", sign="⇧Tab"),
         Key("y", "copy", "copy the line", "copy"),
-        Key("f5,ctrl+r", "read_again", "read it again", "read again", "F5"),
-        Key("1", "models", "models"),
+        Key("f5,ctrl+r", "app.read_config", "read it again", "read again", "F5"),
+        _MODELS_VIEW,
         Key("escape", "back", "back", listed=False),
         _ENTER_OF_ENTRY,
     ),
@@ -340,8 +341,8 @@ HARDWARE = KeyGroup(
     (
         Key("t", "next_span", "5, 15 or 60 minutes", "5/15/60 min"),
         *_SCROLL,
-        Key("1", "models", "models"),
-        Key("escape", "back", "back", listed=False),
+        _MODELS_VIEW,
+        Key("escape", "dismiss", "back", listed=False),
     ),
 )
 DOCTOR = KeyGroup(
@@ -349,7 +350,7 @@ DOCTOR = KeyGroup(
     (
         Key("y", "copy_report", "copy the report"),
         Key("r", "check_again", "check again"),
-        Key("escape,D", "close", "back", sign="Esc"),
+        Key("escape,D", "dismiss", "back", sign="Esc"),
         *_SCROLL,
         Key("ctrl+d", "scroll(10)", "down by half", listed=False),
         Key("ctrl+u", "scroll(-10)", "up by half", listed=False),
@@ -360,9 +361,9 @@ DOCTOR = KeyGroup(
 SETUP = KeyGroup(
     "set-up",
     (
-        Key("d", "demo", "open the demo"),
+        Key("d", "app.open_demo", "open the demo"),
         Key("o", "app.switch_server", "another server"),
-        Key("f5,r", "look_again", "look again", sign="F5"),
+        Key("f5,r", "app.recheck_certificates", "look again", sign="F5"),
     ),
 )
 
@@ -371,7 +372,7 @@ SETUP = KeyGroup(
 HISTORY = KeyGroup(
     "history",
     (
-        Key("escape", "give_up", "Back", "back"),
+        Key("escape", "dismiss", "Back", "back"),
         Key("enter", "select", "go on with it", bound=False),
         Key("down", "to_list", "To the list", listed=False),
         Key("delete", "delete", "delete", sign="Del"),
@@ -381,7 +382,7 @@ CONVERSATIONS = KeyGroup("conversations", _motions("first", "last"))
 CONTEXT_SIZE = KeyGroup(
     "context size",
     (
-        Key("escape", "give_up", "leave it as it is", "leave it"),
+        Key("escape", "dismiss", "leave it as it is", "leave it"),
         Key("enter", "submit", "preview", bound=False),
         # With priority: the field would take them for the beginning and the end of its line.
         Key("up", "double", "double", priority=True),
@@ -393,7 +394,7 @@ CONTEXT_SIZE = KeyGroup(
 STEPS = KeyGroup(
     "steps",
     (
-        Key("escape,enter,q", "close", "Close", sign="Esc"),
+        Key("escape,enter,q", "dismiss", "Close", sign="Esc"),
         Key("y", "copy_report", "copy the report"),
         *_SCROLL,
     ),
@@ -411,26 +412,26 @@ CONFIRM = KeyGroup(
 CHOOSE = KeyGroup(
     "list",
     (
-        Key("escape,q", "give_up", "Back", "back"),
+        Key("escape,q", "dismiss", "Back", "back"),
         Key("enter", "select", "choose", bound=False),
     ),
 )
 KEY_PASSWORD = KeyGroup(
     "password",
     (
-        Key("escape", "give_up", "Give up", "give up"),
+        Key("escape", "dismiss", "Give up", "give up"),
         Key("enter", "submit", "connect", bound=False),
     ),
 )
 SERVERS = KeyGroup(
     "servers",
     (
-        Key("escape", "give_up", "Back", "back"),
+        Key("escape", "dismiss", "Back", "back"),
         Key("enter", "submit", "connect", bound=False),
         Key("tab", "focus_next", "list or URL", bound=False),
     ),
 )
-HELP = KeyGroup("help", (Key("escape,q,question_mark,f1", "close", "Close", listed=False),))
+HELP = KeyGroup("help", (Key("escape,q,question_mark,f1", "dismiss", "Close", listed=False),))
 HELP_TEXT = KeyGroup("help text", _motions("first line", "last line"))
 
 PALETTE = (

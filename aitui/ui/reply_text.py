@@ -78,7 +78,7 @@ def _end_reason(turn: Turn) -> str:
         return f"✘ cut: {trouble or 'aitui ended before it did'} ({INCOMPLETE_HINT})"
     if turn.finish == "length":
         return f"at its limit of tokens ({INCOMPLETE_HINT})"
-    return ""
+    return turn.trouble
 
 
 def completion_notice(answer: Reply) -> str:

@@ -148,6 +148,35 @@ async def test_a_tool_that_fails_is_named_and_left_alone_for_a_while(tools: Path
     assert (tools / "asked").read_text() == "x\nx\n"
 
 
+@pytest.mark.parametrize(
+    ("complaint", "status"),
+    [
+        ("WARNING: infoROM is corrupted at gpu 0000:0A:00.0", 14),
+        ("Unable to determine the device handle for GPU2: GPU is lost.", 15),
+    ],
+)
+async def test_a_tool_that_complains_of_one_card_is_asked_for_the_others(
+    tools: Path, complaint: str, status: int
+) -> None:
+    (gpu, *_) = output("nvidia-610-two.csv").split(",")[1:2]
+    put(
+        tools,
+        "nvidia-smi",
+        f"""case $* in
+        *compute-apps*) echo "{gpu.strip()}, 4100, 20000" ;;
+        *) cat <<'EOF'
+{output("nvidia-610-two.csv")}EOF
+        esac
+        echo "{complaint}"; exit {status}""",
+    )
+    sampler = HostSampler(LocalHost())
+    for _ in range(2):
+        found = await sampler.sample()
+        assert [gpu.index for gpu in found.sample.gpus] == [0, 1]
+        assert found.errors == (f"nvidia-smi: {complaint}",)
+        assert [use.pid for use in found.uses] == [4100]
+
+
 async def test_a_tool_that_hangs_is_ended_and_named(tools: Path) -> None:
     put(tools, "nvidia-smi", f'echo $$ >>"{tools}/asked"; exec sleep 60')
     sampler = HostSampler(LocalHost(), tool_seconds=1)

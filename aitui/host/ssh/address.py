@@ -54,11 +54,6 @@ class SshConfigPaths:
     agent: str = ""
     global_known_hosts: tuple[Path, ...] = _GLOBAL_KNOWN_HOSTS
 
-    @classmethod
-    def of_user(cls, home: Path, environment: Mapping[str, str]) -> "SshConfigPaths":
-        """Return the paths for a home directory and its environment."""
-        return cls(home, home / ".ssh" / "config", environment.get("SSH_AUTH_SOCK", ""))
-
     def expand(self, text: str) -> Path:
         """Expand `~` and `%d` in a path of the config."""
         text = text.replace("%d", str(self.home))

@@ -80,6 +80,7 @@ def read_target(address: SshAddress, ssh_config: SshConfigPaths) -> SshTarget:
     global_files = cast("list[str] | None", config.get("GlobalKnownHostsFile"))
     identities = cast("list[str] | None", config.get("IdentityFile"))
     agent = config.get("IdentityAgent", ssh_config.agent)
+    jumps = cast("str | None", config.get("ProxyJump")) or ""
     return SshTarget(
         address=address,
         configs=tuple(configs),
@@ -89,7 +90,7 @@ def read_target(address: SshAddress, ssh_config: SshConfigPaths) -> SshTarget:
         known_name=entry_name(
             options.host, options.port, cast("str | None", config.get("HostKeyAlias"))
         ),
-        jumps=_parse_jumps(cast("str | None", config.get("ProxyJump"))),
+        jumps=tuple(SshAddress.read(hop) for hop in jumps.split(",") if hop.strip()),
         by_command=bool(config.get("ProxyCommand")),
         known_hosts=(
             *files,
@@ -152,12 +153,6 @@ def _host_key_files(given: list[str] | None, ssh_config: SshConfigPaths) -> tupl
     if given is None:
         return (ssh_config.home / ".ssh" / "known_hosts", ssh_config.home / ".ssh" / "known_hosts2")
     return tuple(map(ssh_config.expand, given))
-
-
-def _parse_jumps(given: str | None) -> tuple[SshAddress, ...]:
-    if not given:
-        return ()
-    return tuple(SshAddress.read(hop) for hop in given.split(",") if hop.strip())
 
 
 def _agent_socket(given: str | None, ssh_config: SshConfigPaths) -> str:

@@ -3,8 +3,8 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
 
+from textual.app import App
 from textual.widgets import Input, TextArea
 
 from aitui.domain.confirmation import Ask, Confirmation
@@ -45,9 +45,6 @@ from aitui.ui.screens.dialogs import ChooseScreen, KeyPasswordScreen
 from aitui.ui.screens.steps import StepsScreen
 from aitui.ui.terminal.external_editor import edit_bytes, keep_edit
 
-if TYPE_CHECKING:
-    from textual.app import App
-
 WIDE, TALL = 100, 34
 """Columns and rows from which a diff has room for the lines around it."""
 LOG_LINES = 8
@@ -60,7 +57,7 @@ _DONE = {Job.UNDO: "Undone", Job.RELOAD: "Reloaded", Job.RESTART: "Restarted"}
 class DialogFrontend:
     """Confirms in dialogs, and shows the steps of each job in one of its own."""
 
-    def __init__(self, app: "App[None]", clock: Clock, session: Session, ask: Ask) -> None:
+    def __init__(self, app: App[None], clock: Clock, session: Session, ask: Ask) -> None:
         self._app = app
         self._clock = clock
         self._session = session
@@ -85,8 +82,8 @@ class DialogFrontend:
 
     def begin(self, title: str, model: str) -> Callable[[Steps], None]:
         """Open the dialog of a job, in place of the one before it."""
-        if self._screen is not None:
-            self._screen.action_close()
+        if self._screen is not None and self._screen.is_current:
+            self._screen.dismiss()
         screen = self._screen = StepsScreen(title, self._clock, model)
         self._app.push_screen(screen)
 
@@ -285,7 +282,7 @@ class ConfigController:
         return admin
 
     async def _ask_for_passphrase(self, error: SshKeyPassphraseNeeded) -> str:
-        return await self._app.push_screen_wait(KeyPasswordScreen(error))
+        return await self._app.push_screen_wait(KeyPasswordScreen(error)) or ""
 
     async def _offer_context_rollback(self, slowdown: OffloadSlowdown) -> None:
         model_id, before = slowdown.model, slowdown.context_before

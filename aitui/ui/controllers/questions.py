@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
+
+from textual.app import App
 
 from aitui.domain.confirmation import Ask
 from aitui.domain.snapshot import Server
@@ -10,19 +11,16 @@ from aitui.errors import KeyPasswordNeeded, LoadFailed
 from aitui.ui.screens.dialogs import KeyPasswordScreen, ServersScreen
 from aitui.ui.text import restore_confirmation
 
-if TYPE_CHECKING:
-    from textual.app import App
-
 
 async def ask_for_server(
-    app: "App[None]", servers: tuple[Server, ...], current: Server | None
+    app: App[None], servers: tuple[Server, ...], current: Server | None
 ) -> Server | str | None:
     """One of the servers, a URL, or None."""
     return await app.push_screen_wait(ServersScreen(servers, current))
 
 
 async def ask_for_password(
-    app: "App[None]", server: Server, error: KeyPasswordNeeded
+    app: App[None], server: Server, error: KeyPasswordNeeded
 ) -> Server | None:
     """The server with the password of its key, or None; kept in memory alone."""
     password = await app.push_screen_wait(KeyPasswordScreen(error))

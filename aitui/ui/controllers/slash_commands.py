@@ -39,6 +39,7 @@ class SlashCommandRunner:
         self._app = context.app
         self._paths = context.paths
         self._ask = context.ask
+        self._tasks = context.tasks
         self._chats = chats
         self._pane = chats.pane
         self._models = models
@@ -170,27 +171,26 @@ class SlashCommandRunner:
         raise ValueError("there is only one branch: /retry makes another")
 
     async def _history(self, command: SlashCommand) -> None:
-        history = self._chats.history
+        history, run_in_background = self._chats.history, self._tasks.run_in_background
         if history is None:
             raise ValueError("there is no history")
-        chosen = await self._app.push_screen_wait(HistoryScreen(command.rest))
+
+        async def search(words: str) -> None:
+            screen.show(words, await find_conversations(history, words))
+
+        async def delete(conversation: ListedConversation, words: str) -> None:
+            if await self._ask(lambda _: deletion_confirmation(conversation)):
+                await self._chats.delete_conversation(conversation.id)
+                await search(words)
+
+        screen = HistoryScreen(
+            command.rest,
+            lambda words: run_in_background(search(words), "look"),
+            lambda one, words: run_in_background(delete(one, words), "forget"),
+        )
+        chosen = await self._app.push_screen_wait(screen)
         if chosen:
             await self._chats.resume(chosen)
-
-    async def search_history(self, screen: HistoryScreen, words: str) -> None:
-        """Fill the list of conversations."""
-        if self._chats.history is not None:
-            screen.show(words, await find_conversations(self._chats.history, words))
-
-    async def delete_conversation(
-        self, screen: HistoryScreen, conversation: ListedConversation, words: str
-    ) -> None:
-        """Ask whether to delete a conversation, delete it, and list the others."""
-        if not await self._ask(lambda _: deletion_confirmation(conversation)):
-            return
-        if self._chats.history is not None:
-            await self._chats.delete_conversation(conversation.id)
-            await self.search_history(screen, words)
 
     async def _rename(self, command: SlashCommand) -> None:
         await self._chat().rename(command.rest)

@@ -1,11 +1,9 @@
 """Asks before something that others would notice; opens on its safe choice."""
 
 from collections.abc import Callable
-from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.message import Message
@@ -21,7 +19,7 @@ from aitui.ui.text import shorten_id
 class Choice(PlainText, can_focus=True):
     """A word that can be focused, clicked, and chosen with Enter; the focused one is marked."""
 
-    BINDINGS: ClassVar[list[BindingType]] = CHOICE.bindings()
+    BINDINGS = CHOICE.bindings()
     DEFAULT_CSS = """
     Choice {
         width: auto;
@@ -86,7 +84,7 @@ class ConfirmScreen(ModalScreen[bool]):
     """
 
     CSS_PATH = "confirm.tcss"
-    BINDINGS: ClassVar[list[BindingType]] = CONFIRM.bindings()
+    BINDINGS = CONFIRM.bindings()
 
     def __init__(self, build: Callable[[Snapshot], Confirmation], snapshot: Snapshot) -> None:
         super().__init__()

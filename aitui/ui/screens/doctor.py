@@ -3,11 +3,9 @@
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import replace
-from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import BindingType
 from textual.containers import Horizontal, VerticalScroll
 from textual.content import Content
 from textual.screen import Screen
@@ -44,7 +42,7 @@ class DoctorScreen(Screen[None]):
     """Shows each check as it ends; ends the check-up when it is closed."""
 
     CSS_PATH = "doctor.tcss"
-    BINDINGS: ClassVar[list[BindingType]] = DOCTOR.bindings()
+    BINDINGS = DOCTOR.bindings()
 
     def __init__(self, check_up: RunChecks, clock: Clock) -> None:
         super().__init__()
@@ -62,17 +60,12 @@ class DoctorScreen(Screen[None]):
 
     def on_mount(self) -> None:
         self.query_one(KeyBar).hints = (
-            *(DOCTOR.hint(action) for action in ("copy_report", "check_again", "close")),
+            *(DOCTOR.hint(action) for action in ("copy_report", "check_again", "dismiss")),
             APP.hint("help"),
         )
         self.query_one("#checks").focus()
         self.set_interval(1.0, self._show_progress)
         self._begin()
-
-    def action_close(self) -> None:
-        """Back to where one was; what is still to be checked isn't."""
-        if self.is_current:
-            self.dismiss()
 
     async def action_check_again(self) -> None:
         self.workers.cancel_group(self, "doctor")
@@ -90,9 +83,6 @@ class DoctorScreen(Screen[None]):
 
     def action_go_to_end(self) -> None:
         self.query_one("#checks").scroll_end(animate=False)
-
-    async def on_key_bar_clicked(self, message: KeyBar.Clicked) -> None:
-        await self.run_action(message.action)
 
     def _begin(self) -> None:
         self._checks = []

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Any
 
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import Binding
 from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen, Screen
@@ -37,7 +37,7 @@ _TEXTUAL_BINDINGS = {"app.focus_next": "next pane", "app.focus_previous": "previ
 class HelpText(VerticalScroll):
     """Scrolls by the keys that move elsewhere."""
 
-    BINDINGS: ClassVar[list[BindingType]] = HELP_TEXT.bindings()
+    BINDINGS = HELP_TEXT.bindings()
 
     def action_move(self, amount: float, unit: str = "rows") -> None:
         self.scroll_relative(y=motion_rows(self, amount, unit), animate=False)
@@ -47,7 +47,7 @@ class HelpScreen(ModalScreen[None]):
     """Made of the bindings themselves, so that it can't be out of date."""
 
     CSS_PATH = "help.tcss"
-    BINDINGS: ClassVar[list[BindingType]] = HELP.bindings()
+    BINDINGS = HELP.bindings()
 
     def __init__(
         self, keys: Iterable[tuple[str, str, str]], title: str = "", *, signs: bool = True
@@ -64,11 +64,8 @@ class HelpScreen(ModalScreen[None]):
     def on_mount(self) -> None:
         dialog = self.query_one("#dialog")
         dialog.border_title = plain(self._title)
-        dialog.border_subtitle = plain(f"{HELP.sign('close')} closes")
+        dialog.border_subtitle = plain(f"{HELP.sign('dismiss')} closes")
         dialog.focus()
-
-    def action_close(self) -> None:
-        self.dismiss()
 
     def _help_content(self) -> Content:
         lines = [_help_line(key, words) for key, words in self._keys]

@@ -2,13 +2,11 @@
 
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import BindingType
 from textual.containers import Container, Vertical
-from textual.content import Content
 from textual.screen import Screen
 from textual.widgets import Input
 
@@ -17,23 +15,22 @@ from aitui.domain.models import Model
 from aitui.domain.snapshot import Clock, ConnectionPhase, Server, Snapshot
 from aitui.ui.certificate_days import certificate_item, renewal_notice
 from aitui.ui.key_hints import chat_keys, filter_keys, model_keys
-from aitui.ui.keymap import APP, MODELS, Hint, remedy_text
+from aitui.ui.keymap import APP, MODELS, Hint
 from aitui.ui.messages import (
     CancelRequested,
     ChatRequested,
     LoadRequested,
     LogRequested,
-    UnloadAllRequested,
     UnloadRequested,
 )
-from aitui.ui.models_table import ClockReading
-from aitui.ui.plain import PlainText, set_border_title
+from aitui.ui.plain import set_border_title
 from aitui.ui.text import NOT_REACHED, shorten_id
 from aitui.ui.widgets.key_bar import KeyBar
 from aitui.ui.widgets.model_detail import ModelDetail, context_title, model_facts
-from aitui.ui.widgets.model_table import ColumnTitles, ModelTable
+from aitui.ui.widgets.model_table import ClockReading, ColumnTitles, ModelTable
 from aitui.ui.widgets.request_list import RequestList
 from aitui.ui.widgets.server_header import ServerHeader
+from aitui.ui.widgets.trouble_pane import TroublePane
 
 if TYPE_CHECKING:
     from textual.widget import AwaitMount
@@ -50,7 +47,7 @@ class ModelsScreen(Screen[None]):
     """Shows the snapshot, and passes on requests for its models."""
 
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (WIDE_COLUMNS, "-wide")]  # noqa: RUF012
-    BINDINGS: ClassVar[list[BindingType]] = MODELS.bindings()
+    BINDINGS = MODELS.bindings()
 
     def __init__(self, clock: Clock) -> None:
         super().__init__()
@@ -65,8 +62,7 @@ class ModelsScreen(Screen[None]):
         self._requests = RequestList(clock, id="requests")
         self._detail = ModelDetail(id="detail")
         self._memory: MemoryStrip | None = None
-        self._trouble = PlainText(id="trouble")
-        self._trouble_text = ""
+        self._trouble = TroublePane(id="trouble")
         self._key_bar = KeyBar(id="keys")
         self._running_models = 0
         self._reported_certificate_end: float | None = None
@@ -106,9 +102,6 @@ class ModelsScreen(Screen[None]):
 
     def action_unload(self) -> None:
         self._post_model_request(UnloadRequested)
-
-    def action_unload_all(self) -> None:
-        self.post_message(UnloadAllRequested())
 
     def action_log(self) -> None:
         """Read the log of the model under the cursor; this never loads it."""
@@ -252,10 +245,8 @@ class ModelsScreen(Screen[None]):
         snapshot, table = self.snapshot, self._table
         # Counted once a snapshot: keys and seconds come more often, and there may be many models.
         self._running_models = len(snapshot.resident)
-        table.stale = snapshot.connection.phase is ConnectionPhase.LOST
         table.empty_text = self._empty_text()
         self.query_one(ColumnTitles).note = self.snapshot.models_note
-        table.models = snapshot.models
         self._show_memory()
         requests = self._requests
         requests.uses = list_uses(snapshot)
@@ -323,22 +314,10 @@ class ModelsScreen(Screen[None]):
         self._key_bar.hints = tuple(self.keys())
 
     def _show_problems(self) -> None:
-        error = self.snapshot.connection.error
-        lines = [] if error is None else [f"✘ {error.what}", error.why, remedy_text(error)]
-        lines += [f"! {warning}" for warning in self.snapshot.warnings]
-        lines += (
-            [f"! {note}   {APP.sign('reload_config')} reload"]
-            if (note := self.snapshot.config_note)
-            else []
-        )
-        trouble = self._trouble
-        trouble.display = any(lines)
-        trouble.set_class(error is not None, "-error")
-        text = "\n".join(line for line in lines if line)
-        if text != self._trouble_text:
-            # An update lays the whole screen out again, and this one comes with each snapshot.
-            self._trouble_text = text
-            trouble.update(Content(text))
+        lines = [f"! {warning}" for warning in self.snapshot.warnings]
+        if note := self.snapshot.config_note:
+            lines.append(f"! {note}   {APP.sign('reload_config')} reload")
+        self._trouble.show(self.snapshot.connection.error, lines)
 
     def _empty_text(self) -> str:
         link = self.snapshot.connection
@@ -398,7 +377,3 @@ class ModelsScreen(Screen[None]):
     def on_chat_pane_replying_changed(self) -> None:
         """Other keys work now."""
         self._show_ages()
-
-    @on(KeyBar.Clicked)
-    async def _handle_key_click(self, message: KeyBar.Clicked) -> None:
-        await self.run_action(message.action)

@@ -3,22 +3,18 @@
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from rich.cells import get_character_cell_size
 from rich.color import ColorSystem
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.style import Style
 from textual._compositor import ChopsUpdate, CompositorUpdate, LayoutUpdate
 from textual._styles_cache import StylesCache
+from textual.app import App
 from textual.geometry import Offset
+from textual.screen import Screen
 from textual.strip import Strip
-
-if TYPE_CHECKING:
-    from rich.console import RenderableType
-    from textual.app import App
-    from textual.screen import Screen
-
 
 MERGE_GAP = 8
 """Cells between two changes that are sent as well: to move and to set colours costs more."""
@@ -230,7 +226,7 @@ class RenderedUpdate(CompositorUpdate):
         return self._text
 
 
-def is_terminal_behind(app: "App[Any]") -> bool:
+def is_terminal_behind(app: App[Any]) -> bool:
     """Whether the terminal hasn't taken the last frames yet."""
     # Drivers of other systems have no such thread, and so never seem to be behind.
     writer = getattr(app._driver, "_writer_thread", None)  # noqa: SLF001 - it has no public name
@@ -245,8 +241,8 @@ class FrameWriter:
 
     def __init__(
         self,
-        app: "App[Any]",
-        display: "Callable[[Screen[Any], RenderableType | None], None]",
+        app: App[Any],
+        display: Callable[[Screen[Any], RenderableType | None], None],
     ) -> None:
         self._app = app
         self._display = display
@@ -268,7 +264,7 @@ class FrameWriter:
         """Rely on nothing that was sent, as after a resize: terminals change what they show then."""
         self._screen_diff.invalidate()
 
-    def write(self, screen: "Screen[Any]", renderable: "RenderableType | None") -> None:
+    def write(self, screen: Screen[Any], renderable: RenderableType | None) -> None:
         """Send what differs, or nothing while the terminal takes nothing."""
         update: object = renderable
         if not isinstance(update, CompositorUpdate) or not self._can_diff(update):

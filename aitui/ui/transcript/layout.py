@@ -8,10 +8,11 @@ from textual.selection import Selection
 from aitui.ui.transcript.blocks import Piece, PieceKind, References
 from aitui.ui.transcript.highlight import find_lexer, highlight_lines
 from aitui.ui.transcript.render import (
+    REASONING_INDENT,
     code_lines,
     estimate_height,
+    indent_reasoning,
     render_piece,
-    render_reasoning,
 )
 from aitui.ui.transcript.strips import GUTTER
 from aitui.ui.transcript.style import Run, TranscriptRow
@@ -40,13 +41,10 @@ class LaidOutPiece:
         self, width: int, *, raw: bool = False, code: Sequence[list[Run]] | None = None
     ) -> tuple[TranscriptRow, ...]:
         """The rows at a width; `code` are its lines in color."""
-        render = render_reasoning if self.aside else render_piece
-        return render(self.piece, width, raw=raw, references=self.references, code=code)
-
-    @property
-    def is_label(self) -> bool:
-        """Whether it is a line of ours."""
-        return self.piece.kind is PieceKind.LABEL
+        if self.aside:
+            width -= len(REASONING_INDENT[0])
+        rows = render_piece(self.piece, width, raw=raw, references=self.references, code=code)
+        return indent_reasoning(rows) if self.aside else rows
 
 
 class TranscriptLayout:
@@ -205,7 +203,10 @@ def find_entry(
 def block_end(entries: Sequence[LaidOutPiece], index: int) -> int:
     """The entry behind the last one of a block."""
     at = index + 1
-    while at < len(entries) and not entries[at].piece.opens and not entries[at].is_label:
+    while at < len(entries):
+        piece = entries[at].piece
+        if piece.opens or piece.kind is PieceKind.LABEL:
+            break
         at += 1
     return at
 

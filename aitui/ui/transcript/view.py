@@ -2,12 +2,10 @@
 
 import time
 from collections.abc import Callable
-from typing import ClassVar
 
 from rich.cells import cell_len
 from rich.style import Style
 from textual.geometry import Region, Size
-from textual.message import Message
 from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.selection import Selection
@@ -15,6 +13,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from aitui.domain.snapshot import Clock
+from aitui.ui.plain import component_classes
 from aitui.ui.transcript.conversation import TranscriptDocument
 from aitui.ui.transcript.layout import (
     block_contains_row,
@@ -75,17 +74,10 @@ class TranscriptView(ScrollView, can_focus=True, inherit_bindings=False):
         .transcript--hint { color: $background; background: $accent; text-style: bold; }
     }
     """
-    COMPONENT_CLASSES: ClassVar[set[str]] = {f"transcript--{part}" for part in PARTS}
+    COMPONENT_CLASSES = component_classes("transcript", *PARTS)
 
     raw: reactive[bool] = reactive(False, init=False)
     empty_text: reactive[str] = reactive("", init=False)
-
-    class FollowingChanged(Message):
-        """The view has left the end, or come back to it."""
-
-        def __init__(self, *, following: bool) -> None:
-            super().__init__()
-            self.following = following
 
     def __init__(
         self,
@@ -360,7 +352,6 @@ class TranscriptView(ScrollView, can_focus=True, inherit_bindings=False):
             return
         self.following = following
         self._seen_rows = self._layout.height
-        self.post_message(self.FollowingChanged(following=following))
         self.refresh()
 
     def _scroll_block_into_view(self, index: int) -> None:

@@ -1,11 +1,9 @@
 """A conversation with one model: transcript, status and prompt."""
 
 from functools import cached_property
-from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.message import Message
 from textual.reactive import reactive
@@ -29,7 +27,7 @@ MAX_ID_CELLS = 24
 class ChatPane(Vertical):
     """Shows what it is given, and passes on what is typed."""
 
-    BINDINGS: ClassVar[list[BindingType]] = CHAT_PANE.bindings()
+    BINDINGS = CHAT_PANE.bindings()
 
     model_id: reactive[str] = reactive("")
     heading: reactive[str] = reactive("")

@@ -1,10 +1,8 @@
 """Where a prompt is written."""
 
 from collections.abc import Sequence
-from typing import ClassVar
 
 from textual import events
-from textual.binding import BindingType
 from textual.message import Message
 from textual.widgets import TextArea
 
@@ -20,7 +18,7 @@ class Composer(TextArea):
     written comes back at their end.
     """
 
-    BINDINGS: ClassVar[list[BindingType]] = PROMPT.bindings()
+    BINDINGS = PROMPT.bindings()
 
     class Submitted(Message):
         """A prompt or a slash command was submitted."""

@@ -4,11 +4,9 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import ClassVar
 
 from rich.segment import Segment
 from rich.style import Style
-from textual.binding import BindingType
 from textual.geometry import Size
 from textual.message import Message
 from textual.reactive import reactive
@@ -21,6 +19,7 @@ from aitui.ui.keymap import LOG_VIEW
 from aitui.ui.logs.model import NO_WRAP, FailureLines, LogRows
 from aitui.ui.logs.strips import GUTTER, PARTS, LogRow, render_row
 from aitui.ui.motions import motion_rows
+from aitui.ui.plain import component_classes
 
 SCROLL_STEP = 16
 NARROWEST = 8
@@ -31,8 +30,8 @@ NARROWEST = 8
 class LogView(ScrollView, can_focus=True, inherit_bindings=False):
     """Lines that come in by `extend`. `following` holds while the last line is in sight."""
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = {f"log-view--{part}" for part in PARTS}
-    BINDINGS: ClassVar[list[BindingType]] = LOG_VIEW.bindings()
+    COMPONENT_CLASSES = component_classes("log-view", *PARTS)
+    BINDINGS = LOG_VIEW.bindings()
 
     wraps: reactive[bool] = reactive(False, init=False)
     paused: reactive[bool] = reactive(False, init=False)

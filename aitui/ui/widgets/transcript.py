@@ -1,9 +1,7 @@
 """A conversation of any length: turns that stream in, blocks to move by and to copy."""
 
 from collections.abc import Iterable
-from typing import ClassVar
 
-from textual.binding import BindingType
 from textual.message import Message
 
 from aitui.ui.keymap import TRANSCRIPT
@@ -16,15 +14,7 @@ from aitui.ui.transcript.view import TranscriptView
 class Transcript(TranscriptView):
     """Turns that come in by `begin_turn`, `append` and `finish`, or whole by `replace`."""
 
-    BINDINGS: ClassVar[list[BindingType]] = TRANSCRIPT.bindings()
-
-    class CopyRequested(Message):
-        """A copy of a block, an answer or the conversation was requested."""
-
-        def __init__(self, text: str, what: str) -> None:
-            super().__init__()
-            self.text = text
-            self.what = what
+    BINDINGS = TRANSCRIPT.bindings()
 
     class OpenRequested(Message):
         """An editor with that block was requested."""
@@ -102,7 +92,7 @@ class Transcript(TranscriptView):
         else:
             text = block_text(self._layout.entries, self._cursor)
         if text:
-            self.post_message(self.CopyRequested(text, what))
+            self.app.copy_to_clipboard(text)
 
     def action_open_block(self) -> None:
         text = block_text(self._layout.entries, self._cursor)

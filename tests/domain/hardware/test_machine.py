@@ -180,6 +180,41 @@ def test_cards_of_two_makers_stand_side_by_side() -> None:
     assert gpus[2].bus == "0000:c5:00.0"
 
 
+@pytest.mark.parametrize(
+    "processes", ["[N/A], [N/A], [N/A]\n", "6d1f0c3e-2b44-5a77-8e90-0a1b2c3d4e5f, 812, [N/A]\n"]
+)
+def test_memory_of_processes_that_is_not_listed_is_unknown_not_none(processes: str) -> None:
+    row = f"0, 6d1f0c3e-2b44-5a77-8e90-0a1b2c3d4e5f{', [N/A]' * 8}, Orin (nvgpu)\n"
+    text = (
+        "@aitui meminfo\nMemTotal: 62000000 kB\nMemAvailable: 50000000 kB\n"
+        f"@aitui nvidia\n{row}@aitui nvidia-status 0\n"
+        f"@aitui nvidia-processes\n{processes}@aitui end\n"
+    )
+    found = parse_host_sample(text.encode(), 0.0)
+    (gpu,) = found.sample.gpus
+    assert (gpu.total_bytes, gpu.used_bytes, found.errors) == (62_000_000 * KIB, None, ())
+
+
+@pytest.mark.parametrize(
+    "tool",
+    [
+        "@aitui nvidia\nFailed to initialize NVML\n@aitui nvidia-status 9\n",
+        "@aitui nvidia\n@aitui nvidia-status 124\n",
+        "@aitui nvidia\nInhalt: keiner\n@aitui nvidia-status 0\n",
+    ],
+)
+def test_a_vendors_tool_that_fails_hides_no_card_of_another(tool: str) -> None:
+    text = (
+        "@aitui cards\ncard 0\nDRIVER=amdgpu\nPCI_SLOT_NAME=0000:c5:00.0\n"
+        "mem_info_vram_total 1000000\nmem_info_vram_used 5000\n"
+        f"card 1\nDRIVER=i915\nPCI_SLOT_NAME=0000:00:02.0\n{tool}@aitui end\n"
+    )
+    found = parse_host_sample(text.encode(), 0.0)
+    assert [gpu.bus for gpu in found.sample.gpus] == ["0000:c5:00.0", "0000:00:02.0"]
+    (error,) = found.errors
+    assert error.startswith("nvidia-smi")
+
+
 @given(st.integers(0, len(SAMPLE)))
 def test_a_sample_that_is_cut_off_keeps_what_came(length: int) -> None:
     found = parse_host_sample(SAMPLE[:length].encode(), 0.0)

@@ -186,11 +186,11 @@ async def test_blocks_are_moved_by_and_copied() -> None:
         await running.pilot.press("K", "y", "K", "K", "K", "y", "K", "y", "o", "Y", "ctrl+y")
         await running.settle()
         assert running.app.copied == [
-            ("block", "Last"),
-            ("block", "\n".join(["x = 1"] * 60)),
-            ("block", "First"),
-            ("answer", text),
-            ("conversation", text),
+            "Last",
+            "\n".join(["x = 1"] * 60),
+            "First",
+            text,
+            text,
         ]
         assert running.app.opened == ["First"]
         assert "▌ First" in running.lines
@@ -267,7 +267,7 @@ async def test_links_by_reference_show_the_target_that_is_defined_below_them() -
         assert rows_of(parts) == rows_of(whole)
         await parts.pilot.press("ctrl+y")
         await parts.settle()
-        assert parts.app.copied == [("conversation", text)]
+        assert parts.app.copied == [text]
 
 
 async def test_nothing_waits_after_the_end() -> None:

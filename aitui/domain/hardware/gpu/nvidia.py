@@ -32,7 +32,10 @@ _NO_CARDS = "No devices were found"
 _MIB = 1 << 20
 _MOST_ROWS = 1024
 _BUS = re.compile(r"(?:[0-9A-Fa-f]{4})?([0-9A-Fa-f]{4}:[0-9A-Fa-f]{2}:[0-9A-Fa-f]{2}\.[0-7])")
-_UUID = re.compile(r"(?:GPU|MIG)-[0-9A-Za-z/\-]{1,80}")
+# Those of Tegra have no prefix (go-nvlib), nor have those of some drivers for Thor.
+_UUID = re.compile(
+    r"(?:(?:GPU|MIG)-[0-9A-Za-z/\-]{1,80}|[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12})"
+)
 # Cards without memory of their own, of which nvidia-smi reports no memory.
 _UNIFIED = re.compile(
     r"\b(?:GB10|GH200|GB200|GB300|Jetson|Tegra|Orin|Thor|Xavier)\b", re.IGNORECASE
@@ -41,23 +44,26 @@ _UNIFIED = re.compile(
 
 VENDOR = GpuVendor(
     "NVIDIA",
-    re.compile(r"nvidia|geforce|quadro|tesla|\brtx\b|\bgtx\b", re.IGNORECASE),
+    re.compile(r"nvidia|nvgpu|tegra|geforce|quadro|tesla|\brtx\b|\bgtx\b", re.IGNORECASE),
     back_ends=("CUDA",),
     variables=("CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES"),
     uuid_prefixes=("GPU-", "MIG-"),
 )
 DRIVERS: tuple[str, ...] = ()
 FILES: tuple[str, ...] = ()
+# With 10, 14 and 15 one card is at fault and the values of the others hold (nvidia-smi(1)).
 SCRIPT = f"""\
 if command -v nvidia-smi >/dev/null 2>&1; then
   section nvidia
   $limit nvidia-smi --query-gpu={GPU_FIELDS} --format=csv,noheader,nounits 2>&1 </dev/null
   status=$?
   section nvidia-status $status
-  if [ "$status" = 0 ]; then
+  case $status in
+  0 | 10 | 14 | 15)
     section nvidia-processes
     $limit nvidia-smi --query-compute-apps={PROCESS_FIELDS} --format=csv,noheader,nounits 2>&1 </dev/null
-  fi
+    ;;
+  esac
 fi
 """
 # The module's own file comes before nvidia-smi, which wakes cards that sleep. Where it is missing
@@ -79,10 +85,13 @@ def read(output: GpuOutput) -> GpuReading:
     text = "\n".join(sections.lines("nvidia"))
     status = parse_number(sections.value("nvidia-status"))
     unfinished = 124 if "nvidia" in sections else None
-    uses = parse_uses("\n".join(sections.lines("nvidia-processes")))
+    process_lines = [line for line in sections.lines("nvidia-processes") if line.strip()]
+    uses = parse_uses("\n".join(process_lines))
+    # nvidia-smi of Jetson lists a process without its memory.
+    in_use = None if len(uses) < len(process_lines) else uses
     return GpuReading(
         gpus=tuple(
-            _with_machine_memory(gpu, output.memory, uses) for gpu in parse_gpus(text, output.at)
+            _with_machine_memory(gpu, output.memory, in_use) for gpu in parse_gpus(text, output.at)
         ),
         uses=uses,
         error=tool_error(text, unfinished if status is None else int(status)),
@@ -106,6 +115,11 @@ def parse_uses(text: str) -> tuple[GpuProcessMemory, ...]:
     return tuple(found)
 
 
+def is_listed(gpu: Gpu) -> bool:
+    """Whether nvidia-smi has listed the card: others are known by their PCI address."""
+    return _UUID.fullmatch(gpu.uuid) is not None
+
+
 def tool_error(text: str, status: int | None) -> str:
     """Return what nvidia-smi complains about, in its own words; "" if it works.
 
@@ -115,11 +129,14 @@ def tool_error(text: str, status: int | None) -> str:
         return ""
     if status in {124, 137}:
         return NVIDIA_SMI_UNRESPONSIVE
-    lines = (sanitize_line(line, 200).strip() for line in text[:4000].splitlines())
+    # A warning stands behind the rows, or in the place of one of them.
+    complaints = [line for line in text[:4000].splitlines() if not parse_gpus(line, 0.0)]
+    lines = (sanitize_line(line, 200).strip() for line in complaints)
     words = next((line for line in lines if line), "")
     if status == 0:
-        understood = not words or parse_gpus(text, 0.0)
-        return "" if understood else f"nvidia-smi answers what aitui can't read: {words}"
+        if words and not parse_gpus(text, 0.0):
+            return f"nvidia-smi answers what aitui can't read: {words}"
+        return f"nvidia-smi: {words}" if words else ""
     return f"nvidia-smi: {words}" if words else f"nvidia-smi ends with status {status}"
 
 
@@ -155,9 +172,11 @@ def _build_gpu(fields: list[str], at: float) -> Gpu | None:
     )
 
 
-def _with_machine_memory(gpu: Gpu, memory: int | None, uses: Iterable[GpuProcessMemory]) -> Gpu:
+def _with_machine_memory(
+    gpu: Gpu, memory: int | None, uses: Iterable[GpuProcessMemory] | None
+) -> Gpu:
     """Without memory of its own, a card has the machine's, and uses what its processes hold."""
     if not gpu.unified:
         return gpu
-    used = sum(use.used_bytes for use in uses if use.gpu == gpu.uuid)
+    used = None if uses is None else sum(use.used_bytes for use in uses if use.gpu == gpu.uuid)
     return replace(gpu, total_bytes=memory, used_bytes=used)

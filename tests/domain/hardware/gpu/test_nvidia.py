@@ -58,6 +58,27 @@ def test_processes_hold_their_bytes() -> None:
     assert use == GpuProcessMemory("GPU-14ff63f7-3db2-f0c8-0386-ee74c3102582", 114687, 19135 * MIB)
 
 
+BARE = "1ec8b0f2-77aa-5d31-9c04-d20a5e6f7a10"
+UNKNOWN = ", ".join(["[N/A]"] * 8)
+
+
+@pytest.mark.parametrize(
+    ("name", "uuid"),
+    [("Orin (nvgpu)", BARE), ("NVIDIA Thor", BARE.upper()), ("Xavier (nvgpu)", f"GPU-{BARE}")],
+)
+def test_a_card_of_jetson_needs_no_prefix(name: str, uuid: str) -> None:
+    (gpu,) = parse_gpus(f"0, {uuid}, {UNKNOWN}, {name}\n", 0.0)
+    assert (gpu.name, gpu.uuid, gpu.unified) == (name, uuid, True)
+    assert (gpu.used_bytes, gpu.total_bytes, gpu.bus) == (None, None, "")
+    assert parse_uses(f"{uuid}, 4242, 9011\n") == (GpuProcessMemory(uuid, 4242, 9011 * MIB),)
+    assert tool_error(f"0, {uuid}, {UNKNOWN}, {name}\n", 0) == ""
+
+
+@pytest.mark.parametrize("uuid", ["[N/A]", "0000:01:00.0", BARE[:-1], f"{BARE}0", "GPU-"])
+def test_what_is_no_uuid_is_no_card(uuid: str) -> None:
+    assert parse_gpus(f"0, {uuid}, {UNKNOWN}, NVIDIA Thor\n", 0.0) == ()
+
+
 def test_a_process_whose_memory_is_not_told_is_passed_over() -> None:
     assert parse_uses("GPU-1, 4711, [N/A]\nGPU-1, 4712, 100\n") == (
         GpuProcessMemory("GPU-1", 4712, 100 * MIB),
@@ -88,6 +109,7 @@ FAILED = (
 MISMATCH = (
     "Failed to initialize NVML: Driver/library version mismatch\nNVML library version: 535.161\n"
 )
+CORRUPTED = "WARNING: infoROM is corrupted at gpu 0000:07:00.0\n"
 
 
 @pytest.mark.parametrize(
@@ -106,6 +128,16 @@ MISMATCH = (
         ("Feld „gpu.foo“ ist ungültig\n", 2, "ungültig"),
         ("Leistung: 12 Watt\n", 0, "can't read"),
         ("\x1b]0;owned\x07boom\n", 3, "boom"),
+        (output("nvidia-580.csv") + CORRUPTED, 14, "infoROM is corrupted at gpu 0000:07:00.0"),
+        (CORRUPTED + output("nvidia-580.csv"), 14, "infoROM is corrupted at gpu 0000:07:00.0"),
+        (output("nvidia-580.csv"), 14, "status 14"),
+        (output("nvidia-580.csv") + CORRUPTED, 0, "infoROM is corrupted"),
+        (
+            "Unable to determine the device handle for GPU1: 0000:0A:00.0: GPU is lost.\n"
+            + output("nvidia-580.csv"),
+            15,
+            "GPU is lost",
+        ),
     ],
 )
 def test_a_trouble_is_told_in_its_own_words(text: str, status: int, words: str) -> None:
