@@ -76,14 +76,9 @@ class Host(Protocol):
         """Close the connection."""
 
     async def run(
-        self,
-        words: Sequence[str],
-        *,
-        seconds: float = 30.0,
-        given: bytes = b"",
-        largest: int = 1 << 20,
+        self, words: Sequence[str], *, seconds: float = 30.0, largest: int = 1 << 20
     ) -> CommandResult:
-        """Run a command; no shell interprets its words. `given` is its input.
+        """Run a command; no shell interprets its words, and its input is empty.
 
         At most `largest` bytes of each of its two outputs are kept. After `seconds` its process
         group is killed and HostTimedOut raised. A missing program has the status 127, as in a
