@@ -304,19 +304,15 @@ class FailureLines:
 
     lines: tuple[str, ...] = ()
     jump_pending: bool = False
+    found_at: int | None = None
+    """The number of the first of them in the log, None while it has none."""
     _texts: frozenset[str] = frozenset()
-    _first_line: int | None = None
 
     def __post_init__(self) -> None:
         self._texts = frozenset(_normalize(line) for line in self.lines)
 
     def __bool__(self) -> bool:
         return bool(self.lines)
-
-    @property
-    def is_found(self) -> bool:
-        """Whether the log has them."""
-        return self._first_line is not None
 
     def locate(self, rows: LogRows) -> int | None:
         """The first of the lines by which the latest run says why; None if that is known."""
@@ -332,22 +328,18 @@ class FailureLines:
             at = number
             if len(seen) == len(self._texts):
                 break
-        if at is None or at == self._first_line:
+        if at is None or at == self.found_at:
             return None
-        self._first_line = at
+        self.found_at = at
         return at
 
     def is_failure_line(self, number: int, line: LogLine) -> bool:
         """Whether a shown line is one of them; those of earlier runs are not."""
         return (
-            self._first_line is not None
-            and number >= self._first_line
+            self.found_at is not None
+            and number >= self.found_at
             and _normalize(line.text) in self._texts
         )
-
-    def reset_position(self) -> None:
-        """The lines have other numbers from now on."""
-        self._first_line = None
 
 
 def _normalize(text: str) -> str:

@@ -324,7 +324,7 @@ class LogsScreen(Screen[None]):
         failed, reason = self._failed, list[str]()
         if failed is not None and self.log_name == self._model_id:
             reason = [f"✘ {self._model_id} didn't come up: {failed.reason}"]
-            if not view.failure_lines.is_found:
+            if view.failure_lines.found_at is None:
                 reason += [f"  {line}" for line in failed.log]
         self._reason.show(None, reason)
         self._trouble.show(self._feed_state.error)

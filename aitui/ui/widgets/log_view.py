@@ -316,7 +316,7 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
 
     def _handle_renumbering(self, line: LogLine | None) -> None:
         self.screen.clear_selection()
-        self.failure_lines.reset_position()
+        self.failure_lines.found_at = None
         self._pause_row = self.rows.end_row
         if line is not None:
             self.cursor = self.rows.line_number(line)
