@@ -72,7 +72,6 @@ class KeyGroup:
         self.owner = owner
 
     def bindings(self) -> list[BindingType]:
-        """The keys as Textual takes them."""
         return [
             Binding(
                 key.keys,

@@ -40,10 +40,7 @@ class ServerControllers:
     """
 
     def __init__(
-        self,
-        context: ServerContext,
-        screen: "ModelsScreen",
-        prompts: "Callable[[], PromptStore]",
+        self, context: ServerContext, screen: "ModelsScreen", prompts: "Callable[[], PromptStore]"
     ) -> None:
         self.context = context
         self._screen = screen
@@ -209,7 +206,6 @@ class ServerSwitcher:
             self._tasks.run_in_background(self._ask_for_password(server, error), "password")
 
     async def choose(self, current: Server | None) -> None:
-        """Ask for another server, and go to it."""
         from aitui.settings import missing_certificates
         from aitui.ui.screens.dialogs import ServersScreen
         from aitui.ui.screens.setup import SetupScreen

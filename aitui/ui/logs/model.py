@@ -109,7 +109,6 @@ class LogRows:
         return len(self._matches)
 
     def line(self, number: int) -> LogLine:
-        """The shown line of that number."""
         return self._lines[number]
 
     def visible_lines(self) -> Iterator[LogLine]:

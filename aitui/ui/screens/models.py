@@ -117,9 +117,7 @@ class ModelsScreen(Screen[None]):
             self.notify(words, severity="warning")
         elif not requests.has_focus and len(requests.uses) > 1:
             requests.focus()
-            self.notify(
-                f"Which one? Choose it and press {MODELS.sign('cancel_request')} again",
-            )
+            self.notify(f"Which one? Choose it and press {MODELS.sign('cancel_request')} again")
         else:
             self.post_message(CancelRequested(requests.selected_use.request))
 

@@ -67,7 +67,6 @@ class StepsScreen(ModalScreen[None]):
         self._show()
 
     def finish(self, *lines: str, well: bool) -> None:
-        """Tell what came of it."""
         self._outcome = tuple(shorten_id(line, MAX_LINE_CELLS) for line in lines if line)
         self._has_succeeded = well
         self._show()

@@ -235,9 +235,7 @@ class FrameWriter:
     """
 
     def __init__(
-        self,
-        app: App[Any],
-        display: Callable[[Screen[Any], RenderableType | None], None],
+        self, app: App[Any], display: Callable[[Screen[Any], RenderableType | None], None]
     ) -> None:
         self._app = app
         self._display = display
