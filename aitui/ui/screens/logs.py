@@ -18,7 +18,6 @@ from aitui.domain.snapshot import Clock, ConnectionPhase, Snapshot
 from aitui.errors import AituiError
 from aitui.services.logs import FeedPhase, FeedState, LogUpdate
 from aitui.ui.keymap import APP, LOG_VIEW, LOGS, Hint
-from aitui.ui.logs.model import FailureLines
 from aitui.ui.messages import LogSaveRequested, LogSelected
 from aitui.ui.plain import component_classes
 from aitui.ui.text import (
@@ -32,6 +31,7 @@ from aitui.ui.text import (
 )
 from aitui.ui.widgets.find_bar import FindBar, match_position
 from aitui.ui.widgets.key_bar import KeyBar
+from aitui.ui.widgets.log_rows import FailureLines
 from aitui.ui.widgets.log_view import LogView
 from aitui.ui.widgets.server_header import ServerHeader
 from aitui.ui.widgets.trouble_pane import TroublePane

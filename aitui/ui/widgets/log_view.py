@@ -20,9 +20,9 @@ from textual.strip import Strip
 from aitui.domain.ansi import AnsiColor, AnsiStyle
 from aitui.domain.logs import LogFilter, LogLevel, LogLine, LogRing, PatternTooSlow
 from aitui.ui.keymap import LOG_VIEW
-from aitui.ui.logs.model import NO_WRAP, FailureLines, LogRows
 from aitui.ui.motions import motion_rows
 from aitui.ui.plain import component_classes
+from aitui.ui.widgets.log_rows import NO_WRAP, FailureLines, LogRows
 
 SCROLL_STEP = 16
 NARROWEST = 8
