@@ -262,7 +262,7 @@ async def load_model(
     evicted in vain, NoSuchModel, ActionRefused, Unreachable.
     """
     model = resolve_loadable_model(wanted, session.snapshot)
-    session.refuse_if_read_only(f"loading {model.id}")
+    session.server.refuse_if_read_only(f"loading {model.id}")
     if model.state is RunState.READY:
         return LoadResult(model.id, 0.0)
     if load_confirmation(model.id, session.snapshot).needed and not await ask(

@@ -268,7 +268,7 @@ class ConfigController:
         """Connect the host; raises the reason if that, or a change, is impossible."""
         admin, config_watch = self._session.require_host()
         if action:
-            admin.refuse_if_read_only(action)
+            admin.server.refuse_if_read_only(action)
         await connect(admin, self._ask, self._ask_for_passphrase)
         await config_watch.recover()
         return admin
