@@ -1,6 +1,7 @@
 """Which models a load will evict, as far as that is known."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -158,25 +159,21 @@ def _build_use(request: ActiveRequest, model: Model | None, snapshot: "Snapshot"
 
 def describe_users(model: Model, snapshot: "Snapshot") -> tuple[str, ...]:
     """Describe the requests that a model serves now, one per line; empty if unknown."""
-    return _limit_lines(
-        [_describe_use(use) for use in list_uses(snapshot) if use.model is model and not use.waits]
-    )
+    own = (use for use in list_uses(snapshot) if use.model is model and not use.waits)
+    return _limit_lines(map(_describe_use, own))
 
 
 def describe_all_users(snapshot: "Snapshot") -> tuple[str, ...]:
     """Describe the server's requests with their models, one per line."""
-    found = list_uses(snapshot)
     return _limit_lines(
-        [
-            _describe_wait(use) if use.waits else f"{_describe_use(use)}: {_model_label(use)}"
-            for use in found
-        ]
+        _describe_wait(use) if use.waits else f"{_describe_use(use)}: {_model_label(use)}"
+        for use in list_uses(snapshot)
     )
 
 
 def describe_waiting_clients(snapshot: "Snapshot") -> tuple[str, ...]:
     """Describe which clients wait for which model, and what that will evict, one per line."""
-    return _limit_lines([_describe_wait(use) for use in list_uses(snapshot) if use.waits])
+    return _limit_lines(_describe_wait(use) for use in list_uses(snapshot) if use.waits)
 
 
 def _describe_use(use: ClientRequest) -> str:
@@ -193,7 +190,7 @@ def _model_label(use: ClientRequest) -> str:
     return use.model.id if use.model is not None else use.request.model or "no model"
 
 
-def _limit_lines(lines: list[str]) -> tuple[str, ...]:
+def _limit_lines(lines: Iterable[str]) -> tuple[str, ...]:
     """Return each line once, and no more than a dialog has space for."""
     different = list(dict.fromkeys(lines))
     if len(different) <= MOST_CLIENTS_SHOWN:
