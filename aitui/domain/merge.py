@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from operator import is_
 from typing import TYPE_CHECKING, TypeVar
 
@@ -27,7 +28,6 @@ from aitui.domain.models import (
 )
 
 if TYPE_CHECKING:
-    from aitui.domain.llama_server import CommandLine
     from aitui.domain.memory.footprint import Footprint
 
 
@@ -278,10 +278,7 @@ def _context_size(
 ) -> ContextSize:
     known = _FALLBACK if before is None else before.context
     if command:
-        is_read = before is not None and before.command == command
-        if is_read and known.source is ContextSource.RUNNING_COMMAND:
-            return known
-        tokens = _read_command(command).context_size
+        tokens, _ = _read_command(command)
         if tokens:
             return ContextSize(tokens, ContextSource.RUNNING_COMMAND)
     configured = facts.configured_context.get(model_id, 0)
@@ -345,7 +342,7 @@ def is_reasoning(
     """
     if seen is not None:
         return seen
-    by_flags = _read_command(command).reasoning if command else None
+    by_flags = _read_command(command)[1] if command else None
     if by_flags is not None:
         return by_flags
     text = f"{model_id}\n{name}".lower()
@@ -356,8 +353,11 @@ def _is_in_family(text: str, families: Iterable[tuple[str, str]]) -> bool:
     return any(word in text and re.search(pattern, text) for word, pattern in families)
 
 
-def _read_command(command: str) -> "CommandLine":
+@lru_cache(maxsize=32)
+def _read_command(command: str) -> tuple[int | None, bool | None]:
+    """Return its context size, and whether its flags let the model reason; None if it leaves that open."""
     # With the first command: a list of models that don't run needs none of it (14 ms).
     from aitui.domain.llama_server import CommandLine
 
-    return CommandLine.read(command)
+    line = CommandLine.read(command)
+    return line.context_size, line.reasoning

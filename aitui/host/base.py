@@ -2,10 +2,18 @@
 
 import re
 import secrets
+import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
+from hashlib import sha256
 from typing import Protocol, Self
+
+from aitui.domain.sanitize import sanitize_line
+from aitui.errors import HostFileError
+
+WRITE_REMEDY = "let that login do so, or log in as the file's owner (ssh_host in config.toml)"
+PATH_REMEDY = "check preset_path in config.toml"
 
 LARGEST_FOLDER = 20_000
 _LARGEST_PID = (1 << 31) - 1
@@ -68,14 +76,9 @@ class Host(Protocol):
         """Close the connection."""
 
     async def run(
-        self,
-        words: Sequence[str],
-        *,
-        seconds: float = 30.0,
-        given: bytes = b"",
-        largest: int = 1 << 20,
+        self, words: Sequence[str], *, seconds: float = 30.0, largest: int = 1 << 20
     ) -> CommandResult:
-        """Run a command; no shell interprets its words. `given` is its input.
+        """Run a command; no shell interprets its words, and its input is empty.
 
         At most `largest` bytes of each of its two outputs are kept. After `seconds` its process
         group is killed and HostTimedOut raised. A missing program has the status 127, as in a
@@ -109,6 +112,33 @@ class Host(Protocol):
 
     async def remove(self, path: str) -> None:
         """Remove one file. Raises NoSuchFile."""
+
+
+def file_kind(mode: int) -> FileKind:
+    """Return the kind of file from the upper bits of a mode."""
+    kinds = {
+        stat.S_IFREG: FileKind.FILE,
+        stat.S_IFDIR: FileKind.FOLDER,
+        stat.S_IFLNK: FileKind.LINK,
+    }
+    return kinds.get(stat.S_IFMT(mode), FileKind.OTHER)
+
+
+def digest_of(content: bytes) -> str:
+    """Return the SHA-256 in hexadecimal digits."""
+    return sha256(content).hexdigest()
+
+
+def disk_full_error(what: str) -> HostFileError:
+    """Return the error for a full disk or an exhausted quota."""
+    return HostFileError(
+        what, why="there is no room on that disk", remedy="make room there, then try again"
+    )
+
+
+def display_path(path: str) -> str:
+    """Return a path as messages show it."""
+    return sanitize_line(path, 300)
 
 
 def new_mark() -> str:

@@ -6,11 +6,12 @@ import secrets
 import stat
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from enum import Enum
 
 from aitui.aio import shield
 from aitui.domain.config.verify import file_diff
-from aitui.domain.sanitize import sanitize_line
 from aitui.domain.snapshot import Clock
 from aitui.errors import (
     AituiError,
@@ -23,23 +24,84 @@ from aitui.errors import (
     HostFileError,
     NoSuchFile,
 )
-from aitui.host.base import FileInfo, FileKind, Host
+from aitui.host.base import FileInfo, FileKind, Host, digest_of, display_path
 from aitui.host.config_lock import ConfigLock, LockOwner
-from aitui.host.config_types import (
-    LARGEST_CONFIG,
-    Check,
-    FileSnapshot,
-    FileVersion,
-    OnStep,
-    RecoveryResult,
-    WriteResult,
-    WriteStep,
-    digest_of,
-    ignore,
-)
 
 BACKUPS_KEPT = 20
 _MOST_PER_SECOND = 100
+LARGEST_CONFIG = 1 << 20
+"""Bytes."""
+
+
+class WriteStep(Enum):
+    """The steps of a write, in their order; messages put "while" before them."""
+
+    CHECK = "checking the new text"
+    LOCK = "locking the file"
+    COMPARE = "comparing it with what was read"
+    BACK_UP = "backing it up"
+    WRITE = "writing the new file beside it"
+    COMPARE_AGAIN = "comparing it once more"
+    REPLACE = "putting the new file in its place"
+    VERIFY = "reading it back"
+    TIDY = "tidying up"
+
+
+Check = Callable[[bytes], object]
+"""Raises if the text must not be written. Runs in a thread."""
+
+OnStep = Callable[[WriteStep], object]
+"""Called when a step begins; the one before has succeeded then."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileSnapshot:
+    """A file as it was read. `real_path` is `path` with symbolic links resolved."""
+
+    path: str
+    real_path: str
+    content: bytes
+    digest: str
+    facts: FileInfo
+
+
+@dataclass(frozen=True, slots=True)
+class WriteResult:
+    """The new file is in its place.
+
+    `before` and `after` are digests, of the old content and of ours. `verified` is False if it
+    couldn't be read back. `changed_after` is set if the file was already another one when it was
+    read back: `difference` is the unified diff from ours to that. `warnings` are sentences: what
+    couldn't be cleaned up, which lock was taken over.
+    """
+
+    backup: str
+    before: str
+    after: str
+    verified: bool
+    changed_after: bool = False
+    difference: str = ""
+    warnings: tuple[str, ...] = ()
+
+
+class FileVersion(Enum):
+    """Which file, always a complete one, is in place after a write with an unknown outcome."""
+
+    OLD = "the old file"
+    NEW = "the new file"
+    OTHER = "a file that somebody else wrote"
+
+
+@dataclass(frozen=True, slots=True)
+class RecoveryResult:
+    """What recovery found after an interrupted write, and the files that it removed."""
+
+    state: FileVersion
+    removed: tuple[str, ...] = ()
+
+
+def ignore(_: object) -> None:
+    """Do nothing: the default check and step callback."""
 
 
 class ConfigFile:
@@ -77,13 +139,13 @@ class ConfigFile:
         facts = await self._host.facts(real_path)
         if facts.kind is not FileKind.FILE:
             raise HostFileError(
-                f"{sanitize_line(self.path, 300)} is no file but a {facts.kind.value}",
+                f"{display_path(self.path)} is no file but a {facts.kind.value}",
                 remedy="set preset_path to llama-swap's config.yaml",
             )
         content = await self._host.read(real_path, largest=LARGEST_CONFIG + 1)
         if len(content) > LARGEST_CONFIG:
             raise HostFileError(
-                f"{sanitize_line(self.path, 300)} is too large for a config file",
+                f"{display_path(self.path)} is too large for a config file",
                 why=f"it has more than {LARGEST_CONFIG} bytes",
             )
         return FileSnapshot(self.path, real_path, content, digest_of(content), facts)
@@ -134,11 +196,23 @@ class ConfigFile:
         ConfigChangedMeanwhile if the file was changed since, ConfigRefused if the backup is gone
         or was changed, and what `write` raises.
         """
-        old = await self._read_backup(backup, before)
+        try:
+            old = await self._host.read(backup, largest=LARGEST_CONFIG + 1)
+        except NoSuchFile as error:
+            raise ConfigRefused(
+                f"The backup {display_path(backup)} is gone",
+                why="only the last ones are kept",
+                remedy="set the old value again by hand",
+            ) from error
+        if digest_of(old) != before:
+            raise ConfigRefused(
+                f"The backup {display_path(backup)} was changed since it was made",
+                remedy="set the old value again by hand",
+            )
         reading = await self.read()
         if reading.digest != after:
             raise ConfigChangedMeanwhile(
-                f"{sanitize_line(self.path, 300)} was changed since: it can't be undone",
+                f"{display_path(self.path)} was changed since: it can't be undone",
                 difference=await asyncio.to_thread(
                     file_diff, old, reading.content, backup, self.path
                 ),
@@ -146,22 +220,6 @@ class ConfigFile:
                 remedy="look at the difference to the backup, then change it by hand",
             )
         return await self.write(reading, old, on_step=on_step)
-
-    async def _read_backup(self, backup: str, before: str) -> bytes:
-        try:
-            old = await self._host.read(backup, largest=LARGEST_CONFIG + 1)
-        except NoSuchFile as error:
-            raise ConfigRefused(
-                f"The backup {sanitize_line(backup, 300)} is gone",
-                why="only the last ones are kept",
-                remedy="set the old value again by hand",
-            ) from error
-        if digest_of(old) != before:
-            raise ConfigRefused(
-                f"The backup {sanitize_line(backup, 300)} was changed since it was made",
-                remedy="set the old value again by hand",
-            )
-        return old
 
     async def leftovers(self) -> tuple[str, ...]:
         """Return the temporary files and locks that interrupted writes left.
@@ -250,6 +308,7 @@ class ConfigWriteTransaction:
         self._step = WriteStep.CHECK
         self._backup = ""
         self.holds_lock = False
+        """After the write: it may still exist, because the connection was lost."""
         self._is_replaced = False
         self._is_uncertain = False
         self._warnings: list[str] = []
@@ -291,7 +350,7 @@ class ConfigWriteTransaction:
         self._begin(WriteStep.COMPARE)
         await self._compare()
         if not facts.mode & stat.S_IWUSR:  # a rename would ignore that
-            path = sanitize_line(self._reading.real_path, 300)
+            path = display_path(self._reading.real_path)
             raise FilePermissionDenied(
                 f"{path} is read-only", why="its mode says so", remedy=f"chmod u+w {path}"
             )
@@ -319,21 +378,21 @@ class ConfigWriteTransaction:
         reading = self._reading
         if await self._host.resolve(reading.path) != reading.real_path:
             raise ConfigChangedMeanwhile(
-                f"{sanitize_line(reading.path, 300)} leads to another file now",
+                f"{display_path(reading.path)} leads to another file now",
                 remedy="read it again, then repeat the change",
             )
         facts = await self._host.facts(reading.real_path)
         now = await self._host.read(reading.real_path, largest=LARGEST_CONFIG + 1)
         if digest_of(now) != reading.digest:
             raise ConfigChangedMeanwhile(
-                f"{sanitize_line(reading.path, 300)} was changed by somebody else",
+                f"{display_path(reading.path)} was changed by somebody else",
                 difference=await self._diff(reading.content, now),
                 why="it is not what was read any more",
                 remedy="look at the difference, then repeat the change",
             )
         if _file_identity(facts) != _file_identity(reading.facts):
             raise ConfigChangedMeanwhile(
-                f"{sanitize_line(reading.path, 300)} has another owner or mode now",
+                f"{display_path(reading.path)} has another owner or mode now",
                 remedy="repeat the change",
             )
 
@@ -350,8 +409,6 @@ class ConfigWriteTransaction:
         await self._release_and_prune()
         changed = now is not None and digest_of(now) != self._digest
         return WriteResult(
-            path=self._reading.path,
-            real_path=self._reading.real_path,
             backup=self._backup,
             before=self._reading.digest,
             after=self._digest,

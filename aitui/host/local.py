@@ -1,28 +1,41 @@
 """This machine as the host: the server runs where aitui runs."""
 
 import asyncio
+import errno
 import os
 import signal
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+import stat
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Self, TypeVar
 
 from aitui.aio import shield
 from aitui.domain.sanitize import sanitize_line
-from aitui.errors import HostError, HostFileError, HostTimedOut
-from aitui.host.base import BoundedOutput, CommandResult, FileInfo
-from aitui.host.files import (
-    create_file,
+from aitui.errors import (
+    FileAlreadyExists,
+    FilePermissionDenied,
+    HostError,
+    HostFileError,
+    HostTimedOut,
+    NoSuchFile,
+)
+from aitui.host.base import (
+    LARGEST_FOLDER,
+    PATH_REMEDY,
+    WRITE_REMEDY,
+    BoundedOutput,
+    CommandResult,
+    FileInfo,
+    disk_full_error,
     display_path,
-    file_facts,
-    list_folder,
-    read_part,
-    rename_file,
-    translate_os_errors,
+    file_kind,
 )
 
 FILE_SECONDS = 30.0
+_MISSING = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
+_DENIED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 _T = TypeVar("_T")
 
@@ -43,16 +56,11 @@ class LocalHost:
         """Close nothing: nothing is open."""
 
     async def run(
-        self,
-        words: Sequence[str],
-        *,
-        seconds: float = 30.0,
-        given: bytes = b"",
-        largest: int = 1 << 20,
+        self, words: Sequence[str], *, seconds: float = 30.0, largest: int = 1 << 20
     ) -> CommandResult:
         program = sanitize_line(words[0], 100)
         try:
-            return await _run_subprocess(words, self._home, seconds, given, largest)
+            return await _run_subprocess(words, self._home, seconds, largest)
         except TimeoutError as error:
             raise HostTimedOut(
                 f"{program} did not end within {seconds:g} seconds", why="it was ended"
@@ -137,6 +145,118 @@ class LocalHost:
         return task.result()
 
 
+@contextmanager
+def translate_os_errors(verb: str, path: str) -> Iterator[None]:
+    """Turn OSError into HostFileError. `verb` is `read`, `write` …"""
+    try:
+        yield
+    except OSError as error:
+        raise file_error(verb, path, error) from error
+    except ValueError as error:
+        raise HostFileError(
+            f"Can't {verb} {display_path(path)}", why=sanitize_line(str(error), 200)
+        ) from error
+
+
+def file_error(verb: str, path: str, error: OSError) -> HostFileError:
+    """Return the error with the reason that the system gave."""
+    what = f"Can't {verb} {display_path(path)}"
+    why = sanitize_line(error.strerror or str(error), 200)
+    if error.errno in _MISSING:
+        return NoSuchFile(what, why=why, remedy=PATH_REMEDY)
+    if error.errno == errno.EEXIST:
+        return FileAlreadyExists(what, why=why)
+    if error.errno in _DENIED:
+        return FilePermissionDenied(what, why=why, remedy=WRITE_REMEDY)
+    if error.errno in _NO_ROOM:
+        return disk_full_error(what)
+    return HostFileError(what, why=why)
+
+
+def file_facts(name: str, status: os.stat_result) -> FileInfo:
+    """Convert the result of `lstat`."""
+    return FileInfo(
+        name=name,
+        kind=file_kind(status.st_mode),
+        size=status.st_size,
+        mode=stat.S_IMODE(status.st_mode),
+        owner=status.st_uid,
+        group=status.st_gid,
+        modified=status.st_mtime,
+    )
+
+
+def read_part(path: Path, start: int, largest: int) -> bytes:
+    """Read part of a regular file. Raises OSError."""
+    # Without O_NONBLOCK a pipe in the file's place would block the thread for ever.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as file:
+        status = os.fstat(descriptor)
+        if stat.S_ISDIR(status.st_mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.EINVAL, "It is no regular file")
+        file.seek(start)
+        return file.read(largest)
+
+
+def list_folder(folder: Path) -> tuple[FileInfo, ...]:
+    """List a folder by name, without entries that vanish meanwhile. Raises OSError."""
+    found: list[FileInfo] = []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if len(found) == LARGEST_FOLDER:
+                raise OSError(errno.EOVERFLOW, f"There are more than {LARGEST_FOLDER} files in it")
+            try:
+                found.append(file_facts(entry.name, entry.stat(follow_symlinks=False)))
+            except FileNotFoundError:
+                continue
+    return tuple(sorted(found, key=lambda facts: facts.name))
+
+
+def create_file(path: Path, content: bytes, mode: int, belongs_to: tuple[int, int] | None) -> None:
+    """Write and sync a new file; leave none on failure. Raises OSError."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    descriptor = os.open(path, flags, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            if belongs_to is not None:
+                _set_owner(descriptor, *belongs_to)
+            os.fchmod(descriptor, mode)  # last: a change of owner clears bits
+            os.fsync(descriptor)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+
+
+def _set_owner(descriptor: int, owner: int, group: int) -> None:
+    status = os.fstat(descriptor)
+    if (status.st_uid, status.st_gid) == (owner, group):
+        return
+    try:
+        os.fchown(descriptor, owner, group)
+    except PermissionError as error:
+        raise PermissionError(
+            error.errno, f"It would not belong to user {owner}, group {group} any more"
+        ) from error
+
+
+def rename_file(path: Path, onto: Path) -> None:
+    """Rename a file onto another one and sync the folder. Raises OSError."""
+    path.replace(onto)
+    descriptor = os.open(onto.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        # Some network file systems can't sync a folder, and the rename is done.
+        if error.errno not in {errno.EINVAL, errno.ENOTSUP}:
+            raise
+    finally:
+        os.close(descriptor)
+
+
 def _start_error(program: str, error: Exception) -> HostError:
     return HostError(f"Can't start {program}", why=sanitize_line(str(error), 200))
 
@@ -168,7 +288,7 @@ class OutputCollector(asyncio.SubprocessProtocol):
 
 
 async def _run_subprocess(
-    words: Sequence[str], folder: Path, seconds: float, given: bytes, largest: int
+    words: Sequence[str], folder: Path, seconds: float, largest: int
 ) -> CommandResult:
     """Run a command in a session of its own. Raises TimeoutError, OSError and ValueError.
 
@@ -177,16 +297,16 @@ async def _run_subprocess(
     """
     starting = asyncio.ensure_future(
         asyncio.get_running_loop().subprocess_exec(
-            lambda: OutputCollector(largest), *words, cwd=folder, start_new_session=True
+            lambda: OutputCollector(largest),
+            *words,
+            stdin=asyncio.subprocess.DEVNULL,
+            cwd=folder,
+            start_new_session=True,
         )
     )
     try:
         # Shielded: if cancelled while it starts, asyncio kills the process and none of its children.
         transport, collector = await asyncio.shield(starting)
-        stdin = transport.get_pipe_transport(0)
-        assert isinstance(stdin, asyncio.WriteTransport)
-        stdin.write(given)
-        stdin.close()
         async with asyncio.timeout(seconds):
             await asyncio.shield(collector.ended)
         return collector.result(transport.get_returncode() or 0)

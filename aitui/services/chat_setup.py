@@ -4,6 +4,7 @@ import asyncio
 import uuid
 from contextlib import suppress
 from dataclasses import replace
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from aitui.domain.chat.conversation import Conversation, SamplingParameters
@@ -143,10 +144,7 @@ async def diagnose_error(session: Session, model_id: str, error: AituiError) -> 
 
 async def import_chat_client() -> "type[ChatClient]":
     """Import the class of chat clients in a thread, since that imports httpx."""
+    await asyncio.to_thread(import_module, "aitui.llamaswap.chat")
+    from aitui.llamaswap.chat import ChatClient
 
-    def import_class() -> "type[ChatClient]":
-        from aitui.llamaswap.chat import ChatClient
-
-        return ChatClient
-
-    return await asyncio.to_thread(import_class)
+    return ChatClient

@@ -25,7 +25,8 @@ from aitui.errors import (
     ConfigWriteUncertain,
     LoadFailed,
 )
-from aitui.host.config_types import OnStep, WriteResult, WriteStep, digest_of
+from aitui.host.base import digest_of
+from aitui.host.config_file import OnStep, WriteResult, WriteStep
 from aitui.services.config_plan import (
     CONTEXT_SIZE,
     KEYS,

@@ -11,7 +11,7 @@ from aitui.domain.config.read_rules import read_swap_rules
 from aitui.domain.config.swap_rules import SwapRules
 from aitui.domain.sanitize import sanitize_line, sanitize_text
 from aitui.errors import AituiError, ConfigRefused, HostError, HostKeyRefused, HostLoginRefused
-from aitui.host.config_types import FileSnapshot
+from aitui.host.config_file import FileSnapshot
 from aitui.host.unit import UnitInfo
 from aitui.services.config_recover import recover_changes
 from aitui.services.hardware import HardwareMonitor

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from aitui.aio import cancel_and_wait
+from aitui.aio import background_task
 from aitui.domain.confirmation import Ask, Confirmation
 from aitui.domain.eviction import (
     EvictionVictim,
@@ -97,22 +97,18 @@ async def wait_until_ready(
     Raises LoadFailed, NoSuchModel, Unreachable, TlsRefused, ServerError.
     """
     monitor = session.monitor
-    coming = asyncio.create_task(
-        _load_within_limit(session, model_id, at_limit), name=f"load {model_id}"
-    )
-    aborted = asyncio.create_task(
-        monitor.wait_until(lambda _: monitor.was_unload_requested(model_id), limit=None),
-        name=f"abort {model_id}",
-    )
-    try:
+    loading = _load_within_limit(session, model_id, at_limit)
+    aborting = monitor.wait_until(lambda _: monitor.was_unload_requested(model_id), limit=None)
+    async with (
+        background_task(loading, f"load {model_id}") as coming,
+        background_task(aborting, f"abort {model_id}") as aborted,
+    ):
         await asyncio.wait({coming, aborted}, return_when=asyncio.FIRST_COMPLETED)
         if monitor.was_unload_requested(model_id):
             # Closing the request removes a load that has not begun from the server's queue.
             return False
         await coming
         return True
-    finally:
-        await cancel_and_wait(coming, aborted)
 
 
 async def _load_within_limit(
@@ -124,13 +120,9 @@ async def _load_within_limit(
         async with asyncio.timeout(None) as running_out:
             now = asyncio.get_running_loop().time
             end_wait = at_limit or (lambda: running_out.reschedule(now()))
-            counting = asyncio.create_task(
-                _start_timeout_when_loading(session, model_id, begun, end_wait)
-            )
-            try:
+            counting = _start_timeout_when_loading(session, model_id, begun, end_wait)
+            async with background_task(counting, f"time the load of {model_id}"):
                 await _request_and_watch(session, model_id, begun)
-            finally:
-                await cancel_and_wait(counting)
     except TimeoutError:
         raise ModelNotReady(
             f"{model_id} is not up after {limit:.0f} s",

@@ -22,8 +22,7 @@ from aitui.errors import (
     ServiceFailed,
     Unreachable,
 )
-from aitui.host.config_file import ConfigFile
-from aitui.host.config_types import FileSnapshot
+from aitui.host.config_file import ConfigFile, FileSnapshot
 from aitui.services.config_plan import consequences
 from aitui.services.host_admin import HostAdmin
 from aitui.services.session import Session

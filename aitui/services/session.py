@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from importlib import import_module
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -91,9 +92,11 @@ async def open_session(
     load_times = await LoadTimes.open(paths.state / LOAD_TIMES)
     measurements = await Measurements.open(paths.state / MEASUREMENTS)
     # httpx costs more to import than everything else here: the first frame comes before it.
-    client_class = await asyncio.to_thread(_import_client)
+    await asyncio.to_thread(import_module, "aitui.llamaswap.client")
+    from aitui.llamaswap.client import LlamaSwapClient
+
     async with contextlib.AsyncExitStack() as stack:
-        client = await stack.enter_async_context(client_class(server))
+        client = await stack.enter_async_context(LlamaSwapClient(server))
         monitor = Monitor(
             client,
             identity=server.identity,
@@ -127,9 +130,3 @@ async def run_monitor(session: Session) -> AsyncIterator[None]:
         await cancel_and_wait(watch)
         if not watch.cancelled():
             watch.result()
-
-
-def _import_client() -> "type[LlamaSwapClient]":
-    from aitui.llamaswap.client import LlamaSwapClient
-
-    return LlamaSwapClient

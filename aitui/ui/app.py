@@ -35,13 +35,12 @@ from aitui.ui.messages import (
     LogSaveRequested,
     LogSelected,
     ModelRemovalRequested,
-    SnapshotChanged,
     UnloadRequested,
 )
 from aitui.ui.screens.models import ModelsScreen
 from aitui.ui.terminal.driver import GuardedDriver, PasteCut, is_terminal_closed
 from aitui.ui.terminal.filters import ContrastFilter, ControlCharFilter
-from aitui.ui.terminal.key_queue import KeyQueue
+from aitui.ui.terminal.key_queue import KeyQueue, QueuedEvent
 from aitui.ui.terminal.notifications import (
     MAX_TEXT_CELLS,
     MAX_TITLE_CELLS,
@@ -105,8 +104,10 @@ class AituiApp(App[None]):
             self._notifier,
             screen=self._models_screen,
             show=self._show_server,
+            on_change=self.post_snapshot,
         )
         self._interrupted_at = float("-inf")
+        self._next_snapshot: tuple[Server, Snapshot] | None = None
         if context.theme in self.available_themes:
             self.theme = context.theme
 
@@ -114,7 +115,10 @@ class AituiApp(App[None]):
 
     async def on_event(self, event: events.Event) -> None:
         """Take keys in the order in which they were typed."""
-        await self._key_queue.on_event(event)
+        if isinstance(event, QueuedEvent):
+            await self._key_queue.on_event(event)
+        else:
+            await super().on_event(event)
 
     def _display(self, screen: Screen[Any], renderable: "RenderableType | None") -> None:
         self._frames.write(screen, renderable)
@@ -400,12 +404,6 @@ class AituiApp(App[None]):
     def _report_worker_failure(self, message: Worker.StateChanged) -> None:
         self._tasks.report_failure(message.worker, message.state)
 
-    @on(SnapshotChanged)
-    def _handle_snapshot(self, message: SnapshotChanged) -> None:
-        if message.server is self.server:
-            self.snapshot = message.snapshot
-            self._servers.update_snapshot(message.server, message.snapshot)
-
     def action_open_demo(self) -> None:
         leaving = self._servers.leave_for(self._servers.open_demo)
         self._tasks.run_in_background(leaving, "switch")
@@ -421,6 +419,19 @@ class AituiApp(App[None]):
 
     def _show_server(self, server: Server, snapshot: Snapshot) -> None:
         self.server, self.snapshot = server, snapshot
+
+    def post_snapshot(self, server: Server, snapshot: Snapshot) -> None:
+        """Show a new state of a server soon; of several only the latest."""
+        if self._next_snapshot is None:
+            self.call_later(self._show_next_snapshot)
+        self._next_snapshot = server, snapshot
+
+    def _show_next_snapshot(self) -> None:
+        assert self._next_snapshot is not None
+        (server, snapshot), self._next_snapshot = self._next_snapshot, None
+        if server is self.server:
+            self.snapshot = snapshot
+            self._servers.update_snapshot(server, snapshot)
 
     async def _copy(self, text: str) -> None:
         from aitui.services.clipboard import copy_text

@@ -7,7 +7,6 @@ from textual.message import Message
 if TYPE_CHECKING:
     from aitui.domain.logs import LogLine
     from aitui.domain.models import ActiveRequest, Model
-    from aitui.domain.snapshot import Server, Snapshot
 
 
 class LoadRequested(Message):
@@ -81,16 +80,3 @@ class LogSaveRequested(Message):
         super().__init__()
         self.name = name
         self.lines = lines
-
-
-class SnapshotChanged(Message):
-    """The monitor has a new snapshot; of several only the latest matters."""
-
-    def __init__(self, server: "Server", snapshot: "Snapshot") -> None:
-        super().__init__()
-        self.server = server
-        self.snapshot = snapshot
-
-    def can_replace(self, message: Message) -> bool:
-        """A later snapshot replaces an earlier one that wasn't shown yet."""
-        return isinstance(message, SnapshotChanged)

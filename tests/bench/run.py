@@ -25,7 +25,7 @@ from aitui.domain.snapshot import Clock, Server
 from aitui.llamaswap.chat import ChatClient
 from aitui.llamaswap.tls import tls_context
 from aitui.ui.terminal.filters import ContrastFilter, ControlCharFilter
-from aitui.ui.terminal.key_queue import KeyQueue
+from aitui.ui.terminal.key_queue import KeyQueue, QueuedEvent
 from aitui.ui.terminal.screen_diff import FrameWriter
 from aitui.ui.transcript.blocks import split_text
 from aitui.ui.transcript.render import render_piece
@@ -62,7 +62,10 @@ class Streaming(App[None]):
 
     async def on_event(self, event: events.Event) -> None:
         """Take keys as aitui does."""
-        await self._key_queue.on_event(event)
+        if isinstance(event, QueuedEvent):
+            await self._key_queue.on_event(event)
+        else:
+            await super().on_event(event)
 
     def _display(self, screen: Any, renderable: Any) -> None:
         self._frames.write(screen, renderable)

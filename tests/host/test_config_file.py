@@ -16,9 +16,8 @@ from aitui.errors import (
     HostFileError,
     NoSuchFile,
 )
-from aitui.host.base import Host
-from aitui.host.config_file import ConfigFile
-from aitui.host.config_types import LARGEST_CONFIG, FileVersion, WriteStep, digest_of
+from aitui.host.base import Host, digest_of
+from aitui.host.config_file import LARGEST_CONFIG, ConfigFile, FileVersion, WriteStep
 from aitui.host.local import LocalHost
 from host.writing import (
     ENDED,

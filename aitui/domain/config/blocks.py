@@ -138,10 +138,8 @@ def _find_template(document: ConfigDocument, like: str | None) -> ModelEntry:
         if CommandLine.read(document.command(entry.id)).has(MODEL) and not entry.pair.aliased
     ]
     if not usable:
-        raise ConfigRefused(
-            "There is no model with a file that a new one could be like.",
-            remedy="Write the first one in the editor (e).",
-        )
+        what = "There is no model with a file that a new one could be like."
+        raise ConfigRefused(what, remedy="Write the first one in the editor (e).")
     return usable[-1]
 
 
@@ -251,10 +249,8 @@ def _remove_lines(text: str, entry: ModelEntry, *, flow: bool, last: bool) -> st
     start = text.rfind("\n", 0, entry.key.start) + 1
     indentation = text[start : entry.key.start]
     if flow or indentation.strip(" \ufeff"):
-        raise ConfigRefused(
-            f"“{sanitize_line(entry.id, 80)}” doesn't stand on lines of its own.",
-            remedy="Remove it in the editor (e).",
-        )
+        what = f"“{sanitize_line(entry.id, 80)}” doesn't stand on lines of its own."
+        raise ConfigRefused(what, remedy="Remove it in the editor (e).")
     end = end_of_line(text, block_end(text, entry.pair))
     while start > 0:
         above = text.rfind("\n", 0, start - 1) + 1

@@ -358,7 +358,7 @@ def _locate_in_environment(
     if item is None:
         return None
     also = _other_models_where(
-        document, model_id, lambda other: any(item is node for node in document.environment(other))
+        document, model_id, lambda other: item in document.environment(other)
     )
     name, _, value = item.value.partition("=")
     start, prefix = len(name) + 1, ""

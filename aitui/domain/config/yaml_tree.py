@@ -108,20 +108,16 @@ def read_tree(text: str) -> Node | None:
         return None if found is None else _TreeBuilder(text).node(found)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        words = " ".join(part for part in (error.context, error.problem) if part)
-        raise invalid_yaml_error(
-            text, mark.index if mark else 0, sanitize_line(words, 160)
-        ) from error
+        words = sanitize_line(" ".join(filter(None, (error.context, error.problem))), 160)
+        raise invalid_yaml_error(text, mark.index if mark else 0, words) from error
     except ReaderError as error:
-        raise invalid_yaml_error(
-            text, error.position, "A character that YAML doesn't allow."
-        ) from error
+        words = "A character that YAML doesn't allow."
+        raise invalid_yaml_error(text, error.position, words) from error
     except RecursionError as error:
         raise ConfigRefused("The config file is nested too deeply.") from error
     except (YAMLError, *_OTHER_REFUSALS) as error:
-        raise ConfigRefused(
-            "The config file isn't valid YAML.", why=sanitize_line(str(error), 160)
-        ) from error
+        why = sanitize_line(str(error), 160)
+        raise ConfigRefused("The config file isn't valid YAML.", why=why) from error
 
 
 def invalid_yaml_error(text: str, index: int, why: str) -> ConfigRefused:
@@ -225,9 +221,8 @@ class _TreeBuilder:
         built = self._built.get(id(raw))
         if built is None:
             if id(raw) in self._open:
-                raise invalid_yaml_error(
-                    self._text, raw.start_mark.index, "An alias inside its own anchor."
-                )
+                why = "An alias inside its own anchor."
+                raise invalid_yaml_error(self._text, raw.start_mark.index, why)
             self._open.add(id(raw))
             built = self._built[id(raw)] = self._build(raw)
             self._open.discard(id(raw))
@@ -263,10 +258,8 @@ class _TreeBuilder:
         for pair in pairs:
             if isinstance(pair.key, YamlScalar):
                 if pair.key.value in seen:
-                    name = sanitize_line(pair.key.value, 60)
-                    raise invalid_yaml_error(
-                        self._text, pair.key.start, f"“{name}” stands there twice."
-                    )
+                    why = f"“{sanitize_line(pair.key.value, 60)}” stands there twice."
+                    raise invalid_yaml_error(self._text, pair.key.start, why)
                 seen.add(pair.key.value)
 
 

@@ -17,8 +17,16 @@ from asyncssh import SFTPAttrs, SFTPClient, SFTPClientFile
 from aitui.aio import shield
 from aitui.domain.sanitize import sanitize_line
 from aitui.errors import FileAlreadyExists, FilePermissionDenied, HostFileError, NoSuchFile
-from aitui.host.base import LARGEST_FOLDER, FileInfo, FileKind
-from aitui.host.files import PATH_REMEDY, WRITE_REMEDY, disk_full_error, display_path, file_kind
+from aitui.host.base import (
+    LARGEST_FOLDER,
+    PATH_REMEDY,
+    WRITE_REMEDY,
+    FileInfo,
+    FileKind,
+    disk_full_error,
+    display_path,
+    file_kind,
+)
 
 _READ_ONLY = 1
 _CLEANUP_SECONDS = 3.0

@@ -32,8 +32,7 @@ from aitui.errors import (
     HostUnreachable,
 )
 from aitui.host.base import Host
-from aitui.host.config_file import ConfigFile
-from aitui.host.config_types import FileSnapshot
+from aitui.host.config_file import ConfigFile, FileSnapshot
 from aitui.host.open import open_host
 from aitui.host.service import SystemdService
 from aitui.host.ssh.host import SshHost

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from functools import cached_property
+from functools import cached_property, partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,6 @@ from aitui.collector import tune_collector
 from aitui.domain.snapshot import ConnectionPhase, ConnectionStatus, Server, Snapshot
 from aitui.errors import KeyPasswordNeeded
 from aitui.ui.context import AppContext, ServerContext
-from aitui.ui.messages import SnapshotChanged
 
 if TYPE_CHECKING:
     from aitui.domain.confirmation import Confirmation
@@ -134,8 +133,8 @@ class ServerControllers:
 class ServerSwitcher:
     """Keeps one server open at a time: the one of the settings, a chosen one, or that of the demo.
 
-    `show` gets the server that is about to be opened and its first snapshot; later ones are posted to
-    the app.
+    `show` gets the server that is about to be opened and its first snapshot, `on_change` the later
+    ones.
     """
 
     def __init__(
@@ -147,6 +146,7 @@ class ServerSwitcher:
         *,
         screen: "ModelsScreen",
         show: Callable[[Server, Snapshot], None],
+        on_change: Callable[[Server, Snapshot], None],
     ) -> None:
         self._app = app
         self._app_context = context
@@ -154,6 +154,7 @@ class ServerSwitcher:
         self._notifier = notifier
         self._screen = screen
         self._show = show
+        self._on_change = on_change
         self._has_asked_for_password = False
         self._is_settled = False
         self.controllers: ServerControllers | None = None
@@ -246,10 +247,6 @@ class ServerSwitcher:
         # Not from here: it ends every worker, this one as well.
         self._app.call_next(connect)
 
-    def post_snapshot(self, server: Server, snapshot: Snapshot) -> None:
-        """Hand a new state of a server to the app."""
-        self._app.post_message(SnapshotChanged(server, snapshot))
-
     def _start_session(self, life: Coroutine[Any, Any, None]) -> None:
         self.controllers = None
         self._screen.show_chat(shown=False)
@@ -282,7 +279,7 @@ class ServerSwitcher:
             paths,
             context.clock,
             context.random,
-            on_change=lambda snapshot: self.post_snapshot(server, snapshot),
+            on_change=partial(self._on_change, server),
             on_notice=lambda words: self._app.notify(words, severity="warning", timeout=20),
         ) as session:
 

@@ -23,12 +23,11 @@ from aitui.ui.messages import (
     LogRequested,
     UnloadRequested,
 )
-from aitui.ui.models_table import ClockReading
 from aitui.ui.plain import set_border_title
 from aitui.ui.text import NOT_REACHED, shorten_id
 from aitui.ui.widgets.key_bar import KeyBar
 from aitui.ui.widgets.model_detail import ModelDetail, context_title, model_facts
-from aitui.ui.widgets.model_table import ColumnTitles, ModelTable
+from aitui.ui.widgets.model_table import ClockReading, ColumnTitles, ModelTable
 from aitui.ui.widgets.request_list import RequestList
 from aitui.ui.widgets.server_header import ServerHeader
 from aitui.ui.widgets.trouble_pane import TroublePane
@@ -246,10 +245,8 @@ class ModelsScreen(Screen[None]):
         snapshot, table = self.snapshot, self._table
         # Counted once a snapshot: keys and seconds come more often, and there may be many models.
         self._running_models = len(snapshot.resident)
-        table.stale = snapshot.connection.phase is ConnectionPhase.LOST
         table.empty_text = self._empty_text()
         self.query_one(ColumnTitles).note = self.snapshot.models_note
-        table.models = snapshot.models
         self._show_memory()
         requests = self._requests
         requests.uses = list_uses(snapshot)

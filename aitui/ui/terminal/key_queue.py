@@ -36,11 +36,9 @@ class KeyQueue:
         self._current_key: events.Key | None = None
         self._key_done = False
 
-    async def on_event(self, event: events.Event) -> None:
+    async def on_event(self, event: QueuedEvent) -> None:
         """Take keys, what is pasted, and changes of the window one after another."""
-        if not isinstance(event, QueuedEvent):
-            await self._dispatch(event)
-        elif not self._app.screen_stack:
+        if not self._app.screen_stack:
             # The app is about to end: no widget is left to take it.
             self._queued_events.clear()
         elif event.is_forwarded:

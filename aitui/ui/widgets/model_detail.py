@@ -9,9 +9,9 @@ from textual.reactive import reactive
 
 from aitui.domain.models import Model, ModelKind, RunState, seconds_until_unload
 from aitui.domain.units import format_rate, format_seconds
-from aitui.ui.models_table import ClockReading, clock_time, load_progress
 from aitui.ui.plain import PlainText
 from aitui.ui.text import wrap_text
+from aitui.ui.widgets.model_table import ClockReading, clock_time, load_progress
 
 LABEL_WIDTH = 8
 STYLES = {

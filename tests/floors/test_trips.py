@@ -1,0 +1,42 @@
+"""Four trips through the house: CONTRIBUTING.md lists the files on the way, and how many they are."""
+
+import asyncio
+import re
+from pathlib import Path
+
+from aitui.domain.snapshot import Server
+from catalogue import SLOW
+from floors.test_imports import PROJECT
+from floors.trips import Trip
+from other_client import OtherClient
+from ui.driven import driven
+
+
+def files_of(trip: Trip) -> list[str]:
+    """The files on the way, by their names."""
+    return sorted(f"{module.replace('.', '/')}.py" for module in trip.modules)
+
+
+def listed_files(title: str) -> list[str]:
+    """What CONTRIBUTING.md lists under the heading of a trip."""
+    text = (PROJECT / "CONTRIBUTING.md").read_text()
+    section = text.partition(f"### {title}\n")[2].partition("\n#")[0]
+    return sorted(re.findall(r"^- `([a-z_/]+\.py)`", section, re.MULTILINE))
+
+
+async def test_running_to_a_table_cell(server: Server, tmp_path: Path, other: OtherClient) -> None:
+    trip = Trip(
+        "aitui.llamaswap.schemas:parse_running",
+        "aitui.ui.widgets.model_table:ModelTable._render_row",
+        until_return=True,
+    )
+    async with driven(server, tmp_path) as app:
+        await app.see("● live")
+        loading = asyncio.create_task(other.load(SLOW))
+        await app.until(lambda: app.model(SLOW).command, "in /running")
+        await app.settle()
+        with trip.recorded():
+            await app.until(lambda: trip.modules, "painted")
+        await loading
+    assert files_of(trip) == listed_files("`/running` to a cell of the table")
+    assert len(trip.modules) <= 11
