@@ -203,6 +203,8 @@ def _alias_pairs(
 
 _NOT_LISTED = ListedModel("")
 _NOT_RUNNING = RunningModel("", RunState.STOPPED)
+_SAME_START = 2.0
+"""Seconds that two reports of one start may differ by: polls, and times in whole milliseconds."""
 _NO_STATUS = ModelStatus("", RunState.STOPPED, unlisted=True)
 
 
@@ -213,7 +215,8 @@ def _merge_model(
     running = index.running.get(model_id, _NOT_RUNNING)
     status = index.statuses.get(model_id, _NO_STATUS)
     state = _run_state(model_id, facts, index.running, index.statuses)
-    since = before.since if before is not None and before.state is state else now
+    since, dated = _begin(state, status, before, now)
+    loads = state is RunState.STARTING and status.state is RunState.STARTING
     name = listed.name or status.name or running.name
     seen_reasoning = facts.seen_reasoning.get(model_id)
     if (
@@ -234,6 +237,9 @@ def _merge_model(
         unlisted=listed is _NOT_LISTED and (bool(facts.listed) or status.unlisted),
         state=state,
         since=since,
+        dated=dated,
+        progress=status.progress if loads else None,
+        progress_note=status.progress_note if loads else "",
         context=_context_size(model_id, facts, running.command, before, (listed, status)),
         command=running.command,
         proxy=running.proxy,
@@ -249,6 +255,22 @@ def _merge_model(
         memory=facts.memory.get(model_id),
     )
     return before if before is not None and before == model else model
+
+
+def _begin(
+    state: RunState, status: ModelStatus, before: Model | None, now: float
+) -> tuple[float, bool]:
+    """Return when a state began (monotonic seconds), and whether that is known."""
+    same = before is not None and before.state is state
+    ready_at = status.ready_at if state is RunState.READY is status.state else None
+    if before is not None and (not same or before.dated):
+        since = before.since if same else now
+        # A status that came before the last start is about an older run.
+        newer = same and ready_at is not None and ready_at > since + _SAME_START
+        return (ready_at if newer and ready_at is not None else since), True
+    if ready_at is not None:
+        return ready_at, True
+    return (now if before is None else before.since), False
 
 
 def _run_state(
