@@ -123,7 +123,7 @@ async def chat_in_terminal(session: Session, arguments: Arguments, paths: Paths)
         conversation = await _conversation(session, arguments, history)
         model = resolve_chat_model(conversation.model, session.snapshot)
         if would_load(model, session.snapshot):
-            session.refuse_if_read_only(f"chatting with {model.id}, which isn't loaded,")
+            session.server.refuse_if_read_only(f"chatting with {model.id}, which isn't loaded,")
         if not arguments.evict:
             refuse_to_evict(session, model)
         client_class = await import_chat_client()

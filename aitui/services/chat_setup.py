@@ -78,7 +78,7 @@ async def confirm_chat(session: Session, model_id: str, ask: Ask) -> bool:
     """Ask if a chat evicts something; raises ActionRefused if nothing may be loaded."""
     model = session.snapshot.model(model_id) or Model(model_id)
     if would_load(model, session.snapshot):
-        session.refuse_if_read_only(f"chatting with {model_id}, which isn't loaded,")
+        session.server.refuse_if_read_only(f"chatting with {model_id}, which isn't loaded,")
     if not chat_confirmation(model_id, session.snapshot).needed:
         return True
     return await ask(lambda snapshot: chat_confirmation(model_id, snapshot))

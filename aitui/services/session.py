@@ -67,12 +67,6 @@ class Session:
             raise no_host_error(self.server)
         return self.admin, self.config_watch
 
-    def refuse_if_read_only(self, action: str) -> None:
-        """Raise ActionRefused if this server's settings allow no change."""
-        from aitui.services.host_admin import refuse_if_read_only
-
-        refuse_if_read_only(self.server, action)
-
 
 @contextlib.asynccontextmanager
 async def open_session(

@@ -112,14 +112,7 @@ def _build_change(
     document: ConfigDocument, after: str, model_id: str, *, old: str | None, new: str | None
 ) -> ConfigChange:
     return ConfigChange(
-        before=document.text,
-        after=after,
-        model=model_id,
-        flag="",
-        old=old,
-        new=new,
-        where=ValueSource.KEY,
-        added=new is not None,
+        document.text, after, model_id, "", old, new, ValueSource.KEY, added=new is not None
     )
 
 

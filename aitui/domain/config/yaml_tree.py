@@ -123,13 +123,9 @@ def read_tree(text: str) -> Node | None:
 def invalid_yaml_error(text: str, index: int, why: str) -> ConfigRefused:
     """Return the error for a text that is no YAML from that index on."""
     line, column = LineIndex.of(text).position(index)
-    return ConfigRefused(
-        "The config file isn't valid YAML.",
-        line=line,
-        column=column,
-        why=f"Line {line}, column {column}: {why}",
-        remedy="Mend it in the editor (e).",
-    )
+    what, why = "The config file isn't valid YAML.", f"Line {line}, column {column}: {why}"
+    remedy = "Mend it in the editor (e)."
+    return ConfigRefused(what, line=line, column=column, why=why, remedy=remedy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,19 +235,16 @@ class _TreeBuilder:
         assert isinstance(raw, CollectionNode)
         flow = bool(raw.flow_style)
         if isinstance(raw, MappingNode):
-            pairs = tuple(
-                YamlPair(
-                    self.node(key),
-                    self.node(value),
-                    aliased=value.start_mark.index < key.start_mark.index,
-                )
-                for key, value in raw.value
-            )
+            pairs = tuple(self._pair(key, value) for key, value in raw.value)
             # `compose()` accepts duplicate keys silently.
             self._refuse_duplicates(pairs)
             return YamlCollection(pairs, (), True, flow, tag, anchor, start, end)
         items = tuple(self.node(item) for item in raw.value)
         return YamlCollection((), items, False, flow, tag, anchor, start, end)
+
+    def _pair(self, key: "RuamelNode", value: "RuamelNode") -> YamlPair:
+        aliased = value.start_mark.index < key.start_mark.index
+        return YamlPair(self.node(key), self.node(value), aliased)
 
     def _refuse_duplicates(self, pairs: tuple[YamlPair, ...]) -> None:
         seen: set[str] = set()

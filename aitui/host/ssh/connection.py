@@ -23,7 +23,7 @@ from aitui.errors import (
     HostUnreachable,
     SshKeyPassphraseNeeded,
 )
-from aitui.host.base import BoundedOutput, CommandResult, MarkedOutput, new_mark
+from aitui.host.base import BoundedOutput, CommandResult, MarkedOutput, new_mark, start_or_undo
 from aitui.host.ssh.address import SshAddress, SshTimeouts, SshUser
 from aitui.host.ssh.config import SshKeys, SshTarget, certificates_of, read_keys, read_target
 from aitui.host.ssh.files import SshFiles
@@ -293,21 +293,10 @@ class SshConnection:
                 command, stdin=asyncssh.DEVNULL, encoding=None, request_pty=False
             )
 
-        starting = asyncio.ensure_future(create_process())
-        try:
-            return await asyncio.shield(starting)
-        except asyncio.CancelledError:
-            await shield(self._abort_start(starting, mark))
-            raise
+        async def kill(process: SSHClientProcess[bytes]) -> None:
+            await self._terminate(process, MarkedOutput(mark, 0))
 
-    async def _abort_start(
-        self, starting: "asyncio.Task[SSHClientProcess[bytes]]", mark: str
-    ) -> None:
-        await asyncio.wait({starting}, timeout=_TERMINATE_SECONDS)
-        if not starting.done():
-            starting.cancel()
-        elif not starting.cancelled() and starting.exception() is None:
-            await self._terminate(starting.result(), MarkedOutput(mark, 0))
+        return await start_or_undo(create_process(), kill, _TERMINATE_SECONDS)
 
     async def _terminate(self, process: SSHClientProcess[bytes], output: MarkedOutput) -> None:
         with suppress(TimeoutError, asyncssh.Error, OSError):

@@ -42,8 +42,7 @@ MAX_CACHED_STRIPS = 512
 class TranscriptView(ScrollView, can_focus=True, inherit_bindings=False):
     """Shows what is in `conversation`. `following` holds while the last row is in sight.
 
-    `drained` says whether the terminal takes more: frames are left out while it does not. `worked`
-    are the CPU seconds of the thread.
+    `drained` says whether the terminal takes more: frames are left out while it does not.
     """
 
     DEFAULT_CSS = """
@@ -83,15 +82,11 @@ class TranscriptView(ScrollView, can_focus=True, inherit_bindings=False):
         self,
         clock: Clock,
         *,
-        frames: int = MAX_FPS,
         drained: Callable[[], bool] = lambda: True,
-        worked: Callable[[], float] = time.thread_time,
         id: str | None = None,  # noqa: A002
     ) -> None:
         super().__init__(id=id)
         self._now = clock.monotonic
-        self._cpu_time = worked
-        self._frame_interval = 1 / max(1, frames)
         self._is_drained = drained
         self.conversation = TranscriptDocument(clock.monotonic)
         self._layout = self.conversation.layout
@@ -245,17 +240,17 @@ class TranscriptView(ScrollView, can_focus=True, inherit_bindings=False):
         """Show what came since the last frame, then leave the others at least as much time."""
         self._flush_scheduled = False
         if not self._is_drained():
-            self._next_flush_at = self._now() + self._frame_interval
+            self._next_flush_at = self._now() + 1 / MAX_FPS
             self._schedule_flush()
             return
-        began = self._cpu_time()
+        began = time.thread_time()
         self._show()
         self._next_flush_at = float("inf")
         self.call_after_refresh(self._finish_frame, began)
 
     def _finish_frame(self, began: float) -> None:
-        cost = self._cpu_time() - began
-        self._next_flush_at = self._now() + max(self._frame_interval, (CPU_SHARE - 1) * cost)
+        cost = time.thread_time() - began
+        self._next_flush_at = self._now() + max(1 / MAX_FPS, (CPU_SHARE - 1) * cost)
         if self._flush_scheduled or self.conversation.has_pending:
             self._flush_scheduled = False
             self._schedule_flush()
