@@ -31,14 +31,15 @@ if TYPE_CHECKING:
     from aitui.domain.memory.footprint import Footprint
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ModelFacts:
-    """Everything known about the models of one server; the mappings are keyed by the model's id.
+    """Everything known about the models of one server, filled in as it becomes known.
 
-    `configured_context` and `last_context`, with which a model ran before aitui was started, are in
-    tokens, `last_used` and `requested` in monotonic seconds, `expected_load` in seconds, `rates` in
-    tokens per second. With `running_lists_only_ready` (llama-swap v217) `/running` omits models
-    that start or stop, so `statuses` count for those.
+    The mappings are keyed by the model's id. `configured_context` and `last_context`, with which a
+    model ran before aitui was started, are in tokens, `last_used` and `requested` in monotonic
+    seconds, `expected_load` in seconds, `rates` in tokens per second. With
+    `running_lists_only_ready` (llama-swap v217) `/running` omits models that start or stop, so
+    `statuses` count for those.
     """
 
     listed: tuple[ListedModel, ...] = ()
@@ -47,13 +48,13 @@ class ModelFacts:
     configured_context: Mapping[str, int] = field(default_factory=dict)
     last_context: Mapping[str, int] = field(default_factory=dict)
     seen_reasoning: Mapping[str, bool] = field(default_factory=dict)
-    failures: Mapping[str, LoadFailure] = field(default_factory=dict)
+    failures: dict[str, LoadFailure] = field(default_factory=dict)
     requests: ActiveRequests = field(default_factory=ActiveRequests)
-    last_used: Mapping[str, float] = field(default_factory=dict)
-    expected_load: Mapping[str, float] = field(default_factory=dict)
-    requested: Mapping[str, float] = field(default_factory=dict)
-    rates: Mapping[str, float] = field(default_factory=dict)
-    evicted: Mapping[str, Eviction] = field(default_factory=dict)
+    last_used: dict[str, float] = field(default_factory=dict)
+    expected_load: dict[str, float] = field(default_factory=dict)
+    requested: dict[str, float] = field(default_factory=dict)
+    rates: dict[str, float] = field(default_factory=dict)
+    evicted: dict[str, Eviction] = field(default_factory=dict)
     memory: Mapping[str, "Footprint"] = field(default_factory=dict)
     running_lists_only_ready: bool = False
 
