@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from aitui.errors import ActionRefused
+
 
 @dataclass(frozen=True, slots=True)
 class Clock:
@@ -75,3 +77,12 @@ class Server:
             ("client key", self.client_key),
         )
         return tuple((what, path) for what, path in named if path is not None)
+
+
+def read_only_error(server: Server, action: str) -> ActionRefused:
+    """Return the error for an action that the settings of a server don't allow."""
+    return ActionRefused(
+        f"{action} is refused: {server.label} is read-only",
+        why=f"set by {server.origins.get('read_only', 'its settings')}",
+        remedy="start aitui without it to change anything there",
+    )

@@ -25,7 +25,7 @@ from aitui.domain.chat.reply import (
 from aitui.domain.chat.stream_filters import LoadingLineFilter, ThinkTagFilter
 from aitui.domain.sanitize import StreamSanitizer, sanitize_line
 from aitui.errors import AituiError, BadResponse
-from aitui.llamaswap.sse import SseEvent, SseParser
+from aitui.llamaswap.stream import SseEvent, SseParser
 
 LARGEST_LINE = 8 * 1024 * 1024
 LONGEST_REPLY = 16 * 1024 * 1024

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from aitui.domain.confirmation import Ask, Confirmation
-from aitui.domain.snapshot import Clock, Server
+from aitui.domain.server import Clock, Server, read_only_error
 from aitui.errors import ActionRefused, HostError, HostKeyRefused, SshKeyPassphraseNeeded
 from aitui.host.base import Host
 from aitui.host.config_file import ConfigFile
@@ -15,20 +15,6 @@ from aitui.host.ssh.host import SshHost
 from aitui.host.unit import UnitInfo
 from aitui.paths import Paths
 from aitui.store.journal import FILE_NAME, Journal
-
-
-def refuse_if_read_only(server: Server, action: str) -> None:
-    """Raise ActionRefused, before anything is sent, if the settings allow no change.
-
-    `read_only` refuses loads, unloads, everything on the host, and a chat with a model that isn't loaded.
-    """
-    if server.read_only:
-        origin = server.origins.get("read_only", "its settings")
-        raise ActionRefused(
-            f"{action} is refused: {server.label} is read-only",
-            why=f"set by {origin}",
-            remedy="start aitui without it to change anything there",
-        )
 
 
 @dataclass(slots=True)
@@ -53,11 +39,9 @@ class HostAdmin:
     last_reload: LastReload = field(default_factory=LastReload)
 
     def refuse_if_read_only(self, action: str) -> None:
-        """Raise ActionRefused, before anything is sent, if the settings allow no change.
-
-        `read_only` refuses loads, unloads, everything on the host, and a chat with a model that isn't loaded.
-        """
-        refuse_if_read_only(self.server, action)
+        """Raise ActionRefused, before anything is sent, if the settings allow no change."""
+        if self.server.read_only:
+            raise read_only_error(self.server, action)
 
     async def unit_info(self) -> UnitInfo | None:
         """Return what systemd reports of the server, None if it reports nothing."""

@@ -105,6 +105,8 @@ async def wait_until_ready(
         name=f"abort {model_id}",
     )
     try:
+        # It is on the screen by the time that the request is sent.
+        await monitor.begin_load(model_id)
         await asyncio.wait({coming, aborted}, return_when=asyncio.FIRST_COMPLETED)
         if monitor.was_unload_requested(model_id):
             # Closing the request removes a load that has not begun from the server's queue.
@@ -273,8 +275,11 @@ async def load_model(
     session.refuse_if_read_only(f"loading {model.id}")
     if model.state is RunState.READY:
         return LoadResult(model.id, 0.0)
-    if load_confirmation(model.id, session.snapshot).needed and not await ask(
-        lambda snapshot: load_confirmation(model.id, snapshot)
+    snapshot = session.snapshot
+    # Nothing has to go, and of its memory nothing is known: there is nothing to confirm.
+    if (snapshot.resident or model.id in snapshot.hardware.models) and (
+        load_confirmation(model.id, snapshot).needed
+        and not await ask(lambda snapshot: load_confirmation(model.id, snapshot))
     ):
         return None
     return await _load_and_report(session, model, at_limit)
@@ -322,7 +327,6 @@ async def _load_and_report(
     began = session.clock.monotonic()
     ready_before = {other.id for other in session.snapshot.ready}
     failed: LoadFailure | None = None
-    await monitor.begin_load(model.id)
     try:
         if await wait_until_ready(session, model.id, at_limit):
             return LoadResult(model.id, session.clock.monotonic() - began)

@@ -8,7 +8,8 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from aitui.aio import cancel_and_wait
-from aitui.domain.snapshot import Clock, Server, Snapshot
+from aitui.domain.server import Clock, Server, read_only_error
+from aitui.domain.snapshot import Snapshot
 from aitui.errors import AituiError
 from aitui.paths import Paths
 from aitui.services.hardware import HardwareMonitor
@@ -68,9 +69,8 @@ class Session:
 
     def refuse_if_read_only(self, action: str) -> None:
         """Raise ActionRefused if this server's settings allow no change."""
-        from aitui.services.host_admin import refuse_if_read_only
-
-        refuse_if_read_only(self.server, action)
+        if self.server.read_only:
+            raise read_only_error(self.server, action)
 
 
 @contextlib.asynccontextmanager

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 from aitui.domain.snapshot import Server
-from catalogue import SLOW
+from catalogue import QUICK, SLOW, STEADY
 from floors.test_imports import PROJECT
 from floors.trips import Trip
 from other_client import OtherClient
@@ -40,3 +40,21 @@ async def test_running_to_a_table_cell(server: Server, tmp_path: Path, other: Ot
         await loading
     assert files_of(trip) == listed_files("`/running` to a cell of the table")
     assert len(trip.modules) <= 11
+
+
+async def test_a_key_to_the_request_to_load(server: Server, tmp_path: Path) -> None:
+    trip = Trip(
+        "aitui.ui.screens.models:ModelsScreen.action_load", "httpx._client:AsyncClient.stream"
+    )
+    async with driven(server, tmp_path) as app:
+        await app.see("● live", QUICK)
+        for key, ready in ("l", [QUICK]), ("u", []):
+            app.go_to(QUICK)
+            await app.press(key)
+            await app.until_ready(*ready)
+        app.go_to(STEADY)
+        with trip.recorded():
+            await app.press("l")
+            await app.until(lambda: trip.modules, "requested")
+    assert files_of(trip) == listed_files("`l` to the request")
+    assert len(trip.modules) <= 12
