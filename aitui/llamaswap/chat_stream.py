@@ -430,7 +430,9 @@ class ChatStreamParser:
             self._emit(self._reasoning_sanitizer.finish(), "", 0)
 
     def _emit_text(self, text: str, pieces: int) -> None:
-        reasoning, text = self._think_tags.feed(text)
+        reasoning = ""
+        if not self._think_tags.is_answering:
+            reasoning, text = self._think_tags.feed(text)
         self._emit(reasoning, text, pieces)
 
     def _emit(self, reasoning: str, text: str, pieces: int) -> None:

@@ -1,6 +1,6 @@
 """A conversation with one model: transcript, status and prompt."""
 
-from functools import cached_property
+from functools import cached_property, partial
 
 from textual import on
 from textual.app import ComposeResult
@@ -12,7 +12,7 @@ from aitui.domain.chat.conversation import ImageAttachment
 from aitui.domain.snapshot import Clock
 from aitui.ui.keymap import CHAT_PANE
 from aitui.ui.plain import plain, set_border_title
-from aitui.ui.terminal.screen_diff import is_terminal_behind
+from aitui.ui.terminal.screen_diff import is_terminal_ready
 from aitui.ui.text import shorten_id
 from aitui.ui.widgets.chat_status import ChatStatus
 from aitui.ui.widgets.composer import Composer
@@ -52,7 +52,9 @@ class ChatPane(Vertical):
 
     @cached_property
     def transcript(self) -> Transcript:
-        return Transcript(self._clock, drained=self._is_terminal_ready, id="transcript")
+        return Transcript(
+            self._clock, drained=partial(is_terminal_ready, self.app), id="transcript"
+        )
 
     @cached_property
     def status(self) -> ChatStatus:
@@ -80,9 +82,6 @@ class ChatPane(Vertical):
 
     def action_close(self) -> None:
         self.post_message(self.CloseRequested())
-
-    def _is_terminal_ready(self) -> bool:
-        return not is_terminal_behind(self.app)
 
     def _update_title(self) -> None:
         words = [f"Chat · {shorten_id(self.model_id, 40)}" if self.model_id else "Chat"]

@@ -3,7 +3,7 @@
 from textual.geometry import Offset
 from textual.selection import Selection
 
-from aitui.ui.transcript.turns import CompletedTurn
+from aitui.ui.transcript.conversation import CompletedTurn
 from ui.transcript.documents import MIXED
 from ui.transcript.shown import Shown, shown
 
