@@ -129,7 +129,7 @@ async def _change_context(runner: ConfigRunner, arguments: Arguments) -> None:
 
 async def _change_flag(runner: ConfigRunner, arguments: Arguments) -> None:
     flag = arguments.flag
-    runner.admin.refuse_if_read_only(f"changing {sanitize_line(flag, 60)}")
+    runner.admin.server.refuse_if_read_only(f"changing {sanitize_line(flag, 60)}")
     result = await runner.change_flag(arguments.model, flag, arguments.value, only=arguments.only)
     written = _require_success(result, "Not changed").written
     if written is not None:

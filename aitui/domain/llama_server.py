@@ -255,15 +255,13 @@ def find_flag(given: str) -> Flag:
     flag.
     """
     if not _FLAG_NAME.fullmatch(given):
-        raise ConfigRefused(
-            f"“{sanitize_line(given, 60)}” can't be a flag.", remedy="Give it as --name or -n."
-        )
-    if given in _flags_by_name():
-        return _flags_by_name()[given]
+        what = f"“{sanitize_line(given, 60)}” can't be a flag."
+        raise ConfigRefused(what, remedy="Give it as --name or -n.")
+    flags = _flags_by_name()
     likely = ("--", "-") if len(given) > 1 else ("-", "--")
     dashes = ("",) if given.startswith("-") else likely
     names = [normalize_flag_name(dash + given) for dash in dashes]
-    known = (_flags_by_name()[name] for name in names if name in _flags_by_name())
+    known = (flags[name] for name in (given, *names) if name in flags)
     return next(known, Flag((names[0],), FlagArity.OPTIONAL))
 
 
@@ -360,8 +358,7 @@ def _flags_by_name() -> dict[str, Flag]:
     return known
 
 
-_VARIABLE_PREFIX = "LLAMA_ARG_"
-_LONGEST_VARIABLE = 80
+_VARIABLE = re.compile(r"LLAMA_ARG_[A-Za-z0-9_]{0,70}")
 _SWITCHED_OFF = frozenset({"", "0", "off", "false", "disabled", "no"})
 
 
@@ -369,11 +366,7 @@ def environment_arguments(environment: Mapping[str, str]) -> tuple[str, ...]:
     """Return the flags that the variables stand for; llama-server prefers those of the command."""
     found: list[str] = []
     for name, value in environment.items():
-        if (
-            not name.startswith(_VARIABLE_PREFIX)
-            or len(name) > _LONGEST_VARIABLE
-            or not name.isidentifier()
-        ):
+        if not _VARIABLE.fullmatch(name):
             continue
         flag = find_flag(name)
         if flag.environment != name:
@@ -397,17 +390,13 @@ def refuse_unwritable(value: str, line: int) -> None:
     if len(value) > LONGEST_VALUE:
         raise ConfigRefused(f"A value has at most {LONGEST_VALUE:,} characters.", line=line)
     if _CONTROL_CHARACTERS.search(value):
-        raise ConfigRefused(
-            f"“{sanitize_line(value, 60)}” can't be a value.",
-            line=line,
-            why="It holds a line break or another control character.",
-        )
+        what = f"“{sanitize_line(value, 60)}” can't be a value."
+        why = "It holds a line break or another control character."
+        raise ConfigRefused(what, line=line, why=why)
     if "${" in value:
-        raise ConfigRefused(
-            f"“{sanitize_line(value, 60)}” names a macro.",
-            line=line,
-            remedy="Give the value itself, or change it in the editor (e).",
-        )
+        remedy = "Give the value itself, or change it in the editor (e)."
+        what = f"“{sanitize_line(value, 60)}” names a macro."
+        raise ConfigRefused(what, line=line, remedy=remedy)
 
 
 def quote_word(value: str) -> str:

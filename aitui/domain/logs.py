@@ -109,10 +109,12 @@ class LineAssembler:
 
     def _finish_line(self, part: bytes) -> LogLine:
         self._append(part)
-        line = self._build_line()
+        text = self._buffer.decode("utf-8", "replace")
+        if self._dropped_bytes:
+            text = f"{text.rstrip(chr(0xFFFD))}… ({self._dropped_bytes:,} bytes more)"
         self._buffer.clear()
         self._dropped_bytes = 0
-        return line
+        return parse_log_line(text)
 
     def _append(self, part: bytes) -> None:
         space = self.longest - len(self._buffer)
@@ -123,12 +125,6 @@ class LineAssembler:
         """Build the unfinished line, only as much as a screen may show: it is read with every piece."""
         text = self._buffer[:LONGEST_UNFINISHED].decode("utf-8", "replace")
         return parse_log_line(text if len(self._buffer) <= LONGEST_UNFINISHED else f"{text}…")
-
-    def _build_line(self) -> LogLine:
-        text = self._buffer.decode("utf-8", "replace")
-        if self._dropped_bytes:
-            text = f"{text.rstrip(chr(0xFFFD))}… ({self._dropped_bytes:,} bytes more)"
-        return parse_log_line(text)
 
 
 def parse_log_line(raw: str) -> LogLine:

@@ -246,9 +246,3 @@ def is_later_shard(name: str) -> bool:
     """Whether a name is of a shard that can't be loaded by itself: any but the first."""
     shard = parse_shard(name)
     return shard is not None and shard.number != 1
-
-
-def version_number(version: str) -> int | None:
-    """Return 218 for `218`, `v218` and `218-dirty`, None for a build without a number."""
-    number = version.removeprefix("v").split("-")[0].split(".")[0]
-    return int(number) if number.isdecimal() and len(number) < 10 else None

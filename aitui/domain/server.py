@@ -78,11 +78,11 @@ class Server:
         )
         return tuple((what, path) for what, path in named if path is not None)
 
-
-def read_only_error(server: Server, action: str) -> ActionRefused:
-    """Return the error for an action that the settings of a server don't allow."""
-    return ActionRefused(
-        f"{action} is refused: {server.label} is read-only",
-        why=f"set by {server.origins.get('read_only', 'its settings')}",
-        remedy="start aitui without it to change anything there",
-    )
+    def refuse_if_read_only(self, action: str) -> None:
+        """Raise ActionRefused, before anything is sent, if the settings allow no change."""
+        if self.read_only:
+            raise ActionRefused(
+                f"{action} is refused: {self.label} is read-only",
+                why=f"set by {self.origins.get('read_only', 'its settings')}",
+                remedy="start aitui without it to change anything there",
+            )

@@ -312,13 +312,10 @@ def is_nearly_full(picture: MemoryUsage) -> bool:
 def footprint_text(footprint: Footprint) -> str:
     """Format a model's memory, its parts, and the origin of the figure."""
     mark = APPROXIMATELY if footprint.approximate else ""
+    sizes = {name: getattr(footprint, name) for name in ("weights", "cache", "compute")}
     parts = [
         f"{name} {mark if name != 'weights' else ''}{format_bytes_gib(size)}"
-        for name, size in (
-            ("weights", footprint.weights),
-            ("cache", footprint.cache),
-            ("compute", footprint.compute),
-        )
+        for name, size in sizes.items()
         if size
     ]
     beside = ""

@@ -1,14 +1,16 @@
 """The machine behind a server: the protocol, its values, and bounded output of commands."""
 
+import asyncio
 import re
 import secrets
 import stat
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from hashlib import sha256
-from typing import Protocol, Self
+from typing import Any, Protocol, Self, TypeVar
 
+from aitui.aio import shield
 from aitui.domain.sanitize import sanitize_line
 from aitui.errors import HostFileError
 
@@ -19,6 +21,8 @@ LARGEST_FOLDER = 20_000
 _LARGEST_PID = (1 << 31) - 1
 """`pid_t` has 32 bits: `kill` takes larger numbers for others."""
 _LONGEST_NUMBER = 20
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +80,9 @@ class Host(Protocol):
         """Close the connection."""
 
     async def run(
-        self,
-        words: Sequence[str],
-        *,
-        seconds: float = 30.0,
-        given: bytes = b"",
-        largest: int = 1 << 20,
+        self, words: Sequence[str], *, seconds: float = 30.0, largest: int = 1 << 20
     ) -> CommandResult:
-        """Run a command; no shell interprets its words. `given` is its input.
+        """Run a command; no shell interprets its words, and its input is empty.
 
         At most `largest` bytes of each of its two outputs are kept. After `seconds` its process
         group is killed and HostTimedOut raised. A missing program has the status 127, as in a
@@ -144,6 +143,26 @@ def disk_full_error(what: str) -> HostFileError:
 def display_path(path: str) -> str:
     """Return a path as messages show it."""
     return sanitize_line(path, 300)
+
+
+async def start_or_undo(
+    start: Coroutine[Any, Any, _T], undo: Callable[[_T], Awaitable[None]], seconds: float
+) -> _T:
+    """Await a start. A cancelled call undoes what was started by then, or is within `seconds`."""
+    starting = asyncio.ensure_future(start)
+
+    async def abort() -> None:
+        await asyncio.wait({starting}, timeout=seconds)
+        if not starting.done():
+            starting.cancel()
+        elif not starting.cancelled() and starting.exception() is None:
+            await undo(starting.result())
+
+    try:
+        return await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        await shield(abort())
+        raise
 
 
 def new_mark() -> str:

@@ -56,16 +56,11 @@ class LocalHost:
         """Close nothing: nothing is open."""
 
     async def run(
-        self,
-        words: Sequence[str],
-        *,
-        seconds: float = 30.0,
-        given: bytes = b"",
-        largest: int = 1 << 20,
+        self, words: Sequence[str], *, seconds: float = 30.0, largest: int = 1 << 20
     ) -> CommandResult:
         program = sanitize_line(words[0], 100)
         try:
-            return await _run_subprocess(words, self._home, seconds, given, largest)
+            return await _run_subprocess(words, self._home, seconds, largest)
         except TimeoutError as error:
             raise HostTimedOut(
                 f"{program} did not end within {seconds:g} seconds", why="it was ended"
@@ -293,7 +288,7 @@ class OutputCollector(asyncio.SubprocessProtocol):
 
 
 async def _run_subprocess(
-    words: Sequence[str], folder: Path, seconds: float, given: bytes, largest: int
+    words: Sequence[str], folder: Path, seconds: float, largest: int
 ) -> CommandResult:
     """Run a command in a session of its own. Raises TimeoutError, OSError and ValueError.
 
@@ -302,16 +297,16 @@ async def _run_subprocess(
     """
     starting = asyncio.ensure_future(
         asyncio.get_running_loop().subprocess_exec(
-            lambda: OutputCollector(largest), *words, cwd=folder, start_new_session=True
+            lambda: OutputCollector(largest),
+            *words,
+            stdin=asyncio.subprocess.DEVNULL,
+            cwd=folder,
+            start_new_session=True,
         )
     )
     try:
         # Shielded: if cancelled while it starts, asyncio kills the process and none of its children.
         transport, collector = await asyncio.shield(starting)
-        stdin = transport.get_pipe_transport(0)
-        assert isinstance(stdin, asyncio.WriteTransport)
-        stdin.write(given)
-        stdin.close()
         async with asyncio.timeout(seconds):
             await asyncio.shield(collector.ended)
         return collector.result(transport.get_returncode() or 0)

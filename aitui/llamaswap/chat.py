@@ -3,8 +3,7 @@
 Importing this module imports httpx: callers import it when they first chat.
 """
 
-import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from typing import Any, Self
 
@@ -39,9 +38,9 @@ Batch = tuple[Delta, ...]
 class ChatClient:
     """Chats with one server, each over a connection of its own. Opening does no I/O."""
 
-    def __init__(self, server: Server, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, server: Server) -> None:
         self._server = server
-        self._http = HttpClient(server, monotonic)
+        self._http = HttpClient(server)
         self._extras: dict[str, frozenset[str]] = {}
 
     async def __aenter__(self) -> Self:

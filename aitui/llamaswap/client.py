@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from typing import TYPE_CHECKING, Self, TypeVar
 
+from aitui.domain.release import ServerRelease
 from aitui.errors import AituiError
 from aitui.llamaswap.errors import (
     Response,
@@ -46,10 +47,18 @@ if TYPE_CHECKING:
 
 _LIST_SECONDS = 30.0
 _SHORT_SECONDS = 15.0
+_PROBE_SECONDS = 3.0
 _HEADERS_SECONDS = 30.0
 _DECODE_IN_THREAD = 64 * 1024
 _SMALL = 64 * 1024
 _ACTIVITY_ROWS = 100
+_ROUTES = (
+    (259, "/api/events/logs", 400),
+    (253, "/api/tailcat", 200),
+    (252, "/api/mcp", 405),
+    (236, "/api/metrics/activity?limit=1", 200),
+)
+"""Since when a GET is answered with which status; it starts nothing, and opens no stream."""
 
 _T = TypeVar("_T")
 
@@ -107,6 +116,24 @@ class LlamaSwapClient:
         """Fetch the build of the server."""
         response = await self._get("/api/version", _SHORT_SECONDS, largest=_SMALL)
         return parse_version(response.body, response.endpoint)
+
+    async def release(self, version: str) -> ServerRelease:
+        """Find out how old a server of that version is, by routes that newer ones have."""
+        end: int | None = None
+        for since, path, status in _ROUTES:
+            found = ServerRelease(end=end).narrow(version)
+            if end is not None and found.has(since) is False:
+                return found  # its number agrees with what was found
+            limit = min(_PROBE_SECONDS, self._server.timeout)
+            try:
+                response = await self._http.request(Request("GET", path, limit, max_bytes=_SMALL))
+            except AituiError:
+                break  # whether the server is up is decided by /running
+            if response.status == status:
+                return ServerRelease(since, end).narrow(version)
+            if response.status == 404:
+                end = since
+        return ServerRelease(end=end).narrow(version)
 
     async def health(self) -> None:
         """Check that llama-swap itself is up."""

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+from aitui.aio import background_task
 from aitui.domain.chat.conversation import Conversation, Turn
 from aitui.domain.chat.reply import Reply
 from aitui.domain.llama_server import CommandLine
@@ -54,12 +55,8 @@ class ConversationSaver:
             yield
             return
         saving = self._save_periodically(conversation, turn, view)
-        writing = asyncio.create_task(saving, name="save the answer")
-        try:
+        async with background_task(saving, "save the answer"):
             yield
-        finally:
-            writing.cancel()
-            await asyncio.wait({writing})
 
     async def _save_periodically(
         self, conversation: Conversation, turn: Turn, view: Callable[[], Reply]

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from aitui.domain.confirmation import Ask, Confirmation
-from aitui.domain.server import Clock, Server, read_only_error
+from aitui.domain.snapshot import Clock, Server
 from aitui.errors import ActionRefused, HostError, HostKeyRefused, SshKeyPassphraseNeeded
 from aitui.host.base import Host
 from aitui.host.config_file import ConfigFile
@@ -37,11 +37,6 @@ class HostAdmin:
     passphrases: dict[str, str] = field(default_factory=dict, repr=False)
     """Passphrases of encrypted SSH keys by their files, kept in memory only."""
     last_reload: LastReload = field(default_factory=LastReload)
-
-    def refuse_if_read_only(self, action: str) -> None:
-        """Raise ActionRefused, before anything is sent, if the settings allow no change."""
-        if self.server.read_only:
-            raise read_only_error(self.server, action)
 
     async def unit_info(self) -> UnitInfo | None:
         """Return what systemd reports of the server, None if it reports nothing."""

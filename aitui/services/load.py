@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from aitui.aio import cancel_and_wait
+from aitui.aio import background_task
 from aitui.domain.confirmation import Ask, Confirmation
 from aitui.domain.eviction import (
     EvictionVictim,
@@ -97,14 +97,12 @@ async def wait_until_ready(
     Raises LoadFailed, NoSuchModel, Unreachable, TlsRefused, ServerError.
     """
     monitor = session.monitor
-    coming = asyncio.create_task(
-        _load_within_limit(session, model_id, at_limit), name=f"load {model_id}"
-    )
-    aborted = asyncio.create_task(
-        monitor.wait_until(lambda _: monitor.was_unload_requested(model_id), limit=None),
-        name=f"abort {model_id}",
-    )
-    try:
+    loading = _load_within_limit(session, model_id, at_limit)
+    aborting = monitor.wait_until(lambda _: monitor.was_unload_requested(model_id), limit=None)
+    async with (
+        background_task(loading, f"load {model_id}") as coming,
+        background_task(aborting, f"abort {model_id}") as aborted,
+    ):
         # It is on the screen by the time that the request is sent.
         await monitor.begin_load(model_id)
         await asyncio.wait({coming, aborted}, return_when=asyncio.FIRST_COMPLETED)
@@ -113,8 +111,6 @@ async def wait_until_ready(
             return False
         await coming
         return True
-    finally:
-        await cancel_and_wait(coming, aborted)
 
 
 async def _load_within_limit(
@@ -126,13 +122,9 @@ async def _load_within_limit(
         async with asyncio.timeout(None) as running_out:
             now = asyncio.get_running_loop().time
             end_wait = at_limit or (lambda: running_out.reschedule(now()))
-            counting = asyncio.create_task(
-                _start_timeout_when_loading(session, model_id, begun, end_wait)
-            )
-            try:
+            counting = _start_timeout_when_loading(session, model_id, begun, end_wait)
+            async with background_task(counting, f"time the load of {model_id}"):
                 await _request_and_watch(session, model_id, begun)
-            finally:
-                await cancel_and_wait(counting)
     except TimeoutError:
         raise ModelNotReady(
             f"{model_id} is not up after {limit:.0f} s",
@@ -271,11 +263,11 @@ async def load_model(
     ModelNotReady raised if there is none. Raises LoadFailed with the reason and the models that were
     evicted in vain, NoSuchModel, ActionRefused, Unreachable.
     """
-    model = resolve_loadable_model(wanted, session.snapshot)
-    session.refuse_if_read_only(f"loading {model.id}")
+    snapshot = session.monitor.snapshot
+    model = resolve_loadable_model(wanted, snapshot)
+    session.server.refuse_if_read_only(f"loading {model.id}")
     if model.state is RunState.READY:
         return LoadResult(model.id, 0.0)
-    snapshot = session.snapshot
     # Nothing has to go, and of its memory nothing is known: there is nothing to confirm.
     if (snapshot.resident or model.id in snapshot.hardware.models) and (
         load_confirmation(model.id, snapshot).needed
@@ -325,7 +317,7 @@ async def _load_and_report(
 ) -> LoadResult | None:
     monitor = session.monitor
     began = session.clock.monotonic()
-    ready_before = {other.id for other in session.snapshot.ready}
+    ready_before = {other.id for other in monitor.snapshot.ready}
     failed: LoadFailure | None = None
     try:
         if await wait_until_ready(session, model.id, at_limit):
@@ -339,7 +331,7 @@ async def _load_and_report(
         reason = await diagnose_load_failure(session.client, model.id, error.why)
         words = reason.words or error.why or error.what
         failed = LoadFailure(session.clock.wall(), words, reason.failure_lines)
-        ready_now = {other.id for other in session.snapshot.ready}
+        ready_now = {other.id for other in monitor.snapshot.ready}
         raise LoadFailed(
             f"{model.id} didn't come up",
             why=failed.reason,

@@ -5,13 +5,14 @@ import contextlib
 import re
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
 
+from aitui.aio import background_task
 from aitui.domain.logs import MOST_BYTES, MOST_LINES, LineBatch, LogLine, LogRing, overlap_length
 from aitui.domain.snapshot import Clock
 from aitui.errors import AituiError
@@ -78,16 +79,12 @@ class LogFeed:
         *,
         clock: Clock,
         random: Random,
-        most_lines: int = MOST_LINES,
-        most_bytes: int = MOST_BYTES,
-        local_time: Callable[[float], time.struct_time] = time.localtime,
     ) -> None:
         self._client = client
         self._name = name
         self._clock = clock
         self._random = random
-        self._local_time = local_time
-        self._arrived = LogRing(most_lines, most_bytes)
+        self._arrived = LogRing(MOST_LINES, MOST_BYTES)
         self._unfinished: LogLine | None = None
         self._dropped_lines = 0
         self.state = FeedState()
@@ -101,8 +98,7 @@ class LogFeed:
 
     async def run(self) -> None:
         """Follow the log until cancelled."""
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._watch_clock(), name="watch the clock for the log")
+        async with background_task(self._watch_clock(), "watch the clock for the log"):
             await self._follow()
 
     async def wait_for_news(self) -> None:
@@ -205,7 +201,7 @@ class LogFeed:
         broke_at = self._broke_at or self._clock.monotonic()
         self._broke_at = None
         away = self._clock.monotonic() - broke_at
-        at = time.strftime("%H:%M:%S", self._local_time(self._clock.wall()))
+        at = time.strftime("%H:%M:%S", time.localtime(self._clock.wall()))
         no_gap = "no gap, unless the server dropped lines"
         words = "lines may be missing here" if known is None else no_gap
         self._arrived.extend((_mark_line(f"{at} back after {away:.0f} s: {words}"),))

@@ -9,7 +9,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from aitui.domain.events import ActivityAdded, Event, ModelStatusChanged
-from aitui.domain.models import FinishedRequest, LoadFailure, version_number
+from aitui.domain.models import FinishedRequest, LoadFailure
 from aitui.domain.snapshot import Clock, ConnectionPhase, ConnectionStatus, Snapshot
 from aitui.errors import AituiError, NotSupported, TimedOut
 from aitui.services.events import SHORTEST_GAP, EventStream, poll_interval, retry_delay
@@ -105,7 +105,8 @@ async def detect_suspends(clock: Clock) -> AsyncIterator[float]:
 
 
 LIST_INTERVAL = 30.0
-LAST_VERSION_LISTING_ONLY_READY = 217
+LISTS_ALL_SINCE = 218
+"""Older servers list only ready models under `/running`."""
 
 
 class Monitor:
@@ -325,14 +326,12 @@ class Monitor:
 
     async def _fetch_version(self) -> None:
         try:
-            version = await self._client.version()
+            version = (await self._client.version()).version
         except NotSupported:
-            return
-        self.snapshot = replace(self.snapshot, version=version.version)
-        number = version_number(version.version)
-        self._known.lists_only_ready = (
-            number is not None and number <= LAST_VERSION_LISTING_ONLY_READY
-        )
+            version = ""
+        release = await self._client.release(version)
+        self.snapshot = replace(self.snapshot, version=version, release=release)
+        self._known.lists_only_ready = release.has(LISTS_ALL_SINCE) is False
 
     async def _fetch_running(self) -> bool:
         """Return whether the states have changed."""

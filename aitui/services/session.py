@@ -4,12 +4,12 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from importlib import import_module
 from random import Random
 from typing import TYPE_CHECKING
 
 from aitui.aio import cancel_and_wait
-from aitui.domain.server import Clock, Server, read_only_error
-from aitui.domain.snapshot import Snapshot
+from aitui.domain.snapshot import Clock, Server, Snapshot
 from aitui.errors import AituiError
 from aitui.paths import Paths
 from aitui.services.hardware import HardwareMonitor
@@ -67,11 +67,6 @@ class Session:
             raise no_host_error(self.server)
         return self.admin, self.config_watch
 
-    def refuse_if_read_only(self, action: str) -> None:
-        """Raise ActionRefused if this server's settings allow no change."""
-        if self.server.read_only:
-            raise read_only_error(self.server, action)
-
 
 @contextlib.asynccontextmanager
 async def open_session(
@@ -91,9 +86,11 @@ async def open_session(
     load_times = await LoadTimes.open(paths.state / LOAD_TIMES)
     measurements = await Measurements.open(paths.state / MEASUREMENTS)
     # httpx costs more to import than everything else here: the first frame comes before it.
-    client_class = await asyncio.to_thread(_import_client)
+    await asyncio.to_thread(import_module, "aitui.llamaswap.client")
+    from aitui.llamaswap.client import LlamaSwapClient
+
     async with contextlib.AsyncExitStack() as stack:
-        client = await stack.enter_async_context(client_class(server))
+        client = await stack.enter_async_context(LlamaSwapClient(server))
         monitor = Monitor(
             client,
             identity=server.identity,
@@ -127,9 +124,3 @@ async def run_monitor(session: Session) -> AsyncIterator[None]:
         await cancel_and_wait(watch)
         if not watch.cancelled():
             watch.result()
-
-
-def _import_client() -> "type[LlamaSwapClient]":
-    from aitui.llamaswap.client import LlamaSwapClient
-
-    return LlamaSwapClient

@@ -47,22 +47,21 @@ class EvictionTracker:
     def update_states(self, states: Mapping[str, RunState], now: float) -> None:
         """Take over the states of an event or of `/running`; whichever comes first counts."""
         for model_id, before in self._states.items():
-            if before is not RunState.READY:
-                continue
-            if states.get(model_id, RunState.STOPPED) in {RunState.STOPPED, RunState.STOPPING}:
+            now_state = states.get(model_id, RunState.STOPPED)
+            if before is RunState.READY and now_state in {RunState.STOPPED, RunState.STOPPING}:
                 self._left[model_id] = now
         self._states = dict(states)
 
     def take_victims(self, started: str, now: float, on_purpose: Iterable[str]) -> tuple[str, ...]:
         """Return the models that a load evicted, each once; those unloaded by aitui don't count."""
+        spared = {started, *on_purpose}
         gone = tuple(
             model_id
             for model_id, left in self._left.items()
-            if now - left <= SWAP_WINDOW and model_id != started
+            if now - left <= SWAP_WINDOW and model_id not in spared
         )
         self._left.clear()
-        purposely = set(on_purpose)
-        return tuple(model_id for model_id in gone if model_id not in purposely)
+        return gone
 
 
 @dataclass(frozen=True, slots=True)
@@ -415,13 +414,11 @@ class ServerState:
             self._stale = True
 
     def _remove_request(self, request_id: str) -> None:
-        ended = (self._requests or {}).get(request_id)
-        if ended is None or self._requests is None:
-            return
-        self._requests = {
-            key: request for key, request in self._requests.items() if key != request_id
-        }
-        self._last_used[ended.model] = self._clock.monotonic()
+        requests = dict(self._requests or {})
+        ended = requests.pop(request_id, None)
+        if ended is not None:
+            self._requests = requests
+            self._last_used[ended.model] = self._clock.monotonic()
 
     def _remember_companions(self) -> None:
         ready = sorted(model.id for model in self.models if model.state is RunState.READY)

@@ -25,7 +25,7 @@ async def unload_model(session: Session, wanted: str, ask: Ask) -> tuple[str, ..
     NoSuchModel, ActionRefused, UnloadFailed, Unreachable.
     """
     model = resolve_loadable_model(wanted, session.snapshot)
-    session.refuse_if_read_only(f"unloading {model.id}")
+    session.server.refuse_if_read_only(f"unloading {model.id}")
     if not model.resident and model.requested is None:
         return ()
     if unload_confirmation(model.id, session.snapshot).needed and not await ask(
@@ -40,7 +40,7 @@ async def unload_model(session: Session, wanted: str, ask: Ask) -> tuple[str, ..
 
 async def unload_all_models(session: Session, ask: Ask) -> tuple[str, ...]:
     """Unload every model, after a confirmation; return the ids that are gone."""
-    session.refuse_if_read_only("unloading all models")
+    session.server.refuse_if_read_only("unloading all models")
     gone = {model.id for model in session.snapshot.resident}
     if not gone or not await ask(unload_all_confirmation):
         return ()
@@ -114,7 +114,7 @@ async def cancel_request(session: Session, request: ActiveRequest, ask: Ask) -> 
 
     Raises ActionRefused, NotSupported on servers before v235, Unreachable.
     """
-    session.refuse_if_read_only("cancelling a request")
+    session.server.refuse_if_read_only("cancelling a request")
 
     def build(snapshot: Snapshot) -> Confirmation:
         return cancel_confirmation(request, snapshot, session.clock.monotonic())

@@ -3,7 +3,7 @@
 import asyncio
 import signal
 import sys
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -22,21 +22,11 @@ from textual.worker import Worker
 
 from aitui.domain.snapshot import Server, Snapshot
 from aitui.errors import AituiError
+from aitui.ui import messages
 from aitui.ui.background import TaskRunner, write_crash_report
 from aitui.ui.context import AppContext
 from aitui.ui.controllers.server import ServerControllers, ServerSwitcher
 from aitui.ui.keymap import APP, PALETTE
-from aitui.ui.messages import (
-    CancelRequested,
-    ChatRequested,
-    ConfigEditRequested,
-    LoadRequested,
-    LogRequested,
-    LogSaveRequested,
-    LogSelected,
-    ModelRemovalRequested,
-    UnloadRequested,
-)
 from aitui.ui.screens.models import ModelsScreen
 from aitui.ui.terminal.driver import GuardedDriver, PasteCut, is_terminal_closed
 from aitui.ui.terminal.filters import ContrastFilter, ControlCharFilter
@@ -179,9 +169,9 @@ class AituiApp(App[None]):
 
         for _, words, action in active_keys(screen):
             if action != "app.command_palette":
-                yield SystemCommand(words.capitalize(), "", self._action_runner(screen, action))
+                yield SystemCommand(words.capitalize(), "", partial(screen.run_action, action))
         for title, words, action in PALETTE:
-            yield SystemCommand(title, words, self._action_runner(screen, action))
+            yield SystemCommand(title, words, partial(screen.run_action, action))
 
     def on_mount(self) -> None:
         """Paint first; then connect, or say why not."""
@@ -322,48 +312,39 @@ class AituiApp(App[None]):
 
     # What screens and widgets ask for.
 
-    @on(LoadRequested)
-    def _handle_load_request(self, message: LoadRequested) -> None:
+    def on_load_requested(self, message: messages.LoadRequested) -> None:
         if current := self._current():
             current.models.load(message.model.id)
 
-    @on(UnloadRequested)
-    def _handle_unload_request(self, message: UnloadRequested) -> None:
+    def on_unload_requested(self, message: messages.UnloadRequested) -> None:
         if current := self._current():
             current.models.unload_or_give_up(message.model)
 
-    @on(CancelRequested)
-    def _handle_cancel_request(self, message: CancelRequested) -> None:
+    def on_cancel_requested(self, message: messages.CancelRequested) -> None:
         if current := self._current():
             current.models.cancel(message.request)
 
-    @on(LogRequested)
-    def _handle_log_request(self, message: LogRequested) -> None:
+    def on_log_requested(self, message: messages.LogRequested) -> None:
         if current := self._current():
             current.logs.open(message.model, of_model=True)
 
-    @on(LogSelected)
-    def _handle_log_selection(self, message: LogSelected) -> None:
+    def on_log_selected(self, message: messages.LogSelected) -> None:
         if current := self._current():
             current.logs.follow_log(message.name)
 
-    @on(LogSaveRequested)
-    def _handle_log_save_request(self, message: LogSaveRequested) -> None:
+    def on_log_save_requested(self, message: messages.LogSaveRequested) -> None:
         if current := self._current():
             current.logs.save(message.name, message.lines)
 
-    @on(ConfigEditRequested)
-    def _handle_config_edit_request(self, message: ConfigEditRequested) -> None:
+    def on_config_edit_requested(self, message: messages.ConfigEditRequested) -> None:
         if current := self._current():
             current.config.edit(message.line)
 
-    @on(ModelRemovalRequested)
-    def _handle_removal_request(self, message: ModelRemovalRequested) -> None:
+    def on_model_removal_requested(self, message: messages.ModelRemovalRequested) -> None:
         if current := self._current():
             current.config.remove_model(message.model_id)
 
-    @on(ChatRequested)
-    def _handle_chat_request(self, message: ChatRequested) -> None:
+    def on_chat_requested(self, message: messages.ChatRequested) -> None:
         if current := self._current():
             current.chat.open_model(message.model.id)
 
@@ -455,14 +436,6 @@ class AituiApp(App[None]):
                 why=f"{self._servers.paths.state}: {error.strerror or error}",
                 remedy="set XDG_STATE_HOME to a folder that can be written",
             ) from error
-
-    def _action_runner(
-        self, screen: Screen[Any], action: str
-    ) -> Callable[[], Coroutine[Any, Any, None]]:
-        async def run() -> None:
-            await screen.run_action(action)
-
-        return run
 
     def _exit_if_terminal_closed(self) -> None:
         if is_terminal_closed(sys.stdin.fileno()):

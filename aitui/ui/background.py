@@ -27,7 +27,7 @@ class TaskRunner:
         self._state = state
 
     def run_in_background(
-        self, work: Coroutine[Any, Any, None], group: str, *, exclusive: bool = True
+        self, work: Coroutine[Any, Any, object], group: str, *, exclusive: bool = True
     ) -> None:
         """Run something; an exclusive task ends an older one of its group.
 
@@ -44,7 +44,7 @@ class TaskRunner:
     def cancel(self, group: str) -> None:
         self._app.workers.cancel_group(self._app, group)
 
-    async def report_errors(self, work: Coroutine[Any, Any, None]) -> None:
+    async def report_errors(self, work: Coroutine[Any, Any, object]) -> None:
         """Run something, and show the error that it ends with."""
         try:
             await work

@@ -171,7 +171,6 @@ def card_curves(gpu: Gpu, history: SampleHistory) -> tuple[PlotSeries, ...]:
 
 
 def machine_curves(machine: Machine) -> tuple[PlotSeries, ...]:
-    """Processors and memory."""
     ram = _value_text(_ram_percent(machine), "%")
     busy = _machine_figure(lambda one: one.use_percent)
     return (

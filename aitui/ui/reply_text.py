@@ -52,7 +52,8 @@ def footer_items(turn: Turn, place: str = "") -> tuple[str, ...]:
     if timings is not None and timings.rate:
         parts.append(f"{format_rate(timings.rate)} tok/s")
     if turn.ended is not None and turn.began:
-        parts.append(_duration_text(max(0.0, turn.ended - turn.began)))
+        seconds = max(0.0, turn.ended - turn.began)
+        parts.append(seconds_text(seconds) if seconds < 60 else format_seconds(seconds))
     if turn.first_token is not None:
         parts.append(f"first token {turn.first_token:.2f} s")
     if timings is not None:
@@ -63,10 +64,6 @@ def footer_items(turn: Turn, place: str = "") -> tuple[str, ...]:
         if timings.drafted:
             parts.append(f"{timings.accepted or 0:,} of {timings.drafted:,} drafted taken")
     return tuple(part for part in parts if part)
-
-
-def _duration_text(seconds: float) -> str:
-    return seconds_text(seconds) if seconds < 60 else format_seconds(seconds)
 
 
 def _end_reason(turn: Turn) -> str:

@@ -27,7 +27,7 @@ from aitui.llamaswap.tls import tls_context
 from aitui.ui.terminal.filters import ContrastFilter, ControlCharFilter
 from aitui.ui.terminal.key_queue import KeyQueue, QueuedEvent
 from aitui.ui.terminal.screen_diff import FrameWriter
-from aitui.ui.transcript.blocks import split_text
+from aitui.ui.transcript.blocks import StreamedText
 from aitui.ui.transcript.conversation import CompletedTurn
 from aitui.ui.transcript.render import render_piece
 from aitui.ui.widgets.transcript import Transcript
@@ -170,7 +170,9 @@ class Streaming(App[None]):
 def paced() -> float:
     """CPU seconds of some work of the transcript's kind, the same each time."""
     began = time.process_time()
-    for piece in split_text(PACE_TEXT):
+    text = StreamedText()
+    text.add(PACE_TEXT)
+    for piece in (*text.advance(), *text.tail()):
         render_piece(piece, 100)
     return time.process_time() - began
 

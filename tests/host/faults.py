@@ -60,17 +60,12 @@ class FaultyHost:
         """And closed there."""
 
     async def run(
-        self,
-        words: Sequence[str],
-        *,
-        seconds: float = 30.0,
-        given: bytes = b"",
-        largest: int = 1 << 20,
+        self, words: Sequence[str], *, seconds: float = 30.0, largest: int = 1 << 20
     ) -> CommandResult:
         """Perhaps run a command."""
         return await self._call(
             "run",
-            lambda: self._inner.run(words, seconds=seconds, given=given, largest=largest),
+            lambda: self._inner.run(words, seconds=seconds, largest=largest),
         )
 
     async def facts(self, path: str) -> FileInfo:

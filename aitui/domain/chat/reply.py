@@ -117,18 +117,9 @@ class StreamError:
 
 
 Delta = (
-    ResponseStarted
-    | LoadQueued
-    | LoadProgress
-    | PromptProgress
-    | ReasoningDelta
-    | TextDelta
-    | GenerationTimings
-    | TokenUsage
-    | GenerationFinished
-    | ToolCalled
-    | StreamError
-)
+    ResponseStarted | LoadQueued | LoadProgress | PromptProgress | ReasoningDelta | TextDelta
+    | ToolCalled | GenerationTimings | TokenUsage | GenerationFinished | StreamError
+)  # fmt: skip
 
 
 _BLOCK = 4096

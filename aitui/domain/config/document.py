@@ -222,9 +222,8 @@ class ConfigDocument:
         """
         root = read_tree(text)
         if root is None or not is_mapping(root):
-            raise ConfigRefused(
-                "The config file holds no settings.", line=1, why="Its top is not a mapping."
-            )
+            why = "Its top is not a mapping."
+            raise ConfigRefused("The config file holds no settings.", line=1, why=why)
         lines = LineIndex.of(text)
         merged = MergedKeys()
         top = merged.keys(root)
@@ -356,11 +355,10 @@ def decode_config(content: bytes) -> str:
             why=f"Byte 0x{content[error.start]:02x} at {error.start:,}.",
             remedy="Save it as UTF-8.",
         ) from error
-    nul = text.find("\0")
-    if nul >= 0:
-        raise ConfigRefused(
-            "The config file holds a NUL character.", line=text.count("\n", 0, nul) + 1
-        )
+    before, nul, _ = text.partition("\0")
+    if nul:
+        line = before.count("\n") + 1
+        raise ConfigRefused("The config file holds a NUL character.", line=line)
     return text
 
 
@@ -372,6 +370,5 @@ def encode_config(text: str) -> bytes:
     try:
         return text.encode("utf-8")
     except UnicodeEncodeError as error:
-        raise ConfigRefused(
-            "The text can't be written as UTF-8.", line=text.count("\n", 0, error.start) + 1
-        ) from error
+        line = text.count("\n", 0, error.start) + 1
+        raise ConfigRefused("The text can't be written as UTF-8.", line=line) from error

@@ -60,26 +60,21 @@ class _RulesReader:
         router = entries_at(self._document, top, "routing", "router")
         settings = entries_at(self._document, router, "settings")
         use = "" if _is_absent(router.get("use")) else scalar_text(router["use"].value)
-        in_routing = bool(use != "" or self._has_any(settings))
-        if not in_routing:
-            both = self._has_groups(top) and self._has_matrix(top)
-            if both:
+        if use == "" and not self._has_any(settings):
+            keys, is_matrix, in_routing = top, self._has_matrix(top), False
+            if is_matrix and self._has_groups(top):
                 raise ConfigRefused("groups and matrix exclude each other.")
-            return self._read_rules(top, matrix=self._has_matrix(top), in_routing=False)
-        if self._has_any(top):
-            raise ConfigRefused("groups or matrix stand both at the top and under routing.")
-        if use not in {"", "group", "matrix"}:
-            raise ConfigRefused("There is no such router.")
-        return self._read_rules(settings, matrix=use == "matrix", in_routing=True)
-
-    def _read_rules(
-        self, keys: Mapping[str, MappingEntry], *, matrix: bool, in_routing: bool
-    ) -> SwapRules:
-        router = self._read_matrix(keys) if matrix else self._read_groups(keys)
-        names = {alias: block.id for block in self._document.models for alias in block.aliases} | {
-            model_id: model_id for model_id in self._models
-        }
-        return SwapRules(names, router, in_routing)
+        else:
+            keys, is_matrix, in_routing = settings, use == "matrix", True
+            if self._has_any(top):
+                raise ConfigRefused("groups or matrix stand both at the top and under routing.")
+            if use not in {"", "group", "matrix"}:
+                raise ConfigRefused("There is no such router.")
+        aliases = {alias: block.id for block in self._document.models for alias in block.aliases}
+        names = aliases | {model_id: model_id for model_id in self._models}
+        return SwapRules(
+            names, self._read_matrix(keys) if is_matrix else self._read_groups(keys), in_routing
+        )
 
     def _has_any(self, keys: Mapping[str, MappingEntry]) -> bool:
         return self._has_groups(keys) or self._has_matrix(keys)

@@ -23,7 +23,7 @@ from aitui.errors import (
     HostUnreachable,
     SshKeyPassphraseNeeded,
 )
-from aitui.host.base import BoundedOutput, CommandResult, MarkedOutput, new_mark
+from aitui.host.base import BoundedOutput, CommandResult, MarkedOutput, new_mark, start_or_undo
 from aitui.host.ssh.address import SshAddress, SshTimeouts, SshUser
 from aitui.host.ssh.config import SshKeys, SshTarget, certificates_of, read_keys, read_target
 from aitui.host.ssh.files import SshFiles
@@ -253,7 +253,7 @@ class SshConnection:
                 self._files = SshFiles(session, self._where)
             return self._files
 
-    async def run(self, words: Sequence[str], given: bytes, largest: int) -> CommandResult:
+    async def run(self, words: Sequence[str], largest: int) -> CommandResult:
         """Run a command. A cancelled call kills its process group there.
 
         A daemon that left the group goes on, and after a lost connection so does the command,
@@ -270,7 +270,6 @@ class SshConnection:
             async with asyncio.TaskGroup() as reading:
                 reading.create_task(_read_into(process.stdout, stdout))
                 reading.create_task(_read_into(process.stderr, stderr))
-                reading.create_task(_write_input(process, given))
             await process.wait_closed()
         except* (asyncssh.Error, OSError) as errors:
             raise errors.exceptions[0] from None
@@ -290,23 +289,14 @@ class SshConnection:
         """Start a command line. A cancelled call kills what may have started by then."""
 
         async def create_process() -> SSHClientProcess[bytes]:
-            return await self._connection.create_process(command, encoding=None, request_pty=False)
+            return await self._connection.create_process(
+                command, stdin=asyncssh.DEVNULL, encoding=None, request_pty=False
+            )
 
-        starting = asyncio.ensure_future(create_process())
-        try:
-            return await asyncio.shield(starting)
-        except asyncio.CancelledError:
-            await shield(self._abort_start(starting, mark))
-            raise
+        async def kill(process: SSHClientProcess[bytes]) -> None:
+            await self._terminate(process, MarkedOutput(mark, 0))
 
-    async def _abort_start(
-        self, starting: "asyncio.Task[SSHClientProcess[bytes]]", mark: str
-    ) -> None:
-        await asyncio.wait({starting}, timeout=_TERMINATE_SECONDS)
-        if not starting.done():
-            starting.cancel()
-        elif not starting.cancelled() and starting.exception() is None:
-            await self._terminate(starting.result(), MarkedOutput(mark, 0))
+        return await start_or_undo(create_process(), kill, _TERMINATE_SECONDS)
 
     async def _terminate(self, process: SSHClientProcess[bytes], output: MarkedOutput) -> None:
         with suppress(TimeoutError, asyncssh.Error, OSError):
@@ -326,14 +316,6 @@ class SshConnection:
 async def _read_into(stream: SSHReader[bytes], kept: BoundedOutput) -> None:
     while data := await stream.read(_CHUNK):
         kept.add(data)
-
-
-async def _write_input(process: SSHClientProcess[bytes], given: bytes) -> None:
-    # A command need not read its input to the end.
-    with suppress(BrokenPipeError, ConnectionResetError):
-        process.stdin.write(given)
-        await process.stdin.drain()
-        process.stdin.write_eof()
 
 
 def _exit_status(process: SSHClientProcess[bytes]) -> int:

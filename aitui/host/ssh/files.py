@@ -5,7 +5,6 @@ SFTP version 3 as OpenSSH speaks it (draft-ietf-secsh-filexfer-02, and the exten
 everything that is neither missing nor forbidden: the cause is looked up afterwards.
 """
 
-import asyncio
 import posixpath
 import stat
 from collections.abc import Iterator
@@ -26,6 +25,7 @@ from aitui.host.base import (
     disk_full_error,
     display_path,
     file_kind,
+    start_or_undo,
 )
 
 _READ_ONLY = 1
@@ -178,21 +178,12 @@ class SshFiles:
             attributes = SFTPAttrs(permissions=0o600)
             return await self._session.open(remote, "xb", attributes, encoding=None, block_size=0)
 
-        opening = asyncio.ensure_future(open_new())
-        try:
-            return await asyncio.shield(opening)
-        except asyncio.CancelledError:
-            await shield(self._abort_open(opening, remote))
-            raise
-
-    async def _abort_open(self, opening: "asyncio.Task[SFTPClientFile]", remote: bytes) -> None:
-        await asyncio.wait({opening}, timeout=_CLEANUP_SECONDS)
-        if not opening.done():
-            opening.cancel()
-        elif not opening.cancelled() and opening.exception() is None:
+        async def remove_again(file: SFTPClientFile) -> None:
             with suppress(asyncssh.Error, OSError):
-                await opening.result().close()
+                await file.close()
             await self._remove_partial(remote)
+
+        return await start_or_undo(open_new(), remove_again, _CLEANUP_SECONDS)
 
     async def _remove_partial(self, remote: bytes) -> None:
         """Remove a file, silently: the error that came before is the one to report."""

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, TypeVar
 
@@ -88,12 +89,7 @@ class SshHost:
         return (await self._get_connection()).host_key
 
     async def run(
-        self,
-        words: Sequence[str],
-        *,
-        seconds: float = 30.0,
-        given: bytes = b"",
-        largest: int = 1 << 20,
+        self, words: Sequence[str], *, seconds: float = 30.0, largest: int = 1 << 20
     ) -> CommandResult:
         """Run a command, each word quoted for the login's shell; the machine needs `sh`."""
         program = sanitize_line(words[0], 100)
@@ -103,7 +99,7 @@ class SshHost:
         try:
             async with asyncio.timeout(seconds):
                 return await connection.translate_errors(
-                    lambda connection: connection.run(words, given, largest)
+                    lambda connection: connection.run(words, largest)
                 )
         except TimeoutError as error:
             raise HostTimedOut(
@@ -203,7 +199,8 @@ class SshHost:
         return await asyncio.shield(self._opening)
 
     async def _open(self) -> "SshConnection":
-        await asyncio.to_thread(_load_asyncssh)
+        # asyncssh costs as much to import as Textual: the screen would freeze.
+        await asyncio.to_thread(import_module, "aitui.host.ssh.connection")
         from aitui.host.ssh.connection import HostKeyUnknown, open_connection
 
         try:
@@ -224,8 +221,3 @@ class SshHost:
         if self._connection is connection:
             self._connection = None
         await connection.close()
-
-
-def _load_asyncssh() -> None:
-    """Import asyncssh in a thread: it costs as much as Textual, and the screen would freeze."""
-    import aitui.host.ssh.connection  # noqa: F401

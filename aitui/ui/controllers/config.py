@@ -65,7 +65,6 @@ class DialogFrontend:
         self._screen: StepsScreen | None = None
 
     async def ask(self, build: Callable[[Snapshot], Confirmation]) -> bool:
-        """Put a confirmation."""
         return await self._ask(build)
 
     async def confirm_plan(self, plan: ChangePlan) -> PlanAnswer:
@@ -106,7 +105,6 @@ class DialogFrontend:
 
 
 def result_lines(result: JobResult) -> tuple[str, ...]:
-    """Word the result of a job."""
     if result.error is not None:
         return error_lines(result.error)
     if result.job is Job.ROLLBACK and result.cause is not None:
@@ -147,7 +145,6 @@ class ConfigController:
         self._reported_slowdowns: dict[str, int] = {}
 
     def show(self, model: Model | None) -> None:
-        """Open view 5."""
         if self._session.admin is None:
             error = no_host_error(self._session.server)
             words = f"{error.why}\n{remedy_text(error)}"
@@ -198,11 +195,9 @@ class ConfigController:
         self._start("changing a flag", lambda runner: runner.change_flag(model_id, flag, value))
 
     def edit(self, line: int) -> None:
-        """Edit the whole file in `$EDITOR`."""
         self._start("editing the config file", lambda runner: self._edit(runner, line))
 
     def add_model(self) -> None:
-        """Put a model into the file."""
         self._start("adding a model", self._add_model)
 
     def remove_model(self, model_id: str) -> None:
@@ -212,15 +207,12 @@ class ConfigController:
         self._start("removing a model", remove)
 
     def reload(self) -> None:
-        """Make the server read its config file again."""
         self._start("reloading the server", ConfigRunner.reload)
 
     def restart(self) -> None:
         self._start("restarting the service", ConfigRunner.restart)
 
     def undo(self) -> None:
-        """Take the last change of the config file back."""
-
         def format_time(at: float) -> str:
             return time.strftime("%H:%M", time.localtime(at))
 
@@ -276,7 +268,7 @@ class ConfigController:
         """Connect the host; raises the reason if that, or a change, is impossible."""
         admin, config_watch = self._session.require_host()
         if action:
-            admin.refuse_if_read_only(action)
+            admin.server.refuse_if_read_only(action)
         await connect(admin, self._ask, self._ask_for_passphrase)
         await config_watch.recover()
         return admin

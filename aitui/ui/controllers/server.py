@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from functools import cached_property, partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -39,10 +40,7 @@ class ServerControllers:
     """
 
     def __init__(
-        self,
-        context: ServerContext,
-        screen: "ModelsScreen",
-        prompts: "Callable[[], PromptStore]",
+        self, context: ServerContext, screen: "ModelsScreen", prompts: "Callable[[], PromptStore]"
     ) -> None:
         self.context = context
         self._screen = screen
@@ -208,12 +206,12 @@ class ServerSwitcher:
             self._tasks.run_in_background(self._ask_for_password(server, error), "password")
 
     async def choose(self, current: Server | None) -> None:
-        """Ask for another server, and go to it."""
         from aitui.settings import missing_certificates
-        from aitui.ui.controllers.questions import ask_for_server
+        from aitui.ui.screens.dialogs import ServersScreen
         from aitui.ui.screens.setup import SetupScreen
 
-        choice = await ask_for_server(self._app, self._app_context.settings.servers, current)
+        screen = ServersScreen(self._app_context.settings.servers, current)
+        choice = await self._app.push_screen_wait(screen)
         if choice is None:
             return
         server = choice if isinstance(choice, Server) else self._server_from_url(choice)
@@ -308,8 +306,8 @@ class ServerSwitcher:
         return server_at(url, self._app_context.home, read_only=read_only)
 
     async def _ask_for_password(self, server: Server, error: KeyPasswordNeeded) -> None:
-        from aitui.ui.controllers.questions import ask_for_password
+        from aitui.ui.screens.dialogs import KeyPasswordScreen
 
-        with_password = await ask_for_password(self._app, server, error)
-        if with_password is not None:
-            self._app.call_next(self.connect, with_password)
+        # Kept in memory alone.
+        if password := await self._app.push_screen_wait(KeyPasswordScreen(error)):
+            self._app.call_next(self.connect, replace(server, client_key_password=password))

@@ -10,11 +10,7 @@ from aitui.errors import AituiError
 from aitui.format.status import status_as_text
 from aitui.services.chat import ChatSession, last_reply
 from aitui.services.export import attach_file, export_conversation
-from aitui.services.history import (
-    ListedConversation,
-    deletion_confirmation,
-    find_conversations,
-)
+from aitui.services.history import ListedConversation, deletion_confirmation, find_conversations
 from aitui.services.load import resolve_model
 from aitui.ui.context import ServerContext
 from aitui.ui.controllers.chat import ChatController

@@ -13,10 +13,7 @@ from aitui.domain.snapshot import Clock, Server
 from aitui.errors import AituiError
 from aitui.services.config_watch import ServerConfig
 from aitui.ui.keymap import APP, CONFIG, Hint
-from aitui.ui.messages import (
-    ConfigEditRequested,
-    ModelRemovalRequested,
-)
+from aitui.ui.messages import ConfigEditRequested, ModelRemovalRequested
 from aitui.ui.plain import PlainText
 from aitui.ui.text import LineItem, fit_items, shorten_id
 from aitui.ui.transcript.highlight import highlight_lines
@@ -96,7 +93,6 @@ class ConfigScreen(Screen[None]):
         await self.run_action("app.read_config")
 
     def show_config(self, preset: ServerConfig, lines: Sequence[Sequence[Run]]) -> None:
-        """The file was read."""
         first = self._server_config is None
         self._server_config, self._error = preset, None
         if not self.is_mounted:
@@ -109,7 +105,6 @@ class ConfigScreen(Screen[None]):
         self._show()
 
     def show_error(self, error: AituiError) -> None:
-        """The file couldn't be read."""
         self._error = error
         if self.is_mounted:
             self._view.empty_text = (

@@ -2,11 +2,9 @@
 
 from collections.abc import Callable
 
-from textual import on
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
-from textual.message import Message
 from textual.screen import ModalScreen
 
 from aitui.domain.confirmation import Confirmation
@@ -33,13 +31,6 @@ class Choice(PlainText, can_focus=True):
     }
     """
 
-    class Chosen(Message):
-        """This answer was chosen."""
-
-        def __init__(self, *, answer: bool) -> None:
-            super().__init__()
-            self.value = answer
-
     def __init__(self, words: str, *, answer: bool, id: str | None = None) -> None:  # noqa: A002
         super().__init__(words, id=id)
         self._words = words
@@ -56,11 +47,10 @@ class Choice(PlainText, can_focus=True):
         """Take the same room with and without the mark."""
         self.update(f"  {self._words}")
 
-    def on_click(self) -> None:
-        self.action_choose()
+    async def action_choose(self) -> None:
+        await self.screen.run_action(f"answer({self._value})")
 
-    def action_choose(self) -> None:
-        self.post_message(self.Chosen(answer=self._value))
+    on_click = action_choose
 
 
 ARM_DELAY = 0.25
@@ -141,10 +131,6 @@ class ConfirmScreen(ModalScreen[bool]):
 
     def action_other_choice(self) -> None:
         self.focus_next(Choice)
-
-    @on(Choice.Chosen)
-    def _handle_choice(self, message: Choice.Chosen) -> None:
-        self.action_answer(message.value)
 
     def _show(self) -> None:
         self._armed = False

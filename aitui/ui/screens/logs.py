@@ -18,7 +18,6 @@ from aitui.domain.snapshot import Clock, ConnectionPhase, Snapshot
 from aitui.errors import AituiError
 from aitui.services.logs import FeedPhase, FeedState, LogUpdate
 from aitui.ui.keymap import APP, LOG_VIEW, LOGS, Hint
-from aitui.ui.logs.model import FailureLines
 from aitui.ui.messages import LogSaveRequested, LogSelected
 from aitui.ui.plain import component_classes
 from aitui.ui.text import (
@@ -32,6 +31,7 @@ from aitui.ui.text import (
 )
 from aitui.ui.widgets.find_bar import FindBar, match_position
 from aitui.ui.widgets.key_bar import KeyBar
+from aitui.ui.widgets.log_rows import FailureLines
 from aitui.ui.widgets.log_view import LogView
 from aitui.ui.widgets.server_header import ServerHeader
 from aitui.ui.widgets.trouble_pane import TroublePane
@@ -324,7 +324,7 @@ class LogsScreen(Screen[None]):
         failed, reason = self._failed, list[str]()
         if failed is not None and self.log_name == self._model_id:
             reason = [f"✘ {self._model_id} didn't come up: {failed.reason}"]
-            if not view.failure_lines.is_found:
+            if view.failure_lines.found_at is None:
                 reason += [f"  {line}" for line in failed.log]
         self._reason.show(None, reason)
         self._trouble.show(self._feed_state.error)

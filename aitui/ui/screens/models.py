@@ -11,11 +11,9 @@ from textual.screen import Screen
 from textual.widgets import Input
 
 from aitui.domain.eviction import list_uses
-from aitui.domain.models import Model
+from aitui.domain.models import Model, RunState
 from aitui.domain.snapshot import Clock, ConnectionPhase, Server, Snapshot
-from aitui.ui.certificate_days import certificate_item, renewal_notice
-from aitui.ui.key_hints import chat_keys, filter_keys, model_keys
-from aitui.ui.keymap import APP, MODELS, Hint
+from aitui.ui.keymap import APP, CHAT_PANE, MODELS, PROMPT, TRANSCRIPT, Hint
 from aitui.ui.messages import (
     CancelRequested,
     ChatRequested,
@@ -29,7 +27,7 @@ from aitui.ui.widgets.key_bar import KeyBar
 from aitui.ui.widgets.model_detail import ModelDetail, context_title, model_facts
 from aitui.ui.widgets.model_table import ClockReading, ColumnTitles, ModelTable
 from aitui.ui.widgets.request_list import RequestList
-from aitui.ui.widgets.server_header import ServerHeader
+from aitui.ui.widgets.server_header import ServerHeader, certificate_item, renewal_notice
 from aitui.ui.widgets.trouble_pane import TroublePane
 
 if TYPE_CHECKING:
@@ -117,9 +115,7 @@ class ModelsScreen(Screen[None]):
             self.notify(words, severity="warning")
         elif not requests.has_focus and len(requests.uses) > 1:
             requests.focus()
-            self.notify(
-                f"Which one? Choose it and press {MODELS.sign('cancel_request')} again",
-            )
+            self.notify(f"Which one? Choose it and press {MODELS.sign('cancel_request')} again")
         else:
             self.post_message(CancelRequested(requests.selected_use.request))
 
@@ -165,10 +161,11 @@ class ModelsScreen(Screen[None]):
     def keys(self) -> list[Hint]:
         """Key, words and action of what works now, the most needed first."""
         if self._is_in_chat:
-            return chat_keys(writing=self._is_writing, answering=self.chat.is_replying)
+            return _chat_keys(writing=self._is_writing, answering=self.chat.is_replying)
         if isinstance(self.focused, Input):
-            return filter_keys()
-        return model_keys(
+            # On the filter line letters are letters.
+            return [MODELS.hint("keep_filter"), MODELS.hint("back")]
+        return _model_keys(
             self._table.selected_model,
             self.snapshot,
             read_only=self.server is None or self.server.read_only,
@@ -187,6 +184,8 @@ class ModelsScreen(Screen[None]):
         """Mount the conversation: not with the table, to which its import and style add a third."""
         if self._chat_mount is None:
             self._chat_mount = self._body.mount(self.chat)
+            # Other keys work while an answer is under way.
+            self.watch(self.chat, "is_replying", self._show_ages, init=False)
         return self._chat_mount
 
     @property
@@ -355,9 +354,6 @@ class ModelsScreen(Screen[None]):
     def _handle_filter_submit(self) -> None:
         self._close_filter()
 
-    def on_chat_pane_close_requested(self) -> None:
-        self.show_chat(shown=False)
-
     def on_descendant_focus(self) -> None:
         """Other keys work now."""
         self._show_ages()
@@ -374,6 +370,52 @@ class ModelsScreen(Screen[None]):
     def _handle_sort_request(self, message: ColumnTitles.SortRequested) -> None:
         self._sort_by(message.sort)
 
-    def on_chat_pane_replying_changed(self) -> None:
-        """Other keys work now."""
-        self._show_ages()
+
+def _model_keys(
+    model: Model | None, snapshot: Snapshot, *, read_only: bool, running: int, host: bool
+) -> list[Hint]:
+    """Those of the table. `running` is how many models are resident, `host` whether one is set."""
+    live = snapshot.connection.phase is ConnectionPhase.LIVE
+    writable = live and not read_only
+    own = model is not None and model.loadable
+    waits = model is not None and model.requested is not None
+    idle = model is None or not (model.resident or waits)
+    loading = model is not None and (
+        model.state is RunState.STARTING or (waits and not model.resident)
+    )
+    hints = [
+        (MODELS.hint("load"), writable and own and idle),
+        (MODELS.hint("unload", "abort" if loading else ""), writable and own and not idle),
+        (MODELS.hint("chat"), live and model is not None),
+        (MODELS.hint("app.change_context"), writable and own and host),
+        (APP.hint("refresh_server"), not live),
+        (APP.hint("doctor"), not live),
+        (MODELS.hint("log"), own),
+        (MODELS.hint("app.unload_all"), writable and running > 0),
+        (MODELS.hint("filter"), bool(snapshot.models)),
+        (APP.hint("restart_service"), host and not read_only),
+        (APP.hint("hardware"), live),
+        (APP.hint("config"), host),
+        (MODELS.hint("sort"), bool(snapshot.models)),
+        (MODELS.hint("copy_id"), model is not None),
+        (APP.hint("switch_server"), True),
+        (APP.hint("quit"), True),
+        (APP.hint("help"), True),
+    ]
+    return [hint for hint, works in hints if works]
+
+
+def _chat_keys(*, writing: bool, answering: bool) -> list[Hint]:
+    """Those of the prompt, or of the transcript above it."""
+    stop = [APP.hint("interrupt")] if answering else []
+    if writing:
+        of_prompt = ("send", "newline", "edit", "complete", "leave")
+        return [*stop, *(PROMPT.hint(action) for action in of_prompt)]
+    of_transcript = ("block(1)", "copy('block')", "reasoning", "follow")
+    return [
+        *stop,
+        CHAT_PANE.hint("screen.write_prompt"),
+        *(TRANSCRIPT.hint(action) for action in of_transcript),
+        CHAT_PANE.hint("screen.close_chat"),
+        APP.hint("help"),
+    ]

@@ -39,7 +39,6 @@ class SetupScreen(Screen[None]):
         self.query_one("#setup").focus()
 
     def show(self, missing: tuple[tuple[str, Path], ...]) -> None:
-        """Say which files are there by now."""
         self._missing = missing
         gone = {path for _, path in missing}
         lines = [

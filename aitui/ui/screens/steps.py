@@ -66,13 +66,7 @@ class StepsScreen(ModalScreen[None]):
     def watch_steps(self) -> None:
         self._show()
 
-    @property
-    def in_progress(self) -> bool:
-        """Whether the end hasn't been reported yet."""
-        return self._has_succeeded is None
-
     def finish(self, *lines: str, well: bool) -> None:
-        """Tell what came of it."""
         self._outcome = tuple(shorten_id(line, MAX_LINE_CELLS) for line in lines if line)
         self._has_succeeded = well
         self._show()
@@ -97,7 +91,7 @@ class StepsScreen(ModalScreen[None]):
         outcome.set_class(self._has_succeeded is False, "-failed")
         outcome.update(Content("\n".join(self._outcome)))
         close, copy = STEPS.sign("dismiss"), STEPS.sign("copy_report")
-        words = f"{close} closes{'; it goes on' if self.in_progress else f'   {copy} copies the report'}"
+        words = f"{close} closes{'; it goes on' if self._has_succeeded is None else f'   {copy} copies the report'}"
         self.query_one("#hint", PlainText).update(words)
 
 

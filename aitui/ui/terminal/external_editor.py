@@ -51,12 +51,7 @@ async def edit_text(app: App[None], text: str, *, suffix: str = ".md") -> str:
 
 
 async def edit_bytes(
-    app: App[None],
-    content: bytes,
-    *,
-    suffix: str,
-    line: int = 0,
-    elsewhere: bytes | None = None,
+    app: App[None], content: bytes, *, suffix: str, line: int = 0, elsewhere: bytes | None = None
 ) -> bytes:
     """A file's content, byte for byte as the editor left it; it begins at `line` where it can.
 

@@ -54,7 +54,6 @@ class TerminalNotifier:
             self.write(notification_sequence(words, self._environment))
 
     def write(self, sequence: str) -> None:
-        """Send a control sequence to the terminal."""
         if self._app._driver is not None:  # noqa: SLF001 - the only way to the terminal
             self._app._driver.write(sequence)  # noqa: SLF001
 

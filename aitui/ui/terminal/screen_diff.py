@@ -63,7 +63,7 @@ class ScreenDiff:
     def diff(self, update: CompositorUpdate, size: tuple[int, int], console: Console) -> str:
         """What makes the terminal show the update, empty where it does already.
 
-        Columns and lines are the terminal's. Only for updates that `is_known` is true of.
+        Columns and lines are the terminal's. Only for updates that can be compared.
         """
         if size != self._size:
             self._size = size
@@ -95,11 +95,6 @@ class ScreenDiff:
         old.has_irregular_width = old.has_irregular_width or new.has_irregular_width
         for run in runs:
             pen.write(y, old, run)
-
-
-def is_diffable(update: object) -> bool:
-    """Whether an update is of a kind that can be compared."""
-    return isinstance(update, ChopsUpdate | LayoutUpdate)
 
 
 def _update_strips(update: CompositorUpdate) -> Iterator[tuple[int, int, Strip]]:
@@ -240,9 +235,7 @@ class FrameWriter:
     """
 
     def __init__(
-        self,
-        app: App[Any],
-        display: Callable[[Screen[Any], RenderableType | None], None],
+        self, app: App[Any], display: Callable[[Screen[Any], RenderableType | None], None]
     ) -> None:
         self._app = app
         self._display = display
@@ -285,7 +278,8 @@ class FrameWriter:
         """Whether Textual would send this now, as a whole frame of a full-screen terminal."""
         app = self._app
         runs = app._running and not app._closed and not app._batch_count  # noqa: SLF001
-        return runs and not app.is_headless and not app.is_inline and is_diffable(update)
+        full_screen = not app.is_headless and not app.is_inline
+        return runs and full_screen and isinstance(update, ChopsUpdate | LayoutUpdate)
 
     def _send_skipped_frame(self) -> None:
         """Send one frame of the present state instead of those that were left out."""

@@ -201,7 +201,10 @@ class TranscriptDocument:
     @property
     def has_pending(self) -> bool:
         """Whether something has come that is not laid out yet."""
-        return self._first_dirty is not None or (bool(self._turns) and _is_growing(self._turns[-1]))
+        if self._first_dirty is not None:
+            return True
+        parts = self._turns[-1].parts if self._turns else []
+        return bool(parts) and parts[-1].has_pending
 
     @property
     def text(self) -> str:
@@ -270,14 +273,14 @@ class TranscriptDocument:
     def toggle_reasoning(self, index: int | None) -> bool:
         """Unfold or fold the reasoning that an entry belongs to, else the last one, if any."""
         entries = self.layout.entries
-        found: tuple[TranscriptTurn, TurnPart] | None = None
-        for turn in self._turns:
-            for part in turn.parts:
-                if part.reasoning:
-                    found = (turn, part)
-                    if index is not None and index < len(entries) and entries[index] is part.fold:
-                        return self._toggle(*found)
-        return self._toggle(*found) if found is not None else False
+        chosen = entries[index] if index is not None and index < len(entries) else None
+        found = [(turn, part) for turn in self._turns for part in turn.parts if part.reasoning]
+        if not found:
+            return False
+        turn, part = next((one for one in found if one[1].fold is chosen), found[-1])
+        part.is_open = not part.is_open
+        self._mark_dirty(turn)
+        return True
 
     def advance(self) -> None:
         """Lay out everything that has come."""
@@ -375,15 +378,6 @@ class TranscriptDocument:
         self._highlighter = None
         self._first_dirty = place if self._first_dirty is None else min(place, self._first_dirty)
 
-    def _toggle(self, turn: TranscriptTurn, part: TurnPart) -> bool:
-        part.is_open = not part.is_open
-        self._mark_dirty(turn)
-        return True
-
     def _end_reasoning(self, part: TurnPart | None) -> None:
         if part is not None and part.reasoning and part.began is not None and part.seconds is None:
             part.seconds = max(0.0, self._now() - part.began)
-
-
-def _is_growing(turn: TranscriptTurn) -> bool:
-    return bool(turn.parts) and turn.parts[-1].has_pending

@@ -241,12 +241,11 @@ class StyleCache:
 
     def render_strip(self, row: TranscriptRow, width: int, *, cursor: bool) -> Strip:
         """A row of exactly that many cells, the gutter with the cursor's mark in front."""
-        mark = Segment("▌ ", self.style(TextStyle("cursor"))) if cursor else self._blank_gutter()
+        mark = Segment(" " * GUTTER, self.style(TextStyle()))
+        if cursor:
+            mark = Segment("▌ ", self.style(TextStyle("cursor")))
         segments = [mark, *(Segment(text, self.style(text_style)) for text, text_style in row.runs)]
         return Strip(segments).adjust_cell_length(width, self.style(row.fill))
-
-    def _blank_gutter(self) -> Segment:
-        return Segment(" " * GUTTER, self.style(TextStyle()))
 
 
 def highlight_selection(strip: Strip, start: int, end: int, style: Style) -> Strip:

@@ -1,6 +1,7 @@
 """The first line: which server, is it alive, what runs there."""
 
 from contextlib import suppress
+from datetime import datetime
 
 from rich.style import Style
 from textual.color import Color, ColorParseError
@@ -10,9 +11,14 @@ from textual.widget import Widget
 from aitui.domain.eviction import list_uses
 from aitui.domain.snapshot import Clock, ConnectionPhase, Server, Snapshot
 from aitui.domain.units import format_seconds
-from aitui.ui.certificate_days import certificate_item
 from aitui.ui.plain import component_classes
 from aitui.ui.text import LineItem, render_items, shorten_id, total_width
+
+WARNING_DAYS = 30
+URGENT_DAYS = 7
+
+_DAY = 24 * 3600.0
+_PRIORITY = 7
 
 
 class ServerHeader(Widget):
@@ -128,3 +134,28 @@ def _latency_text(seconds: float) -> str:
     if milliseconds < 100:
         return f"{milliseconds:.0f} ms"
     return f"{milliseconds / 10:.0f}0 ms" if milliseconds < 1000 else f"{seconds:.1f} s"
+
+
+def certificate_item(ends: float | None, wall: float) -> LineItem:
+    """An item for the last thirty days, red for the last six; empty before. Both are Unix time."""
+    if ends is None:
+        return LineItem("", 0)
+    if ends <= wall:
+        return LineItem("✘ certificate expired", _PRIORITY, "lost")
+    days = int((ends - wall) / _DAY)
+    if days > WARNING_DAYS:
+        return LineItem("", 0)
+    left = "expires today" if days == 0 else "1 day" if days == 1 else f"{days} days"
+    return LineItem(f"! cert {left}", _PRIORITY, "lost" if days < URGENT_DAYS else "waiting")
+
+
+def renewal_notice(ends: float, wall: float) -> tuple[str, str]:
+    """Return title and text of the notice that comes once with the item; both times are Unix time."""
+    day = datetime.fromtimestamp(ends).astimezone().strftime("%Y-%m-%d %H:%M")
+    title = "The client certificate " + ("has expired" if ends <= wall else "expires soon")
+    verb = "was" if ends <= wall else "is"
+    words = (
+        f"It {verb} valid until {day}. How to renew it: D, “client certificate dates”. "
+        "A renewed file is picked up without a restart."
+    )
+    return title, words

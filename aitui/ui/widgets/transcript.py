@@ -4,7 +4,7 @@ It draws the rows in sight, and of what streams in only the end.
 """
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from rich.cells import cell_len
 from rich.style import Style
@@ -20,6 +20,7 @@ from aitui.domain.snapshot import Clock
 from aitui.ui.keymap import TRANSCRIPT
 from aitui.ui.motions import motion_rows
 from aitui.ui.plain import component_classes
+from aitui.ui.terminal.screen_diff import is_terminal_ready
 from aitui.ui.transcript.conversation import CompletedTurn, TranscriptDocument
 from aitui.ui.transcript.layout import (
     block_contains_row,
@@ -57,8 +58,7 @@ MAX_CACHED_STRIPS = 512
 class Transcript(ScrollView, can_focus=True, inherit_bindings=False):
     """Shows what is in `conversation`. `following` holds while the last row is in sight.
 
-    `drained` says whether the terminal takes more: frames are left out while it does not. `worked`
-    are the CPU seconds of the thread.
+    Frames are left out while the terminal takes no more.
     """
 
     BINDINGS = TRANSCRIPT.bindings()
@@ -106,16 +106,10 @@ class Transcript(ScrollView, can_focus=True, inherit_bindings=False):
         self,
         clock: Clock,
         *,
-        frames: int = MAX_FPS,
-        drained: Callable[[], bool] = lambda: True,
-        worked: Callable[[], float] = time.thread_time,
         id: str | None = None,  # noqa: A002
     ) -> None:
         super().__init__(id=id)
         self._now = clock.monotonic
-        self._cpu_time = worked
-        self._frame_interval = 1 / max(1, frames)
-        self._is_drained = drained
         self.conversation = TranscriptDocument(clock.monotonic)
         self._layout = self.conversation.layout
         self._palette = StyleCache(self._part_style)
@@ -352,18 +346,18 @@ class Transcript(ScrollView, can_focus=True, inherit_bindings=False):
     def _flush(self) -> None:
         """Show what came since the last frame, then leave the others at least as much time."""
         self._flush_scheduled = False
-        if not self._is_drained():
-            self._next_flush_at = self._now() + self._frame_interval
+        if not is_terminal_ready(self.app):
+            self._next_flush_at = self._now() + 1 / MAX_FPS
             self._schedule_flush()
             return
-        began = self._cpu_time()
+        began = time.thread_time()
         self._show()
         self._next_flush_at = float("inf")
         self.call_after_refresh(self._finish_frame, began)
 
     def _finish_frame(self, began: float) -> None:
-        cost = self._cpu_time() - began
-        self._next_flush_at = self._now() + max(self._frame_interval, (CPU_SHARE - 1) * cost)
+        cost = time.thread_time() - began
+        self._next_flush_at = self._now() + max(1 / MAX_FPS, (CPU_SHARE - 1) * cost)
         if self._flush_scheduled or self.conversation.has_pending:
             self._flush_scheduled = False
             self._schedule_flush()

@@ -13,7 +13,6 @@ class TroublePane(PlainText):
     _shown = ""
 
     def show(self, error: AituiError | None, lines: Iterable[str] = ()) -> None:
-        """Show these instead of the ones before."""
         words = () if error is None else (f"✘ {error.what}", error.why, remedy_text(error))
         text = "\n".join(filter(None, (*words, *lines)))
         self.set_class(error is not None, "-error")

@@ -27,17 +27,12 @@ class Inside(LocalHost):
         self.commands: list[tuple[str, ...]] = []
 
     async def run(
-        self,
-        words: Sequence[str],
-        *,
-        seconds: float = 30.0,
-        given: bytes = b"",
-        largest: int = 1 << 20,
+        self, words: Sequence[str], *, seconds: float = 30.0, largest: int = 1 << 20
     ) -> CommandResult:
         """Run a command there."""
         self.commands.append(tuple(words))
         whole = (*self._before, *words)
-        return await super().run(whole, seconds=seconds, given=given, largest=largest)
+        return await super().run(whole, seconds=seconds, largest=largest)
 
     async def facts(self, path: str) -> FileInfo:
         """What stands at a path there."""

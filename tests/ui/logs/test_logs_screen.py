@@ -112,7 +112,7 @@ async def test_a_failed_load_opens_at_the_lines_that_say_why(
     failed = app.model(model_id).failed
     assert failed is not None
     await app.see(f"✘ {model_id} didn't come up: {failed.reason[:30]}")
-    await app.until(lambda: view(app).failure_lines.is_found, "found")
+    await app.until(lambda: view(app).failure_lines.found_at is not None, "found")
     line = view(app).cursor_line
     assert line is not None
     assert line.text in failed.log
