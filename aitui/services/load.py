@@ -269,7 +269,8 @@ async def load_model(
     if model.state is RunState.READY:
         return LoadResult(model.id, 0.0)
     # Nothing has to go, and of its memory nothing is known: there is nothing to confirm.
-    if (snapshot.resident or model.id in snapshot.hardware.models) and (
+    has_risk = model.id in snapshot.hardware.models or any(m.resident for m in snapshot.models)
+    if has_risk and (
         load_confirmation(model.id, snapshot).needed
         and not await ask(lambda snapshot: load_confirmation(model.id, snapshot))
     ):
@@ -317,7 +318,7 @@ async def _load_and_report(
 ) -> LoadResult | None:
     monitor = session.monitor
     began = session.clock.monotonic()
-    ready_before = {other.id for other in monitor.snapshot.ready}
+    before = monitor.snapshot
     failed: LoadFailure | None = None
     try:
         if await wait_until_ready(session, model.id, at_limit):
@@ -331,13 +332,13 @@ async def _load_and_report(
         reason = await diagnose_load_failure(session.client, model.id, error.why)
         words = reason.words or error.why or error.what
         failed = LoadFailure(session.clock.wall(), words, reason.failure_lines)
-        ready_now = {other.id for other in monitor.snapshot.ready}
+        gone = {model.id for model in before.ready} - {model.id for model in monitor.snapshot.ready}
         raise LoadFailed(
             f"{model.id} didn't come up",
             why=failed.reason,
             remedy="its log tells more",
             log=failed.log,
-            evicted=tuple(sorted(ready_before - ready_now - {model.id})),
+            evicted=tuple(sorted(gone - {model.id})),
         ) from error
     else:
         return None
