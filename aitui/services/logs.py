@@ -72,12 +72,7 @@ class LogFeed:
     """Collects the lines of one log until they are taken, within its limits."""
 
     def __init__(
-        self,
-        client: "LlamaSwapClient",
-        name: str,
-        *,
-        clock: Clock,
-        random: Random,
+        self, client: "LlamaSwapClient", name: str, *, clock: Clock, random: Random
     ) -> None:
         self._client = client
         self._name = name

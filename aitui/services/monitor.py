@@ -233,10 +233,7 @@ class Monitor:
         await self._publish()
 
     async def update_config(
-        self,
-        contexts: Mapping[str, int],
-        swap_rules: "SwapRules | None" = None,
-        note: str = "",
+        self, contexts: Mapping[str, int], swap_rules: "SwapRules | None" = None, note: str = ""
     ) -> None:
         """Take over the context sizes, in tokens, that the config file gives these models.
 

@@ -93,10 +93,7 @@ def read_target(address: SshAddress, ssh_config: SshConfigPaths) -> SshTarget:
         known_name=entry_name(options.host, options.port, alias),
         jumps=tuple(SshAddress.read(hop) for hop in jumps.split(",") if hop.strip()),
         by_command=bool(config.get("ProxyCommand")),
-        known_hosts=(
-            *own_files,
-            *files("GlobalKnownHostsFile", *ssh_config.global_known_hosts),
-        ),
+        known_hosts=(*own_files, *files("GlobalKnownHostsFile", *ssh_config.global_known_hosts)),
         remember_in=next((path for path in own_files if str(path) != "/dev/null"), None),
         identities=files("IdentityFile", *(folder / name for name in _DEFAULT_KEYS)),
         certificates=files("CertificateFile"),
