@@ -23,7 +23,7 @@ class Arguments:
     `log` is "proxy", "upstream", or empty for both. `settings` are the NAME=VALUE of a chat,
     `system` is None where nothing was said of it. `size` is a context size as it was typed; `flag`
     and `value` are those of llama-server. `reload` is False where a change of the config file is
-    not to take effect yet, `only` is set where it must not reach other models.
+    not to take effect yet. `only` changes this model alone, `shared` all that share the value.
     """
 
     command: str = "tui"
@@ -48,6 +48,7 @@ class Arguments:
     value: str = ""
     reload: bool = True
     only: bool = False
+    shared: bool = False
 
     @property
     def is_change(self) -> bool:
@@ -159,7 +160,8 @@ _CHANGE = (
         action="store_false",
         words="write the file and stop: the server goes on with what it has",
     ),
-    _switch("--only", words="change this model alone where others share the value"),
+    _switch("--only", words="change this model alone if others share the value"),
+    _switch("--shared", words="change the others as well; --yes alone never does"),
 )
 
 COMMANDS = (

@@ -31,14 +31,15 @@ if TYPE_CHECKING:
     from aitui.domain.memory.footprint import Footprint
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ModelFacts:
-    """Everything known about the models of one server; the mappings are keyed by the model's id.
+    """Everything known about the models of one server, filled in as it becomes known.
 
-    `configured_context` and `last_context`, with which a model ran before aitui was started, are in
-    tokens, `last_used` and `requested` in monotonic seconds, `expected_load` in seconds, `rates` in
-    tokens per second. With `running_lists_only_ready` (llama-swap v217) `/running` omits models
-    that start or stop, so `statuses` count for those.
+    The mappings are keyed by the model's id. `configured_context` and `last_context`, with which a
+    model ran before aitui was started, are in tokens, `last_used` and `requested` in monotonic
+    seconds, `expected_load` in seconds, `rates` in tokens per second. With
+    `running_lists_only_ready` (llama-swap v217) `/running` omits models that start or stop, so
+    `statuses` count for those.
     """
 
     listed: tuple[ListedModel, ...] = ()
@@ -47,13 +48,13 @@ class ModelFacts:
     configured_context: Mapping[str, int] = field(default_factory=dict)
     last_context: Mapping[str, int] = field(default_factory=dict)
     seen_reasoning: Mapping[str, bool] = field(default_factory=dict)
-    failures: Mapping[str, LoadFailure] = field(default_factory=dict)
+    failures: dict[str, LoadFailure] = field(default_factory=dict)
     requests: ActiveRequests = field(default_factory=ActiveRequests)
-    last_used: Mapping[str, float] = field(default_factory=dict)
-    expected_load: Mapping[str, float] = field(default_factory=dict)
-    requested: Mapping[str, float] = field(default_factory=dict)
-    rates: Mapping[str, float] = field(default_factory=dict)
-    evicted: Mapping[str, Eviction] = field(default_factory=dict)
+    last_used: dict[str, float] = field(default_factory=dict)
+    expected_load: dict[str, float] = field(default_factory=dict)
+    requested: dict[str, float] = field(default_factory=dict)
+    rates: dict[str, float] = field(default_factory=dict)
+    evicted: dict[str, Eviction] = field(default_factory=dict)
     memory: Mapping[str, "Footprint"] = field(default_factory=dict)
     running_lists_only_ready: bool = False
 
@@ -202,6 +203,8 @@ def _alias_pairs(
 
 _NOT_LISTED = ListedModel("")
 _NOT_RUNNING = RunningModel("", RunState.STOPPED)
+_SAME_START = 2.0
+"""Seconds that two reports of one start may differ by: polls, and times in whole milliseconds."""
 _NO_STATUS = ModelStatus("", RunState.STOPPED, unlisted=True)
 
 
@@ -212,7 +215,8 @@ def _merge_model(
     running = index.running.get(model_id, _NOT_RUNNING)
     status = index.statuses.get(model_id, _NO_STATUS)
     state = _run_state(model_id, facts, index.running, index.statuses)
-    since = before.since if before is not None and before.state is state else now
+    since, dated = _begin(state, status, before, now)
+    loads = state is RunState.STARTING and status.state is RunState.STARTING
     name = listed.name or status.name or running.name
     seen_reasoning = facts.seen_reasoning.get(model_id)
     if (
@@ -233,6 +237,9 @@ def _merge_model(
         unlisted=listed is _NOT_LISTED and (bool(facts.listed) or status.unlisted),
         state=state,
         since=since,
+        dated=dated,
+        progress=status.progress if loads else None,
+        progress_note=status.progress_note if loads else "",
         context=_context_size(model_id, facts, running.command, before, (listed, status)),
         command=running.command,
         proxy=running.proxy,
@@ -248,6 +255,22 @@ def _merge_model(
         memory=facts.memory.get(model_id),
     )
     return before if before is not None and before == model else model
+
+
+def _begin(
+    state: RunState, status: ModelStatus, before: Model | None, now: float
+) -> tuple[float, bool]:
+    """Return when a state began (monotonic seconds), and whether that is known."""
+    same = before is not None and before.state is state
+    ready_at = status.ready_at if state is RunState.READY is status.state else None
+    if before is not None and (not same or before.dated):
+        since = before.since if same else now
+        # A status that came before the last start is about an older run.
+        newer = same and ready_at is not None and ready_at > since + _SAME_START
+        return (ready_at if newer and ready_at is not None else since), True
+    if ready_at is not None:
+        return ready_at, True
+    return (now if before is None else before.since), False
 
 
 def _run_state(

@@ -6,7 +6,7 @@ import secrets
 import stat
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import Enum
 
@@ -46,9 +46,6 @@ class WriteStep(Enum):
     VERIFY = "reading it back"
     TIDY = "tidying up"
 
-
-Check = Callable[[bytes], object]
-"""Raises if the text must not be written. Runs in a thread."""
 
 OnStep = Callable[[WriteStep], object]
 """Called when a step begins; the one before has succeeded then."""
@@ -151,18 +148,13 @@ class ConfigFile:
         return FileSnapshot(self.path, real_path, content, digest_of(content), facts)
 
     async def write(
-        self,
-        reading: FileSnapshot,
-        content: bytes,
-        *,
-        check: Check = ignore,
-        on_step: OnStep = ignore,
+        self, reading: FileSnapshot, content: bytes, *, on_step: OnStep = ignore
     ) -> WriteResult:
         """Replace what was read by `content`, and verify it.
 
         Every error but ConfigWriteUncertain means that nothing was written, and names the step:
-        ConfigLocked, ConfigChangedMeanwhile with the difference, HostError, and what `check`
-        raises. No temporary file stays, unless the connection is lost: then `recover` removes it.
+        ConfigLocked, ConfigChangedMeanwhile with the difference, ConfigRefused, HostError. No
+        temporary file stays, unless the connection is lost: then `recover` removes it.
         What goes wrong after the replacement is a warning in the WriteResult. A cancellation waits
         while the file is being replaced.
         """
@@ -177,7 +169,7 @@ class ConfigFile:
             on_step=on_step,
         )
         try:
-            return await writing.run(check)
+            return await writing.run()
         finally:
             if writing.holds_lock:  # the connection was lost
                 self._abandoned |= {token}
@@ -283,40 +275,35 @@ def _sibling_path(path: str, ending: str) -> str:
     return f"{folder}/.{name}.aitui-{ending}"
 
 
+@dataclass(eq=False, slots=True)
 class ConfigWriteTransaction:
-    """Replaces what was read by `content`. `temporary` is a free path in the same folder."""
+    """Replaces what was read by `content`. `temporary` is a free path in the same folder.
 
-    def __init__(
-        self,
-        host: Host,
-        reading: FileSnapshot,
-        content: bytes,
-        *,
-        lock: ConfigLock,
-        temporary: str,
-        wall: float,
-        on_step: OnStep,
-    ) -> None:
-        self._host = host
-        self._reading = reading
-        self._content = content
-        self._digest = digest_of(content)
-        self._lock = lock
-        self._temporary = temporary
-        self._wall = wall
-        self._on_step = on_step
-        self._step = WriteStep.CHECK
-        self._backup = ""
-        self.holds_lock = False
-        """After the write: it may still exist, because the connection was lost."""
-        self._is_replaced = False
-        self._is_uncertain = False
-        self._warnings: list[str] = []
+    `holds_lock` is set while the lock may exist, also because the connection was lost.
+    """
 
-    async def run(self, check: Check) -> WriteResult:
+    host: Host
+    reading: FileSnapshot
+    content: bytes
+    lock: ConfigLock
+    temporary: str
+    wall: float
+    on_step: OnStep
+    holds_lock: bool = False
+    _step: WriteStep = WriteStep.CHECK
+    _backup: str = ""
+    _is_replaced: bool = False
+    _is_uncertain: bool = False
+    _warnings: list[str] = field(default_factory=list)
+
+    async def run(self) -> WriteResult:
         """Run all steps. Raises what `ConfigFile.write` raises."""
+        self._begin(WriteStep.CHECK)
+        if len(self.content) > LARGEST_CONFIG:
+            raise ConfigRefused(
+                "The new file is too large", why=f"it has more than {LARGEST_CONFIG} bytes"
+            )
         try:
-            await self._check(check)
             await self._prepare()
             # A cancellation waits until it is known whether the rename was done.
             return await shield(self._replace())
@@ -329,45 +316,35 @@ class ConfigWriteTransaction:
 
     def _begin(self, step: WriteStep) -> None:
         self._step = step
-        self._on_step(step)
-
-    async def _check(self, check: Check) -> None:
-        self._begin(WriteStep.CHECK)
-        if len(self._content) > LARGEST_CONFIG:
-            raise ConfigRefused(
-                "The new file is too large", why=f"it has more than {LARGEST_CONFIG} bytes"
-            )
-        await asyncio.to_thread(check, self._content)
+        self.on_step(step)
 
     async def _prepare(self) -> None:
-        facts = self._reading.facts
+        facts = self.reading.facts
         belongs_to = (facts.owner, facts.group)
         self._begin(WriteStep.LOCK)
         self.holds_lock = True  # set first: a lost connection may leave one
-        taken_over = await self._lock.take()
+        taken_over = await self.lock.take()
         if taken_over:
             self._warnings.append(taken_over)
         self._begin(WriteStep.COMPARE)
         await self._compare()
         if not facts.mode & stat.S_IWUSR:  # a rename would ignore that
-            path = display_path(self._reading.real_path)
+            path = display_path(self.reading.real_path)
             raise FilePermissionDenied(
                 f"{path} is read-only", why="its mode says so", remedy=f"chmod u+w {path}"
             )
         self._begin(WriteStep.BACK_UP)
-        self._backup = await free_backup_path(self._host, self._reading.real_path, self._wall)
+        self._backup = await free_backup_path(self.host, self.reading.real_path, self.wall)
         # Only a complete copy gets the name of a backup.
-        unnamed = backup_temporary(self._temporary)
-        await self._host.create(
-            unnamed, self._reading.content, mode=facts.mode, belongs_to=belongs_to
+        unnamed = backup_temporary(self.temporary)
+        await self.host.create(
+            unnamed, self.reading.content, mode=facts.mode, belongs_to=belongs_to
         )
-        await self._host.rename(unnamed, self._backup)
+        await self.host.rename(unnamed, self._backup)
         self._begin(WriteStep.WRITE)
-        await self._host.create(
-            self._temporary, self._content, mode=facts.mode, belongs_to=belongs_to
-        )
+        await self.host.create(self.temporary, self.content, mode=facts.mode, belongs_to=belongs_to)
         self._begin(WriteStep.COMPARE_AGAIN)
-        if not await self._lock.is_ours():
+        if not await self.lock.is_ours():
             raise ConfigRefused(
                 "Another aitui took the lock over", why="this one was silent for too long"
             )
@@ -375,14 +352,14 @@ class ConfigWriteTransaction:
 
     async def _compare(self) -> None:
         """Raises ConfigChangedMeanwhile if the file isn't what was read."""
-        reading = self._reading
-        if await self._host.resolve(reading.path) != reading.real_path:
+        reading = self.reading
+        if await self.host.resolve(reading.path) != reading.real_path:
             raise ConfigChangedMeanwhile(
                 f"{display_path(reading.path)} leads to another file now",
                 remedy="read it again, then repeat the change",
             )
-        facts = await self._host.facts(reading.real_path)
-        now = await self._host.read(reading.real_path, largest=LARGEST_CONFIG + 1)
+        facts = await self.host.facts(reading.real_path)
+        now = await self.host.read(reading.real_path, largest=LARGEST_CONFIG + 1)
         if digest_of(now) != reading.digest:
             raise ConfigChangedMeanwhile(
                 f"{display_path(reading.path)} was changed by somebody else",
@@ -399,7 +376,7 @@ class ConfigWriteTransaction:
     async def _replace(self) -> WriteResult:
         self._begin(WriteStep.REPLACE)
         try:
-            await self._host.rename(self._temporary, self._reading.real_path)
+            await self.host.rename(self.temporary, self.reading.real_path)
         except HostError as error:
             await self._check_failed_rename(error)
         self._is_replaced = True
@@ -407,14 +384,14 @@ class ConfigWriteTransaction:
         now = await self._read_back()
         self._begin(WriteStep.TIDY)
         await self._release_and_prune()
-        changed = now is not None and digest_of(now) != self._digest
+        changed = now is not None and digest_of(now) != digest_of(self.content)
         return WriteResult(
             backup=self._backup,
-            before=self._reading.digest,
-            after=self._digest,
+            before=self.reading.digest,
+            after=digest_of(self.content),
             verified=now is not None and not changed,
             changed_after=changed,
-            difference=await self._diff(self._content, now or b"") if changed else "",
+            difference=await self._diff(self.content, now or b"") if changed else "",
             warnings=tuple(self._warnings),
         )
 
@@ -424,7 +401,7 @@ class ConfigWriteTransaction:
         A temporary file that could be removed was not renamed, and never will be.
         """
         try:
-            await self._host.remove(self._temporary)
+            await self.host.remove(self.temporary)
         except NoSuchFile:
             self._warnings.append(f"{error.what}: yet it was done.")
         except HostError as second:
@@ -439,7 +416,7 @@ class ConfigWriteTransaction:
 
     async def _read_back(self) -> bytes | None:
         try:
-            return await self._host.read(self._reading.real_path, largest=LARGEST_CONFIG + 1)
+            return await self.host.read(self.reading.real_path, largest=LARGEST_CONFIG + 1)
         except NoSuchFile:
             return b""
         except HostError as error:
@@ -448,9 +425,9 @@ class ConfigWriteTransaction:
 
     async def _release_and_prune(self) -> None:
         try:
-            await self._lock.release()
+            await self.lock.release()
             self.holds_lock = False
-            await remove_old_backups(self._host, self._reading.real_path)
+            await remove_old_backups(self.host, self.reading.real_path)
         except HostError as error:
             self._warn(error)
 
@@ -462,7 +439,7 @@ class ConfigWriteTransaction:
 
     async def _clean_up(self) -> tuple[str, ...]:
         """Remove what this write made, and the lock; return what couldn't be removed."""
-        made = [self._temporary, backup_temporary(self._temporary), self._backup]
+        made = [self.temporary, backup_temporary(self.temporary), self._backup]
         is_made = self._step not in {WriteStep.CHECK, WriteStep.LOCK, WriteStep.COMPARE}
         to_remove = is_made and not self._is_replaced and not self._is_uncertain
         waiting = [*filter(None, made)] if to_remove else []
@@ -470,10 +447,10 @@ class ConfigWriteTransaction:
         try:
             while waiting:
                 with suppress(NoSuchFile):
-                    await self._host.remove(waiting[0])
+                    await self.host.remove(waiting[0])
                 waiting.pop(0)
             if self.holds_lock:
-                await self._lock.release()
+                await self.lock.release()
                 self.holds_lock = False
         except HostError:
             # One attempt: without a connection each of them would run into its time limit.
@@ -493,7 +470,7 @@ class ConfigWriteTransaction:
         return error
 
     async def _diff(self, old: bytes, new: bytes) -> str:
-        path = self._reading.path
+        path = self.reading.path
         return await asyncio.to_thread(file_diff, old, new, path, f"{path} (now)")
 
 

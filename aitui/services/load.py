@@ -1,8 +1,10 @@
 """Loads of a model: confirmed if they evict, done when `/running` agrees, explained if they fail."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from aitui.aio import background_task
 from aitui.domain.confirmation import Ask, Confirmation
@@ -27,6 +29,7 @@ from aitui.errors import (
     LoadFailed,
     NoSuchModel,
     ServerError,
+    TimedOut,
     TlsRefused,
     TooManyRequests,
     Unreachable,
@@ -34,10 +37,9 @@ from aitui.errors import (
 from aitui.services.failures import diagnose_load_failure
 from aitui.services.session import Session
 
-UNLOADED_WHEN_READY = "llama-swap may unload it as soon as it is ready"
-NEVER_LOADED = "llama-swap may not load it, or unload it as soon as it is ready"
-"""llama-swap before v256 counts the TTL from the last request that the model answered. After a load
-that its client left early there is none."""
+TTL_FROM_READY_SINCE = 256
+"""Older servers count the TTL from the last request that the model answered. After a load that its
+client left early there is none, so the model may go as soon as it is ready."""
 
 
 def open_loads(snapshot: Snapshot) -> tuple[Model, ...]:
@@ -49,9 +51,13 @@ def open_loads(snapshot: Snapshot) -> tuple[Model, ...]:
     )
 
 
-def outcome_without_waiting(model: Model) -> str:
-    """Say what the server may do with a model that aitui no longer waits for."""
-    return UNLOADED_WHEN_READY if model.resident else NEVER_LOADED
+def outcome_without_waiting(model: Model, snapshot: Snapshot) -> str:
+    """Say what the server does with a model that aitui no longer waits for."""
+    if snapshot.release.has(TTL_FROM_READY_SINCE):
+        return "llama-swap goes on loading it" if model.resident else "llama-swap may not load it"
+    if model.resident:
+        return "llama-swap may unload it as soon as it is ready"
+    return "llama-swap may not load it, or unload it as soon as it is ready"
 
 
 def quit_confirmation(snapshot: Snapshot, *, answering: bool) -> Confirmation:
@@ -75,7 +81,7 @@ def _leave_confirmation(title: str, yes: str, facts: tuple[str, ...]) -> Confirm
 def _open_load_lines(snapshot: Snapshot, condition: str) -> tuple[str, ...]:
     return tuple(
         f"{model.id} {'is still loading' if model.resident else 'is not loading yet'}. "
-        f"{outcome_without_waiting(model)} if {condition}."
+        f"{outcome_without_waiting(model, snapshot)} if {condition}."
         for model in open_loads(snapshot)
     )
 
@@ -126,7 +132,8 @@ async def _load_within_limit(
     except TimeoutError:
         raise ModelNotReady(
             f"{model_id} is not up after {limit:.0f} s",
-            why=f"that is the limit set for a load; {UNLOADED_WHEN_READY}",
+            why="that is the limit set for a load without progress; "
+            + outcome_without_waiting(Model(model_id, state=RunState.STARTING), session.snapshot),
             remedy="raise AI_SERVER_TIMEOUT_MS, or look at its log",
         ) from None
 
@@ -139,8 +146,22 @@ async def _start_timeout_when_loading(
         None,
     )
     begun.set()
-    await asyncio.sleep(session.server.timeout)
+    with contextlib.suppress(TimedOut):
+        while True:
+            progress = _progress(model_id, session.snapshot)
+            moved = partial(_has_moved, model_id, progress)
+            await session.monitor.wait_until(moved, session.server.timeout)
     at_limit()
+
+
+def _progress(model_id: str, snapshot: Snapshot) -> float | None:
+    """Return the reported progress; as for the server, a new message alone is none."""
+    model = snapshot.model(model_id)
+    return None if model is None else model.progress
+
+
+def _has_moved(model_id: str, seen: float | None, later: Snapshot) -> bool:
+    return _progress(model_id, later) != seen
 
 
 async def _request_and_watch(session: Session, model_id: str, begun: asyncio.Event) -> None:

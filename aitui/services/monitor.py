@@ -105,6 +105,8 @@ async def detect_suspends(clock: Clock) -> AsyncIterator[float]:
 
 
 LIST_INTERVAL = 30.0
+STATUS_SECONDS = 3.0
+REPORTS_UPTIME_SINCE = 259
 LISTS_ALL_SINCE = 218
 """Older servers list only ready models under `/running`."""
 
@@ -181,6 +183,8 @@ class Monitor:
     async def fetch(self) -> Snapshot:
         """Fetch everything once, without polling; raises the error of the response."""
         await self._fetch_all()
+        if any(model.resident for model in self._known.models):
+            await self._fetch_status()
         await self._publish(
             ConnectionStatus(ConnectionPhase.LIVE, self._clock.monotonic(), self._client.latency)
         )
@@ -323,6 +327,17 @@ class Monitor:
         self._list_everything = False
         self._listed_at = self._clock.monotonic()
         return has_changed
+
+    async def _fetch_status(self) -> None:
+        """Read the first event, which has what `/running` lacks on newer servers."""
+        if not self.snapshot.release.has(REPORTS_UPTIME_SINCE):
+            return
+        with contextlib.suppress(AituiError, TimeoutError):  # it adds details only
+            async with asyncio.timeout(STATUS_SECONDS), self._client.events() as events:
+                async for event in events:
+                    if isinstance(event, ModelStatusChanged):
+                        self._known.update_statuses(event)
+                        return
 
     async def _fetch_version(self) -> None:
         try:

@@ -126,22 +126,6 @@ async def test_backups_of_the_same_second_have_numbers(file: ConfigFile, path: P
     assert Path(second.backup).read_bytes() == NEW
 
 
-async def test_a_text_that_fails_its_check_is_not_written(file: ConfigFile, path: Path) -> None:
-    def refuse(content: bytes) -> None:
-        raise ConfigRefused("No colon", line=3)
-
-    with pytest.raises(ConfigRefused, match="No colon"):
-        await file.write(await file.read(), NEW, check=refuse)
-    assert path.read_bytes() == OLD
-    assert names_in(path.parent) == {"config.yaml"}
-
-
-async def test_the_check_sees_the_new_text(file: ConfigFile) -> None:
-    seen: list[bytes] = []
-    await file.write(await file.read(), NEW, check=seen.append)
-    assert seen == [NEW]
-
-
 async def test_a_change_of_somebody_else_is_noticed_and_shown(file: ConfigFile, path: Path) -> None:
     reading = await file.read()
     path.write_bytes(OLD.replace(b"the first", b"the best"))

@@ -108,10 +108,13 @@ def _state_text(model: Model, moment: ClockReading) -> str:
     match model.state:
         case RunState.STARTING:
             hint = " · u aborts" if model.requested is not None else ""
-            return f"loading {load_progress(model, moment)}{hint}"
+            spent = f" after {age}" if model.progress is not None and model.dated else ""
+            note = f" · {model.progress_note}" if model.progress_note else ""
+            return f"loading {load_progress(model, moment)}{spent}{note}{hint}"
         case RunState.READY:
             in_use = f", {model.requests} in use" if model.requests else ", idle"
-            return f"ready for {age}{'' if model.requests is None else in_use}"
+            usage = "" if model.requests is None else in_use
+            return f"ready{f' for {age}' if model.dated else ''}{usage}"
         case RunState.STOPPING:
             return f"stopping for {age}"
         case RunState.UNKNOWN:

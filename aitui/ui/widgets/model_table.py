@@ -90,11 +90,19 @@ def state_text(model: Model, moment: ClockReading) -> str:
     if model.state is RunState.STOPPED:
         return _not_running_text(model, moment)
     texts = {
-        RunState.READY: f"ready · {model.requests} req" if model.requests else "ready",
+        RunState.READY: _ready_text(model, moment),
         RunState.STARTING: f"loading {load_progress(model, moment)}",
         RunState.STOPPING: f"stopping {max(0.0, moment.monotonic - model.since):.0f} s",
     }
     return texts.get(model.state, "unknown state")
+
+
+def _ready_text(model: Model, moment: ClockReading) -> str:
+    if model.requests:
+        return f"ready · {model.requests} req"
+    uptime = model.uptime(moment.monotonic) or 0.0
+    # Whole minutes: seconds would draw the row again each second.
+    return f"ready · {format_countdown(uptime)}" if uptime >= 60 else "ready"
 
 
 def _not_running_text(model: Model, moment: ClockReading) -> str:
@@ -108,7 +116,9 @@ def _not_running_text(model: Model, moment: ClockReading) -> str:
 
 
 def load_progress(model: Model, moment: ClockReading) -> str:
-    """Seconds so far of a load, and of how many: `18/≈29 s`."""
+    """How far a load is, if that is reported, else its seconds, and of how many: `18/≈29 s`."""
+    if model.progress is not None:
+        return f"{model.progress * 100:.0f} %"
     elapsed = f"{max(0.0, moment.monotonic - model.since):.0f}"
     if model.expected_load is None:
         return f"{elapsed} s"
