@@ -48,6 +48,7 @@ class DoctorScreen(Screen[None]):
         super().__init__()
         self._run_checks = check_up
         self._clock = clock
+        self._checks_running = True
 
     def compose(self) -> ComposeResult:
         yield PlainText(id="progress")
