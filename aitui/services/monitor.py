@@ -8,6 +8,7 @@ from functools import cached_property
 from random import Random
 from typing import TYPE_CHECKING
 
+from aitui.aio import sleep_until
 from aitui.domain.events import ActivityAdded, Event, ModelStatusChanged
 from aitui.domain.models import FinishedRequest, LoadFailure
 from aitui.domain.snapshot import Clock, ConnectionPhase, ConnectionStatus, Snapshot
@@ -232,10 +233,7 @@ class Monitor:
         await self._publish()
 
     async def update_config(
-        self,
-        contexts: Mapping[str, int],
-        swap_rules: "SwapRules | None" = None,
-        note: str = "",
+        self, contexts: Mapping[str, int], swap_rules: "SwapRules | None" = None, note: str = ""
     ) -> None:
         """Take over the context sizes, in tokens, that the config file gives these models.
 
@@ -283,9 +281,7 @@ class Monitor:
                 )
             else:
                 pause = max(0.0, (link.retry_at or asked) - asked)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(pause):
-                    await self._wake.wait()
+            await sleep_until(self._wake, pause)
             # Events can come in floods; each may request a poll, and together they get one.
             await asyncio.sleep(max(0.0, SHORTEST_GAP - (self._clock.monotonic() - asked)))
 

@@ -402,10 +402,11 @@ class AituiApp(App[None]):
         self.server, self.snapshot = server, snapshot
 
     def post_snapshot(self, server: Server, snapshot: Snapshot) -> None:
-        """Show a new state of a server soon; of several only the latest."""
-        if self._next_snapshot is None:
-            self.call_later(self._show_next_snapshot)
-        self._next_snapshot = server, snapshot
+        """Show a new state of a server soon, of several only the latest; none of one that was left."""
+        if server is self.server:
+            if self._next_snapshot is None:
+                self.call_later(self._show_next_snapshot)
+            self._next_snapshot = server, snapshot
 
     def _show_next_snapshot(self) -> None:
         assert self._next_snapshot is not None
