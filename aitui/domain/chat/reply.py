@@ -269,7 +269,6 @@ class RateMeter:
         return (after - before) / (ended - began) if ended > began else self._overall
 
     def _complete_points(self, now: float) -> None:
-        """Complete the points of the series that are due."""
         if self._first is None or now - self._point_at < POINT:
             return
         passed = int((now - self._point_at) / POINT)

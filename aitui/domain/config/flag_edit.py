@@ -91,7 +91,7 @@ def change_flag(
     together from several places.
     """
     line = document.model(model_id).first_line
-    found_flag = find_flag(flag)
+    found_flag = find_flag(flag, document.command(model_id))
     name = flag if flag.startswith("-") else found_flag.long_name
     edit = FlagEdit(document, model_id, found_flag, name, value, line)
     _refuse_wrong_value_count(edit)

@@ -252,7 +252,7 @@ def locate_macro_reference(
         return None
     # The words before it may be a wrapper's: they aren't read as flags of llama-server.
     behind = tuple(word for word in split_words(command.value) if word.start >= flag.start)
-    for own in flag_occurrences(behind):
+    for own in flag_occurrences(behind, traced.text):
         if own.flag_word.start == flag.start and "${" in own.value:
             name = own.flag_word.text.partition("=")[0]
             place = _value_range(command.value, own)
