@@ -25,6 +25,6 @@ def open_host(server: Server, *, passphrases: Mapping[str, str] = _NO_PASSPHRASE
         return LocalHost()
     if server.ssh_home is not None:
         home = server.ssh_home
-        ssh_config = SshConfigPaths(home, home / ".ssh" / "config", global_known_hosts=())
+        ssh_config = SshConfigPaths(home, home / ".ssh" / "config", system=None)
         return SshHost(server.ssh_host, SshUser(ssh_config, passphrases))
     return SshHost(server.ssh_host, current_ssh_user(passphrases))

@@ -37,6 +37,7 @@ class SshRoute:
     by_command: bool
     keys: tuple[str, ...]
     locked: tuple[str, ...]
+    hardware: tuple[str, ...]
     agent: str
     agent_keys: int | None
 
@@ -116,7 +117,7 @@ def _read_route(address: str, ssh_config: SshConfigPaths) -> tuple[SshRoute, str
 
     target = read_target(SshAddress.read(address), ssh_config)
     keys = read_keys(target, {})
-    refused = {*keys.locked, *keys.wrong}
+    refused = {*keys.locked, *keys.wrong, *keys.hardware}
     tried = (path for path in target.identities if path not in refused and path.is_file())
     first = _first_hop(target, lambda hop: read_target(hop, ssh_config))
     route = SshRoute(
@@ -124,9 +125,10 @@ def _read_route(address: str, ssh_config: SshConfigPaths) -> tuple[SshRoute, str
         host=sanitize_line(first.host, 200),
         port=first.port,
         jumps=tuple(sanitize_line(hop.host, 100) for hop in target.jumps),
-        by_command=first.by_command,
+        by_command=bool(first.command),
         keys=tuple(sanitize_line(str(path), 300) for path in tried),
         locked=tuple(sanitize_line(str(path), 300) for path in (*keys.locked, *keys.wrong)),
+        hardware=tuple(sanitize_line(str(path), 300) for path in keys.hardware),
         agent=sanitize_line(target.agent, 300),
         agent_keys=None,
     )
