@@ -2,7 +2,9 @@
 
 import asyncio
 import inspect
-from collections.abc import Coroutine
+from asyncio import Task
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
 
 _T = TypeVar("_T")
@@ -38,6 +40,23 @@ async def cancel_and_wait(*tasks: "asyncio.Task[Any]") -> None:
     for task in tasks:
         task.cancel()
     await shield(_wait_for(*tasks))
+
+
+async def sleep_until(event: asyncio.Event, seconds: float | None) -> None:
+    """Sleep for some seconds, None for ever, or until the event is set."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
+
+
+@asynccontextmanager
+async def background_task(work: Coroutine[Any, Any, _T], name: str) -> "AsyncIterator[Task[_T]]":
+    """Work in a task while the block runs, and cancel it at the end of the block."""
+    task = asyncio.create_task(work, name=name)
+    try:
+        yield task
+    finally:
+        await cancel_and_wait(task)
 
 
 async def _await(work: Coroutine[Any, Any, _T]) -> _T:

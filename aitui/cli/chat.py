@@ -7,9 +7,9 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from functools import partial
 from typing import Any, TextIO
 
+from aitui.aio import background_task
 from aitui.cli.args import Arguments
 from aitui.domain.chat.conversation import Conversation, SamplingParameters, parse_sampling
 from aitui.domain.chat.reply import Reply, ReplyPhase
@@ -92,7 +92,7 @@ class ReplyPrinter:
             piece += "\n"
         if piece:
             # In a thread: the reader may be slow, and the reply goes on meanwhile.
-            await asyncio.to_thread(self._write_out, piece)
+            await asyncio.to_thread(print, piece, end="", file=self._out, flush=True)
 
     def _new_text(self, reply: Reply) -> str:
         reasoning = reply.reasoning.since(self._reasoning) if self._reasons else ""
@@ -104,10 +104,6 @@ class ReplyPrinter:
             self._is_reasoning = False
             piece += "\n\n"
         return piece + text
-
-    def _write_out(self, piece: str) -> None:
-        self._out.write(piece)
-        self._out.flush()
 
 
 def read_standard_input(arguments: Arguments) -> Arguments:
@@ -127,7 +123,7 @@ async def chat_in_terminal(session: Session, arguments: Arguments, paths: Paths)
         conversation = await _conversation(session, arguments, history)
         model = resolve_chat_model(conversation.model, session.snapshot)
         if would_load(model, session.snapshot):
-            session.refuse_if_read_only(f"chatting with {model.id}, which isn't loaded,")
+            session.server.refuse_if_read_only(f"chatting with {model.id}, which isn't loaded,")
         if not arguments.evict:
             refuse_to_evict(session, model)
         client_class = await import_chat_client()
@@ -142,7 +138,8 @@ async def chat_in_terminal(session: Session, arguments: Arguments, paths: Paths)
                 on_change=printer.show,
             )
             try:
-                async with _follow_model_state(session, model.id, chat):
+                following = _report_model_state(session, model.id, chat)
+                async with background_task(following, "follow the model's state"):
                     reply = await _ask(chat, arguments, sampling, printer)
             finally:
                 await chat.close()
@@ -240,26 +237,14 @@ async def _history(paths: Paths, *, needed: bool) -> AsyncIterator[ConversationH
         await history.close()
 
 
-@asynccontextmanager
-async def _follow_model_state(
-    session: Session, model_id: str, chat: ChatSession
-) -> AsyncIterator[None]:
-    following = asyncio.create_task(_report_model_state(session, model_id, chat))
-    try:
-        yield
-    finally:
-        following.cancel()
-        await asyncio.wait({following})
-
-
 async def _report_model_state(session: Session, model_id: str, chat: ChatSession) -> None:
     state: RunState | None = None
     while True:
         snapshot = await session.monitor.wait_until(
-            partial(_has_state_changed, model_id, state), None
+            lambda now: _model_state(model_id, now) is not state,  # noqa: B023
+            None,
         )
-        model = snapshot.model(model_id)
-        state = None if model is None else model.state
+        model, state = snapshot.model(model_id), _model_state(model_id, snapshot)
         if model is None or state is None:
             continue
         chat.update_model_state(state)
@@ -268,9 +253,9 @@ async def _report_model_state(session: Session, model_id: str, chat: ChatSession
             _print_note(f"{model_id} is loading" + (f", which took {expected}" if expected else ""))
 
 
-def _has_state_changed(model_id: str, state: RunState | None, snapshot: Snapshot) -> bool:
+def _model_state(model_id: str, snapshot: Snapshot) -> RunState | None:
     model = snapshot.model(model_id)
-    return (None if model is None else model.state) is not state
+    return None if model is None else model.state
 
 
 @contextlib.contextmanager
@@ -298,7 +283,9 @@ def _raise_on_failure(reply: Reply) -> None:
             f"Stopped after {reply.rates.tokens} {noun}",
             remedy="aitui chat --continue goes on" if len(reply.text) else "",
         )
-    if reply.finish == "length":
+    if reply.empty_text:
+        _print_note(reply.empty_text)
+    elif reply.finish == "length":
         _print_note("the answer reached its limit of tokens: aitui chat --continue goes on")
 
 

@@ -121,7 +121,7 @@ async def _status(arguments: Arguments, settings: Settings | SettingsError, path
     if arguments.line:
         print(status_line(server.label, snapshot))
     elif arguments.json:
-        print(format_json(status_report(server, snapshot)))
+        print(format_json(status_report(server, snapshot, clock)))
     else:
         print(status_as_text(server.label, snapshot, clock.monotonic()))
     return 0

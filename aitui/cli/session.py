@@ -121,12 +121,12 @@ def explain_interrupts(session: Session) -> Iterator[None]:
             if sys.stderr.isatty() and not explained:
                 explained = True
                 _print_line(
-                    f"Still loading {model.id}: ^c again leaves it, and {outcome_without_waiting(model)}"
+                    f"Still loading {model.id}: ^c again leaves it, and {outcome_without_waiting(model, session.monitor.snapshot)}"
                 )
                 return
             _print_line(f"aitui: Left {model.id} before it was ready")
             quoted = shlex.quote(model.id)
-            print(f"  {outcome_without_waiting(model)}", file=sys.stderr)
+            print(f"  {outcome_without_waiting(model, session.monitor.snapshot)}", file=sys.stderr)
             print(f"  aitui load {quoted} waits for it again", file=sys.stderr)
             print(f"  aitui unload {quoted} aborts the load", file=sys.stderr)
         before(signal.SIGINT, None)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from aitui.domain.config.keys import TOP, KeySchema
-from aitui.domain.models import version_number
+from aitui.domain.release import version_number
 
 REVISION = "2026-07-28"
 _SCHEMA_TOOL = "docs__get_config_schema"

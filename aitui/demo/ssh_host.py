@@ -14,7 +14,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from aitui.demo.background import BackgroundTasks
@@ -68,12 +67,7 @@ class DemoSshServer:
         self._socket = listening
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         assert self._socket is not None
         asyncio.get_running_loop().remove_reader(self._socket)
         self._socket.close()

@@ -109,12 +109,10 @@ def _apply_codes(style: AnsiStyle, parameters: str) -> AnsiStyle:
         head, *rest = (_number(part) for part in code.split(":"))
         if head in {38, 48}:
             color = _parse_color(rest) if rest else _parse_color_codes(codes)
-            if color is not None:
-                style = (
-                    replace(style, foreground=color)
-                    if head == 38
-                    else replace(style, background=color)
-                )
+            if color is not None and head == 38:
+                style = replace(style, foreground=color)
+            elif color is not None:
+                style = replace(style, background=color)
         elif head == 4 and rest:
             style = replace(style, underline=rest[0] != 0)
         else:
@@ -164,14 +162,11 @@ def _number(digits: str) -> int:
 def _style_codes(style: AnsiStyle) -> str:
     codes = [str(code) for name, code in _ON if getattr(style, name)]
     for color, base in ((style.foreground, 38), (style.background, 48)):
-        if isinstance(color, tuple):
-            codes.append(f"{base};2;{color[0]};{color[1]};{color[2]}")
-        elif color is not None:
-            codes.append(_palette_code(color, base))
+        match color:
+            case (red, green, blue):
+                codes.append(f"{base};2;{red};{green};{blue}")
+            case int() if color < 8:
+                codes.append(str(base - 8 + color))
+            case int():
+                codes.append(str(base + 44 + color) if color < 16 else f"{base};5;{color}")
     return ";".join(codes)
-
-
-def _palette_code(color: int, base: int) -> str:
-    if color < 8:
-        return str(base - 8 + color)
-    return str(base + 52 + color - 8) if color < 16 else f"{base};5;{color}"

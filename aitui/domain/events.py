@@ -70,13 +70,6 @@ class OtherEvent:
 
 
 Event = (
-    ModelStatusChanged
-    | LogWritten
-    | RequestsCounted
-    | RequestsListed
-    | RequestUpdated
-    | RequestEnded
-    | RequestsFinished
-    | ActivityAdded
-    | OtherEvent
-)
+    ModelStatusChanged | LogWritten | RequestsCounted | RequestsListed | RequestUpdated
+    | RequestEnded | RequestsFinished | ActivityAdded | OtherEvent
+)  # fmt: skip

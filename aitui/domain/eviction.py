@@ -1,18 +1,19 @@
 """Which models a load will evict, as far as that is known."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from aitui.domain.models import ActiveRequest, Model, RunState, version_number
+from aitui.domain.models import ActiveRequest, Model, RunState
 from aitui.domain.units import format_seconds
 
 if TYPE_CHECKING:
     from aitui.domain.config.swap_rules import EvictionPlan
     from aitui.domain.snapshot import Snapshot
 
-LAST_VERSION_WITH_FILE_COSTS = 250
-"""Later versions may weigh victims by how long their loads took, which no endpoint reports."""
+WEIGHS_LOADS_SINCE = 251
+"""Newer servers may weigh victims by how long their loads took, which no endpoint reports."""
 
 READS_ROUTING_SINCE = 235
 """Version 218 ignores the key `routing`; some later one was the first to obey it."""
@@ -44,8 +45,7 @@ def predict_victims(wanted: Model, snapshot: "Snapshot") -> tuple[EvictionVictim
     plan = _plan_by_rules(wanted, snapshot)
     if plan is None:
         return _guess_victims(wanted, snapshot)
-    version = version_number(snapshot.version)
-    by_the_file = version is not None and version <= LAST_VERSION_WITH_FILE_COSTS
+    by_the_file = snapshot.release.has(WEIGHS_LOADS_SINCE) is False
     return tuple(
         EvictionVictim(model, request_count(model, snapshot), not plan.by_cost or by_the_file)
         for model in _evictable_models(snapshot)
@@ -77,10 +77,7 @@ def _plan_by_rules(wanted: Model, snapshot: "Snapshot") -> "EvictionPlan | None"
     rules = snapshot.swap_rules
     if rules is None or any(model.state is RunState.UNKNOWN for model in snapshot.models):
         return None
-    version = version_number(snapshot.version)
-    if rules.in_routing and (
-        not snapshot.version or (version is not None and version < READS_ROUTING_SINCE)
-    ):
+    if rules.in_routing and not snapshot.release.has(READS_ROUTING_SINCE):
         return None
     # For llama-swap a stopping model counts as running, though nothing has to evict it.
     return rules.eviction_plan(wanted.id, [model.id for model in snapshot.resident])
@@ -162,25 +159,21 @@ def _build_use(request: ActiveRequest, model: Model | None, snapshot: "Snapshot"
 
 def describe_users(model: Model, snapshot: "Snapshot") -> tuple[str, ...]:
     """Describe the requests that a model serves now, one per line; empty if unknown."""
-    return _limit_lines(
-        [_describe_use(use) for use in list_uses(snapshot) if use.model is model and not use.waits]
-    )
+    own = (use for use in list_uses(snapshot) if use.model is model and not use.waits)
+    return _limit_lines(map(_describe_use, own))
 
 
 def describe_all_users(snapshot: "Snapshot") -> tuple[str, ...]:
     """Describe the server's requests with their models, one per line."""
-    found = list_uses(snapshot)
     return _limit_lines(
-        [
-            _describe_wait(use) if use.waits else f"{_describe_use(use)}: {_model_label(use)}"
-            for use in found
-        ]
+        _describe_wait(use) if use.waits else f"{_describe_use(use)}: {_model_label(use)}"
+        for use in list_uses(snapshot)
     )
 
 
 def describe_waiting_clients(snapshot: "Snapshot") -> tuple[str, ...]:
     """Describe which clients wait for which model, and what that will evict, one per line."""
-    return _limit_lines([_describe_wait(use) for use in list_uses(snapshot) if use.waits])
+    return _limit_lines(_describe_wait(use) for use in list_uses(snapshot) if use.waits)
 
 
 def _describe_use(use: ClientRequest) -> str:
@@ -197,7 +190,7 @@ def _model_label(use: ClientRequest) -> str:
     return use.model.id if use.model is not None else use.request.model or "no model"
 
 
-def _limit_lines(lines: list[str]) -> tuple[str, ...]:
+def _limit_lines(lines: Iterable[str]) -> tuple[str, ...]:
     """Return each line once, and no more than a dialog has space for."""
     different = list(dict.fromkeys(lines))
     if len(different) <= MOST_CLIENTS_SHOWN:

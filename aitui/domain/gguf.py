@@ -66,10 +66,7 @@ class GgufHeader:
     def has(self, *prefixes: str) -> bool:
         """Whether any key of the architecture begins with one of these words."""
         starts = tuple(f"{self.architecture}.{prefix}" for prefix in prefixes)
-        return any(
-            key.startswith(starts) and value not in (0, False, "", ())
-            for key, value in self.metadata.items()
-        )
+        return any(value for key, value in self.metadata.items() if key.startswith(starts))
 
     def number(self, name: str) -> int | None:
         """Return a whole number of the architecture, such as `block_count`."""
@@ -85,9 +82,8 @@ class GgufHeader:
             return None
         value = self.metadata.get(f"{self.architecture}.{name}")
         if isinstance(value, tuple):
-            numbers = tuple(_natural(item) for item in value)
-            known = tuple(number for number in numbers if number is not None)
-            return known if len(known) == len(numbers) == count else None
+            known = tuple(number for item in value if (number := _natural(item)) is not None)
+            return known if len(known) == len(value) == count else None
         one = _natural(value)
         return None if one is None else (one,) * count
 
@@ -228,9 +224,7 @@ class FileWindow:
         """Ask for more until so many bytes can be taken. Raises ModelFileUnreadable."""
         while not self.has_bytes(count):
             if self.offset + count > LARGEST_HEADER:
-                raise unreadable_header_error(
-                    f"its header is longer than {LARGEST_HEADER >> 20} MiB"
-                )
+                raise _too_long_error()
             self._bytes = self._bytes[self._place :]
             self._start, self._place = self.offset, 0
             missing = max(count - len(self._bytes), self._length)
@@ -244,7 +238,7 @@ class FileWindow:
     def skip(self, count: int) -> None:
         """Skip bytes, fetched or not. Raises ModelFileUnreadable."""
         if count > LARGEST_HEADER:
-            raise unreadable_header_error(f"its header is longer than {LARGEST_HEADER >> 20} MiB")
+            raise _too_long_error()
         self._place += count
         beyond = self._place - len(self._bytes)
         if beyond > 0:
@@ -271,6 +265,10 @@ class FileWindow:
 def unreadable_header_error(why: str) -> ModelFileUnreadable:
     """Return the error for a file that can't be what it should be."""
     return ModelFileUnreadable("The model file's header can't be read", why=why)
+
+
+def _too_long_error() -> ModelFileUnreadable:
+    return unreadable_header_error(f"its header is longer than {LARGEST_HEADER >> 20} MiB")
 
 
 _MAGIC = b"GGUF"
@@ -361,9 +359,8 @@ def _read_version(window: FileWindow) -> Generator[ByteRange, bytes, int]:
         window.order = ">"
     number: int = struct.unpack(window.order + "I", version)[0]
     if number not in (2, 3):
-        raise unreadable_header_error(
-            f"it is of version {number} of the format, and only 2 and 3 are known"
-        )
+        why = f"it is of version {number} of the format, and only 2 and 3 are known"
+        raise unreadable_header_error(why)
     return number
 
 
@@ -423,15 +420,13 @@ def _read_value(window: FileWindow, kind: int) -> Generator[ByteRange, bytes, Va
 
 
 def _skip(window: FileWindow, kind: int, count: int, depth: int = 0) -> Wants:
-    """Skip values of one kind."""
     if count > _MOST_ITEMS:
         raise unreadable_header_error(f"it claims to have a list of {count:,} values")
     if kind == _STRING:
         window.skipped_texts += count
         if window.skipped_texts > _MOST_TEXTS:
-            raise unreadable_header_error(
-                f"it claims to have lists of {window.skipped_texts:,} texts"
-            )
+            why = f"it claims to have lists of {window.skipped_texts:,} texts"
+            raise unreadable_header_error(why)
         for _ in range(count):
             if not window.has_bytes(8):
                 yield from window.fetch(8)

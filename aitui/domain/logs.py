@@ -36,11 +36,8 @@ _ERROR = re.compile(
 _WARNING = re.compile(r"\bwarn(?:ing)?\b", re.IGNORECASE)
 # A client's own words follow these in quotes, and may well be about errors.
 _REQUEST = re.compile(r"\brequest: ")
-_OWN = re.compile(
-    r'Request \S+ "GET \S*?/(?:running|v1/models|logs/stream\S*'
-    r"|api/(?:events|version|performance|hardware|profiles|metrics\S*))"
-    r'(?:\?\S*)? HTTP/[\d.]+" \d+ -?\d+ "aitui/'
-)
+# Loads are GETs too, and show what was done.
+_OWN = re.compile(r'Request \S+ "GET (?![^"]*/upstream/)[^"]+ HTTP/[\d.]+" \d+ -?\d+ "aitui/')
 
 
 class LogLevel(IntEnum):
@@ -109,10 +106,12 @@ class LineAssembler:
 
     def _finish_line(self, part: bytes) -> LogLine:
         self._append(part)
-        line = self._build_line()
+        text = self._buffer.decode("utf-8", "replace")
+        if self._dropped_bytes:
+            text = f"{text.rstrip(chr(0xFFFD))}… ({self._dropped_bytes:,} bytes more)"
         self._buffer.clear()
         self._dropped_bytes = 0
-        return line
+        return parse_log_line(text)
 
     def _append(self, part: bytes) -> None:
         space = self.longest - len(self._buffer)
@@ -123,12 +122,6 @@ class LineAssembler:
         """Build the unfinished line, only as much as a screen may show: it is read with every piece."""
         text = self._buffer[:LONGEST_UNFINISHED].decode("utf-8", "replace")
         return parse_log_line(text if len(self._buffer) <= LONGEST_UNFINISHED else f"{text}…")
-
-    def _build_line(self) -> LogLine:
-        text = self._buffer.decode("utf-8", "replace")
-        if self._dropped_bytes:
-            text = f"{text.rstrip(chr(0xFFFD))}… ({self._dropped_bytes:,} bytes more)"
-        return parse_log_line(text)
 
 
 def parse_log_line(raw: str) -> LogLine:

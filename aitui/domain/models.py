@@ -81,7 +81,10 @@ class RunningModel:
 
 @dataclass(frozen=True, slots=True)
 class ModelStatus:
-    """One entry of a `modelStatus` event: every model, with its state, listed or not."""
+    """One entry of a `modelStatus` event: every model, with its state, listed or not.
+
+    `ready_at` is monotonic seconds; `progress` of a load goes from 0 to 1, and may go back.
+    """
 
     id: str
     state: RunState
@@ -91,6 +94,9 @@ class ModelStatus:
     unlisted: bool = False
     peer: str = ""
     context_length: int | None = None
+    ready_at: float | None = None
+    progress: float | None = None
+    progress_note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +134,9 @@ class FinishedRequest:
 class Model:
     """Everything known about one model, merged.
 
-    `since` and `last_used` are monotonic seconds: when the present state was first seen, and when
-    the model was last known to work. `requested` (monotonic seconds) is set while aitui itself
+    `since` and `last_used` are monotonic seconds: when the present state began, and when the model
+    was last known to work. `dated` is False if the state is older than what aitui saw of it.
+    `progress` from 0 to 1 and `progress_note` are reported by few loads. `requested` (monotonic seconds) is set while aitui itself
     waits for the model to become ready. `expected_load` is in seconds, `rate` is the tokens per
     second of the last request that ended. `memory` is what the model takes, or would take.
     """
@@ -144,6 +151,9 @@ class Model:
     unlisted: bool = False
     state: RunState = RunState.STOPPED
     since: float = 0.0
+    dated: bool = True
+    progress: float | None = None
+    progress_note: str = ""
     context: ContextSize = field(default_factory=ContextSize)
     command: str = ""
     proxy: str = ""
@@ -162,6 +172,11 @@ class Model:
     def resident(self) -> bool:
         """Whether its process exists and holds memory."""
         return self.state is not RunState.STOPPED and self.state is not RunState.UNKNOWN
+
+    def uptime(self, now: float) -> float | None:
+        """Return for how many seconds it has been ready, None if it isn't or that is unknown."""
+        ready = self.state is RunState.READY and self.dated
+        return max(0.0, now - self.since) if ready else None
 
     @property
     def in_transit(self) -> bool:
@@ -246,9 +261,3 @@ def is_later_shard(name: str) -> bool:
     """Whether a name is of a shard that can't be loaded by itself: any but the first."""
     shard = parse_shard(name)
     return shard is not None and shard.number != 1
-
-
-def version_number(version: str) -> int | None:
-    """Return 218 for `218`, `v218` and `218-dirty`, None for a build without a number."""
-    number = version.removeprefix("v").split("-")[0].split(".")[0]
-    return int(number) if number.isdecimal() and len(number) < 10 else None

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from aitui.errors import ActionRefused
+
 
 @dataclass(frozen=True, slots=True)
 class Clock:
@@ -75,3 +77,12 @@ class Server:
             ("client key", self.client_key),
         )
         return tuple((what, path) for what, path in named if path is not None)
+
+    def refuse_if_read_only(self, action: str) -> None:
+        """Raise ActionRefused, before anything is sent, if the settings allow no change."""
+        if self.read_only:
+            raise ActionRefused(
+                f"{action} is refused: {self.label} is read-only",
+                why=f"set by {self.origins.get('read_only', 'its settings')}",
+                remedy="start aitui without it to change anything there",
+            )

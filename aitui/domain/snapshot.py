@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from aitui.domain.memory.hardware_state import HardwareState
 from aitui.domain.models import MAX_MODELS, ActiveRequests, Model, RunState
+from aitui.domain.release import ServerRelease
 from aitui.domain.server import Clock, Endpoints, Server
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class ConnectionStatus:
 
 
 _NO_HARDWARE = HardwareState()
+_UNKNOWN_RELEASE = ServerRelease()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,8 @@ class Snapshot:
     counts all of them. `companions` are pairs of ids that were seen ready at the same time: neither
     evicts the other. `certificate_expires_at` is when our client certificate expires (Unix time),
     None if that isn't known. `hardware` is the memory of its machine. `swap_rules` are None if the
-    config file wasn't read, or isn't the one that the server runs with. `config_note` says that the
+    config file wasn't read, or isn't the one that the server runs with. `version` is what the server
+    says, `release` what it can be by its routes. `config_note` says that the
     file was changed since the server read it.
     """
 
@@ -61,6 +64,7 @@ class Snapshot:
     total_models: int = 0
     requests: ActiveRequests = field(default_factory=ActiveRequests)
     version: str = ""
+    release: ServerRelease = _UNKNOWN_RELEASE
     events_flow: bool = False
     companions: frozenset[frozenset[str]] = frozenset()
     warnings: tuple[str, ...] = ()

@@ -7,12 +7,17 @@ from aitui.domain.models import Model, RunState, seconds_until_unload
 from aitui.domain.units import format_seconds, format_tokens
 
 if TYPE_CHECKING:
-    from aitui.domain.snapshot import Server, Snapshot
+    from aitui.domain.snapshot import Clock, Server, Snapshot
     from aitui.errors import AituiError
 
 
-def status_report(server: "Server", snapshot: "Snapshot") -> dict[str, object]:
-    """Collect what `status --json` prints; `ttl` is in seconds, 0 for no idle timeout."""
+def status_report(server: "Server", snapshot: "Snapshot", clock: "Clock") -> dict[str, object]:
+    """Collect what `status --json` prints.
+
+    `ttl` is in seconds, 0 for no idle timeout. `ready_since` (Unix time), `loading_progress` (0 to
+    1) and `loading_message` are null if the server doesn't report them.
+    """
+    now, wall = clock.monotonic(), clock.wall()
     latency = snapshot.connection.latency
     return {
         "server": {
@@ -29,6 +34,9 @@ def status_report(server: "Server", snapshot: "Snapshot") -> dict[str, object]:
                 "description": model.description,
                 "kind": model.kind,
                 "state": model.state,
+                "ready_since": None if (up := model.uptime(now)) is None else round(wall - up),
+                "loading_progress": model.progress,
+                "loading_message": model.progress_note or None,
                 "aliases": model.aliases,
                 "context_size": model.context.tokens,
                 "context_source": model.context.source.name.lower(),
@@ -50,7 +58,7 @@ def status_as_text(label: str, snapshot: "Snapshot", now: float) -> str:
     models = sorted(snapshot.models, key=lambda model: not model.resident)
     rows = [("MODEL", "STATE", "CTX", "TTL")]
     rows += [
-        (model.id, _state(model), format_tokens(model.context.tokens), _ttl(model, now))
+        (model.id, _state(model, now), format_tokens(model.context.tokens), _ttl(model, now))
         for model in models
     ]
     head = f"{label}: {len(snapshot.resident)} of {len(models)} models running"
@@ -61,10 +69,14 @@ def status_as_text(label: str, snapshot: "Snapshot", now: float) -> str:
     return "\n".join((head, *_align_columns(rows)))
 
 
-def _state(model: Model) -> str:
+def _state(model: Model, now: float) -> str:
     if not model.loadable:
         return model.kind.value
-    return "-" if model.state is RunState.STOPPED else model.state.value
+    uptime = model.uptime(now)
+    if uptime is not None:
+        return f"ready {format_seconds(uptime)}"
+    progress = "" if model.progress is None else f" {model.progress * 100:.0f} %"
+    return "-" if model.state is RunState.STOPPED else f"{model.state.value}{progress}"
 
 
 def _ttl(model: Model, now: float) -> str:

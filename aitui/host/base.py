@@ -1,17 +1,28 @@
 """The machine behind a server: the protocol, its values, and bounded output of commands."""
 
+import asyncio
 import re
 import secrets
-from collections.abc import Sequence
+import stat
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from types import TracebackType
-from typing import Protocol, Self
+from hashlib import sha256
+from typing import Any, Protocol, Self, TypeVar
+
+from aitui.aio import shield
+from aitui.domain.sanitize import sanitize_line
+from aitui.errors import HostFileError
+
+WRITE_REMEDY = "let that login do so, or log in as the file's owner (ssh_host in config.toml)"
+PATH_REMEDY = "check preset_path in config.toml"
 
 LARGEST_FOLDER = 20_000
 _LARGEST_PID = (1 << 31) - 1
 """`pid_t` has 32 bits: `kill` takes larger numbers for others."""
 _LONGEST_NUMBER = 20
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,23 +76,13 @@ class Host(Protocol):
     async def __aenter__(self) -> Self:
         """Connects nothing: the first call does."""
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         """Close the connection."""
 
     async def run(
-        self,
-        words: Sequence[str],
-        *,
-        seconds: float = 30.0,
-        given: bytes = b"",
-        largest: int = 1 << 20,
+        self, words: Sequence[str], *, seconds: float = 30.0, largest: int = 1 << 20
     ) -> CommandResult:
-        """Run a command; no shell interprets its words. `given` is its input.
+        """Run a command; no shell interprets its words, and its input is empty.
 
         At most `largest` bytes of each of its two outputs are kept. After `seconds` its process
         group is killed and HostTimedOut raised. A missing program has the status 127, as in a
@@ -115,6 +116,53 @@ class Host(Protocol):
 
     async def remove(self, path: str) -> None:
         """Remove one file. Raises NoSuchFile."""
+
+
+def file_kind(mode: int) -> FileKind:
+    """Return the kind of file from the upper bits of a mode."""
+    kinds = {
+        stat.S_IFREG: FileKind.FILE,
+        stat.S_IFDIR: FileKind.FOLDER,
+        stat.S_IFLNK: FileKind.LINK,
+    }
+    return kinds.get(stat.S_IFMT(mode), FileKind.OTHER)
+
+
+def digest_of(content: bytes) -> str:
+    """Return the SHA-256 in hexadecimal digits."""
+    return sha256(content).hexdigest()
+
+
+def disk_full_error(what: str) -> HostFileError:
+    """Return the error for a full disk or an exhausted quota."""
+    return HostFileError(
+        what, why="there is no room on that disk", remedy="make room there, then try again"
+    )
+
+
+def display_path(path: str) -> str:
+    """Return a path as messages show it."""
+    return sanitize_line(path, 300)
+
+
+async def start_or_undo(
+    start: Coroutine[Any, Any, _T], undo: Callable[[_T], Awaitable[None]], seconds: float
+) -> _T:
+    """Await a start. A cancelled call undoes what was started by then, or is within `seconds`."""
+    starting = asyncio.ensure_future(start)
+
+    async def abort() -> None:
+        await asyncio.wait({starting}, timeout=seconds)
+        if not starting.done():
+            starting.cancel()
+        elif not starting.cancelled() and starting.exception() is None:
+            await undo(starting.result())
+
+    try:
+        return await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        await shield(abort())
+        raise
 
 
 def new_mark() -> str:
@@ -171,11 +219,8 @@ class MarkedOutput(BoundedOutput):
             super().add(data)
             return
         self.is_started = True
-        self.number = _command_pid(int(start[1]))
+        number = int(start[1])
+        self.number = number if 1 < number <= _LARGEST_PID else None
         self._content.clear()
         self.is_truncated = False
         super().add(seen[start.end() :])
-
-
-def _command_pid(number: int) -> int | None:
-    return number if 1 < number <= _LARGEST_PID else None

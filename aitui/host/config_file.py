@@ -6,11 +6,12 @@ import secrets
 import stat
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from enum import Enum
 
 from aitui.aio import shield
 from aitui.domain.config.verify import file_diff
-from aitui.domain.sanitize import sanitize_line
 from aitui.domain.snapshot import Clock
 from aitui.errors import (
     AituiError,
@@ -23,23 +24,81 @@ from aitui.errors import (
     HostFileError,
     NoSuchFile,
 )
-from aitui.host.base import FileInfo, FileKind, Host
+from aitui.host.base import FileInfo, FileKind, Host, digest_of, display_path
 from aitui.host.config_lock import ConfigLock, LockOwner
-from aitui.host.config_types import (
-    LARGEST_CONFIG,
-    Check,
-    FileSnapshot,
-    FileVersion,
-    OnStep,
-    RecoveryResult,
-    WriteResult,
-    WriteStep,
-    digest_of,
-    ignore,
-)
 
 BACKUPS_KEPT = 20
 _MOST_PER_SECOND = 100
+LARGEST_CONFIG = 1 << 20
+"""Bytes."""
+
+
+class WriteStep(Enum):
+    """The steps of a write, in their order; messages put "while" before them."""
+
+    CHECK = "checking the new text"
+    LOCK = "locking the file"
+    COMPARE = "comparing it with what was read"
+    BACK_UP = "backing it up"
+    WRITE = "writing the new file beside it"
+    COMPARE_AGAIN = "comparing it once more"
+    REPLACE = "putting the new file in its place"
+    VERIFY = "reading it back"
+    TIDY = "tidying up"
+
+
+OnStep = Callable[[WriteStep], object]
+"""Called when a step begins; the one before has succeeded then."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileSnapshot:
+    """A file as it was read. `real_path` is `path` with symbolic links resolved."""
+
+    path: str
+    real_path: str
+    content: bytes
+    digest: str
+    facts: FileInfo
+
+
+@dataclass(frozen=True, slots=True)
+class WriteResult:
+    """The new file is in its place.
+
+    `before` and `after` are digests, of the old content and of ours. `verified` is False if it
+    couldn't be read back. `changed_after` is set if the file was already another one when it was
+    read back: `difference` is the unified diff from ours to that. `warnings` are sentences: what
+    couldn't be cleaned up, which lock was taken over.
+    """
+
+    backup: str
+    before: str
+    after: str
+    verified: bool
+    changed_after: bool = False
+    difference: str = ""
+    warnings: tuple[str, ...] = ()
+
+
+class FileVersion(Enum):
+    """Which file, always a complete one, is in place after a write with an unknown outcome."""
+
+    OLD = "the old file"
+    NEW = "the new file"
+    OTHER = "a file that somebody else wrote"
+
+
+@dataclass(frozen=True, slots=True)
+class RecoveryResult:
+    """What recovery found after an interrupted write, and the files that it removed."""
+
+    state: FileVersion
+    removed: tuple[str, ...] = ()
+
+
+def ignore(_: object) -> None:
+    """Do nothing: the default check and step callback."""
 
 
 class ConfigFile:
@@ -48,7 +107,7 @@ class ConfigFile:
     A write locks the file against other instances, compares it with what was read, makes a backup
     in the same folder, writes a temporary file with the same mode, owner and group, compares once
     more, renames, and reads back. The target of a symbolic link is written. Hard links, access
-    lists and extended attributes are lost.
+    lists and extended attributes are lost. `path` is as configured, perhaps with `~/`.
 
     One gap remains: between the second comparison and the rename lies one round trip. A program
     that ignores the lock and writes in that moment writes into the file that is being replaced;
@@ -65,47 +124,37 @@ class ConfigFile:
         new_token: Callable[[], str] = lambda: secrets.token_hex(8),
     ) -> None:
         self._host = host
-        self._path = path
+        self.path = path
         self._clock = clock
         self._author = LockOwner.here() if author is None else author
         self._new_token = new_token
         self._abandoned: frozenset[str] = frozenset()
 
-    @property
-    def path(self) -> str:
-        """The path as configured, perhaps with `~/`."""
-        return self._path
-
     async def read(self) -> FileSnapshot:
         """Read the file. Raises HostError."""
-        real_path = await self._host.resolve(self._path)
+        real_path = await self._host.resolve(self.path)
         facts = await self._host.facts(real_path)
         if facts.kind is not FileKind.FILE:
             raise HostFileError(
-                f"{sanitize_line(self._path, 300)} is no file but a {facts.kind.value}",
+                f"{display_path(self.path)} is no file but a {facts.kind.value}",
                 remedy="set preset_path to llama-swap's config.yaml",
             )
         content = await self._host.read(real_path, largest=LARGEST_CONFIG + 1)
         if len(content) > LARGEST_CONFIG:
             raise HostFileError(
-                f"{sanitize_line(self._path, 300)} is too large for a config file",
+                f"{display_path(self.path)} is too large for a config file",
                 why=f"it has more than {LARGEST_CONFIG} bytes",
             )
-        return FileSnapshot(self._path, real_path, content, digest_of(content), facts)
+        return FileSnapshot(self.path, real_path, content, digest_of(content), facts)
 
     async def write(
-        self,
-        reading: FileSnapshot,
-        content: bytes,
-        *,
-        check: Check = ignore,
-        on_step: OnStep = ignore,
+        self, reading: FileSnapshot, content: bytes, *, on_step: OnStep = ignore
     ) -> WriteResult:
         """Replace what was read by `content`, and verify it.
 
         Every error but ConfigWriteUncertain means that nothing was written, and names the step:
-        ConfigLocked, ConfigChangedMeanwhile with the difference, HostError, and what `check`
-        raises. No temporary file stays, unless the connection is lost: then `recover` removes it.
+        ConfigLocked, ConfigChangedMeanwhile with the difference, ConfigRefused, HostError. No
+        temporary file stays, unless the connection is lost: then `recover` removes it.
         What goes wrong after the replacement is a warning in the WriteResult. A cancellation waits
         while the file is being replaced.
         """
@@ -120,18 +169,13 @@ class ConfigFile:
             on_step=on_step,
         )
         try:
-            return await writing.run(check)
+            return await writing.run()
         finally:
-            if writing.has_left_lock:
+            if writing.holds_lock:  # the connection was lost
                 self._abandoned |= {token}
 
     async def undo(
-        self,
-        *,
-        backup: str,
-        before: str,
-        after: str,
-        on_step: OnStep = ignore,
+        self, *, backup: str, before: str, after: str, on_step: OnStep = ignore
     ) -> WriteResult:
         """Restore a backup, in the same way as any other write.
 
@@ -139,41 +183,37 @@ class ConfigFile:
         ConfigChangedMeanwhile if the file was changed since, ConfigRefused if the backup is gone
         or was changed, and what `write` raises.
         """
-        old = await self._read_backup(backup, before)
+        try:
+            old = await self._host.read(backup, largest=LARGEST_CONFIG + 1)
+        except NoSuchFile as error:
+            raise ConfigRefused(
+                f"The backup {display_path(backup)} is gone",
+                why="only the last ones are kept",
+                remedy="set the old value again by hand",
+            ) from error
+        if digest_of(old) != before:
+            raise ConfigRefused(
+                f"The backup {display_path(backup)} was changed since it was made",
+                remedy="set the old value again by hand",
+            )
         reading = await self.read()
         if reading.digest != after:
             raise ConfigChangedMeanwhile(
-                f"{sanitize_line(self._path, 300)} was changed since: it can't be undone",
+                f"{display_path(self.path)} was changed since: it can't be undone",
                 difference=await asyncio.to_thread(
-                    file_diff, old, reading.content, backup, self._path
+                    file_diff, old, reading.content, backup, self.path
                 ),
                 why="it is not what aitui wrote any more",
                 remedy="look at the difference to the backup, then change it by hand",
             )
         return await self.write(reading, old, on_step=on_step)
 
-    async def _read_backup(self, backup: str, before: str) -> bytes:
-        try:
-            old = await self._host.read(backup, largest=LARGEST_CONFIG + 1)
-        except NoSuchFile as error:
-            raise ConfigRefused(
-                f"The backup {sanitize_line(backup, 300)} is gone",
-                why="only the last ones are kept",
-                remedy="set the old value again by hand",
-            ) from error
-        if digest_of(old) != before:
-            raise ConfigRefused(
-                f"The backup {sanitize_line(backup, 300)} was changed since it was made",
-                remedy="set the old value again by hand",
-            )
-        return old
-
     async def leftovers(self) -> tuple[str, ...]:
         """Return the temporary files and locks that interrupted writes left.
 
         Some of them may belong to a write that is still running. Raises HostError.
         """
-        real_path = await self._host.resolve(self._path)
+        real_path = await self._host.resolve(self.path)
         folder, _, name = real_path.rpartition("/")
         pattern = re.compile(
             rf"\.{re.escape(name)}\.aitui-(?:[0-9a-z.]+\.tmp|lock(?:\.[0-9a-f]+)?)"
@@ -191,7 +231,7 @@ class ConfigFile:
         is writing, HostError.
         """
         token = self._new_token()
-        lock = self._build_lock(await self._host.resolve(self._path), token)
+        lock = self._build_lock(await self._host.resolve(self.path), token)
         left = await self.leftovers()
         try:
             await lock.take()
@@ -230,39 +270,35 @@ def _sibling_path(path: str, ending: str) -> str:
     return f"{folder}/.{name}.aitui-{ending}"
 
 
+@dataclass(eq=False, slots=True)
 class ConfigWriteTransaction:
-    """Replaces what was read by `content`. `temporary` is a free path in the same folder."""
+    """Replaces what was read by `content`. `temporary` is a free path in the same folder.
 
-    def __init__(
-        self,
-        host: Host,
-        reading: FileSnapshot,
-        content: bytes,
-        *,
-        lock: ConfigLock,
-        temporary: str,
-        wall: float,
-        on_step: OnStep,
-    ) -> None:
-        self._host = host
-        self._reading = reading
-        self._content = content
-        self._digest = digest_of(content)
-        self._lock = lock
-        self._temporary = temporary
-        self._wall = wall
-        self._on_step = on_step
-        self._step = WriteStep.CHECK
-        self._backup = ""
-        self._holds_lock = False
-        self._is_replaced = False
-        self._is_uncertain = False
-        self._warnings: list[str] = []
+    `holds_lock` is set while the lock may exist, also because the connection was lost.
+    """
 
-    async def run(self, check: Check) -> WriteResult:
+    host: Host
+    reading: FileSnapshot
+    content: bytes
+    lock: ConfigLock
+    temporary: str
+    wall: float
+    on_step: OnStep
+    holds_lock: bool = False
+    _step: WriteStep = WriteStep.CHECK
+    _backup: str = ""
+    _is_replaced: bool = False
+    _is_uncertain: bool = False
+    _warnings: list[str] = field(default_factory=list)
+
+    async def run(self) -> WriteResult:
         """Run all steps. Raises what `ConfigFile.write` raises."""
+        self._begin(WriteStep.CHECK)
+        if len(self.content) > LARGEST_CONFIG:
+            raise ConfigRefused(
+                "The new file is too large", why=f"it has more than {LARGEST_CONFIG} bytes"
+            )
         try:
-            await self._check(check)
             await self._prepare()
             # A cancellation waits until it is known whether the rename was done.
             return await shield(self._replace())
@@ -275,45 +311,35 @@ class ConfigWriteTransaction:
 
     def _begin(self, step: WriteStep) -> None:
         self._step = step
-        self._on_step(step)
-
-    async def _check(self, check: Check) -> None:
-        self._begin(WriteStep.CHECK)
-        if len(self._content) > LARGEST_CONFIG:
-            raise ConfigRefused(
-                "The new file is too large", why=f"it has more than {LARGEST_CONFIG} bytes"
-            )
-        await asyncio.to_thread(check, self._content)
+        self.on_step(step)
 
     async def _prepare(self) -> None:
-        facts = self._reading.facts
+        facts = self.reading.facts
         belongs_to = (facts.owner, facts.group)
         self._begin(WriteStep.LOCK)
-        self._holds_lock = True  # set first: a lost connection may leave one
-        taken_over = await self._lock.take()
+        self.holds_lock = True  # set first: a lost connection may leave one
+        taken_over = await self.lock.take()
         if taken_over:
             self._warnings.append(taken_over)
         self._begin(WriteStep.COMPARE)
         await self._compare()
         if not facts.mode & stat.S_IWUSR:  # a rename would ignore that
-            path = sanitize_line(self._reading.real_path, 300)
+            path = display_path(self.reading.real_path)
             raise FilePermissionDenied(
                 f"{path} is read-only", why="its mode says so", remedy=f"chmod u+w {path}"
             )
         self._begin(WriteStep.BACK_UP)
-        self._backup = await free_backup_path(self._host, self._reading.real_path, self._wall)
+        self._backup = await free_backup_path(self.host, self.reading.real_path, self.wall)
         # Only a complete copy gets the name of a backup.
-        unnamed = backup_temporary(self._temporary)
-        await self._host.create(
-            unnamed, self._reading.content, mode=facts.mode, belongs_to=belongs_to
+        unnamed = backup_temporary(self.temporary)
+        await self.host.create(
+            unnamed, self.reading.content, mode=facts.mode, belongs_to=belongs_to
         )
-        await self._host.rename(unnamed, self._backup)
+        await self.host.rename(unnamed, self._backup)
         self._begin(WriteStep.WRITE)
-        await self._host.create(
-            self._temporary, self._content, mode=facts.mode, belongs_to=belongs_to
-        )
+        await self.host.create(self.temporary, self.content, mode=facts.mode, belongs_to=belongs_to)
         self._begin(WriteStep.COMPARE_AGAIN)
-        if not await self._lock.is_ours():
+        if not await self.lock.is_ours():
             raise ConfigRefused(
                 "Another aitui took the lock over", why="this one was silent for too long"
             )
@@ -321,31 +347,31 @@ class ConfigWriteTransaction:
 
     async def _compare(self) -> None:
         """Raises ConfigChangedMeanwhile if the file isn't what was read."""
-        reading = self._reading
-        if await self._host.resolve(reading.path) != reading.real_path:
+        reading = self.reading
+        if await self.host.resolve(reading.path) != reading.real_path:
             raise ConfigChangedMeanwhile(
-                f"{sanitize_line(reading.path, 300)} leads to another file now",
+                f"{display_path(reading.path)} leads to another file now",
                 remedy="read it again, then repeat the change",
             )
-        facts = await self._host.facts(reading.real_path)
-        now = await self._host.read(reading.real_path, largest=LARGEST_CONFIG + 1)
+        facts = await self.host.facts(reading.real_path)
+        now = await self.host.read(reading.real_path, largest=LARGEST_CONFIG + 1)
         if digest_of(now) != reading.digest:
             raise ConfigChangedMeanwhile(
-                f"{sanitize_line(reading.path, 300)} was changed by somebody else",
+                f"{display_path(reading.path)} was changed by somebody else",
                 difference=await self._diff(reading.content, now),
                 why="it is not what was read any more",
                 remedy="look at the difference, then repeat the change",
             )
         if _file_identity(facts) != _file_identity(reading.facts):
             raise ConfigChangedMeanwhile(
-                f"{sanitize_line(reading.path, 300)} has another owner or mode now",
+                f"{display_path(reading.path)} has another owner or mode now",
                 remedy="repeat the change",
             )
 
     async def _replace(self) -> WriteResult:
         self._begin(WriteStep.REPLACE)
         try:
-            await self._host.rename(self._temporary, self._reading.real_path)
+            await self.host.rename(self.temporary, self.reading.real_path)
         except HostError as error:
             await self._check_failed_rename(error)
         self._is_replaced = True
@@ -353,16 +379,14 @@ class ConfigWriteTransaction:
         now = await self._read_back()
         self._begin(WriteStep.TIDY)
         await self._release_and_prune()
-        changed = now is not None and digest_of(now) != self._digest
+        changed = now is not None and digest_of(now) != digest_of(self.content)
         return WriteResult(
-            path=self._reading.path,
-            real_path=self._reading.real_path,
             backup=self._backup,
-            before=self._reading.digest,
-            after=self._digest,
+            before=self.reading.digest,
+            after=digest_of(self.content),
             verified=now is not None and not changed,
             changed_after=changed,
-            difference=await self._diff(self._content, now or b"") if changed else "",
+            difference=await self._diff(self.content, now or b"") if changed else "",
             warnings=tuple(self._warnings),
         )
 
@@ -372,7 +396,7 @@ class ConfigWriteTransaction:
         A temporary file that could be removed was not renamed, and never will be.
         """
         try:
-            await self._host.remove(self._temporary)
+            await self.host.remove(self.temporary)
         except NoSuchFile:
             self._warnings.append(f"{error.what}: yet it was done.")
         except HostError as second:
@@ -387,7 +411,7 @@ class ConfigWriteTransaction:
 
     async def _read_back(self) -> bytes | None:
         try:
-            return await self._host.read(self._reading.real_path, largest=LARGEST_CONFIG + 1)
+            return await self.host.read(self.reading.real_path, largest=LARGEST_CONFIG + 1)
         except NoSuchFile:
             return b""
         except HostError as error:
@@ -396,9 +420,9 @@ class ConfigWriteTransaction:
 
     async def _release_and_prune(self) -> None:
         try:
-            await self._lock.release()
-            self._holds_lock = False
-            await remove_old_backups(self._host, self._reading.real_path)
+            await self.lock.release()
+            self.holds_lock = False
+            await remove_old_backups(self.host, self.reading.real_path)
         except HostError as error:
             self._warn(error)
 
@@ -408,34 +432,25 @@ class ConfigWriteTransaction:
             f"{f' ({error.why})' if error.why else ''}."
         )
 
-    @property
-    def has_left_lock(self) -> bool:
-        """Whether the lock may still exist because the connection was lost."""
-        return self._holds_lock
-
     async def _clean_up(self) -> tuple[str, ...]:
         """Remove what this write made, and the lock; return what couldn't be removed."""
-        made = () if self._is_replaced or self._is_uncertain else self._paths_to_remove
-        waiting = [*filter(None, made)]
+        made = [self.temporary, backup_temporary(self.temporary), self._backup]
+        is_made = self._step not in {WriteStep.CHECK, WriteStep.LOCK, WriteStep.COMPARE}
+        to_remove = is_made and not self._is_replaced and not self._is_uncertain
+        waiting = [*filter(None, made)] if to_remove else []
         left: list[str] = []
         try:
             while waiting:
                 with suppress(NoSuchFile):
-                    await self._host.remove(waiting[0])
+                    await self.host.remove(waiting[0])
                 waiting.pop(0)
-            if self._holds_lock:
-                await self._lock.release()
-                self._holds_lock = False
+            if self.holds_lock:
+                await self.lock.release()
+                self.holds_lock = False
         except HostError:
             # One attempt: without a connection each of them would run into its time limit.
             left = waiting
         return tuple(left)
-
-    @property
-    def _paths_to_remove(self) -> tuple[str, ...]:
-        if self._step in {WriteStep.CHECK, WriteStep.LOCK, WriteStep.COMPARE}:
-            return ()
-        return (self._temporary, backup_temporary(self._temporary), self._backup)
 
     def _with_step(self, error: AituiError, left: tuple[str, ...]) -> AituiError:
         """Return the same error with the step and what it means for the file."""
@@ -444,23 +459,18 @@ class ConfigWriteTransaction:
         error.what = f"{error.what} (while {self._step.value})"
         if not self._is_uncertain:
             error.why = "; ".join(filter(None, (error.why, "the config file is as it was")))
-        if left or self._holds_lock:
+        if left or self.holds_lock:
             words = "what this write left beside it is removed at the next start"
             error.remedy = "; ".join(filter(None, (error.remedy, words)))
         return error
 
     async def _diff(self, old: bytes, new: bytes) -> str:
-        path = self._reading.path
+        path = self.reading.path
         return await asyncio.to_thread(file_diff, old, new, path, f"{path} (now)")
 
 
 def _file_identity(facts: FileInfo) -> tuple[FileKind, int, int, int]:
     return facts.kind, facts.mode, facts.owner, facts.group
-
-
-def backup_pattern(name: str) -> re.Pattern[str]:
-    """Match the names of a file's backups: `config.yaml.20261123T012233Z.aitui`, `….2.aitui`."""
-    return re.compile(rf"{re.escape(name)}\.(\d{{8}}T\d{{6}}Z)(?:\.(\d+))?\.aitui")
 
 
 def backup_path(path: str, wall: float, number: int) -> str:
@@ -489,10 +499,7 @@ async def free_backup_path(host: Host, path: str, wall: float) -> str:
 
 
 async def find_backup(host: Host, path: str, digest: str) -> str:
-    """Return the path of the latest backup with that digest, "" if there is none.
-
-    Raises HostError.
-    """
+    """Return the path of the latest backup with that digest, "" for none. Raises HostError."""
     for copy in reversed((await _list_backups(host, path))[-BACKUPS_KEPT:]):
         with suppress(NoSuchFile):  # another aitui removes old ones
             if digest_of(await host.read(copy, largest=LARGEST_CONFIG)) == digest:
@@ -501,10 +508,7 @@ async def find_backup(host: Host, path: str, digest: str) -> str:
 
 
 async def remove_old_backups(host: Host, path: str) -> None:
-    """Remove all but the last BACKUPS_KEPT. Other files stay, whatever they are called.
-
-    Raises HostError.
-    """
+    """Remove all but the last BACKUPS_KEPT, and no other file. Raises HostError."""
     for old in (await _list_backups(host, path))[:-BACKUPS_KEPT]:
         with suppress(NoSuchFile):  # another aitui removes old ones as well
             await host.remove(old)
@@ -513,7 +517,8 @@ async def remove_old_backups(host: Host, path: str) -> None:
 async def _list_backups(host: Host, path: str) -> list[str]:
     """List the backups of a file, the oldest first."""
     folder, _, name = path.rpartition("/")
-    pattern = backup_pattern(name)
+    # `config.yaml.20261123T012233Z.aitui`, `….2.aitui`
+    pattern = re.compile(rf"{re.escape(name)}\.(\d{{8}}T\d{{6}}Z)(?:\.(\d+))?\.aitui")
     found = [
         (match[1], int(match[2] or 1), f"{folder}/{facts.name}")
         for facts in await host.list(folder or "/")

@@ -16,8 +16,7 @@ import msgspec
 
 from aitui.domain.sanitize import sanitize_line
 from aitui.errors import ConfigLocked, FileAlreadyExists, NoSuchFile
-from aitui.host.base import Host
-from aitui.host.config_types import digest_of
+from aitui.host.base import Host, digest_of, display_path
 
 STALE_SECONDS = 600.0
 UNFINISHED_SECONDS = 120.0
@@ -174,7 +173,7 @@ class ConfigLock:
         )
 
     def _lock_error(self, content: bytes, *others: str) -> ConfigLocked:
-        files = " and ".join(sanitize_line(path, 300) for path in (*others, self._path))
+        files = " and ".join(display_path(path) for path in (*others, self._path))
         return ConfigLocked(
             "Another aitui is writing the config file",
             holder=_describe_holder(content),

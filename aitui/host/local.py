@@ -1,29 +1,41 @@
 """This machine as the host: the server runs where aitui runs."""
 
 import asyncio
+import errno
 import os
 import signal
+import stat
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 from typing import Self, TypeVar
 
 from aitui.aio import shield
 from aitui.domain.sanitize import sanitize_line
-from aitui.errors import HostError, HostFileError, HostTimedOut
-from aitui.host.base import BoundedOutput, CommandResult, FileInfo
-from aitui.host.files import (
-    create_file,
+from aitui.errors import (
+    FileAlreadyExists,
+    FilePermissionDenied,
+    HostError,
+    HostFileError,
+    HostTimedOut,
+    NoSuchFile,
+)
+from aitui.host.base import (
+    LARGEST_FOLDER,
+    PATH_REMEDY,
+    WRITE_REMEDY,
+    BoundedOutput,
+    CommandResult,
+    FileInfo,
+    disk_full_error,
     display_path,
-    file_facts,
-    list_folder,
-    read_part,
-    rename_file,
-    translate_os_errors,
+    file_kind,
 )
 
 FILE_SECONDS = 30.0
+_MISSING = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
+_DENIED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 _T = TypeVar("_T")
 
@@ -35,82 +47,67 @@ class LocalHost:
         self._home = Path.home() if home is None else home
         self._file_seconds = file_seconds
 
-    @property
-    def label(self) -> str:
-        """What messages call it."""
-        return "this machine"
+        self.label = "this machine"
 
     async def __aenter__(self) -> Self:
-        """Opens nothing."""
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Closes nothing."""
+    async def __aexit__(self, *_: object) -> None:
+        """Close nothing: nothing is open."""
 
     async def run(
-        self,
-        words: Sequence[str],
-        *,
-        seconds: float = 30.0,
-        given: bytes = b"",
-        largest: int = 1 << 20,
+        self, words: Sequence[str], *, seconds: float = 30.0, largest: int = 1 << 20
     ) -> CommandResult:
-        """Run a command in the home directory and a session of its own."""
         program = sanitize_line(words[0], 100)
         try:
-            return await _run_in_folder(words, self._home, seconds, given, largest)
+            return await _run_subprocess(words, self._home, seconds, largest)
         except TimeoutError as error:
             raise HostTimedOut(
                 f"{program} did not end within {seconds:g} seconds", why="it was ended"
             ) from error
+        except (FileNotFoundError, PermissionError, NotADirectoryError) as error:
+            if error.filename == str(self._home):
+                raise _start_error(program, error) from error
+            # The statuses that a shell would return.
+            status = 126 if isinstance(error, PermissionError) else 127
+            stderr = f"{words[0]}: {error.strerror}\n".encode(errors="replace")
+            return CommandResult(status, stderr=stderr)
         except (OSError, ValueError) as error:
-            raise HostError(f"Can't start {program}", why=sanitize_line(str(error), 200)) from error
+            raise _start_error(program, error) from error
 
     async def facts(self, path: str) -> FileInfo:
-        """Return what is at a path."""
         expanded = self._expand_path(path)
         return await self._run_in_thread(
             "look at", path, lambda: file_facts(expanded.name, expanded.lstat())
         )
 
     async def resolve(self, path: str) -> str:
-        """Return the absolute path without symbolic links."""
         expanded = self._expand_path(path)
         return await self._run_in_thread(
             "find", path, lambda: os.path.realpath(expanded, strict=True)
         )
 
     async def read(self, path: str, *, start: int = 0, largest: int = 1 << 22) -> bytes:
-        """Return at most `largest` bytes of a file from byte `start` on."""
         expanded = self._expand_path(path)
         return await self._run_in_thread("read", path, lambda: read_part(expanded, start, largest))
 
     async def list(self, folder: str) -> tuple[FileInfo, ...]:
-        """Return a folder's entries by name."""
         expanded = self._expand_path(folder)
         return await self._run_in_thread("list", folder, lambda: list_folder(expanded))
 
     async def create(
         self, path: str, content: bytes, *, mode: int, belongs_to: tuple[int, int] | None = None
     ) -> None:
-        """Write a file that must not exist yet."""
         expanded = self._expand_path(path)
         await self._run_in_thread(
             "write", path, lambda: create_file(expanded, content, mode, belongs_to)
         )
 
     async def rename(self, path: str, onto: str) -> None:
-        """Replace a file by another one."""
         source, target = self._expand_path(path), self._expand_path(onto)
         await self._run_in_thread("replace", onto, lambda: rename_file(source, target))
 
     async def remove(self, path: str) -> None:
-        """Remove one file."""
         expanded = self._expand_path(path)
         await self._run_in_thread("remove", path, expanded.unlink)
 
@@ -129,19 +126,23 @@ class LocalHost:
         """
 
         def translate_errors() -> _T:
-            with translate_os_errors(verb, path):
+            try:
                 return work()
+            except OSError as error:
+                raise file_error(verb, path, error) from error
+            except ValueError as error:
+                why = sanitize_line(str(error), 200)
+                raise HostFileError(f"Can't {verb} {display_path(path)}", why=why) from error
 
         task = asyncio.ensure_future(asyncio.to_thread(translate_errors))
+        # Retrieved: asyncio reports the exception of a task that is no longer awaited.
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())
         try:
             done, _ = await asyncio.wait({task}, timeout=self._file_seconds)
         except asyncio.CancelledError:
             await asyncio.wait({task}, timeout=self._file_seconds)
-            if task.done():
-                task.exception()  # retrieved: the caller gets the cancellation instead
             raise
         if not done:
-            task.add_done_callback(_consume_exception)
             raise HostTimedOut(
                 f"Can't {verb} {display_path(path)}",
                 why=f"the disk did not answer within {self._file_seconds:g} seconds",
@@ -149,27 +150,107 @@ class LocalHost:
         return task.result()
 
 
-async def _run_in_folder(
-    words: Sequence[str], folder: Path, seconds: float, given: bytes, largest: int
-) -> CommandResult:
+def file_error(verb: str, path: str, error: OSError) -> HostFileError:
+    """Return the error with the reason that the system gave."""
+    what = f"Can't {verb} {display_path(path)}"
+    why = sanitize_line(error.strerror or str(error), 200)
+    if error.errno in _MISSING:
+        return NoSuchFile(what, why=why, remedy=PATH_REMEDY)
+    if error.errno == errno.EEXIST:
+        return FileAlreadyExists(what, why=why)
+    if error.errno in _DENIED:
+        return FilePermissionDenied(what, why=why, remedy=WRITE_REMEDY)
+    if error.errno in _NO_ROOM:
+        return disk_full_error(what)
+    return HostFileError(what, why=why)
+
+
+def file_facts(name: str, status: os.stat_result) -> FileInfo:
+    """Convert the result of `lstat`."""
+    return FileInfo(
+        name=name,
+        kind=file_kind(status.st_mode),
+        size=status.st_size,
+        mode=stat.S_IMODE(status.st_mode),
+        owner=status.st_uid,
+        group=status.st_gid,
+        modified=status.st_mtime,
+    )
+
+
+def read_part(path: Path, start: int, largest: int) -> bytes:
+    """Read part of a regular file. Raises OSError."""
+    # Without O_NONBLOCK a pipe in the file's place would block the thread for ever.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as file:
+        status = os.fstat(descriptor)
+        if stat.S_ISDIR(status.st_mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.EINVAL, "It is no regular file")
+        file.seek(start)
+        return file.read(largest)
+
+
+def list_folder(folder: Path) -> tuple[FileInfo, ...]:
+    """List a folder by name, without entries that vanish meanwhile. Raises OSError."""
+    found: list[FileInfo] = []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if len(found) == LARGEST_FOLDER:
+                raise OSError(errno.EOVERFLOW, f"There are more than {LARGEST_FOLDER} files in it")
+            try:
+                found.append(file_facts(entry.name, entry.stat(follow_symlinks=False)))
+            except FileNotFoundError:
+                continue
+    return tuple(sorted(found, key=lambda facts: facts.name))
+
+
+def create_file(path: Path, content: bytes, mode: int, belongs_to: tuple[int, int] | None) -> None:
+    """Write and sync a new file; leave none on failure. Raises OSError."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    descriptor = os.open(path, flags, 0o600)
     try:
-        return await run_subprocess(
-            words, folder=folder, seconds=seconds, given=given, largest=largest
-        )
-    except (FileNotFoundError, PermissionError, NotADirectoryError) as error:
-        if error.filename == str(folder):
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            if belongs_to is not None:
+                _set_owner(descriptor, *belongs_to)
+            os.fchmod(descriptor, mode)  # last: a change of owner clears bits
+            os.fsync(descriptor)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+
+
+def _set_owner(descriptor: int, owner: int, group: int) -> None:
+    status = os.fstat(descriptor)
+    if (status.st_uid, status.st_gid) == (owner, group):
+        return
+    try:
+        os.fchown(descriptor, owner, group)
+    except PermissionError as error:
+        raise PermissionError(
+            error.errno, f"It would not belong to user {owner}, group {group} any more"
+        ) from error
+
+
+def rename_file(path: Path, onto: Path) -> None:
+    """Rename a file onto another one and sync the folder. Raises OSError."""
+    path.replace(onto)
+    descriptor = os.open(onto.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        # Some network file systems can't sync a folder, and the rename is done.
+        if error.errno not in {errno.EINVAL, errno.ENOTSUP}:
             raise
-        # The statuses that a shell would return.
-        status = 126 if isinstance(error, PermissionError) else 127
-        return CommandResult(
-            status, stderr=f"{words[0]}: {error.strerror}\n".encode(errors="replace")
-        )
+    finally:
+        os.close(descriptor)
 
 
-def _consume_exception(task: "asyncio.Task[_T]") -> None:
-    """Retrieve the exception, so that asyncio doesn't report it as never retrieved."""
-    if not task.cancelled():
-        task.exception()
+def _start_error(program: str, error: Exception) -> HostError:
+    return HostError(f"Can't start {program}", why=sanitize_line(str(error), 200))
 
 
 class OutputCollector(asyncio.SubprocessProtocol):
@@ -198,8 +279,8 @@ class OutputCollector(asyncio.SubprocessProtocol):
         )
 
 
-async def run_subprocess(
-    words: Sequence[str], *, folder: Path, seconds: float, given: bytes, largest: int
+async def _run_subprocess(
+    words: Sequence[str], folder: Path, seconds: float, largest: int
 ) -> CommandResult:
     """Run a command in a session of its own. Raises TimeoutError, OSError and ValueError.
 
@@ -208,13 +289,16 @@ async def run_subprocess(
     """
     starting = asyncio.ensure_future(
         asyncio.get_running_loop().subprocess_exec(
-            lambda: OutputCollector(largest), *words, cwd=folder, start_new_session=True
+            lambda: OutputCollector(largest),
+            *words,
+            stdin=asyncio.subprocess.DEVNULL,
+            cwd=folder,
+            start_new_session=True,
         )
     )
     try:
         # Shielded: if cancelled while it starts, asyncio kills the process and none of its children.
         transport, collector = await asyncio.shield(starting)
-        _write_input(transport, given)
         async with asyncio.timeout(seconds):
             await asyncio.shield(collector.ended)
         return collector.result(transport.get_returncode() or 0)
@@ -230,18 +314,7 @@ async def _terminate(
         return
     transport, collector = starting.result()
     if not collector.ended.done():
-        _kill_group(transport.get_pid())
+        with suppress(ProcessLookupError):  # it has ended by itself
+            os.killpg(transport.get_pid(), signal.SIGKILL)
     transport.close()
     await collector.ended
-
-
-def _write_input(transport: asyncio.SubprocessTransport, given: bytes) -> None:
-    stdin = transport.get_pipe_transport(0)
-    assert isinstance(stdin, asyncio.WriteTransport)
-    stdin.write(given)
-    stdin.close()
-
-
-def _kill_group(leader: int) -> None:
-    with suppress(ProcessLookupError):  # it has ended by itself
-        os.killpg(leader, signal.SIGKILL)

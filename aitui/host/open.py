@@ -1,13 +1,16 @@
 """The host that a server's settings name."""
 
+import os
 from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
 from types import MappingProxyType
 
 from aitui.domain.snapshot import Server
 from aitui.host.base import Host
 from aitui.host.local import LocalHost
 from aitui.host.ssh.address import SshConfigPaths, SshUser
-from aitui.host.ssh.host import SshHost, current_ssh_user
+from aitui.host.ssh.host import SshHost
 
 LOCAL = "local"
 _NO_PASSPHRASES: Mapping[str, str] = MappingProxyType({})
@@ -23,8 +26,8 @@ def open_host(server: Server, *, passphrases: Mapping[str, str] = _NO_PASSPHRASE
         return None
     if server.ssh_host == LOCAL:
         return LocalHost()
+    home = server.ssh_home or Path.home()
+    paths = SshConfigPaths(home, home / ".ssh" / "config", os.environ.get("SSH_AUTH_SOCK", ""))
     if server.ssh_home is not None:
-        home = server.ssh_home
-        ssh_config = SshConfigPaths(home, home / ".ssh" / "config", system=None)
-        return SshHost(server.ssh_host, SshUser(ssh_config, passphrases))
-    return SshHost(server.ssh_host, current_ssh_user(passphrases))
+        paths = replace(paths, agent="", system=None)
+    return SshHost(server.ssh_host, SshUser(paths, passphrases))

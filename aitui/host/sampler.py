@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from aitui.domain.gguf import GgufHeader, GgufHeaderReader, merge_headers, part_paths
@@ -17,8 +17,7 @@ from aitui.host.base import Host, new_mark
 
 SHORTEST_PAUSE = 5.0
 LONGEST_PAUSE = 120.0
-LARGEST_SAMPLE_OUTPUT = 2 << 20
-LARGEST_INFO_OUTPUT = 2 << 20
+LARGEST_OUTPUT = 2 << 20
 SILENT_PAUSE = 600.0
 FAILING_PAUSE = 120.0
 
@@ -92,16 +91,9 @@ class HostSampler:
         command = sample_command(
             ports, mark=mark, without_tools=without_tools, tool_seconds=self._tool_seconds
         )
-        result = await self._host.run(
-            command, seconds=2.0 * self._tool_seconds + 6.0, largest=LARGEST_SAMPLE_OUTPUT
-        )
-        if mark.encode() not in result.stdout:
-            stderr = sanitize_line(result.stderr[:1000].decode("utf-8", "replace").strip(), 200)
-            raise HostError(
-                f"{self._host.label} can't be sampled",
-                why=stderr or f"its shell ended with status {result.status} and said nothing",
-            )
-        return parse_host_sample(result.stdout, self._clock(), self._counters, mark=mark)
+        seconds = 2.0 * self._tool_seconds + 6.0
+        output = await _run_marked(self._host, command, mark, seconds, "can't be sampled")
+        return parse_host_sample(output, self._clock(), self._counters, mark=mark)
 
     def _suspend_nvidia(self, failure: str, seconds: float) -> None:
         self._nvidia_error = failure
@@ -113,18 +105,24 @@ async def read_host_info(
 ) -> HostInfo:
     """Read what a machine is, as far as it reports it; `now` is Unix time. Raises HostError."""
     mark = f"@{new_mark()} "
-    result = await host.run(
-        host_info_command(mark=mark, without_tools=without_tools, tool_seconds=tool_seconds),
-        seconds=_TOOLS * (tool_seconds + 1.0),
-        largest=LARGEST_INFO_OUTPUT,
+    command = host_info_command(mark=mark, without_tools=without_tools, tool_seconds=tool_seconds)
+    seconds = _TOOLS * (tool_seconds + 1.0)
+    output = await _run_marked(host, command, mark, seconds, "doesn't tell what it is")
+    return parse_host_info(output, now, mark=mark)
+
+
+async def _run_marked(
+    host: Host, command: Sequence[str], mark: str, seconds: float, failure: str
+) -> bytes:
+    """Run a script, and return its output with the mark; raises HostError if there is none."""
+    result = await host.run(command, seconds=seconds, largest=LARGEST_OUTPUT)
+    if mark.encode() in result.stdout:
+        return result.stdout
+    stderr = sanitize_line(result.stderr[:1000].decode("utf-8", "replace").strip(), 200)
+    raise HostError(
+        f"{host.label} {failure}",
+        why=stderr or f"its shell ended with status {result.status} and said nothing",
     )
-    if mark.encode() not in result.stdout:
-        stderr = sanitize_line(result.stderr[:1000].decode("utf-8", "replace").strip(), 200)
-        raise HostError(
-            f"{host.label} doesn't tell what it is",
-            why=stderr or f"its shell ended with status {result.status} and said nothing",
-        )
-    return parse_host_info(result.stdout, now, mark=mark)
 
 
 async def read_model_header(host: Host, path: str) -> GgufHeader:

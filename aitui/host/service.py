@@ -8,7 +8,6 @@ from posixpath import basename
 from aitui.domain.sanitize import sanitize_line
 from aitui.domain.suggest import nearest
 from aitui.errors import Action, HostFileError, NoSuchFile, ServiceFailed
-from aitui.host import unit as unit_text
 from aitui.host.base import CommandResult, Host
 from aitui.host.sighup import parse_sighup_result, sighup_command
 from aitui.host.unit import (
@@ -16,6 +15,7 @@ from aitui.host.unit import (
     UnitFileFault,
     UnitInfo,
     build_unit_facts,
+    find_faults,
     read_properties,
     server_flags,
 )
@@ -54,32 +54,28 @@ class SystemdService:
     """One unit of the login's own systemd.
 
     Every call raises ServiceFailed with a reason if systemd can't or won't, and HostError if the
-    machine isn't reached. A login without a session bus gets its runtime directory set.
+    machine isn't reached. A login without a session bus gets its runtime directory set. `unit` is
+    the full name; it is checked by the first call.
     """
 
     def __init__(self, host: Host, unit: str) -> None:
         self._host = host
-        self._unit = unit if unit.endswith(_SUFFIXES) else f"{unit}.service"
+        self.unit = unit if unit.endswith(_SUFFIXES) else f"{unit}.service"
         self._login: tuple[str, ...] = ()
         self._name_in_journal: str | None = None
         self._uid = ""
-
-    @property
-    def unit(self) -> str:
-        """The unit's full name; it is checked by the first call."""
-        return self._unit
 
     async def facts(self) -> UnitInfo:
         """Ask systemd about the unit; a unit that doesn't exist has facts as well."""
         done = await self._systemctl("show", f"--property={','.join(PROPERTIES)}")
         if done.status:
-            raise self._failure("systemd does not say how {unit} is", done)
+            raise self._failure(f"systemd does not say how {self.unit} is", done)
         properties = read_properties(done.stdout)
         words, linger = await asyncio.gather(
-            self._read_process_arguments(build_unit_facts(self._unit, properties).main_pid),
+            self._read_process_arguments(build_unit_facts(self.unit, properties).main_pid),
             self._read_linger(),
         )
-        facts = build_unit_facts(self._unit, properties, process=words, linger=linger)
+        facts = build_unit_facts(self.unit, properties, process=words, linger=linger)
         name = basename(facts.program)
         self._name_in_journal = name if server_flags((name,)) is not None else ""
         return facts
@@ -92,7 +88,7 @@ class SystemdService:
         """
         facts = await self.facts()
         if not facts.running:
-            raise await self._diagnose(facts, f"{self._unit} can't be reloaded: it isn't running")
+            raise await self._diagnose(facts, f"{self.unit} can't be reloaded: it isn't running")
         done = await self._run(*sighup_command(facts.main_pid))
         hang_up = parse_sighup_result(done.stdout)
         if hang_up.sent:
@@ -100,7 +96,7 @@ class SystemdService:
         if not hang_up.why_not:
             raise await self._diagnose_refusal(done, "can't be reloaded")
         raise ServiceFailed(
-            f"{self._unit} can't be reloaded",
+            f"{self.unit} can't be reloaded",
             why=hang_up.why_not,
             remedy="start llama-swap itself in ExecStart, or restart it",
             action=Action.RESTART_SERVICE,
@@ -123,14 +119,15 @@ class SystemdService:
     async def find_failure(self, facts: UnitInfo | None = None) -> ServiceFailed | None:
         """Explain why the unit isn't up, with its journal's last lines; None if it is."""
         facts = await self.facts() if facts is None else facts
-        if facts.running or _is_starting(facts):
+        waiting = facts.active_state in {"activating", "reloading"}
+        if facts.running or (waiting and facts.sub_state != "auto-restart"):
             return None
         return await self._diagnose(facts, "")
 
     async def faults(self) -> tuple[UnitFileFault, ...]:
         """Return what is wrong with the unit's file, whether it runs or not."""
         done = await self._systemctl("cat")
-        return () if done.status else unit_text.find_faults(_text(done.stdout))
+        return () if done.status else find_faults(_text(done.stdout))
 
     async def journal(self, lines: int = 20) -> tuple[str, ...]:
         """Return the unit's last lines, sanitized; none if this login may not read them."""
@@ -138,7 +135,7 @@ class SystemdService:
         if self._name_in_journal is None:
             await self.facts()
         uid = await self._user_id()
-        matches = [f"_SYSTEMD_USER_UNIT={self._unit}", f"USER_UNIT={self._unit}"]
+        matches = [f"_SYSTEMD_USER_UNIT={self.unit}", f"USER_UNIT={self.unit}"]
         if self._name_in_journal:
             # journald can't name the unit of a process that ended before it looked it up.
             matches.append(f"SYSLOG_IDENTIFIER={self._name_in_journal}")
@@ -154,43 +151,33 @@ class SystemdService:
     async def _diagnose(self, facts: UnitInfo, what: str) -> ServiceFailed:
         if not facts.exists:
             return await self._missing_unit_error()
-        text = await self._systemctl("cat")
-        journal = await self.journal()
-        return diagnose_unit(facts, journal, unit_text.find_faults(_text(text.stdout)), what)
+        faults = await self.faults()
+        return diagnose_unit(facts, await self.journal(), faults, what)
 
     async def _diagnose_refusal(self, done: CommandResult, refusal: str) -> ServiceFailed:
-        facts = await self.facts()
-        if facts.running:
-            return self._failure(f"{{unit}} {refusal}", done)
-        failure = await self._diagnose(facts, f"{self._unit} {refusal}")
-        return failure if failure.why else self._failure(f"{{unit}} {refusal}", done)
+        facts, what = await self.facts(), f"{self.unit} {refusal}"
+        failure = None if facts.running else await self._diagnose(facts, what)
+        return failure if failure is not None and failure.why else self._failure(what, done)
 
     async def _missing_unit_error(self) -> ServiceFailed:
         """Return the error for a missing unit, with the names that may have been meant."""
         remedy = "name it with AI_SERVER_SERVICE_UNIT, or service_unit in config.toml"
-        if await self._is_system_unit():
+        shown = ("systemctl", "--no-pager", "show", "-p", "LoadState", "--", self.unit)
+        done = await self._run(*shown)
+        if not done.status and read_properties(done.stdout).get("LoadState") == "loaded":
             return ServiceFailed(
-                f"{self._unit} is none of the login's own units",
+                f"{self.unit} is none of the login's own units",
                 why="it is a unit of the whole system",
-                remedy=f"on {self._host.label}: sudo systemctl restart {self._unit}",
+                remedy=f"on {self._host.label}: sudo systemctl restart {self.unit}",
             )
         done = await self._systemctl(
             "list-unit-files", "--type=service", "--no-legend", "--plain", unit=False
         )
         known = [line.split()[0].removesuffix(".service") for line in _lines(done.stdout)]
-        likely = [f"{name}.service" for name in nearest(self._unit.rpartition(".")[0], known)]
-        why = f"the nearest are {', '.join(likely)}" if len(likely) > 1 else ""
-        if len(likely) == 1:
-            why = f"the nearest is {likely[0]}"
-        return ServiceFailed(
-            f"There is no unit {self._unit} on {self._host.label}", why=why, remedy=remedy
-        )
-
-    async def _is_system_unit(self) -> bool:
-        done = await self._run(
-            "systemctl", "--no-pager", "show", "-p", "LoadState", "--", self._unit
-        )
-        return not done.status and read_properties(done.stdout).get("LoadState") == "loaded"
+        likely = [f"{name}.service" for name in nearest(self.unit.rpartition(".")[0], known)]
+        why = f"the nearest {'is' if len(likely) == 1 else 'are'} {', '.join(likely)}"
+        what = f"There is no unit {self.unit} on {self._host.label}"
+        return ServiceFailed(what, why=why if likely else "", remedy=remedy)
 
     async def _read_process_arguments(self, main_pid: int) -> tuple[str, ...]:
         """Read the main process's arguments: systemd joins them with blanks."""
@@ -222,24 +209,19 @@ class SystemdService:
         self, verb: str, *options: str, unit: bool = True, seconds: float = 30.0
     ) -> CommandResult:
         self._check_name()
-        named = ("--", self._unit) if unit else ()
+        named = ("--", self.unit) if unit else ()
         words = ("systemctl", "--user", "--no-pager", verb, *options, *named)
         done = await self._run(*words, seconds=seconds)
         if done.status == 127:
             raise no_systemd_error(self._host.label)
         if done.status and _NO_BUS.search(_error_text(done)):
             if not self._login:
-                await self._find_runtime_folder()
+                folder = f"/run/user/{await self._user_id()}"
+                bus = f"DBUS_SESSION_BUS_ADDRESS=unix:path={folder}/bus"
+                self._login = (f"XDG_RUNTIME_DIR={folder}", bus)
                 return await self._systemctl(verb, *options, unit=unit, seconds=seconds)
             raise no_manager_error(self._host.label, await self._read_linger(), _error_text(done))
         return done
-
-    async def _find_runtime_folder(self) -> None:
-        folder = f"/run/user/{await self._user_id()}"
-        self._login = (
-            f"XDG_RUNTIME_DIR={folder}",
-            f"DBUS_SESSION_BUS_ADDRESS=unix:path={folder}/bus",
-        )
 
     async def _user_id(self) -> str:
         if not self._uid:
@@ -257,8 +239,8 @@ class SystemdService:
 
     def _check_name(self) -> None:
         """Refuse patterns: `*` would mean every unit there."""
-        if not _UNIT_NAME.fullmatch(self._unit):
-            shown = sanitize_line(self._unit, 80)
+        if not _UNIT_NAME.fullmatch(self.unit):
+            shown = sanitize_line(self.unit, 80)
             raise ServiceFailed(
                 f"{shown!r} can't be the name of a unit",
                 why="a name has letters, digits, and : - _ . \\ @ only",
@@ -267,9 +249,9 @@ class SystemdService:
 
     def _failure(self, what: str, done: CommandResult) -> ServiceFailed:
         return ServiceFailed(
-            what.format(unit=self._unit),
+            what,
             why=join_lines(_error_text(done)) or f"exit status {done.status}",
-            remedy=f"on {self._host.label}: systemctl --user status {self._unit}",
+            remedy=f"on {self._host.label}: systemctl --user status {self.unit}",
         )
 
 
@@ -284,18 +266,14 @@ def no_systemd_error(label: str) -> ServiceFailed:
 
 def no_manager_error(label: str, linger: bool | None, words: str) -> ServiceFailed:  # noqa: FBT001
     """Return the error for a login without a running systemd of its own."""
-    remedy = f"on {label}: loginctl enable-linger"
+    why, remedy = join_lines(words), f"on {label}: loginctl enable-linger"
     if linger:
+        why = "lingering is on, yet it isn't running"
         remedy = f"on {label}, as root: systemctl restart user@$(id -u LOGIN).service"
-    return ServiceFailed(
-        f"The login's own systemd doesn't answer on {label}",
-        why="lingering is on, yet it isn't running"
-        if linger
-        else "it runs only while somebody is logged in, unless lingering is on"
-        if linger is False
-        else join_lines(words),
-        remedy=remedy,
-    )
+    elif linger is False:
+        why = "it runs only while somebody is logged in, unless lingering is on"
+    what = f"The login's own systemd doesn't answer on {label}"
+    return ServiceFailed(what, why=why, remedy=remedy)
 
 
 def join_lines(words: str) -> str:
@@ -309,23 +287,19 @@ def diagnose_unit(
 ) -> ServiceFailed:
     """Explain why a unit that exists isn't running, by the most specific evidence."""
     what = what or _describe_state(facts)
-    why, remedy = _find_reason(facts, journal, [fault for fault in faults if fault.fatal])
-    return ServiceFailed(what, journal=tuple(journal), why=why, remedy=remedy)
-
-
-def _find_reason(
-    facts: UnitInfo, journal: Sequence[str], fatal: Sequence[UnitFileFault]
-) -> tuple[str, str]:
     by_status = _reason_from_status(facts)
+    fatal = [fault for fault in faults if fault.fatal]
     if fatal and (by_status or facts.exit_status):
-        return fatal[0].what, fatal[0].remedy
-    return (
-        _reason_from_load_state(facts)
-        or by_status
-        or _reason_from_journal(journal)
-        or _reason_from_restarts(facts)
-        or _reason_from_result(facts)
-    )
+        why, remedy = fatal[0].what, fatal[0].remedy
+    else:
+        why, remedy = (
+            _reason_from_load_state(facts)
+            or by_status
+            or _reason_from_journal(journal)
+            or _reason_from_restarts(facts)
+            or _reason_from_result(facts)
+        )
+    return ServiceFailed(what, journal=tuple(journal), why=why, remedy=remedy)
 
 
 def _reason_from_load_state(facts: UnitInfo) -> tuple[str, str] | None:
@@ -341,10 +315,8 @@ def _reason_from_status(facts: UnitInfo) -> tuple[str, str] | None:
     program = facts.exec_start[0] if facts.exec_start else "its program"
     match facts.exit_status:
         case 200:
-            return (
-                "its working directory can't be entered",
-                f"mend it in the unit, {_DAEMON_RELOAD}",
-            )
+            why = "its working directory can't be entered"
+            return why, f"mend it in the unit, {_DAEMON_RELOAD}"
         case 203:
             why = f"{program} can't be run: it is missing, or isn't executable"
             return why, f"mend ExecStart in {facts.fragment_path or 'the unit'}, {_DAEMON_RELOAD}"
@@ -400,10 +372,6 @@ def _describe_state(facts: UnitInfo) -> str:
         case "inactive", _:
             return f"{facts.unit} isn't running"
     return f"{facts.unit} is {facts.active_state or 'in no known state'}"
-
-
-def _is_starting(facts: UnitInfo) -> bool:
-    return facts.active_state in {"activating", "reloading"} and facts.sub_state != "auto-restart"
 
 
 def _text(output: bytes) -> str:

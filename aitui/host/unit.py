@@ -10,21 +10,9 @@ from posixpath import basename
 from aitui.domain.sanitize import sanitize_line
 
 PROPERTIES = (
-    "Id",
-    "LoadState",
-    "LoadError",
-    "ActiveState",
-    "SubState",
-    "UnitFileState",
-    "MainPID",
-    "ExecStart",
-    "ExecMainStartTimestamp",
-    "ExecMainStatus",
-    "Result",
-    "NRestarts",
-    "FragmentPath",
-    "WorkingDirectory",
-    "NeedDaemonReload",
+    *("Id", "LoadState", "LoadError", "ActiveState", "SubState", "UnitFileState", "MainPID"),
+    *("ExecStart", "ExecMainStartTimestamp", "ExecMainStatus", "Result", "NRestarts"),
+    *("FragmentPath", "WorkingDirectory", "NeedDaemonReload"),
 )
 """The properties to ask for; older managers leave out those that they don't know."""
 
@@ -35,7 +23,6 @@ _TIMESTAMP = re.compile(r"(?:\w+ )?(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d)(?:\.\d+)? 
 _SERVER = re.compile(r"llama[-_.]?swap", re.IGNORECASE)
 _CONTINUATION = re.compile(r"\\\n(?:[ \t]*[#;][^\n]*\n)*")
 _SECTION = re.compile(r"\[(?P<name>[^\]]+)\]\s*")
-_LONGEST_SHOWN_VALUE = 200
 _DAEMON_RELOAD = "then systemctl --user daemon-reload"
 _TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
 
@@ -153,10 +140,12 @@ def build_unit_facts(
     """
     main_pid = _parse_number(properties.get("MainPID", ""))
     program = _PROGRAM.match(properties.get("ExecStart", ""))
+    # Behind a D-Bus name: `org.freedesktop.systemd1.NoSuchUnit "Unit x not found."`.
+    error = properties.get("LoadError", "")
     return UnitInfo(
         unit=unit,
         load_state=properties.get("LoadState", ""),
-        load_error=_strip_error_name(properties.get("LoadError", "")),
+        load_error=error.partition(" ")[2].strip('"') if error.startswith("org.") else error,
         active_state=properties.get("ActiveState", ""),
         sub_state=properties.get("SubState", ""),
         unit_file_state=properties.get("UnitFileState", ""),
@@ -191,11 +180,6 @@ def _parse_number(text: str) -> int:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 12 else 0
 
 
-def _strip_error_name(text: str) -> str:
-    """Drop the D-Bus name: `org.freedesktop.systemd1.NoSuchUnit "Unit x not found."`."""
-    return text.partition(" ")[2].strip('"') if text.startswith("org.") else text
-
-
 @dataclass(frozen=True, slots=True)
 class UnitFileFault:
     """A fault in a unit file; `fatal` if the unit can't start with it."""
@@ -214,20 +198,14 @@ class UnitSetting:
     value: str
 
 
-def parse_settings(text: str) -> tuple[UnitSetting, ...]:
-    """Return all settings with a value, in the order in which systemd reads them."""
-    return tuple(_iter_settings(text))
-
-
 def find_faults(text: str) -> tuple[UnitFileFault, ...]:
     """Return the faults in a unit's files, the fatal ones first."""
-    found: list[UnitFileFault] = []
-    for setting in parse_settings(text):
-        found.extend(_setting_faults(setting))
+    found = (fault for setting in parse_settings(text) for fault in _setting_faults(setting))
     return tuple(sorted(dict.fromkeys(found), key=lambda fault: not fault.fatal))
 
 
-def _iter_settings(text: str) -> Iterator[UnitSetting]:
+def parse_settings(text: str) -> Iterator[UnitSetting]:
+    """Yield all settings with a value, in the order in which systemd reads them."""
     section = ""
     for line in _CONTINUATION.sub(" ", text.replace("\r\n", "\n")).split("\n"):
         stripped = line.strip()
@@ -246,7 +224,7 @@ def _setting_faults(setting: UnitSetting) -> Iterator[UnitFileFault]:
     match setting.section, setting.name:
         case "Service", "User" | "Group" | "SupplementaryGroups":
             yield UnitFileFault(
-                f"{setting.name}={_shorten(setting.value)} stands in a user's unit, "
+                f"{setting.name}={sanitize_line(setting.value, 200)} stands in a user's unit, "
                 "and a user's systemd can't change users",
                 f"remove that line, {_DAEMON_RELOAD}",
                 fatal=True,
@@ -281,7 +259,3 @@ def _flag_faults(command: str) -> Iterator[UnitFileFault]:
             f"write -listen ADDRESS:PORT in ExecStart, {_DAEMON_RELOAD}",
             fatal=True,
         )
-
-
-def _shorten(value: str) -> str:
-    return sanitize_line(value, _LONGEST_SHOWN_VALUE)

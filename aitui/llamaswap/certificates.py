@@ -64,12 +64,12 @@ def check_present(what: str, path: Path) -> None:
         )
 
 
-def find_file_error(server: Server, now: datetime | None = None) -> CertificateFileError | None:
+def find_file_error(server: Server) -> CertificateFileError | None:
     """Return the first fault in our own files, None if there is none."""
     try:
         check_files_present(server)
         for what, path, certificate in _iter_certificates(server):
-            check_dates(what, path, certificate, now or datetime.now(UTC))
+            check_dates(what, path, certificate, datetime.now(UTC))
         check_key(server)
     except CertificateFileError as error:
         return error

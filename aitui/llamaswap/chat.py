@@ -3,8 +3,7 @@
 Importing this module imports httpx: callers import it when they first chat.
 """
 
-import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from typing import Any, Self
 
@@ -25,7 +24,7 @@ from aitui.llamaswap.chat_stream import ChatStreamParser
 from aitui.llamaswap.errors import web_page_error
 from aitui.llamaswap.http import HttpClient, Request, ResponseStream
 from aitui.llamaswap.model_info import parse_slot_size, slots_path
-from aitui.llamaswap.transport import PacedReader
+from aitui.llamaswap.stream import PacedReader
 
 _PATH = "/v1/chat/completions"
 _SLOTS_SECONDS = 15.0
@@ -39,9 +38,9 @@ Batch = tuple[Delta, ...]
 class ChatClient:
     """Chats with one server, each over a connection of its own. Opening does no I/O."""
 
-    def __init__(self, server: Server, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, server: Server) -> None:
         self._server = server
-        self._http = HttpClient(server, monotonic)
+        self._http = HttpClient(server)
         self._extras: dict[str, frozenset[str]] = {}
 
     async def __aenter__(self) -> Self:

@@ -6,6 +6,7 @@ llama-swap's loading lines. Consecutive deltas of one kind are joined.
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import msgspec
@@ -19,17 +20,21 @@ from aitui.domain.chat.reply import (
     StreamError,
     TextDelta,
     TokenUsage,
+    ToolCalled,
 )
 from aitui.domain.chat.stream_filters import LoadingLineFilter, ThinkTagFilter
 from aitui.domain.sanitize import StreamSanitizer, sanitize_line
 from aitui.errors import AituiError, BadResponse
-from aitui.llamaswap.sse import SseEvent, SseParser
+from aitui.llamaswap.stream import SseEvent, SseParser
 
 LARGEST_LINE = 8 * 1024 * 1024
 LONGEST_REPLY = 16 * 1024 * 1024
 
 _SLICE = 64 * 1024
 _LONGEST_REASON = 60
+_LONGEST_QUOTE = 100
+# llama-server sent errors in a field of this name until September 2025 (ggml-org/llama.cpp#16104).
+_ERROR_FIELD = b"error:"
 _LONGEST_WORDS = 300
 _LARGEST_COUNT = 2**53
 
@@ -40,6 +45,7 @@ class ChunkDelta(msgspec.Struct, gc=False):
     content: str | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None
+    tool_calls: Any = None
 
 
 class ChunkChoice(msgspec.Struct, gc=False):
@@ -89,7 +95,10 @@ class ChunkUsage(msgspec.Struct, gc=False):
 
 
 class ChatChunk(msgspec.Struct):
-    """One event of a chat, or a complete reply. Of `id` and `model` only their presence matters."""
+    """One event of a chat, or a complete reply. Of `id` and `model` only their presence matters.
+
+    An error comes as `error`, or flat: `object` is "error" then, with the words in `message` (vLLM).
+    """
 
     choices: list[ChunkChoice] | None = None
     id: str | None = None
@@ -99,17 +108,18 @@ class ChatChunk(msgspec.Struct):
     usage: ChunkUsage | None = None
     error: Any = None
     src: Any = None
+    object: Any = None
+    message: Any = None
+    type: Any = None
+    code: Any = None
 
 
 _CHUNK = msgspec.json.Decoder(ChatChunk)
-_T = TypeVar("_T")
+_T = TypeVar("_T", bound=msgspec.Struct)
 
 
 def parse_chunks(data: bytes) -> list[ChatChunk]:
-    """Parse the chunks in an event's data: one, or several glued together.
-
-    Raises ValueError if it can't be JSON.
-    """
+    """Parse the chunks in an event's data, of which some servers glue several together."""
     try:
         return [_CHUNK.decode(data)]
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -135,58 +145,46 @@ def _iter_json_values(text: str) -> Iterator[Any]:
 def _build_chunk(value: object) -> ChatChunk:
     if not isinstance(value, dict):
         raise ValueError("it is no JSON object")  # noqa: TRY004 - one kind of error for the caller
+    chunk = _convert_fitting({**value, "choices": None}, ChatChunk)
     choices = value.get("choices")
-    return ChatChunk(
-        choices=[_build_choice(choice) for choice in choices if isinstance(choice, dict)]
-        if isinstance(choices, list)
-        else None,
-        id=_text(value.get("id")),
-        model=_text(value.get("model")),
-        timings=_part(value.get("timings"), ChunkTimings),
-        prompt_progress=_part(value.get("prompt_progress"), ChunkProgress),
-        usage=_part(value.get("usage"), ChunkUsage),
-        error=value.get("error"),
-        src=value.get("src"),
-    )
+    if isinstance(choices, list):
+        chunk.choices = [_build_choice(choice) for choice in choices if isinstance(choice, dict)]
+    return chunk
 
 
 def _build_choice(value: dict[str, Any]) -> ChunkChoice:
-    index = value.get("index")
-    return ChunkChoice(
-        index=index if isinstance(index, int) else 0,
-        delta=_build_delta(value.get("delta")),
-        message=_build_delta(value.get("message")),
-        finish_reason=_text(value.get("finish_reason")),
-    )
+    choice = _convert_fitting({**value, "delta": None, "message": None}, ChunkChoice)
+    choice.delta, choice.message = _build_delta(value, "delta"), _build_delta(value, "message")
+    return choice
 
 
-def _build_delta(value: object) -> ChunkDelta | None:
+def _build_delta(choice: dict[str, Any], name: str) -> ChunkDelta | None:
+    value = choice.get(name)
     if not isinstance(value, dict):
         return None
-    return ChunkDelta(
-        _content(value.get("content")),
-        _text(value.get("reasoning_content")),
-        _text(value.get("reasoning")),
-    )
+    content = value.get("content")
+    if isinstance(content, list):  # some servers send its parts
+        texts = [part.get("text") for part in content if isinstance(part, dict)]
+        value = {**value, "content": "".join(text for text in texts if isinstance(text, str))}
+    return _convert_fitting(value, ChunkDelta)
 
 
-def _content(value: object) -> str | None:
-    """Return the text, joined if the server sends its parts as a list."""
-    if isinstance(value, list):
-        texts = [part.get("text") for part in value if isinstance(part, dict)]
-        return "".join(text for text in texts if isinstance(text, str))
-    return _text(value)
+def _convert_fitting(value: dict[str, Any], kind: type[_T]) -> _T:
+    """Convert the fields that have the right type; the others keep their defaults."""
+    found = {}
+    for field in msgspec.structs.fields(kind):
+        with suppress(msgspec.ValidationError, RecursionError):
+            found[field.name] = msgspec.convert(value.get(field.name, field.default), field.type)
+    return kind(**found)
 
 
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) else None
-
-
-def _part(value: object, kind: type[_T]) -> _T | None:
-    try:
-        return None if value is None else msgspec.convert(value, kind)
-    except (msgspec.ValidationError, RecursionError):
-        return None
+def _tool_names(calls: object) -> Iterator[str]:
+    """Yield the names in a delta's `tool_calls`: the first delta of each call has one."""
+    for call in calls if isinstance(calls, list) else ():
+        function = call.get("function") if isinstance(call, dict) else None
+        name = function.get("name") if isinstance(function, dict) else None
+        if name and isinstance(name, str):
+            yield sanitize_line(name, _LONGEST_REASON)
 
 
 def build_timings(found: ChunkTimings) -> GenerationTimings:
@@ -327,18 +325,30 @@ class ChatStreamParser:
                 return
             if event.data == b"[DONE]":
                 self.done = True
+            elif event.event == "error":
+                self._feed_data(event.data, is_error=True)
+            elif event.bare and event.data.startswith(_ERROR_FIELD):
+                self._feed_data(event.data.removeprefix(_ERROR_FIELD), is_error=True)
             elif not event.bare or event.data.lstrip().startswith(b"{"):
                 self._feed_data(event.data)
 
-    def _feed_data(self, data: bytes) -> None:
+    def _feed_data(self, data: bytes, *, is_error: bool = False) -> None:
         try:
             chunks = parse_chunks(data)
-        except ValueError as error:
-            self.error = BadResponse(
-                "The stream holds something that can't be a part of an answer", why=str(error)
+        except ValueError:
+            words = data.decode("utf-8", "replace")
+            self.error = (
+                build_stream_error(words, from_llama_swap=False)
+                if is_error
+                else BadResponse(
+                    "The stream holds something that can't be a part of an answer",
+                    why=f"it begins with “{sanitize_line(words, _LONGEST_QUOTE)}”",
+                )
             )
             return
         for chunk in chunks:
+            if is_error and chunk.error is None:
+                chunk.object = "error"
             self._feed_chunk(chunk)
             if self._is_finished:
                 return
@@ -348,6 +358,10 @@ class ChatStreamParser:
             self.error = build_stream_error(
                 chunk.error, from_llama_swap=chunk.src is not None and not self.characters
             )
+            return
+        if chunk.object == "error":
+            flat = {"message": chunk.message, "type": chunk.type, "code": chunk.code}
+            self.error = build_stream_error(flat, from_llama_swap=False)
             return
         if chunk.prompt_progress is not None:
             self._progress = build_progress(chunk.prompt_progress)
@@ -374,6 +388,8 @@ class ChatStreamParser:
                 self._append(reasoning, is_text=False)
         if delta.content:
             self._append(delta.content, is_text=True)
+        if delta.tool_calls:
+            self._out += map(ToolCalled, _tool_names(delta.tool_calls))
         if self.characters > self._longest:
             self.error = BadResponse(
                 f"The answer is longer than {self._longest >> 20} Mi characters",
@@ -414,7 +430,9 @@ class ChatStreamParser:
             self._emit(self._reasoning_sanitizer.finish(), "", 0)
 
     def _emit_text(self, text: str, pieces: int) -> None:
-        reasoning, text = self._think_tags.feed(text)
+        reasoning = ""
+        if not self._think_tags.is_answering:
+            reasoning, text = self._think_tags.feed(text)
         self._emit(reasoning, text, pieces)
 
     def _emit(self, reasoning: str, text: str, pieces: int) -> None:

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from typing import TYPE_CHECKING, Self, TypeVar
 
+from aitui.domain.release import ServerRelease
 from aitui.errors import AituiError
 from aitui.llamaswap.errors import (
     Response,
@@ -18,7 +19,14 @@ from aitui.llamaswap.errors import (
     response_error,
     web_page_error,
 )
-from aitui.llamaswap.http import LARGEST_RESPONSE, HttpClient, Request, ResponseStream
+from aitui.llamaswap.http import (
+    LARGEST_RESPONSE,
+    HttpClient,
+    Request,
+    ResponseStream,
+    fill_path,
+    path_segment,
+)
 from aitui.llamaswap.schemas import (
     ServerVersion,
     looks_like_html,
@@ -28,7 +36,6 @@ from aitui.llamaswap.schemas import (
     parse_version,
 )
 from aitui.llamaswap.tls import ClientCertificate
-from aitui.llamaswap.urls import fill_path, path_segment
 
 if TYPE_CHECKING:
     from aitui.domain.events import Event
@@ -40,16 +47,28 @@ if TYPE_CHECKING:
 
 _LIST_SECONDS = 30.0
 _SHORT_SECONDS = 15.0
+_PROBE_SECONDS = 3.0
 _HEADERS_SECONDS = 30.0
 _DECODE_IN_THREAD = 64 * 1024
 _SMALL = 64 * 1024
 _ACTIVITY_ROWS = 100
+_ROUTES = (
+    (259, "/api/events/logs", 400),
+    (253, "/api/tailcat", 200),
+    (252, "/api/mcp", 405),
+    (236, "/api/metrics/activity?limit=1", 200),
+)
+"""Since when a GET is answered with which status; it starts nothing, and opens no stream."""
 
 _T = TypeVar("_T")
 
 
 class LlamaSwapClient:
-    """One llama-swap server. Opening does no I/O: the first request connects."""
+    """One llama-swap server. Opening does no I/O: the first request connects.
+
+    Every request raises Unreachable, TlsRefused, ServerError or BadResponse, a stream also while it
+    is read; the methods name what is more special than these.
+    """
 
     def __init__(self, server: "Server", monotonic: Callable[[], float] = time.monotonic) -> None:
         self._server = server
@@ -82,54 +101,53 @@ class LlamaSwapClient:
         return await self._certificate.warnings()
 
     async def models(self) -> tuple["ListedModel", ...]:
-        """Fetch the models that the server lists.
-
-        Raises Unreachable, TlsRefused, ServerError, BadResponse.
-        """
+        """Fetch the models that the server lists."""
         response = await self._get(self._server.endpoints.models, _LIST_SECONDS)
         return await _decode_response(parse_models, response)
 
     async def running(self) -> tuple["RunningModel", ...]:
-        """Fetch the models that have a process, in the server's order.
-
-        Raises Unreachable, TlsRefused, ServerError, BadResponse.
-        """
+        """Fetch the models that have a process, in the server's order."""
         began = self._monotonic()
         response = await self._get(self._server.endpoints.running, _SHORT_SECONDS)
         self.latency = self._monotonic() - began
         return await _decode_response(parse_running, response)
 
     async def version(self) -> ServerVersion:
-        """Fetch the build of the server.
-
-        Raises Unreachable, TlsRefused, ServerError, BadResponse.
-        """
+        """Fetch the build of the server."""
         response = await self._get("/api/version", _SHORT_SECONDS, largest=_SMALL)
         return parse_version(response.body, response.endpoint)
 
-    async def health(self) -> None:
-        """Check that llama-swap itself is up.
+    async def release(self, version: str) -> ServerRelease:
+        """Find out how old a server of that version is, by routes that newer ones have."""
+        end: int | None = None
+        for since, path, status in _ROUTES:
+            found = ServerRelease(end=end).narrow(version)
+            if end is not None and found.has(since) is False:
+                return found  # its number agrees with what was found
+            limit = min(_PROBE_SECONDS, self._server.timeout)
+            try:
+                response = await self._http.request(Request("GET", path, limit, max_bytes=_SMALL))
+            except AituiError:
+                break  # whether the server is up is decided by /running
+            if response.status == status:
+                return ServerRelease(since, end).narrow(version)
+            if response.status == 404:
+                end = since
+        return ServerRelease(end=end).narrow(version)
 
-        Raises Unreachable, TlsRefused, ServerError, BadResponse.
-        """
+    async def health(self) -> None:
+        """Check that llama-swap itself is up."""
         response = await self._get("/health", _SHORT_SECONDS, largest=_SMALL)
         _refuse_web_page(response)
 
     async def activity(self, from_id: int) -> tuple["FinishedRequest", ...]:
-        """Fetch the finished requests from a row on, the newest first; servers from v236 on.
-
-        Raises NotSupported, Unreachable, TlsRefused, ServerError, BadResponse.
-        """
+        """Fetch the finished requests from a row on, the newest first; NotSupported before v236."""
         path = f"/api/metrics/activity?min_id={from_id}&limit={_ACTIVITY_ROWS}&sort=id&order=desc"
         response = await self._get(path, _SHORT_SECONDS)
         return parse_activity_page(response.body, response.endpoint)
 
     async def performance(self, after: float | None = None) -> tuple["HardwareSample", ...]:
-        """Fetch the samples after a Unix time, the oldest first.
-
-        Raises NotSupported if it doesn't measure, Unreachable, TlsRefused, ServerError,
-        BadResponse.
-        """
+        """Fetch the samples after a Unix time, the oldest first; NotSupported if it has none."""
         from aitui.llamaswap.hardware import (
             LARGEST_SAMPLES,
             monitor_disabled_error,
@@ -143,10 +161,7 @@ class LlamaSwapClient:
         return await asyncio.to_thread(parse_samples, response.body, response.endpoint, after)
 
     async def host_info(self) -> "HostInfo":
-        """Fetch what the server detected about its machine at its start; servers from v247 on.
-
-        Raises NotSupported, Unreachable, TlsRefused, ServerError, BadResponse.
-        """
+        """Fetch what the server detected of its machine at its start; NotSupported before v247."""
         from aitui.llamaswap.hardware import detection_error, parse_hardware
 
         response = await self._get("/api/hardware", _SHORT_SECONDS, known=detection_error)
@@ -155,8 +170,7 @@ class LlamaSwapClient:
     async def context_sizes(self, model_id: str) -> frozenset[int]:
         """Fetch the context sizes that a model may run with; once, right after it was loaded.
 
-        Asking starts a stopped model. Raises NoSuchModel, Unreachable, TlsRefused, ServerError,
-        BadResponse.
+        Asking starts a stopped model. Raises NoSuchModel.
         """
         from aitui.llamaswap.model_info import parse_context_sizes, properties_path
 
@@ -164,10 +178,7 @@ class LlamaSwapClient:
         return parse_context_sizes(response)
 
     async def cancel_request(self, request_id: str) -> None:
-        """Cancel a running request of any client, or do nothing if it has just ended.
-
-        Raises NotSupported on servers before v235, Unreachable, TlsRefused, ServerError.
-        """
+        """Cancel a running request, or do nothing if it has ended; NotSupported before v235."""
         path = f"/api/inflight/{path_segment(request_id)}/cancel"
         response = await self._http.request(Request("POST", path, _SHORT_SECONDS))
         if not response.is_success and b"inflight request not found" not in response.body:
@@ -177,8 +188,7 @@ class LlamaSwapClient:
         """Load a model and return when it is ready, after seconds or minutes.
 
         `limit` is in seconds, the time in the server's queue included; None means no limit. Giving
-        up does not stop the load: it goes on at the server.
-        Raises LoadFailed, NoSuchModel, TimedOut, Unreachable, TlsRefused, ServerError.
+        up does not stop the load: it goes on at the server. Raises LoadFailed, NoSuchModel, TimedOut.
         """
         path = fill_path(self._server.endpoints.upstream_health, model_id)
         response = await self._http.request_long(Request("GET", path, limit))
@@ -186,14 +196,11 @@ class LlamaSwapClient:
             raise load_error(self._server, response, model_id)
 
     async def unload(self, model_id: str) -> None:
-        """Unload a model; most servers answer when its process has stopped.
-
-        Raises NoSuchModel, Unreachable, TlsRefused, ServerError, BadResponse.
-        """
+        """Unload a model; most servers answer when it has stopped. Raises NoSuchModel."""
         await self._post(fill_path(self._server.endpoints.unload, model_id), model_id)
 
     async def unload_all(self) -> None:
-        """Unload every model. Raises Unreachable, TlsRefused, ServerError, BadResponse."""
+        """Unload every model."""
         await self._post(self._server.endpoints.unload_all)
 
     @asynccontextmanager
@@ -202,7 +209,6 @@ class LlamaSwapClient:
 
         Read fast: the server silently drops events for a slow reader. There is no heartbeat. A
         restart or reload of the server ends the stream cleanly.
-        Raises Unreachable, TlsRefused, ServerError, BadResponse, also while reading.
         """
         from aitui.llamaswap.events import read_events
 
@@ -222,9 +228,9 @@ class LlamaSwapClient:
     ) -> AsyncIterator[AsyncIterator[str]]:
         """Yield a log as it grows, in pieces not aligned to lines, until the server ends it.
 
-        `name` is "proxy", "upstream", a model's id, or "" for both. Servers before v218 send the
+        `name` is "proxy", "upstream", "http" (from v259 on), a model's id, or "" for both. Servers before v218 send the
         headers only with the first piece, so opening waits for as long as the log is silent.
-        Raises NoSuchModel, Unreachable, TlsRefused, ServerError, BadResponse, also while reading.
+        Raises NoSuchModel.
         """
         from aitui.llamaswap.logs import read_text
 
@@ -236,10 +242,7 @@ class LlamaSwapClient:
 
     @asynccontextmanager
     async def log_lines(self, name: str = "") -> AsyncIterator[AsyncIterator["LineBatch"]]:
-        """Yield the same log with its history, in whole lines with their colors.
-
-        Raises NoSuchModel, Unreachable, TlsRefused, ServerError, BadResponse, also while reading.
-        """
+        """Yield the same log with its history, in whole lines with their colors."""
         from aitui.llamaswap.logs import read_lines
 
         async with (

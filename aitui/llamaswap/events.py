@@ -28,7 +28,7 @@ from aitui.domain.events import (
 from aitui.domain.models import ActiveRequest, ModelStatus
 from aitui.domain.sanitize import sanitize_line, sanitize_text
 from aitui.llamaswap import schemas
-from aitui.llamaswap.sse import SseParser
+from aitui.llamaswap.stream import SseParser
 
 _DECODE_IN_THREAD = 64 * 1024
 _MOST_HEADERS = 100
@@ -48,6 +48,9 @@ class _Status(msgspec.Struct):
     unlisted: bool | None = None
     peerID: str | None = None  # noqa: N815 - the server's spelling
     context_length: Any = None
+    uptimeMs: Any = None  # noqa: N815
+    loadingProgress: Any = None  # noqa: N815
+    loadingMessage: Any = None  # noqa: N815
 
 
 class _Log(msgspec.Struct):
@@ -112,7 +115,7 @@ def parse_event(frame: bytes, monotonic: Callable[[], float]) -> Event:
             data = _TEXT.decode(data).encode()
         match kind:
             case "modelStatus":
-                return _parse_statuses(data)
+                return _parse_statuses(data, monotonic())
             case "logData":
                 found = _LOG.decode(data)
                 return LogWritten(sanitize_line(found.source, 100), sanitize_text(found.data))
@@ -125,16 +128,20 @@ def parse_event(frame: bytes, monotonic: Callable[[], float]) -> Event:
     return OtherEvent(sanitize_line(kind, 100))
 
 
-def _parse_statuses(data: bytes) -> Event:
+def _parse_statuses(data: bytes, now: float) -> Event:
     models: dict[str, ModelStatus] = {}
     for entry in _STATUSES.decode(data) or []:
         identifier = sanitize_line(entry.id)
         if identifier:
-            models.setdefault(identifier, _build_status(identifier, entry))
+            models.setdefault(identifier, _build_status(identifier, entry, now))
     return ModelStatusChanged(tuple(models.values()))
 
 
-def _build_status(identifier: str, entry: _Status) -> ModelStatus:
+def _build_status(identifier: str, entry: _Status, now: float) -> ModelStatus:
+    # Counted from our receipt: the server's `readySince` is by its own clock.
+    uptime = schemas.parse_number(entry.uptimeMs)
+    progress = schemas.parse_number(entry.loadingProgress)
+    note = entry.loadingMessage
     return ModelStatus(
         id=identifier,
         state=schemas.parse_run_state(entry.state),
@@ -144,6 +151,9 @@ def _build_status(identifier: str, entry: _Status) -> ModelStatus:
         unlisted=bool(entry.unlisted),
         peer=schemas.sanitize_name(entry.peerID),
         context_length=schemas.parse_token_count(entry.context_length),
+        ready_at=None if uptime is None else now - uptime / 1000,
+        progress=None if progress is None else min(progress, 1.0),
+        progress_note=schemas.sanitize_description(note) if isinstance(note, str) else "",
     )
 
 

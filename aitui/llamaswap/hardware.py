@@ -5,7 +5,7 @@ start: what is unknown is null, "unknown", or "other" with the word itself in th
 Nonsense in a field makes that field unknown, not the response bad.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -51,58 +51,10 @@ _ENVIRONMENTS = {"container": "container", "virtual_machine": "virtual machine",
 _KINDS = {"gpu": "GPU", "npu": "NPU"}
 
 
-class _Named(msgspec.Struct):
-    """`architecture` and an accelerator's `driver`."""
+Part = Mapping[str, Any]
+"""A JSON object; a field that is missing, or no object at all, is unknown."""
 
-    name: Any = None
-    raw_name: Any = None
-    version: Any = None
-
-
-class _System(msgspec.Struct):
-    family: Any = None
-    name: Any = None
-    version: Any = None
-    kernel: Any = None
-    raw_family: Any = None
-
-
-class _Environment(msgspec.Struct):
-    kind: Any = None
-    name: Any = None
-    raw_kind: Any = None
-
-
-class _Processor(msgspec.Struct):
-    model: Any = None
-    socket_count: Any = None
-    physical_core_count: Any = None
-    logical_thread_count: Any = None
-
-
-class _Memory(msgspec.Struct):
-    capacity_bytes: Any = None
-
-
-class _Accelerator(msgspec.Struct):
-    kind: Any = None
-    raw_kind: Any = None
-    vendor: Any = None
-    model: Any = None
-    driver: Any = None
-
-
-class _Hardware(msgspec.Struct):
-    architecture: Any = None
-    operating_system: Any = None
-    environment: Any = None
-    cpu: Any = None
-    memory: Any = None
-    accelerators: Any = None
-
-
-_Part = TypeVar("_Part", bound=msgspec.Struct)
-_HARDWARE = msgspec.json.Decoder(_Hardware)
+_HARDWARE = msgspec.json.Decoder(dict[str, Any])
 
 
 def detection_error(response: Response) -> NotSupported | None:
@@ -121,33 +73,31 @@ def detection_error(response: Response) -> NotSupported | None:
 def parse_hardware(body: bytes, endpoint: str) -> HostInfo:
     """Parse `/api/hardware`. Raises BadResponse."""
     found = decode_as("the facts of a machine", _HARDWARE, body, endpoint)
-    system = _convert_part(found.operating_system, _System)
-    release = _text(system.kernel)
-    processor = _convert_part(found.cpu, _Processor)
-    architecture = _convert_part(found.architecture, _Named)
-    listed = found.accelerators if isinstance(found.accelerators, list) else []
-    accelerators = [_convert_part(one, _Accelerator) for one in listed[:MOST_ACCELERATORS]]
+    system, processor = _part(found.get("operating_system")), _part(found.get("cpu"))
+    architecture, memory = _part(found.get("architecture")), _part(found.get("memory"))
+    release = _text(system.get("kernel"))
+    listed = found.get("accelerators")
+    listed = listed[:MOST_ACCELERATORS] if isinstance(listed, list) else []
+    accelerators = [_part(accelerator) for accelerator in listed]
     return HostInfo(
         system=_system(system),
-        kernel=f"{_KERNELS.get(_text(system.family), 'kernel')} {release}" if release else "",
-        architecture=_text(architecture.name) or _text(architecture.raw_name),
-        environment=_environment(_convert_part(found.environment, _Environment)),
-        processor=_text(processor.model),
-        sockets=_count(processor.socket_count),
-        cores=_count(processor.physical_core_count),
-        threads=_count(processor.logical_thread_count),
-        memory_bytes=bounds.memory_bytes(_convert_part(found.memory, _Memory).capacity_bytes)
-        or None,
+        kernel=f"{_KERNELS.get(_text(system.get('family')), 'kernel')} {release}"
+        if release
+        else "",
+        architecture=_text(architecture.get("name")) or _text(architecture.get("raw_name")),
+        environment=_environment(_part(found.get("environment"))),
+        processor=_text(processor.get("model")),
+        sockets=_count(processor.get("socket_count")),
+        cores=_count(processor.get("physical_core_count")),
+        threads=_count(processor.get("logical_thread_count")),
+        memory_bytes=bounds.memory_bytes(memory.get("capacity_bytes")) or None,
         nvidia_driver=next(filter(None, map(_nvidia_driver, accelerators)), ""),
         accelerators=tuple(filter(None, map(_accelerator, accelerators))),
     )
 
 
-def _convert_part(value: object, kind: type[_Part]) -> _Part:
-    try:
-        return msgspec.convert(value, kind)
-    except msgspec.ValidationError:
-        return kind()
+def _part(value: object) -> Part:
+    return value if isinstance(value, dict) else {}
 
 
 def _text(value: object) -> str:
@@ -161,34 +111,36 @@ def _count(value: object) -> int | None:
     return None if found is None else int(found)
 
 
-def _system(system: _System) -> str:
-    name = _text(system.name) or _text(system.family) or _text(system.raw_family)
+def _system(system: Part) -> str:
+    name = (
+        _text(system.get("name")) or _text(system.get("family")) or _text(system.get("raw_family"))
+    )
     spelled = _SYSTEMS.get(name, name.capitalize() if name.islower() else name)
-    version = _text(system.version)
+    version = _text(system.get("version"))
     return spelled if version in spelled else f"{spelled} {version}".strip()
 
 
-def _environment(environment: _Environment) -> str:
-    kind, name = _text(environment.kind), _text(environment.name)
+def _environment(environment: Part) -> str:
+    kind, name = _text(environment.get("kind")), _text(environment.get("name"))
     if kind == NATIVE:
         return NATIVE
-    words = _ENVIRONMENTS.get(kind) or _text(environment.raw_kind)
+    words = _ENVIRONMENTS.get(kind) or _text(environment.get("raw_kind"))
     return words if name in words else f"{name} {words}".strip()
 
 
-def _accelerator(accelerator: _Accelerator) -> str:
+def _accelerator(accelerator: Part) -> str:
     """Return its model, or its vendor and kind without one."""
-    kind = _text(accelerator.kind) or _text(accelerator.raw_kind)
-    vendor = _text(accelerator.vendor)
-    return _text(accelerator.model) or (
+    kind = _text(accelerator.get("kind")) or _text(accelerator.get("raw_kind"))
+    vendor = _text(accelerator.get("vendor"))
+    return _text(accelerator.get("model")) or (
         f"{vendor} {_KINDS.get(kind, kind)}".strip() if vendor else ""
     )
 
 
-def _nvidia_driver(accelerator: _Accelerator) -> str:
+def _nvidia_driver(accelerator: Part) -> str:
     """Return the version: the vendor's driver calls itself NVIDIA, the kernel's module nvidia."""
-    driver = _convert_part(accelerator.driver, _Named)
-    return _text(driver.version) if _text(driver.name).lower() == "nvidia" else ""
+    driver = _part(accelerator.get("driver"))
+    return _text(driver.get("version")) if _text(driver.get("name")).lower() == "nvidia" else ""
 
 
 class _GpuRow(msgspec.Struct):
@@ -203,12 +155,6 @@ class _GpuRow(msgspec.Struct):
     mem_total_mb: Any = None
     fan_speed_pct: Any = None
     power_draw_w: Any = None
-
-
-class _Interface(msgspec.Struct):
-    name: Any = None
-    bytes_recv: Any = None
-    bytes_sent: Any = None
 
 
 class _SystemRow(msgspec.Struct):
@@ -327,15 +273,12 @@ def _load(row: _SystemRow) -> tuple[float, float, float] | None:
 
 
 def _interface(value: object) -> NetworkInterface | None:
-    try:
-        entry = msgspec.convert(value, _Interface)
-    except msgspec.ValidationError:
-        return None
-    received = bounds.number_in_range(entry.bytes_recv, 0, 2**64)
-    sent = bounds.number_in_range(entry.bytes_sent, 0, 2**64)
+    entry = _part(value)
+    received = bounds.number_in_range(entry.get("bytes_recv"), 0, 2**64)
+    sent = bounds.number_in_range(entry.get("bytes_sent"), 0, 2**64)
     if received is None or sent is None:
         return None
-    return NetworkInterface(_name(entry.name), int(received), int(sent))
+    return NetworkInterface(_name(entry.get("name")), int(received), int(sent))
 
 
 def _name(value: object) -> str:

@@ -14,6 +14,7 @@ from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import cast
+from urllib.parse import quote
 from urllib.request import getproxies, proxy_bypass
 
 import httpx
@@ -30,10 +31,10 @@ from aitui.errors import (
     TlsRefused,
     Unreachable,
 )
-from aitui.llamaswap.connection_errors import TRANSLATABLE_ERRORS, RequestTrace, translate_error
+from aitui.llamaswap.connection_errors import TRANSLATABLE_ERRORS, translate_error
 from aitui.llamaswap.errors import Response
 from aitui.llamaswap.tls import FileFingerprint, fingerprint, tls_context
-from aitui.llamaswap.transport import KEEPALIVE, ClosingTransport
+from aitui.llamaswap.transport import KEEPALIVE, ClosingTransport, RequestTrace
 from aitui.llamaswap.urls import authority_of, host_of, is_loopback, user_agent
 
 CONNECT_SECONDS = 10.0
@@ -44,6 +45,18 @@ LARGEST_ERROR = 256 * 1024
 _POOL_SECONDS = 1.0
 _CHECK_FILES_INTERVAL = 5.0
 _KEEP_IDLE_SECONDS = 60.0
+
+
+def path_segment(identifier: str) -> str:
+    """Quote an id as one segment of a path."""
+    # HTTP clients drop the segments `.` and `..`, which would lead to another endpoint.
+    quoted = quote(identifier.encode("utf-8", "replace"), safe="")
+    return quoted.replace(".", "%2E") if not quoted.strip(".") else quoted
+
+
+def fill_path(template: str, identifier: str) -> str:
+    """Fill a model's id into the path of an endpoint."""
+    return template.replace("<id>", path_segment(identifier))
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,17 +86,14 @@ class Request:
 
 
 class HttpClient:
-    """Sends requests to one server; everything that goes wrong is raised as an AituiError."""
+    """Sends requests to one server, and raises Unreachable, TlsRefused or BadResponse."""
 
     def __init__(self, server: Server, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._server = server
         self.connections = ClientPool(server, monotonic)
 
     async def request(self, request: Request) -> Response:
-        """Send a request over the pool, and replace a stuck pool once.
-
-        Raises Unreachable, TlsRefused, BadResponse.
-        """
+        """Send a request over the pool, and replace a stuck pool once."""
         async with self._limit_time(request):
             try:
                 return await self._send_pooled(request)
@@ -95,10 +105,7 @@ class HttpClient:
                 raise await translate_error(self._server, error, RequestTrace()) from error
 
     async def request_long(self, request: Request) -> Response:
-        """Send a request that may take minutes over a connection of its own.
-
-        Raises Unreachable, TlsRefused, BadResponse.
-        """
+        """Send a request that may take minutes over a connection of its own."""
         async with self._limit_time(request), self.connections.open_single() as client:
             return await self._send(client, request)
 
@@ -107,7 +114,6 @@ class HttpClient:
         """Send a request over a connection of its own and yield once the headers have come.
 
         `limit` applies to the headers; the body may take for ever.
-        Raises Unreachable, TlsRefused, BadResponse.
         """
         trace = RequestTrace()
         async with self.connections.open_single() as client, AsyncExitStack() as stack:
@@ -172,7 +178,7 @@ class HttpClient:
 
 
 class ResponseStream:
-    """A response with a body that is read chunk by chunk."""
+    """A response with a body that is read chunk by chunk. Raises Unreachable and BadResponse."""
 
     def __init__(
         self,
@@ -198,20 +204,14 @@ class ResponseStream:
         return content_type.partition(";")[0].strip().lower()
 
     async def read(self) -> Response:
-        """Read the rest of the body: the error of a refused stream.
-
-        Raises Unreachable, BadResponse.
-        """
+        """Read the rest of the body: the error of a refused stream."""
         try:
             return await _read_response(self._request, self._response)
         except TRANSLATABLE_ERRORS as error:
             raise await self._http.translate_error(error, self._trace) from error
 
     async def chunks(self) -> AsyncGenerator[bytes, None]:
-        """Yield the body as it arrives; a clean end of it ends the iterator.
-
-        Raises ConnectionLost, BadResponse.
-        """
+        """Yield the body as it arrives; a clean end of it ends the iterator."""
         _check_encoding(self._request, self._response)
         try:
             async with aclosing(_iter_raw(self._response)) as chunks:
@@ -272,7 +272,8 @@ class _PooledClient:
 class ClientPool:
     """Hands out httpx clients with one TLS context, renewed when a certificate file changes.
 
-    `is_closed` is set once this side has closed the connections.
+    It raises CertificateFileError and Unreachable. `is_closed` is set once this side has closed the
+    connections.
     """
 
     def __init__(self, server: Server, monotonic: Callable[[], float]) -> None:
@@ -285,15 +286,14 @@ class ClientPool:
         self._renewing = asyncio.Lock()
         self._slots = asyncio.Semaphore(SLOTS)
         self._pool: _PooledClient | None = None
+        self._settings: tuple[dict[str, str], str | None] | None = None
+        """Headers and proxy, read again with a new pool: on another network there may be another."""
         self._open: dict[httpx.AsyncClient, ClosingTransport] = {}
         self.is_closed = False
 
     @asynccontextmanager
     async def use_pool(self) -> AsyncIterator[httpx.AsyncClient]:
-        """Yield the client for short requests, after waiting for a slot.
-
-        Raises CertificateFileError, Unreachable.
-        """
+        """Yield the client for short requests, after waiting for a slot."""
         async with self._slots:
             context = await self._current_context()
             if self._pool is None:
@@ -309,10 +309,7 @@ class ClientPool:
 
     @asynccontextmanager
     async def open_single(self) -> AsyncIterator[httpx.AsyncClient]:
-        """Yield a client for one long request, and close it afterwards.
-
-        Raises CertificateFileError, Unreachable.
-        """
+        """Yield a client for one long request, and close it afterwards."""
         client = self._new_client(await self._current_context(), 1)
         try:
             yield client
@@ -321,6 +318,7 @@ class ClientPool:
 
     async def replace_pool(self) -> None:
         """Give new requests fresh connections; running ones finish on the old ones."""
+        self._settings = None
         pool, self._pool = self._pool, None
         if pool is None:
             return
@@ -377,10 +375,13 @@ class ClientPool:
     def _new_client(self, context: ssl.SSLContext | None, connections: int) -> httpx.AsyncClient:
         if self.is_closed:
             raise ConnectionLost(f"The connections to {authority_of(self._server)} are closed")
-        transport = _build_transport(self._server, context, connections)
+        if self._settings is None:
+            self._settings = _build_headers(self._server), environment_proxy(self._server)
+        headers, proxy = self._settings
+        transport = _build_transport(self._server, context, connections, proxy)
         client = httpx.AsyncClient(
             transport=transport,
-            headers=_build_headers(self._server),
+            headers=headers,
             # httpx's read timeout counts between chunks: a stream may be silent for longer, so the
             # limits of requests and the watchdog of chats are our own.
             timeout=httpx.Timeout(None, connect=CONNECT_SECONDS, pool=_POOL_SECONDS),
@@ -394,14 +395,14 @@ class ClientPool:
 
 
 def _build_transport(
-    server: Server, context: ssl.SSLContext | None, connections: int
+    server: Server, context: ssl.SSLContext | None, connections: int, proxy: str | None
 ) -> ClosingTransport:
     try:
         return ClosingTransport(
             # Without a context httpx loads its default trust store, which costs 28 ms; an empty one
             # trusts no certificate and costs nothing.
             context or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
-            environment_proxy(server),
+            proxy,
             httpx.Limits(max_connections=connections, keepalive_expiry=_KEEP_IDLE_SECONDS),
             KEEPALIVE,
         )

@@ -1,4 +1,7 @@
-"""Checks of a server layer by layer: name, port, TLS, single responses."""
+"""Checks of a server layer by layer: name, port, TLS, single responses.
+
+All of them raise Unreachable, those over TLS also TlsRefused.
+"""
 
 import asyncio
 import socket
@@ -16,10 +19,11 @@ from aitui.domain.sanitize import sanitize_line
 from aitui.domain.server import Server
 from aitui.errors import TimedOut
 from aitui.llamaswap.certificates import format_name
-from aitui.llamaswap.connection_errors import TRANSLATABLE_ERRORS, RequestTrace, translate_error
+from aitui.llamaswap.connection_errors import TRANSLATABLE_ERRORS, translate_error
 from aitui.llamaswap.errors import Response, response_error
 from aitui.llamaswap.http import HttpClient, Request, environment_proxy
 from aitui.llamaswap.tls import tls_context
+from aitui.llamaswap.transport import RequestTrace
 from aitui.llamaswap.urls import authority_of, host_of, port_of
 
 if TYPE_CHECKING:
@@ -52,10 +56,7 @@ class TlsHandshake:
 
 
 async def resolve_addresses(server: Server) -> tuple[str, ...]:
-    """Look up the addresses of the server's host name, in the order in which they are tried.
-
-    Raises Unreachable.
-    """
+    """Look up the addresses of the server's host name, in the order in which they are tried."""
     loop = asyncio.get_running_loop()
     lookup = loop.getaddrinfo(host_of(server), port_of(server), type=socket.SOCK_STREAM)
     found = await _run_within_limit(server, lookup)
@@ -63,7 +64,7 @@ async def resolve_addresses(server: Server) -> tuple[str, ...]:
 
 
 async def connect_address(server: Server) -> str:
-    """Return the address that accepts a TCP connection to the server's port. Raises Unreachable."""
+    """Return the address that accepts a TCP connection to the server's port."""
     async with _connect(server, None) as writer:
         return str(writer.get_extra_info("peername")[0])
 
@@ -72,7 +73,6 @@ async def handshake(server: Server, *, present: bool = True) -> TlsHandshake:
     """Do the handshake of every request; without our certificate unless `present`.
 
     A server that refuses our certificate does so here under TLS 1.2, and later under TLS 1.3.
-    Raises Unreachable, TlsRefused.
     """
     if not present:
         server = replace(server, client_cert=None, client_key=None)
@@ -86,7 +86,6 @@ async def fetch_unverified_certificate(server: Server) -> ServerCertificate:
     """Fetch the server's certificate unverified, to explain why it isn't trusted.
 
     Neither our certificate nor a request is sent over this connection.
-    Raises Unreachable, TlsRefused.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
@@ -116,10 +115,7 @@ class ServerProbe:
         await self._http.connections.aclose()
 
     async def ask(self, path: str) -> tuple[Response, float]:
-        """Send a GET; return the response, whatever its status, and the seconds that it took.
-
-        Raises Unreachable, TlsRefused, BadResponse.
-        """
+        """Send a GET; return the response, whatever its status, and the seconds that it took."""
         limit = min(RESPONSE_SECONDS, self._server.timeout)
         began = self._monotonic()
         response = await self._http.request(Request("GET", path, limit, max_bytes=_SMALL))
@@ -138,8 +134,7 @@ async def _connect(
     host = host_of(server)
     name = host if context is not None else None
     _, writer = await _run_within_limit(
-        server,
-        asyncio.open_connection(host, port_of(server), ssl=context, server_hostname=name),
+        server, asyncio.open_connection(host, port_of(server), ssl=context, server_hostname=name)
     )
     try:
         yield writer

@@ -285,10 +285,14 @@ def _build_request(row: _Row, tokens: _Tokens) -> FinishedRequest:
 
 
 def _positive(value: object) -> float | None:
-    """Return a finite number above zero, None for anything else."""
+    return parse_number(value) or None
+
+
+def parse_number(value: object) -> float | None:
+    """Return a finite number that isn't negative, None for anything else."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
-    return float(value) if 0 < value < 1e12 else None
+    return float(value) if 0 <= value < 1e12 else None
 
 
 def parse_unix_time(value: object) -> float | None:

@@ -31,6 +31,7 @@ from aitui.domain.chat.reply import (
     ResponseStarted,
     TextDelta,
     TokenUsage,
+    ToolCalled,
 )
 from aitui.domain.models import RunState
 from aitui.domain.snapshot import Clock
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from aitui.llamaswap.chat import ChatClient
 
 
+_MOST_TOOLS = 8
 _WAITING = {ReplyPhase.QUEUED, ReplyPhase.LOADING}
 _STATES = {ReplyPhase.DONE: TurnState.DONE, ReplyPhase.STOPPED: TurnState.STOPPED}
 
@@ -105,7 +107,9 @@ class ReplyBuilder:
     def build_turn(self, ended: float) -> Turn:
         """Return the turn that the reply became; `ended` is Unix time."""
         answer = self._reply
-        trouble = "" if answer.error is None else str(answer.error)
+        trouble = (
+            self.view(answer.phase_since).empty_text if answer.error is None else str(answer.error)
+        )
         return replace(
             self._turn,
             text=str(self._text.view()),
@@ -136,6 +140,8 @@ class ReplyBuilder:
                 self._reply = replace(self._reply, usage=delta)
             case GenerationFinished():
                 self._reply = replace(self._reply, finish=delta.reason)
+            case ToolCalled() if len(self._reply.tools) < _MOST_TOOLS:
+                self._reply = replace(self._reply, tools=(*self._reply.tools, delta.name))
             case _:
                 self._apply_waiting(delta, now)
 
@@ -185,6 +191,9 @@ class ChatSession:
     `on_change` is called in the event loop with each new state of the reply: a frozen value, of which
     the latest counts. What is impossible now raises ValueError with a sentence. What goes wrong with a
     reply is in its `error`, and what can't be stored in `warnings`: neither raises.
+
+    `conversation` is the tree, `reply` the latest state of the streaming reply or of the last one; a
+    streaming turn gets its text when it ends.
     """
 
     def __init__(
@@ -198,29 +207,19 @@ class ChatSession:
         on_change: Callable[[Reply], None] | None = None,
     ) -> None:
         self._client = client
-        self._conversation = conversation
+        self.conversation = conversation
         self._clock = clock
         self._new_id = new_id
         self._saving = ConversationSaver(history)
         self._on_change = on_change
         self._reply_builder: ReplyBuilder | None = None
-        self._reply: Reply | None = None
+        self.reply: Reply | None = None
         self._stream: asyncio.Task[None] | None = None
         self._suspend_check: asyncio.Task[None] | None = None
         self._was_suspended = False
         self._running = 0
         self._idle = asyncio.Event()
         self._idle.set()
-
-    @property
-    def conversation(self) -> Conversation:
-        """Return the tree; the text of a streaming turn is in `reply`, and added when it ends."""
-        return self._conversation
-
-    @property
-    def reply(self) -> Reply | None:
-        """Return the latest state of the streaming reply, or of the last one."""
-        return self._reply
 
     @property
     def busy(self) -> bool:
@@ -245,7 +244,7 @@ class ChatSession:
         removed from the tree too: it is in the reply's `prompt`. Cancelling stops the reply like `stop`.
         """
         self._require_idle()
-        before, now = self._conversation, self._clock.wall()
+        before, now = self.conversation, self._clock.wall()
         prompted = edits.add_prompt(
             before, self._new_id(), _replace_surrogates(text), now, attachments
         )
@@ -256,7 +255,7 @@ class ChatSession:
     async def edit(self, turn_id: str, text: str) -> Reply:
         """Replace a prompt; the old one stays on its branch."""
         self._require_idle()
-        before, now = self._conversation, self._clock.wall()
+        before, now = self.conversation, self._clock.wall()
         prompted = edits.edit_prompt(
             before, turn_id, self._new_id(), _replace_surrogates(text), now
         )
@@ -265,19 +264,16 @@ class ChatSession:
     async def regenerate(self, turn_id: str) -> Reply:
         """Generate another reply; the old one stays on its branch."""
         self._require_idle()
-        before = self._conversation
+        before = self.conversation
         after = edits.add_alternative_reply(
             before, turn_id, self._new_id(), self._clock.wall(), before.sampling
         )
         return await self._run(after, before)
 
     async def resume(self, turn_id: str, *, sampling: SamplingParameters | None = None) -> Reply:
-        """Continue a reply that was cut, stopped or at its limit.
-
-        One without text is generated again.
-        """
+        """Continue a reply that was cut, stopped or at its limit; one without text begins again."""
         self._require_idle()
-        before = self._conversation
+        before = self.conversation
         turn = before.turns.get(turn_id)
         if turn is not None and not turn.text:
             return await self.regenerate(turn_id)
@@ -291,7 +287,7 @@ class ChatSession:
 
     def check_after_suspend(self) -> None:
         """After a suspend, cut a reply that doesn't continue: its connection is dead."""
-        answer = self._reply
+        answer = self.reply
         if self._stream is not None and answer is not None and answer.phase in _STREAMING_PHASES:
             self._suspend_check = asyncio.create_task(
                 self._cut_if_silent(self._stream, answer), name="look after a sleep"
@@ -299,58 +295,51 @@ class ChatSession:
 
     def update_model_state(self, state: RunState) -> None:
         """Take over the model's state: it tells a load from a queue while nothing comes."""
-        if self._reply_builder is not None and self._reply_builder.phase in {
-            ReplyPhase.QUEUED,
-            ReplyPhase.LOADING,
-        }:
-            self._reply_builder.update_model_state(state, self._clock.monotonic())
-            self._publish(self._reply_builder)
+        builder = self._reply_builder
+        if builder is not None and builder.phase in _WAITING:
+            builder.update_model_state(state, self._clock.monotonic())
+            self._publish(builder)
 
     async def delete(self, turn_id: str) -> None:
         """Delete a turn and all that follows it."""
-        self._require_idle()
-        await self._change(edits.delete_turn(self._conversation, turn_id))
+        await self._change(edits.delete_turn(self.conversation, turn_id))
 
     async def switch_branch(self, turn_id: str, step: int) -> None:
         """Show the branch that is `step` places from a turn's."""
-        self._require_idle()
-        await self._change(edits.switch_branch(self._conversation, turn_id, step))
+        await self._change(edits.switch_branch(self.conversation, turn_id, step))
 
     async def drop_oldest_turns(self, turns: int = 2) -> None:
         """Leave out so many more turns from now on."""
-        self._require_idle()
-        await self._change(edits.drop_oldest_turns(self._conversation, turns))
+        await self._change(edits.drop_oldest_turns(self.conversation, turns))
 
     async def set_model(self, model: str) -> None:
         """Continue with another model."""
-        self._require_idle()
-        await self._change(replace(self._conversation, model=model))
+        await self._change(replace(self.conversation, model=model))
 
     async def set_system(self, text: str) -> None:
         """Set the system prompt, for this model's next conversations too."""
-        self._require_idle()
-        await self._change(replace(self._conversation, system=_replace_surrogates(text)))
-        await self._saving.remember_settings(self._conversation)
+        await self._change(replace(self.conversation, system=_replace_surrogates(text)))
+        await self._saving.remember_settings(self.conversation)
 
     async def set_sampling(self, sampling: SamplingParameters) -> None:
         """Set the parameters, for this model's next conversations too."""
-        self._require_idle()
-        await self._change(replace(self._conversation, sampling=sampling))
-        await self._saving.remember_settings(self._conversation)
+        await self._change(replace(self.conversation, sampling=sampling))
+        await self._saving.remember_settings(self.conversation)
 
     async def rename(self, title: str) -> None:
         """Give the conversation a title, "" for none of its own."""
-        self._conversation = replace(self._conversation, title=_replace_surrogates(title))
-        await self._saving.rename(self._conversation)
+        self.conversation = replace(self.conversation, title=_replace_surrogates(title))
+        await self._saving.rename(self.conversation)
 
     async def close(self) -> None:
         """Stop the reply, and release the conversation for another aitui."""
         self.stop()
         await self._idle.wait()
-        await self._saving.release(self._conversation)
+        await self._saving.release(self.conversation)
 
     async def _change(self, conversation: Conversation) -> None:
-        self._conversation = conversation
+        self._require_idle()
+        self.conversation = conversation
         if conversation.turns:
             await self._saving.save(conversation)
 
@@ -367,7 +356,7 @@ class ChatSession:
 
     async def _fill_reply(self, asking: Conversation, before: Conversation, prompt: str) -> Reply:
         turn = asking.turns[asking.shown]
-        self._conversation = asking
+        self.conversation = asking
         builder = self._reply_builder = ReplyBuilder(turn, prompt, self._clock.monotonic())
         self._publish(builder)
         self._was_suspended = False
@@ -385,7 +374,7 @@ class ChatSession:
         return builder.view(self._clock.monotonic())
 
     async def _stream_reply(self, builder: ReplyBuilder, turn: Turn) -> None:
-        conversation = self._conversation
+        conversation = self.conversation
         request = build_chat_request(conversation, turn.id)
         async with (
             self._saving.save_while_streaming(conversation, turn, self._view),
@@ -404,22 +393,27 @@ class ChatSession:
             self._suspend_check.cancel()
         now = self._clock.monotonic()
         if stream.cancelled() and self._was_suspended:
-            builder.end(now, ReplyPhase.CUT, _suspend_error())
+            error = ReplyInterrupted(
+                "The answer was cut",
+                why="this machine has slept, and nothing more came after that",
+                remedy="continue it, or ask again",
+            )
+            builder.end(now, ReplyPhase.CUT, error)
         elif stream.cancelled():
             builder.end(now, ReplyPhase.STOPPED)
         elif stream.exception() is None:
             builder.end(now, ReplyPhase.DONE)
         else:
-            error = stream.exception()
-            builder.end(now, ReplyPhase.CUT, error if isinstance(error, AituiError) else None)
+            cause = stream.exception()
+            builder.end(now, ReplyPhase.CUT, cause if isinstance(cause, AituiError) else None)
         if builder.is_empty and builder.phase is not ReplyPhase.DONE:
-            self._conversation = before
+            self.conversation = before
         else:
-            filled = self._conversation.with_turn(builder.build_turn(self._clock.wall()))
-            self._conversation = replace(filled, changed=self._clock.wall())
+            filled = self.conversation.with_turn(builder.build_turn(self._clock.wall()))
+            self.conversation = replace(filled, changed=self._clock.wall())
         self._reply_builder = None
         self._publish(builder)
-        await self._saving.save(self._conversation)
+        await self._saving.save(self.conversation)
 
     async def _cut_if_silent(self, stream: "asyncio.Task[None]", before: Reply) -> None:
         await asyncio.sleep(SILENCE_AFTER_SUSPEND)
@@ -429,13 +423,13 @@ class ChatSession:
             stream.cancel()
 
     def _view(self) -> Reply:
-        assert self._reply is not None
-        return self._reply
+        assert self.reply is not None
+        return self.reply
 
     def _publish(self, builder: ReplyBuilder) -> None:
-        self._reply = builder.view(self._clock.monotonic())
+        self.reply = builder.view(self._clock.monotonic())
         if self._on_change is not None:
-            self._on_change(self._reply)
+            self._on_change(self.reply)
 
     def _require_idle(self) -> None:
         if self._reply_builder is not None:
@@ -446,14 +440,6 @@ def last_reply(conversation: Conversation) -> Turn | None:
     """Return the last reply of the path that is shown."""
     answers = (turn for turn in reversed(conversation.path) if turn.role is Role.ASSISTANT)
     return next(answers, None)
-
-
-def _suspend_error() -> ReplyInterrupted:
-    return ReplyInterrupted(
-        "The answer was cut",
-        why="this machine has slept, and nothing more came after that",
-        remedy="continue it, or ask again",
-    )
 
 
 def _replace_surrogates(text: str) -> str:

@@ -1,11 +1,11 @@
 """A conversation stored while it goes on, without ever delaying it."""
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+from aitui.aio import background_task
 from aitui.domain.chat.conversation import Conversation, Turn
 from aitui.domain.chat.reply import Reply
 from aitui.domain.llama_server import CommandLine
@@ -26,41 +26,25 @@ class ConversationSaver:
 
     def __init__(self, history: ConversationHistory | None) -> None:
         self._history = history
-        self._warnings: list[str] = []
-
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        """Return what couldn't be stored, and why."""
-        return tuple(self._warnings)
+        self.warnings: tuple[str, ...] = ()
 
     async def save(self, conversation: Conversation) -> None:
         """Write what has changed."""
-        if self._history is not None:
-            with self._collect_warnings():
-                await self._history.save(conversation)
+        await self._write(lambda history: history.save(conversation))
 
-    async def remember_settings(self, conversation: Conversation) -> None:
+    async def remember_settings(self, of: Conversation) -> None:
         """Store the system prompt and the parameters for the model's next conversation."""
-        if self._history is not None:
-            with self._collect_warnings():
-                await self._history.remember_settings(
-                    conversation.server,
-                    conversation.model,
-                    conversation.system,
-                    conversation.sampling,
-                )
+        await self._write(
+            lambda history: history.remember_settings(of.server, of.model, of.system, of.sampling)
+        )
 
     async def rename(self, conversation: Conversation) -> None:
         """Write the title."""
-        if self._history is not None:
-            with self._collect_warnings():
-                await self._history.rename(conversation.id, conversation.title)
+        await self._write(lambda history: history.rename(conversation.id, conversation.title))
 
     async def release(self, conversation: Conversation) -> None:
         """Release the conversation for others."""
-        if self._history is not None:
-            with self._collect_warnings():
-                await self._history.release(conversation.id)
+        await self._write(lambda history: history.release(conversation.id))
 
     @asynccontextmanager
     async def save_while_streaming(
@@ -70,21 +54,12 @@ class ConversationSaver:
         if self._history is None:
             yield
             return
-        writing = asyncio.create_task(
-            self._save_periodically(self._history, conversation, turn, view), name="save the answer"
-        )
-        try:
+        saving = self._save_periodically(conversation, turn, view)
+        async with background_task(saving, "save the answer"):
             yield
-        finally:
-            writing.cancel()
-            await asyncio.wait({writing})
 
     async def _save_periodically(
-        self,
-        history: ConversationHistory,
-        conversation: Conversation,
-        turn: Turn,
-        view: Callable[[], Reply],
+        self, conversation: Conversation, turn: Turn, view: Callable[[], Reply]
     ) -> None:
         await self.save(conversation)
         text, reasoning = len(turn.text), len(turn.reasoning)
@@ -93,43 +68,39 @@ class ConversationSaver:
             answer = view()
             if len(answer.text) == text and len(answer.reasoning) == reasoning:
                 continue
-            with self._collect_warnings():
-                await history.append(
-                    answer.turn_id, answer.text.since(text), answer.reasoning.since(reasoning)
-                )
+            more = answer.text.since(text), answer.reasoning.since(reasoning)
+            if await self._write(lambda history: history.append(answer.turn_id, *more)):  # noqa: B023
                 text, reasoning = len(answer.text), len(answer.reasoning)
 
-    @contextlib.contextmanager
-    def _collect_warnings(self) -> Iterator[None]:
+    async def _write(self, work: Callable[[ConversationHistory], Awaitable[object]]) -> bool:
+        """Write to the history, if there is one; return whether that worked."""
+        if self._history is None:
+            return False
         try:
-            yield
+            await work(self._history)
         except HistoryError as error:
-            if str(error) not in self._warnings:
-                self._warnings.append(str(error))
+            if str(error) not in self.warnings:
+                self.warnings += (str(error),)
+            return False
+        return True
 
 
 class SlotSizeCache:
     """The slot sizes that a server's models reported, as long as they stay loaded."""
 
     def __init__(self) -> None:
-        self._sizes: dict[str, int] = {}
-        """0: the model was asked, and doesn't report it."""
+        self.sizes: dict[str, int] = {}
+        """In tokens, by the models that were asked since they were loaded; 0 if not reported."""
         self._seen_ready: set[str] = set()
 
     def size_for(self, model: Model) -> int:
         """Return the tokens of one slot: as reported, else the context divided by the command's slots."""
         slots = CommandLine.read(model.command).parallel_slots or 1
-        return self._sizes.get(model.id) or model.context.tokens // max(1, slots)
-
-    def should_fetch(self, model_id: str) -> bool:
-        """Return whether a model that replies has to be asked: True once a load."""
-        wanted = model_id not in self._sizes
-        self._sizes.setdefault(model_id, 0)
-        return wanted
+        return self.sizes.get(model.id) or model.context.tokens // max(1, slots)
 
     def record(self, model_id: str, tokens: int) -> None:
         """Store what the server reported."""
-        self._sizes[model_id] = tokens
+        self.sizes[model_id] = tokens
 
     def update_model(self, model: Model) -> None:
         """Forget a model that was unloaded: it may come back with other slots.
@@ -140,12 +111,13 @@ class SlotSizeCache:
             self._seen_ready.add(model.id)
         elif model.id in self._seen_ready:
             self._seen_ready.discard(model.id)
-            self._sizes.pop(model.id, None)
+            self.sizes.pop(model.id, None)
 
     async def fetch(self, client: "ChatClient", model_id: str) -> None:
         """Ask the model; only for one that replies, since this loads any other."""
+        self.sizes[model_id] = 0
         try:
-            self._sizes[model_id] = await client.slot_size(model_id)
+            self.sizes[model_id] = await client.slot_size(model_id)
         except AituiError:
             # Servers without --slots answer 501: the command's own figures count then.
             return

@@ -2,7 +2,9 @@
 
 import asyncio
 import uuid
+from contextlib import suppress
 from dataclasses import replace
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from aitui.domain.chat.conversation import Conversation, SamplingParameters
@@ -76,7 +78,7 @@ async def confirm_chat(session: Session, model_id: str, ask: Ask) -> bool:
     """Ask if a chat evicts something; raises ActionRefused if nothing may be loaded."""
     model = session.snapshot.model(model_id) or Model(model_id)
     if would_load(model, session.snapshot):
-        session.refuse_if_read_only(f"chatting with {model_id}, which isn't loaded,")
+        session.server.refuse_if_read_only(f"chatting with {model_id}, which isn't loaded,")
     if not chat_confirmation(model_id, session.snapshot).needed:
         return True
     return await ask(lambda snapshot: chat_confirmation(model_id, snapshot))
@@ -103,11 +105,8 @@ async def begin_conversation(
     now = session.clock.wall()
     system, sampling = "", SamplingParameters()
     if history is not None:
-        try:
+        with suppress(HistoryError):  # it is reported when the first turn is stored
             system, sampling = await history.settings(session.server.identity, model_id)
-        except HistoryError:
-            # The same error is reported when the first turn is stored.
-            system, sampling = "", SamplingParameters()
     return Conversation(
         new_id(),
         server=session.server.identity,
@@ -145,10 +144,7 @@ async def diagnose_error(session: Session, model_id: str, error: AituiError) -> 
 
 async def import_chat_client() -> "type[ChatClient]":
     """Import the class of chat clients in a thread, since that imports httpx."""
-    return await asyncio.to_thread(_import_client_class)
-
-
-def _import_client_class() -> "type[ChatClient]":
+    await asyncio.to_thread(import_module, "aitui.llamaswap.chat")
     from aitui.llamaswap.chat import ChatClient
 
     return ChatClient

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -15,15 +16,7 @@ LARGEST_COPY = 74_994
 
 _VTE_SINCE = 7600
 _UNSUPPORTED_TERMS = (
-    "linux",
-    "dumb",
-    "unknown",
-    "vt100",
-    "vt102",
-    "vt220",
-    "cons25",
-    "eterm",
-    "sun",
+    *("linux", "dumb", "unknown", "vt100", "vt102", "vt220", "cons25", "eterm", "sun"),
 )
 
 
@@ -31,20 +24,15 @@ def supports_osc52(environment: Mapping[str, str]) -> bool:
     """Return whether a terminal probably takes OSC 52; it never answers, so this is a guess."""
     term = environment.get("TERM", "")
     vte = environment.get("VTE_VERSION", "")
-    if (
-        not term
-        or term in _UNSUPPORTED_TERMS
-        or environment.get("TERM_PROGRAM") == "Apple_Terminal"
-    ):
-        return False
-    # GNU screen keeps unknown sequences to itself.
-    if environment.get("STY"):
+    is_apple = environment.get("TERM_PROGRAM") == "Apple_Terminal"
+    # GNU screen, which sets STY, keeps unknown sequences to itself.
+    if not term or term in _UNSUPPORTED_TERMS or is_apple or environment.get("STY"):
         return False
     return not (vte.isascii() and vte.isdecimal()) or int(vte) >= _VTE_SINCE
 
 
 FILE_NAME = "clipboard.txt"
-_TMUX_BUFFER_TIMEOUT = 5.0
+_TMUX_SECONDS = 5.0
 
 
 async def copy_text(
@@ -55,8 +43,11 @@ async def copy_text(
     `write` sends to the terminal, `folder` takes the file. Raises AituiError.
     """
     content = text.encode("utf-8", "replace")
-    if environment.get("TMUX") and await _copy_to_tmux(content, environment):
-        return "to tmux's buffer"
+    if environment.get("TMUX"):
+        for options in (("-w",), ()):  # tmux before 3.2 has no -w
+            load = ("load-buffer", *options, "-")
+            if await run_tmux(environment, *load, given=content) is not None:
+                return "to tmux's buffer"
     if len(content) <= LARGEST_COPY and supports_osc52(environment):
         write(f"\x1b]52;c;{base64.b64encode(content).decode()}\x07")
         return "to the terminal's clipboard"
@@ -65,39 +56,24 @@ async def copy_text(
     return f"to {file}"
 
 
-async def _copy_to_tmux(content: bytes, environment: Mapping[str, str]) -> bool:
-    """Copy to tmux; return whether it took it. It passes it on to the terminal if it may."""
-    # tmux before 3.2 has no -w.
-    for options in (("-w",), ()):
-        if await _load_tmux_buffer(content, environment, options):
-            return True
-    return False
-
-
-async def _load_tmux_buffer(
-    content: bytes, environment: Mapping[str, str], options: tuple[str, ...]
-) -> bool:
-    nowhere = asyncio.subprocess.DEVNULL
+async def run_tmux(environment: Mapping[str, str], *words: str, given: bytes = b"") -> bytes | None:
+    """Run a command of tmux with that input; return its output, None if it fails."""
     try:
         process = await asyncio.create_subprocess_exec(
-            *("tmux", "load-buffer", *options, "-"),
-            env=dict(environment),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=nowhere,
-            stderr=nowhere,
+            *("tmux", *words), env=dict(environment), stdin=PIPE, stdout=PIPE, stderr=DEVNULL
         )
     except OSError:  # TMUX was set on another machine, where tmux is installed
-        return False
+        return None
     try:
-        async with asyncio.timeout(_TMUX_BUFFER_TIMEOUT):
-            await process.communicate(content)
+        async with asyncio.timeout(_TMUX_SECONDS):
+            output, _ = await process.communicate(given)
     except TimeoutError:
-        return False
+        return None
     finally:
         if process.returncode is None:
             process.kill()
             await process.wait()
-    return process.returncode == 0
+    return None if process.returncode else output
 
 
 def _copy_to_file(file: Path, content: bytes) -> None:
@@ -125,7 +101,6 @@ _BY_TERM = {
     "tmux-256color": "tmux",
 }
 _BY_PROGRAM = {"WezTerm": "WezTerm", "ghostty": "Ghostty", "vscode": "VS Code", "rio": "Rio"}
-_NOT_BY_PROGRAM = {"Apple_Terminal": "the Terminal of macOS"}
 _TO_FILES = "copies go to a file where the terminal takes none"
 
 
@@ -156,6 +131,6 @@ def _clipboard_obstacle(environment: Mapping[str, str]) -> str:
         return "GNU screen keeps it to itself"
     if environment.get("VTE_VERSION"):
         return f"VTE {sanitize_line(environment['VTE_VERSION'], 20)} is too old to take it"
-    program = _NOT_BY_PROGRAM.get(environment.get("TERM_PROGRAM", ""))
-    term = sanitize_line(environment.get("TERM", ""), 60)
-    return f"not taken by {program or f'TERM={term}'}"
+    if environment.get("TERM_PROGRAM") == "Apple_Terminal":
+        return "not taken by the Terminal of macOS"
+    return f"not taken by TERM={sanitize_line(environment.get('TERM', ''), 60)}"

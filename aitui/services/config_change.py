@@ -25,7 +25,8 @@ from aitui.errors import (
     ConfigWriteUncertain,
     LoadFailed,
 )
-from aitui.host.config_types import OnStep, WriteResult, WriteStep, digest_of
+from aitui.host.base import digest_of
+from aitui.host.config_file import OnStep, WriteResult, WriteStep
 from aitui.services.config_plan import (
     CONTEXT_SIZE,
     KEYS,
@@ -150,7 +151,7 @@ class ConfigRunner:
         self, model_id: str, flag: str, value: str, *, only: bool = False
     ) -> JobResult | None:
         """Give a flag of llama-server, or `ttl`, another value."""
-        self.admin.refuse_if_read_only("changing the config file")
+        self.admin.server.refuse_if_read_only("changing the config file")
         async with self.watch_reload() as watch:
             while True:
                 edit = flag_edit(model_id, flag, value, only_this_model=only)
@@ -162,7 +163,7 @@ class ConfigRunner:
 
     async def change(self, plan: ChangePlan) -> JobResult | None:
         """Make a change that is planned already."""
-        self.admin.refuse_if_read_only("changing the config file")
+        self.admin.server.refuse_if_read_only("changing the config file")
         async with self.watch_reload() as watch:
             answer = await self.frontend.confirm_plan(plan)
             return await self._change(plan, watch) if answer is PlanAnswer.YES else None
@@ -172,7 +173,7 @@ class ConfigRunner:
 
         Raises ActionRefused if there is none.
         """
-        self.admin.refuse_if_read_only("undoing a change")
+        self.admin.server.refuse_if_read_only("undoing a change")
         label = self.admin.server.label
         entry = await self.admin.journal.last_undoable(self.admin.server.identity)
         if entry is None:

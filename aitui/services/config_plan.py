@@ -22,7 +22,7 @@ from aitui.domain.snapshot import Snapshot
 from aitui.domain.units import format_rate, format_seconds
 from aitui.errors import ConfigRefused, HostFileError
 from aitui.host.base import FileKind
-from aitui.host.config_types import FileSnapshot
+from aitui.host.config_file import FileSnapshot
 from aitui.services.host_admin import HostAdmin
 
 CONTEXT_SIZE = "ctx-size"

@@ -4,8 +4,7 @@ import time
 from collections.abc import Sequence
 
 from aitui.errors import AituiError, ConfigLocked
-from aitui.host.config_file import ConfigFile, find_backup
-from aitui.host.config_types import FileVersion, RecoveryResult
+from aitui.host.config_file import ConfigFile, FileVersion, RecoveryResult, find_backup
 from aitui.services.host_admin import HostAdmin
 from aitui.store.journal import ChangeOutcome, JournalEntry
 

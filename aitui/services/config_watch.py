@@ -5,13 +5,14 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
+from aitui.aio import sleep_until
 from aitui.domain.config.document import ConfigDocument, ModelBlock, decode_config
 from aitui.domain.config.lint import Diagnostic, find_diagnostics
 from aitui.domain.config.read_rules import read_swap_rules
 from aitui.domain.config.swap_rules import SwapRules
 from aitui.domain.sanitize import sanitize_line, sanitize_text
 from aitui.errors import AituiError, ConfigRefused, HostError, HostKeyRefused, HostLoginRefused
-from aitui.host.config_types import FileSnapshot
+from aitui.host.config_file import FileSnapshot
 from aitui.host.unit import UnitInfo
 from aitui.services.config_recover import recover_changes
 from aitui.services.hardware import HardwareMonitor
@@ -176,11 +177,7 @@ class ConfigWatch:
                 if isinstance(error, HostKeyRefused | HostLoginRefused):
                     # Each attempt may want a touch on a key, or count against a limit there.
                     pause = None
-            try:
-                async with asyncio.timeout(pause):
-                    await self._check_requested.wait()
-            except TimeoutError:
-                continue
+            await sleep_until(self._check_requested, pause)
 
     async def _check_when_rules_are_lost(self) -> None:
         """A server that came up again may run another file."""

@@ -32,8 +32,7 @@ async def export_conversation(
         if json
         else conversation_as_markdown(conversation, reasoning=True)
     )
-    suffix = ".json" if json else ".md"
-    name = name or f"{conversation.id[:12]}{suffix}"
+    name = name or f"{conversation.id[:12]}{'.json' if json else '.md'}"
     return await asyncio.to_thread(_write, directory, name, text)
 
 
@@ -52,16 +51,16 @@ async def attach_file(prompt: str, name: str) -> tuple[str, ImageAttachment | No
         raise AituiError(str(error)) from error
 
 
-def _open_private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
-
-
 def _write(directory: Path, name: str, text: str) -> Path:
     path = directory / Path(name).expanduser()
+
+    def open_private(path: str, flags: int) -> int:
+        return os.open(path, flags, 0o600)
+
     try:
         if path.parent == directory:
             make_private_directory(directory)
-        with open(path, "x", encoding="utf-8", opener=_open_private) as file:
+        with open(path, "x", encoding="utf-8", opener=open_private) as file:
             file.write(text)
     except FileExistsError as error:
         raise AituiError(f"{path} exists already", remedy="give another name") from error

@@ -8,7 +8,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from aitui.aio import shield
+from aitui.aio import shield, sleep_until
 from aitui.domain.hardware.info import merge_host_info
 from aitui.domain.memory.hardware_state import HardwareState
 from aitui.domain.memory.measurement import MemoryRecords
@@ -304,11 +304,9 @@ class HardwareMonitor:
         # Models that didn't change are the same objects: there may be very many of them.
         pairs = zip(before, after, strict=True) if len(before) == len(after) else None
         changed = None if pairs is None else [(a, b) for a, b in pairs if a is not b]
-        if changed is None or any(_memory_facts(old) != _memory_facts(new) for old, new in changed):
-            if changed is None or any(
-                _process_identity(old) != _process_identity(new) for old, new in changed
-            ):
-                self._host_wake.set()
+        if changed is None or any(_process_identity(a) != _process_identity(b) for a, b in changed):
+            self._host_wake.set()
+        if changed is None or any(_memory_facts(a) != _memory_facts(b) for a, b in changed):
             self._changed.set()
 
     async def _poll_server(self) -> None:
@@ -331,9 +329,7 @@ class HardwareMonitor:
                     pause = max(pause, SLOW_INTERVAL)
                 self._headers_due.set()
                 await self._publish(heard=not self._host.error)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(pause):
-                    await self._host_wake.wait()
+            await sleep_until(self._host_wake, pause)
 
     async def _read_headers(self) -> None:
         while True:
@@ -467,12 +463,12 @@ class HardwareMonitor:
 
     def _error_text(self) -> str:
         host = self._host
-        if self._server.latest is not None or (host is not None and host.latest is not None):
-            own = host.error if host is not None else ""
-            return "; ".join(words for words in (own, *self._measurements.warnings) if words)
-        return "; ".join(
-            words for words in (self._server.error, host.error if host else "") if words
+        own = host.error if host is not None else ""
+        has_sample = self._server.latest is not None or (
+            host is not None and host.latest is not None
         )
+        errors = (own, *self._measurements.warnings) if has_sample else (self._server.error, own)
+        return "; ".join(filter(None, errors))
 
     async def _record(self, lessons: tuple[MemoryObservation, ...]) -> None:
         for lesson in lessons:
@@ -486,14 +482,8 @@ def _memory_facts(model: Model) -> tuple[object, ...]:
     """Return what decides about a model's memory, or shows it."""
     failed = model.failed.at if model.failed is not None else None
     context = model.context
-    return (
-        *_process_identity(model),
-        model.command,
-        model.rate,
-        failed,
-        context.tokens,
-        context.source,
-    )
+    facts = (model.command, model.rate, failed, context.tokens, context.source)
+    return (*_process_identity(model), *facts)
 
 
 def _process_identity(model: Model) -> tuple[object, ...]:

@@ -17,20 +17,6 @@ from aitui.paths import Paths
 from aitui.store.journal import FILE_NAME, Journal
 
 
-def refuse_if_read_only(server: Server, action: str) -> None:
-    """Raise ActionRefused, before anything is sent, if the settings allow no change.
-
-    `read_only` refuses loads, unloads, everything on the host, and a chat with a model that isn't loaded.
-    """
-    if server.read_only:
-        origin = server.origins.get("read_only", "its settings")
-        raise ActionRefused(
-            f"{action} is refused: {server.label} is read-only",
-            why=f"set by {origin}",
-            remedy="start aitui without it to change anything there",
-        )
-
-
 @dataclass(slots=True)
 class LastReload:
     """When aitui last reloaded the server (Unix time), None before the first time."""
@@ -51,13 +37,6 @@ class HostAdmin:
     passphrases: dict[str, str] = field(default_factory=dict, repr=False)
     """Passphrases of encrypted SSH keys by their files, kept in memory only."""
     last_reload: LastReload = field(default_factory=LastReload)
-
-    def refuse_if_read_only(self, action: str) -> None:
-        """Raise ActionRefused, before anything is sent, if the settings allow no change.
-
-        `read_only` refuses loads, unloads, everything on the host, and a chat with a model that isn't loaded.
-        """
-        refuse_if_read_only(self.server, action)
 
     async def unit_info(self) -> UnitInfo | None:
         """Return what systemd reports of the server, None if it reports nothing."""

@@ -1,11 +1,12 @@
 """Loads of a model: confirmed if they evict, done when `/running` agrees, explained if they fail."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from aitui.aio import cancel_and_wait
+from aitui.aio import background_task
 from aitui.domain.confirmation import Ask, Confirmation
 from aitui.domain.eviction import (
     EvictionVictim,
@@ -28,6 +29,7 @@ from aitui.errors import (
     LoadFailed,
     NoSuchModel,
     ServerError,
+    TimedOut,
     TlsRefused,
     TooManyRequests,
     Unreachable,
@@ -35,10 +37,9 @@ from aitui.errors import (
 from aitui.services.failures import diagnose_load_failure
 from aitui.services.session import Session
 
-UNLOADED_WHEN_READY = "llama-swap may unload it as soon as it is ready"
-NEVER_LOADED = "llama-swap may not load it, or unload it as soon as it is ready"
-"""llama-swap before v256 counts the TTL from the last request that the model answered. After a load
-that its client left early there is none."""
+TTL_FROM_READY_SINCE = 256
+"""Older servers count the TTL from the last request that the model answered. After a load that its
+client left early there is none, so the model may go as soon as it is ready."""
 
 
 def open_loads(snapshot: Snapshot) -> tuple[Model, ...]:
@@ -50,9 +51,13 @@ def open_loads(snapshot: Snapshot) -> tuple[Model, ...]:
     )
 
 
-def outcome_without_waiting(model: Model) -> str:
-    """Say what the server may do with a model that aitui no longer waits for."""
-    return UNLOADED_WHEN_READY if model.resident else NEVER_LOADED
+def outcome_without_waiting(model: Model, snapshot: Snapshot) -> str:
+    """Say what the server does with a model that aitui no longer waits for."""
+    if snapshot.release.has(TTL_FROM_READY_SINCE):
+        return "llama-swap goes on loading it" if model.resident else "llama-swap may not load it"
+    if model.resident:
+        return "llama-swap may unload it as soon as it is ready"
+    return "llama-swap may not load it, or unload it as soon as it is ready"
 
 
 def quit_confirmation(snapshot: Snapshot, *, answering: bool) -> Confirmation:
@@ -60,21 +65,23 @@ def quit_confirmation(snapshot: Snapshot, *, answering: bool) -> Confirmation:
     facts = _open_load_lines(snapshot, "aitui quits now")
     if answering:
         facts = (*facts, "An answer is under way. What came of it is kept.")
-    facts = facts or ("Nothing is loading any more.",)
-    return Confirmation("Quit aitui?", facts, yes="Quit", no="Stay")
+    return _leave_confirmation("Quit aitui?", "Quit", facts)
 
 
 def leave_confirmation(label: str, snapshot: Snapshot) -> Confirmation:
     """Confirm to leave the server of that label, with what that cuts."""
     facts = _open_load_lines(snapshot, "aitui leaves this server now")
-    facts = facts or ("Nothing is loading any more.",)
-    return Confirmation(f"Leave {label}?", facts, yes="Leave", no="Stay")
+    return _leave_confirmation(f"Leave {label}?", "Leave", facts)
+
+
+def _leave_confirmation(title: str, yes: str, facts: tuple[str, ...]) -> Confirmation:
+    return Confirmation(title, facts or ("Nothing is loading any more.",), yes=yes, no="Stay")
 
 
 def _open_load_lines(snapshot: Snapshot, condition: str) -> tuple[str, ...]:
     return tuple(
         f"{model.id} {'is still loading' if model.resident else 'is not loading yet'}. "
-        f"{outcome_without_waiting(model)} if {condition}."
+        f"{outcome_without_waiting(model, snapshot)} if {condition}."
         for model in open_loads(snapshot)
     )
 
@@ -96,22 +103,20 @@ async def wait_until_ready(
     Raises LoadFailed, NoSuchModel, Unreachable, TlsRefused, ServerError.
     """
     monitor = session.monitor
-    coming = asyncio.create_task(
-        _load_within_limit(session, model_id, at_limit), name=f"load {model_id}"
-    )
-    aborted = asyncio.create_task(
-        monitor.wait_until(lambda _: monitor.was_unload_requested(model_id), limit=None),
-        name=f"abort {model_id}",
-    )
-    try:
+    loading = _load_within_limit(session, model_id, at_limit)
+    aborting = monitor.wait_until(lambda _: monitor.was_unload_requested(model_id), limit=None)
+    async with (
+        background_task(loading, f"load {model_id}") as coming,
+        background_task(aborting, f"abort {model_id}") as aborted,
+    ):
+        # It is on the screen by the time that the request is sent.
+        await monitor.begin_load(model_id)
         await asyncio.wait({coming, aborted}, return_when=asyncio.FIRST_COMPLETED)
         if monitor.was_unload_requested(model_id):
             # Closing the request removes a load that has not begun from the server's queue.
             return False
         await coming
         return True
-    finally:
-        await cancel_and_wait(coming, aborted)
 
 
 async def _load_within_limit(
@@ -123,17 +128,14 @@ async def _load_within_limit(
         async with asyncio.timeout(None) as running_out:
             now = asyncio.get_running_loop().time
             end_wait = at_limit or (lambda: running_out.reschedule(now()))
-            counting = asyncio.create_task(
-                _start_timeout_when_loading(session, model_id, begun, end_wait)
-            )
-            try:
+            counting = _start_timeout_when_loading(session, model_id, begun, end_wait)
+            async with background_task(counting, f"time the load of {model_id}"):
                 await _request_and_watch(session, model_id, begun)
-            finally:
-                await cancel_and_wait(counting)
     except TimeoutError:
         raise ModelNotReady(
             f"{model_id} is not up after {limit:.0f} s",
-            why=f"that is the limit set for a load; {UNLOADED_WHEN_READY}",
+            why="that is the limit set for a load without progress; "
+            + outcome_without_waiting(Model(model_id, state=RunState.STARTING), session.snapshot),
             remedy="raise AI_SERVER_TIMEOUT_MS, or look at its log",
         ) from None
 
@@ -146,8 +148,22 @@ async def _start_timeout_when_loading(
         None,
     )
     begun.set()
-    await asyncio.sleep(session.server.timeout)
+    with contextlib.suppress(TimedOut):
+        while True:
+            progress = _progress(model_id, session.snapshot)
+            moved = partial(_has_moved, model_id, progress)
+            await session.monitor.wait_until(moved, session.server.timeout)
     at_limit()
+
+
+def _progress(model_id: str, snapshot: Snapshot) -> float | None:
+    """Return the reported progress; as for the server, a new message alone is none."""
+    model = snapshot.model(model_id)
+    return None if model is None else model.progress
+
+
+def _has_moved(model_id: str, seen: float | None, later: Snapshot) -> bool:
+    return _progress(model_id, later) != seen
 
 
 async def _request_and_watch(session: Session, model_id: str, begun: asyncio.Event) -> None:
@@ -165,7 +181,7 @@ async def _request_and_watch(session: Session, model_id: str, begun: asyncio.Eve
             raise _absent_model_error(model_id, trouble, begun=begun.is_set())
         # A proxy's time limit, or the connection, may end long before the load does.
         snapshot = await session.monitor.wait_until(
-            partial(_has_changed, model_id, state, lost),
+            lambda now: (_model_state(model_id, now), _is_lost(now)) != (state, lost),  # noqa: B023
             STATE_CONFIRMED_WITHIN if trouble is None else None,
         )
 
@@ -201,10 +217,6 @@ def _absent_model_error(model_id: str, trouble: AituiError | None, *, begun: boo
     if begun and not isinstance(trouble, LoadFailed):
         return LoadFailed(f"{model_id} didn't come up", why=trouble.what)
     return trouble
-
-
-def _has_changed(model_id: str, state: RunState, lost: bool, later: Snapshot) -> bool:  # noqa: FBT001
-    return _model_state(model_id, later) is not state or _is_lost(later) is not lost
 
 
 def _is_lost(snapshot: Snapshot) -> bool:
@@ -272,12 +284,16 @@ async def load_model(
     ModelNotReady raised if there is none. Raises LoadFailed with the reason and the models that were
     evicted in vain, NoSuchModel, ActionRefused, Unreachable.
     """
-    model = resolve_loadable_model(wanted, session.snapshot)
-    session.refuse_if_read_only(f"loading {model.id}")
+    snapshot = session.monitor.snapshot
+    model = resolve_loadable_model(wanted, snapshot)
+    session.server.refuse_if_read_only(f"loading {model.id}")
     if model.state is RunState.READY:
         return LoadResult(model.id, 0.0)
-    if load_confirmation(model.id, session.snapshot).needed and not await ask(
-        lambda snapshot: load_confirmation(model.id, snapshot)
+    # Nothing has to go, and of its memory nothing is known: there is nothing to confirm.
+    has_risk = model.id in snapshot.hardware.models or any(m.resident for m in snapshot.models)
+    if has_risk and (
+        load_confirmation(model.id, snapshot).needed
+        and not await ask(lambda snapshot: load_confirmation(model.id, snapshot))
     ):
         return None
     return await _load_and_report(session, model, at_limit)
@@ -312,11 +328,9 @@ def _describe_victim(victim: EvictionVictim) -> str:
     elif victim.requests == 0:
         use = "idle"
     else:
-        use = (
-            "1 request runs there, and the load waits for it"
-            if victim.requests == 1
-            else f"{victim.requests} requests run there, and the load waits for them"
-        )
+        use = f"{victim.requests} requests run there, and the load waits for them"
+    if victim.requests == 1:
+        use = "1 request runs there, and the load waits for it"
     return f"{mark}evicts {victim.model.id}: {use}"
 
 
@@ -325,9 +339,8 @@ async def _load_and_report(
 ) -> LoadResult | None:
     monitor = session.monitor
     began = session.clock.monotonic()
-    ready_before = {other.id for other in session.snapshot.ready}
+    before = monitor.snapshot
     failed: LoadFailure | None = None
-    await monitor.begin_load(model.id)
     try:
         if await wait_until_ready(session, model.id, at_limit):
             return LoadResult(model.id, session.clock.monotonic() - began)
@@ -337,22 +350,18 @@ async def _load_and_report(
         # It was removed from the config since it was listed.
         raise no_such_model_error(model.id, await monitor.fetch()) from error
     except LoadFailed as error:
-        failed = await _diagnose_failure(session, model.id, error)
-        ready_now = {other.id for other in session.snapshot.ready}
+        reason = await diagnose_load_failure(session.client, model.id, error.why)
+        words = reason.words or error.why or error.what
+        failed = LoadFailure(session.clock.wall(), words, reason.failure_lines)
+        gone = {model.id for model in before.ready} - {model.id for model in monitor.snapshot.ready}
         raise LoadFailed(
             f"{model.id} didn't come up",
             why=failed.reason,
             remedy="its log tells more",
             log=failed.log,
-            evicted=tuple(sorted(ready_before - ready_now - {model.id})),
+            evicted=tuple(sorted(gone - {model.id})),
         ) from error
     else:
         return None
     finally:
         await monitor.end_load(model.id, failed)
-
-
-async def _diagnose_failure(session: Session, model_id: str, error: LoadFailed) -> LoadFailure:
-    reason = await diagnose_load_failure(session.client, model_id, error.why)
-    words = reason.words or error.why or error.what
-    return LoadFailure(session.clock.wall(), words, reason.failure_lines)

@@ -1,17 +1,17 @@
 """A log of a server: followed across every break, history first, and saved to a file."""
 
 import asyncio
-import contextlib
 import re
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
 
+from aitui.aio import background_task, sleep_until
 from aitui.domain.logs import MOST_BYTES, MOST_LINES, LineBatch, LogLine, LogRing, overlap_length
 from aitui.domain.snapshot import Clock
 from aitui.errors import AituiError
@@ -72,25 +72,16 @@ class LogFeed:
     """Collects the lines of one log until they are taken, within its limits."""
 
     def __init__(
-        self,
-        client: "LlamaSwapClient",
-        name: str,
-        *,
-        clock: Clock,
-        random: Random,
-        most_lines: int = MOST_LINES,
-        most_bytes: int = MOST_BYTES,
-        local_time: Callable[[float], time.struct_time] = time.localtime,
+        self, client: "LlamaSwapClient", name: str, *, clock: Clock, random: Random
     ) -> None:
         self._client = client
         self._name = name
         self._clock = clock
         self._random = random
-        self._local_time = local_time
-        self._arrived = LogRing(most_lines, most_bytes)
+        self._arrived = LogRing(MOST_LINES, MOST_BYTES)
         self._unfinished: LogLine | None = None
         self._dropped_lines = 0
-        self._state = FeedState()
+        self.state = FeedState()
         self._news = asyncio.Event()
         self._wake = asyncio.Event()
         self._stream: asyncio.Timeout | None = None
@@ -99,15 +90,9 @@ class LogFeed:
         self._broke_at: float | None = None
         self._began = float("inf")
 
-    @property
-    def state(self) -> FeedState:
-        """The state of a log's stream."""
-        return self._state
-
     async def run(self) -> None:
         """Follow the log until cancelled."""
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._watch_clock(), name="watch the clock for the log")
+        async with background_task(self._watch_clock(), "watch the clock for the log"):
             await self._follow()
 
     async def wait_for_news(self) -> None:
@@ -119,12 +104,11 @@ class LogFeed:
         self._news.clear()
         lines = self._arrived.take()
         if self._dropped_lines:
-            words = (
-                f"{self._dropped_lines:,} lines came faster than they could be shown, and are gone"
-            )
+            lost = f"{self._dropped_lines:,} lines"
+            words = f"{lost} came faster than they could be shown, and are gone"
             lines = (_mark_line(words), *lines)
             self._dropped_lines = 0
-        return LogUpdate(lines, self._unfinished, self._state)
+        return LogUpdate(lines, self._unfinished, self.state)
 
     def retry_now(self) -> None:
         """Connect at once if the stream is lost."""
@@ -141,7 +125,7 @@ class LogFeed:
         failures = 0
         while True:
             self._wake.clear()
-            self._set_state(FeedState(FeedPhase.WAITING, self._state.error))
+            self._set_state(FeedState(FeedPhase.WAITING, self.state.error))
             error: AituiError | None = None
             self._began = float("inf")
             try:
@@ -158,9 +142,7 @@ class LogFeed:
             failures = 0 if steady else failures + 1
             pause = retry_delay(max(0, failures - 1), self._random)
             self._set_state(FeedState(FeedPhase.LOST, error, self._clock.monotonic() + pause))
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(pause):
-                    await self._wake.wait()
+            await sleep_until(self._wake, pause)
 
     async def _read(self) -> None:
         async with self._client.log_lines(self._name) as pieces:
@@ -211,11 +193,9 @@ class LogFeed:
         broke_at = self._broke_at or self._clock.monotonic()
         self._broke_at = None
         away = self._clock.monotonic() - broke_at
-        at = time.strftime("%H:%M:%S", self._local_time(self._clock.wall()))
-        if known is None:
-            words = "lines may be missing here"
-        else:
-            words = "no gap, unless the server dropped lines"
+        at = time.strftime("%H:%M:%S", time.localtime(self._clock.wall()))
+        no_gap = "no gap, unless the server dropped lines"
+        words = "lines may be missing here" if known is None else no_gap
         self._arrived.extend((_mark_line(f"{at} back after {away:.0f} s: {words}"),))
         self._append(tuple(rejoining.lines[known or 0 :]))
 
@@ -225,7 +205,7 @@ class LogFeed:
         self._news.set()
 
     def _set_state(self, state: FeedState) -> None:
-        self._state = state
+        self.state = state
         self._news.set()
 
     async def _watch_clock(self) -> None:

@@ -78,13 +78,8 @@ class MemoryLearner:
         residents = frozenset((model.id, model.state.value) for model in models if model.resident)
         if residents != self._residents:
             self._residents, self._samples_since = residents, 0
-        for known in (
-            self._commands,
-            self._failures,
-            self._recorded,
-            self._rates,
-            self._last_rates,
-        ):
+        of_models = (self._commands, self._failures, self._recorded, self._rates, self._last_rates)
+        for known in of_models:
             while len(known) > MODELS_KEPT:
                 known.pop(next(iter(known)))
         return tuple(lessons)
@@ -118,10 +113,7 @@ class MemoryLearner:
         return tuple(lessons)
 
     def slowdowns(
-        self,
-        models: tuple[Model, ...],
-        picture: MemoryUsage,
-        known: Mapping[str, "ModelMemory"],
+        self, models: tuple[Model, ...], picture: MemoryUsage, known: Mapping[str, "ModelMemory"]
     ) -> tuple["OffloadSlowdown", ...]:
         """Return the ready models that are much slower than with their smaller context before."""
         if not known:
@@ -153,17 +145,13 @@ class MemoryLearner:
         command = self._commands.get(model.id) or model.command or commands.get(model.id, "")
         from aitui.domain.llama_server import CommandLine
 
-        size = CommandLine.read(command).context_size or _context_tokens(model)
+        assumed = model.context.source is ContextSource.FALLBACK
+        tokens = 0 if assumed else model.context.tokens
+        size = CommandLine.read(command).context_size or tokens
         if not size:
             return []
-        return [
-            MemoryObservation(
-                model.id,
-                OutOfMemory(
-                    size, self._launch_profile_of(model.id, command).fingerprint, failed.at
-                ),
-            )
-        ]
+        fingerprint = self._launch_profile_of(model.id, command).fingerprint
+        return [MemoryObservation(model.id, OutOfMemory(size, fingerprint, failed.at))]
 
     def _footprint_by_difference(
         self, model: Model, sample: "HardwareSample | None", ready: list[Model]
@@ -217,7 +205,3 @@ class MemoryLearner:
         key, rates = self._rates.get(model.id, ("", deque[float]()))
         fingerprint = self._launch_profile_of(model.id, model.command).fingerprint
         return rates[-1] if rates and key == f"{fingerprint} {model.context.tokens}" else None
-
-
-def _context_tokens(model: Model) -> int:
-    return 0 if model.context.source is ContextSource.FALLBACK else model.context.tokens

@@ -8,8 +8,10 @@ from functools import cached_property
 from random import Random
 from typing import TYPE_CHECKING
 
+from aitui.aio import sleep_until
 from aitui.domain.events import ActivityAdded, Event, ModelStatusChanged
-from aitui.domain.models import FinishedRequest, LoadFailure, version_number
+from aitui.domain.models import FinishedRequest, LoadFailure
+from aitui.domain.release import SEPARATE_LOGS_SINCE
 from aitui.domain.snapshot import Clock, ConnectionPhase, ConnectionStatus, Snapshot
 from aitui.errors import AituiError, NotSupported, TimedOut
 from aitui.services.events import SHORTEST_GAP, EventStream, poll_interval, retry_delay
@@ -105,7 +107,9 @@ async def detect_suspends(clock: Clock) -> AsyncIterator[float]:
 
 
 LIST_INTERVAL = 30.0
-LAST_VERSION_LISTING_ONLY_READY = 217
+STATUS_SECONDS = 3.0
+LISTS_ALL_SINCE = 218
+"""Older servers list only ready models under `/running`."""
 
 
 class Monitor:
@@ -133,7 +137,9 @@ class Monitor:
         self._random = random
         self._on_change = on_change
         self._known = ServerState(clock)
-        self._snapshot = Snapshot(ConnectionStatus(opened_at=clock.monotonic()))
+        self._warnings = load_times.warnings
+        self.snapshot = Snapshot(ConnectionStatus(opened_at=clock.monotonic()))
+        """The latest state."""
         self._changed = asyncio.Condition()
         self._wake = asyncio.Event()
         self._attempt: asyncio.Timeout | None = None
@@ -163,11 +169,6 @@ class Monitor:
 
         return FailureDiagnoser(self._client, self._clock, self._record_load_failure)
 
-    @property
-    def snapshot(self) -> Snapshot:
-        """Return the latest state."""
-        return self._snapshot
-
     async def run(self) -> None:
         """Keep the snapshot up to date until cancelled."""
         try:
@@ -183,16 +184,18 @@ class Monitor:
     async def fetch(self) -> Snapshot:
         """Fetch everything once, without polling; raises the error of the response."""
         await self._fetch_all()
+        if any(model.resident for model in self._known.models):
+            await self._fetch_status()
         await self._publish(
             ConnectionStatus(ConnectionPhase.LIVE, self._clock.monotonic(), self._client.latency)
         )
-        return self._snapshot
+        return self.snapshot
 
     def refresh(self) -> None:
         """Fetch everything again, at once, also while the server is lost."""
         self._list_everything = True
         self._wake.set()
-        if self._snapshot.connection.phase is not ConnectionPhase.LIVE:
+        if self.snapshot.connection.phase is not ConnectionPhase.LIVE:
             self._drop_attempt()
 
     async def poll_now(self) -> Snapshot:
@@ -201,7 +204,7 @@ class Monitor:
         self._wake.set()
         async with self._changed:
             await self._changed.wait_for(lambda: self._polls_finished >= number)
-            return self._snapshot
+            return self.snapshot
 
     async def wait_until(
         self, condition: Callable[[Snapshot], bool], limit: float | None
@@ -209,8 +212,8 @@ class Monitor:
         """Return the first snapshot that meets the condition; TimedOut after `limit` seconds."""
         try:
             async with asyncio.timeout(limit), self._changed:
-                await self._changed.wait_for(lambda: condition(self._snapshot))
-                return self._snapshot
+                await self._changed.wait_for(lambda: condition(self.snapshot))
+                return self.snapshot
         except TimeoutError:
             raise TimedOut(f"the server's list didn't change within {limit:.0f} s") from None
 
@@ -230,10 +233,7 @@ class Monitor:
         await self._publish()
 
     async def update_config(
-        self,
-        contexts: Mapping[str, int],
-        swap_rules: "SwapRules | None" = None,
-        note: str = "",
+        self, contexts: Mapping[str, int], swap_rules: "SwapRules | None" = None, note: str = ""
     ) -> None:
         """Take over the context sizes, in tokens, that the config file gives these models.
 
@@ -252,7 +252,7 @@ class Monitor:
     async def update_hardware(self, hardware: "HardwareState") -> None:
         """Take over the memory of the server's host."""
         self._known.update_memory(hardware.usage.footprints, hardware.last_contexts)
-        self._snapshot = replace(self._snapshot, hardware=hardware)
+        self.snapshot = replace(self.snapshot, hardware=hardware)
         await self._publish(changed=True)
 
     async def expect_unload(self, *model_ids: str) -> None:
@@ -274,16 +274,14 @@ class Monitor:
             async with self._changed:
                 self._changed.notify_all()
             asked = self._clock.monotonic()
-            link = self._snapshot.connection
+            link = self.snapshot.connection
             if link.phase is ConnectionPhase.LIVE:
                 pause = poll_interval(
                     in_transit=self._known.in_transit, events_flow=self._events.flows
                 )
             else:
                 pause = max(0.0, (link.retry_at or asked) - asked)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(pause):
-                    await self._wake.wait()
+            await sleep_until(self._wake, pause)
             # Events can come in floods; each may request a poll, and together they get one.
             await asyncio.sleep(max(0.0, SHORTEST_GAP - (self._clock.monotonic() - asked)))
 
@@ -294,9 +292,9 @@ class Monitor:
             async with asyncio.timeout(None) as self._attempt:
                 stale = self._clock.monotonic() - self._listed_at > LIST_INTERVAL
                 if self._list_everything or (stale and not self._events.flows):
-                    await self._fetch_all()
+                    has_changed = await self._fetch_all()
                 else:
-                    await self._fetch_running()
+                    has_changed = await self._fetch_running()
         except TimeoutError:
             self._wake.set()
             return False
@@ -306,42 +304,51 @@ class Monitor:
         finally:
             self._attempt = None
         now = self._clock.monotonic()
-        self._events.mark_server_reachable()
         await self._publish(ConnectionStatus(ConnectionPhase.LIVE, now, self._client.latency))
+        self._events.mark_server_reachable()
+        if has_changed:
+            self._events.expect_status()
         return True
 
-    async def _fetch_all(self) -> None:
+    async def _fetch_all(self) -> bool:
         models = await self._client.models()
-        if not self._snapshot.version or self._list_everything:
+        if not self.snapshot.version or self._list_everything:
             await self._fetch_version()
-        await self._read_expected_loads(tuple(model.id for model in models))
+        for model in models:
+            seconds = self._load_times.expected(self._identity, model.id)
+            if seconds is not None:
+                self._known.set_expected_load(model.id, seconds)
         self._known.update_models(models)
-        await self._fetch_running()
+        has_changed = await self._fetch_running()
         self._list_everything = False
         self._listed_at = self._clock.monotonic()
+        return has_changed
+
+    async def _fetch_status(self) -> None:
+        """Read the first event, which has what `/running` lacks on newer servers."""
+        if not self.snapshot.release.has(SEPARATE_LOGS_SINCE):
+            return
+        with contextlib.suppress(AituiError, TimeoutError):  # it adds details only
+            async with asyncio.timeout(STATUS_SECONDS), self._client.events() as events:
+                async for event in events:
+                    if isinstance(event, ModelStatusChanged):
+                        self._known.update_statuses(event)
+                        return
 
     async def _fetch_version(self) -> None:
         try:
-            version = await self._client.version()
+            version = (await self._client.version()).version
         except NotSupported:
-            return
-        self._snapshot = replace(self._snapshot, version=version.version)
-        number = version_number(version.version)
-        self._known.lists_only_ready = (
-            number is not None and number <= LAST_VERSION_LISTING_ONLY_READY
-        )
+            version = ""
+        release = await self._client.release(version)
+        self.snapshot = replace(self.snapshot, version=version, release=release)
+        self._known.lists_only_ready = release.has(LISTS_ALL_SINCE) is False
 
-    async def _read_expected_loads(self, model_ids: tuple[str, ...]) -> None:
-        for model_id in model_ids:
-            seconds = self._load_times.expected(self._identity, model_id)
-            if seconds is not None:
-                self._known.set_expected_load(model_id, seconds)
-
-    async def _fetch_running(self) -> None:
+    async def _fetch_running(self) -> bool:
+        """Return whether the states have changed."""
         transitions = self._known.update_running(await self._client.running())
-        if transitions.changed:
-            self._events.expect_status()
         self._apply_transitions(transitions)
+        return transitions.changed
 
     def _apply_transitions(self, transitions: Transitions) -> None:
         for model_id in transitions.started:
@@ -351,24 +358,25 @@ class Monitor:
             self._known.set_expected_load(model_id, seconds)
             self._run_in_background(self._remember_load(model_id, seconds))
         for model_id in transitions.vanished:
-            model = self._snapshot.model(model_id)
+            model = self.snapshot.model(model_id)
             ours = model is not None and model.requested is not None
             if not ours and model_id not in self._unload_requests:
                 self._run_in_background(self._failures.diagnose(model_id))
 
     async def _remember_load(self, model_id: str, seconds: float) -> None:
         await self._load_times.record(self._identity, model_id, seconds)
+        self._warnings = self._load_times.warnings
         expected = self._load_times.expected(self._identity, model_id)
         if expected is not None:
             self._known.set_expected_load(model_id, expected)
-            await self._publish()
+        await self._publish()
 
     async def _record_load_failure(self, model_id: str, failed: LoadFailure) -> None:
         self._known.record_failure(model_id, failed)
         await self._publish()
 
     async def _mark_lost(self, error: AituiError) -> None:
-        before = self._snapshot.connection
+        before = self.snapshot.connection
         attempts = before.attempts + 1
         self._list_everything = True
         self._events.mark_lost()
@@ -439,21 +447,21 @@ class Monitor:
         self, link: ConnectionStatus | None = None, *, changed: bool = False
     ) -> None:
         snapshot = replace(
-            self._snapshot,
-            connection=link or self._snapshot.connection,
+            self.snapshot,
+            connection=link or self.snapshot.connection,
             models=self._known.merge(),
             total_models=self._known.total_models,
             requests=self._known.requests,
             events_flow=self._events.flows,
             companions=self._known.companions,
-            warnings=(*self._load_times.warnings, *self._certificate.warnings),
+            warnings=(*self._warnings, *self._certificate.warnings),
             certificate_expires_at=self._certificate.expires_at,
             swap_rules=self._swap_rules,
             config_note=self._config_note,
         )
-        if snapshot == self._snapshot and not changed:
+        if snapshot == self.snapshot and not changed:
             return
-        self._snapshot = snapshot
+        self.snapshot = snapshot
         if self._on_change is not None:
             self._on_change(snapshot)
         async with self._changed:

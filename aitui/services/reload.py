@@ -4,7 +4,7 @@ import asyncio
 from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING
 
-from aitui.aio import cancel_and_wait
+from aitui.aio import background_task, cancel_and_wait
 from aitui.domain.config.document import decode_config
 from aitui.domain.config.lint import find_diagnostics
 from aitui.domain.confirmation import Ask, Confirmation
@@ -22,8 +22,7 @@ from aitui.errors import (
     ServiceFailed,
     Unreachable,
 )
-from aitui.host.config_file import ConfigFile
-from aitui.host.config_types import FileSnapshot
+from aitui.host.config_file import ConfigFile, FileSnapshot
 from aitui.services.config_plan import consequences
 from aitui.services.host_admin import HostAdmin
 from aitui.services.session import Session
@@ -34,8 +33,6 @@ if TYPE_CHECKING:
 
 CONNECT_SECONDS = 5.0
 POLL_INTERVAL = 0.3
-
-
 FILE_WATCH_SECONDS = 8.0
 """Seconds within which a server that watches its file notices a change."""
 RELOAD_SECONDS = 20.0
@@ -169,9 +166,8 @@ async def refuse_invalid_config(admin: HostAdmin, outcome: str) -> None:
     if reading is None:
         return
     text = await asyncio.to_thread(decode_config, reading.content)
-    fatal = [
-        problem for problem in await asyncio.to_thread(find_diagnostics, text) if problem.fatal
-    ]
+    found = await asyncio.to_thread(find_diagnostics, text)
+    fatal = [problem for problem in found if problem.fatal]
     if fatal:
         first = fatal[0]
         path = sanitize_line(reading.real_path, _LONGEST_PATH)
@@ -243,14 +239,14 @@ def restart_confirmation(unit: str, snapshot: Snapshot) -> Confirmation:
 
 async def confirm_reload(admin: HostAdmin, ask: Ask) -> bool:
     """Ask whether to reload; raises ConfigRefused, before asking, if the file is invalid."""
-    admin.refuse_if_read_only("reloading the server")
+    admin.server.refuse_if_read_only("reloading the server")
     await refuse_invalid_config(admin, "Not reloaded")
     return await ask(reload_confirmation)
 
 
 async def confirm_restart(admin: HostAdmin, ask: Ask) -> bool:
     """Ask whether to restart; raises ConfigRefused, before asking, if the file is invalid."""
-    admin.refuse_if_read_only("restarting the server")
+    admin.server.refuse_if_read_only("restarting the server")
     await refuse_invalid_config(admin, "Not restarted")
     unit = admin.service.unit
     return await ask(lambda snapshot: restart_confirmation(unit, snapshot))
@@ -263,7 +259,7 @@ async def reload_server(
 
     Raises ConfigRefused, with nothing sent, ServiceFailed, ConfigNotApplied, HostError.
     """
-    admin.refuse_if_read_only("reloading the server")
+    admin.server.refuse_if_read_only("reloading the server")
     await _check(admin, progress, "Not reloaded")
     async with aclosing(ReloadWatch(admin, session)) as watch:
         await watch.arm()
@@ -279,7 +275,7 @@ async def restart_server(admin: HostAdmin, session: Session, progress: ProgressT
 
     Raises ConfigRefused, with nothing sent, and ServiceFailed with the journal's last lines.
     """
-    admin.refuse_if_read_only("restarting the server")
+    admin.server.refuse_if_read_only("restarting the server")
     await _check(admin, progress, "Not restarted")
     gone = tuple(model.id for model in session.snapshot.resident)
     await session.monitor.expect_unload(*gone)
@@ -307,17 +303,14 @@ async def _check(admin: HostAdmin, progress: ProgressTracker, outcome: str) -> N
 
 async def _wait_until_healthy(admin: HostAdmin, session: Session) -> None:
     """Return when the server is healthy; raises ServiceFailed as soon as its unit has ended."""
-    waiting = asyncio.create_task(_check_health(session), name="wait for the server")
-    try:
+
+    async def check_health() -> None:
+        await wait_for_response(session)
+        await session.client.health()
+
+    async with background_task(check_health(), "wait for the server") as waiting:
         while not waiting.done():
             await asyncio.wait({waiting}, timeout=UNIT_CHECK_INTERVAL)
             if not waiting.done() and (trouble := await admin.service.find_failure()) is not None:
                 raise trouble
         await waiting
-    finally:
-        await cancel_and_wait(waiting)
-
-
-async def _check_health(session: Session) -> None:
-    await wait_for_response(session)
-    await session.client.health()

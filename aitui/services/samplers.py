@@ -1,11 +1,11 @@
 """Samples of a server's host, by the server itself or on the host, and what the host is."""
 
 import asyncio
-import contextlib
 import math
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING
 
+from aitui.aio import sleep_until
 from aitui.domain.hardware.sample import (
     HardwareSample,
     SampleHistory,
@@ -36,7 +36,6 @@ class ServerSampleSource:
         self._client = client
         self._empty = 0
         self.history = SampleHistory()
-        self.measures: bool | None = None
         self.error = ""
 
     @property
@@ -52,13 +51,12 @@ class ServerSampleSource:
         try:
             new = await self._client.performance(after)
         except NotSupported as error:
-            self.measures, self.history = False, SampleHistory()
-            self.error = error.why or error.what
+            self.history, self.error = SampleHistory(), error.why or error.what
             return SERVER_SAMPLE_MAX_PAUSE
         except AituiError as error:
             self.error = error.what
             return SERVER_SAMPLE_RETRY
-        self.measures, self.error = True, ""
+        self.error = ""
         self._empty = 0 if new else self._empty + 1
         if from_start and new and new[-1].at < samples[-1].at:
             self.history = SampleHistory()
@@ -145,9 +143,7 @@ class HostInfoFetcher:
         """Fetch whenever it makes sense, until cancelled."""
         pause: float | None = None
         while True:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(pause):
-                    await self._connected.wait()
+            await sleep_until(self._connected, pause)
             self._connected.clear()
             before = self.facts
             pause = await self.fetch() if self._live else None

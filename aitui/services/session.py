@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from importlib import import_module
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -66,12 +67,6 @@ class Session:
             raise no_host_error(self.server)
         return self.admin, self.config_watch
 
-    def refuse_if_read_only(self, action: str) -> None:
-        """Raise ActionRefused if this server's settings allow no change."""
-        from aitui.services.host_admin import refuse_if_read_only
-
-        refuse_if_read_only(self.server, action)
-
 
 @contextlib.asynccontextmanager
 async def open_session(
@@ -91,9 +86,11 @@ async def open_session(
     load_times = await LoadTimes.open(paths.state / LOAD_TIMES)
     measurements = await Measurements.open(paths.state / MEASUREMENTS)
     # httpx costs more to import than everything else here: the first frame comes before it.
-    client_class = await asyncio.to_thread(_import_client)
+    await asyncio.to_thread(import_module, "aitui.llamaswap.client")
+    from aitui.llamaswap.client import LlamaSwapClient
+
     async with contextlib.AsyncExitStack() as stack:
-        client = await stack.enter_async_context(client_class(server))
+        client = await stack.enter_async_context(LlamaSwapClient(server))
         monitor = Monitor(
             client,
             identity=server.identity,
@@ -113,7 +110,7 @@ async def open_session(
 
             admin = await stack.enter_async_context(open_administration(server, paths, clock))
             hardware.set_host(admin.host)
-            watch = ConfigWatch(admin, monitor, hardware, on_notice or _ignore_notice)
+            watch = ConfigWatch(admin, monitor, hardware, on_notice or (lambda _: None))
         yield Session(server, client, monitor, clock, hardware, load_times, admin, watch)
 
 
@@ -127,13 +124,3 @@ async def run_monitor(session: Session) -> AsyncIterator[None]:
         await cancel_and_wait(watch)
         if not watch.cancelled():
             watch.result()
-
-
-def _ignore_notice(sentence: str) -> None:
-    del sentence
-
-
-def _import_client() -> "type[LlamaSwapClient]":
-    from aitui.llamaswap.client import LlamaSwapClient
-
-    return LlamaSwapClient

@@ -47,22 +47,21 @@ class EvictionTracker:
     def update_states(self, states: Mapping[str, RunState], now: float) -> None:
         """Take over the states of an event or of `/running`; whichever comes first counts."""
         for model_id, before in self._states.items():
-            if before is not RunState.READY:
-                continue
-            if states.get(model_id, RunState.STOPPED) in {RunState.STOPPED, RunState.STOPPING}:
+            now_state = states.get(model_id, RunState.STOPPED)
+            if before is RunState.READY and now_state in {RunState.STOPPED, RunState.STOPPING}:
                 self._left[model_id] = now
         self._states = dict(states)
 
     def take_victims(self, started: str, now: float, on_purpose: Iterable[str]) -> tuple[str, ...]:
         """Return the models that a load evicted, each once; those unloaded by aitui don't count."""
+        spared = {started, *on_purpose}
         gone = tuple(
             model_id
             for model_id, left in self._left.items()
-            if now - left <= SWAP_WINDOW and model_id != started
+            if now - left <= SWAP_WINDOW and model_id not in spared
         )
         self._left.clear()
-        purposely = set(on_purpose)
-        return tuple(model_id for model_id in gone if model_id not in purposely)
+        return gone
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,20 +186,9 @@ class ServerState:
 
     def __init__(self, clock: "Clock") -> None:
         self._clock = clock
-        self._listed: tuple[ListedModel, ...] = ()
-        self._running: tuple[RunningModel, ...] = ()
-        self._statuses: tuple[ModelStatus, ...] = ()
-        self._failures: dict[str, LoadFailure] = {}
-        self._requested: dict[str, float] = {}
-        self._last_used: dict[str, float] = {}
-        self._expected_load: dict[str, float] = {}
-        self._configured_context: Mapping[str, int] = {}
-        self._last_context: Mapping[str, int] = {}
-        self._memory: Mapping[str, Footprint] = {}
+        self._facts = ModelFacts()
         self._requests: dict[str, ActiveRequest] | None = None
         self._request_total: int | None = None
-        self._rates: dict[str, float] = {}
-        self._evicted: dict[str, Eviction] = {}
         self._evictions = EvictionTracker()
         self._starts = LoadTracker()
         self._pending_ready: dict[str, int] = {}
@@ -220,53 +208,53 @@ class ServerState:
     @property
     def in_transit(self) -> bool:
         """Return whether a model is about to change its state, or is waited for."""
-        return bool(self._requested) or any(model.in_transit for model in self.models)
+        return bool(self._facts.requested) or any(model.in_transit for model in self.models)
 
     @property
     def model_ids(self) -> frozenset[str]:
         """Return the ids that the last event named; empty if none came."""
-        return frozenset(status.id for status in self._statuses)
+        return frozenset(status.id for status in self._facts.statuses)
 
     def update_models(self, models: tuple[ListedModel, ...]) -> None:
         """Take over the list of `/v1/models`."""
-        if models != self._listed:
-            self._listed = models
+        if models != self._facts.listed:
+            self._facts.listed = models
             self._stale = True
 
     def set_expected_load(self, model_id: str, seconds: float) -> None:
         """Remember how long a load of that model is expected to take."""
-        if self._expected_load.get(model_id) != seconds:
-            self._expected_load[model_id] = seconds
+        if self._facts.expected_load.get(model_id) != seconds:
+            self._facts.expected_load[model_id] = seconds
             self._stale = True
 
     def begin_load(self, model_id: str) -> None:
         """Mark a model as loading for aitui, and forget an earlier failure."""
-        self._requested.setdefault(model_id, self._clock.monotonic())
-        self._failures.pop(model_id, None)
+        self._facts.requested.setdefault(model_id, self._clock.monotonic())
+        self._facts.failures.pop(model_id, None)
         self._stale = True
 
     def update_config(self, contexts: Mapping[str, int]) -> None:
         """Replace the context sizes, in tokens, that the config file sets."""
-        if contexts != self._configured_context:
-            self._configured_context = contexts
+        if contexts != self._facts.configured_context:
+            self._facts.configured_context = contexts
             self._stale = True
 
     def update_memory(
         self, memory: Mapping[str, "Footprint"], last_context: Mapping[str, int]
     ) -> None:
         """Take over the memory of each model, and the context sizes that it was measured with."""
-        if (memory, last_context) != (self._memory, self._last_context):
-            self._memory, self._last_context = memory, last_context
+        if (memory, last_context) != (self._facts.memory, self._facts.last_context):
+            self._facts.memory, self._facts.last_context = memory, last_context
             self._stale = True
 
     def end_load(self, model_id: str) -> None:
         """Mark a model as no longer loading for aitui."""
-        self._requested.pop(model_id, None)
+        self._facts.requested.pop(model_id, None)
         self._stale = True
 
     def record_failure(self, model_id: str, failed: LoadFailure) -> None:
         """Remember why a load failed, until the model is tried again."""
-        self._failures[model_id] = failed
+        self._facts.failures[model_id] = failed
         self._stale = True
 
     def clear_event_state(self) -> None:
@@ -275,13 +263,13 @@ class ServerState:
         self._request_total = None
         self._starts.clear_event_states()
         if self.lists_only_ready:
-            self._statuses = ()
+            self._facts.statuses = ()
         self._stale = True
 
     def update_running(self, models: tuple[RunningModel, ...]) -> Transitions:
         """Take over `/running`, and return what it shows to have changed."""
-        if models != self._running:
-            self._running = models
+        if models != self._facts.running:
+            self._facts.running = models
             self._stale = True
         self._expire_pending_ready()
         self.merge()
@@ -289,7 +277,7 @@ class ServerState:
         now = self._clock.monotonic()
         unseen = {
             model_id: at
-            for model_id, at in self._requested.items()
+            for model_id, at in self._facts.requested.items()
             if self.lists_only_ready or now - at < QUEUE_GRACE
         }
         states = {
@@ -300,11 +288,11 @@ class ServerState:
 
     def update_statuses(self, event: ModelStatusChanged) -> Transitions:
         """Take over the states of an event; `changed` asks for a poll of `/running`."""
-        before = {status.id: status.state for status in self._statuses}
+        before = {status.id: status.state for status in self._facts.statuses}
         states = {status.id: status.state for status in event.models}
         statuses = self._hold_back_ready(event.models)
-        if statuses != self._statuses:
-            self._statuses = statuses
+        if statuses != self._facts.statuses:
+            self._facts.statuses = statuses
             self._stale = True
         now = self._clock.monotonic()
         self._evictions.update_states(states, now)
@@ -320,7 +308,7 @@ class ServerState:
                 self._requests = {request.id: request for request in requests}
             case RequestUpdated(request):
                 self._requests = {**(self._requests or {}), request.id: request}
-                self._last_used[request.model] = self._clock.monotonic()
+                self._facts.last_used[request.model] = self._clock.monotonic()
             case RequestEnded(request_id):
                 self._remove_request(request_id)
             case RequestsFinished(requests):
@@ -334,17 +322,19 @@ class ServerState:
         now, wall = self._clock.monotonic(), self._clock.wall()
         for request in sorted(requests, key=lambda request: request.at or wall):
             age = 0.0 if request.at is None else max(0.0, wall - request.at)
-            used = self._last_used.get(request.model, now - age)
-            self._last_used[request.model] = max(used, now - age)
+            used = self._facts.last_used.get(request.model, now - age)
+            self._facts.last_used[request.model] = max(used, now - age)
             if request.rate is not None:
-                self._rates[request.model] = request.rate
+                self._facts.rates[request.model] = request.rate
         self._stale = True
 
     def record_evictions(self, started: str, on_purpose: Collection[str]) -> None:
         """Record the ready models that stopped just before a load as evicted by it."""
         now = self._clock.monotonic()
         for victim in self._evictions.take_victims(started, now, on_purpose):
-            self._evicted[victim] = Eviction(self._clock.wall(), started, self._requester(started))
+            self._facts.evicted[victim] = Eviction(
+                self._clock.wall(), started, self._requester(started)
+            )
             self._stale = True
 
     def merge(self) -> tuple[Model, ...]:
@@ -352,22 +342,8 @@ class ServerState:
         if not self._stale:
             return self.models
         self._stale = False
-        facts = ModelFacts(
-            listed=self._listed,
-            running=self._running,
-            statuses=self._statuses,
-            configured_context=self._configured_context,
-            last_context=self._last_context,
-            failures=self._failures,
-            requests=self.requests,
-            last_used=self._last_used,
-            expected_load=self._expected_load,
-            requested=self._requested,
-            rates=self._rates,
-            evicted=self._evicted,
-            memory=self._memory,
-            running_lists_only_ready=self.lists_only_ready,
-        )
+        facts = self._facts
+        facts.requests, facts.running_lists_only_ready = self.requests, self.lists_only_ready
         self.models = merge_models(facts, self.models, self._clock.monotonic())
         count = len(self.models)
         self.total_models = count_models(facts) if count >= MAX_MODELS else count
@@ -375,8 +351,12 @@ class ServerState:
 
     def shift_clock(self, seconds: float) -> None:
         """Add a suspend to all ages: the monotonic clock stood still meanwhile."""
-        self._last_used = {key: used - seconds for key, used in self._last_used.items()}
+        self._facts.last_used = {key: used - seconds for key, used in self._facts.last_used.items()}
         self.models = tuple(replace(model, since=model.since - seconds) for model in self.models)
+        self._facts.statuses = tuple(
+            replace(status, ready_at=None if (at := status.ready_at) is None else at - seconds)
+            for status in self._facts.statuses
+        )
         self._starts.forget_times()
         self._stale = True
 
@@ -384,8 +364,10 @@ class ServerState:
         """Keep a model starting until `/running` lists it: v217 lists only ready models."""
         if not self.lists_only_ready:
             return statuses
-        listed = {model.id for model in self._running}
-        starting = {status.id for status in self._statuses if status.state is RunState.STARTING}
+        listed = {model.id for model in self._facts.running}
+        starting = {
+            status.id for status in self._facts.statuses if status.state is RunState.STARTING
+        }
         coming = {
             status.id
             for status in statuses
@@ -400,7 +382,7 @@ class ServerState:
         )
 
     def _expire_pending_ready(self) -> None:
-        listed = {model.id for model in self._running}
+        listed = {model.id for model in self._facts.running}
         self._pending_ready = {
             model_id: looks - 1
             for model_id, looks in self._pending_ready.items()
@@ -408,20 +390,18 @@ class ServerState:
         }
         given_up = {model_id for model_id, looks in self._pending_ready.items() if looks <= 0}
         if given_up:
-            self._statuses = tuple(
+            self._facts.statuses = tuple(
                 replace(status, state=RunState.READY) if status.id in given_up else status
-                for status in self._statuses
+                for status in self._facts.statuses
             )
             self._stale = True
 
     def _remove_request(self, request_id: str) -> None:
-        ended = (self._requests or {}).get(request_id)
-        if ended is None or self._requests is None:
-            return
-        self._requests = {
-            key: request for key, request in self._requests.items() if key != request_id
-        }
-        self._last_used[ended.model] = self._clock.monotonic()
+        requests = dict(self._requests or {})
+        ended = requests.pop(request_id, None)
+        if ended is not None:
+            self._requests = requests
+            self._facts.last_used[ended.model] = self._clock.monotonic()
 
     def _remember_companions(self) -> None:
         ready = sorted(model.id for model in self.models if model.state is RunState.READY)
@@ -433,14 +413,14 @@ class ServerState:
     def _forget_resolved(self, transitions: Transitions) -> Transitions:
         """Forget a failure or an eviction once the model is loaded again."""
         for model_id in (*transitions.started, *(model_id for model_id, _ in transitions.loaded)):
-            for over in (self._failures, self._evicted):
+            for over in (self._facts.failures, self._facts.evicted):
                 if over.pop(model_id, None) is not None:
                     self._stale = True
         return transitions
 
     def _requester(self, model_id: str) -> str:
         """Name the requester of a model: aitui, or the client of a request."""
-        if model_id in self._requested:
+        if model_id in self._facts.requested:
             return "you"
         wanted = next((use for use in self.requests.running or () if use.model == model_id), None)
         return "" if wanted is None else client_name(wanted)

@@ -25,7 +25,7 @@ async def unload_model(session: Session, wanted: str, ask: Ask) -> tuple[str, ..
     NoSuchModel, ActionRefused, UnloadFailed, Unreachable.
     """
     model = resolve_loadable_model(wanted, session.snapshot)
-    session.refuse_if_read_only(f"unloading {model.id}")
+    session.server.refuse_if_read_only(f"unloading {model.id}")
     if not model.resident and model.requested is None:
         return ()
     if unload_confirmation(model.id, session.snapshot).needed and not await ask(
@@ -40,7 +40,7 @@ async def unload_model(session: Session, wanted: str, ask: Ask) -> tuple[str, ..
 
 async def unload_all_models(session: Session, ask: Ask) -> tuple[str, ...]:
     """Unload every model, after a confirmation; return the ids that are gone."""
-    session.refuse_if_read_only("unloading all models")
+    session.server.refuse_if_read_only("unloading all models")
     gone = {model.id for model in session.snapshot.resident}
     if not gone or not await ask(unload_all_confirmation):
         return ()
@@ -85,11 +85,7 @@ def unload_all_confirmation(snapshot: Snapshot) -> Confirmation:
 def _describe_cut(requests: int) -> str:
     if requests == 0:
         return "No request runs there."
-    return (
-        "1 running request will be cut."
-        if requests == 1
-        else (f"{requests} running requests will be cut.")
-    )
+    return f"{requests} running request{'' if requests == 1 else 's'} will be cut."
 
 
 async def _wait_until_unloaded(session: Session, model_ids: set[str]) -> None:
@@ -118,7 +114,7 @@ async def cancel_request(session: Session, request: ActiveRequest, ask: Ask) -> 
 
     Raises ActionRefused, NotSupported on servers before v235, Unreachable.
     """
-    session.refuse_if_read_only("cancelling a request")
+    session.server.refuse_if_read_only("cancelling a request")
 
     def build(snapshot: Snapshot) -> Confirmation:
         return cancel_confirmation(request, snapshot, session.clock.monotonic())

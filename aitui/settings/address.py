@@ -34,10 +34,8 @@ def read_address(given: RawValue) -> ServerAddress:
     text = given.value.strip()
     shown = without_user_info(text)
     if not text.isascii():
-        raise given.error(
-            "ASCII characters only; write other host names as xn--…, other paths with %",
-            shown=shown,
-        )
+        expected = "ASCII characters only; write other host names as xn--…, other paths with %"
+        raise given.error(expected, shown=shown)
     if not text.isprintable() or " " in text:
         raise given.error("a URL without blanks, like https://ai.example.org", shown=shown)
     scheme, separator, rest = text.partition("://")

@@ -150,19 +150,9 @@ CERTIFICATES = (CA, CLIENT_CERT, CLIENT_KEY)
 """The certificate files; `shown` is the name of each in `certs_dir`."""
 
 SERVER_SETTINGS: tuple[Setting[Any], ...] = (
-    URL,
-    CERTS_DIR,
-    *CERTIFICATES,
-    CLIENT_KEY_PASSWORD,
-    API_KEY,
-    TIMEOUT,
-    SSH_HOST,
-    PRESET_PATH,
-    SERVICE_UNIT,
-    *ENDPOINTS,
-    COLOR,
-    READ_ONLY,
-)
+    URL, CERTS_DIR, *CERTIFICATES, CLIENT_KEY_PASSWORD, API_KEY, TIMEOUT, SSH_HOST, PRESET_PATH,
+    SERVICE_UNIT, *ENDPOINTS, COLOR, READ_ONLY,
+)  # fmt: skip
 """Those of a `[servers.NAME]`, and, if they have a variable, of the environment."""
 
 DEFAULT_SERVER = Setting(

@@ -139,9 +139,8 @@ class _SettingsFileReader:
         at = ("servers", name)
         fine = name == sanitize_line(name, _LONGEST_NAME).strip() and name and "/" not in name
         if not fine:
-            raise self._error(
-                at, f"expected a name of up to {_LONGEST_NAME} printable characters without /"
-            )
+            words = f"expected a name of up to {_LONGEST_NAME} printable characters without /"
+            raise self._error(at, words)
         if not isinstance(table, dict):
             raise self._error(at, f"expected a table, like [servers.{name}]")
         self._check_keys(at, table, _SERVER_KEYS)
@@ -177,8 +176,7 @@ class _SettingsFileReader:
         )
 
     def _error(self, at: KeyPath, words: str) -> SettingsError:
-        line = next(
-            (self._lines[at[:n]] for n in range(len(at), 0, -1) if at[:n] in self._lines), 0
-        )
+        paths = (at[:length] for length in range(len(at), 0, -1))
+        line = next((self._lines[path] for path in paths if path in self._lines), 0)
         where = f"{self._shown}, line {line}" if line else self._shown
         return SettingsError(f"{where}: {sanitize_line('.'.join(at), 120)}: {words}")

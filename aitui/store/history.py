@@ -296,9 +296,8 @@ class ConversationHistory:
             with db.transaction(self._open_database):
                 self._forget_words("conversation = ?", conversation_id)
                 db.forget_prompts(self._open_database, conversation_id)
-                self._open_database.execute(
-                    "DELETE FROM conversations WHERE id = ?", (conversation_id,)
-                )
+                statement = "DELETE FROM conversations WHERE id = ?"
+                self._open_database.execute(statement, (conversation_id,))
         finally:
             self._release(conversation_id)
 

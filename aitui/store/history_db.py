@@ -253,21 +253,13 @@ def write_conversation(database: sqlite3.Connection, conversation: Conversation)
 def write_turn(database: sqlite3.Connection, conversation_id: str, turn: Turn) -> int:
     """Write a turn's row, drop its pieces, and return the row's number."""
     facts = msgspec.json.encode(replace(turn, text="", reasoning="")).decode()
+    kinds = turn.role.value, turn.state.value
     database.execute(
         "INSERT INTO turns (id, conversation, parent, role, state, text, reasoning, facts)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
         " ON CONFLICT (id) DO UPDATE SET parent = excluded.parent, state = excluded.state,"
         " text = excluded.text, reasoning = excluded.reasoning, facts = excluded.facts",
-        (
-            turn.id,
-            conversation_id,
-            turn.parent,
-            turn.role.value,
-            turn.state.value,
-            turn.text,
-            turn.reasoning,
-            facts,
-        ),
+        (turn.id, conversation_id, turn.parent, *kinds, turn.text, turn.reasoning, facts),
     )
     # A running turn starts with this text, whatever an earlier attempt wrote.
     database.execute("DELETE FROM pieces WHERE turn = ?", (turn.id,))
@@ -283,13 +275,11 @@ def read_conversation(database: sqlite3.Connection, conversation_id: str) -> Con
     ).fetchone()
     if row is None:
         return None
-    turns = [
-        _turn(database, *found)
-        for found in database.execute(
-            "SELECT facts, text, reasoning FROM turns WHERE conversation = ? ORDER BY number",
-            (conversation_id,),
-        ).fetchall()
-    ]
+    rows = database.execute(
+        "SELECT facts, text, reasoning FROM turns WHERE conversation = ? ORDER BY number",
+        (conversation_id,),
+    ).fetchall()
+    turns = [_turn(database, *found) for found in rows]
     values = dict(zip(_COLUMNS, row, strict=True))
     values["sampling"] = sampling_of(values["sampling"])
     return Conversation(**values, turns={turn.id: turn for turn in turns})

@@ -3,14 +3,13 @@
 import asyncio
 import signal
 import sys
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 from textual import events, on
 from textual.app import App, SystemCommand
-from textual.binding import BindingType
 from textual.driver import Driver
 from textual.drivers.linux_driver import LinuxDriver
 from textual.filter import LineFilter
@@ -23,31 +22,15 @@ from textual.worker import Worker
 
 from aitui.domain.snapshot import Server, Snapshot
 from aitui.errors import AituiError
+from aitui.ui import messages
 from aitui.ui.background import TaskRunner, write_crash_report
 from aitui.ui.context import AppContext
 from aitui.ui.controllers.server import ServerControllers, ServerSwitcher
 from aitui.ui.keymap import APP, PALETTE
-from aitui.ui.messages import (
-    CancelRequested,
-    ChatRequested,
-    ConfigEditRequested,
-    ConfigViewRequested,
-    LoadRequested,
-    LogRequested,
-    LogRetryRequested,
-    LogSaveRequested,
-    LogSelected,
-    ModelAddRequested,
-    ModelRemovalRequested,
-    ModelsViewRequested,
-    SnapshotChanged,
-    UnloadAllRequested,
-    UnloadRequested,
-)
 from aitui.ui.screens.models import ModelsScreen
 from aitui.ui.terminal.driver import GuardedDriver, PasteCut, is_terminal_closed
 from aitui.ui.terminal.filters import ContrastFilter, ControlCharFilter
-from aitui.ui.terminal.key_queue import KeyQueue
+from aitui.ui.terminal.key_queue import KeyQueue, QueuedEvent
 from aitui.ui.terminal.notifications import (
     MAX_TEXT_CELLS,
     MAX_TITLE_CELLS,
@@ -64,7 +47,6 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from textual.widgets import TextArea
 
-    from aitui.ui.screens.history import HistoryScreen
     from aitui.ui.widgets.composer import Composer
     from aitui.ui.widgets.transcript import Transcript
 
@@ -88,7 +70,7 @@ class AituiApp(App[None]):
     OptionList:nocolor > .option-list--option-highlighted { text-style: bold underline; }
     Screen:nocolor .screen--selection { text-style: reverse; }
     """
-    BINDINGS: ClassVar[list[BindingType]] = APP.bindings()
+    BINDINGS = APP.bindings()
 
     server: var[Server | None] = var(None, init=False)
     """The server that is shown, open or about to be."""
@@ -112,8 +94,10 @@ class AituiApp(App[None]):
             self._notifier,
             screen=self._models_screen,
             show=self._show_server,
+            on_change=self.post_snapshot,
         )
         self._interrupted_at = float("-inf")
+        self._next_snapshot: tuple[Server, Snapshot] | None = None
         if context.theme in self.available_themes:
             self.theme = context.theme
 
@@ -121,7 +105,10 @@ class AituiApp(App[None]):
 
     async def on_event(self, event: events.Event) -> None:
         """Take keys in the order in which they were typed."""
-        await self._key_queue.on_event(event)
+        if isinstance(event, QueuedEvent):
+            await self._key_queue.on_event(event)
+        else:
+            await super().on_event(event)
 
     def _display(self, screen: Screen[Any], renderable: "RenderableType | None") -> None:
         self._frames.write(screen, renderable)
@@ -182,9 +169,9 @@ class AituiApp(App[None]):
 
         for _, words, action in active_keys(screen):
             if action != "app.command_palette":
-                yield SystemCommand(words.capitalize(), "", self._action_runner(screen, action))
+                yield SystemCommand(words.capitalize(), "", partial(screen.run_action, action))
         for title, words, action in PALETTE:
-            yield SystemCommand(title, words, self._action_runner(screen, action))
+            yield SystemCommand(title, words, partial(screen.run_action, action))
 
     def on_mount(self) -> None:
         """Paint first; then connect, or say why not."""
@@ -229,6 +216,11 @@ class AituiApp(App[None]):
     def action_switch_server(self) -> None:
         self._tasks.run_in_background(self._servers.choose(self.server), "switch")
 
+    def action_models(self) -> None:
+        """Close all views, whichever of them were opened from one another."""
+        while self.screen.name in VIEWS:
+            self.screen.dismiss()
+
     def action_logs(self) -> None:
         """Show the log that was read last, at first that of proxy and models."""
         if current := self._current():
@@ -263,6 +255,23 @@ class AituiApp(App[None]):
     def action_restart_service(self) -> None:
         if current := self._current():
             current.config.restart()
+
+    def action_unload_all(self) -> None:
+        if current := self._current():
+            current.models.unload_all()
+
+    def action_add_model(self) -> None:
+        if current := self._current():
+            current.config.add_model()
+
+    def action_read_config(self) -> None:
+        if current := self._current():
+            current.config.read_config()
+
+    def action_retry_log(self) -> None:
+        if current := self._current():
+            current.logs.retry()
+        self.action_refresh_server()
 
     def action_undo_change(self) -> None:
         if current := self._current():
@@ -303,74 +312,39 @@ class AituiApp(App[None]):
 
     # What screens and widgets ask for.
 
-    @on(LoadRequested)
-    def _handle_load_request(self, message: LoadRequested) -> None:
+    def on_load_requested(self, message: messages.LoadRequested) -> None:
         if current := self._current():
             current.models.load(message.model.id)
 
-    @on(UnloadRequested)
-    def _handle_unload_request(self, message: UnloadRequested) -> None:
+    def on_unload_requested(self, message: messages.UnloadRequested) -> None:
         if current := self._current():
             current.models.unload_or_give_up(message.model)
 
-    @on(UnloadAllRequested)
-    def _handle_unload_all_request(self) -> None:
-        if current := self._current():
-            current.models.unload_all()
-
-    @on(CancelRequested)
-    def _handle_cancel_request(self, message: CancelRequested) -> None:
+    def on_cancel_requested(self, message: messages.CancelRequested) -> None:
         if current := self._current():
             current.models.cancel(message.request)
 
-    @on(ModelsViewRequested)
-    def _handle_models_view_request(self) -> None:
-        while self.screen.name in VIEWS:
-            self.screen.dismiss()
-
-    @on(LogRequested)
-    def _handle_log_request(self, message: LogRequested) -> None:
+    def on_log_requested(self, message: messages.LogRequested) -> None:
         if current := self._current():
             current.logs.open(message.model, of_model=True)
 
-    @on(LogSelected)
-    def _handle_log_selection(self, message: LogSelected) -> None:
+    def on_log_selected(self, message: messages.LogSelected) -> None:
         if current := self._current():
             current.logs.follow_log(message.name)
 
-    @on(LogRetryRequested)
-    def _handle_log_retry_request(self) -> None:
-        if current := self._current():
-            current.logs.retry()
-        self.action_refresh_server()
-
-    @on(LogSaveRequested)
-    def _handle_log_save_request(self, message: LogSaveRequested) -> None:
+    def on_log_save_requested(self, message: messages.LogSaveRequested) -> None:
         if current := self._current():
             current.logs.save(message.name, message.lines)
 
-    @on(ConfigViewRequested)
-    def _handle_config_view_request(self) -> None:
-        if current := self._current():
-            current.config.read_config()
-
-    @on(ConfigEditRequested)
-    def _handle_config_edit_request(self, message: ConfigEditRequested) -> None:
+    def on_config_edit_requested(self, message: messages.ConfigEditRequested) -> None:
         if current := self._current():
             current.config.edit(message.line)
 
-    @on(ModelAddRequested)
-    def _handle_add_request(self) -> None:
-        if current := self._current():
-            current.config.add_model()
-
-    @on(ModelRemovalRequested)
-    def _handle_removal_request(self, message: ModelRemovalRequested) -> None:
+    def on_model_removal_requested(self, message: messages.ModelRemovalRequested) -> None:
         if current := self._current():
             current.config.remove_model(message.model_id)
 
-    @on(ChatRequested)
-    def _handle_chat_request(self, message: ChatRequested) -> None:
+    def on_chat_requested(self, message: messages.ChatRequested) -> None:
         if current := self._current():
             current.chat.open_model(message.model.id)
 
@@ -387,38 +361,17 @@ class AituiApp(App[None]):
         if current is not None and message.text_area.id == "prompt":
             current.chat.update_draft()
 
-    def on_composer_completion_requested(self, message: "Composer.CompletionRequested") -> None:
+    def action_complete_command(self) -> None:
         if current := self._current():
-            current.commands.complete(message.text)
+            current.commands.complete(self._models_screen.chat.prompt.text)
 
-    def on_composer_editor_requested(self, message: "Composer.EditorRequested") -> None:
+    def action_edit_prompt(self) -> None:
         if current := self._current():
-            current.chat.edit_prompt(message.text)
+            current.chat.edit_prompt(self._models_screen.chat.prompt.text)
 
     def on_transcript_open_requested(self, message: "Transcript.OpenRequested") -> None:
         if current := self._current():
             current.chat.show_in_editor(message.text)
-
-    def on_transcript_copy_requested(self, message: "Transcript.CopyRequested") -> None:
-        self.copy_to_clipboard(message.text)
-
-    def on_history_screen_search_requested(self, message: "HistoryScreen.SearchRequested") -> None:
-        from aitui.ui.screens.history import HistoryScreen
-
-        current = self._current()
-        if current and isinstance(self.screen, HistoryScreen):
-            search = current.commands.search_history(self.screen, message.words)
-            self._tasks.run_in_background(search, "look")
-
-    def on_history_screen_delete_requested(self, message: "HistoryScreen.DeleteRequested") -> None:
-        from aitui.ui.screens.history import HistoryScreen
-
-        current, screen = self._current(), self.screen
-        if current and isinstance(screen, HistoryScreen):
-            deletion = current.commands.delete_conversation(
-                screen, message.conversation, message.words
-            )
-            self._tasks.run_in_background(deletion, "forget")
 
     @on(PasteCut)
     def _report_paste_cut(self, message: PasteCut) -> None:
@@ -432,17 +385,11 @@ class AituiApp(App[None]):
     def _report_worker_failure(self, message: Worker.StateChanged) -> None:
         self._tasks.report_failure(message.worker, message.state)
 
-    @on(SnapshotChanged)
-    def _handle_snapshot(self, message: SnapshotChanged) -> None:
-        if message.server is self.server:
-            self.snapshot = message.snapshot
-            self._servers.update_snapshot(message.server, message.snapshot)
-
-    def on_demo_requested(self) -> None:
+    def action_open_demo(self) -> None:
         leaving = self._servers.leave_for(self._servers.open_demo)
         self._tasks.run_in_background(leaving, "switch")
 
-    def on_recheck_requested(self) -> None:
+    def action_recheck_certificates(self) -> None:
         from aitui.ui.screens.setup import SetupScreen
 
         if isinstance(self.screen, SetupScreen):
@@ -453,6 +400,20 @@ class AituiApp(App[None]):
 
     def _show_server(self, server: Server, snapshot: Snapshot) -> None:
         self.server, self.snapshot = server, snapshot
+
+    def post_snapshot(self, server: Server, snapshot: Snapshot) -> None:
+        """Show a new state of a server soon, of several only the latest; none of one that was left."""
+        if server is self.server:
+            if self._next_snapshot is None:
+                self.call_later(self._show_next_snapshot)
+            self._next_snapshot = server, snapshot
+
+    def _show_next_snapshot(self) -> None:
+        assert self._next_snapshot is not None
+        (server, snapshot), self._next_snapshot = self._next_snapshot, None
+        if server is self.server:
+            self.snapshot = snapshot
+            self._servers.update_snapshot(server, snapshot)
 
     async def _copy(self, text: str) -> None:
         from aitui.services.clipboard import copy_text
@@ -475,14 +436,6 @@ class AituiApp(App[None]):
                 why=f"{self._servers.paths.state}: {error.strerror or error}",
                 remedy="set XDG_STATE_HOME to a folder that can be written",
             ) from error
-
-    def _action_runner(
-        self, screen: Screen[Any], action: str
-    ) -> Callable[[], Coroutine[Any, Any, None]]:
-        async def run() -> None:
-            await screen.run_action(action)
-
-        return run
 
     def _exit_if_terminal_closed(self) -> None:
         if is_terminal_closed(sys.stdin.fileno()):

@@ -5,15 +5,13 @@ import weakref
 from collections.abc import Callable, Coroutine
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from textual.app import App
 from textual.worker import Worker, WorkerState
 
 from aitui.errors import AituiError
 from aitui.ui.text import error_text
-
-if TYPE_CHECKING:
-    from textual.app import App
 
 CRASH_LOG = "crash.log"
 
@@ -24,12 +22,12 @@ class TaskRunner:
     `state` is the directory of crash reports.
     """
 
-    def __init__(self, app: "App[None]", state: Path) -> None:
+    def __init__(self, app: App[None], state: Path) -> None:
         self._app = app
         self._state = state
 
     def run_in_background(
-        self, work: Coroutine[Any, Any, None], group: str, *, exclusive: bool = True
+        self, work: Coroutine[Any, Any, object], group: str, *, exclusive: bool = True
     ) -> None:
         """Run something; an exclusive task ends an older one of its group.
 
@@ -46,7 +44,7 @@ class TaskRunner:
     def cancel(self, group: str) -> None:
         self._app.workers.cancel_group(self._app, group)
 
-    async def report_errors(self, work: Coroutine[Any, Any, None]) -> None:
+    async def report_errors(self, work: Coroutine[Any, Any, object]) -> None:
         """Run something, and show the error that it ends with."""
         try:
             await work

@@ -8,12 +8,12 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
 
+from textual.app import App
+
 from aitui.domain.server import Clock, Server
 from aitui.paths import Paths
 
 if TYPE_CHECKING:
-    from textual.app import App
-
     from aitui.domain.confirmation import Ask
     from aitui.services.session import Session
     from aitui.settings import Settings
@@ -51,7 +51,7 @@ class ServerContext:
     `ask` asks for a confirmation on the screen.
     """
 
-    app: "App[None]"
+    app: App[None]
     app_context: AppContext
     session: "Session"
     paths: Paths

@@ -1,9 +1,10 @@
 """The hardware in lines: which model uses each card's memory, and how things went lately."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
+from operator import attrgetter
 
 from rich.cells import cell_len, set_cell_size
 from textual.content import Content
@@ -40,8 +41,11 @@ def plot(
         for value in values
     ]
     return tuple(
-        "".join(_plot_cell(height, (rows - 1 - row) * _EIGHTHS) for height in heights)
-        for row in range(rows)
+        "".join(
+            " " if height is None else _STEPS[min(max(height - below, 0), _EIGHTHS)]
+            for height in heights
+        )
+        for below in range((rows - 1) * _EIGHTHS, -1, -_EIGHTHS)
     )
 
 
@@ -53,12 +57,6 @@ def bar_cells(parts: Sequence[int], total: int, cells: int) -> tuple[int, ...]:
     while sum(widths) > cells:
         widths[widths.index(max(widths))] -= 1
     return tuple(widths)
-
-
-def _plot_cell(height: int | None, below: int) -> str:
-    if height is None:
-        return " "
-    return _STEPS[min(max(height - below, 0), _EIGHTHS)]
 
 
 QUIET = "$foreground 65%"
@@ -75,21 +73,12 @@ Lines = list[Content]
 
 @dataclass(frozen=True, slots=True)
 class PlotOptions:
-    """How it is drawn: cells, seconds that a plot shows, rows of each plot.
-
-    `now` is monotonic, `wall` Unix time.
-    """
+    """How it is drawn: cells, seconds that a plot shows, rows of each plot; `wall` is Unix time."""
 
     width: int
     seconds: float
     rows: int
-    now: float
     wall: float
-
-    @property
-    def columns(self) -> int:
-        """Cells of a plot."""
-        return max(8, self.width - LABEL - VALUE - 3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,11 +91,6 @@ class PlotSeries:
     style: str = "$primary"
     smallest: float = 0.0
     largest: float = 100.0
-
-    @property
-    def top(self) -> str:
-        """What the upper edge of its plot stands for, in the unit of its value."""
-        return f"{self.largest:.0f} {self.value.rpartition(' ')[2]}"
 
 
 def plot_curves(curves: Iterable[PlotSeries], history: SampleHistory, frame: PlotOptions) -> Lines:
@@ -132,15 +116,18 @@ def plot_curves(curves: Iterable[PlotSeries], history: SampleHistory, frame: Plo
 
 def _plot_curve(curve: PlotSeries, history: SampleHistory, frame: PlotOptions) -> Lines:
     """Name and value beside the last row; beside the first, where it is high, what its top means."""
-    column = frame.seconds / frame.columns
+    columns = max(8, frame.width - LABEL - VALUE - 3)
+    column = frame.seconds / columns
     now = math.ceil(history.samples[-1].at / column) * column
-    series = history.series(curve.figure, frame.seconds, frame.columns, now)
+    series = history.series(curve.figure, frame.seconds, columns, now)
     rows = plot(series, curve.smallest, curve.largest, frame.rows)
+    # What the upper edge stands for, in the unit of the value.
+    highest = f"{curve.largest:.0f} {curve.value.rpartition(' ')[2]}"
     lines: Lines = []
     for number, row in enumerate(rows):
         last = number == len(rows) - 1
         name, value = (curve.label, curve.value) if last else ("", "")
-        top = curve.top if number == 0 and len(rows) >= MIN_ROWS_WITH_SCALE else ""
+        top = highest if number == 0 and len(rows) >= MIN_ROWS_WITH_SCALE else ""
         lines.append(
             Content.assemble(
                 (name.rjust(LABEL), QUIET),
@@ -156,84 +143,62 @@ def _plot_curve(curve: PlotSeries, history: SampleHistory, frame: PlotOptions) -
 def card_curves(gpu: Gpu, history: SampleHistory) -> tuple[PlotSeries, ...]:
     """Memory, use, temperature and power of one card."""
 
-    def figure_of(figure: Callable[[Gpu], float | None]) -> Figure:
-        return gpu_metric(gpu.key, figure)
+    def curve(
+        label: str,
+        unit: str,
+        metric: Callable[[Gpu], float | None],
+        style: str,
+        scale: tuple[float, float] = (0.0, 100.0),
+    ) -> PlotSeries:
+        figure = gpu_metric(gpu.key, metric)
+        return PlotSeries(label, _value_text(metric(gpu), unit), figure, style, *scale)
 
-    strongest = max(
-        (one.power or 0.0 for sample in history.samples for one in sample.gpus), default=0.0
-    )
-    heat = "" if gpu.temperature is None else f"{gpu.temperature:.0f} °C"
-    power = "" if gpu.power is None else f"{gpu.power:.0f} W"
+    measured = (one.power or 0.0 for sample in history.samples for one in sample.gpus)
+    strongest = max((*measured, MIN_POWER_SCALE))
     return (
-        PlotSeries(
-            "memory", _percent_text(_card_memory_percent(gpu)), figure_of(_card_memory_percent)
-        ),
-        PlotSeries(
-            "busy",
-            _percent_text(gpu.use_percent),
-            figure_of(lambda one: one.use_percent),
-            "$success",
-        ),
-        PlotSeries(
-            "heat", heat, figure_of(lambda one: one.temperature), "$warning", COOLEST, HOTTEST
-        ),
-        PlotSeries(
-            "power",
-            power,
-            figure_of(lambda one: one.power),
-            "$accent",
-            0.0,
-            max(strongest, MIN_POWER_SCALE),
-        ),
+        curve("memory", "%", lambda one: _percent(one.used_bytes, one.total_bytes), "$primary"),
+        curve("busy", "%", lambda one: one.use_percent, "$success"),
+        curve("heat", "°C", lambda one: one.temperature, "$warning", (COOLEST, HOTTEST)),
+        curve("power", "W", lambda one: one.power, "$accent", (0.0, strongest)),
     )
 
 
 def machine_curves(machine: Machine) -> tuple[PlotSeries, ...]:
-    """Processors and memory."""
+    ram = _value_text(_ram_percent(machine), "%")
+    busy = _machine_figure(lambda one: one.use_percent)
     return (
-        PlotSeries(
-            "cpu",
-            _percent_text(machine.use_percent),
-            _machine_figure(lambda one: one.use_percent),
-            "$success",
-        ),
-        PlotSeries("ram", _percent_text(_ram_percent(machine)), _machine_figure(_ram_percent)),
+        PlotSeries("cpu", _value_text(machine.use_percent, "%"), busy, "$success"),
+        PlotSeries("ram", ram, _machine_figure(_ram_percent)),
     )
 
 
 def total_curve(picture: MemoryUsage) -> PlotSeries:
     """The memory of all cards, or the machine's where there are none."""
-    used, total = picture.used_bytes, picture.total_bytes
-    value = _percent_text(None if used is None or not total else 100.0 * used / total)
-    return PlotSeries(
-        "memory", value, _total_card_percent if picture.on_cards else _machine_figure(_ram_percent)
-    )
+    value = _value_text(_percent(picture.used_bytes, picture.total_bytes), "%")
+    figure = _cards_percent if picture.on_cards else _machine_figure(_ram_percent)
+    return PlotSeries("memory", value, figure)
 
 
-def _total_card_percent(sample: HardwareSample) -> float | None:
+def _cards_percent(sample: HardwareSample) -> float | None:
     sized = [gpu for gpu in sample.gpus if gpu.total_bytes and gpu.used_bytes is not None]
-    total = sum(gpu.total_bytes or 0 for gpu in sized)
-    return 100.0 * sum(gpu.used_bytes or 0 for gpu in sized) / total if total else None
+    used = sum(gpu.used_bytes or 0 for gpu in sized)
+    return _percent(used, sum(gpu.total_bytes or 0 for gpu in sized))
 
 
-def _card_memory_percent(gpu: Gpu) -> float | None:
-    if gpu.used_bytes is None or not gpu.total_bytes:
-        return None
-    return 100.0 * gpu.used_bytes / gpu.total_bytes
+def _machine_figure(metric: Callable[[Machine], float | None]) -> Figure:
+    return lambda sample: None if sample.machine is None else metric(sample.machine)
 
 
 def _ram_percent(machine: Machine) -> float | None:
-    if machine.memory_used is None or not machine.memory_total:
-        return None
-    return 100.0 * machine.memory_used / machine.memory_total
+    return _percent(machine.memory_used, machine.memory_total)
 
 
-def _machine_figure(figure: Callable[[Machine], float | None]) -> Figure:
-    return lambda sample: None if sample.machine is None else figure(sample.machine)
+def _percent(used: int | None, total: int | None) -> float | None:
+    return None if used is None or not total else 100.0 * used / total
 
 
-def _percent_text(value: float | None) -> str:
-    return "" if value is None else f"{value:.0f} %"
+def _value_text(value: float | None, unit: str) -> str:
+    return "" if value is None else f"{value:.0f} {unit}"
 
 
 FILLS = (
@@ -266,9 +231,12 @@ def hardware_lines(hardware: HardwareState, frame: PlotOptions) -> Lines:
         lines += _no_data_lines(hardware)
     for card in picture.cards:
         lines += [*card_lines(card, hardware, frame), Content("")]
-    lines += [_style_line(f"✘ {words}", "$error") for words in missing_card_warnings(hardware)]
+    lines += [Content.styled(f"✘ {words}", "$error") for words in missing_card_warnings(hardware)]
     lines += _machine_section(hardware, frame)
-    lines += [_style_line(f"! {words}", "$warning") for words in _warnings(hardware)]
+    warnings = picture.errors
+    if hardware.error and picture.source is not None:
+        warnings = (hardware.error, *warnings)
+    lines += [Content.styled(f"! {words}", "$warning") for words in warnings]
     return lines
 
 
@@ -284,9 +252,7 @@ def card_lines(card: GpuMemoryUsage, hardware: HardwareState, frame: PlotOptions
             frame.width,
         )
     ]
-    lines += _usage_bar_lines(
-        _card_parts(card), gpu.total_bytes, frame.width, _model_fills(hardware.usage)
-    )
+    lines += _usage_bar_lines(_card_parts(card), gpu.total_bytes, frame.width, hardware.usage)
     lines += plot_curves(card_curves(gpu, hardware.history), hardware.history, frame)
     return lines
 
@@ -299,16 +265,12 @@ def strip_lines(hardware: HardwareState, frame: PlotOptions) -> Lines:
     left = max(map(cell_len, names), default=0) + 1 if len(names) > 1 else 0
     for name, card in zip(names, picture.cards, strict=True):
         stack = _usage_bar_lines(
-            _card_parts(card), card.gpu.total_bytes, frame.width - left, _model_fills(picture)
+            _card_parts(card), card.gpu.total_bytes, frame.width - left, picture
         )
         for number, line in enumerate(stack):
             margin = name if left and number == 0 else ""
             lines.append(Content.assemble((margin.ljust(left), QUIET), line))
-    if not picture.cards and picture.machine is not None:
-        total = picture.machine.memory_total
-        lines += _usage_bar_lines(
-            _machine_parts(picture), total, frame.width, _model_fills(picture)
-        )
+    lines += _machine_bar_lines(picture, frame.width)
     lines += plot_curves([total_curve(picture)], hardware.history, frame)
     return lines
 
@@ -354,16 +316,10 @@ def _no_data_lines(hardware: HardwareState) -> Lines:
         return [Content("Nothing has been measured yet: the server hasn't answered so far")]
     return [
         Content("Nobody tells how full the memory is"),
-        _style_line(hardware.error, QUIET),
-        _style_line("llama-swap ≥ v217 measures unless performance.disabled is set;", QUIET),
-        _style_line("with ssh_host set for this server, aitui asks its machine itself", QUIET),
+        Content.styled(hardware.error, QUIET),
+        Content.styled("llama-swap ≥ v217 measures unless performance.disabled is set;", QUIET),
+        Content.styled("with ssh_host set for this server, aitui asks its machine itself", QUIET),
     ]
-
-
-def _warnings(hardware: HardwareState) -> Iterator[str]:
-    if hardware.error and hardware.usage.source is not None:
-        yield hardware.error
-    yield from hardware.usage.errors
 
 
 def _card_parts(card: GpuMemoryUsage) -> list[BarSegment]:
@@ -380,7 +336,7 @@ def _card_parts(card: GpuMemoryUsage) -> list[BarSegment]:
     return parts
 
 
-def _machine_parts(picture: MemoryUsage) -> list[BarSegment]:
+def _machine_bar_lines(picture: MemoryUsage, width: int) -> Lines:
     """Where there is no card, the models are in the machine's memory."""
     machine = picture.machine
     if machine is None or picture.cards:
@@ -392,7 +348,8 @@ def _machine_parts(picture: MemoryUsage) -> list[BarSegment]:
     ]
     known = sum(part.size for part in parts)
     others = max(0, (machine.memory_used or 0) - known)
-    return [*parts, BarSegment("", others, f"{format_bytes_gib(others)} others")]
+    parts.append(BarSegment("", others, f"{format_bytes_gib(others)} others"))
+    return _usage_bar_lines(parts, machine.memory_total, width, picture)
 
 
 def _model_fills(picture: MemoryUsage) -> dict[str, tuple[str, str]]:
@@ -403,10 +360,11 @@ def _model_fills(picture: MemoryUsage) -> dict[str, tuple[str, str]]:
 
 
 def _usage_bar_lines(
-    parts: Sequence[BarSegment], total: int | None, width: int, fills: Mapping[str, tuple[str, str]]
+    parts: Sequence[BarSegment], total: int | None, width: int, picture: MemoryUsage
 ) -> Lines:
     if not total or not parts:
         return []
+    fills = _model_fills(picture)
     cells = bar_cells([part.size for part in parts], total, width)
     pieces: list[tuple[str, str]] = []
     legend: list[list[tuple[str, str]]] = []
@@ -420,19 +378,17 @@ def _usage_bar_lines(
 
 
 def _legend_lines(items: Sequence[list[tuple[str, str]]], width: int) -> Lines:
-    lines: list[list[tuple[str, str]]] = [[]]
-    used = 0
+    lines: list[list[tuple[str, str]]] = []
+    used = width
     for item in items:
         length = sum(cell_len(text) for text, _ in item)
-        if used and used + 3 + length > width:
-            lines.append([])
-            used = 0
-        if used:
-            lines[-1].append(("   ", ""))
-            used += 3
-        lines[-1] += item
-        used += length
-    return [Content.assemble(*line) for line in lines if line]
+        if lines and used + 3 + length <= width:
+            lines[-1] += [("   ", ""), *item]
+            used += 3 + length
+        else:
+            lines.append(item)
+            used = length
+    return [Content.assemble(*line) for line in lines]
 
 
 def _machine_section(hardware: HardwareState, frame: PlotOptions) -> Lines:
@@ -441,26 +397,20 @@ def _machine_section(hardware: HardwareState, frame: PlotOptions) -> Lines:
     if machine is None and not facts:
         return []
     lines = [_justify_line("Machine", _network_text(hardware.history), frame.width)]
-    if machine is not None and not picture.cards:
-        total = machine.memory_total
-        lines += _usage_bar_lines(
-            _machine_parts(picture), total, frame.width, _model_fills(picture)
-        )
+    lines += _machine_bar_lines(picture, frame.width)
     if machine is not None:
         lines += plot_curves(machine_curves(machine), hardware.history, frame)
-    return [*lines, *(_style_line(line, QUIET) for line in (*format_machine(machine), *facts))]
+    return [*lines, *(Content.styled(line, QUIET) for line in (*format_machine(machine), *facts))]
 
 
 def _host_info_lines(hardware: HardwareState, frame: PlotOptions) -> list[str]:
     """What the machine is, as far as there is room for it."""
-    rows = host_info_rows(hardware.facts, frame.wall, with_cards=not hardware.usage.cards)
-    found = []
-    for row in rows:
-        items = fit_items(
-            [LineItem(fact.words, fact.need) for fact in row], frame.width, len(SEPARATOR)
-        )
-        found.append(SEPARATOR.join(item.text for item in items))
-    return [line for line in found if line]
+    lines = []
+    for row in host_info_rows(hardware.facts, frame.wall, with_cards=not hardware.usage.cards):
+        facts = [LineItem(fact.words, fact.need) for fact in row]
+        kept = fit_items(facts, frame.width, len(SEPARATOR))
+        lines.append(SEPARATOR.join(item.text for item in kept))
+    return [line for line in lines if line]
 
 
 def _network_text(history: SampleHistory) -> str:
@@ -468,17 +418,13 @@ def _network_text(history: SampleHistory) -> str:
     machines = [one.machine for one in history.samples[-8:] if one.machine is not None]
     if len(machines) < 2 or not machines[-1].network:
         return ""
-    before, after = machines[-2], machines[-1]
+    before, after = machines[-2:]
     seconds = after.sampled_at - before.sampled_at
-    if seconds <= 0:
-        return ""
-    down = sum(one.received_bytes for one in after.network) - sum(
-        one.received_bytes for one in before.network
+    down, up = (
+        sum(map(count, after.network)) - sum(map(count, before.network))
+        for count in (attrgetter("received_bytes"), attrgetter("sent_bytes"))
     )
-    up = sum(one.sent_bytes for one in after.network) - sum(
-        one.sent_bytes for one in before.network
-    )
-    if down < 0 or up < 0:
+    if seconds <= 0 or down < 0 or up < 0:
         return ""
     return f"net ↓ {_rate_text(down / seconds)}  ↑ {_rate_text(up / seconds)}"
 
@@ -499,7 +445,3 @@ def _justify_line(left: str, right: str, width: int) -> Content:
         left = shorten_id(left, room)
     gap = " " * (width - cell_len(left) - cell_len(right))
     return Content.assemble((left, "bold"), gap, right)
-
-
-def _style_line(text: str, style: str) -> Content:
-    return Content.styled(text, style)

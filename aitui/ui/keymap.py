@@ -56,25 +56,22 @@ class Key:
     @property
     def signs(self) -> tuple[str, ...]:
         """All of its keys as a person knows them."""
-        return tuple(_sign(key) for key in self.keys.split(","))
+        names = (key.replace("ctrl+", "^") for key in self.keys.split(","))
+        return tuple(
+            _SIGNS.get(key) or (key.upper() if key[0] == "f" and len(key) > 1 else key)
+            for key in names
+        )
 
 
-def _sign(key: str) -> str:
-    if key.startswith("ctrl+"):
-        return f"^{key[-1]}"
-    return _SIGNS.get(key) or (key.upper() if key.startswith("f") and len(key) > 1 else key)
-
-
-@dataclass(frozen=True, slots=True)
 class KeyGroup:
     """The keys of one screen or widget; `owner` stands before their actions in the footer."""
 
-    name: str
-    keys: tuple[Key, ...]
-    owner: str = ""
+    def __init__(self, name: str, *keys: Key, owner: str = "") -> None:
+        self.name = name
+        self.keys = keys
+        self.owner = owner
 
     def bindings(self) -> list[BindingType]:
-        """The keys as Textual takes them."""
         return [
             Binding(
                 key.keys,
@@ -88,14 +85,11 @@ class KeyGroup:
             if key.bound
         ]
 
-    def hint(self, action: str, words: str = "", runs: str = "") -> Hint:
-        """The footer's hint for the key that does `action`.
-
-        `words` replace those of the key, `runs` is what a click does if it isn't the action itself.
-        """
+    def hint(self, action: str, words: str = "") -> Hint:
+        """The footer's hint for the key that does `action`; `words` replace those of the key."""
         key = self._find(action)
-        owner = f"{self.owner}." if self.owner else ""
-        return self.sign(action), words or key.short or key.words, runs or owner + action
+        owner = f"{self.owner}." if self.owner and "." not in action else ""
+        return self.sign(action), words or key.short or key.words, owner + action
 
     def line(self, *actions: str) -> str:
         """The hints for several keys as one line of text."""
@@ -135,65 +129,57 @@ def _page_key(key: str, pages: float, words: str, manual: str = "") -> Key:
 
 APP = KeyGroup(
     "everywhere",
-    (
-        Key("ctrl+c", "interrupt", "stop the answer; twice: quit", "stop", "^c", listed=False),
-        Key(
-            "5",
-            "config",
-            "config file",
-            "config",
-            manual="the server's config file",
-            mends=Action.SHOW_CONFIG,
-        ),
-        Key(
-            "H",
-            "reload_config",
-            "reload the config",
-            "reload",
-            manual="have the server read its config again; asks",
-            mends=Action.RELOAD_CONFIG,
-        ),
-        Key(
-            "R",
-            "restart_service",
-            "restart the service",
-            "restart",
-            manual="restart the service; asks",
-            mends=Action.RESTART_SERVICE,
-        ),
-        Key(
-            "f5,ctrl+r",
-            "refresh_server",
-            "refresh",
-            "retry now",
-            "F5",
-            manual="refresh; reconnect at once",
-            mends=Action.REFRESH,
-        ),
-        Key("S", "switch_server", "another server", "server", manual="another server, or any URL"),
-        Key("2", "logs", "logs", manual="the log of the server"),
-        Key("4", "hardware", "hardware", manual="the hardware"),
-        Key(
-            "question_mark,f1", "help", "keys", sign="?", manual="the keys that work where you are"
-        ),
-        Key(
-            "D",
-            "doctor",
-            "doctor: check everything",
-            "doctor",
-            manual="doctor: check everything",
-            mends=Action.RUN_DOCTOR,
-        ),
-        Key(
-            "colon",
-            "command_palette",
-            "command palette",
-            sign=":",
-            manual="command palette; also `^p`",
-        ),
-        Key("ctrl+p", "command_palette", "command palette", listed=False),
-        Key("q", "quit", "quit", manual="quit"),
+    Key("ctrl+c", "interrupt", "stop the answer; twice: quit", "stop", "^c", listed=False),
+    Key(
+        "5",
+        "config",
+        "config file",
+        "config",
+        manual="the server's config file",
+        mends=Action.SHOW_CONFIG,
     ),
+    Key(
+        "H",
+        "reload_config",
+        "reload the config",
+        "reload",
+        manual="have the server read its config again; asks",
+        mends=Action.RELOAD_CONFIG,
+    ),
+    Key(
+        "R",
+        "restart_service",
+        "restart the service",
+        "restart",
+        manual="restart the service; asks",
+        mends=Action.RESTART_SERVICE,
+    ),
+    Key(
+        "f5,ctrl+r",
+        "refresh_server",
+        "refresh",
+        "retry now",
+        "F5",
+        manual="refresh; reconnect at once",
+        mends=Action.REFRESH,
+    ),
+    Key("S", "switch_server", "another server", "server", manual="another server, or any URL"),
+    Key("2", "logs", "logs", manual="the log of the server"),
+    Key("4", "hardware", "hardware", manual="the hardware"),
+    Key("question_mark,f1", "help", "keys", sign="?", manual="the keys that work where you are"),
+    Key(
+        "D",
+        "doctor",
+        "doctor: check everything",
+        "doctor",
+        manual="doctor: check everything",
+        mends=Action.RUN_DOCTOR,
+    ),
+    Key(
+        "colon", "command_palette", "command palette", sign=":", manual="command palette; also `^p`"
+    ),
+    Key("ctrl+p", "command_palette", "command palette", listed=False),
+    Key("q", "quit", "quit", manual="quit"),
     owner="app",
 )
 
@@ -201,133 +187,122 @@ APP = KeyGroup(
 
 MODELS = KeyGroup(
     "models",
-    (
-        # With priority, like the filter: a prompt that is typed ahead is no key.
-        Key("enter", "chat", "chat", sign="⏎", priority=True, manual="chat with the model"),
-        Key("l", "load", "load", manual="load; asks before it evicts another model"),
-        Key("u", "unload", "unload", manual="unload, or abort a load; asks when in use"),
-        Key("U", "unload_all", "unload all", manual="unload all; always asks"),
-        Key("x", "cancel_request", "cancel a request", manual="cancel a running request; asks"),
-        Key(
-            "c",
-            "app.change_context",
-            "context size",
-            "ctx",
-            priority=True,
-            manual="change the context size; shows the diff and asks",
-        ),
-        Key("L", "log", "log of the model", "log", manual="the log of the model"),
-        # With priority: what is typed ahead after it belongs to the filter, and is no key.
-        Key("slash", "filter", "filter", sign="/", priority=True, manual="filter by words"),
-        Key("s", "sort", "sort", manual="sort by the next column"),
-        Key("y", "copy_id", "copy id", manual="copy the id"),
-        Key("escape", "back", "back", "show all", listed=False, manual="back; clear the filter"),
-        Key("enter", "keep_filter", "keep the filter", bound=False),
+    # With priority, like the filter: a prompt that is typed ahead is no key.
+    Key("enter", "chat", "chat", sign="⏎", priority=True, manual="chat with the model"),
+    Key("l", "load", "load", manual="load; asks before it evicts another model"),
+    Key("u", "unload", "unload", manual="unload, or abort a load; asks when in use"),
+    Key("U", "app.unload_all", "unload all", manual="unload all; always asks"),
+    Key("x", "cancel_request", "cancel a request", manual="cancel a running request; asks"),
+    Key(
+        "c",
+        "app.change_context",
+        "context size",
+        "ctx",
+        priority=True,
+        manual="change the context size; shows the diff and asks",
     ),
+    Key("L", "log", "log of the model", "log", manual="the log of the model"),
+    # With priority: what is typed ahead after it belongs to the filter, and is no key.
+    Key("slash", "filter", "filter", sign="/", priority=True, manual="filter by words"),
+    Key("s", "sort", "sort", manual="sort by the next column"),
+    Key("y", "copy_id", "copy id", manual="copy the id"),
+    Key("escape", "back", "back", "show all", listed=False, manual="back; clear the filter"),
+    Key("enter", "keep_filter", "keep the filter", bound=False),
 )
-MODEL_TABLE = KeyGroup("model table", _motions("first", "last"))
-REQUESTS = KeyGroup("requests", _motions("first", "last")[:2])
+MODEL_TABLE = KeyGroup("model table", *_motions("first", "last"))
+REQUESTS = KeyGroup("requests", *_motions("first", "last")[:2])
 
 # --- the chat
 
 CHAT_PANE = KeyGroup(
     "chat",
-    (
-        Key("i,enter", "write", "write", listed=False),
-        Key("escape", "close", "back to the models", "models"),
-    ),
+    Key("i,enter", "screen.write_prompt", "write", listed=False),
+    Key("escape", "screen.close_chat", "back to the models", "models"),
 )
 PROMPT = KeyGroup(
     "prompt",
-    (
-        Key("enter", "send", "send", sign="⏎"),
-        Key("ctrl+j,shift+enter", "newline", "new line", sign="^j"),
-        Key("ctrl+e", "edit", "write in $EDITOR", "editor", "^e"),
-        Key("tab", "complete", "complete a command", "complete", listed=False),
-        Key("up", "earlier", "earlier prompt", listed=False),
-        Key("down", "later", "later prompt", listed=False),
-        Key("escape", "leave", "leave the prompt", "read"),
-        Key(
-            "ctrl+c,super+c",
-            "copy",
-            "copy what is selected, else stop the answer",
-            sign="^c",
-            listed=False,
-        ),
+    Key("enter", "send", "send", sign="⏎"),
+    Key("ctrl+j,shift+enter", "newline", "new line", sign="^j"),
+    Key("ctrl+e", "app.edit_prompt", "write in $EDITOR", "editor", "^e"),
+    Key("tab", "complete", "complete a command", "complete", listed=False),
+    Key("up", "earlier", "earlier prompt", listed=False),
+    Key("down", "later", "later prompt", listed=False),
+    Key("escape", "leave", "leave the prompt", "read"),
+    Key(
+        "ctrl+c,super+c",
+        "copy",
+        "copy what is selected, else stop the answer",
+        sign="^c",
+        listed=False,
     ),
     owner="focused",
 )
 TRANSCRIPT = KeyGroup(
     "transcript",
-    (
-        Key("J", "block(1)", "next block"),
-        Key("K", "block(-1)", "previous block", listed=False),
-        Key("y", "copy('block')", "copy the block", "copy block"),
-        Key("Y", "copy('answer')", "copy the answer", listed=False),
-        Key("ctrl+y", "copy('conversation')", "copy the conversation", listed=False),
-        Key("o", "open_block", "open in $EDITOR", listed=False),
-        Key("t", "reasoning", "reasoning"),
-        Key("v", "raw", "source text", listed=False),
-        *_motions("first row"),
-    ),
+    Key("J", "block(1)", "next block"),
+    Key("K", "block(-1)", "previous block", listed=False),
+    Key("y", "copy('block')", "copy the block", "copy block"),
+    Key("Y", "copy('answer')", "copy the answer", listed=False),
+    Key("ctrl+y", "copy('conversation')", "copy the conversation", listed=False),
+    Key("o", "open_block", "open in $EDITOR", listed=False),
+    Key("t", "reasoning", "reasoning"),
+    Key("v", "raw", "source text", listed=False),
+    *_motions("first row"),
     owner="focused",
 )
 
 # --- the log
 
+_MODELS_VIEW = Key("1", "app.models", "models")
 _ENTER_OF_ENTRY = Key("enter", "submit_entry", "done", bound=False)
 LOGS = KeyGroup(
     "logs",
-    (
-        # These two with priority: what is typed ahead after them belongs to the entry.
-        Key("slash", "find", "find", sign="/", priority=True),
-        Key("f", "filter", "filter by pattern", "filter", priority=True),
-        Key("n", "find_next(1)", "next found", "next"),
-        Key("N", "find_next(-1)", "previous found", "previous"),
-        Key("v", "level", "filter by level", "level"),
-        Key("w", "wrap", "wrap long lines", "wrap"),
-        Key("space", "pause", "pause"),
-        Key("tab", "other_log(1)", "next log", "other log", "Tab"),
-        Key("shift+tab", "other_log(-1)", "previous log", sign="⇧Tab"),
-        Key("y", "copy", "copy"),
-        Key("ctrl+s", "save", "save to a file", "save", "^s"),
-        Key("p", "polls", "aitui's own polls", "polls"),
-        Key("f5,ctrl+r", "retry", "retry now", sign="F5"),
-        Key("1", "models", "models"),
-        Key("escape", "back", "back", listed=False),
-        _ENTER_OF_ENTRY,
-    ),
+    # These two with priority: what is typed ahead after them belongs to the entry.
+    Key("slash", "find", "find", sign="/", priority=True),
+    Key("f", "filter", "filter by pattern", "filter", priority=True),
+    Key("n", "find_next(1)", "next found", "next"),
+    Key("N", "find_next(-1)", "previous found", "previous"),
+    Key("v", "level", "filter by level", "level"),
+    Key("w", "wrap", "wrap long lines", "wrap"),
+    Key("space", "pause", "pause"),
+    Key("tab", "other_log(1)", "next log", "other log", "Tab"),
+    Key("shift+tab", "other_log(-1)", "previous log", sign="⇧Tab"),
+    Key("y", "copy", "copy"),
+    Key("ctrl+s", "save", "save to a file", "save", "^s"),
+    Key("p", "polls", "aitui's own polls", "polls"),
+    Key("f5,ctrl+r", "app.retry_log", "retry now", sign="F5"),
+    _MODELS_VIEW,
+    Key("escape", "back", "back", listed=False),
+    _ENTER_OF_ENTRY,
 )
 _SIDEWAYS = (
     Key("left", "sideways(-1)", "to the left", listed=False),
     Key("right", "sideways(1)", "to the right", listed=False),
 )
-LOG_VIEW = KeyGroup("log", (*_motions("first line"), *_SIDEWAYS))
+LOG_VIEW = KeyGroup("log", *_motions("first line"), *_SIDEWAYS, owner="focused")
 
 # --- the config file
 
 CONFIG = KeyGroup(
     "config",
-    (
-        # With priority: what is typed ahead after it belongs to the entry.
-        Key("slash", "find", "find", sign="/", priority=True),
-        Key("n", "find_next(1)", "next found", "next"),
-        Key("N", "find_next(-1)", "previous found"),
-        Key("c", "app.change_context", "context size of this model", "ctx", priority=True),
-        Key("e", "edit", "edit the file in $EDITOR", "edit", mends=Action.EDIT_CONFIG),
-        Key("a", "add", "add a model"),
-        Key("delete", "remove", "remove this model", "remove", "Del"),
-        Key("p", "next_problem", "next problem", "problem"),
-        Key("tab", "next_block(1)", "next model", sign="Tab"),
-        Key("shift+tab", "next_block(-1)", "previous model", sign="⇧Tab"),
-        Key("y", "copy", "copy the line", "copy"),
-        Key("f5,ctrl+r", "read_again", "read it again", "read again", "F5"),
-        Key("1", "models", "models"),
-        Key("escape", "back", "back", listed=False),
-        _ENTER_OF_ENTRY,
-    ),
+    # With priority: what is typed ahead after it belongs to the entry.
+    Key("slash", "find", "find", sign="/", priority=True),
+    Key("n", "find_next(1)", "next found", "next"),
+    Key("N", "find_next(-1)", "previous found"),
+    Key("c", "app.change_context", "context size of this model", "ctx", priority=True),
+    Key("e", "edit", "edit the file in $EDITOR", "edit", mends=Action.EDIT_CONFIG),
+    Key("a", "app.add_model", "add a model"),
+    Key("delete", "remove", "remove this model", "remove", "Del"),
+    Key("p", "next_problem", "next problem", "problem"),
+    Key("tab", "next_block(1)", "next model", sign="Tab"),
+    Key("shift+tab", "next_block(-1)", "previous model", sign="⇧Tab"),
+    Key("y", "copy", "copy the line", "copy"),
+    Key("f5,ctrl+r", "app.read_config", "read it again", "read again", "F5"),
+    _MODELS_VIEW,
+    Key("escape", "back", "back", listed=False),
+    _ENTER_OF_ENTRY,
 )
-CONFIG_VIEW = KeyGroup("config lines", (*_motions("first line", "last line"), *_SIDEWAYS))
+CONFIG_VIEW = KeyGroup("config lines", *_motions("first line", "last line"), *_SIDEWAYS)
 
 # --- other views
 
@@ -337,101 +312,81 @@ _SCROLL = (
 )
 HARDWARE = KeyGroup(
     "hardware",
-    (
-        Key("t", "next_span", "5, 15 or 60 minutes", "5/15/60 min"),
-        *_SCROLL,
-        Key("1", "models", "models"),
-        Key("escape", "back", "back", listed=False),
-    ),
+    Key("t", "next_span", "5, 15 or 60 minutes", "5/15/60 min"),
+    *_SCROLL,
+    _MODELS_VIEW,
+    Key("escape", "dismiss", "back", listed=False),
 )
 DOCTOR = KeyGroup(
     "doctor",
-    (
-        Key("y", "copy_report", "copy the report"),
-        Key("r", "check_again", "check again"),
-        Key("escape,D", "close", "back", sign="Esc"),
-        *_SCROLL,
-        Key("ctrl+d", "scroll(10)", "down by half", listed=False),
-        Key("ctrl+u", "scroll(-10)", "up by half", listed=False),
-        Key("g", "go_to_top", "first line", listed=False),
-        Key("G", "go_to_end", "last line", listed=False),
-    ),
+    Key("y", "copy_report", "copy the report"),
+    Key("r", "check_again", "check again"),
+    Key("escape,D", "dismiss", "back", sign="Esc"),
+    *_SCROLL,
+    Key("ctrl+d", "scroll(10)", "down by half", listed=False),
+    Key("ctrl+u", "scroll(-10)", "up by half", listed=False),
+    Key("g", "go_to_top", "first line", listed=False),
+    Key("G", "go_to_end", "last line", listed=False),
 )
 SETUP = KeyGroup(
     "set-up",
-    (
-        Key("d", "demo", "open the demo"),
-        Key("o", "app.switch_server", "another server"),
-        Key("f5,r", "look_again", "look again", sign="F5"),
-    ),
+    Key("d", "app.open_demo", "open the demo"),
+    Key("o", "app.switch_server", "another server"),
+    Key("f5,r", "app.recheck_certificates", "look again", sign="F5"),
 )
 
 # --- dialogs
 
 HISTORY = KeyGroup(
     "history",
-    (
-        Key("escape", "give_up", "Back", "back"),
-        Key("enter", "select", "go on with it", bound=False),
-        Key("down", "to_list", "To the list", listed=False),
-        Key("delete", "delete", "delete", sign="Del"),
-    ),
+    Key("escape", "dismiss", "Back", "back"),
+    Key("enter", "select", "go on with it", bound=False),
+    Key("down", "to_list", "To the list", listed=False),
+    Key("delete", "delete", "delete", sign="Del"),
 )
-CONVERSATIONS = KeyGroup("conversations", _motions("first", "last"))
+CONVERSATIONS = KeyGroup("conversations", *_motions("first", "last"))
 CONTEXT_SIZE = KeyGroup(
     "context size",
-    (
-        Key("escape", "give_up", "leave it as it is", "leave it"),
-        Key("enter", "submit", "preview", bound=False),
-        # With priority: the field would take them for the beginning and the end of its line.
-        Key("up", "double", "double", priority=True),
-        Key("down", "half", "half", priority=True),
-        Key("ctrl+f", "fitting", "largest that fits", "fits", "^f", priority=True),
-        Key("ctrl+x", "most", "the model's maximum", "maximum", "^x", priority=True),
-    ),
+    Key("escape", "dismiss", "leave it as it is", "leave it"),
+    Key("enter", "submit", "preview", bound=False),
+    # With priority: the field would take them for the beginning and the end of its line.
+    Key("up", "double", "double", priority=True),
+    Key("down", "half", "half", priority=True),
+    Key("ctrl+f", "fitting", "largest that fits", "fits", "^f", priority=True),
+    Key("ctrl+x", "most", "the model's maximum", "maximum", "^x", priority=True),
 )
 STEPS = KeyGroup(
     "steps",
-    (
-        Key("escape,enter,q", "close", "Close", sign="Esc"),
-        Key("y", "copy_report", "copy the report"),
-        *_SCROLL,
-    ),
+    Key("escape,enter,q", "dismiss", "Close", sign="Esc"),
+    Key("y", "copy_report", "copy the report"),
+    *_SCROLL,
 )
-CHOICE = KeyGroup("choice", (Key("enter,space", "choose", "Choose", listed=False),))
+CHOICE = KeyGroup("choice", Key("enter,space", "choose", "Choose", listed=False))
 CONFIRM = KeyGroup(
     "confirmation",
-    (
-        Key("y", "answer(True)", "Yes"),
-        Key("n,escape,q", "answer(False)", "No"),
-        Key("o", "want_other", "Something else"),
-        Key("left,right,h,l,up,down", "other_choice", "Other choice", listed=False),
-    ),
+    Key("y", "answer(True)", "Yes"),
+    Key("n,escape,q", "answer(False)", "No"),
+    Key("o", "want_other", "Something else"),
+    Key("left,right,h,l,up,down", "other_choice", "Other choice", listed=False),
 )
 CHOOSE = KeyGroup(
     "list",
-    (
-        Key("escape,q", "give_up", "Back", "back"),
-        Key("enter", "select", "choose", bound=False),
-    ),
+    Key("escape,q", "dismiss", "Back", "back"),
+    Key("enter", "select", "choose", bound=False),
 )
 KEY_PASSWORD = KeyGroup(
     "password",
-    (
-        Key("escape", "give_up", "Give up", "give up"),
-        Key("enter", "submit", "connect", bound=False),
-    ),
+    Key("escape", "dismiss", "Give up", "give up"),
+    Key("enter", "submit", "connect", bound=False),
 )
 SERVERS = KeyGroup(
     "servers",
-    (
-        Key("escape", "give_up", "Back", "back"),
-        Key("enter", "submit", "connect", bound=False),
-        Key("tab", "focus_next", "list or URL", bound=False),
-    ),
+    Key("escape", "dismiss", "Back", "back"),
+    Key("enter", "submit", "connect", bound=False),
+    Key("tab", "focus_next", "list or URL", bound=False),
 )
-HELP = KeyGroup("help", (Key("escape,q,question_mark,f1", "close", "Close", listed=False),))
-HELP_TEXT = KeyGroup("help text", _motions("first line", "last line"))
+HELP = KeyGroup("help", Key("escape,q,question_mark,f1", "dismiss", "Close", listed=False))
+HELP_TEXT = KeyGroup("help text", *_motions("first line", "last line"))
 
 PALETTE = (
     ("Undo", "Take the last change of the config back", "app.undo_change"),

@@ -7,7 +7,6 @@ from textual.message import Message
 if TYPE_CHECKING:
     from aitui.domain.logs import LogLine
     from aitui.domain.models import ActiveRequest, Model
-    from aitui.domain.snapshot import Server, Snapshot
 
 
 class LoadRequested(Message):
@@ -26,10 +25,6 @@ class UnloadRequested(Message):
         self.model = model
 
 
-class UnloadAllRequested(Message):
-    """Every model is to be unloaded."""
-
-
 class CancelRequested(Message):
     """A running request is to be cancelled."""
 
@@ -44,10 +39,6 @@ class LogRequested(Message):
     def __init__(self, model: "Model | None") -> None:
         super().__init__()
         self.model = model
-
-
-class ModelsViewRequested(Message):
-    """The models are to be shown, whatever views were opened from one another."""
 
 
 class ChatRequested(Message):
@@ -66,14 +57,6 @@ class ModelRemovalRequested(Message):
         self.model_id = model_id
 
 
-class ModelAddRequested(Message):
-    """A model is to be put into the config file."""
-
-
-class ConfigViewRequested(Message):
-    """The config file is to be read and shown."""
-
-
 class ConfigEditRequested(Message):
     """The whole config file is to be edited, beginning at that line."""
 
@@ -90,10 +73,6 @@ class LogSelected(Message):
         self.name = name
 
 
-class LogRetryRequested(Message):
-    """A lost log is to be tried again at once."""
-
-
 class LogSaveRequested(Message):
     """These lines are to be written to a file."""
 
@@ -101,16 +80,3 @@ class LogSaveRequested(Message):
         super().__init__()
         self.name = name
         self.lines = lines
-
-
-class SnapshotChanged(Message):
-    """The monitor has a new snapshot; of several only the latest matters."""
-
-    def __init__(self, server: "Server", snapshot: "Snapshot") -> None:
-        super().__init__()
-        self.server = server
-        self.snapshot = snapshot
-
-    def can_replace(self, message: Message) -> bool:
-        """A later snapshot replaces an earlier one that wasn't shown yet."""
-        return isinstance(message, SnapshotChanged)

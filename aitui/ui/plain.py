@@ -28,6 +28,11 @@ def plain(text: str) -> Content:
     return Content(text)
 
 
+def component_classes(widget: str, *parts: str) -> set[str]:
+    """Return the names by which the style sheet knows the parts that a widget draws itself."""
+    return {f"{widget}--{part}" for part in parts}
+
+
 def set_border_title(widget: Widget, text: str) -> None:
     """Set a widget's border title, unless it says that already.
 

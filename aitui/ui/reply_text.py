@@ -52,7 +52,8 @@ def footer_items(turn: Turn, place: str = "") -> tuple[str, ...]:
     if timings is not None and timings.rate:
         parts.append(f"{format_rate(timings.rate)} tok/s")
     if turn.ended is not None and turn.began:
-        parts.append(_duration_text(max(0.0, turn.ended - turn.began)))
+        seconds = max(0.0, turn.ended - turn.began)
+        parts.append(seconds_text(seconds) if seconds < 60 else format_seconds(seconds))
     if turn.first_token is not None:
         parts.append(f"first token {turn.first_token:.2f} s")
     if timings is not None:
@@ -65,10 +66,6 @@ def footer_items(turn: Turn, place: str = "") -> tuple[str, ...]:
     return tuple(part for part in parts if part)
 
 
-def _duration_text(seconds: float) -> str:
-    return seconds_text(seconds) if seconds < 60 else format_seconds(seconds)
-
-
 def _end_reason(turn: Turn) -> str:
     if turn.state is TurnState.STOPPED:
         return "stopped"
@@ -78,7 +75,7 @@ def _end_reason(turn: Turn) -> str:
         return f"✘ cut: {trouble or 'aitui ended before it did'} ({INCOMPLETE_HINT})"
     if turn.finish == "length":
         return f"at its limit of tokens ({INCOMPLETE_HINT})"
-    return ""
+    return turn.trouble
 
 
 def completion_notice(answer: Reply) -> str:

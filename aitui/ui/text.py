@@ -1,10 +1,13 @@
 """One line of a limited width: whole items go, the least needed first."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from rich.cells import cell_len, chop_cells, set_cell_size
+from rich.segment import Segment
+from rich.style import Style
+from textual.strip import Strip
 
 from aitui.domain.confirmation import Confirmation
 from aitui.domain.sanitize import sanitize_line
@@ -34,6 +37,26 @@ def fit_items(items: Sequence[LineItem], width: int, gap: int = 2) -> tuple[Line
 def total_width(items: Sequence[LineItem], gap: int = 2) -> int:
     """Cells that the items take, gaps between them included."""
     return sum(cell_len(item.text) for item in items) + gap * max(0, len(items) - 1)
+
+
+def render_items(
+    left: Sequence[LineItem],
+    right: Sequence[LineItem],
+    width: int,
+    find_style: Callable[[str], Style],
+    plain: Style,
+) -> Strip:
+    """Draw what fits of the items, some at each end of the line, with one blank outside of them."""
+    kept = fit_items((*left, *right), width - 2)
+    sides = [item for item in left if item in kept], [item for item in right if item in kept]
+    room = width - 2 - sum(map(total_width, sides))
+    segments = [Segment(" ", plain)]
+    for side, gap in zip(sides, (max(0, room), 0), strict=True):
+        for number, item in enumerate(side):
+            style = find_style(item.style) if item.style else plain
+            segments += Segment("  " * bool(number), plain), Segment(item.text, style)
+        segments.append(Segment(" " * gap, plain))
+    return Strip(segments).adjust_cell_length(width, plain)
 
 
 def truncate(text: str, cells: int) -> str:

@@ -25,11 +25,11 @@ from aitui.domain.snapshot import Clock, Server
 from aitui.llamaswap.chat import ChatClient
 from aitui.llamaswap.tls import tls_context
 from aitui.ui.terminal.filters import ContrastFilter, ControlCharFilter
-from aitui.ui.terminal.key_queue import KeyQueue
+from aitui.ui.terminal.key_queue import KeyQueue, QueuedEvent
 from aitui.ui.terminal.screen_diff import FrameWriter
-from aitui.ui.transcript.blocks import split_text
+from aitui.ui.transcript.blocks import StreamedText
+from aitui.ui.transcript.conversation import CompletedTurn
 from aitui.ui.transcript.render import render_piece
-from aitui.ui.transcript.turns import CompletedTurn
 from aitui.ui.widgets.transcript import Transcript
 from bench.measured import Measured, resident
 from bench.tables import merging_run, table_run
@@ -62,7 +62,10 @@ class Streaming(App[None]):
 
     async def on_event(self, event: events.Event) -> None:
         """Take keys as aitui does."""
-        await self._key_queue.on_event(event)
+        if isinstance(event, QueuedEvent):
+            await self._key_queue.on_event(event)
+        else:
+            await super().on_event(event)
 
     def _display(self, screen: Any, renderable: Any) -> None:
         self._frames.write(screen, renderable)
@@ -167,7 +170,9 @@ class Streaming(App[None]):
 def paced() -> float:
     """CPU seconds of some work of the transcript's kind, the same each time."""
     began = time.process_time()
-    for piece in split_text(PACE_TEXT):
+    text = StreamedText()
+    text.add(PACE_TEXT)
+    for piece in (*text.advance(), *text.tail()):
         render_piece(piece, 100)
     return time.process_time() - began
 

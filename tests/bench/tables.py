@@ -5,9 +5,10 @@ import time
 from dataclasses import replace
 
 from textual.app import App, ComposeResult
+from textual.reactive import var
 
 from aitui.domain.models import ListedModel, Model, RunningModel, RunState
-from aitui.domain.snapshot import Clock
+from aitui.domain.snapshot import Clock, Snapshot
 from aitui.services.state import ServerState
 from aitui.ui.widgets.model_table import ModelTable
 from bench.measured import Measured
@@ -19,6 +20,7 @@ class Table(App[None]):
     """A screen with the table."""
 
     CSS = "ModelTable { height: 1fr; }"
+    snapshot: var[Snapshot] = var(Snapshot())
 
     def __init__(self, count: int) -> None:
         super().__init__()

@@ -18,7 +18,7 @@ from aitui.domain.snapshot import Server
 from cli.command_line import CommandLine, Outcome, finish, interrupt, read_until
 from other_client import OtherClient
 from services.chat.chatting import BROKEN, CONFIG, DIES, ENDLESS, FAST, LONG
-from stand_in import StandIn
+from stand_in import FixedResponse, StandIn
 from watched import eventually
 
 DONE, FAILED, USAGE, UNREACHABLE, NO_MODEL, REFUSED, INTERRUPTED = 0, 1, 2, 3, 5, 6, 130
@@ -192,6 +192,50 @@ async def test_a_cut_answer_is_printed_and_told(shell: Shell) -> None:
     assert outcome.status == FAILED
     assert outcome.out.startswith("This answer")
     assert "cut after 20 tokens" in outcome.err
+
+
+def stream(*frames: str) -> FixedResponse:
+    """A chat's stream that came to its regular end."""
+    role = 'data: {"id":"x","model":"m","choices":[{"delta":{"role":"assistant"}}]}'
+    body = "\n\n".join((role, *frames, "data: [DONE]", ""))
+    return FixedResponse(200, body.encode(), "text/event-stream")
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        'error: {"code":400,"message":"engine core died"}',
+        'data: {"object":"error","message":"engine core died"}',
+        "event: error\ndata: engine core died",
+        "data: engine core died",
+    ],
+)
+async def test_an_error_in_the_stream_is_a_failure_in_the_servers_words(
+    loaded: Shell, frame: str
+) -> None:
+    loaded.stand_in.fault("/v1/chat/completions", stream(frame))
+    outcome = await loaded.run("chat", "hi")
+    assert outcome.status == FAILED
+    assert "engine core died" in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("frame", "words"),
+    [
+        (
+            'data: {"choices":[{"delta":{"tool_calls":[{"function":{"name":"get_weather"}}]}}]}',
+            "the model called the tool get_weather instead of answering",
+        ),
+        ('data: {"choices":[]}', "the reply is empty"),
+    ],
+)
+async def test_an_answer_without_text_is_not_passed_over(
+    loaded: Shell, frame: str, words: str
+) -> None:
+    loaded.stand_in.fault("/v1/chat/completions", stream(frame))
+    outcome = await loaded.run("chat", "hi")
+    assert outcome.status == DONE
+    assert words in outcome.err
 
 
 async def test_an_interrupt_stops_the_answer_and_frees_the_slot(shell: Shell) -> None:

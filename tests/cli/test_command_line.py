@@ -3,11 +3,13 @@
 import asyncio
 import json
 import os
+import time
 from pathlib import Path
 
 import pytest
 
 from aitui.demo.certificates import Certificates
+from aitui.demo.dialect import Dialect
 from catalogue import (
     ALIAS,
     HIDDEN,
@@ -57,12 +59,19 @@ async def test_status_as_json_is_for_scripts(
     steady = models[STEADY]
     command = steady.pop("command")
     assert "--ctx-size 131072" in command
+    since = steady.pop("ready_since")
+    if stand_in.dialect is Dialect.V263:
+        assert abs(since - time.time()) < 60
+    else:
+        assert since is None
     assert steady == {
         "id": STEADY,
         "name": "",
         "description": "takes a third of a second",
         "kind": "model",
         "state": "ready",
+        "loading_progress": None,
+        "loading_message": None,
         "aliases": [],
         "context_size": 131072,
         "context_source": "running_command",

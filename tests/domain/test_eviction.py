@@ -14,6 +14,7 @@ from aitui.domain.memory.launch_profile import LaunchProfile
 from aitui.domain.memory.measurement import Measurement, MemoryRecords
 from aitui.domain.memory.usage import memory_usage
 from aitui.domain.models import ActiveRequest, ActiveRequests, Model, ModelKind, RunState
+from aitui.domain.release import ServerRelease
 from aitui.domain.snapshot import Snapshot
 from aitui.services.chat_setup import chat_confirmation
 from aitui.services.load import load_confirmation
@@ -27,12 +28,18 @@ BELOW_ROUTING = (
 )
 
 
-def standing(text: str | None, *models: Model, version: str = "218") -> Snapshot:
+def standing(
+    text: str | None,
+    *models: Model,
+    version: str = "218",
+    routes: tuple[int, int | None] = (0, None),
+) -> Snapshot:
     listed = {name: Model(name) for name in ("a", "b", "c", "small")}
     listed |= {model.id: model for model in models}
     rules = None if text is None else read_swap_rules(ConfigDocument.read(MODELS + text))
     assert (rules is None) is (text is None)
-    return Snapshot(models=tuple(listed.values()), version=version, swap_rules=rules)
+    release = ServerRelease(*routes).narrow(version)
+    return Snapshot(models=tuple(listed.values()), release=release, swap_rules=rules)
 
 
 def told(wanted: str, snapshot: Snapshot) -> dict[str, bool]:
@@ -106,10 +113,18 @@ def test_what_is_weighed_is_certain_at_servers_that_weigh_by_the_file(
 
 
 @pytest.mark.parametrize(
-    ("version", "certain"), [("218", False), ("", False), ("250", True), ("local_0bdb372", True)]
+    ("version", "routes", "certain"),
+    [
+        ("218", (0, 236), False),
+        ("", (0, 236), False),
+        ("250", (0, 259), True),
+        ("local_0bdb372", (236, 252), True),
+    ],
 )
-def test_a_server_that_ignores_routing_runs_by_other_rules(version: str, certain: bool) -> None:
-    snapshot = standing(BELOW_ROUTING, ready("b"), version=version)
+def test_a_server_that_ignores_routing_runs_by_other_rules(
+    version: str, routes: tuple[int, int], certain: bool
+) -> None:
+    snapshot = standing(BELOW_ROUTING, ready("b"), version=version, routes=routes)
     assert told("a", snapshot) == {"b": certain}
     assert bool(told("small", snapshot)) is not certain
 

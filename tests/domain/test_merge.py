@@ -342,3 +342,40 @@ class TestReasoning:
 def test_expected_load_and_request_are_taken_over() -> None:
     model = only(ModelFacts(listed("a"), expected_load={"a": 29.0}, requested={"a": 7.0}))
     assert (model.expected_load, model.requested) == (29.0, 7.0)
+
+
+READY = RunState.READY
+
+
+def ready_facts(ready_at: float | None) -> ModelFacts:
+    return ModelFacts((), (running("a"),), (ModelStatus("a", READY, ready_at=ready_at),))
+
+
+@pytest.mark.parametrize(
+    ("before", "ready_at", "since", "dated"),
+    [
+        (None, None, 100.0, False),
+        (None, 40.0, 40.0, True),
+        (Model("a", state=READY, since=60.0, dated=False), None, 60.0, False),
+        (Model("a", state=READY, since=60.0, dated=False), 40.0, 40.0, True),
+        (Model("a", state=READY, since=60.0), 60.7, 60.0, True),
+        (Model("a", state=READY, since=60.0), 40.0, 60.0, True),
+        (Model("a", state=READY, since=60.0), 90.0, 90.0, True),
+        (Model("a", state=RunState.STARTING, since=60.0), None, 100.0, True),
+        (Model("a", state=RunState.STARTING, since=60.0), 40.0, 100.0, True),
+    ],
+)
+def test_a_ready_model_is_dated_by_what_was_seen_or_reported(
+    before: Model | None, ready_at: float | None, since: float, *, dated: bool
+) -> None:
+    previous = () if before is None else (before,)
+    model = only(ready_facts(ready_at), previous, now=100.0)
+    assert (model.since, model.dated) == (since, dated)
+    assert model.uptime(110.0) == (110.0 - since if dated else None)
+
+
+def test_progress_belongs_to_a_load_that_both_report() -> None:
+    status = ModelStatus("a", RunState.STARTING, progress=0.5, progress_note="half")
+    loads = only(ModelFacts((), (running("a", RunState.STARTING),), (status,)))
+    assert (loads.progress, loads.progress_note) == (0.5, "half")
+    assert only(ModelFacts((), (running("a"),), (status,)), (loads,)).progress is None

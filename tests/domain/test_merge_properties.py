@@ -111,7 +111,7 @@ def test_what_was_before_matters_to_times_and_the_last_context_alone(
 
 def _without_memory(model: Model) -> Model:
     context = model.context if model.command else ContextSize()
-    return replace(model, since=0.0, last_used=None, context=context)
+    return replace(model, since=0.0, dated=True, last_used=None, context=context)
 
 
 @given(facts_of_any_server)

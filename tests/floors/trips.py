@@ -3,7 +3,6 @@
 import asyncio.events
 import sys
 import threading
-from collections import defaultdict
 from collections.abc import Iterator
 from concurrent.futures.thread import _WorkItem
 from contextlib import contextmanager
@@ -11,6 +10,8 @@ from dataclasses import dataclass
 from inspect import CO_ASYNC_GENERATOR, CO_COROUTINE
 from types import FrameType
 
+from textual._callback import invoke
+from textual.events import Callback
 from textual.message_pump import MessagePump
 from textual.reactive import invoke_watcher
 from textual.widget import Widget
@@ -21,10 +22,12 @@ _ARROWS = (
     (asyncio.events.Handle.__init__, asyncio.events.Handle._run, "self"),
     (_WorkItem.__init__, _WorkItem.run, "self"),
     (MessagePump.post_message, MessagePump._dispatch_message, "message"),
+    (Callback.__init__, invoke, "callback"),
     (Widget.refresh, Widget.render_lines, "self"),
 )
 _CAUSES = {cause.__code__: (effect.__code__, name) for cause, effect, name in _ARROWS}
 _EFFECTS = {effect.__code__: name for _, effect, name in _ARROWS}
+_REPAINT = Widget.render_lines.__code__
 _CAN_WAIT = CO_COROUTINE | CO_ASYNC_GENERATOR
 _Moment = tuple["_Span", int]
 _Stack = list[tuple[FrameType | None, "_Span"]]
@@ -33,10 +36,22 @@ _Stack = list[tuple[FrameType | None, "_Span"]]
 class _Span:
     """A stretch of a run with its causes: the step of a task, one message, one watcher, one repaint."""
 
-    def __init__(self, *causes: _Moment) -> None:
-        self.causes = list(causes)
+    def __init__(self, *causes: _Moment, is_start: bool = False) -> None:
+        self.is_start = is_start
+        self.causes: list[_Moment] = []
+        """Only those that follow from the start."""
+        self.add_causes(*causes)
         self.modules: dict[str, int] = {}
         """Each with the moment at which it first ran."""
+
+    @property
+    def follows(self) -> bool:
+        """Whether it follows from the start."""
+        return self.is_start or bool(self.causes)
+
+    def add_causes(self, *causes: _Moment) -> None:
+        """Add what else led to it."""
+        self.causes += [cause for cause in causes if cause[0].follows]
 
 
 @dataclass
@@ -44,7 +59,7 @@ class _Cause:
     moment: _Moment
     about: object = None
     """Kept, since its id is the key."""
-    is_used: bool = True
+    has_effect: bool = False
 
 
 _UNKNOWN = _Cause((_Span(), 0))
@@ -53,17 +68,18 @@ _UNKNOWN = _Cause((_Span(), 0))
 class Trip:
     """Records the modules whose functions run on the way from one function to another.
 
-    Both are "module:function". On the way is what follows from the start and leads to the end: the
-    next step of a task from the one before it and from what woke it, a message's handlers from what
-    posted it, a watcher from what set the value, a repaint from that widget's refresh. What other
-    tasks do meanwhile, and other receivers of the same news, isn't, nor what runs at an import. The
-    functions that called the start or the end, and go on after it, are. The stand-in never is.
+    Both are "module:function"; the way begins when the first is called or goes on after a wait, and
+    ends when the other is called, or has returned if `until_return`. On the way is what follows from
+    the start and leads to the end: the next step of a task from the one before it and from what woke
+    it, a message's handlers from what posted it, a watcher from what set the value, a repaint from
+    that widget's refresh. What other tasks do meanwhile, and other receivers of the same news, isn't,
+    nor what runs at an import. The stand-in never is.
     """
 
-    def __init__(self, start: str, end: str) -> None:
+    def __init__(self, start: str, end: str, *, until_return: bool = False) -> None:
         self._start, self._end = start, end
+        self._last_event = "return" if until_return else "call"
         self._now = 0
-        self._starts: dict[_Span, int] = {}
         self._causes: dict[tuple[object, int], _Cause] = {}
         self._left: dict[FrameType, _Moment] = {}
         self._local = threading.local()
@@ -89,45 +105,53 @@ class Trip:
         self._now += 1
         if event == "call":
             self._enter(frame, stack)
-            return
-        if frame.f_code.co_flags & _CAN_WAIT and (frame.f_code in _EFFECTS or _module_of(frame)):
-            self._left[frame] = stack[-1][1], self._now
-        if stack[-1][0] is frame:
-            stack.pop()
+        place = f"{frame.f_globals.get('__name__')}:{frame.f_code.co_qualname}"
+        if event == "call" and place == self._start:
+            start = _Span(is_start=True)
+            start.modules[_module_of(frame)] = self._now
+            stack[:] = [(below, start) for below, _ in stack]
+        elif event == self._last_event and place == self._end and stack[-1][1].follows:
+            self._arrive(stack[-1][1])
+        if event == "return":
+            self._leave(frame, stack)
 
     def _enter(self, frame: FrameType, stack: _Stack) -> None:
         code, here = frame.f_code, (stack[-1][1], self._now)
+        if code.co_name == "render_lines" and isinstance(frame.f_locals.get("self"), Widget):
+            code = _REPAINT  # A widget may have one of its own.
         if code in _CAUSES:
             effect, name = _CAUSES[code]
             about = frame.f_locals[name]
+            known = self._causes.get((effect, id(about)), _UNKNOWN)
             # A repaint follows from the first refresh since the last one.
-            if self._causes.get((effect, id(about)), _UNKNOWN).is_used:
-                self._causes[effect, id(about)] = _Cause(here, about, is_used=False)
+            if known.has_effect or not known.moment[0].follows:
+                self._causes[effect, id(about)] = _Cause(here, about)
         elif code is invoke_watcher.__code__:
             stack.append((frame, self._span_within(frame, here)))
         elif code.co_name == "<module>":
             stack.append((frame, _Span()))
         # A handler that goes on after a wait belongs to the step that woke it.
         elif code in _EFFECTS and frame not in self._left:
-            cause = self._causes.get((code, id(frame.f_locals[_EFFECTS[code]])), _UNKNOWN)
-            cause.is_used = True
-            stack.append((frame, self._span_within(frame, cause.moment)))
+            known = self._causes.get((code, id(frame.f_locals[_EFFECTS[code]])), _UNKNOWN)
+            known.has_effect = True
+            # Handlers are invoked as callbacks are, within the span of their message.
+            if known is not _UNKNOWN or code is not invoke.__code__:
+                stack.append((frame, self._span_within(frame, known.moment)))
         elif module := _module_of(frame):
             here[0].modules.setdefault(module, self._now)
             if frame in self._left:
-                here[0].causes.append(self._left.pop(frame))
-        self._compare(frame, stack)
+                here[0].add_causes(self._left.pop(frame))
 
-    def _compare(self, frame: FrameType, stack: _Stack) -> None:
-        place = f"{frame.f_globals.get('__name__')}:{frame.f_code.co_qualname}"
-        if place == self._start:
-            start = self._span_within(frame)
-            self._starts[start] = self._now
-            stack[:] = [(below, start) for below, _ in stack]
-        elif place == self._end and self._starts:
-            self._arrive(stack[-1][1])
+    def _leave(self, frame: FrameType, stack: _Stack) -> None:
+        if frame.f_code.co_flags & _CAN_WAIT and (frame.f_code in _EFFECTS or _module_of(frame)):
+            self._left[frame] = stack[-1][1], self._now
+        if stack[-1][0] is frame:
+            stack.pop()
+        if frame.f_back is not None and (module := _module_of(frame.f_back)):
+            stack[-1][1].modules.setdefault(module, self._now)
 
     def _span_within(self, frame: FrameType | None, *causes: _Moment) -> _Span:
+        """Begin a span; what called it waits for its end and is part of it."""
         span = _Span(*causes)
         while frame is not None:
             if module := _module_of(frame):
@@ -136,31 +160,21 @@ class Trip:
         return span
 
     def _arrive(self, end: _Span) -> None:
-        """Go back from the end to the start, and list what ran if there is a way."""
+        """Go back from the end to the start, and list what ran."""
         until = {end: self._now}
-        effects = defaultdict[_Span, list[_Span]](list)
         pending = [end]
         while pending:
-            span = pending.pop()
-            for cause, moment in span.causes if span not in self._starts else ():
-                effects[cause].append(span)
-                if min(self._starts.values()) <= moment and until.get(cause, 0) < moment:
+            for cause, moment in pending.pop().causes:
+                if until.get(cause, 0) < moment:
                     until[cause] = moment
                     pending.append(cause)
-        on_way: set[_Span] = set()
-        pending = [span for span in until if span in self._starts]
-        while pending:
-            span = pending.pop()
-            if span not in on_way:
-                on_way.add(span)
-                pending += effects[span]
         first = sorted(
             (moment, module)
-            for span in on_way
+            for span, last in until.items()
             for module, moment in span.modules.items()
-            if moment <= until[span]
+            if moment <= last
         )
-        self.modules = list(dict.fromkeys(module for _, module in first))
+        self.modules = list(dict.fromkeys(module for _, module in first if module))
 
 
 def _module_of(frame: FrameType) -> str:

@@ -1,7 +1,6 @@
 """A way to a server that breaks, or falls silent, after so many pieces."""
 
 import asyncio
-from types import TracebackType
 from typing import Self
 
 from aitui.demo.stand_in import close_listener
@@ -36,12 +35,7 @@ class CuttingForwarder:
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         """Break what is open."""
         assert self._server is not None
         await close_listener(self._server)

@@ -3,7 +3,6 @@
 from collections.abc import Awaitable, Callable, Sequence
 from enum import Enum
 from pathlib import Path
-from types import TracebackType
 from typing import Self, TypeVar
 
 from aitui.errors import FilePermissionDenied, HostFileError, HostTimedOut, HostUnreachable
@@ -57,26 +56,16 @@ class FaultyHost:
         """The other host is opened by whoever made it."""
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         """And closed there."""
 
     async def run(
-        self,
-        words: Sequence[str],
-        *,
-        seconds: float = 30.0,
-        given: bytes = b"",
-        largest: int = 1 << 20,
+        self, words: Sequence[str], *, seconds: float = 30.0, largest: int = 1 << 20
     ) -> CommandResult:
         """Perhaps run a command."""
         return await self._call(
             "run",
-            lambda: self._inner.run(words, seconds=seconds, given=given, largest=largest),
+            lambda: self._inner.run(words, seconds=seconds, largest=largest),
         )
 
     async def facts(self, path: str) -> FileInfo:

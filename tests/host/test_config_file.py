@@ -16,9 +16,8 @@ from aitui.errors import (
     HostFileError,
     NoSuchFile,
 )
-from aitui.host.base import Host
-from aitui.host.config_file import ConfigFile
-from aitui.host.config_types import LARGEST_CONFIG, FileVersion, WriteStep, digest_of
+from aitui.host.base import Host, digest_of
+from aitui.host.config_file import LARGEST_CONFIG, ConfigFile, FileVersion, WriteStep
 from aitui.host.local import LocalHost
 from host.writing import (
     ENDED,
@@ -125,22 +124,6 @@ async def test_backups_of_the_same_second_have_numbers(file: ConfigFile, path: P
     second = await file.write(await file.read(), OLD)
     assert Path(first.backup).read_bytes() == OLD
     assert Path(second.backup).read_bytes() == NEW
-
-
-async def test_a_text_that_fails_its_check_is_not_written(file: ConfigFile, path: Path) -> None:
-    def refuse(content: bytes) -> None:
-        raise ConfigRefused("No colon", line=3)
-
-    with pytest.raises(ConfigRefused, match="No colon"):
-        await file.write(await file.read(), NEW, check=refuse)
-    assert path.read_bytes() == OLD
-    assert names_in(path.parent) == {"config.yaml"}
-
-
-async def test_the_check_sees_the_new_text(file: ConfigFile) -> None:
-    seen: list[bytes] = []
-    await file.write(await file.read(), NEW, check=seen.append)
-    assert seen == [NEW]
 
 
 async def test_a_change_of_somebody_else_is_noticed_and_shown(file: ConfigFile, path: Path) -> None:

@@ -8,9 +8,8 @@ import pytest
 
 from aitui.errors import ConfigLocked, ConfigRefused
 from aitui.host.base import Host
-from aitui.host.config_file import ConfigFile
+from aitui.host.config_file import ConfigFile, WriteStep
 from aitui.host.config_lock import STALE_SECONDS, UNFINISHED_SECONDS, ConfigLock
-from aitui.host.config_types import WriteStep
 from host.faults import Fault, FaultyHost
 from host.writing import (
     ENDED,

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from aitui.errors import ConfigWriteUncertain, HostError
-from aitui.host.config_file import ConfigFile
+from aitui.host.base import digest_of
+from aitui.host.config_file import ConfigFile, FileSnapshot, FileVersion
 from aitui.host.config_lock import UNFINISHED_SECONDS
-from aitui.host.config_types import FileSnapshot, FileVersion, digest_of
 from aitui.host.ssh.address import SshTimeouts, SshUser
 from aitui.host.ssh.host import SshHost
 from host.conftest import make_place

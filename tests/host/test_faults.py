@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from aitui.errors import AituiError, ConfigChangedMeanwhile, ConfigWriteUncertain
-from aitui.host.base import Host
+from aitui.host.base import Host, digest_of
+from aitui.host.config_file import FileVersion, WriteResult
 from aitui.host.config_lock import UNFINISHED_SECONDS
-from aitui.host.config_types import FileVersion, WriteResult, digest_of
 from aitui.store.journal import ChangeOutcome, Journal, JournalEntry
 from host.faults import LASTING, Fault, FaultyHost
 from host.writing import ENDED, FOREIGN, NEW, OLD, config_on, lock_of, names_in

@@ -5,7 +5,6 @@ import json
 import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from types import TracebackType
 from typing import Self
 
 from aitui.demo.stand_in import close_listener
@@ -105,12 +104,7 @@ class RawServer:
         self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0, ssl=self.context)
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         assert self._server is not None
         await close_listener(self._server)
         await self.hang_up()

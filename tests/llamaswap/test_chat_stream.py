@@ -138,6 +138,75 @@ def test_an_error_glued_to_an_event_costs_the_event_nothing() -> None:
     assert result.text == "a"
 
 
+WORDS = "engine core died"
+FRAMES = [
+    b'error: {"code":500,"message":"engine core died","type":"server_error"}\n\n',
+    b"error: engine core died\n\n",
+    b'data: {"object":"error","message":"engine core died","type":"x","code":500}\n\n',
+    b'event: error\ndata: {"object":"error","message":"engine core died","code":500}\n\n',
+    b'event: error\ndata: {"message":"engine core died"}\n\n',
+    b'event: error\ndata: {"error":{"message":"engine core died"}}\n\n',
+    b"event: error\ndata: engine core died\n\n",
+    b'data: {"error":{"message":"engine core died"}}\n\n',
+    b'data: {"error":"engine core died"}\n\n',
+    b'data: {"src":"llama-swap","error":{"message":"engine core died","type":"server_error"}}\n\n',
+]
+
+
+@pytest.mark.parametrize("before", ["", "Half of "])
+@pytest.mark.parametrize("frame", FRAMES)
+def test_an_error_in_any_shape_ends_the_answer_whatever_follows(frame: bytes, before: str) -> None:
+    result = said((delta(content=before) if before else b"") + frame + delta(content="x") + DONE)
+    assert isinstance(result.error, StreamError)
+    assert (result.error.words, result.text, result.done) == (WORDS, before, False)
+
+
+@pytest.mark.parametrize("frame", FRAMES)
+def test_an_error_cut_into_single_bytes_is_the_same(frame: bytes) -> None:
+    assert said(frame, range(1, len(frame))) == said(frame)
+
+
+def test_a_context_that_is_full_keeps_its_kind_in_every_shape() -> None:
+    words = "the request exceeds the available context size"
+    fields = {"message": words, "type": "x", "code": 400}
+    for frame in (
+        b"error: " + json.dumps(fields).encode() + b"\n\n",
+        event({"object": "error", **fields}),
+        event({"error": fields}),
+    ):
+        assert said(frame).error == StreamError(words, "x", 400)
+
+
+def test_an_error_without_words_says_that_there_are_none() -> None:
+    error = said(event({"object": "error"})).error
+    assert isinstance(error, StreamError)
+    assert error.words == "the server gave no reason"
+
+
+@pytest.mark.parametrize("data", [b"error: CUDA out of memory", b"<html>502", b"{broken"])
+def test_what_cannot_be_read_is_quoted(data: bytes) -> None:
+    assert data.decode() in str(said(b"data: " + data + b"\n\n").error)
+
+
+def test_only_the_beginning_of_what_cannot_be_read_is_quoted() -> None:
+    assert len(str(said(b"data: " + b"x" * 5000 + b"\n\n").error)) < 250
+
+
+@pytest.mark.parametrize(
+    ("calls", "names"),
+    [
+        ([{"index": 0, "function": {"name": "get_weather", "arguments": ""}}], ["get_weather"]),
+        ([{"function": {"name": "a"}}, {"function": {"name": "b"}}], ["a", "b"]),
+        ([{"index": 0, "function": {"arguments": "{}"}}], []),
+        ([{"function": {"name": "\x1b]0;x\x07evil"}}], ["evil"]),
+        ([{"function": {"name": 7}}, {"function": "x"}, 3], []),
+        ("no list", []),
+    ],
+)
+def test_tools_that_a_model_calls_are_named(calls: object, names: list[str]) -> None:
+    assert said(delta(tool_calls=calls) + DONE).tools == names
+
+
 def test_a_field_of_a_wrong_type_costs_nothing_else() -> None:
     odd = {"id": 7, "choices": [{"delta": {"content": "a"}}], "usage": [], "timings": "x"}
     assert said(event(odd) + DONE).text == "a"

@@ -98,6 +98,35 @@ def test_a_status_holds_state_aliases_peer_and_context() -> None:
     assert third.state is RunState.UNKNOWN
 
 
+STATUS = {"id": "a", "state": "starting"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        (
+            {"loadingProgress": 0.37, "loadingMessage": "shard 4 of 11"},
+            (None, 0.37, "shard 4 of 11"),
+        ),
+        ({"loadingProgress": 0}, (None, 0.0, "")),
+        ({"loadingProgress": 1}, (None, 1.0, "")),
+        ({"loadingProgress": 7}, (None, 1.0, "")),
+        ({"readySince": "2026-10-11T07:42:05Z", "uptimeMs": 93120}, (906.88, None, "")),
+        ({"loadingMessage": "\x1b[2J[b]x"}, (None, None, "[b]x")),
+        ({"loadingProgress": -1, "uptimeMs": True, "loadingMessage": 5}, (None, None, "")),
+        ({"loadingProgress": "0.5", "uptimeMs": None, "loadingMessage": None}, (None, None, "")),
+        ({"loadingProgress": [], "uptimeMs": {}, "loadingMessage": ["x"]}, (None, None, "")),
+    ],
+)
+def test_a_status_holds_progress_and_start(
+    fields: dict[str, object], expected: tuple[float | None, float | None, str]
+) -> None:
+    found = event("modelStatus", [STATUS | fields])
+    assert isinstance(found, ModelStatusChanged)
+    (status,) = found.models
+    assert (status.ready_at, status.progress, status.progress_note) == expected
+
+
 def test_a_log_is_cleaned_and_keeps_its_lines() -> None:
     found = event("logData", {"source": "proxy", "data": "a\x1b[31m\nb"})
     assert found == LogWritten("proxy", "a\nb")

@@ -153,9 +153,6 @@ class FakeSession:
         """The server as it is."""
         return self.monitor.snapshot
 
-    def refuse_if_read_only(self, action: str) -> None:
-        """Everything is allowed."""
-
 
 @dataclass
 class FakeFrontend:

@@ -11,7 +11,7 @@ import pytest
 from aitui.domain.config.swap_rules import SwapRules
 from aitui.domain.snapshot import Snapshot
 from aitui.errors import HostLoginRefused, HostUnreachable
-from aitui.host.config_types import FileSnapshot
+from aitui.host.config_file import FileSnapshot
 from aitui.services import config_watch
 from aitui.services.config_watch import ConfigWatch, ServerConfig
 from aitui.services.hardware import HardwareMonitor

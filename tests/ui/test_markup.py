@@ -195,7 +195,7 @@ def screens() -> list[Screen[Any]]:
         ConfirmScreen(lambda _: deletion_confirmation(conversation), Snapshot()),
         ContextSizeScreen(model),
         HelpScreen([(ENDS, ACTS, "")], UNFINISHED),
-        HistoryScreen(ENDS),
+        HistoryScreen(ENDS, lambda _: None, lambda *_: None),
         KeyPasswordScreen(error),
         ServersScreen((server, replace(server, name=ACTS)), server),
         SetupScreen(server, server.certificate_files),

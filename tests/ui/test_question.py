@@ -8,7 +8,6 @@ import pytest
 from aitui.domain.confirmation import Confirmation
 from aitui.domain.models import Model, RunState
 from aitui.domain.snapshot import Server, Snapshot
-from aitui.ui.messages import SnapshotChanged
 from aitui.ui.screens.confirm import ConfirmScreen
 from catalogue import QUICK, STEADY
 from stand_in import StandIn
@@ -118,7 +117,7 @@ async def test_facts_that_change_are_shown_and_must_be_read_anew(
 
 async def test_a_snapshot_that_changes_nothing_it_says_leaves_it_armed(asked: Driven) -> None:
     snapshot = asked.models.snapshot
-    asked.app._servers.post_snapshot(
+    asked.app.post_snapshot(
         asked.server,
         replace(snapshot, models=(*snapshot.models, Model("new", state=RunState.STOPPED))),
     )
@@ -154,6 +153,6 @@ async def test_a_snapshot_may_come_before_the_question_is_painted(app: Driven) -
 
     snapshot = app.models.snapshot
     waiting = app.app.push_screen(ConfirmScreen(question, snapshot))
-    app.app._handle_snapshot(SnapshotChanged(app.server, replace(snapshot, version="later")))
+    app.app.snapshot = replace(snapshot, version="later")
     await waiting
     await app.see("later?")

@@ -95,6 +95,13 @@ class GenerationFinished:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolCalled:
+    """The model called a tool of its template, although aitui offers none."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class StreamError:
     """An error object in the stream; the token counts are those of an exceeded context.
 
@@ -110,17 +117,9 @@ class StreamError:
 
 
 Delta = (
-    ResponseStarted
-    | LoadQueued
-    | LoadProgress
-    | PromptProgress
-    | ReasoningDelta
-    | TextDelta
-    | GenerationTimings
-    | TokenUsage
-    | GenerationFinished
-    | StreamError
-)
+    ResponseStarted | LoadQueued | LoadProgress | PromptProgress | ReasoningDelta | TextDelta
+    | ToolCalled | GenerationTimings | TokenUsage | GenerationFinished | StreamError
+)  # fmt: skip
 
 
 _BLOCK = 4096
@@ -270,7 +269,6 @@ class RateMeter:
         return (after - before) / (ended - began) if ended > began else self._overall
 
     def _complete_points(self, now: float) -> None:
-        """Complete the points of the series that are due."""
         if self._first is None or now - self._point_at < POINT:
             return
         passed = int((now - self._point_at) / POINT)
@@ -307,7 +305,7 @@ class Reply:
     if there is none. `words` is the server's last line about the load. `thought` is the duration of
     the reasoning. `error` says why the reply was cut or failed; of a failed one nothing came, and
     `prompt` may go back into the input. `reasoning` and `text` include what came before if a reply
-    is continued.
+    is continued. `tools` are the names of those that the model called.
     """
 
     turn_id: str
@@ -326,8 +324,19 @@ class Reply:
     timings: GenerationTimings | None = None
     usage: TokenUsage | None = None
     finish: str = ""
+    tools: tuple[str, ...] = ()
     error: AituiError | None = None
     prompt: str = ""
+
+    @property
+    def empty_text(self) -> str:
+        """Why a reply that is done has no text; empty if it has some."""
+        if self.phase is not ReplyPhase.DONE or str(self.text).strip() or self.finish == "length":
+            return ""
+        if self.tools:
+            noun = "tool" if len(self.tools) == 1 else "tools"
+            return f"the model called the {noun} {', '.join(self.tools)} instead of answering"
+        return "the reply is empty"
 
     @property
     def context_used(self) -> int | None:

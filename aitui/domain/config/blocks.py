@@ -112,14 +112,7 @@ def _build_change(
     document: ConfigDocument, after: str, model_id: str, *, old: str | None, new: str | None
 ) -> ConfigChange:
     return ConfigChange(
-        before=document.text,
-        after=after,
-        model=model_id,
-        flag="",
-        old=old,
-        new=new,
-        where=ValueSource.KEY,
-        added=new is not None,
+        document.text, after, model_id, "", old, new, ValueSource.KEY, added=new is not None
     )
 
 
@@ -138,10 +131,8 @@ def _find_template(document: ConfigDocument, like: str | None) -> ModelEntry:
         if CommandLine.read(document.command(entry.id)).has(MODEL) and not entry.pair.aliased
     ]
     if not usable:
-        raise ConfigRefused(
-            "There is no model with a file that a new one could be like.",
-            remedy="Write the first one in the editor (e).",
-        )
+        what = "There is no model with a file that a new one could be like."
+        raise ConfigRefused(what, remedy="Write the first one in the editor (e).")
     return usable[-1]
 
 
@@ -251,10 +242,8 @@ def _remove_lines(text: str, entry: ModelEntry, *, flow: bool, last: bool) -> st
     start = text.rfind("\n", 0, entry.key.start) + 1
     indentation = text[start : entry.key.start]
     if flow or indentation.strip(" \ufeff"):
-        raise ConfigRefused(
-            f"“{sanitize_line(entry.id, 80)}” doesn't stand on lines of its own.",
-            remedy="Remove it in the editor (e).",
-        )
+        what = f"“{sanitize_line(entry.id, 80)}” doesn't stand on lines of its own."
+        raise ConfigRefused(what, remedy="Remove it in the editor (e).")
     end = end_of_line(text, block_end(text, entry.pair))
     while start > 0:
         above = text.rfind("\n", 0, start - 1) + 1

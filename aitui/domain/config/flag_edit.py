@@ -43,6 +43,8 @@ from aitui.domain.llama_server import (
 from aitui.domain.sanitize import sanitize_line
 from aitui.errors import ConfigRefused
 
+_IN_EDITOR = "Change it in the editor (e)."
+
 
 @dataclass(frozen=True, slots=True)
 class FlagEdit:
@@ -63,11 +65,8 @@ class FlagEdit:
         """The scalar under `cmd`."""
         node = self.document.command_node(self.model_id)
         if node is None:
-            raise ConfigRefused(
-                f"“{sanitize_line(self.model_id, 80)}” has no cmd.",
-                line=self.line,
-                remedy="Write one in the editor (e).",
-            )
+            what = f"“{sanitize_line(self.model_id, 80)}” has no cmd."
+            raise ConfigRefused(what, line=self.line, remedy="Write one in the editor (e).")
         return node
 
     @property
@@ -92,7 +91,7 @@ def change_flag(
     together from several places.
     """
     line = document.model(model_id).first_line
-    found_flag = find_flag(flag)
+    found_flag = find_flag(flag, document.command(model_id))
     name = flag if flag.startswith("-") else found_flag.long_name
     edit = FlagEdit(document, model_id, found_flag, name, value, line)
     _refuse_wrong_value_count(edit)
@@ -135,7 +134,7 @@ def _refuse_script(edit: FlagEdit) -> None:
         f"{edit.name} can't be set inside a script.",
         line=edit.document.lines.line(edit.command.start),
         why=f"“{program}” gets the command as a script, where a value can't be changed safely.",
-        remedy="Change it in the editor (e).",
+        remedy=_IN_EDITOR,
     )
 
 
@@ -176,11 +175,10 @@ def _change_at(
 def _value_splice(edit: FlagEdit, located: LocatedValue) -> tuple[Splice, YamlScalar]:
     """Return what is written and where, and the scalar that it changes."""
     if located.node is None or located.start >= located.end:
-        raise ConfigRefused(
-            f"The value of {sanitize_line(located.name, 60)} is put together from several places.",
-            line=located.line,
-            remedy="Change it in the editor (e).",
+        what = (
+            f"The value of {sanitize_line(located.name, 60)} is put together from several places."
         )
+        raise ConfigRefused(what, line=located.line, remedy=_IN_EDITOR)
     text = edit.document.text
     source_map = SourceMap.read(text, located.node)
     start, end = source_map.locate(text, located.start, located.end)
@@ -246,7 +244,7 @@ def _new_flag_splice(edit: FlagEdit, text: str) -> Splice:
         return word_insertion(text, edit.command, " ".join(map(quote_word, edit.new_words)))
     program = sanitize_line(found.program, 60)
     why = "It isn't a llama-server: only a long flag that is already there can be changed."
-    remedy = "Change it in the editor (e)."
+    remedy = _IN_EDITOR
     own = context_flag_of(found.program) if edit.is_context_size else None
     if own:
         why = f"It isn't a llama-server, and its own flag for the context is {own}."

@@ -21,6 +21,7 @@ from aitui.domain.llama_server import refuse_unwritable
 from aitui.domain.sanitize import sanitize_line
 from aitui.errors import ConfigRefused
 
+_IN_EDITOR = "Change it in the editor (e)."
 _SINGLE = (ValueType.TEXT, ValueType.NUMBER, ValueType.SWITCH)
 _PLAIN = re.compile(r"[A-Za-z/][A-Za-z0-9_./ ()+-]*[A-Za-z0-9_./()+-]|[A-Za-z/]")
 
@@ -36,21 +37,15 @@ def change_key(
     line = document.model(model_id).first_line
     kind = MODEL.keys.get(key)
     if kind is None or kind.takes not in _SINGLE or key == "cmd":
-        raise ConfigRefused(
-            f"“{sanitize_line(key, 60)}” is no key with a single value.",
-            line=line,
-            remedy="Change it in the editor (e).",
-        )
+        what = f"“{sanitize_line(key, 60)}” is no key with a single value."
+        raise ConfigRefused(what, line=line, remedy=_IN_EDITOR)
     refuse_unwritable(value, line)
     wanted = YamlScalar(value, "", "", "", 0, 0)
     wrong = "" if matches_schema(wanted, kind) else f"takes {kind.takes.value}"
     wrong = wrong or constraint_violation(wanted, kind)
     if wrong or not value:
-        raise ConfigRefused(
-            f"“{sanitize_line(value, 60)}” can't be the {key} of a model.",
-            line=line,
-            why=f"{key} {wrong}." if wrong else "It is empty.",
-        )
+        what = f"“{sanitize_line(value, 60)}” can't be the {key} of a model."
+        raise ConfigRefused(what, line=line, why=f"{key} {wrong}." if wrong else "It is empty.")
     entry = document.entry(model_id).keys.get(key)
     others = _find_sharers(document, model_id, key, entry)
     if entry is None or (others and only_this_model):
@@ -70,15 +65,11 @@ def _replace_key(
     node = entry.value
     line = document.lines.line(node.start)
     if not isinstance(node, YamlScalar) or node.style in {"|", ">"}:
-        raise ConfigRefused(
-            f"The {key} of this model is no single value.",
-            line=line,
-            remedy="Change it in the editor (e).",
-        )
-    text = document.text
+        what = f"The {key} of this model is no single value."
+        raise ConfigRefused(what, line=line, remedy=_IN_EDITOR)
+    text = after = document.text
     old = scalar_text(node)
     also: tuple[str, ...] = ()
-    after = text
     if old != value:
         after = _value_splice(document, entry.pair, node, value).apply(text)
         result = verify.reparse(after, line)

@@ -42,16 +42,7 @@ _DOUBLE = re.compile(
 )
 _SAME_WHEN_ESCAPED = '"\\/'
 _ESCAPED_BLANKS = "tnNLP \t\r\n\x85\u2028\u2029"
-_SHORT_ESCAPES = {
-    "0": "\0",
-    "a": "\a",
-    "b": "\b",
-    "v": "\v",
-    "f": "\f",
-    "r": "\r",
-    "e": "\x1b",
-    "_": "\xa0",
-}
+_SHORT_ESCAPES = dict(zip("0abvfre_", "\0\a\b\v\f\r\x1b\xa0", strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,7 +252,7 @@ def locate_macro_reference(
         return None
     # The words before it may be a wrapper's: they aren't read as flags of llama-server.
     behind = tuple(word for word in split_words(command.value) if word.start >= flag.start)
-    for own in flag_occurrences(behind):
+    for own in flag_occurrences(behind, traced.text):
         if own.flag_word.start == flag.start and "${" in own.value:
             name = own.flag_word.text.partition("=")[0]
             place = _value_range(command.value, own)
@@ -280,7 +271,7 @@ def _in_scalar(
     macro: str = "",
 ) -> LocatedValue:
     """Return a value of a command that stands in one scalar, that of a macro if it is named."""
-    start, end, quote, prefix = place
+    start, end, *_ = place
     where, shared_name, also = ValueSource.COMMAND, "", models_sharing_command(document, model_id)
     if macro:
         where, shared_name = ValueSource.MACRO, sanitize_line(macro, 80)
@@ -289,19 +280,9 @@ def _in_scalar(
         )
     elif also:
         where, shared_name = ValueSource.ANCHOR, command_anchor_name(document, model_id)
+    line = _line_number(document, node, start, end)
     return LocatedValue(
-        name=name,
-        text=given.value,
-        where=where,
-        line=_line_number(document, node, start, end),
-        shared_name=shared_name,
-        also=also,
-        node=node,
-        start=start,
-        end=end,
-        quote=quote,
-        prefix=prefix,
-        occurrence=given,
+        name, given.value, where, line, shared_name, also, node, *place, occurrence=given
     )
 
 
@@ -358,25 +339,16 @@ def _locate_in_environment(
     if item is None:
         return None
     also = _other_models_where(
-        document, model_id, lambda other: any(item is node for node in document.environment(other))
+        document, model_id, lambda other: item in document.environment(other)
     )
     name, _, value = item.value.partition("=")
     start, prefix = len(name) + 1, ""
     if not value.strip():
         start, prefix = start - 1, "="
-    return LocatedValue(
-        name=name,
-        text=value,
-        where=ValueSource.ENVIRONMENT,
-        line=document.lines.line(item.start),
-        shared_name=_anchor_name(document.entry(model_id), "env") if also else "",
-        also=also,
-        node=item,
-        start=start,
-        end=len(item.value.rstrip()),
-        prefix=prefix,
-        as_word=False,
-    )
+    where, line = ValueSource.ENVIRONMENT, document.lines.line(item.start)
+    shared_name = _anchor_name(document.entry(model_id), "env") if also else ""
+    place = start, len(item.value.rstrip()), "", prefix
+    return LocatedValue(name, value, where, line, shared_name, also, item, *place, as_word=False)
 
 
 def _anchor_name(entry: ModelEntry, key: str) -> str:

@@ -26,23 +26,16 @@ def parse_context_size(text: str) -> int:
     given = text.strip()
     if _GROUPED.fullmatch(given):
         given = re.sub(r"[^0-9]", "", given)
+    shown, remedy = f"“{sanitize_line(text, 40)}”", "Give tokens, such as 131072 or 128k."
     found = _SIZE.fullmatch(given)
     if not found:
-        raise ConfigRefused(
-            f"“{sanitize_line(text, 40)}” is no context size.",
-            remedy="Give tokens, such as 131072 or 128k.",
-        )
+        raise ConfigRefused(f"{shown} is no context size.", remedy=remedy)
     tokens = Decimal(found[1]) * _UNITS[(found[2] or "").lower()]
     if tokens != tokens.to_integral_value():
-        raise ConfigRefused(
-            f"“{sanitize_line(text, 40)}” is no whole number of tokens.",
-            remedy="Give tokens, such as 131072 or 128k.",
-        )
+        raise ConfigRefused(f"{shown} is no whole number of tokens.", remedy=remedy)
     if not SMALLEST <= tokens <= LARGEST:
-        raise ConfigRefused(
-            f"A context of {int(tokens):,} tokens can't be meant.",
-            why=f"From {SMALLEST:,} to {LARGEST:,} are taken.",
-        )
+        why = f"From {SMALLEST:,} to {LARGEST:,} are taken."
+        raise ConfigRefused(f"A context of {int(tokens):,} tokens can't be meant.", why=why)
     return int(tokens)
 
 

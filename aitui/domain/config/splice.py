@@ -48,9 +48,8 @@ def word_insertion(text: str, command: YamlScalar, added: str) -> Splice:
     start = text.rfind("\n", 0, end) + 1
     before = text[start:end]
     content = before.lstrip(" \t")
-    own_line = (
-        start > command.start and sum(is_flag(word.text) for word in split_words(content)) == 1
-    )
+    flags = sum(is_flag(word.text) for word in split_words(content))
+    own_line = start > command.start and flags == 1
     fragment = escape_fragment(added, command.style)
     if not (own_line and content.startswith("-")):
         return Splice(end, end, " " + fragment)
@@ -91,9 +90,8 @@ def key_insertion(
     indentation = text[line_start:opening]
     lines = f"{key}: {raw}".split("\n")
     if indentation.strip(" \ufeff"):
-        raise ConfigRefused(
-            "The block starts in the middle of a line.", remedy="Use the editor (e)."
-        )
+        what = "The block starts in the middle of a line."
+        raise ConfigRefused(what, remedy="Use the editor (e).")
     insertion = (ending + indentation).join(line.rstrip("\r") for line in lines)
     if first:
         return Splice(opening, opening, insertion + ending + indentation)

@@ -61,18 +61,12 @@ class EffectiveModel:
 
 def model_effect(document: ConfigDocument, model_id: str) -> EffectiveModel:
     """What llama-swap makes of one model."""
-    keys = document.entry(model_id).keys
-    return EffectiveModel(
-        document.command(model_id),
-        tuple(item.value for item in document.environment(model_id)),
-        tuple(
-            sorted(
-                (name, text)
-                for name, entry in keys.items()
-                if name != "cmd" and (text := scalar_text(entry.value)) is not None
-            )
-        ),
-    )
+    environment = tuple(item.value for item in document.environment(model_id))
+    texts = {
+        name: scalar_text(entry.value) for name, entry in document.entry(model_id).keys.items()
+    }
+    keys = ((name, text) for name, text in texts.items() if name != "cmd" and text is not None)
+    return EffectiveModel(document.command(model_id), environment, tuple(sorted(keys)))
 
 
 def command_words(document: ConfigDocument, model_id: str) -> tuple[str, ...]:

@@ -108,32 +108,24 @@ def read_tree(text: str) -> Node | None:
         return None if found is None else _TreeBuilder(text).node(found)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        words = " ".join(part for part in (error.context, error.problem) if part)
-        raise invalid_yaml_error(
-            text, mark.index if mark else 0, sanitize_line(words, 160)
-        ) from error
+        words = sanitize_line(" ".join(filter(None, (error.context, error.problem))), 160)
+        raise invalid_yaml_error(text, mark.index if mark else 0, words) from error
     except ReaderError as error:
-        raise invalid_yaml_error(
-            text, error.position, "A character that YAML doesn't allow."
-        ) from error
+        words = "A character that YAML doesn't allow."
+        raise invalid_yaml_error(text, error.position, words) from error
     except RecursionError as error:
         raise ConfigRefused("The config file is nested too deeply.") from error
     except (YAMLError, *_OTHER_REFUSALS) as error:
-        raise ConfigRefused(
-            "The config file isn't valid YAML.", why=sanitize_line(str(error), 160)
-        ) from error
+        why = sanitize_line(str(error), 160)
+        raise ConfigRefused("The config file isn't valid YAML.", why=why) from error
 
 
 def invalid_yaml_error(text: str, index: int, why: str) -> ConfigRefused:
     """Return the error for a text that is no YAML from that index on."""
     line, column = LineIndex.of(text).position(index)
-    return ConfigRefused(
-        "The config file isn't valid YAML.",
-        line=line,
-        column=column,
-        why=f"Line {line}, column {column}: {why}",
-        remedy="Mend it in the editor (e).",
-    )
+    what, why = "The config file isn't valid YAML.", f"Line {line}, column {column}: {why}"
+    remedy = "Mend it in the editor (e)."
+    return ConfigRefused(what, line=line, column=column, why=why, remedy=remedy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,9 +217,8 @@ class _TreeBuilder:
         built = self._built.get(id(raw))
         if built is None:
             if id(raw) in self._open:
-                raise invalid_yaml_error(
-                    self._text, raw.start_mark.index, "An alias inside its own anchor."
-                )
+                why = "An alias inside its own anchor."
+                raise invalid_yaml_error(self._text, raw.start_mark.index, why)
             self._open.add(id(raw))
             built = self._built[id(raw)] = self._build(raw)
             self._open.discard(id(raw))
@@ -244,29 +235,24 @@ class _TreeBuilder:
         assert isinstance(raw, CollectionNode)
         flow = bool(raw.flow_style)
         if isinstance(raw, MappingNode):
-            pairs = tuple(
-                YamlPair(
-                    self.node(key),
-                    self.node(value),
-                    aliased=value.start_mark.index < key.start_mark.index,
-                )
-                for key, value in raw.value
-            )
+            pairs = tuple(self._pair(key, value) for key, value in raw.value)
             # `compose()` accepts duplicate keys silently.
             self._refuse_duplicates(pairs)
             return YamlCollection(pairs, (), True, flow, tag, anchor, start, end)
         items = tuple(self.node(item) for item in raw.value)
         return YamlCollection((), items, False, flow, tag, anchor, start, end)
 
+    def _pair(self, key: "RuamelNode", value: "RuamelNode") -> YamlPair:
+        aliased = value.start_mark.index < key.start_mark.index
+        return YamlPair(self.node(key), self.node(value), aliased)
+
     def _refuse_duplicates(self, pairs: tuple[YamlPair, ...]) -> None:
         seen: set[str] = set()
         for pair in pairs:
             if isinstance(pair.key, YamlScalar):
                 if pair.key.value in seen:
-                    name = sanitize_line(pair.key.value, 60)
-                    raise invalid_yaml_error(
-                        self._text, pair.key.start, f"“{name}” stands there twice."
-                    )
+                    why = f"“{sanitize_line(pair.key.value, 60)}” stands there twice."
+                    raise invalid_yaml_error(self._text, pair.key.start, why)
                 seen.add(pair.key.value)
 
 

@@ -47,14 +47,8 @@ class HardwareState:
         if model is None:
             reason = "" if self.usage.source is None else "it has not been measured yet"
             return FitForecast(FitVerdict.UNKNOWN, free=self.usage.free_bytes, reason=reason)
-        return forecast_fit(
-            self.usage,
-            model.known,
-            model.launch_profile,
-            context_size,
-            model.header,
-            evicted=evicted,
-        )
+        known, profile, header = model.known, model.launch_profile, model.header
+        return forecast_fit(self.usage, known, profile, context_size, header, evicted=evicted)
 
     def longest_context(self, model_id: str) -> int | None:
         """Return as many tokens as the model was made for, None if that isn't known."""

@@ -38,22 +38,10 @@ _COMPANIONS = (
     ("--control-vector",),
 )
 _OTHERS = (
-    MODEL,
-    MODEL_REPOSITORY,
-    ("-hff", "--hf-file"),
-    PARALLEL,
-    CACHE_TYPE_K,
-    CACHE_TYPE_V,
-    GPU_LAYERS,
-    MICRO_BATCH,
-    ("-b", "--batch-size"),
-    FLASH_ATTENTION,
-    SPLIT_MODE,
-    TENSOR_SPLIT,
-    MAIN_GPU,
-    DEVICES,
+    MODEL, MODEL_REPOSITORY, ("-hff", "--hf-file"), PARALLEL, CACHE_TYPE_K, CACHE_TYPE_V, GPU_LAYERS,
+    MICRO_BATCH, ("-b", "--batch-size"), FLASH_ATTENTION, SPLIT_MODE, TENSOR_SPLIT, MAIN_GPU, DEVICES,
     ("-fit", "--fit"),
-)
+)  # fmt: skip
 _SWITCHES = (
     ("-kvu", "--kv-unified"),
     ("-no-kvu", "--no-kv-unified"),

@@ -47,16 +47,9 @@ class Measurement:
     @property
     def footprint(self) -> Footprint:
         """The measurement as a figure to show."""
-        return Footprint(
-            self.context_size,
-            self.gpu,
-            self.host,
-            self.weights,
-            self.cache,
-            self.compute,
-            FootprintOrigin.MEASURED,
-            self.cards,
-        )
+        parts = self.weights, self.cache, self.compute
+        measured = FootprintOrigin.MEASURED
+        return Footprint(self.context_size, self.gpu, self.host, *parts, measured, self.cards)
 
 
 @dataclass(frozen=True, slots=True)

@@ -171,9 +171,8 @@ class _StartupRun:
             return
         found = _ROW.search(text)
         if found is not None:
-            self.add_projection(
-                [_build_device(found["device"], *found.group("model", "context", "compute"))]
-            )
+            sizes = found.group("model", "context", "compute")
+            self.add_projection([_build_device(found["device"], *sizes)])
 
     def add_projection(self, devices: Iterable[DeviceMemory]) -> None:
         for device in devices:
@@ -205,13 +204,9 @@ def _devices_from_json(event: dict[str, object]) -> list[DeviceMemory]:
     rows = data.get("rows") if isinstance(data, dict) else None
     if event.get("type") != "fit_memory_breakdown" or not isinstance(rows, list):
         return []
-    return [
-        _build_device(
-            str(row.get("name", "")), row.get("model"), row.get("context"), row.get("compute")
-        )
-        for row in rows[:_MOST_DEVICES]
-        if isinstance(row, dict)
-    ]
+    kinds = ("model", "context", "compute")
+    found = (row for row in rows[:_MOST_DEVICES] if isinstance(row, dict))
+    return [_build_device(str(row.get("name", "")), *map(row.get, kinds)) for row in found]
 
 
 def _build_device(name: str, *mebibytes: object) -> DeviceMemory:

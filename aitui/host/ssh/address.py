@@ -70,11 +70,6 @@ class SshConfigPaths:
             return ()
         return (self.system / "ssh_known_hosts", self.system / "ssh_known_hosts2")
 
-    @classmethod
-    def of_user(cls, home: Path, environment: Mapping[str, str]) -> "SshConfigPaths":
-        """Return the paths for a home directory and its environment."""
-        return cls(home, home / ".ssh" / "config", environment.get("SSH_AUTH_SOCK", ""))
-
     def expand(self, text: str) -> Path:
         """Expand `~` in a path of the config."""
         if text == "~" or text.startswith("~/"):

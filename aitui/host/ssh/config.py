@@ -85,35 +85,27 @@ def _build_target(
                 f"{options[name].origin}: {spelled} is not supported here, and must not be overlooked"
             )
 
-    def paths(name: str) -> tuple[Path, ...] | None:
-        words = options.words(name)
-        return None if words is None else tuple(map(options.path, words))
-
     folder = ssh_config.home / ".ssh"
-    files = paths("userknownhostsfile")
-    if files is None:
-        files = (folder / "known_hosts", folder / "known_hosts2")
-    global_files = paths("globalknownhostsfile")
-    identities = paths("identityfile")
-    if identities is None:
-        identities = tuple(folder / name for name in _DEFAULT_KEYS)
-    alias = options.text("hostkeyalias")
+
+    def paths(name: str, *default: Path) -> tuple[Path, ...]:
+        words = options.words(name)
+        return default if words is None else tuple(map(options.path, words))
+
+    own_files = paths("userknownhostsfile", folder / "known_hosts", folder / "known_hosts2")
+    jumps = options.text("proxyjump").split(",")
     return SshTarget(
         address=address,
         options=_asyncssh_options(options),
         host=options.host,
         port=options.port,
         user=options.user,
-        known_name=entry_name(options.host, options.port, alias),
-        jumps=_parse_jumps(options.text("proxyjump")),
+        known_name=entry_name(options.host, options.port, options.text("hostkeyalias")),
+        jumps=tuple(SshAddress.read(hop) for hop in jumps if hop.strip()),
         command=options.command,
-        known_hosts=(
-            *files,
-            *(ssh_config.global_known_hosts if global_files is None else global_files),
-        ),
-        remember_in=next((path for path in files if str(path) != "/dev/null"), None),
-        identities=identities,
-        certificates=paths("certificatefile") or (),
+        known_hosts=(*own_files, *paths("globalknownhostsfile", *ssh_config.global_known_hosts)),
+        remember_in=next((path for path in own_files if str(path) != "/dev/null"), None),
+        identities=paths("identityfile", *(folder / name for name in _DEFAULT_KEYS)),
+        certificates=paths("certificatefile"),
         identities_only=options.flag("identitiesonly"),
         agent=_agent_socket(options, ssh_config),
         sets_keepalive="serveraliveinterval" in options,
@@ -146,10 +138,6 @@ def entry_name(host: str, port: int, alias: str) -> str:
     if alias:
         return alias.lower()
     return host.lower() if port == _SSH_PORT else f"[{host.lower()}]:{port}"
-
-
-def _parse_jumps(given: str) -> tuple[SshAddress, ...]:
-    return tuple(SshAddress.read(hop) for hop in given.split(",") if hop.strip())
 
 
 def _agent_socket(options: SshOptions, ssh_config: SshConfigPaths) -> str:

@@ -23,7 +23,7 @@ from aitui.errors import (
     HostUnreachable,
     SshKeyPassphraseNeeded,
 )
-from aitui.host.base import BoundedOutput, CommandResult, MarkedOutput, new_mark
+from aitui.host.base import BoundedOutput, CommandResult, MarkedOutput, new_mark, start_or_undo
 from aitui.host.ssh.address import SshAddress, SshTimeouts, SshUser
 from aitui.host.ssh.config import SshKeys, SshTarget, certificates_of, read_keys, read_target
 from aitui.host.ssh.files import SshFiles
@@ -34,12 +34,8 @@ _TOO_MANY_KEYS = "too many authentication failures"
 _KEEPALIVE_SECONDS = 10
 _KEEPALIVES_MISSED = 3
 _PLAIN_KEYS = (
-    "ssh-ed25519",
-    "ecdsa-sha2-nistp256",
-    "ecdsa-sha2-nistp384",
-    "ecdsa-sha2-nistp521",
-    "rsa-sha2-512",
-    "rsa-sha2-256",
+    *("ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521"),
+    *("rsa-sha2-512", "rsa-sha2-256"),
 )
 _CHUNK = 1 << 16
 _TERMINATE_SECONDS = 3.0
@@ -72,33 +68,20 @@ class _HostKeyVerifier(SSHClient):
 
     def validate_host_ca_key(self, host: str, addr: str, port: int, key: SSHKey) -> bool:  # noqa: ARG002
         """Called for the authority of a host certificate that isn't in known_hosts."""
-        self.refusal = _without_known_hosts_line(
-            self.known.refusal(key, f"{self._shown_as} (its authority)", self._arguments)
-        )
+        shown_as = f"{self._shown_as} (its authority)"
+        self.refusal = self.known.refusal(key, shown_as, self._arguments)
+        self.refusal.line = ""  # an authority is no host key to remember
         return False
 
 
-def _without_known_hosts_line(refusal: HostKeyRefused) -> HostKeyRefused:
-    """Drop the line to remember: an authority is no host key."""
-    refusal.line = ""
-    return refusal
-
-
-async def log_in(address: SshAddress, user: SshUser, stack: AsyncExitStack) -> SSHClientConnection:
-    """Connect and log in; `stack` closes everything that was opened on the route.
-
-    Raises HostError, and HostKeyUnknown for a host key that isn't accepted.
-    """
-    return await _connect_via_jumps(address, user, stack, None, 0)
-
-
-async def _connect_via_jumps(
+async def _log_in(
     address: SshAddress,
     user: SshUser,
     stack: AsyncExitStack,
-    tunnel: SSHClientConnection | None,
-    jumps: int,
+    tunnel: SSHClientConnection | None = None,
+    jumps: int = 0,
 ) -> SSHClientConnection:
+    """Connect and log in; `stack` closes everything that was opened on the route."""
     target = await asyncio.to_thread(read_target, address, user.ssh_config)
     if jumps > _MOST_JUMPS:
         raise HostError(
@@ -107,7 +90,7 @@ async def _connect_via_jumps(
         )
     if tunnel is None:  # only the first machine is reached over jumps of its own
         for hop in target.jumps:
-            tunnel = await _connect_via_jumps(hop, user, stack, tunnel, jumps + 1)
+            tunnel = await _log_in(hop, user, stack, tunnel, jumps + 1)
     connection = await _connect_to(target, user, tunnel)
     stack.push_async_callback(_abort, connection)
     return connection
@@ -200,18 +183,29 @@ def _translate_login_errors(
         except asyncssh.PermissionDenied as error:
             raise login_refused_error(target, keys) from error
         except asyncssh.HostKeyNotVerifiable as error:
-            refusal = client.refusal or host_key_refused_error(target, error.reason)
+            # A key that asyncssh itself refused is revoked, or in a bad certificate.
+            refusal = client.refusal or HostKeyRefused(
+                f"The host key of {target.label} is not accepted",
+                algorithm="",
+                fingerprint="",
+                why=_shorten(error.reason),
+                remedy="ask whoever runs that machine",
+            )
             raise HostKeyUnknown(refusal, target.remember_in) from error
         except asyncssh.DisconnectError as error:
             if _TOO_MANY_KEYS not in error.reason.lower():
                 raise
-            raise too_many_keys_error(target) from error
+            raise HostLoginRefused(
+                f"{target.label} was offered too many keys",
+                why="it ended the login before all of them were tried",
+                remedy="in ~/.ssh/config, under its Host: IdentityFile KEY and IdentitiesOnly yes",
+            ) from error
 
 
 async def open_connection(address: SshAddress, user: SshUser, where: str) -> "SshConnection":
     """Connect and log in. Raises HostError, HostKeyUnknown."""
     async with AsyncExitStack() as stack:
-        connection = await log_in(address, user, stack)
+        connection = await _log_in(address, user, stack)
         return SshConnection(connection, stack.pop_all(), where)
 
 
@@ -264,7 +258,7 @@ class SshConnection:
                 self._files = SshFiles(session, self._where)
             return self._files
 
-    async def run(self, words: Sequence[str], given: bytes, largest: int) -> CommandResult:
+    async def run(self, words: Sequence[str], largest: int) -> CommandResult:
         """Run a command. A cancelled call kills its process group there.
 
         A daemon that left the group goes on, and after a lost connection so does the command,
@@ -281,7 +275,6 @@ class SshConnection:
             async with asyncio.TaskGroup() as reading:
                 reading.create_task(_read_into(process.stdout, stdout))
                 reading.create_task(_read_into(process.stderr, stderr))
-                reading.create_task(_write_input(process, given))
             await process.wait_closed()
         except* (asyncssh.Error, OSError) as errors:
             raise errors.exceptions[0] from None
@@ -301,23 +294,14 @@ class SshConnection:
         """Start a command line. A cancelled call kills what may have started by then."""
 
         async def create_process() -> SSHClientProcess[bytes]:
-            return await self._connection.create_process(command, encoding=None, request_pty=False)
+            return await self._connection.create_process(
+                command, stdin=asyncssh.DEVNULL, encoding=None, request_pty=False
+            )
 
-        starting = asyncio.ensure_future(create_process())
-        try:
-            return await asyncio.shield(starting)
-        except asyncio.CancelledError:
-            await shield(self._abort_start(starting, mark))
-            raise
+        async def kill(process: SSHClientProcess[bytes]) -> None:
+            await self._terminate(process, MarkedOutput(mark, 0))
 
-    async def _abort_start(
-        self, starting: "asyncio.Task[SSHClientProcess[bytes]]", mark: str
-    ) -> None:
-        await asyncio.wait({starting}, timeout=_TERMINATE_SECONDS)
-        if not starting.done():
-            starting.cancel()
-        elif not starting.cancelled() and starting.exception() is None:
-            await self._terminate(starting.result(), MarkedOutput(mark, 0))
+        return await start_or_undo(create_process(), kill, _TERMINATE_SECONDS)
 
     async def _terminate(self, process: SSHClientProcess[bytes], output: MarkedOutput) -> None:
         with suppress(TimeoutError, asyncssh.Error, OSError):
@@ -337,14 +321,6 @@ class SshConnection:
 async def _read_into(stream: SSHReader[bytes], kept: BoundedOutput) -> None:
     while data := await stream.read(_CHUNK):
         kept.add(data)
-
-
-async def _write_input(process: SSHClientProcess[bytes], given: bytes) -> None:
-    # A command need not read its input to the end.
-    with suppress(BrokenPipeError, ConnectionResetError):
-        process.stdin.write(given)
-        await process.stdin.drain()
-        process.stdin.write_eof()
 
 
 def _exit_status(process: SSHClientProcess[bytes]) -> int:
@@ -391,15 +367,6 @@ def _count(keys: int) -> str:
     return "1 key" if keys == 1 else f"{keys} keys"
 
 
-def too_many_keys_error(target: SshTarget) -> HostLoginRefused:
-    """Return the error for a machine that gave up before the right key was tried."""
-    return HostLoginRefused(
-        f"{target.label} was offered too many keys",
-        why="it ended the login before all of them were tried",
-        remedy="in ~/.ssh/config, under its Host: IdentityFile KEY and IdentitiesOnly yes",
-    )
-
-
 @contextmanager
 def translate_connection_errors(where: str) -> Iterator[None]:
     """Turn errors of a connection and of connecting into HostError. `where` is its label."""
@@ -435,17 +402,6 @@ def translate_connection_errors(where: str) -> Iterator[None]:
         ) from error
     except (asyncssh.Error, ValueError) as error:
         raise HostError(f"SSH to {where} does not work", why=_shorten(str(error))) from error
-
-
-def host_key_refused_error(target: SshTarget, reason: str) -> HostKeyRefused:
-    """Return the error for a key that asyncssh itself refused: revoked, a bad certificate."""
-    return HostKeyRefused(
-        f"The host key of {target.label} is not accepted",
-        algorithm="",
-        fingerprint="",
-        why=_shorten(reason),
-        remedy="ask whoever runs that machine",
-    )
 
 
 def _shorten(words: str) -> str:

@@ -5,7 +5,6 @@ SFTP version 3 as OpenSSH speaks it (draft-ietf-secsh-filexfer-02, and the exten
 everything that is neither missing nor forbidden: the cause is looked up afterwards.
 """
 
-import asyncio
 import posixpath
 import stat
 from collections.abc import Iterator
@@ -17,8 +16,17 @@ from asyncssh import SFTPAttrs, SFTPClient, SFTPClientFile
 from aitui.aio import shield
 from aitui.domain.sanitize import sanitize_line
 from aitui.errors import FileAlreadyExists, FilePermissionDenied, HostFileError, NoSuchFile
-from aitui.host.base import LARGEST_FOLDER, FileInfo, FileKind
-from aitui.host.files import PATH_REMEDY, WRITE_REMEDY, disk_full_error, display_path, file_kind
+from aitui.host.base import (
+    LARGEST_FOLDER,
+    PATH_REMEDY,
+    WRITE_REMEDY,
+    FileInfo,
+    FileKind,
+    disk_full_error,
+    display_path,
+    file_kind,
+    start_or_undo,
+)
 
 _READ_ONLY = 1
 _CLEANUP_SECONDS = 3.0
@@ -52,13 +60,11 @@ class SshFiles:
         self._home = ""
 
     async def facts(self, path: str) -> FileInfo:
-        """Return what is at a path."""
         remote = await self._expand_path(path)
         with self._translate_sftp_errors("look at", path):
             return _file_facts(posixpath.basename(path), await self._session.lstat(remote))
 
     async def resolve(self, path: str) -> str:
-        """Return the absolute path without symbolic links."""
         remote = await self._expand_path(path)
         with self._translate_sftp_errors("find", path):
             real = await self._session.realpath(remote)
@@ -66,7 +72,6 @@ class SshFiles:
         return _text(real)
 
     async def read(self, path: str, start: int, largest: int) -> bytes:
-        """Read part of a regular file."""
         remote = await self._expand_path(path)
         with self._translate_sftp_errors("read", path):
             # Opening a pipe would block the whole session.
@@ -79,7 +84,6 @@ class SshFiles:
                 return await _read_part(file, start, largest)
 
     async def list(self, folder: str) -> tuple[FileInfo, ...]:
-        """Return a folder's entries by name."""
         remote = await self._expand_path(folder)
         found: list[FileInfo] = []
         with self._translate_sftp_errors("list", folder):
@@ -98,7 +102,6 @@ class SshFiles:
     async def create(
         self, path: str, content: bytes, mode: int, belongs_to: tuple[int, int] | None
     ) -> None:
-        """Write and sync a new file; leave none on failure."""
         remote = await self._expand_path(path)
         try:
             with self._translate_sftp_errors("write", path):
@@ -125,7 +128,6 @@ class SshFiles:
             raise
 
     async def rename(self, path: str, onto: str) -> None:
-        """Replace a file by another one and sync the folder."""
         source, target = await self._expand_path(path), await self._expand_path(onto)
         try:
             with self._translate_sftp_errors("replace", onto):
@@ -139,7 +141,6 @@ class SshFiles:
                 await folder.fsync()
 
     async def remove(self, path: str) -> None:
-        """Remove one file."""
         remote = await self._expand_path(path)
         with self._translate_sftp_errors("remove", path):
             await self._session.remove(remote)
@@ -177,21 +178,12 @@ class SshFiles:
             attributes = SFTPAttrs(permissions=0o600)
             return await self._session.open(remote, "xb", attributes, encoding=None, block_size=0)
 
-        opening = asyncio.ensure_future(open_new())
-        try:
-            return await asyncio.shield(opening)
-        except asyncio.CancelledError:
-            await shield(self._abort_open(opening, remote))
-            raise
-
-    async def _abort_open(self, opening: "asyncio.Task[SFTPClientFile]", remote: bytes) -> None:
-        await asyncio.wait({opening}, timeout=_CLEANUP_SECONDS)
-        if not opening.done():
-            opening.cancel()
-        elif not opening.cancelled() and opening.exception() is None:
+        async def remove_again(file: SFTPClientFile) -> None:
             with suppress(asyncssh.Error, OSError):
-                await opening.result().close()
+                await file.close()
             await self._remove_partial(remote)
+
+        return await start_or_undo(open_new(), remove_again, _CLEANUP_SECONDS)
 
     async def _remove_partial(self, remote: bytes) -> None:
         """Remove a file, silently: the error that came before is the one to report."""

@@ -1,11 +1,10 @@
 """A machine over SSH as the host: one connection for all calls, opened when first needed."""
 
 import asyncio
-import os
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from aitui.aio import shield
@@ -31,15 +30,9 @@ class SshHost:
     Raises HostError for an invalid address.
     """
 
-    def __init__(
-        self,
-        address: str,
-        user: SshUser,
-        *,
-        file_seconds: float = FILE_SECONDS,
-    ) -> None:
+    def __init__(self, address: str, user: SshUser, *, file_seconds: float = FILE_SECONDS) -> None:
         self._address = SshAddress.read(address)
-        self._label = sanitize_line(address, 100)
+        self.label = sanitize_line(address, 100)
         self._user = user
         self._file_seconds = file_seconds
         self._connection: SshConnection | None = None
@@ -48,25 +41,14 @@ class SshHost:
         self._is_closed = False
 
     @property
-    def label(self) -> str:
-        """What messages call it."""
-        return self._label
-
-    @property
     def ssh_config(self) -> SshConfigPaths:
         """The SSH configuration that it uses."""
         return self._user.ssh_config
 
     async def __aenter__(self) -> Self:
-        """Connects nothing: the first call does."""
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         """Close the connection, or stop opening it."""
         self._is_closed = True
         if self._opening is not None:
@@ -101,12 +83,7 @@ class SshHost:
         return (await self._get_connection()).host_key
 
     async def run(
-        self,
-        words: Sequence[str],
-        *,
-        seconds: float = 30.0,
-        given: bytes = b"",
-        largest: int = 1 << 20,
+        self, words: Sequence[str], *, seconds: float = 30.0, largest: int = 1 << 20
     ) -> CommandResult:
         """Run a command, each word quoted for the login's shell; the machine needs `sh`."""
         program = sanitize_line(words[0], 100)
@@ -116,7 +93,7 @@ class SshHost:
         try:
             async with asyncio.timeout(seconds):
                 return await connection.translate_errors(
-                    lambda connection: connection.run(words, given, largest)
+                    lambda connection: connection.run(words, largest)
                 )
         except TimeoutError as error:
             raise HostTimedOut(
@@ -127,33 +104,26 @@ class SshHost:
             raise
 
     async def facts(self, path: str) -> FileInfo:
-        """Return what is at a path."""
         return await self._read_with_retry(path, lambda files: files.facts(path))
 
     async def resolve(self, path: str) -> str:
-        """Return the absolute path without symbolic links."""
         return await self._read_with_retry(path, lambda files: files.resolve(path))
 
     async def read(self, path: str, *, start: int = 0, largest: int = 1 << 22) -> bytes:
-        """Return at most `largest` bytes of a file from byte `start` on."""
         return await self._read_with_retry(path, lambda files: files.read(path, start, largest))
 
     async def list(self, folder: str) -> tuple[FileInfo, ...]:
-        """Return a folder's entries by name."""
         return await self._read_with_retry(folder, lambda files: files.list(folder))
 
     async def create(
         self, path: str, content: bytes, *, mode: int, belongs_to: tuple[int, int] | None = None
     ) -> None:
-        """Write a file that must not exist yet."""
         await self._run_on_files(path, lambda files: files.create(path, content, mode, belongs_to))
 
     async def rename(self, path: str, onto: str) -> None:
-        """Replace a file by another one."""
         await self._run_on_files(onto, lambda files: files.rename(path, onto))
 
     async def remove(self, path: str) -> None:
-        """Remove one file."""
         await self._run_on_files(path, lambda files: files.remove(path))
 
     async def _read_with_retry(self, path: str, work: Callable[["SshFiles"], Awaitable[_T]]) -> _T:
@@ -183,7 +153,7 @@ class SshHost:
         if not done:
             await shield(self._await_end(task, connection, 0.0))
             raise HostTimedOut(
-                f"{self._label} does not answer about {sanitize_line(path, 300)}",
+                f"{self.label} does not answer about {sanitize_line(path, 300)}",
                 why=f"for {self._file_seconds:g} seconds",
             )
         try:
@@ -211,23 +181,24 @@ class SshHost:
         """Return the connection, opened if there is none; concurrent calls share the opening."""
         while self._opening is None:
             if self._is_closed:
-                raise HostUnreachable(f"The connection to {self._label} is closed")
+                raise HostUnreachable(f"The connection to {self.label} is closed")
             connection = self._connection
             if connection is not None and connection.is_open:
                 return connection
             if connection is None:
-                self._opening = asyncio.create_task(self._open(), name=f"ssh {self._label}")
+                self._opening = asyncio.create_task(self._open(), name=f"ssh {self.label}")
                 self._opening.add_done_callback(self._store_connection)
             else:
                 await self._close_connection(connection)
         return await asyncio.shield(self._opening)
 
     async def _open(self) -> "SshConnection":
-        await asyncio.to_thread(_load_asyncssh)
+        # asyncssh costs as much to import as Textual: the screen would freeze.
+        await asyncio.to_thread(import_module, "aitui.host.ssh.connection")
         from aitui.host.ssh.connection import HostKeyUnknown, open_connection
 
         try:
-            return await open_connection(self._address, self._user, self._label)
+            return await open_connection(self._address, self._user, self.label)
         except HostKeyUnknown as error:
             if error.refusal.line:
                 self._remember_in[error.refusal.line] = error.remember_in
@@ -244,13 +215,3 @@ class SshHost:
         if self._connection is connection:
             self._connection = None
         await connection.close()
-
-
-def current_ssh_user(passphrases: Mapping[str, str]) -> SshUser:
-    """Return the user who runs aitui."""
-    return SshUser(SshConfigPaths.of_user(Path.home(), os.environ), passphrases)
-
-
-def _load_asyncssh() -> None:
-    """Import asyncssh in a thread: it costs as much as Textual, and the screen would freeze."""
-    import aitui.host.ssh.connection  # noqa: F401

@@ -57,19 +57,16 @@ class KnownHostKeys:
                 "machine was set up anew",
                 remedy=f"ask whoever runs it; if that is right: ssh-keygen -R '{self.name}'",
             )
+        without_comment = key.export_public_key().decode("ascii").split()[:2]
         return HostKeyRefused(
             f"The host key of {shown_as} is not known yet",
             algorithm=algorithm,
             fingerprint=fingerprint,
-            line=f"{self.name} {_without_comment(key)}",
+            line=f"{self.name} {' '.join(without_comment)}",
             why=seen,
             remedy="compare it with what ssh-keygen -lf /etc/ssh/ssh_host_*_key.pub says there; "
             f"then ssh {arguments} remembers it",
         )
-
-
-def _without_comment(key: SSHKey) -> str:
-    return " ".join(key.export_public_key().decode("ascii").split()[:2])
 
 
 def match_known_hosts(name: str, host: str, texts: list[str]) -> KnownHostKeys:

@@ -2,16 +2,11 @@
 
 import asyncio
 import socket
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from aitui.domain.sanitize import sanitize_line
 from aitui.errors import HostTimedOut, HostUnreachable
 from aitui.host.ssh.address import SshAddress, SshConfigPaths, SshTimeouts
-
-if TYPE_CHECKING:
-    from aitui.host.ssh.config import SshTarget
 
 _MOST_JUMPS = 5
 _LONGEST_GREETING = 255
@@ -119,7 +114,10 @@ def _read_route(address: str, ssh_config: SshConfigPaths) -> tuple[SshRoute, str
     keys = read_keys(target, {})
     refused = {*keys.locked, *keys.wrong, *keys.hardware}
     tried = (path for path in target.identities if path not in refused and path.is_file())
-    first = _first_hop(target, lambda hop: read_target(hop, ssh_config))
+    first = target  # the machine that is connected to first
+    for _ in range(_MOST_JUMPS):
+        if first.jumps:
+            first = read_target(first.jumps[0], ssh_config)
     route = SshRoute(
         label=target.label,
         host=sanitize_line(first.host, 200),
@@ -133,15 +131,6 @@ def _read_route(address: str, ssh_config: SshConfigPaths) -> tuple[SshRoute, str
         agent_keys=None,
     )
     return route, target.agent
-
-
-def _first_hop(target: "SshTarget", read: Callable[[SshAddress], "SshTarget"]) -> "SshTarget":
-    """Return the machine that is connected to first."""
-    for _ in range(_MOST_JUMPS):
-        if not target.jumps:
-            break
-        target = read(target.jumps[0])
-    return target
 
 
 async def _count_agent_keys(path: str) -> int | None:

@@ -4,7 +4,7 @@ import asyncio
 import re
 import shlex
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
@@ -33,8 +33,7 @@ from aitui.errors import (
     HostUnreachable,
 )
 from aitui.host.base import Host
-from aitui.host.config_file import ConfigFile
-from aitui.host.config_types import FileSnapshot
+from aitui.host.config_file import ConfigFile, FileSnapshot
 from aitui.host.open import open_host
 from aitui.host.service import SystemdService
 from aitui.host.ssh.host import SshHost
@@ -400,21 +399,10 @@ def _parse_config(text: str) -> ConfigFindings:
     return ConfigFindings(
         wrong,
         tuple(block.id for block in document.models),
-        frozenset(_other_names(document)),
+        frozenset(name for block in document.models for name in block.aliases),
         frozenset(name for name in document.entries if _is_hidden(document, name)),
         parses=True,
     )
-
-
-def _other_names(document: ConfigDocument) -> Iterator[str]:
-    """Yield aliases, and the ids by which llama-swap gives a model other parameters."""
-    for block in document.models:
-        yield from block.aliases
-    for entry in document.entries.values():
-        filters = entry.keys.get("filters")
-        named = document.merged.keys(filters.value).get("setParamsByID") if filters else None
-        if named is not None:
-            yield from document.merged.keys(named.value)
 
 
 def _is_hidden(document: ConfigDocument, name: str) -> bool:

@@ -3,8 +3,9 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
+from importlib import import_module
 
-from aitui.aio import cancel_and_wait
+from aitui.aio import background_task
 from aitui.domain.checks import CheckResult, CheckStage, failing_check, inconclusive_check
 from aitui.domain.snapshot import Clock, Server
 from aitui.errors import SettingsError
@@ -35,14 +36,11 @@ async def examine(subject: DoctorTarget) -> AsyncGenerator[CheckResult | CheckSt
     a check; a check that has no sense after an earlier one is left open.
     """
     items: asyncio.Queue[CheckResult | CheckStage | None] = asyncio.Queue()
-    running = asyncio.create_task(_run_stages(subject, items.put_nowait), name="check-up")
-    running.add_done_callback(lambda _: items.put_nowait(None))
-    try:
+    async with background_task(_run_stages(subject, items.put_nowait), "check-up") as running:
+        running.add_done_callback(lambda _: items.put_nowait(None))
         while (item := await items.get()) is not None:
             yield item
         running.result()
-    finally:
-        await cancel_and_wait(running)
 
 
 async def _run_stages(subject: DoctorTarget, report: Report) -> None:
@@ -65,11 +63,13 @@ async def _check_server(
 ) -> None:
     begin("certificate files")
     # httpx and cryptography are slow to import: in a thread, and only if they are needed.
-    for check in await asyncio.to_thread(_certificate_checks, server, clock.wall()):
-        report(check)
+    await asyncio.to_thread(import_module, "aitui.llamaswap.certificates")
+    from aitui.llamaswap.certificates import certificate_checks
     from aitui.llamaswap.client import LlamaSwapClient
     from aitui.llamaswap.probe import ServerProbe
 
+    for check in await asyncio.to_thread(certificate_checks, server, clock.wall()):
+        report(check)
     checks = ServerChecks(server, clock, report)
     async with LlamaSwapClient(server) as client, ServerProbe(server, clock.monotonic) as probe:
         begin("network")
@@ -90,9 +90,3 @@ async def _check_server(
     from aitui.services.doctor.host import check_host
 
     await check_host(server, checks.models, clock, report)
-
-
-def _certificate_checks(server: Server, wall: float) -> tuple[CheckResult, ...]:
-    from aitui.llamaswap.certificates import certificate_checks
-
-    return certificate_checks(server, wall)

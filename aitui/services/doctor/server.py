@@ -11,6 +11,7 @@ from aitui.aio import cancel_and_wait
 from aitui.domain.checks import defect_check, failing_check, inconclusive_check, passing_check
 from aitui.domain.events import Event, RequestEnded, RequestsCounted, RequestsListed, RequestUpdated
 from aitui.domain.models import ListedModel, RunningModel
+from aitui.domain.release import ServerRelease
 from aitui.domain.snapshot import Clock, Server
 from aitui.domain.units import format_seconds
 from aitui.errors import (
@@ -301,6 +302,9 @@ class ServerChecks:
             version = await client.version()
             built = ", ".join(part for part in (version.commit, version.build_date) if part)
             seen = f"llama-swap {version.version}" + (f" ({built})" if built else "")
+            release = await client.release(version.version)
+            if release.words and release != ServerRelease().narrow(version.version):
+                seen += f"; by its routes {release.words}"
             self._report(passing_check(VERSION, seen))
         except NotSupported:
             self._report(inconclusive_check(VERSION, "the server doesn't tell"))

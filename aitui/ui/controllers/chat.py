@@ -21,7 +21,7 @@ from aitui.services.chat_setup import (
 )
 from aitui.services.monitor import detect_suspends
 from aitui.store.history import FILE_NAME, ConversationHistory
-from aitui.ui.controllers.questions import offer_evicted_models
+from aitui.ui.controllers.models import offer_evicted_models
 from aitui.ui.controllers.transcript_sync import TranscriptPresenter
 from aitui.ui.keymap import APP, MODELS
 from aitui.ui.reply_text import completion_notice, failure_text
@@ -104,20 +104,15 @@ class PromptStore:
         unsaved, self._unsaved = self._unsaved, {}
         try:
             for chat, prompt in unsaved.values():
-                await self._save_draft(history, chat.conversation, prompt)
+                conversation, key = chat.conversation, _draft_key(chat.conversation)
+                before = self._draft_keys.get(conversation.id, key)
+                if before != key:
+                    # The first question was asked meanwhile.
+                    await history.save_draft(before, "")
+                self._draft_keys[conversation.id] = key
+                await history.save_draft(key, prompt.text, prompt.editing)
         except HistoryError as error:
             self._report_once(error)
-
-    async def _save_draft(
-        self, history: ConversationHistory, conversation: Conversation, prompt: PromptDraft
-    ) -> None:
-        key = _draft_key(conversation)
-        before = self._draft_keys.get(conversation.id, key)
-        if before != key:
-            # The first question was asked meanwhile.
-            await history.save_draft(before, "")
-        self._draft_keys[conversation.id] = key
-        await history.save_draft(key, prompt.text, prompt.editing)
 
     def _report_once(self, error: HistoryError) -> None:
         if str(error) not in self._reported:
@@ -342,26 +337,24 @@ class ChatController:
         self._tasks.run_in_background(self._open_model(model_id), "open chat")
 
     async def _open_model(self, model_id: str) -> None:
-        chat = await self._sessions.open_model(model_id)
-        await self._load_draft(chat)
-        self.show(chat)
+        await self._switch_to(await self._sessions.open_model(model_id))
 
     async def begin_chat(self, model_id: str) -> None:
         """Begin a new conversation with that model. Raises ValueError where that cuts an answer."""
-        chat = await self._sessions.begin(model_id)
-        await self._load_draft(chat)
-        self.leave_chat()
-        self.show(chat)
+        await self._switch_to(await self._sessions.begin(model_id))
 
     async def resume(self, conversation_id: str) -> None:
         """Go on with an earlier conversation. Raises ValueError where that cuts an answer."""
         chat = await self._sessions.resume(conversation_id)
-        await self._load_draft(chat)
-        self.leave_chat()
-        self.show(chat)
+        await self._switch_to(chat)
         for turn in chat.conversation.path:
             if turn.role is Role.USER:
                 self.pane.prompt.add_to_history(turn.text)
+
+    async def _switch_to(self, chat: ChatSession) -> None:
+        await self._load_draft(chat)
+        self.leave_chat()
+        self.show(chat)
 
     async def switch_model(self, chat: ChatSession, model_id: str) -> None:
         """Go on with another model. Raises ValueError where that cuts an answer."""
@@ -447,10 +440,7 @@ class ChatController:
 
     def show_in_editor(self, text: str) -> None:
         """Show a text in an editor; what is changed there is dropped."""
-        self._tasks.run_in_background(self._show_in_editor(text), "editor", exclusive=False)
-
-    async def _show_in_editor(self, text: str) -> None:
-        await edit_text(self._app, text)
+        self._tasks.run_in_background(edit_text(self._app, text), "editor", exclusive=False)
 
     def run(
         self,
@@ -566,8 +556,7 @@ class ChatController:
             self._notifier.notify_if_away(words)
 
     def _handle_reply_change(self, chat: ChatSession, answer: Reply) -> None:
-        should_fetch = self._sessions.slots.should_fetch
-        if answer.phase in _GENERATING_PHASES and should_fetch(answer.model):
+        if answer.phase in _GENERATING_PHASES and answer.model not in self._sessions.slots.sizes:
             learning = self._learn_slot_size(answer.model)
             self._tasks.run_in_background(learning, f"slots {answer.model}")
         if chat is not self.chat:

@@ -3,8 +3,8 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
 
+from textual.app import App
 from textual.widgets import Input, TextArea
 
 from aitui.domain.confirmation import Ask, Confirmation
@@ -45,9 +45,6 @@ from aitui.ui.screens.dialogs import ChooseScreen, KeyPasswordScreen
 from aitui.ui.screens.steps import StepsScreen
 from aitui.ui.terminal.external_editor import edit_bytes, keep_edit
 
-if TYPE_CHECKING:
-    from textual.app import App
-
 WIDE, TALL = 100, 34
 """Columns and rows from which a diff has room for the lines around it."""
 LOG_LINES = 8
@@ -60,7 +57,7 @@ _DONE = {Job.UNDO: "Undone", Job.RELOAD: "Reloaded", Job.RESTART: "Restarted"}
 class DialogFrontend:
     """Confirms in dialogs, and shows the steps of each job in one of its own."""
 
-    def __init__(self, app: "App[None]", clock: Clock, session: Session, ask: Ask) -> None:
+    def __init__(self, app: App[None], clock: Clock, session: Session, ask: Ask) -> None:
         self._app = app
         self._clock = clock
         self._session = session
@@ -68,7 +65,6 @@ class DialogFrontend:
         self._screen: StepsScreen | None = None
 
     async def ask(self, build: Callable[[Snapshot], Confirmation]) -> bool:
-        """Put a confirmation."""
         return await self._ask(build)
 
     async def confirm_plan(self, plan: ChangePlan) -> PlanAnswer:
@@ -85,8 +81,8 @@ class DialogFrontend:
 
     def begin(self, title: str, model: str) -> Callable[[Steps], None]:
         """Open the dialog of a job, in place of the one before it."""
-        if self._screen is not None:
-            self._screen.action_close()
+        if self._screen is not None and self._screen.is_current:
+            self._screen.dismiss()
         screen = self._screen = StepsScreen(title, self._clock, model)
         self._app.push_screen(screen)
 
@@ -109,7 +105,6 @@ class DialogFrontend:
 
 
 def result_lines(result: JobResult) -> tuple[str, ...]:
-    """Word the result of a job."""
     if result.error is not None:
         return error_lines(result.error)
     if result.job is Job.ROLLBACK and result.cause is not None:
@@ -150,7 +145,6 @@ class ConfigController:
         self._reported_slowdowns: dict[str, int] = {}
 
     def show(self, model: Model | None) -> None:
-        """Open view 5."""
         if self._session.admin is None:
             error = no_host_error(self._session.server)
             words = f"{error.why}\n{remedy_text(error)}"
@@ -201,11 +195,9 @@ class ConfigController:
         self._start("changing a flag", lambda runner: runner.change_flag(model_id, flag, value))
 
     def edit(self, line: int) -> None:
-        """Edit the whole file in `$EDITOR`."""
         self._start("editing the config file", lambda runner: self._edit(runner, line))
 
     def add_model(self) -> None:
-        """Put a model into the file."""
         self._start("adding a model", self._add_model)
 
     def remove_model(self, model_id: str) -> None:
@@ -215,15 +207,12 @@ class ConfigController:
         self._start("removing a model", remove)
 
     def reload(self) -> None:
-        """Make the server read its config file again."""
         self._start("reloading the server", ConfigRunner.reload)
 
     def restart(self) -> None:
         self._start("restarting the service", ConfigRunner.restart)
 
     def undo(self) -> None:
-        """Take the last change of the config file back."""
-
         def format_time(at: float) -> str:
             return time.strftime("%H:%M", time.localtime(at))
 
@@ -279,13 +268,13 @@ class ConfigController:
         """Connect the host; raises the reason if that, or a change, is impossible."""
         admin, config_watch = self._session.require_host()
         if action:
-            admin.refuse_if_read_only(action)
+            admin.server.refuse_if_read_only(action)
         await connect(admin, self._ask, self._ask_for_passphrase)
         await config_watch.recover()
         return admin
 
     async def _ask_for_passphrase(self, error: SshKeyPassphraseNeeded) -> str:
-        return await self._app.push_screen_wait(KeyPasswordScreen(error))
+        return await self._app.push_screen_wait(KeyPasswordScreen(error)) or ""
 
     async def _offer_context_rollback(self, slowdown: OffloadSlowdown) -> None:
         model_id, before = slowdown.model, slowdown.context_before

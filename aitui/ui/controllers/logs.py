@@ -61,7 +61,6 @@ class LogController:
             self._feed.retry_now()
 
     def save(self, name: str, lines: tuple[LogLine, ...]) -> None:
-        """Write the lines to a file, and say where."""
         self._tasks.run_in_background(self._save(name, lines), "save log")
 
     def _close(self) -> None:

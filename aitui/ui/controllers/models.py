@@ -1,13 +1,15 @@
 """Loads and unloads models of one server, and says what came of it."""
 
-from aitui.domain.models import ActiveRequest, Model
+from collections.abc import Callable
+
+from aitui.domain.confirmation import Ask
+from aitui.domain.models import ActiveRequest, Model, find_model
 from aitui.domain.snapshot import ConnectionPhase
 from aitui.errors import LoadFailed
 from aitui.services.load import load_model, open_loads
 from aitui.services.unload import cancel_request, unload_all_models, unload_model
 from aitui.ui.context import ServerContext
-from aitui.ui.controllers.questions import offer_evicted_models
-from aitui.ui.text import NOT_REACHED, seconds_text
+from aitui.ui.text import NOT_REACHED, restore_confirmation, seconds_text
 
 
 class ModelsController:
@@ -27,7 +29,7 @@ class ModelsController:
 
     def load(self, model_id: str) -> None:
         """Load a model, unless that is under way."""
-        model = self._session.snapshot.model(model_id)
+        model = find_model(model_id, self._session.monitor.snapshot.models)
         if model is not None and model.requested is not None:
             # A second request would take the place of the one that is open.
             self._app.notify(f"{model_id} is loading already")
@@ -95,3 +97,10 @@ class ModelsController:
 
 def _load_group(model_id: str) -> str:
     return f"load {model_id}"
+
+
+async def offer_evicted_models(error: LoadFailed, ask: Ask, load: Callable[[str], None]) -> None:
+    """Ask of each model that a failed load has evicted whether to load it again."""
+    for victim in error.evicted:
+        if await ask(lambda _: restore_confirmation(error, victim)):  # noqa: B023
+            load(victim)

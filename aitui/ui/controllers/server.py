@@ -2,19 +2,19 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from functools import cached_property
+from dataclasses import replace
+from functools import cached_property, partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from textual.app import App
 
 from aitui.collector import tune_collector
 from aitui.domain.snapshot import ConnectionPhase, ConnectionStatus, Server, Snapshot
 from aitui.errors import KeyPasswordNeeded
 from aitui.ui.context import AppContext, ServerContext
-from aitui.ui.messages import SnapshotChanged
 
 if TYPE_CHECKING:
-    from textual.app import App
-
     from aitui.domain.confirmation import Confirmation
     from aitui.paths import Paths
     from aitui.ui.background import TaskRunner
@@ -40,10 +40,7 @@ class ServerControllers:
     """
 
     def __init__(
-        self,
-        context: ServerContext,
-        screen: "ModelsScreen",
-        prompts: "Callable[[], PromptStore]",
+        self, context: ServerContext, screen: "ModelsScreen", prompts: "Callable[[], PromptStore]"
     ) -> None:
         self.context = context
         self._screen = screen
@@ -134,19 +131,20 @@ class ServerControllers:
 class ServerSwitcher:
     """Keeps one server open at a time: the one of the settings, a chosen one, or that of the demo.
 
-    `show` gets the server that is about to be opened and its first snapshot; later ones are posted to
-    the app.
+    `show` gets the server that is about to be opened and its first snapshot, `on_change` the later
+    ones.
     """
 
     def __init__(
         self,
-        app: "App[None]",
+        app: App[None],
         context: AppContext,
         tasks: "TaskRunner",
         notifier: "TerminalNotifier",
         *,
         screen: "ModelsScreen",
         show: Callable[[Server, Snapshot], None],
+        on_change: Callable[[Server, Snapshot], None],
     ) -> None:
         self._app = app
         self._app_context = context
@@ -154,6 +152,7 @@ class ServerSwitcher:
         self._notifier = notifier
         self._screen = screen
         self._show = show
+        self._on_change = on_change
         self._has_asked_for_password = False
         self._is_settled = False
         self.controllers: ServerControllers | None = None
@@ -207,12 +206,12 @@ class ServerSwitcher:
             self._tasks.run_in_background(self._ask_for_password(server, error), "password")
 
     async def choose(self, current: Server | None) -> None:
-        """Ask for another server, and go to it."""
         from aitui.settings import missing_certificates
-        from aitui.ui.controllers.questions import ask_for_server
+        from aitui.ui.screens.dialogs import ServersScreen
         from aitui.ui.screens.setup import SetupScreen
 
-        choice = await ask_for_server(self._app, self._app_context.settings.servers, current)
+        screen = ServersScreen(self._app_context.settings.servers, current)
+        choice = await self._app.push_screen_wait(screen)
         if choice is None:
             return
         server = choice if isinstance(choice, Server) else self._server_from_url(choice)
@@ -246,10 +245,6 @@ class ServerSwitcher:
         # Not from here: it ends every worker, this one as well.
         self._app.call_next(connect)
 
-    def post_snapshot(self, server: Server, snapshot: Snapshot) -> None:
-        """Hand a new state of a server to the app."""
-        self._app.post_message(SnapshotChanged(server, snapshot))
-
     def _start_session(self, life: Coroutine[Any, Any, None]) -> None:
         self.controllers = None
         self._screen.show_chat(shown=False)
@@ -282,7 +277,7 @@ class ServerSwitcher:
             paths,
             context.clock,
             context.random,
-            on_change=lambda snapshot: self.post_snapshot(server, snapshot),
+            on_change=partial(self._on_change, server),
             on_notice=lambda words: self._app.notify(words, severity="warning", timeout=20),
         ) as session:
 
@@ -311,8 +306,8 @@ class ServerSwitcher:
         return server_at(url, self._app_context.home, read_only=read_only)
 
     async def _ask_for_password(self, server: Server, error: KeyPasswordNeeded) -> None:
-        from aitui.ui.controllers.questions import ask_for_password
+        from aitui.ui.screens.dialogs import KeyPasswordScreen
 
-        with_password = await ask_for_password(self._app, server, error)
-        if with_password is not None:
-            self._app.call_next(self.connect, with_password)
+        # Kept in memory alone.
+        if password := await self._app.push_screen_wait(KeyPasswordScreen(error)):
+            self._app.call_next(self.connect, replace(server, client_key_password=password))

@@ -1,52 +1,37 @@
 """View 5: the server's config file, the selected model's block in focus, its mistakes marked."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import BindingType
 from textual.content import Content
 from textual.screen import Screen
 
+from aitui.domain.config.document import ModelBlock
 from aitui.domain.sanitize import sanitize_line
 from aitui.domain.snapshot import Clock, Server
 from aitui.errors import AituiError
 from aitui.services.config_watch import ServerConfig
-from aitui.ui.keymap import APP, CONFIG, Hint, remedy_text
-from aitui.ui.messages import (
-    ConfigEditRequested,
-    ConfigViewRequested,
-    ModelAddRequested,
-    ModelRemovalRequested,
-    ModelsViewRequested,
-)
+from aitui.ui.keymap import APP, CONFIG, Hint
+from aitui.ui.messages import ConfigEditRequested, ModelRemovalRequested
 from aitui.ui.plain import PlainText
 from aitui.ui.text import LineItem, fit_items, shorten_id
 from aitui.ui.transcript.highlight import highlight_lines
-from aitui.ui.transcript.style import Run
+from aitui.ui.transcript.rows import Run
 from aitui.ui.widgets.config_view import ConfigView
 from aitui.ui.widgets.find_bar import FindBar, match_position
 from aitui.ui.widgets.key_bar import KeyBar
 from aitui.ui.widgets.server_header import ServerHeader
+from aitui.ui.widgets.trouble_pane import TroublePane
 
 MAX_LINE_LENGTH = 4000
 
 
-@dataclass(frozen=True, slots=True)
-class HighlightedConfig:
-    """One list of runs a line."""
-
-    lines: Sequence[Sequence[Run]]
-
-
-def highlight_config(text: str) -> HighlightedConfig:
-    """The lines of a text; blocks."""
-    lines = [
-        sanitize_line(line, MAX_LINE_LENGTH) for line in text.removeprefix("\ufeff").splitlines()
-    ]
-    return HighlightedConfig(tuple(tuple(line) for line in highlight_lines(lines, "yaml")))
+def highlight_config(text: str) -> Sequence[Sequence[Run]]:
+    """Color the lines of a text; blocks."""
+    lines = text.removeprefix("\ufeff").splitlines()
+    lines = [sanitize_line(line, MAX_LINE_LENGTH) for line in lines]
+    return tuple(highlight_lines(lines, "yaml"))
 
 
 def config_status_line(preset: ServerConfig, view: ConfigView, room: int) -> Content:
@@ -55,12 +40,7 @@ def config_status_line(preset: ServerConfig, view: ConfigView, room: int) -> Con
     at, models = f"line {view.cursor} of {count}", f"{len(preset.models)} models"
     found = match_position(view)
     where = shorten_id(preset.where, max(16, room - len(at) - len(found) - 4))
-    items = (
-        LineItem(where, 2),
-        LineItem(at, 3),
-        LineItem(found, 4, "$warning"),
-        LineItem(models, 1),
-    )
+    items = LineItem(where, 2), LineItem(at, 3), LineItem(found, 4, "$warning"), LineItem(models, 1)
     shown = (Content.styled(item.text, item.style) for item in fit_items(items, room))
     return Content("  ").join(shown)
 
@@ -86,7 +66,7 @@ class ConfigScreen(Screen[None]):
     """Shows the file as it was last read, and passes on requests to change it."""
 
     CSS_PATH = "config.tcss"
-    BINDINGS: ClassVar[list[BindingType]] = CONFIG.bindings()
+    BINDINGS = CONFIG.bindings()
 
     def __init__(self, clock: Clock, server: Server, model_id: str) -> None:
         super().__init__(name="config")
@@ -96,28 +76,28 @@ class ConfigScreen(Screen[None]):
         self._server_config: ServerConfig | None = None
         self._error: AituiError | None = None
 
+        self._place = PlainText(id="place")
+        self._trouble = TroublePane(id="trouble")
+        self._view = ConfigView(id="config")
+        self._entry = FindBar(self._view, id="entry")
+        self._key_bar = KeyBar(id="keys")
+
     def compose(self) -> ComposeResult:
         yield ServerHeader(self._clock, id="header")
-        yield PlainText(id="place")
-        yield PlainText(id="trouble")
-        view = ConfigView(id="config")
-        yield view
-        yield FindBar(view, id="entry")
-        yield KeyBar(id="keys")
+        yield from (self._place, self._trouble, self._view, self._entry, self._key_bar)
 
-    def on_mount(self) -> None:
+    async def on_mount(self) -> None:
         self._view.empty_text = "Reading the config file"
         self._view.focus()
         self._show()
-        self.post_message(ConfigViewRequested())
+        await self.run_action("app.read_config")
 
-    def show_config(self, preset: ServerConfig, coloured: HighlightedConfig) -> None:
-        """The file was read."""
+    def show_config(self, preset: ServerConfig, lines: Sequence[Sequence[Run]]) -> None:
         first = self._server_config is None
         self._server_config, self._error = preset, None
         if not self.is_mounted:
             return
-        self._view.show(coloured.lines, preset.diagnostics)
+        self._view.show(lines, preset.diagnostics)
         self._view.empty_text = "The file is empty"
         block = next((block for block in preset.models if block.id == self._model_id), None)
         if first and block is not None:
@@ -125,33 +105,30 @@ class ConfigScreen(Screen[None]):
         self._show()
 
     def show_error(self, error: AituiError) -> None:
-        """The file couldn't be read."""
         self._error = error
         if self.is_mounted:
             self._view.empty_text = (
-                "" if self._server_config else f"Not read: {CONFIG.sign('read_again')} tries again"
+                ""
+                if self._server_config
+                else f"Not read: {CONFIG.sign('app.read_config')} tries again"
             )
             self._show()
 
     @property
     def model_id(self) -> str:
         """The model of the block with the cursor, empty outside of all."""
-        if self._server_config is None:
-            return ""
-        at = self._view.cursor
-        return next(
-            (
-                block.id
-                for block in self._server_config.models
-                if block.first_line <= at <= block.last_line
-            ),
-            "",
-        )
+        at, blocks = self._view.cursor, self._blocks
+        inside = (block.id for block in blocks if block.first_line <= at <= block.last_line)
+        return next(inside, "")
+
+    @property
+    def _blocks(self) -> Sequence[ModelBlock]:
+        return self._server_config.models if self._server_config else ()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """While something is typed these keys are letters."""
         del parameters
-        typed = {"find", "find_next", "edit", "add", "copy", "next_problem", "models"}
+        typed = {"find", "find_next", "edit", "copy", "next_problem"}
         return not (action in typed and self._entry.display)
 
     def action_find(self) -> None:
@@ -169,37 +146,28 @@ class ConfigScreen(Screen[None]):
         self._view.go_to(later[0] if later else problems[0].line)
 
     def action_next_block(self, direction: int) -> None:
-        blocks = self._server_config.models if self._server_config else ()
-        at = self._view.cursor
-        ahead = [
-            block for block in blocks
-            if (block.first_line > at if direction > 0 else block.last_line < at)
-        ]  # fmt: skip
-        if ahead:
-            block = ahead[0] if direction > 0 else ahead[-1]
+        at, blocks = self._view.cursor, self._blocks
+        if direction > 0:
+            block = next((block for block in blocks if block.first_line > at), None)
+        else:
+            block = next((block for block in reversed(blocks) if block.last_line < at), None)
+        if block is not None:
             self._view.focus_block(block.first_line, block.last_line)
 
     def action_edit(self) -> None:
         self.post_message(ConfigEditRequested(self._view.cursor))
 
-    def action_add(self) -> None:
-        self.post_message(ModelAddRequested())
-
     def action_remove(self) -> None:
         if self.model_id:
             self.post_message(ModelRemovalRequested(self.model_id))
         else:
-            self._warn_no_block()
+            next_block = CONFIG.sign("next_block(1)")
+            words = f"The cursor is in no model's block: {next_block} goes to the next one"
+            self.notify(words, severity="warning")
 
     def action_copy(self) -> None:
         if self._view.line:
             self.app.copy_to_clipboard(self._view.line)
-
-    def action_read_again(self) -> None:
-        self.post_message(ConfigViewRequested())
-
-    def action_models(self) -> None:
-        self.post_message(ModelsViewRequested())
 
     def action_back(self) -> None:
         """Leave the entry, then the search, then the view."""
@@ -215,11 +183,11 @@ class ConfigScreen(Screen[None]):
         editable = writable and self._server_config is not None
         diagnostics = self._server_config.diagnostics if self._server_config else ()
         hints = [
-            (CONFIG.hint("models"), True),
-            (CONFIG.hint("read_again"), self._error is not None),
+            (CONFIG.hint("app.models"), True),
+            (CONFIG.hint("app.read_config"), self._error is not None),
             (CONFIG.hint("app.change_context"), inside and writable),
             (CONFIG.hint("edit"), editable),
-            (CONFIG.hint("add"), editable),
+            (CONFIG.hint("app.add_model"), editable),
             (CONFIG.hint("remove"), inside and writable),
             (APP.hint("reload_config"), writable),
             (CONFIG.hint("find_next(1)"), bool(self._view.matches)),
@@ -234,41 +202,17 @@ class ConfigScreen(Screen[None]):
     async def action_submit_entry(self) -> None:
         await self._entry.action_submit()
 
-    @property
-    def _view(self) -> ConfigView:
-        return self.query_one(ConfigView)
-
-    @property
-    def _entry(self) -> FindBar:
-        return self.query_one(FindBar)
-
-    def _warn_no_block(self) -> None:
-        words = f"The cursor is in no model's block: {CONFIG.sign('next_block(1)')} goes to the next one"
-        self.notify(words, severity="warning")
-
     def _show(self) -> None:
         preset, error = self._server_config, self._error
-        place = self.query_one("#place", PlainText)
-        place.update(config_status_line(preset, self._view, self.size.width - 2) if preset else "")
-        lines = (
-            [f"✘ {error.what}", error.why, remedy_text(error)]
-            if error
-            else line_warnings(preset, self._view.cursor)
+        self._place.update(
+            config_status_line(preset, self._view, self.size.width - 2) if preset else ""
         )
-        trouble = self.query_one("#trouble", PlainText)
-        trouble.display = any(lines)
-        trouble.set_class(error is not None, "-error")
-        trouble.update(Content("\n".join(line for line in lines if line)))
-        self.query_one(KeyBar).hints = tuple(self.keys())
+        self._trouble.show(error, () if error else line_warnings(preset, self._view.cursor))
+        self._key_bar.hints = tuple(self.keys())
 
-    def on_resize(self) -> None:
-        self._show()
+    on_resize = _show
 
     @on(FindBar.Toggled)
     @on(ConfigView.CursorMoved)
     def _handle_cursor_move(self) -> None:
         self._show()
-
-    @on(KeyBar.Clicked)
-    async def _handle_key_click(self, message: KeyBar.Clicked) -> None:
-        await self.run_action(message.action)

@@ -1,14 +1,10 @@
 """Asks before something that others would notice; opens on its safe choice."""
 
-from collections.abc import Callable
-from typing import ClassVar
+from collections.abc import Callable, Mapping, Sequence
 
-from textual import on
 from textual.app import ComposeResult
-from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
-from textual.message import Message
 from textual.screen import ModalScreen
 
 from aitui.domain.confirmation import Confirmation
@@ -21,7 +17,7 @@ from aitui.ui.text import shorten_id
 class Choice(PlainText, can_focus=True):
     """A word that can be focused, clicked, and chosen with Enter; the focused one is marked."""
 
-    BINDINGS: ClassVar[list[BindingType]] = CHOICE.bindings()
+    BINDINGS = CHOICE.bindings()
     DEFAULT_CSS = """
     Choice {
         width: auto;
@@ -34,13 +30,6 @@ class Choice(PlainText, can_focus=True):
         &:hover { text-style: underline; }
     }
     """
-
-    class Chosen(Message):
-        """This answer was chosen."""
-
-        def __init__(self, *, answer: bool) -> None:
-            super().__init__()
-            self.value = answer
 
     def __init__(self, words: str, *, answer: bool, id: str | None = None) -> None:  # noqa: A002
         super().__init__(words, id=id)
@@ -58,11 +47,10 @@ class Choice(PlainText, can_focus=True):
         """Take the same room with and without the mark."""
         self.update(f"  {self._words}")
 
-    def on_click(self) -> None:
-        self.action_choose()
+    async def action_choose(self) -> None:
+        await self.screen.run_action(f"answer({self._value})")
 
-    def action_choose(self) -> None:
-        self.post_message(self.Chosen(answer=self._value))
+    on_click = action_choose
 
 
 ARM_DELAY = 0.25
@@ -75,6 +63,8 @@ meant for what it covers."""
 MAX_FACT_CELLS = 240
 MAX_CHOICE_CELLS = 40
 """Cells of a fact and of a choice: a hostile id must not push the choices out of sight."""
+FACT_STYLES = {"✘": "$error", "!": "$warning"}
+DIFF_STYLES = {"-": "$error", "+": "$success", "@": "$foreground 65%"}
 
 
 class ConfirmScreen(ModalScreen[bool]):
@@ -86,7 +76,7 @@ class ConfirmScreen(ModalScreen[bool]):
     """
 
     CSS_PATH = "confirm.tcss"
-    BINDINGS: ClassVar[list[BindingType]] = CONFIRM.bindings()
+    BINDINGS = CONFIRM.bindings()
 
     def __init__(self, build: Callable[[Snapshot], Confirmation], snapshot: Snapshot) -> None:
         super().__init__()
@@ -144,17 +134,13 @@ class ConfirmScreen(ModalScreen[bool]):
     def action_other_choice(self) -> None:
         self.focus_next(Choice)
 
-    @on(Choice.Chosen)
-    def _handle_choice(self, message: Choice.Chosen) -> None:
-        self.action_answer(message.value)
-
     def _show(self) -> None:
         self._armed = False
         facts = self._confirmation.facts or ("Nobody else will notice.",)
         self._title.update(shorten_id(self._confirmation.title, MAX_FACT_CELLS))
-        self._facts.update(Content("\n").join(map(_fact_line, facts)))
+        self._facts.update(_style_lines(facts, FACT_STYLES))
         self._difference.display = bool(self._confirmation.diff)
-        self._difference.update(Content("\n").join(map(_diff_line, self._confirmation.diff)))
+        self._difference.update(_style_lines(self._confirmation.diff, DIFF_STYLES))
         self._no.focus()
         self.call_after_refresh(self._schedule_arming)
 
@@ -169,11 +155,8 @@ class ConfirmScreen(ModalScreen[bool]):
             self._armed = True
 
 
-def _fact_line(fact: str) -> Content:
-    style = {"✘": "$error", "!": "$warning"}.get(fact[:1], "")
-    return Content.styled(shorten_id(fact, MAX_FACT_CELLS), style)
-
-
-def _diff_line(line: str) -> Content:
-    style = {"-": "$error", "+": "$success", "@": "$foreground 65%"}.get(line[:1], "")
-    return Content.styled(shorten_id(line, MAX_FACT_CELLS), style)
+def _style_lines(lines: Sequence[str], styles: Mapping[str, str]) -> Content:
+    """Join lines, each in the style of its first character."""
+    return Content("\n").join(
+        Content.styled(shorten_id(line, MAX_FACT_CELLS), styles.get(line[:1], "")) for line in lines
+    )

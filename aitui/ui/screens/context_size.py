@@ -1,10 +1,7 @@
 """Asks for a context size: what it is now, where that figure is from, and a field for the new one."""
 
-from typing import ClassVar
-
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
@@ -26,7 +23,7 @@ class ContextSizeScreen(ModalScreen[int | None]):
     """Ends with tokens, or with None where nothing is to change."""
 
     CSS_PATH = "context_size.tcss"
-    BINDINGS: ClassVar[list[BindingType]] = CONTEXT_SIZE.bindings()
+    BINDINGS = CONTEXT_SIZE.bindings()
 
     def __init__(self, model: Model, snapshot: Snapshot | None = None) -> None:
         super().__init__()
@@ -72,10 +69,6 @@ class ContextSizeScreen(ModalScreen[int | None]):
             entry.value = str(model.context.tokens)
             entry.action_select_all()
 
-    def action_give_up(self) -> None:
-        if self.is_current:
-            self.dismiss(None)
-
     def action_double(self) -> None:
         self._set_tokens(double(self._input_tokens()))
 
@@ -118,7 +111,7 @@ class ContextSizeScreen(ModalScreen[int | None]):
         fitting = self._fit(self._model.context.tokens).largest_context
         if fitting:
             hints.append(f"{CONTEXT_SIZE.line('fitting')} {fitting:,}")
-        hints.append(CONTEXT_SIZE.line("give_up"))
+        hints.append(CONTEXT_SIZE.line("dismiss"))
         self._hints.update(Content("   ".join(hints)))
 
     @on(Input.Changed)

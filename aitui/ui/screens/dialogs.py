@@ -1,11 +1,9 @@
 """Chooses one of several texts."""
 
 from collections.abc import Sequence
-from typing import ClassVar
 
 from textual import events, on
 from textual.app import ComposeResult
-from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList
@@ -24,7 +22,7 @@ class ChooseScreen(ModalScreen[str | None]):
     """Ends with one of them, or with None."""
 
     CSS_PATH = "small_dialog.tcss"
-    BINDINGS: ClassVar[list[BindingType]] = CHOOSE.bindings()
+    BINDINGS = CHOOSE.bindings()
 
     def __init__(self, title: str, choices: Sequence[str]) -> None:
         super().__init__()
@@ -38,14 +36,10 @@ class ChooseScreen(ModalScreen[str | None]):
                 *(Option(plain(shorten_id(choice, MAX_CHOICE_CELLS))) for choice in self._choices),
                 id="list",
             )
-            yield PlainText(CHOOSE.line("select", "give_up"), id="hints")
+            yield PlainText(CHOOSE.line("select", "dismiss"), id="hints")
 
     def on_mount(self) -> None:
         self.query_one(OptionList).focus()
-
-    def action_give_up(self) -> None:
-        if self.is_current:
-            self.dismiss(None)
 
     @on(OptionList.OptionSelected)
     def _handle_option(self, message: OptionList.OptionSelected) -> None:
@@ -53,11 +47,11 @@ class ChooseScreen(ModalScreen[str | None]):
             self.dismiss(self._choices[message.option_index])
 
 
-class KeyPasswordScreen(ModalScreen[str]):
-    """Ends with the password, or with an empty text if none is given."""
+class KeyPasswordScreen(ModalScreen[str | None]):
+    """Ends with the password, or with None or an empty text if none is given."""
 
     CSS_PATH = "small_dialog.tcss"
-    BINDINGS: ClassVar[list[BindingType]] = KEY_PASSWORD.bindings()
+    BINDINGS = KEY_PASSWORD.bindings()
 
     def __init__(self, error: KeyPasswordNeeded | SshKeyPassphraseNeeded) -> None:
         super().__init__()
@@ -68,13 +62,10 @@ class KeyPasswordScreen(ModalScreen[str]):
             yield PlainText("Password of the private key", id="title")
             yield PlainText(str(self._error), id="words")
             yield Input(password=True, id="entry")
-            yield PlainText(KEY_PASSWORD.line("submit", "give_up"), id="hints")
+            yield PlainText(KEY_PASSWORD.line("submit", "dismiss"), id="hints")
 
     def on_mount(self) -> None:
         self.query_one(Input).focus()
-
-    def action_give_up(self) -> None:
-        self.dismiss("")
 
     @on(Input.Submitted)
     def _handle_submit(self, message: Input.Submitted) -> None:
@@ -89,7 +80,7 @@ class ServersScreen(ModalScreen[Server | str | None]):
     """Ends with a server of the list, with a URL that was typed, or with None."""
 
     CSS_PATH = "small_dialog.tcss"
-    BINDINGS: ClassVar[list[BindingType]] = SERVERS.bindings()
+    BINDINGS = SERVERS.bindings()
 
     def __init__(self, servers: tuple[Server, ...], current: Server | None) -> None:
         super().__init__()
@@ -102,7 +93,7 @@ class ServersScreen(ModalScreen[Server | str | None]):
             yield OptionList(*(self._option(server) for server in self._servers), id="list")
             yield PlainText("or the URL of another one", id="words")
             yield Input(placeholder=EXAMPLE, select_on_focus=False, id="entry")
-            yield PlainText(SERVERS.line("submit", "focus_next", "give_up"), id="hints")
+            yield PlainText(SERVERS.line("submit", "focus_next", "dismiss"), id="hints")
 
     def on_mount(self) -> None:
         listed = self.query_one(OptionList)
@@ -118,9 +109,6 @@ class ServersScreen(ModalScreen[Server | str | None]):
             event.stop()
             self.set_focus(entry)
             entry.insert_text_at_cursor(letter)
-
-    def action_give_up(self) -> None:
-        self.dismiss(None)
 
     @on(OptionList.OptionSelected)
     def _handle_option(self, message: OptionList.OptionSelected) -> None:

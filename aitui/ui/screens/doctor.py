@@ -3,11 +3,9 @@
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import replace
-from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import BindingType
 from textual.containers import Horizontal, VerticalScroll
 from textual.content import Content
 from textual.screen import Screen
@@ -44,15 +42,12 @@ class DoctorScreen(Screen[None]):
     """Shows each check as it ends; ends the check-up when it is closed."""
 
     CSS_PATH = "doctor.tcss"
-    BINDINGS: ClassVar[list[BindingType]] = DOCTOR.bindings()
+    BINDINGS = DOCTOR.bindings()
 
     def __init__(self, check_up: RunChecks, clock: Clock) -> None:
         super().__init__()
         self._run_checks = check_up
         self._clock = clock
-        self._checks: list[CheckResult] = []
-        self._stage: CheckStage | None = None
-        self._began = clock.monotonic()
         self._checks_running = True
 
     def compose(self) -> ComposeResult:
@@ -62,17 +57,12 @@ class DoctorScreen(Screen[None]):
 
     def on_mount(self) -> None:
         self.query_one(KeyBar).hints = (
-            *(DOCTOR.hint(action) for action in ("copy_report", "check_again", "close")),
+            *(DOCTOR.hint(action) for action in ("copy_report", "check_again", "dismiss")),
             APP.hint("help"),
         )
         self.query_one("#checks").focus()
         self.set_interval(1.0, self._show_progress)
         self._begin()
-
-    def action_close(self) -> None:
-        """Back to where one was; what is still to be checked isn't."""
-        if self.is_current:
-            self.dismiss()
 
     async def action_check_again(self) -> None:
         self.workers.cancel_group(self, "doctor")
@@ -91,12 +81,9 @@ class DoctorScreen(Screen[None]):
     def action_go_to_end(self) -> None:
         self.query_one("#checks").scroll_end(animate=False)
 
-    async def on_key_bar_clicked(self, message: KeyBar.Clicked) -> None:
-        await self.run_action(message.action)
-
     def _begin(self) -> None:
-        self._checks = []
-        self._stage = None
+        self._checks: list[CheckResult] = []
+        self._stage: CheckStage | None = None
         self._began = self._clock.monotonic()
         self._checks_running = True
         self.run_worker(self._examine(), name="doctor", group="doctor", exit_on_error=False)
@@ -141,13 +128,11 @@ class CheckRow(Horizontal):
     """One check; what mends it stands below what was seen."""
 
     def __init__(self, check: CheckResult) -> None:
-        super().__init__(classes=f"-{check.status.value}")
-        self._check = check
-
-    def compose(self) -> ComposeResult:
-        check = self._check
         words = Content.assemble((check.name, "bold"), "  ", check.seen)
         if check.remedy:
             words = Content.assemble(words, "\n", (f"→ {remedy_text(check)}", "$text-accent"))
-        yield PlainText(MARKS[check.status], classes="mark")
-        yield PlainText(words, classes="words")
+        super().__init__(
+            PlainText(MARKS[check.status], classes="mark"),
+            PlainText(words, classes="words"),
+            classes=f"-{check.status.value}",
+        )

@@ -1,16 +1,11 @@
 """View 4: which model uses each card's memory, and how cards and machine did lately."""
 
-from typing import ClassVar
-
-from textual import on
 from textual.app import ComposeResult
-from textual.binding import BindingType
 from textual.screen import Screen
 
 from aitui.domain.snapshot import Clock, Snapshot
 from aitui.ui.hardware import host_info_source_text, source_text
 from aitui.ui.keymap import APP, HARDWARE, Hint
-from aitui.ui.messages import ModelsViewRequested
 from aitui.ui.plain import PlainText
 from aitui.ui.text import LineItem, fit_items
 from aitui.ui.widgets.hardware_view import SPANS, HardwareView
@@ -22,7 +17,7 @@ class HardwareScreen(Screen[None]):
     """Shows what each snapshot tells of the hardware."""
 
     CSS_PATH = "hardware.tcss"
-    BINDINGS: ClassVar[list[BindingType]] = HARDWARE.bindings()
+    BINDINGS = HARDWARE.bindings()
 
     def __init__(self, clock: Clock) -> None:
         super().__init__(name="hardware")
@@ -58,15 +53,9 @@ class HardwareScreen(Screen[None]):
     def action_scroll(self, lines: int) -> None:
         self._view.scroll_relative(y=lines, animate=False)
 
-    def action_models(self) -> None:
-        self.post_message(ModelsViewRequested())
-
-    def action_back(self) -> None:
-        self.dismiss()
-
     def keys(self) -> list[Hint]:
         """What works now, the most needed first."""
-        actions = ("models", "next_span", "scroll(1)")
+        actions = ("app.models", "next_span", "scroll(1)")
         return [*(HARDWARE.hint(action) for action in actions), APP.hint("help")]
 
     def _show_status_line(self) -> None:
@@ -79,7 +68,3 @@ class HardwareScreen(Screen[None]):
         )
         words = fit_items(items, self.size.width - 2)
         self._place.update("  ".join(item.text for item in words))
-
-    @on(KeyBar.Clicked)
-    async def _handle_key_click(self, message: KeyBar.Clicked) -> None:
-        await self.run_action(message.action)

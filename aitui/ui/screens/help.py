@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Any
 
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import Binding
 from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen, Screen
@@ -37,7 +37,7 @@ _TEXTUAL_BINDINGS = {"app.focus_next": "next pane", "app.focus_previous": "previ
 class HelpText(VerticalScroll):
     """Scrolls by the keys that move elsewhere."""
 
-    BINDINGS: ClassVar[list[BindingType]] = HELP_TEXT.bindings()
+    BINDINGS = HELP_TEXT.bindings()
 
     def action_move(self, amount: float, unit: str = "rows") -> None:
         self.scroll_relative(y=motion_rows(self, amount, unit), animate=False)
@@ -47,7 +47,7 @@ class HelpScreen(ModalScreen[None]):
     """Made of the bindings themselves, so that it can't be out of date."""
 
     CSS_PATH = "help.tcss"
-    BINDINGS: ClassVar[list[BindingType]] = HELP.bindings()
+    BINDINGS = HELP.bindings()
 
     def __init__(
         self, keys: Iterable[tuple[str, str, str]], title: str = "", *, signs: bool = True
@@ -58,25 +58,18 @@ class HelpScreen(ModalScreen[None]):
         self._signs = signs
 
     def compose(self) -> ComposeResult:
+        lines = [_help_line(key, words) for key, words in self._keys]
+        if self._signs:
+            lines += [Content(""), Content.styled("Signs in the table", "bold"), Content("")]
+            lines += [_help_line(sign, words) for sign, words in _SIGNS]
         with HelpText(id="dialog"):
-            yield PlainText(self._help_content())
+            yield PlainText(Content("\n").join(lines))
 
     def on_mount(self) -> None:
         dialog = self.query_one("#dialog")
         dialog.border_title = plain(self._title)
-        dialog.border_subtitle = plain(f"{HELP.sign('close')} closes")
+        dialog.border_subtitle = plain(f"{HELP.sign('dismiss')} closes")
         dialog.focus()
-
-    def action_close(self) -> None:
-        self.dismiss()
-
-    def _help_content(self) -> Content:
-        lines = [_help_line(key, words) for key, words in self._keys]
-        if not self._signs:
-            return Content("\n").join(lines)
-        lines += [Content(""), Content.styled("Signs in the table", "bold"), Content("")]
-        lines += [_help_line(sign, words) for sign, words in _SIGNS]
-        return Content("\n").join(lines)
 
 
 _PUNCTUATION_KEYS = frozenset({"slash", "colon", "question_mark"})
@@ -102,33 +95,23 @@ def active_keys(screen: Screen[Any]) -> list[tuple[str, str, str]]:
         ),
     )
     for active in bindings:
-        binding = active.binding
+        binding, of_app = active.binding, active.node is screen.app
         if not binding.description or binding.action == "screen.copy_text":
             continue
         if writing is not None:
-            if (
-                len(binding.key) == 1
-                or binding.key in _PUNCTUATION_KEYS
-                or binding.description in _TEXT_FIELD_BINDINGS
-            ):
+            is_letter = len(binding.key) == 1 or binding.key in _PUNCTUATION_KEYS
+            if is_letter or binding.description in _TEXT_FIELD_BINDINGS:
                 continue
-            if active.node is screen.app:
+            if of_app:
                 # Of several keys the one that is shown may be a letter here.
                 binding = replace(binding, key_display=None)
-        owner = "app." if active.node is screen.app and "." not in binding.action else ""
-        keys, _ = found.setdefault(
-            owner + binding.action,
-            ([], _binding_text(binding)),
-        )
+        owner = "app." if of_app and "." not in binding.action else ""
+        words = _TEXTUAL_BINDINGS.get(binding.action, binding.description)
+        keys, _ = found.setdefault(owner + binding.action, ([], words[:1].lower() + words[1:]))
         key = screen.app.get_key_display(binding)
         if key not in keys:
             keys.append(key)
     return [(" ".join(keys), words, action) for action, (keys, words) in found.items()]
-
-
-def _binding_text(binding: Binding) -> str:
-    words = _TEXTUAL_BINDINGS.get(binding.action, binding.description)
-    return words[:1].lower() + words[1:]
 
 
 def _help_line(key: str, words: str) -> Content:

@@ -1,13 +1,11 @@
 """Earlier conversations: find one by its words, and go on with it."""
 
+from collections.abc import Callable
 from datetime import datetime
-from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import BindingType
 from textual.containers import Vertical
-from textual.message import Message
 from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList
 from textual.widgets.option_list import Option
@@ -21,7 +19,7 @@ from aitui.ui.plain import PlainText, plain
 class ConversationList(OptionList):
     """What was found."""
 
-    BINDINGS: ClassVar[list[BindingType]] = CONVERSATIONS.bindings()
+    BINDINGS = CONVERSATIONS.bindings()
 
     def action_move(self, amount: float, unit: str = "rows") -> None:
         # Every conversation has two lines.
@@ -30,29 +28,24 @@ class ConversationList(OptionList):
         self.highlighted = max(0, min(at + rows, self.option_count - 1))
 
 
-class HistoryScreen(ModalScreen[str]):
-    """Ends with the id of a conversation, "" for none."""
+class HistoryScreen(ModalScreen[str | None]):
+    """Ends with the id of a conversation, None for none.
+
+    `search` lists what has these words with `show`, and so does `delete` without a conversation.
+    """
 
     CSS_PATH = "small_dialog.tcss"
-    BINDINGS: ClassVar[list[BindingType]] = HISTORY.bindings()
+    BINDINGS = HISTORY.bindings()
 
-    class SearchRequested(Message):
-        """The conversations with these words are to be shown."""
-
-        def __init__(self, words: str) -> None:
-            super().__init__()
-            self.words = words
-
-    class DeleteRequested(Message):
-        """A conversation is to be deleted."""
-
-        def __init__(self, conversation: ListedConversation, words: str) -> None:
-            super().__init__()
-            self.conversation = conversation
-            self.words = words
-
-    def __init__(self, words: str) -> None:
+    def __init__(
+        self,
+        words: str,
+        search: Callable[[str], None],
+        delete: Callable[[ListedConversation, str], None],
+    ) -> None:
         super().__init__()
+        self._search = search
+        self._delete = delete
         self._initial_words = words
         self._conversations: tuple[ListedConversation, ...] = ()
         self._listed_words: str | None = None
@@ -62,24 +55,16 @@ class HistoryScreen(ModalScreen[str]):
             yield PlainText("Conversations", id="title")
             yield Input(self._initial_words, placeholder="words that were said", id="entry")
             yield ConversationList(id="list")
-            yield PlainText(HISTORY.line("select", "delete", "give_up"), id="hints")
+            yield PlainText(HISTORY.line("select", "delete", "dismiss"), id="hints")
 
     def on_mount(self) -> None:
         self.query_one(Input).focus()
-        self.post_message(self.SearchRequested(self._initial_words))
-
-    def action_give_up(self) -> None:
-        self.dismiss("")
-
-    def action_to_list(self) -> None:
-        self._focus_list()
+        self._search(self._initial_words)
 
     def action_delete(self) -> None:
         at = self.query_one(OptionList).highlighted
         if at is not None and at < len(self._conversations):
-            self.post_message(
-                self.DeleteRequested(self._conversations[at], self.query_one(Input).value)
-            )
+            self._delete(self._conversations[at], self.query_one(Input).value)
 
     def show(self, words: str, found: tuple[ListedConversation, ...]) -> None:
         """List what has these words, unless others stand there by now."""
@@ -90,14 +75,15 @@ class HistoryScreen(ModalScreen[str]):
         at = listed.highlighted or 0
         listed.clear_options()
         for one in found:
-            below = one.excerpt or f"{_date_text(one.changed)} · {one.model}"
+            changed = datetime.fromtimestamp(one.changed).astimezone()
+            below = one.excerpt or f"{changed:%Y-%m-%d %H:%M} · {one.model}"
             listed.add_option(Option(plain(f"{one.heading}\n    {below}"), id=one.id))
         if not found:
             listed.add_option(Option(plain("no conversation has these words"), disabled=True))
         elif self.focused is listed:
             listed.highlighted = min(at, len(found) - 1)
 
-    def _focus_list(self) -> None:
+    def action_to_list(self) -> None:
         listed = self.query_one(OptionList)
         listed.focus()
         # Of what was found for other words nothing must be opened: what has these is on its way.
@@ -107,17 +93,13 @@ class HistoryScreen(ModalScreen[str]):
     @on(Input.Changed)
     def _handle_input(self, message: Input.Changed) -> None:
         self.query_one(OptionList).highlighted = None
-        self.post_message(self.SearchRequested(message.value))
+        self._search(message.value)
 
     @on(Input.Submitted)
     def _handle_submit(self) -> None:
-        self._focus_list()
+        self.action_to_list()
 
     @on(OptionList.OptionSelected)
     def _handle_option(self, message: OptionList.OptionSelected) -> None:
         if self.is_current:
-            self.dismiss(message.option.id or "")
-
-
-def _date_text(at: float) -> str:
-    return datetime.fromtimestamp(at).astimezone().strftime("%Y-%m-%d %H:%M")
+            self.dismiss(message.option.id)

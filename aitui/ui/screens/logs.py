@@ -1,13 +1,10 @@
 """View 2: a log of the server, or of one model, as it grows."""
 
-from typing import ClassVar
+from dataclasses import replace
 
-from rich.segment import Segment
 from rich.style import Style
 from textual import events, on
 from textual.app import ComposeResult
-from textual.binding import BindingType
-from textual.content import Content
 from textual.message import Message
 from textual.reactive import reactive
 from textual.screen import Screen
@@ -17,27 +14,32 @@ from textual.widgets import Input
 
 from aitui.domain.logs import LogFilter, LogLevel, PatternTooSlow, compile_pattern
 from aitui.domain.models import LoadFailure
+from aitui.domain.release import SEPARATE_LOGS_SINCE
 from aitui.domain.snapshot import Clock, ConnectionPhase, Snapshot
 from aitui.errors import AituiError
 from aitui.services.logs import FeedPhase, FeedState, LogUpdate
-from aitui.ui.keymap import APP, LOG_VIEW, LOGS, Hint, remedy_text
-from aitui.ui.logs.model import FailureLines
-from aitui.ui.messages import LogRetryRequested, LogSaveRequested, LogSelected, ModelsViewRequested
-from aitui.ui.plain import PlainText
+from aitui.ui.keymap import APP, LOG_VIEW, LOGS, Hint
+from aitui.ui.messages import LogSaveRequested, LogSelected
+from aitui.ui.plain import component_classes
 from aitui.ui.text import (
     LineItem,
+    error_text,
     fit_items,
+    render_items,
     shorten_id,
     total_width,
     truncate,
 )
 from aitui.ui.widgets.find_bar import FindBar, match_position
 from aitui.ui.widgets.key_bar import KeyBar
+from aitui.ui.widgets.log_rows import FailureLines
 from aitui.ui.widgets.log_view import LogView
 from aitui.ui.widgets.server_header import ServerHeader
+from aitui.ui.widgets.trouble_pane import TroublePane
 
-BOTH, PROXY, UPSTREAM = "", "proxy", "upstream"
-SERVER_LOGS = (BOTH, PROXY, UPSTREAM)
+BOTH, PROXY, UPSTREAM, HTTP = "", "proxy", "upstream", "http"
+SERVER_LOGS = (BOTH, PROXY, UPSTREAM, HTTP)
+HTTP_TITLE = "the log of requests"
 MAX_PATTERN_CELLS = 24
 LEVEL_LABELS = {
     LogLevel.INFO: "no debug",
@@ -49,23 +51,28 @@ LEVEL_LABELS = {
 def log_status_items(view: LogView, state: FeedState, now: float) -> tuple[LineItem, ...]:
     """The most needed stay the longest."""
     rows = view.rows
-    chosen = rows.filter
+    pattern, hidden = rows.filter.pattern, rows.hidden_polls
+    if view.paused:
+        position = LineItem(f"‖ paused +{view.pending_lines:,}", 9, "waiting")
+    else:
+        position = LineItem("" if view.following else "↑ scrolled", 7, "quiet")
+    if state.phase is FeedPhase.FOLLOWING:
+        link = LineItem("● live", 10, "good")
+    elif state.phase is FeedPhase.WAITING:
+        link = LineItem("◌ connecting", 10, "waiting")
+    else:
+        left = max(0.0, (state.retry_at or now) - now)
+        link = LineItem(f"✘ lost, retry in {left:.0f} s", 10, "lost")
     return (
-        LineItem(
-            _count_text(rows.hidden_polls, "poll") + " hidden" if rows.hidden_polls else "",
-            1,
-            "quiet",
-        ),
+        LineItem(f"{_count_text(hidden, 'poll')} hidden" if hidden else "", 1, "quiet"),
         LineItem(_count_text(rows.end - rows.first, "line"), 2, "quiet"),
-        LineItem(LEVEL_LABELS.get(chosen.level, ""), 8, "waiting"),
+        LineItem(LEVEL_LABELS.get(rows.filter.level, ""), 8, "waiting"),
         LineItem(
-            f"/{truncate(chosen.pattern.words, MAX_PATTERN_CELLS)}/" if chosen.pattern else "",
-            8,
-            "waiting",
+            f"/{truncate(pattern.words, MAX_PATTERN_CELLS)}/" if pattern else "", 8, "waiting"
         ),
         LineItem(match_position(view), 9, "waiting"),
-        _position_item(view),
-        _link_item(state, now),
+        position,
+        link,
     )
 
 
@@ -76,25 +83,11 @@ def empty_log_text(state: FeedState, words: str, chosen: LogFilter, hidden: int)
     if state.phase is FeedPhase.FOLLOWING:
         if hidden:
             return f"Nothing in {words} but aitui's own polls\np shows them"
-        return f"Nothing in {words} yet"
+        hint = "\nWith logLevel warn or error it stays empty" if words == HTTP_TITLE else ""
+        return f"Nothing in {words} yet{hint}"
     if state.error is not None:
         return f"{words} could not be read"
     return f"Waiting for {words}"
-
-
-def _link_item(state: FeedState, now: float) -> LineItem:
-    if state.phase is FeedPhase.FOLLOWING:
-        return LineItem("● live", 10, "good")
-    if state.phase is FeedPhase.WAITING:
-        return LineItem("◌ connecting", 10, "waiting")
-    left = max(0.0, (state.retry_at or now) - now)
-    return LineItem(f"✘ lost, retry in {left:.0f} s", 10, "lost")
-
-
-def _position_item(view: LogView) -> LineItem:
-    if view.paused:
-        return LineItem(f"‖ paused +{view.pending_lines:,}", 9, "waiting")
-    return LineItem("" if view.following else "↑ scrolled", 7, "quiet")
 
 
 def _count_text(number: int, noun: str) -> str:
@@ -107,14 +100,9 @@ MAX_ID_CELLS = 28
 class LogBar(Widget):
     """Names of logs at the left, the chosen one marked; at the right what goes on."""
 
-    COMPONENT_CLASSES = {  # noqa: RUF012
-        "log-bar--name",
-        "log-bar--chosen",
-        "log-bar--good",
-        "log-bar--waiting",
-        "log-bar--lost",
-        "log-bar--quiet",
-    }
+    COMPONENT_CLASSES = component_classes(
+        "log-bar", "name", "chosen", "good", "waiting", "lost", "quiet"
+    )
 
     names: reactive[tuple[tuple[str, str], ...]] = reactive(())
     """Each log's name for the server, and the word for it."""
@@ -128,48 +116,35 @@ class LogBar(Widget):
             super().__init__()
             self.name = name
 
-    def render_line(self, y: int) -> Strip:
+    def render_line(self, y: int) -> Strip:  # noqa: ARG002 - there is one line
         """Names, room, facts; facts go first where there is none."""
-        width, plain = self.size.width, self.rich_style
-        if y:
-            return Strip.blank(width, plain)
-        names, facts = self._fitting_items(width)
-        segments = [Segment(" ", plain)]
-        for name in names:
-            segments += (Segment(name.text, self._style(name.style)), Segment("  ", plain))
-        room = width - 2 - total_width(names) - 2 * bool(names) - total_width(facts)
-        segments.append(Segment(" " * max(0, room), plain))
-        for index, fact in enumerate(facts):
-            segments.append(Segment("  " * bool(index), plain))
-            segments.append(Segment(fact.text, self._style(fact.style)))
-        return Strip(segments).adjust_cell_length(width, plain)
+        return render_items(
+            self._name_items(),
+            self.status_items,
+            self.size.width,
+            self._item_style,
+            self.rich_style,
+        )
 
     def on_click(self, event: events.Click) -> None:
-        at = 1
-        for name in self._fitting_items(self.size.width)[0]:
-            end = at + total_width((name,))
-            if at <= event.x < end:
-                self.post_message(self.NameClicked(name.action))
+        at, names = 1, self._name_items()
+        for item in fit_items((*names, *self.status_items), self.size.width - 2):
+            end = at + total_width((item,))
+            if item in names and at <= event.x < end:
+                self.post_message(self.NameClicked(item.action))
             at = end + 2
 
-    def _fitting_items(self, width: int) -> tuple[tuple[LineItem, ...], tuple[LineItem, ...]]:
-        names = tuple(
-            LineItem(
-                ("▸" if name == self.chosen else " ") + shorten_id(words, MAX_ID_CELLS),
-                100 if name == self.chosen else 5,
-                "chosen" if name == self.chosen else "name",
-                action=name,
+    def _name_items(self) -> list[LineItem]:
+        items = []
+        for name, words in self.names:
+            mark, priority, style = (
+                ("▸", 100, "chosen") if name == self.chosen else (" ", 5, "name")
             )
-            for name, words in self.names
-        )
-        kept = fit_items((*names, *self.status_items), width - 2)
-        return (
-            tuple(name for name in names if name in kept),
-            tuple(fact for fact in self.status_items if fact in kept),
-        )
+            items.append(LineItem(mark + shorten_id(words, MAX_ID_CELLS), priority, style, name))
+        return items
 
-    def _style(self, part: str) -> Style:
-        return self.get_component_rich_style(f"log-bar--{part}") if part else self.rich_style
+    def _item_style(self, name: str) -> Style:
+        return self.get_component_rich_style(f"log-bar--{name}")
 
 
 FILTER_PLACEHOLDER = "filter: a regular expression that lines must match"
@@ -179,7 +154,7 @@ class LogsScreen(Screen[None]):
     """Shows what it is fed of one log, and passes on which one is wanted."""
 
     CSS_PATH = "logs.tcss"
-    BINDINGS: ClassVar[list[BindingType]] = LOGS.bindings()
+    BINDINGS = LOGS.bindings()
 
     def __init__(
         self,
@@ -196,34 +171,33 @@ class LogsScreen(Screen[None]):
         self._failed = failed
         self._feed_state = FeedState()
         self.log_name = log
+        self._bar = LogBar(id="bar")
+        self._reason = TroublePane(id="reason")
+        self._trouble = TroublePane(id="trouble")
+        self._view = LogView(id="log")
+        self._entry = FindBar(self._view, id="entry")
+        self._key_bar = KeyBar(id="keys")
 
     def compose(self) -> ComposeResult:
         yield ServerHeader(self._clock, id="header")
-        yield LogBar(id="bar")
-        yield PlainText(id="reason")
-        yield PlainText(id="trouble")
-        view = LogView(id="log")
-        yield view
-        yield FindBar(view, id="entry")
-        yield KeyBar(id="keys")
+        yield from (self._bar, self._reason, self._trouble, self._view, self._entry, self._key_bar)
 
     def on_mount(self) -> None:
-        names = [(BOTH, "both"), (PROXY, PROXY), (UPSTREAM, UPSTREAM)]
-        if self._model_id:
-            names.append((self._model_id, self._model_id))
-        self.query_one(LogBar).names = tuple(names)
         self._view.focus()
         self.set_interval(1.0, self._show)
+        self.watch(self.app, "snapshot", self._handle_snapshot)
         self._select_log(self.log_name)
-        self.watch(self.app, "snapshot", self._retry_when_back)
 
-    def _retry_when_back(self, snapshot: Snapshot) -> None:
-        """If the server came back, the log may come back at once."""
+    async def _handle_snapshot(self, snapshot: Snapshot) -> None:
+        """Name the logs that the server has; if it came back, a log may come back at once."""
+        http = (HTTP,) if snapshot.release.has(SEPARATE_LOGS_SINCE) else ()
+        names = dict.fromkeys((BOTH, PROXY, UPSTREAM, *http, self.log_name, self._model_id))
+        self._bar.names = tuple((name, name or "both") for name in names)
         phase = snapshot.connection.phase
         came_back = phase is ConnectionPhase.LIVE and self._was_lost
         self._was_lost = phase is ConnectionPhase.LOST
         if came_back and self._feed_state.phase is FeedPhase.LOST:
-            self.post_message(LogRetryRequested())
+            await self.run_action("app.retry_log")
 
     def show_update(self, name: str, news: LogUpdate) -> None:
         """What has come of a log; of one that is no longer chosen nothing is shown."""
@@ -251,11 +225,11 @@ class LogsScreen(Screen[None]):
     def action_level(self) -> None:
         chosen = self._view.rows.filter
         level = LogLevel((chosen.level + 1) % len(LogLevel))
-        self._apply_filter(LogFilter(level, chosen.pattern, chosen.show_own))
+        self._apply_filter(replace(chosen, level=level))
 
     def action_polls(self) -> None:
         chosen = self._view.rows.filter
-        self._apply_filter(LogFilter(chosen.level, chosen.pattern, not chosen.show_own))
+        self._apply_filter(replace(chosen, show_own=not chosen.show_own))
 
     def action_wrap(self) -> None:
         self._view.wraps = not self._view.wraps
@@ -264,18 +238,16 @@ class LogsScreen(Screen[None]):
         self._view.paused = not self._view.paused
 
     def action_other_log(self, direction: int) -> None:
-        names = [name for name, _ in self.query_one(LogBar).names]
+        names = [name for name, _ in self._bar.names]
         self._select_log(names[(names.index(self.log_name) + direction) % len(names)])
 
     def action_copy(self) -> None:
         """Copy what is selected, else the line under the cursor."""
-        selected = self.get_selected_text()
         line = self._view.cursor_line
-        text = selected or (line.text if line is not None else "")
-        if not text:
+        if text := self.get_selected_text() or (line.text if line else ""):
+            self.app.copy_to_clipboard(text)
+        else:
             self.notify("There is no line to copy", severity="warning")
-            return
-        self.app.copy_to_clipboard(text)
 
     def action_save(self) -> None:
         lines = tuple(self._view.rows.visible_lines())
@@ -283,12 +255,6 @@ class LogsScreen(Screen[None]):
             self.post_message(LogSaveRequested(self.log_name, lines))
         else:
             self.notify("There is no line to save", severity="warning")
-
-    def action_retry(self) -> None:
-        self.post_message(LogRetryRequested())
-
-    def action_models(self) -> None:
-        self.post_message(ModelsViewRequested())
 
     async def action_submit_entry(self) -> None:
         await self._entry.action_submit()
@@ -311,8 +277,8 @@ class LogsScreen(Screen[None]):
             return [LOGS.hint("submit_entry", words), LOGS.hint("back")]
         found = bool(view.match_count)
         hints = [
-            (LOGS.hint("models"), True),
-            (LOGS.hint("retry"), self._feed_state.phase is FeedPhase.LOST),
+            (LOGS.hint("app.models"), True),
+            (LOGS.hint("app.retry_log"), self._feed_state.phase is FeedPhase.LOST),
             (LOG_VIEW.hint("follow"), not view.following),
             (LOGS.hint("pause", "go on" if view.paused else ""), True),
             (LOGS.hint("find_next(1)"), found),
@@ -329,14 +295,6 @@ class LogsScreen(Screen[None]):
         ]
         return [hint for hint, works in hints if works]
 
-    @property
-    def _view(self) -> LogView:
-        return self.query_one(LogView)
-
-    @property
-    def _entry(self) -> FindBar:
-        return self.query_one(FindBar)
-
     def _select_log(self, name: str) -> None:
         self.log_name = name
         self._feed_state = FeedState()
@@ -344,7 +302,7 @@ class LogsScreen(Screen[None]):
         view.clear()
         if self._failed is not None and name == self._model_id:
             view.failure_lines = FailureLines(self._failed.log, jump_pending=True)
-        self.query_one(LogBar).chosen = name
+        self._bar.chosen = name
         self.post_message(LogSelected(name))
         self._show()
 
@@ -360,34 +318,27 @@ class LogsScreen(Screen[None]):
 
     def _show(self) -> None:
         view, now = self._view, self._clock.monotonic()
-        self.query_one(LogBar).status_items = log_status_items(view, self._feed_state, now)
-        self.query_one(KeyBar).hints = tuple(self.keys())
+        self._bar.status_items = log_status_items(view, self._feed_state, now)
+        self._key_bar.hints = tuple(self.keys())
         view.empty_text = empty_log_text(
             self._feed_state, self._log_title(), view.rows.filter, view.rows.hidden_polls
         )
-        self._show_reason()
-        error = self._feed_state.error
-        lines = [] if error is None else [f"✘ {error.what}", error.why, remedy_text(error)]
-        _update_lines(self.query_one("#trouble", PlainText), lines)
-
-    def _show_reason(self) -> None:
-        """Why the load failed; the lines themselves only where the log doesn't have them."""
-        failed = self._failed
-        lines: list[str] = []
+        failed, reason = self._failed, list[str]()
         if failed is not None and self.log_name == self._model_id:
-            lines = [f"✘ {self._model_id} didn't come up: {failed.reason}"]
-            if not self._view.failure_lines.is_found:
-                lines += [f"  {line}" for line in failed.log]
-        _update_lines(self.query_one("#reason", PlainText), lines)
+            reason = [f"✘ {self._model_id} didn't come up: {failed.reason}"]
+            if view.failure_lines.found_at is None:
+                reason += [f"  {line}" for line in failed.log]
+        self._reason.show(None, reason)
+        self._trouble.show(self._feed_state.error)
 
     def _log_title(self) -> str:
-        if self.log_name == BOTH:
-            return "the log of proxy and models"
-        if self.log_name == PROXY:
-            return "the log of llama-swap itself"
-        return (
-            "the log of all models" if self.log_name == UPSTREAM else f"the log of {self.log_name}"
-        )
+        titles = {
+            BOTH: "the log of proxy and models",
+            PROXY: "the log of llama-swap itself",
+            UPSTREAM: "the log of all models",
+            HTTP: HTTP_TITLE,
+        }
+        return titles.get(self.log_name, f"the log of {self.log_name}")
 
     @on(Input.Submitted, "#entry")
     def _handle_filter(self, message: Input.Submitted) -> None:
@@ -397,7 +348,7 @@ class LogsScreen(Screen[None]):
         except AituiError as error:
             self._warn(error)
             return
-        if self._apply_filter(LogFilter(chosen.level, pattern, chosen.show_own)):
+        if self._apply_filter(replace(chosen, pattern=pattern)):
             self._entry.close()
 
     @on(LogView.FilterDropped)
@@ -406,8 +357,7 @@ class LogsScreen(Screen[None]):
         self._show()
 
     def _warn(self, error: AituiError) -> None:
-        words = "\n".join(part for part in (error.why, remedy_text(error)) if part)
-        self.notify(words, title=error.what, severity="warning")
+        self.notify(error_text(error), title=error.what, severity="warning")
 
     @on(FindBar.Toggled)
     @on(LogView.PositionChanged)
@@ -417,15 +367,3 @@ class LogsScreen(Screen[None]):
     @on(LogBar.NameClicked)
     def _handle_name_click(self, message: LogBar.NameClicked) -> None:
         self._select_log(message.name)
-
-    @on(KeyBar.Clicked)
-    async def _handle_key_click(self, message: KeyBar.Clicked) -> None:
-        if message.action == "follow":
-            self._view.action_follow()
-        else:
-            await self.run_action(message.action)
-
-
-def _update_lines(pane: PlainText, lines: list[str]) -> None:
-    pane.display = bool(lines)
-    pane.update(Content("\n".join(line for line in lines if line)))

@@ -2,38 +2,33 @@
 
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import BindingType
 from textual.containers import Container, Vertical
-from textual.content import Content
 from textual.screen import Screen
 from textual.widgets import Input
 
 from aitui.domain.eviction import list_uses
-from aitui.domain.models import Model
+from aitui.domain.models import Model, RunState
 from aitui.domain.snapshot import Clock, ConnectionPhase, Server, Snapshot
-from aitui.ui.certificate_days import certificate_item, renewal_notice
-from aitui.ui.key_hints import chat_keys, filter_keys, model_keys
-from aitui.ui.keymap import APP, MODELS, Hint, remedy_text
+from aitui.ui.keymap import APP, CHAT_PANE, MODELS, PROMPT, TRANSCRIPT, Hint
 from aitui.ui.messages import (
     CancelRequested,
     ChatRequested,
     LoadRequested,
     LogRequested,
-    UnloadAllRequested,
     UnloadRequested,
 )
-from aitui.ui.models_table import ClockReading
-from aitui.ui.plain import PlainText, set_border_title
+from aitui.ui.plain import set_border_title
 from aitui.ui.text import NOT_REACHED, shorten_id
 from aitui.ui.widgets.key_bar import KeyBar
 from aitui.ui.widgets.model_detail import ModelDetail, context_title, model_facts
-from aitui.ui.widgets.model_table import ColumnTitles, ModelTable
+from aitui.ui.widgets.model_table import ClockReading, ColumnTitles, ModelTable
 from aitui.ui.widgets.request_list import RequestList
-from aitui.ui.widgets.server_header import ServerHeader
+from aitui.ui.widgets.server_header import ServerHeader, certificate_item, renewal_notice
+from aitui.ui.widgets.trouble_pane import TroublePane
 
 if TYPE_CHECKING:
     from textual.widget import AwaitMount
@@ -50,7 +45,7 @@ class ModelsScreen(Screen[None]):
     """Shows the snapshot, and passes on requests for its models."""
 
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (WIDE_COLUMNS, "-wide")]  # noqa: RUF012
-    BINDINGS: ClassVar[list[BindingType]] = MODELS.bindings()
+    BINDINGS = MODELS.bindings()
 
     def __init__(self, clock: Clock) -> None:
         super().__init__()
@@ -59,14 +54,13 @@ class ModelsScreen(Screen[None]):
         self.snapshot = Snapshot()
         self._body = Container(id="body")
         self._models = Vertical(id="models")
-        self._titles = ColumnTitles(id="titles")
         self._table = ModelTable(clock, id="table")
+        self._titles = ColumnTitles(self._table, id="titles")
         self._filter = Input(id="filter", placeholder="words that the id, name or state must have")
         self._requests = RequestList(clock, id="requests")
         self._detail = ModelDetail(id="detail")
         self._memory: MemoryStrip | None = None
-        self._trouble = PlainText(id="trouble")
-        self._trouble_text = ""
+        self._trouble = TroublePane(id="trouble")
         self._key_bar = KeyBar(id="keys")
         self._running_models = 0
         self._reported_certificate_end: float | None = None
@@ -79,10 +73,7 @@ class ModelsScreen(Screen[None]):
         yield ServerHeader(self._clock, id="header")
         with self._body:
             with self._models:
-                yield self._titles
-                yield self._table
-                yield self._filter
-                yield self._requests
+                yield from (self._titles, self._table, self._filter, self._requests)
             yield self._detail
         yield self._trouble
         yield self._key_bar
@@ -107,9 +98,6 @@ class ModelsScreen(Screen[None]):
     def action_unload(self) -> None:
         self._post_model_request(UnloadRequested)
 
-    def action_unload_all(self) -> None:
-        self.post_message(UnloadAllRequested())
-
     def action_log(self) -> None:
         """Read the log of the model under the cursor; this never loads it."""
         self.post_message(LogRequested(self.selected_model))
@@ -124,9 +112,7 @@ class ModelsScreen(Screen[None]):
             self.notify(words, severity="warning")
         elif not requests.has_focus and len(requests.uses) > 1:
             requests.focus()
-            self.notify(
-                f"Which one? Choose it and press {MODELS.sign('cancel_request')} again",
-            )
+            self.notify(f"Which one? Choose it and press {MODELS.sign('cancel_request')} again")
         else:
             self.post_message(CancelRequested(requests.selected_use.request))
 
@@ -150,7 +136,8 @@ class ModelsScreen(Screen[None]):
         self._close_filter()
 
     def action_sort(self) -> None:
-        self._sort_by(self._table.view.next_sort())
+        view = self._table.view
+        self._table.view = replace(view, sort=view.next_sort())
 
     def action_copy_id(self) -> None:
         model = self._table.selected_model
@@ -172,10 +159,11 @@ class ModelsScreen(Screen[None]):
     def keys(self) -> list[Hint]:
         """Key, words and action of what works now, the most needed first."""
         if self._is_in_chat:
-            return chat_keys(writing=self._is_writing, answering=self.chat.is_replying)
+            return _chat_keys(writing=self._is_writing, answering=self.chat.is_replying)
         if isinstance(self.focused, Input):
-            return filter_keys()
-        return model_keys(
+            # On the filter line letters are letters.
+            return [MODELS.hint("keep_filter"), MODELS.hint("back")]
+        return _model_keys(
             self._table.selected_model,
             self.snapshot,
             read_only=self.server is None or self.server.read_only,
@@ -194,6 +182,8 @@ class ModelsScreen(Screen[None]):
         """Mount the conversation: not with the table, to which its import and style add a third."""
         if self._chat_mount is None:
             self._chat_mount = self._body.mount(self.chat)
+            # Other keys work while an answer is under way.
+            self.watch(self.chat, "is_replying", self._show_ages, init=False)
         return self._chat_mount
 
     @property
@@ -252,10 +242,8 @@ class ModelsScreen(Screen[None]):
         snapshot, table = self.snapshot, self._table
         # Counted once a snapshot: keys and seconds come more often, and there may be many models.
         self._running_models = len(snapshot.resident)
-        table.stale = snapshot.connection.phase is ConnectionPhase.LOST
         table.empty_text = self._empty_text()
         self.query_one(ColumnTitles).note = self.snapshot.models_note
-        table.models = snapshot.models
         self._show_memory()
         requests = self._requests
         requests.uses = list_uses(snapshot)
@@ -323,22 +311,10 @@ class ModelsScreen(Screen[None]):
         self._key_bar.hints = tuple(self.keys())
 
     def _show_problems(self) -> None:
-        error = self.snapshot.connection.error
-        lines = [] if error is None else [f"✘ {error.what}", error.why, remedy_text(error)]
-        lines += [f"! {warning}" for warning in self.snapshot.warnings]
-        lines += (
-            [f"! {note}   {APP.sign('reload_config')} reload"]
-            if (note := self.snapshot.config_note)
-            else []
-        )
-        trouble = self._trouble
-        trouble.display = any(lines)
-        trouble.set_class(error is not None, "-error")
-        text = "\n".join(line for line in lines if line)
-        if text != self._trouble_text:
-            # An update lays the whole screen out again, and this one comes with each snapshot.
-            self._trouble_text = text
-            trouble.update(Content(text))
+        lines = [f"! {warning}" for warning in self.snapshot.warnings]
+        if note := self.snapshot.config_note:
+            lines.append(f"! {note}   {APP.sign('reload_config')} reload")
+        self._trouble.show(self.snapshot.connection.error, lines)
 
     def _empty_text(self) -> str:
         link = self.snapshot.connection
@@ -356,11 +332,6 @@ class ModelsScreen(Screen[None]):
             f"The server lists no models\nAdd some to its config.yaml, then refresh with {refresh}"
         )
 
-    def _sort_by(self, sort: str) -> None:
-        view = self._table.view
-        self._table.view = type(view)(view.words, sort)
-        self._titles.sort = sort
-
     def _close_filter(self) -> None:
         line = self._filter
         line.display = bool(line.value)
@@ -368,37 +339,67 @@ class ModelsScreen(Screen[None]):
 
     @on(Input.Changed, "#filter")
     def _handle_filter_input(self, message: Input.Changed) -> None:
-        view = self._table.view
-        self._table.view = type(view)(message.value, view.sort)
+        self._table.view = replace(self._table.view, words=message.value)
         self._table.empty_text = self._empty_text()
 
     @on(Input.Submitted, "#filter")
     def _handle_filter_submit(self) -> None:
         self._close_filter()
 
-    def on_chat_pane_close_requested(self) -> None:
-        self.show_chat(shown=False)
-
     def on_descendant_focus(self) -> None:
         """Other keys work now."""
         self._show_ages()
-
-    @on(ModelTable.WidthChanged)
-    def _handle_table_width_change(self, message: ModelTable.WidthChanged) -> None:
-        self._titles.table_width = message.width
 
     @on(ModelTable.Highlighted)
     def _handle_model_selection(self) -> None:
         self._show_ages()
 
-    @on(ColumnTitles.SortRequested)
-    def _handle_sort_request(self, message: ColumnTitles.SortRequested) -> None:
-        self._sort_by(message.sort)
 
-    def on_chat_pane_replying_changed(self) -> None:
-        """Other keys work now."""
-        self._show_ages()
+def _model_keys(
+    model: Model | None, snapshot: Snapshot, *, read_only: bool, running: int, host: bool
+) -> list[Hint]:
+    """Those of the table. `running` is how many models are resident, `host` whether one is set."""
+    live = snapshot.connection.phase is ConnectionPhase.LIVE
+    writable = live and not read_only
+    own = model is not None and model.loadable
+    waits = model is not None and model.requested is not None
+    idle = model is None or not (model.resident or waits)
+    loading = model is not None and (
+        model.state is RunState.STARTING or (waits and not model.resident)
+    )
+    hints = [
+        (MODELS.hint("load"), writable and own and idle),
+        (MODELS.hint("unload", "abort" if loading else ""), writable and own and not idle),
+        (MODELS.hint("chat"), live and model is not None),
+        (MODELS.hint("app.change_context"), writable and own and host),
+        (APP.hint("refresh_server"), not live),
+        (APP.hint("doctor"), not live),
+        (MODELS.hint("log"), own),
+        (MODELS.hint("app.unload_all"), writable and running > 0),
+        (MODELS.hint("filter"), bool(snapshot.models)),
+        (APP.hint("restart_service"), host and not read_only),
+        (APP.hint("hardware"), live),
+        (APP.hint("config"), host),
+        (MODELS.hint("sort"), bool(snapshot.models)),
+        (MODELS.hint("copy_id"), model is not None),
+        (APP.hint("switch_server"), True),
+        (APP.hint("quit"), True),
+        (APP.hint("help"), True),
+    ]
+    return [hint for hint, works in hints if works]
 
-    @on(KeyBar.Clicked)
-    async def _handle_key_click(self, message: KeyBar.Clicked) -> None:
-        await self.run_action(message.action)
+
+def _chat_keys(*, writing: bool, answering: bool) -> list[Hint]:
+    """Those of the prompt, or of the transcript above it."""
+    stop = [APP.hint("interrupt")] if answering else []
+    if writing:
+        of_prompt = ("send", "newline", "app.edit_prompt", "complete", "leave")
+        return [*stop, *(PROMPT.hint(action) for action in of_prompt)]
+    of_transcript = ("block(1)", "copy('block')", "reasoning", "follow")
+    return [
+        *stop,
+        CHAT_PANE.hint("screen.write_prompt"),
+        *(TRANSCRIPT.hint(action) for action in of_transcript),
+        CHAT_PANE.hint("screen.close_chat"),
+        APP.hint("help"),
+    ]

@@ -1,13 +1,10 @@
 """Shown instead of a connection where the default server's certificate files are missing."""
 
 from pathlib import Path
-from typing import ClassVar
 
 from textual.app import ComposeResult
-from textual.binding import BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
-from textual.message import Message
 from textual.screen import Screen
 
 from aitui.domain.snapshot import Server
@@ -16,19 +13,11 @@ from aitui.ui.plain import PlainText
 from aitui.ui.widgets.key_bar import KeyBar
 
 
-class DemoRequested(Message):
-    """The demo is to be opened."""
-
-
-class RecheckRequested(Message):
-    """The files may be in their place by now."""
-
-
 class SetupScreen(Screen[None]):
     """Says which files were looked for, and what can be done now."""
 
     CSS_PATH = "setup.tcss"
-    BINDINGS: ClassVar[list[BindingType]] = SETUP.bindings()
+    BINDINGS = SETUP.bindings()
 
     def __init__(self, server: Server, missing: tuple[tuple[str, Path], ...]) -> None:
         super().__init__()
@@ -44,13 +33,12 @@ class SetupScreen(Screen[None]):
     def on_mount(self) -> None:
         self.show(self._missing)
         self.query_one(KeyBar).hints = (
-            *(SETUP.hint(action) for action in ("demo", "app.switch_server", "look_again")),
+            *(SETUP.hint(action) for action in _ACTIONS),
             *(APP.hint(action) for action in ("doctor", "quit", "help")),
         )
         self.query_one("#setup").focus()
 
     def show(self, missing: tuple[tuple[str, Path], ...]) -> None:
-        """Say which files are there by now."""
         self._missing = missing
         gone = {path for _, path in missing}
         lines = [
@@ -68,22 +56,15 @@ class SetupScreen(Screen[None]):
         lines += [Content(""), *(Content(line) for line in _STEPS)]
         self.query_one("#text", PlainText).update(Content("\n").join(lines))
 
-    def action_demo(self) -> None:
-        self.post_message(DemoRequested())
 
-    def action_look_again(self) -> None:
-        self.post_message(RecheckRequested())
-
-    async def on_key_bar_clicked(self, message: KeyBar.Clicked) -> None:
-        await self.run_action(message.action)
-
-
+_ACTIONS = ("app.open_demo", "app.switch_server", "app.recheck_certificates")
+_DEMO, _SWITCH, _RECHECK = (f"  {SETUP.sign(action):<5}" for action in _ACTIONS)
 _STEPS = (
     "What you can do now",
     "",
-    f"  {SETUP.sign('demo'):<5}see aitui at work with a stand-in server on this machine",
-    f"  {SETUP.sign('app.switch_server'):<5}connect to another server, such as http://localhost:8080",
-    f"  {SETUP.sign('look_again'):<5}look again, once the files are there",
+    f"{_DEMO}see aitui at work with a stand-in server on this machine",
+    f"{_SWITCH}connect to another server, such as http://localhost:8080",
+    f"{_RECHECK}look again, once the files are there",
     "",
     "To set this server up, copy the three files from where they were made:",
     "",

@@ -1,9 +1,6 @@
 """Something that takes several steps: each ticks off with its time, or says how it failed."""
 
-from typing import ClassVar
-
 from textual.app import ComposeResult
-from textual.binding import BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.reactive import reactive
@@ -34,7 +31,7 @@ class StepsScreen(ModalScreen[None]):
     """
 
     CSS_PATH = "steps.tcss"
-    BINDINGS: ClassVar[list[BindingType]] = STEPS.bindings()
+    BINDINGS = STEPS.bindings()
 
     steps: reactive[Steps] = reactive(Steps(), init=False)
     expected_load_time: reactive[float | None] = reactive(None, init=False)
@@ -69,20 +66,10 @@ class StepsScreen(ModalScreen[None]):
     def watch_steps(self) -> None:
         self._show()
 
-    @property
-    def in_progress(self) -> bool:
-        """Whether the end hasn't been reported yet."""
-        return self._has_succeeded is None
-
     def finish(self, *lines: str, well: bool) -> None:
-        """Tell what came of it."""
         self._outcome = tuple(shorten_id(line, MAX_LINE_CELLS) for line in lines if line)
         self._has_succeeded = well
         self._show()
-
-    def action_close(self) -> None:
-        if self.is_current:
-            self.dismiss()
 
     def action_scroll(self, lines: int) -> None:
         self.query_one("#seen").scroll_relative(y=lines, animate=False)
@@ -103,8 +90,8 @@ class StepsScreen(ModalScreen[None]):
         outcome.display = bool(self._outcome)
         outcome.set_class(self._has_succeeded is False, "-failed")
         outcome.update(Content("\n".join(self._outcome)))
-        close, copy = STEPS.sign("close"), STEPS.sign("copy_report")
-        words = f"{close} closes{'; it goes on' if self.in_progress else f'   {copy} copies the report'}"
+        close, copy = STEPS.sign("dismiss"), STEPS.sign("copy_report")
+        words = f"{close} closes{'; it goes on' if self._has_succeeded is None else f'   {copy} copies the report'}"
         self.query_one("#hint", PlainText).update(words)
 
 

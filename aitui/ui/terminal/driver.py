@@ -7,18 +7,15 @@ import selectors
 import time
 from codecs import getincrementaldecoder
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
 
 from textual import constants, events
 from textual._xterm_parser import XTermParser
+from textual.app import App
 from textual.drivers.linux_driver import LinuxDriver
 from textual.keys import Keys
 from textual.message import Message
 
 from aitui.ui.terminal.paste_guard import PastedText, PasteGuard, Piece
-
-if TYPE_CHECKING:
-    from textual.app import App
 
 READ_AT_ONCE = 1 << 16
 LOOK_AGAIN, LOOK_AGAIN_SOON = 0.1, 0.02
@@ -137,7 +134,7 @@ def _read(descriptor: int) -> bytes:
         return b""
 
 
-def _fail(app: "App[object]", error: BaseException) -> None:
+def _fail(app: App[object], error: BaseException) -> None:
     failure = error if isinstance(error, Exception) else RuntimeError(repr(error))
     app._handle_exception(failure)  # noqa: SLF001 - what Textual does with faults of its own
 

@@ -9,23 +9,18 @@ import stat
 import sys
 import tempfile
 import termios
+import time
 from asyncio.subprocess import Process
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
-from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
-from textual.app import SuspendNotSupported
+from textual.app import App, SuspendNotSupported
 
 from aitui.domain.sanitize import sanitize_line, sanitize_text
 from aitui.errors import AituiError
-
-if TYPE_CHECKING:
-    from textual.app import App
-
 
 EDITORS_WITH_LINE_ARGUMENT = frozenset(
     {"vi", "vim", "nvim", "nano", "emacs", "micro", "kak", "joe", "ne"}
@@ -39,7 +34,7 @@ _LOOK_AGAIN = 0.05
 _ASIDE: "WeakSet[App[None]]" = WeakSet()
 
 
-async def edit_text(app: "App[None]", text: str, *, suffix: str = ".md") -> str:
+async def edit_text(app: App[None], text: str, *, suffix: str = ".md") -> str:
     """The text as it was left in the editor; the loop goes on meanwhile.
 
     Raises AituiError as `edited_bytes` does.
@@ -56,12 +51,7 @@ async def edit_text(app: "App[None]", text: str, *, suffix: str = ".md") -> str:
 
 
 async def edit_bytes(
-    app: "App[None]",
-    content: bytes,
-    *,
-    suffix: str,
-    line: int = 0,
-    elsewhere: bytes | None = None,
+    app: App[None], content: bytes, *, suffix: str, line: int = 0, elsewhere: bytes | None = None
 ) -> bytes:
     """A file's content, byte for byte as the editor left it; it begins at `line` where it can.
 
@@ -74,7 +64,7 @@ async def edit_bytes(
         raise AituiError("An editor is open.", remedy="End that one first.")
     _ASIDE.add(app)
     try:
-        with _translate_errors(_not_executable_text(command[0]), remedy="The text is as before."):
+        with _translate_errors(command[0]):
             draft = await asyncio.to_thread(_Draft.write, content, suffix)
         known = content if elsewhere is None else elsewhere
         changed = await _edit_draft(app, words, draft, known)
@@ -85,10 +75,10 @@ async def edit_bytes(
 
 
 async def _edit_draft(
-    app: "App[None]", words: tuple[str, ...], draft: "_Draft", known: bytes
+    app: App[None], words: tuple[str, ...], draft: "_Draft", known: bytes
 ) -> bytes:
     try:
-        with _translate_errors(_not_executable_text(words[0]), remedy="The text is as before."):
+        with _translate_errors(words[0]):
             await _run(app, (*words, str(draft.path)))
             return await asyncio.to_thread(draft.read)
     except BaseException as error:
@@ -101,9 +91,11 @@ async def _edit_draft(
 
 async def keep_edit(content: bytes, suffix: str) -> str:
     """Write an edit that couldn't be used into a file of its own; its path, as it is shown."""
-    remedy = "Make room for temporary files before the next one."
-    with _translate_errors("The edit can't be kept.", remedy=remedy):
+    try:
         draft = await asyncio.to_thread(_Draft.write, content, suffix)
+    except OSError as error:
+        remedy = "Make room for temporary files before the next one."
+        raise _os_failure("The edit can't be kept.", error, remedy) from error
     return draft.display_path
 
 
@@ -173,7 +165,7 @@ class _Draft:
     def read(self) -> bytes:
         """What stands there now. Raises OSError, AituiError."""
         # A FIFO would block for good.
-        with open(self.path, "rb", opener=_open_at_once) as file:
+        with os.fdopen(os.open(self.path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise AituiError(
                     "The edited text can't be read.",
@@ -190,9 +182,10 @@ class _Draft:
         except (OSError, AituiError):
             # Something else has been put there, and stays.
             return self.display_path
-        if says_nothing:
-            self.remove()
-        return "" if says_nothing else self.display_path
+        if not says_nothing:
+            return self.display_path
+        self.remove()
+        return ""
 
     def remove(self) -> None:
         """Remove it, if it can be: it lies where files like it are cleared away."""
@@ -200,12 +193,8 @@ class _Draft:
             self.path.unlink()
 
 
-def _open_at_once(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NONBLOCK)
-
-
 @contextmanager
-def _translate_errors(what: str, *, remedy: str) -> Iterator[None]:
+def _translate_errors(program: str) -> Iterator[None]:
     try:
         yield
     except SuspendNotSupported as error:
@@ -214,20 +203,16 @@ def _translate_errors(what: str, *, remedy: str) -> Iterator[None]:
             why="It needs a terminal of its own, and there is none here.",
         ) from error
     except OSError as error:
-        raise AituiError(
-            what,
-            why=sanitize_line(
-                f"{error.filename or ''}: {error.strerror or error}".lstrip(": "), 300
-            ),
-            remedy=remedy,
-        ) from error
+        what = f"{sanitize_line(program, 100)} can't be used."
+        raise _os_failure(what, error, "The text is as before.") from error
 
 
-def _not_executable_text(program: str) -> str:
-    return f"{sanitize_line(program, 100)} can't be used."
+def _os_failure(what: str, error: OSError, remedy: str) -> AituiError:
+    why = f"{error.filename or ''}: {error.strerror or error}".lstrip(": ")
+    return AituiError(what, why=sanitize_line(why, 300), remedy=remedy)
 
 
-async def _run(app: "App[None]", words: tuple[str, ...]) -> None:
+async def _run(app: App[None], words: tuple[str, ...]) -> None:
     with _leave_signals_to_editor(), _suspend_screen(app):
         editor = await asyncio.create_subprocess_exec(*words)
         try:
@@ -236,37 +221,28 @@ async def _run(app: "App[None]", words: tuple[str, ...]) -> None:
             await _end_editor(editor)
             raise
     if status:
+        end = f"status {status}" if status > 0 else f"signal {-status}"
+        with suppress(ValueError):  # most realtime signals have no name
+            end = signal.Signals(-status).name
         raise AituiError(
-            f"{sanitize_line(words[0], 100)} ended with {_describe_status(status)}.",
-            why="The text is as before.",
+            f"{sanitize_line(words[0], 100)} ended with {end}.", why="The text is as before."
         )
 
 
-def _describe_status(status: int) -> str:
-    if status >= 0:
-        return f"status {status}"
-    try:
-        return signal.Signals(-status).name
-    except ValueError:  # most realtime signals have no name
-        return f"signal {-status}"
-
-
 @contextmanager
-def _suspend_screen(app: "App[None]") -> Iterator[None]:
+def _suspend_screen(app: App[None]) -> Iterator[None]:
     """Leave the terminal to another program; whatever happens to that, the screen comes back."""
     failure: BaseException | None = None
     # App.suspend never resumes if an exception reaches it (Textual 8.2.8). None does, unless the
     # app has ended meanwhile: its driver has given the terminal back, and must not take it again.
     with app.suspend():
-        before = _terminal_settings()
         try:
-            yield
+            with _restore_terminal():
+                yield
         except BaseException as error:
             failure = error
             if not app.is_running:
                 raise
-        finally:
-            _restore_terminal(before)
     if failure is not None:
         raise failure
 
@@ -275,7 +251,8 @@ def _suspend_screen(app: "App[None]") -> Iterator[None]:
 def _leave_signals_to_editor() -> Iterator[None]:
     """Without raw mode ^c and ^\\ reach all processes of the terminal: they end the editor alone."""
     # SIG_IGN would be inherited by the editor, a handler isn't.
-    before = {number: signal.signal(number, _ignore) for number in (signal.SIGINT, signal.SIGQUIT)}
+    both = signal.SIGINT, signal.SIGQUIT
+    before = {number: signal.signal(number, lambda *_: None) for number in both}
     try:
         yield
     finally:
@@ -283,33 +260,27 @@ def _leave_signals_to_editor() -> Iterator[None]:
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
 
-def _ignore(_number: int, _frame: FrameType | None) -> None:
-    """The editor has got the signal, too."""
-
-
-def _terminal_settings() -> list[Any] | None:
-    if sys.__stdin__ is None:
-        return None
-    try:
-        return termios.tcgetattr(sys.__stdin__)
-    except termios.error:
-        return None  # it isn't a terminal
-
-
-def _restore_terminal(before: list[Any] | None) -> None:
+@contextmanager
+def _restore_terminal() -> Iterator[None]:
     """Take back what an editor that was killed has left; keys that it hasn't read are no keys."""
-    if before is not None and sys.__stdin__ is not None:
-        with suppress(termios.error):  # the terminal has gone
-            termios.tcflush(sys.__stdin__, termios.TCIFLUSH)
-            termios.tcsetattr(sys.__stdin__, termios.TCSANOW, before)
+    try:
+        settings = None if sys.__stdin__ is None else termios.tcgetattr(sys.__stdin__)
+    except termios.error:
+        settings = None  # it isn't a terminal
+    try:
+        yield
+    finally:
+        if settings is not None and sys.__stdin__ is not None:
+            with suppress(termios.error):  # the terminal has gone
+                termios.tcflush(sys.__stdin__, termios.TCIFLUSH)
+                termios.tcsetattr(sys.__stdin__, termios.TCSANOW, settings)
 
 
 async def _end_editor(editor: Process) -> None:
     with suppress(ProcessLookupError):
         editor.terminate()
-    loop = asyncio.get_running_loop()
-    latest = loop.time() + _ENDING_SECONDS
-    while editor.returncode is None and loop.time() < latest:
+    latest = time.monotonic() + _ENDING_SECONDS
+    while editor.returncode is None and time.monotonic() < latest:
         # The end of the loop cancels more than once, and an editor may have something to save.
         with suppress(asyncio.CancelledError):
             await asyncio.sleep(_LOOK_AGAIN)

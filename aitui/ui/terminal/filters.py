@@ -4,7 +4,6 @@ import re
 from functools import lru_cache
 
 from rich.color import Color as RichColor
-from rich.color_triplet import ColorTriplet
 from rich.segment import Segment
 from rich.style import Style
 from textual.color import Color
@@ -74,7 +73,10 @@ def ensure_contrast(colour: Rgb, background: Rgb) -> Rgb:
         return colour
     goal = max(BLACK, WHITE, key=lambda end: contrast_ratio(end, background))
     for step in range(1, 21):
-        mixed = _mix(colour, goal, step / 20)
+        red, green, blue = (
+            round(a + (b - a) * step / 20) for a, b in zip(colour, goal, strict=True)
+        )
+        mixed = (red, green, blue)
         if contrast_ratio(mixed, background) >= MIN_CONTRAST:
             return mixed
     return goal
@@ -85,22 +87,17 @@ def _contrast_style(style: Style, behind: Rgb) -> Style:
     if style.color is None or style.color.is_default or style.color.triplet is None:
         return style
     if style.bgcolor is not None and style.bgcolor.triplet is not None:
-        behind = _rgb(style.bgcolor.triplet)
-    ink = _rgb(style.color.triplet)
-    ground = behind
+        behind = style.bgcolor.triplet
+    ink: Rgb = style.color.triplet
     if style.reverse:
-        ink, ground = ground, ink
-    better = ensure_contrast(ink, ground)
+        ink, behind = behind, ink
+    better = ensure_contrast(ink, behind)
     if better == ink and not style.dim:
         return style
     changed = RichColor.from_rgb(*better)
     if style.reverse:
         return style + Style(bgcolor=changed, dim=False)
     return style + Style(color=changed, dim=False)
-
-
-def _rgb(triplet: ColorTriplet) -> Rgb:
-    return (triplet.red, triplet.green, triplet.blue)
 
 
 def _luminance(colour: Rgb) -> float:
@@ -110,8 +107,3 @@ def _luminance(colour: Rgb) -> float:
         for channel in colour
     )
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
-
-
-def _mix(colour: Rgb, goal: Rgb, share: float) -> Rgb:
-    red, green, blue = (round(a + (b - a) * share) for a, b in zip(colour, goal, strict=True))
-    return (red, green, blue)

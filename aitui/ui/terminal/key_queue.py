@@ -10,13 +10,10 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
 
 from textual import events
+from textual.app import App
 from textual.message import Message
-
-if TYPE_CHECKING:
-    from textual.app import App
 
 QueuedEvent = events.Key | events.Paste | events.AppFocus | events.AppBlur
 """A key makes Textual believe that its window has the focus: focus events keep their order with keys."""
@@ -32,20 +29,16 @@ class KeyQueue:
     `dispatch` is what Textual does with an event of the app.
     """
 
-    def __init__(
-        self, app: "App[None]", dispatch: Callable[[events.Event], Awaitable[None]]
-    ) -> None:
+    def __init__(self, app: App[None], dispatch: Callable[[events.Event], Awaitable[None]]) -> None:
         self._app = app
         self._dispatch = dispatch
         self._queued_events: deque[QueuedEvent] = deque()
         self._current_key: events.Key | None = None
         self._key_done = False
 
-    async def on_event(self, event: events.Event) -> None:
+    async def on_event(self, event: QueuedEvent) -> None:
         """Take keys, what is pasted, and changes of the window one after another."""
-        if not isinstance(event, QueuedEvent):
-            await self._dispatch(event)
-        elif not self._app.screen_stack:
+        if not self._app.screen_stack:
             # The app is about to end: no widget is left to take it.
             self._queued_events.clear()
         elif event.is_forwarded:

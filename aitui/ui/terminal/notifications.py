@@ -1,15 +1,13 @@
 """What is said in passing: few toasts at a time on screen, and a call to a user who looks elsewhere."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from textual.app import App
 from textual.notifications import Notification
 
 from aitui.domain.sanitize import sanitize_line
-from aitui.ui.terminal.screen_diff import is_terminal_behind
-
-if TYPE_CHECKING:
-    from textual.app import App
+from aitui.ui.terminal.screen_diff import is_terminal_ready
 
 MAX_NOTIFICATIONS = 3
 """Toasts side by side."""
@@ -20,7 +18,7 @@ _BELL = "\x07"
 _TERMINALS_WITHOUT_OSC9 = ("", "linux", "dumb", "unknown")
 
 
-def limit_toasts(app: "App[Any]", notification: Notification) -> None:
+def limit_toasts(app: App[Any], notification: Notification) -> None:
     """Show the same text once, and no more toasts at a time than leave room for this one.
 
     Textual 8.2.8 shows every one of them, and those that it has no room for cover the screen.
@@ -39,7 +37,7 @@ def _toast_key(one: Notification) -> tuple[str, str, str]:
 class TerminalNotifier:
     """Calls a user back who looks at another window or view, when what they waited for has ended."""
 
-    def __init__(self, app: "App[Any]", environment: Mapping[str, str], *, enabled: bool) -> None:
+    def __init__(self, app: App[Any], environment: Mapping[str, str], *, enabled: bool) -> None:
         self._app = app
         self._environment = environment
         self._enabled = enabled
@@ -52,11 +50,10 @@ class TerminalNotifier:
         app = self._app
         view = next(screen for screen in reversed(app.screen_stack) if not screen.is_modal)
         elsewhere = not app.app_focus or view is not app.screen_stack[0]
-        if elsewhere and self._enabled and not is_terminal_behind(app):
+        if elsewhere and self._enabled and is_terminal_ready(app):
             self.write(notification_sequence(words, self._environment))
 
     def write(self, sequence: str) -> None:
-        """Send a control sequence to the terminal."""
         if self._app._driver is not None:  # noqa: SLF001 - the only way to the terminal
             self._app._driver.write(sequence)  # noqa: SLF001
 

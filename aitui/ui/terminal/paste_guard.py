@@ -66,7 +66,6 @@ class _Paste:
         self.until = now + PATIENCE
 
     def add(self, text: str, now: float) -> None:
-        """More of it came."""
         part = text[: self._room]
         self._parts.append(part)
         self._room -= len(part)
@@ -103,7 +102,6 @@ class PasteGuard:
         return bool(self._held)
 
     def feed(self, text: str, now: float) -> list[Piece]:
-        """Take what came."""
         if not text:
             return []
         if self._paste is None and not self._held:

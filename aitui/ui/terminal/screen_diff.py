@@ -3,22 +3,18 @@
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from rich.cells import get_character_cell_size
 from rich.color import ColorSystem
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.style import Style
 from textual._compositor import ChopsUpdate, CompositorUpdate, LayoutUpdate
 from textual._styles_cache import StylesCache
+from textual.app import App
 from textual.geometry import Offset
+from textual.screen import Screen
 from textual.strip import Strip
-
-if TYPE_CHECKING:
-    from rich.console import RenderableType
-    from textual.app import App
-    from textual.screen import Screen
-
 
 MERGE_GAP = 8
 """Cells between two changes that are sent as well: to move and to set colours costs more."""
@@ -67,7 +63,7 @@ class ScreenDiff:
     def diff(self, update: CompositorUpdate, size: tuple[int, int], console: Console) -> str:
         """What makes the terminal show the update, empty where it does already.
 
-        Columns and lines are the terminal's. Only for updates that `is_known` is true of.
+        Columns and lines are the terminal's. Only for updates that can be compared.
         """
         if size != self._size:
             self._size = size
@@ -99,11 +95,6 @@ class ScreenDiff:
         old.has_irregular_width = old.has_irregular_width or new.has_irregular_width
         for run in runs:
             pen.write(y, old, run)
-
-
-def is_diffable(update: object) -> bool:
-    """Whether an update is of a kind that can be compared."""
-    return isinstance(update, ChopsUpdate | LayoutUpdate)
 
 
 def _update_strips(update: CompositorUpdate) -> Iterator[tuple[int, int, Strip]]:
@@ -230,11 +221,11 @@ class RenderedUpdate(CompositorUpdate):
         return self._text
 
 
-def is_terminal_behind(app: "App[Any]") -> bool:
-    """Whether the terminal hasn't taken the last frames yet."""
-    # Drivers of other systems have no such thread, and so never seem to be behind.
+def is_terminal_ready(app: App[Any]) -> bool:
+    """Whether the terminal has taken the last frames."""
+    # Drivers of other systems have no such thread, and so always seem to be ready.
     writer = getattr(app._driver, "_writer_thread", None)  # noqa: SLF001 - it has no public name
-    return writer is not None and writer._queue.qsize() > MAX_PENDING_WRITES  # noqa: SLF001
+    return writer is None or writer._queue.qsize() <= MAX_PENDING_WRITES  # noqa: SLF001
 
 
 class FrameWriter:
@@ -244,9 +235,7 @@ class FrameWriter:
     """
 
     def __init__(
-        self,
-        app: "App[Any]",
-        display: "Callable[[Screen[Any], RenderableType | None], None]",
+        self, app: App[Any], display: Callable[[Screen[Any], RenderableType | None], None]
     ) -> None:
         self._app = app
         self._display = display
@@ -268,13 +257,13 @@ class FrameWriter:
         """Rely on nothing that was sent, as after a resize: terminals change what they show then."""
         self._screen_diff.invalidate()
 
-    def write(self, screen: "Screen[Any]", renderable: "RenderableType | None") -> None:
+    def write(self, screen: Screen[Any], renderable: RenderableType | None) -> None:
         """Send what differs, or nothing while the terminal takes nothing."""
         update: object = renderable
         if not isinstance(update, CompositorUpdate) or not self._can_diff(update):
             self._display(screen, renderable)
             return
-        if is_terminal_behind(self._app):
+        if not is_terminal_ready(self._app):
             if not self._frame_pending:
                 self._frame_pending = True
                 self._app.set_timer(RETRY_INTERVAL, self._send_skipped_frame)
@@ -289,11 +278,12 @@ class FrameWriter:
         """Whether Textual would send this now, as a whole frame of a full-screen terminal."""
         app = self._app
         runs = app._running and not app._closed and not app._batch_count  # noqa: SLF001
-        return runs and not app.is_headless and not app.is_inline and is_diffable(update)
+        full_screen = not app.is_headless and not app.is_inline
+        return runs and full_screen and isinstance(update, ChopsUpdate | LayoutUpdate)
 
     def _send_skipped_frame(self) -> None:
         """Send one frame of the present state instead of those that were left out."""
-        if is_terminal_behind(self._app):
+        if not is_terminal_ready(self._app):
             self._app.set_timer(RETRY_INTERVAL, self._send_skipped_frame)
         else:
             self._frame_pending = False

@@ -161,15 +161,19 @@ class _Part(NamedTuple):
 _Rule = Callable[[StateBlock, int, int, bool], bool]
 
 
-def _annotate(name: str, rule: _Rule) -> _Rule:
-    """Let a rule leave in its first token what the token lacks: columns, and lines without marks."""
-    has_lines = name in {"paragraph", "lheading", "table", "reference"}
+def _wrap_rule(name: str, rule: _Rule) -> _Rule:
+    """Limit a rule, and let it leave in its first token what that lacks: columns, bare lines."""
+    nests, has_lines = name in _NESTING_RULES, name in _RULES_OF_LINES
 
     def apply(state: StateBlock, line: int, end: int, silent: bool) -> bool:  # noqa: FBT001
-        count = len(state.tokens)
-        if not rule(state, line, end, silent):
+        if nests and state.level >= MAX_NESTING:
             return False
-        if not silent:
+        count, last = len(state.tokens), state.lineMax
+        if name == "reference":
+            state.lineMax = min(last, line + MAX_DEFINITION_LINES)
+        found = rule(state, line, end, silent)
+        state.lineMax = last
+        if found and not silent:
             meta = state.tokens[count].meta
             meta["indent"], meta["column"] = state.blkIndent, state.sCount[line]
             if has_lines:
@@ -177,29 +181,13 @@ def _annotate(name: str, rule: _Rule) -> _Rule:
                     state.src[state.bMarks[at] + state.tShift[at] : state.eMarks[at]]
                     for at in range(line, state.line)
                 ]
-        return True
-
-    return apply
-
-
-def _limit_nesting(rule: _Rule) -> _Rule:
-    def apply(state: StateBlock, line: int, end: int, silent: bool) -> bool:  # noqa: FBT001
-        return state.level < MAX_NESTING and rule(state, line, end, silent)
-
-    return apply
-
-
-def _limit_lines(rule: _Rule) -> _Rule:
-    def apply(state: StateBlock, line: int, end: int, silent: bool) -> bool:  # noqa: FBT001
-        last, state.lineMax = state.lineMax, min(state.lineMax, line + MAX_DEFINITION_LINES)
-        found = rule(state, line, end, silent)
-        state.lineMax = last
         return found
 
     return apply
 
 
-_LIMITS = {"list": _limit_nesting, "blockquote": _limit_nesting, "reference": _limit_lines}
+_NESTING_RULES = {"list", "blockquote"}
+_RULES_OF_LINES = {"paragraph", "lheading", "table", "reference"}
 
 
 def _make_parser() -> MarkdownIt:
@@ -212,12 +200,8 @@ def _make_parser() -> MarkdownIt:
         name: ruler.getRules(name) for name in ("paragraph", "reference", "blockquote", "list")
     }
     for name, rule in zip(ruler.get_active_rules(), ruler.getRules(""), strict=True):
-        limit = _LIMITS.get(name)
-        ruler.at(
-            name,
-            _annotate(name, limit(rule) if limit else rule),
-            {"alt": [chain for chain, rules in chains.items() if rule in rules]},
-        )
+        alt = [chain for chain, rules in chains.items() if rule in rules]
+        ruler.at(name, _wrap_rule(name, rule), {"alt": alt})
     return parser
 
 
@@ -289,13 +273,9 @@ def _make_leaf(
     """The leaf that begins with a token at a line; `content` is that of the next token."""
     containers = tuple(opened.container for opened in stack)
     begun = [opened.start for opened in stack if opened.start is not None]
-    # An item begins on the line of its marker, a quote with its first text.
-    marked = [
-        at
-        for at, (item, *_) in zip(begun, stack[len(stack) - len(begun) :], strict=True)
-        if not item.is_quote
-    ]
     known = len(stack) - len(begun)
+    # An item begins on the line of its marker, a quote with its first text.
+    marked = [at for at, (item, *_) in zip(begun, stack[known:], strict=True) if not item.is_quote]
     quotes = [at for at, item in enumerate(containers[:known], 1) if item.is_quote]
     marks = {item.mark for item in containers[known:]}
     has_marker = bool(marks - {">"})
@@ -327,9 +307,8 @@ def _make_leaf(
         leaf.texts = [content] if texts == [None] else [*texts[:-1], None]
     elif token.type == "fence":
         code = token.content.split("\n")[:-1]
-        leaf.ends = leaf.is_final = (
-            token.map is not None and token.map[1] - token.map[0] > len(code) + 1
-        )
+        first_line, end = token.map or (0, 0)
+        leaf.ends = leaf.is_final = end - first_line > len(code) + 1
         leaf.texts = [None, *code, *[None] * leaf.ends]
         leaf.language = _parse_language(token.info)
         leaf.resume = (f"{' ' * meta['column']}{token.markup}{token.info}",)
@@ -443,9 +422,8 @@ class StreamedText:
         """How many of the pieces no further text can change, neither lines nor the end of one."""
         complete = len(self._lines)
         # The last whole line may become the head of a table: what begins there is not known yet.
-        first = next(
-            (at for at, part in enumerate(parts) if part.leaf.start > complete - 2), len(parts)
-        )
+        unknown = (at for at, part in enumerate(parts) if part.leaf.start > complete - 2)
+        first = next(unknown, len(parts))
         if not first:
             return 0
         leaf, last = parts[first - 1].leaf, first - 1
@@ -466,12 +444,8 @@ class StreamedText:
         leaf = last.leaf
         self._in_line = not self._lines[last.end - 1].endswith("\n")
         del self._lines[: last.end]
-        if not last.is_last:
-            self._containers, self._resume = leaf.containers, leaf.resume
-            self._part = last.piece
-        else:
-            self._resume, self._part = (), None
-            self._containers = leaf.containers
+        self._containers = leaf.containers
+        self._resume, self._part = ((), None) if last.is_last else (leaf.resume, last.piece)
         self._has_begun |= any(part.leaf.kind is not PieceKind.NOTHING for part in parts[:count])
         self._is_blank = leaf.kind is PieceKind.NOTHING and last.piece.gap is not None
 
@@ -521,23 +495,21 @@ class StreamedText:
         before = self._part if leaf.continues else None
         for begin, end in zip((leaf.start, *cuts), (*cuts, leaf.end), strict=True):
             is_first, is_last = begin == leaf.start and not leaf.continues, end == leaf.end
-            texts = [
-                text
-                for text in leaf.texts[begin - leaf.start : end - leaf.start]
-                if text is not None
-            ]
+            part = leaf.texts[begin - leaf.start : end - leaf.start]
+            texts = [text for text in part if text is not None]
             lead, head = leaf.lead, ""
             if before is not None:
                 lead = tuple((rest, rest) for _, rest in before.lead)
                 head = before.head or before.text if leaf.kind is PieceKind.TABLE else ""
+            kind, content = leaf.kind, "\n".join(texts).strip(" \t\n")
+            if kind is PieceKind.CODE:
+                content = "".join(f"{text}\n" for text in texts)
+            elif kind is PieceKind.HEADING and not is_last:
+                kind = PieceKind.PARAGRAPH
             before = Piece(
                 "".join(lines[begin:end]),
-                PieceKind.PARAGRAPH
-                if leaf.kind is PieceKind.HEADING and not is_last
-                else leaf.kind,
-                "".join(f"{text}\n" for text in texts)
-                if leaf.kind is PieceKind.CODE
-                else "\n".join(texts).strip(" \t\n"),
+                kind,
+                content,
                 lead,
                 leaf.gap if is_first and has_begun and needs_gap else None,
                 leaf.level if is_last else 0,
@@ -566,13 +538,6 @@ def _empty_pieces(source: str) -> Iterator[Piece]:
     lines = source.splitlines(keepends=True)
     for at in range(0, len(lines), BLOCK_LINES):
         yield Piece("".join(lines[at : at + BLOCK_LINES]), PieceKind.NOTHING, opens=False)
-
-
-def split_text(text: str) -> list[Piece]:
-    """All pieces of a text."""
-    growing = StreamedText()
-    growing.add(text)
-    return [*growing.advance(), *growing.tail()]
 
 
 def split_plain_text(text: str, indent: int) -> list[Piece]:

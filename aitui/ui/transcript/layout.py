@@ -8,13 +8,13 @@ from textual.selection import Selection
 from aitui.ui.transcript.blocks import Piece, PieceKind, References
 from aitui.ui.transcript.highlight import find_lexer, highlight_lines
 from aitui.ui.transcript.render import (
+    REASONING_INDENT,
     code_lines,
     estimate_height,
+    indent_reasoning,
     render_piece,
-    render_reasoning,
 )
-from aitui.ui.transcript.strips import GUTTER
-from aitui.ui.transcript.style import Run, TranscriptRow
+from aitui.ui.transcript.rows import GUTTER, Run, TranscriptRow
 
 
 class LaidOutPiece:
@@ -40,13 +40,10 @@ class LaidOutPiece:
         self, width: int, *, raw: bool = False, code: Sequence[list[Run]] | None = None
     ) -> tuple[TranscriptRow, ...]:
         """The rows at a width; `code` are its lines in color."""
-        render = render_reasoning if self.aside else render_piece
-        return render(self.piece, width, raw=raw, references=self.references, code=code)
-
-    @property
-    def is_label(self) -> bool:
-        """Whether it is a line of ours."""
-        return self.piece.kind is PieceKind.LABEL
+        if self.aside:
+            width -= len(REASONING_INDENT[0])
+        rows = render_piece(self.piece, width, raw=raw, references=self.references, code=code)
+        return indent_reasoning(rows) if self.aside else rows
 
 
 class TranscriptLayout:
@@ -55,13 +52,9 @@ class TranscriptLayout:
     def __init__(self) -> None:
         self.width = 0
         self.raw = False
-        self._entries: list[LaidOutPiece] = []
+        self.entries: list[LaidOutPiece] = []
         self._tops = [0]
         self._undrawn = 0
-
-    @property
-    def entries(self) -> Sequence[LaidOutPiece]:
-        return self._entries
 
     @property
     def height(self) -> int:
@@ -79,12 +72,12 @@ class TranscriptLayout:
 
     def entry_at(self, row: int) -> int:
         """The index of the entry that has the row."""
-        return min(bisect_right(self._tops, row) - 1, len(self._entries) - 1)
+        return min(bisect_right(self._tops, row) - 1, len(self.entries) - 1)
 
     def truncate(self, count: int) -> None:
         """Keep the first entries only."""
-        self._undrawn -= sum(laid.rows is None for laid in self._entries[count:])
-        del self._entries[count:]
+        self._undrawn -= sum(laid.rows is None for laid in self.entries[count:])
+        del self.entries[count:]
         del self._tops[count + 1 :]
 
     def extend(self, entries: Iterable[LaidOutPiece], draw_last: int = 64) -> None:
@@ -96,41 +89,41 @@ class TranscriptLayout:
             if laid.rows is None:
                 self._undrawn += 1
                 laid.height = estimate_height(laid.piece, self.width)
-            self._entries.append(laid)
+            self.entries.append(laid)
             self._tops.append(self._tops[-1] + laid.height)
 
     def reflow(self, width: int, *, raw: bool) -> None:
         """Forget all rows; heights are estimates until the entries are drawn."""
         self.width, self.raw = width, raw
-        for laid in self._entries:
+        for laid in self.entries:
             laid.rows, laid.refined = None, False
             laid.height = estimate_height(laid.piece, width)
-        self._undrawn = len(self._entries)
+        self._undrawn = len(self.entries)
         self._update_tops(0)
 
     def draw_below(self, index: int, rows: int) -> None:
         """Draw entries from that one downwards until they fill so many rows."""
         start = index
-        while index < len(self._entries) and rows > 0:
-            rows -= self._draw_and_count(self._entries[index])
+        while index < len(self.entries) and rows > 0:
+            rows -= self._draw_and_count(self.entries[index])
             index += 1
         self._update_tops(start)
 
     def draw_last(self, rows: int) -> None:
         """Draw entries from the last one upwards until they fill so many rows."""
-        index = len(self._entries)
+        index = len(self.entries)
         while index > 0 and rows > 0:
             index -= 1
-            rows -= self._draw_and_count(self._entries[index])
+            rows -= self._draw_and_count(self.entries[index])
         self._update_tops(index)
 
     def draw_rest(self, near: int, enough: Callable[[], bool]) -> None:
         """Draw what isn't drawn yet, what is above `near` first, until it is `enough`."""
         if self.exact:
             return
-        least = len(self._entries)
+        least = len(self.entries)
         for index in (*range(min(near, least - 1), -1, -1), *range(near + 1, least)):
-            laid = self._entries[index]
+            laid = self.entries[index]
             if laid.rows is None:
                 self._draw_and_count(laid)
                 least = min(least, index)
@@ -140,8 +133,8 @@ class TranscriptLayout:
 
     def replace(self, index: int, laid: LaidOutPiece) -> None:
         """Put another entry in the place of one."""
-        self._undrawn += (laid.rows is None) - (self._entries[index].rows is None)
-        self._entries[index] = laid
+        self._undrawn += (laid.rows is None) - (self.entries[index].rows is None)
+        self.entries[index] = laid
         self._draw_and_count(laid)
         self._update_tops(index)
 
@@ -150,7 +143,7 @@ class TranscriptLayout:
         if not 0 <= number < self.height:
             return None
         index = self.entry_at(number)
-        laid = self._entries[index]
+        laid = self.entries[index]
         if laid.rows is None:
             self.draw_below(index, 1)
             return self.row(number)
@@ -169,8 +162,8 @@ class TranscriptLayout:
     def _update_tops(self, index: int) -> None:
         tops = self._tops
         top = tops[index]
-        for at in range(index, len(self._entries)):
-            top += self._entries[at].height
+        for at in range(index, len(self.entries)):
+            top += self.entries[at].height
             tops[at + 1] = top
 
 
@@ -205,7 +198,10 @@ def find_entry(
 def block_end(entries: Sequence[LaidOutPiece], index: int) -> int:
     """The entry behind the last one of a block."""
     at = index + 1
-    while at < len(entries) and not entries[at].piece.opens and not entries[at].is_label:
+    while at < len(entries):
+        piece = entries[at].piece
+        if piece.opens or piece.kind is PieceKind.LABEL:
+            break
         at += 1
     return at
 

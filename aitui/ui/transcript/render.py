@@ -6,11 +6,10 @@ from dataclasses import replace
 from functools import lru_cache
 
 from markdown_it import MarkdownIt
-from markdown_it.token import Token
 from rich.cells import cell_len
 
 from aitui.ui.transcript.blocks import QUOTE_MARK, Piece, PieceKind, References
-from aitui.ui.transcript.style import (
+from aitui.ui.transcript.rows import (
     CODE_STYLE,
     EMPTY_ROW,
     MARKER_STYLE,
@@ -18,8 +17,8 @@ from aitui.ui.transcript.style import (
     Run,
     TextStyle,
     TranscriptRow,
+    wrap_runs,
 )
-from aitui.ui.transcript.wrapping import wrap_runs
 
 _SPECIAL = frozenset("\\`*_[]<&~\n")
 _MAX_CACHED_LENGTH = 160
@@ -46,7 +45,7 @@ def _parse_runs(
     tokens = _PARSER.parseInline(text, {"references": references})[0].children or []
     runs: list[Run] = []
     styles = [style]
-    targets: list[str] = []
+    targets: list[str | int | float | None] = []
     for token in tokens:
         kind = token.type
         style = styles[-1]
@@ -56,13 +55,13 @@ def _parse_runs(
             styles.pop()
         elif kind == "image":
             _append_run(runs, f"[image: {token.content}]", style._replace(part="link"))
-            _append_target(runs, _link_target(token, "src"), style)
+            _append_target(runs, token.attrs.get("src"), style)
         elif kind == "code_inline":
             _append_run(runs, token.content, style._replace(part="code", ground="code"))
         else:
             _append_run(runs, _BREAKS.get(kind, token.content), style)
         if kind == "link_open":
-            targets.append("" if token.info == "auto" else _link_target(token, "href"))
+            targets.append("" if token.info == "auto" else token.attrs.get("href"))
         elif kind == "link_close":
             _append_target(runs, targets.pop(), styles[-1])
     return tuple(runs)
@@ -88,13 +87,9 @@ def _append_run(runs: list[Run], text: str, style: TextStyle) -> None:
         runs.append((text, style))
 
 
-def _append_target(runs: list[Run], target: str, style: TextStyle) -> None:
+def _append_target(runs: list[Run], target: object, style: TextStyle) -> None:
     if target and (not runs or runs[-1][0] != target):
         _append_run(runs, f" ({target})", style._replace(part="quiet"))
-
-
-def _link_target(token: Token, name: str) -> str:
-    return str(token.attrs.get(name, ""))
 
 
 _CELL_BREAK = re.compile(r"(?<!\\)\|")
@@ -188,21 +183,15 @@ def _render_row(
             if at:
                 runs.append(COLUMN_SEPARATOR)
             row = column[height].runs if height < len(column) else ()
-            before, after = _padding(size - _cell_width(row), delimiters[at])
-            last = at == len(widths) - 1
-            runs.extend((*before, *row, *(() if last else after)))
+            free = size - _cell_width(row)
+            before = 0
+            if delimiters[at].endswith(":"):
+                before = free // 2 if delimiters[at].startswith(":") else free
+            runs += [(" " * before, TEXT_STYLE), *row]
+            if at < len(widths) - 1:
+                runs.append((" " * (free - before), TEXT_STYLE))
         rows.append(TranscriptRow(tuple(run for run in runs if run[0])))
     return rows
-
-
-def _padding(free: int, delimiter: str) -> tuple[tuple[Run, ...], tuple[Run, ...]]:
-    if not delimiter.endswith(":"):
-        before = 0
-    elif delimiter.startswith(":"):
-        before = free // 2
-    else:
-        before = free
-    return ((" " * before, TEXT_STYLE),), ((" " * (free - before), TEXT_STYLE),)
 
 
 NARROWEST_BLOCK = 8
@@ -250,21 +239,20 @@ def _add_lead(
 ) -> list[TranscriptRow]:
     """The rows behind their markers and bars; only a marker is copied, with the text behind it."""
     first, rest = _lead_runs(lead)
-    length = sum(len(text) for _, text in lead)
-    marked = next((at for at, (text, other) in enumerate(lead) if text != other), len(lead))
-    bars = [at for at, (text, _) in enumerate(lead[:marked], 1) if text == QUOTE_MARK]
-    copied = (
-        length
-        if marked == len(lead)
-        else sum(len(text) for text, _ in lead[: max(bars, default=0)])
-    )
+    length = copied = sum(len(text) for _, text in lead)
+    marked = next((at for at, (text, other) in enumerate(lead) if text != other), None)
+    if marked is not None:
+        bars = [at for at, (text, _) in enumerate(lead[:marked], 1) if text == QUOTE_MARK]
+        copied = sum(len(text) for text, _ in lead[: max(bars, default=0)])
     in_quote = any(text == QUOTE_MARK for text, _ in lead)
     return [
-        TranscriptRow(
-            (*(rest if at else first), *(_dim_runs(row.runs, "quote") if in_quote else row.runs)),
-            row.glue,
-            row.lead + length if at or row.lead else copied,
-            row.fill,
+        replace(
+            row,
+            runs=(
+                *(rest if at else first),
+                *(_dim_runs(row.runs, "quote") if in_quote else row.runs),
+            ),
+            lead=row.lead + length if at or row.lead else copied,
         )
         for at, row in enumerate(rows)
     ]
@@ -281,25 +269,17 @@ def _lead_runs(lead: Sequence[tuple[str, str]]) -> tuple[tuple[Run, ...], tuple[
     return tuple(first), tuple(others)
 
 
-def render_reasoning(
-    piece: Piece,
-    width: int,
-    *,
-    raw: bool = False,
-    references: References = _NO_REFERENCES,
-    code: Sequence[list[Run]] | None = None,
-) -> tuple[TranscriptRow, ...]:
+def indent_reasoning(rows: Sequence[TranscriptRow]) -> tuple[TranscriptRow, ...]:
     """The rows of a piece of reasoning: indented, and quieter."""
     return tuple(
-        TranscriptRow(
-            (REASONING_INDENT, *_dim_runs(row.runs, "reasoning")),
-            row.glue,
-            row.lead and row.lead + 2,
-            row.fill,
+        replace(
+            row,
+            runs=(REASONING_INDENT, *_dim_runs(row.runs, "reasoning")),
+            lead=row.lead and row.lead + len(REASONING_INDENT[0]),
         )
         if row.runs
         else row
-        for row in render_piece(piece, width - 2, raw=raw, references=references, code=code)
+        for row in rows
     )
 
 
@@ -310,7 +290,7 @@ def estimate_height(piece: Piece, width: int) -> int:
     return max(1, lines, len(piece.source) // max(NARROWEST_BLOCK, width - indent))
 
 
-def _render_label(piece: Piece, width: int, _references: References) -> list[TranscriptRow]:
+def _render_label(piece: Piece, width: int, references: References) -> list[TranscriptRow]:
     style = TextStyle(piece.style, bold=piece.level > 0)
     if piece.style != "footer":
         return wrap_runs(((piece.source, style),), width)
@@ -319,14 +299,10 @@ def _render_label(piece: Piece, width: int, _references: References) -> list[Tra
     if len(rows) > 1 and others:
         # A first one of several lines is a sentence, and the others stand below it.
         rest = replace(piece, source=ITEM_GAP.join(others))
-        return [*rows, *_render_label(rest, width, _references)]
+        return [*rows, *_render_label(rest, width, references)]
     while others and cell_len(ITEM_GAP.join((first, *others))) > width:
         others.pop()
     return wrap_runs(((ITEM_GAP.join((first, *others)), style),), width)
-
-
-def _render_rule(_piece: Piece, width: int, _references: References) -> list[TranscriptRow]:
-    return [TranscriptRow((("─" * max(1, width), TextStyle("line")),))]
 
 
 def code_lines(piece: Piece) -> list[str]:
@@ -387,5 +363,7 @@ _RENDERERS: dict[PieceKind, Callable[[Piece, int, References], list[TranscriptRo
     PieceKind.PARAGRAPH: _render_prose,
     PieceKind.HEADING: _render_prose,
     PieceKind.TABLE: _render_table,
-    PieceKind.RULE: _render_rule,
+    PieceKind.RULE: lambda _piece, width, _references: [
+        TranscriptRow((("─" * max(1, width), TextStyle("line")),))
+    ],
 }

@@ -1,20 +1,14 @@
 """A conversation with one model: transcript, status and prompt."""
 
-from functools import cached_property
-from typing import ClassVar
-
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import BindingType
 from textual.containers import Vertical
-from textual.message import Message
 from textual.reactive import reactive
 
 from aitui.domain.chat.conversation import ImageAttachment
 from aitui.domain.snapshot import Clock
 from aitui.ui.keymap import CHAT_PANE
 from aitui.ui.plain import plain, set_border_title
-from aitui.ui.terminal.screen_diff import is_terminal_behind
 from aitui.ui.text import shorten_id
 from aitui.ui.widgets.chat_status import ChatStatus
 from aitui.ui.widgets.composer import Composer
@@ -29,40 +23,22 @@ MAX_ID_CELLS = 24
 class ChatPane(Vertical):
     """Shows what it is given, and passes on what is typed."""
 
-    BINDINGS: ClassVar[list[BindingType]] = CHAT_PANE.bindings()
+    BINDINGS = CHAT_PANE.bindings()
 
     model_id: reactive[str] = reactive("")
     heading: reactive[str] = reactive("")
     is_replying: reactive[bool] = reactive(False)
 
-    class ReplyingChanged(Message):
-        """The answer that is shown is under way now, or isn't any more."""
-
-    class CloseRequested(Message):
-        """The chat is to be closed."""
-
     def __init__(self, clock: Clock, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
-        self._clock = clock
+        self.transcript = Transcript(clock, id="transcript")
+        self.status = ChatStatus(clock, id="chat-status")
+        self.prompt = Composer(id="prompt")
         self.attachments: tuple[ImageAttachment, ...] = ()
         """What goes along with the next prompt."""
 
     def compose(self) -> ComposeResult:
-        yield self.transcript
-        yield self.status
-        yield self.prompt
-
-    @cached_property
-    def transcript(self) -> Transcript:
-        return Transcript(self._clock, drained=self._is_terminal_ready, id="transcript")
-
-    @cached_property
-    def status(self) -> ChatStatus:
-        return ChatStatus(self._clock, id="chat-status")
-
-    @cached_property
-    def prompt(self) -> Composer:
-        return Composer(id="prompt")
+        yield from (self.transcript, self.status, self.prompt)
 
     def watch_model_id(self) -> None:
         """Name the model in the border, and in the prompt, which a small screen has alone."""
@@ -71,26 +47,13 @@ class ChatPane(Vertical):
         self.prompt.placeholder = plain(f"{words}  (⏎ sends, / commands)")
         self._update_title()
 
-    def watch_heading(self) -> None:
-        self._update_title()
-
-    def watch_is_replying(self) -> None:
-        self.post_message(self.ReplyingChanged())
-
-    def action_write(self) -> None:
-        self.prompt.focus()
-
-    def action_close(self) -> None:
-        self.post_message(self.CloseRequested())
-
-    def _is_terminal_ready(self) -> bool:
-        return not is_terminal_behind(self.app)
-
     def _update_title(self) -> None:
         words = [f"Chat · {shorten_id(self.model_id, 40)}" if self.model_id else "Chat"]
         if self.heading:
             words.append(self.heading[:60])
         set_border_title(self, " · ".join(words))
+
+    watch_heading = _update_title
 
     @on(Composer.LeaveRequested)
     def _handle_prompt_exit(self) -> None:

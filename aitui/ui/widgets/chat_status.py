@@ -1,8 +1,6 @@
 """The line between transcript and prompt: what the answer is at, how fast, how full."""
 
-from typing import ClassVar
-
-from rich.segment import Segment
+from rich.style import Style
 from textual.reactive import reactive
 from textual.strip import Strip
 from textual.widget import Widget
@@ -10,8 +8,9 @@ from textual.widget import Widget
 from aitui.domain.chat.reply import Reply, ReplyPhase
 from aitui.domain.snapshot import Clock
 from aitui.domain.units import format_rate, format_tokens
+from aitui.ui.plain import component_classes
 from aitui.ui.reply_text import phase_text
-from aitui.ui.text import LineItem, fit_items, total_width, truncate
+from aitui.ui.text import LineItem, fit_items, render_items, truncate
 
 BARS = "▁▂▃▄▅▆▇█"
 MAX_BARS = 12
@@ -29,11 +28,7 @@ def sparkline(series: tuple[float, ...]) -> str:
 class ChatStatus(Widget):
     """One line that drops whole items where there is no room."""
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = {
-        "chat-status--phase",
-        "chat-status--quiet",
-        "chat-status--failed",
-    }
+    COMPONENT_CLASSES = component_classes("chat-status", "phase", "quiet", "failed")
 
     reply: reactive[Reply | None] = reactive(None)
     context_size: reactive[int | None] = reactive(None)
@@ -50,26 +45,16 @@ class ChatStatus(Widget):
         """Let seconds go on while nothing comes."""
         self.set_interval(1.0, self._refresh_if_changed)
 
-    def watch_reply(self) -> None:
-        """Repaint the line only if its words changed."""
-        self._refresh_if_changed()
-
-    def watch_trouble(self) -> None:
-        self._refresh_if_changed()
-
-    def render_line(self, y: int) -> Strip:
-        width, plain = self.size.width, self.rich_style
+    def render_line(self, y: int) -> Strip:  # noqa: ARG002 - there is one line
         self._last_items = self._items()
-        kept = fit_items(self._last_items, width - 2)
-        if y or not kept:
-            return Strip.blank(width, plain)
-        segments = [Segment(" ", plain)]
-        for index, item in enumerate(kept):
-            last = index == len(kept) - 1 and index
-            gap = width - 2 - total_width(kept) + 2 if last else 2 if index else 0
-            style = self.get_component_rich_style(f"chat-status--{item.style}")
-            segments += [Segment(" " * gap, plain), Segment(item.text, style)]
-        return Strip(segments).adjust_cell_length(width, plain)
+        kept = fit_items(self._last_items, self.size.width - 2)
+        gauge = max(1, len(kept) - 1)
+        return render_items(
+            kept[:gauge], kept[gauge:], self.size.width, self._item_style, self.rich_style
+        )
+
+    def _item_style(self, name: str) -> Style:
+        return self.get_component_rich_style(f"chat-status--{name}")
 
     def _items(self) -> tuple[LineItem, ...]:
         answer = self.reply
@@ -103,3 +88,5 @@ class ChatStatus(Widget):
     def _refresh_if_changed(self) -> None:
         if self._items() != self._last_items:
             self.refresh()
+
+    watch_reply = watch_trouble = _refresh_if_changed

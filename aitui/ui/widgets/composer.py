@@ -1,10 +1,8 @@
 """Where a prompt is written."""
 
 from collections.abc import Sequence
-from typing import ClassVar
 
 from textual import events
-from textual.binding import BindingType
 from textual.message import Message
 from textual.widgets import TextArea
 
@@ -20,24 +18,10 @@ class Composer(TextArea):
     written comes back at their end.
     """
 
-    BINDINGS: ClassVar[list[BindingType]] = PROMPT.bindings()
+    BINDINGS = PROMPT.bindings()
 
     class Submitted(Message):
         """A prompt or a slash command was submitted."""
-
-        def __init__(self, text: str) -> None:
-            super().__init__()
-            self.text = text
-
-    class CompletionRequested(Message):
-        """The command is to be completed."""
-
-        def __init__(self, text: str) -> None:
-            super().__init__()
-            self.text = text
-
-    class EditorRequested(Message):
-        """The prompt is to be continued in an editor."""
 
         def __init__(self, text: str) -> None:
             super().__init__()
@@ -91,13 +75,10 @@ class Composer(TextArea):
     def action_newline(self) -> None:
         self.insert("\n")
 
-    def action_edit(self) -> None:
-        self.post_message(self.EditorRequested(self.text))
-
-    def action_complete(self) -> None:
+    async def action_complete(self) -> None:
         """Complete a command; elsewhere, go on to the next pane."""
         if self.text.startswith("/"):
-            self.post_message(self.CompletionRequested(self.text))
+            await self.run_action("app.complete_command")
         else:
             self.screen.focus_next()
 

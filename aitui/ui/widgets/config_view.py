@@ -9,7 +9,6 @@ from rich.segment import Segment
 from rich.style import Style
 from rich.text import Text
 from textual import events
-from textual.binding import BindingType
 from textual.geometry import Size
 from textual.message import Message
 from textual.reactive import reactive
@@ -19,7 +18,7 @@ from textual.strip import Strip
 from aitui.domain.config.lint import Diagnostic
 from aitui.ui.keymap import CONFIG_VIEW
 from aitui.ui.motions import motion_rows
-from aitui.ui.transcript.style import Run
+from aitui.ui.transcript.rows import Run
 
 SCROLL_STEP = 16
 _PARTS = ("code", "code-text", "code-keyword", "code-function", "code-string", "code-number",
@@ -34,7 +33,7 @@ class ConfigView(ScrollView, can_focus=True, inherit_bindings=False):
         f"config-view--{part}"
         for part in (*_PARTS, "number", "block", "cursor", "found", "wrong", "doubtful", "empty")
     }
-    BINDINGS: ClassVar[list[BindingType]] = CONFIG_VIEW.bindings()
+    BINDINGS = CONFIG_VIEW.bindings()
 
     cursor: reactive[int] = reactive(1, init=False)
     block: reactive[tuple[int, int]] = reactive((0, -1), init=False)

@@ -1,35 +1,20 @@
 """The line below a view that what to find is typed into."""
 
 import re
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from textual import on
 from textual.message import Message
-from textual.widget import Widget
 from textual.widgets import Input
+
+if TYPE_CHECKING:
+    from aitui.ui.widgets.config_view import ConfigView
+    from aitui.ui.widgets.log_view import LogView
 
 PLACEHOLDER = "find: words that a line has"
 
 
-class Searchable(Protocol):
-    """A view that can be searched; `search` goes to the nearest line that has the needle."""
-
-    cursor: int
-
-    @property
-    def needle(self) -> re.Pattern[str] | None: ...
-
-    def search(self, needle: re.Pattern[str] | None, start: int) -> None: ...
-
-    def search_next(self, direction: int) -> None: ...
-
-    def match_number(self) -> int: ...
-
-    @property
-    def match_count(self) -> int: ...
-
-
-def match_position(view: Searchable) -> str:
+def match_position(view: "ConfigView | LogView") -> str:
     """Say which of the found lines the cursor is on, and how many there are."""
     if view.needle is None:
         return ""
@@ -43,7 +28,7 @@ class FindBar(Input):
     class Toggled(Message):
         """It was opened or closed."""
 
-    def __init__(self, view: Searchable, *, id: str | None = None) -> None:  # noqa: A002
+    def __init__(self, view: "ConfigView | LogView", *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
         self._view = view
         self._start = 0
@@ -64,7 +49,6 @@ class FindBar(Input):
     def close(self) -> None:
         """Give the focus back to the view; what was found stays marked."""
         self.display = False
-        assert isinstance(self._view, Widget)
         self.screen.set_focus(self._view)
         self.post_message(self.Toggled())
 

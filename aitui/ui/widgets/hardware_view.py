@@ -7,11 +7,11 @@ from textual.reactive import reactive
 
 from aitui.domain.memory.hardware_state import HardwareState
 from aitui.domain.snapshot import Clock
-from aitui.ui.hardware import Lines, PlotOptions, hardware_lines, strip_lines
+from aitui.ui.hardware import PlotOptions, hardware_lines, strip_lines
 from aitui.ui.plain import PlainText
 
-HEIGHTS = (6, 5, 4, 3, 2)
-"""Rows of a plot, the most first, where all of them have room."""
+HEIGHTS = (6, 5, 4, 3, 2, 1)
+"""Rows of a plot: the most with which everything has room."""
 SPANS = (300.0, 900.0, 3600.0)
 """Seconds that the plots can show."""
 
@@ -33,30 +33,19 @@ class HardwareView(VerticalScroll):
     def on_mount(self) -> None:
         self.redraw()
 
-    def on_resize(self) -> None:
-        self.redraw()
-
-    def watch_hardware(self) -> None:
-        self.redraw()
-
-    def watch_seconds(self) -> None:
-        self.redraw()
-
     def redraw(self) -> None:
+        """Repaint the lines; plots grow where there is room for all of them."""
         region = self.scrollable_content_region
-        if region.width > 0:
-            self._text.update(Content("\n").join(self.lines(region.width, region.height)))
-
-    def lines(self, width: int, height: int) -> Lines:
-        """What is shown; plots grow where there is room for all of them."""
+        if not region.width:
+            return
         for rows in HEIGHTS:
-            found = hardware_lines(self.hardware, self._frame(width, rows))
-            if len(found) <= height:
-                return found
-        return hardware_lines(self.hardware, self._frame(width, 1))
+            frame = PlotOptions(region.width, self.seconds, rows, self._clock.wall())
+            lines = hardware_lines(self.hardware, frame)
+            if len(lines) <= region.height:
+                break
+        self._text.update(Content("\n").join(lines))
 
-    def _frame(self, width: int, rows: int) -> PlotOptions:
-        return PlotOptions(width, self.seconds, rows, self._clock.monotonic(), self._clock.wall())
+    on_resize = watch_hardware = watch_seconds = redraw
 
 
 class MemoryStrip(PlainText):
@@ -79,5 +68,5 @@ class MemoryStrip(PlainText):
     def _redraw(self) -> None:
         width = self.content_region.width
         if width > 0:
-            frame = PlotOptions(width, SPANS[-1], 2, self._clock.monotonic(), self._clock.wall())
+            frame = PlotOptions(width, SPANS[-1], 2, self._clock.wall())
             self.update(Content("\n").join(strip_lines(self.hardware, frame)))

@@ -1,55 +1,44 @@
 """The last line: the keys that work now."""
 
-from typing import ClassVar
-
 from rich.segment import Segment
-from rich.style import Style
 from textual import events
-from textual.message import Message
 from textual.reactive import reactive
 from textual.strip import Strip
 from textual.widget import Widget
 
+from aitui.ui.plain import component_classes
 from aitui.ui.text import LineItem, fit_items, total_width
 
 
 class KeyBar(Widget):
     """Keys with their words; whole items go where there is no room; a click is a key press."""
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = {"key-bar--key", "key-bar--words"}
+    COMPONENT_CLASSES = component_classes("key-bar", "key", "words")
 
     hints: reactive[tuple[tuple[str, str, str], ...]] = reactive(())
     """Key, words and action of each hint, the most needed first; the last stays at the right."""
-
-    class Clicked(Message):
-        """A hint was clicked."""
-
-        def __init__(self, action: str) -> None:
-            super().__init__()
-            self.action = action
 
     def render_line(self, y: int) -> Strip:
         """The line, the last hint at its right end."""
         width, plain = self.size.width, self.rich_style
         if y or not self.hints:
             return Strip.blank(width, plain)
+        key_style = self.get_component_rich_style("key-bar--key")
+        words_style = self.get_component_rich_style("key-bar--words")
         segments: list[Segment] = []
         at = 0
         for start, item in self._position_items(width):
             key, words = item.text.split(" ", 1)
             segments.append(Segment(" " * (start - at), plain))
-            segments.append(Segment(key, self._style("key", item)))
-            segments.append(Segment(" " + words, self._style("words", item)))
+            segments.append(Segment(key, key_style))
+            segments.append(Segment(" " + words, words_style))
             at = start + total_width((item,))
         return Strip(segments).adjust_cell_length(width, plain)
 
-    def on_click(self, event: events.Click) -> None:
+    async def on_click(self, event: events.Click) -> None:
         for start, item in self._position_items(self.size.width):
-            if start <= event.x < start + total_width((item,)):
-                self.post_message(self.Clicked(item.action))
-
-    def _style(self, part: str, _item: LineItem) -> Style:
-        return self.get_component_rich_style(f"key-bar--{part}")
+            if start <= event.x < start + total_width((item,)) and self.screen.is_current:
+                await self.screen.run_action(item.action)
 
     def _position_items(self, width: int) -> list[tuple[int, LineItem]]:
         count = len(self.hints)

@@ -4,11 +4,12 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import ClassVar
+from functools import lru_cache
 
+from rich.color import Color as RichColor
 from rich.segment import Segment
 from rich.style import Style
-from textual.binding import BindingType
+from rich.text import Text
 from textual.geometry import Size
 from textual.message import Message
 from textual.reactive import reactive
@@ -16,14 +17,19 @@ from textual.scroll_view import ScrollView
 from textual.selection import Selection
 from textual.strip import Strip
 
-from aitui.domain.logs import LogFilter, LogLine, LogRing, PatternTooSlow
+from aitui.domain.ansi import AnsiColor, AnsiStyle
+from aitui.domain.logs import LogFilter, LogLevel, LogLine, LogRing, PatternTooSlow
 from aitui.ui.keymap import LOG_VIEW
-from aitui.ui.logs.model import NO_WRAP, FailureLines, LogRows
-from aitui.ui.logs.strips import GUTTER, PARTS, LogRow, render_row
 from aitui.ui.motions import motion_rows
+from aitui.ui.plain import component_classes
+from aitui.ui.widgets.log_rows import NO_WRAP, FailureLines, LogRows
 
 SCROLL_STEP = 16
 NARROWEST = 8
+GUTTER = 2
+MAX_MATCH_LENGTH = 200
+PARTS = ("text", "debug", "warning", "error", "mark", "found", "cursor", "evidence", "more")
+_BY_LEVEL = {LogLevel.DEBUG: "debug", LogLevel.WARNING: "warning", LogLevel.ERROR: "error"}
 
 
 # Not Textual's `Log`: `write_line` starts a thread worker a call (50,000 lines took 412 MiB), and
@@ -31,8 +37,8 @@ NARROWEST = 8
 class LogView(ScrollView, can_focus=True, inherit_bindings=False):
     """Lines that come in by `extend`. `following` holds while the last line is in sight."""
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = {f"log-view--{part}" for part in PARTS}
-    BINDINGS: ClassVar[list[BindingType]] = LOG_VIEW.bindings()
+    COMPONENT_CLASSES = component_classes("log-view", *PARTS)
+    BINDINGS = LOG_VIEW.bindings()
 
     wraps: reactive[bool] = reactive(False, init=False)
     paused: reactive[bool] = reactive(False, init=False)
@@ -188,31 +194,50 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
         self.rows.clear()
 
     def render_line(self, y: int) -> Strip:
-        width, plain = self._width, self._style("text")
-        row = self.rows.first_row + self.scroll_offset.y + y
-        if self.rows.first == self.rows.end:
+        rows, width, plain = self.rows, self._width, self._style("text")
+        row = rows.first_row + self.scroll_offset.y + y
+        if rows.first == rows.end:
             return self._render_empty_line(y, width, plain)
         if row >= self._end_row:
             return Strip.blank(width, plain)
-        number, _ = self.rows.line_at_row(row)
+        number, _ = rows.line_at_row(row)
+        line, start, _ = rows.row_text(row)
+        base = self._style("mark" if line.mark else _BY_LEVEL.get(line.level, "text"))
+        sign, sign_style = "  ", plain
+        if number == self.cursor:
+            base += Style(bgcolor=self._style("cursor").bgcolor)
+            sign = "▌ "
+        if self.failure_lines.is_failure_line(number, line):
+            sign, sign_style = "✘ ", self._style("evidence")
+        ground = Style(bgcolor=base.bgcolor)
+        left, room = 0 if self.wraps else self.scroll_offset.x, width - GUTTER
+        whole = Strip(self._row_content(row, base, left + room).render(self.app.console))
+        strip = whole.crop_extend(left, left + room, base).apply_offsets(start + left, row)
+        if whole.cell_length > left + room:
+            strip = Strip([*strip.crop(0, room - 1), Segment("›", self._style("more") + ground)])
+        return Strip([Segment(sign, sign_style + ground), *strip], width)
+
+    def _row_content(self, row: int, base: Style, cells: int) -> Text:
+        """The text of a row: the server's colors, what was found, what is selected."""
         line, start, end = self.rows.row_text(row)
-        return render_row(
-            LogRow(
-                line,
-                start,
-                end,
-                row,
-                width - GUTTER,
-                sideways=0 if self.wraps else self.scroll_offset.x,
-                cursor=number == self.cursor,
-                is_failure_line=self.failure_lines.is_failure_line(number, line),
-                needle=self.rows.needle,
-                selected=self._selected_range(row, start, end),
-            ),
-            {part: self._style(part) for part in PARTS},
-            self.screen.get_component_rich_style("screen--selection"),
-            self.app.console,
-        )
+        selected = self._selected_range(self.text_selection, row, start, end)
+        # Of a line that isn't wrapped no more is looked at than can be seen; some marks take no cell.
+        end = min(end, start + cells * 4 + 64)
+        text = Text(line.text[start:end], no_wrap=True, end="")
+        text.stylize(base)  # as a span: Rich leaves the style of a text without spans out
+        spans = [
+            (rich_style(span.style), span.start, span.end)
+            for span in line.spans
+            if span.start < end and span.end > start
+        ]
+        if self.rows.needle is not None and not line.mark:
+            found = self.rows.needle.finditer(line.text, max(0, start - MAX_MATCH_LENGTH), end)
+            spans += [(self._style("found"), *match.span()) for match in found]
+        if selected is not None:
+            spans.append((self.screen.get_component_rich_style("screen--selection"), *selected))
+        for style, first, last in spans:
+            text.stylize(style, max(0, first - start), max(0, min(last, end) - start))
+        return text
 
     def get_selection(self, selection: Selection) -> tuple[str, str] | None:
         """The text between two places; rows of one wrapped line are one line again."""
@@ -224,7 +249,7 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
         for row in range(max(first, rows.first_row), min(last, rows.end_row - 1) + 1):
             number, _ = rows.line_at_row(row)
             line, start, end = rows.row_text(row)
-            selected = self._selection_range(selection, row, start, end)
+            selected = self._selected_range(selection, row, start, end)
             text += "\n" if before not in {-1, number} else ""
             text += line.text[slice(*selected)] if selected else ""
             before = number
@@ -291,7 +316,7 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
 
     def _handle_renumbering(self, line: LogLine | None) -> None:
         self.screen.clear_selection()
-        self.failure_lines.reset_position()
+        self.failure_lines.found_at = None
         self._pause_row = self.rows.end_row
         if line is not None:
             self.cursor = self.rows.line_number(line)
@@ -353,15 +378,11 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
     def _wrap_width(self) -> int:
         return max(NARROWEST, self._width - GUTTER) if self.wraps else NO_WRAP
 
-    def _selected_range(self, row: int, start: int, end: int) -> tuple[int, int] | None:
-        selection = self.text_selection
-        return None if selection is None else self._selection_range(selection, row, start, end)
-
     @staticmethod
-    def _selection_range(
-        selection: Selection, row: int, start: int, end: int
+    def _selected_range(
+        selection: Selection | None, row: int, start: int, end: int
     ) -> tuple[int, int] | None:
-        span = selection.get_span(row)
+        span = None if selection is None else selection.get_span(row)
         if span is None:
             return None
         # A row begins at its own first character, also where the selection came from above.
@@ -377,3 +398,24 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
             return Strip.blank(width, style)
         text = lines[y - top].center(width)
         return Strip([Segment(text, style)]).adjust_cell_length(width, style)
+
+
+@lru_cache(1024)
+def rich_style(style: AnsiStyle) -> Style:
+    """Return the style as Rich has it; flags that are off stay open."""
+    return Style(
+        color=_rich_color(style.foreground),
+        bgcolor=_rich_color(style.background),
+        bold=style.bold or None,
+        dim=style.dim or None,
+        italic=style.italic or None,
+        underline=style.underline or None,
+        reverse=style.reverse or None,
+        strike=style.strike or None,
+    )
+
+
+def _rich_color(color: AnsiColor | None) -> RichColor | None:
+    if color is None:
+        return None
+    return RichColor.from_rgb(*color) if isinstance(color, tuple) else RichColor.from_ansi(color)

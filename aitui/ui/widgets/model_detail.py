@@ -9,9 +9,9 @@ from textual.reactive import reactive
 
 from aitui.domain.models import Model, ModelKind, RunState, seconds_until_unload
 from aitui.domain.units import format_rate, format_seconds
-from aitui.ui.models_table import ClockReading, clock_time, load_progress
 from aitui.ui.plain import PlainText
 from aitui.ui.text import wrap_text
+from aitui.ui.widgets.model_table import ClockReading, clock_time, load_progress
 
 LABEL_WIDTH = 8
 STYLES = {
@@ -74,6 +74,7 @@ def _fact_lines(fact: DetailLine, width: int) -> list[Content]:
 
 def model_facts(model: Model, moment: ClockReading) -> tuple[DetailLine, ...]:
     """The lines, the most urgent first, since a small pane shows only the first few."""
+    name = "" if model.name == model.id else model.name
     lines = [
         DetailLine("state", _state_text(model, moment), _state_style(model)),
         *_failure_facts(model),
@@ -84,10 +85,7 @@ def model_facts(model: Model, moment: ClockReading) -> tuple[DetailLine, ...]:
         DetailLine("context", _context_text(model)),
         DetailLine("memory", _memory_text(model)),
         DetailLine("unloads", _unload_text(model, moment)),
-        DetailLine(
-            "about",
-            " — ".join(words for words in (_distinct_name(model), model.description) if words),
-        ),
+        DetailLine("about", " — ".join(filter(None, (name, model.description)))),
         DetailLine("aliases", ", ".join(model.aliases)),
         DetailLine("kind", _kind_text(model)),
         DetailLine("thinks", "before it answers" if model.reasoning else ""),
@@ -110,9 +108,13 @@ def _state_text(model: Model, moment: ClockReading) -> str:
     match model.state:
         case RunState.STARTING:
             hint = " · u aborts" if model.requested is not None else ""
-            return f"loading {load_progress(model, moment)}{hint}"
+            spent = f" after {age}" if model.progress is not None and model.dated else ""
+            note = f" · {model.progress_note}" if model.progress_note else ""
+            return f"loading {load_progress(model, moment)}{spent}{note}{hint}"
         case RunState.READY:
-            return f"ready for {age}{_usage_text(model)}"
+            in_use = f", {model.requests} in use" if model.requests else ", idle"
+            usage = "" if model.requests is None else in_use
+            return f"ready{f' for {age}' if model.dated else ''}{usage}"
         case RunState.STOPPING:
             return f"stopping for {age}"
         case RunState.UNKNOWN:
@@ -128,12 +130,6 @@ def _not_running_text(model: Model, moment: ClockReading) -> str:
     if not model.loadable:
         return ""
     return "" if model.failed is not None else "not loaded"
-
-
-def _usage_text(model: Model) -> str:
-    if model.requests is None:
-        return ""
-    return f", {model.requests} in use" if model.requests else ", idle"
 
 
 def _failure_facts(model: Model) -> list[DetailLine]:
@@ -176,10 +172,6 @@ def _unload_text(model: Model, moment: ClockReading) -> str:
     if model.ttl <= 0:
         return "never by itself"
     return f"{format_seconds(model.ttl)} after the last request"
-
-
-def _distinct_name(model: Model) -> str:
-    return "" if model.name == model.id else model.name
 
 
 def _kind_text(model: Model) -> str:

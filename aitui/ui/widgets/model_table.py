@@ -1,13 +1,13 @@
-"""The live table of models below its titles: draws the lines in sight, and of those only what changed."""
+"""The live table of models: what it says of each, cell by cell; only what changed is drawn again."""
 
-from collections.abc import Sequence
-from typing import ClassVar
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
 
 from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
-from textual.binding import BindingType
 from textual.geometry import Region, Size
 from textual.message import Message
 from textual.reactive import reactive
@@ -15,23 +15,269 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 from textual.widget import Widget
 
-from aitui.domain.models import Model
-from aitui.domain.snapshot import Clock
+from aitui.domain.models import Model, ModelKind, RunState, seconds_until_unload
+from aitui.domain.snapshot import Clock, ConnectionPhase, Snapshot
+from aitui.domain.units import format_countdown, format_rate, format_tokens
 from aitui.ui.keymap import MODEL_TABLE
-from aitui.ui.models_table import (
-    COLUMNS,
-    SORT_KEYS,
-    ClockReading,
-    TableColumn,
-    TableQuery,
-    glyph,
-    sort_after_click,
-    sort_mark,
-    state_style,
-    visible_rows,
-)
 from aitui.ui.motions import motion_rows
+from aitui.ui.plain import component_classes
 from aitui.ui.text import shorten_id, truncate
+
+EMPTY_CELL = "–"
+
+GLYPHS = {
+    RunState.STOPPED: "○",
+    RunState.STARTING: "◐",
+    RunState.READY: "●",
+    RunState.STOPPING: "◑",
+    RunState.UNKNOWN: "?",
+}
+REMOTE_GLYPH = "◇"
+WAITING_GLYPH = "◔"
+FAILED_GLYPH = "✘"
+
+
+@dataclass(frozen=True, slots=True)
+class ClockReading:
+    """Now, on both clocks: monotonic seconds for ages, Unix time for what people read."""
+
+    monotonic: float
+    wall: float
+
+
+@dataclass(frozen=True, slots=True)
+class TableColumn:
+    """A column of the table.
+
+    `width` is in cells, 0 takes what is left; `from_width` is the narrowest table that shows it.
+    One that `falls` has its greatest figure first.
+    """
+
+    key: str
+    title: str
+    width: int
+    min_width: int
+    text: Callable[[Model, ClockReading], str]
+    sort_key: Callable[[Model, ClockReading], tuple[object, ...]]
+    align_right: bool = False
+    descending: bool = False
+
+
+def glyph(model: Model) -> str:
+    """One character for the state, so that colour is never the only sign."""
+    if not model.loadable:
+        return REMOTE_GLYPH
+    if model.resident:
+        return GLYPHS[model.state]
+    if model.requested is not None:
+        return WAITING_GLYPH
+    return FAILED_GLYPH if model.failed is not None else GLYPHS[model.state]
+
+
+def state_style(model: Model) -> str:
+    """The style of the glyph and the state: ready, transit, failed or quiet."""
+    if model.state is RunState.READY:
+        return "ready"
+    if model.in_transit or model.requested is not None:
+        return "transit"
+    return "failed" if model.failed is not None else "quiet"
+
+
+def state_text(model: Model, moment: ClockReading) -> str:
+    """The state in words, with seconds so far and expected ones where it is about to change."""
+    if not model.loadable:
+        return model.kind.value
+    if model.state is RunState.STOPPED:
+        return _not_running_text(model, moment)
+    texts = {
+        RunState.READY: _ready_text(model, moment),
+        RunState.STARTING: f"loading {load_progress(model, moment)}",
+        RunState.STOPPING: f"stopping {max(0.0, moment.monotonic - model.since):.0f} s",
+    }
+    return texts.get(model.state, "unknown state")
+
+
+def _ready_text(model: Model, moment: ClockReading) -> str:
+    if model.requests:
+        return f"ready · {model.requests} req"
+    uptime = model.uptime(moment.monotonic) or 0.0
+    # Whole minutes: seconds would draw the row again each second.
+    return f"ready · {format_countdown(uptime)}" if uptime >= 60 else "ready"
+
+
+def _not_running_text(model: Model, moment: ClockReading) -> str:
+    if model.requested is not None:
+        return f"waits {max(0.0, moment.monotonic - model.requested):.0f} s"
+    if model.evicted is not None and model.failed is None:
+        return f"evicted {clock_time(model.evicted.at)}"
+    if model.failed is not None:
+        return f"failed {clock_time(model.failed.at)}"
+    return EMPTY_CELL
+
+
+def load_progress(model: Model, moment: ClockReading) -> str:
+    """How far a load is, if that is reported, else its seconds, and of how many: `18/≈29 s`."""
+    if model.progress is not None:
+        return f"{model.progress * 100:.0f} %"
+    elapsed = f"{max(0.0, moment.monotonic - model.since):.0f}"
+    if model.expected_load is None:
+        return f"{elapsed} s"
+    return f"{elapsed}/≈{model.expected_load:.0f} s"
+
+
+def clock_time(at: float) -> str:
+    """Hours and minutes of a Unix time, in the local zone."""
+    return datetime.fromtimestamp(at).astimezone().strftime("%H:%M")
+
+
+def context_text(model: Model, _moment: ClockReading) -> str:
+    """Format the context size; `?` marks one that was not reported."""
+    if model.kind is not ModelKind.MODEL:
+        return EMPTY_CELL
+    mark = "?" if model.context.source.name == "FALLBACK" else ""
+    return format_tokens(model.context.tokens) + mark
+
+
+def ttl_text(model: Model, moment: ClockReading) -> str:
+    """The time until it unloads by itself, `≈` since that is inferred."""
+    left = seconds_until_unload(model, moment.monotonic)
+    return EMPTY_CELL if left is None else f"≈ {format_countdown(left)}"
+
+
+def memory_text(model: Model, _moment: ClockReading) -> str:
+    """What it takes, or would: `≈` where that is calculated."""
+    return EMPTY_CELL if model.memory is None else model.memory.label
+
+
+def _memory_sort_key(model: Model, _moment: ClockReading) -> tuple[object, ...]:
+    return (0 if model.memory is None else -model.memory.needed,)
+
+
+def rate_text(model: Model, _moment: ClockReading) -> str:
+    """Tokens a second of the last request that ended there."""
+    return EMPTY_CELL if model.rate is None else format_rate(model.rate)
+
+
+def note_text(model: Model, _moment: ClockReading) -> str:
+    """The server's own words for the model, or what else its id stands for."""
+    if model.kind is ModelKind.PEER:
+        return f"at {model.peer}"
+    if model.targets:
+        return "→ " + ", ".join(model.targets)
+    name = model.name if model.name != model.id else ""
+    words = " — ".join(part for part in (name, model.description) if part)
+    if words:
+        return words
+    if model.aliases:
+        return "alias " + ", ".join(model.aliases)
+    return "not listed by the server" if model.unlisted else ""
+
+
+_STATE_ORDER = ("ready", "transit", "failed", "quiet")
+
+
+def _state_sort_key(model: Model, _moment: ClockReading) -> tuple[object, ...]:
+    return (_STATE_ORDER.index(state_style(model)), not model.loadable)
+
+
+def _ttl_sort_key(model: Model, moment: ClockReading) -> tuple[object, ...]:
+    left = seconds_until_unload(model, moment.monotonic)
+    return (left is None, left or 0.0)
+
+
+COLUMNS = (
+    TableColumn("id", "Model", 0, 0, lambda m, _: m.id, lambda m, _: (m.id.casefold(),)),
+    TableColumn("state", "State", 17, 0, state_text, _state_sort_key),
+    TableColumn(
+        "context",
+        "Ctx",
+        6,
+        0,
+        context_text,
+        lambda m, _: (-m.context.tokens,),
+        align_right=True,
+        descending=True,
+    ),
+    TableColumn(
+        "memory", "Mem", 7, 52, memory_text, _memory_sort_key, align_right=True, descending=True
+    ),
+    TableColumn(
+        "rate",
+        "tok/s",
+        6,
+        84,
+        rate_text,
+        lambda m, _: (-(m.rate or 0.0),),
+        align_right=True,
+        descending=True,
+    ),
+    TableColumn("ttl", "TTL", 8, 66, ttl_text, _ttl_sort_key, align_right=True),
+    TableColumn("note", "Note", 34, 110, note_text, lambda m, t: (note_text(m, t).casefold(),)),
+)
+
+
+SORT_KEYS = ("", *(column.key for column in COLUMNS if column.key != "note"))
+"""Orders that `s` walks through; the empty one is the server's own."""
+DESCENDING_PREFIX = "-"
+"""Before a key: the same order the other way round."""
+
+
+@dataclass(frozen=True, slots=True)
+class TableQuery:
+    """A person's choice of rows: words that must all occur, and the column to sort by."""
+
+    words: str = ""
+    sort: str = ""
+
+    def next_sort(self) -> str:
+        """The order after this one."""
+        at = SORT_KEYS.index(self.sort.removeprefix(DESCENDING_PREFIX))
+        return SORT_KEYS[(at + 1) % len(SORT_KEYS)]
+
+
+def sort_after_click(key: str, sort: str) -> str:
+    """The order that a click on a title brings: that column's, then turned, then the server's."""
+    return {key: DESCENDING_PREFIX + key, DESCENDING_PREFIX + key: ""}.get(sort, key)
+
+
+def sort_mark(column: TableColumn, sort: str) -> str:
+    """What the title carries: whether the column rises or falls, where it is the sorted one."""
+    if column.key != sort.removeprefix(DESCENDING_PREFIX):
+        return ""
+    return " ▾" if column.descending != sort.startswith(DESCENDING_PREFIX) else " ▴"
+
+
+def visible_rows(
+    models: Sequence[Model], view: TableQuery, moment: ClockReading
+) -> tuple[Model, ...]:
+    """The models to show; equal ones keep the server's order."""
+    shown = _filter_models(models, view.words)
+    column = _find_column(view.sort.removeprefix(DESCENDING_PREFIX))
+    if column is None:
+        return tuple(shown)
+    turned = view.sort.startswith(DESCENDING_PREFIX)
+    ordered = sorted(shown, key=lambda model: column.sort_key(model, moment), reverse=turned)
+    if column.align_right:
+        # Where there is no figure there is nothing to compare, whichever way round.
+        ordered.sort(key=lambda model: column.text(model, moment) == EMPTY_CELL)
+    return tuple(ordered)
+
+
+def _filter_models(models: Sequence[Model], words: str) -> Sequence[Model]:
+    wanted = words.casefold().split()
+    if not wanted:
+        return models
+    return [model for model in models if all(word in _searchable_text(model) for word in wanted)]
+
+
+def _searchable_text(model: Model) -> str:
+    parts = (model.id, model.name, model.description, model.peer, model.state.value, *model.aliases)
+    return "\n".join(parts).casefold()
+
+
+def _find_column(key: str) -> TableColumn | None:
+    return next((column for column in COLUMNS if column.key == key), None)
+
 
 GLYPH_WIDTH = 3
 GAP = 1
@@ -50,16 +296,10 @@ def visible_columns(width: int) -> list[tuple[TableColumn, int]]:
 class ModelTable(ScrollView, can_focus=True, inherit_bindings=False):
     """One row a model; the cursor stays with its model whatever happens around it."""
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = {
-        "model-table--text",
-        "model-table--ready",
-        "model-table--transit",
-        "model-table--failed",
-        "model-table--quiet",
-        "model-table--cursor",
-        "model-table--stale",
-    }
-    BINDINGS: ClassVar[list[BindingType]] = MODEL_TABLE.bindings()
+    COMPONENT_CLASSES = component_classes(
+        "model-table", "text", "ready", "transit", "failed", "quiet", "cursor", "stale"
+    )
+    BINDINGS = MODEL_TABLE.bindings()
 
     # Repainted by their watchers, and only where something changed.
     models: reactive[tuple[Model, ...]] = reactive((), init=False, repaint=False)
@@ -70,23 +310,14 @@ class ModelTable(ScrollView, can_focus=True, inherit_bindings=False):
     class Highlighted(Message):
         """The cursor came to another model, or to none."""
 
-        def __init__(self, model: Model | None) -> None:
-            super().__init__()
-            self.model = model
-
-    class WidthChanged(Message):
-        """The rows have another width."""
-
-        def __init__(self, width: int) -> None:
-            super().__init__()
-            self.width = width
-
     def __init__(self, clock: Clock, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
         self._clock = clock
         self._rows: tuple[Model, ...] = ()
         self._cursor_index: int = 0
         self._cursor_id = ""
+        self.selected_model: Model | None = None
+        """The model under the cursor."""
         self._last_texts: dict[str, tuple[str, ...]] = {}
 
     @property
@@ -94,13 +325,14 @@ class ModelTable(ScrollView, can_focus=True, inherit_bindings=False):
         """The rows, in the order on screen."""
         return self._rows
 
-    @property
-    def selected_model(self) -> Model | None:
-        return self._rows[self._cursor_index] if self._rows else None
-
     def on_mount(self) -> None:
         """Let the seconds of loads and TTLs go on between two snapshots."""
         self.set_interval(1.0, self._refresh_changed_rows)
+        self.watch(self.app, "snapshot", self._show_snapshot)
+
+    def _show_snapshot(self, snapshot: Snapshot) -> None:
+        self.stale = snapshot.connection.phase is ConnectionPhase.LOST
+        self.models = snapshot.models
 
     def watch_models(self, before: tuple[Model, ...], _after: tuple[Model, ...]) -> None:
         """Show what is new; where the rows keep their places only changed ones are drawn."""
@@ -138,7 +370,6 @@ class ModelTable(ScrollView, can_focus=True, inherit_bindings=False):
 
     def on_resize(self) -> None:
         self.virtual_size = Size(self.size.width, len(self._rows))
-        self.post_message(self.WidthChanged(self.size.width))
 
     def on_click(self, event: events.Click) -> None:
         index = event.y + self.scroll_offset.y
@@ -180,9 +411,9 @@ class ModelTable(ScrollView, can_focus=True, inherit_bindings=False):
         self._post_selection()
 
     def _post_selection(self) -> None:
-        model = self.selected_model
+        model = self.selected_model = self._rows[self._cursor_index] if self._rows else None
         self._cursor_id = model.id if model is not None else self._cursor_id
-        self.post_message(self.Highlighted(model))
+        self.post_message(self.Highlighted())
 
     def _refresh_row(self, index: int) -> None:
         self.refresh_lines(index, 1)
@@ -237,9 +468,8 @@ class ModelTable(ScrollView, can_focus=True, inherit_bindings=False):
 
 def align_text(text: str, column: TableColumn, cells: int) -> str:
     """The text in exactly that many cells: ids lose their middle, other words their end."""
-    if column.key == "id":
-        return set_cell_size(shorten_id(text, cells), cells)
-    text = truncate(text, cells)
+    if cell_len(text) > cells:
+        text = shorten_id(text, cells) if column.key == "id" else truncate(text, cells)
     return (
         " " * (cells - cell_len(text)) + text if column.align_right else set_cell_size(text, cells)
     )
@@ -248,18 +478,24 @@ def align_text(text: str, column: TableColumn, cells: int) -> str:
 class ColumnTitles(Widget):
     """One line; the column that the rows are sorted by carries a mark: `▴` rises, `▾` falls."""
 
-    sort: reactive[str] = reactive("")
     note: reactive[str] = reactive("")
     """What the rows don't show, behind the title of the first column."""
-    table_width: reactive[int] = reactive(0)
-    """Cells of the table below, which may have a scroll bar."""
 
-    class SortRequested(Message):
-        """The rows are to be sorted by that column, or in the server's order again."""
+    def __init__(self, table: ModelTable, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self._table = table
 
-        def __init__(self, sort: str) -> None:
-            super().__init__()
-            self.sort = sort
+    def on_mount(self) -> None:
+        self.watch(self._table, "view", self._follow_table)
+        # The table may have a scroll bar.
+        self.watch(self._table, "virtual_size", self._follow_table)
+
+    def _follow_table(self) -> None:
+        self.refresh()
+
+    @property
+    def _columns(self) -> list[tuple[TableColumn, int]]:
+        return visible_columns(self._table.size.width or self.size.width)
 
     def render_line(self, y: int) -> Strip:
         """The titles, placed as the table places its cells."""
@@ -267,8 +503,8 @@ class ColumnTitles(Widget):
         if y:
             return Strip.blank(width, style)
         text = " " * GLYPH_WIDTH
-        for number, (column, cells) in enumerate(visible_columns(self.table_width or width)):
-            title = column.title + sort_mark(column, self.sort)
+        for number, (column, cells) in enumerate(self._columns):
+            title = column.title + sort_mark(column, self._table.view.sort)
             if self.note and not number:
                 title += f" · {self.note}"
             text += align_text(title, column, cells) + " " * GAP
@@ -276,7 +512,8 @@ class ColumnTitles(Widget):
 
     def on_click(self, event: events.Click) -> None:
         start = GLYPH_WIDTH
-        for column, cells in visible_columns(self.table_width or self.size.width):
+        for column, cells in self._columns:
             if start <= event.x < start + cells and column.key in SORT_KEYS:
-                self.post_message(self.SortRequested(sort_after_click(column.key, self.sort)))
+                view = self._table.view
+                self._table.view = replace(view, sort=sort_after_click(column.key, view.sort))
             start += cells + GAP

@@ -1,11 +1,9 @@
 """The requests under way: clients, their models, what waits, and what that will evict."""
 
 from collections.abc import Iterator
-from typing import ClassVar
 
 from rich.segment import Segment
 from textual import events
-from textual.binding import BindingType
 from textual.geometry import Region, Size
 from textual.reactive import reactive
 from textual.scroll_view import ScrollView
@@ -16,18 +14,15 @@ from aitui.domain.snapshot import Clock
 from aitui.domain.units import format_seconds
 from aitui.ui.keymap import REQUESTS
 from aitui.ui.motions import motion_rows
+from aitui.ui.plain import component_classes
 from aitui.ui.text import LineItem, fit_items, shorten_id, total_width
 
 
 class RequestList(ScrollView, can_focus=True, inherit_bindings=False):
     """One line a request; the cursor stays with its request."""
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = {
-        "request-list--using",
-        "request-list--waiting",
-        "request-list--cursor",
-    }
-    BINDINGS: ClassVar[list[BindingType]] = REQUESTS.bindings()
+    COMPONENT_CLASSES = component_classes("request-list", "using", "waiting", "cursor")
+    BINDINGS = REQUESTS.bindings()
 
     uses: reactive[tuple[ClientRequest, ...]] = reactive((), init=False)
 

@@ -1,8 +1,8 @@
 """The first line: which server, is it alive, what runs there."""
 
-from typing import ClassVar
+from contextlib import suppress
+from datetime import datetime
 
-from rich.segment import Segment
 from rich.style import Style
 from textual.color import Color, ColorParseError
 from textual.strip import Strip
@@ -11,27 +11,29 @@ from textual.widget import Widget
 from aitui.domain.eviction import list_uses
 from aitui.domain.snapshot import Clock, ConnectionPhase, Server, Snapshot
 from aitui.domain.units import format_seconds
-from aitui.ui.certificate_days import certificate_item
-from aitui.ui.text import LineItem, fit_items, shorten_id, total_width
+from aitui.ui.plain import component_classes
+from aitui.ui.text import LineItem, render_items, shorten_id, total_width
+
+WARNING_DAYS = 30
+URGENT_DAYS = 7
+
+_DAY = 24 * 3600.0
+_PRIORITY = 7
 
 
 class ServerHeader(Widget):
     """One line that drops whole items, the least needed first, when there is no room."""
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = {
-        "server-header--name",
-        "server-header--live",
-        "server-header--lost",
-        "server-header--waiting",
-        "server-header--quiet",
-    }
+    COMPONENT_CLASSES = component_classes(
+        "server-header", "name", "live", "lost", "waiting", "quiet"
+    )
 
     def __init__(self, clock: Clock, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
         self._clock = clock
         self._server: Server | None = None
         self._snapshot = Snapshot()
-        self._last_items: tuple[LineItem, ...] = ()
+        self._last_items: tuple[tuple[LineItem, ...], ...] = ()
         self._running_models = 0
 
     def on_mount(self) -> None:
@@ -40,21 +42,9 @@ class ServerHeader(Widget):
         self.watch(self.app, "server", self._show_server)
         self.watch(self.app, "snapshot", self._show_snapshot)
 
-    def render_line(self, y: int) -> Strip:
-        width = self.size.width
-        plain = self.rich_style
-        if y:
-            return Strip.blank(width, plain)
-        left, right = self._items()
-        kept = fit_items((*left, *right), width - 2)
-        self._last_items = (*left, *right)
-        left = tuple(item for item in left if item in kept)
-        right = tuple(item for item in right if item in kept)
-        room = width - 2 - total_width(left) - total_width(right)
-        segments = [Segment(" ", plain), *self._segments(left, plain)]
-        segments.append(Segment(" " * max(0, room), plain))
-        segments.extend(self._segments(right, plain))
-        return Strip(segments).adjust_cell_length(width, plain)
+    def render_line(self, y: int) -> Strip:  # noqa: ARG002 - there is one line
+        self._last_items = left, right = self._items()
+        return render_items(left, right, self.size.width, self._item_style, self.rich_style)
 
     def _show_server(self, server: Server | None) -> None:
         self._server = server
@@ -65,23 +55,11 @@ class ServerHeader(Widget):
         self._running_models = len(snapshot.resident)
         self._refresh_if_changed()
 
-    def _segments(self, items: tuple[LineItem, ...], plain: Style) -> list[Segment]:
-        segments: list[Segment] = []
-        for item in items:
-            if segments:
-                segments.append(Segment("  ", plain))
-            segments.append(Segment(item.text, self._item_style(item, plain)))
-        return segments
-
-    def _item_style(self, item: LineItem, plain: Style) -> Style:
-        if not item.style:
-            return plain
-        style = self.get_component_rich_style(f"server-header--{item.style}")
-        if item.style == "name" and self._server is not None and self._server.color:
-            try:
+    def _item_style(self, name: str) -> Style:
+        style = self.get_component_rich_style(f"server-header--{name}")
+        if name == "name" and self._server is not None and self._server.color:
+            with suppress(ColorParseError):
                 style += Style(color=Color.parse(self._server.color).rich_color)
-            except ColorParseError:
-                return style
         return style
 
     def _items(self) -> tuple[tuple[LineItem, ...], tuple[LineItem, ...]]:
@@ -144,8 +122,7 @@ class ServerHeader(Widget):
         return items
 
     def _refresh_if_changed(self) -> None:
-        left, right = self._items()
-        if (*left, *right) != self._last_items:
+        if self._items() != self._last_items:
             self.refresh()
 
 
@@ -157,3 +134,28 @@ def _latency_text(seconds: float) -> str:
     if milliseconds < 100:
         return f"{milliseconds:.0f} ms"
     return f"{milliseconds / 10:.0f}0 ms" if milliseconds < 1000 else f"{seconds:.1f} s"
+
+
+def certificate_item(ends: float | None, wall: float) -> LineItem:
+    """An item for the last thirty days, red for the last six; empty before. Both are Unix time."""
+    if ends is None:
+        return LineItem("", 0)
+    if ends <= wall:
+        return LineItem("✘ certificate expired", _PRIORITY, "lost")
+    days = int((ends - wall) / _DAY)
+    if days > WARNING_DAYS:
+        return LineItem("", 0)
+    left = "expires today" if days == 0 else "1 day" if days == 1 else f"{days} days"
+    return LineItem(f"! cert {left}", _PRIORITY, "lost" if days < URGENT_DAYS else "waiting")
+
+
+def renewal_notice(ends: float, wall: float) -> tuple[str, str]:
+    """Return title and text of the notice that comes once with the item; both times are Unix time."""
+    day = datetime.fromtimestamp(ends).astimezone().strftime("%Y-%m-%d %H:%M")
+    title = "The client certificate " + ("has expired" if ends <= wall else "expires soon")
+    verb = "was" if ends <= wall else "is"
+    words = (
+        f"It {verb} valid until {day}. How to renew it: D, “client certificate dates”. "
+        "A renewed file is picked up without a restart."
+    )
+    return title, words

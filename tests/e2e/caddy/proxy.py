@@ -4,7 +4,6 @@ import asyncio
 import os
 import socket
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from e2e.caddy.openssl import Pair
@@ -81,12 +80,7 @@ class Caddy:
             raise
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self._end()
 
     async def _until_it_listens(self) -> None:

@@ -13,7 +13,7 @@ from aitui.domain.config.document import ConfigDocument
 from aitui.domain.config.lint import find_diagnostics
 from aitui.domain.progress import Steps, StepState
 from aitui.host.base import FileInfo, FileKind
-from aitui.host.config_types import FileSnapshot
+from aitui.host.config_file import FileSnapshot
 from aitui.services.config_plan import ChangePlan, change_confirmation, flag_edit
 from aitui.services.config_watch import ServerConfig
 from aitui.ui.screens.config import ConfigScreen, highlight_config

@@ -9,9 +9,8 @@ import pytest
 from aitui.domain.progress import ProgressTracker
 from aitui.domain.snapshot import Clock, Server
 from aitui.errors import ConfigWriteUncertain
-from aitui.host.base import Host
+from aitui.host.base import Host, digest_of
 from aitui.host.config_file import ConfigFile
-from aitui.host.config_types import digest_of
 from aitui.host.service import SystemdService
 from aitui.services.config_change import write_with_journal
 from aitui.services.host_admin import HostAdmin

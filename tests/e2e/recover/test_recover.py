@@ -5,9 +5,8 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from aitui.host.base import Host
+from aitui.host.base import Host, digest_of
 from aitui.host.config_lock import STALE_SECONDS
-from aitui.host.config_types import digest_of
 from aitui.services.config_recover import recover_changes
 from aitui.services.host_admin import HostAdmin
 from aitui.store.journal import ChangeOutcome, JournalEntry

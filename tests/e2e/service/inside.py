@@ -20,28 +20,19 @@ class Inside(LocalHost):
     ) -> None:
         """`number` is the uid of another login than the machine's."""
         super().__init__(machine.home)
+        self.label = "the machine"
         bus = (f"XDG_RUNTIME_DIR=/run/user/{machine.number}",) if session else ()
         self._machine = machine
         self._before = (*machine.login(number), *bus, *surroundings)
         self.commands: list[tuple[str, ...]] = []
 
-    @property
-    def label(self) -> str:
-        """What messages call it."""
-        return "the machine"
-
     async def run(
-        self,
-        words: Sequence[str],
-        *,
-        seconds: float = 30.0,
-        given: bytes = b"",
-        largest: int = 1 << 20,
+        self, words: Sequence[str], *, seconds: float = 30.0, largest: int = 1 << 20
     ) -> CommandResult:
         """Run a command there."""
         self.commands.append(tuple(words))
         whole = (*self._before, *words)
-        return await super().run(whole, seconds=seconds, given=given, largest=largest)
+        return await super().run(whole, seconds=seconds, largest=largest)
 
     async def facts(self, path: str) -> FileInfo:
         """What stands at a path there."""

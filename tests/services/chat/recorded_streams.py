@@ -17,6 +17,7 @@ from aitui.domain.chat.reply import (
     StreamError,
     TextDelta,
     TokenUsage,
+    ToolCalled,
 )
 from aitui.errors import AituiError
 from aitui.llamaswap.chat_stream import ChatStreamParser
@@ -58,6 +59,7 @@ class Said:
     timings: GenerationTimings | None = None
     usage: TokenUsage | None = None
     finish: str = ""
+    tools: list[str] = field(default_factory=list)
     done: bool = False
     error: StreamError | AituiError | str | None = None
 
@@ -80,6 +82,8 @@ class Said:
                     self.usage = delta
                 case GenerationFinished():
                     self.finish = delta.reason
+                case ToolCalled():
+                    self.tools.append(delta.name)
                 case _:
                     raise AssertionError(f"unexpected {delta}")
 

@@ -137,6 +137,11 @@ async def test_an_older_server_isnt_at_fault_for_the_views_it_lacks(server: Serv
     assert report.status("view: performance") is CheckStatus.PASSED
 
 
+@dialects(Dialect.HEAD)
+async def test_a_build_without_a_number_is_dated_by_its_routes(server: Server) -> None:
+    assert (await examined(server))["version"].seen.endswith("; by its routes v236 to v251")
+
+
 @dialects(Dialect.HEAD, Dialect.V263)
 async def test_a_newer_server_has_every_view(server: Server) -> None:
     report = await examined(server)

@@ -10,7 +10,7 @@ from aitui.demo.certificates import Certificates
 from aitui.domain.snapshot import Server
 from aitui.llamaswap.client import LlamaSwapClient
 from aitui.services import monitor as certificate_watch
-from aitui.ui.certificate_days import certificate_item
+from aitui.ui.widgets.server_header import certificate_item
 from catalogue import CATALOGUE
 from certificates import Authority, Issued
 from stand_in import StandIn

@@ -61,6 +61,7 @@ async def test_an_unlisted_model_is_marked(watch: Watched) -> None:
 @each_dialect
 async def test_the_version_is_known(watch: Watched, stand_in: StandIn) -> None:
     assert watch.snapshot.version == stand_in.dialect.traits.version["version"]
+    assert watch.snapshot.release.has(259) is (stand_in.dialect is Dialect.V263)
 
 
 @each_dialect

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aitui.domain.logs import LogLine, LogRing, overlap_length, parse_log_line
-from aitui.ui.logs.model import LogRows
+from aitui.ui.widgets.log_rows import LogRows
 
 
 def test_the_oldest_lines_go_when_there_are_too_many() -> None:

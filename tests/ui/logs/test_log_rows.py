@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from aitui.domain.logs import LogFilter, LogLevel, LogLine, LogRing, PatternTooSlow, compile_pattern
-from aitui.ui.logs.model import LogRows, row_starts
+from aitui.ui.widgets.log_rows import LogRows, row_starts
 
 LINES = st.builds(
     LogLine,

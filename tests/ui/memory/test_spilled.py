@@ -24,7 +24,7 @@ async def test_where_the_file_can_be_changed_the_old_size_is_offered(
         await app.see("has become slow", "back to 65,536?", "9.1 tok/s with 262,144 tokens")
         await app.answer("n")
         await app.unsee("has become slow")
-        app.app._servers.post_snapshot(app.server, replace(SLOW, version="219"))
+        app.app.post_snapshot(app.server, replace(SLOW, version="219"))
         await app.until(lambda: app.models.snapshot.version == "219")
         assert not app.asking
 

@@ -4,6 +4,8 @@ from itertools import pairwise
 
 from hypothesis import strategies as st
 
+from aitui.ui.transcript.blocks import Piece, StreamedText
+
 MIXED = """\
 # Why the sky is blue
 
@@ -133,3 +135,10 @@ def split_documents(draw: st.DrawFn) -> tuple[str, list[str]]:
     places = draw(st.lists(st.integers(0, max(0, len(document))), max_size=40))
     cuts = [0, *sorted(places), len(document)]
     return document, [document[a:b] for a, b in pairwise(cuts)]
+
+
+def split_text(text: str) -> list[Piece]:
+    """All pieces of a text."""
+    growing = StreamedText()
+    growing.add(text)
+    return [*growing.advance(), *growing.tail()]

@@ -32,7 +32,7 @@ class Chat(App[None]):
         super().__init__()
         self.animation_level = "none"
         self._filters_before_terminal = (ControlCharFilter(), ContrastFilter())
-        self.copied: list[tuple[str, str]] = []
+        self.copied: list[str] = []
         self.opened: list[str] = []
 
     def get_line_filters(self) -> Sequence[LineFilter]:
@@ -41,8 +41,8 @@ class Chat(App[None]):
     def compose(self) -> ComposeResult:
         yield Transcript(Clock(Ticking(), lambda: 0.0))
 
-    def on_transcript_copy_requested(self, message: Transcript.CopyRequested) -> None:
-        self.copied.append((message.what, message.text))
+    def copy_to_clipboard(self, text: str) -> None:
+        self.copied.append(text)
 
     def on_transcript_open_requested(self, message: Transcript.OpenRequested) -> None:
         self.opened.append(message.text)

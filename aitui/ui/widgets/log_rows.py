@@ -79,18 +79,14 @@ class LogRows:
         self.ring = LogRing() if ring is None else ring
         self.widest = 0
         self.hidden_polls = 0
-        self._filter = LogFilter()
+        self.filter = LogFilter()
         self._width = NO_WRAP
-        self._needle: re.Pattern[str] | None = None
+        self.needle: re.Pattern[str] | None = None
         self._partial_line: LogLine | None = None
         self._lines: RingBuffer[LogLine] = RingBuffer()
         self._row_ends: RingBuffer[int] = RingBuffer()
         self._matches: RingBuffer[int] = RingBuffer()
-        self._first_row = 0
-
-    @property
-    def filter(self) -> LogFilter:
-        return self._filter
+        self.first_row = 0
 
     @property
     def first(self) -> int:
@@ -103,26 +99,16 @@ class LogRows:
         return self._lines.end
 
     @property
-    def first_row(self) -> int:
-        """The oldest row."""
-        return self._first_row
-
-    @property
     def end_row(self) -> int:
         """One more than the newest row."""
-        return self._row_ends[self.end - 1] if self._lines else self._first_row
+        return self._row_ends[self.end - 1] if self._lines else self.first_row
 
     @property
     def match_count(self) -> int:
         """How many shown lines have what is searched for."""
         return len(self._matches)
 
-    @property
-    def needle(self) -> re.Pattern[str] | None:
-        return self._needle
-
     def line(self, number: int) -> LogLine:
-        """The shown line of that number."""
         return self._lines[number]
 
     def visible_lines(self) -> Iterator[LogLine]:
@@ -131,7 +117,7 @@ class LogRows:
 
     def row_of(self, number: int) -> int:
         """The first row of a line."""
-        return self._first_row if number <= self.first else self._row_ends[number - 1]
+        return self.first_row if number <= self.first else self._row_ends[number - 1]
 
     def line_at_row(self, row: int) -> tuple[int, int]:
         """The line of a row, and which of its own rows that is."""
@@ -180,11 +166,11 @@ class LogRows:
 
         Raises PatternTooSlow if the pattern takes too long; the filter stays the same then.
         """
-        before, self._filter = self._filter, log_filter
+        before, self.filter = self.filter, log_filter
         try:
             self._rebuild()
         except PatternTooSlow:
-            self._filter = before
+            self.filter = before
             raise
 
     def set_wrap_width(self, width: int) -> bool:
@@ -200,7 +186,7 @@ class LogRows:
 
     def search(self, needle: re.Pattern[str] | None) -> None:
         """Look for that in all shown lines, and in those to come."""
-        self._needle = needle
+        self.needle = needle
         self._matches = RingBuffer()
         if needle is not None:
             for number in range(self.first, self.end):
@@ -235,7 +221,7 @@ class LogRows:
         return max(self.first, min(place, self.end - 1))
 
     def _filter_results(self, lines: Sequence[LogLine], seconds: float) -> Iterator[bool]:
-        return iter(self._filter.passes_each(lines, seconds, thread_time))
+        return iter(self.filter.passes_each(lines, seconds, thread_time))
 
     def _append_line(self, line: LogLine, *, passes: bool) -> None:
         if not passes:
@@ -244,7 +230,7 @@ class LogRows:
         number = self.end
         self._row_ends.append(self.end_row + self._row_count(line.text))
         self._lines.append(line)
-        if self._needle is not None and self._needle.search(line.text):
+        if self.needle is not None and self.needle.search(line.text):
             self._matches.append(number)
 
     def _drop_newest(self, line: LogLine) -> None:
@@ -263,7 +249,7 @@ class LogRows:
         if not self._lines or self._lines[self.first] is not line:
             self.hidden_polls -= line.own
             return
-        self._first_row = self._row_ends.popleft()
+        self.first_row = self._row_ends.popleft()
         self._lines.popleft()
         if self._matches and self._matches.items[self._matches.removed] < self.first:
             self._matches.popleft()
@@ -273,14 +259,14 @@ class LogRows:
         kept, unfinished = tuple(self.ring), self._partial_line
         passing = self._filter_results(kept, MATCH_SECONDS)
         self._lines, self._row_ends, self._matches = RingBuffer(), RingBuffer(), RingBuffer()
-        self._first_row = self.hidden_polls = self.widest = 0
+        self.first_row = self.hidden_polls = self.widest = 0
         for line, passes in zip(kept, passing, strict=True):
             self._append_line(line, passes=passes)
         self._partial_line = unfinished
 
     def _update_row_ends(self) -> None:
         lines = self._lines
-        first, self._row_ends = self._first_row, RingBuffer(lines.first)
+        first, self._row_ends = self.first_row, RingBuffer(lines.first)
         row = first
         for number in range(lines.first, lines.end):
             row += self._row_count(lines[number].text)
@@ -317,19 +303,15 @@ class FailureLines:
 
     lines: tuple[str, ...] = ()
     jump_pending: bool = False
+    found_at: int | None = None
+    """The number of the first of them in the log, None while it has none."""
     _texts: frozenset[str] = frozenset()
-    _first_line: int | None = None
 
     def __post_init__(self) -> None:
         self._texts = frozenset(_normalize(line) for line in self.lines)
 
     def __bool__(self) -> bool:
         return bool(self.lines)
-
-    @property
-    def is_found(self) -> bool:
-        """Whether the log has them."""
-        return self._first_line is not None
 
     def locate(self, rows: LogRows) -> int | None:
         """The first of the lines by which the latest run says why; None if that is known."""
@@ -345,22 +327,18 @@ class FailureLines:
             at = number
             if len(seen) == len(self._texts):
                 break
-        if at is None or at == self._first_line:
+        if at is None or at == self.found_at:
             return None
-        self._first_line = at
+        self.found_at = at
         return at
 
     def is_failure_line(self, number: int, line: LogLine) -> bool:
         """Whether a shown line is one of them; those of earlier runs are not."""
         return (
-            self._first_line is not None
-            and number >= self._first_line
+            self.found_at is not None
+            and number >= self.found_at
             and _normalize(line.text) in self._texts
         )
-
-    def reset_position(self) -> None:
-        """The lines have other numbers from now on."""
-        self._first_line = None
 
 
 def _normalize(text: str) -> str:

@@ -1,0 +1,44 @@
+"""How old a server is."""
+
+from dataclasses import dataclass
+
+SEPARATE_LOGS_SINCE = 259
+"""Requests have a log of their own, events hold none, and models are dated."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerRelease:
+    """The releases of llama-swap that a server can be: from `first` on, below `end` if known."""
+
+    first: int = 0
+    end: int | None = None
+
+    def has(self, release: int) -> bool | None:
+        """Return whether the server has what that release brought, None if that isn't known."""
+        if self.first >= release:
+            return True
+        return False if self.end is not None and self.end <= release else None
+
+    @property
+    def words(self) -> str:
+        """The releases in words, empty if nothing is known."""
+        newest = "" if self.end is None else f"v{self.end - 1}"
+        if not self.first:
+            return f"{newest} or older" if newest else ""
+        first = f"v{self.first}"
+        return (
+            first if first == newest else f"{first} to {newest}" if newest else f"{first} or newer"
+        )
+
+    def narrow(self, version: str) -> "ServerRelease":
+        """Return the one release that a version names, if it is possible at all."""
+        number = version_number(version)
+        if number is None or number < self.first or self.has(number) is False:
+            return self
+        return ServerRelease(number, number + 1)
+
+
+def version_number(version: str) -> int | None:
+    """Return 218 for `218`, `v218` and `218-dirty`, None for a build without a number."""
+    number = version.removeprefix("v").split("-")[0].split(".")[0]
+    return int(number) if number.isdecimal() and len(number) < 10 else None

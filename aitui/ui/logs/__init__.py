@@ -1,1 +1,0 @@
-"""The log view: its rows, their search, and their strips."""

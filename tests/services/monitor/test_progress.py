@@ -1,0 +1,115 @@
+"""How far a load is and since when a model is ready, where the server reports it."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from aitui.demo.dialect import Dialect
+from aitui.domain.models import RunState
+from aitui.domain.snapshot import Server
+from aitui.format.status import status_as_text
+from aitui.llamaswap.client import LlamaSwapClient
+from aitui.services.load import ModelNotReady, load_model
+from aitui.ui.widgets.model_detail import model_facts
+from aitui.ui.widgets.model_table import ClockReading, state_text
+from catalogue import QUICK, each_dialect
+from other_client import OtherClient
+from stand_in import StandIn
+from watched import Watched, beside, nobody, watched
+
+CONFIG = """\
+healthCheckTimeout: 0.6
+models:
+  reports: {cmd: "llama-server --load-delay 1.5 --progress-reports 10"}
+  plain: {cmd: "llama-server --load-delay 0.5"}
+"""
+
+
+@pytest.fixture
+async def newest() -> AsyncIterator[StandIn]:
+    async with StandIn(CONFIG, Dialect.V263) as running:
+        yield running
+
+
+@pytest.fixture
+def reached(newest: StandIn) -> Server:
+    return Server(newest.url, identity="newest", timeout=0.6)
+
+
+def moment() -> ClockReading:
+    return ClockReading(time.monotonic(), time.time())
+
+
+async def test_a_reported_load_shows_its_share_and_the_servers_words(
+    reached: Server, tmp_path: Path
+) -> None:
+    async with watched(reached, tmp_path) as watch, LlamaSwapClient(reached) as client:
+        await watch.until_events_flow()
+        async with beside(client.load("reports")):
+            snapshot = await watch.until(
+                lambda now: (found := now.model("reports")) is not None and found.progress == 0.5
+            )
+            model = snapshot.model("reports")
+            assert model is not None
+            assert state_text(model, moment()) == "loading 50 %"
+            assert "loading 50 % after 0 s · shard 6 of 10" in model_facts(model, moment())[0].text
+            assert "reports  starting 50 %" in status_as_text("x", snapshot, time.monotonic())
+            model = await watch.until_state("reports", RunState.READY)
+    assert (model.progress, model.progress_note) == (None, "")
+
+
+async def test_a_load_without_reports_has_no_share(reached: Server, tmp_path: Path) -> None:
+    async with watched(reached, tmp_path) as watch, LlamaSwapClient(reached) as client:
+        await watch.until_events_flow()
+        async with beside(client.load("plain")):
+            model = await watch.until_state("plain", RunState.STARTING)
+            assert model.progress is None
+            assert state_text(model, moment()) == "loading 0 s"
+
+
+async def test_a_load_is_waited_for_while_it_reports_progress(
+    reached: Server, tmp_path: Path
+) -> None:
+    async with watched(reached, tmp_path) as watch:
+        await watch.until_events_flow()
+        loaded = await load_model(watch.session, "reports", nobody)
+    assert loaded is not None
+    assert loaded.seconds > 2 * reached.timeout
+
+
+async def test_a_load_without_progress_is_given_up(reached: Server, tmp_path: Path) -> None:
+    async with watched(replace(reached, timeout=0.25), tmp_path) as watch:
+        await watch.until_events_flow()
+        with pytest.raises(ModelNotReady) as given_up:
+            await load_model(watch.session, "plain", nobody)
+    assert "without progress; llama-swap goes on loading it" in given_up.value.why
+
+
+@each_dialect
+async def test_a_model_that_was_ready_before_is_dated_by_the_server_alone(
+    stand_in: StandIn, server: Server, other: OtherClient, tmp_path: Path
+) -> None:
+    await other.load(QUICK)
+    await asyncio.sleep(0.6)
+    async with watched(server, tmp_path) as watch:
+        await watch.until_events_flow()
+        model = await watch.until_state(QUICK, RunState.READY)
+        text = model_facts(model, moment())[0].text
+        uptime = model.uptime(time.monotonic())
+    if stand_in.dialect is Dialect.V263:
+        assert uptime is not None
+        assert uptime >= 0.6
+        assert text.startswith("ready for ")
+    else:
+        assert uptime is None
+        assert text.partition(",")[0] == "ready"
+
+
+async def test_a_model_that_becomes_ready_is_dated(watch: Watched, other: OtherClient) -> None:
+    await other.load(QUICK)
+    model = await watch.until_state(QUICK, RunState.READY)
+    assert model.uptime(time.monotonic()) is not None
