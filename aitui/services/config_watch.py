@@ -67,7 +67,7 @@ def _reload_hint(admin: HostAdmin, reading: FileSnapshot, facts: UnitInfo | None
     """
     if facts is None or facts.watches_config or facts.started_at is None:
         return ""
-    read_at = max(facts.started_at, admin.last_reload.at or 0.0)
+    read_at = max(facts.started_at, admin.last_reload_at or 0.0)
     if reading.facts.modified <= read_at + 1.0:
         return ""
     changed = time.strftime("%H:%M", time.localtime(reading.facts.modified))

@@ -124,7 +124,7 @@ async def trigger_reload(watch: ReloadWatch, ask: Ask) -> str:
     how = "the server watches its file"
     if watch.watches_file is False or lost or not await watch.wait(FILE_WATCH_SECONDS):
         how = await _signal_or_restart(watch, ask, lost=lost)
-    watch.admin.last_reload.at = watch.admin.clock.wall()
+    watch.admin.last_reload_at = watch.admin.clock.wall()
     await wait_for_response(session)
     return how
 
@@ -292,7 +292,7 @@ async def restart_server(admin: HostAdmin, session: Session, progress: ProgressT
                 journal=await admin.service.journal(),
                 remedy="look at the address it listens on (-listen), and at the proxy before it",
             ) from error
-    admin.last_reload.at = admin.clock.wall()
+    admin.last_reload_at = admin.clock.wall()
 
 
 async def _check(admin: HostAdmin, progress: ProgressTracker, outcome: str) -> None:
