@@ -227,7 +227,7 @@ PROMPT = KeyGroup(
     Key("tab", "complete", "complete a command", "complete", listed=False),
     Key("up", "earlier", "earlier prompt", listed=False),
     Key("down", "later", "later prompt", listed=False),
-    Key("escape", "leave", "leave the prompt", "read"),
+    Key("escape", "screen.read_chat", "leave the prompt", "read"),
     Key(
         "ctrl+c,super+c",
         "copy",
