@@ -229,9 +229,6 @@ class Transcript(ScrollView, can_focus=True, inherit_bindings=False):
             self.screen.clear_selection()
             self._show()
 
-    def action_raw(self) -> None:
-        self.raw = not self.raw
-
     # --- drawing
 
     def render_lines(self, crop: Region) -> list[Strip]:
