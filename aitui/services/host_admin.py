@@ -25,13 +25,6 @@ from aitui.store.journal import FILE_NAME, Journal
 
 
 @dataclass(slots=True)
-class LastReload:
-    """When aitui last reloaded the server (Unix time), None before the first time."""
-
-    at: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class HostAdmin:
     """One host with the config file and the service of one server."""
 
@@ -43,7 +36,8 @@ class HostAdmin:
     clock: Clock
     passphrases: dict[str, str] = field(default_factory=dict, repr=False)
     """Passphrases of encrypted SSH keys by their files, kept in memory only."""
-    last_reload: LastReload = field(default_factory=LastReload)
+    last_reload_at: float | None = None
+    """When aitui last reloaded the server (Unix time)."""
 
     async def unit_info(self) -> UnitInfo | None:
         """Return what systemd reports of the server, None if it reports nothing."""
