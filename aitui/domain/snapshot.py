@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from aitui.domain.memory.hardware_state import HardwareState
 from aitui.domain.models import MAX_MODELS, ActiveRequests, Model, RunState
-from aitui.domain.release import ServerRelease
+from aitui.domain.release import UNKNOWN, ServerRelease
 from aitui.domain.server import Clock, Endpoints, Server
 
 if TYPE_CHECKING:
@@ -43,7 +43,6 @@ class ConnectionStatus:
 
 
 _NO_HARDWARE = HardwareState()
-_UNKNOWN_RELEASE = ServerRelease()
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +63,7 @@ class Snapshot:
     total_models: int = 0
     requests: ActiveRequests = field(default_factory=ActiveRequests)
     version: str = ""
-    release: ServerRelease = _UNKNOWN_RELEASE
+    release: ServerRelease = UNKNOWN
     events_flow: bool = False
     companions: frozenset[frozenset[str]] = frozenset()
     warnings: tuple[str, ...] = ()

@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from aitui.domain.confirmation import Ask, Confirmation
+from aitui.domain.release import ServerRelease
 from aitui.domain.snapshot import Clock, Server
 from aitui.errors import (
     ActionRefused,
@@ -36,6 +37,8 @@ class HostAdmin:
     """Passphrases of encrypted SSH keys by their files, kept in memory only."""
     last_reload_at: float | None = None
     """When aitui last reloaded the server (Unix time)."""
+    release: Callable[[], ServerRelease] = ServerRelease
+    """Returns how old the server is that reads the file; unknown without a session."""
 
     async def unit_info(self) -> UnitInfo | None:
         """Return what systemd reports of the server, None if it reports nothing."""
