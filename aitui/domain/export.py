@@ -1,9 +1,9 @@
 """A conversation as Markdown for people and as JSON for programs."""
 
 import json
-from dataclasses import asdict
 from datetime import UTC, datetime
-from operator import attrgetter
+
+from msgspec import to_builtins
 
 from aitui.domain.chat.conversation import Conversation, Role, Turn, TurnState
 
@@ -30,16 +30,16 @@ def conversation_as_json(conversation: Conversation) -> str:
         "version": JSON_VERSION,
         **{
             name: value
-            for name, value in asdict(conversation).items()
+            for name, value in to_builtins(conversation).items()
             if name not in {"turns", "sampling"}
         },
         "sampling": conversation.sampling.as_object(),
         "turns": [
-            {**asdict(turn), "sampling": turn.sampling.as_object()}
+            {**to_builtins(turn), "sampling": turn.sampling.as_object()}
             for turn in conversation.turns.values()
         ],
     }
-    return json.dumps(value, indent=2, ensure_ascii=False, default=attrgetter("value"))
+    return json.dumps(value, indent=2, ensure_ascii=False)
 
 
 def _markdown_turn(turn: Turn, *, reasoning: bool) -> str:

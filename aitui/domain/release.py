@@ -1,10 +1,9 @@
 """How old a server is."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class ServerRelease:
+class ServerRelease(Struct, frozen=True):
     """The releases of llama-swap that a server can be: from `first` on, below `end` if known."""
 
     first: int = 0

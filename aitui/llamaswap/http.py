@@ -17,6 +17,7 @@ from typing import cast
 from urllib.request import getproxies, proxy_bypass
 
 import httpx
+from msgspec import Struct
 
 from aitui.aio import shield
 from aitui.domain.sanitize import sanitize_line
@@ -46,8 +47,7 @@ _CHECK_FILES_INTERVAL = 5.0
 _KEEP_IDLE_SECONDS = 60.0
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(Struct, frozen=True):
     """One request. `path` is appended to the server's URL, `limit` is in seconds or None.
 
     `body` is JSON, empty if there is none.

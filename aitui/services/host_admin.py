@@ -2,7 +2,9 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+
+from msgspec import Struct, field
 
 from aitui.domain.confirmation import Ask, Confirmation
 from aitui.domain.snapshot import Clock, Server
@@ -24,8 +26,7 @@ class LastReload:
     at: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class HostAdmin:
+class HostAdmin(Struct, frozen=True):
     """One host with the config file and the service of one server."""
 
     server: Server
@@ -34,9 +35,12 @@ class HostAdmin:
     service: SystemdService
     journal: Journal
     clock: Clock
-    passphrases: dict[str, str] = field(default_factory=dict, repr=False)
+    passphrases: dict[str, str] = field(default_factory=dict)
     """Passphrases of encrypted SSH keys by their files, kept in memory only."""
     last_reload: LastReload = field(default_factory=LastReload)
+
+    def __repr__(self) -> str:
+        return f"HostAdmin({self.server!r})"  # without the passphrases
 
     async def unit_info(self) -> UnitInfo | None:
         """Return what systemd reports of the server, None if it reports nothing."""

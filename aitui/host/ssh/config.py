@@ -3,12 +3,12 @@
 import re
 import shlex
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
 import asyncssh
 from asyncssh import SSHKey
+from msgspec import Struct
 
 from aitui.domain.sanitize import sanitize_line
 from aitui.errors import HostError
@@ -25,8 +25,7 @@ _UNSUPPORTED_OPTION = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class SshTarget:
+class SshTarget(Struct, frozen=True):
     """One machine as configured. `jumps` are the machines on the route, in their order.
 
     `by_command` is set if a ProxyCommand makes the connection. `remember_in` is the file for a
@@ -163,8 +162,7 @@ def _agent_socket(given: str | None, ssh_config: SshConfigPaths) -> str:
     return str(ssh_config.expand(given)) if given else ""
 
 
-@dataclass(frozen=True, slots=True)
-class SshKeys:
+class SshKeys(Struct, frozen=True):
     """The keys to log in with. `locked` are the key files without the passphrase they need.
 
     `wrong` are those with a passphrase that doesn't fit. `public` is the public data of all of

@@ -2,8 +2,9 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
-from dataclasses import dataclass
 from importlib import import_module
+
+from msgspec import Struct
 
 from aitui.aio import background_task
 from aitui.domain.checks import CheckResult, CheckStage, failing_check, inconclusive_check
@@ -20,8 +21,7 @@ STAGES = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class DoctorTarget:
+class DoctorTarget(Struct, frozen=True):
     """What is examined: the settings, or why there are none, and the terminal."""
 
     settings: Settings | SettingsError

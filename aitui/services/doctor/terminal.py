@@ -3,7 +3,8 @@
 import asyncio
 from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from aitui.domain.checks import CheckResult, defect_check, inconclusive_check, passing_check
 from aitui.domain.sanitize import sanitize_line
@@ -76,8 +77,7 @@ CLIPBOARD = "terminal clipboard (OSC 52)"
 SMALLEST = (80, 24)
 
 
-@dataclass(frozen=True, slots=True)
-class TerminalInfo:
+class TerminalInfo(Struct, frozen=True):
     """Columns and lines, None where there is no terminal; and the environment that tells of it."""
 
     size: tuple[int, int] | None

@@ -1,7 +1,8 @@
 """Rows of text in symbolic styles: a theme gives them colors when they are drawn."""
 
-from dataclasses import dataclass
 from typing import NamedTuple
+
+from msgspec import Struct
 
 
 class TextStyle(NamedTuple):
@@ -22,8 +23,7 @@ MARKER_STYLE = TextStyle("marker")
 CODE_STYLE = TextStyle("code-text", ground="code")
 
 
-@dataclass(frozen=True, slots=True)
-class TranscriptRow:
+class TranscriptRow(Struct, frozen=True):
     """One row of the screen.
 
     `glue` joins it to the row above when it is copied: a line break, or what stood at the

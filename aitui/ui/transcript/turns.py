@@ -1,7 +1,8 @@
 """Turns of a conversation as the transcript keeps them: texts that may still grow."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from aitui.ui.transcript.blocks import (
     Piece,
@@ -16,8 +17,7 @@ from aitui.ui.transcript.layout import LaidOutPiece
 PROMPT_INDENT = 2
 
 
-@dataclass(frozen=True, slots=True)
-class CompletedTurn:
+class CompletedTurn(Struct, frozen=True):
     """A turn that is whole. `thought_for` is in seconds, `role` is user, assistant or system."""
 
     id: str
