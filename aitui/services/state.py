@@ -355,9 +355,9 @@ class ServerState:
         """Add a suspend to all ages: the monotonic clock stood still meanwhile."""
         self._facts.last_used = {key: used - seconds for key, used in self._facts.last_used.items()}
         self.models = tuple(replace(model, since=model.since - seconds) for model in self.models)
-        self._statuses = tuple(
+        self._facts.statuses = tuple(
             replace(status, ready_at=None if (at := status.ready_at) is None else at - seconds)
-            for status in self._statuses
+            for status in self._facts.statuses
         )
         self._starts.forget_times()
         self._stale = True
