@@ -20,10 +20,10 @@ from aitui.settings.values import FASTEST_FPS, SLOWEST_FPS
 class Arguments(Struct, frozen=True):
     """One command line. `model` is an id or an alias, empty where the command takes none.
 
-    `log` is "proxy", "upstream", or empty for both. `settings` are the NAME=VALUE of a chat,
+    `log` is "proxy", "upstream", "http", or empty for both. `settings` are the NAME=VALUE of a chat,
     `system` is None where nothing was said of it. `size` is a context size as it was typed; `flag`
     and `value` are those of llama-server. `reload` is False where a change of the config file is
-    not to take effect yet, `only` is set where it must not reach other models.
+    not to take effect yet. `only` changes this model alone, `shared` all that share the value.
     """
 
     command: str = "tui"
@@ -48,6 +48,7 @@ class Arguments(Struct, frozen=True):
     value: str = ""
     reload: bool = True
     only: bool = False
+    shared: bool = False
 
     @property
     def is_change(self) -> bool:
@@ -157,7 +158,8 @@ _CHANGE = (
         action="store_false",
         words="write the file and stop: the server goes on with what it has",
     ),
-    _switch("--only", words="change this model alone where others share the value"),
+    _switch("--only", words="change this model alone if others share the value"),
+    _switch("--shared", words="change the others as well; --yes alone never does"),
 )
 
 COMMANDS = (
@@ -225,12 +227,13 @@ COMMANDS = (
     ),
     CommandSpec(
         "logs",
-        "[options] [ID | --proxy | --upstream]",
+        "[options] [ID | --proxy | --upstream | --http]",
         "show the log of a model, or of the server and all models",
         (
             _model("the model's id or an alias; this never loads it", nargs="?"),
             _log("proxy", "of llama-swap itself"),
             _log("upstream", "of all models"),
+            _log("http", "of requests, llama-swap ≥ v259"),
             _switch(
                 "-f", "--follow", words="go on with what comes, and wait for a server that goes"
             ),

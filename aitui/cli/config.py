@@ -10,25 +10,16 @@ from msgspec import to_builtins
 from msgspec.structs import replace
 
 from aitui.cli.args import Arguments
-from aitui.cli.session import (
-    preflight,
-    terminal_ask,
-    terminal_session,
-    wait_for_first_events,
-)
+from aitui.cli.session import preflight, terminal_ask, terminal_session, wait_for_first_events
 from aitui.domain.config.sizes import parse_context_size
 from aitui.domain.confirmation import Confirmation
 from aitui.domain.progress import Step, Steps, StepState
 from aitui.domain.sanitize import sanitize_line
 from aitui.domain.snapshot import Clock, Server, Snapshot
-from aitui.errors import ActionRefused, ConfigChangedMeanwhile
+from aitui.errors import ActionRefused, ConfigChangedMeanwhile, SettingsError
 from aitui.paths import Paths
 from aitui.services.config_change import ConfigRunner, Job, JobResult, PlanAnswer
-from aitui.services.config_plan import (
-    CONTEXT_SIZE,
-    ChangePlan,
-    change_confirmation,
-)
+from aitui.services.config_plan import CONTEXT_SIZE, ChangePlan, change_confirmation
 from aitui.services.config_recover import recover_changes
 from aitui.services.config_watch import read_server_config, sanitize_config
 from aitui.services.host_admin import HostAdmin, no_host_error, open_administration
@@ -43,6 +34,7 @@ class TerminalFrontend:
 
     def __init__(self, arguments: Arguments, session: Session | None) -> None:
         self._session = session
+        self._answers_yes, self._is_shared = arguments.yes, arguments.shared
         self._ask = terminal_ask(arguments, lambda: session.snapshot if session else Snapshot())
 
     async def ask(self, build: Callable[[Snapshot], Confirmation]) -> bool:
@@ -50,7 +42,15 @@ class TerminalFrontend:
         return await self._ask(build)
 
     async def confirm_plan(self, plan: ChangePlan) -> PlanAnswer:
-        """Print what a change would do, and ask."""
+        """Print what a change would do, and ask; `--yes` alone answers for no other model."""
+        change = plan.change
+        if self._answers_yes and change.also and not self._is_shared:
+            noun = f"{len(change.also)} other models" if change.also[1:] else "another model"
+            raise ActionRefused(
+                f"Not changed: {change.flag} of {sanitize_line(change.model, 80)} is shared",
+                why=f"{noun} would change as well: {', '.join(map(sanitize_line, change.also))}",
+                remedy="--only changes this model alone, --shared changes all of them",
+            )
         live = self._session is not None
         yes = await self._ask(lambda now: change_confirmation(plan, now if live else None))
         return PlanAnswer.YES if yes else PlanAnswer.NO
@@ -130,6 +130,8 @@ async def _change_context(runner: ConfigRunner, arguments: Arguments) -> None:
 
 
 async def _change_flag(runner: ConfigRunner, arguments: Arguments) -> None:
+    if arguments.only and arguments.shared:
+        raise SettingsError("--only and --shared exclude each other")
     flag = arguments.flag
     runner.admin.server.refuse_if_read_only(f"changing {sanitize_line(flag, 60)}")
     result = await runner.change_flag(arguments.model, flag, arguments.value, only=arguments.only)

@@ -26,19 +26,14 @@ def conversation_as_markdown(conversation: Conversation, *, reasoning: bool = Fa
 
 def conversation_as_json(conversation: Conversation) -> str:
     """Return the whole tree with every fact, indented. `version` counts changes of its form."""
-    value = {
-        "version": JSON_VERSION,
-        **{
-            name: value
-            for name, value in to_builtins(conversation).items()
-            if name not in {"turns", "sampling"}
-        },
-        "sampling": conversation.sampling.as_object(),
-        "turns": [
-            {**to_builtins(turn), "sampling": turn.sampling.as_object()}
-            for turn in conversation.turns.values()
-        ],
-    }
+    value: dict[str, object] = {"version": JSON_VERSION, **to_builtins(conversation)}
+    # Deleted and set: the long ones stand last.
+    del value["sampling"], value["turns"]
+    value["sampling"] = conversation.sampling.as_object()
+    value["turns"] = [
+        {**to_builtins(turn), "sampling": turn.sampling.as_object()}
+        for turn in conversation.turns.values()
+    ]
     return json.dumps(value, indent=2, ensure_ascii=False)
 
 

@@ -419,7 +419,6 @@ def _read_value(window: FileWindow, kind: int) -> Generator[ByteRange, bytes, Va
 
 
 def _skip(window: FileWindow, kind: int, count: int, depth: int = 0) -> Wants:
-    """Skip values of one kind."""
     if count > _MOST_ITEMS:
         raise unreadable_header_error(f"it claims to have a list of {count:,} values")
     if kind == _STRING:

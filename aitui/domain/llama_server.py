@@ -196,6 +196,7 @@ def _commands(script: list[str]) -> list[list[str]]:
 
 _FLAG_NAME = re.compile(r"-{0,2}[A-Za-z][A-Za-z0-9._-]{0,79}")
 _CONTEXT_SIZE = frozenset(CONTEXT_SIZE)
+_IK_LLAMA = re.compile(r"\bik[-_.]llama", re.IGNORECASE)
 _NEGATIVE_NUMBER = re.compile(r"-\.?[0-9]")
 
 
@@ -245,16 +246,16 @@ class FlagOccurrence(Struct, frozen=True):
         return self.value_word is self.flag_word
 
 
-def find_flag(given: str) -> Flag:
+def find_flag(given: str, command: str = "") -> Flag:
     """Return the flag of a spelling, with or without dashes, or of its environment variable.
 
-    An unknown name gives a flag of its own. Raises ConfigRefused for what can't be the name of a
+    `command` is the one that it is meant for, if there is one: forks read some flags otherwise. An unknown name gives a flag of its own. Raises ConfigRefused for what can't be the name of a
     flag.
     """
     if not _FLAG_NAME.fullmatch(given):
         what = f"“{sanitize_line(given, 60)}” can't be a flag."
         raise ConfigRefused(what, remedy="Give it as --name or -n.")
-    flags = _flags_by_name()
+    flags = _flags_of(command)
     likely = ("--", "-") if len(given) > 1 else ("-", "--")
     dashes = ("",) if given.startswith("-") else likely
     names = [normalize_flag_name(dash + given) for dash in dashes]
@@ -267,8 +268,9 @@ def normalize_flag_name(name: str) -> str:
     return name.replace("_", "-") if name.startswith("--") else name
 
 
-def flag_occurrences(words: tuple[CommandWord, ...]) -> Iterator[FlagOccurrence]:
-    """Yield the flags among the words, with their values, as llama-server would read them."""
+def flag_occurrences(words: tuple[CommandWord, ...], command: str = "") -> Iterator[FlagOccurrence]:
+    """Yield the flags among the words of a command, with their values, as its server reads them."""
+    flags = _flags_of(command)
     index = 0
     while index < len(words):
         word = words[index]
@@ -280,7 +282,7 @@ def flag_occurrences(words: tuple[CommandWord, ...]) -> Iterator[FlagOccurrence]
         if equals:
             yield FlagOccurrence(name, word, word, attached)
             continue
-        known = _flags_by_name().get(name)
+        known = flags.get(name)
         takes = known.takes if known else FlagArity.OPTIONAL
         following = words[index] if index < len(words) else None
         alone = takes is FlagArity.OPTIONAL and following is not None and is_flag(following.text)
@@ -296,10 +298,12 @@ def is_flag(text: str) -> bool:
     return len(text) > 1 and text.startswith("-") and not _NEGATIVE_NUMBER.match(text)
 
 
-def last_occurrence(words: tuple[CommandWord, ...], flag: Flag) -> FlagOccurrence | None:
+def last_occurrence(
+    words: tuple[CommandWord, ...], flag: Flag, command: str = ""
+) -> FlagOccurrence | None:
     """Find the flag where it stands last, which is the one that counts."""
     found = None
-    for given in flag_occurrences(words):
+    for given in flag_occurrences(words, command):
         if given.name in flag.names:
             found = given
     return found
@@ -313,7 +317,7 @@ def find_occurrence(command: str, flag: Flag) -> FlagOccurrence | None:
     """
     found, every = launch(command), split_words(command)
     if found.begin is not None:
-        return last_occurrence(every[found.begin :], flag)
+        return last_occurrence(every[found.begin :], flag, command)
     if found.script is not None or not flag.names_elsewhere:
         return None
     given = None
@@ -338,15 +342,26 @@ def effective_flag_value(command: str, flag: Flag) -> str | None:
     return given.value if given else None
 
 
+def _flags_of(command: str) -> Mapping[str, Flag]:
+    """Return the flags that the server of a command knows."""
+    begin = launch(command).begin if _IK_LLAMA.search(command) else None
+    before = split_words(command)[:begin] if begin else ()
+    return _flags_by_name(is_ik=any(_IK_LLAMA.search(word.text) for word in before))
+
+
 @cache
-def _flags_by_name() -> dict[str, Flag]:
+def _flags_by_name(*, is_ik: bool) -> dict[str, Flag]:
     known: dict[str, Flag] = {}
-    for takes, table in (
+    tables = [
         (FlagArity.ONE, flag_table.TAKING_ONE_VALUE),
         (FlagArity.TWO, flag_table.TAKING_TWO_VALUES),
         (FlagArity.OPTIONAL, flag_table.TAKING_A_VALUE_OR_NONE),
         (FlagArity.NOTHING, flag_table.TAKING_NO_VALUE),
-    ):
+    ]
+    if is_ik:
+        tables.append((FlagArity.ONE, flag_table.IK_TAKING_ONE_VALUE))
+        tables.append((FlagArity.NOTHING, flag_table.IK_TAKING_NO_VALUE))
+    for takes, table in tables:
         for words in map(str.split, re.split(" / |\n", table)):
             names = tuple(word for word in words if word.startswith("-"))
             environment = "".join(word for word in words if not word.startswith("-"))

@@ -2,6 +2,9 @@
 
 from msgspec import Struct
 
+SEPARATE_LOGS_SINCE = 259
+"""Requests have a log of their own, events hold none, and models are dated."""
+
 
 class ServerRelease(Struct, frozen=True):
     """The releases of llama-swap that a server can be: from `first` on, below `end` if known."""

@@ -19,17 +19,12 @@ def nearest(wanted: str, known: Iterable[str], limit: int = 3) -> tuple[str, ...
     names: dict[str, list[str]] = {}
     for name in dict.fromkeys(known):
         names.setdefault(name.casefold(), []).append(name)
-    containing = sorted(
-        (text for text in names if folded in text), key=lambda text: (len(text), text)
-    )
+    containing = sorted((len(text), text) for text in names if folded in text)
     from difflib import get_close_matches  # with the first typing error
 
-    similar = get_close_matches(
-        folded[:_LONGEST_COMPARED],
-        [text for text in names if len(text) <= _LONGEST_COMPARED],
-        limit,
-    )
-    ordered = dict.fromkeys([*containing, *similar])
+    short = [text for text in names if len(text) <= _LONGEST_COMPARED]
+    similar = get_close_matches(folded[:_LONGEST_COMPARED], short, limit)
+    ordered = dict.fromkeys([*(text for _, text in containing), *similar])
     return tuple(name for text in ordered for name in names[text])[:limit]
 
 

@@ -51,15 +51,15 @@ def host_info_rows(
         RankedText("" if facts.environment == NATIVE else facts.environment, 4),
         RankedText("" if up is None else f"up {format_seconds(max(0.0, up))}", 8),
     )
+    size = facts.memory_bytes
+    memory = "" if size is None else f"{format_bytes_gib(size)} RAM"
     driver = f"NVIDIA driver {facts.nvidia_driver}" if facts.nvidia_driver else ""
     hardware = (
         RankedText(format_processor(facts.processor), 9),
         RankedText(_format_count(facts.sockets, "socket"), 2 if facts.sockets == 1 else 5),
         RankedText(_format_count(facts.cores, "core"), 8),
         RankedText(_format_count(facts.threads, "thread"), 7),
-        RankedText(
-            "" if facts.memory_bytes is None else f"{format_bytes_gib(facts.memory_bytes)} RAM", 3
-        ),
+        RankedText(memory, 3),
         *(
             RankedText(words, 4)
             for words in (_group_names(facts.accelerators) if with_cards else ())
@@ -74,9 +74,8 @@ def host_info_source(facts: HostInfo) -> str:
     """Name the source of what is shown of it, "" if nothing is."""
     shown = set(facts.origins) - {"accelerators"} or set(facts.origins)
     tellers = {facts.origins[name] for name in shown}
-    return " and ".join(
-        one.value for one in (SampleSource.HOST, SampleSource.SERVER) if one in tellers
-    )
+    ordered = (SampleSource.HOST, SampleSource.SERVER)
+    return " and ".join(one.value for one in ordered if one in tellers)
 
 
 def format_processor(name: str) -> str:

@@ -174,12 +174,7 @@ class ConfigFile:
                 self._abandoned |= {token}
 
     async def undo(
-        self,
-        *,
-        backup: str,
-        before: str,
-        after: str,
-        on_step: OnStep = ignore,
+        self, *, backup: str, before: str, after: str, on_step: OnStep = ignore
     ) -> WriteResult:
         """Restore a backup, in the same way as any other write.
 

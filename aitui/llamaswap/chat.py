@@ -24,7 +24,7 @@ from aitui.llamaswap.chat_stream import ChatStreamParser
 from aitui.llamaswap.errors import web_page_error
 from aitui.llamaswap.http import HttpClient, Request, ResponseStream
 from aitui.llamaswap.model_info import parse_slot_size, slots_path
-from aitui.llamaswap.transport import PacedReader
+from aitui.llamaswap.stream import PacedReader
 
 _PATH = "/v1/chat/completions"
 _SLOTS_SECONDS = 15.0

@@ -25,7 +25,7 @@ from aitui.domain.chat.reply import (
 from aitui.domain.chat.stream_filters import LoadingLineFilter, ThinkTagFilter
 from aitui.domain.sanitize import StreamSanitizer, sanitize_line
 from aitui.errors import AituiError, BadResponse
-from aitui.llamaswap.sse import SseEvent, SseParser
+from aitui.llamaswap.stream import SseEvent, SseParser
 
 LARGEST_LINE = 8 * 1024 * 1024
 LONGEST_REPLY = 16 * 1024 * 1024
@@ -430,7 +430,9 @@ class ChatStreamParser:
             self._emit(self._reasoning_sanitizer.finish(), "", 0)
 
     def _emit_text(self, text: str, pieces: int) -> None:
-        reasoning, text = self._think_tags.feed(text)
+        reasoning = ""
+        if not self._think_tags.is_answering:
+            reasoning, text = self._think_tags.feed(text)
         self._emit(reasoning, text, pieces)
 
     def _emit(self, reasoning: str, text: str, pieces: int) -> None:

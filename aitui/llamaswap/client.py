@@ -19,7 +19,14 @@ from aitui.llamaswap.errors import (
     response_error,
     web_page_error,
 )
-from aitui.llamaswap.http import LARGEST_RESPONSE, HttpClient, Request, ResponseStream
+from aitui.llamaswap.http import (
+    LARGEST_RESPONSE,
+    HttpClient,
+    Request,
+    ResponseStream,
+    fill_path,
+    path_segment,
+)
 from aitui.llamaswap.schemas import (
     ServerVersion,
     looks_like_html,
@@ -29,7 +36,6 @@ from aitui.llamaswap.schemas import (
     parse_version,
 )
 from aitui.llamaswap.tls import ClientCertificate
-from aitui.llamaswap.urls import fill_path, path_segment
 
 if TYPE_CHECKING:
     from aitui.domain.events import Event
@@ -222,7 +228,7 @@ class LlamaSwapClient:
     ) -> AsyncIterator[AsyncIterator[str]]:
         """Yield a log as it grows, in pieces not aligned to lines, until the server ends it.
 
-        `name` is "proxy", "upstream", a model's id, or "" for both. Servers before v218 send the
+        `name` is "proxy", "upstream", "http" (from v259 on), a model's id, or "" for both. Servers before v218 send the
         headers only with the first piece, so opening waits for as long as the log is silent.
         Raises NoSuchModel.
         """

@@ -10,7 +10,6 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import httpx
@@ -18,6 +17,7 @@ import httpx
 from aitui.domain.sanitize import sanitize_line
 from aitui.errors import AituiError, ConnectionLost, TimedOut, TlsRefused, Unreachable
 from aitui.llamaswap.certificates import client_certificate_error, find_file_error, hangup_error
+from aitui.llamaswap.transport import RequestTrace
 from aitui.llamaswap.urls import authority_of, host_of, is_https
 
 if TYPE_CHECKING:
@@ -37,32 +37,6 @@ _CLIENT_CERTIFICATE_ALERTS = (
 )
 _NAME_ALERTS = ("UNRECOGNIZED_NAME", "INTERNAL_ERROR")
 _NO_TLS = {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE"}
-
-# A server refuses a client certificate in the first round trip after the handshake; what breaks
-# later broke for another reason, such as a load that took minutes.
-_REFUSAL_SECONDS = 5.0
-
-
-@dataclass(slots=True)
-class RequestTrace:
-    """How far a request came, filled in by httpx's trace; `handshake_at` is the loop's time."""
-
-    handshake_at: float | None = None
-    headers: bool = False
-
-    async def __call__(self, event: str, info: object) -> None:  # noqa: ARG002 - httpx calls it so
-        """Record an event of the trace extension."""
-        if event == "connection.start_tls.complete":
-            self.handshake_at = asyncio.get_running_loop().time()
-        elif event.endswith("receive_response_headers.complete"):
-            self.headers = True
-
-    @property
-    def is_just_after_handshake(self) -> bool:
-        """Whether TLS was set up a moment ago and no response has come yet."""
-        if self.handshake_at is None or self.headers:
-            return False
-        return asyncio.get_running_loop().time() - self.handshake_at < _REFUSAL_SECONDS
 
 
 async def translate_error(

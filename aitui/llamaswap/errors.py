@@ -107,7 +107,6 @@ def response_error(server: Server, response: Response, model: str = "") -> Aitui
         return NoSuchModel(
             f"The server knows no model “{sanitize_line(model, _LONGEST_TEXT)}”",
             status=status,
-            words=words.text,
             why=words.text,
             remedy="refresh the list of models",
         )
@@ -117,7 +116,6 @@ def response_error(server: Server, response: Response, model: str = "") -> Aitui
             if server.api_key is None
             else f"{authority_of(server)} doesn't accept the API key",
             status=status,
-            words=words.text,
             why=words.text,
             remedy="set the server's api_key",
         )
@@ -128,7 +126,6 @@ def response_error(server: Server, response: Response, model: str = "") -> Aitui
         seconds = float(pause) if is_number else None
         return TooManyRequests(
             f"{authority_of(server)} has too many requests under way",
-            words=words.text,
             why=words.text,
             remedy=f"try again in {seconds:g} s" if seconds else "try again in a moment",
             retry_after=seconds,
@@ -140,7 +137,6 @@ def response_error(server: Server, response: Response, model: str = "") -> Aitui
     return ServerError(
         f"{response.endpoint} was answered with {_format_status(status)}",
         status=status,
-        words=words.text,
         why=words.text or f"{authority_of(server)} gave no reason",
         remedy="use https:// in the URL"
         if "HTTP request to an HTTPS server" in words.text
@@ -180,7 +176,6 @@ def proxy_error(server: Server, response: Response) -> ProxyError:
         f"The proxy at {authority_of(server)} answers {_format_status(response.status)}, "
         "llama-swap behind it does not answer",
         status=response.status,
-        words=words.text,
         why=words.text,
         remedy=f"check and restart {server.service_unit}" if server.service_unit else "",
     )
@@ -216,7 +211,7 @@ def _not_supported(server: Server, response: Response, words: ErrorText) -> NotS
     else:
         what = f"{where} has no {response.endpoint}"
         why = words.text or f"it answered {_format_status(status)}"
-    return NotSupported(what, status=status, words=words.text, why=why, remedy=remedy)
+    return NotSupported(what, status=status, why=why, remedy=remedy)
 
 
 def _format_status(status: int) -> str:

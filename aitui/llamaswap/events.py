@@ -28,7 +28,7 @@ from aitui.domain.events import (
 from aitui.domain.models import ActiveRequest, ModelStatus
 from aitui.domain.sanitize import sanitize_line, sanitize_text
 from aitui.llamaswap import schemas
-from aitui.llamaswap.sse import SseParser
+from aitui.llamaswap.stream import SseParser
 
 _DECODE_IN_THREAD = 64 * 1024
 _MOST_HEADERS = 100

@@ -14,6 +14,7 @@ from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import cast
+from urllib.parse import quote
 from urllib.request import getproxies, proxy_bypass
 
 import httpx
@@ -31,10 +32,10 @@ from aitui.errors import (
     TlsRefused,
     Unreachable,
 )
-from aitui.llamaswap.connection_errors import TRANSLATABLE_ERRORS, RequestTrace, translate_error
+from aitui.llamaswap.connection_errors import TRANSLATABLE_ERRORS, translate_error
 from aitui.llamaswap.errors import Response
 from aitui.llamaswap.tls import FileFingerprint, fingerprint, tls_context
-from aitui.llamaswap.transport import KEEPALIVE, ClosingTransport
+from aitui.llamaswap.transport import KEEPALIVE, ClosingTransport, RequestTrace
 from aitui.llamaswap.urls import authority_of, host_of, is_loopback, user_agent
 
 CONNECT_SECONDS = 10.0
@@ -45,6 +46,18 @@ LARGEST_ERROR = 256 * 1024
 _POOL_SECONDS = 1.0
 _CHECK_FILES_INTERVAL = 5.0
 _KEEP_IDLE_SECONDS = 60.0
+
+
+def path_segment(identifier: str) -> str:
+    """Quote an id as one segment of a path."""
+    # HTTP clients drop the segments `.` and `..`, which would lead to another endpoint.
+    quoted = quote(identifier.encode("utf-8", "replace"), safe="")
+    return quoted.replace(".", "%2E") if not quoted.strip(".") else quoted
+
+
+def fill_path(template: str, identifier: str) -> str:
+    """Fill a model's id into the path of an endpoint."""
+    return template.replace("<id>", path_segment(identifier))
 
 
 class Request(Struct, frozen=True):
@@ -273,6 +286,8 @@ class ClientPool:
         self._renewing = asyncio.Lock()
         self._slots = asyncio.Semaphore(SLOTS)
         self._pool: _PooledClient | None = None
+        self._settings: tuple[dict[str, str], str | None] | None = None
+        """Headers and proxy, read again with a new pool: on another network there may be another."""
         self._open: dict[httpx.AsyncClient, ClosingTransport] = {}
         self.is_closed = False
 
@@ -303,6 +318,7 @@ class ClientPool:
 
     async def replace_pool(self) -> None:
         """Give new requests fresh connections; running ones finish on the old ones."""
+        self._settings = None
         pool, self._pool = self._pool, None
         if pool is None:
             return
@@ -359,10 +375,13 @@ class ClientPool:
     def _new_client(self, context: ssl.SSLContext | None, connections: int) -> httpx.AsyncClient:
         if self.is_closed:
             raise ConnectionLost(f"The connections to {authority_of(self._server)} are closed")
-        transport = _build_transport(self._server, context, connections)
+        if self._settings is None:
+            self._settings = _build_headers(self._server), environment_proxy(self._server)
+        headers, proxy = self._settings
+        transport = _build_transport(self._server, context, connections, proxy)
         client = httpx.AsyncClient(
             transport=transport,
-            headers=_build_headers(self._server),
+            headers=headers,
             # httpx's read timeout counts between chunks: a stream may be silent for longer, so the
             # limits of requests and the watchdog of chats are our own.
             timeout=httpx.Timeout(None, connect=CONNECT_SECONDS, pool=_POOL_SECONDS),
@@ -376,14 +395,14 @@ class ClientPool:
 
 
 def _build_transport(
-    server: Server, context: ssl.SSLContext | None, connections: int
+    server: Server, context: ssl.SSLContext | None, connections: int, proxy: str | None
 ) -> ClosingTransport:
     try:
         return ClosingTransport(
             # Without a context httpx loads its default trust store, which costs 28 ms; an empty one
             # trusts no certificate and costs nothing.
             context or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
-            environment_proxy(server),
+            proxy,
             httpx.Limits(max_connections=connections, keepalive_expiry=_KEEP_IDLE_SECONDS),
             KEEPALIVE,
         )

@@ -6,8 +6,8 @@ A request starts a stopped model and resets its idle timer: send it only while t
 import msgspec
 
 from aitui.llamaswap.errors import Response
+from aitui.llamaswap.http import path_segment
 from aitui.llamaswap.schemas import decode_as
-from aitui.llamaswap.urls import path_segment
 
 LARGEST_CONTEXT = 1 << 31
 _LARGEST_SLOT = 1 << 40

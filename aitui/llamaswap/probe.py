@@ -20,10 +20,11 @@ from aitui.domain.sanitize import sanitize_line
 from aitui.domain.server import Server
 from aitui.errors import TimedOut
 from aitui.llamaswap.certificates import format_name
-from aitui.llamaswap.connection_errors import TRANSLATABLE_ERRORS, RequestTrace, translate_error
+from aitui.llamaswap.connection_errors import TRANSLATABLE_ERRORS, translate_error
 from aitui.llamaswap.errors import Response, response_error
 from aitui.llamaswap.http import HttpClient, Request, environment_proxy
 from aitui.llamaswap.tls import tls_context
+from aitui.llamaswap.transport import RequestTrace
 from aitui.llamaswap.urls import authority_of, host_of, port_of
 
 if TYPE_CHECKING:
@@ -132,8 +133,7 @@ async def _connect(
     host = host_of(server)
     name = host if context is not None else None
     _, writer = await _run_within_limit(
-        server,
-        asyncio.open_connection(host, port_of(server), ssl=context, server_hostname=name),
+        server, asyncio.open_connection(host, port_of(server), ssl=context, server_hostname=name)
     )
     try:
         yield writer

@@ -9,22 +9,20 @@ closing a socket here never awaits: an awaiting close can itself be cancelled.
 import asyncio
 import socket
 import ssl
-from collections.abc import AsyncIterator, Coroutine, Iterable
-from typing import Any, Self
+from collections.abc import Coroutine, Iterable
+from dataclasses import dataclass
+from typing import Any
 
 import httpcore
 import httpx
-
-from aitui.aio import cancel_and_wait
 
 _IDLE_SECONDS = 30
 _INTERVAL_SECONDS = 10
 _PROBES = 3
 
-ROUND_SECONDS = 0.015
-LARGEST_BACKLOG = 1024 * 1024
-# asyncio hands over at most 64 KiB a read: with that much there is more behind it.
-_LARGE_READ = 48 * 1024
+# A server refuses a client certificate in the first round trip after the handshake; what breaks
+# later broke for another reason, such as a load that took minutes.
+_REFUSAL_SECONDS = 5.0
 
 
 class ClosingBackend(httpcore.AsyncNetworkBackend):
@@ -124,12 +122,10 @@ class _TrackedStream(httpcore.AsyncNetworkStream):
     def __init__(self, owner: ClosingBackend, wrapped: httpcore.AsyncNetworkStream) -> None:
         self._owner = owner
         self.wrapped = wrapped
-
-    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return await self.wrapped.read(max_bytes, timeout)
-
-    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        await self.wrapped.write(buffer, timeout)
+        # A stream of tokens makes thousands of these calls a second: no layer of ours between.
+        self.read = wrapped.read  # type: ignore[method-assign]
+        self.write = wrapped.write  # type: ignore[method-assign]
+        self.get_extra_info = wrapped.get_extra_info  # type: ignore[method-assign]
 
     async def aclose(self) -> None:
         self._owner.close(self)
@@ -151,9 +147,6 @@ class _TrackedStream(httpcore.AsyncNetworkStream):
             raise
         self._owner.untrack(self)
         return self._owner.track(secured)
-
-    def get_extra_info(self, info: str) -> object:
-        return self.wrapped.get_extra_info(info)
 
 
 def _run_to_completion(closing: Coroutine[Any, Any, None]) -> None:
@@ -183,73 +176,23 @@ def _socket_options() -> list[tuple[int, int, int]]:
 KEEPALIVE = _socket_options()
 
 
-class PacedReader:
-    """Reads chunks in paced batches while the context is open, no faster than they are taken.
+@dataclass(slots=True)
+class RequestTrace:
+    """How far a request came, filled in by httpx's trace; `handshake_at` is the loop's time."""
 
-    Over mTLS, 2,000 events a second cost 24-28 % of a core, most of it one wake-up for every TLS
-    record: reading in rounds of 15 ms halves that.
-    """
+    handshake_at: float | None = None
+    headers: bool = False
 
-    def __init__(self, chunks: AsyncIterator[bytes]) -> None:
-        self._chunks = chunks
-        self._waiting = bytearray()
-        self._news = asyncio.Event()
-        self._room = asyncio.Event()
-        self._has_waited = False
-        self._reading: asyncio.Task[None] | None = None
+    async def __call__(self, event: str, info: object) -> None:  # noqa: ARG002 - httpx calls it so
+        """Record an event of the trace extension."""
+        if event == "connection.start_tls.complete":
+            self.handshake_at = asyncio.get_running_loop().time()
+        elif event.endswith("receive_response_headers.complete"):
+            self.headers = True
 
-    async def __aenter__(self) -> Self:
-        self._reading = asyncio.create_task(self._read(), name="read a stream")
-        self._reading.add_done_callback(lambda _: self._news.set())
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        if self._reading is not None:
-            await cancel_and_wait(self._reading)
-
-    async def take(self, limit: float | None) -> bytes:
-        """Return what has come since the last call, after waiting for some; b"" at the end.
-
-        Raises TimeoutError if nothing comes for `limit` seconds, and what reading raised. This is
-        the watchdog of streams: httpx's own read timeout is off.
-        """
-        assert self._reading is not None
-        if not self._waiting and not self._reading.done():
-            self._news.clear()
-            async with asyncio.timeout(limit):
-                await self._news.wait()
-        if not self._waiting:
-            self._reading.result()
-            return b""
-        taken = bytes(self._waiting)
-        self._waiting.clear()
-        self._room.set()
-        return taken
-
-    async def _read(self) -> None:
-        loop = asyncio.get_running_loop()
-        began = loop.time()
-        read_bytes = 0
-        while True:
-            self._has_waited = False
-            next_turn = loop.call_soon(self._mark_waited)
-            try:
-                chunk = await anext(self._chunks, None)
-            finally:
-                next_turn.cancel()
-            if chunk is None:
-                return
-            self._waiting += chunk
-            self._news.set()
-            read_bytes += len(chunk)
-            if self._has_waited:
-                pause = began + ROUND_SECONDS - loop.time()
-                if pause > 0 and read_bytes < _LARGE_READ:
-                    await asyncio.sleep(pause)
-                began, read_bytes = loop.time(), 0
-            while len(self._waiting) > LARGEST_BACKLOG:
-                self._room.clear()
-                await self._room.wait()
-
-    def _mark_waited(self) -> None:
-        self._has_waited = True
+    @property
+    def is_just_after_handshake(self) -> bool:
+        """Whether TLS was set up a moment ago and no response has come yet."""
+        if self.handshake_at is None or self.headers:
+            return False
+        return asyncio.get_running_loop().time() - self.handshake_at < _REFUSAL_SECONDS

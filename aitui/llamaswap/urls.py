@@ -1,11 +1,11 @@
-"""URLs of a server: host and port for messages, paths of endpoints, the User-Agent."""
+"""The URL of a server, its host and port for messages; the User-Agent."""
 
 import getpass
 import ipaddress
 import platform
 import re
 from typing import TYPE_CHECKING
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 from aitui import __version__
 
@@ -48,18 +48,6 @@ def is_loopback(server: "Server") -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
-
-
-def path_segment(identifier: str) -> str:
-    """Quote an id as one segment of a path."""
-    # HTTP clients drop the segments `.` and `..`, which would lead to another endpoint.
-    quoted = quote(identifier.encode("utf-8", "replace"), safe="")
-    return quoted.replace(".", "%2E") if not quoted.strip(".") else quoted
-
-
-def fill_path(template: str, identifier: str) -> str:
-    """Fill a model's id into the path of an endpoint."""
-    return template.replace("<id>", path_segment(identifier))
 
 
 def user_agent() -> str:

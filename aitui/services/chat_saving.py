@@ -89,24 +89,18 @@ class SlotSizeCache:
     """The slot sizes that a server's models reported, as long as they stay loaded."""
 
     def __init__(self) -> None:
-        self._sizes: dict[str, int] = {}
-        """0: the model was asked, and doesn't report it."""
+        self.sizes: dict[str, int] = {}
+        """In tokens, by the models that were asked since they were loaded; 0 if not reported."""
         self._seen_ready: set[str] = set()
 
     def size_for(self, model: Model) -> int:
         """Return the tokens of one slot: as reported, else the context divided by the command's slots."""
         slots = CommandLine.read(model.command).parallel_slots or 1
-        return self._sizes.get(model.id) or model.context.tokens // max(1, slots)
-
-    def should_fetch(self, model_id: str) -> bool:
-        """Return whether a model that replies has to be asked: True once a load."""
-        wanted = model_id not in self._sizes
-        self._sizes.setdefault(model_id, 0)
-        return wanted
+        return self.sizes.get(model.id) or model.context.tokens // max(1, slots)
 
     def record(self, model_id: str, tokens: int) -> None:
         """Store what the server reported."""
-        self._sizes[model_id] = tokens
+        self.sizes[model_id] = tokens
 
     def update_model(self, model: Model) -> None:
         """Forget a model that was unloaded: it may come back with other slots.
@@ -117,12 +111,13 @@ class SlotSizeCache:
             self._seen_ready.add(model.id)
         elif model.id in self._seen_ready:
             self._seen_ready.discard(model.id)
-            self._sizes.pop(model.id, None)
+            self.sizes.pop(model.id, None)
 
     async def fetch(self, client: "ChatClient", model_id: str) -> None:
         """Ask the model; only for one that replies, since this loads any other."""
+        self.sizes[model_id] = 0
         try:
-            self._sizes[model_id] = await client.slot_size(model_id)
+            self.sizes[model_id] = await client.slot_size(model_id)
         except AituiError:
             # Servers without --slots answer 501: the command's own figures count then.
             return

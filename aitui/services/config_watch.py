@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from aitui.aio import sleep_until
 from aitui.domain.config.document import ConfigDocument, ModelBlock, decode_config
 from aitui.domain.config.lint import Diagnostic, find_diagnostics
 from aitui.domain.config.read_rules import read_swap_rules
@@ -177,11 +178,7 @@ class ConfigWatch:
                 if isinstance(error, HostKeyRefused | HostLoginRefused):
                     # Each attempt may want a touch on a key, or count against a limit there.
                     pause = None
-            try:
-                async with asyncio.timeout(pause):
-                    await self._check_requested.wait()
-            except TimeoutError:
-                continue
+            await sleep_until(self._check_requested, pause)
 
     async def _check_when_rules_are_lost(self) -> None:
         """A server that came up again may run another file."""

@@ -110,6 +110,8 @@ async def wait_until_ready(
         background_task(loading, f"load {model_id}") as coming,
         background_task(aborting, f"abort {model_id}") as aborted,
     ):
+        # It is on the screen by the time that the request is sent.
+        await monitor.begin_load(model_id)
         await asyncio.wait({coming, aborted}, return_when=asyncio.FIRST_COMPLETED)
         if monitor.was_unload_requested(model_id):
             # Closing the request removes a load that has not begun from the server's queue.
@@ -282,12 +284,16 @@ async def load_model(
     ModelNotReady raised if there is none. Raises LoadFailed with the reason and the models that were
     evicted in vain, NoSuchModel, ActionRefused, Unreachable.
     """
-    model = resolve_loadable_model(wanted, session.snapshot)
+    snapshot = session.monitor.snapshot
+    model = resolve_loadable_model(wanted, snapshot)
     session.server.refuse_if_read_only(f"loading {model.id}")
     if model.state is RunState.READY:
         return LoadResult(model.id, 0.0)
-    if load_confirmation(model.id, session.snapshot).needed and not await ask(
-        lambda snapshot: load_confirmation(model.id, snapshot)
+    # Nothing has to go, and of its memory nothing is known: there is nothing to confirm.
+    has_risk = model.id in snapshot.hardware.models or any(m.resident for m in snapshot.models)
+    if has_risk and (
+        load_confirmation(model.id, snapshot).needed
+        and not await ask(lambda snapshot: load_confirmation(model.id, snapshot))
     ):
         return None
     return await _load_and_report(session, model, at_limit)
@@ -333,9 +339,8 @@ async def _load_and_report(
 ) -> LoadResult | None:
     monitor = session.monitor
     began = session.clock.monotonic()
-    ready_before = {other.id for other in session.snapshot.ready}
+    before = monitor.snapshot
     failed: LoadFailure | None = None
-    await monitor.begin_load(model.id)
     try:
         if await wait_until_ready(session, model.id, at_limit):
             return LoadResult(model.id, session.clock.monotonic() - began)
@@ -348,13 +353,13 @@ async def _load_and_report(
         reason = await diagnose_load_failure(session.client, model.id, error.why)
         words = reason.words or error.why or error.what
         failed = LoadFailure(session.clock.wall(), words, reason.failure_lines)
-        ready_now = {other.id for other in session.snapshot.ready}
+        gone = {model.id for model in before.ready} - {model.id for model in monitor.snapshot.ready}
         raise LoadFailed(
             f"{model.id} didn't come up",
             why=failed.reason,
             remedy="its log tells more",
             log=failed.log,
-            evicted=tuple(sorted(ready_before - ready_now - {model.id})),
+            evicted=tuple(sorted(gone - {model.id})),
         ) from error
     else:
         return None

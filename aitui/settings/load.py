@@ -213,7 +213,6 @@ def server_at(url: str, home: Path, *, read_only: bool = False) -> Server:
 
 
 def _environment_settings(environment: Mapping[str, str]) -> dict[str, RawValue]:
-    """Return the settings in the environment."""
     described = {}
     for setting in table.SERVER_SETTINGS:
         text = environment.get(setting.variable) if setting.variable else None

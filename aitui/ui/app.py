@@ -361,13 +361,13 @@ class AituiApp(App[None]):
         if current is not None and message.text_area.id == "prompt":
             current.chat.update_draft()
 
-    def on_composer_completion_requested(self, message: "Composer.CompletionRequested") -> None:
+    def action_complete_command(self) -> None:
         if current := self._current():
-            current.commands.complete(message.text)
+            current.commands.complete(self._models_screen.chat.prompt.text)
 
-    def on_composer_editor_requested(self, message: "Composer.EditorRequested") -> None:
+    def action_edit_prompt(self) -> None:
         if current := self._current():
-            current.chat.edit_prompt(message.text)
+            current.chat.edit_prompt(self._models_screen.chat.prompt.text)
 
     def on_transcript_open_requested(self, message: "Transcript.OpenRequested") -> None:
         if current := self._current():
@@ -402,10 +402,11 @@ class AituiApp(App[None]):
         self.server, self.snapshot = server, snapshot
 
     def post_snapshot(self, server: Server, snapshot: Snapshot) -> None:
-        """Show a new state of a server soon; of several only the latest."""
-        if self._next_snapshot is None:
-            self.call_later(self._show_next_snapshot)
-        self._next_snapshot = server, snapshot
+        """Show a new state of a server soon, of several only the latest; none of one that was left."""
+        if server is self.server:
+            if self._next_snapshot is None:
+                self.call_later(self._show_next_snapshot)
+            self._next_snapshot = server, snapshot
 
     def _show_next_snapshot(self) -> None:
         assert self._next_snapshot is not None

@@ -87,7 +87,7 @@ class KeyGroup:
     def hint(self, action: str, words: str = "") -> Hint:
         """The footer's hint for the key that does `action`; `words` replace those of the key."""
         key = self._find(action)
-        owner = f"{self.owner}." if self.owner else ""
+        owner = f"{self.owner}." if self.owner and "." not in action else ""
         return self.sign(action), words or key.short or key.words, owner + action
 
     def line(self, *actions: str) -> str:
@@ -222,7 +222,7 @@ PROMPT = KeyGroup(
     "prompt",
     Key("enter", "send", "send", sign="⏎"),
     Key("ctrl+j,shift+enter", "newline", "new line", sign="^j"),
-    Key("ctrl+e", "edit", "write in $EDITOR", "editor", "^e"),
+    Key("ctrl+e", "app.edit_prompt", "write in $EDITOR", "editor", "^e"),
     Key("tab", "complete", "complete a command", "complete", listed=False),
     Key("up", "earlier", "earlier prompt", listed=False),
     Key("down", "later", "later prompt", listed=False),

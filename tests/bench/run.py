@@ -28,8 +28,8 @@ from aitui.ui.terminal.filters import ContrastFilter, ControlCharFilter
 from aitui.ui.terminal.key_queue import KeyQueue, QueuedEvent
 from aitui.ui.terminal.screen_diff import FrameWriter
 from aitui.ui.transcript.blocks import StreamedText
+from aitui.ui.transcript.conversation import CompletedTurn
 from aitui.ui.transcript.render import render_piece
-from aitui.ui.transcript.turns import CompletedTurn
 from aitui.ui.widgets.transcript import Transcript
 from bench.measured import Measured, resident
 from bench.tables import merging_run, table_run

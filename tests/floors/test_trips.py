@@ -2,14 +2,24 @@
 
 import asyncio
 import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from msgspec.structs import replace
+
+from aitui.demo.certificates import Certificates
+from aitui.demo.dialect import Dialect
 from aitui.domain.snapshot import Server
-from catalogue import SLOW
+from catalogue import QUICK, SLOW, STEADY
+from e2e.config_change.conftest import Administered, on_this_machine
 from floors.test_imports import PROJECT
 from floors.trips import Trip
 from other_client import OtherClient
+from stand_in import StandIn
+from ui.chat.pane import chatting
 from ui.driven import driven
+
+__all__ = ["on_this_machine"]
 
 
 def files_of(trip: Trip) -> list[str]:
@@ -40,3 +50,72 @@ async def test_running_to_a_table_cell(server: Server, tmp_path: Path, other: Ot
         await loading
     assert files_of(trip) == listed_files("`/running` to a cell of the table")
     assert len(trip.modules) <= 11
+
+
+async def test_a_key_to_the_request_to_load(server: Server, tmp_path: Path) -> None:
+    trip = Trip(
+        "aitui.ui.screens.models:ModelsScreen.action_load", "httpx._client:AsyncClient.stream"
+    )
+    async with driven(server, tmp_path) as app:
+        await app.see("● live", QUICK)
+        for key, ready in ("l", [QUICK]), ("u", []):
+            app.go_to(QUICK)
+            await app.press(key)
+            await app.until_ready(*ready)
+        app.go_to(STEADY)
+        with trip.recorded():
+            await app.press("l")
+            await app.until(lambda: trip.modules, "requested")
+    assert files_of(trip) == listed_files("`l` to the request")
+    assert len(trip.modules) <= 12
+
+
+TALKING = """\
+models:
+  "talks-slowly":
+    cmd: "llama-server --port ${PORT} --tokens-per-second 8 --chunks 60"
+"""
+
+
+async def test_a_token_to_a_row_of_the_transcript(
+    certificates: Certificates, server: Server, tmp_path: Path
+) -> None:
+    trip = Trip(
+        "aitui.llamaswap.http:ResponseStream.chunks",
+        "aitui.ui.transcript.rows:StyleCache.render_strip",
+        until_return=True,
+    )
+    async with StandIn(TALKING, Dialect.V218, certificates) as talking:
+        elsewhere = replace(server, url=talking.url)
+        async with chatting(talking, elsewhere, tmp_path, "talks-slowly") as pane:
+            await pane.send("hi")
+            await pane.begun()
+            await pane.streams(pane.answer.rates.tokens + 3)
+            with trip.recorded():
+                await pane.app.until(lambda: trip.modules, "painted")
+    assert files_of(trip) == listed_files("A token to a row of the transcript")
+    assert len(trip.modules) <= 16
+
+
+async def test_the_context_dialog_to_the_file(
+    on_this_machine: Administered, tmp_path: Path
+) -> None:
+    trip = Trip(
+        "aitui.ui.screens.confirm:ConfirmScreen.action_answer",
+        # The first call after the rename of the new file: the backup is renamed as well.
+        "aitui.host.config_file:ConfigWriteTransaction._read_back",
+    )
+    async with driven(on_this_machine.server, tmp_path) as app:
+        await app.see("small")
+        app.go_to("small")
+        await app.press("c", *"131072", "enter")
+        await app.armed()
+        with trip.recorded():
+            # Threads that began before the recording wouldn't be seen.
+            asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor())
+            await app.press("y")
+            await app.until(lambda: trip.modules, "renamed")
+        assert "131072" in on_this_machine.config.read_text()
+        await app.see("✔ verify")
+    assert files_of(trip) == listed_files("The context dialog to the file")
+    assert len(trip.modules) <= 18

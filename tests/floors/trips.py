@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from inspect import CO_ASYNC_GENERATOR, CO_COROUTINE
 from types import FrameType
 
+from textual._callback import invoke
+from textual.events import Callback
 from textual.message_pump import MessagePump
 from textual.reactive import invoke_watcher
 from textual.widget import Widget
@@ -20,10 +22,12 @@ _ARROWS = (
     (asyncio.events.Handle.__init__, asyncio.events.Handle._run, "self"),
     (_WorkItem.__init__, _WorkItem.run, "self"),
     (MessagePump.post_message, MessagePump._dispatch_message, "message"),
+    (Callback.__init__, invoke, "callback"),
     (Widget.refresh, Widget.render_lines, "self"),
 )
 _CAUSES = {cause.__code__: (effect.__code__, name) for cause, effect, name in _ARROWS}
 _EFFECTS = {effect.__code__: name for _, effect, name in _ARROWS}
+_REPAINT = Widget.render_lines.__code__
 _CAN_WAIT = CO_COROUTINE | CO_ASYNC_GENERATOR
 _Moment = tuple["_Span", int]
 _Stack = list[tuple[FrameType | None, "_Span"]]
@@ -113,6 +117,8 @@ class Trip:
 
     def _enter(self, frame: FrameType, stack: _Stack) -> None:
         code, here = frame.f_code, (stack[-1][1], self._now)
+        if code.co_name == "render_lines" and isinstance(frame.f_locals.get("self"), Widget):
+            code = _REPAINT  # A widget may have one of its own.
         if code in _CAUSES:
             effect, name = _CAUSES[code]
             about = frame.f_locals[name]
@@ -128,7 +134,9 @@ class Trip:
         elif code in _EFFECTS and frame not in self._left:
             known = self._causes.get((code, id(frame.f_locals[_EFFECTS[code]])), _UNKNOWN)
             known.has_effect = True
-            stack.append((frame, self._span_within(frame, known.moment)))
+            # Handlers are invoked as callbacks are, within the span of their message.
+            if known is not _UNKNOWN or code is not invoke.__code__:
+                stack.append((frame, self._span_within(frame, known.moment)))
         elif module := _module_of(frame):
             here[0].modules.setdefault(module, self._now)
             if frame in self._left:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aitui.errors import BadResponse
-from aitui.llamaswap.sse import SseEvent, SseParser
+from aitui.llamaswap.stream import SseEvent, SseParser
 
 _FIELDS = [b"data:", b"data: ", b"event:", b":", b"id: 1", b"a", b"{}", b" "]
 _LINE_ENDS = [b"\n", b"\r", b"\r\n", b"\n\n"]

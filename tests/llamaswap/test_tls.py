@@ -163,7 +163,7 @@ async def test_what_breaks_long_after_the_handshake_is_no_refusal(
         await asyncio.sleep(0.2)
         writer.transport.abort()
 
-    monkeypatch.setattr("aitui.llamaswap.connection_errors._REFUSAL_SECONDS", 0.1)
+    monkeypatch.setattr("aitui.llamaswap.transport._REFUSAL_SECONDS", 0.1)
     async with RawServer(respond, mutual_tls) as there:
         error = await refused(trusting(there.url, authority, client_certificate))
     assert isinstance(error, ConnectionLost)

@@ -1,11 +1,11 @@
 """An answer under way, frozen at one moment."""
 
+import dataclasses
 from bisect import bisect_right
 from collections import deque
-from dataclasses import dataclass, field
 from enum import Enum
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from aitui.errors import AituiError
 
@@ -154,11 +154,11 @@ class GrowingText:
         return joined[start - offset : end - offset]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class TextSnapshot:
     """The first `length` characters of a growing text."""
 
-    source: GrowingText = field(default_factory=GrowingText, repr=False, compare=False)
+    source: GrowingText = dataclasses.field(default_factory=GrowingText, repr=False, compare=False)
     length: int = 0
 
     def __str__(self) -> str:
@@ -259,7 +259,6 @@ class RateMeter:
         return (after - before) / (ended - began) if ended > began else self._overall
 
     def _complete_points(self, now: float) -> None:
-        """Complete the points of the series that are due."""
         if self._first is None or now - self._point_at < POINT:
             return
         passed = int((now - self._point_at) / POINT)

@@ -19,12 +19,11 @@ class ThinkTagFilter:
         self._pending = ""
         self._thinking = False
         self._thought = False
-        self._answering = False
+        self.is_answering = False
+        """All that follows is text."""
 
     def feed(self, piece: str) -> tuple[str, str]:
-        """Return the reasoning and the text that are certain by now."""
-        if self._answering:
-            return "", piece
+        """Return the reasoning and the text that are certain by now; not once `is_answering`."""
         text = self._pending + piece
         self._pending = ""
         reasoning: list[str] = []
@@ -45,7 +44,7 @@ class ThinkTagFilter:
                 self._pending = text
                 return "".join(reasoning), ""
             else:
-                self._answering = True
+                self.is_answering = True
                 return "".join(reasoning), start if self._thought else text
 
     def finish(self) -> tuple[str, str]:

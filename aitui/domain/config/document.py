@@ -1,7 +1,8 @@
 """A config file: its models, with their commands as llama-swap expands them."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from decimal import Decimal, InvalidOperation
 
 from msgspec import Struct
@@ -225,13 +226,19 @@ class ConfigDocument(Struct, frozen=True):
             name: ModelEntry(name, entry.pair, entry.anchor, merged.keys(entry.value))
             for name, entry in merged.keys(_value_node(top, "models")).items()
         }
+        macros = _build_macros(merged, _value_node(top, "macros"))
+        blocks = []
+        for entry in entries.values():
+            first, last = lines.line(entry.key.start), lines.line(block_end(text, entry.pair))
+            aliases = tuple(_aliases(merged, entry, macros))
+            blocks.append(ModelBlock(entry.id, first, last, aliases))
         return cls(
             text=text,
-            models=_build_blocks(text, lines, entries),
+            models=tuple(blocks),
             lines=lines,
             root=root,
             entries=entries,
-            macros=_build_macros(merged, _value_node(top, "macros")),
+            macros=macros,
             merged=merged,
         )
 
@@ -269,11 +276,7 @@ class ConfigDocument(Struct, frozen=True):
 
     def macros_of(self, model_id: str) -> tuple[Macro, ...]:
         """Return the macros that a model's command is expanded with, in llama-swap's order."""
-        entry = self.entry(model_id)
-        own = _build_macros(self.merged, _value_node(entry.keys, "macros"))
-        # A model's own macro takes the place of the file's in the order.
-        macros = (Macro(MODEL_ID, model_id, None), *self.macros, *own)
-        return tuple({macro.name: macro for macro in macros}.values())
+        return _macros_of(self.merged, self.entry(model_id), self.macros)
 
     def environment(self, model_id: str) -> tuple[YamlScalar, ...]:
         """Return the scalars of the model's `env` list, each `NAME=VALUE`."""
@@ -303,17 +306,32 @@ class ConfigDocument(Struct, frozen=True):
         return CommandLine(("-c", value)).context_size
 
 
-def _build_blocks(
-    text: str, lines: LineIndex, entries: Mapping[str, ModelEntry]
-) -> tuple[ModelBlock, ...]:
-    blocks: list[ModelBlock] = []
-    for entry in entries.values():
-        node = _value_node(entry.keys, "aliases")
-        items = node.items if isinstance(node, YamlCollection) else ()
-        aliases = tuple(name for item in items if (name := scalar_text(item)))
-        first, last = lines.line(entry.key.start), lines.line(block_end(text, entry.pair))
-        blocks.append(ModelBlock(entry.id, first, last, aliases))
-    return tuple(blocks)
+def _aliases(
+    merged: MergedKeys, entry: ModelEntry, file_macros: tuple[Macro, ...]
+) -> Iterator[str]:
+    """Yield the other names to which llama-swap answers with a model.
+
+    Its `aliases`, and the keys of `filters.setParamsByID` (mostlygeek/llama-swap#793), both with
+    their macros put in.
+    """
+    node = _value_node(entry.keys, "aliases")
+    names = [scalar_text(item) for item in node.items] if isinstance(node, YamlCollection) else []
+    by_id = _value_node(merged.keys(_value_node(entry.keys, "filters")), "setParamsByID")
+    for name in filter(None, (*names, *merged.keys(by_id))):
+        if "${" in name:
+            with suppress(ConfigRefused):
+                yield expand(name, _macros_of(merged, entry, file_macros))
+        else:
+            yield name
+
+
+def _macros_of(
+    merged: MergedKeys, entry: ModelEntry, file_macros: tuple[Macro, ...]
+) -> tuple[Macro, ...]:
+    own = _build_macros(merged, _value_node(entry.keys, "macros"))
+    # A model's own macro takes the place of the file's in the order.
+    macros = (Macro(MODEL_ID, entry.id, None), *file_macros, *own)
+    return tuple({macro.name: macro for macro in macros}.values())
 
 
 def _build_macros(merged: MergedKeys, node: Node | None) -> tuple[Macro, ...]:

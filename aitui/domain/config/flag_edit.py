@@ -10,7 +10,7 @@ from aitui.domain.config.locate import (
     LocatedValue,
     SourceMap,
     ValueSource,
-    command_anchor_name,
+    anchor_name,
     escape_fragment,
     locate_flag,
     locate_macro_reference,
@@ -91,7 +91,7 @@ def change_flag(
     together from several places.
     """
     line = document.model(model_id).first_line
-    found_flag = find_flag(flag)
+    found_flag = find_flag(flag, document.command(model_id))
     name = flag if flag.startswith("-") else found_flag.long_name
     edit = FlagEdit(document, model_id, found_flag, name, value, line)
     _refuse_wrong_value_count(edit)
@@ -227,7 +227,7 @@ def _append_flag(edit: FlagEdit, sharers: tuple[str, ...]) -> ConfigChange:
         old=before.text if before else None,
         new=edit.value,
         where=ValueSource.ANCHOR if sharers else ValueSource.COMMAND,
-        shared_name=command_anchor_name(document, edit.model_id) if sharers else "",
+        shared_name=anchor_name(document.entry(edit.model_id), "cmd") if sharers else "",
         also=also,
         added=True,
     )

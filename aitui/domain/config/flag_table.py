@@ -48,7 +48,6 @@ TAKING_ONE_VALUE = """
 -sm --split-mode LLAMA_ARG_SPLIT_MODE
 -ts --tensor-split LLAMA_ARG_TENSOR_SPLIT
 -mg --main-gpu LLAMA_ARG_MAIN_GPU
--fit --fit LLAMA_ARG_FIT
 -fitt --fit-target LLAMA_ARG_FIT_TARGET
 -fitc --fit-ctx LLAMA_ARG_FIT_CTX
 --override-kv
@@ -205,9 +204,19 @@ TAKING_TWO_VALUES = """
 --control-vector-layer-range
 """
 
-# Without a value in the releases before August 2025, and with one since.
+# Without a value in some releases or forks, and with on, off or auto in others.
 TAKING_A_VALUE_OR_NONE = """
 -fa --flash-attn LLAMA_ARG_FLASH_ATTN
+-fit --fit LLAMA_ARG_FIT
+"""
+
+# What ik_llama.cpp reads otherwise (gpt_params_find_arg in its common/common.cpp).
+IK_TAKING_ONE_VALUE = """
+--context-shift
+--fit-margin
+"""
+IK_TAKING_NO_VALUE = """
+-fit --fit
 """
 
 TAKING_NO_VALUE = """

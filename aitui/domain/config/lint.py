@@ -288,9 +288,8 @@ class _Linter:
         macros = [macro.name for macro in self._document.macros_of(entry.id)]
         for key, text in expanded.items():
             for name in dict.fromkeys(REFERENCE.findall(text)):
-                if name == "PORT" and (_has_port(expanded) or key == "proxy"):
-                    continue
-                if name == "PID" and key == "cmdStop":
+                given = name == "PORT" and (_has_port(expanded) or key == "proxy")
+                if given or (name == "PID" and key == "cmdStop"):
                     continue
                 at = entry.keys[key].pair.key.start if key in entry.keys else entry.key.start
                 words = f"The {key} of {shown} names the unknown macro {name}.{_hint(name, macros)}"

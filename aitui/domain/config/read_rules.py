@@ -8,19 +8,10 @@ of a matrix, since a newer server may obey it.
 import re
 from collections.abc import Iterator, Mapping
 
+from aitui.domain.config import swap_rules
 from aitui.domain.config.document import ConfigDocument
 from aitui.domain.config.lint import entries_at
-from aitui.domain.config.swap_rules import (
-    DEFAULT,
-    Expression,
-    SetReference,
-    SwapGroup,
-    SwapGroups,
-    SwapMatrix,
-    SwapRules,
-    leaves,
-    parse_set,
-)
+from aitui.domain.config.swap_rules import Expression, SetReference, SwapGroup, SwapRules
 from aitui.domain.config.yaml_tree import (
     MERGE_TAG,
     MappingEntry,
@@ -93,10 +84,10 @@ class _RulesReader:
             raise ConfigRefused("A list or a value stands where a mapping has to.")
         return self._document.merged.keys(entry.value)
 
-    def _read_groups(self, keys: Mapping[str, MappingEntry]) -> SwapGroups:
+    def _read_groups(self, keys: Mapping[str, MappingEntry]) -> swap_rules.SwapGroups:
         group_of: dict[str, SwapGroup] = {}
         for name, entry in self._entries(keys.get("groups")).items():
-            if name == DEFAULT.name:
+            if name == swap_rules.DEFAULT.name:
                 raise ConfigRefused("The name of the default group is taken.")
             settings = self._entries(entry)
             group = SwapGroup(
@@ -109,9 +100,9 @@ class _RulesReader:
                 if member in group_of or member not in self._models:
                     raise ConfigRefused("A member of a group is no model, or in two groups.")
                 group_of[member] = group
-        return SwapGroups(group_of)
+        return swap_rules.SwapGroups(group_of)
 
-    def _read_matrix(self, keys: Mapping[str, MappingEntry]) -> SwapMatrix:
+    def _read_matrix(self, keys: Mapping[str, MappingEntry]) -> swap_rules.SwapMatrix:
         matrix = self._entries(keys.get("matrix"))
         if not matrix.keys() <= _MATRIX_KEYS:
             raise ConfigRefused("The matrix has a key that isn't known here.")
@@ -127,20 +118,22 @@ class _RulesReader:
             if model_id in costs:
                 raise ConfigRefused("A model has two costs.")
             costs[model_id] = _read_cost(entry.value)
-        return SwapMatrix(self._read_sets(matrix.get("sets"), variables), variables, costs)
+        return swap_rules.SwapMatrix(
+            self._read_sets(matrix.get("sets"), variables), variables, costs
+        )
 
     def _read_sets(
         self, entry: MappingEntry | None, variables: Mapping[str, str]
     ) -> Mapping[str, Expression]:
         found = {
-            name: parse_set(scalar_text(one.value) or "")
+            name: swap_rules.parse_set(scalar_text(one.value) or "")
             for name, one in self._entries(entry).items()
         }
         # llama-swap reads the pairs of this mapping itself: `<<` is a set like any other there.
         if not 0 < len(found) <= MOST_SETS or _has_merge_key(entry):
             raise ConfigRefused("The matrix has no sets, or more than are read.")
         for expression in found.values():
-            for leaf in leaves(expression):
+            for leaf in swap_rules.leaves(expression):
                 if not isinstance(leaf, SetReference):
                     self._resolve_model(leaf.name, variables)
         return {name: found[name] for name in _sort_sets(found)}
@@ -164,7 +157,7 @@ def _sort_sets(sets: Mapping[str, Expression]) -> Iterator[str]:
         if name not in sets or name in open_:
             raise ConfigRefused("A set refers to none, or to itself.")
         open_.add(name)
-        for leaf in leaves(sets[name]):
+        for leaf in swap_rules.leaves(sets[name]):
             if isinstance(leaf, SetReference):
                 yield from visit(leaf.name)
         done.add(name)

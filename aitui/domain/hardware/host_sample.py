@@ -8,14 +8,7 @@ from aitui.domain.hardware import machine as machine_files
 from aitui.domain.hardware import sample as bounds
 from aitui.domain.hardware.gpu.probe import Sections
 from aitui.domain.hardware.gpu.vendors import read_gpus
-from aitui.domain.hardware.machine import (
-    CpuCounters,
-    Process,
-    parse_listeners,
-    parse_port_arguments,
-    parse_processes,
-    with_descendants,
-)
+from aitui.domain.hardware.machine import CpuCounters, Process
 from aitui.domain.hardware.sample import GpuProcessMemory, HardwareSample, SampleSource
 from aitui.domain.hardware.script import MARK
 
@@ -53,7 +46,7 @@ class HostSample(Struct, frozen=True):
         """Return what the processes behind a port hold, None if none was found."""
         # The script looks for ports after it has listed the processes: what it finds of itself then
         # isn't in that list.
-        pids = with_descendants(self.ports.get(port, ()), self.processes)
+        pids = machine_files.with_descendants(self.ports.get(port, ()), self.processes)
         if self.processes:
             pids &= self.processes.keys()
         if not pids:
@@ -89,10 +82,10 @@ def parse_host_sample(
             at, SampleSource.HOST, gpus, machine if machine.memory_total else None
         ),
         uses=uses,
-        processes=parse_processes(found.lines("processes"), int(page or _USUAL_PAGE)),
+        processes=machine_files.parse_processes(found.lines("processes"), int(page or _USUAL_PAGE)),
         ports={
-            **parse_port_arguments(found.lines("named")),
-            **parse_listeners(found.lines("listening")),
+            **machine_files.parse_port_arguments(found.lines("named")),
+            **machine_files.parse_listeners(found.lines("listening")),
         },
         counters=counters,
         errors=errors,

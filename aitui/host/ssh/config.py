@@ -73,41 +73,29 @@ def read_target(address: SshAddress, ssh_config: SshConfigPaths) -> SshTarget:
             why=sanitize_line(str(error), 300),
             remedy="mend that line; ssh -G shows what OpenSSH makes of it",
         ) from error
-    config = options.config
-    user_files = cast("list[str] | None", config.get("UserKnownHostsFile"))
-    files = _host_key_files(user_files, ssh_config)
-    global_files = cast("list[str] | None", config.get("GlobalKnownHostsFile"))
-    identities = cast("list[str] | None", config.get("IdentityFile"))
+    config, folder = options.config, ssh_config.home / ".ssh"
+
+    def files(option: str, *default: Path) -> tuple[Path, ...]:
+        given = cast("list[str] | None", config.get(option))
+        return default if given is None else tuple(map(ssh_config.expand, given))
+
+    own_files = files("UserKnownHostsFile", folder / "known_hosts", folder / "known_hosts2")
     agent = config.get("IdentityAgent", ssh_config.agent)
     jumps = cast("str | None", config.get("ProxyJump")) or ""
+    alias = cast("str | None", config.get("HostKeyAlias"))
     return SshTarget(
         address=address,
         configs=tuple(configs),
         host=options.host,
         port=options.port,
         user=options.username,
-        known_name=entry_name(
-            options.host, options.port, cast("str | None", config.get("HostKeyAlias"))
-        ),
+        known_name=entry_name(options.host, options.port, alias),
         jumps=tuple(SshAddress.read(hop) for hop in jumps.split(",") if hop.strip()),
         by_command=bool(config.get("ProxyCommand")),
-        known_hosts=(
-            *files,
-            *(
-                ssh_config.global_known_hosts
-                if global_files is None
-                else map(ssh_config.expand, global_files)
-            ),
-        ),
-        remember_in=next((path for path in files if str(path) != "/dev/null"), None),
-        identities=tuple(
-            map(ssh_config.expand, identities)
-            if identities is not None
-            else (ssh_config.home / ".ssh" / name for name in _DEFAULT_KEYS)
-        ),
-        certificates=tuple(
-            map(ssh_config.expand, cast("list[str]", config.get("CertificateFile", [])))
-        ),
+        known_hosts=(*own_files, *files("GlobalKnownHostsFile", *ssh_config.global_known_hosts)),
+        remember_in=next((path for path in own_files if str(path) != "/dev/null"), None),
+        identities=files("IdentityFile", *(folder / name for name in _DEFAULT_KEYS)),
+        certificates=files("CertificateFile"),
         identities_only=bool(config.get("IdentitiesOnly")),
         agent=_agent_socket(cast("str | None", agent), ssh_config),
         sets_keepalive=config.get("ServerAliveInterval") is not None,
@@ -146,12 +134,6 @@ def _config_texts(path: Path, ssh_config: SshConfigPaths, depth: int) -> Iterato
             for included in Path(wanted.anchor).glob(str(relative)):
                 if included.is_file():
                     yield from _config_texts(included, ssh_config, depth + 1)
-
-
-def _host_key_files(given: list[str] | None, ssh_config: SshConfigPaths) -> tuple[Path, ...]:
-    if given is None:
-        return (ssh_config.home / ".ssh" / "known_hosts", ssh_config.home / ".ssh" / "known_hosts2")
-    return tuple(map(ssh_config.expand, given))
 
 
 def _agent_socket(given: str | None, ssh_config: SshConfigPaths) -> str:

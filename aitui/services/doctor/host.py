@@ -3,7 +3,7 @@
 import asyncio
 import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 
 from msgspec import Struct
@@ -401,21 +401,10 @@ def _parse_config(text: str) -> ConfigFindings:
     return ConfigFindings(
         wrong,
         tuple(block.id for block in document.models),
-        frozenset(_other_names(document)),
+        frozenset(name for block in document.models for name in block.aliases),
         frozenset(name for name in document.entries if _is_hidden(document, name)),
         parses=True,
     )
-
-
-def _other_names(document: ConfigDocument) -> Iterator[str]:
-    """Yield aliases, and the ids by which llama-swap gives a model other parameters."""
-    for block in document.models:
-        yield from block.aliases
-    for entry in document.entries.values():
-        filters = entry.keys.get("filters")
-        named = document.merged.keys(filters.value).get("setParamsByID") if filters else None
-        if named is not None:
-            yield from document.merged.keys(named.value)
 
 
 def _is_hidden(document: ConfigDocument, name: str) -> bool:

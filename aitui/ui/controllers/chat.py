@@ -556,8 +556,7 @@ class ChatController:
             self._notifier.notify_if_away(words)
 
     def _handle_reply_change(self, chat: ChatSession, answer: Reply) -> None:
-        should_fetch = self._sessions.slots.should_fetch
-        if answer.phase in _GENERATING_PHASES and should_fetch(answer.model):
+        if answer.phase in _GENERATING_PHASES and answer.model not in self._sessions.slots.sizes:
             learning = self._learn_slot_size(answer.model)
             self._tasks.run_in_background(learning, f"slots {answer.model}")
         if chat is not self.chat:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from aitui.domain.confirmation import Ask
-from aitui.domain.models import ActiveRequest, Model
+from aitui.domain.models import ActiveRequest, Model, find_model
 from aitui.domain.snapshot import ConnectionPhase
 from aitui.errors import LoadFailed
 from aitui.services.load import load_model, open_loads
@@ -29,7 +29,7 @@ class ModelsController:
 
     def load(self, model_id: str) -> None:
         """Load a model, unless that is under way."""
-        model = self._session.snapshot.model(model_id)
+        model = find_model(model_id, self._session.monitor.snapshot.models)
         if model is not None and model.requested is not None:
             # A second request would take the place of the one that is open.
             self._app.notify(f"{model_id} is loading already")

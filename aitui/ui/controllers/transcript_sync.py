@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from aitui.domain.chat.conversation import Conversation, Role, Turn
 from aitui.domain.chat.reply import Reply, ReplyPhase
 from aitui.ui.reply_text import END_LABELS, footer_items
+from aitui.ui.transcript.conversation import CompletedTurn
 from aitui.ui.transcript.render import ITEM_GAP
-from aitui.ui.transcript.turns import CompletedTurn
 from aitui.ui.widgets.transcript import Transcript
 
 

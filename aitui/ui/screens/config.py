@@ -17,7 +17,7 @@ from aitui.ui.messages import ConfigEditRequested, ModelRemovalRequested
 from aitui.ui.plain import PlainText
 from aitui.ui.text import LineItem, fit_items, shorten_id
 from aitui.ui.transcript.highlight import highlight_lines
-from aitui.ui.transcript.style import Run
+from aitui.ui.transcript.rows import Run
 from aitui.ui.widgets.config_view import ConfigView
 from aitui.ui.widgets.find_bar import FindBar, match_position
 from aitui.ui.widgets.key_bar import KeyBar

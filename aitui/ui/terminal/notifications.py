@@ -7,7 +7,7 @@ from textual.app import App
 from textual.notifications import Notification
 
 from aitui.domain.sanitize import sanitize_line
-from aitui.ui.terminal.screen_diff import is_terminal_behind
+from aitui.ui.terminal.screen_diff import is_terminal_ready
 
 MAX_NOTIFICATIONS = 3
 """Toasts side by side."""
@@ -50,7 +50,7 @@ class TerminalNotifier:
         app = self._app
         view = next(screen for screen in reversed(app.screen_stack) if not screen.is_modal)
         elsewhere = not app.app_focus or view is not app.screen_stack[0]
-        if elsewhere and self._enabled and not is_terminal_behind(app):
+        if elsewhere and self._enabled and is_terminal_ready(app):
             self.write(notification_sequence(words, self._environment))
 
     def write(self, sequence: str) -> None:

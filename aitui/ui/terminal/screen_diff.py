@@ -221,11 +221,11 @@ class RenderedUpdate(CompositorUpdate):
         return self._text
 
 
-def is_terminal_behind(app: App[Any]) -> bool:
-    """Whether the terminal hasn't taken the last frames yet."""
-    # Drivers of other systems have no such thread, and so never seem to be behind.
+def is_terminal_ready(app: App[Any]) -> bool:
+    """Whether the terminal has taken the last frames."""
+    # Drivers of other systems have no such thread, and so always seem to be ready.
     writer = getattr(app._driver, "_writer_thread", None)  # noqa: SLF001 - it has no public name
-    return writer is not None and writer._queue.qsize() > MAX_PENDING_WRITES  # noqa: SLF001
+    return writer is None or writer._queue.qsize() <= MAX_PENDING_WRITES  # noqa: SLF001
 
 
 class FrameWriter:
@@ -263,7 +263,7 @@ class FrameWriter:
         if not isinstance(update, CompositorUpdate) or not self._can_diff(update):
             self._display(screen, renderable)
             return
-        if is_terminal_behind(self._app):
+        if not is_terminal_ready(self._app):
             if not self._frame_pending:
                 self._frame_pending = True
                 self._app.set_timer(RETRY_INTERVAL, self._send_skipped_frame)
@@ -283,7 +283,7 @@ class FrameWriter:
 
     def _send_skipped_frame(self) -> None:
         """Send one frame of the present state instead of those that were left out."""
-        if is_terminal_behind(self._app):
+        if not is_terminal_ready(self._app):
             self._app.set_timer(RETRY_INTERVAL, self._send_skipped_frame)
         else:
             self._frame_pending = False

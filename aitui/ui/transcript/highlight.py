@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from aitui.ui.transcript.style import CODE_STYLE, Run, TextStyle
+from aitui.ui.transcript.rows import CODE_STYLE, Run, TextStyle
 
 if TYPE_CHECKING:
     from pygments.lexer import Lexer

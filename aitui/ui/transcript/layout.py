@@ -14,8 +14,7 @@ from aitui.ui.transcript.render import (
     indent_reasoning,
     render_piece,
 )
-from aitui.ui.transcript.strips import GUTTER
-from aitui.ui.transcript.style import Run, TranscriptRow
+from aitui.ui.transcript.rows import GUTTER, Run, TranscriptRow
 
 
 class LaidOutPiece:

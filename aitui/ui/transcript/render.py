@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from rich.cells import cell_len
 
 from aitui.ui.transcript.blocks import QUOTE_MARK, Piece, PieceKind, References
-from aitui.ui.transcript.style import (
+from aitui.ui.transcript.rows import (
     CODE_STYLE,
     EMPTY_ROW,
     MARKER_STYLE,
@@ -17,8 +17,8 @@ from aitui.ui.transcript.style import (
     Run,
     TextStyle,
     TranscriptRow,
+    wrap_runs,
 )
-from aitui.ui.transcript.wrapping import wrap_runs
 
 _SPECIAL = frozenset("\\`*_[]<&~\n")
 _MAX_CACHED_LENGTH = 160

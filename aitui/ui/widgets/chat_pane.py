@@ -9,7 +9,6 @@ from aitui.domain.chat.conversation import ImageAttachment
 from aitui.domain.snapshot import Clock
 from aitui.ui.keymap import CHAT_PANE
 from aitui.ui.plain import plain, set_border_title
-from aitui.ui.terminal.screen_diff import is_terminal_behind
 from aitui.ui.text import shorten_id
 from aitui.ui.widgets.chat_status import ChatStatus
 from aitui.ui.widgets.composer import Composer
@@ -32,9 +31,7 @@ class ChatPane(Vertical):
 
     def __init__(self, clock: Clock, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
-        self.transcript = Transcript(
-            clock, drained=lambda: not is_terminal_behind(self.app), id="transcript"
-        )
+        self.transcript = Transcript(clock, id="transcript")
         self.status = ChatStatus(clock, id="chat-status")
         self.prompt = Composer(id="prompt")
         self.attachments: tuple[ImageAttachment, ...] = ()

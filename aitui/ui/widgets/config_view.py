@@ -18,7 +18,7 @@ from textual.strip import Strip
 from aitui.domain.config.lint import Diagnostic
 from aitui.ui.keymap import CONFIG_VIEW
 from aitui.ui.motions import motion_rows
-from aitui.ui.transcript.style import Run
+from aitui.ui.transcript.rows import Run
 
 SCROLL_STEP = 16
 _PARTS = ("code", "code-text", "code-keyword", "code-function", "code-string", "code-number",

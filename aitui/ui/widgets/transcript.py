@@ -1,20 +1,99 @@
-"""A conversation of any length: turns that stream in, blocks to move by and to copy."""
+"""A conversation of any length: turns that stream in, blocks to move by and to copy.
 
+It draws the rows in sight, and of what streams in only the end.
+"""
+
+import time
 from collections.abc import Iterable
 
+from rich.cells import cell_len
+from rich.style import Style
+from textual.geometry import Region, Size
 from textual.message import Message
+from textual.reactive import reactive
+from textual.scroll_view import ScrollView
+from textual.selection import Selection
+from textual.strip import Strip
+from textual.widget import Widget
 
+from aitui.domain.snapshot import Clock
 from aitui.ui.keymap import TRANSCRIPT
 from aitui.ui.motions import motion_rows
-from aitui.ui.transcript.layout import block_start, block_text, next_block_start
-from aitui.ui.transcript.turns import CompletedTurn
-from aitui.ui.transcript.view import TranscriptView
+from aitui.ui.plain import component_classes
+from aitui.ui.terminal.screen_diff import is_terminal_ready
+from aitui.ui.transcript.conversation import CompletedTurn, TranscriptDocument
+from aitui.ui.transcript.layout import (
+    block_contains_row,
+    block_end,
+    block_start,
+    block_text,
+    find_entry,
+    next_block_start,
+    selection_span,
+    selection_text,
+)
+from aitui.ui.transcript.rows import (
+    GUTTER,
+    PARTS,
+    StyleCache,
+    TranscriptRow,
+    add_hint,
+    highlight_selection,
+)
+
+# Measured with 10,000 tokens at 2,000/s: a whole-screen reflow for every append and generation-2
+# collections over some 1,400 widgets (17-21 % of the time) make `Markdown.get_stream` 7.4 times as
+# dear as rows that are painted at most 20 times a second and never for more than a quarter of the
+# time; at 100,000 tokens a key waits 7 ms (p95), with `Markdown` at 20 fps 963 ms.
+MAX_FPS = 20
+CPU_SHARE = 4
+IDLE_SLICE = 0.008
+"""Seconds that work behind the scenes takes at a time."""
+SCROLLBAR_INTERVAL = 0.25
+"""Seconds; the scroll bar costs a fifth of a frame, and while the end is followed it stays below."""
+MARGIN = 1
+MAX_CACHED_STRIPS = 512
 
 
-class Transcript(TranscriptView):
-    """Turns that come in by `begin_turn`, `append` and `finish`, or whole by `replace`."""
+class Transcript(ScrollView, can_focus=True, inherit_bindings=False):
+    """Shows what is in `conversation`. `following` holds while the last row is in sight.
+
+    Frames are left out while the terminal takes no more.
+    """
 
     BINDINGS = TRANSCRIPT.bindings()
+    DEFAULT_CSS = """
+    Transcript {
+        overflow-x: hidden;
+        overflow-y: auto;
+        scrollbar-gutter: stable;
+        scrollbar-size-vertical: 1;
+
+        .transcript--text, .transcript--prompt { color: $foreground; }
+        .transcript--user { color: $secondary; }
+        .transcript--who { color: $primary; }
+        .transcript--quiet, .transcript--reasoning, .transcript--footer { color: $text-muted; }
+        .transcript--heading { color: $accent; }
+        .transcript--marker { color: $accent; }
+        .transcript--line { color: $foreground 35%; }
+        .transcript--quote { color: $text-muted; }
+        .transcript--link { color: $primary; text-style: underline; }
+        .transcript--code { color: $foreground; background: $foreground 7%; }
+        .transcript--code-text { color: $foreground; }
+        .transcript--code-keyword { color: $primary; text-style: bold; }
+        .transcript--code-function { color: $accent; }
+        .transcript--code-string { color: $success; }
+        .transcript--code-number { color: $warning; }
+        .transcript--code-comment { color: $text-muted; text-style: italic; }
+        .transcript--code-deleted { color: $error; }
+        .transcript--cursor { color: $accent; }
+        .transcript--hint { color: $background; background: $accent; text-style: bold; }
+    }
+    """
+    COMPONENT_CLASSES = component_classes("transcript", *PARTS)
+
+    raw: reactive[bool] = reactive(False, init=False)
+    empty_text: reactive[str] = reactive("", init=False)
 
     class OpenRequested(Message):
         """An editor with that block was requested."""
@@ -22,6 +101,58 @@ class Transcript(TranscriptView):
         def __init__(self, text: str) -> None:
             super().__init__()
             self.text = text
+
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        id: str | None = None,  # noqa: A002
+    ) -> None:
+        super().__init__(id=id)
+        self._now = clock.monotonic
+        self.conversation = TranscriptDocument(clock.monotonic)
+        self._layout = self.conversation.layout
+        self._palette = StyleCache(self._part_style)
+        self._strips: dict[int, tuple[TranscriptRow, Strip]] = {}
+        self._filtered_strips: dict[int, tuple[Strip, Strip]] = {}
+        # Not Textual's `anchor()`: after a person scrolled it may not engage again.
+        self.following = True
+        self._seen_rows = 0
+        self._cursor: int | None = None
+        self._flush_scheduled = False
+        self._idle_work_scheduled = False
+        self._next_flush_at = 0.0
+        self._next_scrollbar_at = 0.0
+        self._moving = False
+        self._painting = False
+
+    @property
+    def allow_select(self) -> bool:
+        """Text can be selected here, although Textual thinks otherwise of what scrolls."""
+        return True
+
+    @property
+    def room(self) -> Size:
+        """The cells without the scroll bar."""
+        return self.scrollable_content_region.size
+
+    @property
+    def unseen(self) -> int:
+        """Rows that have come below since the view left the end."""
+        return 0 if self.following else max(0, self._layout.height - self._seen_rows)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether everything is drawn as it will stay."""
+        return self._layout.exact and not (
+            self.conversation.has_pending or self._idle_work_scheduled
+        )
+
+    def watch_raw(self) -> None:
+        self._reflow()
+
+    def watch_empty_text(self) -> None:
+        self.refresh()
 
     # --- what the chat tells
 
@@ -107,3 +238,229 @@ class Transcript(TranscriptView):
 
     def action_raw(self) -> None:
         self.raw = not self.raw
+
+    # --- drawing
+
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """The lines to paint. What Textual does to each line is done once for each row here."""
+        if self.styles.gutter.totals != (0, 0) or self.opacity < 1 or self.styles.tint.a:
+            return super().render_lines(crop)
+        self._painting = True
+        try:
+            strips = [self._render_filtered_line(y) for y in crop.line_range]
+        finally:
+            self._painting = False
+        return [strip.crop(*crop.column_span) for strip in strips]
+
+    def _render_filtered_line(self, y: int) -> Strip:
+        """One line behind the app's filters."""
+        strip = self.render_line(y)
+        number = self.scroll_offset.y + y
+        known, painted = self._filtered_strips.get(number, (None, strip))
+        if known is not strip:
+            segments, background = list(strip), self.background_colors[1]
+            for line_filter in self.get_line_filters():
+                segments = line_filter.apply(segments, background)
+            painted = Strip(segments, strip.cell_length)
+            self._filtered_strips[number] = (strip, painted)
+        return painted
+
+    def render_line(self, y: int) -> Strip:
+        """One row, with the hint about what came below on the last one."""
+        number = self.scroll_offset.y + y
+        strip = self._render_row_strip(number)
+        selection = self.text_selection
+        if selection is not None:
+            row = self._layout.row(number)
+            span = selection_span(selection, number, row) if row is not None else None
+            if span is not None:
+                look = self.screen.get_component_rich_style("screen--selection")
+                strip = highlight_selection(strip, *span, look)
+        if y == self.size.height - 1 and self.unseen:
+            words = f" ↓ {self.unseen} new lines · End follows "
+            strip = add_hint(strip, words, self._part_style("hint"), self.room.width)
+        return strip if self._painting else strip.apply_offsets(0, number)
+
+    def get_selection(self, selection: Selection) -> tuple[str, str] | None:
+        """The text between two places; rows of one wrapped line are one line again."""
+        return selection_text(self._layout, selection), "\n"
+
+    def notify_style_update(self) -> None:
+        """Forget the styles of the old theme."""
+        super().notify_style_update()
+        self._palette.clear()
+        self._forget_strips()
+
+    def on_resize(self) -> None:
+        """Break the lines again if the width has changed: those in sight now, the others soon."""
+        width = self.room.width - GUTTER - MARGIN
+        if width != self._layout.width:
+            self._reflow()
+        else:
+            self._sync_view()
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        """Follow the end after a scroll to it, and stay after a scroll away from it."""
+        if self._moving and self.following:
+            return
+        super().watch_scroll_y(old_value, new_value)
+        if self._moving or round(old_value) == round(new_value):
+            return
+        self._set_following(following=self.scroll_offset.y >= self.max_scroll_y)
+        if not self._layout.exact:
+            self._sync_view()
+
+    def _render_row_strip(self, number: int) -> Strip:
+        width = self.size.width
+        row = self._layout.row(number)
+        if row is None:
+            return self._render_blank(number, width)
+        if self.has_focus and block_contains_row(self._layout, self._cursor, number):
+            return self._palette.render_strip(row, width, cursor=True)
+        known = self._strips.get(number)
+        # Most rows of what is drawn again for a frame are what they were.
+        if known is not None and known[0] == row and known[1].cell_length == width:
+            return known[1]
+        if len(self._strips) > MAX_CACHED_STRIPS:
+            self._forget_strips()
+        strip = self._palette.render_strip(row, width, cursor=False)
+        self._strips[number] = (row, strip)
+        return strip
+
+    def _render_blank(self, number: int, width: int) -> Strip:
+        words = self.empty_text if not number and not self._layout.entries else ""
+        blank = Strip.blank(width, self._part_style("text"))
+        end = GUTTER + cell_len(words)
+        return add_hint(blank, words, self._part_style("quiet"), end) if words else blank
+
+    def _part_style(self, part: str) -> Style:
+        return self.get_component_rich_style(f"transcript--{part}")
+
+    # --- keeping up
+
+    def _schedule_flush(self) -> None:
+        if not self._flush_scheduled and self.is_attached:
+            self._flush_scheduled = True
+            self.set_timer(max(0.001, self._next_flush_at - self._now()), self._flush)
+
+    def _flush(self) -> None:
+        """Show what came since the last frame, then leave the others at least as much time."""
+        self._flush_scheduled = False
+        if not is_terminal_ready(self.app):
+            self._next_flush_at = self._now() + 1 / MAX_FPS
+            self._schedule_flush()
+            return
+        began = time.thread_time()
+        self._show()
+        self._next_flush_at = float("inf")
+        self.call_after_refresh(self._finish_frame, began)
+
+    def _finish_frame(self, began: float) -> None:
+        cost = time.thread_time() - began
+        self._next_flush_at = self._now() + max(1 / MAX_FPS, (CPU_SHARE - 1) * cost)
+        if self._flush_scheduled or self.conversation.has_pending:
+            self._flush_scheduled = False
+            self._schedule_flush()
+
+    def _show(self) -> None:
+        """Lay out what is new, and paint it."""
+        if not self._layout.width:
+            return
+        entries = self._layout.entries
+        marked = None
+        if self._cursor is not None and self._cursor < len(entries):
+            marked = entries[self._cursor]
+        self.conversation.advance()
+        if marked is not None:
+            self._cursor = find_entry(entries, marked, self._cursor)
+        self._sync_view()
+        if self.conversation.has_pending_highlight():
+            self._schedule_idle_work()
+
+    def _reflow(self) -> None:
+        if not self.size.width:
+            return
+        anchor, inside = self._anchor()
+        self.conversation.advance()
+        self._next_scrollbar_at = 0.0
+        self.conversation.reflow(self.room.width - GUTTER - MARGIN, raw=self.raw)
+        self.screen.clear_selection()
+        self._sync_view((anchor, inside))
+
+    def _anchor(self) -> tuple[int, int]:
+        """The entry at the top of the view, and how many of its rows are above."""
+        top = self.scroll_offset.y
+        index = max(0, self._layout.entry_at(top))
+        return index, top - self._layout.top(index) if self._layout.entries else 0
+
+    def _sync_view(self, anchor: tuple[int, int] | None = None) -> None:
+        """After any change of the rows: draw those in sight, and keep the place."""
+        layout, height = self._layout, self.size.height
+        if not layout.exact:
+            index, inside = anchor or self._anchor()
+            if self.following:
+                layout.draw_last(height)
+            else:
+                layout.draw_below(index, inside + height)
+            self._resize_content(layout.top(min(index, len(layout.entries))) + inside)
+            self._schedule_idle_work()
+        else:
+            self._resize_content(None)
+        # Without the scroll bar.
+        self.refresh(self.room.region)
+
+    def _resize_content(self, top: int | None) -> None:
+        size = Size(self.room.width, self._layout.height)
+        self._moving = True
+        try:
+            # Set plainly, it would have the whole screen laid out and painted for every frame.
+            self.set_reactive(Widget.virtual_size, size)
+            if self.following:
+                self._seen_rows = size.height
+                self.scroll_to(y=self.max_scroll_y, animate=False, force=True)
+            elif top is not None:
+                self.scroll_to(y=top, animate=False, force=True)
+            if not self.following or self._now() >= self._next_scrollbar_at:
+                self._next_scrollbar_at = self._now() + SCROLLBAR_INTERVAL
+                self._scroll_update(size)
+                if self.show_vertical_scrollbar:
+                    self.vertical_scrollbar.position = self.scroll_y
+        finally:
+            self._moving = False
+
+    def _schedule_idle_work(self) -> None:
+        if not self._idle_work_scheduled and self.is_attached:
+            self._idle_work_scheduled = True
+            self.set_timer(IDLE_SLICE * (CPU_SHARE - 1), self._run_idle_work)
+
+    def _run_idle_work(self) -> None:
+        """Draw something of what is out of sight, or color something of a long fence."""
+        self._idle_work_scheduled = False
+        until = self._now() + IDLE_SLICE
+        anchor = self._anchor()
+        if self.conversation.run_idle_work(anchor[0], lambda: self._now() >= until):
+            self._next_scrollbar_at = 0.0
+            self._resize_content(self._layout.top(anchor[0]) + anchor[1])
+            self.refresh()
+        if not self._layout.exact or self.conversation.has_pending_highlight():
+            self._schedule_idle_work()
+
+    def _forget_strips(self) -> None:
+        self._strips.clear()
+        self._filtered_strips.clear()
+
+    def _set_following(self, *, following: bool) -> None:
+        if following is self.following:
+            return
+        self.following = following
+        self._seen_rows = self._layout.height
+        self.refresh()
+
+    def _scroll_block_into_view(self, index: int) -> None:
+        first = self._layout.top(index)
+        last = self._layout.top(block_end(self._layout.entries, index))
+        top, height = self.scroll_offset.y, self.size.height
+        if first < top or last - first >= height:
+            self.scroll_to(y=first, animate=False, force=True)
+        elif last > top + height:
+            self.scroll_to(y=last - height, animate=False, force=True)

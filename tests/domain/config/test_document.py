@@ -66,6 +66,30 @@ def test_a_model_knows_its_aliases() -> None:
     assert ConfigDocument.read(OURS).model("MiniMax: M2").aliases == ("mini", "m2")
 
 
+@pytest.mark.parametrize(
+    ("keys", "names"),
+    [
+        ("aliases: ['${MODEL_ID}:coding', '${MODEL_ID}-talk']", ("m:coding", "m-talk")),
+        ("aliases: [plain, 'x-${kind}']", ("plain", "x-fast")),
+        ("aliases: ['${own}']\n    macros: {own: mine, kind: slow}", ("mine",)),
+        ("aliases: ['${kind}']\n    macros: {kind: slow}", ("slow",)),
+        ("aliases: ['${unknown}']", ("${unknown}",)),
+        ("filters: {setParamsByID: {'${MODEL_ID}:think': {temperature: 1}}}", ("m:think",)),
+        ("aliases: [a]\n    filters: {setParamsByID: {b: {top_k: 1}, c: {}}}", ("a", "b", "c")),
+        ("filters: {setParams: {temperature: 1}}", ()),
+    ],
+)
+def test_every_name_to_which_a_model_answers_is_known(keys: str, names: tuple[str, ...]) -> None:
+    text = f"macros: {{kind: fast}}\nmodels:\n  m:\n    cmd: x\n    {keys}\n"
+    assert ConfigDocument.read(text).model("m").aliases == names
+
+
+def test_aliases_that_multiply_are_left_out() -> None:
+    macros = "".join(f"  m{n}: '{f'${{m{n - 1}}}' * 10}'\n" for n in range(1, 9))
+    text = f"macros:\n  m0: x\n{macros}models:\n  a:\n    cmd: x\n    aliases: ['${{m8}}', b]\n"
+    assert ConfigDocument.read(text).model("a").aliases == ("b",)
+
+
 def test_a_model_that_is_another_ones_alias_has_one_line() -> None:
     text = "models:\n  a: &a\n    cmd: x\n    ttl: 5\n  b: *a # same\n"
     block = ConfigDocument.read(text).model("b")

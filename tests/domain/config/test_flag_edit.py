@@ -4,6 +4,7 @@ import pytest
 
 from aitui.domain.config.document import ConfigDocument
 from aitui.domain.config.locate import ValueSource
+from aitui.errors import ConfigRefused
 from domain.config.edits import flag_changed
 
 # Each holds the one value 4096 that is to become 131072.
@@ -248,3 +249,45 @@ def test_the_difference_is_a_unified_one() -> None:
 def test_the_difference_is_harmless_to_show() -> None:
     text = "models:\n  a:\n    name: '\u202e\u2066x'\n    cmd: llama-server -c 4096\n"
     assert "\u202e" not in flag_changed(text, "a", "-c", "8192").diff
+
+
+IK = "/opt/ik_llama.cpp/build/bin/llama-server --port ${PORT}"
+FORKS = {
+    "ik, behind --fit": (f"{IK} --fit --ctx-size 4096", "-c", "4096", "8192"),
+    "ik, --fit between": (f"{IK} --fit --fit-margin 512 -c 4096", "fit-margin", "512", "1024"),
+    "ik, on and off": (f"{IK} --fit --context-shift off -c 1", "context-shift", "off", "on"),
+    "ik by its name": ("ik-llama-server --fit -c 4096", "-c", "4096", "8192"),
+    "ik behind a wrapper": (f"taskset -c 4096 {IK} --fit -c 8192", "-c", "8192", "16384"),
+    "--fit without on or off": ("llama-server --fit --ctx-size 4096 -v", "-c", "4096", "8192"),
+    "--fit with off": ("llama-server --fit off --ctx-size 4096", "-c", "4096", "8192"),
+    "-fit last": ("llama-server -c 4096 -fit", "-c", "4096", "8192"),
+}
+
+
+@pytest.mark.parametrize("in_macro", [False, True])
+@pytest.mark.parametrize("name", FORKS)
+def test_a_fork_is_read_by_its_own_flags(name: str, *, in_macro: bool) -> None:
+    command, flag, old, new = FORKS[name]
+    first, _, others = command.partition(" ")
+    start = f"macros: {{run: {first}}}\n" if in_macro else ""
+    text = f"{start}models:\n  a:\n    cmd: {'${run}' if in_macro else first} {others}\n"
+    change = flag_changed(text, "a", flag, new)
+    # The last of two equal words: the first one is the wrapper's.
+    assert change.after == new.join(text.rsplit(old, 1))
+    assert (change.old, change.added) == (old, False)
+
+
+@pytest.mark.parametrize(
+    ("command", "flag", "value", "why"),
+    [
+        ("llama-server -c 1", "context-shift", "on", "takes no value"),
+        (f"{IK} -c 1", "context-shift", "", "needs a value"),
+        (f"{IK} -c 1", "fit", "on", "takes no value"),
+        ("llama-server --alias ik_llama.cpp", "context-shift", "on", "takes no value"),
+    ],
+)
+def test_a_value_that_this_server_does_not_take_is_refused(
+    command: str, flag: str, value: str, why: str
+) -> None:
+    with pytest.raises(ConfigRefused, match=why):
+        flag_changed(f"models:\n  a:\n    cmd: {command}\n", "a", flag, value)

@@ -85,6 +85,41 @@ async def test_who_shares_a_value_is_named_and_can_be_left_out(
     assert "one.gguf ${common} --ctx-size 65536" in text
 
 
+@pytest.mark.parametrize("job", [("ctx", "one", "64k"), ("flag", "one", "n-gpu-layers", "10")])
+async def test_yes_answers_for_the_named_model_only(
+    on_this_machine: Administered, shell: CommandLine, job: tuple[str, ...]
+) -> None:
+    on_this_machine.config.write_text(SHARED)
+    refused = await shell.run(*job, "--no-reload", "--yes")
+    assert refused.status == 6
+    assert "another model would change as well: two" in refused.err
+    assert on_this_machine.config.read_text() == SHARED
+    shared = await shell.run(*job, "--no-reload", "--yes", "--shared")
+    assert shared.status == 0, shared.err
+    assert job[-1].replace("64k", "65536") in on_this_machine.config.read_text()
+
+
+async def test_all_models_that_would_change_are_named(
+    on_this_machine: Administered, shell: CommandLine
+) -> None:
+    names = [f"model-{number:03}" for number in range(130)]
+    blocks = (f"  {name}:\n    cmd: llama-server --port ${{PORT}} ${{all}}\n" for name in names)
+    text = "macros:\n  all: --ctx-size 8192\nmodels:\n" + "".join(blocks)
+    on_this_machine.config.write_text(text)
+    refused = await shell.run("ctx", names[0], "16k", "--no-reload", "--yes")
+    assert refused.status == 6
+    assert [name for name in names[1:] if name not in refused.err] == []
+    assert on_this_machine.config.read_text() == text
+
+
+async def test_only_and_shared_exclude_each_other(
+    on_this_machine: Administered, shell: CommandLine
+) -> None:
+    outcome = await shell.run("ctx", "small", "64k", "--yes", "--only", "--shared")
+    assert outcome.status == 2
+    assert on_this_machine.config.read_text() == CONFIG
+
+
 async def test_what_cannot_be_changed_safely_is_refused_with_its_line(
     on_this_machine: Administered, shell: CommandLine
 ) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 
-from aitui.ui.transcript.turns import CompletedTurn
+from aitui.ui.transcript.conversation import CompletedTurn
 from aitui.ui.widgets.transcript import Transcript
 from ui.transcript.documents import MIXED
 from ui.transcript.shown import Chat

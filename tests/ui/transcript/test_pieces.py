@@ -17,7 +17,7 @@ from aitui.ui.transcript.blocks import (
 )
 from aitui.ui.transcript.highlight import highlight_lines
 from aitui.ui.transcript.render import code_lines, render_piece
-from aitui.ui.transcript.style import CODE_STYLE, TranscriptRow
+from aitui.ui.transcript.rows import CODE_STYLE, TranscriptRow
 from ui.transcript.documents import MIXED, documents, split_documents, split_text
 
 WIDTHS = (41, 77, 117)

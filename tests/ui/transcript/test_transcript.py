@@ -1,9 +1,10 @@
 """The transcript on a screen: follows, stays, reflows, folds, copies."""
 
+import pytest
 from textual.geometry import Offset
 from textual.selection import Selection
 
-from aitui.ui.transcript.turns import CompletedTurn
+from aitui.ui.transcript.conversation import CompletedTurn
 from ui.transcript.documents import MIXED
 from ui.transcript.shown import Shown, shown
 
@@ -280,11 +281,14 @@ async def test_nothing_waits_after_the_end() -> None:
         assert rows_of(running)[-1] == "last words"
 
 
-async def test_frames_are_left_out_while_the_terminal_takes_no_more() -> None:
+async def test_frames_are_left_out_while_the_terminal_takes_no_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    takes_more: list[bool] = []
+    is_ready = "aitui.ui.widgets.transcript.is_terminal_ready"
+    monkeypatch.setattr(is_ready, lambda _: bool(takes_more))
     async with shown() as running:
         transcript = running.transcript
-        takes_more: list[bool] = []
-        transcript._is_drained = lambda: bool(takes_more)
         transcript.begin_turn("1", "assistant", "model")
         transcript.append("1", "waits")
         await running.pilot.pause(0.2)

@@ -10,15 +10,9 @@ from collections.abc import Iterable, Iterator
 
 from msgspec.structs import replace
 
+from aitui.domain.hardware import sample as bounds
 from aitui.domain.hardware.gpu.probe import GpuOutput, GpuReading, GpuVendor
-from aitui.domain.hardware.sample import (
-    Gpu,
-    GpuProcessMemory,
-    memory_bytes,
-    number_in_range,
-    parse_number,
-    percentage,
-)
+from aitui.domain.hardware.sample import Gpu, GpuProcessMemory
 from aitui.domain.sanitize import sanitize_line
 
 GPU_FIELDS = (
@@ -84,7 +78,7 @@ def read(output: GpuOutput) -> GpuReading:
     """Read the output of SCRIPT; a tool that was cut off is one that doesn't answer."""
     sections = output.sections
     text = "\n".join(sections.lines("nvidia"))
-    status = parse_number(sections.value("nvidia-status"))
+    status = bounds.parse_number(sections.value("nvidia-status"))
     unfinished = 124 if "nvidia" in sections else None
     process_lines = [line for line in sections.lines("nvidia-processes") if line.strip()]
     uses = parse_uses("\n".join(process_lines))
@@ -109,8 +103,8 @@ def parse_uses(text: str) -> tuple[GpuProcessMemory, ...]:
     """Read the rows of `--query-compute-apps` with PROCESS_FIELDS, if their memory is known."""
     found: list[GpuProcessMemory] = []
     for uuid, pid_text, memory in _split_rows(text, 3):
-        pid, used = parse_number(pid_text), parse_number(memory)
-        size = None if used is None else memory_bytes(used, _MIB)
+        pid, used = bounds.parse_number(pid_text), bounds.parse_number(memory)
+        size = None if used is None else bounds.memory_bytes(used, _MIB)
         if _UUID.fullmatch(uuid) and pid is not None and 0 < pid < 2**32 and size is not None:
             found.append(GpuProcessMemory(uuid, int(pid), size))
     return tuple(found)
@@ -150,23 +144,23 @@ def _split_rows(text: str, count: int) -> Iterator[list[str]]:
 
 def _build_gpu(fields: list[str], at: float) -> Gpu | None:
     index, uuid, bus, *figures, name = fields
-    number = parse_number(index)
+    number = bounds.parse_number(index)
     if number is None or not 0 <= number < 1024 or not _UUID.fullmatch(uuid):
         return None
-    used, total, use, temperature, hottest, power, fan = map(parse_number, figures)
+    used, total, use, temperature, hottest, power, fan = map(bounds.parse_number, figures)
     place = _BUS.fullmatch(bus)
-    total_bytes = memory_bytes(total, _MIB) or None
+    total_bytes = bounds.memory_bytes(total, _MIB) or None
     return Gpu(
         index=int(number),
         name=sanitize_line(name, 100),
         uuid=uuid,
-        used_bytes=None if total_bytes is None else memory_bytes(used, _MIB),
+        used_bytes=None if total_bytes is None else bounds.memory_bytes(used, _MIB),
         total_bytes=total_bytes,
-        use_percent=percentage(use),
-        temperature=number_in_range(temperature, 0, 200),
-        memory_temperature=number_in_range(hottest, 0, 200) or None,
-        power=number_in_range(power, 0, 100_000),
-        fan_percent=percentage(fan),
+        use_percent=bounds.percentage(use),
+        temperature=bounds.number_in_range(temperature, 0, 200),
+        memory_temperature=bounds.number_in_range(hottest, 0, 200) or None,
+        power=bounds.number_in_range(power, 0, 100_000),
+        fan_percent=bounds.percentage(fan),
         sampled_at=at,
         unified=total_bytes is None and _UNIFIED.search(name) is not None,
         bus=place[1].lower() if place else "",

@@ -1,4 +1,4 @@
-r"""A parser of server-sent events over bytes, in chunks split anywhere.
+r"""Streamed responses: read in paced batches, and parsed as server-sent events.
 
 Format: https://html.spec.whatwg.org/multipage/server-sent-events.html, section 9.2.6. Lines end
 with LF, CR or CRLF and nothing else; a BOM at the start is dropped; an event without data is not
@@ -9,10 +9,17 @@ Two things go beyond the format, because llama-swap writes an error into a strea
 JSON: a line with an unknown field becomes a bare event, and so does an unfinished one at the end.
 """
 
-from typing import NamedTuple
+import asyncio
+from collections.abc import AsyncIterator
+from typing import NamedTuple, Self
 
+from aitui.aio import cancel_and_wait
 from aitui.errors import BadResponse
 
+ROUND_SECONDS = 0.015
+LARGEST_BACKLOG = 1024 * 1024
+# asyncio hands over at most 64 KiB a read: with that much there is more behind it.
+_LARGE_READ = 48 * 1024
 LARGEST_EVENT = 32 * 1024 * 1024
 
 _BOM = b"\xef\xbb\xbf"
@@ -115,3 +122,75 @@ class SseParser:
 def _is_field(line: bytes) -> bool:
     field = line.partition(b":")[0]
     return field in {b"data", b"event"} or field in _IGNORED
+
+
+class PacedReader:
+    """Reads chunks in paced batches while the context is open, no faster than they are taken.
+
+    Over mTLS, 2,000 events a second cost 24-28 % of a core, most of it one wake-up for every TLS
+    record: reading in rounds of 15 ms halves that.
+    """
+
+    def __init__(self, chunks: AsyncIterator[bytes]) -> None:
+        self._chunks = chunks
+        self._waiting = bytearray()
+        self._news = asyncio.Event()
+        self._room = asyncio.Event()
+        self._has_waited = False
+        self._reading: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        self._reading = asyncio.create_task(self._read(), name="read a stream")
+        self._reading.add_done_callback(lambda _: self._news.set())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._reading is not None:
+            await cancel_and_wait(self._reading)
+
+    async def take(self, limit: float | None) -> bytes:
+        """Return what has come since the last call, after waiting for some; b"" at the end.
+
+        Raises TimeoutError if nothing comes for `limit` seconds, and what reading raised. This is
+        the watchdog of streams: httpx's own read timeout is off.
+        """
+        assert self._reading is not None
+        if not self._waiting and not self._reading.done():
+            self._news.clear()
+            async with asyncio.timeout(limit):
+                await self._news.wait()
+        if not self._waiting:
+            self._reading.result()
+            return b""
+        taken = bytes(self._waiting)
+        self._waiting.clear()
+        self._room.set()
+        return taken
+
+    async def _read(self) -> None:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        read_bytes = 0
+        while True:
+            self._has_waited = False
+            next_turn = loop.call_soon(self._mark_waited)
+            try:
+                chunk = await anext(self._chunks, None)
+            finally:
+                next_turn.cancel()
+            if chunk is None:
+                return
+            self._waiting += chunk
+            self._news.set()
+            read_bytes += len(chunk)
+            if self._has_waited:
+                pause = began + ROUND_SECONDS - loop.time()
+                if pause > 0 and read_bytes < _LARGE_READ:
+                    await asyncio.sleep(pause)
+                began, read_bytes = loop.time(), 0
+            while len(self._waiting) > LARGEST_BACKLOG:
+                self._room.clear()
+                await self._room.wait()
+
+    def _mark_waited(self) -> None:
+        self._has_waited = True

@@ -1,11 +1,56 @@
-"""Styled text broken into rows of a limited width, in cells: no character is lost."""
+"""Rows of the transcript: text in symbolic styles, broken to a width, and drawn as strips.
+
+Breaking loses no character. A theme gives the styles their colors when a row is drawn.
+"""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
-from rich.cells import cell_len, split_graphemes
+from msgspec import Struct
+from rich.cells import cell_len, set_cell_size, split_graphemes
+from rich.segment import Segment
+from rich.style import Style
+from textual.strip import Strip
 
-from aitui.ui.transcript.style import TEXT_STYLE, Run, TextStyle, TranscriptRow
+
+class TextStyle(NamedTuple):
+    """What a run of text looks like; `part` names a component class of the transcript."""
+
+    part: str = "text"
+    bold: bool = False
+    italic: bool = False
+    strike: bool = False
+    ground: str = ""
+    """The component class that gives the background, or none."""
+
+
+Run = tuple[str, TextStyle]
+
+TEXT_STYLE = TextStyle()
+MARKER_STYLE = TextStyle("marker")
+CODE_STYLE = TextStyle("code-text", ground="code")
+
+
+class TranscriptRow(Struct, frozen=True):
+    """One row of the screen.
+
+    `glue` joins it to the row above when it is copied: a line break, or what stood at the
+    place at which a long line was broken. The first `lead` characters are decoration and are not copied. `fill` is
+    the style of the rest of the row.
+    """
+
+    runs: tuple[Run, ...]
+    glue: str = "\n"
+    lead: int = 0
+    fill: TextStyle = TEXT_STYLE
+
+    @property
+    def text(self) -> str:
+        return "".join(text for text, _ in self.runs)
+
+
+EMPTY_ROW = TranscriptRow(())
 
 _WIDE = (
     "\u1100-\u115f\u2e80-\ua4cf\ua960-\ua97f\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60"
@@ -139,3 +184,87 @@ def _slice_runs(runs: Sequence[Run], breaks: Sequence[Break]) -> list[tuple[Run,
             index += 1
         rows.append(tuple(row))
     return rows
+
+
+PARTS = (
+    "text",
+    "prompt",
+    "user",
+    "who",
+    "quiet",
+    "reasoning",
+    "footer",
+    "heading",
+    "marker",
+    "line",
+    "quote",
+    "link",
+    "code",
+    "code-text",
+    "code-keyword",
+    "code-function",
+    "code-string",
+    "code-number",
+    "code-comment",
+    "code-deleted",
+    "cursor",
+    "hint",
+)
+GUTTER = 2
+
+
+class StyleCache:
+    """The styles of runs, looked up once. `look_up` returns the style of a part."""
+
+    def __init__(self, look_up: Callable[[str], Style]) -> None:
+        self._look_up = look_up
+        self._styles: dict[TextStyle, Style] = {}
+
+    def clear(self) -> None:
+        """Forget the styles: the theme has changed."""
+        self._styles.clear()
+
+    def style(self, text_style: TextStyle) -> Style:
+        """Return what Rich calls the style of a run."""
+        style = self._styles.get(text_style)
+        if style is None:
+            style = self._look_up(text_style.part) + Style(
+                bold=text_style.bold or None,
+                italic=text_style.italic or None,
+                strike=text_style.strike or None,
+            )
+            if text_style.ground:
+                style += Style(bgcolor=self._look_up(text_style.ground).bgcolor)
+            self._styles[text_style] = style
+        return style
+
+    def render_strip(self, row: TranscriptRow, width: int, *, cursor: bool) -> Strip:
+        """A row of exactly that many cells, the gutter with the cursor's mark in front."""
+        mark = Segment(" " * GUTTER, self.style(TextStyle()))
+        if cursor:
+            mark = Segment("▌ ", self.style(TextStyle("cursor")))
+        segments = [mark, *(Segment(text, self.style(text_style)) for text, text_style in row.runs)]
+        return Strip(segments).adjust_cell_length(width, self.style(row.fill))
+
+
+def highlight_selection(strip: Strip, start: int, end: int, style: Style) -> Strip:
+    """The strip with characters `start` to `end` in another style."""
+    segments: list[Segment] = []
+    at = 0
+    for text, own, _ in strip:
+        a, b = max(0, min(len(text), start - at)), max(0, min(len(text), end - at))
+        parts: Sequence[tuple[str, Style | None]] = (
+            (text[:a], own),
+            (text[a:b], own + style if own else style),
+            (text[b:], own),
+        )
+        segments.extend(Segment(part, look) for part, look in parts if part)
+        at += len(text)
+    return Strip(segments, strip.cell_length)
+
+
+def add_hint(strip: Strip, words: str, style: Style, end: int) -> Strip:
+    """The strip with words that end at a cell."""
+    size = min(end, cell_len(words))
+    hint = Segment(set_cell_size(words, size), style)
+    return Strip([*strip.crop(0, end - size), hint, *strip.crop(end)], strip.cell_length)
