@@ -112,19 +112,7 @@ class Unauthorized(ServerError):
 
 
 class TooManyRequests(ServerError):
-    """429. `retry_after` is in seconds, None where the server didn't say."""
-
-    def __init__(
-        self,
-        what: str,
-        *,
-        status: int = 429,
-        why: str = "",
-        remedy: str = "",
-        retry_after: float | None = None,
-    ) -> None:
-        super().__init__(what, status=status, why=why, remedy=remedy)
-        self.retry_after = retry_after
+    """429: the server has too many requests already."""
 
 
 class ProxyError(ServerError):

@@ -20,8 +20,7 @@ from aitui.errors import ActionRefused, ConfigChangedMeanwhile, SettingsError
 from aitui.paths import Paths
 from aitui.services.config_change import ConfigRunner, Job, JobResult, PlanAnswer
 from aitui.services.config_plan import CONTEXT_SIZE, ChangePlan, change_confirmation
-from aitui.services.config_recover import recover_changes
-from aitui.services.config_watch import read_server_config, sanitize_config
+from aitui.services.config_watch import read_server_config, recover_changes, sanitize_config
 from aitui.services.host_admin import HostAdmin, no_host_error, open_administration
 from aitui.services.session import Session, run_monitor
 from aitui.settings import require_certificates

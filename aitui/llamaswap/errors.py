@@ -122,13 +122,12 @@ def response_error(server: Server, response: Response, model: str = "") -> Aitui
     if status == 429:
         # A number: no server in question sends it as a date.
         pause = response.headers.get("retry-after", "")
-        is_number = pause.isascii() and pause.isdecimal() and len(pause) < 8
-        seconds = float(pause) if is_number else None
+        is_number = pause.isascii() and pause.isdecimal() and len(pause) < 8 and float(pause) > 0
         return TooManyRequests(
             f"{authority_of(server)} has too many requests under way",
+            status=status,
             why=words.text,
-            remedy=f"try again in {seconds:g} s" if seconds else "try again in a moment",
-            retry_after=seconds,
+            remedy=f"try again in {float(pause):g} s" if is_number else "try again in a moment",
         )
     if status in _GATEWAY and _is_proxy(status, words):
         return proxy_error(server, response)

@@ -244,7 +244,9 @@ class ConfigRunner(Struct, frozen=True):
 
         async def write(on_step: OnStep) -> WriteResult:
             # The text read for the plan: what others wrote since is noticed, not overwritten.
-            return await admin.config.write(reading, plan.content, on_step=on_step)
+            return await admin.config.write(
+                reading, plan.content, on_step=on_step, validate=admin.validate_config
+            )
 
         return await self._write_and_apply(entry, write, _expected_result(plan), watch, progress)
 

@@ -1,14 +1,20 @@
 """The machine behind one server: its config file, its service, and the journal of changes."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from contextlib import asynccontextmanager, suppress
 
-from msgspec import Struct, field
+from msgspec import field
 
 from aitui.domain.confirmation import Ask, Confirmation
 from aitui.domain.snapshot import Clock, Server
-from aitui.errors import ActionRefused, HostError, HostKeyRefused, SshKeyPassphraseNeeded
+from aitui.errors import (
+    ActionRefused,
+    ConfigRefused,
+    HostError,
+    HostKeyRefused,
+    HostTimedOut,
+    SshKeyPassphraseNeeded,
+)
 from aitui.host.base import Host
 from aitui.host.config_file import ConfigFile
 from aitui.host.open import open_host
@@ -19,14 +25,7 @@ from aitui.paths import Paths
 from aitui.store.journal import FILE_NAME, Journal
 
 
-@dataclass(slots=True)
-class LastReload:
-    """When aitui last reloaded the server (Unix time), None before the first time."""
-
-    at: float | None = None
-
-
-class HostAdmin(Struct, frozen=True):
+class HostAdmin(Struct):
     """One host with the config file and the service of one server."""
 
     server: Server
@@ -37,7 +36,8 @@ class HostAdmin(Struct, frozen=True):
     clock: Clock
     passphrases: dict[str, str] = field(default_factory=dict)
     """Passphrases of encrypted SSH keys by their files, kept in memory only."""
-    last_reload: LastReload = field(default_factory=LastReload)
+    last_reload_at: float | None = None
+    """When aitui last reloaded the server (Unix time)."""
 
     def __repr__(self) -> str:
         return f"HostAdmin({self.server!r})"  # without the passphrases
@@ -49,6 +49,22 @@ class HostAdmin(Struct, frozen=True):
         except HostError:
             # It may run in a container, or without systemd.
             return None
+
+    async def validate_config(self, path: str) -> None:
+        """Raise ConfigRefused if the llama-swap of the host refuses the config file at a path.
+
+        What can't be asked there doesn't stop a change: the file has passed our own check.
+        """
+        facts, refusal = await self.unit_info(), ""
+        if facts is not None:
+            with suppress(HostTimedOut):
+                refusal = await self.service.find_config_error(facts, path)
+        if refusal:
+            raise ConfigRefused(
+                "llama-swap itself refuses the new config file",
+                why=refusal,
+                remedy="nothing was changed: correct that first",
+            )
 
 
 def no_host_error(server: Server) -> ActionRefused:

@@ -51,7 +51,7 @@ class ReloadWatch:
         self.admin = admin
         self.session = session
         self.watches_file: bool | None = None
-        self._unit = asyncio.create_task(admin.unit_info(), name="read the unit")
+        self._unit = asyncio.create_task(_read_watches_file(admin), name="read the unit")
         self._listen()
 
     async def aclose(self) -> None:
@@ -60,8 +60,7 @@ class ReloadWatch:
 
     async def arm(self) -> None:
         """Count from now on: a reload before doesn't. Raises the error that prevents the watch."""
-        unit = await self._unit
-        self.watches_file = None if unit is None else unit.watches_config
+        self.watches_file = await self._unit
         if self._ended.done():
             await cancel_and_wait(self._listening, self._ended)
             self._listen()
@@ -83,6 +82,11 @@ class ReloadWatch:
         self._ended = asyncio.create_task(
             _wait_for_stream_end(self.session.client, listening), name="watch for a reload"
         )
+
+
+async def _read_watches_file(admin: HostAdmin) -> bool | None:
+    unit = await admin.unit_info()
+    return None if unit is None else unit.watches_config
 
 
 def _is_lost(session: Session) -> bool:
@@ -124,7 +128,7 @@ async def trigger_reload(watch: ReloadWatch, ask: Ask) -> str:
     how = "the server watches its file"
     if watch.watches_file is False or lost or not await watch.wait(FILE_WATCH_SECONDS):
         how = await _signal_or_restart(watch, ask, lost=lost)
-    watch.admin.last_reload.at = watch.admin.clock.wall()
+    watch.admin.last_reload_at = watch.admin.clock.wall()
     await wait_for_response(session)
     return how
 
@@ -292,7 +296,7 @@ async def restart_server(admin: HostAdmin, session: Session, progress: ProgressT
                 journal=await admin.service.journal(),
                 remedy="look at the address it listens on (-listen), and at the proxy before it",
             ) from error
-    admin.last_reload.at = admin.clock.wall()
+    admin.last_reload_at = admin.clock.wall()
 
 
 async def _check(admin: HostAdmin, progress: ProgressTracker, outcome: str) -> None:

@@ -85,7 +85,8 @@ def test_an_endpoint_that_is_not_there_is_not_supported(dialect: str, call: str)
 def test_429_is_too_many_requests(dialect: str) -> None:
     error = response_error(SERVER, recorded(dialect, "chat_concurrency_limit_429"))
     assert isinstance(error, errors.TooManyRequests)
-    assert error.retry_after == (1.0 if dialect == "2026-08-head" else None)
+    wait = "in 1 s" if dialect == "2026-08-head" else "in a moment"
+    assert error.remedy == f"try again {wait}"
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)

@@ -29,8 +29,11 @@ class KnownHostKeys(Struct, frozen=True):
         """The keys that are accepted without asking."""
         return self.keys or self.others
 
-    def refusal(self, key: SSHKey, shown_as: str) -> HostKeyRefused:
-        """Explain why this key isn't accepted. `shown_as` is what messages call the machine."""
+    def refusal(self, key: SSHKey, shown_as: str, arguments: str) -> HostKeyRefused:
+        """Explain why this key isn't accepted.
+
+        `shown_as` is what messages call the machine, `arguments` what ssh does.
+        """
         # asyncssh raises the same HostKeyNotVerifiable for unknown and for changed keys.
         algorithm = key.algorithm.decode("ascii", "replace")
         fingerprint = key.get_fingerprint("sha256")
@@ -60,7 +63,8 @@ class KnownHostKeys(Struct, frozen=True):
             fingerprint=fingerprint,
             line=f"{self.name} {' '.join(without_comment)}",
             why=seen,
-            remedy="compare the fingerprint with the machine's own, then remember it",
+            remedy="compare it with what ssh-keygen -lf /etc/ssh/ssh_host_*_key.pub says there; "
+            f"then ssh {arguments} remembers it",
         )
 
 

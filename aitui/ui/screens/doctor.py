@@ -15,7 +15,7 @@ from aitui.domain.checks import CheckResult, CheckStage
 from aitui.domain.snapshot import Clock, Server
 from aitui.domain.units import format_seconds
 from aitui.format.doctor import MARKS, as_text, summary
-from aitui.services.doctor.run import DoctorTarget, examine
+from aitui.services.doctor.run import examine
 from aitui.services.doctor.terminal import TerminalInfo
 from aitui.ui.context import AppContext
 from aitui.ui.keymap import APP, DOCTOR, remedy_text
@@ -31,7 +31,7 @@ def run_checks(
     if server is not None and server is not settings.server:
         origins = {**settings.origins, "server": "chosen in the dashboard"}
         settings = replace(settings, server=server, origins=origins)
-    return examine(DoctorTarget(settings, TerminalInfo(size, context.environment), context.clock))
+    return examine(settings, TerminalInfo(size, context.environment), context.clock)
 
 
 RunChecks = Callable[[], AsyncGenerator[CheckResult | CheckStage, None]]
