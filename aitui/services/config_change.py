@@ -243,10 +243,14 @@ class ConfigRunner:
             new=change.new or "",
         )
 
+        async def validate(path: str) -> None:
+            unit = await admin.unit_info() if watch is None else watch.unit
+            await admin.validate_config(unit, path)
+
         async def write(on_step: OnStep) -> WriteResult:
             # The text read for the plan: what others wrote since is noticed, not overwritten.
             return await admin.config.write(
-                reading, plan.content, on_step=on_step, validate=admin.validate_config
+                reading, plan.content, on_step=on_step, validate=validate
             )
 
         return await self._write_and_apply(entry, write, _expected_result(plan), watch, progress)

@@ -47,15 +47,15 @@ class HostAdmin:
             # It may run in a container, or without systemd.
             return None
 
-    async def validate_config(self, path: str) -> None:
+    async def validate_config(self, unit: UnitInfo | None, path: str) -> None:
         """Raise ConfigRefused if the llama-swap of the host refuses the config file at a path.
 
         What can't be asked there doesn't stop a change: the file has passed our own check.
         """
-        facts, refusal = await self.unit_info(), ""
-        if facts is not None:
+        refusal = ""
+        if unit is not None:
             with suppress(HostTimedOut):
-                refusal = await self.service.find_config_error(facts, path)
+                refusal = await self.service.find_config_error(unit, path)
         if refusal:
             raise ConfigRefused(
                 "llama-swap itself refuses the new config file",
