@@ -1,17 +1,15 @@
 """The machine behind one server: its config file, its service, and the journal of changes."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from aitui.domain.confirmation import Ask, Confirmation
 from aitui.domain.snapshot import Clock, Server
 from aitui.errors import (
     ActionRefused,
-    ConfigRefused,
     HostError,
     HostKeyRefused,
-    HostTimedOut,
     SshKeyPassphraseNeeded,
 )
 from aitui.host.base import Host
@@ -46,22 +44,6 @@ class HostAdmin:
         except HostError:
             # It may run in a container, or without systemd.
             return None
-
-    async def validate_config(self, unit: UnitInfo | None, path: str) -> None:
-        """Raise ConfigRefused if the llama-swap of the host refuses the config file at a path.
-
-        What can't be asked there doesn't stop a change: the file has passed our own check.
-        """
-        refusal = ""
-        if unit is not None:
-            with suppress(HostTimedOut):
-                refusal = await self.service.find_config_error(unit, path)
-        if refusal:
-            raise ConfigRefused(
-                "llama-swap itself refuses the new config file",
-                why=refusal,
-                remedy="nothing was changed: correct that first",
-            )
 
 
 def no_host_error(server: Server) -> ActionRefused:

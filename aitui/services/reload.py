@@ -45,8 +45,8 @@ class ReloadWatch:
     """Watches one server for a reload from before it is requested, since its sign may be brief.
 
     It begins before the user has agreed, so that neither systemd nor a new connection is waited for
-    afterwards. `unit` is what systemd reports, None if nothing; `watches_file` says whether the
-    server watches its file, None if that is unknown. Both are known once it is armed.
+    afterwards. `unit` is what systemd reports, and `watches_file` says whether the server watches
+    its file; None if that is unknown.
     """
 
     def __init__(self, admin: HostAdmin, session: Session) -> None:
@@ -54,16 +54,16 @@ class ReloadWatch:
         self.session = session
         self.unit: UnitInfo | None = None
         self.watches_file: bool | None = None
-        self._reading = asyncio.create_task(self._read_unit(), name="read the unit")
+        self._unit_task = asyncio.create_task(self._read_unit(), name="read the unit")
         self._listen()
 
     async def aclose(self) -> None:
         """End the watch."""
-        await cancel_and_wait(self._reading, self._listening, self._ended)
+        await cancel_and_wait(self._unit_task, self._listening, self._ended)
 
     async def arm(self) -> None:
         """Count from now on: a reload before doesn't. Raises the error that prevents the watch."""
-        await self._reading
+        await self._unit_task
         if self._ended.done():
             await cancel_and_wait(self._listening, self._ended)
             self._listen()
@@ -80,8 +80,8 @@ class ReloadWatch:
         return self._ended.done()
 
     async def _read_unit(self) -> None:
-        self.unit = await self.admin.unit_info()
-        self.watches_file = None if self.unit is None else self.unit.watches_config
+        unit = self.unit = await self.admin.unit_info()
+        self.watches_file = None if unit is None else unit.watches_config
 
     def _listen(self) -> None:
         listening = asyncio.Event()

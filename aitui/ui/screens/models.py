@@ -209,6 +209,9 @@ class ModelsScreen(Screen[None]):
     def action_write_prompt(self) -> None:
         self.chat.prompt.focus()
 
+    def action_read_chat(self) -> None:
+        self.chat.transcript.focus()
+
     def action_close_chat(self) -> None:
         self.show_chat(shown=False)
 
@@ -393,7 +396,7 @@ def _chat_keys(*, writing: bool, answering: bool) -> list[Hint]:
     """Those of the prompt, or of the transcript above it."""
     stop = [APP.hint("interrupt")] if answering else []
     if writing:
-        of_prompt = ("send", "newline", "app.edit_prompt", "complete", "leave")
+        of_prompt = ("send", "newline", "app.edit_prompt", "complete", "screen.read_chat")
         return [*stop, *(PROMPT.hint(action) for action in of_prompt)]
     of_transcript = ("block(1)", "copy('block')", "reasoning", "follow")
     return [

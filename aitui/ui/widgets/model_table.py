@@ -320,11 +320,6 @@ class ModelTable(ScrollView, can_focus=True, inherit_bindings=False):
         """The model under the cursor."""
         self._last_texts: dict[str, tuple[str, ...]] = {}
 
-    @property
-    def visible_models(self) -> tuple[Model, ...]:
-        """The rows, in the order on screen."""
-        return self._rows
-
     def on_mount(self) -> None:
         """Let the seconds of loads and TTLs go on between two snapshots."""
         self.set_interval(1.0, self._refresh_changed_rows)
