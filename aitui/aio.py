@@ -4,7 +4,7 @@ import asyncio
 import inspect
 from asyncio import Task
 from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
 
 _T = TypeVar("_T")
@@ -40,6 +40,13 @@ async def cancel_and_wait(*tasks: "asyncio.Task[Any]") -> None:
     for task in tasks:
         task.cancel()
     await shield(_wait_for(*tasks))
+
+
+async def sleep_until(event: asyncio.Event, seconds: float | None) -> None:
+    """Sleep for some seconds, None for ever, or until the event is set."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
 
 
 @asynccontextmanager

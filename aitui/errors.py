@@ -86,24 +86,19 @@ class KeyPasswordNeeded(CertificateFileError):
 
 
 class ServerError(AituiError):
-    """The server answered with an error status.
-
-    `status` is the HTTP status, `words` what the server said, cleaned and shortened.
-    """
+    """The server answered with an error status: `status` is the HTTP status."""
 
     def __init__(
         self,
         what: str,
         *,
         status: int,
-        words: str = "",
         why: str = "",
         remedy: str = "",
         action: Action | None = None,
     ) -> None:
         super().__init__(what, why=why, remedy=remedy, action=action)
         self.status = status
-        self.words = words
 
 
 class NoSuchModel(ServerError):
@@ -117,20 +112,7 @@ class Unauthorized(ServerError):
 
 
 class TooManyRequests(ServerError):
-    """429. `retry_after` is in seconds, None where the server didn't say."""
-
-    def __init__(
-        self,
-        what: str,
-        *,
-        status: int = 429,
-        words: str = "",
-        why: str = "",
-        remedy: str = "",
-        retry_after: float | None = None,
-    ) -> None:
-        super().__init__(what, status=status, words=words, why=why, remedy=remedy)
-        self.retry_after = retry_after
+    """429: the server has too many requests already."""
 
 
 class ProxyError(ServerError):
@@ -150,13 +132,12 @@ class ContextExceeded(ServerError):
         what: str,
         *,
         status: int = 400,
-        words: str = "",
         why: str = "",
         remedy: str = "",
         prompt_tokens: int | None = None,
         context_size: int | None = None,
     ) -> None:
-        super().__init__(what, status=status, words=words, why=why, remedy=remedy)
+        super().__init__(what, status=status, why=why, remedy=remedy)
         self.prompt_tokens = prompt_tokens
         self.context_size = context_size
 

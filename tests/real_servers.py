@@ -8,7 +8,12 @@ import pytest
 from _pytest.terminal import TerminalReporter
 
 _RUNS_WITH = "would run with: apt install "
-_PROGRAMS = {"nodejs": "node", "openssh-server": "sshd", "systemd": "systemctl"}
+_PROGRAMS = {
+    "nodejs": "node",
+    "openssh-client": "ssh",
+    "openssh-server": "sshd",
+    "systemd": "systemctl",
+}
 # Where servers are is not in everybody's PATH.
 _PLACES = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"))
 _WANTS_ROOT = frozenset({"systemd"})

@@ -20,7 +20,7 @@ from aitui.settings.values import FASTEST_FPS, SLOWEST_FPS
 class Arguments:
     """One command line. `model` is an id or an alias, empty where the command takes none.
 
-    `log` is "proxy", "upstream", or empty for both. `settings` are the NAME=VALUE of a chat,
+    `log` is "proxy", "upstream", "http", or empty for both. `settings` are the NAME=VALUE of a chat,
     `system` is None where nothing was said of it. `size` is a context size as it was typed; `flag`
     and `value` are those of llama-server. `reload` is False where a change of the config file is
     not to take effect yet. `only` changes this model alone, `shared` all that share the value.
@@ -229,12 +229,13 @@ COMMANDS = (
     ),
     CommandSpec(
         "logs",
-        "[options] [ID | --proxy | --upstream]",
+        "[options] [ID | --proxy | --upstream | --http]",
         "show the log of a model, or of the server and all models",
         (
             _model("the model's id or an alias; this never loads it", nargs="?"),
             _log("proxy", "of llama-swap itself"),
             _log("upstream", "of all models"),
+            _log("http", "of requests, llama-swap ≥ v259"),
             _switch(
                 "-f", "--follow", words="go on with what comes, and wait for a server that goes"
             ),

@@ -8,12 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import asdict, replace
 
 from aitui.cli.args import Arguments
-from aitui.cli.session import (
-    preflight,
-    terminal_ask,
-    terminal_session,
-    wait_for_first_events,
-)
+from aitui.cli.session import preflight, terminal_ask, terminal_session, wait_for_first_events
 from aitui.domain.config.sizes import parse_context_size
 from aitui.domain.confirmation import Confirmation
 from aitui.domain.progress import Step, Steps, StepState
@@ -22,13 +17,8 @@ from aitui.domain.snapshot import Clock, Server, Snapshot
 from aitui.errors import ActionRefused, ConfigChangedMeanwhile, SettingsError
 from aitui.paths import Paths
 from aitui.services.config_change import ConfigRunner, Job, JobResult, PlanAnswer
-from aitui.services.config_plan import (
-    CONTEXT_SIZE,
-    ChangePlan,
-    change_confirmation,
-)
-from aitui.services.config_recover import recover_changes
-from aitui.services.config_watch import read_server_config, sanitize_config
+from aitui.services.config_plan import CONTEXT_SIZE, ChangePlan, change_confirmation
+from aitui.services.config_watch import read_server_config, recover_changes, sanitize_config
 from aitui.services.host_admin import HostAdmin, no_host_error, open_administration
 from aitui.services.session import Session, run_monitor
 from aitui.settings import require_certificates

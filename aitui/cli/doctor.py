@@ -10,7 +10,7 @@ from aitui.domain.checks import CheckResult, exit_code
 from aitui.domain.snapshot import Clock
 from aitui.errors import SettingsError
 from aitui.format.doctor import as_json, as_lines, summary
-from aitui.services.doctor.run import DoctorTarget, examine
+from aitui.services.doctor.run import examine
 from aitui.services.doctor.terminal import TerminalInfo
 from aitui.settings import Settings
 
@@ -19,13 +19,9 @@ async def run_doctor(
     settings: Settings | SettingsError, environment: Mapping[str, str], *, json: bool
 ) -> int:
     """Print each check as it ends, or all as JSON at the end; return the exit status."""
-    subject = DoctorTarget(
-        settings=settings,
-        terminal=TerminalInfo(_terminal_size(), environment),
-        clock=Clock(time.monotonic, time.time),
-    )
+    terminal, clock = TerminalInfo(_terminal_size(), environment), Clock(time.monotonic, time.time)
     checks: list[CheckResult] = []
-    async with aclosing(examine(subject)) as found:
+    async with aclosing(examine(settings, terminal, clock)) as found:
         async for item in found:
             if not isinstance(item, CheckResult):
                 continue

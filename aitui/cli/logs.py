@@ -9,6 +9,7 @@ from random import Random
 from aitui.domain.ansi import format_ansi
 from aitui.domain.logs import LogFilter, LogLine
 from aitui.domain.models import ModelKind
+from aitui.domain.release import SEPARATE_LOGS_SINCE
 from aitui.errors import ActionRefused, AituiError, NoSuchModel
 from aitui.services.load import resolve_model
 from aitui.services.logs import FeedPhase, LogFeed, LogUpdate
@@ -51,7 +52,7 @@ class LogPrinter:
 async def print_log(session: Session, name: str, output: LogPrinter, *, follow: bool) -> None:
     """Write a log's history; with `follow`, go on for ever and wait for a server that is lost.
 
-    `name` is "proxy", "upstream", a model's id or alias, or empty for both. Raises NoSuchModel,
+    `name` is "proxy", "upstream", "http", a model's id or alias, or empty for both. Raises NoSuchModel,
     ActionRefused, Unreachable and the like if it can't be read at all, BrokenPipeError.
     """
     random = Random()  # noqa: S311
@@ -112,6 +113,12 @@ async def _follow(feed: LogFeed, output: LogPrinter) -> None:
 async def _explain_error(session: Session, name: str, error: AituiError) -> AituiError:
     """Add the nearest ids, or where the log of that model is."""
     await session.monitor.fetch()
+    if name == "http" and not session.snapshot.release.has(SEPARATE_LOGS_SINCE):
+        return ActionRefused(
+            "This server has no log of requests alone",
+            why="llama-swap before v259 writes them to its own log",
+            remedy="aitui logs --proxy",
+        )
     model = resolve_model(name, session.snapshot)
     if model.kind is ModelKind.PEER:
         return ActionRefused(

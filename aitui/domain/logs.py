@@ -36,11 +36,8 @@ _ERROR = re.compile(
 _WARNING = re.compile(r"\bwarn(?:ing)?\b", re.IGNORECASE)
 # A client's own words follow these in quotes, and may well be about errors.
 _REQUEST = re.compile(r"\brequest: ")
-_OWN = re.compile(
-    r'Request \S+ "GET \S*?/(?:running|v1/models|logs/stream\S*'
-    r"|api/(?:events|version|performance|hardware|profiles|metrics\S*))"
-    r'(?:\?\S*)? HTTP/[\d.]+" \d+ -?\d+ "aitui/'
-)
+# Loads are GETs too, and show what was done.
+_OWN = re.compile(r'Request \S+ "GET (?![^"]*/upstream/)[^"]+ HTTP/[\d.]+" \d+ -?\d+ "aitui/')
 
 
 class LogLevel(IntEnum):

@@ -59,20 +59,6 @@ class ModelFacts:
     running_lists_only_ready: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class _FactIndex:
-    """The facts by the model's id, those known under an alias by the id of its owner."""
-
-    listed: Mapping[str, ListedModel]
-    running: Mapping[str, RunningModel]
-    statuses: Mapping[str, ModelStatus]
-    ids: Collection[str]
-    aliases: Mapping[str, tuple[str, ...]]
-    requests: Mapping[str, int] | None
-    last_used: Mapping[str, float]
-    rates: Mapping[str, float]
-
-
 def merge_models(facts: ModelFacts, previous: tuple[Model, ...], now: float) -> tuple[Model, ...]:
     """Return the models in the server's order, unlisted ones last.
 
@@ -82,7 +68,7 @@ def merge_models(facts: ModelFacts, previous: tuple[Model, ...], now: float) -> 
     MAX_MODELS the first are kept, and those that run or are waited for.
     """
     # Merging all of 1,000 models takes 5 ms, so finding out which of them changed is not worth it.
-    index = _index_facts(facts)
+    index = _FactIndex(facts)
     before = {model.id: model for model in previous}
     models = tuple(
         _merge_model(model_id, facts, index, before.get(model_id), now)
@@ -95,7 +81,7 @@ def merge_models(facts: ModelFacts, previous: tuple[Model, ...], now: float) -> 
 
 def count_models(facts: ModelFacts) -> int:
     """Return how many models there are, also of those that a merge leaves out."""
-    return len(_index_facts(facts).ids)
+    return len(_FactIndex(facts).ids)
 
 
 _Entry = TypeVar("_Entry", ListedModel, RunningModel, ModelStatus)
@@ -106,97 +92,92 @@ def _by_id(entries: Sequence[_Entry]) -> dict[str, _Entry]:
     return {entry.id: entry for entry in reversed(entries)}
 
 
-def _index_facts(facts: ModelFacts) -> _FactIndex:
-    listed, running = _by_id(facts.listed), _by_id(facts.running)
-    statuses = _by_id(facts.statuses)
-    ids = _visible_ids(facts, running, statuses)
-    folded, aliases = _fold_aliases(facts, listed, running, statuses, ids)
-    owners = {name: owner for owner, names in aliases.items() for name in names}
-    last_used: dict[str, float] = {}
-    for name, used in facts.last_used.items():
-        owner = owners.get(name, name)
-        last_used[owner] = max(used, last_used.get(owner, used))
-    under_way = facts.requests.running
-    return _FactIndex(
-        listed=listed,
-        running=running,
-        statuses=statuses,
-        ids=[model_id for model_id in ids if model_id not in folded],
-        aliases=aliases,
-        requests=under_way
-        if under_way is None
-        else Counter(owners.get(request.model, request.model) for request in under_way),
-        last_used=last_used,
-        rates={owners.get(name, name): rate for name, rate in facts.rates.items()},
-    )
+class _FactIndex:
+    """The facts by the model's id, those known under an alias by the id of its owner."""
+
+    def __init__(self, facts: ModelFacts) -> None:
+        self._facts = facts
+        self.listed, self.running = _by_id(facts.listed), _by_id(facts.running)
+        self.statuses = _by_id(facts.statuses)
+        visible = self._visible_ids()
+        folded, self.aliases = self._fold_aliases(visible)
+        self.ids = [model_id for model_id in visible if model_id not in folded]
+        owners = {name: owner for owner, names in self.aliases.items() for name in names}
+        self.last_used: dict[str, float] = {}
+        for name, used in facts.last_used.items():
+            owner = owners.get(name, name)
+            self.last_used[owner] = max(used, self.last_used.get(owner, used))
+        self.requests: Mapping[str, int] | None = None
+        if facts.requests.running is not None:
+            models = (request.model for request in facts.requests.running)
+            self.requests = Counter(owners.get(model, model) for model in models)
+        self.rates = {owners.get(name, name): rate for name, rate in facts.rates.items()}
+
+    def _visible_ids(self) -> dict[str, None]:
+        """Return every id to show, as an ordered set.
+
+        A status that is neither listed nor unlisted is older than the list, or came before it.
+        """
+        facts = self._facts
+        ids = dict.fromkeys(entry.id for entry in facts.listed)
+        shown = (one for one in facts.statuses if one.unlisted or not facts.listed)
+        ids.update((status.id, None) for status in shown)
+        ids.update(dict.fromkeys(self.running))
+        for model_id in [each for each in ids if is_later_shard(each)]:
+            stopped = self.run_state(model_id) is RunState.STOPPED
+            if stopped and model_id not in self.running and model_id not in facts.requested:
+                del ids[model_id]
+        return ids
+
+    def _fold_aliases(
+        self, visible: Collection[str]
+    ) -> tuple[set[str], dict[str, tuple[str, ...]]]:
+        """Return the visible ids that are aliases of another, and every model's aliases by its id.
+
+        With `includeAliasesInList` an alias is an entry of its own. Newer servers mark it; on older
+        ones it is an entry that another model's status claims and that has no status itself.
+        """
+        owners: dict[str, str] = {}
+        aliases: dict[str, dict[str, None]] = {}
+        for owner, names in _alias_pairs(self._facts):
+            aliases.setdefault(owner, {}).update(dict.fromkeys(names))
+            for name in names:
+                owners.setdefault(name, owner)
+        folded: set[str] = set()
+        for name, owner in owners.items():
+            entry = self.listed.get(name)
+            if (
+                entry is not None
+                and entry.kind in {ModelKind.MODEL, ModelKind.ALIAS}
+                and name != owner
+                and owner in visible
+                and owner not in folded
+                and name not in self.statuses
+                and name not in self.running
+            ):
+                folded.add(name)
+        return folded, {
+            owner: tuple(name for name in names if name in folded or name not in visible)
+            for owner, names in aliases.items()
+        }
+
+    def run_state(self, model_id: str) -> RunState:
+        """Return the state of a model's process."""
+        if (entry := self.running.get(model_id)) is not None:
+            return entry.state
+        if self._facts.running_lists_only_ready:
+            status = self.statuses.get(model_id, _NO_STATUS)
+            if status.state in {RunState.STARTING, RunState.STOPPING}:
+                return status.state
+        return RunState.STOPPED
 
 
-def _visible_ids(
-    facts: ModelFacts, running: Mapping[str, RunningModel], statuses: Mapping[str, ModelStatus]
-) -> dict[str, None]:
-    """Return every id to show, as an ordered set.
-
-    A status that is neither listed nor unlisted is older than the list, or came before it.
-    """
-    ids = dict.fromkeys(entry.id for entry in facts.listed)
-    ids.update(
-        (status.id, None) for status in facts.statuses if status.unlisted or not facts.listed
-    )
-    ids.update(dict.fromkeys(running))
-    for model_id in [each for each in ids if is_later_shard(each)]:
-        stopped = _run_state(model_id, facts, running, statuses) is RunState.STOPPED
-        if stopped and model_id not in running and model_id not in facts.requested:
-            del ids[model_id]
-    return ids
-
-
-def _fold_aliases(
-    facts: ModelFacts,
-    listed: Mapping[str, ListedModel],
-    running: Collection[str],
-    statuses: Collection[str],
-    visible: Collection[str],
-) -> tuple[set[str], dict[str, tuple[str, ...]]]:
-    """Return the visible ids that are aliases of another, and every model's aliases by its id.
-
-    With `includeAliasesInList` an alias is an entry of its own. Newer servers mark it; on older
-    ones it is an entry that another model's status claims and that has no status itself.
-    """
-    owners: dict[str, str] = {}
-    aliases: dict[str, dict[str, None]] = {}
-    for owner, names in _alias_pairs(facts.listed, facts.statuses):
-        aliases.setdefault(owner, {}).update(dict.fromkeys(names))
-        for name in names:
-            owners.setdefault(name, owner)
-    folded: set[str] = set()
-    for name, owner in owners.items():
-        entry = listed.get(name)
-        if (
-            entry is not None
-            and entry.kind in {ModelKind.MODEL, ModelKind.ALIAS}
-            and name != owner
-            and owner in visible
-            and owner not in folded
-            and name not in statuses
-            and name not in running
-        ):
-            folded.add(name)
-    return folded, {
-        owner: tuple(name for name in names if name in folded or name not in visible)
-        for owner, names in aliases.items()
-    }
-
-
-def _alias_pairs(
-    listed: Iterable[ListedModel], statuses: Iterable[ModelStatus]
-) -> Iterable[tuple[str, tuple[str, ...]]]:
-    for entry in listed:
-        if entry.aliases:
-            yield entry.id, entry.aliases
-    for status in statuses:
-        if status.aliases:
-            yield status.id, status.aliases
-    for entry in listed:
+def _alias_pairs(facts: ModelFacts) -> Iterable[tuple[str, tuple[str, ...]]]:
+    every: tuple[ListedModel | ModelStatus, ...] = (*facts.listed, *facts.statuses)
+    for known in every:
+        if known.aliases:
+            yield known.id, known.aliases
+    for entry in facts.listed:
         if entry.kind is ModelKind.ALIAS and entry.targets:
             yield entry.targets[0], (entry.id,)
 
@@ -214,7 +195,7 @@ def _merge_model(
     listed = index.listed.get(model_id, _NOT_LISTED)
     running = index.running.get(model_id, _NOT_RUNNING)
     status = index.statuses.get(model_id, _NO_STATUS)
-    state = _run_state(model_id, facts, index.running, index.statuses)
+    state = index.run_state(model_id)
     since, dated = _begin(state, status, before, now)
     loads = state is RunState.STARTING and status.state is RunState.STARTING
     name = listed.name or status.name or running.name
@@ -271,22 +252,6 @@ def _begin(
     if ready_at is not None:
         return ready_at, True
     return (now if before is None else before.since), False
-
-
-def _run_state(
-    model_id: str,
-    facts: ModelFacts,
-    running: Mapping[str, RunningModel],
-    statuses: Mapping[str, ModelStatus],
-) -> RunState:
-    entry = running.get(model_id)
-    if entry is not None:
-        return entry.state
-    if facts.running_lists_only_ready:
-        status = statuses.get(model_id, _NO_STATUS)
-        if status.state in {RunState.STARTING, RunState.STOPPING}:
-            return status.state
-    return RunState.STOPPED
 
 
 _FALLBACK = ContextSize()

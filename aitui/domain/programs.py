@@ -116,19 +116,16 @@ WRAPPERS = {
     "toolbox": Wrapper(
         _options("-c --container -d --distro -r --release --preserve-fds"), subcommand="run"
     ),
-    "distrobox": Wrapper(
-        _options("-n --name -a --additional-flags"),
-        operands=1,
-        subcommand="enter",
-        instead=_options("-n --name"),
-        ends=_options("-- -e --exec"),
-    ),
-    "distrobox-enter": Wrapper(
-        _options("-n --name -a --additional-flags"),
-        operands=1,
-        instead=_options("-n --name"),
-        ends=_options("-- -e --exec"),
-    ),
+    **{
+        name: Wrapper(
+            _options("-n --name -a --additional-flags"),
+            operands=1,
+            subcommand=subcommand,
+            instead=_options("-n --name"),
+            ends=_options("-- -e --exec"),
+        )
+        for name, subcommand in (("distrobox", "enter"), ("distrobox-enter", ""))
+    },
     "conda": Wrapper(_options("-n --name -p --prefix --cwd"), subcommand="run"),
     "micromamba": Wrapper(_options("-n --name -p --prefix --cwd"), subcommand="run"),
     "uv": Wrapper(

@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+SEPARATE_LOGS_SINCE = 259
+"""Requests have a log of their own, events hold none, and models are dated."""
+
 
 @dataclass(frozen=True, slots=True)
 class ServerRelease:

@@ -4,7 +4,7 @@ import asyncio
 import re
 import secrets
 import stat
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -41,12 +41,14 @@ class WriteStep(Enum):
     COMPARE = "comparing it with what was read"
     BACK_UP = "backing it up"
     WRITE = "writing the new file beside it"
+    VALIDATE = "letting llama-swap check it"
     COMPARE_AGAIN = "comparing it once more"
     REPLACE = "putting the new file in its place"
     VERIFY = "reading it back"
     TIDY = "tidying up"
 
 
+Validate = Callable[[str], Awaitable[None]]
 OnStep = Callable[[WriteStep], object]
 """Called when a step begins; the one before has succeeded then."""
 
@@ -148,9 +150,17 @@ class ConfigFile:
         return FileSnapshot(self.path, real_path, content, digest_of(content), facts)
 
     async def write(
-        self, reading: FileSnapshot, content: bytes, *, on_step: OnStep = ignore
+        self,
+        reading: FileSnapshot,
+        content: bytes,
+        *,
+        on_step: OnStep = ignore,
+        validate: Validate | None = None,
     ) -> WriteResult:
         """Replace what was read by `content`, and verify it.
+
+        `validate` is given the path of the new file before it takes the old one's place, and raises
+        what keeps it from that.
 
         Every error but ConfigWriteUncertain means that nothing was written, and names the step:
         ConfigLocked, ConfigChangedMeanwhile with the difference, ConfigRefused, HostError. No
@@ -167,6 +177,7 @@ class ConfigFile:
             temporary=_sibling_path(reading.real_path, f"{token}.tmp"),
             wall=self._clock.wall(),
             on_step=on_step,
+            validate=validate,
         )
         try:
             return await writing.run()
@@ -175,12 +186,7 @@ class ConfigFile:
                 self._abandoned |= {token}
 
     async def undo(
-        self,
-        *,
-        backup: str,
-        before: str,
-        after: str,
-        on_step: OnStep = ignore,
+        self, *, backup: str, before: str, after: str, on_step: OnStep = ignore
     ) -> WriteResult:
         """Restore a backup, in the same way as any other write.
 
@@ -289,6 +295,7 @@ class ConfigWriteTransaction:
     temporary: str
     wall: float
     on_step: OnStep
+    validate: Validate | None = None
     holds_lock: bool = False
     _step: WriteStep = WriteStep.CHECK
     _backup: str = ""
@@ -343,6 +350,9 @@ class ConfigWriteTransaction:
         await self.host.rename(unnamed, self._backup)
         self._begin(WriteStep.WRITE)
         await self.host.create(self.temporary, self.content, mode=facts.mode, belongs_to=belongs_to)
+        if self.validate is not None:
+            self._begin(WriteStep.VALIDATE)
+            await self.validate(self.temporary)
         self._begin(WriteStep.COMPARE_AGAIN)
         if not await self.lock.is_ours():
             raise ConfigRefused(

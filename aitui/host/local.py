@@ -5,8 +5,8 @@ import errno
 import os
 import signal
 import stat
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Self, TypeVar
 
@@ -126,8 +126,13 @@ class LocalHost:
         """
 
         def translate_errors() -> _T:
-            with translate_os_errors(verb, path):
+            try:
                 return work()
+            except OSError as error:
+                raise file_error(verb, path, error) from error
+            except ValueError as error:
+                why = sanitize_line(str(error), 200)
+                raise HostFileError(f"Can't {verb} {display_path(path)}", why=why) from error
 
         task = asyncio.ensure_future(asyncio.to_thread(translate_errors))
         # Retrieved: asyncio reports the exception of a task that is no longer awaited.
@@ -143,19 +148,6 @@ class LocalHost:
                 why=f"the disk did not answer within {self._file_seconds:g} seconds",
             )
         return task.result()
-
-
-@contextmanager
-def translate_os_errors(verb: str, path: str) -> Iterator[None]:
-    """Turn OSError into HostFileError. `verb` is `read`, `write` …"""
-    try:
-        yield
-    except OSError as error:
-        raise file_error(verb, path, error) from error
-    except ValueError as error:
-        raise HostFileError(
-            f"Can't {verb} {display_path(path)}", why=sanitize_line(str(error), 200)
-        ) from error
 
 
 def file_error(verb: str, path: str, error: OSError) -> HostFileError:

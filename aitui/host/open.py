@@ -29,5 +29,5 @@ def open_host(server: Server, *, passphrases: Mapping[str, str] = _NO_PASSPHRASE
     home = server.ssh_home or Path.home()
     paths = SshConfigPaths(home, home / ".ssh" / "config", os.environ.get("SSH_AUTH_SOCK", ""))
     if server.ssh_home is not None:
-        paths = replace(paths, agent="", global_known_hosts=())
+        paths = replace(paths, agent="", system=None)
     return SshHost(server.ssh_host, SshUser(paths, passphrases))

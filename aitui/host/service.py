@@ -32,6 +32,16 @@ _NO_BUS = re.compile(r"Failed to connect to (?:user scope )?bus|Failed to get D-
 # The language is fixed because messages are matched, the zone because times are parsed.
 _ENVIRONMENT = ("LC_ALL=C", "LANGUAGE=", "TZ=UTC", "SYSTEMD_COLORS=0", "SYSTEMD_PAGER=")
 
+_PROGRAM_ITSELF = re.compile(r"\.?llama-swap(?:[-_](?!.*\.\w*sh\Z)[A-Za-z0-9._-]+)?")
+_INVALID = "config validation failed: "
+_VALIDATE_SECONDS = 15.0
+# llama-swap puts `${env.…}` in from its own environment. As arguments of `env` the values could be
+# read by every user of the machine, so the shell takes them over.
+_VALIDATE = r"""
+eval "$(sed -z -e '/^[A-Za-z_][A-Za-z0-9_]*=/!d' -e "s/'/'\\\\''/g" \
+  -e "s/^\([^=]*\)=\(.*\)$/export \1='\2'/" "/proc/$1/environ" 2>/dev/null | tr '\0' '\n')"
+exec "$2" -validate -config "$3"
+"""
 _LONGEST = 400
 _UNKNOWN_FLAG = re.compile(r"flag provided but not defined: (?P<flag>\S+)")
 _BAD_FLAG = re.compile(
@@ -101,6 +111,21 @@ class SystemdService:
             remedy="start llama-swap itself in ExecStart, or restart it",
             action=Action.RESTART_SERVICE,
         )
+
+    async def find_config_error(self, facts: UnitInfo, path: str) -> str:
+        """Let the unit's own llama-swap check a config file, with the variables of the service.
+
+        Returns what it refuses, "" if that is nothing or if it can't say: `-validate` came with
+        v252, and a launcher or container isn't started for it.
+        """
+        if not _PROGRAM_ITSELF.fullmatch(basename(facts.program)):
+            return ""
+        script = ("sh", "-c", _VALIDATE, "sh", str(facts.main_pid), facts.program, path)
+        done = await self._run(*script, seconds=_VALIDATE_SECONDS, largest=_LONGEST_LIST)
+        words = _text(done.stdout).strip()
+        if done.status != 1 or not words.startswith(_INVALID):
+            return ""
+        return sanitize_line(words.removeprefix(_INVALID).replace(path, facts.config_path or path))
 
     async def restart(self) -> UnitInfo:
         """Stop the unit, start it again, and return its state right after that.

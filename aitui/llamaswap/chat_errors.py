@@ -58,7 +58,6 @@ def stream_error(error: StreamError, model: str) -> AituiError:
     return ServerError(
         f"{model} broke off its answer",
         status=error.code or 500,
-        words=error.words,
         why=error.words,
         remedy="read the model's log",
     )
@@ -95,7 +94,6 @@ def _context_exceeded_error(error: StreamError, status: int) -> ContextExceeded:
     return ContextExceeded(
         what,
         status=status,
-        words=error.words,
         why=error.words,
         remedy="raise the context size, or leave out the oldest turns",
         prompt_tokens=prompt,

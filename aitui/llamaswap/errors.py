@@ -109,7 +109,6 @@ def response_error(server: Server, response: Response, model: str = "") -> Aitui
         return NoSuchModel(
             f"The server knows no model “{sanitize_line(model, _LONGEST_TEXT)}”",
             status=status,
-            words=words.text,
             why=words.text,
             remedy="refresh the list of models",
         )
@@ -119,21 +118,18 @@ def response_error(server: Server, response: Response, model: str = "") -> Aitui
             if server.api_key is None
             else f"{authority_of(server)} doesn't accept the API key",
             status=status,
-            words=words.text,
             why=words.text,
             remedy="set the server's api_key",
         )
     if status == 429:
         # A number: no server in question sends it as a date.
         pause = response.headers.get("retry-after", "")
-        is_number = pause.isascii() and pause.isdecimal() and len(pause) < 8
-        seconds = float(pause) if is_number else None
+        is_number = pause.isascii() and pause.isdecimal() and len(pause) < 8 and float(pause) > 0
         return TooManyRequests(
             f"{authority_of(server)} has too many requests under way",
-            words=words.text,
+            status=status,
             why=words.text,
-            remedy=f"try again in {seconds:g} s" if seconds else "try again in a moment",
-            retry_after=seconds,
+            remedy=f"try again in {float(pause):g} s" if is_number else "try again in a moment",
         )
     if status in _GATEWAY and _is_proxy(status, words):
         return proxy_error(server, response)
@@ -142,7 +138,6 @@ def response_error(server: Server, response: Response, model: str = "") -> Aitui
     return ServerError(
         f"{response.endpoint} was answered with {_format_status(status)}",
         status=status,
-        words=words.text,
         why=words.text or f"{authority_of(server)} gave no reason",
         remedy="use https:// in the URL"
         if "HTTP request to an HTTPS server" in words.text
@@ -182,7 +177,6 @@ def proxy_error(server: Server, response: Response) -> ProxyError:
         f"The proxy at {authority_of(server)} answers {_format_status(response.status)}, "
         "llama-swap behind it does not answer",
         status=response.status,
-        words=words.text,
         why=words.text,
         remedy=f"check and restart {server.service_unit}" if server.service_unit else "",
     )
@@ -218,7 +212,7 @@ def _not_supported(server: Server, response: Response, words: ErrorText) -> NotS
     else:
         what = f"{where} has no {response.endpoint}"
         why = words.text or f"it answered {_format_status(status)}"
-    return NotSupported(what, status=status, words=words.text, why=why, remedy=remedy)
+    return NotSupported(what, status=status, why=why, remedy=remedy)
 
 
 def _format_status(status: int) -> str:

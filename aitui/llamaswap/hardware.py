@@ -65,7 +65,6 @@ def detection_error(response: Response) -> NotSupported | None:
     return NotSupported(
         "The server doesn't know its machine",
         status=response.status,
-        words=words,
         why="its detection of the hardware failed when it was started",
     )
 
@@ -197,7 +196,6 @@ def monitor_disabled_error(response: Response) -> NotSupported | None:
     return NotSupported(
         "The server doesn't measure its machine",
         status=response.status,
-        words=words,
         why="its performance monitor is turned off",
         remedy="remove performance.disabled from its config.yaml",
     )

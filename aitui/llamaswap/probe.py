@@ -134,8 +134,7 @@ async def _connect(
     host = host_of(server)
     name = host if context is not None else None
     _, writer = await _run_within_limit(
-        server,
-        asyncio.open_connection(host, port_of(server), ssl=context, server_hostname=name),
+        server, asyncio.open_connection(host, port_of(server), ssl=context, server_hostname=name)
     )
     try:
         yield writer

@@ -134,7 +134,6 @@ async def diagnose_error(session: Session, model_id: str, error: AituiError) -> 
         return NoSuchModel(
             error.what,
             status=error.status,
-            words=error.words,
             why=f"nearest: {', '.join(near)}" if near else error.why,
             remedy=error.remedy,
             action=error.action,

@@ -32,7 +32,7 @@ def supports_osc52(environment: Mapping[str, str]) -> bool:
 
 
 FILE_NAME = "clipboard.txt"
-_TMUX_BUFFER_TIMEOUT = 5.0
+_TMUX_SECONDS = 5.0
 
 
 async def copy_text(
@@ -45,7 +45,8 @@ async def copy_text(
     content = text.encode("utf-8", "replace")
     if environment.get("TMUX"):
         for options in (("-w",), ()):  # tmux before 3.2 has no -w
-            if await _load_tmux_buffer(content, environment, options):
+            load = ("load-buffer", *options, "-")
+            if await run_tmux(environment, *load, given=content) is not None:
                 return "to tmux's buffer"
     if len(content) <= LARGEST_COPY and supports_osc52(environment):
         write(f"\x1b]52;c;{base64.b64encode(content).decode()}\x07")
@@ -55,26 +56,24 @@ async def copy_text(
     return f"to {file}"
 
 
-async def _load_tmux_buffer(
-    content: bytes, environment: Mapping[str, str], options: tuple[str, ...]
-) -> bool:
-    words = ("tmux", "load-buffer", *options, "-")
+async def run_tmux(environment: Mapping[str, str], *words: str, given: bytes = b"") -> bytes | None:
+    """Run a command of tmux with that input; return its output, None if it fails."""
     try:
         process = await asyncio.create_subprocess_exec(
-            *words, env=dict(environment), stdin=PIPE, stdout=DEVNULL, stderr=DEVNULL
+            *("tmux", *words), env=dict(environment), stdin=PIPE, stdout=PIPE, stderr=DEVNULL
         )
     except OSError:  # TMUX was set on another machine, where tmux is installed
-        return False
+        return None
     try:
-        async with asyncio.timeout(_TMUX_BUFFER_TIMEOUT):
-            await process.communicate(content)
+        async with asyncio.timeout(_TMUX_SECONDS):
+            output, _ = await process.communicate(given)
     except TimeoutError:
-        return False
+        return None
     finally:
         if process.returncode is None:
             process.kill()
             await process.wait()
-    return process.returncode == 0
+    return None if process.returncode else output
 
 
 def _copy_to_file(file: Path, content: bytes) -> None:

@@ -7,9 +7,10 @@ followed in the same way.
 
 import secrets
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
+from contextlib import AbstractAsyncContextManager, aclosing, nullcontext, suppress
 from dataclasses import dataclass, replace
 from enum import Enum
+from functools import partial
 from typing import Protocol
 
 from aitui.domain.config.locate import ValueSource
@@ -22,11 +23,14 @@ from aitui.errors import (
     ActionRefused,
     AituiError,
     ConfigNotApplied,
+    ConfigRefused,
     ConfigWriteUncertain,
+    HostTimedOut,
     LoadFailed,
 )
 from aitui.host.base import digest_of
 from aitui.host.config_file import OnStep, WriteResult, WriteStep
+from aitui.host.unit import UnitInfo
 from aitui.services.config_plan import (
     CONTEXT_SIZE,
     KEYS,
@@ -245,7 +249,11 @@ class ConfigRunner:
 
         async def write(on_step: OnStep) -> WriteResult:
             # The text read for the plan: what others wrote since is noticed, not overwritten.
-            return await admin.config.write(reading, plan.content, on_step=on_step)
+            unit = await admin.unit_info() if watch is None else watch.unit
+            validate = None if unit is None else partial(_validate_on_host, admin, unit)
+            return await admin.config.write(
+                reading, plan.content, on_step=on_step, validate=validate
+            )
 
         return await self._write_and_apply(entry, write, _expected_result(plan), watch, progress)
 
@@ -367,6 +375,20 @@ class ConfigRunner:
     def _live_session(self) -> Session:
         assert self.session is not None, "a reload needs the server"
         return self.session
+
+
+async def _validate_on_host(admin: HostAdmin, unit: UnitInfo, path: str) -> None:
+    """Raise ConfigRefused if the llama-swap of the host refuses the config file at a path.
+
+    What can't be asked there doesn't stop a change: the file has passed our own check.
+    """
+    with suppress(HostTimedOut):
+        if refusal := await admin.service.find_config_error(unit, path):
+            raise ConfigRefused(
+                "llama-swap itself refuses the new config file",
+                why=refusal,
+                remedy="nothing was changed: correct that first",
+            )
 
 
 async def write_with_journal(

@@ -1,22 +1,36 @@
-"""The config file read now and then, so that the table and the warnings know what it says."""
+"""The config file read now and then, for the table and the warnings, and cut-off changes settled."""
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from aitui.aio import sleep_until
 from aitui.domain.config.document import ConfigDocument, ModelBlock, decode_config
 from aitui.domain.config.lint import Diagnostic, find_diagnostics
 from aitui.domain.config.read_rules import read_swap_rules
 from aitui.domain.config.swap_rules import SwapRules
 from aitui.domain.sanitize import sanitize_line, sanitize_text
-from aitui.errors import AituiError, ConfigRefused, HostError, HostKeyRefused, HostLoginRefused
-from aitui.host.config_file import FileSnapshot
+from aitui.errors import (
+    AituiError,
+    ConfigLocked,
+    ConfigRefused,
+    HostError,
+    HostKeyRefused,
+    HostLoginRefused,
+)
+from aitui.host.config_file import (
+    ConfigFile,
+    FileSnapshot,
+    FileVersion,
+    RecoveryResult,
+    find_backup,
+)
 from aitui.host.unit import UnitInfo
-from aitui.services.config_recover import recover_changes
 from aitui.services.hardware import HardwareMonitor
 from aitui.services.host_admin import HostAdmin
 from aitui.services.monitor import Monitor
+from aitui.store.journal import ChangeOutcome, JournalEntry
 
 CHECK_INTERVAL = 60.0
 
@@ -66,7 +80,7 @@ def _reload_hint(admin: HostAdmin, reading: FileSnapshot, facts: UnitInfo | None
     """
     if facts is None or facts.watches_config or facts.started_at is None:
         return ""
-    read_at = max(facts.started_at, admin.last_reload.at or 0.0)
+    read_at = max(facts.started_at, admin.last_reload_at or 0.0)
     if reading.facts.modified <= read_at + 1.0:
         return ""
     changed = time.strftime("%H:%M", time.localtime(reading.facts.modified))
@@ -111,6 +125,94 @@ def _parse_config(where: str, reading: FileSnapshot, text: str) -> ServerConfig:
         environments=environments,
         swap_rules=None if fatal else read_swap_rules(document),
     )
+
+
+MAYBE_RUNNING_SECONDS = 60.0
+"""A younger change may still be running in another aitui."""
+
+_OUTCOMES = {
+    FileVersion.OLD: ChangeOutcome.FAILED,
+    FileVersion.NEW: ChangeOutcome.DONE,
+    FileVersion.OTHER: ChangeOutcome.FAILED,
+}
+
+
+async def recover_changes(admin: HostAdmin) -> tuple[str, ...]:
+    """Settle interrupted changes, and return a sentence about each.
+
+    Afterwards the journal says DONE or FAILED, and no lock or temporary file is left. Changes that
+    are still running and those of another machine are left alone, all of them if the settings allow
+    no change. Raises no AituiError: what can't be settled now is reported, and tried again the next
+    time.
+    """
+    if admin.server.read_only:
+        return ()
+    try:
+        changes = await admin.journal.changes_of(admin.server.identity)
+    except AituiError as error:
+        return (str(error),)
+    sentences: list[str] = []
+    for change in changes:
+        is_ours = change.outcome is ChangeOutcome.OPEN and change.host == admin.host.label
+        if is_ours and abs(admin.clock.wall() - change.at) >= MAYBE_RUNNING_SECONDS:
+            sentences += await _settle_change(admin, change, changes)
+    return tuple(sentences)
+
+
+async def _settle_change(
+    admin: HostAdmin, change: JournalEntry, changes: Sequence[JournalEntry]
+) -> tuple[str, ...]:
+    what = f"The change of {change.description} at {_format_time(change.at, admin.clock.wall())}"
+    file = ConfigFile(admin.host, change.path, clock=admin.clock)
+    if change.path == admin.config.path:
+        file = admin.config  # it remembers the locks that it could not release
+    try:
+        found = await file.recover(change.before, change.after)
+        later = _state_from_later_change(change, changes)
+        whole = later or found.state
+        backup = ""
+        if whole is FileVersion.NEW:
+            # Its path is written to the journal at the end of a change, and undo needs it.
+            real_path = await admin.host.resolve(change.path)
+            backup = await find_backup(admin.host, real_path, change.before)
+        await admin.journal.end(change.id, _OUTCOMES[whole], backup=backup)
+    except ConfigLocked:
+        return ()
+    except AituiError as error:
+        return (f"{what} was cut off, and which file is in its place can't be seen: {error}",)
+    return (f"{what} was cut off: {_describe_state(whole, found, is_past=later is not None)}",)
+
+
+def _state_from_later_change(
+    change: JournalEntry, changes: Sequence[JournalEntry]
+) -> FileVersion | None:
+    """Return which file a later change found in its place, None if no later change says so."""
+    later = changes[changes.index(change) + 1 :]
+    for other in later:
+        if other.path == change.path and other.outcome in {
+            ChangeOutcome.DONE,
+            ChangeOutcome.UNDONE,
+        }:
+            return {change.before: FileVersion.OLD, change.after: FileVersion.NEW}.get(other.before)
+    return None
+
+
+def _describe_state(whole: FileVersion, found: RecoveryResult, *, is_past: bool) -> str:
+    words = f"{whole.value} is in its place"
+    if is_past:
+        words = f"{whole.value} was in its place, and was changed again since"
+    if not found.removed:
+        return words
+    if len(found.removed) == 1:
+        return f"{words}; what it had left beside it is removed"
+    return f"{words}; {len(found.removed)} files that it had left beside it are removed"
+
+
+def _format_time(at: float, now: float) -> str:
+    """Format the time of a change, with the date if that isn't today."""
+    moment = time.localtime(at)
+    is_today = moment[:3] == time.localtime(now)[:3]
+    return time.strftime("%H:%M" if is_today else "%Y-%m-%d %H:%M", moment)
 
 
 class ConfigWatch:
@@ -176,11 +278,7 @@ class ConfigWatch:
                 if isinstance(error, HostKeyRefused | HostLoginRefused):
                     # Each attempt may want a touch on a key, or count against a limit there.
                     pause = None
-            try:
-                async with asyncio.timeout(pause):
-                    await self._check_requested.wait()
-            except TimeoutError:
-                continue
+            await sleep_until(self._check_requested, pause)
 
     async def _check_when_rules_are_lost(self) -> None:
         """A server that came up again may run another file."""

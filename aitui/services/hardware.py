@@ -8,7 +8,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from aitui.aio import shield
+from aitui.aio import shield, sleep_until
 from aitui.domain.hardware.info import merge_host_info
 from aitui.domain.memory.hardware_state import HardwareState
 from aitui.domain.memory.measurement import MemoryRecords
@@ -329,9 +329,7 @@ class HardwareMonitor:
                     pause = max(pause, SLOW_INTERVAL)
                 self._headers_due.set()
                 await self._publish(heard=not self._host.error)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(pause):
-                    await self._host_wake.wait()
+            await sleep_until(self._host_wake, pause)
 
     async def _read_headers(self) -> None:
         while True:

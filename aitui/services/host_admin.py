@@ -6,7 +6,12 @@ from dataclasses import dataclass, field
 
 from aitui.domain.confirmation import Ask, Confirmation
 from aitui.domain.snapshot import Clock, Server
-from aitui.errors import ActionRefused, HostError, HostKeyRefused, SshKeyPassphraseNeeded
+from aitui.errors import (
+    ActionRefused,
+    HostError,
+    HostKeyRefused,
+    SshKeyPassphraseNeeded,
+)
 from aitui.host.base import Host
 from aitui.host.config_file import ConfigFile
 from aitui.host.open import open_host
@@ -18,13 +23,6 @@ from aitui.store.journal import FILE_NAME, Journal
 
 
 @dataclass(slots=True)
-class LastReload:
-    """When aitui last reloaded the server (Unix time), None before the first time."""
-
-    at: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class HostAdmin:
     """One host with the config file and the service of one server."""
 
@@ -36,7 +34,8 @@ class HostAdmin:
     clock: Clock
     passphrases: dict[str, str] = field(default_factory=dict, repr=False)
     """Passphrases of encrypted SSH keys by their files, kept in memory only."""
-    last_reload: LastReload = field(default_factory=LastReload)
+    last_reload_at: float | None = None
+    """When aitui last reloaded the server (Unix time)."""
 
     async def unit_info(self) -> UnitInfo | None:
         """Return what systemd reports of the server, None if it reports nothing."""

@@ -1,7 +1,6 @@
 """A log of a server: followed across every break, history first, and saved to a file."""
 
 import asyncio
-import contextlib
 import re
 import time
 from collections import deque
@@ -12,7 +11,7 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
 
-from aitui.aio import background_task
+from aitui.aio import background_task, sleep_until
 from aitui.domain.logs import MOST_BYTES, MOST_LINES, LineBatch, LogLine, LogRing, overlap_length
 from aitui.domain.snapshot import Clock
 from aitui.errors import AituiError
@@ -73,12 +72,7 @@ class LogFeed:
     """Collects the lines of one log until they are taken, within its limits."""
 
     def __init__(
-        self,
-        client: "LlamaSwapClient",
-        name: str,
-        *,
-        clock: Clock,
-        random: Random,
+        self, client: "LlamaSwapClient", name: str, *, clock: Clock, random: Random
     ) -> None:
         self._client = client
         self._name = name
@@ -148,9 +142,7 @@ class LogFeed:
             failures = 0 if steady else failures + 1
             pause = retry_delay(max(0, failures - 1), self._random)
             self._set_state(FeedState(FeedPhase.LOST, error, self._clock.monotonic() + pause))
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(pause):
-                    await self._wake.wait()
+            await sleep_until(self._wake, pause)
 
     async def _read(self) -> None:
         async with self._client.log_lines(self._name) as pieces:

@@ -113,10 +113,7 @@ class MemoryLearner:
         return tuple(lessons)
 
     def slowdowns(
-        self,
-        models: tuple[Model, ...],
-        picture: MemoryUsage,
-        known: Mapping[str, "ModelMemory"],
+        self, models: tuple[Model, ...], picture: MemoryUsage, known: Mapping[str, "ModelMemory"]
     ) -> tuple["OffloadSlowdown", ...]:
         """Return the ready models that are much slower than with their smaller context before."""
         if not known:

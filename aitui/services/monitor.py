@@ -8,8 +8,10 @@ from functools import cached_property
 from random import Random
 from typing import TYPE_CHECKING
 
+from aitui.aio import sleep_until
 from aitui.domain.events import ActivityAdded, Event, ModelStatusChanged
 from aitui.domain.models import FinishedRequest, LoadFailure
+from aitui.domain.release import SEPARATE_LOGS_SINCE
 from aitui.domain.snapshot import Clock, ConnectionPhase, ConnectionStatus, Snapshot
 from aitui.errors import AituiError, NotSupported, TimedOut
 from aitui.services.events import SHORTEST_GAP, EventStream, poll_interval, retry_delay
@@ -106,7 +108,6 @@ async def detect_suspends(clock: Clock) -> AsyncIterator[float]:
 
 LIST_INTERVAL = 30.0
 STATUS_SECONDS = 3.0
-REPORTS_UPTIME_SINCE = 259
 LISTS_ALL_SINCE = 218
 """Older servers list only ready models under `/running`."""
 
@@ -232,10 +233,7 @@ class Monitor:
         await self._publish()
 
     async def update_config(
-        self,
-        contexts: Mapping[str, int],
-        swap_rules: "SwapRules | None" = None,
-        note: str = "",
+        self, contexts: Mapping[str, int], swap_rules: "SwapRules | None" = None, note: str = ""
     ) -> None:
         """Take over the context sizes, in tokens, that the config file gives these models.
 
@@ -283,9 +281,7 @@ class Monitor:
                 )
             else:
                 pause = max(0.0, (link.retry_at or asked) - asked)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(pause):
-                    await self._wake.wait()
+            await sleep_until(self._wake, pause)
             # Events can come in floods; each may request a poll, and together they get one.
             await asyncio.sleep(max(0.0, SHORTEST_GAP - (self._clock.monotonic() - asked)))
 
@@ -330,7 +326,7 @@ class Monitor:
 
     async def _fetch_status(self) -> None:
         """Read the first event, which has what `/running` lacks on newer servers."""
-        if not self.snapshot.release.has(REPORTS_UPTIME_SINCE):
+        if not self.snapshot.release.has(SEPARATE_LOGS_SINCE):
             return
         with contextlib.suppress(AituiError, TimeoutError):  # it adds details only
             async with asyncio.timeout(STATUS_SECONDS), self._client.events() as events:

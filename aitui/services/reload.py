@@ -23,6 +23,7 @@ from aitui.errors import (
     Unreachable,
 )
 from aitui.host.config_file import ConfigFile, FileSnapshot
+from aitui.host.unit import UnitInfo
 from aitui.services.config_plan import consequences
 from aitui.services.host_admin import HostAdmin
 from aitui.services.session import Session
@@ -44,24 +45,25 @@ class ReloadWatch:
     """Watches one server for a reload from before it is requested, since its sign may be brief.
 
     It begins before the user has agreed, so that neither systemd nor a new connection is waited for
-    afterwards. `watches_file` says whether the server watches its file, None if that is unknown.
+    afterwards. `unit` is what systemd reports, and `watches_file` says whether the server watches
+    its file; None if that is unknown.
     """
 
     def __init__(self, admin: HostAdmin, session: Session) -> None:
         self.admin = admin
         self.session = session
+        self.unit: UnitInfo | None = None
         self.watches_file: bool | None = None
-        self._unit = asyncio.create_task(admin.unit_info(), name="read the unit")
+        self._unit_task = asyncio.create_task(self._read_unit(), name="read the unit")
         self._listen()
 
     async def aclose(self) -> None:
         """End the watch."""
-        await cancel_and_wait(self._unit, self._listening, self._ended)
+        await cancel_and_wait(self._unit_task, self._listening, self._ended)
 
     async def arm(self) -> None:
         """Count from now on: a reload before doesn't. Raises the error that prevents the watch."""
-        unit = await self._unit
-        self.watches_file = None if unit is None else unit.watches_config
+        await self._unit_task
         if self._ended.done():
             await cancel_and_wait(self._listening, self._ended)
             self._listen()
@@ -76,6 +78,10 @@ class ReloadWatch:
             async with asyncio.timeout(seconds):
                 await asyncio.shield(self._ended)
         return self._ended.done()
+
+    async def _read_unit(self) -> None:
+        unit = self.unit = await self.admin.unit_info()
+        self.watches_file = None if unit is None else unit.watches_config
 
     def _listen(self) -> None:
         listening = asyncio.Event()
@@ -124,7 +130,7 @@ async def trigger_reload(watch: ReloadWatch, ask: Ask) -> str:
     how = "the server watches its file"
     if watch.watches_file is False or lost or not await watch.wait(FILE_WATCH_SECONDS):
         how = await _signal_or_restart(watch, ask, lost=lost)
-    watch.admin.last_reload.at = watch.admin.clock.wall()
+    watch.admin.last_reload_at = watch.admin.clock.wall()
     await wait_for_response(session)
     return how
 
@@ -292,7 +298,7 @@ async def restart_server(admin: HostAdmin, session: Session, progress: ProgressT
                 journal=await admin.service.journal(),
                 remedy="look at the address it listens on (-listen), and at the proxy before it",
             ) from error
-    admin.last_reload.at = admin.clock.wall()
+    admin.last_reload_at = admin.clock.wall()
 
 
 async def _check(admin: HostAdmin, progress: ProgressTracker, outcome: str) -> None:

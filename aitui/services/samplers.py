@@ -1,11 +1,11 @@
 """Samples of a server's host, by the server itself or on the host, and what the host is."""
 
 import asyncio
-import contextlib
 import math
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING
 
+from aitui.aio import sleep_until
 from aitui.domain.hardware.sample import (
     HardwareSample,
     SampleHistory,
@@ -143,9 +143,7 @@ class HostInfoFetcher:
         """Fetch whenever it makes sense, until cancelled."""
         pause: float | None = None
         while True:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(pause):
-                    await self._connected.wait()
+            await sleep_until(self._connected, pause)
             self._connected.clear()
             before = self.facts
             pause = await self.fetch() if self._live else None

@@ -116,12 +116,12 @@ class Journal:
         return None
 
     async def _do(self, work: Callable[[], _T]) -> _T:
-        def locked() -> _T:
+        def run_locked() -> _T:
             with self._writing:
                 return work()
 
         try:
-            return await asyncio.to_thread(locked)
+            return await asyncio.to_thread(run_locked)
         except (OSError, ValueError) as error:
             raise JournalError(
                 f"The journal of changes in {sanitize_line(str(self._path), 300)} can't be used",

@@ -361,13 +361,13 @@ class AituiApp(App[None]):
         if current is not None and message.text_area.id == "prompt":
             current.chat.update_draft()
 
-    def on_composer_completion_requested(self, message: "Composer.CompletionRequested") -> None:
+    def action_complete_command(self) -> None:
         if current := self._current():
-            current.commands.complete(message.text)
+            current.commands.complete(self._models_screen.chat.prompt.text)
 
-    def on_composer_editor_requested(self, message: "Composer.EditorRequested") -> None:
+    def action_edit_prompt(self) -> None:
         if current := self._current():
-            current.chat.edit_prompt(message.text)
+            current.chat.edit_prompt(self._models_screen.chat.prompt.text)
 
     def on_transcript_open_requested(self, message: "Transcript.OpenRequested") -> None:
         if current := self._current():

@@ -80,11 +80,6 @@ class PlotOptions:
     rows: int
     wall: float
 
-    @property
-    def columns(self) -> int:
-        """Cells of a plot."""
-        return max(8, self.width - LABEL - VALUE - 3)
-
 
 @dataclass(frozen=True, slots=True)
 class PlotSeries:
@@ -96,11 +91,6 @@ class PlotSeries:
     style: str = "$primary"
     smallest: float = 0.0
     largest: float = 100.0
-
-    @property
-    def top(self) -> str:
-        """What the upper edge of its plot stands for, in the unit of its value."""
-        return f"{self.largest:.0f} {self.value.rpartition(' ')[2]}"
 
 
 def plot_curves(curves: Iterable[PlotSeries], history: SampleHistory, frame: PlotOptions) -> Lines:
@@ -126,15 +116,18 @@ def plot_curves(curves: Iterable[PlotSeries], history: SampleHistory, frame: Plo
 
 def _plot_curve(curve: PlotSeries, history: SampleHistory, frame: PlotOptions) -> Lines:
     """Name and value beside the last row; beside the first, where it is high, what its top means."""
-    column = frame.seconds / frame.columns
+    columns = max(8, frame.width - LABEL - VALUE - 3)
+    column = frame.seconds / columns
     now = math.ceil(history.samples[-1].at / column) * column
-    series = history.series(curve.figure, frame.seconds, frame.columns, now)
+    series = history.series(curve.figure, frame.seconds, columns, now)
     rows = plot(series, curve.smallest, curve.largest, frame.rows)
+    # What the upper edge stands for, in the unit of the value.
+    highest = f"{curve.largest:.0f} {curve.value.rpartition(' ')[2]}"
     lines: Lines = []
     for number, row in enumerate(rows):
         last = number == len(rows) - 1
         name, value = (curve.label, curve.value) if last else ("", "")
-        top = curve.top if number == 0 and len(rows) >= MIN_ROWS_WITH_SCALE else ""
+        top = highest if number == 0 and len(rows) >= MIN_ROWS_WITH_SCALE else ""
         lines.append(
             Content.assemble(
                 (name.rjust(LABEL), QUIET),

@@ -88,7 +88,7 @@ class KeyGroup:
     def hint(self, action: str, words: str = "") -> Hint:
         """The footer's hint for the key that does `action`; `words` replace those of the key."""
         key = self._find(action)
-        owner = f"{self.owner}." if self.owner else ""
+        owner = f"{self.owner}." if self.owner and "." not in action else ""
         return self.sign(action), words or key.short or key.words, owner + action
 
     def line(self, *actions: str) -> str:
@@ -223,11 +223,11 @@ PROMPT = KeyGroup(
     "prompt",
     Key("enter", "send", "send", sign="⏎"),
     Key("ctrl+j,shift+enter", "newline", "new line", sign="^j"),
-    Key("ctrl+e", "edit", "write in $EDITOR", "editor", "^e"),
+    Key("ctrl+e", "app.edit_prompt", "write in $EDITOR", "editor", "^e"),
     Key("tab", "complete", "complete a command", "complete", listed=False),
     Key("up", "earlier", "earlier prompt", listed=False),
     Key("down", "later", "later prompt", listed=False),
-    Key("escape", "leave", "leave the prompt", "read"),
+    Key("escape", "screen.read_chat", "leave the prompt", "read"),
     Key(
         "ctrl+c,super+c",
         "copy",
@@ -246,7 +246,7 @@ TRANSCRIPT = KeyGroup(
     Key("ctrl+y", "copy('conversation')", "copy the conversation", listed=False),
     Key("o", "open_block", "open in $EDITOR", listed=False),
     Key("t", "reasoning", "reasoning"),
-    Key("v", "raw", "source text", listed=False),
+    Key("v", "toggle('raw')", "source text", listed=False),
     *_motions("first row"),
     owner="focused",
 )
@@ -254,7 +254,7 @@ TRANSCRIPT = KeyGroup(
 # --- the log
 
 _MODELS_VIEW = Key("1", "app.models", "models")
-_ENTER_OF_ENTRY = Key("enter", "submit_entry", "done", bound=False)
+_ENTER_OF_ENTRY = Key("enter", "focused.submit", "done", bound=False)
 LOGS = KeyGroup(
     "logs",
     # These two with priority: what is typed ahead after them belongs to the entry.

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from aitui.demo.dialect import Dialect
 from aitui.domain.snapshot import Server
-from catalogue import ALIAS, PEER, QUICK
+from catalogue import ALIAS, PEER, QUICK, dialects
 from cli.command_line import CommandLine, finish, interrupt
+from other_client import OtherClient
 from stand_in import StandIn
 
 COLOURED = "\x1b[31mred\x1b[0m and \x1b]0;title\x07\x1b[2Jplain\n"
@@ -43,6 +45,24 @@ async def test_one_of_the_two_logs_of_the_server(aitui: CommandLine, stand_in: S
     stand_in.write_log("from upstream\n", source="upstream")
     assert (await aitui.run("logs", "--upstream")).out == "from upstream\n"
     assert "from upstream" not in (await aitui.run("logs", "--proxy")).out
+
+
+@dialects(Dialect.V263)
+async def test_requests_have_a_log_of_their_own(aitui: CommandLine, other: OtherClient) -> None:
+    await other.load(QUICK)
+    await aitui.run("status")
+    said = (await aitui.run("logs", "--http")).out
+    assert f'"GET /upstream/{QUICK}/health HTTP/1.1" 200' in said
+    assert '"aitui/' not in said
+    assert "/api/events/logs" in (await aitui.run("logs", "--http", "--polls")).out
+    assert "Request" not in (await aitui.run("logs", "--proxy")).out
+
+
+async def test_an_older_server_has_no_log_of_requests(aitui: CommandLine) -> None:
+    outcome = await aitui.run("logs", "--http")
+    assert outcome.out == ""
+    assert "before v259 writes them to its own log" in outcome.err
+    assert "aitui logs --proxy" in outcome.err
 
 
 async def test_own_polls_are_left_out_unless_wanted(aitui: CommandLine, stand_in: StandIn) -> None:

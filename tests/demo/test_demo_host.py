@@ -42,7 +42,7 @@ async def world() -> AsyncIterator[DemoEnvironment]:
 
 def user_of(world: DemoEnvironment) -> SshUser:
     set_up = world.ssh_setup
-    return SshUser(SshConfigPaths(set_up.home, set_up.config, global_known_hosts=()), {})
+    return SshUser(SshConfigPaths(set_up.home, set_up.config, system=None), {})
 
 
 @pytest.fixture

@@ -96,6 +96,8 @@ def test_levels(text: str, level: LogLevel) -> None:
     [
         *("GET /running HTTP/1.1", "GET /v1/models HTTP/1.1", "GET /api/events HTTP/1.1"),
         *("GET /logs/stream HTTP/1.1", "GET /logs/stream/a%2Fb?no-history HTTP/1.1"),
+        *("GET /api/events/logs HTTP/1.1", "GET /api/mcp HTTP/1.1", "GET /health HTTP/1.1"),
+        "GET /logs/stream/50% größer ☃ HTTP/1.1",
         *("GET /api/version HTTP/1.1", "GET /ai/running HTTP/1.1", "GET /api/performance HTTP/1.1"),
     ],
 )

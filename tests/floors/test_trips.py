@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,12 +10,15 @@ from aitui.demo.certificates import Certificates
 from aitui.demo.dialect import Dialect
 from aitui.domain.snapshot import Server
 from catalogue import QUICK, SLOW, STEADY
+from e2e.config_change.conftest import Administered, on_this_machine
 from floors.test_imports import PROJECT
 from floors.trips import Trip
 from other_client import OtherClient
 from stand_in import StandIn
 from ui.chat.pane import chatting
 from ui.driven import driven
+
+__all__ = ["on_this_machine"]
 
 
 def files_of(trip: Trip) -> list[str]:
@@ -90,3 +94,27 @@ async def test_a_token_to_a_row_of_the_transcript(
                 await pane.app.until(lambda: trip.modules, "painted")
     assert files_of(trip) == listed_files("A token to a row of the transcript")
     assert len(trip.modules) <= 16
+
+
+async def test_the_context_dialog_to_the_file(
+    on_this_machine: Administered, tmp_path: Path
+) -> None:
+    trip = Trip(
+        "aitui.ui.screens.confirm:ConfirmScreen.action_answer",
+        # The first call after the rename of the new file: the backup is renamed as well.
+        "aitui.host.config_file:ConfigWriteTransaction._read_back",
+    )
+    async with driven(on_this_machine.server, tmp_path) as app:
+        await app.see("small")
+        app.go_to("small")
+        await app.press("c", *"131072", "enter")
+        await app.armed()
+        with trip.recorded():
+            # Threads that began before the recording wouldn't be seen.
+            asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor())
+            await app.press("y")
+            await app.until(lambda: trip.modules, "renamed")
+        assert "131072" in on_this_machine.config.read_text()
+        await app.see("✔ verify")
+    assert files_of(trip) == listed_files("The context dialog to the file")
+    assert len(trip.modules) <= 18

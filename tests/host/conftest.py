@@ -37,7 +37,7 @@ def make_place(home: Path, sshd: Sshd, more: str = "") -> SshConfigPaths:
         f"  IdentityFile {sshd.key}\n{more}"
     )
     (folder / "known_hosts").write_text(f"{sshd.known_line}\n")
-    return SshConfigPaths(home, folder / "config", agent="", global_known_hosts=())
+    return SshConfigPaths(home, folder / "config", agent="", system=None)
 
 
 @pytest.fixture

@@ -114,7 +114,7 @@ async def reached(server: TalkativeServer, home: Path) -> AsyncIterator[SshHost]
     (folder / "known_hosts").write_text(
         f"[127.0.0.1]:{port} {host_key.export_public_key().decode()}"
     )
-    place = SshConfigPaths(home, folder / "config", agent="", global_known_hosts=())
+    place = SshConfigPaths(home, folder / "config", agent="", system=None)
     try:
         async with SshHost("box", SshUser(place, {})) as there:
             yield there

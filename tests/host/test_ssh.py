@@ -16,6 +16,7 @@ from aitui.host.local import LocalHost
 from aitui.host.open import open_host
 from aitui.host.ssh.address import SshConfigPaths, SshTimeouts, SshUser
 from aitui.host.ssh.host import SshHost
+from aitui.host.ssh.route import resolve_route
 from host.conftest import make_place
 from host.cutting import CuttingForwarder
 from host.reaching import add_to_config, host_of, is_there
@@ -208,6 +209,18 @@ async def test_a_config_that_can_not_be_read_is_told(place: SshConfigPaths) -> N
     async with host_of(place) as host:
         with pytest.raises(HostError, match="line 2"):
             await host.run(["true"])
+
+
+async def test_the_final_pass_leads_to_the_same_machine(place: SshConfigPaths, sshd: Sshd) -> None:
+    place.config.write_text(
+        "Host gpu # the barn\n  HostName 127.0.0.1 # by cable\n"
+        f"Match final host 127.0.0.1 # whoever\n  Port {sshd.port} # not 22\n"
+        f"  IdentityFile {sshd.key} # mine\n"
+    )
+    route = await resolve_route(f"{getpass.getuser()}@gpu", place)
+    assert (route.port, route.keys) == (sshd.port, (str(sshd.key),))
+    async with host_of(place, f"{getpass.getuser()}@gpu") as host:
+        assert await is_there(host)
 
 
 @pytest.mark.parametrize("option", ["RevokedHostKeys /etc/revoked", "KnownHostsCommand /bin/x"])

@@ -1,6 +1,8 @@
 """Logins and servers of other kinds: encrypted keys, agents, servers that lack something."""
 
+import base64
 import socket
+import struct
 import subprocess
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -19,6 +21,7 @@ from aitui.errors import (
 )
 from aitui.host.ssh.address import SshConfigPaths, SshUser
 from aitui.host.ssh.host import SshHost
+from aitui.host.ssh.route import resolve_route
 from host.conftest import make_place
 from host.reaching import add_to_config, host_of, is_there
 from host.sshd import Sshd
@@ -103,6 +106,102 @@ async def test_a_wrong_passphrase_is_told(place: SshConfigPaths, locked_key: Pat
             await host.run(["true"])
 
 
+def make_security_key(path: Path, kind: bytes, *, encrypted: bool = False) -> None:
+    """A key file as ssh-keygen leaves it for a FIDO device (OpenSSH's PROTOCOL.key, PROTOCOL.u2f)."""
+
+    def string(content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + content
+
+    curve = string(b"nistp256") if b"ecdsa" in kind else b""
+    point = asyncssh.generate_private_key(
+        "ecdsa-sha2-nistp256" if curve else "ssh-ed25519"
+    ).public_data
+    # The last field of a plain key of that kind is the point.
+    size = 65 if curve else 32
+    public = string(kind) + curve + string(point[-size:]) + string(b"ssh:")
+    private = bytes(8) + public + b"\x01" + string(bytes(64)) + string(b"") + string(b"stick")
+    private += bytes(range(1, 1 + -len(private) % 8))
+    options = string(bytes(16)) + struct.pack(">I", 16)
+    head = (
+        (string(b"aes256-ctr"), string(b"bcrypt"), string(options))
+        if encrypted
+        else ((string(b"none"),) * 2 + (string(b""),))
+    )
+    blob = b"".join((b"openssh-key-v1\0", *head, struct.pack(">I", 1), string(public)))
+    text = base64.encodebytes(blob + string(private)).decode()
+    path.touch(mode=0o600)
+    path.write_text(
+        f"-----BEGIN OPENSSH PRIVATE KEY-----\n{text}-----END OPENSSH PRIVATE KEY-----\n"
+    )
+    Path(f"{path}.pub").write_text(f"{kind.decode()} {base64.b64encode(public).decode()} stick\n")
+
+
+@pytest.mark.parametrize(
+    "kind", [b"sk-ssh-ed25519@openssh.com", b"sk-ecdsa-sha2-nistp256@openssh.com"]
+)
+@pytest.mark.parametrize("variant_of_file", ["plain", "encrypted", "without .pub"])
+async def test_a_security_key_is_named_with_the_agent_as_the_way(
+    place: SshConfigPaths, tmp_path: Path, kind: bytes, variant_of_file: str
+) -> None:
+    path = tmp_path / "my stick"
+    make_security_key(path, kind, encrypted=variant_of_file == "encrypted")
+    if variant_of_file == "without .pub":
+        Path(f"{path}.pub").unlink()
+    place.config.write_text(place.config.read_text().partition("  IdentityFile")[0])
+    add_to_config(place, f'IdentityFile "{path}"\n')
+    async with host_of(place) as host:
+        with pytest.raises(HostLoginRefused, match="my stick is on a security key") as caught:
+            await host.run(["true"])
+    assert caught.value.remedy == f"eval $(ssh-agent) && ssh-add '{path}'"
+    assert "0 keys of files" in caught.value.why
+    assert not isinstance(caught.value, SshKeyPassphraseNeeded)
+
+
+@pytest.mark.parametrize("name", ["id_ed25519_sk", "id_ecdsa_sk"])
+async def test_the_usual_files_of_security_keys_are_looked_at(
+    place: SshConfigPaths, agent: Path, name: str
+) -> None:
+    path = place.home / ".ssh" / name
+    make_security_key(path, b"sk-ssh-ed25519@openssh.com")
+    place.config.write_text(place.config.read_text().partition("  IdentityFile")[0])
+    with_agent = SshConfigPaths(place.home, place.config, str(agent), None)
+    async with host_of(with_agent) as host:
+        with pytest.raises(HostLoginRefused, match=name) as caught:
+            await host.run(["true"])
+    assert caught.value.remedy == f"ssh-add {path}"
+    route = await resolve_route("box", with_agent)
+    assert (route.keys, route.hardware) == ((), (str(path),))
+
+
+async def test_another_key_logs_in_beside_a_security_key(
+    place: SshConfigPaths, tmp_path: Path
+) -> None:
+    make_security_key(tmp_path / "stick", b"sk-ssh-ed25519@openssh.com")
+    add_to_config(place, f"IdentityFile {tmp_path}/stick\n")
+    async with host_of(place) as host:
+        assert await is_there(host)
+
+
+@pytest.mark.parametrize(
+    ("address", "remedy"),
+    [("box", "ssh-copy-id box"), ("fox@box", "ssh-copy-id fox@box")],
+)
+async def test_the_remedy_for_an_unknown_key_can_be_pasted(
+    place: SshConfigPaths, tmp_path: Path, address: str, remedy: str
+) -> None:
+    place.config.write_text(place.config.read_text().partition("  IdentityFile")[0])
+    async with host_of(place, address) as host:
+        with pytest.raises(HostLoginRefused) as caught:
+            await host.run(["true"])
+    assert caught.value.remedy == f"ssh-keygen -t ed25519 && {remedy}"
+    strange = asyncssh.generate_private_key("ssh-ed25519").export_private_key()
+    (place.home / ".ssh" / "id_ed25519").write_bytes(strange)
+    async with host_of(place, address) as host:
+        with pytest.raises(HostLoginRefused) as caught:
+            await host.run(["true"])
+    assert caught.value.remedy == remedy
+
+
 @pytest.fixture
 def agent(tmp_path: Path) -> Iterator[Path]:
     """A real agent without keys."""
@@ -135,7 +234,7 @@ async def test_a_key_of_the_agent_logs_in(
     if identities_only:
         add_to_config(place, "IdentitiesOnly yes\n")
         Path(f"{locked_key}.pub").write_bytes(key.export_public_key())
-    with_agent = SshConfigPaths(place.home, place.config, str(agent), ())
+    with_agent = SshConfigPaths(place.home, place.config, str(agent), None)
     async with host_of(with_agent) as host:
         assert await is_there(host)
 

@@ -29,7 +29,7 @@ def test_an_unknown_model_is_no_such_model(dialect: str, call: str) -> None:
 def test_v217_says_it_in_json_when_asked_for_json() -> None:
     error = response_error(SERVER, recorded("v217", "unload_unknown_accept_json"), "no-such-model")
     assert isinstance(error, errors.NoSuchModel)
-    assert error.words == "Model not found"
+    assert error.why == "Model not found"
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
@@ -72,7 +72,7 @@ def test_a_404_of_the_models_own_means_that_it_runs(dialect: str) -> None:
 def test_a_wrong_key_is_not_authorised(dialect: str) -> None:
     error = response_error(SERVER, recorded(dialect, "keys_wrong_bearer"))
     assert isinstance(error, errors.Unauthorized)
-    assert error.words == "unauthorized: invalid or missing API key"
+    assert error.why == "unauthorized: invalid or missing API key"
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
@@ -85,7 +85,8 @@ def test_an_endpoint_that_is_not_there_is_not_supported(dialect: str, call: str)
 def test_429_is_too_many_requests(dialect: str) -> None:
     error = response_error(SERVER, recorded(dialect, "chat_concurrency_limit_429"))
     assert isinstance(error, errors.TooManyRequests)
-    assert error.retry_after == (1.0 if dialect == "2026-08-head" else None)
+    wait = "in 1 s" if dialect == "2026-08-head" else "in a moment"
+    assert error.remedy == f"try again {wait}"
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
@@ -93,7 +94,7 @@ def test_a_502_in_llama_swaps_words_is_not_the_proxys(dialect: str) -> None:
     error = response_error(SERVER, recorded(dialect, "chat_deadpeer"))
     assert isinstance(error, errors.ServerError)
     assert not isinstance(error, errors.ProxyError)
-    assert "connection refused" in error.words
+    assert "connection refused" in error.why
 
 
 @pytest.mark.parametrize("status", [502, 503, 504])
@@ -130,7 +131,7 @@ def test_an_error_of_the_model_keeps_its_words() -> None:
     body = json.dumps({"error": {"code": 400, "message": "too long", "type": "x"}})
     error = response_error(SERVER, made(400, body), "a")
     assert isinstance(error, errors.ServerError)
-    assert error.words == "too long"
+    assert error.why == "too long"
 
 
 @pytest.mark.parametrize(
@@ -145,5 +146,5 @@ def test_an_error_of_any_shape_is_a_server_error(body: str) -> None:
 def test_the_servers_words_are_cleaned_and_shortened() -> None:
     error = response_error(SERVER, made(500, "\x1b]0;evil\x07" + "x" * 5000))
     assert isinstance(error, errors.ServerError)
-    assert len(error.words) == 300
-    assert "\x1b" not in error.words
+    assert len(error.why) == 300
+    assert "\x1b" not in error.why

@@ -154,7 +154,7 @@ async def test_too_many_requests_say_when_to_try_again() -> None:
     async with replaying(refuses(429, "Too many requests", Retry_After="7")) as there:
         _, error = await heard(there.server)
     assert isinstance(error, TooManyRequests)
-    assert error.retry_after == 7
+    assert error.remedy == "try again in 7 s"
 
 
 async def test_a_stream_without_its_end_is_cut_and_says_after_how_much() -> None:

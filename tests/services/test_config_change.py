@@ -89,6 +89,11 @@ class FakeService:
     config: Path
     unit: str = "llama-swap.service"
     is_deaf: bool = False
+    refuses: str = ""
+
+    async def find_config_error(self, _facts: UnitInfo, _path: str) -> str:
+        """What its llama-swap says of a new file."""
+        return self.refuses
 
     async def facts(self) -> UnitInfo:
         """A server that doesn't watch its file."""
@@ -242,6 +247,16 @@ async def test_a_confirmed_change_is_written_reloaded_and_verified(setting: Sett
     assert setting.frontend.states == {StepState.DONE}
     assert setting.frontend.results == [result]
     assert setting.frontend.confirmations == []
+
+
+async def test_what_the_llama_swap_of_the_host_refuses_is_not_written(setting: Setting) -> None:
+    cast("FakeService", setting.runner.admin.service).refuses = "model small: 8192 is too much"
+    result = await setting.start(PlanAnswer.YES).change_flag("small", "ctx-size", "8192")
+    assert result is not None
+    assert isinstance(result.error, ConfigRefused)
+    assert "8192 is too much" in result.error.why
+    assert setting.config.read_text() == CONFIG
+    assert (result.written, setting.frontend.confirmations) == (None, [])
 
 
 async def test_no_to_the_plan_begins_nothing(setting: Setting) -> None:

@@ -9,7 +9,7 @@ from aitui.domain.config.locate import (
     LocatedValue,
     SourceMap,
     ValueSource,
-    command_anchor_name,
+    anchor_name,
     escape_fragment,
     locate_flag,
     locate_macro_reference,
@@ -227,7 +227,7 @@ def _append_flag(edit: FlagEdit, sharers: tuple[str, ...]) -> ConfigChange:
         old=before.text if before else None,
         new=edit.value,
         where=ValueSource.ANCHOR if sharers else ValueSource.COMMAND,
-        shared_name=command_anchor_name(document, edit.model_id) if sharers else "",
+        shared_name=anchor_name(document.entry(edit.model_id), "cmd") if sharers else "",
         also=also,
         added=True,
     )

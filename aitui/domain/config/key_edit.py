@@ -6,7 +6,7 @@ from aitui.domain.config import verify
 from aitui.domain.config.document import ConfigDocument
 from aitui.domain.config.keys import MODEL, ValueType
 from aitui.domain.config.lint import constraint_violation, matches_schema
-from aitui.domain.config.locate import SourceMap, ValueSource, escape_fragment
+from aitui.domain.config.locate import SourceMap, ValueSource, anchor_name, escape_fragment
 from aitui.domain.config.splice import Splice, key_insertion, write_text
 from aitui.domain.config.verify import ConfigChange
 from aitui.domain.config.yaml_tree import (
@@ -86,7 +86,7 @@ def _replace_key(
         old=old,
         new=value,
         where=ValueSource.KEY,
-        shared_name=_anchor_name(document, model_id, entry) if shared else "",
+        shared_name=anchor_name(document.entry(model_id), key) if shared else "",
         also=also,
         added=old is None,
     )
@@ -177,8 +177,3 @@ def _find_sharers(
         for other, model in document.entries.items()
         if other != model_id and (found := model.keys.get(key)) and found.value is entry.value
     )
-
-
-def _anchor_name(document: ConfigDocument, model_id: str, entry: MappingEntry) -> str:
-    model = document.entry(model_id)
-    return entry.value.anchor or entry.anchor or model.pair.value.anchor or model.anchor

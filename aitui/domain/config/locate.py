@@ -213,11 +213,6 @@ def models_sharing_command(document: ConfigDocument, model_id: str) -> tuple[str
     )
 
 
-def command_anchor_name(document: ConfigDocument, model_id: str) -> str:
-    """Return the anchor through which a model has its `cmd`, "" if there is none."""
-    return _anchor_name(document.entry(model_id), "cmd")
-
-
 def _locate_in_command(
     document: ConfigDocument, model_id: str, traced: ExpandedCommand, given: FlagOccurrence
 ) -> LocatedValue:
@@ -279,7 +274,7 @@ def _in_scalar(
             document, model_id, lambda other: _uses_macro(document, other, node)
         )
     elif also:
-        where, shared_name = ValueSource.ANCHOR, command_anchor_name(document, model_id)
+        where, shared_name = ValueSource.ANCHOR, anchor_name(document.entry(model_id), "cmd")
     line = _line_number(document, node, start, end)
     return LocatedValue(
         name, given.value, where, line, shared_name, also, node, *place, occurrence=given
@@ -346,12 +341,13 @@ def _locate_in_environment(
     if not value.strip():
         start, prefix = start - 1, "="
     where, line = ValueSource.ENVIRONMENT, document.lines.line(item.start)
-    shared_name = _anchor_name(document.entry(model_id), "env") if also else ""
+    shared_name = anchor_name(document.entry(model_id), "env") if also else ""
     place = start, len(item.value.rstrip()), "", prefix
     return LocatedValue(name, value, where, line, shared_name, also, item, *place, as_word=False)
 
 
-def _anchor_name(entry: ModelEntry, key: str) -> str:
+def anchor_name(entry: ModelEntry, key: str) -> str:
+    """Return the anchor through which a model has the value of a key, "" if there is none."""
     found = entry.keys.get(key)
     if found is None:
         return ""

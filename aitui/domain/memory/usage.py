@@ -65,9 +65,8 @@ def footprint_by_difference(
     if max(sum_grown, host or 0) < _LEAST_GROWTH:
         return None
     cards = tuple((key, growth) for key, growth in grown.items() if growth >= _LEAST_GROWTH)
-    return Footprint(
-        context_size, max(0, sum_grown), host, origin=FootprintOrigin.MEASURED, cards=cards
-    )
+    measured = FootprintOrigin.MEASURED
+    return Footprint(context_size, max(0, sum_grown), host, origin=measured, cards=cards)
 
 
 def build_measurement(footprint: Footprint, setup: str, at: float) -> "Measurement | None":
@@ -222,9 +221,8 @@ def memory_usage(
             found = replace(found, cards=tuple(parts.items()) if certain else ())
         footprints[model.id] = found
         origin = found.origin if certain else FootprintOrigin.ESTIMATED
-        shares[model.id] = {
-            key: GpuShare(model.id, size, origin) for key, size in parts.items() if size
-        }
+        held_parts = ((key, size) for key, size in parts.items() if size)
+        shares[model.id] = {key: GpuShare(model.id, size, origin) for key, size in held_parts}
     machines = [one.machine for one in (sample, own) if one is not None and one.machine is not None]
     return MemoryUsage(
         cards=tuple(_build_card(gpu, shares) for gpu in gpus),

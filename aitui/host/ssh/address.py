@@ -4,6 +4,7 @@ asyncssh costs as much to import as Textual, and this is needed before anything 
 """
 
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,6 @@ _FORM = re.compile(
     re.VERBOSE,
 )
 _LARGEST_PORT = 65535
-_GLOBAL_KNOWN_HOSTS = (Path("/etc/ssh/ssh_known_hosts"), Path("/etc/ssh/ssh_known_hosts2"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,22 +44,37 @@ class SshAddress:
             )
         return cls(host, match["user"], port)
 
+    @property
+    def arguments(self) -> str:
+        """The words that name it to ssh and ssh-copy-id, which know no `host:port`."""
+        port = [] if self.port is None else ["-p", str(self.port)]
+        return shlex.join([*port, f"{self.user}@{self.host}" if self.user else self.host])
+
 
 @dataclass(frozen=True, slots=True)
 class SshConfigPaths:
-    """The paths of the configuration. `agent` is the SSH agent's socket, empty without one."""
+    """The paths of the configuration. `agent` is the SSH agent's socket, empty without one.
+
+    `system` is the folder of the machine's own configuration, None if it doesn't count.
+    """
 
     home: Path
     config: Path
     agent: str = ""
-    global_known_hosts: tuple[Path, ...] = _GLOBAL_KNOWN_HOSTS
+    system: Path | None = Path("/etc/ssh")
+
+    @property
+    def global_known_hosts(self) -> tuple[Path, ...]:
+        """The host keys that the machine's administrator knows."""
+        if self.system is None:
+            return ()
+        return (self.system / "ssh_known_hosts", self.system / "ssh_known_hosts2")
 
     def expand(self, text: str) -> Path:
-        """Expand `~` and `%d` in a path of the config."""
-        text = text.replace("%d", str(self.home))
+        """Expand `~` in a path of the config."""
         if text == "~" or text.startswith("~/"):
             return self.home / text[2:]
-        return Path(text)
+        return Path(text).expanduser() if text.startswith("~") else Path(text)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,27 +1,35 @@
 """The user's own SSH configuration: what `~/.ssh/config` says about a machine, and its keys."""
 
+import os
 import re
-import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 import asyncssh
-from asyncssh import SSHKey
+from asyncssh import SSHClientConnectionOptions, SSHKey
 
 from aitui.domain.sanitize import sanitize_line
 from aitui.errors import HostError
 from aitui.host.ssh.address import SshAddress, SshConfigPaths
+from aitui.host.ssh.options import SshOptions, passed_on
 
 _SSH_PORT = 22
-_LARGEST_CONFIG = 1 << 20
-_DEEPEST_INCLUDE = 8
-_INCLUDE = re.compile(r"^\s*Include[\s=]+(.+?)\s*$", re.IGNORECASE | re.MULTILINE)
-_DEFAULT_KEYS = ("id_ed25519", "id_ecdsa", "id_rsa")
-# asyncssh ignores these silently: it would trust keys that the user revoked.
-_UNSUPPORTED_OPTION = re.compile(
-    r"^\s*(RevokedHostKeys|KnownHostsCommand)\b", re.IGNORECASE | re.MULTILINE
+# In OpenSSH's order, except that its first one is the rarest by now.
+_DEFAULT_KEYS = ("id_ed25519", "id_ecdsa", "id_rsa", "id_ed25519_sk", "id_ecdsa_sk", "id_dsa")
+# asyncssh knows neither: it would trust keys that the user revoked.
+_UNSUPPORTED = {"revokedhostkeys": "RevokedHostKeys", "knownhostscommand": "KnownHostsCommand"}
+_OPTIONS_OF_ASYNCSSH = (
+    *("addressfamily", "bindaddress", "casignaturealgorithms", "ciphers", "compression"),
+    *("hostkeyalgorithms", "hostkeyalias", "kexalgorithms", "macs", "preferredauthentications"),
+    *(
+        "pubkeyauthentication",
+        "rekeylimit",
+        "sendenv",
+        "serveralivecountmax",
+        "serveraliveinterval",
+    ),
+    *("setenv", "tcpkeepalive"),
 )
 
 
@@ -29,18 +37,18 @@ _UNSUPPORTED_OPTION = re.compile(
 class SshTarget:
     """One machine as configured. `jumps` are the machines on the route, in their order.
 
-    `by_command` is set if a ProxyCommand makes the connection. `remember_in` is the file for a
+    `options` are those of the config that are asyncssh's own matter. `by_command` is set if a ProxyCommand makes the connection. `remember_in` is the file for a
     new host key, None if the config says not to keep any.
     """
 
     address: SshAddress
-    configs: tuple[str, ...]
+    options: SSHClientConnectionOptions
     host: str
     port: int
     user: str
     known_name: str
     jumps: tuple[SshAddress, ...]
-    by_command: bool
+    command: str
     known_hosts: tuple[Path, ...]
     remember_in: Path | None
     identities: tuple[Path, ...]
@@ -59,121 +67,103 @@ class SshTarget:
 def read_target(address: SshAddress, ssh_config: SshConfigPaths) -> SshTarget:
     """Read what the config says about an address. Blocks. Raises HostError."""
     try:
-        configs = _config_paths(ssh_config)
-        options = asyncssh.SSHClientConnectionOptions(
-            host=address.host,
-            port=address.port or (),
-            username=address.user or (),
-            config=configs,
-            known_hosts=b"",
-            client_keys=None,
-        )
+        return _build_target(address, ssh_config, SshOptions(address, ssh_config))
     except (asyncssh.Error, ValueError, OSError, RecursionError) as error:
         raise HostError(
             f"{sanitize_line(str(ssh_config.config), 300)} can't be used for SSH",
             why=sanitize_line(str(error), 300),
-            remedy="mend that line; ssh -G shows what OpenSSH makes of it",
+            remedy=f"mend that line; ssh -G {address.arguments} shows what OpenSSH makes of it",
         ) from error
-    config = options.config
-    user_files = cast("list[str] | None", config.get("UserKnownHostsFile"))
-    files = _host_key_files(user_files, ssh_config)
-    global_files = cast("list[str] | None", config.get("GlobalKnownHostsFile"))
-    identities = cast("list[str] | None", config.get("IdentityFile"))
-    agent = config.get("IdentityAgent", ssh_config.agent)
-    jumps = cast("str | None", config.get("ProxyJump")) or ""
+
+
+def _build_target(
+    address: SshAddress, ssh_config: SshConfigPaths, options: SshOptions
+) -> SshTarget:
+    for name, spelled in _UNSUPPORTED.items():
+        if options.words(name):
+            raise ValueError(
+                f"{options[name].origin}: {spelled} is not supported here, and must not be overlooked"
+            )
+
+    folder = ssh_config.home / ".ssh"
+
+    def paths(name: str, *default: Path) -> tuple[Path, ...]:
+        words = options.words(name)
+        return default if words is None else tuple(map(options.path, words))
+
+    own_files = paths("userknownhostsfile", folder / "known_hosts", folder / "known_hosts2")
+    jumps = options.text("proxyjump").split(",")
     return SshTarget(
         address=address,
-        configs=tuple(configs),
+        options=_asyncssh_options(options),
         host=options.host,
         port=options.port,
-        user=options.username,
-        known_name=entry_name(
-            options.host, options.port, cast("str | None", config.get("HostKeyAlias"))
-        ),
-        jumps=tuple(SshAddress.read(hop) for hop in jumps.split(",") if hop.strip()),
-        by_command=bool(config.get("ProxyCommand")),
-        known_hosts=(
-            *files,
-            *(
-                ssh_config.global_known_hosts
-                if global_files is None
-                else map(ssh_config.expand, global_files)
-            ),
-        ),
-        remember_in=next((path for path in files if str(path) != "/dev/null"), None),
-        identities=tuple(
-            map(ssh_config.expand, identities)
-            if identities is not None
-            else (ssh_config.home / ".ssh" / name for name in _DEFAULT_KEYS)
-        ),
-        certificates=tuple(
-            map(ssh_config.expand, cast("list[str]", config.get("CertificateFile", [])))
-        ),
-        identities_only=bool(config.get("IdentitiesOnly")),
-        agent=_agent_socket(cast("str | None", agent), ssh_config),
-        sets_keepalive=config.get("ServerAliveInterval") is not None,
-        sets_host_key_algorithms=config.get("HostKeyAlgorithms") is not None,
+        user=options.user,
+        known_name=entry_name(options.host, options.port, options.text("hostkeyalias")),
+        jumps=tuple(SshAddress.read(hop) for hop in jumps if hop.strip()),
+        command=options.command,
+        known_hosts=(*own_files, *paths("globalknownhostsfile", *ssh_config.global_known_hosts)),
+        remember_in=next((path for path in own_files if str(path) != "/dev/null"), None),
+        identities=paths("identityfile", *(folder / name for name in _DEFAULT_KEYS)),
+        certificates=paths("certificatefile"),
+        identities_only=options.flag("identitiesonly"),
+        agent=_agent_socket(options, ssh_config),
+        sets_keepalive="serveraliveinterval" in options,
+        sets_host_key_algorithms="hostkeyalgorithms" in options,
     )
 
 
-def entry_name(host: str, port: int, alias: str | None) -> str:
+def _asyncssh_options(options: SshOptions) -> SSHClientConnectionOptions:
+    """Have asyncssh read the options that aitui has no opinion about."""
+    text = passed_on(options, _OPTIONS_OF_ASYNCSSH)
+    reading, writing = os.pipe()
+    try:
+        with os.fdopen(writing, "wb") as file:
+            file.write(text.encode())
+        return SSHClientConnectionOptions(
+            config=[f"/dev/fd/{reading}"], host=options.host, known_hosts=b"", client_keys=None
+        )
+    except ValueError as error:
+        # It names the line of the pipe, which nobody has seen.
+        words = re.sub(r".* line [0-9]+: ", "", str(error))
+        names = [name for name in _OPTIONS_OF_ASYNCSSH if name in options]
+        places = [options[name].origin for name in names if name in words.lower()]
+        raise ValueError(f"{', '.join(places) or 'the config'}: {words}") from error
+    finally:
+        os.close(reading)
+
+
+def entry_name(host: str, port: int, alias: str) -> str:
     """Return the name of a machine in known_hosts: HostKeyAlias, else `host` or `[host]:port`."""
     if alias:
         return alias.lower()
     return host.lower() if port == _SSH_PORT else f"[{host.lower()}]:{port}"
 
 
-def _config_paths(ssh_config: SshConfigPaths) -> list[str]:
-    if not ssh_config.config.exists():
-        return []
-    for text in _config_texts(ssh_config.config, ssh_config, 0):
-        found = _UNSUPPORTED_OPTION.search(text)
-        if found:
-            raise ValueError(f"{found[1]} is not supported here, and must not be overlooked")
-    return [str(ssh_config.config)]
-
-
-def _config_texts(path: Path, ssh_config: SshConfigPaths, depth: int) -> Iterator[str]:
-    """Yield the config and all files that it includes, under any Host or Match."""
-    with path.open("rb") as file:
-        text = file.read(_LARGEST_CONFIG).decode(errors="replace")
-    yield text
-    if depth == _DEEPEST_INCLUDE:
-        return
-    for line in _INCLUDE.finditer(text):
-        for pattern in shlex.split(line[1]):
-            wanted = ssh_config.home / ".ssh" / ssh_config.expand(pattern)
-            relative = wanted.relative_to(wanted.anchor)
-            for included in Path(wanted.anchor).glob(str(relative)):
-                if included.is_file():
-                    yield from _config_texts(included, ssh_config, depth + 1)
-
-
-def _host_key_files(given: list[str] | None, ssh_config: SshConfigPaths) -> tuple[Path, ...]:
-    if given is None:
-        return (ssh_config.home / ".ssh" / "known_hosts", ssh_config.home / ".ssh" / "known_hosts2")
-    return tuple(map(ssh_config.expand, given))
-
-
-def _agent_socket(given: str | None, ssh_config: SshConfigPaths) -> str:
-    if given is None:
-        return ""
-    if given.startswith("$") or given == "SSH_AUTH_SOCK":
+def _agent_socket(options: SshOptions, ssh_config: SshConfigPaths) -> str:
+    if "identityagent" not in options:
         return ssh_config.agent
-    return str(ssh_config.expand(given)) if given else ""
+    given = options.text("identityagent")
+    if given == "SSH_AUTH_SOCK":
+        return ssh_config.agent
+    if given.startswith("$"):
+        return os.environ.get(given[1:].strip("{}"), "")
+    return str(options.path(given)) if given else ""
 
 
 @dataclass(frozen=True, slots=True)
 class SshKeys:
     """The keys to log in with. `locked` are the key files without the passphrase they need.
 
-    `wrong` are those with a passphrase that doesn't fit. `public` is the public data of all of
-    them, as far as known, by which the agent's keys are chosen.
+    `wrong` are those with a passphrase that doesn't fit, `hardware` those that only a security key
+    can use. `public` is the public data of all of them, as far as known, by which the agent's keys
+    are chosen.
     """
 
     usable: tuple[SSHKey, ...]
     locked: tuple[Path, ...]
     wrong: tuple[Path, ...]
+    hardware: tuple[Path, ...]
     public: tuple[bytes, ...]
 
 
@@ -185,9 +175,14 @@ def read_keys(target: SshTarget, passphrases: Mapping[str, str]) -> SshKeys:
     usable: list[SSHKey] = []
     locked: list[Path] = []
     wrong: list[Path] = []
-    public: list[bytes] = []
+    hardware: list[Path] = []
+    public: list[SSHKey] = []
     for path in target.identities:
-        public += _read_public_data(path)
+        beside = _read_public_key(path)
+        public += beside
+        if any(map(_is_hardware, beside)) and path.is_file():
+            hardware.append(path)
+            continue
         try:
             key = asyncssh.read_private_key(path, passphrases.get(str(path)))
         except asyncssh.KeyEncryptionError:
@@ -199,14 +194,28 @@ def read_keys(target: SshTarget, passphrases: Mapping[str, str]) -> SshKeys:
         except (OSError, ValueError):
             continue
         else:
-            usable.append(key)
-            public.append(key.public_data)
-    return SshKeys(tuple(usable), tuple(locked), tuple(wrong), tuple(public))
+            public.append(key)
+            if _is_hardware(key):
+                hardware.append(path)
+            else:
+                usable.append(key)
+    return SshKeys(
+        tuple(usable),
+        tuple(locked),
+        tuple(wrong),
+        tuple(hardware),
+        tuple(key.public_data for key in public),
+    )
 
 
-def _read_public_data(path: Path) -> list[bytes]:
+def _is_hardware(key: SSHKey) -> bool:
+    """Whether only a FIDO device can sign with it (OpenSSH's PROTOCOL.u2f)."""
+    return key.algorithm.startswith(b"sk-")
+
+
+def _read_public_key(path: Path) -> list[SSHKey]:
     try:
-        return [asyncssh.read_public_key(f"{path}.pub").public_data]
+        return [asyncssh.read_public_key(f"{path}.pub")]
     except (OSError, ValueError):
         return []
 

@@ -55,19 +55,21 @@ class HostKeyUnknown(Exception):
 class _HostKeyVerifier(SSHClient):
     """Accepts only known keys, and keeps the reason for a refusal."""
 
-    def __init__(self, known: KnownHostKeys, shown_as: str) -> None:
+    def __init__(self, known: KnownHostKeys, shown_as: str, arguments: str) -> None:
         self.known = known
         self._shown_as = shown_as
+        self._arguments = arguments
         self.refusal: HostKeyRefused | None = None
 
     def validate_host_public_key(self, host: str, addr: str, port: int, key: SSHKey) -> bool:  # noqa: ARG002
         """Called for a key that isn't in known_hosts."""
-        self.refusal = self.known.refusal(key, self._shown_as)
+        self.refusal = self.known.refusal(key, self._shown_as, self._arguments)
         return False
 
     def validate_host_ca_key(self, host: str, addr: str, port: int, key: SSHKey) -> bool:  # noqa: ARG002
         """Called for the authority of a host certificate that isn't in known_hosts."""
-        self.refusal = self.known.refusal(key, f"{self._shown_as} (its authority)")
+        shown_as = f"{self._shown_as} (its authority)"
+        self.refusal = self.known.refusal(key, shown_as, self._arguments)
         self.refusal.line = ""  # an authority is no host key to remember
         return False
 
@@ -106,7 +108,7 @@ async def _connect_to(
     known = match_known_hosts(target.known_name, target.host, [*texts, *user.remembered])
     keys = await asyncio.to_thread(read_keys, target, user.passphrases)
     certificates = await asyncio.to_thread(certificates_of, target)
-    client = _HostKeyVerifier(known, target.label)
+    client = _HostKeyVerifier(known, target.label, target.address.arguments)
     attempt = _ConnectionAttempt(target, user.limits, tunnel, client, keys, tuple(certificates))
     with _translate_login_errors(target, client, keys):
         try:
@@ -137,13 +139,16 @@ class _ConnectionAttempt:
         if target.sets_host_key_algorithms:
             host_key_algorithms = ()
         only = target.identities_only
+        # Only the first machine is reached by its own command.
+        by_command = target.command and self.tunnel is None
         async with asyncio.timeout(self.limits.connect + self.limits.login):
             return await asyncssh.connect(
-                target.address.host,
-                port=target.address.port or (),
-                username=target.address.user or (),
-                config=list(target.configs),
-                tunnel=() if self.tunnel is None else self.tunnel,
+                target.host,
+                options=target.options,
+                port=target.port,
+                username=target.user,
+                tunnel=self.tunnel,
+                proxy_command=["sh", "-c", f"exec {target.command}"] if by_command else None,
                 # Never None, which would accept any key. asyncssh ignores StrictHostKeyChecking and
                 # ControlMaster of the config silently.
                 known_hosts=(known.acceptable_keys, known.authorities, known.revoked),
@@ -338,14 +343,28 @@ def login_refused_error(target: SshTarget, keys: SshKeys) -> HostLoginRefused:
                 f"The SSH key {path} needs its passphrase to log in to {target.label}",
                 path=str(paths[0]),
                 why=why,
-                remedy=f"give it when asked, or: ssh-add {path}",
+                remedy=f"give it when asked, or: ssh-add {shlex.quote(path)}",
             )
+    offered = f"{_count(len(keys.usable))} of files were offered" + (
+        ", and those of the agent" if target.agent else "; there is no agent"
+    )
+    if keys.hardware:
+        path = sanitize_line(str(keys.hardware[0]), 300)
+        return HostLoginRefused(
+            f"The SSH key {path} is on a security key, which aitui can't use by itself",
+            why=f"{target.label} accepts no other one: {offered}",
+            remedy=f"{'' if target.agent else 'eval $(ssh-agent) && '}ssh-add {shlex.quote(path)}",
+        )
+    copy = f"ssh-copy-id {target.address.arguments}"
     return HostLoginRefused(
         f"{target.label} accepts none of your SSH keys",
-        why=f"{len(keys.usable)} keys of files were offered"
-        + (", and those of the agent" if target.agent else "; there is no agent"),
-        remedy=f"ssh-copy-id -p {target.port} {target.label}",
+        why=offered,
+        remedy=copy if keys.public or target.agent else f"ssh-keygen -t ed25519 && {copy}",
     )
+
+
+def _count(keys: int) -> str:
+    return "1 key" if keys == 1 else f"{keys} keys"
 
 
 @contextmanager

@@ -30,13 +30,7 @@ class SshHost:
     Raises HostError for an invalid address.
     """
 
-    def __init__(
-        self,
-        address: str,
-        user: SshUser,
-        *,
-        file_seconds: float = FILE_SECONDS,
-    ) -> None:
+    def __init__(self, address: str, user: SshUser, *, file_seconds: float = FILE_SECONDS) -> None:
         self._address = SshAddress.read(address)
         self.label = sanitize_line(address, 100)
         self._user = user

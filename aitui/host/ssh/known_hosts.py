@@ -30,8 +30,11 @@ class KnownHostKeys:
         """The keys that are accepted without asking."""
         return self.keys or self.others
 
-    def refusal(self, key: SSHKey, shown_as: str) -> HostKeyRefused:
-        """Explain why this key isn't accepted. `shown_as` is what messages call the machine."""
+    def refusal(self, key: SSHKey, shown_as: str, arguments: str) -> HostKeyRefused:
+        """Explain why this key isn't accepted.
+
+        `shown_as` is what messages call the machine, `arguments` what ssh does.
+        """
         # asyncssh raises the same HostKeyNotVerifiable for unknown and for changed keys.
         algorithm = key.algorithm.decode("ascii", "replace")
         fingerprint = key.get_fingerprint("sha256")
@@ -61,7 +64,8 @@ class KnownHostKeys:
             fingerprint=fingerprint,
             line=f"{self.name} {' '.join(without_comment)}",
             why=seen,
-            remedy="compare the fingerprint with the machine's own, then remember it",
+            remedy="compare it with what ssh-keygen -lf /etc/ssh/ssh_host_*_key.pub says there; "
+            f"then ssh {arguments} remembers it",
         )
 
 

@@ -32,6 +32,7 @@ class SshRoute:
     by_command: bool
     keys: tuple[str, ...]
     locked: tuple[str, ...]
+    hardware: tuple[str, ...]
     agent: str
     agent_keys: int | None
 
@@ -111,7 +112,7 @@ def _read_route(address: str, ssh_config: SshConfigPaths) -> tuple[SshRoute, str
 
     target = read_target(SshAddress.read(address), ssh_config)
     keys = read_keys(target, {})
-    refused = {*keys.locked, *keys.wrong}
+    refused = {*keys.locked, *keys.wrong, *keys.hardware}
     tried = (path for path in target.identities if path not in refused and path.is_file())
     first = target  # the machine that is connected to first
     for _ in range(_MOST_JUMPS):
@@ -122,9 +123,10 @@ def _read_route(address: str, ssh_config: SshConfigPaths) -> tuple[SshRoute, str
         host=sanitize_line(first.host, 200),
         port=first.port,
         jumps=tuple(sanitize_line(hop.host, 100) for hop in target.jumps),
-        by_command=first.by_command,
+        by_command=bool(first.command),
         keys=tuple(sanitize_line(str(path), 300) for path in tried),
         locked=tuple(sanitize_line(str(path), 300) for path in (*keys.locked, *keys.wrong)),
+        hardware=tuple(sanitize_line(str(path), 300) for path in keys.hardware),
         agent=sanitize_line(target.agent, 300),
         agent_keys=None,
     )

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import shlex
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
@@ -162,15 +163,7 @@ class HostChecks:
                 key = await host.host_key()
         except HostKeyRefused as error:
             checkup.blocked = error.what
-            refused = failing_check(HOST_KEY, error)
-            if error.line:
-                # The dashboard asks; a check-up remembers nothing.
-                own = "ssh-keygen -lf /etc/ssh/ssh_host_*_key.pub"
-                remedy = (
-                    f"compare it with what {own} says there; then ssh {host.label} remembers it"
-                )
-                refused = replace(refused, remedy=remedy, action=None)
-            self._report(refused)
+            self._report(replace(failing_check(HOST_KEY, error), action=None))
             checkup.skip(LOGIN, FILES)
             return
         except HostLoginRefused as error:
@@ -187,7 +180,11 @@ class HostChecks:
             checkup.block(LOGIN, error, FILES)
             return
         self._report(passing_check(HOST_KEY, f"known: {key}"))
-        add = f"ssh-add {route.locked[0]}, if that one is to be used" if route.locked else ""
+        add = (
+            f"ssh-add {shlex.quote(route.locked[0])}, if that one is to be used"
+            if route.locked
+            else ""
+        )
         self._report(passing_check(LOGIN, f"logged in to {route.label}; {tried}", add))
         try:
             async with self._time_limit():
@@ -326,6 +323,8 @@ def _describe_keys(route: SshRoute) -> str:
     words = [f"keys tried: {', '.join(route.keys) or 'no file'}"]
     if route.locked:
         words.append(f"not tried, since they want a passphrase: {', '.join(route.locked)}")
+    if route.hardware:
+        words.append(f"on a security key, so through ssh-agent alone: {', '.join(route.hardware)}")
     if not route.agent:
         words.append("no agent")
     elif route.agent_keys is None:

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
-from dataclasses import dataclass
 from importlib import import_module
 
 from aitui.aio import background_task
@@ -20,42 +19,39 @@ STAGES = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class DoctorTarget:
-    """What is examined: the settings, or why there are none, and the terminal."""
-
-    settings: Settings | SettingsError
-    terminal: TerminalInfo
-    clock: Clock
-
-
-async def examine(subject: DoctorTarget) -> AsyncGenerator[CheckResult | CheckStage, None]:
+async def examine(
+    settings: Settings | SettingsError, terminal: TerminalInfo, clock: Clock
+) -> AsyncGenerator[CheckResult | CheckStage, None]:
     """Yield each check as it ends, and before each group of them its stage.
 
-    Asks nothing below `/upstream/` and changes nothing at the server. Whatever goes wrong becomes
-    a check; a check that has no sense after an earlier one is left open.
+    With wrong settings only they and the terminal are looked at. Asks nothing below `/upstream/`
+    and changes nothing at the server. Whatever goes wrong becomes a check; a check that has no
+    sense after an earlier one is left open.
     """
     items: asyncio.Queue[CheckResult | CheckStage | None] = asyncio.Queue()
-    async with background_task(_run_stages(subject, items.put_nowait), "check-up") as running:
+    work = _run_stages(settings, terminal, clock, items.put_nowait)
+    async with background_task(work, "check-up") as running:
         running.add_done_callback(lambda _: items.put_nowait(None))
         while (item := await items.get()) is not None:
             yield item
         running.result()
 
 
-async def _run_stages(subject: DoctorTarget, report: Report) -> None:
+async def _run_stages(
+    settings: Settings | SettingsError, terminal: TerminalInfo, clock: Clock, report: Report
+) -> None:
     def begin(words: str) -> None:
         report(CheckStage(words, STAGES.index(words) + 1, len(STAGES)))
 
     begin("settings")
-    if isinstance(subject.settings, SettingsError):
-        report(failing_check("settings", subject.settings))
+    if isinstance(settings, SettingsError):
+        report(failing_check("settings", settings))
     else:
-        for check in setting_checks(subject.settings):
+        for check in setting_checks(settings):
             report(check)
-        await _check_server(subject.settings.server, subject.clock, report, begin)
+        await _check_server(settings.server, clock, report, begin)
     begin("terminal")
-    await check_terminal(subject.terminal, report)
+    await check_terminal(terminal, report)
 
 
 async def _check_server(

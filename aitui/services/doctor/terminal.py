@@ -1,14 +1,12 @@
 """What the terminal can do, as far as its environment tells."""
 
-import asyncio
-from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from aitui.domain.checks import CheckResult, defect_check, inconclusive_check, passing_check
 from aitui.domain.sanitize import sanitize_line
 from aitui.domain.snapshot import Server
-from aitui.services.clipboard import describe_clipboard
+from aitui.services.clipboard import describe_clipboard, run_tmux
 from aitui.services.doctor.checkup import Report
 from aitui.settings import Settings
 from aitui.settings.address import without_user_info
@@ -17,8 +15,6 @@ from aitui.settings.table import CERTIFICATES, ENDPOINTS
 TMUX = "tmux"
 SET_CLIPBOARD = "tmux set-clipboard"
 PASSTHROUGH = "tmux allow-passthrough"
-
-_TMUX_TIMEOUT = 3.0
 
 
 async def _check_tmux(environment: Mapping[str, str], report: Report) -> None:
@@ -50,20 +46,8 @@ async def _check_tmux(environment: Mapping[str, str], report: Report) -> None:
 
 async def _query_tmux(environment: Mapping[str, str], *words: str) -> str | None:
     """Return what tmux answers on one line, None if it doesn't."""
-    try:
-        process = await asyncio.create_subprocess_exec(
-            *("tmux", *words), env=dict(environment), stdin=DEVNULL, stdout=PIPE, stderr=DEVNULL
-        )
-    except OSError:  # TMUX came along from another machine, where it is installed
-        return None
-    try:
-        async with asyncio.timeout(_TMUX_TIMEOUT):
-            answer, _ = await process.communicate()
-    except TimeoutError:
-        process.kill()
-        await process.wait()
-        return None
-    if process.returncode:
+    answer = await run_tmux(environment, *words)
+    if answer is None:
         return None
     return sanitize_line(answer.decode("utf-8", "replace").strip(), 120)
 

@@ -65,97 +65,93 @@ class SlashCommandRunner:
         if len(found) > 1:
             self._notify("  ".join(one.strip() for one in found[:12]))
 
-    async def _status(self, _: SlashCommand) -> None:
+    async def _run_status(self, _: SlashCommand) -> None:
         session = self._chats.session
         self._notify(
             status_as_text(session.server.label, session.snapshot, session.clock.monotonic())
         )
 
-    async def _refresh(self, _: SlashCommand) -> None:
+    async def _run_refresh(self, _: SlashCommand) -> None:
         await self._app.run_action("app.refresh_server")
 
-    async def _load(self, command: SlashCommand) -> None:
+    async def _run_load(self, command: SlashCommand) -> None:
         self._models.load(self._model_id(command.rest))
 
-    async def _unload(self, command: SlashCommand) -> None:
+    async def _run_unload(self, command: SlashCommand) -> None:
         self._models.unload(self._model_id(command.rest))
 
-    async def _gpu(self, _: SlashCommand) -> None:
+    async def _run_gpu(self, _: SlashCommand) -> None:
         await self._app.run_action("app.hardware")
 
-    async def _ctx(self, command: SlashCommand) -> None:
+    async def _run_ctx(self, command: SlashCommand) -> None:
         model_id = self._model_id(command.words[0])
         self._config.change_context_size(model_id, parse_context_size(command.words[-1]))
 
-    async def _flag(self, command: SlashCommand) -> None:
+    async def _run_flag(self, command: SlashCommand) -> None:
         model_id, flag, *value = command.words
         self._config.change_flag(self._model_id(model_id), flag, " ".join(value))
 
-    async def _preset(self, _: SlashCommand) -> None:
+    async def _run_preset(self, _: SlashCommand) -> None:
         await self._app.run_action("app.config")
 
-    async def _reload(self, _: SlashCommand) -> None:
+    async def _run_reload(self, _: SlashCommand) -> None:
         self._config.reload()
 
-    async def _restart(self, _: SlashCommand) -> None:
+    async def _run_restart(self, _: SlashCommand) -> None:
         self._config.restart()
 
-    async def _undo(self, _: SlashCommand) -> None:
+    async def _run_undo(self, _: SlashCommand) -> None:
         self._config.undo()
 
     def _model_id(self, wanted: str) -> str:
         return resolve_model(wanted, self._chats.session.snapshot).id
 
-    async def _model(self, command: SlashCommand) -> None:
+    async def _run_model(self, command: SlashCommand) -> None:
         model = resolve_model(command.rest, self._chats.session.snapshot)
         await self._chats.switch_model(self._chat(), model.id)
 
-    async def _system(self, command: SlashCommand) -> None:
+    async def _run_system(self, command: SlashCommand) -> None:
         await self._chat().set_system(command.rest)
         self._notify("The system prompt is set" if command.rest else "The system prompt is gone")
 
-    async def _set(self, command: SlashCommand) -> None:
+    async def _run_set(self, command: SlashCommand) -> None:
         name, _, value = command.rest.partition(" ")
         chat = self._chat()
         await chat.set_sampling(chat.conversation.sampling.with_text(name, value))
         shown = ", ".join(f"{key} {text}" for key, text in chat.conversation.sampling.values)
         self._notify(f"Parameters: {shown or 'those of the server'}")
 
-    async def _clear(self, _: SlashCommand) -> None:
+    async def _run_clear(self, _: SlashCommand) -> None:
         await self._chats.begin_chat(self._chat().conversation.model)
 
-    async def _retry(self, _: SlashCommand) -> None:
+    async def _run_retry(self, _: SlashCommand) -> None:
         chat = self._chat()
         answer = last_reply(chat.conversation)
         if answer is None:
             raise ValueError("nothing was answered yet")
         self._chats.run(chat, lambda: chat.regenerate(answer.id))
 
-    async def _continue(self, _: SlashCommand) -> None:
+    async def _run_continue(self, _: SlashCommand) -> None:
         chat = self._chat()
         answer = last_reply(chat.conversation)
         if answer is None or not answer.is_incomplete:
             raise ValueError("the last answer is complete")
         self._chats.run(chat, lambda: chat.resume(answer.id))
 
-    async def _edit(self, _: SlashCommand) -> None:
+    async def _run_edit(self, _: SlashCommand) -> None:
         question = _last_prompt(self._chat().conversation)
-        if question is None:
-            raise ValueError("nothing was asked yet")
         if self._chat().busy:
             raise ValueError("an answer is under way: stop it first")
         self._chats.editing = question.id
         self._pane.prompt.set_text(question.text)
         self._notify("⏎ asks it in the place of the old one; an empty prompt drops the change")
 
-    async def _delete(self, _: SlashCommand) -> None:
+    async def _run_delete(self, _: SlashCommand) -> None:
         question = _last_prompt(self._chat().conversation)
-        if question is None:
-            raise ValueError("nothing was asked yet")
         await self._chat().delete(question.id)
         self._chats.show(self._chat())
 
-    async def _branch(self, _: SlashCommand) -> None:
+    async def _run_branch(self, _: SlashCommand) -> None:
         chat = self._chat()
         for turn in reversed(chat.conversation.path):
             branches = chat.conversation.branches(turn.id)
@@ -166,7 +162,7 @@ class SlashCommandRunner:
                 return
         raise ValueError("there is only one branch: /retry makes another")
 
-    async def _history(self, command: SlashCommand) -> None:
+    async def _run_history(self, command: SlashCommand) -> None:
         history, run_in_background = self._chats.history, self._tasks.run_in_background
         if history is None:
             raise ValueError("there is no history")
@@ -188,18 +184,18 @@ class SlashCommandRunner:
         if chosen:
             await self._chats.resume(chosen)
 
-    async def _rename(self, command: SlashCommand) -> None:
+    async def _run_rename(self, command: SlashCommand) -> None:
         await self._chat().rename(command.rest)
         self._pane.heading = command.rest
 
-    async def _export(self, command: SlashCommand) -> None:
+    async def _run_export(self, command: SlashCommand) -> None:
         directory = self._paths.data / "exports"
         is_json = command.name == "export"
         conversation = self._chat().conversation
         path = await export_conversation(conversation, command.rest, directory, json=is_json)
         self._notify(f"Written to {path}")
 
-    async def _file(self, command: SlashCommand) -> None:
+    async def _run_file(self, command: SlashCommand) -> None:
         prompt, image = await attach_file("", command.rest)
         if image is None:
             self._pane.prompt.set_text(prompt)
@@ -207,39 +203,18 @@ class SlashCommandRunner:
             self._pane.attachments = (*self._pane.attachments, image)
             self._notify(f"{image.name} goes along with the next prompt")
 
-    async def _help(self, _: SlashCommand) -> None:
+    async def _run_help(self, _: SlashCommand) -> None:
         rows = [(spec.usage, spec.help, "") for spec in SLASH_COMMANDS]
         self._app.push_screen(HelpScreen(rows, "Commands of the prompt", signs=False))
 
+    _run_save = _run_export
+
     HANDLERS: ClassVar[dict[str, Handler]] = {
-        "status": _status,
-        "refresh": _refresh,
-        "load": _load,
-        "unload": _unload,
-        "gpu": _gpu,
-        "model": _model,
-        "system": _system,
-        "set": _set,
-        "clear": _clear,
-        "retry": _retry,
-        "continue": _continue,
-        "edit": _edit,
-        "delete": _delete,
-        "branch": _branch,
-        "history": _history,
-        "rename": _rename,
-        "save": _export,
-        "export": _export,
-        "file": _file,
-        "ctx": _ctx,
-        "flag": _flag,
-        "preset": _preset,
-        "reload": _reload,
-        "restart": _restart,
-        "undo": _undo,
-        "help": _help,
+        name.removeprefix("_run_"): method
+        for name, method in vars().items()
+        if name.startswith("_run_")
     }
-    """What runs each command of `SLASH_COMMANDS`."""
+    """What runs each command of `SLASH_COMMANDS`: the method with its name."""
 
     def _chat(self) -> ChatSession:
         if self._chats.chat is None:
@@ -250,9 +225,11 @@ class SlashCommandRunner:
         self._app.notify(words, timeout=10)
 
 
-def _last_prompt(conversation: Conversation) -> Turn | None:
-    asked = (turn for turn in reversed(conversation.path) if turn.role is Role.USER)
-    return next(asked, None)
+def _last_prompt(conversation: Conversation) -> Turn:
+    for turn in reversed(conversation.path):
+        if turn.role is Role.USER:
+            return turn
+    raise ValueError("nothing was asked yet")
 
 
 def _common_prefix(texts: tuple[str, ...]) -> str:

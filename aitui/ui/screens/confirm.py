@@ -1,6 +1,6 @@
 """Asks before something that others would notice; opens on its safe choice."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical, VerticalScroll
@@ -63,6 +63,8 @@ meant for what it covers."""
 MAX_FACT_CELLS = 240
 MAX_CHOICE_CELLS = 40
 """Cells of a fact and of a choice: a hostile id must not push the choices out of sight."""
+FACT_STYLES = {"✘": "$error", "!": "$warning"}
+DIFF_STYLES = {"-": "$error", "+": "$success", "@": "$foreground 65%"}
 
 
 class ConfirmScreen(ModalScreen[bool]):
@@ -136,9 +138,9 @@ class ConfirmScreen(ModalScreen[bool]):
         self._armed = False
         facts = self._confirmation.facts or ("Nobody else will notice.",)
         self._title.update(shorten_id(self._confirmation.title, MAX_FACT_CELLS))
-        self._facts.update(Content("\n").join(map(_fact_line, facts)))
+        self._facts.update(_style_lines(facts, FACT_STYLES))
         self._difference.display = bool(self._confirmation.diff)
-        self._difference.update(Content("\n").join(map(_diff_line, self._confirmation.diff)))
+        self._difference.update(_style_lines(self._confirmation.diff, DIFF_STYLES))
         self._no.focus()
         self.call_after_refresh(self._schedule_arming)
 
@@ -153,11 +155,8 @@ class ConfirmScreen(ModalScreen[bool]):
             self._armed = True
 
 
-def _fact_line(fact: str) -> Content:
-    style = {"✘": "$error", "!": "$warning"}.get(fact[:1], "")
-    return Content.styled(shorten_id(fact, MAX_FACT_CELLS), style)
-
-
-def _diff_line(line: str) -> Content:
-    style = {"-": "$error", "+": "$success", "@": "$foreground 65%"}.get(line[:1], "")
-    return Content.styled(shorten_id(line, MAX_FACT_CELLS), style)
+def _style_lines(lines: Sequence[str], styles: Mapping[str, str]) -> Content:
+    """Join lines, each in the style of its first character."""
+    return Content("\n").join(
+        Content.styled(shorten_id(line, MAX_FACT_CELLS), styles.get(line[:1], "")) for line in lines
+    )

@@ -15,7 +15,7 @@ from aitui.domain.checks import CheckResult, CheckStage
 from aitui.domain.snapshot import Clock, Server
 from aitui.domain.units import format_seconds
 from aitui.format.doctor import MARKS, as_text, summary
-from aitui.services.doctor.run import DoctorTarget, examine
+from aitui.services.doctor.run import examine
 from aitui.services.doctor.terminal import TerminalInfo
 from aitui.ui.context import AppContext
 from aitui.ui.keymap import APP, DOCTOR, remedy_text
@@ -31,7 +31,7 @@ def run_checks(
     if server is not None and server is not settings.server:
         origins = {**settings.origins, "server": "chosen in the dashboard"}
         settings = replace(settings, server=server, origins=origins)
-    return examine(DoctorTarget(settings, TerminalInfo(size, context.environment), context.clock))
+    return examine(settings, TerminalInfo(size, context.environment), context.clock)
 
 
 RunChecks = Callable[[], AsyncGenerator[CheckResult | CheckStage, None]]
@@ -48,9 +48,6 @@ class DoctorScreen(Screen[None]):
         super().__init__()
         self._run_checks = check_up
         self._clock = clock
-        self._checks: list[CheckResult] = []
-        self._stage: CheckStage | None = None
-        self._began = clock.monotonic()
         self._checks_running = True
 
     def compose(self) -> ComposeResult:
@@ -85,8 +82,8 @@ class DoctorScreen(Screen[None]):
         self.query_one("#checks").scroll_end(animate=False)
 
     def _begin(self) -> None:
-        self._checks = []
-        self._stage = None
+        self._checks: list[CheckResult] = []
+        self._stage: CheckStage | None = None
         self._began = self._clock.monotonic()
         self._checks_running = True
         self.run_worker(self._examine(), name="doctor", group="doctor", exit_on_error=False)
@@ -131,13 +128,11 @@ class CheckRow(Horizontal):
     """One check; what mends it stands below what was seen."""
 
     def __init__(self, check: CheckResult) -> None:
-        super().__init__(classes=f"-{check.status.value}")
-        self._check = check
-
-    def compose(self) -> ComposeResult:
-        check = self._check
         words = Content.assemble((check.name, "bold"), "  ", check.seen)
         if check.remedy:
             words = Content.assemble(words, "\n", (f"→ {remedy_text(check)}", "$text-accent"))
-        yield PlainText(MARKS[check.status], classes="mark")
-        yield PlainText(words, classes="words")
+        super().__init__(
+            PlainText(MARKS[check.status], classes="mark"),
+            PlainText(words, classes="words"),
+            classes=f"-{check.status.value}",
+        )

@@ -14,6 +14,7 @@ from textual.widgets import Input
 
 from aitui.domain.logs import LogFilter, LogLevel, PatternTooSlow, compile_pattern
 from aitui.domain.models import LoadFailure
+from aitui.domain.release import SEPARATE_LOGS_SINCE
 from aitui.domain.snapshot import Clock, ConnectionPhase, Snapshot
 from aitui.errors import AituiError
 from aitui.services.logs import FeedPhase, FeedState, LogUpdate
@@ -36,8 +37,9 @@ from aitui.ui.widgets.log_view import LogView
 from aitui.ui.widgets.server_header import ServerHeader
 from aitui.ui.widgets.trouble_pane import TroublePane
 
-BOTH, PROXY, UPSTREAM = "", "proxy", "upstream"
-SERVER_LOGS = (BOTH, PROXY, UPSTREAM)
+BOTH, PROXY, UPSTREAM, HTTP = "", "proxy", "upstream", "http"
+SERVER_LOGS = (BOTH, PROXY, UPSTREAM, HTTP)
+HTTP_TITLE = "the log of requests"
 MAX_PATTERN_CELLS = 24
 LEVEL_LABELS = {
     LogLevel.INFO: "no debug",
@@ -81,7 +83,8 @@ def empty_log_text(state: FeedState, words: str, chosen: LogFilter, hidden: int)
     if state.phase is FeedPhase.FOLLOWING:
         if hidden:
             return f"Nothing in {words} but aitui's own polls\np shows them"
-        return f"Nothing in {words} yet"
+        hint = "\nWith logLevel warn or error it stays empty" if words == HTTP_TITLE else ""
+        return f"Nothing in {words} yet{hint}"
     if state.error is not None:
         return f"{words} could not be read"
     return f"Waiting for {words}"
@@ -180,17 +183,16 @@ class LogsScreen(Screen[None]):
         yield from (self._bar, self._reason, self._trouble, self._view, self._entry, self._key_bar)
 
     def on_mount(self) -> None:
-        names = [(BOTH, "both"), (PROXY, PROXY), (UPSTREAM, UPSTREAM)]
-        if self._model_id:
-            names.append((self._model_id, self._model_id))
-        self._bar.names = tuple(names)
         self._view.focus()
         self.set_interval(1.0, self._show)
+        self.watch(self.app, "snapshot", self._handle_snapshot)
         self._select_log(self.log_name)
-        self.watch(self.app, "snapshot", self._retry_when_back)
 
-    async def _retry_when_back(self, snapshot: Snapshot) -> None:
-        """If the server came back, the log may come back at once."""
+    async def _handle_snapshot(self, snapshot: Snapshot) -> None:
+        """Name the logs that the server has; if it came back, a log may come back at once."""
+        http = (HTTP,) if snapshot.release.has(SEPARATE_LOGS_SINCE) else ()
+        names = dict.fromkeys((BOTH, PROXY, UPSTREAM, *http, self.log_name, self._model_id))
+        self._bar.names = tuple((name, name or "both") for name in names)
         phase = snapshot.connection.phase
         came_back = phase is ConnectionPhase.LIVE and self._was_lost
         self._was_lost = phase is ConnectionPhase.LOST
@@ -254,9 +256,6 @@ class LogsScreen(Screen[None]):
         else:
             self.notify("There is no line to save", severity="warning")
 
-    async def action_submit_entry(self) -> None:
-        await self._entry.action_submit()
-
     def action_back(self) -> None:
         """Leave the entry, then the search, then the filter, then the view."""
         chosen = self._view.rows.filter
@@ -272,7 +271,7 @@ class LogsScreen(Screen[None]):
         view = self._view
         if self._entry.display:
             words = "" if self._entry.finds else "filter"
-            return [LOGS.hint("submit_entry", words), LOGS.hint("back")]
+            return [LOGS.hint("focused.submit", words), LOGS.hint("back")]
         found = bool(view.match_count)
         hints = [
             (LOGS.hint("app.models"), True),
@@ -334,6 +333,7 @@ class LogsScreen(Screen[None]):
             BOTH: "the log of proxy and models",
             PROXY: "the log of llama-swap itself",
             UPSTREAM: "the log of all models",
+            HTTP: HTTP_TITLE,
         }
         return titles.get(self.log_name, f"the log of {self.log_name}")
 

@@ -54,8 +54,8 @@ class ModelsScreen(Screen[None]):
         self.snapshot = Snapshot()
         self._body = Container(id="body")
         self._models = Vertical(id="models")
-        self._titles = ColumnTitles(id="titles")
         self._table = ModelTable(clock, id="table")
+        self._titles = ColumnTitles(self._table, id="titles")
         self._filter = Input(id="filter", placeholder="words that the id, name or state must have")
         self._requests = RequestList(clock, id="requests")
         self._detail = ModelDetail(id="detail")
@@ -73,10 +73,7 @@ class ModelsScreen(Screen[None]):
         yield ServerHeader(self._clock, id="header")
         with self._body:
             with self._models:
-                yield self._titles
-                yield self._table
-                yield self._filter
-                yield self._requests
+                yield from (self._titles, self._table, self._filter, self._requests)
             yield self._detail
         yield self._trouble
         yield self._key_bar
@@ -139,7 +136,8 @@ class ModelsScreen(Screen[None]):
         self._close_filter()
 
     def action_sort(self) -> None:
-        self._sort_by(self._table.view.next_sort())
+        view = self._table.view
+        self._table.view = replace(view, sort=view.next_sort())
 
     def action_copy_id(self) -> None:
         model = self._table.selected_model
@@ -210,6 +208,9 @@ class ModelsScreen(Screen[None]):
 
     def action_write_prompt(self) -> None:
         self.chat.prompt.focus()
+
+    def action_read_chat(self) -> None:
+        self.chat.transcript.focus()
 
     def action_close_chat(self) -> None:
         self.show_chat(shown=False)
@@ -334,11 +335,6 @@ class ModelsScreen(Screen[None]):
             f"The server lists no models\nAdd some to its config.yaml, then refresh with {refresh}"
         )
 
-    def _sort_by(self, sort: str) -> None:
-        view = self._table.view
-        self._table.view = type(view)(view.words, sort)
-        self._titles.sort = sort
-
     def _close_filter(self) -> None:
         line = self._filter
         line.display = bool(line.value)
@@ -346,8 +342,7 @@ class ModelsScreen(Screen[None]):
 
     @on(Input.Changed, "#filter")
     def _handle_filter_input(self, message: Input.Changed) -> None:
-        view = self._table.view
-        self._table.view = type(view)(message.value, view.sort)
+        self._table.view = replace(self._table.view, words=message.value)
         self._table.empty_text = self._empty_text()
 
     @on(Input.Submitted, "#filter")
@@ -358,17 +353,9 @@ class ModelsScreen(Screen[None]):
         """Other keys work now."""
         self._show_ages()
 
-    @on(ModelTable.WidthChanged)
-    def _handle_table_width_change(self, message: ModelTable.WidthChanged) -> None:
-        self._titles.table_width = message.width
-
     @on(ModelTable.Highlighted)
     def _handle_model_selection(self) -> None:
         self._show_ages()
-
-    @on(ColumnTitles.SortRequested)
-    def _handle_sort_request(self, message: ColumnTitles.SortRequested) -> None:
-        self._sort_by(message.sort)
 
 
 def _model_keys(
@@ -409,7 +396,7 @@ def _chat_keys(*, writing: bool, answering: bool) -> list[Hint]:
     """Those of the prompt, or of the transcript above it."""
     stop = [APP.hint("interrupt")] if answering else []
     if writing:
-        of_prompt = ("send", "newline", "edit", "complete", "leave")
+        of_prompt = ("send", "newline", "app.edit_prompt", "complete", "screen.read_chat")
         return [*stop, *(PROMPT.hint(action) for action in of_prompt)]
     of_transcript = ("block(1)", "copy('block')", "reasoning", "follow")
     return [

@@ -27,23 +27,6 @@ class Composer(TextArea):
             super().__init__()
             self.text = text
 
-    class CompletionRequested(Message):
-        """The command is to be completed."""
-
-        def __init__(self, text: str) -> None:
-            super().__init__()
-            self.text = text
-
-    class EditorRequested(Message):
-        """The prompt is to be continued in an editor."""
-
-        def __init__(self, text: str) -> None:
-            super().__init__()
-            self.text = text
-
-    class LeaveRequested(Message):
-        """The prompt was left; the text stays."""
-
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id, soft_wrap=True, show_line_numbers=False, tab_behavior="focus")
         self._earlier_prompts: list[str] = []
@@ -89,18 +72,12 @@ class Composer(TextArea):
     def action_newline(self) -> None:
         self.insert("\n")
 
-    def action_edit(self) -> None:
-        self.post_message(self.EditorRequested(self.text))
-
-    def action_complete(self) -> None:
+    async def action_complete(self) -> None:
         """Complete a command; elsewhere, go on to the next pane."""
         if self.text.startswith("/"):
-            self.post_message(self.CompletionRequested(self.text))
+            await self.run_action("app.complete_command")
         else:
             self.screen.focus_next()
-
-    def action_leave(self) -> None:
-        self.post_message(self.LeaveRequested())
 
     def action_earlier(self) -> None:
         """Up one line, or to the prompt before."""

@@ -74,6 +74,7 @@ def _fact_lines(fact: DetailLine, width: int) -> list[Content]:
 
 def model_facts(model: Model, moment: ClockReading) -> tuple[DetailLine, ...]:
     """The lines, the most urgent first, since a small pane shows only the first few."""
+    name = "" if model.name == model.id else model.name
     lines = [
         DetailLine("state", _state_text(model, moment), _state_style(model)),
         *_failure_facts(model),
@@ -84,10 +85,7 @@ def model_facts(model: Model, moment: ClockReading) -> tuple[DetailLine, ...]:
         DetailLine("context", _context_text(model)),
         DetailLine("memory", _memory_text(model)),
         DetailLine("unloads", _unload_text(model, moment)),
-        DetailLine(
-            "about",
-            " — ".join(words for words in (_distinct_name(model), model.description) if words),
-        ),
+        DetailLine("about", " — ".join(filter(None, (name, model.description)))),
         DetailLine("aliases", ", ".join(model.aliases)),
         DetailLine("kind", _kind_text(model)),
         DetailLine("thinks", "before it answers" if model.reasoning else ""),
@@ -114,7 +112,9 @@ def _state_text(model: Model, moment: ClockReading) -> str:
             note = f" · {model.progress_note}" if model.progress_note else ""
             return f"loading {load_progress(model, moment)}{spent}{note}{hint}"
         case RunState.READY:
-            return f"ready{f' for {age}' if model.dated else ''}{_usage_text(model)}"
+            in_use = f", {model.requests} in use" if model.requests else ", idle"
+            usage = "" if model.requests is None else in_use
+            return f"ready{f' for {age}' if model.dated else ''}{usage}"
         case RunState.STOPPING:
             return f"stopping for {age}"
         case RunState.UNKNOWN:
@@ -130,12 +130,6 @@ def _not_running_text(model: Model, moment: ClockReading) -> str:
     if not model.loadable:
         return ""
     return "" if model.failed is not None else "not loaded"
-
-
-def _usage_text(model: Model) -> str:
-    if model.requests is None:
-        return ""
-    return f", {model.requests} in use" if model.requests else ", idle"
 
 
 def _failure_facts(model: Model) -> list[DetailLine]:
@@ -178,10 +172,6 @@ def _unload_text(model: Model, moment: ClockReading) -> str:
     if model.ttl <= 0:
         return "never by itself"
     return f"{format_seconds(model.ttl)} after the last request"
-
-
-def _distinct_name(model: Model) -> str:
-    return "" if model.name == model.id else model.name
 
 
 def _kind_text(model: Model) -> str:

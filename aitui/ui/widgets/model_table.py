@@ -1,7 +1,7 @@
 """The live table of models: what it says of each, cell by cell; only what changed is drawn again."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from rich.cells import cell_len, set_cell_size
@@ -310,17 +310,6 @@ class ModelTable(ScrollView, can_focus=True, inherit_bindings=False):
     class Highlighted(Message):
         """The cursor came to another model, or to none."""
 
-        def __init__(self, model: Model | None) -> None:
-            super().__init__()
-            self.model = model
-
-    class WidthChanged(Message):
-        """The rows have another width."""
-
-        def __init__(self, width: int) -> None:
-            super().__init__()
-            self.width = width
-
     def __init__(self, clock: Clock, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
         self._clock = clock
@@ -330,11 +319,6 @@ class ModelTable(ScrollView, can_focus=True, inherit_bindings=False):
         self.selected_model: Model | None = None
         """The model under the cursor."""
         self._last_texts: dict[str, tuple[str, ...]] = {}
-
-    @property
-    def visible_models(self) -> tuple[Model, ...]:
-        """The rows, in the order on screen."""
-        return self._rows
 
     def on_mount(self) -> None:
         """Let the seconds of loads and TTLs go on between two snapshots."""
@@ -381,7 +365,6 @@ class ModelTable(ScrollView, can_focus=True, inherit_bindings=False):
 
     def on_resize(self) -> None:
         self.virtual_size = Size(self.size.width, len(self._rows))
-        self.post_message(self.WidthChanged(self.size.width))
 
     def on_click(self, event: events.Click) -> None:
         index = event.y + self.scroll_offset.y
@@ -425,7 +408,7 @@ class ModelTable(ScrollView, can_focus=True, inherit_bindings=False):
     def _post_selection(self) -> None:
         model = self.selected_model = self._rows[self._cursor_index] if self._rows else None
         self._cursor_id = model.id if model is not None else self._cursor_id
-        self.post_message(self.Highlighted(model))
+        self.post_message(self.Highlighted())
 
     def _refresh_row(self, index: int) -> None:
         self.refresh_lines(index, 1)
@@ -490,18 +473,24 @@ def align_text(text: str, column: TableColumn, cells: int) -> str:
 class ColumnTitles(Widget):
     """One line; the column that the rows are sorted by carries a mark: `▴` rises, `▾` falls."""
 
-    sort: reactive[str] = reactive("")
     note: reactive[str] = reactive("")
     """What the rows don't show, behind the title of the first column."""
-    table_width: reactive[int] = reactive(0)
-    """Cells of the table below, which may have a scroll bar."""
 
-    class SortRequested(Message):
-        """The rows are to be sorted by that column, or in the server's order again."""
+    def __init__(self, table: ModelTable, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self._table = table
 
-        def __init__(self, sort: str) -> None:
-            super().__init__()
-            self.sort = sort
+    def on_mount(self) -> None:
+        self.watch(self._table, "view", self._follow_table)
+        # The table may have a scroll bar.
+        self.watch(self._table, "virtual_size", self._follow_table)
+
+    def _follow_table(self) -> None:
+        self.refresh()
+
+    @property
+    def _columns(self) -> list[tuple[TableColumn, int]]:
+        return visible_columns(self._table.size.width or self.size.width)
 
     def render_line(self, y: int) -> Strip:
         """The titles, placed as the table places its cells."""
@@ -509,8 +498,8 @@ class ColumnTitles(Widget):
         if y:
             return Strip.blank(width, style)
         text = " " * GLYPH_WIDTH
-        for number, (column, cells) in enumerate(visible_columns(self.table_width or width)):
-            title = column.title + sort_mark(column, self.sort)
+        for number, (column, cells) in enumerate(self._columns):
+            title = column.title + sort_mark(column, self._table.view.sort)
             if self.note and not number:
                 title += f" · {self.note}"
             text += align_text(title, column, cells) + " " * GAP
@@ -518,7 +507,8 @@ class ColumnTitles(Widget):
 
     def on_click(self, event: events.Click) -> None:
         start = GLYPH_WIDTH
-        for column, cells in visible_columns(self.table_width or self.size.width):
+        for column, cells in self._columns:
             if start <= event.x < start + cells and column.key in SORT_KEYS:
-                self.post_message(self.SortRequested(sort_after_click(column.key, self.sort)))
+                view = self._table.view
+                self._table.view = replace(view, sort=sort_after_click(column.key, view.sort))
             start += cells + GAP

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from aitui.host.base import Host, digest_of
 from aitui.host.config_lock import STALE_SECONDS
-from aitui.services.config_recover import recover_changes
+from aitui.services.config_watch import recover_changes
 from aitui.services.host_admin import HostAdmin
 from aitui.store.journal import ChangeOutcome, JournalEntry
 from e2e.recover.conftest import FLAG, CutOff, administration

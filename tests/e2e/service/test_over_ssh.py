@@ -28,7 +28,7 @@ def over_ssh(machine: UserManager) -> SshHost:
         f"Host box\n  HostName 127.0.0.1\n  Port {machine.ssh_port}\n  User {ACCOUNT}\n"
         f"  IdentityFile {machine.identity}\n  UserKnownHostsFile {machine.known_hosts}\n"
     )
-    place = SshConfigPaths(folder.parent, folder / "config", global_known_hosts=())
+    place = SshConfigPaths(folder.parent, folder / "config", system=None)
     return SshHost("box", SshUser(place, {}))
 
 

@@ -8,7 +8,7 @@ from aitui.domain.checks import CheckResult, CheckStage, CheckStatus
 from aitui.domain.snapshot import Clock, Server
 from aitui.errors import SettingsError
 from aitui.services.doctor.checkup import Report as Reporter
-from aitui.services.doctor.run import DoctorTarget, examine
+from aitui.services.doctor.run import examine
 from aitui.services.doctor.terminal import TerminalInfo
 from aitui.settings import Settings
 
@@ -55,8 +55,9 @@ async def examined(
     """The whole check-up."""
     if isinstance(settings, Server):
         settings = Settings(settings, (settings,))
-    subject = DoctorTarget(settings, terminal, clock)
-    return Report([item async for item in examine(subject) if isinstance(item, CheckResult)])
+    return Report(
+        [item async for item in examine(settings, terminal, clock) if isinstance(item, CheckResult)]
+    )
 
 
 def in_terminal(environment: Mapping[str, str], size: tuple[int, int] = (80, 24)) -> TerminalInfo:

@@ -6,7 +6,7 @@ from aitui.domain.checks import CheckResult, CheckStage, CheckStatus, exit_code
 from aitui.domain.snapshot import Server
 from aitui.errors import SettingsError
 from aitui.format.doctor import as_json, as_text
-from aitui.services.doctor.run import DoctorTarget, examine
+from aitui.services.doctor.run import examine
 from aitui.settings import Settings
 from catalogue import each_dialect
 from services.doctor.examined import NO_TERMINAL, REAL_CLOCK, examined, in_terminal
@@ -30,8 +30,8 @@ async def test_it_changes_nothing_and_asks_nothing_below_upstream(
 
 
 async def test_each_stage_is_told_before_its_checks(server: Server) -> None:
-    subject = DoctorTarget(Settings(server, (server,)), NO_TERMINAL, REAL_CLOCK)
-    items = [item async for item in examine(subject)]
+    settings = Settings(server, (server,))
+    items = [item async for item in examine(settings, NO_TERMINAL, REAL_CLOCK)]
     stages = [item for item in items if isinstance(item, CheckStage)]
     assert [stage.number for stage in stages] == list(range(1, stages[0].of + 1))
     assert isinstance(items[0], CheckStage)

@@ -9,11 +9,20 @@ from textual import events
 from textual.widgets import Input
 
 from aitui.demo.certificates import Certificates
+from aitui.demo.dialect import Dialect
 from aitui.domain.snapshot import Server
 from aitui.ui.screens.logs import LogsScreen
 from aitui.ui.screens.models import ModelsScreen
 from aitui.ui.widgets.log_view import LogView
-from catalogue import MISSING_FILE, OUT_OF_MEMORY, OUT_OF_MEMORY_REASON, PEER, STEADY
+from catalogue import (
+    MISSING_FILE,
+    OUT_OF_MEMORY,
+    OUT_OF_MEMORY_REASON,
+    PEER,
+    STEADY,
+    dialects,
+)
+from other_client import OtherClient
 from stand_in import StandIn
 from ui.driven import Driven, driven
 
@@ -378,3 +387,19 @@ async def test_without_a_server_there_is_no_log(
     async with driven(server, tmp_path, missing=missing) as app:
         await app.press("2")
         await app.see("There is no server yet")
+
+
+@dialects(Dialect.V263)
+async def test_requests_are_a_log_of_their_own(app: Driven, other: OtherClient) -> None:
+    await app.press("2", "tab", "tab", "tab")
+    await app.see("▸http", "● live", "Nothing in the log of requests but aitui's own polls")
+    await other.load(STEADY)
+    await app.see(f"GET /upstream/{STEADY}/health")
+    await app.press("p")
+    await app.see("GET /running")
+
+
+async def test_an_older_server_has_none(logs: Driven) -> None:
+    assert "http " not in logs.text
+    await logs.press("tab", "tab", "tab", "tab")
+    await logs.see("▸both")
