@@ -91,7 +91,7 @@ API_KEY: Setting[str | None] = Setting(
 )
 TIMEOUT = Setting(
     "timeout_ms",
-    "the limit of a load, from when the server begins it",
+    "the longest load without progress, and the longest silence of a reply",
     _PLAIN.timeout,
     _value(values.read_timeout),
     shown="300000",

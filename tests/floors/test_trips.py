@@ -110,6 +110,8 @@ async def test_the_context_dialog_to_the_file(
         app.go_to("small")
         await app.press("c", *"131072", "enter")
         await app.armed()
+        before = {"read the unit", "open the watch"}
+        await app.until(lambda: not before & {task.get_name() for task in asyncio.all_tasks()})
         with trip.recorded():
             # Threads that began before the recording wouldn't be seen.
             asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor())
