@@ -1,8 +1,9 @@
 """The live state of one server at one moment, frozen."""
 
-from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from aitui.domain.memory.hardware_state import HardwareState
 from aitui.domain.models import MAX_MODELS, ActiveRequests, Model, RunState
@@ -25,8 +26,7 @@ class ConnectionPhase(Enum):
     LOST = "lost"
 
 
-@dataclass(frozen=True, slots=True)
-class ConnectionStatus:
+class ConnectionStatus(Struct, frozen=True):
     """The connection. Times are monotonic seconds, `latency` is that of the last short response.
 
     `opened_at` is when it was first tried, `last_response_at` when the server last responded, None
@@ -45,8 +45,7 @@ class ConnectionStatus:
 _NO_HARDWARE = HardwareState()
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(Struct, frozen=True):
     """What is known about the server.
 
     `models` keeps the server's order; of a very long list it holds the first, and `total_models`

@@ -4,7 +4,9 @@ import asyncio
 import posixpath
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from aitui.domain.config.blocks import add_model, model_files, model_folders, remove_model
 from aitui.domain.config.document import ConfigDocument, decode_config, encode_config
@@ -36,8 +38,7 @@ KEYS = frozenset({"ttl"})
 Edit = Callable[[ConfigDocument], ConfigChange]
 
 
-@dataclass(frozen=True, slots=True)
-class ChangePlan:
+class ChangePlan(Struct, frozen=True):
     """What the file says now, and what it would say."""
 
     reading: FileSnapshot

@@ -3,7 +3,9 @@
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from aitui.aio import sleep_until
 from aitui.domain.config.document import ConfigDocument, ModelBlock, decode_config
@@ -36,8 +38,7 @@ from aitui.store.journal import ChangeOutcome, JournalEntry
 CHECK_INTERVAL = 60.0
 
 
-@dataclass(frozen=True, slots=True)
-class ServerConfig:
+class ServerConfig(Struct, frozen=True):
     """The config file. `where` is host and path; `newer` says that the server runs an older one.
 
     `in_force` is only set if the server certainly runs what the file says. `models` is empty if the

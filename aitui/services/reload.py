@@ -85,7 +85,7 @@ class ReloadWatch:
 
     def _listen(self) -> None:
         listening = asyncio.Event()
-        self._listening = asyncio.create_task(listening.wait())
+        self._listening = asyncio.create_task(listening.wait(), name="open the watch")
         self._ended = asyncio.create_task(
             _wait_for_stream_end(self.session.client, listening), name="watch for a reload"
         )

@@ -1,10 +1,10 @@
 """A chat over a connection: asking, refusals, ends."""
 
 import asyncio
-from dataclasses import replace
 
 import pytest
 from aiohttp import web
+from msgspec.structs import replace
 
 from aitui.domain.chat.conversation import ChatRequest, SamplingParameters
 from aitui.errors import (
@@ -249,6 +249,39 @@ async def test_waiting_for_a_load_is_no_silence_and_pings_are_none() -> None:
     async with replaying(respond) as there:
         result, error = await heard(replace(there.server, timeout=0.4))
     assert (result.text, error) == ("Hello world", None)
+
+
+@pytest.mark.parametrize("done", [0, 2048])
+async def test_a_prompt_that_is_visibly_processed_may_take_longer_than_any_silence(
+    done: int,
+) -> None:
+    progress = {"total": 4096, "cache": 0, "processed": done, "time_ms": 9}
+
+    async def respond(_: Replaying, request: web.Request) -> web.StreamResponse:
+        async with streaming(request) as response:
+            await response.write(event(choices=[], prompt_progress=progress))
+            await asyncio.sleep(0.5)
+            await response.write(b"".join(WHOLE))
+        return response
+
+    async with replaying(respond) as there:
+        result, error = await heard(replace(there.server, timeout=0.2))
+    assert (result.text, error) == ("Hello world", None)
+
+
+async def test_after_its_prompt_the_silence_of_a_reply_counts() -> None:
+    progress = {"total": 4096, "cache": 0, "processed": 4096, "time_ms": 9}
+
+    async def respond(_: Replaying, request: web.Request) -> web.StreamResponse:
+        async with streaming(request) as response:
+            await response.write(event(choices=[], prompt_progress=progress))
+            await asyncio.Event().wait()
+        return response
+
+    async with replaying(respond) as there:
+        _, error = await heard(replace(there.server, timeout=0.2))
+    assert isinstance(error, Unreachable)
+    assert "silent for 0.2 s" in error.what
 
 
 async def test_leaving_early_closes_the_connection() -> None:

@@ -5,9 +5,11 @@ From llama-swap's own config schema, up to v263.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from enum import Enum
 from types import MappingProxyType
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 
 class ValueType(Enum):
@@ -21,8 +23,7 @@ class ValueType(Enum):
     ANYTHING = "anything"
 
 
-@dataclass(frozen=True, slots=True)
-class KeySchema:
+class KeySchema(Struct, frozen=True):
     """What a key takes.
 
     `keys` are those that a mapping may have, empty where it may have any; `each` is the kind of a

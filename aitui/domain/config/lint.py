@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from aitui.domain.config.document import (
     REFERENCE,
@@ -44,8 +45,7 @@ _DEFAULT_PROXY = "http://localhost:${PORT}"
 MOST_DIAGNOSTICS = 200
 
 
-@dataclass(frozen=True, slots=True)
-class Diagnostic:
+class Diagnostic(Struct, frozen=True):
     """One mistake; line and column are counted from 1. `fatal`: llama-swap would not start."""
 
     line: int
@@ -153,8 +153,7 @@ def list_items(entry: MappingEntry | None) -> tuple[Node, ...]:
     return entry.value.items
 
 
-@dataclass(frozen=True, slots=True)
-class _PendingNode:
+class _PendingNode(Struct, frozen=True):
     """A node to look at: what it ought to be, how it is called, where that is said."""
 
     node: Node

@@ -6,7 +6,9 @@ import shlex
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from aitui.domain.checks import (
     CheckResult,
@@ -384,8 +386,7 @@ async def _login_ids(host: Host, option: str) -> tuple[int, ...]:
     return tuple(int(word) for word in words if word.isascii() and word.isdigit())
 
 
-@dataclass(frozen=True, slots=True)
-class ConfigFindings:
+class ConfigFindings(Struct, frozen=True):
     """What the file says; `hidden` are models that the server keeps out of its list."""
 
     diagnostics: tuple[Diagnostic, ...]

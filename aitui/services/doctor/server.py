@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TypeVar
+
+from msgspec import Struct
 
 from aitui.aio import cancel_and_wait
 from aitui.domain.checks import defect_check, failing_check, inconclusive_check, passing_check
@@ -64,8 +65,7 @@ _T = TypeVar("_T")
 _EventQueue = asyncio.Queue[Event | AituiError]
 
 
-@dataclass(frozen=True, slots=True)
-class ViewRequirement:
+class ViewRequirement(Struct, frozen=True):
     """A view, where its data comes from, and the first build that has it.
 
     `by_status` is the status that tells of an endpoint which isn't asked the way it wants to be.
