@@ -8,11 +8,11 @@ a reverse proxy.
 
 import http
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from aitui.domain.sanitize import sanitize_line
 from aitui.domain.server import Server
@@ -50,8 +50,7 @@ class ErrorSource(Enum):
     NONE = auto()
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(Struct, frozen=True):
     """A complete response; `endpoint` is method and path, header names are in lower case."""
 
     endpoint: str
@@ -65,8 +64,7 @@ class Response:
         return 200 <= self.status < 300
 
 
-@dataclass(frozen=True, slots=True)
-class ErrorText:
+class ErrorText(Struct, frozen=True):
     """The text of an error, sanitized and shortened, and the program it came from."""
 
     text: str

@@ -8,10 +8,12 @@ followed in the same way.
 import secrets
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, aclosing, nullcontext, suppress
-from dataclasses import dataclass, replace
 from enum import Enum
 from functools import partial
 from typing import Protocol
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from aitui.domain.config.locate import ValueSource
 from aitui.domain.confirmation import Confirmation
@@ -84,8 +86,7 @@ class Job(Enum):
     RESTART = "restart"
 
 
-@dataclass(frozen=True, slots=True)
-class WrittenChange:
+class WrittenChange(Struct, frozen=True):
     """A change that is in the file; `warnings` are sentences about what went wrong beside it."""
 
     entry: JournalEntry
@@ -104,8 +105,7 @@ class ChangeApplyFailed(AituiError):
         self.cause = cause
 
 
-@dataclass(frozen=True, slots=True)
-class JobResult:
+class JobResult(Struct, frozen=True):
     """The result of a job; `error` says why it failed.
 
     `plan` is that of a change, `entry` the change that is taken back, `cause` the reason for a
@@ -136,8 +136,7 @@ class Frontend(Protocol):
         """Show the result of the job that was begun last."""
 
 
-@dataclass(frozen=True, slots=True)
-class ConfigRunner:
+class ConfigRunner(Struct, frozen=True):
     """Runs jobs at one host in front of one frontend.
 
     Each method returns None if the answer was no. It raises what keeps the job from beginning;
@@ -427,8 +426,7 @@ async def write_with_journal(
     return WrittenChange(replace(entry, backup=written.backup), warnings)
 
 
-@dataclass(frozen=True, slots=True)
-class ExpectedSetting:
+class ExpectedSetting(Struct, frozen=True):
     """What a model should run with; `value` is None if the flag should be absent.
 
     `flag` is empty if the command can't show the change, as for `ttl`. `in_command` is False if the

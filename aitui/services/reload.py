@@ -85,7 +85,7 @@ class ReloadWatch:
 
     def _listen(self) -> None:
         listening = asyncio.Event()
-        self._listening = asyncio.create_task(listening.wait())
+        self._listening = asyncio.create_task(listening.wait(), name="open the watch")
         self._ended = asyncio.create_task(
             _wait_for_stream_end(self.session.client, listening), name="watch for a reload"
         )
@@ -172,7 +172,7 @@ async def refuse_invalid_config(admin: HostAdmin, outcome: str) -> None:
     if reading is None:
         return
     text = await asyncio.to_thread(decode_config, reading.content)
-    found = await asyncio.to_thread(find_diagnostics, text)
+    found = await asyncio.to_thread(find_diagnostics, text, admin.release())
     fatal = [problem for problem in found if problem.fatal]
     if fatal:
         first = fatal[0]

@@ -1,10 +1,10 @@
 """A chat over a connection: asking, refusals, ends."""
 
 import asyncio
-from dataclasses import replace
 
 import pytest
 from aiohttp import web
+from msgspec.structs import replace
 
 from aitui.domain.chat.conversation import ChatRequest, SamplingParameters
 from aitui.errors import (

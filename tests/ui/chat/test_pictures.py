@@ -1,12 +1,12 @@
 """How a conversation looks in each of its states: values made by hand, a clock that stands."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from textual.pilot import Pilot
 
 from aitui.domain.chat.conversation import Conversation, Role, Turn, TurnState
